@@ -1,0 +1,209 @@
+// Package account is the external account: its settings, the rules they obey,
+// its states, and who may have how many.
+//
+// It performs no I/O of its own: what it needs (rows, secrets, presets, a
+// connection test) it declares as interfaces that others implement. It knows
+// nothing of SQL, HTTP or mail protocols.
+package account
+
+import (
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Owner is a user of this provider: a plain mailbox address in lower case.
+// Only ParseOwner makes one, so that holding an Owner means it was checked.
+type Owner struct{ address string }
+
+// String returns the address.
+func (o Owner) String() string { return o.address }
+
+// IsZero reports whether this is no user at all.
+func (o Owner) IsZero() bool { return o.address == "" }
+
+// ID names an external account: a random UUID, which nobody can guess.
+type ID string
+
+// Protocol is how an external account is read.
+type Protocol string
+
+// The protocols.
+const (
+	IMAP Protocol = "imap" // RFC 9051, RFC 3501: the whole folder tree.
+	POP3 Protocol = "pop3" // RFC 1939: the inbox.
+)
+
+// Security is how the connection to a server is protected.
+type Security string
+
+// The kinds of protection.
+const (
+	TLS      Security = "tls"      // From the first byte (RFC 8314 section 3).
+	STARTTLS Security = "starttls" // STARTTLS for IMAP, STLS for POP3 (RFC 2595); never opportunistic.
+	None     Security = "none"     // Plaintext: only where the operator allows it.
+)
+
+// Server is where an account is read.
+type Server struct {
+	Host     string // Lower case, no trailing dot; a DNS name or an IP address.
+	Port     int
+	Security Security
+}
+
+// Auth is how an account signs in.
+type Auth string
+
+// The ways to sign in.
+const (
+	Password Auth = "password"
+	OAuth2   Auth = "oauth2"
+)
+
+// FolderRules choose among the remote folders, by name ("Archive/2023", in the
+// server's hierarchy with "/" between parts) or by special use (`\Junk`).
+// Include empty means all; Exclude wins.
+type FolderRules struct {
+	Include, Exclude []string
+}
+
+// Account is one external account, without its secret.
+type Account struct {
+	ID           ID
+	Owner        Owner
+	Email        string // The address at the other provider.
+	Name         string // The user's own label for it, unique per user.
+	SenderName   string // For the From field of mail sent in its name.
+	Provider     string // A preset's id, or "other".
+	Protocol     Protocol
+	Server       Server
+	Username     string
+	Auth         Auth
+	Folder       string // Where its mail goes in the local mailbox: "Gmail", "Work/Old"; "/" between parts.
+	Folders      FolderRules
+	PollInterval time.Duration
+	Enabled      bool
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+
+	// Journal identifies the account's delivery journal: a random UUID that
+	// outlives a removed account, so that adding it again delivers nothing twice.
+	Journal string
+	// SettingsEpoch counts edits. A visit that began before an edit does not
+	// report into the account after it.
+	SettingsEpoch int64
+
+	Status Status
+}
+
+// State says in a word how an account is.
+type State string
+
+// The states of the contract.
+const (
+	Pending        State = "pending"         // Never visited.
+	Fetching       State = "fetching"        // A visit is under way.
+	OK             State = "ok"              // The last visit went well.
+	Retrying       State = "retrying"        // It failed; the next try is scheduled.
+	NeedsAttention State = "needs_attention" // It failed in a way only the user can mend; not tried until then.
+	OverQuota      State = "over_quota"      // The local mailbox is full; resumes by itself.
+	Paused         State = "paused"          // Switched off by the user.
+)
+
+// States returns every state, in the contract's order.
+func States() []State {
+	return []State{Pending, Fetching, OK, Retrying, NeedsAttention, OverQuota, Paused}
+}
+
+// Diagnosis is why the last visit failed. Title and advice are made from Code
+// where a person reads them, in that person's language.
+type Diagnosis struct {
+	Code   fault.Code
+	Detail string    // Specific, safe to show, in English; may be empty.
+	Since  time.Time // When it first failed this way.
+}
+
+// Status is what is known of an account's visits.
+type Status struct {
+	State         State
+	LastAttemptAt time.Time // Zero: never.
+	LastSuccessAt time.Time // Zero: never.
+	NextPollAt    time.Time // Zero: none is planned.
+	Failures      int       // Consecutive.
+	Diagnosis     *Diagnosis
+	Progress      Progress // Of the visit under way, else zero.
+	Totals        Totals
+}
+
+// Progress is how far a visit has come.
+type Progress struct {
+	Folder        string // Remote name, for people.
+	MessagesDone  int64
+	MessagesTotal int64
+	BytesDone     int64
+}
+
+// Totals is what an account has brought into the local mailbox so far.
+type Totals struct {
+	Folders  int64
+	Messages int64
+	Bytes    int64
+}
+
+// FolderInfo is one remote folder and what has been fetched of it.
+type FolderInfo struct {
+	RemoteName string // Decoded, "/" between parts.
+	LocalName  string // Its folder in the local mailbox, "/" between parts.
+	SpecialUse string
+	Selected   bool  // Whether the account's rules choose it.
+	Messages   int64 // At the last visit.
+	Fetched    int64
+}
+
+// Run is one visit, finished or under way.
+type Run struct {
+	ID         string
+	StartedAt  time.Time
+	FinishedAt time.Time // Zero: under way.
+	OK         bool
+	Messages   int64
+	Bytes      int64
+	Diagnosis  *Diagnosis
+}
+
+// Credential is what a login takes. For OAuth2 the secret is an access token.
+type Credential struct {
+	Auth     Auth
+	Username string
+	Secret   Secret
+}
+
+// StepName names a step of a connection test.
+type StepName string
+
+// The steps, in their order.
+const (
+	StepResolve  StepName = "resolve"
+	StepConnect  StepName = "connect"
+	StepTLS      StepName = "tls"
+	StepGreeting StepName = "greeting"
+	StepLogin    StepName = "login"
+	StepFolders  StepName = "folders"
+)
+
+// Step is one step of a connection test.
+type Step struct {
+	Name   StepName
+	OK     bool
+	Took   time.Duration
+	Detail string // Safe to show: "TLS 1.3", "12 folders"; on failure, what went wrong.
+}
+
+// TestReport is what a connection test found.
+type TestReport struct {
+	OK        bool
+	Steps     []Step
+	Folders   []string // Remote names, decoded, "/" between parts.
+	Messages  int64    // In all selectable folders, where the server told.
+	Diagnosis *Diagnosis
+}

@@ -1,0 +1,62 @@
+package account
+
+import "time"
+
+// Draft is an account as a user asks for it. Nil means "not said": presets and
+// defaults fill it in.
+type Draft struct {
+	Email        string
+	Password     Secret
+	Name         *string
+	SenderName   *string
+	Provider     *string
+	Protocol     *Protocol
+	Host         *string
+	Port         *int
+	Security     *Security
+	Username     *string
+	Folder       *string
+	Include      []string
+	Exclude      []string
+	PollInterval *time.Duration
+	Enabled      *bool
+	SkipTest     bool
+}
+
+// Patch is a change to an account. Nil leaves a setting as it is (RFC 7396).
+type Patch struct {
+	Email        *string
+	Password     *Secret
+	Name         *string
+	SenderName   *string
+	Provider     *string
+	Protocol     *Protocol
+	Host         *string
+	Port         *int
+	Security     *Security
+	Username     *string
+	Folder       *string
+	Include      *[]string
+	Exclude      *[]string
+	PollInterval *time.Duration
+	Enabled      *bool
+	SkipTest     bool
+}
+
+// Preset is what a provider's preset says of one protocol for one address.
+type Preset struct {
+	Provider string // The preset's id.
+	Name     string // The provider's name: the default label.
+	Servers  map[Protocol]Server
+	Username string // Filled in for the address.
+	Auth     []Auth // What the provider accepts; empty when not known.
+}
+
+// Suggestion is what autoconfig answers for an address.
+type Suggestion struct {
+	Source   string // "preset", "autoconfig", "srv", "guess" or "none".
+	Provider string
+	Name     string
+	Servers  map[Protocol]Server
+	Username string
+}

@@ -1,0 +1,61 @@
+package account
+
+import (
+	"errors"
+	"strings"
+)
+
+// What the registry refuses, apart from invalid fields. Their texts are shown
+// to users.
+var (
+	ErrNotFound     = errors.New("there is no such account")
+	ErrLimitReached = errors.New("the limit of external accounts is reached: delete one to add another")
+	ErrExists       = errors.New("this external account was added already")
+	ErrNameTaken    = errors.New("another of your accounts bears this name")
+	ErrFolderTaken  = errors.New("this folder is taken: choose another name for it")
+	ErrChanged      = errors.New("the account was changed meanwhile: load it again")
+)
+
+// FieldError says what is wrong with one field of a request.
+type FieldError struct {
+	Field  string // As the contract spells it: "server.host".
+	Code   string // Stable: "required", "too_long", "control_character", "invalid", "out_of_range", "reserved", …
+	Detail string // For people: what to do about it.
+}
+
+// InvalidError lists the fields of a request that cannot be accepted.
+type InvalidError struct{ Fields []FieldError }
+
+// Error lists the fields.
+func (e *InvalidError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		parts[i] = f.Field + ": " + f.Detail
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Add notes one more field.
+func (e *InvalidError) Add(field, code, detail string) {
+	e.Fields = append(e.Fields, FieldError{field, code, detail})
+}
+
+// OrNil returns e, or nil when no field is wrong.
+func (e *InvalidError) OrNil() error {
+	if len(e.Fields) == 0 {
+		return nil
+	}
+	return e
+}
+
+// TestFailedError says that the connection test before saving failed; nothing
+// was saved.
+type TestFailedError struct{ Report TestReport }
+
+// Error gives the diagnosis's code.
+func (e *TestFailedError) Error() string {
+	if e.Report.Diagnosis == nil {
+		return "the connection test failed"
+	}
+	return "the connection test failed: " + string(e.Report.Diagnosis.Code)
+}

@@ -1,0 +1,72 @@
+package account
+
+import "context"
+
+// Repository keeps accounts. Every call but those of package schedule names
+// the owner: there is no way to ask for an account by its id alone.
+type Repository interface {
+	// Accounts returns the owner's accounts, oldest first, with their status.
+	Accounts(ctx context.Context, o Owner) ([]Account, error)
+	// Account returns one, or ErrNotFound, also when it is somebody else's.
+	Account(ctx context.Context, o Owner, id ID) (Account, error)
+	// Add saves the account, its sealed secret and its place in the schedule
+	// (due at once if enabled) in one transaction. It checks limit (how many
+	// the owner may have) and the uniqueness of name, folder and remote inside
+	// that transaction: ErrLimitReached, ErrNameTaken, ErrFolderTaken, ErrExists.
+	// A journal kept from a removed account of the same remote is taken up
+	// again; the returned account bears it.
+	Add(ctx context.Context, a Account, sealed []byte, limit int) (Account, error)
+	// Update replaces the settings if a.SettingsEpoch is still the saved one and
+	// bumps it; ErrChanged otherwise. A nil sealed keeps the secret. A visit under way is
+	// fenced off when server, protocol, user name, secret, folder or rules
+	// changed. The account becomes due at once if dueNow is true.
+	Update(ctx context.Context, a Account, sealed []byte, dueNow bool) (Account, error)
+	// Remove deletes account, secret and schedule, fences a visit under way,
+	// and retires the journal for 30 days.
+	Remove(ctx context.Context, o Owner, id ID) error
+	// SealedSecret returns what Add or Update was given.
+	SealedSecret(ctx context.Context, o Owner, id ID) ([]byte, error)
+	// Hurry makes the account due now.
+	Hurry(ctx context.Context, o Owner, id ID) error
+	// FolderInfos and Runs report on visits; newest run first.
+	FolderInfos(ctx context.Context, o Owner, id ID) ([]FolderInfo, error)
+	Runs(ctx context.Context, o Owner, id ID, limit int) ([]Run, error)
+}
+
+// Sealer encrypts secrets at rest, bound to owner, account and field, so that
+// one row's ciphertext is of no use in another.
+type Sealer interface {
+	Seal(o Owner, id ID, s Secret) ([]byte, error)
+	Unseal(o Owner, id ID, sealed []byte) (Secret, error)
+}
+
+// Presets knows the providers' settings.
+type Presets interface {
+	// Suggest returns settings for an address; Source "none" when nothing is known.
+	Suggest(ctx context.Context, email string) Suggestion
+	// Preset returns a preset by id, filled in for the address.
+	Preset(id, email string) (Preset, bool)
+}
+
+// Prober runs a connection test.
+type Prober interface {
+	// Probe never fails by itself: what went wrong is in the report. It is
+	// bounded to 20 seconds.
+	Probe(ctx context.Context, a Account, c Credential) TestReport
+}
+
+// Remotes says which hosts and ports an account may name. CheckServer looks at
+// the words only; addresses are checked when they are dialled.
+type Remotes interface {
+	CheckServer(s Server) error // A *fault.Error with HostNotAllowed, or nil.
+}
+
+// LocalFolders is the owner's own mailbox, as far as accounts concern it.
+type LocalFolders interface {
+	// RemoveFolder deletes the account folder and everything below it from the local mailbox.
+	RemoveFolder(ctx context.Context, o Owner, folder string) error
+}
+
+// Nudger is told that an account became due. It is a courtesy: the schedule's
+// row is the truth.
+type Nudger interface{ Nudge() }

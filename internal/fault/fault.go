@@ -1,0 +1,180 @@
+// Package fault is the one vocabulary of failure: a closed list of codes that
+// drives retries, HTTP answers, the words a user reads, and metrics.
+//
+// It imports nothing but the standard library and knows nothing of mail
+// protocols. What a code means to a person (title, advice) is package
+// diagnose's business; when to try again is package schedule's.
+package fault
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Code says why a visit to an external account failed. The list is the
+// contract's: codes are added, never renamed.
+type Code string
+
+// The codes of the contract, in the order in which a visit can meet them.
+const (
+	DNSFailure                   Code = "dns_failure"                    // The host's name has no address, or the lookup failed.
+	HostNotAllowed               Code = "host_not_allowed"               // The host or port is not one an account may name.
+	ConnectRefused               Code = "connect_refused"                // Nothing listens there, or the network refused.
+	ConnectTimeout               Code = "connect_timeout"                // No answer in time: to the connection, the handshake or the greeting.
+	TLSFailure                   Code = "tls_failure"                    // The handshake failed, or the port speaks plaintext.
+	TLSCertificateInvalid        Code = "tls_certificate_invalid"        // Expired, of another name, or of an unknown issuer.
+	STARTTLSUnsupported          Code = "starttls_unsupported"           // No STARTTLS (IMAP) or STLS (POP3) offered, or it was refused.
+	ProtocolError                Code = "protocol_error"                 // Another protocol than the account's, or answers outside it.
+	AuthFailed                   Code = "auth_failed"                    // User name or password refused.
+	AppPasswordRequired          Code = "app_password_required"          // The provider takes only application-specific passwords.
+	OAuthReauthorizationRequired Code = "oauth_reauthorization_required" // The user has to sign in at the provider.
+	AccessDisabled               Code = "access_disabled"                // IMAP or POP3 is switched off at the provider.
+	AccountLocked                Code = "account_locked"                 // The provider locked the account.
+	MailboxInUse                 Code = "mailbox_in_use"                 // Another session holds the mailbox (RFC 2449 IN-USE, RFC 5530 INUSE).
+	TooManyConnections           Code = "too_many_connections"           // The provider's limit of connections is reached.
+	RateLimited                  Code = "rate_limited"                   // Too many logins or too much traffic (LOGIN-DELAY, THROTTLED, OVERQUOTA of bandwidth).
+	ServerUnavailable            Code = "server_unavailable"             // A temporary failure of the server, or the connection broke.
+	FolderFailed                 Code = "folder_failed"                  // Some folders could not be read; the others were.
+	MessageFailed                Code = "message_failed"                 // Some messages could not be fetched; the others were.
+	LocalOverQuota               Code = "local_over_quota"               // The user's own mailbox is full.
+	LocalMailboxUnavailable      Code = "local_mailbox_unavailable"      // The user's own mailbox cannot be written.
+	Internal                     Code = "internal"                       // A defect or an outage of ours.
+)
+
+// Interrupted says that the work was stopped from our side: shutdown, a lost
+// lease, a deadline of the caller. It is no diagnosis and never shown.
+const Interrupted Code = "interrupted"
+
+var codes = []Code{
+	DNSFailure, HostNotAllowed, ConnectRefused, ConnectTimeout, TLSFailure, TLSCertificateInvalid,
+	STARTTLSUnsupported, ProtocolError, AuthFailed, AppPasswordRequired, OAuthReauthorizationRequired,
+	AccessDisabled, AccountLocked, MailboxInUse, TooManyConnections, RateLimited, ServerUnavailable,
+	FolderFailed, MessageFailed, LocalOverQuota, LocalMailboxUnavailable, Internal,
+}
+
+// Codes returns every code a user may be shown, in a fixed order.
+func Codes() []Code { return append([]Code(nil), codes...) }
+
+// Retryable reports whether trying again later, with nothing changed by the
+// user, can succeed. Unknown codes are retryable: a defect of ours must not
+// switch an account off.
+func (c Code) Retryable() bool {
+	switch c {
+	case HostNotAllowed, TLSCertificateInvalid, STARTTLSUnsupported, AuthFailed, AppPasswordRequired,
+		OAuthReauthorizationRequired, AccessDisabled:
+		return false
+	}
+	return true
+}
+
+// Credential reports whether the code says that the provider refused the
+// credential as it stands. Such logins are never hammered.
+func (c Code) Credential() bool {
+	switch c {
+	case AuthFailed, AppPasswordRequired, OAuthReauthorizationRequired, AccessDisabled, AccountLocked:
+		return true
+	}
+	return false
+}
+
+// Error is a failure with its code. Detail is for people: one sentence, free
+// of secrets, already passed through Clean where a server's words are in it.
+// Err is for the log.
+type Error struct {
+	Code       Code
+	Op         string        // What was being done: "login", "listing folder Sent".
+	Detail     string        // For the user; may be empty.
+	RetryAfter time.Duration // The server's own hint; 0 when it gave none.
+	Err        error         // The cause; may be nil.
+}
+
+// Error returns operation, code, detail and cause on one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Op != "" {
+		b.WriteString(e.Op + ": ")
+	}
+	b.WriteString(string(e.Code))
+	if e.Detail != "" {
+		b.WriteString(": " + e.Detail)
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// New returns a failure without a cause.
+func New(code Code, op, detail string) *Error { return &Error{Code: code, Op: op, Detail: detail} }
+
+// Wrap gives err a code and says what was being done. An error that has a code
+// already keeps it. Wrap(…, nil) is nil.
+func Wrap(code Code, op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return &Error{Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Err: err}
+	}
+	return &Error{Code: code, Op: op, Err: err}
+}
+
+// Of returns the first Error in err's chain; for others, one with Interrupted
+// when a context ended and Internal otherwise. Of(nil) is nil.
+func Of(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: Interrupted, Err: err}
+	}
+	return &Error{Code: Internal, Err: err}
+}
+
+// CodeOf returns the code of err, or "" for nil.
+func CodeOf(err error) Code {
+	if e := Of(err); e != nil {
+		return e.Code
+	}
+	return ""
+}
+
+// Clean makes a remote server's words fit to show: valid UTF-8, printable, on
+// one line, without bidirectional controls, at most limit bytes.
+func Clean(text string, limit int) string {
+	var b strings.Builder
+	space := false
+	for _, r := range text {
+		switch {
+		case unicode.IsSpace(r):
+			space = b.Len() > 0
+			continue
+		case r == utf8.RuneError, !unicode.IsPrint(r), unicode.Is(unicode.Bidi_Control, r):
+			continue
+		}
+		if space {
+			if b.Len()+1 > limit {
+				break
+			}
+			b.WriteByte(' ')
+			space = false
+		}
+		if b.Len()+utf8.RuneLen(r) > limit {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -1,0 +1,194 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// ErrFenced says that the lease is no longer held: another worker took the
+// account, or its owner edited or removed it. Nothing was written.
+var ErrFenced = errors.New("the lease on the account was lost")
+
+// Lease is the right to visit one account, held by one worker until it ends.
+// Epoch is the fencing token: it grows with every lease of the account, every
+// journal write carries it, and a write with an old one changes nothing.
+type Lease struct {
+	Account account.Account
+	Worker  string
+	Epoch   int64
+}
+
+// Source opens sessions at external servers.
+type Source interface {
+	// Open connects, secures, greets and signs in. Its error is a *fault.Error.
+	Open(ctx context.Context, a account.Account, c account.Credential) (Session, error)
+}
+
+// Session reads one external account. It cannot change anything there. It is
+// used by one goroutine at a time, except for Close.
+type Session interface {
+	// Folders lists what the account holds, with status where that costs
+	// nothing extra. POP3 has one folder, INBOX. A folder that cannot be read
+	// bears its Problem.
+	Folders(ctx context.Context) ([]mail.Folder, error)
+	// List calls yield once for each query, in order, without waiting for an
+	// answer before the next question is sent. err is about that folder alone;
+	// an error that ends the session is returned.
+	List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error
+	// Fetch reads the wanted messages, questions again sent ahead. For every
+	// item it calls exactly one of take and miss, exactly once, in any order, unless it returns an
+	// error: then the items for which neither was called are as before.
+	// body is good until take returns; take's error ends the fetch and is returned.
+	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
+	// Leave ends the session as the protocol wants it, after everything taken
+	// is committed locally: for POP3 RSET, then QUIT.
+	Leave(ctx context.Context) error
+	// Close ends the connection at once, without a word. It may be called at
+	// any time, from any goroutine, and after Leave.
+	Close() error
+}
+
+// Mailbox is the users' own mailboxes.
+type Mailbox interface {
+	// Open prepares delivery for one account into one user's mailbox. journal
+	// and epoch name the spool's owner; limit is enforced by Reserve.
+	Open(ctx context.Context, o account.Owner, journal string, epoch int64, limit account.Limit) (Delivery, error)
+}
+
+// Delivery puts messages into one user's mailbox by the protocol of
+// docs/decisions/0002-exactly-once.md. Only Stage may be called concurrently.
+type Delivery interface {
+	// Reserve makes room for messages about to be staged, against the limit
+	// and against other deliveries into the same mailbox. When there is none
+	// it fails with local_over_quota and reserves nothing.
+	Reserve(messages, bytes int64) error
+	// Release gives back what was reserved and not delivered.
+	Release(messages, bytes int64)
+	// Stage writes the body into a spool file of this epoch, CRLF turned into
+	// LF, dates it with received (zero: by the message's own header, else
+	// now), and starts to make it durable. max bounds its octets as received:
+	// message_failed above it. After an error no spool file is left.
+	Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, max int64) (mail.Staged, error)
+	// Seal returns nil once every staged file and the spool directory would
+	// survive a power cut.
+	Seal(ctx context.Context, staged []mail.Staged) error
+	// Discard removes spool files that were not committed as staged.
+	Discard(staged []mail.Staged)
+	// Publish delivers: one atomic rename each, then the directories are made
+	// durable. A spool file that is gone was delivered before. Folders are made
+	// and subscribed as needed.
+	Publish(ctx context.Context, ps []mail.Placement) error
+	// EnsureFolders makes and subscribes folders that hold nothing yet.
+	EnsureFolders(ctx context.Context, folders []string) error
+	// Sweep removes spool files of older epochs, except those named in keep.
+	Sweep(ctx context.Context, keep map[string]bool) error
+	// Close gives back what is still reserved.
+	Close() error
+}
+
+// Folder is one remote folder as the journal remembers it.
+type Folder struct {
+	ID          int64 // The journal's own number; 0 until AddFolders.
+	Wire        string
+	Remote      string // Decoded, "/" between parts, for people.
+	Local       string // Its folder in the local mailbox. Never changes, never shared.
+	SpecialUse  string
+	Selected    bool
+	Epoch       int64 // Grows with each change of UIDVALIDITY.
+	UIDValidity uint32
+	Cursor      Cursor
+	Remaining   int64 // Messages at the remote at the last visit.
+	Fetched     int64 // Messages delivered so far.
+	Bytes       int64 // Their octets.
+}
+
+// Cursor is how far a folder is settled in its epoch: every message below
+// UIDNext that the server ever listed is delivered, skipped with a reason, or gone.
+type Cursor struct {
+	UIDNext  uint32    // 0: nothing is settled yet.
+	Messages uint32    // What the server counted then.
+	Listing  [16]byte  // POP3: digest of the UIDL listing that is settled.
+	FullScan time.Time // When the whole folder was last compared.
+}
+
+// BatchKey names a batch within an account: the lease under which it was
+// begun, and its number in that visit.
+type BatchKey struct {
+	Epoch int64
+	Seq   int
+}
+
+// Member is one message of a staged batch.
+type Member struct {
+	FolderID    int64
+	FolderEpoch int64
+	ID          mail.ID
+	Fingerprint mail.Fingerprint
+	Placement   mail.Placement
+}
+
+// Batch is a group of messages on their way: intended, then staged, then
+// delivered, at which point the journal forgets the batch and keeps only the
+// messages.
+type Batch struct {
+	Key     BatchKey
+	Members []Member // Nil while only intended.
+}
+
+// Skipped is a message that could not be fetched, and why.
+type Skipped struct {
+	FolderID    int64
+	FolderEpoch int64
+	ID          mail.ID
+	Size        int64
+	Code        fault.Code
+	Detail      string
+	Attempts    int
+	FirstAt     time.Time
+	LastAt      time.Time
+	NextAt      time.Time // When it is tried again.
+}
+
+// Entry is one journal write: all of it or nothing.
+type Entry struct {
+	Deliver  []BatchKey // Staged batches that are delivered now.
+	Stage    *Batch     // A batch whose messages are durable in the spool. It must have been intended.
+	Intend   *BatchKey  // A batch about to be downloaded.
+	Drop     []BatchKey // Intended batches that came to nothing.
+	Folders  []Folder   // Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own sums and ignored.
+	Skip     []Skipped  // Skipped now, or once more.
+	Unskip   []Skipped  // Settled after all.
+	Progress account.Progress
+}
+
+// Journal remembers, for each account, what was delivered.
+type Journal interface {
+	// Folders returns what is known, in the order in which it was added.
+	Folders(ctx context.Context, l Lease) ([]Folder, error)
+	// AddFolders gives new folders their numbers. A Local that is used already
+	// by another folder of the account is an error.
+	AddFolders(ctx context.Context, l Lease, fs []Folder) ([]Folder, error)
+	// Open returns the batches that were begun and not delivered, oldest first.
+	Open(ctx context.Context, l Lease) ([]Batch, error)
+	// Settled returns the messages of a folder's current epoch, from UID from
+	// on, that are staged or delivered, with their sizes as sent.
+	Settled(ctx context.Context, l Lease, f Folder, from uint32) (map[mail.ID]int64, error)
+	// Skipped returns what is skipped in the account.
+	Skipped(ctx context.Context, l Lease) ([]Skipped, error)
+	// Commit writes the entry, durably, and extends the lease, if l is still
+	// the account's lease; ErrFenced otherwise.
+	Commit(ctx context.Context, l Lease, e Entry) error
+	// Limit returns what the owner's mailbox may hold.
+	Limit(ctx context.Context, o account.Owner) (account.Limit, error)
+}
+
+// Credentials gives a login's secret, fresh.
+type Credentials interface {
+	Credential(ctx context.Context, a account.Account) (account.Credential, error)
+}

@@ -1,0 +1,118 @@
+// Package mail holds the words that both ends of a transfer share: folder,
+// item, flags, fingerprint, token. It does no I/O and knows no protocol.
+package mail
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"time"
+)
+
+// Flags are the IMAP system flags that are carried over (RFC 9051 section
+// 2.3.2). \Deleted and \Recent never are.
+type Flags uint8
+
+// The flags, in the order of their Maildir letters (D, F, R, S).
+const (
+	Draft Flags = 1 << iota
+	Flagged
+	Answered
+	Seen
+)
+
+// Folder is one folder of an external account, as listed.
+type Folder struct {
+	// Wire is the name exactly as the server wrote it, byte for byte: the
+	// folder's identity. POP3's only folder is "INBOX".
+	Wire string
+	// Path is the name in parts, decoded, in the server's hierarchy, with a
+	// personal namespace prefix taken off. INBOX has an empty Path.
+	Path []string
+	// SpecialUse is the folder's use (RFC 6154: `\Sent`, `\Junk`, `\All`, …), or "".
+	SpecialUse string
+	// Selectable is false for a name that only holds others (\Noselect, \NonExistent).
+	Selectable bool
+	// Status is what the server said of it along with the list.
+	Status Status
+	// Problem says why this folder cannot be read although others can: a name
+	// that is not valid, say. Nil when it can.
+	Problem error
+}
+
+// Status is a folder's state as STATUS or EXAMINE tells it (RFC 9051 section
+// 6.3.11). Known is false when the server did not say.
+type Status struct {
+	Known         bool
+	Messages      uint32
+	UIDNext       uint32 // 0: not told.
+	UIDValidity   uint32 // 0: not told.
+	HighestModSeq uint64 // 0: no CONDSTORE.
+}
+
+// ID names one message in one folder for as long as the server keeps its
+// promise: UID for IMAP (RFC 9051 section 2.3.1.1), UIDL for POP3 (RFC 1939
+// section 7, at most 255 octets taken).
+type ID struct {
+	UID     uint32 // 0 for POP3.
+	UIDL    string // "" for IMAP.
+	Ordinal int    // Above 0 for a further message that bears the same UIDL.
+}
+
+// Item is one message as listed, without its bytes.
+type Item struct {
+	ID       ID
+	Number   uint32    // Message sequence number, good for this session only.
+	Size     int64     // Octets as the server tells; a hint, never trusted for memory.
+	Flags    Flags     // None for POP3.
+	Received time.Time // INTERNALDATE; zero when the server did not tell (POP3: always).
+}
+
+// Listing is what one folder holds.
+type Listing struct {
+	Folder Folder // With Status as EXAMINE told it, which wins over LIST-STATUS.
+	Items  []Item // By ascending UID or message number.
+	// Complete says that Items has every message of the folder from the asked
+	// UID on, by the server's own count.
+	Complete bool
+}
+
+// Fingerprint tells messages apart when their identities changed.
+type Fingerprint struct {
+	Size   int64    // Octets as sent by the server, CRLF line ends included.
+	Digest [32]byte // SHA-256 of those octets.
+	Body   [16]byte // First half of the SHA-256 of what follows the header, line ends as CRLF.
+	Header [16]byte // First half of the SHA-256 of Message-ID, Date, From and Subject.
+}
+
+// Token is a message's name in the local mailbox: it says which remote message
+// a file came from to those who hold the key, and nothing to anybody else.
+type Token string
+
+// TokenFor derives the token of a message. It is the same after a restart or a
+// restored database: journal is the random identity of the account's journal,
+// epoch counts the folder's UIDVALIDITY changes.
+//
+// A remote server must not be able to compute names in a user's mailbox, hence
+// the key.
+func TokenFor(key []byte, journal, wire string, epoch int64, id ID) Token {
+	h := hmac.New(sha256.New, key)
+	part := func(s string) {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	part(journal)
+	part(wire)
+	part(id.UIDL)
+	var n [20]byte
+	binary.BigEndian.PutUint64(n[0:], uint64(epoch))
+	binary.BigEndian.PutUint32(n[8:], id.UID)
+	binary.BigEndian.PutUint64(n[12:], uint64(id.Ordinal))
+	h.Write(n[:])
+	return Token("F" + tokenEncoding.EncodeToString(h.Sum(nil))[:26])
+}
+
+var tokenEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

@@ -1,0 +1,57 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+// ErrBusy says that another worker is visiting the account.
+var ErrBusy = errors.New("the account is being visited already")
+
+// Claim asks for accounts to visit.
+type Claim struct {
+	Worker       string
+	Now          time.Time
+	Lease        time.Duration // How long a lease lasts unless a journal write extends it.
+	Limit        int
+	PerHost      int      // Visits at one remote host at a time, over all processes.
+	PerUser      int      // Visits for one user at a time.
+	ExcludeHosts []string // Host keys (see HostKey) that are out of order.
+}
+
+// Settlement is what a finished visit leaves in the schedule's row.
+type Settlement struct {
+	State     account.State // OK, Retrying, NeedsAttention or OverQuota.
+	DueAt     time.Time     // Zero: never by itself.
+	Failures  int
+	Diagnosis *account.Diagnosis
+	Success   bool        // Sets LastSuccessAt.
+	Run       account.Run // Kept as a row of its own only when it brought mail, failed, or follows a failure.
+	Keep      bool        // Whether Run is kept as a row of its own.
+}
+
+// Queue is the schedule's table: the truth about what is due and who visits it.
+type Queue interface {
+	// Claim leases up to c.Limit due accounts, longest due first: their due
+	// time becomes the lease's end, so that a crash makes them due again.
+	// Disabled accounts are never due. An account whose user has a live lease
+	// held by another process is left out.
+	Claim(ctx context.Context, c Claim) ([]fetch.Lease, error)
+	// ClaimOne leases one account whether due or not; ErrBusy while somebody
+	// else's lease on it lives.
+	ClaimOne(ctx context.Context, o account.Owner, id account.ID, c Claim) (fetch.Lease, error)
+	// Extend prolongs a live lease; fetch.ErrFenced when it is lost.
+	Extend(ctx context.Context, l fetch.Lease, until time.Time) error
+	// Finish ends the lease and settles the row; fetch.ErrFenced when it is
+	// lost. If the account was hurried or edited during the visit it stays due.
+	Finish(ctx context.Context, l fetch.Lease, s Settlement) error
+	// Abandon ends the lease and makes the account due again at once, as if
+	// the visit had not been.
+	Abandon(ctx context.Context, l fetch.Lease) error
+	// NextDue returns when the next account becomes due; zero for none.
+	NextDue(ctx context.Context) (time.Time, error)
+}
