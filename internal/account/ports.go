@@ -21,9 +21,9 @@ type Repository interface {
 	// fenced off when server, protocol, user name, secret, folder or rules
 	// changed. The account becomes due at once if dueNow is true.
 	Update(ctx context.Context, a Account, sealed []byte, dueNow bool) (Account, error)
-	// Remove deletes account, secret and schedule, fences a visit under way,
-	// and retires the journal for 30 days.
-	Remove(ctx context.Context, o Owner, id ID) error
+	// Remove deletes account, secret and schedule and fences a visit under way.
+	// The journal is retired for 30 days if keepJournal is true, else forgotten.
+	Remove(ctx context.Context, o Owner, id ID, keepJournal bool) error
 	// SealedSecret returns what Add or Update was given.
 	SealedSecret(ctx context.Context, o Owner, id ID) ([]byte, error)
 	// Hurry makes the account due now.

@@ -1,0 +1,505 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Options are what a Registry is made of. All interfaces are required.
+type Options struct {
+	Repository Repository
+	Sealer     Sealer
+	Presets    Presets
+	Prober     Prober
+	Remotes    Remotes
+	Folders    LocalFolders
+	Nudger     Nudger
+	// CheckFolder says whether the local mailbox can have a folder of this
+	// name: nil, ErrFolderTaken for a reserved one, or what is wrong with it.
+	CheckFolder    func(name string) error
+	Limit          int           // Accounts per user.
+	PollInterval   time.Duration // For accounts that name none.
+	MinInterval    time.Duration // The least a user may ask for.
+	AllowPlaintext bool          // Whether Security None is accepted.
+	Now            func() time.Time
+	Log            *slog.Logger
+}
+
+// Registry is where accounts are added, edited and removed: the one place that
+// knows all the rules. Every method names the owner; what is somebody else's
+// does not exist.
+type Registry struct{ Options }
+
+// NewRegistry returns a Registry.
+func NewRegistry(o Options) *Registry {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Registry{o}
+}
+
+// MaxPerUser returns how many accounts a user may have.
+func (r *Registry) MaxPerUser() int { return r.Options.Limit }
+
+// List returns the owner's accounts, oldest first.
+func (r *Registry) List(ctx context.Context, o Owner) ([]Account, error) {
+	return r.Repository.Accounts(ctx, o)
+}
+
+// Get returns one account, or ErrNotFound.
+func (r *Registry) Get(ctx context.Context, o Owner, id ID) (Account, error) {
+	return r.Repository.Account(ctx, o, id)
+}
+
+// Discover returns settings for an address, or an *InvalidError.
+func (r *Registry) Discover(ctx context.Context, email string) (Suggestion, error) {
+	var bad InvalidError
+	bad.email("email", email)
+	if err := bad.OrNil(); err != nil {
+		return Suggestion{}, err
+	}
+	return r.Presets.Suggest(ctx, email), nil
+}
+
+// Create adds an account: settings filled in from presets, checked, the
+// connection tested unless the draft says not to, and saved with its secret;
+// the first visit is due at once. Nothing is saved on an error: *InvalidError,
+// *TestFailedError, a *fault.Error with HostNotAllowed, ErrLimitReached,
+// ErrExists, ErrNameTaken, ErrFolderTaken.
+func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error) {
+	existing, err := r.Repository.Accounts(ctx, o)
+	if err != nil {
+		return Account{}, fmt.Errorf("loading accounts: %w", err)
+	}
+	a, err := r.settle(ctx, o, d, existing)
+	if err != nil {
+		return Account{}, err
+	}
+	if err := r.refuseClash(a, existing, len(existing) >= r.Limit); err != nil {
+		return Account{}, err
+	}
+	if !d.SkipTest {
+		if err := r.test(ctx, a, d.Password); err != nil {
+			return Account{}, err
+		}
+	}
+	sealed, err := r.Sealer.Seal(o, a.ID, d.Password)
+	if err != nil {
+		return Account{}, fmt.Errorf("sealing the password: %w", err)
+	}
+	a, err = r.Repository.Add(ctx, a, sealed, r.Limit)
+	if err != nil {
+		return Account{}, err
+	}
+	r.Log.InfoContext(ctx, "account added", "account", a.ID, "protocol", a.Protocol, "host", a.Server.Host)
+	r.Nudger.Nudge()
+	return a, nil
+}
+
+// Test runs a connection test on settings that are not saved.
+func (r *Registry) Test(ctx context.Context, o Owner, d Draft) (TestReport, error) {
+	a, err := r.settle(ctx, o, d, nil)
+	if err != nil {
+		return TestReport{}, err
+	}
+	return r.Prober.Probe(ctx, a, Credential{Auth: a.Auth, Username: a.Username, Secret: d.Password}), nil
+}
+
+// TestExisting runs a connection test on an account with changes that are not
+// saved. The saved password serves unless the patch brings one or leads
+// elsewhere.
+func (r *Registry) TestExisting(ctx context.Context, o Owner, id ID, p Patch) (TestReport, error) {
+	old, err := r.Repository.Account(ctx, o, id)
+	if err != nil {
+		return TestReport{}, err
+	}
+	a, err := r.apply(old, p)
+	if err != nil {
+		return TestReport{}, err
+	}
+	secret, err := r.secretFor(ctx, o, id, p)
+	if err != nil {
+		return TestReport{}, err
+	}
+	return r.Prober.Probe(ctx, a, Credential{Auth: a.Auth, Username: a.Username, Secret: secret}), nil
+}
+
+// Update changes an account. The connection is tested again when server,
+// protocol or credentials change. Errors as for Create, and ErrNotFound,
+// ErrChanged.
+func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account, error) {
+	old, err := r.Repository.Account(ctx, o, id)
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := r.apply(old, p)
+	if err != nil {
+		return Account{}, err
+	}
+	others, err := r.Repository.Accounts(ctx, o)
+	if err != nil {
+		return Account{}, fmt.Errorf("loading accounts: %w", err)
+	}
+	if err := r.refuseClash(a, without(others, id), false); err != nil {
+		return Account{}, err
+	}
+	remote := a.Protocol != old.Protocol || a.Server != old.Server || a.Username != old.Username || p.Password != nil
+	if remote && !p.SkipTest {
+		secret, err := r.secretFor(ctx, o, id, p)
+		if err != nil {
+			return Account{}, err
+		}
+		if err := r.test(ctx, a, secret); err != nil {
+			return Account{}, err
+		}
+	}
+	var sealed []byte
+	if p.Password != nil {
+		if sealed, err = r.Sealer.Seal(o, id, *p.Password); err != nil {
+			return Account{}, fmt.Errorf("sealing the password: %w", err)
+		}
+	}
+	dueNow := a.Enabled && (remote || !old.Enabled)
+	a.UpdatedAt = r.Now().UTC()
+	a, err = r.Repository.Update(ctx, a, sealed, dueNow)
+	if err != nil {
+		return Account{}, err
+	}
+	r.Log.InfoContext(ctx, "account edited", "account", a.ID, "remote_changed", remote)
+	if dueNow {
+		r.Nudger.Nudge()
+	}
+	return a, nil
+}
+
+// Delete removes an account and its secret; the remote is not touched. With
+// keepMail the local folder stays, and adding the same account again within 30
+// days goes on where it was; without, the folder and all below it are removed
+// and nothing is remembered.
+func (r *Registry) Delete(ctx context.Context, o Owner, id ID, keepMail bool) error {
+	a, err := r.Repository.Account(ctx, o, id)
+	if err != nil {
+		return err
+	}
+	if err := r.Repository.Remove(ctx, o, id, keepMail); err != nil {
+		return err
+	}
+	r.Log.InfoContext(ctx, "account removed", "account", id, "keep_mail", keepMail)
+	if keepMail {
+		return nil
+	}
+	if err := r.Folders.RemoveFolder(ctx, o, a.Folder); err != nil {
+		return fmt.Errorf("removing the local folder of a removed account: %w", err)
+	}
+	return nil
+}
+
+// FetchNow makes the account due at once. A paused account is visited when it
+// is switched on again, not before.
+func (r *Registry) FetchNow(ctx context.Context, o Owner, id ID) error {
+	if err := r.Repository.Hurry(ctx, o, id); err != nil {
+		return err
+	}
+	r.Nudger.Nudge()
+	return nil
+}
+
+// Visits returns up to limit visits, newest first.
+func (r *Registry) Runs(ctx context.Context, o Owner, id ID, limit int) ([]Run, error) {
+	return r.Repository.Runs(ctx, o, id, limit)
+}
+
+// FolderTree returns the remote folders and what has been fetched of them.
+func (r *Registry) FolderTree(ctx context.Context, o Owner, id ID) ([]FolderInfo, error) {
+	return r.Repository.FolderInfos(ctx, o, id)
+}
+
+// test runs the connection test and turns a failure into an error.
+func (r *Registry) test(ctx context.Context, a Account, secret Secret) error {
+	rep := r.Prober.Probe(ctx, a, Credential{Auth: a.Auth, Username: a.Username, Secret: secret})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if rep.OK {
+		return nil
+	}
+	if rep.Diagnosis != nil && rep.Diagnosis.Code == fault.HostNotAllowed {
+		return fault.New(fault.HostNotAllowed, "testing the connection", rep.Diagnosis.Detail)
+	}
+	return &TestFailedError{rep}
+}
+
+// secretFor returns the patch's password, or the saved one.
+func (r *Registry) secretFor(ctx context.Context, o Owner, id ID, p Patch) (Secret, error) {
+	if p.Password != nil {
+		return *p.Password, nil
+	}
+	sealed, err := r.Repository.SealedSecret(ctx, o, id)
+	if err != nil {
+		return Secret{}, fmt.Errorf("loading the password: %w", err)
+	}
+	s, err := r.Sealer.Unseal(o, id, sealed)
+	if err != nil {
+		bad := &InvalidError{}
+		bad.Add("password", "required", "the saved password cannot be read any more: enter it again")
+		return Secret{}, bad
+	}
+	return s, nil
+}
+
+// settle makes an account of a draft: what it leaves open comes from presets
+// and defaults, then everything is checked.
+func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Account) (Account, error) {
+	bad := &InvalidError{}
+	bad.email("email", d.Email)
+	bad.password(d.Password)
+	protocol := value(d.Protocol, IMAP)
+	bad.protocol(protocol)
+	if err := bad.OrNil(); err != nil {
+		return Account{}, err
+	}
+	preset, err := r.presetFor(ctx, d)
+	if err != nil {
+		return Account{}, err
+	}
+	server := preset.Servers[protocol]
+	if server.Host == "" && d.Host == nil && len(preset.Servers) > 0 {
+		bad.Add("protocol", "not_offered", preset.Name+" does not offer "+string(protocol))
+		return Account{}, bad
+	}
+	server = override(server, protocol, d.Host, d.Port, d.Security)
+	now := r.Now().UTC()
+	a := Account{
+		ID: ID(uuid.NewString()), Owner: o, Email: d.Email, Provider: preset.Provider, Protocol: protocol, Server: server,
+		Username: value(d.Username, first(preset.Username, d.Email)), Auth: Password,
+		SenderName: value(d.SenderName, ""), Folders: FolderRules{d.Include, d.Exclude},
+		PollInterval: value(d.PollInterval, r.PollInterval), Enabled: value(d.Enabled, true),
+		CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
+	}
+	a.Name = value(d.Name, freeName(first(preset.Name, Domain(d.Email)), existing))
+	a.Folder = value(d.Folder, folderOf(a.Name))
+	return a, r.check(a)
+}
+
+// presetFor finds the preset that a draft names or its address leads to.
+func (r *Registry) presetFor(ctx context.Context, d Draft) (Preset, error) {
+	if d.Provider != nil {
+		p, ok := r.Presets.Preset(*d.Provider, d.Email)
+		if !ok {
+			bad := &InvalidError{}
+			bad.Add("provider", "unknown", "there is no such provider: see GET /v1/providers, or leave it out")
+			return Preset{}, bad
+		}
+		return p, nil
+	}
+	s := r.Presets.Suggest(ctx, d.Email)
+	if s.Source == "guess" || s.Source == "none" {
+		return Preset{Provider: OtherProvider}, nil // A guess is for a person to confirm, not to save.
+	}
+	return Preset{Provider: s.Provider, Name: s.Name, Servers: s.Servers, Username: s.Username}, nil
+}
+
+// OtherProvider is the preset of everybody who has none.
+const OtherProvider = "other"
+
+// apply makes the account that a patch asks for.
+func (r *Registry) apply(old Account, p Patch) (Account, error) {
+	a := old
+	a.Email = value(p.Email, old.Email)
+	a.Name = value(p.Name, old.Name)
+	a.SenderName = value(p.SenderName, old.SenderName)
+	a.Username = value(p.Username, old.Username)
+	a.Folder = value(p.Folder, old.Folder)
+	a.Folders = FolderRules{value(p.Include, old.Folders.Include), value(p.Exclude, old.Folders.Exclude)}
+	a.PollInterval = value(p.PollInterval, old.PollInterval)
+	a.Enabled = value(p.Enabled, old.Enabled)
+	a.Protocol = value(p.Protocol, old.Protocol)
+	bad := &InvalidError{}
+	bad.email("email", a.Email)
+	bad.protocol(a.Protocol)
+	if p.Password != nil {
+		bad.password(*p.Password)
+	}
+	if err := bad.OrNil(); err != nil {
+		return Account{}, err
+	}
+	preset := Preset{}
+	if p.Provider != nil && *p.Provider != old.Provider || a.Protocol != old.Protocol {
+		var ok bool
+		a.Provider = value(p.Provider, old.Provider)
+		if preset, ok = r.Presets.Preset(a.Provider, a.Email); !ok && p.Provider != nil {
+			bad.Add("provider", "unknown", "there is no such provider: see GET /v1/providers, or leave it out")
+			return Account{}, bad
+		}
+	}
+	base, offered := preset.Servers[a.Protocol]
+	switch {
+	case offered:
+	case len(preset.Servers) > 0 && p.Host == nil && preset.Provider != OtherProvider:
+		bad.Add("protocol", "not_offered", preset.Name+" does not offer "+string(a.Protocol))
+		return Account{}, bad
+	case a.Protocol != old.Protocol: // The same host by another protocol, on its own port.
+		base = Server{old.Server.Host, DefaultPort(a.Protocol, old.Server.Security), old.Server.Security}
+	default:
+		base = old.Server
+	}
+	a.Server = override(base, a.Protocol, p.Host, p.Port, p.Security)
+	if err := r.check(a); err != nil {
+		return Account{}, err
+	}
+	if p.Password == nil && (a.Server.Host != old.Server.Host || a.Server.Security != old.Server.Security || a.Username != old.Username) {
+		bad.Add("password", "required", "enter the password again when the server, its encryption or the user name changes")
+		return Account{}, bad
+	}
+	return a, nil
+}
+
+// check holds an account against the rules, all at once.
+func (r *Registry) check(a Account) error {
+	bad := &InvalidError{}
+	bad.server(a.Server, r.AllowPlaintext)
+	bad.text("username", a.Username, MaxUsername, true)
+	bad.text("name", a.Name, MaxName, true)
+	bad.text("sender_name", a.SenderName, MaxSenderName, false)
+	bad.text("folder", a.Folder, MaxFolder, true)
+	bad.rules("folders.include", a.Folders.Include)
+	bad.rules("folders.exclude", a.Folders.Exclude)
+	bad.interval(a.PollInterval, r.MinInterval)
+	if strings.EqualFold(a.Email, a.Owner.String()) {
+		bad.Add("email", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
+	} else if strings.EqualFold(a.Username, a.Owner.String()) {
+		bad.Add("username", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
+	}
+	err := r.CheckFolder(a.Folder)
+	if err != nil && !errors.Is(err, ErrFolderTaken) {
+		bad.Add("folder", "invalid", err.Error())
+	}
+	if err := bad.OrNil(); err != nil {
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return r.Remotes.CheckServer(a.Server)
+}
+
+// refuseClash tells before the connection test what saving would refuse.
+func (r *Registry) refuseClash(a Account, others []Account, full bool) error {
+	if full {
+		return ErrLimitReached
+	}
+	for _, b := range others {
+		switch {
+		case a.SameRemote(b):
+			return ErrExists
+		case strings.EqualFold(a.Name, b.Name):
+			return ErrNameTaken
+		case FoldersClash(a.Folder, b.Folder):
+			return ErrFolderTaken
+		}
+	}
+	return nil
+}
+
+// SameRemote reports whether two accounts read the same mailbox the same way.
+func (a Account) SameRemote(b Account) bool {
+	return a.Protocol == b.Protocol && strings.EqualFold(a.Server.Host, b.Server.Host) && a.Server.Port == b.Server.Port && a.Username == b.Username
+}
+
+// FoldersClash reports whether two account folders are the same or one lies in
+// the other, where remote folders of both could meet.
+func FoldersClash(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// override lays a user's own server settings over what a preset says.
+func override(s Server, p Protocol, host *string, port *int, sec *Security) Server {
+	before := s
+	if host != nil {
+		s.Host = NormalHost(*host)
+	}
+	if sec != nil {
+		s.Security = *sec
+	}
+	if s.Security == "" {
+		s.Security = TLS
+	}
+	switch {
+	case port != nil:
+		s.Port = *port
+	case s.Port == 0, before.Security != s.Security && s.Port == DefaultPort(p, before.Security):
+		s.Port = DefaultPort(p, s.Security)
+	}
+	return s
+}
+
+// NormalHost writes a host as it is saved: in lower case, without a trailing
+// dot or the brackets of an IPv6 address.
+func NormalHost(h string) string {
+	h = strings.ToLower(strings.TrimSuffix(h, "."))
+	if strings.HasPrefix(h, "[") && strings.HasSuffix(h, "]") {
+		h = h[1 : len(h)-1]
+	}
+	return h
+}
+
+// freeName returns the name, or the name with the first free number.
+func freeName(name string, others []Account) string {
+	taken := map[string]bool{}
+	for _, a := range others {
+		taken[strings.ToLower(a.Name)] = true
+	}
+	for n := 2; taken[strings.ToLower(name)]; n++ {
+		next := fmt.Sprintf("%s %d", strings.TrimSuffix(name, fmt.Sprintf(" %d", n-1)), n)
+		name = next
+	}
+	return name
+}
+
+// folderOf makes a folder name of an account's name, where the two differ in
+// what they may contain.
+func folderOf(name string) string {
+	f := strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch r {
+		case '/', '\\', '.', '~', '*', '%':
+			return '_'
+		}
+		return r
+	}, name))
+	return f
+}
+
+func without(as []Account, id ID) []Account {
+	var out []Account
+	for _, a := range as {
+		if a.ID != id {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func value[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+func first(ss ...string) string {
+	for _, s := range ss {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

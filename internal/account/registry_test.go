@@ -1,0 +1,454 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// rows is a Repository in memory; the real one's own suite is in package store.
+type rows struct {
+	account.Repository
+	accounts []account.Account
+	sealed   map[account.ID][]byte
+	dueNow   []account.ID
+	kept     map[account.ID]bool
+}
+
+func (r *rows) Accounts(_ context.Context, o account.Owner) (out []account.Account, _ error) {
+	for _, a := range r.accounts {
+		if a.Owner == o {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+func (r *rows) Account(_ context.Context, o account.Owner, id account.ID) (account.Account, error) {
+	for _, a := range r.accounts {
+		if a.Owner == o && a.ID == id {
+			return a, nil
+		}
+	}
+	return account.Account{}, account.ErrNotFound
+}
+
+func (r *rows) Add(_ context.Context, a account.Account, sealed []byte, _ int) (account.Account, error) {
+	r.accounts = append(r.accounts, a)
+	r.sealed[a.ID] = sealed
+	return a, nil
+}
+
+func (r *rows) Update(_ context.Context, a account.Account, sealed []byte, dueNow bool) (account.Account, error) {
+	i := slices.IndexFunc(r.accounts, func(b account.Account) bool { return a.ID == b.ID })
+	r.accounts[i] = a
+	if sealed != nil {
+		r.sealed[a.ID] = sealed
+	}
+	if dueNow {
+		r.dueNow = append(r.dueNow, a.ID)
+	}
+	return a, nil
+}
+
+func (r *rows) Remove(_ context.Context, o account.Owner, id account.ID, keep bool) error {
+	r.accounts = slices.DeleteFunc(r.accounts, func(a account.Account) bool { return a.ID == id })
+	r.kept[id] = keep
+	return nil
+}
+
+func (r *rows) SealedSecret(_ context.Context, _ account.Owner, id account.ID) ([]byte, error) {
+	return r.sealed[id], nil
+}
+
+type plainSealer struct{}
+
+func (plainSealer) Seal(_ account.Owner, _ account.ID, s account.Secret) ([]byte, error) {
+	return []byte(s.Reveal()), nil
+}
+
+func (plainSealer) Unseal(_ account.Owner, _ account.ID, b []byte) (account.Secret, error) {
+	return account.NewSecret(string(b)), nil
+}
+
+type presets struct{}
+
+func servers(imap, pop3 string) map[account.Protocol]account.Server {
+	out := map[account.Protocol]account.Server{}
+	if imap != "" {
+		out[account.IMAP] = account.Server{Host: imap, Port: 993, Security: account.TLS}
+	}
+	if pop3 != "" {
+		out[account.POP3] = account.Server{Host: pop3, Port: 995, Security: account.TLS}
+	}
+	return out
+}
+
+func (presets) Suggest(_ context.Context, email string) account.Suggestion {
+	switch account.Domain(email) {
+	case "gmail.com":
+		return account.Suggestion{Source: "preset", Provider: "google", Name: "Google", Servers: servers("imap.gmail.com", "pop.gmail.com"), Username: email}
+	case "imaponly.test":
+		return account.Suggestion{Source: "preset", Provider: "imaponly", Name: "Imaponly", Servers: servers("imap.imaponly.test", ""), Username: email}
+	}
+	return account.Suggestion{Source: "guess", Provider: "other", Servers: servers("imap."+account.Domain(email), ""), Username: email}
+}
+
+func (p presets) Preset(id, email string) (account.Preset, bool) {
+	switch id {
+	case "google":
+		return account.Preset{Provider: id, Name: "Google", Servers: servers("imap.gmail.com", "pop.gmail.com"), Username: email}, true
+	case "other":
+		return account.Preset{Provider: id}, true
+	}
+	return account.Preset{}, false
+}
+
+type prober struct {
+	report account.TestReport
+	tested []account.Account
+	secret string
+}
+
+func (p *prober) Probe(_ context.Context, a account.Account, c account.Credential) account.TestReport {
+	p.tested = append(p.tested, a)
+	p.secret = c.Secret.Reveal()
+	return p.report
+}
+
+type remotes struct{}
+
+func (remotes) CheckServer(s account.Server) error {
+	if s.Host == "localhost" || s.Port == 25 {
+		return fault.New(fault.HostNotAllowed, "checking", "this host or port may not be named")
+	}
+	return nil
+}
+
+type folders struct{ removed []string }
+
+func (f *folders) RemoveFolder(_ context.Context, _ account.Owner, folder string) error {
+	f.removed = append(f.removed, folder)
+	return nil
+}
+
+type nudges struct{ n int }
+
+func (n *nudges) Nudge() { n.n++ }
+
+type fixture struct {
+	*account.Registry
+	rows    *rows
+	prober  *prober
+	folders *folders
+	nudges  *nudges
+	anna    account.Owner
+}
+
+func setup(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{rows: &rows{sealed: map[account.ID][]byte{}, kept: map[account.ID]bool{}}, prober: &prober{report: account.TestReport{OK: true}}, folders: &folders{}, nudges: &nudges{}}
+	var err error
+	if f.anna, err = account.ParseOwner("Anna@Firma.test"); err != nil {
+		t.Fatal(err)
+	}
+	f.Registry = account.NewRegistry(account.Options{
+		Repository: f.rows, Sealer: plainSealer{}, Presets: presets{}, Prober: f.prober, Remotes: remotes{}, Folders: f.folders, Nudger: f.nudges,
+		CheckFolder: func(name string) error {
+			switch {
+			case strings.EqualFold(name, "INBOX"):
+				return account.ErrFolderTaken
+			case strings.Contains(name, ".."):
+				return errors.New("must not contain ..")
+			}
+			return nil
+		},
+		Limit: 4, PollInterval: 5 * time.Minute, MinInterval: time.Minute, Log: slog.New(slog.DiscardHandler),
+	})
+	return f
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func draft(email string) account.Draft {
+	return account.Draft{Email: email, Password: account.NewSecret("pa55 wörd"), SkipTest: true}
+}
+
+func (f *fixture) add(t *testing.T, d account.Draft) account.Account {
+	t.Helper()
+	a, err := f.Create(t.Context(), f.anna, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestAddressAndPasswordAreEnoughWhereAPresetKnowsTheRest(t *testing.T) {
+	f := setup(t)
+	d := draft("anna@gmail.com")
+	d.SkipTest = false
+	a := f.add(t, d)
+	if a.Provider != "google" || a.Protocol != account.IMAP || a.Name != "Google" || a.Folder != "Google" || a.Username != "anna@gmail.com" ||
+		a.Server != (account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}) || a.PollInterval != 5*time.Minute || !a.Enabled {
+		t.Errorf("got %+v", a)
+	}
+	if len(f.prober.tested) != 1 || f.nudges.n != 1 {
+		t.Errorf("tested %d times, nudged %d times, want 1 and 1", len(f.prober.tested), f.nudges.n)
+	}
+}
+
+func TestASecondAccountOfAProviderGetsANumber(t *testing.T) {
+	f := setup(t)
+	f.add(t, draft("anna@gmail.com"))
+	f.add(t, draft("bea@gmail.com"))
+	if a := f.add(t, draft("cleo@gmail.com")); a.Name != "Google 3" || a.Folder != "Google 3" {
+		t.Errorf("got name %q, folder %q", a.Name, a.Folder)
+	}
+}
+
+func TestAFailedConnectionTestSavesNothing(t *testing.T) {
+	f := setup(t)
+	f.prober.report = account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}}
+	d := draft("anna@gmail.com")
+	d.SkipTest = false
+	_, err := f.Create(t.Context(), f.anna, d)
+	var failed *account.TestFailedError
+	if !errors.As(err, &failed) || failed.Report.Diagnosis.Code != fault.AuthFailed || len(f.rows.accounts) != 0 {
+		t.Errorf("err %v, %d accounts saved", err, len(f.rows.accounts))
+	}
+	f.prober.report = account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.HostNotAllowed}}
+	if _, err := f.Create(t.Context(), f.anna, d); fault.CodeOf(err) != fault.HostNotAllowed {
+		t.Errorf("a host that resolves inwards: %v", err)
+	}
+}
+
+func TestBadSettingsNameTheirField(t *testing.T) {
+	long := strings.Repeat("x", 2000)
+	for _, tc := range []struct {
+		name  string
+		edit  func(*account.Draft)
+		field string
+	}{
+		{"no address", func(d *account.Draft) { d.Email = "" }, "email"},
+		{"not an address", func(d *account.Draft) { d.Email = "anna" }, "email"},
+		{"display name", func(d *account.Draft) { d.Email = "Anna <a@gmail.com>" }, "email"},
+		{"CRLF in the address", func(d *account.Draft) { d.Email = "a\r\n@gmail.com" }, "email"},
+		{"own mailbox", func(d *account.Draft) { d.Email = "ANNA@firma.test"; d.Host = ptr("imap.firma.test") }, "email"},
+		{"own mailbox as user name", func(d *account.Draft) { d.Username = ptr("anna@firma.test") }, "username"},
+		{"no password", func(d *account.Draft) { d.Password = account.Secret{} }, "password"},
+		{"CRLF in the password", func(d *account.Draft) { d.Password = account.NewSecret("a\r\nDELE 1") }, "password"},
+		{"NUL in the password", func(d *account.Draft) { d.Password = account.NewSecret("a\x00b") }, "password"},
+		{"long password", func(d *account.Draft) { d.Password = account.NewSecret(long) }, "password"},
+		{"CRLF in the user name", func(d *account.Draft) { d.Username = ptr("u\r\nDELE 1") }, "username"},
+		{"long user name", func(d *account.Draft) { d.Username = ptr(long) }, "username"},
+		{"empty name", func(d *account.Draft) { d.Name = ptr(" ") }, "name"},
+		{"long name", func(d *account.Draft) { d.Name = ptr(long) }, "name"},
+		{"newline in the sender's name", func(d *account.Draft) { d.SenderName = ptr("A\nBcc: x") }, "sender_name"},
+		{"CRLF in the host", func(d *account.Draft) { d.Host = ptr("a\r\nb") }, "server.host"},
+		{"host with port", func(d *account.Draft) { d.Host = ptr("imap.example.test:993") }, "server.host"},
+		{"URL as host", func(d *account.Draft) { d.Host = ptr("https://imap.example.test") }, "server.host"},
+		{"user@host", func(d *account.Draft) { d.Host = ptr("a@imap.example.test") }, "server.host"},
+		{"empty host", func(d *account.Draft) { d.Host = ptr("") }, "server.host"},
+		{"long host", func(d *account.Draft) { d.Host = ptr(strings.Repeat("a.", 200) + "test") }, "server.host"},
+		{"port 0", func(d *account.Draft) { d.Port = ptr(0) }, "server.port"},
+		{"port 65536", func(d *account.Draft) { d.Port = ptr(65536) }, "server.port"},
+		{"no encryption", func(d *account.Draft) { d.Security = ptr(account.None) }, "server.security"},
+		{"unknown encryption", func(d *account.Draft) { d.Security = ptr(account.Security("ssl3")) }, "server.security"},
+		{"unknown protocol", func(d *account.Draft) { d.Protocol = ptr(account.Protocol("jmap")) }, "protocol"},
+		{"protocol not offered", func(d *account.Draft) { d.Email = "a@imaponly.test"; d.Protocol = ptr(account.POP3) }, "protocol"},
+		{"unknown provider", func(d *account.Draft) { d.Provider = ptr("nobody") }, "provider"},
+		{"host not known", func(d *account.Draft) { d.Email = "a@unknown.test" }, "server.host"},
+		{"folder with ..", func(d *account.Draft) { d.Folder = ptr("a/../b") }, "folder"},
+		{"newline in the folder", func(d *account.Draft) { d.Folder = ptr("a\nb") }, "folder"},
+		{"hasty polls", func(d *account.Draft) { d.PollInterval = ptr(time.Second) }, "poll_interval_seconds"},
+		{"control character in a rule", func(d *account.Draft) { d.Exclude = []string{"a\x07"} }, "folders.exclude[0]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := setup(t)
+			d := draft("anna@gmail.com")
+			tc.edit(&d)
+			_, err := f.Create(t.Context(), f.anna, d)
+			var bad *account.InvalidError
+			if !errors.As(err, &bad) || !slices.ContainsFunc(bad.Fields, func(e account.FieldError) bool { return e.Field == tc.field }) {
+				t.Errorf("err %v, want one about %s", err, tc.field)
+			}
+			if len(f.rows.accounts) != 0 {
+				t.Error("something was saved")
+			}
+		})
+	}
+}
+
+func TestClashesHaveTheirOwnErrors(t *testing.T) {
+	f := setup(t)
+	d := draft("anna@gmail.com")
+	d.Name, d.Folder = ptr("Work"), ptr("Work/Gmail")
+	f.add(t, d)
+	with := func(edit func(*account.Draft)) error {
+		d := draft("bea@gmail.com")
+		edit(&d)
+		_, err := f.Create(t.Context(), f.anna, d)
+		return err
+	}
+	for _, tc := range []struct {
+		name string
+		edit func(*account.Draft)
+		want error
+	}{
+		{"same remote", func(d *account.Draft) { d.Email = "anna@gmail.com" }, account.ErrExists},
+		{"same name in another case", func(d *account.Draft) { d.Name = ptr("WORK") }, account.ErrNameTaken},
+		{"same folder in another case", func(d *account.Draft) { d.Folder = ptr("work/GMAIL") }, account.ErrFolderTaken},
+		{"folder below", func(d *account.Draft) { d.Folder = ptr("Work/Gmail/2") }, account.ErrFolderTaken},
+		{"folder above", func(d *account.Draft) { d.Folder = ptr("Work") }, account.ErrFolderTaken},
+		{"reserved folder", func(d *account.Draft) { d.Folder = ptr("inbox") }, account.ErrFolderTaken},
+	} {
+		if err := with(tc.edit); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
+	}
+	if err := with(func(d *account.Draft) { d.Folder = ptr("Work/Gmailer") }); err != nil {
+		t.Errorf("a folder beside: %v", err)
+	}
+}
+
+func TestAFifthAccountIsRefusedBeforeAnythingIsDialled(t *testing.T) {
+	f := setup(t)
+	for i := range 4 {
+		f.add(t, draft(fmt.Sprintf("u%d@gmail.com", i)))
+	}
+	d := draft("five@gmail.com")
+	d.SkipTest = false
+	if _, err := f.Create(t.Context(), f.anna, d); !errors.Is(err, account.ErrLimitReached) || len(f.prober.tested) > 0 {
+		t.Errorf("err %v, tested %d times", err, len(f.prober.tested))
+	}
+}
+
+// U25 of the fault matrix: who can edit an account must not be able to send its
+// password elsewhere.
+func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
+	f := setup(t)
+	a := f.add(t, draft("anna@gmail.com"))
+	for _, p := range []account.Patch{
+		{Host: ptr("imap.evil.test")},
+		{Security: ptr(account.STARTTLS)},
+		{Username: ptr("bea")},
+		{Protocol: ptr(account.POP3)}, // At this provider, another host.
+	} {
+		for _, skip := range []bool{false, true} {
+			p.SkipTest = skip
+			var bad *account.InvalidError
+			if _, err := f.Update(t.Context(), f.anna, a.ID, p); !errors.As(err, &bad) || bad.Fields[0].Field != "password" {
+				t.Errorf("%+v: %v", p, err)
+			}
+			if _, err := f.TestExisting(t.Context(), f.anna, a.ID, p); !errors.As(err, &bad) || bad.Fields[0].Field != "password" {
+				t.Errorf("test of %+v: %v", p, err)
+			}
+		}
+	}
+	if len(f.prober.tested) > 0 {
+		t.Error("the saved password was used elsewhere")
+	}
+	p := account.Patch{Protocol: ptr(account.POP3), Password: ptr(account.NewSecret("new"))}
+	b, err := f.Update(t.Context(), f.anna, a.ID, p)
+	if err != nil || b.Server.Host != "pop.gmail.com" || b.Server.Port != 995 || f.prober.secret != "new" || string(f.rows.sealed[a.ID]) != "new" {
+		t.Errorf("with the password: %v, %+v", err, b.Server)
+	}
+}
+
+func TestHarmlessEditsNeitherTestNorHurry(t *testing.T) {
+	f := setup(t)
+	a := f.add(t, draft("anna@gmail.com"))
+	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Name: ptr("Private"), SenderName: ptr("Anna Nowak"), PollInterval: ptr(time.Hour)})
+	if err != nil || b.Name != "Private" || b.Folder != "Google" || len(f.prober.tested) > 0 || len(f.rows.dueNow) > 0 {
+		t.Errorf("err %v, tested %d, hurried %d: %+v", err, len(f.prober.tested), len(f.rows.dueNow), b)
+	}
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Port: ptr(25)}); fault.CodeOf(err) != fault.HostNotAllowed {
+		t.Errorf("port 25: %v", err)
+	}
+}
+
+func TestAnotherUsersAccountDoesNotExist(t *testing.T) {
+	f := setup(t)
+	a := f.add(t, draft("anna@gmail.com"))
+	eve, _ := account.ParseOwner("eve@firma.test")
+	ctx := t.Context()
+	_, get := f.Get(ctx, eve, a.ID)
+	_, update := f.Update(ctx, eve, a.ID, account.Patch{Name: ptr("x")})
+	_, test := f.TestExisting(ctx, eve, a.ID, account.Patch{})
+	for name, err := range map[string]error{"get": get, "update": update, "test": test, "delete": f.Delete(ctx, eve, a.ID, false)} {
+		if !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if len(f.folders.removed) > 0 || len(f.rows.accounts) != 1 {
+		t.Error("something of Anna's was removed")
+	}
+}
+
+func TestDeletingKeepsMailUnlessToldOtherwise(t *testing.T) {
+	f := setup(t)
+	a, b := f.add(t, draft("anna@gmail.com")), f.add(t, draft("bea@gmail.com"))
+	if err := errors.Join(f.Delete(t.Context(), f.anna, a.ID, true), f.Delete(t.Context(), f.anna, b.ID, false)); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(f.folders.removed, []string{"Google 2"}) || !f.rows.kept[a.ID] || f.rows.kept[b.ID] {
+		t.Errorf("removed %v, journals kept %v", f.folders.removed, f.rows.kept)
+	}
+}
+
+func TestOnlyPlainMailboxAddressesAreUsers(t *testing.T) {
+	for _, s := range []string{"", "anna", "@firma.test", "anna@", "a b@firma.test", "Anna <anna@firma.test>", "anna@firma.test ", "../x@firma.test", "a/b@firma.test", "\"a\"@firma.test", "anna@[127.0.0.1]", "anna@firma..test", "anna@../etc", "a\x00@firma.test", "anna@firma.test, eve@firma.test", strings.Repeat("a", 65) + "@firma.test"} {
+		if o, err := account.ParseOwner(s); err == nil {
+			t.Errorf("%q became %q", s, o)
+		}
+	}
+	if o, err := account.ParseOwner("Anna.Nowak+x@Firma.Test"); err != nil || o.String() != "anna.nowak+x@firma.test" {
+		t.Errorf("%v %v", o, err)
+	}
+}
+
+func TestFolderRules(t *testing.T) {
+	r := account.FolderRules{Include: []string{"INBOX", "Archive", `\Sent`}, Exclude: []string{"Archive/2019", `\Junk`}}
+	for _, tc := range []struct {
+		name, use string
+		want      bool
+	}{
+		{"INBOX", "", true}, {"inbox", "", true}, {"INBOX/Work", "", false}, {"Archive", "", true}, {"Archive/2020", "", true}, {"Archive/2019", "", false},
+		{"Archive/2019/Q1", "", false}, {"Archived", "", false}, {"Wysłane", `\Sent`, true}, {"Archive/Spam", `\Junk`, false}, {"Other", "", false},
+	} {
+		if got := r.Selects(tc.name, tc.use); got != tc.want {
+			t.Errorf("%s %s: %v", tc.name, tc.use, got)
+		}
+	}
+	if !(account.FolderRules{}).Selects("anything", "") {
+		t.Error("no rules choose all")
+	}
+}
+
+func TestASecretIsNeverPrinted(t *testing.T) {
+	const canary = "c4nary-pa55"
+	type outer struct{ inner account.Credential }
+	d := account.Draft{Password: account.NewSecret(canary)}
+	c := account.Credential{Username: "u", Secret: account.NewSecret(canary)}
+	var log strings.Builder
+	h := slog.New(slog.NewJSONHandler(&log, nil))
+	h.Info("x", "draft", d, "cred", c, "secret", c.Secret, "outer", outer{c})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "draft", d, "cred", c, "secret", c.Secret, "outer", outer{c})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&log, verb+verb+verb+verb, d, c, c.Secret, outer{c})
+	}
+	if strings.Contains(log.String(), canary) || strings.Contains(log.String(), fmt.Sprintf("%x", canary)) {
+		t.Errorf("printed: %s", log.String())
+	}
+	if c.Secret.Reveal() != canary {
+		t.Error("not revealed either")
+	}
+}

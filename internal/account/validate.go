@@ -1,0 +1,225 @@
+package account
+
+import (
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of what a user may write, in bytes.
+const (
+	MaxEmail      = 254  // RFC 5321 section 4.5.3.1.3, less the angle brackets.
+	MaxUsername   = 320  // 64 for the local part, 255 for the domain, and "@".
+	MaxPassword   = 1024 // Access tokens are not entered by hand.
+	MaxName       = 100
+	MaxSenderName = 200
+	MaxFolder     = 200
+	MaxRules      = 500  // Entries in each of include and exclude.
+	MaxRule       = 1000 // Of one entry.
+)
+
+// ParseOwner checks that s is a plain mailbox address (no display name, no
+// comments, no quoted local part) and returns the user it names, in lower case.
+func ParseOwner(s string) (Owner, error) {
+	a, err := plainAddress(s)
+	if err != nil {
+		return Owner{}, fmt.Errorf("%q is not a plain mailbox address: %w", clip(s), err)
+	}
+	return Owner{strings.ToLower(a)}, nil
+}
+
+func clip(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "…"
+	}
+	return s
+}
+
+// plainAddress accepts local@domain and nothing around it.
+func plainAddress(s string) (string, error) {
+	if len(s) > MaxEmail {
+		return "", fmt.Errorf("longer than %d bytes", MaxEmail)
+	}
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || a.Name != "" {
+		return "", fmt.Errorf("write it like anna@example.org")
+	}
+	local, domain, _ := cutLast(s, "@")
+	if strings.ContainsAny(local, "\"\\/ ") || len(local) > 64 || hasControl(s) {
+		return "", fmt.Errorf("write it like anna@example.org")
+	}
+	if domain == "" || strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.ContainsAny(domain, "[]/\\ ") || strings.Contains(domain, "..") {
+		return "", fmt.Errorf("the part after @ must be a domain")
+	}
+	return s, nil
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// Domain returns what follows the last "@" of an address, in lower case.
+func Domain(email string) string {
+	_, d, _ := cutLast(email, "@")
+	return strings.ToLower(d)
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+	}) || !utf8.ValidString(s)
+}
+
+// text checks one free-text field.
+func (e *InvalidError) text(field, s string, max int, required bool) {
+	switch {
+	case required && strings.TrimSpace(s) == "":
+		e.Add(field, "required", "must not be empty")
+	case len(s) > max:
+		e.Add(field, "too_long", fmt.Sprintf("must not be longer than %d bytes", max))
+	case hasControl(s):
+		e.Add(field, "control_character", "must not contain control characters or line breaks")
+	case s != strings.TrimSpace(s):
+		e.Add(field, "invalid", "must not begin or end with a blank")
+	}
+}
+
+func (e *InvalidError) email(field, s string) {
+	if s == "" {
+		e.Add(field, "required", "must not be empty")
+		return
+	}
+	if hasControl(s) {
+		e.Add(field, "control_character", "must not contain control characters or line breaks")
+		return
+	}
+	if _, err := plainAddress(s); err != nil {
+		e.Add(field, "invalid", "is not a mailbox address: "+err.Error())
+	}
+}
+
+func (e *InvalidError) password(s Secret) {
+	p := s.Reveal()
+	switch {
+	case p == "":
+		e.Add("password", "required", "must not be empty")
+	case len(p) > MaxPassword:
+		e.Add("password", "too_long", fmt.Sprintf("must not be longer than %d bytes", MaxPassword))
+	case strings.ContainsAny(p, "\r\n\x00") || !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
+		e.Add("password", "control_character", "must not contain control characters or line breaks")
+	}
+}
+
+func (e *InvalidError) protocol(p Protocol) {
+	if p != IMAP && p != POP3 {
+		e.Add("protocol", "invalid", "must be imap or pop3")
+	}
+}
+
+func (e *InvalidError) server(s Server, allowPlaintext bool) {
+	switch {
+	case s.Host == "":
+		e.Add("server.host", "required", "is not known for this address: give the server's name")
+	case len(s.Host) > 253:
+		e.Add("server.host", "too_long", "must not be longer than 253 bytes")
+	case hasControl(s.Host):
+		e.Add("server.host", "control_character", "must not contain control characters or line breaks")
+	case !hostSyntax(s.Host):
+		e.Add("server.host", "invalid", "must be the name or the address of a server and nothing else, such as imap.example.org")
+	}
+	if s.Port < 1 || s.Port > 65535 {
+		e.Add("server.port", "out_of_range", "must be between 1 and 65535")
+	}
+	switch s.Security {
+	case TLS, STARTTLS:
+	case None:
+		if !allowPlaintext {
+			e.Add("server.security", "not_allowed", "unencrypted connections are not allowed here: choose tls or starttls")
+		}
+	default:
+		e.Add("server.security", "invalid", "must be tls, starttls or none")
+	}
+}
+
+// hostSyntax refuses what is no host at all: blanks, URLs, "host:port",
+// "user@host". IPv6 addresses contain colons, names do not.
+func hostSyntax(h string) bool {
+	if strings.ContainsAny(h, " /\\@%?#\"'()<>,;") {
+		return false
+	}
+	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
+	if strings.Contains(h, ":") {
+		return strings.Count(h, ":") >= 2
+	}
+	for _, label := range strings.Split(strings.TrimSuffix(h, "."), ".") {
+		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *InvalidError) rules(field string, rules []string) {
+	if len(rules) > MaxRules {
+		e.Add(field, "too_many", fmt.Sprintf("must not have more than %d entries", MaxRules))
+		return
+	}
+	for i, r := range rules {
+		e.text(fmt.Sprintf("%s[%d]", field, i), r, MaxRule, true)
+	}
+}
+
+func (e *InvalidError) interval(d, least time.Duration) {
+	switch {
+	case d < least:
+		e.Add("poll_interval_seconds", "out_of_range", fmt.Sprintf("must be at least %d", int(least.Seconds())))
+	case d > 7*24*time.Hour:
+		e.Add("poll_interval_seconds", "out_of_range", "must not be longer than a week (604800)")
+	}
+}
+
+// DefaultPort returns the registered port of a protocol for a kind of protection.
+func DefaultPort(p Protocol, s Security) int {
+	switch {
+	case p == POP3 && s == TLS:
+		return 995
+	case p == POP3:
+		return 110
+	case s == TLS:
+		return 993
+	}
+	return 143
+}
+
+// Selects reports whether the rules choose a folder, given its name with "/"
+// between parts ("INBOX" for the inbox) and its special use. A rule names a
+// folder exactly or one of its parents; INBOX, in any case, only itself.
+func (r FolderRules) Selects(name, specialUse string) bool {
+	matches := func(rules []string) bool {
+		for _, rule := range rules {
+			if strings.HasPrefix(rule, `\`) {
+				if strings.EqualFold(rule, specialUse) {
+					return true
+				}
+				continue
+			}
+			if strings.EqualFold(rule, "INBOX") { // The inbox alone, whatever a server nests below it.
+				if strings.EqualFold(name, "INBOX") {
+					return true
+				}
+				continue
+			}
+			if rule == name || strings.HasPrefix(name, rule+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	return (len(r.Include) == 0 || matches(r.Include)) && !matches(r.Exclude)
+}

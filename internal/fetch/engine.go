@@ -1,0 +1,211 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// Options are what an Engine is made of.
+type Options struct {
+	Source      Source
+	Mailbox     Mailbox
+	Journal     Journal
+	Credentials Credentials
+	// TokenKey derives the names of delivered files. It must outlive the database.
+	TokenKey []byte
+	// LocalName maps a remote folder to a folder of the local mailbox below
+	// the account folder, for which taken is false.
+	LocalName func(accountFolder string, path []string, taken func(string) bool) string
+	// MaxMessageBytes is the largest message that is fetched; larger ones are
+	// skipped with a reason. Defaults to 50 MiB.
+	MaxMessageBytes int64
+	// Slice is how long a visit goes on before it yields. Defaults to 2 minutes.
+	Slice time.Duration
+	// FullScan is how often a folder is compared as a whole. Defaults to a day.
+	FullScan time.Duration
+	// OnProgress is told how far a visit has come, for each message; it must
+	// not block. May be nil.
+	OnProgress func(l Lease, p account.Progress)
+	// Step is called before each named step of a delivery; nil in normal use.
+	// Stopping the process in it, at any step, loses and doubles nothing.
+	Step func(name string)
+	Now  func() time.Time
+	Log  *slog.Logger
+}
+
+// Engine performs visits. It is safe for concurrent use; two visits to one
+// account are kept apart by their leases.
+type Engine struct{ Options }
+
+// The bounds of a batch: what is downloaded between two journal writes.
+const (
+	batchMessages = 100
+	batchBytes    = 32 << 20
+	batchAge      = 2 * time.Second
+)
+
+// retrySkipped is how long a skipped message waits for its next try.
+const retrySkipped = 24 * time.Hour
+
+// New returns an Engine.
+func New(o Options) *Engine {
+	if o.MaxMessageBytes == 0 {
+		o.MaxMessageBytes = 50 << 20
+	}
+	if o.Slice == 0 {
+		o.Slice = 2 * time.Minute
+	}
+	if o.FullScan == 0 {
+		o.FullScan = 24 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	if o.OnProgress == nil {
+		o.OnProgress = func(Lease, account.Progress) {}
+	}
+	return &Engine{o}
+}
+
+// visit is the state of one visit.
+type visit struct {
+	*Engine
+	lease    Lease
+	log      *slog.Logger
+	delivery Delivery
+	session  Session
+	began    time.Time
+
+	folders []Folder // As the journal knows them.
+	plans   []*plan
+	skipped []Skipped        // As the journal knows them.
+	unskip  []Skipped        // Of those, what needs no further try.
+	touched map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
+
+	report   Report
+	failing  *fault.Error // The first folder or message that failed.
+	progress account.Progress
+	full     *fault.Error // Why not everything fits, when it does not.
+}
+
+// Visit performs one visit under a lease: it finishes what an earlier visit
+// left half done, then brings what is new. What was committed stays whatever
+// happens; the report says how it ended.
+func (e *Engine) Visit(ctx context.Context, l Lease) Report {
+	v := &visit{Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch)}
+	err := v.run(ctx)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrFenced) {
+		err = context.Cause(ctx)
+	}
+	v.report.Err = err
+	if err == nil && v.full != nil {
+		v.report.Err = v.full
+	}
+	v.report.Partial = v.failing
+	return v.report
+}
+
+func (v *visit) run(ctx context.Context) error {
+	limit, err := v.Journal.Limit(ctx, v.lease.Account.Owner)
+	if err != nil {
+		return err
+	}
+	v.delivery, err = v.Mailbox.Open(ctx, v.lease.Account.Owner, v.lease.Account.Journal, v.lease.Epoch, limit)
+	if err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "opening the local mailbox", err)
+	}
+	defer v.delivery.Close()
+	if err := v.recover(ctx); err != nil {
+		return err
+	}
+	// A full mailbox takes nothing: then the remote is left in peace too.
+	if err := v.delivery.Reserve(1, 1); err != nil {
+		return err
+	}
+	v.delivery.Release(1, 1)
+	if err := v.open(ctx); err != nil {
+		return err
+	}
+	defer v.session.Close()
+	if err := v.survey(ctx); err != nil {
+		return err
+	}
+	if err := v.transfer(ctx); err != nil {
+		return err
+	}
+	if err := v.session.Leave(ctx); err != nil {
+		v.log.DebugContext(ctx, "leaving the server", "error", err)
+	}
+	return nil
+}
+
+// recover finishes the batches that an earlier visit left behind: a staged
+// message whose file is still in the spool is not delivered yet, one whose
+// file is gone is. Then nothing in the spool is needed any more.
+func (v *visit) recover(ctx context.Context) error {
+	v.Step("recover.open")
+	batches, err := v.Journal.Open(ctx, v.lease)
+	if err != nil {
+		return err
+	}
+	var e Entry
+	for _, b := range batches {
+		if b.Members == nil {
+			e.Drop = append(e.Drop, b.Key)
+			continue
+		}
+		if err := v.delivery.Publish(ctx, placements(b.Members)); err != nil {
+			return fault.Wrap(fault.LocalMailboxUnavailable, "finishing an earlier delivery", err)
+		}
+		e.Deliver = append(e.Deliver, b.Key)
+	}
+	if len(batches) > 0 {
+		v.Step("recover.commit")
+		if err := v.Journal.Commit(ctx, v.lease, e); err != nil {
+			return err
+		}
+		v.log.InfoContext(ctx, "finished an earlier visit", "delivered_batches", len(e.Deliver), "dropped_batches", len(e.Drop))
+	}
+	v.Step("recover.sweep")
+	return v.delivery.Sweep(ctx, nil)
+}
+
+func placements(ms []Member) []mail.Placement {
+	ps := make([]mail.Placement, len(ms))
+	for i, m := range ms {
+		ps[i] = m.Placement
+	}
+	return ps
+}
+
+// open signs in at the remote.
+func (v *visit) open(ctx context.Context) error {
+	c, err := v.Credentials.Credential(ctx, v.lease.Account)
+	if err != nil {
+		return fault.Wrap(fault.Internal, "reading the credential", err)
+	}
+	v.session, err = v.Source.Open(ctx, v.lease.Account, c)
+	return err
+}
+
+// failed notes that a folder or message failed while the visit goes on.
+func (v *visit) failed(code fault.Code, what string, err error) {
+	f := fault.Of(err)
+	v.log.Warn("passed over", "what", what, "code", f.Code, "error", err)
+	if v.failing == nil {
+		detail := what
+		if f.Detail != "" {
+			detail += ": " + f.Detail
+		}
+		v.failing = &fault.Error{Code: code, Op: "visiting", Detail: fault.Clean(detail, 200), Err: err}
+	}
+}

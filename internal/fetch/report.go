@@ -1,0 +1,18 @@
+package fetch
+
+import "github.com/mailbrook/mailbrook/internal/fault"
+
+// Report is what one visit did.
+type Report struct {
+	Messages int64 // Delivered in this visit.
+	Bytes    int64 // Their octets as sent by the server.
+	Skipped  int   // Messages passed over in this visit, each with a reason in the journal.
+	// Err ended the visit before everything was asked for; nil otherwise.
+	// ErrFenced and interruptions are here too.
+	Err error
+	// Partial says that some folders or messages failed while the rest went
+	// well; nil otherwise. Its code is folder_failed or message_failed.
+	Partial *fault.Error
+	// More says that the visit stopped of its own will with work left over.
+	More bool
+}

@@ -1,0 +1,350 @@
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// plan is what is to be done in one folder.
+type plan struct {
+	folder  Folder      // As the journal will know it: epoch and validity of this visit.
+	remote  mail.Folder // As the server names it.
+	from    uint32      // Listed from this UID on.
+	whole   bool        // The listing was asked from the first message on.
+	cursor  Cursor      // Where the folder stands once all of todo is settled.
+	settles bool        // Whether cursor may be written then.
+	todo    []mail.Item // Newest first.
+	changed bool        // Whether the journal's row differs from this one, were nothing delivered.
+	landed  int         // Items of todo that were delivered.
+	passed  int         // Items of todo that were skipped.
+	// revalidated says that the UIDs have a new meaning since this visit.
+	revalidated bool
+}
+
+// settled reports whether the folder stands at cursor: its listing was whole
+// and every item of it is delivered or skipped.
+func (p *plan) settled() bool { return p.settles && p.landed+p.passed == len(p.todo) }
+
+// name is the folder's name for people.
+func (p *plan) name() string { return p.folder.Remote }
+
+// survey finds out what is new: which folders exist, which of them changed,
+// and what they hold that is not settled.
+func (v *visit) survey(ctx context.Context) error {
+	v.Step("survey.folders")
+	remotes, err := v.session.Folders(ctx)
+	if err != nil {
+		return err
+	}
+	if v.folders, err = v.Journal.Folders(ctx, v.lease); err != nil {
+		return err
+	}
+	if v.skipped, err = v.Journal.Skipped(ctx, v.lease); err != nil {
+		return err
+	}
+	if err := v.meet(ctx, remotes); err != nil {
+		return err
+	}
+	var queries []mail.Query
+	var asked []*plan
+	for _, p := range v.plans {
+		if v.unchanged(p) {
+			continue
+		}
+		queries = append(queries, mail.Query{Folder: p.remote, From: p.from})
+		asked = append(asked, p)
+	}
+	if len(queries) == 0 {
+		return nil
+	}
+	next := 0
+	var rescan []*plan
+	collect := func(l mail.Listing, err error) error {
+		p := asked[next]
+		next++
+		if err != nil {
+			v.failed(fault.FolderFailed, "folder "+p.name(), err)
+			return nil
+		}
+		again, err := v.compare(ctx, p, l)
+		if again {
+			rescan = append(rescan, p)
+		}
+		return err
+	}
+	if err := v.session.List(ctx, queries, collect); err != nil {
+		return err
+	}
+	if len(rescan) == 0 {
+		return nil
+	}
+	queries, asked, next = nil, rescan, 0
+	for _, p := range rescan {
+		p.from, p.whole = 0, true
+		queries = append(queries, mail.Query{Folder: p.remote})
+	}
+	rescan = nil
+	return v.session.List(ctx, queries, collect)
+}
+
+// meet matches the remote folders with the journal's, takes up new ones, and
+// makes a plan for each that is chosen and can be read.
+func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
+	known := map[string]*Folder{}
+	taken := map[string]bool{}
+	for i := range v.folders {
+		known[v.folders[i].Wire] = &v.folders[i]
+		taken[strings.ToLower(v.folders[i].Local)] = true
+	}
+	a := v.lease.Account
+	var fresh []Folder
+	var order []string
+	byWire := map[string]mail.Folder{}
+	for _, r := range remotes {
+		remote := remoteName(r)
+		if r.Problem != nil {
+			v.failed(fault.FolderFailed, "folder "+remote, r.Problem)
+			continue
+		}
+		if !r.Selectable || byWire[r.Wire].Selectable {
+			continue
+		}
+		selected := a.Folders.Selects(remote, r.SpecialUse)
+		if f := known[r.Wire]; f != nil {
+			before := *f
+			f.Selected, f.SpecialUse, f.Remote = selected, r.SpecialUse, remote
+			if !below(f.Local, a.Folder) {
+				// The account's folder was renamed: what comes from now on goes there.
+				f.Local = v.localName(r.Path, taken)
+			}
+			if *f != before {
+				v.touched[f.ID] = *f
+			}
+		} else {
+			fresh = append(fresh, Folder{Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken), SpecialUse: r.SpecialUse, Selected: selected, UIDValidity: r.Status.UIDValidity})
+		}
+		order = append(order, r.Wire)
+		byWire[r.Wire] = r
+	}
+	if len(fresh) > 0 {
+		added, err := v.Journal.AddFolders(ctx, v.lease, fresh)
+		if err != nil {
+			return fmt.Errorf("remembering new folders: %w", err)
+		}
+		v.folders = append(v.folders, added...)
+		for i := range v.folders {
+			known[v.folders[i].Wire] = &v.folders[i]
+		}
+		var locals []string
+		for _, f := range added {
+			if f.Selected {
+				locals = append(locals, f.Local)
+			}
+		}
+		if err := v.delivery.EnsureFolders(ctx, locals); err != nil {
+			return fault.Wrap(fault.LocalMailboxUnavailable, "making folders", err)
+		}
+	}
+	for _, w := range order {
+		if f := known[w]; f.Selected {
+			v.plans = append(v.plans, v.planFor(*f, byWire[w]))
+		}
+	}
+	// The inbox first: that is where today's mail is.
+	sort.SliceStable(v.plans, func(i, j int) bool { return len(v.plans[i].remote.Path) == 0 && len(v.plans[j].remote.Path) > 0 })
+	return nil
+}
+
+func (v *visit) localName(path []string, taken map[string]bool) string {
+	name := v.LocalName(v.lease.Account.Folder, path, func(s string) bool { return taken[strings.ToLower(s)] })
+	taken[strings.ToLower(name)] = true
+	return name
+}
+
+func below(local, folder string) bool {
+	return local == folder || strings.HasPrefix(local, folder+"/")
+}
+
+func remoteName(f mail.Folder) string {
+	if len(f.Path) == 0 {
+		return "INBOX"
+	}
+	return strings.Join(f.Path, "/")
+}
+
+// planFor decides from which UID on a folder is listed.
+func (v *visit) planFor(f Folder, r mail.Folder) *plan {
+	p := &plan{folder: f, remote: r, from: f.Cursor.UIDNext}
+	if !v.byUID() {
+		p.from = 0
+	} else if r.Status.Known && r.Status.UIDValidity != 0 {
+		v.validate(p, r.Status.UIDValidity)
+	}
+	due := v.Now()
+	for _, s := range v.skipped {
+		if s.FolderID == f.ID && s.FolderEpoch == p.folder.Epoch && s.ID.UID != 0 && !s.NextAt.After(due) {
+			p.from = min(p.from, s.ID.UID)
+		}
+	}
+	if p.folder.Cursor.UIDNext == 0 || due.Sub(p.folder.Cursor.FullScan) >= v.FullScan {
+		p.from = 0
+	}
+	p.whole = p.from == 0
+	return p
+}
+
+// validate begins a new epoch when the folder's UIDVALIDITY changed: the UIDs
+// of before mean nothing any more (RFC 9051 section 2.3.1.1).
+func (v *visit) validate(p *plan, validity uint32) {
+	if p.folder.UIDValidity == validity {
+		return
+	}
+	if p.folder.UIDValidity != 0 {
+		p.folder.Epoch++
+		v.log.Info("UIDVALIDITY changed", "folder", p.name(), "was", p.folder.UIDValidity, "is", validity)
+	}
+	p.folder.UIDValidity, p.folder.Cursor = validity, Cursor{}
+	p.from, p.whole, p.revalidated = 0, true, true
+}
+
+// unchanged reports whether the server's word along with the list is enough to
+// know that a folder holds nothing new. A folder's UIDNEXT grows with every
+// message (RFC 9051 section 2.3.1.1).
+func (v *visit) unchanged(p *plan) bool {
+	s, c := p.remote.Status, p.folder.Cursor
+	return s.Known && s.UIDValidity != 0 && s.UIDNext != 0 && !p.whole && p.from >= c.UIDNext &&
+		s.UIDNext == c.UIDNext && s.Messages == c.Messages
+}
+
+// compare holds a listing against the journal. again says that the server
+// counts more messages than the journal can account for: then the whole folder
+// is listed.
+func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again bool, err error) {
+	before := p.folder.Epoch
+	if uv := l.Folder.Status.UIDValidity; v.byUID() && uv != 0 {
+		v.validate(p, uv)
+		if p.folder.Epoch != before && len(l.Items) != int(l.Folder.Status.Messages) {
+			return true, nil
+		}
+	}
+	if !l.Complete {
+		v.failed(fault.FolderFailed, "folder "+p.name(), fault.New(fault.ProtocolError, "listing", "the server counts other messages than it lists"))
+	}
+	var digest [16]byte
+	if !v.byUID() {
+		digest = listingDigest(l.Items)
+	}
+	if !v.byUID() && l.Complete && digest == p.folder.Cursor.Listing && v.Now().Sub(p.folder.Cursor.FullScan) < v.FullScan && !v.retryDue(p) {
+		return false, nil // POP3: the same listing as last time, all of it settled.
+	}
+	settled, err := v.Journal.Settled(ctx, v.lease, p.folder, p.from)
+	if err != nil {
+		return false, err
+	}
+	if !p.whole && l.Folder.Status.Known && v.byUID() {
+		news := 0
+		for _, it := range l.Items {
+			if it.ID.UID >= p.folder.Cursor.UIDNext {
+				news++
+			}
+		}
+		if int(l.Folder.Status.Messages) > int(p.folder.Cursor.Messages)+news {
+			return true, nil
+		}
+	}
+	v.plan(p, l, settled, digest)
+	return false, nil
+}
+
+// plan lists what is to be fetched from a folder, newest first, and where the
+// folder stands afterwards.
+func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest [16]byte) {
+	waiting := map[mail.ID]Skipped{}
+	for _, s := range v.skipped {
+		if s.FolderID == p.folder.ID && s.FolderEpoch == p.folder.Epoch {
+			waiting[s.ID] = s
+		}
+	}
+	now := v.Now()
+	top := uint32(0)
+	listed := make(map[mail.ID]bool, len(waiting))
+	for i := len(l.Items) - 1; i >= 0; i-- {
+		it := l.Items[i]
+		top = max(top, it.ID.UID)
+		if _, ok := waiting[it.ID]; ok {
+			listed[it.ID] = true
+		}
+		if _, ok := settled[it.ID]; ok {
+			continue
+		}
+		if s, ok := waiting[it.ID]; ok && s.NextAt.After(now) {
+			continue
+		}
+		p.todo = append(p.todo, it)
+	}
+	for id, s := range waiting {
+		if p.whole && l.Complete && !listed[id] {
+			v.unskip = append(v.unskip, s) // It is gone from the server, and with it the need to try.
+		}
+	}
+	st := l.Folder.Status
+	c := Cursor{UIDNext: st.UIDNext, Messages: st.Messages, Listing: digest, FullScan: p.folder.Cursor.FullScan}
+	if !v.byUID() {
+		c.UIDNext, c.Messages = 0, uint32(len(l.Items))
+	} else {
+		if c.UIDNext == 0 || c.UIDNext <= top {
+			c.UIDNext = top + 1 // A server's own UIDNEXT is a hint only.
+		}
+		if !p.whole {
+			c.UIDNext = max(c.UIDNext, p.folder.Cursor.UIDNext)
+		}
+	}
+	if p.whole {
+		c.FullScan = now
+	}
+	p.cursor, p.settles = c, l.Complete
+	if c != p.folder.Cursor || p.folder.Remaining != int64(st.Messages) {
+		p.changed = true
+	}
+	p.folder.Remaining = int64(st.Messages)
+}
+
+// byUID says that messages are named by UIDs under a UIDVALIDITY; otherwise by UIDLs.
+func (v *visit) byUID() bool { return v.lease.Account.Protocol == account.IMAP }
+
+// retryDue reports whether a skipped message of the folder is due for another try.
+func (v *visit) retryDue(p *plan) bool {
+	now := v.Now()
+	for _, s := range v.skipped {
+		if s.FolderID == p.folder.ID && s.FolderEpoch == p.folder.Epoch && !s.NextAt.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// listingDigest is equal for equal UIDL listings, and never zero.
+func listingDigest(items []mail.Item) (d [16]byte) {
+	h := sha256.New()
+	var n [12]byte
+	for _, it := range items {
+		binary.BigEndian.PutUint32(n[:], uint32(len(it.ID.UIDL)))
+		binary.BigEndian.PutUint64(n[4:], uint64(it.Size))
+		h.Write(n[:])
+		h.Write([]byte(it.ID.UIDL))
+	}
+	copy(d[:], h.Sum(nil))
+	return d
+}
+
+// remaining returns how long the visit may still go on.
+func (v *visit) remaining() time.Duration { return v.Slice - v.Now().Sub(v.began) }

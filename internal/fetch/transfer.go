@@ -1,0 +1,361 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// errYield ends a fetch because the visit's slice is used up.
+var errYield = errors.New("the visit's time is used up")
+
+// transfer brings what the survey found, in batches: bodies stream into the
+// spool while the batch before is made durable, journaled and delivered.
+func (v *visit) transfer(ctx context.Context) error {
+	wants := v.wants()
+	if len(wants) == 0 {
+		return v.settle(ctx, nil)
+	}
+	v.OnProgress(v.lease, v.progress)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := &pipeline{visit: v, plans: map[string]*plan{}, byID: map[int64]*plan{}, jobs: make(chan []Member, 1), cancel: cancel}
+	for _, pl := range v.plans {
+		p.plans[pl.folder.Wire], p.byID[pl.folder.ID] = pl, pl
+	}
+	if err := p.intend(ctx, v.revalidated()); err != nil {
+		return err
+	}
+	var committing, aging sync.WaitGroup
+	stop := make(chan struct{})
+	committing.Go(func() { p.commit(ctx) })
+	aging.Go(func() { p.flushAged(ctx, stop) })
+
+	err := v.session.Fetch(ctx, wants, func(f mail.Folder, it mail.Item, body io.Reader) error { return p.take(ctx, f, it, body) }, p.miss)
+	close(stop)
+	aging.Wait()
+	p.flush(ctx)
+	close(p.jobs)
+	committing.Wait()
+	if p.failure != nil {
+		return p.failure
+	}
+	if errors.Is(err, errYield) {
+		v.report.More, err = true, nil
+	}
+	// What came before a broken connection is settled all the same.
+	return errors.Join(err, v.settle(ctx, p))
+}
+
+// wants turns the plans into questions, as far as the local mailbox has room.
+func (v *visit) wants() []mail.Want {
+	var ws []mail.Want
+	for _, p := range v.plans {
+		if v.full != nil {
+			p.settles, p.todo = p.settles && len(p.todo) == 0, nil
+			continue
+		}
+		fit := len(p.todo)
+		for i, it := range p.todo {
+			if err := v.delivery.Reserve(1, it.Size); err != nil {
+				v.full = fault.Of(err)
+				fit = i
+				break
+			}
+		}
+		if fit < len(p.todo) {
+			p.todo, p.settles = p.todo[:fit], false
+		}
+		v.progress.MessagesTotal += int64(len(p.todo))
+		if len(p.todo) > 0 {
+			ws = append(ws, mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: p.todo})
+		}
+	}
+	return ws
+}
+
+// settle writes where the folders stand now, if that changed, closes what is
+// still open, and forgets skips that were overcome.
+func (v *visit) settle(ctx context.Context, p *pipeline) error {
+	e := Entry{Unskip: v.unskip}
+	if p != nil {
+		e.Deliver, e.Drop, e.Skip = p.published, p.intended, p.skips
+	}
+	for _, pl := range v.plans {
+		f := pl.folder
+		done := pl.settled()
+		if done {
+			f.Cursor = pl.cursor
+		}
+		_, touched := v.touched[f.ID]
+		if done && (pl.changed || len(pl.todo) > 0) || pl.revalidated && p == nil || touched {
+			e.Folders = append(e.Folders, f)
+			delete(v.touched, f.ID)
+		}
+	}
+	for _, f := range v.touched {
+		e.Folders = append(e.Folders, f)
+	}
+	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip) == 0 {
+		return nil
+	}
+	v.Step("settle.commit")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	e.Progress = v.progress
+	if err := v.Journal.Commit(ctx, v.lease, e); err != nil {
+		return err
+	}
+	v.Step("settle.committed")
+	return nil
+}
+
+// pipeline is the path from the network to the delivered batch. take and
+// flushAged fill the current batch; commit works off full ones.
+type pipeline struct {
+	*visit
+	plans  map[string]*plan // By wire name.
+	byID   map[int64]*plan
+	jobs   chan []Member
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex // Guards what follows.
+	batch   []Member
+	bytes   int64
+	since   time.Time
+	seq     int
+	skips   []Skipped
+	failure error
+
+	// Of the committing goroutine, and of others once it has ended.
+	intended  []BatchKey // Written as intended, not yet used.
+	published []BatchKey // Delivered, not yet written so.
+}
+
+// revalidated returns the folders whose UIDs mean something new since this
+// visit. That is written before any message is staged under it: if it were
+// not, a crash and another change could make two epochs one.
+func (v *visit) revalidated() (fs []Folder) {
+	for _, pl := range v.plans {
+		if pl.revalidated {
+			fs = append(fs, pl.folder)
+		}
+	}
+	return fs
+}
+
+// intend writes the intent of the first batch. From then on each batch's write
+// carries the intent of the next one.
+func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
+	k := p.nextKey()
+	p.Step("intend.commit")
+	if err := p.Journal.Commit(ctx, p.lease, Entry{Intend: &k, Folders: fs, Progress: p.progress}); err != nil {
+		return err
+	}
+	p.Step("intend.committed")
+	p.intended = append(p.intended, k)
+	return nil
+}
+
+func (p *pipeline) nextKey() BatchKey {
+	p.seq++
+	return BatchKey{Epoch: p.lease.Epoch, Seq: p.seq}
+}
+
+// take stages one message.
+func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body io.Reader) error {
+	pl := p.plans[f.Wire]
+	if pl == nil {
+		return fmt.Errorf("a message of folder %q, which was not asked for", f.Wire)
+	}
+	if err := p.failed(); err != nil {
+		return err
+	}
+	t := mail.TokenFor(p.TokenKey, p.lease.Account.Journal, f.Wire, pl.folder.Epoch, it.ID)
+	st, err := p.delivery.Stage(ctx, t, body, it.Received, p.MaxMessageBytes)
+	if err != nil {
+		p.delivery.Release(1, it.Size)
+		if fault.CodeOf(err) == fault.MessageFailed {
+			p.skip(pl, it, fault.Of(err))
+			return nil
+		}
+		return err
+	}
+	if over := st.FileSize - it.Size; over > 0 {
+		if err := p.delivery.Reserve(0, over); err != nil {
+			p.delivery.Discard([]mail.Staged{st})
+			p.delivery.Release(1, it.Size)
+			return err
+		}
+	} else {
+		p.delivery.Release(0, -over)
+	}
+	p.Step("take.staged")
+	m := Member{
+		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Fingerprint: st.Fingerprint,
+		Placement: mail.Placement{Spool: st.Spool, Token: t, Folder: pl.folder.Local, Flags: it.Flags, Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize},
+	}
+	p.mu.Lock()
+	if len(p.batch) == 0 {
+		p.since = p.Now()
+	}
+	p.batch = append(p.batch, m)
+	p.bytes += st.FileSize
+	p.unskipped(m)
+	p.visit.progress.Folder = pl.name()
+	p.visit.progress.MessagesDone++
+	p.visit.progress.BytesDone += st.Fingerprint.Size
+	progress := p.visit.progress
+	full := len(p.batch) >= batchMessages || p.bytes >= batchBytes
+	p.mu.Unlock()
+	p.OnProgress(p.lease, progress)
+	if full {
+		p.flush(ctx)
+	}
+	if p.remaining() <= 0 {
+		return errYield
+	}
+	return nil
+}
+
+// unskipped notes that a message skipped before has come after all.
+func (p *pipeline) unskipped(m Member) {
+	for _, s := range p.skipped {
+		if s.FolderID == m.FolderID && s.FolderEpoch == m.FolderEpoch && s.ID == m.ID {
+			p.unskip = append(p.unskip, s)
+		}
+	}
+}
+
+// miss notes a message that the source could not read.
+func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
+	p.delivery.Release(1, it.Size)
+	if pl := p.plans[f.Wire]; pl != nil {
+		p.skip(pl, it, why)
+	}
+}
+
+// skip passes a message over with a reason, so that it holds up nothing behind it.
+func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.Now()
+	s := Skipped{
+		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Size: it.Size,
+		Code: why.Code, Detail: fault.Clean(why.Detail, 200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now.Add(retrySkipped),
+	}
+	for _, old := range p.skipped {
+		if old.FolderID == s.FolderID && old.FolderEpoch == s.FolderEpoch && old.ID == s.ID {
+			s.Attempts, s.FirstAt = old.Attempts+1, old.FirstAt
+		}
+	}
+	p.skips = append(p.skips, s)
+	pl.passed++
+	p.report.Skipped++
+	p.visit.failed(fault.MessageFailed, "a message in "+pl.name(), why)
+}
+
+// flush hands the current batch over to be committed. It waits while the
+// committing goroutine has one in hand and one before it, which bounds what
+// lies in the spool.
+func (p *pipeline) flush(ctx context.Context) {
+	p.mu.Lock()
+	batch := p.batch
+	p.batch, p.bytes = nil, 0
+	p.mu.Unlock()
+	if len(batch) == 0 {
+		return
+	}
+	select {
+	case p.jobs <- batch:
+	case <-ctx.Done(): // commit has ended, or will: these were never staged in the journal.
+	}
+}
+
+// flushAged hands over a batch that has waited long enough, so that mail from
+// a slow server is not held back by the next message's slowness.
+func (p *pipeline) flushAged(ctx context.Context, stop <-chan struct{}) {
+	tick := time.NewTicker(batchAge / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.mu.Lock()
+			aged := len(p.batch) > 0 && p.Now().Sub(p.since) >= batchAge
+			p.mu.Unlock()
+			if aged {
+				p.flush(ctx)
+			}
+		}
+	}
+}
+
+// commit works off batches until there are no more.
+func (p *pipeline) commit(ctx context.Context) {
+	for batch := range p.jobs {
+		if p.failed() != nil {
+			continue
+		}
+		if err := p.deliver(ctx, batch); err != nil {
+			p.mu.Lock()
+			p.failure = err
+			p.mu.Unlock()
+			p.cancel(err)
+		}
+	}
+}
+
+func (p *pipeline) failed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failure
+}
+
+// deliver is the protocol of docs/decisions/0002-exactly-once.md for one batch.
+func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
+	staged := make([]mail.Staged, len(batch))
+	for i, m := range batch {
+		staged[i] = mail.Staged{Spool: m.Placement.Spool, FileSize: m.Placement.FileSize}
+	}
+	p.Step("deliver.seal")
+	if err := p.delivery.Seal(ctx, staged); err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "making mail durable", err)
+	}
+	key := p.intended[0]
+	next := p.nextKey()
+	p.mu.Lock()
+	progress := p.visit.progress
+	p.mu.Unlock()
+	p.Step("deliver.stage")
+	err := p.Journal.Commit(ctx, p.lease, Entry{Deliver: p.published, Stage: &Batch{Key: key, Members: batch}, Intend: &next, Progress: progress})
+	if errors.Is(err, ErrFenced) {
+		p.delivery.Discard(staged) // Nothing was written: the spool files are nobody's.
+		return err
+	}
+	if err != nil {
+		return err // Perhaps written, perhaps not: the next visit's recovery tells.
+	}
+	p.intended, p.published = append(p.intended[1:], next), nil
+	p.Step("deliver.staged")
+	if err := p.delivery.Publish(ctx, placements(batch)); err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "delivering", err)
+	}
+	p.Step("deliver.published")
+	p.published = append(p.published, key)
+	for _, m := range batch {
+		p.report.Messages++
+		p.report.Bytes += m.Fingerprint.Size
+		p.byID[m.FolderID].landed++ // Only now: a folder is settled by what was delivered, not by what was asked for.
+	}
+	return nil
+}
