@@ -1,0 +1,436 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// remoteFolder is a folder of the remote in memory.
+type remoteFolder struct {
+	name     string
+	use      string
+	validity uint32
+	next     uint32
+	uids     []uint32
+	bodies   map[uint32]string
+}
+
+func (f *remoteFolder) add(bodies ...string) {
+	for _, b := range bodies {
+		f.uids = append(f.uids, f.next)
+		f.bodies[f.next] = b
+		f.next++
+	}
+}
+
+// remote is a Source and its one Session in memory, with faults to order.
+type remote struct {
+	mu         sync.Mutex
+	folders    []*remoteFolder
+	noStatus   bool
+	breakAfter int               // Messages after which a fetch breaks; 0 never.
+	missing    map[string]string // Bodies that cannot be read, and why.
+	badFolder  string
+	opened     int
+	listed     []string
+	fetched    int
+	left       int
+	onTake     func()
+}
+
+func newRemote(names ...string) *remote {
+	r := &remote{missing: map[string]string{}}
+	for _, n := range names {
+		r.folders = append(r.folders, &remoteFolder{name: n, validity: 7, next: 1, bodies: map[uint32]string{}})
+	}
+	return r
+}
+
+func (r *remote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+	r.opened++
+	return r, nil
+}
+
+func (r *remote) status(f *remoteFolder) mail.Status {
+	return mail.Status{Known: true, Messages: uint32(len(f.uids)), UIDNext: f.next, UIDValidity: f.validity}
+}
+
+func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
+	for _, f := range r.folders {
+		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true}
+		if f.name != "INBOX" {
+			m.Path = strings.Split(f.name, "/")
+		}
+		if !r.noStatus {
+			m.Status = r.status(f)
+		}
+		fs = append(fs, m)
+	}
+	return fs, nil
+}
+
+func (r *remote) find(wire string) *remoteFolder {
+	return r.folders[slices.IndexFunc(r.folders, func(f *remoteFolder) bool { return f.name == wire })]
+}
+
+func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
+	for _, q := range qs {
+		f := r.find(q.Folder.Wire)
+		r.listed = append(r.listed, fmt.Sprintf("%s from %d", f.name, q.From))
+		l := mail.Listing{Folder: q.Folder, Complete: true}
+		l.Folder.Status = r.status(f)
+		for i, u := range f.uids {
+			if u >= q.From {
+				l.Items = append(l.Items, mail.Item{ID: mail.ID{UID: u}, Number: uint32(i + 1), Size: int64(len(f.bodies[u])), Received: time.Unix(1e9, 0)})
+			}
+		}
+		var err error
+		if f.name == r.badFolder {
+			l, err = mail.Listing{}, fault.New(fault.FolderFailed, "listing", "the server says NO")
+		}
+		if err := yield(l, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, miss func(mail.Folder, mail.Item, *fault.Error)) error {
+	n := 0
+	for _, w := range ws {
+		f := r.find(w.Folder.Wire)
+		for _, it := range w.Items {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if n++; r.breakAfter > 0 && n > r.breakAfter {
+				return fault.New(fault.ServerUnavailable, "fetching", "the connection broke")
+			}
+			body := f.bodies[it.ID.UID]
+			if why, ok := r.missing[body]; ok {
+				miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching", why))
+				continue
+			}
+			r.fetched++
+			if err := take(w.Folder, it, strings.NewReader(body)); err != nil {
+				return err
+			}
+			if r.onTake != nil {
+				r.onTake()
+			}
+		}
+	}
+	return nil
+}
+
+func (r *remote) Leave(context.Context) error { r.left++; return nil }
+func (r *remote) Close() error                { return nil }
+
+// box is a Mailbox in memory with spool and folders.
+type box struct {
+	mu      sync.Mutex
+	spool   map[string]string
+	folders map[string][]string // Bodies by folder.
+	names   map[mail.Token]int  // Deliveries by token.
+	room    int64               // Octets left; negative: no limit.
+	sealErr error
+}
+
+func newBox() *box {
+	return &box{spool: map[string]string{}, folders: map[string][]string{}, names: map[mail.Token]int{}, room: -1}
+}
+
+type delivery struct {
+	*box
+	epoch int64
+}
+
+func (b *box) Open(_ context.Context, _ account.Owner, _ string, epoch int64, _ account.Limit) (fetch.Delivery, error) {
+	return &delivery{b, epoch}, nil
+}
+
+func (d *delivery) Reserve(_, bytes int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.room >= 0 && bytes > d.room {
+		return fault.New(fault.LocalOverQuota, "reserving", "full")
+	}
+	if d.room >= 0 {
+		d.room -= bytes
+	}
+	return nil
+}
+
+func (d *delivery) Release(_, bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.room >= 0 {
+		d.room += bytes
+	}
+}
+
+func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, received time.Time, limit int64) (mail.Staged, error) {
+	b, err := io.ReadAll(body)
+	if err != nil {
+		return mail.Staged{}, err
+	}
+	if int64(len(b)) > limit {
+		return mail.Staged{}, fault.New(fault.MessageFailed, "staging", "too large")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name := fmt.Sprintf("%s.e%d", t, d.epoch)
+	if _, ok := d.spool[name]; ok {
+		return mail.Staged{}, errors.New("staged twice")
+	}
+	d.spool[name] = string(b)
+	return mail.Staged{Spool: name, Fingerprint: mail.Fingerprint{Size: int64(len(b)), Digest: sha256.Sum256(b)}, FileSize: int64(len(b)), Received: received}, nil
+}
+
+func (d *delivery) Seal(context.Context, []mail.Staged) error { return d.sealErr }
+
+func (d *delivery) Discard(ss []mail.Staged) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range ss {
+		delete(d.spool, s.Spool)
+	}
+}
+
+func (d *delivery) Publish(_ context.Context, ps []mail.Placement) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range ps {
+		if body, ok := d.spool[p.Spool]; ok {
+			delete(d.spool, p.Spool)
+			d.folders[p.Folder] = append(d.folders[p.Folder], body)
+			d.names[p.Token]++
+		}
+	}
+	return nil
+}
+
+func (d *delivery) EnsureFolders(_ context.Context, fs []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range fs {
+		d.folders[f] = append(d.folders[f], []string{}...)
+	}
+	return nil
+}
+
+func (d *delivery) Sweep(_ context.Context, keep map[string]bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.spool, func(name, _ string) bool {
+		return !keep[name] && !strings.HasSuffix(name, fmt.Sprintf(".e%d", d.epoch))
+	})
+	return nil
+}
+
+func (d *delivery) Close() error { return nil }
+
+// row is one settled message.
+type row struct {
+	folder, epoch int64
+	id            mail.ID
+}
+
+// journal is a Journal in memory; each Commit is atomic. lose makes the n-th
+// commit fail after (or before) it took effect, as a lost connection would.
+type journal struct {
+	mu       sync.Mutex
+	epoch    int64
+	folders  []fetch.Folder
+	rows     map[row]int64
+	batches  map[fetch.BatchKey][]fetch.Member
+	intended map[fetch.BatchKey]bool
+	skips    map[row]fetch.Skipped
+	commits  int
+	loseAt   int
+	loseDone bool // The lost commit took effect.
+}
+
+func newJournal() *journal {
+	return &journal{rows: map[row]int64{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}}
+}
+
+func (j *journal) Folders(context.Context, fetch.Lease) ([]fetch.Folder, error) {
+	return slices.Clone(j.folders), nil
+}
+
+func (j *journal) AddFolders(_ context.Context, _ fetch.Lease, fs []fetch.Folder) (out []fetch.Folder, _ error) {
+	for _, f := range fs {
+		f.ID = int64(len(j.folders) + 1)
+		j.folders = append(j.folders, f)
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func (j *journal) Open(context.Context, fetch.Lease) (bs []fetch.Batch, _ error) {
+	for k := range j.intended {
+		bs = append(bs, fetch.Batch{Key: k})
+	}
+	for k, m := range j.batches {
+		bs = append(bs, fetch.Batch{Key: k, Members: m})
+	}
+	return bs, nil
+}
+
+func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from uint32) (map[mail.ID]int64, error) {
+	out := map[mail.ID]int64{}
+	for r, size := range j.rows {
+		if r.folder == f.ID && r.epoch == f.Epoch && r.id.UID >= from {
+			out[r.id] = size
+		}
+	}
+	return out, nil
+}
+
+func (j *journal) Skipped(context.Context, fetch.Lease) ([]fetch.Skipped, error) {
+	return slices.Collect(maps.Values(j.skips)), nil
+}
+
+func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if l.Epoch != j.epoch {
+		return fetch.ErrFenced
+	}
+	j.commits++
+	if j.commits == j.loseAt && !j.loseDone {
+		return errors.New("connection lost before the commit")
+	}
+	for _, k := range e.Deliver {
+		delete(j.batches, k)
+	}
+	for _, k := range e.Drop {
+		delete(j.intended, k)
+	}
+	if e.Stage != nil {
+		if !j.intended[e.Stage.Key] {
+			return errors.New("staged without an intent")
+		}
+		delete(j.intended, e.Stage.Key)
+		j.batches[e.Stage.Key] = e.Stage.Members
+		for _, m := range e.Stage.Members {
+			r := row{m.FolderID, m.FolderEpoch, m.ID}
+			if _, ok := j.rows[r]; ok {
+				return fmt.Errorf("%v staged twice", r)
+			}
+			j.rows[r] = m.Fingerprint.Size
+		}
+	}
+	if e.Intend != nil {
+		j.intended[*e.Intend] = true
+	}
+	for _, f := range e.Folders {
+		j.folders[f.ID-1] = f
+	}
+	for _, s := range e.Skip {
+		j.skips[row{s.FolderID, s.FolderEpoch, s.ID}] = s
+	}
+	for _, s := range e.Unskip {
+		delete(j.skips, row{s.FolderID, s.FolderEpoch, s.ID})
+	}
+	if j.commits == j.loseAt {
+		return errors.New("connection lost after the commit")
+	}
+	return nil
+}
+
+func (j *journal) Limit(context.Context, account.Owner) (account.Limit, error) {
+	return account.Limit{}, nil
+}
+
+type noCredentials struct{}
+
+func (noCredentials) Credential(context.Context, account.Account) (account.Credential, error) {
+	return account.Credential{}, nil
+}
+
+// world is an engine with everything in memory.
+type world struct {
+	remote  *remote
+	box     *box
+	journal *journal
+	engine  *fetch.Engine
+	account account.Account
+	now     time.Time
+}
+
+func newWorld(t *testing.T, folders ...string) *world {
+	t.Helper()
+	w := &world{remote: newRemote(folders...), box: newBox(), journal: newJournal(), now: time.Unix(2e9, 0)}
+	w.account = account.Account{ID: "a", Journal: "j", Folder: "Gmail", Protocol: account.IMAP}
+	w.engine = fetch.New(fetch.Options{
+		Source: w.remote, Mailbox: w.box, Journal: w.journal, Credentials: noCredentials{}, TokenKey: []byte("k"), MaxMessageBytes: 1000,
+		LocalName: func(folder string, path []string, taken func(string) bool) string {
+			name := strings.Join(append([]string{folder}, path...), "/")
+			for taken(name) {
+				name += "+"
+			}
+			return name
+		},
+		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+	})
+	return w
+}
+
+func (w *world) visit(ctx context.Context) fetch.Report {
+	w.journal.epoch++
+	return w.engine.Visit(ctx, fetch.Lease{Account: w.account, Worker: "w", Epoch: w.journal.epoch})
+}
+
+// complete checks that the local mailbox holds the remote, each message once.
+func (w *world) complete(t *testing.T) {
+	t.Helper()
+	for _, f := range w.remote.folders {
+		local := "Gmail"
+		if f.name != "INBOX" {
+			local += "/" + f.name
+		}
+		var want []string
+		for _, b := range f.bodies {
+			want = append(want, b)
+		}
+		got := slices.Clone(w.box.folders[local])
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("folder %s holds %d messages, the remote %d", local, len(got), len(want))
+		}
+	}
+	for name, n := range w.box.names {
+		if n != 1 {
+			t.Errorf("%s was delivered %d times", name, n)
+		}
+	}
+}
+
+func bodies(n int, prefix string) (bs []string) {
+	for i := range n {
+		bs = append(bs, fmt.Sprintf("Subject: %s %d\r\n\r\n%s\r\n", prefix, i, bytes.Repeat([]byte("x"), i%50)))
+	}
+	return bs
+}
