@@ -1,0 +1,369 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-sasl"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+const (
+	maxGreeting      = 64 << 10 // Octets of the greeting's line.
+	maxPlaintext     = 100      // Lines read before TLS for one answer.
+	logoutPatience   = 5 * time.Second
+	maxCredentialLen = 4 << 10
+)
+
+// imapConn is one signed-in connection.
+type imapConn struct {
+	link   *link
+	wire   *imapWire
+	client *imapclient.Client
+	caps   imap.CapSet
+	taken  int64 // Octets of bodies so far.
+}
+
+// imapSession is an account being read, over one connection after another.
+type imapSession struct {
+	connect func(context.Context) (*imapConn, error)
+	owner   *Client
+	cred    account.Credential
+
+	mu     sync.Mutex
+	conn   *imapConn // Never nil.
+	closed bool
+}
+
+var _ Session = (*imapSession)(nil)
+
+func openIMAP(ctx context.Context, c *Client, server account.Server, cred account.Credential, observe func(account.Step)) (Session, error) {
+	connect := func(ctx context.Context, observe func(account.Step)) (*imapConn, error) {
+		l, err := c.dial(ctx, server, cred, observe)
+		if err != nil {
+			return nil, err
+		}
+		release := l.bind(ctx)
+		defer release()
+		conn, err := signInIMAP(ctx, c, l, cred)
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		return conn, nil
+	}
+	conn, err := connect(ctx, observe)
+	if err != nil {
+		return nil, err
+	}
+	again := func(ctx context.Context) (*imapConn, error) { return connect(ctx, nil) }
+	return &imapSession{connect: again, owner: c, cred: cred, conn: conn}, nil
+}
+
+// signInIMAP takes a fresh link to a signed-in connection. The greeting and
+// STARTTLS are ours; the library begins behind them, so that nothing said in
+// plaintext reaches it.
+func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential) (*imapConn, error) {
+	caps, err := timed(l, account.StepGreeting, func() (string, string, error) {
+		caps, err := greetIMAP(ctx, l)
+		return caps, "", err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if l.server.Security == account.STARTTLS {
+		if err := startTLS(ctx, c, l, caps); err != nil {
+			return nil, err
+		}
+		caps = "" // What was said before counts for nothing.
+	}
+	if l.server.Security != account.None && !l.private() {
+		return nil, l.abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
+	}
+	conn := &imapConn{link: l, wire: newIMAPWire(l, c)}
+	l.expect(false)
+	if caps == "" {
+		conn.wire.filter.replay("* OK -\r\n") // The library asks for capabilities by itself.
+	} else {
+		conn.wire.filter.replay("* OK [" + string(appendCapabilities(nil, []byte(caps))) + "] -\r\n")
+	}
+	conn.client = imapclient.New(conn.wire, nil)
+	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
+		return struct{}{}, "", conn.login(cred)
+	})
+	if err != nil {
+		conn.end()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// greetIMAP reads the greeting and returns the capabilities in it, if any.
+func greetIMAP(ctx context.Context, l *link) (caps string, err error) {
+	done := l.greeting(ctx)
+	line, err := l.ReadLine(maxGreeting)
+	done()
+	if err != nil {
+		return "", err
+	}
+	l.note("S", string(line[:min(len(line), 400)]))
+	line = bytes.TrimRight(line, "\r\n")
+	if rest, ok := bytes.CutPrefix(line, []byte("* ")); ok {
+		word, rest, _ := bytes.Cut(rest, []byte(" "))
+		code, args, text := responseText(rest)
+		switch {
+		case is(word, "OK") && code == "CAPABILITY":
+			return string(args), nil
+		case is(word, "OK"):
+			return "", nil
+		case is(word, "BYE"):
+			f := loginFault(imap.StatusResponseTypeBye, imap.ResponseCode(code), text, account.Credential{})
+			f.Op = "reading the greeting"
+			return "", l.abort(f)
+		case is(word, "PREAUTH"):
+			return "", l.abort(fault.New(fault.ProtocolError, "reading the greeting",
+				"The server claims that we are signed in already, which nobody asked of it."))
+		}
+	}
+	detail := "What answers on this port is not an IMAP server."
+	if bytes.HasPrefix(line, []byte("+OK")) || bytes.HasPrefix(line, []byte("-ERR")) {
+		detail = "This port speaks POP3, not IMAP: choose POP3, or IMAP's own port."
+	}
+	return "", l.abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
+}
+
+// startTLS makes the connection private, or fails: there is no other way on.
+func startTLS(ctx context.Context, c *Client, l *link, caps string) error {
+	queue := &imapQueue{}
+	guard := &imapGuard{w: l, queue: queue, refused: &c.refused}
+	if l.transcript != nil {
+		guard.log = l.note
+	}
+	err := func() error {
+		if caps == "" {
+			told, err := plainCommand(l, guard, queue, "p1", verbCapability)
+			if err != nil {
+				return err
+			}
+			caps = told
+		}
+		offered := false
+		for word := range strings.FieldsSeq(caps) {
+			offered = offered || strings.EqualFold(word, verbSTARTTLS)
+		}
+		if !offered {
+			return fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer STARTTLS.")
+		}
+		_, err := plainCommand(l, guard, queue, "p2", verbSTARTTLS)
+		return err
+	}()
+	if err != nil {
+		if l.observe != nil {
+			l.observe(account.Step{Name: account.StepTLS, Detail: fault.Of(err).Detail})
+		}
+		return l.abort(err)
+	}
+	return l.upgrade(ctx)
+}
+
+// plainCommand sends a command before TLS and reads to its completion. Of
+// everything that is said meanwhile only capabilities are looked at.
+func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string) (caps string, err error) {
+	if _, err := guard.Write([]byte(tag + " " + verb + "\r\n")); err != nil {
+		return "", err
+	}
+	for range maxPlaintext {
+		line, err := l.ReadLine(maxGreeting)
+		if err != nil {
+			return "", err
+		}
+		l.note("S", string(line[:min(len(line), 400)]))
+		who, rest, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
+		word, rest, _ := bytes.Cut(rest, []byte(" "))
+		code, args, text := responseText(rest)
+		switch {
+		case string(who) == "*" && is(word, verbCapability):
+			caps = string(rest)
+		case string(who) == "*":
+		case string(who) == tag && is(word, "OK"):
+			if code == verbCapability && caps == "" {
+				caps = string(args)
+			}
+			_, err := queue.finish(tag)
+			return caps, err
+		case string(who) == tag && (is(word, "NO") || is(word, "BAD")):
+			return "", fault.New(fault.STARTTLSUnsupported, "securing the connection",
+				"The server refuses "+verb+". "+serverSays(text, account.Credential{}))
+		default:
+			return "", fault.New(fault.ProtocolError, "securing the connection", "The server's answer to "+verb+" is no IMAP.")
+		}
+	}
+	return "", fault.New(fault.ProtocolError, "securing the connection", "The server does not come to the point.")
+}
+
+// login signs in and learns what the server can do.
+func (c *imapConn) login(cred account.Credential) error {
+	if err := checkCredential(cred); err != nil {
+		return err
+	}
+	caps := c.client.Caps()
+	if caps == nil {
+		return c.failed("asking for capabilities", errors.New("no capabilities were told"))
+	}
+	if err := c.authenticate(caps, cred); err != nil {
+		code, text, bye := c.wire.said.last()
+		if refused := refusal(err); refused != nil {
+			return loginFault(refused.Type, refused.Code, refused.Text, cred)
+		} else if bye {
+			return loginFault(imap.StatusResponseTypeBye, imap.ResponseCode(code), text, cred)
+		}
+		return c.failed("signing in", err)
+	}
+	c.link.signedIn()
+	if c.caps = c.client.Caps(); c.caps.Has(capUnknown) {
+		told, err := c.client.Capability().Wait()
+		if err != nil || told == nil {
+			return c.failed("asking for capabilities", err)
+		}
+		c.caps = told
+	}
+	return nil
+}
+
+// authenticate chooses the way to sign in.
+func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential) error {
+	plain, disabled := caps.Has("AUTH=PLAIN"), caps.Has(imap.CapLoginDisabled)
+	secret := cred.Secret.Reveal()
+	switch {
+	case cred.Auth == account.OAuth2 && caps.Has("AUTH=XOAUTH2"):
+		return c.client.Authenticate(&xoauth2{cred.Username, secret})
+	case cred.Auth == account.OAuth2:
+		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
+	case plain && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
+		return c.client.Authenticate(sasl.NewPlainClient("", cred.Username, secret))
+	case !disabled:
+		return c.client.Login(cred.Username, secret).Wait()
+	case caps.Has("AUTH=XOAUTH2"):
+		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
+	}
+	return fault.New(fault.AccessDisabled, "signing in", "The server does not allow signing in with a password.")
+}
+
+// checkCredential refuses what cannot be sent in one line.
+func checkCredential(cred account.Credential) error {
+	secret := cred.Secret.Reveal()
+	for _, s := range []string{cred.Username, secret} {
+		if strings.ContainsAny(s, "\x00\r\n") || len(s) > maxCredentialLen {
+			return fault.New(fault.AuthFailed, "signing in", "The user name or password is too long or holds a line break.")
+		}
+	}
+	if cred.Username == "" || secret == "" {
+		return fault.New(fault.AuthFailed, "signing in", "The user name or password is empty.")
+	}
+	return nil
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
+}
+
+// xoauth2 is Google's and Microsoft's XOAUTH2: one message, and an empty
+// answer to the error that the server may ask to be acknowledged.
+type xoauth2 struct{ user, token string }
+
+func (x *xoauth2) Start() (string, []byte, error) {
+	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
+}
+
+func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }
+
+// failed returns what ended the connection; where nothing did, err becomes a
+// protocol error: the library gave up.
+func (c *imapConn) failed(op string, err error) error {
+	if cause := c.link.failure(); cause != nil {
+		return fault.Wrap(fault.ServerUnavailable, op, cause)
+	}
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return c.link.abort(&fault.Error{Code: fault.ProtocolError, Op: op, Detail: "The server's answers cannot be used.", Err: err})
+}
+
+// end closes the connection and waits for the library's goroutine, which must
+// not be waiting for us: every command must have been read to its end.
+func (c *imapConn) end() {
+	c.link.Close()
+	_ = c.client.Close() // It only repeats why the connection ended.
+}
+
+// hold returns the current connection, bound to ctx until release is called,
+// or a new one where the current one has ended.
+func (s *imapSession) hold(ctx context.Context) (c *imapConn, release func(), err error) {
+	s.mu.Lock()
+	c = s.conn
+	if closed := s.closed; closed || c.link.failure() != nil {
+		s.mu.Unlock()
+		if closed {
+			return nil, nil, errLinkClosed
+		}
+		return s.renew(ctx)
+	}
+	defer s.mu.Unlock()
+	return c, c.link.bind(ctx), nil
+}
+
+// renew replaces the connection by a new one, bound to ctx.
+func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), err error) {
+	s.mu.Lock()
+	old, closed := s.conn, s.closed
+	s.mu.Unlock()
+	old.end()
+	if closed {
+		return nil, nil, errLinkClosed
+	}
+	if c, err = s.connect(ctx); err != nil {
+		return nil, nil, fmt.Errorf("connecting again: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn = c
+	if s.closed {
+		c.link.Close()
+		return nil, nil, errLinkClosed
+	}
+	return c, c.link.bind(ctx), nil
+}
+
+// Leave says LOGOUT and closes. It does not wait for the server's answer:
+// nothing depends on it, and it would cost each visit a round trip.
+func (s *imapSession) Leave(ctx context.Context) error {
+	s.mu.Lock()
+	c, closed := s.conn, s.closed
+	s.mu.Unlock()
+	if !closed && c.link.failure() == nil {
+		release := c.link.bind(ctx)
+		done := c.link.within(ctx, logoutPatience)
+		c.client.Logout()
+		done()
+		release()
+	}
+	return s.Close()
+}
+
+// Close implements Session.
+func (s *imapSession) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return s.conn.link.Close()
+}

@@ -1,0 +1,180 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+var updateIMAP = flag.Bool("update-imap", false, "rewrite what the IMAP dialogues lead to")
+
+const testSecret = "tr0ub4dor&3"
+
+// Each dialogue in testdata/imap is played to a visit that does everything a
+// visit does; what it leads to is in the file of the same name that ends in
+// ".want". The first comment of a dialogue says what it promises; lines like
+// "# security: starttls" and "# max: 100" set up the visit.
+func TestIMAPDialogues(t *testing.T) {
+	files, err := filepath.Glob("testdata/imap/*.dialog")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d dialogues: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".dialog"), func(t *testing.T) {
+			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script := mailtest.Play(t, string(text), mailtest.ScriptOptions{})
+			got := visit(t, script, string(text))
+			script.Close()
+			if strings.Contains(got, testSecret) {
+				t.Errorf("the secret is in what came of it")
+			}
+			want := strings.TrimSuffix(file, ".dialog") + ".want"
+			if *updateIMAP {
+				if err := os.WriteFile(want, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			expected, err := os.ReadFile(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(expected), got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func setting(dialogue, name, otherwise string) string {
+	for line := range strings.Lines(dialogue) {
+		if v, ok := strings.CutPrefix(line, "# "+name+": "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return otherwise
+}
+
+// visit does what a visit does and describes what came of it.
+func visit(t *testing.T, script *mailtest.Script, dialogue string) string {
+	t.Helper()
+	var out strings.Builder
+	c := loopback(script.CA, func(o *Options) {
+		o.MaxMessageBytes, _ = strconv.ParseInt(setting(dialogue, "max", "0"), 10, 64)
+		if strings.Contains(dialogue, "\nSTALL") {
+			o.Patience = Patience{Greeting: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
+		}
+		o.Transcript = func(line string) {
+			if strings.Contains(line, testSecret) {
+				t.Errorf("the secret is in the transcript: %s", line)
+			}
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.Security(setting(dialogue, "security", "none"))}
+	cred := credential(setting(dialogue, "user", "anna"), setting(dialogue, "secret", testSecret))
+	cred.Auth = account.Auth(setting(dialogue, "auth", "password"))
+	session, err := c.Open(ctx, account.Account{Server: server, Protocol: account.IMAP}, cred)
+	if err != nil {
+		fmt.Fprintf(&out, "open: %s\n", told(err))
+	} else {
+		readInto(ctx, &out, session)
+	}
+	if n := c.Refused(); n != 0 {
+		t.Errorf("%d commands were refused", n)
+	}
+	return out.String()
+}
+
+func readInto(ctx context.Context, out io.Writer, session Session) {
+	defer session.Close()
+	folders, err := session.Folders(ctx)
+	if err != nil {
+		fmt.Fprintf(out, "folders: %s\n", told(err))
+		return
+	}
+	var queries []mail.Query
+	for _, f := range folders {
+		fmt.Fprintf(out, "folder %q path %q", f.Wire, f.Path)
+		if f.SpecialUse != "" {
+			fmt.Fprintf(out, " %s", f.SpecialUse)
+		}
+		if f.Status.Known {
+			fmt.Fprintf(out, " messages %d next %d validity %d", f.Status.Messages, f.Status.UIDNext, f.Status.UIDValidity)
+		}
+		switch {
+		case f.Problem != nil:
+			fmt.Fprintf(out, " problem %s", told(f.Problem))
+		case !f.Selectable:
+			fmt.Fprint(out, " not selectable")
+		default:
+			queries = append(queries, mail.Query{Folder: f})
+		}
+		fmt.Fprintln(out)
+	}
+	var wants []mail.Want
+	err = session.List(ctx, queries, func(l mail.Listing, err error) error {
+		if err != nil {
+			fmt.Fprintf(out, "list %q: %s\n", l.Folder.Wire, told(err))
+			return nil
+		}
+		fmt.Fprintf(out, "list %q: validity %d complete %v\n", l.Folder.Wire, l.Folder.Status.UIDValidity, l.Complete)
+		for _, it := range l.Items {
+			fmt.Fprintf(out, "  uid %d size %d flags %q", it.ID.UID, it.Size, letters(it.Flags))
+			if !it.Received.IsZero() {
+				fmt.Fprintf(out, " received %s", it.Received.UTC().Format(time.RFC3339))
+			}
+			fmt.Fprintln(out)
+		}
+		wants = append(wants, mail.Want{Folder: l.Folder, Validity: l.Folder.Status.UIDValidity, Items: l.Items})
+		return nil
+	})
+	if err != nil {
+		fmt.Fprintf(out, "list: %s\n", told(err))
+		return
+	}
+	err = session.Fetch(ctx, wants, func(f mail.Folder, it mail.Item, body io.Reader) error {
+		b, err := io.ReadAll(body)
+		if err != nil {
+			return fmt.Errorf("staging: %w", err)
+		}
+		fmt.Fprintf(out, "take %q %d: %.60q, %d octets\n", f.Wire, it.ID.UID, b, len(b))
+		return nil
+	}, func(f mail.Folder, it mail.Item, why *fault.Error) {
+		fmt.Fprintf(out, "miss %q %d: %s\n", f.Wire, it.ID.UID, told(why))
+	})
+	if err != nil {
+		fmt.Fprintf(out, "fetch: %s\n", told(err))
+		return
+	}
+	fmt.Fprintln(out, "left:", session.Leave(ctx))
+}
+
+// told is what a user is told of a failure.
+func told(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return "untyped error " + err.Error()
+	}
+	return strings.TrimSuffix(string(f.Code)+": "+f.Detail, ": ")
+}

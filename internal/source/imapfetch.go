@@ -1,0 +1,402 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+const (
+	batchMessages = 100     // Messages asked for by one command.
+	batchBytes    = 4 << 20 // Their declared octets, unless it is one message.
+	batchesAhead  = 32      // Commands sent ahead.
+	bytesAhead    = 64 << 20
+	connBytes     = 1 << 30 // After so many octets a new connection is made: servers and links have limits.
+
+	// maxStrikes is how often in a row a connection may end without one more
+	// message settled; it suffices to find one bad message among batchMessages.
+	maxStrikes = 12
+)
+
+type (
+	takeFunc = func(f mail.Folder, it mail.Item, body io.Reader) error
+	missFunc = func(f mail.Folder, it mail.Item, why *fault.Error)
+)
+
+// batch is messages of one folder that are asked for by one command.
+type batch struct {
+	want  *mail.Want
+	items []mail.Item // Not settled yet.
+	size  int64       // Declared.
+	stage stage
+	tries int // How often the connection ended over it while it was one message.
+}
+
+// stage is how a message is asked for.
+type stage int
+
+const (
+	together stage = iota
+	alone
+	afresh // Alone, and on a connection of its own time.
+)
+
+// fetchRun is one call of Fetch.
+type fetchRun struct {
+	s    *imapSession
+	take takeFunc
+	miss missFunc
+
+	queue   []*batch // To be asked for on this connection.
+	later   []*batch // To be asked for on the next one.
+	settled int
+	openErr map[*mail.Want]int          // How often opening the folder ended the connection.
+	given   map[*mail.Want]*fault.Error // Folders given up.
+}
+
+// Fetch implements Session.
+func (s *imapSession) Fetch(ctx context.Context, wants []mail.Want, take takeFunc, miss missFunc) error {
+	r := &fetchRun{s: s, take: take, miss: miss, openErr: map[*mail.Want]int{}, given: map[*mail.Want]*fault.Error{}}
+	if r.plan(wants); len(r.queue) == 0 {
+		return nil
+	}
+	c, release, err := s.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { release() }()
+	for strikes := 0; ; {
+		before := r.settled
+		err := r.over(c)
+		var stop *callerError
+		if errors.As(err, &stop) {
+			return stop.err
+		}
+		if strikes++; r.settled > before {
+			strikes = 0
+		}
+		switch {
+		case len(r.queue)+len(r.later) == 0:
+			return nil // Even if the connection ended: the next call makes a new one.
+		case err != nil && (strikes > maxStrikes || !s.mayRetry(ctx, err)):
+			return err
+		}
+		s.owner.opts.Log.DebugContext(ctx, "imap_reconnect", "host", c.link.server.Host, "settled", r.settled, "err", err)
+		r.queue, r.later = append(r.queue, r.later...), nil
+		release()
+		if c, release, err = s.renew(ctx); err != nil {
+			release = func() {}
+			return err
+		}
+	}
+}
+
+// plan groups what is wanted into batches.
+func (r *fetchRun) plan(wants []mail.Want) {
+	limit := r.s.owner.opts.MaxMessageBytes
+	for i := range wants {
+		w := &wants[i]
+		var b *batch
+		for _, it := range w.Items {
+			switch {
+			case it.ID.UID == 0:
+				r.missed(w, it, "The message has no number (UID).")
+				continue
+			case it.Size > limit:
+				r.missed(w, it, tooLarge(it.Size, limit))
+				continue
+			}
+			if b == nil || len(b.items) == batchMessages || b.size+it.Size > batchBytes {
+				b = &batch{want: w}
+				r.queue = append(r.queue, b)
+			}
+			b.items = append(b.items, it)
+			b.size += it.Size
+		}
+	}
+}
+
+func tooLarge(size, limit int64) string {
+	return fmt.Sprintf("The message is larger (%s) than allowed (%s).", octets(size), octets(limit))
+}
+
+func octets(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+func (r *fetchRun) missed(w *mail.Want, it mail.Item, why string) {
+	r.settled++
+	r.miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching from folder "+displayName(w.Folder), why))
+}
+
+// request is a batch under way.
+type request struct {
+	*batch
+	opened *imapclient.SelectCommand // Nil where the folder was open already.
+	bodies *imapclient.FetchCommand
+}
+
+// over asks for everything in the queue over one connection. It returns nil
+// when the queue is empty or the connection has brought enough; else what ended
+// the connection, with the queue ready for the next one.
+func (r *fetchRun) over(c *imapConn) (err error) {
+	var ahead []request
+	var aheadBytes int64
+	var suspect uint32
+	defer func() {
+		if err == nil {
+			return
+		}
+		c.link.Close()
+		var rest []*batch
+		for i, q := range ahead {
+			q.bodies.Close()
+			if i == 0 {
+				rest = r.blame(q.batch, suspect, err)
+			} else {
+				rest = append(rest, q.batch)
+			}
+		}
+		r.queue = append(rest, r.queue...)
+	}()
+	var open *mail.Want // The folder that the server will have open by then.
+	var verdict *fault.Error
+	for len(ahead) > 0 || len(r.queue) > 0 && c.taken < connBytes {
+		if len(ahead) <= batchesAhead/2 {
+			for len(r.queue) > 0 && len(ahead) < batchesAhead && aheadBytes < bytesAhead && c.taken < connBytes {
+				b := r.queue[0]
+				r.queue = r.queue[1:]
+				if r.giveUp(b) {
+					continue
+				}
+				ahead = append(ahead, c.request(b, open != b.want))
+				open = b.want
+				aheadBytes += b.size
+			}
+			if len(ahead) == 0 {
+				break
+			}
+		}
+		q := ahead[0]
+		if q.opened != nil {
+			if verdict, err = c.opened(q); err != nil {
+				return r.openFailed(q.want, err)
+			}
+		}
+		if verdict != nil {
+			if err := q.bodies.Close(); err != nil && refusal(err) == nil {
+				return c.failed("fetching", err)
+			}
+			r.given[q.want] = verdict
+			r.giveUp(q.batch)
+		} else if suspect, err = r.receive(c, q); err != nil {
+			return err
+		}
+		ahead = ahead[1:]
+		aheadBytes -= q.size
+	}
+	return nil
+}
+
+// giveUp misses a batch whose folder was given up.
+func (r *fetchRun) giveUp(b *batch) bool {
+	why := r.given[b.want]
+	if why == nil {
+		return false
+	}
+	for _, it := range b.items {
+		r.settled++
+		r.miss(b.want.Folder, it, why)
+	}
+	b.items = nil
+	return true
+}
+
+// openFailed notes that the connection ended over opening a folder. The second
+// time it is the folder's fault.
+func (r *fetchRun) openFailed(w *mail.Want, err error) error {
+	if r.openErr[w]++; r.openErr[w] > 1 {
+		name := displayName(w.Folder)
+		r.given[w] = folderFault("opening folder "+name, name, err)
+	}
+	return err
+}
+
+func (c *imapConn) request(b *batch, open bool) request {
+	q := request{batch: b}
+	if open {
+		q.opened = c.client.Select(aliasOf(b.want.Folder.Wire), &imap.SelectOptions{ReadOnly: true})
+	}
+	var set imap.UIDSet
+	for _, it := range b.items {
+		set.AddNum(imap.UID(it.ID.UID))
+	}
+	q.bodies = c.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+	return q
+}
+
+// opened waits for the folder and says whether it is still the one that was
+// listed.
+func (c *imapConn) opened(q request) (verdict *fault.Error, err error) {
+	name := displayName(q.want.Folder)
+	op := "opening folder " + name
+	data, err := q.opened.Wait()
+	switch {
+	case err != nil && refusal(err) == nil:
+		return nil, c.failed(op, err)
+	case err != nil:
+		return folderFault(op, name, err), nil
+	case data.UIDValidity == 0 || data.UIDValidity != q.want.Validity:
+		return fault.New(fault.FolderFailed, op, "Folder "+name+" was made anew at the server since it was listed."), nil
+	}
+	return nil, nil
+}
+
+// receive reads the bodies of one batch. suspect is the message in whose body
+// the connection ended, if it was one.
+func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
+	for msg := q.bodies.Next(); msg != nil; msg = q.bodies.Next() {
+		var uid uint32
+		for data := msg.Next(); data != nil; data = msg.Next() {
+			switch d := data.(type) {
+			case imapclient.FetchItemDataUID:
+				uid = uint32(d.UID)
+			case imapclient.FetchItemDataBodySection:
+				if d.Literal == nil {
+					continue
+				}
+				if broken, err := r.body(c, q.batch, uid, d.Literal); broken {
+					return uid, err
+				} else if err != nil {
+					return 0, err
+				}
+			}
+		}
+	}
+	why := "The server did not send this message, though it was asked for it three times."
+	if err := q.bodies.Close(); err != nil {
+		e := refusal(err)
+		if e == nil {
+			return 0, c.failed("fetching", err)
+		}
+		why = "The server refuses to send this message. " + serverSays(e.Text, r.s.cred)
+	}
+	r.unanswered(q.batch, why)
+	return 0, nil
+}
+
+// body hands one body to the caller. broken says that the connection ended in
+// the middle of it.
+func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReader) (broken bool, err error) {
+	i := slices.IndexFunc(b.items, func(it mail.Item) bool { return it.ID.UID == uid })
+	if i < 0 {
+		return false, nil
+	}
+	body := &bodyReader{conn: c, r: lit, left: lit.Size()}
+	err = r.take(b.want.Folder, b.items[i], body)
+	c.taken += lit.Size()
+	switch {
+	case err != nil && body.err != nil:
+		return true, body.err
+	case err != nil:
+		return false, &callerError{err}
+	}
+	b.items = slices.Delete(b.items, i, i+1)
+	r.settled++
+	return false, nil
+}
+
+// unanswered decides what becomes of messages for which no body came although
+// the command was completed.
+func (r *fetchRun) unanswered(b *batch, why string) {
+	for _, it := range b.items {
+		one := &batch{want: b.want, items: []mail.Item{it}, size: it.Size, stage: b.stage + 1}
+		switch one.stage {
+		case alone:
+			r.queue = append(r.queue, one)
+		case afresh:
+			r.later = append(r.later, one)
+		default:
+			r.missed(b.want, it, why)
+		}
+	}
+	b.items = nil
+}
+
+// blame decides how to go on after the connection ended over a batch: what is
+// left of it is halved until the message that ends connections is alone; where
+// it is known which one it was, at once.
+func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
+	if len(b.items) == 0 || r.giveUp(b) {
+		return nil
+	}
+	var big *oversizeError
+	if errors.As(err, &big) && big.uid != 0 {
+		suspect = big.uid
+	}
+	at := slices.IndexFunc(b.items, func(it mail.Item) bool { return it.ID.UID == suspect })
+	if big != nil && len(b.items) == 1 {
+		at = 0 // The server did not say whose body it was, but only one was asked for.
+	}
+	if at >= 0 && big != nil {
+		r.missed(b.want, b.items[at], tooLarge(big.size, r.s.owner.opts.MaxMessageBytes))
+		b.items = slices.Delete(b.items, at, at+1)
+		at = -1
+		if len(b.items) == 0 {
+			return nil
+		}
+		return []*batch{b}
+	}
+	switch {
+	case len(b.items) == 1:
+		if b.tries++; b.tries > 1 {
+			r.missed(b.want, b.items[0], "The server breaks off the connection when it is asked for this message.")
+			b.items = nil
+			return nil
+		}
+		r.later = append(r.later, b) // Behind all others.
+		return nil
+	case at >= 0:
+		r.later = append(r.later, &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone, tries: 1})
+		return []*batch{{want: b.want, items: slices.Delete(slices.Clone(b.items), at, at+1), stage: b.stage}}
+	}
+	half := len(b.items) / 2
+	return []*batch{
+		{want: b.want, items: b.items[:half:half], stage: b.stage},
+		{want: b.want, items: b.items[half:], stage: b.stage},
+	}
+}
+
+// bodyReader reads a body of known length. The library takes the end of the
+// connection for the end of a body; here it is an error.
+type bodyReader struct {
+	conn *imapConn
+	r    io.Reader
+	left int64
+	err  error // The connection ended inside.
+}
+
+// Read implements io.Reader.
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	if err != nil && b.left > 0 {
+		b.err = b.conn.failed("receiving a message", io.ErrUnexpectedEOF)
+		return n, b.err
+	}
+	return n, err
+}

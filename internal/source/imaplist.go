@@ -1,0 +1,360 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// sentAhead is how many questions about folders are sent before the first
+// answer is read: many enough to hide any distance, few enough to fit into the
+// buffers below.
+const sentAhead = 64
+
+var statusAsked = imap.StatusOptions{NumMessages: true, UIDNext: true, UIDValidity: true}
+
+// specialUses are the uses of RFC 6154, with Important of RFC 8457.
+var specialUses = []imap.MailboxAttr{
+	imap.MailboxAttrAll, imap.MailboxAttrArchive, imap.MailboxAttrDrafts, imap.MailboxAttrFlagged,
+	imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash, imap.MailboxAttrImportant,
+}
+
+// Folders implements Session.
+func (s *imapSession) Folders(ctx context.Context) ([]mail.Folder, error) {
+	c, release, err := s.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	var asked *imapclient.NamespaceCommand
+	if c.caps.Has(imap.CapNamespace) {
+		asked = c.client.Namespace()
+	}
+	listed, err := c.list()
+	if err != nil {
+		return nil, err
+	}
+	ns := c.namespace(asked)
+	folders := make([]mail.Folder, 0, len(listed)+1)
+	seen := make(map[string]bool, len(listed))
+	for _, data := range listed {
+		raw, long, ok := fromAlias(data.Mailbox)
+		if !ok || seen[raw] {
+			continue
+		}
+		seen[raw] = true
+		folders = append(folders, folderOf(data, raw, long, ns))
+	}
+	if !seen["INBOX"] { // It always is (RFC 9051 section 5.1), listed or not.
+		folders = append(folders, mail.Folder{Wire: "INBOX", Selectable: true})
+	}
+	if err := c.statuses(folders); err != nil {
+		return nil, err
+	}
+	if last := len(folders) - 1; !seen["INBOX"] && !folders[last].Status.Known {
+		folders = folders[:last]
+	}
+	slices.SortStableFunc(folders, func(a, b mail.Folder) int { return inboxFirst(a) - inboxFirst(b) })
+	return folders, nil
+}
+
+func inboxFirst(f mail.Folder) int {
+	if f.Wire == "INBOX" {
+		return 0
+	}
+	return 1
+}
+
+// list asks for all folders, with their status where that costs nothing. A
+// server that offers the longer form and refuses it is asked in the short one.
+func (c *imapConn) list() ([]*imap.ListData, error) {
+	if c.caps.Has(imap.CapListStatus) {
+		options := &imap.ListOptions{ReturnStatus: &statusAsked, ReturnSpecialUse: c.caps.Has(imap.CapSpecialUse)}
+		listed, err := c.client.List("", "*", options).Collect()
+		if refusal(err) == nil {
+			return listed, c.sessionError("listing folders", err)
+		}
+	}
+	listed, err := c.client.List("", "*", nil).Collect()
+	if e := refusal(err); e != nil {
+		return nil, &fault.Error{Code: loginCode(e.Text, fault.ServerUnavailable), Op: "listing folders",
+			Detail: "The server does not list its folders. " + serverSays(e.Text, account.Credential{}), Err: err}
+	}
+	return listed, c.sessionError("listing folders", err)
+}
+
+// sessionError is failed, but for nil.
+func (c *imapConn) sessionError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return c.failed(op, err)
+}
+
+// namespace waits for what was asked. Where it is refused or not told, no
+// prefix is taken off.
+func (c *imapConn) namespace(asked *imapclient.NamespaceCommand) namespace {
+	if asked == nil {
+		return namespace{}
+	}
+	data, err := asked.Wait()
+	if err != nil || len(data.Personal) == 0 {
+		return namespace{}
+	}
+	ns := namespace{prefix: data.Personal[0].Prefix}
+	if d := data.Personal[0].Delim; d != 0 {
+		ns.delim = string(d)
+	}
+	return ns
+}
+
+func folderOf(data *imap.ListData, raw string, long bool, ns namespace) mail.Folder {
+	delim := ""
+	if data.Delim != 0 {
+		delim = string(data.Delim)
+	}
+	f := folderFrom(raw, long, delim, ns)
+	for _, a := range data.Attrs {
+		switch {
+		case a == imap.MailboxAttrNoSelect, a == imap.MailboxAttrNonExistent:
+			f.Selectable = false
+		case f.SpecialUse == "" && slices.Contains(specialUses, a):
+			f.SpecialUse = string(a)
+		}
+	}
+	f.Status = statusOf(data.Status)
+	return f
+}
+
+func statusOf(d *imap.StatusData) mail.Status {
+	if d == nil || d.NumMessages == nil {
+		return mail.Status{}
+	}
+	return mail.Status{Known: true, Messages: *d.NumMessages, UIDNext: uint32(d.UIDNext), UIDValidity: d.UIDValidity}
+}
+
+// statuses asks for the status of every folder that can be read and of which
+// it is not known, the questions sent ahead.
+func (c *imapConn) statuses(folders []mail.Folder) error {
+	var open []*mail.Folder
+	for i := range folders {
+		if f := &folders[i]; f.Selectable && f.Problem == nil && !f.Status.Known {
+			open = append(open, f)
+		}
+	}
+	commands := make([]*imapclient.StatusCommand, len(open))
+	sent := 0
+	for i, f := range open {
+		for ; sent < len(open) && sent < i+sentAhead; sent++ {
+			commands[sent] = c.client.Status(aliasOf(open[sent].Wire), &statusAsked)
+		}
+		data, err := commands[i].Wait()
+		switch {
+		case err == nil:
+			f.Status = statusOf(data)
+		case refusal(err) == nil:
+			return c.failed("asking for the state of folders", err)
+		}
+	}
+	return nil
+}
+
+// question is one folder's listing under way.
+type question struct {
+	query  mail.Query
+	opened *imapclient.SelectCommand
+	items  *imapclient.FetchCommand
+	sent   *imapCommand
+}
+
+// List implements Session. A folder whose listing ends the connection is asked
+// for once more, on a new one, and then reported as failed; the others go on.
+func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error {
+	if len(queries) == 0 {
+		return nil
+	}
+	c, release, err := s.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { release() }()
+	failures := 0
+	for len(queries) > 0 {
+		done, err := c.listAll(queries, yield)
+		var stop *callerError
+		if errors.As(err, &stop) {
+			return stop.err
+		}
+		if err == nil {
+			return nil
+		}
+		if done > 0 {
+			failures = 0
+		}
+		queries = queries[done:]
+		if failures++; failures > 1 {
+			why := folderFault("listing folder "+displayName(queries[0].Folder), displayName(queries[0].Folder), err)
+			if err := yield(mail.Listing{Folder: queries[0].Folder}, why); err != nil {
+				return err
+			}
+			queries, failures = queries[1:], 0
+		}
+		if !s.mayRetry(ctx, err) {
+			return err
+		}
+		if len(queries) == 0 {
+			return nil
+		}
+		release()
+		if c, release, err = s.renew(ctx); err != nil {
+			release = func() {}
+			return err
+		}
+	}
+	return nil
+}
+
+// callerError is an error of the caller's own callback.
+type callerError struct{ err error }
+
+func (e *callerError) Error() string { return e.err.Error() }
+
+// mayRetry reports whether a new connection can help.
+func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	code := fault.CodeOf(err)
+	return ctx.Err() == nil && !s.closed && code != fault.Interrupted && code != fault.Internal
+}
+
+// listAll lists folders until the connection ends and returns how many it has
+// yielded.
+func (c *imapConn) listAll(queries []mail.Query, yield func(mail.Listing, error) error) (done int, err error) {
+	questions := make([]question, 0, min(len(queries), sentAhead))
+	sent := 0
+	defer func() {
+		if err != nil {
+			c.link.Close()
+			for _, q := range questions {
+				q.items.Close()
+			}
+		}
+	}()
+	for done < len(queries) {
+		if len(questions) <= sentAhead/4 { // Asked in bulk: fewer and fuller packets.
+			for ; sent < len(queries) && len(questions) < sentAhead/2; sent++ {
+				questions = append(questions, c.ask(queries[sent]))
+			}
+		}
+		listing, why, err := c.answer(questions[0])
+		if err != nil {
+			return done, err
+		}
+		questions = questions[1:]
+		if err := yield(listing, why); err != nil {
+			return done, &callerError{err}
+		}
+		done++
+	}
+	return done, nil
+}
+
+func (c *imapConn) ask(q mail.Query) question {
+	set := imap.UIDSet{}
+	set.AddRange(imap.UID(max(q.From, 1)), 0)
+	asked := question{query: q, opened: c.client.Select(aliasOf(q.Folder.Wire), &imap.SelectOptions{ReadOnly: true})}
+	asked.items = c.client.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true})
+	asked.sent = c.wire.queue.newest()
+	return asked
+}
+
+// answer reads one folder's listing to its end. why is about that folder alone.
+func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
+	l = mail.Listing{Folder: q.query.Folder}
+	name := displayName(l.Folder)
+	op := "listing folder " + name
+	opened, err := q.opened.Wait()
+	if err != nil && refusal(err) == nil {
+		return l, nil, c.failed(op, err)
+	}
+	if err != nil {
+		// Whatever is answered now is about no folder, or another one.
+		if closed := q.items.Close(); closed != nil && refusal(closed) == nil {
+			return l, nil, c.failed(op, closed)
+		}
+		return l, folderFault(op, name, err), nil
+	}
+	l.Folder.Status = mail.Status{Known: true, Messages: opened.NumMessages, UIDNext: uint32(opened.UIDNext),
+		UIDValidity: opened.UIDValidity, HighestModSeq: opened.HighestModSeq}
+	for msg := q.items.Next(); msg != nil; msg = q.items.Next() {
+		l.Items = append(l.Items, itemOf(msg))
+	}
+	if err := q.items.Close(); err != nil {
+		if refusal(err) == nil {
+			return l, nil, c.failed(op, err)
+		}
+		if opened.NumMessages > 0 { // Some servers refuse a set that names nothing.
+			return mail.Listing{Folder: l.Folder}, folderFault(op, name, err), nil
+		}
+	}
+	if opened.UIDValidity == 0 {
+		return mail.Listing{Folder: l.Folder}, fault.New(fault.FolderFailed, op,
+			"Folder "+name+" cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY)."), nil
+	}
+	slices.SortFunc(l.Items, func(a, b mail.Item) int { return int(int64(a.ID.UID) - int64(b.ID.UID)) })
+	l.Complete = isComplete(l, q)
+	return l, nil, nil
+}
+
+// isComplete compares a listing with the server's own count.
+func isComplete(l mail.Listing, q question) bool {
+	messages, n := l.Folder.Status.Messages, uint32(len(l.Items))
+	switch {
+	case q.query.From <= 1:
+		return n == messages
+	case n > 0:
+		return messages-l.Items[0].Number+1 == n
+	}
+	next := l.Folder.Status.UIDNext
+	return messages == 0 || q.sent.below || next != 0 && next <= q.query.From
+}
+
+func itemOf(msg *imapclient.FetchMessageData) mail.Item {
+	it := mail.Item{Number: msg.SeqNum}
+	for data := msg.Next(); data != nil; data = msg.Next() {
+		switch d := data.(type) {
+		case imapclient.FetchItemDataUID:
+			it.ID.UID = uint32(d.UID)
+		case imapclient.FetchItemDataFlags:
+			it.Flags = flagsOf(d.Flags)
+		case imapclient.FetchItemDataInternalDate:
+			it.Received = d.Time
+		case imapclient.FetchItemDataRFC822Size:
+			it.Size = d.Size
+		}
+	}
+	return it
+}
+
+func flagsOf(flags []imap.Flag) (f mail.Flags) {
+	for _, flag := range flags {
+		switch flag {
+		case imap.FlagSeen:
+			f |= mail.Seen
+		case imap.FlagAnswered:
+			f |= mail.Answered
+		case imap.FlagFlagged:
+			f |= mail.Flagged
+		case imap.FlagDraft:
+			f |= mail.Draft
+		}
+	}
+	return f
+}

@@ -1,0 +1,144 @@
+package source
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"unicode"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// maxFolderName bounds a raw mailbox name, in octets.
+const maxFolderName = 1000
+
+// Between the server and the library every mailbox name travels as an alias:
+// a prefix and the raw octets in hexadecimal. The library decodes and encodes
+// names and gives up the whole session at the first it cannot take; an alias
+// is plain ASCII, so it never has a reason to.
+const (
+	aliasPrefix     = "mb-"
+	longAliasPrefix = "ml-" // Of a name that was too long and is only a digest of itself.
+)
+
+// appendAlias appends the alias of a raw name. INBOX, which has no case (RFC
+// 3501 section 5.1), becomes "INBOX", so that a server may spell it as it likes.
+func appendAlias(dst, raw []byte) []byte {
+	prefix := aliasPrefix
+	if len(raw) == 5 && strings.EqualFold(string(raw), "INBOX") {
+		raw = []byte("INBOX")
+	}
+	if len(raw) > maxFolderName {
+		sum := sha256.Sum256(raw)
+		raw = append(append([]byte(nil), raw[:64]...), hex.EncodeToString(sum[:8])...)
+		prefix = longAliasPrefix
+	}
+	return hex.AppendEncode(append(dst, prefix...), raw)
+}
+
+// aliasOf is the alias of a raw name that the server told before.
+func aliasOf(raw string) string { return string(appendAlias(nil, []byte(raw))) }
+
+// fromAlias returns the raw name; long is true when it is not the whole name.
+func fromAlias(alias string) (raw string, long, ok bool) {
+	rest, ok := strings.CutPrefix(alias, aliasPrefix)
+	if !ok {
+		if rest, long = strings.CutPrefix(alias, longAliasPrefix); !long {
+			return "", false, false
+		}
+	}
+	octets, err := hex.DecodeString(rest)
+	if err != nil {
+		return "", false, false
+	}
+	return string(octets), long, true
+}
+
+// askable reports whether a raw name can be sent in a quoted string: one
+// without NUL, CR and LF (RFC 3501 section 4.3).
+func askable(raw string) bool { return !strings.ContainsAny(raw, "\x00\r\n") }
+
+// appendQuoted appends a raw name as a quoted string. Octets above 127 are sent
+// as the server sent them; a literal would cost a round trip for the same octets.
+func appendQuoted(dst []byte, raw string) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(raw); i++ {
+		if raw[i] == '"' || raw[i] == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, raw[i])
+	}
+	return append(dst, '"')
+}
+
+// namespace is the personal namespace: what is taken off the names in it.
+type namespace struct {
+	prefix string
+	delim  string
+}
+
+// strip takes the prefix off. INBOX as part of it has no case.
+func (n namespace) strip(raw string) string {
+	if n.prefix == "" || len(raw) <= len(n.prefix) {
+		return raw
+	}
+	head := raw[:len(n.prefix)]
+	if head == n.prefix || strings.EqualFold(head, n.prefix) && strings.EqualFold(strings.TrimSuffix(n.prefix, n.delim), "INBOX") {
+		return raw[len(n.prefix):]
+	}
+	return raw
+}
+
+// folderFrom makes the folder of a raw name. delim is "" when the server has
+// no hierarchy.
+func folderFrom(raw string, long bool, delim string, ns namespace) mail.Folder {
+	f := mail.Folder{Wire: raw, Selectable: true}
+	if raw == "INBOX" {
+		return f
+	}
+	f.Path, f.Problem = splitName(ns.strip(raw), delim)
+	if long {
+		f.Problem = badName("its name is longer than 1000 octets")
+	}
+	if f.Problem != nil && len(f.Path) == 0 {
+		f.Path = []string{fault.Clean(readableName(raw), 200)}
+	}
+	return f
+}
+
+func splitName(name, delim string) ([]string, error) {
+	parts := []string{name}
+	if delim != "" {
+		// Some servers end the name of what only holds others with a separator.
+		parts = strings.Split(strings.TrimSuffix(name, delim), delim)
+	}
+	if !askable(name) {
+		return nil, badName("its name holds a line break or NUL")
+	}
+	for i, raw := range parts {
+		part := readableName(raw)
+		switch {
+		case part == "":
+			return nil, badName("a part of its name is empty")
+		case part == "." || part == "..":
+			return nil, badName(`a part of its name is "." or ".."`)
+		case strings.ContainsFunc(part, unicode.IsControl):
+			return nil, badName("its name holds a control character")
+		}
+		parts[i] = part
+	}
+	return parts, nil
+}
+
+func badName(why string) error {
+	return fault.New(fault.FolderFailed, "listing folders", "This folder cannot be fetched: "+why+".")
+}
+
+// displayName is a folder's name for people.
+func displayName(f mail.Folder) string {
+	if len(f.Path) == 0 {
+		return "INBOX"
+	}
+	return fault.Clean(strings.Join(f.Path, "/"), 200)
+}

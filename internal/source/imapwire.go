@@ -1,0 +1,53 @@
+package source
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// imapWire is the connection that the library gets: outgoing through the
+// guard, incoming through the filter. There is no other way to make one, so
+// the library cannot run on an unguarded connection.
+type imapWire struct {
+	*link
+	guard  *imapGuard
+	filter *imapFilter
+	queue  *imapQueue
+	said   *imapSaid
+}
+
+func newIMAPWire(l *link, c *Client) *imapWire {
+	w := &imapWire{link: l, queue: &imapQueue{due: l.expect}, said: &imapSaid{}}
+	w.guard = &imapGuard{w: l, queue: w.queue, refused: &c.refused, aborted: l.abort}
+	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(c.opts.MaxMessageBytes), w.said)
+	w.filter.fail = func(err error) {
+		var known *fault.Error
+		if !errors.As(err, &known) {
+			err = &fault.Error{Code: fault.ProtocolError, Op: "reading from the server",
+				Detail: "The server sent an answer that cannot be used.", Err: err}
+		}
+		l.abort(err)
+	}
+	if l.transcript != nil {
+		w.guard.log, w.filter.log = l.note, l.note
+	}
+	return w
+}
+
+// Read implements net.Conn.
+func (w *imapWire) Read(p []byte) (int, error) { return w.filter.Read(p) }
+
+// Write implements net.Conn.
+func (w *imapWire) Write(p []byte) (int, error) { return w.guard.Write(p) }
+
+// withoutSecret replaces a secret in a server's words: some repeat what they
+// did not understand.
+func withoutSecret(text string, s account.Secret) string {
+	if s.Empty() {
+		return text
+	}
+	return strings.ReplaceAll(text, s.Reveal(), "***")
+}

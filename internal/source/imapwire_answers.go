@@ -1,0 +1,457 @@
+package source
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// folderAttributes are those that matter: the rest, known or not, is left out.
+var folderAttributes = []string{
+	`\NoSelect`, `\NonExistent`, `\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Junk`, `\Sent`, `\Trash`, `\Important`,
+}
+
+// list handles an answer to LIST (RFC 9051 section 7.3.1).
+func (f *imapFilter) list(s imapScanner) error {
+	c := f.queue.current()
+	if c.answers++; c.answers > f.max.folders {
+		return protocolError("too many folders")
+	}
+	f.out = append(f.out, "* LIST ("...)
+	if !s.take('(') {
+		return errSkipAnswer
+	}
+	for first := true; ; {
+		s.spaces()
+		if s.take(')') {
+			break
+		}
+		w := s.word()
+		if len(w) == 0 {
+			return errSkipAnswer
+		}
+		for _, known := range folderAttributes {
+			if bytes.EqualFold(w, []byte(known)) {
+				if !first {
+					f.out = append(f.out, ' ')
+				}
+				f.out = append(f.out, known...)
+				first = false
+			}
+		}
+	}
+	f.out = append(f.out, ") "...)
+	s.spaces()
+	delim, ok, err := s.text()
+	if err != nil {
+		return err
+	}
+	f.out = append(appendDelimiter(f.out, delim, ok), ' ')
+	s.spaces()
+	name, err := s.mailbox(true)
+	if err != nil {
+		return err
+	}
+	f.out = append(appendAlias(f.out, name), "\r\n"...)
+	for len(s.b) > 0 { // Extended data: of no use, but it may hold literals.
+		if s.next() == ')' {
+			return errSkipAnswer
+		}
+		if err := s.skip(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendDelimiter writes a hierarchy delimiter: one printable ASCII character,
+// or NIL.
+func appendDelimiter(dst, delim []byte, ok bool) []byte {
+	if !ok || len(delim) != 1 || delim[0] <= ' ' || delim[0] >= 127 {
+		return append(dst, "NIL"...)
+	}
+	return appendQuoted(dst, string(delim))
+}
+
+// mailbox takes a mailbox name. An unquoted one may hold what it should not;
+// where nothing but data of a list can follow (last), it may even hold spaces.
+func (s *imapScanner) mailbox(last bool) ([]byte, error) {
+	if c := s.next(); c == '"' || c == '{' || c == '~' {
+		name, ok, err := s.text()
+		if err == nil && (!ok || len(name) == 0) {
+			err = errSkipAnswer
+		}
+		return name, err
+	}
+	end := bytes.Index(s.b, []byte(" ("))
+	if end < 0 && last {
+		end = len(s.b)
+	}
+	if end <= 0 {
+		return nil, errSkipAnswer
+	}
+	name := s.b[:end]
+	s.b = s.b[end:]
+	return name, nil
+}
+
+// status handles an answer to STATUS (RFC 9051 section 7.3.4... of which
+// MESSAGES, UIDNEXT, UIDVALIDITY and HIGHESTMODSEQ matter).
+func (f *imapFilter) status(s imapScanner) error {
+	name, err := s.mailbox(false)
+	if err != nil {
+		return err
+	}
+	f.out = append(appendAlias(append(f.out, "* STATUS "...), name), " ("...)
+	s.spaces()
+	if !s.take('(') {
+		return errSkipAnswer
+	}
+	for first := true; ; {
+		s.spaces()
+		if s.take(')') {
+			break
+		}
+		item := bytes.ToUpper(s.word())
+		s.spaces()
+		bits := 32
+		if string(item) == "HIGHESTMODSEQ" {
+			bits = 64
+		}
+		if len(item) == 0 {
+			return errSkipAnswer
+		}
+		if c := s.next(); c < '0' || c > '9' {
+			if err := s.skip(); err != nil {
+				return err
+			}
+			if len(s.b) == 0 {
+				return errSkipAnswer
+			}
+			continue
+		}
+		n, ok := s.number(bits)
+		if !ok || !isItemList(" ("+string(item)+")", statusItems) {
+			continue
+		}
+		if !first {
+			f.out = append(f.out, ' ')
+		}
+		f.out = strconv.AppendUint(append(append(f.out, item...), ' '), n, 10)
+		first = false
+	}
+	f.out = append(f.out, ")\r\n"...)
+	return nil
+}
+
+// namespace handles an answer to NAMESPACE (RFC 2342 section 5) and passes on
+// the first personal one.
+func (f *imapFilter) namespace(s imapScanner) error {
+	if !s.take('(') || !s.take('(') {
+		return errSkipAnswer
+	}
+	prefix, ok, err := s.text()
+	if err != nil {
+		return err
+	}
+	if !ok || len(prefix) > maxFolderName || !askable(string(prefix)) {
+		return errSkipAnswer
+	}
+	f.out = append(appendQuoted(append(f.out, "* NAMESPACE (("...), string(prefix)), ' ')
+	s.spaces()
+	delim, ok, err := s.text()
+	if err != nil {
+		return err
+	}
+	f.out = append(appendDelimiter(f.out, delim, ok), ")) NIL NIL\r\n"...)
+	return f.dropAnswer(s.b)
+}
+
+// imapFetched is one FETCH answer as far as it was read.
+type imapFetched struct {
+	open    bool // Its body is being passed on.
+	command *imapCommand
+	number  uint32
+	uid     uint32
+	named   uint32 // The UID that was passed on before the body.
+	flags   mail.Flags
+	date    [26]byte
+	dateLen int
+	size    uint64
+	sized   bool // The server mentioned the size or date: it answers a listing.
+	known   bool // The size is a number.
+	held    *heldBody
+}
+
+// fetch handles a FETCH answer (RFC 9051 section 7.5.2).
+func (f *imapFilter) fetch(number uint32, s imapScanner) error {
+	f.part = imapFetched{command: f.queue.current(), number: number}
+	s.b = s.b[1:]
+	return f.fetchItems(s)
+}
+
+// afterBody goes on with an answer whose body was passed on.
+func (f *imapFilter) afterBody() error {
+	b, err := f.line()
+	if err != nil {
+		return err
+	}
+	if len(b) == 0 || b[0] != ' ' && b[0] != ')' {
+		return protocolError("a body that does not end where it should")
+	}
+	return f.fetchItems(imapScanner{f, b})
+}
+
+func (f *imapFilter) fetchItems(s imapScanner) error {
+	part := &f.part
+	for {
+		s.spaces()
+		if s.take(')') {
+			if s.spaces(); len(s.b) > 0 {
+				return protocolError("something behind the end of an answer")
+			}
+			return f.fetched()
+		}
+		item := s.word()
+		if len(item) == 0 {
+			return protocolError("an answer that does not end")
+		}
+		var err error
+		switch {
+		case is(item, "UID"):
+			s.spaces()
+			n, _ := s.number(32)
+			part.uid = uint32(n)
+		case is(item, "FLAGS"):
+			s.spaces()
+			part.flags, err = s.flags()
+		case is(item, "INTERNALDATE"):
+			s.spaces()
+			err = part.readDate(&s)
+		case is(item, "RFC822.SIZE"):
+			s.spaces()
+			part.size, part.known = s.number(63)
+			part.sized = true
+		case is(item, "BODY[]"), is(item, "BODY[]<0>"):
+			s.spaces()
+			var passing bool
+			if passing, err = f.fetchBody(&s); passing {
+				return nil
+			}
+		default:
+			if s.spaces(); part.open && (s.next() == ')' || s.next() == 0) {
+				return protocolError("something without meaning behind a body")
+			}
+			err = s.skip()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (p *imapFetched) readDate(s *imapScanner) error {
+	if s.next() != '"' {
+		return s.skip()
+	}
+	date, ok := s.quoted()
+	if !ok {
+		return protocolError("a quoted string that does not end")
+	}
+	p.sized = true
+	if usableDate(date) {
+		p.dateLen = copy(p.date[:], date)
+	}
+	return nil
+}
+
+// fetchBody handles the value of BODY[]. passing is true when it is a literal
+// that goes straight to the library.
+func (f *imapFilter) fetchBody(s *imapScanner) (passing bool, err error) {
+	part := &f.part
+	size, literal, err := int64(0), false, error(nil)
+	if c := s.next(); c == '{' || c == '~' {
+		if size, literal, err = s.announced(); err != nil {
+			return false, err
+		}
+	}
+	useful := part.command.bodies && !part.open && part.held == nil
+	switch {
+	case !literal && s.next() == '"' && useful:
+		text, ok := s.quoted()
+		if !ok {
+			return false, protocolError("a quoted string that does not end")
+		}
+		part.held = &heldBody{}
+		_, err = part.held.Write(text)
+		return false, err
+	case !literal || !useful:
+		return false, s.skip()
+	case size > f.max.body:
+		return false, &oversizeError{uid: part.uid, size: size}
+	case part.uid == 0:
+		part.held = &heldBody{}
+		if _, err = io.CopyN(part.held, f.r, size); err != nil {
+			return false, unexpected(err)
+		}
+	case f.expects(part.uid):
+		f.appendBodyHead(size)
+		f.body, part.open, part.named = size, true, part.uid
+		if size > 0 {
+			f.r.due(true)
+			return true, nil
+		}
+	default:
+		if err = f.discard(size); err != nil {
+			return false, err
+		}
+	}
+	s.b, err = f.line()
+	return false, err
+}
+
+// expects reports whether the command under way asked for this UID and has not
+// had it yet, and notes that it has it now.
+func (f *imapFilter) expects(uid uint32) bool {
+	c := f.part.command
+	if uid == 0 || !c.wanted.has(uid) || c.answered.has(uid) {
+		return false
+	}
+	c.answered.add(uid)
+	return true
+}
+
+func (f *imapFilter) appendHead() {
+	f.out = strconv.AppendUint(append(f.out, "* "...), uint64(f.part.number), 10)
+	f.out = strconv.AppendUint(append(f.out, " FETCH (UID "...), uint64(f.part.uid), 10)
+}
+
+func (f *imapFilter) appendBodyHead(size int64) {
+	f.appendHead()
+	f.out = append(strconv.AppendInt(append(f.out, " BODY[] {"...), size, 10), "}\r\n"...)
+}
+
+// fetched ends a FETCH answer: a body that came before its UID follows now, a
+// listing is written anew, anything else was not asked for.
+func (f *imapFilter) fetched() error {
+	part := &f.part
+	switch c := part.command; {
+	case part.open:
+		part.open = false
+		if part.uid != part.named {
+			return protocolError("one answer for two messages")
+		}
+		f.out = append(f.out, ")\r\n"...)
+		return nil
+	case part.held != nil && f.expects(part.uid):
+		f.appendBodyHead(part.held.size)
+		f.held, part.held = part.held, nil
+		return f.held.rewind()
+	case !c.bodies && part.sized && f.expects(part.uid):
+		if c.answers++; c.answers > f.max.listing {
+			return protocolError("too many messages in one folder")
+		}
+		f.appendListed()
+		return nil
+	case part.uid != 0 && len(c.wanted) > 0 && part.uid < c.wanted[0].lo:
+		c.below = true
+	}
+	if part.held != nil {
+		part.held.close()
+		part.held = nil
+	}
+	return f.drop(nil)
+}
+
+func (f *imapFilter) appendListed() {
+	part := &f.part
+	f.appendHead()
+	f.out = append(f.out, " FLAGS ("...)
+	for i, name := range [...]string{`\Draft`, `\Flagged`, `\Answered`, `\Seen`} {
+		if part.flags&(1<<i) != 0 {
+			if f.out[len(f.out)-1] != '(' {
+				f.out = append(f.out, ' ')
+			}
+			f.out = append(f.out, name...)
+		}
+	}
+	f.out = append(f.out, ')')
+	if part.dateLen > 0 {
+		f.out = append(append(append(f.out, ` INTERNALDATE "`...), part.date[:part.dateLen]...), '"')
+	}
+	if part.known {
+		f.out = strconv.AppendUint(append(f.out, " RFC822.SIZE "...), part.size, 10)
+	}
+	f.out = append(f.out, ")\r\n"...)
+}
+
+// noteFetch writes a FETCH answer into the transcript, without a body.
+func (f *imapFilter) noteFetch(b []byte) {
+	if i := bytes.Index(bytes.ToUpper(b), []byte("BODY[]")); i >= 0 {
+		open := bytes.LastIndexByte(b, '{')
+		shown := append([]byte("* "), b[:i+len("BODY[]")]...)
+		if open > i {
+			shown = append(append(append(shown, ' '), bytes.TrimSuffix(b[open:], []byte("}"))...), " octets}"...)
+		}
+		f.note(shown)
+		return
+	}
+	f.note(append([]byte("* "), b...))
+}
+
+// heldBody keeps a body that came before the UID that says whose it is: a
+// little in memory, more in a nameless file.
+type heldBody struct {
+	mem  bytes.Buffer
+	file *os.File
+	size int64
+}
+
+const heldInMemory = 128 << 10
+
+func (h *heldBody) Write(p []byte) (n int, err error) {
+	switch {
+	case h.file == nil && h.mem.Len()+len(p) <= heldInMemory:
+		n, err = h.mem.Write(p)
+	case h.file == nil:
+		if h.file, err = os.CreateTemp("", "mailbrook-body-"); err != nil {
+			return 0, err
+		}
+		if err = os.Remove(h.file.Name()); err != nil {
+			return 0, err
+		}
+		if _, err = h.file.Write(h.mem.Bytes()); err != nil {
+			return 0, err
+		}
+		h.mem = bytes.Buffer{}
+		fallthrough
+	default:
+		n, err = h.file.Write(p)
+	}
+	h.size += int64(n)
+	return n, err
+}
+
+func (h *heldBody) rewind() error {
+	if h.file == nil {
+		return nil
+	}
+	_, err := h.file.Seek(0, io.SeekStart)
+	return err
+}
+
+func (h *heldBody) Read(p []byte) (int, error) {
+	if h.file == nil {
+		return h.mem.Read(p)
+	}
+	return h.file.Read(p)
+}
+
+func (h *heldBody) close() {
+	if h.file != nil {
+		_ = h.file.Close() // A nameless file: there is nothing left to lose.
+	}
+}

@@ -1,0 +1,449 @@
+package source
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// errIMAPProtocol says that the server's answers cannot be followed any further.
+var errIMAPProtocol = errors.New("imap: unusable answer")
+
+func protocolError(what string) error { return fmt.Errorf("%w: %s", errIMAPProtocol, what) }
+
+// oversizeError says that a body is longer than bodies may be; UID is 0 when
+// the server did not say whose it is.
+type oversizeError struct {
+	uid  uint32
+	size int64
+}
+
+func (e *oversizeError) Error() string {
+	return fmt.Sprintf("imap: message %d has %d octets, more than allowed", e.uid, e.size)
+}
+
+// imapLimits bounds what a server may send.
+type imapLimits struct {
+	line     int   // Octets of one line, literals left out.
+	literal  int64 // Octets of a literal that is no message.
+	body     int64 // Octets of a message.
+	depth    int   // Nesting of lists.
+	dropped  int   // Useless lines per command, and their octets.
+	dropSize int64
+	folders  int // Answers to LIST.
+	listing  int // Answers to UID FETCH without bodies.
+	rounds   int // Continuation requests per command.
+}
+
+func defaultIMAPLimits(body int64) imapLimits {
+	return imapLimits{
+		line: 1 << 20, literal: 256 << 10, body: body, depth: 32,
+		dropped: 10_000, dropSize: 4 << 20, folders: 10_000, listing: 2_000_000, rounds: 4,
+	}
+}
+
+// imapSaid is what a server says beside its answers.
+type imapSaid struct {
+	mu         sync.Mutex
+	code, text string // Of the last BYE, else of the last NO, BAD or ALERT.
+	bye        bool
+}
+
+func (s *imapSaid) note(kind, code, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bye := kind == "BYE"
+	if bye || !s.bye && (kind == "NO" || kind == "BAD" || code == "ALERT") {
+		s.bye, s.code, s.text = bye, code, text
+	}
+}
+
+func (s *imapSaid) last() (code, text string, bye bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.code, s.text, s.bye
+}
+
+// imapFilter stands between the server and the library. It reads every answer
+// within limits and passes on, written anew in the plainest form, only what
+// answers the command under way; bodies pass untouched. So nothing that a
+// server sends reaches a part of the library that cannot take it: unknown
+// answers, odd flags, foreign folder names, UIDs after bodies, deep nesting.
+//
+// After a failure it returns io.EOF for ever and keeps the cause: only at
+// io.EOF does the library let go of a body it was reading. A body cut short is
+// therefore recognised by its length, not by an error.
+type imapFilter struct {
+	r     answerReader
+	queue *imapQueue
+	max   imapLimits
+	said  *imapSaid
+	log   func(dir, line string) // The transcript; may be nil.
+	fail  func(error)            // Told the cause once, at once.
+
+	out  []byte // Written anew, still to be read by the library.
+	sent int    // How much of out was read.
+	body int64  // Octets of a body still to be passed on.
+	held *heldBody
+	part imapFetched // The FETCH answer under way.
+	err  error
+}
+
+// answerReader is what the filter needs of a link.
+type answerReader interface {
+	io.Reader
+	ReadLine(max int) ([]byte, error)
+	due(on bool)
+}
+
+func newIMAPFilter(r answerReader, q *imapQueue, max imapLimits, said *imapSaid) *imapFilter {
+	return &imapFilter{r: r, queue: q, max: max, said: said}
+}
+
+// replay makes the library read an answer that the server gave before the
+// library was there.
+func (f *imapFilter) replay(line string) { f.out = append(f.out, line...) }
+
+// Read gives the library what it may see.
+func (f *imapFilter) Read(p []byte) (int, error) {
+	for f.err == nil && len(p) > 0 {
+		switch {
+		case f.sent < len(f.out):
+			n := copy(p, f.out[f.sent:])
+			f.sent += n
+			return n, nil
+		case f.body > 0:
+			if n := f.passBody(p); n > 0 {
+				return n, nil
+			}
+		case f.held != nil:
+			n, err := f.held.Read(p)
+			if n > 0 {
+				return n, nil
+			}
+			if err != nil && err != io.EOF {
+				f.stop(err)
+				break
+			}
+			f.held.close()
+			f.held = nil
+			f.out, f.sent = append(f.out[:0], ")\r\n"...), 0
+		default:
+			f.out, f.sent = f.out[:0], 0
+			if err := f.answer(); err != nil {
+				f.stop(err)
+			}
+		}
+	}
+	if f.err == nil {
+		return 0, nil
+	}
+	return 0, io.EOF
+}
+
+// passBody hands on a piece of a body. The last piece is kept back until the
+// answer has proved to end where the body should: a server that miscounts
+// must not have the wrong octets taken for a message.
+func (f *imapFilter) passBody(p []byte) int {
+	n, err := f.r.Read(p[:min(int64(len(p)), f.body)])
+	if f.body -= int64(n); f.body == 0 {
+		f.out, f.sent = f.out[:0], 0
+		err = f.answer()
+		f.r.due(false)
+	}
+	if err != nil {
+		f.stop(err)
+		return 0
+	}
+	return n
+}
+
+func (f *imapFilter) stop(err error) {
+	if f.err != nil || err == nil {
+		return
+	}
+	f.err = err
+	if f.held != nil {
+		f.held.close()
+	}
+	if f.part.held != nil {
+		f.part.held.close()
+	}
+	if f.fail != nil {
+		f.fail(err)
+	}
+}
+
+// line reads one line without its end. It is good until the next read.
+func (f *imapFilter) line() ([]byte, error) {
+	b, err := f.r.ReadLine(f.max.line)
+	if err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r")), nil
+}
+
+// literal reads a literal that is no message. Memory follows what arrives.
+func (f *imapFilter) literal(size int64) ([]byte, error) {
+	var b bytes.Buffer
+	if _, err := io.CopyN(&b, f.r, size); err != nil {
+		return nil, unexpected(err)
+	}
+	return b.Bytes(), nil
+}
+
+// discard passes over a literal of any kind.
+func (f *imapFilter) discard(size int64) error {
+	if size > f.max.body {
+		return protocolError("a literal too long")
+	}
+	f.r.due(true)
+	defer f.r.due(false)
+	_, err := io.CopyN(io.Discard, f.r, size)
+	return unexpected(err)
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// answer reads one answer, or what is left of it behind a body, and writes it
+// anew into out, or drops it.
+func (f *imapFilter) answer() error {
+	if f.part.open {
+		return f.afterBody()
+	}
+	b, err := f.line()
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(bytes.TrimSpace(b)) == 0:
+		return f.drop(b)
+	case b[0] == '+':
+		f.note(b)
+		return f.continuation(b[1:])
+	case b[0] == '*' && len(b) > 1 && b[1] == ' ':
+		return f.untagged(bytes.TrimLeft(b[2:], " "))
+	}
+	f.note(b)
+	return f.tagged(b)
+}
+
+func (f *imapFilter) note(b []byte) {
+	if f.log != nil {
+		f.log("S", string(b[:min(len(b), 400)]))
+	}
+}
+
+// drop counts an answer of no use, so that they cannot go on for ever.
+func (f *imapFilter) drop(b []byte) error {
+	c := f.queue.current()
+	if c == nil {
+		return nil // Bounded by the patience for silence: nothing is asked.
+	}
+	c.dropped++
+	c.dropSize += int64(len(b))
+	if c.dropped > f.max.dropped || c.dropSize > f.max.dropSize {
+		return protocolError("too many answers that nobody asked for")
+	}
+	return nil
+}
+
+// dropAnswer drops an answer with its literals.
+func (f *imapFilter) dropAnswer(b []byte) error {
+	for {
+		if err := f.drop(b); err != nil {
+			return err
+		}
+		i := bytes.LastIndexByte(b, '{')
+		if i < 0 || b[len(b)-1] != '}' {
+			return nil
+		}
+		s := imapScanner{f, b[i:]}
+		size, ok, err := s.announced()
+		if err != nil || !ok {
+			return err
+		}
+		if err := f.discard(size); err != nil {
+			return err
+		}
+		if b, err = f.line(); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *imapFilter) continuation(b []byte) error {
+	c := f.queue.current()
+	if c == nil || c.verb != verbAuthenticate && c.verb != verbLogin {
+		return protocolError("a request to continue that nobody waits for")
+	}
+	b = bytes.TrimSpace(b)
+	if c.rounds++; c.rounds > f.max.rounds || len(b) > 16<<10 {
+		return protocolError("too many requests to continue")
+	}
+	if _, err := base64.StdEncoding.Decode(make([]byte, len(b)), b); err != nil {
+		b = nil // Words for people, in place of an empty challenge.
+	}
+	f.out = append(append(append(f.out, "+ "...), b...), "\r\n"...)
+	return nil
+}
+
+func (f *imapFilter) tagged(b []byte) error {
+	tag, rest, _ := bytes.Cut(b, []byte(" "))
+	s := imapScanner{f, bytes.TrimLeft(rest, " ")}
+	word := s.word()
+	kind := ""
+	for _, k := range []string{"OK", "NO", "BAD"} {
+		if is(word, k) {
+			kind = k
+		}
+	}
+	if kind == "" {
+		return protocolError("a completion that is neither OK, NO nor BAD")
+	}
+	c, err := f.queue.finish(string(tag))
+	if err != nil {
+		return err
+	}
+	code, args, text := responseText(s.b)
+	f.out = append(append(append(append(f.out, tag...), ' '), kind...), ' ')
+	switch login := c.verb == verbLogin || c.verb == verbAuthenticate; {
+	case kind == "OK" && code == "CAPABILITY":
+		f.out = append(appendCapabilities(append(f.out, '['), args), "] "...)
+	case kind == "OK" && login:
+		// The library would ask by itself, at a moment nobody knows.
+		f.out = append(f.out, "[CAPABILITY IMAP4rev1 "+capUnknown+"] "...)
+	case kind != "OK" && code != "" && code != "CAPABILITY":
+		f.out = append(append(append(f.out, '['), code...), "] "...)
+	}
+	f.out = append(append(f.out, text...), "\r\n"...)
+	return nil
+}
+
+// capUnknown is what the filter tells the library when a login was answered
+// without capabilities: they have to be asked for.
+const capUnknown = "X-NOT-TOLD"
+
+// responseText takes apart what follows OK, NO, BAD, BYE (RFC 9051 section
+// 7.1): a code in upper case, its arguments, and words, never empty.
+func responseText(b []byte) (code string, args []byte, text string) {
+	b = bytes.TrimLeft(b, " ")
+	if len(b) > 0 && b[0] == '[' {
+		if end := bytes.IndexByte(b, ']'); end > 0 {
+			word, rest, _ := bytes.Cut(b[1:end], []byte(" "))
+			args = rest
+			if len(word) <= 40 && isAtom(string(bytes.ToUpper(word))) {
+				code = string(bytes.ToUpper(word))
+			}
+			b = b[end+1:]
+		}
+	}
+	if !utf8.Valid(b) {
+		b = bytes.ToValidUTF8(b, []byte("?"))
+	}
+	if text = fault.Clean(string(b[:min(len(b), 1000)]), 400); text == "" {
+		text = "-"
+	}
+	return code, args, text
+}
+
+func appendCapabilities(dst, args []byte) []byte {
+	dst = append(dst, "CAPABILITY"...)
+	for _, w := range bytes.Fields(args) {
+		if len(w) <= 100 && bytes.IndexFunc(w, func(r rune) bool {
+			return r <= ' ' || r >= 127 || bytes.ContainsRune([]byte(`(){%*"\]`), r)
+		}) < 0 {
+			dst = append(append(dst, ' '), w...)
+		}
+	}
+	return dst
+}
+
+// untagged handles what stands behind "* ".
+func (f *imapFilter) untagged(b []byte) error {
+	s := imapScanner{f, b}
+	word := s.word()
+	s.spaces()
+	if len(word) > 0 && '0' <= word[0] && word[0] <= '9' {
+		n, ok := parseNumber(word, 32)
+		kind := s.word()
+		s.spaces()
+		switch {
+		case ok && n > 0 && is(kind, "FETCH") && f.queue.answering(verbFetch) && s.next() == '(':
+			if f.log != nil {
+				f.noteFetch(b)
+			}
+			return f.fetch(uint32(n), s)
+		case ok && is(kind, "EXISTS") && f.queue.answering(verbExamine):
+			f.note(b)
+			f.out = append(strconv.AppendUint(append(f.out, "* "...), n, 10), " EXISTS\r\n"...)
+			return nil
+		}
+		return f.dropAnswer(b)
+	}
+	f.note(b)
+	switch {
+	case is(word, "OK"), is(word, "NO"), is(word, "BAD"), is(word, "BYE"), is(word, "PREAUTH"):
+		return f.state(string(bytes.ToUpper(word)), s.b)
+	case is(word, "CAPABILITY"):
+		f.out = append(appendCapabilities(append(f.out, "* "...), s.b), "\r\n"...)
+		return nil
+	case is(word, "LIST") && f.queue.answering(verbList):
+		return f.recover(f.list(s))
+	case is(word, "STATUS") && (f.queue.answering(verbList) || f.queue.answering(verbStatus)):
+		return f.recover(f.status(s))
+	case is(word, "NAMESPACE") && f.queue.answering(verbNamespace):
+		return f.recover(f.namespace(s))
+	}
+	return f.dropAnswer(b)
+}
+
+// errSkipAnswer says that one answer was bad and is left out.
+var errSkipAnswer = errors.New("imap: answer left out")
+
+// recover leaves a bad answer out.
+func (f *imapFilter) recover(err error) error {
+	if errors.Is(err, errSkipAnswer) {
+		f.out = f.out[:0]
+		return f.drop(nil)
+	}
+	return err
+}
+
+// state handles an untagged OK, NO, BAD or BYE: it passes on the codes that
+// tell of the folder being opened.
+func (f *imapFilter) state(kind string, b []byte) error {
+	code, args, text := responseText(b)
+	f.said.note(kind, code, text)
+	bits := 32
+	switch {
+	case kind == "OK" && code == "CAPABILITY":
+		f.out = append(appendCapabilities(append(f.out, "* "...), args), "\r\n"...)
+		return nil
+	case kind != "OK" || !f.queue.answering(verbExamine):
+		return f.drop(b)
+	case code == "HIGHESTMODSEQ":
+		bits = 64
+	case code != "UIDVALIDITY" && code != "UIDNEXT":
+		return f.drop(b)
+	}
+	n, ok := parseNumber(bytes.TrimSpace(args), bits)
+	if !ok {
+		return f.drop(b)
+	}
+	f.out = append(append(append(f.out, "* OK ["...), code...), ' ')
+	f.out = append(strconv.AppendUint(f.out, n, 10), "] -\r\n"...)
+	return nil
+}

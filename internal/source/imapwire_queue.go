@@ -1,0 +1,165 @@
+package source
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// imapCommand is a command that was sent and not yet completed.
+type imapCommand struct {
+	tag, verb string // verb in upper case; "UID FETCH" is one.
+	wanted    uidSet // UID FETCH: what was asked for.
+	bodies    bool   // UID FETCH: whether bodies were asked for.
+
+	// What came back so far.
+	answered uidSet
+	below    bool // An answer for a UID lower than any that was asked for: "n:*" of an end.
+	rounds   int  // Continuation requests.
+	answers  int  // Untagged answers passed on.
+	dropped  int  // Lines dropped, and their octets.
+	dropSize int64
+}
+
+// imapQueue is the commands under way, oldest first. The guard adds to it what
+// goes out, the filter takes from it what is completed; what comes in between
+// belongs to the oldest. Servers answer in order wherever order matters (RFC
+// 9051 section 5.5), and the library relies on it.
+type imapQueue struct {
+	mu   sync.Mutex
+	open []*imapCommand
+	last *imapCommand
+	due  func(answer bool) // Told when the first command goes out and the last is completed; may be nil.
+}
+
+func (q *imapQueue) push(c *imapCommand) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.open = append(q.open, c)
+	q.last = c
+	if len(q.open) == 1 && q.due != nil {
+		q.due(true)
+	}
+}
+
+// newest returns the command sent last, completed or not.
+func (q *imapQueue) newest() *imapCommand {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.last
+}
+
+// current returns the command that the server is answering, or nil.
+func (q *imapQueue) current() *imapCommand {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.open) == 0 {
+		return nil
+	}
+	return q.open[0]
+}
+
+// answering reports whether the server is answering the named command.
+func (q *imapQueue) answering(verb string) bool {
+	c := q.current()
+	return c != nil && c.verb == verb
+}
+
+// finish takes a completed command out. A server may complete some commands
+// out of order, but none before an EXAMINE or UID FETCH that was sent earlier:
+// whose answers would those be?
+func (q *imapQueue) finish(tag string) (*imapCommand, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, c := range q.open {
+		if c.tag == tag {
+			q.open = append(q.open[:i], q.open[i+1:]...)
+			if len(q.open) == 0 && q.due != nil {
+				q.due(false)
+			}
+			return c, nil
+		}
+		if c.verb == verbExamine || c.verb == verbFetch {
+			break
+		}
+	}
+	return nil, fmt.Errorf("%w: completion of a command that is not under way", errIMAPProtocol)
+}
+
+// uidSet is a set of UIDs as ascending ranges that do not touch: what a server
+// claims costs no memory, what it sends costs little.
+type uidSet []uidRange
+
+type uidRange struct{ lo, hi uint32 }
+
+// find returns the index of the first range that ends at uid or above.
+func (s uidSet) find(uid uint32) int {
+	lo, hi := 0, len(s)
+	if n := len(s); n > 0 && s[n-1].hi < uid { // Servers answer in ascending order.
+		return n
+	}
+	for lo < hi {
+		if mid := (lo + hi) / 2; s[mid].hi < uid {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+func (s uidSet) has(uid uint32) bool {
+	i := s.find(uid)
+	return i < len(s) && s[i].lo <= uid
+}
+
+func (s *uidSet) add(uid uint32) {
+	t := *s
+	i := t.find(uid)
+	if i < len(t) && t[i].lo <= uid {
+		return
+	}
+	left := i > 0 && t[i-1].hi == uid-1
+	right := i < len(t) && t[i].lo == uid+1
+	switch {
+	case left && right:
+		t[i-1].hi = t[i].hi
+		*s = append(t[:i], t[i+1:]...)
+	case left:
+		t[i-1].hi = uid
+	case right:
+		t[i].lo = uid
+	default:
+		t = append(t, uidRange{})
+		copy(t[i+1:], t[i:])
+		t[i] = uidRange{uid, uid}
+		*s = t
+	}
+}
+
+// parseUIDSet reads a sequence set as we send it: ascending, without "*" but
+// at the end of the last range.
+func parseUIDSet(text string) (uidSet, bool) {
+	var s uidSet
+	for part := range strings.SplitSeq(text, ",") {
+		from, to, ranged := strings.Cut(part, ":")
+		lo, err := strconv.ParseUint(from, 10, 32)
+		hi := lo
+		if err == nil && ranged {
+			if to == "*" {
+				hi = 1<<32 - 1
+			} else {
+				hi, err = strconv.ParseUint(to, 10, 32)
+			}
+		}
+		if err != nil || lo == 0 || hi < lo {
+			return nil, false
+		}
+		if n := len(s); n > 0 && uint32(lo) <= s[n-1].hi {
+			return nil, false
+		}
+		s = append(s, uidRange{uint32(lo), uint32(hi)})
+	}
+	return s, true
+}

@@ -1,0 +1,463 @@
+package source
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/outbound"
+)
+
+// linkLimits bound what a server can make us wait for and read. Zero means
+// the default.
+type linkLimits struct {
+	Idle     time.Duration // Longest wait for the next byte: 60 s.
+	Greeting time.Duration // Longest wait for the whole greeting: 20 s.
+	Write    time.Duration // Longest wait for the server to take what we send: 60 s.
+	Floor    int64         // Bytes per second, averaged over a minute of waiting inside an answer: 1024.
+	Session  int64         // Bytes that one connection may bring: 2 GiB.
+}
+
+func (l linkLimits) orDefault() linkLimits {
+	if l.Idle <= 0 {
+		l.Idle = time.Minute
+	}
+	if l.Greeting <= 0 {
+		l.Greeting = 20 * time.Second
+	}
+	if l.Write <= 0 {
+		l.Write = time.Minute
+	}
+	if l.Floor <= 0 {
+		l.Floor = 1 << 10
+	}
+	if l.Session <= 0 {
+		l.Session = 2 << 30
+	}
+	return l
+}
+
+const (
+	linkBuffer  = 64 << 10
+	floorWindow = time.Minute
+)
+
+// link is one connection to an external server, below every protocol library.
+// It promises:
+//
+//   - Every wait ends. Each read and write has a deadline of its own; within
+//     sets one for a whole phase, and bind ends the connection with a context.
+//     Only where expect(false) said that no answer is due may a read wait on.
+//   - Memory follows bytes received, never a number told by the peer, and one
+//     connection brings at most limits.Session bytes.
+//   - A server that has begun an answer and dribbles it is cut off: see due.
+//   - The first error stays. After it every read and write returns it, so that
+//     nothing said later can be taken for an answer. Errors are *fault.Error,
+//     or wrap the error of the context that ended; none of them is or wraps
+//     io.EOF, since a connection's end is never the proper end of anything.
+//   - No byte that came before a TLS handshake is read after it.
+//
+// It is a net.Conn whose SetDeadline methods do nothing, so that libraries
+// cannot lengthen a wait. One goroutine may read while others write; Close may
+// be called by any of them, at any time. ReadLine and Read share one buffer and
+// belong to one goroutine at a time, as do upgrade and due.
+type link struct {
+	limits linkLimits
+	dialer *outbound.Dialer
+	server account.Server
+	// observe is told of each step as it ends; it may be nil.
+	observe func(account.Step)
+	// transcript is given, one line at a time, what was sent ("C") and received
+	// ("S"), by the protocols above, which leave out secrets and bodies; it may
+	// be nil. Use note.
+	transcript func(dir, line string)
+
+	mu     sync.Mutex // Guards what follows.
+	conn   net.Conn   // What is read and written: plain or private.
+	socket net.Conn   // What is closed: a farewell by TLS could block.
+	err    error
+	secure bool      // Under TLS.
+	login  bool      // Signed in: silence from here on is the server's outage.
+	idle   bool      // No answer is due: expect(false).
+	until  time.Time // End of the phase; zero: none.
+
+	// The reading goroutine's own.
+	r      *bufio.Reader
+	long   []byte        // A line that is longer than the buffer.
+	total  int64         // Bytes received in all.
+	inside bool          // An answer is under way: due(true).
+	waited time.Duration // Inside answers, since the floor was last looked at.
+	got    int64         // Bytes in that time.
+}
+
+var _ net.Conn = (*link)(nil)
+
+// dial reaches a server: it checks the words that name it, resolves, connects
+// and, with security tls, shakes hands. observe, which may be nil, is told of
+// the steps resolve, connect and tls. With starttls the caller reads the
+// greeting and calls upgrade.
+func dial(ctx context.Context, d *outbound.Dialer, server account.Server, limits linkLimits, observe func(account.Step)) (*link, error) {
+	l := &link{limits: limits.orDefault(), dialer: d, server: server, observe: observe}
+	addrs, err := timed(l, account.StepResolve, func() ([]netip.Addr, string, error) {
+		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {
+			return nil, "", err
+		}
+		addrs, err := d.Resolve(ctx, server.Host)
+		return addrs, plural(len(addrs), "address", "addresses"), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := timed(l, account.StepConnect, func() (net.Conn, string, error) {
+		conn, err := d.Connect(ctx, addrs, server.Port)
+		return conn, "", err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.attach(conn)
+	if server.Security == account.TLS {
+		if err := l.upgrade(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// attach gives the link its connection.
+func (l *link) attach(conn net.Conn) {
+	l.conn, l.socket = conn, conn
+	l.r = bufio.NewReaderSize(rawReader{l}, linkBuffer)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// timed runs one step of reaching a server and reports it. do's detail is
+// shown when it went well, the error's own when it did not.
+func timed[T any](l *link, name account.StepName, do func() (T, string, error)) (T, error) {
+	began := time.Now()
+	v, detail, err := do()
+	s := account.Step{Name: name, OK: err == nil, Took: time.Since(began), Detail: detail}
+	if err != nil {
+		f := fault.Of(err)
+		if s.Detail = f.Detail; s.Detail == "" {
+			s.Detail = string(f.Code)
+		}
+	}
+	if l.observe != nil {
+		l.observe(s)
+	}
+	return v, err
+}
+
+// upgrade begins TLS on the connection (STARTTLS, STLS: after the server's
+// consent was read, and nothing else). Whatever the server sent ahead of the
+// handshake is an error: it could be anybody's words.
+func (l *link) upgrade(ctx context.Context) error {
+	_, err := timed(l, account.StepTLS, func() (struct{}, string, error) {
+		var none struct{}
+		if l.r.Buffered() > 0 {
+			return none, "", l.abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the TLS handshake."))
+		}
+		l.mu.Lock()
+		conn, err := l.conn, l.err
+		l.mu.Unlock()
+		if err != nil {
+			return none, "", err
+		}
+		if err := conn.SetDeadline(time.Time{}); err != nil {
+			return none, "", l.fail("securing the connection", err)
+		}
+		private, err := l.dialer.Handshake(ctx, conn, l.server.Host)
+		if err != nil {
+			return none, "", l.abort(err)
+		}
+		l.mu.Lock()
+		l.conn, l.secure = private, true
+		l.mu.Unlock()
+		l.r = bufio.NewReaderSize(rawReader{l}, linkBuffer)
+		return none, tls.VersionName(private.ConnectionState().Version), nil
+	})
+	return err
+}
+
+// private reports whether the connection is under TLS. Where it is not, no
+// credential may be sent unless the account's security is none.
+func (l *link) private() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.secure
+}
+
+// signedIn tells that the login went well. Silence before it is
+// connect_timeout, after it server_unavailable.
+func (l *link) signedIn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.login = true
+}
+
+// bind ends the connection when ctx ends; from then on every call returns the
+// context's error. release, which must be called, undoes the binding.
+func (l *link) bind(ctx context.Context) (release func()) {
+	stop := context.AfterFunc(ctx, func() {
+		l.abort(interrupted(ctx))
+	})
+	return func() { stop() }
+}
+
+func interrupted(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("the visit was stopped: %w: %w", err, cause)
+	}
+	return fmt.Errorf("the visit was stopped: %w", err)
+}
+
+// within gives everything that is read until done is called at most d, or a
+// little less than ctx's own deadline, so that the server's silence is blamed
+// on the server. Phases do not nest.
+func (l *link) within(ctx context.Context, d time.Duration) (done func()) {
+	if end, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(end)*9/10)
+	}
+	l.setPhase(time.Now().Add(d))
+	return func() { l.setPhase(time.Time{}) }
+}
+
+// greeting is within for the greeting.
+func (l *link) greeting(ctx context.Context) (done func()) {
+	return l.within(ctx, l.limits.Greeting)
+}
+
+func (l *link) setPhase(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = until
+	l.arm()
+}
+
+// expect says whether an answer is due. Where a library reads all the time, a
+// read while none is due may wait for ever (for bind, or Close). At first, one
+// is due: who reads only what was asked for need not call it. Any goroutine may
+// call it; it holds for a read already waiting.
+func (l *link) expect(answer bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idle = !answer
+	l.arm()
+}
+
+// arm sets the read deadline of now. l.mu is held.
+func (l *link) arm() {
+	if l.conn == nil {
+		return
+	}
+	var t time.Time
+	if !l.idle {
+		t = time.Now().Add(l.limits.Idle)
+	}
+	if !l.until.IsZero() && (t.IsZero() || l.until.Before(t)) {
+		t = l.until
+	}
+	l.conn.SetReadDeadline(t) // Fails only on a closed connection, which the read will say.
+}
+
+// due says that an answer is under way (on) or over: inside a literal or a
+// message the server must keep up limits.Floor. ReadLine does so by itself
+// inside a line. Time that we take between reads does not count.
+func (l *link) due(on bool) { l.inside = on }
+
+// Read implements net.Conn, through the same buffer as ReadLine.
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if err != nil {
+		err = l.fail("reading from the server", err)
+	}
+	return n, err
+}
+
+// ReadLine returns the next line up to and including its LF, at most max
+// bytes: a longer one is protocol_error. The slice is good until the next read.
+func (l *link) ReadLine(max int) ([]byte, error) {
+	l.long = l.long[:0]
+	for {
+		chunk, err := l.r.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, l.fail("reading from the server", err)
+		}
+		if len(l.long)+len(chunk) > max {
+			return nil, l.abort(fault.New(fault.ProtocolError, "reading from the server", fmt.Sprintf("The server sent a line of more than %d bytes.", max)))
+		}
+		if err == nil && len(l.long) == 0 {
+			return chunk, nil
+		}
+		l.long = append(l.long, chunk...)
+		if err == nil {
+			return l.long, nil
+		}
+	}
+}
+
+// rawReader is what fills the link's buffer.
+type rawReader struct{ l *link }
+
+// Read waits for bytes from the server, keeping to every limit.
+func (r rawReader) Read(p []byte) (int, error) {
+	l := r.l
+	l.mu.Lock()
+	conn, err := l.conn, l.err
+	if err == nil {
+		l.arm()
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	left := l.limits.Session - l.total
+	if left <= 0 {
+		return 0, l.abort(fault.New(fault.ServerUnavailable, "reading from the server",
+			fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.", l.limits.Session>>20)))
+	}
+	inside := l.inside || l.r.Buffered() > 0 || len(l.long) > 0
+	began := time.Now()
+	n, err := conn.Read(p[:min(int64(len(p)), left)])
+	l.total += int64(n)
+	if err != nil {
+		return n, l.fail("reading from the server", err)
+	}
+	if inside {
+		l.waited += time.Since(began)
+		l.got += int64(n)
+		if l.waited >= floorWindow {
+			if l.got < l.limits.Floor*int64(floorWindow/time.Second) {
+				return n, l.abort(fault.New(l.silence(), "reading from the server", "The server sends too slowly."))
+			}
+			l.waited, l.got = 0, 0
+		}
+	}
+	return n, nil
+}
+
+// Write implements net.Conn. A write that the server does not take in time
+// fails.
+func (l *link) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	conn, err := l.conn, l.err
+	l.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(l.limits.Write)); err != nil {
+		return 0, l.fail("writing to the server", err)
+	}
+	n, err := conn.Write(p)
+	if err != nil {
+		return n, l.fail("writing to the server", err)
+	}
+	return n, nil
+}
+
+// silence is the code of a server that does not answer.
+func (l *link) silence() fault.Code {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.login {
+		return fault.ServerUnavailable
+	}
+	return fault.ConnectTimeout
+}
+
+// fail makes a connection's error the link's own, unless it has one already,
+// which it returns.
+func (l *link) fail(op string, err error) error {
+	var known *fault.Error
+	var n net.Error
+	f := &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The connection to the server broke.", Err: err}
+	switch {
+	case errors.Is(err, io.EOF):
+		f.Err = io.ErrUnexpectedEOF // Nothing above may take it for the proper end of something.
+	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded):
+		return l.abort(err)
+	case errors.As(err, &n) && n.Timeout():
+		f.Code, f.Detail = l.silence(), "The server did not answer in time."
+	}
+	return l.abort(f)
+}
+
+// abort ends the connection with err, unless an earlier error did, and returns
+// the one that did. Protocols call it when they no longer trust what comes.
+func (l *link) abort(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+		if l.socket != nil {
+			l.socket.Close() // Nothing is lost: what we wanted to send was sent.
+		}
+	}
+	return l.err
+}
+
+var errLinkClosed = fault.New(fault.Interrupted, "closing the connection", "")
+
+// Close ends the connection at once. It may be called again, and at any time.
+func (l *link) Close() error {
+	l.abort(errLinkClosed)
+	return nil
+}
+
+// failure returns the error that ended the connection, or nil.
+func (l *link) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// received returns how many bytes came so far.
+func (l *link) received() int64 { return l.total }
+
+// note writes one line into the transcript, if there is one. dir is "C" for
+// what we sent and "S" for what came.
+func (l *link) note(dir, line string) {
+	if l.transcript != nil {
+		l.transcript(dir, fault.Clean(line, 500))
+	}
+}
+
+// LocalAddr implements net.Conn.
+func (l *link) LocalAddr() net.Addr { return l.current().LocalAddr() }
+
+// RemoteAddr implements net.Conn.
+func (l *link) RemoteAddr() net.Addr { return l.current().RemoteAddr() }
+
+func (l *link) current() net.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn
+}
+
+// SetDeadline does nothing: the link keeps its own.
+func (l *link) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing: the link keeps its own.
+func (l *link) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing: the link keeps its own.
+func (l *link) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,305 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/outbound"
+)
+
+// piped returns a link and its server's end.
+func piped(limits linkLimits) (*link, net.Conn) {
+	ours, theirs := net.Pipe()
+	l := &link{limits: limits.orDefault()}
+	l.attach(ours)
+	return l, theirs
+}
+
+// dribble writes text in pieces of n octets, each after a pause, until the
+// other end is closed.
+func dribble(c net.Conn, text string, n int, pause time.Duration) {
+	for len(text) > 0 {
+		time.Sleep(pause) // Of synctest's clock.
+		k := min(n, len(text))
+		if _, err := io.WriteString(c, text[:k]); err != nil {
+			return
+		}
+		text = text[k:]
+	}
+}
+
+func TestEveryReadEnds(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		signedIn bool
+		limits   linkLimits
+		serve    func(net.Conn)
+		read     func(*link) error
+		after    time.Duration
+		code     fault.Code
+	}{
+		{"silence before the login", false, linkLimits{}, nil, readLine, time.Minute, fault.ConnectTimeout},
+		{"silence after the login", true, linkLimits{}, nil, readLine, time.Minute, fault.ServerUnavailable},
+		{"silence for as long as an option says", true, linkLimits{Idle: time.Second}, nil, readLine, time.Second, fault.ServerUnavailable},
+		{"S45 no greeting", false, linkLimits{}, nil, func(l *link) error {
+			defer l.greeting(context.Background())()
+			return readLine(l)
+		}, 20 * time.Second, fault.ConnectTimeout},
+		{"a phase that dribbles whole lines", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x\r\n", 100), 3, 10*time.Second) }, func(l *link) error {
+			defer l.within(context.Background(), 45*time.Second)()
+			for {
+				if err := readLine(l); err != nil {
+					return err
+				}
+			}
+		}, 45 * time.Second, fault.ServerUnavailable},
+		{"S44 one octet in 20 s, inside a line", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x", 100), 1, 20*time.Second) }, readLine, 80 * time.Second, fault.ServerUnavailable},
+		{"S44 one octet in 20 s, inside a long line", false, linkLimits{}, func(c net.Conn) {
+			io.WriteString(c, strings.Repeat("x", linkBuffer+1))
+			dribble(c, strings.Repeat("x", 100), 1, 20*time.Second)
+		}, readLine, 60 * time.Second, fault.ConnectTimeout},
+		{"S44 one line in 20 s, inside a body", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x\r\n", 100), 3, 20*time.Second) }, func(l *link) error {
+			l.due(true)
+			_, err := io.Copy(io.Discard, l)
+			return err
+		}, 60 * time.Second, fault.ServerUnavailable},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, c := piped(tc.limits)
+				if tc.signedIn {
+					l.signedIn()
+				}
+				var serving sync.WaitGroup
+				defer serving.Wait()
+				if tc.serve != nil {
+					serving.Go(func() { tc.serve(c) })
+				}
+				began := time.Now()
+				err := tc.read(l)
+				if fault.CodeOf(err) != tc.code || time.Since(began) != tc.after {
+					t.Errorf("after %v: %v; want %s after %v", time.Since(began), err, tc.code, tc.after)
+				}
+				c.Close()
+			})
+		})
+	}
+}
+
+func readLine(l *link) error {
+	_, err := l.ReadLine(1 << 20)
+	return err
+}
+
+func TestASteadyServerMayBeSlowBetweenAnswersAndWeBetweenReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := piped(linkLimits{})
+		go func() {
+			dribble(c, strings.Repeat("x\r\n", 20), 3, 50*time.Second) // Lines, each after a long wait.
+			dribble(c, strings.Repeat("x", 1<<20), 1<<10, 500*time.Millisecond)
+			c.Close()
+		}()
+		for range 20 {
+			if err := readLine(l); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		l.due(true)
+		n, err := io.Copy(io.Discard, l)
+		if n != 1<<20 || fault.CodeOf(err) != fault.ServerUnavailable {
+			t.Errorf("%d octets, %v", n, err)
+		}
+	})
+}
+
+func TestAnIdleReadWaitsUntilAnAnswerIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := piped(linkLimits{})
+		defer c.Close()
+		l.expect(false)
+		began := time.Now()
+		time.AfterFunc(time.Hour, func() { l.expect(true) })
+		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout || time.Since(began) != time.Hour+time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestAPhaseEndsALittleBeforeItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := piped(linkLimits{})
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		defer l.bind(ctx)()
+		defer l.greeting(ctx)()
+		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout || ctx.Err() != nil {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestTheEndOfAContextEndsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := piped(linkLimits{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		release := l.bind(ctx)
+		defer release()
+		why := errors.New("the lease was lost")
+		time.AfterFunc(time.Second, func() { cancel(why) })
+		err := readLine(l)
+		if fault.CodeOf(err) != fault.Interrupted || !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the server sees %v", err)
+		}
+		if _, again := l.Write([]byte("x")); !errors.Is(again, why) {
+			t.Errorf("the next call gives %v", again)
+		}
+	})
+}
+
+func TestAReleasedContextDoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := piped(linkLimits{})
+		ctx, cancel := context.WithCancel(t.Context())
+		l.bind(ctx)()
+		cancel()
+		synctest.Wait()
+		go io.WriteString(c, "fine\r\n")
+		if line, err := l.ReadLine(100); string(line) != "fine\r\n" || err != nil {
+			t.Errorf("%q, %v", line, err)
+		}
+	})
+}
+
+func TestAWriteThatIsNotTakenEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, c := piped(linkLimits{})
+		defer c.Close()
+		l.SetWriteDeadline(time.Now().Add(time.Hour)) // A library's wish.
+		began := time.Now()
+		if _, err := l.Write([]byte("NOOP\r\n")); fault.CodeOf(err) != fault.ConnectTimeout || time.Since(began) != time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestTheFirstErrorStaysAndIsNoEndOfFile(t *testing.T) {
+	l, c := piped(linkLimits{})
+	c.Close()
+	l.signedIn()
+	first := readLine(l)
+	if fault.CodeOf(first) != fault.ServerUnavailable || errors.Is(first, io.EOF) {
+		t.Errorf("got %v", first)
+	}
+	_, second := l.Read(make([]byte, 1))
+	if abort := l.abort(errors.New("later")); second != first || abort != first || l.failure() != first {
+		t.Errorf("then %v, %v", second, abort)
+	}
+	if err := l.Close(); err != nil || l.failure() != first {
+		t.Errorf("closing: %v, then %v", err, l.failure())
+	}
+}
+
+func TestS11LinesAndSessionsAreBounded(t *testing.T) {
+	endless := func(c net.Conn) {
+		b := bytes.Repeat([]byte("("), 32<<10)
+		for {
+			if _, err := c.Write(b); err != nil {
+				return
+			}
+		}
+	}
+	l, c := piped(linkLimits{})
+	go endless(c)
+	if _, err := l.ReadLine(1 << 20); fault.CodeOf(err) != fault.ProtocolError || l.received() > 1<<20+linkBuffer {
+		t.Errorf("%v after %d bytes", err, l.received())
+	}
+	l, c = piped(linkLimits{Session: 100_000})
+	go endless(c)
+	n, err := io.Copy(io.Discard, l)
+	if fault.CodeOf(err) != fault.ServerUnavailable || n != 100_000 {
+		t.Errorf("%v after %d bytes", err, n)
+	}
+}
+
+func TestReadLineAndReadShareABuffer(t *testing.T) {
+	l, c := piped(linkLimits{})
+	long := strings.Repeat("y", 3*linkBuffer) + "\n"
+	go func() {
+		io.WriteString(c, "one\r\n"+long+"rest")
+		c.Close()
+	}()
+	for _, want := range []string{"one\r\n", long} {
+		if line, err := l.ReadLine(1 << 20); string(line) != want || err != nil {
+			t.Fatalf("%.20q, %v", line, err)
+		}
+	}
+	if b, err := io.ReadAll(l); string(b) != "rest" || fault.CodeOf(err) != fault.ServerUnavailable {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestDialReportsItsSteps(t *testing.T) {
+	ca := mailtest.NewCA(t)
+	s := mailtest.Play(t, "TLS\nS: hello\n", mailtest.ScriptOptions{CA: ca})
+	plain := mailtest.Play(t, "S: hello\nCLOSE\n", mailtest.ScriptOptions{Lenient: true})
+	expired := mailtest.Play(t, "TLS\n", mailtest.ScriptOptions{CA: ca, Certificate: ca.Expired()})
+	for _, tc := range []struct {
+		name   string
+		server account.Server
+		opts   outbound.Options
+		code   fault.Code
+		steps  string
+	}{
+		{"well", account.Server{Host: "localhost", Port: s.Port(), Security: account.TLS}, outbound.Options{}, "", "resolve+ connect+ tls+"},
+		{"plaintext where TLS is due", account.Server{Host: "localhost", Port: plain.Port(), Security: account.TLS}, outbound.Options{}, fault.TLSFailure, "resolve+ connect+ tls-"},
+		{"an expired certificate", account.Server{Host: "localhost", Port: expired.Port(), Security: account.TLS}, outbound.Options{}, fault.TLSCertificateInvalid, "resolve+ connect+ tls-"},
+		{"plaintext where it is not allowed", account.Server{Host: "localhost", Port: plain.Port(), Security: account.None}, outbound.Options{}, fault.HostNotAllowed, "resolve-"},
+		{"a port that is not on the list", account.Server{Host: "localhost", Port: 22, Security: account.TLS}, outbound.Options{AllowPorts: []int{993}}, fault.HostNotAllowed, "resolve-"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := tc.opts
+			o.AllowNetworks = loopbackNetworks
+			o.AllowAnyPort = o.AllowPorts == nil
+			o.RootCAs = ca.Pool()
+			var steps []string
+			l, err := dial(t.Context(), outbound.New(o), tc.server, linkLimits{}, func(st account.Step) {
+				mark := map[bool]string{true: "+", false: "-"}[st.OK]
+				steps = append(steps, string(st.Name)+mark)
+				if !st.OK && st.Detail == "" {
+					t.Errorf("%s failed without a word", st.Name)
+				}
+			})
+			if fault.CodeOf(err) != tc.code {
+				t.Fatalf("got %v", err)
+			}
+			if diff := cmp.Diff(tc.steps, strings.Join(steps, " ")); diff != "" {
+				t.Error(diff)
+			}
+			if err != nil {
+				return
+			}
+			if line, err := l.ReadLine(100); string(line) != "hello\r\n" || err != nil || !l.private() {
+				t.Errorf("%q, %v, private %v", line, err, l.private())
+			}
+			l.Close()
+		})
+	}
+}

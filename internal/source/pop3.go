@@ -1,0 +1,559 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+const (
+	// maxWindow is how many questions are sent ahead of their answers.
+	maxWindow = 50
+	// windowBytes is how much mail may be on its way beyond the message being
+	// read: what a visit that is broken off has to wait for.
+	windowBytes = 4 << 20
+	// unknownSize is what a message counts for whose size was not told.
+	unknownSize = 64 << 10
+	// maxTries of one message end in a miss, with the message asked for alone
+	// after the first.
+	maxTries = 3
+	// maxReopens of one session: a server that breaks off this often has more
+	// wrong than a message.
+	maxReopens = 10
+	// tail is how much of a message that its taker did not want to the end is
+	// read past rather than giving up the connection.
+	tail = 256 << 10
+	// leavePatience is for RSET and QUIT together.
+	leavePatience = 20 * time.Second
+)
+
+// pop3Session reads one maildrop (RFC 1939). Where the connection breaks it
+// opens another one by itself, a bounded number of times, and finds its
+// messages again by their unique-ids.
+type pop3Session struct {
+	client *Client
+	server account.Server
+	cred   account.Credential
+
+	mu     sync.Mutex // Guards what Close needs.
+	link   *link
+	closed bool
+
+	wire    *pop3Wire
+	capas   pop3Capas
+	count   uint32 // Of STAT.
+	counted bool
+	reopens int
+	release func() // Undoes the binding of the link to the call's context.
+
+	// What is still to come on the wire: the rest of a message, and the
+	// answers to so many RETRs after it.
+	partial *dotReader
+	pending int
+}
+
+// openPOP3 signs in on a fresh link, which it closes when it fails.
+func openPOP3(ctx context.Context, c *Client, l *link, cred account.Credential, observe func(account.Step)) (Session, error) {
+	l.observe = observe
+	w, capas, err := startPOP3(ctx, c, l, cred)
+	if err != nil {
+		return nil, err
+	}
+	return &pop3Session{client: c, server: l.server, cred: cred, link: l, wire: w, capas: capas, release: func() {}}, nil
+}
+
+// enter binds the session's connection, and those that replace it, to ctx
+// until leave is called.
+func (s *pop3Session) enter(ctx context.Context) (leave func()) {
+	s.release = s.link.bind(ctx)
+	return func() {
+		s.release()
+		s.release = func() {}
+	}
+}
+
+// Folders implements Session.
+func (s *pop3Session) Folders(ctx context.Context) ([]mail.Folder, error) {
+	defer s.enter(ctx)()
+	if err := s.stat(ctx); err != nil {
+		return nil, err
+	}
+	return []mail.Folder{s.inbox()}, nil
+}
+
+const pop3Inbox = "INBOX"
+
+func (s *pop3Session) inbox() mail.Folder {
+	return mail.Folder{Wire: pop3Inbox, Selectable: true, Status: mail.Status{Known: s.counted, Messages: s.count}}
+}
+
+func (s *pop3Session) stat(ctx context.Context) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	defer s.link.within(ctx, pop3Patience)()
+	text, err := s.wire.ask(pop3Command{verb: popSTAT})
+	var no *pop3Refusal
+	if errors.As(err, &no) {
+		return popFault("counting messages", no.text, fault.ServerUnavailable, s.cred)
+	}
+	if err != nil {
+		return err
+	}
+	if s.count, s.counted = parseSTAT(text); !s.counted {
+		return s.link.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages there are."))
+	}
+	return nil
+}
+
+// List implements Session. There is no listing from a message on: it is always
+// the whole folder's.
+func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error {
+	defer s.enter(ctx)()
+	for _, q := range queries {
+		if q.Folder.Wire != pop3Inbox {
+			if err := yield(mail.Listing{Folder: q.Folder}, noSuchFolder()); err != nil {
+				return err
+			}
+			continue
+		}
+		l, why, err := s.survey(ctx)
+		if err != nil {
+			return err
+		}
+		var failed error
+		if why != nil {
+			failed = why
+		}
+		if err := yield(l, failed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func noSuchFolder() *fault.Error {
+	return fault.New(fault.FolderFailed, "listing messages", "By POP3 there is only the inbox.")
+}
+
+func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, error) {
+	if !s.counted {
+		if err := s.stat(ctx); err != nil {
+			return mail.Listing{}, nil, err
+		}
+	}
+	if err := s.settle(ctx); err != nil {
+		return mail.Listing{}, nil, err
+	}
+	items, why, err := s.list(ctx)
+	if err != nil {
+		return mail.Listing{}, nil, err
+	}
+	return mail.Listing{Folder: s.inbox(), Items: items, Complete: why == nil && len(items) == int(s.count)}, why, nil
+}
+
+// settle reads what is still to come, so that the next answer is the next
+// question's.
+func (s *pop3Session) settle(ctx context.Context) error {
+	defer s.link.within(ctx, pop3Patience)()
+	most := s.client.opts.MaxMessageBytes
+	if d := s.partial; d != nil {
+		s.partial = nil
+		if err := s.wire.skip(d, most); err != nil {
+			return err
+		}
+	}
+	for ; s.pending > 0; s.pending-- {
+		_, err := s.wire.status()
+		var no *pop3Refusal
+		if errors.As(err, &no) {
+			continue
+		}
+		if err == nil {
+			err = s.wire.skip(s.wire.body(), most)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Leave implements Session: RSET, which takes back even the "seen" of servers
+// that set it by RETR, then QUIT.
+func (s *pop3Session) Leave(ctx context.Context) error {
+	defer s.Close()
+	defer s.enter(ctx)()
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	defer s.link.within(ctx, leavePatience)()
+	for _, v := range []pop3Verb{popRSET, popQUIT} {
+		_, err := s.wire.ask(pop3Command{verb: v})
+		var no *pop3Refusal
+		if err != nil && !errors.As(err, &no) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close implements Session.
+func (s *pop3Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return s.link.Close()
+}
+
+// reopen replaces a broken connection.
+func (s *pop3Session) reopen(ctx context.Context) error {
+	s.partial, s.pending, s.counted = nil, 0, false
+	s.link.Close()
+	if s.reopens++; s.reopens > maxReopens {
+		return fault.New(fault.ServerUnavailable, "reconnecting", "The server broke the connection off again and again.")
+	}
+	l, err := s.client.dial(ctx, s.server, s.cred, nil)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.closed {
+		l.Close()
+	}
+	s.link = l
+	s.mu.Unlock()
+	s.release()
+	s.release = l.bind(ctx)
+	s.wire, s.capas, err = startPOP3(ctx, s.client, l, s.cred)
+	return err
+}
+
+// Fetch implements Session.
+func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error {
+	defer s.enter(ctx)()
+	r := &retrieval{pop3Session: s, take: take, miss: miss, seed: maphash.MakeSeed()}
+	for _, w := range wants {
+		for _, it := range w.Items {
+			if w.Folder.Wire != pop3Inbox {
+				miss(w.Folder, it, noSuchFolder())
+				continue
+			}
+			r.todo = append(r.todo, &wanted{folder: w.Folder, item: it, number: it.Number})
+		}
+	}
+	if len(r.todo) == 0 {
+		return nil
+	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	return r.run(ctx)
+}
+
+// wanted is one message to be read.
+type wanted struct {
+	folder mail.Folder
+	item   mail.Item
+	number uint32 // In the present session.
+	tries  int    // That failed.
+	gone   bool   // The present session does not list it.
+}
+
+// retrieval reads messages, with questions sent ahead where the server allows
+// it (RFC 2449 section 6.6).
+type retrieval struct {
+	*pop3Session
+	take func(f mail.Folder, it mail.Item, body io.Reader) error
+	miss func(f mail.Folder, it mail.Item, why *fault.Error)
+	seed maphash.Seed
+
+	todo []*wanted // Asked for in this order; the first pending ones are on their way.
+}
+
+func (r *retrieval) run(ctx context.Context) error {
+	for len(r.todo) > 0 {
+		if broken := r.link.failure(); broken != nil {
+			if final(broken) {
+				return broken
+			}
+			if err := r.restart(ctx); err != nil {
+				return err
+			}
+		}
+		w := r.todo[0]
+		if w.gone {
+			r.drop(w, fault.New(fault.MessageFailed, "reading a message", "The message is no longer there."))
+			continue
+		}
+		if err := r.askAhead(); err != nil {
+			if final(err) {
+				return err
+			}
+			continue
+		}
+		if err := r.one(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// final tells what no new connection can mend: the end of the context, a
+// closed session, a defect of ours.
+func final(err error) bool {
+	c := fault.CodeOf(err)
+	return c == fault.Interrupted || c == fault.Internal
+}
+
+func (r *retrieval) drop(w *wanted, why *fault.Error) {
+	r.todo = r.todo[1:]
+	r.miss(w.folder, w.item, why)
+}
+
+// askAhead keeps enough questions on their way, but asks for a message that
+// failed before alone, so that it is clear who failed.
+func (r *retrieval) askAhead() error {
+	if r.pending > maxWindow/2 {
+		return nil
+	}
+	window := 1
+	if r.capas.has("PIPELINING") {
+		window = maxWindow
+	}
+	var bytes int64
+	var cmds []pop3Command
+	for i, w := range r.todo[:min(window, len(r.todo))] {
+		if i > 0 && (w.tries > 0 || w.gone || r.todo[0].tries > 0 || bytes >= windowBytes) {
+			break
+		}
+		if i > 0 { // The message being read does not count.
+			bytes += sizeOrGuess(w.item.Size)
+		}
+		if i >= r.pending {
+			cmds = append(cmds, pop3Command{verb: popRETR, arg: strconv.Itoa(int(w.number))})
+		}
+	}
+	if len(cmds) == 0 {
+		return nil
+	}
+	if err := r.wire.send(cmds...); err != nil {
+		return err
+	}
+	r.pending += len(cmds)
+	return nil
+}
+
+func sizeOrGuess(size int64) int64 {
+	if size <= 0 {
+		return unknownSize
+	}
+	return size
+}
+
+// one reads the answer for the first message on the way. Its error ends the
+// fetch; a broken connection is the caller's to see.
+func (r *retrieval) one(ctx context.Context, w *wanted) error {
+	_, err := r.wire.status()
+	var no *pop3Refusal
+	if errors.As(err, &no) {
+		r.pending--
+		return r.refused(w, no)
+	}
+	if err != nil {
+		return r.broke(w, err)
+	}
+	r.pending--
+	b := &pop3Body{r: r, w: w, dots: r.wire.body(), restart: func() error { return r.restart(ctx) }}
+	b.sum.SetSeed(r.seed)
+	r.partial = b.dots
+	if err := r.take(w.folder, w.item, b); err != nil {
+		return err
+	}
+	r.todo = r.todo[1:]
+	r.partial = nil
+	if !b.done && r.link.failure() == nil && r.wire.skip(b.dots, tail) != nil {
+		return nil // Gave the connection up; run opens another one.
+	}
+	return nil
+}
+
+// refused settles a RETR that was answered -ERR. If the server speaks of
+// itself rather than of the message, the fetch ends.
+func (r *retrieval) refused(w *wanted, no *pop3Refusal) error {
+	f := popFault("reading a message", no.text, fault.MessageFailed, r.cred)
+	if f.Code != fault.MessageFailed {
+		return r.link.abort(f)
+	}
+	if w.tries++; w.tries < maxTries {
+		r.todo = append(r.todo[1:], w)
+		return nil
+	}
+	r.drop(w, f)
+	return nil
+}
+
+// broke settles a connection that broke before the message's first byte.
+func (r *retrieval) broke(w *wanted, err error) error {
+	if final(err) {
+		return err
+	}
+	if w.tries++; w.tries >= maxTries {
+		r.drop(w, r.reason(err))
+	}
+	return nil
+}
+
+func (r *retrieval) reason(err error) *fault.Error {
+	detail := "The connection broke off at this message each time."
+	if silent(err) {
+		detail = "The server stopped in the middle of the message."
+	}
+	return &fault.Error{Code: fault.MessageFailed, Op: "reading a message", Detail: detail, Err: err}
+}
+
+// silent reports whether a server stopped sending, as against closing.
+func silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// restart opens another connection and finds the messages there again.
+func (r *retrieval) restart(ctx context.Context) error {
+	if err := r.retry(ctx, r.reopen); err != nil {
+		return err
+	}
+	l, why, err := r.survey(ctx)
+	if err == nil && why != nil {
+		err = why
+	}
+	if err != nil {
+		return fault.Wrap(fault.ServerUnavailable, "finding the messages again", err)
+	}
+	numbers := make(map[mail.ID]uint32, len(l.Items))
+	for _, it := range l.Items {
+		numbers[it.ID] = it.Number
+	}
+	for _, w := range r.todo {
+		n, ok := numbers[w.item.ID]
+		w.number, w.gone = n, !ok
+	}
+	return nil
+}
+
+// reopenPauses are the waits before a new connection is tried once more: a
+// server may hold the maildrop's lock for a broken session a little longer.
+var reopenPauses = [...]time.Duration{time.Second, 4 * time.Second}
+
+func (r *retrieval) retry(ctx context.Context, open func(context.Context) error) error {
+	for i := 0; ; i++ {
+		err := open(ctx)
+		if err == nil || i == len(reopenPauses) || final(err) || !fault.CodeOf(err).Retryable() {
+			return err
+		}
+		t := time.NewTimer(reopenPauses[i])
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return interrupted(ctx)
+		case <-t.C:
+		}
+	}
+}
+
+// pop3Body is one message's bytes. When the connection breaks in the middle it
+// goes on over another one, after the bytes that were read already, provided
+// that they are the same there.
+type pop3Body struct {
+	r       *retrieval
+	w       *wanted
+	dots    *dotReader
+	restart func() error
+
+	n    int64
+	sum  maphash.Hash
+	done bool // Read to its end.
+	err  error
+}
+
+// Read implements io.Reader.
+func (b *pop3Body) Read(p []byte) (int, error) {
+	for b.err == nil {
+		n, err := b.dots.Read(p)
+		if n > 0 {
+			b.sum.Write(p[:n])
+			if b.n += int64(n); b.n > b.r.client.opts.MaxMessageBytes {
+				b.err = b.give(fault.New(fault.MessageFailed, "reading a message", "The message is larger than "+binarySize(b.r.client.opts.MaxMessageBytes)+"."))
+				break
+			}
+			return n, nil
+		}
+		if err == io.EOF { // The terminator, and nothing else: see dotReader.
+			b.done, b.err = true, io.EOF
+			b.r.partial = nil
+			break
+		}
+		if err != nil {
+			b.err = b.resume(err)
+		}
+	}
+	return 0, b.err
+}
+
+// give gives the connection up: what is still to come is not worth reading.
+func (b *pop3Body) give(f *fault.Error) error {
+	b.r.link.abort(f)
+	return f
+}
+
+// resume goes on over a new connection, or returns why the message failed.
+func (b *pop3Body) resume(cause error) error {
+	for {
+		if final(cause) {
+			return cause
+		}
+		if b.w.tries++; b.w.tries >= maxTries || silent(cause) {
+			return b.give(b.r.reason(cause))
+		}
+		if err := b.restart(); err != nil {
+			return err
+		}
+		if cause = b.again(); cause == nil {
+			return nil
+		}
+		if b.r.link.failure() == nil || fault.CodeOf(cause) == fault.MessageFailed {
+			return cause // Not the connection's fault.
+		}
+	}
+}
+
+// again asks for the message and reads past what was read already.
+func (b *pop3Body) again() error {
+	failed := func(detail string) error { return fault.New(fault.MessageFailed, "reading a message", detail) }
+	if b.w.gone {
+		return failed("The message is no longer there.")
+	}
+	_, err := b.r.wire.ask(pop3Command{verb: popRETR, arg: strconv.Itoa(int(b.w.number))})
+	var no *pop3Refusal
+	if errors.As(err, &no) {
+		return popFault("reading a message", no.text, fault.MessageFailed, b.r.cred)
+	}
+	if err != nil {
+		return err
+	}
+	b.dots = b.r.wire.body()
+	b.r.partial = b.dots
+	var sum maphash.Hash
+	sum.SetSeed(b.r.seed)
+	n, err := io.Copy(&sum, io.LimitReader(b.dots, b.n))
+	if err == nil && (n != b.n || sum.Sum64() != b.sum.Sum64()) {
+		return b.give(fault.New(fault.MessageFailed, "reading a message", "The server sent other bytes the second time."))
+	}
+	return err
+}

@@ -1,0 +1,279 @@
+package source
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+const (
+	// pop3Patience is for each phase that is not a transfer.
+	pop3Patience = 2 * time.Minute
+	// maxInitial is the longest AUTH line with an initial response (RFC 5034
+	// section 4: it must not exceed the command line's 255 octets).
+	maxInitial = 255
+	// maxChallenges of one AUTH are answered.
+	maxChallenges = 4
+	maxCapas      = 200
+)
+
+// pop3Capas is what CAPA told (RFC 2449): names in upper case, with their
+// arguments. Nil: the server has no CAPA.
+type pop3Capas map[string][]string
+
+func (c pop3Capas) has(name string) bool {
+	_, ok := c[name]
+	return ok
+}
+
+func (c pop3Capas) sasl(mechanism string) bool {
+	for _, m := range c["SASL"] {
+		if strings.EqualFold(m, mechanism) {
+			return true
+		}
+	}
+	return false
+}
+
+// loginDelay is the least time between logins that the server asks for.
+func (c pop3Capas) loginDelay() time.Duration {
+	if args := c["LOGIN-DELAY"]; len(args) > 0 {
+		if n, err := strconv.ParseUint(args[0], 10, 20); err == nil {
+			return time.Duration(n) * time.Second
+		}
+	}
+	return 0
+}
+
+// pop3Login is one login under way.
+type pop3Login struct {
+	*pop3Wire
+	cred     account.Credential
+	security account.Security
+	capas    pop3Capas
+}
+
+// startPOP3 takes a link from the greeting to the login. observe is the
+// link's. The link is closed when it fails.
+func startPOP3(ctx context.Context, c *Client, l *link, cred account.Credential) (*pop3Wire, pop3Capas, error) {
+	w, err := timed(l, account.StepGreeting, func() (*pop3Wire, string, error) {
+		defer l.greeting(ctx)()
+		w, err := newPOP3Wire(l, &c.refused)
+		return w, "", greetingFault(w, err)
+	})
+	if err != nil {
+		l.abort(err)
+		return nil, nil, err
+	}
+	p := &pop3Login{pop3Wire: w, cred: cred, security: l.server.Security}
+	if err := p.secureConnection(ctx); err != nil {
+		l.abort(err)
+		return nil, nil, err
+	}
+	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
+		defer l.within(ctx, pop3Patience)()
+		return struct{}{}, "", p.signIn()
+	})
+	if err != nil {
+		l.abort(err)
+		return nil, nil, err
+	}
+	l.signedIn()
+	return w, p.capas, nil
+}
+
+// greetingFault says what is wrong with a greeting. Nothing of it is shown
+// that is not POP3's.
+func greetingFault(w *pop3Wire, err error) error {
+	var no *pop3Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &no):
+		return popFault("greeting", no.text, fault.ServerUnavailable, account.Credential{})
+	case fault.CodeOf(err) == fault.ProtocolError && w.imap:
+		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port speaks IMAP, not POP3.", Err: err}
+	case fault.CodeOf(err) == fault.ProtocolError:
+		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port does not speak POP3.", Err: err}
+	}
+	return err
+}
+
+// secureConnection asks what the server can do and, with starttls, begins TLS;
+// what was said before it is forgotten.
+func (p *pop3Login) secureConnection(ctx context.Context) error {
+	done := p.within(ctx, pop3Patience)
+	defer func() { done() }()
+	if err := p.askCapas(); err != nil {
+		return err
+	}
+	if p.security != account.STARTTLS {
+		return nil
+	}
+	unsupported := fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer to encrypt the connection on this port (STLS).")
+	if p.capas != nil && !p.capas.has("STLS") {
+		return unsupported
+	}
+	if _, err := p.ask(pop3Command{verb: popSTLS}); err != nil {
+		var no *pop3Refusal
+		if errors.As(err, &no) {
+			return unsupported
+		}
+		return err
+	}
+	done()
+	if err := p.upgrade(ctx); err != nil {
+		done = func() {}
+		return err
+	}
+	done = p.within(ctx, pop3Patience)
+	p.capas = nil
+	return p.askCapas()
+}
+
+func (p *pop3Login) askCapas() error {
+	_, err := p.ask(pop3Command{verb: popCAPA})
+	var no *pop3Refusal
+	if errors.As(err, &no) {
+		return nil // RFC 2449 is optional.
+	}
+	if err != nil {
+		return err
+	}
+	p.capas = pop3Capas{}
+	return p.lines(func(line []byte, ok bool) {
+		f := strings.Fields(strings.ToUpper(string(line)))
+		if ok && len(f) > 0 && len(p.capas) < maxCapas {
+			p.capas[f[0]] = f[1:]
+		}
+	})
+}
+
+// signIn sends the credential, never in the clear unless the account's own
+// security is none.
+func (p *pop3Login) signIn() error {
+	if p.security != account.None && !p.private() {
+		return fault.New(fault.Internal, "signing in", "The connection is not encrypted.")
+	}
+	user, secret := p.cred.Username, p.cred.Secret.Reveal()
+	if strings.ContainsAny(user+secret, "\r\n\x00") || user == "" || secret == "" {
+		return fault.New(fault.AuthFailed, "signing in", "The user name or the password is empty or has a line break in it.")
+	}
+	var err error
+	switch {
+	case p.cred.Auth == account.OAuth2:
+		err = p.authenticate("XOAUTH2", "user="+user+"\x01auth=Bearer "+secret+"\x01\x01")
+	case p.capas.sasl("PLAIN") && (!p.capas.has("USER") || !ascii(user+secret)):
+		err = p.authenticate("PLAIN", "\x00"+user+"\x00"+secret)
+	default:
+		if _, err = p.ask(pop3Command{verb: popUSER, arg: user}); err == nil {
+			_, err = p.ask(pop3Command{verb: popPASS, arg: secret, secret: true})
+		}
+	}
+	var no *pop3Refusal
+	if !errors.As(err, &no) {
+		return err
+	}
+	f := popFault("signing in", no.text, fault.AuthFailed, p.cred)
+	if f.Code == fault.RateLimited || f.Code == fault.MailboxInUse {
+		f.RetryAfter = p.capas.loginDelay()
+	}
+	return f
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// authenticate signs in by SASL (RFC 5034): in one line where it fits, else
+// after the server's first challenge. A further challenge is the reason for a
+// refusal (XOAUTH2), and is answered with nothing, so that the refusal follows.
+func (p *pop3Login) authenticate(mechanism, response string) error {
+	initial := base64.StdEncoding.EncodeToString([]byte(response))
+	c := pop3Command{verb: popAUTH, arg: mechanism}
+	sent := len(c.line())+1+len(initial)+2 <= maxInitial
+	if sent {
+		c.arg, c.secret = mechanism+" "+initial, true
+	}
+	_, err := p.ask(c)
+	for range maxChallenges {
+		if !errors.Is(err, errChallenge) {
+			return err
+		}
+		answer := ""
+		if !sent {
+			answer, sent = initial, true
+		}
+		if err := p.answer(answer); err != nil {
+			return err
+		}
+		_, err = p.status()
+	}
+	if errors.Is(err, errChallenge) {
+		return p.abort(fault.New(fault.ProtocolError, "signing in", "The server does not come to an end of signing in."))
+	}
+	return err
+}
+
+// popCodes are the response codes of RFC 2449 section 8 and RFC 3206.
+var popCodes = map[string]fault.Code{
+	"IN-USE":      fault.MailboxInUse,
+	"LOGIN-DELAY": fault.RateLimited,
+	"SYS/TEMP":    fault.ServerUnavailable,
+	"SYS/PERM":    fault.AccessDisabled,
+}
+
+// popWords are what servers say by POP3 only, in lower case.
+var popWords = []struct {
+	code  fault.Code
+	words []string
+}{
+	{fault.AccessDisabled, []string{
+		"not enabled for pop", "pop is disabled", "pop3 is disabled", "pop disabled", "pop3 disabled", "pop access is", "pop3 access is", "enable pop",
+		"pop access disabled", "pop3 access disabled", "pop is not enabled", "pop3 is not enabled", "pop not enabled", "pop3 not enabled",
+		"pop service is not", "pop3 service is not", "not authorized to use pop", "not allowed to use pop",
+	}},
+	{fault.MailboxInUse, []string{"maildrop already locked", "maildrop locked", "mailbox locked", "mailbox is locked", "unable to lock", "lock maildrop", "lock mailbox", "lock busy", "other session"}},
+}
+
+// popFault says what a -ERR means: by its response code, then by its words.
+func popFault(op, text string, otherwise fault.Code, cred account.Credential) *fault.Error {
+	f := &fault.Error{Op: op, Code: otherwise}
+	code, known := "", false
+	if strings.HasPrefix(text, "[") {
+		if inner, rest, ok := strings.Cut(text[1:], "]"); ok {
+			code, text = strings.ToUpper(inner), strings.TrimSpace(rest)
+		}
+	}
+	if f.Code, known = popCodes[code]; !known {
+		f.Code = popCodeByWords(text, otherwise)
+	}
+	if f.Code == fault.AuthFailed && cred.Auth == account.OAuth2 {
+		f.Code = fault.OAuthReauthorizationRequired
+	}
+	f.Detail = serverSays(text, cred)
+	return f
+}
+
+func popCodeByWords(text string, otherwise fault.Code) fault.Code {
+	lower := strings.ToLower(text)
+	for _, w := range popWords {
+		for _, words := range w.words {
+			if strings.Contains(lower, words) {
+				return w.code
+			}
+		}
+	}
+	return loginCode(text, otherwise)
+}

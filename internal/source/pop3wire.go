@@ -1,0 +1,425 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/knadh/go-pop3"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// pop3Verb is a POP3 command. These are all that exist here: what would change
+// a mailbox (RFC 1939 section 5, DELE) has no name.
+type pop3Verb string
+
+const (
+	popCAPA pop3Verb = "CAPA"
+	popSTLS pop3Verb = "STLS"
+	popUSER pop3Verb = "USER"
+	popPASS pop3Verb = "PASS"
+	popAUTH pop3Verb = "AUTH"
+	popSTAT pop3Verb = "STAT"
+	popLIST pop3Verb = "LIST"
+	popUIDL pop3Verb = "UIDL"
+	popTOP  pop3Verb = "TOP"
+	popRETR pop3Verb = "RETR"
+	popNOOP pop3Verb = "NOOP"
+	popRSET pop3Verb = "RSET"
+	popQUIT pop3Verb = "QUIT"
+)
+
+const (
+	// maxPOP3Status bounds a status line; RFC 2449 section 4 allows 512 octets.
+	maxPOP3Status = 8 << 10
+	// maxPOP3Command bounds what we send: tokens of providers reach some KiB.
+	maxPOP3Command = 16 << 10
+)
+
+var errPOP3Refused = errors.New("pop3 guard: refused to send")
+
+// pop3Guard lets through only POP3 commands that cannot change anything at the
+// server, whoever writes them, and only as many lines as were announced: what
+// a line break inside an argument would make of it is not sent. It passes on
+// whole lines; after the first refusal it sends nothing any more.
+type pop3Guard struct {
+	w       io.Writer
+	refused *atomic.Int64 // Counts refusals; may be nil.
+	lines   int           // Announced and not yet written.
+	sasl    bool          // An AUTH is under way: an answer may be written.
+	buf     []byte
+	err     error
+}
+
+func (g *pop3Guard) refuse(why string) error {
+	g.err = fmt.Errorf("%w: %s", errPOP3Refused, why)
+	if g.refused != nil {
+		g.refused.Add(1)
+	}
+	return g.err
+}
+
+// Write takes commands in pieces of any size.
+func (g *pop3Guard) Write(p []byte) (int, error) {
+	if g.err != nil {
+		return 0, g.err
+	}
+	total := len(p)
+	var out []byte // Whole lines, in one write: pipelined commands share a segment.
+	for len(p) > 0 {
+		n := bytes.IndexByte(p, '\n') + 1
+		if n == 0 {
+			g.buf = append(g.buf, p...)
+			if len(g.buf) > maxPOP3Command {
+				return 0, g.refuse("a line too long")
+			}
+			break
+		}
+		g.buf, p = append(g.buf, p[:n]...), p[n:]
+		if err := g.check(g.buf); err != nil {
+			clear(g.buf)
+			return 0, err
+		}
+		out = append(out, g.buf...)
+		clear(g.buf) // A password may have been in it.
+		g.buf = g.buf[:0]
+	}
+	if len(out) == 0 {
+		return total, nil
+	}
+	defer clear(out)
+	if _, err := g.w.Write(out); err != nil {
+		g.err = err
+		return 0, err
+	}
+	return total, nil
+}
+
+func (g *pop3Guard) check(raw []byte) error {
+	line, ok := bytes.CutSuffix(raw, []byte("\r\n"))
+	switch {
+	case !ok || bytes.ContainsAny(line, "\r\n\x00"):
+		return g.refuse("control character in a command")
+	case len(raw) > maxPOP3Command:
+		return g.refuse("a line too long")
+	case g.lines == 0:
+		return g.refuse("a line that nobody announced")
+	}
+	g.lines--
+	if g.sasl {
+		if string(line) == "*" || isSASLAnswer(line) {
+			return nil
+		}
+		return g.refuse("an answer to a challenge that is not base64")
+	}
+	verb, arg, has := strings.Cut(string(line), " ")
+	if !pop3Allowed(pop3Verb(verb), arg, has) {
+		return g.refuse("a command outside the list of those that change nothing")
+	}
+	g.sasl = pop3Verb(verb) == popAUTH
+	return nil
+}
+
+func isSASLAnswer(line []byte) bool {
+	return len(bytes.Trim(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")) == 0
+}
+
+func pop3Allowed(v pop3Verb, arg string, has bool) bool {
+	switch v {
+	case popCAPA, popSTLS, popSTAT, popLIST, popUIDL, popNOOP, popRSET, popQUIT:
+		return !has
+	case popUSER, popPASS:
+		return arg != ""
+	case popAUTH:
+		mech, initial, _ := strings.Cut(arg, " ")
+		return (mech == "PLAIN" || mech == "XOAUTH2") && isSASLAnswer([]byte(initial))
+	case popRETR:
+		return isNumber(arg)
+	case popTOP:
+		n, lines, _ := strings.Cut(arg, " ")
+		return isNumber(n) && lines == "0"
+	}
+	return false
+}
+
+func isNumber(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 31)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
+}
+
+// pop3Command is one command on its way.
+type pop3Command struct {
+	verb   pop3Verb
+	arg    string
+	secret bool // The argument is left out of the transcript.
+}
+
+func (c pop3Command) line() string {
+	if c.arg == "" {
+		return string(c.verb)
+	}
+	return string(c.verb) + " " + c.arg
+}
+
+// pop3Refusal is a server's -ERR: the answer is no, and the dialogue goes on.
+type pop3Refusal struct{ text string }
+
+func (r *pop3Refusal) Error() string { return "the server refused: " + fault.Clean(r.text, 200) }
+
+// pop3Wire is one connection in POP3's terms. go-pop3 writes the commands and
+// reads the status lines, as a codec; below it stand the guard, and a reader
+// that hands it status lines one at a time, checked, so that its buffer is
+// always empty when a body or a list follows, or TLS. Those are read from
+// the link directly: go-pop3 takes LF "." LF for the end of a message and ends
+// a list at the first line it does not understand.
+type pop3Wire struct {
+	*link
+	guard pop3Guard
+	codec *pop3.Conn
+	rest  []byte // Of a status line that is being handed over.
+
+	ok   bool   // The status last read was +OK.
+	more bool   // … was a challenge.
+	text string // What followed it.
+	imap bool   // The last line was one of IMAP's.
+}
+
+// newPOP3Wire reads the greeting. It may return both a wire and a *pop3Refusal.
+func newPOP3Wire(l *link, refused *atomic.Int64) (*pop3Wire, error) {
+	w := &pop3Wire{link: l, guard: pop3Guard{w: l, refused: refused}}
+	codec, err := pop3.New(pop3.Opt{Dialer: wireDialer{w}}).NewConn()
+	w.codec = codec
+	if err != nil {
+		return w, w.refusal(err)
+	}
+	return w, nil
+}
+
+// wireDialer gives go-pop3 the connection there is.
+type wireDialer struct{ w *pop3Wire }
+
+// Dial implements pop3.Dialer.
+func (d wireDialer) Dial(string, string) (net.Conn, error) { return d.w, nil }
+
+// Write implements net.Conn for go-pop3: everything goes through the guard.
+func (w *pop3Wire) Write(p []byte) (int, error) {
+	n, err := w.guard.Write(p)
+	if errors.Is(err, errPOP3Refused) {
+		err = w.abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: err})
+	}
+	return n, err
+}
+
+// Read implements net.Conn for go-pop3: it returns at most one status line.
+func (w *pop3Wire) Read(p []byte) (int, error) {
+	if len(w.rest) == 0 {
+		line, err := w.ReadLine(maxPOP3Status)
+		if err != nil {
+			return 0, err
+		}
+		if err := w.parse(line); err != nil {
+			return 0, err
+		}
+		w.rest = line
+	}
+	n := copy(p, w.rest)
+	w.rest = w.rest[n:]
+	return n, nil
+}
+
+// parse takes only what RFC 1939 section 3 calls a status: "+OK" or "-ERR",
+// alone or followed by a blank, ended by CRLF. While an AUTH is under way, "+"
+// alone or followed by a blank is a challenge (RFC 5034 section 4).
+func (w *pop3Wire) parse(line []byte) error {
+	text, crlf := strings.CutSuffix(string(line), "\r\n")
+	w.ok, w.more, w.text = false, false, ""
+	word, rest, _ := strings.Cut(text, " ")
+	w.text = rest
+	switch {
+	case !crlf:
+	case word == "+OK":
+		w.ok, w.guard.sasl = true, false
+	case word == "-ERR":
+		w.guard.sasl = false
+	case word == "+" && w.guard.sasl:
+		w.more, w.text = true, ""
+	default:
+		crlf = false
+	}
+	if !crlf {
+		w.imap = word == "*"
+		return w.abort(fault.New(fault.ProtocolError, "reading from the server", "The server's answer is not one of POP3."))
+	}
+	w.note("S", text)
+	return nil
+}
+
+// errChallenge says that the server wants an answer before it gives its own.
+var errChallenge = errors.New("the server asks back")
+
+// refusal says what go-pop3's error on a status line was.
+func (w *pop3Wire) refusal(err error) error {
+	broken := w.failure()
+	switch {
+	case broken != nil:
+		return broken
+	case w.more:
+		return errChallenge
+	case !w.ok:
+		return &pop3Refusal{text: w.text}
+	}
+	return w.abort(&fault.Error{Code: fault.ProtocolError, Op: "reading from the server", Detail: "The server's answer is not one of POP3.", Err: err})
+}
+
+// send writes commands, all at once.
+func (w *pop3Wire) send(cmds ...pop3Command) error {
+	lines := make([]string, len(cmds))
+	for i, c := range cmds {
+		lines[i] = c.line()
+		if strings.ContainsAny(c.arg, "\r\n\x00") {
+			return w.abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: w.guard.refuse("control character in an argument")})
+		}
+		shown := c.arg
+		if c.secret {
+			shown = "***"
+		}
+		w.note("C", pop3Command{verb: c.verb, arg: shown}.line())
+	}
+	w.guard.lines += len(cmds)
+	return w.write(strings.Join(lines, "\r\n"))
+}
+
+// answer writes the answer to a challenge.
+func (w *pop3Wire) answer(base64 string) error {
+	w.note("C", "***")
+	w.guard.lines++
+	return w.write(base64)
+}
+
+func (w *pop3Wire) write(lines string) error {
+	if err := w.codec.Send(lines); err != nil {
+		return w.fail("writing to the server", err)
+	}
+	return nil
+}
+
+// status reads the answer to one command: its text, a *pop3Refusal, or what
+// broke the connection.
+func (w *pop3Wire) status() (string, error) {
+	if _, err := w.codec.ReadOne(); err != nil {
+		return "", w.refusal(err)
+	}
+	return w.text, nil
+}
+
+// ask sends one command and reads its status.
+func (w *pop3Wire) ask(c pop3Command) (string, error) {
+	if err := w.send(c); err != nil {
+		return "", err
+	}
+	return w.status()
+}
+
+// maxPOP3Lines bounds a list: more messages than any mailbox holds.
+const maxPOP3Lines = 2_000_000
+
+// lines reads what follows a +OK up to the line with a dot alone, and gives
+// each line without its end. ok is false for a line that does not end in CRLF.
+func (w *pop3Wire) lines(each func(line []byte, ok bool)) error {
+	for range maxPOP3Lines {
+		line, err := w.ReadLine(linkBuffer)
+		if err != nil {
+			return err
+		}
+		text, ok := bytes.CutSuffix(line, []byte("\r\n"))
+		if ok && len(text) > 0 && text[0] == '.' {
+			if len(text) == 1 {
+				return nil
+			}
+			text = text[1:]
+		}
+		each(text, ok)
+	}
+	return w.abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines", maxPOP3Lines)))
+}
+
+// body reads the message that follows a +OK. The server must keep up while it
+// is read; done ends that.
+func (w *pop3Wire) body() *dotReader {
+	w.due(true)
+	return &dotReader{w: w}
+}
+
+// skip reads the rest of a message, at most limit bytes of it.
+func (w *pop3Wire) skip(d *dotReader, limit int64) error {
+	n, err := io.Copy(io.Discard, io.LimitReader(d, limit+1))
+	if err == nil && n > limit {
+		err = w.abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+binarySize(limit)+"."))
+	}
+	return err
+}
+
+func binarySize(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d MiB", n>>20)
+}
+
+// dotReader reads a message as RFC 1939 section 3 sends it: lines that begin
+// with a dot have lost one, and CRLF "." CRLF, and nothing else, is the end. An
+// LF that stands alone begins no line.
+type dotReader struct {
+	w    *pop3Wire
+	rest []byte // Of the piece that is being handed over, in the link's buffer.
+	mid  bool   // The last piece ended inside a line.
+	cr   bool   // … with a CR, whose LF may come.
+	err  error  // io.EOF after the end.
+}
+
+// Read implements io.Reader. It returns io.EOF only after the terminator.
+func (d *dotReader) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(d.rest) == 0 {
+			if d.err != nil || n > 0 && d.w.r.Buffered() == 0 {
+				break
+			}
+			d.next()
+			continue
+		}
+		k := copy(p[n:], d.rest)
+		n, d.rest = n+k, d.rest[k:]
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, d.err
+}
+
+// next takes the next piece: up to an LF, or a full buffer.
+func (d *dotReader) next() {
+	piece, err := d.w.r.ReadSlice('\n')
+	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		d.err = d.w.fail("reading a message", err) // Never io.EOF: a message without its end is none.
+		return
+	}
+	begins := !d.mid
+	ended := bytes.HasSuffix(piece, []byte("\r\n")) || d.cr && len(piece) == 1 && piece[0] == '\n'
+	d.mid, d.cr = !ended, piece[len(piece)-1] == '\r'
+	if begins && piece[0] == '.' {
+		if string(piece) == ".\r\n" {
+			d.err = io.EOF
+			d.w.due(false)
+			return
+		}
+		piece = piece[1:]
+	}
+	d.rest = piece
+}

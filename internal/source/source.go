@@ -1,0 +1,143 @@
+// Package source reads external accounts by IMAP and POP3, and cannot write to
+// them: below the protocol libraries sits a connection of our own that sends
+// nothing but commands that change nothing, and hands up nothing that was not
+// bounded and made plain first.
+//
+// Absence of an answer is never proof: what was asked for and did not come is
+// asked for again, alone, on a new connection, and then reported as missed.
+// Bytes are opaque; no message is parsed.
+//
+// It knows nothing of journals, local mailboxes or schedules, and logs no
+// secret and no mail.
+package source
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/outbound"
+)
+
+// DefaultMaxMessageBytes is the size above which messages are missed unless
+// Options says otherwise.
+const DefaultMaxMessageBytes = 50 << 20
+
+// Patience is how long a server may take. Zero means the default.
+type Patience struct {
+	Greeting time.Duration // For the whole greeting: 20 s.
+	Idle     time.Duration // For the next octet of what is due: 60 s.
+	Floor    int64         // Octets per second inside an answer, averaged over a minute: 1024.
+}
+
+// Options say how a Client works. Only Dialer is required. How long reaching a
+// server and its TLS handshake may take is the dialer's business.
+type Options struct {
+	Dialer          *outbound.Dialer
+	MaxMessageBytes int64 // 0: DefaultMaxMessageBytes.
+	Log             *slog.Logger
+	// Transcript is given each line that is sent ("C: …") and received
+	// ("S: …"), without secrets and bodies. It may be called from several
+	// goroutines. Nil: none is written.
+	Transcript func(line string)
+	Patience   Patience
+}
+
+// Client opens sessions at external servers. It is safe for concurrent use.
+type Client struct {
+	opts    Options
+	refused atomic.Int64
+}
+
+// New returns a client.
+func New(o Options) *Client {
+	if o.MaxMessageBytes <= 0 {
+		o.MaxMessageBytes = DefaultMaxMessageBytes
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{opts: o}
+}
+
+// Refused counts the commands that were about to be sent and were refused
+// because they are not on the list of those that change nothing. Anything but 0
+// is a defect.
+func (c *Client) Refused() int64 { return c.refused.Load() }
+
+// Session reads one external account. It cannot change anything there. It is
+// used by one goroutine at a time, except for Close.
+type Session interface {
+	// Folders lists what the account holds. A folder that cannot be read bears
+	// its Problem.
+	Folders(ctx context.Context) ([]mail.Folder, error)
+	// List calls yield once for each query, in order. err is about that folder
+	// alone; an error that ends the session is returned, as is yield's.
+	List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error
+	// Fetch reads the wanted messages and calls exactly one of take and miss
+	// for each. take's error ends the fetch and is returned as it is. A take
+	// that failed because the server broke off in the middle of its body does
+	// not count: the message is asked for again, then missed.
+	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
+	// Leave ends the session as the protocol wants it.
+	Leave(ctx context.Context) error
+	// Close ends the connection at once. It may be called at any time, from
+	// any goroutine, and after Leave.
+	Close() error
+}
+
+// Open connects, secures, greets and signs in. ctx governs the opening only.
+// Its error is a *fault.Error, or wraps ctx's.
+func (c *Client) Open(ctx context.Context, a account.Account, cred account.Credential) (Session, error) {
+	return c.open(ctx, a.Server, a.Protocol, cred, nil)
+}
+
+func (c *Client) open(ctx context.Context, s account.Server, p account.Protocol, cred account.Credential, observe func(account.Step)) (Session, error) {
+	if p == account.IMAP {
+		return openIMAP(ctx, c, s, cred, observe)
+	}
+	l, err := c.dial(ctx, s, cred, observe)
+	if err != nil {
+		return nil, err
+	}
+	release := l.bind(ctx)
+	defer release()
+	return openPOP3(ctx, c, l, cred, observe)
+}
+
+// dial makes a link that keeps to the client's options.
+func (c *Client) dial(ctx context.Context, s account.Server, cred account.Credential, observe func(account.Step)) (*link, error) {
+	limits := linkLimits{Greeting: c.opts.Patience.Greeting, Idle: c.opts.Patience.Idle, Floor: c.opts.Patience.Floor}
+	l, err := dial(ctx, c.opts.Dialer, s, limits, observe)
+	if err != nil {
+		return nil, err
+	}
+	if t := c.opts.Transcript; t != nil {
+		l.transcript = func(dir, line string) { t(dir + ": " + withoutSecret(line, cred.Secret)) }
+	}
+	return l, nil
+}
+
+// Probe is Open and Folders for a connection test: it reports each step to
+// observe as it ends and returns the folders with their counts. Steps that did
+// not come about are not reported.
+func (c *Client) Probe(ctx context.Context, s account.Server, p account.Protocol, cred account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
+	session, err := c.open(ctx, s, p, cred, observe)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	folders, err := timed(&link{observe: observe}, account.StepFolders, func() ([]mail.Folder, string, error) {
+		fs, err := session.Folders(ctx)
+		return fs, plural(len(fs), "folder", "folders"), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return folders, session.Leave(ctx)
+}
