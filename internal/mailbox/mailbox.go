@@ -1,0 +1,204 @@
+// Package mailbox delivers into the users' own mailboxes: Maildir++
+// directories as Dovecot lays them out, with their folders, subscriptions and
+// quota file.
+//
+// A message first lies in a private spool inside the mailbox, on the same file
+// system, where nobody looks; when Seal has returned it survives a power cut.
+// One atomic rename then delivers it. What is in the spool is not delivered,
+// what is gone from it is, whatever the user did with it since: that is all the
+// engine needs to deliver everything exactly once. The package keeps no journal
+// itself, looks for no duplicates, never changes or removes a delivered
+// message, and knows nothing of the servers that messages come from.
+//
+// Users may have a shell and write in their mailboxes while we work. Hence no
+// link is followed there, no path is resolved by the system, and what has to be
+// a directory is checked to be one, on the same device, each time it is opened.
+package mailbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// Options are what a Store is made of. Template is required.
+type Options struct {
+	// Template is where mailboxes lie: "maildir:/srv/mail/{domain}/{local}", with
+	// {user}, {domain} and {local} filled in, made safe for paths. What precedes
+	// the first of them has to exist when mail is delivered and may be reached
+	// through links; below it, none is followed.
+	Template string
+	// Host is the last part of file names. Defaults to the machine's name.
+	Host string
+	// Step is called before each named step of a delivery, from several
+	// goroutines; nil in normal use. Stopping the process in it, at any step,
+	// leaves nothing half done that cannot be finished.
+	Step func(name string)
+	Log  *slog.Logger
+}
+
+// Store is the users' mailboxes. It is safe for concurrent use.
+type Store struct {
+	template template
+	host     string
+	step     func(string)
+	log      *slog.Logger
+	disk     disk
+
+	mu       sync.Mutex
+	trackers map[string]*tracker
+}
+
+// New checks the template and makes its fixed part if it is not there.
+func New(o Options) (*Store, error) {
+	t, err := parseTemplate(o.Template)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(t.base, 0o700); err != nil {
+		return nil, fmt.Errorf("making the place for mailboxes: %w", err)
+	}
+	host := o.Host
+	if host == "" {
+		if host, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("asking for the machine's name: %w", err)
+		}
+	}
+	s := &Store{
+		template: t, host: safeHost(host), step: o.Step, disk: kernel{}, trackers: map[string]*tracker{},
+		log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+	}
+	if s.step == nil {
+		s.step = func(string) {}
+	}
+	return s, nil
+}
+
+// safeHost keeps a host name from ending a file name's part early.
+func safeHost(host string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '_'
+	}, host)
+	return cmp.Or(clean[:min(len(clean), 64)], "localhost")
+}
+
+// Check reports whether mailboxes can be written: for readiness.
+func (s *Store) Check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	fd, err := s.disk.open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return trouble("opening the place of mailboxes", err)
+	}
+	defer s.disk.close(fd)
+	st, err := s.disk.fstat(fd)
+	if err != nil {
+		return trouble("opening the place of mailboxes", err)
+	}
+	name := fmt.Sprintf(".mailbrook-check.%d.%s", os.Getpid(), random())
+	f, err := s.disk.open(fd, name, openNew, 0o600)
+	if errors.Is(err, unix.EACCES) && st.uid != uint32(os.Geteuid()) {
+		return nil // An operator's directory, such as /home, in which users' own lie.
+	}
+	if err != nil {
+		return trouble("writing where mailboxes are", err)
+	}
+	return trouble("writing where mailboxes are", errors.Join(s.disk.close(f), s.disk.unlink(fd, name)))
+}
+
+// FolderExists reports whether the user's mailbox has the folder.
+func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string) (bool, error) {
+	if err := errors.Join(ctx.Err(), checkLocal(folder)); err != nil {
+		return false, err
+	}
+	r, err := s.openRoot(o, false)
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	st, err := s.disk.lstat(r.fd, dirName(folder))
+	if missing(err) {
+		return false, nil
+	}
+	return err == nil && st.isDir(), trouble("looking for a folder", err)
+}
+
+// Usage returns what the user's mailbox holds, all folders together, as
+// Dovecot's Maildir++ quota counts. A user without a mailbox uses nothing.
+func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int64, err error) {
+	r, err := s.openRoot(o, false)
+	if missing(err) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	defer r.close()
+	const op = "measuring the mailbox"
+	if f, err := r.readQuotaFile(); err == nil && f.ok() {
+		changed, err := r.changedSince(ctx, f.st.mtime)
+		if err != nil {
+			return 0, 0, trouble(op, err)
+		}
+		if !changed {
+			return f.bytes, f.messages, nil
+		}
+	}
+	u, _, err := r.measure(ctx)
+	return u.bytes, u.messages, trouble(op, err)
+}
+
+// tracker is what deliveries into one mailbox share within this process.
+type tracker struct {
+	refs int // Guarded by Store.mu.
+
+	// folders is held while folders are made or removed.
+	folders sync.Mutex
+	// moves is held for reading from the first rename of a batch until its
+	// octets are in the quota file, and for writing while the mailbox is
+	// measured: else a message would be counted twice.
+	moves sync.RWMutex
+
+	mu       sync.Mutex // Guards what follows.
+	reserved usage
+	used     usage
+	seen     stat // The quota file from which used was read.
+	known    bool // Whether used is right as long as the quota file is the one seen.
+}
+
+func (s *Store) track(key string) *tracker {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.trackers[key]
+	if t == nil {
+		t = &tracker{}
+		s.trackers[key] = t
+	}
+	t.refs++
+	return t
+}
+
+func (s *Store) untrack(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.trackers[key]
+	if t.refs--; t.refs == 0 {
+		delete(s.trackers, key)
+	}
+}

@@ -1,0 +1,699 @@
+package mailbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// received is when the test's messages came in.
+var received = time.Date(2026, 11, 20, 10, 11, 12, 0, time.UTC)
+
+const journal = "0b6f2c1e-7a51-4a6e-8a53-3d1f0d1b2c3d"
+
+func anna(t testing.TB) account.Owner {
+	t.Helper()
+	o, err := account.ParseOwner("anna@firma.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// newStore returns a store below a temporary directory, and anna's mailbox.
+func newStore(t testing.TB, o Options) (*Store, string) {
+	t.Helper()
+	dir := t.TempDir()
+	o.Template = "maildir:" + dir + "/mail/{domain}/{local}"
+	o.Host = "test"
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, filepath.Join(dir, "mail", "firma.test", "anna")
+}
+
+func open(t testing.TB, s *Store, epoch int64, l account.Limit) *Delivery {
+	t.Helper()
+	d, err := s.Open(t.Context(), anna(t), journal, epoch, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	return d
+}
+
+// message n as its server sends it.
+func message(n int) string {
+	return fmt.Sprintf("Message-ID: <%d@x>\r\nSubject: number %d\r\n\r\n%s\r\n", n, n, strings.Repeat("body ", n%50))
+}
+
+func token(n int) mail.Token {
+	return mail.TokenFor([]byte("key"), journal, "INBOX", 1, mail.ID{UID: uint32(n)})
+}
+
+func placement(st mail.Staged, n int, folder string, f mail.Flags) mail.Placement {
+	return mail.Placement{Spool: st.Spool, Token: token(n), Folder: folder, Flags: f, Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize}
+}
+
+// stage stages messages 1 to n.
+func stage(d *Delivery, n int) ([]mail.Staged, error) {
+	var all []mail.Staged
+	for i := 1; i <= n; i++ {
+		st, err := d.Stage(context.Background(), token(i), strings.NewReader(message(i)), received, 1<<20)
+		if err != nil {
+			d.Discard(all)
+			return nil, err
+		}
+		all = append(all, st)
+	}
+	return all, nil
+}
+
+func placements(all []mail.Staged, folders ...string) []mail.Placement {
+	ps := make([]mail.Placement, len(all))
+	for i, st := range all {
+		ps[i] = placement(st, i+1, folders[i%len(folders)], mail.Flags(i%3)*mail.Flagged)
+	}
+	return ps
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t testing.TB, err error, code fault.Code) {
+	t.Helper()
+	if fault.CodeOf(err) != code {
+		t.Errorf("error %v has the code %q, want %q", err, fault.CodeOf(err), code)
+	}
+}
+
+// tree lists what lies in a mailbox: folder directories with the contents of
+// their new and cur, by name, and the contents of the spool.
+func tree(t testing.TB, root string) (mails map[string]string, spool []string) {
+	t.Helper()
+	mails = map[string]string{}
+	must(t, filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		rel, _ := filepath.Rel(root, p)
+		switch filepath.Base(filepath.Dir(p)) {
+		case "new", "cur":
+			data, err := os.ReadFile(p)
+			mails[rel] = string(data)
+			return err
+		}
+		if strings.HasPrefix(rel, spoolDir+"/") {
+			spool = append(spool, rel)
+		}
+		return nil
+	}))
+	return mails, spool
+}
+
+// mustHold checks that messages 1 to n are there once each, byte for byte.
+func mustHold(t testing.TB, root string, n int) {
+	t.Helper()
+	mails, spool := tree(t, root)
+	if len(spool) > 0 {
+		t.Errorf("the spool is not empty: %v", spool)
+	}
+	if len(mails) != n {
+		t.Errorf("%d messages are there, want %d", len(mails), n)
+	}
+	seen := map[string]int{}
+	for _, text := range mails {
+		seen[text]++
+	}
+	for i := 1; i <= n; i++ {
+		if seen[strings.ReplaceAll(message(i), "\r\n", "\n")] != 1 {
+			t.Errorf("message %d is there %d times", i, seen[strings.ReplaceAll(message(i), "\r\n", "\n")])
+		}
+	}
+}
+
+func TestDeliveredFileIsTheMessage(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 3, account.Limit{})
+	st, err := d.Stage(t.Context(), token(1), strings.NewReader(message(7)), received, 1<<20)
+	must(t, err)
+	must(t, d.Seal(t.Context(), []mail.Staged{st}))
+	if mails, _ := tree(t, root); len(mails) != 0 {
+		t.Errorf("visible before it is published: %v", mails)
+	}
+	stored := strings.ReplaceAll(message(7), "\r\n", "\n")
+	if st.Fingerprint.Digest != sha256.Sum256([]byte(message(7))) || st.FileSize != int64(len(stored)) || st.VirtualSize != int64(len(message(7))) || !st.Received.Equal(received) {
+		t.Errorf("staged as %+v", st)
+	}
+	must(t, d.Publish(t.Context(), []mail.Placement{placement(st, 1, "Gmail", mail.Seen|mail.Draft|mail.Flagged|mail.Answered)}))
+	name := fmt.Sprintf(".Gmail/cur/%d.%s.test,S=%d,W=%d:2,DFRS", received.Unix(), token(1), len(stored), len(message(7)))
+	mails, spool := tree(t, root)
+	if diff := cmp.Diff(map[string]string{name: stored}, mails); diff != "" || len(spool) > 0 {
+		t.Errorf("delivered (-want +got):\n%s\nspool: %v", diff, spool)
+	}
+	info, err := os.Stat(filepath.Join(root, name))
+	must(t, err)
+	if !info.ModTime().Equal(received) || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is of %v, mode %v", info.ModTime(), info.Mode())
+	}
+	for dir, mode := range map[string]fs.FileMode{spoolDir: 0o700, spoolDir + "/" + journal: 0o700, ".Gmail": 0o700, ".Gmail/new": 0o700} {
+		if info, err := os.Stat(filepath.Join(root, dir)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
+	}
+	for _, want := range []string{"maildirfolder", "new", "cur", "tmp"} {
+		if _, err := os.Stat(filepath.Join(root, ".Gmail", want)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestF54BytesAreKept(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	long := strings.Repeat("x", 1<<20)
+	for i, body := range []string{
+		"", "\r\n", "Subject: only a header\r\n", "no header", "\r\nbody alone\r\n", "a\x00b\r\n\x00", "\xff\xfe\x80 8-bit\r\n",
+		"A: 1\r\n\r\n" + long + "\r\n", "A: 1\r\rB: 2\r\r", "A: 1\n\nlf only\n", "A: 1\r\n\r\nmixed\n\r\r\nends\r", strings.Repeat("line\r\n", 100000),
+	} {
+		for name, r := range map[string]io.Reader{"whole": strings.NewReader(body), "by halves": iotest.HalfReader(strings.NewReader(body)), "end with data": iotest.DataErrReader(strings.NewReader(body))} {
+			n := i*10 + len(name)
+			st, err := d.Stage(t.Context(), token(n), r, received, 4<<20)
+			must(t, err)
+			must(t, d.Seal(t.Context(), []mail.Staged{st}))
+			got, err := os.ReadFile(filepath.Join(root, spoolDir, journal, st.Spool))
+			must(t, err)
+			if string(got) != strings.ReplaceAll(body, "\r\n", "\n") || st.FileSize != int64(len(got)) || st.Fingerprint.Size != int64(len(body)) || st.Fingerprint.Digest != sha256.Sum256([]byte(body)) {
+				t.Errorf("%s, message %d: changed", name, i)
+			}
+			d.Discard([]mail.Staged{st})
+		}
+	}
+	if _, spool := tree(t, root); len(spool) > 0 {
+		t.Errorf("discarded, but there: %v", spool)
+	}
+}
+
+func TestStageDatesTheFile(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	hop := "Received: from a by b; Thu, 19 Nov 2026 08:00:00 +0100\r\nDate: Mon, 2 Nov 2026 08:00:00 +0000\r\n\r\n"
+	for i, tc := range []struct {
+		name, text string
+		received   time.Time
+		want       time.Time // Zero: now.
+	}{
+		{"the server's date wins", hop, received, received},
+		{"else the message's", hop, time.Time{}, time.Date(2026, 11, 19, 7, 0, 0, 0, time.UTC)},
+		{"S54 a year that cannot be is none", hop, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 19, 7, 0, 0, 0, time.UTC)},
+		{"a header's date in the future is none", "Date: Fri, 1 Jan 2090 00:00:00 +0000\r\n\r\n", time.Time{}, time.Time{}},
+		{"no date at all", "Subject: x\r\n\r\n", time.Time{}, time.Time{}},
+	} {
+		before := time.Now()
+		st, err := d.Stage(t.Context(), token(i), strings.NewReader(tc.text), tc.received, 1<<20)
+		must(t, err)
+		if tc.want.IsZero() && (st.Received.Before(before) || st.Received.After(time.Now())) || !tc.want.IsZero() && !st.Received.Equal(tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, st.Received, tc.want)
+		}
+		d.Discard([]mail.Staged{st})
+	}
+}
+
+// counter is a body without end that counts what is taken of it.
+type counter struct{ n int64 }
+
+func (c *counter) Read(p []byte) (int, error) { c.n += int64(len(p)); return len(p), nil }
+
+func TestS41TooLargeAMessageIsNotReadToItsEnd(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	body := &counter{}
+	_, err := d.Stage(t.Context(), token(1), body, received, 1_000_000)
+	wantCode(t, err, fault.MessageFailed)
+	if body.n > 1_000_000+chunk {
+		t.Errorf("%d octets were read of a message that may have 1,000,000", body.n)
+	}
+	if _, spool := tree(t, root); len(spool) > 0 {
+		t.Errorf("left behind: %v", spool)
+	}
+	st, err := d.Stage(t.Context(), token(2), strings.NewReader("12345"), received, 5)
+	must(t, err)
+	d.Discard([]mail.Staged{st})
+}
+
+func TestABrokenBodyIsNoFaultOfTheMailbox(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	cut := fault.New(fault.ServerUnavailable, "reading", "cut")
+	for _, why := range []error{cut, unix.ECONNRESET, io.ErrUnexpectedEOF, fmt.Errorf("cut: %w", io.EOF)} {
+		_, err := d.Stage(t.Context(), token(1), io.MultiReader(strings.NewReader("half a mess"), iotest.ErrReader(why)), received, 1<<20)
+		if !errors.Is(err, why) || fault.CodeOf(err) == fault.LocalMailboxUnavailable {
+			t.Errorf("%v became %v", why, err)
+		}
+	}
+	if _, spool := tree(t, root); len(spool) > 0 {
+		t.Errorf("left behind: %v", spool)
+	}
+}
+
+func TestPublishAgainDoesNothing(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	all, err := stage(d, 5)
+	must(t, err)
+	must(t, d.Seal(t.Context(), all))
+	ps := placements(all, "Gmail", "Gmail/Sent")
+	must(t, d.Publish(t.Context(), ps))
+	mustHold(t, root, 5)
+	must(t, d.Publish(t.Context(), ps))
+	mustHold(t, root, 5)
+
+	// The user deletes one and a whole folder: nothing comes back.
+	mails, _ := tree(t, root)
+	for name := range mails {
+		must(t, os.Remove(filepath.Join(root, name)))
+	}
+	must(t, os.RemoveAll(filepath.Join(root, ".Gmail.Sent")))
+	must(t, d.Publish(t.Context(), ps))
+	if mails, _ := tree(t, root); len(mails) != 0 {
+		t.Errorf("came back: %v", mails)
+	}
+	if _, err := os.Stat(filepath.Join(root, ".Gmail.Sent")); err == nil {
+		t.Error("a folder came back for messages that had been delivered")
+	}
+}
+
+func TestTheirsStaysWhenAFileOfTheNameIsThere(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	all, err := stage(d, 1)
+	must(t, err)
+	ps := placements(all, "Gmail")
+	must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
+	sub, name := s.fileName(ps[0])
+	theirs := filepath.Join(root, ".Gmail", sub, name)
+	must(t, os.WriteFile(theirs, []byte("delivered before"), 0o600))
+	must(t, d.Publish(t.Context(), ps))
+	mails, spool := tree(t, root)
+	if len(mails) != 1 || mails[filepath.Join(".Gmail", sub, name)] != "delivered before" || len(spool) > 0 {
+		t.Errorf("mails %v, spool %v", mails, spool)
+	}
+}
+
+func TestF13FolderRemovedUnderUs(t *testing.T) {
+	var s *Store
+	var root string
+	renames := 0
+	s, root = newStore(t, Options{Step: func(name string) {
+		if name == "publish.rename" {
+			if renames++; renames == 3 {
+				if err := os.RemoveAll(filepath.Join(root, ".Gmail.Sent")); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}})
+	d := open(t, s, 1, account.Limit{})
+	all, err := stage(d, 6)
+	must(t, err)
+	ps := placements(all, "Gmail/Sent")
+	for i := range ps {
+		ps[i].Flags = 0
+	}
+	must(t, d.Publish(t.Context(), ps))
+	mails, spool := tree(t, root)
+	if len(mails) != 4 || len(spool) > 0 {
+		t.Errorf("%d messages after the folder was removed between the second and the third; spool %v", len(mails), spool)
+	}
+}
+
+func TestSweepKeepsWhatIsCommitted(t *testing.T) {
+	s, root := newStore(t, Options{})
+	old := open(t, s, 1, account.Limit{})
+	all, err := stage(old, 3)
+	must(t, err)
+	must(t, old.Seal(t.Context(), all))
+	must(t, os.MkdirAll(filepath.Join(root, spoolDir, journal, "folder.e1.abc", "cur"), 0o700))
+	must(t, os.WriteFile(filepath.Join(root, spoolDir, journal, "notes"), nil, 0o600))
+
+	d := open(t, s, 2, account.Limit{})
+	now, err := stage(d, 1)
+	must(t, err)
+	must(t, d.Sweep(t.Context(), map[string]bool{all[1].Spool: true}))
+	_, spool := tree(t, root)
+	want := []string{all[1].Spool, now[0].Spool, "notes"}
+	for i := range want {
+		want[i] = filepath.Join(spoolDir, journal, want[i])
+	}
+	slices.Sort(want)
+	slices.Sort(spool)
+	if diff := cmp.Diff(want, spool); diff != "" {
+		t.Errorf("in the spool (-want +got):\n%s", diff)
+	}
+	if err := old.Sweep(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if _, after := tree(t, root); len(after) != len(spool) {
+		t.Error("an old lease swept files of a newer one")
+	}
+}
+
+func TestSealNeedsStagedFiles(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	wantCode(t, d.Seal(t.Context(), []mail.Staged{{Spool: "Fabc.e1"}}), fault.Internal)
+}
+
+func TestNamesFromOutsideNeverReachTheDisk(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	all, err := stage(d, 1)
+	must(t, err)
+	good := placements(all, "Gmail")[0]
+	for name, spoil := range map[string]func(*mail.Placement){
+		"spool":  func(p *mail.Placement) { p.Spool = "../../x.e1" },
+		"token":  func(p *mail.Placement) { p.Token = "../x" },
+		"folder": func(p *mail.Placement) { p.Folder = "../../x" },
+		"empty":  func(p *mail.Placement) { p.Folder = "" },
+		"NUL":    func(p *mail.Placement) { p.Folder = "a\x00" },
+		"dots":   func(p *mail.Placement) { p.Folder = "a..b" },
+		"levels": func(p *mail.Placement) { p.Folder = "a//b" },
+		"long":   func(p *mail.Placement) { p.Folder = strings.Repeat("x", 255) },
+		"flags":  func(p *mail.Placement) { p.Flags = 16 },
+	} {
+		p := good
+		spoil(&p)
+		if err := d.Publish(t.Context(), []mail.Placement{p}); fault.CodeOf(err) != fault.Internal {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, token := range []mail.Token{"", "../x", "a.b", "a/b", mail.Token(strings.Repeat("x", 65))} {
+		if _, err := d.Stage(t.Context(), token, strings.NewReader(""), received, 1); fault.CodeOf(err) != fault.Internal {
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+	for _, j := range []string{"", ".", "..", "a/b", "a\x00", strings.Repeat("x", 200)} {
+		if _, err := s.Open(t.Context(), anna(t), j, 1, account.Limit{}); fault.CodeOf(err) != fault.Internal {
+			t.Errorf("journal %q: %v", j, err)
+		}
+	}
+	must(t, d.Publish(t.Context(), []mail.Placement{good}))
+	mustHold(t, root, 1)
+}
+
+// U50, F51: a user with a shell puts something else in a directory's place.
+func TestU50WhatIsNoDirectoryIsRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		victim string // Of the mailbox; replaced.
+		spoil  func(t *testing.T, path, elsewhere string)
+	}{
+		"new is a link elsewhere":       {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+		"new is a link inside":          {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink("cur", p)) }},
+		"the folder is a link":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+		"the folder is a file":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.WriteFile(p, nil, 0o600)) }},
+		"new is a FIFO":                 {".Gmail/new", func(t *testing.T, p, e string) { must(t, unix.Mkfifo(p, 0o600)) }},
+		"the spool is a link":           {spoolDir, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+		"the journal's spool is a link": {spoolDir + "/" + journal, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+		"the mailbox is a link":         {"", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, root := newStore(t, Options{})
+			d := open(t, s, 1, account.Limit{})
+			must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
+			must(t, d.Close())
+			elsewhere := t.TempDir()
+			for _, sub := range []string{"new", "cur", "tmp", journal} {
+				must(t, os.Mkdir(filepath.Join(elsewhere, sub), 0o700))
+			}
+			victim := filepath.Join(root, tc.victim)
+			must(t, os.RemoveAll(victim))
+			tc.spoil(t, victim, elsewhere)
+
+			d, err := s.Open(t.Context(), anna(t), journal, 2, account.Limit{})
+			if err == nil {
+				all, staging := stage(d, 2)
+				must(t, staging)
+				ps := placements(all, "Gmail")
+				ps[0].Flags, ps[1].Flags = 0, 0
+				err = d.Publish(t.Context(), ps)
+				wantCode(t, d.EnsureFolders(t.Context(), []string{"Gmail/Sub"}), map[bool]fault.Code{true: fault.LocalMailboxUnavailable, false: fault.CodeOf(nil)}[strings.HasPrefix(tc.victim, ".Gmail")])
+				must(t, d.Close())
+			}
+			wantCode(t, err, fault.LocalMailboxUnavailable)
+			if fault.Of(err) == nil || fault.Of(err).Detail == "" {
+				t.Errorf("%v does not say what to mend", err)
+			}
+			must(t, filepath.WalkDir(elsewhere, func(p string, e fs.DirEntry, err error) error {
+				if err == nil && !e.IsDir() {
+					t.Errorf("%s was written outside the mailbox", p)
+				}
+				return err
+			}))
+		})
+	}
+}
+
+func TestU50QuotaFileAndSubscriptionsAreNotFollowed(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	secret := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(secret, []byte("0S\n1 1\n"), 0o600))
+	for name, spoil := range map[string]func(path string) error{
+		"link":      func(p string) error { return os.Symlink(secret, p) },
+		"hard link": func(p string) error { return os.Link(secret, p) },
+		"FIFO":      func(p string) error { return unix.Mkfifo(p, 0o600) },
+	} {
+		must(t, spoil(filepath.Join(root, quotaFile)))
+		all, err := stage(d, 1)
+		must(t, err)
+		must(t, d.Publish(t.Context(), placements(all, "Gmail")))
+		if got, _ := os.ReadFile(secret); string(got) != "0S\n1 1\n" {
+			t.Errorf("%s: the file behind it was written: %q", name, got)
+		}
+		must(t, errors.Join(os.RemoveAll(filepath.Join(root, ".Gmail")), os.Remove(filepath.Join(root, quotaFile))))
+	}
+	must(t, os.Remove(filepath.Join(root, subscriptionsFile)))
+	must(t, os.Symlink(secret, filepath.Join(root, subscriptionsFile)))
+	wantCode(t, d.EnsureFolders(t.Context(), []string{"Other"}), fault.LocalMailboxUnavailable)
+}
+
+func TestF52NoPermissionSaysSo(t *testing.T) {
+	e := trouble("storing", unix.EACCES)
+	wantCode(t, e, fault.LocalMailboxUnavailable)
+	if !strings.Contains(fault.Of(e).Detail, "permissions") {
+		t.Error(e)
+	}
+	wantCode(t, trouble("storing", unix.EDQUOT), fault.LocalOverQuota)
+	wantCode(t, trouble("storing", unix.ENOSPC), fault.LocalMailboxUnavailable)
+	wantCode(t, trouble("storing", context.Canceled), fault.Interrupted)
+}
+
+func TestAPlaceThatIsGoneIsNoEmptyMailbox(t *testing.T) {
+	s, root := newStore(t, Options{})
+	must(t, s.Check(t.Context()))
+	must(t, os.RemoveAll(filepath.Dir(filepath.Dir(root))))
+	_, err := s.Open(t.Context(), anna(t), journal, 1, account.Limit{})
+	wantCode(t, err, fault.LocalMailboxUnavailable)
+	_, _, err = s.Usage(t.Context(), anna(t))
+	wantCode(t, err, fault.LocalMailboxUnavailable)
+	wantCode(t, s.Check(t.Context()), fault.LocalMailboxUnavailable)
+}
+
+func TestUserWithoutMailbox(t *testing.T) {
+	s, root := newStore(t, Options{})
+	b, m, err := s.Usage(t.Context(), anna(t))
+	if b != 0 || m != 0 || err != nil {
+		t.Errorf("usage %d, %d, %v", b, m, err)
+	}
+	if ok, err := s.FolderExists(t.Context(), anna(t), "Gmail"); ok || err != nil {
+		t.Errorf("folder exists: %v, %v", ok, err)
+	}
+	must(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"))
+	if _, err := os.Stat(root); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("asking made a mailbox: %v", err)
+	}
+}
+
+func TestConcurrentStages(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	all := make([]mail.Staged, 40)
+	var wait sync.WaitGroup
+	for i := range all {
+		wait.Go(func() {
+			st, err := d.Stage(context.Background(), token(i+1), strings.NewReader(message(i+1)), received, 1<<20)
+			if err != nil {
+				t.Error(err)
+			}
+			all[i] = st
+		})
+	}
+	wait.Wait()
+	must(t, d.Seal(t.Context(), all))
+	must(t, d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Sent", "Gmail/Archive/2023")))
+	mustHold(t, root, len(all))
+}
+
+func TestRemoveFolder(t *testing.T) {
+	s, root := newStore(t, Options{})
+	limit := int64(1 << 20)
+	d := open(t, s, 1, account.Limit{Bytes: &limit})
+	must(t, d.Reserve(12, 1000))
+	all, err := stage(d, 12)
+	must(t, err)
+	must(t, d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Sent", "Gmail/Sent/Old", "GmailOther")))
+	must(t, os.Symlink("/etc", filepath.Join(root, ".Gmail", "tmp", "link")))
+	must(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"))
+	must(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"))
+	mails, spool := tree(t, root)
+	if len(mails) != 3 || len(spool) != 0 {
+		t.Errorf("left: %v, spool %v", slices.Collect(maps.Keys(mails)), spool)
+	}
+	for name, want := range map[string]bool{"Gmail": false, "Gmail/Sent": false, "Gmail/Sent/Old": false, "GmailOther": true} {
+		if got, err := s.FolderExists(t.Context(), anna(t), name); got != want || err != nil {
+			t.Errorf("%s exists: %v, %v", name, got, err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, subscriptionsFile))
+	must(t, err)
+	if string(text) != "V\t2\n\nGmailOther\n" {
+		t.Errorf("subscriptions are %q", text)
+	}
+	agree(t, s, root, d)
+	for _, name := range []string{"INBOX", "Trash", "", "..", "a/../b"} {
+		wantCode(t, s.RemoveFolder(t.Context(), anna(t), name), fault.Internal)
+	}
+}
+
+// agree checks that the quota file says what is there.
+func agree(t testing.TB, s *Store, root string, d *Delivery) {
+	t.Helper()
+	f, err := d.root.readQuotaFile()
+	must(t, err)
+	u, _, err := d.root.measure(t.Context())
+	must(t, err)
+	if f.usage != u || !f.ok() {
+		t.Errorf("the quota file says %+v, there are %+v", f, u)
+	}
+	b, m, err := s.Usage(t.Context(), anna(t))
+	if u != (usage{b, m}) || err != nil {
+		t.Errorf("Usage says %d, %d, %v; there are %+v", b, m, err, u)
+	}
+}
+
+func TestTemplates(t *testing.T) {
+	dir := t.TempDir()
+	for _, bad := range []string{"", "/srv/mail", "mbox:/srv", "maildir:", "maildir:/", "maildir:/x/{home}", "maildir:/x/{user", "maildir:/x/user}", "maildir:/x\x00/{user}", "maildir:/x/}{user"} {
+		if _, err := New(Options{Template: bad}); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+	for template, want := range map[string]string{
+		"/a/{domain}/{local}":     "/a/firma.test/anna",
+		"/b/{user}":               "/b/anna@firma.test",
+		"/c/u-{user}/Maildir":     "/c/u-anna@firma.test/Maildir",
+		"/d/{local}/Maildir":      "/d/anna/Maildir",
+		"/e/one":                  "/e/one",
+		"/f/{domain}-{local}/x":   "/f/firma.test-anna/x",
+		"/g/../g2/{user}/Maildir": "/g2/anna@firma.test/Maildir",
+	} {
+		s, err := New(Options{Template: "maildir:" + dir + template})
+		must(t, err)
+		d := open(t, s, 1, account.Limit{})
+		must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
+		if _, err := os.Stat(dir + want + "/.Gmail/cur"); err != nil {
+			t.Errorf("%s: %v", template, err)
+		}
+	}
+}
+
+func TestOneMailboxIsNeverTwoUsers(t *testing.T) {
+	dir := t.TempDir()
+	other, err := account.ParseOwner("anna@other.test")
+	must(t, err)
+	for _, template := range []string{"/a/{local}/Maildir", "/b/one", "/c/{domain}-{local}"} {
+		s, err := New(Options{Template: "maildir:" + dir + template})
+		must(t, err)
+		open(t, s, 1, account.Limit{})
+		_, err = s.Open(t.Context(), other, journal, 1, account.Limit{})
+		if template == "/c/{domain}-{local}" {
+			must(t, err)
+			continue
+		}
+		wantCode(t, err, fault.LocalMailboxUnavailable)
+		open(t, s, 2, account.Limit{})
+	}
+}
+
+func FuzzPathSafe(f *testing.F) {
+	f.Add("anna", "Anna")
+	f.Add("a/../b", ".a")
+	f.Add("%41", "A")
+	f.Add("", "%")
+	f.Add(strings.Repeat("/", 320), strings.Repeat("/", 319))
+	f.Fuzz(func(t *testing.T, a, b string) {
+		x, y := pathSafe(a), pathSafe(b)
+		if a != b && x == y {
+			t.Fatalf("%q and %q both give %q", a, b, x)
+		}
+		if x == "" || len(x) > nameMax || x[0] == '.' || strings.ContainsAny(x, "/\x00") {
+			t.Fatalf("%q gives %q", a, x)
+		}
+	})
+}
+
+func BenchmarkDeliver100x20KiB(b *testing.B) {
+	dir, err := os.MkdirTemp(".", "bench-") // On a disk, not in memory.
+	must(b, err)
+	defer os.RemoveAll(dir)
+	s, err := New(Options{Template: "maildir:" + dir + "/{user}"})
+	must(b, err)
+	d, err := s.Open(b.Context(), anna(b), journal, 1, account.Limit{})
+	must(b, err)
+	defer d.Close()
+	body := []byte("Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 20<<10/72))
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		all := make([]mail.Staged, 100)
+		ps := make([]mail.Placement, 100)
+		for i := range all {
+			n++
+			all[i], err = d.Stage(b.Context(), token(n), bytes.NewReader(body), received, 1<<20)
+			must(b, err)
+			ps[i] = placement(all[i], n, "Gmail", 0)
+		}
+		must(b, d.Seal(b.Context(), all))
+		must(b, d.Publish(b.Context(), ps))
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
+}

@@ -1,0 +1,321 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// fileName is the name under which a message is delivered. It is the same each
+// time, so that the same message cannot lie twice in one directory.
+func (s *Store) fileName(p mail.Placement) (sub, name string) {
+	name = fmt.Sprintf("%d.%s.%s,S=%d,W=%d", max(0, p.Received.Unix()), p.Token, s.host, p.FileSize, p.VirtualSize)
+	if p.Flags == 0 {
+		return "new", name
+	}
+	name += ":2,"
+	for _, f := range []struct {
+		flag   mail.Flags
+		letter string
+	}{{mail.Draft, "D"}, {mail.Flagged, "F"}, {mail.Answered, "R"}, {mail.Seen, "S"}} {
+		if p.Flags&f.flag != 0 {
+			name += f.letter
+		}
+	}
+	return "cur", name
+}
+
+// publication is one call of Publish.
+type publication struct {
+	d       *Delivery
+	targets map[string]int // Open directories, by folder and sub-directory.
+	linked  []string       // Spool files that were linked, not moved.
+	names   []string       // Spool files that are settled.
+	moved   usage
+	gone    bool // Whether some were delivered before.
+}
+
+// Publish delivers: one atomic rename each, then the directories are made
+// durable. A spool file that is gone was delivered before. Folders are made and
+// subscribed as needed.
+//
+// It may fail half way; calling it again with the same placements does the
+// rest.
+func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) error {
+	const op = "delivering messages"
+	for _, p := range ps {
+		if !spoolName.MatchString(p.Spool) || !tokenName.MatchString(string(p.Token)) || p.Flags >= mail.Seen<<1 {
+			return internal(op, "the placement is not one of a staged message")
+		}
+		if err := checkLocal(p.Folder); err != nil {
+			return err
+		}
+	}
+	p := &publication{d: d, targets: map[string]int{}}
+	d.tracker.moves.RLock()
+	err := p.run(ctx, ps)
+	counted := err == nil && d.settle(p.moved, p.names, p.gone)
+	d.tracker.moves.RUnlock()
+	if err != nil {
+		return trouble(op, err) // What was moved is found gone next time, and then counted.
+	}
+	if !counted && d.keepsQuota() {
+		if err := d.remeasure(ctx); err != nil {
+			d.store.log.Warn("the mailbox was not measured", "mailbox", d.root.path, "error", err)
+		}
+	}
+	return nil
+}
+
+func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
+	defer func() {
+		for _, fd := range p.targets {
+			p.d.root.disk.close(fd)
+		}
+	}()
+	for _, m := range ps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := p.move(ctx, m); err != nil {
+			return err
+		}
+	}
+	if err := p.syncTargets(); err != nil {
+		return err
+	}
+	p.d.store.step("publish.synced")
+	for _, name := range p.linked {
+		if err := p.d.root.unlink(p.d.spool, name); err != nil && !missing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// move delivers one message.
+func (p *publication) move(ctx context.Context, m mail.Placement) error {
+	sub, name := p.d.store.fileName(m)
+	for try := 0; ; try++ {
+		fd, err := p.target(m.Folder, sub)
+		if err == nil {
+			p.d.store.step("publish.rename")
+			err = p.rename(m, fd, name)
+		}
+		if !missing(err) {
+			return err
+		}
+		// Either the message or its folder is not there.
+		if _, err := p.d.root.lstat(p.d.spool, m.Spool); missing(err) {
+			p.gone = true
+			p.names = append(p.names, m.Spool)
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if try == 3 {
+			return unix.ENOENT // Somebody removes the folder as fast as we make it.
+		}
+		p.forgetTarget(m.Folder, sub)
+		if err := p.d.ensure(ctx, []string{m.Folder}); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *publication) rename(m mail.Placement, fd int, name string) error {
+	r := p.d.root
+	err := r.move(p.d.spool, m.Spool, fd, name)
+	if unsupported(err) {
+		if err = r.link(p.d.spool, m.Spool, fd, name); err == nil {
+			p.linked = append(p.linked, m.Spool)
+		}
+	}
+	switch {
+	case exists(err):
+		// Delivered before, and the database went back in time: theirs stays.
+		p.gone = true
+		if err = r.unlink(p.d.spool, m.Spool); missing(err) {
+			err = nil
+		}
+	case err == nil:
+		p.moved = p.moved.plus(usage{m.FileSize, 1})
+	}
+	if err == nil {
+		p.names = append(p.names, m.Spool)
+	}
+	return err
+}
+
+// target opens new or cur of a folder, checked to be what it should be.
+func (p *publication) target(folder, sub string) (int, error) {
+	key := folder + "/" + sub
+	if fd, ok := p.targets[key]; ok {
+		return fd, nil
+	}
+	r := p.d.root
+	dir, _, err := r.openDir(r.fd, dirName(folder))
+	if err != nil {
+		return -1, err
+	}
+	defer r.disk.close(dir)
+	fd, _, err := r.openDir(dir, sub)
+	if err != nil {
+		return -1, err
+	}
+	p.targets[key] = fd
+	return fd, nil
+}
+
+func (p *publication) forgetTarget(folder, sub string) {
+	key := folder + "/" + sub
+	if fd, ok := p.targets[key]; ok {
+		p.d.root.disk.close(fd)
+		delete(p.targets, key)
+	}
+}
+
+// syncTargets makes the directories durable, several at a time.
+func (p *publication) syncTargets() error {
+	var wait sync.WaitGroup
+	turn := make(chan struct{}, syncers)
+	errs := make(chan error, len(p.targets))
+	for _, fd := range p.targets {
+		turn <- struct{}{}
+		wait.Go(func() {
+			errs <- p.d.root.sync(fd)
+			<-turn
+		})
+	}
+	wait.Wait()
+	close(errs)
+	var all error
+	for err := range errs {
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+// EnsureFolders makes and subscribes folders that hold nothing yet.
+func (d *Delivery) EnsureFolders(ctx context.Context, folders []string) error {
+	for _, f := range folders {
+		if err := checkLocal(f); err != nil {
+			return err
+		}
+	}
+	return trouble("making folders", d.ensure(ctx, folders))
+}
+
+// ensure makes what is missing of the folders and their parents. Subscriptions
+// come first: after a crash in between, the next delivery finds the folder
+// missing and completes it.
+func (d *Delivery) ensure(ctx context.Context, folders []string) error {
+	d.tracker.folders.Lock()
+	defer d.tracker.folders.Unlock()
+	r := d.root
+	var absent []string
+	seen := map[string]bool{}
+	for _, folder := range folders {
+		for _, f := range withParents(folder) {
+			if seen[f] {
+				continue
+			}
+			seen[f] = true
+			st, err := r.lstat(r.fd, dirName(f))
+			switch {
+			case missing(err):
+				absent = append(absent, f)
+			case err != nil:
+				return err
+			case !st.isDir():
+				return unix.ENOTDIR
+			default:
+				if err := r.complete(dirName(f)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(absent) == 0 {
+		return nil
+	}
+	if err := d.subscribe(ctx, absent); err != nil {
+		return err
+	}
+	for _, f := range absent {
+		if err := d.makeFolder(dirName(f)); err != nil {
+			return err
+		}
+	}
+	return r.sync(r.fd)
+}
+
+// complete makes what a folder lacks that somebody else made, or emptied.
+func (r *root) complete(dir string) error {
+	fd, _, err := r.openDir(r.fd, dir)
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(fd)
+	made, err := r.makeDirs(fd, subdirs)
+	if made {
+		err = errors.Join(err, r.sync(fd))
+	}
+	return err
+}
+
+// makeFolder builds a folder in the spool and moves it to its place whole.
+func (d *Delivery) makeFolder(dir string) error {
+	r := d.root
+	temp := d.temp("folder")
+	if err := r.mkdir(d.spool, temp, r.dirPerm(temp)); err != nil {
+		return err
+	}
+	err := d.furnish(temp)
+	if err == nil {
+		d.store.step("folder.make")
+		err = r.move(d.spool, temp, r.fd, dir)
+		if unsupported(err) {
+			err = r.replace(d.spool, temp, r.fd, dir) // Fails on a folder that has anything in it.
+			if errors.Is(err, unix.ENOTEMPTY) {
+				err = unix.EEXIST
+			}
+		}
+	}
+	if err == nil {
+		d.store.step("folder.made")
+		return nil
+	}
+	if rm := r.removeTree(d.spool, temp); rm != nil && !missing(rm) {
+		err = errors.Join(err, rm)
+	}
+	if exists(err) {
+		return r.complete(dir) // Somebody else made it just now.
+	}
+	return err
+}
+
+// furnish makes what belongs into a Maildir++ folder.
+func (d *Delivery) furnish(temp string) error {
+	r := d.root
+	fd, _, err := r.openDir(d.spool, temp)
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(fd)
+	if err := r.adopt(fd); err != nil {
+		return err
+	}
+	if _, err := r.makeDirs(fd, subdirs); err != nil {
+		return err
+	}
+	if err := r.writeNew(fd, "maildirfolder", nil, false); err != nil {
+		return err
+	}
+	return r.sync(fd)
+}

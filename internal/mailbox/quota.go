@@ -1,0 +1,448 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// The Maildir++ quota file: a line with the limits, then a line "octets
+// messages" for each change, whose sum is the usage. Whoever finds more than
+// quotaFileMax octets in it, something that does not add up, or a full mailbox
+// by figures that are old or of more than one line, measures the mailbox and
+// writes the file anew.
+const (
+	quotaFile    = "maildirsize"
+	quotaFileMax = 5120
+	quotaStale   = 15 * time.Minute
+)
+
+// usage is what a mailbox holds.
+type usage struct{ bytes, messages int64 }
+
+func (u usage) plus(v usage) usage { return usage{u.bytes + v.bytes, u.messages + v.messages} }
+func (u usage) minus(v usage) usage {
+	return usage{max(0, u.bytes-v.bytes), max(0, u.messages-v.messages)}
+}
+
+// sizes is a quota file's content.
+type sizes struct {
+	header string // Without the line end.
+	usage
+	lines int // Of changes.
+	st    stat
+}
+
+// ok reports whether the figures can be believed as far as the file shows.
+func (f sizes) ok() bool { return f.lines > 0 && f.bytes >= 0 && f.messages >= 0 }
+
+// parseSizes reads a quota file. A last line without its end is not finished
+// yet and left out. Figures that do not add up leave lines at 0.
+func parseSizes(text string) sizes {
+	text = text[:strings.LastIndexByte(text, '\n')+1]
+	header, rest, _ := strings.Cut(text, "\n")
+	f := sizes{header: header}
+	if strings.ContainsRune(text, 0) {
+		return sizes{}
+	}
+	for rest != "" {
+		var line string
+		line, rest, _ = strings.Cut(rest, "\n")
+		cols := strings.Fields(line)
+		if len(cols) < 2 {
+			return sizes{header: header}
+		}
+		b, err1 := strconv.ParseInt(cols[0], 10, 62)
+		m, err2 := strconv.ParseInt(cols[1], 10, 62)
+		if err1 != nil || err2 != nil {
+			return sizes{header: header}
+		}
+		f.bytes, f.messages, f.lines = f.bytes+b, f.messages+m, f.lines+1
+		const far = 1 << 61
+		if f.bytes > far || f.bytes < -far || f.messages > far || f.messages < -far {
+			return sizes{header: header}
+		}
+	}
+	return f
+}
+
+// readQuotaFile returns the quota file as it is; lines is 0 for one that has
+// to be written anew.
+func (r *root) readQuotaFile() (sizes, error) {
+	fd, err := r.open(r.fd, quotaFile, openFile, 0)
+	if err != nil {
+		return sizes{}, err
+	}
+	defer r.disk.close(fd)
+	st, err := r.fstat(fd)
+	if err != nil {
+		return sizes{}, err
+	}
+	if !st.isRegular() {
+		return sizes{}, errNotPlain
+	}
+	text, err := r.readAll(fd, quotaFileMax)
+	if err != nil {
+		return sizes{}, err
+	}
+	if len(text) > quotaFileMax {
+		f := parseSizes(string(text[:quotaFileMax]))
+		return sizes{header: f.header, st: st}, nil
+	}
+	f := parseSizes(string(text))
+	f.st = st
+	return f, nil
+}
+
+// measure counts every message of every folder, the trash included, as Dovecot
+// does: by the size in a file's name, else by asking the disk. newest is when
+// the last of the directories changed.
+func (r *root) measure(ctx context.Context) (u usage, newest time.Time, err error) {
+	err = r.folders(ctx, func(folder string) error {
+		v, at, err := r.measureFolder(ctx, folder)
+		if err != nil {
+			return err
+		}
+		u = u.plus(v)
+		if at.After(newest) {
+			newest = at
+		}
+		return nil
+	})
+	return u, newest, err
+}
+
+func (r *root) measureFolder(ctx context.Context, folder string) (u usage, newest time.Time, err error) {
+	dir, _, err := r.openDir(r.fd, folder)
+	if missing(err) {
+		return u, newest, nil // Removed meanwhile.
+	}
+	if err != nil {
+		return u, newest, err
+	}
+	defer r.disk.close(dir)
+	for _, sub := range []string{"new", "cur"} {
+		fd, st, err := r.openDir(dir, sub)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return u, newest, err
+		}
+		if st.mtime.After(newest) {
+			newest = st.mtime
+		}
+		err = r.each(fd, func(name string) error {
+			size, ok := sizeInName(name)
+			if !ok {
+				st, err := r.lstat(fd, name)
+				if missing(err) {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				size = st.size
+			}
+			u = u.plus(usage{size, 1})
+			return ctx.Err()
+		})
+		r.disk.close(fd)
+		if err != nil {
+			return u, newest, err
+		}
+	}
+	return u, newest, nil
+}
+
+// sizeInName returns the size that a Maildir file's name tells: ",S=1234".
+func sizeInName(name string) (int64, bool) {
+	_, after, ok := strings.Cut(name, ",S=")
+	if !ok {
+		return 0, false
+	}
+	digits := after
+	if i := strings.IndexAny(after, ",:"); i >= 0 {
+		digits = after[:i]
+	}
+	n, err := strconv.ParseUint(digits, 10, 62)
+	return int64(n), err == nil
+}
+
+// changedSince reports whether a message came into or left any folder at t or
+// later: a disk's clock ticks slowly. Reading mail looks the same; then the
+// mailbox is measured once too often.
+func (r *root) changedSince(ctx context.Context, t time.Time) (bool, error) {
+	err := r.folders(ctx, func(folder string) error {
+		dir, _, err := r.openDir(r.fd, folder)
+		if missing(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer r.disk.close(dir)
+		for _, sub := range []string{"new", "cur"} {
+			st, err := r.lstat(dir, sub)
+			if err != nil && !missing(err) {
+				return err
+			}
+			if err == nil && !st.mtime.Before(t) {
+				return errEnough
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return true, nil
+	}
+	return false, err
+}
+
+// appendQuota adds a change to the quota file. It reports false where the file
+// has to be written anew; a mailbox without one needs none.
+func (r *root) appendQuota(change usage) (bool, error) {
+	fd, err := r.open(r.fd, quotaFile, openAppend, 0)
+	if missing(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	st, err := r.fstat(fd)
+	switch {
+	case err != nil:
+	case !st.isRegular() || st.links != 1:
+		err = errNotPlain // Not ours to write: another name of somebody's file.
+	case st.size > quotaFileMax:
+		return false, r.disk.close(fd)
+	default:
+		err = r.writeAll(fd, fmt.Appendf(nil, "%d %d\n", change.bytes, change.messages))
+	}
+	err = errors.Join(err, r.disk.close(fd))
+	return err == nil, err
+}
+
+// limitLine is the quota file's first line; Dovecot writes "0S" for no limit.
+func limitLine(l account.Limit) string {
+	var parts []string
+	if l.Bytes != nil && *l.Bytes > 0 {
+		parts = append(parts, fmt.Sprintf("%dS", *l.Bytes))
+	}
+	if l.Messages != nil && *l.Messages > 0 {
+		parts = append(parts, fmt.Sprintf("%dC", *l.Messages))
+	}
+	if len(parts) == 0 {
+		return "0S"
+	}
+	return strings.Join(parts, ",")
+}
+
+func (d *Delivery) limited() bool { return d.limit.Bytes != nil || d.limit.Messages != nil }
+
+// overBy says why u does not fit the limit; "" when it does.
+func overBy(l account.Limit, used, wanted usage) string {
+	switch {
+	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
+		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit. Delete something, or ask for more space.", inMB(used.bytes), inMB(*l.Bytes), inMB(wanted.bytes))
+	case l.Messages != nil && used.messages+wanted.messages > *l.Messages:
+		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed. Delete something, or ask for more space.", used.messages, *l.Messages)
+	}
+	return ""
+}
+
+func inMB(n int64) string {
+	if n < 1_000_000 {
+		return fmt.Sprintf("%d kB", (n+999)/1000)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
+// Reserve makes room for messages about to be staged, against the limit and
+// against other deliveries of this process into the same mailbox. When there
+// is none it fails with local_over_quota and reserves nothing. It costs one
+// look at the quota file's date.
+func (d *Delivery) Reserve(messages, bytes int64) error {
+	n := usage{max(0, bytes), max(0, messages)}
+	const tries = 4 // The second decides, unless somebody is delivering in between.
+	for try := 1; ; try++ {
+		done, err := d.reserve(n, try > 1)
+		if done {
+			return trouble("reserving room in the mailbox", err)
+		}
+		if try == tries {
+			return unavailable("measuring the mailbox", "The local mailbox changes faster than it can be measured.")
+		}
+		if err := d.remeasure(context.Background()); err != nil {
+			return trouble("measuring the mailbox", err)
+		}
+	}
+}
+
+// reserve tries it by the figures at hand. It reports false when they are not
+// good enough for the answer.
+func (d *Delivery) reserve(n usage, measured bool) (bool, error) {
+	t := d.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d.limited() {
+		good, err := d.look(measured)
+		if err != nil || !good {
+			return err != nil, err
+		}
+		if over := overBy(d.limit, t.used.plus(t.reserved), n); over != "" {
+			if !measured && !d.certain() {
+				return false, nil
+			}
+			return true, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
+		}
+	}
+	t.reserved = t.reserved.plus(n)
+	d.reserved = d.reserved.plus(n)
+	return true, nil
+}
+
+// look refreshes the usage from the quota file if that changed. It reports
+// false when the mailbox has to be measured.
+func (d *Delivery) look(measured bool) (bool, error) {
+	t := d.tracker
+	st, err := d.root.lstat(d.root.fd, quotaFile)
+	switch {
+	case err != nil && !missing(err):
+		return false, err
+	case t.known && d.looked && t.seen == stat{} && (measured || missing(err)):
+		return true, nil // Measured, but not written.
+	case missing(err):
+		return false, nil
+	case t.known && d.looked && t.seen.same(st):
+		return true, nil
+	}
+	f, err := d.root.readQuotaFile()
+	if err != nil || !f.ok() {
+		return false, nil // Measuring replaces it.
+	}
+	if !d.looked && !measured && time.Since(f.st.mtime) > quotaStale {
+		changed, err := d.root.changedSince(context.Background(), f.st.mtime)
+		if err != nil || changed {
+			return false, err
+		}
+	}
+	t.used, t.seen, t.known, d.looked = f.usage, f.st, true, true
+	return true, nil
+}
+
+// certain reports whether the quota file was written by measuring, recently,
+// and nothing came or went since.
+func (d *Delivery) certain() bool {
+	f, err := d.root.readQuotaFile()
+	if err != nil || f.lines != 1 || time.Since(f.st.mtime) > quotaStale {
+		return false
+	}
+	changed, err := d.root.changedSince(context.Background(), f.st.mtime)
+	return err == nil && !changed
+}
+
+// remeasure counts the mailbox and writes the quota file anew. What cannot be
+// written is known all the same, until the next time.
+func (d *Delivery) remeasure(ctx context.Context) error {
+	t, r := d.tracker, d.root
+	t.moves.Lock()
+	defer t.moves.Unlock()
+	const tries = 3
+	for try := 1; ; try++ {
+		u, newest, err := r.measure(ctx)
+		if err != nil {
+			return err
+		}
+		changed, err := r.changedSince(ctx, newest.Add(1))
+		if err != nil {
+			return err
+		}
+		if changed && try < tries {
+			continue
+		}
+		header := limitLine(d.limit)
+		old, err := r.readQuotaFile()
+		if err == nil && old.header != "" {
+			header = old.header // The mail server's, perhaps.
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.used, t.known, t.seen, d.looked = u, true, stat{}, true
+		if changed {
+			return nil // Somebody is busy there: the next one writes.
+		}
+		if err := d.writeQuotaFile(header, u); err != nil {
+			d.store.log.Warn("the quota file was not written", "mailbox", r.path, "error", err)
+			return nil
+		}
+		t.seen, err = r.lstat(r.fd, quotaFile)
+		return err
+	}
+}
+
+func (d *Delivery) writeQuotaFile(header string, u usage) error {
+	temp := d.temp("quota")
+	if err := d.root.writeNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages), false); err != nil {
+		return err
+	}
+	if err := d.root.replace(d.spool, temp, d.root.fd, quotaFile); err != nil {
+		return errors.Join(err, d.root.unlink(d.spool, temp))
+	}
+	return nil
+}
+
+// settle turns what was published from reserved into used. It reports false
+// when the mailbox has to be measured: some of it may have been counted before,
+// or the quota file is full or broken.
+func (d *Delivery) settle(moved usage, names []string, recount bool) bool {
+	d.store.step("publish.size")
+	counted, err := !recount, error(nil)
+	if counted && moved != (usage{}) {
+		counted, err = d.root.appendQuota(moved)
+	}
+	if err != nil {
+		d.store.log.Warn("the quota file was not updated", "mailbox", d.root.path, "error", err)
+	}
+	reserved := d.forget(names)
+	t := d.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d.giveBack(reserved)
+	if t.seen == (stat{}) {
+		t.used = t.used.plus(moved)
+	}
+	if !counted {
+		t.known = false
+	}
+	return counted
+}
+
+// giveBack is Release with the lock held.
+func (d *Delivery) giveBack(n usage) {
+	n = usage{min(n.bytes, d.reserved.bytes), min(n.messages, d.reserved.messages)}
+	d.reserved = d.reserved.minus(n)
+	d.tracker.reserved = d.tracker.reserved.minus(n)
+}
+
+// Release gives back what was reserved and is not delivered.
+func (d *Delivery) Release(messages, bytes int64) {
+	d.tracker.mu.Lock()
+	defer d.tracker.mu.Unlock()
+	d.giveBack(usage{max(0, bytes), max(0, messages)})
+}
+
+// keepsQuota reports whether the quota file matters here.
+func (d *Delivery) keepsQuota() bool {
+	if d.limited() {
+		return true
+	}
+	_, err := d.root.lstat(d.root.fd, quotaFile)
+	return err == nil
+}

@@ -1,0 +1,277 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+func limit(bytes, messages int64) account.Limit {
+	var l account.Limit
+	if bytes >= 0 {
+		l.Bytes = &bytes
+	}
+	if messages >= 0 {
+		l.Messages = &messages
+	}
+	return l
+}
+
+// deliver reserves, stages and publishes messages from to to into Gmail.
+func deliver(t testing.TB, d *Delivery, from, to int) {
+	t.Helper()
+	var all []mail.Staged
+	var ps []mail.Placement
+	for n := from; n <= to; n++ {
+		st, err := d.Stage(context.Background(), token(n), strings.NewReader(message(n)), received, 1<<20)
+		must(t, err)
+		must(t, d.Reserve(1, st.FileSize))
+		all = append(all, st)
+		ps = append(ps, placement(st, n, "Gmail", 0))
+	}
+	must(t, d.Seal(t.Context(), all))
+	must(t, d.Publish(t.Context(), ps))
+}
+
+func TestParseSizes(t *testing.T) {
+	for text, want := range map[string]sizes{
+		"":                                     {},
+		"0S":                                   {},
+		"0S\n":                                 {header: "0S"},
+		"1000S,5C\n10 1\n":                     {header: "1000S,5C", usage: usage{10, 1}, lines: 1},
+		"0S\n10 1\n  20 2\n-5 -1\n":            {header: "0S", usage: usage{25, 2}, lines: 3},
+		"0S\n10 1\n20":                         {header: "0S", usage: usage{10, 1}, lines: 1},
+		"0S\n10 1\nx y\n":                      {header: "0S"},
+		"0S\n10 1\n\n":                         {header: "0S"},
+		"0S\n99999999999999999999 1\n":         {header: "0S"},
+		"0S\n1 1\x00\n":                        {},
+		"0S\n-10 -1\n":                         {header: "0S", usage: usage{-10, -1}, lines: 1},
+		"0S\n" + strings.Repeat("1000 1\n", 3): {header: "0S", usage: usage{3000, 3}, lines: 3},
+	} {
+		if got := parseSizes(text); got != want {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+func FuzzParseSizes(f *testing.F) {
+	f.Add("1000S,5C\n10 1\n20 2\n")
+	f.Add("0S\n-9223372036854775808 1\n-1 1\n")
+	f.Add("\n\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		p := parseSizes(text)
+		if strings.Contains(p.header, "\n") || p.lines < 0 || p.lines == 0 && p.ok() {
+			t.Fatalf("%q: %+v", text, p)
+		}
+	})
+}
+
+func FuzzSizeInName(f *testing.F) {
+	f.Add("1.F.test,S=12,W=13:2,S")
+	f.Add("x,S=99999999999999999999999")
+	f.Fuzz(func(t *testing.T, name string) {
+		if n, ok := sizeInName(name); ok && n < 0 {
+			t.Fatalf("%q: %d", name, n)
+		}
+	})
+}
+
+func TestUsageCountsAsDovecotDoes(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, account.Limit{})
+	must(t, d.EnsureFolders(t.Context(), []string{"Gmail", "Trash"}))
+	for name, text := range map[string]string{
+		"new/1.a.test,S=100,W=110":                 "12345",
+		".Trash/cur/2.b.test,S=200:2,S":            "",
+		".Gmail/cur/3.no-size:2,":                  "123",
+		".Gmail/cur/4.c,S=x:2,":                    "12",
+		".Gmail/tmp/5.d,S=1000":                    "",
+		"..DOVECOT-TRASHED/cur/6.e,S=10000":        "",
+		spoolDir + "/" + journal + "/other.e9.tmp": "",
+	} {
+		path := filepath.Join(root, name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	b, m, err := s.Usage(t.Context(), anna(t))
+	if b != 305 || m != 4 || err != nil {
+		t.Errorf("usage is %d octets, %d messages, %v", b, m, err)
+	}
+}
+
+func TestQuotaFileIsKept(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limit  account.Limit
+		before string // The quota file; "" for none.
+		header string // Of the quota file afterwards; "" for none.
+	}{
+		"none is made without a limit":    {limit(-1, -1), "", ""},
+		"one is made for a limit":         {limit(1<<20, -1), "", "1048576S"},
+		"of messages":                     {limit(-1, 100), "", "100C"},
+		"of both":                         {limit(1<<20, 100), "", "1048576S,100C"},
+		"the mail server's limit stays":   {limit(1<<20, 100), "5000000S\n0 0\n", "5000000S"},
+		"without a limit it is kept too":  {limit(-1, -1), "5000000S\n0 0\n", "5000000S"},
+		"a broken one is made anew":       {limit(-1, 100), "5000000S\nwhat?\n", "5000000S"},
+		"an empty one is made anew":       {limit(-1, 100), "\n", "100C"},
+		"a negative one is made anew":     {limit(-1, 100), "1S\n-5 -5\n", "1S"},
+		"a long one is made anew":         {limit(-1, 100), "77S\n" + strings.Repeat("0 0\n", 2000), "77S"},
+		"a long one, without a limit too": {limit(-1, -1), "77S\n" + strings.Repeat("0 0\n", 2000), "77S"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, root := newStore(t, Options{})
+			must(t, os.MkdirAll(root, 0o700))
+			if tc.before != "" {
+				must(t, os.WriteFile(filepath.Join(root, quotaFile), []byte(tc.before), 0o600))
+			}
+			d := open(t, s, 1, tc.limit)
+			deliver(t, d, 1, 3)
+			deliver(t, d, 4, 5)
+			text, err := os.ReadFile(filepath.Join(root, quotaFile))
+			if tc.header == "" {
+				if err == nil {
+					t.Errorf("made: %q", text)
+				}
+				return
+			}
+			must(t, err)
+			if header, _, _ := strings.Cut(string(text), "\n"); header != tc.header {
+				t.Errorf("the header is %q, want %q", header, tc.header)
+			}
+			agree(t, s, root, d)
+		})
+	}
+}
+
+func TestFastPathDoesNotMeasure(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	d := open(t, s, 1, limit(1<<30, -1))
+	deliver(t, d, 1, 2)
+	watch := &watched{disk: s.disk}
+	d.root.disk = watch
+	deliver(t, d, 3, 40)
+	if watch.listed > 0 {
+		t.Errorf("directories were listed %d times for a batch", watch.listed)
+	}
+}
+
+// watched counts the listings of directories.
+type watched struct {
+	disk
+	listed int
+}
+
+func (w *watched) each(fd int, f func(string) error) error { w.listed++; return w.disk.each(fd, f) }
+
+func TestReserveRefusesWhatDoesNotFit(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, limit(1000, 3))
+	must(t, d.Reserve(1, 600))
+	wantCode(t, d.Reserve(1, 500), fault.LocalOverQuota)
+	must(t, d.Reserve(1, 400))
+	wantCode(t, d.Reserve(0, 1), fault.LocalOverQuota)
+	d.Release(1, 400)
+	must(t, d.Reserve(2, 0))
+	err := d.Reserve(1, 0)
+	wantCode(t, err, fault.LocalOverQuota)
+	if !strings.Contains(fault.Of(err).Detail, "3 messages allowed") {
+		t.Errorf("not helpful: %v", err)
+	}
+	d.Release(100, 1<<40) // More than was reserved: no more than that comes back.
+	must(t, d.Reserve(3, 1000))
+	must(t, d.Close())
+	if len(s.trackers) != 0 {
+		t.Error("a closed delivery is still tracked")
+	}
+	d = open(t, s, 2, limit(1000, 3))
+	must(t, d.Reserve(3, 1000))
+	if _, err := os.Stat(filepath.Join(root, quotaFile)); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, open(t, s, 3, limit(0, -1)).Reserve(1, 1), fault.LocalOverQuota)
+}
+
+func TestRoomMadeByHandIsSeen(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, limit(-1, 5))
+	deliver(t, d, 1, 5)
+	wantCode(t, d.Reserve(1, 1), fault.LocalOverQuota)
+	mails, _ := tree(t, root)
+	for name := range mails { // With a shell: nobody writes the quota file.
+		must(t, os.Remove(filepath.Join(root, name)))
+	}
+	must(t, d.Reserve(5, 1))
+	wantCode(t, d.Reserve(1, 1), fault.LocalOverQuota)
+	agree(t, s, root, d)
+}
+
+func TestOldFiguresAreCheckedOnce(t *testing.T) {
+	s, root := newStore(t, Options{})
+	d := open(t, s, 1, limit(-1, 5))
+	deliver(t, d, 1, 2)
+	must(t, d.Close())
+	must(t, os.WriteFile(filepath.Join(root, ".Gmail", "cur", "9.by.hand,S=5:2,"), []byte("12345"), 0o600))
+	old := time.Now().Add(-time.Hour)
+	must(t, os.Chtimes(filepath.Join(root, quotaFile), old, old))
+	d = open(t, s, 2, limit(-1, 5))
+	must(t, d.Reserve(2, 1))
+	wantCode(t, d.Reserve(1, 1), fault.LocalOverQuota)
+	agree(t, s, root, d)
+}
+
+func TestU51ParallelAccountsNeverExceedTheLimit(t *testing.T) {
+	s, root := newStore(t, Options{})
+	const most = 57
+	l := limit(-1, most)
+	var wait sync.WaitGroup
+	for a := range 6 {
+		wait.Go(func() {
+			d, err := s.Open(t.Context(), anna(t), fmt.Sprintf("journal-%d", a), 1, l)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer d.Close()
+			for n := a * 100; ; n += 3 {
+				var all []mail.Staged
+				var ps []mail.Placement
+				var full error
+				for i := n; i < n+3 && full == nil; i++ {
+					if full = d.Reserve(1, int64(len(message(i)))); full != nil {
+						break
+					}
+					st, err := d.Stage(t.Context(), token(i), strings.NewReader(message(i)), received, 1<<20)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					d.Release(0, int64(len(message(i)))-st.FileSize)
+					all, ps = append(all, st), append(ps, placement(st, i, fmt.Sprintf("A%d/Sub", a), 0))
+				}
+				if err := d.Seal(t.Context(), all); err != nil {
+					t.Error(err)
+				}
+				if err := d.Publish(t.Context(), ps); err != nil {
+					t.Error(err)
+				}
+				if full != nil {
+					wantCode(t, full, fault.LocalOverQuota)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if mails, _ := tree(t, root); len(mails) != most {
+		t.Errorf("%d messages are there, the limit is %d", len(mails), most)
+	}
+	agree(t, s, root, open(t, s, 2, l))
+}

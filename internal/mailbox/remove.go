@@ -1,0 +1,120 @@
+package mailbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// removedDir begins the names of the directories in which folders are removed.
+const removedDir = "removed."
+
+// RemoveFolder removes a folder and everything below it, with the mail in it,
+// from the user's mailbox, from the subscriptions and from the quota file.
+// Removing what is not there is no error.
+func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string) error {
+	const op = "removing a folder"
+	if err := checkLocal(folder); err != nil {
+		return err
+	}
+	if Reserved(folder) {
+		return internal(op, "this folder is no account folder")
+	}
+	r, err := s.openRoot(o, false)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	t := s.track(r.path)
+	defer s.untrack(r.path)
+	t.folders.Lock()
+	defer t.folders.Unlock()
+	return trouble(op, s.remove(ctx, r, folder))
+}
+
+func (s *Store) remove(ctx context.Context, r *root, folder string) error {
+	dir := dirName(folder)
+	var found []string
+	var size usage
+	err := r.folders(ctx, func(name string) error {
+		if name != dir && !strings.HasPrefix(name, dir+".") {
+			return nil
+		}
+		u, _, err := r.measureFolder(ctx, name)
+		found, size = append(found, name), size.plus(u)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// The innermost first: a removal cut short leaves no folder without parents.
+	slices.SortFunc(found, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+
+	if _, err := r.makeDirs(r.fd, []string{spoolDir}); err != nil {
+		return err
+	}
+	spool, _, err := r.openDir(r.fd, spoolDir)
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(spool)
+	err = s.moveAway(ctx, r, spool, folder, found)
+	if err == nil && size != (usage{}) {
+		if _, err := r.appendQuota(usage{-size.bytes, -size.messages}); err != nil {
+			s.log.Warn("the quota file was not updated", "mailbox", r.path, "error", err)
+		}
+	}
+	return errors.Join(err, s.emptyRemoved(ctx, r, spool))
+}
+
+// moveAway takes the folders out of sight by renames, and the subscriptions off.
+func (s *Store) moveAway(ctx context.Context, r *root, spool int, folder string, found []string) error {
+	name := removedDir + random()
+	if err := r.mkdir(spool, name, 0o700); err != nil {
+		return err
+	}
+	away, _, err := r.openDir(spool, name)
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(away)
+	for _, f := range found {
+		s.step("remove.rename")
+		if err := r.replace(r.fd, f, away, f[1:]); err != nil && !missing(err) {
+			return err
+		}
+	}
+	if err := r.sync(r.fd); err != nil {
+		return err
+	}
+	s.step("remove.unsubscribe")
+	return r.editSubscriptions(ctx, away, func() string { return subscriptionsTemp + "0." + random() }, func(text []byte) []byte {
+		return unsubscribed(text, folder)
+	})
+}
+
+// emptyRemoved deletes what lies in the directories of removed folders, those
+// of earlier calls that were cut short included.
+func (s *Store) emptyRemoved(ctx context.Context, r *root, spool int) error {
+	var names []string
+	err := r.each(spool, func(name string) error {
+		if strings.HasPrefix(name, removedDir) {
+			names = append(names, name)
+		}
+		return ctx.Err()
+	})
+	for _, name := range names {
+		s.step("remove.delete")
+		if rm := r.removeTree(spool, name); rm != nil && !missing(rm) {
+			err = errors.Join(err, rm)
+		}
+	}
+	return err
+}

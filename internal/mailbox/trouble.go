@@ -1,0 +1,67 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// causes says in plain words what an operator can mend.
+var causes = []struct {
+	err    error
+	detail string
+}{
+	{unix.ENOSPC, "There is no space left on the disk that holds the local mailbox."},
+	{unix.EROFS, "The disk that holds the local mailbox is read-only."},
+	{unix.EIO, "The disk that holds the local mailbox reports errors."},
+	{unix.EACCES, "The local mailbox may not be written: its permissions are wrong."},
+	{unix.EPERM, "The local mailbox may not be written: its permissions are wrong."},
+	{unix.ELOOP, "Something in the local mailbox is a link; links are not followed."},
+	{unix.ENOTDIR, "Something in the local mailbox is a file or a link where a directory is expected."},
+	{unix.EMFILE, "Too many files are open."},
+	{unix.ENFILE, "Too many files are open."},
+	{unix.EXDEV, "A part of the local mailbox lies on another disk, or is a mount point."},
+	{errNotPlain, "Something in the local mailbox is no plain file where one is expected."},
+	{unix.ENAMETOOLONG, "A folder's name is too long for the disk that holds the local mailbox."},
+}
+
+// trouble gives an error of the disk its code and plain words. What has a code
+// already, and the end of a context, pass through.
+func trouble(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *fault.Error
+	switch {
+	case errors.As(err, &f), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(fault.Interrupted, op, err)
+	case errors.Is(err, unix.EDQUOT):
+		return &fault.Error{Code: fault.LocalOverQuota, Op: op, Detail: "The disk quota of the local mailbox is used up.", Err: err}
+	}
+	detail := "The local mailbox cannot be written."
+	for _, c := range causes {
+		if errors.Is(err, c.err) {
+			detail = c.detail
+			break
+		}
+	}
+	return &fault.Error{Code: fault.LocalMailboxUnavailable, Op: op, Detail: detail, Err: err}
+}
+
+func unavailable(op, detail string) error {
+	return fault.New(fault.LocalMailboxUnavailable, op, detail)
+}
+
+// internal reports a mistake of the caller: a name it cannot have got from us.
+func internal(op, detail string) error { return fault.New(fault.Internal, op, detail) }
+
+func missing(err error) bool { return errors.Is(err, unix.ENOENT) }
+func exists(err error) bool  { return errors.Is(err, unix.EEXIST) }
+
+// unsupported reports whether the file system does not know the operation.
+func unsupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP)
+}
