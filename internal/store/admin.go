@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// cursor is where the next page of a list begins: after this row. It goes out
+// and comes back, so nothing in it is trusted beyond its types.
+type cursor struct {
+	Order   string `json:"o,omitempty"`
+	Number  int64  `json:"n,omitempty"`
+	Owner   string `json:"u"`
+	Account string `json:"a,omitempty"`
+}
+
+// String returns the cursor in printable form.
+func (c cursor) String() string {
+	b, err := json.Marshal(c)
+	if err != nil { // Strings and a number: it cannot.
+		panic(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// parseCursor reads what a client sent.
+func parseCursor(s string) (c cursor, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) > 1000 {
+		return cursor{}, false
+	}
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.DisallowUnknownFields()
+	if d.Decode(&c) != nil || d.More() || c.Owner == "" || storable(c.Owner) != c.Owner || !utf8.ValidString(c.Owner) {
+		return cursor{}, false
+	}
+	return c, true
+}
+
+// AccountFilter chooses a page of accounts across users.
+type AccountFilter struct {
+	Owner  account.Owner // Zero: every user's.
+	State  account.State // "": any.
+	Host   string        // "": any.
+	Limit  int           // Of the page; 0: 50.
+	Cursor string        // As the page before returned it; "": the first page.
+}
+
+// AdminAccounts returns a page of accounts across users, by user, then oldest
+// first, and the cursor of the next page, "" after the last. An unknown state
+// or cursor is an *account.InvalidError.
+func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []account.Account, next string, err error) {
+	bad := &account.InvalidError{}
+	where, args := []string{"1 = 1"}, []any{}
+	if !f.Owner.IsZero() {
+		where, args = append(where, "a.owner = ?"), append(args, f.Owner.String())
+	}
+	if f.State != "" {
+		code := states.code(f.State)
+		if code == 0 {
+			bad.Add("state", "invalid", "is no state of an account")
+		}
+		where, args = append(where, stateOf+" = ?"), append(args, s.now().UnixMilli(), code)
+	}
+	if f.Host != "" {
+		where, args = append(where, "a.host = ?"), append(args, storable(strings.ToLower(f.Host)))
+	}
+	if f.Cursor != "" {
+		c, ok := parseCursor(f.Cursor)
+		if !ok || !isID(c.Account) {
+			bad.Add("cursor", "invalid", "is not a cursor of this list")
+		}
+		where, args = append(where, "(a.owner, a.created_ms, a.id) > (?, ?, ?)"), append(args, c.Owner, c.Number, c.Account)
+	}
+	if err := bad.OrNil(); err != nil {
+		return nil, "", err
+	}
+	size := pageSize(f.Limit)
+	page, err = s.accounts(s.r.WithContext(ctx), "WHERE "+strings.Join(where, " AND ")+" ORDER BY a.owner, a.created_ms, a.id LIMIT ?", append(args, size+1)...)
+	if err != nil {
+		return nil, "", s.wrap(ctx, "listing accounts", err)
+	}
+	if len(page) > size {
+		page = page[:size]
+		last := page[size-1]
+		next = cursor{Number: toMillis(last.CreatedAt), Owner: last.Owner.String(), Account: string(last.ID)}.String()
+	}
+	return page, next, nil
+}
+
+// Stats are counts over all users.
+type Stats struct {
+	Accounts map[account.State]int64 // Every state, also those with none.
+	LastHour Activity
+	LastDay  Activity
+	Due      int64                // Accounts that wait for a visit now.
+	Lag      time.Duration        // How long the one that waits longest has been due.
+	Failing  map[fault.Code]int64 // Accounts by the diagnosis that they have now.
+}
+
+// Activity is what visits did in some time.
+type Activity struct {
+	Polls    int64 // Visits that ended.
+	Failed   int64 // Those of them that failed.
+	Messages int64
+	Bytes    int64
+	Failures map[fault.Code]int64 // The failed ones by diagnosis.
+}
+
+// AdminStats returns the counts as they are now. Those of other processes lag
+// by up to as long as they wait between calls of FlushCounts.
+func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
+	const op = "counting accounts and visits"
+	now := s.now()
+	c := s.on(s.r)
+	st := Stats{Accounts: map[account.State]int64{}, Failing: map[fault.Code]int64{}}
+	for _, name := range account.States() {
+		st.Accounts[name] = 0
+	}
+	err := c.each(ctx, func(r rowScanner) error {
+		var state int16
+		var n int64
+		err := r.Scan(&state, &n)
+		st.Accounts[states.word(state)] += n
+		return err
+	}, "SELECT s, count(*) FROM (SELECT "+stateOf+" AS s FROM poll_schedule p) AS x GROUP BY s", now.UnixMilli())
+	if err != nil {
+		return Stats{}, s.wrap(ctx, op, err)
+	}
+	err = c.each(ctx, func(r rowScanner) error {
+		var code string
+		var n int64
+		err := r.Scan(&code, &n)
+		st.Failing[fault.Code(code)] = n
+		return err
+	}, "SELECT code, count(*) FROM poll_schedule WHERE code <> '' AND enabled = 1 GROUP BY code")
+	if err != nil {
+		return Stats{}, s.wrap(ctx, op, err)
+	}
+	since := int64(never)
+	err = c.row(ctx, `SELECT count(*), coalesce(min(CASE WHEN due_at_ms = 0 THEN hurried_ms ELSE due_at_ms END), ?)
+		FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?`, since, now.UnixMilli(), now.UnixMilli()).Scan(&st.Due, &since)
+	if err != nil {
+		return Stats{}, s.wrap(ctx, op, err)
+	}
+	if st.Due > 0 {
+		st.Lag = max(0, now.Sub(time.UnixMilli(since)))
+	}
+	if st.LastHour, err = s.activity(ctx, now.Add(-time.Hour)); err != nil {
+		return Stats{}, s.wrap(ctx, op, err)
+	}
+	st.LastDay, err = s.activity(ctx, now.Add(-24*time.Hour))
+	return st, s.wrap(ctx, op, err)
+}

@@ -1,0 +1,414 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// Journal remembers what was delivered, for package fetch. Reads go to the
+// journal that the lease's account bears; writes hold the lease's row from
+// their first statement on, so that of two workers one waits and then finds
+// its lease gone.
+type Journal struct{ s *Store }
+
+var _ fetch.Journal = Journal{}
+
+// The states of a batch.
+const (
+	intended = 1
+	staged   = 2
+)
+
+// ofJournal restricts a statement to the journal of a lease's account.
+const ofJournal = "(SELECT id FROM journals WHERE uuid = ? AND owner = ?)"
+
+const folderColumns = "id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, fetched, bytes"
+
+// Folders returns what is known of the account's folders, oldest first.
+func (j Journal) Folders(ctx context.Context, l fetch.Lease) ([]fetch.Folder, error) {
+	var fs []fetch.Folder
+	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
+		var f fetch.Folder
+		var wire, listing []byte
+		var selected int16
+		var scanned int64
+		err := r.Scan(&f.ID, &wire, &f.Remote, &f.Local, &f.SpecialUse, &selected, &f.Epoch, &f.UIDValidity,
+			&f.Cursor.UIDNext, &f.Cursor.Messages, &listing, &scanned, &f.Remaining, &f.Fetched, &f.Bytes)
+		f.Wire, f.Selected, f.Cursor.FullScan = string(wire), selected != 0, fromMillis(scanned)
+		copy(f.Cursor.Listing[:], listing)
+		fs = append(fs, f)
+		return err
+	}, "SELECT "+folderColumns+" FROM folders WHERE journal_id = "+ofJournal+" ORDER BY id", journalOf(l)...)
+	return fs, j.s.wrap(ctx, "loading the journal's folders", err)
+}
+
+func journalOf(l fetch.Lease) []any { return []any{l.Account.Journal, l.Account.Owner.String()} }
+
+// AddFolders gives new folders their numbers: see fetch.Journal.
+func (j Journal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetch.Folder) ([]fetch.Folder, error) {
+	out := make([]fetch.Folder, len(fs))
+	copy(out, fs)
+	err := j.s.write(ctx, "adding folders to the journal", func(tx *gorm.DB) error {
+		c := j.s.on(tx)
+		journal, err := j.s.hold(ctx, c, l, nil)
+		if err != nil {
+			return err
+		}
+		wires := map[string]bool{}
+		err = c.each(ctx, func(r rowScanner) error {
+			var wire []byte
+			err := r.Scan(&wire)
+			wires[string(wire)] = true
+			return err
+		}, "SELECT wire FROM folders WHERE journal_id = ?", journal)
+		if err != nil {
+			return err
+		}
+		for i := range out {
+			f := &out[i]
+			if wires[f.Wire] {
+				return fmt.Errorf("folder %q is in the journal already", f.Remote)
+			}
+			wires[f.Wire] = true
+			f.Fetched, f.Bytes = 0, 0
+			err := c.row(ctx, "INSERT INTO folders (journal_id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining) VALUES "+
+				marks(13)+" RETURNING id", append([]any{journal, []byte(f.Wire), storable(f.Remote), storable(f.Local)}, folderState(*f)...)...).Scan(&f.ID)
+			if err != nil {
+				return fmt.Errorf("folder %q in %q: %w", f.Remote, f.Local, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// folderState returns the columns that change with visits, in the order of the
+// two statements that write them.
+func folderState(f fetch.Folder) []any {
+	listing := f.Cursor.Listing[:]
+	if f.Cursor.Listing == [16]byte{} {
+		listing = []byte{}
+	}
+	return []any{
+		storable(f.SpecialUse), flag(f.Selected), f.Epoch, int64(f.UIDValidity), int64(f.Cursor.UIDNext), int64(f.Cursor.Messages),
+		listing, toMillis(f.Cursor.FullScan), f.Remaining,
+	}
+}
+
+// hold makes sure that l is the account's lease and keeps it so until the
+// transaction ends, extends it, and notes the progress where there is one.
+// fetch.ErrFenced says that it is not.
+func (s *Store) hold(ctx context.Context, c sqlConn, l fetch.Lease, p *account.Progress) (journal int64, err error) {
+	now := s.now().UnixMilli()
+	set, args := "", []any{now, now}
+	if p != nil {
+		set = ", progress_folder = ?, progress_done = ?, progress_total = ?, progress_bytes = ?"
+		args = append(args, storable(p.Folder), p.MessagesDone, p.MessagesTotal, p.BytesDone)
+	}
+	err = c.each(ctx, scanInto(&journal), `UPDATE poll_schedule SET lease_until_ms =
+		CASE WHEN lease_until_ms > CAST(? AS BIGINT) + lease_ms THEN lease_until_ms ELSE CAST(? AS BIGINT) + lease_ms END`+set+`
+		WHERE account_id = ? AND lease_epoch = ? AND lease_owner = ? RETURNING journal_id`,
+		append(args, leaseKey(l)...)...)
+	if err == nil && journal == 0 {
+		err = fetch.ErrFenced
+	}
+	return journal, err
+}
+
+// leaseKey is what identifies a lease in a statement.
+func leaseKey(l fetch.Lease) []any { return []any{string(l.Account.ID), l.Epoch, l.Worker} }
+
+// Open returns the batches that were begun and not delivered, oldest first.
+func (j Journal) Open(ctx context.Context, l fetch.Lease) ([]fetch.Batch, error) {
+	var bs []fetch.Batch
+	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
+		var b fetch.Batch
+		var state int16
+		var members []byte
+		if err := r.Scan(&b.Key.Epoch, &b.Key.Seq, &state, &members); err != nil {
+			return err
+		}
+		if state == staged {
+			var err error
+			if b.Members, err = decodeMembers(members); err != nil {
+				return fmt.Errorf("batch %d/%d: %w", b.Key.Epoch, b.Key.Seq, err)
+			}
+		}
+		bs = append(bs, b)
+		return nil
+	}, "SELECT lease_epoch, seq, state, members FROM batches WHERE journal_id = "+ofJournal+" ORDER BY lease_epoch, seq", journalOf(l)...)
+	return bs, j.s.wrap(ctx, "loading open batches", err)
+}
+
+// Settled returns a folder's staged and delivered messages: see fetch.Journal.
+func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32) (map[mail.ID]int64, error) {
+	out := map[mail.ID]int64{}
+	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
+		var id mail.ID
+		var uidl []byte
+		var size int64
+		err := r.Scan(&id.UID, &uidl, &id.Ordinal, &size)
+		id.UIDL = string(uidl)
+		out[id] = size
+		return err
+	}, "SELECT uid, uidl, ordinal, size FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+") AND epoch = ? AND uid >= ?",
+		append(append([]any{f.ID}, journalOf(l)...), f.Epoch, int64(from))...)
+	return out, j.s.wrap(ctx, "loading what is settled", err)
+}
+
+// Skipped returns the account's skipped messages.
+func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, error) {
+	var out []fetch.Skipped
+	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
+		var k fetch.Skipped
+		var uidl []byte
+		var code string
+		var first, last, next int64
+		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &k.Detail, &k.Attempts, &first, &last, &next)
+		k.ID.UIDL, k.Code = string(uidl), fault.Code(code)
+		k.FirstAt, k.LastAt, k.NextAt = fromMillis(first), fromMillis(last), fromMillis(next)
+		out = append(out, k)
+		return err
+	}, `SELECT k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal, k.size, k.code, k.detail, k.attempts, k.first_ms, k.last_ms, k.next_ms
+		FROM skipped k JOIN folders f ON f.id = k.folder_id WHERE f.journal_id = `+ofJournal+` ORDER BY k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal`, journalOf(l)...)
+	return out, j.s.wrap(ctx, "loading skipped messages", err)
+}
+
+// Limit returns what the owner's mailbox may hold.
+func (j Journal) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
+	limitBytes, limitMessages := int64(never), int64(never)
+	err := j.s.on(j.s.r).each(ctx, scanInto(&limitBytes, &limitMessages), "SELECT limit_bytes, limit_messages FROM owners WHERE owner = ?", o.String())
+	return account.Limit{Bytes: limitPointer(limitBytes), Messages: limitPointer(limitMessages)}, j.s.wrap(ctx, "loading a quota", err)
+}
+
+// Commit writes an entry in one transaction: see fetch.Journal. A message
+// counts as settled from the commit that stages it; delivering a batch only
+// takes the batch away.
+func (j Journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error {
+	return j.s.write(ctx, "writing the journal", func(tx *gorm.DB) error {
+		c := j.s.on(tx)
+		id, err := j.s.hold(ctx, c, l, &e.Progress)
+		if err != nil {
+			return err
+		}
+		w := entryWriter{sqlConn: c, journal: id}
+		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.stage, w.intend, w.folders, w.skip, w.unskip} {
+			if err := step(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// entryWriter writes the parts of one entry into one journal.
+type entryWriter struct {
+	sqlConn
+	journal int64
+	known   map[int64]bool // The journal's folders, once asked for.
+}
+
+func (w *entryWriter) deliver(ctx context.Context, e fetch.Entry) error {
+	if len(e.Deliver) == 0 {
+		return nil
+	}
+	for _, k := range e.Deliver {
+		n, err := w.exec(ctx, "DELETE FROM batches WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?", w.journal, k.Epoch, k.Seq, staged)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("batch %d/%d is delivered, but was not staged", k.Epoch, k.Seq)
+		}
+	}
+	_, err := w.exec(ctx, "UPDATE journals SET generation = generation + 1 WHERE id = ?", w.journal)
+	return err
+}
+
+func (w *entryWriter) drop(ctx context.Context, e fetch.Entry) error {
+	for _, k := range e.Drop {
+		if _, err := w.exec(ctx, "DELETE FROM batches WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?", w.journal, k.Epoch, k.Seq, intended); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *entryWriter) stage(ctx context.Context, e fetch.Entry) error {
+	b := e.Stage
+	if b == nil {
+		return nil
+	}
+	members, err := encodeMembers(b.Members)
+	if err != nil {
+		return err
+	}
+	n, err := w.exec(ctx, "UPDATE batches SET state = ?, members = ? WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?",
+		staged, members, w.journal, b.Key.Epoch, b.Key.Seq, intended)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fetch.ErrFenced // It was dropped behind our back.
+	}
+	for rest := b.Members; len(rest) > 0; {
+		part := rest[:min(len(rest), messagesAtOnce)]
+		rest = rest[len(part):]
+		if err := w.insertMessages(ctx, part); err != nil {
+			return err
+		}
+	}
+	return w.addUp(ctx, b.Members)
+}
+
+// messagesAtOnce keeps one statement's parameters far below what both
+// databases take.
+const (
+	messagesAtOnce = 200
+	messageColumns = 10
+)
+
+func (w *entryWriter) insertMessages(ctx context.Context, ms []fetch.Member) error {
+	args := make([]any, 0, len(ms)*messageColumns)
+	for i := range ms {
+		m := &ms[i]
+		p := &m.Fingerprint
+		args = append(args, m.FolderID, m.FolderEpoch, int64(m.ID.UID), []byte(m.ID.UIDL), m.ID.Ordinal,
+			p.Size, p.Digest[:], p.Body[:], p.Header[:], toMillis(m.Placement.Received))
+	}
+	_, err := w.exec(ctx, "INSERT INTO messages (folder_id, epoch, uid, uidl, ordinal, size, digest, body, header, received_ms) VALUES "+
+		marks(messageColumns)+strings.Repeat(","+marks(messageColumns), len(ms)-1), args...)
+	if err != nil {
+		return fmt.Errorf("settling %d messages: %w", len(ms), err)
+	}
+	return nil
+}
+
+// addUp adds staged messages to the sums of their folders and of the journal.
+func (w *entryWriter) addUp(ctx context.Context, ms []fetch.Member) error {
+	type sum struct{ messages, bytes int64 }
+	var total sum
+	var order []int64
+	sums := map[int64]*sum{}
+	for i := range ms {
+		s := sums[ms[i].FolderID]
+		if s == nil {
+			s = &sum{}
+			sums[ms[i].FolderID] = s
+			order = append(order, ms[i].FolderID)
+		}
+		s.messages++
+		s.bytes += ms[i].Fingerprint.Size
+		total.messages++
+		total.bytes += ms[i].Fingerprint.Size
+	}
+	for _, id := range order {
+		n, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ? AND journal_id = ?", sums[id].messages, sums[id].bytes, id, w.journal)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errOtherFolder
+		}
+	}
+	_, err := w.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = ?", total.messages, total.bytes, w.journal)
+	return err
+}
+
+var errOtherFolder = errors.New("a folder does not belong to the account's journal")
+
+func (w *entryWriter) intend(ctx context.Context, e fetch.Entry) error {
+	if e.Intend == nil {
+		return nil
+	}
+	_, err := w.exec(ctx, "INSERT INTO batches (journal_id, lease_epoch, seq, state, members) VALUES (?, ?, ?, ?, ?)",
+		w.journal, e.Intend.Epoch, e.Intend.Seq, intended, []byte{})
+	return err
+}
+
+func (w *entryWriter) folders(ctx context.Context, e fetch.Entry) error {
+	for _, f := range e.Folders {
+		// Its local folder moves when the user renames the account's.
+		args := append([]any{storable(f.Local)}, folderState(f)...)
+		n, err := w.exec(ctx, `UPDATE folders SET local = ?, special_use = ?, selected = ?, epoch = ?, uidvalidity = ?, next_uid = ?, counted = ?,
+			listing = ?, full_scan_ms = ?, remaining = ? WHERE id = ? AND journal_id = ?`, append(args, f.ID, w.journal)...)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errOtherFolder
+		}
+	}
+	return nil
+}
+
+func (w *entryWriter) skip(ctx context.Context, e fetch.Entry) error {
+	for _, k := range e.Skip {
+		if err := w.own(ctx, k.FolderID); err != nil {
+			return err
+		}
+		_, err := w.exec(ctx, `INSERT INTO skipped (folder_id, epoch, uid, uidl, ordinal, size, code, detail, attempts, first_ms, last_ms, next_ms)
+			VALUES `+marks(12)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size, code = excluded.code,
+			detail = excluded.detail, attempts = excluded.attempts, last_ms = excluded.last_ms, next_ms = excluded.next_ms`,
+			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal, k.Size, string(k.Code), storable(k.Detail),
+			k.Attempts, toMillis(k.FirstAt), toMillis(k.LastAt), toMillis(k.NextAt))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *entryWriter) unskip(ctx context.Context, e fetch.Entry) error {
+	for _, k := range e.Unskip {
+		if err := w.own(ctx, k.FolderID); err != nil {
+			return err
+		}
+		if _, err := w.exec(ctx, "DELETE FROM skipped WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ?",
+			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own refuses a folder of another journal.
+func (w *entryWriter) own(ctx context.Context, folder int64) error {
+	if w.known == nil {
+		w.known = map[int64]bool{}
+		err := w.each(ctx, func(r rowScanner) error {
+			var id int64
+			err := r.Scan(&id)
+			w.known[id] = true
+			return err
+		}, "SELECT id FROM folders WHERE journal_id = ?", w.journal)
+		if err != nil {
+			return err
+		}
+	}
+	if !w.known[folder] {
+		return errOtherFolder
+	}
+	return nil
+}
+
+// Generation returns a number that grows with every delivery of an account. A
+// mailbox that remembers a greater one than the journal has seen deliveries
+// that the database has forgotten: it was restored from a backup.
+func (s *Store) Generation(ctx context.Context, l fetch.Lease) (int64, error) {
+	var n int64
+	err := s.on(s.r).row(ctx, "SELECT generation FROM journals WHERE uuid = ? AND owner = ?", journalOf(l)...).Scan(&n)
+	return n, s.wrap(ctx, "loading the journal's generation", err)
+}

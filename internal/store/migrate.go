@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/mailbrook/mailbrook/migrations"
+)
+
+// What CheckSchema finds.
+var (
+	ErrSchemaOld = errors.New(`the database's schema is older than this program: run "mailbrook migrate up"`)
+	ErrSchemaNew = errors.New("the database's schema is newer than this program: run the newer mailbrook, or restore a backup")
+)
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version   int64
+	Name      string    // Its file.
+	AppliedAt time.Time // Zero: not applied.
+}
+
+// Migrate brings the schema up to date. Any number of processes may do it at
+// once: one does, the others wait for it. A newer schema is left alone.
+func (s *Store) Migrate(ctx context.Context) error {
+	err := s.migrating(ctx, func(p *goose.Provider) error {
+		if err := s.CheckSchema(ctx); errors.Is(err, ErrSchemaNew) {
+			return err
+		}
+		done, err := p.Up(ctx)
+		for _, m := range done {
+			s.log.InfoContext(ctx, "schema migrated", "version", m.Source.Version, "took", m.Duration)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES ('instance', ?) ON CONFLICT (name) DO NOTHING", uuid.NewString())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("migrating the database: %w", err)
+	}
+	return nil
+}
+
+// MigrateDown takes back the newest step, with all that its tables hold. On an
+// empty schema it does nothing.
+func (s *Store) MigrateDown(ctx context.Context) error {
+	err := s.migrating(ctx, func(p *goose.Provider) error {
+		m, err := p.Down(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return nil
+		}
+		if err == nil {
+			s.log.InfoContext(ctx, "schema taken back", "version", m.Source.Version)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("taking back a migration: %w", err)
+	}
+	return nil
+}
+
+// MigrationStatus lists the steps that this program knows, oldest first.
+func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
+	var out []Migration
+	err := s.migrating(ctx, func(p *goose.Provider) error {
+		status, err := p.Status(ctx)
+		for _, m := range status {
+			out = append(out, Migration{m.Source.Version, m.Source.Path, m.AppliedAt.UTC()})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the schema's version: %w", err)
+	}
+	for i := range out {
+		if out[i].AppliedAt.Unix() <= 0 {
+			out[i].AppliedAt = time.Time{}
+		}
+	}
+	return out, nil
+}
+
+// CheckSchema returns nil when the schema is the one that this program was
+// made for, else an error with ErrSchemaOld or ErrSchemaNew.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	p, err := s.provider()
+	if err != nil {
+		return fmt.Errorf("reading the migrations: %w", err)
+	}
+	sources := p.ListSources()
+	want, have := sources[len(sources)-1].Version, int64(0)
+	if s.w.WithContext(ctx).Migrator().HasTable(goose.DefaultTablename) {
+		if err := s.on(s.w).row(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(&have); err != nil {
+			return s.wrap(ctx, "reading the schema's version", err)
+		}
+	} else if err := s.Ping(ctx); err != nil { // No table, or no database.
+		return err
+	}
+	switch {
+	case have < want:
+		return fmt.Errorf("%w (it is at version %d, this program needs %d)", ErrSchemaOld, have, want)
+	case have > want:
+		return fmt.Errorf("%w (it is at version %d, this program knows %d)", ErrSchemaNew, have, want)
+	}
+	return nil
+}
+
+// InstanceID returns the random identity of this installation.
+func (s *Store) InstanceID(ctx context.Context) (string, error) {
+	var id string
+	err := s.on(s.r).row(ctx, "SELECT value FROM meta WHERE name = 'instance'").Scan(&id)
+	return id, s.wrap(ctx, "reading the installation's identity", err)
+}
+
+// migrating runs fn while no other process migrates: goose locks PostgreSQL by
+// itself, SQLite needs a file.
+func (s *Store) migrating(ctx context.Context, fn func(*goose.Provider) error) error {
+	p, err := s.provider()
+	if err != nil {
+		return err
+	}
+	if !s.postgres {
+		unlock, err := lockFile(ctx, s.path+".lock")
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	return fn(p)
+}
+
+func (s *Store) provider() (*goose.Provider, error) {
+	name, dialect := migrations.SQLite, goose.DialectSQLite3
+	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger())}
+	if s.postgres {
+		name, dialect = migrations.Postgres, goose.DialectPostgres
+		l, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120))
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, goose.WithSessionLocker(l))
+	}
+	files, err := migrations.Files(name)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := s.w.DB()
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(dialect, pool, files, opts...)
+}

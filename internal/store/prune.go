@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// pruneAtOnce bounds how long a prune keeps others from writing.
+const pruneAtOnce = 5000
+
+// PruneJournals forgets the journals of accounts that were removed before a
+// moment, or removed for good, and visits that ended before it: a daily chore.
+// It returns how many journals it forgot.
+func (s *Store) PruneJournals(ctx context.Context, before time.Time) (int, error) {
+	const op = "pruning journals"
+	c := s.on(s.w)
+	// Marked first, in one go: what is marked is never taken up again, so the
+	// rest may take its time.
+	if _, err := c.exec(ctx, "UPDATE journals SET retired_ms = 1 WHERE retired_ms > 1 AND retired_ms < ?", before.UnixMilli()); err != nil {
+		return 0, s.wrap(ctx, op, err)
+	}
+	var journals []int64
+	err := c.each(ctx, func(r rowScanner) error {
+		var id int64
+		err := r.Scan(&id)
+		journals = append(journals, id)
+		return err
+	}, "SELECT id FROM journals WHERE retired_ms = 1")
+	if err != nil {
+		return 0, s.wrap(ctx, op, err)
+	}
+	for i, id := range journals {
+		if err := s.pruneJournal(ctx, id); err != nil {
+			return i, err
+		}
+	}
+	if err := s.inSlices(ctx, op, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE finished_ms < ? LIMIT ?)", before.UnixMilli(), pruneAtOnce); err != nil {
+		return len(journals), err
+	}
+	_, err = c.exec(ctx, "DELETE FROM poll_counts WHERE minute_ms < ?", s.now().Add(-countsKept).UnixMilli())
+	return len(journals), s.wrap(ctx, op, err)
+}
+
+func (s *Store) pruneJournal(ctx context.Context, journal int64) error {
+	const op = "pruning a journal"
+	err := s.inSlices(ctx, op, `DELETE FROM messages WHERE (folder_id, epoch, uid, uidl, ordinal) IN (SELECT m.folder_id, m.epoch, m.uid, m.uidl, m.ordinal
+		FROM folders f JOIN messages m ON m.folder_id = f.id WHERE f.journal_id = ? LIMIT ?)`, journal, pruneAtOnce)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, op, func(tx *gorm.DB) error {
+		for _, stmt := range []string{
+			"DELETE FROM skipped WHERE folder_id IN (SELECT id FROM folders WHERE journal_id = ?)",
+			"DELETE FROM folders WHERE journal_id = ?",
+			"DELETE FROM batches WHERE journal_id = ?",
+			"DELETE FROM journals WHERE id = ?",
+		} {
+			if _, err := s.on(tx).exec(ctx, stmt, journal); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// inSlices repeats a statement, each time as its own transaction, until it
+// finds nothing more to do.
+func (s *Store) inSlices(ctx context.Context, op, stmt string, args ...any) error {
+	for {
+		n, err := s.on(s.w).exec(ctx, stmt, args...)
+		if err != nil || n == 0 {
+			return s.wrap(ctx, op, err)
+		}
+	}
+}

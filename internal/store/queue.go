@@ -1,0 +1,325 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/schedule"
+)
+
+// Queue is the schedule's table, for package schedule.
+type Queue struct{ s *Store }
+
+var _ schedule.Queue = Queue{}
+
+// claimLock is the number of the advisory lock under which PostgreSQL counts
+// leases and adds to them: caps that hold over all processes need one claim at
+// a time. It takes milliseconds and brings many accounts.
+const claimLock = 0x6d61696c62726f6f // "mailbroo"
+
+// Claim leases due accounts: see schedule.Queue.
+//
+// Two looks keep it cheap and fair: an idle database is only read, and once a
+// host has all the visits it may have, the next page of due accounts is asked
+// for without it, so that it holds up nobody.
+func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []fetch.Lease, err error) {
+	const op = "claiming due accounts"
+	now := c.Now.UnixMilli()
+	due := 0
+	err = q.s.on(q.s.r).each(ctx, scanInto(&due), "SELECT 1 FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ? ORDER BY due_at_ms LIMIT 1", now, now)
+	if err != nil || due == 0 || c.Limit <= 0 {
+		return nil, q.s.wrap(ctx, op, err)
+	}
+	err = q.s.write(ctx, op, func(tx *gorm.DB) error {
+		p, err := q.s.beginClaim(ctx, q.s.on(tx), c)
+		if err != nil {
+			return err
+		}
+		ids, err := p.pick(ctx)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		leases, err = q.s.lease(ctx, tx, c, ids, "due_at_ms <= ? AND lease_until_ms <= ?", now, now)
+		return err
+	})
+	return leases, err
+}
+
+// picker chooses accounts for one claim.
+type picker struct {
+	sqlConn
+	claim   schedule.Claim
+	perHost map[string]int // Visits under way and chosen.
+	perUser map[string]int
+	foreign map[string]bool // Users whom another process serves.
+	full    []string        // Hosts that may have no more.
+}
+
+// beginClaim waits for its turn and counts the live leases.
+func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) (*picker, error) {
+	if s.postgres {
+		if _, err := conn.exec(ctx, "SELECT pg_advisory_xact_lock(?)", int64(claimLock)); err != nil {
+			return nil, err
+		}
+	}
+	p := &picker{sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{}, foreign: map[string]bool{}, full: slices.Clone(c.ExcludeHosts)}
+	us := process(c.Worker)
+	err := conn.each(ctx, func(r rowScanner) error {
+		var host, user, worker string
+		if err := r.Scan(&host, &user, &worker); err != nil {
+			return err
+		}
+		p.perUser[user]++
+		if process(worker) != us {
+			p.foreign[user] = true
+		}
+		p.addHost(host)
+		return nil
+	}, "SELECT host_key, owner, lease_owner FROM poll_schedule WHERE lease_owner <> '' AND lease_until_ms > ?", c.Now.UnixMilli())
+	return p, err
+}
+
+// process is the part of a worker's name that its process bears.
+func process(worker string) string {
+	name, _, _ := strings.Cut(worker, "/")
+	return name
+}
+
+func (p *picker) addHost(host string) {
+	p.perHost[host]++
+	if p.claim.PerHost > 0 && p.perHost[host] == p.claim.PerHost {
+		p.full = append(p.full, host)
+	}
+}
+
+// room reports whether a user may have one more visit.
+func (p *picker) room(user string) bool {
+	return !p.foreign[user] && (p.claim.PerUser <= 0 || p.perUser[user] < p.claim.PerUser)
+}
+
+const (
+	claimPages   = 8   // Pages looked at in one claim.
+	claimAtLeast = 200 // Accounts on a page.
+)
+
+// pick returns whom to lease, longest due first.
+func (p *picker) pick(ctx context.Context) (ids []string, err error) {
+	now := p.claim.Now.UnixMilli()
+	var waiting []string // Users whom this claim met and cannot serve.
+	chosen := map[string]bool{}
+	for range claimPages {
+		query, args := "SELECT account_id, owner, host_key FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?", []any{now, now}
+		query, args = except(query, args, "host_key", p.full)
+		query, args = except(query, args, "owner", waiting)
+		query, args = except(query, args, "account_id", ids)
+		size := max(2*p.claim.Limit, claimAtLeast)
+		seen, full := 0, len(p.full)
+		err := p.each(ctx, func(r rowScanner) error {
+			var id, user, host string
+			if err := r.Scan(&id, &user, &host); err != nil {
+				return err
+			}
+			seen++
+			switch {
+			case len(ids) == p.claim.Limit, chosen[id], slices.Contains(p.full[full:], host):
+			case !p.room(user):
+				waiting = append(waiting, user)
+			default:
+				chosen[id] = true
+				ids = append(ids, id)
+				p.perUser[user]++
+				p.addHost(host)
+			}
+			return nil
+		}, query+" ORDER BY due_at_ms LIMIT ?", append(args, size)...)
+		if err != nil || len(ids) == p.claim.Limit || seen < size {
+			return ids, err
+		}
+		slices.Sort(waiting)
+		waiting = slices.Compact(waiting)
+	}
+	return ids, nil
+}
+
+// except adds a condition that a column is none of the values.
+func except(query string, args []any, column string, values []string) (string, []any) {
+	if len(values) == 0 {
+		return query, args
+	}
+	for _, v := range values {
+		args = append(args, v)
+	}
+	return query + " AND " + column + " NOT IN " + marks(len(values)), args
+}
+
+// lease gives accounts to the claim's worker and returns them as they are now,
+// in the order of ids. Those for which the condition does not hold, or which
+// somebody is writing at this moment, are left out.
+func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []string, condition string, args ...any) ([]fetch.Lease, error) {
+	conn := s.on(tx)
+	which := "SELECT account_id FROM poll_schedule WHERE account_id IN " + marks(len(ids)) + " AND " + condition
+	if s.postgres {
+		which += " FOR NO KEY UPDATE SKIP LOCKED"
+	}
+	now := c.Now.UnixMilli()
+	until := c.Now.Add(c.Lease).UnixMilli()
+	params := []any{int64(never), until, c.Worker, until, c.Lease.Milliseconds(), now}
+	for _, id := range ids {
+		params = append(params, id)
+	}
+	epochs := map[string]int64{}
+	err := conn.each(ctx, func(r rowScanner) error {
+		var id string
+		var epoch int64
+		err := r.Scan(&id, &epoch)
+		epochs[id] = epoch
+		return err
+	}, `UPDATE poll_schedule SET due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END,
+		lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until_ms = ?, lease_ms = ?, started_ms = ?, hurried_ms = 0,
+		progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0
+		WHERE account_id IN (`+which+`) RETURNING account_id, lease_epoch`, append(params, args...)...)
+	if err != nil || len(epochs) == 0 {
+		return nil, err
+	}
+	leased := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return epochs[id] == 0 })
+	as, err := s.accounts(tx, "WHERE a.id IN ?", leased)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(as, func(a, b account.Account) int {
+		return slices.Index(leased, string(a.ID)) - slices.Index(leased, string(b.ID))
+	})
+	leases := make([]fetch.Lease, len(as))
+	for i, a := range as {
+		leases[i] = fetch.Lease{Account: a, Worker: c.Worker, Epoch: epochs[string(a.ID)]}
+	}
+	return leases, nil
+}
+
+// ClaimOne leases one account whether due or not: see schedule.Queue. A worker
+// may take over its own lease.
+func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c schedule.Claim) (l fetch.Lease, err error) {
+	if !isID(string(id)) {
+		return fetch.Lease{}, account.ErrNotFound
+	}
+	err = q.s.write(ctx, "claiming an account", func(tx *gorm.DB) error {
+		if _, err := q.s.beginClaim(ctx, q.s.on(tx), c); err != nil {
+			return err
+		}
+		sc, err := q.s.lockSchedule(ctx, tx, o, id)
+		if err != nil {
+			return err
+		}
+		if sc.leaseOwner != "" && sc.leaseOwner != c.Worker && sc.leaseUntil > c.Now.UnixMilli() {
+			return schedule.ErrBusy
+		}
+		ls, err := q.s.lease(ctx, tx, c, []string{string(id)}, "owner = ?", o.String())
+		if err != nil {
+			return err
+		}
+		if len(ls) == 0 {
+			return account.ErrNotFound
+		}
+		l = ls[0]
+		return nil
+	})
+	return l, err
+}
+
+// Extend prolongs a live lease, or returns fetch.ErrFenced.
+func (q Queue) Extend(ctx context.Context, l fetch.Lease, until time.Time) error {
+	return q.settle(ctx, "extending a lease", l, q.s.on(q.s.w), "lease_until_ms = ?", until.UnixMilli())
+}
+
+// settle writes the schedule's row of a lease, if it is still the account's.
+func (q Queue) settle(ctx context.Context, op string, l fetch.Lease, c sqlConn, set string, args ...any) error {
+	n, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE account_id = ? AND lease_epoch = ? AND lease_owner = ?", append(args, leaseKey(l)...)...)
+	if err == nil && n == 0 {
+		err = fetch.ErrFenced
+	}
+	return q.s.wrap(ctx, op, err)
+}
+
+// endLease is what ends a lease; its arguments are never, and when the account
+// is due unless it was hurried or edited meanwhile.
+const endLease = `lease_owner = '', lease_until_ms = 0, progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0,
+	due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) WHEN hurried_ms > 0 THEN 0 ELSE CAST(? AS BIGINT) END`
+
+// Finish ends the lease and settles the row: see schedule.Queue. A visit
+// without news costs this one write.
+func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement) error {
+	const op = "finishing a visit"
+	due := int64(never)
+	if !st.DueAt.IsZero() {
+		due = max(1, st.DueAt.UnixMilli())
+	}
+	run := st.Run
+	if run.ID == "" {
+		run.ID = runID(l.Account.ID, l.Epoch)
+	}
+	if run.FinishedAt.IsZero() {
+		run.FinishedAt = q.s.now()
+	}
+	if run.StartedAt.IsZero() {
+		run.StartedAt = run.FinishedAt
+	}
+	code, detail, since := diagnosisColumns(st.Diagnosis)
+	runCode, runDetail, runSince := diagnosisColumns(run.Diagnosis)
+	set := endLease + `, state = ?, failures = ?, code = ?, detail = ?, since_ms = ?,
+		last_attempt_ms = ?, last_success_ms = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS BIGINT) ELSE last_success_ms END,
+		run_id = ?, run_started_ms = ?, run_finished_ms = ?, run_ok = ?, run_messages = ?, run_bytes = ?, run_code = ?, run_detail = ?, run_since_ms = ?`
+	started, finished := toMillis(run.StartedAt), toMillis(run.FinishedAt)
+	visit := []any{started, finished, flag(run.OK), run.Messages, run.Bytes, runCode, runDetail, runSince}
+	args := append([]any{
+		int64(never), due, states.code(st.State), st.Failures, code, detail, since,
+		started, flag(st.Success), finished, run.ID,
+	}, visit...)
+	var err error
+	if !st.Keep {
+		err = q.settle(ctx, op, l, q.s.on(q.s.w), set, args...)
+	} else {
+		err = q.s.write(ctx, op, func(tx *gorm.DB) error {
+			if err := q.settle(ctx, op, l, q.s.on(tx), set, args...); err != nil {
+				return err
+			}
+			_, err := q.s.on(tx).exec(ctx, "INSERT INTO runs (id, account_id, started_ms, finished_ms, ok, messages, bytes, code, detail, since_ms) VALUES "+marks(10),
+				append([]any{run.ID, string(l.Account.ID)}, visit...)...)
+			return err
+		})
+	}
+	if err == nil {
+		q.s.counts.add(q.s.now(), runCode, run.Messages, run.Bytes)
+	}
+	return err
+}
+
+// Abandon ends the lease and makes the account due at once; fetch.ErrFenced
+// when the lease is lost already.
+func (q Queue) Abandon(ctx context.Context, l fetch.Lease) error {
+	return q.settle(ctx, "abandoning a visit", l, q.s.on(q.s.w), endLease, int64(never), q.s.now().UnixMilli())
+}
+
+// NextDue returns when the next account becomes due, be it because a lease
+// ends; zero for none.
+func (q Queue) NextDue(ctx context.Context) (time.Time, error) {
+	c := q.s.on(q.s.r)
+	free, leased := int64(never), int64(never)
+	err := c.each(ctx, scanInto(&free), "SELECT due_at_ms FROM poll_schedule WHERE lease_owner = '' ORDER BY due_at_ms LIMIT 1")
+	if err == nil {
+		err = c.row(ctx, `SELECT coalesce(min(CASE WHEN due_at_ms > lease_until_ms THEN due_at_ms ELSE lease_until_ms END), ?)
+			FROM poll_schedule WHERE lease_owner <> ''`, int64(never)).Scan(&leased)
+	}
+	if err != nil {
+		return time.Time{}, q.s.wrap(ctx, "looking for the next due account", err)
+	}
+	if next := min(free, leased); next != never {
+		return time.UnixMilli(next).UTC(), nil // 0, for "hurried", is long ago, not "none".
+	}
+	return time.Time{}, nil
+}

@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// ownerRow is a row of the table owners.
+type ownerRow struct {
+	Owner         string
+	LimitBytes    int64
+	LimitMessages int64
+	UsedBytes     int64
+	UsedMessages  int64
+	Fill          int64
+}
+
+const ownerColumns = "owner, limit_bytes, limit_messages, used_bytes, used_messages, fill"
+
+func limitPointer(n int64) *int64 {
+	if n == never {
+		return nil
+	}
+	return &n
+}
+
+func limitColumn(p *int64) int64 {
+	if p == nil {
+		return never
+	}
+	return max(0, *p)
+}
+
+// fullMark is the fill of a mailbox that has reached a limit, nearMark of one
+// that has reached 90 % of it.
+const (
+	fullMark = 10_000
+	nearMark = 9_000
+)
+
+// fill is how full the fuller of the two limits is, in ten-thousandths rounded
+// down: exact, so that full is full and not nearly.
+func fill(r ownerRow) int64 {
+	return max(share(r.UsedBytes, r.LimitBytes), share(r.UsedMessages, r.LimitMessages))
+}
+
+func share(used, limit int64) int64 {
+	switch {
+	case limit == never:
+		return 0
+	case limit <= 0:
+		return fullMark
+	}
+	hi, lo := bits.Mul64(uint64(max(0, used)), fullMark)
+	if hi >= uint64(limit) {
+		return math.MaxInt64
+	}
+	q, _ := bits.Div64(hi, lo, uint64(limit))
+	return int64(min(q, math.MaxInt64))
+}
+
+// Quota returns a user's limits, what its mailbox was last measured to hold,
+// and what each account brought in. A user who was never seen has used nothing
+// and has no limit.
+func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, error) {
+	row := ownerRow{Owner: o.String(), LimitBytes: never, LimitMessages: never}
+	db := s.r.WithContext(ctx)
+	err := db.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error
+	if err != nil {
+		return account.Quota{}, s.wrap(ctx, "loading a quota", err)
+	}
+	qs, err := s.quotas(db, []ownerRow{row})
+	if err != nil {
+		return account.Quota{}, s.wrap(ctx, "loading a quota", err)
+	}
+	return qs[0], nil
+}
+
+// SetLimits sets what a user's mailbox may hold; nil is unlimited.
+func (s *Store) SetLimits(ctx context.Context, o account.Owner, limitBytes, limitMessages *int64) error {
+	return s.changeOwner(ctx, "setting a quota", o, func(r *ownerRow) map[string]any {
+		r.LimitBytes, r.LimitMessages = limitColumn(limitBytes), limitColumn(limitMessages)
+		return map[string]any{"limit_bytes": r.LimitBytes, "limit_messages": r.LimitMessages, "fill": fill(*r)}
+	})
+}
+
+// SaveUsage notes what a user's mailbox was measured to hold, for lists over
+// all users.
+func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages int64) error {
+	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(r *ownerRow) map[string]any {
+		r.UsedBytes, r.UsedMessages = bytes, messages
+		return map[string]any{"used_bytes": bytes, "used_messages": messages, "used_ms": max(1, s.now().UnixMilli()), "fill": fill(*r)}
+	})
+}
+
+func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner, change func(*ownerRow) map[string]any) error {
+	return s.write(ctx, op, func(tx *gorm.DB) error {
+		if err := s.lockOwner(tx, o); err != nil {
+			return err
+		}
+		var row ownerRow
+		if err := tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error; err != nil {
+			return err
+		}
+		if err := tx.Table("owners").Where("owner = ?", o.String()).Updates(change(&row)).Error; err != nil {
+			return err
+		}
+		return s.forgetOwner(tx, o)
+	})
+}
+
+// quotas adds the accounts' shares to owners' rows.
+func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
+	owners := make([]string, len(rows))
+	for i, r := range rows {
+		owners[i] = r.Owner
+	}
+	var uses []struct {
+		Owner, ID, Name string
+		Bytes, Messages int64
+	}
+	err := db.Raw(`SELECT a.owner, a.id, a.name, j.bytes, j.messages FROM accounts a JOIN poll_schedule p ON p.account_id = a.id
+		JOIN journals j ON j.id = p.journal_id WHERE a.owner IN ? ORDER BY a.created_ms, a.id`, owners).Scan(&uses).Error
+	if err != nil {
+		return nil, err
+	}
+	byOwner := map[string][]account.AccountUsage{}
+	for _, u := range uses {
+		byOwner[u.Owner] = append(byOwner[u.Owner], account.AccountUsage{ID: account.ID(u.ID), Name: u.Name, Bytes: u.Bytes, Messages: u.Messages})
+	}
+	out := make([]account.Quota, len(rows))
+	for i, r := range rows {
+		o, err := account.ParseOwner(r.Owner)
+		if err != nil {
+			return nil, fmt.Errorf("reading a quota: %w", err)
+		}
+		out[i] = account.Quota{
+			Owner: o, UsedBytes: r.UsedBytes, UsedMessages: r.UsedMessages,
+			LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages), Accounts: byOwner[r.Owner],
+		}
+	}
+	return out, nil
+}
+
+// QuotaFilter chooses a page of users.
+type QuotaFilter struct {
+	Query  string // Only users whose address contains this, in any case; "": all.
+	State  string // "over", "near", "ok", or "" for all.
+	Sort   string // "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage"; "-" before it turns it round.
+	Limit  int    // Of the page; 0: 50.
+	Cursor string // As the page before returned it; "": the first page.
+}
+
+// quotaSorts are the orders that an index serves.
+var quotaSorts = map[string]string{
+	"used_bytes": "used_bytes", "used_messages": "used_messages", "limit_bytes": "limit_bytes", "usage": "fill",
+}
+
+const maxPage = 500
+
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return 50
+	}
+	return min(limit, maxPage)
+}
+
+// AdminQuotas returns a page of users, each with limits, last measured use and
+// its accounts' shares, and the cursor of the next page, "" after the last. An
+// unknown sort, state or cursor is an *account.InvalidError.
+func (s *Store) AdminQuotas(ctx context.Context, f QuotaFilter) (page []account.Quota, next string, err error) {
+	query, args, column, err := quotaPage(f)
+	if err != nil {
+		return nil, "", err
+	}
+	size := pageSize(f.Limit)
+	db := s.r.WithContext(ctx)
+	var rows []ownerRow
+	if err := db.Raw(query, append(args, size+1)...).Scan(&rows).Error; err != nil {
+		return nil, "", s.wrap(ctx, "listing quotas", err)
+	}
+	if len(rows) > size {
+		rows = rows[:size]
+		last := rows[size-1]
+		key := map[string]int64{"used_bytes": last.UsedBytes, "used_messages": last.UsedMessages, "limit_bytes": last.LimitBytes, "fill": last.Fill}[column]
+		next = cursor{Order: f.Sort, Number: key, Owner: last.Owner}.String()
+	}
+	if len(rows) == 0 {
+		return nil, "", nil
+	}
+	page, err = s.quotas(db, rows)
+	return page, next, s.wrap(ctx, "listing quotas", err)
+}
+
+// quotaPage makes the statement for a page; the size of the page is its last
+// argument. column is the number that the order goes by, "" for the address.
+func quotaPage(f QuotaFilter) (query string, args []any, column string, err error) {
+	bad := &account.InvalidError{}
+	name, down := strings.CutPrefix(f.Sort, "-")
+	column, known := quotaSorts[name]
+	if !known && name != "" && name != "user" || f.Sort == "-" {
+		bad.Add("sort", "invalid", "is no order of this list")
+	}
+	var where []string
+	if f.Query != "" {
+		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(storable(strings.ToLower(f.Query)))+"%")
+	}
+	switch f.State {
+	case "":
+	case "over":
+		where, args = append(where, "fill >= ?"), append(args, fullMark)
+	case "near":
+		where, args = append(where, "fill >= ? AND fill < ?"), append(args, nearMark, fullMark)
+	case "ok":
+		where, args = append(where, "fill < ?"), append(args, nearMark)
+	default:
+		bad.Add("state", "invalid", "is over, near or ok")
+	}
+	after, direction := ">", "ASC"
+	if down {
+		after, direction = "<", "DESC"
+	}
+	if f.Cursor != "" {
+		c, ok := parseCursor(f.Cursor)
+		switch {
+		case !ok || c.Order != f.Sort:
+			bad.Add("cursor", "invalid", "is not a cursor of this list")
+		case column == "":
+			where, args = append(where, "owner "+after+" ?"), append(args, c.Owner)
+		default:
+			where, args = append(where, "("+column+", owner) "+after+" (?, ?)"), append(args, c.Number, c.Owner)
+		}
+	}
+	if err := bad.OrNil(); err != nil {
+		return "", nil, "", err
+	}
+	query = "SELECT " + ownerColumns + " FROM owners"
+	if len(where) > 0 {
+		query += " WHERE " + strings.Join(where, " AND ")
+	}
+	order := []string{"owner " + direction}
+	if column != "" {
+		order = slices.Insert(order, 0, column+" "+direction)
+	}
+	return query + " ORDER BY " + strings.Join(order, ", ") + " LIMIT ?", args, column, nil
+}
+
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}

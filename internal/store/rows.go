@@ -1,0 +1,231 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// enum gives words small numbers for their columns: the first is 1. The order
+// is for ever; words are added at the end.
+type enum[T comparable] []T
+
+func (e enum[T]) code(v T) int16 { return int16(slices.Index(e, v) + 1) }
+
+func (e enum[T]) word(c int16) (v T) {
+	if c < 1 || int(c) > len(e) {
+		return v
+	}
+	return e[c-1]
+}
+
+var (
+	protocols  = enum[account.Protocol]{account.IMAP, account.POP3}
+	securities = enum[account.Security]{account.TLS, account.STARTTLS, account.None}
+	auths      = enum[account.Auth]{account.Password, account.OAuth2}
+	states     = enum[account.State](account.States())
+)
+
+// accountRow is a row of the table accounts.
+type accountRow struct {
+	ID             string
+	Owner          string
+	Email          string
+	Name           string
+	NameKey        string
+	SenderName     string
+	Provider       string
+	Protocol       int16
+	Host           string
+	Port           int
+	Security       int16
+	Username       string
+	Auth           int16
+	Folder         string
+	FolderKey      string
+	Rules          string
+	PollIntervalMS int64
+	CreatedMS      int64
+	UpdatedMS      int64
+	SettingsEpoch  int64
+}
+
+// TableName is GORM's hook.
+func (accountRow) TableName() string { return "accounts" }
+
+func newAccountRow(a account.Account) (accountRow, error) {
+	rules, err := json.Marshal(a.Folders)
+	if err != nil {
+		return accountRow{}, fmt.Errorf("writing folder rules: %w", err)
+	}
+	return accountRow{
+		ID: string(a.ID), Owner: a.Owner.String(), Email: a.Email,
+		Name: a.Name, NameKey: strings.ToLower(a.Name), SenderName: a.SenderName, Provider: a.Provider,
+		Protocol: protocols.code(a.Protocol), Host: strings.ToLower(a.Server.Host), Port: a.Server.Port, Security: securities.code(a.Server.Security),
+		Username: a.Username, Auth: auths.code(a.Auth),
+		Folder: a.Folder, FolderKey: strings.ToLower(a.Folder), Rules: string(rules),
+		PollIntervalMS: a.PollInterval.Milliseconds(), CreatedMS: toMillis(a.CreatedAt), UpdatedMS: toMillis(a.UpdatedAt),
+		SettingsEpoch: a.SettingsEpoch,
+	}, nil
+}
+
+// settings returns what an edit may change, by column: a map, because GORM
+// leaves out a struct's zero values.
+func (r accountRow) settings() map[string]any {
+	return map[string]any{
+		"email": r.Email, "name": r.Name, "name_key": r.NameKey, "sender_name": r.SenderName, "provider": r.Provider,
+		"protocol": r.Protocol, "host": r.Host, "port": r.Port, "security": r.Security, "username": r.Username, "auth": r.Auth,
+		"folder": r.Folder, "folder_key": r.FolderKey, "rules": r.Rules, "poll_interval_ms": r.PollIntervalMS,
+		"updated_ms": r.UpdatedMS, "settings_epoch": r.SettingsEpoch,
+	}
+}
+
+// accountView is an account with what the schedule and the journal know of it.
+type accountView struct {
+	Row            accountRow `gorm:"embedded"` // Named, as GORM sees exported fields only.
+	Journal        string
+	Enabled        int16
+	DueAtMS        int64
+	HurriedMS      int64
+	LeaseOwner     string
+	LeaseEpoch     int64
+	LeaseUntilMS   int64
+	Failures       int
+	State          int16
+	Code           string
+	Detail         string
+	SinceMS        int64
+	LastAttemptMS  int64
+	LastSuccessMS  int64
+	ProgressFolder string
+	ProgressDone   int64
+	ProgressTotal  int64
+	ProgressBytes  int64
+	TotalFolders   int64
+	TotalMessages  int64
+	TotalBytes     int64
+}
+
+// accountsQuery selects accountViews; conditions follow it.
+const accountsQuery = `
+SELECT a.*, j.uuid AS journal, j.messages AS total_messages, j.bytes AS total_bytes,
+	(SELECT count(*) FROM folders f WHERE f.journal_id = p.journal_id AND f.selected = 1) AS total_folders,
+	p.enabled, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms, p.failures, p.state,
+	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms,
+	p.progress_folder, p.progress_done, p.progress_total, p.progress_bytes
+FROM accounts a
+JOIN poll_schedule p ON p.account_id = a.id
+JOIN journals j ON j.id = p.journal_id `
+
+// stateOf is an account's state as a number of states, in SQL; its argument is
+// now. It says the same as accountView.state.
+const stateOf = `(CASE WHEN p.enabled = 0 THEN 7
+	WHEN p.lease_owner <> '' AND p.lease_until_ms > CAST(? AS BIGINT) THEN 2
+	WHEN p.last_attempt_ms = 0 THEN 1
+	ELSE p.state END)`
+
+func (v accountView) state(now int64) account.State {
+	switch {
+	case v.Enabled == 0:
+		return account.Paused
+	case v.LeaseOwner != "" && v.LeaseUntilMS > now:
+		return account.Fetching
+	case v.LastAttemptMS == 0:
+		return account.Pending
+	}
+	return states.word(v.State)
+}
+
+// account returns what the row says at a moment.
+func (v accountView) account(now int64) (account.Account, error) {
+	owner, err := account.ParseOwner(v.Row.Owner)
+	if err != nil {
+		return account.Account{}, fmt.Errorf("reading an account: %w", err)
+	}
+	a := account.Account{
+		ID: account.ID(v.Row.ID), Owner: owner, Email: v.Row.Email, Name: v.Row.Name, SenderName: v.Row.SenderName, Provider: v.Row.Provider,
+		Protocol: protocols.word(v.Row.Protocol),
+		Server:   account.Server{Host: v.Row.Host, Port: v.Row.Port, Security: securities.word(v.Row.Security)},
+		Username: v.Row.Username, Auth: auths.word(v.Row.Auth), Folder: v.Row.Folder,
+		PollInterval: time.Duration(v.Row.PollIntervalMS) * time.Millisecond, Enabled: v.Enabled != 0,
+		CreatedAt: fromMillis(v.Row.CreatedMS), UpdatedAt: fromMillis(v.Row.UpdatedMS),
+		Journal: v.Journal, SettingsEpoch: v.Row.SettingsEpoch,
+	}
+	if err := json.Unmarshal([]byte(v.Row.Rules), &a.Folders); err != nil {
+		return account.Account{}, fmt.Errorf("reading the folder rules of account %s: %w", v.Row.ID, err)
+	}
+	a.Status = account.Status{
+		State: v.state(now), LastAttemptAt: fromMillis(v.LastAttemptMS), LastSuccessAt: fromMillis(v.LastSuccessMS),
+		Failures: v.Failures, Diagnosis: diagnosis(v.Code, v.Detail, v.SinceMS),
+		Totals: account.Totals{Folders: v.TotalFolders, Messages: v.TotalMessages, Bytes: v.TotalBytes},
+	}
+	if a.Status.State == account.Fetching {
+		a.Status.Progress = account.Progress{Folder: v.ProgressFolder, MessagesDone: v.ProgressDone, MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes}
+	} else {
+		a.Status.NextPollAt = v.nextPoll()
+	}
+	return a, nil
+}
+
+// nextPoll is when the account is due; zero when it never is by itself.
+func (v accountView) nextPoll() time.Time {
+	switch v.DueAtMS {
+	case never:
+		return time.Time{}
+	case 0:
+		return fromMillis(v.HurriedMS)
+	}
+	return fromMillis(v.DueAtMS)
+}
+
+func diagnosis(code, detail string, since int64) *account.Diagnosis {
+	if code == "" {
+		return nil
+	}
+	return &account.Diagnosis{Code: fault.Code(code), Detail: detail, Since: fromMillis(since)}
+}
+
+// diagnosisColumns is diagnosis's inverse.
+func diagnosisColumns(d *account.Diagnosis) (code, detail string, since int64) {
+	if d == nil {
+		return "", "", 0
+	}
+	return string(d.Code), storable(d.Detail), toMillis(d.Since)
+}
+
+// views runs accountsQuery with the conditions given.
+func (s *Store) views(db *gorm.DB, conditions string, args ...any) ([]accountView, error) {
+	var vs []accountView
+	err := db.Raw(accountsQuery+conditions, args...).Scan(&vs).Error
+	return vs, err
+}
+
+func (s *Store) accounts(db *gorm.DB, conditions string, args ...any) ([]account.Account, error) {
+	vs, err := s.views(db, conditions, args...)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now().UnixMilli()
+	as := make([]account.Account, len(vs))
+	for i, v := range vs {
+		if as[i], err = v.account(now); err != nil {
+			return nil, err
+		}
+	}
+	return as, nil
+}
+
+// isID reports whether id is a UUID as we write it: nothing else can be in the
+// database, and PostgreSQL would choke on it.
+func isID(id string) bool {
+	u, err := uuid.Parse(id)
+	return err == nil && u.String() == id
+}
