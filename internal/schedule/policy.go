@@ -1,0 +1,198 @@
+package schedule
+
+import (
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+const (
+	// maxTries is how often a login or a setting that was refused is tried
+	// before it is left to the user. Providers lock accounts soon after.
+	maxTries = 3
+	// maxHint bounds what a server may ask us to wait: one that says ten years
+	// does not switch an account off.
+	maxHint = 24 * time.Hour
+	// spread is how far a delay may be moved either way, so that accounts
+	// that were once due together do not stay together.
+	spread = 0.1
+)
+
+// Policy decides when an account is visited next. It is a pure function of
+// the account, what happened, and the time.
+type Policy struct {
+	Interval time.Duration // For accounts that name none; 0: 5 minutes.
+}
+
+// Outcome is how a visit went.
+type Outcome struct {
+	Err     *fault.Error // Ended the visit; nil when it went well.
+	Partial *fault.Error // Some folders or messages failed while the rest went well.
+	More    bool         // The visit yielded with work left over.
+	Run     account.Run  // Times and counts; OK and Diagnosis are filled in by Next.
+}
+
+// class says how failures of one kind are tried again: the first time after
+// factor poll intervals, but no later than most; twice as long each time
+// after; and never longer than limit, or one interval where that is longer.
+type class struct {
+	factor      float64
+	most, limit time.Duration
+	tries       int // After so many in a row only the user can help; 0: never.
+}
+
+var (
+	network   = class{factor: 1, most: time.Minute, limit: time.Hour}
+	inUse     = class{factor: 1, most: 2 * time.Minute, limit: time.Hour}
+	throttled = class{factor: 2, most: 10 * time.Minute, limit: 6 * time.Hour}
+	protocol  = class{factor: 1, most: 5 * time.Minute, limit: 6 * time.Hour}
+	full      = class{factor: 1, most: 3 * time.Minute, limit: 3 * time.Minute}
+	local     = class{factor: 1, most: time.Minute, limit: 15 * time.Minute}
+	ours      = class{factor: 1, most: time.Minute, limit: time.Hour}
+	refused   = class{factor: 2, most: 2 * time.Hour, limit: 6 * time.Hour, tries: maxTries}
+	locked    = class{factor: 12, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
+	settings  = class{factor: 6, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
+)
+
+// classOf returns how a code is tried again. Codes that are not listed are
+// ours: a defect must not switch an account off.
+func classOf(c fault.Code) class {
+	switch c {
+	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout, fault.TLSFailure, fault.ServerUnavailable:
+		return network
+	case fault.MailboxInUse:
+		return inUse
+	case fault.TooManyConnections, fault.RateLimited:
+		return throttled
+	case fault.ProtocolError, fault.FolderFailed, fault.MessageFailed:
+		return protocol
+	case fault.LocalOverQuota:
+		return full
+	case fault.LocalMailboxUnavailable:
+		return local
+	case fault.AccountLocked:
+		return locked
+	case fault.AuthFailed, fault.AppPasswordRequired, fault.OAuthReauthorizationRequired, fault.AccessDisabled:
+		return refused
+	case fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported:
+		return settings
+	}
+	return ours
+}
+
+// Next settles an account after a visit: a.Status is what it was before, now
+// when the visit ended, and rnd a number in [0, 1) that spreads the next one.
+func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) Settlement {
+	if o.Err != nil {
+		return p.failed(a, o, now, rnd)
+	}
+	prior := a.Status
+	s := Settlement{State: account.OK, Success: true, Diagnosis: diagnosis(prior.Diagnosis, o.Partial, now), Run: o.Run}
+	if o.More {
+		// Due now, which is behind everybody who has waited longer; and not
+		// said to be well until it is through.
+		s.State, s.Success, s.DueAt = account.Fetching, false, now
+	} else {
+		s.DueAt = now.Add(jitter(p.interval(a), rnd))
+	}
+	s.Run.OK, s.Run.Diagnosis = true, s.Diagnosis
+	s.Keep = o.Run.Messages > 0 || prior.Failures > 0 || !sameCode(prior.Diagnosis, s.Diagnosis)
+	return s
+}
+
+func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64) Settlement {
+	prior, cl := a.Status, classOf(o.Err.Code)
+	if prior.Diagnosis != nil && a.UpdatedAt.After(prior.Diagnosis.Since) {
+		// The user changed something since: what failed before does not count.
+		prior.Failures, prior.Diagnosis = 0, nil
+	}
+	s := Settlement{
+		State: account.Retrying, Failures: prior.Failures + 1,
+		Diagnosis: diagnosis(prior.Diagnosis, o.Err, now), Run: o.Run, Keep: true,
+	}
+	s.Run.OK, s.Run.Diagnosis = false, s.Diagnosis
+
+	refusedBefore := prior.Diagnosis != nil && classOf(prior.Diagnosis.Code).tries > 0
+	switch {
+	case refusedBefore && cl.tries == 0 && prior.Failures >= maxTries:
+		// It waited for the user, who asked for a visit that did not get as
+		// far as the refusal. That stands, and goes on waiting.
+		s.State, s.Diagnosis = account.NeedsAttention, prior.Diagnosis
+		return s
+	case cl.tries > 0 && !refusedBefore:
+		// An outage that ends in one refused login is no reason to give up on
+		// the password: refusals are counted from the first one.
+		s.Failures = 1
+	case o.Err.Code == fault.LocalOverQuota:
+		s.State = account.OverQuota
+	}
+	if cl.tries > 0 && s.Failures >= cl.tries {
+		s.State = account.NeedsAttention
+		return s
+	}
+
+	delay := jitter(cl.delay(p.interval(a), s.Failures), rnd)
+	if hint := min(o.Err.RetryAfter, maxHint); hint > 0 {
+		// Never sooner than the server asked for.
+		delay = max(delay, hint+time.Duration(spread*rnd*float64(hint)))
+	}
+	s.DueAt = now.Add(delay)
+	return s
+}
+
+// interval is the time between two visits that go well.
+func (p Policy) interval(a account.Account) time.Duration {
+	switch {
+	case a.PollInterval > 0:
+		return a.PollInterval
+	case p.Interval > 0:
+		return p.Interval
+	}
+	return 5 * time.Minute
+}
+
+// delay is how long to wait after the n-th failure in a row, n from 1.
+func (c class) delay(interval time.Duration, n int) time.Duration {
+	d := min(time.Duration(c.factor*float64(interval)), c.most)
+	limit := c.limit
+	if c != full {
+		limit = max(limit, interval)
+	}
+	for ; n > 1 && d < limit; n-- {
+		d *= 2
+	}
+	return min(d, limit)
+}
+
+// jitter moves d by up to a tenth either way.
+func jitter(d time.Duration, rnd float64) time.Duration {
+	return time.Duration(float64(d) * (1 - spread + 2*spread*rnd))
+}
+
+// diagnosis turns a failure into what is remembered of it, dated from when it
+// first failed this way.
+func diagnosis(prior *account.Diagnosis, e *fault.Error, now time.Time) *account.Diagnosis {
+	if e == nil {
+		return nil
+	}
+	d := &account.Diagnosis{Code: e.Code, Detail: e.Detail, Since: now}
+	if prior != nil && prior.Code == e.Code && !prior.Since.IsZero() {
+		d.Since = prior.Since
+	}
+	return d
+}
+
+func sameCode(a, b *account.Diagnosis) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Code == b.Code
+}
+
+// HostKey names the remote host of an account for the caps and the circuit of
+// that host: its name in lower case, without a trailing dot.
+func HostKey(a account.Account) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimSpace(a.Server.Host), "."))
+}

@@ -1,0 +1,213 @@
+package schedule
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+// memory is a Queue in memory that keeps the interface's promises.
+type memory struct {
+	mu     sync.Mutex
+	rows   map[account.ID]*row
+	fail   error // When set, every call fails.
+	claims int
+}
+
+type row struct {
+	account    account.Account
+	due        time.Time // Zero: never.
+	leaseOwner string
+	leaseUntil time.Time
+	epoch      int64
+	settled    []Settlement
+	abandoned  int
+}
+
+func newMemory(as ...account.Account) *memory {
+	q := &memory{rows: map[account.ID]*row{}}
+	for _, a := range as {
+		q.rows[a.ID] = &row{account: a, due: time.Now()}
+	}
+	return q
+}
+
+func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.claims++
+	if err := cmp.Or(q.fail, ctx.Err()); err != nil {
+		return nil, err
+	}
+	perHost, perUser := map[string]int{}, map[account.Owner]int{}
+	var due []*row
+	for _, r := range q.rows {
+		if r.leaseUntil.After(c.Now) {
+			perHost[HostKey(r.account)]++
+			perUser[r.account.Owner]++
+		} else if !r.due.IsZero() && !r.due.After(c.Now) {
+			due = append(due, r)
+		}
+	}
+	slices.SortFunc(due, func(a, b *row) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.account.ID, b.account.ID))
+	})
+	var leases []fetch.Lease
+	for _, r := range due {
+		host := HostKey(r.account)
+		if len(leases) == c.Limit || perHost[host] >= c.PerHost || perUser[r.account.Owner] >= c.PerUser || slices.Contains(c.ExcludeHosts, host) {
+			continue
+		}
+		perHost[host]++
+		perUser[r.account.Owner]++
+		leases = append(leases, r.lease(c))
+	}
+	return leases, nil
+}
+
+func (r *row) lease(c Claim) fetch.Lease {
+	r.epoch++
+	r.leaseOwner, r.leaseUntil = c.Worker, c.Now.Add(c.Lease)
+	r.due = r.leaseUntil
+	return fetch.Lease{Account: r.account, Worker: c.Worker, Epoch: r.epoch}
+}
+
+func (q *memory) ClaimOne(_ context.Context, _ account.Owner, id account.ID, c Claim) (fetch.Lease, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := q.rows[id]
+	switch {
+	case q.fail != nil:
+		return fetch.Lease{}, q.fail
+	case r == nil:
+		return fetch.Lease{}, account.ErrNotFound
+	case r.leaseUntil.After(c.Now) && r.leaseOwner != c.Worker:
+		return fetch.Lease{}, ErrBusy
+	}
+	return r.lease(c), nil
+}
+
+// held returns the row if l is still its lease.
+func (q *memory) held(l fetch.Lease) (*row, error) {
+	r := q.rows[l.Account.ID]
+	switch {
+	case q.fail != nil:
+		return nil, q.fail
+	case r == nil, r.epoch != l.Epoch, r.leaseOwner != l.Worker:
+		return nil, fetch.ErrFenced
+	}
+	return r, nil
+}
+
+func (q *memory) Extend(_ context.Context, l fetch.Lease, until time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r, err := q.held(l)
+	if err != nil {
+		return err
+	}
+	r.leaseUntil, r.due = until, until
+	return nil
+}
+
+func (q *memory) Finish(_ context.Context, l fetch.Lease, s Settlement) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r, err := q.held(l)
+	if err != nil {
+		return err
+	}
+	r.leaseOwner, r.leaseUntil, r.due = "", time.Time{}, s.DueAt
+	r.settled = append(r.settled, s)
+	r.account.Status.State, r.account.Status.Failures, r.account.Status.Diagnosis = s.State, s.Failures, s.Diagnosis
+	return nil
+}
+
+func (q *memory) Abandon(_ context.Context, l fetch.Lease) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r, err := q.held(l)
+	if err != nil {
+		return err
+	}
+	r.leaseOwner, r.leaseUntil, r.due = "", time.Time{}, time.Now()
+	r.abandoned++
+	return nil
+}
+
+func (q *memory) NextDue(context.Context) (time.Time, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var next time.Time
+	for _, r := range q.rows {
+		if !r.due.IsZero() && (next.IsZero() || r.due.Before(next)) {
+			next = r.due
+		}
+	}
+	return next, q.fail
+}
+
+// hurry makes an account due now, as its user would.
+func (q *memory) hurry(id account.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.rows[id].due = time.Now()
+}
+
+// edit fences off a visit under way, as an edit of the account does.
+func (q *memory) edit(id account.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := q.rows[id]
+	r.epoch++
+	r.leaseOwner, r.leaseUntil, r.due = "", time.Time{}, time.Now()
+}
+
+func (q *memory) setFail(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.fail = err
+}
+
+// row returns a copy of what is known of an account.
+func (q *memory) row(id account.ID) row {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := *q.rows[id]
+	r.settled = slices.Clone(r.settled)
+	return r
+}
+
+var errQueueDown = errors.New("the queue is out of order")
+
+// owner returns the user of that name.
+func owner(t *testing.T, name string) account.Owner {
+	t.Helper()
+	o, err := account.ParseOwner(name + "@firma.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// accounts returns n accounts of n users at one host, a1, a2, ….
+func accounts(t *testing.T, n int, host string) []account.Account {
+	t.Helper()
+	as := make([]account.Account, n)
+	for i := range as {
+		name := fmt.Sprintf("a%d", i+1)
+		as[i] = account.Account{
+			ID: account.ID(name), Owner: owner(t, name), PollInterval: 5 * time.Minute, Enabled: true,
+			Server: account.Server{Host: host, Port: 993, Security: account.TLS},
+		}
+	}
+	return as
+}

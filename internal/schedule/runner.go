@@ -1,0 +1,282 @@
+package schedule
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+const (
+	// idle is the longest the claimer sleeps: other processes add work too.
+	idle = time.Second
+	// hurried is how far in the past only an account that its user wants
+	// visited now is due.
+	hurried = 365 * 24 * time.Hour
+	// breath lets finished visits gather, so that many are claimed at once.
+	breath = 20 * time.Millisecond
+	// batch is the most that one claim takes.
+	batch = 100
+	// maxOutage is the longest pause between claims while the queue fails.
+	maxOutage = 15 * time.Second
+)
+
+// Options are what a Runner is made of. Queue, Visitor and Worker are needed;
+// everything else has a default.
+type Options struct {
+	Queue   Queue
+	Visitor Visitor
+	Policy  Policy
+	Worker  string        // Names this process among all that share the queue; without "/".
+	Workers int           // Visits at a time in this process; 64.
+	PerHost int           // Visits at a time at one remote host, over all processes; 32.
+	PerUser int           // Visits at a time for one user; 4.
+	Lease   time.Duration // 90 seconds.
+	Grace   time.Duration // How long visits may take to end when Run is stopped; 7 seconds.
+	Chores  []Chore
+	Log     *slog.Logger
+	Now     func() time.Time
+	Rand    func() float64 // In [0, 1).
+
+	Registerer prometheus.Registerer // Nil: metrics are counted and not shown.
+}
+
+// Runner claims what is due and has it visited.
+type Runner struct {
+	o       Options
+	metrics metrics
+	nudged  chan struct{}
+	ones    atomic.Int64 // Calls of VisitOne.
+
+	mu      sync.Mutex
+	hosts   *hosts
+	running map[int]fetch.Lease // By a number of its own: an account can be claimed again while an old visit ends.
+	started int
+	slots   chan struct{} // Holds one for each visit under way.
+	ended   chan struct{} // Told, without waiting, when a visit has ended.
+}
+
+// New returns a Runner.
+func New(o Options) *Runner {
+	o.Workers = cmp.Or(o.Workers, 64)
+	o.PerHost = cmp.Or(o.PerHost, 32)
+	o.PerUser = cmp.Or(o.PerUser, 4)
+	o.Lease = cmp.Or(o.Lease, 90*time.Second)
+	o.Grace = cmp.Or(o.Grace, 7*time.Second)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	return &Runner{
+		o: o, metrics: newMetrics(o.Registerer), nudged: make(chan struct{}, 1),
+		hosts: newHosts(o.PerHost), running: map[int]fetch.Lease{},
+		slots: make(chan struct{}, o.Workers), ended: make(chan struct{}, 1),
+	}
+}
+
+// Nudge says that an account became due. It returns at once; at worst the
+// account is found a second later.
+func (r *Runner) Nudge() {
+	select {
+	case r.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// Run claims and visits until ctx ends, and performs the chores. Then it
+// claims no more, cancels the visits under way, and returns nil once all have
+// ended and their accounts are given back. Visits that do not end in time lose
+// their leases and are named in the error.
+func (r *Runner) Run(ctx context.Context) error {
+	var chores, visits sync.WaitGroup
+	for _, c := range r.o.Chores {
+		chores.Go(func() { r.repeat(ctx, c) })
+	}
+	r.claimAll(ctx, &visits)
+
+	over := make(chan struct{})
+	go func() {
+		visits.Wait()
+		chores.Wait()
+		close(over)
+	}()
+	grace := time.NewTimer(r.o.Grace)
+	defer grace.Stop()
+	select {
+	case <-over:
+		return nil
+	case <-grace.C:
+		return r.giveUp(ctx)
+	}
+}
+
+// giveUp takes the leases from visits that do not end. Their journal writes
+// are fenced off, so that nothing they still do counts.
+func (r *Runner) giveUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	errs := []error{fmt.Errorf("stopped with %d visits or chores still under way", max(1, len(r.running)))}
+	for _, l := range r.running {
+		if err := r.o.Queue.Abandon(ctx, l); err != nil && !errors.Is(err, fetch.ErrFenced) {
+			errs = append(errs, fmt.Errorf("giving back account %s: %w", l.Account.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// claimAll claims what is due and starts its visits until ctx ends.
+func (r *Runner) claimAll(ctx context.Context, visits *sync.WaitGroup) {
+	var pause, outage time.Duration
+	looked := time.Now()
+	for r.rest(ctx, pause) {
+		full, err := r.claimDue(ctx, visits)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			outage = min(max(2*outage, 100*time.Millisecond), maxOutage)
+			pause = outage
+			r.o.Log.ErrorContext(ctx, "claiming due accounts", "error", err, "next_try_in", pause)
+		case full && time.Since(looked) < idle:
+			pause, outage = 0, 0
+		default:
+			pause, outage = r.untilDue(ctx), 0
+			looked = time.Now()
+			if full {
+				pause = 0
+			}
+		}
+	}
+}
+
+// rest waits for pause, a nudge, or room for another visit; then for a free
+// slot. It is false when ctx has ended.
+func (r *Runner) rest(ctx context.Context, pause time.Duration) bool {
+	if pause > 0 {
+		t := time.NewTimer(pause)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		case <-r.nudged:
+		case <-r.ended:
+			// A cap may have kept back what may go now.
+			if !sleep(ctx, breath) {
+				return false
+			}
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case r.slots <- struct{}{}:
+		<-r.slots // Only the claimer fills slots: it stays free.
+	}
+	return ctx.Err() == nil
+}
+
+// untilDue returns how long nothing will be due, and notes how late we are.
+func (r *Runner) untilDue(ctx context.Context) time.Duration {
+	due, err := r.o.Queue.NextDue(ctx)
+	if err != nil || due.IsZero() {
+		r.metrics.lag.Set(0)
+		return idle // The next claim reports what is wrong.
+	}
+	wait := due.Sub(r.o.Now())
+	if wait > -hurried {
+		r.metrics.lag.Set(max(0, -wait).Seconds())
+	}
+	if wait <= -idle {
+		return idle // Held back by a cap or a host: its turn comes with the end of a visit.
+	}
+	return min(max(wait, breath), idle)
+}
+
+// claimDue claims once, and once more for hosts that must be gone about
+// carefully. full says that there may be more to claim at once.
+func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full bool, err error) {
+	r.mu.Lock()
+	closed, careful, limit := r.hosts.gate(r.o.Now())
+	r.metrics.down.Set(float64(r.hosts.down()))
+	r.mu.Unlock()
+
+	if len(careful) > 0 {
+		c := r.claim(cap(r.slots) - len(r.slots))
+		c.PerHost, c.ExcludeHosts = min(limit, c.PerHost), closed
+		if _, err := r.start(ctx, c, visits); err != nil {
+			return false, err
+		}
+	}
+	c := r.claim(cap(r.slots) - len(r.slots))
+	c.ExcludeHosts = slices.Concat(closed, careful)
+	if c.Limit == 0 {
+		return true, nil
+	}
+	n, err := r.start(ctx, c, visits)
+	return n == c.Limit, err
+}
+
+func (r *Runner) claim(limit int) Claim {
+	return Claim{
+		Worker: r.o.Worker, Now: r.o.Now(), Lease: r.o.Lease, Limit: min(limit, batch),
+		PerHost: r.o.PerHost, PerUser: r.o.PerUser,
+	}
+}
+
+// start claims and starts a visit for each lease.
+func (r *Runner) start(ctx context.Context, c Claim, visits *sync.WaitGroup) (int, error) {
+	leases, err := r.o.Queue.Claim(ctx, c)
+	for _, l := range leases {
+		n := r.began(l)
+		r.slots <- struct{}{}
+		visits.Go(func() {
+			defer func() {
+				<-r.slots
+				select {
+				case r.ended <- struct{}{}:
+				default:
+				}
+			}()
+			done := r.perform(ctx, l)
+			if _, err := r.settle(ctx, l, done, 0); err != nil && !errors.Is(err, fetch.ErrFenced) {
+				r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Account.ID, "error", err)
+			}
+			r.over(n, l, fault.CodeOf(done.Report.Err))
+		})
+	}
+	return len(leases), err
+}
+
+// began notes a visit and returns its number.
+func (r *Runner) began(l fetch.Lease) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.started++
+	r.running[r.started] = l
+	r.hosts.began(HostKey(l.Account))
+	return r.started
+}
+
+// over notes that a visit has ended.
+func (r *Runner) over(n int, l fetch.Lease, code fault.Code) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, n)
+	r.hosts.ended(HostKey(l.Account), l.Account.ID, code, r.o.Now())
+}

@@ -1,0 +1,231 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+const (
+	// maxVisit is a belt: the engine yields long before, and the connection
+	// has deadlines of its own.
+	maxVisit = 2 * time.Hour
+	// settleTime bounds the last write of a visit whose context has ended.
+	settleTime = 2 * time.Second
+	// settleTries is how often a settlement is written before the account is
+	// left to become due when its lease ends.
+	settleTries = 5
+	// busyPause is how long VisitOne waits before it asks again for an account
+	// that somebody else is visiting.
+	busyPause = 200 * time.Millisecond
+	// ownPause keeps the pollers away between two parts of one VisitOne.
+	ownPause = 5 * time.Second
+)
+
+var errTooLong = fault.New(fault.Internal, "visiting the account", "the visit took too long and was ended")
+
+// Visitor performs visits: the engine.
+type Visitor interface {
+	// Visit ends soon after ctx does. Everything that it commits is guarded by
+	// the lease.
+	Visit(ctx context.Context, l fetch.Lease) fetch.Report
+}
+
+// Result is what VisitOne did.
+type Result struct {
+	Account    account.Account // As it was before the last part.
+	Report     fetch.Report    // Counts over all parts; how the last one ended.
+	Settlement Settlement      // Zero when the visit was broken off.
+	Took       time.Duration
+}
+
+// VisitOne visits one account now, until there is no more to fetch or
+// something ends it. While another worker visits the account it waits. Its
+// error says that no visit took place or its result could not be saved; how
+// the visit itself went is in the result.
+func (r *Runner) VisitOne(ctx context.Context, o account.Owner, id account.ID) (Result, error) {
+	var res Result
+	began := time.Now()
+	// A name of its own, so that it does not take over what Run is visiting.
+	worker := fmt.Sprintf("%s/one-%d", r.o.Worker, r.ones.Add(1))
+	for {
+		l, err := r.claimOne(ctx, o, id, worker)
+		if err != nil {
+			return res, fmt.Errorf("claiming account %s: %w", id, err)
+		}
+		done := r.perform(ctx, l)
+		total := done.Report
+		total.Messages += res.Report.Messages
+		total.Bytes += res.Report.Bytes
+		total.Skipped += res.Report.Skipped
+		res = Result{Account: l.Account, Report: total, Took: time.Since(began)}
+		res.Settlement, err = r.settle(ctx, l, done, ownPause)
+		if errors.Is(err, fetch.ErrFenced) && ctx.Err() == nil {
+			continue // Edited meanwhile; if it was removed the next claim says so.
+		}
+		if err != nil {
+			return res, fmt.Errorf("settling account %s: %w", id, err)
+		}
+		if done.Report.Err != nil || !done.Report.More {
+			return res, nil
+		}
+	}
+}
+
+func (r *Runner) claimOne(ctx context.Context, o account.Owner, id account.ID, worker string) (fetch.Lease, error) {
+	for {
+		c := r.claim(1)
+		c.Worker = worker
+		l, err := r.o.Queue.ClaimOne(ctx, o, id, c)
+		if !errors.Is(err, ErrBusy) {
+			return l, err
+		}
+		if !sleep(ctx, busyPause) {
+			return l, fmt.Errorf("%w: %w", err, context.Cause(ctx))
+		}
+	}
+}
+
+// performed is a visit that is over and not yet settled.
+type performed struct {
+	Report fetch.Report
+	Run    account.Run
+}
+
+// perform visits under a lease that it keeps alive meanwhile. When it returns,
+// nothing of the visit is left running.
+func (r *Runner) perform(ctx context.Context, l fetch.Lease) performed {
+	run := account.Run{ID: uuid.NewString(), StartedAt: r.o.Now()}
+	began := time.Now()
+	r.metrics.active.Inc()
+	defer r.metrics.active.Dec()
+
+	vctx, cancel := context.WithCancelCause(ctx)
+	vctx, stop := context.WithTimeoutCause(vctx, maxVisit, errTooLong)
+	beating := make(chan struct{})
+	go func() {
+		defer close(beating)
+		r.heartbeat(vctx, l, cancel)
+	}()
+	rep := r.guarded(vctx, l)
+	rep.Err = trueCause(vctx, rep.Err)
+	stop()
+	cancel(nil)
+	<-beating
+
+	run.FinishedAt, run.Messages, run.Bytes = r.o.Now(), rep.Messages, rep.Bytes
+	r.metrics.visited(rep, time.Since(began))
+	r.report(ctx, l, rep, time.Since(began))
+	return performed{rep, run}
+}
+
+// trueCause returns why a visit that ended with err under ctx really ended. A
+// refused login is one, whatever else happened at the same time.
+func trueCause(ctx context.Context, err error) error {
+	code := fault.CodeOf(err)
+	switch {
+	case err == nil, code.Credential():
+		return err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case code == fault.Interrupted:
+		// Nobody interrupted it. Making it due again at once would be a loop.
+		return &fault.Error{Code: fault.Internal, Op: "visiting the account", Err: err}
+	}
+	return err
+}
+
+// report writes the one line per visit.
+func (r *Runner) report(ctx context.Context, l fetch.Lease, rep fetch.Report, took time.Duration) {
+	attrs := []any{
+		"account", l.Account.ID, "host", HostKey(l.Account), "outcome", outcomeLabel(rep), "messages", rep.Messages,
+		"bytes", rep.Bytes, "skipped", rep.Skipped, "took", took.Round(time.Millisecond),
+	}
+	if rep.Err != nil {
+		attrs = append(attrs, "error", rep.Err)
+	}
+	if fault.CodeOf(rep.Err) == fault.Internal && !errors.Is(rep.Err, fetch.ErrFenced) {
+		r.o.Log.ErrorContext(ctx, "visited", attrs...)
+		return
+	}
+	r.o.Log.InfoContext(ctx, "visited", attrs...)
+}
+
+// guarded is the boundary that a defect met in one account does not cross.
+func (r *Runner) guarded(ctx context.Context, l fetch.Lease) (rep fetch.Report) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Account.ID, "panic", fault.Clean(fmt.Sprint(p), 300), "stack", string(debug.Stack()))
+			rep = fetch.Report{Err: fault.New(fault.Internal, "visiting the account", "")}
+		}
+	}()
+	return r.o.Visitor.Visit(ctx, l)
+}
+
+// heartbeat prolongs the lease until ctx ends. When the lease is lost, or ran
+// out because it could not be prolonged, it cancels the visit.
+func (r *Runner) heartbeat(ctx context.Context, l fetch.Lease, cancel context.CancelCauseFunc) {
+	sure := time.Now() // The lease is ours until a lease's length after this.
+	for wait := r.o.Lease / 3; sleep(ctx, wait); {
+		asked := time.Now()
+		ectx, stop := context.WithTimeout(ctx, r.o.Lease/6)
+		err := r.o.Queue.Extend(ectx, l, r.o.Now().Add(r.o.Lease))
+		stop()
+		switch {
+		case err == nil:
+			sure, wait = asked, r.o.Lease/3
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, fetch.ErrFenced):
+			cancel(err)
+			return
+		case time.Since(sure) >= r.o.Lease:
+			cancel(fmt.Errorf("%w: it could not be prolonged: %w", fetch.ErrFenced, err))
+			return
+		default:
+			r.o.Log.WarnContext(ctx, "prolonging a lease", "account", l.Account.ID, "error", err)
+			wait = r.o.Lease / 12
+		}
+	}
+}
+
+// settle writes what came of a visit. A visit that was broken off from our
+// side is given back as if it had not been. pause delays the next part of a
+// visit that yielded.
+func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, pause time.Duration) (Settlement, error) {
+	rep := done.Report
+	switch {
+	case errors.Is(rep.Err, fetch.ErrFenced):
+		return Settlement{}, rep.Err // Nothing here is ours any more.
+	case fault.CodeOf(rep.Err) == fault.Interrupted:
+		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) })
+	}
+	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run}
+	s := r.o.Policy.Next(l.Account, out, r.o.Now(), r.o.Rand())
+	if rep.More && rep.Err == nil {
+		s.DueAt = s.DueAt.Add(pause)
+	}
+	return s, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Finish(ctx, l, s) })
+}
+
+// write repeats a write that fails, but not for long: if it cannot be done the
+// account becomes due when its lease ends. Once ctx has ended there is one
+// try, outside of it and bounded.
+func (r *Runner) write(ctx context.Context, do func(context.Context) error) error {
+	for n := 1; ; n++ {
+		wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+		err := do(wctx)
+		cancel()
+		if err == nil || errors.Is(err, fetch.ErrFenced) || n == settleTries || !sleep(ctx, time.Duration(n)*time.Second) {
+			return err
+		}
+	}
+}
