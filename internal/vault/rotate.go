@@ -1,0 +1,111 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// Rotate adds a key that seals from now on. What older keys sealed still
+// opens; Reseal moves it over. Processes that run meanwhile take the new key
+// up when they meet it.
+func (v *Vault) Rotate() error {
+	for {
+		r, err := v.dir.readRing()
+		if err != nil {
+			return fmt.Errorf("rotating the keys: %w", err)
+		}
+		material, err := grow(r)
+		if err != nil {
+			return fmt.Errorf("rotating the keys: %w", err)
+		}
+		created, err := v.dir.create(fmt.Sprintf(ringName, r.generation+1), sealing, material)
+		if err != nil {
+			return fmt.Errorf("rotating the keys: %w", err)
+		}
+		if created {
+			v.refresh(r.generation)
+			return nil
+		}
+		// Another process rotated first; ours goes on top of its key.
+	}
+}
+
+// SealedSecret is one row's secret and what it is bound to.
+type SealedSecret struct {
+	Owner  account.Owner
+	ID     account.ID
+	Sealed []byte
+}
+
+// Archive is all the rows that hold sealed secrets. Only Reseal asks across
+// owners.
+type Archive interface {
+	// SealedSecrets returns up to limit secrets of the accounts whose ids
+	// follow after, by id; "" begins.
+	SealedSecrets(ctx context.Context, after account.ID, limit int) ([]SealedSecret, error)
+	// ReplaceSealed saves to in the place of from, and leaves a secret alone
+	// that is another one by now.
+	ReplaceSealed(ctx context.Context, o account.Owner, id account.ID, from, to []byte) error
+}
+
+// Resealed counts what Reseal did.
+type Resealed struct {
+	Moved      int // Sealed anew under the present key.
+	Unreadable int // Left as they are: their users have to enter the password again.
+}
+
+const resealPage = 500
+
+// Reseal seals anew what older keys sealed: a chore, to be run daily by any
+// number of processes. Old keys stay, for backups of the database.
+func (v *Vault) Reseal(ctx context.Context, rows Archive) (Resealed, error) {
+	var done Resealed
+	r := v.current()
+	if newer := v.refresh(r.generation); newer != nil {
+		r = newer
+	}
+	if r.keys < 2 {
+		return done, nil // Nothing can be sealed by an older key.
+	}
+	for after := account.ID(""); ; {
+		page, err := rows.SealedSecrets(ctx, after, resealPage)
+		if err != nil {
+			return done, fmt.Errorf("resealing: listing secrets: %w", err)
+		}
+		for _, s := range page {
+			after = s.ID
+			if err := v.reseal(ctx, rows, r, s, &done); err != nil {
+				return done, err
+			}
+		}
+		if len(page) < resealPage {
+			return done, nil
+		}
+	}
+}
+
+func (v *Vault) reseal(ctx context.Context, rows Archive, r *ring, s SealedSecret, done *Resealed) error {
+	if len(s.Sealed) > 0 && s.Sealed[0] == sealedV1 && r.sealedByPrimary(s.Sealed[1:]) {
+		return nil
+	}
+	secret, err := v.Unseal(s.Owner, s.ID, s.Sealed)
+	if errors.Is(err, ErrUnreadable) {
+		done.Unreadable++
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("resealing: %w", err)
+	}
+	sealed, err := r.seal(s.Owner, s.ID, secret)
+	if err != nil {
+		return fmt.Errorf("resealing: %w", err)
+	}
+	if err := rows.ReplaceSealed(ctx, s.Owner, s.ID, s.Sealed, sealed); err != nil {
+		return fmt.Errorf("resealing: saving: %w", err)
+	}
+	done.Moved++
+	return nil
+}
