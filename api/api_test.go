@@ -1,0 +1,120 @@
+package api_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/mailbrook/mailbrook/api"
+)
+
+// TestGeneratedIsCurrent: generating anew changes nothing.
+func TestGeneratedIsCurrent(t *testing.T) {
+	config, err := os.ReadFile("codegen.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = bytes.Replace(config, []byte("output: api.gen.go\n"), nil, 1) // To standard output.
+	file := filepath.Join(t.TempDir(), "codegen.yaml")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var complaints bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "oapi-codegen", "-config", file, "openapi.yaml")
+	cmd.Stderr = &complaints
+	fresh, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &complaints)
+	}
+	committed, err := os.ReadFile("api.gen.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(fresh, committed) {
+		t.Error("api.gen.go is not what openapi.yaml generates: run go generate ./api")
+	}
+}
+
+// TestRequestsAreClosed: every object that a request can hold refuses members
+// that it does not have, and every text and list in it has an end.
+func TestRequestsAreClosed(t *testing.T) {
+	doc, err := api.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody == nil {
+				continue
+			}
+			for media, content := range op.RequestBody.Value.Content {
+				closed(t, op.OperationID+" "+media, content.Schema.Value)
+			}
+			for _, p := range op.Parameters {
+				if p.Value.In == openapi3.ParameterInQuery {
+					closed(t, op.OperationID+" ?"+p.Value.Name, p.Value.Schema.Value)
+				}
+			}
+		}
+	}
+}
+
+func closed(t *testing.T, at string, s *openapi3.Schema) {
+	t.Helper()
+	switch {
+	case s.Type.Is("object"):
+		if s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has {
+			t.Errorf("%s takes any member", at)
+		}
+		for name, p := range s.Properties {
+			closed(t, at+" "+name, p.Value)
+		}
+	case s.Type.Is("array"):
+		if s.MaxItems == nil {
+			t.Errorf("%s has no end", at)
+		}
+		closed(t, at+"[]", s.Items.Value)
+	case s.Type.Is("string"):
+		if len(s.Enum) == 0 && s.MaxLength == nil {
+			t.Errorf("%s may be as long as it likes", at)
+		}
+		if len(s.Enum) == 0 && s.Pattern == "" && at != "testConnection application/json account_id" {
+			t.Errorf("%s may hold control characters", at)
+		}
+	case s.Type.Is("integer"):
+		if s.Min == nil || s.Max == nil {
+			t.Errorf("%s has no range", at)
+		}
+	}
+}
+
+// TestExamplesFit: what the document shows is what it takes.
+func TestExamplesFit(t *testing.T) {
+	doc, err := api.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody == nil {
+				continue
+			}
+			for _, content := range op.RequestBody.Value.Content {
+				for name, e := range content.Examples {
+					n++
+					if err := content.Schema.Value.VisitJSON(e.Value.Value); err != nil {
+						t.Errorf("%s, example %s: %v", op.OperationID, name, err)
+					}
+				}
+			}
+		}
+	}
+	if n < 6 {
+		t.Errorf("only %d examples", n)
+	}
+}

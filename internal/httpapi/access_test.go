@@ -1,0 +1,418 @@
+package httpapi_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+// calls lists every call under /v1 of the document with a request that would
+// go well.
+func calls(t *testing.T) map[string]request {
+	out := map[string]request{}
+	for _, item := range spec(t).Paths.Map() {
+		for _, op := range item.Operations() {
+			if len(*op.Security) > 0 {
+				out[op.OperationID] = valid[op.OperationID]
+			}
+		}
+	}
+	return out
+}
+
+// TestEveryCallNeedsAToken is U01 and U06: without one, or with garbage, or with a
+// good one in the address, all calls and all unknown addresses answer the same.
+func TestEveryCallNeedsAToken(t *testing.T) {
+	f := newFixture(t)
+	all := calls(t)
+	all["unknown"] = request{Method: "GET", Path: "/v1/nothing"}
+	all["wrong method"] = request{Method: "TRACE", Path: "/v1/accounts"}
+	all["preflight"] = request{Method: "OPTIONS", Path: "/v1/accounts"}
+	good := f.token(anna, true)
+	for name, r := range all {
+		for how, header := range map[string]string{"none": "", "garbage": "Bearer x.y.z", "another scheme": "Basic YTpi", "blank": "Bearer", "in the address": ""} {
+			q := r
+			q.Header = map[string]string{"Authorization": header, "Origin": "https://evil.example"}
+			if how == "in the address" {
+				q.Path += map[bool]string{true: "&", false: "?"}[strings.Contains(q.Path, "?")] + "access_token=" + good
+			}
+			rec := f.do(q)
+			if rec.Code != 401 || problemCode(t, rec) != "unauthenticated" || rec.Header().Get("WWW-Authenticate") == "" {
+				t.Errorf("%s, token %s: %d %s", name, how, rec.Code, rec.Body)
+			}
+			if rec.Header().Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s: U13: the answer lets other origins read it", name)
+			}
+		}
+	}
+	if strings.Contains(f.log.String(), good) {
+		t.Error("the log holds a token from an address")
+	}
+	if len(f.calls) > 0 {
+		t.Errorf("something was done without a token: %v", f.calls)
+	}
+}
+
+// TestOthersDoNotExist is U07: whatever bartek does with the id of an account of
+// anna's, he gets what an id that does not exist gives.
+func TestOthersDoNotExist(t *testing.T) {
+	n := 0
+	for name, r := range calls(t) {
+		if !strings.Contains(r.Path+r.Body, annaID) {
+			continue
+		}
+		n++
+		f := newFixture(t)
+		r.As = bartek
+		mine := f.do(r)
+		r.Path, r.Body = strings.ReplaceAll(r.Path, annaID, noID), strings.ReplaceAll(r.Body, annaID, noID)
+		nobodys := f.do(r)
+		if mine.Code != 404 || nobodys.Code != 404 || mine.Body.String() != nobodys.Body.String() {
+			t.Errorf("%s: anna's id gives %d %s, one that does not exist %d %s", name, mine.Code, mine.Body, nobodys.Code, nobodys.Body)
+		}
+		if len(f.calls) > 0 {
+			t.Errorf("%s changed something: %v", name, f.calls)
+		}
+	}
+	if n < 7 {
+		t.Errorf("only %d calls with an id were tried", n)
+	}
+}
+
+// TestUsersAreNotAdministrators: every call under /v1/admin is forbidden to
+// users, whatever is wrong with the request besides.
+func TestUsersAreNotAdministrators(t *testing.T) {
+	for name, r := range calls(t) {
+		if !strings.HasPrefix(r.Path, "/v1/admin") {
+			continue
+		}
+		f := newFixture(t)
+		r.As = anna
+		r.Header = map[string]string{"X-Admin": "true", "X-User": bartek} // U47
+		if rec := f.do(r); rec.Code != 403 || len(f.calls) > 0 {
+			t.Errorf("%s: %d, done: %v", name, rec.Code, f.calls)
+		}
+		r.Body, r.Path = "{", r.Path+"?nonsense=1"
+		if rec := f.do(r); rec.Code != 403 {
+			t.Errorf("%s with a bad request: %d", name, rec.Code)
+		}
+	}
+}
+
+// TestUnknownAddresses is U44: what is not a call is 404 or 405, never something else.
+func TestUnknownAddresses(t *testing.T) {
+	f := newFixture(t)
+	for _, tc := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/v1", 404, ""},
+		{"GET", "/v1/", 404, ""},
+		{"GET", "/v1/nothing", 404, ""},
+		{"GET", "/v1//accounts", 404, ""},
+		{"GET", "/v1/accounts/", 404, ""},
+		{"GET", "/v1/accounts/..%2fadmin", 404, ""},
+		{"GET", "/v1/accounts/../admin/stats", 404, ""},
+		{"GET", "/v1/accounts/%2e%2e", 404, ""},
+		{"GET", "/v1/accounts/1%20OR%201=1", 404, ""},
+		{"GET", "/v1/accounts/" + strings.ToUpper(annaID), 404, ""},
+		{"GET", "/v1/accounts/" + annaID + "/", 404, ""},
+		{"GET", "/v1/accounts/" + annaID + "%2ffolders", 404, ""},
+		{"GET", "/V1/accounts", 404, ""},
+		{"GET", "/", 404, ""},
+		{"GET", "/debug/pprof/", 404, ""},
+		{"PUT", "/v1/accounts", 405, "GET, POST"},
+		{"HEAD", "/v1/accounts", 405, "GET, POST"},
+		{"TRACE", "/v1/accounts", 405, "GET, POST"},
+		{"BREW", "/v1/accounts", 405, "GET, POST"},
+		{"POST", "/v1/accounts/" + annaID, 405, "DELETE, GET, PATCH"},
+		{"GET", "/v1/accounts/" + annaID + "/fetch", 405, "POST"},
+		{"DELETE", "/v1/admin/quotas/" + anna, 405, "GET, PUT"},
+		{"POST", "/healthz", 405, "GET"},
+	} {
+		r := request{Method: tc.method, Path: tc.path, As: anna, Admin: true, Header: map[string]string{"X-HTTP-Method-Override": "GET"}}
+		rec := f.do(r)
+		want := map[int]string{404: "not_found", 405: "method_not_allowed"}[tc.status]
+		if rec.Code != tc.status || problemCode(t, rec) != want {
+			t.Errorf("%s %s: %d %s, want %d", tc.method, tc.path, rec.Code, rec.Body, tc.status)
+		}
+		allow := strings.Split(rec.Header().Get("Allow"), ", ")
+		allow = slices.DeleteFunc(allow, func(m string) bool { return m == "OPTIONS" })
+		slices.Sort(allow)
+		if got := strings.Join(allow, ", "); got != tc.allow {
+			t.Errorf("%s %s: Allow %q, want %q", tc.method, tc.path, got, tc.allow)
+		}
+	}
+}
+
+// TestAnswersAreHardened is U14: the headers that keep a browser from doing
+// anything with an answer but reading it.
+func TestAnswersAreHardened(t *testing.T) {
+	f := newFixture(t)
+	for _, r := range []request{{Method: "GET", Path: "/v1/accounts", As: anna}, {Method: "GET", Path: "/v1/accounts"}, {Method: "GET", Path: "/healthz"}, {Method: "GET", Path: "/nothing"}} {
+		h := f.do(r).Header()
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Referrer-Policy": "no-referrer",
+		} {
+			if h.Get(name) != want {
+				t.Errorf("%s: %s is %q, want %q", r.Path, name, h.Get(name), want)
+			}
+		}
+		if h.Get("X-Request-Id") == "" {
+			t.Errorf("%s: no request id", r.Path)
+		}
+		if below := strings.HasPrefix(r.Path, "/v1"); (h.Get("Cache-Control") == "no-store") != below {
+			t.Errorf("%s: Cache-Control %q", r.Path, h.Get("Cache-Control"))
+		}
+	}
+}
+
+// TestRequestID: an id that is fit for a log is kept, another is replaced.
+func TestRequestID(t *testing.T) {
+	f := newFixture(t)
+	for sent, kept := range map[string]bool{"abc-1.2_Z": true, "": false, "a b": false, "a\tb": false, strings.Repeat("a", 65): false, `"x`: false} {
+		rec := f.do(request{Method: "GET", Path: "/healthz", Header: map[string]string{"X-Request-Id": sent}})
+		if got := rec.Header().Get("X-Request-Id"); (got == sent) != kept || got == "" {
+			t.Errorf("sent %q, got %q", sent, got)
+		}
+	}
+}
+
+func sign(t *testing.T, method jwt.SigningMethod, key any, header map[string]any, claims jwt.MapClaims) string {
+	t.Helper()
+	token := jwt.NewWithClaims(method, claims)
+	for k, v := range header {
+		token.Header[k] = v
+	}
+	s, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestForgedTokens is U02, U03 and U04: 401, whatever is wrong, and always the same body.
+func TestForgedTokens(t *testing.T) {
+	f := newFixture(t)
+	now := time.Now()
+	fine := func() jwt.MapClaims {
+		return jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "scope": "admin"}
+	}
+	but := func(k string, v any) jwt.MapClaims {
+		c := fine()
+		c[k] = v
+		if v == nil {
+			delete(c, k)
+		}
+		return c
+	}
+	hs := jwt.SigningMethodHS256
+	none := func(alg string) string {
+		s := sign(t, hs, secret, map[string]any{"alg": alg}, fine())
+		return s[:strings.LastIndex(s, ".")+1]
+	}
+	want := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "Bearer " + sign(t, hs, secret, nil, fine())}})
+	if want.Code != 200 {
+		t.Fatalf("a good token: %d %s", want.Code, want.Body)
+	}
+	bodies := map[string]bool{}
+	for name, token := range map[string]string{
+		"alg none":                none("none"),
+		"alg None":                none("None"),
+		"another secret":          sign(t, hs, []byte(strings.Repeat("x", 32)), nil, fine()),
+		"HS512 with our secret":   sign(t, jwt.SigningMethodHS512, secret, nil, fine()),
+		"jku":                     sign(t, hs, secret, map[string]any{"jku": "https://evil.example/keys"}, fine()),
+		"x5u":                     sign(t, hs, secret, map[string]any{"x5u": "https://evil.example/cert"}, fine()),
+		"crit":                    sign(t, hs, secret, map[string]any{"crit": []string{"b64"}}, fine()),
+		"expired":                 sign(t, hs, secret, nil, but("exp", now.Add(-2*time.Minute).Unix())),
+		"no exp":                  sign(t, hs, secret, nil, but("exp", nil)),
+		"exp as text":             sign(t, hs, secret, nil, but("exp", "tomorrow")),
+		"year 9999":               sign(t, hs, secret, nil, but("exp", 253402300000)),
+		"year 9999, no iat":       sign(t, hs, secret, nil, jwt.MapClaims{"sub": anna, "exp": 253402300000}),
+		"nbf later":               sign(t, hs, secret, nil, but("nbf", now.Add(time.Hour).Unix())),
+		"iat later":               sign(t, hs, secret, nil, but("iat", now.Add(time.Hour).Unix())),
+		"no sub":                  sign(t, hs, secret, nil, but("sub", nil)),
+		"sub is no address":       sign(t, hs, secret, nil, but("sub", "anna")),
+		"sub has a display name":  sign(t, hs, secret, nil, but("sub", "Anna <anna@firma.test>")),
+		"sub has a line break":    sign(t, hs, secret, nil, but("sub", "anna@firma.test\r\n")),
+		"sub climbs":              sign(t, hs, secret, nil, but("sub", "../x@firma.test")),
+		"sub is a list":           sign(t, hs, secret, nil, but("sub", []string{anna})),
+		"scope is a list":         sign(t, hs, secret, nil, but("scope", []string{"admin"})),
+		"100,000 dots":            strings.Repeat(".", 100_000),
+		"longer than any token":   strings.Repeat("a", 9000) + ".b.c",
+		"signature cut":           strings.TrimRight(sign(t, hs, secret, nil, fine()), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+		"two tokens, blank apart": sign(t, hs, secret, nil, fine()) + " " + sign(t, hs, secret, nil, fine()),
+	} {
+		rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "Bearer " + token}})
+		if rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != `Bearer realm="mailbrook", error="invalid_token"` {
+			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+		bodies[rec.Body.String()] = true
+	}
+	if len(bodies) != 1 {
+		t.Errorf("the answers differ: %v", bodies)
+	}
+}
+
+// TestScopeIsAWord: admin must stand alone among the words of the scope.
+func TestScopeIsAWord(t *testing.T) {
+	f := newFixture(t)
+	for scope, want := range map[string]int{"admin": 200, "mail admin": 200, "admin mail": 200, "": 403, "administrator": 403, "Admin": 403, "not-admin": 403, "admin,mail": 403} {
+		token := sign(t, jwt.SigningMethodHS256, secret, nil, jwt.MapClaims{"sub": anna, "exp": time.Now().Add(time.Hour).Unix(), "scope": scope})
+		if rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "bearer " + token}}); rec.Code != want {
+			t.Errorf("scope %q: %d, want %d", scope, rec.Code, want)
+		}
+	}
+}
+
+// TestSubjectIsOneUser: however an address is spelled, it is the same user.
+func TestSubjectIsOneUser(t *testing.T) {
+	f := newFixture(t)
+	token := sign(t, jwt.SigningMethodHS256, secret, nil, jwt.MapClaims{"sub": "Anna@Firma.TEST", "exp": time.Now().Add(time.Hour).Unix()})
+	rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, Header: map[string]string{"Authorization": "Bearer " + token}})
+	if rec.Code != 200 {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
+
+// TestSignRefuses what no verifier would take.
+func TestSignRefuses(t *testing.T) {
+	for name, sign := range map[string]func() (string, error){
+		"a short secret": func() (string, error) {
+			return httpapi.Keys{Secret: []byte("short")}.Sign(owner(t, anna), false, time.Hour)
+		},
+		"no life": func() (string, error) { return httpapi.Keys{Secret: secret}.Sign(owner(t, anna), false, 0) },
+		"too long a one": func() (string, error) {
+			return httpapi.Keys{Secret: secret}.Sign(owner(t, anna), false, 31*24*time.Hour)
+		},
+	} {
+		if token, err := sign(); err == nil {
+			t.Errorf("%s: %s", name, token)
+		}
+	}
+}
+
+// TestKeysThatCannotServe are refused at start.
+func TestKeysThatCannotServe(t *testing.T) {
+	for name, k := range map[string]httpapi.Keys{
+		"nothing":             {},
+		"a short secret":      {Secret: []byte("short")},
+		"an empty secret":     {Secret: []byte{}},
+		"plain http":          {JWKS: "http://id.example/keys", Issuer: "i", Audience: "a", HTTP: http.DefaultClient},
+		"no issuer":           {JWKS: "https://id.example/keys", Audience: "a", HTTP: http.DefaultClient},
+		"no audience":         {JWKS: "https://id.example/keys", Issuer: "i", HTTP: http.DefaultClient},
+		"nothing to fetch by": {JWKS: "https://id.example/keys", Issuer: "i", Audience: "a"},
+	} {
+		if _, err := httpapi.NewVerifier(k); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// TestOversizedHeadersAreRefused is U04: by the server, before anything reads them.
+func TestOversizedHeadersAreRefused(t *testing.T) {
+	f := newFixture(t)
+	ts := httptest.NewUnstartedServer(nil)
+	ts.Config = httpapi.Server("", f.h, testLog())
+	ts.Start()
+	defer ts.Close()
+	req, err := http.NewRequest("GET", ts.URL+"/v1/accounts", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.Repeat("x", 1<<20))
+	resp, err := ts.Client().Do(req)
+	if err != nil {
+		return // The server hung up while we were still sending.
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+// TestLimits is U08, U17 and U33: above a rate the answer is 429 and says when
+// to come again, other users go on, and a new X-Forwarded-For (U36) helps nobody.
+func TestLimits(t *testing.T) {
+	f := newFixture(t, func(o *httpapi.Options) {
+		o.Limits.Requests = httpapi.Rate{PerMinute: 6, Burst: 3}
+	})
+	guess := func(user string, i int) *httptest.ResponseRecorder {
+		return f.do(request{Method: "GET", Path: fmt.Sprintf("/v1/accounts/ffffffff-ffff-4fff-8fff-%012d", i), As: user, Header: map[string]string{"X-Forwarded-For": fmt.Sprintf("192.0.2.%d", i)}})
+	}
+	for i := range 3 {
+		if rec := guess(anna, i); rec.Code != 404 {
+			t.Fatalf("guess %d: %d", i, rec.Code)
+		}
+	}
+	rec := guess(anna, 4)
+	if rec.Code != 429 || rec.Header().Get("Retry-After") == "" || rec.Header().Get("Retry-After") == "0" {
+		t.Errorf("%d, Retry-After %q", rec.Code, rec.Header().Get("Retry-After"))
+	}
+	if rec := guess(bartek, 5); rec.Code != 404 {
+		t.Errorf("another user: %d", rec.Code)
+	}
+}
+
+// TestConnectionTestsAreLimited: the tests of all calls that test count together.
+func TestConnectionTestsAreLimited(t *testing.T) {
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.Tests = httpapi.Rate{PerMinute: 1, Burst: 3} })
+	for _, id := range []string{"testConnection", "createAccount", "updateAccount"} {
+		if rec := f.do(signedIn(valid[id])); rec.Code >= 400 {
+			t.Fatalf("%s: %d %s", id, rec.Code, rec.Body)
+		}
+	}
+	done := len(f.calls)
+	for _, id := range []string{"testConnection", "createAccount", "updateAccount"} {
+		if rec := f.do(signedIn(valid[id])); rec.Code != 429 {
+			t.Errorf("%s: %d %s", id, rec.Code, rec.Body)
+		}
+	}
+	if len(f.calls) != done {
+		t.Errorf("done above the limit: %v", f.calls[done:])
+	}
+	for _, r := range []request{
+		{Method: "POST", Path: "/v1/accounts", Body: `{"email":"a@gmail.com","password":"x","skip_test":true}`},
+		{Method: "PATCH", Path: "/v1/accounts/" + annaID, Body: `{"name":"Work"}`},
+	} {
+		if rec := f.do(signedIn(r)); rec.Code >= 400 {
+			t.Errorf("%s without a test: %d %s", r.Method, rec.Code, rec.Body)
+		}
+	}
+}
+
+// TestNobodyGuessesPasswordsThroughUs is U19: refused logins at one remote
+// mailbox are counted over all users and calls; other mailboxes go on.
+func TestNobodyGuessesPasswordsThroughUs(t *testing.T) {
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.Refused = httpapi.Rate{PerMinute: 1, Burst: 2} })
+	f.report = failedTest.Report
+	guess := func(as, email string) int {
+		return f.do(request{Method: "POST", Path: "/v1/connection-tests", As: as, Body: `{"email":"` + email + `","password":"x"}`}).Code
+	}
+	for _, who := range []string{anna, bartek} {
+		if code := guess(who, "Victim@gmail.com"); code != 200 {
+			t.Fatalf("a first guess: %d", code)
+		}
+	}
+	if code := guess("celina@firma.test", "victim@gmail.com"); code != 429 {
+		t.Errorf("a third guess by a third user: %d", code)
+	}
+	f.fail = errors.New("must not be reached")
+	if rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"victim@gmail.com","password":"x"}`}); rec.Code != 429 {
+		t.Errorf("by adding an account: %d", rec.Code)
+	}
+	f.fail = nil
+	if code := guess(anna, "other@gmail.com"); code != 200 {
+		t.Errorf("another mailbox: %d", code)
+	}
+}

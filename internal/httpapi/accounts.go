@@ -1,0 +1,337 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"time"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// ListAccounts returns the caller's accounts.
+func (s *server) ListAccounts(ctx context.Context, _ api.ListAccountsRequestObject) (api.ListAccountsResponseObject, error) {
+	as, err := s.Accounts.List(ctx, caller(ctx).Owner)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Account, len(as))
+	for i, a := range as {
+		out[i] = s.accountJSON(ctx, a)
+	}
+	return api.ListAccounts200JSONResponse{Body: api.AccountList{Accounts: out, Limit: s.Accounts.MaxPerUser()}}, nil
+}
+
+// CreateAccount adds an account.
+func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestObject) (api.CreateAccountResponseObject, error) {
+	d := draftOf(*r.Body)
+	var a account.Account
+	add := func() (d2 *account.Diagnosis, err error) {
+		a, err = s.Accounts.Create(ctx, caller(ctx).Owner, d)
+		return diagnosisIn(err), err
+	}
+	var err error
+	if d.SkipTest {
+		_, err = add()
+	} else {
+		err = s.tested(ctx, remoteOf(d), add)
+	}
+	if err != nil {
+		return nil, s.at(ctx, err, value(d.Provider), d.Email)
+	}
+	return api.CreateAccount201JSONResponse{
+		Body:    s.accountJSON(ctx, a),
+		Headers: api.CreateAccount201ResponseHeaders{Location: basePath + "/accounts/" + string(a.ID)},
+	}, nil
+}
+
+// GetAccount returns one account.
+func (s *server) GetAccount(ctx context.Context, r api.GetAccountRequestObject) (api.GetAccountResponseObject, error) {
+	a, err := s.Accounts.Get(ctx, caller(ctx).Owner, account.ID(r.Id))
+	if err != nil {
+		return nil, err
+	}
+	return api.GetAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
+}
+
+// UpdateAccount changes an account.
+func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestObject) (api.UpdateAccountResponseObject, error) {
+	in := r.JSONBody
+	if in == nil {
+		in = r.ApplicationMergePatchPlusJSONBody
+	}
+	p := patchOf(ctx, *in)
+	o, id := caller(ctx).Owner, account.ID(r.Id)
+	var a account.Account
+	change := func() (d *account.Diagnosis, err error) {
+		a, err = s.Accounts.Update(ctx, o, id, p)
+		return diagnosisIn(err), err
+	}
+	if p.SkipTest || !mayTest(p) {
+		if _, err := change(); err != nil {
+			return nil, err
+		}
+		return api.UpdateAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
+	}
+	saved, err := s.Accounts.Get(ctx, o, id) // Only to know whose logins are counted.
+	if err != nil {
+		return nil, err
+	}
+	if err := s.tested(ctx, remoteAfter(saved, p), change); err != nil {
+		return nil, s.at(ctx, err, providerAfter(saved, p), saved.Email)
+	}
+	return api.UpdateAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
+}
+
+// DeleteAccount removes an account, and its mail if that is said.
+func (s *server) DeleteAccount(ctx context.Context, r api.DeleteAccountRequestObject) (api.DeleteAccountResponseObject, error) {
+	keep := r.Params.Mail == nil || *r.Params.Mail != api.Delete
+	if err := s.Accounts.Delete(ctx, caller(ctx).Owner, account.ID(r.Id), keep); err != nil {
+		return nil, err
+	}
+	return api.DeleteAccount204Response{}, nil
+}
+
+// FetchAccount makes an account due and answers with it.
+func (s *server) FetchAccount(ctx context.Context, r api.FetchAccountRequestObject) (api.FetchAccountResponseObject, error) {
+	o, id := caller(ctx).Owner, account.ID(r.Id)
+	if err := s.Accounts.FetchNow(ctx, o, id); err != nil {
+		return nil, err
+	}
+	a, err := s.Accounts.Get(ctx, o, id)
+	if err != nil {
+		return nil, err
+	}
+	return api.FetchAccount202JSONResponse{Body: s.accountJSON(ctx, a)}, nil
+}
+
+// ListAccountFolders returns the remote folders.
+func (s *server) ListAccountFolders(ctx context.Context, r api.ListAccountFoldersRequestObject) (api.ListAccountFoldersResponseObject, error) {
+	fs, err := s.Accounts.FolderTree(ctx, caller(ctx).Owner, account.ID(r.Id))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.RemoteFolder, len(fs))
+	for i, f := range fs {
+		out[i] = api.RemoteFolder{
+			RemoteName: f.RemoteName, LocalName: f.LocalName, SpecialUse: text(f.SpecialUse), Selected: f.Selected, Messages: f.Messages, Fetched: f.Fetched,
+		}
+	}
+	return api.ListAccountFolders200JSONResponse{Folders: out}, nil
+}
+
+// ListAccountRuns returns past visits.
+func (s *server) ListAccountRuns(ctx context.Context, r api.ListAccountRunsRequestObject) (api.ListAccountRunsResponseObject, error) {
+	o, id := caller(ctx).Owner, account.ID(r.Id)
+	a, err := s.Accounts.Get(ctx, o, id) // Its provider words the advice.
+	if err != nil {
+		return nil, err
+	}
+	runs, err := s.Accounts.Runs(ctx, o, id, value(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Run, len(runs))
+	for i, v := range runs {
+		out[i] = api.Run{
+			Id: v.ID, StartedAt: utc(v.StartedAt), FinishedAt: when(v.FinishedAt), Ok: v.OK, Messages: v.Messages, Bytes: v.Bytes,
+			Diagnosis: s.diagnosis(ctx, v.Diagnosis, a.Provider),
+		}
+	}
+	return api.ListAccountRuns200JSONResponse{Body: api.RunList{Runs: out}}, nil
+}
+
+// TestConnection tries settings, saved or not, and saves nothing.
+func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequestObject) (api.TestConnectionResponseObject, error) {
+	o, in := caller(ctx).Owner, *r.Body
+	var report account.TestReport
+	var provider, email string
+	try := func(f func() (account.TestReport, error)) func() (*account.Diagnosis, error) {
+		return func() (_ *account.Diagnosis, err error) {
+			report, err = f()
+			return report.Diagnosis, err
+		}
+	}
+	if in.AccountId == nil {
+		d, err := draftOfTest(in)
+		if err != nil {
+			return nil, err
+		}
+		provider, email = value(d.Provider), d.Email
+		if err := s.tested(ctx, remoteOf(d), try(func() (account.TestReport, error) { return s.Accounts.Test(ctx, o, d) })); err != nil {
+			return nil, err
+		}
+	} else {
+		id := account.ID(*in.AccountId)
+		if !uuidForm.MatchString(string(id)) {
+			return nil, account.ErrNotFound
+		}
+		saved, err := s.Accounts.Get(ctx, o, id)
+		if err != nil {
+			return nil, err
+		}
+		p := patchOfTest(in)
+		provider, email = providerAfter(saved, p), saved.Email
+		if err := s.tested(ctx, remoteAfter(saved, p), try(func() (account.TestReport, error) { return s.Accounts.TestExisting(ctx, o, id, p) })); err != nil {
+			return nil, err
+		}
+	}
+	if report.Diagnosis != nil {
+		provider = s.providerFor(ctx, provider, email)
+	}
+	return api.TestConnection200JSONResponse{Body: s.testJSON(ctx, report, provider)}, nil
+}
+
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// draftOf reads what a caller asks for.
+func draftOf(in api.NewAccount) account.Draft {
+	d := account.Draft{
+		Email: in.Email, Password: account.NewSecret(in.Password),
+		Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
+		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
+	}
+	d.Host, d.Port, d.Security = serverOf(in.Server)
+	if in.Folders != nil {
+		d.Include, d.Exclude = value(in.Folders.Include), value(in.Folders.Exclude)
+	}
+	return d
+}
+
+// draftOfTest reads settings to be tried; address and password must be there.
+func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
+	bad := &account.InvalidError{}
+	if in.Email == nil {
+		bad.Add("email", "required", "is required without account_id")
+	}
+	if in.Password == nil {
+		bad.Add("password", "required", "is required without account_id")
+	}
+	if err := bad.OrNil(); err != nil {
+		return account.Draft{}, err
+	}
+	return draftOf(api.NewAccount{
+		Email: *in.Email, Password: *in.Password, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: in.Protocol,
+		Server: in.Server, Username: in.Username, Folder: in.Folder, Folders: in.Folders, PollIntervalSeconds: in.PollIntervalSeconds, Enabled: in.Enabled,
+	}), nil
+}
+
+// patchOf reads a merge patch. The generated type cannot tell null from
+// absent; null was checked to stand only where it empties something.
+func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
+	p := account.Patch{
+		Email: in.Email, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
+		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
+	}
+	p.Host, p.Port, p.Security = serverOf(in.Server)
+	if in.Password != nil {
+		p.Password = ptr(account.NewSecret(*in.Password))
+	}
+	if in.Folders != nil {
+		p.Include, p.Exclude = in.Folders.Include, in.Folders.Exclude
+	}
+	if isNull(ctx, "sender_name") {
+		p.SenderName = ptr("")
+	}
+	if isNull(ctx, "folders") || isNull(ctx, "folders.include") {
+		p.Include = &[]string{}
+	}
+	if isNull(ctx, "folders") || isNull(ctx, "folders.exclude") {
+		p.Exclude = &[]string{}
+	}
+	return p
+}
+
+// patchOfTest reads what is laid over a saved account for one test.
+func patchOfTest(in api.ConnectionTestRequest) account.Patch {
+	p := account.Patch{
+		Email: in.Email, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol), Username: in.Username,
+		Name: in.Name, SenderName: in.SenderName, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
+	}
+	p.Host, p.Port, p.Security = serverOf(in.Server)
+	if in.Password != nil {
+		p.Password = ptr(account.NewSecret(*in.Password))
+	}
+	if in.Folders != nil {
+		p.Include, p.Exclude = in.Folders.Include, in.Folders.Exclude
+	}
+	return p
+}
+
+func serverOf(in *api.ServerSettings) (host *string, port *int, sec *account.Security) {
+	if in == nil {
+		return nil, nil, nil
+	}
+	return in.Host, in.Port, (*account.Security)(in.Security)
+}
+
+func seconds(n *int64) *time.Duration {
+	if n == nil {
+		return nil
+	}
+	return ptr(time.Duration(*n) * time.Second)
+}
+
+func value[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}
+
+// mayTest reports whether a change leads to a connection test.
+func mayTest(p account.Patch) bool {
+	return p.Password != nil || p.Username != nil || p.Protocol != nil || p.Provider != nil || p.Host != nil || p.Port != nil || p.Security != nil
+}
+
+// remoteOf names the mailbox that a draft would log in to.
+func remoteOf(d account.Draft) string { return remote(value(d.Host), value(d.Username), d.Email) }
+
+// remoteAfter names the mailbox that a changed account would log in to.
+func remoteAfter(a account.Account, p account.Patch) string {
+	if p.Host != nil {
+		a.Server.Host = *p.Host
+	}
+	if p.Username != nil {
+		a.Username = *p.Username
+	}
+	return remote(a.Server.Host, a.Username, a.Email)
+}
+
+func providerAfter(a account.Account, p account.Patch) string {
+	if p.Provider != nil {
+		return *p.Provider
+	}
+	return a.Provider
+}
+
+// diagnosisIn returns the diagnosis of a connection test that failed before saving.
+func diagnosisIn(err error) *account.Diagnosis {
+	var failed *account.TestFailedError
+	if errors.As(err, &failed) {
+		return failed.Report.Diagnosis
+	}
+	return nil
+}
+
+// at adds to a failed connection test at which provider it was made.
+func (s *server) at(ctx context.Context, err error, provider, email string) error {
+	if diagnosisIn(err) == nil {
+		return err
+	}
+	return &testedAt{s.providerFor(ctx, provider, email), err}
+}
+
+// providerFor returns the provider, or the one that the address leads to, or "".
+func (s *server) providerFor(ctx context.Context, provider, email string) string {
+	if provider != "" {
+		return provider
+	}
+	found, err := s.Accounts.Discover(ctx, email)
+	if err != nil {
+		return "" // It only words the advice.
+	}
+	return found.Provider
+}

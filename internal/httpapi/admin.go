@@ -1,0 +1,102 @@
+package httpapi
+
+import (
+	"context"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// AdminListQuotas returns a page of users' quotas.
+func (s *server) AdminListQuotas(ctx context.Context, r api.AdminListQuotasRequestObject) (api.AdminListQuotasResponseObject, error) {
+	q := QuotaQuery{Match: value(r.Params.Query), State: QuotaState(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor)}
+	by, down := strings.CutPrefix(string(value(r.Params.Sort)), "-")
+	q.Sort, q.Down = QuotaSort(by), down
+	page, err := s.Admin.Quotas(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.UserQuota, len(page.Quotas))
+	for i, u := range page.Quotas {
+		out[i] = userQuotaJSON(u)
+	}
+	return api.AdminListQuotas200JSONResponse{Quotas: out, NextCursor: text(page.Next)}, nil
+}
+
+// AdminGetQuota returns one user's quota.
+func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestObject) (api.AdminGetQuotaResponseObject, error) {
+	o, err := account.ParseOwner(r.User)
+	if err != nil {
+		return nil, account.ErrNotFound
+	}
+	q, err := s.Quotas.Quota(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return api.AdminGetQuota200JSONResponse(userQuotaJSON(q)), nil
+}
+
+// AdminSetQuota replaces one user's limits.
+func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestObject) (api.AdminSetQuotaResponseObject, error) {
+	o, err := account.ParseOwner(r.User)
+	if err != nil {
+		return nil, account.ErrNotFound
+	}
+	q, err := s.Quotas.SetLimit(ctx, o, account.Limit{Bytes: r.Body.LimitBytes, Messages: r.Body.LimitMessages})
+	if err != nil {
+		return nil, err
+	}
+	return api.AdminSetQuota200JSONResponse(userQuotaJSON(q)), nil
+}
+
+// AdminListAccounts returns a page of accounts across users.
+func (s *server) AdminListAccounts(ctx context.Context, r api.AdminListAccountsRequestObject) (api.AdminListAccountsResponseObject, error) {
+	q := AccountQuery{State: account.State(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor)}
+	if r.Params.Host != nil {
+		q.Host = account.NormalHost(*r.Params.Host)
+	}
+	if r.Params.User != nil {
+		var err error
+		if q.User, err = account.ParseOwner(*r.Params.User); err != nil {
+			bad := &account.InvalidError{}
+			bad.Add("user", "invalid", "is not a mailbox address")
+			return nil, bad
+		}
+	}
+	page, err := s.Admin.Accounts(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.AdminAccount, len(page.Accounts))
+	for i, a := range page.Accounts {
+		out[i] = s.adminAccountJSON(ctx, a)
+	}
+	return api.AdminListAccounts200JSONResponse{Body: api.AdminAccountList{Accounts: out, NextCursor: text(page.Next)}}, nil
+}
+
+// AdminGetStats returns counts over all users.
+func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestObject) (api.AdminGetStatsResponseObject, error) {
+	st, err := s.Admin.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := api.AdminGetStats200JSONResponse{
+		LastHour: activityJSON(st.Hour), LastDay: activityJSON(st.Day), Due: st.Due, LagSeconds: max(st.Lag.Seconds(), 0), Failures: map[string]int64{},
+	}
+	out.Accounts.ByState = map[string]int64{}
+	for _, state := range account.States() {
+		out.Accounts.ByState[string(state)] = st.ByState[state]
+		out.Accounts.Total += st.ByState[state]
+	}
+	for code, n := range st.Failures {
+		if n > 0 {
+			out.Failures[string(code)] = n
+		}
+	}
+	return out, nil
+}
+
+func activityJSON(a Activity) api.Activity {
+	return api.Activity{Polls: a.Polls, Failed: a.Failed, Messages: a.Messages, Bytes: a.Bytes}
+}

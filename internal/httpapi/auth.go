@@ -1,0 +1,204 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// ErrToken says that a bearer token is not valid. Whoever sent it is not told
+// why.
+var ErrToken = errors.New("the token is not valid")
+
+const (
+	tokenLeeway      = time.Minute
+	tokenMaxLifetime = 30 * 24 * time.Hour
+	tokenMaxBytes    = 8 << 10
+	adminScope       = "admin"
+	minSecret        = 32
+)
+
+// Keys are how bearer tokens are signed and verified: by a secret of at least
+// 32 bytes (HS256), by the keys at a JWKS address, or by both. The algorithms
+// are fixed by the kind of key, never by the token.
+type Keys struct {
+	Secret   []byte       // Nil: no HS256.
+	JWKS     string       // An https address; "": none.
+	Issuer   string       // Required with JWKS; "": not checked.
+	Audience string       // Required with JWKS; "": not checked.
+	HTTP     *http.Client // For JWKS.
+	Now      func() time.Time
+}
+
+// claims are what a token says.
+type claims struct {
+	jwt.RegisteredClaims
+	Scope string `json:"scope,omitempty"`
+}
+
+// Sign makes a token for a user with the secret, valid for ttl.
+func (k Keys) Sign(o account.Owner, admin bool, ttl time.Duration) (string, error) {
+	switch {
+	case len(k.Secret) < minSecret:
+		return "", errors.New("there is no secret to sign with: tokens are made by the issuer of the configured keys")
+	case o.IsZero():
+		return "", errors.New("a token needs a user")
+	case ttl <= 0 || ttl > tokenMaxLifetime:
+		return "", fmt.Errorf("a token lives longer than 0 and at most %s", tokenMaxLifetime)
+	}
+	now := k.now()
+	c := claims{RegisteredClaims: jwt.RegisteredClaims{
+		Subject: o.String(), Issuer: k.Issuer, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+	}}
+	if k.Audience != "" {
+		c.Audience = jwt.ClaimStrings{k.Audience}
+	}
+	if admin {
+		c.Scope = adminScope
+	}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(k.Secret)
+	if err != nil {
+		return "", fmt.Errorf("signing a token: %w", err)
+	}
+	return signed, nil
+}
+
+func (k Keys) now() time.Time {
+	if k.Now == nil {
+		return time.Now()
+	}
+	return k.Now()
+}
+
+// Verifier verifies bearer tokens.
+type Verifier struct {
+	keys   Keys
+	remote *keySet // Nil without JWKS.
+	parser *jwt.Parser
+}
+
+var _ Tokens = (*Verifier)(nil)
+
+// NewVerifier checks the keys. It does not fetch anything yet.
+func NewVerifier(k Keys) (*Verifier, error) {
+	v := &Verifier{keys: k}
+	var methods []string
+	if k.Secret != nil {
+		if len(k.Secret) < minSecret {
+			return nil, fmt.Errorf("the secret for tokens has %d bytes, at least %d are needed", len(k.Secret), minSecret)
+		}
+		methods = append(methods, jwt.SigningMethodHS256.Alg())
+	}
+	if k.JWKS != "" {
+		u, err := url.Parse(k.JWKS)
+		switch {
+		case err != nil || u.Scheme != "https" || u.Host == "":
+			return nil, errors.New("the JWKS address must be an https address")
+		case k.Issuer == "" || k.Audience == "":
+			return nil, errors.New("a JWKS address needs the issuer and the audience of its tokens")
+		case k.HTTP == nil:
+			return nil, errors.New("a JWKS address needs an HTTP client")
+		}
+		v.remote = &keySet{address: k.JWKS, client: k.HTTP, now: k.now}
+		methods = append(methods, asymmetric...)
+	}
+	if len(methods) == 0 {
+		return nil, errors.New("tokens need a secret or a JWKS address")
+	}
+	opts := []jwt.ParserOption{
+		jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(tokenLeeway),
+		jwt.WithTimeFunc(k.now), jwt.WithStrictDecoding(),
+	}
+	if k.Issuer != "" {
+		opts = append(opts, jwt.WithIssuer(k.Issuer))
+	}
+	if k.Audience != "" {
+		opts = append(opts, jwt.WithAudience(k.Audience))
+	}
+	v.parser = jwt.NewParser(opts...)
+	return v, nil
+}
+
+// Verify returns who a token speaks for.
+func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
+	if len(token) > tokenMaxBytes || strings.Count(token, ".") != 2 {
+		return Identity{}, fmt.Errorf("%w: it has not the form of one", ErrToken)
+	}
+	var c claims
+	var ours error // What is our fault, not the token's.
+	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+		key, err := v.keyFor(ctx, t)
+		if err != nil && !errors.Is(err, ErrToken) {
+			ours = err
+		}
+		return key, err
+	})
+	switch {
+	case ours != nil:
+		return Identity{}, fmt.Errorf("loading the keys for tokens: %w", ours)
+	case err != nil:
+		return Identity{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	since := v.keys.now()
+	if c.IssuedAt != nil {
+		since = c.IssuedAt.Time
+	}
+	if c.ExpiresAt.After(since.Add(tokenMaxLifetime + tokenLeeway)) {
+		return Identity{}, fmt.Errorf("%w: it lives too long", ErrToken)
+	}
+	o, err := account.ParseOwner(c.Subject)
+	if err != nil {
+		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
+	}
+	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope)}, nil
+}
+
+// keyFor returns the key a token must be signed with. Headers by which a token
+// would choose its own key, or demand what we do not know, end it.
+func (v *Verifier) keyFor(ctx context.Context, t *jwt.Token) (any, error) {
+	for _, h := range []string{"jku", "jwk", "x5u", "x5c", "crit"} {
+		if _, ok := t.Header[h]; ok {
+			return nil, fmt.Errorf("%w: header %s", ErrToken, h)
+		}
+	}
+	if t.Method == jwt.SigningMethodHS256 {
+		return v.keys.Secret, nil // Among the valid methods only when there is one.
+	}
+	kid, _ := t.Header["kid"].(string)
+	return v.remote.key(ctx, kid, t.Method.Alg())
+}
+
+// bearer returns the token of a request. Only the header counts: what is in an
+// address ends up in logs and histories.
+func bearer(r *http.Request) (token string, sent bool) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	if len(values) > 1 || !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", true
+	}
+	return strings.TrimSpace(token), true
+}
+
+type identityKey struct{}
+
+func withIdentity(ctx context.Context, id Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// caller returns who asks. A handler that has no caller is a defect: its route
+// has a policy that needs one.
+func caller(ctx context.Context) Identity {
+	return ctx.Value(identityKey{}).(Identity)
+}

@@ -1,0 +1,290 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/labstack/echo/v4"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// check holds a request against the document before a handler sees it.
+func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := s.route(c)
+		if r == nil || r.policy == open {
+			return next(c)
+		}
+		ctx := c.Request().Context()
+		if r.languages {
+			lang := language(c.Request().Header.Values("Accept-Language"))
+			ctx = withLanguage(ctx, lang)
+			c.Response().Header().Set("Content-Language", lang)
+			c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
+		}
+		var found findings
+		if err := s.checkParameters(c, r, &found); err != nil {
+			return err
+		}
+		if r.hasBody() {
+			b, err := readBody(c.Request(), r.Operation.RequestBody.Value.Content)
+			if err != nil {
+				return err
+			}
+			found.schema(s.readOnly(), r.bodySchema(c.Request()).VisitJSON(b.value, openapi3.MultiErrors()), "")
+			ctx = context.WithValue(ctx, bodyKey{}, b)
+		}
+		if err := found.err(); err != nil {
+			return err
+		}
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// checkParameters checks those of path and query. What does not fit the path
+// is an address that does not exist.
+func (s *server) checkParameters(c echo.Context, r *route, found *findings) error {
+	req := c.Request()
+	query, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		return &badRequestError{detail: "the query is not encoded as it should be"}
+	}
+	for name, values := range query {
+		switch {
+		case !slices.Contains(r.parameters, name):
+			found.bad(name, "unknown_field", "is not a parameter of this call")
+		case len(values) > 1:
+			found.bad(name, "duplicate", "is given twice")
+		case values[0] == "": // A form's empty field: not said.
+			query.Del(name)
+		}
+	}
+	req.URL.RawQuery = query.Encode()
+	in := &openapi3filter.RequestValidationInput{Request: req, QueryParams: query, PathParams: map[string]string{}, Route: r.Route}
+	for _, name := range c.ParamNames() {
+		v, err := url.PathUnescape(c.Param(name))
+		if err != nil {
+			return account.ErrNotFound
+		}
+		in.PathParams[name] = v
+	}
+	in.Options = &openapi3filter.Options{MultiError: true}
+	for _, p := range r.params() {
+		if p.In == openapi3.ParameterInHeader {
+			continue // Accept-Language takes anything.
+		}
+		err := openapi3filter.ValidateParameter(req.Context(), in, p)
+		if err != nil && p.In == openapi3.ParameterInPath {
+			return account.ErrNotFound
+		}
+		found.parameter(p, err)
+	}
+	return nil
+}
+
+// readBody reads a body of one of the listed media types, and rewrites the
+// header to the bare type, which is what the generated code compares.
+func readBody(req *http.Request, types openapi3.Content) (*body, error) {
+	media, params, err := mime.ParseMediaType(req.Header.Get(echo.HeaderContentType))
+	charset := params["charset"]
+	encoding := req.Header.Get(echo.HeaderContentEncoding)
+	if err != nil || types[media] == nil || charset != "" && !strings.EqualFold(charset, "utf-8") || encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return nil, errMediaType
+	}
+	req.Header.Set(echo.HeaderContentType, media)
+	if req.ContentLength > maxBody {
+		return nil, errTooLarge
+	}
+	raw, err := io.ReadAll(io.LimitReader(req.Body, maxBody+1))
+	if err != nil {
+		return nil, &badRequestError{detail: "the body could not be read"}
+	}
+	if len(raw) > maxBody {
+		return nil, errTooLarge
+	}
+	return decodeBody(raw)
+}
+
+var (
+	errMediaType = errors.New("the body must be application/json in UTF-8, not encoded")
+	errTooLarge  = fmt.Errorf("the body is larger than %d bytes", maxBody)
+)
+
+func (r *route) bodySchema(req *http.Request) *openapi3.Schema {
+	return r.Operation.RequestBody.Value.Content[req.Header.Get(echo.HeaderContentType)].Schema.Value
+}
+
+// readOnly returns the members of an account, for telling those that Mailbrook
+// sets from those that do not exist.
+func (s *server) readOnly() openapi3.Schemas {
+	for _, r := range s.routes {
+		return r.Spec.Components.Schemas["Account"].Value.Properties
+	}
+	return nil
+}
+
+// findings collects what is wrong with a request: what is malformed (400) and
+// what is out of bounds (422).
+type findings struct {
+	malformed, invalid []account.FieldError
+}
+
+func (f *findings) bad(field, code, detail string) {
+	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: code, Detail: detail})
+}
+
+// wrong notes a value out of bounds, one per field: the first says most.
+func (f *findings) wrong(field, code, detail string) {
+	field = clean(field)
+	for _, e := range f.invalid {
+		if e.Field == field {
+			return
+		}
+	}
+	f.invalid = append(f.invalid, account.FieldError{Field: field, Code: code, Detail: detail})
+}
+
+func (f *findings) err() error {
+	byField := func(a, b account.FieldError) int { return strings.Compare(a.Field, b.Field) }
+	slices.SortStableFunc(f.malformed, byField)
+	slices.SortStableFunc(f.invalid, byField)
+	switch {
+	case len(f.malformed) > 0:
+		return &badRequestError{"the request has members or parameters that are unknown or of the wrong type", f.malformed}
+	case len(f.invalid) > 0:
+		return &account.InvalidError{Fields: f.invalid}
+	}
+	return nil
+}
+
+// parameter notes what is wrong with one parameter.
+func (f *findings) parameter(p *openapi3.Parameter, err error) {
+	var parse *openapi3filter.ParseError
+	switch {
+	case err == nil:
+	case errors.Is(err, openapi3filter.ErrInvalidRequired):
+		f.wrong(p.Name, "required", "is required")
+	case errors.As(err, &parse):
+		f.bad(p.Name, "wrong_type", "has the wrong type")
+	default:
+		var re *openapi3filter.RequestError
+		if errors.As(err, &re) {
+			err = re.Err
+		}
+		f.schema(nil, err, p.Name)
+	}
+}
+
+// schema notes what a schema found. at is the path that the error's own path
+// is relative to. The library's texts quote values, so ours are used instead.
+func (f *findings) schema(known openapi3.Schemas, err error, at string) {
+	if err == nil {
+		return
+	}
+	if many, ok := err.(openapi3.MultiError); ok {
+		for _, e := range many {
+			f.schema(known, e, at)
+		}
+		return
+	}
+	var se *openapi3.SchemaError
+	if !errors.As(err, &se) {
+		f.bad(at, "invalid", "cannot be accepted")
+		return
+	}
+	if inner, ok := se.Origin.(openapi3.MultiError); ok && len(inner) > 0 {
+		f.schema(known, inner, at)
+		return
+	}
+	f.one(known, se, path(at, se.JSONPointer()))
+}
+
+// path spells a place in a body as the contract does: "folders.include[2]".
+func path(at string, pointer []string) string {
+	for _, p := range pointer {
+		if n, err := strconv.Atoi(p); err == nil {
+			at = fmt.Sprintf("%s[%d]", at, n)
+		} else {
+			at = join(at, p)
+		}
+	}
+	return at
+}
+
+func (f *findings) one(known openapi3.Schemas, se *openapi3.SchemaError, field string) {
+	switch s := se.Schema; se.SchemaField {
+	case "type":
+		what := ""
+		if s.Type != nil {
+			what = strings.Join(s.Type.Slice(), " or ")
+		}
+		f.bad(field, "wrong_type", "must be of type "+what)
+	case "properties":
+		name := unknownMember(se)
+		code, detail := "unknown_field", "is not a member of this request"
+		if field == "" && known[name] != nil {
+			code, detail = "read_only", "is set by Mailbrook and cannot be written"
+		}
+		f.bad(join(field, name), code, detail)
+	case "required", "minProperties":
+		f.wrong(field, "required", "is required")
+	case "nullable":
+		f.wrong(field, "null", "must not be null")
+	case "minLength":
+		if se.Value == "" {
+			f.wrong(field, "required", "must not be empty")
+			return
+		}
+		f.wrong(field, "too_short", fmt.Sprintf("must not be shorter than %d characters", s.MinLength))
+	case "maxLength":
+		f.wrong(field, "too_long", fmt.Sprintf("must not be longer than %d characters", *s.MaxLength))
+	case "maxItems":
+		f.wrong(field, "too_many", fmt.Sprintf("must not have more than %d entries", *s.MaxItems))
+	case "minimum", "maximum":
+		f.wrong(field, "out_of_range", fmt.Sprintf("must be between %.0f and %.0f", *s.Min, *s.Max))
+	case "enum":
+		f.wrong(field, "invalid", "must be one of "+strings.Trim(fmt.Sprint(s.Enum), "[]"))
+	case "pattern":
+		if text, _ := se.Value.(string); strings.ContainsFunc(text, unprintable) {
+			f.wrong(field, "control_character", "must not contain control characters or line breaks")
+			return
+		}
+		f.wrong(field, "invalid", "has not the form that is needed here")
+	default:
+		f.wrong(field, "invalid", "cannot be accepted")
+	}
+}
+
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
+// unknownMember returns the member that an object should not have. The library
+// says it only in its text.
+func unknownMember(se *openapi3.SchemaError) string {
+	quoted := strings.TrimSuffix(strings.TrimPrefix(se.Reason, "property "), " is unsupported")
+	name, err := strconv.Unquote(quoted)
+	if err != nil {
+		return "?"
+	}
+	return name
+}
+
+// clean makes a member's name, which anybody may have written, fit to show.
+// What has none is the body as a whole.
+func clean(field string) string { return cmp.Or(fault.Clean(field, 200), "body") }

@@ -1,0 +1,358 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+func spec(t testing.TB) *openapi3.T {
+	t.Helper()
+	doc, err := api.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// valid is a request to each call that goes well, for anna, or for an
+// administrator.
+var valid = map[string]request{
+	"listProviders":      {Method: "GET", Path: "/v1/providers"},
+	"getAutoconfig":      {Method: "GET", Path: "/v1/autoconfig?email=anna@gmail.com"},
+	"testConnection":     {Method: "POST", Path: "/v1/connection-tests", Body: `{"account_id":"` + annaID + `"}`},
+	"listAccounts":       {Method: "GET", Path: "/v1/accounts"},
+	"createAccount":      {Method: "POST", Path: "/v1/accounts", Body: `{"email":"anna@gmail.com","password":"` + canary + `"}`},
+	"getAccount":         {Method: "GET", Path: "/v1/accounts/" + annaID},
+	"updateAccount":      {Method: "PATCH", Path: "/v1/accounts/" + annaID, Body: `{"password":"` + canary + `"}`},
+	"deleteAccount":      {Method: "DELETE", Path: "/v1/accounts/" + annaID},
+	"fetchAccount":       {Method: "POST", Path: "/v1/accounts/" + annaID + "/fetch"},
+	"listAccountFolders": {Method: "GET", Path: "/v1/accounts/" + annaID + "/folders"},
+	"listAccountRuns":    {Method: "GET", Path: "/v1/accounts/" + annaID + "/runs"},
+	"listIdentities":     {Method: "GET", Path: "/v1/identities"},
+	"getQuota":           {Method: "GET", Path: "/v1/quota"},
+	"adminListQuotas":    {Method: "GET", Path: "/v1/admin/quotas"},
+	"adminGetQuota":      {Method: "GET", Path: "/v1/admin/quotas/" + anna},
+	"adminSetQuota":      {Method: "PUT", Path: "/v1/admin/quotas/" + anna, Body: `{"limit_bytes":100}`},
+	"adminListAccounts":  {Method: "GET", Path: "/v1/admin/accounts"},
+	"adminGetStats":      {Method: "GET", Path: "/v1/admin/stats"},
+	"getHealth":          {Method: "GET", Path: "/healthz"},
+	"getReadiness":       {Method: "GET", Path: "/readyz"},
+	"getMetrics":         {Method: "GET", Path: "/metrics"},
+	"getOpenAPI":         {Method: "GET", Path: "/openapi.yaml"},
+}
+
+// provoked says how a call comes to an answer, apart from going well: what
+// fails behind it, or what the request is instead.
+type provoked struct {
+	op     string
+	status int
+	code   string
+	fail   error
+	change func(*request)
+}
+
+func with(path, body string) func(*request) {
+	return func(r *request) {
+		r.Path += path
+		if body != "" {
+			r.Body = body
+		}
+	}
+}
+
+var failedTest = &account.TestFailedError{Report: account.TestReport{
+	Steps:     []account.Step{{Name: account.StepLogin, Detail: "refused"}},
+	Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "Invalid credentials"},
+}}
+
+// inner is a reason that only the log may have.
+const inner = "SELECT from an inner table"
+
+func particular() []provoked {
+	hostRefused := fault.New(fault.HostNotAllowed, "checking", "port 22 is not one that an account may name")
+	unavailable := fault.New(fault.LocalMailboxUnavailable, "reading", "")
+	cases := []provoked{
+		{"getAutoconfig", 422, "validation_failed", nil, func(r *request) { r.Path = "/v1/autoconfig?email=nobody" }},
+		{"testConnection", 404, "not_found", nil, with("", `{"account_id":"`+bobsID+`"}`)},
+		{"testConnection", 422, "validation_failed", nil, with("", `{"email":"anna@gmail.com"}`)},
+		{"testConnection", 422, "host_not_allowed", hostRefused, nil},
+		{"createAccount", 409, "account_limit_reached", account.ErrLimitReached, nil},
+		{"createAccount", 422, "validation_failed", nil, with("", `{"email":"anna@gmail.com"}`)},
+		{"updateAccount", 409, "account_changed", account.ErrChanged, nil},
+		{"updateAccount", 422, "validation_failed", nil, with("", `{"password":null}`)},
+		{"deleteAccount", 422, "validation_failed", nil, with("?mail=burn", "")},
+		{"deleteAccount", 503, "local_mailbox_unavailable", unavailable, nil},
+		{"listAccountRuns", 422, "validation_failed", nil, with("?limit=1000000000", "")},
+		{"getQuota", 503, "local_mailbox_unavailable", unavailable, nil},
+		{"adminListQuotas", 422, "validation_failed", nil, with("?sort=password", "")},
+		{"adminGetQuota", 404, "not_found", nil, with("%20nobody", "")},
+		{"adminGetQuota", 503, "local_mailbox_unavailable", unavailable, nil},
+		{"adminSetQuota", 404, "not_found", nil, with("%20nobody", "")},
+		{"adminSetQuota", 422, "validation_failed", nil, with("", `{"limit_bytes":-1}`)},
+		{"adminSetQuota", 503, "local_mailbox_unavailable", unavailable, nil},
+		{"adminListAccounts", 422, "validation_failed", nil, with("?state=' OR 1=1 --", "")},
+	}
+	for _, op := range []string{"createAccount", "updateAccount"} {
+		cases = append(cases,
+			provoked{op, 409, "account_exists", account.ErrExists, nil},
+			provoked{op, 409, "name_taken", account.ErrNameTaken, nil},
+			provoked{op, 409, "folder_taken", account.ErrFolderTaken, nil},
+			provoked{op, 422, "host_not_allowed", hostRefused, nil},
+			provoked{op, 422, "connection_test_failed", failedTest, nil},
+		)
+	}
+	for _, op := range []string{"getAccount", "updateAccount", "deleteAccount", "fetchAccount", "listAccountFolders", "listAccountRuns"} {
+		cases = append(cases, provoked{op, 404, "not_found", nil, func(r *request) { r.Path = strings.ReplaceAll(r.Path, annaID, bobsID) }})
+	}
+	return cases
+}
+
+// everywhere are the answers that calls have because of what they are.
+func everywhere(item *openapi3.PathItem, op *openapi3.Operation) []provoked {
+	id := op.OperationID
+	if len(*op.Security) == 0 {
+		return nil
+	}
+	cases := []provoked{
+		{id, 400, "invalid_request", nil, func(r *request) {
+			r.Path += map[bool]string{true: "&", false: "?"}[strings.Contains(r.Path, "?")] + "nonsense=1"
+		}},
+		{id, 401, "unauthenticated", nil, func(r *request) { r.As = "" }},
+	}
+	if id != "listProviders" {
+		cases = append(cases, provoked{id, 500, "internal", errors.New(inner), nil})
+	}
+	if strings.HasPrefix(id, "admin") {
+		cases = append(cases, provoked{id, 403, "forbidden", nil, func(r *request) { r.Admin = false }})
+	}
+	if op.RequestBody != nil {
+		cases = append(cases,
+			provoked{id, 413, "payload_too_large", nil, func(r *request) { r.Body = `{"email":"` + strings.Repeat("a", 64<<10) + `"}` }},
+			provoked{id, 415, "unsupported_media_type", nil, func(r *request) { r.Header = map[string]string{"Content-Type": "text/plain"} }},
+		)
+	}
+	return cases
+}
+
+// TestContract makes every call of the document answer in every way that the
+// document says, and in no other.
+func TestContract(t *testing.T) {
+	doc := spec(t)
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	run := func(name string, f *fixture, r request, op string, status int, code string) {
+		t.Run(name, func(t *testing.T) {
+			rec := f.do(r)
+			if rec.Code != status {
+				t.Fatalf("status %d, want %d: %s", rec.Code, status, rec.Body)
+			}
+			conforms(t, doc, router, r, rec)
+			if got := problemCode(t, rec); got != code {
+				t.Fatalf("code %q, want %q: %s", got, code, rec.Body)
+			}
+			seen[key(op, status, code)] = true
+			noCanary(t, f)
+		})
+	}
+	cases := particular()
+	plenty := newFixture(t, func(o *httpapi.Options) {
+		o.Limits = httpapi.Limits{Requests: httpapi.Rate{Burst: 10_000}, Tests: httpapi.Rate{Burst: 10_000}, Refused: httpapi.Rate{Burst: 10_000}}
+	})
+	for _, path := range doc.Paths.InMatchingOrder() {
+		for _, op := range doc.Paths.Value(path).Operations() {
+			cases = append(cases, everywhere(doc.Paths.Value(path), op)...)
+			good, ok := valid[op.OperationID]
+			if !ok {
+				t.Fatalf("no valid request for %s is known here", op.OperationID)
+			}
+			run(op.OperationID+" goes well", plenty, signedIn(good), op.OperationID, success(op), "")
+			if len(*op.Security) > 0 {
+				f := newFixture(t, func(o *httpapi.Options) { o.Limits.Requests = httpapi.Rate{PerMinute: 1, Burst: 1} })
+				f.do(signedIn(good))
+				run(op.OperationID+" too often", f, signedIn(good), op.OperationID, 429, "rate_limited")
+			}
+		}
+	}
+	for _, c := range cases {
+		plenty.fail = c.fail
+		r := signedIn(valid[c.op])
+		if c.change != nil {
+			c.change(&r)
+		}
+		r.Path = strings.ReplaceAll(r.Path, " ", "%20")
+		run(fmt.Sprintf("%s %d %s", c.op, c.status, c.code), plenty, r, c.op, c.status, c.code)
+	}
+	f := newFixture(t, func(o *httpapi.Options) { o.Providers = brokenPresets{} })
+	run("listProviders 500", f, signedIn(valid["listProviders"]), "listProviders", 500, "internal")
+	f = newFixture(t)
+	f.unready = errors.New("no database at db.inner.test")
+	run("getReadiness 503", f, valid["getReadiness"], "getReadiness", 503, "not_ready")
+
+	for _, want := range documented(t, doc) {
+		if !seen[want] {
+			t.Errorf("the document has %s, but nothing here made the server answer so", want)
+		}
+		delete(seen, want)
+	}
+	for k := range seen {
+		t.Errorf("the server answers %s, which the document does not have", k)
+	}
+}
+
+type brokenPresets struct{}
+
+func (brokenPresets) Providers(string) []httpapi.Provider { panic("broken") }
+
+func signedIn(r request) request {
+	r.As, r.Admin = anna, strings.HasPrefix(r.Path, "/v1/admin")
+	if !strings.HasPrefix(r.Path, "/v1") {
+		r.As = ""
+	}
+	return r
+}
+
+func key(op string, status int, code string) string { return fmt.Sprintf("%s %d %s", op, status, code) }
+
+func success(op *openapi3.Operation) int {
+	for status := range op.Responses.Map() {
+		if strings.HasPrefix(status, "2") {
+			var n int
+			fmt.Sscan(status, &n)
+			return n
+		}
+	}
+	return 0
+}
+
+// documented lists the answers of the document as key does.
+func documented(t *testing.T, doc *openapi3.T) []string {
+	var all []string
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			for status, resp := range op.Responses.Map() {
+				codes, ok := resp.Value.Extensions["x-codes"].([]any)
+				if ok == strings.HasPrefix(status, "2") {
+					t.Errorf("%s %s: x-codes belongs to errors, and only to them", op.OperationID, status)
+				}
+				if !ok {
+					codes = []any{""}
+				}
+				for _, code := range codes {
+					all = append(all, fmt.Sprintf("%s %s %s", op.OperationID, status, code))
+				}
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// conforms holds an answer against the document.
+func conforms(t *testing.T, doc *openapi3.T, router routers.Router, r request, rec *httptest.ResponseRecorder) {
+	t.Helper()
+	req := httptest.NewRequest(r.Method, r.Path, http.NoBody)
+	if u, err := url.Parse(r.Path); err == nil && strings.HasPrefix(u.Path, "/v1/admin/quotas/") {
+		req = httptest.NewRequest(r.Method, "/v1/admin/quotas/x", http.NoBody)
+	}
+	route, params, err := router.FindRoute(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
+		Status:                 rec.Code, Header: rec.Header(), Body: io.NopCloser(strings.NewReader(rec.Body.String())),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	}
+	if err := openapi3filter.ValidateResponse(context.Background(), in); err != nil {
+		t.Fatalf("the answer is not what the document says: %v\n%s", err, rec.Body)
+	}
+	want := "application/problem+json"
+	if rec.Code < 400 {
+		return
+	}
+	if got := rec.Header().Get("Content-Type"); got != want {
+		t.Fatalf("Content-Type %q, want %q", got, want)
+	}
+}
+
+// problemCode returns the code of a problem, and checks that its parts agree.
+func problemCode(t *testing.T, rec *httptest.ResponseRecorder) string {
+	t.Helper()
+	if rec.Code < 400 {
+		return ""
+	}
+	var p api.Problem
+	if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Status != rec.Code || p.Type != "urn:mailbrook:problem:"+string(p.Code) || p.Title == "" {
+		t.Errorf("status, type, title and code do not belong together: %s", rec.Body)
+	}
+	return string(p.Code)
+}
+
+func noCanary(t *testing.T, f *fixture) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if strings.Contains(f.seen.String(), canary) {
+		t.Errorf("an answer holds the password: %s", f.seen.String())
+	}
+	if strings.Contains(f.seen.String(), inner) {
+		t.Errorf("an answer tells what happened inside: %s", f.seen.String())
+	}
+	if strings.Contains(f.log.String(), canary) {
+		t.Errorf("the log holds the password: %s", f.log.String())
+	}
+}
+
+// TestFaultCodesMatchDocument keeps the closed list of failures and the
+// document's the same.
+func TestFaultCodesMatchDocument(t *testing.T) {
+	var doc, code []string
+	for _, v := range spec(t).Components.Schemas["FaultCode"].Value.Enum {
+		doc = append(doc, v.(string))
+	}
+	for _, c := range fault.Codes() {
+		code = append(code, string(c))
+	}
+	if !slices.Equal(doc, code) {
+		t.Errorf("openapi.yaml has %v, the code has %v", doc, code)
+	}
+}
+
+// TestStatesMatchDocument does so for the states of accounts.
+func TestStatesMatchDocument(t *testing.T) {
+	var doc, code []string
+	for _, v := range spec(t).Components.Schemas["AccountState"].Value.Enum {
+		doc = append(doc, v.(string))
+	}
+	for _, s := range account.States() {
+		code = append(code, string(s))
+	}
+	if !slices.Equal(doc, code) {
+		t.Errorf("openapi.yaml has %v, the code has %v", doc, code)
+	}
+}

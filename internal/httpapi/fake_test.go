@@ -1,0 +1,370 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+const (
+	anna   = "anna@firma.test"
+	bartek = "bartek@firma.test"
+	annaID = "6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11"
+	bobsID = "0c4f8f7e-1111-4222-8333-944445555666"
+	noID   = "ffffffff-ffff-4fff-8fff-ffffffffffff"
+
+	// canary is the password that must never come out again.
+	canary = "canary-kQ7!zX"
+)
+
+var secret = bytes.Repeat([]byte("k"), 32)
+
+// world is everything behind the API, in memory. Its calls fail with fail when
+// that is set.
+type world struct {
+	mu       sync.Mutex
+	now      time.Time
+	fail     error
+	accounts []account.Account
+	report   account.TestReport
+	limits   map[string]account.Limit
+	calls    []string // What was changed, by whom.
+	drafts   []account.Draft
+	patches  []account.Patch
+	quotaQ   httpapi.QuotaQuery
+	accountQ httpapi.AccountQuery
+	panicked any
+	unready  error
+}
+
+func owner(t testing.TB, s string) account.Owner {
+	t.Helper()
+	o, err := account.ParseOwner(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func newWorld(t testing.TB) *world {
+	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	mk := func(o, id, name string) account.Account {
+		return account.Account{
+			ID: account.ID(id), Owner: owner(t, o), Email: name + "@gmail.com", Name: name, SenderName: "Someone", Provider: "google", Protocol: account.IMAP,
+			Server: account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}, Username: name + "@gmail.com", Auth: account.Password,
+			Folder: name, PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: now.Add(123456 * time.Nanosecond), UpdatedAt: now, Journal: "j", SettingsEpoch: 1,
+			Status: account.Status{State: account.NeedsAttention, LastAttemptAt: now, Failures: 3, Diagnosis: &account.Diagnosis{Code: fault.AppPasswordRequired, Since: now}},
+		}
+	}
+	return &world{
+		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{},
+		report: account.TestReport{OK: true, Steps: []account.Step{{Name: account.StepResolve, OK: true, Took: 3 * time.Millisecond, Detail: "2 addresses"}}, Folders: []string{"INBOX"}, Messages: 7},
+	}
+}
+
+func (w *world) did(o account.Owner, what string) {
+	w.calls = append(w.calls, o.String()+" "+what)
+}
+
+func (w *world) enter() (func(), error) {
+	w.mu.Lock()
+	if w.panicked != nil {
+		v := w.panicked
+		w.mu.Unlock()
+		panic(v)
+	}
+	return w.mu.Unlock, w.fail
+}
+
+func (w *world) List(_ context.Context, o account.Owner) ([]account.Account, error) {
+	done, err := w.enter()
+	defer done()
+	var out []account.Account
+	for _, a := range w.accounts {
+		if a.Owner == o {
+			out = append(out, a)
+		}
+	}
+	return out, err
+}
+
+func (w *world) Get(_ context.Context, o account.Owner, id account.ID) (account.Account, error) {
+	done, err := w.enter()
+	defer done()
+	return w.get(o, id, err)
+}
+
+func (w *world) get(o account.Owner, id account.ID, err error) (account.Account, error) {
+	for _, a := range w.accounts {
+		if a.Owner == o && a.ID == id {
+			return a, err
+		}
+	}
+	return account.Account{}, account.ErrNotFound
+}
+
+func (w *world) Create(_ context.Context, o account.Owner, d account.Draft) (account.Account, error) {
+	done, err := w.enter()
+	defer done()
+	w.drafts = append(w.drafts, d)
+	if err != nil {
+		return account.Account{}, err
+	}
+	w.did(o, "create")
+	return w.accounts[0], nil
+}
+
+func (w *world) Update(_ context.Context, o account.Owner, id account.ID, p account.Patch) (account.Account, error) {
+	done, err := w.enter()
+	defer done()
+	a, err2 := w.get(o, id, nil)
+	if err2 != nil {
+		return a, err2
+	}
+	w.patches = append(w.patches, p)
+	if err == nil {
+		w.did(o, "update "+string(id))
+	}
+	return a, err
+}
+
+func (w *world) Delete(_ context.Context, o account.Owner, id account.ID, keep bool) error {
+	done, err := w.enter()
+	defer done()
+	if _, err := w.get(o, id, nil); err != nil {
+		return err
+	}
+	if err == nil {
+		w.did(o, "delete "+string(id)+map[bool]string{true: " keep", false: " mail"}[keep])
+	}
+	return err
+}
+
+func (w *world) Test(_ context.Context, _ account.Owner, d account.Draft) (account.TestReport, error) {
+	done, err := w.enter()
+	defer done()
+	w.drafts = append(w.drafts, d)
+	return w.report, err
+}
+
+func (w *world) TestExisting(_ context.Context, o account.Owner, id account.ID, p account.Patch) (account.TestReport, error) {
+	done, err := w.enter()
+	defer done()
+	w.patches = append(w.patches, p)
+	_, err = w.get(o, id, err)
+	return w.report, err
+}
+
+func (w *world) FetchNow(_ context.Context, o account.Owner, id account.ID) error {
+	done, err := w.enter()
+	defer done()
+	if _, err := w.get(o, id, nil); err != nil {
+		return err
+	}
+	if err == nil {
+		w.did(o, "fetch "+string(id))
+	}
+	return err
+}
+
+func (w *world) FolderTree(_ context.Context, o account.Owner, id account.ID) ([]account.FolderInfo, error) {
+	done, err := w.enter()
+	defer done()
+	_, err = w.get(o, id, err)
+	return []account.FolderInfo{{RemoteName: "INBOX", LocalName: "Gmail", Selected: true, Messages: 5, Fetched: 5}, {RemoteName: "Spam", LocalName: "Gmail/Spam", SpecialUse: `\Junk`}}, err
+}
+
+func (w *world) Runs(_ context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error) {
+	done, err := w.enter()
+	defer done()
+	_, err = w.get(o, id, err)
+	runs := []account.Run{{ID: "2", StartedAt: w.now}, {ID: "1", StartedAt: w.now, FinishedAt: w.now, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "no", Since: w.now}}}
+	return runs[:min(limit, 2)], err
+}
+
+func (w *world) Discover(_ context.Context, email string) (account.Suggestion, error) {
+	done, err := w.enter()
+	defer done()
+	if errors.Is(err, failedTest) {
+		err = nil // That is how Create fails; looking up presets does not.
+	}
+	if strings.HasSuffix(email, "@unknown.test") {
+		return account.Suggestion{Source: "none"}, err
+	}
+	return account.Suggestion{
+		Source: "preset", Provider: "google", Name: "Google", Username: email,
+		Servers: map[account.Protocol]account.Server{account.IMAP: {Host: "imap.gmail.com", Port: 993, Security: account.TLS}},
+	}, err
+}
+
+func (w *world) MaxPerUser() int { return 4 }
+
+func (w *world) Quota(_ context.Context, o account.Owner) (account.Quota, error) {
+	done, err := w.enter()
+	defer done()
+	return w.quota(o), err
+}
+
+func (w *world) quota(o account.Owner) account.Quota {
+	l := w.limits[o.String()]
+	return account.Quota{Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages, Accounts: []account.AccountUsage{{ID: annaID, Name: "Gmail", Bytes: 90, Messages: 1}}}
+}
+
+func (w *world) SetLimit(_ context.Context, o account.Owner, l account.Limit) (account.Quota, error) {
+	done, err := w.enter()
+	defer done()
+	if err == nil {
+		w.limits[o.String()] = l
+		w.did(o, "limit")
+	}
+	return w.quota(o), err
+}
+
+// admins is the Admin of a world; its Quotas has another form than the world's own.
+type admins struct{ *world }
+
+func (a admins) Quotas(_ context.Context, q httpapi.QuotaQuery) (httpapi.QuotaPage, error) {
+	done, err := a.enter()
+	defer done()
+	a.quotaQ = q
+	if q.Cursor == "forged" {
+		return httpapi.QuotaPage{}, httpapi.ErrCursor
+	}
+	return httpapi.QuotaPage{Quotas: []account.Quota{a.quota(a.accounts[0].Owner)}, Next: "abc"}, err
+}
+
+func (a admins) Accounts(_ context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
+	done, err := a.enter()
+	defer done()
+	a.accountQ = q
+	return httpapi.AccountPage{Accounts: a.accounts}, err
+}
+
+func (a admins) Stats(context.Context) (httpapi.Stats, error) {
+	done, err := a.enter()
+	defer done()
+	return httpapi.Stats{
+		ByState: map[account.State]int64{account.OK: 3, account.Retrying: 1}, Hour: httpapi.Activity{Polls: 12, Failed: 1, Messages: 40, Bytes: 1 << 20}, Lag: 1500 * time.Millisecond, Due: 2,
+		Failures: map[fault.Code]int64{fault.AuthFailed: 1, fault.DNSFailure: 0},
+	}, err
+}
+
+type presets struct{}
+
+func (presets) Providers(lang string) []httpapi.Provider {
+	text := map[string]string{"en": "Make an app password.", "pl": "Utwórz hasło aplikacji."}[lang]
+	return []httpapi.Provider{
+		{
+			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []string{"app_password", "oauth2"}, Help: httpapi.Help{Text: text, URL: "https://support.google.com/mail"},
+			Servers: map[account.Protocol]account.Server{account.IMAP: {Host: "imap.gmail.com", Port: 993, Security: account.TLS}, account.POP3: {Host: "pop.gmail.com", Port: 995, Security: account.TLS}},
+		},
+		{ID: "other", Name: "Other"},
+	}
+}
+
+func explain(code fault.Code, provider, lang string) (string, string) {
+	return lang + " title of " + string(code), lang + " advice at " + provider
+}
+
+// fixture is a world with its API before it.
+type fixture struct {
+	*world
+	t    testing.TB
+	h    http.Handler
+	keys httpapi.Keys
+	log  *bytes.Buffer
+	mu   sync.Mutex
+	seen bytes.Buffer // Every answer, for the canary.
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
+	t.Helper()
+	f := &fixture{world: newWorld(t), t: t, log: &bytes.Buffer{}, keys: httpapi.Keys{Secret: secret}}
+	tokens, err := httpapi.NewVerifier(f.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := httpapi.Options{
+		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, Tokens: tokens, Explain: explain, Version: "test",
+		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error { return f.unready }}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
+		Log:   slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	if f.h, err = httpapi.New(o); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *fixture) token(user string, admin bool) string {
+	f.t.Helper()
+	token, err := f.keys.Sign(owner(f.t, user), admin, time.Hour)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+// request is one to be made; the zero As is nobody.
+type request struct {
+	Method, Path, Body string
+	As                 string
+	Admin              bool
+	Header             map[string]string
+}
+
+func (f *fixture) do(r request) *httptest.ResponseRecorder {
+	f.t.Helper()
+	var body io.Reader = http.NoBody
+	if r.Body != "" {
+		body = strings.NewReader(r.Body)
+	}
+	req := httptest.NewRequest(r.Method, r.Path, body)
+	if r.Body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.As != "" {
+		req.Header.Set("Authorization", "Bearer "+f.token(r.As, r.Admin))
+	}
+	for k, v := range r.Header {
+		if v == "" {
+			req.Header.Del(k)
+			continue
+		}
+		req.Header.Set(k, v)
+	}
+	rec := httptest.NewRecorder()
+	f.h.ServeHTTP(rec, req)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen.Write(rec.Body.Bytes())
+	for k, vs := range rec.Header() {
+		f.seen.WriteString(k + strings.Join(vs, " "))
+	}
+	return rec
+}

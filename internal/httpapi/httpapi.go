@@ -1,0 +1,187 @@
+// Package httpapi answers the REST calls of api/openapi.yaml.
+//
+// The document is not only described but used: which calls exist, who may make
+// them, and what a request may hold are read from it at start, and a call
+// without a declared policy does not start. A handler takes what was checked,
+// calls the domain once, and maps the answer; every error goes up to one
+// function, which turns it into an RFC 9457 body.
+//
+// It knows nothing of SQL or mail protocols, and never opens a connection to
+// a mail server. What it needs it declares as interfaces (ports.go).
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/mailbrook/mailbrook/api"
+)
+
+// Options are what the API is made of. All are required unless said otherwise.
+type Options struct {
+	Accounts  Accounts
+	Quotas    Quotas
+	Admin     Admin
+	Providers Providers
+	Tokens    Tokens
+	Explain   Explainer
+	// Ready are the checks behind /readyz; may be empty.
+	Ready []Check
+	// Metrics is shown at /metrics, and given the API's own counters. Nil: a
+	// registry of its own.
+	Metrics *prometheus.Registry
+	// Pages answers every path that is not the API's; nil: 404. It brings its
+	// own Content-Security-Policy.
+	Pages   http.Handler
+	Limits  Limits // The zero value stands for the defaults.
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time // Nil: time.Now.
+}
+
+// Check is one of the things a process needs to do its work.
+type Check struct {
+	Name string // A word: "database". It is shown to everybody.
+	Run  func(context.Context) error
+}
+
+// readyPatience bounds each check behind /readyz.
+const readyPatience = 5 * time.Second
+
+// server implements the generated interface. One value serves all requests.
+type server struct {
+	Options
+	routes  map[string]*route // By method, blank, and path as Echo writes it.
+	metrics metrics
+	meters  meters
+}
+
+var _ api.StrictServerInterface = (*server)(nil)
+
+// New returns the handler of the API. It fails when the document is wrong, or
+// when it and the code disagree about which calls exist and who may make them.
+func New(o Options) (http.Handler, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	doc, err := api.Spec()
+	if err != nil {
+		return nil, err
+	}
+	routes, err := routesOf(doc)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now)}
+	if s.metrics, err = newMetrics(o.Metrics); err != nil {
+		return nil, err
+	}
+	e := s.echo()
+	if err := covers(routes, e.Routes()); err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Paths are matched as they were sent and decoded once, afterwards:
+		// otherwise "%2f" and "%25" could mean one thing here and another there.
+		r.URL.RawPath = r.URL.EscapedPath()
+		e.ServeHTTP(w, r)
+	}), nil
+}
+
+// echo returns the router with all calls and the chain before them, outermost
+// first.
+func (s *server) echo() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = echo.ExtractIPDirect() // Forwarded headers are anybody's to write.
+	e.HTTPErrorHandler = s.answer
+	e.Binder = binder{}
+	e.Use(s.observe, s.rescue, s.harden, s.admit, s.pace, s.check)
+	api.RegisterHandlers(e, api.NewStrictHandler(s, nil))
+	metrics := promhttp.HandlerFor(s.Options.Metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn)})
+	e.GET("/metrics", echo.WrapHandler(metrics))
+	document := api.Document()
+	e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", document) })
+	return e
+}
+
+// Server returns a server with the limits that keep slow and oversized
+// requests from holding it up. A handler that streams lifts its own write
+// deadline.
+func Server(addr string, h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      90 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// GetHealth answers as long as the process does.
+func (s *server) GetHealth(context.Context, api.GetHealthRequestObject) (api.GetHealthResponseObject, error) {
+	return api.GetHealth200JSONResponse{Status: api.HealthStatusOk, Version: s.Version}, nil
+}
+
+// GetReadiness runs the checks, one after the other.
+func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
+	names := make([]string, 0, len(s.Ready))
+	var failed notReadyError
+	for _, c := range s.Ready {
+		names = append(names, c.Name)
+		if err := within(ctx, readyPatience, c.Run); err != nil {
+			s.Log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
+			failed.checks = append(failed.checks, c.Name)
+		}
+	}
+	if len(failed.checks) > 0 {
+		return nil, &failed
+	}
+	return api.GetReadiness200JSONResponse{Status: api.ReadinessStatusOk, Checks: names}, nil
+}
+
+func within(ctx context.Context, d time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return f(ctx)
+}
+
+// notReadyError names the checks that failed, and nothing more: /readyz is
+// open to everybody.
+type notReadyError struct{ checks []string }
+
+func (e *notReadyError) Error() string { return fmt.Sprintf("not ready: %v", e.checks) }
+
+// requestID keeps an id that is fit for a log, or makes one.
+func requestID(sent string) string {
+	ok := sent != "" && len(sent) <= 64
+	for _, r := range sent {
+		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
+	}
+	if ok {
+		return sent
+	}
+	return rand.Text()
+}
+
+// ended reports that the one who asked is gone, or we are stopping.
+func ended(err error) bool {
+	var ne net.Error
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}

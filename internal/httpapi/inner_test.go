@@ -1,0 +1,312 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// TestRouteWithoutPolicyDoesNotStart: a call that does not say who may make it
+// is an error before anything is served, and so is one that says it oddly.
+func TestRouteWithoutPolicyDoesNotStart(t *testing.T) {
+	for name, change := range map[string]func(*openapi3.T){
+		"no security":       func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = nil },
+		"open below /v1":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = &openapi3.SecurityRequirements{} },
+		"unknown scheme":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("cookie") },
+		"either of two":     func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("bearer", "admin") },
+		"closed outside":    func(d *openapi3.T) { d.Paths.Value("/healthz").Get.Security = required("bearer") },
+		"nothing of it all": nil,
+	} {
+		doc, err := api.Spec()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change != nil {
+			change(doc)
+		}
+		if _, err := routesOf(doc); (err == nil) != (change == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func required(schemes ...string) *openapi3.SecurityRequirements {
+	var out openapi3.SecurityRequirements
+	for _, s := range schemes {
+		out = append(out, openapi3.SecurityRequirement{s: {}})
+	}
+	return &out
+}
+
+// TestAdminPathsAreForAdministrators: the document cannot open one by mistake.
+func TestAdminPathsAreForAdministrators(t *testing.T) {
+	doc, err := api.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, err := routesOf(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, r := range routes {
+		if strings.HasPrefix(r.path, basePath+"/admin") != (r.policy == admin) {
+			t.Errorf("%s has policy %d", key, r.policy)
+		}
+	}
+}
+
+// TestServedAndDocumentedAreTheSame: either without the other does not start.
+func TestServedAndDocumentedAreTheSame(t *testing.T) {
+	routes := map[string]*route{"GET /v1/a": {}}
+	if err := covers(routes, []*echo.Route{{Method: "GET", Path: "/v1/a"}}); err != nil {
+		t.Error(err)
+	}
+	if err := covers(routes, nil); err == nil {
+		t.Error("a documented call that is not served was accepted")
+	}
+	if err := covers(routes, []*echo.Route{{Method: "GET", Path: "/v1/a"}, {Method: "GET", Path: "/v1/b"}}); err == nil {
+		t.Error("a served call that is not documented was accepted")
+	}
+}
+
+// TestEveryProblemHasItsKind: no code of the document is without status and title.
+func TestEveryProblemHasItsKind(t *testing.T) {
+	doc, err := api.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enum := doc.Components.Schemas["ProblemCode"].Value.Enum
+	for _, v := range enum {
+		k, ok := kinds[api.ProblemCode(v.(string))]
+		if !ok || k.status < 400 || k.title == "" {
+			t.Errorf("%s: %+v", v, k)
+		}
+	}
+	if len(enum) != len(kinds) {
+		t.Errorf("%d codes in the document, %d here", len(enum), len(kinds))
+	}
+}
+
+// TestBodiesThatCannotBeTrusted is U10.
+func TestBodiesThatCannotBeTrusted(t *testing.T) {
+	for name, raw := range map[string]string{
+		"nothing":                      "",
+		"blanks":                       " \n",
+		"not JSON":                     "{",
+		"a bare word":                  "hello",
+		"NaN":                          `{"a":NaN}`,
+		"a comment":                    `{"a":1/*x*/}`,
+		"a comma too many":             `{"a":1,}`,
+		"single quotes":                `{'a':1}`,
+		"a member twice":               `{"a":1,"a":2}`,
+		"a member twice, escaped":      `{"a":1,"\u0061":2}`,
+		"a member twice, below":        `{"x":[{"a":1,"a":1}]}`,
+		"two values":                   `{} {}`,
+		"trailing garbage":             `{"a":1}x`,
+		"a byte order mark":            "\xef\xbb\xbf{}",
+		"UTF-16":                       "{\x00}\x00",
+		"bytes that are no UTF-8":      "{\"a\":\"\xff\"}",
+		"half a surrogate pair":        `{"password":"\ud800"}`,
+		"half a pair in a name":        `{"\ud800":1}`,
+		"the character of lost text":   `{"a":"\ufffd"}`,
+		"10,000 levels of arrays":      strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000),
+		"10,000 levels of objects":     strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000),
+		"64 KiB of opening":            strings.Repeat("[", 64<<10),
+		"a control character":          "{\"a\":\"\x01\"}",
+		"a number that is none":        `{"a":01}`,
+		"a gzip stream":                "\x1f\x8b\x08\x00",
+		"one level too many":           strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1),
+		"an object without its colon":  `{"a" 1}`,
+		"a name that is not a string":  `{1:2}`,
+		"an end before the beginning":  `}`,
+		"an array closed as an object": `[1}`,
+	} {
+		_, err := decodeBody([]byte(raw))
+		var bad *badRequestError
+		if !errors.As(err, &bad) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestBodiesAreReadWhole(t *testing.T) {
+	b, err := decodeBody([]byte(`{"a":{"b":null,"c":[1,null,"x\u00e9\ud83d\ude00"]},"d":12345678901234567890}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"a": map[string]any{"b": nil, "c": []any{json.Number("1"), nil, "xé😀"}}, "d": json.Number("12345678901234567890")}
+	if !reflect.DeepEqual(b.value, want) {
+		t.Errorf("%#v", b.value)
+	}
+	if !b.nulls["a.b"] || !b.nulls["a.c[1]"] || len(b.nulls) != 2 {
+		t.Errorf("nulls: %v", b.nulls)
+	}
+}
+
+// FuzzBody: whatever is taken is JSON that the standard decoder reads the same
+// way, and every error is one that a caller can be told.
+func FuzzBody(f *testing.F) {
+	for _, s := range []string{`{}`, `{"email":"a@b.test","password":"x"}`, `{"a":1,"a":2}`, `[[[]]]`, `null`, `"\ud800"`, `{"a":{"b":null}}`, "\xff", `1e9`, `{"":""}`, `{"a":tru`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		b, err := decodeBody(raw)
+		if err != nil {
+			var bad *badRequestError
+			if !errors.As(err, &bad) || bad.detail == "" {
+				t.Fatalf("%q: %v", raw, err)
+			}
+			return
+		}
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
+		var want any
+		if err := dec.Decode(&want); err != nil {
+			t.Fatalf("%q is taken, but is not JSON: %v", raw, err)
+		}
+		if !reflect.DeepEqual(b.value, want) {
+			t.Fatalf("%q: %#v, the standard decoder has %#v", raw, b.value, want)
+		}
+	})
+}
+
+// FuzzNewAccount: whatever body is sent, the checks end in a request that the
+// generated type can hold, or in an error with fields that can be shown.
+func FuzzNewAccount(f *testing.F) {
+	doc, err := api.Spec()
+	if err != nil {
+		f.Fatal(err)
+	}
+	schema := doc.Components.Schemas["NewAccount"].Value
+	for _, s := range []string{
+		`{"email":"a@b.test","password":"x"}`, `{"email":1}`, `{"server":{"host":"a\r\nb","port":70000,"x":1}}`, `{"folders":{"include":["\\Junk",""]}}`, `{"poll_interval_seconds":1e2}`, `[]`, `{"":"0"}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		b, err := decodeBody(raw)
+		if err != nil {
+			return
+		}
+		var found findings
+		found.schema(nil, schema.VisitJSON(b.value, openapi3.MultiErrors()), "")
+		for _, e := range append(found.malformed, found.invalid...) {
+			if e.Field == "" || e.Code == "" || e.Detail == "" {
+				t.Fatalf("%q: %+v", raw, e)
+			}
+		}
+		if found.err() != nil {
+			return
+		}
+		var in api.NewAccount
+		if err := json.Unmarshal(raw, &in); err != nil {
+			var wrong *json.UnmarshalTypeError
+			if !errors.As(err, &wrong) {
+				t.Fatalf("%q passed the checks: %v", raw, err)
+			}
+			return
+		}
+		d := draftOf(in)
+		if d.Email == "" || d.Password.Empty() || strings.ContainsAny(d.Email+d.Password.Reveal(), "\r\n\x00") {
+			t.Fatalf("%q passed the checks", raw)
+		}
+	})
+}
+
+// TestMeterForgets: buckets that are full again take no memory for ever.
+func TestMeterForgets(t *testing.T) {
+	now := time.Now()
+	m := newMeter(Rate{PerMinute: 60, Burst: 1}, func() time.Time { return now })
+	for i := range 100_000 {
+		now = now.Add(10 * time.Millisecond)
+		m.take(fmt.Sprint(i))
+	}
+	if n := len(m.buckets); n > 4*sweepLeast {
+		t.Errorf("%d buckets are kept, a hundred of which say something", n)
+	}
+}
+
+// TestMeterTellsWhenToComeBack: after that time, and not before.
+func TestMeterTellsWhenToComeBack(t *testing.T) {
+	now := time.Now()
+	m := newMeter(Rate{PerMinute: 2, Burst: 1}, func() time.Time { return now })
+	if m.take("a") != 0 {
+		t.Fatal("the first is refused")
+	}
+	wait := m.take("a")
+	if wait < 29*time.Second || wait > 31*time.Second || m.look("a") != wait {
+		t.Errorf("wait %v, look %v", wait, m.look("a"))
+	}
+	now = now.Add(wait)
+	if m.look("a") != 0 || m.take("a") != 0 {
+		t.Error("still refused after the wait")
+	}
+}
+
+// TestSlotsWaitTheirTurn: one user's tests run so many at once; the next goes on
+// when one ends, or gives up with its request.
+func TestSlotsWaitTheirTurn(t *testing.T) {
+	s := &slots{size: 1, open: map[string]*slot{}}
+	release, err := s.hold(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.hold(gone, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	other, err := s.hold(t.Context(), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	got := make(chan error)
+	go func() {
+		next, err := s.hold(t.Context(), "a")
+		if err == nil {
+			next()
+		}
+		got <- err
+	}()
+	release()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	if len(s.open) != 0 {
+		t.Errorf("slots are left: %v", s.open)
+	}
+}
+
+// TestQuotaStates: over at the limit, near from 90 %, and no overflow.
+func TestQuotaStates(t *testing.T) {
+	n := func(v int64) *int64 { return &v }
+	for _, tc := range []struct {
+		used  int64
+		limit *int64
+		want  QuotaState
+	}{
+		{0, nil, QuotaOK}, {1 << 62, nil, QuotaOK}, {89, n(100), QuotaOK}, {90, n(100), QuotaNear}, {99, n(100), QuotaNear}, {100, n(100), QuotaOver}, {101, n(100), QuotaOver},
+		{0, n(0), QuotaOver}, {1<<63 - 2, n(1<<63 - 1), QuotaNear}, {0, n(1), QuotaOK},
+	} {
+		for name, q := range map[string]account.Quota{
+			"bytes": {UsedBytes: tc.used, LimitBytes: tc.limit}, "messages": {UsedMessages: tc.used, LimitMessages: tc.limit, LimitBytes: n(1 << 40)},
+		} {
+			if got := StateOf(q); got != tc.want {
+				t.Errorf("%s %d: %s, want %s", name, tc.used, got, tc.want)
+			}
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Accounts is where users' accounts are added, edited and removed;
+// *account.Registry implements it. Every call names the owner: what is
+// somebody else's is account.ErrNotFound.
+type Accounts interface {
+	List(ctx context.Context, o account.Owner) ([]account.Account, error)
+	Get(ctx context.Context, o account.Owner, id account.ID) (account.Account, error)
+	Create(ctx context.Context, o account.Owner, d account.Draft) (account.Account, error)
+	Update(ctx context.Context, o account.Owner, id account.ID, p account.Patch) (account.Account, error)
+	Delete(ctx context.Context, o account.Owner, id account.ID, keepMail bool) error
+	Test(ctx context.Context, o account.Owner, d account.Draft) (account.TestReport, error)
+	TestExisting(ctx context.Context, o account.Owner, id account.ID, p account.Patch) (account.TestReport, error)
+	FetchNow(ctx context.Context, o account.Owner, id account.ID) error
+	FolderTree(ctx context.Context, o account.Owner, id account.ID) ([]account.FolderInfo, error)
+	Runs(ctx context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error)
+	Discover(ctx context.Context, email string) (account.Suggestion, error)
+	MaxPerUser() int
+}
+
+var _ Accounts = (*account.Registry)(nil)
+
+// Quotas is one user's quota. A mailbox that cannot be read is a *fault.Error
+// with LocalMailboxUnavailable. A user who was never seen has an empty one.
+type Quotas interface {
+	Quota(ctx context.Context, o account.Owner) (account.Quota, error)
+	// SetLimit replaces both limits and returns the quota as it is then.
+	SetLimit(ctx context.Context, o account.Owner, l account.Limit) (account.Quota, error)
+}
+
+// Admin looks across users.
+type Admin interface {
+	Quotas(ctx context.Context, q QuotaQuery) (QuotaPage, error)
+	Accounts(ctx context.Context, q AccountQuery) (AccountPage, error)
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// ErrCursor says that a page's cursor is none that was given out, or belongs
+// to another query.
+var ErrCursor = errors.New("the cursor is not one that was given out for this query")
+
+// QuotaState says how full a mailbox is.
+type QuotaState string
+
+// The states of the contract.
+const (
+	QuotaOver QuotaState = "over" // A limit is reached.
+	QuotaNear QuotaState = "near" // 90 % of one is.
+	QuotaOK   QuotaState = "ok"   // Neither, or no limit.
+)
+
+// near is the part of a limit at which a quota begins to be near it.
+const near = 0.9
+
+// StateOf returns the state of a quota: that of the fuller of its limits.
+func StateOf(q account.Quota) QuotaState {
+	b, m := stateOf(q.UsedBytes, q.LimitBytes), stateOf(q.UsedMessages, q.LimitMessages)
+	if b == QuotaOver || m == QuotaOK {
+		return b
+	}
+	if m == QuotaOver || b == QuotaOK {
+		return m
+	}
+	return QuotaNear
+}
+
+func stateOf(used int64, limit *int64) QuotaState {
+	switch {
+	case limit == nil:
+		return QuotaOK
+	case used >= *limit:
+		return QuotaOver
+	case float64(used) >= near*float64(*limit):
+		return QuotaNear
+	}
+	return QuotaOK
+}
+
+// QuotaSort is an order of quotas.
+type QuotaSort string
+
+// The orders of the contract.
+const (
+	SortUser         QuotaSort = "user"
+	SortUsedBytes    QuotaSort = "used_bytes"
+	SortUsedMessages QuotaSort = "used_messages"
+	SortLimitBytes   QuotaSort = "limit_bytes"
+	SortUsage        QuotaSort = "usage" // The fuller of the two limits; without a limit, empty.
+)
+
+// QuotaQuery asks for a page of quotas.
+type QuotaQuery struct {
+	Match  string     // Part of the user's address, in any case, no wildcards; "": all.
+	State  QuotaState // "": any.
+	Sort   QuotaSort
+	Down   bool // Largest, or last, first.
+	Limit  int
+	Cursor string // QuotaPage.Next of the page before; "": the first page.
+}
+
+// QuotaPage is a page of quotas.
+type QuotaPage struct {
+	Quotas []account.Quota
+	Next   string // "": this is the last page.
+}
+
+// AccountQuery asks for a page of accounts.
+type AccountQuery struct {
+	User   account.Owner // Zero: any.
+	State  account.State // "": any.
+	Host   string        // In lower case; "": any.
+	Limit  int
+	Cursor string
+}
+
+// AccountPage is a page of accounts, by user, oldest first.
+type AccountPage struct {
+	Accounts []account.Account
+	Next     string // "": this is the last page.
+}
+
+// Activity is what happened in a span of time.
+type Activity struct {
+	Polls    int64 // Visits that ended.
+	Failed   int64 // Those of them that failed.
+	Messages int64 // Delivered.
+	Bytes    int64
+}
+
+// Stats are counts over all users.
+type Stats struct {
+	ByState  map[account.State]int64
+	Hour     Activity
+	Day      Activity
+	Due      int64                // Accounts that wait for a visit.
+	Lag      time.Duration        // How long the one that waits longest has been due.
+	Failures map[fault.Code]int64 // Accounts whose last visit failed.
+}
+
+// Provider is a preset as it is shown.
+type Provider struct {
+	ID      string
+	Name    string
+	Domains []string
+	Servers map[account.Protocol]account.Server // Host may contain "{domain}".
+	Auth    []string                            // "password", "app_password", "oauth2"; the first to offer first.
+	Help    Help
+}
+
+// Help is what a user has to know of a provider. URLs may be empty.
+type Help struct {
+	Text            string
+	URL             string
+	EnableAccessURL string
+	AppPasswordURL  string
+}
+
+// Providers lists the presets, in the order in which to offer them.
+type Providers interface {
+	Providers(lang string) []Provider // "en" or "pl".
+}
+
+// Tokens says whose a bearer token is. *Verifier implements it.
+type Tokens interface {
+	// Verify returns ErrToken (wrapped) for a token that is not valid. Any
+	// other error is ours.
+	Verify(ctx context.Context, token string) (Identity, error)
+}
+
+// Identity is who asks.
+type Identity struct {
+	Owner account.Owner
+	Admin bool
+}

@@ -1,0 +1,181 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	xlanguage "golang.org/x/text/language"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// What is written here is all that leaves the API: the generated types have no
+// place for a secret.
+
+// Explainer returns what a code means and what to do about it, for a person who
+// reads lang ("en" or "pl"), at a provider ("" when not known).
+type Explainer func(code fault.Code, provider, lang string) (title, advice string)
+
+// AccountJSON writes an account as the contract has it.
+func AccountJSON(a account.Account, explain Explainer, lang string) api.Account {
+	return api.Account{
+		Id: string(a.ID), Email: a.Email, Name: a.Name, SenderName: a.SenderName,
+		Provider: a.Provider, Protocol: api.Protocol(a.Protocol), Server: serverJSON(a.Server),
+		Username: a.Username, Auth: api.AccountAuth(a.Auth), Folder: a.Folder,
+		Folders:             api.ChosenFolders{Include: list(a.Folders.Include), Exclude: list(a.Folders.Exclude)},
+		PollIntervalSeconds: int64(a.PollInterval / time.Second), Enabled: a.Enabled,
+		CreatedAt: utc(a.CreatedAt), UpdatedAt: utc(a.UpdatedAt),
+		Status: api.AccountStatus{
+			State:               api.AccountState(a.Status.State),
+			LastAttemptAt:       when(a.Status.LastAttemptAt),
+			LastSuccessAt:       when(a.Status.LastSuccessAt),
+			NextPollAt:          when(a.Status.NextPollAt),
+			ConsecutiveFailures: a.Status.Failures,
+			Diagnosis:           DiagnosisJSON(a.Status.Diagnosis, a.Provider, explain, lang),
+			Progress: api.Progress{
+				Folder: a.Status.Progress.Folder, MessagesDone: a.Status.Progress.MessagesDone,
+				MessagesTotal: a.Status.Progress.MessagesTotal, BytesDone: a.Status.Progress.BytesDone,
+			},
+			Totals: api.Totals{Folders: a.Status.Totals.Folders, Messages: a.Status.Totals.Messages, Bytes: a.Status.Totals.Bytes},
+		},
+	}
+}
+
+// accountJSON writes an account for the reader of ctx.
+func (s *server) accountJSON(ctx context.Context, a account.Account) api.Account {
+	return AccountJSON(a, s.Explain, languageOf(ctx))
+}
+
+func (s *server) adminAccountJSON(ctx context.Context, a account.Account) api.AdminAccount {
+	b := s.accountJSON(ctx, a)
+	return api.AdminAccount{
+		User: a.Owner.String(),
+		Id:   b.Id, Email: b.Email, Name: b.Name, SenderName: b.SenderName, Provider: b.Provider, Protocol: b.Protocol, Server: b.Server,
+		Username: b.Username, Auth: api.AdminAccountAuth(b.Auth), Folder: b.Folder, Folders: b.Folders,
+		PollIntervalSeconds: b.PollIntervalSeconds, Enabled: b.Enabled, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt, Status: b.Status,
+	}
+}
+
+func serverJSON(s account.Server) api.Server {
+	return api.Server{Host: s.Host, Port: s.Port, Security: api.Security(s.Security)}
+}
+
+func protocolsJSON(servers map[account.Protocol]account.Server) api.Protocols {
+	var p api.Protocols
+	if s, ok := servers[account.IMAP]; ok {
+		p.Imap = ptr(serverJSON(s))
+	}
+	if s, ok := servers[account.POP3]; ok {
+		p.Pop3 = ptr(serverJSON(s))
+	}
+	return p
+}
+
+// diagnosis writes a diagnosis for the reader of ctx.
+func (s *server) diagnosis(ctx context.Context, d *account.Diagnosis, provider string) *api.Diagnosis {
+	return DiagnosisJSON(d, provider, s.Explain, languageOf(ctx))
+}
+
+// DiagnosisJSON writes a diagnosis as the contract has it; nil stays nil.
+func DiagnosisJSON(d *account.Diagnosis, provider string, explain Explainer, lang string) *api.Diagnosis {
+	if d == nil {
+		return nil
+	}
+	title, advice := explain(d.Code, provider, lang)
+	return &api.Diagnosis{
+		Code: api.FaultCode(d.Code), Title: title, Detail: d.Detail, Advice: advice, Retryable: d.Code.Retryable(), Since: when(d.Since),
+	}
+}
+
+func stepsJSON(steps []account.Step) []api.TestStep {
+	out := make([]api.TestStep, len(steps))
+	for i, st := range steps {
+		out[i] = api.TestStep{Name: api.TestStepName(st.Name), Ok: st.OK, Millis: st.Took.Milliseconds(), Detail: st.Detail}
+	}
+	return out
+}
+
+func (s *server) testJSON(ctx context.Context, r account.TestReport, provider string) api.ConnectionTest {
+	return api.ConnectionTest{
+		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), Messages: r.Messages, Diagnosis: s.diagnosis(ctx, r.Diagnosis, provider),
+	}
+}
+
+func quotaJSON(q account.Quota) api.Quota {
+	usage := make([]api.AccountUsage, len(q.Accounts))
+	for i, a := range q.Accounts {
+		usage[i] = api.AccountUsage{AccountId: string(a.ID), Name: a.Name, Bytes: a.Bytes, Messages: a.Messages}
+	}
+	return api.Quota{
+		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,
+		State: api.QuotaState(StateOf(q)), Accounts: usage,
+	}
+}
+
+func userQuotaJSON(q account.Quota) api.UserQuota {
+	b := quotaJSON(q)
+	return api.UserQuota{
+		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages, LimitMessages: b.LimitMessages,
+		State: b.State, Accounts: b.Accounts,
+	}
+}
+
+// utc writes a time as the contract does: UTC, to the millisecond.
+func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// when is null for a time that is not.
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return ptr(utc(t))
+}
+
+// text is null for an empty text.
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// list is never null.
+func list(ss []string) []string {
+	if ss == nil {
+		return []string{}
+	}
+	return ss
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// languages are those that people can be answered in; the first is for
+// everybody else.
+var languages = xlanguage.NewMatcher([]xlanguage.Tag{xlanguage.English, xlanguage.Polish})
+
+// language returns "en" or "pl" for the headers of a request.
+func language(accept []string) string {
+	if len(accept) == 0 || len(accept[0]) > 500 { // Longer than any browser sends.
+		return "en"
+	}
+	tag, _ := xlanguage.MatchStrings(languages, accept[0])
+	if base, _ := tag.Base(); base.String() == "pl" {
+		return "pl"
+	}
+	return "en"
+}
+
+type languageKey struct{}
+
+func withLanguage(ctx context.Context, lang string) context.Context {
+	return context.WithValue(ctx, languageKey{}, lang)
+}
+
+func languageOf(ctx context.Context) string {
+	if lang, ok := ctx.Value(languageKey{}).(string); ok {
+		return lang
+	}
+	return "en"
+}

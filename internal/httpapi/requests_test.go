@@ -1,0 +1,591 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(rec.Body.Bytes(), &v); err != nil {
+		t.Fatalf("%v in %s", err, rec.Body)
+	}
+	return v
+}
+
+// fieldsOf writes the field errors of a problem as "field:code".
+func fieldsOf(t *testing.T, rec *httptest.ResponseRecorder) string {
+	t.Helper()
+	var out []string
+	if errs := decode[api.Problem](t, rec).Errors; errs != nil {
+		for _, e := range *errs {
+			out = append(out, e.Field+":"+e.Code)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// TestBadInput is U09, U16, U20, U22, U23, U28 and U34 as far as the document decides: the
+// status, the fields by their names, and nothing done.
+func TestBadInput(t *testing.T) {
+	post := func(extra string) request {
+		return request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"` + canary + `",` + extra + `}`}
+	}
+	patch := func(body string) request {
+		return request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: body}
+	}
+	get := func(path string) request {
+		return request{Method: "GET", Path: strings.ReplaceAll(path, " ", "%20"), As: anna, Admin: true}
+	}
+	long := strings.Repeat("x", 2000)
+	f := newFixture(t)
+	for _, tc := range []struct {
+		r      request
+		status int
+		fields string
+	}{
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{}`}, 422, "email:required password:required"},
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `[]`}, 400, "body:wrong_type"},
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","email":"c@d.test","password":"x"}`}, 400, "email:duplicate"},
+		{post(`"user_id":1,"is_admin":true,"lease_epoch":2`), 400, "is_admin:unknown_field lease_epoch:unknown_field user_id:unknown_field"},
+		{post(`"id":"x","status":{},"created_at":"now"`), 400, "created_at:read_only id:read_only status:read_only"},
+		{post(`"Name":"x"`), 400, "Name:unknown_field"},
+		{post(`"name":5`), 400, "name:wrong_type"},
+		{post(`"server":"imap.example.org"`), 400, "server:wrong_type"},
+		{post(`"server":{"host":"h","port":"993"}`), 400, "server.port:wrong_type"},
+		{post(`"server":{"host":"h","port":99.5}`), 400, "server.port:wrong_type"},
+		{post(`"server":{"hots":"h"}`), 400, "server.hots:unknown_field"},
+		{post(`"poll_interval_seconds":1e3`), 400, "poll_interval_seconds:wrong_type"},
+		{post(`"name":"x","server":{"host":"` + long + `","port":0,"security":"ssl"}`), 422, "server.host:too_long server.port:out_of_range server.security:invalid"},
+		{post(`"server":{"port":65536}`), 422, "server.port:out_of_range"},
+		{post(`"server":{"port":-1}`), 422, "server.port:out_of_range"},
+		{post(`"server":{"host":""}`), 422, "server.host:required"},
+		{post(`"server":{"host":"a b"}`), 422, "server.host:invalid"},
+		{post(`"server":{"host":"http://h/"}`), 422, "server.host:invalid"},
+		{post(`"server":{"host":"h\r\nx"}`), 422, "server.host:control_character"},
+		{post(`"username":"a\r\nDELE 1"`), 422, "username:control_character"},
+		{post(`"username":"a\u0000"`), 422, "username:control_character"},
+		{post(`"username":"` + long + `"`), 422, "username:too_long"},
+		{post(`"username":"\ud800"`), 400, "username:invalid"},
+		{post(`"folder":"a\u0000b"`), 422, "folder:control_character"},
+		{post(`"folder":"` + long + `"`), 422, "folder:too_long"},
+		{post(`"name":"\u202egnp.exe"`), 422, "name:control_character"},
+		{post(`"name":""`), 422, "name:required"},
+		{post(`"name":null`), 422, "name:null"},
+		{post(`"provider":"Google!"`), 422, "provider:invalid"},
+		{post(`"protocol":"jmap"`), 422, "protocol:invalid"},
+		{post(`"folders":{"include":["ok",""],"exclude":["a\nb"]}`), 422, "folders.exclude[0]:control_character folders.include[1]:required"},
+		{post(`"folders":{"include":"INBOX"}`), 400, "folders.include:wrong_type"},
+		{post(`"poll_interval_seconds":0`), 422, "poll_interval_seconds:out_of_range"},
+		{post(`"enabled":"yes"`), 400, "enabled:wrong_type"},
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"` + canary + `\r\n"}`}, 422, "password:control_character"},
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"` + canary + `","password":"` + strings.Repeat(canary, 100) + `"}`}, 422, "email:invalid password:too_long"},
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":["` + canary + `"]}`}, 400, "password:wrong_type"},
+		{patch(`{"password":""}`), 422, "password:required"},
+		{patch(`{"password":null}`), 422, "password:null"},
+		{patch(`{"name":null,"email":null,"enabled":null,"server":null}`), 422, "email:null enabled:null name:null server:null"},
+		{patch(`{"server":{"host":null}}`), 422, "server.host:null"},
+		{patch(`{"status":{"state":"ok"}}`), 400, "status:read_only"},
+		{patch(`{"owner":"x"}`), 400, "owner:unknown_field"},
+		{patch(`"x"`), 400, "body:wrong_type"},
+		{patch(`null`), 422, "body:null"},
+		{request{Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true, Body: `{}`}, 422, "body:required"},
+		{request{Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true, Body: `{"limit_bytes":-1,"limit_messages":9007199254740992}`}, 422, "limit_bytes:out_of_range limit_messages:out_of_range"},
+		{request{Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true, Body: `{"limit_bytes":"10G"}`}, 400, "limit_bytes:wrong_type"},
+		{request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"email":"a@b.test"}`}, 422, "password:required"},
+		{request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{}`}, 422, "email:required password:required"},
+		{get("/v1/accounts/" + annaID + "/runs?limit=0"), 422, "limit:out_of_range"},
+		{get("/v1/accounts/" + annaID + "/runs?limit=ten"), 400, "limit:wrong_type"},
+		{get("/v1/accounts/" + annaID + "/runs?limit=1&limit=2"), 400, "limit:duplicate"},
+		{get("/v1/admin/quotas?sort=password"), 422, "sort:invalid"},
+		{get("/v1/admin/quotas?limit=1000000000"), 422, "limit:out_of_range"},
+		{get("/v1/admin/quotas?offset=-1"), 400, "offset:unknown_field"},
+		{get("/v1/admin/quotas?cursor=forged"), 422, "cursor:invalid"},
+		{get("/v1/admin/quotas?query=%00"), 422, "query:control_character"},
+		{get("/v1/admin/quotas?query=" + long), 422, "query:too_long"},
+		{get("/v1/admin/accounts?state=' OR 1=1 --"), 422, "state:invalid"},
+		{get("/v1/admin/accounts?user=nobody"), 422, "user:invalid"},
+		{get("/v1/admin/accounts?user=a..b@x..y"), 422, "user:invalid"},
+		{get("/v1/autoconfig"), 422, "email:required"},
+		{get("/v1/autoconfig?email="), 422, "email:required"},
+		{get("/v1/accounts?%zz"), 400, ""},
+		{get("/v1/accounts?a;b"), 400, ""},
+	} {
+		rec := f.do(tc.r)
+		want := map[int]string{400: "invalid_request", 422: "validation_failed"}[tc.status]
+		if rec.Code != tc.status || problemCode(t, rec) != want || fieldsOf(t, rec) != tc.fields {
+			t.Errorf("%s %s %.120s: %d, fields %q, want %d %q\n%s", tc.r.Method, tc.r.Path, tc.r.Body, rec.Code, fieldsOf(t, rec), tc.status, tc.fields, rec.Body)
+		}
+		if len(f.calls)+len(f.drafts)+len(f.patches) > 0 {
+			t.Errorf("%s %.120s reached the domain", tc.r.Path, tc.r.Body)
+		}
+		noCanary(t, f)
+	}
+}
+
+// TestMediaTypes is U11 and U10: what is taken as JSON.
+func TestMediaTypes(t *testing.T) {
+	body := `{"name":"Work"}`
+	for _, tc := range []struct {
+		header map[string]string
+		method string
+		status int
+	}{
+		{map[string]string{"Content-Type": "application/json"}, "PATCH", 200},
+		{map[string]string{"Content-Type": "application/json; charset=utf-8"}, "PATCH", 200},
+		{map[string]string{"Content-Type": "Application/JSON;charset=\"UTF-8\""}, "PATCH", 200},
+		{map[string]string{"Content-Type": "application/merge-patch+json"}, "PATCH", 200},
+		{map[string]string{"Content-Encoding": "identity"}, "PATCH", 200},
+		{map[string]string{"Content-Type": "application/json; charset=utf-16"}, "PATCH", 415},
+		{map[string]string{"Content-Type": ""}, "PATCH", 415},
+		{map[string]string{"Content-Type": "text/plain"}, "PATCH", 415},
+		{map[string]string{"Content-Type": "application/jsonx"}, "PATCH", 415},
+		{map[string]string{"Content-Type": "application/json, text/plain"}, "PATCH", 415},
+		{map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, "PATCH", 415},
+		{map[string]string{"Content-Encoding": "gzip"}, "PATCH", 415},
+		{map[string]string{"Content-Type": "application/merge-patch+json"}, "POST", 415},
+	} {
+		f := newFixture(t)
+		r := request{Method: tc.method, Path: "/v1/accounts/" + annaID, As: anna, Body: body, Header: tc.header}
+		if tc.method == "POST" {
+			r.Path, r.Body = "/v1/accounts", valid["createAccount"].Body
+		}
+		if rec := f.do(r); rec.Code != tc.status {
+			t.Errorf("%s %v: %d, want %d", tc.method, tc.header, rec.Code, tc.status)
+		}
+	}
+}
+
+// TestBodySize: 64 KiB is taken, one byte more is not, also when the length is
+// not told before.
+func TestBodySize(t *testing.T) {
+	const limit = 64 << 10
+	for _, tc := range []struct {
+		size    int
+		chunked bool
+		status  int
+	}{{limit, false, 200}, {limit + 1, false, 413}, {limit, true, 200}, {limit + 1, true, 413}, {100 * limit, true, 413}} {
+		f := newFixture(t)
+		body := `{"name":"Work"` + strings.Repeat(" ", tc.size-15) + `}`
+		req := httptest.NewRequest("PATCH", "/v1/accounts/"+annaID, strings.NewReader(body))
+		if tc.chunked {
+			req.ContentLength = -1
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+f.token(anna, false))
+		rec := httptest.NewRecorder()
+		f.h.ServeHTTP(rec, req)
+		if rec.Code != tc.status {
+			t.Errorf("%d bytes, chunked %v: %d, want %d", len(body), tc.chunked, rec.Code, tc.status)
+		}
+	}
+}
+
+// TestDraft: what a caller sends is what the domain gets.
+func TestDraft(t *testing.T) {
+	f := newFixture(t)
+	rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{
+		"email": "anna@example.org", "password": "p\"\\{5+} zażółć 🔑", "name": "Praca", "sender_name": "", "provider": "other", "protocol": "pop3",
+		"server": {"host": "mail.example.org", "port": 110, "security": "starttls"}, "username": "anna", "folder": "Praca/Stare",
+		"folders": {"include": ["INBOX"], "exclude": ["\\Junk"]}, "poll_interval_seconds": 600, "enabled": false, "skip_test": true}`})
+	if rec.Code != 201 || rec.Header().Get("Location") != "/v1/accounts/"+annaID {
+		t.Fatalf("%d, Location %q: %s", rec.Code, rec.Header().Get("Location"), rec.Body)
+	}
+	d := f.drafts[0]
+	if got := d.Password.Reveal(); got != `p"\{5+} zażółć 🔑` {
+		t.Errorf("password %q", got)
+	}
+	d.Password = account.Secret{}
+	want := account.Draft{
+		Email: "anna@example.org", Name: ptr("Praca"), SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(account.POP3), Host: ptr("mail.example.org"), Port: ptr(110),
+		Security: ptr(account.STARTTLS), Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: []string{"INBOX"}, Exclude: []string{`\Junk`}, PollInterval: ptr(10 * time.Minute), Enabled: ptr(false), SkipTest: true,
+	}
+	if !reflect.DeepEqual(d, want) {
+		t.Errorf("got  %+v\nwant %+v", d, want)
+	}
+	noCanary(t, f)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestMergePatch: absent, null and value are three things (RFC 7396).
+func TestMergePatch(t *testing.T) {
+	none := []string{}
+	for _, tc := range []struct {
+		body string
+		want account.Patch
+	}{
+		{`{}`, account.Patch{}},
+		{`{"name":"Work"}`, account.Patch{Name: ptr("Work")}},
+		{`{"enabled":false,"poll_interval_seconds":60,"skip_test":true}`, account.Patch{Enabled: ptr(false), PollInterval: ptr(time.Minute), SkipTest: true}},
+		{`{"server":{"port":143}}`, account.Patch{Port: ptr(143)}},
+		{`{"server":{}}`, account.Patch{}},
+		{`{"server":{"host":"h.example","security":"starttls"},"protocol":"imap"}`, account.Patch{Host: ptr("h.example"), Security: ptr(account.STARTTLS), Protocol: ptr(account.IMAP)}},
+		{`{"sender_name":null}`, account.Patch{SenderName: ptr("")}},
+		{`{"sender_name":"A"}`, account.Patch{SenderName: ptr("A")}},
+		{`{"folders":null}`, account.Patch{Include: &none, Exclude: &none}},
+		{`{"folders":{}}`, account.Patch{}},
+		{`{"folders":{"include":null}}`, account.Patch{Include: &none}},
+		{`{"folders":{"exclude":["a","b"]}}`, account.Patch{Exclude: &[]string{"a", "b"}}},
+		{`{"folders":{"include":[],"exclude":null}}`, account.Patch{Include: &none, Exclude: &none}},
+	} {
+		for _, media := range []string{"application/json", "application/merge-patch+json"} {
+			f := newFixture(t)
+			rec := f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: tc.body, Header: map[string]string{"Content-Type": media}})
+			if rec.Code != 200 || len(f.patches) != 1 || !reflect.DeepEqual(f.patches[0], tc.want) {
+				t.Errorf("%s as %s: %d %s\n got %+v\nwant %+v", tc.body, media, rec.Code, rec.Body, f.patches, tc.want)
+			}
+		}
+	}
+}
+
+// TestPatchedPassword: it arrives, as what it is.
+func TestPatchedPassword(t *testing.T) {
+	f := newFixture(t)
+	rec := f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: `{"password":"` + canary + `"}`})
+	if rec.Code != 200 || f.patches[0].Password == nil || f.patches[0].Password.Reveal() != canary {
+		t.Errorf("%d %+v", rec.Code, f.patches)
+	}
+	noCanary(t, f)
+}
+
+// TestConnectionTestOfSavedAccount: what the body adds is laid over it.
+func TestConnectionTestOfSavedAccount(t *testing.T) {
+	f := newFixture(t)
+	rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"account_id":"` + annaID + `","protocol":"pop3","server":{"host":"pop.gmail.com"},"password":"` + canary + `"}`})
+	if rec.Code != 200 || len(f.patches) != 1 {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	p := f.patches[0]
+	if p.Password == nil || p.Password.Reveal() != canary || *p.Protocol != account.POP3 || *p.Host != "pop.gmail.com" || p.Port != nil {
+		t.Errorf("%+v", p)
+	}
+	for _, id := range []string{"x", "1 OR 1=1", strings.ToUpper(annaID)} {
+		if rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"account_id":"` + id + `"}`}); rec.Code != 404 {
+			t.Errorf("account_id %q: %d", id, rec.Code)
+		}
+	}
+	noCanary(t, f)
+}
+
+// TestAccountForm: the members of the contract, spelled as there, null where
+// nothing is, times in UTC.
+func TestAccountForm(t *testing.T) {
+	f := newFixture(t)
+	f.accounts[0].Status.Diagnosis = nil
+	f.accounts[0].Status.LastAttemptAt = time.Time{}
+	f.accounts[0].CreatedAt = time.Date(2026, 11, 21, 10, 30, 0, 123456789, time.FixedZone("CET", 3600))
+	got := decode[map[string]any](t, f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna}))
+	want := map[string]any{
+		"id": annaID, "email": "Gmail@gmail.com", "name": "Gmail", "sender_name": "Someone", "provider": "google", "protocol": "imap",
+		"server":   map[string]any{"host": "imap.gmail.com", "port": 993.0, "security": "tls"},
+		"username": "Gmail@gmail.com", "auth": "password", "folder": "Gmail",
+		"folders": map[string]any{"include": []any{}, "exclude": []any{}}, "poll_interval_seconds": 300.0, "enabled": true,
+		"created_at": "2026-11-21T09:30:00.123Z", "updated_at": "2026-11-21T09:00:00Z",
+		"status": map[string]any{
+			"state": "needs_attention", "last_attempt_at": nil, "last_success_at": nil, "next_poll_at": nil, "consecutive_failures": 3.0, "diagnosis": nil,
+			"progress": map[string]any{"folder": "", "messages_done": 0.0, "messages_total": 0.0, "bytes_done": 0.0},
+			"totals":   map[string]any{"folders": 0.0, "messages": 0.0, "bytes": 0.0},
+		},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestNothingAnsweredCanHoldASecret walks the types of all answers: U27.
+func TestNothingAnsweredCanHoldASecret(t *testing.T) {
+	for name, schema := range spec(t).Components.Schemas {
+		switch name {
+		case "NewAccount", "AccountPatch", "ConnectionTestRequest":
+			continue
+		}
+		for member := range schema.Value.Properties {
+			if strings.Contains(member, "password") && member != "app_password_url" || strings.Contains(member, "secret") || strings.Contains(member, "token") {
+				t.Errorf("%s has a member %s", name, member)
+			}
+		}
+	}
+}
+
+// TestLanguages: titles, advice and help in the reader's language, and the
+// headers that say so.
+func TestLanguages(t *testing.T) {
+	for accept, want := range map[string]string{"": "en", "pl": "pl", "pl-PL,pl;q=0.9,en;q=0.8": "pl", "de, pl;q=0.5": "pl", "en, pl;q=0.5": "en", "fr": "en", "*": "en", "\x01;;": "en", strings.Repeat("x,", 5000): "en"} {
+		f := newFixture(t)
+		f.fail = nil
+		header := map[string]string{"Accept-Language": accept}
+		rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna, Header: header})
+		d := decode[api.Account](t, rec).Status.Diagnosis
+		if d == nil || d.Title != want+" title of app_password_required" || d.Advice != want+" advice at google" || d.Retryable || d.Since == nil {
+			t.Errorf("%.20q: %+v", accept, d)
+		}
+		if rec.Header().Get("Content-Language") != want || rec.Header().Get("Vary") != "Accept-Language" {
+			t.Errorf("%.20q: Content-Language %q, Vary %q", accept, rec.Header().Get("Content-Language"), rec.Header().Get("Vary"))
+		}
+		f.fail = failedTest
+		rec = f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"x"}`, Header: header})
+		p := decode[api.Problem](t, rec)
+		if p.Diagnosis == nil || p.Diagnosis.Advice != want+" advice at google" || p.Diagnosis.Detail != "Invalid credentials" || p.Steps == nil || len(*p.Steps) != 1 || rec.Header().Get("Content-Language") != want {
+			t.Errorf("%.20q: %d %s", accept, rec.Code, rec.Body)
+		}
+	}
+	f := newFixture(t)
+	rec := f.do(request{Method: "GET", Path: "/v1/providers", As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+	if !strings.Contains(rec.Body.String(), "Utwórz hasło aplikacji.") {
+		t.Errorf("%s", rec.Body)
+	}
+	rec = f.do(request{Method: "GET", Path: "/v1/accounts/" + bobsID, As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+	if got := rec.Header().Get("Content-Language"); got != "" {
+		t.Errorf("an English problem is said to be in %q", got)
+	}
+}
+
+// TestFailedTestInAnswer: 200, not an error of the call.
+func TestFailedTestInAnswer(t *testing.T) {
+	f := newFixture(t)
+	f.report = account.TestReport{Steps: []account.Step{{Name: account.StepTLS, Took: 1500 * time.Millisecond, Detail: "expired"}}, Diagnosis: &account.Diagnosis{Code: fault.TLSCertificateInvalid}}
+	rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"email":"anna@unknown.test","password":"x"}`})
+	got := decode[api.ConnectionTest](t, rec)
+	if rec.Code != 200 || got.Ok || got.Diagnosis == nil || got.Diagnosis.Since != nil || got.Steps[0].Millis != 1500 || got.Folders == nil {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
+
+// TestHostNotAllowedNamesTheField: host or port.
+func TestHostNotAllowedNamesTheField(t *testing.T) {
+	for detail, want := range map[string]string{"port 22 is not one that an account may name": "server.port", "the host is not one that an account may name": "server.host", "": "server.host"} {
+		f := newFixture(t)
+		f.fail = fault.New(fault.HostNotAllowed, "checking", detail)
+		rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":"x"}`})
+		if fieldsOf(t, rec) != want+":not_allowed" || rec.Code != 422 {
+			t.Errorf("%q: %d %s", detail, rec.Code, rec.Body)
+		}
+	}
+}
+
+// TestDeleteKeepsMailUnlessTold.
+func TestDeleteKeepsMailUnlessTold(t *testing.T) {
+	for query, want := range map[string]string{"": " keep", "?mail=keep": " keep", "?mail=": " keep", "?mail=delete": " mail"} {
+		f := newFixture(t)
+		rec := f.do(request{Method: "DELETE", Path: "/v1/accounts/" + annaID + query, As: anna})
+		if rec.Code != 204 || rec.Body.Len() > 0 || len(f.calls) != 1 || f.calls[0] != anna+" delete "+annaID+want {
+			t.Errorf("%q: %d %v", query, rec.Code, f.calls)
+		}
+	}
+}
+
+// TestAdminQueries: parameters arrive, defaults are filled in, wildcards are text.
+func TestAdminQueries(t *testing.T) {
+	f := newFixture(t)
+	ask := func(path string) {
+		t.Helper()
+		if rec := f.do(request{Method: "GET", Path: path, As: anna, Admin: true}); rec.Code != 200 {
+			t.Fatalf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	ask("/v1/admin/quotas")
+	if want := (httpapi.QuotaQuery{Sort: "user", Limit: 50}); f.quotaQ != want {
+		t.Errorf("%+v", f.quotaQ)
+	}
+	ask("/v1/admin/quotas?query=%25%27_&state=near&sort=-used_bytes&limit=500&cursor=abc")
+	if want := (httpapi.QuotaQuery{Match: "%'_", State: httpapi.QuotaNear, Sort: httpapi.SortUsedBytes, Down: true, Limit: 500, Cursor: "abc"}); f.quotaQ != want {
+		t.Errorf("%+v", f.quotaQ)
+	}
+	ask("/v1/admin/quotas?query=&state=&sort=&limit=&cursor=")
+	if want := (httpapi.QuotaQuery{Sort: "user", Limit: 50}); f.quotaQ != want {
+		t.Errorf("an empty form: %+v", f.quotaQ)
+	}
+	ask("/v1/admin/accounts?user=Anna%40Firma.test&state=needs_attention&host=IMAP.Gmail.com.&limit=1")
+	if want := (httpapi.AccountQuery{User: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com", Limit: 1}); f.accountQ != want {
+		t.Errorf("%+v", f.accountQ)
+	}
+}
+
+// TestQuotaLimits: PUT replaces both; null and left out are no limit; the
+// address in the path is decoded once.
+func TestQuotaLimits(t *testing.T) {
+	for _, tc := range []struct {
+		path, body, user string
+		bytes, messages  *int64
+	}{
+		{anna, `{"limit_bytes":100,"limit_messages":null}`, anna, ptr(int64(100)), nil},
+		{"Anna%40Firma.test", `{"limit_messages":0}`, anna, nil, ptr(int64(0))},
+		{"a%2525b@firma.test", `{"limit_bytes":9007199254740991}`, "a%25b@firma.test", ptr(int64(1<<53 - 1)), nil},
+	} {
+		f := newFixture(t)
+		rec := f.do(request{Method: "PUT", Path: "/v1/admin/quotas/" + tc.path, As: bartek, Admin: true, Body: tc.body})
+		if rec.Code != 200 {
+			t.Errorf("%s: %d %s", tc.path, rec.Code, rec.Body)
+			continue
+		}
+		got := decode[api.UserQuota](t, rec)
+		if got.User != tc.user || !reflect.DeepEqual(f.limits[tc.user], account.Limit{Bytes: tc.bytes, Messages: tc.messages}) {
+			t.Errorf("%s %s: %s %+v", tc.path, tc.body, rec.Body, f.limits)
+		}
+	}
+	f := newFixture(t)
+	for _, path := range []string{"nobody", "a%2fb@firma.test", "%00@firma.test", "anna@firma.test%0d%0a", "%ff@firma.test", strings.Repeat("a", 300) + "@firma.test"} {
+		if rec := f.do(request{Method: "GET", Path: "/v1/admin/quotas/" + path, As: anna, Admin: true}); rec.Code != 404 {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+}
+
+// TestStats: every state is there, codes without accounts are not.
+func TestStats(t *testing.T) {
+	f := newFixture(t)
+	got := decode[api.Stats](t, f.do(request{Method: "GET", Path: "/v1/admin/stats", As: anna, Admin: true}))
+	if got.Accounts.Total != 4 || len(got.Accounts.ByState) != len(account.States()) || got.Accounts.ByState["ok"] != 3 || got.LagSeconds != 1.5 ||
+		len(got.Failures) != 1 || got.Failures["auth_failed"] != 1 || got.LastHour.Polls != 12 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestPanicsEndInAnAnswer: 500 without a word of it, also not in the log when
+// it could hold anything; the server goes on.
+func TestPanicsEndInAnAnswer(t *testing.T) {
+	f := newFixture(t)
+	f.panicked = "the password is " + canary
+	rec := f.do(request{Method: "GET", Path: "/v1/accounts", As: anna})
+	if rec.Code != 500 || problemCode(t, rec) != "internal" {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if !strings.Contains(f.log.String(), "panic: string") {
+		t.Errorf("the log says nothing of it: %s", f.log)
+	}
+	noCanary(t, f)
+	f.panicked = nil
+	if rec := f.do(request{Method: "GET", Path: "/v1/accounts", As: anna}); rec.Code != 200 {
+		t.Errorf("afterwards: %d", rec.Code)
+	}
+}
+
+// TestLog: one line per request with the route, and neither path nor query nor user.
+func TestLog(t *testing.T) {
+	f := newFixture(t)
+	f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID + "/runs?limit=7", As: anna, Header: map[string]string{"X-Request-Id": "req-1"}})
+	lines := strings.Split(strings.TrimSpace(f.log.String()), "\n")
+	if len(lines) != 1 {
+		t.Fatalf("%d lines: %s", len(lines), f.log)
+	}
+	var line map[string]any
+	if err := json.Unmarshal([]byte(lines[0]), &line); err != nil {
+		t.Fatal(err)
+	}
+	for k, want := range map[string]any{"level": "INFO", "msg": "request", "request_id": "req-1", "method": "GET", "route": "/v1/accounts/:id/runs", "status": 200.0} {
+		if line[k] != want {
+			t.Errorf("%s is %v, want %v", k, line[k], want)
+		}
+	}
+	for _, private := range []string{annaID, "limit=7", anna} {
+		if strings.Contains(lines[0], private) {
+			t.Errorf("the line holds %s: %s", private, lines[0])
+		}
+	}
+}
+
+// TestMetrics: requests are counted by route and status, and no label holds
+// what a user wrote (U46).
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	f := newFixture(t, func(o *httpapi.Options) { o.Metrics = reg })
+	f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna})
+	f.do(request{Method: "GET", Path: "/v1/accounts/" + bobsID, As: anna})
+	f.do(request{Method: "EVIL", Path: "/evil/" + annaID})
+	got := f.do(request{Method: "GET", Path: "/metrics"}).Body.String()
+	for _, want := range []string{
+		`mailbrook_http_requests_total{method="GET",route="/v1/accounts/:id",status="200"} 1`,
+		`mailbrook_http_requests_total{method="GET",route="/v1/accounts/:id",status="404"} 1`,
+		`mailbrook_http_requests_total{method="other",route="other",status="404"} 1`,
+		`mailbrook_http_request_seconds_count{method="GET",route="/v1/accounts/:id"} 2`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	for _, private := range []string{annaID, "evil", "EVIL", "firma.test", "gmail"} {
+		if strings.Contains(got, private) {
+			t.Errorf("the metrics hold %s", private)
+		}
+	}
+}
+
+// TestReadiness names what fails and keeps why; each check has its time.
+func TestReadiness(t *testing.T) {
+	f := newFixture(t)
+	f.unready = errors.New("dial db.inner.test: refused")
+	rec := f.do(request{Method: "GET", Path: "/readyz"})
+	if rec.Code != 503 || fieldsOf(t, rec) != "database:failed" || strings.Contains(rec.Body.String(), "inner") || !strings.Contains(f.log.String(), "db.inner.test") {
+		t.Errorf("%d %s\n%s", rec.Code, rec.Body, f.log)
+	}
+	if rec := f.do(request{Method: "GET", Path: "/healthz"}); rec.Code != 200 {
+		t.Errorf("not ready is not dead: %d", rec.Code)
+	}
+	bounded := false
+	f = newFixture(t, func(o *httpapi.Options) {
+		o.Ready = []httpapi.Check{{Name: "database", Run: func(ctx context.Context) error { _, bounded = ctx.Deadline(); return nil }}}
+	})
+	if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != 200 || !bounded {
+		t.Errorf("%d, bounded %v", rec.Code, bounded)
+	}
+}
+
+// TestDocumentIsServed byte for byte.
+func TestDocumentIsServed(t *testing.T) {
+	f := newFixture(t)
+	rec := f.do(request{Method: "GET", Path: "/openapi.yaml"})
+	if rec.Body.String() != string(api.Document()) || rec.Header().Get("Content-Type") != "application/yaml" {
+		t.Errorf("%d bytes as %s", rec.Body.Len(), rec.Header().Get("Content-Type"))
+	}
+}
+
+// TestPages: what is not the API's goes to the pages, and nothing that is.
+func TestPages(t *testing.T) {
+	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "its own")
+		fmt.Fprint(w, "page "+r.URL.Path)
+	})
+	f := newFixture(t, func(o *httpapi.Options) { o.Pages = pages })
+	for path, want := range map[string]string{"/": "page /", "/accounts": "page /accounts", "/static/app.js": "page /static/app.js", "/v1x": "page /v1x"} {
+		rec := f.do(request{Method: "GET", Path: path})
+		if rec.Code != 200 || rec.Body.String() != want || rec.Header().Get("Content-Security-Policy") != "its own" {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	for path, want := range map[string]int{"/v1": 401, "/v1/accounts": 401, "/v1/nothing": 401, "/healthz": 200, "/metrics": 200} {
+		if rec := f.do(request{Method: "GET", Path: path}); rec.Code != want || strings.HasPrefix(rec.Body.String(), "page") {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	if got := f.do(request{Method: "GET", Path: "/metrics"}).Body.String(); !strings.Contains(got, `route="pages"`) {
+		t.Error("pages are not counted")
+	}
+}
+
+// TestAbortedRequestIsNoAlarm: a caller who hangs up is not an error of ours.
+func TestAbortedRequestIsNoAlarm(t *testing.T) {
+	f := newFixture(t)
+	f.fail = fmt.Errorf("loading accounts: %w", context.Canceled)
+	f.do(request{Method: "GET", Path: "/v1/accounts", As: anna})
+	if strings.Contains(f.log.String(), `"ERROR"`) {
+		t.Errorf("%s", f.log)
+	}
+}

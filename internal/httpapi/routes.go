@@ -1,0 +1,124 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/labstack/echo/v4"
+)
+
+// policy says who may make a call. There is none by default.
+type policy int
+
+const (
+	open  policy = iota + 1 // Everybody, without a token.
+	users                   // Whoever is signed in, for what is its own.
+	admin                   // Administrators.
+)
+
+// route is one call of the document.
+type route struct {
+	*routers.Route
+	policy     policy
+	path       string   // As Echo writes it; the label of metrics and logs.
+	parameters []string // Of the query.
+	languages  bool     // Whether the answer depends on Accept-Language.
+}
+
+// basePath is where the calls for signed-in users lie. What is below it and
+// does not exist is only told to them.
+const basePath = "/v1"
+
+func below(path string) bool { return path == basePath || strings.HasPrefix(path, basePath+"/") }
+
+func routeKey(method, path string) string { return method + " " + path }
+
+// routesOf reads the calls from the document. A call that does not say who may
+// make it, or is open below the base path, is an error.
+func routesOf(doc *openapi3.T) (map[string]*route, error) {
+	routes := map[string]*route{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			r := &route{path: strings.NewReplacer("{", ":", "}", "").Replace(path)}
+			r.Route = &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op}
+			var err error
+			if r.policy, err = policyOf(op); err != nil {
+				return nil, fmt.Errorf("%s %s: %w", method, path, err)
+			}
+			if below(path) != (r.policy != open) {
+				return nil, fmt.Errorf("%s %s: calls are open outside %s, and only there", method, path, basePath)
+			}
+			for _, p := range r.params() {
+				switch {
+				case p.In == openapi3.ParameterInQuery:
+					r.parameters = append(r.parameters, p.Name)
+				case p.In == openapi3.ParameterInHeader && p.Name == "Accept-Language":
+					r.languages = true
+				}
+			}
+			routes[routeKey(method, r.path)] = r
+		}
+	}
+	return routes, nil
+}
+
+// params returns the parameters of the path and of the call.
+func (r *route) params() []*openapi3.Parameter {
+	var ps []*openapi3.Parameter
+	for _, ref := range slices.Concat(r.PathItem.Parameters, r.Operation.Parameters) {
+		ps = append(ps, ref.Value)
+	}
+	return ps
+}
+
+func policyOf(op *openapi3.Operation) (policy, error) {
+	if op.Security == nil {
+		return 0, errors.New("it does not say who may call it")
+	}
+	if len(*op.Security) == 0 {
+		return open, nil
+	}
+	if len(*op.Security) == 1 && len((*op.Security)[0]) == 1 {
+		if _, ok := (*op.Security)[0]["bearer"]; ok {
+			return users, nil
+		}
+		if _, ok := (*op.Security)[0]["admin"]; ok {
+			return admin, nil
+		}
+	}
+	return 0, errors.New("its security is neither [], bearer nor admin")
+}
+
+// covers reports whether the router has exactly the calls of the document.
+func covers(routes map[string]*route, registered []*echo.Route) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, r := range registered {
+		key := routeKey(r.Method, r.Path)
+		seen[key] = true
+		if routes[key] == nil {
+			errs = append(errs, fmt.Errorf("%s is served but not in the document", key))
+		}
+	}
+	for key := range routes {
+		if !seen[key] {
+			errs = append(errs, fmt.Errorf("%s is in the document but not served", key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// route returns the call that a request makes; nil when there is none.
+func (s *server) route(c echo.Context) *route {
+	return s.routes[routeKey(c.Request().Method, c.Path())]
+}
+
+// hasBody reports whether the call takes a body.
+func (r *route) hasBody() bool {
+	return r.Operation.RequestBody != nil && r.Method != http.MethodGet
+}

@@ -1,0 +1,59 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/mailbrook/mailbrook/api"
+)
+
+// ListProviders returns the presets.
+func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestObject) (api.ListProvidersResponseObject, error) {
+	ps := s.Providers.Providers(languageOf(ctx))
+	out := make([]api.Provider, len(ps))
+	for i, p := range ps {
+		auth := make([]api.ProviderAuth, len(p.Auth))
+		for j, a := range p.Auth {
+			auth[j] = api.ProviderAuth(a)
+		}
+		out[i] = api.Provider{Id: p.ID, Name: p.Name, Domains: list(p.Domains), Protocols: protocolsJSON(p.Servers), Auth: auth}
+		out[i].Help.Text = p.Help.Text
+		out[i].Help.Url = text(p.Help.URL)
+		out[i].Help.EnableAccessUrl = text(p.Help.EnableAccessURL)
+		out[i].Help.AppPasswordUrl = text(p.Help.AppPasswordURL)
+	}
+	return api.ListProviders200JSONResponse{Body: api.ProviderList{Providers: out}}, nil
+}
+
+// GetAutoconfig returns settings for an address.
+func (s *server) GetAutoconfig(ctx context.Context, r api.GetAutoconfigRequestObject) (api.GetAutoconfigResponseObject, error) {
+	found, err := s.Accounts.Discover(ctx, r.Params.Email)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetAutoconfig200JSONResponse{
+		Source: api.AutoconfigSource(found.Source), Provider: text(found.Provider), Name: text(found.Name),
+		Protocols: protocolsJSON(found.Servers), Username: text(found.Username),
+	}, nil
+}
+
+// ListIdentities returns From identities.
+func (s *server) ListIdentities(ctx context.Context, _ api.ListIdentitiesRequestObject) (api.ListIdentitiesResponseObject, error) {
+	as, err := s.Accounts.List(ctx, caller(ctx).Owner)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Identity, len(as))
+	for i, a := range as {
+		out[i] = api.Identity{AccountId: string(a.ID), Email: a.Email, Name: a.SenderName}
+	}
+	return api.ListIdentities200JSONResponse{Identities: out}, nil
+}
+
+// GetQuota returns the caller's quota.
+func (s *server) GetQuota(ctx context.Context, _ api.GetQuotaRequestObject) (api.GetQuotaResponseObject, error) {
+	q, err := s.Quotas.Quota(ctx, caller(ctx).Owner)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetQuota200JSONResponse(quotaJSON(q)), nil
+}
