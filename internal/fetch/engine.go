@@ -25,6 +25,9 @@ type Options struct {
 	// MaxMessageBytes is the largest message that is fetched; larger ones are
 	// skipped with a reason. Defaults to 50 MiB.
 	MaxMessageBytes int64
+	// BatchMessages bounds a batch: what is downloaded between two journal
+	// writes, and at most is downloaded again after a crash. Defaults to 100.
+	BatchMessages int
 	// Slice is how long a visit goes on before it yields. Defaults to 2 minutes.
 	Slice time.Duration
 	// FullScan is how often a folder is compared as a whole. Defaults to a day.
@@ -43,11 +46,10 @@ type Options struct {
 // account are kept apart by their leases.
 type Engine struct{ Options }
 
-// The bounds of a batch: what is downloaded between two journal writes.
+// The other bounds of a batch.
 const (
-	batchMessages = 100
-	batchBytes    = 32 << 20
-	batchAge      = 2 * time.Second
+	batchBytes = 32 << 20
+	batchAge   = 2 * time.Second
 )
 
 // retrySkipped is how long a skipped message waits for its next try.
@@ -57,6 +59,9 @@ const retrySkipped = 24 * time.Hour
 func New(o Options) *Engine {
 	if o.MaxMessageBytes == 0 {
 		o.MaxMessageBytes = 50 << 20
+	}
+	if o.BatchMessages == 0 {
+		o.BatchMessages = 100
 	}
 	if o.Slice == 0 {
 		o.Slice = 2 * time.Minute

@@ -212,7 +212,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	p.visit.progress.MessagesDone++
 	p.visit.progress.BytesDone += st.Fingerprint.Size
 	progress := p.visit.progress
-	full := len(p.batch) >= batchMessages || p.bytes >= batchBytes
+	full := len(p.batch) >= p.BatchMessages || p.bytes >= batchBytes
 	p.mu.Unlock()
 	p.OnProgress(p.lease, progress)
 	if full {
