@@ -13,10 +13,8 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
@@ -178,10 +176,4 @@ func requestID(sent string) string {
 		return sent
 	}
 	return rand.Text()
-}
-
-// ended reports that the one who asked is gone, or we are stopping.
-func ended(err error) bool {
-	var ne net.Error
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
 }

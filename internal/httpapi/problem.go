@@ -53,7 +53,7 @@ func problem(code api.ProblemCode, detail string) api.Problem {
 func (s *server) answer(err error, c echo.Context) {
 	ctx := c.Request().Context()
 	p := s.problemOf(err, c)
-	if p.Status >= http.StatusInternalServerError && !ended(err) {
+	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil { // Who hung up is no alarm.
 		_, name := s.label(c)
 		s.Log.ErrorContext(ctx, "request failed", "request_id", c.Response().Header().Get(echo.HeaderXRequestID), "route", name, "error", err)
 	}
@@ -107,13 +107,15 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 			fields[i] = account.FieldError{Field: name, Code: "failed", Detail: "see the log"}
 		}
 		return withFields(p, fields)
+	}
+	if p, ok := plainProblem(err); ok { // Before the faults, which may have wrapped one.
+		return p
+	}
+	switch {
 	case errors.As(err, &failure):
 		return failureProblem(failure)
 	case errors.As(err, &routing):
 		return routingProblem(routing)
-	}
-	if p, ok := plainProblem(err); ok {
-		return p
 	}
 	return problem(api.ProblemCodeInternal, "The log has the reason.")
 }

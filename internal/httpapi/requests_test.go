@@ -580,12 +580,33 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestAbortedRequestIsNoAlarm: a caller who hangs up is not an error of ours.
+// TestAbortedRequestIsNoAlarm: a caller who hangs up is not an error of ours; a
+// time-out behind us is.
 func TestAbortedRequestIsNoAlarm(t *testing.T) {
-	f := newFixture(t)
-	f.fail = fmt.Errorf("loading accounts: %w", context.Canceled)
-	f.do(request{Method: "GET", Path: "/v1/accounts", As: anna})
-	if strings.Contains(f.log.String(), `"ERROR"`) {
-		t.Errorf("%s", f.log)
+	for _, gone := range []bool{true, false} {
+		f := newFixture(t)
+		f.fail = fmt.Errorf("loading accounts: %w", context.DeadlineExceeded)
+		ctx, cancel := context.WithCancel(t.Context())
+		if gone {
+			cancel()
+		}
+		req := httptest.NewRequestWithContext(ctx, "GET", "/v1/accounts", nil)
+		req.Header.Set("Authorization", "Bearer "+f.token(anna, false))
+		f.h.ServeHTTP(httptest.NewRecorder(), req)
+		cancel()
+		if alarmed := strings.Contains(f.log.String(), `"ERROR"`); alarmed == gone {
+			t.Errorf("caller gone %v, error logged %v: %s", gone, alarmed, f.log)
+		}
+	}
+}
+
+// TestWrappedRefusalsKeepTheirStatus: whatever layers an error passed.
+func TestWrappedRefusalsKeepTheirStatus(t *testing.T) {
+	for err, want := range map[error]int{account.ErrNotFound: 404, account.ErrNameTaken: 409, account.ErrChanged: 409} {
+		f := newFixture(t)
+		f.fail = fault.Wrap(fault.Internal, "saving", fmt.Errorf("in a transaction: %w", err))
+		if rec := f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: `{"name":"x"}`}); rec.Code != want {
+			t.Errorf("%v: %d", err, rec.Code)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -244,17 +245,19 @@ func mustBeWhole(t *testing.T, root string, messages int) {
 // F15-F21, F46: whichever operation fails, and however, nothing is half
 // visible then, and the next visit completes it all, once.
 func TestFailTheNthOperation(t *testing.T) {
-	for name, mode := range map[string]func(n int) *faulty{
-		"fails": func(n int) *faulty {
-			return &faulty{err: []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.EMFILE, unix.EACCES}[n%6]}
-		},
-		"is a write of half":              func(int) *faulty { return &faulty{short: true} },
-		"is the last before being killed": func(int) *faulty { return &faulty{err: unix.EIO, dead: true} },
+	for name, mode := range map[string]*faulty{
+		"ENOSPC":      {err: unix.ENOSPC},
+		"EDQUOT":      {err: unix.EDQUOT},
+		"EIO":         {err: unix.EIO},
+		"EROFS":       {err: unix.EROFS},
+		"EMFILE":      {err: unix.EMFILE},
+		"short write": {short: true},
+		"killed":      {err: unix.EIO, dead: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := inMemory(t)
 			n := 1
-			for failNth(t, dir, n, mode(n)) {
+			for failNth(t, dir, n, mode) {
 				if n++; t.Failed() {
 					t.Fatalf("at operation %d", n-1)
 				}
@@ -339,8 +342,12 @@ func mustBeSubscribed(t *testing.T, root string) {
 
 // The same while a folder is removed.
 func TestFailTheNthOperationOfARemoval(t *testing.T) {
+	place := inMemory(t)
 	for n := 1; ; n++ {
-		s, root := newStore(t, Options{})
+		dir := filepath.Join(place, strconv.Itoa(n))
+		s, err := New(Options{Template: "maildir:" + dir + "/{user}"})
+		must(t, err)
+		root := filepath.Join(dir, "anna@firma.test")
 		d := open(t, s, 1, limit(1<<20, -1))
 		all, err := stage(d, 4)
 		must(t, err)

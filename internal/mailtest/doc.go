@@ -1,5 +1,5 @@
 // Package mailtest is what tests of mail need: real servers that they start
-// and stop themselves (Dovecot, Courier), scripted servers that say exactly
+// and stop themselves (Dovecot, Cyrus), scripted servers that say exactly
 // what a dialogue file says, a proxy that cuts and stalls, a corpus of awkward
 // messages with an oracle of how each must arrive, and independent readers of
 // remote and local mailboxes.

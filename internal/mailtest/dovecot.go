@@ -79,7 +79,7 @@ func OpenOn(tb testing.TB, maildir, user string) *Dovecot {
 		if err := copyTree(d.Store(user), maildir); err != nil {
 			tb.Fatalf("copying a Maildir for Dovecot: %v", err)
 		}
-		d.own(filepath.Dir(d.Store(user)))
+		d.Own(filepath.Dir(d.Store(user)))
 	})
 }
 
@@ -116,7 +116,7 @@ func startDovecot(tb testing.TB, o DovecotOptions, prepare func(*Dovecot)) *Dove
 		d.must(os.MkdirAll(filepath.Dir(d.Store(u)), 0o700))
 	}
 	writeFile(tb, filepath.Join(d.base, "users"), []byte(users.String()), 0o644)
-	d.own(filepath.Join(d.base, "mail"))
+	d.Own(filepath.Join(d.base, "mail"))
 	if prepare != nil {
 		prepare(d)
 	}
@@ -188,11 +188,6 @@ func (d *Dovecot) Adm(args ...string) string {
 // Own gives what lies below path to the user as whom Dovecot reads mail. Call
 // it after writing into Store by hand.
 func (d *Dovecot) Own(path string) {
-	d.tb.Helper()
-	d.own(path)
-}
-
-func (d *Dovecot) own(path string) {
 	d.tb.Helper()
 	if os.Getuid() != 0 {
 		return

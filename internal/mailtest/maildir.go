@@ -26,7 +26,7 @@ func Fill(tb testing.TB, d *Dovecot, user string, msgs []Message) Oracle {
 	if err := WriteMaildir(d.Store(user), msgs); err != nil {
 		tb.Fatalf("filling the mailbox of %q: %v", user, err)
 	}
-	d.own(d.Store(user))
+	d.Own(d.Store(user))
 	return ByIMAP(msgs)
 }
 

@@ -61,7 +61,7 @@ func (p *process) stop() error {
 		return nil
 	default:
 	}
-	// To its helpers too: Dovecot alone would wait a second for idle ones.
+	// To its children too: Dovecot alone would wait a second for idle ones.
 	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("stopping process %d: %w", p.cmd.Process.Pid, err)
 	}
@@ -80,7 +80,7 @@ func (p *process) stop() error {
 }
 
 // awaitGreetings returns once a server greets on every address, or the program
-// has ended. Until it greets, Dovecot is still starting helpers, and would take
+// has ended. Until it greets, Dovecot is still starting children, and would take
 // seconds to stop.
 func (p *process) awaitGreetings(addrs ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

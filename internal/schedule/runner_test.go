@@ -81,7 +81,7 @@ func failing(code fault.Code) func(context.Context, fetch.Lease) fetch.Report {
 
 // run starts a Runner in the bubble; stop ends it and returns its error and
 // how long it took to end.
-func run(t *testing.T, o Options) (r *Runner, stop func() (error, time.Duration)) {
+func run(t *testing.T, o Options) (r *Runner, stop func() (time.Duration, error)) {
 	t.Helper()
 	o.Worker = "w1"
 	if o.Rand == nil {
@@ -91,17 +91,18 @@ func run(t *testing.T, o Options) (r *Runner, stop func() (error, time.Duration)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
-	return r, sync.OnceValues(func() (error, time.Duration) {
+	return r, sync.OnceValues(func() (time.Duration, error) {
 		began := time.Now()
 		cancel()
-		return <-ended, time.Since(began)
+		err := <-ended
+		return time.Since(began), err
 	})
 }
 
 // mustStop ends the Runner and expects it to end well.
-func mustStop(t *testing.T, stop func() (error, time.Duration)) {
+func mustStop(t *testing.T, stop func() (time.Duration, error)) {
 	t.Helper()
-	if err, _ := stop(); err != nil {
+	if _, err := stop(); err != nil {
 		t.Errorf("the runner ended with %v", err)
 	}
 }
@@ -369,7 +370,7 @@ func TestStoppingGivesEverythingBack(t *testing.T) {
 		_, stop := run(t, Options{Queue: q, Visitor: v})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		err, took := stop()
+		took, err := stop()
 		if err != nil || took > time.Second {
 			t.Errorf("stopped after %v with %v", took, err)
 		}
@@ -395,7 +396,7 @@ func TestStoppingEndsWithinTenSecondsEvenIfAVisitDoesNot(t *testing.T) {
 		_, stop := run(t, Options{Queue: q, Visitor: v})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		err, took := stop()
+		took, err := stop()
 		if err == nil || took > 10*time.Second {
 			t.Errorf("stopped after %v with %v", took, err)
 		}

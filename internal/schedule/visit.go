@@ -74,7 +74,7 @@ func (r *Runner) VisitOne(ctx context.Context, o account.Owner, id account.ID) (
 		if err != nil {
 			return res, fmt.Errorf("settling account %s: %w", id, err)
 		}
-		if done.Report.Err != nil || !done.Report.More {
+		if goesOn := done.Report.More && done.Report.Err == nil; !goesOn {
 			return res, nil
 		}
 	}

@@ -289,10 +289,12 @@ func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }
 // failed returns what ended the connection; where nothing did, err becomes a
 // protocol error: the library gave up.
 func (c *imapConn) failed(op string, err error) error {
-	if cause := c.link.failure(); cause != nil {
-		return fault.Wrap(fault.ServerUnavailable, op, cause)
-	}
 	var known *fault.Error
+	if cause := c.link.failure(); errors.As(cause, &known) {
+		return fault.Wrap(known.Code, op, cause)
+	} else if cause != nil { // A context's.
+		return fmt.Errorf("%s: %w", op, cause)
+	}
 	if errors.As(err, &known) {
 		return known
 	}

@@ -15,15 +15,16 @@ import (
 )
 
 const (
-	batchMessages = 100     // Messages asked for by one command.
-	batchBytes    = 4 << 20 // Their declared octets, unless it is one message.
-	batchesAhead  = 32      // Commands sent ahead.
+	batchMessages = 1000     // Messages asked for by one command.
+	batchRanges   = 300      // Ranges of UIDs in it, so that its line stays below 8,000 octets.
+	batchBytes    = 32 << 20 // Their declared octets, unless it is one message.
+	batchesAhead  = 32       // Commands sent ahead.
 	bytesAhead    = 64 << 20
 	connBytes     = 1 << 30 // After so many octets a new connection is made: servers and links have limits.
 
 	// maxStrikes is how often in a row a connection may end without one more
 	// message settled; it suffices to find one bad message among batchMessages.
-	maxStrikes = 12
+	maxStrikes = 16
 )
 
 type (
@@ -105,6 +106,7 @@ func (r *fetchRun) plan(wants []mail.Want) {
 	for i := range wants {
 		w := &wants[i]
 		var b *batch
+		ranges, last := 0, uint32(0)
 		for _, it := range w.Items {
 			switch {
 			case it.ID.UID == 0:
@@ -114,10 +116,15 @@ func (r *fetchRun) plan(wants []mail.Want) {
 				r.missed(w, it, tooLarge(it.Size, limit))
 				continue
 			}
-			if b == nil || len(b.items) == batchMessages || b.size+it.Size > batchBytes {
+			if b == nil || len(b.items) == batchMessages || ranges == batchRanges || b.size+it.Size > batchBytes {
 				b = &batch{want: w}
 				r.queue = append(r.queue, b)
+				ranges = 0
 			}
+			if uid := it.ID.UID; uid != last+1 && uid != last-1 {
+				ranges++
+			}
+			last = it.ID.UID
 			b.items = append(b.items, it)
 			b.size += it.Size
 		}
@@ -140,10 +147,14 @@ func (r *fetchRun) missed(w *mail.Want, it mail.Item, why string) {
 	r.miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching from folder "+displayName(w.Folder), why))
 }
 
-// request is a batch under way.
+// request is a batch under way. Each opens its folder, even if it is open
+// already: a server may answer two UID FETCH of one folder at the same time
+// (Dovecot does, when the first is slow to leave), and the library would wait
+// for ever for us to read the second while we wait for the first. Nothing
+// passes an EXAMINE (RFC 9051 section 5.5).
 type request struct {
 	*batch
-	opened *imapclient.SelectCommand // Nil where the folder was open already.
+	opened *imapclient.SelectCommand
 	bodies *imapclient.FetchCommand
 }
 
@@ -170,8 +181,6 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		}
 		r.queue = append(rest, r.queue...)
 	}()
-	var open *mail.Want // The folder that the server will have open by then.
-	var verdict *fault.Error
 	for len(ahead) > 0 || len(r.queue) > 0 && c.taken < connBytes {
 		if len(ahead) <= batchesAhead/2 {
 			for len(r.queue) > 0 && len(ahead) < batchesAhead && aheadBytes < bytesAhead && c.taken < connBytes {
@@ -180,8 +189,7 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 				if r.giveUp(b) {
 					continue
 				}
-				ahead = append(ahead, c.request(b, open != b.want))
-				open = b.want
+				ahead = append(ahead, c.request(b))
 				aheadBytes += b.size
 			}
 			if len(ahead) == 0 {
@@ -189,10 +197,9 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 			}
 		}
 		q := ahead[0]
-		if q.opened != nil {
-			if verdict, err = c.opened(q); err != nil {
-				return r.openFailed(q.want, err)
-			}
+		verdict, err := c.opened(q)
+		if err != nil {
+			return r.openFailed(q.want, err)
 		}
 		if verdict != nil {
 			if err := q.bodies.Close(); err != nil && refusal(err) == nil {
@@ -233,11 +240,9 @@ func (r *fetchRun) openFailed(w *mail.Want, err error) error {
 	return err
 }
 
-func (c *imapConn) request(b *batch, open bool) request {
+func (c *imapConn) request(b *batch) request {
 	q := request{batch: b}
-	if open {
-		q.opened = c.client.Select(aliasOf(b.want.Folder.Wire), &imap.SelectOptions{ReadOnly: true})
-	}
+	q.opened = c.client.Select(aliasOf(b.want.Folder.Wire), &imap.SelectOptions{ReadOnly: true})
 	var set imap.UIDSet
 	for _, it := range b.items {
 		set.AddNum(imap.UID(it.ID.UID))

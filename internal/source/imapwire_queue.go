@@ -25,7 +25,7 @@ type imapCommand struct {
 // imapQueue is the commands under way, oldest first. The guard adds to it what
 // goes out, the filter takes from it what is completed; what comes in between
 // belongs to the oldest. Servers answer in order wherever order matters (RFC
-// 9051 section 5.5), and the library relies on it.
+// 9051 section 5.5): who sends two UID FETCH sends an EXAMINE in between.
 type imapQueue struct {
 	mu   sync.Mutex
 	open []*imapCommand

@@ -347,7 +347,7 @@ func (r rawReader) Read(p []byte) (int, error) {
 		l.got += int64(n)
 		if l.waited >= floorWindow {
 			if l.got < l.limits.Floor*int64(floorWindow/time.Second) {
-				return n, l.abort(fault.New(l.silence(), "reading from the server", "The server sends too slowly."))
+				return n, l.abort(&fault.Error{Code: l.silence(), Op: "reading from the server", Detail: "The server sends too slowly.", Err: errTooSlow})
 			}
 			l.waited, l.got = 0, 0
 		}
@@ -415,6 +415,8 @@ func (l *link) abort(err error) error {
 	return l.err
 }
 
+var errTooSlow = errors.New("below the least rate")
+
 var errLinkClosed = fault.New(fault.Interrupted, "closing the connection", "")
 
 // Close ends the connection at once. It may be called again, and at any time.
@@ -429,9 +431,6 @@ func (l *link) failure() error {
 	defer l.mu.Unlock()
 	return l.err
 }
-
-// received returns how many bytes came so far.
-func (l *link) received() int64 { return l.total }
 
 // note writes one line into the transcript, if there is one. dir is "C" for
 // what we sent and "S" for what came.

@@ -228,8 +228,8 @@ func TestS11LinesAndSessionsAreBounded(t *testing.T) {
 	}
 	l, c := piped(linkLimits{})
 	go endless(c)
-	if _, err := l.ReadLine(1 << 20); fault.CodeOf(err) != fault.ProtocolError || l.received() > 1<<20+linkBuffer {
-		t.Errorf("%v after %d bytes", err, l.received())
+	if _, err := l.ReadLine(1 << 20); fault.CodeOf(err) != fault.ProtocolError || l.total > 1<<20+linkBuffer {
+		t.Errorf("%v after %d bytes", err, l.total)
 	}
 	l, c = piped(linkLimits{Session: 100_000})
 	go endless(c)

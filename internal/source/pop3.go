@@ -52,6 +52,7 @@ type pop3Session struct {
 	capas   pop3Capas
 	count   uint32 // Of STAT.
 	counted bool
+	numbers map[mail.ID]uint32 // As listed last on this connection; nil: never.
 	reopens int
 	release func() // Undoes the binding of the link to the call's context.
 
@@ -158,6 +159,10 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	if err != nil {
 		return mail.Listing{}, nil, err
 	}
+	s.numbers = make(map[mail.ID]uint32, len(items))
+	for _, it := range items {
+		s.numbers[it.ID] = it.Number
+	}
 	return mail.Listing{Folder: s.inbox(), Items: items, Complete: why == nil && len(items) == int(s.count)}, why, nil
 }
 
@@ -217,7 +222,7 @@ func (s *pop3Session) Close() error {
 
 // reopen replaces a broken connection.
 func (s *pop3Session) reopen(ctx context.Context) error {
-	s.partial, s.pending, s.counted = nil, 0, false
+	s.partial, s.pending, s.counted, s.numbers = nil, 0, false, nil
 	s.link.Close()
 	if s.reopens++; s.reopens > maxReopens {
 		return fault.New(fault.ServerUnavailable, "reconnecting", "The server broke the connection off again and again.")
@@ -248,16 +253,26 @@ func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f 
 				miss(w.Folder, it, noSuchFolder())
 				continue
 			}
-			r.todo = append(r.todo, &wanted{folder: w.Folder, item: it, number: it.Number})
+			r.todo = append(r.todo, r.find(w.Folder, it))
 		}
 	}
 	if len(r.todo) == 0 {
 		return nil
 	}
-	if err := s.settle(ctx); err != nil {
-		return err
+	if err := s.settle(ctx); err != nil && final(err) {
+		return err // Else run sees the broken connection.
 	}
 	return r.run(ctx)
+}
+
+// find makes a wanted of an item: numbers are of the connection on which they
+// were listed, and this may be another one.
+func (s *pop3Session) find(f mail.Folder, it mail.Item) *wanted {
+	if s.numbers == nil {
+		return &wanted{folder: f, item: it, number: it.Number}
+	}
+	n, ok := s.numbers[it.ID]
+	return &wanted{folder: f, item: it, number: n, gone: !ok}
 }
 
 // wanted is one message to be read.
@@ -407,7 +422,10 @@ func (r *retrieval) broke(w *wanted, err error) error {
 	if final(err) {
 		return err
 	}
-	if w.tries++; w.tries >= maxTries {
+	if w.tries++; silent(err) {
+		w.tries++ // Silence takes long: once more is enough.
+	}
+	if w.tries >= maxTries {
 		r.drop(w, r.reason(err))
 	}
 	return nil
@@ -421,28 +439,27 @@ func (r *retrieval) reason(err error) *fault.Error {
 	return &fault.Error{Code: fault.MessageFailed, Op: "reading a message", Detail: detail, Err: err}
 }
 
-// silent reports whether a server stopped sending, as against closing.
-func silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+// silent reports whether a server stopped sending, or nearly so, as against
+// closing.
+func silent(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errTooSlow)
+}
 
 // restart opens another connection and finds the messages there again.
 func (r *retrieval) restart(ctx context.Context) error {
 	if err := r.retry(ctx, r.reopen); err != nil {
 		return err
 	}
-	l, why, err := r.survey(ctx)
+	_, why, err := r.survey(ctx)
 	if err == nil && why != nil {
 		err = why
 	}
 	if err != nil {
 		return fault.Wrap(fault.ServerUnavailable, "finding the messages again", err)
 	}
-	numbers := make(map[mail.ID]uint32, len(l.Items))
-	for _, it := range l.Items {
-		numbers[it.ID] = it.Number
-	}
 	for _, w := range r.todo {
-		n, ok := numbers[w.item.ID]
-		w.number, w.gone = n, !ok
+		again := r.find(w.folder, w.item)
+		w.number, w.gone = again.number, again.gone
 	}
 	return nil
 }

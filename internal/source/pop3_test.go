@@ -374,3 +374,55 @@ S: +OK
 		t.Error(err)
 	}
 }
+
+func TestNumbersAreOfTheConnectionThatListedThem(t *testing.T) {
+	login := "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\nC: STAT\n"
+	s := mailtest.Play(t, login+`S: +OK 2 2
+C: LIST
+S< +OK\r\n1 1\r\n2 1\r\n.\r\n
+C: UIDL
+S< +OK\r\n1 a\r\n2 b\r\n.\r\n
+C: RETR 1
+CLOSE
+---
+`+login+`S: +OK 2 2
+C: LIST
+S< +OK\r\n1 1\r\n2 1\r\n.\r\n
+C: UIDL
+S< +OK\r\n1 new\r\n2 a\r\n.\r\n
+C: RETR 2
+S< +OK\r\nfirst\r\n.\r\n
+C: RSET
+S: +OK
+C: QUIT
+S: +OK
+`, mailtest.ScriptOptions{})
+	session, err := pop3Client(nil, false, nil).Open(t.Context(),
+		account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential("anna", "sekret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	var l mail.Listing
+	if err := session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}, func(got mail.Listing, err error) error { l = got; return err }); err != nil {
+		t.Fatal(err)
+	}
+	// One fetch for each message: the second begins on the new connection.
+	var met []string
+	for _, it := range l.Items {
+		err := session.Fetch(t.Context(), []mail.Want{{Folder: l.Folder, Items: []mail.Item{it}}}, func(_ mail.Folder, it mail.Item, body io.Reader) error {
+			b, err := io.ReadAll(body)
+			met = append(met, it.ID.UIDL+": "+strings.TrimSpace(string(b)))
+			return err
+		}, func(_ mail.Folder, it mail.Item, why *fault.Error) { met = append(met, it.ID.UIDL+": "+why.Detail) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"a: first", "b: The message is no longer there."}, met); diff != "" {
+		t.Error(diff)
+	}
+	if err := session.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
 var sameOwner = cmpopts.EquateComparable(account.Owner{})
@@ -195,6 +197,10 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 				_, err = r.SealedSecret(ctx, o, id)
 				w.want(err, account.ErrNotFound)
 				w.want(r.Hurry(ctx, o, id), account.ErrNotFound)
+				if id != a.ID {
+					_, err = r.Any(ctx, id)
+					w.want(err, account.ErrNotFound)
+				}
 				_, err = r.FolderInfos(ctx, o, id)
 				w.want(err, account.ErrNotFound)
 				_, err = r.Runs(ctx, o, id, 10)
@@ -292,11 +298,7 @@ func TestWhatIsToBeForgottenIsForgotten(t *testing.T) {
 				w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, c.keep))
 				now := w.clock.pass(c.pass)
 				if strings.Contains(name, "pruned") || !c.keep {
-					n, err := w.PruneJournals(ctx, now.Add(-JournalKept))
-					w.must(err)
-					if n != 1 {
-						w.Errorf("%d journals were pruned", n)
-					}
+					w.must(w.Prune(ctx, now.Add(-JournalKept)))
 					for table, want := range map[string]string{"messages": "8|", "folders": "1|", "skipped": "1|", "batches": "1|", "journals": "1|"} {
 						if got := w.table("SELECT count(*) FROM " + table); got[0] != want {
 							w.Errorf("%s has %s rows, not %s", table, got[0], want)
@@ -420,6 +422,43 @@ func TestNoErrorTellsWhatWasToBeSaved(t *testing.T) {
 		_, err := w.Accounts().Add(w.Context(), a, []byte("c4n4ry"), 4)
 		if err == nil || strings.Contains(err.Error(), "c4n4ry") {
 			w.Errorf("the error is %v", err)
+		}
+	})
+}
+
+func TestEverySecretIsFoundForAnotherKey(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		want := map[account.ID]string{}
+		for i := range 5 {
+			a := draft(w, fmt.Sprintf("u%d@firma.test", i), i)
+			_, err := w.Accounts().Add(ctx, a, []byte(a.Email), 4)
+			w.must(err)
+			want[a.ID] = a.Email
+		}
+		var all []vault.SealedSecret
+		for after := account.ID(""); ; after = all[len(all)-1].ID {
+			page, err := w.Secrets().SealedSecrets(ctx, after, 2)
+			w.must(err)
+			if all = append(all, page...); len(page) < 2 {
+				break
+			}
+		}
+		got := map[account.ID]string{}
+		for _, x := range all {
+			got[x.ID] = string(x.Sealed)
+		}
+		if len(all) != 5 || !cmp.Equal(got, want) {
+			w.Fatal(cmp.Diff(got, want))
+		}
+		first, second := all[0], all[1]
+		w.must(w.Secrets().ReplaceSealed(ctx, first.Owner, first.ID, first.Sealed, []byte("anew")))
+		w.must(w.Secrets().ReplaceSealed(ctx, first.Owner, first.ID, first.Sealed, []byte("too late")))
+		w.must(w.Secrets().ReplaceSealed(ctx, first.Owner, second.ID, second.Sealed, []byte("somebody else's")))
+		for x, want := range map[*vault.SealedSecret]string{&first: "anew", &second: string(second.Sealed)} {
+			if got, err := w.Accounts().SealedSecret(ctx, x.Owner, x.ID); err != nil || string(got) != want {
+				w.Errorf("the secret is %q, %v", got, err)
+			}
 		}
 	})
 }

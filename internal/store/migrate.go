@@ -22,8 +22,9 @@ var (
 // Migration is one step of the schema.
 type Migration struct {
 	Version   int64
-	Name      string    // Its file.
-	AppliedAt time.Time // Zero: not applied.
+	Name      string // Its file.
+	Applied   bool
+	AppliedAt time.Time // Zero: never.
 }
 
 // Migrate brings the schema up to date. Any number of processes may do it at
@@ -74,17 +75,16 @@ func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	err := s.migrating(ctx, func(p *goose.Provider) error {
 		status, err := p.Status(ctx)
 		for _, m := range status {
-			out = append(out, Migration{m.Source.Version, m.Source.Path, m.AppliedAt.UTC()})
+			step := Migration{Version: m.Source.Version, Name: m.Source.Path, Applied: m.State == goose.StateApplied}
+			if step.Applied {
+				step.AppliedAt = m.AppliedAt.UTC()
+			}
+			out = append(out, step)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the schema's version: %w", err)
-	}
-	for i := range out {
-		if out[i].AppliedAt.Unix() <= 0 {
-			out[i].AppliedAt = time.Time{}
-		}
 	}
 	return out, nil
 }

@@ -10,16 +10,16 @@ import (
 // pruneAtOnce bounds how long a prune keeps others from writing.
 const pruneAtOnce = 5000
 
-// PruneJournals forgets the journals of accounts that were removed before a
-// moment, or removed for good, and visits that ended before it: a daily chore.
-// It returns how many journals it forgot.
-func (s *Store) PruneJournals(ctx context.Context, before time.Time) (int, error) {
+// Prune forgets the journals of accounts that were removed before a moment, or
+// removed for good, and visits that ended before it: a chore, for every hour or
+// day.
+func (s *Store) Prune(ctx context.Context, before time.Time) error {
 	const op = "pruning journals"
 	c := s.on(s.w)
 	// Marked first, in one go: what is marked is never taken up again, so the
 	// rest may take its time.
 	if _, err := c.exec(ctx, "UPDATE journals SET retired_ms = 1 WHERE retired_ms > 1 AND retired_ms < ?", before.UnixMilli()); err != nil {
-		return 0, s.wrap(ctx, op, err)
+		return s.wrap(ctx, op, err)
 	}
 	var journals []int64
 	err := c.each(ctx, func(r rowScanner) error {
@@ -29,18 +29,21 @@ func (s *Store) PruneJournals(ctx context.Context, before time.Time) (int, error
 		return err
 	}, "SELECT id FROM journals WHERE retired_ms = 1")
 	if err != nil {
-		return 0, s.wrap(ctx, op, err)
+		return s.wrap(ctx, op, err)
 	}
-	for i, id := range journals {
+	for _, id := range journals {
 		if err := s.pruneJournal(ctx, id); err != nil {
-			return i, err
+			return err
 		}
 	}
+	if len(journals) > 0 {
+		s.log.InfoContext(ctx, "journals pruned", "journals", len(journals))
+	}
 	if err := s.inSlices(ctx, op, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE finished_ms < ? LIMIT ?)", before.UnixMilli(), pruneAtOnce); err != nil {
-		return len(journals), err
+		return err
 	}
 	_, err = c.exec(ctx, "DELETE FROM poll_counts WHERE minute_ms < ?", s.now().Add(-countsKept).UnixMilli())
-	return len(journals), s.wrap(ctx, op, err)
+	return s.wrap(ctx, op, err)
 }
 
 func (s *Store) pruneJournal(ctx context.Context, journal int64) error {

@@ -121,7 +121,7 @@ func (v *Vault) Unseal(o account.Owner, id account.ID, sealed []byte) (account.S
 	if err != nil {
 		return account.Secret{}, &fault.Error{
 			Code: fault.Internal, Op: "opening the saved password",
-			Detail: "the saved password cannot be read any more: enter it again", Err: err,
+			Detail: "The saved password cannot be read any more: enter it again.", Err: err,
 		}
 	}
 	return s, nil
@@ -131,7 +131,7 @@ func (v *Vault) Unseal(o account.Owner, id account.ID, sealed []byte) (account.S
 // *fault.Error, or wraps what rows answered.
 func (v *Vault) Credential(ctx context.Context, rows Rows, a account.Account) (account.Credential, error) {
 	if a.Auth == account.OAuth2 {
-		return account.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in", "signing in through the provider's own page is not offered here yet")
+		return account.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in", "Signing in on the provider's own page is not offered here yet.")
 	}
 	sealed, err := rows.SealedSecret(ctx, a.Owner, a.ID)
 	if err != nil {

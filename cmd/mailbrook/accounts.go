@@ -1,0 +1,302 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+type accountCmd struct {
+	Add    accountAddCmd    `cmd:"" help:"Add an account: tests the connection, saves, and prints the new id."`
+	List   accountListCmd   `cmd:"" help:"List a user's accounts."`
+	Show   accountShowCmd   `cmd:"" help:"Show one account."`
+	Test   accountTestCmd   `cmd:"" help:"Test an account's connection, step by step."`
+	Edit   accountEditCmd   `cmd:"" help:"Change an account's settings."`
+	Delete accountDeleteCmd `cmd:"" help:"Delete an account. Nothing is changed at the provider."`
+}
+
+// accountFlags are the settings of an account as flags. Nil: not given.
+type accountFlags struct {
+	Email         *string        `help:"The address at the other provider."`
+	Name          *string        `help:"The user's own label for the account."`
+	SenderName    *string        `help:"The name for the From field."`
+	Provider      *string        `help:"A provider's id; by default from the address."`
+	Protocol      *string        `help:"imap or pop3." enum:"imap,pop3"`
+	Host          *string        `help:"The server's name."`
+	Port          *int           `help:"The server's port."`
+	Security      *string        `help:"tls, starttls or none." enum:"tls,starttls,none"`
+	Username      *string        `help:"The name to sign in with; by default as the provider wants it."`
+	Folder        *string        `help:"The local folder to fetch into; by default the account's name."`
+	Include       []string       `help:"A remote folder to fetch, by name or special use (\\Sent); may be repeated. Default: all." sep:"none"`
+	Exclude       []string       `help:"A remote folder not to fetch; may be repeated." sep:"none"`
+	PollInterval  *time.Duration `help:"How often to poll, such as 5m."`
+	SkipTest      bool           `help:"Save without testing the connection."`
+	PasswordStdin bool           `help:"Read the password from standard input instead of asking for it."`
+}
+
+func (f accountFlags) draft(password account.Secret) account.Draft {
+	d := account.Draft{
+		Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port, Username: f.Username,
+		Folder: f.Folder, Include: f.Include, Exclude: f.Exclude, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
+		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
+	}
+	if f.Email != nil {
+		d.Email = *f.Email
+	}
+	return d
+}
+
+func (f accountFlags) patch(password *account.Secret) account.Patch {
+	p := account.Patch{
+		Email: f.Email, Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port,
+		Username: f.Username, Folder: f.Folder, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
+		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
+	}
+	if f.Include != nil {
+		p.Include = &f.Include
+	}
+	if f.Exclude != nil {
+		p.Exclude = &f.Exclude
+	}
+	return p
+}
+
+type accountAddCmd struct {
+	User string `help:"Whose account it is: a mailbox address of this provider." required:""`
+	accountFlags
+}
+
+func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
+	owner, err := parseUser(c.User)
+	if err != nil {
+		return err
+	}
+	if c.Email == nil {
+		return usageError{errors.New("--email is needed: the address at the other provider")}
+	}
+	password, err := t.password(c.PasswordStdin, *c.Email)
+	if err != nil {
+		return err
+	}
+	return withApp(ctx, t, load, func(a *app) error {
+		added, err := a.registry.Create(ctx, owner, c.draft(password))
+		if err != nil {
+			return a.explain(t, added.Provider, err)
+		}
+		fmt.Fprintln(t.out, added.ID)
+		fmt.Fprintf(t.out, "%s: %s by %s from %s into folder %q\n", added.Name, added.Email, added.Protocol, added.Server.Host, added.Folder)
+		return nil
+	})
+}
+
+type accountListCmd struct {
+	User string `help:"Whose accounts; all users' if not given."`
+	JSON bool   `name:"json" help:"Print JSON as the REST API does."`
+}
+
+func (c accountListCmd) Run(ctx context.Context, t terminal, load loader) error {
+	return withApp(ctx, t, load, func(a *app) error {
+		accounts, err := a.accountsOf(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			list := make([]any, len(accounts))
+			for i, acc := range accounts {
+				list[i] = httpapi.AccountJSON(acc, a.explainCode, "en")
+			}
+			return t.json(map[string]any{"accounts": list, "limit": a.registry.MaxPerUser()})
+		}
+		if len(accounts) == 0 {
+			fmt.Fprintln(t.out, "no accounts")
+			return nil
+		}
+		tbl := newTable("id", "user", "name", "address", "protocol", "folder", "state", "messages", "next visit")
+		for _, acc := range accounts {
+			tbl.add(string(acc.ID), acc.Owner.String(), acc.Name, acc.Email, string(acc.Protocol), acc.Folder, stateText(acc),
+				fmt.Sprint(acc.Status.Totals.Messages), whenText(acc.Status.NextPollAt))
+		}
+		return tbl.write(t.out)
+	})
+}
+
+// stateText is an account's state with the reason for it.
+func stateText(a account.Account) string {
+	if d := a.Status.Diagnosis; d != nil {
+		return fmt.Sprintf("%s (%s)", a.Status.State, d.Code)
+	}
+	return string(a.Status.State)
+}
+
+func whenText(at time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return at.Local().Format("2006-01-02 15:04:05")
+}
+
+// chosen is one account, named by its id.
+type chosen struct {
+	ID   string `arg:"" help:"The account's id."`
+	User string `help:"Whose account it is; found by the id if not given."`
+}
+
+func (c chosen) find(ctx context.Context, a *app) (account.Account, error) {
+	if c.User == "" {
+		return a.store.Accounts().Any(ctx, account.ID(c.ID))
+	}
+	owner, err := parseUser(c.User)
+	if err != nil {
+		return account.Account{}, err
+	}
+	return a.registry.Get(ctx, owner, account.ID(c.ID))
+}
+
+type accountShowCmd struct {
+	chosen
+	JSON bool `name:"json" help:"Print JSON (this is how it is shown in any case)."`
+}
+
+func (c accountShowCmd) Run(ctx context.Context, t terminal, load loader) error {
+	return withApp(ctx, t, load, func(a *app) error {
+		acc, err := c.find(ctx, a)
+		if err != nil {
+			return err
+		}
+		return t.json(httpapi.AccountJSON(acc, a.explainCode, "en"))
+	})
+}
+
+type accountTestCmd struct {
+	chosen
+	accountFlags
+}
+
+func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error {
+	var password *account.Secret
+	if c.PasswordStdin {
+		s, err := t.password(true, "")
+		if err != nil {
+			return err
+		}
+		password = &s
+	}
+	return withApp(ctx, t, load, func(a *app) error {
+		acc, err := c.find(ctx, a)
+		if err != nil {
+			return err
+		}
+		rep, err := a.registry.TestExisting(ctx, acc.Owner, acc.ID, c.patch(password))
+		if err != nil {
+			return a.explain(t, acc.Provider, err)
+		}
+		return a.printReport(t, acc.Provider, rep)
+	})
+}
+
+type accountEditCmd struct {
+	chosen
+	accountFlags
+	Enable   bool `help:"Switch the account on." xor:"enabled"`
+	Disable  bool `help:"Pause the account." xor:"enabled"`
+	Password bool `help:"Ask for a new password."`
+}
+
+func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error {
+	var password *account.Secret
+	if c.Password || c.PasswordStdin {
+		s, err := t.password(c.PasswordStdin, c.ID)
+		if err != nil {
+			return err
+		}
+		password = &s
+	}
+	p := c.patch(password)
+	if c.Enable || c.Disable {
+		p.Enabled = &c.Enable
+	}
+	return withApp(ctx, t, load, func(a *app) error {
+		acc, err := c.find(ctx, a)
+		if err != nil {
+			return err
+		}
+		acc, err = a.registry.Update(ctx, acc.Owner, acc.ID, p)
+		if err != nil {
+			return a.explain(t, acc.Provider, err)
+		}
+		fmt.Fprintln(t.out, acc.ID)
+		return nil
+	})
+}
+
+type accountDeleteCmd struct {
+	chosen
+	Mail string `help:"What becomes of the mail fetched so far: keep or delete the local folder." enum:"keep,delete" default:"keep"`
+}
+
+func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
+	return withApp(ctx, t, load, func(a *app) error {
+		acc, err := c.find(ctx, a)
+		if err != nil {
+			return err
+		}
+		if err := a.registry.Delete(ctx, acc.Owner, acc.ID, c.Mail == "keep"); err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "deleted %s; nothing was changed at %s\n", acc.ID, acc.Server.Host)
+		return nil
+	})
+}
+
+func parseUser(s string) (account.Owner, error) {
+	o, err := account.ParseOwner(s)
+	if err != nil {
+		return o, usageError{fmt.Errorf("--user: %w", err)}
+	}
+	return o, nil
+}
+
+// password reads a password: a line of standard input, or what is typed at the
+// terminal without being shown. It is never an argument, where anybody on the
+// machine could read it.
+func (t terminal) password(fromStdin bool, whose string) (account.Secret, error) {
+	in, isFile := t.in.(*os.File)
+	if !fromStdin && isFile && term.IsTerminal(int(in.Fd())) {
+		fmt.Fprintf(t.err, "Password of %s: ", whose)
+		b, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(t.err)
+		if err != nil {
+			return account.Secret{}, fmt.Errorf("reading the password: %w", err)
+		}
+		return account.NewSecret(string(b)), nil
+	}
+	if !fromStdin {
+		return account.Secret{}, usageError{errors.New("a password is needed, and there is no terminal to ask at: use --password-stdin")}
+	}
+	line, err := bufio.NewReader(io.LimitReader(t.in, account.MaxPassword+2)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return account.Secret{}, fmt.Errorf("reading the password: %w", err)
+	}
+	return account.NewSecret(strings.TrimRight(line, "\r\n")), nil
+}
+
+// jsonLine prints a value on one line, for programs that read line by line.
+func (t terminal) jsonLine(v any) error { return json.NewEncoder(t.out).Encode(v) }
+
+// json prints a value for people as well as programs.
+func (t terminal) json(v any) error {
+	e := json.NewEncoder(t.out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/store"
+)
+
+// quotas is the users' quotas: limits from the database, use from the
+// mailboxes.
+type quotas struct{ app *app }
+
+// Quota measures one user's mailbox, and saves the measure for the lists.
+func (q quotas) Quota(ctx context.Context, o account.Owner) (account.Quota, error) {
+	quota, err := q.app.store.Quota(ctx, o)
+	if err != nil {
+		return account.Quota{}, err
+	}
+	saved := [2]int64{quota.UsedBytes, quota.UsedMessages}
+	if quota.UsedBytes, quota.UsedMessages, err = q.app.mailbox.Usage(ctx, o); err != nil {
+		return account.Quota{}, err
+	}
+	if saved != [2]int64{quota.UsedBytes, quota.UsedMessages} {
+		err = q.app.store.SaveUsage(ctx, o, quota.UsedBytes, quota.UsedMessages)
+	}
+	return quota, err
+}
+
+func (q quotas) SetLimit(ctx context.Context, o account.Owner, l account.Limit) (account.Quota, error) {
+	if err := q.app.store.SetLimits(ctx, o, l.Bytes, l.Messages); err != nil {
+		return account.Quota{}, err
+	}
+	q.app.log.InfoContext(ctx, "limits set", "user", o)
+	q.app.runner.Nudge()
+	return q.Quota(ctx, o)
+}
+
+// admin looks across users, at what was last measured.
+type admin struct{ app *app }
+
+func (a admin) Quotas(ctx context.Context, q httpapi.QuotaQuery) (httpapi.QuotaPage, error) {
+	sort := string(q.Sort)
+	if q.Down {
+		sort = "-" + sort
+	}
+	page, next, err := a.app.store.AdminQuotas(ctx, store.QuotaFilter{Query: q.Match, State: string(q.State), Sort: sort, Limit: q.Limit, Cursor: q.Cursor})
+	return httpapi.QuotaPage{Quotas: page, Next: next}, err
+}
+
+func (a admin) Accounts(ctx context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
+	page, next, err := a.app.store.AdminAccounts(ctx, store.AccountFilter{Owner: q.User, State: q.State, Host: q.Host, Limit: q.Limit, Cursor: q.Cursor})
+	return httpapi.AccountPage{Accounts: page, Next: next}, err
+}
+
+func (a admin) Stats(ctx context.Context) (httpapi.Stats, error) {
+	// What this process counted since the last minute belongs to the answer.
+	if err := a.app.store.FlushCounts(ctx); err != nil {
+		return httpapi.Stats{}, err
+	}
+	s, err := a.app.store.AdminStats(ctx)
+	if err != nil {
+		return httpapi.Stats{}, err
+	}
+	activity := func(x store.Activity) httpapi.Activity {
+		return httpapi.Activity{Polls: x.Polls, Failed: x.Failed, Messages: x.Messages, Bytes: x.Bytes}
+	}
+	return httpapi.Stats{ByState: s.Accounts, Hour: activity(s.LastHour), Day: activity(s.LastDay), Due: s.Due, Lag: s.Lag, Failures: s.Failing}, nil
+}
+
+// providers shows the catalogue.
+type providers struct{ catalog *provider.Catalog }
+
+func (p providers) Providers(lang string) []httpapi.Provider {
+	all := p.catalog.All()
+	out := make([]httpapi.Provider, len(all))
+	for i, x := range all {
+		auth := make([]string, len(x.Auth))
+		for j, a := range x.Auth {
+			auth[j] = string(a)
+		}
+		out[i] = httpapi.Provider{
+			ID: x.ID, Name: x.DisplayName(lang), Domains: x.Domains, Servers: x.Servers, Auth: auth,
+			Help: httpapi.Help{Text: x.Help(lang), URL: x.HelpURL, EnableAccessURL: x.AccessURL, AppPasswordURL: x.AppPasswordURL},
+		}
+	}
+	return out
+}
+
+// checkSchema says how an operator gets from what is wrong to what is right.
+func checkSchema(err error) error {
+	if errors.Is(err, store.ErrSchemaOld) || errors.Is(err, store.ErrSchemaNew) {
+		return usageError{err}
+	}
+	return err
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/source"
+	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/vault"
+)
+
+// maxMessageBytes is the largest message that is fetched.
+const maxMessageBytes = 50 << 20
+
+// app is everything, wired.
+type app struct {
+	cfg      config
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	vault    *vault.Vault
+	store    *store.Store
+	dialer   *outbound.Dialer
+	source   *source.Client
+	mailbox  *mailbox.Store
+	catalog  *provider.Catalog
+	registry *account.Registry
+	engine   *fetch.Engine
+	runner   *schedule.Runner
+	progress func(account.ID, account.Progress) // Set by commands that show it.
+}
+
+// loader reads the configuration when a command wants it.
+type loader func() (config, error)
+
+// withApp wires everything for one command.
+func withApp(ctx context.Context, t terminal, load loader, do func(*app) error) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	a, err := newApp(ctx, cfg, newLogger(cfg, t.err))
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	return do(a)
+}
+
+// newApp wires the parts, from the outside in: keys and database, then the two
+// ends, then the engine between them, then who drives it.
+func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), progress: func(account.ID, account.Progress) {}}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.vault, err = vault.Open(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	if a.store, err = openStore(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	if err := a.bringUp(ctx); err != nil {
+		return nil, err
+	}
+	roots, err := outbound.LoadRoots(cfg.Remote.CAFile)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("remote.ca_file: %w", err)}
+	}
+	a.dialer = outbound.New(outbound.Options{
+		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List, AllowAnyPort: cfg.Remote.AllowPorts.Any,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, RootCAs: roots,
+	})
+	a.source = source.New(source.Options{Dialer: a.dialer, MaxMessageBytes: maxMessageBytes, Log: log})
+	if a.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
+		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
+	}
+	if a.catalog, err = provider.New(); err != nil {
+		return nil, err
+	}
+	a.engine = fetch.New(fetch.Options{
+		Source: sources{a.source}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
+		Credentials: credentials{a.vault, a.store.Accounts()}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
+		MaxMessageBytes: maxMessageBytes, Log: log,
+		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
+	})
+	a.runner = schedule.New(schedule.Options{
+		Queue: a.store.Queue(), Visitor: visitor{a}, Policy: schedule.Policy{Interval: cfg.Poll.Interval},
+		Worker: workerID(), Workers: cfg.Poll.Workers, Chores: a.chores(), Log: log, Registerer: a.metrics,
+	})
+	a.registry = account.NewRegistry(account.Options{
+		Repository: a.store.Accounts(), Sealer: a.vault, Presets: a.catalog,
+		Prober:  diagnose.NewDoctor(a.source, a.catalog),
+		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, CheckFolder: mailbox.CheckFolderName,
+		Limit: cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log,
+	})
+	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailbrook_refused_commands_total",
+		Help: "Commands that the read-only guard refused to send to a remote server. Anything but 0 is a defect.",
+	}, func() float64 { return float64(a.source.Refused()) }))
+	return a, nil
+}
+
+func (a *app) close() {
+	if a.store != nil {
+		if err := a.store.Close(); err != nil {
+			a.log.Error("closing the database", "error", err)
+		}
+	}
+}
+
+// openStore opens the configured database, making data_dir for an embedded one.
+func openStore(ctx context.Context, cfg config, log *slog.Logger) (*store.Store, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	return store.Open(ctx, cfg.Database, store.Options{Log: log})
+}
+
+// bringUp sees to it that the schema is this version's: on the embedded
+// database by itself, on PostgreSQL only the operator does it.
+func (a *app) bringUp(ctx context.Context) error {
+	if a.cfg.embedded() {
+		return a.store.Migrate(ctx)
+	}
+	return checkSchema(a.store.CheckSchema(ctx))
+}
+
+// workerID names this process in leases: its host and process, and a random
+// part, so that a restart is another worker.
+func workerID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+func newLogger(cfg config, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: cfg.Log.Level}
+	if cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// chores are the parts' upkeep.
+func (a *app) chores() []schedule.Chore {
+	return []schedule.Chore{
+		{Name: "prune_journals", Every: time.Hour, Run: func(ctx context.Context) error {
+			return a.store.Prune(ctx, time.Now().AddDate(0, 0, -30))
+		}},
+		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
+	}
+}
+
+// signingKeys are how bearer tokens are verified and made: with the key of
+// data_dir, or the operator's own secret in its place; tokens of the JWKS
+// address are accepted besides.
+func signingKeys(cfg config, v *vault.Vault) httpapi.Keys {
+	secret := []byte(cfg.Auth.Secret.Reveal())
+	if len(secret) == 0 {
+		secret = v.SigningKey()
+	}
+	return httpapi.Keys{Secret: secret, JWKS: cfg.Auth.JWKSURL, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience}
+}
+
+// sources gives the engine its source.
+type sources struct{ client *source.Client }
+
+func (s sources) Open(ctx context.Context, a account.Account, c account.Credential) (fetch.Session, error) {
+	session, err := s.client.Open(ctx, a, c)
+	if err != nil {
+		return nil, err
+	}
+	return session, nil
+}
+
+// deliveries gives the engine its mailbox.
+type deliveries struct{ boxes *mailbox.Store }
+
+func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, epoch int64, limit account.Limit) (fetch.Delivery, error) {
+	delivery, err := d.boxes.Open(ctx, o, journal, epoch, limit)
+	if err != nil {
+		return nil, err
+	}
+	return delivery, nil
+}
+
+// credentials unseals an account's secret for one login.
+type credentials struct {
+	vault *vault.Vault
+	rows  store.Accounts
+}
+
+func (c credentials) Credential(ctx context.Context, a account.Account) (account.Credential, error) {
+	return c.vault.Credential(ctx, c.rows, a)
+}
+
+// remotes checks which servers an account may name.
+type remotes struct{ dialer *outbound.Dialer }
+
+func (r remotes) CheckServer(s account.Server) error {
+	return r.dialer.CheckServer(s.Host, s.Port, string(s.Security))
+}
+
+// visitor performs visits and keeps what administrators look at up to date.
+type visitor struct{ app *app }
+
+func (v visitor) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
+	a := v.app
+	rep := a.engine.Visit(ctx, l)
+	var f *fault.Error
+	if errors.As(rep.Err, &f) {
+		rep.Err = diagnose.Refine(a.catalog, l.Account.Provider, l.Account.Server.Host, f)
+	}
+	if rep.Messages > 0 {
+		if err := a.measure(ctx, l.Account.Owner); err != nil {
+			a.log.WarnContext(ctx, "measuring a mailbox", "account", l.Account.ID, "error", err)
+		}
+	}
+	return rep
+}
+
+// measure saves how full a user's mailbox is, for the lists of administrators.
+func (a *app) measure(ctx context.Context, o account.Owner) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	bytes, messages, err := a.mailbox.Usage(ctx, o)
+	if err != nil {
+		return err
+	}
+	return a.store.SaveUsage(ctx, o, bytes, messages)
+}

@@ -1,0 +1,614 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// config is what an operator may set. Only this package reads it; every part
+// is handed what it needs.
+type config struct {
+	Listen   string // Host and port of the REST API and the web pages.
+	DataDir  string
+	Database string // "sqlite:PATH" or "postgres://…".
+	Mailbox  string // "maildir:PATH" with {user}, {domain} or {local} to be filled in.
+	Remote   remoteConfig
+	Poll     pollConfig
+	Accounts accountsConfig
+	Auth     authConfig
+	Log      logConfig
+}
+
+// remoteConfig bounds which servers accounts may name.
+type remoteConfig struct {
+	AllowNetworks  []netip.Prefix // Allowed although not public.
+	AllowPorts     portList
+	CAFile         string // PEM; empty: the system's roots only.
+	AllowPlaintext bool
+}
+
+// portList is which ports an account may name.
+type portList struct {
+	List []int
+	Any  bool
+}
+
+type pollConfig struct {
+	Interval    time.Duration // For accounts that name none.
+	MinInterval time.Duration // The least a user may ask for.
+	Workers     int           // Visits at a time in this process.
+}
+
+type accountsConfig struct{ MaxPerUser int }
+
+// authConfig says how bearer tokens are verified; all empty: by a key made in
+// the data directory.
+type authConfig struct {
+	Secret   account.Secret // Shared, for HS256.
+	JWKSURL  string
+	Issuer   string
+	Audience string
+}
+
+type logConfig struct {
+	Level  slog.Level
+	Format string // "text" or "json".
+}
+
+// embedded reports whether the database is a file of ours.
+func (c config) embedded() bool { return strings.HasPrefix(c.Database, "sqlite:") }
+
+// defaultFile is read when no file is named, if it is there.
+const defaultFile = "mailbrook.toml"
+
+// minSecret is the least length of a shared secret: RFC 7518 section 3.2
+// requires a key as long as the hash.
+const minSecret = 32
+
+// setting is one key of the configuration.
+type setting struct {
+	key      string
+	kind     kind
+	optional bool // The empty string is a value.
+	secret   bool // Its value is never shown, and may be in a file of its own: KEY_FILE.
+	set      func(*config, string) error
+}
+
+// kind is what a setting looks like in the file.
+type kind int
+
+const (
+	text   kind = iota // In quotes.
+	number             // 4; in quotes too.
+	truth              // true; in quotes too.
+	list               // ["a", "b"], "a,b", and a lone number.
+)
+
+// allSettings are the keys of the contract, and a few more.
+func allSettings() []setting {
+	return []setting{
+		{key: "listen", set: func(c *config, v string) error { c.Listen = v; return checkListen(v) }},
+		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
+		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
+		{key: "mailbox", set: func(c *config, v string) error { c.Mailbox = v; return checkMailbox(v) }},
+		{key: "remote.allow_networks", kind: list, optional: true, set: func(c *config, v string) (err error) {
+			c.Remote.AllowNetworks, err = parseNetworks(v)
+			return err
+		}},
+		{key: "remote.allow_ports", kind: list, set: func(c *config, v string) (err error) {
+			c.Remote.AllowPorts, err = parsePorts(v)
+			return err
+		}},
+		{key: "remote.ca_file", optional: true, set: func(c *config, v string) error { c.Remote.CAFile = v; return checkFile(v) }},
+		{key: "remote.allow_plaintext", kind: truth, set: func(c *config, v string) (err error) {
+			c.Remote.AllowPlaintext, err = parseTruth(v)
+			return err
+		}},
+		{key: "poll.interval", set: func(c *config, v string) (err error) { c.Poll.Interval, err = parseDuration(v); return err }},
+		{key: "poll.min_interval", set: func(c *config, v string) (err error) { c.Poll.MinInterval, err = parseDuration(v); return err }},
+		{key: "poll.workers", kind: number, set: func(c *config, v string) (err error) { c.Poll.Workers, err = parseNumber(v, 10000); return err }},
+		{key: "accounts.max_per_user", kind: number, set: func(c *config, v string) (err error) {
+			c.Accounts.MaxPerUser, err = parseNumber(v, 1000)
+			return err
+		}},
+		{key: "auth.secret", optional: true, secret: true, set: func(c *config, v string) error {
+			c.Auth.Secret = account.NewSecret(v)
+			return checkSecret(v)
+		}},
+		{key: "auth.jwks_url", optional: true, set: func(c *config, v string) error { c.Auth.JWKSURL = v; return checkJWKS(v) }},
+		{key: "auth.issuer", optional: true, set: func(c *config, v string) error { c.Auth.Issuer = v; return nil }},
+		{key: "auth.audience", optional: true, set: func(c *config, v string) error { c.Auth.Audience = v; return nil }},
+		{key: "log.level", set: func(c *config, v string) error {
+			if c.Log.Level.UnmarshalText([]byte(v)) != nil {
+				return errors.New("must be debug, info, warn or error")
+			}
+			return nil
+		}},
+		{key: "log.format", set: func(c *config, v string) error {
+			c.Log.Format = v
+			if v != "text" && v != "json" {
+				return errors.New("must be text or json")
+			}
+			return nil
+		}},
+	}
+}
+
+// given is one value and where it was found, for messages.
+type given struct{ value, from string }
+
+// loadConfig reads the file (or mailbrook.toml where none is named), then the
+// environment, then what the command line says, by key; the later wins. Its
+// error names the key and what to do, and never a secret's value.
+func loadConfig(file string, environ []string, flags map[string]string) (config, error) {
+	settings := allSettings()
+	values, err := fromFile(file, settings)
+	if err != nil {
+		return config{}, err
+	}
+	env, err := fromEnviron(environ, settings)
+	if err != nil {
+		return config{}, err
+	}
+	maps.Copy(values, env)
+	for key, value := range flags {
+		if !slices.ContainsFunc(settings, func(s setting) bool { return s.key == key }) {
+			return config{}, unknownKey(key, "the command line", settings)
+		}
+		values[key] = given{value, "the command line"}
+	}
+
+	c := defaults()
+	for _, s := range settings {
+		v, ok := values[s.key]
+		if !ok {
+			continue
+		}
+		if err := s.apply(&c, v); err != nil {
+			return config{}, err
+		}
+	}
+	c.Database = cmp.Or(c.Database, "sqlite:"+filepath.Join(c.DataDir, "mailbrook.db"))
+	c.Mailbox = cmp.Or(c.Mailbox, "maildir:"+filepath.Join(c.DataDir, "mail", "{domain}", "{local}"))
+	// A default gives way to what was set.
+	if _, ok := values["poll.min_interval"]; !ok {
+		c.Poll.MinInterval = min(c.Poll.MinInterval, c.Poll.Interval)
+	}
+	if _, ok := values["poll.interval"]; !ok {
+		c.Poll.Interval = max(c.Poll.Interval, c.Poll.MinInterval)
+	}
+	if err := c.check(values); err != nil {
+		return config{}, err
+	}
+	return c, nil
+}
+
+func defaults() config {
+	return config{
+		Listen: "127.0.0.1:8080", DataDir: "./data",
+		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
+		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
+		Accounts: accountsConfig{MaxPerUser: 4},
+		Log:      logConfig{Level: slog.LevelInfo, Format: "text"},
+	}
+}
+
+// apply sets one key.
+func (s setting) apply(c *config, v given) error {
+	if v.value == "" && !s.optional {
+		return fmt.Errorf("%s (from %s) is empty: give it a value, or leave it out for the default", s.key, v.from)
+	}
+	err := s.set(c, v.value)
+	switch {
+	case err == nil:
+		return nil
+	case s.secret:
+		return fmt.Errorf("%s (from %s) %w", s.key, v.from, err)
+	}
+	return fmt.Errorf("%s (from %s) is %q: it %w", s.key, v.from, v.value, err)
+}
+
+// check looks at what no key can tell by itself.
+func (c config) check(values map[string]given) error {
+	if c.Poll.MinInterval > c.Poll.Interval {
+		return fmt.Errorf("poll.min_interval (from %s) is %v, which is longer than poll.interval (from %s), %v: make it shorter, or poll.interval longer",
+			values["poll.min_interval"].from, c.Poll.MinInterval, values["poll.interval"].from, c.Poll.Interval)
+	}
+	for key, value := range map[string]string{"auth.issuer": c.Auth.Issuer, "auth.audience": c.Auth.Audience} {
+		if c.Auth.JWKSURL != "" && value == "" {
+			return fmt.Errorf("%s is missing: auth.jwks_url (from %s) needs it, or tokens made for anybody would be accepted", key, values["auth.jwks_url"].from)
+		}
+	}
+	return nil
+}
+
+// fromFile reads the configuration file.
+func fromFile(file string, settings []setting) (map[string]given, error) {
+	named := file != ""
+	file = cmp.Or(file, defaultFile)
+	data, err := os.ReadFile(file)
+	switch {
+	case !named && errors.Is(err, fs.ErrNotExist):
+		return map[string]given{}, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the configuration (--config): %w", err)
+	}
+	tree := map[string]any{}
+	if err := toml.Unmarshal(data, &tree); err != nil {
+		var where *toml.DecodeError
+		if errors.As(err, &where) {
+			row, column := where.Position()
+			return nil, fmt.Errorf("%s, line %d, column %d: %w", file, row, column, err)
+		}
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	values := map[string]given{}
+	return values, flatten(values, file, "", tree, settings)
+}
+
+// flatten turns the file's tables into values by key.
+func flatten(values map[string]given, file, prefix string, tree map[string]any, settings []setting) error {
+	for _, name := range slices.Sorted(maps.Keys(tree)) {
+		key, value := prefix+name, tree[name]
+		if table, ok := value.(map[string]any); ok && slices.ContainsFunc(settings, func(s setting) bool { return strings.HasPrefix(s.key, key+".") }) {
+			if err := flatten(values, file, key+".", table, settings); err != nil {
+				return err
+			}
+			continue
+		}
+		which, inFile := key, false
+		i := slices.IndexFunc(settings, func(s setting) bool { return s.key == which })
+		if i < 0 {
+			which, inFile = strings.CutSuffix(key, "_file")
+			i = slices.IndexFunc(settings, func(s setting) bool { return inFile && s.secret && s.key == which })
+		}
+		if i < 0 {
+			return unknownKey(key, file, settings)
+		}
+		if inFile {
+			if _, both := tree[strings.TrimPrefix(which, prefix)]; both {
+				return fmt.Errorf("%s and %s (from %s) are both set: keep one", which, key, file)
+			}
+			settings = slices.Clone(settings)
+			settings[i].kind = text
+		}
+		v, err := settings[i].fromTOML(value)
+		if err != nil {
+			return fmt.Errorf("%s (from %s) %w", key, file, err)
+		}
+		if inFile {
+			if v, err = readSecret(v); err != nil {
+				return fmt.Errorf("%s (from %s): %w", key, file, err)
+			}
+		}
+		values[which] = given{v, file}
+	}
+	return nil
+}
+
+// fromTOML turns a value of the file into words, if it is of the right kind.
+func (s setting) fromTOML(value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case bool:
+		if s.kind == truth {
+			return strconv.FormatBool(v), nil
+		}
+	case int64:
+		if s.kind == number || s.kind == list {
+			return strconv.FormatInt(v, 10), nil
+		}
+		if strings.HasSuffix(s.key, "interval") {
+			return "", fmt.Errorf("is %d without a unit: write it in quotes with one, as in \"5m\" or \"90s\"", v)
+		}
+	case []any:
+		if s.kind == list {
+			parts := make([]string, len(v))
+			for i, e := range v {
+				p, err := (setting{kind: number}).fromTOML(e)
+				if err != nil {
+					return "", fmt.Errorf("has an element that %w", err)
+				}
+				parts[i] = p
+			}
+			return strings.Join(parts, ","), nil
+		}
+	}
+	return "", fmt.Errorf("must be %s", map[kind]string{
+		text: "text in quotes", number: "a number", truth: "true or false", list: "a list, or text with commas between",
+	}[s.kind])
+}
+
+// envName is the environment variable of a key.
+func (s setting) envName() string {
+	return "MAILBROOK_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// fromEnviron reads the environment. Variables that are not ours to know are
+// left alone, since others may use the prefix.
+func fromEnviron(environ []string, settings []setting) (map[string]given, error) {
+	env := map[string]string{}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	values := map[string]given{}
+	for _, s := range settings {
+		name := s.envName()
+		value, ok := env[name]
+		if path, inFile := env[name+"_FILE"]; inFile && s.secret {
+			if ok {
+				return nil, fmt.Errorf("%s: %s and %s_FILE are both set: keep one", s.key, name, name)
+			}
+			var err error
+			name += "_FILE"
+			if value, err = readSecret(path); err != nil {
+				return nil, fmt.Errorf("%s (from %s): %w", s.key, name, err)
+			}
+			ok = true
+		}
+		if ok {
+			values[s.key] = given{value, name}
+		}
+	}
+	return values, nil
+}
+
+// readSecret reads a file that holds one secret, without its last line end.
+func readSecret(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the secret: %w", err)
+	}
+	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if value == "" {
+		return "", fmt.Errorf("the file %s is empty", path)
+	}
+	return value, nil
+}
+
+// unknownKey names the key, and the one that was perhaps meant.
+func unknownKey(key, from string, settings []setting) error {
+	best, least := "", 4
+	for _, s := range settings {
+		if d := distance(key, s.key); d < least {
+			best, least = s.key, d
+		}
+		if _, last, ok := strings.Cut(s.key, "."); ok && last == key {
+			best, least = s.key, 0
+		}
+	}
+	if best != "" {
+		return fmt.Errorf("unknown key %s (from %s): did you mean %s?", key, from, best)
+	}
+	keys := make([]string, len(settings))
+	for i, s := range settings {
+		keys[i] = s.key
+	}
+	return fmt.Errorf("unknown key %s (from %s): there are %s", key, from, strings.Join(keys, ", "))
+}
+
+// distance is how many letters must be changed, added or dropped to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0]++
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func checkText(v string) error {
+	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return errors.New("must not contain control characters")
+	}
+	return nil
+}
+
+func checkListen(v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return errors.New("must be a host and a port, as in 127.0.0.1:8080 or :8080")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return errors.New("must end in a port from 0 to 65535")
+	}
+	return nil
+}
+
+// checkDatabase says nothing of the value, which may hold a password.
+func checkDatabase(v string) error {
+	switch scheme, rest, _ := strings.Cut(v, ":"); scheme {
+	case "sqlite":
+		if rest == "" {
+			return errors.New("names no file: write sqlite:/path/to/mailbrook.db")
+		}
+		return checkText(v)
+	case "postgres", "postgresql":
+		u, err := url.Parse(v)
+		if err != nil || !strings.HasPrefix(rest, "//") || u.Opaque != "" {
+			return errors.New("is no address of a database: write postgres://user:password@host:5432/name (and %XX for special characters)")
+		}
+		return nil
+	}
+	return errors.New("must begin with sqlite: or postgres://")
+}
+
+// placeholders are the words in braces of a template.
+var placeholders = regexp.MustCompile(`\{[^{}]*\}`)
+
+func checkMailbox(v string) error {
+	path, ok := strings.CutPrefix(v, "maildir:")
+	if !ok || path == "" {
+		return errors.New("must begin with maildir: and a path")
+	}
+	personal := false
+	for _, p := range placeholders.FindAllString(path, -1) {
+		switch p {
+		case "{user}", "{local}":
+			personal = true
+		case "{domain}":
+		default:
+			return fmt.Errorf("must not contain %s: there are {user}, {domain} and {local}", p)
+		}
+	}
+	if strings.ContainsAny(placeholders.ReplaceAllString(path, ""), "{}") {
+		return errors.New("has a brace without its counterpart")
+	}
+	if !personal {
+		return errors.New("must contain {user} or {local}, or all users would share one mailbox")
+	}
+	return checkText(v)
+}
+
+// checkFile sees to it that a file named by hand can be read.
+func checkFile(v string) error {
+	if v == "" {
+		return nil
+	}
+	f, err := os.Open(v)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = errors.New("it is a directory")
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	return nil
+}
+
+func checkSecret(v string) error {
+	if v != "" && len(v) < minSecret {
+		return fmt.Errorf("is shorter than %d bytes, the least for HS256: take a longer one, such as the output of \"openssl rand -base64 48\"", minSecret)
+	}
+	return nil
+}
+
+func checkJWKS(v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return errors.New("must be an address that begins with https://")
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return errors.New("must begin with https://: whoever can change the keys on the way can sign in as anybody")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && a.IsLoopback())
+}
+
+// parseNetworks reads networks, and single addresses as networks of one.
+func parseNetworks(v string) ([]netip.Prefix, error) {
+	var nets []netip.Prefix
+	for _, word := range words(v) {
+		p, err := netip.ParsePrefix(word)
+		if err != nil {
+			a, aerr := netip.ParseAddr(word)
+			if aerr != nil || a.Zone() != "" {
+				return nil, fmt.Errorf("must be networks such as 10.0.0.0/8 or fd00::/8, which %q is not", word)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		nets = append(nets, p.Masked())
+	}
+	return nets, nil
+}
+
+func parsePorts(v string) (portList, error) {
+	if strings.TrimSpace(v) == "*" {
+		return portList{Any: true}, nil
+	}
+	var ports []int
+	for _, word := range words(v) {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || n > 65535 {
+			return portList{}, fmt.Errorf("must be ports from 1 to 65535, or \"*\" for all, which %q is not", word)
+		}
+		if !slices.Contains(ports, n) {
+			ports = append(ports, n)
+		}
+	}
+	if len(ports) == 0 {
+		return portList{}, errors.New("names no port")
+	}
+	return portList{List: ports}, nil
+}
+
+// words splits at commas and spaces.
+func words(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
+}
+
+func parseTruth(v string) (bool, error) {
+	switch strings.ToLower(v) {
+	case "true", "yes", "on", "1":
+		return true, nil
+	case "false", "no", "off", "0":
+		return false, nil
+	}
+	return false, errors.New("must be true or false")
+}
+
+func parseNumber(v string, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("must be a number from 1 to %d", most)
+	}
+	return n, nil
+}
+
+// parseDuration reads "5m", "90s", "1h30m", and nothing without a unit.
+func parseDuration(v string) (time.Duration, error) {
+	if _, err := strconv.ParseFloat(v, 64); err == nil {
+		return 0, fmt.Errorf("has no unit: write %sm for minutes or %ss for seconds", v, v)
+	}
+	d, err := time.ParseDuration(v)
+	switch {
+	case err != nil:
+		return 0, errors.New("must be a time such as 5m, 90s or 1h30m")
+	case d < 100*time.Millisecond:
+		return 0, errors.New("must be at least 100ms")
+	case d > 7*24*time.Hour:
+		return 0, errors.New("must be at most a week (168h)")
+	}
+	return d, nil
+}

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+const longSecret = "0123456789abcdef0123456789abcdef"
+
+// inFile writes a configuration file and returns its path.
+func inFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var comparingConfigs = cmp.Options{
+	cmp.Transformer("secret", func(s account.Secret) string { return s.Reveal() }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+}
+
+func TestDefaultsAreTheContracts(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got, err := loadConfig("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config{
+		Listen: "127.0.0.1:8080", DataDir: "./data",
+		Database: "sqlite:data/mailbrook.db", Mailbox: "maildir:data/mail/{domain}/{local}",
+		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
+		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
+		Accounts: accountsConfig{MaxPerUser: 4},
+		Log:      logConfig{Level: slog.LevelInfo, Format: "text"},
+	}
+	if diff := cmp.Diff(want, got, comparingConfigs); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryKeyCanBeSetInFileEnvironmentAndOnTheCommandLine(t *testing.T) {
+	ca := inFile(t, "")
+	file := fmt.Sprintf(`
+listen = "0.0.0.0:80"
+data_dir = "/srv/mb"
+database = "postgres://mb:p%%40ss@db.test/mb"
+mailbox = "maildir:/srv/mail/{user}"
+[remote]
+allow_networks = ["10.0.0.0/8", "192.0.2.1", "127.0.0.1/8"]
+allow_ports = [993, 1993]
+ca_file = %q
+allow_plaintext = true
+[poll]
+interval = "90s"
+min_interval = "1s"
+workers = 8
+[accounts]
+max_per_user = 2
+[auth]
+secret = %q
+jwks_url = "https://login.test/keys"
+issuer = "https://login.test"
+audience = "mailbrook"
+[log]
+level = "debug"
+format = "json"
+`, ca, longSecret)
+	want := config{
+		Listen: "0.0.0.0:80", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb", Mailbox: "maildir:/srv/mail/{user}",
+		Remote: remoteConfig{
+			AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("127.0.0.0/8")},
+			AllowPorts:    portList{List: []int{993, 1993}}, CAFile: ca, AllowPlaintext: true,
+		},
+		Poll: pollConfig{Interval: 90 * time.Second, MinInterval: time.Second, Workers: 8}, Accounts: accountsConfig{MaxPerUser: 2},
+		Auth: authConfig{Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys", Issuer: "https://login.test", Audience: "mailbrook"},
+		Log:  logConfig{Level: slog.LevelDebug, Format: "json"},
+	}
+	words := map[string]string{
+		"listen": "0.0.0.0:80", "data_dir": "/srv/mb", "database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}",
+		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca, "remote.allow_plaintext": "true",
+		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
+		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test", "auth.audience": "mailbrook",
+		"log.level": "debug", "log.format": "json",
+	}
+	if len(words) != len(allSettings()) {
+		t.Fatalf("this test knows %d keys, the program %d", len(words), len(allSettings()))
+	}
+	var environ []string
+	for key, value := range words {
+		environ = append(environ, "MAILBROOK_"+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))+"="+value)
+	}
+	t.Chdir(t.TempDir())
+	for _, tc := range []struct {
+		name    string
+		file    string
+		environ []string
+		flags   map[string]string
+	}{
+		{"file", inFile(t, file), nil, nil},
+		{"environment", "", environ, nil},
+		{"command line", "", nil, words},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := loadConfig(tc.file, tc.environ, tc.flags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, comparingConfigs); diff != "" {
+				t.Errorf("configuration (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheLaterWins(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(defaultFile, []byte("listen = \"file:1\"\ndata_dir = \"file\"\nlog = {level = \"debug\"}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loadConfig("", []string{"MAILBROOK_LISTEN=env:2", "MAILBROOK_DATA_DIR=env"}, map[string]string{"listen": "flag:3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Listen != "flag:3" || got.DataDir != "env" || got.Log.Level != slog.LevelDebug {
+		t.Errorf("listen %q, data_dir %q, level %v", got.Listen, got.DataDir, got.Log.Level)
+	}
+	if got.Database != "sqlite:env/mailbrook.db" || got.Mailbox != "maildir:env/mail/{domain}/{local}" {
+		t.Errorf("the defaults below data_dir are %q and %q", got.Database, got.Mailbox)
+	}
+}
+
+func TestDefaultsGiveWayToWhatIsSet(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, tc := range []struct {
+		environ             string
+		interval, atLeastOf time.Duration
+	}{
+		{"MAILBROOK_POLL_INTERVAL=2s", 2 * time.Second, 2 * time.Second},
+		{"MAILBROOK_POLL_MIN_INTERVAL=10m", 10 * time.Minute, 10 * time.Minute},
+		{"MAILBROOK_POLL_INTERVAL=1h", time.Hour, time.Minute},
+	} {
+		got, err := loadConfig("", []string{tc.environ}, nil)
+		if err != nil || got.Poll.Interval != tc.interval || got.Poll.MinInterval != tc.atLeastOf {
+			t.Errorf("%s gives %+v, %v", tc.environ, got.Poll, err)
+		}
+	}
+}
+
+func TestSecretsCanBeInFilesOfTheirOwn(t *testing.T) {
+	t.Chdir(t.TempDir())
+	secret, database := inFile(t, longSecret+"\n"), inFile(t, "postgres://mb:pw@db.test/mb\r\n")
+	for _, tc := range []struct {
+		name    string
+		file    string
+		environ []string
+	}{
+		{"environment", "", []string{"MAILBROOK_AUTH_SECRET_FILE=" + secret, "MAILBROOK_DATABASE_FILE=" + database}},
+		{"file", inFile(t, fmt.Sprintf("database_file = %q\nauth.secret_file = %q", database, secret)), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := loadConfig(tc.file, tc.environ, nil)
+			if err != nil || got.Auth.Secret.Reveal() != longSecret || got.Database != "postgres://mb:pw@db.test/mb" {
+				t.Errorf("database %q, %v", got.Database, err)
+			}
+		})
+	}
+}
+
+func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, tc := range []struct {
+		name    string
+		file    string
+		environ string
+		says    []string
+	}{
+		{name: "unknown key", file: `listn = "x"`, says: []string{"listn", "did you mean listen?"}},
+		{name: "unknown key in a table", file: "[poll]\nintervall = '5m'", says: []string{"poll.intervall", "did you mean poll.interval?"}},
+		{name: "a key in the wrong place", file: `jwks_url = "https://x"`, says: []string{"jwks_url", "did you mean auth.jwks_url?"}},
+		{name: "unknown table", file: "[imap]\nport = 1", says: []string{"imap", "there are listen"}},
+		{name: "not TOML", file: "listen = ", says: []string{"test.toml, line 1"}},
+		{name: "twice", file: "listen = 'a:1'\nlisten = 'b:2'", says: []string{"test.toml", "listen"}},
+		{name: "number for text", file: "listen = 8080", says: []string{"listen", "text in quotes"}},
+		{name: "text for a number", file: "[accounts]\nmax_per_user = 'four'", says: []string{"accounts.max_per_user", "from 1 to 1000"}},
+		{name: "text for a truth", file: "[remote]\nallow_plaintext = 'perhaps'", says: []string{"remote.allow_plaintext", "true or false"}},
+		{name: "a table for a value", file: "[listen]\nport = 1", says: []string{"listen", "text in quotes"}},
+		{name: "a list in a list", file: "[remote]\nallow_ports = [[993]]", says: []string{"remote.allow_ports", "element"}},
+		{name: "no unit in the file", file: "[poll]\ninterval = 300", says: []string{"poll.interval", `"5m"`}},
+		{name: "no unit in the environment", environ: "MAILBROOK_POLL_INTERVAL=5", says: []string{"poll.interval", "MAILBROOK_POLL_INTERVAL", "5m", "5s"}},
+		{name: "not a time", environ: "MAILBROOK_POLL_MIN_INTERVAL=soon", says: []string{"poll.min_interval", "90s"}},
+		{name: "no time at all", environ: "MAILBROOK_POLL_INTERVAL=0s", says: []string{"poll.interval", "at least"}},
+		{name: "intervals the wrong way round", file: "[poll]\ninterval = '1m'\nmin_interval = '2m'", says: []string{"poll.min_interval", "poll.interval", "longer"}},
+		{name: "empty", environ: "MAILBROOK_LISTEN=", says: []string{"listen", "MAILBROOK_LISTEN", "empty"}},
+		{name: "no port to listen on", environ: "MAILBROOK_LISTEN=localhost", says: []string{"listen", "127.0.0.1:8080"}},
+		{name: "a port too far", environ: "MAILBROOK_LISTEN=localhost:65536", says: []string{"listen", "65535"}},
+		{name: "a network with a slip", environ: "MAILBROOK_REMOTE_ALLOW_NETWORKS=10.0.0.0/8,10.0.0/24", says: []string{"remote.allow_networks", `"10.0.0/24"`}},
+		{name: "port 0", environ: "MAILBROOK_REMOTE_ALLOW_PORTS=993,0", says: []string{"remote.allow_ports", `"0"`}},
+		{name: "all ports and more", environ: "MAILBROOK_REMOTE_ALLOW_PORTS=*,993", says: []string{"remote.allow_ports", `"*"`}},
+		{name: "a CA file that is not there", environ: "MAILBROOK_REMOTE_CA_FILE=/no/such.pem", says: []string{"remote.ca_file", "/no/such.pem"}},
+		{name: "a CA file that is a directory", environ: "MAILBROOK_REMOTE_CA_FILE=/", says: []string{"remote.ca_file", "directory"}},
+		{name: "a mailbox of another kind", environ: "MAILBROOK_MAILBOX=mbox:/var/mail/{user}", says: []string{"mailbox", "maildir:"}},
+		{name: "one mailbox for all", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{domain}", says: []string{"mailbox", "{user}", "{local}"}},
+		{name: "an unknown word in the mailbox", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{user}/{year}", says: []string{"mailbox", "{year}"}},
+		{name: "half a word in the mailbox", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{user}/{local", says: []string{"mailbox", "brace"}},
+		{name: "a database of another kind", environ: "MAILBROOK_DATABASE=mysql://x", says: []string{"database", "sqlite:", "postgres://"}},
+		{name: "a short secret", environ: "MAILBROOK_AUTH_SECRET=hunter2", says: []string{"auth.secret", "32 bytes"}},
+		{name: "keys over plain HTTP", environ: "MAILBROOK_AUTH_JWKS_URL=http://login.test/keys", says: []string{"auth.jwks_url", "https://"}},
+		{name: "keys without an issuer", environ: "MAILBROOK_AUTH_JWKS_URL=https://login.test/keys", says: []string{"auth.", "missing"}},
+		{name: "a secret's file that is not there", environ: "MAILBROOK_AUTH_SECRET_FILE=/no/such", says: []string{"auth.secret", "MAILBROOK_AUTH_SECRET_FILE", "/no/such"}},
+		{name: "a secret twice", file: "[auth]\nsecret = 'x'\nsecret_file = 'y'", says: []string{"auth.secret", "auth.secret_file", "keep one"}},
+		{name: "a file for what is no secret", file: "listen_file = 'x'", says: []string{"listen_file", "unknown"}},
+		{name: "a level unheard of", environ: "MAILBROOK_LOG_LEVEL=loud", says: []string{"log.level", "debug"}},
+		{name: "a format unheard of", environ: "MAILBROOK_LOG_FORMAT=xml", says: []string{"log.format", "json"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			file := ""
+			if tc.file != "" {
+				file = inFile(t, tc.file)
+			}
+			_, err := loadConfig(file, []string{tc.environ}, nil)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range tc.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAFileNamedByHandMustBeThere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if _, err := loadConfig("missing.toml", nil, nil); err == nil || !strings.Contains(err.Error(), "missing.toml") || !strings.Contains(err.Error(), "--config") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestMistakesInSecretsDoNotShowThem(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, environ := range []string{
+		"MAILBROOK_AUTH_SECRET=canary", "MAILBROOK_DATABASE=postgres:/mb:canary@db.test/mb", "MAILBROOK_DATABASE=postgres://mb:canary%zz@db.test/mb",
+		"MAILBROOK_DATABASE=mysql://mb:canary@db.test/mb",
+	} {
+		if _, err := loadConfig("", []string{environ}, nil); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: the error is %v", environ, err)
+		}
+	}
+}
+
+func TestAllPortsAreAStar(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got, err := loadConfig(inFile(t, "[remote]\nallow_ports = '*'"), nil, nil)
+	if err != nil || !got.Remote.AllowPorts.Any {
+		t.Errorf("%+v, %v", got.Remote.AllowPorts, err)
+	}
+}
+
+func TestForeignVariablesAreLeftAlone(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if _, err := loadConfig("", []string{"MAILBROOK_LISTN=x", "MAILBROOK=1", "novalue", ""}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzConfigFile(f *testing.F) {
+	for _, s := range []string{"", "listen = 'a:1'", "[poll]\ninterval = 5", "[remote]\nallow_ports = [1, '2']\nallow_networks = '::/0'", "a.b.c = {d = []}", "[[auth]]\nsecret = 1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		path := filepath.Join(t.TempDir(), "f.toml")
+		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := loadConfig(path, nil, nil)
+		if err == nil && (c.Listen == "" || c.Poll.Interval <= 0 || c.Poll.MinInterval > c.Poll.Interval || !(c.Remote.AllowPorts.Any || len(c.Remote.AllowPorts.List) > 0)) {
+			t.Errorf("%q gave %+v", s, c)
+		}
+	})
+}

@@ -1,0 +1,144 @@
+// Command mailbrook fetches users' external mailboxes into their own. See the
+// README for a tour and docs/ARCHITECTURE.md for the map.
+//
+// This package alone knows all others: it reads the configuration, wires the
+// parts together and runs the commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit statuses of all commands.
+const (
+	exitOK     = 0
+	exitFailed = 1 // What was asked for did not (all) succeed.
+	exitUsage  = 2 // Bad usage or configuration: nothing was begun.
+)
+
+// cli is the command line. Each field's help is its documentation.
+type cli struct {
+	Config string `help:"Configuration file (TOML); mailbrook.toml in the working directory if there is one." placeholder:"FILE"`
+
+	settings `embed:""`
+
+	Serve   serveCmd   `cmd:"" help:"REST API, web pages and poller in one process."`
+	Demo    demoCmd    `cmd:"" help:"Try everything out: a scratch server with a small mail provider inside, two accounts added."`
+	Pull    pullCmd    `cmd:"" help:"Visit accounts once, now."`
+	Account accountCmd `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
+	Token   tokenCmd   `cmd:"" help:"Print a bearer token for the REST API."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database schema up or down, or show where it is."`
+	Version versionCmd `cmd:"" help:"Print version, commit and Go version."`
+}
+
+// settings are the configuration keys that the command line may override; the
+// empty string leaves a key as file and environment have it.
+type settings struct {
+	Listen               string `help:"Address of the REST API and the web pages." placeholder:"ADDR" group:"Configuration"`
+	DataDir              string `help:"Where database, keys and local mailboxes lie." placeholder:"DIR" group:"Configuration"`
+	Database             string `help:"sqlite:FILE or postgres://…" placeholder:"URL" group:"Configuration"`
+	Mailbox              string `help:"Maildir++ root of a user: maildir:/path/{domain}/{local}" placeholder:"TEMPLATE" group:"Configuration"`
+	RemoteAllowNetworks  string `help:"Networks that are allowed although not public." placeholder:"CIDR,…" group:"Configuration"`
+	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,…" group:"Configuration"`
+	RemoteCAFile         string `name:"remote-ca-file" help:"Further roots for remote TLS." placeholder:"FILE" group:"Configuration"`
+	RemoteAllowPlaintext string `help:"Whether unencrypted accounts are accepted." placeholder:"BOOL" group:"Configuration"`
+	PollInterval         string `name:"default-poll-interval" help:"Default between polls of one account." placeholder:"5m" group:"Configuration"`
+	PollMinInterval      string `help:"The least interval a user may ask for." placeholder:"1m" group:"Configuration"`
+	AccountsMaxPerUser   string `help:"Accounts per user." placeholder:"4" group:"Configuration"`
+	LogLevel             string `help:"debug, info, warn or error." placeholder:"LEVEL" group:"Configuration"`
+	LogFormat            string `help:"text or json." placeholder:"FORMAT" group:"Configuration"`
+}
+
+// overrides returns what the command line says, by configuration key.
+func (s settings) overrides() map[string]string {
+	out := map[string]string{}
+	for key, value := range map[string]string{
+		"listen": s.Listen, "data_dir": s.DataDir, "database": s.Database, "mailbox": s.Mailbox,
+		"remote.allow_networks": s.RemoteAllowNetworks, "remote.allow_ports": s.RemoteAllowPorts,
+		"remote.ca_file": s.RemoteCAFile, "remote.allow_plaintext": s.RemoteAllowPlaintext,
+		"poll.interval": s.PollInterval, "poll.min_interval": s.PollMinInterval,
+		"accounts.max_per_user": s.AccountsMaxPerUser, "log.level": s.LogLevel, "log.format": s.LogFormat,
+	} {
+		if value != "" {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// terminal is the world outside as a command sees it.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+}
+
+// usageError is a mistake in what was asked for, as against a failure in doing it.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errQuiet ends a command with status 1 after it has said why itself.
+var errQuiet = errors.New("failed")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	status := run(ctx, terminal{os.Stdin, os.Stdout, os.Stderr, os.Environ()}, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// run parses the arguments and performs one command.
+func run(ctx context.Context, t terminal, args []string) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("mailbrook"),
+		kong.Description("External mail accounts for a webmail: fetched by POP3 and IMAP, changed never."),
+		kong.Writers(t.out, t.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		fmt.Fprintln(t.err, "mailbrook:", err)
+		return exitFailed
+	}
+	k, err := parser.Parse(args)
+	if exited >= 0 { // --help was asked for and answered.
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(t.err, "mailbrook: %v\nRun \"mailbrook --help\" for what there is.\n", err)
+		return exitUsage
+	}
+	load := loader(func() (config, error) {
+		cfg, err := loadConfig(c.Config, t.environ, c.overrides())
+		if err != nil {
+			return config{}, usageError{err}
+		}
+		return cfg, nil
+	})
+	err = k.Run(t, load)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintln(t.err, "mailbrook:", err)
+		return exitUsage
+	case errors.Is(err, errQuiet):
+		return exitFailed
+	}
+	fmt.Fprintln(t.err, "mailbrook:", err)
+	return exitFailed
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+// pullResult is how one account's visit went.
+type pullResult struct {
+	Account   account.Account
+	Report    fetch.Report
+	Took      time.Duration
+	Diagnosis *account.Diagnosis // Nil when all went well.
+}
+
+// lineEvery is how often a long visit says how far it is, where there is no
+// terminal to draw on.
+const lineEvery = 5 * time.Second
+
+// progress shows how far visits are: as a bar for each account on a terminal,
+// as plain lines elsewhere, not at all beside JSON. It is safe for concurrent
+// use.
+type progress struct {
+	now   func() time.Time
+	lines io.Writer     // Plain lines, or nil.
+	bars  *mpb.Progress // Or bars, or nil.
+
+	mu     sync.Mutex
+	tracks map[account.ID]*track
+}
+
+// newProgress shows the visits to these accounts on the terminal's error
+// output, so that the standard output holds results only.
+func newProgress(t terminal, accounts []account.Account, silent bool) *progress {
+	p := &progress{now: time.Now, tracks: make(map[account.ID]*track, len(accounts))}
+	for _, a := range accounts {
+		p.tracks[a.ID] = &track{label: label(a)}
+	}
+	switch {
+	case silent:
+	case onTerminal(t.err):
+		p.bars = mpb.New(mpb.WithOutput(t.err), mpb.PopCompletedMode())
+	default:
+		p.lines = t.err
+	}
+	return p
+}
+
+// onTerminal reports whether somebody looks at what is written to w.
+func onTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb"
+}
+
+// label is what an account is called on the screen.
+func label(a account.Account) string { return fault.Clean(a.Email, 80) }
+
+// track is how far one visit is.
+type track struct {
+	label string
+	bar   *mpb.Bar
+	began time.Time
+	said  time.Time        // When the last line was written.
+	part  account.Progress // As last told.
+	done  account.Progress // Sums of the parts before, when a visit goes on in parts.
+	ended string           // The last words, once it is over.
+}
+
+// start says that a visit begins.
+func (p *progress) start(a account.Account) {
+	p.mu.Lock()
+	t := p.tracks[a.ID]
+	if t == nil {
+		t = &track{label: label(a)}
+		p.tracks[a.ID] = t
+	}
+	t.began, t.said = p.now(), p.now()
+	if p.lines != nil {
+		fmt.Fprintf(p.lines, "%s: visiting %s by %s\n", t.label, a.Server.Host, a.Protocol)
+	}
+	p.mu.Unlock()
+	if p.bars == nil {
+		return
+	}
+	// Bars call back to be described: they are never touched under the lock.
+	bar := p.bars.New(0, mpb.BarStyle().Filler("=").Tip(">").Padding(" "), mpb.BarWidth(30),
+		mpb.PrependDecorators(decor.Name(t.label, decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + p.describe(t) })))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.bar = bar
+}
+
+// update is told how far a visit is.
+func (p *progress) update(id account.ID, pr account.Progress) {
+	bar, sum := p.note(id, pr)
+	if bar != nil {
+		bar.SetTotal(sum.MessagesTotal, false)
+		bar.SetCurrent(min(sum.MessagesDone, sum.MessagesTotal))
+	}
+}
+
+func (p *progress) note(id account.ID, pr account.Progress) (*mpb.Bar, account.Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.tracks[id]
+	if t == nil || t.ended != "" {
+		return nil, pr
+	}
+	t.add(pr)
+	if now := p.now(); p.lines != nil && now.Sub(t.said) >= lineEvery {
+		t.said = now
+		fmt.Fprintf(p.lines, "%s: %s\n", t.label, t.describe(now))
+	}
+	return t.bar, t.sum()
+}
+
+// finish says how a visit went.
+func (p *progress) finish(r pullResult) {
+	bar, sum := p.end(r)
+	switch {
+	case bar == nil:
+	case r.Report.Err != nil:
+		bar.Abort(false)
+	default:
+		all := max(1, sum.MessagesDone) // A bar of nothing would look undone.
+		bar.SetTotal(all, false)
+		bar.SetCurrent(all)
+		bar.SetTotal(all, true)
+	}
+}
+
+func (p *progress) end(r pullResult) (*mpb.Bar, account.Progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.tracks[r.Account.ID]
+	if t == nil || t.ended != "" {
+		return nil, account.Progress{}
+	}
+	t.ended = fmt.Sprintf("%s, %s, %s in %s s", r.outcome(), count(r.Report.Messages, "message"), size(r.Report.Bytes), seconds(r.Took))
+	if p.lines != nil {
+		fmt.Fprintf(p.lines, "%s: %s\n", t.label, t.ended)
+	}
+	return t.bar, t.sum()
+}
+
+// wait ends the display, also of visits that never finished.
+func (p *progress) wait() {
+	if p.bars == nil {
+		return
+	}
+	var open []*mpb.Bar
+	p.mu.Lock()
+	for _, t := range p.tracks {
+		if t.bar != nil && t.ended == "" {
+			t.ended = "not finished"
+			open = append(open, t.bar)
+		}
+	}
+	p.mu.Unlock()
+	for _, b := range open {
+		b.Abort(false)
+	}
+	p.bars.Wait()
+}
+
+func (p *progress) describe(t *track) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return t.describe(p.now())
+}
+
+// add notes how far the visit is. Counts that fall tell of its next part.
+func (t *track) add(pr account.Progress) {
+	if pr.MessagesDone < t.part.MessagesDone || pr.BytesDone < t.part.BytesDone {
+		t.done.MessagesDone += t.part.MessagesDone
+		t.done.BytesDone += t.part.BytesDone
+	}
+	t.part = pr
+}
+
+// sum is how far the visit is over all its parts.
+func (t *track) sum() account.Progress {
+	s := t.part
+	s.MessagesDone += t.done.MessagesDone
+	s.MessagesTotal += t.done.MessagesDone
+	s.BytesDone += t.done.BytesDone
+	return s
+}
+
+// describe says how far the visit is: folder, messages, bytes, rate, time left.
+func (t *track) describe(now time.Time) string {
+	if t.ended != "" {
+		return t.ended
+	}
+	s, took := t.sum(), now.Sub(t.began).Seconds()
+	if s.MessagesTotal == 0 {
+		return "looking for new mail"
+	}
+	text := fmt.Sprintf("%d/%d, %s", s.MessagesDone, s.MessagesTotal, size(s.BytesDone))
+	if folder := fault.Clean(s.Folder, 40); folder != "" {
+		text = folder + " " + text
+	}
+	if took >= 1 && s.MessagesDone > 0 {
+		left := time.Duration(took / float64(s.MessagesDone) * float64(s.MessagesTotal-s.MessagesDone) * float64(time.Second))
+		text += fmt.Sprintf(", %s/s, %s left", size(int64(float64(s.BytesDone)/took)), clock(left))
+	}
+	return text
+}
+
+// outcome is the result in a word.
+func (r pullResult) outcome() string {
+	switch {
+	case r.Diagnosis != nil:
+		return string(r.Diagnosis.Code)
+	case r.Report.Err != nil:
+		return string(fault.CodeOf(r.Report.Err))
+	}
+	return "ok"
+}
+
+// printTable writes one row for each account.
+func printTable(w io.Writer, results []pullResult) error {
+	t := newTable("account", "protocol", "folder", "messages", "bytes", "seconds", "result")
+	for _, r := range results {
+		t.add(label(r.Account), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages), size(r.Report.Bytes), seconds(r.Took), r.outcome())
+	}
+	return t.write(w)
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
+
+// count is a number of things, in words.
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// size is a number of octets in the unit that fits: 999 B, 1.2 kB, 34.5 MB.
+func size(n int64) string {
+	units := [...]string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n), 0
+	for value >= 999.95 && unit < len(units)-1 {
+		value /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}
+
+// clock is a time as a clock shows it: 0:09, 12:34, 1:02:03.
+func clock(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}

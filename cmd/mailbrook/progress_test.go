@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vbauerster/mpb/v8"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+var (
+	gmail = account.Account{ID: "1", Email: "anna@gmail.test", Protocol: account.IMAP, Folder: "Gmail", Server: account.Server{Host: "imap.gmail.test"}}
+	zolta = account.Account{ID: "2", Email: "żółta@łódź.test", Protocol: account.POP3, Folder: "Żółta łódź", Server: account.Server{Host: "pop3.łódź.test"}}
+)
+
+// clockAt is a clock that the test sets.
+type clockAt struct{ at time.Time }
+
+func (c *clockAt) now() time.Time { return c.at }
+
+func newLines(w io.Writer, c *clockAt, as ...account.Account) *progress {
+	p := newProgress(terminal{err: w}, as, false)
+	p.now = c.now
+	return p
+}
+
+func TestWithoutATerminalProgressIsPlainLines(t *testing.T) {
+	var out bytes.Buffer
+	c := &clockAt{time.Unix(0, 0)}
+	p := newLines(&out, c, gmail)
+	p.start(gmail)
+	for s := 1; s <= 12; s++ {
+		c.at = c.at.Add(time.Second)
+		p.update(gmail.ID, account.Progress{Folder: "INBOX", MessagesDone: int64(s * 10), MessagesTotal: 200, BytesDone: int64(s) * 1_500_000})
+	}
+	p.finish(pullResult{Account: gmail, Report: fetch.Report{Messages: 200, Bytes: 30_000_000}, Took: 20 * time.Second})
+	p.update(gmail.ID, account.Progress{MessagesDone: 1, MessagesTotal: 1}) // Too late to be said.
+	p.wait()
+	want := `anna@gmail.test: visiting imap.gmail.test by imap
+anna@gmail.test: INBOX 50/200, 7.5 MB, 1.5 MB/s, 0:15 left
+anna@gmail.test: INBOX 100/200, 15.0 MB, 1.5 MB/s, 0:10 left
+anna@gmail.test: ok, 200 messages, 30.0 MB in 20.0 s
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+func TestAVisitInPartsIsShownAsOne(t *testing.T) {
+	var out bytes.Buffer
+	c := &clockAt{time.Unix(0, 0)}
+	p := newLines(&out, c, gmail)
+	p.start(gmail)
+	p.update(gmail.ID, account.Progress{MessagesDone: 100, MessagesTotal: 300, BytesDone: 1000})
+	c.at = c.at.Add(lineEvery)
+	p.update(gmail.ID, account.Progress{MessagesDone: 0, MessagesTotal: 200, BytesDone: 0})
+	if want := "anna@gmail.test: 100/300, 1.0 kB, 200 B/s, 0:10 left\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("said %q, want %q", out.String(), want)
+	}
+}
+
+func TestBesideJSONNothingIsShown(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(terminal{err: &out, out: &out}, []account.Account{gmail}, true)
+	p.start(gmail)
+	p.update(gmail.ID, account.Progress{MessagesDone: 1, MessagesTotal: 2})
+	p.finish(pullResult{Account: gmail})
+	p.wait()
+	if out.Len() != 0 {
+		t.Errorf("shown: %q", out.String())
+	}
+}
+
+// screen is a writer for two goroutines.
+type screen struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func TestBarsEndWithTheResultOfEachAccount(t *testing.T) {
+	out := &screen{}
+	p := newProgress(terminal{err: io.Discard}, []account.Account{gmail, zolta}, true)
+	p.bars = mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh(), mpb.WithWidth(200))
+	never := account.Account{ID: "3", Email: "late@gmail.test"}
+	var wg sync.WaitGroup
+	for _, a := range []account.Account{gmail, zolta, never} {
+		wg.Go(func() {
+			p.start(a)
+			for n := range int64(1000) {
+				p.update(a.ID, account.Progress{Folder: "INBOX", MessagesDone: n, MessagesTotal: 1000, BytesDone: n * 1000})
+			}
+			switch a.ID {
+			case gmail.ID:
+				p.finish(pullResult{Account: a, Report: fetch.Report{Messages: 1000, Bytes: 1e6}, Took: time.Second})
+			case zolta.ID:
+				p.finish(pullResult{Account: a, Report: fetch.Report{Err: errors.New("x")}, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}})
+			}
+		})
+	}
+	wg.Wait()
+	p.wait()
+	for _, want := range []string{"ok, 1000 messages, 1.0 MB in 1.0 s", "auth_failed, 0 messages, 0 B in 0.0 s", "not finished", "anna@gmail.test"} {
+		if !strings.Contains(out.buf.String(), want) {
+			t.Errorf("the screen does not show %q:\n%s", want, out.buf.String())
+		}
+	}
+}
+
+func TestTablesAreAlignedWhateverTheLetters(t *testing.T) {
+	var out bytes.Buffer
+	err := printTable(&out, []pullResult{
+		{Account: gmail, Report: fetch.Report{Messages: 1234, Bytes: 56_789_012}, Took: 12345 * time.Millisecond},
+		{Account: zolta, Report: fetch.Report{Err: errors.New("x")}, Took: time.Second, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}},
+		{Account: account.Account{Email: "w\u0302\u001b[31mz@例え.test", Protocol: account.IMAP, Folder: "日本"}, Report: fetch.Report{Messages: 1, Bytes: 999}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `
+account           protocol  folder      messages    bytes  seconds  result
+────────────────  ────────  ──────────  ────────  ───────  ───────  ───────────
+anna@gmail.test   imap      Gmail           1234  56.8 MB     12.3  ok
+żółta@łódź.test   pop3      Żółta łódź         0      0 B      1.0  auth_failed
+ŵ[31mz@例え.test  imap      日本               1    999 B      0.0  ok
+`
+	if diff := cmp.Diff(want[1:], out.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func TestSizesAndTimesAreReadable(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1_234_567_890: "1.2 GB", 1 << 62: "4.6 EB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{0: "0:00", 59600 * time.Millisecond: "1:00", time.Hour + 2*time.Minute + 3*time.Second: "1:02:03"} {
+		if got := clock(d); got != want {
+			t.Errorf("clock(%v) = %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+type pullCmd struct {
+	User    string `help:"Only this user's accounts."`
+	Account string `help:"Only this account." placeholder:"ID"`
+	JSON    bool   `name:"json" help:"Print one JSON object per account."`
+}
+
+// pullWorkers is how many accounts one pull visits at a time.
+const pullWorkers = 4
+
+func (c pullCmd) Run(ctx context.Context, t terminal, load loader) error {
+	return withApp(ctx, t, load, func(a *app) error {
+		accounts, err := c.chosen(ctx, a)
+		if err != nil {
+			return err
+		}
+		ok, err := a.pull(ctx, t, accounts, c.JSON)
+		if err == nil && !ok {
+			return errQuiet
+		}
+		return err
+	})
+}
+
+// chosen returns the accounts to visit: those that are switched on, or the one
+// that was named.
+func (c pullCmd) chosen(ctx context.Context, a *app) ([]account.Account, error) {
+	if c.Account != "" {
+		acc, err := chosen{ID: c.Account, User: c.User}.find(ctx, a)
+		if errors.Is(err, account.ErrNotFound) {
+			return nil, usageError{fmt.Errorf("--account %s: %w", c.Account, err)}
+		}
+		return []account.Account{acc}, err
+	}
+	all, err := a.accountsOf(ctx, c.User)
+	if err != nil {
+		return nil, err
+	}
+	var enabled []account.Account
+	for _, acc := range all {
+		if acc.Enabled {
+			enabled = append(enabled, acc)
+		}
+	}
+	return enabled, nil
+}
+
+// accountsOf returns one user's accounts, or everybody's.
+func (a *app) accountsOf(ctx context.Context, user string) ([]account.Account, error) {
+	if user != "" {
+		owner, err := parseUser(user)
+		if err != nil {
+			return nil, err
+		}
+		return a.registry.List(ctx, owner)
+	}
+	var all []account.Account
+	q := httpapi.AccountQuery{Limit: 500}
+	for {
+		page, err := admin{a}.Accounts(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Accounts...)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return all, nil
+		}
+	}
+}
+
+// pulled is what --json prints for an account.
+type pulled struct {
+	AccountID account.ID `json:"account_id"`
+	Email     string     `json:"email"`
+	OK        bool       `json:"ok"`
+	Messages  int64      `json:"messages"`
+	Bytes     int64      `json:"bytes"`
+	Seconds   float64    `json:"seconds"`
+	Diagnosis any        `json:"diagnosis"`
+}
+
+// pull visits accounts, a few at a time, and shows how it goes. It reports
+// whether all went well.
+func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, asJSON bool) (ok bool, err error) {
+	show := newProgress(t, accounts, asJSON)
+	a.progress = show.update
+	var mu sync.Mutex
+	ok = true
+	results := make([]pullResult, len(accounts))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(pullWorkers)
+	for i, acc := range accounts {
+		g.Go(func() error {
+			show.start(acc)
+			res, err := a.runner.VisitOne(gctx, acc.Owner, acc.ID)
+			if err != nil && res.Report.Err == nil {
+				res.Report.Err = err
+			}
+			d := diagnosisOf(res.Report)
+			mu.Lock()
+			defer mu.Unlock()
+			results[i] = pullResult{Account: acc, Report: res.Report, Took: res.Took, Diagnosis: d}
+			ok = ok && d == nil
+			show.finish(results[i])
+			if asJSON {
+				return t.jsonLine(pulled{acc.ID, acc.Email, d == nil, res.Report.Messages, res.Report.Bytes, res.Took.Seconds(), httpapi.DiagnosisJSON(d, acc.Provider, a.explainCode, "en")})
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	show.wait()
+	if asJSON || err != nil {
+		return ok, err
+	}
+	if len(accounts) == 0 {
+		fmt.Fprintln(t.out, "no accounts to visit")
+		return true, nil
+	}
+	return ok, a.printResults(t, results)
+}
+
+// diagnosisOf is why a visit failed, or nil.
+func diagnosisOf(r fetch.Report) *account.Diagnosis {
+	f := fault.Of(r.Err)
+	if f == nil {
+		f = r.Partial
+	}
+	if f == nil {
+		return nil
+	}
+	code := f.Code
+	if code == fault.Interrupted {
+		code = fault.Internal
+	}
+	return &account.Diagnosis{Code: code, Detail: f.Detail}
+}
+
+// printResults prints the table, and under it what to do about failures.
+func (a *app) printResults(t terminal, results []pullResult) error {
+	if err := printTable(t.out, results); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.Diagnosis == nil {
+			continue
+		}
+		title, advice := a.explainCode(r.Diagnosis.Code, r.Account.Provider, "en")
+		fmt.Fprintf(t.out, "\n%s: %s", r.Account.Email, title)
+		if r.Diagnosis.Detail != "" {
+			fmt.Fprintf(t.out, " (%s)", r.Diagnosis.Detail)
+		}
+		fmt.Fprintf(t.out, "\n  %s\n", advice)
+	}
+	return nil
+}
+
+// explain prints what a person can do about an error of the registry, and
+// returns how the command ends.
+func (a *app) explain(t terminal, providerID string, err error) error {
+	var bad *account.InvalidError
+	var failed *account.TestFailedError
+	switch {
+	case errors.As(err, &bad):
+		for _, f := range bad.Fields {
+			fmt.Fprintf(t.err, "mailbrook: %s %s\n", f.Field, f.Detail)
+		}
+		return usageError{errors.New("nothing was saved")}
+	case errors.As(err, &failed):
+		if perr := a.printReport(terminal{out: t.err, err: t.err}, providerID, failed.Report); perr != nil && !errors.Is(perr, errQuiet) {
+			return perr
+		}
+		return errors.New("the connection test failed: nothing was saved (--skip-test saves without it)")
+	case fault.CodeOf(err) == fault.HostNotAllowed:
+		title, advice := diagnose.Explain(fault.HostNotAllowed, "en", diagnose.Context{})
+		return usageError{fmt.Errorf("%s. %s", title, advice)}
+	}
+	return err
+}
+
+// printReport prints a connection test; errQuiet says that it failed.
+func (a *app) printReport(t terminal, providerID string, rep account.TestReport) error {
+	for _, s := range rep.Steps {
+		mark := "ok  "
+		if !s.OK {
+			mark = "FAIL"
+		}
+		fmt.Fprintf(t.out, "%s  %-9s %6d ms  %s\n", mark, s.Name, s.Took.Milliseconds(), s.Detail)
+	}
+	if rep.OK {
+		fmt.Fprintf(t.out, "%d folders, %d messages\n", len(rep.Folders), rep.Messages)
+		return nil
+	}
+	if d := rep.Diagnosis; d != nil {
+		title, advice := a.explainCode(d.Code, providerID, "en")
+		fmt.Fprintf(t.out, "%s (%s): %s\n%s\n", title, d.Code, d.Detail, advice)
+	}
+	return errQuiet
+}

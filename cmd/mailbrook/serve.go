@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailbrook/mailbrook/internal/diagnose"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+// What a process can be.
+const (
+	roleAPI    = "api"
+	rolePoller = "poller"
+)
+
+type serveCmd struct {
+	Roles string `help:"What this process does: api, poller, or both." default:"api,poller"`
+}
+
+func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
+	roles := strings.FieldsFunc(c.Roles, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, r := range roles {
+		if r != roleAPI && r != rolePoller {
+			return usageError{fmt.Errorf("--roles: there is no role %q: choose api, poller, or both", r)}
+		}
+	}
+	if len(roles) == 0 {
+		return usageError{errors.New("--roles: choose api, poller, or both")}
+	}
+	return withApp(ctx, t, load, func(a *app) error {
+		l, err := net.Listen("tcp", a.cfg.Listen)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		a.log.InfoContext(ctx, "serving", "listen", l.Addr().String(), "roles", roles, "version", version)
+		return a.serve(ctx, l, roles)
+	})
+}
+
+// shutdownGrace is how long requests under way may take once the process is
+// told to stop; visits have the runner's own grace.
+const shutdownGrace = 5 * time.Second
+
+// serve answers requests and polls until ctx ends, then stops both.
+func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
+	h, err := a.handler()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if !slices.Contains(roles, roleAPI) {
+		h = operational(h)
+	}
+	server := httpapi.Server(l.Addr().String(), h, a.log)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		if err := server.Shutdown(grace); err != nil {
+			return errors.Join(err, server.Close())
+		}
+		return nil
+	})
+	if slices.Contains(roles, rolePoller) {
+		g.Go(func() error { return a.runner.Run(ctx) })
+	}
+	err = g.Wait()
+	a.log.Info("stopped")
+	return err
+}
+
+// handler is the REST API, wired.
+func (a *app) handler() (http.Handler, error) {
+	keys := signingKeys(a.cfg, a.vault)
+	keys.HTTP = a.dialer.Trusted()
+	tokens, err := httpapi.NewVerifier(keys)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("auth: %w", err)}
+	}
+	return httpapi.New(httpapi.Options{
+		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a.catalog}, Tokens: tokens,
+		Explain: a.explainCode,
+		Ready:   []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}},
+		Metrics: a.metrics, Version: version, Log: a.log,
+	})
+}
+
+// explainCode says what a code means and what to do about it.
+func (a *app) explainCode(code fault.Code, providerID, lang string) (title, advice string) {
+	return diagnose.Explain(code, lang, diagnose.Context{Provider: a.catalog.ByID(providerID)})
+}
+
+// operational lets through only what every process answers, whatever its roles.
+func operational(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz", "/metrics":
+			h.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}

@@ -1,0 +1,84 @@
+package archtest
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestHouse holds the project to its rules.
+func TestHouse(t *testing.T) {
+	root := top(t)
+	module, files := moduleOf(t, root), load(t, root)
+	for _, tc := range []struct {
+		name  string
+		found []violation
+	}{
+		{"packages import only what the map allows", checkImports(module, files)},
+		{"third parties are confined", checkConfined(files)},
+		{"only outbound dials", checkDials(files)},
+		{"packages are named after what they are about", checkNames(files)},
+		{"everything exported says what it is, and no function is endless", checkDocs(files)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, v := range sorted(tc.found) {
+				t.Error(v)
+			}
+		})
+	}
+}
+
+// TestRulesBite plants every kind of violation and expects each to be found,
+// and nothing else.
+func TestRulesBite(t *testing.T) {
+	const root = "testdata/planted"
+	files := load(t, root)
+	for _, tc := range []struct {
+		name  string
+		found []violation
+		want  []string
+	}{
+		{"imports", checkImports("example.test/house", files), []string{
+			"internal/account/account.go: nobody imports cmd",
+			"internal/fetch/fetch.go: fetch imports mailtest, which is for tests only",
+			"internal/fetch/fetch.go: fetch must not import source",
+			"internal/fetch/sub/sub.go: fetch must not import mailbox",
+			"internal/utils/strings.go: package utils is not on the map of internal/archtest",
+		}},
+		{"confined", checkConfined(files), []string{
+			"internal/fault/fault.go: fault imports the standard library only, not github.com/google/uuid",
+			"internal/fetch/fetch.go: fetch must not import database/sql",
+			"internal/fetch/fetch.go: fetch must not import github.com/emersion/go-imap/v2",
+			"internal/fetch/fetch.go: fetch must not import gorm.io/gorm",
+			"internal/fetch/sub/sub.go: fetch must not import os/exec",
+		}},
+		{"dials", checkDials(files), []string{
+			"internal/source/source.go: imports crypto/tls without its name",
+			"internal/source/source.go:19: network.Dialer is for package outbound alone",
+			"internal/source/source.go:24: network.Dial is for package outbound alone",
+			"internal/source/source.go:28: http.DefaultClient is for package outbound alone",
+			"internal/source/source.go:31: http.Get is for package outbound alone",
+			"internal/source/source.go:34: imapclient.DialTLS is for package outbound alone",
+		}},
+		{"names", checkNames(files), []string{"internal/utils: a package called utils says nothing of what is in it"}},
+		{"docs", checkDocs(files), []string{
+			"internal/fetch/sub: no file has a package comment that begins with Package sub",
+			"internal/mailbox/mailbox.go:12: exported Box has no comment",
+			"internal/mailbox/mailbox.go:14: exported Open has no comment",
+			"internal/mailbox/mailbox.go:18: exported Close has no comment",
+			"internal/mailbox/mailbox.go:20: endless has 122 lines, more than 120",
+			"internal/mailbox/mailbox.go:5: exported Limit has no comment",
+			"internal/utils: no file has a package comment that begins with Package utils",
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			for _, v := range sorted(tc.found) {
+				got = append(got, v.String())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("violations found (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,273 @@
+package archtest
+
+import (
+	"fmt"
+	"go/ast"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// everything stands for all packages of the project but mailtest.
+const everything = "*"
+
+// mayImport is the map of the house: what each package may import of the
+// project. What is not in it must not be there.
+var mayImport = map[string][]string{
+	"fault":    {},
+	"mail":     {},
+	"account":  {"fault"},
+	"outbound": {"fault"},
+	"provider": {"account", "fault", "outbound"},
+	"vault":    {"account", "fault", "outbound"},
+	"source":   {"account", "fault", "mail", "outbound"},
+	"mailbox":  {"account", "fault", "mail"},
+	"fetch":    {"account", "fault", "mail"},
+	"diagnose": {"account", "fault", "source", "provider"},
+	"schedule": {"account", "fault", "fetch"},
+	"store":    {"account", "fault", "mail", "fetch", "schedule", "vault", "migrations"},
+	"httpapi":  {"account", "fault", "fetch", "diagnose", "api"},
+	"webui":    {},
+	"demo":     {},
+	"mailtest": {everything},
+	"archtest": {},
+
+	"api":        {},
+	"migrations": {},
+	"cmd":        {everything},
+}
+
+// pure packages import the standard library only.
+var pure = []string{"fault", "mail", "migrations"}
+
+// confined are packages that not everybody may know, with those who may. A
+// name that ends in a slash stands for all that begins with it; "C" is cgo.
+var confined = map[string][]string{
+	"gorm.io/":                             {"store"},
+	"github.com/glebarez/":                 {"store"},
+	"modernc.org/":                         {"store"},
+	"github.com/jackc/":                    {"store", "mailtest"},
+	"database/sql":                         {"store", "mailtest"},
+	"github.com/pressly/goose/":            {"store"},
+	"github.com/labstack/echo/":            {"httpapi", "webui", "api"},
+	"github.com/knadh/go-pop3":             {"source"},
+	"github.com/emersion/go-imap/":         {"source", "mailbox", "mailtest", "demo"},
+	"github.com/tink-crypto/":              {"vault"},
+	"github.com/golang-jwt/":               {"httpapi"},
+	"github.com/alecthomas/kong":           {"cmd"},
+	"github.com/pelletier/go-toml/":        {"cmd", "provider"},
+	"github.com/vbauerster/mpb/":           {"cmd"},
+	"github.com/prometheus/client_golang/": {"schedule", "httpapi", "cmd"},
+	"github.com/chromedp/":                 {},
+	"go.uber.org/goleak":                   {},
+	"github.com/google/go-cmp/":            {},
+	"testing":                              {"mailtest"},
+	"os/exec":                              {"mailtest"},
+	"net/smtp":                             {},
+	"unsafe":                               {},
+	"C":                                    {},
+}
+
+// dials are the words that open connections, or find addresses to open them
+// to. Only outbound may use them; whoever speaks to hosts of our own making
+// (test servers, the demo's) may as well.
+var dials = map[string][]string{
+	"net": {
+		"Dial", "DialIP", "DialTCP", "DialTimeout", "DialUDP", "DialUnix", "Dialer", "DefaultResolver", "Resolver", "LookupAddr",
+		"LookupCNAME", "LookupHost", "LookupIP", "LookupMX", "LookupNS", "LookupPort", "LookupSRV", "LookupTXT", "ResolveTCPAddr",
+		"ResolveUDPAddr", "ResolveIPAddr",
+	},
+	"crypto/tls": {"Client", "Dial", "DialWithDialer", "Dialer"},
+	"net/http":   {"DefaultClient", "DefaultTransport", "Get", "Head", "Post", "PostForm", "Transport"},
+	"github.com/emersion/go-imap/v2/imapclient": {"DialInsecure", "DialStartTLS", "DialTLS"},
+	"net/smtp": {"Dial", "SendMail"},
+}
+
+var mayDial = []string{"outbound", "mailtest", "demo"}
+
+// forbiddenNames say nothing of what is in a package.
+var forbiddenNames = []string{
+	"base", "common", "config", "constants", "core", "helper", "helpers", "interfaces", "lib", "manager", "misc", "model", "models",
+	"shared", "type", "types", "util", "utils",
+}
+
+// longest is how many lines a function may have.
+const longest = 120
+
+// checkImports compares the imports within the project with the map.
+func checkImports(module string, files []file) (vs []violation) {
+	for _, f := range files {
+		from := part(f.dir)
+		allowed, known := mayImport[from]
+		if !known {
+			vs = append(vs, violation{f.path, fmt.Sprintf("package %s is not on the map of internal/archtest", from)})
+			continue
+		}
+		for _, imported := range slices.Sorted(maps.Keys(f.imports)) {
+			rel, ours := strings.CutPrefix(imported, module+"/")
+			if !ours {
+				continue
+			}
+			to := part(rel)
+			switch {
+			case to == from:
+			case to == "cmd":
+				vs = append(vs, violation{f.path, "nobody imports cmd"})
+			case to == "mailtest":
+				vs = append(vs, violation{f.path, from + " imports mailtest, which is for tests only"})
+			case !slices.Contains(allowed, to) && !slices.Contains(allowed, everything):
+				vs = append(vs, violation{f.path, fmt.Sprintf("%s must not import %s", from, to)})
+			}
+		}
+	}
+	return vs
+}
+
+// checkConfined finds third parties outside of the packages that may know them.
+func checkConfined(files []file) (vs []violation) {
+	for _, f := range files {
+		from := part(f.dir)
+		for _, imported := range slices.Sorted(maps.Keys(f.imports)) {
+			if slices.Contains(pure, from) && strings.Contains(strings.Split(imported, "/")[0], ".") {
+				vs = append(vs, violation{f.path, fmt.Sprintf("%s imports the standard library only, not %s", from, imported)})
+				continue
+			}
+			for prefix, where := range confined {
+				inside := imported == prefix || (strings.HasSuffix(prefix, "/") && strings.HasPrefix(imported, prefix))
+				if inside && !slices.Contains(where, from) {
+					vs = append(vs, violation{f.path, fmt.Sprintf("%s must not import %s", from, imported)})
+				}
+			}
+		}
+	}
+	return vs
+}
+
+// checkDials finds who opens connections past outbound.
+func checkDials(files []file) (vs []violation) {
+	for _, f := range files {
+		if slices.Contains(mayDial, part(f.dir)) {
+			continue
+		}
+		names := map[string][]string{}
+		for imported, words := range dials {
+			if name, ok := f.imports[imported]; ok {
+				names[name] = words
+				if name == "." {
+					vs = append(vs, violation{f.path, "imports " + imported + " without its name"})
+				}
+			}
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := sel.X.(*ast.Ident); ok && slices.Contains(names[pkg.Name], sel.Sel.Name) {
+				vs = append(vs, violation{f.at(sel.Pos()), fmt.Sprintf("%s.%s is for package outbound alone", pkg.Name, sel.Sel.Name)})
+			}
+			return true
+		})
+	}
+	return vs
+}
+
+// checkNames finds packages that are named after nothing.
+func checkNames(files []file) (vs []violation) {
+	seen := map[string]bool{}
+	for _, f := range files {
+		if seen[f.dir] {
+			continue
+		}
+		seen[f.dir] = true
+		for _, name := range []string{path.Base(f.dir), f.syntax.Name.Name} {
+			if slices.Contains(forbiddenNames, name) {
+				vs = append(vs, violation{f.dir, "a package called " + name + " says nothing of what is in it"})
+				break
+			}
+		}
+	}
+	return vs
+}
+
+// checkDocs finds packages and exported names that do not say what they are,
+// and functions that are too long to be read.
+func checkDocs(files []file) (vs []violation) {
+	documented := map[string]string{}
+	for _, f := range files {
+		if d := f.syntax.Doc.Text(); d != "" {
+			documented[f.dir] = d
+		}
+	}
+	asked := map[string]bool{}
+	for _, f := range files {
+		if name := f.syntax.Name.Name; !asked[f.dir] && !f.generated() {
+			asked[f.dir] = true
+			want := "Package " + name + " "
+			if name == "main" {
+				want = "Command " + path.Base(f.dir) + " "
+			}
+			if !strings.HasPrefix(documented[f.dir], want) {
+				vs = append(vs, violation{f.dir, "no file has a package comment that begins with " + strings.TrimSpace(want)})
+			}
+		}
+		if f.generated() {
+			continue
+		}
+		for _, d := range f.syntax.Decls {
+			vs = append(vs, checkDecl(f, d)...)
+		}
+	}
+	return vs
+}
+
+func checkDecl(f file, d ast.Decl) (vs []violation) {
+	missing := func(n ast.Node, name string) {
+		vs = append(vs, violation{f.at(n.Pos()), "exported " + name + " has no comment"})
+	}
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Name.IsExported() && d.Doc == nil && (d.Recv == nil || ast.IsExported(receiver(d))) {
+			missing(d, d.Name.Name)
+		}
+		if lines := f.fset.Position(d.End()).Line - f.fset.Position(d.Pos()).Line + 1; lines > longest {
+			vs = append(vs, violation{f.at(d.Pos()), fmt.Sprintf("%s has %d lines, more than %d", d.Name.Name, lines, longest)})
+		}
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			switch s := s.(type) {
+			case *ast.TypeSpec:
+				if s.Name.IsExported() && d.Doc == nil && s.Doc == nil {
+					missing(s, s.Name.Name)
+				}
+			case *ast.ValueSpec:
+				for _, n := range s.Names {
+					if n.IsExported() && d.Doc == nil && s.Doc == nil && s.Comment == nil {
+						missing(s, n.Name)
+					}
+				}
+			}
+		}
+	}
+	return vs
+}
+
+// receiver is the name of a method's type.
+func receiver(d *ast.FuncDecl) string {
+	t := d.Recv.List[0].Type
+	for {
+		switch x := t.(type) {
+		case *ast.StarExpr:
+			t = x.X
+		case *ast.IndexExpr:
+			t = x.X
+		case *ast.IndexListExpr:
+			t = x.X
+		case *ast.Ident:
+			return x.Name
+		default:
+			return ""
+		}
+	}
+}

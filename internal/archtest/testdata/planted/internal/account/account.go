@@ -1,0 +1,4 @@
+// Package account imports the command.
+package account
+
+import _ "example.test/house/cmd/house"

@@ -1,0 +1,7 @@
+package sub
+
+import (
+	_ "os/exec"
+
+	_ "example.test/house/internal/mailbox"
+)

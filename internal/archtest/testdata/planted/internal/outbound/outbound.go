@@ -1,0 +1,7 @@
+// Package outbound may dial.
+package outbound
+
+import "net"
+
+// Dial dials.
+func Dial() { _, _ = net.Dial("tcp", "") }

@@ -1,0 +1,181 @@
+// Package diagnose answers the question why an account does not work: it runs
+// connection tests and says in plain words, in English and Polish, what a
+// failure means and what a person can do about it.
+//
+// It opens no connection itself and decides nothing: whether and when to try
+// again is package schedule's business. No word of it holds a secret, and of
+// hosts that may not be named it tells no more than that.
+package diagnose
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/provider"
+)
+
+// Patience is how long a connection test takes at most.
+const Patience = 20 * time.Second
+
+// Prober tries one server: *source.Client is one. It reports each step as it
+// ends and keeps to ctx's deadline.
+type Prober interface {
+	Probe(ctx context.Context, s account.Server, p account.Protocol, c account.Credential, observe func(account.Step)) ([]mail.Folder, error)
+}
+
+// Doctor runs connection tests. It is safe for concurrent use.
+type Doctor struct {
+	prober  Prober
+	catalog *provider.Catalog
+	now     func() time.Time
+}
+
+var _ account.Prober = (*Doctor)(nil)
+
+// NewDoctor returns a Doctor.
+func NewDoctor(p Prober, c *provider.Catalog) *Doctor {
+	return &Doctor{prober: p, catalog: c, now: time.Now}
+}
+
+// Probe implements account.Prober. The report lists the steps that were run, in
+// the order in which they ran; of a failed test the last one is the one that
+// failed.
+func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credential) account.TestReport {
+	step, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	t := &test{security: a.Server.Security, began: d.now(), now: d.now}
+	folders, err := d.prober.Probe(step, a.Server, a.Protocol, c, t.observe)
+	if err == nil || t.complete() {
+		// A failed farewell after everything was seen is no failure.
+		return report(t.steps, folders)
+	}
+	f := d.explainable(ctx, step, a, err)
+	t.fail(f)
+	return account.TestReport{Steps: t.steps, Diagnosis: &account.Diagnosis{Code: f.Code, Detail: f.Detail, Since: d.now().UTC()}}
+}
+
+// explainable makes of any error one that a person can be told of.
+func (d *Doctor) explainable(ctx, step context.Context, a account.Account, err error) *fault.Error {
+	f := fault.Of(err)
+	switch {
+	case f.Code == fault.Interrupted && ctx.Err() == nil && step.Err() != nil:
+		return fault.New(fault.ConnectTimeout, f.Op, "The server did not answer in time.")
+	case f.Code == fault.Interrupted:
+		return fault.New(fault.Internal, f.Op, "The test was stopped before it ended.")
+	case f.Code == fault.HostNotAllowed:
+		// Which kind of host it is would tell of the inner network.
+		return fault.New(fault.HostNotAllowed, f.Op, "This host or port is not one that an account may name.")
+	}
+	return Refine(d.catalog, a.Provider, a.Server.Host, f)
+}
+
+// report is that of a good test.
+func report(steps []account.Step, folders []mail.Folder) account.TestReport {
+	r := account.TestReport{OK: true, Steps: steps, Folders: []string{}}
+	for _, f := range folders {
+		r.Folders = append(r.Folders, folderName(f))
+		if f.Selectable && f.Status.Known {
+			r.Messages += int64(f.Status.Messages)
+		}
+	}
+	return r
+}
+
+// folderName is for people; what a server put into a name is made fit to show.
+func folderName(f mail.Folder) string {
+	name := strings.Join(f.Path, "/")
+	if len(f.Path) == 0 {
+		name = "INBOX"
+	}
+	return fault.Clean(name, 1000)
+}
+
+// test is one connection test under way.
+type test struct {
+	security account.Security
+	began    time.Time // Of the step under way.
+	now      func() time.Time
+	steps    []account.Step
+}
+
+func (t *test) observe(s account.Step) {
+	t.began = t.now()
+	t.steps = append(t.steps, s)
+}
+
+func (t *test) last() account.Step {
+	if len(t.steps) == 0 {
+		return account.Step{OK: true}
+	}
+	return t.steps[len(t.steps)-1]
+}
+
+// complete reports whether every step was run and went well.
+func (t *test) complete() bool {
+	last := t.last()
+	return last.Name == account.StepFolders && last.OK
+}
+
+// fail makes the last step the one that failed. A server can fail between two
+// steps: then it is the step that would have come next.
+func (t *test) fail(f *fault.Error) {
+	if s := t.last(); s.OK {
+		t.steps = append(t.steps, account.Step{Name: t.next(s.Name), Took: t.now().Sub(t.began)})
+	}
+	s := &t.steps[len(t.steps)-1]
+	if s.Detail = f.Detail; s.Detail == "" {
+		s.Detail = Sentence(f.Code, "en")
+	}
+}
+
+// next returns the step after one that went well.
+func (t *test) next(after account.StepName) account.StepName {
+	order := []account.StepName{account.StepResolve, account.StepConnect, account.StepTLS, account.StepGreeting, account.StepLogin, account.StepFolders}
+	switch t.security {
+	case account.STARTTLS:
+		order[2], order[3] = order[3], order[2]
+	case account.None:
+		order = append(order[:2], order[3:]...)
+	}
+	for i, name := range order[:len(order)-1] {
+		if name == after {
+			return order[i+1]
+		}
+	}
+	return order[0]
+}
+
+// Refine makes a provider's refusal more precise by what is known of the
+// provider: where no ordinary password is accepted, "refused" means that an app
+// password, or signing in on the provider's page, is needed. err is not
+// changed; Refine of nil is nil.
+func Refine(c *provider.Catalog, providerID, host string, err *fault.Error) *fault.Error {
+	if err == nil {
+		return nil
+	}
+	p := c.Serving(providerID, host)
+	code := err.Code
+	switch {
+	case p.NeedsOAuth() && (code == fault.AuthFailed || code == fault.AppPasswordRequired || code == fault.AccessDisabled && saysBasic(err.Detail)):
+		code = fault.OAuthReauthorizationRequired
+	case p.NeedsAppPassword() && code == fault.AuthFailed:
+		code = fault.AppPasswordRequired
+	}
+	if code == err.Code {
+		return err
+	}
+	refined := *err
+	refined.Code = code
+	return &refined
+}
+
+// saysBasic reports whether a server complains of passwords as such (Microsoft
+// calls them basic authentication), not of the mailbox's settings.
+func saysBasic(detail string) bool {
+	detail = strings.ToLower(detail)
+	return strings.Contains(detail, "basic auth") || strings.Contains(detail, "basicauth")
+}

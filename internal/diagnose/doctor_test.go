@@ -1,0 +1,259 @@
+package diagnose_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/provider"
+)
+
+func catalog(t testing.TB) *provider.Catalog {
+	t.Helper()
+	c, err := provider.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// script is a Prober that reports what it is told to. With hang it waits for
+// the context after that, as a server that says nothing makes the real one do.
+type script struct {
+	steps   []account.Step
+	folders []mail.Folder
+	err     error
+	hang    bool
+	asked   *account.Server
+}
+
+func (s script) Probe(ctx context.Context, server account.Server, _ account.Protocol, _ account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
+	if s.asked != nil {
+		*s.asked = server
+	}
+	for _, step := range s.steps {
+		observe(step)
+	}
+	if s.hang {
+		<-ctx.Done()
+		return nil, fmt.Errorf("reading the greeting: %w", ctx.Err())
+	}
+	return s.folders, s.err
+}
+
+// ok are steps that went well.
+func ok(names ...account.StepName) (steps []account.Step) {
+	for _, n := range names {
+		steps = append(steps, account.Step{Name: n, OK: true, Took: time.Millisecond, Detail: "fine"})
+	}
+	return steps
+}
+
+// failing is ok, and then one step that failed.
+func failing(f *fault.Error, at account.StepName, before ...account.StepName) script {
+	return script{steps: append(ok(before...), account.Step{Name: at, Detail: f.Detail, Took: time.Millisecond}), err: fmt.Errorf("probing: %w", f)}
+}
+
+const (
+	resolve, connect, secure = account.StepResolve, account.StepConnect, account.StepTLS
+	greeting, login, list    = account.StepGreeting, account.StepLogin, account.StepFolders
+)
+
+func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
+	refused := fault.New(fault.AuthFailed, "signing in", "The server says: Invalid credentials")
+	for _, tc := range []struct {
+		name     string
+		provider string
+		server   account.Server
+		probe    script
+		code     fault.Code
+		steps    []account.StepName
+		detail   string
+	}{
+		{
+			"wrong protocol on a port", "other", account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			failing(fault.New(fault.ProtocolError, "greeting", "This port speaks IMAP, not POP3."), greeting, resolve, connect, secure),
+			fault.ProtocolError, []account.StepName{resolve, connect, secure, greeting}, "This port speaks IMAP, not POP3.",
+		}, {
+			"plaintext where TLS is due", "other", account.Server{Host: "mail.firma.example", Port: 143, Security: account.TLS},
+			failing(fault.New(fault.TLSFailure, "securing", "this port seems to speak plaintext"), secure, resolve, connect),
+			fault.TLSFailure, []account.StepName{resolve, connect, secure}, "this port seems to speak plaintext",
+		}, {
+			"untrusted certificate", "other", account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			failing(fault.New(fault.TLSCertificateInvalid, "securing", "the server's certificate comes from an unknown issuer"), secure, resolve, connect),
+			fault.TLSCertificateInvalid, []account.StepName{resolve, connect, secure}, "the server's certificate comes from an unknown issuer",
+		}, {
+			"wrong password", "other", account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			failing(refused, login, resolve, connect, secure, greeting),
+			fault.AuthFailed, []account.StepName{resolve, connect, secure, greeting, login}, "The server says: Invalid credentials",
+		}, {
+			"app password needed", "google", account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS},
+			failing(refused, login, resolve, connect, secure, greeting),
+			fault.AppPasswordRequired, []account.StepName{resolve, connect, secure, greeting, login}, "The server says: Invalid credentials",
+		}, {
+			"app password needed, whatever preset was chosen", "other", account.Server{Host: "imap.mail.me.com", Port: 993, Security: account.TLS},
+			failing(refused, login, resolve, connect, secure, greeting),
+			fault.AppPasswordRequired, []account.StepName{resolve, connect, secure, greeting, login}, "The server says: Invalid credentials",
+		}, {
+			"Microsoft takes no password", "microsoft365", account.Server{Host: "outlook.office365.com", Port: 993, Security: account.TLS},
+			failing(refused, login, resolve, connect, secure, greeting),
+			fault.OAuthReauthorizationRequired, []account.StepName{resolve, connect, secure, greeting, login}, "The server says: Invalid credentials",
+		}, {
+			"another server under Google's preset", "google", account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			failing(refused, login, resolve, connect, secure, greeting),
+			fault.AuthFailed, []account.StepName{resolve, connect, secure, greeting, login}, "The server says: Invalid credentials",
+		}, {
+			"inner hosts look like any other that may not be named", "other", account.Server{Host: "db.firma.example", Port: 993, Security: account.TLS},
+			failing(fault.New(fault.HostNotAllowed, "resolving", "10.1.2.3 is not a public address"), resolve),
+			fault.HostNotAllowed, []account.StepName{resolve}, "This host or port is not one that an account may name.",
+		}, {
+			"no STLS, told between two steps", "other", account.Server{Host: "pop3.firma.example", Port: 110, Security: account.STARTTLS},
+			script{steps: ok(resolve, connect, greeting), err: fault.New(fault.STARTTLSUnsupported, "securing", "no STLS")},
+			fault.STARTTLSUnsupported, []account.StepName{resolve, connect, greeting, secure}, "no STLS",
+		}, {
+			"the connection breaks between two steps, no TLS", "other", account.Server{Host: "pop3.firma.example", Port: 110, Security: account.None},
+			script{steps: ok(resolve, connect), err: fault.New(fault.ServerUnavailable, "reading", "")},
+			fault.ServerUnavailable, []account.StepName{resolve, connect, greeting}, "The server is out of order for now.",
+		}, {
+			"nothing was begun", "other", account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			script{err: fmt.Errorf("a defect")},
+			fault.Internal, []account.StepName{resolve}, "Something went wrong on our side.",
+		}, {
+			"folders cannot be listed", "other", account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			failing(fault.New(fault.ServerUnavailable, "listing", "The server does not list its folders."), list, resolve, connect, secure, greeting, login),
+			fault.ServerUnavailable, []account.StepName{resolve, connect, secure, greeting, login, list}, "The server does not list its folders.",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var asked account.Server
+			tc.probe.asked = &asked
+			rep := diagnose.NewDoctor(tc.probe, catalog(t)).Probe(t.Context(), account.Account{Provider: tc.provider, Protocol: account.POP3, Server: tc.server}, account.Credential{})
+			var names []account.StepName
+			for i, s := range rep.Steps {
+				names = append(names, s.Name)
+				if s.OK != (i < len(rep.Steps)-1) {
+					t.Errorf("step %s: ok is %v", s.Name, s.OK)
+				}
+			}
+			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != tc.code || rep.Diagnosis.Since.IsZero() || !slices.Equal(names, tc.steps) {
+				t.Fatalf("%+v, %+v", rep, rep.Diagnosis)
+			}
+			if last := rep.Steps[len(rep.Steps)-1]; last.Detail != tc.detail {
+				t.Errorf("the failed step says %q, want %q", last.Detail, tc.detail)
+			}
+			if d := rep.Diagnosis.Detail; d != "" && d != tc.detail {
+				t.Errorf("the diagnosis says %q", d)
+			}
+			if asked != tc.server {
+				t.Errorf("asked %+v", asked)
+			}
+		})
+	}
+}
+
+func TestASilentServerEndsTheTestAfter20Seconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		probe := script{steps: ok(resolve, connect, secure), hang: true}
+		a := account.Account{Provider: "other", Protocol: account.IMAP, Server: account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS}}
+		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), a, account.Credential{})
+		if took := time.Since(began); took != diagnose.Patience {
+			t.Errorf("took %v", took)
+		}
+		last := rep.Steps[len(rep.Steps)-1]
+		if rep.OK || rep.Diagnosis.Code != fault.ConnectTimeout || last.Name != greeting || last.OK || last.Took != diagnose.Patience {
+			t.Errorf("%+v, %+v", rep, rep.Diagnosis)
+		}
+	})
+}
+
+func TestATestThatIsStoppedIsNotBlamedOnTheServer(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	rep := diagnose.NewDoctor(script{steps: ok(resolve), hang: true}, catalog(t)).Probe(ctx, account.Account{Protocol: account.IMAP}, account.Credential{})
+	if rep.OK || rep.Diagnosis.Code != fault.Internal {
+		t.Errorf("%+v, %+v", rep, rep.Diagnosis)
+	}
+}
+
+func TestAGoodTestListsWhatIsThere(t *testing.T) {
+	known := func(n uint32) mail.Status { return mail.Status{Known: true, Messages: n} }
+	folders := []mail.Folder{
+		{Wire: "INBOX", Selectable: true, Status: known(3)},
+		{Wire: "Archive", Path: []string{"Archive"}, Status: known(100)}, // Holds only others.
+		{Wire: "Archive.2023", Path: []string{"Archive", "2023"}, Selectable: true, Status: known(40)},
+		{Wire: "Wys&AUI-ane", Path: []string{"Wysłane"}, Selectable: true},
+		{Wire: "x", Path: []string{"a\u202eb\r\nc"}, Selectable: true, Status: known(1)},
+	}
+	for name, err := range map[string]error{"": nil, "and a failed farewell is no failure": fault.New(fault.ServerUnavailable, "leaving", "gone")} {
+		probe := script{steps: ok(resolve, connect, greeting, secure, login, list), folders: folders, err: err}
+		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{Security: account.STARTTLS}}, account.Credential{})
+		want := account.TestReport{OK: true, Steps: probe.steps, Folders: []string{"INBOX", "Archive", "Archive/2023", "Wysłane", "ab c"}, Messages: 44}
+		if d := cmp.Diff(want, rep); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+func TestRefine(t *testing.T) {
+	c := catalog(t)
+	for _, tc := range []struct {
+		id, host   string
+		code, want fault.Code
+		detail     string
+	}{
+		{"google", "imap.gmail.com", fault.AuthFailed, fault.AppPasswordRequired, ""},
+		{"google", "imap.gmail.com", fault.AppPasswordRequired, fault.AppPasswordRequired, ""},
+		{"google", "imap.gmail.com", fault.RateLimited, fault.RateLimited, ""},
+		{"google", "imap.gmail.com", fault.AccessDisabled, fault.AccessDisabled, ""},
+		{"yahoo", "", fault.AuthFailed, fault.AuthFailed, ""}, // No host: nothing is proven.
+		{"outlook", "outlook.office365.com", fault.AuthFailed, fault.OAuthReauthorizationRequired, ""},
+		{"outlook", "outlook.office365.com", fault.AppPasswordRequired, fault.OAuthReauthorizationRequired, ""},
+		{"outlook", "outlook.office365.com", fault.AccessDisabled, fault.OAuthReauthorizationRequired, "The server says: [AUTH] BasicAuthBlocked"},
+		{"outlook", "outlook.office365.com", fault.AccessDisabled, fault.AccessDisabled, "User is authenticated but not connected."},
+		{"gmx-de", "imap.gmx.net", fault.AuthFailed, fault.AuthFailed, ""},
+		{"other", "mail.firma.example", fault.AuthFailed, fault.AuthFailed, ""},
+		{"nosuch", "mail.firma.example", fault.AuthFailed, fault.AuthFailed, ""},
+	} {
+		err := &fault.Error{Code: tc.code, Op: "signing in", Detail: tc.detail, RetryAfter: time.Minute}
+		got := diagnose.Refine(c, tc.id, tc.host, err)
+		if got.Code != tc.want || got.Detail != tc.detail || got.RetryAfter != time.Minute || got.Op != "signing in" {
+			t.Errorf("%s at %s: %v, want %s", tc.code, tc.host, got, tc.want)
+		}
+		if err.Code != tc.code {
+			t.Error("the caller's error was changed")
+		}
+	}
+	if diagnose.Refine(c, "google", "imap.gmail.com", nil) != nil {
+		t.Error("nothing became something")
+	}
+}
+
+func TestNoReportHoldsThePassword(t *testing.T) {
+	const canary = "c4nary-pa55"
+	cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret(canary)}
+	var out strings.Builder
+	for _, probe := range []script{
+		{steps: ok(resolve, connect, secure, greeting, login, list)},
+		failing(fault.New(fault.AuthFailed, "signing in", "no"), login, resolve, connect, secure, greeting),
+	} {
+		d := diagnose.NewDoctor(probe, catalog(t))
+		rep := d.Probe(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{Security: account.TLS}}, cred)
+		fmt.Fprintf(&out, "%v %+v %#v %v", rep, rep, rep, rep.Diagnosis)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "report", rep, "doctor", d)
+	}
+	if strings.Contains(out.String(), canary) {
+		t.Error("the password was printed")
+	}
+}

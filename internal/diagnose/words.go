@@ -1,0 +1,288 @@
+package diagnose
+
+import (
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/provider"
+)
+
+// Context is what is known of an account that failed. Zero fields are not
+// known; the words are more general then.
+type Context struct {
+	Provider provider.Provider
+	Protocol account.Protocol
+	Host     string
+	Email    string
+}
+
+// text is what is said of a code.
+type text struct{ title, advice words }
+
+// again ends the advice on what passes by itself. The same words stand in
+// connection tests, where nothing is saved yet.
+var again = words{
+	"Try again in a few minutes; a saved account is tried again by itself.",
+	"Spróbuj ponownie za kilka minut; zapisane konto jest sprawdzane ponownie samo.",
+}
+
+// texts say what each code means and what to do. {provider}, {protocol} and
+// {host} are filled in.
+var texts = map[fault.Code]text{
+	fault.DNSFailure: {
+		words{"The server's name was not found", "Nie znaleziono serwera o tej nazwie"},
+		words{"Check the server's name for typing errors.", "Sprawdź, czy nazwa serwera jest wpisana bez błędów."},
+	},
+	fault.HostNotAllowed: {
+		words{"This server may not be used", "Tego serwera nie można użyć"},
+		words{"This host or port is not one that an external account may name. Enter the public name of the provider's mail server and one of its usual ports: 993 for IMAP, 995 for POP3.",
+			"Konto zewnętrzne nie może wskazywać tego adresu lub portu. Wpisz publiczną nazwę serwera poczty dostawcy i jeden ze zwykłych portów: 993 dla IMAP, 995 dla POP3."},
+	},
+	fault.ConnectRefused: {
+		words{"The server refused the connection", "Serwer odrzucił połączenie"},
+		words{"Check the server's name and the port: usually 993 for IMAP, 995 for POP3.", "Sprawdź nazwę serwera i port: zwykle 993 dla IMAP, 995 dla POP3."},
+	},
+	fault.ConnectTimeout: {
+		words{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
+		words{"Check the server's name, the port and the encryption. If they are right, the server is overloaded or cannot be reached for now.",
+			"Sprawdź nazwę serwera, port i szyfrowanie. Jeśli są poprawne, serwer jest przeciążony lub chwilowo nieosiągalny."},
+	},
+	fault.TLSFailure: {
+		words{"No encrypted connection could be made", "Nie udało się nawiązać szyfrowanego połączenia"},
+		words{"Check that the encryption matches the port: TLS on 993 and 995, STARTTLS on 143 and 110.",
+			"Sprawdź, czy szyfrowanie pasuje do portu: TLS na 993 i 995, STARTTLS na 143 i 110."},
+	},
+	fault.TLSCertificateInvalid: {
+		words{"The server's certificate is not valid", "Certyfikat serwera jest nieprawidłowy"},
+		words{"The connection was ended before the password was sent. Enter the server's name exactly as the provider gives it. If it is right, ask the provider to put its certificate in order.",
+			"Połączenie przerwano przed wysłaniem hasła. Wpisz nazwę serwera dokładnie tak, jak podaje ją dostawca. Jeśli jest poprawna, poproś dostawcę o naprawę certyfikatu."},
+	},
+	fault.STARTTLSUnsupported: {
+		words{"The server does not offer STARTTLS", "Serwer nie oferuje STARTTLS"},
+		words{"Choose TLS instead, with port 993 for IMAP or 995 for POP3.", "Wybierz zamiast tego TLS, z portem 993 dla IMAP lub 995 dla POP3."},
+	},
+	fault.ProtocolError: {
+		words{"The server does not answer as {protocol} should", "Serwer nie odpowiada zgodnie z protokołem {protocol}"},
+		words{"Check that protocol and port belong together: IMAP uses 993 or 143, POP3 uses 995 or 110.",
+			"Sprawdź, czy protokół i port do siebie pasują: IMAP używa portu 993 lub 143, POP3 portu 995 lub 110."},
+	},
+	fault.AuthFailed: {
+		words{"The user name or the password was refused", "Nazwa użytkownika lub hasło zostały odrzucone"},
+		words{"Enter the password again and check the user name.", "Wpisz hasło jeszcze raz i sprawdź nazwę użytkownika."},
+	},
+	fault.AppPasswordRequired: {
+		words{"An app password is needed", "Potrzebne jest hasło do aplikacji"},
+		words{"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter that. If you did, it has been cancelled or mistyped: make a new one.",
+			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji (dla programów) i wpisz je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane: utwórz nowe."},
+	},
+	fault.OAuthReauthorizationRequired: {
+		words{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
+		words{"{provider} takes no password here, only signing in on its own page (OAuth2). That is not offered here yet: this mailbox cannot be fetched for now.",
+			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego jeszcze tu nie ma: na razie tej skrzynki nie można pobierać."},
+	},
+	fault.AccessDisabled: {
+		words{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
+		words{"Switch on access for mail programs ({protocol}) in the mailbox's settings at the provider, then try again.",
+			"Włącz dostęp dla programów pocztowych ({protocol}) w ustawieniach skrzynki u dostawcy i spróbuj ponownie."},
+	},
+	fault.AccountLocked: {
+		words{"The provider has locked the account", "Dostawca zablokował konto"},
+		words{"Sign in to the mailbox on the provider's own page and do what it asks for. Then try again.",
+			"Zaloguj się do skrzynki na stronie dostawcy i zrób to, o co prosi. Potem spróbuj ponownie."},
+	},
+	fault.MailboxInUse: {
+		words{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
+		words{"If this keeps happening, let the other program check for mail less often.", "Jeśli to się powtarza, ustaw w tamtym programie rzadsze sprawdzanie poczty."},
+	},
+	fault.TooManyConnections: {
+		words{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},
+		words{"The provider limits how many programs may be connected at once. Close some that you do not need.",
+			"Dostawca ogranicza liczbę programów połączonych naraz. Zamknij te, których nie potrzebujesz."},
+	},
+	fault.RateLimited: {
+		words{"The provider asks for a pause", "Dostawca prosi o przerwę"},
+		words{"There were too many logins or too much traffic. If this keeps happening, choose a longer time between checks.",
+			"Było zbyt wiele logowań lub zbyt duży ruch. Jeśli to się powtarza, wybierz rzadsze sprawdzanie."},
+	},
+	fault.ServerUnavailable: {
+		words{"The server is out of order for now", "Serwer chwilowo nie działa"},
+		words{"The trouble is at the provider: there is nothing for you to change.", "Kłopot leży po stronie dostawcy: niczego nie trzeba zmieniać."},
+	},
+	fault.FolderFailed: {
+		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
+		words{"The others were fetched. If this keeps happening, leave those folders out in the account's settings.",
+			"Pozostałe zostały pobrane. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta."},
+	},
+	fault.MessageFailed: {
+		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
+		words{"The others were fetched, and these stay at the provider. They are tried again from time to time.",
+			"Pozostałe zostały pobrane, a te są nadal u dostawcy. Co pewien czas pobieranie jest ponawiane."},
+	},
+	fault.LocalOverQuota: {
+		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
+		words{"Delete mail that you do not need, or ask your administrator for more room. Fetching then goes on by itself; nothing is lost at the provider.",
+			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u dostawcy nic nie ginie."},
+	},
+	fault.LocalMailboxUnavailable: {
+		words{"Your own mailbox cannot be written to", "Nie można zapisywać w Twojej własnej skrzynce"},
+		words{"The trouble is on our side, and nothing is lost at the provider. If it lasts, tell your administrator.",
+			"Kłopot leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora."},
+	},
+	fault.Internal: {
+		words{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
+		words{"If the saved password cannot be read, enter it again. If the trouble lasts, tell your administrator.",
+			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli kłopot potrwa dłużej, powiadom administratora."},
+	},
+}
+
+// passing are the codes that can end without anybody doing anything.
+var passing = map[fault.Code]bool{
+	fault.DNSFailure: true, fault.ConnectRefused: true, fault.ConnectTimeout: true, fault.MailboxInUse: true, fault.TooManyConnections: true,
+	fault.RateLimited: true, fault.ServerUnavailable: true, fault.FolderFailed: true, fault.LocalMailboxUnavailable: true, fault.Internal: true,
+}
+
+// Explain says in a person's language ("en" or "pl") what a code means and what
+// to do about it, in the provider's own terms where they are known.
+func Explain(code fault.Code, lang string, c Context) (title, advice string) {
+	t, ok := texts[code]
+	if !ok {
+		code, t = fault.Internal, texts[fault.Internal]
+	}
+	parts := []string{t.advice.in(lang)}
+	sentences, links := c.particular(code, lang)
+	parts = append(parts, sentences...)
+	if passing[code] {
+		parts = append(parts, again.in(lang))
+	}
+	if len(links) > 0 { // At the end, with no full stop that could be taken for a part of them.
+		parts = append(append(parts, see.in(lang)), links...)
+	}
+	return c.fill(t.title.in(lang), lang), c.fill(strings.Join(parts, " "), lang)
+}
+
+// What is added where the provider is known.
+var (
+	addLocalPart = words{"At {provider} the user name is what stands before the @ of the address.", "U tego dostawcy nazwą użytkownika jest część adresu przed znakiem @."}
+	addAppPass   = words{"With two-step sign-in on, an app password (one for programs) is needed in its place.", "Przy włączonym logowaniu dwuetapowym potrzebne jest zamiast niego hasło do aplikacji (dla programów)."}
+	addAccess    = words{"Access for mail programs has to be switched on in the mailbox's settings too.", "Dostęp dla programów pocztowych musi być też włączony w ustawieniach skrzynki."}
+	addServer    = words{"{provider}'s server for {protocol} is {server}.", "Serwer tego dostawcy dla {protocol} to {server}."}
+	addCertified = words{"At {provider}, {server} serves the same mailbox with a valid certificate: enter that name.", "U tego dostawcy tę samą skrzynkę obsługuje {server}, z ważnym certyfikatem: wpisz tę nazwę."}
+	see          = words{"See:", "Zobacz:"}
+)
+
+// particular is the advice that holds for this provider alone, and its pages.
+func (c Context) particular(code fault.Code, lang string) (sentences, links []string) {
+	p := c.Provider
+	if p.ID == "" || p.ID == account.OtherProvider {
+		return nil, nil
+	}
+	say := func(w words, fill ...string) {
+		sentences = append(sentences, strings.NewReplacer(fill...).Replace(w.in(lang)))
+	}
+	link := func(url string) {
+		if url != "" {
+			links = append(links, url)
+		}
+	}
+	switch code {
+	case fault.AuthFailed:
+		if p.Username(sampleAddress) != sampleAddress {
+			say(addLocalPart)
+		}
+		if p.NeedsAccess(c.protocol()) {
+			say(addAccess)
+			link(p.AccessURL)
+		}
+		if p.TakesAppPassword() {
+			say(addAppPass)
+			link(p.AppPasswordURL)
+		}
+	case fault.AppPasswordRequired:
+		if note := p.Note(lang); note != "" && p.TakesAppPassword() {
+			sentences = append(sentences, note)
+		}
+		link(p.AppPasswordURL)
+	case fault.AccessDisabled:
+		link(first(p.AccessURL, p.HelpURL))
+	case fault.TLSCertificateInvalid:
+		if s, ok := p.Certified(c.protocol()); ok && s.Host != c.Host {
+			say(addCertified, "{server}", s.Host)
+		}
+	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout, fault.TLSFailure, fault.ProtocolError:
+		if server := c.known(); server != "" && server != c.Host {
+			say(addServer, "{server}", server)
+		}
+	}
+	return sentences, links
+}
+
+const sampleAddress = "anna@example.org"
+
+func first(urls ...string) string {
+	for _, u := range urls {
+		if u != "" {
+			return u
+		}
+	}
+	return ""
+}
+
+// known returns the provider's server for the account, "" when it depends on
+// what is not known.
+func (c Context) known() string {
+	if c.Email != "" {
+		return c.Provider.ServersFor(c.Email)[c.Protocol].Host
+	}
+	host := c.Provider.Servers[c.Protocol].Host
+	if strings.Contains(host, "{") {
+		return ""
+	}
+	return host
+}
+
+// protocol is the account's; IMAP, the usual one, when it is not known.
+func (c Context) protocol() account.Protocol {
+	if c.Protocol == "" {
+		return account.IMAP
+	}
+	return c.Protocol
+}
+
+var (
+	theProvider   = words{"The provider", "Dostawca"}
+	eitherIs      = words{"IMAP or POP3", "IMAP lub POP3"}
+	protocolNames = map[account.Protocol]string{account.IMAP: "IMAP", account.POP3: "POP3"}
+)
+
+// fill puts names into a text. They come from our own table, and the host from
+// a checked account: none is taken from a server.
+func (c Context) fill(s, lang string) string {
+	name, proto := c.Provider.Name, protocolNames[c.Protocol]
+	if name == "" || c.Provider.ID == account.OtherProvider {
+		name = theProvider.in(lang)
+	}
+	if proto == "" {
+		proto = eitherIs.in(lang)
+	}
+	return strings.NewReplacer("{provider}", name, "{protocol}", proto).Replace(s)
+}
+
+// Sentence says in one sentence what a code means: for the failed step of a
+// connection test, whose own detail is in English.
+func Sentence(code fault.Code, lang string) string {
+	title, _ := Explain(code, lang, Context{})
+	return title + "."
+}
+
+var stepNames = map[account.StepName]words{
+	account.StepResolve:  {"Finding the server", "Szukanie serwera"},
+	account.StepConnect:  {"Connecting", "Łączenie"},
+	account.StepTLS:      {"Encryption", "Szyfrowanie"},
+	account.StepGreeting: {"The server's greeting", "Powitanie serwera"},
+	account.StepLogin:    {"Signing in", "Logowanie"},
+	account.StepFolders:  {"Listing folders", "Lista folderów"},
+}
+
+// StepTitle names a step of a connection test for people.
+func StepTitle(name account.StepName, lang string) string { return stepNames[name].in(lang) }

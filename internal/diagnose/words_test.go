@@ -1,0 +1,140 @@
+package diagnose_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+var (
+	// Words that no Polish sentence has, whatever names and links stand in it.
+	english = regexp.MustCompile(`(?i)\b(the|is|are|not|and|of|your|you|it|server|servers|password|mailbox|account|provider|with|for|again|enter|check|folder failed|cannot|name)\b`)
+	polish  = regexp.MustCompile(`(?i)[ąćęłńóśźż]|\b(nie|jest|dostawca|konto|serwer)\b`)
+	names   = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
+)
+
+// Every code, in every language, at every provider, by each protocol: there is
+// a title and advice, nothing is left unfilled, and no language is mixed in.
+func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
+	contexts := []diagnose.Context{{}, {Protocol: account.IMAP}}
+	for _, p := range catalog(t).All() {
+		contexts = append(contexts,
+			diagnose.Context{Provider: p},
+			diagnose.Context{Provider: p, Protocol: account.IMAP, Host: "mail.firma.example", Email: "anna@firma.example"},
+			diagnose.Context{Provider: p, Protocol: account.POP3, Host: "mail.firma.example", Email: "anna@firma.example"})
+	}
+	seen := map[string]bool{} // Most providers are peculiar in little.
+	for _, code := range fault.Codes() {
+		for _, c := range contexts {
+			enTitle, enAdvice := diagnose.Explain(code, "en", c)
+			plTitle, plAdvice := diagnose.Explain(code, "pl", c)
+			all := enTitle + enAdvice + plTitle + plAdvice
+			if seen[all] {
+				continue
+			}
+			seen[all] = true
+			where := string(code) + " at " + c.Provider.ID
+			for _, s := range []string{enTitle, enAdvice, plTitle, plAdvice} {
+				if s == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "  ") || s != strings.TrimSpace(s) {
+					t.Errorf("%s: %q", where, s)
+				}
+			}
+			if len(enTitle) > 70 || len(plTitle) > 80 || strings.HasSuffix(enTitle, ".") || len(enAdvice) > 900 || len(plAdvice) > 900 {
+				t.Errorf("%s: not short: %q: %q", where, enTitle, enAdvice)
+			}
+			if m := polish.FindString(names.ReplaceAllString(enTitle+" "+enAdvice, "")); m != "" {
+				t.Errorf("%s: Polish in English: %q", where, m)
+			}
+			if m := english.FindString(names.ReplaceAllString(plTitle+" "+plAdvice, "")); m != "" {
+				t.Errorf("%s: English in Polish: %q in %q", where, m, plAdvice)
+			}
+			if enTitle == plTitle || enAdvice == plAdvice {
+				t.Errorf("%s: not translated", where)
+			}
+		}
+	}
+}
+
+func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
+	c := catalog(t)
+	for _, tc := range []struct {
+		provider, host string
+		protocol       account.Protocol
+		code           fault.Code
+		en, pl         []string
+	}{
+		{"google", "", account.IMAP, fault.AppPasswordRequired, []string{"Google refuses the ordinary password", "2-step verification", "https://support.google.com/accounts/answer/185833"}, []string{"Google nie przyjmuje", "dwuetapowej", "https://support.google.com/accounts/answer/185833"}},
+		{"yahoo", "", account.IMAP, fault.AppPasswordRequired, []string{"https://help.yahoo.com/kb/SLN15241.html", "withdrawn"}, []string{"https://help.yahoo.com/kb/SLN15241.html"}},
+		{"icloud", "", account.IMAP, fault.AppPasswordRequired, []string{"https://support.apple.com/en-us/HT204397"}, []string{"https://support.apple.com/en-us/HT204397"}},
+		{"outlook", "", account.IMAP, fault.OAuthReauthorizationRequired, []string{"Outlook.com takes no password here", "not offered here yet"}, []string{"Outlook.com nie przyjmuje tu haseł"}},
+		{"gmx-de", "", account.IMAP, fault.AccessDisabled, []string{"https://hilfe.gmx.net/pop-imap/einschalten.html"}, []string{"https://hilfe.gmx.net/pop-imap/einschalten.html"}},
+		{"o2", "", account.POP3, fault.AuthFailed, []string{"before the @", "switched on", "https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych"}, []string{"przed znakiem @", "włączony"}},
+		{"google", "", account.POP3, fault.AuthFailed, []string{"switched on"}, []string{"włączony"}},
+		{"forpsi", "imap.firma.example", account.IMAP, fault.TLSCertificateInvalid, []string{"imap.forpsi.com"}, []string{"imap.forpsi.com"}},
+		{"forpsi", "pop3.firma.example", account.POP3, fault.TLSCertificateInvalid, []string{"pop3.forpsi.com"}, []string{"pop3.forpsi.com"}},
+		{"sfr", "imap.sfr.example", account.IMAP, fault.DNSFailure, []string{"SFR's server for IMAP is imap.sfr.fr"}, []string{"imap.sfr.fr"}},
+		{"other", "", "", fault.AppPasswordRequired, []string{"The provider refuses"}, []string{"Dostawca nie przyjmuje"}},
+		{"other", "", account.POP3, fault.ProtocolError, []string{"POP3"}, []string{"POP3"}},
+	} {
+		ctx := diagnose.Context{Provider: c.ByID(tc.provider), Protocol: tc.protocol, Host: tc.host}
+		for lang, want := range map[string][]string{"en": tc.en, "pl": tc.pl} {
+			title, advice := diagnose.Explain(tc.code, lang, ctx)
+			for _, w := range want {
+				if !strings.Contains(title+" "+advice, w) {
+					t.Errorf("%s at %s in %s does not say %q: %s: %s", tc.code, tc.provider, lang, w, title, advice)
+				}
+			}
+		}
+	}
+	if _, advice := diagnose.Explain(fault.TLSCertificateInvalid, "en", diagnose.Context{Provider: c.ByID("forpsi"), Protocol: account.IMAP, Host: "imap.forpsi.com"}); strings.Contains(advice, "imap.forpsi.com") {
+		t.Error("the server in use is advised")
+	}
+}
+
+func TestUnknownCodesAndLanguagesAreExplainedAllTheSame(t *testing.T) {
+	want, _ := diagnose.Explain(fault.Internal, "en", diagnose.Context{})
+	for _, code := range []fault.Code{"", "nosuch", fault.Interrupted} {
+		if title, advice := diagnose.Explain(code, "fr", diagnose.Context{}); title != want || advice == "" {
+			t.Errorf("%q: %q", code, title)
+		}
+	}
+}
+
+func TestStepsAndSentencesInBothLanguages(t *testing.T) {
+	for _, name := range []account.StepName{account.StepResolve, account.StepConnect, account.StepTLS, account.StepGreeting, account.StepLogin, account.StepFolders} {
+		if en, pl := diagnose.StepTitle(name, "en"), diagnose.StepTitle(name, "pl"); en == "" || pl == "" || en == pl {
+			t.Errorf("%s: %q, %q", name, en, pl)
+		}
+	}
+	if s := diagnose.Sentence(fault.AuthFailed, "pl"); s != "Nazwa użytkownika lub hasło zostały odrzucone." {
+		t.Errorf("%q", s)
+	}
+}
+
+func TestParseAcceptLanguage(t *testing.T) {
+	for header, want := range map[string]string{
+		"": "en", "pl": "pl", "PL-pl": "pl", "en": "en", "de": "en", "*": "en", "pl-PL,pl;q=0.9,en-US;q=0.8,en;q=0.7": "pl",
+		"en-GB,en;q=0.9,pl;q=0.8": "en", "de,pl;q=0.5,en;q=0.3": "pl", "en;q=0.3,pl;q=0.5": "pl", "pl;q=0": "en", "en;q=0,pl;q=0.1": "pl",
+		"pl ; q=0.4 , en; q=0.6": "en", "pl;q=nan": "en", "pl;q=2": "en", "pl;q=x,en": "en", ",,;;=,pl": "pl", "plx": "en", "*;q=0.1,pl;q=0.2": "pl",
+		strings.Repeat("xx,", 1000) + "pl": "en",
+	} {
+		if got := diagnose.ParseAcceptLanguage(header); got != want {
+			t.Errorf("%.60q: %s, want %s", header, got, want)
+		}
+	}
+}
+
+func FuzzParseAcceptLanguage(f *testing.F) {
+	for _, s := range []string{"pl-PL,pl;q=0.9,en;q=0.8", "*", "pl;q=1e-400", ";;q==,", "pl;q=NaN"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		if lang := diagnose.ParseAcceptLanguage(header); lang != "en" && lang != "pl" {
+			t.Fatalf("%q: %q", header, lang)
+		}
+	})
+}

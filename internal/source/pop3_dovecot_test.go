@@ -1,0 +1,189 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// readPOP3 reads a maildrop to its end, by the methods of a Session, and
+// returns how often each message came, and the listing.
+func readPOP3(ctx context.Context, t *testing.T, c *Client, s account.Server) (sums map[string]int, items []mail.Item) {
+	t.Helper()
+	session, err := c.Open(ctx, account.Account{Server: s, Protocol: account.POP3}, credential("anna", "sekret"))
+	if err != nil {
+		t.Fatalf("opening: %v", err)
+	}
+	defer session.Close()
+	folders, err := session.Folders(ctx)
+	if err != nil || len(folders) != 1 || len(folders[0].Path) != 0 {
+		t.Fatalf("folders: %v, %v", folders, err)
+	}
+	err = session.List(ctx, []mail.Query{{Folder: folders[0]}}, func(l mail.Listing, err error) error {
+		if items = l.Items; !l.Complete || len(items) != int(folders[0].Status.Messages) {
+			t.Errorf("%d messages listed, complete %v, of %d", len(items), l.Complete, folders[0].Status.Messages)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("listing: %v", err)
+	}
+	sums = map[string]int{}
+	taken := map[mail.ID]bool{}
+	err = session.Fetch(ctx, []mail.Want{{Folder: folders[0], Items: items}}, func(_ mail.Folder, it mail.Item, body io.Reader) error {
+		h := sha256.New()
+		n, err := io.Copy(h, body)
+		if err != nil {
+			return err
+		}
+		if taken[it.ID] {
+			t.Errorf("message %v came twice", it.ID)
+		}
+		taken[it.ID] = true
+		sums[fmt.Sprintf("%x %d", h.Sum(nil), n)]++
+		return nil
+	}, func(_ mail.Folder, it mail.Item, why *fault.Error) { t.Errorf("missed %v: %v", it.ID, why) })
+	if err != nil {
+		t.Fatalf("fetching: %v", err)
+	}
+	if err := session.Leave(ctx); err != nil {
+		t.Errorf("leaving: %v", err)
+	}
+	return sums, items
+}
+
+func expected(msgs []mailtest.Message) map[string]int {
+	want := map[string]int{}
+	for _, e := range mailtest.ByPOP3(msgs) {
+		want[fmt.Sprintf("%x %d", e.SHA[:], e.Size)]++
+	}
+	return want
+}
+
+func TestDovecotsMaildropIsReadWholeAndUnchanged(t *testing.T) {
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{POP3SetsSeen: true})
+	msgs := mailtest.Corpus(11, 150, false)
+	mailtest.Fill(t, d, "anna", msgs)
+	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
+	var first []mail.Item
+	for name, s := range map[string]account.Server{
+		"by TLS":  {Host: "localhost", Port: d.POP3S, Security: account.TLS},
+		"by STLS": {Host: "localhost", Port: d.POP3, Security: account.STARTTLS},
+		"by none": {Host: "localhost", Port: d.POP3, Security: account.None},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := pop3Client(d.CA, false, nil)
+			got, items := readPOP3(t.Context(), t, c, s)
+			if diff := cmp.Diff(expected(msgs), got); diff != "" {
+				t.Errorf("the messages differ (-want +got):\n%s", diff)
+			}
+			if after := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret"); after != before {
+				t.Errorf("the remote changed:\n%s\nwas:\n%s", after, before)
+			}
+			if first != nil {
+				if diff := cmp.Diff(first, items); diff != "" {
+					t.Errorf("another listing than before:\n%s", diff)
+				}
+			}
+			first = items
+			if n := c.Refused(); n != 0 {
+				t.Errorf("%d commands were refused", n)
+			}
+		})
+	}
+}
+
+func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
+	// Else the test above would pass for nothing.
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{POP3SetsSeen: true})
+	msgs := mailtest.Corpus(3, 5, false)
+	for i := range msgs {
+		msgs[i].Flags = ""
+	}
+	mailtest.Fill(t, d, "anna", msgs)
+	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
+	session, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Protocol: account.POP3}, credential("anna", "sekret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	w := session.(*pop3Session).wire
+	for n := range msgs {
+		if _, err := w.ask(pop3Command{verb: popRETR, arg: fmt.Sprint(n + 1)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, w.body()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.ask(pop3Command{verb: popQUIT}); err != nil {
+		t.Fatal(err)
+	}
+	if mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret") == before {
+		t.Error("RETR and QUIT without RSET changed nothing")
+	}
+}
+
+func TestABrokenConnectionLosesAndDoublesNothing(t *testing.T) {
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
+	msgs := mailtest.Corpus(5, 60, false)
+	mailtest.Fill(t, d, "anna", msgs)
+	want := expected(msgs)
+	var total, largest int64
+	for _, e := range mailtest.ByPOP3(msgs) {
+		total, largest = total+e.Size, max(largest, e.Size)
+	}
+	for _, security := range []account.Security{account.None, account.TLS} {
+		t.Run(string(security), func(t *testing.T) {
+			target := map[account.Security]string{account.None: d.Addr("pop3"), account.TLS: d.Addr("pop3s")}[security]
+			p := mailtest.StartProxy(t, target)
+			p.CutAfter(max(total/5, largest*5/4) + 20_000) // Each connection.
+			got, _ := readPOP3(t.Context(), t, pop3Client(d.CA, false, nil), account.Server{Host: "localhost", Port: p.Port(), Security: security})
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the messages differ (-want +got):\n%s", diff)
+			}
+			if n := p.Traffic().Connections; n < 2 {
+				t.Errorf("%d connections: nothing was cut", n)
+			}
+		})
+	}
+}
+
+func TestAWrongPasswordIsSaidSo(t *testing.T) {
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
+	_, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Protocol: account.POP3}, credential("anna", "wrong"))
+	if fault.CodeOf(err) != fault.AuthFailed {
+		t.Errorf("got %v", err)
+	}
+	_, err = pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}, Protocol: account.POP3}, credential("anna", "sekret"))
+	if f := fault.Of(err); f == nil || f.Code != fault.ProtocolError || f.Detail != "This port speaks IMAP, not POP3." {
+		t.Errorf("POP3 on IMAP's port: %v", err)
+	}
+}
+
+// Thousands of messages in a few round trips: the questions go ahead.
+func TestRoundTripsDoNotGrowWithTheMessages(t *testing.T) {
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
+	turns := map[int]int{}
+	filled := 0
+	for _, n := range []int{100, 400} {
+		all := mailtest.Corpus(9, 400, false)
+		mailtest.Fill(t, d, "anna", all[filled:n])
+		filled = n
+		p := mailtest.StartProxy(t, d.Addr("pop3"))
+		readPOP3(t.Context(), t, pop3Client(nil, false, nil), account.Server{Host: "localhost", Port: p.Port(), Security: account.None})
+		turns[n] = p.Traffic().Turns
+	}
+	if turns[400] > turns[100]+60 {
+		t.Errorf("round trips by messages: %v", turns)
+	}
+}
