@@ -72,13 +72,13 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 			a.close()
 		}
 	}()
-	if a.vault, err = vault.Open(cfg.DataDir); err != nil {
-		return nil, err
-	}
 	if a.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	if err := a.bringUp(ctx); err != nil {
+		return nil, err
+	}
+	if a.vault, err = openVault(ctx, cfg, a.store); err != nil {
 		return nil, err
 	}
 	roots, err := outbound.LoadRoots(cfg.Remote.CAFile)
@@ -145,6 +145,24 @@ func (a *app) bringUp(ctx context.Context) error {
 	return checkSchema(a.store.CheckSchema(ctx))
 }
 
+// openVault loads the keys in data_dir, and makes them on the first start. With
+// accounts in the database and no keys it refuses: new keys would lock every
+// user out, and what is missing is a disk that is not mounted or a backup.
+func openVault(ctx context.Context, cfg config, s *store.Store) (*vault.Vault, error) {
+	v, err := vault.Load(cfg.DataDir)
+	if !errors.Is(err, vault.ErrNoKey) {
+		return v, err
+	}
+	sealed, serr := s.Secrets().SealedSecrets(ctx, "", 1)
+	if serr != nil {
+		return nil, serr
+	}
+	if len(sealed) > 0 {
+		return nil, fmt.Errorf("data_dir: the database has accounts, but their keys are not in %s: mount or restore it (%w)", cfg.DataDir, err)
+	}
+	return vault.Open(cfg.DataDir)
+}
+
 // workerID names this process in leases: its host and process, and a random
 // part, so that a restart is another worker.
 func workerID() string {
@@ -170,7 +188,17 @@ func (a *app) chores() []schedule.Chore {
 			return a.store.Prune(ctx, time.Now().AddDate(0, 0, -30))
 		}},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
+		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},
 	}
+}
+
+// reseal brings secrets that an older key sealed under the newest one.
+func (a *app) reseal(ctx context.Context) error {
+	done, err := a.vault.Reseal(ctx, a.store.Secrets())
+	if done.Unreadable > 0 {
+		a.log.ErrorContext(ctx, "secrets that no key opens", "accounts", done.Unreadable)
+	}
+	return err
 }
 
 // signingKeys are how bearer tokens are verified and made: with the key of

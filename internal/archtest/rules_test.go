@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"source":   {"account", "fault", "mail", "outbound"},
 	"mailbox":  {"account", "fault", "mail"},
 	"fetch":    {"account", "fault", "mail"},
-	"diagnose": {"account", "fault", "source", "provider"},
+	"diagnose": {"account", "fault", "mail", "source", "provider"},
 	"schedule": {"account", "fault", "fetch"},
 	"store":    {"account", "fault", "mail", "fetch", "schedule", "vault", "migrations"},
 	"httpapi":  {"account", "fault", "fetch", "diagnose", "api"},

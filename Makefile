@@ -1,0 +1,109 @@
+# Everything that is to be done with Mailbrook. "make" lists it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CACHE := $(CURDIR)/.cache
+BIN := $(CURDIR)/bin
+# Checks that could not be made here: counted and named at the end, never silent.
+NOT_RUN := $(CACHE)/not-run
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
+GOVULNCHECK_VERSION := v1.8.0
+FUZZTIME ?= 20s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Extra arguments: make run ARGS="--trickle 3s", make test TESTARGS="-run Policy".
+ARGS ?=
+TESTARGS ?=
+
+.PHONY: help
+help: ## Say what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Show it: a sample mail provider inside the process, two accounts, mail arriving
+	@exec $(BIN)/mailbrook demo $(ARGS)
+
+.PHONY: build
+build: ## Build bin/mailbrook
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/mailbrook ./cmd/mailbrook
+
+.PHONY: test
+test: parts ## Run everything: lint, all tests under the race detector, real servers
+	@mkdir -p $(CACHE) && : > $(NOT_RUN)
+	@$(MAKE) --no-print-directory lint
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m $(TESTARGS) ./...
+	@$(MAKE) --no-print-directory vuln
+	@echo "make test: all well; checks not made here: $$(wc -l < $(NOT_RUN))"; cat $(NOT_RUN)
+
+.PHONY: lint
+lint: vet $(GOLANGCI) ## Vet, formatting and golangci-lint
+	@mkdir -p $(CACHE)
+	@if [ -x $(GOLANGCI) ]; then set -x; $(GOLANGCI) run; else \
+		unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
+		if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted"; exit 1; fi; fi
+
+.PHONY: vet
+vet:
+	go vet ./...
+
+# Where the linter cannot be had, that is noted; in CI it is an error.
+$(GOLANGCI):
+	@mkdir -p $(CACHE)/bin
+	@if GOBIN=$(CACHE)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION); then \
+		mv $(CACHE)/bin/golangci-lint $@; \
+	elif [ -n "$$CI" ]; then echo "golangci-lint $(GOLANGCI_VERSION) could not be built, and CI needs it"; exit 1; \
+	else echo "  golangci-lint: could not be built, see above" | tee -a $(NOT_RUN); fi
+
+# A vulnerability found in a library makes no commit wrong that was right
+# before: it is shown here, and an error for "make vuln VULN=strict".
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities, where their database can be reached
+	@mkdir -p $(CACHE)
+	@if timeout 300 go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./... > $(CACHE)/govulncheck 2>&1; then cat $(CACHE)/govulncheck; \
+	elif grep -q '^Vulnerability #' $(CACHE)/govulncheck; then cat $(CACHE)/govulncheck; [ "$(VULN)" != strict ]; \
+	else echo "  govulncheck did not run: $$(sed -n 's/^govulncheck: //p' $(CACHE)/govulncheck | head -n 1)" | tee -a $(NOT_RUN); fi
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME
+	@set -e; for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' $$file); do \
+			echo "$$(dirname $$file) $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$(dirname $$file); \
+		done; done
+
+.PHONY: generate
+generate: ## Make the generated files anew
+	go generate ./...
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format the source
+	$(GOLANGCI) fmt
+
+.PHONY: clean
+clean: ## Remove what was built, and the linter
+	rm -rf $(BIN) $(CACHE)
+
+# What the tests need besides Go: real servers, which they start and stop
+# themselves, and a C compiler for the race detector. Debian starts services
+# of packages that it installs; RUNLEVEL=1 asks it not to.
+PACKAGES := dovecot-core dovecot-imapd dovecot-pop3d postgresql gcc libc6-dev
+CYRUS := internal/mailtest/install-cyrus.sh
+
+.PHONY: parts
+parts:
+	@missing=; \
+	have() { ls $$1 >/dev/null 2>&1 || missing="$$missing $$2"; }; \
+	have /usr/sbin/dovecot dovecot-core; have /usr/lib/dovecot/imap dovecot-imapd; have /usr/lib/dovecot/pop3 dovecot-pop3d; \
+	have '/usr/lib/postgresql/*/bin/postgres' postgresql; \
+	command -v gcc >/dev/null || missing="$$missing gcc"; [ -e /usr/include/stdlib.h ] || missing="$$missing libc6-dev"; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo "make test needs what is missing here:$$missing. On Debian, as root: apt-get install $(PACKAGES)"; exit 1; fi; \
+		echo "installing$$missing"; export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
+		{ apt-get update -q && apt-get install -qy --no-install-recommends $$missing; } </dev/null || { \
+			echo "make test could not install what is missing. By hand: apt-get install $(PACKAGES)"; exit 1; }; \
+	fi
+	@$(CYRUS) </dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q </dev/null && $(CYRUS) </dev/null; } || { \
+		echo "make test needs Cyrus IMAP, unpacked: $(CYRUS) (on Debian, after apt-get update)"; exit 1; }
