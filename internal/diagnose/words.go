@@ -36,8 +36,10 @@ var texts = map[fault.Code]text{
 	},
 	fault.HostNotAllowed: {
 		words{"This server may not be used", "Tego serwera nie można użyć"},
-		words{"This host or port is not one that an external account may name. Enter the public name of the provider's mail server and one of its usual ports: 993 for IMAP, 995 for POP3.",
-			"Konto zewnętrzne nie może wskazywać tego adresu lub portu. Wpisz publiczną nazwę serwera poczty dostawcy i jeden ze zwykłych portów: 993 dla IMAP, 995 dla POP3."},
+		words{
+			"This host or port is not one that an external account may name. Enter the public name of the provider's mail server and one of its usual ports: 993 for IMAP, 995 for POP3.",
+			"Konto zewnętrzne nie może wskazywać tego adresu lub portu. Wpisz publiczną nazwę serwera poczty dostawcy i jeden ze zwykłych portów: 993 dla IMAP, 995 dla POP3.",
+		},
 	},
 	fault.ConnectRefused: {
 		words{"The server refused the connection", "Serwer odrzucił połączenie"},
@@ -45,18 +47,24 @@ var texts = map[fault.Code]text{
 	},
 	fault.ConnectTimeout: {
 		words{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
-		words{"Check the server's name, the port and the encryption. If they are right, the server is overloaded or cannot be reached for now.",
-			"Sprawdź nazwę serwera, port i szyfrowanie. Jeśli są poprawne, serwer jest przeciążony lub chwilowo nieosiągalny."},
+		words{
+			"Check the server's name, the port and the encryption. If they are right, the server is overloaded or cannot be reached for now.",
+			"Sprawdź nazwę serwera, port i szyfrowanie. Jeśli są poprawne, serwer jest przeciążony lub chwilowo nieosiągalny.",
+		},
 	},
 	fault.TLSFailure: {
 		words{"No encrypted connection could be made", "Nie udało się nawiązać szyfrowanego połączenia"},
-		words{"Check that the encryption matches the port: TLS on 993 and 995, STARTTLS on 143 and 110.",
-			"Sprawdź, czy szyfrowanie pasuje do portu: TLS na 993 i 995, STARTTLS na 143 i 110."},
+		words{
+			"Check that the encryption matches the port: TLS on 993 and 995, STARTTLS on 143 and 110.",
+			"Sprawdź, czy szyfrowanie pasuje do portu: TLS na 993 i 995, STARTTLS na 143 i 110.",
+		},
 	},
 	fault.TLSCertificateInvalid: {
 		words{"The server's certificate is not valid", "Certyfikat serwera jest nieprawidłowy"},
-		words{"The connection was ended before the password was sent. Enter the server's name exactly as the provider gives it. If it is right, ask the provider to put its certificate in order.",
-			"Połączenie przerwano przed wysłaniem hasła. Wpisz nazwę serwera dokładnie tak, jak podaje ją dostawca. Jeśli jest poprawna, poproś dostawcę o naprawę certyfikatu."},
+		words{
+			"The connection was ended before the password was sent. Enter the server's name exactly as the provider gives it. If it is right, ask the provider to put its certificate in order.",
+			"Połączenie przerwano przed wysłaniem hasła. Wpisz nazwę serwera dokładnie tak, jak podaje ją dostawca. Jeśli jest poprawna, poproś dostawcę o naprawę certyfikatu.",
+		},
 	},
 	fault.STARTTLSUnsupported: {
 		words{"The server does not offer STARTTLS", "Serwer nie oferuje STARTTLS"},
@@ -64,8 +72,10 @@ var texts = map[fault.Code]text{
 	},
 	fault.ProtocolError: {
 		words{"The server does not answer as {protocol} should", "Serwer nie odpowiada zgodnie z protokołem {protocol}"},
-		words{"Check that protocol and port belong together: IMAP uses 993 or 143, POP3 uses 995 or 110.",
-			"Sprawdź, czy protokół i port do siebie pasują: IMAP używa portu 993 lub 143, POP3 portu 995 lub 110."},
+		words{
+			"Check that protocol and port belong together: IMAP uses 993 or 143, POP3 uses 995 or 110.",
+			"Sprawdź, czy protokół i port do siebie pasują: IMAP używa portu 993 lub 143, POP3 portu 995 lub 110.",
+		},
 	},
 	fault.AuthFailed: {
 		words{"The user name or the password was refused", "Nazwa użytkownika lub hasło zostały odrzucone"},
@@ -73,23 +83,31 @@ var texts = map[fault.Code]text{
 	},
 	fault.AppPasswordRequired: {
 		words{"An app password is needed", "Potrzebne jest hasło do aplikacji"},
-		words{"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter that. If you did, it has been cancelled or mistyped: make a new one.",
-			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji (dla programów) i wpisz je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane: utwórz nowe."},
+		words{
+			"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter that. If you did, it has been cancelled or mistyped: make a new one.",
+			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji (dla programów) i wpisz je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane: utwórz kolejne.",
+		},
 	},
 	fault.OAuthReauthorizationRequired: {
 		words{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
-		words{"{provider} takes no password here, only signing in on its own page (OAuth2). That is not offered here yet: this mailbox cannot be fetched for now.",
-			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego jeszcze tu nie ma: na razie tej skrzynki nie można pobierać."},
+		words{
+			"{provider} takes no password here, only signing in on its own page (OAuth2). That is not offered here yet: this mailbox cannot be fetched for now.",
+			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego jeszcze tu nie ma: na razie tej skrzynki nie można pobierać.",
+		},
 	},
 	fault.AccessDisabled: {
 		words{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
-		words{"Switch on access for mail programs ({protocol}) in the mailbox's settings at the provider, then try again.",
-			"Włącz dostęp dla programów pocztowych ({protocol}) w ustawieniach skrzynki u dostawcy i spróbuj ponownie."},
+		words{
+			"Switch on access for mail programs ({protocol}) in the mailbox's settings at the provider, then try again.",
+			"Włącz dostęp dla programów pocztowych ({protocol}) w ustawieniach skrzynki u dostawcy i spróbuj ponownie.",
+		},
 	},
 	fault.AccountLocked: {
 		words{"The provider has locked the account", "Dostawca zablokował konto"},
-		words{"Sign in to the mailbox on the provider's own page and do what it asks for. Then try again.",
-			"Zaloguj się do skrzynki na stronie dostawcy i zrób to, o co prosi. Potem spróbuj ponownie."},
+		words{
+			"Sign in to the mailbox on the provider's own page and do what it asks for. Then try again.",
+			"Zaloguj się do skrzynki na stronie dostawcy i zrób to, o co prosi. Potem spróbuj ponownie.",
+		},
 	},
 	fault.MailboxInUse: {
 		words{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
@@ -97,13 +115,17 @@ var texts = map[fault.Code]text{
 	},
 	fault.TooManyConnections: {
 		words{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},
-		words{"The provider limits how many programs may be connected at once. Close some that you do not need.",
-			"Dostawca ogranicza liczbę programów połączonych naraz. Zamknij te, których nie potrzebujesz."},
+		words{
+			"The provider limits how many programs may be connected at once. Close some that you do not need.",
+			"Dostawca ogranicza liczbę programów połączonych naraz. Zamknij te, których nie potrzebujesz.",
+		},
 	},
 	fault.RateLimited: {
 		words{"The provider asks for a pause", "Dostawca prosi o przerwę"},
-		words{"There were too many logins or too much traffic. If this keeps happening, choose a longer time between checks.",
-			"Było zbyt wiele logowań lub zbyt duży ruch. Jeśli to się powtarza, wybierz rzadsze sprawdzanie."},
+		words{
+			"There were too many logins or too much traffic. If this keeps happening, choose a longer time between checks.",
+			"Było zbyt wiele logowań lub zbyt duży ruch. Jeśli to się powtarza, wybierz rzadsze sprawdzanie.",
+		},
 	},
 	fault.ServerUnavailable: {
 		words{"The server is out of order for now", "Serwer chwilowo nie działa"},
@@ -111,28 +133,38 @@ var texts = map[fault.Code]text{
 	},
 	fault.FolderFailed: {
 		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
-		words{"The others were fetched. If this keeps happening, leave those folders out in the account's settings.",
-			"Pozostałe zostały pobrane. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta."},
+		words{
+			"The others were fetched. If this keeps happening, leave those folders out in the account's settings.",
+			"Pozostałe zostały pobrane. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
+		},
 	},
 	fault.MessageFailed: {
 		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
-		words{"The others were fetched, and these stay at the provider. They are tried again from time to time.",
-			"Pozostałe zostały pobrane, a te są nadal u dostawcy. Co pewien czas pobieranie jest ponawiane."},
+		words{
+			"The others were fetched, and these stay at the provider. They are tried again from time to time.",
+			"Pozostałe zostały pobrane, a te są nadal u dostawcy. Co pewien czas pobieranie jest ponawiane.",
+		},
 	},
 	fault.LocalOverQuota: {
 		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
-		words{"Delete mail that you do not need, or ask your administrator for more room. Fetching then goes on by itself; nothing is lost at the provider.",
-			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u dostawcy nic nie ginie."},
+		words{
+			"Delete mail that you do not need, or ask your administrator for more room. Fetching then goes on by itself; nothing is lost at the provider.",
+			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u dostawcy nic nie ginie.",
+		},
 	},
 	fault.LocalMailboxUnavailable: {
 		words{"Your own mailbox cannot be written to", "Nie można zapisywać w Twojej własnej skrzynce"},
-		words{"The trouble is on our side, and nothing is lost at the provider. If it lasts, tell your administrator.",
-			"Kłopot leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora."},
+		words{
+			"The trouble is on our side, and nothing is lost at the provider. If it lasts, tell your administrator.",
+			"Kłopot leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora.",
+		},
 	},
 	fault.Internal: {
 		words{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
-		words{"If the saved password cannot be read, enter it again. If the trouble lasts, tell your administrator.",
-			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli kłopot potrwa dłużej, powiadom administratora."},
+		words{
+			"If the saved password cannot be read, enter it again. If the trouble lasts, tell your administrator.",
+			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli kłopot potrwa dłużej, powiadom administratora.",
+		},
 	},
 }
 

@@ -95,6 +95,9 @@ type visit struct {
 	skipped []Skipped        // As the journal knows them.
 	unskip  []Skipped        // Of those, what needs no further try.
 	touched map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
+	present map[string]bool  // The folders that the remote has, by wire name.
+
+	matching *matching // Nil while nothing needs to be recognised.
 
 	report   Report
 	failing  *fault.Error // The first folder or message that failed.
@@ -106,7 +109,7 @@ type visit struct {
 // left half done, then brings what is new. What was committed stays whatever
 // happens; the report says how it ended.
 func (e *Engine) Visit(ctx context.Context, l Lease) Report {
-	v := &visit{Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch)}
+	v := &visit{Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, present: map[string]bool{}, log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch)}
 	err := v.run(ctx)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrFenced) {
 		err = context.Cause(ctx)
@@ -142,6 +145,9 @@ func (v *visit) run(ctx context.Context) error {
 	}
 	defer v.session.Close()
 	if err := v.survey(ctx); err != nil {
+		return err
+	}
+	if err := v.recognise(ctx); err != nil {
 		return err
 	}
 	if err := v.transfer(ctx); err != nil {

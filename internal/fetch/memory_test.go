@@ -3,7 +3,6 @@ package fetch_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +49,7 @@ type remote struct {
 	opened     int
 	listed     []string
 	fetched    int
+	headers    int
 	left       int
 	onTake     func()
 }
@@ -139,6 +139,20 @@ func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folde
 	return nil
 }
 
+func (r *remote) Headers(_ context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
+	for _, w := range ws {
+		f := r.find(w.Folder.Wire)
+		for _, it := range w.Items {
+			r.headers++
+			head, _, _ := strings.Cut(f.bodies[it.ID.UID], "\r\n\r\n")
+			if err := take(w.Folder, it, []byte(head+"\r\n\r\n")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (r *remote) Leave(context.Context) error { r.left++; return nil }
 func (r *remote) Close() error                { return nil }
 
@@ -200,7 +214,11 @@ func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, receiv
 		return mail.Staged{}, errors.New("staged twice")
 	}
 	d.spool[name] = string(b)
-	return mail.Staged{Spool: name, Fingerprint: mail.Fingerprint{Size: int64(len(b)), Digest: sha256.Sum256(b)}, FileSize: int64(len(b)), Received: received}, nil
+	scanner := mail.NewScanner()
+	if _, err := scanner.Write(b); err != nil {
+		return mail.Staged{}, err
+	}
+	return mail.Staged{Spool: name, Fingerprint: scanner.Sum(), FileSize: int64(len(b)), Received: received}, nil
 }
 
 func (d *delivery) Seal(context.Context, []mail.Staged) error { return d.sealErr }
@@ -247,10 +265,7 @@ func (d *delivery) Sweep(_ context.Context, keep map[string]bool) error {
 func (d *delivery) Close() error { return nil }
 
 // row is one settled message.
-type row struct {
-	folder, epoch int64
-	id            mail.ID
-}
+type row = fetch.Ref
 
 // journal is a Journal in memory; each Commit is atomic. lose makes the n-th
 // commit fail after (or before) it took effect, as a lost connection would.
@@ -258,7 +273,7 @@ type journal struct {
 	mu       sync.Mutex
 	epoch    int64
 	folders  []fetch.Folder
-	rows     map[row]int64
+	rows     map[row]mail.Fingerprint
 	batches  map[fetch.BatchKey][]fetch.Member
 	intended map[fetch.BatchKey]bool
 	skips    map[row]fetch.Skipped
@@ -268,7 +283,7 @@ type journal struct {
 }
 
 func newJournal() *journal {
-	return &journal{rows: map[row]int64{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}}
+	return &journal{rows: map[row]mail.Fingerprint{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}}
 }
 
 func (j *journal) Folders(context.Context, fetch.Lease) ([]fetch.Folder, error) {
@@ -296,10 +311,17 @@ func (j *journal) Open(context.Context, fetch.Lease) (bs []fetch.Batch, _ error)
 
 func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from uint32) (map[mail.ID]int64, error) {
 	out := map[mail.ID]int64{}
-	for r, size := range j.rows {
-		if r.folder == f.ID && r.epoch == f.Epoch && r.id.UID >= from {
-			out[r.id] = size
+	for r, f16 := range j.rows {
+		if r.FolderID == f.ID && r.FolderEpoch == f.Epoch && r.ID.UID >= from {
+			out[r.ID] = f16.Size
 		}
+	}
+	return out, nil
+}
+
+func (j *journal) Remembered(context.Context, fetch.Lease) (out []fetch.Known, _ error) {
+	for r, f := range j.rows {
+		out = append(out, fetch.Known{Ref: r, Fingerprint: f})
 	}
 	return out, nil
 }
@@ -338,8 +360,16 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 			if _, ok := j.rows[r]; ok {
 				return fmt.Errorf("%v staged twice", r)
 			}
-			j.rows[r] = m.Fingerprint.Size
+			j.rows[r] = m.Fingerprint
 		}
+	}
+	for _, a := range e.Adopt {
+		f, ok := j.rows[a.From]
+		if _, taken := j.rows[a.To]; !ok || taken {
+			return fmt.Errorf("%v cannot become %v", a.From, a.To)
+		}
+		delete(j.rows, a.From)
+		j.rows[a.To] = f
 	}
 	if e.Intend != nil {
 		j.intended[*e.Intend] = true

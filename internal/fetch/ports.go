@@ -155,12 +155,29 @@ type Skipped struct {
 	NextAt      time.Time // When it is tried again.
 }
 
+// Ref names one settled message in the journal.
+type Ref struct {
+	FolderID    int64
+	FolderEpoch int64
+	ID          mail.ID
+}
+
+// Known is a message that was delivered, with what tells it from others.
+type Known struct {
+	Ref
+	Fingerprint mail.Fingerprint
+}
+
+// Adoption says that a delivered message goes by another name now.
+type Adoption struct{ From, To Ref }
+
 // Entry is one journal write: all of it or nothing.
 type Entry struct {
 	Deliver  []BatchKey // Staged batches that are delivered now.
 	Stage    *Batch     // A batch whose messages are durable in the spool. It must have been intended.
 	Intend   *BatchKey  // A batch about to be downloaded.
 	Drop     []BatchKey // Intended batches that came to nothing.
+	Adopt    []Adoption // Delivered messages that were recognised under another name.
 	Folders  []Folder   // Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own sums and ignored.
 	Skip     []Skipped  // Skipped now, or once more.
 	Unskip   []Skipped  // Settled after all.
@@ -179,6 +196,10 @@ type Journal interface {
 	// Settled returns the messages of a folder's current epoch, from UID from
 	// on, that are staged or delivered, with their sizes as sent.
 	Settled(ctx context.Context, l Lease, f Folder, from uint32) (map[mail.ID]int64, error)
+	// Remembered returns every message that was ever delivered from this
+	// remote mailbox, under whatever identity: also those in journals that the
+	// account was edited away from.
+	Remembered(ctx context.Context, l Lease) ([]Known, error)
 	// Skipped returns what is skipped in the account.
 	Skipped(ctx context.Context, l Lease) ([]Skipped, error)
 	// Commit writes the entry, durably, and extends the lease, if l is still

@@ -28,6 +28,9 @@ type plan struct {
 	passed  int         // Items of todo that were skipped.
 	// revalidated says that the UIDs have a new meaning since this visit.
 	revalidated bool
+	// unfamiliar says that what seems new here may be known by another name.
+	unfamiliar bool
+	listed     map[mail.ID]bool // What a complete listing of an unfamiliar folder named.
 }
 
 // settled reports whether the folder stands at cursor: its listing was whole
@@ -115,13 +118,14 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 			v.failed(fault.FolderFailed, "folder "+remote, r.Problem)
 			continue
 		}
+		v.present[r.Wire] = true
 		if !r.Selectable || byWire[r.Wire].Selectable {
 			continue
 		}
 		selected := a.Folders.Selects(remote, r.SpecialUse)
 		if f := known[r.Wire]; f != nil {
 			before := *f
-			f.Selected, f.SpecialUse, f.Remote = selected, r.SpecialUse, remote
+			f.Selected, f.SpecialUse = selected, r.SpecialUse
 			if !below(f.Local, a.Folder) {
 				// The account's folder was renamed: what comes from now on goes there.
 				f.Local = v.localName(r.Path, taken)
@@ -156,7 +160,11 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 	}
 	for _, w := range order {
 		if f := known[w]; f.Selected {
-			v.plans = append(v.plans, v.planFor(*f, byWire[w]))
+			p := v.planFor(*f, byWire[w])
+			// Until a folder was settled once, a visit that was broken off may
+			// have left some of it to be recognised.
+			p.unfamiliar = p.unfamiliar || f.Cursor == Cursor{}
+			v.plans = append(v.plans, p)
 		}
 	}
 	// The inbox first: that is where today's mail is.
@@ -210,6 +218,7 @@ func (v *visit) validate(p *plan, validity uint32) {
 	}
 	if p.folder.UIDValidity != 0 {
 		p.folder.Epoch++
+		p.unfamiliar = true
 		v.log.Info("UIDVALIDITY changed", "folder", p.name(), "was", p.folder.UIDValidity, "is", validity)
 	}
 	p.folder.UIDValidity, p.folder.Cursor = validity, Cursor{}
@@ -225,9 +234,8 @@ func (v *visit) unchanged(p *plan) bool {
 		s.UIDNext == c.UIDNext && s.Messages == c.Messages
 }
 
-// compare holds a listing against the journal. again says that the server
-// counts more messages than the journal can account for: then the whole folder
-// is listed.
+// compare holds a listing against the journal. again says that the server's
+// count cannot be accounted for: then the whole folder is listed.
 func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again bool, err error) {
 	before := p.folder.Epoch
 	if uv := l.Folder.Status.UIDValidity; v.byUID() && uv != 0 {
@@ -257,8 +265,10 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 				news++
 			}
 		}
-		if int(l.Folder.Status.Messages) > int(p.folder.Cursor.Messages)+news {
-			return true, nil
+		was, is := int(p.folder.Cursor.Messages), int(l.Folder.Status.Messages)
+		gone := was + news - is
+		if gone < 0 || news > 0 && gone > 0 && 2*gone >= was {
+			return true, nil // More than came, or so much gone that it may be here under other UIDs.
 		}
 	}
 	v.plan(p, l, settled, digest)
@@ -291,6 +301,7 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 		}
 		p.todo = append(p.todo, it)
 	}
+	v.acquaint(p, l, settled)
 	for id, s := range waiting {
 		if p.whole && l.Complete && !listed[id] {
 			v.unskip = append(v.unskip, s) // It is gone from the server, and with it the need to try.
@@ -316,6 +327,28 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 		p.changed = true
 	}
 	p.folder.Remaining = int64(st.Messages)
+}
+
+// acquaint decides whether what seems new may be known by another name: in a
+// complete listing from which at least half of what was settled is missing.
+func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
+	if !p.whole || !l.Complete || len(p.todo) == 0 {
+		return
+	}
+	listed := make(map[mail.ID]bool, len(l.Items))
+	still := 0
+	for _, it := range l.Items {
+		listed[it.ID] = true
+		if _, ok := settled[it.ID]; ok {
+			still++
+		}
+	}
+	if gone := len(settled) - still; gone > 0 && gone >= still {
+		p.unfamiliar = true
+	}
+	if p.unfamiliar {
+		p.listed = listed
+	}
 }
 
 // byUID says that messages are named by UIDs under a UIDVALIDITY; otherwise by UIDLs.

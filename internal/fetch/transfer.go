@@ -85,7 +85,7 @@ func (v *visit) wants() []mail.Want {
 func (v *visit) settle(ctx context.Context, p *pipeline) error {
 	e := Entry{Unskip: v.unskip}
 	if p != nil {
-		e.Deliver, e.Drop, e.Skip = p.published, p.intended, p.skips
+		e.Deliver, e.Drop, e.Skip, e.Adopt = p.published, p.intended, p.skips, p.adoptions
 	}
 	for _, pl := range v.plans {
 		f := pl.folder
@@ -102,7 +102,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 	for _, f := range v.touched {
 		e.Folders = append(e.Folders, f)
 	}
-	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip) == 0 {
+	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt) == 0 {
 		return nil
 	}
 	v.Step("settle.commit")
@@ -125,13 +125,14 @@ type pipeline struct {
 	jobs   chan []Member
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex // Guards what follows.
-	batch   []Member
-	bytes   int64
-	since   time.Time
-	seq     int
-	skips   []Skipped
-	failure error
+	mu        sync.Mutex // Guards what follows.
+	batch     []Member
+	bytes     int64
+	since     time.Time
+	seq       int
+	skips     []Skipped
+	adoptions []Adoption
+	failure   error
 
 	// Of the committing goroutine, and of others once it has ended.
 	intended  []BatchKey // Written as intended, not yet used.
@@ -179,13 +180,15 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	}
 	t := mail.TokenFor(p.TokenKey, p.lease.Account.Journal, f.Wire, pl.folder.Epoch, it.ID)
 	st, err := p.delivery.Stage(ctx, t, body, it.Received, p.MaxMessageBytes)
-	if err != nil {
+	switch {
+	case fault.CodeOf(err) == fault.MessageFailed:
 		p.delivery.Release(1, it.Size)
-		if fault.CodeOf(err) == fault.MessageFailed {
-			p.skip(pl, it, fault.Of(err))
-			return nil
-		}
-		return err
+		p.skip(pl, it, fault.Of(err))
+		return nil
+	case err != nil:
+		return err // The source may bring it once more; the reservation stands.
+	case p.recognised(pl, it, st):
+		return nil
 	}
 	if over := st.FileSize - it.Size; over > 0 {
 		if err := p.delivery.Reserve(0, over); err != nil {
@@ -222,6 +225,26 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 		return errYield
 	}
 	return nil
+}
+
+// recognised adopts a message that was delivered before under another name:
+// its copy is thrown away. The journal learns of it with the folder's cursor.
+func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
+	if p.matching == nil || !pl.unfamiliar {
+		return false
+	}
+	from, ok := p.matching.byContent(st.Fingerprint)
+	if !ok {
+		return false
+	}
+	p.delivery.Discard([]mail.Staged{st})
+	p.delivery.Release(1, it.Size)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.adoptions = append(p.adoptions, Adoption{From: from, To: Ref{pl.folder.ID, pl.folder.Epoch, it.ID}})
+	pl.passed++
+	p.visit.progress.MessagesDone++
+	return true
 }
 
 // unskipped notes that a message skipped before has come after all.

@@ -67,6 +67,9 @@ type Item struct {
 	Size     int64     // Octets as the server tells; a hint, never trusted for memory.
 	Flags    Flags     // None for POP3.
 	Received time.Time // INTERNALDATE; zero when the server did not tell (POP3: always).
+	// Global names the message over all folders of the account, where the
+	// server does (X-GM-MSGID of Gmail, EMAILID of RFC 8474); else "".
+	Global string
 }
 
 // Listing is what one folder holds.

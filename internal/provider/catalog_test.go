@@ -318,7 +318,7 @@ func TestABadTableIsRefused(t *testing.T) {
 	const one = "[[provider]]\nid = \"a\"\nname = \"A\"\ndomains = [\"a.example\"]\n"
 	for name, text := range map[string]string{
 		"not TOML":       "[[provider",
-		"unknown key":    one + "nmae = \"x\"\n",
+		"unknown key":    one + "label = \"x\"\n",
 		"an id twice":    one + "[[provider]]\nid = \"a\"\n",
 		"no id":          "[[provider]]\nname = \"A\"\n",
 		"a domain twice": one + "[[provider]]\nid = \"b\"\ndomains = [\"a.example\"]\n",

@@ -64,10 +64,10 @@ func (p Provider) advice() (say []words) {
 	case p.accepts(AppPassword):
 		say = append(say, sayEitherPassword)
 	}
-	switch {
-	case p.access == "both":
+	switch p.access {
+	case "both":
 		say = append(say, sayAccess)
-	case p.access == "pop3":
+	case "pop3":
 		say = append(say, sayAccessPOP3)
 	}
 	if p.username == "local" {

@@ -382,6 +382,22 @@ func TestStoppingGivesEverythingBack(t *testing.T) {
 	})
 }
 
+func TestARefusalDuringTheStopIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemory(accounts(t, 1, "h")...)
+		v := &visitor{do: func(ctx context.Context, _ fetch.Lease) fetch.Report {
+			<-ctx.Done()
+			return fetch.Report{Err: fault.New(fault.AuthFailed, "", "")}
+		}}
+		_, stop := run(t, Options{Queue: q, Visitor: v})
+		time.Sleep(time.Second)
+		mustStop(t, stop)
+		if r := q.row("a1"); r.abandoned != 0 || len(r.settled) != 1 || r.settled[0].Failures != 1 {
+			t.Errorf("given back %d times, settled as %+v", r.abandoned, r.settled)
+		}
+	})
+}
+
 func TestStoppingEndsWithinTenSecondsEvenIfAVisitDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

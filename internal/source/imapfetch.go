@@ -383,8 +383,8 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 	}
 }
 
-// bodyReader reads a body of known length. The library takes the end of the
-// connection for the end of a body; here it is an error.
+// bodyReader reads a body. Where the connection ends inside, the library is
+// given zeros to the body's end; here it is an error.
 type bodyReader struct {
 	conn *imapConn
 	r    io.Reader
@@ -399,9 +399,9 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
-	if err != nil && b.left > 0 {
+	if b.conn.wire.filter.filled.Load() || err != nil && b.left > 0 {
 		b.err = b.conn.failed("receiving a message", io.ErrUnexpectedEOF)
-		return n, b.err
+		return 0, b.err
 	}
 	return n, err
 }

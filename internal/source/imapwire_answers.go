@@ -15,7 +15,7 @@ var folderAttributes = []string{
 }
 
 // list handles an answer to LIST (RFC 9051 section 7.3.1).
-func (f *imapFilter) list(s imapScanner) error {
+func (f *imapFilter) list(s *imapScanner) error {
 	c := f.queue.current()
 	if c.answers++; c.answers > f.max.folders {
 		return protocolError("too many folders")
@@ -98,9 +98,8 @@ func (s *imapScanner) mailbox(last bool) ([]byte, error) {
 	return name, nil
 }
 
-// status handles an answer to STATUS (RFC 9051 section 7.3.4... of which
-// MESSAGES, UIDNEXT, UIDVALIDITY and HIGHESTMODSEQ matter).
-func (f *imapFilter) status(s imapScanner) error {
+// status handles an answer to STATUS. Only what statusItems names matters.
+func (f *imapFilter) status(s *imapScanner) error {
 	name, err := s.mailbox(false)
 	if err != nil {
 		return err
@@ -149,7 +148,7 @@ func (f *imapFilter) status(s imapScanner) error {
 
 // namespace handles an answer to NAMESPACE (RFC 2342 section 5) and passes on
 // the first personal one.
-func (f *imapFilter) namespace(s imapScanner) error {
+func (f *imapFilter) namespace(s *imapScanner) error {
 	if !s.take('(') || !s.take('(') {
 		return errSkipAnswer
 	}
@@ -348,7 +347,7 @@ func (f *imapFilter) fetched() error {
 		return nil
 	case part.held != nil && f.expects(part.uid):
 		f.appendBodyHead(part.held.size)
-		f.held, part.held = part.held, nil
+		f.held, f.left, part.held = part.held, part.held.size, nil
 		return f.held.rewind()
 	case !c.bodies && part.sized && f.expects(part.uid):
 		if c.answers++; c.answers > f.max.listing {

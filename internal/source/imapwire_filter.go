@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -77,9 +78,10 @@ func (s *imapSaid) last() (code, text string, bye bool) {
 // server sends reaches a part of the library that cannot take it: unknown
 // answers, odd flags, foreign folder names, UIDs after bodies, deep nesting.
 //
-// After a failure it returns io.EOF for ever and keeps the cause: only at
-// io.EOF does the library let go of a body it was reading. A body cut short is
-// therefore recognised by its length, not by an error.
+// After a failure it keeps the cause and returns io.EOF for ever, but first
+// fills up the body under way with zeros: at an early end of a body the library
+// would let two goroutines read at the same time. Whoever reads bodies looks at
+// filled before believing an octet.
 type imapFilter struct {
 	r     answerReader
 	queue *imapQueue
@@ -92,8 +94,12 @@ type imapFilter struct {
 	sent int    // How much of out was read.
 	body int64  // Octets of a body still to be passed on.
 	held *heldBody
+	left int64       // Octets of held still to be passed on.
 	part imapFetched // The FETCH answer under way.
 	err  error
+	fill int64 // Zeros still to be passed on.
+
+	filled atomic.Bool // Zeros are being passed on.
 }
 
 // answerReader is what the filter needs of a link.
@@ -125,11 +131,13 @@ func (f *imapFilter) Read(p []byte) (int, error) {
 			}
 		case f.held != nil:
 			n, err := f.held.Read(p)
+			f.left -= int64(n)
 			if n > 0 {
 				return n, nil
 			}
-			if err != nil && err != io.EOF {
-				f.stop(err)
+			if f.left > 0 {
+				f.pad(f.left)
+				f.stop(unexpected(err))
 				break
 			}
 			f.held.close()
@@ -142,10 +150,22 @@ func (f *imapFilter) Read(p []byte) (int, error) {
 			}
 		}
 	}
-	if f.err == nil {
+	switch {
+	case len(p) == 0:
 		return 0, nil
+	case f.fill > 0:
+		n := int(min(int64(len(p)), f.fill))
+		clear(p[:n])
+		f.fill -= int64(n)
+		return n, nil
 	}
 	return 0, io.EOF
+}
+
+// pad has zeros passed on in place of what is left of a body.
+func (f *imapFilter) pad(n int64) {
+	f.fill = n
+	f.filled.Store(true)
 }
 
 // passBody hands on a piece of a body. The last piece is kept back until the
@@ -159,6 +179,7 @@ func (f *imapFilter) passBody(p []byte) int {
 		f.r.due(false)
 	}
 	if err != nil {
+		f.pad(f.body + int64(n))
 		f.stop(err)
 		return 0
 	}
@@ -401,11 +422,11 @@ func (f *imapFilter) untagged(b []byte) error {
 		f.out = append(appendCapabilities(append(f.out, "* "...), s.b), "\r\n"...)
 		return nil
 	case is(word, "LIST") && f.queue.answering(verbList):
-		return f.recover(f.list(s))
+		return f.recover(f.list(&s), &s)
 	case is(word, "STATUS") && (f.queue.answering(verbList) || f.queue.answering(verbStatus)):
-		return f.recover(f.status(s))
+		return f.recover(f.status(&s), &s)
 	case is(word, "NAMESPACE") && f.queue.answering(verbNamespace):
-		return f.recover(f.namespace(s))
+		return f.recover(f.namespace(&s), &s)
 	}
 	return f.dropAnswer(b)
 }
@@ -413,11 +434,11 @@ func (f *imapFilter) untagged(b []byte) error {
 // errSkipAnswer says that one answer was bad and is left out.
 var errSkipAnswer = errors.New("imap: answer left out")
 
-// recover leaves a bad answer out.
-func (f *imapFilter) recover(err error) error {
+// recover leaves a bad answer out, with what was not read of it.
+func (f *imapFilter) recover(err error, s *imapScanner) error {
 	if errors.Is(err, errSkipAnswer) {
 		f.out = f.out[:0]
-		return f.drop(nil)
+		return f.dropAnswer(s.b)
 	}
 	return err
 }

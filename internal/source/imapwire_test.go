@@ -178,6 +178,7 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 		{"a refusal without words", "T1 NOOP", "T1 NO [serverbug]\r\n", "T1 NO [SERVERBUG] -\r\n"},
 		{"status", "T1 STATUS " + quotedAlias("a b") + " (MESSAGES)", "* STATUS a b (uidnext 4 X (1 (2)) MESSAGES 2 UIDVALIDITY 99999999999)\r\n",
 			"* STATUS " + aliasOf("a b") + " (UIDNEXT 4 MESSAGES 2)\r\n"},
+		{"a bad answer with a literal", `T1 LIST "" "*"`, "* LIST ((broken {3}\r\n* 1 \r\n* LIST () \"/\" x\r\n", "* LIST () \"/\" " + aliasOf("x") + "\r\n"},
 		{"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n", "* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

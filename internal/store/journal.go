@@ -204,7 +204,7 @@ func (j Journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error
 			return err
 		}
 		w := entryWriter{sqlConn: c, journal: id}
-		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.stage, w.intend, w.folders, w.skip, w.unskip} {
+		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.stage, w.adopt, w.intend, w.folders, w.skip, w.unskip} {
 			if err := step(ctx, e); err != nil {
 				return err
 			}

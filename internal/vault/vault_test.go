@@ -511,7 +511,7 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 	for name, secret := range map[string][]byte{
 		"the password": []byte(canary), "the token key": v.TokenKey(), "the signing key": v.SigningKey(), "the sealing keys": ring.Key[len(ring.Key)-24:],
 	} {
-		decimal := strings.Trim(fmt.Sprint(secret), "[]")
+		decimal := strings.Trim(fmt.Sprintf("%d", secret), "[]")
 		for _, form := range []string{string(secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), base64.StdEncoding.EncodeToString(secret), decimal, strings.ReplaceAll(decimal, " ", ", "), fmt.Sprintf("%q", secret)} {
 			if strings.Contains(printed, form) {
 				t.Errorf("%s was printed", name)

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
+	onBoth(t, func(w *world) {
+		l, f := w.lease(w.add("anna@firma.test", 1))
+		w.deliver(l, 1, members(f, 1, 3))
+		added, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{Wire: "New", Remote: "New", Local: "Box1/New"}})
+		w.must(err)
+		known, err := w.Journal().Remembered(w.Context(), l)
+		w.must(err)
+		if len(known) != 3 || known[1].Fingerprint != members(f, 1, 3)[1].Fingerprint {
+			w.Fatalf("remembered %+v", known)
+		}
+		to := fetch.Ref{FolderID: added[0].ID, FolderEpoch: 2, ID: mail.ID{UID: 77}}
+		w.must(w.commit(l, fetch.Entry{Adopt: []fetch.Adoption{{From: known[1].Ref, To: to}}}))
+		f.Epoch = 0
+		left, err := w.Journal().Settled(w.Context(), l, f, 0)
+		w.must(err)
+		added[0].Epoch = 2
+		found, err := w.Journal().Settled(w.Context(), l, added[0], 0)
+		w.must(err)
+		if len(left) != 2 || len(found) != 1 || found[to.ID] != known[1].Fingerprint.Size {
+			w.Errorf("left %v, found %v", left, found)
+		}
+		fs, err := w.Journal().Folders(w.Context(), l)
+		w.must(err)
+		if fs[0].Fetched != 2 || fs[1].Fetched != 1 || fs[1].Bytes != known[1].Fingerprint.Size {
+			w.Errorf("the folders count %+v", fs)
+		}
+		if err := w.commit(l, fetch.Entry{Adopt: []fetch.Adoption{{From: known[1].Ref, To: to}}}); !errors.Is(err, errNotAdopted) {
+			w.Errorf("adopted twice: %v", err)
+		}
+	})
+}
+
+func TestAnAccountEditedToAnotherProtocolRemembersWhatTheOtherBrought(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		l, f := w.lease(a)
+		w.deliver(l, 1, members(f, 1, 4))
+		a = w.load(a)
+		a.Protocol, a.Server.Port = account.POP3, 995
+		a, err := w.Accounts().Update(w.Context(), a, []byte("sealed"), true)
+		w.must(err)
+		again, _ := w.lease(a)
+		known, err := w.Journal().Remembered(w.Context(), again)
+		w.must(err)
+		if again.Account.Journal == l.Account.Journal || len(known) != 4 {
+			w.Errorf("journal %s after %s, %d remembered", again.Account.Journal, l.Account.Journal, len(known))
+		}
+		eve := w.add("eve@firma.test", 1)
+		le, _ := w.lease(eve)
+		if known, err := w.Journal().Remembered(w.Context(), le); err != nil || len(known) != 0 {
+			w.Errorf("another user's account remembers %d, %v", len(known), err)
+		}
+	})
+}
