@@ -97,7 +97,8 @@ type visit struct {
 	touched map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
 	present map[string]bool  // The folders that the remote has, by wire name.
 
-	matching *matching // Nil while nothing needs to be recognised.
+	delivered map[string]bool // Global names of messages that are delivered.
+	matching  *matching       // Nil while nothing needs to be recognised.
 
 	report   Report
 	failing  *fault.Error // The first folder or message that failed.
@@ -145,6 +146,9 @@ func (v *visit) run(ctx context.Context) error {
 	}
 	defer v.session.Close()
 	if err := v.survey(ctx); err != nil {
+		return err
+	}
+	if err := v.pair(ctx); err != nil {
 		return err
 	}
 	if err := v.recognise(ctx); err != nil {

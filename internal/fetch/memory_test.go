@@ -46,6 +46,7 @@ type remote struct {
 	breakAfter int               // Messages after which a fetch breaks; 0 never.
 	missing    map[string]string // Bodies that cannot be read, and why.
 	badFolder  string
+	globals    map[string]string // Names over all folders, by body.
 	opened     int
 	listed     []string
 	fetched    int
@@ -97,7 +98,7 @@ func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 		l.Folder.Status = r.status(f)
 		for i, u := range f.uids {
 			if u >= q.From {
-				l.Items = append(l.Items, mail.Item{ID: mail.ID{UID: u}, Number: uint32(i + 1), Size: int64(len(f.bodies[u])), Received: time.Unix(1e9, 0)})
+				l.Items = append(l.Items, mail.Item{ID: mail.ID{UID: u}, Global: r.globals[f.bodies[u]], Number: uint32(i + 1), Size: int64(len(f.bodies[u])), Received: time.Unix(1e9, 0)})
 			}
 		}
 		var err error
@@ -274,6 +275,7 @@ type journal struct {
 	epoch    int64
 	folders  []fetch.Folder
 	rows     map[row]mail.Fingerprint
+	globals  map[string]bool
 	batches  map[fetch.BatchKey][]fetch.Member
 	intended map[fetch.BatchKey]bool
 	skips    map[row]fetch.Skipped
@@ -283,7 +285,7 @@ type journal struct {
 }
 
 func newJournal() *journal {
-	return &journal{rows: map[row]mail.Fingerprint{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}}
+	return &journal{rows: map[row]mail.Fingerprint{}, globals: map[string]bool{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}}
 }
 
 func (j *journal) Folders(context.Context, fetch.Lease) ([]fetch.Folder, error) {
@@ -314,6 +316,16 @@ func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from
 	for r, f16 := range j.rows {
 		if r.FolderID == f.ID && r.FolderEpoch == f.Epoch && r.ID.UID >= from {
 			out[r.ID] = f16.Size
+		}
+	}
+	return out, nil
+}
+
+func (j *journal) Delivered(_ context.Context, _ fetch.Lease, globals []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, g := range globals {
+		if j.globals[g] {
+			out[g] = true
 		}
 	}
 	return out, nil
@@ -361,7 +373,14 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 				return fmt.Errorf("%v staged twice", r)
 			}
 			j.rows[r] = m.Fingerprint
+			j.globals[m.Global] = true
 		}
+	}
+	for _, a := range e.Alias {
+		if !j.globals[a.Global] || a.Global == "" {
+			return fmt.Errorf("%v stands for nothing that was delivered", a.Ref)
+		}
+		j.rows[a.Ref] = mail.Fingerprint{Size: a.Size}
 	}
 	for _, a := range e.Adopt {
 		f, ok := j.rows[a.From]

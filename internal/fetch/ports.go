@@ -129,6 +129,7 @@ type Member struct {
 	FolderID    int64
 	FolderEpoch int64
 	ID          mail.ID
+	Global      string // See mail.Item; "" where the server has no such name.
 	Fingerprint mail.Fingerprint
 	Placement   mail.Placement
 }
@@ -168,6 +169,14 @@ type Known struct {
 	Fingerprint mail.Fingerprint
 }
 
+// Alias is a message in a folder that is the same, by the server's own word, as
+// one that was delivered from another folder.
+type Alias struct {
+	Ref
+	Size   int64
+	Global string
+}
+
 // Adoption says that a delivered message goes by another name now.
 type Adoption struct{ From, To Ref }
 
@@ -177,6 +186,7 @@ type Entry struct {
 	Stage    *Batch     // A batch whose messages are durable in the spool. It must have been intended.
 	Intend   *BatchKey  // A batch about to be downloaded.
 	Drop     []BatchKey // Intended batches that came to nothing.
+	Alias    []Alias    // Settled without a delivery: the same message was delivered from another folder.
 	Adopt    []Adoption // Delivered messages that were recognised under another name.
 	Folders  []Folder   // Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own sums and ignored.
 	Skip     []Skipped  // Skipped now, or once more.
@@ -196,6 +206,9 @@ type Journal interface {
 	// Settled returns the messages of a folder's current epoch, from UID from
 	// on, that are staged or delivered, with their sizes as sent.
 	Settled(ctx context.Context, l Lease, f Folder, from uint32) (map[mail.ID]int64, error)
+	// Delivered returns which of these global names were delivered for the
+	// account, from whatever folder.
+	Delivered(ctx context.Context, l Lease, globals []string) (map[string]bool, error)
 	// Remembered returns every message that was ever delivered from this
 	// remote mailbox, under whatever identity: also those in journals that the
 	// account was edited away from.

@@ -23,9 +23,11 @@ type plan struct {
 	cursor  Cursor      // Where the folder stands once all of todo is settled.
 	settles bool        // Whether cursor may be written then.
 	todo    []mail.Item // Newest first.
+	twins   []mail.Item // What other folders bring: the same messages by the server's word.
 	changed bool        // Whether the journal's row differs from this one, were nothing delivered.
 	landed  int         // Items of todo that were delivered.
 	passed  int         // Items of todo that were skipped.
+	paired  int         // Items of twins whose other copy was delivered.
 	// revalidated says that the UIDs have a new meaning since this visit.
 	revalidated bool
 	// unfamiliar says that what seems new here may be known by another name.
@@ -34,8 +36,10 @@ type plan struct {
 }
 
 // settled reports whether the folder stands at cursor: its listing was whole
-// and every item of it is delivered or skipped.
-func (p *plan) settled() bool { return p.settles && p.landed+p.passed == len(p.todo) }
+// and every item of it is delivered, skipped, or delivered from elsewhere.
+func (p *plan) settled() bool {
+	return p.settles && p.landed+p.passed == len(p.todo) && p.paired == len(p.twins)
+}
 
 // name is the folder's name for people.
 func (p *plan) name() string { return p.folder.Remote }
@@ -167,9 +171,23 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 			v.plans = append(v.plans, p)
 		}
 	}
-	// The inbox first: that is where today's mail is.
-	sort.SliceStable(v.plans, func(i, j int) bool { return len(v.plans[i].remote.Path) == 0 && len(v.plans[j].remote.Path) > 0 })
+	sort.SliceStable(v.plans, func(i, j int) bool { return rank(v.plans[i].remote) < rank(v.plans[j].remote) })
 	return nil
+}
+
+// rank orders folders: the inbox first, for that is where today's mail is; last
+// those that show what lies in others (RFC 6154 section 2), so that a message
+// that is in several is put where its user filed it.
+func rank(f mail.Folder) int {
+	switch {
+	case len(f.Path) == 0:
+		return 0
+	case f.SpecialUse == `\All`:
+		return 3
+	case f.SpecialUse == `\Flagged`, f.SpecialUse == `\Important`:
+		return 2
+	}
+	return 1
 }
 
 func (v *visit) localName(path []string, taken map[string]bool) string {

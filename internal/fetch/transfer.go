@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,54 @@ func (v *visit) transfer(ctx context.Context) error {
 	return errors.Join(err, v.settle(ctx, p))
 }
 
+// pair finds messages that are one by the server's own word, such as one that
+// bears several labels at Gmail. One copy is fetched, into the first folder
+// that has it; the others count as settled once that one is delivered.
+func (v *visit) pair(ctx context.Context) error {
+	var globals []string
+	for _, p := range v.plans {
+		for _, it := range p.todo {
+			if it.Global != "" {
+				globals = append(globals, it.Global)
+			}
+		}
+	}
+	if len(globals) == 0 {
+		return nil
+	}
+	delivered, err := v.Journal.Delivered(ctx, v.lease, globals)
+	if err != nil {
+		return err
+	}
+	v.delivered = delivered
+	planned := map[string]bool{}
+	for _, p := range v.plans {
+		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool {
+			twin := it.Global != "" && (delivered[it.Global] || planned[it.Global])
+			if twin {
+				p.twins = append(p.twins, it)
+			}
+			planned[it.Global] = true
+			return twin
+		})
+	}
+	return nil
+}
+
+// aliases are the twins whose other copy is delivered by now.
+func (v *visit) aliases() (as []Alias) {
+	for _, p := range v.plans {
+		p.paired = 0
+		for _, it := range p.twins {
+			if v.delivered[it.Global] {
+				p.paired++
+				as = append(as, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, it.ID}, Size: it.Size, Global: it.Global})
+			}
+		}
+	}
+	return as
+}
+
 // wants turns the plans into questions, as far as the local mailbox has room.
 func (v *visit) wants() []mail.Want {
 	var ws []mail.Want
@@ -83,7 +132,7 @@ func (v *visit) wants() []mail.Want {
 // settle writes where the folders stand now, if that changed, closes what is
 // still open, and forgets skips that were overcome.
 func (v *visit) settle(ctx context.Context, p *pipeline) error {
-	e := Entry{Unskip: v.unskip}
+	e := Entry{Unskip: v.unskip, Alias: v.aliases()}
 	if p != nil {
 		e.Deliver, e.Drop, e.Skip, e.Adopt = p.published, p.intended, p.skips, p.adoptions
 	}
@@ -94,7 +143,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 			f.Cursor = pl.cursor
 		}
 		_, touched := v.touched[f.ID]
-		if done && (pl.changed || len(pl.todo) > 0) || pl.revalidated && p == nil || touched {
+		if done && (pl.changed || len(pl.todo)+len(pl.twins) > 0) || pl.revalidated && p == nil || touched {
 			e.Folders = append(e.Folders, f)
 			delete(v.touched, f.ID)
 		}
@@ -102,7 +151,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 	for _, f := range v.touched {
 		e.Folders = append(e.Folders, f)
 	}
-	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt) == 0 {
+	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 {
 		return nil
 	}
 	v.Step("settle.commit")
@@ -201,7 +250,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	}
 	p.Step("take.staged")
 	m := Member{
-		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Fingerprint: st.Fingerprint,
+		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Global: it.Global, Fingerprint: st.Fingerprint,
 		Placement: mail.Placement{Spool: st.Spool, Token: t, Folder: pl.folder.Local, Flags: it.Flags, Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize},
 	}
 	p.mu.Lock()
@@ -378,6 +427,9 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	for _, m := range batch {
 		p.report.Messages++
 		p.report.Bytes += m.Fingerprint.Size
+		if m.Global != "" {
+			p.delivered[m.Global] = true
+		}
 		p.byID[m.FolderID].landed++ // Only now: a folder is settled by what was delivered, not by what was asked for.
 	}
 	return nil

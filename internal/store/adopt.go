@@ -30,7 +30,7 @@ func (j Journal) Remembered(ctx context.Context, l fetch.Lease) ([]fetch.Known, 
 			known = append(known, k)
 			return err
 		}, `SELECT m.folder_id, m.epoch, m.uid, m.uidl, m.ordinal, m.size, m.digest, m.body, m.header
-			FROM messages m JOIN folders f ON f.id = m.folder_id WHERE f.journal_id = ?`, id)
+			FROM messages m JOIN folders f ON f.id = m.folder_id WHERE f.journal_id = ? AND m.digest <> ?`, id, []byte{})
 		if err != nil {
 			return nil, j.s.wrap(ctx, "finding what was delivered before", err)
 		}

@@ -64,3 +64,33 @@ func TestAnAccountEditedToAnotherProtocolRemembersWhatTheOtherBrought(t *testing
 		}
 	})
 }
+
+func TestAMessageIsKnownByItsGlobalNameInEveryFolder(t *testing.T) {
+	onBoth(t, func(w *world) {
+		l, f := w.lease(w.add("anna@firma.test", 1))
+		ms := members(f, 1, 3)
+		ms[0].Global, ms[1].Global = "gm:1", "gm:2"
+		w.deliver(l, 1, ms)
+		added, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{Wire: "Label", Remote: "Label", Local: "Box1/Label"}})
+		w.must(err)
+		got, err := w.Journal().Delivered(w.Context(), l, []string{"gm:1", "gm:2", "gm:3"})
+		w.must(err)
+		if len(got) != 2 || !got["gm:1"] || !got["gm:2"] {
+			w.Errorf("delivered %v", got)
+		}
+		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: added[0].ID, ID: mail.ID{UID: 9}}, Size: 5, Global: "gm:1"}}}))
+		settled, err := w.Journal().Settled(w.Context(), l, added[0], 0)
+		w.must(err)
+		known, err := w.Journal().Remembered(w.Context(), l)
+		w.must(err)
+		fs, err := w.Journal().Folders(w.Context(), l)
+		w.must(err)
+		if len(settled) != 1 || len(known) != 3 || fs[1].Fetched != 0 {
+			w.Errorf("settled %v, %d remembered, %d counted", settled, len(known), fs[1].Fetched)
+		}
+		eve, _ := w.lease(w.add("eve@firma.test", 1))
+		if got, err := w.Journal().Delivered(w.Context(), eve, []string{"gm:1"}); err != nil || len(got) != 0 {
+			w.Errorf("another user's messages: %v, %v", got, err)
+		}
+	})
+}

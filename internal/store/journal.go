@@ -204,7 +204,7 @@ func (j Journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error
 			return err
 		}
 		w := entryWriter{sqlConn: c, journal: id}
-		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.stage, w.adopt, w.intend, w.folders, w.skip, w.unskip} {
+		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.stage, w.alias, w.adopt, w.intend, w.folders, w.skip, w.unskip} {
 			if err := step(ctx, e); err != nil {
 				return err
 			}
@@ -277,7 +277,7 @@ func (w *entryWriter) stage(ctx context.Context, e fetch.Entry) error {
 // databases take.
 const (
 	messagesAtOnce = 200
-	messageColumns = 10
+	messageColumns = 11
 )
 
 func (w *entryWriter) insertMessages(ctx context.Context, ms []fetch.Member) error {
@@ -286,9 +286,9 @@ func (w *entryWriter) insertMessages(ctx context.Context, ms []fetch.Member) err
 		m := &ms[i]
 		p := &m.Fingerprint
 		args = append(args, m.FolderID, m.FolderEpoch, int64(m.ID.UID), []byte(m.ID.UIDL), m.ID.Ordinal,
-			p.Size, p.Digest[:], p.Body[:], p.Header[:], toMillis(m.Placement.Received))
+			p.Size, p.Digest[:], p.Body[:], p.Header[:], toMillis(m.Placement.Received), m.Global)
 	}
-	_, err := w.exec(ctx, "INSERT INTO messages (folder_id, epoch, uid, uidl, ordinal, size, digest, body, header, received_ms) VALUES "+
+	_, err := w.exec(ctx, "INSERT INTO messages (folder_id, epoch, uid, uidl, ordinal, size, digest, body, header, received_ms, global) VALUES "+
 		marks(messageColumns)+strings.Repeat(","+marks(messageColumns), len(ms)-1), args...)
 	if err != nil {
 		return fmt.Errorf("settling %d messages: %w", len(ms), err)
