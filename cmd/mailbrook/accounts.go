@@ -89,7 +89,7 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if err != nil {
 		return err
 	}
-	return withApp(ctx, t, load, func(a *app) error {
+	return quietly(ctx, t, load, func(a *app) error {
 		added, err := a.registry.Create(ctx, owner, c.draft(password))
 		if err != nil {
 			return a.explain(t, added.Provider, err)
@@ -106,7 +106,7 @@ type accountListCmd struct {
 }
 
 func (c accountListCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withApp(ctx, t, load, func(a *app) error {
+	return quietly(ctx, t, load, func(a *app) error {
 		accounts, err := a.accountsOf(ctx, c.User)
 		if err != nil {
 			return err
@@ -169,7 +169,7 @@ type accountShowCmd struct {
 }
 
 func (c accountShowCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withApp(ctx, t, load, func(a *app) error {
+	return quietly(ctx, t, load, func(a *app) error {
 		acc, err := c.find(ctx, a)
 		if err != nil {
 			return err
@@ -192,7 +192,7 @@ func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error 
 		}
 		password = &s
 	}
-	return withApp(ctx, t, load, func(a *app) error {
+	return quietly(ctx, t, load, func(a *app) error {
 		acc, err := c.find(ctx, a)
 		if err != nil {
 			return err
@@ -226,7 +226,7 @@ func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error 
 	if c.Enable || c.Disable {
 		p.Enabled = &c.Enable
 	}
-	return withApp(ctx, t, load, func(a *app) error {
+	return quietly(ctx, t, load, func(a *app) error {
 		acc, err := c.find(ctx, a)
 		if err != nil {
 			return err
@@ -246,7 +246,7 @@ type accountDeleteCmd struct {
 }
 
 func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withApp(ctx, t, load, func(a *app) error {
+	return quietly(ctx, t, load, func(a *app) error {
 		acc, err := c.find(ctx, a)
 		if err != nil {
 			return err

@@ -63,6 +63,18 @@ func withApp(ctx context.Context, t terminal, load loader, do func(*app) error) 
 	return do(a)
 }
 
+// quietly is withApp for commands that tell by themselves what they do: the
+// log says only what went wrong, unless more of it was asked for.
+func quietly(ctx context.Context, t terminal, load loader, do func(*app) error) error {
+	return withApp(ctx, t, func() (config, error) {
+		cfg, err := load()
+		if cfg.Log.Level == slog.LevelInfo {
+			cfg.Log.Level = slog.LevelWarn
+		}
+		return cfg, err
+	}, do)
+}
+
 // newApp wires the parts, from the outside in: keys and database, then the two
 // ends, then the engine between them, then who drives it.
 func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {

@@ -25,7 +25,7 @@ type pullCmd struct {
 const pullWorkers = 4
 
 func (c pullCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withApp(ctx, t, load, func(a *app) error {
+	return quietly(ctx, t, load, func(a *app) error {
 		accounts, err := c.chosen(ctx, a)
 		if err != nil {
 			return err
