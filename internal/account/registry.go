@@ -212,7 +212,7 @@ func (r *Registry) FetchNow(ctx context.Context, o Owner, id ID) error {
 	return nil
 }
 
-// Visits returns up to limit visits, newest first.
+// Runs returns up to limit visits, newest first.
 func (r *Registry) Runs(ctx context.Context, o Owner, id ID, limit int) ([]Run, error) {
 	return r.Repository.Runs(ctx, o, id, limit)
 }

@@ -421,8 +421,17 @@ func TestFolderRules(t *testing.T) {
 		name, use string
 		want      bool
 	}{
-		{"INBOX", "", true}, {"inbox", "", true}, {"INBOX/Work", "", false}, {"Archive", "", true}, {"Archive/2020", "", true}, {"Archive/2019", "", false},
-		{"Archive/2019/Q1", "", false}, {"Archived", "", false}, {"Wysłane", `\Sent`, true}, {"Archive/Spam", `\Junk`, false}, {"Other", "", false},
+		{"INBOX", "", true},
+		{"inbox", "", true},
+		{"INBOX/Work", "", false},
+		{"Archive", "", true},
+		{"Archive/2020", "", true},
+		{"Archive/2019", "", false},
+		{"Archive/2019/Q1", "", false},
+		{"Archived", "", false},
+		{"Wysłane", `\Sent`, true},
+		{"Archive/Spam", `\Junk`, false},
+		{"Other", "", false},
 	} {
 		if got := r.Selects(tc.name, tc.use); got != tc.want {
 			t.Errorf("%s %s: %v", tc.name, tc.use, got)

@@ -104,7 +104,7 @@ func (s *session) Status(name string, o *imap.StatusOptions) (*imap.StatusData, 
 
 func (f *folder) status(o *imap.StatusOptions) *imap.StatusData {
 	d := &imap.StatusData{Mailbox: f.name}
-	var unseen, size, none = uint32(0), int64(0), uint32(0)
+	unseen, size, none := uint32(0), int64(0), uint32(0)
 	all := f.all()
 	for _, m := range all {
 		if !slices.Contains(m.flags, imap.FlagSeen) {

@@ -88,6 +88,7 @@ func (s *pop3Session) serve() {
 func (s *pop3Session) flush() error { return s.w.Flush() }
 
 func (s *pop3Session) ok(format string, args ...any) { fmt.Fprintf(s.w, "+OK "+format+"\r\n", args...) }
+
 func (s *pop3Session) err(format string, args ...any) {
 	fmt.Fprintf(s.w, "-ERR "+format+"\r\n", args...)
 }

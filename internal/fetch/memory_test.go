@@ -40,7 +40,6 @@ func (f *remoteFolder) add(bodies ...string) {
 
 // remote is a Source and its one Session in memory, with faults to order.
 type remote struct {
-	mu         sync.Mutex
 	folders    []*remoteFolder
 	noStatus   bool
 	breakAfter int               // Messages after which a fetch breaks; 0 never.

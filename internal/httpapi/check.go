@@ -196,7 +196,8 @@ func (f *findings) schema(known openapi3.Schemas, err error, at string) {
 	if err == nil {
 		return
 	}
-	if many, ok := err.(openapi3.MultiError); ok {
+	var many openapi3.MultiError
+	if errors.As(err, &many) {
 		for _, e := range many {
 			f.schema(known, e, at)
 		}
@@ -207,7 +208,8 @@ func (f *findings) schema(known openapi3.Schemas, err error, at string) {
 		f.bad(at, "invalid", "cannot be accepted")
 		return
 	}
-	if inner, ok := se.Origin.(openapi3.MultiError); ok && len(inner) > 0 {
+	var inner openapi3.MultiError
+	if errors.As(se.Origin, &inner) && len(inner) > 0 {
 		f.schema(known, inner, at)
 		return
 	}

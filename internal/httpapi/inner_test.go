@@ -298,8 +298,16 @@ func TestQuotaStates(t *testing.T) {
 		limit *int64
 		want  QuotaState
 	}{
-		{0, nil, QuotaOK}, {1 << 62, nil, QuotaOK}, {89, n(100), QuotaOK}, {90, n(100), QuotaNear}, {99, n(100), QuotaNear}, {100, n(100), QuotaOver}, {101, n(100), QuotaOver},
-		{0, n(0), QuotaOver}, {1<<63 - 2, n(1<<63 - 1), QuotaNear}, {0, n(1), QuotaOK},
+		{0, nil, QuotaOK},
+		{1 << 62, nil, QuotaOK},
+		{89, n(100), QuotaOK},
+		{90, n(100), QuotaNear},
+		{99, n(100), QuotaNear},
+		{100, n(100), QuotaOver},
+		{101, n(100), QuotaOver},
+		{0, n(0), QuotaOver},
+		{1<<63 - 2, n(1<<63 - 1), QuotaNear},
+		{0, n(1), QuotaOK},
 	} {
 		for name, q := range map[string]account.Quota{
 			"bytes": {UsedBytes: tc.used, LimitBytes: tc.limit}, "messages": {UsedMessages: tc.used, LimitMessages: tc.limit, LimitBytes: n(1 << 40)},

@@ -83,10 +83,12 @@ func (s *server) rescue(next echo.HandlerFunc) echo.HandlerFunc {
 			case nil:
 			case runtime.Error:
 				err = &panicError{v.Error(), debug.Stack()}
-			default:
-				if v == http.ErrAbortHandler {
+			case error:
+				if errors.Is(v, http.ErrAbortHandler) {
 					panic(v)
 				}
+				err = &panicError{fmt.Sprintf("%T", v), debug.Stack()}
+			default:
 				err = &panicError{fmt.Sprintf("%T", v), debug.Stack()}
 			}
 		}()

@@ -205,7 +205,7 @@ func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, ma
 			return fault.New(fault.MessageFailed, "storing a message", fmt.Sprintf("The message is larger than %s, the most that is fetched.", inMB(max)))
 		}
 		if n > 0 {
-			w.scan.Write(w.in[:n])
+			_, _ = w.scan.Write(w.in[:n]) // It never fails.
 			w.out = w.lf.Append(w.out[:0], w.in[:n])
 			d.store.step("stage.write")
 			if err := d.root.writeAll(fd, w.out); err != nil {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -68,7 +69,7 @@ type kernel struct{}
 // fsync leaves behind is unknown.
 func again(f func() error) error {
 	for {
-		if err := f(); err != unix.EINTR {
+		if err := f(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
@@ -130,7 +131,7 @@ func (kernel) lstat(dir int, name string) (stat, error) {
 
 func statOf(st *unix.Stat_t) stat {
 	return stat{
-		dev: uint64(st.Dev), ino: st.Ino, mode: uint32(st.Mode), links: uint64(st.Nlink),
+		dev: st.Dev, ino: st.Ino, mode: st.Mode, links: uint64(st.Nlink), //nolint:unconvert // Narrower on other processors.
 		uid: st.Uid, gid: st.Gid, size: st.Size, mtime: time.Unix(st.Mtim.Unix()),
 	}
 }

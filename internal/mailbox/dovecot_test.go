@@ -198,8 +198,27 @@ func TestDovecotTakesOurNames(t *testing.T) {
 	var folders []string
 	var msgs []mail.Placement
 	for i, p := range [][]string{
-		{"..", "..", "etc"}, {"a*b%c"}, {`back\slash "quote"`}, {"~tilde"}, {" blank "}, {"nul\x00"}, {"cur"}, {"INBOX"}, {"a.b"}, {"a/b"}, {"Work"}, {"work"},
-		{strings.Repeat("ł", 300)}, strings.Split(strings.Repeat("deep/", 40), "/"), {"e\u0301"}, {"é"}, {"rtl\u202e"}, {"&"}, {"&AAA-"}, {"\ufffe"}, {"{curly}|pipe"},
+		{"..", "..", "etc"},
+		{"a*b%c"},
+		{`back\slash "quote"`},
+		{"~tilde"},
+		{" blank "},
+		{"nul\x00"},
+		{"cur"},
+		{"INBOX"},
+		{"a.b"},
+		{"a/b"},
+		{"Work"},
+		{"work"},
+		{strings.Repeat("ł", 300)},
+		strings.Split(strings.Repeat("deep/", 40), "/"),
+		{"e\u0301"},
+		{"é"},
+		{"rtl\u202e"},
+		{"&"},
+		{"&AAA-"},
+		{"\ufffe"},
+		{"{curly}|pipe"},
 	} {
 		name := mailbox.LocalName("Gmail", p, func(s string) bool { return taken[strings.ToLower(s)] })
 		taken[strings.ToLower(name)] = true

@@ -108,8 +108,14 @@ func TestInnerNamesWhereTheOperatorAllowsThem(t *testing.T) {
 		network, host string
 		ok            bool
 	}{
-		{"127.0.0.0/8", "localhost", true}, {"::1/128", "localhost.", true}, {"127.0.0.0/8", "127.0.0.1", true}, {"10.0.0.0/8", "localhost", false},
-		{"10.0.0.0/8", "imap.internal", true}, {"10.0.0.0/8", "127.0.0.1", false}, {"10.0.0.0/8", "10.9.8.7", true}, {"127.0.0.0/8", "127.1", false},
+		{"127.0.0.0/8", "localhost", true},
+		{"::1/128", "localhost.", true},
+		{"127.0.0.0/8", "127.0.0.1", true},
+		{"10.0.0.0/8", "localhost", false},
+		{"10.0.0.0/8", "imap.internal", true},
+		{"10.0.0.0/8", "127.0.0.1", false},
+		{"10.0.0.0/8", "10.9.8.7", true},
+		{"127.0.0.0/8", "127.1", false},
 	} {
 		d := New(Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix(tc.network)}})
 		if err := d.CheckServer(tc.host, 993, "tls"); (err == nil) != tc.ok {

@@ -58,7 +58,7 @@ func handshakeFault(err error) error {
 		f.Code, f.Detail = fault.ConnectTimeout, "The server did not finish the TLS handshake in time."
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		f.Detail = "The server ended the connection during the TLS handshake."
-		f.Err = fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) // Not io.EOF: nothing ended as it should.
+		f.Err = fmt.Errorf("%w: %s", io.ErrUnexpectedEOF, err.Error()) // Not io.EOF: nothing ended as it should.
 	case strings.Contains(err.Error(), "protocol version"):
 		f.Detail = "The server offers only versions of TLS older than 1.2."
 	case errors.As(err, &alert):

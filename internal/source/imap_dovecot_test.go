@@ -21,8 +21,10 @@ import (
 
 // loopback returns a client that may reach servers on this machine. ca may be nil.
 func loopback(ca *mailtest.CA, change func(*Options)) *Client {
-	o := outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-		AllowAnyPort: true, AllowPlaintext: true}
+	o := outbound.Options{
+		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		AllowAnyPort:  true, AllowPlaintext: true,
+	}
 	if ca != nil {
 		o.RootCAs = ca.Pool()
 	}

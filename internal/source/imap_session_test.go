@@ -141,7 +141,8 @@ func TestDeclaredSizeIsEnough(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	mailtest.Append(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret", []mailtest.Message{
 		{Folder: "INBOX", Date: time.Unix(1e9, 0), Data: []byte("Subject: a\n\n" + strings.Repeat("x", 5000))},
-		{Folder: "INBOX", Date: time.Unix(1e9, 0), Data: []byte("Subject: b\n\nb\n")}})
+		{Folder: "INBOX", Date: time.Unix(1e9, 0), Data: []byte("Subject: b\n\nb\n")},
+	})
 	var asked strings.Builder
 	c := loopback(d.CA, func(o *Options) {
 		o.MaxMessageBytes = 1000

@@ -357,7 +357,6 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 	if at >= 0 && big != nil {
 		r.missed(b.want, b.items[at], tooLarge(big.size, r.s.owner.opts.MaxMessageBytes))
 		b.items = slices.Delete(b.items, at, at+1)
-		at = -1
 		if len(b.items) == 0 {
 			return nil
 		}

@@ -84,8 +84,10 @@ func (c *imapConn) list() ([]*imap.ListData, error) {
 	}
 	listed, err := c.client.List("", "*", nil).Collect()
 	if e := refusal(err); e != nil {
-		return nil, &fault.Error{Code: loginCode(e.Text, fault.ServerUnavailable), Op: "listing folders",
-			Detail: "The server does not list its folders. " + serverSays(e.Text, account.Credential{}), Err: err}
+		return nil, &fault.Error{
+			Code: loginCode(e.Text, fault.ServerUnavailable), Op: "listing folders",
+			Detail: "The server does not list its folders. " + serverSays(e.Text, account.Credential{}), Err: err,
+		}
 	}
 	return listed, c.sessionError("listing folders", err)
 }
@@ -291,8 +293,10 @@ func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
 		}
 		return l, folderFault(op, name, err), nil
 	}
-	l.Folder.Status = mail.Status{Known: true, Messages: opened.NumMessages, UIDNext: uint32(opened.UIDNext),
-		UIDValidity: opened.UIDValidity, HighestModSeq: opened.HighestModSeq}
+	l.Folder.Status = mail.Status{
+		Known: true, Messages: opened.NumMessages, UIDNext: uint32(opened.UIDNext),
+		UIDValidity: opened.UIDValidity, HighestModSeq: opened.HighestModSeq,
+	}
 	for msg := q.items.Next(); msg != nil; msg = q.items.Next() {
 		l.Items = append(l.Items, itemOf(msg))
 	}

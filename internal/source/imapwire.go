@@ -26,8 +26,10 @@ func newIMAPWire(l *link, c *Client) *imapWire {
 	w.filter.fail = func(err error) {
 		var known *fault.Error
 		if !errors.As(err, &known) {
-			err = &fault.Error{Code: fault.ProtocolError, Op: "reading from the server",
-				Detail: "The server sent an answer that cannot be used.", Err: err}
+			err = &fault.Error{
+				Code: fault.ProtocolError, Op: "reading from the server",
+				Detail: "The server sent an answer that cannot be used.", Err: err,
+			}
 		}
 		l.abort(err)
 	}

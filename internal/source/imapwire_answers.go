@@ -149,8 +149,10 @@ func (f *imapFilter) status(s *imapScanner) error {
 // namespace handles an answer to NAMESPACE (RFC 2342 section 5) and passes on
 // the first personal one.
 func (f *imapFilter) namespace(s *imapScanner) error {
-	if !s.take('(') || !s.take('(') {
-		return errSkipAnswer
+	for range 2 { // A list of namespaces, each a list.
+		if !s.take('(') {
+			return errSkipAnswer
+		}
 	}
 	prefix, ok, err := s.text()
 	if err != nil {
@@ -271,7 +273,8 @@ func (p *imapFetched) readDate(s *imapScanner) error {
 // that goes straight to the library.
 func (f *imapFilter) fetchBody(s *imapScanner) (passing bool, err error) {
 	part := &f.part
-	size, literal, err := int64(0), false, error(nil)
+	var size int64
+	var literal bool
 	if c := s.next(); c == '{' || c == '~' {
 		if size, literal, err = s.announced(); err != nil {
 			return false, err

@@ -61,7 +61,7 @@ func (g *imapGuard) refuse(why string) error {
 		g.refused.Add(1)
 	}
 	if g.aborted != nil {
-		g.aborted(&fault.Error{Code: fault.Internal, Op: "sending to the server", Err: g.err})
+		_ = g.aborted(&fault.Error{Code: fault.Internal, Op: "sending to the server", Err: g.err}) // It is g.err.
 	}
 	return g.err
 }
@@ -238,8 +238,9 @@ var (
 
 // isItemList reports whether text is " (A B)" with names of the list only.
 func isItemList(text string, names []string) bool {
-	inner, ok := strings.CutPrefix(text, " (")
-	if inner, ok = strings.CutSuffix(inner, ")"); !ok || len(text) < 4 || text[1] != '(' {
+	inner, opens := strings.CutPrefix(text, " (")
+	inner, closes := strings.CutSuffix(inner, ")")
+	if !opens || !closes {
 		return false
 	}
 next:
@@ -270,8 +271,9 @@ func cutAlias(args string) (name, rest string, ok bool) {
 
 // announced reads "{12}" or "{12+}".
 func announced(s string) (int, bool) {
-	inner, ok := strings.CutPrefix(s, "{")
-	if inner, ok = strings.CutSuffix(inner, "}"); !ok || len(s) < 3 || s[0] != '{' {
+	inner, opens := strings.CutPrefix(s, "{")
+	inner, closes := strings.CutSuffix(inner, "}")
+	if !opens || !closes {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(strings.TrimSuffix(inner, "+"), 10, 31)

@@ -179,7 +179,9 @@ func (s *imapScanner) skip() error {
 }
 
 func (s *imapScanner) skipWord() error {
-	size, ok, err := int64(0), false, error(nil)
+	var size int64
+	var ok bool
+	var err error
 	if c := s.next(); c == '{' || c == '~' {
 		if size, ok, err = s.announced(); err != nil {
 			return err

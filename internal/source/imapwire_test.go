@@ -101,8 +101,10 @@ func TestGuardRefusesTheRest(t *testing.T) {
 }
 
 func FuzzGuard(f *testing.F) {
-	for _, s := range []string{"a NOOP\r\n", "a LOGIN {3}\r\nabc {4+}\r\npass\r\n", "a AUTHENTICATE PLAIN\r\nAA==\r\nb EXPUNGE\r\n",
-		"a EXAMINE " + quotedAlias(`R&D"`) + "\r\nb UID FETCH 1:* (UID)\r\n", "a UID STORE 1 x\r\n"} {
+	for _, s := range []string{
+		"a NOOP\r\n", "a LOGIN {3}\r\nabc {4+}\r\npass\r\n", "a AUTHENTICATE PLAIN\r\nAA==\r\nb EXPUNGE\r\n",
+		"a EXAMINE " + quotedAlias(`R&D"`) + "\r\nb UID FETCH 1:* (UID)\r\n", "a UID STORE 1 x\r\n",
+	} {
 		f.Add(s, uint64(1))
 	}
 	f.Fuzz(func(t *testing.T, in string, seed uint64) {
@@ -162,13 +164,17 @@ func filtered(in []byte, max imapLimits, commands ...string) (string, error) {
 
 func TestFilterWritesAnswersAnew(t *testing.T) {
 	for _, tc := range []struct{ name, command, in, want string }{
-		{"flags, dates and unknown items", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
+		{
+			"flags, dates and unknown items", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
 			"* 3 FETCH (X-GM-MSGID 9 MODSEQ (5) RFC822.SIZE 12 INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" FLAGS (\\seen Foo\\Bar $x] \\Draft) UID 7)\r\n",
-			"* 3 FETCH (UID 7 FLAGS (\\Draft \\Seen) INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" RFC822.SIZE 12)\r\n"},
+			"* 3 FETCH (UID 7 FLAGS (\\Draft \\Seen) INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" RFC822.SIZE 12)\r\n",
+		},
 		{"body last", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 FLAGS (x) BODY[] {3}\r\na)\n)\r\n", "* 3 FETCH (UID 7 BODY[] {3}\r\na)\n)\r\n"},
 		{"body first", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (BODY[] {3}\r\na)\n UID 7)\r\n", "* 3 FETCH (UID 7 BODY[] {3}\r\na)\n)\r\n"},
-		{"body first, too large for memory", "T1 UID FETCH 7 (UID BODY.PEEK[])",
-			"* 3 FETCH (BODY[] {300000}\r\n" + strings.Repeat("x", 300000) + " UID 7)\r\n", "* 3 FETCH (UID 7 BODY[] {300000}\r\n" + strings.Repeat("x", 300000) + ")\r\n"},
+		{
+			"body first, too large for memory", "T1 UID FETCH 7 (UID BODY.PEEK[])",
+			"* 3 FETCH (BODY[] {300000}\r\n" + strings.Repeat("x", 300000) + " UID 7)\r\n", "* 3 FETCH (UID 7 BODY[] {300000}\r\n" + strings.Repeat("x", 300000) + ")\r\n",
+		},
 		{"body of nothing", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 BODY[] {0}\r\n)\r\n", "* 3 FETCH (UID 7 BODY[] {0}\r\n)\r\n"},
 		{"literal8", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 BODY[] ~{3}\r\na\x00b)\r\n", "* 3 FETCH (UID 7 BODY[] {3}\r\na\x00b)\r\n"},
 		{"lower than asked", "T1 UID FETCH 7:* (UID FLAGS)", "* 3 FETCH (UID 6 RFC822.SIZE 1)\r\n", ""},
@@ -176,8 +182,10 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 		{"capabilities", "T1 CAPABILITY", "* CAPABILITY IMAP4rev1 X{} A=B\r\n", "* CAPABILITY IMAP4rev1 A=B\r\n"},
 		{"a login without capabilities", "T1 LOGIN \"a\" \"b\"", "T1 ok [foo bar] welcome\r\n", "T1 OK [CAPABILITY IMAP4rev1 X-NOT-TOLD] welcome\r\n"},
 		{"a refusal without words", "T1 NOOP", "T1 NO [serverbug]\r\n", "T1 NO [SERVERBUG] -\r\n"},
-		{"status", "T1 STATUS " + quotedAlias("a b") + " (MESSAGES)", "* STATUS a b (uidnext 4 X (1 (2)) MESSAGES 2 UIDVALIDITY 99999999999)\r\n",
-			"* STATUS " + aliasOf("a b") + " (UIDNEXT 4 MESSAGES 2)\r\n"},
+		{
+			"status", "T1 STATUS " + quotedAlias("a b") + " (MESSAGES)", "* STATUS a b (uidnext 4 X (1 (2)) MESSAGES 2 UIDVALIDITY 99999999999)\r\n",
+			"* STATUS " + aliasOf("a b") + " (UIDNEXT 4 MESSAGES 2)\r\n",
+		},
 		{"a bad answer with a literal", `T1 LIST "" "*"`, "* LIST ((broken {3}\r\n* 1 \r\n* LIST () \"/\" x\r\n", "* LIST () \"/\" " + aliasOf("x") + "\r\n"},
 		{"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n", "* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\n"},
 	} {

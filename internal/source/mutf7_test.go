@@ -56,7 +56,7 @@ func FuzzAlias(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		alias := aliasOf(raw)
-		if strings.Trim(alias, "mbl-0123456789abcdef") != "" {
+		if strings.Trim(alias, "ml-0123456789abcdef") != "" {
 			t.Fatalf("alias %q", alias)
 		}
 		back, long, ok := fromAlias(alias)

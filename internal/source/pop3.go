@@ -511,7 +511,7 @@ func (b *pop3Body) Read(p []byte) (int, error) {
 			}
 			return n, nil
 		}
-		if err == io.EOF { // The terminator, and nothing else: see dotReader.
+		if errors.Is(err, io.EOF) { // The terminator, and nothing else: see dotReader.
 			b.done, b.err = true, io.EOF
 			b.r.partial = nil
 			break

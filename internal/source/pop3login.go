@@ -249,14 +249,16 @@ var popWords = []struct {
 
 // popFault says what a -ERR means: by its response code, then by its words.
 func popFault(op, text string, otherwise fault.Code, cred account.Credential) *fault.Error {
-	f := &fault.Error{Op: op, Code: otherwise}
-	code, known := "", false
+	f := &fault.Error{Op: op}
+	code := ""
 	if strings.HasPrefix(text, "[") {
 		if inner, rest, ok := strings.Cut(text[1:], "]"); ok {
 			code, text = strings.ToUpper(inner), strings.TrimSpace(rest)
 		}
 	}
-	if f.Code, known = popCodes[code]; !known {
+	if known, ok := popCodes[code]; ok {
+		f.Code = known
+	} else {
 		f.Code = popCodeByWords(text, otherwise)
 	}
 	if f.Code == fault.AuthFailed && cred.Auth == account.OAuth2 {

@@ -48,8 +48,14 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 			used, messages       int64
 			limit, limitMessages *int64
 		}{
-			{"a", 100, 1, nil, nil}, {"b", 100, 9, ptr(1000), nil}, {"c", 899, 2, ptr(1000), nil}, {"d", 900, 3, ptr(1000), nil},
-			{"e", 1000, 4, ptr(1000), nil}, {"f", 1, 5, nil, ptr(5)}, {"g", 0, 0, ptr(0), nil}, {"h_%", 5, 5, nil, nil},
+			{"a", 100, 1, nil, nil},
+			{"b", 100, 9, ptr(1000), nil},
+			{"c", 899, 2, ptr(1000), nil},
+			{"d", 900, 3, ptr(1000), nil},
+			{"e", 1000, 4, ptr(1000), nil},
+			{"f", 1, 5, nil, ptr(5)},
+			{"g", 0, 0, ptr(0), nil},
+			{"h_%", 5, 5, nil, nil},
 		} {
 			o := owner(w, u.name+"@firma.test")
 			w.must(w.SaveUsage(ctx, o, u.used, u.messages))
@@ -130,8 +136,18 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 
 func TestShareOfALimitIsExact(t *testing.T) {
 	for _, c := range []struct{ used, limit, want int64 }{
-		{0, never, 0}, {1, never, 0}, {0, 0, 10000}, {0, 10, 0}, {9, 10, 9000}, {8999, 10000, 8999}, {10, 10, 10000}, {11, 10, 11000},
-		{1<<53 - 1, 1 << 53, 9999}, {never, 1, never}, {never, never - 1, 10000}, {-5, 10, 0},
+		{0, never, 0},
+		{1, never, 0},
+		{0, 0, 10000},
+		{0, 10, 0},
+		{9, 10, 9000},
+		{8999, 10000, 8999},
+		{10, 10, 10000},
+		{11, 10, 11000},
+		{1<<53 - 1, 1 << 53, 9999},
+		{never, 1, never},
+		{never, never - 1, 10000},
+		{-5, 10, 0},
 	} {
 		if got := share(c.used, c.limit); got != c.want {
 			t.Errorf("share(%d, %d) = %d, not %d", c.used, c.limit, got, c.want)
@@ -156,9 +172,18 @@ func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
 			}
 		}
 		for _, f := range []AccountFilter{
-			{}, {Owner: all[0].Owner}, {Host: "H1.example.org"}, {Host: "%"}, {Owner: all[0].Owner, Host: "h0.example.org", State: account.Paused},
-			{State: account.Pending}, {State: account.Fetching}, {State: account.OK}, {State: account.Retrying},
-			{State: account.NeedsAttention}, {State: account.OverQuota}, {State: account.Paused},
+			{},
+			{Owner: all[0].Owner},
+			{Host: "H1.example.org"},
+			{Host: "%"},
+			{Owner: all[0].Owner, Host: "h0.example.org", State: account.Paused},
+			{State: account.Pending},
+			{State: account.Fetching},
+			{State: account.OK},
+			{State: account.Retrying},
+			{State: account.NeedsAttention},
+			{State: account.OverQuota},
+			{State: account.Paused},
 		} {
 			var want []string
 			for _, a := range all {

@@ -214,8 +214,14 @@ func TestTheFenceBites(t *testing.T) {
 				lose(w, a)
 				before := append(w.table("SELECT * FROM messages"), append(w.table("SELECT * FROM batches"), w.table("SELECT * FROM poll_schedule")...)...)
 				for i, e := range []fetch.Entry{
-					{}, {Stage: &fetch.Batch{Key: k, Members: members(f, 1, 2)}}, {Deliver: []fetch.BatchKey{k}}, {Intend: &fetch.BatchKey{Epoch: l.Epoch, Seq: 2}},
-					{Drop: []fetch.BatchKey{k}}, {Folders: []fetch.Folder{f}}, {Skip: []fetch.Skipped{{FolderID: f.ID}}}, {Progress: account.Progress{MessagesDone: 9}},
+					{},
+					{Stage: &fetch.Batch{Key: k, Members: members(f, 1, 2)}},
+					{Deliver: []fetch.BatchKey{k}},
+					{Intend: &fetch.BatchKey{Epoch: l.Epoch, Seq: 2}},
+					{Drop: []fetch.BatchKey{k}},
+					{Folders: []fetch.Folder{f}},
+					{Skip: []fetch.Skipped{{FolderID: f.ID}}},
+					{Progress: account.Progress{MessagesDone: 9}},
 				} {
 					if err := w.commit(l, e); err == nil || !isAnswer(err) {
 						w.Errorf("entry %d: %v", i, err)
