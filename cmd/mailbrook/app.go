@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -152,7 +151,16 @@ func openStore(ctx context.Context, cfg config, log *slog.Logger) (*store.Store,
 // database by itself, on PostgreSQL only the operator does it.
 func (a *app) bringUp(ctx context.Context) error {
 	if a.cfg.embedded() {
-		return a.store.Migrate(ctx)
+		if err := a.store.Migrate(ctx); err != nil {
+			return err
+		}
+		// Its processes are all on this machine: those that were killed need
+		// not be waited for.
+		ended, err := a.store.Queue().Reap(ctx, gone)
+		if ended > 0 {
+			a.log.InfoContext(ctx, "took over the visits of a process that is gone", "accounts", ended)
+		}
+		return err
 	}
 	return checkSchema(a.store.CheckSchema(ctx))
 }
@@ -173,16 +181,6 @@ func openVault(ctx context.Context, cfg config, s *store.Store) (*vault.Vault, e
 		return nil, fmt.Errorf("data_dir: the database has accounts, but their keys are not in %s: mount or restore it (%w)", cfg.DataDir, err)
 	}
 	return vault.Open(cfg.DataDir)
-}
-
-// workerID names this process in leases: its host and process, and a random
-// part, so that a restart is another worker.
-func workerID() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
 }
 
 func newLogger(cfg config, w io.Writer) *slog.Logger {

@@ -168,6 +168,17 @@ func loadConfig(file string, environ []string, flags map[string]string) (config,
 	if err != nil {
 		return config{}, err
 	}
+	// What is overridden must be right all the same.
+	for _, source := range []map[string]given{values, env} {
+		scratch := defaults()
+		for _, s := range settings {
+			if v, ok := source[s.key]; ok {
+				if err := s.apply(&scratch, v); err != nil {
+					return config{}, err
+				}
+			}
+		}
+	}
 	maps.Copy(values, env)
 	for key, value := range flags {
 		if !slices.ContainsFunc(settings, func(s setting) bool { return s.key == key }) {

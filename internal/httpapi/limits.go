@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ type Rate struct {
 // Limits keep one user from being everybody's problem.
 type Limits struct {
 	Requests Rate // Per user; by default 6,000 a minute, 500 at once.
-	Tests    Rate // Connection tests per user; by default 30 a minute, 40 at once.
+	Tests    Rate // Connection tests per user; by default 30 a minute, 60 at once.
 	// Refused counts logins that a remote mailbox refused, over all users; by
 	// default 10 in 15 minutes. Above it that mailbox is not tried from here.
 	Refused Rate
@@ -37,7 +38,7 @@ func (l Limits) filled() Limits {
 		}
 	}
 	fill(&l.Requests, Rate{6000, 500})
-	fill(&l.Tests, Rate{30, 40})
+	fill(&l.Tests, Rate{30, 60})
 	fill(&l.Refused, Rate{10.0 / 15, 10})
 	if l.TestsAtOnce == 0 {
 		l.TestsAtOnce = 4
@@ -192,7 +193,7 @@ func remote(host, username, email string) string {
 // diagnosis of the test, if one was made.
 func (s *server) tested(ctx context.Context, mailbox string, f func() (*account.Diagnosis, error)) error {
 	who := caller(ctx).Owner.String()
-	if wait := s.meters.tests.take(who); wait > 0 {
+	if wait := s.meters.tests.look(who); wait > 0 {
 		return &tooManyError{wait, "too many connection tests"}
 	}
 	if wait := s.meters.refused.look(mailbox); wait > 0 {
@@ -204,6 +205,10 @@ func (s *server) tested(ctx context.Context, mailbox string, f func() (*account.
 	}
 	defer release()
 	d, err := f()
+	var failed *account.TestFailedError
+	if err == nil || errors.As(err, &failed) {
+		s.meters.tests.take(who) // What was refused before anything was dialled costs nothing.
+	}
 	if d != nil && d.Code.Credential() {
 		s.meters.refused.take(mailbox)
 	}

@@ -164,7 +164,7 @@ func failureProblem(f *fault.Error) api.Problem {
 	case fault.HostNotAllowed:
 		field := "server.host"
 		for word, about := range map[string]string{"port ": "server.port", "unencrypted ": "server.security"} {
-			if strings.HasPrefix(f.Detail, word) { // The code does not say which of the three.
+			if strings.HasPrefix(strings.ToLower(f.Detail), word) { // The code does not say which of the three.
 				field = about
 			}
 		}

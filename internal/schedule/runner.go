@@ -42,7 +42,7 @@ type Options struct {
 	Workers int           // Visits at a time in this process; 64.
 	PerHost int           // Visits at a time at one remote host, over all processes; 32.
 	PerUser int           // Visits at a time for one user; 4.
-	Lease   time.Duration // 90 seconds.
+	Lease   time.Duration // 30 seconds.
 	Grace   time.Duration // How long visits may take to end when Run is stopped; 7 seconds.
 	Chores  []Chore
 	Log     *slog.Logger
@@ -72,7 +72,7 @@ func New(o Options) *Runner {
 	o.Workers = cmp.Or(o.Workers, 64)
 	o.PerHost = cmp.Or(o.PerHost, 32)
 	o.PerUser = cmp.Or(o.PerUser, 4)
-	o.Lease = cmp.Or(o.Lease, 90*time.Second)
+	o.Lease = cmp.Or(o.Lease, 30*time.Second)
 	o.Grace = cmp.Or(o.Grace, 7*time.Second)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
