@@ -1,0 +1,80 @@
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+func TestACodeSurvivesWrapping(t *testing.T) {
+	first := &fault.Error{Code: fault.RateLimited, Op: "signing in", Detail: "too many", RetryAfter: time.Minute, Err: io.EOF}
+	err := fmt.Errorf("visiting: %w", fault.Wrap(fault.Internal, "opening", fault.Wrap(fault.ServerUnavailable, "reading", first)))
+	got := fault.Of(err)
+	if got.Code != fault.RateLimited || got.Detail != "too many" || got.RetryAfter != time.Minute || !errors.Is(err, io.EOF) {
+		t.Errorf("got %+v", got)
+	}
+	if fault.Wrap(fault.Internal, "x", nil) != nil || fault.Of(nil) != nil || fault.CodeOf(nil) != "" {
+		t.Error("no error became one")
+	}
+}
+
+func TestAnErrorWithoutACodeIsOursOrAnInterruption(t *testing.T) {
+	for err, want := range map[error]fault.Code{
+		io.EOF:                                fault.Internal,
+		fmt.Errorf("x: %w", context.Canceled): fault.Interrupted,
+		fmt.Errorf("x: %w", context.DeadlineExceeded): fault.Interrupted,
+	} {
+		if got := fault.CodeOf(err); got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
+	}
+	if slices.Contains(fault.Codes(), fault.Interrupted) {
+		t.Error("an interruption is no diagnosis")
+	}
+}
+
+func TestOnlyWhatTheUserMustMendIsNotRetried(t *testing.T) {
+	for _, c := range fault.Codes() {
+		if c.Credential() && c.Retryable() && c != fault.AccountLocked {
+			t.Errorf("%s is about the credential and retryable", c)
+		}
+	}
+	if !fault.Code("unheard_of").Retryable() {
+		t.Error("a code that nobody knows switches an account off")
+	}
+}
+
+func TestAServersWordsAreMadeFitToShow(t *testing.T) {
+	for in, want := range map[string]string{
+		"  a \r\n\t b  ":                 "a b",
+		"\x1b[31mred\x1b[0m":             "[31mred[0m",
+		"safe\u202Eevil\u2066x":          "safeevilx",
+		"Za\u017c\u00f3\u0142\u0107\xff": "Zażółć",
+		strings.Repeat("ż", 10):          "żżżżż",
+	} {
+		if got := fault.Clean(in, 10); got != want && len(want) <= 10 {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add("* OK [ALERT] <script>\r\n\x00", 20)
+	f.Add("\u202Eabc żółć", 3)
+	f.Fuzz(func(t *testing.T, in string, limit int) {
+		limit = max(0, min(limit, 1000))
+		out := fault.Clean(in, limit)
+		if len(out) > limit || !utf8.ValidString(out) || strings.ContainsFunc(out, func(r rune) bool { return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+			t.Errorf("%q became %q", in, out)
+		}
+	})
+}
