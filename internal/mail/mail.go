@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"strings"
 	"time"
 )
 
@@ -68,9 +69,14 @@ type Item struct {
 	Flags    Flags     // None for POP3.
 	Received time.Time // INTERNALDATE; zero when the server did not tell (POP3: always).
 	// Global names the message over all folders of the account, where the
-	// server does (X-GM-MSGID of Gmail, EMAILID of RFC 8474); else "".
+	// server does ("gm:" and X-GM-MSGID of Gmail, "em:" and EMAILID of RFC
+	// 8474); else "".
 	Global string
 }
+
+// Labelled reports whether the message's folders are labels of one message, as
+// at Gmail, and not places for copies of it.
+func (it Item) Labelled() bool { return strings.HasPrefix(it.Global, "gm:") }
 
 // Listing is what one folder holds.
 type Listing struct {

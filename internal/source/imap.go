@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -31,6 +32,9 @@ type imapConn struct {
 	client *imapclient.Client
 	caps   imap.CapSet
 	taken  int64 // Octets of bodies so far.
+	// nameless is set, for all connections of a session, when the server
+	// refused to tell messages' names over all folders although it offers them.
+	nameless *atomic.Bool
 }
 
 // imapSession is an account being read, over one connection after another.
@@ -47,6 +51,7 @@ type imapSession struct {
 var _ Session = (*imapSession)(nil)
 
 func openIMAP(ctx context.Context, c *Client, server account.Server, cred account.Credential, observe func(account.Step)) (Session, error) {
+	var nameless atomic.Bool
 	connect := func(ctx context.Context, observe func(account.Step)) (*imapConn, error) {
 		l, err := c.dial(ctx, server, cred, observe)
 		if err != nil {
@@ -58,6 +63,10 @@ func openIMAP(ctx context.Context, c *Client, server account.Server, cred accoun
 		if err != nil {
 			l.Close()
 			return nil, err
+		}
+		conn.nameless = &nameless
+		if !nameless.Load() {
+			conn.wire.guard.global = globalItem(conn.caps)
 		}
 		return conn, nil
 	}
@@ -237,6 +246,18 @@ func (c *imapConn) login(cred account.Credential) error {
 		c.caps = told
 	}
 	return nil
+}
+
+// globalItem returns the item by which the server names a message over all
+// folders, or "".
+func globalItem(caps imap.CapSet) string {
+	switch {
+	case caps.Has("X-GM-EXT-1"):
+		return globalGmail
+	case caps.Has("OBJECTID"):
+		return globalEmail
+	}
+	return ""
 }
 
 // authenticate chooses the way to sign in.

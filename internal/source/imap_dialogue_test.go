@@ -141,6 +141,9 @@ func readInto(ctx context.Context, out io.Writer, session Session) {
 		fmt.Fprintf(out, "list %q: validity %d complete %v\n", l.Folder.Wire, l.Folder.Status.UIDValidity, l.Complete)
 		for _, it := range l.Items {
 			fmt.Fprintf(out, "  uid %d size %d flags %q", it.ID.UID, it.Size, letters(it.Flags))
+			if it.Global != "" {
+				fmt.Fprintf(out, " global %s", it.Global)
+			}
 			if !it.Received.IsZero() {
 				fmt.Fprintf(out, " received %s", it.Received.UTC().Format(time.RFC3339))
 			}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,10 @@ const (
 	batchMessages = 1000     // Messages asked for by one command.
 	batchRanges   = 300      // Ranges of UIDs in it, so that its line stays below 8,000 octets.
 	batchBytes    = 32 << 20 // Their declared octets, unless it is one message.
+	batchHeaders  = 2000     // Messages of which one command asks for the headers,
+	headerSize    = 512      // … and what each counts for.
 	batchesAhead  = 32       // Commands sent ahead.
-	bytesAhead    = 64 << 20
+	bytesAhead    = 256 << 20
 	connBytes     = 1 << 30 // After so many octets a new connection is made: servers and links have limits.
 
 	// maxStrikes is how often in a row a connection may end without one more
@@ -50,11 +53,12 @@ const (
 	afresh // Alone, and on a connection of its own time.
 )
 
-// fetchRun is one call of Fetch.
+// fetchRun is one call of Fetch, or of Headers.
 type fetchRun struct {
-	s    *imapSession
-	take takeFunc
-	miss missFunc
+	s       *imapSession
+	take    takeFunc
+	miss    missFunc
+	headers bool // Headers alone are wanted: what does not come at once is left out.
 
 	queue   []*batch // To be asked for on this connection.
 	later   []*batch // To be asked for on the next one.
@@ -65,7 +69,26 @@ type fetchRun struct {
 
 // Fetch implements Session.
 func (s *imapSession) Fetch(ctx context.Context, wants []mail.Want, take takeFunc, miss missFunc) error {
-	r := &fetchRun{s: s, take: take, miss: miss, openErr: map[*mail.Want]int{}, given: map[*mail.Want]*fault.Error{}}
+	return s.fetch(ctx, &fetchRun{take: take, miss: miss}, wants)
+}
+
+// Headers implements Session. It goes about it as Fetch does, so that a message
+// over which the server breaks off costs only its own header.
+func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error {
+	var header bytes.Buffer
+	read := func(f mail.Folder, it mail.Item, body io.Reader) error {
+		header.Reset()
+		if _, err := header.ReadFrom(body); err != nil { // The filter bounds it.
+			return err
+		}
+		return take(f, it, header.Bytes())
+	}
+	left := func(mail.Folder, mail.Item, *fault.Error) {}
+	return s.fetch(ctx, &fetchRun{take: read, miss: left, headers: true}, wants)
+}
+
+func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want) error {
+	r.s, r.openErr, r.given = s, map[*mail.Want]int{}, map[*mail.Want]*fault.Error{}
 	if r.plan(wants); len(r.queue) == 0 {
 		return nil
 	}
@@ -103,6 +126,10 @@ func (s *imapSession) Fetch(ctx context.Context, wants []mail.Want, take takeFun
 // plan groups what is wanted into batches.
 func (r *fetchRun) plan(wants []mail.Want) {
 	limit := r.s.owner.opts.MaxMessageBytes
+	most := batchMessages
+	if r.headers {
+		most = batchHeaders
+	}
 	for i := range wants {
 		w := &wants[i]
 		var b *batch
@@ -112,11 +139,15 @@ func (r *fetchRun) plan(wants []mail.Want) {
 			case it.ID.UID == 0:
 				r.missed(w, it, "The message has no number (UID).")
 				continue
-			case it.Size > limit:
+			case it.Size > limit && !r.headers:
 				r.missed(w, it, tooLarge(it.Size, limit))
 				continue
 			}
-			if b == nil || len(b.items) == batchMessages || ranges == batchRanges || b.size+it.Size > batchBytes {
+			size := it.Size
+			if r.headers {
+				size = headerSize
+			}
+			if b == nil || len(b.items) == most || ranges == batchRanges || b.size+size > batchBytes {
 				b = &batch{want: w}
 				r.queue = append(r.queue, b)
 				ranges = 0
@@ -126,7 +157,7 @@ func (r *fetchRun) plan(wants []mail.Want) {
 			}
 			last = it.ID.UID
 			b.items = append(b.items, it)
-			b.size += it.Size
+			b.size += size
 		}
 	}
 }
@@ -189,7 +220,7 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 				if r.giveUp(b) {
 					continue
 				}
-				ahead = append(ahead, c.request(b))
+				ahead = append(ahead, c.request(b, r.headers))
 				aheadBytes += b.size
 			}
 			if len(ahead) == 0 {
@@ -240,14 +271,18 @@ func (r *fetchRun) openFailed(w *mail.Want, err error) error {
 	return err
 }
 
-func (c *imapConn) request(b *batch) request {
+func (c *imapConn) request(b *batch, headers bool) request {
 	q := request{batch: b}
+	section := &imap.FetchItemBodySection{Peek: true}
+	if headers {
+		section.Specifier, section.HeaderFields = imap.PartSpecifierHeader, []string{"MESSAGE-ID", "DATE", "FROM", "SUBJECT"}
+	}
 	q.opened = c.client.Select(aliasOf(b.want.Folder.Wire), &imap.SelectOptions{ReadOnly: true})
 	var set imap.UIDSet
 	for _, it := range b.items {
 		set.AddNum(imap.UID(it.ID.UID))
 	}
-	q.bodies = c.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+	q.bodies = c.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})
 	return q
 }
 
@@ -325,6 +360,11 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 // unanswered decides what becomes of messages for which no body came although
 // the command was completed.
 func (r *fetchRun) unanswered(b *batch, why string) {
+	if r.headers {
+		r.settled += len(b.items)
+		b.items = nil
+		return
+	}
 	for _, it := range b.items {
 		one := &batch{want: b.want, items: []mail.Item{it}, size: it.Size, stage: b.stage + 1}
 		switch one.stage {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -304,6 +305,12 @@ func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
 		if refusal(err) == nil {
 			return l, nil, c.failed(op, err)
 		}
+		if e := refusal(err); e.Type == imap.StatusResponseTypeBad && q.sent.global != "" && opened.NumMessages > 0 {
+			// It offers names over all folders and does not know the word for
+			// them: once more, on a new connection, without.
+			c.nameless.Store(true)
+			return l, nil, c.link.abort(folderFault(op, name, err))
+		}
 		if opened.NumMessages > 0 { // Some servers refuse a set that names nothing.
 			return mail.Listing{Folder: l.Folder}, folderFault(op, name, err), nil
 		}
@@ -312,9 +319,43 @@ func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
 		return mail.Listing{Folder: l.Folder}, fault.New(fault.FolderFailed, op,
 			"Folder "+name+" cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY)."), nil
 	}
+	nameAll(l.Items, q.sent)
 	slices.SortFunc(l.Items, func(a, b mail.Item) int { return int(int64(a.ID.UID) - int64(b.ID.UID)) })
 	l.Complete = isComplete(l, q)
 	return l, nil, nil
+}
+
+// nameAll gives the items their names over all folders.
+//
+// RFC 8474 section 5.1 has messages of one EMAILID agree in all that cannot
+// change, the internal date included, and some servers, which reckon it from the
+// octets (Cyrus), do not keep to that: two equal messages that came one after
+// the other would be one. Hence the date is part of the name, and what is there
+// twice in one folder has none.
+func nameAll(items []mail.Item, sent *imapCommand) {
+	named := sent.globals
+	bearers := make(map[string]int)
+	for i := range items { // Both in the order in which they came.
+		it := &items[i]
+		if len(named) == 0 || named[0].uid != it.ID.UID {
+			continue
+		}
+		it.Global, named = named[0].name, named[1:]
+		if sent.global != globalEmail {
+			continue
+		}
+		if it.Received.IsZero() {
+			it.Global = ""
+			continue
+		}
+		it.Global += "@" + strconv.FormatInt(it.Received.Unix(), 10)
+		bearers[it.Global]++
+	}
+	for i := range items {
+		if bearers[items[i].Global] > 1 {
+			items[i].Global = ""
+		}
+	}
 }
 
 // isComplete compares a listing with the server's own count.

@@ -184,6 +184,7 @@ type imapFetched struct {
 	size    uint64
 	sized   bool // The server mentioned the size or date: it answers a listing.
 	known   bool // The size is a number.
+	global  string
 	held    *heldBody
 }
 
@@ -236,6 +237,12 @@ func (f *imapFilter) fetchItems(s imapScanner) error {
 			s.spaces()
 			part.size, part.known = s.number(63)
 			part.sized = true
+		case part.command.global != "" && is(item, part.command.global):
+			s.spaces()
+			err = part.readGlobal(&s)
+		case part.command.headers && isHeaderItem(item):
+			s.spaces()
+			err = f.fetchHeader(&s)
 		case is(item, "BODY[]"), is(item, "BODY[]<0>"):
 			s.spaces()
 			var passing bool
@@ -267,6 +274,78 @@ func (p *imapFetched) readDate(s *imapScanner) error {
 		p.dateLen = copy(p.date[:], date)
 	}
 	return nil
+}
+
+// readGlobal takes the message's name over all folders: a number of 64 bits by
+// Gmail, an objectid in parentheses by RFC 8474 section 7. Anything else is none.
+func (p *imapFetched) readGlobal(s *imapScanner) error {
+	try := *s
+	if p.command.global == globalGmail {
+		if n, ok := try.number(64); ok && n != 0 {
+			p.global = "gm:" + strconv.FormatUint(n, 10)
+			*s = try
+			return nil
+		}
+		return s.skip()
+	}
+	if try.take('(') {
+		if id := try.word(); isObjectID(id) && try.take(')') {
+			p.global = "em:" + string(id)
+			*s = try
+			return nil
+		}
+	}
+	return s.skip()
+}
+
+// isObjectID reports whether b is an objectid of RFC 8474 section 7.
+func isObjectID(b []byte) bool {
+	return len(b) > 0 && len(b) <= 255 && len(bytes.Trim(b, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")) == 0
+}
+
+// isHeaderItem reports whether an answer's item is the header that was asked
+// for, however the server repeats the question.
+func isHeaderItem(item []byte) bool {
+	const head = "BODY[HEADER"
+	return len(item) > len(head) && is(item[:len(head)], head)
+}
+
+// fetchHeader handles the value of BODY[HEADER.FIELDS (…)], which is held until
+// the answer has said whose it is. What is too long is cut.
+func (f *imapFilter) fetchHeader(s *imapScanner) error {
+	part := &f.part
+	if part.held != nil {
+		return s.skip()
+	}
+	if s.next() == '"' {
+		text, ok := s.quoted()
+		if !ok {
+			return protocolError("a quoted string that does not end")
+		}
+		part.held = &heldBody{}
+		_, err := part.held.Write(text)
+		return err
+	}
+	size, literal, err := s.announced()
+	if err != nil {
+		return err
+	}
+	if !literal {
+		return s.skip()
+	}
+	kept := min(size, f.max.literal)
+	part.held = &heldBody{}
+	f.r.due(true)
+	_, err = io.CopyN(part.held, f.r, kept)
+	f.r.due(false)
+	if err != nil {
+		return unexpected(err)
+	}
+	if err := f.discard(size - kept); err != nil {
+		return err
+	}
+	s.b, err = f.line()
+	return err
 }
 
 // fetchBody handles the value of BODY[]. passing is true when it is a literal
@@ -331,6 +410,8 @@ func (f *imapFilter) appendHead() {
 	f.out = strconv.AppendUint(append(f.out, " FETCH (UID "...), uint64(f.part.uid), 10)
 }
 
+// appendBodyHead begins a body, or a header: the library hands on the octets of
+// either without comparing what was asked for.
 func (f *imapFilter) appendBodyHead(size int64) {
 	f.appendHead()
 	f.out = append(strconv.AppendInt(append(f.out, " BODY[] {"...), size, 10), "}\r\n"...)
@@ -352,11 +433,14 @@ func (f *imapFilter) fetched() error {
 		f.appendBodyHead(part.held.size)
 		f.held, f.left, part.held = part.held, part.held.size, nil
 		return f.held.rewind()
-	case !c.bodies && part.sized && f.expects(part.uid):
+	case !c.bodies && !c.headers && part.sized && f.expects(part.uid):
 		if c.answers++; c.answers > f.max.listing {
 			return protocolError("too many messages in one folder")
 		}
 		f.appendListed()
+		if part.global != "" {
+			c.globals = append(c.globals, globalName{part.uid, part.global})
+		}
 		return nil
 	case part.uid != 0 && len(c.wanted) > 0 && part.uid < c.wanted[0].lo:
 		c.below = true
@@ -392,9 +476,13 @@ func (f *imapFilter) appendListed() {
 
 // noteFetch writes a FETCH answer into the transcript, without a body.
 func (f *imapFilter) noteFetch(b []byte) {
-	if i := bytes.Index(bytes.ToUpper(b), []byte("BODY[]")); i >= 0 {
+	if i := bytes.Index(bytes.ToUpper(b), []byte("BODY[")); i >= 0 {
 		open := bytes.LastIndexByte(b, '{')
-		shown := append([]byte("* "), b[:i+len("BODY[]")]...)
+		end := i + len("BODY[")
+		if n := bytes.IndexByte(b[end:], ']'); n >= 0 {
+			end += n + 1
+		}
+		shown := append([]byte("* "), b[:end]...)
 		if open > i {
 			shown = append(append(append(shown, ' '), bytes.TrimSuffix(b[open:], []byte("}"))...), " octets}"...)
 		}

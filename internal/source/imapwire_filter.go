@@ -33,7 +33,7 @@ func (e *oversizeError) Error() string {
 // imapLimits bounds what a server may send.
 type imapLimits struct {
 	line     int   // Octets of one line, literals left out.
-	literal  int64 // Octets of a literal that is no message.
+	literal  int64 // Octets of a literal that is no message, and of a header: what is longer is cut.
 	body     int64 // Octets of a message.
 	depth    int   // Nesting of lists.
 	dropped  int   // Useless lines per command, and their octets.
@@ -343,6 +343,8 @@ func (f *imapFilter) tagged(b []byte) error {
 	switch login := c.verb == verbLogin || c.verb == verbAuthenticate; {
 	case kind == "OK" && code == "CAPABILITY":
 		f.out = append(appendCapabilities(append(f.out, '['), args), "] "...)
+	case kind == "OK" && login && c.caps != nil:
+		f.out = append(appendCapabilities(append(f.out, '['), c.caps), "] "...)
 	case kind == "OK" && login:
 		// The library would ask by itself, at a moment nobody knows.
 		f.out = append(f.out, "[CAPABILITY IMAP4rev1 "+capUnknown+"] "...)
@@ -418,6 +420,10 @@ func (f *imapFilter) untagged(b []byte) error {
 	switch {
 	case is(word, "OK"), is(word, "NO"), is(word, "BAD"), is(word, "BYE"), is(word, "PREAUTH"):
 		return f.state(string(bytes.ToUpper(word)), s.b)
+	case is(word, "CAPABILITY") && (f.queue.answering(verbLogin) || f.queue.answering(verbAuthenticate)):
+		// Told with the completion, so that the library does not ask again.
+		f.queue.current().caps = bytes.Clone(s.b)
+		return f.drop(b)
 	case is(word, "CAPABILITY"):
 		f.out = append(appendCapabilities(append(f.out, "* "...), s.b), "\r\n"...)
 		return nil

@@ -40,7 +40,9 @@ const (
 // server, whoever writes them: it parses everything about to be sent, passes on
 // whole commands only, and after the first refusal nothing at all.
 //
-// On the way it turns folder aliases back into the server's own names.
+// On the way it turns folder aliases back into the server's own names, asks for
+// headers in plain words, and adds to listings the one item that the library
+// does not know.
 type imapGuard struct {
 	w       io.Writer
 	queue   *imapQueue
@@ -48,6 +50,10 @@ type imapGuard struct {
 	log     func(dir, line string) // The transcript; may be nil.
 
 	aborted func(error) error // Told of a refusal; may be nil.
+
+	// global is the item by which the server names a message over all folders;
+	// "" where it does not. Each listing asks for it.
+	global string
 
 	buf     []byte // The line, or the literal, that is being collected.
 	literal int    // Octets of a literal still to come.
@@ -181,10 +187,19 @@ func (g *imapGuard) sendCommand(c *imapCommand, args string, hasArgs bool) error
 	case verbFetch:
 		set, items, _ := strings.Cut(args, " ")
 		var ok bool
-		if c.wanted, ok = parseUIDSet(set); !ok || !isItemList(" "+items, fetchItems) {
+		if c.wanted, ok = parseUIDSet(set); !ok || items != headersAsked && !isItemList(" "+items, fetchItems) {
 			return g.refuse("UID FETCH with bad arguments")
 		}
 		c.bodies = strings.Contains(items, "BODY.PEEK[]")
+		switch c.headers = items == headersAsked; {
+		case c.headers:
+			items = headersSent
+		case !c.bodies && isGlobalItem(g.global):
+			c.global = g.global
+			items = strings.TrimSuffix(items, ")") + " " + g.global + ")"
+		}
+		shown = set + " " + items
+		octets = []byte(c.tag + " " + c.verb + " " + shown + "\r\n")
 	default:
 		return g.refuse(strconv.QuoteToASCII(c.verb))
 	}
@@ -235,6 +250,23 @@ var (
 	statusItems = []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY", "HIGHESTMODSEQ"}
 	fetchItems  = []string{"UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODY.PEEK[]"}
 )
+
+// headersAsked is how the library asks for headers alone, the only form that is
+// let through; headersSent is the same without the quotes, which not every
+// server expects there.
+const (
+	headersAsked = `(UID BODY.PEEK[HEADER.FIELDS ("MESSAGE-ID" "DATE" "FROM" "SUBJECT")])`
+	headersSent  = `(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)])`
+)
+
+// The items that name a message over all folders: of Gmail's extension
+// X-GM-EXT-1, and of RFC 8474 (OBJECTID).
+const (
+	globalGmail = "X-GM-MSGID"
+	globalEmail = "EMAILID"
+)
+
+func isGlobalItem(item string) bool { return item == globalGmail || item == globalEmail }
 
 // isItemList reports whether text is " (A B)" with names of the list only.
 func isItemList(text string, names []string) bool {

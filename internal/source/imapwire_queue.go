@@ -11,15 +11,25 @@ import (
 type imapCommand struct {
 	tag, verb string // verb in upper case; "UID FETCH" is one.
 	wanted    uidSet // UID FETCH: what was asked for.
-	bodies    bool   // UID FETCH: whether bodies were asked for.
+	bodies    bool   // UID FETCH: whether bodies were asked for,
+	headers   bool   // … headers alone,
+	global    string // … or, with a listing, which name over all folders.
 
 	// What came back so far.
+	caps     []byte // LOGIN, AUTHENTICATE: capabilities told before the completion.
 	answered uidSet
-	below    bool // An answer for a UID lower than any that was asked for: "n:*" of an end.
-	rounds   int  // Continuation requests.
-	answers  int  // Untagged answers passed on.
-	dropped  int  // Lines dropped, and their octets.
+	globals  []globalName // Of the messages passed on, in their order; the sender reads them once the command is completed.
+	below    bool         // An answer for a UID lower than any that was asked for: "n:*" of an end.
+	rounds   int          // Continuation requests.
+	answers  int          // Untagged answers passed on.
+	dropped  int          // Lines dropped, and their octets.
 	dropSize int64
+}
+
+// globalName is what a message is called over all folders.
+type globalName struct {
+	uid  uint32
+	name string
 }
 
 // imapQueue is the commands under way, oldest first. The guard adds to it what

@@ -235,7 +235,7 @@ func (s *imapScanner) flags() (mail.Flags, error) {
 			}
 			continue
 		}
-		switch w := s.word(); {
+		switch w := s.flag(); {
 		case len(w) == 0 || w[0] != '\\':
 		case is(w, `\SEEN`):
 			flags |= mail.Seen
@@ -247,6 +247,17 @@ func (s *imapScanner) flags() (mail.Flags, error) {
 			flags |= mail.Draft
 		}
 	}
+}
+
+// flag takes one flag: brackets mean nothing in it, paired or not.
+func (s *imapScanner) flag() []byte {
+	end := bytes.IndexAny(s.b, " ()\"")
+	if end < 0 {
+		end = len(s.b)
+	}
+	w := s.b[:end]
+	s.b = s.b[end:]
+	return w
 }
 
 // imapDateLayout is date-time of RFC 9051 section 9.

@@ -148,7 +148,7 @@ func (fakeLink) due(bool) {}
 // filtered runs octets through a filter while the given commands are under way.
 func filtered(in []byte, max imapLimits, commands ...string) (string, error) {
 	q := &imapQueue{}
-	g := &imapGuard{w: io.Discard, queue: q}
+	g := &imapGuard{w: io.Discard, queue: q, global: globalGmail}
 	for _, c := range commands {
 		if _, err := io.WriteString(g, c+"\r\n"); err != nil {
 			return "", err
@@ -234,13 +234,13 @@ func FuzzFilter(f *testing.F) {
 	for _, s := range []string{
 		"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\nT1 OK x\r\n", "* 1 FETCH (BODY[] {3}\r\nabc UID 1)\r\n", "* LIST (\\Sent) \".\" {3}\r\na.b\r\n",
 		"* OK [UIDVALIDITY 7] x\r\n", "* STATUS x (MESSAGES 1)\r\n", "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n", "T1 NO [X y] z\r\n", "+ \r\n",
-		"* 1 FETCH (ENVELOPE (NIL {2000000000}\r\n", "* 1 FETCH (FLAGS (\\Seen) UID 2 INTERNALDATE \"01-Jan-2020 00:00:00 +0000\" RFC822.SIZE 5)\r\n",
+		"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (MESSAGE-ID)] {3}\r\na:\n X-GM-MSGID 7)\r\n", "* 1 FETCH (X-GM-MSGID 7 UID 1 EMAILID (a) RFC822.SIZE 1)\r\n", "* 1 FETCH (ENVELOPE (NIL {2000000000}\r\n", "* 1 FETCH (FLAGS (\\Seen) UID 2 INTERNALDATE \"01-Jan-2020 00:00:00 +0000\" RFC822.SIZE 5)\r\n",
 	} {
-		for kind := range 4 {
+		for kind := range 5 {
 			f.Add([]byte(s), byte(kind))
 		}
 	}
-	commands := []string{"T1 UID FETCH 1:9 (UID BODY.PEEK[])", "T1 UID FETCH 1:* (UID FLAGS)", `T1 LIST "" "*"`, "T1 EXAMINE " + quotedAlias("x")}
+	commands := []string{"T1 UID FETCH 1:9 (UID BODY.PEEK[])", "T1 UID FETCH 1:* (UID FLAGS)", `T1 LIST "" "*"`, "T1 EXAMINE " + quotedAlias("x"), "T1 UID FETCH 1:9 " + headersAsked}
 	f.Fuzz(func(t *testing.T, in []byte, kind byte) {
 		max := imapLimits{line: 4096, literal: 1024, body: 4096, depth: 8, dropped: 100, dropSize: 10000, folders: 50, listing: 50, rounds: 3}
 		out, _ := filtered(in, max, commands[int(kind)%len(commands)])

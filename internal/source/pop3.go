@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,10 +18,10 @@ import (
 
 const (
 	// maxWindow is how many questions are sent ahead of their answers.
-	maxWindow = 50
+	maxWindow = 200
 	// windowBytes is how much mail may be on its way beyond the message being
 	// read: what a visit that is broken off has to wait for.
-	windowBytes = 4 << 20
+	windowBytes = 16 << 20
 	// unknownSize is what a message counts for whose size was not told.
 	unknownSize = 64 << 10
 	// maxTries of one message end in a miss, with the message asked for alone
@@ -53,6 +54,7 @@ type pop3Session struct {
 	count   uint32 // Of STAT.
 	counted bool
 	numbers map[mail.ID]uint32 // As listed last on this connection; nil: never.
+	top     presence           // TOP, where CAPA does not speak of it.
 	reopens int
 	release func() // Undoes the binding of the link to the call's context.
 
@@ -202,7 +204,11 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 		return err
 	}
 	defer s.link.within(ctx, leavePatience)()
-	for _, v := range []pop3Verb{popRSET, popQUIT} {
+	verbs := []pop3Verb{popQUIT}
+	if s.wire.read {
+		verbs = []pop3Verb{popRSET, popQUIT}
+	}
+	for _, v := range verbs {
 		_, err := s.wire.ask(pop3Command{verb: v})
 		var no *pop3Refusal
 		if err != nil && !errors.As(err, &no) {
@@ -272,6 +278,13 @@ func (s *pop3Session) find(f mail.Folder, it mail.Item) *wanted {
 		return &wanted{folder: f, item: it, number: it.Number}
 	}
 	n, ok := s.numbers[it.ID]
+	if first := (mail.ID{UIDL: it.ID.UIDL}); !ok && !strings.Contains(it.ID.UIDL, " ") {
+		// A unique-id with an ordinal above those listed names the message that
+		// bears it now, after another that is gone.
+		if _, two := s.numbers[mail.ID{UIDL: it.ID.UIDL, Ordinal: 1}]; !two {
+			n, ok = s.numbers[first]
+		}
+	}
 	return &wanted{folder: f, item: it, number: n, gone: !ok}
 }
 

@@ -31,8 +31,10 @@ const (
 	maxHeaderRead = 256 << 10
 )
 
-// Messages without a usable unique-id are named by what they are. The blank in
-// these prefixes keeps them apart from every unique-id there can be.
+// Messages without a usable unique-id are named by what they are; those that
+// share one, by it, a blank, and what they are, so that it does not matter which
+// of them goes and which comes. The blank keeps these names apart from every
+// unique-id there can be.
 const (
 	byTOP  = "top "  // Then a digest of the answer to TOP n 0, and of the size.
 	byRETR = "retr " // Then a digest of the whole message.
@@ -169,20 +171,12 @@ func (s *pop3Session) list(ctx context.Context) (items []mail.Item, why *fault.E
 			l.sizes[n] = 0
 		}
 	}
-	var nameless []int
 	for n, size := range l.sizes {
 		items = append(items, mail.Item{ID: mail.ID{UIDL: l.ids[n]}, Number: n, Size: size})
 	}
 	slices.SortFunc(items, func(a, b mail.Item) int { return int(int64(a.Number) - int64(b.Number)) })
-	for i := range items {
-		if items[i].ID.UIDL == "" {
-			nameless = append(nameless, i)
-		}
-	}
-	if len(nameless) > 0 {
-		if why, err = s.identify(ctx, items, nameless); why != nil || err != nil {
-			return nil, why, err
-		}
+	if why, err = s.identify(ctx, items); why != nil || err != nil {
+		return nil, why, err
 	}
 	items = slices.DeleteFunc(items, func(it mail.Item) bool { return it.ID.UIDL == "" })
 	seen := map[string]int{}
@@ -194,37 +188,66 @@ func (s *pop3Session) list(ctx context.Context) (items []mail.Item, why *fault.E
 	return items, nil, nil
 }
 
+// unclear returns the messages that have no usable unique-id, and those that
+// share one.
+func unclear(items []mail.Item) (nameless, shared []int) {
+	bearers := map[string]int{}
+	for _, it := range items {
+		bearers[it.ID.UIDL]++
+	}
+	for i, it := range items {
+		switch {
+		case it.ID.UIDL == "":
+			nameless = append(nameless, i)
+		case bearers[it.ID.UIDL] > 1:
+			shared = append(shared, i)
+		}
+	}
+	return nameless, shared
+}
+
 // identify names the messages that the server gives no usable unique-id, by
 // header and size, or where there is no TOP, and not too many, by all of them.
 // A message for which that fails stays nameless.
-func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless []int) (*fault.Error, error) {
+//
+// Those that share a unique-id are told apart in the same way; where they are
+// too many for it, by their order, which holds as long as none of them goes.
+func (s *pop3Session) identify(ctx context.Context, items []mail.Item) (*fault.Error, error) {
 	const op = "telling messages apart"
+	nameless, shared := unclear(items)
+	if len(nameless)+len(shared) == 0 {
+		return nil, nil
+	}
 	prefix, verb, most := byTOP, popTOP, maxByTOP
-	if !s.capas.has("TOP") {
-		switch yes, err := s.hasTOP(items[nameless[0]].Number); {
-		case err != nil:
-			return nil, err
-		case !yes:
-			prefix, verb, most = byRETR, popRETR, maxByRETR
-		}
+	switch yes, err := s.canTOP(ctx, items[slices.Concat(nameless, shared)[0]].Number); {
+	case err != nil:
+		return nil, err
+	case !yes:
+		prefix, verb, most = byRETR, popRETR, maxByRETR
 	}
 	if len(nameless) > most {
 		return fault.New(fault.FolderFailed, op, fmt.Sprintf(
 			"The server gives %d messages no identity of their own (%s), and there are too many to read them all at each visit; at most %d are.",
 			len(nameless), "UIDL", most)), nil
 	}
+	if len(nameless)+len(shared) > most {
+		s.client.opts.Log.WarnContext(ctx, "too many messages share a unique-id", "host", s.server.Host, "messages", len(shared))
+		shared = nil
+	}
+	todo := slices.Concat(nameless, shared)
+	slices.Sort(todo)
 	window := 1
 	if s.capas.has("PIPELINING") {
 		window = maxWindow
 	}
-	for len(nameless) > 0 {
-		part := nameless[:min(window, len(nameless))]
-		nameless = nameless[len(part):]
+	for len(todo) > 0 {
+		part := todo[:min(window, len(todo))]
+		todo = todo[len(part):]
 		cmds := make([]pop3Command, len(part))
 		for i, at := range part {
-			cmds[i] = pop3Command{verb: verb, arg: strconv.Itoa(int(items[at].Number))}
-			if verb == popTOP {
-				cmds[i].arg += " 0"
+			cmds[i] = topCommand(items[at].Number)
+			if verb == popRETR {
+				cmds[i] = pop3Command{verb: popRETR, arg: strconv.Itoa(int(items[at].Number))}
 			}
 		}
 		if err := s.wire.send(cmds...); err != nil {
@@ -234,29 +257,21 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless 
 		for _, at := range part {
 			sum, err := s.digest(items[at].Size, verb == popTOP)
 			var no *pop3Refusal
-			if err != nil && !errors.As(err, &no) {
+			switch id := &items[at].ID; {
+			case err != nil && !errors.As(err, &no):
+				done()
 				return nil, err
-			}
-			if err == nil {
-				items[at].ID.UIDL = prefix + sum
+			case err != nil:
+				id.UIDL = ""
+			case id.UIDL == "":
+				id.UIDL = prefix + sum
+			default:
+				id.UIDL += " " + prefix + sum
 			}
 		}
 		done()
 	}
 	return nil, nil
-}
-
-// hasTOP tries TOP where CAPA does not speak of it.
-func (s *pop3Session) hasTOP(n uint32) (bool, error) {
-	if err := s.wire.send(pop3Command{verb: popTOP, arg: strconv.Itoa(int(n)) + " 0"}); err != nil {
-		return false, err
-	}
-	_, err := s.digest(0, true)
-	var no *pop3Refusal
-	if errors.As(err, &no) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // digest reads the answer to TOP or RETR and returns what identifies it.

@@ -189,6 +189,10 @@ type pop3Wire struct {
 	more bool   // … was a challenge.
 	text string // What followed it.
 	imap bool   // The last line was one of IMAP's.
+
+	// read says that messages were read, some of which the server may mark as
+	// seen unless RSET takes that back.
+	read bool
 }
 
 // newPOP3Wire reads the greeting. It may return both a wire and a *pop3Refusal.
@@ -283,6 +287,7 @@ func (w *pop3Wire) send(cmds ...pop3Command) error {
 	lines := make([]string, len(cmds))
 	for i, c := range cmds {
 		lines[i] = c.line()
+		w.read = w.read || c.verb == popRETR || c.verb == popTOP
 		if strings.ContainsAny(c.arg, "\r\n\x00") {
 			return w.abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: w.guard.refuse("control character in an argument")})
 		}

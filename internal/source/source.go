@@ -84,6 +84,11 @@ type Session interface {
 	// that failed because the server broke off in the middle of its body does
 	// not count: the message is asked for again, then missed.
 	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
+	// Headers reads the Message-ID, Date, From and Subject fields of the wanted
+	// messages, at least, and calls take for each that came; header is cut
+	// at 256 KiB and good until take returns. What does not come is left out.
+	// take's error ends it and is returned as it is.
+	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
 	// Leave ends the session as the protocol wants it.
 	Leave(ctx context.Context) error
 	// Close ends the connection at once. It may be called at any time, from

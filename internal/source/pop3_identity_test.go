@@ -1,0 +1,152 @@
+package source
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// drop is a message of a scripted maildrop.
+type drop struct {
+	uidl, subject string
+	size          int
+}
+
+const pop3Opening = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: TOP\nS: .\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\n"
+
+// maildrop is the dialogue up to a listing, with the TOPs of those looked at.
+func maildrop(drops []drop, look ...int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%sC: STAT\nS: +OK %d 0\nC: LIST\nS: +OK\n", pop3Opening, len(drops))
+	for i, d := range drops {
+		fmt.Fprintf(&b, "S: %d %d\n", i+1, d.size)
+	}
+	b.WriteString("S: .\nC: UIDL\nS: +OK\n")
+	for i, d := range drops {
+		fmt.Fprintf(&b, "S: %d %s\n", i+1, d.uidl)
+	}
+	b.WriteString("S: .\n")
+	for _, n := range look {
+		fmt.Fprintf(&b, "C: TOP %d 0\nS: +OK\nS: Subject: %s\nS< \\r\\n.\\r\\n\n", n, drops[n-1].subject)
+	}
+	return b.String()
+}
+
+func playPOP3(t *testing.T, dialogue string) (*mailtest.Script, Session) {
+	t.Helper()
+	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
+	session, err := pop3Client(nil, false, nil).Open(t.Context(),
+		account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential("anna", "sekret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { session.Close() })
+	return s, session
+}
+
+func listPlayed(t *testing.T, drops []drop, look ...int) []mail.Item {
+	t.Helper()
+	s, session := playPOP3(t, maildrop(drops, look...))
+	items := listEverything(t, session)[0].Items
+	session.Close()
+	s.Close()
+	return items
+}
+
+// Messages that share a unique-id keep their names whichever of them goes and
+// whatever comes.
+func TestMessagesThatShareAUniqueIDAreNamedByWhatTheyAre(t *testing.T) {
+	first := listPlayed(t, []drop{{"x", "a", 10}, {"x", "b", 10}, {"y", "c", 10}, {"x", "b", 10}}, 1, 2, 4)
+	then := listPlayed(t, []drop{{"x", "b", 10}, {"y", "c", 10}, {"x", "new", 10}, {"x", "b", 10}}, 1, 3, 4)
+	a, b, again := first[0].ID, first[1].ID, first[3].ID
+	if a == b || b.UIDL != again.UIDL || b.Ordinal != 0 || again.Ordinal != 1 || a.Ordinal != 0 || first[2].ID != (mail.ID{UIDL: "y"}) {
+		t.Errorf("at first: %v", first)
+	}
+	if !strings.HasPrefix(a.UIDL, "x top ") {
+		t.Errorf("the name does not begin with the unique-id: %q", a.UIDL)
+	}
+	if then[0].ID != b || then[3].ID != again || then[2].ID == a || then[2].ID == b || then[2].ID.Ordinal != 0 {
+		t.Errorf("then: %v", then)
+	}
+}
+
+// A unique-id that another message bears now is listed with its size, and can
+// be fetched under an ordinal of its own.
+func TestAReusedUniqueIDIsReadUnderAnOrdinal(t *testing.T) {
+	_, session := playPOP3(t, maildrop([]drop{{"x", "a", 77}, {"y", "b", 10}})+
+		"C: TOP 1 0\nS: +OK\nS: Subject: a\nS: .\nC: RETR 1\nS: +OK\nS: new\nS: .\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
+	wants := listEverything(t, session)
+	it := wants[0].Items[0]
+	if it.ID != (mail.ID{UIDL: "x"}) || it.Size != 77 {
+		t.Fatalf("listed %+v", it)
+	}
+	it.ID.Ordinal = 1
+	gone := mail.Item{ID: mail.ID{UIDL: "z", Ordinal: 1}}
+	wants[0].Items = []mail.Item{it, gone}
+	var got []string
+	err := session.Headers(t.Context(), wants, func(_ mail.Folder, it mail.Item, header []byte) error {
+		got = append(got, fmt.Sprintf("%s/%d %q", it.ID.UIDL, it.ID.Ordinal, header))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants[0].Items = wants[0].Items[:1]
+	err = session.Fetch(t.Context(), wants, func(_ mail.Folder, it mail.Item, body io.Reader) error {
+		b, err := io.ReadAll(body)
+		got = append(got, fmt.Sprintf("%s/%d %q", it.ID.UIDL, it.ID.Ordinal, b))
+		return err
+	}, noMiss(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{`x/1 "Subject: a\r\n"`, `x/1 "new\r\n"`}, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := session.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without TOP no header comes, and nothing is lost by asking.
+func TestHeadersWithoutTOP(t *testing.T) {
+	login := strings.Replace(pop3Opening, "S: TOP\n", "", 1)
+	_, session := playPOP3(t, strings.Replace(maildrop([]drop{{"x", "a", 10}}), pop3Opening, login, 1)+"C: TOP 1 0\nS: -ERR what?\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
+	wants := listEverything(t, session)
+	for range 2 {
+		err := session.Headers(t.Context(), wants, func(mail.Folder, mail.Item, []byte) error { t.Error("a header came"); return nil })
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := session.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A header that is refused, or over which the server breaks off twice, is left
+// out; one that is too long is cut.
+func TestPOP3HeadersThatDoNotComeAreLeftOut(t *testing.T) {
+	drops := []drop{{"a", "a", 10}, {"b", "b", 10}, {"c", "c", 10}, {"d", "d", 10}}
+	_, session := playPOP3(t, maildrop(drops)+"C: TOP 1 0\nS: -ERR not this one\nC: TOP 2 0\nS: +OK\nCLOSE\n---\n"+
+		maildrop(drops)+"C: TOP 2 0\nS: +OK\nS: Subject: b\nCLOSE\n---\n"+
+		maildrop(drops)+"C: TOP 3 0\nS: +OK\nS* 300000 x\nS< \\r\\n.\\r\\n\nC: TOP 4 0\nS: +OK\nS: d\nS: .\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
+	got := map[string]int{}
+	err := session.Headers(t.Context(), listEverything(t, session), func(_ mail.Folder, it mail.Item, header []byte) error {
+		got[it.ID.UIDL] += len(header)
+		return nil
+	})
+	if diff := cmp.Diff(map[string]int{"c": maxHeaderRead, "d": 3}, got); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+	if err := session.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

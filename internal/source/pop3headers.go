@@ -1,0 +1,175 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// maxHeaderWindow is how many headers are asked for ahead of their answers.
+const maxHeaderWindow = 200
+
+// Headers implements Session, by TOP n 0 (RFC 1939 section 7). Without TOP
+// nothing comes. A message over which the server breaks off is left out the
+// second time.
+func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error {
+	defer s.enter(ctx)()
+	r := &retrieval{pop3Session: s}
+	for _, w := range wants {
+		for _, it := range w.Items {
+			if w.Folder.Wire == pop3Inbox {
+				r.todo = append(r.todo, r.find(w.Folder, it))
+			}
+		}
+	}
+	if len(r.todo) == 0 {
+		return nil
+	}
+	if err := s.settle(ctx); err != nil && final(err) {
+		return err // Else the loop sees the broken connection.
+	}
+	for len(r.todo) > 0 {
+		if broken := r.link.failure(); broken != nil {
+			if final(broken) {
+				return broken
+			}
+			if err := r.restart(ctx); err != nil {
+				return err
+			}
+		}
+		if r.todo = slices.DeleteFunc(r.todo, func(w *wanted) bool { return w.gone }); len(r.todo) == 0 {
+			return nil
+		}
+		yes, err := s.canTOP(ctx, r.todo[0].number)
+		if err == nil && !yes {
+			return nil
+		}
+		var stop *callerError
+		if err == nil {
+			err = r.headers(ctx, take)
+		}
+		switch {
+		case errors.As(err, &stop):
+			return stop.err
+		case err != nil && final(err):
+			return err
+		case err != nil:
+			w := r.todo[0]
+			if w.tries++; w.tries > 1 {
+				r.todo = r.todo[1:]
+			}
+		}
+	}
+	return nil
+}
+
+// headers reads over one connection what it can. What is settled is off todo;
+// an error other than the caller's is about its first message.
+func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mail.Item, header []byte) error) error {
+	window := 1
+	if r.capas.has("PIPELINING") {
+		window = maxHeaderWindow
+	}
+	buf := make([]byte, 0, 4<<10)
+	for len(r.todo) > 0 {
+		if r.pending <= window/2 {
+			var cmds []pop3Command
+			for _, w := range r.todo[r.pending:min(window, len(r.todo))] {
+				cmds = append(cmds, topCommand(w.number))
+			}
+			if len(cmds) > 0 {
+				if err := r.wire.send(cmds...); err != nil {
+					return err
+				}
+				r.pending += len(cmds)
+			}
+		}
+		w := r.todo[0]
+		header, err := r.header(ctx, buf[:0])
+		var no *pop3Refusal
+		switch {
+		case err == nil:
+			buf = header
+			if err := take(w.folder, w.item, header); err != nil {
+				return &callerError{err}
+			}
+		case !errors.As(err, &no):
+			return err
+		case popFault("reading headers", no.text, fault.MessageFailed, r.cred).Code != fault.MessageFailed:
+			return r.link.abort(popFault("reading headers", no.text, fault.MessageFailed, r.cred))
+		}
+		r.todo = r.todo[1:]
+	}
+	return nil
+}
+
+// header reads one answer to TOP into buf: at most maxHeaderRead octets of it.
+func (r *retrieval) header(ctx context.Context, buf []byte) ([]byte, error) {
+	defer r.link.within(ctx, listPatience)()
+	_, err := r.wire.status()
+	var no *pop3Refusal
+	if err == nil || errors.As(err, &no) {
+		r.pending--
+	}
+	if err != nil {
+		return nil, err
+	}
+	dots := r.wire.body()
+	for len(buf) < maxHeaderRead {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, len(buf))
+		}
+		n, err := dots.Read(buf[len(buf):min(cap(buf), maxHeaderRead)])
+		buf = buf[:len(buf)+n]
+		if errors.Is(err, io.EOF) {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return buf, r.wire.skip(dots, r.client.opts.MaxMessageBytes)
+}
+
+func topCommand(n uint32) pop3Command {
+	return pop3Command{verb: popTOP, arg: strconv.Itoa(int(n)) + " 0"}
+}
+
+// canTOP says whether the server has TOP, by trying it on a message where CAPA
+// does not speak of it.
+func (s *pop3Session) canTOP(ctx context.Context, n uint32) (bool, error) {
+	if s.capas.has("TOP") {
+		return true, nil
+	}
+	if s.top == unknown {
+		defer s.link.within(ctx, pop3Patience)()
+		if err := s.wire.send(topCommand(n)); err != nil {
+			return false, err
+		}
+		_, err := s.digest(0, true)
+		var no *pop3Refusal
+		switch {
+		case err == nil:
+			s.top = present
+		case errors.As(err, &no):
+			s.top = absent
+		default:
+			return false, err
+		}
+	}
+	return s.top == present, nil
+}
+
+// presence is what is known of a command.
+type presence int
+
+const (
+	unknown presence = iota
+	present
+	absent
+)
