@@ -73,6 +73,18 @@ fuzz: ## Fuzz every target for FUZZTIME
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$(dirname $$file); \
 		done; done
 
+.PHONY: bench
+bench: ## Measure beside mbsync, mpop, fetchmail, …: make bench ARGS="-cases A0,C40 -rounds 3"
+	go run ./internal/mailtest/bench $(ARGS)
+
+.PHONY: soak
+soak: ## Chaos over 20 accounts for a given time: make soak ARGS="-for 1h"
+	go run ./internal/mailtest/soak $(ARGS)
+
+.PHONY: test-long
+test-long: parts ## The long versions of the proofs of exactly-once delivery
+	MAILBROOK_TEST_LONG=1 go test -count=1 -timeout 3h ./internal/fetch ./internal/mailbox ./internal/source ./internal/store
+
 .PHONY: generate
 generate: ## Make the generated files anew
 	go generate ./...
@@ -88,7 +100,7 @@ clean: ## Remove what was built, and the linter
 # What the tests need besides Go: real servers, which they start and stop
 # themselves, and a C compiler for the race detector. Debian starts services
 # of packages that it installs; RUNLEVEL=1 asks it not to.
-PACKAGES := dovecot-core dovecot-imapd dovecot-pop3d postgresql gcc libc6-dev
+PACKAGES := dovecot-core dovecot-imapd dovecot-pop3d postgresql chromium-headless-shell gcc libc6-dev
 CYRUS := internal/mailtest/install-cyrus.sh
 
 .PHONY: parts
@@ -97,6 +109,7 @@ parts:
 	have() { ls $$1 >/dev/null 2>&1 || missing="$$missing $$2"; }; \
 	have /usr/sbin/dovecot dovecot-core; have /usr/lib/dovecot/imap dovecot-imapd; have /usr/lib/dovecot/pop3 dovecot-pop3d; \
 	have '/usr/lib/postgresql/*/bin/postgres' postgresql; \
+	{ command -v chromium-headless-shell || command -v chromium; } >/dev/null || missing="$$missing chromium-headless-shell"; \
 	command -v gcc >/dev/null || missing="$$missing gcc"; [ -e /usr/include/stdlib.h ] || missing="$$missing libc6-dev"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
