@@ -69,22 +69,26 @@ type FolderRules struct {
 
 // Account is one external account, without its secret.
 type Account struct {
-	ID           ID
-	Owner        Owner
-	Email        string // The address at the other provider.
-	Name         string // The user's own label for it, unique per user.
-	SenderName   string // For the From field of mail sent in its name.
-	Provider     string // A preset's id, or "other".
-	Protocol     Protocol
-	Server       Server
-	Username     string
-	Auth         Auth
-	Folder       string // Where its mail goes in the local mailbox: "Gmail", "Work/Old"; "/" between parts.
-	Folders      FolderRules
-	PollInterval time.Duration
-	Enabled      bool
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
+	ID         ID
+	Owner      Owner
+	Email      string // The address at the other provider.
+	Name       string // The user's own label for it, unique per user.
+	SenderName string // For the From field of mail sent in its name.
+	Provider   string // A preset's id, or "other".
+	Protocol   Protocol
+	Server     Server
+	Username   string
+	Auth       Auth
+	Folder     string // Where its mail goes in the local mailbox: "Gmail", "Work/Old"; "/" between parts.
+	Folders    FolderRules
+	Start      Start
+	// MaxMessageBytes is the largest message that is fetched unasked; 0 stands
+	// for DefaultMessageBytes.
+	MaxMessageBytes int64
+	PollInterval    time.Duration
+	Enabled         bool
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
 
 	// Journal identifies the account's delivery journal: a random UUID that
 	// outlives a removed account, so that adding it again delivers nothing twice.

@@ -5,42 +5,46 @@ import "time"
 // Draft is an account as a user asks for it. Nil means "not said": presets and
 // defaults fill it in.
 type Draft struct {
-	Email        string
-	Password     Secret
-	Name         *string
-	SenderName   *string
-	Provider     *string
-	Protocol     *Protocol
-	Host         *string
-	Port         *int
-	Security     *Security
-	Username     *string
-	Folder       *string
-	Include      []string
-	Exclude      []string
-	PollInterval *time.Duration
-	Enabled      *bool
-	SkipTest     bool
+	Email           string
+	Password        Secret
+	Name            *string
+	SenderName      *string
+	Provider        *string
+	Protocol        *Protocol
+	Host            *string
+	Port            *int
+	Security        *Security
+	Username        *string
+	Folder          *string
+	Include         []string
+	Exclude         []string
+	Start           *Start
+	MaxMessageBytes *int64
+	PollInterval    *time.Duration
+	Enabled         *bool
+	SkipTest        bool
 }
 
 // Patch is a change to an account. Nil leaves a setting as it is (RFC 7396).
 type Patch struct {
-	Email        *string
-	Password     *Secret
-	Name         *string
-	SenderName   *string
-	Provider     *string
-	Protocol     *Protocol
-	Host         *string
-	Port         *int
-	Security     *Security
-	Username     *string
-	Folder       *string
-	Include      *[]string
-	Exclude      *[]string
-	PollInterval *time.Duration
-	Enabled      *bool
-	SkipTest     bool
+	Email           *string
+	Password        *Secret
+	Name            *string
+	SenderName      *string
+	Provider        *string
+	Protocol        *Protocol
+	Host            *string
+	Port            *int
+	Security        *Security
+	Username        *string
+	Folder          *string
+	Include         *[]string
+	Exclude         *[]string
+	Start           *Start
+	MaxMessageBytes *int64
+	PollInterval    *time.Duration
+	Enabled         *bool
+	SkipTest        bool
 }
 
 // Preset is what a provider's preset says of one protocol for one address.

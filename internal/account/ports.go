@@ -19,7 +19,7 @@ type Repository interface {
 	// Update replaces the settings if a.SettingsEpoch is still the saved one and
 	// bumps it; ErrChanged otherwise. A nil sealed keeps the secret. A visit under way is
 	// fenced off when server, protocol, user name, secret, folder or rules
-	// changed. The account becomes due at once if dueNow is true.
+	// changed, or the start. The account becomes due at once if dueNow is true.
 	Update(ctx context.Context, a Account, sealed []byte, dueNow bool) (Account, error)
 	// Remove deletes account, secret and schedule and fences a visit under way.
 	// The journal is retired for 30 days if keepJournal is true, else forgotten.
@@ -31,6 +31,13 @@ type Repository interface {
 	// FolderInfos and Runs report on visits; newest run first.
 	FolderInfos(ctx context.Context, o Owner, id ID) ([]FolderInfo, error)
 	Runs(ctx context.Context, o Owner, id ID, limit int) ([]Run, error)
+	// Skipped returns a page of what could not be fetched, newest first; an
+	// unknown cursor is an *InvalidError.
+	Skipped(ctx context.Context, o Owner, id ID, limit int, cursor string) (SkippedPage, error)
+	// RetrySkipped has the message tried at the next visit, whatever its size,
+	// makes the account due, and returns the message as it is then. One that is
+	// not there, or is of another account, is ErrNotFound.
+	RetrySkipped(ctx context.Context, o Owner, id ID, sid string) (Skipped, error)
 }
 
 // Sealer encrypts secrets at rest, bound to owner, account and field, so that

@@ -167,7 +167,8 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 			return Account{}, fmt.Errorf("sealing the password: %w", err)
 		}
 	}
-	dueNow := a.Enabled && (remote || !old.Enabled)
+	more := a.Start.Wider(old.Start) || a.MaxMessageBytes > old.MaxMessageBytes
+	dueNow := a.Enabled && (remote || more || !old.Enabled)
 	a.UpdatedAt = r.Now().UTC()
 	a, err = r.Repository.Update(ctx, a, sealed, dueNow)
 	if err != nil {
@@ -220,6 +221,25 @@ func (r *Registry) Runs(ctx context.Context, o Owner, id ID, limit int) ([]Run, 
 // FolderTree returns the remote folders and what has been fetched of them.
 func (r *Registry) FolderTree(ctx context.Context, o Owner, id ID) ([]FolderInfo, error) {
 	return r.Repository.FolderInfos(ctx, o, id)
+}
+
+// Skipped returns a page of the messages that could not be fetched, newest
+// first. The cursor is the page before's Next, "" for the first; one that was
+// not given out is an *InvalidError.
+func (r *Registry) Skipped(ctx context.Context, o Owner, id ID, limit int, cursor string) (SkippedPage, error) {
+	return r.Repository.Skipped(ctx, o, id, limit, cursor)
+}
+
+// RetrySkipped has one of them tried at the next visit, which is due at once:
+// whatever its size, up to MostMessageBytes. What is not there is ErrNotFound.
+func (r *Registry) RetrySkipped(ctx context.Context, o Owner, id ID, sid string) (Skipped, error) {
+	m, err := r.Repository.RetrySkipped(ctx, o, id, sid)
+	if err != nil {
+		return Skipped{}, err
+	}
+	r.Log.InfoContext(ctx, "a skipped message is to be tried again", "account", id, "skipped", sid)
+	r.Nudger.Nudge()
+	return m, nil
 }
 
 // test runs the connection test and turns a failure into an error.
@@ -281,6 +301,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		ID: ID(uuid.NewString()), Owner: o, Email: d.Email, Provider: preset.Provider, Protocol: protocol, Server: server,
 		Username: value(d.Username, first(preset.Username, d.Email)), Auth: Password,
 		SenderName: value(d.SenderName, ""), Folders: FolderRules{d.Include, d.Exclude},
+		Start: value(d.Start, StartAll), MaxMessageBytes: value(d.MaxMessageBytes, DefaultMessageBytes),
 		PollInterval: value(d.PollInterval, r.PollInterval), Enabled: value(d.Enabled, true),
 		CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
 	}
@@ -319,6 +340,8 @@ func (r *Registry) apply(old Account, p Patch) (Account, error) {
 	a.Username = value(p.Username, old.Username)
 	a.Folder = value(p.Folder, old.Folder)
 	a.Folders = FolderRules{value(p.Include, old.Folders.Include), value(p.Exclude, old.Folders.Exclude)}
+	a.Start = value(p.Start, old.Start)
+	a.MaxMessageBytes = value(p.MaxMessageBytes, old.MaxMessageBytes)
 	a.PollInterval = value(p.PollInterval, old.PollInterval)
 	a.Enabled = value(p.Enabled, old.Enabled)
 	a.Protocol = value(p.Protocol, old.Protocol)
@@ -372,6 +395,8 @@ func (r *Registry) check(a Account) error {
 	bad.text("folder", a.Folder, MaxFolder, true)
 	bad.rules("folders.include", a.Folders.Include)
 	bad.rules("folders.exclude", a.Folders.Exclude)
+	bad.start(a.Start)
+	bad.messageBytes(a.MaxMessageBytes)
 	bad.interval(a.PollInterval, r.MinInterval)
 	if strings.EqualFold(a.Email, a.Owner.String()) {
 		bad.Add("email", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")

@@ -184,6 +184,18 @@ func (e *InvalidError) interval(d, least time.Duration) {
 	}
 }
 
+func (e *InvalidError) start(s Start) {
+	if s < StartNew || s > MaxStartDays {
+		e.Add("start", "out_of_range", fmt.Sprintf("must be all, new, or between 1 and %d days", MaxStartDays))
+	}
+}
+
+func (e *InvalidError) messageBytes(n int64) {
+	if n < LeastMessageBytes || n > MostMessageBytes {
+		e.Add("max_message_bytes", "out_of_range", fmt.Sprintf("must be between %d and %d", LeastMessageBytes, MostMessageBytes))
+	}
+}
+
 // DefaultPort returns the registered port of a protocol for a kind of protection.
 func DefaultPort(p Protocol, s Security) int {
 	switch {

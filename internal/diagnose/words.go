@@ -141,8 +141,8 @@ var texts = map[fault.Code]text{
 	fault.MessageFailed: {
 		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
 		words{
-			"The others were fetched, and these stay at the provider. They are tried again from time to time.",
-			"Pozostałe zostały pobrane, a te są nadal u dostawcy. Co pewien czas pobieranie jest ponawiane.",
+			"The others were fetched, and these stay at the provider. What could not be read is tried again every day; what is too large is fetched when you ask for it.",
+			"Pozostałe zostały pobrane, a te są nadal u dostawcy. Co dzień ponawiane jest pobieranie tych, których nie dało się odczytać; zbyt duże są pobierane na żądanie.",
 		},
 	},
 	fault.LocalOverQuota: {

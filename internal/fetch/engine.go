@@ -22,8 +22,8 @@ type Options struct {
 	// LocalName maps a remote folder to a folder of the local mailbox below
 	// the account folder, for which taken is false.
 	LocalName func(accountFolder string, path []string, taken func(string) bool) string
-	// MaxMessageBytes is the largest message that is fetched; larger ones are
-	// skipped with a reason. Defaults to 50 MiB.
+	// MaxMessageBytes is the largest message that is fetched whatever an account
+	// says, and even when it is asked for. Defaults to account.MostMessageBytes.
 	MaxMessageBytes int64
 	// BatchMessages bounds a batch: what is downloaded between two journal
 	// writes, and at most is downloaded again after a crash. Defaults to 100.
@@ -58,7 +58,7 @@ const retrySkipped = 24 * time.Hour
 // New returns an Engine.
 func New(o Options) *Engine {
 	if o.MaxMessageBytes == 0 {
-		o.MaxMessageBytes = 50 << 20
+		o.MaxMessageBytes = account.MostMessageBytes
 	}
 	if o.BatchMessages == 0 {
 		o.BatchMessages = 100
@@ -90,15 +90,19 @@ type visit struct {
 	session  Session
 	began    time.Time
 
-	folders []Folder // As the journal knows them.
-	plans   []*plan
-	skipped []Skipped        // As the journal knows them.
-	unskip  []Skipped        // Of those, what needs no further try.
-	touched map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
-	present map[string]bool  // The folders that the remote has, by wire name.
+	folders  []Folder // As the journal knows them.
+	plans    []*plan
+	skipped  []Skipped        // As the journal knows them.
+	withheld []Skipped        // What is too large.
+	heldBack map[string]bool  // Global names of these.
+	unskip   []Skipped        // Of those, what needs no further try.
+	touched  map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
+	present  map[string]bool  // The folders that the remote has, by wire name.
 
 	delivered map[string]bool // Global names of messages that are delivered.
 	matching  *matching       // Nil while nothing needs to be recognised.
+
+	reckoning // How journal and spool agree.
 
 	report   Report
 	failing  *fault.Error // The first folder or message that failed.
@@ -133,6 +137,9 @@ func (v *visit) run(ctx context.Context) error {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "opening the local mailbox", err)
 	}
 	defer v.delivery.Close()
+	if err := v.compareGenerations(ctx); err != nil {
+		return err
+	}
 	if err := v.recover(ctx); err != nil {
 		return err
 	}
@@ -148,12 +155,19 @@ func (v *visit) run(ctx context.Context) error {
 	if err := v.survey(ctx); err != nil {
 		return err
 	}
+	if err := v.reconcile(ctx); err != nil {
+		return err
+	}
+	if err := v.passOver(ctx); err != nil {
+		return err
+	}
 	if err := v.pair(ctx); err != nil {
 		return err
 	}
 	if err := v.recognise(ctx); err != nil {
 		return err
 	}
+	v.withhold()
 	if err := v.transfer(ctx); err != nil {
 		return err
 	}
@@ -170,6 +184,9 @@ func (v *visit) recover(ctx context.Context) error {
 	v.Step("recover.open")
 	batches, err := v.Journal.Open(ctx, v.lease)
 	if err != nil {
+		return err
+	}
+	if err := v.checkSpool(ctx, batches); err != nil {
 		return err
 	}
 	var e Entry

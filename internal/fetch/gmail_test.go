@@ -81,3 +81,18 @@ func TestALabelledMessageIsNotForgottenWhenItsFirstCopyCannotBeFetched(t *testin
 		}
 	}
 }
+
+// RFC 8474's ids are equal for copies in ordinary folders: those stay copies.
+func TestCopiesInOrdinaryFoldersStayCopies(t *testing.T) {
+	w := newWorld(t, "INBOX", "Copies")
+	w.remote.globals = map[string]string{}
+	for i, body := range letters(5, "x") {
+		w.remote.globals[body] = fmt.Sprint("em:", i)
+		w.remote.folders[0].add(body)
+		w.remote.folders[1].add(body)
+	}
+	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 10 {
+		t.Fatalf("report %+v", r)
+	}
+	w.complete(t)
+}

@@ -164,10 +164,13 @@ type box struct {
 	names   map[mail.Token]int  // Deliveries by token.
 	room    int64               // Octets left; negative: no limit.
 	sealErr error
+	note    *int64                    // Beside the spool.
+	files   map[mail.Token]mail.Found // As delivered and not deleted.
+	looked  int                       // How often the mailbox was looked through.
 }
 
 func newBox() *box {
-	return &box{spool: map[string]string{}, folders: map[string][]string{}, names: map[mail.Token]int{}, room: -1}
+	return &box{spool: map[string]string{}, folders: map[string][]string{}, names: map[mail.Token]int{}, files: map[mail.Token]mail.Found{}, room: -1}
 }
 
 type delivery struct {
@@ -239,6 +242,7 @@ func (d *delivery) Publish(_ context.Context, ps []mail.Placement) error {
 			delete(d.spool, p.Spool)
 			d.folders[p.Folder] = append(d.folders[p.Folder], body)
 			d.names[p.Token]++
+			d.files[p.Token] = mail.Found{Folder: p.Folder, Name: body, Received: p.Received.Unix(), VirtualSize: int64(len(body))}
 		}
 	}
 	return nil
@@ -262,6 +266,43 @@ func (d *delivery) Sweep(_ context.Context, keep map[string]bool) error {
 	return nil
 }
 
+func (d *delivery) Generation(context.Context) (int64, bool, error) {
+	if d.note == nil {
+		return 0, false, nil
+	}
+	return *d.note, true, nil
+}
+
+func (d *delivery) SetGeneration(_ context.Context, n int64) error {
+	d.note = &n
+	return nil
+}
+
+func (d *delivery) Spooled(context.Context) (map[string]bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	names := map[string]bool{}
+	for n := range d.spool {
+		names[n] = true
+	}
+	return names, nil
+}
+
+func (d *delivery) Tokens(context.Context) (map[mail.Token]mail.Found, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looked++
+	return maps.Clone(d.files), nil
+}
+
+func (d *delivery) Fingerprint(_ context.Context, f mail.Found) (mail.Fingerprint, error) {
+	s := mail.NewScanner()
+	if _, err := s.Write([]byte(f.Name)); err != nil {
+		return mail.Fingerprint{}, err
+	}
+	return s.Sum(), nil
+}
+
 func (d *delivery) Close() error { return nil }
 
 // row is one settled message.
@@ -278,13 +319,15 @@ type journal struct {
 	batches  map[fetch.BatchKey][]fetch.Member
 	intended map[fetch.BatchKey]bool
 	skips    map[row]fetch.Skipped
+	passed   map[int64]map[mail.ID]bool
+	staged   int64 // Batches ever staged.
 	commits  int
 	loseAt   int
 	loseDone bool // The lost commit took effect.
 }
 
 func newJournal() *journal {
-	return &journal{rows: map[row]mail.Fingerprint{}, globals: map[string]bool{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}}
+	return &journal{rows: map[row]mail.Fingerprint{}, globals: map[string]bool{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}, passed: map[int64]map[mail.ID]bool{}}
 }
 
 func (j *journal) Folders(context.Context, fetch.Lease) ([]fetch.Folder, error) {
@@ -299,6 +342,8 @@ func (j *journal) AddFolders(_ context.Context, _ fetch.Lease, fs []fetch.Folder
 	}
 	return out, nil
 }
+
+func (j *journal) Generation(context.Context, fetch.Lease) (int64, error) { return j.staged, nil }
 
 func (j *journal) Open(context.Context, fetch.Lease) (bs []fetch.Batch, _ error) {
 	for k := range j.intended {
@@ -337,6 +382,10 @@ func (j *journal) Remembered(context.Context, fetch.Lease) (out []fetch.Known, _
 	return out, nil
 }
 
+func (j *journal) Passed(_ context.Context, _ fetch.Lease, f fetch.Folder) (map[mail.ID]bool, error) {
+	return j.passed[f.ID], nil
+}
+
 func (j *journal) Skipped(context.Context, fetch.Lease) ([]fetch.Skipped, error) {
 	return slices.Collect(maps.Values(j.skips)), nil
 }
@@ -365,6 +414,7 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 			return errors.New("staged without an intent")
 		}
 		delete(j.intended, e.Stage.Key)
+		j.staged++
 		j.batches[e.Stage.Key] = e.Stage.Members
 		for _, m := range e.Stage.Members {
 			r := row{m.FolderID, m.FolderEpoch, m.ID}
@@ -375,6 +425,14 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 			j.globals[m.Global] = true
 		}
 	}
+	for _, m := range e.Found {
+		j.rows[row{m.FolderID, m.FolderEpoch, m.ID}] = m.Fingerprint
+		j.globals[m.Global] = true
+	}
+	for _, r := range e.Unsettle {
+		delete(j.rows, r)
+	}
+	j.staged = max(j.staged, e.Restored)
 	for _, a := range e.Alias {
 		if !j.globals[a.Global] || a.Global == "" {
 			return fmt.Errorf("%v stands for nothing that was delivered", a.Ref)
@@ -395,8 +453,13 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	for _, f := range e.Folders {
 		j.folders[f.ID-1] = f
 	}
+	for _, p := range e.Pass {
+		j.passed[p.FolderID] = p.IDs
+	}
 	for _, s := range e.Skip {
-		j.skips[row{s.FolderID, s.FolderEpoch, s.ID}] = s
+		r := row{s.FolderID, s.FolderEpoch, s.ID}
+		s.Requested = !s.Requested && j.skips[r].Requested
+		j.skips[r] = s
 	}
 	for _, s := range e.Unskip {
 		delete(j.skips, row{s.FolderID, s.FolderEpoch, s.ID})

@@ -88,6 +88,19 @@ type Delivery interface {
 	EnsureFolders(ctx context.Context, folders []string) error
 	// Sweep removes spool files of older epochs, except those named in keep.
 	Sweep(ctx context.Context, keep map[string]bool) error
+	// Generation returns what SetGeneration noted last; false where the spool
+	// bears no note, because it is new or somebody emptied it.
+	Generation(ctx context.Context) (int64, bool, error)
+	// SetGeneration notes beside the spool how many batches were staged. The note
+	// need not be durable by itself, but is once a later Publish is.
+	SetGeneration(ctx context.Context, n int64) error
+	// Spooled returns the names of the files in the spool.
+	Spooled(ctx context.Context) (map[string]bool, error)
+	// Tokens looks through the whole mailbox, once, for delivered messages,
+	// wherever their user put them.
+	Tokens(ctx context.Context) (map[mail.Token]mail.Found, error)
+	// Fingerprint reads a message that Tokens found.
+	Fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error)
 	// Close gives back what is still reserved.
 	Close() error
 }
@@ -103,9 +116,11 @@ type Folder struct {
 	Epoch       int64 // Grows with each change of UIDVALIDITY.
 	UIDValidity uint32
 	Cursor      Cursor
-	Remaining   int64 // Messages at the remote at the last visit.
-	Fetched     int64 // Messages delivered so far.
-	Bytes       int64 // Their octets.
+	Since       time.Time // What is older is passed over, as far as the cursor goes; zero: nothing is.
+	FirstUID    uint32    // UIDNEXT of this epoch when the folder was first listed: what lies above came later. 0: not yet.
+	Remaining   int64     // Messages at the remote at the last visit.
+	Fetched     int64     // Messages delivered so far.
+	Bytes       int64     // Their octets.
 }
 
 // Cursor is how far a folder is settled in its epoch: every message below
@@ -154,6 +169,16 @@ type Skipped struct {
 	FirstAt     time.Time
 	LastAt      time.Time
 	NextAt      time.Time // When it is tried again.
+	Held        bool      // Too large: it is not tried again by itself.
+	Requested   bool      // Its owner asks for it. In an entry: this was done, and did not help.
+}
+
+// Passed are the messages of a folder that are passed over for the account's
+// start, where no date tells them.
+type Passed struct {
+	FolderID    int64
+	FolderEpoch int64
+	IDs         map[mail.ID]bool // Those that are true.
 }
 
 // Ref names one settled message in the journal.
@@ -186,9 +211,13 @@ type Entry struct {
 	Stage    *Batch     // A batch whose messages are durable in the spool. It must have been intended.
 	Intend   *BatchKey  // A batch about to be downloaded.
 	Drop     []BatchKey // Intended batches that came to nothing.
+	Found    []Member   // Delivered messages that the journal had forgotten; of the placement only Received is set.
+	Unsettle []Ref      // Staged messages that are lost: they are fetched again.
+	Restored int64      // Not 0: the journal's generation is at least this again, as all that was forgotten is found.
 	Alias    []Alias    // Settled without a delivery: the same message was delivered from another folder.
 	Adopt    []Adoption // Delivered messages that were recognised under another name.
 	Folders  []Folder   // Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own sums and ignored.
+	Pass     []Passed   // In place of what was passed over in these folders before.
 	Skip     []Skipped  // Skipped now, or once more.
 	Unskip   []Skipped  // Settled after all.
 	Progress account.Progress
@@ -201,6 +230,9 @@ type Journal interface {
 	// AddFolders gives new folders their numbers. A Local that is used already
 	// by another folder of the account is an error.
 	AddFolders(ctx context.Context, l Lease, fs []Folder) ([]Folder, error)
+	// Generation counts the batches that were ever staged. One that is lower
+	// than what the spool notes means that the database went back in time.
+	Generation(ctx context.Context, l Lease) (int64, error)
 	// Open returns the batches that were begun and not delivered, oldest first.
 	Open(ctx context.Context, l Lease) ([]Batch, error)
 	// Settled returns the messages of a folder's current epoch, from UID from
@@ -213,6 +245,8 @@ type Journal interface {
 	// remote mailbox, under whatever identity: also those in journals that the
 	// account was edited away from.
 	Remembered(ctx context.Context, l Lease) ([]Known, error)
+	// Passed returns what is passed over in a folder's current epoch.
+	Passed(ctx context.Context, l Lease, f Folder) (map[mail.ID]bool, error)
 	// Skipped returns what is skipped in the account.
 	Skipped(ctx context.Context, l Lease) ([]Skipped, error)
 	// Commit writes the entry, durably, and extends the lease, if l is still

@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 	if text, ok := os.LookupEnv(orderVariable); ok {
 		os.Exit(work(text))
 	}
-	os.Exit(m.Run())
+	os.Exit(withWorkerDir(m.Run))
 }
 
 // killFolders are the remote's folders and how much each holds.
@@ -146,7 +146,11 @@ type brokenBoxes struct {
 func (b brokenBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
 	spool := filepath.Join(b.order.Root, account.Domain(o.String()), strings.Split(o.String(), "@")[0], "fetch-spool", journal)
 	if b.order.Broken == "sweep staged files" {
-		if err := os.RemoveAll(spool); err != nil {
+		files, err := filepath.Glob(filepath.Join(spool, "F*"))
+		for _, f := range files {
+			err = errors.Join(err, os.Remove(f))
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -279,7 +283,11 @@ func run(ctx context.Context, o order) (died bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	c := exec.CommandContext(ctx, os.Args[0])
+	worker, err := workerBinary()
+	if err != nil {
+		return false, err
+	}
+	c := exec.CommandContext(ctx, worker)
 	c.Env = append(os.Environ(), orderVariable+"="+string(text))
 	var out bytes.Buffer
 	c.Stderr = &out
@@ -480,7 +488,7 @@ func TestABrokenRuleIsNoticed(t *testing.T) {
 			k := newKiller(t, "sqlite:"+filepath.Join(t.TempDir(), "journal.db"))
 			var caught atomic.Int64
 			each(t, func(n int64) (bool, error) {
-				bad, killed, err := k.cycle(t.Context(), rule, "moves", n)
+				bad, killed, err := k.cycle(t.Context(), rule, "deletes", n)
 				if bad != "" || err != nil {
 					caught.Add(1)
 				}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -32,7 +33,11 @@ type plan struct {
 	revalidated bool
 	// unfamiliar says that what seems new here may be known by another name.
 	unfamiliar bool
-	listed     map[mail.ID]bool // What a complete listing of an unfamiliar folder named.
+	// restarted says that the folder's cursor was for another start; see begin.
+	restarted bool
+	sinceWas  time.Time           // The start before.
+	waiting   map[mail.ID]Skipped // What was skipped here.
+	listed    map[mail.ID]bool    // What a complete listing of an unfamiliar folder named.
 }
 
 // settled reports whether the folder stands at cursor: its listing was whole
@@ -215,9 +220,10 @@ func (v *visit) planFor(f Folder, r mail.Folder) *plan {
 	} else if r.Status.Known && r.Status.UIDValidity != 0 {
 		v.validate(p, r.Status.UIDValidity)
 	}
+	v.begin(p)
 	due := v.Now()
 	for _, s := range v.skipped {
-		if s.FolderID == f.ID && s.FolderEpoch == p.folder.Epoch && s.ID.UID != 0 && !s.NextAt.After(due) {
+		if s.FolderID == f.ID && s.FolderEpoch == p.folder.Epoch && s.ID.UID != 0 && s.due(due) {
 			p.from = min(p.from, s.ID.UID)
 		}
 	}
@@ -239,7 +245,7 @@ func (v *visit) validate(p *plan, validity uint32) {
 		p.unfamiliar = true
 		v.log.Info("UIDVALIDITY changed", "folder", p.name(), "was", p.folder.UIDValidity, "is", validity)
 	}
-	p.folder.UIDValidity, p.folder.Cursor = validity, Cursor{}
+	p.folder.UIDValidity, p.folder.Cursor, p.folder.FirstUID = validity, Cursor{}, 0
 	p.from, p.whole, p.revalidated = 0, true, true
 }
 
@@ -314,14 +320,15 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 		if _, ok := settled[it.ID]; ok {
 			continue
 		}
-		if s, ok := waiting[it.ID]; ok && s.NextAt.After(now) {
+		if s, ok := waiting[it.ID]; ok && !s.due(now) {
 			continue
 		}
 		p.todo = append(p.todo, it)
 	}
+	p.waiting = waiting
 	v.acquaint(p, l, settled)
 	for id, s := range waiting {
-		if p.whole && l.Complete && !listed[id] {
+		if l.Complete && id.UID >= p.from && !listed[id] {
 			v.unskip = append(v.unskip, s) // It is gone from the server, and with it the need to try.
 		}
 	}
@@ -341,6 +348,9 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 		c.FullScan = now
 	}
 	p.cursor, p.settles = c, l.Complete
+	if v.byUID() && l.Complete && p.folder.FirstUID == 0 {
+		p.folder.FirstUID = c.UIDNext
+	}
 	if c != p.folder.Cursor || p.folder.Remaining != int64(st.Messages) {
 		p.changed = true
 	}
@@ -361,12 +371,26 @@ func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
 			still++
 		}
 	}
-	if gone := len(settled) - still; gone > 0 && gone >= still {
+	if gone := len(settled) - still; gone > 0 && (gone >= still || regrouped(p.todo, settled, listed)) {
 		p.unfamiliar = true
 	}
 	if p.unfamiliar {
 		p.listed = listed
 	}
+}
+
+// regrouped reports whether a message that seems new shares its UIDL with one
+// that is missing: messages that bear one UIDL are told apart by more than it,
+// and go back to it when only one is left.
+func regrouped(todo []mail.Item, settled map[mail.ID]int64, listed map[mail.ID]bool) bool {
+	base := func(id mail.ID) string { b, _, _ := strings.Cut(id.UIDL, " "); return b }
+	missing := map[string]bool{}
+	for id := range settled {
+		if id.UIDL != "" && !listed[id] {
+			missing[base(id)] = true
+		}
+	}
+	return slices.ContainsFunc(todo, func(it mail.Item) bool { return it.ID.UIDL != "" && missing[base(it.ID)] })
 }
 
 // byUID says that messages are named by UIDs under a UIDVALIDITY; otherwise by UIDLs.
@@ -376,7 +400,7 @@ func (v *visit) byUID() bool { return v.lease.Account.Protocol == account.IMAP }
 func (v *visit) retryDue(p *plan) bool {
 	now := v.Now()
 	for _, s := range v.skipped {
-		if s.FolderID == p.folder.ID && s.FolderEpoch == p.folder.Epoch && !s.NextAt.After(now) {
+		if s.FolderID == p.folder.ID && s.FolderEpoch == p.folder.Epoch && s.due(now) {
 			return true
 		}
 	}

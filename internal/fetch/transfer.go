@@ -61,7 +61,7 @@ func (v *visit) pair(ctx context.Context) error {
 	var globals []string
 	for _, p := range v.plans {
 		for _, it := range p.todo {
-			if it.Global != "" {
+			if it.Labelled() {
 				globals = append(globals, it.Global)
 			}
 		}
@@ -77,7 +77,7 @@ func (v *visit) pair(ctx context.Context) error {
 	planned := map[string]bool{}
 	for _, p := range v.plans {
 		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool {
-			twin := it.Global != "" && (delivered[it.Global] || planned[it.Global])
+			twin := it.Labelled() && (delivered[it.Global] || planned[it.Global])
 			if twin {
 				p.twins = append(p.twins, it)
 			}
@@ -93,8 +93,13 @@ func (v *visit) aliases() (as []Alias) {
 	for _, p := range v.plans {
 		p.paired = 0
 		for _, it := range p.twins {
-			if v.delivered[it.Global] {
+			if v.heldBack[it.Global] {
+				p.paired++ // It is listed as skipped, once.
+			} else if v.delivered[it.Global] {
 				p.paired++
+				if s, ok := p.waiting[it.ID]; ok {
+					v.unskip = append(v.unskip, s)
+				}
 				as = append(as, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, it.ID}, Size: it.Size, Global: it.Global})
 			}
 		}
@@ -132,9 +137,11 @@ func (v *visit) wants() []mail.Want {
 // settle writes where the folders stand now, if that changed, closes what is
 // still open, and forgets skips that were overcome.
 func (v *visit) settle(ctx context.Context, p *pipeline) error {
-	e := Entry{Unskip: v.unskip, Alias: v.aliases()}
+	aliases := v.aliases()
+	e := Entry{Unskip: v.unskip, Alias: aliases, Skip: v.withheld}
 	if p != nil {
-		e.Deliver, e.Drop, e.Skip, e.Adopt = p.published, p.intended, p.skips, p.adoptions
+		e.Deliver, e.Drop, e.Adopt = p.published, p.intended, p.adoptions
+		e.Skip = append(e.Skip, p.skips...)
 	}
 	for _, pl := range v.plans {
 		f := pl.folder
@@ -228,7 +235,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 		return err
 	}
 	t := mail.TokenFor(p.TokenKey, p.lease.Account.Journal, f.Wire, pl.folder.Epoch, it.ID)
-	st, err := p.delivery.Stage(ctx, t, body, it.Received, p.MaxMessageBytes)
+	st, err := p.delivery.Stage(ctx, t, body, it.Received, p.largest(pl, it.ID))
 	switch {
 	case fault.CodeOf(err) == fault.MessageFailed:
 		p.delivery.Release(1, it.Size)
@@ -317,17 +324,7 @@ func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
 func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.Now()
-	s := Skipped{
-		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Size: it.Size,
-		Code: why.Code, Detail: fault.Clean(why.Detail, 200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now.Add(retrySkipped),
-	}
-	for _, old := range p.skipped {
-		if old.FolderID == s.FolderID && old.FolderEpoch == s.FolderEpoch && old.ID == s.ID {
-			s.Attempts, s.FirstAt = old.Attempts+1, old.FirstAt
-		}
-	}
-	p.skips = append(p.skips, s)
+	p.skips = append(p.skips, p.skippedNow(pl, it, why))
 	pl.passed++
 	p.report.Skipped++
 	p.visit.failed(fault.MessageFailed, "a message in "+pl.name(), why)
@@ -419,6 +416,10 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	}
 	p.intended, p.published = append(p.intended[1:], next), nil
 	p.Step("deliver.staged")
+	p.generation++
+	if err := p.noteGeneration(ctx); err != nil {
+		return err
+	}
 	if err := p.delivery.Publish(ctx, placements(batch)); err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "delivering", err)
 	}
@@ -427,7 +428,7 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	for _, m := range batch {
 		p.report.Messages++
 		p.report.Bytes += m.Fingerprint.Size
-		if m.Global != "" {
+		if p.delivered != nil && m.Global != "" { // Nil where no message has several folders.
 			p.delivered[m.Global] = true
 		}
 		p.byID[m.FolderID].landed++ // Only now: a folder is settled by what was delivered, not by what was asked for.

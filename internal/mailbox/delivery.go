@@ -28,7 +28,8 @@ const spoolDir = "fetch-spool"
 type Delivery struct {
 	store   *Store
 	root    *root
-	spool   int // The journal's directory.
+	spool   int    // The journal's directory.
+	note    string // The name of the file that notes the generation; "" while it is not known.
 	epoch   int64
 	limit   account.Limit
 	tracker *tracker
@@ -54,7 +55,7 @@ type staged struct {
 
 // syncers is how many files are being written or made durable at a time. The
 // file system commits those that wait together.
-const syncers = 8
+const syncers = 32
 
 // Open prepares delivery for one account into one user's mailbox, which is made
 // if need be. journal and epoch name the spool's owner; limit is enforced by
@@ -167,6 +168,9 @@ func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, 
 	}
 	d.store.step("stage.open")
 	fd, err := d.root.open(d.spool, name, openNew, d.root.filePerm())
+	if exists(err) {
+		fd, err = d.replaceLeftover(name, err)
+	}
 	if err != nil {
 		<-d.syncing
 		return mail.Staged{}, trouble(op, err)
@@ -200,7 +204,7 @@ func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, 
 func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, max int64) error {
 	left := max
 	for {
-		n, err := body.Read(w.in)
+		n, err := fill(body, w.in)
 		if left -= int64(n); left < 0 {
 			return fault.New(fault.MessageFailed, "storing a message", fmt.Sprintf("The message is larger than %s, the most that is fetched.", inMB(max)))
 		}
@@ -223,6 +227,17 @@ func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, ma
 			return err
 		}
 	}
+}
+
+// fill reads until p is full or the body ends or fails: TLS hands out a few
+// kilobytes at a time, and each would cost a system call of its own.
+func fill(body io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = body.Read(p[n:])
+		n += k
+	}
+	return n, err
 }
 
 // bodyError is the source's error, not the disk's.

@@ -187,6 +187,13 @@ func (v *visit) run() (err error) {
 		return err
 	}
 	maps.Copy(v.journal, staged)
+	noted, _, err := d.Generation(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.SetGeneration(ctx, noted+1); err != nil {
+		return err
+	}
 	return v.publish(ctx, d)
 }
 

@@ -132,7 +132,7 @@ func tree(t testing.TB, root string) (mails map[string]string, spool []string) {
 			mails[rel] = string(data)
 			return err
 		}
-		if strings.HasPrefix(rel, spoolDir+"/") {
+		if strings.HasPrefix(rel, spoolDir+"/") && !strings.HasPrefix(e.Name(), notePrefix) {
 			spool = append(spool, rel)
 		}
 		return nil

@@ -263,7 +263,7 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	now := s.now().UnixMilli()
 	remote := newSecret || old.Protocol != a.Protocol || old.Server != a.Server || old.Username != a.Username || old.Auth != a.Auth
 	fence := remote || old.Folder != a.Folder || !slices.Equal(old.Folders.Include, a.Folders.Include) ||
-		!slices.Equal(old.Folders.Exclude, a.Folders.Exclude) || old.Enabled && !a.Enabled
+		!slices.Equal(old.Folders.Exclude, a.Folders.Exclude) || old.Start != a.Start || old.Enabled && !a.Enabled
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
 
 	set := map[string]any{"host_key": schedule.HostKey(a), "enabled": flag(a.Enabled)}
@@ -291,6 +291,11 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	j, err := s.switchJournal(ctx, tx, old, a, row, journalRef{sc.journal, epoch})
 	if err != nil {
 		return err
+	}
+	if a.MaxMessageBytes > old.MaxMessageBytes {
+		if err := s.allow(ctx, s.on(tx), j.id, a.MaxMessageBytes, s.now()); err != nil {
+			return err
+		}
 	}
 	set["journal_id"], set["lease_epoch"] = j.id, j.leaseEpoch
 	return tx.Table("poll_schedule").Where("account_id = ?", row.ID).Updates(set).Error
@@ -385,15 +390,19 @@ func (r Accounts) Hurry(ctx context.Context, o account.Owner, id account.ID) err
 	if !isID(string(id)) {
 		return account.ErrNotFound
 	}
-	now := r.s.now().UnixMilli()
-	n, err := r.s.on(r.s.w).exec(ctx, `UPDATE poll_schedule SET
+	return r.s.wrap(ctx, "making an account due", r.s.hurry(ctx, r.s.on(r.s.w), o, id))
+}
+
+func (s *Store) hurry(ctx context.Context, c sqlConn, o account.Owner, id account.ID) error {
+	now := s.now().UnixMilli()
+	n, err := c.exec(ctx, `UPDATE poll_schedule SET
 		hurried_ms = CASE WHEN enabled = 0 THEN 0 ELSE CAST(? AS BIGINT) END,
 		due_at_ms = CASE WHEN enabled = 0 OR lease_owner <> '' AND lease_until_ms > ? THEN due_at_ms ELSE 0 END
 		WHERE account_id = ? AND owner = ?`, now, now, string(id), o.String())
 	if err == nil && n == 0 {
 		err = account.ErrNotFound
 	}
-	return r.s.wrap(ctx, "making an account due", err)
+	return err
 }
 
 // FolderInfos returns the remote folders of an account, in the order in which

@@ -205,6 +205,8 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 				w.want(err, account.ErrNotFound)
 				_, err = r.Runs(ctx, o, id, 10)
 				w.want(err, account.ErrNotFound)
+				_, err = r.Skipped(ctx, o, id, 10, "")
+				w.want(err, account.ErrNotFound)
 				_, err = w.Queue().ClaimOne(ctx, o, id, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
 				w.want(err, account.ErrNotFound)
 			}
@@ -418,7 +420,9 @@ func TestNoErrorTellsWhatWasToBeSaved(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := draft(w, "anna@firma.test", 1)
 		a.Email = "c4n4ry"
-		w.must(w.MigrateDown(w.Context())) // So that every statement fails.
+		for range 10 { // So that every statement fails.
+			w.must(w.MigrateDown(w.Context()))
+		}
 		_, err := w.Accounts().Add(w.Context(), a, []byte("c4n4ry"), 4)
 		if err == nil || strings.Contains(err.Error(), "c4n4ry") {
 			w.Errorf("the error is %v", err)

@@ -31,7 +31,7 @@ const (
 // ofJournal restricts a statement to the journal of a lease's account.
 const ofJournal = "(SELECT id FROM journals WHERE uuid = ? AND owner = ?)"
 
-const folderColumns = "id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, fetched, bytes"
+const folderColumns = "id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, since_ms, first_uid, fetched, bytes"
 
 // Folders returns what is known of the account's folders, oldest first.
 func (j Journal) Folders(ctx context.Context, l fetch.Lease) ([]fetch.Folder, error) {
@@ -40,10 +40,11 @@ func (j Journal) Folders(ctx context.Context, l fetch.Lease) ([]fetch.Folder, er
 		var f fetch.Folder
 		var wire, listing []byte
 		var selected int16
-		var scanned int64
+		var scanned, since int64
 		err := r.Scan(&f.ID, &wire, &f.Remote, &f.Local, &f.SpecialUse, &selected, &f.Epoch, &f.UIDValidity,
-			&f.Cursor.UIDNext, &f.Cursor.Messages, &listing, &scanned, &f.Remaining, &f.Fetched, &f.Bytes)
+			&f.Cursor.UIDNext, &f.Cursor.Messages, &listing, &scanned, &f.Remaining, &since, &f.FirstUID, &f.Fetched, &f.Bytes)
 		f.Wire, f.Selected, f.Cursor.FullScan = string(wire), selected != 0, fromMillis(scanned)
+		f.Since = fromMillis(since)
 		copy(f.Cursor.Listing[:], listing)
 		fs = append(fs, f)
 		return err
@@ -80,8 +81,8 @@ func (j Journal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetch.Folde
 			}
 			wires[f.Wire] = true
 			f.Fetched, f.Bytes = 0, 0
-			err := c.row(ctx, "INSERT INTO folders (journal_id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining) VALUES "+
-				marks(13)+" RETURNING id", append([]any{journal, []byte(f.Wire), storable(f.Remote), storable(f.Local)}, folderState(*f)...)...).Scan(&f.ID)
+			err := c.row(ctx, "INSERT INTO folders (journal_id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, since_ms, first_uid) VALUES "+
+				marks(15)+" RETURNING id", append([]any{journal, []byte(f.Wire), storable(f.Remote), storable(f.Local)}, folderState(*f)...)...).Scan(&f.ID)
 			if err != nil {
 				return fmt.Errorf("folder %q in %q: %w", f.Remote, f.Local, err)
 			}
@@ -103,7 +104,7 @@ func folderState(f fetch.Folder) []any {
 	}
 	return []any{
 		storable(f.SpecialUse), flag(f.Selected), f.Epoch, int64(f.UIDValidity), int64(f.Cursor.UIDNext), int64(f.Cursor.Messages),
-		listing, toMillis(f.Cursor.FullScan), f.Remaining,
+		listing, toMillis(f.Cursor.FullScan), f.Remaining, toMillis(f.Since), int64(f.FirstUID),
 	}
 }
 
@@ -176,12 +177,14 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 		var uidl []byte
 		var code string
 		var first, last, next int64
-		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &k.Detail, &k.Attempts, &first, &last, &next)
+		var held, requested int16
+		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &k.Detail, &k.Attempts, &first, &last, &next, &held, &requested)
+		k.Held, k.Requested = held != 0, requested != 0
 		k.ID.UIDL, k.Code = string(uidl), fault.Code(code)
 		k.FirstAt, k.LastAt, k.NextAt = fromMillis(first), fromMillis(last), fromMillis(next)
 		out = append(out, k)
 		return err
-	}, `SELECT k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal, k.size, k.code, k.detail, k.attempts, k.first_ms, k.last_ms, k.next_ms
+	}, `SELECT k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal, k.size, k.code, k.detail, k.attempts, k.first_ms, k.last_ms, k.next_ms, k.held, k.requested
 		FROM skipped k JOIN folders f ON f.id = k.folder_id WHERE f.journal_id = `+ofJournal+` ORDER BY k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal`, journalOf(l)...)
 	return out, j.s.wrap(ctx, "loading skipped messages", err)
 }
@@ -204,7 +207,7 @@ func (j Journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error
 			return err
 		}
 		w := entryWriter{sqlConn: c, journal: id}
-		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.stage, w.alias, w.adopt, w.intend, w.folders, w.skip, w.unskip} {
+		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.unsettle, w.stage, w.found, w.restored, w.alias, w.adopt, w.intend, w.folders, w.pass, w.skip, w.unskip} {
 			if err := step(ctx, e); err != nil {
 				return err
 			}
@@ -233,8 +236,7 @@ func (w *entryWriter) deliver(ctx context.Context, e fetch.Entry) error {
 			return fmt.Errorf("batch %d/%d is delivered, but was not staged", k.Epoch, k.Seq)
 		}
 	}
-	_, err := w.exec(ctx, "UPDATE journals SET generation = generation + 1 WHERE id = ?", w.journal)
-	return err
+	return nil
 }
 
 func (w *entryWriter) drop(ctx context.Context, e fetch.Entry) error {
@@ -269,6 +271,9 @@ func (w *entryWriter) stage(ctx context.Context, e fetch.Entry) error {
 		if err := w.insertMessages(ctx, part); err != nil {
 			return err
 		}
+	}
+	if err := w.grow(ctx); err != nil {
+		return err
 	}
 	return w.addUp(ctx, b.Members)
 }
@@ -343,7 +348,7 @@ func (w *entryWriter) folders(ctx context.Context, e fetch.Entry) error {
 		// Its local folder moves when the user renames the account's.
 		args := append([]any{storable(f.Local)}, folderState(f)...)
 		n, err := w.exec(ctx, `UPDATE folders SET local = ?, special_use = ?, selected = ?, epoch = ?, uidvalidity = ?, next_uid = ?, counted = ?,
-			listing = ?, full_scan_ms = ?, remaining = ? WHERE id = ? AND journal_id = ?`, append(args, f.ID, w.journal)...)
+			listing = ?, full_scan_ms = ?, remaining = ?, since_ms = ?, first_uid = ? WHERE id = ? AND journal_id = ?`, append(args, f.ID, w.journal)...)
 		if err != nil {
 			return err
 		}
@@ -359,11 +364,12 @@ func (w *entryWriter) skip(ctx context.Context, e fetch.Entry) error {
 		if err := w.own(ctx, k.FolderID); err != nil {
 			return err
 		}
-		_, err := w.exec(ctx, `INSERT INTO skipped (folder_id, epoch, uid, uidl, ordinal, size, code, detail, attempts, first_ms, last_ms, next_ms)
-			VALUES `+marks(12)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size, code = excluded.code,
-			detail = excluded.detail, attempts = excluded.attempts, last_ms = excluded.last_ms, next_ms = excluded.next_ms`,
+		_, err := w.exec(ctx, `INSERT INTO skipped (folder_id, epoch, uid, uidl, ordinal, size, code, detail, attempts, first_ms, last_ms, next_ms, held, sid)
+			VALUES `+marks(14)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size, code = excluded.code,
+			detail = excluded.detail, attempts = excluded.attempts, last_ms = excluded.last_ms, next_ms = excluded.next_ms, held = excluded.held,
+			requested = CASE WHEN CAST(? AS INTEGER) = 1 THEN 0 ELSE skipped.requested END`,
 			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal, k.Size, string(k.Code), storable(k.Detail),
-			k.Attempts, toMillis(k.FirstAt), toMillis(k.LastAt), toMillis(k.NextAt))
+			k.Attempts, toMillis(k.FirstAt), toMillis(k.LastAt), toMillis(k.NextAt), flag(k.Held), newSID(), flag(k.Requested))
 		if err != nil {
 			return err
 		}
@@ -402,13 +408,4 @@ func (w *entryWriter) own(ctx context.Context, folder int64) error {
 		return errOtherFolder
 	}
 	return nil
-}
-
-// Generation returns a number that grows with every delivery of an account. A
-// mailbox that remembers a greater one than the journal has seen deliveries
-// that the database has forgotten: it was restored from a backup.
-func (s *Store) Generation(ctx context.Context, l fetch.Lease) (int64, error) {
-	var n int64
-	err := s.on(s.r).row(ctx, "SELECT generation FROM journals WHERE uuid = ? AND owner = ?", journalOf(l)...).Scan(&n)
-	return n, s.wrap(ctx, "loading the journal's generation", err)
 }

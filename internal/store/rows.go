@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -36,26 +37,28 @@ var (
 
 // accountRow is a row of the table accounts.
 type accountRow struct {
-	ID             string
-	Owner          string
-	Email          string
-	Name           string
-	NameKey        string
-	SenderName     string
-	Provider       string
-	Protocol       int16
-	Host           string
-	Port           int
-	Security       int16
-	Username       string
-	Auth           int16
-	Folder         string
-	FolderKey      string
-	Rules          string
-	PollIntervalMS int64
-	CreatedMS      int64
-	UpdatedMS      int64
-	SettingsEpoch  int64
+	ID              string
+	Owner           string
+	Email           string
+	Name            string
+	NameKey         string
+	SenderName      string
+	Provider        string
+	Protocol        int16
+	Host            string
+	Port            int
+	Security        int16
+	Username        string
+	Auth            int16
+	Folder          string
+	FolderKey       string
+	Rules           string
+	StartDays       int
+	MaxMessageBytes int64
+	PollIntervalMS  int64
+	CreatedMS       int64
+	UpdatedMS       int64
+	SettingsEpoch   int64
 }
 
 // TableName is GORM's hook.
@@ -71,7 +74,7 @@ func newAccountRow(a account.Account) (accountRow, error) {
 		Name: a.Name, NameKey: strings.ToLower(a.Name), SenderName: a.SenderName, Provider: a.Provider,
 		Protocol: protocols.code(a.Protocol), Host: strings.ToLower(a.Server.Host), Port: a.Server.Port, Security: securities.code(a.Server.Security),
 		Username: a.Username, Auth: auths.code(a.Auth),
-		Folder: a.Folder, FolderKey: strings.ToLower(a.Folder), Rules: string(rules),
+		Folder: a.Folder, FolderKey: strings.ToLower(a.Folder), Rules: string(rules), StartDays: int(a.Start), MaxMessageBytes: cmp.Or(a.MaxMessageBytes, account.DefaultMessageBytes),
 		PollIntervalMS: a.PollInterval.Milliseconds(), CreatedMS: toMillis(a.CreatedAt), UpdatedMS: toMillis(a.UpdatedAt),
 		SettingsEpoch: a.SettingsEpoch,
 	}, nil
@@ -83,7 +86,7 @@ func (r accountRow) settings() map[string]any {
 	return map[string]any{
 		"email": r.Email, "name": r.Name, "name_key": r.NameKey, "sender_name": r.SenderName, "provider": r.Provider,
 		"protocol": r.Protocol, "host": r.Host, "port": r.Port, "security": r.Security, "username": r.Username, "auth": r.Auth,
-		"folder": r.Folder, "folder_key": r.FolderKey, "rules": r.Rules, "poll_interval_ms": r.PollIntervalMS,
+		"folder": r.Folder, "folder_key": r.FolderKey, "rules": r.Rules, "start_days": r.StartDays, "max_message_bytes": r.MaxMessageBytes, "poll_interval_ms": r.PollIntervalMS,
 		"updated_ms": r.UpdatedMS, "settings_epoch": r.SettingsEpoch,
 	}
 }
@@ -155,6 +158,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 		Protocol: protocols.word(v.Row.Protocol),
 		Server:   account.Server{Host: v.Row.Host, Port: v.Row.Port, Security: securities.word(v.Row.Security)},
 		Username: v.Row.Username, Auth: auths.word(v.Row.Auth), Folder: v.Row.Folder,
+		Start: account.Start(v.Row.StartDays), MaxMessageBytes: v.Row.MaxMessageBytes,
 		PollInterval: time.Duration(v.Row.PollIntervalMS) * time.Millisecond, Enabled: v.Enabled != 0,
 		CreatedAt: fromMillis(v.Row.CreatedMS), UpdatedAt: fromMillis(v.Row.UpdatedMS),
 		Journal: v.Journal, SettingsEpoch: v.Row.SettingsEpoch,

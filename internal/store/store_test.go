@@ -113,7 +113,7 @@ func draft(tb testing.TB, user string, n int) account.Account {
 		ID: account.ID(uuid.NewString()), Owner: owner(tb, user), Email: fmt.Sprintf("box%d@example.org", n), Name: fmt.Sprintf("Box %d", n),
 		SenderName: "Anna Nowak", Provider: "other", Protocol: account.IMAP,
 		Server: account.Server{Host: "imap.example.org", Port: 993, Security: account.TLS}, Username: fmt.Sprintf("box%d", n), Auth: account.Password,
-		Folder: fmt.Sprintf("Box%d", n), Folders: account.FolderRules{Include: []string{"INBOX"}, Exclude: []string{`\Junk`}},
+		Folder: fmt.Sprintf("Box%d", n), Folders: account.FolderRules{Include: []string{"INBOX"}, Exclude: []string{`\Junk`}}, MaxMessageBytes: account.DefaultMessageBytes,
 		PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: at, UpdatedAt: at, Journal: uuid.NewString(),
 	}
 }

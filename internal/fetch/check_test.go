@@ -1,0 +1,215 @@
+package fetch_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/store"
+)
+
+// check compares everything of the office's user.
+func (o *office) check() (f *fetch.Findings) {
+	o.t.Helper()
+	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
+	o.must(err)
+	o.with(func(db *store.Store) {
+		f, err = fetch.Checker{Ledgers: db, Mailbox: boxes, TokenKey: []byte("a key that outlives the database"), DirName: mailbox.DirName}.Check(o.t.Context(), o.account.Owner)
+		o.must(err)
+	})
+	return f
+}
+
+// kinds counts a check's findings.
+func kinds(f *fetch.Findings) map[string]int {
+	n := map[string]int{}
+	for _, x := range f.Findings {
+		n[x.Kind]++
+	}
+	return n
+}
+
+func (o *office) spool() string {
+	return filepath.Join(o.home(), "fetch-spool", o.account.Journal)
+}
+
+// path returns where a message is that the remote sent as this.
+func (o *office) path(canary string) string {
+	o.t.Helper()
+	p, ok := o.files()[canary]
+	if !ok {
+		o.t.Fatalf("%s is not in the mailbox", canary)
+	}
+	return p
+}
+
+func TestACheckCountsMessagesByWhatBecameOfThem(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, postgres bool) {
+		o := newOffice(t, postgres)
+		o.send("INBOX", "a", "b", "c", "d", "e")
+		o.send("Archive/2023", "f", "g")
+		o.remote.missing[o.remote.find("INBOX").bodies[5]] = "the server has lost it"
+		o.visit()
+		o.rename("a", ".Elsewhere", "S")
+		o.must(os.Remove(o.path("b")))
+		kept := filepath.Join(o.home(), ".Remote", "cur", filepath.Base(o.path("c"))+":2,S")
+		o.must(os.Link(o.path("c"), kept)) // A mail server's copy.
+		o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.M1P1.host,S=4:2,"), []byte("text"), 0o600))
+
+		f := o.check()
+		if !f.OK || len(f.Accounts) != 1 || len(f.Findings) != 0 {
+			t.Fatalf("%+v, %+v", f.Findings, f.Accounts)
+		}
+		got := *f.Accounts[0]
+		want := fetch.Checked{Account: o.account.ID, Email: "x@remote.test", Folders: 2, Present: 5, Gone: 1, Skipped: map[string]int{"message_failed": 1}}
+		if !maps.Equal(got.Skipped, want.Skipped) {
+			t.Errorf("skipped: %v", got.Skipped)
+		}
+		got.Skipped, want.Skipped = nil, nil
+		if got.Account != want.Account || got.Present != want.Present || got.Gone != want.Gone || got.Folders != 2 || got.Visiting || f.Foreign != 1 || f.Messages != 7 {
+			t.Errorf("%+v, %d messages, %d from elsewhere", got, f.Messages, f.Foreign)
+		}
+	})
+}
+
+func TestACheckNoticesWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(o *office)
+		want  map[string]int
+		wrong bool
+	}{
+		"nothing": {func(*office) {}, nil, false},
+		"one message lies there in two files": {func(o *office) {
+			text, err := os.ReadFile(o.path("a"))
+			o.must(err)
+			name, _, _ := strings.Cut(filepath.Base(o.path("a")), ":")
+			o.must(os.WriteFile(filepath.Join(o.home(), ".Remote.Archive.2023", "cur", name+":2,S"), text, 0o600))
+		}, map[string]int{fetch.DoubledToken: 1}, true},
+		"a message of nobody's bears a name of ours": {func(o *office) {
+			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"), 0o600))
+		}, map[string]int{fetch.UnknownToken: 1}, true},
+		"it may be that of an account that is forgotten": {func(o *office) {
+			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"), 0o600))
+			o.must(os.Mkdir(filepath.Join(o.home(), "fetch-spool", uuid.NewString()), 0o700))
+		}, map[string]int{fetch.Forgotten: 1}, false},
+		"a message was cut short": {func(o *office) { o.must(os.Truncate(o.path("a"), 10)) }, map[string]int{fetch.WrongSize: 1}, true},
+		"spool files are left": {func(o *office) {
+			o.must(os.WriteFile(filepath.Join(o.spool(), "F"+strings.Repeat("a", 26)+".e1"), nil, 0o600))
+		}, map[string]int{fetch.StraySpool: 1}, false},
+		"messages are staged": {func(o *office) {
+			o.send("INBOX", "x", "y", "z")
+			o.killedAt("deliver.staged")
+		}, nil, false},
+		"staged messages were lost": {func(o *office) {
+			o.send("INBOX", "x", "y", "z")
+			o.killedAt("deliver.staged")
+			o.must(os.RemoveAll(o.spool()))
+		}, map[string]int{fetch.LostInSpool: 3}, true},
+		"they were delivered": {func(o *office) {
+			o.send("INBOX", "x", "y", "z")
+			o.killedAt("deliver.published")
+		}, nil, false},
+		"the spool was emptied": {func(o *office) { o.must(os.RemoveAll(o.spool())) }, map[string]int{fetch.OldMailbox: 1}, false},
+		"the mailbox is an older one": {func(o *office) {
+			o.must(os.RemoveAll(o.spool()))
+			o.must(os.Mkdir(o.spool(), 0o700))
+		}, map[string]int{fetch.OldMailbox: 1}, false},
+		"a folder is gone":           {func(o *office) { o.must(os.RemoveAll(filepath.Join(o.home(), ".Remote.Archive.2023"))) }, map[string]int{fetch.NoFolder: 1}, false},
+		"folders are not subscribed": {func(o *office) { o.must(os.Remove(filepath.Join(o.home(), "subscriptions"))) }, map[string]int{fetch.NotSubscribed: 2}, false},
+		"maildirsize is wrong": {func(o *office) {
+			o.must(os.WriteFile(filepath.Join(o.home(), "maildirsize"), []byte("0S\n17 1\n"), 0o600))
+		}, map[string]int{fetch.QuotaFile: 1}, false},
+		"the remote counts anew": {func(o *office) {
+			o.remote.find("INBOX").validity++
+			if n := o.visit(); n > 2 {
+				o.t.Errorf("%d bodies", n)
+			}
+		}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice(t, false)
+			o.send("INBOX", "a", "b")
+			o.send("Archive/2023", "c")
+			o.visit()
+			c.spoil(o)
+			f := o.check()
+			if !maps.Equal(kinds(f), c.want) || f.OK == c.wrong {
+				t.Errorf("found %v, want %v; ok is %v: %+v", kinds(f), c.want, f.OK, f.Findings)
+			}
+			if name == "messages are staged" && f.Accounts[0].Staged != 3 || name == "they were delivered" && f.Accounts[0].Present != 6 ||
+				name == "the remote counts anew" && (f.Accounts[0].Present != 3 || f.Accounts[0].ByContent != 2) {
+				t.Errorf("%+v", *f.Accounts[0])
+			}
+		})
+	}
+}
+
+func TestACheckKnowsARestoredDatabaseUntilItIsReconciled(t *testing.T) {
+	o := newOffice(t, false)
+	o.send("INBOX", "a")
+	o.visit()
+	restore := o.backup()
+	o.send("INBOX", "b", "c")
+	o.visit()
+	restore()
+	if f := o.check(); f.OK || kinds(f)[fetch.OldDatabase] != 1 || kinds(f)[fetch.UnknownToken] != 2 {
+		t.Errorf("before: %+v", f.Findings)
+	}
+	o.visit()
+	if f := o.check(); !f.OK || len(f.Findings) != 0 || f.Accounts[0].Present != 3 {
+		t.Errorf("after: %+v", f.Findings)
+	}
+}
+
+func TestACheckDoesNotJudgeWhatAVisitChanges(t *testing.T) {
+	o := newOffice(t, false)
+	o.send("INBOX", "a", "b")
+	o.killedAt("deliver.staged")
+	o.must(os.RemoveAll(o.spool()))
+	o.with(func(db *store.Store) {
+		_, err := db.Queue().ClaimOne(t.Context(), o.account.Owner, o.account.ID, schedule.Claim{Worker: "w", Now: time.Now(), Lease: time.Minute, Limit: 1})
+		o.must(err)
+	})
+	if f := o.check(); !f.OK || !f.Accounts[0].Visiting || kinds(f)[fetch.BeingVisited] != 1 || kinds(f)[fetch.LostInSpool] != 0 {
+		t.Errorf("%+v", f.Findings)
+	}
+}
+
+func TestAMessageIsExplained(t *testing.T) {
+	o := newOffice(t, false)
+	o.send("INBOX", "a", "b")
+	o.send("Archive/2023", "c")
+	o.remote.missing[o.remote.find("INBOX").bodies[2]] = "the server has lost it"
+	o.visit()
+	f := o.check()
+	byUID := f.Explain("1")
+	if len(byUID) != 2 || byUID[0].Folder != "Archive/2023" || byUID[1].Folder != "INBOX" || byUID[1].Identity != "UID 1" {
+		t.Fatalf("by UID: %+v", byUID)
+	}
+	x := byUID[1]
+	if x.State != "delivered and present" || len(x.Files) != 1 || filepath.Join(o.home(), x.Files[0]) != o.path("a") || x.UIDValidity != 7 || len(x.Digest) != 64 {
+		t.Errorf("%+v", x)
+	}
+	if again := f.Explain(string(x.Token)); len(again) != 1 || again[0].Identity != "UID 1" {
+		t.Errorf("by token: %+v", again)
+	}
+	if s := f.Explain("2"); len(s) != 1 || s[0].State != "skipped" || s[0].Skipped == nil || !strings.Contains(s[0].Skipped.Detail, "lost it") {
+		t.Errorf("skipped: %+v", s)
+	}
+	if none := f.Explain(string(mail.TokenFor([]byte("k"), "j", "w", 0, mail.ID{UID: 1}))); len(none) != 0 {
+		t.Errorf("a name of nobody's: %+v", none)
+	}
+	if !slices.IsSortedFunc(byUID, func(a, b fetch.Explained) int { return strings.Compare(a.Folder, b.Folder) }) {
+		t.Error("not in order")
+	}
+}

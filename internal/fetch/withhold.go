@@ -1,0 +1,71 @@
+package fetch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// due reports whether a skipped message is to be tried in a visit at now.
+func (s Skipped) due(now time.Time) bool {
+	return s.Requested || !s.Held && !s.NextAt.After(now)
+}
+
+// largest is how large a message may be: as its owner limits the account, or
+// as the operator limits everybody, when its owner asks for this one.
+func (v *visit) largest(p *plan, id mail.ID) int64 {
+	if p.waiting[id].Requested {
+		return v.MaxMessageBytes
+	}
+	return min(v.MaxMessageBytes, cmp.Or(v.lease.Account.MaxMessageBytes, account.DefaultMessageBytes))
+}
+
+// withhold takes off the plans what is too large, by the server's own word,
+// without downloading any of it: it is skipped until its owner asks for it.
+// That is no failure.
+func (v *visit) withhold() {
+	v.heldBack = map[string]bool{}
+	for _, p := range v.plans {
+		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool {
+			most := v.largest(p, it.ID)
+			if it.Size <= most {
+				return false
+			}
+			s := v.skippedNow(p, it, fault.New(fault.MessageFailed, "fetching", fmt.Sprintf("The message is %s large; the limit is %s.", inMB(it.Size), inMB(most))))
+			s.Held = true
+			v.withheld = append(v.withheld, s)
+			if it.Global != "" {
+				v.heldBack[it.Global] = true
+			}
+			v.report.Skipped++
+			p.changed = true
+			v.log.Info("too large", "folder", p.name(), "size", it.Size, "limit", most)
+			return true
+		})
+	}
+}
+
+// skippedNow is the journal's word for a message that is passed over now.
+func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
+	now := v.Now()
+	s := Skipped{
+		FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Size: it.Size,
+		Code: why.Code, Detail: fault.Clean(why.Detail, 200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now.Add(retrySkipped),
+	}
+	if old, ok := p.waiting[it.ID]; ok {
+		s.Attempts, s.FirstAt, s.Requested = old.Attempts+1, old.FirstAt, old.Requested
+	}
+	return s
+}
+
+func inMB(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}

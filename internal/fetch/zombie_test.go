@@ -1,0 +1,122 @@
+package fetch_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// Two workers on one account: the first is stopped at its n-th step until its
+// lease is another's, who does all the work; then it goes on.
+
+// zombie is one such history. fenced says that the first worker noticed.
+func (k *killer) zombie(t *testing.T, broken, user string, n int64, second int64) (bad string, stopped, fenced bool, err error) {
+	ctx := t.Context()
+	p, err := enrol(ctx, k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
+	if err != nil {
+		return "", false, false, err
+	}
+	first := p
+	first.At, first.Stop, first.Broken = n, true, broken
+	w, err := first.start()
+	if err != nil {
+		return "", false, false, err
+	}
+	status, said, err := w.wait()
+	if err != nil || !status.Stopped() {
+		if err == nil && status.ExitStatus() != 0 {
+			err = fmt.Errorf("the first worker: %v: %s", status, said)
+		}
+		return "", false, false, err
+	}
+	deleted := oracle{}
+	// From here on the stopped worker is continued whatever happens.
+	p.At = second // Perhaps the second is killed, and a third comes.
+	_, err = p.run()
+	if errors.Is(err, errHappened) {
+		p.At = 0
+		_, err = p.run()
+	}
+	err = errors.Join(err, acts(p.home(), user, deleted), syscall.Kill(w.pid, syscall.SIGCONT))
+	status, said, err2 := w.wait()
+	if err = errors.Join(err, err2); err != nil {
+		return "", true, false, err
+	}
+	fenced = status.ExitStatus() == exitFenced
+	if !fenced && status.ExitStatus() != 0 && broken == "" && !strings.Contains(said, "lease") {
+		// Whoever is behind the times may fail otherwise, as when its spool file was swept.
+		t.Logf("step %d: the first worker ended with %d: %s", n, status.ExitStatus(), strings.TrimSpace(said))
+	}
+	p.At = 0
+	if err := acts(p.home(), user, deleted); err != nil {
+		return "", true, fenced, err
+	}
+	if _, err := p.run(); err != nil {
+		return "", true, fenced, err
+	}
+	return killOracle().verdict(p.home(), deleted), true, fenced, nil
+}
+
+// F28 and F29 of the fault matrix.
+func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
+	for name, dsn := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			k := newKiller(t, dsn)
+			by := int64(3)
+			if long() {
+				by = 1
+			}
+			var stops, fences atomic.Int64
+			for u, user := range users {
+				each(t, func(i int64) (bool, error) {
+					n := 1 + (i-1)*by + int64(u)%by
+					var second int64
+					if i%3 == 0 {
+						second = 5 + n%23
+					}
+					bad, stopped, fenced, err := k.zombie(t, "", user, n, second)
+					if bad != "" {
+						t.Errorf("stopped at step %d, the user %s: %s", n, user, bad)
+					}
+					if stopped {
+						stops.Add(1)
+					}
+					if fenced {
+						fences.Add(1)
+					}
+					return stopped, err
+				})
+			}
+			if fences.Load() == 0 || stops.Load() < killMessages {
+				t.Errorf("%d stops, %d fences: the suite does not bite", stops.Load(), fences.Load())
+			}
+			t.Logf("%d workers were stopped and went on, %d of them were fenced", stops.Load(), fences.Load())
+		})
+	}
+}
+
+// The control: a worker that writes what it is not allowed to, and goes on.
+func TestAWorkerThatDoesNotHeedItsFenceIsNoticed(t *testing.T) {
+	for name, dsn := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			k := newKiller(t, dsn)
+			var caught atomic.Int64
+			each(t, func(n int64) (bool, error) {
+				bad, stopped, _, err := k.zombie(t, heedless, "deletes", n, 0)
+				if bad != "" {
+					caught.Add(1)
+				}
+				return stopped && (long() || caught.Load() < 3), err
+			})
+			if caught.Load() == 0 {
+				t.Error("nothing was lost or doubled although the fence was ignored")
+			}
+			t.Logf("caught %d times", caught.Load())
+		})
+	}
+}

@@ -1,0 +1,103 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// notePrefix begins the name of the empty file in a journal's spool that notes
+// the journal's generation. It is in the name because names are what the disk's
+// own journal keeps in order: a note that was renamed before a message was
+// delivered survives whatever the delivery survives, with no fsync of its own.
+const notePrefix = ".generation."
+
+// Generation returns what SetGeneration noted last for this journal; false
+// where there is no note.
+func (d *Delivery) Generation(ctx context.Context) (int64, bool, error) {
+	n, name, err := d.root.readNote(ctx, d.spool)
+	if err != nil {
+		return 0, false, trouble("reading the spool's generation", err)
+	}
+	d.note = name
+	return n, name != "", nil
+}
+
+// readNote finds the highest note in a spool, and its name.
+func (r *root) readNote(ctx context.Context, spool int) (n int64, name string, err error) {
+	err = r.each(spool, func(entry string) error {
+		if text, ok := strings.CutPrefix(entry, notePrefix); ok {
+			if m, err := strconv.ParseInt(text, 10, 64); err == nil && m >= n {
+				n, name = m, entry
+			}
+		}
+		return ctx.Err()
+	})
+	return n, name, err
+}
+
+// SetGeneration notes n for this journal. The note is as durable as what is
+// published after it.
+func (d *Delivery) SetGeneration(ctx context.Context, n int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	const op = "noting the spool's generation"
+	name := notePrefix + strconv.FormatInt(n, 10)
+	if name == d.note {
+		return nil
+	}
+	d.store.step("generation.note")
+	if d.note != "" {
+		err := d.root.replace(d.spool, d.note, d.spool, name)
+		if err == nil {
+			d.note = name
+			return nil
+		}
+		if !missing(err) {
+			return trouble(op, err)
+		}
+	}
+	fd, err := d.root.open(d.spool, name, openNew, 0o600)
+	if err == nil {
+		err = errors.Join(d.root.adopt(fd), d.root.disk.close(fd))
+	} else if exists(err) {
+		err = nil
+	}
+	if err == nil {
+		d.note = name
+	}
+	return trouble(op, err)
+}
+
+// Spooled returns the names of the files in the spool.
+func (d *Delivery) Spooled(ctx context.Context) (map[string]bool, error) {
+	names := map[string]bool{}
+	err := d.root.each(d.spool, func(name string) error {
+		if spoolName.MatchString(name) {
+			names[name] = true
+		}
+		return ctx.Err()
+	})
+	return names, trouble("looking into the spool", err)
+}
+
+// replaceLeftover makes room for a spool file whose name is taken. A restored
+// database counts epochs from the backup's on, so that a name of ours may have
+// been used before; what lies there belongs to no lease any more. What this
+// delivery staged itself is never replaced.
+func (d *Delivery) replaceLeftover(name string, taken error) (int, error) {
+	d.mu.Lock()
+	_, ours := d.files[name]
+	d.mu.Unlock()
+	if ours {
+		return -1, taken
+	}
+	if err := d.root.unlink(d.spool, name); err != nil && !errors.Is(err, unix.ENOENT) {
+		return -1, err
+	}
+	return d.root.open(d.spool, name, openNew, d.root.filePerm())
+}

@@ -1,0 +1,309 @@
+package mailbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// tokenInName finds the token in a file's name. Mail programs change what
+// follows a colon, and nothing before it.
+var tokenInName = regexp.MustCompile(`^([0-9]+)\.(F[a-z2-7]{26})[.,:]`)
+
+// virtualInName finds the size with line ends as CRLF.
+var virtualInName = regexp.MustCompile(`,W=([0-9]{1,18})(?:[,:]|$)`)
+
+// found reads what a file's name tells. The token is "" for one that was not
+// delivered by us.
+func found(folder, sub, name string) (mail.Found, mail.Token) {
+	f := mail.Found{Folder: folder, Sub: sub, Name: name, Received: -1, FileSize: -1, VirtualSize: -1}
+	m := tokenInName.FindStringSubmatch(name)
+	if m == nil {
+		return f, ""
+	}
+	if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+		f.Received = n
+	}
+	if n, ok := sizeInName(name); ok {
+		f.FileSize = n
+	}
+	if m := virtualInName.FindStringSubmatch(name); m != nil {
+		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+			f.VirtualSize = n
+		}
+	}
+	return f, mail.Token(m[2])
+}
+
+// maxLooks bounds how often a mailbox is looked through because somebody moves
+// messages in it meanwhile.
+const maxLooks = 3
+
+// Tokens looks through the whole mailbox for messages that bear tokens. New
+// mail is looked for before read mail, as it becomes that; and while messages
+// are moved between folders it is looked through again, and what was seen once
+// is there.
+func (d *Delivery) Tokens(ctx context.Context) (map[mail.Token]mail.Found, error) {
+	all := map[mail.Token]mail.Found{}
+	for range maxLooks {
+		began := time.Now().Add(-2 * time.Second) // A disk's clock ticks slowly.
+		err := d.root.eachMessage(ctx, func(folder, sub, name string, _ int) error {
+			if f, t := found(folder, sub, name); t != "" {
+				all[t] = f
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, trouble("looking through the mailbox", err)
+		}
+		changed, err := d.root.changedSince(ctx, began)
+		if err != nil {
+			return nil, trouble("looking through the mailbox", err)
+		}
+		if !changed {
+			break
+		}
+	}
+	return all, nil
+}
+
+// eachMessage calls f for every file in new and cur of every folder; dir is
+// open while f runs.
+func (r *root) eachMessage(ctx context.Context, f func(folder, sub, name string, dir int) error) error {
+	return r.folders(ctx, func(folder string) error {
+		dir, _, err := r.openDir(r.fd, folder)
+		if missing(err) {
+			return nil // Removed meanwhile.
+		}
+		if err != nil {
+			return err
+		}
+		defer r.disk.close(dir)
+		for _, sub := range []string{"new", "cur"} {
+			fd, _, err := r.openDir(dir, sub)
+			if missing(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			err = r.each(fd, func(name string) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				return f(folder, sub, name, fd)
+			})
+			r.disk.close(fd)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Fingerprint reads a message that Tokens found and returns what it was as it
+// was sent, its line ends being CRLF then.
+func (d *Delivery) Fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error) {
+	sum, err := d.root.fingerprint(ctx, f)
+	return sum, trouble("reading a message", err)
+}
+
+// Fingerprint reads a message of a user's mailbox: see Delivery.Fingerprint.
+func (s *Store) Fingerprint(ctx context.Context, o account.Owner, f mail.Found) (mail.Fingerprint, error) {
+	r, err := s.openRoot(o, false)
+	if err != nil {
+		return mail.Fingerprint{}, err
+	}
+	defer r.close()
+	sum, err := r.fingerprint(ctx, f)
+	return sum, trouble("reading a message", err)
+}
+
+func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error) {
+	dir, _, err := r.openDir(r.fd, f.Folder)
+	if err != nil {
+		return mail.Fingerprint{}, err
+	}
+	defer r.disk.close(dir)
+	sub, _, err := r.openDir(dir, f.Sub)
+	if err != nil {
+		return mail.Fingerprint{}, err
+	}
+	defer r.disk.close(sub)
+	fd, err := r.open(sub, f.Name, openFile, 0)
+	if err != nil {
+		return mail.Fingerprint{}, err
+	}
+	defer r.disk.close(fd)
+	if st, err := r.fstat(fd); err != nil || !st.isRegular() {
+		return mail.Fingerprint{}, errors.Join(err, errNotPlain)
+	}
+	w := works.Get().(*work)
+	defer works.Put(w)
+	w.scan.Reset()
+	last := byte(0)
+	for {
+		n, err := r.read(fd, w.in)
+		if err != nil {
+			return mail.Fingerprint{}, err
+		}
+		if n <= 0 {
+			return w.scan.Sum(), nil
+		}
+		w.out, last = appendCRLF(w.out[:0], w.in[:n], last)
+		if _, err := w.scan.Write(w.out); err != nil {
+			return mail.Fingerprint{}, err
+		}
+		if err := ctx.Err(); err != nil {
+			return mail.Fingerprint{}, err
+		}
+	}
+}
+
+// appendCRLF turns LF into CRLF where it is not that already. last is the octet
+// before p.
+func appendCRLF(dst, p []byte, last byte) ([]byte, byte) {
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			return append(dst, p...), p[len(p)-1]
+		}
+		if i > 0 {
+			last = p[i-1]
+		}
+		dst = append(dst, p[:i]...)
+		if last != '\r' {
+			dst = append(dst, '\r')
+		}
+		dst, last, p = append(dst, '\n'), '\n', p[i+1:]
+	}
+	return dst, last
+}
+
+// Inspect returns all that lies in a user's mailbox, for comparing it with the
+// journals. It changes nothing and holds up nobody; a mailbox that is not there
+// is empty.
+func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, error) {
+	inv := mail.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
+	r, err := s.openRoot(o, false)
+	if missing(err) {
+		return inv, nil
+	}
+	if err != nil {
+		return inv, err
+	}
+	defer r.close()
+	for _, look := range []func(context.Context, *mail.Inventory) error{r.listFolders, r.listFiles, r.listSpools, r.listQuota} {
+		if err := look(ctx, &inv); err != nil {
+			return inv, trouble("inspecting the mailbox", err)
+		}
+	}
+	return inv, nil
+}
+
+func (r *root) listFolders(ctx context.Context, inv *mail.Inventory) error {
+	text, err := r.readSmall(r.fd, subscriptionsFile, subscriptionsMax)
+	if err != nil && !missing(err) {
+		return err
+	}
+	tabs := bytes.HasPrefix(text, []byte(versionTwo))
+	lines := strings.Split(string(text), "\n")
+	return r.folders(ctx, func(dir string) error {
+		line := strings.TrimPrefix(dir, ".")
+		if tabs {
+			line = strings.ReplaceAll(line, ".", "\t")
+		}
+		inv.Folders = append(inv.Folders, mail.LocalFolder{Dir: dir, Subscribed: dir == "." || slices.Contains(lines, line)})
+		return nil
+	})
+}
+
+func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
+	return r.eachMessage(ctx, func(folder, sub, name string, dir int) error {
+		st, err := r.lstat(dir, name)
+		if missing(err) {
+			return nil // Renamed or removed at this moment.
+		}
+		if err != nil {
+			return err
+		}
+		f, t := found(folder, sub, name)
+		if n, ok := sizeInName(name); ok {
+			f.FileSize = n
+		}
+		inv.Files = append(inv.Files, mail.LocalFile{Found: f, Token: t, Size: st.size, Modified: st.mtime, Inode: st.ino, Links: st.links})
+		inv.Measured.Messages++
+		if f.FileSize >= 0 {
+			inv.Measured.Bytes += f.FileSize
+		} else {
+			inv.Measured.Bytes += st.size
+		}
+		return nil
+	})
+}
+
+func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
+	base, _, err := r.openDir(r.fd, spoolDir)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(base)
+	return r.each(base, func(journal string) error {
+		if !journalName.MatchString(journal) || strings.HasPrefix(journal, removedDir) {
+			return nil
+		}
+		fd, _, err := r.openDir(base, journal)
+		if missing(err) || errors.Is(err, unix.ENOTDIR) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer r.disk.close(fd)
+		n, name, err := r.readNote(ctx, fd)
+		if err != nil {
+			return err
+		}
+		if name != "" {
+			inv.Notes[journal] = n
+		}
+		files := map[string]int64{}
+		inv.Spools[journal] = files
+		return r.each(fd, func(name string) error {
+			st, err := r.lstat(fd, name)
+			if missing(err) || strings.HasPrefix(name, notePrefix) {
+				return nil
+			}
+			files[name] = st.size
+			return err
+		})
+	})
+}
+
+func (r *root) listQuota(_ context.Context, inv *mail.Inventory) error {
+	f, err := r.readQuotaFile()
+	if err == nil && f.ok() {
+		inv.Quota = &mail.Usage{Bytes: f.bytes, Messages: f.messages}
+	}
+	if missing(err) {
+		err = nil
+	}
+	return err
+}
+
+// DirName returns the directory of a local folder, as an inventory names it.
+func DirName(folder string) string { return dirName(folder) }

@@ -1,0 +1,81 @@
+package mailtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// CheckedUser is what "mailbrook check --json" says of one user.
+type CheckedUser struct {
+	User     string
+	OK       bool
+	Messages int64
+	Foreign  int
+	Accounts []struct {
+		AccountID string `json:"account_id"`
+		Email     string
+		Visiting  bool
+		Present   int
+		Gone      int
+		Elsewhere int
+		Staged    int
+		Intended  int
+		Stray     int
+		Skipped   map[string]int
+		ByContent int `json:"by_content"`
+	}
+	Findings []CheckFinding
+}
+
+// CheckFinding is one thing that the check noticed.
+type CheckFinding struct {
+	Kind      string
+	Wrong     bool
+	AccountID string `json:"account_id"`
+	Token     string
+	Detail    string
+}
+
+// Check runs "mailbrook check --json" with this binary, environment and
+// configuration flags, fails the test if anything is wrong, and returns what
+// was said. A test that brings mail calls it at its end:
+//
+//	mailtest.Check(t, binary, env, "--config", file)
+//
+// The service may be running meanwhile.
+func Check(tb testing.TB, binary string, env []string, args ...string) []CheckedUser {
+	tb.Helper()
+	cmd := exec.Command(binary, append([]string{"check", "--json"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1) {
+		tb.Fatalf("mailbrook check: %v: %s", err, said.String())
+	}
+	var users []CheckedUser
+	for d := json.NewDecoder(&out); ; {
+		var u CheckedUser
+		if err := d.Decode(&u); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			tb.Fatalf("reading what mailbrook check said: %v", err)
+		}
+		users = append(users, u)
+		for _, f := range u.Findings {
+			if f.Wrong {
+				tb.Errorf("mailbrook check: %s: %s %s %s", u.User, f.Kind, f.Token, f.Detail)
+			}
+		}
+	}
+	if err != nil && !tb.Failed() {
+		tb.Errorf("mailbrook check failed: %s", said.String())
+	}
+	return users
+}

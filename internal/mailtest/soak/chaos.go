@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// misrule does one harm after the other until the time is over.
+func (w *world) misrule(ctx context.Context) error {
+	for _, s := range w.sites {
+		for range 2 {
+			if _, err := s.serve(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	end := time.Now().Add(w.time)
+	for time.Now().Before(end) {
+		if err := w.mend(false); err != nil {
+			return err
+		}
+		if err := w.harm(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(20+w.rand.IntN(200)) * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// soon is some time from now.
+func (w *world) soon(most time.Duration) time.Time {
+	return time.Now().Add(time.Duration(w.rand.Int64N(int64(most))))
+}
+
+// harm does one thing, by chance.
+func (w *world) harm(ctx context.Context) error {
+	s := w.sites[w.rand.IntN(len(w.sites))]
+	k := w.rand.IntN(len(s.processes))
+	p := s.processes[k]
+	a := w.accounts[w.rand.IntN(len(w.accounts))]
+	switch n := w.rand.IntN(100); {
+	case n < 7:
+		w.did("%s: kill process %d", s.name, p.cmd.Process.Pid)
+		if err := p.signal(0); err != nil {
+			return err
+		}
+		p.kill()
+		s.processes = append(s.processes[:k], s.processes[k+1:]...)
+		w.counts.kills++
+		_, err := s.serve(ctx)
+		return err
+	case n < 12 && !p.stopped:
+		w.did("%s: stop process %d", s.name, p.cmd.Process.Pid)
+		p.stopped, p.resume = true, w.soon(45*time.Second) // Longer than a lease, at times.
+		w.counts.stops++
+		return p.signal(syscall.SIGSTOP)
+	case n < 30:
+		w.did("%s: cut all connections", a.email)
+		a.proxy.CutAll()
+		w.counts.cuts++
+	case n < 42:
+		after := w.rand.Int64N(1 << (8 + w.rand.IntN(12)))
+		w.did("%s: cut later connections after %d octets", a.email, after)
+		a.proxy.CutAfter(after)
+		a.next = w.soon(4 * time.Second)
+		w.counts.cuts++
+	case n < 48:
+		w.did("%s: stall", a.email)
+		a.proxy.StallAfter(w.rand.Int64N(1 << (8 + w.rand.IntN(12))))
+		a.next = w.soon(6 * time.Second)
+		w.counts.stalls++
+	case n < 52:
+		w.did("%s: refuse", a.email)
+		a.proxy.Refuse()
+		a.next = w.soon(3 * time.Second)
+		w.counts.refusals++
+	case n < 53:
+		d := w.dovecots[w.rand.IntN(len(w.dovecots))]
+		w.did("restart a Dovecot")
+		d.Stop()
+		d.Start()
+		w.counts.restarts++
+	case n < 75:
+		w.did("%s: mail arrives", a.email)
+		w.arrive(a, 1+w.rand.IntN(12))
+	default:
+		return w.robot(w.users[w.rand.IntN(len(w.users))])
+	}
+	return nil
+}
+
+// mend ends what was to last until now, or everything.
+func (w *world) mend(all bool) error {
+	now := time.Now()
+	for _, a := range w.accounts {
+		if all || !a.next.IsZero() && now.After(a.next) {
+			a.next = time.Time{}
+			a.proxy.Heal()
+			a.proxy.CutAll() // What is stalled would wait for its own end.
+		}
+	}
+	for _, s := range w.sites {
+		for _, p := range s.processes {
+			if p.stopped && (all || now.After(p.resume)) {
+				w.did("%s: continue process %d", s.name, p.cmd.Process.Pid)
+				p.stopped = false
+				if err := p.signal(syscall.SIGCONT); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// maildir is the user's mailbox.
+func (u *user) maildir() string {
+	local, domain, _ := strings.Cut(u.name, "@")
+	return u.path(u.site.name, "mail", domain, local)
+}
+
+// robot is the user: each message that is seen is moved, deleted or left.
+func (w *world) robot(u *user) error {
+	w.did("%s: the user tidies up", u.name)
+	elsewhere := filepath.Join(u.maildir(), ".Elsewhere")
+	err := filepath.WalkDir(u.maildir(), func(path string, e fs.DirEntry, err error) error {
+		parent := filepath.Base(filepath.Dir(path))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (e.IsDir() || parent != "new" && parent != "cur") {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch n := w.rand.IntN(10); {
+		case n < 2 && !strings.HasPrefix(path, elsewhere):
+			for _, sub := range []string{"cur", "new", "tmp"} {
+				if err := os.MkdirAll(filepath.Join(elsewhere, sub), 0o700); err != nil {
+					return err
+				}
+			}
+			name, _, _ := strings.Cut(filepath.Base(path), ":")
+			w.counts.moved++
+			return os.Rename(path, filepath.Join(elsewhere, "cur", name+":2,S"))
+		case n < 4:
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			u.deleted[sha256.Sum256([]byte(strings.ReplaceAll(string(b), "\n", "\r\n")))]++
+			w.counts.deleted++
+			return os.Remove(path)
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Nothing was delivered yet.
+	}
+	return err
+}
+
+// heal ends all that was wrong, with one process for each installation.
+func (w *world) heal(ctx context.Context) error {
+	w.did("heal")
+	if err := w.mend(true); err != nil {
+		return err
+	}
+	for _, s := range w.sites {
+		for _, p := range s.processes {
+			p.kill()
+			w.counts.kills++
+		}
+		s.processes = nil
+		if _, err := s.serve(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle waits until everything is delivered, and says what is wrong.
+func (w *world) settle(ctx context.Context) []string {
+	end := time.Now().Add(w.patience)
+	for {
+		bad := w.verdict()
+		lost := false
+		for _, b := range bad {
+			lost = lost || strings.HasPrefix(b, "lost")
+		}
+		if !lost || time.Now().After(end) || ctx.Err() != nil {
+			// At rest, nothing comes twice: what is visited once more brings nothing.
+			w.hurry(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+			return w.verdict()
+		}
+		w.hurry(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// hurry asks for a visit to every account, and for what was skipped.
+func (w *world) hurry(ctx context.Context) {
+	for _, u := range w.users {
+		for _, a := range u.accounts {
+			var list struct {
+				Skipped []struct{ SID, Code, Message string }
+			}
+			err := u.ask(ctx, u.name, "GET", "/v1/accounts/"+a.id+"/skipped?limit=100", &list)
+			for _, k := range list.Skipped {
+				w.did("%s: %s was skipped: %s", a.email, k.Message, k.Code)
+				err = errors.Join(err, u.ask(ctx, u.name, "POST", "/v1/accounts/"+a.id+"/skipped/"+k.SID+"/retry", nil))
+				w.counts.retried++
+			}
+			if err = errors.Join(err, u.ask(ctx, u.name, "POST", "/v1/accounts/"+a.id+"/fetch", nil)); err != nil {
+				w.did("%s: %v", a.email, err)
+			}
+		}
+	}
+}
+
+// verdict compares each mailbox, and what its user deleted, with the servers.
+func (w *world) verdict() (bad []string) {
+	for _, u := range w.users {
+		var accounts []string
+		want := map[[32]byte]int{}
+		for _, a := range u.accounts {
+			accounts = append(accounts, a.email+" by "+a.protocol+" "+a.id)
+			for sha, n := range w.wanted(a) {
+				want[sha] += n
+			}
+		}
+		got := map[[32]byte]int{}
+		for sha, n := range u.deleted {
+			got[sha] += n
+		}
+		if _, err := os.Stat(u.maildir()); err == nil {
+			for _, d := range mailtest.ReadMaildir(w.stage, u.maildir()) {
+				got[d.SHA]++
+			}
+		}
+		lost, doubled, foreign := 0, 0, 0
+		for sha, n := range want {
+			lost += max(0, n-got[sha])
+			doubled += max(0, got[sha]-n)
+		}
+		for sha, n := range got {
+			if want[sha] == 0 {
+				foreign += n
+			}
+		}
+		for what, n := range map[string]int{"lost": lost, "doubled": doubled, "not as it was sent": foreign} {
+			if n > 0 {
+				bad = append(bad, fmt.Sprintf("%s: %d messages of %s on %s (%s)", what, n, u.name, u.site.name, strings.Join(accounts, ", ")))
+			}
+		}
+	}
+	return bad
+}

@@ -1,0 +1,166 @@
+// Command soak lets everything go wrong for a while, and then asks whether
+// each message was delivered exactly once.
+//
+//	go run ./internal/mailtest/soak [-for 2m] [-seed N]
+//
+// Twenty accounts of ten users, by IMAP and POP3, at two private Dovecots and
+// two demo providers, are polled by two installations, one on SQLite and one on
+// PostgreSQL, of two "mailbrook serve" processes each. Meanwhile processes are
+// killed and stopped, connections are cut, stalled and refused, the Dovecots
+// are restarted, mail arrives, and the users move and delete what was delivered.
+// Then all of it is healed, and once everything is at rest the mailboxes and
+// the record of what was deleted are compared with what the servers hold, octet
+// by octet, and these with what was put there.
+//
+// It prints counts and a verdict; its status is 0 only if all is well. The seed
+// that it prints makes the same choices again, though not at the same instants.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	time, patience            time.Duration
+	seed                      uint64
+	scratch, mailbrook, trace string
+}
+
+func main() {
+	var o options
+	flag.DurationVar(&o.time, "for", 2*time.Minute, "how long things go wrong")
+	flag.DurationVar(&o.patience, "patience", 5*time.Minute, "how long it may then take until everything is at rest")
+	flag.Uint64Var(&o.seed, "seed", 0, "of all choices; 0: by chance")
+	flag.StringVar(&o.scratch, "scratch", "", "where to work; empty: the temporary directory")
+	flag.StringVar(&o.mailbrook, "mailbrook", "", "the program; empty: built from this module")
+	flag.StringVar(&o.trace, "trace", "", "file for everything that was done, and when")
+	flag.Parse()
+	if o.seed == 0 {
+		o.seed = rand.Uint64()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := soak(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+		os.Exit(1)
+	}
+}
+
+// stage is testing.TB for the parts of mailtest, outside of a test.
+type stage struct {
+	testing.TB // Nil: what is not below is not used.
+	cleanups   []func()
+	errors     []string
+}
+
+// fatal is what Fatalf panics with.
+type fatal struct{ error }
+
+func (s *stage) Helper()                   {}
+func (s *stage) Failed() bool              { return false } // Else Dovecot prints its log.
+func (s *stage) Cleanup(f func())          { s.cleanups = append(s.cleanups, f) }
+func (s *stage) Logf(string, ...any)       {}
+func (s *stage) Error(a ...any)            { s.errors = append(s.errors, fmt.Sprint(a...)) }
+func (s *stage) Errorf(f string, a ...any) { s.errors = append(s.errors, fmt.Sprintf(f, a...)) }
+func (s *stage) Fatalf(f string, a ...any) { panic(fatal{fmt.Errorf(f, a...)}) }
+
+// catch turns what a part of mailtest gave up with into an error.
+func catch(err *error) {
+	if p := recover(); p != nil {
+		f, ok := p.(fatal)
+		if !ok {
+			panic(p)
+		}
+		*err = errors.Join(*err, f.error)
+	}
+}
+
+// soak is main, with its cleaning up.
+func soak(ctx context.Context, o options, out io.Writer) (err error) {
+	dir, err := os.MkdirTemp(o.scratch, "mailbrook-soak-")
+	if err != nil {
+		return err
+	}
+	s := &stage{}
+	w := &world{options: o, stage: s, dir: dir, out: out, rand: rand.New(rand.NewPCG(o.seed, 1)), trace: io.Discard, began: time.Now()}
+	defer func() {
+		for _, f := range slices.Backward(s.cleanups) {
+			f()
+		}
+		if err != nil {
+			err = fmt.Errorf("%w\nseed %d; what there was is kept in %s", err, o.seed, dir)
+			return
+		}
+		err = os.RemoveAll(dir)
+	}()
+	defer catch(&err)
+	if o.trace != "" {
+		f, err := os.Create(o.trace)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		w.trace = f
+	}
+	fmt.Fprintf(out, "seed %d\n", o.seed)
+	if err := w.build(ctx); err != nil {
+		return err
+	}
+	if err := w.misrule(ctx); err != nil {
+		return err
+	}
+	if err := w.heal(ctx); err != nil {
+		return err
+	}
+	bad := w.settle(ctx)
+	bad = append(bad, w.remotes()...)
+	bad = append(bad, s.errors...)
+	w.report(len(bad) == 0)
+	if len(bad) > 0 {
+		slices.Sort(bad)
+		return errors.New(strings.Join(bad[:min(len(bad), 40)], "\n"))
+	}
+	return ctx.Err()
+}
+
+// counts is what was done.
+type counts struct {
+	kills, stops, cuts, stalls, refusals, restarts, arrived, moved, deleted, retried int
+}
+
+func (w *world) report(well bool) {
+	c := w.counts
+	fmt.Fprintf(w.out, "%v: %d kills, %d stops, %d cuts, %d stalls, %d refusals, %d server restarts\n",
+		time.Since(w.began).Round(time.Second), c.kills, c.stops, c.cuts, c.stalls, c.refusals, c.restarts)
+	fmt.Fprintf(w.out, "%d messages arrived in %d accounts; the users moved %d and deleted %d; %d were skipped and asked for again at the end\n",
+		c.arrived, len(w.accounts), c.moved, c.deleted, c.retried)
+	verdict := "each message was delivered exactly once, octet by octet, and the servers hold what was put there"
+	if !well {
+		verdict = "NOT WELL"
+	}
+	fmt.Fprintln(w.out, "verdict:", verdict)
+}
+
+// did notes what was done, for whoever looks for the cause.
+func (w *world) did(format string, args ...any) {
+	fmt.Fprintf(w.trace, "%8.3f %s\n", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (w *world) path(elements ...string) string {
+	return filepath.Join(append([]string{w.dir}, elements...)...)
+}

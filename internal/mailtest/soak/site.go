@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// site is one installation.
+type site struct {
+	*world
+	name, database string
+	processes      []*process
+	token          map[string]string // By user.
+}
+
+// process is a "mailbrook serve".
+type process struct {
+	cmd     *exec.Cmd
+	log     string
+	ended   chan struct{}
+	stopped bool
+	resume  time.Time // When it is continued.
+}
+
+// command is one of the program's, on this installation.
+func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.mailbrook, args...)
+	cmd.Dir = s.path()
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + s.path(), "TMPDIR=" + os.TempDir(), "MAILBROOK_LISTEN=127.0.0.1:0",
+		"MAILBROOK_DATA_DIR=" + s.path(s.name), "MAILBROOK_DATABASE=" + s.database, "MAILBROOK_LOG_FORMAT=json", "MAILBROOK_LOG_LEVEL=debug",
+		"MAILBROOK_REMOTE_ALLOW_NETWORKS=127.0.0.0/8,::1/128", "MAILBROOK_REMOTE_ALLOW_PORTS=*", "MAILBROOK_REMOTE_CA_FILE=" + s.path("roots.pem"),
+		"MAILBROOK_POLL_INTERVAL=500ms", "MAILBROOK_POLL_MIN_INTERVAL=500ms",
+	}
+	return cmd
+}
+
+// serve starts one more process.
+func (s *site) serve(ctx context.Context) (*process, error) {
+	p := &process{cmd: s.command(ctx, "serve"), ended: make(chan struct{})}
+	f, err := os.CreateTemp(s.path(), s.name+"-*.log")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p.log, p.cmd.Stdout, p.cmd.Stderr = f.Name(), f, f
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait() // Its status tells nothing: mostly it was killed.
+	}()
+	s.processes = append(s.processes, p)
+	s.Cleanup(p.kill)
+	return p, nil
+}
+
+// kill ends the process as a power cut does, stopped or not.
+func (p *process) kill() {
+	select {
+	case <-p.ended:
+	default:
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+func (p *process) signal(s syscall.Signal) error {
+	select {
+	case <-p.ended:
+		said, err := os.ReadFile(p.log)
+		return fmt.Errorf("a process ended by itself: %v %.2000s", err, lastLines(said))
+	default:
+		return p.cmd.Process.Signal(s)
+	}
+}
+
+func lastLines(b []byte) []byte { return b[max(0, len(b)-2000):] }
+
+// addr is where the process answers, once it says so.
+func (p *process) addr() string {
+	said, err := os.ReadFile(p.log)
+	if err != nil {
+		return ""
+	}
+	for line := range bytes.Lines(said) {
+		var l struct{ Msg, Listen string }
+		if json.Unmarshal(line, &l) == nil && l.Msg == "serving" {
+			return "http://" + l.Listen
+		}
+	}
+	return ""
+}
+
+// ask makes a request for a user, and decodes the answer.
+func (s *site) ask(ctx context.Context, user, method, path string, to any) error {
+	addr := s.processes[len(s.processes)-1].addr()
+	if addr == "" {
+		return fmt.Errorf("the process does not answer yet")
+	}
+	if s.token == nil {
+		s.token = map[string]string{}
+	}
+	if s.token[user] == "" {
+		out, err := s.command(ctx, "token", "--user", user, "--ttl", "24h").Output()
+		if err != nil {
+			return fmt.Errorf("making a token: %w", err)
+		}
+		s.token[user] = strings.TrimSpace(string(out))
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, addr+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token[user])
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= 300 {
+		err = fmt.Errorf("%s %s answers %d: %.300s", method, path, resp.StatusCode, text)
+	}
+	if err == nil && to != nil {
+		err = json.Unmarshal(text, to)
+	}
+	return err
+}

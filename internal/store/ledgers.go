@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"gorm.io/gorm"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+var _ fetch.Ledgers = (*Store)(nil)
+
+// Ledgers returns a user's journals as they are at one moment, those of removed
+// accounts included until they are forgotten.
+func (s *Store) Ledgers(ctx context.Context, o account.Owner, messages bool) (out []fetch.Ledger, err error) {
+	var opts []*sql.TxOptions
+	if s.postgres { // On SQLite every reading transaction sees one moment.
+		opts = append(opts, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	}
+	err = s.r.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		moment := &Store{w: tx, r: tx, postgres: s.postgres, log: s.log, now: s.now}
+		out, err = moment.ledgers(ctx, o)
+		for i := range out {
+			if err == nil {
+				err = moment.fillLedger(ctx, o, &out[i], messages)
+			}
+		}
+		return err
+	}, opts...)
+	return out, s.wrap(ctx, "reading the journals", err)
+}
+
+func (s *Store) ledgers(ctx context.Context, o account.Owner) (out []fetch.Ledger, err error) {
+	now := s.now().UnixMilli()
+	err = s.on(s.r).each(ctx, func(r rowScanner) error {
+		var l fetch.Ledger
+		var worker string
+		var until int64
+		err := r.Scan(&l.Journal, &l.Generation, &l.Account, &l.Email, &worker, &until)
+		l.Visiting = worker != "" && until > now
+		out = append(out, l)
+		return err
+	}, `SELECT j.uuid, j.generation, coalesce(CAST(a.id AS TEXT), ''), coalesce(a.email, ''), coalesce(p.lease_owner, ''), coalesce(p.lease_until_ms, 0)
+		FROM journals j LEFT JOIN poll_schedule p ON p.journal_id = j.id LEFT JOIN accounts a ON a.id = p.account_id
+		WHERE j.owner = ? AND j.retired_ms <> 1 ORDER BY j.retired_ms, j.id`, o.String())
+	return out, err
+}
+
+// fillLedger reads what a journal holds.
+func (s *Store) fillLedger(ctx context.Context, o account.Owner, l *fetch.Ledger, messages bool) (err error) {
+	j, lease := s.Journal(), fetch.Lease{Account: account.Account{Journal: l.Journal, Owner: o}}
+	if l.Open, err = j.Open(ctx, lease); err != nil || !messages {
+		return err
+	}
+	if l.Folders, err = j.Folders(ctx, lease); err != nil {
+		return err
+	}
+	if l.Skipped, err = j.Skipped(ctx, lease); err != nil {
+		return err
+	}
+	return s.on(s.r).each(ctx, func(r rowScanner) error {
+		var m fetch.Settled
+		var uid, received int64
+		var uidl, digest, body, header []byte
+		err := r.Scan(&m.FolderID, &m.FolderEpoch, &uid, &uidl, &m.ID.Ordinal, &m.Fingerprint.Size, &digest, &body, &header, &received, &m.Global)
+		m.ID.UID, m.ID.UIDL, m.Received, m.Alias = uint32(uid), string(uidl), fromMillis(received), len(digest) == 0
+		copy(m.Fingerprint.Digest[:], digest)
+		copy(m.Fingerprint.Body[:], body)
+		copy(m.Fingerprint.Header[:], header)
+		l.Messages = append(l.Messages, m)
+		return err
+	}, `SELECT m.folder_id, m.epoch, m.uid, m.uidl, m.ordinal, m.size, m.digest, m.body, m.header, m.received_ms, m.global
+		FROM messages m JOIN folders f ON f.id = m.folder_id WHERE f.journal_id = `+ofJournal, journalOf(lease)...)
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+)
+
+func TestMessagesThatAreFoundAgainCountOnce(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		l, f := w.lease(w.add("anna@firma.test", 1))
+		w.deliver(l, 1, members(f, 1, 2))
+		found := members(f, 2, 300) // One of them is known.
+		for range 2 {               // As after a crash in between.
+			w.must(w.commit(l, fetch.Entry{Found: found, Restored: 9}))
+		}
+		settled, err := w.Journal().Settled(ctx, l, f, 0)
+		w.must(err)
+		if len(settled) != 301 {
+			w.Errorf("%d are settled", len(settled))
+		}
+		if got := w.load(l.Account).Status.Totals.Messages; got != 301 {
+			w.Errorf("the account counts %d", got)
+		}
+		if n, err := w.Journal().Generation(ctx, l); err != nil || n != 9 {
+			w.Errorf("the generation is %d, %v", n, err)
+		}
+		w.must(w.commit(l, fetch.Entry{Restored: 3}))
+		if n, err := w.Journal().Generation(ctx, l); err != nil || n != 9 {
+			w.Errorf("the generation went back to %d, %v", n, err)
+		}
+		other, _ := w.lease(w.add("anna@firma.test", 2))
+		if err := w.commit(other, fetch.Entry{Found: members(f, 500, 1)}); err == nil {
+			w.Error("a message was found in another account's folder")
+		}
+	})
+}
+
+func TestUnsettledMessagesAreForgotten(t *testing.T) {
+	onBoth(t, func(w *world) {
+		l, f := w.lease(w.add("anna@firma.test", 1))
+		ms := members(f, 1, 3)
+		w.deliver(l, 1, ms)
+		e := fetch.Entry{Unsettle: []fetch.Ref{{FolderID: f.ID, FolderEpoch: f.Epoch, ID: ms[1].ID}}}
+		w.must(w.commit(l, e))
+		w.must(w.commit(l, e)) // As after a crash in between.
+		settled, err := w.Journal().Settled(w.Context(), l, f, 0)
+		w.must(err)
+		want := account.Totals{Folders: 1, Messages: 2, Bytes: ms[0].Fingerprint.Size + ms[2].Fingerprint.Size}
+		if got := w.load(l.Account).Status.Totals; len(settled) != 2 || got != want {
+			w.Errorf("%v are settled, the account counts %+v", settled, got)
+		}
+	})
+}
+
+func TestLedgersAreAUsersJournalsAtOneMoment(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		l, f := w.lease(w.add("anna@firma.test", 1))
+		w.deliver(l, 1, members(f, 1, 3))
+		k := fetch.BatchKey{Epoch: l.Epoch, Seq: 2}
+		w.must(w.commit(l, fetch.Entry{Intend: &k}))
+		gone := w.add("anna@firma.test", 2)
+		gl, gf := w.lease(gone)
+		w.deliver(gl, 1, members(gf, 1, 1))
+		w.must(w.Accounts().Remove(ctx, gone.Owner, gone.ID, true))
+		forgotten := w.add("anna@firma.test", 3)
+		w.must(w.Accounts().Remove(ctx, forgotten.Owner, forgotten.ID, false))
+		w.lease(w.add("bob@firma.test", 1))
+
+		got, err := w.Ledgers(ctx, l.Account.Owner, true)
+		w.must(err)
+		if len(got) != 2 {
+			w.Fatalf("%d journals: %+v", len(got), got)
+		}
+		a, b := got[0], got[1]
+		if a.Account != l.Account.ID || a.Journal != l.Account.Journal || a.Email != "box1@example.org" || !a.Visiting || a.Generation != 1 ||
+			len(a.Folders) != 1 || len(a.Open) != 1 || len(a.Messages) != 3 || a.Messages[2].Fingerprint != members(f, 3, 1)[0].Fingerprint {
+			w.Errorf("%+v", a)
+		}
+		if b.Account != "" || b.Journal != gone.Journal || b.Visiting || len(b.Messages) != 1 {
+			w.Errorf("of a removed account: %+v", b)
+		}
+		w.clock.pass(time.Hour)
+		brief, err := w.Ledgers(ctx, l.Account.Owner, false)
+		w.must(err)
+		if len(brief) != 2 || brief[0].Visiting || len(brief[0].Messages) != 0 || !cmp.Equal(brief[0].Open, a.Open) {
+			w.Errorf("%+v", brief)
+		}
+	})
+}

@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// Passed returns what is passed over in a folder's current epoch.
+func (j Journal) Passed(ctx context.Context, l fetch.Lease, f fetch.Folder) (map[mail.ID]bool, error) {
+	out := map[mail.ID]bool{}
+	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
+		var uidl []byte
+		var ordinal int
+		err := r.Scan(&uidl, &ordinal)
+		out[mail.ID{UIDL: string(uidl), Ordinal: ordinal}] = true
+		return err
+	}, "SELECT uidl, ordinal FROM passed WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+") AND epoch = ?",
+		append(append([]any{f.ID}, journalOf(l)...), f.Epoch)...)
+	return out, j.s.wrap(ctx, "loading what is passed over", err)
+}
+
+// pass writes what is passed over in place of what was.
+func (w *entryWriter) pass(ctx context.Context, e fetch.Entry) error {
+	for _, p := range e.Pass {
+		if err := w.own(ctx, p.FolderID); err != nil {
+			return err
+		}
+		if _, err := w.exec(ctx, "DELETE FROM passed WHERE folder_id = ?", p.FolderID); err != nil {
+			return err
+		}
+		var args []any
+		for id, yes := range p.IDs {
+			if yes {
+				args = append(args, p.FolderID, p.FolderEpoch, []byte(id.UIDL), id.Ordinal)
+			}
+		}
+		for part := range slices.Chunk(args, 4*messagesAtOnce) {
+			stmt := "INSERT INTO passed (folder_id, epoch, uidl, ordinal) VALUES " + marks(4) + strings.Repeat(","+marks(4), len(part)/4-1)
+			if _, err := w.exec(ctx, stmt, part...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// skippedQuery selects what skippedRow scans, of one journal. What was skipped
+// under UIDs that mean nothing any more is left out.
+const skippedQuery = `SELECT k.sid, f.remote, f.local, k.uid, k.uidl, k.size, k.code, k.detail, k.attempts, k.first_ms, k.last_ms, k.next_ms, k.held, k.requested
+	FROM skipped k JOIN folders f ON f.id = k.folder_id AND f.epoch = k.epoch WHERE f.journal_id = ? `
+
+func skippedRow(r rowScanner) (m account.Skipped, err error) {
+	var uid, first, last, next int64
+	var uidl []byte
+	var code string
+	var held, requested int16
+	err = r.Scan(&m.SID, &m.Folder, &m.LocalFolder, &uid, &uidl, &m.Size, &code, &m.Detail, &m.Attempts, &first, &last, &next, &held, &requested)
+	m.Code, m.FirstAt, m.LastAt = fault.Code(code), fromMillis(first), fromMillis(last)
+	if m.Message = fmt.Sprintf("UID %d", uid); uid == 0 {
+		m.Message = "UIDL " + fault.Clean(string(uidl), 255)
+	}
+	if held == 0 || requested != 0 {
+		m.NextAt = fromMillis(next)
+	}
+	return m, err
+}
+
+// Skipped returns a page of an account's skipped messages: see
+// account.Repository.
+func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, limit int, after string) (page account.SkippedPage, err error) {
+	journal, err := r.owned(ctx, o, id)
+	if err != nil {
+		return page, err
+	}
+	query, args := skippedQuery, []any{journal}
+	if after != "" {
+		c, ok := parseCursor(after)
+		if !ok || c.Owner != o.String() || !isID(c.Account) {
+			bad := &account.InvalidError{}
+			bad.Add("cursor", "invalid", "is not a cursor of this list")
+			return page, bad
+		}
+		query, args = query+"AND (k.first_ms < ? OR k.first_ms = ? AND k.sid > ?) ", append(args, c.Number, c.Number, c.Account)
+	}
+	size := pageSize(limit)
+	err = r.s.on(r.s.r).each(ctx, func(row rowScanner) error {
+		m, err := skippedRow(row)
+		page.Messages = append(page.Messages, m)
+		return err
+	}, query+"ORDER BY k.first_ms DESC, k.sid LIMIT ?", append(args, size+1)...)
+	if len(page.Messages) > size {
+		page.Messages = page.Messages[:size]
+		last := page.Messages[size-1]
+		page.Next = cursor{Number: toMillis(last.FirstAt), Owner: o.String(), Account: last.SID}.String()
+	}
+	return page, r.s.wrap(ctx, "listing skipped messages", err)
+}
+
+// RetrySkipped asks for a skipped message: see account.Repository.
+func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.ID, sid string) (m account.Skipped, err error) {
+	if !isID(string(id)) || !isID(sid) {
+		return m, account.ErrNotFound
+	}
+	err = r.s.write(ctx, "asking for a skipped message", func(tx *gorm.DB) error {
+		sc, err := r.s.lockSchedule(ctx, tx, o, id)
+		if err != nil {
+			return err
+		}
+		c := r.s.on(tx)
+		n, err := c.exec(ctx, `UPDATE skipped SET requested = 1, next_ms = ? WHERE sid = ?
+			AND folder_id IN (SELECT f.id FROM folders f WHERE f.journal_id = ? AND f.epoch = skipped.epoch)`, r.s.now().UnixMilli(), sid, sc.journal)
+		if err == nil && n == 0 {
+			err = account.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.s.hurry(ctx, c, o, id); err != nil {
+			return err
+		}
+		found := false
+		err = c.each(ctx, func(row rowScanner) (err error) {
+			found = true
+			m, err = skippedRow(row)
+			return err
+		}, skippedQuery+"AND k.sid = ?", sc.journal, sid)
+		if err == nil && !found {
+			err = errors.New("the message is gone at once")
+		}
+		return err
+	})
+	return m, err
+}
+
+// allow has messages tried again that were held back for a limit which an
+// account no longer has.
+func (s *Store) allow(ctx context.Context, c sqlConn, journal, limit int64, now time.Time) error {
+	_, err := c.exec(ctx, `UPDATE skipped SET held = 0, next_ms = ? WHERE held = 1 AND size <= ?
+		AND folder_id IN (SELECT id FROM folders WHERE journal_id = ?)`, now.UnixMilli(), limit, journal)
+	return err
+}
+
+// newSID names a skipped message.
+func newSID() string { return uuid.NewString() }

@@ -1,0 +1,237 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/schedule"
+)
+
+// skip skips n messages of a folder, one second after the other.
+func (w *world) skip(l fetch.Lease, f fetch.Folder, n int, change ...func(*fetch.Skipped)) (ss []fetch.Skipped) {
+	w.Helper()
+	for i := range n {
+		at := w.clock.pass(time.Second)
+		s := fetch.Skipped{
+			FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UID: uint32(i + 1)}, Size: int64(i), Code: fault.MessageFailed, Detail: "no",
+			Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(24 * time.Hour),
+		}
+		for _, c := range change {
+			c(&s)
+		}
+		ss = append(ss, s)
+	}
+	w.must(w.commit(l, fetch.Entry{Skip: ss}))
+	return ss
+}
+
+func (w *world) skipped(a account.Account, limit int, cursor string) account.SkippedPage {
+	w.Helper()
+	page, err := w.Accounts().Skipped(w.Context(), a.Owner, a.ID, limit, cursor)
+	w.must(err)
+	return page
+}
+
+func TestSkippedMessagesAreListedNewestFirstInPages(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a, other := w.add("anna@firma.test", 1), w.add("jan@firma.test", 2)
+		l, f := w.lease(a)
+		lo, fo := w.lease(other)
+		w.skip(lo, fo, 2)
+		ss := w.skip(l, f, 5)
+		w.must(w.commit(l, fetch.Entry{Skip: ss[2:4]})) // Once more: each keeps its name.
+		var seen []string
+		cursor, sids := "", map[string]bool{}
+		for {
+			page := w.skipped(a, 2, cursor)
+			for _, m := range page.Messages {
+				seen = append(seen, m.Message)
+				sids[m.SID] = isID(m.SID)
+			}
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+		if want := []string{"UID 5", "UID 4", "UID 3", "UID 2", "UID 1"}; !cmp.Equal(seen, want) || len(sids) != 5 {
+			w.Errorf("seen %v under %v", seen, sids)
+		}
+		got := w.skipped(a, 1, "").Messages[0]
+		want := account.Skipped{
+			SID: got.SID, Folder: "INBOX", LocalFolder: a.Folder, Message: "UID 5", Size: 4, Code: fault.MessageFailed, Detail: "no", Attempts: 1,
+			FirstAt: ss[4].FirstAt, LastAt: ss[4].LastAt, NextAt: ss[4].NextAt,
+		}
+		if !cmp.Equal(got, want) {
+			w.Error(cmp.Diff(got, want))
+		}
+		for _, bad := range []string{"x", "e30", w.skipped(other, 1, "").Next} {
+			var invalid *account.InvalidError
+			if _, err := w.Accounts().Skipped(w.Context(), a.Owner, a.ID, 2, bad); !errors.As(err, &invalid) {
+				w.Errorf("cursor %q: %v", bad, err)
+			}
+		}
+		f.Epoch++
+		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}}))
+		if left := w.skipped(a, 10, "").Messages; len(left) > 0 {
+			w.Errorf("under UIDs that mean nothing any more: %v", left)
+		}
+	})
+}
+
+func TestAMessageThatIsAskedForIsDueWithItsAccount(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		a, other := w.add("anna@firma.test", 1), w.add("jan@firma.test", 2)
+		l, f := w.lease(a)
+		w.skip(l, f, 2, func(s *fetch.Skipped) { s.Held = true })
+		before := w.skipped(a, 10, "").Messages
+		sid := before[0].SID
+		if !before[0].NextAt.IsZero() {
+			w.Errorf("held, but due at %s", before[0].NextAt)
+		}
+		w.finish(l, time.Hour)
+		for _, tc := range []struct {
+			a   account.Account
+			sid string
+		}{{other, sid}, {a, uuid.NewString()}, {a, "x"}, {account.Account{ID: a.ID, Owner: other.Owner}, sid}, {account.Account{ID: "x", Owner: a.Owner}, sid}} {
+			_, err := w.Accounts().RetrySkipped(ctx, tc.a.Owner, tc.a.ID, tc.sid)
+			w.want(err, account.ErrNotFound)
+		}
+		for range 2 {
+			m, err := w.Accounts().RetrySkipped(ctx, a.Owner, a.ID, sid)
+			w.must(err)
+			if m.SID != sid || m.NextAt.IsZero() {
+				w.Errorf("asked for: %+v", m)
+			}
+		}
+		if !w.load(a).Status.NextPollAt.Equal(w.clock.now()) {
+			w.Errorf("next visit at %s", w.load(a).Status.NextPollAt)
+		}
+		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+		w.must(err)
+		ss, err := w.Journal().Skipped(ctx, l)
+		w.must(err)
+		var asked []fetch.Skipped
+		for _, s := range ss {
+			if s.Requested {
+				asked = append(asked, s)
+			}
+		}
+		if len(ss) != 2 || len(asked) != 1 || !asked[0].Held {
+			w.Fatalf("the visit sees %+v", ss)
+		}
+		// A visit that began before it was asked for does not undo it.
+		late := asked[0]
+		late.Requested = false
+		w.must(w.commit(l, fetch.Entry{Skip: []fetch.Skipped{late}}))
+		if m := w.skipped(a, 1, "").Messages[0]; m.NextAt.IsZero() {
+			w.Error("the request was lost")
+		}
+		w.must(w.commit(l, fetch.Entry{Skip: asked}))
+		if m := w.skipped(a, 1, "").Messages[0]; !m.NextAt.IsZero() || m.SID != sid {
+			w.Errorf("after it was tried: %+v", m)
+		}
+	})
+}
+
+func TestALargerLimitHasHeldMessagesFetchedThatItAllows(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1, func(a *account.Account) { a.MaxMessageBytes = 2000 })
+		l, f := w.lease(a)
+		w.skip(l, f, 3, func(s *fetch.Skipped) { s.Held, s.Size = true, int64(s.ID.UID)*3000 })
+		a = w.load(a)
+		a.MaxMessageBytes = 6000
+		a, err := w.Accounts().Update(w.Context(), a, nil, true)
+		w.must(err)
+		if a.MaxMessageBytes != 6000 {
+			w.Errorf("saved %d", a.MaxMessageBytes)
+		}
+		ss, err := w.Journal().Skipped(w.Context(), l)
+		w.must(err)
+		var held []int64
+		for _, s := range ss {
+			if s.Held {
+				held = append(held, s.Size)
+			}
+		}
+		if !cmp.Equal(held, []int64{9000}) {
+			w.Errorf("still held: %v", held)
+		}
+	})
+}
+
+func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		a := w.add("anna@firma.test", 1, func(a *account.Account) { a.Start = account.StartNew })
+		l, f := w.lease(a)
+		if l.Account.Start != account.StartNew {
+			w.Errorf("the lease has start %s", l.Account.Start)
+		}
+		f.Since, f.FirstUID = time.UnixMilli(1_700_000_000_000).UTC(), 1<<32-1
+		ids := map[mail.ID]bool{{UIDL: "no"}: false}
+		for i := range 500 {
+			ids[mail.ID{UIDL: fmt.Sprintf("\xff%d", i), Ordinal: i % 2}] = true
+		}
+		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}, Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch, IDs: ids}}}))
+		delete(ids, mail.ID{UIDL: "no"})
+		got, err := w.Journal().Passed(ctx, l, f)
+		w.must(err)
+		if !cmp.Equal(got, ids) {
+			w.Error(cmp.Diff(got, ids))
+		}
+		fs, err := w.Journal().Folders(ctx, l)
+		w.must(err)
+		if !cmp.Equal(fs, []fetch.Folder{f}) {
+			w.Error(cmp.Diff(fs, []fetch.Folder{f}))
+		}
+		other, of := w.lease(w.add("jan@firma.test", 2))
+		if got, err := w.Journal().Passed(ctx, other, f); err != nil || len(got) > 0 {
+			w.Errorf("another's: %d, %v", len(got), err)
+		}
+		w.want(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID}}}), errOtherFolder)
+		w.must(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: of.ID}}}))
+		w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch}}}))
+		if got, err := w.Journal().Passed(ctx, l, f); err != nil || len(got) > 0 {
+			w.Errorf("in place of it: %d, %v", len(got), err)
+		}
+		a = w.load(a)
+		a.Start = 30
+		a, err = w.Accounts().Update(ctx, a, nil, true)
+		w.must(err)
+		if a.Start != 30 {
+			w.Errorf("start %s", a.Start)
+		}
+		w.want(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}}), fetch.ErrFenced) // The visit under way had the old start.
+	})
+}
+
+func TestSkippedMessagesOfBeforeGetTheirNames(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		l, f := w.lease(a)
+		w.skip(l, f, 3)
+		for range 2 { // Below the migration that gives the names.
+			w.must(w.MigrateDown(w.Context()))
+		}
+		w.must(w.Migrate(w.Context()))
+		sids := map[string]bool{}
+		for _, m := range w.skipped(a, 10, "").Messages {
+			if !isID(m.SID) {
+				w.Errorf("the name %q", m.SID)
+			}
+			sids[m.SID] = true
+		}
+		if len(sids) != 3 {
+			w.Errorf("%d names", len(sids))
+		}
+	})
+}
