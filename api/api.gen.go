@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -370,6 +371,24 @@ func (e Security) Valid() bool {
 	}
 }
 
+// Defines values for StartWord.
+const (
+	StartAll StartWord = "all"
+	StartNew StartWord = "new"
+)
+
+// Valid indicates whether the value is a known member of the StartWord enum.
+func (e StartWord) Valid() bool {
+	switch e {
+	case StartAll:
+		return true
+	case StartNew:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TestStepName.
 const (
 	TestStepNameConnect  TestStepName = "connect"
@@ -460,6 +479,24 @@ func (e AdminListQuotasParamsSort) Valid() bool {
 	}
 }
 
+// Defines values for ListEventsParamsLang.
+const (
+	En ListEventsParamsLang = "en"
+	Pl ListEventsParamsLang = "pl"
+)
+
+// Valid indicates whether the value is a known member of the ListEventsParamsLang enum.
+func (e ListEventsParamsLang) Valid() bool {
+	switch e {
+	case En:
+		return true
+	case Pl:
+		return true
+	default:
+		return false
+	}
+}
+
 // Account defines model for Account.
 type Account struct {
 	Auth      AccountAuth `json:"auth"`
@@ -475,6 +512,9 @@ type Account struct {
 
 	// Id Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
 	Id string `json:"id"`
+
+	// MaxMessageBytes Example: 52428800
+	MaxMessageBytes int64 `json:"max_message_bytes"`
 
 	// Name Example: Gmail
 	Name string `json:"name"`
@@ -494,7 +534,15 @@ type Account struct {
 	SenderName string `json:"sender_name"`
 
 	// Server Example: {"host":"imap.gmail.com","port":993,"security":"tls"}
-	Server    Server        `json:"server"`
+	Server Server `json:"server"`
+
+	// Start How far back mail is fetched: `all` of it; only what is `new`, which arrives after the account was added; or that of
+	// so many days before it was added, too. By IMAP the dates are the server's own; by POP3 those in the messages' headers.
+	// A message without a date is fetched.
+	//
+	//
+	// Example: {"days":30}
+	Start     Start         `json:"start"`
 	Status    AccountStatus `json:"status"`
 	UpdatedAt time.Time     `json:"updated_at"`
 
@@ -531,6 +579,11 @@ type AccountPatch struct {
 	// Folders Which remote folders are fetched; `null` means all.
 	Folders *FolderChoicePatch `json:"folders,omitempty"`
 
+	// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
+	//
+	// Example: 52428800
+	MaxMessageBytes *MaxMessageBytes `json:"max_message_bytes,omitempty"`
+
 	// Name The user's own label for the account, unique among the user's accounts.
 	//
 	// Example: Gmail
@@ -560,6 +613,14 @@ type AccountPatch struct {
 
 	// SkipTest Save without testing the connection.
 	SkipTest *bool `json:"skip_test,omitempty"`
+
+	// Start How far back mail is fetched: `all` of it; only what is `new`, which arrives after the account was added; or that of
+	// so many days before it was added, too. By IMAP the dates are the server's own; by POP3 those in the messages' headers.
+	// A message without a date is fetched.
+	//
+	//
+	// Example: {"days":30}
+	Start *Start `json:"start,omitempty"`
 
 	// Username The login at the other provider.
 	Username *UsernameText `json:"username,omitempty"`
@@ -607,6 +668,9 @@ type Activity struct {
 	// Failed Those of them that failed.
 	Failed int64 `json:"failed"`
 
+	// Failures Visits that failed, by diagnosis; codes with none are left out.
+	Failures map[string]int64 `json:"failures"`
+
 	// Messages Delivered.
 	Messages int64 `json:"messages"`
 
@@ -630,6 +694,9 @@ type AdminAccount struct {
 	// Id Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
 	Id string `json:"id"`
 
+	// MaxMessageBytes Example: 52428800
+	MaxMessageBytes int64 `json:"max_message_bytes"`
+
 	// Name Example: Gmail
 	Name string `json:"name"`
 
@@ -648,7 +715,15 @@ type AdminAccount struct {
 	SenderName string `json:"sender_name"`
 
 	// Server Example: {"host":"imap.gmail.com","port":993,"security":"tls"}
-	Server    Server        `json:"server"`
+	Server Server `json:"server"`
+
+	// Start How far back mail is fetched: `all` of it; only what is `new`, which arrives after the account was added; or that of
+	// so many days before it was added, too. By IMAP the dates are the server's own; by POP3 those in the messages' headers.
+	// A message without a date is fetched.
+	//
+	//
+	// Example: {"days":30}
+	Start     Start         `json:"start"`
 	Status    AccountStatus `json:"status"`
 	UpdatedAt time.Time     `json:"updated_at"`
 
@@ -670,6 +745,12 @@ type AdminAccountList struct {
 
 	// NextCursor `null` on the last page.
 	NextCursor *string `json:"next_cursor"`
+}
+
+// AdminAccountPatch defines model for AdminAccountPatch.
+type AdminAccountPatch struct {
+	// Enabled Whether it is visited. Switching it on makes it due at once.
+	Enabled bool `json:"enabled"`
 }
 
 // Autoconfig defines model for Autoconfig.
@@ -710,7 +791,7 @@ type ConnectionTest struct {
 	Steps    []TestStep `json:"steps"`
 }
 
-// ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `poll_interval_seconds`, `enabled` and `skip_test` are taken, and checked, so that the
+// ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `start`, `max_message_bytes`, `poll_interval_seconds`, `enabled` and `skip_test` are taken, and checked, so that the
 // form for a new account can be sent as it is; they change nothing.
 type ConnectionTestRequest struct {
 	// AccountId A saved account of the user.
@@ -729,6 +810,11 @@ type ConnectionTestRequest struct {
 
 	// Folders Which remote folders are fetched. Empty `include` means all; `exclude` wins.
 	Folders *FolderChoice `json:"folders,omitempty"`
+
+	// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
+	//
+	// Example: 52428800
+	MaxMessageBytes *MaxMessageBytes `json:"max_message_bytes,omitempty"`
 
 	// Name The user's own label for the account, unique among the user's accounts.
 	//
@@ -759,6 +845,14 @@ type ConnectionTestRequest struct {
 	// Server What is left out comes from the preset, or from the protocol's standard ports.
 	Server   *ServerSettings `json:"server,omitempty"`
 	SkipTest *bool           `json:"skip_test,omitempty"`
+
+	// Start How far back mail is fetched: `all` of it; only what is `new`, which arrives after the account was added; or that of
+	// so many days before it was added, too. By IMAP the dates are the server's own; by POP3 those in the messages' headers.
+	// A message without a date is fetched.
+	//
+	//
+	// Example: {"days":30}
+	Start *Start `json:"start,omitempty"`
 
 	// Username The login at the other provider.
 	Username *UsernameText `json:"username,omitempty"`
@@ -851,6 +945,39 @@ type HealthStatus string
 // Host A DNS name or an IP address; no port, no scheme.
 type Host = string
 
+// HostDiagnosis defines model for HostDiagnosis.
+type HostDiagnosis struct {
+	Accounts int64 `json:"accounts"`
+
+	// Code Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
+	Code FaultCode `json:"code"`
+}
+
+// HostHealth defines model for HostHealth.
+type HostHealth struct {
+	Accounts int64 `json:"accounts"`
+
+	// ByState Every state of `AccountState`, also those with none.
+	ByState map[string]int64 `json:"by_state"`
+
+	// Diagnoses Why they fail; the most frequent first.
+	Diagnoses []HostDiagnosis `json:"diagnoses"`
+
+	// Failing Accounts that are switched on and whose last visit failed.
+	Failing int64 `json:"failing"`
+
+	// Host Example: imap.gmail.com
+	Host string `json:"host"`
+
+	// OverdueSeconds How long the account that waits longest has been due; 0 when none waits.
+	OverdueSeconds float64 `json:"overdue_seconds"`
+}
+
+// HostList defines model for HostList.
+type HostList struct {
+	Hosts []HostHealth `json:"hosts"`
+}
+
 // Identity defines model for Identity.
 type Identity struct {
 	AccountId string `json:"account_id"`
@@ -871,6 +998,23 @@ type IdentityList struct {
 
 // Limit `null` is unlimited; 0 lets nothing in.
 type Limit = int64
+
+// Link defines model for Link.
+type Link struct {
+	Admin     bool      `json:"admin"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Url Example: https://mail.firma.test/link/4QJ5…
+	Url string `json:"url"`
+
+	// User Example: anna@firma.test
+	User string `json:"user"`
+}
+
+// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
+//
+// Example: 52428800
+type MaxMessageBytes = int64
 
 // NameText The user's own label for the account, unique among the user's accounts.
 //
@@ -894,6 +1038,11 @@ type NewAccount struct {
 
 	// Folders Which remote folders are fetched. Empty `include` means all; `exclude` wins.
 	Folders *FolderChoice `json:"folders,omitempty"`
+
+	// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
+	//
+	// Example: 52428800
+	MaxMessageBytes *MaxMessageBytes `json:"max_message_bytes,omitempty"`
 
 	// Name The user's own label for the account, unique among the user's accounts.
 	//
@@ -927,9 +1076,39 @@ type NewAccount struct {
 	// SkipTest Save without testing the connection.
 	SkipTest *bool `json:"skip_test,omitempty"`
 
+	// Start How far back mail is fetched: `all` of it; only what is `new`, which arrives after the account was added; or that of
+	// so many days before it was added, too. By IMAP the dates are the server's own; by POP3 those in the messages' headers.
+	// A message without a date is fetched.
+	//
+	//
+	// Example: {"days":30}
+	Start *Start `json:"start,omitempty"`
+
 	// Username The login at the other provider.
 	Username *UsernameText `json:"username,omitempty"`
 }
+
+// NewLink defines model for NewLink.
+type NewLink struct {
+	// Admin With the rights of an administrator; false unless said otherwise.
+	Admin *bool `json:"admin,omitempty"`
+
+	// ReturnTo Where the link leads, a path on this server; `/` unless said otherwise.
+	//
+	// Example: /accounts/new
+	ReturnTo *PagePath `json:"return_to,omitempty"`
+
+	// TtlSeconds How long it may be followed.
+	TtlSeconds *int `json:"ttl_seconds,omitempty"`
+
+	// User A plain mailbox address, without a display name.
+	User *EmailAddress `json:"user,omitempty"`
+}
+
+// PagePath Where the link leads, a path on this server; `/` unless said otherwise.
+//
+// Example: /accounts/new
+type PagePath = string
 
 // PasswordText The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
 type PasswordText = string
@@ -1150,6 +1329,92 @@ type ServerSettings struct {
 	Security *Security `json:"security,omitempty"`
 }
 
+// Session defines model for Session.
+type Session struct {
+	Admin     bool      `json:"admin"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Limit How many external accounts the user may have.
+	Limit int `json:"limit"`
+
+	// User Example: anna@firma.test
+	User string `json:"user"`
+}
+
+// SkippedList defines model for SkippedList.
+type SkippedList struct {
+	// NextCursor `null` on the last page.
+	NextCursor *string          `json:"next_cursor"`
+	Skipped    []SkippedMessage `json:"skipped"`
+}
+
+// SkippedMessage defines model for SkippedMessage.
+type SkippedMessage struct {
+	// Advice What the user can do about it.
+	Advice string `json:"advice"`
+
+	// Attempts How often it was come across.
+	//
+	// Example: 1
+	Attempts int `json:"attempts"`
+
+	// Code Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
+	Code FaultCode `json:"code"`
+
+	// Detail What is specific to this message, in English; may be empty. Plain text: escape it.
+	//
+	// Example: The message is 70.0 MiB large; the limit is 50.0 MiB.
+	Detail  string    `json:"detail"`
+	FirstAt time.Time `json:"first_at"`
+
+	// Folder The remote folder, readable, `/` between parts.
+	//
+	// Example: Archive/2023
+	Folder string    `json:"folder"`
+	LastAt time.Time `json:"last_at"`
+
+	// LocalFolder Where the message will be put.
+	//
+	// Example: Gmail/Archive/2023
+	LocalFolder string `json:"local_folder"`
+
+	// Message How the other server names the message: for people who ask its support about it.
+	//
+	// Example: UID 4711
+	Message string `json:"message"`
+
+	// NextAt When it is tried again; `null`: not unless it is asked for.
+	NextAt *time.Time `json:"next_at"`
+
+	// Sid Example: 3b0e0b9c-52a4-4a0c-a2b7-0d6d4f0c9e01
+	Sid string `json:"sid"`
+
+	// Size In bytes, as the server tells.
+	//
+	// Example: 73400320
+	Size int64 `json:"size"`
+
+	// Title What is wrong, in one line.
+	Title string `json:"title"`
+}
+
+// Start How far back mail is fetched: `all` of it; only what is `new`, which arrives after the account was added; or that of
+// so many days before it was added, too. By IMAP the dates are the server's own; by POP3 those in the messages' headers.
+// A message without a date is fetched.
+//
+// Example: {"days":30}
+type Start struct {
+	union json.RawMessage
+}
+
+// StartDays defines model for StartDays.
+type StartDays struct {
+	Days int `json:"days"`
+}
+
+// StartWord defines model for StartWord.
+type StartWord string
+
 // Stats defines model for Stats.
 type Stats struct {
 	Accounts struct {
@@ -1218,6 +1483,9 @@ type Cursor = string
 // PageLimit defines model for PageLimit.
 type PageLimit = int
 
+// SkippedID defines model for SkippedID.
+type SkippedID = string
+
 // Forbidden An error, as RFC 9457 has it.
 type Forbidden = Problem
 
@@ -1250,6 +1518,12 @@ type UnsupportedMediaType = Problem
 
 // ValidationFailed An error, as RFC 9457 has it.
 type ValidationFailed = Problem
+
+// FollowLinkParams defines parameters for FollowLink.
+type FollowLinkParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
 
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
@@ -1300,6 +1574,24 @@ type ListAccountRunsParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// ListAccountSkippedParams defines parameters for ListAccountSkipped.
+type ListAccountSkippedParams struct {
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// RetrySkippedParams defines parameters for RetrySkipped.
+type RetrySkippedParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // AdminListAccountsParams defines parameters for AdminListAccounts.
 type AdminListAccountsParams struct {
 	// User Only this user's; the whole address.
@@ -1319,6 +1611,24 @@ type AdminListAccountsParams struct {
 
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminUpdateAccountParams defines parameters for AdminUpdateAccount.
+type AdminUpdateAccountParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminFetchAccountParams defines parameters for AdminFetchAccount.
+type AdminFetchAccountParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminListHostsParams defines parameters for AdminListHosts.
+type AdminListHostsParams struct {
+	// Limit How many at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // AdminListQuotasParams defines parameters for AdminListQuotas.
@@ -1354,6 +1664,21 @@ type TestConnectionParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Lang The language of titles and advice, as `EventSource` cannot send `Accept-Language`.
+	Lang *ListEventsParamsLang `form:"lang,omitempty" json:"lang,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// LastEventID The `id` of the last event that was received. One that means nothing is as good as none.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// ListEventsParamsLang defines parameters for ListEvents.
+type ListEventsParamsLang string
+
 // ListProvidersParams defines parameters for ListProviders.
 type ListProvidersParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
@@ -1369,17 +1694,91 @@ type UpdateAccountJSONRequestBody = AccountPatch
 // UpdateAccountApplicationMergePatchPlusJSONRequestBody defines body for UpdateAccount for application/merge-patch+json ContentType.
 type UpdateAccountApplicationMergePatchPlusJSONRequestBody = AccountPatch
 
+// AdminUpdateAccountJSONRequestBody defines body for AdminUpdateAccount for application/json ContentType.
+type AdminUpdateAccountJSONRequestBody = AdminAccountPatch
+
+// AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody defines body for AdminUpdateAccount for application/merge-patch+json ContentType.
+type AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody = AdminAccountPatch
+
 // AdminSetQuotaJSONRequestBody defines body for AdminSetQuota for application/json ContentType.
 type AdminSetQuotaJSONRequestBody = QuotaLimits
 
 // TestConnectionJSONRequestBody defines body for TestConnection for application/json ContentType.
 type TestConnectionJSONRequestBody = ConnectionTestRequest
 
+// CreateLinkJSONRequestBody defines body for CreateLink for application/json ContentType.
+type CreateLinkJSONRequestBody = NewLink
+
+// AsStartWord returns the union data inside the Start as a StartWord
+func (t Start) AsStartWord() (StartWord, error) {
+	var body StartWord
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromStartWord overwrites any union data inside the Start as the provided StartWord
+func (t *Start) FromStartWord(v StartWord) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeStartWord performs a merge with any union data inside the Start, using the provided StartWord
+func (t *Start) MergeStartWord(v StartWord) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsStartDays returns the union data inside the Start as a StartDays
+func (t Start) AsStartDays() (StartDays, error) {
+	var body StartDays
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromStartDays overwrites any union data inside the Start as the provided StartDays
+func (t *Start) FromStartDays(v StartDays) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeStartDays performs a merge with any union data inside the Start, using the provided StartDays
+func (t *Start) MergeStartDays(v StartDays) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t Start) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *Start) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// FollowLink Sign in to the pages
+	// (GET /link/{token})
+	FollowLink(ctx echo.Context, token string, params FollowLinkParams) error
 	// GetReadiness Can it do its work
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
@@ -1407,9 +1806,24 @@ type ServerInterface interface {
 	// ListAccountRuns Past visits
 	// (GET /v1/accounts/{id}/runs)
 	ListAccountRuns(ctx echo.Context, id AccountID, params ListAccountRunsParams) error
+	// ListAccountSkipped Messages that could not be fetched
+	// (GET /v1/accounts/{id}/skipped)
+	ListAccountSkipped(ctx echo.Context, id AccountID, params ListAccountSkippedParams) error
+	// RetrySkipped Try a skipped message again
+	// (POST /v1/accounts/{id}/skipped/{sid}/retry)
+	RetrySkipped(ctx echo.Context, id AccountID, sid SkippedID, params RetrySkippedParams) error
 	// AdminListAccounts Accounts across users
 	// (GET /v1/admin/accounts)
 	AdminListAccounts(ctx echo.Context, params AdminListAccountsParams) error
+	// AdminUpdateAccount Switch a user's account off or on
+	// (PATCH /v1/admin/accounts/{id})
+	AdminUpdateAccount(ctx echo.Context, id AccountID, params AdminUpdateAccountParams) error
+	// AdminFetchAccount Fetch a user's account now
+	// (POST /v1/admin/accounts/{id}/fetch)
+	AdminFetchAccount(ctx echo.Context, id AccountID, params AdminFetchAccountParams) error
+	// AdminListHosts Remote hosts and how their accounts are
+	// (GET /v1/admin/hosts)
+	AdminListHosts(ctx echo.Context, params AdminListHostsParams) error
 	// AdminListQuotas Every user's quota
 	// (GET /v1/admin/quotas)
 	AdminListQuotas(ctx echo.Context, params AdminListQuotasParams) error
@@ -1428,15 +1842,27 @@ type ServerInterface interface {
 	// TestConnection Try settings without saving them
 	// (POST /v1/connection-tests)
 	TestConnection(ctx echo.Context, params TestConnectionParams) error
+	// ListEvents What happens to the user's accounts, as it happens
+	// (GET /v1/events)
+	ListEvents(ctx echo.Context, params ListEventsParams) error
 	// ListIdentities From identities for the composer
 	// (GET /v1/identities)
 	ListIdentities(ctx echo.Context) error
+	// CreateLink A link that opens the pages signed in
+	// (POST /v1/links)
+	CreateLink(ctx echo.Context) error
 	// ListProviders Presets of mail providers
 	// (GET /v1/providers)
 	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// GetQuota The user's own quota
 	// (GET /v1/quota)
 	GetQuota(ctx echo.Context) error
+	// DeleteSession Sign out
+	// (DELETE /v1/session)
+	DeleteSession(ctx echo.Context) error
+	// GetSession Who is signed in
+	// (GET /v1/session)
+	GetSession(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1450,6 +1876,42 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// FollowLink converts echo context to params.
+func (w *ServerInterfaceWrapper) FollowLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token" -------------
+	var token string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FollowLinkParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FollowLink(ctx, token, params)
 	return err
 }
 
@@ -1711,6 +2173,99 @@ func (w *ServerInterfaceWrapper) ListAccountRuns(ctx echo.Context) error {
 	return err
 }
 
+// ListAccountSkipped converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAccountSkipped(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAccountSkippedParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAccountSkipped(ctx, id, params)
+	return err
+}
+
+// RetrySkipped converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrySkipped(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "sid" -------------
+	var sid SkippedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sid", ctx.Param("sid"), &sid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sid: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrySkippedParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrySkipped(ctx, id, sid, params)
+	return err
+}
+
 // AdminListAccounts converts echo context to params.
 func (w *ServerInterfaceWrapper) AdminListAccounts(ctx echo.Context) error {
 	var err error
@@ -1771,6 +2326,96 @@ func (w *ServerInterfaceWrapper) AdminListAccounts(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdminListAccounts(ctx, params)
+	return err
+}
+
+// AdminUpdateAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminUpdateAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminUpdateAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminUpdateAccount(ctx, id, params)
+	return err
+}
+
+// AdminFetchAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminFetchAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminFetchAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminFetchAccount(ctx, id, params)
+	return err
+}
+
+// AdminListHosts converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminListHosts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminListHostsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminListHosts(ctx, params)
 	return err
 }
 
@@ -1908,12 +2553,71 @@ func (w *ServerInterfaceWrapper) TestConnection(ctx echo.Context) error {
 	return err
 }
 
+// ListEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventsParams
+	// ------------- Optional query parameter "lang" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lang", ctx.QueryParams(), &params.Lang, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter lang: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
 // ListIdentities converts echo context to params.
 func (w *ServerInterfaceWrapper) ListIdentities(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListIdentities(ctx)
+	return err
+}
+
+// CreateLink converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateLink(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateLink(ctx)
 	return err
 }
 
@@ -1952,6 +2656,24 @@ func (w *ServerInterfaceWrapper) GetQuota(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetQuota(ctx)
+	return err
+}
+
+// DeleteSession converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSession(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSession(ctx)
+	return err
+}
+
+// GetSession converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSession(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSession(ctx)
 	return err
 }
 
@@ -2013,13 +2735,23 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/accounts/:id/fetch", wrapper.FetchAccount, options.OperationMiddlewares["fetchAccount"]...)
 	router.GET(options.BaseURL+"/v1/accounts/:id/folders", wrapper.ListAccountFolders, options.OperationMiddlewares["listAccountFolders"]...)
 	router.GET(options.BaseURL+"/v1/accounts/:id/runs", wrapper.ListAccountRuns, options.OperationMiddlewares["listAccountRuns"]...)
+	router.GET(options.BaseURL+"/v1/accounts/:id/skipped", wrapper.ListAccountSkipped, options.OperationMiddlewares["listAccountSkipped"]...)
+	router.POST(options.BaseURL+"/v1/accounts/:id/skipped/:sid/retry", wrapper.RetrySkipped, options.OperationMiddlewares["retrySkipped"]...)
 	router.GET(options.BaseURL+"/v1/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.GET(options.BaseURL+"/v1/quota", wrapper.GetQuota, options.OperationMiddlewares["getQuota"]...)
+	router.POST(options.BaseURL+"/v1/links", wrapper.CreateLink, options.OperationMiddlewares["createLink"]...)
+	router.DELETE(options.BaseURL+"/v1/session", wrapper.DeleteSession, options.OperationMiddlewares["deleteSession"]...)
+	router.GET(options.BaseURL+"/v1/session", wrapper.GetSession, options.OperationMiddlewares["getSession"]...)
+	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/admin/quotas", wrapper.AdminListQuotas, options.OperationMiddlewares["adminListQuotas"]...)
 	router.GET(options.BaseURL+"/v1/admin/quotas/:user", wrapper.AdminGetQuota, options.OperationMiddlewares["adminGetQuota"]...)
 	router.PUT(options.BaseURL+"/v1/admin/quotas/:user", wrapper.AdminSetQuota, options.OperationMiddlewares["adminSetQuota"]...)
 	router.GET(options.BaseURL+"/v1/admin/accounts", wrapper.AdminListAccounts, options.OperationMiddlewares["adminListAccounts"]...)
+	router.PATCH(options.BaseURL+"/v1/admin/accounts/:id", wrapper.AdminUpdateAccount, options.OperationMiddlewares["adminUpdateAccount"]...)
+	router.POST(options.BaseURL+"/v1/admin/accounts/:id/fetch", wrapper.AdminFetchAccount, options.OperationMiddlewares["adminFetchAccount"]...)
+	router.GET(options.BaseURL+"/v1/admin/hosts", wrapper.AdminListHosts, options.OperationMiddlewares["adminListHosts"]...)
 	router.GET(options.BaseURL+"/v1/admin/stats", wrapper.AdminGetStats, options.OperationMiddlewares["adminGetStats"]...)
+	router.GET(options.BaseURL+"/link/:token", wrapper.FollowLink, options.OperationMiddlewares["followLink"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
@@ -2078,6 +2810,67 @@ func (response GetHealth200JSONResponse) VisitGetHealthResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowLinkRequestObject struct {
+	Token  string `json:"token"`
+	Params FollowLinkParams
+}
+
+type FollowLinkResponseObject interface {
+	VisitFollowLinkResponse(w http.ResponseWriter) error
+}
+
+type FollowLink303ResponseHeaders struct {
+	Location  string
+	SetCookie string
+}
+
+type FollowLink303Response struct {
+	Headers FollowLink303ResponseHeaders
+}
+
+func (response FollowLink303Response) VisitFollowLinkResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
+	w.WriteHeader(303)
+	return nil
+}
+
+type FollowLink410TexthtmlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response FollowLink410TexthtmlResponse) VisitFollowLinkResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(410)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type FollowLink500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response FollowLink500ApplicationProblemPlusJSONResponse) VisitFollowLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3169,6 +3962,253 @@ func (response ListAccountRuns500ApplicationProblemPlusJSONResponse) VisitListAc
 	return err
 }
 
+type ListAccountSkippedRequestObject struct {
+	Id     AccountID `json:"id"`
+	Params ListAccountSkippedParams
+}
+
+type ListAccountSkippedResponseObject interface {
+	VisitListAccountSkippedResponse(w http.ResponseWriter) error
+}
+
+type ListAccountSkipped200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type ListAccountSkipped200JSONResponse struct {
+	Body    SkippedList
+	Headers ListAccountSkipped200ResponseHeaders
+}
+
+func (response ListAccountSkipped200JSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccountSkipped400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccountSkipped400ApplicationProblemPlusJSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccountSkipped401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccountSkipped401ApplicationProblemPlusJSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccountSkipped404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccountSkipped404ApplicationProblemPlusJSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccountSkipped422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccountSkipped422ApplicationProblemPlusJSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccountSkipped429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccountSkipped429ApplicationProblemPlusJSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAccountSkipped500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListAccountSkipped500ApplicationProblemPlusJSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySkippedRequestObject struct {
+	Id     AccountID `json:"id"`
+	Sid    SkippedID `json:"sid"`
+	Params RetrySkippedParams
+}
+
+type RetrySkippedResponseObject interface {
+	VisitRetrySkippedResponse(w http.ResponseWriter) error
+}
+
+type RetrySkipped202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type RetrySkipped202JSONResponse struct {
+	Body    SkippedMessage
+	Headers RetrySkipped202ResponseHeaders
+}
+
+func (response RetrySkipped202JSONResponse) VisitRetrySkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySkipped400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response RetrySkipped400ApplicationProblemPlusJSONResponse) VisitRetrySkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySkipped401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrySkipped401ApplicationProblemPlusJSONResponse) VisitRetrySkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySkipped404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrySkipped404ApplicationProblemPlusJSONResponse) VisitRetrySkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySkipped429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrySkipped429ApplicationProblemPlusJSONResponse) VisitRetrySkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrySkipped500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrySkipped500ApplicationProblemPlusJSONResponse) VisitRetrySkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AdminListAccountsRequestObject struct {
 	Params AdminListAccountsParams
 }
@@ -3288,6 +4328,452 @@ type AdminListAccounts500ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AdminListAccounts500ApplicationProblemPlusJSONResponse) VisitAdminListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccountRequestObject struct {
+	Id                                AccountID `json:"id"`
+	Params                            AdminUpdateAccountParams
+	JSONBody                          *AdminUpdateAccountJSONRequestBody
+	ApplicationMergePatchPlusJSONBody *AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody
+}
+
+type AdminUpdateAccountResponseObject interface {
+	VisitAdminUpdateAccountResponse(w http.ResponseWriter) error
+}
+
+type AdminUpdateAccount200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type AdminUpdateAccount200JSONResponse struct {
+	Body    AdminAccount
+	Headers AdminUpdateAccount200ResponseHeaders
+}
+
+func (response AdminUpdateAccount200JSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount400ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount401ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount403ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount404ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount409ApplicationProblemPlusJSONResponse Problem
+
+func (response AdminUpdateAccount409ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount413ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount415ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount422ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount429ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount500ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminFetchAccountRequestObject struct {
+	Id     AccountID `json:"id"`
+	Params AdminFetchAccountParams
+}
+
+type AdminFetchAccountResponseObject interface {
+	VisitAdminFetchAccountResponse(w http.ResponseWriter) error
+}
+
+type AdminFetchAccount202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type AdminFetchAccount202JSONResponse struct {
+	Body    AdminAccount
+	Headers AdminFetchAccount202ResponseHeaders
+}
+
+func (response AdminFetchAccount202JSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminFetchAccount400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminFetchAccount400ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminFetchAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminFetchAccount401ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminFetchAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminFetchAccount403ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminFetchAccount404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminFetchAccount404ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminFetchAccount429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminFetchAccount429ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminFetchAccount500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminFetchAccount500ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListHostsRequestObject struct {
+	Params AdminListHostsParams
+}
+
+type AdminListHostsResponseObject interface {
+	VisitAdminListHostsResponse(w http.ResponseWriter) error
+}
+
+type AdminListHosts200JSONResponse HostList
+
+func (response AdminListHosts200JSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListHosts400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListHosts400ApplicationProblemPlusJSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListHosts401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListHosts401ApplicationProblemPlusJSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListHosts403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListHosts403ApplicationProblemPlusJSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListHosts422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListHosts422ApplicationProblemPlusJSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListHosts429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListHosts429ApplicationProblemPlusJSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListHosts500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListHosts500ApplicationProblemPlusJSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -4108,6 +5594,147 @@ func (response TestConnection500ApplicationProblemPlusJSONResponse) VisitTestCon
 	return err
 }
 
+type ListEventsRequestObject struct {
+	Params ListEventsParams
+}
+
+type ListEventsResponseObject interface {
+	VisitListEventsResponse(w http.ResponseWriter) error
+}
+
+type ListEvents200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type ListEvents200TexteventStreamResponse struct {
+	Body          io.Reader
+	Headers       ListEvents200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ListEvents200TexteventStreamResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ListEvents400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents400ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents401ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents422ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents429ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents500ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListIdentitiesRequestObject struct {
 }
 
@@ -4184,6 +5811,158 @@ type ListIdentities500ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListIdentities500ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLinkRequestObject struct {
+	Body *CreateLinkJSONRequestBody
+}
+
+type CreateLinkResponseObject interface {
+	VisitCreateLinkResponse(w http.ResponseWriter) error
+}
+
+type CreateLink201JSONResponse Link
+
+func (response CreateLink201JSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink400ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink401ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink403ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink413ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink415ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink422ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink429ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink500ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -4396,11 +6175,188 @@ func (response GetQuota503ApplicationProblemPlusJSONResponse) VisitGetQuotaRespo
 	return err
 }
 
+type DeleteSessionRequestObject struct {
+}
+
+type DeleteSessionResponseObject interface {
+	VisitDeleteSessionResponse(w http.ResponseWriter) error
+}
+
+type DeleteSession204ResponseHeaders struct {
+	SetCookie string
+}
+
+type DeleteSession204Response struct {
+	Headers DeleteSession204ResponseHeaders
+}
+
+func (response DeleteSession204Response) VisitDeleteSessionResponse(w http.ResponseWriter) error {
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSession400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSession400ApplicationProblemPlusJSONResponse) VisitDeleteSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSession401ApplicationProblemPlusJSONResponse) VisitDeleteSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSession429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSession429ApplicationProblemPlusJSONResponse) VisitDeleteSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSession500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSession500ApplicationProblemPlusJSONResponse) VisitDeleteSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSessionRequestObject struct {
+}
+
+type GetSessionResponseObject interface {
+	VisitGetSessionResponse(w http.ResponseWriter) error
+}
+
+type GetSession200JSONResponse Session
+
+func (response GetSession200JSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSession400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response GetSession400ApplicationProblemPlusJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSession401ApplicationProblemPlusJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSession429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSession429ApplicationProblemPlusJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSession500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetSession500ApplicationProblemPlusJSONResponse) VisitGetSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// FollowLink Sign in to the pages
+	// (GET /link/{token})
+	FollowLink(ctx context.Context, request FollowLinkRequestObject) (FollowLinkResponseObject, error)
 	// GetReadiness Can it do its work
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
@@ -4428,9 +6384,24 @@ type StrictServerInterface interface {
 	// ListAccountRuns Past visits
 	// (GET /v1/accounts/{id}/runs)
 	ListAccountRuns(ctx context.Context, request ListAccountRunsRequestObject) (ListAccountRunsResponseObject, error)
+	// ListAccountSkipped Messages that could not be fetched
+	// (GET /v1/accounts/{id}/skipped)
+	ListAccountSkipped(ctx context.Context, request ListAccountSkippedRequestObject) (ListAccountSkippedResponseObject, error)
+	// RetrySkipped Try a skipped message again
+	// (POST /v1/accounts/{id}/skipped/{sid}/retry)
+	RetrySkipped(ctx context.Context, request RetrySkippedRequestObject) (RetrySkippedResponseObject, error)
 	// AdminListAccounts Accounts across users
 	// (GET /v1/admin/accounts)
 	AdminListAccounts(ctx context.Context, request AdminListAccountsRequestObject) (AdminListAccountsResponseObject, error)
+	// AdminUpdateAccount Switch a user's account off or on
+	// (PATCH /v1/admin/accounts/{id})
+	AdminUpdateAccount(ctx context.Context, request AdminUpdateAccountRequestObject) (AdminUpdateAccountResponseObject, error)
+	// AdminFetchAccount Fetch a user's account now
+	// (POST /v1/admin/accounts/{id}/fetch)
+	AdminFetchAccount(ctx context.Context, request AdminFetchAccountRequestObject) (AdminFetchAccountResponseObject, error)
+	// AdminListHosts Remote hosts and how their accounts are
+	// (GET /v1/admin/hosts)
+	AdminListHosts(ctx context.Context, request AdminListHostsRequestObject) (AdminListHostsResponseObject, error)
 	// AdminListQuotas Every user's quota
 	// (GET /v1/admin/quotas)
 	AdminListQuotas(ctx context.Context, request AdminListQuotasRequestObject) (AdminListQuotasResponseObject, error)
@@ -4449,15 +6420,27 @@ type StrictServerInterface interface {
 	// TestConnection Try settings without saving them
 	// (POST /v1/connection-tests)
 	TestConnection(ctx context.Context, request TestConnectionRequestObject) (TestConnectionResponseObject, error)
+	// ListEvents What happens to the user's accounts, as it happens
+	// (GET /v1/events)
+	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// ListIdentities From identities for the composer
 	// (GET /v1/identities)
 	ListIdentities(ctx context.Context, request ListIdentitiesRequestObject) (ListIdentitiesResponseObject, error)
+	// CreateLink A link that opens the pages signed in
+	// (POST /v1/links)
+	CreateLink(ctx context.Context, request CreateLinkRequestObject) (CreateLinkResponseObject, error)
 	// ListProviders Presets of mail providers
 	// (GET /v1/providers)
 	ListProviders(ctx context.Context, request ListProvidersRequestObject) (ListProvidersResponseObject, error)
 	// GetQuota The user's own quota
 	// (GET /v1/quota)
 	GetQuota(ctx context.Context, request GetQuotaRequestObject) (GetQuotaResponseObject, error)
+	// DeleteSession Sign out
+	// (DELETE /v1/session)
+	DeleteSession(ctx context.Context, request DeleteSessionRequestObject) (DeleteSessionResponseObject, error)
+	// GetSession Who is signed in
+	// (GET /v1/session)
+	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -4489,6 +6472,32 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FollowLink operation middleware
+func (sh *strictHandler) FollowLink(ctx echo.Context, token string, params FollowLinkParams) error {
+	var request FollowLinkRequestObject
+
+	request.Token = token
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FollowLink(ctx.Request().Context(), request.(FollowLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FollowLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FollowLinkResponseObject); ok {
+		return validResponse.VisitFollowLinkResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4796,6 +6805,59 @@ func (sh *strictHandler) ListAccountRuns(ctx echo.Context, id AccountID, params 
 	return nil
 }
 
+// ListAccountSkipped operation middleware
+func (sh *strictHandler) ListAccountSkipped(ctx echo.Context, id AccountID, params ListAccountSkippedParams) error {
+	var request ListAccountSkippedRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAccountSkipped(ctx.Request().Context(), request.(ListAccountSkippedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAccountSkipped")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAccountSkippedResponseObject); ok {
+		return validResponse.VisitListAccountSkippedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrySkipped operation middleware
+func (sh *strictHandler) RetrySkipped(ctx echo.Context, id AccountID, sid SkippedID, params RetrySkippedParams) error {
+	var request RetrySkippedRequestObject
+
+	request.Id = id
+	request.Sid = sid
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrySkipped(ctx.Request().Context(), request.(RetrySkippedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrySkipped")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrySkippedResponseObject); ok {
+		return validResponse.VisitRetrySkippedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AdminListAccounts operation middleware
 func (sh *strictHandler) AdminListAccounts(ctx echo.Context, params AdminListAccountsParams) error {
 	var request AdminListAccountsRequestObject
@@ -4815,6 +6877,133 @@ func (sh *strictHandler) AdminListAccounts(ctx echo.Context, params AdminListAcc
 		return err
 	} else if validResponse, ok := response.(AdminListAccountsResponseObject); ok {
 		return validResponse.VisitAdminListAccountsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminUpdateAccount operation middleware
+func (sh *strictHandler) AdminUpdateAccount(ctx echo.Context, id AccountID, params AdminUpdateAccountParams) error {
+	var request AdminUpdateAccountRequestObject
+
+	request.Id = id
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body AdminUpdateAccountJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/merge-patch+json") {
+		var body AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.ApplicationMergePatchPlusJSONBody = &body
+
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminUpdateAccount(ctx.Request().Context(), request.(AdminUpdateAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminUpdateAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminUpdateAccountResponseObject); ok {
+		return validResponse.VisitAdminUpdateAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminFetchAccount operation middleware
+func (sh *strictHandler) AdminFetchAccount(ctx echo.Context, id AccountID, params AdminFetchAccountParams) error {
+	var request AdminFetchAccountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminFetchAccount(ctx.Request().Context(), request.(AdminFetchAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminFetchAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminFetchAccountResponseObject); ok {
+		return validResponse.VisitAdminFetchAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminListHosts operation middleware
+func (sh *strictHandler) AdminListHosts(ctx echo.Context, params AdminListHostsParams) error {
+	var request AdminListHostsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminListHosts(ctx.Request().Context(), request.(AdminListHostsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminListHosts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminListHostsResponseObject); ok {
+		return validResponse.VisitAdminListHostsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5015,6 +7204,31 @@ func (sh *strictHandler) TestConnection(ctx echo.Context, params TestConnectionP
 	return nil
 }
 
+// ListEvents operation middleware
+func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) error {
+	var request ListEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEvents(ctx.Request().Context(), request.(ListEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEventsResponseObject); ok {
+		return validResponse.VisitListEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListIdentities operation middleware
 func (sh *strictHandler) ListIdentities(ctx echo.Context) error {
 	var request ListIdentitiesRequestObject
@@ -5032,6 +7246,52 @@ func (sh *strictHandler) ListIdentities(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListIdentitiesResponseObject); ok {
 		return validResponse.VisitListIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateLink operation middleware
+func (sh *strictHandler) CreateLink(ctx echo.Context) error {
+	var request CreateLinkRequestObject
+
+	var body CreateLinkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateLink(ctx.Request().Context(), request.(CreateLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateLinkResponseObject); ok {
+		return validResponse.VisitCreateLinkResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5080,6 +7340,52 @@ func (sh *strictHandler) GetQuota(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetQuotaResponseObject); ok {
 		return validResponse.VisitGetQuotaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSession operation middleware
+func (sh *strictHandler) DeleteSession(ctx echo.Context) error {
+	var request DeleteSessionRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSession(ctx.Request().Context(), request.(DeleteSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSessionResponseObject); ok {
+		return validResponse.VisitDeleteSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSession operation middleware
+func (sh *strictHandler) GetSession(ctx echo.Context) error {
+	var request GetSessionRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSession(ctx.Request().Context(), request.(GetSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSessionResponseObject); ok {
+		return validResponse.VisitGetSessionResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

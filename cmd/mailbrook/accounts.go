@@ -28,27 +28,39 @@ type accountCmd struct {
 
 // accountFlags are the settings of an account as flags. Nil: not given.
 type accountFlags struct {
-	Email         *string        `help:"The address at the other provider."`
-	Name          *string        `help:"The user's own label for the account."`
-	SenderName    *string        `help:"The name for the From field."`
-	Provider      *string        `help:"A provider's id; by default from the address."`
-	Protocol      *string        `help:"imap or pop3." enum:"imap,pop3"`
-	Host          *string        `help:"The server's name."`
-	Port          *int           `help:"The server's port."`
-	Security      *string        `help:"tls, starttls or none." enum:"tls,starttls,none"`
-	Username      *string        `help:"The name to sign in with; by default as the provider wants it."`
-	Folder        *string        `help:"The local folder to fetch into; by default the account's name."`
-	Include       []string       `help:"A remote folder to fetch, by name or special use (\\Sent); may be repeated. Default: all." sep:"none"`
-	Exclude       []string       `help:"A remote folder not to fetch; may be repeated." sep:"none"`
-	PollInterval  *time.Duration `help:"How often to poll, such as 5m."`
-	SkipTest      bool           `help:"Save without testing the connection."`
-	PasswordStdin bool           `help:"Read the password from standard input instead of asking for it."`
+	Email           *string        `help:"The address at the other provider."`
+	Name            *string        `help:"The user's own label for the account."`
+	SenderName      *string        `help:"The name for the From field."`
+	Provider        *string        `help:"A provider's id; by default from the address."`
+	Protocol        *string        `help:"imap or pop3." enum:"imap,pop3"`
+	Host            *string        `help:"The server's name."`
+	Port            *int           `help:"The server's port."`
+	Security        *string        `help:"tls, starttls or none." enum:"tls,starttls,none"`
+	Username        *string        `help:"The name to sign in with; by default as the provider wants it."`
+	Folder          *string        `help:"The local folder to fetch into; by default the account's name."`
+	Include         []string       `help:"A remote folder to fetch, by name or special use (\\Sent); may be repeated. Default: all." sep:"none"`
+	Exclude         []string       `help:"A remote folder not to fetch; may be repeated." sep:"none"`
+	Start           *startFlag     `help:"How far back to fetch: all, new, or a number of days such as 30d. Default: all." placeholder:"all|new|30d"`
+	MaxMessageBytes *int64         `help:"The largest message to fetch, in bytes; larger ones are listed as skipped. Default: 50 MiB." placeholder:"BYTES"`
+	PollInterval    *time.Duration `help:"How often to poll, such as 5m."`
+	SkipTest        bool           `help:"Save without testing the connection."`
+	PasswordStdin   bool           `help:"Read the password from standard input instead of asking for it."`
+}
+
+// startFlag is account.Start as the command line writes it.
+type startFlag account.Start
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *startFlag) UnmarshalText(text []byte) error {
+	start, err := account.ParseStart(string(text))
+	*s = startFlag(start)
+	return err
 }
 
 func (f accountFlags) draft(password account.Secret) account.Draft {
 	d := account.Draft{
 		Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port, Username: f.Username,
-		Folder: f.Folder, Include: f.Include, Exclude: f.Exclude, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
+		Folder: f.Folder, Include: f.Include, Exclude: f.Exclude, Start: (*account.Start)(f.Start), MaxMessageBytes: f.MaxMessageBytes, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
 		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
 	}
 	if f.Email != nil {
@@ -60,7 +72,7 @@ func (f accountFlags) draft(password account.Secret) account.Draft {
 func (f accountFlags) patch(password *account.Secret) account.Patch {
 	p := account.Patch{
 		Email: f.Email, Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port,
-		Username: f.Username, Folder: f.Folder, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
+		Username: f.Username, Folder: f.Folder, Start: (*account.Start)(f.Start), MaxMessageBytes: f.MaxMessageBytes, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
 		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
 	}
 	if f.Include != nil {

@@ -66,9 +66,25 @@ func (a admin) Stats(ctx context.Context) (httpapi.Stats, error) {
 		return httpapi.Stats{}, err
 	}
 	activity := func(x store.Activity) httpapi.Activity {
-		return httpapi.Activity{Polls: x.Polls, Failed: x.Failed, Messages: x.Messages, Bytes: x.Bytes}
+		return httpapi.Activity{Polls: x.Polls, Failed: x.Failed, Messages: x.Messages, Bytes: x.Bytes, Failures: x.Failures}
 	}
 	return httpapi.Stats{ByState: s.Accounts, Hour: activity(s.LastHour), Day: activity(s.LastDay), Due: s.Due, Lag: s.Lag, Failures: s.Failing}, nil
+}
+
+func (a admin) Account(ctx context.Context, id account.ID) (account.Account, error) {
+	return a.app.store.Accounts().Any(ctx, id)
+}
+
+func (a admin) Hosts(ctx context.Context, limit int) ([]httpapi.HostHealth, error) {
+	hosts, err := a.app.store.AdminHosts(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]httpapi.HostHealth, len(hosts))
+	for i, h := range hosts {
+		out[i] = httpapi.HostHealth{Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: h.States, Failures: h.Failures, Overdue: h.Overdue}
+	}
+	return out, nil
 }
 
 // providers shows the catalogue.

@@ -25,9 +25,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
-// maxMessageBytes is the largest message that is fetched.
-const maxMessageBytes = 50 << 20
-
 // app is everything, wired.
 type app struct {
 	cfg      config
@@ -100,7 +97,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List, AllowAnyPort: cfg.Remote.AllowPorts.Any,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, RootCAs: roots,
 	})
-	a.source = source.New(source.Options{Dialer: a.dialer, MaxMessageBytes: maxMessageBytes, Log: log})
+	a.source = source.New(source.Options{Dialer: a.dialer, MaxMessageBytes: account.MostMessageBytes, Log: log})
 	if a.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
 		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
@@ -110,7 +107,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a.source}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
 		Credentials: credentials{a.vault, a.store.Accounts()}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
-		MaxMessageBytes: maxMessageBytes, Log: log,
+		MaxMessageBytes: account.MostMessageBytes, Log: log,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
@@ -197,6 +194,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "prune_journals", Every: time.Hour, Run: func(ctx context.Context) error {
 			return a.store.Prune(ctx, time.Now().AddDate(0, 0, -30))
 		}},
+		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},
 	}

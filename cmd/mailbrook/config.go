@@ -34,6 +34,7 @@ type config struct {
 	Poll     pollConfig
 	Accounts accountsConfig
 	Auth     authConfig
+	Web      webConfig
 	Log      logConfig
 }
 
@@ -66,6 +67,12 @@ type authConfig struct {
 	JWKSURL  string
 	Issuer   string
 	Audience string
+}
+
+// webConfig is about the web pages.
+type webConfig struct {
+	FrameAncestors []string // Origins whose pages may show ours in a frame.
+	PublicURL      string   // The origin at which people see ours; empty: where we listen.
 }
 
 type logConfig struct {
@@ -136,6 +143,16 @@ func allSettings() []setting {
 		{key: "auth.jwks_url", optional: true, set: func(c *config, v string) error { c.Auth.JWKSURL = v; return checkJWKS(v) }},
 		{key: "auth.issuer", optional: true, set: func(c *config, v string) error { c.Auth.Issuer = v; return nil }},
 		{key: "auth.audience", optional: true, set: func(c *config, v string) error { c.Auth.Audience = v; return nil }},
+		{key: "web.frame_ancestors", kind: list, optional: true, set: func(c *config, v string) (err error) {
+			c.Web.FrameAncestors, err = parseOrigins(v)
+			return err
+		}},
+		{key: "web.public_url", optional: true, set: func(c *config, v string) (err error) {
+			if v != "" {
+				c.Web.PublicURL, err = parseOrigin(v)
+			}
+			return err
+		}},
 		{key: "log.level", set: func(c *config, v string) error {
 			if c.Log.Level.UnmarshalText([]byte(v)) != nil {
 				return errors.New("must be debug, info, warn or error")

@@ -74,6 +74,9 @@ secret = %q
 jwks_url = "https://login.test/keys"
 issuer = "https://login.test"
 audience = "mailbrook"
+[web]
+frame_ancestors = ["https://webmail.firma.test", "http://Localhost:8081/"]
+public_url = "https://Mail.firma.test:443/"
 [log]
 level = "debug"
 format = "json"
@@ -86,6 +89,7 @@ format = "json"
 		},
 		Poll: pollConfig{Interval: 90 * time.Second, MinInterval: time.Second, Workers: 8}, Accounts: accountsConfig{MaxPerUser: 2},
 		Auth: authConfig{Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys", Issuer: "https://login.test", Audience: "mailbrook"},
+		Web:  webConfig{FrameAncestors: []string{"https://webmail.firma.test", "http://localhost:8081"}, PublicURL: "https://mail.firma.test"},
 		Log:  logConfig{Level: slog.LevelDebug, Format: "json"},
 	}
 	words := map[string]string{
@@ -93,6 +97,7 @@ format = "json"
 		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca, "remote.allow_plaintext": "true",
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test", "auth.audience": "mailbrook",
+		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081", "web.public_url": "https://mail.firma.test",
 		"log.level": "debug", "log.format": "json",
 	}
 	if len(words) != len(allSettings()) {
@@ -222,6 +227,11 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 		{name: "a secret's file that is not there", environ: "MAILBROOK_AUTH_SECRET_FILE=/no/such", says: []string{"auth.secret", "MAILBROOK_AUTH_SECRET_FILE", "/no/such"}},
 		{name: "a secret twice", file: "[auth]\nsecret = 'x'\nsecret_file = 'y'", says: []string{"auth.secret", "auth.secret_file", "keep one"}},
 		{name: "a file for what is no secret", file: "listen_file = 'x'", says: []string{"listen_file", "unknown"}},
+		{name: "a public address without a scheme", environ: "MAILBROOK_WEB_PUBLIC_URL=mail.firma.test", says: []string{"web.public_url", "https://mail.firma.test"}},
+		{name: "a public address with a path", environ: "MAILBROOK_WEB_PUBLIC_URL=https://mail.firma.test/box", says: []string{"web.public_url", "nothing else"}},
+		{name: "frames for everybody", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://a.test,*", says: []string{"web.frame_ancestors", `"*"`}},
+		{name: "frames for every host", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://*.firma.test", says: []string{"web.frame_ancestors", "nothing else"}},
+		{name: "frames with another rule behind", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://a.test;script-src", says: []string{"web.frame_ancestors"}},
 		{name: "a level unheard of", environ: "MAILBROOK_LOG_LEVEL=loud", says: []string{"log.level", "debug"}},
 		{name: "a format unheard of", environ: "MAILBROOK_LOG_FORMAT=xml", says: []string{"log.format", "json"}},
 	} {
@@ -274,6 +284,20 @@ func TestForeignVariablesAreLeftAlone(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if _, err := loadConfig("", []string{"MAILBROOK_LISTN=x", "MAILBROOK=1", "novalue", ""}, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestThePublicAddressIsWhereTheServerListensUnlessSaid(t *testing.T) {
+	for listen, want := range map[string]string{
+		"127.0.0.1:8080": "http://127.0.0.1:8080", ":8080": "http://localhost:8080", "0.0.0.0:80": "http://localhost:80", "[::]:8080": "http://localhost:8080",
+		"[::1]:8080": "http://[::1]:8080", "mail.firma.test:8080": "http://mail.firma.test:8080", "127.0.0.1:0": "",
+	} {
+		if got, err := (config{Listen: listen}).publicURL(nil); got != want || (err != nil) != (want == "") {
+			t.Errorf("%s: %q, %v", listen, got, err)
+		}
+	}
+	if got, err := (config{Listen: ":0", Web: webConfig{PublicURL: "https://mail.firma.test"}}).publicURL(nil); err != nil || got != "https://mail.firma.test" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/demo"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
 )
 
 // demoUser is the person whose mailbox the demo fills.
@@ -59,7 +60,11 @@ func (c demoCmd) Run(ctx context.Context, t terminal, load loader) (err error) {
 	if err != nil {
 		return err
 	}
-	d := demonstration{app: a, t: t, provider: p, address: "http://" + l.Addr().String(), scratch: scratch}
+	address, err := cfg.publicURL(l)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	d := demonstration{app: a, t: t, provider: p, address: address, scratch: scratch}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.serve(ctx, l, []string{roleAPI}) })
 	g.Go(func() error {
@@ -90,6 +95,7 @@ func demoConfig(cfg config, scratch, caFile string) config {
 	cfg.DataDir = filepath.Join(scratch, "data")
 	cfg.Database = "sqlite:" + filepath.Join(cfg.DataDir, "mailbrook.db")
 	cfg.Mailbox = "maildir:" + filepath.Join(cfg.DataDir, "mail", "{domain}", "{local}")
+	cfg.Web = webConfig{} // What is configured is about another server.
 	cfg.Remote.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	cfg.Remote.AllowPorts.Any = true
 	cfg.Remote.CAFile = caFile
@@ -156,6 +162,9 @@ func (d *demonstration) show(ctx context.Context) error {
 	if err := d.printFolders(ctx, owner, accounts); err != nil {
 		return err
 	}
+	if err := d.printLinks(ctx, owner); err != nil {
+		return err
+	}
 	return d.printCurl(owner, accounts)
 }
 
@@ -173,6 +182,27 @@ func (d *demonstration) printFolders(ctx context.Context, owner account.Owner, a
 	}
 	fmt.Fprintln(d.t.out)
 	return tbl.write(d.t.out)
+}
+
+// printLinks prints addresses that open the pages.
+func (d *demonstration) printLinks(ctx context.Context, owner account.Owner) error {
+	var addresses [2]string
+	for i := range addresses {
+		var err error
+		addresses[i], err = httpapi.NewLink(ctx, links{d.store.Links()}, d.address, httpapi.Link{
+			Owner: owner, Admin: i == 1, ReturnTo: []string{"/", "/admin"}[i], Expires: time.Now().Add(httpapi.LinkMaxLife),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(d.t.out, `
+The web pages, signed in (each address works once; "mailbrook link" makes more for a real server):
+
+  %s
+  %s   as administrator
+`, addresses[0], addresses[1])
+	return nil
 }
 
 // printCurl prints commands that work when pasted.

@@ -34,7 +34,9 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Try everything out: a scratch server with a small mail provider inside, two accounts added."`
 	Pull    pullCmd    `cmd:"" help:"Visit accounts once, now."`
 	Account accountCmd `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
+	Check   checkCmd   `cmd:"" help:"Compare journals, spools and mailboxes with each other; explain one message."`
 	Token   tokenCmd   `cmd:"" help:"Print a bearer token for the REST API."`
+	Link    linkCmd    `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database schema up or down, or show where it is."`
 	Version versionCmd `cmd:"" help:"Print version, commit and Go version."`
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
 // What a process can be.
@@ -53,7 +54,8 @@ const shutdownGrace = 5 * time.Second
 
 // serve answers requests and polls until ctx ends, then stops both.
 func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
-	h, err := a.handler()
+	g, ctx := errgroup.WithContext(ctx)
+	h, err := a.handler(l, ctx.Done())
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -61,7 +63,6 @@ func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
 		h = operational(h)
 	}
 	server := httpapi.Server(l.Addr().String(), h, a.log)
-	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving: %w", err)
@@ -85,8 +86,13 @@ func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
 	return err
 }
 
-// handler is the REST API, wired.
-func (a *app) handler() (http.Handler, error) {
+// handler is the REST API and the web pages, wired. Streams of events end when
+// stopping is closed.
+func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, error) {
+	public, err := a.cfg.publicURL(l)
+	if err != nil {
+		return nil, usageError{err}
+	}
 	keys := signingKeys(a.cfg, a.vault)
 	keys.HTTP = a.dialer.Trusted()
 	tokens, err := httpapi.NewVerifier(keys)
@@ -97,7 +103,9 @@ func (a *app) handler() (http.Handler, error) {
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a.catalog}, Tokens: tokens,
 		Explain: a.explainCode,
 		Ready:   []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}},
-		Metrics: a.metrics, Version: version, Log: a.log,
+		Metrics: a.metrics, Version: version, Log: a.log, Stopping: stopping,
+		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
+		Web:   httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{a.store.Links()}},
 	})
 }
 

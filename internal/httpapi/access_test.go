@@ -67,7 +67,7 @@ func TestEveryCallNeedsAToken(t *testing.T) {
 func TestOthersDoNotExist(t *testing.T) {
 	n := 0
 	for name, r := range calls(t) {
-		if !strings.Contains(r.Path+r.Body, annaID) {
+		if !strings.Contains(r.Path+r.Body, annaID) || strings.HasPrefix(r.Path, "/v1/admin") {
 			continue
 		}
 		n++

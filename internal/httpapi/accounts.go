@@ -142,6 +142,38 @@ func (s *server) ListAccountRuns(ctx context.Context, r api.ListAccountRunsReque
 	return api.ListAccountRuns200JSONResponse{Body: api.RunList{Runs: out}}, nil
 }
 
+// ListAccountSkipped returns a page of what could not be fetched.
+func (s *server) ListAccountSkipped(ctx context.Context, r api.ListAccountSkippedRequestObject) (api.ListAccountSkippedResponseObject, error) {
+	o, id := caller(ctx).Owner, account.ID(r.Id)
+	a, err := s.Accounts.Get(ctx, o, id) // Its provider words the advice.
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Accounts.Skipped(ctx, o, id, value(r.Params.Limit), value(r.Params.Cursor))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.SkippedMessage, len(page.Messages))
+	for i, m := range page.Messages {
+		out[i] = s.skippedJSON(ctx, m, a.Provider)
+	}
+	return api.ListAccountSkipped200JSONResponse{Body: api.SkippedList{Skipped: out, NextCursor: text(page.Next)}}, nil
+}
+
+// RetrySkipped has one of them tried again.
+func (s *server) RetrySkipped(ctx context.Context, r api.RetrySkippedRequestObject) (api.RetrySkippedResponseObject, error) {
+	o, id := caller(ctx).Owner, account.ID(r.Id)
+	a, err := s.Accounts.Get(ctx, o, id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.Accounts.RetrySkipped(ctx, o, id, r.Sid)
+	if err != nil {
+		return nil, err
+	}
+	return api.RetrySkipped202JSONResponse{Body: s.skippedJSON(ctx, m, a.Provider)}, nil
+}
+
 // TestConnection tries settings, saved or not, and saves nothing.
 func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequestObject) (api.TestConnectionResponseObject, error) {
 	o, in := caller(ctx).Owner, *r.Body
@@ -191,6 +223,7 @@ func draftOf(in api.NewAccount) account.Draft {
 		Email: in.Email, Password: account.NewSecret(in.Password),
 		Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
 		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
+		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
 	d.Host, d.Port, d.Security = serverOf(in.Server)
 	if in.Folders != nil {
@@ -213,7 +246,8 @@ func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
 	}
 	return draftOf(api.NewAccount{
 		Email: *in.Email, Password: *in.Password, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: in.Protocol,
-		Server: in.Server, Username: in.Username, Folder: in.Folder, Folders: in.Folders, PollIntervalSeconds: in.PollIntervalSeconds, Enabled: in.Enabled,
+		Server: in.Server, Username: in.Username, Folder: in.Folder, Folders: in.Folders, Start: in.Start, MaxMessageBytes: in.MaxMessageBytes,
+		PollIntervalSeconds: in.PollIntervalSeconds, Enabled: in.Enabled,
 	}), nil
 }
 
@@ -223,6 +257,7 @@ func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
 	p := account.Patch{
 		Email: in.Email, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
 		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
+		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
 	p.Host, p.Port, p.Security = serverOf(in.Server)
 	if in.Password != nil {
@@ -248,6 +283,7 @@ func patchOfTest(in api.ConnectionTestRequest) account.Patch {
 	p := account.Patch{
 		Email: in.Email, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol), Username: in.Username,
 		Name: in.Name, SenderName: in.SenderName, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
+		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
 	p.Host, p.Port, p.Security = serverOf(in.Server)
 	if in.Password != nil {
@@ -264,6 +300,20 @@ func serverOf(in *api.ServerSettings) (host *string, port *int, sec *account.Sec
 		return nil, nil, nil
 	}
 	return in.Host, in.Port, (*account.Security)(in.Security)
+}
+
+// startOf reads a start, which was checked to have one of its forms.
+func startOf(in *api.Start) *account.Start {
+	if in == nil {
+		return nil
+	}
+	if d, err := in.AsStartDays(); err == nil {
+		return ptr(account.Start(d.Days))
+	}
+	if word, err := in.AsStartWord(); err == nil && word == api.StartNew {
+		return ptr(account.StartNew)
+	}
+	return ptr(account.StartAll)
 }
 
 func seconds(n *int64) *time.Duration {

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/api"
@@ -98,5 +100,69 @@ func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestOb
 }
 
 func activityJSON(a Activity) api.Activity {
-	return api.Activity{Polls: a.Polls, Failed: a.Failed, Messages: a.Messages, Bytes: a.Bytes}
+	out := api.Activity{Polls: a.Polls, Failed: a.Failed, Messages: a.Messages, Bytes: a.Bytes, Failures: map[string]int64{}}
+	for code, n := range a.Failures {
+		if n > 0 {
+			out.Failures[string(code)] = n
+		}
+	}
+	return out
+}
+
+// AdminUpdateAccount switches anybody's account off or on.
+func (s *server) AdminUpdateAccount(ctx context.Context, r api.AdminUpdateAccountRequestObject) (api.AdminUpdateAccountResponseObject, error) {
+	in := r.JSONBody
+	if in == nil {
+		in = r.ApplicationMergePatchPlusJSONBody
+	}
+	a, err := s.Admin.Account(ctx, account.ID(r.Id))
+	if err != nil {
+		return nil, err
+	}
+	if a, err = s.Accounts.Update(ctx, a.Owner, a.ID, account.Patch{Enabled: &in.Enabled}); err != nil {
+		return nil, err
+	}
+	s.hub.nudge(a.Owner)
+	return api.AdminUpdateAccount200JSONResponse{Body: s.adminAccountJSON(ctx, a)}, nil
+}
+
+// AdminFetchAccount makes anybody's account due and answers with it.
+func (s *server) AdminFetchAccount(ctx context.Context, r api.AdminFetchAccountRequestObject) (api.AdminFetchAccountResponseObject, error) {
+	a, err := s.Admin.Account(ctx, account.ID(r.Id))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Accounts.FetchNow(ctx, a.Owner, a.ID); err != nil {
+		return nil, err
+	}
+	if a, err = s.Accounts.Get(ctx, a.Owner, a.ID); err != nil {
+		return nil, err
+	}
+	s.hub.nudge(a.Owner)
+	return api.AdminFetchAccount202JSONResponse{Body: s.adminAccountJSON(ctx, a)}, nil
+}
+
+// AdminListHosts returns how remote hosts are.
+func (s *server) AdminListHosts(ctx context.Context, r api.AdminListHostsRequestObject) (api.AdminListHostsResponseObject, error) {
+	hosts, err := s.Admin.Hosts(ctx, cmp.Or(value(r.Params.Limit), 100))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.HostHealth, len(hosts))
+	for i, h := range hosts {
+		out[i] = api.HostHealth{
+			Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: map[string]int64{}, Diagnoses: []api.HostDiagnosis{},
+			OverdueSeconds: max(h.Overdue.Seconds(), 0),
+		}
+		for _, state := range account.States() {
+			out[i].ByState[string(state)] = h.ByState[state]
+		}
+		for code, n := range h.Failures {
+			out[i].Diagnoses = append(out[i].Diagnoses, api.HostDiagnosis{Code: api.FaultCode(code), Accounts: n})
+		}
+		slices.SortFunc(out[i].Diagnoses, func(a, b api.HostDiagnosis) int {
+			return cmp.Or(cmp.Compare(b.Accounts, a.Accounts), cmp.Compare(a.Code, b.Code))
+		})
+	}
+	return api.AdminListHosts200JSONResponse{Hosts: out}, nil
 }

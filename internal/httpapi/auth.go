@@ -159,7 +159,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
 	}
-	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope)}, nil
+	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time}, nil
 }
 
 // keyFor returns the key a token must be signed with. Headers by which a token

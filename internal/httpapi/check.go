@@ -108,14 +108,14 @@ func readBody(req *http.Request, types openapi3.Content) (*body, error) {
 	}
 	req.Header.Set(echo.HeaderContentType, media)
 	if req.ContentLength > maxBody {
-		return nil, errTooLarge
+		return nil, tooLarge(req.Body)
 	}
 	raw, err := io.ReadAll(io.LimitReader(req.Body, maxBody+1))
 	if err != nil {
 		return nil, &badRequestError{detail: "the body could not be read"}
 	}
 	if len(raw) > maxBody {
-		return nil, errTooLarge
+		return nil, tooLarge(req.Body)
 	}
 	return decodeBody(raw)
 }
@@ -124,6 +124,16 @@ var (
 	errMediaType = errors.New("the body must be application/json in UTF-8, not encoded")
 	errTooLarge  = fmt.Errorf("the body is larger than %d bytes", maxBody)
 )
+
+// maxDrained is how much of a body that is too large is read and thrown away.
+const maxDrained = 4 << 20
+
+// tooLarge reads on for a while: whoever still writes when the connection is
+// closed never sees the answer.
+func tooLarge(body io.Reader) error {
+	_, _ = io.CopyN(io.Discard, body, maxDrained) // What fails here is the writer's loss.
+	return errTooLarge
+}
 
 func (r *route) bodySchema(req *http.Request) *openapi3.Schema {
 	return r.Operation.RequestBody.Value.Content[req.Header.Get(echo.HeaderContentType)].Schema.Value
@@ -194,6 +204,14 @@ func (f *findings) parameter(p *openapi3.Parameter, err error) {
 // is relative to. The library's texts quote values, so ours are used instead.
 func (f *findings) schema(known openapi3.Schemas, err error, at string) {
 	if err == nil {
+		return
+	}
+	if se, ok := err.(*openapi3.SchemaError); ok && se.SchemaField == "oneOf" { //nolint:errorlint // errors.As looks through it at what each of the forms has against it.
+		if se.Value == nil {
+			f.wrong(path(at, se.JSONPointer()), "null", "must not be null")
+			return
+		}
+		f.wrong(path(at, se.JSONPointer()), "invalid", "has none of the forms that it may have")
 		return
 	}
 	var many openapi3.MultiError

@@ -2,8 +2,10 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,11 +21,12 @@ import (
 )
 
 const (
-	anna   = "anna@firma.test"
-	bartek = "bartek@firma.test"
-	annaID = "6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11"
-	bobsID = "0c4f8f7e-1111-4222-8333-944445555666"
-	noID   = "ffffffff-ffff-4fff-8fff-ffffffffffff"
+	anna      = "anna@firma.test"
+	bartek    = "bartek@firma.test"
+	annaID    = "6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11"
+	bobsID    = "0c4f8f7e-1111-4222-8333-944445555666"
+	skippedID = "3b0e0b9c-52a4-4a0c-a2b7-0d6d4f0c9e01"
+	noID      = "ffffffff-ffff-4fff-8fff-ffffffffffff"
 
 	// canary is the password that must never come out again.
 	canary = "canary-kQ7!zX"
@@ -45,6 +48,7 @@ type world struct {
 	patches  []account.Patch
 	quotaQ   httpapi.QuotaQuery
 	accountQ httpapi.AccountQuery
+	links    map[string]httpapi.Link
 	panicked any
 	unready  error
 }
@@ -64,12 +68,12 @@ func newWorld(t testing.TB) *world {
 		return account.Account{
 			ID: account.ID(id), Owner: owner(t, o), Email: name + "@gmail.com", Name: name, SenderName: "Someone", Provider: "google", Protocol: account.IMAP,
 			Server: account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}, Username: name + "@gmail.com", Auth: account.Password,
-			Folder: name, PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: now.Add(123456 * time.Nanosecond), UpdatedAt: now, Journal: "j", SettingsEpoch: 1,
+			Folder: name, MaxMessageBytes: 50 << 20, PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: now.Add(123456 * time.Nanosecond), UpdatedAt: now, Journal: "j", SettingsEpoch: 1,
 			Status: account.Status{State: account.NeedsAttention, LastAttemptAt: now, Failures: 3, Diagnosis: &account.Diagnosis{Code: fault.AppPasswordRequired, Since: now}},
 		}
 	}
 	return &world{
-		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{},
+		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {Owner: owner(t, anna), ReturnTo: "/accounts/new"}},
 		report: account.TestReport{OK: true, Steps: []account.Step{{Name: account.StepResolve, OK: true, Took: 3 * time.Millisecond, Detail: "2 addresses"}}, Folders: []string{"INBOX"}, Messages: 7},
 	}
 }
@@ -194,6 +198,30 @@ func (w *world) Runs(_ context.Context, o account.Owner, id account.ID, limit in
 	return runs[:min(limit, 2)], err
 }
 
+func (w *world) skipped() account.Skipped {
+	return account.Skipped{SID: skippedID, Folder: "INBOX", LocalFolder: "Gmail", Message: "UID 7", Size: 70 << 20, Code: fault.MessageFailed, Detail: "large", Attempts: 1, FirstAt: w.now, LastAt: w.now}
+}
+
+func (w *world) Skipped(_ context.Context, o account.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error) {
+	done, err := w.enter()
+	defer done()
+	_, err = w.get(o, id, err)
+	w.did(o, fmt.Sprintf("skipped %d %q", limit, cursor))
+	return account.SkippedPage{Messages: []account.Skipped{w.skipped()}, Next: "abc"}, err
+}
+
+func (w *world) RetrySkipped(_ context.Context, o account.Owner, id account.ID, sid string) (account.Skipped, error) {
+	done, err := w.enter()
+	defer done()
+	if _, err := w.get(o, id, err); err != nil || sid != skippedID {
+		return account.Skipped{}, cmp.Or(err, account.ErrNotFound)
+	}
+	w.did(o, "retry "+sid)
+	m := w.skipped()
+	m.NextAt = w.now
+	return m, nil
+}
+
 func (w *world) Discover(_ context.Context, email string) (account.Suggestion, error) {
 	done, err := w.enter()
 	defer done()
@@ -257,8 +285,55 @@ func (a admins) Stats(context.Context) (httpapi.Stats, error) {
 	defer done()
 	return httpapi.Stats{
 		ByState: map[account.State]int64{account.OK: 3, account.Retrying: 1}, Hour: httpapi.Activity{Polls: 12, Failed: 1, Messages: 40, Bytes: 1 << 20}, Lag: 1500 * time.Millisecond, Due: 2,
+		Day:      httpapi.Activity{Polls: 100, Failed: 3, Failures: map[fault.Code]int64{fault.AuthFailed: 2, fault.DNSFailure: 1, fault.Internal: 0}},
 		Failures: map[fault.Code]int64{fault.AuthFailed: 1, fault.DNSFailure: 0},
 	}, err
+}
+
+func (a admins) Account(_ context.Context, id account.ID) (account.Account, error) {
+	done, err := a.enter()
+	defer done()
+	for _, x := range a.accounts {
+		if x.ID == id {
+			return x, err
+		}
+	}
+	return account.Account{}, account.ErrNotFound
+}
+
+func (a admins) Hosts(_ context.Context, limit int) ([]httpapi.HostHealth, error) {
+	done, err := a.enter()
+	defer done()
+	return []httpapi.HostHealth{{
+		Host: "imap.gmail.com", Accounts: 9, Failing: 3, ByState: map[account.State]int64{account.OK: 6, account.NeedsAttention: 3},
+		Failures: map[fault.Code]int64{fault.AuthFailed: 1, fault.AppPasswordRequired: 2}, Overdue: 90 * time.Second,
+	}}[:min(limit, 1)], err
+}
+
+// links are a world's, and work once.
+type links struct{ *world }
+
+func (l links) Save(_ context.Context, token string, x httpapi.Link) error {
+	done, err := l.enter()
+	defer done()
+	if err == nil {
+		l.links[token] = x
+	}
+	return err
+}
+
+func (l links) Use(_ context.Context, token string) (httpapi.Link, error) {
+	done, err := l.enter()
+	defer done()
+	if err != nil {
+		return httpapi.Link{}, err
+	}
+	x, ok := l.links[token]
+	delete(l.links, token)
+	if !ok {
+		return x, account.ErrNotFound
+	}
+	return x, nil
 }
 
 type presets struct{}
@@ -303,13 +378,16 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	t.Helper()
 	f := &fixture{world: newWorld(t), t: t, log: &bytes.Buffer{}, keys: httpapi.Keys{Secret: secret}}
+	over := make(chan struct{}) // A stream tells what there is, and ends.
+	close(over)
 	tokens, err := httpapi.NewVerifier(f.keys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := httpapi.Options{
-		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, Tokens: tokens, Explain: explain, Version: "test",
+		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, Tokens: tokens, Explain: explain, Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error { return f.unready }}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
+		Web:   httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}},
 		Log:   slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {

@@ -41,10 +41,15 @@ type Options struct {
 	// Pages answers every path that is not the API's; nil: 404. It brings its
 	// own Content-Security-Policy.
 	Pages   http.Handler
+	Web     Web
 	Limits  Limits // The zero value stands for the defaults.
-	Version string
-	Log     *slog.Logger
-	Now     func() time.Time // Nil: time.Now.
+	Streams Streams
+	// Stopping is closed when the process is told to stop: streams end then.
+	// Nil: they end with their readers.
+	Stopping <-chan struct{}
+	Version  string
+	Log      *slog.Logger
+	Now      func() time.Time // Nil: time.Now.
 }
 
 // Check is one of the things a process needs to do its work.
@@ -59,9 +64,11 @@ const readyPatience = 5 * time.Second
 // server implements the generated interface. One value serves all requests.
 type server struct {
 	Options
-	routes  map[string]*route // By method, blank, and path as Echo writes it.
-	metrics metrics
-	meters  meters
+	routes   map[string]*route // By method, blank, and path as Echo writes it.
+	metrics  metrics
+	meters   meters
+	hub      *hub
+	sessions *sessions
 }
 
 var _ api.StrictServerInterface = (*server)(nil)
@@ -83,7 +90,10 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now)}
+	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts, o.Log)}
+	if s.sessions, err = newSessions(o.Web, o.Now); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, err
 	}
@@ -107,7 +117,7 @@ func (s *server) echo() *echo.Echo {
 	e.IPExtractor = echo.ExtractIPDirect() // Forwarded headers are anybody's to write.
 	e.HTTPErrorHandler = s.answer
 	e.Binder = binder{}
-	e.Use(s.observe, s.rescue, s.harden, s.admit, s.pace, s.check)
+	e.Use(s.observe, s.rescue, s.harden, s.admit, s.pace, s.check, s.stir)
 	api.RegisterHandlers(e, api.NewStrictHandler(s, nil))
 	metrics := promhttp.HandlerFor(s.Options.Metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn)})
 	e.GET("/metrics", echo.WrapHandler(metrics))

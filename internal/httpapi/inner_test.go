@@ -26,6 +26,8 @@ func TestRouteWithoutPolicyDoesNotStart(t *testing.T) {
 		"open below /v1":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = &openapi3.SecurityRequirements{} },
 		"unknown scheme":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("cookie") },
 		"either of two":     func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("bearer", "admin") },
+		"only a session":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("session") },
+		"no session":        func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("bearer") },
 		"closed outside":    func(d *openapi3.T) { d.Paths.Value("/healthz").Get.Security = required("bearer") },
 		"nothing of it all": nil,
 	} {

@@ -110,12 +110,12 @@ func (s *server) harden(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("X-Frame-Options", "DENY")
 		if below(c.Request().URL.Path) {
 			h.Set("Cache-Control", "no-store")
 		}
 		if s.Pages == nil || s.route(c) != nil || below(c.Request().URL.Path) {
 			h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+			h.Set("X-Frame-Options", "DENY")
 		}
 		return next(c)
 	}
@@ -138,16 +138,10 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		case r != nil && r.policy == open:
 			return next(c)
 		}
-		token, sent := bearer(req)
-		if !sent {
-			return &unauthenticatedError{}
-		}
-		who, err := s.Tokens.Verify(req.Context(), token)
+		who, err := s.identify(c)
 		switch {
-		case errors.Is(err, ErrToken):
-			return &unauthenticatedError{tokenSent: true}
 		case err != nil:
-			return fmt.Errorf("verifying a token: %w", err)
+			return err
 		case r != nil && r.policy == admin && !who.Admin:
 			return errForbidden
 		}
@@ -174,5 +168,18 @@ func (s *server) pace(next echo.HandlerFunc) echo.HandlerFunc {
 			return &tooManyError{wait, "too many requests"}
 		}
 		return next(c)
+	}
+}
+
+// stir has the user's streams of events look at what a call changed, so that
+// it is seen at once.
+func (s *server) stir(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := next(c)
+		who, ok := c.Request().Context().Value(identityKey{}).(Identity)
+		if ok && err == nil && c.Request().Method != http.MethodGet {
+			s.hub.nudge(who.Owner)
+		}
+		return err
 	}
 }

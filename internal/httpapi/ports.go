@@ -23,6 +23,8 @@ type Accounts interface {
 	FetchNow(ctx context.Context, o account.Owner, id account.ID) error
 	FolderTree(ctx context.Context, o account.Owner, id account.ID) ([]account.FolderInfo, error)
 	Runs(ctx context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error)
+	Skipped(ctx context.Context, o account.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error)
+	RetrySkipped(ctx context.Context, o account.Owner, id account.ID, sid string) (account.Skipped, error)
 	Discover(ctx context.Context, email string) (account.Suggestion, error)
 	MaxPerUser() int
 }
@@ -42,6 +44,29 @@ type Admin interface {
 	Quotas(ctx context.Context, q QuotaQuery) (QuotaPage, error)
 	Accounts(ctx context.Context, q AccountQuery) (AccountPage, error)
 	Stats(ctx context.Context) (Stats, error)
+	// Account finds anybody's account by its id; account.ErrNotFound without one.
+	Account(ctx context.Context, id account.ID) (account.Account, error)
+	// Hosts returns up to limit remote hosts, those with the most failing
+	// accounts first.
+	Hosts(ctx context.Context, limit int) ([]HostHealth, error)
+}
+
+// HostHealth is how the accounts at one remote host are.
+type HostHealth struct {
+	Host     string
+	Accounts int64
+	Failing  int64 // Switched on, and the last visit failed.
+	ByState  map[account.State]int64
+	Failures map[fault.Code]int64 // The failing ones by diagnosis.
+	Overdue  time.Duration        // How long the account that waits longest has been due.
+}
+
+// Links keeps the links that sign in to the web pages.
+type Links interface {
+	Save(ctx context.Context, token string, l Link) error
+	// Use returns a link and forgets it, so that nobody gets it again, in any
+	// process. One that is not there, or not any more, is account.ErrNotFound.
+	Use(ctx context.Context, token string) (Link, error)
 }
 
 // ErrCursor says that a page's cursor is none that was given out, or belongs
@@ -134,6 +159,7 @@ type Activity struct {
 	Failed   int64 // Those of them that failed.
 	Messages int64 // Delivered.
 	Bytes    int64
+	Failures map[fault.Code]int64 // The failed ones by diagnosis.
 }
 
 // Stats are counts over all users.
@@ -178,6 +204,7 @@ type Tokens interface {
 
 // Identity is who asks.
 type Identity struct {
-	Owner account.Owner
-	Admin bool
+	Owner   account.Owner
+	Admin   bool
+	Expires time.Time
 }

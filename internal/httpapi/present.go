@@ -24,7 +24,8 @@ func AccountJSON(a account.Account, explain Explainer, lang string) api.Account 
 		Id: string(a.ID), Email: a.Email, Name: a.Name, SenderName: a.SenderName,
 		Provider: a.Provider, Protocol: api.Protocol(a.Protocol), Server: serverJSON(a.Server),
 		Username: a.Username, Auth: api.AccountAuth(a.Auth), Folder: a.Folder,
-		Folders:             api.ChosenFolders{Include: list(a.Folders.Include), Exclude: list(a.Folders.Exclude)},
+		Folders: api.ChosenFolders{Include: list(a.Folders.Include), Exclude: list(a.Folders.Exclude)},
+		Start:   startJSON(a.Start), MaxMessageBytes: a.MaxMessageBytes,
 		PollIntervalSeconds: int64(a.PollInterval / time.Second), Enabled: a.Enabled,
 		CreatedAt: utc(a.CreatedAt), UpdatedAt: utc(a.UpdatedAt),
 		Status: api.AccountStatus{
@@ -53,8 +54,31 @@ func (s *server) adminAccountJSON(ctx context.Context, a account.Account) api.Ad
 	return api.AdminAccount{
 		User: a.Owner.String(),
 		Id:   b.Id, Email: b.Email, Name: b.Name, SenderName: b.SenderName, Provider: b.Provider, Protocol: b.Protocol, Server: b.Server,
-		Username: b.Username, Auth: api.AdminAccountAuth(b.Auth), Folder: b.Folder, Folders: b.Folders,
+		Username: b.Username, Auth: api.AdminAccountAuth(b.Auth), Folder: b.Folder, Folders: b.Folders, Start: b.Start, MaxMessageBytes: b.MaxMessageBytes,
 		PollIntervalSeconds: b.PollIntervalSeconds, Enabled: b.Enabled, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt, Status: b.Status,
+	}
+}
+
+// startJSON writes "all", "new" or a number of days.
+func startJSON(s account.Start) (out api.Start) {
+	word := map[account.Start]api.StartWord{account.StartAll: api.StartAll, account.StartNew: api.StartNew}[s]
+	var err error
+	if word != "" {
+		err = out.FromStartWord(word)
+	} else {
+		err = out.FromStartDays(api.StartDays{Days: int(s)})
+	}
+	if err != nil { // A word and a number: it cannot.
+		panic(err)
+	}
+	return out
+}
+
+func (s *server) skippedJSON(ctx context.Context, m account.Skipped, provider string) api.SkippedMessage {
+	title, advice := s.Explain(m.Code, provider, languageOf(ctx))
+	return api.SkippedMessage{
+		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(m.Code), Title: title,
+		Detail: m.Detail, Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(m.NextAt),
 	}
 }
 

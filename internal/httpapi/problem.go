@@ -24,7 +24,7 @@ var kinds = map[api.ProblemCode]struct {
 }{
 	api.ProblemCodeInvalidRequest:          {400, "The request cannot be understood"},
 	api.ProblemCodeUnauthenticated:         {401, "A valid bearer token is needed"},
-	api.ProblemCodeForbidden:               {403, "For administrators only"},
+	api.ProblemCodeForbidden:               {403, "This is not allowed"},
 	api.ProblemCodeNotFound:                {404, "There is nothing here"},
 	api.ProblemCodeMethodNotAllowed:        {405, "The address has no such method"},
 	api.ProblemCodeAccountLimitReached:     {409, "The limit of external accounts is reached"},
@@ -133,6 +133,7 @@ func plainProblem(err error) (api.Problem, bool) {
 		{account.ErrFolderTaken, api.ProblemCodeFolderTaken},
 		{account.ErrChanged, api.ProblemCodeAccountChanged},
 		{errForbidden, api.ProblemCodeForbidden},
+		{errCrossSite, api.ProblemCodeForbidden},
 		{errMediaType, api.ProblemCodeUnsupportedMediaType},
 		{errTooLarge, api.ProblemCodePayloadTooLarge},
 	} {

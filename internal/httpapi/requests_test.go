@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,14 @@ func TestBadInput(t *testing.T) {
 		{post(`"folders":{"include":["ok",""],"exclude":["a\nb"]}`), 422, "folders.exclude[0]:control_character folders.include[1]:required"},
 		{post(`"folders":{"include":"INBOX"}`), 400, "folders.include:wrong_type"},
 		{post(`"poll_interval_seconds":0`), 422, "poll_interval_seconds:out_of_range"},
+		{post(`"start":"old"`), 422, "start:invalid"},
+		{post(`"start":30`), 422, "start:invalid"},
+		{post(`"start":null`), 422, "start:null"},
+		{post(`"start":{"days":0}`), 422, "start:invalid"},
+		{post(`"start":{"days":30,"hours":1}`), 422, "start:invalid"},
+		{patch(`{"start":{}}`), 422, "start:invalid"},
+		{post(`"max_message_bytes":1023`), 422, "max_message_bytes:out_of_range"},
+		{patch(`{"max_message_bytes":268435457}`), 422, "max_message_bytes:out_of_range"},
 		{post(`"enabled":"yes"`), 400, "enabled:wrong_type"},
 		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"` + canary + `\r\n"}`}, 422, "password:control_character"},
 		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"` + canary + `","password":"` + strings.Repeat(canary, 100) + `"}`}, 422, "email:invalid password:too_long"},
@@ -204,7 +213,7 @@ func TestDraft(t *testing.T) {
 	rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{
 		"email": "anna@example.org", "password": "p\"\\{5+} zażółć 🔑", "name": "Praca", "sender_name": "", "provider": "other", "protocol": "pop3",
 		"server": {"host": "mail.example.org", "port": 110, "security": "starttls"}, "username": "anna", "folder": "Praca/Stare",
-		"folders": {"include": ["INBOX"], "exclude": ["\\Junk"]}, "poll_interval_seconds": 600, "enabled": false, "skip_test": true}`})
+		"folders": {"include": ["INBOX"], "exclude": ["\\Junk"]}, "start": "new", "max_message_bytes": 1024, "poll_interval_seconds": 600, "enabled": false, "skip_test": true}`})
 	if rec.Code != 201 || rec.Header().Get("Location") != "/v1/accounts/"+annaID {
 		t.Fatalf("%d, Location %q: %s", rec.Code, rec.Header().Get("Location"), rec.Body)
 	}
@@ -215,7 +224,8 @@ func TestDraft(t *testing.T) {
 	d.Password = account.Secret{}
 	want := account.Draft{
 		Email: "anna@example.org", Name: ptr("Praca"), SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(account.POP3), Host: ptr("mail.example.org"), Port: ptr(110),
-		Security: ptr(account.STARTTLS), Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: []string{"INBOX"}, Exclude: []string{`\Junk`}, PollInterval: ptr(10 * time.Minute), Enabled: ptr(false), SkipTest: true,
+		Security: ptr(account.STARTTLS), Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: []string{"INBOX"}, Exclude: []string{`\Junk`}, Start: ptr(account.StartNew), MaxMessageBytes: ptr(int64(1024)),
+		PollInterval: ptr(10 * time.Minute), Enabled: ptr(false), SkipTest: true,
 	}
 	if !reflect.DeepEqual(d, want) {
 		t.Errorf("got  %+v\nwant %+v", d, want)
@@ -235,6 +245,8 @@ func TestMergePatch(t *testing.T) {
 		{`{}`, account.Patch{}},
 		{`{"name":"Work"}`, account.Patch{Name: ptr("Work")}},
 		{`{"enabled":false,"poll_interval_seconds":60,"skip_test":true}`, account.Patch{Enabled: ptr(false), PollInterval: ptr(time.Minute), SkipTest: true}},
+		{`{"start":"all","max_message_bytes":268435456}`, account.Patch{Start: ptr(account.StartAll), MaxMessageBytes: ptr(int64(account.MostMessageBytes))}},
+		{`{"start":{"days":30}}`, account.Patch{Start: ptr(account.Start(30))}},
 		{`{"server":{"port":143}}`, account.Patch{Port: ptr(143)}},
 		{`{"server":{}}`, account.Patch{}},
 		{`{"server":{"host":"h.example","security":"starttls"},"protocol":"imap"}`, account.Patch{Host: ptr("h.example"), Security: ptr(account.STARTTLS), Protocol: ptr(account.IMAP)}},
@@ -297,7 +309,7 @@ func TestAccountForm(t *testing.T) {
 		"id": annaID, "email": "Gmail@gmail.com", "name": "Gmail", "sender_name": "Someone", "provider": "google", "protocol": "imap",
 		"server":   map[string]any{"host": "imap.gmail.com", "port": 993.0, "security": "tls"},
 		"username": "Gmail@gmail.com", "auth": "password", "folder": "Gmail",
-		"folders": map[string]any{"include": []any{}, "exclude": []any{}}, "poll_interval_seconds": 300.0, "enabled": true,
+		"folders": map[string]any{"include": []any{}, "exclude": []any{}}, "start": "all", "max_message_bytes": 52428800.0, "poll_interval_seconds": 300.0, "enabled": true,
 		"created_at": "2026-11-21T09:30:00.123Z", "updated_at": "2026-11-21T09:00:00Z",
 		"status": map[string]any{
 			"state": "needs_attention", "last_attempt_at": nil, "last_success_at": nil, "next_poll_at": nil, "consecutive_failures": 3.0, "diagnosis": nil,
@@ -607,6 +619,40 @@ func TestWrappedRefusalsKeepTheirStatus(t *testing.T) {
 		f.fail = fault.Wrap(fault.Internal, "saving", fmt.Errorf("in a transaction: %w", err))
 		if rec := f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: `{"name":"x"}`}); rec.Code != want {
 			t.Errorf("%v: %d", err, rec.Code)
+		}
+	}
+}
+
+// TestSkipped: the members of the contract, and each form of a start.
+func TestSkipped(t *testing.T) {
+	f := newFixture(t)
+	list := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID + "/skipped?limit=7&cursor=abc", As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+	item := map[string]any{
+		"sid": skippedID, "folder": "INBOX", "local_folder": "Gmail", "message": "UID 7", "size": float64(70 << 20), "code": "message_failed",
+		"title": "pl title of message_failed", "detail": "large", "advice": "pl advice at google", "attempts": 1.0,
+		"first_at": "2026-11-21T09:00:00Z", "last_at": "2026-11-21T09:00:00Z", "next_at": nil,
+	}
+	if d := cmp.Diff(map[string]any{"skipped": []any{item}, "next_cursor": "abc"}, decode[map[string]any](t, list)); d != "" {
+		t.Error(d)
+	}
+	retry := f.do(request{Method: "POST", Path: "/v1/accounts/" + annaID + "/skipped/" + skippedID + "/retry", As: anna})
+	item["title"], item["advice"], item["next_at"] = "en title of message_failed", "en advice at google", "2026-11-21T09:00:00Z"
+	if d := cmp.Diff(item, decode[map[string]any](t, retry)); d != "" || retry.Code != 202 {
+		t.Errorf("%d: %s", retry.Code, d)
+	}
+	if want := []string{anna + ` skipped 7 "abc"`, anna + " retry " + skippedID}; !slices.Equal(f.calls, want) {
+		t.Errorf("calls %q", f.calls)
+	}
+	for _, path := range []string{annaID + "/skipped/" + noID, annaID + "/skipped/7", bobsID + "/skipped/" + skippedID} {
+		if rec := f.do(request{Method: "POST", Path: "/v1/accounts/" + path + "/retry", As: anna}); rec.Code != 404 {
+			t.Errorf("%s: %d", path, rec.Code)
+		}
+	}
+	for start, want := range map[account.Start]any{account.StartAll: "all", account.StartNew: "new", 30: map[string]any{"days": 30.0}} {
+		f.accounts[0].Start = start
+		got := decode[map[string]any](t, f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna}))["start"]
+		if !cmp.Equal(got, want) {
+			t.Errorf("start %s is written as %v", start, got)
 		}
 	}
 }

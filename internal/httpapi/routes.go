@@ -83,15 +83,15 @@ func policyOf(op *openapi3.Operation) (policy, error) {
 	if len(*op.Security) == 0 {
 		return open, nil
 	}
-	if len(*op.Security) == 1 && len((*op.Security)[0]) == 1 {
-		if _, ok := (*op.Security)[0]["bearer"]; ok {
+	if both := *op.Security; len(both) == 2 && len(both[0]) == 1 && both[1]["session"] != nil && len(both[1]) == 1 {
+		if _, ok := both[0]["bearer"]; ok {
 			return users, nil
 		}
-		if _, ok := (*op.Security)[0]["admin"]; ok {
+		if _, ok := both[0]["admin"]; ok {
 			return admin, nil
 		}
 	}
-	return 0, errors.New("its security is neither [], bearer nor admin")
+	return 0, errors.New("its security is neither [], bearer or session, nor admin or session")
 }
 
 // covers reports whether the router has exactly the calls of the document.

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mailbox"
+)
+
+type checkCmd struct {
+	User    string `help:"Only this user."`
+	Account string `help:"Only what concerns this account." placeholder:"ID"`
+	JSON    bool   `name:"json" help:"Print one JSON object per user."`
+	Explain string `help:"Print all that is known of one message, by its name in the mailbox (F…), its UID or its UIDL." placeholder:"TOKEN|UID|UIDL"`
+}
+
+// Run compares journals, spools and mailboxes. It ends with status 1 when
+// something is wrong, or when the message to explain is not known.
+func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
+	return withApp(ctx, t, load, func(a *app) error {
+		owners, err := c.owners(ctx, a)
+		if err != nil {
+			return err
+		}
+		checker := fetch.Checker{Ledgers: a.store, Mailbox: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: mailbox.DirName}
+		ok, explained := true, 0
+		for _, o := range owners {
+			f, err := checker.Check(ctx, o)
+			if err != nil {
+				return fmt.Errorf("checking %s: %w", o, err)
+			}
+			if c.Account != "" {
+				f.Only(account.ID(c.Account))
+			}
+			if c.Explain != "" {
+				n, err := c.explain(t, f)
+				if err != nil {
+					return err
+				}
+				explained += n
+				continue
+			}
+			ok = ok && f.OK
+			if err := c.print(t, f); err != nil {
+				return err
+			}
+		}
+		switch {
+		case c.Explain != "" && explained == 0:
+			return fmt.Errorf("no journal and no mailbox knows %q", c.Explain)
+		case len(owners) == 0 && !c.JSON:
+			fmt.Fprintln(t.out, "no accounts to check")
+		}
+		if !ok {
+			return errQuiet
+		}
+		return nil
+	})
+}
+
+// owners returns whose mailboxes are to be checked.
+func (c checkCmd) owners(ctx context.Context, a *app) ([]account.Owner, error) {
+	if c.Account != "" {
+		acc, err := chosen{ID: c.Account, User: c.User}.find(ctx, a)
+		if errors.Is(err, account.ErrNotFound) {
+			return nil, usageError{fmt.Errorf("--account %s: %w", c.Account, err)}
+		}
+		return []account.Owner{acc.Owner}, err
+	}
+	if c.User != "" {
+		o, err := parseUser(c.User)
+		return []account.Owner{o}, err
+	}
+	all, err := a.accountsOf(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var owners []account.Owner
+	for _, acc := range all {
+		if !slices.Contains(owners, acc.Owner) {
+			owners = append(owners, acc.Owner)
+		}
+	}
+	return owners, nil
+}
+
+// print shows what one user's check says.
+func (c checkCmd) print(t terminal, f *fetch.Findings) error {
+	if c.JSON {
+		return t.jsonLine(f)
+	}
+	verdict := "consistent"
+	if !f.OK {
+		verdict = "NOT CONSISTENT"
+	}
+	fmt.Fprintf(t.out, "%s: %s. The mailbox holds %d messages, %d of them from elsewhere.\n", f.User, verdict, f.Messages, f.Foreign)
+	tab := newTable("account", "id", "folders", "present", "gone", "elsewhere", "staged", "intended", "stray", "skipped", "")
+	for _, a := range f.Accounts {
+		name, remark := a.Email, ""
+		if a.Account == "" {
+			name = "(removed)"
+		}
+		if a.Visiting {
+			remark = "is being visited"
+		}
+		skipped := 0
+		var reasons []string
+		for _, code := range slices.Sorted(maps.Keys(a.Skipped)) {
+			skipped += a.Skipped[code]
+			reasons = append(reasons, fmt.Sprintf("%d %s", a.Skipped[code], code))
+		}
+		if len(reasons) > 0 {
+			remark = strings.TrimSpace(remark + " " + strings.Join(reasons, ", "))
+		}
+		figures := []string{name, string(a.Account)}
+		for _, n := range []int{a.Folders, a.Present, a.Gone, a.Elsewhere, a.Staged, a.Intended, a.Stray, skipped} {
+			figures = append(figures, strconv.Itoa(n))
+		}
+		tab.add(append(figures, remark)...)
+	}
+	if len(f.Accounts) > 0 {
+		if err := tab.write(t.out); err != nil {
+			return err
+		}
+	}
+	for _, x := range f.Findings {
+		mark := "note "
+		if x.Wrong {
+			mark = "WRONG"
+		}
+		fmt.Fprintf(t.out, "%s  %s  %s%s\n", mark, x.Kind, prefixed(string(x.Token), " "), x.Detail)
+	}
+	fmt.Fprintln(t.out)
+	return nil
+}
+
+func prefixed(s, sep string) string {
+	if s == "" {
+		return ""
+	}
+	return s + sep
+}
+
+// explain prints what is known of a message, and returns of how many.
+func (c checkCmd) explain(t terminal, f *fetch.Findings) (int, error) {
+	all := f.Explain(c.Explain)
+	for _, x := range all {
+		if c.JSON {
+			if err := t.jsonLine(x); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		printExplained(t, f.User, x)
+	}
+	return len(all), nil
+}
+
+func printExplained(t terminal, user string, x fetch.Explained) {
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(t.out, "  %-13s %s\n", name, value)
+		}
+	}
+	fmt.Fprintf(t.out, "%s: %s\n", user, x.State)
+	line("token", string(x.Token))
+	line("account", strings.TrimSpace(string(x.Account)+" "+x.Email))
+	line("journal", x.Journal)
+	if x.Identity != "" {
+		line("remote folder", fmt.Sprintf("%s, UIDVALIDITY %d", x.Folder, x.UIDValidity))
+		line("identity", fmt.Sprintf("%s in epoch %d (the folder is in epoch %d)", x.Identity, x.Epoch, x.FolderEpoch))
+	}
+	line("global name", x.Global)
+	line("local folder", x.Local)
+	line("batch", x.Batch)
+	line("spool file", x.Spool)
+	if x.Size > 0 {
+		line("size", fmt.Sprintf("%d octets as sent", x.Size))
+	}
+	line("sha256", x.Digest)
+	line("body", x.Body)
+	line("header", x.Header)
+	if x.Received != nil {
+		line("received", x.Received.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	for _, f := range x.Files {
+		line("file", f)
+	}
+	if s := x.Skipped; s != nil {
+		line("skipped", fmt.Sprintf("%s: %s", s.Code, s.Detail))
+		line("tries", fmt.Sprintf("%d, the last %s, the next %s", s.Attempts, s.Last.UTC().Format("2006-01-02 15:04"), s.Next.UTC().Format("2006-01-02 15:04")))
+	}
+}
