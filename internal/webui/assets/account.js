@@ -1,0 +1,205 @@
+// One account: how it is and why, its folders, its visits, what was skipped.
+
+import { get, post, query } from "./api.js";
+import { h, put, say, icon, announce, notice } from "./dom.js";
+import * as live from "./events.js";
+import { count, size, t, when } from "./i18n.js";
+import { explain, go, missing } from "./app.js";
+import { fetchNow, menu, pause, pauseSwitch, progressView, remove, stateView, time } from "./list.js";
+import { days } from "./chart.js";
+
+export async function page(id) {
+  if (!/^[0-9a-f-]{36}$/.test(id)) return { el: missing(), title: t("page.missing.title") };
+  let a = live.put(await get("/v1/accounts/" + id));
+  const path = "/v1/accounts/" + id;
+  const heading = h("h1", { tabindex: "-1" }), who = h("p", { class: "who" });
+  const state = stateView(), progress = progressView(), paused = pauseSwitch(() => a);
+  const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"), h("span", null, t("card.fetch")));
+  const edit = h("a", { class: "button icon-button", href: "/accounts/" + id + "/edit" }, icon("edit"), h("span", null, t("menu.edit")));
+  const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a, () => go("/")) }, icon("trash"), h("span", null, t("menu.delete")));
+  const why = h("section", { class: "panel why", "aria-labelledby": "why" });
+  const folders = h("section", { class: "panel", "aria-labelledby": "folders" });
+  const history = h("section", { class: "panel", "aria-labelledby": "history" });
+  const skipped = h("section", { class: "panel", "aria-labelledby": "skipped" });
+  const known = { folders: [], runs: [], skipped: [], more: null, quota: null };
+
+  function draw() {
+    say(heading, a.name);
+    who.replaceChildren(h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)), h("span", { class: "muted" }, t("card.totals", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
+    for (const part of [state, progress, paused]) part.update(a);
+    now.disabled = a.status.state === "fetching" || !a.enabled;
+    trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));
+    explainDelay();
+  }
+
+  let shownWhy = "";
+  function explainDelay() {
+    const { key, words, button } = reason(a, known);
+    const left = known.folders.filter((f) => !f.selected).length;
+    const shown = JSON.stringify([a.status, a.enabled, known.quota?.state, left, known.skipped.length, a.status.progress.messages_total > 0 ? 0 : 1, document.documentElement.lang]
+      .map((x) => (x?.progress ? { ...x, progress: 0 } : x)));
+    if (shown === shownWhy) return;
+    shownWhy = shown;
+    const d = a.status.diagnosis, st = a.status;
+    const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
+    const troubled = d && ["retrying", "needs_attention", "over_quota"].includes(st.state);
+    const focused = why.contains(document.activeElement);
+    put(why,
+      h("h2", { id: "why" }, t("why.title")),
+      notice({ ok: "good", needs_attention: "bad", retrying: "warn", over_quota: "warn" }[key] || "info", troubled ? d.title : null,
+        h("p", null, words), troubled && d.advice && h("p", null, d.advice)),
+      button && h("p", { class: "actions start" }, action(button)),
+      h("dl", { class: "evidence" },
+        fact(t("why.last"), st.last_attempt_at ? time(st.last_attempt_at) : t("never")),
+        st.last_success_at !== st.last_attempt_at && fact(t("why.success"), st.last_success_at ? time(st.last_success_at) : t("never")),
+        fact(t("why.next"), st.next_poll_at && a.enabled ? time(st.next_poll_at) : t("why.none")),
+        st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
+        troubled && d.since && fact(t("why.since"), time(d.since)),
+        known.quota?.limit_bytes != null && fact(t("why.quota"), t("quota.used", { used: size(known.quota.used_bytes), limit: size(known.quota.limit_bytes) })),
+        left > 0 && fact(t("why.left"), t("folders", { n: left })),
+        known.skipped.length > 0 && fact(t("why.skipped"), h("a", { href: "#skipped", onclick: (e) => { e.preventDefault(); const to = document.getElementById("skipped"); to.scrollIntoView(); to.focus(); } }, t("messages", { n: known.skipped.length }) + (known.more ? " +" : ""))),
+        troubled && d.detail && h("div", { class: "whole" }, h("dt", null, t("why.evidence")), h("dd", { class: "mono", lang: "en" }, d.detail))));
+    if (focused) why.querySelector("button, a.button")?.focus();
+  }
+  function action(kind) {
+    const label = t("why.button." + kind);
+    if (kind === "fetch") return h("button", { type: "button", class: "primary", onclick: () => fetchNow(a) }, label);
+    if (kind === "resume") return h("button", { type: "button", class: "primary", onclick: () => pause(a, true) }, label);
+    return h("a", { class: "button primary", href: "/accounts/" + id + "/edit#" + kind }, label);
+  }
+
+  async function load() {
+    const part = (p) => p.catch((e) => { if (e.status !== 404 && e.status !== 401) explain(e); return null; });
+    const [f, r, k, q] = await Promise.all([part(get(path + "/folders")), part(get(path + "/runs?limit=200")), part(get(path + "/skipped?limit=20")), part(get("/v1/quota"))]);
+    if (f) known.folders = f.folders;
+    if (r) known.runs = r.runs;
+    if (k) { known.skipped = k.skipped; known.more = k.next_cursor; }
+    known.quota = q;
+    keeping(folders, drawFolders);
+    keeping(history, drawHistory);
+    keeping(skipped, drawSkipped);
+    draw();
+  }
+  /** keeping redraws a part and leaves its folds as they are. */
+  function keeping(el, f) {
+    const open = [...el.querySelectorAll("details")].map((d) => d.open);
+    f();
+    el.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? false; });
+  }
+  function drawFolders() {
+    put(folders, h("h2", { id: "folders" }, t("account.folders")),
+      known.folders.length ? tree(known.folders) : h("p", { class: "hint" }, t("account.folders.empty")));
+  }
+  function drawHistory() {
+    put(history, h("h2", { id: "history" }, t("account.history")),
+      known.runs.length ? days(known.runs) : h("p", { class: "hint" }, t("account.history.empty")),
+      known.runs.length > 0 && h("details", { class: "detail" }, h("summary", null, t("account.history.visits")), h("ul", { class: "visits" }, known.runs.slice(0, 12).map((r) =>
+        h("li", null, time(r.started_at), h("span", { class: r.finished_at && !r.ok ? "bad" : "" }, outcome(r)))))));
+  }
+  function drawSkipped() {
+    put(skipped, h("h2", { id: "skipped", tabindex: "-1" }, t("account.skipped")),
+      known.skipped.length ? h("ul", { class: "skipped" }, known.skipped.map(skippedRow)) : h("p", { class: "hint" }, t("account.skipped.none")),
+      known.more && h("p", null, h("button", { type: "button", onclick: more }, t("account.skipped.more"))));
+  }
+  async function more(e) {
+    e.target.disabled = true;
+    try {
+      const next = await get(path + "/skipped" + query({ limit: 50, cursor: known.more }));
+      known.skipped.push(...next.skipped);
+      known.more = next.next_cursor;
+      drawSkipped();
+    } catch (e2) { e.target.disabled = false; explain(e2); }
+  }
+  function skippedRow(m) {
+    const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: when(m.next_at) }) : t("account.skipped.never"));
+    const retry = h("button", { type: "button", "aria-label": t("account.skipped.retry.of", { message: m.message, folder: m.folder }) }, t("account.skipped.retry"));
+    retry.addEventListener("click", async () => {
+      retry.disabled = true;
+      try {
+        await post(path + "/skipped/" + m.sid + "/retry");
+        say(said, t("account.skipped.asked"));
+        announce(t("account.skipped.asked"));
+      } catch (e) {
+        retry.disabled = false;
+        explain(e);
+        if (e.status === 404) load();
+      }
+    });
+    return h("li", null, h("div", null, h("p", { class: "strong" }, m.title), h("p", null, t("account.skipped.what", { message: m.message, folder: m.folder }) + " · " + size(m.size)),
+      m.advice && h("p", { class: "muted" }, m.advice), said), retry);
+  }
+
+  draw();
+  drawFolders();
+  drawHistory();
+  drawSkipped();
+  const loading = load();
+  const stop = live.follow((kind, changed) => {
+    if (kind === "removed" && changed.id === id) { go("/", { text: t("delete.done", { name: a.name }) }, true); return; }
+    const latest = live.account(id);
+    if (!latest) return;
+    const over = a.status.state === "fetching" && latest.status.state !== "fetching" || a.status.last_attempt_at !== latest.status.last_attempt_at;
+    const other = a.status.state !== latest.status.state;
+    a = latest;
+    draw();
+    if (other) announce(t("said.state", { name: a.name, state: t("state." + a.status.state) }));
+    if (over && kind !== "progress") load();
+  });
+  await loading;
+  const el = h("div", { class: "page" },
+    h("p", { class: "crumb" }, h("a", { href: "/" }, icon("back"), t("back.list"))),
+    h("header", { class: "page-head" }, h("div", null, heading, who, state.el), h("div", { class: "card-actions" }, paused.el, now, edit, trash)),
+    progress.el,
+    h("div", { class: "columns" }, h("div", { class: "stack" }, why, history, skipped), folders));
+  el.querySelector(".page-head").addEventListener("contextmenu", (e) => {
+    if (e.target.closest("button, a, input")) return;
+    e.preventDefault();
+    menu(a, e.clientX, e.clientY);
+  });
+  return { el, title: a.name, leave: stop };
+}
+
+/** reason says what delays an account's mail, and the one button that helps. */
+export function reason(a, known) {
+  const st = a.status, code = st.diagnosis?.code;
+  if (!a.enabled || st.state === "paused") return { key: "paused", words: t("why.paused"), button: "resume" };
+  const login = ["auth_failed", "app_password_required", "oauth_reauthorization_required"].includes(code);
+  if (st.state === "needs_attention") return { key: "needs_attention", words: t("why.needs_attention"), button: login ? "password" : code === "account_locked" || code === "access_disabled" ? "fetch" : "server" };
+  if (st.state === "retrying") return { key: "retrying", words: t("why.retrying"), button: code === "dns_failure" || code === "tls_certificate_invalid" || code === "starttls_unsupported" ? "server" : login ? "password" : "fetch" };
+  if (st.state === "over_quota" || known.quota?.state === "over") return { key: "over_quota", words: t("why.over_quota"), button: "fetch" };
+  if (st.state === "fetching") return { key: "fetching", words: t("why.fetching"), button: null };
+  if (st.next_poll_at && Date.now() - new Date(st.next_poll_at) > 60000) return { key: "pending", words: t("why.overdue"), button: "fetch" };
+  if (st.state === "pending") return { key: "pending", words: t("why.pending"), button: "fetch" };
+  return { key: "ok", words: t("why.ok"), button: "fetch" };
+}
+
+function outcome(r) {
+  if (!r.finished_at) return t("run.running");
+  if (!r.ok) return t("run.failed", { title: r.diagnosis?.title || "" });
+  return r.messages ? t("run.ok", { n: r.messages }) + ", " + size(r.bytes) : t("run.none");
+}
+
+/** tree is the folders, each below the one that holds it. */
+function tree(list) {
+  const root = { below: new Map() };
+  const sorted = [...list].sort((x, y) => (y.remote_name === "INBOX") - (x.remote_name === "INBOX") || x.remote_name.localeCompare(y.remote_name));
+  for (const f of sorted) {
+    let at = root;
+    for (const part of f.remote_name.split("/")) {
+      if (!at.below.has(part)) at.below.set(part, { name: part, below: new Map() });
+      at = at.below.get(part);
+    }
+    at.folder = f;
+  }
+  return branch(root);
+}
+
+function branch(node) {
+  return h("ul", { class: "tree" }, [...node.below.values()].map((n) => {
+    const f = n.folder;
+    return h("li", null, h("div", { class: f && !f.selected ? "left-out" : "" }, icon("folder"),
+      h("span", { class: "folder-name" }, n.name, f && h("small", null, f.selected ? t("account.folders.to", { folder: f.local_name }) : t("account.folders.left"))),
+      f?.selected && h("span", { class: "num" }, t("account.folders.fetched", { fetched: count(f.fetched), total: count(Math.max(f.messages, f.fetched)) }))),
+    n.below.size > 0 && branch(n));
+  }));
+}

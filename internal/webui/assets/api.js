@@ -1,0 +1,69 @@
+// The REST API as the pages use it. There is no other way to the server.
+
+/** Problem is an answer that says what went wrong (RFC 9457). */
+export class Problem extends Error {
+  constructor(status, body, wait) {
+    super(body?.title || "HTTP " + status);
+    this.status = status;
+    this.code = body?.code || (status === 0 ? "offline" : "internal");
+    this.body = body || {};
+    this.wait = wait;
+  }
+}
+
+let language = "en";
+const listeners = new Set();
+
+export function speak(l) { language = l; }
+
+/** onExpired is called whenever the server says that nobody is signed in. */
+export function onExpired(f) { listeners.add(f); }
+
+/** call asks the server. A request that gets no answer is a Problem with the
+ * status 0. */
+export async function call(method, path, body, signal) {
+  const headers = { Accept: "application/json, application/problem+json", "Accept-Language": language };
+  if (method !== "GET") headers["X-Mailbrook"] = "1";
+  if (body !== undefined) headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, signal, credentials: "same-origin", cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch (e) {
+    if (e.name === "AbortError") throw e;
+    throw new Problem(0);
+  }
+  if (answer.status === 204) return null;
+  let value = null;
+  try { value = await answer.json(); } catch (e) {
+    if (e.name === "AbortError") throw e;
+    if (answer.ok) throw new Problem(0);
+  }
+  if (answer.ok) return value;
+  if (answer.status === 401) for (const f of listeners) f();
+  throw new Problem(answer.status, value, Number(answer.headers.get("Retry-After")) || undefined);
+}
+
+export const get = (path, signal) => call("GET", path, undefined, signal);
+export const post = (path, body, signal) => call("POST", path, body, signal);
+export const patch = (path, body) => call("PATCH", path, body);
+
+/** query makes the part of an address after "?" of what is given. */
+export function query(values) {
+  const q = new URLSearchParams();
+  for (const [k, v] of Object.entries(values)) if (v !== undefined && v !== null && v !== "") q.set(k, v);
+  const text = q.toString();
+  return text ? "?" + text : "";
+}
+
+/** patient is get for long rows of requests: told to slow down it does, and a
+ * server that is away for a moment is waited for. */
+export async function patient(path, signal) {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await get(path, signal);
+    } catch (e) {
+      if (!(e instanceof Problem) || tries > 5 || (e.status !== 429 && e.status !== 0 && e.status !== 503)) throw e;
+      await new Promise((done) => setTimeout(done, (e.wait || 1) * 1000));
+    }
+  }
+}

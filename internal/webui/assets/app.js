@@ -1,0 +1,253 @@
+// The frame of the pages: who is signed in, which page is shown, in which
+// language; and what is said when something fails anywhere.
+
+import { call, get, onExpired, speak, Problem } from "./api.js";
+import { h, s, say, show, regions, announce, dialog, icon, notice } from "./dom.js";
+import * as live from "./events.js";
+import { choose, known, language, languages, t } from "./i18n.js";
+import { page as listPage, ticking } from "./list.js";
+
+let session = null;
+let current = null;
+let turn = 0;
+let waiting = null; // The dialog that says that the session has ended.
+let message = null;
+
+const routes = [
+  [/^\/$/, () => listPage],
+  [/^\/accounts\/new$/, async () => (await import("./wizard.js")).page],
+  [/^\/accounts\/([^/]+)$/, async () => (await import("./account.js")).page],
+  [/^\/accounts\/([^/]+)\/edit$/, async () => (await import("./edit.js")).page],
+  [/^\/admin$/, async () => (await import("./admin.js")).overview, true],
+  [/^\/admin\/quotas$/, async () => (await import("./admin.js")).quotas, true],
+  [/^\/admin\/accounts$/, async () => (await import("./admin.js")).health, true],
+];
+
+export const user = () => session?.user;
+
+/** go shows another page. A note is announced there. */
+export function go(path, note, replace) {
+  message = note || null;
+  history[replace ? "replaceState" : "pushState"](null, "", path);
+  return render(true);
+}
+
+/** flash is the note for the page that is shown now. */
+export function flash() {
+  const m = message;
+  message = null;
+  return m;
+}
+
+/** explain says a failure in words; silent returns them without saying them. */
+export function explain(e, silent) {
+  if (!(e instanceof Problem)) {
+    if (e.name === "AbortError") return "";
+    console.error(e);
+  }
+  if (e.status === 401) return "";
+  let text = t("error.internal");
+  if (e.status === 0) text = t("error.offline");
+  else if (e instanceof Problem && known("error." + e.code)) text = t("error." + e.code);
+  if (!silent) toast(text);
+  return text;
+}
+
+/** toast shows a sentence for a while at the edge of the page. */
+export function toast(text, kind = "bad") {
+  document.querySelector(".toast")?.remove();
+  const el = h("div", { class: "toast " + kind }, notice(kind, null, h("p", null, text)),
+    h("button", { type: "button", class: "icon-button quiet", "aria-label": t("close"), onclick: () => el.remove() }, icon("cross")));
+  document.querySelector("main").append(el);
+  announce(text, kind === "bad");
+  setTimeout(() => el.remove(), 12000);
+}
+
+function frame() {
+  const nav = [["/", "nav.accounts"]];
+  if (session?.admin) nav.push(["/admin", "nav.overview"], ["/admin/quotas", "nav.quotas"], ["/admin/accounts", "nav.health"]);
+  const picker = h("select", { id: "language", "aria-label": t("language"), onchange: () => switchTo(picker.value) },
+    languages.map(([code, name]) => h("option", { value: code, lang: code, selected: code === language() }, name)));
+  return [
+    h("a", { class: "skip", href: "#main", onclick: (e) => { e.preventDefault(); document.querySelector("main h1")?.focus(); } }, t("skip")),
+    h("header", { class: "top" },
+      h("div", { class: "top-in" },
+        h("a", { class: "brand", href: "/" }, brand(), t("app.name")),
+        session && h("nav", { "aria-label": t("nav") }, nav.map(([path, key]) =>
+          h("a", { href: path, "aria-current": path === location.pathname ? "page" : undefined }, t(key)))),
+        h("div", { class: "me" }, picker,
+          session && h("span", { class: "who", title: t("signedin", { user: session.user }) }, session.user),
+          session && h("button", { type: "button", class: "link", onclick: signOut }, t("signout"))))),
+    h("p", { class: "offline", role: "status", hidden: true, id: "offline" }),
+    h("main", { id: "main" }),
+  ];
+}
+
+function brand() {
+  return s("svg", { viewBox: "0 0 32 32", class: "logo", "aria-hidden": "true" },
+    s("rect", { width: "32", height: "32", rx: "8" }), s("path", { class: "fold", d: "M6 10.500 16 18l10-7.500" }),
+    s("path", { class: "waves", d: "M6 18c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2M6 23c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2" }));
+}
+
+function switchTo(code) {
+  current?.keep?.();
+  speak(choose(code) || language());
+  draw();
+  live.load().catch(() => {});
+  render(false).then(() => document.getElementById("language")?.focus());
+}
+
+function draw() {
+  const said = [...document.querySelectorAll("#said, #alert")];
+  document.body.replaceChildren(...frame(), ...(said.length ? said : regions()));
+}
+
+/** render shows the page that the address names. */
+async function render(moved) {
+  const mine = ++turn;
+  current?.leave?.();
+  current = null;
+  document.querySelector(".menu")?.remove();
+  for (const d of document.querySelectorAll("dialog")) if (d !== waiting) d.remove();
+  const main = document.querySelector("main");
+  for (const a of document.querySelectorAll(".top nav a")) {
+    if (a.getAttribute("href") === location.pathname) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
+  }
+  if (!session) { main.replaceChildren(signIn()); titled(t("signin.title")); return; }
+  const slow = setTimeout(() => { if (mine === turn) main.replaceChildren(h("p", { class: "loading", role: "status" }, t("loading"))); }, 250);
+  main.setAttribute("aria-busy", "true");
+  try {
+    const shown = await find();
+    clearTimeout(slow);
+    if (mine !== turn) { shown.leave?.(); return; }
+    current = shown;
+    main.replaceChildren(shown.el);
+    titled(shown.title);
+    if (moved) {
+      scrollTo(0, 0);
+      (main.querySelector("[data-focus]") || main.querySelector("h1"))?.focus({ preventScroll: true });
+    }
+    shown.ready?.();
+  } catch (e) {
+    clearTimeout(slow);
+    if (mine !== turn) return;
+    main.replaceChildren(failed(e));
+    titled(t("error.title"));
+  } finally {
+    if (mine === turn) main.removeAttribute("aria-busy");
+  }
+}
+
+async function find() {
+  for (const [pattern, module, admin] of routes) {
+    const match = location.pathname.match(pattern);
+    if (match && (!admin || session.admin)) return (await module())(...match.slice(1));
+  }
+  return { el: missing(), title: t("page.missing.title") };
+}
+
+function titled(text) {
+  document.title = text + " · " + t("app.name");
+}
+
+export function missing() {
+  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("page.missing.title")), h("p", null, t("page.missing.text")),
+    h("p", null, h("a", { href: "/" }, t("back.list"))));
+}
+
+function failed(e) {
+  if (e.status === 404) return missing();
+  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("error.title")),
+    e.status === 401 ? h("p", null, t("expired.title")) : notice("bad", null, h("p", null, explain(e, true))),
+    h("p", null, h("button", { type: "button", onclick: () => render(true) }, t("again"))));
+}
+
+function signIn(key = "signin.title") {
+  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t(key)), h("p", null, t("signin.text")), h("p", { class: "hint" }, t("signin.admin")));
+}
+
+async function signOut() {
+  try { await call("DELETE", "/v1/session"); } catch (e) { if (e.status !== 401) { explain(e); return; } }
+  live.stop();
+  live.forget();
+  current?.leave?.();
+  current = null;
+  session = null;
+  try { sessionStorage.clear(); } catch { /* There is none. */ }
+  draw();
+  document.querySelector("main").replaceChildren(signIn("signedout.title"));
+  titled(t("signedout.title"));
+  document.querySelector("h1").focus();
+}
+
+/** expired leaves the page as it is and asks the user to sign in elsewhere. */
+function expired() {
+  if (waiting || !session) return;
+  const note = h("p", { class: "hint", role: "status" });
+  const check = h("button", { type: "button", class: "primary", onclick: () => signedIn(note) }, t("expired.check"));
+  for (const d of document.querySelectorAll("dialog")) d.close();
+  waiting = dialog({ title: t("expired.title"), body: [h("p", null, t("expired.text")), note], actions: [check] });
+  waiting.dataset.busy = "1";
+  waiting.addEventListener("cancel", (e) => e.preventDefault());
+  waiting.addEventListener("close", () => { waiting = null; });
+}
+
+/** signedIn looks whether somebody is signed in again, and who. */
+async function signedIn(note) {
+  let now;
+  try {
+    now = await get("/v1/session");
+  } catch (e) {
+    if (note) say(note, e.status === 401 ? t("expired.still") : explain(e, true));
+    return;
+  }
+  if (now.user !== session.user) { location.assign("/"); return; }
+  session = now;
+  waiting?.close();
+  live.start();
+  announce(t("expired.back"));
+  if (current?.el && !current.el.isConnected || !current) render(false);
+}
+
+document.addEventListener("click", (e) => {
+  const a = e.target.closest?.("a[href^='/']");
+  if (!a || e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey || a.target) return;
+  e.preventDefault();
+  go(a.getAttribute("href"));
+});
+window.addEventListener("popstate", () => render(true));
+document.addEventListener("visibilitychange", () => { if (!document.hidden && waiting) signedIn(); });
+window.addEventListener("focus", () => { if (waiting) signedIn(); });
+
+let lost = 0;
+live.follow((kind) => {
+  const bar = document.getElementById("offline");
+  if (kind === "offline") {
+    lost ||= setTimeout(() => { if (bar?.isConnected && !waiting) { say(bar, t("offline")); show(bar, true); } }, 1500);
+  } else if (kind === "online") {
+    clearTimeout(lost);
+    lost = 0;
+    if (bar && !bar.hidden) { show(bar, false); announce(t("online")); }
+  }
+});
+setInterval(ticking, 5000);
+
+async function begin() {
+  choose();
+  speak(language());
+  try {
+    session = await get("/v1/session");
+  } catch (e) {
+    draw();
+    if (e.status === 401) return render(false);
+    document.querySelector("main").replaceChildren(failed(e));
+    setTimeout(begin, 3000);
+    return;
+  }
+  draw();
+  onExpired(expired);
+  live.start();
+  return render(false);
+}
+
+begin();

@@ -1,0 +1,223 @@
+// The fields of an account, for adding and editing, and the connection test.
+
+import { post, Problem } from "./api.js";
+import { h, say, show, icon, dialog, uid, notice, external } from "./dom.js";
+import { t, known, span } from "./i18n.js";
+
+/** field is a labelled input with its hint and error. */
+export function field({ name, label, hint, type = "text", input, ...rest }) {
+  const id = uid("f");
+  const el = input || h("input", { type, ...rest });
+  el.id = id;
+  el.name = name;
+  if (type === "email" || name === "username" || name === "server.host") {
+    for (const a of ["autocapitalize", "autocorrect"]) el.setAttribute(a, "off");
+    el.setAttribute("spellcheck", "false");
+  }
+  const error = h("p", { class: "error", id: id + "-e" });
+  const help = h("p", { class: "hint", id: id + "-h" }, hint);
+  show(help, Boolean(hint));
+  show(error, false);
+  el.setAttribute("aria-describedby", (hint ? help.id + " " : "") + error.id);
+  const box = h("div", { class: "field" }, h("label", { for: id }, label), el, help, error);
+  el.addEventListener("input", () => fail(""));
+  function fail(text) {
+    say(error, text);
+    show(error, text);
+    if (text) el.setAttribute("aria-invalid", "true"); else el.removeAttribute("aria-invalid");
+  }
+  return { el: box, input: el, fail, label: box.firstChild, hint: help };
+}
+
+/** password is a field whose text can be shown. */
+export function password(options) {
+  const f = field({ name: "password", type: "password", autocomplete: "off", ...options });
+  const eye = h("button", { type: "button", class: "reveal", "aria-pressed": "false" }, t("wizard.show"));
+  eye.addEventListener("click", () => {
+    const on = f.input.type === "password";
+    f.input.type = on ? "text" : "password";
+    eye.setAttribute("aria-pressed", String(on));
+    say(eye, t(on ? "wizard.hide" : "wizard.show"));
+  });
+  f.input.after(eye);
+  return f;
+}
+
+/** radios is a group to choose one of. */
+export function radios(name, label, options, value) {
+  const group = h("fieldset", { class: "choice" }, h("legend", null, label));
+  const inputs = options.map(([v, text, hint]) => {
+    const input = h("input", { type: "radio", name, value: v, checked: v === value, id: uid("r") });
+    group.append(h("label", { for: input.id }, input, h("span", null, text, hint && h("small", null, hint))));
+    return input;
+  });
+  const error = h("p", { class: "error", hidden: true });
+  group.append(error);
+  return {
+    el: group,
+    get value() { return inputs.find((i) => i.checked)?.value; },
+    set value(v) { for (const i of inputs) i.checked = i.value === v; },
+    get input() { return inputs.find((i) => i.checked) || inputs[0]; },
+    onchange(f) { group.addEventListener("change", f); },
+    fail(text) { say(error, text); show(error, text); },
+  };
+}
+
+/** select is a field with a list. */
+export function select(name, label, options, value, hint) {
+  const input = h("select", null, options.map(([v, text]) => h("option", { value: v, selected: String(v) === String(value) }, text)));
+  return field({ name, label, input, hint });
+}
+
+/** advanced is the fold with the server's settings. */
+export function advanced(value, plaintext) {
+  const host = field({ name: "server.host", label: t("form.host"), value: value.host || "", inputmode: "url", autocomplete: "off" });
+  const port = field({ name: "server.port", label: t("form.port"), value: value.port || "", inputmode: "numeric", autocomplete: "off", maxlength: "5" });
+  const kinds = ["tls", "starttls"];
+  if (plaintext) kinds.push("none");
+  const security = select("server.security", t("form.security"), kinds.map((k) => [k, t("form.security." + k)]), value.security || "tls");
+  const username = field({ name: "username", label: t("form.username"), value: value.username || "", autocomplete: "off" });
+  const el = h("details", { class: "advanced" },
+    h("summary", null, h("span", null, t("form.advanced"), h("small", null, t("form.advanced.hint")))),
+    h("div", { class: "grid" }, host.el, port.el, security.el, username.el));
+  return { el, fields: { "server.host": host, "server.port": port, "server.security": security, username } };
+}
+
+/** usualPort is the port that goes with a protocol and its encryption. */
+export const usualPort = (protocol, security) => (protocol === "pop3" ? { tls: 995 } : { tls: 993 })[security] || (protocol === "pop3" ? 110 : 143);
+
+/** checkPort says what is wrong with what stands in a port's field. */
+export function portOf(text) {
+  const n = Number(String(text).trim());
+  return Number.isInteger(n) && n >= 1 && n <= 65535 ? n : null;
+}
+
+export const isAddress = (text) => /^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/.test(text.trim());
+
+/** startOptions are how far back to fetch. */
+export function startOptions(value) {
+  const days = typeof value === "object" && value ? value.days : 30;
+  return [["all", t("form.start.all")], ["days", t("form.start.days", { n: days })], ["new", t("form.start.new")]];
+}
+
+export const startWord = (value) => (typeof value === "object" && value ? "days" : value || "all");
+
+/** intervals are the choices for how often to visit, with the present one. */
+export function intervals(now) {
+  const all = new Set([60, 300, 900, 1800, 3600, 21600, 86400, now]);
+  return [...all].sort((a, b) => a - b).map((n) => [n, t("form.interval.other", { span: span(n) })]);
+}
+
+/** fieldFor is which field a diagnosis concerns. */
+export function fieldFor(code) {
+  return {
+    dns_failure: "server.host", connect_refused: "server.host", connect_timeout: "server.host", host_not_allowed: "server.host",
+    tls_failure: "server.security", tls_certificate_invalid: "server.host", starttls_unsupported: "server.security", protocol_error: "server.port",
+    auth_failed: "password", app_password_required: "password", access_disabled: "password", account_locked: "password", oauth_reauthorization_required: "email",
+  }[code] || null;
+}
+
+/** wordsFor says a problem with a field. */
+export function wordsFor(e) {
+  if (e.field === "password" && e.code === "required") return t("field.password.again");
+  return known("field." + e.code) ? t("field." + e.code) : t("field.invalid") + " (" + e.detail + ")";
+}
+
+/** problemFields are the fields that a Problem names, with what to say there;
+ * none when it names none. */
+export function problemFields(e) {
+  if (!(e instanceof Problem)) return [];
+  if (e.body.errors?.length) return e.body.errors.map((x) => [x.field, wordsFor(x)]);
+  const own = { name_taken: "name", folder_taken: "folder", account_exists: "email", host_not_allowed: "server.host" }[e.code];
+  return own ? [[own, t("error." + e.code)]] : [];
+}
+
+/** failure is a box with what went wrong and what to do about it. */
+export function failure(d, help) {
+  const links = [];
+  if (help && d.code === "app_password_required" && help.app_password_url) links.push(external(help.app_password_url, t("wizard.help.apppassword.link"), t("newtab")));
+  if (help && d.code === "access_disabled" && help.enable_access_url) links.push(external(help.enable_access_url, t("wizard.help.enable.link"), t("newtab")));
+  return notice("bad", d.title, h("p", null, d.advice), links.filter(Boolean).map((l) => h("p", null, l)),
+    d.detail && h("details", { class: "detail" }, h("summary", null, t("test.details")), h("p", { class: "mono", lang: "en" }, d.detail)));
+}
+
+const order = ["resolve", "connect", "tls", "greeting", "login", "folders"];
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+const breath = (ms) => new Promise((done) => setTimeout(done, still.matches ? 0 : ms));
+
+/** test shows a connection test in a dialog, its steps ticking off one by one.
+ * It returns {ok: true, close} with the dialog open, to say that it is saved,
+ * or {ok: false, diagnosis | problem, anyway} with it closed. */
+export async function test(body, email, help) {
+  const stop = new AbortController();
+  const steps = h("ol", { class: "steps" });
+  const rows = new Map();
+  const row = (name) => {
+    const mark = h("span", { class: "mark" }), state = h("span", { class: "unseen" });
+    const el = h("li", null, mark, h("span", null, t("test." + name)), state);
+    const set = (kind) => {
+      el.className = kind;
+      mark.replaceChildren(...(kind === "done" ? [icon("check")] : kind === "failed" ? [icon("cross")] : []));
+      say(state, ": " + t("test." + kind));
+    };
+    set("waiting");
+    rows.set(name, { el, set });
+    return el;
+  };
+  const first = order.filter((n) => n !== "tls" || body.server?.security !== "none");
+  steps.append(...first.map(row));
+  const outcome = h("div", { class: "outcome", role: "status" });
+  const cancel = h("button", { type: "button" }, t("cancel"));
+  const d = dialog({ title: t("test.title", { email }), body: [steps, outcome], actions: [cancel], onclose: () => stop.abort(), kind: "testing" });
+  d.dataset.busy = "1";
+  cancel.addEventListener("click", () => d.close());
+  rows.get("resolve").set("running");
+  let report;
+  try {
+    report = await post("/v1/connection-tests", body, stop.signal);
+  } catch (e) {
+    d.close();
+    if (e.name === "AbortError") return { ok: false };
+    return { ok: false, problem: e };
+  }
+  steps.replaceChildren(...report.steps.map((x) => (rows.get(x.name)?.el || row(x.name))), ...(report.ok ? [] : first.filter((n) => !report.steps.some((x) => x.name === n)).map((n) => rows.get(n).el)));
+  for (const x of report.steps) {
+    if (!d.isConnected) return { ok: false };
+    rows.get(x.name).set("running");
+    await breath(140);
+    rows.get(x.name).set(x.ok ? "done" : "failed");
+  }
+  if (!d.isConnected) return { ok: false };
+  if (report.ok) {
+    outcome.replaceChildren(h("p", { class: "strong" }, t("test.saving")));
+    cancel.disabled = true;
+    await breath(350);
+    return { ok: true, report, close: () => d.close() };
+  }
+  outcome.replaceChildren(failure(report.diagnosis, help));
+  return new Promise((done) => {
+    let anyway = false;
+    const fix = h("button", { type: "button", class: "primary", onclick: () => d.close() }, t("test.fix"));
+    const skip = report.diagnosis.retryable && h("button", { type: "button", onclick: () => { anyway = true; d.close(); } }, t("test.anyway"));
+    d.querySelector(".actions").replaceChildren(...[skip, fix].filter(Boolean));
+    fix.focus();
+    d.addEventListener("close", () => done({ ok: false, diagnosis: report.diagnosis, anyway }));
+  });
+}
+
+/** complain marks the fields that are wrong, opens what hides the first of
+ * them, and brings the user there. It says whether it found one. */
+export function complain(fields, wrong, fold) {
+  let first = null;
+  for (const [name, text] of wrong) {
+    const f = fields[name] || fields[name.split(/[.[]/)[0]] || (name === "server" ? fields["server.host"] : null);
+    if (!f) continue;
+    f.fail(text);
+    first ||= f;
+  }
+  if (!first) return false;
+  if (fold?.contains(first.input)) fold.open = true;
+  first.input.focus();
+  return true;
+}
+

@@ -1,0 +1,341 @@
+// The owner's list: the accounts, live, and how full the own mailbox is.
+
+import { call, patch, post, get, Problem } from "./api.js";
+import { h, s, say, show, icon, announce, dialog, uid } from "./dom.js";
+import * as live from "./events.js";
+import { t, when, full, size, span } from "./i18n.js";
+import { explain, go, flash } from "./app.js";
+import { quotaBar } from "./chart.js";
+
+export const glyph = { pending: "clock", fetching: "fetch", ok: "check", retrying: "clock", needs_attention: "warn", over_quota: "full", paused: "pause" };
+
+/** time is an element that says how long ago something is and keeps saying it. */
+export function time(iso) {
+  return h("time", { datetime: iso, title: full(iso), "data-live": "" }, when(iso));
+}
+
+/** ticking keeps the times on the page right. */
+export function ticking() {
+  for (const el of document.querySelectorAll("time[data-live]")) say(el, when(el.dateTime));
+}
+
+/** timeLine fills a sentence that has {when} in it with a time element. */
+export function timeLine(el, key, iso) {
+  const [before, after] = t(key, { when: "\u0000" }).split("\u0000");
+  el.replaceChildren(before, time(iso), after);
+}
+
+export async function fetchNow(a) {
+  try {
+    live.put(await post("/v1/accounts/" + a.id + "/fetch"));
+    announce(t("card.asked", { name: a.name }));
+  } catch (e) { explain(e); }
+}
+
+export async function pause(a, on) {
+  try {
+    live.put(await patch("/v1/accounts/" + a.id, { enabled: on }));
+    announce(t(on ? "card.resumed" : "card.paused", { name: a.name }));
+  } catch (e) { explain(e); }
+}
+
+/** remove asks what is to become of the mail, and deletes the account. */
+export function remove(a, done) {
+  const keep = h("input", { type: "radio", name: "mail", value: "keep", checked: true, id: uid("keep") });
+  const drop = h("input", { type: "radio", name: "mail", value: "delete", id: uid("drop") });
+  const bad = h("p", { class: "error", role: "alert" });
+  const ok = h("button", { type: "button", class: "danger" }, t("delete.do"));
+  const no = h("button", { type: "button" }, t("cancel"));
+  const d = dialog({
+    title: t("delete.title", { name: a.name }),
+    body: [
+      h("p", null, t("delete.provider", { provider: a.email.split("@").pop() })),
+      h("fieldset", { class: "choice" }, h("legend", null, t("delete.choice", { folder: a.folder })),
+        h("label", { for: keep.id }, keep, h("span", null, t("delete.keep"), h("small", null, t("delete.keep.hint")))),
+        h("label", { for: drop.id }, drop, h("span", null, t("delete.drop"), h("small", null, t("delete.drop.hint", { n: a.status.totals.messages }))))),
+      bad,
+    ],
+    actions: [no, ok],
+  });
+  no.addEventListener("click", () => d.close());
+  ok.addEventListener("click", async () => {
+    ok.disabled = true;
+    try {
+      await call("DELETE", "/v1/accounts/" + a.id + "?mail=" + (drop.checked ? "delete" : "keep"));
+    } catch (e) {
+      if (!(e instanceof Problem) || e.status !== 404) {
+        ok.disabled = false;
+        if (e.status === 401) d.close(); else say(bad, explain(e, true));
+        return;
+      }
+    }
+    d.close();
+    live.drop(a.id);
+    done?.();
+    announce(t("delete.done", { name: a.name }));
+  });
+}
+
+/** menu opens the context menu of an account at a place of the window. */
+export function menu(a, x, y, opener) {
+  document.querySelector(".menu")?.remove();
+  const back = opener || document.activeElement;
+  const item = (key, picture, act, kind) => h("button", { type: "button", role: "menuitem", tabindex: "-1", class: kind, onclick: () => { close(); act(); } }, icon(picture), t(key));
+  const items = [
+    item("menu.open", "open", () => go("/accounts/" + a.id)),
+    item("menu.fetch", "fetch", () => fetchNow(a)),
+    item("menu.edit", "edit", () => go("/accounts/" + a.id + "/edit")),
+    item("menu.delete", "trash", () => remove(a), "bad"),
+  ];
+  if (!a.enabled) items.splice(1, 1);
+  const m = h("div", { class: "menu", role: "menu", "aria-label": t("card.more.of", { name: a.name }) }, items);
+  const outside = (e) => { if (!m.contains(e.target)) close(false); };
+  function close(focus = true) {
+    m.remove();
+    document.removeEventListener("pointerdown", outside, true);
+    window.removeEventListener("blur", away);
+    window.removeEventListener("resize", away);
+    document.removeEventListener("scroll", away, true);
+    opener?.setAttribute("aria-expanded", "false");
+    if (focus && back?.isConnected) back.focus();
+  }
+  const away = () => close(false);
+  m.addEventListener("keydown", (e) => {
+    const i = items.indexOf(document.activeElement), n = items.length;
+    const to = { ArrowDown: (i + 1) % n, ArrowUp: (i + n - 1) % n, Home: 0, End: n - 1 }[e.key];
+    if (to !== undefined) { items[to].focus(); e.preventDefault(); }
+    else if (e.key === "Escape") { close(); e.preventDefault(); }
+    else if (e.key === "Tab") close();
+    else {
+      const found = items.find((b) => b.textContent.toLowerCase().startsWith(e.key.toLowerCase()));
+      if (found && e.key.length === 1) found.focus();
+    }
+  });
+  m.addEventListener("contextmenu", (e) => e.preventDefault());
+  (document.querySelector("main") || document.body).append(m);
+  const room = m.getBoundingClientRect();
+  m.style.left = Math.max(8, Math.min(x, innerWidth - room.width - 8)) + "px";
+  m.style.top = Math.max(8, Math.min(y, innerHeight - room.height - 8)) + "px";
+  document.addEventListener("pointerdown", outside, true);
+  window.addEventListener("blur", away);
+  window.addEventListener("resize", away);
+  opener?.setAttribute("aria-expanded", "true");
+  items[0].focus({ preventScroll: true });
+  document.addEventListener("scroll", away, true);
+}
+
+/** longPress opens a menu where a finger rests; browsers differ in whether
+ * they do so themselves. */
+function longPress(el, open) {
+  let timer = 0, from = null, opened = false;
+  const end = () => { clearTimeout(timer); timer = 0; };
+  el.addEventListener("pointerdown", (e) => {
+    opened = false;
+    if (e.pointerType !== "touch" || e.target.closest("button, input")) return;
+    from = [e.clientX, e.clientY];
+    end();
+    timer = setTimeout(() => { opened = true; open(...from); }, 550);
+  });
+  el.addEventListener("pointermove", (e) => { if (timer && Math.hypot(e.clientX - from[0], e.clientY - from[1]) > 10) end(); });
+  for (const over of ["pointerup", "pointercancel", "pointerleave"]) el.addEventListener(over, end);
+  el.addEventListener("click", (e) => { if (opened) { e.preventDefault(); e.stopPropagation(); opened = false; } }, true);
+  el.addEventListener("contextmenu", (e) => {
+    e.preventDefault();
+    end();
+    if (opened) return;
+    opened = e.pointerType === "touch";
+    const box = el.getBoundingClientRect();
+    if (e.clientX || e.clientY) open(e.clientX, e.clientY); else open(box.left + 24, box.top + 48);
+  });
+}
+
+/** pauseSwitch is the switch beside an account. */
+export function pauseSwitch(current) {
+  const el = h("button", { type: "button", role: "switch", class: "switch" }, h("span", { class: "knob" }, icon("check"), icon("pause")));
+  el.addEventListener("click", async () => {
+    const a = current();
+    el.disabled = true;
+    await pause(a, !a.enabled);
+    el.disabled = false;
+    el.focus();
+  });
+  return {
+    el,
+    update(a) {
+      el.setAttribute("aria-checked", String(a.enabled));
+      el.setAttribute("aria-label", t("card.on", { name: a.name }));
+      el.title = t("card.on", { name: a.name });
+    },
+  };
+}
+
+/** progressView shows a running fetch. */
+export function progressView() {
+  const bar = h("progress", { max: "1" });
+  const text = h("p", { class: "progress-text" });
+  const el = h("div", { class: "progress", hidden: true }, bar, text);
+  return {
+    el,
+    update(a) {
+      const p = a.status.progress, on = a.status.state === "fetching";
+      show(el, on);
+      if (!on) return;
+      bar.setAttribute("aria-label", t("progress.label", { name: a.name }));
+      if (!p.messages_total) {
+        bar.removeAttribute("value");
+        say(text, t("progress.begin"));
+        return;
+      }
+      bar.max = p.messages_total;
+      bar.value = p.messages_done;
+      const rest = live.left(a);
+      say(text, [p.folder, t("progress.count", { done: p.messages_done, total: p.messages_total }), size(p.bytes_done),
+        rest === null ? null : t("progress.left", { span: span(rest) })].filter(Boolean).join(" · "));
+    },
+  };
+}
+
+/** stateView says how an account is, in words with a picture. */
+export function stateView() {
+  const el = h("p", { class: "state" });
+  return {
+    el,
+    update(a) {
+      const state = a.status.state;
+      if (el.dataset.state === state) return;
+      el.dataset.state = state;
+      el.replaceChildren(icon(glyph[state] || "info"), h("span", null, t("state." + state)));
+    },
+  };
+}
+
+function card(first) {
+  let a = first;
+  const title = h("a", { class: "card-link" });
+  const address = h("span", { class: "address" }), protocol = h("span", { class: "badge" });
+  const state = stateView(), progress = progressView(), paused = pauseSwitch(() => a);
+  const last = h("span"), next = h("span"), totals = h("span");
+  const trouble = h("p", { class: "trouble" });
+  const fix = h("a", { class: "fix" }, t("card.fix"));
+  const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"), h("span", { class: "wide" }, t("card.fetch")));
+  const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a) }, icon("trash"));
+  const more = h("button", {
+    type: "button", class: "icon-button quiet", "aria-haspopup": "menu", "aria-expanded": "false",
+    onclick: () => { const r = more.getBoundingClientRect(); menu(a, r.right - 200, r.bottom + 4, more); },
+  }, icon("more", "dots"));
+  const el = h("li", { class: "card", "data-id": a.id },
+    h("div", { class: "card-main" },
+      h("h2", null, title), h("p", { class: "who" }, address, protocol),
+      state.el, trouble, fix, progress.el,
+      h("p", { class: "facts" }, last, next, totals)),
+    h("div", { class: "card-actions" }, paused.el, now, trash, more));
+  longPress(el, (x, y) => menu(a, x, y));
+  return {
+    el,
+    get account() { return a; },
+    update(latest) {
+      a = latest;
+      const st = a.status;
+      say(title, a.name);
+      title.href = "/accounts/" + a.id;
+      say(address, a.email);
+      say(protocol, t(a.protocol));
+      el.dataset.state = st.state;
+      for (const part of [state, progress, paused]) part.update(a);
+      if (st.last_success_at) timeLine(last, "card.last", st.last_success_at); else say(last, t("card.last.never"));
+      const planned = st.next_poll_at && a.enabled && st.state !== "fetching";
+      show(next, planned);
+      if (planned) timeLine(next, "card.next", st.next_poll_at);
+      say(totals, t("card.totals", { messages: t("messages", { n: st.totals.messages }), size: size(st.totals.bytes) }));
+      show(trouble, Boolean(st.diagnosis) && st.state !== "ok" && st.state !== "paused");
+      say(trouble, st.diagnosis ? st.diagnosis.title : "");
+      show(fix, st.state === "needs_attention");
+      fix.href = "/accounts/" + a.id;
+      fix.setAttribute("aria-label", t("card.fix") + ": " + a.name);
+      now.disabled = st.state === "fetching" || !a.enabled;
+      now.setAttribute("aria-label", st.state === "fetching" ? t("card.fetching") : t("card.fetch.of", { name: a.name }));
+      now.title = t("card.fetch");
+      trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));
+      trash.title = t("card.delete.of", { name: a.name });
+      more.setAttribute("aria-label", t("card.more.of", { name: a.name }));
+      more.title = t("card.more.of", { name: a.name });
+    },
+  };
+}
+
+export async function page() {
+  await live.load();
+  const cards = new Map();
+  const used = h("p", { class: "used" });
+  const dots = h("span", { class: "places", "aria-hidden": "true" });
+  const add = h("a", { class: "button primary", href: "/accounts/new" }, icon("add"), t("list.add"));
+  const fullUp = h("p", { class: "hint" });
+  const list = h("ul", { class: "cards", "aria-label": t("list.label") });
+  const empty = h("section", { class: "empty" }, emptyPicture(), h("h2", null, t("list.empty.title")), h("p", null, t("list.empty.text")),
+    h("a", { class: "button primary", href: "/accounts/new" }, icon("add"), t("list.add")));
+  const space = h("section", { class: "panel", "aria-label": t("quota.title"), hidden: true });
+  const states = new Map();
+
+  function all() {
+    const accounts = live.accounts(), n = accounts.length, limit = live.allowed();
+    say(used, t("list.used", { n, limit }));
+    if (dots.childElementCount !== limit && limit <= 12) dots.replaceChildren(...Array.from({ length: limit }, () => h("i")));
+    [...dots.children].forEach((d, i) => d.classList.toggle("on", i < n));
+    show(add, n < limit && n > 0);
+    show(fullUp, n >= limit);
+    say(fullUp, t("list.full", { limit }));
+    show(empty, n === 0);
+    show(list, n > 0);
+    for (const [id, c] of cards) if (!live.account(id)) { c.el.remove(); cards.delete(id); states.delete(id); }
+    for (const a of accounts) one(a);
+  }
+  function one(a) {
+    let c = cards.get(a.id);
+    if (!c) {
+      c = card(a);
+      cards.set(a.id, c);
+      list.append(c.el);
+    }
+    c.update(a);
+    const before = states.get(a.id);
+    states.set(a.id, a.status.state);
+    if (before && before !== a.status.state && a.status.state !== "pending") announce(t("said.state", { name: a.name, state: t("state." + a.status.state) }));
+  }
+  let asked = 0;
+  async function measure() {
+    const mine = ++asked;
+    try {
+      const q = await get("/v1/quota");
+      if (mine !== asked) return;
+      space.replaceChildren(h("h2", null, t("quota.title")), quotaBar(q));
+      show(space, live.accounts().length > 0 || q.limit_bytes !== null || q.limit_messages !== null);
+    } catch { show(space, false); }
+  }
+  const stop = live.follow((kind, a) => {
+    if (kind === "progress") { cards.get(a.id)?.update(a); return; }
+    const busy = kind === "account" && states.get(a.id) === "fetching" && a.status.state !== "fetching";
+    if (kind === "account" && cards.has(a.id)) one(a);
+    else if (["list", "account", "removed"].includes(kind)) all();
+    if (busy || kind === "removed") measure();
+  });
+  all();
+  measure();
+  const el = h("div", { class: "page" },
+    h("header", { class: "page-head" },
+      h("div", null, h("h1", { tabindex: "-1" }, t("list.title")), h("p", { class: "lead" }, t("list.lead"))),
+      h("div", { class: "page-side" }, h("div", { class: "used-line" }, dots, used), add)),
+    fullUp, list, empty, space);
+  const fresh = flash();
+  if (fresh?.id) {
+    cards.get(fresh.id)?.el.classList.add("fresh");
+    announce(fresh.text);
+  } else if (fresh) announce(fresh.text);
+  return { el, title: t("list.title"), leave: stop };
+}
+
+function emptyPicture() {
+  return s("svg", { class: "picture", viewBox: "0 0 160 96", "aria-hidden": "true" },
+    s("path", { class: "p1", d: "M10 70c25-14 45 14 70 0s45-14 70 0M10 84c25-14 45 14 70 0s45-14 70 0" }),
+    s("rect", { class: "p2", x: "48", y: "12", width: "64", height: "44", rx: "6" }),
+    s("path", { class: "p3", d: "M50 16l30 22 30-22" }));
+}

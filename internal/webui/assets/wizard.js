@@ -1,0 +1,329 @@
+// Adding an account, in two steps. What was typed is kept while the page is
+// open, and (without the password) in this tab's storage, in case the user has
+// to sign in again.
+
+import { get, post, query, Problem } from "./api.js";
+import { h, say, show, icon, notice, external, announce } from "./dom.js";
+import * as live from "./events.js";
+import { t } from "./i18n.js";
+import { explain, go, user } from "./app.js";
+import { advanced, complain, failure, field, fieldFor, isAddress, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
+
+const store = "mailbrook.wizard";
+const fresh = () => ({ step: 1, email: "", password: "", values: {}, touched: {}, domain: "" });
+let state = fresh();
+let providers = null;
+let presets = ""; // The language that they came in.
+
+function save() {
+  const rest = { ...state, user: user(), password: "" };
+  try { sessionStorage.setItem(store, JSON.stringify(rest)); } catch { /* There is none. */ }
+}
+
+function restore() {
+  if (state.user && state.user !== user()) state = fresh();
+  if (state.email) return;
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(store) || "null");
+    if (kept && kept.user === user()) state = { ...fresh(), ...kept, password: "", step: kept.step };
+  } catch { /* There is none, or it is not ours. */ }
+}
+
+function forget() {
+  state = fresh();
+  try { sessionStorage.removeItem(store); } catch { /* There is none. */ }
+}
+
+export async function page() {
+  restore();
+  state.user = user();
+  const [list] = await Promise.all([
+    providers && presets === document.documentElement.lang ? null : get("/v1/providers"),
+    live.allowed() ? null : live.load(),
+  ]);
+  if (list) { providers = list.providers; presets = document.documentElement.lang; }
+  const el = h("div", { class: "page narrow" });
+  const n = live.accounts().length;
+  if (n >= live.allowed() && !state.email) {
+    el.append(h("h1", { tabindex: "-1" }, t("wizard.limit.title")), notice("info", null, h("p", null, t("wizard.limit.text", { n, limit: live.allowed() }))),
+      h("p", null, h("a", { class: "button primary", href: "/" }, t("back.list"))));
+    return { el, title: t("wizard.title") };
+  }
+  let shown;
+  const turnTo = (step, then) => {
+    state.step = step;
+    save();
+    shown?.leave?.();
+    shown = step === 1 ? first(turnTo) : second(turnTo);
+    el.replaceChildren(shown.el);
+    scrollTo(0, 0);
+    if (then) then(shown); else shown.begin();
+  };
+  state.step = state.step === 2 && state.settings && state.email ? 2 : 1;
+  shown = state.step === 1 ? first(turnTo) : second(turnTo);
+  el.append(shown.el);
+  return { el, title: t("wizard.title"), ready: () => { if (state.step === 1) shown.begin(); }, leave: () => shown.leave?.(), keep: () => shown.keep() };
+}
+
+function head(n) {
+  return h("header", { class: "wizard-head" },
+    h("p", { class: "crumb" }, h("a", { href: "/" }, icon("back"), t("back.list"))),
+    h("h1", { tabindex: "-1" }, t("wizard.title")),
+    h("ol", { class: "stepper" }, [1, 2].map((i) =>
+      h("li", { class: i < n ? "past" : i === n ? "now" : "", "aria-current": i === n ? "step" : undefined },
+        h("span", { class: "num", "aria-hidden": "true" }, i < n ? icon("check") : String(i)), h("span", { class: "unseen" }, t("wizard.step", { n: i }) + ": "), t("wizard.step" + i)))));
+}
+
+const providerOf = (settings) => providers.find((p) => p.id === settings?.provider && p.id !== "other");
+
+/** Step 1: the address and the password, the provider recognised meanwhile. */
+function first(turnTo) {
+  const email = field({ name: "email", label: t("wizard.email"), type: "email", value: state.email, autocomplete: "off", inputmode: "email", required: true });
+  const pass = password({ label: t("wizard.password"), value: state.password, required: true });
+  const recognised = h("div", { class: "recognised", "aria-live": "polite" });
+  const trouble = h("div", { class: "trouble-box" });
+  const next = h("button", { class: "primary", type: "submit" }, t("wizard.next"));
+  const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, pass.el, h("p", { class: "hint" }, t("wizard.safe")), h("div", { class: "actions" }, next));
+  if (state.lost) { pass.fail(t("wizard.lost")); state.lost = false; }
+  let timer = 0, asking = null, stop = new AbortController();
+
+  const keep = () => {
+    state.email = email.input.value.trim();
+    state.password = pass.input.value;
+    save();
+  };
+  function picture(found) {
+    const p = providerOf(found), domain = state.email.split("@")[1];
+    const what = [];
+    say(pass.label, t("wizard.password"));
+    if (p) {
+      const help = p.help, first = p.auth.find((a) => a !== "oauth2");
+      if (!first) what.push(h("p", null, t("wizard.help.oauth", { name: p.name })));
+      else if (first === "app_password") {
+        say(pass.label, t("wizard.apppassword"));
+        if (!help.text) what.push(h("p", null, t("wizard.help.apppassword", { name: p.name })));
+      }
+      if (help.text) what.push(h("p", null, help.text));
+      const links = [
+        help.app_password_url && external(help.app_password_url, t("wizard.help.apppassword.link"), t("newtab")),
+        help.enable_access_url && external(help.enable_access_url, t("wizard.help.enable.link"), t("newtab")),
+        help.url && external(help.url, t("wizard.help.more", { name: p.name }), t("newtab")),
+      ].filter(Boolean);
+      if (links.length) what.push(h("ul", { class: "links" }, links.map((l) => h("li", null, l))));
+      return notice(first ? "good" : "warn", t("wizard.recognised", { name: p.name }), what);
+    }
+    if (found.source === "autoconfig" || found.source === "srv") return notice("good", t("wizard.found", { domain }));
+    return notice("info", null, h("p", null, t(found.source === "guess" ? "wizard.guess" : "wizard.unknown", { domain })));
+  }
+  async function recognise() {
+    const address = email.input.value.trim();
+    if (!isAddress(address)) { state.settings = null; recognised.replaceChildren(); return null; }
+    if (state.settings && state.asked === address) { if (!recognised.childElementCount) recognised.replaceChildren(picture(state.settings)); return state.settings; }
+    stop.abort();
+    stop = new AbortController();
+    const domain = address.split("@")[1].toLowerCase();
+    if (domain !== state.domain) { state.values = { sender_name: state.values.sender_name }; state.touched = {}; }
+    state.domain = domain;
+    const found = await get("/v1/autoconfig" + query({ email: address }), stop.signal);
+    state.settings = found;
+    state.asked = address;
+    keep();
+    recognised.replaceChildren(picture(found));
+    return found;
+  }
+  const look = () => { asking = recognise().catch((e) => { if (e.name !== "AbortError") asking = null; return null; }); return asking; };
+  email.input.addEventListener("input", () => {
+    keep();
+    clearTimeout(timer);
+    timer = setTimeout(look, 300);
+  });
+  email.input.addEventListener("change", () => { clearTimeout(timer); look(); });
+  pass.input.addEventListener("input", keep);
+  form.addEventListener("submit", async (e) => {
+    e.preventDefault();
+    keep();
+    clearTimeout(timer);
+    const wrong = [];
+    if (!isAddress(state.email)) wrong.push(["email", t(state.email ? "field.email" : "field.required")]);
+    if (!state.password) wrong.push(["password", t("field.required")]);
+    if (complain({ email, password: pass }, wrong)) return;
+    next.disabled = true;
+    trouble.replaceChildren();
+    try {
+      await recognise();
+      turnTo(2);
+    } catch (e2) {
+      if (e2.name === "AbortError") return;
+      if (!complain({ email, password: pass }, problemFields(e2))) {
+        const text = explain(e2, true);
+        if (text) trouble.replaceChildren(notice("bad", t("error.title"), h("p", null, text)));
+        announce(text, true);
+      }
+    } finally { next.disabled = false; }
+  });
+  if (state.trouble) { trouble.replaceChildren(state.trouble()); state.trouble = null; }
+  if (isAddress(state.email)) look();
+  return {
+    el: h("div", null, head(1), form), keep, fields: { email, password: pass },
+    begin() { (state.email ? pass : email).input.focus(); },
+    leave() { clearTimeout(timer); stop.abort(); keep(); },
+  };
+}
+
+/** defaults are the values that step 2 begins with. */
+function defaults() {
+  const found = state.settings, v = state.values, domain = state.email.split("@")[1];
+  const protocols = Object.keys(found.protocols || {});
+  v.protocol = protocols.includes(v.protocol) || (state.touched.protocol && v.protocol) ? v.protocol : protocols[0] || "imap";
+  if (!state.touched.server) Object.assign(v, server(found, v.protocol));
+  if (!state.touched.username) v.username = found.username || state.email;
+  if (!state.touched.name) v.name = unique(found.name || domain);
+  if (!state.touched.folder) v.folder = v.name;
+  v.start ||= "all";
+  return v;
+}
+
+function server(found, protocol) {
+  const x = found.protocols?.[protocol];
+  return { host: x?.host.replace("{domain}", state.email.split("@")[1]) || "", port: x?.port || usualPort(protocol, "tls"), security: x?.security || "tls" };
+}
+
+/** unique is a name that none of the accounts has. */
+function unique(name) {
+  const taken = new Set(live.accounts().flatMap((a) => [a.name.toLowerCase(), a.folder.toLowerCase()]));
+  if (!taken.has(name.toLowerCase())) return name;
+  for (let i = 2; ; i++) if (!taken.has((name + " " + i).toLowerCase())) return name + " " + i;
+}
+
+/** Step 2: names, folder, protocol, start, and the server under a fold. */
+function second(turnTo) {
+  const v = defaults();
+  const found = state.settings, p = providerOf(found);
+  const name = field({ name: "name", label: t("form.name"), hint: t("form.name.hint"), value: v.name, autocomplete: "off", maxlength: "100", required: true });
+  const sender = field({ name: "sender_name", label: t("form.sender"), hint: t("form.sender.hint"), value: v.sender_name || "", autocomplete: "name", maxlength: "200" });
+  const folder = field({ name: "folder", label: t("form.folder"), hint: t("form.folder.hint"), value: v.folder, autocomplete: "off", maxlength: "200", required: true });
+  const offered = Object.keys(found.protocols || {});
+  const both = offered.length !== 1;
+  const protocol = radios("protocol", t("form.protocol"), [["imap", t("form.protocol.imap")], ["pop3", t("form.protocol.pop3")]].filter(([k]) => both || offered.includes(k)), v.protocol);
+  const start = radios("start", t("form.start"), startOptions(), v.start);
+  const adv = advanced({ host: v.host, port: v.port, security: v.security, username: v.username }, v.security === "none");
+  const trouble = h("div", { class: "trouble-box" });
+  const finish = h("button", { class: "primary", type: "submit" }, t("wizard.finish"));
+  const back = h("button", { type: "button", onclick: () => { keep(); turnTo(1); } }, t("back"));
+  const fields = { name, sender_name: sender, folder, protocol, start, ...adv.fields };
+  show(protocol.el, both);
+  if (!v.host || found.source === "guess") adv.el.open = true;
+  if (state.open) adv.el.open = true;
+  const form = h("form", { novalidate: true, class: "panel" },
+    h("p", { class: "for" }, icon("mail"), h("span", null, state.email), p && h("span", { class: "badge" }, p.name)),
+    trouble, name.el, sender.el, folder.el, protocol.el, start.el, adv.el, h("div", { class: "actions" }, back, finish));
+
+  function keep() {
+    const f = adv.fields;
+    Object.assign(v, {
+      name: name.input.value.trim(), sender_name: sender.input.value.trim(), folder: folder.input.value.trim(), protocol: protocol.value || v.protocol, start: start.value,
+      host: f["server.host"].input.value.trim(), port: f["server.port"].input.value.trim(), security: f["server.security"].input.value, username: f.username.input.value.trim(),
+    });
+    state.open = adv.el.open;
+    save();
+  }
+  function body() {
+    const b = {
+      email: state.email, password: state.password, name: v.name, sender_name: v.sender_name, folder: v.folder, protocol: v.protocol,
+      server: { host: v.host, port: portOf(v.port), security: v.security }, username: v.username,
+    };
+    if (found.provider) b.provider = found.provider;
+    if (v.start === "new") b.start = "new";
+    if (v.start === "days") b.start = { days: 30 };
+    return b;
+  }
+  name.input.addEventListener("input", () => {
+    state.touched.name = true;
+    if (!state.touched.folder) { folder.input.value = name.input.value; folder.fail(""); }
+  });
+  folder.input.addEventListener("input", () => { state.touched.folder = true; });
+  adv.fields.username.input.addEventListener("input", () => { state.touched.username = true; });
+  for (const k of ["server.host", "server.port"]) adv.fields[k].input.addEventListener("input", () => { state.touched.server = true; });
+  adv.fields["server.security"].input.addEventListener("change", () => {
+    const port = adv.fields["server.port"].input, kind = adv.fields["server.security"].input.value;
+    if ([993, 143, 995, 110].includes(Number(port.value))) port.value = usualPort(protocol.value, kind);
+    state.touched.server = true;
+  });
+  protocol.onchange(() => {
+    state.touched.protocol = true;
+    const f = adv.fields, x = server(found, protocol.value);
+    if (!state.touched.server) f["server.host"].input.value = x.host;
+    if (!state.touched.server || [993, 143, 995, 110].includes(Number(f["server.port"].input.value))) {
+      f["server.port"].input.value = state.touched.server ? usualPort(protocol.value, f["server.security"].input.value) : x.port;
+    }
+    if (!state.touched.server) f["server.security"].input.value = x.security;
+  });
+  form.addEventListener("input", keep);
+  form.addEventListener("change", keep);
+
+  function local() {
+    const wrong = [];
+    if (!v.name) wrong.push(["name", t("field.required")]);
+    if (!v.folder) wrong.push(["folder", t("field.required")]);
+    if (!v.host) wrong.push(["server.host", t("field.required")]);
+    if (!portOf(v.port)) wrong.push(["server.port", t("field.port")]);
+    if (!v.username) wrong.push(["username", t("field.required")]);
+    return wrong;
+  }
+  /** lead brings the user to the field concerned, on whichever step it is. */
+  function lead(wrong, box) {
+    const there = wrong.filter(([f]) => f === "email" || f === "password");
+    if (there.length && !wrong.some(([f]) => fields[f])) {
+      state.trouble = box;
+      turnTo(1, (s1) => { complain(s1.fields, there); });
+      return;
+    }
+    trouble.replaceChildren(...(box ? [box()] : []));
+    if (!complain(fields, wrong, adv.el)) trouble.scrollIntoView({ block: "nearest" });
+  }
+  function problem(e) {
+    if (e.status === 401) return;
+    if (e.body?.diagnosis) { const d = e.body.diagnosis; lead([[fieldFor(d.code) || "", d.title]], () => failure(d, p?.help)); return; }
+    const wrong = problemFields(e), text = explain(e, true);
+    const box = () => notice("bad", e.code === "account_limit_reached" ? t("wizard.limit.title") : t("error.title"), h("p", null, text),
+      e.code === "account_limit_reached" && h("p", null, h("a", { href: "/" }, t("back.list"))));
+    lead(wrong, box);
+    if (!wrong.length) announce(text, true);
+  }
+  form.addEventListener("submit", async (e) => {
+    e.preventDefault();
+    keep();
+    trouble.replaceChildren();
+    if (complain(fields, local(), adv.el)) return;
+    if (!state.password) { lead([["password", t("wizard.lost")]]); return; }
+    finish.disabled = true;
+    try {
+      const b = body();
+      const result = await test(b, state.email, p?.help);
+      if (!result.ok && !result.anyway) {
+        if (result.problem) problem(result.problem);
+        else if (result.diagnosis) {
+          const d = result.diagnosis, f = fieldFor(d.code);
+          lead(f ? [[f, d.title]] : [], () => failure(d, p?.help));
+        }
+        return;
+      }
+      try {
+        const a = await post("/v1/accounts", { ...b, skip_test: true });
+        result.close?.();
+        forget();
+        live.put(a);
+        go("/", { id: a.id, text: t("card.new", { name: a.name }) });
+      } catch (e2) {
+        result.close?.();
+        problem(e2);
+        if (e2 instanceof Problem && e2.code === "account_limit_reached") live.load().catch(() => {});
+      }
+    } finally { finish.disabled = false; }
+  });
+  return {
+    el: h("div", null, head(2), form), keep, fields,
+    begin() { name.input.focus(); },
+    leave: keep,
+  };
+}

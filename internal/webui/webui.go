@@ -1,0 +1,186 @@
+// Package webui is the web pages: a plain client of the REST API, embedded and
+// served by the same binary.
+//
+// It knows no package of ours and does nothing but hand out files; what the
+// pages do is in assets.
+package webui
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+//go:embed assets
+var embedded embed.FS
+
+// Options says how the pages are served.
+type Options struct {
+	// FrameAncestors are the origins whose pages may show these in a frame;
+	// none: nobody's.
+	FrameAncestors []string
+}
+
+// file is an asset as it goes out.
+type file struct {
+	kind          string
+	plain, packed []byte
+}
+
+// pages answers for the shell and what it loads.
+type pages struct {
+	policy string
+	framed bool   // Whether anybody may show us in a frame.
+	prefix string // Of the assets' addresses; it changes with their content.
+	shell  file
+	assets map[string]file // By address.
+}
+
+// Handler serves the pages.
+func Handler(o Options) http.Handler {
+	ancestors := "'none'"
+	if len(o.FrameAncestors) > 0 {
+		ancestors = strings.Join(o.FrameAncestors, " ")
+	}
+	p := &pages{
+		framed: len(o.FrameAncestors) > 0,
+		policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
+			"base-uri 'none'; form-action 'self'; frame-ancestors " + ancestors,
+		assets: map[string]file{},
+	}
+	contents, sum := map[string][]byte{}, sha256.New()
+	err := fs.WalkDir(embedded, "assets", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := embedded.ReadFile(name)
+		contents[strings.TrimPrefix(name, "assets")] = b
+		fmt.Fprintf(sum, "%s %d\n", name, len(b))
+		sum.Write(b)
+		return err
+	})
+	if err != nil { // The files are in the program: it cannot.
+		panic(err)
+	}
+	p.prefix = "/assets/" + hex.EncodeToString(sum.Sum(nil))[:16]
+	for name, b := range contents {
+		if name == "/index.html" {
+			continue // The shell is no asset: it is never the same for ever.
+		}
+		p.assets[p.prefix+name] = pack(name, b)
+	}
+	p.shell = pack("/index.html", bytes.ReplaceAll(contents["/index.html"], []byte("{{assets}}"), []byte(p.prefix)))
+	return p
+}
+
+// kinds are the media types of assets: what the system's table says differs
+// from machine to machine, and a module of another type is not run.
+var kinds = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".svg": "image/svg+xml", ".json": "application/json", ".png": "image/png", ".woff2": "font/woff2",
+}
+
+func pack(name string, b []byte) file {
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil { // The level is one that there is.
+		panic(err)
+	}
+	if _, err := z.Write(b); err != nil { // Into memory: it cannot.
+		panic(err)
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	kind, ok := kinds[path.Ext(name)]
+	if !ok {
+		panic("webui: an asset of no known type: " + name)
+	}
+	return file{kind, b, packed.Bytes()}
+}
+
+// ServeHTTP implements http.Handler.
+func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", p.policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if !p.framed {
+		h.Set("X-Frame-Options", "DENY")
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	if f, ok := p.assets[r.URL.Path]; ok {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		f.send(w, r)
+		return
+	}
+	if !isPage(r.URL.Path) {
+		h.Set("Content-Type", kinds[".html"])
+		h.Set("Cache-Control", "no-cache")
+		w.WriteHeader(http.StatusNotFound)
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, lost) // Whoever asked may be gone.
+		}
+		return
+	}
+	h.Set("Cache-Control", "no-cache")
+	p.shell.send(w, r)
+}
+
+// lost is said where there is no page. It shows nothing of what was asked for.
+const lost = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>Mailbrook</title></head>
+<body><main><h1>There is no such page</h1><p><a href="/">Go to your accounts</a></p>
+<div lang="pl"><h2>Nie ma takiej strony</h2><p><a href="/">Przejdź do swoich kont</a></p></div></main></body></html>
+`
+
+func isPage(p string) bool {
+	switch p {
+	case "/", "/accounts/new", "/admin", "/admin/quotas", "/admin/accounts":
+		return true
+	}
+	rest, ok := strings.CutPrefix(p, "/accounts/")
+	rest = strings.TrimSuffix(rest, "/edit")
+	return ok && rest != "" && !strings.Contains(rest, "/")
+}
+
+// takesGzip reads Accept-Encoding, in which "gzip;q=0" is a refusal.
+func takesGzip(accept string) bool {
+	for word := range strings.SplitSeq(accept, ",") {
+		name, quality, _ := strings.Cut(word, ";")
+		_, q, _ := strings.Cut(quality, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			return strings.Trim(q, " 0.") != "" || q == ""
+		}
+	}
+	return false
+}
+
+func (f file) send(w http.ResponseWriter, r *http.Request) {
+	h, b := w.Header(), f.plain
+	h.Set("Content-Type", f.kind)
+	h.Set("Vary", "Accept-Encoding")
+	if takesGzip(r.Header.Get("Accept-Encoding")) {
+		h.Set("Content-Encoding", "gzip")
+		b = f.packed
+	}
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(b) // Whoever asked may be gone.
+	}
+}
