@@ -360,11 +360,11 @@ func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings,
 	m := newMatching(gone)
 	for _, t := range unknown {
 		file := f.files[t][0].Found
-		print, err := c.Mailbox.Fingerprint(ctx, o, file)
+		mark, err := c.Mailbox.Fingerprint(ctx, o, file)
 		if err != nil && ctx.Err() != nil {
 			return err
 		}
-		r, ok := m.byContent(print)
+		r, ok := m.byContent(mark)
 		if err != nil || !ok {
 			f.note(kind, "", t, path(file)+": "+why)
 			continue

@@ -148,7 +148,7 @@ func (k *killer) nth(t *testing.T, seam string, after bool, user string) int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		why := error(errors.New("the connection to the database is lost"))
+		why := errors.New("the connection to the database is lost")
 		if seam == "mailbox" {
 			why = fault.New(fault.LocalMailboxUnavailable, "delivering", "no space left on device")
 		}

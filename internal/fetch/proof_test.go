@@ -245,7 +245,11 @@ func (p proof) start() (*worker, error) {
 	if w.err, err = os.CreateTemp("", "proof-err-"); err != nil {
 		return nil, errors.Join(err, w.out.Close(), os.Remove(w.out.Name()))
 	}
-	c := exec.Command(os.Args[0])
+	path, err := workerBinary()
+	if err != nil {
+		return nil, errors.Join(err, w.out.Close(), w.err.Close(), os.Remove(w.out.Name()), os.Remove(w.err.Name()))
+	}
+	c := exec.Command(path)
 	c.Env = append(os.Environ(), proofVariable+"="+string(text))
 	c.Stdout, c.Stderr = w.out, w.err
 	c.SysProcAttr = dieWithUs()

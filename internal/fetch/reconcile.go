@@ -166,13 +166,13 @@ func (v *visit) reconcile(ctx context.Context) error {
 	found := map[Ref]bool{}
 	var members []Member
 	add := func(m Member, f mail.Found) error {
-		print, err := v.delivery.Fingerprint(ctx, f)
+		mark, err := v.delivery.Fingerprint(ctx, f)
 		if err != nil {
 			// The user moves it at this moment: it is there all the same.
 			v.log.DebugContext(ctx, "a found message was not read", "error", err)
-			print = mail.Fingerprint{Size: m.Fingerprint.Size}
+			mark = mail.Fingerprint{Size: m.Fingerprint.Size}
 		}
-		m.Fingerprint, m.Placement.Received = print, time.Unix(max(0, f.Received), 0).UTC()
+		m.Fingerprint, m.Placement.Received = mark, time.Unix(max(0, f.Received), 0).UTC()
 		found[Ref{m.FolderID, m.FolderEpoch, m.ID}] = true
 		members = append(members, m)
 		if len(members) < adoptAtOnce {

@@ -216,7 +216,7 @@ func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, ma
 				return err
 			}
 		}
-		if err == io.EOF { // Itself: one in a wrapping is a broken connection, not the end.
+		if err == io.EOF { //nolint:errorlint // Itself: one in a wrapping is a broken connection, not the end.
 			w.out = w.lf.Finish(w.out[:0])
 			return d.root.writeAll(fd, w.out)
 		}

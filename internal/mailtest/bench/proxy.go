@@ -187,7 +187,7 @@ func (r *relay) pump(from, to *net.TCPConn, up bool, notBefore time.Time) {
 				}
 			}
 		}
-		parcels.Put(p.octs[:cap(p.octs)])
+		parcels.Put(p.octs[:cap(p.octs)]) //nolint:staticcheck // A slice header for each parcel does not show.
 	}
 	reading.Wait()
 	to.CloseWrite()

@@ -275,3 +275,28 @@ func (w *world) verdict() (bad []string) {
 	}
 	return bad
 }
+
+// sabotage does to one delivered message what must not happen.
+func (w *world) sabotage() error {
+	for _, u := range w.users {
+		found, err := filepath.Glob(filepath.Join(u.maildir(), ".*", "new", "*"))
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		switch w.control {
+		case "lose":
+			return os.Remove(found[0])
+		case "double":
+			return os.Link(found[0], filepath.Join(filepath.Dir(found[0]), "1.second"))
+		case "alter":
+			to := filepath.Join(filepath.Dir(found[0]), "1.altered")
+			b, err := os.ReadFile(found[0])
+			return errors.Join(err, os.WriteFile(to, append(b, '!'), 0o600), os.Remove(found[0]))
+		}
+		return fmt.Errorf("-control %s: lose, double or alter", w.control)
+	}
+	return errors.New("nothing was delivered that could be tampered with")
+}

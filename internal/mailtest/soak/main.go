@@ -38,6 +38,7 @@ type options struct {
 	time, patience            time.Duration
 	seed                      uint64
 	scratch, mailbrook, trace string
+	control                   string
 }
 
 func main() {
@@ -48,6 +49,7 @@ func main() {
 	flag.StringVar(&o.scratch, "scratch", "", "where to work; empty: the temporary directory")
 	flag.StringVar(&o.mailbrook, "mailbrook", "", "the program; empty: built from this module")
 	flag.StringVar(&o.trace, "trace", "", "file for everything that was done, and when")
+	flag.StringVar(&o.control, "control", "", "before the verdict, lose, double or alter one delivered message: the verdict has to notice")
 	flag.Parse()
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
@@ -128,6 +130,12 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	bad := w.settle(ctx)
+	if o.control != "" {
+		if err := w.sabotage(); err != nil {
+			return err
+		}
+		bad = w.verdict()
+	}
 	bad = append(bad, w.remotes()...)
 	bad = append(bad, s.errors...)
 	w.report(len(bad) == 0)

@@ -98,6 +98,7 @@ export async function page(id) {
   }
   function drawSkipped() {
     put(skipped, h("h2", { id: "skipped", tabindex: "-1" }, t("account.skipped")),
+      known.skipped.length > 0 && h("p", { class: "muted" }, known.skipped[0].advice),
       known.skipped.length ? h("ul", { class: "skipped" }, known.skipped.map(skippedRow)) : h("p", { class: "hint" }, t("account.skipped.none")),
       known.more && h("p", null, h("button", { type: "button", onclick: more }, t("account.skipped.more"))));
   }
@@ -125,8 +126,10 @@ export async function page(id) {
         if (e.status === 404) load();
       }
     });
-    return h("li", null, h("div", null, h("p", { class: "strong" }, m.title), h("p", null, t("account.skipped.what", { message: m.message, folder: m.folder }) + " · " + size(m.size)),
-      m.advice && h("p", { class: "muted" }, m.advice), said), retry);
+    const large = a.max_message_bytes && m.size > a.max_message_bytes;
+    return h("li", null, h("div", null, h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
+      h("p", null, large ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)),
+      !large && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), said), retry);
   }
 
   draw();

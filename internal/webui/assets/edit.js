@@ -39,7 +39,7 @@ export async function page(id) {
     part("account", f.name.el, f.sender_name.el, f.folder.el),
     part("signin", f.email.el, f.password.el, adv.el),
     part("fetching", f.protocol.el, f.start?.el, h("div", { class: "grid" }, f.poll_interval_seconds.el, f.max_message_bytes?.el), pick.el),
-    h("div", { class: "actions sticky" }, h("a", { class: "button", href: "/accounts/" + id }, t("cancel")), save));
+    h("div", { class: "actions" }, h("a", { class: "button", href: "/accounts/" + id }, t("cancel")), save));
 
   const at = (name) => f[name].input.value.trim();
   function diff() {

@@ -242,6 +242,7 @@ export default {
   "account.skipped.what": "{message} in {folder}",
   "account.skipped.next": "Tried again {when}",
   "account.skipped.never": "Not tried again unless you ask for it",
+  "account.skipped.large": "It has {size}; allowed are {limit}.",
   "account.skipped.more": "Show more",
   "account.settings": "Settings",
   "run.ok": { one: "{n} message", other: "{n} messages" },

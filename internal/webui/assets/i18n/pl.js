@@ -242,6 +242,7 @@ export default {
   "account.skipped.what": "{message} w {folder}",
   "account.skipped.next": "Następna próba {when}",
   "account.skipped.never": "Bez kolejnych prób, chyba że o nie poprosisz",
+  "account.skipped.large": "Ma {size}; dozwolone jest {limit}.",
   "account.skipped.more": "Pokaż więcej",
   "account.settings": "Ustawienia",
   "run.ok": { one: "{n} wiadomość", few: "{n} wiadomości", many: "{n} wiadomości", other: "{n} wiadomości" },
