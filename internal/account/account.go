@@ -7,6 +7,7 @@
 package account
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -18,6 +19,9 @@ type Owner struct{ address string }
 
 // String returns the address.
 func (o Owner) String() string { return o.address }
+
+// LogValue logs the address.
+func (o Owner) LogValue() slog.Value { return slog.StringValue(o.address) }
 
 // IsZero reports whether this is no user at all.
 func (o Owner) IsZero() bool { return o.address == "" }

@@ -162,22 +162,15 @@ function failed(e) {
     h("p", null, h("button", { type: "button", onclick: () => render(true) }, t("again"))));
 }
 
-function signIn(key = "signin.title") {
-  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t(key)), h("p", null, t("signin.text")), h("p", { class: "hint" }, t("signin.admin")));
+function signIn() {
+  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("signin.title")), h("p", null, t("signin.text")), h("p", { class: "hint" }, t("signin.admin")));
 }
 
 async function signOut() {
   try { await call("DELETE", "/v1/session"); } catch (e) { if (e.status !== 401) { explain(e); return; } }
   live.stop();
-  live.forget();
-  current?.leave?.();
-  current = null;
-  session = null;
   try { sessionStorage.clear(); } catch { /* There is none. */ }
-  draw();
-  document.querySelector("main").replaceChildren(signIn("signedout.title"));
-  titled(t("signedout.title"));
-  document.querySelector("h1").focus();
+  location.replace("/"); // A new document remembers nothing of what was typed.
 }
 
 /** expired leaves the page as it is and asks the user to sign in elsewhere. */

@@ -55,12 +55,6 @@ export function load() {
   return loading;
 }
 
-/** forget empties everything: somebody else is signed in. */
-export function forget() {
-  known.clear();
-  paces.clear();
-}
-
 function pace(a) {
   const p = a.status.progress;
   if (a.status.state !== "fetching" || !p.messages_total) { paces.delete(a.id); return; }
