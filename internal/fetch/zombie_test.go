@@ -67,7 +67,7 @@ func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)
-			by := int64(3)
+			by := int64(6)
 			if long() {
 				by = 1
 			}
