@@ -33,7 +33,7 @@ build: ## Build bin/mailbrook
 test: parts ## Run everything: lint, all tests under the race detector, real servers
 	@mkdir -p $(CACHE) && : > $(NOT_RUN)
 	@$(MAKE) --no-print-directory lint
-	CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m $(TESTARGS) ./...
+	MAILBROOK_NOT_RUN=$(NOT_RUN) CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m $(TESTARGS) ./...
 	@$(MAKE) --no-print-directory vuln
 	@echo "make test: all well; checks not made here: $$(wc -l < $(NOT_RUN))"; cat $(NOT_RUN)
 
@@ -83,7 +83,7 @@ soak: ## Chaos over 20 accounts for a given time: make soak ARGS="-for 1h"
 
 .PHONY: test-long
 test-long: parts ## The long versions of the proofs of exactly-once delivery
-	MAILBROOK_TEST_LONG=1 go test -count=1 -timeout 3h ./internal/fetch ./internal/mailbox ./internal/source ./internal/store
+	MAILBROOK_TEST_LONG=1 MAILBROOK_NOT_RUN=$(NOT_RUN) go test -count=1 -timeout 3h ./internal/fetch ./internal/mailbox ./internal/source ./internal/store
 
 .PHONY: generate
 generate: ## Make the generated files anew

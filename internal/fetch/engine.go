@@ -52,8 +52,13 @@ const (
 	batchAge   = 2 * time.Second
 )
 
-// retrySkipped is how long a skipped message waits for its next try.
-const retrySkipped = 24 * time.Hour
+// A message that could not be read is tried again by the next visits, since a
+// network that breaks off looks like a bad message; after that many tries it is
+// one, and waits for retrySkipped each time.
+const (
+	hastyTries   = 3
+	retrySkipped = 24 * time.Hour
+)
 
 // New returns an Engine.
 func New(o Options) *Engine {

@@ -131,7 +131,7 @@ func TestALostLeaseStopsTheVisitBeforeAnythingIsDelivered(t *testing.T) {
 	w.complete(t)
 }
 
-func TestABadMessageIsSkippedWithAReasonAndTriedAgainTheNextDay(t *testing.T) {
+func TestABadMessageIsSkippedWithAReasonTriedThriceAndThenDaily(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	f := w.remote.folders[0]
 	f.add(bodies(10, "in")...)
@@ -142,8 +142,13 @@ func TestABadMessageIsSkippedWithAReasonAndTriedAgainTheNextDay(t *testing.T) {
 	if r.Err != nil || r.Messages != 20 || r.Skipped != 1 || r.Partial == nil || r.Partial.Code != fault.MessageFailed || len(w.journal.skips) != 1 {
 		t.Fatalf("report %+v", r)
 	}
+	for range 2 {
+		if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 1 || r.Messages != 0 {
+			t.Fatalf("it was not tried again: %+v", r)
+		}
+	}
 	if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 0 || r.Messages != 0 {
-		t.Fatalf("it was tried again at once: %+v", r)
+		t.Fatalf("it was tried a fourth time at once: %+v", r)
 	}
 	w.now = w.now.Add(25 * time.Hour)
 	delete(w.remote.missing, "Subject: poison\r\n\r\n")

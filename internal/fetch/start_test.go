@@ -333,11 +333,17 @@ func TestABadMessageIsTriedAtOnceWhenAskedForAndOnlyOnce(t *testing.T) {
 		if r := w.visit(t.Context()); r.Err != nil || r.Messages != 2 || r.Skipped != 1 {
 			t.Fatalf("report %+v", r)
 		}
+		for range 2 {
+			if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 1 {
+				t.Fatalf("tried again: %+v", r)
+			}
+		}
+		w.brings(t, 0) // From now on daily.
 		w.ask(t)
 		if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 1 {
 			t.Fatalf("asked for: %+v", r)
 		}
-		if s := w.onlySkip(t); s.Attempts != 2 || s.Requested {
+		if s := w.onlySkip(t); s.Attempts != 4 || s.Requested {
 			t.Errorf("skipped %+v", s)
 		}
 		w.brings(t, 0)

@@ -55,10 +55,13 @@ func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
 	now := v.Now()
 	s := Skipped{
 		FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Size: it.Size,
-		Code: why.Code, Detail: fault.Clean(why.Detail, 200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now.Add(retrySkipped),
+		Code: why.Code, Detail: fault.Clean(why.Detail, 200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now,
 	}
 	if old, ok := p.waiting[it.ID]; ok {
 		s.Attempts, s.FirstAt, s.Requested = old.Attempts+1, old.FirstAt, old.Requested
+	}
+	if s.Attempts >= hastyTries {
+		s.NextAt = now.Add(retrySkipped)
 	}
 	return s
 }
