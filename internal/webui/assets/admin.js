@@ -41,7 +41,6 @@ export async function overview() {
       figure(t("admin.day"), count(stats.last_day.polls), t("admin.failed", { n: stats.last_day.failed })),
       figure(t("admin.received"), count(stats.last_day.messages), size(stats.last_day.bytes)),
       figure(t("admin.due"), count(stats.due), stats.due ? t("admin.lag", { span: span(stats.lag_seconds) }) : t("admin.nolag"))),
-    extras("admin.incidents", stats.incidents), extras("admin.maintenance", stats.maintenance),
     h("div", { class: "columns" },
       panel(t("admin.states"), bars(states)),
       h("div", { class: "stack" }, panel(t(daily ? "admin.failures" : "admin.failures.now"), Object.values(failures).some(Boolean)
@@ -58,10 +57,6 @@ export async function overview() {
           h("td", null, (x.diagnoses || []).map((d) => h("span", { class: "tag" }, codeWords(d.code) + " · " + count(d.accounts)))),
           h("td", { class: "num" }, x.overdue_seconds > 0 ? span(x.overdue_seconds) : "–")))))));
   return { el, title: t("admin.overview") };
-}
-
-function extras(key, list) {
-  return list?.length ? panel(t(key), h("ul", { class: "plain" }, list.map((x) => h("li", null, x.title || x.host || x.id, " ", x.started_at && time(x.started_at))))) : null;
 }
 
 const hostLink = (host) => h("a", { href: "/admin/accounts?host=" + encodeURIComponent(host) }, host);

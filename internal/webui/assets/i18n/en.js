@@ -269,8 +269,6 @@ export default {
   "why.over_quota": "Your mailbox is full. Fetching goes on by itself when there is room.",
   "why.paused": "It is switched off.",
   "why.overdue": "Its turn has come; many others are waiting too.",
-  "why.maintenance": "Maintenance is under way.",
-  "why.outage": "{host} does not work for many at the moment.",
   "why.button.fetch": "Fetch now",
   "why.button.resume": "Switch it on",
   "why.button.password": "Enter the password",
@@ -300,8 +298,6 @@ export default {
   "admin.failures": "Failures in the last day",
   "admin.failures.none": "None.",
   "admin.failures.now": "Accounts whose last visit failed",
-  "admin.incidents": "Incidents",
-  "admin.maintenance": "Maintenance",
 
   "quotas.title": "Quotas",
   "quotas.search": "Search users",

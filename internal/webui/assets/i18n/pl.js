@@ -269,8 +269,6 @@ export default {
   "why.over_quota": "Twoja skrzynka jest pełna. Pobieranie ruszy samo, gdy będzie miejsce.",
   "why.paused": "Pobieranie jest wyłączone.",
   "why.overdue": "Kolej już nadeszła; czeka też wiele innych kont.",
-  "why.maintenance": "Trwają prace techniczne.",
-  "why.outage": "Serwer {host} nie działa teraz dla wielu osób.",
   "why.button.fetch": "Pobierz teraz",
   "why.button.resume": "Włącz",
   "why.button.password": "Wpisz hasło",
@@ -300,8 +298,6 @@ export default {
   "admin.failures": "Niepowodzenia w ostatniej dobie",
   "admin.failures.none": "Brak.",
   "admin.failures.now": "Konta, których ostatnie pobieranie się nie udało",
-  "admin.incidents": "Awarie",
-  "admin.maintenance": "Prace techniczne",
 
   "quotas.title": "Limity",
   "quotas.search": "Szukaj użytkowników",
