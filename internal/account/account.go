@@ -97,6 +97,10 @@ type Account struct {
 	// Journal identifies the account's delivery journal: a random UUID that
 	// outlives a removed account, so that adding it again delivers nothing twice.
 	Journal string
+	// Capabilities is what the server was last seen to offer, as a session's
+	// Capabilities tells it; "" when unknown. It saves round trips and is
+	// a hint only: the server may be another by now.
+	Capabilities string
 	// SettingsEpoch counts edits. A visit that began before an edit does not
 	// report into the account after it.
 	SettingsEpoch int64

@@ -67,6 +67,31 @@ func TestWhatCameBeforeABrokenConnectionStays(t *testing.T) {
 	w.complete(t)
 }
 
+func TestWhatAServerOffersIsWrittenWhenItChanges(t *testing.T) {
+	w := newWorld(t, "INBOX")
+	w.remote.folders[0].add(bodies(2, "in")...)
+	commits := 0
+	for i, visit := range []struct {
+		offers, noted string
+		writes        bool
+	}{
+		{offers: "A B", noted: "A B", writes: true}, // With the first mail.
+		{offers: "A B", noted: "A B"},
+		{offers: "B C", noted: "B C", writes: true},
+		{offers: "", noted: "B C"}, // Not known is nothing to write.
+	} {
+		w.account.Capabilities = w.journal.offers
+		w.remote.offers = visit.offers
+		if r := w.visit(t.Context()); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		if wrote := w.journal.commits > commits; wrote != visit.writes || w.journal.offers != visit.noted {
+			t.Errorf("visit %d: wrote %v, and %q is noted", i, wrote, w.journal.offers)
+		}
+		commits = w.journal.commits
+	}
+}
+
 func TestAVisitStoppedAtAnyMessageLosesNothing(t *testing.T) {
 	for stop := range 12 {
 		w := newWorld(t, "INBOX")

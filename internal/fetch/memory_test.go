@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ type remote struct {
 	headers    int
 	left       int
 	onTake     func()
+	offers     string // What it says it can do.
 }
 
 func newRemote(names ...string) *remote {
@@ -66,6 +68,8 @@ func (r *remote) Open(context.Context, account.Account, account.Credential) (fet
 	r.opened++
 	return r, nil
 }
+
+func (r *remote) Capabilities() string { return r.offers }
 
 func (r *remote) status(f *remoteFolder) mail.Status {
 	return mail.Status{Known: true, Messages: uint32(len(f.uids)), UIDNext: f.next, UIDValidity: f.validity}
@@ -322,6 +326,7 @@ type journal struct {
 	passed   map[int64]map[mail.ID]bool
 	staged   int64 // Batches ever staged.
 	commits  int
+	offers   string // What the server was said to offer.
 	loseAt   int
 	loseDone bool // The lost commit took effect.
 }
@@ -400,6 +405,7 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 		return fetch.ErrFenced
 	}
 	j.commits++
+	j.offers = cmp.Or(e.Capabilities, j.offers)
 	if j.commits == j.loseAt && !j.loseDone {
 		return errors.New("connection lost before the commit")
 	}

@@ -46,6 +46,9 @@ type Session interface {
 	// error: then the items for which neither was called are as before.
 	// body is good until take returns; take's error ends the fetch and is returned.
 	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
+	// Capabilities returns, in at most 1,000 printable octets, what of the
+	// server's offers a later Open is quicker for knowing.
+	Capabilities() string
 	// Leave ends the session as the protocol wants it, after everything taken
 	// is committed locally: for POP3 RSET, then QUIT.
 	Leave(ctx context.Context) error
@@ -220,7 +223,9 @@ type Entry struct {
 	Pass     []Passed   // In place of what was passed over in these folders before.
 	Skip     []Skipped  // Skipped now, or once more.
 	Unskip   []Skipped  // Settled after all.
-	Progress account.Progress
+	// Capabilities is what the server offers, where that is not what the account has; else "".
+	Capabilities string
+	Progress     account.Progress
 }
 
 // Journal remembers, for each account, what was delivered.

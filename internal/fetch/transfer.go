@@ -158,7 +158,10 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 	for _, f := range v.touched {
 		e.Folders = append(e.Folders, f)
 	}
-	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 {
+	if now := v.session.Capabilities(); now != v.lease.Account.Capabilities {
+		e.Capabilities = now
+	}
+	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 && e.Capabilities == "" {
 		return nil
 	}
 	v.Step("settle.commit")

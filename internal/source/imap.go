@@ -367,6 +367,9 @@ func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), e
 	return c, c.link.bind(ctx), nil
 }
 
+// Capabilities implements Session.
+func (s *imapSession) Capabilities() string { return "" }
+
 // Leave says LOGOUT and closes. It does not wait for the server's answer:
 // nothing depends on it, and it would cost each visit a round trip.
 func (s *imapSession) Leave(ctx context.Context) error {

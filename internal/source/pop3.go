@@ -195,6 +195,9 @@ func (s *pop3Session) settle(ctx context.Context) error {
 	return nil
 }
 
+// Capabilities implements Session.
+func (s *pop3Session) Capabilities() string { return "" }
+
 // Leave implements Session: RSET, which takes back even the "seen" of servers
 // that set it by RETR, then QUIT.
 func (s *pop3Session) Leave(ctx context.Context) error {

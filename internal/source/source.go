@@ -89,6 +89,10 @@ type Session interface {
 	// at 256 KiB and good until take returns. What does not come is left out.
 	// take's error ends it and is returned as it is.
 	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
+	// Capabilities returns, in at most 1,000 printable octets, what of the
+	// server's offers a later Open is quicker for knowing: see
+	// account.Account.Capabilities.
+	Capabilities() string
 	// Leave ends the session as the protocol wants it.
 	Leave(ctx context.Context) error
 	// Close ends the connection at once. It may be called at any time, from

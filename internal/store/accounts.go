@@ -312,7 +312,7 @@ func (s *Store) switchJournal(ctx context.Context, tx *gorm.DB, old, a account.A
 		return j, nil
 	}
 	if old.Protocol == a.Protocol && sameUser(old.Username, a.Username) {
-		if _, err := c.exec(ctx, "UPDATE journals SET protocol = ?, host = ?, port = ?, username = ? WHERE id = ?",
+		if _, err := c.exec(ctx, "UPDATE journals SET protocol = ?, host = ?, port = ?, username = ?, capabilities = '' WHERE id = ?",
 			row.Protocol, row.Host, row.Port, row.Username, j.id); err != nil {
 			return j, err
 		}

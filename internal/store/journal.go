@@ -207,7 +207,7 @@ func (j Journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error
 			return err
 		}
 		w := entryWriter{sqlConn: c, journal: id}
-		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.unsettle, w.stage, w.found, w.restored, w.alias, w.adopt, w.intend, w.folders, w.pass, w.skip, w.unskip} {
+		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.unsettle, w.stage, w.found, w.restored, w.alias, w.adopt, w.intend, w.folders, w.pass, w.skip, w.unskip, w.capabilities} {
 			if err := step(ctx, e); err != nil {
 				return err
 			}
@@ -329,6 +329,14 @@ func (w *entryWriter) addUp(ctx context.Context, ms []fetch.Member) error {
 		}
 	}
 	_, err := w.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = ?", total.messages, total.bytes, w.journal)
+	return err
+}
+
+func (w *entryWriter) capabilities(ctx context.Context, e fetch.Entry) error {
+	if e.Capabilities == "" {
+		return nil
+	}
+	_, err := w.exec(ctx, "UPDATE journals SET capabilities = ? WHERE id = ?", storable(e.Capabilities), w.journal)
 	return err
 }
 

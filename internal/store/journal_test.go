@@ -14,6 +14,25 @@ import (
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
+func TestWhatAServerOffersIsKnownUntilTheAccountMovesToAnother(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		l, _ := w.lease(a)
+		w.must(w.commit(l, fetch.Entry{Capabilities: "LIST-STATUS NAMESPACE"}))
+		w.must(w.commit(l, fetch.Entry{}))
+		got := w.load(a)
+		if got.Capabilities != "LIST-STATUS NAMESPACE" {
+			w.Fatalf("it offers %q", got.Capabilities)
+		}
+		got.Server.Host = "other.example.com"
+		_, err := w.Accounts().Update(w.Context(), got, nil, true)
+		w.must(err)
+		if got := w.load(a); got.Capabilities != "" {
+			w.Errorf("another server offers %q", got.Capabilities)
+		}
+	})
+}
+
 func TestABatchGoesFromIntendedToStagedToDelivered(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx := w.Context()

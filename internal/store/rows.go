@@ -95,6 +95,7 @@ func (r accountRow) settings() map[string]any {
 type accountView struct {
 	Row            accountRow `gorm:"embedded"` // Named, as GORM sees exported fields only.
 	Journal        string
+	Capabilities   string
 	Enabled        int16
 	DueAtMS        int64
 	HurriedMS      int64
@@ -119,7 +120,7 @@ type accountView struct {
 
 // accountsQuery selects accountViews; conditions follow it.
 const accountsQuery = `
-SELECT a.*, j.uuid AS journal, j.messages AS total_messages, j.bytes AS total_bytes,
+SELECT a.*, j.uuid AS journal, j.capabilities, j.messages AS total_messages, j.bytes AS total_bytes,
 	(SELECT count(*) FROM folders f WHERE f.journal_id = p.journal_id AND f.selected = 1) AS total_folders,
 	p.enabled, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms, p.failures, p.state,
 	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms,
@@ -161,7 +162,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 		Start: account.Start(v.Row.StartDays), MaxMessageBytes: v.Row.MaxMessageBytes,
 		PollInterval: time.Duration(v.Row.PollIntervalMS) * time.Millisecond, Enabled: v.Enabled != 0,
 		CreatedAt: fromMillis(v.Row.CreatedMS), UpdatedAt: fromMillis(v.Row.UpdatedMS),
-		Journal: v.Journal, SettingsEpoch: v.Row.SettingsEpoch,
+		Journal: v.Journal, Capabilities: v.Capabilities, SettingsEpoch: v.Row.SettingsEpoch,
 	}
 	if err := json.Unmarshal([]byte(v.Row.Rules), &a.Folders); err != nil {
 		return account.Account{}, fmt.Errorf("reading the folder rules of account %s: %w", v.Row.ID, err)
