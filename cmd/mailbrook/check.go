@@ -184,7 +184,7 @@ func printExplained(t terminal, user string, x fetch.Explained) {
 	if x.Size > 0 {
 		line("size", fmt.Sprintf("%d octets as sent", x.Size))
 	}
-	line("sha256", x.Digest)
+	line("digest", x.Digest)
 	line("body", x.Body)
 	line("header", x.Header)
 	if x.Received != nil {

@@ -105,6 +105,7 @@ func (s *site) cycle(ctx context.Context, broken, user string, cuts ...int64) (b
 		return "", false, err
 	}
 	p.Broken = broken
+	p.Together = []int{2, -1}[s.n%2] // A batch has three files: they are synced as one, or each by itself.
 	for _, v := range s.volumes {
 		p.Power = append(p.Power, v.dir)
 	}

@@ -63,6 +63,8 @@ type proof struct {
 	Stop    bool     // It is stopped there, until somebody continues it.
 	Power   []string // The file systems that lose power there; it dies then.
 	Broken  string   // The rule to break; "": none.
+	// Together is mailbox.Options.SyncTogether.
+	Together int
 
 	boxes     func(fetch.Mailbox) fetch.Mailbox // Of visits in this process: wraps the mailboxes.
 	claimFrom *store.Store                      // Where the lease is taken, if not where the journal is.
@@ -163,7 +165,7 @@ func (j noticedJournal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetc
 
 // visit makes one visit in this process, after the leases before it.
 func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, source fetch.Source, step func(string)) (fetch.Report, fetch.Lease, error) {
-	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + p.Root + "/{domain}/{local}", Host: "proof", Step: step})
+	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + p.Root + "/{domain}/{local}", Host: "proof", Step: step, SyncTogether: p.Together})
 	if err != nil {
 		return fetch.Report{}, fetch.Lease{}, err
 	}

@@ -90,7 +90,7 @@ type Listing struct {
 // Fingerprint tells messages apart when their identities changed.
 type Fingerprint struct {
 	Size   int64    // Octets as sent by the server, CRLF line ends included.
-	Digest [32]byte // SHA-256 of those octets.
+	Digest [32]byte // SHA-256 of two: that of the header with its empty line, as sent, and the one of Body, whole.
 	Body   [16]byte // First half of the SHA-256 of what follows the header, line ends as CRLF.
 	Header [16]byte // First half of the SHA-256 of Message-ID, Date, From and Subject.
 }

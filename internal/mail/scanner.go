@@ -18,43 +18,44 @@ const MaxHeader = 256 << 10
 // stream past, exactly as the server sent them. It holds at most MaxHeader of
 // them and understands no more than header fields: no MIME.
 //
-// The body's hash is a second SHA-256 over nearly everything, since the hash of
-// all cannot give the hash of its tail. A pass costs 0.55 ms per megabyte where
-// the processor has SHA instructions (BenchmarkScannerAndLF). The standard
-// library's faster hashes either differ after a restart (maphash) or can be
-// steered by whoever writes the message (CRC), who could then pass a new
-// message off as one that is known already.
+// It is one SHA-256 pass: the digest of all covers the hash of the header and
+// that of the body. A pass costs about 0.3 ms per megabyte where the processor
+// has SHA instructions (BenchmarkScannerAndLF). The standard library's faster
+// hashes either differ after a restart (maphash) or can be steered by whoever
+// writes the message (CRC), who could then pass a new message off as one that is
+// known already.
 type Scanner struct {
-	all, body hash.Hash
-	size      int64
-	head      []byte // The header so far, without the empty line.
-	inBody    bool
-	lineLen   int  // Octets in the header line under way, its CR included.
-	last      byte // The octet before the next one of the body.
+	header, body hash.Hash
+	size         int64
+	head         []byte // The header so far, without the empty line.
+	inBody       bool
+	lineLen      int  // Octets in the header line under way, its CR included.
+	last         byte // The octet before the next one of the body.
 }
 
 // NewScanner returns a Scanner for one message; Reset makes it ready for more.
 func NewScanner() *Scanner {
-	return &Scanner{all: sha256.New(), body: sha256.New()}
+	return &Scanner{header: sha256.New(), body: sha256.New()}
 }
 
 // Reset forgets the message.
 func (s *Scanner) Reset() {
-	s.all.Reset()
+	s.header.Reset()
 	s.body.Reset()
 	if cap(s.head) > 32<<10 {
 		s.head = nil // Rare; not worth keeping around.
 	}
-	*s = Scanner{all: s.all, body: s.body, head: s.head[:0]}
+	*s = Scanner{header: s.header, body: s.body, head: s.head[:0]}
 }
 
 // Write takes the next octets. It never fails.
 func (s *Scanner) Write(p []byte) (int, error) {
 	n := len(p)
 	s.size += int64(n)
-	s.all.Write(p)
 	if !s.inBody {
-		p = s.header(p)
+		rest := s.headerPart(p)
+		s.header.Write(p[:len(p)-len(rest)])
+		p = rest
 	}
 	if len(p) > 0 {
 		s.bodyPart(p)
@@ -62,8 +63,8 @@ func (s *Scanner) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// header takes header lines and returns what follows the empty line.
-func (s *Scanner) header(p []byte) []byte {
+// headerPart takes header lines and returns what follows the empty line.
+func (s *Scanner) headerPart(p []byte) []byte {
 	for len(p) > 0 {
 		i := bytes.IndexByte(p, '\n')
 		line := p
@@ -124,8 +125,10 @@ func (s *Scanner) bodyPart(p []byte) {
 // Sum returns the fingerprint of what was written so far.
 func (s *Scanner) Sum() Fingerprint {
 	f := Fingerprint{Size: s.size}
-	s.all.Sum(f.Digest[:0])
-	copy(f.Body[:], s.body.Sum(nil))
+	var parts [2 * sha256.Size]byte
+	s.body.Sum(s.header.Sum(parts[:0]))
+	f.Digest = sha256.Sum256(parts[:])
+	copy(f.Body[:], parts[sha256.Size:])
 	copy(f.Header[:], s.headerHash())
 	return f
 }

@@ -33,6 +33,8 @@ type Delivery struct {
 	epoch   int64
 	limit   account.Limit
 	tracker *tracker
+	// together says that one syncfs does what an fsync of each file does.
+	together bool
 
 	reserved usage // Guarded by tracker.mu, as is looked.
 	looked   bool  // Whether this delivery has seen the quota file.
@@ -49,6 +51,7 @@ type Delivery struct {
 // staged is a spool file on its way to the disk.
 type staged struct {
 	size int64
+	fd   int           // While it waits for its batch; then -1.
 	done chan struct{} // Closed when err is known.
 	err  error
 }
@@ -77,7 +80,7 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 		return nil, trouble("opening the spool", err)
 	}
 	return &Delivery{
-		store: s, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path),
+		store: s, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path), together: s.disk.syncsAll(spool),
 		files: map[string]*staged{}, litter: map[string]struct{}{}, syncing: make(chan struct{}, syncers),
 	}, nil
 }
@@ -122,9 +125,20 @@ func (d *Delivery) Close() error {
 	d.mu.Lock()
 	done := d.closed
 	d.closed = true
+	var open []string
+	for name, f := range d.files {
+		if f.fd >= 0 {
+			open = append(open, name)
+		}
+	}
 	d.mu.Unlock()
 	if done {
 		return nil
+	}
+	for _, name := range open { // Of a batch that never came about.
+		if w, ok := d.claim(name); ok {
+			d.settled(w, nil)
+		}
 	}
 	t := d.tracker
 	t.mu.Lock()
@@ -196,7 +210,7 @@ func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, 
 		return mail.Staged{}, trouble(op, err)
 	}
 	d.store.step("stage.written")
-	d.makeDurable(name, fd, w.lf.Size())
+	d.written(name, fd, w.lf.Size())
 	return mail.Staged{Spool: name, Fingerprint: w.scan.Sum(), FileSize: w.lf.Size(), VirtualSize: w.lf.Virtual(), Received: received}, nil
 }
 
@@ -258,26 +272,6 @@ func dateOf(received time.Time, scan *mail.Scanner, now time.Time) time.Time {
 	return now
 }
 
-// makeDurable starts the fsync of a written file. One that fails is never
-// tried again: the system may have thrown the data away and say yes then.
-func (d *Delivery) makeDurable(name string, fd int, size int64) {
-	f := &staged{size: size, done: make(chan struct{})}
-	d.mu.Lock()
-	d.files[name] = f
-	d.mu.Unlock()
-	d.wait.Go(func() {
-		defer func() { <-d.syncing }()
-		defer close(f.done)
-		err := d.root.sync(fd)
-		f.err = errors.Join(err, d.root.disk.close(fd))
-		if f.err != nil {
-			d.drop(name, f.err)
-			return
-		}
-		d.store.step("stage.synced")
-	})
-}
-
 // drop removes a spool file that is of no use. Where that fails too, Stage
 // tries again before it writes one of the same name, and Sweep later.
 func (d *Delivery) drop(name string, why error) {
@@ -308,6 +302,7 @@ func (d *Delivery) removeLitter(name string) error {
 // survive a power cut.
 func (d *Delivery) Seal(ctx context.Context, files []mail.Staged) error {
 	const op = "making messages durable"
+	covered := d.begin(ctx, files)
 	for _, s := range files {
 		d.mu.Lock()
 		f := d.files[s.Spool]
@@ -324,6 +319,9 @@ func (d *Delivery) Seal(ctx context.Context, files []mail.Staged) error {
 			return trouble(op, f.err)
 		}
 	}
+	if covered {
+		return nil
+	}
 	d.store.step("seal.dir")
 	return trouble(op, d.root.sync(d.spool))
 }
@@ -331,6 +329,9 @@ func (d *Delivery) Seal(ctx context.Context, files []mail.Staged) error {
 // Discard removes spool files that were not committed as staged.
 func (d *Delivery) Discard(files []mail.Staged) {
 	for _, s := range files {
+		if w, ok := d.claim(s.Spool); ok {
+			d.settled(w, nil)
+		}
 		d.mu.Lock()
 		f := d.files[s.Spool]
 		delete(d.files, s.Spool)

@@ -25,6 +25,11 @@ type disk interface {
 	read(fd int, p []byte) (int, error)
 	write(fd int, p []byte) (int, error)
 	sync(fd int) error
+	// syncAll makes everything durable that was written to the file system of an
+	// open directory since it was opened, names included, or fails.
+	syncAll(dir int) error
+	// syncsAll reports whether syncAll can be relied on to do and tell that.
+	syncsAll(dir int) bool
 	close(fd int) error
 	fstat(fd int) (stat, error)
 	lstat(dir int, name string) (stat, error)
@@ -116,6 +121,9 @@ func (kernel) write(fd int, p []byte) (n int, err error) {
 
 func (kernel) sync(fd int) error  { return unix.Fsync(fd) }
 func (kernel) close(fd int) error { return unix.Close(fd) }
+
+func (kernel) syncAll(dir int) error { return syncFileSystem(dir) }
+func (kernel) syncsAll(dir int) bool { return syncsFileSystem(dir) }
 
 func (kernel) fstat(fd int) (stat, error) {
 	var st unix.Stat_t

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -32,6 +33,8 @@ type faulty struct {
 	tripped bool
 	failed  map[int]bool // Open files whose fsync failed.
 	again   int          // How often one of them was synced again.
+
+	together bool // Whether one sync of everything will do.
 }
 
 // do runs op unless it is its turn to fail.
@@ -109,6 +112,10 @@ func (f *faulty) sync(fd int) error {
 	}
 	return err
 }
+
+func (f *faulty) syncsAll(int) bool { return f.together }
+
+func (f *faulty) syncAll(int) error { return f.do(func() error { return nil }) }
 
 // close closes even when it fails, as the kernel does.
 func (f *faulty) close(fd int) error {
@@ -261,19 +268,22 @@ func TestFailTheNthOperation(t *testing.T) {
 		"short write": {short: true},
 		"killed":      {err: unix.EIO, dead: true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			dir := inMemory(t)
-			n := 1
-			for failNth(t, dir, n, mode) {
-				if n++; t.Failed() {
-					t.Fatalf("at operation %d", n-1)
+		for _, together := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/together=%v", name, together), func(t *testing.T) {
+				mode.together = together
+				dir := inMemory(t)
+				n := 1
+				for failNth(t, dir, n, mode) {
+					if n++; t.Failed() {
+						t.Fatalf("at operation %d", n-1)
+					}
 				}
-			}
-			if n < 20 {
-				t.Errorf("only %d operations were tried", n)
-			}
-			t.Logf("%d operations", n-1)
-		})
+				if n < 20 {
+					t.Errorf("only %d operations were tried", n)
+				}
+				t.Logf("%d operations", n-1)
+			})
+		}
 	}
 }
 
@@ -300,9 +310,9 @@ func failNth(t *testing.T, place string, n int, mode *faulty) bool {
 	defer os.RemoveAll(dir)
 	root := filepath.Join(dir, "anna@firma.test")
 	const messages = 4
-	sick := &faulty{disk: kernel{}, n: n, err: mode.err, dead: mode.dead, short: mode.short, failed: map[int]bool{}}
+	sick := &faulty{disk: kernel{}, n: n, err: mode.err, dead: mode.dead, short: mode.short, failed: map[int]bool{}, together: mode.together}
 	store := func(d disk) *Store {
-		s, err := New(Options{Template: "maildir:" + dir + "/{user}", Host: "test"})
+		s, err := New(Options{Template: "maildir:" + dir + "/{user}", Host: "test", SyncTogether: 2})
 		must(t, err)
 		s.disk = d
 		return s
@@ -319,7 +329,7 @@ func failNth(t *testing.T, place string, n int, mode *faulty) bool {
 	if code := fault.CodeOf(err); err != nil && code != fault.LocalMailboxUnavailable && (code != fault.LocalOverQuota || mode.err != unix.EDQUOT) {
 		t.Errorf("the failure is %v", err)
 	}
-	v.store = store(&faulty{disk: kernel{}, failed: map[int]bool{}})
+	v.store = store(&faulty{disk: kernel{}, failed: map[int]bool{}, together: mode.together})
 	if err := v.run(); err != nil {
 		t.Errorf("the next visit: %v", err)
 	}

@@ -21,9 +21,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -44,6 +46,10 @@ type Options struct {
 	// leaves nothing half done that cannot be finished.
 	Step func(name string)
 	Log  *slog.Logger
+	// SyncTogether is from how many files on a batch is made durable by one
+	// syncfs, where the file system allows it. 0 stands for 16; below 0, each
+	// file is synced by itself.
+	SyncTogether int
 }
 
 // Store is the users' mailboxes. It is safe for concurrent use.
@@ -53,6 +59,10 @@ type Store struct {
 	step     func(string)
 	log      *slog.Logger
 	disk     disk
+
+	syncTogether int
+	held         chan struct{} // A place for each file that waits open for its batch.
+	aloneUntil   atomic.Int64  // Until when each file is synced by itself, in Unix nanoseconds.
 
 	mu       sync.Mutex
 	trackers map[string]*tracker
@@ -75,10 +85,14 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		template: t, host: safeHost(host), step: o.Step, disk: kernel{}, trackers: map[string]*tracker{},
+		syncTogether: cmp.Or(o.SyncTogether, syncTogether), held: make(chan struct{}, heldOpen),
 		log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
 	if s.step == nil {
 		s.step = func(string) {}
+	}
+	if s.syncTogether < 0 {
+		s.aloneUntil.Store(math.MaxInt64)
 	}
 	return s, nil
 }
