@@ -78,7 +78,7 @@ bench: ## Measure beside mbsync, mpop, fetchmail, …: make bench ARGS="-cases A
 	go run ./internal/mailtest/bench $(ARGS)
 
 .PHONY: soak
-soak: ## Chaos over 20 accounts for a given time: make soak ARGS="-for 1h"
+soak: ## Chaos over 30 accounts for a given time: make soak ARGS="-for 1h"
 	go run ./internal/mailtest/soak $(ARGS)
 
 .PHONY: test-long

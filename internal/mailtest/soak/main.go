@@ -3,14 +3,21 @@
 //
 //	go run ./internal/mailtest/soak [-for 2m] [-seed N]
 //
-// Twenty accounts of ten users, by IMAP and POP3, at two private Dovecots and
-// two demo providers, are polled by two installations, one on SQLite and one on
-// PostgreSQL, of two "mailbrook serve" processes each. Meanwhile processes are
-// killed and stopped, connections are cut, stalled and refused, the Dovecots
-// are restarted, mail arrives, and the users move and delete what was delivered.
-// Then all of it is healed, and once everything is at rest the mailboxes and
-// the record of what was deleted are compared with what the servers hold, octet
-// by octet, and these with what was put there.
+// Thirty accounts of fifteen users, by IMAP and POP3, are polled by two
+// installations, one on SQLite and one on PostgreSQL, of two "mailbrook serve"
+// processes each. Twenty of them are at two private Dovecots and two demo
+// providers, ten at servers that are hostile, each in its own way: see vice.
+// Meanwhile processes are killed and stopped, connections are cut, stalled and
+// refused, the Dovecots are restarted, mail arrives, and the users move and
+// delete what was delivered. Whatever becomes visible in a mailbox is read at once.
+//
+// Then all of it is healed, except for the hostile servers, and once everything
+// is at rest the mailboxes and the record of what was deleted are compared with
+// what the servers hold, octet by octet, and these with what was put there.
+// Nothing else may ever have been visible. Every account at an honest server has
+// to be well again, every other one well or with a diagnosis. Then the processes
+// are told to end, and "mailbrook check" has to find journals and mailboxes
+// consistent.
 //
 // It prints counts and a verdict; its status is 0 only if all is well. The seed
 // that it prints makes the same choices again, though not at the same instants.
@@ -130,6 +137,7 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	bad := w.settle(ctx)
+	bad = append(bad, w.standing(ctx)...)
 	if o.control != "" {
 		if err := w.sabotage(); err != nil {
 			return err
@@ -137,6 +145,7 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 		bad = w.verdict()
 	}
 	bad = append(bad, w.remotes()...)
+	bad = append(bad, w.check(ctx)...)
 	bad = append(bad, s.errors...)
 	w.report(len(bad) == 0)
 	if len(bad) > 0 {
@@ -146,22 +155,40 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 	return ctx.Err()
 }
 
-// counts is what was done.
+// counts is what was done, and what the check said of it.
 type counts struct {
 	kills, stops, cuts, stalls, refusals, restarts, arrived, moved, deleted, retried int
+
+	lost, doubled, foreign                                 int // As of the last verdict.
+	present, gone, elsewhere, staged, intended, stray, bad int // Of "mailbrook check".
 }
 
 func (w *world) report(well bool) {
 	c := w.counts
-	fmt.Fprintf(w.out, "%v: %d kills, %d stops, %d cuts, %d stalls, %d refusals, %d server restarts\n",
-		time.Since(w.began).Round(time.Second), c.kills, c.stops, c.cuts, c.stalls, c.refusals, c.restarts)
-	fmt.Fprintf(w.out, "%d messages arrived in %d accounts; the users moved %d and deleted %d; %d were skipped and asked for again at the end\n",
-		c.arrived, len(w.accounts), c.moved, c.deleted, c.retried)
 	verdict := "each message was delivered exactly once, octet by octet, and the servers hold what was put there"
 	if !well {
 		verdict = "NOT WELL"
 	}
-	fmt.Fprintln(w.out, "verdict:", verdict)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w.out, "%-16s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("time", "%v, of which %v of harm", time.Since(w.began).Round(time.Second), w.time)
+	row("processes", "%d kills, %d stops", c.kills, c.stops)
+	row("connections", "%d cuts, %d stalls, %d refusals, %d server restarts", c.cuts, c.stalls, c.refusals, c.restarts)
+	for _, a := range w.accounts {
+		if h := a.hostile; h != nil {
+			row("hostile "+a.protocol, "%d times: %s; at the end %s", h.count(), h.vice, a.state)
+		}
+	}
+	row("messages", "%d arrived in %d accounts; %d different ones were seen in mailboxes", c.arrived, len(w.accounts), w.watch.count())
+	row("users", "moved %d, deleted %d", c.moved, c.deleted)
+	row("skipped", "%d, asked for again at the end", c.retried)
+	row("lost", "%d", c.lost)
+	row("doubled", "%d", c.doubled)
+	row("not as sent", "%d", c.foreign)
+	row("check", "%d findings; %d present, %d gone, %d elsewhere, %d staged, %d intended, %d stray",
+		c.bad, c.present, c.gone, c.elsewhere, c.staged, c.intended, c.stray)
+	row("verdict", "%s", verdict)
 }
 
 // did notes what was done, for whoever looks for the cause.

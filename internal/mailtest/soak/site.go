@@ -75,6 +75,22 @@ func (p *process) kill() {
 	}
 }
 
+// term ends the process as an operator does.
+func (p *process) term() error {
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		return fmt.Errorf("a process does not end when it is told to, see %s", p.log)
+	}
+	if status := p.cmd.ProcessState.ExitCode(); status != 0 {
+		return fmt.Errorf("a process that was told to end ended with status %d, see %s", status, p.log)
+	}
+	return nil
+}
+
 func (p *process) signal(s syscall.Signal) error {
 	select {
 	case <-p.ended:

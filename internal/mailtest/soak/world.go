@@ -37,6 +37,8 @@ type world struct {
 	users    []*user
 	accounts []*account
 	corpus   uint64 // Corpora that were taken so far.
+	watch    *watch
+	healed   time.Time
 }
 
 // user is a mailbox at our side.
@@ -54,7 +56,10 @@ type account struct {
 	dovecot                                 *mailtest.Dovecot // Nil: at a demo provider.
 	demo                                    *demo.Provider
 	oracle                                  mailtest.Oracle // Of what was put there, at a Dovecot.
+	hostile                                 *hostile        // In front of the Dovecot; nil: nobody.
+	served                                  [][32]byte      // What a hostile server makes of the oracle's messages, if it changes them.
 	next                                    time.Time       // When its connections are healed.
+	state                                   string          // At the end, with its diagnosis.
 }
 
 const password = "sekret"
@@ -76,6 +81,9 @@ func (w *world) build(ctx context.Context) error {
 		users := map[string]string{}
 		for i := range 8 {
 			users["remote"+strconv.Itoa(i)] = password
+		}
+		for i := range 10 {
+			users["hostile"+strconv.Itoa(i)] = password
 		}
 		separator := []string{".", "/"}[d]
 		w.dovecots = append(w.dovecots, mailtest.StartDovecot(w.stage, mailtest.DovecotOptions{Users: users, CA: w.ca, Separator: separator}))
@@ -108,6 +116,29 @@ func (w *world) build(ctx context.Context) error {
 	return w.enrol(ctx)
 }
 
+// beset adds the accounts at hostile servers, one for each vice.
+func (w *world) beset() error {
+	n := 0
+	for _, protocol := range []string{"imap", "pop3"} {
+		for i, v := range vices[protocol] {
+			d := w.dovecots[i%len(w.dovecots)]
+			name := "hostile" + strconv.Itoa(n)
+			n++
+			h, err := w.startHostile(v, protocol, d.Addr(protocol), uint64(n)<<32)
+			if err != nil {
+				return err
+			}
+			a := &account{
+				protocol: protocol, username: name, password: password, email: name + "@hostile.test", dovecot: d, hostile: h,
+				proxy: mailtest.StartProxy(w.stage, h.l.Addr().String()),
+			}
+			w.accounts = append(w.accounts, a)
+			w.arrive(a, 12)
+		}
+	}
+	return nil
+}
+
 // enrol gives each user two accounts, and each account mail and a proxy.
 func (w *world) enrol(ctx context.Context) error {
 	for _, d := range w.dovecots {
@@ -130,6 +161,9 @@ func (w *world) enrol(ctx context.Context) error {
 			})
 			w.counts.arrived += known.Messages
 		}
+	}
+	if err := w.beset(); err != nil {
+		return err
 	}
 	w.rand.Shuffle(len(w.accounts), func(i, j int) { w.accounts[i], w.accounts[j] = w.accounts[j], w.accounts[i] })
 	for i, a := range w.accounts {
@@ -159,9 +193,21 @@ func (w *world) arrive(a *account, n int) {
 		return
 	}
 	w.corpus++
-	got := mailtest.Append(w.stage, a.dovecot.Addr("imaps"), w.ca.Client(), a.username, password, mailtest.Corpus(w.seed+w.corpus<<20, n, a.protocol == "imap"))
+	sent := mailtest.Corpus(w.seed+w.corpus<<20, n, a.protocol == "imap")
+	got := mailtest.Append(w.stage, a.dovecot.Addr("imaps"), w.ca.Client(), a.username, password, sent)
 	w.counts.arrived += len(got)
 	a.oracle = append(a.oracle, got...)
+	if a.hostile != nil && a.hostile.vice == falseEnds {
+		taken := map[[32]byte]bool{}
+		for _, e := range got {
+			taken[e.SHA] = true
+		}
+		for _, m := range sent {
+			if taken[sha256.Sum256(m.Wire())] {
+				a.served = append(a.served, a.hostile.served(m))
+			}
+		}
+	}
 }
 
 // wanted is what has to be delivered of an account, by digest.
@@ -173,6 +219,10 @@ func (w *world) wanted(a *account) map[[32]byte]int {
 			if m.Email == a.email {
 				all[sha256.Sum256(m.Data)]++
 			}
+		}
+	case a.served != nil:
+		for _, sha := range a.served {
+			all[sha]++
 		}
 	case a.protocol == "pop3":
 		for _, m := range mailtest.ReadPOP3(w.stage, a.dovecot.Addr("pop3s"), w.ca.Client(), a.username, password) {
