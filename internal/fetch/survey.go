@@ -358,9 +358,11 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 }
 
 // acquaint decides whether what seems new may be known by another name: in a
-// complete listing from which at least half of what was settled is missing.
+// complete listing from which at least half of what was settled is missing. A
+// listing by UIDL may leave out a line, complete or not: then one message is
+// missing, and the same message seems new.
 func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
-	if !p.whole || !l.Complete || len(p.todo) == 0 {
+	if !p.whole || !l.Complete && v.byUID() || len(p.todo) == 0 {
 		return
 	}
 	listed := make(map[mail.ID]bool, len(l.Items))
@@ -371,7 +373,7 @@ func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
 			still++
 		}
 	}
-	if gone := len(settled) - still; gone > 0 && (gone >= still || regrouped(p.todo, settled, listed)) {
+	if gone := len(settled) - still; gone > 0 && (l.Complete && gone >= still || regrouped(p.todo, settled, listed)) {
 		p.unfamiliar = true
 	}
 	if p.unfamiliar {
@@ -381,16 +383,26 @@ func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
 
 // regrouped reports whether a message that seems new shares its UIDL with one
 // that is missing: messages that bear one UIDL are told apart by more than it,
-// and go back to it when only one is left.
+// and go back to it when only one is left. One that was given no UIDL, this time
+// or before, may be any that is missing.
 func regrouped(todo []mail.Item, settled map[mail.ID]int64, listed map[mail.ID]bool) bool {
-	base := func(id mail.ID) string { b, _, _ := strings.Cut(id.UIDL, " "); return b }
+	base := func(id mail.ID) string {
+		b, rest, _ := strings.Cut(id.UIDL, " ")
+		if rest != "" && !strings.Contains(rest, " ") {
+			return "" // Named by its content alone: see source.
+		}
+		return b
+	}
 	missing := map[string]bool{}
 	for id := range settled {
 		if id.UIDL != "" && !listed[id] {
 			missing[base(id)] = true
 		}
 	}
-	return slices.ContainsFunc(todo, func(it mail.Item) bool { return it.ID.UIDL != "" && missing[base(it.ID)] })
+	return slices.ContainsFunc(todo, func(it mail.Item) bool {
+		b := base(it.ID)
+		return it.ID.UIDL != "" && len(missing) > 0 && (b == "" || missing[b] || missing[""])
+	})
 }
 
 // byUID says that messages are named by UIDs under a UIDVALIDITY; otherwise by UIDLs.
