@@ -84,6 +84,54 @@ func TestCheckComparesWhatWasDeliveredWithTheJournal(t *testing.T) {
 	os.Remove(filepath.Join(s.mail(anna), "cur", name+":2,"))
 }
 
+// What every test here ends with would notice each of these.
+func TestEveryTestWouldNoticeASpoiledMailbox(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(41, 8, false))
+	for _, tc := range []struct {
+		what, kind string
+		spoil      func(text []byte, path, base string) error
+	}{
+		{"a message lies there twice", "doubled_token", func(text []byte, path, base string) error {
+			return os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(path)), "cur", base+":2,S"), text, 0o600)
+		}},
+		{"a message was cut", "wrong_size", func(text []byte, path, _ string) error { return os.WriteFile(path, text[:len(text)/2], 0o600) }},
+		{"a message bears a token that nobody gave", "unknown_token", func(text []byte, path, base string) error {
+			before, after, _ := strings.Cut(base, ".F")
+			forged := before + ".F" + strings.Repeat("a", 26) + after[26:]
+			return os.WriteFile(filepath.Join(filepath.Dir(path), forged), text, 0o600)
+		}},
+	} {
+		t.Run(tc.kind, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, ca)
+			p := s.serve()
+			u := p.as(anna)
+			u.reaches(u.add(remoteAccount("Drzewo", "imap", d.Host, d.IMAPS, "tls", "anna")).ID, "ok")
+			p.term()
+			if wrong := s.inconsistencies(); len(wrong) > 0 {
+				t.Fatalf("before: %q", wrong)
+			}
+			path := mailtest.ReadMaildir(t, s.mail(anna))[0].Path
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, _, _ := strings.Cut(filepath.Base(path), ":")
+			if err := tc.spoil(text, path, base); err != nil {
+				t.Fatal(err)
+			}
+			wrong := s.inconsistencies()
+			if len(wrong) != 1 || !strings.Contains(wrong[0], tc.kind) {
+				t.Errorf("%s: it finds %q, want %s", tc.what, wrong, tc.kind)
+			}
+			s.spoils(tc.what)
+		})
+	}
+}
+
 // F25, F58, I22 with the real thing: a database that is older than the mailbox.
 func TestARestoredDatabaseFetchesNothingThatIsStillThere(t *testing.T) {
 	t.Parallel()

@@ -121,6 +121,7 @@ type site struct {
 	dir     string
 	env     []string
 	secrets []string
+	spoiled string // Why `mailbrook check` has to find something wrong at the end; "": it must not.
 
 	mu    sync.Mutex
 	heard bytes.Buffer // All that processes printed and answered.
@@ -128,7 +129,8 @@ type site struct {
 
 // newSite returns an installation that may reach the test's servers. Further
 // settings are KEY=value, without the prefix of the environment's variables.
-// When the test ends nothing of it may hold a secret.
+// When the test ends nothing of it may hold a secret, and `mailbrook check` must
+// find nothing wrong.
 func newSite(t *testing.T, ca *mailtest.CA, further ...string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), secrets: []string{canary}}
@@ -144,7 +146,30 @@ func newSite(t *testing.T, ca *mailtest.CA, further ...string) *site {
 		s.env = append(s.env, "MAILBROOK_"+f)
 	}
 	t.Cleanup(s.keepsSecrets)
+	t.Cleanup(func() {
+		for _, w := range s.inconsistencies() {
+			t.Errorf("mailbrook check: %s", w)
+		}
+	})
 	return s
+}
+
+// spoils says why `mailbrook check` is to find something wrong when the test
+// ends; if it does not, that is a failure too.
+func (s *site) spoils(why string) { s.spoiled = why }
+
+// inconsistencies says what is wrong with the mailboxes of an installation, or
+// that a test said so and nothing is.
+func (s *site) inconsistencies() []string {
+	s.t.Helper()
+	_, wrong := mailtest.AskCheck(s.t, program(s.t), s.env)
+	if s.spoiled == "" || s.t.Failed() {
+		return wrong
+	}
+	if len(wrong) == 0 {
+		return []string{"nothing is wrong, though " + s.spoiled}
+	}
+	return nil
 }
 
 func (s *site) data() string { return filepath.Join(s.dir, "data") }

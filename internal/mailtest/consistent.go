@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -50,6 +51,17 @@ type CheckFinding struct {
 // The service may be running meanwhile.
 func Check(tb testing.TB, binary string, env []string, args ...string) []CheckedUser {
 	tb.Helper()
+	users, wrong := AskCheck(tb, binary, env, args...)
+	for _, w := range wrong {
+		tb.Errorf("mailbrook check: %s", w)
+	}
+	return users
+}
+
+// AskCheck is Check for a test that spoiled something: it returns what is wrong,
+// a line each, and fails the test only when the program does not answer.
+func AskCheck(tb testing.TB, binary string, env []string, args ...string) (users []CheckedUser, wrong []string) {
+	tb.Helper()
 	cmd := exec.Command(binary, append([]string{"check", "--json"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	var out, said bytes.Buffer
@@ -59,7 +71,6 @@ func Check(tb testing.TB, binary string, env []string, args ...string) []Checked
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1) {
 		tb.Fatalf("mailbrook check: %v: %s", err, said.String())
 	}
-	var users []CheckedUser
 	for d := json.NewDecoder(&out); ; {
 		var u CheckedUser
 		if err := d.Decode(&u); errors.Is(err, io.EOF) {
@@ -70,12 +81,12 @@ func Check(tb testing.TB, binary string, env []string, args ...string) []Checked
 		users = append(users, u)
 		for _, f := range u.Findings {
 			if f.Wrong {
-				tb.Errorf("mailbrook check: %s: %s %s %s", u.User, f.Kind, f.Token, f.Detail)
+				wrong = append(wrong, fmt.Sprintf("%s: %s %s %s", u.User, f.Kind, f.Token, f.Detail))
 			}
 		}
 	}
-	if err != nil && !tb.Failed() {
-		tb.Errorf("mailbrook check failed: %s", said.String())
+	if (err != nil) != (len(wrong) > 0) {
+		wrong = append(wrong, fmt.Sprintf("it ends with %v, with %d findings: %s", err, len(wrong), said.String()))
 	}
-	return users
+	return users, wrong
 }

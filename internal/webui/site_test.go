@@ -77,8 +77,9 @@ type site struct {
 	tokens map[string]string // By what they are asked for with.
 }
 
-// newSite serves an installation until the test ends. Further settings are
-// KEY=value, without the prefix of the environment's variables.
+// newSite serves an installation until the test ends; then `mailbrook check`
+// must find nothing wrong. Further settings are KEY=value, without the prefix of
+// the environment's variables.
 func newSite(tb testing.TB, ca *mailtest.CA, further ...string) *site {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,6 +104,7 @@ func newSite(tb testing.TB, ca *mailtest.CA, further ...string) *site {
 	}
 	tb.Cleanup(func() {
 		s.kill()
+		mailtest.Check(tb, program(tb), s.env)
 		if tb.Failed() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
