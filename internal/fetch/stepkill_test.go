@@ -390,15 +390,15 @@ func verdict(home string, deleted map[string]int) (string, error) {
 	return strings.Join(bad, ", "), err
 }
 
-// each runs f for 1, 2, 3, … on all processors until it says that the end was
+// each runs f for 1, 2, 3, …, so many at a time, until it says that the end was
 // passed.
-func each(t *testing.T, f func(n int64) (more bool, err error)) {
+func each(t *testing.T, workers int, f func(n int64) (more bool, err error)) {
 	t.Helper()
 	var next atomic.Int64
 	var done atomic.Bool
-	var workers sync.WaitGroup
-	for range 4 {
-		workers.Go(func() {
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
 			for !done.Load() {
 				more, err := f(next.Add(1))
 				if err != nil {
@@ -410,7 +410,7 @@ func each(t *testing.T, f func(n int64) (more bool, err error)) {
 			}
 		})
 	}
-	workers.Wait()
+	running.Wait()
 }
 
 func databases(t *testing.T) map[string]string {
@@ -427,7 +427,7 @@ func TestKilledAtAnyStepEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 			k := newKiller(t, dsn)
 			for _, user := range []string{"does nothing", "moves", "deletes"} {
 				var steps atomic.Int64
-				each(t, func(n int64) (bool, error) {
+				each(t, 4, func(n int64) (bool, error) {
 					bad, killed, err := k.cycle(t.Context(), "", user, n)
 					if bad != "" {
 						t.Errorf("killed at step %d, the user %s: %s", n, user, bad)
@@ -466,7 +466,7 @@ func TestKilledTwiceAndThriceEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 				}
 				hs = append(hs, h)
 			}
-			each(t, func(n int64) (bool, error) {
+			each(t, 4, func(n int64) (bool, error) {
 				if n > int64(len(hs)) {
 					return false, nil
 				}
@@ -487,7 +487,7 @@ func TestABrokenRuleIsNoticed(t *testing.T) {
 		t.Run(rule, func(t *testing.T) {
 			k := newKiller(t, "sqlite:"+filepath.Join(t.TempDir(), "journal.db"))
 			var caught atomic.Int64
-			each(t, func(n int64) (bool, error) {
+			each(t, 4, func(n int64) (bool, error) {
 				bad, killed, err := k.cycle(t.Context(), rule, "deletes", n)
 				if bad != "" || err != nil {
 					caught.Add(1)

@@ -73,7 +73,7 @@ func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
 			}
 			var stops, fences atomic.Int64
 			for u, user := range users {
-				each(t, func(i int64) (bool, error) {
+				each(t, 4, func(i int64) (bool, error) {
 					n := 1 + (i-1)*by + int64(u)%by
 					var second int64
 					if i%3 == 0 {
@@ -106,7 +106,7 @@ func TestAWorkerThatDoesNotHeedItsFenceIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)
 			var caught atomic.Int64
-			each(t, func(n int64) (bool, error) {
+			each(t, 4, func(n int64) (bool, error) {
 				bad, stopped, _, err := k.zombie(t, heedless, "deletes", n, 0)
 				if bad != "" {
 					caught.Add(1)
