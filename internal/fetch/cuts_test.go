@@ -134,8 +134,10 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 					if once {
 						opened = w.proxy.Heal // It bears on later connections.
 					}
-					visit := func() error {
-						r, _, err := pr.visit(t.Context(), w.db, w.db.Journal(), dialled{client, opened}, func(string) {})
+					var lease fetch.Lease
+					visit := func() (err error) {
+						var r fetch.Report
+						r, lease, err = pr.visit(t.Context(), w.db, w.db.Journal(), dialled{client, opened}, func(string) {})
 						return errors.Join(err, r.Err)
 					}
 					if n >= 0 {
@@ -147,7 +149,8 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 					bad := want.partial(pr.home(), nil)
 					w.proxy.Heal()
 					second := visit()
-					if verdict := want.verdict(pr.home(), nil); bad != nil || second != nil || verdict != "" {
+					verdict := want.verdict(pr.home(), nil) + pr.inconsistent(t.Context(), w.db, lease)
+					if bad != nil || second != nil || verdict != "" {
 						t.Errorf("cut after %d octets, once=%v (first visit: %v): %v; the next visit: %v, %s", n, once, first, bad, second, verdict)
 					}
 					return traffic, os.RemoveAll(pr.home())

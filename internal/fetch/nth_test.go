@@ -154,14 +154,16 @@ func (k *killer) nth(t *testing.T, seam string, after bool, user string) int {
 		}
 		f := &failing{at: n, after: after, why: why}
 		deleted := oracle{}
-		visit := func() error {
+		var lease fetch.Lease
+		visit := func() (err error) {
+			var r fetch.Report
 			journal := fetch.Journal(k.db.Journal())
 			if seam == "journal" {
 				journal = failingJournal{journal, f}
 			} else {
 				p.boxes = func(b fetch.Mailbox) fetch.Mailbox { return failingBoxes{b, f} }
 			}
-			r, _, err := p.visit(t.Context(), k.db, journal, killRemote(), func(string) {})
+			r, lease, err = p.visit(t.Context(), k.db, journal, killRemote(), func(string) {})
 			return errors.Join(err, r.Err)
 		}
 		first := visit()
@@ -176,7 +178,7 @@ func (k *killer) nth(t *testing.T, seam string, after bool, user string) int {
 		if err := visit(); err != nil {
 			t.Errorf("%s, call %d, after=%v: the next visit: %v", seam, n, after, err)
 		}
-		if bad := killOracle().verdict(p.home(), deleted); bad != "" {
+		if bad := killOracle().verdict(p.home(), deleted) + p.inconsistent(t.Context(), k.db, lease); bad != "" {
 			t.Errorf("%s, call %d, after=%v, the user %s: %s (first visit: %v)", seam, n, after, user, bad, first)
 		}
 		if !reached {
@@ -372,11 +374,11 @@ func TestTheDatabaseCutOffAnywhereNothingIsLostOrDoubled(t *testing.T) {
 		if err := errors.Join(acts(p.home(), user, deleted), db.Close()); err != nil {
 			t.Fatal(err)
 		}
-		second, _, err := p.visit(t.Context(), k.db, k.db.Journal(), killRemote(), func(string) {})
+		second, lease, err := p.visit(t.Context(), k.db, k.db.Journal(), killRemote(), func(string) {})
 		if err = errors.Join(err, second.Err); err != nil {
 			t.Errorf("%+v: the next visit: %v", c, err)
 		}
-		if bad := killOracle().verdict(p.home(), deleted); bad != "" {
+		if bad := killOracle().verdict(p.home(), deleted) + p.inconsistent(t.Context(), k.db, lease); bad != "" {
 			t.Errorf("%+v, the user %s: %s (first visit: %v)", c, user, bad, first.Err)
 		}
 		return up, down, commits, made

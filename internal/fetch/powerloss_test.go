@@ -136,7 +136,11 @@ func (s *site) cycle(ctx context.Context, broken, user string, cuts ...int64) (b
 		return err.Error(), happened, nil
 	}
 	bad = killOracle().verdict(p.home(), deleted)
-	return bad, happened, os.RemoveAll(p.home())
+	err = s.with(ctx, func(db *store.Store) error {
+		bad += p.inconsistent(ctx, db)
+		return nil
+	})
+	return bad, happened, errors.Join(err, os.RemoveAll(p.home()))
 }
 
 // steps is how many steps a visit has that nothing happens to.

@@ -193,9 +193,43 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 	}
 	e := fetch.New(fetch.Options{
 		Source: source, Mailbox: all, Journal: j, Credentials: canaryCredentials{},
-		TokenKey: []byte("a key that outlives the process"), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(slog.DiscardHandler),
+		TokenKey: proofKey(), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(slog.DiscardHandler),
 	})
 	return e.Visit(ctx, lease), lease, nil
+}
+
+func proofKey() []byte { return []byte("a key that outlives the process") }
+
+// inconsistent says what `mailbrook check` finds wrong once all is over. A visit
+// of this process still holds its lease, which it gives back.
+func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.Lease) string {
+	for _, l := range held {
+		if err := db.Queue().Finish(ctx, l, schedule.Settlement{State: account.OK, DueAt: time.Now().Add(time.Hour), Success: true}); err != nil {
+			return err.Error()
+		}
+	}
+	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + p.Root + "/{domain}/{local}"})
+	if err != nil {
+		return err.Error()
+	}
+	owner, err := account.ParseOwner(p.Owner)
+	if err != nil {
+		return err.Error()
+	}
+	f, err := fetch.Checker{Ledgers: db, Mailbox: boxes, TokenKey: proofKey(), DirName: mailbox.DirName}.Check(ctx, owner)
+	if err != nil {
+		return err.Error()
+	}
+	var bad []string
+	for _, x := range f.Findings {
+		if x.Wrong || x.Kind == fetch.BeingVisited {
+			bad = append(bad, fmt.Sprintf("check: %s %s %s", x.Kind, x.Token, x.Detail))
+		}
+	}
+	if len(f.Accounts) != 1 || f.Messages > 0 && f.Accounts[0].Present == 0 {
+		bad = append(bad, fmt.Sprintf("check did not look: %+v", f))
+	}
+	return strings.Join(bad, "; ")
 }
 
 // canaryCredentials sign in at the test's servers.

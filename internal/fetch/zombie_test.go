@@ -59,7 +59,7 @@ func (k *killer) zombie(t *testing.T, broken, user string, n int64, second int64
 	if _, err := p.run(); err != nil {
 		return "", true, fenced, err
 	}
-	return killOracle().verdict(p.home(), deleted), true, fenced, nil
+	return killOracle().verdict(p.home(), deleted) + p.inconsistent(ctx, k.db), true, fenced, nil
 }
 
 // F28 and F29 of the fault matrix.
