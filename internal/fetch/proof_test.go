@@ -226,8 +226,8 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 			bad = append(bad, fmt.Sprintf("check: %s %s %s", x.Kind, x.Token, x.Detail))
 		}
 	}
-	if len(f.Accounts) != 1 || f.Messages > 0 && f.Accounts[0].Present == 0 {
-		bad = append(bad, fmt.Sprintf("check did not look: %+v", f))
+	if len(f.Accounts) != 1 || f.Foreign > 0 || f.Accounts[0].ByContent > 0 || f.Accounts[0].Present != int(f.Messages) {
+		bad = append(bad, fmt.Sprintf("check does not know each of the %d messages by its name: %d accounts, %d from elsewhere", f.Messages, len(f.Accounts), f.Foreign))
 	}
 	return strings.Join(bad, "; ")
 }
