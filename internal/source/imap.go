@@ -32,9 +32,18 @@ type imapConn struct {
 	client *imapclient.Client
 	caps   imap.CapSet
 	taken  int64 // Octets of bodies so far.
-	// nameless is set, for all connections of a session, when the server
-	// refused to tell messages' names over all folders although it offers them.
-	nameless *atomic.Bool
+	quirks *imapQuirks
+	flight *flight // Nil where nothing was asked ahead.
+}
+
+// imapQuirks is what a session learned about its server, for all connections.
+type imapQuirks struct {
+	// nameless: the server refused to tell messages' names over all folders
+	// although it offers them.
+	nameless atomic.Bool
+	// alone: what was sent behind the login was lost or refused, as by a proxy
+	// that passes nothing on before it has the answer.
+	alone atomic.Bool
 }
 
 // imapSession is an account being read, over one connection after another.
@@ -42,48 +51,54 @@ type imapSession struct {
 	connect func(context.Context) (*imapConn, error)
 	owner   *Client
 	cred    account.Credential
+	quirks  *imapQuirks
 
 	mu     sync.Mutex
-	conn   *imapConn // Never nil.
+	conn   *imapConn       // Never nil.
+	early  []*earlyRequest // At conn.
 	closed bool
 }
 
 var _ Session = (*imapSession)(nil)
 
-func openIMAP(ctx context.Context, c *Client, server account.Server, cred account.Credential, observe func(account.Step)) (Session, error) {
-	var nameless atomic.Bool
-	connect := func(ctx context.Context, observe func(account.Step)) (*imapConn, error) {
-		l, err := c.dial(ctx, server, cred, observe)
+func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Credential, observe func(account.Step)) (Session, error) {
+	quirks := &imapQuirks{}
+	known := parseCapabilities(a.Capabilities)
+	quirks.alone.Store(known.Has(capAlone))
+	connect := func(ctx context.Context, first bool, observe func(account.Step)) (*imapConn, error) {
+		l, err := c.dial(ctx, a.Server, cred, observe)
 		if err != nil {
 			return nil, err
 		}
 		release := l.bind(ctx)
 		defer release()
-		conn, err := signInIMAP(ctx, c, l, cred)
+		conn, err := signInIMAP(ctx, c, l, cred, known, first && !quirks.alone.Load())
 		if err != nil {
 			l.Close()
 			return nil, err
 		}
-		conn.nameless = &nameless
-		if !nameless.Load() {
+		conn.quirks = quirks
+		if !quirks.nameless.Load() {
 			conn.wire.guard.global = globalItem(conn.caps)
 		}
 		return conn, nil
 	}
-	conn, err := connect(ctx, observe)
+	conn, err := connect(ctx, true, observe)
 	if err != nil {
 		return nil, err
 	}
-	again := func(ctx context.Context) (*imapConn, error) { return connect(ctx, nil) }
-	return &imapSession{connect: again, owner: c, cred: cred, conn: conn}, nil
+	again := func(ctx context.Context) (*imapConn, error) { return connect(ctx, false, nil) }
+	return &imapSession{connect: again, owner: c, cred: cred, quirks: quirks, conn: conn}, nil
 }
 
 // signInIMAP takes a fresh link to a signed-in connection. The greeting and
 // STARTTLS are ours; the library begins behind them, so that nothing said in
-// plaintext reaches it.
-func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential) (*imapConn, error) {
-	caps, err := timed(l, account.StepGreeting, func() (string, string, error) {
-		caps, err := greetIMAP(ctx, l)
+// plaintext reaches it. known is what the server offered earlier, empty if that
+// is not known; ahead lets questions be sent behind the login.
+func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential, known imap.CapSet, ahead bool) (*imapConn, error) {
+	var words string
+	caps, err := timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
+		caps, words, err = greetIMAP(ctx, l)
 		return caps, "", err
 	})
 	if err != nil {
@@ -93,7 +108,10 @@ func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential
 		if err := startTLS(ctx, c, l, caps); err != nil {
 			return nil, err
 		}
-		caps = "" // What was said before counts for nothing.
+		caps, words = "", "" // What was said before counts for nothing.
+	}
+	if len(known) == 0 {
+		known = softwareCapabilities(words)
 	}
 	if l.server.Security != account.None && !l.private() {
 		return nil, l.abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
@@ -107,7 +125,7 @@ func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential
 	}
 	conn.client = imapclient.New(conn.wire, nil)
 	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
-		return struct{}{}, "", conn.login(cred)
+		return struct{}{}, "", conn.login(cred, known, ahead)
 	})
 	if err != nil {
 		conn.end()
@@ -116,13 +134,14 @@ func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential
 	return conn, nil
 }
 
-// greetIMAP reads the greeting and returns the capabilities in it, if any.
-func greetIMAP(ctx context.Context, l *link) (caps string, err error) {
+// greetIMAP reads the greeting and returns the capabilities in it, if any, and
+// its words.
+func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
 	done := l.greeting(ctx)
 	line, err := l.ReadLine(maxGreeting)
 	done()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	l.note("S", string(line[:min(len(line), 400)]))
 	line = bytes.TrimRight(line, "\r\n")
@@ -131,15 +150,15 @@ func greetIMAP(ctx context.Context, l *link) (caps string, err error) {
 		code, args, text := responseText(rest)
 		switch {
 		case is(word, "OK") && code == "CAPABILITY":
-			return string(args), nil
+			return string(args), text, nil
 		case is(word, "OK"):
-			return "", nil
+			return "", text, nil
 		case is(word, "BYE"):
 			f := loginFault(imap.StatusResponseTypeBye, imap.ResponseCode(code), text, account.Credential{})
 			f.Op = "reading the greeting"
-			return "", l.abort(f)
+			return "", "", l.abort(f)
 		case is(word, "PREAUTH"):
-			return "", l.abort(fault.New(fault.ProtocolError, "reading the greeting",
+			return "", "", l.abort(fault.New(fault.ProtocolError, "reading the greeting",
 				"The server claims that we are signed in already, which nobody asked of it."))
 		}
 	}
@@ -147,7 +166,7 @@ func greetIMAP(ctx context.Context, l *link) (caps string, err error) {
 	if bytes.HasPrefix(line, []byte("+OK")) || bytes.HasPrefix(line, []byte("-ERR")) {
 		detail = "This port speaks POP3, not IMAP: choose POP3, or IMAP's own port."
 	}
-	return "", l.abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
+	return "", "", l.abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
 }
 
 // startTLS makes the connection private, or fails: there is no other way on.
@@ -219,8 +238,9 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 	return "", fault.New(fault.ProtocolError, "securing the connection", "The server does not come to the point.")
 }
 
-// login signs in and learns what the server can do.
-func (c *imapConn) login(cred account.Credential) error {
+// login signs in and learns what the server can do. What known and the
+// capabilities of now let hope for is asked right behind it, if ahead says so.
+func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool) error {
 	if err := checkCredential(cred); err != nil {
 		return err
 	}
@@ -228,7 +248,14 @@ func (c *imapConn) login(cred account.Credential) error {
 	if caps == nil {
 		return c.failed("asking for capabilities", errors.New("no capabilities were told"))
 	}
-	if err := c.authenticate(caps, cred); err != nil {
+	if caps.Has(imap.CapListStatus) {
+		known = caps
+	}
+	if err := c.authenticate(caps, cred, func() {
+		if ahead && known.Has(imap.CapListStatus) {
+			c.flight = c.takeOff(known)
+		}
+	}); err != nil {
 		code, text, bye := c.wire.said.last()
 		if refused := refusal(err); refused != nil {
 			return loginFault(refused.Type, refused.Code, refused.Text, cred)
@@ -260,8 +287,10 @@ func globalItem(caps imap.CapSet) string {
 	return ""
 }
 
-// authenticate chooses the way to sign in.
-func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential) error {
+// authenticate chooses the way to sign in. Where that takes one line, behind
+// which the server owes us nothing but its answer, behind sends more before
+// that is awaited. By XOAUTH2 it could be asked to acknowledge an error.
+func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, behind func()) error {
 	plain, disabled := caps.Has("AUTH=PLAIN"), caps.Has(imap.CapLoginDisabled)
 	secret := cred.Secret.Reveal()
 	switch {
@@ -269,10 +298,20 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential) error
 		return c.client.Authenticate(&xoauth2{cred.Username, secret})
 	case cred.Auth == account.OAuth2:
 		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
-	case plain && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
+	case plain && caps.Has(imap.CapSASLIR):
+		// The library would wait for the answer before it let anything else be sent.
+		c.wire.guard.plain = "\x00" + cred.Username + "\x00" + secret
+		signedIn := c.client.Login("", "")
+		behind()
+		return signedIn.Wait()
+	case plain && (disabled || !isASCII(cred.Username+secret)):
 		return c.client.Authenticate(sasl.NewPlainClient("", cred.Username, secret))
 	case !disabled:
-		return c.client.Login(cred.Username, secret).Wait()
+		signedIn := c.client.Login(cred.Username, secret) // By literals, unless it is ASCII.
+		if isASCII(cred.Username + secret) {
+			behind()
+		}
+		return signedIn.Wait()
 	case caps.Has("AUTH=XOAUTH2"):
 		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
 	}
@@ -330,27 +369,49 @@ func (c *imapConn) end() {
 }
 
 // hold returns the current connection, bound to ctx until release is called,
-// or a new one where the current one has ended.
+// or a new one where the current one has ended. Bodies that were asked for
+// early are read past.
 func (s *imapSession) hold(ctx context.Context) (c *imapConn, release func(), err error) {
+	c, early, release, err := s.holdEarly(ctx)
+	if err != nil || early == nil {
+		return c, release, err
+	}
+	if c.readPast(early) {
+		return c, release, nil
+	}
+	release()
+	return s.renew(ctx)
+}
+
+// holdEarly is hold, with the bodies that were asked for early at this
+// connection. The caller must read or drop them.
+func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*earlyRequest, release func(), err error) {
 	s.mu.Lock()
 	c = s.conn
 	if closed := s.closed; closed || c.link.failure() != nil {
 		s.mu.Unlock()
 		if closed {
-			return nil, nil, errLinkClosed
+			return nil, nil, nil, errLinkClosed
 		}
-		return s.renew(ctx)
+		c, release, err = s.renew(ctx)
+		return c, nil, release, err
 	}
 	defer s.mu.Unlock()
-	return c, c.link.bind(ctx), nil
+	early, s.early = s.early, nil
+	return c, early, c.link.bind(ctx), nil
 }
 
 // renew replaces the connection by a new one, bound to ctx.
 func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), err error) {
 	s.mu.Lock()
-	old, closed := s.conn, s.closed
+	old, early, closed := s.conn, s.early, s.closed
+	s.early = nil
 	s.mu.Unlock()
+	old.drop(early)
 	old.end()
+	if old.flight.lost(old) {
+		s.quirks.alone.Store(true)
+	}
 	if closed {
 		return nil, nil, errLinkClosed
 	}
@@ -366,9 +427,6 @@ func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), e
 	}
 	return c, c.link.bind(ctx), nil
 }
-
-// Capabilities implements Session.
-func (s *imapSession) Capabilities() string { return "" }
 
 // Leave says LOGOUT and closes. It does not wait for the server's answer:
 // nothing depends on it, and it would cost each visit a round trip.
@@ -389,7 +447,10 @@ func (s *imapSession) Leave(ctx context.Context) error {
 // Close implements Session.
 func (s *imapSession) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	return s.conn.link.Close()
+	c, early := s.conn, s.early
+	s.closed, s.early = true, nil
+	s.mu.Unlock()
+	err := c.link.Close()
+	c.drop(early)
+	return err
 }

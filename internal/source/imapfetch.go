@@ -48,7 +48,8 @@ type batch struct {
 type stage int
 
 const (
-	together stage = iota
+	early stage = iota - 1 // Before it was known to be there.
+	together
 	alone
 	afresh // Alone, and on a connection of its own time.
 )
@@ -60,9 +61,11 @@ type fetchRun struct {
 	miss    missFunc
 	headers bool // Headers alone are wanted: what does not come at once is left out.
 
-	queue   []*batch // To be asked for on this connection.
-	later   []*batch // To be asked for on the next one.
+	ahead   []request // Asked for already, on this connection.
+	queue   []*batch  // To be asked for on this connection.
+	later   []*batch  // To be asked for on the next one.
 	settled int
+	past    int64                       // Octets of bodies over this connection that were not wanted.
 	openErr map[*mail.Want]int          // How often opening the folder ended the connection.
 	given   map[*mail.Want]*fault.Error // Folders given up.
 }
@@ -89,10 +92,14 @@ func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(
 
 func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want) error {
 	r.s, r.openErr, r.given = s, map[*mail.Want]int{}, map[*mail.Want]*fault.Error{}
-	if r.plan(wants); len(r.queue) == 0 {
+	var expected []*earlyRequest
+	if !r.headers {
+		expected = s.expected()
+	}
+	if wanted := r.plan(wants, expected); !wanted {
 		return nil
 	}
-	c, release, err := s.hold(ctx)
+	c, release, err := r.begin(ctx, expected)
 	if err != nil {
 		return err
 	}
@@ -123,43 +130,84 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 	}
 }
 
-// plan groups what is wanted into batches.
-func (r *fetchRun) plan(wants []mail.Want) {
-	limit := r.s.owner.opts.MaxMessageBytes
-	most := batchMessages
+// begin takes the session's connection, with the bodies that were expected on
+// it if it is still the same one.
+func (r *fetchRun) begin(ctx context.Context, expected []*earlyRequest) (c *imapConn, release func(), err error) {
 	if r.headers {
-		most = batchHeaders
+		return r.s.hold(ctx)
 	}
+	c, asked, release, err := r.s.holdEarly(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, q := range asked {
+		r.ahead = append(r.ahead, q.request)
+	}
+	if asked == nil {
+		for _, q := range expected {
+			r.queue = append(r.queue, r.group(q.want, q.items)...)
+		}
+	}
+	return c, release, nil
+}
+
+// plan groups what is wanted into batches, but for what is expected to come
+// anyway. wanted is false when nothing has to be fetched.
+func (r *fetchRun) plan(wants []mail.Want, expected []*earlyRequest) (wanted bool) {
+	limit := r.s.owner.opts.MaxMessageBytes
 	for i := range wants {
 		w := &wants[i]
-		var b *batch
-		ranges, last := 0, uint32(0)
+		e := &earlyRequest{}
+		if at := slices.IndexFunc(expected, func(e *earlyRequest) bool { return e.folder == w.Folder.Wire && e.want == nil }); at >= 0 {
+			e = expected[at]
+			e.want = w
+		}
+		rest := make([]mail.Item, 0, len(w.Items))
 		for _, it := range w.Items {
 			switch {
 			case it.ID.UID == 0:
 				r.missed(w, it, "The message has no number (UID).")
-				continue
 			case it.Size > limit && !r.headers:
 				r.missed(w, it, tooLarge(it.Size, limit))
-				continue
+			case e.lo <= it.ID.UID && it.ID.UID <= e.hi:
+				e.items = append(e.items, it)
+				e.size += it.Size
+				wanted = true
+			default:
+				rest = append(rest, it)
 			}
-			size := it.Size
-			if r.headers {
-				size = headerSize
-			}
-			if b == nil || len(b.items) == most || ranges == batchRanges || b.size+size > batchBytes {
-				b = &batch{want: w}
-				r.queue = append(r.queue, b)
-				ranges = 0
-			}
-			if uid := it.ID.UID; uid != last+1 && uid != last-1 {
-				ranges++
-			}
-			last = it.ID.UID
-			b.items = append(b.items, it)
-			b.size += size
 		}
+		r.queue = append(r.queue, r.group(w, rest)...)
 	}
+	return wanted || len(r.queue) > 0
+}
+
+// group makes batches of messages.
+func (r *fetchRun) group(w *mail.Want, items []mail.Item) (batches []*batch) {
+	most := batchMessages
+	if r.headers {
+		most = batchHeaders
+	}
+	var b *batch
+	ranges, last := 0, uint32(0)
+	for _, it := range items {
+		size := it.Size
+		if r.headers {
+			size = headerSize
+		}
+		if b == nil || len(b.items) == most || ranges == batchRanges || b.size+size > batchBytes {
+			b = &batch{want: w}
+			batches = append(batches, b)
+			ranges = 0
+		}
+		if uid := it.ID.UID; uid != last+1 && uid != last-1 {
+			ranges++
+		}
+		last = it.ID.UID
+		b.items = append(b.items, it)
+		b.size += size
+	}
+	return batches
 }
 
 func tooLarge(size, limit int64) string {
@@ -193,8 +241,12 @@ type request struct {
 // when the queue is empty or the connection has brought enough; else what ended
 // the connection, with the queue ready for the next one.
 func (r *fetchRun) over(c *imapConn) (err error) {
-	var ahead []request
+	ahead := r.ahead
+	r.ahead, r.past = nil, 0
 	var aheadBytes int64
+	for _, q := range ahead {
+		aheadBytes += q.size
+	}
 	var suspect uint32
 	defer func() {
 		if err == nil {
@@ -204,9 +256,12 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		var rest []*batch
 		for i, q := range ahead {
 			q.bodies.Close()
-			if i == 0 {
+			switch {
+			case q.stage == early:
+				rest = append(rest, r.group(q.want, q.items)...)
+			case i == 0:
 				rest = r.blame(q.batch, suspect, err)
-			} else {
+			default:
 				rest = append(rest, q.batch)
 			}
 		}
@@ -228,16 +283,23 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 			}
 		}
 		q := ahead[0]
-		verdict, err := c.opened(q)
-		if err != nil {
-			return r.openFailed(q.want, err)
-		}
-		if verdict != nil {
-			if err := q.bodies.Close(); err != nil && refusal(err) == nil {
+		if len(q.items) == 0 { // Asked for early, and not wanted.
+			if err := q.readPast(&r.past); err != nil {
 				return c.failed("fetching", err)
 			}
+			ahead = ahead[1:]
+			continue
+		}
+		verdict, err := c.opened(q)
+		if err != nil {
+			return r.openFailed(q.batch, err)
+		}
+		if verdict != nil {
 			r.given[q.want] = verdict
 			r.giveUp(q.batch)
+			if err := q.readPast(&r.past); err != nil {
+				return c.failed("fetching", err)
+			}
 		} else if suspect, err = r.receive(c, q); err != nil {
 			return err
 		}
@@ -263,7 +325,11 @@ func (r *fetchRun) giveUp(b *batch) bool {
 
 // openFailed notes that the connection ended over opening a folder. The second
 // time it is the folder's fault.
-func (r *fetchRun) openFailed(w *mail.Want, err error) error {
+func (r *fetchRun) openFailed(b *batch, err error) error {
+	w := b.want
+	if b.stage == early {
+		return err
+	}
 	if r.openErr[w]++; r.openErr[w] > 1 {
 		name := displayName(w.Folder)
 		r.given[w] = folderFault("opening folder "+name, name, err)
@@ -272,18 +338,23 @@ func (r *fetchRun) openFailed(w *mail.Want, err error) error {
 }
 
 func (c *imapConn) request(b *batch, headers bool) request {
-	q := request{batch: b}
-	section := &imap.FetchItemBodySection{Peek: true}
-	if headers {
-		section.Specifier, section.HeaderFields = imap.PartSpecifierHeader, []string{"MESSAGE-ID", "DATE", "FROM", "SUBJECT"}
-	}
-	q.opened = c.client.Select(aliasOf(b.want.Folder.Wire), &imap.SelectOptions{ReadOnly: true})
 	var set imap.UIDSet
 	for _, it := range b.items {
 		set.AddNum(imap.UID(it.ID.UID))
 	}
-	q.bodies = c.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})
+	q := request{batch: b}
+	q.opened, q.bodies = c.askBodies(b.want.Folder.Wire, set, headers)
 	return q
+}
+
+// askBodies asks for the bodies, or the headers, of messages in a folder.
+func (c *imapConn) askBodies(folder string, set imap.UIDSet, headers bool) (*imapclient.SelectCommand, *imapclient.FetchCommand) {
+	section := &imap.FetchItemBodySection{Peek: true}
+	if headers {
+		section.Specifier, section.HeaderFields = imap.PartSpecifierHeader, []string{"MESSAGE-ID", "DATE", "FROM", "SUBJECT"}
+	}
+	opened := c.client.Select(aliasOf(folder), &imap.SelectOptions{ReadOnly: true})
+	return opened, c.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})
 }
 
 // opened waits for the folder and says whether it is still the one that was
@@ -339,8 +410,11 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 // body hands one body to the caller. broken says that the connection ended in
 // the middle of it.
 func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReader) (broken bool, err error) {
-	i := slices.IndexFunc(b.items, func(it mail.Item) bool { return it.ID.UID == uid })
+	i := b.find(uid)
 	if i < 0 {
+		if r.past += lit.Size(); r.past > maxReadPast {
+			return false, errReadPast
+		}
 		return false, nil
 	}
 	body := &bodyReader{conn: c, r: lit, left: lit.Size()}
@@ -357,11 +431,27 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 	return false, nil
 }
 
+// find returns where a message is, or -1. Servers send in ascending order, and
+// newest first is wanted: mostly it is the last.
+func (b *batch) find(uid uint32) int {
+	for i := len(b.items) - 1; i >= 0; i-- {
+		if b.items[i].ID.UID == uid {
+			return i
+		}
+	}
+	return -1
+}
+
 // unanswered decides what becomes of messages for which no body came although
 // the command was completed.
 func (r *fetchRun) unanswered(b *batch, why string) {
 	if r.headers {
 		r.settled += len(b.items)
+		b.items = nil
+		return
+	}
+	if b.stage == early {
+		r.queue = append(r.queue, r.group(b.want, b.items)...)
 		b.items = nil
 		return
 	}

@@ -33,12 +33,35 @@ func (s *imapSession) Folders(ctx context.Context) ([]mail.Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	var asked *imapclient.NamespaceCommand
-	if c.caps.Has(imap.CapNamespace) {
-		asked = c.client.Namespace()
+	ahead := c.flight.pending()
+	folders, err := c.folders()
+	release()
+	if err == nil || !ahead || !s.mayRetry(ctx, err) {
+		return folders, err
 	}
-	listed, err := c.list()
+	// A server or proxy may have lost what was sent behind the login.
+	if c, release, err = s.renew(ctx); err != nil {
+		return nil, err
+	}
+	defer release()
+	return c.folders()
+}
+
+// folders asks for the folders, as far as that was not done with the login.
+func (c *imapConn) folders() ([]mail.Folder, error) {
+	asked, listed, short, err := c.land()
+	if err != nil {
+		return nil, err
+	}
+	switch named := c.caps.Has(imap.CapNamespace); {
+	case named && asked == nil:
+		asked = c.client.Namespace()
+	case !named:
+		asked = nil
+	}
+	if listed == nil {
+		listed, err = c.list(short)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +97,11 @@ func inboxFirst(f mail.Folder) int {
 }
 
 // list asks for all folders, with their status where that costs nothing. A
-// server that offers the longer form and refuses it is asked in the short one.
-func (c *imapConn) list() ([]*imap.ListData, error) {
-	if c.caps.Has(imap.CapListStatus) {
-		options := &imap.ListOptions{ReturnStatus: &statusAsked, ReturnSpecialUse: c.caps.Has(imap.CapSpecialUse)}
-		listed, err := c.client.List("", "*", options).Collect()
+// server that offers the longer form and refuses it is asked in the short one,
+// as is one that is known to.
+func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
+	if c.caps.Has(imap.CapListStatus) && !short {
+		listed, err := c.client.List("", "*", listOptions(c.caps)).Collect()
 		if refusal(err) == nil {
 			return listed, c.sessionError("listing folders", err)
 		}
@@ -91,6 +114,10 @@ func (c *imapConn) list() ([]*imap.ListData, error) {
 		}
 	}
 	return listed, c.sessionError("listing folders", err)
+}
+
+func listOptions(caps imap.CapSet) *imap.ListOptions {
+	return &imap.ListOptions{ReturnStatus: &statusAsked, ReturnSpecialUse: caps.Has(imap.CapSpecialUse)}
 }
 
 // sessionError is failed, but for nil.
@@ -190,12 +217,13 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 	defer func() { release() }()
 	failures := 0
 	for len(queries) > 0 {
-		done, err := c.listAll(queries, yield)
+		done, asked, err := c.listAll(queries, yield)
 		var stop *callerError
 		if errors.As(err, &stop) {
 			return stop.err
 		}
 		if err == nil {
+			s.keep(c, asked)
 			return nil
 		}
 		if done > 0 {
@@ -238,8 +266,8 @@ func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
 }
 
 // listAll lists folders until the connection ends and returns how many it has
-// yielded.
-func (c *imapConn) listAll(queries []mail.Query, yield func(mail.Listing, error) error) (done int, err error) {
+// yielded, and the bodies that were asked for on the way.
+func (c *imapConn) listAll(queries []mail.Query, yield func(mail.Listing, error) error) (done int, asked []*earlyRequest, err error) {
 	questions := make([]question, 0, min(len(queries), sentAhead))
 	sent := 0
 	defer func() {
@@ -248,6 +276,7 @@ func (c *imapConn) listAll(queries []mail.Query, yield func(mail.Listing, error)
 			for _, q := range questions {
 				q.items.Close()
 			}
+			c.drop(asked)
 		}
 	}()
 	for done < len(queries) {
@@ -255,18 +284,21 @@ func (c *imapConn) listAll(queries []mail.Query, yield func(mail.Listing, error)
 			for ; sent < len(queries) && len(questions) < sentAhead/2; sent++ {
 				questions = append(questions, c.ask(queries[sent]))
 			}
+			if done == 0 && sent == len(queries) {
+				asked = c.askEarly(queries)
+			}
 		}
 		listing, why, err := c.answer(questions[0])
 		if err != nil {
-			return done, err
+			return done, asked, err
 		}
 		questions = questions[1:]
 		if err := yield(listing, why); err != nil {
-			return done, &callerError{err}
+			return done, asked, &callerError{err}
 		}
 		done++
 	}
-	return done, nil
+	return done, asked, nil
 }
 
 func (c *imapConn) ask(q mail.Query) question {
@@ -308,7 +340,7 @@ func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
 		if e := refusal(err); e.Type == imap.StatusResponseTypeBad && q.sent.global != "" && opened.NumMessages > 0 {
 			// It offers names over all folders and does not know the word for
 			// them: once more, on a new connection, without.
-			c.nameless.Store(true)
+			c.quirks.nameless.Store(true)
 			return l, nil, c.link.abort(folderFault(op, name, err))
 		}
 		if opened.NumMessages > 0 { // Some servers refuse a set that names nothing.

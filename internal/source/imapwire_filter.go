@@ -307,7 +307,7 @@ func (f *imapFilter) dropAnswer(b []byte) error {
 
 func (f *imapFilter) continuation(b []byte) error {
 	c := f.queue.current()
-	if c == nil || c.verb != verbAuthenticate && c.verb != verbLogin {
+	if c == nil || c.whole || c.verb != verbAuthenticate && c.verb != verbLogin {
 		return protocolError("a request to continue that nobody waits for")
 	}
 	b = bytes.TrimSpace(b)
@@ -337,6 +337,10 @@ func (f *imapFilter) tagged(b []byte) error {
 	c, err := f.queue.finish(string(tag))
 	if err != nil {
 		return err
+	}
+	if kind == "OK" && (f.queue.answering(verbLogin) || f.queue.answering(verbAuthenticate)) {
+		// What came for it was taken for an answer to the login.
+		return protocolError("a completion ahead of the login's")
 	}
 	code, args, text := responseText(s.b)
 	f.out = append(append(append(append(f.out, tag...), ' '), kind...), ' ')

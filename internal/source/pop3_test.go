@@ -49,7 +49,7 @@ func pop3Client(ca *mailtest.CA, impatient bool, change func(*Options)) *Client 
 
 // visitPOP3 reads everything there is, and writes down what it met.
 func visitPOP3(ctx context.Context, c *Client, s account.Server, cred account.Credential, out io.Writer) {
-	session, err := c.open(ctx, s, account.POP3, cred, func(st account.Step) {
+	session, err := c.open(ctx, account.Account{Server: s, Protocol: account.POP3}, cred, func(st account.Step) {
 		fmt.Fprintf(out, "step %s ok=%v %s\n", st.Name, st.OK, st.Detail)
 	})
 	if err != nil {

@@ -103,14 +103,14 @@ type Session interface {
 // Open connects, secures, greets and signs in. ctx governs the opening only.
 // Its error is a *fault.Error, or wraps ctx's.
 func (c *Client) Open(ctx context.Context, a account.Account, cred account.Credential) (Session, error) {
-	return c.open(ctx, a.Server, a.Protocol, cred, nil)
+	return c.open(ctx, a, cred, nil)
 }
 
-func (c *Client) open(ctx context.Context, s account.Server, p account.Protocol, cred account.Credential, observe func(account.Step)) (Session, error) {
-	if p == account.IMAP {
-		return openIMAP(ctx, c, s, cred, observe)
+func (c *Client) open(ctx context.Context, a account.Account, cred account.Credential, observe func(account.Step)) (Session, error) {
+	if a.Protocol == account.IMAP {
+		return openIMAP(ctx, c, a, cred, observe)
 	}
-	l, err := c.dial(ctx, s, cred, observe)
+	l, err := c.dial(ctx, a.Server, cred, observe)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (c *Client) dial(ctx context.Context, s account.Server, cred account.Creden
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported.
 func (c *Client) Probe(ctx context.Context, s account.Server, p account.Protocol, cred account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
-	session, err := c.open(ctx, s, p, cred, observe)
+	session, err := c.open(ctx, account.Account{Server: s, Protocol: p}, cred, observe)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,242 @@
+package source
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// What is asked before it is known that the answer is wanted: the folders,
+// right behind the login, and the bodies of a few new messages, right behind
+// their listing. Both save a round trip.
+
+// capsOfUse are the capabilities that change what we ask, in the order in
+// which they are remembered.
+var capsOfUse = []imap.Cap{imap.CapListStatus, imap.CapNamespace, "OBJECTID", imap.CapSpecialUse, "X-GM-EXT-1"}
+
+// capAlone is our own word among those that are remembered: the login must be
+// answered before anything else is sent.
+const capAlone imap.Cap = "X-LOGIN-ALONE"
+
+// Capabilities implements Session.
+func (s *imapSession) Capabilities() string {
+	s.mu.Lock()
+	c := s.conn
+	s.mu.Unlock()
+	var words []string
+	for _, w := range capsOfUse {
+		if c.caps.Has(w) {
+			words = append(words, string(w))
+		}
+	}
+	if s.quirks.alone.Load() {
+		words = append(words, string(capAlone))
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// parseCapabilities reads what Capabilities told of an earlier session.
+func parseCapabilities(remembered string) imap.CapSet {
+	caps := imap.CapSet{}
+	for w := range strings.FieldsSeq(remembered) {
+		if c := imap.Cap(w); c == capAlone || slices.Contains(capsOfUse, c) {
+			caps[c] = struct{}{}
+		}
+	}
+	return caps
+}
+
+// softwareCapabilities is what servers of a kind offer once one has signed in,
+// by the words that they greet with. It is asked before the first visit only.
+func softwareCapabilities(greeting string) imap.CapSet {
+	// "Dovecot ready.", "Dovecot (Debian) ready.": all three since 2.1, of 2012.
+	if strings.HasPrefix(greeting, "Dovecot ") && strings.HasSuffix(greeting, "ready.") {
+		return imap.CapSet{imap.CapListStatus: {}, imap.CapNamespace: {}, imap.CapSpecialUse: {}}
+	}
+	return nil
+}
+
+// flight is what was asked behind the login. It is read as it comes, so that
+// nothing stands in the way of what is asked next, whoever asks it.
+type flight struct {
+	uses      bool                         // The special uses were asked for.
+	namespace *imapclient.NamespaceCommand // Nil: not asked.
+	done      chan struct{}                // Closed when the list is whole, or nothing more can come.
+	listed    []*imap.ListData
+	err       error
+	landed    bool // Its answers were used.
+}
+
+// takeOff asks for the folders, without waiting for anything.
+func (c *imapConn) takeOff(known imap.CapSet) *flight {
+	f := &flight{uses: known.Has(imap.CapSpecialUse), done: make(chan struct{})}
+	if known.Has(imap.CapNamespace) {
+		f.namespace = c.client.Namespace()
+	}
+	list := c.client.List("", "*", listOptions(known))
+	go func() {
+		defer close(f.done)
+		f.listed, f.err = list.Collect()
+	}()
+	return f
+}
+
+// land returns what the flight brought, once: no list where there was none or it
+// told too little, no namespace where that was not asked. refused says that the
+// server takes no LIST of the longer form.
+func (c *imapConn) land() (asked *imapclient.NamespaceCommand, listed []*imap.ListData, refused bool, err error) {
+	f := c.flight
+	if !f.pending() {
+		return nil, nil, false, nil
+	}
+	<-f.done
+	if f.err != nil && refusal(f.err) == nil {
+		return nil, nil, false, c.failed("listing folders", f.err)
+	}
+	f.landed = true
+	if asked = f.namespace; asked != nil && c.caps.Has(imap.CapNamespace) {
+		if _, err := asked.Wait(); refusal(err) != nil { // Folders would change their names from visit to visit.
+			asked = nil
+			c.quirks.alone.Store(true)
+		}
+	}
+	switch {
+	case f.err != nil:
+		if c.caps.Has(imap.CapListStatus) {
+			c.quirks.alone.Store(true)
+		}
+		return asked, nil, true, nil
+	case !f.uses && c.caps.Has(imap.CapSpecialUse):
+		return asked, nil, false, nil
+	}
+	return asked, f.listed, false, nil
+}
+
+func (f *flight) pending() bool { return f != nil && !f.landed }
+
+// lost reports whether a connection that has ended, and whose library has,
+// brought no answer to its flight since the server does not take one: rather
+// than the connection's breaking, which happens.
+func (f *flight) lost(c *imapConn) bool {
+	if !f.pending() {
+		return false
+	}
+	<-f.done
+	_, _, bye := c.wire.said.last()
+	return f.err != nil && refusal(f.err) == nil && (bye || errors.Is(c.link.failure(), os.ErrDeadlineExceeded))
+}
+
+const (
+	// earlyMessages is for how many new messages, at most, the bodies are asked
+	// for behind the listing.
+	earlyMessages = 50
+	// maxReadPast is how many octets of bodies that turned out not to be wanted
+	// are read; beyond that a new connection is cheaper.
+	maxReadPast = 1 << 20
+)
+
+// earlyRequest is the bodies of one folder that were asked for behind its
+// listing. Nobody reads them before the next Fetch: the library waits with the
+// first, and everything behind that waits in the network.
+type earlyRequest struct {
+	request        // Of the stage early; want is nil until one is known.
+	folder  string // As the server names it.
+	lo, hi  uint32 // UIDs.
+}
+
+// askEarly asks for the bodies of what the list of folders lets expect to be
+// new. Where one message is in several folders, the engine wants one copy.
+func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
+	if globalItem(c.caps) == globalGmail {
+		return nil
+	}
+	total := uint32(0)
+	for _, q := range queries {
+		st := q.Folder.Status
+		if q.From == 0 || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From || st.UIDNext-q.From > earlyMessages-total {
+			continue
+		}
+		total += st.UIDNext - q.From
+		e := &earlyRequest{request: request{batch: &batch{stage: early}}, folder: q.Folder.Wire, lo: q.From, hi: st.UIDNext - 1}
+		var set imap.UIDSet
+		set.AddRange(imap.UID(e.lo), imap.UID(e.hi))
+		e.opened, e.bodies = c.askBodies(e.folder, set, false)
+		asked = append(asked, e)
+	}
+	return asked
+}
+
+// keep leaves bodies that were asked for to the next Fetch.
+func (s *imapSession) keep(c *imapConn, asked []*earlyRequest) {
+	s.mu.Lock()
+	kept := !s.closed && s.conn == c
+	if kept {
+		s.early = asked
+	}
+	s.mu.Unlock()
+	if !kept {
+		c.drop(asked)
+	}
+}
+
+// expected returns the bodies that were asked for early, which stay with the
+// session.
+func (s *imapSession) expected() []*earlyRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.early
+}
+
+// drop gives up bodies that were asked for, with the connection.
+func (c *imapConn) drop(asked []*earlyRequest) {
+	if len(asked) == 0 {
+		return
+	}
+	c.link.Close()
+	for _, q := range asked {
+		q.bodies.Close()
+	}
+}
+
+// readPast reads bodies that nobody wants. It returns false when that was too
+// much, or went wrong: then the connection has ended.
+func (c *imapConn) readPast(asked []*earlyRequest) bool {
+	past := int64(0)
+	for i, q := range asked {
+		if err := q.readPast(&past); err != nil {
+			c.drop(asked[i:])
+			return false
+		}
+	}
+	return true
+}
+
+// errReadPast says that more was sent in vain than is worth reading.
+var errReadPast = fault.New(fault.ServerUnavailable, "fetching", "More was asked for than is needed.")
+
+// readPast reads the answers to a request and adds the octets of its bodies to
+// past, up to maxReadPast. After an error the connection must be closed before
+// the command is.
+func (q request) readPast(past *int64) error {
+	for msg := q.bodies.Next(); msg != nil; msg = q.bodies.Next() {
+		for data := msg.Next(); data != nil; data = msg.Next() {
+			if d, ok := data.(imapclient.FetchItemDataBodySection); ok && d.Literal != nil {
+				if *past += d.Literal.Size(); *past > maxReadPast {
+					return errReadPast
+				}
+			}
+		}
+	}
+	if err := q.bodies.Close(); err != nil && refusal(err) == nil {
+		return err
+	}
+	return nil
+}
