@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,7 +30,9 @@ const testSecret = "tr0ub4dor&3"
 // Each dialogue in testdata/imap is played to a visit that does everything a
 // visit does; what it leads to is in the file of the same name that ends in
 // ".want". The first comment of a dialogue says what it promises; lines like
-// "# security: starttls" and "# max: 100" set up the visit.
+// "# security: starttls" and "# max: 100" set up the visit: "# known: LIST-STATUS"
+// has it remember what the server offered, and prints what it remembers then;
+// "# from: 5" has it list from that UID on, "# wants: 6 7" fetch these alone.
 func TestIMAPDialogues(t *testing.T) {
 	files, err := filepath.Glob("testdata/imap/*.dialog")
 	if err != nil || len(files) < 20 {
@@ -94,11 +97,15 @@ func visit(t *testing.T, script *mailtest.Script, dialogue string) string {
 	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.Security(setting(dialogue, "security", "none"))}
 	cred := credential(setting(dialogue, "user", "anna"), setting(dialogue, "secret", testSecret))
 	cred.Auth = account.Auth(setting(dialogue, "auth", "password"))
-	session, err := c.Open(ctx, account.Account{Server: server, Protocol: account.IMAP}, cred)
+	known := setting(dialogue, "known", "")
+	session, err := c.Open(ctx, account.Account{Server: server, Protocol: account.IMAP, Capabilities: known}, cred)
 	if err != nil {
 		fmt.Fprintf(&out, "open: %s\n", told(err))
 	} else {
-		readInto(ctx, &out, session)
+		readInto(ctx, &out, session, dialogue)
+		if known != "" {
+			fmt.Fprintln(&out, "remembered:", session.Capabilities())
+		}
 	}
 	if n := c.Refused(); n != 0 {
 		t.Errorf("%d commands were refused", n)
@@ -106,8 +113,10 @@ func visit(t *testing.T, script *mailtest.Script, dialogue string) string {
 	return out.String()
 }
 
-func readInto(ctx context.Context, out io.Writer, session Session) {
+func readInto(ctx context.Context, out io.Writer, session Session, dialogue string) {
 	defer session.Close()
+	from, _ := strconv.ParseUint(setting(dialogue, "from", "0"), 10, 32)
+	fetched := setting(dialogue, "wants", "")
 	folders, err := session.Folders(ctx)
 	if err != nil {
 		fmt.Fprintf(out, "folders: %s\n", told(err))
@@ -128,7 +137,7 @@ func readInto(ctx context.Context, out io.Writer, session Session) {
 		case !f.Selectable:
 			fmt.Fprint(out, " not selectable")
 		default:
-			queries = append(queries, mail.Query{Folder: f})
+			queries = append(queries, mail.Query{Folder: f, From: uint32(from)})
 		}
 		fmt.Fprintln(out)
 	}
@@ -149,7 +158,13 @@ func readInto(ctx context.Context, out io.Writer, session Session) {
 			}
 			fmt.Fprintln(out)
 		}
-		wants = append(wants, mail.Want{Folder: l.Folder, Validity: l.Folder.Status.UIDValidity, Items: l.Items})
+		want := mail.Want{Folder: l.Folder, Validity: l.Folder.Status.UIDValidity}
+		for _, it := range l.Items {
+			if fetched == "" || slices.Contains(strings.Fields(fetched), strconv.Itoa(int(it.ID.UID))) {
+				want.Items = append(want.Items, it)
+			}
+		}
+		wants = append(wants, want)
 		return nil
 	})
 	if err != nil {

@@ -334,13 +334,13 @@ func (f *imapFilter) tagged(b []byte) error {
 	if kind == "" {
 		return protocolError("a completion that is neither OK, NO nor BAD")
 	}
+	if kind == "OK" && f.queue.behindLogin(string(tag)) {
+		// What came for it was taken for an answer to the login.
+		return protocolError("a completion ahead of the login's")
+	}
 	c, err := f.queue.finish(string(tag))
 	if err != nil {
 		return err
-	}
-	if kind == "OK" && (f.queue.answering(verbLogin) || f.queue.answering(verbAuthenticate)) {
-		// What came for it was taken for an answer to the login.
-		return protocolError("a completion ahead of the login's")
 	}
 	code, args, text := responseText(s.b)
 	f.out = append(append(append(append(f.out, tag...), ' '), kind...), ' ')

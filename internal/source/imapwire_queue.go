@@ -77,6 +77,22 @@ func (q *imapQueue) answering(verb string) bool {
 	return c != nil && c.verb == verb
 }
 
+// behindLogin reports whether a command was sent behind a login that is not
+// completed.
+func (q *imapQueue) behindLogin(tag string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, c := range q.open {
+		if c.tag == tag {
+			break
+		}
+		if c.verb == verbLogin || c.verb == verbAuthenticate {
+			return true
+		}
+	}
+	return false
+}
+
 // finish takes a completed command out. A server may complete some commands
 // out of order, but none before an EXAMINE or UID FETCH that was sent earlier:
 // whose answers would those be?
