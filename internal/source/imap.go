@@ -72,7 +72,8 @@ func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Cr
 		}
 		release := l.bind(ctx)
 		defer release()
-		conn, err := signInIMAP(ctx, c, l, cred, known, first && !quirks.alone.Load())
+		// A connection test shows each step for itself.
+		conn, err := signInIMAP(ctx, c, l, cred, known, first && observe == nil && !quirks.alone.Load())
 		if err != nil {
 			l.Close()
 			return nil, err
@@ -84,6 +85,14 @@ func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Cr
 		return conn, nil
 	}
 	conn, err := connect(ctx, true, observe)
+	var lost *lostFlight
+	if errors.As(err, &lost) {
+		if err = lost.err; ctx.Err() == nil && lost.mayRetry() {
+			if conn, err = connect(ctx, false, nil); err == nil {
+				quirks.alone.Store(fault.CodeOf(lost.err) == fault.ProtocolError)
+			}
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -251,18 +260,23 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 	if caps.Has(imap.CapListStatus) {
 		known = caps
 	}
-	if err := c.authenticate(caps, cred, func() {
-		if ahead && known.Has(imap.CapListStatus) {
-			c.flight = c.takeOff(known)
-		}
-	}); err != nil {
+	var behind func()
+	if ahead && known.Has(imap.CapListStatus) {
+		behind = func() { c.flight = c.takeOff(known) }
+	}
+	if err := c.authenticate(caps, cred, behind); err != nil {
 		code, text, bye := c.wire.said.last()
 		if refused := refusal(err); refused != nil {
 			return loginFault(refused.Type, refused.Code, refused.Text, cred)
 		} else if bye {
-			return loginFault(imap.StatusResponseTypeBye, imap.ResponseCode(code), text, cred)
+			err = loginFault(imap.StatusResponseTypeBye, imap.ResponseCode(code), text, cred)
+		} else {
+			err = c.failed("signing in", err)
 		}
-		return c.failed("signing in", err)
+		if c.flight != nil {
+			err = &lostFlight{err}
+		}
+		return err
 	}
 	c.link.signedIn()
 	if c.caps = c.client.Caps(); c.caps.Has(capUnknown) {
@@ -287,9 +301,10 @@ func globalItem(caps imap.CapSet) string {
 	return ""
 }
 
-// authenticate chooses the way to sign in. Where that takes one line, behind
-// which the server owes us nothing but its answer, behind sends more before
-// that is awaited. By XOAUTH2 it could be asked to acknowledge an error.
+// authenticate chooses the way to sign in. behind, unless it is nil, is called
+// when a LOGIN in one line was sent, and before its answer is awaited. Behind an
+// AUTHENTICATE nothing is sent: its answers may be challenges, by XOAUTH2 even
+// to an error, and Cyrus 3.6 runs the command twice when more is there already.
 func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, behind func()) error {
 	plain, disabled := caps.Has("AUTH=PLAIN"), caps.Has(imap.CapLoginDisabled)
 	secret := cred.Secret.Reveal()
@@ -298,20 +313,14 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, behin
 		return c.client.Authenticate(&xoauth2{cred.Username, secret})
 	case cred.Auth == account.OAuth2:
 		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
-	case plain && caps.Has(imap.CapSASLIR):
-		// The library would wait for the answer before it let anything else be sent.
-		c.wire.guard.plain = "\x00" + cred.Username + "\x00" + secret
-		signedIn := c.client.Login("", "")
+	case behind != nil && !disabled && isPlain(cred.Username+secret):
+		signedIn := c.client.Login(cred.Username, secret)
 		behind()
 		return signedIn.Wait()
-	case plain && (disabled || !isASCII(cred.Username+secret)):
+	case plain && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
 		return c.client.Authenticate(sasl.NewPlainClient("", cred.Username, secret))
 	case !disabled:
-		signedIn := c.client.Login(cred.Username, secret) // By literals, unless it is ASCII.
-		if isASCII(cred.Username + secret) {
-			behind()
-		}
-		return signedIn.Wait()
+		return c.client.Login(cred.Username, secret).Wait()
 	case caps.Has("AUTH=XOAUTH2"):
 		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
 	}
@@ -330,6 +339,12 @@ func checkCredential(cred account.Credential) error {
 		return fault.New(fault.AuthFailed, "signing in", "The user name or password is empty.")
 	}
 	return nil
+}
+
+// isPlain reports whether s goes as a quoted string that every server reads as
+// it is meant.
+func isPlain(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
 }
 
 func isASCII(s string) bool {

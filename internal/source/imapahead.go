@@ -130,8 +130,30 @@ func (f *flight) lost(c *imapConn) bool {
 		return false
 	}
 	<-f.done
+	if f.err == nil || refusal(f.err) != nil {
+		return false
+	}
 	_, _, bye := c.wire.said.last()
-	return f.err != nil && refusal(f.err) == nil && (bye || errors.Is(c.link.failure(), os.ErrDeadlineExceeded))
+	why := c.link.failure()
+	return bye || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
+}
+
+// lostFlight is a login with more behind it that was neither accepted nor
+// refused.
+type lostFlight struct{ err error }
+
+func (e *lostFlight) Error() string { return e.err.Error() }
+
+// mayRetry reports whether a login with nothing behind it can fare better: the
+// server did not wait in vain, and gave no other reason.
+func (e *lostFlight) mayRetry() bool {
+	switch fault.CodeOf(e.err) {
+	case fault.ProtocolError:
+		return true
+	case fault.ServerUnavailable:
+		return !errors.Is(e.err, os.ErrDeadlineExceeded)
+	}
+	return false
 }
 
 const (

@@ -307,7 +307,7 @@ func (f *imapFilter) dropAnswer(b []byte) error {
 
 func (f *imapFilter) continuation(b []byte) error {
 	c := f.queue.current()
-	if c == nil || c.whole || c.verb != verbAuthenticate && c.verb != verbLogin {
+	if c == nil || c.verb != verbAuthenticate && c.verb != verbLogin {
 		return protocolError("a request to continue that nobody waits for")
 	}
 	b = bytes.TrimSpace(b)

@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -55,10 +54,6 @@ type imapGuard struct {
 	// global is the item by which the server names a message over all folders;
 	// "" where it does not. Each listing asks for it.
 	global string
-
-	// plain is the message of AUTHENTICATE PLAIN (RFC 4616) that is sent, with
-	// the command, in place of the library's next LOGIN; "" where LOGIN it is.
-	plain string
 
 	buf     []byte // The line, or the literal, that is being collected.
 	literal int    // Octets of a literal still to come.
@@ -138,7 +133,7 @@ func (g *imapGuard) sendLine() error {
 	if g.args > 0 {
 		return g.continueLogin(line)
 	}
-	if c := g.queue.current(); c != nil && c.verb == verbAuthenticate && !c.whole {
+	if c := g.queue.current(); c != nil && c.verb == verbAuthenticate {
 		if !isBase64(line) {
 			return g.refuse("an answer to a challenge that is not base64")
 		}
@@ -168,9 +163,6 @@ func (g *imapGuard) sendCommand(c *imapCommand, args string, hasArgs bool) error
 			return g.refuse(c.verb + " with arguments")
 		}
 	case verbLogin:
-		if g.plain != "" {
-			return g.sendPlain(c, args)
-		}
 		g.queue.push(c)
 		g.note(c.tag + " LOGIN ***")
 		return g.continueLogin(" " + args)
@@ -214,25 +206,6 @@ func (g *imapGuard) sendCommand(c *imapCommand, args string, hasArgs bool) error
 	g.queue.push(c)
 	g.note(strings.TrimSuffix(c.tag+" "+c.verb+" "+shown, " "))
 	return g.send(octets)
-}
-
-// sendPlain sends AUTHENTICATE PLAIN in one line (RFC 4959) in place of LOGIN.
-func (g *imapGuard) sendPlain(c *imapCommand, args string) error {
-	if args != `"" ""` {
-		return g.refuse("LOGIN in place of another")
-	}
-	c.verb, c.whole = verbAuthenticate, true
-	line := base64.StdEncoding.AppendEncode([]byte(c.tag+" AUTHENTICATE PLAIN "), []byte(g.plain))
-	line = append(line, "\r\n"...)
-	g.plain = ""
-	if len(line) > maxCommandLine {
-		return g.refuse("a line too long")
-	}
-	g.queue.push(c)
-	g.note(c.tag + " AUTHENTICATE PLAIN ***")
-	err := g.send(line)
-	clear(line)
-	return err
 }
 
 // continueLogin checks what follows LOGIN, or a literal of it: at most two

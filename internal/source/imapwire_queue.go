@@ -10,7 +10,6 @@ import (
 // imapCommand is a command that was sent and not yet completed.
 type imapCommand struct {
 	tag, verb string // verb in upper case; "UID FETCH" is one.
-	whole     bool   // AUTHENTICATE: all of it was sent, and other commands may be behind it.
 	wanted    uidSet // UID FETCH: what was asked for.
 	bodies    bool   // UID FETCH: whether bodies were asked for,
 	headers   bool   // … headers alone,
