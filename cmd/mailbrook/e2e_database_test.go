@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -163,4 +166,59 @@ func visits(said string) (n int) {
 		}
 	}
 	return n
+}
+
+// F27: somebody keeps SQLite's write lock, as a process that was stopped inside
+// a transaction does.
+func TestWhileAnotherProcessHoldsTheDatabaseNothingIsLost(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(51, 12, false))
+	s := newSite(t, ca, "POLL_INTERVAL=200ms", "POLL_MIN_INTERVAL=200ms")
+	p := s.serve()
+	u := p.as(anna)
+	a := u.add(remoteAccount("Drzewo", "imap", d.Host, d.IMAPS, "tls", "anna"))
+	u.reaches(a.ID, "ok")
+
+	db, err := sql.Open("sqlite", filepath.Join(s.data(), "mailbrook.db")+"?_pragma=busy_timeout(60000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	holder, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	if _, err := holder.ExecContext(context.Background(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(52, 12, false))
+	if r := u.do("PATCH", "/v1/accounts/"+a.ID, fields{"sender_name": "Anna"}); r.status != http.StatusInternalServerError {
+		t.Errorf("a change meanwhile is answered with %d: %s", r.status, r.body)
+	}
+	p.await(func(said string) bool { return strings.Contains(said, "database is locked") })
+	if r := s.run("", "pull"); r.status != exitFailed || !strings.Contains(r.err, "database is locked") {
+		t.Errorf("pull ends with status %d and says %q", r.status, r.err)
+	}
+	if got := must[accountAnswer](u, http.StatusOK, "GET", "/v1/accounts/"+a.ID, nil); got.SenderName == "Anna" {
+		t.Error("the change was made all the same")
+	}
+	if n := len(mailtest.ReadMaildir(t, s.mail(anna))); n != 12 {
+		t.Errorf("%d messages are in the mailbox that nobody could remember", n)
+	}
+
+	if _, err := holder.ExecContext(context.Background(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+a.ID, fields{"sender_name": "Anna"})
+	eventually(t, 2*soon, func() (bool, string) {
+		n := len(mailtest.ReadMaildir(t, s.mail(anna)))
+		return n >= 24, fmt.Sprintf("%d of 24 messages came", n)
+	})
+	p.term()
+	if n := len(mailtest.ReadMaildir(t, s.mail(anna))); n != 24 {
+		t.Errorf("%d messages of 24", n)
+	}
 }
