@@ -278,6 +278,7 @@ func TestAnythingMayComeBetweenListAndFetch(t *testing.T) {
 			f := mail.Folder{Wire: "none", Path: []string{"none"}}
 			return session.Fetch(ctx, []mail.Want{{Folder: f, Validity: 1, Items: []mail.Item{{ID: mail.ID{UID: q.From}}}}}, take, miss)
 		}, false},
+		{"the end of the connection", func(context.Context, mail.Query) error { return session.(*imapSession).conn.link.Close() }, false},
 		{"Leave", func(ctx context.Context, _ mail.Query) error { return session.Leave(ctx) }, true},
 		{"Close", func(context.Context, mail.Query) error { return session.Close() }, true},
 	}
