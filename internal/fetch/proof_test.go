@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -184,8 +185,16 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 		}
 		lease, err = queue.Queue().ClaimOne(ctx, owner, p.Account, schedule.Claim{Worker: uuid.NewString(), Now: now, Lease: time.Minute, Limit: 1})
 	}
-	if p.Broken == heedless {
+	switch p.Broken {
+	case heedless:
 		j = heedlessJournal{j}
+	case unfenced:
+		rows, err := p.rows()
+		if err != nil {
+			return fetch.Report{}, lease, err
+		}
+		defer rows.Close()
+		j = unfencedJournal{j, rows}
 	}
 	all := fetch.Mailbox(carelessBoxes{realBoxes{boxes}, p})
 	if p.boxes != nil {
@@ -430,6 +439,7 @@ var users = []string{"does nothing", "moves", "deletes"}
 // Rules that a control breaks, and what else may be wrong with the machine.
 const (
 	heedless      = "heed the fence"
+	unfenced      = "compare the lease"
 	fileSync      = "fsync the file"
 	directorySync = "fsync the directory"
 	lyingDisk     = "fsync reaches the disk"
@@ -444,6 +454,34 @@ func (j heedlessJournal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entr
 		return err
 	}
 	return nil
+}
+
+// unfencedJournal writes whoever's the lease is, as a database would that does
+// not compare it: every write goes by the lease that there is just now.
+type unfencedJournal struct {
+	fetch.Journal
+	rows *sql.DB
+}
+
+func (j unfencedJournal) present(ctx context.Context, l fetch.Lease) (fetch.Lease, error) {
+	err := j.rows.QueryRowContext(ctx, fmt.Sprintf("SELECT lease_owner, lease_epoch FROM poll_schedule WHERE account_id = '%s'", l.Account.ID)).Scan(&l.Worker, &l.Epoch)
+	return l, err
+}
+
+func (j unfencedJournal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error {
+	l, err := j.present(ctx, l)
+	if err != nil {
+		return err
+	}
+	return j.Journal.Commit(ctx, l, e)
+}
+
+func (j unfencedJournal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetch.Folder) ([]fetch.Folder, error) {
+	l, err := j.present(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return j.Journal.AddFolders(ctx, l, fs)
 }
 
 // carelessBoxes deliver without making everything durable, where that is the
