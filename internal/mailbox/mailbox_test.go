@@ -436,56 +436,105 @@ func TestNamesFromOutsideNeverReachTheDisk(t *testing.T) {
 	mustHold(t, root, 1)
 }
 
-// U50, F51: a user with a shell puts something else in a directory's place.
-func TestU50WhatIsNoDirectoryIsRefused(t *testing.T) {
-	for name, tc := range map[string]struct {
-		victim string // Of the mailbox; replaced.
-		spoil  func(t *testing.T, path, elsewhere string)
-	}{
-		"new is a link elsewhere":       {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-		"new is a link inside":          {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink("cur", p)) }},
-		"the folder is a link":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-		"the folder is a file":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.WriteFile(p, nil, 0o600)) }},
-		"new is a FIFO":                 {".Gmail/new", func(t *testing.T, p, e string) { must(t, unix.Mkfifo(p, 0o600)) }},
-		"the spool is a link":           {spoolDir, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-		"the journal's spool is a link": {spoolDir + "/" + journal, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-		"the mailbox is a link":         {"", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s, root := newStore(t, Options{})
-			d := open(t, s, 1, account.Limit{})
-			must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
-			must(t, d.Close())
-			elsewhere := t.TempDir()
-			for _, sub := range []string{"new", "cur", "tmp", journal} {
-				must(t, os.Mkdir(filepath.Join(elsewhere, sub), 0o700))
-			}
-			victim := filepath.Join(root, tc.victim)
-			must(t, os.RemoveAll(victim))
-			tc.spoil(t, victim, elsewhere)
+// trick is something else that a user with a shell puts in a directory's place.
+type trick struct {
+	victim string // Of the mailbox; replaced.
+	spoil  func(t *testing.T, path, elsewhere string)
+}
 
-			d, err := s.Open(t.Context(), anna(t), journal, 2, account.Limit{})
-			if err == nil {
-				all, staging := stage(d, 2)
-				must(t, staging)
-				ps := placements(all, "Gmail")
-				ps[0].Flags, ps[1].Flags = 0, 0
-				err = d.Publish(t.Context(), ps)
-				wantCode(t, d.EnsureFolders(t.Context(), []string{"Gmail/Sub"}), map[bool]fault.Code{true: fault.LocalMailboxUnavailable, false: fault.CodeOf(nil)}[strings.HasPrefix(tc.victim, ".Gmail")])
-				must(t, d.Close())
+var tricks = map[string]trick{
+	"new is a link elsewhere":       {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"new is a link inside":          {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink("cur", p)) }},
+	"the folder is a link":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"the folder is a file":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.WriteFile(p, nil, 0o600)) }},
+	"new is a FIFO":                 {".Gmail/new", func(t *testing.T, p, e string) { must(t, unix.Mkfifo(p, 0o600)) }},
+	"the spool is a link":           {spoolDir, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"the journal's spool is a link": {spoolDir + "/" + journal, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"the mailbox is a link":         {"", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+}
+
+// play delivers into a mailbox in which the trick was played, and returns what
+// is wrong: what was written outside the mailbox, and that it was not refused
+// with a word on what to mend.
+func (tc trick) play(t *testing.T, d disk) (bad []string) {
+	t.Helper()
+	s, root := newStore(t, Options{})
+	before := open(t, s, 1, account.Limit{})
+	must(t, before.EnsureFolders(t.Context(), []string{"Gmail"}))
+	must(t, before.Close())
+	elsewhere := t.TempDir()
+	for _, sub := range []string{"new", "cur", "tmp", journal} {
+		must(t, os.Mkdir(filepath.Join(elsewhere, sub), 0o700))
+	}
+	victim := filepath.Join(root, tc.victim)
+	must(t, os.RemoveAll(victim))
+	tc.spoil(t, victim, elsewhere)
+	s.disk = d
+	if err := tc.deliver(t, s); fault.CodeOf(err) != fault.LocalMailboxUnavailable || fault.Of(err).Detail == "" {
+		bad = append(bad, fmt.Sprintf("not refused, or without a word: %v", err))
+	}
+	must(t, filepath.WalkDir(elsewhere, func(p string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			bad = append(bad, p+" was written outside the mailbox")
+		}
+		return err
+	}))
+	return bad
+}
+
+func (tc trick) deliver(t *testing.T, s *Store) error {
+	d, err := s.Open(t.Context(), anna(t), journal, 2, account.Limit{})
+	if err != nil {
+		return err
+	}
+	all, err := stage(d, 2)
+	if err != nil {
+		return errors.Join(err, d.Close())
+	}
+	ps := placements(all, "Gmail")
+	ps[0].Flags, ps[1].Flags = 0, 0
+	err = d.Publish(t.Context(), ps)
+	if made := d.EnsureFolders(t.Context(), []string{"Gmail/Sub"}); strings.HasPrefix(tc.victim, ".Gmail") && fault.CodeOf(made) != fault.LocalMailboxUnavailable {
+		err = fmt.Errorf("making a folder below it: %v, and delivering: %v", made, err)
+	}
+	return errors.Join(err, d.Close())
+}
+
+// U50, F51.
+func TestU50WhatIsNoDirectoryIsRefused(t *testing.T) {
+	for name, tc := range tricks {
+		t.Run(name, func(t *testing.T) {
+			for _, bad := range tc.play(t, kernel{}) {
+				t.Error(bad)
 			}
-			wantCode(t, err, fault.LocalMailboxUnavailable)
-			if fault.Of(err) == nil || fault.Of(err).Detail == "" {
-				t.Errorf("%v does not say what to mend", err)
-			}
-			must(t, filepath.WalkDir(elsewhere, func(p string, e fs.DirEntry, err error) error {
-				if err == nil && !e.IsDir() {
-					t.Errorf("%s was written outside the mailbox", p)
-				}
-				return err
-			}))
 		})
 	}
+}
+
+// The control: a disk that follows links.
+func TestADiskThatFollowsLinksIsNoticed(t *testing.T) {
+	for _, name := range []string{"new is a link elsewhere", "the folder is a link", "the spool is a link", "the journal's spool is a link", "the mailbox is a link"} {
+		t.Run(name, func(t *testing.T) {
+			bad := tricks[name].play(t, following{kernel{}})
+			if len(bad) == 0 {
+				t.Error("links are followed, and nothing is wrong")
+			}
+			t.Logf("caught: %q", bad)
+		})
+	}
+}
+
+// following is a disk on which O_NOFOLLOW and lstat do not hold.
+type following struct{ disk }
+
+func (d following) open(dir int, name string, flags int, perm uint32) (int, error) {
+	return d.disk.open(dir, name, flags&^unix.O_NOFOLLOW, perm)
+}
+
+func (d following) lstat(dir int, name string) (stat, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(dir, name, &st, 0)
+	return statOf(&st), err
 }
 
 func TestU50QuotaFileAndSubscriptionsAreNotFollowed(t *testing.T) {

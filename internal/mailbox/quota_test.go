@@ -227,9 +227,10 @@ func TestOldFiguresAreCheckedOnce(t *testing.T) {
 	agree(t, s, root, d)
 }
 
-func TestU51ParallelAccountsNeverExceedTheLimit(t *testing.T) {
-	s, root := newStore(t, Options{})
-	const most = 57
+// fillUp lets six accounts deliver at once into one mailbox until there is no
+// more room, by what reserve says, and returns how much it holds then.
+func fillUp(t *testing.T, s *Store, root string, most int64, reserve func(d *Delivery, messages, bytes int64) error) int64 {
+	t.Helper()
 	l := limit(-1, most)
 	var wait sync.WaitGroup
 	for a := range 6 {
@@ -245,7 +246,7 @@ func TestU51ParallelAccountsNeverExceedTheLimit(t *testing.T) {
 				var ps []mail.Placement
 				var full error
 				for i := n; i < n+3 && full == nil; i++ {
-					if full = d.Reserve(1, int64(len(message(i)))); full != nil {
+					if full = reserve(d, 1, int64(len(message(i)))); full != nil {
 						break
 					}
 					st, err := d.Stage(t.Context(), token(i), strings.NewReader(message(i)), received, 1<<20)
@@ -270,8 +271,36 @@ func TestU51ParallelAccountsNeverExceedTheLimit(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if mails, _ := tree(t, root); len(mails) != most {
-		t.Errorf("%d messages are there, the limit is %d", len(mails), most)
+	mails, _ := tree(t, root)
+	return int64(len(mails))
+}
+
+func TestU51ParallelAccountsNeverExceedTheLimit(t *testing.T) {
+	s, root := newStore(t, Options{})
+	const most = 57
+	if n := fillUp(t, s, root, most, (*Delivery).Reserve); n != most {
+		t.Errorf("%d messages are there, the limit is %d", n, most)
 	}
-	agree(t, s, root, open(t, s, 2, l))
+	agree(t, s, root, open(t, s, 2, limit(-1, most)))
+}
+
+// The control: each account minds what it brought itself, not the others.
+func TestAccountsThatReserveForThemselvesAreNoticed(t *testing.T) {
+	s, root := newStore(t, Options{})
+	const most = 57
+	var mu sync.Mutex
+	brought := map[*Delivery]int64{}
+	n := fillUp(t, s, root, most, func(d *Delivery, messages, _ int64) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if brought[d]+messages > most {
+			return fault.New(fault.LocalOverQuota, "reserving", "full")
+		}
+		brought[d] += messages
+		return nil
+	})
+	if n <= most {
+		t.Errorf("%d messages are there, and none was refused for another account's sake", n)
+	}
+	t.Logf("caught: %d messages where %d are allowed", n, most)
 }
