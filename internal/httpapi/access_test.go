@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 )
 
@@ -65,27 +67,134 @@ func TestEveryCallNeedsAToken(t *testing.T) {
 // TestOthersDoNotExist is U07: whatever bartek does with the id of an account of
 // anna's, he gets what an id that does not exist gives.
 func TestOthersDoNotExist(t *testing.T) {
-	n := 0
+	bad, tried := othersThatExist(t)
+	for _, b := range bad {
+		t.Error(b)
+	}
+	if tried < 7 {
+		t.Errorf("only %d calls with an id were tried", tried)
+	}
+}
+
+// othersThatExist lists the calls by which bartek learns of anna's account, or
+// changes something.
+func othersThatExist(t *testing.T, change ...func(*httpapi.Options)) (bad []string, tried int) {
+	t.Helper()
 	for name, r := range calls(t) {
 		if !strings.Contains(r.Path+r.Body, annaID) || strings.HasPrefix(r.Path, "/v1/admin") {
 			continue
 		}
-		n++
-		f := newFixture(t)
+		tried++
+		f := newFixture(t, change...)
 		r.As = bartek
 		mine := f.do(r)
 		r.Path, r.Body = strings.ReplaceAll(r.Path, annaID, noID), strings.ReplaceAll(r.Body, annaID, noID)
 		nobodys := f.do(r)
-		if mine.Code != 404 || nobodys.Code != 404 || mine.Body.String() != nobodys.Body.String() {
-			t.Errorf("%s: anna's id gives %d %s, one that does not exist %d %s", name, mine.Code, mine.Body, nobodys.Code, nobodys.Body)
-		}
-		if len(f.calls) > 0 {
-			t.Errorf("%s changed something: %v", name, f.calls)
+		if mine.Code != 404 || nobodys.Code != 404 || mine.Body.String() != nobodys.Body.String() || len(f.calls) > 0 {
+			bad = append(bad, fmt.Sprintf("%s: anna's id gives %d %s, one that does not exist %d %s; done: %v", name, mine.Code, mine.Body, nobodys.Code, nobodys.Body, f.calls))
 		}
 	}
-	if n < 7 {
-		t.Errorf("only %d calls with an id were tried", n)
+	return bad, tried
+}
+
+// The controls: accounts that are given to whoever asks, and some that are
+// refused in other words than those which do not exist.
+func TestAccountsThatAreAnybodysAreNoticed(t *testing.T) {
+	for name, wrap := range map[string]func(httpapi.Accounts) httpapi.Accounts{
+		"given to whoever asks": func(a httpapi.Accounts) httpapi.Accounts { return anybodys{a, owner(t, anna), nil} },
+		"refused in other words": func(a httpapi.Accounts) httpapi.Accounts {
+			return anybodys{a, owner(t, anna), fmt.Errorf("another user's: %w", account.ErrChanged)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad, tried := othersThatExist(t, func(o *httpapi.Options) { o.Accounts = wrap(o.Accounts) })
+			if len(bad) != tried {
+				t.Errorf("noticed by %d of %d calls", len(bad), tried)
+			}
+			t.Logf("caught by %d calls, such as: %.120s", len(bad), strings.Join(bad, ""))
+		})
 	}
+}
+
+// anybodys does for everybody what its owner asks for; or it refuses to others,
+// by an error of its own, what its owner has.
+type anybodys struct {
+	httpapi.Accounts
+	owner  account.Owner
+	refuse error
+}
+
+func (a anybodys) ask(ctx context.Context, id account.ID) error {
+	if a.refuse == nil {
+		return nil
+	}
+	if _, err := a.Accounts.Get(ctx, a.owner, id); err != nil {
+		return err
+	}
+	return a.refuse
+}
+
+func (a anybodys) Get(ctx context.Context, _ account.Owner, id account.ID) (account.Account, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return account.Account{}, err
+	}
+	return a.Accounts.Get(ctx, a.owner, id)
+}
+
+func (a anybodys) Update(ctx context.Context, _ account.Owner, id account.ID, p account.Patch) (account.Account, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return account.Account{}, err
+	}
+	return a.Accounts.Update(ctx, a.owner, id, p)
+}
+
+func (a anybodys) Delete(ctx context.Context, _ account.Owner, id account.ID, keep bool) error {
+	if err := a.ask(ctx, id); err != nil {
+		return err
+	}
+	return a.Accounts.Delete(ctx, a.owner, id, keep)
+}
+
+func (a anybodys) TestExisting(ctx context.Context, _ account.Owner, id account.ID, p account.Patch) (account.TestReport, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return account.TestReport{}, err
+	}
+	return a.Accounts.TestExisting(ctx, a.owner, id, p)
+}
+
+func (a anybodys) FetchNow(ctx context.Context, _ account.Owner, id account.ID) error {
+	if err := a.ask(ctx, id); err != nil {
+		return err
+	}
+	return a.Accounts.FetchNow(ctx, a.owner, id)
+}
+
+func (a anybodys) FolderTree(ctx context.Context, _ account.Owner, id account.ID) ([]account.FolderInfo, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return nil, err
+	}
+	return a.Accounts.FolderTree(ctx, a.owner, id)
+}
+
+func (a anybodys) Runs(ctx context.Context, _ account.Owner, id account.ID, limit int) ([]account.Run, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return nil, err
+	}
+	return a.Accounts.Runs(ctx, a.owner, id, limit)
+}
+
+func (a anybodys) Skipped(ctx context.Context, _ account.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return account.SkippedPage{}, err
+	}
+	return a.Accounts.Skipped(ctx, a.owner, id, limit, cursor)
+}
+
+func (a anybodys) RetrySkipped(ctx context.Context, _ account.Owner, id account.ID, sid string) (account.Skipped, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return account.Skipped{}, err
+	}
+	return a.Accounts.RetrySkipped(ctx, a.owner, id, sid)
 }
 
 // TestUsersAreNotAdministrators: every call under /v1/admin is forbidden to

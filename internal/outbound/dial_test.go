@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -190,14 +191,78 @@ func TestS60ANameThatTurnsInwardIsRefusedThen(t *testing.T) {
 }
 
 func TestTheSocketIsCheckedWhateverWasResolved(t *testing.T) {
+	for _, bad := range inward(t, New(Options{AllowAnyPort: true, Resolver: ourselves})) {
+		t.Error(bad)
+	}
+}
+
+// ourselves are names of this machine.
+var ourselves = answers{"in.example.org": "127.0.0.1", "mapped.example.org": "::ffff:127.0.0.1", "mixed.example.org": "127.0.0.1 8.8.8.8"}
+
+// way is how a server is reached.
+type way interface {
+	Resolve(ctx context.Context, host string) ([]netip.Addr, error)
+	Connect(ctx context.Context, addrs []netip.Addr, port int) (net.Conn, error)
+}
+
+// inward lists what resolves to an address of this machine's, and at which of
+// them a server on it is reached.
+func inward(t *testing.T, w way) (bad []string) {
+	t.Helper()
 	l := listen(t)
-	for _, a := range []string{"127.0.0.1", "::ffff:127.0.0.1"} {
-		d := New(Options{AllowAnyPort: true})
-		c, err := d.Connect(t.Context(), []netip.Addr{netip.MustParseAddr(a)}, port(l))
-		if c != nil || fault.CodeOf(err) != fault.HostNotAllowed {
-			t.Errorf("%s: %v, %v", a, c, err)
+	for _, host := range []string{"in.example.org", "mapped.example.org", "mixed.example.org", "127.0.0.1", "::ffff:127.0.0.1", "localhost"} {
+		if addrs, err := w.Resolve(t.Context(), host); fault.CodeOf(err) != fault.HostNotAllowed {
+			bad = append(bad, fmt.Sprintf("%s resolves to %v, %v", host, addrs, err))
 		}
 	}
+	for _, a := range []string{"127.0.0.1", "::ffff:127.0.0.1"} {
+		c, err := w.Connect(t.Context(), []netip.Addr{netip.MustParseAddr(a)}, port(l))
+		if c != nil {
+			c.Close()
+		}
+		if c != nil || fault.CodeOf(err) != fault.HostNotAllowed {
+			bad = append(bad, fmt.Sprintf("%s is connected to: %v", a, err))
+		}
+	}
+	return bad
+}
+
+// The controls: names that are believed, sockets that nobody looks at, and both.
+func TestAWayInwardIsNoticed(t *testing.T) {
+	d := New(Options{AllowAnyPort: true, Resolver: ourselves})
+	for name, tc := range map[string]struct {
+		w    way
+		says int
+	}{
+		"every name is believed":   {believing{d}, 6},
+		"no socket is looked at":   {blind{d}, 2},
+		"every network is allowed": {New(Options{AllowAnyPort: true, Resolver: ourselves, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}), 8},
+	} {
+		bad := inward(t, tc.w)
+		if len(bad) != tc.says {
+			t.Errorf("%s: %d ways inward are noticed, want %d: %q", name, len(bad), tc.says, bad)
+		}
+	}
+}
+
+// believing is a way that resolves every name.
+type believing struct{ way }
+
+func (believing) Resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}, nil
+	}
+	if host == "localhost" {
+		host = "in.example.org"
+	}
+	return ourselves.LookupNetIP(ctx, "ip", host)
+}
+
+// blind is a way that connects to every address.
+type blind struct{ way }
+
+func (blind) Connect(ctx context.Context, addrs []netip.Addr, port int) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(addrs[0], uint16(port)).String())
 }
 
 func listen(t *testing.T) net.Listener {

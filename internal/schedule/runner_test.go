@@ -123,49 +123,104 @@ func TestAccountsAreVisitedAtTheirInterval(t *testing.T) {
 
 func TestOneStuckAccountDelaysNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		as := accounts(t, 4, "h")
-		q := newMemory(as...)
-		v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.ID == "a1" {
-				return stuck(ctx, l)
-			}
-			return fetch.Report{}
-		}}
-		_, stop := run(t, Options{Queue: q, Visitor: v, Workers: 2})
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if n := v.count("a1"); n != 1 {
-			t.Errorf("the stuck account was visited %d times, want 1: its lease is kept alive", n)
+		for _, bad := range besideAStuckAccount(t, func(v Visitor) Visitor { return v }) {
+			t.Error(bad)
 		}
-		for _, id := range []account.ID{"a2", "a3", "a4"} {
-			if n := v.count(id); n < 12 {
-				t.Errorf("%s was visited %d times in an hour, want 12 or more", id, n)
-			}
-		}
-		mustStop(t, stop)
 	})
+}
+
+// besideAStuckAccount lists who is held up by an account whose visit does not
+// end, within an hour.
+func besideAStuckAccount(t *testing.T, wrap func(Visitor) Visitor) (bad []string) {
+	t.Helper()
+	q := newMemory(accounts(t, 4, "h")...)
+	v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
+		if l.Account.ID == "a1" {
+			return stuck(ctx, l)
+		}
+		return fetch.Report{}
+	}}
+	_, stop := run(t, Options{Queue: q, Visitor: wrap(v), Workers: 2})
+	time.Sleep(time.Hour)
+	synctest.Wait()
+	if n := v.count("a1"); n != 1 {
+		bad = append(bad, fmt.Sprintf("the stuck account was visited %d times, want 1: its lease is kept alive", n))
+	}
+	for _, id := range []account.ID{"a2", "a3", "a4"} {
+		if n := v.count(id); n < 12 {
+			bad = append(bad, fmt.Sprintf("%s was visited %d times in an hour, want 12 or more", id, n))
+		}
+	}
+	mustStop(t, stop)
+	return bad
 }
 
 func TestAStuckHostTakesItsShareOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dead, well := accounts(t, 20, "dead"), accounts(t, 25, "well")[20:]
-		q := newMemory(append(dead, well...)...)
-		v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.Server.Host == "dead" {
-				return stuck(ctx, l)
-			}
-			return fetch.Report{}
-		}}
-		_, stop := run(t, Options{Queue: q, Visitor: v, Workers: 8, PerHost: 4})
-		time.Sleep(30 * time.Minute)
-		synctest.Wait()
-		for _, a := range well {
-			if n := v.count(a.ID); n < 6 {
-				t.Errorf("%s was visited %d times in half an hour, want 6 or more", a.ID, n)
-			}
+		for _, bad := range besideAStuckHost(t, func(q Queue) Queue { return q }) {
+			t.Error(bad)
 		}
-		mustStop(t, stop)
 	})
+}
+
+// besideAStuckHost lists who is held up by a host where no visit ends, within
+// half an hour.
+func besideAStuckHost(t *testing.T, wrap func(Queue) Queue) (bad []string) {
+	t.Helper()
+	dead, well := accounts(t, 20, "dead"), accounts(t, 25, "well")[20:]
+	q := newMemory(append(dead, well...)...)
+	v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
+		if l.Account.Server.Host == "dead" {
+			return stuck(ctx, l)
+		}
+		return fetch.Report{}
+	}}
+	_, stop := run(t, Options{Queue: wrap(q), Visitor: v, Workers: 8, PerHost: 4})
+	time.Sleep(30 * time.Minute)
+	synctest.Wait()
+	for _, a := range well {
+		if n := v.count(a.ID); n < 6 {
+			bad = append(bad, fmt.Sprintf("%s was visited %d times in half an hour, want 6 or more", a.ID, n))
+		}
+	}
+	mustStop(t, stop)
+	return bad
+}
+
+// The controls: visits that wait for each other, and a host that may take all.
+func TestWhoIsHeldUpIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if bad := besideAStuckAccount(t, func(v Visitor) Visitor { return oneByOne{v, make(chan struct{}, 1)} }); len(bad) < 3 {
+			t.Errorf("visits wait for each other, and only this is noticed: %q", bad)
+		}
+		if bad := besideAStuckHost(t, func(q Queue) Queue { return unshared{q} }); len(bad) != 5 {
+			t.Errorf("a host takes all workers, and only this is noticed: %q", bad)
+		}
+	})
+}
+
+// oneByOne makes one visit at a time.
+type oneByOne struct {
+	Visitor
+	turn chan struct{}
+}
+
+func (v oneByOne) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
+	select {
+	case v.turn <- struct{}{}:
+		defer func() { <-v.turn }()
+		return v.Visitor.Visit(ctx, l)
+	case <-ctx.Done():
+		return fetch.Report{Err: ctx.Err()}
+	}
+}
+
+// unshared is a queue that does not count the visits to a host.
+type unshared struct{ Queue }
+
+func (q unshared) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
+	c.PerHost = 1 << 30
+	return q.Queue.Claim(ctx, c)
 }
 
 func TestARefusedPasswordIsNeverHammered(t *testing.T) {

@@ -423,16 +423,58 @@ func TestRunsAreTheVisitUnderWayTheLastOneAndThoseWorthARow(t *testing.T) {
 
 func TestAVisitWithoutNewsWritesOneRow(t *testing.T) {
 	onBoth(t, func(w *world) {
-		w.add("anna@firma.test", 1)
-		l := w.claim("p1/1")[0]
-		before := w.table("SELECT * FROM runs")
-		w.finish(l, time.Minute)
-		w.must(w.FlushCounts(w.Context()))
-		if after := w.table("SELECT * FROM runs"); !cmp.Equal(before, after) {
-			w.Errorf("a row of its own: %v", after)
-		}
-		if n := w.table("SELECT count(*) FROM poll_counts"); n[0] != "1|" {
-			w.Errorf("%v", n)
+		l := w.claimNew()
+		if more := w.rowsBeside(func() { w.finish(l, time.Minute) }); more != "" {
+			w.Error(more)
 		}
 	})
+}
+
+// The controls: a visit that is kept although it brought nothing, and one that
+// writes to the journal.
+func TestAVisitThatWritesMoreThanItsRowIsNoticed(t *testing.T) {
+	onBoth(t, func(w *world) {
+		l := w.claimNew()
+		if w.rowsBeside(func() {
+			w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
+				State: account.OK, DueAt: w.clock.now().Add(time.Minute), Success: true, Keep: true, Run: account.Run{OK: true, StartedAt: w.clock.now(), FinishedAt: w.clock.now()},
+			}))
+		}) == "" {
+			w.Error("a row of a visit without news is not noticed")
+		}
+		w.clock.pass(2 * time.Minute)
+		l = w.claim("p1/1")[0]
+		if w.rowsBeside(func() {
+			w.must(w.commit(l, fetch.Entry{Intend: &fetch.BatchKey{Epoch: l.Epoch, Seq: 1}}))
+			w.finish(l, time.Minute)
+		}) == "" {
+			w.Error("a row of the journal is not noticed")
+		}
+	})
+}
+
+// claimNew is a lease on a new account.
+func (w *world) claimNew() fetch.Lease {
+	w.Helper()
+	w.add("anna@firma.test", 1)
+	return w.claim("p1/1")[0]
+}
+
+// rowsBeside says what a visit wrote beside its account's row in the schedule
+// and the sums of all visits.
+func (w *world) rowsBeside(visit func()) string {
+	w.Helper()
+	written := func() (all []string) {
+		for _, table := range []string{"runs", "batches", "messages", "folders", "skipped", "journals", "accounts"} {
+			all = append(all, w.table("SELECT * FROM "+table)...)
+		}
+		return all
+	}
+	before := written()
+	visit()
+	w.must(w.FlushCounts(w.Context()))
+	if n := w.table("SELECT count(*) FROM poll_counts"); n[0] != "1|" {
+		return fmt.Sprintf("sums in %v rows", n)
+	}
+	return cmp.Diff(before, written())
 }

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -80,7 +81,13 @@ func owner(t *testing.T, address string) account.Owner {
 	return o
 }
 
-func seal(t *testing.T, v *vault.Vault, o account.Owner, id account.ID) []byte {
+// sealer is what of a vault is looked at here.
+type sealer interface {
+	Seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error)
+	Unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error)
+}
+
+func seal(t *testing.T, v sealer, o account.Owner, id account.ID) []byte {
 	t.Helper()
 	sealed, err := v.Seal(o, id, account.NewSecret(canary))
 	if err != nil {
@@ -92,7 +99,7 @@ func seal(t *testing.T, v *vault.Vault, o account.Owner, id account.ID) []byte {
 	return sealed
 }
 
-func opens(v *vault.Vault, o account.Owner, id account.ID, sealed []byte) error {
+func opens(v sealer, o account.Owner, id account.ID, sealed []byte) error {
 	s, err := v.Unseal(o, id, sealed)
 	if err == nil && s.Reveal() != canary {
 		return fmt.Errorf("opened to another secret")
@@ -104,13 +111,22 @@ func opens(v *vault.Vault, o account.Owner, id account.ID, sealed []byte) error 
 }
 
 func TestASecretOpensOnlyForItsOwnerAndAccount(t *testing.T) {
-	v, anna, bea := open(t, t.TempDir()), owner(t, "anna@firma.test"), owner(t, "bea@firma.test")
+	for _, bad := range openings(t, open(t, t.TempDir())) {
+		t.Error(bad)
+	}
+}
+
+// openings lists how else a secret opens than for its owner and account, or
+// is refused in other words than those for one that cannot be read.
+func openings(t *testing.T, v sealer) (bad []string) {
+	t.Helper()
+	anna, bea := owner(t, "anna@firma.test"), owner(t, "bea@firma.test")
 	sealed := seal(t, v, anna, "11")
 	if err := opens(v, anna, "11", sealed); err != nil {
 		t.Fatal(err)
 	}
 	if again := seal(t, v, anna, "11"); bytes.Equal(again, sealed) {
-		t.Error("the same secret seals to the same bytes")
+		bad = append(bad, "the same secret seals to the same bytes")
 	}
 	damaged, later := slices.Clone(sealed), slices.Clone(sealed)
 	damaged[len(damaged)-1] ^= 1
@@ -129,9 +145,51 @@ func TestASecretOpensOnlyForItsOwnerAndAccount(t *testing.T) {
 	} {
 		var f *fault.Error
 		if !errors.Is(err, vault.ErrUnreadable) || !errors.As(err, &f) || f.Code != fault.Internal || !strings.Contains(f.Detail, "enter it again") {
-			t.Errorf("%s: %v", name, err)
+			bad = append(bad, fmt.Sprintf("%s: %v", name, err))
 		}
 	}
+	slices.Sort(bad)
+	return bad
+}
+
+// The controls: sealed secrets that are bound to no account, or to no owner.
+func TestASecretThatCanBeMovedIsNoticed(t *testing.T) {
+	v, bea := open(t, t.TempDir()), owner(t, "bea@firma.test")
+	for name, tc := range map[string]struct {
+		v    unbound
+		says []string
+	}{
+		"bound to no account": {unbound{Vault: v, id: "1"}, []string{"another account: <nil>", "owner and account run into: <nil>"}},
+		"bound to no owner":   {unbound{Vault: v, owner: bea}, []string{"another owner: <nil>", "no owner: <nil>"}},
+	} {
+		if bad := openings(t, tc.v); !slices.Equal(bad, tc.says) {
+			t.Errorf("%s: %q, want %q", name, bad, tc.says)
+		}
+	}
+}
+
+// unbound seals for one owner or account, whoever's the secret is.
+type unbound struct {
+	*vault.Vault
+	owner account.Owner
+	id    account.ID
+}
+
+func (u unbound) bind(o account.Owner, id account.ID) (account.Owner, account.ID) {
+	if !u.owner.IsZero() {
+		o = u.owner
+	}
+	return o, cmp.Or(u.id, id)
+}
+
+func (u unbound) Seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error) {
+	o, id = u.bind(o, id)
+	return u.Vault.Seal(o, id, s)
+}
+
+func (u unbound) Unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+	o, id = u.bind(o, id)
+	return u.Vault.Unseal(o, id, sealed)
 }
 
 func TestKeysSurviveARestart(t *testing.T) {
@@ -493,6 +551,15 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 		cred  account.Credential
 	}
 	things := []any{v, c, unreadable, corrupt, outer{v, v, c}, &outer{v, v, c}, vault.SealedSecret{Owner: anna, ID: "1", Sealed: sealed}}
+	for _, bad := range printed(things, map[string][]byte{
+		"the password": []byte(canary), "the token key": v.TokenKey(), "the signing key": v.SigningKey(), "the sealing keys": ring.Key[len(ring.Key)-24:],
+	}) {
+		t.Error(bad)
+	}
+}
+
+// printed lists the secrets that show when these things are printed in any way.
+func printed(things []any, secrets map[string][]byte) (bad []string) {
 	var log strings.Builder
 	for _, h := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
 		for _, x := range things {
@@ -507,15 +574,28 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 			log.Write(text)
 		}
 	}
-	printed := log.String()
-	for name, secret := range map[string][]byte{
-		"the password": []byte(canary), "the token key": v.TokenKey(), "the signing key": v.SigningKey(), "the sealing keys": ring.Key[len(ring.Key)-24:],
-	} {
+	text := log.String()
+	for name, secret := range secrets {
 		decimal := strings.Trim(fmt.Sprintf("%d", secret), "[]")
 		for _, form := range []string{string(secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), base64.StdEncoding.EncodeToString(secret), decimal, strings.ReplaceAll(decimal, " ", ", "), fmt.Sprintf("%q", secret)} {
-			if strings.Contains(printed, form) {
-				t.Errorf("%s was printed", name)
+			if strings.Contains(text, form) {
+				bad = append(bad, name+" was printed")
 			}
+		}
+	}
+	return bad
+}
+
+// The control: secrets that nothing keeps from being printed.
+func TestASecretThatCanBePrintedIsNoticed(t *testing.T) {
+	type text struct{ password string }
+	type octets struct{ password []byte }
+	for name, thing := range map[string]any{
+		"text": canary, "octets": []byte(canary), "in an unexported field": text{canary}, "octets in an unexported field": &octets{[]byte(canary)},
+		"as JSON": map[string]any{"outer": struct{ Password string }{canary}}, "in an error": fmt.Errorf("logging in with %s", canary),
+	} {
+		if bad := printed([]any{thing}, map[string][]byte{"the password": []byte(canary)}); len(bad) == 0 {
+			t.Errorf("%s: nothing is noticed", name)
 		}
 	}
 }
