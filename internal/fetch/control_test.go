@@ -150,9 +150,10 @@ func (s overseenSource) Leave(ctx context.Context) error {
 	return s.remote.Leave(ctx)
 }
 
-// explained checks I1, I10 and I19 after a visit to a remote that answers: what
-// is not delivered is on the list of what is skipped, with a reason, or lies in
-// the folder that could not be read, of which the report tells.
+// explained checks I1, I2, I3, I10 and I19 after a visit to a remote that
+// answers: each message is delivered once, octet for octet, or is on the list of
+// what is skipped, with a reason, or lies in the folder that could not be read,
+// of which the report tells.
 func (o *overseer) explained(t *testing.T, r fetch.Report) {
 	t.Helper()
 	if r.Err != nil {
@@ -172,7 +173,9 @@ func (o *overseer) explained(t *testing.T, r fetch.Report) {
 		i := slices.IndexFunc(fs, func(x fetch.Folder) bool { return x.Wire == f.name })
 		for uid, b := range f.bodies {
 			switch {
-			case delivered[b] > 0 || f.name == o.remote.badFolder && r.Partial != nil:
+			case delivered[b] > 1:
+				o.complain("a message in %s is doubled", f.name)
+			case delivered[b] == 1 || f.name == o.remote.badFolder && r.Partial != nil:
 			case i < 0 || !o.skipped(fs[i], uid):
 				o.complain("a message in %s neither comes nor is explained", f.name)
 			}
@@ -323,6 +326,12 @@ func TestAnOverseerNoticesEachBrokenPromise(t *testing.T) {
 		broken func(*fetch.Engine)
 		says   string
 	}{
+		"I2 what is delivered is gone from the spool": {func(e *fetch.Engine) {
+			e.Mailbox = wrapped{e.Mailbox, func(d fetch.Delivery) fetch.Delivery { return doubling{d} }}
+		}, "is doubled"},
+		"I3 a message is kept as it is": {func(e *fetch.Engine) {
+			e.Mailbox = wrapped{e.Mailbox, func(d fetch.Delivery) fetch.Delivery { return altering{d} }}
+		}, "neither comes"},
 		"I6 a cursor waits for what is behind it": {func(e *fetch.Engine) {
 			next := map[string]uint32{}
 			amid(func(s fetch.Session) fetch.Session { return listening{s, next} })(e)
@@ -344,12 +353,14 @@ func TestAnOverseerNoticesEachBrokenPromise(t *testing.T) {
 				x.Folders[i].Cursor = fetch.Cursor{}
 			}
 		}), "a visit without news"},
-		"I10 a bad message is passed over":       {amid(func(s fetch.Session) fetch.Session { return brittle{s} }), "ended the visit"},
-		"I10 a bad folder is passed over":        {amid(func(s fetch.Session) fetch.Session { return fussy{s} }), "ended the visit"},
-		"I18 goodbye is said after the commit":   {amid(func(s fetch.Session) fetch.Session { return hurried{s} }), "the server is left"},
-		"I19 what is skipped is written":         {spoilt(func(x *fetch.Entry) { x.Skip = nil }), "neither comes nor is explained"},
-		"I19 what is skipped bears its reason":   {spoilt(func(x *fetch.Entry) { reasonless(x.Skip) }), "neither comes nor is explained"},
-		"I1 what is written as staged came true": {func(e *fetch.Engine) { e.Mailbox = losing{e.Mailbox} }, "neither comes"},
+		"I10 a bad message is passed over":     {amid(func(s fetch.Session) fetch.Session { return brittle{s} }), "ended the visit"},
+		"I10 a bad folder is passed over":      {amid(func(s fetch.Session) fetch.Session { return fussy{s} }), "ended the visit"},
+		"I18 goodbye is said after the commit": {amid(func(s fetch.Session) fetch.Session { return hurried{s} }), "the server is left"},
+		"I19 what is skipped is written":       {spoilt(func(x *fetch.Entry) { x.Skip = nil }), "neither comes nor is explained"},
+		"I19 what is skipped bears its reason": {spoilt(func(x *fetch.Entry) { reasonless(x.Skip) }), "neither comes nor is explained"},
+		"I1 what is written as staged came true": {func(e *fetch.Engine) {
+			e.Mailbox = wrapped{e.Mailbox, func(d fetch.Delivery) fetch.Delivery { return losing{d} }}
+		}, "neither comes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := strings.Join(past(t, tc.broken), "; ")
@@ -401,18 +412,47 @@ func (j hastyJournal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) 
 	return j.Journal.Commit(ctx, l, e)
 }
 
-// losing are mailboxes in which the last message of each batch is not delivered.
-type losing struct{ fetch.Mailbox }
-
-func (b losing) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
-	return losingDelivery{d}, err
+// wrapped are mailboxes whose deliveries are wrapped.
+type wrapped struct {
+	fetch.Mailbox
+	wrap func(fetch.Delivery) fetch.Delivery
 }
 
-type losingDelivery struct{ fetch.Delivery }
+func (b wrapped) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
+	return b.wrap(d), err
+}
 
-func (d losingDelivery) Publish(ctx context.Context, ps []mail.Placement) error {
+// losing leaves the last message of each batch in the spool.
+type losing struct{ fetch.Delivery }
+
+func (d losing) Publish(ctx context.Context, ps []mail.Placement) error {
 	return d.Delivery.Publish(ctx, ps[:len(ps)-1])
+}
+
+// doubling delivers the last message of each batch under a second name.
+type doubling struct{ fetch.Delivery }
+
+func (d doubling) Publish(ctx context.Context, ps []mail.Placement) error {
+	last := ps[len(ps)-1]
+	o := d.Delivery.(overseenDelivery).o
+	o.box.mu.Lock()
+	body, ok := o.box.spool[last.Spool]
+	o.box.mu.Unlock()
+	if err := d.Delivery.Publish(ctx, ps); err != nil || !ok {
+		return err
+	}
+	o.box.mu.Lock()
+	o.box.spool[last.Spool] = body
+	o.box.mu.Unlock()
+	return d.Delivery.Publish(ctx, []mail.Placement{last})
+}
+
+// altering adds a header, as some programs do.
+type altering struct{ fetch.Delivery }
+
+func (d altering) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, most int64) (mail.Staged, error) {
+	return d.Delivery.Stage(ctx, t, io.MultiReader(strings.NewReader("X-Fetched-By: us\r\n"), body), received, most)
 }
 
 // I11: what lies in the spool is bounded, however slow the disk: a batch in the
@@ -476,9 +516,6 @@ func (d slowDelivery) Seal(ctx context.Context, ss []mail.Staged) error {
 	}
 }
 
-// hoarding are mailboxes from whose spool nothing is ever moved.
-type hoarding struct{ fetch.Mailbox }
-
 func TestTheSpoolIsBoundedHoweverSlowTheDisk(t *testing.T) {
 	if n := crowded(t, nil); n != spoolBound {
 		t.Errorf("%d files were in the spool at a time, want %d", n, spoolBound)
@@ -486,19 +523,16 @@ func TestTheSpoolIsBoundedHoweverSlowTheDisk(t *testing.T) {
 }
 
 func TestASpoolThatGrowsIsNoticed(t *testing.T) {
-	n := crowded(t, func(m fetch.Mailbox) fetch.Mailbox { return hoarding{Mailbox: m} })
+	n := crowded(t, func(m fetch.Mailbox) fetch.Mailbox {
+		return wrapped{m, func(d fetch.Delivery) fetch.Delivery { return hoarding{d} }}
+	})
 	if n <= spoolBound {
 		t.Errorf("%d files at a time, although none is removed", n)
 	}
 	t.Logf("caught: %d files in the spool", n)
 }
 
-func (b hoarding) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
-	return hoardingDelivery{d}, err
-}
+// hoarding moves nothing out of the spool, and says that it did.
+type hoarding struct{ fetch.Delivery }
 
-type hoardingDelivery struct{ fetch.Delivery }
-
-// Publish delivers nothing, and says that it did.
-func (hoardingDelivery) Publish(context.Context, []mail.Placement) error { return nil }
+func (hoarding) Publish(context.Context, []mail.Placement) error { return nil }
