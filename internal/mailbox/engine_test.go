@@ -52,6 +52,7 @@ func (p postman) Open(context.Context, account.Account, account.Credential) (fet
 	return p, nil
 }
 
+func (p postman) Capabilities() string        { return "" }
 func (p postman) Leave(context.Context) error { return nil }
 func (p postman) Close() error                { return nil }
 

@@ -164,6 +164,15 @@ func (s *Script) Departures() []string {
 // Stalled is closed when the first STALL is reached.
 func (s *Script) Stalled() <-chan struct{} { return s.stalled }
 
+// Finish waits until the clients that came have gone, reads what they said at
+// last, and ends the server. A test that cares for the last words of a client that
+// does not wait for their answer calls it after the client has closed.
+func (s *Script) Finish() {
+	s.l.Close()
+	s.wg.Wait()
+	s.cancel()
+}
+
 // Close ends the server and waits for it. It may be called twice.
 func (s *Script) Close() {
 	s.cancel()

@@ -184,8 +184,8 @@ func TestAMarkAtTheServerIsNoticed(t *testing.T) {
 	}
 }
 
-// early lists in what form the password is readable on the way to a server.
-func early(t *testing.T, d *mailtest.Dovecot, service string, protocol account.Protocol, security account.Security, down func(string) string) (bad []string) {
+// inTheClear lists in what form the password is readable on the way to a server.
+func inTheClear(t *testing.T, d *mailtest.Dovecot, service string, protocol account.Protocol, security account.Security, down func(string) string) (bad []string) {
 	t.Helper()
 	const password = "sekret"
 	r := startRelay(t, d.Addr(service), nil, down)
@@ -227,7 +227,7 @@ func TestNoPasswordIsSentBeforeTLS(t *testing.T) {
 		{"imap", account.IMAP, account.STARTTLS, stripped},
 		{"pop3", account.POP3, account.STARTTLS, stripped},
 	} {
-		for _, bad := range early(t, d, tc.service, tc.protocol, tc.security, tc.down) {
+		for _, bad := range inTheClear(t, d, tc.service, tc.protocol, tc.security, tc.down) {
 			t.Error(bad)
 		}
 	}
@@ -237,7 +237,7 @@ func TestNoPasswordIsSentBeforeTLS(t *testing.T) {
 func TestAPasswordWithoutTLSIsNoticed(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	for service, protocol := range map[string]account.Protocol{"imap": account.IMAP, "pop3": account.POP3} {
-		bad := early(t, d, service, protocol, account.None, nil)
+		bad := inTheClear(t, d, service, protocol, account.None, nil)
 		if len(bad) == 0 {
 			t.Errorf("%s: the password was sent in plain sight, and nothing is noticed", service)
 		}

@@ -1,11 +1,13 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +20,7 @@ import (
 
 const (
 	// maxWindow is how many questions are sent ahead of their answers.
-	maxWindow = 200
+	maxWindow = 400
 	// windowBytes is how much mail may be on its way beyond the message being
 	// read: what a visit that is broken off has to wait for.
 	windowBytes = 16 << 20
@@ -33,7 +35,7 @@ const (
 	// tail is how much of a message that its taker did not want to the end is
 	// read past rather than giving up the connection.
 	tail = 256 << 10
-	// leavePatience is for RSET and QUIT together.
+	// leavePatience is for RSET.
 	leavePatience = 20 * time.Second
 )
 
@@ -51,9 +53,12 @@ type pop3Session struct {
 
 	wire    *pop3Wire
 	capas   pop3Capas
-	count   uint32 // Of STAT.
+	memory  pop3Memory
+	early   *listing // Asked for along with the login and not yet handed over, as is count.
+	count   uint32   // Of STAT.
 	counted bool
-	numbers map[mail.ID]uint32 // As listed last on this connection; nil: never.
+	listed  []bearer           // By ascending number, as listed last on this connection; nil: never.
+	numbers map[mail.ID]uint32 // The same by name, once it is needed.
 	top     presence           // TOP, where CAPA does not speak of it.
 	reopens int
 	release func() // Undoes the binding of the link to the call's context.
@@ -64,14 +69,27 @@ type pop3Session struct {
 	pending int
 }
 
-// openPOP3 signs in on a fresh link, which it closes when it fails.
-func openPOP3(ctx context.Context, c *Client, l *link, cred account.Credential, observe func(account.Step)) (Session, error) {
-	l.observe = observe
-	w, capas, err := startPOP3(ctx, c, l, cred)
+// bearer is a message of a listing with its name.
+type bearer struct {
+	number uint32
+	id     mail.ID
+}
+
+// openPOP3 connects and signs in. remembered is what an earlier session's
+// Capabilities told. For a test, which observes its steps, one question is asked
+// at a time, so that each step's outcome is its own; for a visit what it asks
+// first goes along with the login.
+func openPOP3(ctx context.Context, c *Client, server account.Server, cred account.Credential, remembered string, observe func(account.Step)) (Session, error) {
+	l, err := c.dial(ctx, server, cred, observe)
 	if err != nil {
 		return nil, err
 	}
-	return &pop3Session{client: c, server: l.server, cred: cred, link: l, wire: w, capas: capas, release: func() {}}, nil
+	s := &pop3Session{client: c, server: server, cred: cred, link: l, memory: rememberPOP3(remembered), release: func() {}}
+	defer s.enter(ctx)()
+	if err := s.start(ctx, observe == nil); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // enter binds the session's connection, and those that replace it, to ctx
@@ -87,8 +105,10 @@ func (s *pop3Session) enter(ctx context.Context) (leave func()) {
 // Folders implements Session.
 func (s *pop3Session) Folders(ctx context.Context) ([]mail.Folder, error) {
 	defer s.enter(ctx)()
-	if err := s.stat(ctx); err != nil {
-		return nil, err
+	if s.early == nil {
+		if err := s.stat(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return []mail.Folder{s.inbox()}, nil
 }
@@ -161,9 +181,9 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	if err != nil {
 		return mail.Listing{}, nil, err
 	}
-	s.numbers = make(map[mail.ID]uint32, len(items))
-	for _, it := range items {
-		s.numbers[it.ID] = it.Number
+	s.listed, s.numbers = make([]bearer, len(items)), nil
+	for i, it := range items {
+		s.listed[i] = bearer{it.Number, it.ID}
 	}
 	return mail.Listing{Folder: s.inbox(), Items: items, Complete: why == nil && len(items) == int(s.count)}, why, nil
 }
@@ -196,10 +216,21 @@ func (s *pop3Session) settle(ctx context.Context) error {
 }
 
 // Capabilities implements Session.
-func (s *pop3Session) Capabilities() string { return "" }
+func (s *pop3Session) Capabilities() string {
+	return pop3Memory{capas: s.capas, late: s.memory.late}.String()
+}
 
 // Leave implements Session: RSET, which takes back even the "seen" of servers
 // that set it by RETR, then QUIT.
+//
+// RSET's answer is waited for: it is the only word that a server gives on
+// having left its mail as it was, and some of what lies between (a proxy that
+// gives up its other side at the end of ours) could lose it otherwise. It is due
+// only when something was read, and then everything is delivered already.
+// QUIT's is not waited for. It matters to nobody: the UPDATE state that QUIT
+// begins removes what DELE marked, and there is no DELE here; without QUIT the
+// server does not even enter it, and lets go of its lock all the same (RFC 1939
+// sections 5 and 6).
 func (s *pop3Session) Leave(ctx context.Context) error {
 	defer s.Close()
 	defer s.enter(ctx)()
@@ -207,18 +238,27 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 		return err
 	}
 	defer s.link.within(ctx, leavePatience)()
-	verbs := []pop3Verb{popQUIT}
-	if s.wire.read {
-		verbs = []pop3Verb{popRSET, popQUIT}
+	quit, reset := pop3Command{verb: popQUIT}, pop3Command{verb: popRSET}
+	if !s.wire.read {
+		return s.wire.send(quit)
 	}
-	for _, v := range verbs {
-		_, err := s.wire.ask(pop3Command{verb: v})
-		var no *pop3Refusal
-		if err != nil && !errors.As(err, &no) {
-			return err
-		}
+	pipelined := s.capas.has("PIPELINING")
+	words := []pop3Command{reset}
+	if pipelined {
+		words = append(words, quit)
 	}
-	return nil
+	if err := s.wire.send(words...); err != nil {
+		return err
+	}
+	_, err := s.wire.status()
+	var no *pop3Refusal
+	if err != nil && !errors.As(err, &no) {
+		return err
+	}
+	if pipelined {
+		return nil
+	}
+	return s.wire.send(quit)
 }
 
 // Close implements Session.
@@ -229,13 +269,21 @@ func (s *pop3Session) Close() error {
 	return s.link.Close()
 }
 
-// reopen replaces a broken connection.
+// reopen replaces a broken connection. What follows is asked one thing at a
+// time until the login: a server that breaks off is not pressed further.
 func (s *pop3Session) reopen(ctx context.Context) error {
-	s.partial, s.pending, s.counted, s.numbers = nil, 0, false, nil
 	s.link.Close()
 	if s.reopens++; s.reopens > maxReopens {
 		return fault.New(fault.ServerUnavailable, "reconnecting", "The server broke the connection off again and again.")
 	}
+	return s.another(ctx)
+}
+
+// another takes a new connection in place of the one there was, up to the
+// login.
+func (s *pop3Session) another(ctx context.Context) error {
+	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers = nil, 0, nil, false, nil, nil
+	s.link.Close()
 	l, err := s.client.dial(ctx, s.server, s.cred, nil)
 	if err != nil {
 		return err
@@ -248,23 +296,14 @@ func (s *pop3Session) reopen(ctx context.Context) error {
 	s.mu.Unlock()
 	s.release()
 	s.release = l.bind(ctx)
-	s.wire, s.capas, err = startPOP3(ctx, s.client, l, s.cred)
-	return err
+	return s.start(ctx, false)
 }
 
 // Fetch implements Session.
 func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s, take: take, miss: miss, seed: maphash.MakeSeed()}
-	for _, w := range wants {
-		for _, it := range w.Items {
-			if w.Folder.Wire != pop3Inbox {
-				miss(w.Folder, it, noSuchFolder())
-				continue
-			}
-			r.todo = append(r.todo, r.find(w.Folder, it))
-		}
-	}
+	r.plan(wants, func(f mail.Folder, it mail.Item) { miss(f, it, noSuchFolder()) })
 	if len(r.todo) == 0 {
 		return nil
 	}
@@ -274,13 +313,24 @@ func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f 
 	return r.run(ctx)
 }
 
-// find makes a wanted of an item: numbers are of the connection on which they
-// were listed, and this may be another one.
-func (s *pop3Session) find(f mail.Folder, it mail.Item) *wanted {
-	if s.numbers == nil {
-		return &wanted{folder: f, item: it, number: it.Number}
+// number returns the number that a message bears on this connection: the one
+// it was listed by may be another connection's. ok is false for a message that
+// is not listed here.
+func (s *pop3Session) number(it *mail.Item) (n uint32, ok bool) {
+	if s.listed == nil {
+		return it.Number, true
 	}
-	n, ok := s.numbers[it.ID]
+	at, ok := slices.BinarySearchFunc(s.listed, it.Number, func(b bearer, n uint32) int { return cmp.Compare(b.number, n) })
+	if ok && s.listed[at].id == it.ID {
+		return it.Number, true
+	}
+	if s.numbers == nil {
+		s.numbers = make(map[mail.ID]uint32, len(s.listed))
+		for _, b := range s.listed {
+			s.numbers[b.id] = b.number
+		}
+	}
+	n, ok = s.numbers[it.ID]
 	if first := (mail.ID{UIDL: it.ID.UIDL}); !ok && !strings.Contains(it.ID.UIDL, " ") {
 		// A unique-id with an ordinal above those listed names the message that
 		// bears it now, after another that is gone.
@@ -288,17 +338,20 @@ func (s *pop3Session) find(f mail.Folder, it mail.Item) *wanted {
 			n, ok = s.numbers[first]
 		}
 	}
-	return &wanted{folder: f, item: it, number: n, gone: !ok}
+	return n, ok
 }
 
-// wanted is one message to be read.
+// wanted is one message to be read. There may be as many as the maildrop has
+// messages: it points to what the caller has of them already.
 type wanted struct {
-	folder mail.Folder
-	item   mail.Item
+	want   *mail.Want
+	item   *mail.Item
 	number uint32 // In the present session.
-	tries  int    // That failed.
+	tries  uint8  // That failed.
 	gone   bool   // The present session does not list it.
 }
+
+func (w *wanted) folder() mail.Folder { return w.want.Folder }
 
 // retrieval reads messages, with questions sent ahead where the server allows
 // it (RFC 2449 section 6.6).
@@ -308,7 +361,34 @@ type retrieval struct {
 	miss func(f mail.Folder, it mail.Item, why *fault.Error)
 	seed maphash.Seed
 
-	todo []*wanted // Asked for in this order; the first pending ones are on their way.
+	todo []wanted // Asked for in this order; the first pending ones are on their way.
+}
+
+// plan makes todo of what is wanted, and calls other for what is in no folder
+// that there is.
+func (r *retrieval) plan(wants []mail.Want, other func(f mail.Folder, it mail.Item)) {
+	n := 0
+	for _, w := range wants {
+		n += len(w.Items)
+	}
+	r.todo = make([]wanted, 0, n)
+	for i := range wants {
+		for j := range wants[i].Items {
+			w := wanted{want: &wants[i], item: &wants[i].Items[j]}
+			if w.want.Folder.Wire != pop3Inbox {
+				other(w.want.Folder, *w.item)
+				continue
+			}
+			r.locate(&w)
+			r.todo = append(r.todo, w)
+		}
+	}
+}
+
+// locate finds a wanted message on the present connection.
+func (r *retrieval) locate(w *wanted) {
+	n, ok := r.number(w.item)
+	w.number, w.gone = n, !ok
 }
 
 func (r *retrieval) run(ctx context.Context) error {
@@ -321,7 +401,7 @@ func (r *retrieval) run(ctx context.Context) error {
 				return err
 			}
 		}
-		w := r.todo[0]
+		w := &r.todo[0]
 		if w.gone {
 			r.drop(w, fault.New(fault.MessageFailed, "reading a message", "The message is no longer there."))
 			continue
@@ -348,7 +428,7 @@ func final(err error) bool {
 
 func (r *retrieval) drop(w *wanted, why *fault.Error) {
 	r.todo = r.todo[1:]
-	r.miss(w.folder, w.item, why)
+	r.miss(w.folder(), *w.item, why)
 }
 
 // askAhead keeps enough questions on their way, but asks for a message that
@@ -407,7 +487,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	b := &pop3Body{r: r, w: w, dots: r.wire.body(), restart: func() error { return r.restart(ctx) }}
 	b.sum.SetSeed(r.seed)
 	r.partial = b.dots
-	if err := r.take(w.folder, w.item, b); err != nil {
+	if err := r.take(w.folder(), *w.item, b); err != nil {
 		return err
 	}
 	r.todo = r.todo[1:]
@@ -426,7 +506,7 @@ func (r *retrieval) refused(w *wanted, no *pop3Refusal) error {
 		return r.link.abort(f)
 	}
 	if w.tries++; w.tries < maxTries {
-		r.todo = append(r.todo[1:], w)
+		r.todo = append(r.todo[1:], *w)
 		return nil
 	}
 	r.drop(w, f)
@@ -473,9 +553,8 @@ func (r *retrieval) restart(ctx context.Context) error {
 	if err != nil {
 		return fault.Wrap(fault.ServerUnavailable, "finding the messages again", err)
 	}
-	for _, w := range r.todo {
-		again := r.find(w.folder, w.item)
-		w.number, w.gone = again.number, again.gone
+	for i := range r.todo {
+		r.locate(&r.todo[i])
 	}
 	return nil
 }
@@ -484,7 +563,7 @@ func (r *retrieval) restart(ctx context.Context) error {
 // server may hold the maildrop's lock for a broken session a little longer.
 var reopenPauses = [...]time.Duration{time.Second, 4 * time.Second}
 
-func (r *retrieval) retry(ctx context.Context, open func(context.Context) error) error {
+func (s *pop3Session) retry(ctx context.Context, open func(context.Context) error) error {
 	for i := 0; ; i++ {
 		err := open(ctx)
 		if err == nil || i == len(reopenPauses) || final(err) || !fault.CodeOf(err).Retryable() {

@@ -47,7 +47,10 @@ func playPOP3(t *testing.T, dialogue string) (*mailtest.Script, Session) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { session.Close() })
+	t.Cleanup(func() {
+		session.Close()
+		s.Finish()
+	})
 	return s, session
 }
 
@@ -56,7 +59,7 @@ func listPlayed(t *testing.T, drops []drop, look ...int) []mail.Item {
 	s, session := playPOP3(t, maildrop(drops, look...))
 	items := listEverything(t, session)[0].Items
 	session.Close()
-	s.Close()
+	s.Finish()
 	return items
 }
 

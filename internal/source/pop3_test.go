@@ -47,16 +47,22 @@ func pop3Client(ca *mailtest.CA, impatient bool, change func(*Options)) *Client 
 	return New(opts)
 }
 
-// visitPOP3 reads everything there is, and writes down what it met.
-func visitPOP3(ctx context.Context, c *Client, s account.Server, cred account.Credential, out io.Writer) {
-	session, err := c.open(ctx, account.Account{Server: s, Protocol: account.POP3}, cred, func(st account.Step) {
-		fmt.Fprintf(out, "step %s ok=%v %s\n", st.Name, st.OK, st.Detail)
-	})
+// visitPOP3 reads everything there is, and writes down what it met. It opens as
+// a connection test does, one question at a time, or as a visit.
+func visitPOP3(ctx context.Context, c *Client, a account.Account, test bool, cred account.Credential, out io.Writer) {
+	var observe func(account.Step)
+	if test {
+		observe = func(st account.Step) { fmt.Fprintf(out, "step %s ok=%v %s\n", st.Name, st.OK, st.Detail) }
+	}
+	session, err := c.open(ctx, a, cred, observe)
 	if err != nil {
 		failed(out, "open", err)
 		return
 	}
 	defer session.Close()
+	if !test {
+		fmt.Fprintf(out, "offers %s\n", strings.ReplaceAll(session.Capabilities(), today(), "today"))
+	}
 	fs, err := session.Folders(ctx)
 	if err != nil {
 		failed(out, "folders", err)
@@ -110,6 +116,8 @@ func failed(out io.Writer, what string, err error) {
 
 // The dialogues of testdata/pop3 carry the row of the matrix of hostile servers
 // in their names. Beside each lies what must come of it, the commands included.
+// Their first lines say how they are played: early ones as a visit, to which what
+// stands after "known" was told by an earlier one.
 func TestPOP3Dialogues(t *testing.T) {
 	files, err := filepath.Glob("testdata/pop3/*.txt")
 	if err != nil || len(files) < 20 {
@@ -138,12 +146,17 @@ func TestPOP3Dialogues(t *testing.T) {
 			if is("oauth") {
 				cred.Auth = account.OAuth2
 			}
+			a := account.Account{Server: server, Protocol: account.POP3}
+			visit := is("visit")
+			if _, known, ok := strings.Cut(first, " known "); ok {
+				visit, a.Capabilities = true, strings.ReplaceAll(known, "today", today())
+			}
 			if is("long") {
 				cred.Secret = account.NewSecret(strings.Repeat("sekret", 100))
 			}
 			var out bytes.Buffer
-			visitPOP3(t.Context(), c, server, cred, &out)
-			s.Close()
+			visitPOP3(t.Context(), c, a, !visit, cred, &out)
+			s.Finish()
 			fmt.Fprintf(&out, "refused %d\n", c.Refused())
 			out.WriteString(transcript.String())
 			golden(t, strings.TrimSuffix(file, ".txt")+".want", out.String())
@@ -373,6 +386,7 @@ S: +OK
 	if err := session.Leave(t.Context()); err != nil {
 		t.Error(err)
 	}
+	s.Finish()
 }
 
 func TestNumbersAreOfTheConnectionThatListedThem(t *testing.T) {
@@ -425,4 +439,5 @@ S: +OK
 	if err := session.Leave(t.Context()); err != nil {
 		t.Error(err)
 	}
+	s.Finish()
 }

@@ -20,13 +20,7 @@ const maxHeaderWindow = 200
 func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s}
-	for _, w := range wants {
-		for _, it := range w.Items {
-			if w.Folder.Wire == pop3Inbox {
-				r.todo = append(r.todo, r.find(w.Folder, it))
-			}
-		}
-	}
+	r.plan(wants, func(mail.Folder, mail.Item) {})
 	if len(r.todo) == 0 {
 		return nil
 	}
@@ -42,7 +36,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 				return err
 			}
 		}
-		if r.todo = slices.DeleteFunc(r.todo, func(w *wanted) bool { return w.gone }); len(r.todo) == 0 {
+		if r.todo = slices.DeleteFunc(r.todo, func(w wanted) bool { return w.gone }); len(r.todo) == 0 {
 			return nil
 		}
 		yes, err := s.canTOP(ctx, r.todo[0].number)
@@ -59,7 +53,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 		case err != nil && final(err):
 			return err
 		case err != nil:
-			w := r.todo[0]
+			w := &r.todo[0]
 			if w.tries++; w.tries > 1 {
 				r.todo = r.todo[1:]
 			}
@@ -89,13 +83,13 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 				r.pending += len(cmds)
 			}
 		}
-		w := r.todo[0]
+		w := &r.todo[0]
 		header, err := r.header(ctx, buf[:0])
 		var no *pop3Refusal
 		switch {
 		case err == nil:
 			buf = header
-			if err := take(w.folder, w.item, header); err != nil {
+			if err := take(w.folder(), *w.item, header); err != nil {
 				return &callerError{err}
 			}
 		case !errors.As(err, &no):

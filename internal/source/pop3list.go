@@ -1,6 +1,8 @@
 package source
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -40,12 +42,12 @@ const (
 	byRETR = "retr " // Then a digest of the whole message.
 )
 
-// parseNumbered takes "number rest" apart.
-func parseNumbered(line []byte) (n uint32, rest string, ok bool) {
-	num, rest, _ := strings.Cut(string(line), " ")
-	v, err := strconv.ParseUint(num, 10, 31)
+// leadingNumber takes a line apart into a message number and the rest.
+func leadingNumber(line []byte) (n uint32, rest []byte, ok bool) {
+	num, rest, _ := bytes.Cut(line, []byte(" "))
+	v, err := strconv.ParseUint(string(num), 10, 31)
 	if err != nil || v == 0 || num[0] < '1' {
-		return 0, "", false
+		return 0, nil, false
 	}
 	return uint32(v), rest, true
 }
@@ -53,26 +55,26 @@ func parseNumbered(line []byte) (n uint32, rest string, ok bool) {
 // parseUIDL reads one line of UIDL. id is empty when the number is good and
 // the unique-id is not: blank, too long, or with characters outside 0x21-0x7E.
 func parseUIDL(line []byte) (n uint32, id string, ok bool) {
-	n, rest, ok := parseNumbered(line)
+	n, rest, ok := leadingNumber(line)
 	if !ok {
 		return 0, "", false
 	}
-	rest = strings.Trim(rest, " ")
-	if len(rest) > maxUIDL || strings.ContainsFunc(rest, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+	rest = bytes.Trim(rest, " ")
+	if len(rest) > maxUIDL || bytes.ContainsFunc(rest, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
 		return n, "", true
 	}
-	return n, rest, true
+	return n, string(rest), true
 }
 
 // parseLIST reads one line of LIST. What may follow the size (RFC 1939 section
 // 5) is left alone.
 func parseLIST(line []byte) (n uint32, size int64, ok bool) {
-	n, rest, ok := parseNumbered(line)
+	n, rest, ok := leadingNumber(line)
 	if !ok {
 		return 0, 0, false
 	}
-	num, _, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
-	size, err := strconv.ParseInt(num, 10, 64)
+	num, _, _ := bytes.Cut(bytes.TrimLeft(rest, " "), []byte(" "))
+	size, err := strconv.ParseInt(string(num), 10, 64)
 	if err != nil || size < 0 || num[0] == '+' {
 		return 0, 0, false
 	}
@@ -89,93 +91,161 @@ func parseSTAT(text string) (count uint32, ok bool) {
 	return uint32(v), true
 }
 
-// listing is what LIST and UIDL told together.
+// listing is what LIST and UIDL told together. Lines come in any order, and what
+// is said of a number a second time does not count. Nearly always they ascend
+// and agree; then nothing is searched for, and nothing kept twice.
 type listing struct {
-	sizes map[uint32]int64
-	ids   map[uint32]string
-	bad   int  // Lines that said nothing that could be used.
-	uidl  bool // The server has UIDL.
+	entries []entry // Of LIST; by ascending number once it is read.
+	others  []entry // Of UIDL alone.
+	next    int     // Where in entries the next line of UIDL belongs, most likely.
+	bad     int     // Lines that said nothing that could be used.
 }
 
-// ask sends LIST and UIDL and reads both answers.
-func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
-	l := &listing{sizes: map[uint32]int64{}, ids: map[uint32]string{}}
-	each := map[pop3Verb]func([]byte, bool){
-		popLIST: func(line []byte, whole bool) {
-			n, size, ok := parseLIST(line)
-			if _, twice := l.sizes[n]; !ok || !whole || twice {
-				l.bad++
-				return
-			}
-			l.sizes[n] = size
-		},
-		popUIDL: func(line []byte, whole bool) {
-			n, id, ok := parseUIDL(line)
-			if _, twice := l.ids[n]; !ok || !whole || twice {
-				l.bad++
-				return
-			}
-			l.ids[n] = id
-		},
+// entry is one message of a listing.
+type entry struct {
+	number uint32
+	named  bool // UIDL spoke of it.
+	size   int64
+	id     string
+}
+
+func (l *listing) takeSize(line []byte, whole bool) {
+	n, size, ok := parseLIST(line)
+	if !ok || !whole {
+		l.bad++
+		return
 	}
-	verbs := []pop3Verb{popLIST, popUIDL}
-	w := s.wire
-	defer s.link.within(ctx, listPatience)()
-	ahead := s.capas.has("PIPELINING")
-	if ahead {
-		if err := w.send(pop3Command{verb: popLIST}, pop3Command{verb: popUIDL}); err != nil {
-			return nil, err
+	l.entries = append(l.entries, entry{number: n, size: size})
+}
+
+func (l *listing) takeID(line []byte, whole bool) {
+	n, id, ok := parseUIDL(line)
+	if !ok || !whole {
+		l.bad++
+		return
+	}
+	at := l.next
+	if at >= len(l.entries) || l.entries[at].number != n {
+		var listed bool
+		if at, listed = slices.BinarySearchFunc(l.entries, n, func(e entry, n uint32) int { return cmp.Compare(e.number, n) }); !listed {
+			l.others = append(l.others, entry{number: n, id: id})
+			return
 		}
 	}
-	for _, v := range verbs {
-		if !ahead {
-			if err := w.send(pop3Command{verb: v}); err != nil {
+	e := &l.entries[at]
+	if e.named {
+		l.bad++
+		return
+	}
+	e.named, e.id = true, id
+	l.next = at + 1
+}
+
+// distinct sorts entries by number and leaves the first of each.
+func (l *listing) distinct(es []entry) []entry {
+	byNumber := func(a, b entry) int { return cmp.Compare(a.number, b.number) }
+	if !slices.IsSortedFunc(es, byNumber) {
+		slices.SortStableFunc(es, byNumber)
+	}
+	left := slices.CompactFunc(es, func(a, b entry) bool { return a.number == b.number })
+	l.bad += len(es) - len(left)
+	return left
+}
+
+// items returns the messages by ascending number.
+func (l *listing) items() []mail.Item {
+	if len(l.others) > 0 {
+		l.entries = l.distinct(append(l.entries, l.distinct(l.others)...))
+	}
+	items := make([]mail.Item, len(l.entries))
+	for i, e := range l.entries {
+		items[i] = mail.Item{ID: mail.ID{UIDL: e.id}, Number: e.number, Size: e.size}
+	}
+	return items
+}
+
+// listQuestions are what a listing is made of, in the order in which read
+// expects the answers.
+var listQuestions = []pop3Command{{verb: popLIST}, {verb: popUIDL}}
+
+// read reads the answers to LIST and UIDL. ask, unless nil, is called before
+// each to send the question. Both may be refused: refused says by which verb.
+func (l *listing) read(w *pop3Wire, ask func(pop3Command) error) (refused map[pop3Verb]*pop3Refusal, err error) {
+	for _, q := range listQuestions {
+		if ask != nil {
+			if err := ask(q); err != nil {
 				return nil, err
 			}
 		}
-		err := s.answer(v, each[v])
+		_, err := w.status()
 		var no *pop3Refusal
 		switch {
-		case errors.As(err, &no) && v == popUIDL:
 		case errors.As(err, &no):
-			return nil, popFault("listing messages", no.text, fault.ServerUnavailable, s.cred)
+			if refused == nil {
+				refused = map[pop3Verb]*pop3Refusal{}
+			}
+			refused[q.verb] = no
+			continue
 		case err != nil:
 			return nil, err
-		case v == popUIDL:
-			l.uidl = true
 		}
+		each := l.takeSize
+		if q.verb == popUIDL {
+			each = l.takeID
+		}
+		if err := w.lines(each); err != nil {
+			return nil, err
+		}
+		if q.verb == popLIST {
+			l.entries = l.distinct(l.entries)
+		}
+	}
+	return refused, nil
+}
+
+// ask returns what LIST and UIDL tell: what was asked for along with the login,
+// the first time.
+func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
+	if l := s.early; l != nil {
+		s.early = nil
+		return l, nil
+	}
+	defer s.link.within(ctx, listPatience)()
+	send := func(c pop3Command) error { return s.wire.send(c) }
+	if s.capas.has("PIPELINING") {
+		if err := s.wire.send(listQuestions...); err != nil {
+			return nil, err
+		}
+		send = nil
+	}
+	l := &listing{}
+	refused, err := l.read(s.wire, send)
+	if err != nil {
+		return nil, err
+	}
+	if no := refused[popLIST]; no != nil {
+		return nil, popFault("listing messages", no.text, fault.ServerUnavailable, s.cred)
 	}
 	return l, nil
 }
 
-func (s *pop3Session) answer(v pop3Verb, each func([]byte, bool)) error {
-	if _, err := s.wire.status(); err != nil {
-		return err
-	}
-	return s.wire.lines(each)
-}
-
-// list returns the messages by ascending number, each with its identity. left
-// counts messages that are there and cannot be named; why is the reason for
-// which the folder as a whole cannot be read.
+// list returns the messages by ascending number, each with its identity; those
+// that cannot be named are left out. why is the reason for which the folder as a
+// whole cannot be read.
 func (s *pop3Session) list(ctx context.Context) (items []mail.Item, why *fault.Error, err error) {
 	l, err := s.ask(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	items = l.items()
 	if l.bad > 0 {
 		s.client.opts.Log.WarnContext(ctx, "listing has unreadable lines", "host", s.server.Host, "lines", l.bad)
 	}
-	for n := range l.ids {
-		if _, ok := l.sizes[n]; !ok {
-			l.sizes[n] = 0
-		}
+	nameless, shared := unclear(items)
+	if len(nameless)+len(shared) == 0 {
+		return items, nil, nil
 	}
-	for n, size := range l.sizes {
-		items = append(items, mail.Item{ID: mail.ID{UIDL: l.ids[n]}, Number: n, Size: size})
-	}
-	slices.SortFunc(items, func(a, b mail.Item) int { return int(int64(a.Number) - int64(b.Number)) })
-	if why, err = s.identify(ctx, items); why != nil || err != nil {
+	if why, err = s.identify(ctx, items, nameless, shared); why != nil || err != nil {
 		return nil, why, err
 	}
 	items = slices.DeleteFunc(items, func(it mail.Item) bool { return it.ID.UIDL == "" })
@@ -191,18 +261,28 @@ func (s *pop3Session) list(ctx context.Context) (items []mail.Item, why *fault.E
 // unclear returns the messages that have no usable unique-id, and those that
 // share one.
 func unclear(items []mail.Item) (nameless, shared []int) {
-	bearers := map[string]int{}
-	for _, it := range items {
-		bearers[it.ID.UIDL]++
+	order := make([]int32, len(items))
+	for i := range order {
+		order[i] = int32(i)
 	}
-	for i, it := range items {
-		switch {
-		case it.ID.UIDL == "":
-			nameless = append(nameless, i)
-		case bearers[it.ID.UIDL] > 1:
-			shared = append(shared, i)
+	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(items[a].ID.UIDL, items[b].ID.UIDL) })
+	for len(order) > 0 {
+		id, n := items[order[0]].ID.UIDL, 1
+		for n < len(order) && items[order[n]].ID.UIDL == id {
+			n++
 		}
+		for _, i := range order[:n] {
+			switch {
+			case id == "":
+				nameless = append(nameless, int(i))
+			case n > 1:
+				shared = append(shared, int(i))
+			}
+		}
+		order = order[n:]
 	}
+	slices.Sort(nameless)
+	slices.Sort(shared)
 	return nameless, shared
 }
 
@@ -212,12 +292,8 @@ func unclear(items []mail.Item) (nameless, shared []int) {
 //
 // Those that share a unique-id are told apart in the same way; where they are
 // too many for it, by their order, which holds as long as none of them goes.
-func (s *pop3Session) identify(ctx context.Context, items []mail.Item) (*fault.Error, error) {
+func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless, shared []int) (*fault.Error, error) {
 	const op = "telling messages apart"
-	nameless, shared := unclear(items)
-	if len(nameless)+len(shared) == 0 {
-		return nil, nil
-	}
 	prefix, verb, most := byTOP, popTOP, maxByTOP
 	switch yes, err := s.canTOP(ctx, items[slices.Concat(nameless, shared)[0]].Number); {
 	case err != nil:

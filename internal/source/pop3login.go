@@ -56,36 +56,49 @@ type pop3Login struct {
 	*pop3Wire
 	cred     account.Credential
 	security account.Security
-	capas    pop3Capas
+	hurry    bool // What a visit asks first may go along with the login.
+	memory   pop3Memory
+
+	capas    pop3Capas // What the login goes by: as remembered, until they are told.
+	told     bool      // The server told them on this connection.
+	recalled bool      // The login began before that.
+	ahead    bool      // Questions are sent ahead of the login's answer.
+	early    *listing  // What these brought, with count.
+	count    uint32
 }
 
-// startPOP3 takes a link from the greeting to the login. observe is the
-// link's. The link is closed when it fails.
-func startPOP3(ctx context.Context, c *Client, l *link, cred account.Credential) (*pop3Wire, pop3Capas, error) {
-	w, err := timed(l, account.StepGreeting, func() (*pop3Wire, string, error) {
+// run takes a link from the greeting to the login, and further where questions
+// are sent ahead. The link stays open whatever comes.
+func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
+	_, err := timed(l, account.StepGreeting, func() (struct{}, string, error) {
 		defer l.greeting(ctx)()
 		w, err := newPOP3Wire(l, &c.refused)
-		return w, "", greetingFault(w, err)
+		p.pop3Wire = w
+		return struct{}{}, "", greetingFault(w, err)
 	})
 	if err != nil {
-		l.abort(err)
-		return nil, nil, err
+		return err
 	}
-	p := &pop3Login{pop3Wire: w, cred: cred, security: l.server.Security}
+	if p.recalled = p.hurry && p.memory.ready(); p.recalled {
+		p.capas = p.memory.capas
+	}
 	if err := p.secureConnection(ctx); err != nil {
-		l.abort(err)
-		return nil, nil, err
+		return err
 	}
+	late := p.memory.late && p.memory.capas.equal(p.capas)
+	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late
 	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
 		defer l.within(ctx, pop3Patience)()
 		return struct{}{}, "", p.signIn()
 	})
 	if err != nil {
-		l.abort(err)
-		return nil, nil, err
+		return err
 	}
 	l.signedIn()
-	return w, p.capas, nil
+	if p.ahead {
+		return p.listen(ctx)
+	}
+	return nil
 }
 
 // greetingFault says what is wrong with a greeting. Nothing of it is shown
@@ -105,19 +118,21 @@ func greetingFault(w *pop3Wire, err error) error {
 	return err
 }
 
-// secureConnection asks what the server can do and, with starttls, begins TLS;
-// what was said before it is forgotten.
+// secureConnection asks what the server can do, where that is not remembered,
+// and, with starttls, begins TLS; what was said before it is forgotten.
 func (p *pop3Login) secureConnection(ctx context.Context) error {
 	done := p.within(ctx, pop3Patience)
 	defer func() { done() }()
-	if err := p.askCapas(); err != nil {
-		return err
+	if !p.recalled {
+		if err := p.askCapas(); err != nil {
+			return err
+		}
 	}
 	if p.security != account.STARTTLS {
 		return nil
 	}
 	unsupported := fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer to encrypt the connection on this port (STLS).")
-	if p.capas != nil && !p.capas.has("STLS") {
+	if !p.recalled && p.capas != nil && !p.capas.has("STLS") {
 		return unsupported
 	}
 	if _, err := p.ask(pop3Command{verb: popSTLS}); err != nil {
@@ -133,26 +148,47 @@ func (p *pop3Login) secureConnection(ctx context.Context) error {
 		return err
 	}
 	done = p.within(ctx, pop3Patience)
-	p.capas = nil
+	if p.recalled {
+		return nil
+	}
 	return p.askCapas()
 }
 
 func (p *pop3Login) askCapas() error {
-	_, err := p.ask(pop3Command{verb: popCAPA})
-	var no *pop3Refusal
-	if errors.As(err, &no) {
-		return nil // RFC 2449 is optional.
-	}
-	if err != nil {
+	if err := p.send(pop3Command{verb: popCAPA}); err != nil {
 		return err
 	}
-	p.capas = pop3Capas{}
-	return p.lines(func(line []byte, ok bool) {
+	return p.readCapas()
+}
+
+// readCapas reads the answer to CAPA.
+func (p *pop3Login) readCapas() error {
+	_, err := p.status()
+	var no *pop3Refusal
+	switch {
+	case errors.As(err, &no):
+		p.capas, p.told = nil, true // RFC 2449 is optional.
+		return nil
+	case err != nil:
+		return err
+	}
+	capas := pop3Capas{}
+	err = p.lines(func(line []byte, ok bool) {
 		f := strings.Fields(strings.ToUpper(string(line)))
-		if ok && len(f) > 0 && len(p.capas) < maxCapas {
-			p.capas[f[0]] = f[1:]
+		if ok && len(f) > 0 && len(capas) < maxCapas {
+			capas[f[0]] = f[1:]
 		}
 	})
+	if err == nil {
+		p.capas, p.told = capas, true
+	}
+	return err
+}
+
+// plain says that AUTH PLAIN is the way to sign in by a password: where there is
+// nothing else, or for letters that USER and PASS have no word on.
+func (p *pop3Login) plain(capas pop3Capas) bool {
+	return capas.sasl("PLAIN") && (!capas.has("USER") || !ascii(p.cred.Username+p.cred.Secret.Reveal()))
 }
 
 // signIn sends the credential, never in the clear unless the account's own
@@ -169,12 +205,10 @@ func (p *pop3Login) signIn() error {
 	switch {
 	case p.cred.Auth == account.OAuth2:
 		err = p.authenticate("XOAUTH2", "user="+user+"\x01auth=Bearer "+secret+"\x01\x01")
-	case p.capas.sasl("PLAIN") && (!p.capas.has("USER") || !ascii(user+secret)):
+	case p.plain(p.capas):
 		err = p.authenticate("PLAIN", "\x00"+user+"\x00"+secret)
 	default:
-		if _, err = p.ask(pop3Command{verb: popUSER, arg: user}); err == nil {
-			_, err = p.ask(pop3Command{verb: popPASS, arg: secret, secret: true})
-		}
+		err = p.say(true, pop3Command{verb: popUSER, arg: user}, pop3Command{verb: popPASS, arg: secret, secret: true})
 	}
 	var no *pop3Refusal
 	if !errors.As(err, &no) {
@@ -198,7 +232,8 @@ func ascii(s string) bool {
 
 // authenticate signs in by SASL (RFC 5034): in one line where it fits, else
 // after the server's first challenge. A further challenge is the reason for a
-// refusal (XOAUTH2), and is answered with nothing, so that the refusal follows.
+// refusal (XOAUTH2), and is answered with nothing, so that the refusal follows;
+// of what was sent ahead the first line has answered it already.
 func (p *pop3Login) authenticate(mechanism, response string) error {
 	initial := base64.StdEncoding.EncodeToString([]byte(response))
 	c := pop3Command{verb: popAUTH, arg: mechanism}
@@ -206,16 +241,25 @@ func (p *pop3Login) authenticate(mechanism, response string) error {
 	if sent {
 		c.arg, c.secret = mechanism+" "+initial, true
 	}
-	_, err := p.ask(c)
+	err := p.say(sent, c)
+	if sent && p.ahead && errors.Is(err, errChallenge) && !p.reason {
+		return errTooEarly // It wants what it was sent, and has a question in its place.
+	}
 	for range maxChallenges {
 		if !errors.Is(err, errChallenge) {
 			return err
 		}
-		answer := ""
-		if !sent {
-			answer, sent = initial, true
+		switch {
+		case !sent:
+			sent = true
+			err = p.answer(initial)
+			if err == nil && p.ahead {
+				err = p.send(visitQuestions...)
+			}
+		case !p.ahead:
+			err = p.answer("")
 		}
-		if err := p.answer(answer); err != nil {
+		if err != nil && !errors.Is(err, errChallenge) {
 			return err
 		}
 		_, err = p.status()

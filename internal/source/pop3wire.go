@@ -117,7 +117,7 @@ func (g *pop3Guard) check(raw []byte) error {
 		if string(line) == "*" || isSASLAnswer(line) {
 			return nil
 		}
-		return g.refuse("an answer to a challenge that is not base64")
+		return g.refuse("an answer to a challenge that is not base64") // Questions sent ahead, STAT and its like, look like it.
 	}
 	verb, arg, has := strings.Cut(string(line), " ")
 	if !pop3Allowed(pop3Verb(verb), arg, has) {
@@ -185,10 +185,11 @@ type pop3Wire struct {
 	codec *pop3.Conn
 	rest  []byte // Of a status line that is being handed over.
 
-	ok   bool   // The status last read was +OK.
-	more bool   // … was a challenge.
-	text string // What followed it.
-	imap bool   // The last line was one of IMAP's.
+	ok     bool   // The status last read was +OK.
+	more   bool   // … was a challenge.
+	reason bool   // … that says something.
+	text   string // What followed it.
+	imap   bool   // The last line was one of IMAP's.
 
 	// read says that messages were read, some of which the server may mark as
 	// seen unless RSET takes that back.
@@ -243,7 +244,7 @@ func (w *pop3Wire) Read(p []byte) (int, error) {
 // alone or followed by a blank is a challenge (RFC 5034 section 4).
 func (w *pop3Wire) parse(line []byte) error {
 	text, crlf := strings.CutSuffix(string(line), "\r\n")
-	w.ok, w.more, w.text = false, false, ""
+	w.ok, w.more, w.reason, w.text = false, false, false, ""
 	word, rest, _ := strings.Cut(text, " ")
 	w.text = rest
 	switch {
@@ -253,7 +254,7 @@ func (w *pop3Wire) parse(line []byte) error {
 	case word == "-ERR":
 		w.guard.sasl = false
 	case word == "+" && w.guard.sasl:
-		w.more, w.text = true, ""
+		w.more, w.reason, w.text = true, strings.TrimSpace(rest) != "", ""
 	default:
 		crlf = false
 	}

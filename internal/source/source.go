@@ -110,13 +110,7 @@ func (c *Client) open(ctx context.Context, a account.Account, cred account.Crede
 	if a.Protocol == account.IMAP {
 		return openIMAP(ctx, c, a, cred, observe)
 	}
-	l, err := c.dial(ctx, a.Server, cred, observe)
-	if err != nil {
-		return nil, err
-	}
-	release := l.bind(ctx)
-	defer release()
-	return openPOP3(ctx, c, l, cred, observe)
+	return openPOP3(ctx, c, a.Server, cred, a.Capabilities, observe)
 }
 
 // dial makes a link that keeps to the client's options.

@@ -1,0 +1,215 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// A visit by POP3 is short and made of waiting, so a server that takes questions
+// ahead of its answers (PIPELINING, RFC 2449 section 6.6) is asked for
+// everything that a visit begins with in one flight, behind TLS and the greeting:
+//
+//	CAPA, USER, PASS, STAT, LIST, UIDL
+//
+// Section 6.6 names USER and PASS as what can be sent together, has the server
+// process each command in turn, and says of the capability that it holds in both
+// states. That it is offered is known from an earlier session: pop3Memory. CAPA
+// is asked all the same, at each visit and before the login, for it costs
+// nothing there, and it is only before the login that a server tells of USER
+// and SASL; so what is remembered is never older than one visit. Without a
+// memory CAPA is asked alone, and the rest follows in one flight.
+//
+// Servers whose login is a process of its own may lose at the login what
+// follows it. Then the session goes on with one question at a time, over a
+// second connection where it has to, and that is remembered for a day.
+
+// visitQuestions follow the login, in this order.
+var visitQuestions = append([]pop3Command{{verb: popSTAT}}, listQuestions...)
+
+// pop3Memory is what is remembered of a server from one session to the next.
+type pop3Memory struct {
+	capas pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
+	late  bool      // Today questions behind a login were lost: they are not sent ahead of its answer.
+}
+
+// The words of a memory beside the names of capabilities.
+const (
+	memoryCapa    = "CAPA"      // There is CAPA.
+	memoryNoCapa  = "NO-CAPA"   // There is none.
+	memorySASL    = "SASL-"     // Then a mechanism.
+	memoryNoEarly = "NO-EARLY-" // Then the day (UTC) on which questions behind the login were lost.
+)
+
+// rememberedCapas and rememberedMechanisms are what a later login goes by.
+var (
+	rememberedCapas      = []string{"PIPELINING", "TOP", "UIDL", "USER"}
+	rememberedMechanisms = []string{"PLAIN", "XOAUTH2"}
+)
+
+func today() string { return time.Now().UTC().Format(time.DateOnly) }
+
+// rememberPOP3 reads what String wrote. What it does not know it leaves out.
+func rememberPOP3(text string) (m pop3Memory) {
+	for _, word := range strings.Fields(text) {
+		mechanism, sasl := strings.CutPrefix(word, memorySASL)
+		switch {
+		case word == memoryCapa && m.capas == nil:
+			m.capas = pop3Capas{}
+		case word == memoryNoEarly+today():
+			m.late = true
+		case m.capas == nil:
+		case sasl && slices.Contains(rememberedMechanisms, mechanism):
+			m.capas["SASL"] = append(m.capas["SASL"], mechanism)
+		case slices.Contains(rememberedCapas, word):
+			m.capas[word] = nil
+		}
+	}
+	return m
+}
+
+// String is one line of words in order, each from a short list.
+func (m pop3Memory) String() string {
+	words := []string{memoryNoCapa}
+	if m.capas != nil {
+		words[0] = memoryCapa
+	}
+	for _, name := range rememberedCapas {
+		if m.capas.has(name) {
+			words = append(words, name)
+		}
+	}
+	for _, mechanism := range rememberedMechanisms {
+		if m.capas.sasl(mechanism) {
+			words = append(words, memorySASL+mechanism)
+		}
+	}
+	if m.late {
+		words = append(words, memoryNoEarly+today())
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// ready says that a login may go by the memory alone.
+func (m pop3Memory) ready() bool { return m.capas.has("PIPELINING") && !m.late }
+
+// errTooEarly says that a server took a question sent ahead for something else.
+var errTooEarly = errors.New("a question was sent too early")
+
+// start takes the session's connection from the greeting to the login, and to
+// the answers to visitQuestions where hurry lets them be sent along.
+//
+// A login that is refused is not tried again, with two exceptions in which the
+// server never looked at the credential: it took a question for it, or it signs
+// in by another way than is remembered. A connection that breaks, or falls
+// silent, over what was sent ahead is replaced once by one that is not hurried.
+func (s *pop3Session) start(ctx context.Context, hurry bool) error {
+	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory}
+	err := p.run(ctx, s.client, s.link)
+	if p.told {
+		s.memory.late = s.memory.late && s.memory.capas.equal(p.capas) // Else it is another server than the one that lost them.
+		s.memory.capas = p.capas
+	}
+	switch lost := p.lost(err); {
+	case err == nil:
+		s.wire, s.capas, s.top = p.pop3Wire, p.capas, unknown
+		s.early, s.count, s.counted = p.early, p.count, p.early != nil
+		s.memory.late = s.memory.late || p.ahead && p.early == nil
+		return nil
+	case lost || p.otherWay(err):
+		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host, "reason", err)
+		s.link.abort(err)
+		s.memory.late = s.memory.late || lost
+		return s.retry(ctx, s.another)
+	}
+	s.link.abort(err)
+	return err
+}
+
+func (c pop3Capas) equal(other pop3Capas) bool {
+	return pop3Memory{capas: c}.String() == pop3Memory{capas: other}.String()
+}
+
+// lost reports whether err may come of what was sent ahead.
+func (p *pop3Login) lost(err error) bool {
+	if err == nil || !p.ahead || final(err) {
+		return false
+	}
+	return errors.Is(err, errTooEarly) || p.failure() != nil
+}
+
+// otherWay reports whether a login was refused that went by a memory, by a
+// server that wants to be signed in to in another way by now.
+func (p *pop3Login) otherWay(err error) bool {
+	return err != nil && p.recalled && p.told && p.failure() == nil && p.plain(p.memory.capas) != p.plain(p.capas)
+}
+
+// say sends the commands of a login and reads the answers; its error is of the
+// first that was not answered +OK. last says that nothing more is needed for
+// the login.
+func (p *pop3Login) say(last bool, cmds ...pop3Command) error {
+	if !p.ahead {
+		for _, c := range cmds {
+			if _, err := p.ask(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var flight []pop3Command
+	asks := !p.told
+	if asks {
+		flight = append(flight, pop3Command{verb: popCAPA})
+	}
+	flight = append(flight, cmds...)
+	if last {
+		flight = append(flight, visitQuestions...)
+	}
+	if err := p.send(flight...); err != nil {
+		return err
+	}
+	if asks {
+		if err := p.readCapas(); err != nil {
+			return err
+		}
+		p.guard.sasl = cmds[0].verb == popAUTH // CAPA's +OK is not its end.
+	}
+	for range cmds {
+		if _, err := p.status(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listen reads the answers to visitQuestions. If they were not understood, there
+// is nothing early, and they can be asked again. They count together only: where one
+// was lost another is missing at the end.
+func (p *pop3Login) listen(ctx context.Context) error {
+	defer p.within(ctx, listPatience)()
+	text, err := p.status()
+	var no *pop3Refusal
+	understood := err == nil
+	if err != nil && !errors.As(err, &no) {
+		return err
+	}
+	count, counted := parseSTAT(text)
+	if understood && !counted {
+		return p.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages there are."))
+	}
+	l := &listing{}
+	refused, err := l.read(p.pop3Wire, nil)
+	if err != nil {
+		return err
+	}
+	if !understood || refused[popLIST] != nil || refused[popUIDL] != nil && p.capas.has("UIDL") {
+		return nil
+	}
+	p.early, p.count = l, count
+	return nil
+}
