@@ -246,6 +246,9 @@ func (c Checker) enter(f *Findings, l *Ledger, row *Checked) {
 		case m.Alias:
 			row.Elsewhere++
 			e.state = "delivered from another folder"
+			if m.ID.Ordinal > 0 {
+				e.state = "another size of a message that was delivered"
+			}
 		case e.member != nil && has(spool, e.member.Placement.Spool):
 			row.Staged++
 			e.state = "staged, not delivered yet"

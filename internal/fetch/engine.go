@@ -101,6 +101,7 @@ type visit struct {
 	withheld []Skipped        // What is too large.
 	heldBack map[string]bool  // Global names of these.
 	unskip   []Skipped        // Of those, what needs no further try.
+	same     []Alias          // Messages that are listed with another size than they were sent with.
 	touched  map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
 	present  map[string]bool  // The folders that the remote has, by wire name.
 
@@ -158,6 +159,9 @@ func (v *visit) run(ctx context.Context) error {
 	}
 	defer v.session.Close()
 	if err := v.survey(ctx); err != nil {
+		return err
+	}
+	if err := v.reuse(ctx); err != nil {
 		return err
 	}
 	if err := v.reconcile(ctx); err != nil {

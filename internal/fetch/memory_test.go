@@ -45,6 +45,8 @@ type remote struct {
 	noStatus   bool
 	breakAfter int               // Messages after which a fetch breaks; 0 never.
 	missing    map[string]string // Bodies that cannot be read, and why.
+	noHeader   map[uint32]bool   // Headers that do not come.
+	sizes      map[uint32]int64  // Sizes that are listed wrongly.
 	badFolder  string
 	globals    map[string]string // Names over all folders, by body.
 	opened     int
@@ -101,7 +103,11 @@ func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 		l.Folder.Status = r.status(f)
 		for i, u := range f.uids {
 			if u >= q.From {
-				l.Items = append(l.Items, mail.Item{ID: mail.ID{UID: u}, Global: r.globals[f.bodies[u]], Number: uint32(i + 1), Size: int64(len(f.bodies[u])), Received: time.Unix(1e9, 0)})
+				size := int64(len(f.bodies[u]))
+				if other, ok := r.sizes[u]; ok {
+					size = other
+				}
+				l.Items = append(l.Items, mail.Item{ID: mail.ID{UID: u}, Global: r.globals[f.bodies[u]], Number: uint32(i + 1), Size: size, Received: time.Unix(1e9, 0)})
 			}
 		}
 		var err error
@@ -148,6 +154,9 @@ func (r *remote) Headers(_ context.Context, ws []mail.Want, take func(mail.Folde
 		f := r.find(w.Folder.Wire)
 		for _, it := range w.Items {
 			r.headers++
+			if r.noHeader[it.ID.UID] {
+				continue
+			}
 			head, _, _ := strings.Cut(f.bodies[it.ID.UID], "\r\n\r\n")
 			if err := take(w.Folder, it, []byte(head+"\r\n\r\n")); err != nil {
 				return err
@@ -370,6 +379,25 @@ func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from
 	return out, nil
 }
 
+func (j *journal) marks(folder, epoch int64, uidl string) (hs [][16]byte) {
+	for r, f := range j.rows {
+		if r.FolderID == folder && r.FolderEpoch == epoch && r.ID.UIDL == uidl && uidl != "" && f.Digest != [32]byte{} {
+			hs = append(hs, f.Header)
+		}
+	}
+	return hs
+}
+
+func (j *journal) HeadersOf(_ context.Context, _ fetch.Lease, f fetch.Folder, uidls []string) (map[string][][16]byte, error) {
+	out := map[string][][16]byte{}
+	for _, u := range uidls {
+		if hs := j.marks(f.ID, f.Epoch, u); hs != nil {
+			out[u] = hs
+		}
+	}
+	return out, nil
+}
+
 func (j *journal) Delivered(_ context.Context, _ fetch.Lease, globals []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	for _, g := range globals {
@@ -440,7 +468,7 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	}
 	j.staged = max(j.staged, e.Restored)
 	for _, a := range e.Alias {
-		if !j.globals[a.Global] || a.Global == "" {
+		if a.Global == "" && len(j.marks(a.FolderID, a.FolderEpoch, a.ID.UIDL)) == 0 || a.Global != "" && !j.globals[a.Global] {
 			return fmt.Errorf("%v stands for nothing that was delivered", a.Ref)
 		}
 		j.rows[a.Ref] = mail.Fingerprint{Size: a.Size}

@@ -198,7 +198,8 @@ type Known struct {
 }
 
 // Alias is a message in a folder that is the same, by the server's own word, as
-// one that was delivered from another folder.
+// one that was delivered from another folder; or, without a Global, the same as one
+// that was delivered from this folder under the same unique-id with another size.
 type Alias struct {
 	Ref
 	Size   int64
@@ -217,7 +218,7 @@ type Entry struct {
 	Found    []Member   // Delivered messages that the journal had forgotten; of the placement only Received is set.
 	Unsettle []Ref      // Staged messages that are lost: they are fetched again.
 	Restored int64      // Not 0: the journal's generation is at least this again, as all that was forgotten is found.
-	Alias    []Alias    // Settled without a delivery: the same message was delivered from another folder.
+	Alias    []Alias    // Settled without a delivery: the same message was delivered under another name.
 	Adopt    []Adoption // Delivered messages that were recognised under another name.
 	Folders  []Folder   // Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own sums and ignored.
 	Pass     []Passed   // In place of what was passed over in these folders before.
@@ -243,6 +244,10 @@ type Journal interface {
 	// Settled returns the messages of a folder's current epoch, from UID from
 	// on, that are staged or delivered, with their sizes as sent.
 	Settled(ctx context.Context, l Lease, f Folder, from uint32) (map[mail.ID]int64, error)
+	// HeadersOf returns, by unique-id, the header hashes of the messages of a
+	// folder's current epoch that are staged or delivered under these unique-ids,
+	// whatever their ordinals. What has none is left out.
+	HeadersOf(ctx context.Context, l Lease, f Folder, uidls []string) (map[string][][16]byte, error)
 	// Delivered returns which of these global names were delivered for the
 	// account, from whatever folder.
 	Delivered(ctx context.Context, l Lease, globals []string) (map[string]bool, error)

@@ -55,7 +55,7 @@ func (d datedRemote) inside(ws []mail.Want) (out []mail.Want) {
 		for i, it := range w.Items {
 			if d.pop3 {
 				n, _ := strconv.Atoi(it.ID.UIDL)
-				w.Items[i].ID = mail.ID{UID: uint32(n)}
+				w.Items[i].ID = mail.ID{UID: uint32(n), Ordinal: it.ID.Ordinal}
 			}
 		}
 		out = append(out, w)
@@ -65,7 +65,7 @@ func (d datedRemote) inside(ws []mail.Want) (out []mail.Want) {
 
 func (d datedRemote) outside(it mail.Item) mail.Item {
 	if d.pop3 {
-		it.ID = mail.ID{UIDL: strconv.Itoa(int(it.ID.UID))}
+		it.ID = mail.ID{UIDL: strconv.Itoa(int(it.ID.UID)), Ordinal: it.ID.Ordinal}
 	}
 	return it
 }

@@ -37,6 +37,7 @@ type plan struct {
 	restarted bool
 	sinceWas  time.Time           // The start before.
 	waiting   map[mail.ID]Skipped // What was skipped here.
+	suspects  []suspect           // What may be new under an old name: see reuse.
 	listed    map[mail.ID]bool    // What a complete listing of an unfamiliar folder named.
 }
 
@@ -326,6 +327,7 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 		p.todo = append(p.todo, it)
 	}
 	p.waiting = waiting
+	p.doubt(v.suspects(l.Items, settled), listed, now)
 	v.acquaint(p, l, settled)
 	for id, s := range waiting {
 		if l.Complete && id.UID >= p.from && !listed[id] {
@@ -369,7 +371,10 @@ func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
 	still := 0
 	for _, it := range l.Items {
 		listed[it.ID] = true
-		if _, ok := settled[it.ID]; ok {
+	}
+	for id := range settled {
+		if listed[id] || succeeds(id, listed) {
+			listed[id] = true
 			still++
 		}
 	}

@@ -138,7 +138,7 @@ func (v *visit) wants() []mail.Want {
 // still open, and forgets skips that were overcome.
 func (v *visit) settle(ctx context.Context, p *pipeline) error {
 	aliases := v.aliases()
-	e := Entry{Unskip: v.unskip, Alias: aliases, Skip: v.withheld}
+	e := Entry{Unskip: v.unskip, Alias: append(aliases, v.same...), Skip: v.withheld}
 	if p != nil {
 		e.Deliver, e.Drop, e.Adopt = p.published, p.intended, p.adoptions
 		e.Skip = append(e.Skip, p.skips...)

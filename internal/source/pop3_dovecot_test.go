@@ -19,7 +19,13 @@ import (
 // returns how often each message came, and the listing.
 func readPOP3(ctx context.Context, t *testing.T, c *Client, s account.Server) (sums map[string]int, items []mail.Item) {
 	t.Helper()
-	session, err := c.Open(ctx, account.Account{Server: s, Protocol: account.POP3}, credential("anna", "sekret"))
+	return readKnownPOP3(ctx, t, c, account.Account{Server: s, Protocol: account.POP3})
+}
+
+// readKnownPOP3 is readPOP3 for an account of whose server something is remembered.
+func readKnownPOP3(ctx context.Context, t *testing.T, c *Client, a account.Account) (sums map[string]int, items []mail.Item) {
+	t.Helper()
+	session, err := c.Open(ctx, a, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatalf("opening: %v", err)
 	}
@@ -75,14 +81,18 @@ func TestDovecotsMaildropIsReadWholeAndUnchanged(t *testing.T) {
 	mailtest.Fill(t, d, "anna", msgs)
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
 	var first []mail.Item
-	for name, s := range map[string]account.Server{
-		"by TLS":  {Host: "localhost", Port: d.POP3S, Security: account.TLS},
-		"by STLS": {Host: "localhost", Port: d.POP3, Security: account.STARTTLS},
-		"by none": {Host: "localhost", Port: d.POP3, Security: account.None},
+	for name, a := range map[string]account.Account{
+		"by TLS":                  {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}},
+		"by STLS":                 {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS}},
+		"by none":                 {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.None}},
+		"by TLS and remembered":   {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Capabilities: dovecotOffers},
+		"by STLS and remembered":  {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS}, Capabilities: dovecotOffers},
+		"by PLAIN and remembered": {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Capabilities: "CAPA PIPELINING SASL-PLAIN TOP UIDL"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			a.Protocol = account.POP3
 			c := pop3Client(d.CA, false, nil)
-			got, items := readPOP3(t.Context(), t, c, s)
+			got, items := readKnownPOP3(t.Context(), t, c, a)
 			if diff := cmp.Diff(expected(msgs), got); diff != "" {
 				t.Errorf("the messages differ (-want +got):\n%s", diff)
 			}
@@ -185,5 +195,47 @@ func TestRoundTripsDoNotGrowWithTheMessages(t *testing.T) {
 	}
 	if turns[400] > turns[100]+60 {
 		t.Errorf("round trips by messages: %v", turns)
+	}
+}
+
+// dovecotOffers is what is remembered of Dovecot.
+const dovecotOffers = "CAPA PIPELINING SASL-PLAIN TOP UIDL USER"
+
+func TestAVisitThatRemembersItsServerWaitsForOneAnswerBehindTheGreeting(t *testing.T) {
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(9, 20, false))
+	a := account.Account{Protocol: account.POP3}
+	for _, tc := range []struct {
+		connection string
+		turns      int
+	}{
+		{"the first", 2}, // CAPA; the rest.
+		{"a later one", 1},
+	} {
+		t.Run(tc.connection, func(t *testing.T) {
+			p := mailtest.StartProxy(t, d.Addr("pop3"))
+			a.Server = account.Server{Host: "localhost", Port: p.Port(), Security: account.None}
+			session, err := pop3Client(nil, false, nil).Open(t.Context(), a, credential("anna", "sekret"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			folders, err := session.Folders(t.Context())
+			if err != nil || folders[0].Status.Messages != 20 {
+				t.Fatalf("%+v, %v", folders, err)
+			}
+			if items := listEverything(t, session)[0].Items; len(items) != 20 {
+				t.Errorf("%d messages listed", len(items))
+			}
+			if n := p.Traffic().Turns; n != tc.turns {
+				t.Errorf("%d answers were waited for, want %d", n, tc.turns)
+			}
+			if a.Capabilities = session.Capabilities(); a.Capabilities != dovecotOffers {
+				t.Errorf("it offers %q", a.Capabilities)
+			}
+			if err := session.Leave(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -32,8 +32,8 @@ func (j Journal) Delivered(ctx context.Context, l fetch.Lease, globals []string)
 	return found, nil
 }
 
-// alias settles messages that were delivered from another folder: rows without
-// a fingerprint, which are not counted.
+// alias settles messages that were delivered under another name: rows without a
+// fingerprint, which are not counted.
 func (w *entryWriter) alias(ctx context.Context, e fetch.Entry) error {
 	for _, a := range e.Alias {
 		if err := w.own(ctx, a.FolderID); err != nil {

@@ -169,6 +169,34 @@ func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, fro
 	return out, j.s.wrap(ctx, "loading what is settled", err)
 }
 
+// HeadersOf returns the header hashes of messages by their unique-ids: see
+// fetch.Journal.
+func (j Journal) HeadersOf(ctx context.Context, l fetch.Lease, f fetch.Folder, uidls []string) (map[string][][16]byte, error) {
+	out := map[string][][16]byte{}
+	for rest := uidls; len(rest) > 0; {
+		part := rest[:min(len(rest), messagesAtOnce)]
+		rest = rest[len(part):]
+		args := append(append([]any{f.ID}, journalOf(l)...), f.Epoch, []byte{})
+		for _, u := range part {
+			args = append(args, []byte(u))
+		}
+		err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
+			var uidl, header []byte
+			err := r.Scan(&uidl, &header)
+			var hash [16]byte
+			if copy(hash[:], header); hash != [16]byte{} { // Else the message was found again and not read.
+				out[string(uidl)] = append(out[string(uidl)], hash)
+			}
+			return err
+		}, "SELECT uidl, header FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+
+			") AND epoch = ? AND uid = 0 AND digest <> ? AND uidl IN (?"+strings.Repeat(", ?", len(part)-1)+")", args...)
+		if err != nil {
+			return nil, j.s.wrap(ctx, "finding messages by their unique-ids", err)
+		}
+	}
+	return out, nil
+}
+
 // Skipped returns the account's skipped messages.
 func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, error) {
 	var out []fetch.Skipped

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,6 +32,47 @@ func TestWhatAServerOffersIsKnownUntilTheAccountMovesToAnother(t *testing.T) {
 		w.must(err)
 		if got := w.load(a); got.Capabilities != "" {
 			w.Errorf("another server offers %q", got.Capabilities)
+		}
+	})
+}
+
+func TestHeadersAreKnownByUniqueIDs(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		l, f := w.lease(w.add("anna@firma.test", 1))
+		other, of := w.lease(w.add("jan@firma.test", 1))
+		ms := members(f, 1, 4)
+		for i, id := range []mail.ID{{UIDL: "a"}, {UIDL: "a", Ordinal: 1}, {UIDL: "b"}, {UIDL: "c"}} {
+			ms[i].ID, ms[i].Fingerprint.Header = id, [16]byte{9, byte(i)}
+		}
+		ms[3].Fingerprint.Header = [16]byte{}
+		k := fetch.BatchKey{Epoch: l.Epoch, Seq: 1}
+		w.must(w.commit(l, fetch.Entry{Intend: &k}))
+		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: k, Members: ms}}))
+		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UIDL: "a", Ordinal: 2}}, Size: 77}}}))
+		uidls := []string{"a", "c", "none"}
+		for i := range 500 { // More than one statement takes.
+			uidls = append(uidls, fmt.Sprint("none", i))
+		}
+		got, err := w.Journal().HeadersOf(ctx, l, f, append(uidls, "b"))
+		w.must(err)
+		slices.SortFunc(got["a"], func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+		if diff := cmp.Diff(map[string][][16]byte{"a": {{9, 0}, {9, 1}}, "b": {{9, 2}}}, got); diff != "" {
+			w.Error(diff)
+		}
+		settled, err := w.Journal().Settled(ctx, l, f, 0)
+		w.must(err)
+		if settled[mail.ID{UIDL: "a", Ordinal: 2}] != 77 {
+			w.Errorf("settled: %v", settled)
+		}
+		f.Epoch++
+		for _, tc := range []struct {
+			l fetch.Lease
+			f fetch.Folder
+		}{{l, f}, {l, of}, {other, of}} {
+			if got, err := w.Journal().HeadersOf(ctx, tc.l, tc.f, []string{"a"}); err != nil || len(got) != 0 {
+				w.Errorf("of another epoch, folder or account: %v, %v", got, err)
+			}
 		}
 	})
 }

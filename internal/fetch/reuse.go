@@ -1,0 +1,183 @@
+package fetch
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// Unique-ids are never to be used again (RFC 1939 section 7), but there are
+// servers that number their messages, and begin anew with an empty maildrop. What
+// is new then bears the name of what was delivered long ago, and would never
+// arrive.
+//
+// So a settled message that is listed with a size that no message of its
+// unique-id had is a suspect, and its header is read. Where Message-ID, Date,
+// From and Subject are another message's, it is fetched, under the next ordinal
+// of that unique-id. Where they are the same, the size is settled as one more
+// name of the same message. Either way the listing is familiar from then on, and
+// nothing is looked at twice. Without TOP there is no header, and the unique-id
+// is believed. Another message of just the same size is not noticed.
+//
+// A server that counts octets in a way of its own makes suspects of most of its
+// messages, and is left alone.
+
+const (
+	// suspectsAtOnce are looked at in one visit; the next goes on.
+	suspectsAtOnce = 200
+	// suspectsAlways are looked at however few messages there are beside them.
+	suspectsAlways = 20
+)
+
+// suspect is a listed message whose unique-id was another's, perhaps.
+type suspect struct {
+	item mail.Item
+	next int // The first free ordinal of its unique-id.
+}
+
+// renamed is the name of a suspect that is another message.
+func (s suspect) renamed() mail.ID { return mail.ID{UIDL: s.item.ID.UIDL, Ordinal: s.next} }
+
+// succeeds reports whether a settled message may be the one that bears a listed
+// unique-id now, after others that are gone.
+func succeeds(id mail.ID, listed map[mail.ID]bool) bool {
+	return id.Ordinal > 0 && !strings.Contains(id.UIDL, " ") && listed[mail.ID{UIDL: id.UIDL}]
+}
+
+// suspects returns the listed messages that are settled by their unique-ids and
+// by their sizes are not.
+func (v *visit) suspects(items []mail.Item, settled map[mail.ID]int64) []suspect {
+	if v.byUID() {
+		return nil
+	}
+	known := 0
+	var found map[string]*suspect
+	var order []*suspect
+	for _, it := range items {
+		size, ok := settled[it.ID]
+		if !ok {
+			continue
+		}
+		known++
+		if it.Size > 0 && it.Size != size && it.ID.Ordinal == 0 && !strings.Contains(it.ID.UIDL, " ") {
+			if found == nil {
+				found = map[string]*suspect{}
+			}
+			s := &suspect{item: it, next: 1}
+			found[it.ID.UIDL] = s
+			order = append(order, s)
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	for id, size := range settled {
+		s := found[id.UIDL]
+		if s == nil {
+			continue
+		}
+		if s.next = max(s.next, id.Ordinal+1); size == s.item.Size {
+			s.item.Size = 0 // It is one of those.
+		}
+	}
+	for _, it := range items {
+		if s := found[it.ID.UIDL]; s != nil && it.ID.Ordinal > 0 {
+			s.item.Size = 0 // Several bear it at once: their order tells them apart.
+		}
+	}
+	var out []suspect
+	for _, s := range order {
+		if s.item.Size > 0 {
+			out = append(out, *s)
+		}
+	}
+	if len(out) > suspectsAlways && 2*len(out) > known {
+		v.log.Info("the server lists other sizes than it sends", "messages", known, "differ", len(out))
+		return nil
+	}
+	return out
+}
+
+// doubt notes the suspects that are to be looked at. One that was found to be
+// another message and skipped has a time of its own.
+func (p *plan) doubt(ss []suspect, listed map[mail.ID]bool, now time.Time) {
+	for _, s := range ss {
+		w, ok := p.waiting[s.renamed()]
+		if ok {
+			listed[s.renamed()] = true // It is still there.
+		}
+		if !ok || w.due(now) {
+			p.suspects = append(p.suspects, s)
+		}
+	}
+}
+
+// reuse looks at the suspects.
+func (v *visit) reuse(ctx context.Context) error {
+	session, ok := v.session.(HeaderSession)
+	for _, p := range v.plans {
+		if !ok || len(p.suspects) == 0 {
+			continue
+		}
+		part := p.suspects[:min(len(p.suspects), suspectsAtOnce)]
+		headers, err := v.headersOf(ctx, session, p, part)
+		if err != nil {
+			return err
+		}
+		if len(headers) == 0 {
+			continue // There is no TOP.
+		}
+		known, err := v.Journal.HeadersOf(ctx, v.lease, p.folder, uidlsOf(part))
+		if err != nil {
+			return err
+		}
+		for _, s := range part {
+			uidl := s.item.ID.UIDL
+			header, came := headers[uidl]
+			switch {
+			case !came:
+				p.settles = false // No answer is no proof: the next visit asks again.
+			case len(known[uidl]) == 0 || slices.Contains(known[uidl], header):
+				v.same = append(v.same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
+			default:
+				v.log.InfoContext(ctx, "a unique-id was used again", "folder", p.name(), "ordinal", s.next)
+				it := s.item
+				it.ID = s.renamed()
+				p.todo = append(p.todo, it)
+			}
+		}
+		p.settles = p.settles && len(part) == len(p.suspects)
+	}
+	return nil
+}
+
+func uidlsOf(ss []suspect) []string {
+	ids := make([]string, len(ss))
+	for i, s := range ss {
+		ids[i] = s.item.ID.UIDL
+	}
+	return ids
+}
+
+// headersOf reads the suspects' headers and returns their hashes by unique-id.
+func (v *visit) headersOf(ctx context.Context, session HeaderSession, p *plan, ss []suspect) (map[string][16]byte, error) {
+	want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity}
+	for _, s := range ss {
+		want.Items = append(want.Items, s.item)
+	}
+	v.Step("reuse.headers")
+	out := map[string][16]byte{}
+	scanner := mail.NewScanner()
+	err := session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
+		scanner.Reset()
+		if _, err := scanner.Write(header); err != nil {
+			return err
+		}
+		out[it.ID.UIDL] = scanner.Sum().Header
+		return nil
+	})
+	return out, err
+}
