@@ -310,7 +310,13 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 		}
 	}
 	now := v.Now()
-	top := uint32(0)
+	top, news := uint32(0), 0
+	for _, it := range l.Items {
+		if _, ok := settled[it.ID]; !ok {
+			news++
+		}
+	}
+	p.todo = make([]mail.Item, 0, news) // There may be as many as the folder has.
 	listed := make(map[mail.ID]bool, len(waiting))
 	for i := len(l.Items) - 1; i >= 0; i-- {
 		it := l.Items[i]
@@ -364,8 +370,8 @@ func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest 
 // listing by UIDL may leave out a line, complete or not: then one message is
 // missing, and the same message seems new.
 func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
-	if !p.whole || !l.Complete && v.byUID() || len(p.todo) == 0 {
-		return
+	if !p.whole || !l.Complete && v.byUID() || len(p.todo) == 0 || len(settled) == 0 {
+		return // Nothing was settled: nothing can be missing.
 	}
 	listed := make(map[mail.ID]bool, len(l.Items))
 	still := 0
