@@ -113,6 +113,72 @@ func (e AutoconfigSource) Valid() bool {
 	}
 }
 
+// Defines values for DelayHelp.
+const (
+	HelpFetch    DelayHelp = "fetch"
+	HelpResume   DelayHelp = "resume"
+	HelpServer   DelayHelp = "server"
+	HelpSettings DelayHelp = "settings"
+	HelpSignIn   DelayHelp = "sign_in"
+	HelpSpace    DelayHelp = "space"
+)
+
+// Valid indicates whether the value is a known member of the DelayHelp enum.
+func (e DelayHelp) Valid() bool {
+	switch e {
+	case HelpFetch:
+		return true
+	case HelpResume:
+		return true
+	case HelpServer:
+		return true
+	case HelpSettings:
+		return true
+	case HelpSignIn:
+		return true
+	case HelpSpace:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DelayKind.
+const (
+	DelayAttention   DelayKind = "attention"
+	DelayBackoff     DelayKind = "backoff"
+	DelayBudget      DelayKind = "budget"
+	DelayMaintenance DelayKind = "maintenance"
+	DelayOutage      DelayKind = "outage"
+	DelayPaused      DelayKind = "paused"
+	DelayQuota       DelayKind = "quota"
+	DelayWaiting     DelayKind = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the DelayKind enum.
+func (e DelayKind) Valid() bool {
+	switch e {
+	case DelayAttention:
+		return true
+	case DelayBackoff:
+		return true
+	case DelayBudget:
+		return true
+	case DelayMaintenance:
+		return true
+	case DelayOutage:
+		return true
+	case DelayPaused:
+		return true
+	case DelayQuota:
+		return true
+	case DelayWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FaultCode.
 const (
 	FaultCodeAccessDisabled               FaultCode = "access_disabled"
@@ -437,6 +503,24 @@ func (e DeleteAccountParamsMail) Valid() bool {
 	}
 }
 
+// Defines values for AdminListAccountsParamsSort.
+const (
+	AccountsByOverdue AdminListAccountsParamsSort = "overdue"
+	AccountsByUser    AdminListAccountsParamsSort = "user"
+)
+
+// Valid indicates whether the value is a known member of the AdminListAccountsParamsSort enum.
+func (e AdminListAccountsParamsSort) Valid() bool {
+	switch e {
+	case AccountsByOverdue:
+		return true
+	case AccountsByUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AdminListQuotasParamsSort.
 const (
 	ByLimitBytes       AdminListQuotasParamsSort = "limit_bytes"
@@ -628,15 +712,18 @@ type AccountPatch struct {
 
 // AccountState `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
 // tried again. `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
-// is full; it resumes by itself. `paused`: switched off by the user.
+// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 type AccountState string
 
 // AccountStatus defines model for AccountStatus.
 type AccountStatus struct {
-	ConsecutiveFailures int        `json:"consecutive_failures"`
-	Diagnosis           *Diagnosis `json:"diagnosis"`
-	LastAttemptAt       *time.Time `json:"last_attempt_at"`
-	LastSuccessAt       *time.Time `json:"last_success_at"`
+	ConsecutiveFailures int `json:"consecutive_failures"`
+
+	// Delay `null`: nothing keeps the next visit away.
+	Delay         *Delay     `json:"delay"`
+	Diagnosis     *Diagnosis `json:"diagnosis"`
+	LastAttemptAt *time.Time `json:"last_attempt_at"`
+	LastSuccessAt *time.Time `json:"last_success_at"`
 
 	// NextPollAt `null` when none is planned.
 	NextPollAt *time.Time `json:"next_poll_at"`
@@ -646,7 +733,7 @@ type AccountStatus struct {
 
 	// State `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
 	// tried again. `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
-	// is full; it resumes by itself. `paused`: switched off by the user.
+	// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 	State AccountState `json:"state"`
 
 	// Totals What the account has brought into the local mailbox so far.
@@ -857,6 +944,53 @@ type ConnectionTestRequest struct {
 	// Username The login at the other provider.
 	Username *UsernameText `json:"username,omitempty"`
 }
+
+// Delay What keeps an account's mail away, why that is known, and what helps.
+//
+// Example: {"advice":"There is nothing for you to do: we keep trying, and everything is fetched as soon as the server answers.","evidence":"Several accounts at imap.example.org failed one after the other, and none has worked since. It is not your account.","help":null,"kind":"outage","since":"2026-11-21T09:00:00Z","title":"The provider's server is out of order","until":"2026-11-21T09:05:00Z"}
+type Delay struct {
+	// Advice What the user can do about it, or that there is nothing to do.
+	Advice string `json:"advice"`
+
+	// Evidence What shows it.
+	Evidence string `json:"evidence"`
+
+	// Help `null`: it passes by itself, or others have to act.
+	Help *DelayHelp `json:"help"`
+
+	// Kind What keeps an account's mail away. Kinds may be added; show `title`, `evidence` and `advice` for one you do not know.
+	//
+	// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
+	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
+	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
+	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts at this host failed one after the
+	// other and none has worked since, so that the host is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+	// minute, and others are before it.
+	Kind DelayKind `json:"kind"`
+
+	// Since Since when; `null` when not known.
+	Since *time.Time `json:"since"`
+
+	// Title What it is, in one line.
+	Title string `json:"title"`
+
+	// Until When it is tried again; `null` when nobody can tell.
+	Until *time.Time `json:"until"`
+}
+
+// DelayHelp The one thing that helps, for a button: `fetch` now, `resume` (switch it on), `sign_in` (enter the password, or sign in at the provider,
+// again), check the `server`, change other `settings`, make `space` in the own mailbox.
+type DelayHelp string
+
+// DelayKind What keeps an account's mail away. Kinds may be added; show `title`, `evidence` and `advice` for one you do not know.
+//
+// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
+// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
+// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
+// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts at this host failed one after the
+// other and none has worked since, so that the host is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+// minute, and others are before it.
+type DelayKind string
 
 // Diagnosis Example: {"advice":"Make an app password at the provider and enter it here instead of the usual one.","code":"app_password_required","detail":"","retryable":false,"since":"2026-11-21T09:00:00Z","title":"An app password is needed"}
 type Diagnosis struct {
@@ -1222,6 +1356,15 @@ type Quota struct {
 	UsedMessages int64      `json:"used_messages"`
 }
 
+// QuotaBand defines model for QuotaBand.
+type QuotaBand struct {
+	// FromPercent Users who use at least so much of their limit, and less than the next band begins with.
+	//
+	// Example: 90
+	FromPercent int   `json:"from_percent"`
+	Users       int64 `json:"users"`
+}
+
 // QuotaLimits defines model for QuotaLimits.
 type QuotaLimits struct {
 	// LimitBytes `null` is unlimited; 0 lets nothing in.
@@ -1240,6 +1383,18 @@ type QuotaList struct {
 
 // QuotaState `over`: a limit is reached. `near`: 90 % of one is. `ok`: neither, or there is no limit.
 type QuotaState string
+
+// QuotaSummary defines model for QuotaSummary.
+type QuotaSummary struct {
+	// Bands From 0, 10, … 90 and 100 percent; also those with nobody. The one from 90 is `near`, that from 100 is `over`.
+	Bands []QuotaBand `json:"bands"`
+
+	// Unlimited Those without a limit; they are in no band.
+	Unlimited int64 `json:"unlimited"`
+
+	// Users All of them.
+	Users int64 `json:"users"`
+}
 
 // Readiness defines model for Readiness.
 type Readiness struct {
@@ -1603,6 +1758,9 @@ type AdminListAccountsParams struct {
 	// Host Only accounts at this remote host; the whole name.
 	Host *Host `form:"host,omitempty" json:"host,omitempty"`
 
+	// Sort The order. `overdue` lists only accounts that are due and not being visited; they have been so since `status.next_poll_at`.
+	Sort *AdminListAccountsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
 	// Limit How many on a page at most.
 	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1612,6 +1770,9 @@ type AdminListAccountsParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
+
+// AdminListAccountsParamsSort defines parameters for AdminListAccounts.
+type AdminListAccountsParamsSort string
 
 // AdminUpdateAccountParams defines parameters for AdminUpdateAccount.
 type AdminUpdateAccountParams struct {
@@ -1824,6 +1985,9 @@ type ServerInterface interface {
 	// AdminListHosts Remote hosts and how their accounts are
 	// (GET /v1/admin/hosts)
 	AdminListHosts(ctx echo.Context, params AdminListHostsParams) error
+	// AdminGetQuotaSummary How full all users' mailboxes are
+	// (GET /v1/admin/quota-summary)
+	AdminGetQuotaSummary(ctx echo.Context) error
 	// AdminListQuotas Every user's quota
 	// (GET /v1/admin/quotas)
 	AdminListQuotas(ctx echo.Context, params AdminListQuotasParams) error
@@ -2293,6 +2457,13 @@ func (w *ServerInterfaceWrapper) AdminListAccounts(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter host: %s", err))
 	}
 
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -2416,6 +2587,15 @@ func (w *ServerInterfaceWrapper) AdminListHosts(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdminListHosts(ctx, params)
+	return err
+}
+
+// AdminGetQuotaSummary converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminGetQuotaSummary(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminGetQuotaSummary(ctx)
 	return err
 }
 
@@ -2744,6 +2924,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/session", wrapper.GetSession, options.OperationMiddlewares["getSession"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/admin/quotas", wrapper.AdminListQuotas, options.OperationMiddlewares["adminListQuotas"]...)
+	router.GET(options.BaseURL+"/v1/admin/quota-summary", wrapper.AdminGetQuotaSummary, options.OperationMiddlewares["adminGetQuotaSummary"]...)
 	router.GET(options.BaseURL+"/v1/admin/quotas/:user", wrapper.AdminGetQuota, options.OperationMiddlewares["adminGetQuota"]...)
 	router.PUT(options.BaseURL+"/v1/admin/quotas/:user", wrapper.AdminSetQuota, options.OperationMiddlewares["adminSetQuota"]...)
 	router.GET(options.BaseURL+"/v1/admin/accounts", wrapper.AdminListAccounts, options.OperationMiddlewares["adminListAccounts"]...)
@@ -4785,6 +4966,109 @@ func (response AdminListHosts500ApplicationProblemPlusJSONResponse) VisitAdminLi
 	return err
 }
 
+type AdminGetQuotaSummaryRequestObject struct {
+}
+
+type AdminGetQuotaSummaryResponseObject interface {
+	VisitAdminGetQuotaSummaryResponse(w http.ResponseWriter) error
+}
+
+type AdminGetQuotaSummary200JSONResponse QuotaSummary
+
+func (response AdminGetQuotaSummary200JSONResponse) VisitAdminGetQuotaSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetQuotaSummary400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetQuotaSummary400ApplicationProblemPlusJSONResponse) VisitAdminGetQuotaSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetQuotaSummary401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetQuotaSummary401ApplicationProblemPlusJSONResponse) VisitAdminGetQuotaSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetQuotaSummary403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetQuotaSummary403ApplicationProblemPlusJSONResponse) VisitAdminGetQuotaSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetQuotaSummary429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetQuotaSummary429ApplicationProblemPlusJSONResponse) VisitAdminGetQuotaSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetQuotaSummary500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetQuotaSummary500ApplicationProblemPlusJSONResponse) VisitAdminGetQuotaSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AdminListQuotasRequestObject struct {
 	Params AdminListQuotasParams
 }
@@ -6402,6 +6686,9 @@ type StrictServerInterface interface {
 	// AdminListHosts Remote hosts and how their accounts are
 	// (GET /v1/admin/hosts)
 	AdminListHosts(ctx context.Context, request AdminListHostsRequestObject) (AdminListHostsResponseObject, error)
+	// AdminGetQuotaSummary How full all users' mailboxes are
+	// (GET /v1/admin/quota-summary)
+	AdminGetQuotaSummary(ctx context.Context, request AdminGetQuotaSummaryRequestObject) (AdminGetQuotaSummaryResponseObject, error)
 	// AdminListQuotas Every user's quota
 	// (GET /v1/admin/quotas)
 	AdminListQuotas(ctx context.Context, request AdminListQuotasRequestObject) (AdminListQuotasResponseObject, error)
@@ -7004,6 +7291,29 @@ func (sh *strictHandler) AdminListHosts(ctx echo.Context, params AdminListHostsP
 		return err
 	} else if validResponse, ok := response.(AdminListHostsResponseObject); ok {
 		return validResponse.VisitAdminListHostsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminGetQuotaSummary operation middleware
+func (sh *strictHandler) AdminGetQuotaSummary(ctx echo.Context) error {
+	var request AdminGetQuotaSummaryRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminGetQuotaSummary(ctx.Request().Context(), request.(AdminGetQuotaSummaryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminGetQuotaSummary")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminGetQuotaSummaryResponseObject); ok {
+		return validResponse.VisitAdminGetQuotaSummaryResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

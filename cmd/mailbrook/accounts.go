@@ -104,7 +104,7 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 	return quietly(ctx, t, load, func(a *app) error {
 		added, err := a.registry.Create(ctx, owner, c.draft(password))
 		if err != nil {
-			return a.explain(t, added.Provider, err)
+			return a.explain(t, added, err)
 		}
 		fmt.Fprintln(t.out, added.ID)
 		fmt.Fprintf(t.out, "%s: %s by %s from %s into folder %q\n", added.Name, added.Email, added.Protocol, added.Server.Host, added.Folder)
@@ -126,7 +126,7 @@ func (c accountListCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if c.JSON {
 			list := make([]any, len(accounts))
 			for i, acc := range accounts {
-				list[i] = httpapi.AccountJSON(acc, a.explainCode, "en")
+				list[i] = httpapi.AccountJSON(acc, a.advice(), "en")
 			}
 			return t.json(map[string]any{"accounts": list, "limit": a.registry.MaxPerUser()})
 		}
@@ -186,7 +186,7 @@ func (c accountShowCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if err != nil {
 			return err
 		}
-		return t.json(httpapi.AccountJSON(acc, a.explainCode, "en"))
+		return t.json(httpapi.AccountJSON(acc, a.advice(), "en"))
 	})
 }
 
@@ -211,9 +211,9 @@ func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error 
 		}
 		rep, err := a.registry.TestExisting(ctx, acc.Owner, acc.ID, c.patch(password))
 		if err != nil {
-			return a.explain(t, acc.Provider, err)
+			return a.explain(t, acc, err)
 		}
-		return a.printReport(t, acc.Provider, rep)
+		return a.printReport(t, acc, rep)
 	})
 }
 
@@ -245,7 +245,7 @@ func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error 
 		}
 		acc, err = a.registry.Update(ctx, acc.Owner, acc.ID, p)
 		if err != nil {
-			return a.explain(t, acc.Provider, err)
+			return a.explain(t, acc, err)
 		}
 		fmt.Fprintln(t.out, acc.ID)
 		return nil

@@ -51,8 +51,13 @@ func (a admin) Quotas(ctx context.Context, q httpapi.QuotaQuery) (httpapi.QuotaP
 	return httpapi.QuotaPage{Quotas: page, Next: next}, err
 }
 
+func (a admin) QuotaSummary(ctx context.Context) (httpapi.QuotaSummary, error) {
+	s, err := a.app.store.AdminQuotaSummary(ctx)
+	return httpapi.QuotaSummary{Unlimited: s.Unlimited, Bands: s.Bands}, err
+}
+
 func (a admin) Accounts(ctx context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
-	page, next, err := a.app.store.AdminAccounts(ctx, store.AccountFilter{Owner: q.User, State: q.State, Host: q.Host, Limit: q.Limit, Cursor: q.Cursor})
+	page, next, err := a.app.store.AdminAccounts(ctx, store.AccountFilter{Owner: q.User, State: q.State, Host: q.Host, Overdue: q.Overdue, Limit: q.Limit, Cursor: q.Cursor})
 	return httpapi.AccountPage{Accounts: page, Next: next}, err
 }
 

@@ -147,7 +147,7 @@ func (d *demonstration) show(ctx context.Context) error {
 			Host: &at.Host, Port: &at.Port, Security: &security, Username: &at.Username,
 		})
 		if err != nil {
-			return d.explain(d.t, "other", err)
+			return d.explain(d.t, acc, err)
 		}
 		fmt.Fprintf(d.t.out, "  added %-28s by %-4s  %s:%d  into folder %s\n", acc.Email, acc.Protocol, acc.Server.Host, acc.Server.Port, acc.Folder)
 	}

@@ -119,7 +119,7 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 			ok = ok && d == nil
 			show.finish(results[i])
 			if asJSON {
-				return t.jsonLine(pulled{acc.ID, acc.Email, d == nil, res.Report.Messages, res.Report.Bytes, res.Took.Seconds(), httpapi.DiagnosisJSON(d, acc.Provider, a.explainCode, "en")})
+				return t.jsonLine(pulled{acc.ID, acc.Email, d == nil, res.Report.Messages, res.Report.Bytes, res.Took.Seconds(), httpapi.DiagnosisJSON(d, acc, a.advice(), "en")})
 			}
 			return nil
 		})
@@ -161,7 +161,7 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 		if r.Diagnosis == nil {
 			continue
 		}
-		title, advice := a.explainCode(r.Diagnosis.Code, r.Account.Provider, "en")
+		title, advice := a.advice().Explain(r.Diagnosis.Code, r.Account, "en")
 		fmt.Fprintf(t.out, "\n%s: %s", r.Account.Email, title)
 		if r.Diagnosis.Detail != "" {
 			fmt.Fprintf(t.out, " (%s)", r.Diagnosis.Detail)
@@ -173,7 +173,7 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 
 // explain prints what a person can do about an error of the registry, and
 // returns how the command ends.
-func (a *app) explain(t terminal, providerID string, err error) error {
+func (a *app) explain(t terminal, acc account.Account, err error) error {
 	var bad *account.InvalidError
 	var failed *account.TestFailedError
 	switch {
@@ -183,7 +183,7 @@ func (a *app) explain(t terminal, providerID string, err error) error {
 		}
 		return usageError{errors.New("nothing was saved")}
 	case errors.As(err, &failed):
-		if perr := a.printReport(terminal{out: t.err, err: t.err}, providerID, failed.Report); perr != nil && !errors.Is(perr, errQuiet) {
+		if perr := a.printReport(terminal{out: t.err, err: t.err}, acc, failed.Report); perr != nil && !errors.Is(perr, errQuiet) {
 			return perr
 		}
 		return errors.New("the connection test failed: nothing was saved (--skip-test saves without it)")
@@ -195,7 +195,7 @@ func (a *app) explain(t terminal, providerID string, err error) error {
 }
 
 // printReport prints a connection test; errQuiet says that it failed.
-func (a *app) printReport(t terminal, providerID string, rep account.TestReport) error {
+func (a *app) printReport(t terminal, acc account.Account, rep account.TestReport) error {
 	for _, s := range rep.Steps {
 		mark := "ok  "
 		if !s.OK {
@@ -208,7 +208,7 @@ func (a *app) printReport(t terminal, providerID string, rep account.TestReport)
 		return nil
 	}
 	if d := rep.Diagnosis; d != nil {
-		title, advice := a.explainCode(d.Code, providerID, "en")
+		title, advice := a.advice().Explain(d.Code, acc, "en")
 		fmt.Fprintf(t.out, "%s (%s): %s\n%s\n", title, d.Code, d.Detail, advice)
 	}
 	return errQuiet

@@ -12,9 +12,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
@@ -101,7 +103,7 @@ func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, e
 	}
 	return httpapi.New(httpapi.Options{
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a.catalog}, Tokens: tokens,
-		Explain: a.explainCode,
+		Explain: a.advice(),
 		Ready:   []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}},
 		Metrics: a.metrics, Version: version, Log: a.log, Stopping: stopping,
 		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
@@ -109,9 +111,24 @@ func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, e
 	})
 }
 
-// explainCode says what a code means and what to do about it.
-func (a *app) explainCode(code fault.Code, providerID, lang string) (title, advice string) {
-	return diagnose.Explain(code, lang, diagnose.Context{Provider: a.catalog.ByID(providerID)})
+// advice is what is said to people of their accounts.
+type advice struct{ catalog *provider.Catalog }
+
+func (a *app) advice() advice { return advice{a.catalog} }
+
+func (w advice) about(a account.Account) diagnose.Context {
+	return diagnose.Context{Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host, Email: a.Email}
+}
+
+// Explain says what a code means and what to do about it.
+func (w advice) Explain(code fault.Code, a account.Account, lang string) (title, advice string) {
+	return diagnose.Explain(code, lang, w.about(a))
+}
+
+// ExplainDelay says what keeps an account's mail away.
+func (w advice) ExplainDelay(a account.Account, lang string) httpapi.Delay {
+	d := diagnose.ExplainDelay(a, lang, w.about(a))
+	return httpapi.Delay{Title: d.Title, Evidence: d.Evidence, Advice: d.Advice, Help: string(d.Help)}
 }
 
 // operational lets through only what every process answers, whatever its roles.

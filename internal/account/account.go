@@ -91,6 +91,7 @@ type Account struct {
 	MaxMessageBytes int64
 	PollInterval    time.Duration
 	Enabled         bool
+	Pause           Pause // Zero while it is enabled.
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 
@@ -135,6 +136,41 @@ type Diagnosis struct {
 	Since  time.Time // When it first failed this way.
 }
 
+// Pause says how an account came to be switched off.
+type Pause struct {
+	At       time.Time // Zero: not known.
+	Operator bool      // An administrator did it, and not the user.
+}
+
+// DelayKind says what keeps an account's mail away.
+type DelayKind string
+
+// The kinds of delay.
+const (
+	DelayPaused      DelayKind = "paused"      // The user has switched it off.
+	DelayMaintenance DelayKind = "maintenance" // An administrator has.
+	DelayAttention   DelayKind = "attention"   // Only the user can mend what the visits fail at.
+	DelayBackoff     DelayKind = "backoff"     // The last visits failed; the next comes later.
+	DelayBudget      DelayKind = "budget"      // The provider allows no more for now, or we visit no more at a time.
+	DelayQuota       DelayKind = "quota"       // The local mailbox is full.
+	DelayOutage      DelayKind = "outage"      // The host is out of order for many accounts.
+	DelayWaiting     DelayKind = "waiting"     // It is due, and others are before it.
+)
+
+// DelayKinds returns every kind.
+func DelayKinds() []DelayKind {
+	return []DelayKind{DelayPaused, DelayMaintenance, DelayAttention, DelayBackoff, DelayBudget, DelayQuota, DelayOutage, DelayWaiting}
+}
+
+// Delay is what keeps an account's mail away, with what shows it.
+type Delay struct {
+	Kind   DelayKind
+	Since  time.Time // Zero: not known.
+	Until  time.Time // When the next visit is to be; zero: nobody can tell.
+	AtHost bool      // DelayBudget: ours, of visits at its host at a time.
+	Asked  bool      // DelayWaiting: it goes before all that nobody asked for.
+}
+
 // Status is what is known of an account's visits.
 type Status struct {
 	State         State
@@ -143,6 +179,7 @@ type Status struct {
 	NextPollAt    time.Time // Zero: none is planned.
 	Failures      int       // Consecutive.
 	Diagnosis     *Diagnosis
+	Delay         *Delay   // What keeps the next visit away; nil: nothing does.
 	Progress      Progress // Of the visit under way, else zero.
 	Totals        Totals
 }

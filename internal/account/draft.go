@@ -44,6 +44,7 @@ type Patch struct {
 	MaxMessageBytes *int64
 	PollInterval    *time.Duration
 	Enabled         *bool
+	Operator        bool // An administrator asks: what is switched off is told to be so by one.
 	SkipTest        bool
 }
 

@@ -305,6 +305,9 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		PollInterval: value(d.PollInterval, r.PollInterval), Enabled: value(d.Enabled, true),
 		CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
 	}
+	if !a.Enabled {
+		a.Pause.At = now
+	}
 	a.Name = value(d.Name, freeName(first(preset.Name, Domain(d.Email)), existing))
 	a.Folder = value(d.Folder, folderOf(a.Name))
 	return a, r.check(a)
@@ -344,6 +347,12 @@ func (r *Registry) apply(old Account, p Patch) (Account, error) {
 	a.MaxMessageBytes = value(p.MaxMessageBytes, old.MaxMessageBytes)
 	a.PollInterval = value(p.PollInterval, old.PollInterval)
 	a.Enabled = value(p.Enabled, old.Enabled)
+	switch {
+	case a.Enabled:
+		a.Pause = Pause{}
+	case old.Enabled, p.Operator && p.Enabled != nil && !old.Pause.Operator:
+		a.Pause = Pause{r.Now().UTC(), p.Operator}
+	}
 	a.Protocol = value(p.Protocol, old.Protocol)
 	bad := &InvalidError{}
 	bad.email("email", a.Email)

@@ -38,7 +38,7 @@ func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestOb
 		err = s.tested(ctx, remoteOf(d), add)
 	}
 	if err != nil {
-		return nil, s.at(ctx, err, value(d.Provider), d.Email)
+		return nil, s.at(ctx, err, accountOf(d))
 	}
 	return api.CreateAccount201JSONResponse{
 		Body:    s.accountJSON(ctx, a),
@@ -79,7 +79,7 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 		return nil, err
 	}
 	if err := s.tested(ctx, remoteAfter(saved, p), change); err != nil {
-		return nil, s.at(ctx, err, providerAfter(saved, p), saved.Email)
+		return nil, s.at(ctx, err, accountAfter(saved, p))
 	}
 	return api.UpdateAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
 }
@@ -124,7 +124,7 @@ func (s *server) ListAccountFolders(ctx context.Context, r api.ListAccountFolder
 // ListAccountRuns returns past visits.
 func (s *server) ListAccountRuns(ctx context.Context, r api.ListAccountRunsRequestObject) (api.ListAccountRunsResponseObject, error) {
 	o, id := caller(ctx).Owner, account.ID(r.Id)
-	a, err := s.Accounts.Get(ctx, o, id) // Its provider words the advice.
+	a, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (s *server) ListAccountRuns(ctx context.Context, r api.ListAccountRunsReque
 	for i, v := range runs {
 		out[i] = api.Run{
 			Id: v.ID, StartedAt: utc(v.StartedAt), FinishedAt: when(v.FinishedAt), Ok: v.OK, Messages: v.Messages, Bytes: v.Bytes,
-			Diagnosis: s.diagnosis(ctx, v.Diagnosis, a.Provider),
+			Diagnosis: s.diagnosis(ctx, v.Diagnosis, a),
 		}
 	}
 	return api.ListAccountRuns200JSONResponse{Body: api.RunList{Runs: out}}, nil
@@ -145,7 +145,7 @@ func (s *server) ListAccountRuns(ctx context.Context, r api.ListAccountRunsReque
 // ListAccountSkipped returns a page of what could not be fetched.
 func (s *server) ListAccountSkipped(ctx context.Context, r api.ListAccountSkippedRequestObject) (api.ListAccountSkippedResponseObject, error) {
 	o, id := caller(ctx).Owner, account.ID(r.Id)
-	a, err := s.Accounts.Get(ctx, o, id) // Its provider words the advice.
+	a, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (s *server) ListAccountSkipped(ctx context.Context, r api.ListAccountSkippe
 	}
 	out := make([]api.SkippedMessage, len(page.Messages))
 	for i, m := range page.Messages {
-		out[i] = s.skippedJSON(ctx, m, a.Provider)
+		out[i] = s.skippedJSON(ctx, m, a)
 	}
 	return api.ListAccountSkipped200JSONResponse{Body: api.SkippedList{Skipped: out, NextCursor: text(page.Next)}}, nil
 }
@@ -171,14 +171,14 @@ func (s *server) RetrySkipped(ctx context.Context, r api.RetrySkippedRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return api.RetrySkipped202JSONResponse{Body: s.skippedJSON(ctx, m, a.Provider)}, nil
+	return api.RetrySkipped202JSONResponse{Body: s.skippedJSON(ctx, m, a)}, nil
 }
 
 // TestConnection tries settings, saved or not, and saves nothing.
 func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequestObject) (api.TestConnectionResponseObject, error) {
 	o, in := caller(ctx).Owner, *r.Body
 	var report account.TestReport
-	var provider, email string
+	var tested account.Account
 	try := func(f func() (account.TestReport, error)) func() (*account.Diagnosis, error) {
 		return func() (_ *account.Diagnosis, err error) {
 			report, err = f()
@@ -190,7 +190,7 @@ func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequest
 		if err != nil {
 			return nil, err
 		}
-		provider, email = value(d.Provider), d.Email
+		tested = accountOf(d)
 		if err := s.tested(ctx, remoteOf(d), try(func() (account.TestReport, error) { return s.Accounts.Test(ctx, o, d) })); err != nil {
 			return nil, err
 		}
@@ -204,15 +204,15 @@ func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequest
 			return nil, err
 		}
 		p := patchOfTest(in)
-		provider, email = providerAfter(saved, p), saved.Email
+		tested = accountAfter(saved, p)
 		if err := s.tested(ctx, remoteAfter(saved, p), try(func() (account.TestReport, error) { return s.Accounts.TestExisting(ctx, o, id, p) })); err != nil {
 			return nil, err
 		}
 	}
 	if report.Diagnosis != nil {
-		provider = s.providerFor(ctx, provider, email)
+		tested = s.recognised(ctx, tested)
 	}
-	return api.TestConnection200JSONResponse{Body: s.testJSON(ctx, report, provider)}, nil
+	return api.TestConnection200JSONResponse{Body: s.testJSON(ctx, report, tested)}, nil
 }
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -341,20 +341,29 @@ func remoteOf(d account.Draft) string { return remote(value(d.Host), value(d.Use
 
 // remoteAfter names the mailbox that a changed account would log in to.
 func remoteAfter(a account.Account, p account.Patch) string {
-	if p.Host != nil {
-		a.Server.Host = *p.Host
-	}
-	if p.Username != nil {
-		a.Username = *p.Username
-	}
+	a = accountAfter(a, p)
 	return remote(a.Server.Host, a.Username, a.Email)
 }
 
-func providerAfter(a account.Account, p account.Patch) string {
-	if p.Provider != nil {
-		return *p.Provider
+// accountOf is what words of advice need to know of an account that is not
+// saved.
+func accountOf(d account.Draft) account.Account {
+	return accountAfter(account.Account{Email: d.Email, Protocol: account.IMAP}, account.Patch{Provider: d.Provider, Protocol: d.Protocol, Host: d.Host})
+}
+
+// accountAfter is the same of one that is changed.
+func accountAfter(a account.Account, p account.Patch) account.Account {
+	set := func(to, from *string) {
+		if from != nil {
+			*to = *from
+		}
 	}
-	return a.Provider
+	set(&a.Email, p.Email)
+	set(&a.Provider, p.Provider)
+	set((*string)(&a.Protocol), (*string)(p.Protocol))
+	set(&a.Server.Host, p.Host)
+	set(&a.Username, p.Username)
+	return a
 }
 
 // diagnosisIn returns the diagnosis of a connection test that failed before saving.
@@ -366,22 +375,27 @@ func diagnosisIn(err error) *account.Diagnosis {
 	return nil
 }
 
-// at adds to a failed connection test at which provider it was made.
-func (s *server) at(ctx context.Context, err error, provider, email string) error {
+// at adds to a failed connection test of which account it was.
+func (s *server) at(ctx context.Context, err error, a account.Account) error {
 	if diagnosisIn(err) == nil {
 		return err
 	}
-	return &testedAt{s.providerFor(ctx, provider, email), err}
+	return &testedAt{s.recognised(ctx, a), err}
 }
 
-// providerFor returns the provider, or the one that the address leads to, or "".
-func (s *server) providerFor(ctx context.Context, provider, email string) string {
-	if provider != "" {
-		return provider
+// recognised fills in what an account leaves to its address: the provider, and
+// its server.
+func (s *server) recognised(ctx context.Context, a account.Account) account.Account {
+	if a.Provider != "" {
+		return a
 	}
-	found, err := s.Accounts.Discover(ctx, email)
+	found, err := s.Accounts.Discover(ctx, a.Email)
 	if err != nil {
-		return "" // It only words the advice.
+		return a // It only words the advice.
 	}
-	return found.Provider
+	a.Provider = found.Provider
+	if a.Server.Host == "" {
+		a.Server.Host = found.Servers[a.Protocol].Host
+	}
+	return a
 }

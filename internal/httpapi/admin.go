@@ -26,6 +26,20 @@ func (s *server) AdminListQuotas(ctx context.Context, r api.AdminListQuotasReque
 	return api.AdminListQuotas200JSONResponse{Quotas: out, NextCursor: text(page.Next)}, nil
 }
 
+// AdminGetQuotaSummary counts all users by how full they are.
+func (s *server) AdminGetQuotaSummary(ctx context.Context, _ api.AdminGetQuotaSummaryRequestObject) (api.AdminGetQuotaSummaryResponseObject, error) {
+	q, err := s.Admin.QuotaSummary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := api.AdminGetQuotaSummary200JSONResponse{Users: q.Unlimited, Unlimited: q.Unlimited, Bands: make([]api.QuotaBand, len(q.Bands))}
+	for i, n := range q.Bands {
+		out.Bands[i] = api.QuotaBand{FromPercent: 100 * i / (QuotaBands - 1), Users: n}
+		out.Users += n
+	}
+	return out, nil
+}
+
 // AdminGetQuota returns one user's quota.
 func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestObject) (api.AdminGetQuotaResponseObject, error) {
 	o, err := account.ParseOwner(r.User)
@@ -55,6 +69,7 @@ func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestOb
 // AdminListAccounts returns a page of accounts across users.
 func (s *server) AdminListAccounts(ctx context.Context, r api.AdminListAccountsRequestObject) (api.AdminListAccountsResponseObject, error) {
 	q := AccountQuery{State: account.State(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor)}
+	q.Overdue = value(r.Params.Sort) == api.AccountsByOverdue
 	if r.Params.Host != nil {
 		q.Host = account.NormalHost(*r.Params.Host)
 	}
@@ -119,7 +134,7 @@ func (s *server) AdminUpdateAccount(ctx context.Context, r api.AdminUpdateAccoun
 	if err != nil {
 		return nil, err
 	}
-	if a, err = s.Accounts.Update(ctx, a.Owner, a.ID, account.Patch{Enabled: &in.Enabled}); err != nil {
+	if a, err = s.Accounts.Update(ctx, a.Owner, a.ID, account.Patch{Enabled: &in.Enabled, Operator: true}); err != nil {
 		return nil, err
 	}
 	s.hub.nudge(a.Owner)

@@ -273,6 +273,12 @@ func (a admins) Quotas(_ context.Context, q httpapi.QuotaQuery) (httpapi.QuotaPa
 	return httpapi.QuotaPage{Quotas: []account.Quota{a.quota(a.accounts[0].Owner)}, Next: "abc"}, err
 }
 
+func (a admins) QuotaSummary(context.Context) (httpapi.QuotaSummary, error) {
+	done, err := a.enter()
+	defer done()
+	return httpapi.QuotaSummary{Unlimited: 7, Bands: [httpapi.QuotaBands]int64{0: 5, 9: 3, 10: 2}}, err
+}
+
 func (a admins) Accounts(_ context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
 	done, err := a.enter()
 	defer done()
@@ -349,8 +355,20 @@ func (presets) Providers(lang string) []httpapi.Provider {
 	}
 }
 
-func explain(code fault.Code, provider, lang string) (string, string) {
-	return lang + " title of " + string(code), lang + " advice at " + provider
+// speaker is an Explainer that says what it is asked.
+type speaker struct{}
+
+func (speaker) Explain(code fault.Code, a account.Account, lang string) (string, string) {
+	return lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang, a.Provider, a.Protocol, a.Server.Host, a.Email))
+}
+
+func (speaker) ExplainDelay(a account.Account, lang string) httpapi.Delay {
+	kind := string(a.Status.Delay.Kind)
+	d := httpapi.Delay{Title: lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang + " advice"}
+	if a.Status.Delay.Kind == account.DelayBackoff {
+		d.Help = "fetch"
+	}
+	return d
 }
 
 // fixture is a world with its API before it.
@@ -385,7 +403,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		t.Fatal(err)
 	}
 	o := httpapi.Options{
-		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, Tokens: tokens, Explain: explain, Version: "test", Stopping: over,
+		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error { return f.unready }}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
 		Web:   httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}},
 		Log:   slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),

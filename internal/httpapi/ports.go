@@ -42,6 +42,8 @@ type Quotas interface {
 // Admin looks across users.
 type Admin interface {
 	Quotas(ctx context.Context, q QuotaQuery) (QuotaPage, error)
+	// QuotaSummary counts all users by how full their mailboxes are.
+	QuotaSummary(ctx context.Context) (QuotaSummary, error)
 	Accounts(ctx context.Context, q AccountQuery) (AccountPage, error)
 	Stats(ctx context.Context) (Stats, error)
 	// Account finds anybody's account by its id; account.ErrNotFound without one.
@@ -138,16 +140,30 @@ type QuotaPage struct {
 	Next   string // "": this is the last page.
 }
 
+// QuotaBands is into how many bands users are counted: one for each tenth of a
+// limit, and one for those who have reached it.
+const QuotaBands = 11
+
+// QuotaSummary counts users by the fuller of their limits.
+type QuotaSummary struct {
+	Unlimited int64
+	Bands     [QuotaBands]int64
+}
+
 // AccountQuery asks for a page of accounts.
 type AccountQuery struct {
 	User   account.Owner // Zero: any.
 	State  account.State // "": any.
 	Host   string        // In lower case; "": any.
-	Limit  int
+	// Overdue asks only for accounts that are due and not being visited, the one
+	// that waits longest first.
+	Overdue bool
+	Limit   int
 	Cursor string
 }
 
-// AccountPage is a page of accounts, by user, oldest first.
+// AccountPage is a page of accounts, by user, oldest first, unless asked for
+// otherwise.
 type AccountPage struct {
 	Accounts []account.Account
 	Next     string // "": this is the last page.
@@ -193,6 +209,24 @@ type Help struct {
 // Providers lists the presets, in the order in which to offer them.
 type Providers interface {
 	Providers(lang string) []Provider // "en" or "pl".
+}
+
+// Explainer says in words, for a person who reads lang ("en" or "pl"), what
+// goes wrong with an account. The account may be one that is not saved, with
+// what is known of it: whatever is missing makes the words more general.
+type Explainer interface {
+	// Explain returns what a code means and what to do about it.
+	Explain(code fault.Code, a account.Account, lang string) (title, advice string)
+	// ExplainDelay returns what the account's delay means; it has one.
+	ExplainDelay(a account.Account, lang string) Delay
+}
+
+// Delay is what keeps an account's mail away, in words.
+type Delay struct {
+	Title    string
+	Evidence string // What shows it.
+	Advice   string
+	Help     string // A word of the contract's for the one thing that helps; "": nothing does.
 }
 
 // Tokens says whose a bearer token is. *Verifier implements it.

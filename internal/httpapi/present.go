@@ -8,15 +8,10 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // What is written here is all that leaves the API: the generated types have no
 // place for a secret.
-
-// Explainer returns what a code means and what to do about it, for a person who
-// reads lang ("en" or "pl"), at a provider ("" when not known).
-type Explainer func(code fault.Code, provider, lang string) (title, advice string)
 
 // AccountJSON writes an account as the contract has it.
 func AccountJSON(a account.Account, explain Explainer, lang string) api.Account {
@@ -34,7 +29,8 @@ func AccountJSON(a account.Account, explain Explainer, lang string) api.Account 
 			LastSuccessAt:       when(a.Status.LastSuccessAt),
 			NextPollAt:          when(a.Status.NextPollAt),
 			ConsecutiveFailures: a.Status.Failures,
-			Diagnosis:           DiagnosisJSON(a.Status.Diagnosis, a.Provider, explain, lang),
+			Diagnosis:           DiagnosisJSON(a.Status.Diagnosis, a, explain, lang),
+			Delay:               delayJSON(a, explain, lang),
 			Progress: api.Progress{
 				Folder: a.Status.Progress.Folder, MessagesDone: a.Status.Progress.MessagesDone,
 				MessagesTotal: a.Status.Progress.MessagesTotal, BytesDone: a.Status.Progress.BytesDone,
@@ -74,8 +70,8 @@ func startJSON(s account.Start) (out api.Start) {
 	return out
 }
 
-func (s *server) skippedJSON(ctx context.Context, m account.Skipped, provider string) api.SkippedMessage {
-	title, advice := s.Explain(m.Code, provider, languageOf(ctx))
+func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.Account) api.SkippedMessage {
+	title, advice := s.Explain.Explain(m.Code, a, languageOf(ctx))
 	return api.SkippedMessage{
 		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(m.Code), Title: title,
 		Detail: m.Detail, Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(m.NextAt),
@@ -97,17 +93,32 @@ func protocolsJSON(servers map[account.Protocol]account.Server) api.Protocols {
 	return p
 }
 
-// diagnosis writes a diagnosis for the reader of ctx.
-func (s *server) diagnosis(ctx context.Context, d *account.Diagnosis, provider string) *api.Diagnosis {
-	return DiagnosisJSON(d, provider, s.Explain, languageOf(ctx))
+// diagnosis writes an account's diagnosis for the reader of ctx.
+func (s *server) diagnosis(ctx context.Context, d *account.Diagnosis, a account.Account) *api.Diagnosis {
+	return DiagnosisJSON(d, a, s.Explain, languageOf(ctx))
 }
 
-// DiagnosisJSON writes a diagnosis as the contract has it; nil stays nil.
-func DiagnosisJSON(d *account.Diagnosis, provider string, explain Explainer, lang string) *api.Diagnosis {
+// delayJSON writes what delays an account; nil when nothing does.
+func delayJSON(a account.Account, explain Explainer, lang string) *api.Delay {
+	d := a.Status.Delay
 	if d == nil {
 		return nil
 	}
-	title, advice := explain(d.Code, provider, lang)
+	w := explain.ExplainDelay(a, lang)
+	out := &api.Delay{Kind: api.DelayKind(d.Kind), Title: w.Title, Evidence: w.Evidence, Advice: w.Advice, Since: when(d.Since), Until: when(d.Until)}
+	if w.Help != "" {
+		out.Help = ptr(api.DelayHelp(w.Help))
+	}
+	return out
+}
+
+// DiagnosisJSON writes an account's diagnosis as the contract has it; nil stays
+// nil.
+func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, lang string) *api.Diagnosis {
+	if d == nil {
+		return nil
+	}
+	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
 		Code: api.FaultCode(d.Code), Title: title, Detail: d.Detail, Advice: advice, Retryable: d.Code.Retryable(), Since: when(d.Since),
 	}
@@ -121,9 +132,9 @@ func stepsJSON(steps []account.Step) []api.TestStep {
 	return out
 }
 
-func (s *server) testJSON(ctx context.Context, r account.TestReport, provider string) api.ConnectionTest {
+func (s *server) testJSON(ctx context.Context, r account.TestReport, a account.Account) api.ConnectionTest {
 	return api.ConnectionTest{
-		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), Messages: r.Messages, Diagnosis: s.diagnosis(ctx, r.Diagnosis, provider),
+		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), Messages: r.Messages, Diagnosis: s.diagnosis(ctx, r.Diagnosis, a),
 	}
 }
 

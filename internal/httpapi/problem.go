@@ -96,7 +96,7 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		return problem(api.ProblemCodeRateLimited, sentence(tooMany.what))
 	case errors.As(err, &tested):
 		p := problem(api.ProblemCodeConnectionTestFailed, "Nothing was saved: see the diagnosis.")
-		p.Diagnosis = s.diagnosis(c.Request().Context(), tested.Report.Diagnosis, providerIn(err))
+		p.Diagnosis = s.diagnosis(c.Request().Context(), tested.Report.Diagnosis, testedIn(err))
 		steps := stepsJSON(tested.Report.Steps)
 		p.Steps = &steps
 		return p
@@ -221,20 +221,20 @@ func sentence(text string) string {
 	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
 }
 
-// testedAt adds the provider, if one is known, to a failed test, so that the
-// advice can be the provider's.
+// testedAt adds to a failed test what is known of the account, so that the
+// advice can be its provider's.
 type testedAt struct {
-	provider string
-	err      error
+	account account.Account
+	err     error
 }
 
-func (e *testedAt) Error() string { return fmt.Sprintf("at %s: %s", e.provider, e.err) }
+func (e *testedAt) Error() string { return fmt.Sprintf("at %s: %s", e.account.Provider, e.err) }
 func (e *testedAt) Unwrap() error { return e.err }
 
-func providerIn(err error) string {
+func testedIn(err error) account.Account {
 	var at *testedAt
 	if errors.As(err, &at) {
-		return at.provider
+		return at.account
 	}
-	return ""
+	return account.Account{}
 }

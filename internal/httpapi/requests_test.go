@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mailbrook/mailbrook/api"
@@ -124,6 +125,7 @@ func TestBadInput(t *testing.T) {
 		{get("/v1/accounts/" + annaID + "/runs?limit=ten"), 400, "limit:wrong_type"},
 		{get("/v1/accounts/" + annaID + "/runs?limit=1&limit=2"), 400, "limit:duplicate"},
 		{get("/v1/admin/quotas?sort=password"), 422, "sort:invalid"},
+		{get("/v1/admin/accounts?sort=-user"), 422, "sort:invalid"},
 		{get("/v1/admin/quotas?limit=1000000000"), 422, "limit:out_of_range"},
 		{get("/v1/admin/quotas?offset=-1"), 400, "offset:unknown_field"},
 		{get("/v1/admin/quotas?cursor=forged"), 422, "cursor:invalid"},
@@ -312,13 +314,82 @@ func TestAccountForm(t *testing.T) {
 		"folders": map[string]any{"include": []any{}, "exclude": []any{}}, "start": "all", "max_message_bytes": 52428800.0, "poll_interval_seconds": 300.0, "enabled": true,
 		"created_at": "2026-11-21T09:30:00.123Z", "updated_at": "2026-11-21T09:00:00Z",
 		"status": map[string]any{
-			"state": "needs_attention", "last_attempt_at": nil, "last_success_at": nil, "next_poll_at": nil, "consecutive_failures": 3.0, "diagnosis": nil,
+			"state": "needs_attention", "last_attempt_at": nil, "last_success_at": nil, "next_poll_at": nil, "consecutive_failures": 3.0, "diagnosis": nil, "delay": nil,
 			"progress": map[string]any{"folder": "", "messages_done": 0.0, "messages_total": 0.0, "bytes_done": 0.0},
 			"totals":   map[string]any{"folders": 0.0, "messages": 0.0, "bytes": 0.0},
 		},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestDelayForm: every kind in the reader's language, null where nothing is
+// known or nothing helps, and the same in a stream of events.
+func TestDelayForm(t *testing.T) {
+	at := time.Date(2026, 11, 21, 9, 5, 0, 0, time.UTC)
+	for _, kind := range account.DelayKinds() {
+		f := newFixture(t)
+		f.accounts[0].Status.Delay = &account.Delay{Kind: kind, Since: at.Add(-time.Hour), Until: at}
+		want := map[string]any{
+			"kind": string(kind), "title": "pl " + string(kind), "evidence": "pl evidence at imap.gmail.com", "advice": "pl advice", "help": nil,
+			"since": "2026-11-21T08:05:00Z", "until": "2026-11-21T09:05:00Z",
+		}
+		if kind == account.DelayBackoff {
+			want["help"] = "fetch"
+		} else {
+			f.accounts[0].Status.Delay.Since, f.accounts[0].Status.Delay.Until = time.Time{}, time.Time{}
+			want["since"], want["until"] = nil, nil
+		}
+		rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+		if d := cmp.Diff(want, decode[map[string]any](t, rec)["status"].(map[string]any)["delay"]); d != "" {
+			t.Errorf("%s: %s", kind, d)
+		}
+		if events := f.do(request{Method: "GET", Path: "/v1/events?lang=pl", As: anna}).Body.String(); !strings.Contains(events, `"title":"pl `+string(kind)+`"`) {
+			t.Errorf("%s: the stream says %s", kind, events)
+		}
+	}
+}
+
+// TestWordsAreAboutTheSettingsThatWereTried, and not about those saved before.
+func TestWordsAreAboutTheSettingsThatWereTried(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"email":"anna@unknown.test","password":"x"}`: "at  imap  anna@unknown.test",
+		`{"email":"anna@gmail.com","password":"x"}`:    "at google imap imap.gmail.com anna@gmail.com",
+		`{"email":"anna@gmail.com","password":"x","provider":"other","protocol":"pop3","server":{"host":"pop.firma.test"}}`: "at other pop3 pop.firma.test anna@gmail.com",
+		`{"account_id":"` + annaID + `"}`: "at google imap imap.gmail.com Gmail@gmail.com",
+		`{"account_id":"` + annaID + `","protocol":"pop3","server":{"host":"pop.firma.test"},"email":"anna@firma.example","password":"x"}`: "at google pop3 pop.firma.test anna@firma.example",
+	} {
+		f := newFixture(t)
+		f.report = account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.DNSFailure}}
+		rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: body})
+		if got := decode[api.ConnectionTest](t, rec).Diagnosis; got == nil || got.Advice != "en advice "+want {
+			t.Errorf("%s: %s", body, rec.Body)
+		}
+	}
+}
+
+// TestAnAdministratorsHandIsTold, and a user's own is not taken for one.
+func TestAnAdministratorsHandIsTold(t *testing.T) {
+	f := newFixture(t)
+	f.do(request{Method: "PATCH", Path: "/v1/admin/accounts/" + bobsID, As: anna, Admin: true, Body: `{"enabled":false}`})
+	f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Admin: true, Body: `{"enabled":false}`})
+	if want := []account.Patch{{Enabled: ptr(false), Operator: true}, {Enabled: ptr(false)}}; !cmp.Equal(want, f.patches, cmpopts.IgnoreUnexported(account.Secret{})) {
+		t.Errorf("%+v", f.patches)
+	}
+}
+
+// TestQuotaSummary: a band for each tenth, and all of them together.
+func TestQuotaSummary(t *testing.T) {
+	f := newFixture(t)
+	got := decode[api.QuotaSummary](t, f.do(request{Method: "GET", Path: "/v1/admin/quota-summary", As: anna, Admin: true}))
+	if got.Users != 17 || got.Unlimited != 7 || len(got.Bands) != 11 {
+		t.Fatalf("%+v", got)
+	}
+	for i, b := range got.Bands {
+		if want := map[int]int64{0: 5, 9: 3, 10: 2}[i]; b.FromPercent != 10*i || b.Users != want {
+			t.Errorf("band %d: %+v", i, b)
+		}
 	}
 }
 
@@ -346,7 +417,7 @@ func TestLanguages(t *testing.T) {
 		header := map[string]string{"Accept-Language": accept}
 		rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna, Header: header})
 		d := decode[api.Account](t, rec).Status.Diagnosis
-		if d == nil || d.Title != want+" title of app_password_required" || d.Advice != want+" advice at google" || d.Retryable || d.Since == nil {
+		if d == nil || d.Title != want+" title of app_password_required" || d.Advice != want+" advice at google imap imap.gmail.com Gmail@gmail.com" || d.Retryable || d.Since == nil {
 			t.Errorf("%.20q: %+v", accept, d)
 		}
 		if rec.Header().Get("Content-Language") != want || rec.Header().Get("Vary") != "Accept-Language" {
@@ -355,7 +426,7 @@ func TestLanguages(t *testing.T) {
 		f.fail = failedTest
 		rec = f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"x"}`, Header: header})
 		p := decode[api.Problem](t, rec)
-		if p.Diagnosis == nil || p.Diagnosis.Advice != want+" advice at google" || p.Diagnosis.Detail != "Invalid credentials" || p.Steps == nil || len(*p.Steps) != 1 || rec.Header().Get("Content-Language") != want {
+		if p.Diagnosis == nil || p.Diagnosis.Advice != want+" advice at google imap imap.gmail.com anna@gmail.com" || p.Diagnosis.Detail != "Invalid credentials" || p.Steps == nil || len(*p.Steps) != 1 || rec.Header().Get("Content-Language") != want {
 			t.Errorf("%.20q: %d %s", accept, rec.Code, rec.Body)
 		}
 	}
@@ -427,6 +498,10 @@ func TestAdminQueries(t *testing.T) {
 	}
 	ask("/v1/admin/accounts?user=Anna%40Firma.test&state=needs_attention&host=IMAP.Gmail.com.&limit=1")
 	if want := (httpapi.AccountQuery{User: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com", Limit: 1}); f.accountQ != want {
+		t.Errorf("%+v", f.accountQ)
+	}
+	ask("/v1/admin/accounts?sort=overdue&cursor=abc")
+	if want := (httpapi.AccountQuery{Overdue: true, Limit: 50, Cursor: "abc"}); f.accountQ != want {
 		t.Errorf("%+v", f.accountQ)
 	}
 }
@@ -629,14 +704,14 @@ func TestSkipped(t *testing.T) {
 	list := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID + "/skipped?limit=7&cursor=abc", As: anna, Header: map[string]string{"Accept-Language": "pl"}})
 	item := map[string]any{
 		"sid": skippedID, "folder": "INBOX", "local_folder": "Gmail", "message": "UID 7", "size": float64(70 << 20), "code": "message_failed",
-		"title": "pl title of message_failed", "detail": "large", "advice": "pl advice at google", "attempts": 1.0,
+		"title": "pl title of message_failed", "detail": "large", "advice": "pl advice at google imap imap.gmail.com Gmail@gmail.com", "attempts": 1.0,
 		"first_at": "2026-11-21T09:00:00Z", "last_at": "2026-11-21T09:00:00Z", "next_at": nil,
 	}
 	if d := cmp.Diff(map[string]any{"skipped": []any{item}, "next_cursor": "abc"}, decode[map[string]any](t, list)); d != "" {
 		t.Error(d)
 	}
 	retry := f.do(request{Method: "POST", Path: "/v1/accounts/" + annaID + "/skipped/" + skippedID + "/retry", As: anna})
-	item["title"], item["advice"], item["next_at"] = "en title of message_failed", "en advice at google", "2026-11-21T09:00:00Z"
+	item["title"], item["advice"], item["next_at"] = "en title of message_failed", "en advice at google imap imap.gmail.com Gmail@gmail.com", "2026-11-21T09:00:00Z"
 	if d := cmp.Diff(item, decode[map[string]any](t, retry)); d != "" || retry.Code != 202 {
 		t.Errorf("%d: %s", retry.Code, d)
 	}

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -30,6 +31,7 @@ type hosts struct {
 type host struct {
 	active int                      // Visits under way.
 	failed map[account.ID]time.Time // Who failed since the last success, and when.
+	since  time.Time                // When it went out of order; it is kept until the host is well.
 	gap    time.Duration            // Until the next probe; 0: never out of order since it was well.
 	probe  time.Time                // When the next probe is due; zero: the host is not out of order.
 	allow  int                      // Recovering: visits at a time; 0: no limit of ours.
@@ -79,7 +81,7 @@ func (hs *hosts) failed(h *host, id account.ID, now time.Time) {
 	case !h.probe.IsZero(), h.allow > 0:
 		h.gap = min(2*h.gap, lastProbe)
 	case len(h.failed) >= outageAccounts:
-		h.gap = firstProbe
+		h.gap, h.since = firstProbe, now
 	default:
 		return
 	}
@@ -95,7 +97,7 @@ func (hs *hosts) answered(h *host) {
 		h.allow *= 2
 	}
 	if h.allow >= hs.cap {
-		h.allow, h.gap = 0, 0
+		h.allow, h.gap, h.since = 0, 0, time.Time{}
 	}
 }
 
@@ -153,15 +155,16 @@ func (hs *hosts) gate(now time.Time) (closed, careful []string, limit int) {
 	return closed, careful, limit
 }
 
-// down counts the hosts that are out of order.
-func (hs *hosts) down() int {
-	n := 0
-	for _, h := range hs.byKey {
+// outages lists the hosts that are out of order, by name.
+func (hs *hosts) outages() []Outage {
+	var out []Outage
+	for key, h := range hs.byKey {
 		if !h.probe.IsZero() {
-			n++
+			out = append(out, Outage{Host: key, Since: h.since, Probe: h.probe})
 		}
 	}
-	return n
+	slices.SortFunc(out, func(a, b Outage) int { return strings.Compare(a.Host, b.Host) })
+	return out
 }
 
 // hostFailed reports whether the host, rather than the account, may be what failed.

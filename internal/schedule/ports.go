@@ -52,6 +52,9 @@ type Queue interface {
 	// Abandon ends the lease and makes the account due again at once, as if
 	// the visit had not been.
 	Abandon(ctx context.Context, l fetch.Lease) error
+	// NoteOutages tells other processes, for people to read, which remote hosts
+	// this one leaves in peace. It replaces what the worker told before.
+	NoteOutages(ctx context.Context, worker string, all []Outage) error
 	// NextDue returns when the next account becomes due; zero for none.
 	NextDue(ctx context.Context) (time.Time, error)
 }

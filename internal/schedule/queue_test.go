@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type memory struct {
 	rows   map[account.ID]*row
 	fail   error // When set, every call fails.
 	claims int
+	noted  []string // Outages as they were told: who, and the hosts.
 }
 
 type row struct {
@@ -38,6 +40,23 @@ func newMemory(as ...account.Account) *memory {
 		q.rows[a.ID] = &row{account: a, due: time.Now()}
 	}
 	return q
+}
+
+func (q *memory) NoteOutages(_ context.Context, worker string, all []Outage) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fail != nil {
+		return q.fail
+	}
+	hosts := make([]string, len(all))
+	for i, o := range all {
+		hosts[i] = o.Host
+		if o.Since.IsZero() || !o.Probe.After(o.Since) {
+			return fmt.Errorf("%+v", o)
+		}
+	}
+	q.noted = append(q.noted, worker+" "+strings.Join(hosts, " "))
+	return nil
 }
 
 func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {

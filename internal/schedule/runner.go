@@ -28,6 +28,11 @@ const (
 	breath = 20 * time.Millisecond
 	// batch is the most that one claim takes.
 	batch = 100
+	// MaxPerHost is how many visits there may be at one remote host at a time,
+	// over all processes, unless Options say otherwise.
+	MaxPerHost = 32
+	// MaxPerUser is the same for one user.
+	MaxPerUser = 4
 	// maxOutage is the longest pause between claims while the queue fails.
 	maxOutage = 15 * time.Second
 )
@@ -40,8 +45,8 @@ type Options struct {
 	Policy  Policy
 	Worker  string        // Names this process among all that share the queue; without "/".
 	Workers int           // Visits at a time in this process; 64.
-	PerHost int           // Visits at a time at one remote host, over all processes; 32.
-	PerUser int           // Visits at a time for one user; 4.
+	PerHost int           // Visits at a time at one remote host, over all processes; MaxPerHost.
+	PerUser int           // Visits at a time for one user; MaxPerUser.
 	Lease   time.Duration // 30 seconds.
 	Grace   time.Duration // How long visits may take to end when Run is stopped; 7 seconds.
 	Chores  []Chore
@@ -64,14 +69,15 @@ type Runner struct {
 	running map[int]fetch.Lease // By a number of its own: an account can be claimed again while an old visit ends.
 	started int
 	slots   chan struct{} // Holds one for each visit under way.
+	noted   []Outage      // What others were told; the claimer's alone.
 	ended   chan struct{} // Told, without waiting, when a visit has ended.
 }
 
 // New returns a Runner.
 func New(o Options) *Runner {
 	o.Workers = cmp.Or(o.Workers, 64)
-	o.PerHost = cmp.Or(o.PerHost, 32)
-	o.PerUser = cmp.Or(o.PerUser, 4)
+	o.PerHost = cmp.Or(o.PerHost, MaxPerHost)
+	o.PerUser = cmp.Or(o.PerUser, MaxPerUser)
 	o.Lease = cmp.Or(o.Lease, 30*time.Second)
 	o.Grace = cmp.Or(o.Grace, 7*time.Second)
 	if o.Log == nil {
@@ -109,6 +115,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		chores.Go(func() { r.repeat(ctx, c) })
 	}
 	r.claimAll(ctx, &visits)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	r.note(last, nil) // Whoever claims now has to find out again.
+	cancel()
 
 	over := make(chan struct{})
 	go func() {
@@ -213,8 +222,10 @@ func (r *Runner) untilDue(ctx context.Context) time.Duration {
 func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full bool, err error) {
 	r.mu.Lock()
 	closed, careful, limit := r.hosts.gate(r.o.Now())
-	r.metrics.down.Set(float64(r.hosts.down()))
+	outages := r.hosts.outages()
 	r.mu.Unlock()
+	r.metrics.down.Set(float64(len(outages)))
+	r.note(ctx, outages)
 
 	if len(careful) > 0 {
 		c := r.claim(cap(r.slots) - len(r.slots))
@@ -230,6 +241,20 @@ func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full boo
 	}
 	n, err := r.start(ctx, c, visits)
 	return n == c.Limit, err
+}
+
+// note tells others which hosts are out of order, when that has changed.
+func (r *Runner) note(ctx context.Context, outages []Outage) {
+	if slices.Equal(r.noted, outages) {
+		return
+	}
+	if err := r.o.Queue.NoteOutages(ctx, r.o.Worker, outages); err != nil {
+		if ctx.Err() == nil {
+			r.o.Log.WarnContext(ctx, "noting which hosts are out of order", "error", err)
+		}
+		return // The next claim tries again.
+	}
+	r.noted = outages
 }
 
 func (r *Runner) claim(limit int) Claim {

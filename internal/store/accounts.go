@@ -26,7 +26,7 @@ var _ account.Repository = Accounts{}
 
 // Accounts returns the owner's accounts, oldest first.
 func (r Accounts) Accounts(ctx context.Context, o account.Owner) ([]account.Account, error) {
-	as, err := r.s.accounts(r.s.r.WithContext(ctx), "WHERE a.owner = ? ORDER BY a.created_ms, a.id", o.String())
+	as, err := r.s.told(r.s.r.WithContext(ctx), "WHERE a.owner = ? ORDER BY a.created_ms, a.id", o.String())
 	return as, r.s.wrap(ctx, "loading accounts", err)
 }
 
@@ -40,7 +40,7 @@ func (s *Store) account(db *gorm.DB, o account.Owner, id account.ID) (account.Ac
 	if !isID(string(id)) {
 		return account.Account{}, account.ErrNotFound
 	}
-	as, err := s.accounts(db, "WHERE a.owner = ? AND a.id = ?", o.String(), string(id))
+	as, err := s.told(db, "WHERE a.owner = ? AND a.id = ?", o.String(), string(id))
 	if err == nil && len(as) == 0 {
 		err = account.ErrNotFound
 	}
@@ -58,7 +58,7 @@ func (r Accounts) Any(ctx context.Context, id account.ID) (account.Account, erro
 	if !isID(string(id)) {
 		return account.Account{}, account.ErrNotFound
 	}
-	as, err := r.s.accounts(r.s.r.WithContext(ctx), "WHERE a.id = ?", string(id))
+	as, err := r.s.told(r.s.r.WithContext(ctx), "WHERE a.id = ?", string(id))
 	if err == nil && len(as) == 0 {
 		err = account.ErrNotFound
 	}
@@ -106,8 +106,8 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte, lim
 		if a.Enabled {
 			due, hurried = 0, r.s.now().UnixMilli()
 		}
-		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, hurried_ms, lease_epoch)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, row.ID, j.id, row.Owner, schedule.HostKey(a), flag(a.Enabled), due, hurried, j.leaseEpoch)
+		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.ID, j.id, row.Owner, schedule.HostKey(a), flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
 		if err != nil {
 			return err
 		}
@@ -266,7 +266,7 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 		!slices.Equal(old.Folders.Exclude, a.Folders.Exclude) || old.Start != a.Start || old.Enabled && !a.Enabled
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
 
-	set := map[string]any{"host_key": schedule.HostKey(a), "enabled": flag(a.Enabled)}
+	set := map[string]any{"host_key": schedule.HostKey(a), "enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a)}
 	if remote {
 		set["failures"] = 0 // What failed before says nothing of what is tried now.
 	}

@@ -46,12 +46,18 @@ func parseCursor(s string) (c cursor, ok bool) {
 
 // AccountFilter chooses a page of accounts across users.
 type AccountFilter struct {
-	Owner  account.Owner // Zero: every user's.
-	State  account.State // "": any.
-	Host   string        // "": any.
-	Limit  int           // Of the page; 0: 50.
-	Cursor string        // As the page before returned it; "": the first page.
+	Owner account.Owner // Zero: every user's.
+	State account.State // "": any.
+	Host  string        // "": any.
+	// Overdue asks only for accounts that are due and not being visited, the one
+	// that waits longest first.
+	Overdue bool
+	Limit   int    // Of the page; 0: 50.
+	Cursor  string // As the page before returned it; "": the first page.
 }
+
+// overdueFirst is the order of accounts that are overdue, in cursors.
+const overdueFirst = "overdue"
 
 // fewIn says of states that few accounts are in what all of them have in
 // common, in the words of a partial index.
@@ -61,7 +67,7 @@ var fewIn = map[account.State]string{
 }
 
 // AdminAccounts returns a page of accounts across users, by user, then oldest
-// first, and the cursor of the next page, "" after the last. An unknown state
+// first, unless asked for otherwise, and the cursor of the next page, "" after the last. An unknown state
 // or cursor is an *account.InvalidError.
 func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []account.Account, next string, err error) {
 	bad := &account.InvalidError{}
@@ -82,27 +88,69 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	if f.Host != "" {
 		where, args = append(where, "a.host = ?"), append(args, storable(strings.ToLower(f.Host)))
 	}
+	var after *cursor
 	if f.Cursor != "" {
 		c, ok := parseCursor(f.Cursor)
-		if !ok || !isID(c.Account) {
+		if !ok || !isID(c.Account) || (c.Order == overdueFirst) != f.Overdue {
 			bad.Add("cursor", "invalid", "is not a cursor of this list")
 		}
-		where, args = append(where, "(a.owner, a.created_ms, a.id) > (?, ?, ?)"), append(args, c.Owner, c.Number, c.Account)
+		after = &c
 	}
 	if err := bad.OrNil(); err != nil {
 		return nil, "", err
 	}
 	size := pageSize(f.Limit)
-	page, err = s.accounts(s.r.WithContext(ctx), "WHERE "+strings.Join(where, " AND ")+" ORDER BY a.owner, a.created_ms, a.id LIMIT ?", append(args, size+1)...)
+	var query string
+	if f.Overdue {
+		query, args = s.overdueQuery(where, args, after, size+1)
+	} else {
+		query, args = byUserQuery(where, args, after, size+1)
+	}
+	page, err = s.told(s.r.WithContext(ctx), query, args...)
 	if err != nil {
 		return nil, "", s.wrap(ctx, "listing accounts", err)
 	}
-	if len(page) > size {
-		page = page[:size]
-		last := page[size-1]
-		next = cursor{Number: toMillis(last.CreatedAt), Owner: last.Owner.String(), Account: string(last.ID)}.String()
+	if len(page) <= size {
+		return page, "", nil
 	}
-	return page, next, nil
+	page = page[:size]
+	last := page[size-1]
+	c := cursor{Number: toMillis(last.CreatedAt), Owner: last.Owner.String(), Account: string(last.ID)}
+	if f.Overdue {
+		c.Order, c.Number = overdueFirst, toMillis(last.Status.NextPollAt)
+	}
+	return page, c.String(), nil
+}
+
+func byUserQuery(where []string, args []any, after *cursor, limit int) (string, []any) {
+	if after != nil {
+		where, args = append(where, "(a.owner, a.created_ms, a.id) > (?, ?, ?)"), append(args, after.Owner, after.Number, after.Account)
+	}
+	return "WHERE " + strings.Join(where, " AND ") + " ORDER BY a.owner, a.created_ms, a.id LIMIT ?", append(args, limit)
+}
+
+// overdueQuery goes by two indexes, as those that were asked for have no due
+// time to go by: the first of each, and of all of them the first. With one
+// condition for both the database would have to look at all that is due.
+func (s *Store) overdueQuery(where []string, args []any, after *cursor, limit int) (string, []any) {
+	now := s.now().UnixMilli()
+	kind := func(due, since, hint string) (string, []any) {
+		conditions, values := append([]string{due, "p.lease_until_ms <= ?"}, where...), append([]any{now}, args...)
+		if after != nil {
+			conditions, values = append(conditions, "("+since+", p.account_id) > (?, ?)"), append(values, after.Number, after.Account)
+		}
+		return "SELECT p.account_id FROM poll_schedule p" + hint + " JOIN accounts a ON a.id = p.account_id WHERE " + strings.Join(conditions, " AND ") +
+			" ORDER BY " + since + ", p.account_id LIMIT ?", append(values, limit)
+	}
+	hint := "" // SQLite takes a due time of 0 for one like any other, which few rows have.
+	if !s.postgres {
+		hint = " INDEXED BY poll_schedule_hurried"
+	}
+	asked, askedArgs := kind("p.due_at_ms = 0", "p.hurried_ms", hint)
+	due, dueArgs := kind("p.due_at_ms > 0 AND p.due_at_ms <= ?", "p.due_at_ms", "")
+	args = append(append(askedArgs, now), append(dueArgs, limit)...)
+	return "WHERE a.id IN (SELECT account_id FROM (" + asked + ") AS asked UNION ALL SELECT account_id FROM (" + due + `) AS due)
+		ORDER BY CASE WHEN p.due_at_ms = 0 THEN p.hurried_ms ELSE p.due_at_ms END, a.id LIMIT ?`, args
 }
 
 // Stats are counts over all users.

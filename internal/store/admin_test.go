@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -272,6 +273,178 @@ func FuzzCursorsAreReadOrRefused(f *testing.F) {
 		}
 		if again, ok := parseCursor(c.String()); !ok || again != c {
 			t.Errorf("%+v became %+v", c, again)
+		}
+	})
+}
+
+// overdue walks through all pages of accounts that are overdue.
+func (w *world) overdue(f AccountFilter) (names []string) {
+	w.Helper()
+	f.Overdue = true
+	for range 100 {
+		page, next, err := w.AdminAccounts(w.Context(), f)
+		w.must(err)
+		if len(page) > f.Limit {
+			w.Fatalf("%d on a page of %d", len(page), f.Limit)
+		}
+		for _, a := range page {
+			user, _, _ := strings.Cut(a.Owner.String(), "@")
+			names = append(names, fmt.Sprintf("%s %v", user, w.clock.now().Sub(a.Status.NextPollAt)))
+		}
+		if next == "" {
+			return names
+		}
+		f.Cursor = next
+	}
+	w.Fatal("the pages do not end")
+	return nil
+}
+
+func TestTheMostOverdueAreListedFirstPageByPage(t *testing.T) {
+	onBoth(t, func(w *world) {
+		at := func(user string, n int, host string) account.Account {
+			return w.add(user+"@firma.test", n, func(a *account.Account) { a.Server.Host = host })
+		}
+		later, sooner, same := at("later", 1, "h.test"), at("sooner", 2, "h.test"), at("same", 3, "other.test")
+		busy, off, notYet, part := at("busy", 4, "h.test"), at("off", 5, "h.test"), at("notyet", 6, "h.test"), at("part", 7, "h.test")
+		w.settled(later, account.OK, "", 20*time.Minute)
+		w.settled(sooner, account.Retrying, fault.ConnectTimeout, 10*time.Minute)
+		w.settled(same, account.OK, "", 10*time.Minute)
+		w.settled(busy, account.OK, "", time.Minute)
+		w.settled(notYet, account.OK, "", 2*time.Hour)
+		w.settled(part, account.Fetching, "", 30*time.Minute)
+		off = w.load(off)
+		off.Enabled = false
+		_, err := w.Accounts().Update(w.Context(), off, nil, false)
+		w.must(err)
+		w.clock.pass(15 * time.Minute)
+		asked := at("asked", 8, "h.test") // Due at once, and that means 0.
+		w.clock.pass(45 * time.Minute)
+		at("askedlater", 9, "other.test")
+		_, err = w.Queue().ClaimOne(w.Context(), busy.Owner, busy.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+		w.must(err)
+
+		want := []string{"same 50m0s", "sooner 50m0s", "asked 45m0s", "later 40m0s", "part 30m0s", "askedlater 0s"}
+		if sooner.ID < same.ID {
+			want[0], want[1] = want[1], want[0]
+		}
+		for _, limit := range []int{1, 2, 50} {
+			if got := w.overdue(AccountFilter{Limit: limit}); !slices.Equal(got, want) {
+				w.Errorf("pages of %d: %q, want %q", limit, got, want)
+			}
+		}
+		if got := w.overdue(AccountFilter{Limit: 1, Host: "other.test"}); !slices.Equal(got, []string{"same 50m0s", "askedlater 0s"}) {
+			w.Errorf("at one host: %q", got)
+		}
+		if got := w.overdue(AccountFilter{Limit: 1, State: account.Retrying}); !slices.Equal(got, []string{"sooner 50m0s"}) {
+			w.Errorf("in one state: %q", got)
+		}
+		if got := w.overdue(AccountFilter{Limit: 1, Owner: asked.Owner}); !slices.Equal(got, []string{"asked 45m0s"}) {
+			w.Errorf("of one user: %q", got)
+		}
+
+		// A cursor of one order is none of the other.
+		_, next, err := w.AdminAccounts(w.Context(), AccountFilter{Limit: 1})
+		w.must(err)
+		var bad *account.InvalidError
+		if _, _, err := w.AdminAccounts(w.Context(), AccountFilter{Overdue: true, Cursor: next}); !errors.As(err, &bad) {
+			w.Errorf("a cursor of another order: %v", err)
+		}
+	})
+}
+
+func TestUsersAreCountedByHowFullTheyAre(t *testing.T) {
+	onBoth(t, func(w *world) {
+		for i, u := range []struct {
+			used, messages       int64
+			limit, limitMessages *int64
+		}{
+			{5, 5, nil, nil},
+			{0, 0, ptr(1000), nil},
+			{99, 0, ptr(1000), nil},
+			{100, 0, ptr(1000), nil},
+			{500, 9, ptr(1000), ptr(10)}, // The fuller counts.
+			{999, 0, ptr(1000), nil},
+			{1000, 0, ptr(1000), nil},
+			{1, 50, nil, ptr(5)},
+			{0, 0, ptr(0), nil},
+			{3000, 0, nil, ptr(7)},
+		} {
+			o := owner(w, fmt.Sprintf("u%d@firma.test", i))
+			w.must(w.SaveUsage(w.Context(), o, u.used, u.messages))
+			w.must(w.SetLimits(w.Context(), o, u.limit, u.limitMessages))
+		}
+		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
+		got, err := w.AdminQuotaSummary(w.Context())
+		w.must(err)
+		if want := (QuotaSummary{Unlimited: 2, Bands: [QuotaBands]int64{0: 3, 1: 1, 9: 2, 10: 3}}); got != want {
+			w.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+// plan returns how the database goes about a query.
+func (w *world) plan(c sqlConn, query string, args ...any) (string, error) {
+	explain := "EXPLAIN QUERY PLAN "
+	if w.postgres {
+		explain = "EXPLAIN "
+	}
+	var plan strings.Builder
+	err := c.each(w.Context(), func(r rowScanner) error {
+		var line string
+		var skip any
+		dest := []any{&line}
+		if !w.postgres {
+			dest = []any{&skip, &skip, &skip, &line}
+		}
+		err := r.Scan(dest...)
+		plan.WriteString(line + "\n")
+		return err
+	}, explain+query, args...)
+	return plan.String(), err
+}
+
+// An administrator's look at a million rows must not read them all: the plans
+// name the indexes, and no table is read from end to end.
+func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
+	onBoth(t, func(w *world) {
+		query, args := w.overdueQuery([]string{"1 = 1"}, nil, nil, 50)
+		var summary, overdue string
+		w.must(w.write(w.Context(), "asking for plans", func(tx *gorm.DB) (err error) {
+			if w.postgres {
+				// With next to no rows it would read the tables, rightly. It is asked how it would go about many.
+				for _, off := range []string{"enable_seqscan", "enable_sort", "enable_bitmapscan"} {
+					if _, err := w.on(tx).exec(w.Context(), "SET LOCAL "+off+" = off"); err != nil {
+						return err
+					}
+				}
+			}
+			if summary, err = w.plan(w.on(tx), quotaBands, int64(never), int64(never), fullMark, QuotaBands-1, fullMark/(QuotaBands-1)); err != nil {
+				return err
+			}
+			overdue, err = w.plan(w.on(tx), accountsQuery+query, args...)
+			return err
+		}))
+		for _, tc := range []struct {
+			plan  string
+			names []string
+		}{
+			{summary, []string{"owners_by_fill"}},
+			{overdue, []string{"poll_schedule_due", "poll_schedule_hurried"}},
+		} {
+			for _, name := range tc.names {
+				if !strings.Contains(tc.plan, name) {
+					w.Errorf("%s is not used:\n%s", name, tc.plan)
+				}
+			}
+			for _, whole := range []string{"Seq Scan on poll_schedule", "Seq Scan on accounts", "Seq Scan on owners", "SCAN poll_schedule\n", "SCAN p\n", "SCAN a\n", "SCAN owners\n"} {
+				if strings.Contains(tc.plan, whole) {
+					w.Errorf("all rows are read:\n%s", tc.plan)
+				}
+			}
+		}
+		if !strings.Contains(summary, "COVERING INDEX") && !strings.Contains(summary, "Index Only Scan") {
+			w.Errorf("rows are read besides the index:\n%s", summary)
 		}
 	})
 }

@@ -85,6 +85,7 @@ func million(b *testing.B, s *Store) {
 	}
 	host, user := "'imap' || (CASE WHEN i % 2 = 0 THEN 0 ELSE i % 5000 END) || '.example.org'", "'u' || (i % 250000) || '@firma.test'"
 	for _, stmt := range []string{
+		`INSERT INTO owners (owner, limit_bytes, used_bytes, used_ms, fill) SELECT 'u' || i || '@firma.test', 1000000, i * 4, 1, i / 25 FROM ` + series + " WHERE i < 250000",
 		"INSERT INTO journals (id, uuid, owner, protocol, host, port, username) SELECT i, " + id + ", " + user + ", 1, 'h', 993, 'u' FROM " + series,
 		`INSERT INTO accounts (id, owner, email, name, name_key, sender_name, provider, protocol, host, port, security, username, auth, folder, folder_key, rules,
 			poll_interval_ms, created_ms, updated_ms, settings_epoch)
@@ -120,7 +121,15 @@ func BenchmarkAdminLooks(b *testing.B) {
 				}
 			}
 		})
+		b.Run("quotas", func(b *testing.B) {
+			for b.Loop() {
+				if q, err := s.AdminQuotaSummary(b.Context()); err != nil || q.Bands[5] != 25_000 {
+					b.Fatal(q, err)
+				}
+			}
+		})
 		for name, f := range map[string]AccountFilter{
+			"overdue": {Overdue: true}, "overdue at a host": {Overdue: true, Host: "imap7.example.org"},
 			"all": {}, "host": {Host: "imap0.example.org"}, "retrying": {State: account.Retrying}, "paused": {State: account.Paused},
 			"ok": {State: account.OK}, "pending": {State: account.Pending}, "retrying at a host": {Host: "imap0.example.org", State: account.Retrying},
 		} {

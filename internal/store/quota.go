@@ -164,6 +164,39 @@ var quotaSorts = map[string]string{
 	"used_bytes": "used_bytes", "used_messages": "used_messages", "limit_bytes": "limit_bytes", "usage": "fill",
 }
 
+// QuotaBands is into how many bands of fill users are counted: one for each
+// tenth of a limit, and one for those who have reached it.
+const QuotaBands = 11
+
+// QuotaSummary counts users by the fuller of their limits.
+type QuotaSummary struct {
+	Unlimited int64
+	Bands     [QuotaBands]int64
+}
+
+// AdminQuotaSummary counts all users by how full they were when last measured.
+// It reads one index from end to end, and no row.
+func (s *Store) AdminQuotaSummary(ctx context.Context) (sum QuotaSummary, err error) {
+	err = s.on(s.r).each(ctx, func(r rowScanner) error {
+		var band int
+		var n int64
+		if err := r.Scan(&band, &n); err != nil {
+			return err
+		}
+		if band < 0 {
+			sum.Unlimited = n
+			return nil
+		}
+		sum.Bands[band] = n
+		return nil
+	}, quotaBands, int64(never), int64(never), fullMark, QuotaBands-1, fullMark/(QuotaBands-1))
+	return sum, s.wrap(ctx, "counting users by quota", err)
+}
+
+// quotaBands counts users by band; -1 is for those without a limit.
+const quotaBands = `SELECT band, count(*) FROM (SELECT CASE WHEN limit_bytes = ? AND limit_messages = ? THEN -1
+	WHEN fill >= ? THEN CAST(? AS INTEGER) ELSE fill / ? END AS band FROM owners) AS x GROUP BY band`
+
 const maxPage = 500
 
 func pageSize(limit int) int {

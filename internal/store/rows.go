@@ -97,6 +97,8 @@ type accountView struct {
 	Journal        string
 	Capabilities   string
 	Enabled        int16
+	PausedMS       int64
+	PausedBy       int16
 	DueAtMS        int64
 	HurriedMS      int64
 	LeaseOwner     string
@@ -122,7 +124,7 @@ type accountView struct {
 const accountsQuery = `
 SELECT a.*, j.uuid AS journal, j.capabilities, j.messages AS total_messages, j.bytes AS total_bytes,
 	(SELECT count(*) FROM folders f WHERE f.journal_id = p.journal_id AND f.selected = 1) AS total_folders,
-	p.enabled, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms, p.failures, p.state,
+	p.enabled, p.paused_ms, p.paused_by, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms, p.failures, p.state,
 	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms,
 	p.progress_folder, p.progress_done, p.progress_total, p.progress_bytes
 FROM accounts a
@@ -148,6 +150,22 @@ func (v accountView) state(now int64) account.State {
 	return states.word(v.State)
 }
 
+// Who switched an account off.
+const (
+	byUser     = 1
+	byOperator = 2
+)
+
+func pausedBy(a account.Account) int16 {
+	switch {
+	case a.Enabled:
+		return 0
+	case a.Pause.Operator:
+		return byOperator
+	}
+	return byUser
+}
+
 // account returns what the row says at a moment.
 func (v accountView) account(now int64) (account.Account, error) {
 	owner, err := account.ParseOwner(v.Row.Owner)
@@ -161,6 +179,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 		Username: v.Row.Username, Auth: auths.word(v.Row.Auth), Folder: v.Row.Folder,
 		Start: account.Start(v.Row.StartDays), MaxMessageBytes: v.Row.MaxMessageBytes,
 		PollInterval: time.Duration(v.Row.PollIntervalMS) * time.Millisecond, Enabled: v.Enabled != 0,
+		Pause:     account.Pause{At: fromMillis(v.PausedMS), Operator: v.PausedBy == byOperator},
 		CreatedAt: fromMillis(v.Row.CreatedMS), UpdatedAt: fromMillis(v.Row.UpdatedMS),
 		Journal: v.Journal, Capabilities: v.Capabilities, SettingsEpoch: v.Row.SettingsEpoch,
 	}
@@ -174,7 +193,8 @@ func (v accountView) account(now int64) (account.Account, error) {
 	}
 	if a.Status.State == account.Fetching {
 		a.Status.Progress = account.Progress{Folder: v.ProgressFolder, MessagesDone: v.ProgressDone, MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes}
-	} else {
+	}
+	if v.LeaseOwner == "" || v.LeaseUntilMS <= now { // Between two parts of a long fetch there is a next one, too.
 		a.Status.NextPollAt = v.nextPoll()
 	}
 	return a, nil
@@ -218,10 +238,13 @@ func (s *Store) accounts(db *gorm.DB, conditions string, args ...any) ([]account
 	if err != nil {
 		return nil, err
 	}
-	now := s.now().UnixMilli()
-	as := make([]account.Account, len(vs))
+	return accountsOf(vs, s.now())
+}
+
+func accountsOf(vs []accountView, now time.Time) (as []account.Account, err error) {
+	as = make([]account.Account, len(vs))
 	for i, v := range vs {
-		if as[i], err = v.account(now); err != nil {
+		if as[i], err = v.account(now.UnixMilli()); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,173 @@
+package diagnose
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Help is the one thing that a person can do about a delay.
+type Help string
+
+// What helps.
+const (
+	Nothing  Help = ""         // It passes by itself, or somebody else has to act.
+	Fetch    Help = "fetch"    // Have it visited now.
+	Resume   Help = "resume"   // Switch it on.
+	SignIn   Help = "sign_in"  // Enter the password, or sign in at the provider, again.
+	Server   Help = "server"   // Check the server's name, port and encryption.
+	Settings Help = "settings" // Change another setting, as the advice says.
+	Space    Help = "space"    // Make room in the own mailbox.
+)
+
+// Delay is what keeps an account's mail away, in words.
+type Delay struct {
+	Title    string // One line, without a full stop.
+	Evidence string // What shows it.
+	Advice   string // What to do, or that there is nothing to do.
+	Help     Help
+}
+
+// delayText is what is said of a kind of delay.
+type delayText struct{ title, evidence, advice words }
+
+// delayTexts say what each kind means. {host} is filled in, {why} is the title
+// of the diagnosis, and {n} how many visits in a row have failed.
+var delayTexts = map[account.DelayKind]delayText{
+	account.DelayPaused: {
+		words{"Fetching is switched off", "Pobieranie jest wyłączone"},
+		words{"It was switched off in this account's settings.", "Wyłączono je w ustawieniach tego konta."},
+		words{"Switch it on: everything that came meanwhile is then fetched.", "Włącz je: wszystko, co przyszło w międzyczasie, zostanie wtedy pobrane."},
+	},
+	account.DelayMaintenance: {
+		words{"Your administrator has paused fetching", "Administrator wstrzymał pobieranie"},
+		words{"It was switched off by an administrator, as for maintenance.", "Wyłączył je administrator, na przykład na czas prac konserwacyjnych."},
+		words{
+			"There is nothing for you to do. Nothing is lost at the provider: everything is fetched when it goes on. If it takes long, ask your administrator.",
+			"Nie musisz nic robić. U dostawcy nic nie ginie: po wznowieniu wszystko zostanie pobrane. Jeśli to długo trwa, zapytaj administratora.",
+		},
+	},
+	account.DelayBackoff: {
+		words{"The last visit failed, and the next comes later", "Ostatnie pobieranie się nie udało, następne będzie później"},
+		words{"{n}: {why}.", "{n}: {why}."},
+		words{}, // That of the diagnosis.
+	},
+	account.DelayAttention: {
+		words{"It waits for you", "Konto czeka na ciebie"},
+		words{"{n}: {why}. Trying again by itself would not help.", "{n}: {why}. Kolejne próby nic by nie dały."},
+		words{},
+	},
+	account.DelayQuota: {
+		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
+		words{"At the last visit there was no room left in it.", "Podczas ostatniego pobierania nie było w niej już miejsca."},
+		words{},
+	},
+	account.DelayOutage: {
+		words{"The provider's server is out of order", "Serwer dostawcy nie działa"},
+		words{
+			"Several accounts at {host} failed one after the other, and none has worked since. It is not your account.",
+			"Kilka kont na {host} zawiodło jedno po drugim i od tego czasu żadne nie zadziałało. To nie wina twojego konta.",
+		},
+		words{
+			"There is nothing for you to do: we keep trying, and everything is fetched as soon as the server answers.",
+			"Nie musisz nic robić: próbujemy dalej i wszystko zostanie pobrane, gdy tylko serwer odpowie.",
+		},
+	},
+	account.DelayWaiting: {
+		words{"Its turn has come, and others are before it", "Kolej już nadeszła, ale inne konta są wcześniej"},
+		words{"It is due, and no place for a visit has become free yet.", "Termin pobrania minął, a wolnego miejsca jeszcze nie ma."},
+		words{"It comes by itself. Ask for it, and it goes before those that nobody asked for.", "Kolej przyjdzie sama. Na żądanie konto przechodzi przed te, o które nikt nie prosił."},
+	},
+}
+
+// budgets are the three kinds of limit: the provider's, and two of ours.
+var (
+	theirBudget = delayText{
+		words{"The provider allows no more for now", "Dostawca na razie nie pozwala na więcej"},
+		words{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby przerwę."},
+		words{},
+	}
+	hostBudget = delayText{
+		words{"Many accounts at this server are being fetched", "Trwa pobieranie wielu kont z tego serwera"},
+		words{"As many visits are under way at {host} as there may be at a time.", "Na {host} trwa tyle pobrań naraz, na ile pozwala limit."},
+		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej przyjdzie, gdy któreś z nich się skończy."},
+	}
+	userBudget = delayText{
+		words{"Your other accounts are being fetched", "Trwa pobieranie twoich innych kont"},
+		words{"As many of your accounts are being visited as may be at a time.", "Pobieranych jest tyle twoich kont naraz, na ile pozwala limit."},
+		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej przyjdzie, gdy któreś z nich się skończy."},
+	}
+	askedAlready = words{"It was asked for already, and goes before those that nobody asked for.", "Konto jest już na żądanie przed tymi, o które nikt nie prosił."}
+)
+
+// ExplainDelay says in a person's language ("en" or "pl") what keeps an
+// account's mail away, what shows it, and the one thing that helps. The account
+// must have a delay.
+func ExplainDelay(a account.Account, lang string, c Context) Delay {
+	d, code := a.Status.Delay, fault.Internal
+	if a.Status.Diagnosis != nil {
+		code = a.Status.Diagnosis.Code
+	}
+	why, advice := Explain(code, lang, c)
+	t, help := delayTexts[d.Kind], Nothing
+	switch d.Kind {
+	case account.DelayPaused:
+		help = Resume
+	case account.DelayAttention, account.DelayBackoff:
+		help = cure(code)
+	case account.DelayQuota:
+		help = Space
+	case account.DelayWaiting:
+		if help = Fetch; d.Asked {
+			t.advice, help = askedAlready, Nothing
+		}
+	case account.DelayBudget:
+		switch {
+		case !d.Until.IsZero():
+			t, help = theirBudget, Settings
+		case d.AtHost:
+			t = hostBudget
+		default:
+			t = userBudget
+		}
+	}
+	if t.advice.en != "" {
+		advice = t.advice.in(lang)
+	}
+	fill := strings.NewReplacer("{host}", c.Host, "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures, lang))
+	return Delay{Title: t.title.in(lang), Evidence: fill.Replace(t.evidence.in(lang)), Advice: advice, Help: help}
+}
+
+// cure is what helps against a failure.
+func cure(code fault.Code) Help {
+	switch code {
+	case fault.AuthFailed, fault.AppPasswordRequired, fault.OAuthReauthorizationRequired:
+		return SignIn
+	case fault.DNSFailure, fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported:
+		return Server
+	case fault.FolderFailed:
+		return Settings
+	}
+	return Fetch
+}
+
+// failures says how many visits in a row have failed.
+func failures(n int, lang string) string {
+	number := strconv.Itoa(n)
+	if lang != Polish {
+		if n <= 1 {
+			return "The last visit failed"
+		}
+		return "The last " + number + " visits failed"
+	}
+	few := n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14)
+	switch {
+	case n <= 1:
+		return "Ostatnie pobieranie się nie udało"
+	case few:
+		return "Ostatnie " + number + " pobierania się nie udały"
+	}
+	return "Ostatnich " + number + " pobierań się nie udało"
+}

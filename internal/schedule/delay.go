@@ -1,0 +1,87 @@
+package schedule
+
+import (
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// Late is how long an account may be due before its waiting is called a delay:
+// the claims of a healthy installation take less.
+const Late = 30 * time.Second
+
+// OutageKept is how long an outage counts after the time of its next probe. A
+// poller that lives has probed by then, or has nobody to visit there; of one
+// that was killed nothing remains.
+const OutageKept = 5 * time.Minute
+
+// Outage is a remote host that a poller leaves in peace, because many accounts
+// failed there at once.
+type Outage struct {
+	Host  string // A host key, see HostKey.
+	Since time.Time
+	Probe time.Time // When the host is tried next.
+}
+
+// Signs are what shows, besides an account itself, what holds it up.
+type Signs struct {
+	Outage *Outage // Of the account's host; nil: none is known.
+	AtHost int     // Visits under way at its host, over all processes.
+	OfUser int     // Visits under way for its user.
+	Asked  bool    // It was asked for: it goes before all that are merely due.
+}
+
+// NeedsSigns reports whether Delay looks at more than the account: few accounts
+// of a healthy installation do.
+func NeedsSigns(a account.Account, now time.Time) bool {
+	return late(a, now) || mayBeHosts(a)
+}
+
+// late reports whether an account should have been visited by now. During a
+// visit there is no next time.
+func late(a account.Account, now time.Time) bool {
+	st := a.Status
+	return a.Enabled && !st.NextPollAt.IsZero() && now.Sub(st.NextPollAt) >= Late
+}
+
+// mayBeHosts reports whether it may be the host, and not the account, that the
+// last visit failed at.
+func mayBeHosts(a account.Account) bool {
+	return a.Status.State == account.Retrying && a.Status.Diagnosis != nil && hostFailed(a.Status.Diagnosis.Code)
+}
+
+// Delay says what keeps an account's next visit, or its mail, away: nil when
+// nothing does, or a visit is under way. It is a pure function, as Policy is,
+// of which it is the reverse: from what was settled to why.
+func Delay(a account.Account, s Signs, now time.Time) *account.Delay {
+	st := a.Status
+	var failing time.Time // Since when.
+	if st.Diagnosis != nil {
+		failing = st.Diagnosis.Since
+	}
+	switch {
+	case !a.Enabled && a.Pause.Operator:
+		return &account.Delay{Kind: account.DelayMaintenance, Since: a.Pause.At}
+	case !a.Enabled:
+		return &account.Delay{Kind: account.DelayPaused, Since: a.Pause.At}
+	case s.Outage != nil && (late(a, now) || mayBeHosts(a)):
+		d := &account.Delay{Kind: account.DelayOutage, Since: s.Outage.Since, Until: s.Outage.Probe}
+		if st.NextPollAt.After(d.Until) {
+			d.Until = st.NextPollAt
+		}
+		return d
+	case late(a, now) && (s.AtHost >= MaxPerHost || s.OfUser >= MaxPerUser):
+		return &account.Delay{Kind: account.DelayBudget, Since: st.NextPollAt, AtHost: s.AtHost >= MaxPerHost}
+	case late(a, now):
+		return &account.Delay{Kind: account.DelayWaiting, Since: st.NextPollAt, Asked: s.Asked}
+	case st.State == account.NeedsAttention:
+		return &account.Delay{Kind: account.DelayAttention, Since: failing}
+	case st.State == account.OverQuota:
+		return &account.Delay{Kind: account.DelayQuota, Since: failing, Until: st.NextPollAt}
+	case st.State != account.Retrying:
+		return nil
+	case st.Diagnosis != nil && classOf(st.Diagnosis.Code) == throttled:
+		return &account.Delay{Kind: account.DelayBudget, Since: failing, Until: st.NextPollAt}
+	}
+	return &account.Delay{Kind: account.DelayBackoff, Since: failing, Until: st.NextPollAt}
+}
