@@ -369,3 +369,17 @@ func (p *tab) quiet() {
 		}
 	}
 }
+
+// eventually waits until ok, for what is not to be seen on the page.
+func (p *tab) eventually(what string, ok func() bool) {
+	p.tb.Helper()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(soon); !ok(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			p.tb.Fatalf("waited in vain until %s", what)
+		}
+	}
+}

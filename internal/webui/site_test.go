@@ -70,6 +70,7 @@ type site struct {
 	env  []string
 	addr string // Of the server: "http://127.0.0.1:…".
 
+	args   []string // Of serve.
 	cmd    *exec.Cmd
 	over   chan struct{}
 	mu     sync.Mutex
@@ -128,7 +129,7 @@ func (s *site) Write(b []byte) (int, error) {
 // serve starts the server and waits until it answers.
 func (s *site) serve() {
 	s.tb.Helper()
-	s.cmd, s.over = exec.Command(program(s.tb), "serve"), make(chan struct{})
+	s.cmd, s.over = exec.Command(program(s.tb), append([]string{"serve"}, s.args...)...), make(chan struct{})
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.env, s, s
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatalf("starting the server: %v", err)

@@ -34,27 +34,26 @@ export async function page(id) {
 
   let shownWhy = "";
   function explainDelay() {
-    const { key, words, button } = reason(a, known);
+    const because = reason(a, known);
     const left = known.folders.filter((f) => !f.selected).length;
     const shown = JSON.stringify([a.status, a.enabled, known.quota?.state, left, known.skipped.length, a.status.progress.messages_total > 0 ? 0 : 1, document.documentElement.lang]
       .map((x) => (x?.progress ? { ...x, progress: 0 } : x)));
     if (shown === shownWhy) return;
     shownWhy = shown;
-    const d = a.status.diagnosis, st = a.status;
+    const d = a.status.diagnosis, st = a.status, delay = st.delay;
     const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
     const troubled = d && ["retrying", "needs_attention", "over_quota"].includes(st.state);
     const focused = why.contains(document.activeElement);
     put(why,
       h("h2", { id: "why" }, t("why.title")),
-      notice({ ok: "good", needs_attention: "bad", retrying: "warn", over_quota: "warn" }[key] || "info", troubled ? d.title : null,
-        h("p", null, words), troubled && d.advice && h("p", null, d.advice)),
-      button && h("p", { class: "actions start" }, action(button)),
+      notice(tones[because.kind] || "info", because.title, because.words.map((w) => h("p", null, w))),
+      because.help in helps && h("p", { class: "actions start" }, action(because.help)),
       h("dl", { class: "evidence" },
         fact(t("why.last"), st.last_attempt_at ? time(st.last_attempt_at) : t("never")),
         st.last_success_at !== st.last_attempt_at && fact(t("why.success"), st.last_success_at ? time(st.last_success_at) : t("never")),
-        fact(t("why.next"), st.next_poll_at && a.enabled ? time(st.next_poll_at) : t("why.none")),
+        fact(t("why.next"), next(a)),
         st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
-        troubled && d.since && fact(t("why.since"), time(d.since)),
+        delay?.since && fact(t(overdue(delay) ? "why.due" : "why.since"), time(delay.since)),
         known.quota?.limit_bytes != null && fact(t("why.quota"), t("quota.used", { used: size(known.quota.used_bytes), limit: size(known.quota.limit_bytes) })),
         left > 0 && fact(t("why.left"), t("folders", { n: left })),
         known.skipped.length > 0 && fact(t("why.skipped"), h("a", { href: "#skipped", onclick: (e) => { e.preventDefault(); const to = document.getElementById("skipped"); to.scrollIntoView(); to.focus(); } }, t("messages", { n: known.skipped.length }) + (known.more ? " +" : ""))),
@@ -65,7 +64,7 @@ export async function page(id) {
     const label = t("why.button." + kind);
     if (kind === "fetch") return h("button", { type: "button", class: "primary", onclick: () => fetchNow(a) }, label);
     if (kind === "resume") return h("button", { type: "button", class: "primary", onclick: () => pause(a, true) }, label);
-    return h("a", { class: "button primary", href: "/accounts/" + id + "/edit#" + kind }, label);
+    return h("a", { class: "button primary", href: kind === "space" ? "/#space" : "/accounts/" + id + "/edit" + helps[kind] }, label);
   }
 
   async function load() {
@@ -162,18 +161,34 @@ export async function page(id) {
   return { el, title: a.name, leave: stop };
 }
 
-/** reason says what delays an account's mail, and the one button that helps. */
+/** tones are how grave each reason is. */
+const tones = { ok: "good", attention: "bad", backoff: "warn", quota: "warn", outage: "warn", maintenance: "warn" };
+
+/** helps are the buttons there are, and where on the page of settings they lead. */
+const helps = { fetch: "", resume: "", space: "", sign_in: "#password", server: "#server", settings: "" };
+
+/** reason says why an account's mail is not here: what the server says delays
+ * it, else what is plain from its state; and the one button that helps. */
 export function reason(a, known) {
-  const st = a.status, code = st.diagnosis?.code;
-  if (!a.enabled || st.state === "paused") return { key: "paused", words: t("why.paused"), button: "resume" };
-  const login = ["auth_failed", "app_password_required", "oauth_reauthorization_required"].includes(code);
-  if (st.state === "needs_attention") return { key: "needs_attention", words: t("why.needs_attention"), button: login ? "password" : code === "account_locked" || code === "access_disabled" ? "fetch" : "server" };
-  if (st.state === "retrying") return { key: "retrying", words: t("why.retrying"), button: code === "dns_failure" || code === "tls_certificate_invalid" || code === "starttls_unsupported" ? "server" : login ? "password" : "fetch" };
-  if (st.state === "over_quota" || known.quota?.state === "over") return { key: "over_quota", words: t("why.over_quota"), button: "fetch" };
-  if (st.state === "fetching") return { key: "fetching", words: t("why.fetching"), button: null };
-  if (st.next_poll_at && Date.now() - new Date(st.next_poll_at) > 60000) return { key: "pending", words: t("why.overdue"), button: "fetch" };
-  if (st.state === "pending") return { key: "pending", words: t("why.pending"), button: "fetch" };
-  return { key: "ok", words: t("why.ok"), button: "fetch" };
+  const st = a.status, d = st.delay;
+  if (d) return { kind: d.kind, title: d.title, words: [d.evidence, d.advice].filter(Boolean), help: d.help };
+  const plain = (kind, key, help) => ({ kind, title: null, words: [t(key)], help });
+  if (known.quota?.state === "over") return plain("quota", "why.over_quota", "space");
+  if (st.state === "fetching") return plain("fetching", "why.fetching", null);
+  if (st.state === "pending") return plain("pending", "why.pending", "fetch");
+  return plain("ok", "why.ok", "fetch");
+}
+
+/** overdue says of a delay that the visit should have been. */
+const overdue = (d) => d.kind === "waiting" || d.kind === "budget" && !d.until;
+
+/** next is when the next visit comes, as far as anybody knows. */
+function next(a) {
+  const st = a.status, d = st.delay;
+  if (!a.enabled) return t("why.none");
+  if (d && overdue(d)) return t("why.turn");
+  const at = d?.until || st.next_poll_at;
+  return at ? time(at) : t(st.state === "fetching" ? "why.now" : "why.none");
 }
 
 function outcome(r) {

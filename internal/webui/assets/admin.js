@@ -25,15 +25,18 @@ function table(caption, columns, body) {
 
 const th = (text, kind) => h("th", { scope: "col", class: kind }, text);
 
+/** since is for how many seconds an account has been due. */
+const since = (a) => (a.status.next_poll_at ? (Date.now() - new Date(a.status.next_poll_at)) / 1000 : 0);
+
 /** overview is how the fetching goes. */
 export async function overview() {
-  const [stats, hosts] = await Promise.all([get("/v1/admin/stats"), get("/v1/admin/hosts").catch((e) => { if (e.status === 404) return { hosts: [] }; throw e; })]);
+  const [stats, hosts, late] = await Promise.all([get("/v1/admin/stats"), get("/v1/admin/hosts"), get("/v1/admin/accounts?sort=overdue&limit=8")]);
   const figure = (label, n, more) => h("div", { class: "figure" }, h("dt", null, label), h("dd", null, h("strong", null, n), more && h("span", null, more)));
   const failures = stats.last_day.failures || stats.failures_last_day || stats.failures;
   const daily = failures !== stats.failures;
   const states = Object.entries(stats.accounts.by_state).sort((a, b) => b[1] - a[1])
     .map(([k, n]) => ({ name: t("state." + k), n, kind: stateKinds[k], href: "/admin/accounts?state=" + k }));
-  const overdue = hosts.hosts.filter((x) => x.overdue_seconds > 0).sort((a, b) => b.overdue_seconds - a.overdue_seconds).slice(0, 8);
+  const overdue = late.accounts.filter((a) => since(a) >= 30);
   const el = page(t("admin.overview"),
     h("dl", { class: "figures" },
       figure(t("admin.total"), count(stats.accounts.total)),
@@ -47,7 +50,9 @@ export async function overview() {
         ? bars(Object.entries(failures).filter(([, n]) => n).sort((a, b) => b[1] - a[1]).map(([c, n]) => ({ name: codeWords(c), n, kind: "over" })))
         : h("p", { class: "hint" }, t("admin.failures.none"))),
       panel(t("admin.overdue"), overdue.length
-        ? h("ul", { class: "plain" }, overdue.map((x) => h("li", null, hostLink(x.host), h("span", { class: "num" }, span(x.overdue_seconds)))))
+        ? [h("ul", { class: "plain overdue" }, overdue.map((a) => h("li", null,
+          h("span", null, h("a", { href: "/admin/accounts?user=" + encodeURIComponent(a.user) }, a.user), ", " + a.name, h("small", { class: "muted" }, a.server.host + (a.status.delay ? " · " + a.status.delay.title : ""))),
+          h("span", { class: "num" }, span(since(a)))))), h("p", null, h("a", { href: "/admin/accounts?sort=overdue" }, t("admin.overdue.all")))]
         : h("p", { class: "hint" }, t("admin.overdue.none"))))),
     panel(t("admin.hosts"), h("p", { class: "hint" }, hosts.hosts.some((x) => x.failing) ? t("admin.hosts.lead") : t("admin.hosts.all")),
       hosts.hosts.length > 0 && table(t("admin.hosts"), [th(t("admin.host")), th(t("admin.host.accounts"), "num"), th(t("admin.host.failing"), "num"), th(t("admin.host.why")), th(t("admin.host.overdue"), "num")],
@@ -122,11 +127,10 @@ export async function quotas() {
   async function load(cursor, signal) {
     const answer = await get("/v1/admin/quotas" + query({ ...filter, limit: 50, cursor }), signal);
     body.replaceChildren(...answer.quotas.map(row));
-    if (!cursor && !answer.next_cursor && !filter.query && !filter.state) picture.all(answer.quotas);
     show(none, !answer.quotas.length);
     return { ...answer, n: answer.quotas.length };
   }
-  const running = new AbortController(), picture = distribution(running);
+  const running = new AbortController(), picture = distribution();
   const walk = pager(load, "quotas.shown");
   function again() {
     address({ ...filter, sort: filter.sort === "-usage" ? "" : filter.sort });
@@ -136,7 +140,7 @@ export async function quotas() {
   search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => { filter.query = search.value.trim(); again(); }, 250); });
   state.addEventListener("change", () => { filter.state = state.value; again(); });
   sorted();
-  await walk.turn();
+  await Promise.all([walk.turn(), picture.draw(running.signal)]);
   const el = page(t("quotas.title"),
     h("form", { class: "filters", role: "search", onsubmit: (e) => { e.preventDefault(); clearTimeout(timer); filter.query = search.value.trim(); again(); } },
       h("div", { class: "field" }, h("label", { for: search.id }, t("quotas.search")), search),
@@ -247,49 +251,29 @@ function exporter(filter, running) {
   return h("div", { class: "export" }, button, words);
 }
 
-/** distribution shows all users by how full they are. With many of them it
- * counts when it is asked to: that takes a while. */
-function distribution(running) {
+/** distribution shows all users by how full they are. */
+function distribution() {
   const place = h("div");
-  const words = h("p", { class: "hint", role: "status" }, t("quotas.picture.lead"));
-  const go = h("button", { type: "button" }, t("quotas.picture.show"));
-  const counts = Array(11).fill(0);
-  let unlimited = 0, n = 0;
-  function add(list) {
-    for (const q of list) {
-      const f = fullness(q);
-      if (f === null) unlimited += 1; else counts[Math.min(10, Math.floor(f * 10))] += 1;
-    }
-    n += list.length;
-    place.replaceChildren(histogram(counts, unlimited));
-  }
-  function begin() { counts.fill(0); unlimited = 0; n = 0; }
-  go.addEventListener("click", async () => {
-    go.disabled = true;
-    begin();
-    try {
-      await everyone({ sort: "user" }, running.signal, (list) => {
-        add(list);
-        say(words, t("quotas.exporting", { n }));
-      });
-      say(words, t("quotas.picture.lead"));
-      show(go, false);
-    } catch (e) { explain(e); go.disabled = false; }
-  });
   return {
-    el: panel(t("quotas.picture"), words, place, go),
-    all(list) { begin(); add(list); show(go, false); },
+    el: panel(t("quotas.picture"), h("p", { class: "hint" }, t("quotas.picture.lead")), place),
+    async draw(signal) {
+      try {
+        const q = await get("/v1/admin/quota-summary", signal);
+        place.replaceChildren(histogram(q.bands.map((b) => b.users), q.unlimited));
+      } catch (e) { explain(e); }
+    },
   };
 }
 
 /** health is the accounts of all users. */
 export async function health() {
   const from = new URLSearchParams(location.search);
-  const filter = { user: from.get("user") || "", state: from.get("state") || "", host: from.get("host") || "" };
+  const filter = { user: from.get("user") || "", state: from.get("state") || "", host: from.get("host") || "", sort: from.get("sort") === "overdue" ? "overdue" : "" };
   const user = h("input", { type: "text", id: uid("q"), value: filter.user, maxlength: "254", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
   const host = h("input", { type: "text", id: uid("q"), value: filter.host, maxlength: "253", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
   const state = h("select", { id: uid("q") }, [["", t("health.state.any")], ...["needs_attention", "retrying", "over_quota", "fetching", "pending", "ok", "paused"].map((k) => [k, t("state." + k)])]
     .map(([v, text]) => h("option", { value: v, selected: v === filter.state }, text)));
+  const sort = h("select", { id: uid("q") }, [["", t("health.sort.user")], ["overdue", t("health.sort.overdue")]].map(([v, text]) => h("option", { value: v, selected: v === filter.sort }, text)));
   const list = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("health.none"));
   async function load(cursor, signal) {
     const answer = await get("/v1/admin/accounts" + query({ ...filter, limit: 50, cursor }), signal);
@@ -299,16 +283,16 @@ export async function health() {
   }
   const walk = pager(load, "health.shown");
   const again = () => {
-    Object.assign(filter, { user: user.value.trim(), host: host.value.trim(), state: state.value });
+    Object.assign(filter, { user: user.value.trim(), host: host.value.trim(), state: state.value, sort: sort.value });
     address(filter);
     return walk.restart();
   };
-  state.addEventListener("change", again);
+  for (const el of [state, sort]) el.addEventListener("change", again);
   await walk.turn();
   const named = (input, label, hint) => h("div", { class: "field" }, h("label", { for: input.id }, label, hint && h("small", null, " " + hint)), input);
   const el = page(t("health.title"),
     h("form", { class: "filters", role: "search", novalidate: true, onsubmit: (e) => { e.preventDefault(); again(); } },
-      named(user, t("health.user"), t("health.user.hint")), named(host, t("health.host")), named(state, t("health.state")),
+      named(user, t("health.user"), t("health.user.hint")), named(host, t("health.host")), named(state, t("health.state")), named(sort, t("health.sort")),
       h("div", { class: "export" }, h("button", { type: "submit" }, icon("search"), t("health.filter")))),
     h("div", { class: "panel flush" }, table(t("health.title"), [th(t("health.user")), th(t("health.account")), th(t("health.host")), th(t("health.state")), th(t("health.times")), th(t("health.actions"))], list), none), walk.el);
   return { el, title: t("health.title"), leave: walk.leave };
@@ -321,8 +305,9 @@ function accountRow(a) {
   function update(next) {
     a = { ...a, ...next };
     state.update(a);
-    show(why, a.status.diagnosis && a.status.state !== "ok");
-    say(why, a.status.diagnosis?.title || "");
+    const wrong = a.status.state === "needs_attention" || a.status.delay?.kind === "backoff" ? a.status.diagnosis : a.status.delay;
+    show(why, wrong);
+    say(why, wrong?.title || "");
     times.replaceChildren(h("span", null, a.status.last_success_at ? time(a.status.last_success_at) : t("never")), h("span", null, a.status.next_poll_at && a.enabled ? time(a.status.next_poll_at) : "–"));
     say(toggle, t(a.enabled ? "health.pause" : "health.resume"));
     toggle.setAttribute("aria-label", t(a.enabled ? "health.pause" : "health.resume") + ": " + label);

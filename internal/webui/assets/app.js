@@ -93,7 +93,7 @@ function switchTo(code) {
   current?.keep?.();
   speak(choose(code) || language());
   draw();
-  live.load().catch(() => {});
+  live.respeak();
   render(false).then(() => document.getElementById("language")?.focus());
 }
 

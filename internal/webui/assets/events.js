@@ -87,6 +87,12 @@ export function stop() {
   close();
 }
 
+/** respeak listens in the language that is spoken now. */
+export function respeak() {
+  close();
+  open();
+}
+
 function close() {
   source?.close();
   source = null;
@@ -94,7 +100,7 @@ function close() {
 
 function open() {
   if (!wanted || document.hidden || source) return;
-  const es = source = new EventSource("/v1/events");
+  const es = source = new EventSource("/v1/events?lang=" + language());
   es.onopen = () => {
     if (!connected) tell("online");
     connected = true;
@@ -106,7 +112,7 @@ function open() {
     tell("offline");
     if (es.readyState === EventSource.CLOSED) retry();
   };
-  es.addEventListener("account", (e) => arrived(JSON.parse(e.data)));
+  es.addEventListener("account", (e) => put(JSON.parse(e.data)));
   es.addEventListener("progress", (e) => {
     const { account_id: id, ...progress } = JSON.parse(e.data);
     const a = known.get(id);
@@ -128,16 +134,6 @@ async function retry() {
     if (e instanceof Problem && e.status === 401) { stop(); return; }
   }
   setTimeout(open, 2000);
-}
-
-/** arrived takes in an event. An EventSource cannot say which language is
- * chosen here: the words of a diagnosis are asked for where they may differ. */
-async function arrived(a) {
-  const spoken = String(navigator.language || "").slice(0, 2);
-  if (a.status.diagnosis && (spoken === "pl" ? "pl" : "en") !== language()) {
-    try { a = await get("/v1/accounts/" + a.id); } catch { return; }
-  }
-  put(a);
 }
 
 /** watch stands in for events that do not come. */

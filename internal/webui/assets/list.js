@@ -209,6 +209,9 @@ export function stateView() {
   };
 }
 
+/** others are the delays that are not the account's own doing. */
+const others = ["maintenance", "outage", "budget", "waiting"];
+
 function card(first) {
   let a = first;
   const title = h("a", { class: "card-link" });
@@ -247,8 +250,9 @@ function card(first) {
       show(next, planned);
       if (planned) timeLine(next, "card.next", st.next_poll_at);
       say(totals, t("card.totals", { messages: t("messages", { n: st.totals.messages }), size: size(st.totals.bytes) }));
-      show(trouble, Boolean(st.diagnosis) && st.state !== "ok" && st.state !== "paused");
-      say(trouble, st.diagnosis ? st.diagnosis.title : "");
+      const wrong = others.includes(st.delay?.kind) ? st.delay : st.state !== "ok" && st.state !== "paused" ? st.diagnosis : null;
+      show(trouble, Boolean(wrong));
+      say(trouble, wrong ? wrong.title : "");
       show(fix, st.state === "needs_attention");
       fix.href = "/accounts/" + a.id;
       fix.setAttribute("aria-label", t("card.fix") + ": " + a.name);
@@ -273,7 +277,7 @@ export async function page() {
   const list = h("ul", { class: "cards", "aria-label": t("list.label") });
   const empty = h("section", { class: "empty" }, emptyPicture(), h("h2", null, t("list.empty.title")), h("p", null, t("list.empty.text")),
     h("a", { class: "button primary", href: "/accounts/new" }, icon("add"), t("list.add")));
-  const space = h("section", { class: "panel", "aria-label": t("quota.title"), hidden: true });
+  const space = h("section", { class: "panel", id: "space", tabindex: "-1", "aria-label": t("quota.title"), hidden: true });
   const states = new Map();
 
   function all() {
@@ -309,6 +313,7 @@ export async function page() {
       if (mine !== asked) return;
       space.replaceChildren(h("h2", null, t("quota.title")), quotaBar(q));
       show(space, live.accounts().length > 0 || q.limit_bytes !== null || q.limit_messages !== null);
+      if (mine === 1 && location.hash === "#space") { space.scrollIntoView(); space.focus(); }
     } catch { show(space, false); }
   }
   const stop = live.follow((kind, a) => {
