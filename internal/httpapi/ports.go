@@ -152,14 +152,14 @@ type QuotaSummary struct {
 
 // AccountQuery asks for a page of accounts.
 type AccountQuery struct {
-	User   account.Owner // Zero: any.
-	State  account.State // "": any.
-	Host   string        // In lower case; "": any.
+	User  account.Owner // Zero: any.
+	State account.State // "": any.
+	Host  string        // In lower case; "": any.
 	// Overdue asks only for accounts that are due and not being visited, the one
 	// that waits longest first.
 	Overdue bool
 	Limit   int
-	Cursor string
+	Cursor  string
 }
 
 // AccountPage is a page of accounts, by user, oldest first, unless asked for
