@@ -189,3 +189,41 @@ func TestAnOutageThatAnotherProcessFoundOutIsTold(t *testing.T) {
 	p.sees("The provider's server is out of order")
 	p.quiet()
 }
+
+func TestAdministratorsSeeWhichAccountsWaitLongest(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 1, "anna", "jan", "ola")
+	s := newSite(t, d.CA)
+	ids := map[string]string{}
+	for _, name := range []string{"anna", "jan", "ola"} {
+		user := name + "@firma.test"
+		ids[name] = s.add(user, d, "Box "+name, "imap", name)
+		s.state(user, ids[name], "ok")
+	}
+	s.restart("--roles", "api")
+	now := time.Now()
+	for name, in := range map[string]time.Duration{"anna": -10 * time.Minute, "jan": -3 * time.Hour, "ola": time.Hour} {
+		s.writes(fmt.Sprintf("UPDATE poll_schedule SET due_at_ms = %d, hurried_ms = 0 WHERE account_id = '%s'", now.Add(in).UnixMilli(), ids[name]))
+	}
+	const root = "root@firma.test"
+	for _, dev := range []device{{name: "phone-dark-pl", width: 320, height: 640, phone: true, lang: "pl", dark: true}, desktop} {
+		p := look(t, dev, s.link(root, "--admin"))
+		p.until("document.querySelector('main h1')")
+		p.goTo("/admin")
+		p.until("document.querySelectorAll('.overdue li').length === 2")
+		p.sound("admin-overdue")
+		if dev.phone {
+			continue
+		}
+		got := js[string](p, "[...document.querySelectorAll('.overdue li')].map((e) => e.innerText.replace(/\\s+/g, ' ')).join('; ')")
+		want := "jan@firma.test, Box jan localhost · Its turn has come, and others are before it 3 hours; anna@firma.test, Box anna localhost · Its turn has come, and others are before it 10 minutes"
+		if got != want {
+			t.Errorf("the most overdue are %q, want %q", got, want)
+		}
+		p.press("All that are due")
+		p.until("document.querySelectorAll('tbody tr').length === 2 && document.querySelector('tbody tr').textContent.includes('jan@firma.test')")
+		js[any](p, `(() => { const e = `+labelled("Order")+`; e.value = ""; e.dispatchEvent(new Event("change")); return null; })()`)
+		p.until("document.querySelectorAll('tbody tr').length === 3 && document.querySelector('tbody tr').textContent.includes('anna@firma.test')")
+		p.quiet()
+	}
+}
