@@ -84,6 +84,12 @@ func TestOthersAreToldOfAnOutageWhileItLastsAndOnlyOfNews(t *testing.T) {
 			return fetch.Report{}
 		}}
 		_, stop := run(t, Options{Queue: q, Visitor: v})
+		last := func(told []string) string {
+			if len(told) == 0 {
+				return "nothing at all"
+			}
+			return told[len(told)-1]
+		}
 		told := func() []string {
 			synctest.Wait()
 			q.mu.Lock()
@@ -102,8 +108,8 @@ func TestOthersAreToldOfAnOutageWhileItLastsAndOnlyOfNews(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
-		if after := told(); after[len(after)-1] != "w1 " {
-			t.Errorf("the host is well, and the last word was %q", after[len(after)-1])
+		if after := last(told()); after != "w1 " {
+			t.Errorf("the host is well, and the last word was %q", after)
 		}
 		q.mu.Lock()
 		q.noted = nil
@@ -111,7 +117,7 @@ func TestOthersAreToldOfAnOutageWhileItLastsAndOnlyOfNews(t *testing.T) {
 		backIn(time.Hour)
 		time.Sleep(15 * time.Minute)
 		mustStop(t, stop)
-		if after := told(); len(after) < 2 || after[0] != "w1 down" || after[len(after)-1] != "w1 " {
+		if after := told(); len(after) < 2 || after[0] != "w1 down" || last(after) != "w1 " {
 			t.Errorf("a poller that stops leaves %q behind", after)
 		}
 	})

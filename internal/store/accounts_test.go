@@ -53,7 +53,7 @@ func TestAnEditSavesZeroValuesToo(t *testing.T) {
 		got, err := w.Accounts().Update(w.Context(), a, nil, false)
 		w.must(err)
 		a.SettingsEpoch++
-		a.Status = account.Status{State: account.Paused}
+		a.Status = account.Status{State: account.Paused, Delay: &account.Delay{Kind: account.DelayPaused}}
 		if !cmp.Equal(got, a, sameOwner) {
 			w.Error(cmp.Diff(got, a, sameOwner))
 		}

@@ -352,6 +352,7 @@ func TestASettlementIsWhatTheStatusTells(t *testing.T) {
 		want := account.Status{
 			State: account.Retrying, LastAttemptAt: began, NextPollAt: ended.Add(time.Minute), Failures: 2,
 			Diagnosis: &account.Diagnosis{Code: fault.ServerUnavailable, Detail: "try\uFFFD later", Since: began},
+			Delay:     &account.Delay{Kind: account.DelayBackoff, Since: began, Until: ended.Add(time.Minute)},
 		}
 		if got := w.load(a).Status; !cmp.Equal(got, want) {
 			w.Error(cmp.Diff(got, want))
