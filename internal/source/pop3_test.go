@@ -205,6 +205,37 @@ func openPlayed(t *testing.T, dialogue string, impatient bool) error {
 	return err
 }
 
+func TestWhatIsRememberedOfAPOP3Server(t *testing.T) {
+	flood := pop3Capas{"PIPELINING": nil, "SASL": {"CRAM-MD5", "xoauth2", "PLAIN"}}
+	for i := range maxCapas {
+		flood[fmt.Sprint("X-", i)] = []string{strings.Repeat("\xff\n", 1000)}
+	}
+	for name, tc := range map[string]struct {
+		capas pop3Capas
+		late  bool
+		want  string
+	}{
+		"no CAPA":        {nil, false, "NO-CAPA"},
+		"nothing of use": {pop3Capas{}, false, "CAPA"},
+		"all of it":      {pop3Capas{"USER": nil, "UIDL": nil, "TOP": nil, "PIPELINING": nil, "SASL": {"PLAIN"}}, false, "CAPA PIPELINING SASL-PLAIN TOP UIDL USER"},
+		"too much":       {flood, false, "CAPA PIPELINING SASL-PLAIN SASL-XOAUTH2"},
+		"lost today":     {pop3Capas{"PIPELINING": nil}, true, "CAPA NO-EARLY-" + today() + " PIPELINING"},
+	} {
+		m := pop3Memory{tc.capas, tc.late}
+		if got := m.String(); got != tc.want {
+			t.Errorf("%s: %q", name, got)
+		}
+		if again := rememberPOP3(m.String()); again.String() != tc.want || again.ready() != m.ready() {
+			t.Errorf("%s: read again it is %q", name, again)
+		}
+	}
+	for _, junk := range []string{"", "PIPELINING", "LIST-STATUS NAMESPACE PIPELINING", "NO-CAPA PIPELINING USER", "\x00 \xff"} {
+		if m := rememberPOP3(junk); m.ready() || m.late {
+			t.Errorf("%q is taken for a memory: %v", junk, m)
+		}
+	}
+}
+
 func TestPOP3GreetingsAndTheirDiagnoses(t *testing.T) {
 	for _, tc := range []struct {
 		name, greeting string

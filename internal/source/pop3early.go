@@ -117,7 +117,7 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 	}
 	switch lost := p.lost(err); {
 	case err == nil:
-		s.wire, s.capas, s.top = p.pop3Wire, p.capas, unknown
+		s.wire, s.capas = p.pop3Wire, p.capas
 		s.early, s.count, s.counted = p.early, p.count, p.early != nil
 		s.memory.late = s.memory.late || p.ahead && p.early == nil
 		return nil
@@ -125,7 +125,11 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host, "reason", err)
 		s.link.abort(err)
 		s.memory.late = s.memory.late || lost
-		return s.retry(ctx, s.another)
+		err := s.another(ctx)
+		if fault.CodeOf(err) == fault.MailboxInUse { // By the connection that was given up.
+			err = s.retry(ctx, s.another)
+		}
+		return err
 	}
 	s.link.abort(err)
 	return err
