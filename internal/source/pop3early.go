@@ -99,7 +99,7 @@ func (m pop3Memory) String() string {
 func (m pop3Memory) ready() bool { return m.capas.has("PIPELINING") && !m.late }
 
 // errTooEarly says that a server took a question sent ahead for something else.
-var errTooEarly = errors.New("a question was sent too early")
+var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took a question for the credential.")
 
 // start takes the session's connection from the greeting to the login, and to
 // the answers to visitQuestions where hurry lets them be sent along.
