@@ -288,6 +288,7 @@ const (
 	ProblemCodeNameTaken               ProblemCode = "name_taken"
 	ProblemCodeNotFound                ProblemCode = "not_found"
 	ProblemCodeNotReady                ProblemCode = "not_ready"
+	ProblemCodeOauthAddressDiffers     ProblemCode = "oauth_address_differs"
 	ProblemCodePayloadTooLarge         ProblemCode = "payload_too_large"
 	ProblemCodeRateLimited             ProblemCode = "rate_limited"
 	ProblemCodeUnauthenticated         ProblemCode = "unauthenticated"
@@ -325,6 +326,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotFound:
 		return true
 	case ProblemCodeNotReady:
+		return true
+	case ProblemCodeOauthAddressDiffers:
 		return true
 	case ProblemCodePayloadTooLarge:
 		return true
@@ -647,6 +650,9 @@ type AccountList struct {
 
 // AccountPatch defines model for AccountPatch.
 type AccountPatch struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
 	// Email A plain mailbox address, without a display name.
 	Email *EmailAddress `json:"email,omitempty"`
 
@@ -672,6 +678,9 @@ type AccountPatch struct {
 	//
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
+
+	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
 	Password *PasswordText `json:"password,omitempty"`
@@ -865,6 +874,9 @@ type ChosenFolders struct {
 	Include []string `json:"include"`
 }
 
+// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+type ConfirmAddress = bool
+
 // ConnectionTest defines model for ConnectionTest.
 type ConnectionTest struct {
 	Diagnosis *Diagnosis `json:"diagnosis"`
@@ -883,6 +895,9 @@ type ConnectionTest struct {
 type ConnectionTestRequest struct {
 	// AccountId A saved account of the user.
 	AccountId *string `json:"account_id,omitempty"`
+
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
 
 	// Email A plain mailbox address, without a display name.
 	Email   *EmailAddress `json:"email,omitempty"`
@@ -907,6 +922,9 @@ type ConnectionTestRequest struct {
 	//
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
+
+	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
 	Password *PasswordText `json:"password,omitempty"`
@@ -1067,6 +1085,9 @@ type FolderRule = string
 // Example: Gmail
 type FolderText = string
 
+// GrantID What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+type GrantID = string
+
 // Health defines model for Health.
 type Health struct {
 	Status  HealthStatus `json:"status"`
@@ -1155,8 +1176,11 @@ type MaxMessageBytes = int64
 // Example: Gmail
 type NameText = string
 
-// NewAccount defines model for NewAccount.
+// NewAccount One of `password` and `oauth_grant` is required.
 type NewAccount struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
 	// Email A plain mailbox address, without a display name.
 	Email EmailAddress `json:"email"`
 
@@ -1183,8 +1207,11 @@ type NewAccount struct {
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
 
+	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
+
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
-	Password PasswordText `json:"password"`
+	Password *PasswordText `json:"password,omitempty"`
 
 	// PollIntervalSeconds Seconds between visits. The operator sets the least.
 	//
@@ -1237,6 +1264,42 @@ type NewLink struct {
 
 	// User A plain mailbox address, without a display name.
 	User *EmailAddress `json:"user,omitempty"`
+}
+
+// OAuthGrant defines model for OAuthGrant.
+type OAuthGrant struct {
+	// Email Whose mailbox it is, or null when the provider did not say.
+	//
+	// Example: anna@gmail.com
+	Email     *string   `json:"email"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Id        string    `json:"id"`
+
+	// Presets The presets whose accounts may take it.
+	//
+	// Example: ["google"]
+	Presets []string `json:"presets"`
+
+	// ProviderName Example: Google
+	ProviderName string `json:"provider_name"`
+}
+
+// OAuthStart defines model for OAuthStart.
+type OAuthStart struct {
+	// AccountId A saved account of the user that is to be signed in again; its address is the one that is meant.
+	AccountId *string `json:"account_id,omitempty"`
+
+	// Email A plain mailbox address, without a display name.
+	Email *EmailAddress `json:"email,omitempty"`
+}
+
+// OAuthStarted defines model for OAuthStarted.
+type OAuthStarted struct {
+	// AuthorizeUrl The provider's page; for the user's own browser.
+	AuthorizeUrl string `json:"authorize_url"`
+
+	// ExpiresAt Until when the browser may come back.
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // PagePath Where the link leads, a path on this server; `/` unless said otherwise.
@@ -1326,6 +1389,9 @@ type Provider struct {
 
 	// Name Example: Google
 	Name string `json:"name"`
+
+	// Oauth Whether users can sign in on the provider's own page here: `POST /v1/oauth/{provider}/start`.
+	Oauth bool `json:"oauth"`
 
 	// Protocols A protocol that is not offered, or not known, is left out.
 	Protocols Protocols `json:"protocols"`
@@ -1680,6 +1746,19 @@ type FollowLinkParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// FinishOAuthParams defines parameters for FinishOAuth.
+type FinishOAuthParams struct {
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+	Code  *string `form:"code,omitempty" json:"code,omitempty"`
+
+	// Iss RFC 9207.
+	Iss   *string `form:"iss,omitempty" json:"iss,omitempty"`
+	Error *string `form:"error,omitempty" json:"error,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
@@ -1870,6 +1949,9 @@ type TestConnectionJSONRequestBody = ConnectionTestRequest
 // CreateLinkJSONRequestBody defines body for CreateLink for application/json ContentType.
 type CreateLinkJSONRequestBody = NewLink
 
+// StartOAuthJSONRequestBody defines body for StartOAuth for application/json ContentType.
+type StartOAuthJSONRequestBody = OAuthStart
+
 // AsStartWord returns the union data inside the Start as a StartWord
 func (t Start) AsStartWord() (StartWord, error) {
 	var body StartWord
@@ -1940,6 +2022,9 @@ type ServerInterface interface {
 	// FollowLink Sign in to the pages
 	// (GET /link/{token})
 	FollowLink(ctx echo.Context, token string, params FollowLinkParams) error
+	// FinishOAuth Where a provider sends the browser back to
+	// (GET /oauth/callback/{server})
+	FinishOAuth(ctx echo.Context, server string, params FinishOAuthParams) error
 	// GetReadiness Can it do its work
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
@@ -2015,6 +2100,12 @@ type ServerInterface interface {
 	// CreateLink A link that opens the pages signed in
 	// (POST /v1/links)
 	CreateLink(ctx echo.Context) error
+	// GetOAuthGrant What the user allowed on a provider's page
+	// (GET /v1/oauth/grants/{grant})
+	GetOAuthGrant(ctx echo.Context, grant GrantID) error
+	// StartOAuth Begin to sign in on a provider's own page
+	// (POST /v1/oauth/{provider}/start)
+	StartOAuth(ctx echo.Context, provider ProviderID) error
 	// ListProviders Presets of mail providers
 	// (GET /v1/providers)
 	ListProviders(ctx echo.Context, params ListProvidersParams) error
@@ -2076,6 +2167,69 @@ func (w *ServerInterfaceWrapper) FollowLink(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.FollowLink(ctx, token, params)
+	return err
+}
+
+// FinishOAuth converts echo context to params.
+func (w *ServerInterfaceWrapper) FinishOAuth(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "server" -------------
+	var server string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "server", ctx.Param("server"), &server, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter server: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FinishOAuthParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "code" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "code", ctx.QueryParams(), &params.Code, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter code: %s", err))
+	}
+
+	// ------------- Optional query parameter "iss" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "iss", ctx.QueryParams(), &params.Iss, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter iss: %s", err))
+	}
+
+	// ------------- Optional query parameter "error" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "error", ctx.QueryParams(), &params.Error, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter error: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FinishOAuth(ctx, server, params)
 	return err
 }
 
@@ -2801,6 +2955,38 @@ func (w *ServerInterfaceWrapper) CreateLink(ctx echo.Context) error {
 	return err
 }
 
+// GetOAuthGrant converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOAuthGrant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "grant" -------------
+	var grant GrantID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "grant", ctx.Param("grant"), &grant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter grant: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOAuthGrant(ctx, grant)
+	return err
+}
+
+// StartOAuth converts echo context to params.
+func (w *ServerInterfaceWrapper) StartOAuth(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider ProviderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartOAuth(ctx, provider)
+	return err
+}
+
 // ListProviders converts echo context to params.
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
@@ -2907,6 +3093,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.GET(options.BaseURL+"/v1/autoconfig", wrapper.GetAutoconfig, options.OperationMiddlewares["getAutoconfig"]...)
 	router.POST(options.BaseURL+"/v1/connection-tests", wrapper.TestConnection, options.OperationMiddlewares["testConnection"]...)
+	router.POST(options.BaseURL+"/v1/oauth/:provider/start", wrapper.StartOAuth, options.OperationMiddlewares["startOAuth"]...)
+	router.GET(options.BaseURL+"/v1/oauth/grants/:grant", wrapper.GetOAuthGrant, options.OperationMiddlewares["getOAuthGrant"]...)
 	router.GET(options.BaseURL+"/v1/accounts", wrapper.ListAccounts, options.OperationMiddlewares["listAccounts"]...)
 	router.POST(options.BaseURL+"/v1/accounts", wrapper.CreateAccount, options.OperationMiddlewares["createAccount"]...)
 	router.DELETE(options.BaseURL+"/v1/accounts/:id", wrapper.DeleteAccount, options.OperationMiddlewares["deleteAccount"]...)
@@ -2933,6 +3121,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/admin/hosts", wrapper.AdminListHosts, options.OperationMiddlewares["adminListHosts"]...)
 	router.GET(options.BaseURL+"/v1/admin/stats", wrapper.AdminGetStats, options.OperationMiddlewares["adminGetStats"]...)
 	router.GET(options.BaseURL+"/link/:token", wrapper.FollowLink, options.OperationMiddlewares["followLink"]...)
+	router.GET(options.BaseURL+"/oauth/callback/:server", wrapper.FinishOAuth, options.OperationMiddlewares["finishOAuth"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
@@ -3053,6 +3242,85 @@ func (response FollowLink500ApplicationProblemPlusJSONResponse) VisitFollowLinkR
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishOAuthRequestObject struct {
+	Server string `json:"server"`
+	Params FinishOAuthParams
+}
+
+type FinishOAuthResponseObject interface {
+	VisitFinishOAuthResponse(w http.ResponseWriter) error
+}
+
+type FinishOAuth303ResponseHeaders struct {
+	Location string
+}
+
+type FinishOAuth303Response struct {
+	Headers FinishOAuth303ResponseHeaders
+}
+
+func (response FinishOAuth303Response) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(303)
+	return nil
+}
+
+type FinishOAuth400TexthtmlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response FinishOAuth400TexthtmlResponse) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type FinishOAuth500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response FinishOAuth500ApplicationProblemPlusJSONResponse) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishOAuth502TexthtmlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response FinishOAuth502TexthtmlResponse) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(502)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
 	return err
 }
 
@@ -5799,6 +6067,20 @@ func (response TestConnection404ApplicationProblemPlusJSONResponse) VisitTestCon
 	return err
 }
 
+type TestConnection409ApplicationProblemPlusJSONResponse Problem
+
+func (response TestConnection409ApplicationProblemPlusJSONResponse) VisitTestConnectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TestConnection413ApplicationProblemPlusJSONResponse struct {
 	PayloadTooLargeApplicationProblemPlusJSONResponse
 }
@@ -6258,6 +6540,271 @@ func (response CreateLink500ApplicationProblemPlusJSONResponse) VisitCreateLinkR
 	return err
 }
 
+type GetOAuthGrantRequestObject struct {
+	Grant GrantID `json:"grant"`
+}
+
+type GetOAuthGrantResponseObject interface {
+	VisitGetOAuthGrantResponse(w http.ResponseWriter) error
+}
+
+type GetOAuthGrant200JSONResponse OAuthGrant
+
+func (response GetOAuthGrant200JSONResponse) VisitGetOAuthGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthGrant400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response GetOAuthGrant400ApplicationProblemPlusJSONResponse) VisitGetOAuthGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthGrant401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOAuthGrant401ApplicationProblemPlusJSONResponse) VisitGetOAuthGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthGrant404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetOAuthGrant404ApplicationProblemPlusJSONResponse) VisitGetOAuthGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthGrant429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOAuthGrant429ApplicationProblemPlusJSONResponse) VisitGetOAuthGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOAuthGrant500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetOAuthGrant500ApplicationProblemPlusJSONResponse) VisitGetOAuthGrantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuthRequestObject struct {
+	Provider ProviderID `json:"provider"`
+	Body     *StartOAuthJSONRequestBody
+}
+
+type StartOAuthResponseObject interface {
+	VisitStartOAuthResponse(w http.ResponseWriter) error
+}
+
+type StartOAuth200ResponseHeaders struct {
+	SetCookie string
+}
+
+type StartOAuth200JSONResponse struct {
+	Body    OAuthStarted
+	Headers StartOAuth200ResponseHeaders
+}
+
+func (response StartOAuth200JSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Set-Cookie", fmt.Sprint(response.Headers.SetCookie))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth400ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth401ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth404ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth413ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth415ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth422ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth429ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOAuth500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response StartOAuth500ApplicationProblemPlusJSONResponse) VisitStartOAuthResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProvidersRequestObject struct {
 	Params ListProvidersParams
 }
@@ -6641,6 +7188,9 @@ type StrictServerInterface interface {
 	// FollowLink Sign in to the pages
 	// (GET /link/{token})
 	FollowLink(ctx context.Context, request FollowLinkRequestObject) (FollowLinkResponseObject, error)
+	// FinishOAuth Where a provider sends the browser back to
+	// (GET /oauth/callback/{server})
+	FinishOAuth(ctx context.Context, request FinishOAuthRequestObject) (FinishOAuthResponseObject, error)
 	// GetReadiness Can it do its work
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
@@ -6716,6 +7266,12 @@ type StrictServerInterface interface {
 	// CreateLink A link that opens the pages signed in
 	// (POST /v1/links)
 	CreateLink(ctx context.Context, request CreateLinkRequestObject) (CreateLinkResponseObject, error)
+	// GetOAuthGrant What the user allowed on a provider's page
+	// (GET /v1/oauth/grants/{grant})
+	GetOAuthGrant(ctx context.Context, request GetOAuthGrantRequestObject) (GetOAuthGrantResponseObject, error)
+	// StartOAuth Begin to sign in on a provider's own page
+	// (POST /v1/oauth/{provider}/start)
+	StartOAuth(ctx context.Context, request StartOAuthRequestObject) (StartOAuthResponseObject, error)
 	// ListProviders Presets of mail providers
 	// (GET /v1/providers)
 	ListProviders(ctx context.Context, request ListProvidersRequestObject) (ListProvidersResponseObject, error)
@@ -6785,6 +7341,32 @@ func (sh *strictHandler) FollowLink(ctx echo.Context, token string, params Follo
 		return err
 	} else if validResponse, ok := response.(FollowLinkResponseObject); ok {
 		return validResponse.VisitFollowLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FinishOAuth operation middleware
+func (sh *strictHandler) FinishOAuth(ctx echo.Context, server string, params FinishOAuthParams) error {
+	var request FinishOAuthRequestObject
+
+	request.Server = server
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishOAuth(ctx.Request().Context(), request.(FinishOAuthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishOAuth")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FinishOAuthResponseObject); ok {
+		return validResponse.VisitFinishOAuthResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7602,6 +8184,79 @@ func (sh *strictHandler) CreateLink(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateLinkResponseObject); ok {
 		return validResponse.VisitCreateLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOAuthGrant operation middleware
+func (sh *strictHandler) GetOAuthGrant(ctx echo.Context, grant GrantID) error {
+	var request GetOAuthGrantRequestObject
+
+	request.Grant = grant
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOAuthGrant(ctx.Request().Context(), request.(GetOAuthGrantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOAuthGrant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOAuthGrantResponseObject); ok {
+		return validResponse.VisitGetOAuthGrantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartOAuth operation middleware
+func (sh *strictHandler) StartOAuth(ctx echo.Context, provider ProviderID) error {
+	var request StartOAuthRequestObject
+
+	request.Provider = provider
+
+	var body StartOAuthJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartOAuth(ctx.Request().Context(), request.(StartOAuthRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartOAuth")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartOAuthResponseObject); ok {
+		return validResponse.VisitStartOAuthResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
-	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -93,19 +92,20 @@ func (a admin) Hosts(ctx context.Context, limit int) ([]httpapi.HostHealth, erro
 }
 
 // providers shows the catalogue.
-type providers struct{ catalog *provider.Catalog }
+type providers struct{ app *app }
 
 func (p providers) Providers(lang string) []httpapi.Provider {
-	all := p.catalog.All()
+	all := p.app.catalog.All()
 	out := make([]httpapi.Provider, len(all))
 	for i, x := range all {
+		signIn := p.app.oauth.Offers(x.ID)
 		auth := make([]string, len(x.Auth))
 		for j, a := range x.Auth {
 			auth[j] = string(a)
 		}
 		out[i] = httpapi.Provider{
-			ID: x.ID, Name: x.DisplayName(lang), Domains: x.Domains, Servers: x.Servers, Auth: auth,
-			Help: httpapi.Help{Text: x.Help(lang), URL: x.HelpURL, EnableAccessURL: x.AccessURL, AppPasswordURL: x.AppPasswordURL},
+			ID: x.ID, Name: x.DisplayName(lang), Domains: x.Domains, Servers: x.Servers, Auth: auth, OAuth: signIn,
+			Help: httpapi.Help{Text: x.Help(lang, signIn), URL: x.HelpURL, EnableAccessURL: x.AccessURL, AppPasswordURL: x.AppPasswordURL},
 		}
 	}
 	return out

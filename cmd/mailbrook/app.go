@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/schedule"
@@ -36,6 +37,7 @@ type app struct {
 	source   *source.Client
 	mailbox  *mailbox.Store
 	catalog  *provider.Catalog
+	oauth    *oauth.Service
 	registry *account.Registry
 	engine   *fetch.Engine
 	runner   *schedule.Runner
@@ -104,9 +106,12 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if a.catalog, err = provider.New(); err != nil {
 		return nil, err
 	}
+	if a.oauth, err = a.newOAuth(); err != nil {
+		return nil, err
+	}
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a.source}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
-		Credentials: credentials{a.vault, a.store.Accounts()}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
+		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
 		MaxMessageBytes: account.MostMessageBytes, Log: log,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
 	})
@@ -117,7 +122,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.registry = account.NewRegistry(account.Options{
 		Repository: a.store.Accounts(), Sealer: a.vault, Presets: a.catalog,
 		Prober:  diagnose.NewDoctor(a.source, a.catalog),
-		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, CheckFolder: mailbox.CheckFolderName,
+		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth, CheckFolder: mailbox.CheckFolderName,
 		Limit: cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log,
 	})
@@ -195,6 +200,7 @@ func (a *app) chores() []schedule.Chore {
 			return a.store.Prune(ctx, time.Now().AddDate(0, 0, -30))
 		}},
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
+		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},
 	}
@@ -242,13 +248,18 @@ func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, e
 	return delivery, nil
 }
 
-// credentials unseals an account's secret for one login.
+// credentials has an account's secret ready for one login: unsealed, or an
+// access token.
 type credentials struct {
 	vault *vault.Vault
 	rows  store.Accounts
+	oauth *oauth.Service
 }
 
 func (c credentials) Credential(ctx context.Context, a account.Account) (account.Credential, error) {
+	if a.Auth == account.OAuth2 {
+		return c.oauth.Credential(ctx, a)
+	}
 	return c.vault.Credential(ctx, c.rows, a)
 }
 

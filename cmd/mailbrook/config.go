@@ -35,6 +35,7 @@ type config struct {
 	Accounts accountsConfig
 	Auth     authConfig
 	Web      webConfig
+	OAuth    map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
 	Log      logConfig
 }
 
@@ -75,6 +76,19 @@ type webConfig struct {
 	PublicURL      string   // The origin at which people see ours; empty: where we listen.
 }
 
+// oauthConfig is what the operator registered with a provider, so that users
+// can sign in on its page. All but the first two replace what the catalogue
+// says.
+type oauthConfig struct {
+	ClientID     string // Empty: signing in there is not offered.
+	ClientSecret account.Secret
+	AuthorizeURL string
+	TokenURL     string
+	Issuer       string
+	Scopes       []string
+	Hosts        []string // Mail servers that are shown its tokens besides the provider's own.
+}
+
 type logConfig struct {
 	Level  slog.Level
 	Format string // "text" or "json".
@@ -111,7 +125,7 @@ const (
 
 // allSettings are the keys of the contract, and a few more.
 func allSettings() []setting {
-	return []setting{
+	return append(oauthSettings(), []setting{
 		{key: "listen", set: func(c *config, v string) error { c.Listen = v; return checkListen(v) }},
 		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
 		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
@@ -166,7 +180,57 @@ func allSettings() []setting {
 			}
 			return nil
 		}},
+	}...)
+}
+
+// oauthServers are the ids of the pages that users can be let sign in on: those
+// of the catalogue.
+var oauthServers = []string{"google", "microsoft", "yahoo", "aol", "fastmail", "mailru", "yandex", "comcast"}
+
+// oauthSettings are the keys of each of them.
+func oauthSettings() []setting {
+	var all []setting
+	for _, id := range oauthServers {
+		change := func(do func(*oauthConfig)) func(*config) {
+			return func(c *config) {
+				o := c.OAuth[id]
+				do(&o)
+				m := maps.Clone(c.OAuth)
+				if m == nil {
+					m = map[string]oauthConfig{}
+				}
+				m[id] = o
+				c.OAuth = m
+			}
+		}
+		put := func(into func(*oauthConfig) *string, check func(string) error) func(*config, string) error {
+			return func(c *config, v string) error {
+				change(func(o *oauthConfig) { *into(o) = v })(c)
+				return check(v)
+			}
+		}
+		key := "oauth." + id + "."
+		all = append(
+			all,
+			setting{key: key + "client_id", optional: true, set: put(func(o *oauthConfig) *string { return &o.ClientID }, checkText)},
+			setting{key: key + "client_secret", optional: true, secret: true, set: func(c *config, v string) error {
+				change(func(o *oauthConfig) { o.ClientSecret = account.NewSecret(v) })(c)
+				return checkText(v)
+			}},
+			setting{key: key + "authorize_url", optional: true, set: put(func(o *oauthConfig) *string { return &o.AuthorizeURL }, checkPage)},
+			setting{key: key + "token_url", optional: true, set: put(func(o *oauthConfig) *string { return &o.TokenURL }, checkTokenURL)},
+			setting{key: key + "issuer", optional: true, set: put(func(o *oauthConfig) *string { return &o.Issuer }, checkText)},
+			setting{key: key + "scopes", kind: list, optional: true, set: func(c *config, v string) error {
+				change(func(o *oauthConfig) { o.Scopes = words(v) })(c)
+				return nil
+			}},
+			setting{key: key + "hosts", kind: list, optional: true, set: func(c *config, v string) error {
+				change(func(o *oauthConfig) { o.Hosts = words(strings.ToLower(v)) })(c)
+				return nil
+			}},
+		)
 	}
+	return all
 }
 
 // given is one value and where it was found, for messages.
@@ -263,6 +327,28 @@ func (c config) check(values map[string]given) error {
 	for key, value := range map[string]string{"auth.issuer": c.Auth.Issuer, "auth.audience": c.Auth.Audience} {
 		if c.Auth.JWKSURL != "" && value == "" {
 			return fmt.Errorf("%s is missing: auth.jwks_url (from %s) needs it, or tokens made for anybody would be accepted", key, values["auth.jwks_url"].from)
+		}
+	}
+	return c.checkOAuth(values)
+}
+
+// checkOAuth looks at what the parts of a registration need of each other.
+func (c config) checkOAuth(values map[string]given) error {
+	for _, id := range slices.Sorted(maps.Keys(c.OAuth)) {
+		o, key := c.OAuth[id], "oauth."+id+"."
+		if o.ClientID == "" {
+			for _, rest := range []string{"client_secret", "authorize_url", "token_url", "issuer", "scopes", "hosts"} {
+				if v, ok := values[key+rest]; ok && v.value != "" {
+					return fmt.Errorf("%sclient_id is missing: %s%s (from %s) is of no use without it", key, key, rest, v.from)
+				}
+			}
+			continue
+		}
+		if c.Web.PublicURL == "" {
+			return fmt.Errorf("web.public_url is missing: %sclient_id (from %s) needs it, as %s sends browsers back there", key, values[key+"client_id"].from, id)
+		}
+		if (o.AuthorizeURL == "") != (o.TokenURL == "") {
+			return fmt.Errorf("%sauthorize_url and %stoken_url are of one server: set both or neither", key, key)
 		}
 	}
 	return nil
@@ -555,6 +641,30 @@ func checkJWKS(v string) error {
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		return errors.New("must begin with https://: whoever can change the keys on the way can sign in as anybody")
+	}
+	return nil
+}
+
+// checkPage wants an address that browsers may be sent to.
+func checkPage(v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return errors.New("must be an address that begins with https://")
+	}
+	return nil
+}
+
+// checkTokenURL wants an address over which secrets may be sent.
+func checkTokenURL(v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Scheme != "https" || u.Fragment != "" || u.User != nil {
+		return errors.New("must be an address that begins with https://: tokens come from there")
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
@@ -102,7 +103,7 @@ func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, e
 		return nil, usageError{fmt.Errorf("auth: %w", err)}
 	}
 	return httpapi.New(httpapi.Options{
-		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a.catalog}, Tokens: tokens,
+		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Tokens: tokens,
 		Explain: a.advice(),
 		Ready:   []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}},
 		Metrics: a.metrics, Version: version, Log: a.log, Stopping: stopping,
@@ -112,12 +113,15 @@ func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, e
 }
 
 // advice is what is said to people of their accounts.
-type advice struct{ catalog *provider.Catalog }
+type advice struct {
+	catalog *provider.Catalog
+	signIn  *oauth.Service
+}
 
-func (a *app) advice() advice { return advice{a.catalog} }
+func (a *app) advice() advice { return advice{a.catalog, a.oauth} }
 
 func (w advice) about(a account.Account) diagnose.Context {
-	return diagnose.Context{Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host, Email: a.Email}
+	return diagnose.Context{Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host, Email: a.Email, SignIn: w.signIn.Offers(a.Provider)}
 }
 
 // Explain says what a code means and what to do about it.

@@ -7,6 +7,7 @@
 package account
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -225,6 +226,21 @@ type Credential struct {
 	Auth     Auth
 	Username string
 	Secret   Secret
+	// Renew returns another secret after a server refused this one; nil: there
+	// is none to be had. Its error is a *fault.Error, or wraps ctx's.
+	Renew func(ctx context.Context, refused Secret) (Secret, error)
+}
+
+// Grant is what a user allowed on a provider's own page, and no account has
+// taken yet.
+type Grant struct {
+	Provider string   // Whose page it was; as in Grants.ServesHost.
+	Name     string   // The provider's, for people.
+	Presets  []string // Of the mail providers whose users sign in there.
+	Email    string   // Whose mailbox it is, in lower case; "": the provider did not say.
+	Access   Secret   // For a connection test.
+	Lasting  Secret   // What the account keeps, sealed, in the place of a password.
+	Expires  time.Time
 }
 
 // StepName names a step of a connection test.

@@ -5,8 +5,13 @@ import "time"
 // Draft is an account as a user asks for it. Nil means "not said": presets and
 // defaults fill it in.
 type Draft struct {
-	Email           string
-	Password        Secret
+	Email    string
+	Password Secret
+	// Grant is the id of what the user allowed on the provider's page, in the
+	// place of a password; "": there is a password. ConfirmAddress takes it also
+	// where it is for another mailbox than Email.
+	Grant           string
+	ConfirmAddress  bool
 	Name            *string
 	SenderName      *string
 	Provider        *string
@@ -29,6 +34,8 @@ type Draft struct {
 type Patch struct {
 	Email           *string
 	Password        *Secret
+	Grant           string // As in Draft; "": what was saved stays.
+	ConfirmAddress  bool
 	Name            *string
 	SenderName      *string
 	Provider        *string

@@ -48,6 +48,18 @@ func (e *InvalidError) OrNil() error {
 	return e
 }
 
+// AddressDiffersError says that a user signed in at the provider as somebody
+// else than the account is for, and has not said that it is meant so.
+type AddressDiffersError struct {
+	Email  string // The account's.
+	Signed string // Whose mailbox the user opened.
+}
+
+// Error names both, for people.
+func (e *AddressDiffersError) Error() string {
+	return "the sign-in was for " + e.Signed + ", and this account is for " + e.Email + ": confirm it, change the address, or sign in again"
+}
+
 // TestFailedError says that the connection test before saving failed; nothing
 // was saved.
 type TestFailedError struct{ Report TestReport }

@@ -62,6 +62,21 @@ type Prober interface {
 	Probe(ctx context.Context, a Account, c Credential) TestReport
 }
 
+// Grants is what users allowed on providers' own pages (OAuth 2.0).
+type Grants interface {
+	// Grant returns one that no account has taken yet. One that is not there,
+	// not any more, or somebody else's, is ErrNotFound; other errors are a
+	// *fault.Error when the provider is in the way.
+	Grant(ctx context.Context, o Owner, id string) (Grant, error)
+	// DropGrant forgets one that an account has taken.
+	DropGrant(ctx context.Context, o Owner, id string) error
+	// ServesHost reports whether a mail server is one of the provider's own,
+	// which alone are shown its tokens.
+	ServesHost(provider, host string) bool
+	// Credential returns an access token for a saved account's login, fresh.
+	Credential(ctx context.Context, a Account) (Credential, error)
+}
+
 // Remotes says which hosts and ports an account may name. CheckServer looks at
 // the words only; addresses are checked when they are dialled.
 type Remotes interface {

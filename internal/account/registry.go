@@ -22,6 +22,7 @@ type Options struct {
 	Remotes    Remotes
 	Folders    LocalFolders
 	Nudger     Nudger
+	Grants     Grants // Nil: nobody signs in on a provider's page.
 	// CheckFolder says whether the local mailbox can have a folder of this
 	// name: nil, ErrFolderTaken for a reserved one, or what is wrong with it.
 	CheckFolder    func(name string) error
@@ -79,7 +80,10 @@ func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error
 	if err != nil {
 		return Account{}, fmt.Errorf("loading accounts: %w", err)
 	}
-	a, err := r.settle(ctx, o, d, existing)
+	a, login, err := r.settle(ctx, o, d, existing)
+	if rep, ok := r.untested(err); ok {
+		return Account{}, &TestFailedError{rep}
+	}
 	if err != nil {
 		return Account{}, err
 	}
@@ -87,11 +91,11 @@ func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error
 		return Account{}, err
 	}
 	if !d.SkipTest {
-		if err := r.test(ctx, a, d.Password); err != nil {
+		if err := r.test(ctx, a, login); err != nil {
 			return Account{}, err
 		}
 	}
-	sealed, err := r.Sealer.Seal(o, a.ID, d.Password)
+	sealed, err := r.Sealer.Seal(o, a.ID, login.kept)
 	if err != nil {
 		return Account{}, fmt.Errorf("sealing the password: %w", err)
 	}
@@ -99,6 +103,7 @@ func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error
 	if err != nil {
 		return Account{}, err
 	}
+	r.taken(ctx, o, d.Grant)
 	r.Log.InfoContext(ctx, "account added", "account", a.ID, "protocol", a.Protocol, "host", a.Server.Host)
 	r.Nudger.Nudge()
 	return a, nil
@@ -106,11 +111,14 @@ func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error
 
 // Test runs a connection test on settings that are not saved.
 func (r *Registry) Test(ctx context.Context, o Owner, d Draft) (TestReport, error) {
-	a, err := r.settle(ctx, o, d, nil)
+	a, login, err := r.settle(ctx, o, d, nil)
+	if rep, ok := r.untested(err); ok {
+		return rep, nil
+	}
 	if err != nil {
 		return TestReport{}, err
 	}
-	return r.Prober.Probe(ctx, a, Credential{Auth: a.Auth, Username: a.Username, Secret: d.Password}), nil
+	return r.Prober.Probe(ctx, a, login.credential(a)), nil
 }
 
 // TestExisting runs a connection test on an account with changes that are not
@@ -121,15 +129,17 @@ func (r *Registry) TestExisting(ctx context.Context, o Owner, id ID, p Patch) (T
 	if err != nil {
 		return TestReport{}, err
 	}
-	a, err := r.apply(old, p)
+	a, login, err := r.apply(ctx, old, p)
+	if err == nil {
+		login, err = r.saved(ctx, a, login)
+	}
+	if rep, ok := r.untested(err); ok {
+		return rep, nil
+	}
 	if err != nil {
 		return TestReport{}, err
 	}
-	secret, err := r.secretFor(ctx, o, id, p)
-	if err != nil {
-		return TestReport{}, err
-	}
-	return r.Prober.Probe(ctx, a, Credential{Auth: a.Auth, Username: a.Username, Secret: secret}), nil
+	return r.Prober.Probe(ctx, a, login.credential(a)), nil
 }
 
 // Update changes an account. The connection is tested again when server,
@@ -140,7 +150,10 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := r.apply(old, p)
+	a, login, err := r.apply(ctx, old, p)
+	if rep, ok := r.untested(err); ok {
+		return Account{}, &TestFailedError{rep}
+	}
 	if err != nil {
 		return Account{}, err
 	}
@@ -151,19 +164,22 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 	if err := r.refuseClash(a, without(others, id), false); err != nil {
 		return Account{}, err
 	}
-	remote := a.Protocol != old.Protocol || a.Server != old.Server || a.Username != old.Username || p.Password != nil
+	remote := a.Protocol != old.Protocol || a.Server != old.Server || a.Username != old.Username || !login.kept.Empty()
 	if remote && !p.SkipTest {
-		secret, err := r.secretFor(ctx, o, id, p)
+		tried, err := r.saved(ctx, a, login)
+		if rep, ok := r.untested(err); ok {
+			return Account{}, &TestFailedError{rep}
+		}
 		if err != nil {
 			return Account{}, err
 		}
-		if err := r.test(ctx, a, secret); err != nil {
+		if err := r.test(ctx, a, tried); err != nil {
 			return Account{}, err
 		}
 	}
 	var sealed []byte
-	if p.Password != nil {
-		if sealed, err = r.Sealer.Seal(o, id, *p.Password); err != nil {
+	if !login.kept.Empty() {
+		if sealed, err = r.Sealer.Seal(o, id, login.kept); err != nil {
 			return Account{}, fmt.Errorf("sealing the password: %w", err)
 		}
 	}
@@ -174,6 +190,7 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 	if err != nil {
 		return Account{}, err
 	}
+	r.taken(ctx, o, p.Grant)
 	r.Log.InfoContext(ctx, "account edited", "account", a.ID, "remote_changed", remote)
 	if dueNow {
 		r.Nudger.Nudge()
@@ -243,8 +260,8 @@ func (r *Registry) RetrySkipped(ctx context.Context, o Owner, id ID, sid string)
 }
 
 // test runs the connection test and turns a failure into an error.
-func (r *Registry) test(ctx context.Context, a Account, secret Secret) error {
-	rep := r.Prober.Probe(ctx, a, Credential{Auth: a.Auth, Username: a.Username, Secret: secret})
+func (r *Registry) test(ctx context.Context, a Account, login login) error {
+	rep := r.Prober.Probe(ctx, a, login.credential(a))
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -257,43 +274,30 @@ func (r *Registry) test(ctx context.Context, a Account, secret Secret) error {
 	return &TestFailedError{rep}
 }
 
-// secretFor returns the patch's password, or the saved one.
-func (r *Registry) secretFor(ctx context.Context, o Owner, id ID, p Patch) (Secret, error) {
-	if p.Password != nil {
-		return *p.Password, nil
-	}
-	sealed, err := r.Repository.SealedSecret(ctx, o, id)
-	if err != nil {
-		return Secret{}, fmt.Errorf("loading the password: %w", err)
-	}
-	s, err := r.Sealer.Unseal(o, id, sealed)
-	if err != nil {
-		bad := &InvalidError{}
-		bad.Add("password", "required", "the saved password cannot be read any more: enter it again")
-		return Secret{}, bad
-	}
-	return s, nil
-}
-
 // settle makes an account of a draft: what it leaves open comes from presets
 // and defaults, then everything is checked.
-func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Account) (Account, error) {
+func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Account) (Account, login, error) {
 	bad := &InvalidError{}
 	bad.email("email", d.Email)
-	bad.password(d.Password)
+	switch {
+	case d.Grant == "":
+		bad.password(d.Password)
+	case !d.Password.Empty():
+		bad.Add("password", "invalid", "must be left out with oauth_grant")
+	}
 	protocol := value(d.Protocol, IMAP)
 	bad.protocol(protocol)
 	if err := bad.OrNil(); err != nil {
-		return Account{}, err
+		return Account{}, login{}, err
 	}
 	preset, err := r.presetFor(ctx, d)
 	if err != nil {
-		return Account{}, err
+		return Account{}, login{}, err
 	}
 	server := preset.Servers[protocol]
 	if server.Host == "" && d.Host == nil && len(preset.Servers) > 0 {
 		bad.Add("protocol", "not_offered", preset.Name+" does not offer "+string(protocol))
-		return Account{}, bad
+		return Account{}, login{}, bad
 	}
 	server = override(server, protocol, d.Host, d.Port, d.Security)
 	now := r.Now().UTC()
@@ -310,7 +314,15 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	}
 	a.Name = value(d.Name, freeName(first(preset.Name, Domain(d.Email)), existing))
 	a.Folder = value(d.Folder, folderOf(a.Name))
-	return a, r.check(a)
+	if err := r.check(a); err != nil {
+		return Account{}, login{}, err
+	}
+	if d.Grant == "" {
+		return a, login{tried: d.Password, kept: d.Password}, nil
+	}
+	a.Auth = OAuth2
+	l, err := r.granted(ctx, a, d.Grant, d.ConfirmAddress)
+	return a, l, err
 }
 
 // presetFor finds the preset that a draft names or its address leads to.
@@ -335,7 +347,7 @@ func (r *Registry) presetFor(ctx context.Context, d Draft) (Preset, error) {
 const OtherProvider = "other"
 
 // apply makes the account that a patch asks for.
-func (r *Registry) apply(old Account, p Patch) (Account, error) {
+func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, login, error) {
 	a := old
 	a.Email = value(p.Email, old.Email)
 	a.Name = value(p.Name, old.Name)
@@ -359,9 +371,12 @@ func (r *Registry) apply(old Account, p Patch) (Account, error) {
 	bad.protocol(a.Protocol)
 	if p.Password != nil {
 		bad.password(*p.Password)
+		if p.Grant != "" {
+			bad.Add("password", "invalid", "must be left out with oauth_grant")
+		}
 	}
 	if err := bad.OrNil(); err != nil {
-		return Account{}, err
+		return Account{}, login{}, err
 	}
 	preset := Preset{}
 	if p.Provider != nil && *p.Provider != old.Provider || a.Protocol != old.Protocol {
@@ -369,7 +384,7 @@ func (r *Registry) apply(old Account, p Patch) (Account, error) {
 		a.Provider = value(p.Provider, old.Provider)
 		if preset, ok = r.Presets.Preset(a.Provider, a.Email); !ok && p.Provider != nil {
 			bad.Add("provider", "unknown", "there is no such provider: see GET /v1/providers, or leave it out")
-			return Account{}, bad
+			return Account{}, login{}, bad
 		}
 	}
 	base, offered := preset.Servers[a.Protocol]
@@ -377,7 +392,7 @@ func (r *Registry) apply(old Account, p Patch) (Account, error) {
 	case offered:
 	case len(preset.Servers) > 0 && p.Host == nil && preset.Provider != OtherProvider:
 		bad.Add("protocol", "not_offered", preset.Name+" does not offer "+string(a.Protocol))
-		return Account{}, bad
+		return Account{}, login{}, bad
 	case a.Protocol != old.Protocol: // The same host by another protocol, on its own port.
 		base = Server{old.Server.Host, DefaultPort(a.Protocol, old.Server.Security), old.Server.Security}
 	default:
@@ -385,13 +400,29 @@ func (r *Registry) apply(old Account, p Patch) (Account, error) {
 	}
 	a.Server = override(base, a.Protocol, p.Host, p.Port, p.Security)
 	if err := r.check(a); err != nil {
-		return Account{}, err
+		return Account{}, login{}, err
 	}
-	if p.Password == nil && (a.Server.Host != old.Server.Host || a.Server.Security != old.Server.Security || a.Username != old.Username) {
+	elsewhere := a.Server.Host != old.Server.Host || a.Server.Security != old.Server.Security
+	switch {
+	case p.Grant != "":
+		a.Auth = OAuth2
+		l, err := r.granted(ctx, a, p.Grant, p.ConfirmAddress)
+		return a, l, err
+	case p.Password != nil:
+		a.Auth = Password
+		return a, login{tried: *p.Password, kept: *p.Password}, nil
+	case a.Auth == OAuth2 && a.Username != old.Username:
+		bad.Add("oauth_grant", "required", "sign in again on the provider's page when the user name changes")
+	case a.Auth == OAuth2 && a.Server.Security == None:
+		bad.Add("server.security", "not_allowed", "must be tls or starttls after signing in on a provider's page")
+	case a.Auth == OAuth2: // Whatever the server: only the provider's own are shown its tokens.
+	case elsewhere || a.Username != old.Username:
 		bad.Add("password", "required", "enter the password again when the server, its encryption or the user name changes")
-		return Account{}, bad
 	}
-	return a, nil
+	if err := bad.OrNil(); err != nil {
+		return Account{}, login{}, err
+	}
+	return a, login{}, nil
 }
 
 // check holds an account against the rules, all at once.

@@ -15,6 +15,7 @@ type Context struct {
 	Protocol account.Protocol
 	Host     string
 	Email    string
+	SignIn   bool // Whether users can sign in on the provider's own page here.
 }
 
 // text is what is said of a code.
@@ -91,8 +92,8 @@ var texts = map[fault.Code]text{
 	fault.OAuthReauthorizationRequired: {
 		words{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
 		words{
-			"{provider} takes no password here, only signing in on its own page (OAuth2). That is not offered here yet: this mailbox cannot be fetched for now.",
-			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego jeszcze tu nie ma: na razie tej skrzynki nie można pobierać.",
+			"{provider} takes no password here, only signing in on its own page (OAuth2). That is not switched on here: this mailbox cannot be fetched for now.",
+			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego tu nie włączono: na razie tej skrzynki nie można pobierać.",
 		},
 	},
 	fault.AccessDisabled: {
@@ -181,6 +182,9 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 	if !ok {
 		code, t = fault.Internal, texts[fault.Internal]
 	}
+	if code == fault.OAuthReauthorizationRequired && c.SignIn {
+		t.advice = signInAgain
+	}
 	parts := []string{t.advice.in(lang)}
 	sentences, links := c.particular(code, lang)
 	parts = append(parts, sentences...)
@@ -191,6 +195,13 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 		parts = append(append(parts, see.in(lang)), links...)
 	}
 	return c.fill(t.title.in(lang), lang), c.fill(strings.Join(parts, " "), lang)
+}
+
+// signInAgain is what a user can do where signing in on the provider's page is
+// offered.
+var signInAgain = words{
+	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching goes on where it stopped.",
+	"Zaloguj się na stronie dostawcy, przyciskiem do tego służącym. To, co pobrano, zostaje, a pobieranie ruszy tam, gdzie się zatrzymało.",
 }
 
 // What is added where the provider is known.

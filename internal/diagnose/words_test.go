@@ -70,7 +70,7 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 		{"google", "", account.IMAP, fault.AppPasswordRequired, []string{"Google refuses the ordinary password", "2-step verification", "https://support.google.com/accounts/answer/185833"}, []string{"Google nie przyjmuje", "dwuetapowej", "https://support.google.com/accounts/answer/185833"}},
 		{"yahoo", "", account.IMAP, fault.AppPasswordRequired, []string{"https://help.yahoo.com/kb/SLN15241.html", "withdrawn"}, []string{"https://help.yahoo.com/kb/SLN15241.html"}},
 		{"icloud", "", account.IMAP, fault.AppPasswordRequired, []string{"https://support.apple.com/en-us/HT204397"}, []string{"https://support.apple.com/en-us/HT204397"}},
-		{"outlook", "", account.IMAP, fault.OAuthReauthorizationRequired, []string{"Outlook.com takes no password here", "not offered here yet"}, []string{"Outlook.com nie przyjmuje tu haseł"}},
+		{"outlook", "", account.IMAP, fault.OAuthReauthorizationRequired, []string{"Outlook.com takes no password here", "not switched on here"}, []string{"Outlook.com nie przyjmuje tu haseł"}},
 		{"gmx-de", "", account.IMAP, fault.AccessDisabled, []string{"https://hilfe.gmx.net/pop-imap/einschalten.html"}, []string{"https://hilfe.gmx.net/pop-imap/einschalten.html"}},
 		{"o2", "", account.POP3, fault.AuthFailed, []string{"before the @", "switched on", "https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych"}, []string{"przed znakiem @", "włączony"}},
 		{"google", "", account.POP3, fault.AuthFailed, []string{"switched on"}, []string{"włączony"}},
@@ -88,6 +88,11 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 					t.Errorf("%s at %s in %s does not say %q: %s: %s", tc.code, tc.provider, lang, w, title, advice)
 				}
 			}
+		}
+	}
+	for lang, want := range map[string]string{"en": "Sign in on Outlook.com's own page", "pl": "Zaloguj się na stronie dostawcy"} {
+		if _, advice := diagnose.Explain(fault.OAuthReauthorizationRequired, lang, diagnose.Context{Provider: c.ByID("outlook"), SignIn: true}); !strings.Contains(advice, want) {
+			t.Errorf("where users can sign in, the advice in %s is %q", lang, advice)
 		}
 	}
 	if _, advice := diagnose.Explain(fault.TLSCertificateInvalid, "en", diagnose.Context{Provider: c.ByID("forpsi"), Protocol: account.IMAP, Host: "imap.forpsi.com"}); strings.Contains(advice, "imap.forpsi.com") {

@@ -89,6 +89,7 @@ type Error struct {
 	Op         string        // What was being done: "login", "listing folder Sent".
 	Detail     string        // For the user; may be empty.
 	RetryAfter time.Duration // The server's own hint; 0 when it gave none.
+	Final      bool          // Nothing but the user can change it: no further try is of use, whatever the code.
 	Err        error         // The cause; may be nil.
 }
 
@@ -122,7 +123,7 @@ func Wrap(code Code, op string, err error) error {
 	}
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Err: err}
+		return &Error{Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Err: err}
 	}
 	return &Error{Code: code, Op: op, Err: err}
 }

@@ -220,7 +220,7 @@ var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // draftOf reads what a caller asks for.
 func draftOf(in api.NewAccount) account.Draft {
 	d := account.Draft{
-		Email: in.Email, Password: account.NewSecret(in.Password),
+		Email: in.Email, Password: account.NewSecret(value(in.Password)), Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress),
 		Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
 		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
 		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
@@ -238,14 +238,14 @@ func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
 	if in.Email == nil {
 		bad.Add("email", "required", "is required without account_id")
 	}
-	if in.Password == nil {
+	if in.Password == nil && in.OauthGrant == nil {
 		bad.Add("password", "required", "is required without account_id")
 	}
 	if err := bad.OrNil(); err != nil {
 		return account.Draft{}, err
 	}
 	return draftOf(api.NewAccount{
-		Email: *in.Email, Password: *in.Password, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: in.Protocol,
+		Email: *in.Email, Password: in.Password, OauthGrant: in.OauthGrant, ConfirmAddress: in.ConfirmAddress, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: in.Protocol,
 		Server: in.Server, Username: in.Username, Folder: in.Folder, Folders: in.Folders, Start: in.Start, MaxMessageBytes: in.MaxMessageBytes,
 		PollIntervalSeconds: in.PollIntervalSeconds, Enabled: in.Enabled,
 	}), nil
@@ -255,7 +255,7 @@ func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
 // absent; null was checked to stand only where it empties something.
 func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
 	p := account.Patch{
-		Email: in.Email, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
+		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
 		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
 		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
@@ -281,7 +281,7 @@ func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
 // patchOfTest reads what is laid over a saved account for one test.
 func patchOfTest(in api.ConnectionTestRequest) account.Patch {
 	p := account.Patch{
-		Email: in.Email, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol), Username: in.Username,
+		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol), Username: in.Username,
 		Name: in.Name, SenderName: in.SenderName, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
 		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
@@ -333,7 +333,7 @@ func value[T any](p *T) T {
 
 // mayTest reports whether a change leads to a connection test.
 func mayTest(p account.Patch) bool {
-	return p.Password != nil || p.Username != nil || p.Protocol != nil || p.Provider != nil || p.Host != nil || p.Port != nil || p.Security != nil
+	return p.Password != nil || p.Grant != "" || p.Username != nil || p.Protocol != nil || p.Provider != nil || p.Host != nil || p.Port != nil || p.Security != nil
 }
 
 // remoteOf names the mailbox that a draft would log in to.

@@ -45,7 +45,9 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 			if err != nil {
 				return err
 			}
-			found.schema(s.readOnly(), r.bodySchema(c.Request()).VisitJSON(b.value, openapi3.MultiErrors()), "")
+			schema := r.bodySchema(c.Request())
+			found.schema(s.readOnly(), schema.VisitJSON(b.value, openapi3.MultiErrors()), "")
+			found.oneOf(schema, b.value)
 			ctx = context.WithValue(ctx, bodyKey{}, b)
 		}
 		if err := found.err(); err != nil {
@@ -167,6 +169,22 @@ func (f *findings) wrong(field, code, detail string) {
 		}
 	}
 	f.invalid = append(f.invalid, account.FieldError{Field: field, Code: code, Detail: detail})
+}
+
+// oneOf notes that none of the members is there of which the document asks for
+// one. Said as a schema it would hide what is wrong with the others.
+func (f *findings) oneOf(schema *openapi3.Schema, value any) {
+	members, isObject := value.(map[string]any)
+	names, _ := schema.Extensions["x-one-of"].([]any)
+	if !isObject || len(names) == 0 {
+		return
+	}
+	for _, n := range names {
+		if _, there := members[fmt.Sprint(n)]; there {
+			return
+		}
+	}
+	f.wrong(fmt.Sprint(names[0]), "required", "is required")
 }
 
 func (f *findings) err() error {

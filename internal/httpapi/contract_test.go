@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/oauth"
 )
 
 func init() { // Events and pages are texts to the document.
@@ -45,6 +46,9 @@ var valid = map[string]request{
 	"listProviders":        {Method: "GET", Path: "/v1/providers"},
 	"getAutoconfig":        {Method: "GET", Path: "/v1/autoconfig?email=anna@gmail.com"},
 	"testConnection":       {Method: "POST", Path: "/v1/connection-tests", Body: `{"account_id":"` + annaID + `"}`},
+	"startOAuth":           {Method: "POST", Path: "/v1/oauth/google/start", Body: `{"account_id":"` + annaID + `"}`},
+	"getOAuthGrant":        {Method: "GET", Path: "/v1/oauth/grants/" + grantID},
+	"finishOAuth":          {Method: "GET", Path: "/oauth/callback/google?state=good&code=x&scope=a+b&session_state=1"},
 	"listAccounts":         {Method: "GET", Path: "/v1/accounts"},
 	"createAccount":        {Method: "POST", Path: "/v1/accounts", Body: `{"email":"anna@gmail.com","password":"` + canary + `"}`},
 	"getAccount":           {Method: "GET", Path: "/v1/accounts/" + annaID},
@@ -112,6 +116,17 @@ func particular() []provoked {
 		{"testConnection", 404, "not_found", nil, with("", `{"account_id":"`+bobsID+`"}`)},
 		{"testConnection", 422, "validation_failed", nil, with("", `{"email":"anna@gmail.com"}`)},
 		{"testConnection", 422, "host_not_allowed", hostRefused, nil},
+		{"testConnection", 409, "oauth_address_differs", &account.AddressDiffersError{Email: "a@b.test", Signed: "c@d.test"}, nil},
+		{"startOAuth", 404, "not_found", nil, with("", `{"account_id":"`+bobsID+`"}`)},
+		{"startOAuth", 404, "not_found", oauth.ErrNotOffered, with("", `{}`)},
+		{"startOAuth", 422, "validation_failed", nil, with("", `{"email":"nobody"}`)},
+		{"startOAuth", 400, "invalid_request", nil, with("", `{"redirect_uri":"https://evil.example"}`)},
+		{"getOAuthGrant", 404, "not_found", nil, func(r *request) { r.Path = "/v1/oauth/grants/" + strings.Repeat("B", 43) }},
+		{"finishOAuth", 400, "", oauth.ErrFlow, nil},
+		{"finishOAuth", 400, "", oauth.ErrNotLasting, nil},
+		{"finishOAuth", 400, "", &oauth.DeniedError{Code: "access_denied"}, nil},
+		{"finishOAuth", 502, "", fault.New(fault.ServerUnavailable, "asking", inner), nil},
+		{"finishOAuth", 500, "internal", errors.New(inner), nil},
 		{"createAccount", 409, "account_limit_reached", account.ErrLimitReached, nil},
 		{"createAccount", 422, "validation_failed", nil, with("", `{"email":"anna@gmail.com"}`)},
 		{"updateAccount", 409, "account_changed", account.ErrChanged, nil},
@@ -142,6 +157,7 @@ func particular() []provoked {
 	for _, op := range []string{"createAccount", "updateAccount"} {
 		cases = append(cases,
 			provoked{op, 409, "account_exists", account.ErrExists, nil},
+			provoked{op, 409, "oauth_address_differs", &account.AddressDiffersError{Email: "a@b.test", Signed: "c@d.test"}, nil},
 			provoked{op, 409, "name_taken", account.ErrNameTaken, nil},
 			provoked{op, 409, "folder_taken", account.ErrFolderTaken, nil},
 			provoked{op, 422, "host_not_allowed", hostRefused, nil},

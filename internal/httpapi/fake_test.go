@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/oauth"
 )
 
 const (
@@ -26,6 +27,7 @@ const (
 	annaID    = "6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11"
 	bobsID    = "0c4f8f7e-1111-4222-8333-944445555666"
 	skippedID = "3b0e0b9c-52a4-4a0c-a2b7-0d6d4f0c9e01"
+	grantID   = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	noID      = "ffffffff-ffff-4fff-8fff-ffffffffffff"
 
 	// canary is the password that must never come out again.
@@ -37,20 +39,22 @@ var secret = bytes.Repeat([]byte("k"), 32)
 // world is everything behind the API, in memory. Its calls fail with fail when
 // that is set.
 type world struct {
-	mu       sync.Mutex
-	now      time.Time
-	fail     error
-	accounts []account.Account
-	report   account.TestReport
-	limits   map[string]account.Limit
-	calls    []string // What was changed, by whom.
-	drafts   []account.Draft
-	patches  []account.Patch
-	quotaQ   httpapi.QuotaQuery
-	accountQ httpapi.AccountQuery
-	links    map[string]httpapi.Link
-	panicked any
-	unready  error
+	mu        sync.Mutex
+	now       time.Time
+	fail      error
+	accounts  []account.Account
+	report    account.TestReport
+	limits    map[string]account.Limit
+	calls     []string // What was changed, by whom.
+	drafts    []account.Draft
+	patches   []account.Patch
+	quotaQ    httpapi.QuotaQuery
+	accountQ  httpapi.AccountQuery
+	links     map[string]httpapi.Link
+	starts    []oauth.Start
+	callbacks []oauth.Callback
+	panicked  any
+	unready   error
 }
 
 func owner(t testing.TB, s string) account.Owner {
@@ -342,6 +346,34 @@ func (l links) Use(_ context.Context, token string) (httpapi.Link, error) {
 	return x, nil
 }
 
+// signIns are at a provider of a world's, which lets everybody in.
+type signIns struct{ *world }
+
+func (s signIns) Begin(_ context.Context, st oauth.Start) (string, time.Time, error) {
+	done, err := s.enter()
+	defer done()
+	s.starts = append(s.starts, st)
+	return "https://provider.test/authorize?state=x", s.now.Add(10 * time.Minute), err
+}
+
+func (s signIns) Finish(_ context.Context, c oauth.Callback) (oauth.Finished, error) {
+	done, err := s.enter()
+	defer done()
+	s.callbacks = append(s.callbacks, c)
+	return oauth.Finished{Grant: grantID, Account: annaID}, err
+}
+
+func (s signIns) Grant(_ context.Context, o account.Owner, id string) (account.Grant, error) {
+	done, err := s.enter()
+	defer done()
+	if err == nil && (id != grantID || o.String() != anna) {
+		err = account.ErrNotFound
+	}
+	return account.Grant{
+		Provider: "google", Name: "Google", Presets: []string{"google"}, Email: "anna@gmail.com", Access: account.NewSecret(canary), Lasting: account.NewSecret(canary), Expires: s.now,
+	}, err
+}
+
 type presets struct{}
 
 func (presets) Providers(lang string) []httpapi.Provider {
@@ -403,7 +435,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		t.Fatal(err)
 	}
 	o := httpapi.Options{
-		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
+		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error { return f.unready }}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
 		Web:   httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}},
 		Log:   slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -31,6 +31,7 @@ type Options struct {
 	Quotas    Quotas
 	Admin     Admin
 	Providers Providers
+	OAuth     OAuth
 	Tokens    Tokens
 	Explain   Explainer
 	// Ready are the checks behind /readyz; may be empty.

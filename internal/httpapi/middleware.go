@@ -136,8 +136,10 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			return next(c)
 		case r != nil && r.policy == open:
+			c.SetRequest(s.withBrowser(req))
 			return next(c)
 		}
+		req = s.withBrowser(req)
 		who, err := s.identify(c)
 		switch {
 		case err != nil:

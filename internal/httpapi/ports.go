@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/oauth"
 )
 
 // Accounts is where users' accounts are added, edited and removed;
@@ -52,6 +53,16 @@ type Admin interface {
 	// accounts first.
 	Hosts(ctx context.Context, limit int) ([]HostHealth, error)
 }
+
+// OAuth signs in on providers' own pages. *oauth.Service implements it.
+type OAuth interface {
+	Begin(ctx context.Context, st oauth.Start) (address string, expires time.Time, err error)
+	Finish(ctx context.Context, c oauth.Callback) (oauth.Finished, error)
+	// Grant returns what an owner allowed, or account.ErrNotFound.
+	Grant(ctx context.Context, o account.Owner, id string) (account.Grant, error)
+}
+
+var _ OAuth = (*oauth.Service)(nil)
 
 // HostHealth is how the accounts at one remote host are.
 type HostHealth struct {
@@ -195,6 +206,7 @@ type Provider struct {
 	Domains []string
 	Servers map[account.Protocol]account.Server // Host may contain "{domain}".
 	Auth    []string                            // "password", "app_password", "oauth2"; the first to offer first.
+	OAuth   bool                                // Whether users can sign in on its page here.
 	Help    Help
 }
 

@@ -32,6 +32,7 @@ var kinds = map[api.ProblemCode]struct {
 	api.ProblemCodeAccountChanged:          {409, "The account was changed meanwhile"},
 	api.ProblemCodeNameTaken:               {409, "Another account bears this name"},
 	api.ProblemCodeFolderTaken:             {409, "The folder is taken"},
+	api.ProblemCodeOauthAddressDiffers:     {409, "The sign-in was for another mailbox"},
 	api.ProblemCodePayloadTooLarge:         {413, "The body is too large"},
 	api.ProblemCodeUnsupportedMediaType:    {415, "The body is of another type"},
 	api.ProblemCodeValidationFailed:        {422, "Some fields cannot be accepted"},
@@ -78,6 +79,7 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		bad     *badRequestError
 		invalid *account.InvalidError
 		tooMany *tooManyError
+		differs *account.AddressDiffersError
 		tested  *account.TestFailedError
 		unready *notReadyError
 		routing *echo.HTTPError
@@ -91,6 +93,8 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		return withFields(problem(api.ProblemCodeInvalidRequest, sentence(bad.detail)), bad.fields)
 	case errors.As(err, &invalid):
 		return withFields(problem(api.ProblemCodeValidationFailed, sentence(invalid.Error())), invalid.Fields)
+	case errors.As(err, &differs):
+		return withFields(problem(api.ProblemCodeOauthAddressDiffers, sentence(differs.Error())), []account.FieldError{{Field: "email", Code: "differs", Detail: differs.Error()}})
 	case errors.As(err, &tooMany):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(tooMany.wait.Seconds()))))
 		return problem(api.ProblemCodeRateLimited, sentence(tooMany.what))

@@ -15,7 +15,7 @@ func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestOb
 		for j, a := range p.Auth {
 			auth[j] = api.ProviderAuth(a)
 		}
-		out[i] = api.Provider{Id: p.ID, Name: p.Name, Domains: list(p.Domains), Protocols: protocolsJSON(p.Servers), Auth: auth}
+		out[i] = api.Provider{Id: p.ID, Name: p.Name, Domains: list(p.Domains), Protocols: protocolsJSON(p.Servers), Auth: auth, Oauth: p.OAuth}
 		out[i].Help.Text = p.Help.Text
 		out[i].Help.Url = text(p.Help.URL)
 		out[i].Help.EnableAccessUrl = text(p.Help.EnableAccessURL)

@@ -29,6 +29,7 @@ type Catalog struct {
 	byDomain map[string]int
 	byHost   map[string]int
 	patterns []pattern
+	oauth    []OAuth
 }
 
 var _ account.Presets = (*Catalog)(nil)
@@ -48,6 +49,7 @@ type entry struct {
 	ID, Name, Username, Access string
 	Domains, MX                []string
 	Auth                       []Auth
+	OAuth                      string
 	IMAP, POP3                 *server
 	Unsupported                bool
 	HelpURL                    string `toml:"help_url"`
@@ -87,13 +89,16 @@ type server struct {
 }
 
 func parse(text []byte) (*Catalog, error) {
-	var file struct{ Provider []entry }
+	var file struct {
+		Provider []entry
+		OAuth    []OAuth
+	}
 	d := toml.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&file); err != nil {
 		return nil, fmt.Errorf("reading the providers' presets: %w", err)
 	}
-	c := &Catalog{byID: map[string]int{}, byDomain: map[string]int{}, byHost: map[string]int{}}
+	c := &Catalog{byID: map[string]int{}, byDomain: map[string]int{}, byHost: map[string]int{}, oauth: file.OAuth}
 	for i, e := range file.Provider {
 		p := e.provider()
 		c.all = append(c.all, p)
@@ -101,6 +106,9 @@ func parse(text []byte) (*Catalog, error) {
 			return nil, fmt.Errorf("reading the providers' presets: the id %q is not unique", p.ID)
 		}
 		c.byID[p.ID] = i
+		if _, ok := c.OAuth(p.OAuth); !ok && p.OAuth != "" {
+			return nil, fmt.Errorf("reading the providers' presets: %s names the page %q to sign in on, which is not in the table", p.ID, p.OAuth)
+		}
 		for _, domain := range p.Domains {
 			if _, twice := c.byDomain[domain]; twice {
 				return nil, fmt.Errorf("reading the providers' presets: two claim the domain %s", domain)
@@ -114,7 +122,7 @@ func parse(text []byte) (*Catalog, error) {
 
 func (e entry) provider() Provider {
 	p := Provider{
-		ID: e.ID, Name: e.Name, Domains: e.Domains, MX: e.MX, Servers: servers(e.IMAP, e.POP3), Auth: e.Auth,
+		ID: e.ID, Name: e.Name, Domains: e.Domains, MX: e.MX, Servers: servers(e.IMAP, e.POP3), Auth: e.Auth, OAuth: e.OAuth,
 		HelpURL: e.HelpURL, AccessURL: e.AccessURL, AppPasswordURL: e.AppPasswordURL, Confidence: e.Confidence,
 		username: e.Username, access: e.Access, unsupported: e.Unsupported, note: e.Note,
 		Limits: Limits{
@@ -200,6 +208,19 @@ func (t pattern) matches(host string) bool {
 // All returns the providers in the order in which to offer them; the last is
 // "other".
 func (c *Catalog) All() []Provider { return append([]Provider(nil), c.all...) }
+
+// OAuths returns where users can sign in, in the order of the table.
+func (c *Catalog) OAuths() []OAuth { return append([]OAuth(nil), c.oauth...) }
+
+// OAuth returns where users sign in, by its id; false when there is none.
+func (c *Catalog) OAuth(id string) (OAuth, bool) {
+	for _, o := range c.oauth {
+		if o.ID == id {
+			return o, true
+		}
+	}
+	return OAuth{}, false
+}
 
 // ByID returns a provider, or the zero Provider.
 func (c *Catalog) ByID(id string) Provider {

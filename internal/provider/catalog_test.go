@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
 	"slices"
@@ -286,7 +287,7 @@ var polish = regexp.MustCompile(`[ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]`)
 
 func TestHelpInBothLanguages(t *testing.T) {
 	for _, p := range catalog(t).All() {
-		en, pl := p.Help("en"), p.Help("pl")
+		en, pl := p.Help("en", false), p.Help("pl", false)
 		if (en == "") != (pl == "") || en != "" && en == pl || strings.ContainsAny(en+pl, "{}") {
 			t.Errorf("%s: %q, %q", p.ID, en, pl)
 		}
@@ -306,11 +307,49 @@ func TestHelpInBothLanguages(t *testing.T) {
 		}
 	}
 	c := catalog(t)
+	for _, id := range []string{"google", "outlook"} {
+		en, pl := c.ByID(id).Help("en", true), c.ByID(id).Help("pl", true)
+		if !strings.Contains(en, "own page") || !strings.Contains(pl, "na stronie") || strings.Contains(en, "cannot be added") || strings.Contains(en, "refuses the mailbox's own") {
+			t.Errorf("%s, where users sign in on its page: %q, %q", id, en, pl)
+		}
+	}
 	if c.ByID("other").DisplayName("pl") != "Inny" || c.ByID("other").DisplayName("en") != "Other" {
 		t.Error("the name of everybody else")
 	}
-	if !strings.Contains(c.ByID("proton").Help("en"), "cannot be fetched") || c.ByID("proton").Unsupported() != true {
+	if !strings.Contains(c.ByID("proton").Help("en", true), "cannot be fetched") || c.ByID("proton").Unsupported() != true {
 		t.Error("Proton is not said to be impossible")
+	}
+}
+
+// TestWhereUsersSignIn: tokens are asked for over https only, each provider
+// that takes them names a page, and the two forms of the address of an issuer
+// are all there are.
+func TestWhereUsersSignIn(t *testing.T) {
+	c := catalog(t)
+	used := map[string]bool{}
+	for _, p := range c.All() {
+		_, known := c.OAuth(p.OAuth)
+		if known != (p.OAuth != "") || known && !p.accepts(OAuth2) {
+			t.Errorf("%s signs users in on %q", p.ID, p.OAuth)
+		}
+		used[p.OAuth] = true
+	}
+	for _, o := range c.OAuths() {
+		for _, address := range []string{o.AuthorizeURL, o.TokenURL, cmp.Or(o.Issuer, "https://not.known")} {
+			u, err := url.Parse(strings.Replace(address, "{tenantid}", "x", 1))
+			if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+				t.Errorf("%s: %q", o.ID, address)
+			}
+		}
+		if !used[o.ID] || o.Name == "" || len(o.Scopes) == 0 {
+			t.Errorf("%s is of no use: %+v", o.ID, o)
+		}
+	}
+	if g, _ := c.OAuth("google"); g.Params["access_type"] != "offline" || g.Params["prompt"] != "consent" {
+		t.Error("Google gives no lasting permission without these")
+	}
+	if _, ok := c.OAuth(""); ok {
+		t.Error("nobody's page is one")
 	}
 }
 
@@ -321,6 +360,7 @@ func TestABadTableIsRefused(t *testing.T) {
 		"unknown key":    one + "label = \"x\"\n",
 		"an id twice":    one + "[[provider]]\nid = \"a\"\n",
 		"no id":          "[[provider]]\nname = \"A\"\n",
+		"no such page":   one + "oauth = \"b\"\n",
 		"a domain twice": one + "[[provider]]\nid = \"b\"\ndomains = [\"a.example\"]\n",
 	} {
 		if _, err := parse([]byte(text)); err == nil {

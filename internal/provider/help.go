@@ -9,8 +9,12 @@ import (
 // What Help says, by what is known of a provider. {name} is its name.
 var (
 	sayOAuth = words{
-		"{name} lets other programs in only when you sign in on its own page (OAuth2). That is not offered here yet: the mailbox cannot be added for now.",
-		"{name} wpuszcza inne programy tylko po zalogowaniu na własnej stronie (OAuth2). Tego jeszcze tu nie ma: na razie tej skrzynki nie można dodać.",
+		"{name} lets other programs in only when you sign in on its own page (OAuth2). That is not switched on here: the mailbox cannot be added for now.",
+		"{name} wpuszcza inne programy tylko po zalogowaniu na własnej stronie (OAuth2). Tego tu nie włączono: na razie tej skrzynki nie można dodać.",
+	}
+	saySignIn = words{
+		"Sign in on {name}'s own page: your password stays there.",
+		"Zaloguj się na stronie {name}: hasło zostaje tylko tam.",
 	}
 	sayAppPassword = words{
 		"{name} refuses the mailbox's own password here: make an app password (one for programs) and enter that.",
@@ -39,11 +43,11 @@ var (
 )
 
 // Help returns what a user has to know before adding a mailbox, in "en" or
-// "pl".
-func (p Provider) Help(lang string) string {
+// "pl". signIn says whether the operator lets users sign in on its page.
+func (p Provider) Help(lang string, signIn bool) string {
 	var say []words
 	if !p.unsupported {
-		say = p.advice()
+		say = p.advice(signIn && p.OAuth != "")
 	}
 	if p.note != (words{}) {
 		say = append(say, p.note)
@@ -55,8 +59,12 @@ func (p Provider) Help(lang string) string {
 	return strings.Join(parts, " ")
 }
 
-func (p Provider) advice() (say []words) {
+func (p Provider) advice(signIn bool) (say []words) {
+	if signIn {
+		say = append(say, saySignIn)
+	}
 	switch {
+	case signIn && p.NeedsOAuth(), signIn && p.NeedsAppPassword():
 	case p.NeedsOAuth():
 		say = append(say, sayOAuth)
 	case p.NeedsAppPassword():

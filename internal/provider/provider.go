@@ -28,6 +28,8 @@ type Provider struct {
 	// the domain of the address. Empty when only the user can know them.
 	Servers map[account.Protocol]account.Server
 	Auth    []Auth // Accepted today, in the order in which to offer them.
+	// OAuth is the id of the OAuth whose page signs its users in; "": none is known.
+	OAuth string
 
 	HelpURL        string // How to set up a mail program.
 	AccessURL      string // How to switch IMAP and POP3 on.
@@ -44,6 +46,19 @@ type Provider struct {
 	unsupported bool
 	note        words
 	variants    []variant
+}
+
+// OAuth is a page to sign in on (OAuth 2.0), as it is known before an operator
+// has a registration there. Several providers may share one.
+type OAuth struct {
+	ID           string
+	Name         string
+	AuthorizeURL string            `toml:"authorize_url"`
+	TokenURL     string            `toml:"token_url"`
+	Issuer       string            // "": not known. "{tenantid}" stands for a part that only tokens know.
+	Scopes       []string          // What is asked for.
+	Params       map[string]string // What else the authorization request has to say.
+	Sources      []string
 }
 
 // Limits are what a provider asks of programs.

@@ -128,7 +128,7 @@ func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64)
 	case o.Err.Code == fault.LocalOverQuota:
 		s.State = account.OverQuota
 	}
-	if cl.tries > 0 && s.Failures >= cl.tries {
+	if cl.tries > 0 && (s.Failures >= cl.tries || o.Err.Final) {
 		s.State = account.NeedsAttention
 		return s
 	}

@@ -65,7 +65,7 @@ func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Cr
 	quirks := &imapQuirks{}
 	known := parseCapabilities(a.Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
-	connect := func(ctx context.Context, first bool, observe func(account.Step)) (*imapConn, error) {
+	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn, error) {
 		l, err := c.dial(ctx, a.Server, cred, observe)
 		if err != nil {
 			return nil, err
@@ -83,6 +83,9 @@ func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Cr
 			conn.wire.guard.global = globalItem(conn.caps)
 		}
 		return conn, nil
+	}
+	connect := func(ctx context.Context, first bool, observe func(account.Step)) (*imapConn, error) {
+		return renewing(ctx, &cred, func(cred account.Credential) (*imapConn, error) { return signIn(ctx, cred, first, observe) })
 	}
 	conn, err := connect(ctx, true, observe)
 	var lost *lostFlight

@@ -138,6 +138,11 @@ func (g *imapGuard) sendLine() error {
 			return g.refuse("an answer to a challenge that is not base64")
 		}
 		g.note("***")
+		if line == "=" {
+			// Nothing, as the library writes it also where the line has to be
+			// empty; it is "=" beside the command only (RFC 4959 section 3).
+			return g.send([]byte("\r\n"))
+		}
 		return g.send(g.buf)
 	}
 	tag, rest, _ := strings.Cut(line, " ")

@@ -27,7 +27,7 @@ func TestGuardLetsReadingThrough(t *testing.T) {
 		"T1 LOGIN {3}\r\nabc {4+}\r\npass\r\n":                                "",
 		"T1 LOGIN \"u\" {4+}\r\np)ss\r\nT2 NOOP\r\n":                          "",
 		"T1 AUTHENTICATE PLAIN AGEAYg==\r\n":                                  "",
-		"T1 AUTHENTICATE PLAIN\r\nAGFiYwBkZWY=\r\n=\r\n":                      "",
+		"T1 AUTHENTICATE PLAIN\r\nAGFiYwBkZWY=\r\n\r\n":                       "",
 		`T1 LIST "" "*"` + "\r\n":                                             "",
 		`T1 LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT))` + "\r\n":          "",
 		"T1 EXAMINE " + quotedAlias("INBOX") + "\r\n":                         "T1 EXAMINE \"INBOX\"\r\n",
@@ -64,6 +64,17 @@ func guarded(text string, size func() int) (string, error) {
 		rest = rest[n:]
 	}
 	return out.String(), nil
+}
+
+// The library writes "=" for nothing wherever it is; Dovecot takes it in a line
+// of its own for no base64.
+func TestGuardSendsNothingAsAnEmptyLine(t *testing.T) {
+	for _, size := range []int{1, 100} {
+		out, err := guarded("T1 AUTHENTICATE XOAUTH2 =\r\n=\r\n", func() int { return size })
+		if err != nil || out != "T1 AUTHENTICATE XOAUTH2 =\r\n\r\n" {
+			t.Errorf("sent %q, %v", out, err)
+		}
+	}
 }
 
 // What could change anything, or hide something that could, is not sent; after

@@ -284,19 +284,22 @@ func (s *pop3Session) reopen(ctx context.Context) error {
 func (s *pop3Session) another(ctx context.Context) error {
 	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers = nil, 0, nil, false, nil, nil
 	s.link.Close()
-	l, err := s.client.dial(ctx, s.server, s.cred, nil)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	if s.closed {
-		l.Close()
-	}
-	s.link = l
-	s.mu.Unlock()
-	s.release()
-	s.release = l.bind(ctx)
-	return s.start(ctx, false)
+	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*link, error) {
+		l, err := s.client.dial(ctx, s.server, cred, nil)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		if s.closed {
+			l.Close()
+		}
+		s.link = l
+		s.mu.Unlock()
+		s.release()
+		s.release = l.bind(ctx)
+		return l, s.start(ctx, false)
+	})
+	return err
 }
 
 // Fetch implements Session.

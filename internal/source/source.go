@@ -110,7 +110,25 @@ func (c *Client) open(ctx context.Context, a account.Account, cred account.Crede
 	if a.Protocol == account.IMAP {
 		return openIMAP(ctx, c, a, cred, observe)
 	}
-	return openPOP3(ctx, c, a.Server, cred, a.Capabilities, observe)
+	return renewing(ctx, &cred, func(cred account.Credential) (Session, error) {
+		return openPOP3(ctx, c, a.Server, cred, a.Capabilities, observe)
+	})
+}
+
+// renewing opens, and once more with another secret when the server refuses one
+// that may have run out meanwhile. The new one is kept in cred.
+func renewing[T any](ctx context.Context, cred *account.Credential, open func(account.Credential) (T, error)) (T, error) {
+	got, err := open(*cred)
+	if cred.Renew == nil || fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
+		return got, err
+	}
+	secret, err := cred.Renew(ctx, cred.Secret)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	cred.Secret = secret
+	return open(*cred)
 }
 
 // dial makes a link that keeps to the client's options.

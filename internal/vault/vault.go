@@ -127,11 +127,11 @@ func (v *Vault) Unseal(o account.Owner, id account.ID, sealed []byte) (account.S
 	return s, nil
 }
 
-// Credential returns what a login of the account takes. Its error is a
-// *fault.Error, or wraps what rows answered.
+// Credential returns what a login of the account takes that has a password. Its
+// error is a *fault.Error, or wraps what rows answered.
 func (v *Vault) Credential(ctx context.Context, rows Rows, a account.Account) (account.Credential, error) {
 	if a.Auth == account.OAuth2 {
-		return account.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in", "Signing in on the provider's own page is not offered here yet.")
+		return account.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in", "This account has no password: it signs in by what its user allowed on the provider's page.")
 	}
 	sealed, err := rows.SealedSecret(ctx, a.Owner, a.ID)
 	if err != nil {

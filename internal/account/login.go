@@ -1,0 +1,108 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// login is how an account signs in: what a connection test sends, and what is
+// saved, sealed. For a password the two are the same. The zero login stands for
+// what is saved already.
+type login struct {
+	tried Secret
+	kept  Secret
+	renew func(context.Context, Secret) (Secret, error)
+}
+
+func (l login) credential(a Account) Credential {
+	return Credential{Auth: a.Auth, Username: a.Username, Secret: l.tried, Renew: l.renew}
+}
+
+// granted returns the login of what the user allowed on a provider's page, if
+// it may serve this account.
+func (r *Registry) granted(ctx context.Context, a Account, id string, confirmed bool) (login, error) {
+	bad := &InvalidError{}
+	bad.Add("oauth_grant", "unknown", "is not there any more: sign in again on the provider's page")
+	if r.Grants == nil {
+		return login{}, bad
+	}
+	g, err := r.Grants.Grant(ctx, a.Owner, id)
+	if errors.Is(err, ErrNotFound) {
+		return login{}, bad
+	}
+	if err != nil {
+		return login{}, fmt.Errorf("loading what was allowed on a provider's page: %w", err)
+	}
+	if a.Server.Security == None {
+		bad = &InvalidError{}
+		bad.Add("server.security", "not_allowed", "must be tls or starttls after signing in on a provider's page")
+		return login{}, bad
+	}
+	if !r.Grants.ServesHost(g.Provider, a.Server.Host) {
+		bad = &InvalidError{}
+		bad.Add("server.host", "not_allowed", "must be one of "+g.Name+"'s own servers after signing in there")
+		return login{}, bad
+	}
+	if g.Email != "" && !strings.EqualFold(g.Email, a.Email) && !confirmed {
+		return login{}, &AddressDiffersError{Email: a.Email, Signed: g.Email}
+	}
+	return login{tried: g.Access, kept: g.Lasting}, nil
+}
+
+// saved returns the login itself, or for the zero one what is saved with the
+// account.
+func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error) {
+	if !l.kept.Empty() {
+		return l, nil
+	}
+	if a.Auth == OAuth2 {
+		bad := &InvalidError{}
+		bad.Add("oauth_grant", "required", "sign in again on the provider's page")
+		if r.Grants == nil {
+			return login{}, bad
+		}
+		c, err := r.Grants.Credential(ctx, a)
+		if err != nil {
+			return login{}, fmt.Errorf("asking for permission at the provider: %w", err)
+		}
+		return login{tried: c.Secret, renew: c.Renew}, nil
+	}
+	sealed, err := r.Repository.SealedSecret(ctx, a.Owner, a.ID)
+	if err != nil {
+		return login{}, fmt.Errorf("loading the password: %w", err)
+	}
+	s, err := r.Sealer.Unseal(a.Owner, a.ID, sealed)
+	if err != nil {
+		bad := &InvalidError{}
+		bad.Add("password", "required", "the saved password cannot be read any more: enter it again")
+		return login{}, bad
+	}
+	return login{tried: s}, nil
+}
+
+// untested makes a report of a test that did not come about because the provider
+// gave no access token; false: err is something else.
+func (r *Registry) untested(err error) (TestReport, bool) {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal && f.Detail == "" {
+		return TestReport{}, false
+	}
+	return TestReport{
+		Steps: []Step{{Name: StepLogin, Detail: f.Detail}}, Diagnosis: &Diagnosis{Code: f.Code, Detail: f.Detail, Since: r.Now().UTC()},
+	}, true
+}
+
+// taken forgets a grant that an account has taken. What stays behind ends by
+// itself.
+func (r *Registry) taken(ctx context.Context, o Owner, id string) {
+	if id == "" {
+		return
+	}
+	if err := r.Grants.DropGrant(ctx, o, id); err != nil && !errors.Is(err, ErrNotFound) {
+		r.Log.WarnContext(ctx, "forgetting what an account has taken", "error", err)
+	}
+}

@@ -1,0 +1,203 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html"
+	"net/http"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/oauth"
+)
+
+// browser is what a request has of the browser that makes it, where somebody
+// signs in on a provider's page.
+type browser struct {
+	owner   account.Owner  // Of the session; zero without one.
+	session account.Secret // The cookie of the session.
+	mark    account.Secret // The cookie that StartOAuth sets.
+}
+
+type browserKey struct{}
+
+// withBrowser keeps the cookies of a request for the calls that need them.
+func (s *server) withBrowser(r *http.Request) *http.Request {
+	if !strings.Contains(r.URL.Path, "/oauth/") {
+		return r
+	}
+	var b browser
+	if c, err := r.Cookie(s.sessions.cookieName()); err == nil {
+		if who, err := s.sessions.verify(c.Value); err == nil {
+			b.owner, b.session = who.Owner, account.NewSecret(c.Value)
+		}
+	}
+	if c, err := r.Cookie(s.sessions.markName()); err == nil && len(c.Value) == markLength {
+		b.mark = account.NewSecret(c.Value)
+	}
+	return r.WithContext(context.WithValue(r.Context(), browserKey{}, b))
+}
+
+// markLength is of 256 random bits.
+const markLength = 43
+
+func (s *sessions) markName() string {
+	if s.secure() {
+		return "__Host-mailbrook_oauth"
+	}
+	return "mailbrook_oauth"
+}
+
+// mark returns the cookie by which a browser is known when it comes back from a
+// provider: Lax, as it comes by another site's leave.
+func (s *sessions) mark(value account.Secret) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
+		Name: s.markName(), Value: value.Reveal(), Path: "/", MaxAge: 3600, HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// StartOAuth says where the browser goes to sign in.
+func (s *server) StartOAuth(ctx context.Context, r api.StartOAuthRequestObject) (api.StartOAuthResponseObject, error) {
+	who, in := caller(ctx), *r.Body
+	b, _ := ctx.Value(browserKey{}).(browser)
+	st := oauth.Start{Owner: who.Owner, Browser: b.mark, Preset: r.Provider, Email: value(in.Email)}
+	if b.owner == who.Owner {
+		st.Session = b.session
+	}
+	if st.Browser.Empty() { // Kept where there is one: two windows of one browser may be on their way.
+		bits := make([]byte, 32)
+		if _, err := rand.Read(bits); err != nil {
+			return nil, fmt.Errorf("making a mark for a browser: %w", err)
+		}
+		st.Browser = account.NewSecret(base64.RawURLEncoding.EncodeToString(bits))
+	}
+	if in.AccountId != nil {
+		a, err := s.Accounts.Get(ctx, who.Owner, account.ID(*in.AccountId))
+		if err != nil {
+			return nil, err
+		}
+		st.Account, st.Email = a.ID, a.Email
+	}
+	address, expires, err := s.OAuth.Begin(ctx, st)
+	if errors.Is(err, oauth.ErrNotOffered) {
+		return nil, account.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return api.StartOAuth200JSONResponse{
+		Body:    api.OAuthStarted{AuthorizeUrl: address, ExpiresAt: utc(expires)},
+		Headers: api.StartOAuth200ResponseHeaders{SetCookie: s.sessions.mark(st.Browser).String()},
+	}, nil
+}
+
+// GetOAuthGrant tells what the user allowed, without what it is worth.
+func (s *server) GetOAuthGrant(ctx context.Context, r api.GetOAuthGrantRequestObject) (api.GetOAuthGrantResponseObject, error) {
+	g, err := s.OAuth.Grant(ctx, caller(ctx).Owner, r.Grant)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetOAuthGrant200JSONResponse{Id: r.Grant, ProviderName: g.Name, Presets: list(g.Presets), Email: text(g.Email), ExpiresAt: utc(g.Expires)}, nil
+}
+
+// FinishOAuth takes back a browser that signed in at a provider.
+func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject) (api.FinishOAuthResponseObject, error) {
+	b, _ := ctx.Value(browserKey{}).(browser)
+	done, err := s.OAuth.Finish(ctx, oauth.Callback{
+		Owner: b.owner, Browser: b.mark, Session: b.session, Provider: r.Server,
+		State: value(r.Params.State), Code: value(r.Params.Code), Issuer: value(r.Params.Iss), Error: value(r.Params.Error),
+	})
+	back := "/accounts/new"
+	if done.Account != "" {
+		back = "/accounts/" + string(done.Account) + "/edit"
+	}
+	if err == nil {
+		return ledBack{back + "#grant=" + done.Grant}, nil
+	}
+	var accept []string
+	if r.Params.AcceptLanguage != nil {
+		accept = append(accept, *r.Params.AcceptLanguage)
+	}
+	page := notSignedIn{lang: language(accept), back: back, status: http.StatusBadRequest}
+	var denied *oauth.DeniedError
+	var f *fault.Error
+	switch {
+	case errors.Is(err, oauth.ErrFlow):
+		page.why = "over"
+	case errors.As(err, &denied) && denied.Code == "access_denied":
+		page.why = "denied"
+	case errors.As(err, &denied):
+		page.why, page.code = "refused", denied.Code
+	case errors.Is(err, oauth.ErrNotLasting):
+		page.why = "brief"
+	case errors.As(err, &f):
+		page.why, page.status = "unreachable", http.StatusBadGateway
+	default:
+		return nil, err
+	}
+	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "server", fault.Clean(r.Server, 40), "error", err)
+	return page, nil
+}
+
+// ledBack leads a browser on to the pages.
+type ledBack struct{ to string }
+
+// VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
+func (l ledBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Location", l.to)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// notSignedIn tells a person why signing in came to nothing, and leads back.
+type notSignedIn struct {
+	lang, why, back string
+	code            string // The provider's own word; may be empty.
+	status          int
+}
+
+// notSignedInPage is plain, as gonePage is.
+const notSignedInPage = `<!doctype html>
+<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>%[2]s</title></head>
+<body><main><h1>%[2]s</h1><p>%s</p><p><a href="%s">%s</a></p></main></body></html>
+`
+
+var notSignedInWords = map[string]map[string]string{
+	"en": {
+		"title": "You are not signed in there", "back": "Go back and try again",
+		"over":        "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. Begin again.",
+		"denied":      "You did not allow access at the provider. Nothing was changed.",
+		"refused":     "The provider did not let you in and gives the reason: ",
+		"brief":       "The provider gave permission for an hour only, not for fetching mail later. Begin again; if that does not help, tell your administrator.",
+		"unreachable": "The provider's sign-in service does not answer as it should. Try again in a few minutes.",
+	},
+	"pl": {
+		"title": "Nie udało się zalogować u dostawcy", "back": "Wróć i spróbuj ponownie",
+		"over":        "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już zakończone. Zacznij od nowa.",
+		"denied":      "Nie udzielono dostępu u dostawcy. Niczego nie zmieniono.",
+		"refused":     "Dostawca odmówił, podając powód: ",
+		"brief":       "Dostawca zezwolił na dostęp tylko na godzinę, a nie na późniejsze pobieranie poczty. Zacznij od nowa; jeśli to nie pomoże, powiadom administratora.",
+		"unreachable": "Usługa logowania dostawcy nie odpowiada tak, jak powinna. Spróbuj ponownie za kilka minut.",
+	},
+}
+
+// VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
+func (n notSignedIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+	say := notSignedInWords[n.lang]
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", n.lang)
+	h.Add("Vary", "Accept-Language")
+	w.WriteHeader(n.status)
+	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, say["title"], say[n.why]+html.EscapeString(n.code), html.EscapeString(n.back), say["back"])
+	return err
+}

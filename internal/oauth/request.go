@@ -1,0 +1,290 @@
+package oauth
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+const (
+	maxAnswer = 64 << 10 // Octets of an answer with tokens.
+	maxToken  = 8 << 10
+	// maxLife is the longest that an access token is taken to be good,
+	// whatever the provider says; unsaidLife when it says nothing.
+	maxLife    = 24 * time.Hour
+	unsaidLife = 5 * time.Minute
+	maxWait    = 24 * time.Hour // Of what a provider may ask us to wait.
+	patience   = 10 * time.Second
+)
+
+// tokens are what a provider gave.
+type tokens struct {
+	access, refresh account.Secret // refresh is empty when none, or no new one, was given.
+	life            time.Duration
+	email           string // Whose they are, in lower case; "": not told.
+}
+
+// refusedError is what a provider answers by RFC 6749 section 5.2.
+type refusedError struct{ code string }
+
+func (e *refusedError) Error() string { return "the provider answers " + e.code }
+
+// exchange trades the code that the browser brought for tokens (RFC 6749
+// section 4.1.3).
+func (s *Service) exchange(ctx context.Context, p Provider, code, verifier string) (tokens, error) {
+	return s.request(ctx, p, url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {RedirectURL(s.PublicURL, p.ID)},
+	})
+}
+
+// refresh asks for a new access token (RFC 6749 section 6).
+func (s *Service) refresh(ctx context.Context, p Provider, lasting account.Secret) (tokens, error) {
+	return s.request(ctx, p, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {lasting.Reveal()}})
+}
+
+// request asks for tokens. Its error is a *fault.Error; what it wraps is never
+// the answer itself, which may hold anything.
+func (s *Service) request(ctx context.Context, p Provider, form url.Values) (tokens, error) {
+	const op = "asking the provider for permission"
+	form.Set("client_id", p.ClientID)
+	if !p.ClientSecret.Empty() {
+		form.Set("client_secret", p.ClientSecret.Reveal())
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return tokens{}, &fault.Error{Code: fault.Internal, Op: op, Err: errors.New("the address for tokens is none")}
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	resp, err := s.HTTP.Do(req)
+	if err != nil {
+		return tokens{}, unreachable(op, p, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return tokens{}, unreachable(op, p, err)
+	case resp.StatusCode >= http.StatusInternalServerError || resp.StatusCode == http.StatusTooManyRequests:
+		return tokens{}, &fault.Error{
+			Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " is out of order for now.",
+			RetryAfter: retryAfter(resp.Header), Err: fmt.Errorf("status %d", resp.StatusCode),
+		}
+	case len(body) > maxAnswer:
+		return tokens{}, unusable(op, p, "it is too long")
+	}
+	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return tokens{}, unusable(op, p, fmt.Sprintf("with the status %d it is no JSON", resp.StatusCode))
+	}
+	var a answer
+	if json.Unmarshal(body, &a) != nil {
+		return tokens{}, unusable(op, p, "it cannot be read")
+	}
+	if resp.StatusCode != http.StatusOK {
+		return tokens{}, refusal(op, p, resp.StatusCode, a.Error)
+	}
+	t, why := a.tokens(p, s.Now())
+	if why != "" {
+		return tokens{}, unusable(op, p, why)
+	}
+	return t, nil
+}
+
+// unreachable is the failure of a request that got no answer. Which host is
+// not reachable is the operator's business, not the user's: of their mail
+// server it says nothing.
+func unreachable(op string, p Provider, err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) && f.Code == fault.HostNotAllowed {
+		return &fault.Error{Code: fault.Internal, Op: op, Detail: "The sign-in service of " + p.Name + " may not be asked from here.", Err: f}
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // Without the address, which the operator knows.
+	}
+	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " cannot be reached for now.", Err: err}
+}
+
+func unusable(op string, p Provider, why string) error {
+	return &fault.Error{
+		Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " gives no answer that can be used.",
+		Err: errors.New("the answer cannot be used: " + why),
+	}
+}
+
+// refusal says what an error of RFC 6749 section 5.2 means.
+func refusal(op string, p Provider, status int, code string) error {
+	code = word(code)
+	err := &refusedError{fmt.Sprintf("%d %s", status, code)}
+	switch code {
+	case "invalid_grant":
+		return &fault.Error{
+			Code: fault.OAuthReauthorizationRequired, Op: op, Detail: p.Name + " has withdrawn the permission to read the mailbox.", Final: true, Err: err,
+		}
+	case "invalid_client", "unauthorized_client":
+		return &fault.Error{Code: fault.Internal, Op: op, Detail: p.Name + " does not know this service any more: its administrator has to mend that.", Err: err}
+	case "temporarily_unavailable", "slow_down":
+		return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " is out of order for now.", Err: err}
+	}
+	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " refuses for a reason of its own.", Err: err}
+}
+
+// word makes an error code fit for logs and pages: codes are short and have
+// only these letters (RFC 6749 section 4.1.2.1), and what is longer is none.
+func word(code string) string {
+	ok := code != "" && len(code) <= 64
+	for _, r := range code {
+		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.')
+	}
+	if !ok {
+		return "unknown"
+	}
+	return code
+}
+
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.ParseUint(h.Get("Retry-After"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return min(time.Duration(n)*time.Second, maxWait)
+}
+
+// answer is RFC 6749 section 5.1 and 5.2.
+type answer struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	RefreshToken string `json:"refresh_token"`
+	ExpiresIn    any    `json:"expires_in"` // A number; some send it as text.
+	IDToken      string `json:"id_token"`
+	Error        string `json:"error"`
+}
+
+// tokens returns what is in the answer, or why it is of no use.
+func (a answer) tokens(p Provider, now time.Time) (t tokens, why string) {
+	switch {
+	case !strings.EqualFold(a.TokenType, "bearer"):
+		return t, "its token is of another type"
+	case !isToken(a.AccessToken):
+		return t, "it holds no access token"
+	case a.RefreshToken != "" && !isToken(a.RefreshToken):
+		return t, "its refresh token is none"
+	}
+	t = tokens{access: account.NewSecret(a.AccessToken), refresh: account.NewSecret(a.RefreshToken), life: life(a.ExpiresIn)}
+	if a.IDToken != "" {
+		if t.email, why = address(a.IDToken, p, now); why != "" {
+			return tokens{}, why
+		}
+	}
+	return t, ""
+}
+
+// isToken reports whether s is made of what tokens are made of (RFC 6749
+// appendix A.12): nothing that could end a line or a header.
+func isToken(s string) bool {
+	ok := s != "" && len(s) <= maxToken
+	for i := range len(s) {
+		ok = ok && s[i] > 0x20 && s[i] < 0x7f
+	}
+	return ok
+}
+
+// life is how long an access token is good, within bounds.
+func life(v any) time.Duration {
+	var seconds float64
+	switch v := v.(type) {
+	case float64:
+		seconds = v
+	case string:
+		n, err := strconv.ParseFloat(v, 64)
+		if err != nil {
+			return unsaidLife
+		}
+		seconds = n
+	}
+	switch {
+	case !(seconds > 0): // Not a number, too.
+		return unsaidLife
+	case seconds >= maxLife.Seconds():
+		return maxLife
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// address returns whose an id token says the mailbox is, "" when it does not
+// say. The token came straight from the provider, over TLS, which stands in for
+// its signature (OpenID Connect Core section 3.1.3.7); it must be the
+// provider's all the same, for us, and not be over.
+func address(token string, p Provider, now time.Time) (email, why string) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", "its id token is none"
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", "its id token is none"
+	}
+	var c struct {
+		Issuer   string  `json:"iss"`
+		Audience any     `json:"aud"`
+		Expires  float64 `json:"exp"`
+		Email    string  `json:"email"`
+		Verified any     `json:"email_verified"`
+		Username string  `json:"preferred_username"`
+	}
+	if json.Unmarshal(text, &c) != nil {
+		return "", "its id token cannot be read"
+	}
+	switch {
+	case p.Issuer != "" && !issues(p.Issuer, c.Issuer):
+		return "", "its id token is of another issuer"
+	case !meant(c.Audience, p.ClientID):
+		return "", "its id token is for somebody else"
+	case float64(now.Unix()) > c.Expires+60:
+		return "", "its id token is too old"
+	}
+	for _, candidate := range []string{c.Email, c.Username} {
+		if o, err := account.ParseOwner(candidate); err == nil && (candidate != c.Email || c.Verified != false && c.Verified != "false") {
+			return o.String(), ""
+		}
+	}
+	return "", ""
+}
+
+// meant reports whether an audience, a text or a list of them, has us.
+func meant(audience any, client string) bool {
+	if list, ok := audience.([]any); ok {
+		for _, a := range list {
+			if a == client {
+				return true
+			}
+		}
+		return false
+	}
+	return audience == client
+}
+
+// issues compares an issuer with the one that is known.
+func issues(known, said string) bool {
+	before, after, tenants := strings.Cut(known, "{tenantid}")
+	if !tenants {
+		return known == said
+	}
+	part, ok := strings.CutPrefix(said, before)
+	part, ok2 := strings.CutSuffix(part, after)
+	return ok && ok2 && part != "" && !strings.ContainsAny(part, "/?#")
+}
