@@ -80,7 +80,7 @@ type site struct {
 
 // newSite serves an installation until the test ends; then `mailbrook check`
 // must find nothing wrong. Further settings are KEY=value, without the prefix of
-// the environment's variables.
+// the environment's variables; {addr} stands for the server's address.
 func newSite(tb testing.TB, ca *mailtest.CA, further ...string) *site {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +101,7 @@ func newSite(tb testing.TB, ca *mailtest.CA, further ...string) *site {
 		s.env = append(s.env, "MAILBROOK_REMOTE_CA_FILE="+ca.File)
 	}
 	for _, f := range further {
-		s.env = append(s.env, "MAILBROOK_"+f)
+		s.env = append(s.env, "MAILBROOK_"+strings.ReplaceAll(f, "{addr}", s.addr))
 	}
 	tb.Cleanup(func() {
 		s.kill()

@@ -7,6 +7,7 @@ import { count, size, t, when } from "./i18n.js";
 import { explain, go, missing } from "./app.js";
 import { fetchNow, menu, pause, pauseSwitch, progressView, remove, stateView, time } from "./list.js";
 import { days } from "./chart.js";
+import { leave } from "./signin.js";
 
 export async function page(id) {
   if (!/^[0-9a-f-]{36}$/.test(id)) return { el: missing(), title: t("page.missing.title") };
@@ -64,6 +65,7 @@ export async function page(id) {
     const label = t("why.button." + kind);
     if (kind === "fetch") return h("button", { type: "button", class: "primary", onclick: () => fetchNow(a) }, label);
     if (kind === "resume") return h("button", { type: "button", class: "primary", onclick: () => pause(a, true) }, label);
+    if (kind === "sign_in" && a.auth === "oauth2") return h("button", { type: "button", class: "primary", onclick: () => leave(a.provider, { account_id: id }, "/accounts/" + id + "/edit") }, t("why.button.again"));
     return h("a", { class: "button primary", href: kind === "space" ? "/#space" : "/accounts/" + id + "/edit" + helps[kind] }, label);
   }
 

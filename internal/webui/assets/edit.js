@@ -2,17 +2,19 @@
 // again where that matters.
 
 import { get, patch, query, Problem } from "./api.js";
-import { h, icon, notice, announce } from "./dom.js";
+import { h, icon, notice, announce, show } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { explain, go, missing } from "./app.js";
 import { advanced, complain, failure, field, fieldFor, intervals, isAddress, password, portOf, problemFields, radios, select, startOptions, startWord, test, usualPort } from "./form.js";
+import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const MB = 1000 * 1000;
 let unsaved = null; // What was typed when the language was changed.
 
 export async function page(id) {
   if (!/^[0-9a-f-]{36}$/.test(id)) return { el: missing(), title: t("page.missing.title") };
+  const grant = await arrived();
   const [a, tree, list] = await Promise.all([get("/v1/accounts/" + id), get("/v1/accounts/" + id + "/folders"), get("/v1/providers")]);
   const preset = list.providers.find((p) => p.id === a.provider);
   const f = {
@@ -32,12 +34,20 @@ export async function page(id) {
   Object.assign(f, adv.fields);
   const pick = picker(tree.folders);
   const trouble = h("div", { class: "trouble-box" });
+  const onPage = a.auth === "oauth2", signIn = preset?.oauth ? h("button", { type: "button" }, onPage ? t("edit.again") : t("wizard.signin", { name: preset.name })) : null;
+  signIn?.addEventListener("click", async () => {
+    keep();
+    signIn.disabled = true;
+    if (!await leave(preset.id, { account_id: id }, "/accounts/" + id + "/edit")) signIn.disabled = false;
+  });
+  const ways = onPage || signIn ? h("div", { class: "signin" }, h("p", null, onPage ? t("edit.onpage", { name: preset?.name || a.provider }) : t("edit.instead")), signIn) : null;
+  if (onPage) show(f.password.el, false);
   const save = h("button", { type: "submit", class: "primary" }, t("save"));
   const part = (key, ...els) => { const i = "part-" + key; return h("section", { class: "panel", "aria-labelledby": i }, h("h2", { id: i }, t("edit." + key)), els); };
   const form = h("form", { novalidate: true },
     trouble,
     part("account", f.name.el, f.sender_name.el, f.folder.el),
-    part("signin", f.email.el, f.password.el, adv.el),
+    part("signin", f.email.el, ways, f.password.el, adv.el),
     part("fetching", f.protocol.el, f.start?.el, h("div", { class: "grid" }, f.poll_interval_seconds.el, f.max_message_bytes?.el), pick.el),
     h("div", { class: "actions" }, h("a", { class: "button", href: "/accounts/" + id }, t("cancel")), save));
 
@@ -63,7 +73,8 @@ export async function page(id) {
     if (!portOf(at("server.port"))) wrong.push(["server.port", t("field.port")]);
     if (f.max_message_bytes && !(Number(at("max_message_bytes")) >= 1 && Number(at("max_message_bytes")) <= 268)) wrong.push(["max_message_bytes", t("field.out_of_range")]);
     const elsewhere = (b.server?.host !== undefined && b.server.host !== a.server.host) || (b.server?.security !== undefined && b.server.security !== a.server.security) || b.username !== undefined;
-    if (elsewhere && !b.password) wrong.push(["password", t("field.password.again")]);
+    if (onPage && b.username !== undefined) wrong.push(["username", t("field.signin.again")]);
+    if (!onPage && elsewhere && !b.password) wrong.push(["password", t("field.password.again")]);
     return wrong;
   }
   f.protocol.onchange(async () => {
@@ -139,11 +150,43 @@ export async function page(id) {
   unsaved = null;
   const el = h("div", { class: "page narrow" }, h("p", { class: "crumb" }, h("a", { href: "/accounts/" + id }, icon("back"), a.name)),
     h("h1", { tabindex: "-1" }, t("edit.title", { name: a.name })), form);
+  /** take has the account go on with what was allowed on the provider's page. */
+  async function take(button) {
+    button.disabled = true;
+    trouble.replaceChildren();
+    const b = { oauth_grant: grant.id, confirm_address: true };
+    let close;
+    try {
+      const result = await test({ account_id: id, ...b }, a.email, preset?.help);
+      close = result.close;
+      if (!result.ok && !result.anyway) {
+        if (result.problem) problem(result.problem);
+        else if (result.diagnosis) blame([], failure(result.diagnosis, preset?.help));
+        return;
+      }
+      const saved = await patch("/v1/accounts/" + id, { ...b, skip_test: true });
+      close?.();
+      live.put(saved);
+      unsaved = null;
+      go("/accounts/" + id, { text: t("edit.signed", { name: saved.name }) });
+    } catch (e) {
+      close?.();
+      if (!(e instanceof Problem)) throw e;
+      problem(e);
+    } finally { button.disabled = false; }
+  }
+  if (grant?.gone) trouble.replaceChildren(notice("warn", null, h("p", null, t("signin.gone"))));
+  else if (grant) {
+    const other = differs(grant, a.email);
+    const use = h("button", { type: "button", class: "primary", "data-focus": true, onclick: () => take(use) }, t("edit.take", { email: a.email }));
+    form.before(h("div", { class: "arrived" }, notice(other ? "warn" : "good", other ? t("signin.differs") : null,
+      h("p", null, other ? t("signin.differs.text", { signed: grant.email, email: a.email }) : signedInAs(grant)), h("p", { class: "actions start" }, use))));
+  }
   const wanted = location.hash.slice(1);
   if (wanted === "password") f.password.input.setAttribute("data-focus", "");
   if (wanted === "server") { adv.el.open = true; f["server.host"].input.setAttribute("data-focus", ""); }
   const stop = live.follow((kind, gone) => { if (kind === "removed" && gone.id === id) go("/", { text: t("edit.gone") }, true); });
-  return { el, title: t("edit.title", { name: a.name }), leave: stop, keep };
+  return { el, title: t("edit.title", { name: a.name }), leave: stop, keep, ready: () => el.querySelector(".arrived button")?.focus() };
 }
 
 /** picker chooses among the folders; those below a folder follow it. */

@@ -8,9 +8,10 @@ import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { explain, go, user } from "./app.js";
 import { advanced, complain, failure, field, fieldFor, isAddress, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
+import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const store = "mailbrook.wizard";
-const fresh = () => ({ step: 1, email: "", password: "", values: {}, touched: {}, domain: "" });
+const fresh = () => ({ step: 1, email: "", password: "", grant: null, confirmed: false, values: {}, touched: {}, domain: "" });
 let state = fresh();
 let providers = null;
 let presets = ""; // The language that they came in.
@@ -42,6 +43,7 @@ export async function page() {
     live.allowed() ? null : live.load(),
   ]);
   if (list) { providers = list.providers; presets = document.documentElement.lang; }
+  await comeBack();
   const el = h("div", { class: "page narrow" });
   const n = live.accounts().length;
   if (n >= live.allowed() && !state.email) {
@@ -62,8 +64,46 @@ export async function page() {
   state.step = state.step === 2 && state.settings && state.email ? 2 : 1;
   shown = state.step === 1 ? first(turnTo) : second(turnTo);
   el.append(shown.el);
-  return { el, title: t("wizard.title"), ready: () => { if (state.step === 1) shown.begin(); }, leave: () => shown.leave?.(), keep: () => shown.keep() };
+  return { el, title: t("wizard.title"), ready: () => { if (state.step === 1 || state.grant) shown.begin(); }, leave: () => shown.leave?.(), keep: () => shown.keep() };
 }
+
+/** comeBack goes on where the user left for the provider's page. */
+async function comeBack() {
+  const asked = new URLSearchParams(location.search).get("email");
+  if (asked && !state.email) {
+    state.email = asked;
+    history.replaceState(null, "", location.pathname + location.hash);
+  }
+  const grant = await arrived();
+  if (!grant) return;
+  if (grant.gone) {
+    state.step = 1;
+    state.grant = null;
+    state.trouble = () => notice("warn", null, h("p", null, t("signin.gone")));
+    return;
+  }
+  state.email ||= grant.email || "";
+  Object.assign(state, { grant, confirmed: false, password: "" });
+  if (!isAddress(state.email)) return;
+  await settle(state.email);
+  state.step = 2;
+  save();
+}
+
+/** settle looks up the settings for an address, unless they are known. */
+async function settle(address, signal) {
+  if (state.settings && state.asked === address) return state.settings;
+  const domain = address.split("@")[1].toLowerCase();
+  if (domain !== state.domain) { state.values = { sender_name: state.values.sender_name }; state.touched = {}; }
+  state.domain = domain;
+  const found = await get("/v1/autoconfig" + query({ email: address }), signal);
+  state.settings = found;
+  state.asked = address;
+  return found;
+}
+
+/** fits says whether what was allowed is of any use with these settings. */
+const fits = (found) => Boolean(state.grant && providerOf(found) && state.grant.presets.includes(providerOf(found).id));
 
 function head(n) {
   return h("header", { class: "wizard-head" },
@@ -81,9 +121,14 @@ function first(turnTo) {
   const email = field({ name: "email", label: t("wizard.email"), type: "email", value: state.email, autocomplete: "off", inputmode: "email", required: true });
   const pass = password({ label: t("wizard.password"), value: state.password, required: true });
   const recognised = h("div", { class: "recognised", "aria-live": "polite" });
+  const there = h("button", { type: "button", class: "primary" });
+  const or = h("p", { class: "hint or" }, t("wizard.or"));
+  const signin = h("div", { class: "signin" }, there, or);
+  const safe = h("p", { class: "hint" }, t("wizard.safe"));
   const trouble = h("div", { class: "trouble-box" });
   const next = h("button", { class: "primary", type: "submit" }, t("wizard.next"));
-  const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, pass.el, h("p", { class: "hint" }, t("wizard.safe")), h("div", { class: "actions" }, next));
+  const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, signin, pass.el, safe, h("div", { class: "actions" }, next));
+  offer(null);
   if (state.lost) { pass.fail(t("wizard.lost")); state.lost = false; }
   let timer = 0, asking = null, stop = new AbortController();
 
@@ -92,16 +137,35 @@ function first(turnTo) {
     state.password = pass.input.value;
     save();
   };
+  /** offer shows the ways to sign in that the provider has. */
+  function offer(found) {
+    const p = providerOf(found), done = found && fits(found);
+    const onPage = Boolean(p?.oauth), byPassword = !onPage || p.auth.some((a) => a !== "oauth2");
+    show(signin, onPage && !done);
+    show(or, byPassword);
+    if (p) say(there, t("wizard.signin", { name: p.name }));
+    for (const el of [pass.el, safe]) show(el, byPassword && !done);
+    show(next, byPassword || done);
+    next.className = onPage && !done ? "" : "primary";
+  }
+  there.addEventListener("click", async () => {
+    keep();
+    const p = providerOf(state.settings);
+    if (!p || complain({ email }, isAddress(state.email) ? [] : [["email", t("field.email")]])) return;
+    there.disabled = true;
+    if (!await leave(p.id, { email: state.email }, "/accounts/new" + query({ email: state.email }))) there.disabled = false;
+  });
   function picture(found) {
     const p = providerOf(found), domain = state.email.split("@")[1];
     const what = [];
     say(pass.label, t("wizard.password"));
     if (p) {
       const help = p.help, first = p.auth.find((a) => a !== "oauth2");
-      if (!first) what.push(h("p", null, t("wizard.help.oauth", { name: p.name })));
+      if (fits(found)) return notice("good", t("wizard.recognised", { name: p.name }), h("p", null, signedInAs(state.grant)));
+      if (!first && !p.oauth) what.push(h("p", null, t("wizard.help.oauth", { name: p.name })));
       else if (first === "app_password") {
         say(pass.label, t("wizard.apppassword"));
-        if (!help.text) what.push(h("p", null, t("wizard.help.apppassword", { name: p.name })));
+        if (!help.text && !p.oauth) what.push(h("p", null, t("wizard.help.apppassword", { name: p.name })));
       }
       if (help.text) what.push(h("p", null, help.text));
       const links = [
@@ -110,25 +174,22 @@ function first(turnTo) {
         help.url && external(help.url, t("wizard.help.more", { name: p.name }), t("newtab")),
       ].filter(Boolean);
       if (links.length) what.push(h("ul", { class: "links" }, links.map((l) => h("li", null, l))));
-      return notice(first ? "good" : "warn", t("wizard.recognised", { name: p.name }), what);
+      return notice(first || p.oauth ? "good" : "warn", t("wizard.recognised", { name: p.name }), what);
     }
     if (found.source === "autoconfig" || found.source === "srv") return notice("good", t("wizard.found", { domain }));
     return notice("info", null, h("p", null, t(found.source === "guess" ? "wizard.guess" : "wizard.unknown", { domain })));
   }
   async function recognise() {
     const address = email.input.value.trim();
-    if (!isAddress(address)) { state.settings = null; recognised.replaceChildren(); return null; }
-    if (state.settings && state.asked === address) { if (!recognised.childElementCount) recognised.replaceChildren(picture(state.settings)); return state.settings; }
+    if (!isAddress(address)) { state.settings = null; recognised.replaceChildren(); offer(null); return null; }
+    if (state.settings && state.asked === address) { if (!recognised.childElementCount) { recognised.replaceChildren(picture(state.settings)); offer(state.settings); } return state.settings; }
     stop.abort();
     stop = new AbortController();
-    const domain = address.split("@")[1].toLowerCase();
-    if (domain !== state.domain) { state.values = { sender_name: state.values.sender_name }; state.touched = {}; }
-    state.domain = domain;
-    const found = await get("/v1/autoconfig" + query({ email: address }), stop.signal);
-    state.settings = found;
-    state.asked = address;
+    const found = await settle(address, stop.signal);
+    state.confirmed = false;
     keep();
     recognised.replaceChildren(picture(found));
+    offer(found);
     return found;
   }
   const look = () => { asking = recognise().catch((e) => { if (e.name !== "AbortError") asking = null; return null; }); return asking; };
@@ -145,12 +206,15 @@ function first(turnTo) {
     clearTimeout(timer);
     const wrong = [];
     if (!isAddress(state.email)) wrong.push(["email", t(state.email ? "field.email" : "field.required")]);
-    if (!state.password) wrong.push(["password", t("field.required")]);
+    const p = providerOf(state.settings), needed = () => !fits(state.settings) && !state.password;
+    if (!pass.el.hidden && needed()) wrong.push(["password", t("field.required")]);
     if (complain({ email, password: pass }, wrong)) return;
+    if (p?.oauth && pass.el.hidden && needed()) { there.click(); return; }
     next.disabled = true;
     trouble.replaceChildren();
     try {
       await recognise();
+      if (pass.el.hidden ? needed() && !signin.hidden : complain({ email, password: pass }, needed() ? [["password", t("field.required")]] : [])) return;
       turnTo(2);
     } catch (e2) {
       if (e2.name === "AbortError") return;
@@ -165,7 +229,11 @@ function first(turnTo) {
   if (isAddress(state.email)) look();
   return {
     el: h("div", null, head(1), form), keep, fields: { email, password: pass },
-    begin() { (state.email ? pass : email).input.focus(); },
+    begin() {
+      if (!state.email) email.input.focus();
+      else if (!signin.hidden) there.focus();
+      else (pass.el.hidden ? next : pass.input).focus();
+    },
     leave() { clearTimeout(timer); stop.abort(); keep(); },
   };
 }
@@ -207,6 +275,7 @@ function second(turnTo) {
   const protocol = radios("protocol", t("form.protocol"), [["imap", t("form.protocol.imap")], ["pop3", t("form.protocol.pop3")]].filter(([k]) => both || offered.includes(k)), v.protocol);
   const start = radios("start", t("form.start"), startOptions(), v.start);
   const adv = advanced({ host: v.host, port: v.port, security: v.security, username: v.username }, v.security === "none");
+  const byGrant = fits(found), whose = h("div", { class: "whose" });
   const trouble = h("div", { class: "trouble-box" });
   const finish = h("button", { class: "primary", type: "submit" }, t("wizard.finish"));
   const back = h("button", { type: "button", onclick: () => { keep(); turnTo(1); } }, t("back"));
@@ -216,8 +285,26 @@ function second(turnTo) {
   if (state.open) adv.el.open = true;
   const form = h("form", { novalidate: true, class: "panel" },
     h("p", { class: "for" }, icon("mail"), h("span", null, state.email), p && h("span", { class: "badge" }, p.name)),
-    trouble, name.el, sender.el, folder.el, protocol.el, start.el, adv.el, h("div", { class: "actions" }, back, finish));
+    whose, trouble, name.el, sender.el, folder.el, protocol.el, start.el, adv.el, h("div", { class: "actions" }, back, finish));
 
+  /** confirm says who signed in at the provider, and when that is somebody
+   * else than was typed, has the user choose. It says whether that is open. */
+  function confirm() {
+    if (!byGrant) return false;
+    const open = differs(state.grant, state.email) && !state.confirmed;
+    if (!open) { whose.replaceChildren(notice("good", null, h("p", null, signedInAs(state.grant)))); return false; }
+    const choose = async (address) => {
+      keep();
+      if (address === state.email) state.confirmed = true;
+      else { state.email = address; await settle(address).catch(explain); }
+      turnTo(2);
+    };
+    whose.replaceChildren(notice("warn", t("signin.differs"), h("p", null, t("signin.differs.text", { signed: state.grant.email, email: state.email })),
+      h("p", { class: "actions start" },
+        h("button", { type: "button", onclick: () => choose(state.grant.email) }, t("signin.use", { email: state.grant.email })),
+        h("button", { type: "button", onclick: () => choose(state.email) }, t("signin.keep", { email: state.email })))));
+    return true;
+  }
   function keep() {
     const f = adv.fields;
     Object.assign(v, {
@@ -229,7 +316,7 @@ function second(turnTo) {
   }
   function body() {
     const b = {
-      email: state.email, password: state.password, name: v.name, sender_name: v.sender_name, folder: v.folder, protocol: v.protocol,
+      email: state.email, ...(byGrant ? { oauth_grant: state.grant.id, confirm_address: state.confirmed } : { password: state.password }), name: v.name, sender_name: v.sender_name, folder: v.folder, protocol: v.protocol,
       server: { host: v.host, port: portOf(v.port), security: v.security }, username: v.username,
     };
     if (found.provider) b.provider = found.provider;
@@ -272,6 +359,12 @@ function second(turnTo) {
   }
   /** lead brings the user to the field concerned, on whichever step it is. */
   function lead(wrong, box) {
+    if (wrong.some(([f]) => f === "oauth_grant")) { // It is over: the way to the provider's page is on step 1.
+      state.grant = null;
+      state.trouble = () => notice("warn", null, h("p", null, t("signin.gone")));
+      turnTo(1);
+      return;
+    }
     const there = wrong.filter(([f]) => f === "email" || f === "password");
     if (there.length && !wrong.some(([f]) => fields[f])) {
       state.trouble = box;
@@ -295,7 +388,8 @@ function second(turnTo) {
     keep();
     trouble.replaceChildren();
     if (complain(fields, local(), adv.el)) return;
-    if (!state.password) { lead([["password", t("wizard.lost")]]); return; }
+    if (confirm()) { whose.querySelector("button").focus(); return; }
+    if (!byGrant && !state.password) { lead([["password", t("wizard.lost")]]); return; }
     finish.disabled = true;
     try {
       const b = body();
@@ -321,9 +415,10 @@ function second(turnTo) {
       }
     } finally { finish.disabled = false; }
   });
+  confirm();
   return {
     el: h("div", null, head(2), form), keep, fields,
-    begin() { name.input.focus(); },
+    begin() { (whose.querySelector("button") || name.input).focus(); },
     leave: keep,
   };
 }
