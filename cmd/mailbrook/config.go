@@ -125,7 +125,7 @@ const (
 
 // allSettings are the keys of the contract, and a few more.
 func allSettings() []setting {
-	return append(oauthSettings(), []setting{
+	return append([]setting{
 		{key: "listen", set: func(c *config, v string) error { c.Listen = v; return checkListen(v) }},
 		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
 		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
@@ -180,7 +180,7 @@ func allSettings() []setting {
 			}
 			return nil
 		}},
-	}...)
+	}, oauthSettings()...)
 }
 
 // oauthServers are the ids of the pages that users can be let sign in on: those
@@ -514,11 +514,15 @@ func unknownKey(key, from string, settings []setting) error {
 	if best != "" {
 		return fmt.Errorf("unknown key %s (from %s): did you mean %s?", key, from, best)
 	}
-	keys := make([]string, len(settings))
-	for i, s := range settings {
-		keys[i] = s.key
+	var keys []string
+	for _, s := range settings {
+		if first := strings.Replace(s.key, oauthServers[0], "ID", 1); strings.HasPrefix(first, "oauth.ID.") {
+			keys = append(keys, first) // One of eight that are all alike.
+		} else if !strings.HasPrefix(s.key, "oauth.") {
+			keys = append(keys, s.key)
+		}
 	}
-	return fmt.Errorf("unknown key %s (from %s): there are %s", key, from, strings.Join(keys, ", "))
+	return fmt.Errorf("unknown key %s (from %s): there are %s (ID is one of %s)", key, from, strings.Join(keys, ", "), strings.Join(oauthServers, ", "))
 }
 
 // distance is how many letters must be changed, added or dropped to make b of a.

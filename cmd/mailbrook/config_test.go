@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
 const longSecret = "0123456789abcdef0123456789abcdef"
@@ -99,6 +100,22 @@ format = "json"
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test", "auth.audience": "mailbrook",
 		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081", "web.public_url": "https://mail.firma.test",
 		"log.level": "debug", "log.format": "json",
+	}
+	want.OAuth = map[string]oauthConfig{}
+	for _, id := range oauthServers {
+		o := oauthConfig{
+			ClientID: id + "-client", ClientSecret: account.NewSecret(id + "-secret"), AuthorizeURL: "https://id.test/" + id, TokenURL: "https://id.test/token",
+			Issuer: "https://id.test", Scopes: []string{"mail", "openid"}, Hosts: []string{"imap.id.test"},
+		}
+		want.OAuth[id] = o
+		file += fmt.Sprintf("[oauth.%s]\nclient_id = %q\nclient_secret = %q\nauthorize_url = %q\ntoken_url = %q\nissuer = %q\nscopes = [\"mail\", \"openid\"]\nhosts = [\"IMAP.id.test\"]\n",
+			id, o.ClientID, o.ClientSecret.Reveal(), o.AuthorizeURL, o.TokenURL, o.Issuer)
+		for rest, value := range map[string]string{
+			"client_id": o.ClientID, "client_secret": o.ClientSecret.Reveal(), "authorize_url": o.AuthorizeURL, "token_url": o.TokenURL,
+			"issuer": o.Issuer, "scopes": "mail,openid", "hosts": "imap.id.test",
+		} {
+			words["oauth."+id+"."+rest] = value
+		}
 	}
 	if len(words) != len(allSettings()) {
 		t.Fatalf("this test knows %d keys, the program %d", len(words), len(allSettings()))
@@ -315,4 +332,29 @@ func FuzzConfigFile(f *testing.F) {
 			t.Errorf("%q gave %+v", s, c)
 		}
 	})
+}
+
+// TestEveryPageInTheCatalogueCanBeConfigured: and nothing else can.
+func TestEveryPageInTheCatalogueCanBeConfigured(t *testing.T) {
+	catalog, err := provider.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	c := config{OAuth: map[string]oauthConfig{}}
+	for _, o := range catalog.OAuths() {
+		ids = append(ids, o.ID)
+		c.OAuth[o.ID] = oauthConfig{ClientID: "x"}
+	}
+	if diff := cmp.Diff(oauthServers, ids); diff != "" {
+		t.Errorf("pages (-configuration +catalogue):\n%s", diff)
+	}
+	for _, p := range c.oauthProviders(catalog) {
+		if p.TokenURL == "" || p.AuthorizeURL == "" || len(p.Scopes) == 0 || len(p.Presets) == 0 {
+			t.Errorf("%s is not whole: %+v", p.ID, p)
+		}
+	}
+	if got := fmt.Sprintf("%+v", config{OAuth: map[string]oauthConfig{"google": {ClientSecret: account.NewSecret("geheim")}}}); strings.Contains(got, "geheim") || !strings.Contains(got, "[redacted]") {
+		t.Errorf("a configuration is printed as %s", got)
+	}
 }

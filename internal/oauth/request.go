@@ -97,6 +97,9 @@ func (s *Service) request(ctx context.Context, p Provider, form url.Values) (tok
 	if resp.StatusCode != http.StatusOK {
 		return tokens{}, refusal(op, p, resp.StatusCode, a.Error)
 	}
+	if form.Get("grant_type") == "refresh_token" {
+		a.IDToken = "" // Whose they are is known since the user signed in.
+	}
 	t, why := a.tokens(p, s.Now())
 	if why != "" {
 		return tokens{}, unusable(op, p, why)

@@ -54,6 +54,9 @@ func TestPolicy(t *testing.T) {
 		{name: "an unknown code does not switch off", prior: seen("new", 9), out: failing("new"), state: account.Retrying, next: time.Hour, failures: 10},
 		{name: "over quota: looked at every few minutes", prior: seen(fault.LocalOverQuota, 90), interval: time.Hour, out: failing(fault.LocalOverQuota), state: account.OverQuota, next: 3 * time.Minute, failures: 91},
 
+		{name: "a permission that was withdrawn is not tried again", out: Outcome{Err: &fault.Error{Code: fault.OAuthReauthorizationRequired, Final: true}}, state: account.NeedsAttention, next: never, failures: 1},
+		{name: "a token that was refused may have been the server's mistake", out: failing(fault.OAuthReauthorizationRequired), state: account.Retrying, next: 10 * time.Minute, failures: 1},
+
 		{name: "the server's hint is kept to", out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: 40 * time.Minute}}, state: account.Retrying, next: 42 * time.Minute, failures: 1},
 		{name: "a hint does not shorten the backoff", prior: seen(fault.RateLimited, 3), out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: time.Second}}, state: account.Retrying, next: 80 * time.Minute, failures: 4},
 		{name: "an absurd hint is a day", out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: math.MaxInt64}}, state: account.Retrying, next: 25*time.Hour + 12*time.Minute, failures: 1},

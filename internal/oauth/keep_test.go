@@ -1,0 +1,431 @@
+package oauth_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/oauth"
+)
+
+// world is a provider, and what processes share: rows, keys, and a clock.
+type world struct {
+	*testing.T
+	server *mailtest.OAuth
+	client *http.Client
+	owner  account.Owner
+
+	mu      sync.Mutex
+	now     time.Time
+	pending map[string]row
+	secrets map[account.ID][]byte
+	broken  error // What saving a secret answers.
+}
+
+type row struct {
+	owner   account.Owner
+	sealed  []byte
+	expires time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	ca := mailtest.NewCA(t)
+	anna, err := account.ParseOwner("anna@firma.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{
+		T: t, server: mailtest.StartOAuth(t, ca, "anna@gmail.com"), owner: anna, now: time.Now(), pending: map[string]row{}, secrets: map[account.ID][]byte{},
+		client: &http.Client{Transport: &http.Transport{TLSClientConfig: ca.Client(), DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) SavePending(_ context.Context, name string, o account.Owner, sealed []byte, expires time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pending[name] = row{o, sealed, expires}
+	return nil
+}
+
+func (w *world) PendingOf(_ context.Context, name string) (account.Owner, []byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, ok := w.pending[name]
+	if !ok || !w.now.Before(r.expires) {
+		return account.Owner{}, nil, account.ErrNotFound
+	}
+	return r.owner, r.sealed, nil
+}
+
+func (w *world) UsePending(ctx context.Context, name string) (account.Owner, []byte, error) {
+	o, sealed, err := w.PendingOf(ctx, name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.pending, name)
+	return o, sealed, err
+}
+
+func (w *world) ClaimPending(_ context.Context, name string, o account.Owner, until time.Time) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r, ok := w.pending[name]; ok && w.now.Before(r.expires) {
+		return false, nil
+	}
+	w.pending[name] = row{o, nil, until}
+	return true, nil
+}
+
+func (w *world) SealedSecret(_ context.Context, _ account.Owner, id account.ID) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.secrets[id], nil
+}
+
+func (w *world) ReplaceSealed(_ context.Context, _ account.Owner, id account.ID, from, to []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken == nil && bytes.Equal(w.secrets[id], from) {
+		w.secrets[id] = to
+	}
+	return w.broken
+}
+
+// Seal and Unseal bind to owner and id as the real ones do, and hide nothing.
+func (w *world) Seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error) {
+	return []byte(o.String() + "|" + string(id) + "|" + s.Reveal()), nil
+}
+
+func (w *world) Unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+	text, ok := strings.CutPrefix(string(sealed), o.String()+"|"+string(id)+"|")
+	if !ok {
+		return account.Secret{}, errors.New("sealed for another")
+	}
+	return account.NewSecret(text), nil
+}
+
+// process returns a Service, as one process has it.
+func (w *world) process() *oauth.Service {
+	w.Helper()
+	s, err := oauth.New(oauth.Options{
+		Providers: []oauth.Provider{{
+			ID: "google", Name: "Google", ClientID: w.server.ClientID, ClientSecret: account.NewSecret(w.server.ClientSecret),
+			AuthorizeURL: w.server.AuthorizeURL, TokenURL: w.server.TokenURL, Issuer: w.server.Issuer, Scopes: []string{"mail"}, Presets: []string{"google"},
+		}},
+		PublicURL: "https://mail.firma.test", HTTP: w.client, Sealer: w, Pending: w, Secrets: w, Now: w.clock, Log: slog.New(slog.DiscardHandler),
+		Serves: func(provider, host string) bool { return provider == "google" && host == "imap.gmail.com" },
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s
+}
+
+// allow sends a browser to the provider, lets it in, and returns what it brings
+// back.
+func (w *world) allow(s *oauth.Service) oauth.Callback {
+	w.Helper()
+	browser := account.NewSecret("the browser's mark")
+	address, _, err := s.Begin(w.Context(), oauth.Start{Owner: w.owner, Browser: browser, Preset: "google"})
+	if err != nil {
+		w.Fatal(err)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		w.Fatal(err)
+	}
+	q := u.Query()
+	u.Path, u.RawQuery = "/allow", url.Values{"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")}, "challenge": {q.Get("code_challenge")}, "client": {q.Get("client_id")}}.Encode()
+	resp, err := w.client.Get(u.String())
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer resp.Body.Close()
+	back, err := resp.Location()
+	if err != nil {
+		w.Fatal(err)
+	}
+	b := back.Query()
+	return oauth.Callback{Owner: w.owner, Browser: browser, Provider: "google", State: b.Get("state"), Code: b.Get("code"), Issuer: b.Get("iss")}
+}
+
+// account saves an account that has just been signed in.
+func (w *world) account(s *oauth.Service, id account.ID) account.Account {
+	w.Helper()
+	done, err := s.Finish(w.Context(), w.allow(s))
+	if err != nil {
+		w.Fatal(err)
+	}
+	g, err := s.Grant(w.Context(), w.owner, done.Grant)
+	if err != nil {
+		w.Fatal(err)
+	}
+	sealed, err := w.Seal(w.owner, id, g.Lasting)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets[id] = sealed
+	return account.Account{ID: id, Owner: w.owner, Username: "anna@gmail.com", Auth: account.OAuth2, Server: account.Server{Host: "imap.gmail.com"}}
+}
+
+func (w *world) token(s *oauth.Service, a account.Account) string {
+	w.Helper()
+	c, err := s.Credential(w.Context(), a)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c.Secret.Reveal()
+}
+
+// TestNoPermissionIsUsedTwice is F41: however many ask at once, in however many
+// processes, a provider that gives a new lasting token each time and looks out
+// for thieves finds none.
+func TestNoPermissionIsUsedTwice(t *testing.T) {
+	w := newWorld(t)
+	processes := []*oauth.Service{w.process(), w.process(), w.process()}
+	a := w.account(processes[0], "1")
+	before, _ := w.server.Asked()
+	var g errgroup.Group
+	for i := range 30 {
+		g.Go(func() error {
+			_, err := processes[i%3].Credential(t.Context(), a)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if asked, reused := w.server.Asked(); reused > 0 || asked-before > 30 || asked-before < 3 {
+		t.Errorf("%d requests, %d of them with a token that was used before", asked-before, reused)
+	}
+	one, other := w.process(), w.account(processes[0], "2")
+	before, _ = w.server.Asked()
+	for range 10 {
+		g.Go(func() error {
+			_, err := one.Credential(t.Context(), other)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if asked, _ := w.server.Asked(); asked != before+1 {
+		t.Errorf("one process asks %d times for what it was given once", asked-before)
+	}
+}
+
+func TestANewPermissionIsSavedBeforeItIsUsed(t *testing.T) {
+	w := newWorld(t)
+	s := w.process()
+	a := w.account(s, "1")
+	w.broken = errors.New("the disk is full")
+	if c, err := s.Credential(t.Context(), a); !errors.Is(err, w.broken) || !c.Secret.Empty() {
+		t.Errorf("with a permission that could not be saved: %v", err)
+	}
+	// Half way through a shutdown it is saved all the same.
+	w = newWorld(t)
+	s = w.process()
+	a = w.account(s, "1")
+	old := string(w.secrets["1"])
+	ctx, cancel := context.WithCancel(t.Context())
+	w.client.Transport = cancelling{w.client.Transport, cancel}
+	if _, err := s.Credential(ctx, a); err != nil {
+		t.Errorf("while it was asked for, the process was told to stop: %v", err)
+	}
+	if string(w.secrets["1"]) == old {
+		t.Error("the new permission is lost")
+	}
+}
+
+// cancelling ends a context as soon as a request is made.
+type cancelling struct {
+	http.RoundTripper
+	cancel func()
+}
+
+func (c cancelling) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.cancel()
+	return c.RoundTripper.RoundTrip(r)
+}
+
+func TestAnAccessTokenIsReplacedBeforeItEnds(t *testing.T) {
+	for _, tc := range []struct {
+		says, good, over time.Duration
+	}{
+		{time.Hour, 57 * time.Minute, 2 * time.Minute},
+		{time.Minute, 40 * time.Second, 10 * time.Second},
+		{10 * 365 * 24 * time.Hour, 23 * time.Hour, time.Hour}, // S59: a day, whatever it says.
+		{0, 2 * time.Minute, 2 * time.Minute},
+	} {
+		w := newWorld(t)
+		s := w.process()
+		w.server.Life(tc.says)
+		a := w.account(s, "1")
+		first := w.token(s, a)
+		w.pass(tc.good)
+		if w.token(s, a) != first {
+			t.Errorf("of %v, replaced after %v", tc.says, tc.good)
+		}
+		w.pass(tc.over)
+		if w.token(s, a) == first {
+			t.Errorf("of %v, still used after %v", tc.says, tc.good+tc.over)
+		}
+	}
+	w := newWorld(t)
+	s := w.process()
+	a := w.account(s, "1")
+	c, err := s.Credential(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := c.Renew(t.Context(), c.Secret)
+	if err != nil || next.Reveal() == c.Secret.Reveal() {
+		t.Errorf("a refused token is not replaced: %v", err)
+	}
+	if again, err := c.Renew(t.Context(), c.Secret); err != nil || again.Reveal() != next.Reveal() {
+		t.Errorf("one that was replaced already is asked for again: %v", err)
+	}
+}
+
+// TestTheUsersWordCounts: a permission that was withdrawn is final, and one
+// that was given anew is used at once, by whichever process.
+func TestTheUsersWordCounts(t *testing.T) {
+	w := newWorld(t)
+	s, poller := w.process(), w.process()
+	a := w.account(s, "1")
+	w.token(poller, a)
+	w.server.Revoke()
+	w.pass(time.Hour)
+	_, err := poller.Credential(t.Context(), a)
+	if f := fault.Of(err); f == nil || f.Code != fault.OAuthReauthorizationRequired || !f.Final {
+		t.Errorf("withdrawn: %v", err)
+	}
+	w.account(s, "1")
+	if _, err := poller.Credential(t.Context(), a); err != nil {
+		t.Errorf("given anew: %v", err)
+	}
+	// A password in its place, or another account's secret, is no permission.
+	for _, secret := range []string{"anna@firma.test|1|haslo", "anna@firma.test|2|\x00oauth2 1\n{}"} {
+		w.secrets["1"] = []byte(secret)
+		if _, err := poller.Credential(t.Context(), a); fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
+			t.Errorf("%q as a permission: %v", secret, err)
+		}
+	}
+}
+
+func TestTokensAreShownToTheProvidersOwnServersOnly(t *testing.T) {
+	w := newWorld(t)
+	s := w.process()
+	a := w.account(s, "1")
+	w.token(s, a)
+	a.Server.Host = "imap.evil.test"
+	if c, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.HostNotAllowed || !c.Secret.Empty() {
+		t.Errorf("a token that is known already, for another server: %v", err)
+	}
+}
+
+// TestWhoseFaultItIs: what passes by itself asks nothing of the user.
+func TestWhoseFaultItIs(t *testing.T) {
+	answer := func(status int, header, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if header != "" {
+				w.Header().Set("Retry-After", header)
+			}
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
+		}
+	}
+	for name, tc := range map[string]struct {
+		h    http.HandlerFunc
+		code fault.Code
+		wait time.Duration
+	}{
+		"out of order":           {answer(500, "", "x"), fault.ServerUnavailable, 0},
+		"busy":                   {answer(503, "120", "x"), fault.ServerUnavailable, 2 * time.Minute},
+		"busy for a century":     {answer(429, "2147483647", "x"), fault.ServerUnavailable, 24 * time.Hour},
+		"gone in mid-sentence":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, fault.ServerUnavailable, 0},
+		"withdrawn":              {answer(400, "", `{"error":"invalid_grant"}`), fault.OAuthReauthorizationRequired, 0},
+		"our registration":       {answer(401, "", `{"error":"invalid_client"}`), fault.Internal, 0},
+		"slow down":              {answer(400, "", `{"error":"slow_down"}`), fault.ServerUnavailable, 0},
+		"a word of its own":      {answer(400, "", `{"error":"<b>no</b>"}`), fault.ServerUnavailable, 0},
+		"no word at all":         {answer(400, "", `[]`), fault.ServerUnavailable, 0},
+		"good with an odd token": {answer(200, "", `{"access_token":"a b","token_type":"bearer"}`), fault.ServerUnavailable, 0},
+	} {
+		w := newWorld(t)
+		s := w.process()
+		a := w.account(s, "1")
+		w.server.Fail(tc.h)
+		_, err := s.Credential(t.Context(), a)
+		f := fault.Of(err)
+		if f == nil || f.Code != tc.code || f.RetryAfter != tc.wait || f.Final != (tc.code == fault.OAuthReauthorizationRequired) {
+			t.Errorf("%s: %+v", name, f)
+		}
+		if err != nil && (strings.Contains(err.Error(), "<b>") || strings.Contains(err.Error(), w.server.TokenURL)) {
+			t.Errorf("%s: the error holds what it should not: %v", name, err)
+		}
+	}
+}
+
+func TestASignInHasTenMinutesAndAGrantThirty(t *testing.T) {
+	w := newWorld(t)
+	s := w.process()
+	late := w.allow(s)
+	w.pass(10*time.Minute - time.Second)
+	if _, err := s.Finish(t.Context(), late); err != nil {
+		t.Errorf("just in time: %v", err)
+	}
+	late = w.allow(s)
+	w.pass(10 * time.Minute)
+	if _, err := s.Finish(t.Context(), late); !errors.Is(err, oauth.ErrFlow) {
+		t.Errorf("after ten minutes: %v", err)
+	}
+	w.server.Life(time.Minute)
+	done, err := s.Finish(t.Context(), w.allow(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.Grant(t.Context(), w.owner, done.Grant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(29 * time.Minute)
+	second, err := s.Grant(t.Context(), w.owner, done.Grant)
+	if err != nil || second.Access.Reveal() == first.Access.Reveal() || second.Lasting.Reveal() == first.Lasting.Reveal() || second.Email != "anna@gmail.com" {
+		t.Errorf("a grant whose token is over: %+v, %v", second, err)
+	}
+	w.pass(time.Minute)
+	if _, err := s.Grant(t.Context(), w.owner, done.Grant); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("after thirty minutes: %v", err)
+	}
+	if _, reused := w.server.Asked(); reused > 0 {
+		t.Error("a permission was used twice")
+	}
+}
