@@ -320,7 +320,11 @@ func TestTheUsersWordCounts(t *testing.T) {
 	w := newWorld(t)
 	s, poller := w.process(), w.process()
 	a := w.account(s, "1")
-	w.token(poller, a)
+	first := w.token(poller, a)
+	w.account(s, "1") // Signed in again, while the first token was good.
+	if w.token(poller, a) == first {
+		t.Error("a token of the permission before is used still")
+	}
 	w.server.Revoke()
 	w.pass(time.Hour)
 	_, err := poller.Credential(t.Context(), a)
