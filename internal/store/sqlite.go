@@ -53,10 +53,12 @@ func (s *Store) openSQLite(ctx context.Context, name string, conns int) error {
 	return err
 }
 
+// A megabyte of pages is kept for each connection, half of SQLite's default: the
+// system keeps the file's pages too, and it is 3 MB less in a process.
 func openSQLitePool(ctx context.Context, path, lock, extra string, conns int) (*gorm.DB, error) {
 	dsn := (&url.URL{Scheme: "file", Path: path}).String() + "?_txlock=" + lock +
 		"&_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)" +
-		"&_pragma=journal_size_limit(67108864)&" + extra
+		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-1000)&" + extra
 	pool, err := sql.Open(sqlite.DriverName, dsn)
 	if err != nil {
 		return nil, err
