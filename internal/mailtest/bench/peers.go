@@ -129,6 +129,7 @@ func (b *bench) mailbrook(protocol string) func(context.Context, place) (command
 		args := []string{
 			b.binary, "account", "add", "--user", benchUser, "--email", p.user + "@remote.test", "--name", "far", "--protocol", protocol,
 			"--host", "localhost", "--port", port, "--security", "tls", "--username", p.user, "--password-stdin", "--skip-test",
+			"--max-message-bytes", fmt.Sprint(256 << 20), // As much as there is: the peers know no bound.
 		}
 		if !p.first {
 			known, err := os.ReadFile(id)
