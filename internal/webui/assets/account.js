@@ -4,7 +4,7 @@ import { get, post, query } from "./api.js";
 import { h, put, say, icon, announce, notice } from "./dom.js";
 import * as live from "./events.js";
 import { count, size, t, when } from "./i18n.js";
-import { explain, go, missing } from "./app.js";
+import { explain, go, missing } from "./page.js";
 import { fetchNow, menu, pause, pauseSwitch, progressView, remove, stateView, time } from "./list.js";
 import { days } from "./chart.js";
 import { leave } from "./signin.js";

@@ -3,7 +3,7 @@
 import { call, get, patch, patient, post, query } from "./api.js";
 import { h, say, show, icon, announce, uid } from "./dom.js";
 import { count, known, size, span, t } from "./i18n.js";
-import { explain, toast } from "./app.js";
+import { explain, toast } from "./page.js";
 import { bars, fillBar, fullness, histogram } from "./chart.js";
 import { stateView, time } from "./list.js";
 

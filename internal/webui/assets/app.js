@@ -1,17 +1,17 @@
 // The frame of the pages: who is signed in, which page is shown, in which
 // language; and what is said when something fails anywhere.
 
-import { call, get, onExpired, speak, Problem } from "./api.js";
-import { h, s, say, show, regions, announce, dialog, icon, notice } from "./dom.js";
+import { call, get, onExpired, speak } from "./api.js";
+import { h, s, say, show, regions, announce, dialog, notice } from "./dom.js";
 import * as live from "./events.js";
-import { choose, known, language, languages, t } from "./i18n.js";
+import { choose, language, languages, t } from "./i18n.js";
 import { page as listPage, ticking } from "./list.js";
+import { explain, go, missing, shownBy, setSession } from "./page.js";
 
 let session = null;
 let current = null;
 let turn = 0;
 let waiting = null; // The dialog that says that the session has ended.
-let message = null;
 
 const routes = [
   [/^\/$/, () => listPage],
@@ -22,46 +22,6 @@ const routes = [
   [/^\/admin\/quotas$/, async () => (await import("./admin.js")).quotas, true],
   [/^\/admin\/accounts$/, async () => (await import("./admin.js")).health, true],
 ];
-
-export const user = () => session?.user;
-
-/** go shows another page. A note is announced there. */
-export function go(path, note, replace) {
-  message = note || null;
-  history[replace ? "replaceState" : "pushState"](null, "", path);
-  return render(true);
-}
-
-/** flash is the note for the page that is shown now. */
-export function flash() {
-  const m = message;
-  message = null;
-  return m;
-}
-
-/** explain says a failure in words; silent returns them without saying them. */
-export function explain(e, silent) {
-  if (!(e instanceof Problem)) {
-    if (e.name === "AbortError") return "";
-    console.error(e);
-  }
-  if (e.status === 401) return "";
-  let text = t("error.internal");
-  if (e.status === 0) text = t("error.offline");
-  else if (e instanceof Problem && known("error." + e.code)) text = t("error." + e.code);
-  if (!silent) toast(text);
-  return text;
-}
-
-/** toast shows a sentence for a while at the edge of the page. */
-export function toast(text, kind = "bad") {
-  document.querySelector(".toast")?.remove();
-  const el = h("div", { class: "toast " + kind }, notice(kind, null, h("p", null, text)),
-    h("button", { type: "button", class: "icon-button quiet", "aria-label": t("close"), onclick: () => el.remove() }, icon("cross")));
-  document.querySelector("main").append(el);
-  announce(text, kind === "bad");
-  setTimeout(() => el.remove(), 12000);
-}
 
 function frame() {
   const nav = [["/", "nav.accounts"]];
@@ -150,11 +110,6 @@ function titled(text) {
   document.title = text + " · " + t("app.name");
 }
 
-export function missing() {
-  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("page.missing.title")), h("p", null, t("page.missing.text")),
-    h("p", null, h("a", { href: "/" }, t("back.list"))));
-}
-
 function failed(e) {
   if (e.status === 404) return missing();
   return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("error.title")),
@@ -195,7 +150,7 @@ async function signedIn(note) {
     return;
   }
   if (now.user !== session.user) { location.assign("/"); return; }
-  session = now;
+  setSession(session = now);
   waiting?.close();
   live.start();
   announce(t("expired.back"));
@@ -229,7 +184,7 @@ async function begin() {
   choose();
   speak(language());
   try {
-    session = await get("/v1/session");
+    setSession(session = await get("/v1/session"));
   } catch (e) {
     draw();
     if (e.status === 401) return render(false);
@@ -243,4 +198,5 @@ async function begin() {
   return render(false);
 }
 
+shownBy(render);
 begin();

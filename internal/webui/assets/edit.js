@@ -5,7 +5,7 @@ import { get, patch, query, Problem } from "./api.js";
 import { h, icon, notice, announce, show } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
-import { explain, go, missing } from "./app.js";
+import { explain, go, missing } from "./page.js";
 import { advanced, complain, failure, field, fieldFor, intervals, isAddress, password, portOf, problemFields, radios, select, startOptions, startWord, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 

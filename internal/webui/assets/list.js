@@ -4,7 +4,7 @@ import { call, patch, post, get, Problem } from "./api.js";
 import { h, s, say, show, icon, announce, dialog, uid } from "./dom.js";
 import * as live from "./events.js";
 import { t, when, full, size, span } from "./i18n.js";
-import { explain, go, flash } from "./app.js";
+import { explain, go, flash } from "./page.js";
 import { quotaBar } from "./chart.js";
 
 export const glyph = { pending: "clock", fetching: "fetch", ok: "check", retrying: "clock", needs_attention: "warn", over_quota: "full", paused: "pause" };

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { t } from "./i18n.js";
-import { explain } from "./app.js";
+import { explain } from "./page.js";
 
 /** framed says whether another site shows these pages in a frame. A provider's
  * page opens in none, and a browser that comes back to a window of its own

@@ -6,7 +6,7 @@ import { get, post, query, Problem } from "./api.js";
 import { h, say, show, icon, notice, external, announce } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
-import { explain, go, user } from "./app.js";
+import { explain, go, user } from "./page.js";
 import { advanced, complain, failure, field, fieldFor, isAddress, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
