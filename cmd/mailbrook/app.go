@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,6 +84,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 			a.close()
 		}
 	}()
+	roots := loadRoots(cfg.Remote.CAFile)
 	if a.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
@@ -91,13 +94,13 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if a.vault, err = openVault(ctx, cfg, a.store); err != nil {
 		return nil, err
 	}
-	roots, err := outbound.LoadRoots(cfg.Remote.CAFile)
+	pool, err := roots()
 	if err != nil {
 		return nil, usageError{fmt.Errorf("remote.ca_file: %w", err)}
 	}
 	a.dialer = outbound.New(outbound.Options{
 		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List, AllowAnyPort: cfg.Remote.AllowPorts.Any,
-		AllowPlaintext: cfg.Remote.AllowPlaintext, RootCAs: roots,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, RootCAs: pool,
 	})
 	a.source = source.New(source.Options{Dialer: a.dialer, MaxMessageBytes: account.MostMessageBytes, Log: log})
 	if a.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
@@ -224,6 +227,14 @@ func signingKeys(cfg config, v *vault.Vault) httpapi.Keys {
 		secret = v.SigningKey()
 	}
 	return httpapi.Keys{Secret: secret, JWKS: cfg.Auth.JWKSURL, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience}
+}
+
+// loadRoots begins to read the root certificates, which takes as long as all
+// else that a visit needs at its start; what it returns waits for them.
+func loadRoots(file string) func() (*x509.CertPool, error) {
+	load := sync.OnceValues(func() (*x509.CertPool, error) { return outbound.LoadRoots(file) })
+	go load() //nolint:errcheck // Told to who waits.
+	return load
 }
 
 // sources gives the engine its source.
