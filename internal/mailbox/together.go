@@ -19,11 +19,13 @@ const (
 	// heldOpen is how many files of all deliveries may wait open for their
 	// batch; beyond them, each is synced by itself at once.
 	heldOpen = 1024
-	// togetherPatience is how long one syncfs may take. It writes what everybody
-	// wrote there, which may be much; then each file is synced by itself as well,
-	// and for aloneFor none is tried again.
+	// togetherPatience is how long one syncfs is waited for. It writes what
+	// everybody wrote there, which may be much; then each file is synced by itself.
 	togetherPatience = time.Second
-	aloneFor         = 10 * time.Minute
+	// togetherPerFile is how long it may take for each file of the batch: where it
+	// is slower, or fails, none is tried for the time of aloneFor.
+	togetherPerFile = 2 * time.Millisecond
+	aloneFor        = time.Minute
 )
 
 // mayHold takes a place for a file that waits open for its batch, if it may.
@@ -92,7 +94,7 @@ func (d *Delivery) begin(ctx context.Context, files []mail.Staged) (covered bool
 	if len(ws) == 0 {
 		return false
 	}
-	if len(ws) < d.store.syncTogether || !d.syncAll(ctx) {
+	if len(ws) < d.store.syncTogether || !d.syncAll(ctx, len(ws)) {
 		for _, w := range ws {
 			d.syncing <- struct{}{}
 			d.syncOne(w)
@@ -114,31 +116,32 @@ func (d *Delivery) settled(w waiting, err error) {
 	close(w.file.done)
 }
 
-// syncAll writes out the file system and reports whether that went well and in
-// time. Where it did not, nothing is known of any file.
-func (d *Delivery) syncAll(ctx context.Context) bool {
+// syncAll writes out the file system for so many files and reports whether that
+// went well and in time. Where it did not, nothing is known of any file.
+func (d *Delivery) syncAll(ctx context.Context, files int) bool {
+	began := time.Now()
 	result := make(chan error, 1)
 	d.wait.Go(func() { result <- d.root.disk.syncAll(d.spool) })
 	patience := time.NewTimer(togetherPatience)
 	defer patience.Stop()
 	var err error
+	done := false
 	select {
 	case err = <-result:
-		if err == nil {
-			d.store.step("seal.together")
-			return true
-		}
+		done = err == nil
 	case <-patience.C:
-		err = errSlow
 	case <-ctx.Done():
 		return false
 	}
-	d.store.aloneUntil.Store(time.Now().Add(aloneFor).UnixNano())
-	d.store.log.Info("files are made durable one by one for a while", "mailbox", d.root.path, "error", err)
-	return false
+	if done {
+		d.store.step("seal.together")
+	}
+	if took := time.Since(began); !done || took > time.Duration(files)*togetherPerFile {
+		d.store.aloneUntil.Store(time.Now().Add(aloneFor).UnixNano())
+		d.store.log.Debug("files are made durable one by one for a while", "mailbox", d.root.path, "took", took, "error", err)
+	}
+	return done
 }
-
-var errSlow = errors.New("writing out the file system takes long")
 
 // syncOne starts the fsync of a written file, for which the caller took a place
 // among those that sync. One that fails is never tried again: the system may

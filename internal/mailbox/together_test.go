@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,7 @@ type counting struct {
 	able   bool          // Whether one sync of everything will do.
 	all    error         // What that one says.
 	stall  chan struct{} // If not nil, it waits until this is closed.
+	slow   time.Duration // It takes so long.
 	bad    bool          // Whether the sync of a single file fails.
 	ones   int
 	alls   int
@@ -32,6 +34,7 @@ func (c *counting) syncAll(int) error {
 	if c.stall != nil {
 		<-c.stall
 	}
+	time.Sleep(c.slow)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.alls++
@@ -86,6 +89,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 		"switched off":                   {disk: &counting{able: true}, files: 5, together: -1, ones: 5},
 		"it fails, and no file of ours":  {disk: &counting{able: true, all: unix.EIO}, files: 5, together: 3, ones: 5, alls: 1},
 		"it fails, and all files":        {disk: &counting{able: true, all: unix.EIO, bad: true}, files: 5, together: 3, ones: 5, alls: 1, fails: true},
+		"it is slower than each alone":   {disk: &counting{able: true, slow: 20 * togetherPerFile}, files: 5, together: 3, alls: 1},
 		"it takes long":                  {disk: &counting{able: true}, files: 5, together: 3, ones: 5, stalls: true},
 		"it takes long, and files break": {disk: &counting{able: true, bad: true}, files: 5, together: 3, ones: 5, stalls: true, fails: true},
 	} {
@@ -115,7 +119,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 				must(t, d.Publish(t.Context(), placements(all, "Gmail")))
 				mustHold(t, root, tc.files)
 			}
-			if c.all != nil || tc.stalls { // The next batch does not wait for it again.
+			if c.all != nil || c.slow > 0 || tc.stalls { // The next batch does not wait for it again.
 				before, _ := c.counts()
 				c.bad = false
 				must(t, d.Seal(t.Context(), stageSome(t, d, tc.files+1, 2*tc.files)))
@@ -162,4 +166,26 @@ func stageSome(t *testing.T, d *Delivery, from, to int) (all []mail.Staged) {
 		all = append(all, st)
 	}
 	return all
+}
+
+// BenchmarkBatch stages a hundred messages of 30 KB and makes them durable. It
+// tells something only on a real disk: TMPDIR says where.
+func BenchmarkBatch(b *testing.B) {
+	body := message(1) + strings.Repeat("thirty kilobytes of this\r\n", 1200)
+	for name, together := range map[string]int{"one by one": -1, "together": 16} {
+		b.Run(name, func(b *testing.B) {
+			s, _ := newStore(b, Options{SyncTogether: together})
+			d := open(b, s, 1, limit(-1, -1))
+			b.SetBytes(int64(100 * len(body)))
+			for n := 0; b.Loop(); n += 100 {
+				var all []mail.Staged
+				for i := range 100 {
+					st, err := d.Stage(b.Context(), token(n+i), strings.NewReader(body), received, 1<<20)
+					must(b, err)
+					all = append(all, st)
+				}
+				must(b, d.Seal(b.Context(), all))
+			}
+		})
+	}
 }
