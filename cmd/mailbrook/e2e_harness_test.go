@@ -31,11 +31,7 @@ import (
 // mail servers. They know nothing of the program's inside.
 
 // built is the program, made once for all tests by the first that needs it.
-var built = struct {
-	once sync.Once
-	dir  string
-	err  error
-}{}
+var built mailtest.Program
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -48,11 +44,9 @@ func TestMain(m *testing.M) {
 		}
 	}
 	status := m.Run()
-	if built.dir != "" {
-		if err := os.RemoveAll(built.dir); err != nil {
-			fmt.Fprintln(os.Stderr, "removing the built program:", err)
-			status = 1
-		}
+	if err := built.Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, "removing the built program:", err)
+		status = 1
 	}
 	os.Exit(status)
 }
@@ -60,19 +54,7 @@ func TestMain(m *testing.M) {
 // program returns the path of the built program.
 func program(t *testing.T) string {
 	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "mailbrook-e2e-"); built.err != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "mailbrook"), ".").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("%w: %s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatalf("building the program: %v", built.err)
-	}
-	return filepath.Join(built.dir, "mailbrook")
+	return built.Path(t)
 }
 
 const (

@@ -27,20 +27,14 @@ import (
 const soon = 30 * time.Second
 
 // built is the program, made once for all tests by the first that needs it.
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
-}
+var built mailtest.Program
 
 func TestMain(m *testing.M) {
 	status := m.Run()
 	chrome.close()
-	if built.dir != "" {
-		if err := os.RemoveAll(built.dir); err != nil {
-			fmt.Fprintln(os.Stderr, "removing the built program:", err)
-			status = 1
-		}
+	if err := built.Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, "removing the built program:", err)
+		status = 1
 	}
 	os.Exit(status)
 }
@@ -48,19 +42,7 @@ func TestMain(m *testing.M) {
 // program returns the path of the built program.
 func program(tb testing.TB) string {
 	tb.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "mailbrook-webui-"); built.err != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "mailbrook"), "../../cmd/mailbrook").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("%w: %s", err, out)
-		}
-	})
-	if built.err != nil {
-		tb.Fatalf("building the program: %v", built.err)
-	}
-	return filepath.Join(built.dir, "mailbrook")
+	return built.Path(tb)
 }
 
 // site is one installation, with `mailbrook serve` running on it.

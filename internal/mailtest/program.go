@@ -1,0 +1,44 @@
+package mailtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// Program is `mailbrook`, built once in a test binary by the first test that
+// needs it.
+type Program struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// Path returns where the program lies.
+func (p *Program) Path(tb testing.TB) string {
+	tb.Helper()
+	p.once.Do(func() {
+		if p.dir, p.err = os.MkdirTemp("", "mailbrook-built-"); p.err != nil {
+			return
+		}
+		out, err := exec.Command("go", "build", "-o", filepath.Join(p.dir, "mailbrook"), "github.com/mailbrook/mailbrook/cmd/mailbrook").CombinedOutput()
+		if err != nil {
+			p.err = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	if p.err != nil {
+		tb.Fatalf("building the program: %v", p.err)
+	}
+	return filepath.Join(p.dir, "mailbrook")
+}
+
+// Remove removes the program, if it was built: for TestMain, at the end.
+func (p *Program) Remove() error {
+	if p.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(p.dir)
+}
