@@ -54,7 +54,8 @@ func (s *Store) openSQLite(ctx context.Context, name string, conns int) error {
 }
 
 // A megabyte of pages is kept for each connection, half of SQLite's default: the
-// system keeps the file's pages too, and it is 3 MB less in a process.
+// system keeps the file's pages too. The peak of a first pull of 10,000 messages
+// is 1 to 3 MB lower for it (case A0 of make bench).
 func openSQLitePool(ctx context.Context, path, lock, extra string, conns int) (*gorm.DB, error) {
 	dsn := (&url.URL{Scheme: "file", Path: path}).String() + "?_txlock=" + lock +
 		"&_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)" +
