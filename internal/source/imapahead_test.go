@@ -398,3 +398,26 @@ func TestFoldersNobodyAsksForStandInNobodysWay(t *testing.T) {
 		})
 	}
 }
+
+// Its steps are told one by one: what fails in the login must not be taken for
+// a fault in listing, nor the other way round.
+func TestAConnectionTestAsksNothingAhead(t *testing.T) {
+	script := mailtest.Play(t, `S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] Dovecot (Debian) ready.
+C~ TAG AUTHENTICATE PLAIN *
+S: TAG OK [CAPABILITY IMAP4rev1 LIST-STATUS] in
+C~ TAG LIST "" "?" RETURN (STATUS (*)
+S: * LIST () "." INBOX
+S: * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)
+S: TAG OK -
+ALSO TAG LOGOUT => TAG OK bye\r\n
+`, mailtest.ScriptOptions{})
+	defer script.Close()
+	var steps []account.StepName
+	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
+	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), server, account.IMAP, credential("anna", testSecret), func(s account.Step) {
+		steps = append(steps, s.Name)
+	})
+	if err != nil || len(folders) != 1 {
+		t.Errorf("%d folders, after %v: %v", len(folders), steps, err)
+	}
+}
