@@ -170,6 +170,19 @@ func (a *app) bringUp(ctx context.Context) error {
 	return checkSchema(a.store.CheckSchema(ctx))
 }
 
+// warnOfShadows logs which users of an earlier version cannot sign in any more.
+// What it cannot find out stops nothing.
+func (a *app) warnOfShadows(ctx context.Context) error {
+	shadows, err := a.store.Shadows(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.log.WarnContext(ctx, "looking for users who cannot sign in", "error", err)
+	}
+	for _, x := range shadows {
+		a.log.WarnContext(ctx, "a user of an earlier version cannot sign in", "user", x.User, "accounts", x.Accounts, "like", x.Like, "reason", x.String())
+	}
+	return nil
+}
+
 // openVault loads the keys in data_dir, and makes them on the first start. With
 // accounts in the database and no keys it refuses: new keys would lock every
 // user out, and what is missing is a disk that is not mounted or a backup.
@@ -203,6 +216,7 @@ func (a *app) chores() []schedule.Chore {
 			return a.store.Prune(ctx, time.Now().AddDate(0, 0, -30))
 		}},
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
+		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
 		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},

@@ -30,6 +30,10 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			return err
 		}
 		checker := fetch.Checker{Ledgers: a.store, Mailbox: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: mailbox.DirName}
+		shadows, err := a.store.Shadows(ctx)
+		if err != nil {
+			return err
+		}
 		ok, explained := true, 0
 		for _, o := range owners {
 			f, err := checker.Check(ctx, o)
@@ -46,6 +50,11 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 				}
 				explained += n
 				continue
+			}
+			for _, x := range shadows {
+				if x.User == f.User {
+					f.Findings = append(f.Findings, fetch.Finding{Kind: "user_not_ascii", Detail: x.String()})
+				}
 			}
 			ok = ok && f.OK
 			if err := c.print(t, f); err != nil {

@@ -75,8 +75,13 @@ func (l links) Save(ctx context.Context, token string, x httpapi.Link) error {
 	return l.rows.Save(ctx, token, store.Link(x))
 }
 
-func (l links) Use(ctx context.Context, token string) (httpapi.Link, error) {
-	x, err := l.rows.Use(ctx, token)
+func (l links) Look(ctx context.Context, token string) (httpapi.Link, error) {
+	x, err := l.rows.Look(ctx, token)
+	return httpapi.Link(x), err
+}
+
+func (l links) Exchange(ctx context.Context, token, session string, until time.Time) (httpapi.Link, error) {
+	x, err := l.rows.Exchange(ctx, token, session, until)
 	return httpapi.Link(x), err
 }
 

@@ -67,5 +67,15 @@ func printMigrations(ctx context.Context, t terminal, s *store.Store) error {
 		}
 		fmt.Fprintf(t.out, "%05d %-8s %s\n", m.Version, state, m.Name)
 	}
+	if err := s.CheckSchema(ctx); err != nil { // Said by the list.
+		return nil //nolint:nilerr // Only a schema of this version can be asked.
+	}
+	shadows, err := s.Shadows(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range shadows {
+		fmt.Fprintf(t.out, "user %s (%d accounts): %s\n", x.User, x.Accounts, x)
+	}
 	return nil
 }

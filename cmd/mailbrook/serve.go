@@ -84,6 +84,7 @@ func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
 	if slices.Contains(roles, rolePoller) {
 		g.Go(func() error { return a.runner.Run(ctx) })
 	}
+	g.Go(func() error { return a.warnOfShadows(ctx) })
 	err = g.Wait()
 	a.log.Info("stopped")
 	return err
@@ -97,7 +98,7 @@ func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, e
 		return nil, usageError{err}
 	}
 	keys := signingKeys(a.cfg, a.vault)
-	keys.HTTP = a.dialer.Trusted()
+	keys.HTTP, keys.Log = a.dialer.Trusted(), a.log
 	tokens, err := httpapi.NewVerifier(keys)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("auth: %w", err)}
@@ -105,10 +106,10 @@ func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, e
 	return httpapi.New(httpapi.Options{
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Tokens: tokens,
 		Explain: a.advice(),
-		Ready:   []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}},
+		Ready:   []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}, {Name: "token_keys", Run: tokens.Ready}},
 		Metrics: a.metrics, Version: version, Log: a.log, Stopping: stopping,
 		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
-		Web:   httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{a.store.Links()}},
+		Web:   httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{a.store.Links()}, Sessions: a.store.Sessions()},
 	})
 }
 

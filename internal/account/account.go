@@ -15,7 +15,8 @@ import (
 )
 
 // Owner is a user of this provider: a plain mailbox address in lower case.
-// Only ParseOwner makes one, so that holding an Owner means it was checked.
+// Only ParseOwner makes one, and StoredOwner of what it made before, so that
+// holding an Owner means it was checked.
 type Owner struct{ address string }
 
 // String returns the address.

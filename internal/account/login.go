@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
@@ -47,7 +46,7 @@ func (r *Registry) granted(ctx context.Context, a Account, id string, confirmed 
 		bad.Add("server.host", "not_allowed", "must be one of "+g.Name+"'s own servers after signing in there")
 		return login{}, bad
 	}
-	if g.Email != "" && !strings.EqualFold(g.Email, a.Email) && !confirmed {
+	if g.Email != "" && !SameAddress(g.Email, a.Email) && !confirmed {
 		return login{}, &AddressDiffersError{Email: a.Email, Signed: g.Email}
 	}
 	return login{tried: g.Access, kept: g.Lasting}, nil

@@ -438,9 +438,9 @@ func (r *Registry) check(a Account) error {
 	bad.start(a.Start)
 	bad.messageBytes(a.MaxMessageBytes)
 	bad.interval(a.PollInterval, r.MinInterval)
-	if strings.EqualFold(a.Email, a.Owner.String()) {
+	if SameAddress(a.Email, a.Owner.String()) {
 		bad.Add("email", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
-	} else if strings.EqualFold(a.Username, a.Owner.String()) {
+	} else if SameAddress(a.Username, a.Owner.String()) {
 		bad.Add("username", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
 	}
 	err := r.CheckFolder(a.Folder)
@@ -476,7 +476,7 @@ func (r *Registry) refuseClash(a Account, others []Account, full bool) error {
 
 // SameRemote reports whether two accounts read the same mailbox the same way.
 func (a Account) SameRemote(b Account) bool {
-	return a.Protocol == b.Protocol && strings.EqualFold(a.Server.Host, b.Server.Host) && a.Server.Port == b.Server.Port && a.Username == b.Username
+	return a.Protocol == b.Protocol && FoldASCII(a.Server.Host) == FoldASCII(b.Server.Host) && a.Server.Port == b.Server.Port && a.Username == b.Username
 }
 
 // FoldersClash reports whether two account folders are the same or one lies in

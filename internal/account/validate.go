@@ -21,16 +21,6 @@ const (
 	MaxRule       = 1000 // Of one entry.
 )
 
-// ParseOwner checks that s is a plain mailbox address (no display name, no
-// comments, no quoted local part) and returns the user it names, in lower case.
-func ParseOwner(s string) (Owner, error) {
-	a, err := plainAddress(s)
-	if err != nil {
-		return Owner{}, fmt.Errorf("%q is not a plain mailbox address: %w", clip(s), err)
-	}
-	return Owner{strings.ToLower(a)}, nil
-}
-
 func clip(s string) string {
 	if len(s) > 60 {
 		return s[:60] + "…"

@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,6 +40,7 @@ type Keys struct {
 	Audience string       // Required with JWKS; "": not checked.
 	HTTP     *http.Client // For JWKS.
 	Now      func() time.Time
+	Log      *slog.Logger // Of what becomes of JWKS; nil: nothing is logged.
 }
 
 // claims are what a token says.
@@ -108,7 +112,7 @@ func NewVerifier(k Keys) (*Verifier, error) {
 		case k.HTTP == nil:
 			return nil, errors.New("a JWKS address needs an HTTP client")
 		}
-		v.remote = &keySet{address: k.JWKS, client: k.HTTP, now: k.now}
+		v.remote = &keySet{address: k.JWKS, client: k.HTTP, now: k.now, log: cmp.Or(k.Log, slog.New(slog.DiscardHandler)), unknown: map[[sha256.Size]byte]time.Time{}}
 		methods = append(methods, asymmetric...)
 	}
 	if len(methods) == 0 {
@@ -128,7 +132,17 @@ func NewVerifier(k Keys) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify returns who a token speaks for.
+// Ready reports whether tokens by keys at the JWKS address can be judged: from
+// the first time that the keys were had until a day after the last.
+func (v *Verifier) Ready(ctx context.Context) error {
+	if v.remote == nil {
+		return nil
+	}
+	return v.remote.ready(ctx)
+}
+
+// Verify returns who a token speaks for. Where that cannot be said because the
+// issuer's keys are not to be had, the error is a *KeysError.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if len(token) > tokenMaxBytes || strings.Count(token, ".") != 2 {
 		return Identity{}, fmt.Errorf("%w: it has not the form of one", ErrToken)

@@ -192,18 +192,19 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 	}
 	v := newView(func(a account.Account) api.Account { return s.accountJSON(ctx, a) })
 	v.resume(value(r.Params.LastEventID), first.accounts)
-	return &stream{server: s, ctx: ctx, news: news, leave: leave, first: first, view: v, until: who.Expires.Add(tokenLeeway)}, nil
+	return &stream{server: s, ctx: ctx, news: news, leave: leave, first: first, view: v, session: who.session, until: who.Expires.Add(tokenLeeway)}, nil
 }
 
 // stream is one answer with events.
 type stream struct {
 	*server
-	ctx   context.Context // Of the request: the generated interface has no place for it.
-	news  <-chan sight
-	leave func()
-	first sight
-	view  *view
-	until time.Time // When the session ends, with the leeway that it is granted.
+	ctx     context.Context // Of the request: the generated interface has no place for it.
+	news    <-chan sight
+	leave   func()
+	first   sight
+	view    *view
+	session string    // Its name; "" with a token.
+	until   time.Time // When the session ends, with the leeway that it is granted.
 }
 
 // VisitListEventsResponse writes events until the reader leaves, the session
@@ -241,12 +242,30 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 		case <-beat.C:
 			out.WriteString(":\n\n")
 		case n := <-s.news:
-			if n.number > seen {
-				seen = n.number
-				s.view.tell(out, n.accounts)
+			if n.number <= seen {
+				continue
 			}
+			ended, err := s.ended(ctx)
+			if ended {
+				return nil
+			}
+			if err != nil { // Nothing is told to whom it may not be for.
+				s.Log.DebugContext(ctx, "looking whether a session has ended", "error", err)
+				continue
+			}
+			seen = n.number
+			s.view.tell(out, n.accounts)
 		}
 	}
+}
+
+// ended reports whether the session has ended, in whichever process.
+func (s *stream) ended(ctx context.Context) (bool, error) {
+	if s.session == "" {
+		return false, nil
+	}
+	alive, err := s.Web.Sessions.Alive(ctx, s.session)
+	return err == nil && !alive, err
 }
 
 // events gathers what is to be written, and writes it against the clock.

@@ -51,6 +51,7 @@ type world struct {
 	quotaQ    httpapi.QuotaQuery
 	accountQ  httpapi.AccountQuery
 	links     map[string]httpapi.Link
+	sessions  map[string]account.Owner
 	starts    []oauth.Start
 	callbacks []oauth.Callback
 	panicked  any
@@ -77,7 +78,7 @@ func newWorld(t testing.TB) *world {
 		}
 	}
 	return &world{
-		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {Owner: owner(t, anna), ReturnTo: "/accounts/new"}},
+		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {Owner: owner(t, anna), ReturnTo: "/accounts/new"}}, sessions: map[string]account.Owner{},
 		report: account.TestReport{OK: true, Steps: []account.Step{{Name: account.StepResolve, OK: true, Took: 3 * time.Millisecond, Detail: "2 addresses"}}, Folders: []string{"INBOX"}, Messages: 7},
 	}
 }
@@ -332,18 +333,60 @@ func (l links) Save(_ context.Context, token string, x httpapi.Link) error {
 	return err
 }
 
-func (l links) Use(_ context.Context, token string) (httpapi.Link, error) {
+func (l links) Look(_ context.Context, token string) (httpapi.Link, error) {
+	done, err := l.enter()
+	defer done()
+	x, ok := l.links[token]
+	if !ok {
+		return x, cmp.Or(err, account.ErrNotFound)
+	}
+	return x, err
+}
+
+func (l links) Exchange(_ context.Context, token, session string, _ time.Time) (httpapi.Link, error) {
 	done, err := l.enter()
 	defer done()
 	if err != nil {
 		return httpapi.Link{}, err
 	}
 	x, ok := l.links[token]
-	delete(l.links, token)
 	if !ok {
 		return x, account.ErrNotFound
 	}
+	delete(l.links, token)
+	l.sessions[session] = x.Owner
 	return x, nil
+}
+
+// signedInOnes are a world's sessions.
+type signedInOnes struct{ *world }
+
+func (s signedInOnes) Alive(_ context.Context, name string) (bool, error) {
+	done, err := s.enter()
+	defer done()
+	_, ok := s.sessions[name]
+	return ok, err
+}
+
+func (s signedInOnes) End(_ context.Context, name string) error {
+	done, err := s.enter()
+	defer done()
+	if err == nil {
+		delete(s.sessions, name)
+	}
+	return err
+}
+
+func (s signedInOnes) EndAll(_ context.Context, o account.Owner) (n int64, err error) {
+	done, err := s.enter()
+	defer done()
+	for name, of := range s.sessions {
+		if err == nil && (o.IsZero() || of == o) {
+			delete(s.sessions, name)
+			n++
+		}
+	}
+	return n, err
 }
 
 // signIns are at a provider of a world's, which lets everybody in.
@@ -437,7 +480,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	o := httpapi.Options{
 		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error { return f.unready }}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
-		Web:   httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}},
+		Web:   httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{f.world}},
 		Log:   slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {

@@ -3,12 +3,15 @@ package httpapi
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -24,82 +27,219 @@ const (
 	keysPause    = 10 * time.Second // Between two attempts, whatever tokens arrive.
 	keysPatience = 5 * time.Second
 	keysMaxBytes = 1 << 20
+	keysLogPause = time.Minute // Between two lines in the log about an address that does not answer.
+	// unknownLife is for how long a key id that the issuer did not have is not
+	// asked for again; unknownMost bounds how many such are remembered, and with
+	// them the memory that anybody can have us use: 32 bytes for each.
+	unknownLife = time.Minute
+	unknownMost = 1024
 )
 
-// keySet is the keys at a JWKS address, fetched when needed and seldom.
+// keySet is the keys at a JWKS address, fetched when needed and seldom, by one
+// at a time. Who has a token by a known key never waits for it.
 type keySet struct {
 	address string
 	client  *http.Client
 	now     func() time.Time
+	log     *slog.Logger
 
-	mu      sync.Mutex // Held while fetching: whoever needs the keys waits for the same answer.
-	keys    map[string]jose.JSONWebKey
-	fetched time.Time
-	tried   time.Time
-	err     error // Of the last attempt.
+	known atomic.Pointer[knownKeys] // Nil: none were had yet.
+
+	mu      sync.Mutex    // Never held while fetching.
+	running chan struct{} // Closed when the attempt under way has ended; nil: none is.
+	tried   time.Time     // When the last attempt began.
+	err     error         // Of the last attempt.
+	logged  time.Time     // When err was last logged; zero: not since it went well.
+	unknown map[[sha256.Size]byte]time.Time
 }
 
+// knownKeys never change: new ones take their place.
+type knownKeys struct {
+	byID    map[string]jose.JSONWebKey
+	fetched time.Time
+}
+
+// KeysError says that a token can be neither accepted nor refused, as the
+// issuer's keys are not to be had.
+type KeysError struct {
+	Wait time.Duration // Until they are asked for again.
+	err  error
+}
+
+func (e *KeysError) Error() string { return "the keys for tokens are not to be had: " + e.err.Error() }
+func (e *KeysError) Unwrap() error { return e.err }
+
 // key returns the public key with that id, for that algorithm. A token without
-// a key id is taken when there is only one key.
+// a key id is taken when there is only one key. It waits only for keys that are
+// not known, or not any more.
 func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k, ok := s.find(kid)
-	now := s.now()
-	if (!ok || now.Sub(s.fetched) > keysFresh) && now.Sub(s.tried) >= keysPause {
-		s.tried = now
-		s.err = s.fetch(ctx)
-		k, ok = s.find(kid)
-	}
-	if s.keys == nil || now.Sub(s.fetched) > keysStale {
-		return nil, errors.Join(errors.New("no keys"), s.err)
-	}
-	switch {
-	case !ok:
+	known := s.usable()
+	k, ok := known.find(kid)
+	if !ok && s.isUnknown(kid) && known != nil {
 		return nil, fmt.Errorf("%w: unknown key", ErrToken)
-	case k.Algorithm != "" && k.Algorithm != alg:
+	}
+	if ok && s.now().Sub(known.fetched) > keysFresh {
+		s.refresh()
+	}
+	if !ok {
+		asked, err := s.await(ctx)
+		if err != nil {
+			return nil, err
+		}
+		known = s.usable()
+		if k, ok = known.find(kid); !ok {
+			return nil, s.missing(kid, known, asked)
+		}
+	}
+	if k.Algorithm != "" && k.Algorithm != alg {
 		return nil, fmt.Errorf("%w: key of another algorithm", ErrToken)
 	}
 	return k.Key, nil
 }
 
-func (s *keySet) find(kid string) (jose.JSONWebKey, bool) {
-	if kid == "" && len(s.keys) == 1 {
-		for _, k := range s.keys {
-			return k, true
-		}
+// usable returns the keys, or nil when none are known or they are too old.
+func (s *keySet) usable() *knownKeys {
+	if k := s.known.Load(); k != nil && s.now().Sub(k.fetched) <= keysStale {
+		return k
 	}
-	k, ok := s.keys[kid]
-	return k, ok && kid != ""
+	return nil
 }
 
-// fetch replaces the keys. It outlives the request that caused it: others wait
-// for the same answer.
-func (s *keySet) fetch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysPatience)
+func (k *knownKeys) find(kid string) (jose.JSONWebKey, bool) {
+	if k == nil {
+		return jose.JSONWebKey{}, false
+	}
+	if kid == "" && len(k.byID) == 1 {
+		for _, only := range k.byID {
+			return only, true
+		}
+	}
+	key, ok := k.byID[kid]
+	return key, ok && kid != ""
+}
+
+// missing says why a key is not there: the issuer does not have it, or did not
+// say what it has. It is remembered when the issuer was asked just now.
+func (s *keySet) missing(kid string, known *knownKeys, asked bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || known == nil {
+		return &KeysError{Wait: max(s.tried.Add(keysPause).Sub(s.now()), time.Second), err: errors.Join(errors.New("the last attempt failed"), s.err)}
+	}
+	now := s.now()
+	if asked && len(s.unknown) >= unknownMost {
+		for id, at := range s.unknown {
+			if now.Sub(at) >= unknownLife {
+				delete(s.unknown, id)
+			}
+		}
+	}
+	if asked && len(s.unknown) < unknownMost { // Beyond, the pause between two attempts must do.
+		s.unknown[sha256.Sum256([]byte(kid))] = now
+	}
+	return fmt.Errorf("%w: unknown key", ErrToken)
+}
+
+// isUnknown reports whether the issuer was asked not long ago and did not have
+// the key.
+func (s *keySet) isUnknown(kid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.unknown[sha256.Sum256([]byte(kid))]
+	return ok && s.now().Sub(at) < unknownLife
+}
+
+// refresh has the keys fetched in the background, unless that was tried a moment
+// ago, and returns what is closed when the attempt under way has ended; nil when
+// none is.
+func (s *keySet) refresh() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running != nil {
+		return s.running
+	}
+	if now := s.now(); now.Sub(s.tried) < keysPause {
+		return nil
+	}
+	s.tried, s.running = s.now(), make(chan struct{})
+	go s.attempt(s.running)
+	return s.running
+}
+
+// attempt fetches the keys. It belongs to no request: all wait for the same
+// answer, and it ends by itself.
+func (s *keySet) attempt(done chan struct{}) {
+	defer close(done)
+	ctx, cancel := context.WithTimeout(context.Background(), keysPatience)
 	defer cancel()
+	keys, err := s.fetch(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running, s.err = nil, err
+	now := s.now()
+	switch {
+	case err == nil:
+		s.known.Store(&knownKeys{byID: keys, fetched: now})
+		s.unknown = map[[sha256.Size]byte]time.Time{}
+		if !s.logged.IsZero() {
+			s.log.InfoContext(ctx, "the keys of the tokens' issuer are to be had again", "keys", len(keys))
+		}
+		s.logged = time.Time{}
+	case s.logged.IsZero() || now.Sub(s.logged) >= keysLogPause:
+		s.logged = now
+		s.log.WarnContext(ctx, "the keys of the tokens' issuer are not to be had", "known", s.usable() != nil, "error", err)
+	}
+}
+
+// ready reports whether tokens can be judged. Where no keys are known it has
+// them fetched, and waits for that.
+func (s *keySet) ready(ctx context.Context) error {
+	if s.usable() != nil {
+		return nil
+	}
+	if _, err := s.await(ctx); err != nil {
+		return err
+	}
+	if s.usable() != nil {
+		return nil
+	}
+	return s.missing("", nil, false)
+}
+
+// await waits for the keys to be fetched, and reports whether that was tried:
+// it is not when it was a moment ago.
+func (s *keySet) await(ctx context.Context) (bool, error) {
+	done := s.refresh()
+	if done == nil {
+		return false, nil
+	}
+	select {
+	case <-done:
+		return true, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// fetch asks for the keys.
+func (s *keySet) fetch(ctx context.Context) (map[string]jose.JSONWebKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.address, nil)
 	if err != nil {
-		return fmt.Errorf("asking for keys: %w", err)
+		return nil, fmt.Errorf("asking for keys: %w", err)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking for keys: %w", err)
+		return nil, fmt.Errorf("asking for keys: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking for keys: status %d", resp.StatusCode)
+		return nil, fmt.Errorf("asking for keys: status %d", resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, keysMaxBytes))
 	if err != nil {
-		return fmt.Errorf("reading keys: %w", err)
+		return nil, fmt.Errorf("reading keys: %w", err)
 	}
-	keys, err := parseKeys(body)
-	if err != nil {
-		return err
-	}
-	s.keys, s.fetched = keys, s.now()
-	return nil
+	return parseKeys(body)
 }
 
 // parseKeys returns the public keys for signatures in a JWKS document

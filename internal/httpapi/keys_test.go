@@ -153,8 +153,8 @@ func TestIssuerOutIsOurFault(t *testing.T) {
 	f := newFixture(t, func(o *httpapi.Options) { o.Tokens = v })
 	token := sign(t, jwt.SigningMethodRS256, rsaKey(t), map[string]any{"kid": "one"}, jwt.MapClaims{"sub": anna, "iss": "i", "aud": "a", "exp": time.Now().Add(time.Hour).Unix()})
 	for range 20 {
-		if rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Authorization": "Bearer " + token}}); rec.Code != 500 {
-			t.Fatalf("%d %s", rec.Code, rec.Body)
+		if rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Authorization": "Bearer " + token}}); rec.Code != 503 || problemCode(t, rec) != "not_ready" || rec.Header().Get("Retry-After") == "" {
+			t.Fatalf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 		}
 	}
 	if n := i.asked.Load(); n != 1 {

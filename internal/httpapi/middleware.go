@@ -136,10 +136,17 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			return next(c)
 		case r != nil && r.policy == open:
-			c.SetRequest(s.withBrowser(req))
+			req, err := s.withBrowser(req)
+			if err != nil {
+				return err
+			}
+			c.SetRequest(req)
 			return next(c)
 		}
-		req = s.withBrowser(req)
+		req, err := s.withBrowser(req)
+		if err != nil {
+			return err
+		}
 		who, err := s.identify(c)
 		switch {
 		case err != nil:

@@ -17,30 +17,38 @@ import (
 )
 
 // browser is what a request has of the browser that makes it, where somebody
-// signs in on a provider's page.
+// signs in: by a link, or on a provider's page.
 type browser struct {
-	owner   account.Owner  // Of the session; zero without one.
-	session account.Secret // The cookie of the session.
-	mark    account.Secret // The cookie that StartOAuth sets.
+	who       Identity       // Whose session it has; zero without one.
+	session   account.Secret // The cookie of the session.
+	mark      account.Secret // The cookie that StartOAuth sets.
+	arrival   arrival
+	crossSite error // Not nil: no page of ours made the request.
 }
+
+// isOther reports whether somebody else than o is signed in.
+func (b browser) isOther(o account.Owner) bool { return !b.who.Owner.IsZero() && b.who.Owner != o }
 
 type browserKey struct{}
 
-// withBrowser keeps the cookies of a request for the calls that need them.
-func (s *server) withBrowser(r *http.Request) *http.Request {
-	if !strings.Contains(r.URL.Path, "/oauth/") {
-		return r
+// withBrowser keeps what is known of a browser for the calls that need it.
+func (s *server) withBrowser(r *http.Request) (*http.Request, error) {
+	if !strings.Contains(r.URL.Path, "/oauth/") && !strings.HasPrefix(r.URL.Path, "/link/") {
+		return r, nil
 	}
-	var b browser
+	b := browser{arrival: arrivalOf(r), crossSite: s.sessions.fromOurPage(r)}
 	if c, err := r.Cookie(s.sessions.cookieName()); err == nil {
-		if who, err := s.sessions.verify(c.Value); err == nil {
-			b.owner, b.session = who.Owner, account.NewSecret(c.Value)
+		switch who, err := s.sessions.verify(r.Context(), c.Value); {
+		case err == nil:
+			b.who, b.session = who, account.NewSecret(c.Value)
+		case !errors.Is(err, ErrToken):
+			return nil, fmt.Errorf("looking whether a session has ended: %w", err)
 		}
 	}
 	if c, err := r.Cookie(s.sessions.markName()); err == nil && len(c.Value) == markLength {
 		b.mark = account.NewSecret(c.Value)
 	}
-	return r.WithContext(context.WithValue(r.Context(), browserKey{}, b))
+	return r.WithContext(context.WithValue(r.Context(), browserKey{}, b)), nil
 }
 
 // markLength is of 256 random bits.
@@ -66,7 +74,7 @@ func (s *server) StartOAuth(ctx context.Context, r api.StartOAuthRequestObject) 
 	who, in := caller(ctx), *r.Body
 	b, _ := ctx.Value(browserKey{}).(browser)
 	st := oauth.Start{Owner: who.Owner, Browser: b.mark, Preset: r.Provider, Email: value(in.Email)}
-	if b.owner == who.Owner {
+	if b.who.Owner == who.Owner {
 		st.Session = b.session
 	}
 	if st.Browser.Empty() { // Kept where there is one: two windows of one browser may be on their way.
@@ -109,7 +117,7 @@ func (s *server) GetOAuthGrant(ctx context.Context, r api.GetOAuthGrantRequestOb
 func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject) (api.FinishOAuthResponseObject, error) {
 	b, _ := ctx.Value(browserKey{}).(browser)
 	done, err := s.OAuth.Finish(ctx, oauth.Callback{
-		Owner: b.owner, Browser: b.mark, Session: b.session, Provider: r.Server,
+		Owner: b.who.Owner, Browser: b.mark, Session: b.session, Provider: r.Server,
 		State: value(r.Params.State), Code: value(r.Params.Code), Issuer: value(r.Params.Iss), Error: value(r.Params.Error),
 	})
 	back := "/accounts/new"

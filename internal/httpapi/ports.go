@@ -77,9 +77,22 @@ type HostHealth struct {
 // Links keeps the links that sign in to the web pages.
 type Links interface {
 	Save(ctx context.Context, token string, l Link) error
-	// Use returns a link and forgets it, so that nobody gets it again, in any
-	// process. One that is not there, or not any more, is account.ErrNotFound.
-	Use(ctx context.Context, token string) (Link, error)
+	// Look returns a link. One that is not there, or not any more, is
+	// account.ErrNotFound.
+	Look(ctx context.Context, token string) (Link, error)
+	// Exchange returns a link and forgets it, so that nobody gets it again, in any
+	// process; and begins a session of its user, which lives until then.
+	Exchange(ctx context.Context, token, session string, until time.Time) (Link, error)
+}
+
+// Sessions keeps which sessions have not ended, for all processes alike: what
+// one ends is over for the next request to any.
+type Sessions interface {
+	Alive(ctx context.Context, name string) (bool, error)
+	End(ctx context.Context, name string) error
+	// EndAll ends a user's sessions, for the zero Owner everybody's, and says how
+	// many there were; and takes back the links that were not followed yet.
+	EndAll(ctx context.Context, o account.Owner) (int64, error)
 }
 
 // ErrCursor says that a page's cursor is none that was given out, or belongs
@@ -253,4 +266,5 @@ type Identity struct {
 	Owner   account.Owner
 	Admin   bool
 	Expires time.Time
+	session string // The name of the browser's session; "" with a token.
 }

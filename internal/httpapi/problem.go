@@ -54,7 +54,8 @@ func problem(code api.ProblemCode, detail string) api.Problem {
 func (s *server) answer(err error, c echo.Context) {
 	ctx := c.Request().Context()
 	p := s.problemOf(err, c)
-	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil { // Who hung up is no alarm.
+	var told *KeysError // In the log already, and not for each request.
+	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil && !errors.As(err, &told) { // Who hung up is no alarm.
 		_, name := s.label(c)
 		s.Log.ErrorContext(ctx, "request failed", "request_id", c.Response().Header().Get(echo.HeaderXRequestID), "route", name, "error", err)
 	}
@@ -82,6 +83,7 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		differs *account.AddressDiffersError
 		tested  *account.TestFailedError
 		unready *notReadyError
+		keys    *KeysError
 		routing *echo.HTTPError
 		failure *fault.Error
 	)
@@ -98,6 +100,9 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 	case errors.As(err, &tooMany):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(tooMany.wait.Seconds()))))
 		return problem(api.ProblemCodeRateLimited, sentence(tooMany.what))
+	case errors.As(err, &keys):
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(keys.Wait.Seconds()))))
+		return problem(api.ProblemCodeNotReady, "The keys of the tokens' issuer cannot be had now.")
 	case errors.As(err, &tested):
 		p := problem(api.ProblemCodeConnectionTestFailed, "Nothing was saved: see the diagnosis.")
 		p.Diagnosis = s.diagnosis(c.Request().Context(), tested.Report.Diagnosis, testedIn(err))

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -32,6 +31,7 @@ type Web struct {
 	// empty: nobody's.
 	FrameAncestors []string
 	Links          Links
+	Sessions       Sessions
 }
 
 const (
@@ -46,10 +46,12 @@ const (
 	pagesHeader = "X-Mailbrook"
 )
 
-// sessions sign in browsers: a cookie that says who it is, signed, so that any
-// process can read it and none has to remember it.
+// sessions sign in browsers: a cookie that says who it is, signed, so that what
+// is forged costs no look into the database; and a row there for as long as it
+// has not ended, so that it can be ended from anywhere.
 type sessions struct {
 	key    []byte
+	rows   Sessions
 	parser *jwt.Parser
 	now    func() time.Time
 	public *url.URL
@@ -67,17 +69,18 @@ func newSessions(w Web, now func() time.Time) (*sessions, error) {
 	mac := hmac.New(sha256.New, w.Secret)
 	mac.Write([]byte("mailbrook web session 1"))
 	return &sessions{
-		key: mac.Sum(nil), now: now, public: public, framed: len(w.FrameAncestors) > 0,
+		key: mac.Sum(nil), rows: w.Sessions, now: now, public: public, framed: len(w.FrameAncestors) > 0,
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(tokenLeeway), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(), jwt.WithAudience(sessionAudience)),
 	}, nil
 }
 
-func (s *sessions) sign(o account.Owner, admin bool) (string, error) {
+// sign returns the value of the cookie for the session with that name.
+func (s *sessions) sign(name string, o account.Owner, admin bool) (string, error) {
 	now := s.now()
 	c := claims{RegisteredClaims: jwt.RegisteredClaims{
-		Subject: o.String(), Audience: jwt.ClaimStrings{sessionAudience},
+		ID: name, Subject: o.String(), Audience: jwt.ClaimStrings{sessionAudience},
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(sessionLife)),
 	}}
 	if admin {
@@ -92,8 +95,25 @@ func (s *sessions) sign(o account.Owner, admin bool) (string, error) {
 	return signed, nil
 }
 
-// verify returns whose session a cookie is, or ErrToken.
-func (s *sessions) verify(token string) (Identity, error) {
+// verify returns whose session a cookie is, or ErrToken. Any other error is
+// ours: nobody can say whether the session has ended.
+func (s *sessions) verify(ctx context.Context, token string) (Identity, error) {
+	who, err := s.read(token)
+	if err != nil {
+		return Identity{}, err
+	}
+	alive, err := s.rows.Alive(ctx, who.session)
+	switch {
+	case err != nil:
+		return Identity{}, err
+	case !alive:
+		return Identity{}, fmt.Errorf("%w: the session has ended", ErrToken)
+	}
+	return who, nil
+}
+
+// read is verify without a look at whether the session has ended.
+func (s *sessions) read(token string) (Identity, error) {
 	if len(token) > tokenMaxBytes || strings.Count(token, ".") != 2 {
 		return Identity{}, fmt.Errorf("%w: it has not the form of one", ErrToken)
 	}
@@ -108,10 +128,10 @@ func (s *sessions) verify(token string) (Identity, error) {
 		return Identity{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	o, err := account.ParseOwner(c.Subject)
-	if err != nil {
-		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
+	if err != nil || c.ID == "" {
+		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address, or it has no name", ErrToken)
 	}
-	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time}, nil
+	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time, session: c.ID}, nil
 }
 
 func (s *sessions) secure() bool { return s.public.Scheme == "https" }
@@ -156,7 +176,16 @@ func (s *sessions) sameOrigin(r *http.Request) error {
 		}
 		return nil
 	}
-	if r.Header.Get(pagesHeader) != "1" || site != "" && site != "same-origin" {
+	if r.Header.Get(pagesHeader) != "1" {
+		return errCrossSite
+	}
+	return s.fromOurPage(r)
+}
+
+// fromOurPage refuses what a browser sends for a page of another origin, or for
+// none.
+func (s *sessions) fromOurPage(r *http.Request) error {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
 		return errCrossSite
 	}
 	origins := r.Header.Values("Origin")
@@ -169,11 +198,13 @@ func (s *sessions) sameOrigin(r *http.Request) error {
 	}
 	// The address by which the browser came counts as ours too: operators put
 	// servers behind several names. Nobody's page can choose the header Host.
-	if ours := o.Scheme == s.public.Scheme && strings.EqualFold(o.Host, s.public.Host); !ours && !strings.EqualFold(o.Host, r.Host) {
+	if ours := o.Scheme == s.public.Scheme && sameHost(o.Host, s.public.Host); !ours && !sameHost(o.Host, r.Host) {
 		return errCrossSite
 	}
 	return nil
 }
+
+func sameHost(a, b string) bool { return account.FoldASCII(a) == account.FoldASCII(b) }
 
 // identify returns who asks: by the bearer token if there is one, else by the
 // cookie.
@@ -185,11 +216,20 @@ func (s *server) identify(c echo.Context) (Identity, error) {
 		if err != nil {
 			return Identity{}, &unauthenticatedError{}
 		}
-		who, err := s.sessions.verify(cookie.Value)
-		if err != nil {
+		if _, err := s.sessions.read(cookie.Value); err != nil {
 			return Identity{}, &unauthenticatedError{}
 		}
-		return who, s.sessions.sameOrigin(r)
+		if err := s.sessions.sameOrigin(r); err != nil {
+			return Identity{}, err
+		}
+		who, err := s.sessions.verify(r.Context(), cookie.Value)
+		switch {
+		case errors.Is(err, ErrToken):
+			return Identity{}, &unauthenticatedError{}
+		case err != nil:
+			return Identity{}, fmt.Errorf("looking whether a session has ended: %w", err)
+		}
+		return who, nil
 	}
 	who, err := s.Tokens.Verify(r.Context(), token)
 	switch {
@@ -207,131 +247,44 @@ func (s *server) GetSession(ctx context.Context, _ api.GetSessionRequestObject) 
 	return api.GetSession200JSONResponse{User: who.Owner.String(), Admin: who.Admin, ExpiresAt: utc(who.Expires), Limit: s.Accounts.MaxPerUser()}, nil
 }
 
-// DeleteSession takes the cookie away.
-func (s *server) DeleteSession(context.Context, api.DeleteSessionRequestObject) (api.DeleteSessionResponseObject, error) {
+// DeleteSession ends the session and takes the cookie away.
+func (s *server) DeleteSession(ctx context.Context, _ api.DeleteSessionRequestObject) (api.DeleteSessionResponseObject, error) {
+	if name := caller(ctx).session; name != "" {
+		if err := s.Web.Sessions.End(ctx, name); err != nil {
+			return nil, err
+		}
+	}
 	return api.DeleteSession204Response{Headers: api.DeleteSession204ResponseHeaders{SetCookie: s.sessions.cookie("").String()}}, nil
 }
 
-// Link is what an address that signs in stands for.
-type Link struct {
-	Owner    account.Owner
-	Admin    bool
-	ReturnTo string // A path on this server.
-	Expires  time.Time
-}
-
-const (
-	// LinkLife is how long a link may be followed unless said otherwise.
-	LinkLife = 5 * time.Minute
-	// LinkMaxLife is the longest.
-	LinkMaxLife = 24 * time.Hour
-)
-
-// NewLink saves a link and returns its address below the origin given.
-func NewLink(ctx context.Context, links Links, origin string, l Link) (string, error) {
-	token := rand.Text()
-	if l.ReturnTo == "" {
-		l.ReturnTo = "/"
-	}
-	if err := links.Save(ctx, token, l); err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(origin, "/") + "/link/" + token, nil
-}
-
-// CreateLink makes a link: users for themselves, administrators for anybody.
-func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) (api.CreateLinkResponseObject, error) {
-	who, in := caller(ctx), *r.Body
-	l := Link{Owner: who.Owner, Admin: value(in.Admin), ReturnTo: value(in.ReturnTo)}
-	if in.User != nil {
+// DeleteSessions ends sessions: users their own, administrators anybody's.
+func (s *server) DeleteSessions(ctx context.Context, r api.DeleteSessionsRequestObject) (api.DeleteSessionsResponseObject, error) {
+	who, o := caller(ctx), caller(ctx).Owner
+	bad := &account.InvalidError{}
+	everybody := value(r.Params.Everybody)
+	if r.Params.User != nil {
 		var err error
-		if l.Owner, err = account.ParseOwner(*in.User); err != nil {
-			bad := &account.InvalidError{}
+		if o, err = account.ParseOwner(*r.Params.User); err != nil {
 			bad.Add("user", "invalid", "is not a mailbox address")
-			return nil, bad
+		}
+		if everybody {
+			bad.Add("everybody", "invalid", "cannot be asked for together with user")
 		}
 	}
-	if !who.Admin && (l.Admin || l.Owner != who.Owner) {
+	if err := bad.OrNil(); err != nil {
+		return nil, err
+	}
+	if !who.Admin && (everybody || o != who.Owner) {
 		return nil, errForbidden
 	}
-	life := LinkLife
-	if in.TtlSeconds != nil {
-		life = time.Duration(*in.TtlSeconds) * time.Second
+	if everybody {
+		o = account.Owner{}
 	}
-	l.Expires = s.Now().Add(life)
-	address, err := NewLink(ctx, s.Web.Links, s.Web.PublicURL, l)
+	n, err := s.Web.Sessions.EndAll(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateLink201JSONResponse{Url: address, User: l.Owner.String(), Admin: l.Admin, ExpiresAt: utc(l.Expires)}, nil
-}
-
-// FollowLink signs in, once.
-func (s *server) FollowLink(ctx context.Context, r api.FollowLinkRequestObject) (api.FollowLinkResponseObject, error) {
-	l, err := s.Web.Links.Use(ctx, r.Token)
-	if errors.Is(err, account.ErrNotFound) {
-		var accept []string
-		if r.Params.AcceptLanguage != nil {
-			accept = append(accept, *r.Params.AcceptLanguage)
-		}
-		return goneLink{s.Web.FrameAncestors, language(accept)}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	session, err := s.sessions.sign(l.Owner, l.Admin)
-	if err != nil {
-		return nil, err
-	}
-	s.Log.InfoContext(ctx, "signed in by a link", "user", l.Owner, "admin", l.Admin)
-	return followedLink{l.ReturnTo, s.sessions.cookie(session)}, nil
-}
-
-// followedLink leads on, signed in.
-type followedLink struct {
-	to     string
-	cookie *http.Cookie
-}
-
-// VisitFollowLinkResponse implements api.FollowLinkResponseObject.
-func (f followedLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Location", f.to)
-	http.SetCookie(w, f.cookie)
-	w.WriteHeader(http.StatusSeeOther)
-	return nil
-}
-
-// goneLink tells a person that the link leads nowhere any more.
-type goneLink struct {
-	ancestors []string
-	lang      string
-}
-
-// gonePage is plain: it has to say one thing, and no style may stand in it.
-const gonePage = `<!doctype html>
-<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>%[2]s</title></head>
-<body><main><h1>%[2]s</h1><p>%s</p></main></body></html>
-`
-
-// VisitFollowLinkResponse implements api.FollowLinkResponseObject.
-func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	title, text := "This link does not work any more", "It was used already, or its time is over. Go back to your mail and open these pages from there once more."
-	if g.lang == "pl" {
-		title, text = "Ten odnośnik już nie działa", "Został już użyty albo jego czas minął. Wróć do swojej poczty i otwórz te strony stamtąd jeszcze raz."
-	}
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", g.lang)
-	h.Add("Vary", "Accept-Language")
-	if len(g.ancestors) > 0 {
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors "+strings.Join(g.ancestors, " "))
-		h.Del("X-Frame-Options") // It knows all or nothing.
-	}
-	w.WriteHeader(http.StatusGone)
-	_, err := fmt.Fprintf(w, gonePage, g.lang, title, text)
-	return err
+	s.Log.InfoContext(ctx, "sessions ended", "by", who.Owner, "user", o, "everybody", everybody, "sessions", n)
+	s.hub.nudge(o)
+	return api.DeleteSessions200JSONResponse{Ended: n}, nil
 }

@@ -261,8 +261,8 @@ func address(token string, p Provider, now time.Time) (email, why string) {
 		return "", "its id token is too old"
 	}
 	for _, candidate := range []string{c.Email, c.Username} {
-		if o, err := account.ParseOwner(candidate); err == nil && (candidate != c.Email || c.Verified != false && c.Verified != "false") {
-			return o.String(), ""
+		if address, err := account.PlainAddress(candidate); err == nil && (candidate != c.Email || c.Verified != false && c.Verified != "false") {
+			return address, ""
 		}
 	}
 	return "", ""

@@ -316,7 +316,7 @@ func (s *Store) switchJournal(ctx context.Context, tx *gorm.DB, old, a account.A
 			row.Protocol, row.Host, row.Port, row.Username, j.id); err != nil {
 			return j, err
 		}
-		if strings.EqualFold(old.Server.Host, a.Server.Host) {
+		if account.FoldASCII(old.Server.Host) == account.FoldASCII(a.Server.Host) {
 			return j, nil
 		}
 		_, err := c.exec(ctx, "UPDATE folders SET next_uid = 0, counted = 0, listing = ?, full_scan_ms = 0 WHERE journal_id = ?", []byte{}, j.id)
@@ -336,7 +336,7 @@ func (s *Store) switchJournal(ctx context.Context, tx *gorm.DB, old, a account.A
 func sameUser(a, b string) bool {
 	la, da, _ := strings.Cut(a, "@")
 	lb, db, _ := strings.Cut(b, "@")
-	return strings.EqualFold(la, lb) && (da == "" || db == "" || strings.EqualFold(da, db))
+	return account.SameAddress(la, lb) && (da == "" || db == "" || account.SameAddress(da, db))
 }
 
 // Remove deletes an account: see account.Repository.

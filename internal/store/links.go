@@ -3,8 +3,9 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 )
@@ -25,43 +26,56 @@ func (s *Store) Links() Links { return Links{s} }
 
 // Save keeps a link. The token must be one that nobody can guess.
 func (r Links) Save(ctx context.Context, token string, l Link) error {
-	h := linkHash(token)
 	_, err := r.s.on(r.s.w).exec(ctx, "INSERT INTO links (hash, owner, admin, return_to, expires_ms) VALUES (?, ?, ?, ?, ?)",
-		h, l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires))
+		nameHash(token), l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires))
 	return r.s.wrap(ctx, "saving a link", err)
 }
 
-// Use returns the link of a token and forgets it in the same statement: of any
-// number of callers in any number of processes one gets it. For the others,
-// after its time, and for what never was a token it is account.ErrNotFound.
-func (r Links) Use(ctx context.Context, token string) (l Link, err error) {
-	const op = "following a link"
-	h, now := linkHash(token), r.s.now().UnixMilli()
+// Look returns the link of a token and leaves it as it is. After its time, for
+// what never was a token, and for a user who cannot sign in any more it is
+// account.ErrNotFound.
+func (r Links) Look(ctx context.Context, token string) (Link, error) {
+	return r.get(ctx, "looking at a link", r.s.on(r.s.r), "SELECT owner, admin, return_to, expires_ms FROM links WHERE hash = ? AND expires_ms > ?", token)
+}
+
+// Exchange takes the link of a token for a session of its user, which lives
+// until then, in one transaction: of any number of callers in any number of
+// processes one gets it. For the others it is as for Look.
+func (r Links) Exchange(ctx context.Context, token, session string, until time.Time) (l Link, err error) {
 	// Looked at first, so that guesses and reloads do not make others wait to write.
-	found := 0
-	err = r.s.on(r.s.r).each(ctx, scanInto(&found), "SELECT 1 FROM links WHERE hash = ? AND expires_ms > ?", h, now)
-	if err == nil && found == 0 {
-		err = account.ErrNotFound
+	if l, err = r.Look(ctx, token); err != nil {
+		return Link{}, err
 	}
+	const op = "following a link"
+	err = r.s.write(ctx, op, func(tx *gorm.DB) error {
+		c := r.s.on(tx)
+		var err error
+		if l, err = r.get(ctx, op, c, "DELETE FROM links WHERE hash = ? AND expires_ms > ? RETURNING owner, admin, return_to, expires_ms", token); err != nil {
+			return err
+		}
+		_, err = c.exec(ctx, "INSERT INTO sessions (hash, owner, expires_ms) VALUES (?, ?, ?)", nameHash(session), l.Owner.String(), toMillis(until))
+		return err
+	})
 	if err != nil {
-		return Link{}, r.s.wrap(ctx, op, err)
+		return Link{}, err
 	}
+	return l, nil
+}
+
+func (r Links) get(ctx context.Context, op string, c sqlConn, query, token string) (l Link, err error) {
 	var owner string
-	err = r.s.on(r.s.w).each(ctx, func(row rowScanner) error {
+	err = c.each(ctx, func(row rowScanner) error {
 		var admin int16
 		var expires int64
 		err := row.Scan(&owner, &admin, &l.ReturnTo, &expires)
 		l.Admin, l.Expires = admin != 0, fromMillis(expires)
 		return err
-	}, "DELETE FROM links WHERE hash = ? AND expires_ms > ? RETURNING owner, admin, return_to, expires_ms", h, now)
-	if err == nil && owner == "" {
-		err = account.ErrNotFound
-	}
+	}, query, nameHash(token), r.s.now().UnixMilli())
 	if err != nil {
 		return Link{}, r.s.wrap(ctx, op, err)
 	}
 	if l.Owner, err = account.ParseOwner(owner); err != nil {
-		return Link{}, fmt.Errorf("%s: %w", op, err)
+		return Link{}, account.ErrNotFound
 	}
 	return l, nil
 }
@@ -72,8 +86,9 @@ func (r Links) Prune(ctx context.Context) error {
 	return r.s.wrap(ctx, "pruning links", err)
 }
 
-// linkHash needs no salt: a token is 128 random bits at least.
-func linkHash(token string) []byte {
-	h := sha256.Sum256([]byte(token))
+// nameHash is under what is kept whatever is known by a name that nobody can
+// guess. It needs no salt: such a name has 128 random bits at least.
+func nameHash(name string) []byte {
+	h := sha256.Sum256([]byte(name))
 	return h[:]
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -17,17 +18,29 @@ func (w *world) link(token string, life time.Duration) Link {
 	return l
 }
 
+// exchange takes a link for a session that bears the link's token as its name.
+func (w *world) exchange(token string) (Link, error) {
+	return w.Links().Exchange(w.Context(), token, "session of "+token, w.clock.now().Add(12*time.Hour))
+}
+
 func TestALinkIsGivenOutOnceAndAsItWasSaved(t *testing.T) {
 	onBoth(t, func(w *world) {
 		want := w.link("token", time.Minute)
-		_, err := w.Links().Use(w.Context(), "Token")
+		_, err := w.exchange("Token")
 		w.want(err, account.ErrNotFound)
-		got, err := w.Links().Use(w.Context(), "token")
+		for range 2 { // Looking uses nothing up.
+			seen, err := w.Links().Look(w.Context(), "token")
+			w.must(err)
+			if seen != want {
+				w.Errorf("looking gives %+v, not %+v", seen, want)
+			}
+		}
+		got, err := w.exchange("token")
 		w.must(err)
 		if got != want {
 			w.Errorf("%+v, not %+v", got, want)
 		}
-		_, err = w.Links().Use(w.Context(), "token")
+		_, err = w.exchange("token")
 		w.want(err, account.ErrNotFound)
 	})
 }
@@ -41,7 +54,7 @@ func TestOfManyProcessesOneGetsTheLink(t *testing.T) {
 			got := make([]bool, 5*len(stores))
 			for i := range got {
 				g.Go(func() error {
-					_, err := stores[i%len(stores)].Links().Use(w.Context(), token)
+					_, err := stores[i%len(stores)].Links().Exchange(w.Context(), token, fmt.Sprint(token, i), w.clock.now().Add(time.Hour))
 					got[i] = err == nil
 					if got[i] || isAnswer(err) {
 						return nil
@@ -59,6 +72,12 @@ func TestOfManyProcessesOneGetsTheLink(t *testing.T) {
 			if n != 1 {
 				w.Errorf("%d got the link", n)
 			}
+			if made := w.table("SELECT owner, expires_ms FROM sessions"); len(made) != 1 {
+				w.Errorf("%d sessions were begun by a link: %v", len(made), made)
+			}
+			if _, err := w.Sessions().EndAll(w.Context(), account.Owner{}); err != nil {
+				w.Error(err)
+			}
 		}
 	})
 }
@@ -68,7 +87,7 @@ func TestALinkThatIsTooOldIsNoneAndIsForgotten(t *testing.T) {
 		w.link("old", time.Minute)
 		w.link("young", time.Hour)
 		w.clock.pass(time.Minute)
-		_, err := w.Links().Use(w.Context(), "old")
+		_, err := w.exchange("old")
 		w.want(err, account.ErrNotFound)
 		if n := len(w.table("SELECT expires_ms FROM links")); n != 2 {
 			w.Errorf("%d links before the chore", n)
@@ -77,7 +96,7 @@ func TestALinkThatIsTooOldIsNoneAndIsForgotten(t *testing.T) {
 		if n := len(w.table("SELECT expires_ms FROM links")); n != 1 {
 			w.Errorf("%d links after it", n)
 		}
-		_, err = w.Links().Use(w.Context(), "young")
+		_, err = w.exchange("young")
 		w.must(err)
 	})
 }

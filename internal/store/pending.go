@@ -25,7 +25,7 @@ func (s *Store) Pending() Pending { return Pending{s} }
 func (r Pending) SavePending(ctx context.Context, name string, o account.Owner, sealed []byte, expires time.Time) error {
 	_, err := r.s.on(r.s.w).exec(ctx, `INSERT INTO oauth_pending (hash, owner, sealed, expires_ms) VALUES (?, ?, ?, ?)
 		ON CONFLICT (hash) DO UPDATE SET owner = excluded.owner, sealed = excluded.sealed, expires_ms = excluded.expires_ms`,
-		linkHash(name), o.String(), orEmpty(sealed), toMillis(expires))
+		nameHash(name), o.String(), orEmpty(sealed), toMillis(expires))
 	return r.s.wrap(ctx, "saving what is pending", err)
 }
 
@@ -46,14 +46,14 @@ func (r Pending) UsePending(ctx context.Context, name string) (account.Owner, []
 
 func (r Pending) get(ctx context.Context, op string, c sqlConn, query, name string) (o account.Owner, sealed []byte, err error) {
 	var owner string
-	err = c.each(ctx, scanInto(&owner, &sealed), query, linkHash(name), r.s.now().UnixMilli())
+	err = c.each(ctx, scanInto(&owner, &sealed), query, nameHash(name), r.s.now().UnixMilli())
 	if err == nil && owner == "" {
 		err = account.ErrNotFound
 	}
 	if err != nil {
 		return account.Owner{}, nil, r.s.wrap(ctx, op, err)
 	}
-	if o, err = account.ParseOwner(owner); err != nil {
+	if o, err = account.StoredOwner(owner); err != nil {
 		return account.Owner{}, nil, fmt.Errorf("%s: %w", op, err)
 	}
 	return o, sealed, nil
@@ -64,7 +64,7 @@ func (r Pending) get(ctx context.Context, op string, c sqlConn, query, name stri
 func (r Pending) ClaimPending(ctx context.Context, name string, o account.Owner, until time.Time) (bool, error) {
 	n, err := r.s.on(r.s.w).exec(ctx, `INSERT INTO oauth_pending (hash, owner, sealed, expires_ms) VALUES (?, ?, ?, ?)
 		ON CONFLICT (hash) DO UPDATE SET expires_ms = excluded.expires_ms WHERE oauth_pending.expires_ms <= ?`,
-		linkHash(name), o.String(), []byte{}, toMillis(until), r.s.now().UnixMilli())
+		nameHash(name), o.String(), []byte{}, toMillis(until), r.s.now().UnixMilli())
 	return n > 0, r.s.wrap(ctx, "claiming", err)
 }
 

@@ -138,7 +138,7 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 	}
 	out := make([]account.Quota, len(rows))
 	for i, r := range rows {
-		o, err := account.ParseOwner(r.Owner)
+		o, err := account.StoredOwner(r.Owner)
 		if err != nil {
 			return nil, fmt.Errorf("reading a quota: %w", err)
 		}
@@ -244,7 +244,7 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 	}
 	var where []string
 	if f.Query != "" {
-		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(storable(strings.ToLower(f.Query)))+"%")
+		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(storable(account.FoldASCII(f.Query)))+"%")
 	}
 	switch f.State {
 	case "":

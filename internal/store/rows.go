@@ -168,7 +168,7 @@ func pausedBy(a account.Account) int16 {
 
 // account returns what the row says at a moment.
 func (v accountView) account(now int64) (account.Account, error) {
-	owner, err := account.ParseOwner(v.Row.Owner)
+	owner, err := account.StoredOwner(v.Row.Owner)
 	if err != nil {
 		return account.Account{}, fmt.Errorf("reading an account: %w", err)
 	}

@@ -38,7 +38,7 @@ func (x Secrets) SealedSecrets(ctx context.Context, after account.ID, limit int)
 		if err := r.Scan(&id, &address, &sealed); err != nil {
 			return err
 		}
-		o, err := account.ParseOwner(address)
+		o, err := account.StoredOwner(address)
 		out = append(out, vault.SealedSecret{Owner: o, ID: account.ID(id), Sealed: sealed})
 		return err
 	}, "SELECT a.id, a.owner, s.sealed FROM accounts a JOIN secrets s ON s.account_id = a.id"+where+" ORDER BY a.id LIMIT ?", append(args, limit)...)

@@ -50,8 +50,11 @@ export async function arrived() {
   }
 }
 
+/** fold is an address as the server compares it: only A to Z have two cases. */
+const fold = (address) => address.trim().replace(/[A-Z]/g, (c) => c.toLowerCase());
+
 /** differs says whether somebody else signed in there than is meant here. */
-export const differs = (grant, email) => Boolean(grant?.email && grant.email.toLowerCase() !== email.trim().toLowerCase());
+export const differs = (grant, email) => Boolean(grant?.email && fold(grant.email) !== fold(email));
 
 /** signedInAs says who signed in, as far as the provider told. */
 export const signedInAs = (grant) => (grant.email ? t("signedin.as", { name: grant.name, email: grant.email }) : t("signedin.there", { name: grant.name }));

@@ -1,0 +1,84 @@
+package account
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// ParseOwner checks that s is a plain mailbox address in ASCII (no display
+// name, no comments, no quoted local part) and returns the user it names, with
+// the letters A to Z in lower case.
+//
+// Nothing else is folded or converted: two addresses that differ in anything but
+// those letters are never one user. A domain in another script is written as
+// its A-labels (RFC 5890 section 2.3.2.1): "xn--…".
+func ParseOwner(s string) (Owner, error) {
+	a, err := plainAddress(s)
+	if err == nil && !isASCII(a) {
+		err = fmt.Errorf("a user's address has ASCII characters only, its domain in the form xn--… where it needs one")
+	}
+	if err != nil {
+		return Owner{}, fmt.Errorf("%q is not a plain mailbox address: %w", clip(s), err)
+	}
+	return Owner{FoldASCII(a)}, nil
+}
+
+// StoredOwner returns a user as an earlier version may have saved it: the
+// address is taken as it is, also when ParseOwner does not accept it any more.
+// What is of such a user is kept and fetched for; nobody signs in as it.
+func StoredOwner(s string) (Owner, error) {
+	a, err := plainAddress(s)
+	if err != nil {
+		return Owner{}, fmt.Errorf("%q is no user: %w", clip(s), err)
+	}
+	return Owner{a}, nil
+}
+
+// PlainAddress checks that s is a plain mailbox address at whichever provider,
+// in any script, and returns it with the letters A to Z in lower case.
+func PlainAddress(s string) (string, error) {
+	a, err := plainAddress(s)
+	return FoldASCII(a), err
+}
+
+// FoldASCII returns s with the letters A to Z in lower case and all else as it
+// is. It decides whether two names are the same one wherever that decides whose
+// something is: by Unicode's rules U+212A would be a "k" as well.
+func FoldASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// SameAddress reports whether two addresses are the same but for ASCII case.
+func SameAddress(a, b string) bool { return FoldASCII(a) == FoldASCII(b) }
+
+// LooksLike returns what an address is taken for by a person, or by a program
+// that folds Unicode: compatible forms as the plain ones, without marks, in lower
+// case. For an address in ASCII that is the address itself.
+func LooksLike(s string) string {
+	plain := strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.M, r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(s))
+	return strings.ToLower(plain)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

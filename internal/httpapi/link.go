@@ -1,0 +1,178 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// Link is what an address that signs in stands for.
+type Link struct {
+	Owner    account.Owner
+	Admin    bool
+	ReturnTo string // A path on this server.
+	Expires  time.Time
+}
+
+const (
+	// LinkLife is how long a link may be followed unless said otherwise.
+	LinkLife = 5 * time.Minute
+	// LinkMaxLife is the longest.
+	LinkMaxLife = 24 * time.Hour
+)
+
+// NewLink saves a link and returns its address below the origin given.
+func NewLink(ctx context.Context, links Links, origin string, l Link) (string, error) {
+	token := rand.Text()
+	if l.ReturnTo == "" {
+		l.ReturnTo = "/"
+	}
+	if err := links.Save(ctx, token, l); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(origin, "/") + "/link/" + token, nil
+}
+
+// CreateLink makes a link: users for themselves, administrators for anybody.
+func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) (api.CreateLinkResponseObject, error) {
+	who, in := caller(ctx), *r.Body
+	l := Link{Owner: who.Owner, Admin: value(in.Admin), ReturnTo: value(in.ReturnTo)}
+	if in.User != nil {
+		var err error
+		if l.Owner, err = account.ParseOwner(*in.User); err != nil {
+			bad := &account.InvalidError{}
+			bad.Add("user", "invalid", "is not a mailbox address")
+			return nil, bad
+		}
+	}
+	if !who.Admin && (l.Admin || l.Owner != who.Owner) {
+		return nil, errForbidden
+	}
+	life := LinkLife
+	if in.TtlSeconds != nil {
+		life = time.Duration(*in.TtlSeconds) * time.Second
+	}
+	l.Expires = s.Now().Add(life)
+	address, err := NewLink(ctx, s.Web.Links, s.Web.PublicURL, l)
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateLink201JSONResponse{Url: address, User: l.Owner.String(), Admin: l.Admin, ExpiresAt: utc(l.Expires)}, nil
+}
+
+// arrival is how a browser came to an address, as far as it says so (Fetch
+// Metadata; over plain connections to other machines browsers say nothing).
+type arrival struct {
+	direct bool // A person went there by itself: typed, pasted, from another program, or from a page of ours.
+	framed bool // Into a frame.
+}
+
+func arrivalOf(r *http.Request) arrival {
+	h := r.Header
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
+		if h.Get(name) != "" {
+			return arrival{} // Fetched ahead: nobody may ever look at it.
+		}
+	}
+	if h.Get("Sec-Fetch-Mode") != "navigate" {
+		return arrival{}
+	}
+	site, dest := h.Get("Sec-Fetch-Site"), h.Get("Sec-Fetch-Dest")
+	return arrival{
+		direct: dest == "document" && (site == "none" || site == "same-origin"),
+		framed: dest == "iframe" || dest == "frame",
+	}
+}
+
+// FollowLink signs in whoever goes to a link by itself; to all others it offers
+// to, and uses nothing up.
+func (s *server) FollowLink(ctx context.Context, r api.FollowLinkRequestObject) (api.FollowLinkResponseObject, error) {
+	b, _ := ctx.Value(browserKey{}).(browser)
+	l, err := s.Web.Links.Look(ctx, r.Token)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		return s.linkGone(r.Params.AcceptLanguage), nil
+	case err != nil:
+		return nil, err
+	case b.arrival.direct && !b.isOther(l.Owner):
+		return s.exchange(ctx, b, r.Token, r.Params.AcceptLanguage)
+	}
+	return s.linkPage(b, r.Token, l, r.Params.AcceptLanguage), nil
+}
+
+// UseLink signs in by the button of FollowLink's page.
+func (s *server) UseLink(ctx context.Context, r api.UseLinkRequestObject) (api.UseLinkResponseObject, error) {
+	b, _ := ctx.Value(browserKey{}).(browser)
+	if b.crossSite != nil {
+		return nil, b.crossSite
+	}
+	l, err := s.Web.Links.Look(ctx, r.Token)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		return s.linkGone(r.Params.AcceptLanguage), nil
+	case err != nil:
+		return nil, err
+	case b.isOther(l.Owner) && !value(r.Params.Replace): // Signed in after the page was shown.
+		return s.linkPage(b, r.Token, l, r.Params.AcceptLanguage), nil
+	}
+	return s.exchange(ctx, b, r.Token, r.Params.AcceptLanguage)
+}
+
+// linkAnswer answers both of the calls about a link.
+type linkAnswer interface {
+	api.FollowLinkResponseObject
+	api.UseLinkResponseObject
+}
+
+// exchange takes a link for a session. The one that the browser had ends: its
+// cookie is replaced, and who copied it shall have nothing of it.
+func (s *server) exchange(ctx context.Context, b browser, token string, accept *string) (linkAnswer, error) {
+	name := rand.Text()
+	l, err := s.Web.Links.Exchange(ctx, token, name, s.Now().Add(sessionLife+tokenLeeway))
+	if errors.Is(err, account.ErrNotFound) {
+		return s.linkGone(accept), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	session, err := s.sessions.sign(name, l.Owner, l.Admin)
+	if err != nil {
+		return nil, err
+	}
+	if b.who.session != "" {
+		if err := s.Web.Sessions.End(ctx, b.who.session); err != nil {
+			s.Log.WarnContext(ctx, "ending the session that a link replaced", "user", b.who.Owner, "error", err)
+		}
+	}
+	s.Log.InfoContext(ctx, "signed in by a link", "user", l.Owner, "admin", l.Admin)
+	return followedLink{l.ReturnTo, s.sessions.cookie(session)}, nil
+}
+
+func (s *server) linkGone(accept *string) linkAnswer {
+	return goneLink{s.Web.FrameAncestors, languageOfLink(accept)}
+}
+
+func (s *server) linkPage(b browser, token string, l Link, accept *string) linkAnswer {
+	p := linkPage{ancestors: s.Web.FrameAncestors, lang: languageOfLink(accept), token: token, user: l.Owner}
+	if b.isOther(l.Owner) {
+		p.other = b.who.Owner
+	} else {
+		// Only in a frame of those who may have one does a browser run what is on the
+		// page: the policy for frames, and not a header that may be missing, says who.
+		p.unasked = b.arrival.framed && len(p.ancestors) > 0
+	}
+	return p
+}
+
+func languageOfLink(accept *string) string {
+	if accept == nil {
+		return language(nil)
+	}
+	return language([]string{*accept})
+}

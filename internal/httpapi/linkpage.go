@@ -1,0 +1,151 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// followedLink leads on, signed in.
+type followedLink struct {
+	to     string
+	cookie *http.Cookie
+}
+
+// VisitUseLinkResponse implements api.UseLinkResponseObject.
+func (f followedLink) VisitUseLinkResponse(w http.ResponseWriter) error {
+	return f.VisitFollowLinkResponse(w)
+}
+
+// VisitFollowLinkResponse implements api.FollowLinkResponseObject.
+func (f followedLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Location", f.to)
+	http.SetCookie(w, f.cookie)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// goneLink tells a person that the link leads nowhere any more.
+type goneLink struct {
+	ancestors []string
+	lang      string
+}
+
+// gonePage is plain: it has to say one thing.
+const gonePage = `<!doctype html>
+<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>%[2]s</title></head>
+<body><main><h1>%[2]s</h1><p>%s</p></main></body></html>
+`
+
+// VisitUseLinkResponse implements api.UseLinkResponseObject.
+func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
+	return g.VisitFollowLinkResponse(w)
+}
+
+// VisitFollowLinkResponse implements api.FollowLinkResponseObject.
+func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
+	title, text := "This link does not work any more", "It was used already, or its time is over. Go back to your mail and open these pages from there once more."
+	if g.lang == "pl" {
+		title, text = "Ten odnośnik już nie działa", "Został już użyty albo jego czas minął. Wróć do swojej poczty i otwórz te strony stamtąd jeszcze raz."
+	}
+	forPeople(w, g.lang, g.ancestors, "")
+	w.WriteHeader(http.StatusGone)
+	_, err := fmt.Fprintf(w, gonePage, g.lang, title, text)
+	return err
+}
+
+// forPeople sets the headers of a page about a link. Such a page is never kept,
+// loads nothing, and is shown in frames of the ancestors alone; what else it may
+// do is in further.
+func forPeople(w http.ResponseWriter, lang string, ancestors []string, further string) {
+	who := "'none'"
+	h := w.Header()
+	if len(ancestors) > 0 {
+		who = strings.Join(ancestors, " ")
+		h.Del("X-Frame-Options") // It knows all or nothing.
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", lang)
+	h.Add("Vary", "Accept-Language")
+	h.Set("Content-Security-Policy", "default-src 'none'; "+further+"frame-ancestors "+who)
+}
+
+// linkPage has the button that follows a link.
+type linkPage struct {
+	ancestors   []string
+	lang        string
+	token       string
+	user, other account.Owner // Whose link it is; who is signed in, if that is somebody else.
+	unasked     bool          // Whether the button is pressed as soon as the page is there.
+}
+
+// In a page, style and script are allowed by their digests and nothing else is.
+const (
+	linkStyle   = `main{font:1.05rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.25rem}button{font:inherit;padding:.6rem 1.1rem}`
+	pressButton = `document.forms[0].submit()`
+)
+
+const askingPage = `<!doctype html>
+<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>%[2]s</title><style>` + linkStyle + `</style></head>
+<body><main><h1>%[2]s</h1><p>%[3]s</p><form method="post" action="%[4]s"><p><button>%[5]s</button></p></form>%[6]s</main>%[7]s</body></html>
+`
+
+// linkWords are said on the page; in those of the asking page, the first user is
+// the one whose link it is, the second the one who is signed in.
+var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, stay string }{
+	"en": {
+		title: "Sign in to your external accounts", text: "This link signs you in as %s. Go on only if that is your own address: mail from the mailboxes that you add is delivered there.",
+		press: "Sign in as %s", otherTitle: "Somebody else is signed in here", stay: "Stay signed in as %s",
+		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and mail from the mailboxes that you add then is delivered to %[1]s.",
+	},
+	"pl": {
+		title: "Zaloguj się do swoich kont zewnętrznych", text: "Ten odnośnik loguje użytkownika %s. Przejdź dalej tylko wtedy, gdy to Twój adres: tam będzie trafiać poczta ze skrzynek, które dodasz.",
+		press: "Zaloguj się jako %s", otherTitle: "Zalogowany jest tu ktoś inny", stay: "Pozostań na koncie %s",
+		otherText: "W tej przeglądarce zalogowany jest użytkownik %[2]s, a ten odnośnik jest dla użytkownika %[1]s. Jeśli przejdziesz dalej, %[2]s zostanie wylogowany, a poczta ze skrzynek dodanych później będzie trafiać do %[1]s.",
+	},
+}
+
+// VisitUseLinkResponse implements api.UseLinkResponseObject.
+func (p linkPage) VisitUseLinkResponse(w http.ResponseWriter) error {
+	return p.VisitFollowLinkResponse(w)
+}
+
+// VisitFollowLinkResponse implements api.FollowLinkResponseObject.
+func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
+	say := linkWords[p.lang]
+	bold := func(o account.Owner) string { return "<strong>" + html.EscapeString(o.String()) + "</strong>" }
+	plain := html.EscapeString(p.user.String())
+	title, text, action, stay, script := say.title, fmt.Sprintf(say.text, bold(p.user)), "/link/"+url.PathEscape(p.token), "", ""
+	further := "style-src " + digestOf(linkStyle) + "; form-action 'self'; "
+	if !p.other.IsZero() {
+		title, text, action = say.otherTitle, fmt.Sprintf(say.otherText, bold(p.user), bold(p.other)), action+"?replace=true"
+		stay = `<p><a href="/">` + fmt.Sprintf(say.stay, html.EscapeString(p.other.String())) + `</a></p>`
+	}
+	if p.unasked {
+		script = "<script>" + pressButton + "</script>"
+		further += "script-src " + digestOf(pressButton) + "; "
+	}
+	forPeople(w, p.lang, p.ancestors, further)
+	w.Header().Set("Referrer-Policy", "same-origin") // Else the browser would keep the origin of the form to itself.
+	w.WriteHeader(http.StatusOK)
+	_, err := fmt.Fprintf(w, askingPage, p.lang, title, text, html.EscapeString(action), fmt.Sprintf(say.press, plain), stay, script)
+	return err
+}
+
+// digestOf is a source expression of a Content-Security-Policy for what stands
+// in the page itself.
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// Sessions keeps which browsers are signed in, under hashes of the sessions'
+// names. Links.Exchange begins one; it lives as long as its row.
+type Sessions struct{ s *Store }
+
+// Sessions returns the store of sessions.
+func (s *Store) Sessions() Sessions { return Sessions{s} }
+
+// Alive reports whether a session has not ended, in whichever process: one row
+// is read by its primary key, each time.
+func (r Sessions) Alive(ctx context.Context, name string) (bool, error) {
+	found := 0
+	err := r.s.on(r.s.r).each(ctx, scanInto(&found), "SELECT 1 FROM sessions WHERE hash = ? AND expires_ms > ?", nameHash(name), r.s.now().UnixMilli())
+	return found > 0, r.s.wrap(ctx, "looking for a session", err)
+}
+
+// End ends one session. One that is over already is no error.
+func (r Sessions) End(ctx context.Context, name string) error {
+	_, err := r.s.on(r.s.w).exec(ctx, "DELETE FROM sessions WHERE hash = ?", nameHash(name))
+	return r.s.wrap(ctx, "ending a session", err)
+}
+
+// EndAll ends all sessions of a user, or with the zero Owner everybody's, and
+// returns how many there were. Links that were not followed yet go too: each
+// is a session of tomorrow.
+func (r Sessions) EndAll(ctx context.Context, o account.Owner) (ended int64, err error) {
+	err = r.s.write(ctx, "ending sessions", func(tx *gorm.DB) error {
+		c, where, args := r.s.on(tx), "", []any{}
+		if !o.IsZero() {
+			where, args = " WHERE owner = ?", append(args, o.String())
+		}
+		// In this order: a link that is being followed has been exchanged when its
+		// row is free, and the session is there to be found.
+		if _, err := c.exec(ctx, "DELETE FROM links"+where, args...); err != nil {
+			return err
+		}
+		ended, err = c.exec(ctx, "DELETE FROM sessions"+where, args...)
+		return err
+	})
+	return ended, err
+}
+
+// Prune forgets sessions whose time is over: a chore.
+func (r Sessions) Prune(ctx context.Context) error {
+	_, err := r.s.on(r.s.w).exec(ctx, "DELETE FROM sessions WHERE expires_ms <= ?", r.s.now().UnixMilli())
+	return r.s.wrap(ctx, "pruning sessions", err)
+}
