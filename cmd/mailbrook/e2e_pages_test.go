@@ -28,7 +28,16 @@ func (p *process) follow(link string) (status int, cookie string) {
 		p.t.Errorf("the address is %q", link)
 		return 0, ""
 	}
-	resp, err := browser.Get(p.addr + "/link/" + strings.TrimSpace(token))
+	req, err := http.NewRequest(http.MethodGet, p.addr+"/link/"+strings.TrimSpace(token), http.NoBody)
+	if err != nil {
+		p.t.Error(err)
+		return 0, ""
+	}
+	// As where a person pastes it into the address bar.
+	for k, v := range map[string]string{"Site": "none", "Mode": "navigate", "Dest": "document", "User": "?1"} {
+		req.Header.Set("Sec-Fetch-"+k, v)
+	}
+	resp, err := browser.Do(req)
 	if err != nil {
 		p.t.Error(err)
 		return 0, ""

@@ -145,6 +145,13 @@ func TestThePagesWorkInAFrameOfAnotherSiteThatIsConfigured(t *testing.T) {
 	if len(cookies) != 1 || !cookies[0].Secure || !cookies[0].HTTPOnly || cookies[0].SameSite != network.CookieSameSiteNone || cookies[0].PartitionKey == nil {
 		t.Errorf("the cookie is %+v", cookies)
 	}
+	// Somebody else signs in to the webmail: here too, nobody is replaced unasked.
+	webmail.shows.Store(s.link("bartek@firma.test"))
+	p.do(chromedp.Navigate(webmail.origin()))
+	in.until(`document.body.innerText.includes("Somebody else is signed in here")`)
+	in.until(`(document.querySelector("button").click(), true)`)
+	in.until(who("bartek@firma.test"))
+
 	// The webmail's own page cannot use it: neither to change nor to read.
 	for _, method := range []string{"GET", "DELETE"} {
 		got := js[string](p, fmt.Sprintf(`fetch(%s, {method: %q, credentials: "include", mode: "no-cors"}).then((r) => r.type, (e) => String(e))`, quote(front.URL+"/v1/accounts/"+id), method))

@@ -111,7 +111,8 @@ function head(n) {
     h("h1", { tabindex: "-1" }, t("wizard.title")),
     h("ol", { class: "stepper" }, [1, 2].map((i) =>
       h("li", { class: i < n ? "past" : i === n ? "now" : "", "aria-current": i === n ? "step" : undefined },
-        h("span", { class: "num", "aria-hidden": "true" }, i < n ? icon("check") : String(i)), h("span", { class: "unseen" }, t("wizard.step", { n: i }) + ": "), t("wizard.step" + i)))));
+        h("span", { class: "num", "aria-hidden": "true" }, i < n ? icon("check") : String(i)), h("span", { class: "unseen" }, t("wizard.step", { n: i }) + ": "), t("wizard.step" + i)))),
+    h("p", { class: "hint" }, t("wizard.into", { user: user() })));
 }
 
 const providerOf = (settings) => providers.find((p) => p.id === settings?.provider && p.id !== "other");

@@ -129,6 +129,7 @@ export default {
   "quota.picture": "How your mailbox is filled",
 
   "wizard.title": "Add a mailbox",
+  "wizard.into": "Its mail will be delivered to the mailbox of {user}.",
   "wizard.step": "Step {n} of 2",
   "wizard.step1": "Address and password",
   "wizard.step2": "How you want it",

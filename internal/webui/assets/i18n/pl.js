@@ -129,6 +129,7 @@ export default {
   "quota.picture": "Jak zapełniona jest twoja skrzynka",
 
   "wizard.title": "Dodaj skrzynkę",
+  "wizard.into": "Jej poczta będzie trafiać do skrzynki {user}.",
   "wizard.step": "Krok {n} z 2",
   "wizard.step1": "Adres i hasło",
   "wizard.step2": "Jak ma to działać",
