@@ -63,7 +63,11 @@ func (w *window) get(path string) *http.Response {
 	if strings.HasPrefix(path, "/") {
 		address = w.p.addr + path
 	}
-	resp, err := w.client.Get(address)
+	req, err := http.NewRequest(http.MethodGet, address, http.NoBody)
+	if err != nil {
+		w.p.t.Fatal(err)
+	}
+	resp, err := w.client.Do(byHand(req))
 	if err != nil {
 		w.p.t.Fatal(err)
 	}

@@ -21,6 +21,14 @@ var browser = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
+// byHand has a request look as where a person pastes the address into a browser.
+func byHand(r *http.Request) *http.Request {
+	for k, v := range map[string]string{"Site": "none", "Mode": "navigate", "Dest": "document", "User": "?1"} {
+		r.Header.Set("Sec-Fetch-"+k, v)
+	}
+	return r
+}
+
 // follow follows a link at a process and returns the status and the cookie.
 func (p *process) follow(link string) (status int, cookie string) {
 	_, token, ok := strings.Cut(link, "http://pages.test/link/")
@@ -33,11 +41,7 @@ func (p *process) follow(link string) (status int, cookie string) {
 		p.t.Error(err)
 		return 0, ""
 	}
-	// As where a person pastes it into the address bar.
-	for k, v := range map[string]string{"Site": "none", "Mode": "navigate", "Dest": "document", "User": "?1"} {
-		req.Header.Set("Sec-Fetch-"+k, v)
-	}
-	resp, err := browser.Do(req)
+	resp, err := browser.Do(byHand(req))
 	if err != nil {
 		p.t.Error(err)
 		return 0, ""

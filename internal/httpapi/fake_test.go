@@ -52,6 +52,7 @@ type world struct {
 	accountQ  httpapi.AccountQuery
 	links     map[string]httpapi.Link
 	sessions  map[string]account.Owner
+	order     map[string]int // Of the sessions, as they were begun.
 	starts    []oauth.Start
 	callbacks []oauth.Callback
 	panicked  any
@@ -78,7 +79,7 @@ func newWorld(t testing.TB) *world {
 		}
 	}
 	return &world{
-		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {Owner: owner(t, anna), ReturnTo: "/accounts/new"}}, sessions: map[string]account.Owner{},
+		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {Owner: owner(t, anna), ReturnTo: "/accounts/new"}}, sessions: map[string]account.Owner{}, order: map[string]int{},
 		report: account.TestReport{OK: true, Steps: []account.Step{{Name: account.StepResolve, OK: true, Took: 3 * time.Millisecond, Detail: "2 addresses"}}, Folders: []string{"INBOX"}, Messages: 7},
 	}
 }
@@ -354,7 +355,7 @@ func (l links) Exchange(_ context.Context, token, session string, _ time.Time) (
 		return x, account.ErrNotFound
 	}
 	delete(l.links, token)
-	l.sessions[session] = x.Owner
+	l.sessions[session], l.order[session] = x.Owner, len(l.order)
 	return x, nil
 }
 

@@ -54,7 +54,7 @@ func problem(code api.ProblemCode, detail string) api.Problem {
 func (s *server) answer(err error, c echo.Context) {
 	ctx := c.Request().Context()
 	p := s.problemOf(err, c)
-	var told *KeysError // In the log already, and not for each request.
+	var told *KeysError                                                                           // In the log already, and not for each request.
 	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil && !errors.As(err, &told) { // Who hung up is no alarm.
 		_, name := s.label(c)
 		s.Log.ErrorContext(ctx, "request failed", "request_id", c.Response().Header().Get(echo.HeaderXRequestID), "route", name, "error", err)

@@ -1,0 +1,265 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+)
+
+// keyServer is a JWKS address without a network. It answers, fails, or hangs.
+type keyServer struct {
+	mu    sync.Mutex
+	set   jose.JSONWebKeySet
+	fail  bool
+	hang  bool
+	asked int
+}
+
+func (k *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	k.mu.Lock()
+	k.asked++
+	fail, hang := k.fail, k.hang
+	body, err := json.Marshal(k.set)
+	k.mu.Unlock()
+	if hang {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	if fail {
+		return nil, errors.New("connection refused")
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, err
+}
+
+func (k *keyServer) become(fail, hang bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fail, k.hang = fail, hang
+}
+
+func (k *keyServer) times() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.asked
+}
+
+// trust is a verifier that trusts a key server, which has one key, and a maker
+// of tokens by it under any key id.
+type trust struct {
+	*httpapi.Verifier
+	server *keyServer
+	log    *bytes.Buffer
+	token  func(kid string) string
+}
+
+func newTrust(t *testing.T) *trust {
+	t.Helper()
+	t.Cleanup(func() { time.Sleep(time.Minute) }) // In the bubble: an attempt that nobody waits for ends, too.
+	key := rsaKey(t)
+	w := &trust{server: &keyServer{set: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "one"}}}}, log: &bytes.Buffer{}}
+	w.token = func(kid string) string {
+		return sign(t, jwt.SigningMethodRS256, key, map[string]any{"kid": kid}, jwt.MapClaims{"sub": anna, "iss": "i", "aud": "a", "exp": time.Now().Add(48 * time.Hour).Unix()})
+	}
+	var err error
+	w.Verifier, err = httpapi.NewVerifier(httpapi.Keys{
+		JWKS: "https://id.firma.test/keys", Issuer: "i", Audience: "a", HTTP: &http.Client{Transport: w.server},
+		Log: slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *trust) good(t *testing.T) {
+	t.Helper()
+	if id, err := w.Verify(t.Context(), w.token("one")); err != nil || id.Owner.String() != anna {
+		t.Fatalf("a good token: %v %v", id, err)
+	}
+}
+
+// TestAKeyServerThatHangsHoldsUpNobodyWhoseKeyIsKnown: in the bubble time passes
+// only while all wait. While others wait for unknown keys, good tokens are
+// answered without any passing.
+func TestAKeyServerThatHangsHoldsUpNobodyWhoseKeyIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTrust(t)
+		w.good(t)
+		w.server.become(false, true)
+		time.Sleep(11 * time.Minute) // The keys are no longer fresh.
+		began := time.Now()
+		answers := make(chan error, 20)
+		for n := range 20 {
+			go func() {
+				_, err := w.Verify(t.Context(), w.token(fmt.Sprint("unknown ", n)))
+				answers <- err
+			}()
+		}
+		synctest.Wait()
+		for range 1000 {
+			w.good(t)
+		}
+		if passed := time.Since(began); passed > 0 || len(answers) > 0 {
+			t.Fatalf("good tokens took %v, meanwhile %d others were answered", passed, len(answers))
+		}
+		// The control: whoever needs a key that is not known did wait, and is told
+		// that this is our fault.
+		for range 20 {
+			if err := <-answers; !isKeys(err) {
+				t.Errorf("an unknown key: %v", err)
+			}
+		}
+		if passed := time.Since(began); passed < time.Second || w.server.times() != 2 {
+			t.Errorf("they waited %v; the server was asked %d times", passed, w.server.times())
+		}
+		for range 60 { // An hour of it.
+			time.Sleep(time.Minute)
+			began := time.Now()
+			w.good(t)
+			if passed := time.Since(began); passed > 0 {
+				t.Fatalf("a good token took %v", passed)
+			}
+		}
+	})
+}
+
+func isKeys(err error) bool {
+	var keys *httpapi.KeysError
+	return errors.As(err, &keys) && keys.Wait > 0
+}
+
+// TestAFloodOfKeyIDsAsksOnceInAWhile, and a key id that the issuer did not have
+// does not make us ask again soon.
+func TestAFloodOfKeyIDsAsksOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTrust(t)
+		for n := range 500 {
+			if _, err := w.Verify(t.Context(), w.token(fmt.Sprint("unknown ", n))); !errors.Is(err, httpapi.ErrToken) {
+				t.Fatalf("%v", err)
+			}
+		}
+		if n := w.server.times(); n != 1 {
+			t.Errorf("500 key ids at once: asked %d times", n)
+		}
+		before := w.server.times()
+		time.Sleep(15 * time.Second)
+		for range 3 {
+			if _, err := w.Verify(t.Context(), w.token("new")); !errors.Is(err, httpapi.ErrToken) {
+				t.Fatalf("%v", err)
+			}
+			time.Sleep(15 * time.Second)
+		}
+		if n := w.server.times() - before; n != 1 {
+			t.Errorf("the same key id, each 15 s: asked %d times", n)
+		}
+		// The control: it is found when it is there, after a minute.
+		w.server.mu.Lock()
+		w.server.set.Keys[0].KeyID = "new"
+		w.server.mu.Unlock()
+		time.Sleep(time.Minute)
+		if _, err := w.Verify(t.Context(), w.token("new")); err != nil {
+			t.Errorf("a key that came later: %v", err)
+		}
+	})
+}
+
+// TestAKeyThatCameBetweenTwoAttemptsIsNotTakenForUnknown: what was not asked
+// for is not remembered.
+func TestAKeyThatCameBetweenTwoAttemptsIsNotTakenForUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTrust(t)
+		w.good(t)
+		w.server.mu.Lock()
+		w.server.set.Keys = append(w.server.set.Keys, jose.JSONWebKey{Key: w.server.set.Keys[0].Key, KeyID: "two"})
+		w.server.mu.Unlock()
+		if _, err := w.Verify(t.Context(), w.token("two")); !errors.Is(err, httpapi.ErrToken) {
+			t.Errorf("in the pause: %v", err)
+		}
+		time.Sleep(11 * time.Second)
+		if _, err := w.Verify(t.Context(), w.token("two")); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+	})
+}
+
+// TestAColdStartWithoutTheKeyServerIsNotReady: 503 with Retry-After for every
+// token, /readyz says so, the log says it once a minute; and then all is well
+// by itself.
+func TestAColdStartWithoutTheKeyServerIsNotReady(t *testing.T) {
+	for name, hang := range map[string]bool{"refuses": false, "hangs": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newTrust(t)
+				w.server.become(!hang, hang)
+				f := newFixture(t, func(o *httpapi.Options) {
+					o.Tokens, o.Ready = w, []httpapi.Check{{Name: "token_keys", Run: w.Ready}}
+				})
+				ask := func() (int, string, string) {
+					rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: headers{"Authorization": "Bearer " + w.token("one")}})
+					code := ""
+					if rec.Code >= 400 {
+						code = problemCode(t, rec)
+					}
+					return rec.Code, code, rec.Header().Get("Retry-After")
+				}
+				began := time.Now()
+				for time.Since(began) < 50*time.Second {
+					status, code, after := ask()
+					if n, err := strconv.Atoi(after); status != 503 || code != "not_ready" || err != nil || n < 1 || n > 10 {
+						t.Fatalf("%d %s, Retry-After %q", status, code, after)
+					}
+					if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != 503 || !strings.Contains(rec.Body.String(), "token_keys") {
+						t.Fatalf("readyz: %d %s", rec.Code, rec.Body)
+					}
+					time.Sleep(time.Second)
+				}
+				if n := w.server.times(); n < 3 || n > 6 {
+					t.Errorf("the server was asked %d times in 50 s", n)
+				}
+				if n := strings.Count(w.log.String(), "level=WARN") + strings.Count(f.log.String(), `"route":"/v1/accounts","error"`); n != 1 {
+					t.Errorf("%d lines in the log in 50 s: %s", n, w.log)
+				}
+				w.server.become(false, false)
+				time.Sleep(11 * time.Second)
+				if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != 200 {
+					t.Errorf("readyz after it is back: %d", rec.Code)
+				}
+				if status, _, _ := ask(); status != 200 || !strings.Contains(w.log.String(), "to be had again") {
+					t.Errorf("after it is back: %d; the log: %s", status, w.log)
+				}
+			})
+		})
+	}
+}
+
+// TestWhoHangsUpWaitsForNoKeys: the wait ends with the request.
+func TestWhoHangsUpWaitsForNoKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTrust(t)
+		w.server.become(false, true)
+		ctx, hangUp := context.WithCancel(t.Context())
+		began, answer := time.Now(), make(chan error, 1)
+		go func() { _, err := w.Verify(ctx, w.token("one")); answer <- err }()
+		synctest.Wait()
+		hangUp()
+		if err := <-answer; !errors.Is(err, context.Canceled) || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
