@@ -92,7 +92,12 @@ func TestNoCommandTakesAFoldedUser(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, "WEB_PUBLIC_URL=http://pages.test")
 	commands := [][]string{
-		{"token"}, {"link"}, {"sessions", "end"}, {"check"}, {"account", "list"}, {"pull"},
+		{"token"},
+		{"link"},
+		{"sessions", "end"},
+		{"check"},
+		{"account", "list"},
+		{"pull"},
 		{"account", "add", "--email", "box@remote.test", "--host", "127.0.0.1", "--skip-test", "--password-stdin"},
 	}
 	for name, user := range map[string]string{
@@ -145,6 +150,8 @@ func TestUsersOfAnotherScriptAreReportedAfterAnUpgrade(t *testing.T) {
 		}
 	}
 	p := s.serve()
-	p.await(func(said string) bool { return strings.Contains(said, "a user of an earlier version cannot sign in") && strings.Contains(said, report) })
+	p.await(func(said string) bool {
+		return strings.Contains(said, "a user of an earlier version cannot sign in") && strings.Contains(said, report)
+	})
 	p.term()
 }

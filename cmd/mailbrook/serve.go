@@ -58,7 +58,7 @@ const shutdownGrace = 5 * time.Second
 // serve answers requests and polls until ctx ends, then stops both.
 func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
 	g, ctx := errgroup.WithContext(ctx)
-	h, err := a.handler(l, ctx.Done())
+	h, err := a.handler(l, slices.Contains(roles, roleAPI), ctx.Done())
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -90,9 +90,10 @@ func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
 	return err
 }
 
-// handler is the REST API and the web pages, wired. Streams of events end when
+// handler is the REST API and the web pages, wired. A process that answers users
+// is ready when it can judge their tokens, too. Streams of events end when
 // stopping is closed.
-func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, error) {
+func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (http.Handler, error) {
 	public, err := a.cfg.publicURL(l)
 	if err != nil {
 		return nil, usageError{err}
@@ -103,10 +104,14 @@ func (a *app) handler(l net.Listener, stopping <-chan struct{}) (http.Handler, e
 	if err != nil {
 		return nil, usageError{fmt.Errorf("auth: %w", err)}
 	}
+	ready := []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}}
+	if answers {
+		ready = append(ready, httpapi.Check{Name: "token_keys", Run: tokens.Ready})
+	}
 	return httpapi.New(httpapi.Options{
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Tokens: tokens,
 		Explain: a.advice(),
-		Ready:   []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}, {Name: "token_keys", Run: tokens.Ready}},
+		Ready:   ready,
 		Metrics: a.metrics, Version: version, Log: a.log, Stopping: stopping,
 		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
 		Web:   httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{a.store.Links()}, Sessions: a.store.Sessions()},

@@ -92,6 +92,20 @@ func TestAGrantThatFailsIsKeptForAnotherTry(t *testing.T) {
 	}
 }
 
+// TestAGrantOfAFoldedAddressIsAnothers: by ASCII case alone are two addresses one.
+func TestAGrantOfAFoldedAddressIsAnothers(t *testing.T) {
+	for signed, same := range map[string]bool{"Kowal.S@GMAIL.com": true, "\u212Aowal.s@gmail.com": false, "kowal.\u017F@gmail.com": false} {
+		f, g := granting(t)
+		grant := g.all["hers"]
+		grant.Email = signed
+		g.all["hers"] = grant
+		_, err := f.Create(t.Context(), f.anna, account.Draft{Email: "kowal.s@gmail.com", Grant: "hers"})
+		if differs := (*account.AddressDiffersError)(nil); errors.As(err, &differs) == same {
+			t.Errorf("signed in as %q: %v", signed, err)
+		}
+	}
+}
+
 // TestOnlyAFittingGrantIsTaken is U41, and that tokens stay with the provider.
 func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 	f, _ := granting(t)

@@ -66,7 +66,10 @@ type KeysError struct {
 	err  error
 }
 
+// Error says why.
 func (e *KeysError) Error() string { return "the keys for tokens are not to be had: " + e.err.Error() }
+
+// Unwrap returns what went wrong in the last attempt.
 func (e *KeysError) Unwrap() error { return e.err }
 
 // key returns the public key with that id, for that algorithm. A token without

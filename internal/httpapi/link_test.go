@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"strings"
@@ -188,6 +189,33 @@ func TestSigningOutEndsTheSessionInEveryProcess(t *testing.T) {
 	}
 	if a, b := status(f, second), status(other, second); a != 200 || b != 200 { // The control.
 		t.Errorf("the other session is answered %d here, %d there", a, b)
+	}
+}
+
+// remembering takes a session that it saw alive once for alive ever after.
+type remembering struct {
+	httpapi.Sessions
+	seen map[string]bool
+}
+
+func (r remembering) Alive(ctx context.Context, name string) (bool, error) {
+	alive, err := r.Sessions.Alive(ctx, name)
+	r.seen[name] = r.seen[name] || alive
+	return r.seen[name], err
+}
+
+// The control: a process that remembers who was signed in.
+func TestAProcessThatRemembersSessionsIsNoticed(t *testing.T) {
+	f := newFixture(t)
+	other := newFixture(t, func(o *httpapi.Options) {
+		o.Web.Sessions = remembering{signedInOnes{f.world}, map[string]bool{}}
+	})
+	cookie := f.signIn(t)
+	ask := request{Method: "GET", Path: "/v1/accounts", Header: headers{"Cookie": cookie}}
+	other.do(ask)
+	f.do(request{Method: "DELETE", Path: "/v1/session", Header: headers{"Cookie": cookie, "X-Mailbrook": "1"}})
+	if here, there := f.do(ask).Code, other.do(ask).Code; here != 401 || there != 200 {
+		t.Errorf("%d here, %d there", here, there)
 	}
 }
 

@@ -110,9 +110,9 @@ var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, st
 		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and mail from the mailboxes that you add then is delivered to %[1]s.",
 	},
 	"pl": {
-		title: "Zaloguj się do swoich kont zewnętrznych", text: "Ten odnośnik loguje użytkownika %s. Przejdź dalej tylko wtedy, gdy to Twój adres: tam będzie trafiać poczta ze skrzynek, które dodasz.",
+		title: "Zaloguj się do swoich kont zewnętrznych", text: "Ten odnośnik loguje użytkownika %s. Przejdź dalej tylko wtedy, gdy to Twoja skrzynka: do niej będzie trafiać poczta z kont, które dodasz.",
 		press: "Zaloguj się jako %s", otherTitle: "Zalogowany jest tu ktoś inny", stay: "Pozostań na koncie %s",
-		otherText: "W tej przeglądarce zalogowany jest użytkownik %[2]s, a ten odnośnik jest dla użytkownika %[1]s. Jeśli przejdziesz dalej, %[2]s zostanie wylogowany, a poczta ze skrzynek dodanych później będzie trafiać do %[1]s.",
+		otherText: "W tej przeglądarce zalogowany jest użytkownik %[2]s, a ten odnośnik jest dla użytkownika %[1]s. Jeśli przejdziesz dalej, %[2]s zostanie wylogowany, a poczta z kont dodanych później będzie trafiać do skrzynki %[1]s.",
 	},
 }
 

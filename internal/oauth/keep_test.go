@@ -433,3 +433,20 @@ func TestASignInHasTenMinutesAndAGrantThirty(t *testing.T) {
 		t.Error("a permission was used twice")
 	}
 }
+
+// TestAnIDTokensAddressIsFoldedAsASCII: what a provider says in another script
+// is told as it is, and never as an ASCII user's.
+func TestAnIDTokensAddressIsFoldedAsASCII(t *testing.T) {
+	for said, want := range map[string]string{"Kowal@GMAIL.com": "kowal@gmail.com", "\u212Aowal@gmail.com": "\u212Aowal@gmail.com", "\uFF4Bowal@gmail.com": "\uFF4Bowal@gmail.com", "no address": ""} {
+		w := newWorld(t)
+		w.server.Claims(func(claims map[string]any) { claims["email"] = said })
+		s := w.process()
+		done, err := s.Finish(t.Context(), w.allow(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g, err := s.Grant(t.Context(), w.owner, done.Grant); err != nil || g.Email != want {
+			t.Errorf("%q is told as %q (%v)", said, g.Email, err)
+		}
+	}
+}
