@@ -7,12 +7,22 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"syscall"
 	"testing"
 )
 
 // mailUID owns the mail of the real servers when the tests run as root: mail
 // servers refuse to read mail as root. It needs no entry in /etc/passwd.
 const mailUID = 5000
+
+// MailOwner is as whom the real servers read and write mail, and so must
+// whatever shares a mailbox with them; nil for ourselves.
+func MailOwner() *syscall.Credential {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return &syscall.Credential{Uid: mailUID, Gid: mailUID}
+}
 
 // openDir makes a temporary directory into which other users may look, which
 // testing.TB.TempDir's is not: servers give up root before they read it. Its

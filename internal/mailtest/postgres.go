@@ -104,6 +104,9 @@ func newPostgresCluster() (*postgresCluster, error) {
 		return nil, err
 	}
 	who, err := postgresUser(dir)
+	if err == nil {
+		err = os.Chmod(dir, 0o711) // Its socket is for whoever the program runs as; the data are in a directory of their own.
+	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,7 +27,22 @@ func (w *world) misrule(ctx context.Context) error {
 	}
 	w.watch = startWatch(w.users)
 	w.Cleanup(w.watch.stop)
-	end := time.Now().Add(w.time)
+	if w.monsters {
+		guessing, stop := context.WithCancel(ctx)
+		var guessers sync.WaitGroup
+		defer guessers.Wait()
+		defer stop()
+		for _, s := range w.sites {
+			// One of its own, so that no kill ends a guesser's harm.
+			p, err := s.serveOnly(ctx, "api")
+			if err != nil {
+				return err
+			}
+			guessers.Go(func() { s.guess(guessing, p) })
+		}
+	}
+	w.harmed = time.Now()
+	end := w.harmed.Add(w.time)
 	for time.Now().Before(end) {
 		if err := w.mend(false); err != nil {
 			return err
@@ -34,6 +50,7 @@ func (w *world) misrule(ctx context.Context) error {
 		if err := w.harm(ctx); err != nil {
 			return err
 		}
+		w.observe()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -54,7 +71,11 @@ func (w *world) harm(ctx context.Context) error {
 	k := w.rand.IntN(len(s.processes))
 	p := s.processes[k]
 	a := w.accounts[w.rand.IntN(len(w.accounts))]
-	switch n := w.rand.IntN(100); {
+	n := w.rand.IntN(100)
+	if !w.kills && n < 12 {
+		n = 53 + n // Mail arrives instead.
+	}
+	switch {
 	case n < 7:
 		w.did("%s: kill process %d", s.name, p.cmd.Process.Pid)
 		if err := p.signal(0); err != nil {
@@ -99,6 +120,10 @@ func (w *world) harm(ctx context.Context) error {
 	case n < 75:
 		w.did("%s: mail arrives", a.email)
 		w.arrive(a, 1+w.rand.IntN(12))
+		w.arrive(w.bystanders[w.rand.IntN(len(w.bystanders))], 1)
+		for _, r := range w.rings {
+			r.arrive(w.rand.IntN(len(r.users)), 1)
+		}
 	default:
 		return w.robot(w.users[w.rand.IntN(len(w.users))])
 	}
@@ -150,7 +175,7 @@ func (w *world) robot(u *user) error {
 		switch n := w.rand.IntN(10); {
 		case n < 2 && !strings.HasPrefix(path, elsewhere):
 			for _, sub := range []string{"cur", "new", "tmp"} {
-				if err := os.MkdirAll(filepath.Join(elsewhere, sub), 0o700); err != nil {
+				if err := makeOwned(elsewhere, sub); err != nil {
 					return err
 				}
 			}
@@ -174,6 +199,22 @@ func (w *world) robot(u *user) error {
 	return err
 }
 
+// makeOwned makes a folder's directory, owned as the mailbox is.
+func makeOwned(folder, sub string) error {
+	who := mailtest.MailOwner()
+	for _, dir := range []string{folder, filepath.Join(folder, sub)} {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if who != nil {
+			if err := os.Chown(dir, int(who.Uid), int(who.Gid)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // heal ends all that was wrong, with one process for each installation. Hostile
 // servers stay as they are, but for their silences.
 func (w *world) heal(ctx context.Context) error {
@@ -188,6 +229,12 @@ func (w *world) heal(ctx context.Context) error {
 	}
 	for _, s := range w.sites {
 		for _, p := range s.processes {
+			if !w.kills {
+				if err := p.term(); err != nil {
+					w.Errorf("%v", err)
+				}
+				continue
+			}
 			p.kill()
 			w.counts.kills++
 		}
@@ -250,6 +297,9 @@ func (w *world) hurry(ctx context.Context) {
 func (w *world) verdict() (bad []string) {
 	w.counts.lost, w.counts.doubled, w.counts.foreign = 0, 0, 0
 	w.watch.look()
+	for _, r := range w.rings {
+		bad = append(bad, r.verdict()...)
+	}
 	for _, u := range w.users {
 		var accounts []string
 		want := map[[32]byte]int{}
@@ -364,7 +414,7 @@ func (w *world) check(ctx context.Context) (bad []string) {
 					w.counts.bad++ // Check has said which.
 				}
 			}
-			if u.Foreign > 0 {
+			if u.Foreign > 0 && !strings.HasPrefix(u.User, "ring") { // Theirs have an inbox of their own.
 				bad = append(bad, fmt.Sprintf("check counts %d messages from elsewhere in the mailbox of %s", u.Foreign, u.User))
 			}
 		}

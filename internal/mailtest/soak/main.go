@@ -1,7 +1,7 @@
 // Command soak lets everything go wrong for a while, and then asks whether
 // each message was delivered exactly once.
 //
-//	go run ./internal/mailtest/soak [-for 2m] [-seed N]
+//	go run ./internal/mailtest/soak [-for 2m] [-seed N] [-kills=false] [-monsters=false]
 //
 // Thirty accounts of fifteen users, by IMAP and POP3, are polled by two
 // installations, one on SQLite and one on PostgreSQL, of two "mailbrook serve"
@@ -10,6 +10,13 @@
 // Meanwhile processes are killed and stopped, connections are cut, stalled and
 // refused, the Dovecots are restarted, mail arrives, and the users move and
 // delete what was delivered. Whatever becomes visible in a mailbox is read at once.
+//
+// Each installation also has bystanders, whose connections nobody touches, and
+// monsters, who would harm all the others if they could: as many accounts at a
+// tarpit as a process has workers, mailboxes of a million messages, users who
+// mistype a server, one who guesses a password, and rings of users who fetch
+// each other. How late the bystanders are visited is told; without kills it may
+// be one interval at most.
 //
 // Then all of it is healed, except for the hostile servers, and once everything
 // is at rest the mailboxes and the record of what was deleted are compared with
@@ -46,6 +53,7 @@ type options struct {
 	seed                      uint64
 	scratch, mailbrook, trace string
 	control                   string
+	kills, monsters           bool
 }
 
 func main() {
@@ -57,6 +65,8 @@ func main() {
 	flag.StringVar(&o.mailbrook, "mailbrook", "", "the program; empty: built from this module")
 	flag.StringVar(&o.trace, "trace", "", "file for everything that was done, and when")
 	flag.StringVar(&o.control, "control", "", "before the verdict, lose, double or alter one delivered message: the verdict has to notice")
+	flag.BoolVar(&o.kills, "kills", true, "whether processes are killed and stopped")
+	flag.BoolVar(&o.monsters, "monsters", true, "whether there are users who would harm all the others")
 	flag.Parse()
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
@@ -136,7 +146,8 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := w.heal(ctx); err != nil {
 		return err
 	}
-	bad := w.settle(ctx)
+	bad := w.misdeeds()
+	bad = append(bad, w.settle(ctx)...)
 	bad = append(bad, w.standing(ctx)...)
 	if o.control != "" {
 		if err := w.sabotage(); err != nil {
@@ -159,6 +170,11 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 type counts struct {
 	kills, stops, cuts, stalls, refusals, restarts, arrived, moved, deleted, retried int
 
+	guesses int   // Refused logins at mailboxes of others.
+	visits  int   // Of bystanders, while things went wrong,
+	memory  int64 // The most that a process had, in octets.
+	late    [3]time.Duration
+
 	lost, doubled, foreign                                 int // As of the last verdict.
 	present, gone, elsewhere, staged, intended, stray, bad int // Of "mailbrook check".
 }
@@ -180,6 +196,13 @@ func (w *world) report(well bool) {
 			row("hostile "+a.protocol, "%d times: %s; at the end %s", h.count(), h.vice, a.state)
 		}
 	}
+	if w.monsters {
+		row("monsters", "%d accounts at a tarpit and %d with %d messages in each of %d installations, %d typing errors, rings; %d guesses",
+			tarpitUsers*accountsEach, accountsEach, poisonMessages, len(w.sites), 2*typists, c.guesses)
+	}
+	row("bystanders", "%d visits every %v; late by %v (median), %v (p99), %v (most)", c.visits, calm,
+		c.late[0].Round(time.Millisecond), c.late[1].Round(time.Millisecond), c.late[2].Round(time.Millisecond))
+	row("memory", "%d MB at most in a process", c.memory>>20)
 	row("messages", "%d arrived in %d accounts; %d different ones were seen in mailboxes", c.arrived, len(w.accounts), w.watch.count())
 	row("users", "moved %d, deleted %d", c.moved, c.deleted)
 	row("skipped", "%d, asked for again at the end", c.retried)

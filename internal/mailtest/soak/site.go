@@ -10,16 +10,23 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
 // site is one installation.
 type site struct {
 	*world
+	number         int
 	name, database string
 	processes      []*process
-	token          map[string]string // By user.
+	monsters       []monster
+
+	mu    sync.Mutex
+	token map[string]string // By user.
 }
 
 // process is a "mailbrook serve".
@@ -35,18 +42,29 @@ type process struct {
 func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.mailbrook, args...)
 	cmd.Dir = s.path()
+	// Dovecot reads no mail as root, and a ring's mailboxes are its as well.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: mailtest.MailOwner()}
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.path(), "TMPDIR=" + os.TempDir(), "MAILBROOK_LISTEN=127.0.0.1:0",
 		"MAILBROOK_DATA_DIR=" + s.path(s.name), "MAILBROOK_DATABASE=" + s.database, "MAILBROOK_LOG_FORMAT=json", "MAILBROOK_LOG_LEVEL=debug",
 		"MAILBROOK_REMOTE_ALLOW_NETWORKS=127.0.0.0/8,::1/128", "MAILBROOK_REMOTE_ALLOW_PORTS=*", "MAILBROOK_REMOTE_CA_FILE=" + s.path("roots.pem"),
-		"MAILBROOK_POLL_INTERVAL=500ms", "MAILBROOK_POLL_MIN_INTERVAL=500ms",
+		"MAILBROOK_POLL_INTERVAL=500ms", "MAILBROOK_POLL_MIN_INTERVAL=500ms", "MAILBROOK_REMOTE_ALLOW_PLAINTEXT=true",
 	}
 	return cmd
 }
 
 // serve starts one more process.
 func (s *site) serve(ctx context.Context) (*process, error) {
-	p := &process{cmd: s.command(ctx, "serve"), ended: make(chan struct{})}
+	p, err := s.serveOnly(ctx, "api,poller")
+	if err == nil {
+		s.processes = append(s.processes, p)
+	}
+	return p, err
+}
+
+// serveOnly starts a process of some roles, which is let alone.
+func (s *site) serveOnly(ctx context.Context, roles string) (*process, error) {
+	p := &process{cmd: s.command(ctx, "serve", "--roles", roles), ended: make(chan struct{})}
 	f, err := os.CreateTemp(s.path(), s.name+"-*.log")
 	if err != nil {
 		return nil, err
@@ -60,7 +78,6 @@ func (s *site) serve(ctx context.Context) (*process, error) {
 		defer close(p.ended)
 		_ = p.cmd.Wait() // Its status tells nothing: mostly it was killed.
 	}()
-	s.processes = append(s.processes, p)
 	s.Cleanup(p.kill)
 	return p, nil
 }
@@ -120,27 +137,46 @@ func (p *process) addr() string {
 
 // ask makes a request for a user, and decodes the answer.
 func (s *site) ask(ctx context.Context, user, method, path string, to any) error {
-	addr := s.processes[len(s.processes)-1].addr()
-	if addr == "" {
-		return fmt.Errorf("the process does not answer yet")
-	}
+	return s.send(ctx, s.processes[len(s.processes)-1], user, method, path, "", to)
+}
+
+// tokenOf is a user's token, made once.
+func (s *site) tokenOf(ctx context.Context, user string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.token == nil {
 		s.token = map[string]string{}
 	}
 	if s.token[user] == "" {
 		out, err := s.command(ctx, "token", "--user", user, "--ttl", "24h").Output()
 		if err != nil {
-			return fmt.Errorf("making a token: %w", err)
+			return "", fmt.Errorf("making a token: %w", err)
 		}
 		s.token[user] = strings.TrimSpace(string(out))
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, addr+path, nil)
+	return s.token[user], nil
+}
+
+// send is ask with a body, of one process.
+func (s *site) send(ctx context.Context, p *process, user, method, path, body string, to any) error {
+	addr := p.addr()
+	if addr == "" {
+		return fmt.Errorf("the process does not answer yet")
+	}
+	token, err := s.tokenOf(ctx, user)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.token[user])
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, addr+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,15 +31,19 @@ type world struct {
 	began  time.Time
 	counts counts
 
-	ca       *mailtest.CA
-	dovecots []*mailtest.Dovecot
-	demos    []*demo.Provider
-	sites    []*site
-	users    []*user
-	accounts []*account
-	corpus   uint64 // Corpora that were taken so far.
-	watch    *watch
-	healed   time.Time
+	ca         *mailtest.CA
+	dovecots   []*mailtest.Dovecot
+	demos      []*demo.Provider
+	sites      []*site
+	users      []*user
+	accounts   []*account // Whose connections are harmed.
+	bystanders []*account // Those of users whom nobody harms.
+	rings      []*ring
+	corpus     uint64 // Corpora that were taken so far.
+	named      int    // Accounts that were named so far.
+	watch      *watch
+	harmed     time.Time // When harm began,
+	healed     time.Time // and ended.
 }
 
 // user is a mailbox at our side.
@@ -85,6 +90,9 @@ func (w *world) build(ctx context.Context) error {
 		for i := range 10 {
 			users["hostile"+strconv.Itoa(i)] = password
 		}
+		for i := range 2 * bystanders {
+			users["bystander"+strconv.Itoa(i)] = password
+		}
 		separator := []string{".", "/"}[d]
 		w.dovecots = append(w.dovecots, mailtest.StartDovecot(w.stage, mailtest.DovecotOptions{Users: users, CA: w.ca, Separator: separator}))
 	}
@@ -104,16 +112,27 @@ func (w *world) build(ctx context.Context) error {
 	if err := os.WriteFile(w.path("roots.pem"), roots, 0o644); err != nil {
 		return err
 	}
+	if who := mailtest.MailOwner(); who != nil {
+		if err := os.Chown(w.dir, int(who.Uid), int(who.Gid)); err != nil {
+			return err
+		}
+	}
 	w.sites = []*site{
-		{world: w, name: "sqlite", database: "sqlite:" + w.path("sqlite.db")},
-		{world: w, name: "postgres", database: mailtest.StartPostgres(w.stage)},
+		{world: w, number: 0, name: "sqlite", database: "sqlite:" + w.path("sqlite.db")},
+		{world: w, number: 1, name: "postgres", database: mailtest.StartPostgres(w.stage)},
 	}
 	for _, s := range w.sites {
 		if err := output(s.command(ctx, "migrate", "up")); err != nil {
 			return err
 		}
 	}
-	return w.enrol(ctx)
+	if err := w.enrol(ctx); err != nil {
+		return err
+	}
+	if err := w.attend(ctx); err != nil || !w.monsters {
+		return err
+	}
+	return w.unleash(ctx)
 }
 
 // beset adds the accounts at hostile servers, one for each vice.
@@ -171,17 +190,30 @@ func (w *world) enrol(ctx context.Context) error {
 			w.users = append(w.users, &user{site: w.sites[i/2%len(w.sites)], name: fmt.Sprintf("user%d@firma.test", i/2), deleted: map[[32]byte]int{}})
 		}
 		u := w.users[i/2]
-		cmd := u.command(ctx, "account", "add", "--user", u.name, "--email", a.email, "--name", fmt.Sprintf("Account %d", i), "--protocol", a.protocol,
-			"--host", "localhost", "--port", strconv.Itoa(a.proxy.Port()), "--security", "tls", "--username", a.username, "--password-stdin", "--skip-test")
-		cmd.Stdin = strings.NewReader(a.password + "\n")
-		var out, said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &said
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("adding an account: %w: %s", err, said.String())
+		if err := u.add(ctx, a, place{"localhost", a.proxy.Port(), "tls"}); err != nil {
+			return err
 		}
-		a.id, _, _ = strings.Cut(out.String(), "\n")
-		u.accounts = append(u.accounts, a)
 	}
+	return nil
+}
+
+// add has a user add an account, untested.
+func (u *user) add(ctx context.Context, a *account, p place, more ...string) error {
+	u.named++
+	args := []string{
+		"account", "add", "--user", u.name, "--email", a.email, "--name", fmt.Sprintf("Account %d", u.named),
+		"--protocol", a.protocol, "--host", p.host, "--port", strconv.Itoa(p.port), "--security", p.security,
+		"--username", a.username, "--password-stdin", "--skip-test",
+	}
+	cmd := u.command(ctx, append(args, more...)...)
+	cmd.Stdin = strings.NewReader(a.password + "\n")
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("adding an account: %w: %s", err, said.String())
+	}
+	a.id, _, _ = strings.Cut(out.String(), "\n")
+	u.accounts = append(u.accounts, a)
 	return nil
 }
 
@@ -239,7 +271,7 @@ func (w *world) wanted(a *account) map[[32]byte]int {
 // remotes says where a mailbox at a Dovecot differs from what was put there,
 // flags and dates included.
 func (w *world) remotes() (bad []string) {
-	for _, a := range w.accounts {
+	for _, a := range slices.Concat(w.accounts, w.bystanders) {
 		if a.dovecot != nil {
 			held := mailtest.ReadIMAP(w.stage, a.dovecot.Addr("imaps"), w.ca.Client(), a.username, password)
 			for _, d := range mailtest.Differences(a.oracle, held, "") {
