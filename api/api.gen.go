@@ -2050,8 +2050,8 @@ type ServerInterface interface {
 	// (POST /link/{token})
 	UseLink(ctx echo.Context, token string, params UseLinkParams) error
 	// FinishOAuth Where a provider sends the browser back to
-	// (GET /oauth/callback/{server})
-	FinishOAuth(ctx echo.Context, server string, params FinishOAuthParams) error
+	// (GET /oauth/callback/{registration})
+	FinishOAuth(ctx echo.Context, registration string, params FinishOAuthParams) error
 	// GetReadiness Can it do its work
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
@@ -2245,12 +2245,12 @@ func (w *ServerInterfaceWrapper) UseLink(ctx echo.Context) error {
 // FinishOAuth converts echo context to params.
 func (w *ServerInterfaceWrapper) FinishOAuth(ctx echo.Context) error {
 	var err error
-	// ------------- Path parameter "server" -------------
-	var server string
+	// ------------- Path parameter "registration" -------------
+	var registration string
 
-	err = runtime.BindStyledParameterWithOptions("simple", "server", ctx.Param("server"), &server, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	err = runtime.BindStyledParameterWithOptions("simple", "registration", ctx.Param("registration"), &registration, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
-		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter server: %s", err))
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter registration: %s", err))
 	}
 
 	// Parameter object where we will unmarshal all parameters from the context
@@ -2301,7 +2301,7 @@ func (w *ServerInterfaceWrapper) FinishOAuth(ctx echo.Context) error {
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.FinishOAuth(ctx, server, params)
+	err = w.Handler.FinishOAuth(ctx, registration, params)
 	return err
 }
 
@@ -3220,7 +3220,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/admin/stats", wrapper.AdminGetStats, options.OperationMiddlewares["adminGetStats"]...)
 	router.GET(options.BaseURL+"/link/:token", wrapper.FollowLink, options.OperationMiddlewares["followLink"]...)
 	router.POST(options.BaseURL+"/link/:token", wrapper.UseLink, options.OperationMiddlewares["useLink"]...)
-	router.GET(options.BaseURL+"/oauth/callback/:server", wrapper.FinishOAuth, options.OperationMiddlewares["finishOAuth"]...)
+	router.GET(options.BaseURL+"/oauth/callback/:registration", wrapper.FinishOAuth, options.OperationMiddlewares["finishOAuth"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
@@ -3472,8 +3472,8 @@ func (response UseLink500ApplicationProblemPlusJSONResponse) VisitUseLinkRespons
 }
 
 type FinishOAuthRequestObject struct {
-	Server string `json:"server"`
-	Params FinishOAuthParams
+	Registration string `json:"registration"`
+	Params       FinishOAuthParams
 }
 
 type FinishOAuthResponseObject interface {
@@ -7538,7 +7538,7 @@ type StrictServerInterface interface {
 	// (POST /link/{token})
 	UseLink(ctx context.Context, request UseLinkRequestObject) (UseLinkResponseObject, error)
 	// FinishOAuth Where a provider sends the browser back to
-	// (GET /oauth/callback/{server})
+	// (GET /oauth/callback/{registration})
 	FinishOAuth(ctx context.Context, request FinishOAuthRequestObject) (FinishOAuthResponseObject, error)
 	// GetReadiness Can it do its work
 	// (GET /readyz)
@@ -7726,10 +7726,10 @@ func (sh *strictHandler) UseLink(ctx echo.Context, token string, params UseLinkP
 }
 
 // FinishOAuth operation middleware
-func (sh *strictHandler) FinishOAuth(ctx echo.Context, server string, params FinishOAuthParams) error {
+func (sh *strictHandler) FinishOAuth(ctx echo.Context, registration string, params FinishOAuthParams) error {
 	var request FinishOAuthRequestObject
 
-	request.Server = server
+	request.Registration = registration
 	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {

@@ -117,7 +117,7 @@ func (s *server) GetOAuthGrant(ctx context.Context, r api.GetOAuthGrantRequestOb
 func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject) (api.FinishOAuthResponseObject, error) {
 	b, _ := ctx.Value(browserKey{}).(browser)
 	done, err := s.OAuth.Finish(ctx, oauth.Callback{
-		Owner: b.who.Owner, Browser: b.mark, Session: b.session, Provider: r.Server,
+		Owner: b.who.Owner, Browser: b.mark, Session: b.session, Provider: r.Registration,
 		State: value(r.Params.State), Code: value(r.Params.Code), Issuer: value(r.Params.Iss), Error: value(r.Params.Error),
 	})
 	back := "/accounts/new"
@@ -148,7 +148,7 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 	default:
 		return nil, err
 	}
-	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "server", fault.Clean(r.Server, 40), "error", err)
+	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "registration", fault.Clean(r.Registration, 40), "error", err)
 	return page, nil
 }
 
