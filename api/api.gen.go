@@ -193,6 +193,7 @@ const (
 	FaultCodeInternal                     FaultCode = "internal"
 	FaultCodeLocalMailboxUnavailable      FaultCode = "local_mailbox_unavailable"
 	FaultCodeLocalOverQuota               FaultCode = "local_over_quota"
+	FaultCodeMailLoop                     FaultCode = "mail_loop"
 	FaultCodeMailboxInUse                 FaultCode = "mailbox_in_use"
 	FaultCodeMessageFailed                FaultCode = "message_failed"
 	FaultCodeOauthReauthorizationRequired FaultCode = "oauth_reauthorization_required"
@@ -231,6 +232,8 @@ func (e FaultCode) Valid() bool {
 	case FaultCodeLocalMailboxUnavailable:
 		return true
 	case FaultCodeLocalOverQuota:
+		return true
+	case FaultCodeMailLoop:
 		return true
 	case FaultCodeMailboxInUse:
 		return true
@@ -1483,6 +1486,9 @@ type RemoteFolder struct {
 	// Fetched Delivered so far.
 	Fetched int64 `json:"fetched"`
 
+	// LeftOut Why a folder that the rules choose is not fetched. `mail_loop`: the remote is a mailbox into which Mailbrook fetches, and this is what it fetched there. Otherwise `null`.
+	LeftOut *FaultCode `json:"left_out"`
+
 	// LocalName Example: Gmail/Archive/2023
 	LocalName string `json:"local_name"`
 
@@ -1494,7 +1500,7 @@ type RemoteFolder struct {
 	// Example: Archive/2023
 	RemoteName string `json:"remote_name"`
 
-	// Selected Whether the account's rules choose it.
+	// Selected Whether it is fetched: the account's rules choose it, and it is not left out.
 	Selected bool `json:"selected"`
 
 	// SpecialUse Such as `\Sent` (RFC 6154), or null.

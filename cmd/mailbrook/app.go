@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -100,7 +101,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	}
 	a.dialer = outbound.New(outbound.Options{
 		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List, AllowAnyPort: cfg.Remote.AllowPorts.Any,
-		AllowPlaintext: cfg.Remote.AllowPlaintext, RootCAs: pool,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool,
 	})
 	a.source = source.New(source.Options{Dialer: a.dialer, MaxMessageBytes: account.MostMessageBytes, Log: log})
 	if a.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
@@ -273,6 +274,14 @@ func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, e
 	return delivery, nil
 }
 
+func (d deliveries) InboxValidity(ctx context.Context, o account.Owner) (uint32, error) {
+	return d.boxes.InboxValidity(ctx, o)
+}
+
+func (d deliveries) InboxMessage(ctx context.Context, o account.Owner, validity, uid uint32) (mail.Fingerprint, bool, error) {
+	return d.boxes.InboxMessage(ctx, o, validity, uid)
+}
+
 // credentials has an account's secret ready for one login: unsealed, or an
 // access token.
 type credentials struct {
@@ -294,6 +303,8 @@ type remotes struct{ dialer *outbound.Dialer }
 func (r remotes) CheckServer(s account.Server) error {
 	return r.dialer.CheckServer(s.Host, s.Port, string(s.Security))
 }
+
+func (r remotes) OwnHost(ctx context.Context, host string) bool { return r.dialer.OwnHost(ctx, host) }
 
 // visitor performs visits and keeps what administrators look at up to date.
 type visitor struct{ app *app }

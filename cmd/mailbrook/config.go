@@ -21,6 +21,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/outbound"
 )
 
 // config is what an operator may set. Only this package reads it; every part
@@ -43,7 +44,8 @@ type config struct {
 type remoteConfig struct {
 	AllowNetworks  []netip.Prefix // Allowed although not public.
 	AllowPorts     portList
-	CAFile         string // PEM; empty: the system's roots only.
+	OwnHosts       []string // Where users' own mailboxes lie: no account may name them.
+	CAFile         string   // PEM; empty: the system's roots only.
 	AllowPlaintext bool
 }
 
@@ -136,6 +138,10 @@ func allSettings() []setting {
 		}},
 		{key: "remote.allow_ports", kind: list, set: func(c *config, v string) (err error) {
 			c.Remote.AllowPorts, err = parsePorts(v)
+			return err
+		}},
+		{key: "remote.own_hosts", kind: list, optional: true, set: func(c *config, v string) (err error) {
+			c.Remote.OwnHosts, err = parseHosts(v)
 			return err
 		}},
 		{key: "remote.ca_file", optional: true, set: func(c *config, v string) error { c.Remote.CAFile = v; return checkFile(v) }},
@@ -693,6 +699,18 @@ func parseNetworks(v string) ([]netip.Prefix, error) {
 		nets = append(nets, p.Masked())
 	}
 	return nets, nil
+}
+
+func parseHosts(v string) ([]string, error) {
+	var hosts []string
+	for _, word := range words(v) {
+		h, err := outbound.NormalHost(word)
+		if err != nil {
+			return nil, fmt.Errorf("must be hosts such as imap.example.org, which %q is not: %w", word, err)
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts, nil
 }
 
 func parsePorts(v string) (portList, error) {

@@ -51,6 +51,7 @@ type settings struct {
 	Mailbox              string `help:"Maildir++ root of a user: maildir:/path/{domain}/{local}" placeholder:"TEMPLATE" group:"Configuration"`
 	RemoteAllowNetworks  string `help:"Networks that are allowed although not public." placeholder:"CIDR,…" group:"Configuration"`
 	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,…" group:"Configuration"`
+	RemoteOwnHosts       string `help:"Hosts where users' own mailboxes lie, which no account may name." placeholder:"HOST,…" group:"Configuration"`
 	RemoteCAFile         string `name:"remote-ca-file" help:"Further roots for remote TLS." placeholder:"FILE" group:"Configuration"`
 	RemoteAllowPlaintext string `help:"Whether unencrypted accounts are accepted." placeholder:"BOOL" group:"Configuration"`
 	PollInterval         string `name:"default-poll-interval" help:"Default between polls of one account." placeholder:"5m" group:"Configuration"`
@@ -66,7 +67,7 @@ func (s settings) overrides() map[string]string {
 	for key, value := range map[string]string{
 		"listen": s.Listen, "data_dir": s.DataDir, "database": s.Database, "mailbox": s.Mailbox,
 		"remote.allow_networks": s.RemoteAllowNetworks, "remote.allow_ports": s.RemoteAllowPorts,
-		"remote.ca_file": s.RemoteCAFile, "remote.allow_plaintext": s.RemoteAllowPlaintext,
+		"remote.own_hosts": s.RemoteOwnHosts, "remote.ca_file": s.RemoteCAFile, "remote.allow_plaintext": s.RemoteAllowPlaintext,
 		"poll.interval": s.PollInterval, "poll.min_interval": s.PollMinInterval,
 		"accounts.max_per_user": s.AccountsMaxPerUser, "log.level": s.LogLevel, "log.format": s.LogFormat,
 	} {

@@ -206,7 +206,8 @@ type FolderInfo struct {
 	RemoteName string // Decoded, "/" between parts.
 	LocalName  string // Its folder in the local mailbox, "/" between parts.
 	SpecialUse string
-	Selected   bool  // Whether the account's rules choose it.
+	Selected   bool  // Whether it is fetched: the account's rules choose it, and it does not lead back.
+	LeadsBack  bool  // The rules choose it, and it is left out: this service, or another like it, fetched what is in it.
 	Messages   int64 // At the last visit.
 	Fetched    int64
 }

@@ -84,14 +84,18 @@ func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error)
 }
 
 // untested makes a report of a test that did not come about because the provider
-// gave no access token; false: err is something else.
+// gave no access token, or the server is one of our own; false: err is something else.
 func (r *Registry) untested(err error) (TestReport, bool) {
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal && f.Detail == "" {
 		return TestReport{}, false
 	}
+	step := StepLogin
+	if f.Code == fault.MailLoop {
+		step = StepResolve
+	}
 	return TestReport{
-		Steps: []Step{{Name: StepLogin, Detail: f.Detail}}, Diagnosis: &Diagnosis{Code: f.Code, Detail: f.Detail, Since: r.Now().UTC()},
+		Steps: []Step{{Name: step, Detail: f.Detail}}, Diagnosis: &Diagnosis{Code: f.Code, Detail: f.Detail, Since: r.Now().UTC()},
 	}, true
 }
 

@@ -81,12 +81,18 @@ type Grants interface {
 // the words only; addresses are checked when they are dialled.
 type Remotes interface {
 	CheckServer(s Server) error // A *fault.Error with HostNotAllowed, or nil.
+	// OwnHost reports whether a host is one where users' own mailboxes lie, by
+	// its name or by an address.
+	OwnHost(ctx context.Context, host string) bool
 }
 
 // LocalFolders is the owner's own mailbox, as far as accounts concern it.
 type LocalFolders interface {
 	// RemoveFolder deletes the account folder and everything below it from the local mailbox.
 	RemoveFolder(ctx context.Context, o Owner, folder string) error
+	// Challenge makes an empty folder in the local mailbox whose name nobody can
+	// guess, until remove is called. The name is "" where there is no mailbox yet.
+	Challenge(ctx context.Context, o Owner) (name string, remove func() error, err error)
 }
 
 // Nudger is told that an account became due. It is a courtesy: the schedule's

@@ -118,7 +118,7 @@ func (r *Registry) Test(ctx context.Context, o Owner, d Draft) (TestReport, erro
 	if err != nil {
 		return TestReport{}, err
 	}
-	return r.Prober.Probe(ctx, a, login.credential(a)), nil
+	return r.probe(ctx, a, login), nil
 }
 
 // TestExisting runs a connection test on an account with changes that are not
@@ -139,7 +139,7 @@ func (r *Registry) TestExisting(ctx context.Context, o Owner, id ID, p Patch) (T
 	if err != nil {
 		return TestReport{}, err
 	}
-	return r.Prober.Probe(ctx, a, login.credential(a)), nil
+	return r.probe(ctx, a, login), nil
 }
 
 // Update changes an account. The connection is tested again when server,
@@ -261,7 +261,7 @@ func (r *Registry) RetrySkipped(ctx context.Context, o Owner, id ID, sid string)
 
 // test runs the connection test and turns a failure into an error.
 func (r *Registry) test(ctx context.Context, a Account, login login) error {
-	rep := r.Prober.Probe(ctx, a, login.credential(a))
+	rep := r.probe(ctx, a, login)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -315,6 +315,9 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	a.Name = value(d.Name, freeName(first(preset.Name, Domain(d.Email)), existing))
 	a.Folder = value(d.Folder, folderOf(a.Name))
 	if err := r.check(a); err != nil {
+		return Account{}, login{}, err
+	}
+	if err := r.refuseOwn(ctx, a.Server); err != nil {
 		return Account{}, login{}, err
 	}
 	if d.Grant == "" {
@@ -401,6 +404,11 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	a.Server = override(base, a.Protocol, p.Host, p.Port, p.Security)
 	if err := r.check(a); err != nil {
 		return Account{}, login{}, err
+	}
+	if a.Server.Host != old.Server.Host { // An account that is there already goes on.
+		if err := r.refuseOwn(ctx, a.Server); err != nil {
+			return Account{}, login{}, err
+		}
 	}
 	elsewhere := a.Server.Host != old.Server.Host || a.Server.Security != old.Server.Security
 	switch {

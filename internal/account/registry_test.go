@@ -133,11 +133,23 @@ func (remotes) CheckServer(s account.Server) error {
 	return nil
 }
 
-type folders struct{ removed []string }
+// OwnHost counts the one host of the operator's own.
+func (remotes) OwnHost(_ context.Context, host string) bool { return host == "imap.own.test" }
+
+type folders struct {
+	removed    []string
+	challenged int // Under way.
+}
 
 func (f *folders) RemoveFolder(_ context.Context, _ account.Owner, folder string) error {
 	f.removed = append(f.removed, folder)
 	return nil
+}
+
+// Challenge makes no folder: who is shown it can tell.
+func (f *folders) Challenge(context.Context, account.Owner) (string, func() error, error) {
+	f.challenged++
+	return "the challenge", func() error { f.challenged--; return nil }, nil
 }
 
 type nudges struct{ n int }

@@ -147,7 +147,7 @@ func cure(code fault.Code) Help {
 		return SignIn
 	case fault.DNSFailure, fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported:
 		return Server
-	case fault.FolderFailed:
+	case fault.FolderFailed, fault.MailLoop:
 		return Settings
 	}
 	return Fetch

@@ -77,6 +77,11 @@ func (d *Doctor) explainable(ctx, step context.Context, a account.Account, err e
 func report(steps []account.Step, folders []mail.Folder) account.TestReport {
 	r := account.TestReport{OK: true, Steps: steps, Folders: []string{}}
 	for _, f := range folders {
+		if len(f.Path) > 0 {
+			if _, marks := mail.ReadMark(nil, f.Path[len(f.Path)-1]); marks {
+				continue // Nothing to choose.
+			}
+		}
 		r.Folders = append(r.Folders, folderName(f))
 		if f.Selectable && f.Status.Known {
 			r.Messages += int64(f.Status.Messages)

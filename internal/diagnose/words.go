@@ -160,6 +160,13 @@ var texts = map[fault.Code]text{
 			"Kłopot leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora.",
 		},
 	},
+	fault.MailLoop: {
+		words{"Mail would be fetched back into where it came from", "Poczta wracałaby tam, skąd pochodzi"},
+		words{
+			"This account reads a mailbox of this same service. Mail that was fetched into that mailbox from elsewhere is not fetched again: add the account it comes from instead. Your own mailbox cannot be fetched into itself: if that is what this account is, delete it.",
+			"To konto odczytuje skrzynkę w tej samej usłudze. Poczta, która trafiła do tamtej skrzynki z innych kont, nie jest pobierana po raz drugi: zamiast tego dodaj konto, z którego pochodzi. Własnej skrzynki nie można pobierać do niej samej: jeśli to ona, usuń to konto.",
+		},
+	},
 	fault.Internal: {
 		words{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
 		words{

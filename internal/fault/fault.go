@@ -42,6 +42,7 @@ const (
 	MessageFailed                Code = "message_failed"                 // Some messages could not be fetched; the others were.
 	LocalOverQuota               Code = "local_over_quota"               // The user's own mailbox is full.
 	LocalMailboxUnavailable      Code = "local_mailbox_unavailable"      // The user's own mailbox cannot be written.
+	MailLoop                     Code = "mail_loop"                      // What would be fetched is what this installation delivered.
 	Internal                     Code = "internal"                       // A defect or an outage of ours.
 )
 
@@ -53,7 +54,7 @@ var codes = []Code{
 	DNSFailure, HostNotAllowed, ConnectRefused, ConnectTimeout, TLSFailure, TLSCertificateInvalid,
 	STARTTLSUnsupported, ProtocolError, AuthFailed, AppPasswordRequired, OAuthReauthorizationRequired,
 	AccessDisabled, AccountLocked, MailboxInUse, TooManyConnections, RateLimited, ServerUnavailable,
-	FolderFailed, MessageFailed, LocalOverQuota, LocalMailboxUnavailable, Internal,
+	FolderFailed, MessageFailed, LocalOverQuota, LocalMailboxUnavailable, MailLoop, Internal,
 }
 
 // Codes returns every code a user may be shown, in a fixed order.
@@ -65,7 +66,7 @@ func Codes() []Code { return append([]Code(nil), codes...) }
 func (c Code) Retryable() bool {
 	switch c {
 	case HostNotAllowed, TLSCertificateInvalid, STARTTLSUnsupported, AuthFailed, AppPasswordRequired,
-		OAuthReauthorizationRequired, AccessDisabled:
+		OAuthReauthorizationRequired, AccessDisabled, MailLoop:
 		return false
 	}
 	return true

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -108,6 +109,8 @@ type visit struct {
 	delivered map[string]bool // Global names of messages that are delivered.
 	matching  *matching       // Nil while nothing needs to be recognised.
 
+	neighbours // Users of this installation whose mailbox the remote is.
+
 	reckoning // How journal and spool agree.
 
 	report   Report
@@ -129,7 +132,7 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 	if err == nil && v.full != nil {
 		v.report.Err = v.full
 	}
-	v.report.Partial = v.failing
+	v.report.Partial = cmp.Or(v.failing, v.told())
 	return v.report
 }
 
@@ -154,10 +157,21 @@ func (v *visit) run(ctx context.Context) error {
 		return err
 	}
 	v.delivery.Release(1, 1)
+	seen := v.lease.Account.Capabilities != "" // Then the folders are asked for along with the login.
+	if seen {
+		if err := v.mark(ctx); err != nil {
+			return err
+		}
+	}
 	if err := v.open(ctx); err != nil {
 		return err
 	}
 	defer v.session.Close()
+	if !seen { // A login that never worked makes no folder.
+		if err := v.mark(ctx); err != nil {
+			return err
+		}
+	}
 	if err := v.survey(ctx); err != nil {
 		return err
 	}
@@ -177,6 +191,9 @@ func (v *visit) run(ctx context.Context) error {
 		return err
 	}
 	v.withhold()
+	if err := v.recall(ctx); err != nil {
+		return err
+	}
 	if err := v.transfer(ctx); err != nil {
 		return err
 	}

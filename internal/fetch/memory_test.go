@@ -261,6 +261,14 @@ func (d *delivery) Publish(_ context.Context, ps []mail.Placement) error {
 	return nil
 }
 
+func (b *box) InboxValidity(context.Context, account.Owner) (uint32, error) { return 0, nil }
+
+func (b *box) InboxMessage(context.Context, account.Owner, uint32, uint32) (mail.Fingerprint, bool, error) {
+	return mail.Fingerprint{}, false, nil
+}
+
+func (d *delivery) Mark(context.Context, string, string) error { return nil }
+
 func (d *delivery) EnsureFolders(_ context.Context, fs []string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -342,6 +350,18 @@ type journal struct {
 
 func newJournal() *journal {
 	return &journal{rows: map[row]mail.Fingerprint{}, globals: map[string]bool{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}, passed: map[int64]map[mail.ID]bool{}}
+}
+
+func (j *journal) OwnerOf(context.Context, string) (account.Owner, bool, error) {
+	return account.Owner{}, false, nil
+}
+
+func (j *journal) Suspects(context.Context, uint32, []string) ([]account.Owner, error) {
+	return nil, nil
+}
+
+func (j *journal) Brought(context.Context, account.Owner, func(int64, time.Time, [32]byte)) error {
+	return nil
 }
 
 func (j *journal) Folders(context.Context, fetch.Lease) ([]fetch.Folder, error) {

@@ -62,6 +62,12 @@ type Mailbox interface {
 	// Open prepares delivery for one account into one user's mailbox. journal
 	// and epoch name the spool's owner; limit is enforced by Reserve.
 	Open(ctx context.Context, o account.Owner, journal string, epoch int64, limit account.Limit) (Delivery, error)
+	// InboxValidity returns the UIDVALIDITY under which the server of users'
+	// mailboxes shows a user's inbox; 0: not known.
+	InboxValidity(ctx context.Context, o account.Owner) (uint32, error)
+	// InboxMessage reads the message with this UID in a user's inbox under this
+	// UIDVALIDITY; false where there is none.
+	InboxMessage(ctx context.Context, o account.Owner, validity, uid uint32) (mail.Fingerprint, bool, error)
 }
 
 // Delivery puts messages into one user's mailbox by the protocol of
@@ -87,6 +93,9 @@ type Delivery interface {
 	// durable. A spool file that is gone was delivered before. Folders are made
 	// and subscribed as needed.
 	Publish(ctx context.Context, ps []mail.Placement) error
+	// Mark makes the account folder and, in it, an empty folder of this name
+	// that is not subscribed. Where that is there nothing is done.
+	Mark(ctx context.Context, folder, mark string) error
 	// EnsureFolders makes and subscribes folders that hold nothing yet.
 	EnsureFolders(ctx context.Context, folders []string) error
 	// Sweep removes spool files of older epochs, except those named in keep.
@@ -116,6 +125,7 @@ type Folder struct {
 	Local       string // Its folder in the local mailbox. Never changes, never shared.
 	SpecialUse  string
 	Selected    bool
+	LeadsBack   bool  // The account's rules choose it, and it is left out for what loop.go says.
 	Epoch       int64 // Grows with each change of UIDVALIDITY.
 	UIDValidity uint32
 	Cursor      Cursor
@@ -226,7 +236,9 @@ type Entry struct {
 	Unskip   []Skipped  // Settled after all.
 	// Capabilities is what the server offers, where that is not what the account has; else "".
 	Capabilities string
-	Progress     account.Progress
+	// Inbox is the UIDVALIDITY of the owner's inbox, where it is known.
+	Inbox    uint32
+	Progress account.Progress
 }
 
 // Journal remembers, for each account, what was delivered.
@@ -259,6 +271,15 @@ type Journal interface {
 	Passed(ctx context.Context, l Lease, f Folder) (map[mail.ID]bool, error)
 	// Skipped returns what is skipped in the account.
 	Skipped(ctx context.Context, l Lease) ([]Skipped, error)
+	// OwnerOf returns the user into whose mailbox a journal's account is, or
+	// was, fetched.
+	OwnerOf(ctx context.Context, journal string) (account.Owner, bool, error)
+	// Suspects returns users whose inbox has, or had, this UIDVALIDITY, or who
+	// go by one of these login names, with a domain or without: 20 at most.
+	Suspects(ctx context.Context, validity uint32, logins []string) ([]account.Owner, error)
+	// Brought calls yield for every message that was ever delivered for any
+	// account of a user, one after the other.
+	Brought(ctx context.Context, o account.Owner, yield func(size int64, received time.Time, digest [32]byte)) error
 	// Commit writes the entry, durably, and extends the lease, if l is still
 	// the account's lease; ErrFenced otherwise.
 	Commit(ctx context.Context, l Lease, e Entry) error

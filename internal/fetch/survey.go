@@ -119,6 +119,10 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 		taken[strings.ToLower(v.folders[i].Local)] = true
 	}
 	a := v.lease.Account
+	back, err := v.readMarks(ctx, remotes)
+	if err != nil {
+		return err
+	}
 	var fresh []Folder
 	var order []string
 	byWire := map[string]mail.Folder{}
@@ -129,13 +133,17 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 			continue
 		}
 		v.present[r.Wire] = true
-		if !r.Selectable || byWire[r.Wire].Selectable {
+		if !r.Selectable || byWire[r.Wire].Selectable || back.marks[r.Wire] {
 			continue
 		}
-		selected := a.Folders.Selects(remote, r.SpecialUse)
+		selected, leadsBack := a.Folders.Selects(remote, r.SpecialUse), false
+		if selected && back.leads(r.Path) {
+			selected, leadsBack = false, true
+			v.leftOut = append(v.leftOut, remote)
+		}
 		if f := known[r.Wire]; f != nil {
 			before := *f
-			f.Selected, f.SpecialUse = selected, r.SpecialUse
+			f.Selected, f.LeadsBack, f.SpecialUse = selected, leadsBack, r.SpecialUse
 			if !below(f.Local, a.Folder) {
 				// The account's folder was renamed: what comes from now on goes there.
 				f.Local = v.localName(r.Path, taken)
@@ -144,7 +152,7 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 				v.touched[f.ID] = *f
 			}
 		} else {
-			fresh = append(fresh, Folder{Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken), SpecialUse: r.SpecialUse, Selected: selected, UIDValidity: r.Status.UIDValidity})
+			fresh = append(fresh, Folder{Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken), SpecialUse: r.SpecialUse, Selected: selected, LeadsBack: leadsBack, UIDValidity: r.Status.UIDValidity})
 		}
 		order = append(order, r.Wire)
 		byWire[r.Wire] = r

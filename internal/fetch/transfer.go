@@ -214,8 +214,12 @@ func (v *visit) revalidated() (fs []Folder) {
 // carries the intent of the next one.
 func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
 	k := p.nextKey()
+	inbox, err := p.Mailbox.InboxValidity(ctx, p.lease.Account.Owner)
+	if err != nil {
+		p.log.WarnContext(ctx, "reading the inbox", "error", err)
+	}
 	p.Step("intend.commit")
-	if err := p.Journal.Commit(ctx, p.lease, Entry{Intend: &k, Folders: fs, Progress: p.progress}); err != nil {
+	if err := p.Journal.Commit(ctx, p.lease, Entry{Intend: &k, Folders: fs, Inbox: inbox, Progress: p.progress}); err != nil {
 		return err
 	}
 	p.Step("intend.committed")
@@ -248,6 +252,9 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 		return err // The source may bring it once more; the reservation stands.
 	case p.recognised(pl, it, st):
 		return nil
+	}
+	if doubles, err := p.doubles(ctx, pl, it, st); doubles || err != nil {
+		return err
 	}
 	if over := st.FileSize - it.Size; over > 0 {
 		if err := p.delivery.Reserve(0, over); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // ListAccounts returns the caller's accounts.
@@ -116,9 +117,18 @@ func (s *server) ListAccountFolders(ctx context.Context, r api.ListAccountFolder
 	for i, f := range fs {
 		out[i] = api.RemoteFolder{
 			RemoteName: f.RemoteName, LocalName: f.LocalName, SpecialUse: text(f.SpecialUse), Selected: f.Selected, Messages: f.Messages, Fetched: f.Fetched,
+			LeftOut: leftOut(f),
 		}
 	}
 	return api.ListAccountFolders200JSONResponse{Folders: out}, nil
+}
+
+// leftOut is why a folder that the account's rules choose is not fetched.
+func leftOut(f account.FolderInfo) *api.FaultCode {
+	if !f.LeadsBack {
+		return nil
+	}
+	return ptr(api.FaultCode(fault.MailLoop))
 }
 
 // ListAccountRuns returns past visits.

@@ -177,7 +177,7 @@ func hostFailed(c fault.Code) bool {
 func hostAnswered(c fault.Code) bool {
 	switch c {
 	case "", fault.AuthFailed, fault.AppPasswordRequired, fault.AccessDisabled, fault.AccountLocked, fault.MailboxInUse,
-		fault.FolderFailed, fault.MessageFailed:
+		fault.FolderFailed, fault.MessageFailed, fault.MailLoop:
 		return true
 	}
 	return false

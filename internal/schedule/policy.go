@@ -76,7 +76,7 @@ func classOf(c fault.Code) class {
 		return locked
 	case fault.AuthFailed, fault.AppPasswordRequired, fault.OAuthReauthorizationRequired, fault.AccessDisabled:
 		return refused
-	case fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported:
+	case fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported, fault.MailLoop:
 		return settings
 	}
 	return ours

@@ -1,0 +1,276 @@
+package fetch
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// What is fetched from may itself be a mailbox of this installation: a
+// colleague's, one that fetches this one, or the very mailbox that is delivered
+// into, under another name. Then what this installation fetched there is not
+// fetched again, and a mailbox is never fetched into itself: see
+// docs/decisions/0022-loops.md.
+//
+// By IMAP the remote shows it: each account folder holds a mark. By POP3 a
+// message that has the same UID under the same UIDVALIDITY and the same octets
+// as one in a user's inbox here is that one.
+
+// neighbours are the users of this installation whose mailbox the remote is,
+// or shows, and what that means for a visit.
+type neighbours struct {
+	owners  []account.Owner
+	brought map[[32]byte]bool // Digests of what was fetched for them, as far as it may be among what is to be fetched.
+
+	leftOut []string // Folders that the account's rules choose and that hold what was fetched there.
+	doubled int      // Messages that were recognised as fetched there.
+	tried   int      // POP3: messages that were compared with inboxes here.
+}
+
+// triesOfInboxes is how many messages of a maildrop are compared with inboxes
+// here: if the maildrop is one of them, the first is there already, unless its
+// user has removed it meanwhile.
+const triesOfInboxes = 3
+
+// mark makes the account folder with its mark, which has to be there before a
+// folder of the remote is listed: it may be the same mailbox.
+func (v *visit) mark(ctx context.Context) error {
+	v.Step("mark")
+	a := v.lease.Account
+	err := v.delivery.Mark(ctx, a.Folder, mail.MarkFor(v.TokenKey, a.Journal))
+	return fault.Wrap(fault.LocalMailboxUnavailable, "marking the account folder", err)
+}
+
+// back is what the marks in a remote's folders say.
+type back struct {
+	marks map[string]bool // Folders of ours that hold no mail, by wire name.
+	trees [][]string      // What lies at or below these was fetched there.
+}
+
+// leads reports whether a folder holds what was fetched there.
+func (b back) leads(path []string) bool {
+	return slices.ContainsFunc(b.trees, func(tree []string) bool { return len(path) >= len(tree) && slices.Equal(path[:len(tree)], tree) })
+}
+
+// readMarks looks for marks among the remote's folders. A mark of another
+// installation counts as well, since two installations can fetch each other. It
+// fails with mail_loop where the remote is the mailbox that is delivered into.
+func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, error) {
+	a := v.lease.Account
+	b := back{marks: map[string]bool{}}
+	own := strings.Split(a.Folder, "/")
+	for _, r := range remotes {
+		if len(r.Path) == 0 {
+			continue
+		}
+		around, name := r.Path[:len(r.Path)-1], r.Path[len(r.Path)-1]
+		if mail.IsChallenge(name) {
+			b.marks[r.Wire] = true
+			continue
+		}
+		journal, marks := mail.ReadMark(v.TokenKey, name)
+		if !marks {
+			continue
+		}
+		b.marks[r.Wire] = true
+		if len(around) == 0 {
+			continue // Somebody moved it out of the account folder.
+		}
+		b.trees = append(b.trees, around)
+		if journal == "" {
+			continue
+		}
+		o, known, err := v.Journal.OwnerOf(ctx, journal)
+		if err != nil {
+			return b, err
+		}
+		above := len(around) - len(own)
+		switch {
+		case !known:
+		case o != a.Owner:
+			if len(around) > 1 || v.mayBe(ctx, o, remotes) {
+				v.neighbour(o)
+			}
+		case journal != a.Journal || above < 0 || !slices.Equal(around[above:], own):
+		case above > 0: // Somebody shares the own mailbox with whoever signs in there.
+			b.trees = append(b.trees, around[:above])
+		case v.mayBe(ctx, o, remotes):
+			return b, intoItself("The folder " + strconv.Quote(a.Folder) + " there is the one into which this account is fetched.")
+		}
+	}
+	return b, nil
+}
+
+// mayBe reports whether the remote may be the mailbox of a user here: copies of
+// it, made by a program that copies mailboxes, bear its marks too, but not
+// the UIDVALIDITY of its inbox.
+func (v *visit) mayBe(ctx context.Context, o account.Owner, remotes []mail.Folder) bool {
+	i := slices.IndexFunc(remotes, func(r mail.Folder) bool { return len(r.Path) == 0 })
+	if i < 0 || remotes[i].Status.UIDValidity == 0 {
+		return true
+	}
+	here, err := v.Mailbox.InboxValidity(ctx, o)
+	if err != nil {
+		v.log.WarnContext(ctx, "reading an inbox", "user", o, "error", err)
+	}
+	return err != nil || here == 0 || here == remotes[i].Status.UIDValidity
+}
+
+func intoItself(detail string) error {
+	return &fault.Error{Code: fault.MailLoop, Op: "visiting", Final: true, Detail: "This is your own mailbox, and would be fetched into itself. " + detail}
+}
+
+func (v *visit) neighbour(o account.Owner) {
+	if !slices.Contains(v.owners, o) {
+		v.owners = append(v.owners, o)
+		v.log.Info("the remote is a mailbox of this installation", "user", o)
+	}
+}
+
+// recall finds out what of the mail that is to be fetched may have been
+// fetched for the remote's own user.
+func (v *visit) recall(ctx context.Context) error {
+	if len(v.owners) == 0 {
+		return nil
+	}
+	sizes, times := map[int64]bool{}, map[int64]bool{}
+	for _, p := range v.plans {
+		for _, it := range p.todo {
+			sizes[it.Size] = true
+			if !it.Received.IsZero() {
+				times[it.Received.Unix()] = true
+			}
+		}
+	}
+	if len(sizes) == 0 {
+		return nil
+	}
+	v.brought = map[[32]byte]bool{}
+	for _, o := range v.owners {
+		// By either: servers count a message's octets in more than one way.
+		err := v.Journal.Brought(ctx, o, func(size int64, received time.Time, digest [32]byte) {
+			if sizes[size] || times[received.Unix()] {
+				v.brought[digest] = true
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// doubles reports whether a staged message was fetched by this installation for
+// the user whose mailbox the remote is, and came here through it. It is then
+// thrown away and listed as skipped, from where its owner can ask for it.
+func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.Staged) (bool, error) {
+	if !p.byUID() {
+		if err := p.compareInboxes(ctx, it, st); err != nil {
+			return false, err
+		}
+	}
+	if !p.brought[st.Fingerprint.Digest] || pl.waiting[it.ID].Requested {
+		return false, nil
+	}
+	p.delivery.Discard([]mail.Staged{st})
+	p.delivery.Release(1, it.Size)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.skippedNow(pl, it, fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, and its user moved or copied it."))
+	s.Held = true
+	p.skips = append(p.skips, s)
+	pl.passed++
+	p.report.Skipped++
+	p.visit.doubled++
+	return true, nil
+}
+
+// compareInboxes finds out whether a maildrop is the inbox of a user here.
+func (p *pipeline) compareInboxes(ctx context.Context, it mail.Item, st mail.Staged) error {
+	validity, uid := uidOf(it.ID.UIDL)
+	if uid == 0 || len(p.owners) > 0 || p.tried >= triesOfInboxes {
+		return nil
+	}
+	p.tried++
+	a := p.lease.Account
+	suspects, err := p.Journal.Suspects(ctx, validity, []string{a.Username, a.Email})
+	if err != nil {
+		return err
+	}
+	for _, o := range append([]account.Owner{a.Owner}, suspects...) {
+		f, there, err := p.Mailbox.InboxMessage(ctx, o, validity, uid)
+		switch {
+		case err != nil:
+			p.log.WarnContext(ctx, "reading an inbox", "user", o, "error", err)
+			continue
+		case !there || f.Digest != st.Fingerprint.Digest:
+			continue
+		case o == a.Owner:
+			p.delivery.Discard([]mail.Staged{st})
+			p.delivery.Release(1, it.Size)
+			return intoItself("Its messages are those of your inbox.")
+		}
+		p.neighbour(o)
+		return p.recall(ctx)
+	}
+	return nil
+}
+
+// The unique-ids that servers of Maildir++ mailboxes make of UIDVALIDITY and UID.
+var (
+	hexUIDL     = regexp.MustCompile(`^[0-9A-Fa-f]{16}$`)                // Dovecot: %08Xu%08Xv.
+	dottedUIDL  = regexp.MustCompile(`^([0-9]{1,10})\.([0-9]{1,10})$`)   // Dovecot and Cyrus: %v.%u.
+	courierUIDL = regexp.MustCompile(`^UID([0-9]{1,10})-([0-9]{1,10})$`) // Courier: UID and then UIDVALIDITY.
+)
+
+// uidOf reads UIDVALIDITY and UID from a unique-id; 0 where it holds none.
+func uidOf(uidl string) (validity, uid uint32) {
+	number := func(s string) uint32 {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return 0
+		}
+		return uint32(n)
+	}
+	if hexUIDL.MatchString(uidl) {
+		if b, err := hex.DecodeString(uidl); err == nil {
+			return uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7]), uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+		}
+	}
+	if m := dottedUIDL.FindStringSubmatch(uidl); m != nil {
+		return number(m[1]), number(m[2])
+	}
+	if m := courierUIDL.FindStringSubmatch(uidl); m != nil {
+		return number(m[2]), number(m[1])
+	}
+	return 0, 0
+}
+
+// told is what the user is told of what was left out; nil where nothing was.
+func (n neighbours) told() *fault.Error {
+	var parts []string
+	if len(n.leftOut) > 0 {
+		names := n.leftOut[:min(len(n.leftOut), 3)]
+		parts = append(parts, "Folders that hold mail fetched from elsewhere are left out: "+strings.Join(names, ", "))
+		if more := len(n.leftOut) - len(names); more > 0 {
+			parts[0] += fmt.Sprintf(" and %d more", more)
+		}
+		parts[0] += "."
+	}
+	if n.doubled > 0 {
+		parts = append(parts, fmt.Sprintf("Messages that were fetched there from elsewhere are skipped: %d.", n.doubled))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return fault.New(fault.MailLoop, "visiting", fault.Clean(strings.Join(parts, " "), 300))
+}

@@ -1,0 +1,242 @@
+package mailbox
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// Mark makes the account folder and, in it, an empty folder of this name that
+// is not subscribed: see mail.MarkFor. The mark is there before the folder is,
+// so that nobody ever sees an account folder without one. Where the mark is
+// there already nothing is done.
+func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
+	const op = "marking the account folder"
+	name := folder + "/" + mark
+	if err := checkLocal(name); err != nil {
+		return err
+	}
+	if st, err := d.root.lstat(d.root.fd, dirName(name)); err == nil && st.isDir() {
+		return nil
+	} else if err != nil && !missing(err) {
+		return trouble(op, err)
+	}
+	d.tracker.folders.Lock()
+	err := d.makeFolder(dirName(name))
+	d.tracker.folders.Unlock()
+	if err == nil {
+		err = d.ensure(ctx, []string{folder}) // Also makes the root durable, where there is something new.
+	}
+	return trouble(op, errors.Join(err, d.root.sync(d.root.fd)))
+}
+
+// challengeOld is when a challenge's folder is one that a process left behind
+// when it was killed.
+const challengeOld = 10 * time.Minute
+
+// Challenge makes an empty folder in the user's mailbox whose name nobody can
+// guess, until remove is called. The name is "" where there is no mailbox yet.
+func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, remove func() error, err error) {
+	const op = "making a folder for a test"
+	r, err := s.openRoot(o, false)
+	if missing(err) {
+		return "", func() error { return nil }, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	defer r.close()
+	name = mail.ChallengeFor(strings.ToLower(rand.Text()))
+	if err := errors.Join(r.dropChallenges(ctx), r.makeChallenge(dirName(name))); err != nil {
+		return "", nil, trouble(op, err)
+	}
+	return name, func() error {
+		r, err := s.openRoot(o, false)
+		if err != nil {
+			return err
+		}
+		defer r.close()
+		if err := r.removeTree(r.fd, dirName(name)); !missing(err) {
+			return trouble("removing a folder of a test", err)
+		}
+		return nil
+	}, nil
+}
+
+func (r *root) makeChallenge(dir string) error {
+	if err := r.mkdir(r.fd, dir, r.dirPerm(dir)); err != nil {
+		return err
+	}
+	fd, _, err := r.openDir(r.fd, dir)
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(fd)
+	_, err = r.makeDirs(fd, subdirs)
+	return errors.Join(r.adopt(fd), err)
+}
+
+// dropChallenges removes what a process left behind that was killed.
+func (r *root) dropChallenges(ctx context.Context) error {
+	return r.folders(ctx, func(dir string) error {
+		if !mail.IsChallenge(strings.TrimPrefix(dir, ".")) {
+			return nil
+		}
+		st, err := r.lstat(r.fd, dir)
+		if err == nil && time.Since(st.mtime) > challengeOld {
+			err = r.removeTree(r.fd, dir)
+		}
+		if missing(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+// uidList is where Dovecot keeps a folder's UIDVALIDITY and the UIDs of its
+// messages, in each Maildir: a line "3 V1700000000 N12 G…", then one for each
+// message, "5 W1234 :1700000000.M1P2.host,S=1200".
+const uidList = "dovecot-uidlist"
+
+// InboxValidity returns the UIDVALIDITY under which the mailbox's own server
+// shows its inbox; 0 where that is not known, as with a server that is not
+// Dovecot, or one that has not looked at the inbox yet.
+func (s *Store) InboxValidity(ctx context.Context, o account.Owner) (uint32, error) {
+	v, _, err := s.inbox(ctx, o, 0)
+	return v, err
+}
+
+// InboxMessage reads the message that has this UID in the user's inbox under
+// this UIDVALIDITY; false where there is none.
+func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity, uid uint32) (mail.Fingerprint, bool, error) {
+	v, name, err := s.inbox(ctx, o, uid)
+	if err != nil || v != validity || v == 0 || name == "" {
+		return mail.Fingerprint{}, false, err
+	}
+	r, err := s.openRoot(o, false)
+	if err != nil {
+		return mail.Fingerprint{}, false, err
+	}
+	defer r.close()
+	for _, sub := range []string{"cur", "new"} {
+		fd, _, err := r.openDir(r.fd, sub)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return mail.Fingerprint{}, false, trouble("reading the inbox", err)
+		}
+		file := ""
+		err = r.each(fd, func(n string) error {
+			if n == name || strings.HasPrefix(n, name+":") {
+				file = n
+				return errEnough
+			}
+			return ctx.Err()
+		})
+		r.disk.close(fd)
+		if err != nil && !errors.Is(err, errEnough) {
+			return mail.Fingerprint{}, false, trouble("reading the inbox", err)
+		}
+		if file == "" {
+			continue
+		}
+		f, err := r.fingerprint(ctx, mail.Found{Folder: ".", Sub: sub, Name: file})
+		if missing(err) {
+			return mail.Fingerprint{}, false, nil
+		}
+		return f, err == nil, trouble("reading the inbox", err)
+	}
+	return mail.Fingerprint{}, false, nil
+}
+
+// inbox reads the list of UIDs: its UIDVALIDITY and, for a uid above 0, the
+// message's name in it.
+func (s *Store) inbox(ctx context.Context, o account.Owner, uid uint32) (validity uint32, name string, err error) {
+	const op = "reading the inbox"
+	r, err := s.openRoot(o, false)
+	if missing(err) {
+		return 0, "", nil
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.close()
+	fd, err := r.open(r.fd, uidList, openFile, 0)
+	if missing(err) {
+		return 0, "", nil
+	}
+	if err != nil {
+		return 0, "", trouble(op, err)
+	}
+	defer r.disk.close(fd)
+	lines := bufio.NewReader(reading{r, fd})
+	for first := true; ; first = false {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull), errors.Is(err, io.EOF) && !first:
+			return validity, "", nil // No list of Dovecot's, or its end.
+		case err != nil && !errors.Is(err, io.EOF):
+			return 0, "", trouble(op, err)
+		}
+		if first {
+			if validity = validityIn(line); validity == 0 || uid == 0 {
+				return validity, "", nil
+			}
+			continue
+		}
+		number, rest, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+		if n, err := strconv.ParseUint(string(number), 10, 32); err != nil || uint32(n) != uid {
+			if err := ctx.Err(); err != nil {
+				return 0, "", err
+			}
+			continue
+		}
+		if i := bytes.IndexByte(rest, ':'); i >= 0 {
+			rest = rest[i+1:]
+		}
+		return validity, string(rest), nil
+	}
+}
+
+// validityIn reads the first line of a list of UIDs.
+func validityIn(line []byte) uint32 {
+	words := strings.Fields(string(line))
+	if len(words) == 0 || words[0] != "3" {
+		return 0
+	}
+	for _, w := range words[1:] {
+		if v, ok := strings.CutPrefix(w, "V"); ok {
+			n, err := strconv.ParseUint(v, 10, 32)
+			if err != nil {
+				return 0
+			}
+			return uint32(n)
+		}
+	}
+	return 0
+}
+
+// reading reads an open file of a mailbox.
+type reading struct {
+	root *root
+	fd   int
+}
+
+// Read implements io.Reader.
+func (f reading) Read(p []byte) (int, error) {
+	n, err := f.root.read(f.fd, p)
+	if n <= 0 && err == nil {
+		err = io.EOF
+	}
+	return max(n, 0), err
+}
