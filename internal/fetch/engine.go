@@ -157,21 +157,13 @@ func (v *visit) run(ctx context.Context) error {
 		return err
 	}
 	v.delivery.Release(1, 1)
-	seen := v.lease.Account.Capabilities != "" // Then the folders are asked for along with the login.
-	if seen {
-		if err := v.mark(ctx); err != nil {
-			return err
-		}
+	if err := v.mark(ctx); err != nil {
+		return err
 	}
 	if err := v.open(ctx); err != nil {
 		return err
 	}
 	defer v.session.Close()
-	if !seen { // A login that never worked makes no folder.
-		if err := v.mark(ctx); err != nil {
-			return err
-		}
-	}
 	if err := v.survey(ctx); err != nil {
 		return err
 	}

@@ -41,8 +41,9 @@ type neighbours struct {
 // user has removed it meanwhile.
 const triesOfInboxes = 3
 
-// mark makes the account folder with its mark, which has to be there before a
-// folder of the remote is listed: it may be the same mailbox.
+// mark makes the account folder with its mark. That has to be there before the
+// session is opened, along with which the remote's folders are asked for, and
+// through which a server need not show what is made later.
 func (v *visit) mark(ctx context.Context) error {
 	v.Step("mark")
 	a := v.lease.Account
