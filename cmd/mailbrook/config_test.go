@@ -64,6 +64,7 @@ allow_networks = ["10.0.0.0/8", "192.0.2.1", "127.0.0.1/8"]
 allow_ports = [993, 1993]
 ca_file = %q
 allow_plaintext = true
+own_hosts = ["imap.firma.test", "192.0.2.7", "2001:db8::1"]
 [poll]
 interval = "90s"
 min_interval = "1s"
@@ -86,7 +87,7 @@ format = "json"
 		Listen: "0.0.0.0:80", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb", Mailbox: "maildir:/srv/mail/{user}",
 		Remote: remoteConfig{
 			AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("127.0.0.0/8")},
-			AllowPorts:    portList{List: []int{993, 1993}}, CAFile: ca, AllowPlaintext: true,
+			AllowPorts:    portList{List: []int{993, 1993}}, CAFile: ca, AllowPlaintext: true, OwnHosts: []string{"imap.firma.test", "192.0.2.7", "2001:db8::1"},
 		},
 		Poll: pollConfig{Interval: 90 * time.Second, MinInterval: time.Second, Workers: 8}, Accounts: accountsConfig{MaxPerUser: 2},
 		Auth: authConfig{Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys", Issuer: "https://login.test", Audience: "mailbrook"},
@@ -95,7 +96,7 @@ format = "json"
 	}
 	words := map[string]string{
 		"listen": "0.0.0.0:80", "data_dir": "/srv/mb", "database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}",
-		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca, "remote.allow_plaintext": "true",
+		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca, "remote.allow_plaintext": "true", "remote.own_hosts": "IMAP.firma.test., 192.0.2.7,[2001:db8::1]",
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test", "auth.audience": "mailbrook",
 		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081", "web.public_url": "https://mail.firma.test",
@@ -217,6 +218,7 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 		{name: "twice", file: "listen = 'a:1'\nlisten = 'b:2'", says: []string{"test.toml", "listen"}},
 		{name: "number for text", file: "listen = 8080", says: []string{"listen", "text in quotes"}},
 		{name: "text for a number", file: "[accounts]\nmax_per_user = 'four'", says: []string{"accounts.max_per_user", "from 1 to 1000"}},
+		{name: "an address with a port for a host", file: "[remote]\nown_hosts = 'imap.firma.test:993'", says: []string{"remote.own_hosts", "imap.firma.test:993"}},
 		{name: "text for a truth", file: "[remote]\nallow_plaintext = 'perhaps'", says: []string{"remote.allow_plaintext", "true or false"}},
 		{name: "a table for a value", file: "[listen]\nport = 1", says: []string{"listen", "text in quotes"}},
 		{name: "a list in a list", file: "[remote]\nallow_ports = [[993]]", says: []string{"remote.allow_ports", "element"}},

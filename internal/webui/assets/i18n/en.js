@@ -391,5 +391,6 @@ export default {
   "code.message_failed": "a message failed",
   "code.local_over_quota": "local mailbox full",
   "code.local_mailbox_unavailable": "local mailbox unavailable",
+  "code.mail_loop": "leads back to this service",
   "code.internal": "internal fault",
 };
