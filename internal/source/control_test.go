@@ -287,7 +287,7 @@ func waited(t *testing.T, read func(net.Conn) error) (d time.Duration) {
 
 func linked(limits linkLimits, read func(*link) error) func(net.Conn) error {
 	return func(c net.Conn) error {
-		l := &link{limits: limits.orDefault()}
+		l := &link{limits: limits.orDefault(), session: newSessionPace(limits.Patience)}
 		l.attach(c)
 		return read(l)
 	}
@@ -302,7 +302,7 @@ func TestWhatAServerCanTakeOfUsIsBounded(t *testing.T) {
 	if n := swallowed(linked(linkLimits{}, readLine)); n > 1<<20+2*linkBuffer {
 		t.Errorf("a line of %d octets was taken", n)
 	}
-	if n := swallowed(linked(linkLimits{Session: 100_000}, func(l *link) error { return discard(l) })); n > 100_000+linkBuffer {
+	if n := swallowed(linked(linkLimits{Octets: 100_000}, func(l *link) error { return discard(l) })); n > 100_000+linkBuffer {
 		t.Errorf("%d octets were taken in one session", n)
 	}
 	if d := waited(t, linked(linkLimits{}, readLine)); d > time.Minute {

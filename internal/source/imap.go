@@ -62,11 +62,11 @@ type imapSession struct {
 var _ Session = (*imapSession)(nil)
 
 func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Credential, observe func(account.Step)) (Session, error) {
-	quirks := &imapQuirks{}
+	quirks, pace := &imapQuirks{}, newSessionPace(c.opts.Patience)
 	known := parseCapabilities(a.Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
 	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn, error) {
-		l, err := c.dial(ctx, a.Server, cred, observe)
+		l, err := c.dial(ctx, a.Server, cred, pace, observe)
 		if err != nil {
 			return nil, err
 		}

@@ -262,7 +262,7 @@ func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	code := fault.CodeOf(err)
-	return ctx.Err() == nil && !s.closed && code != fault.Interrupted && code != fault.Internal
+	return ctx.Err() == nil && !s.closed && !givenUp(err) && code != fault.Interrupted && code != fault.Internal
 }
 
 // listAll lists folders until the connection ends and returns how many it has

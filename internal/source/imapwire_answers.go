@@ -64,6 +64,20 @@ func (f *imapFilter) list(s *imapScanner) error {
 			return err
 		}
 	}
+	f.r.listed(len(f.out))
+	return nil
+}
+
+// listStatus handles a STATUS that comes with LIST (RFC 5819). There may be one
+// for each folder.
+func (f *imapFilter) listStatus(s *imapScanner) error {
+	if err := f.status(s); err != nil {
+		return err
+	}
+	if c := f.queue.current(); c.states < c.answers {
+		c.states++
+		f.r.settled()
+	}
 	return nil
 }
 
@@ -335,10 +349,7 @@ func (f *imapFilter) fetchHeader(s *imapScanner) error {
 	}
 	kept := min(size, f.max.literal)
 	part.held = &heldBody{}
-	f.r.due(true)
-	_, err = io.CopyN(part.held, f.r, kept)
-	f.r.due(false)
-	if err != nil {
+	if _, err = io.CopyN(part.held, f.wanted(), kept); err != nil {
 		return unexpected(err)
 	}
 	if err := f.discard(size - kept); err != nil {
@@ -375,14 +386,13 @@ func (f *imapFilter) fetchBody(s *imapScanner) (passing bool, err error) {
 		return false, &oversizeError{uid: part.uid, size: size}
 	case part.uid == 0:
 		part.held = &heldBody{}
-		if _, err = io.CopyN(part.held, f.r, size); err != nil {
+		if _, err = io.CopyN(part.held, f.wanted(), size); err != nil {
 			return false, unexpected(err)
 		}
 	case f.expects(part.uid):
 		f.appendBodyHead(size)
 		f.body, part.open, part.named = size, true, part.uid
 		if size > 0 {
-			f.r.due(true)
 			return true, nil
 		}
 	default:
@@ -428,8 +438,12 @@ func (f *imapFilter) fetched() error {
 			return protocolError("one answer for two messages")
 		}
 		f.out = append(f.out, ")\r\n"...)
+		f.r.settled()
 		return nil
 	case part.held != nil && f.expects(part.uid):
+		if c.bodies {
+			f.r.settled()
+		}
 		f.appendBodyHead(part.held.size)
 		f.held, f.left, part.held = part.held, part.held.size, nil
 		return f.held.rewind()
@@ -438,6 +452,7 @@ func (f *imapFilter) fetched() error {
 			return protocolError("too many messages in one folder")
 		}
 		f.appendListed()
+		f.r.brought(len(f.out))
 		if part.global != "" {
 			c.globals = append(c.globals, globalName{part.uid, part.global})
 		}

@@ -106,7 +106,12 @@ type imapFilter struct {
 type answerReader interface {
 	io.Reader
 	ReadLine(max int) ([]byte, error)
-	due(on bool)
+
+	// What was asked for and has come: see Patience.
+	listed(octets int)
+	brought(octets int)
+	answered()
+	settled()
 }
 
 func newIMAPFilter(r answerReader, q *imapQueue, max imapLimits, said *imapSaid) *imapFilter {
@@ -176,13 +181,13 @@ func (f *imapFilter) passBody(p []byte) int {
 	if f.body -= int64(n); f.body == 0 {
 		f.out, f.sent = f.out[:0], 0
 		err = f.answer()
-		f.r.due(false)
 	}
 	if err != nil {
 		f.pad(f.body + int64(n))
 		f.stop(err)
 		return 0
 	}
+	f.r.brought(n)
 	return n
 }
 
@@ -211,6 +216,26 @@ func (f *imapFilter) line() ([]byte, error) {
 	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r")), nil
 }
 
+// wanted is the server; what is read of it counts as brought, as long as the
+// command under way may have messages to come.
+func (f *imapFilter) wanted() io.Reader {
+	c := f.part.command
+	if c.held++; c.held > c.wanted.len() {
+		return f.r
+	}
+	return bringing{f.r}
+}
+
+// bringing counts what is read as brought.
+type bringing struct{ answerReader }
+
+// Read implements io.Reader.
+func (b bringing) Read(p []byte) (int, error) {
+	n, err := b.answerReader.Read(p)
+	b.brought(n)
+	return n, err
+}
+
 // literal reads a literal that is no message. Memory follows what arrives.
 func (f *imapFilter) literal(size int64) ([]byte, error) {
 	var b bytes.Buffer
@@ -225,8 +250,6 @@ func (f *imapFilter) discard(size int64) error {
 	if size > f.max.body {
 		return protocolError("a literal too long")
 	}
-	f.r.due(true)
-	defer f.r.due(false)
 	_, err := io.CopyN(io.Discard, f.r, size)
 	return unexpected(err)
 }
@@ -342,6 +365,11 @@ func (f *imapFilter) tagged(b []byte) error {
 	if err != nil {
 		return err
 	}
+	if c.verb == verbStatus || c.verb == verbFetch && !c.bodies && !c.headers {
+		f.r.settled() // All that there is to say of a folder.
+	} else {
+		f.r.answered()
+	}
 	code, args, text := responseText(s.b)
 	f.out = append(append(append(append(f.out, tag...), ' '), kind...), ' ')
 	switch login := c.verb == verbLogin || c.verb == verbAuthenticate; {
@@ -433,7 +461,9 @@ func (f *imapFilter) untagged(b []byte) error {
 		return nil
 	case is(word, "LIST") && f.queue.answering(verbList):
 		return f.recover(f.list(&s), &s)
-	case is(word, "STATUS") && (f.queue.answering(verbList) || f.queue.answering(verbStatus)):
+	case is(word, "STATUS") && f.queue.answering(verbList):
+		return f.recover(f.listStatus(&s), &s)
+	case is(word, "STATUS") && f.queue.answering(verbStatus):
 		return f.recover(f.status(&s), &s)
 	case is(word, "NAMESPACE") && f.queue.answering(verbNamespace):
 		return f.recover(f.namespace(&s), &s)

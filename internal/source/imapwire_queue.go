@@ -21,7 +21,9 @@ type imapCommand struct {
 	globals  []globalName // Of the messages passed on, in their order; the sender reads them once the command is completed.
 	below    bool         // An answer for a UID lower than any that was asked for: "n:*" of an end.
 	rounds   int          // Continuation requests.
-	answers  int          // Untagged answers passed on.
+	answers  int          // Untagged answers passed on,
+	states   int          // … of LIST, those to STATUS that came with it.
+	held     uint64       // Bodies and headers that were held until it was known whose they are.
 	dropped  int          // Lines dropped, and their octets.
 	dropSize int64
 }
@@ -138,6 +140,14 @@ func (s uidSet) find(uid uint32) int {
 func (s uidSet) has(uid uint32) bool {
 	i := s.find(uid)
 	return i < len(s) && s[i].lo <= uid
+}
+
+// len counts the UIDs.
+func (s uidSet) len() (n uint64) {
+	for _, r := range s {
+		n += uint64(r.hi-r.lo) + 1
+	}
+	return n
 }
 
 func (s *uidSet) add(uid uint32) {

@@ -154,7 +154,10 @@ func (l fakeLink) ReadLine(max int) ([]byte, error) {
 	}
 }
 
-func (fakeLink) due(bool) {}
+func (fakeLink) listed(int)  {}
+func (fakeLink) brought(int) {}
+func (fakeLink) answered()   {}
+func (fakeLink) settled()    {}
 
 // filtered runs octets through a filter while the given commands are under way.
 func filtered(in []byte, max imapLimits, commands ...string) (string, error) {

@@ -21,36 +21,23 @@ import (
 // linkLimits bound what a server can make us wait for and read. Zero means
 // the default.
 type linkLimits struct {
-	Idle     time.Duration // Longest wait for the next byte: 60 s.
-	Greeting time.Duration // Longest wait for the whole greeting: 20 s.
-	Write    time.Duration // Longest wait for the server to take what we send: 60 s.
-	Floor    int64         // Bytes per second, averaged over a minute of waiting inside an answer: 1024.
-	Session  int64         // Bytes that one connection may bring: 2 GiB.
+	Patience
+	Write  time.Duration // Longest wait for the server to take what we send: 60 s.
+	Octets int64         // What one connection may bring: 2 GiB.
 }
 
 func (l linkLimits) orDefault() linkLimits {
-	if l.Idle <= 0 {
-		l.Idle = time.Minute
-	}
-	if l.Greeting <= 0 {
-		l.Greeting = 20 * time.Second
-	}
+	l.Patience = l.Patience.orDefault()
 	if l.Write <= 0 {
 		l.Write = time.Minute
 	}
-	if l.Floor <= 0 {
-		l.Floor = 1 << 10
-	}
-	if l.Session <= 0 {
-		l.Session = 2 << 30
+	if l.Octets <= 0 {
+		l.Octets = 2 << 30
 	}
 	return l
 }
 
-const (
-	linkBuffer  = 64 << 10
-	floorWindow = time.Minute
-)
+const linkBuffer = 64 << 10
 
 // link is one connection to an external server, below every protocol library.
 // It promises:
@@ -59,8 +46,9 @@ const (
 //     sets one for a whole phase, and bind ends the connection with a context.
 //     Only where expect(false) said that no answer is due may a read wait on.
 //   - Memory follows bytes received, never a number told by the peer, and one
-//     connection brings at most limits.Session bytes.
-//   - A server that has begun an answer and dribbles it is cut off: see due.
+//     connection brings at most limits.Octets bytes.
+//   - Time is granted for what was asked for and comes, and for nothing else that
+//     a server says: see Patience. Time that we take between reads does not count.
 //   - The first error stays. After it every read and write returns it, so that
 //     nothing said later can be taken for an answer. Errors are *fault.Error,
 //     or wrap the error of the context that ended; none of them is or wraps
@@ -82,22 +70,25 @@ type link struct {
 	// be nil. Use note.
 	transcript func(dir, line string)
 
-	mu     sync.Mutex // Guards what follows.
-	conn   net.Conn   // What is read and written: plain or private.
-	socket net.Conn   // What is closed: a farewell by TLS could block.
-	err    error
-	secure bool      // Under TLS.
-	login  bool      // Signed in: silence from here on is the server's outage.
-	idle   bool      // No answer is due: expect(false).
-	until  time.Time // End of the phase; zero: none.
+	command *pace        // What the server is granted over this connection.
+	session *sessionPace // … and over all of the session's.
+
+	mu      sync.Mutex // Guards what follows.
+	conn    net.Conn   // What is read and written: plain or private.
+	socket  net.Conn   // What is closed: a farewell by TLS could block.
+	err     error
+	secure  bool      // Under TLS.
+	login   bool      // Signed in: silence from here on is the server's outage.
+	idle    bool      // No answer is due: expect(false).
+	until   time.Time // End of the phase; zero: none.
+	reading bool      // A read is waiting,
+	writing int       // … and so many writes.
+	since   time.Time // We wait for the server since then, as far as it is not counted; zero: we do not.
 
 	// The reading goroutine's own.
-	r      *bufio.Reader
-	long   []byte        // A line that is longer than the buffer.
-	total  int64         // Bytes received in all.
-	inside bool          // An answer is under way: due(true).
-	waited time.Duration // Inside answers, since the floor was last looked at.
-	got    int64         // Bytes in that time.
+	r     *bufio.Reader
+	long  []byte // A line that is longer than the buffer.
+	total int64  // Bytes received in all.
 }
 
 var _ net.Conn = (*link)(nil)
@@ -106,8 +97,13 @@ var _ net.Conn = (*link)(nil)
 // and, with security tls, shakes hands. observe, which may be nil, is told of
 // the steps resolve, connect and tls. With starttls the caller reads the
 // greeting and calls upgrade.
-func dial(ctx context.Context, d *outbound.Dialer, server account.Server, limits linkLimits, observe func(account.Step)) (*link, error) {
-	l := &link{limits: limits.orDefault(), dialer: d, server: server, observe: observe}
+func dial(ctx context.Context, d *outbound.Dialer, server account.Server, limits linkLimits, session *sessionPace, observe func(account.Step)) (*link, error) {
+	if f := session.overdue(fault.ServerUnavailable); f != nil {
+		return nil, f
+	}
+	began := time.Now()
+	defer func() { session.spend(time.Since(began)) }()
+	l := &link{limits: limits.orDefault(), dialer: d, server: server, observe: observe, session: session}
 	addrs, err := timed(l, account.StepResolve, func() ([]netip.Addr, string, error) {
 		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {
 			return nil, "", err
@@ -138,6 +134,7 @@ func dial(ctx context.Context, d *outbound.Dialer, server account.Server, limits
 // attach gives the link its connection.
 func (l *link) attach(conn net.Conn) {
 	l.conn, l.socket = conn, conn
+	l.command = newPace(l.limits.Command)
 	l.r = bufio.NewReaderSize(rawReader{l}, linkBuffer)
 }
 
@@ -269,20 +266,16 @@ func (l *link) arm() {
 	if l.conn == nil {
 		return
 	}
+	l.tally()
 	var t time.Time
 	if !l.idle {
-		t = time.Now().Add(l.limits.Idle)
+		t = time.Now().Add(min(l.limits.Idle, l.command.rest(), l.session.progress.rest(), l.session.whole.rest()))
 	}
 	if !l.until.IsZero() && (t.IsZero() || l.until.Before(t)) {
 		t = l.until
 	}
 	l.conn.SetReadDeadline(t) // Fails only on a closed connection, which the read will say.
 }
-
-// due says that an answer is under way (on) or over: inside a literal or a
-// message the server must keep up limits.Floor. ReadLine does so by itself
-// inside a line. Time that we take between reads does not count.
-func (l *link) due(on bool) { l.inside = on }
 
 // Read implements net.Conn, through the same buffer as ReadLine.
 func (l *link) Read(p []byte) (int, error) {
@@ -321,49 +314,58 @@ type rawReader struct{ l *link }
 // Read waits for bytes from the server, keeping to every limit.
 func (r rawReader) Read(p []byte) (int, error) {
 	l := r.l
-	l.mu.Lock()
-	conn, err := l.conn, l.err
-	if err == nil {
-		l.arm()
+	if f := l.overdue(); f != nil {
+		return 0, l.abort(f)
 	}
-	l.mu.Unlock()
+	left := l.limits.Octets - l.total
+	if left <= 0 {
+		return 0, l.abort(fault.New(fault.ServerUnavailable, "reading from the server",
+			fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.", l.limits.Octets>>20)))
+	}
+	conn, err := l.awaitRead(true)
 	if err != nil {
 		return 0, err
 	}
-	left := l.limits.Session - l.total
-	if left <= 0 {
-		return 0, l.abort(fault.New(fault.ServerUnavailable, "reading from the server",
-			fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.", l.limits.Session>>20)))
-	}
-	inside := l.inside || l.r.Buffered() > 0 || len(l.long) > 0
-	began := time.Now()
 	n, err := conn.Read(p[:min(int64(len(p)), left)])
+	l.awaitRead(false)
 	l.total += int64(n)
+	var timeout net.Error
+	if err != nil && (!errors.As(err, &timeout) || !timeout.Timeout()) {
+		return n, l.fail("reading from the server", err)
+	}
+	if f := l.overdue(); f != nil {
+		return n, l.abort(f)
+	}
 	if err != nil {
 		return n, l.fail("reading from the server", err)
 	}
-	if inside {
-		l.waited += time.Since(began)
-		l.got += int64(n)
-		if l.waited >= floorWindow {
-			if l.got < l.limits.Floor*int64(floorWindow/time.Second) {
-				return n, l.abort(&fault.Error{Code: l.silence(), Op: "reading from the server", Detail: "The server sends too slowly.", Err: errTooSlow})
-			}
-			l.waited, l.got = 0, 0
-		}
-	}
 	return n, nil
+}
+
+// awaitRead says that a read begins to wait, or has ended, and returns where to
+// read.
+func (l *link) awaitRead(begins bool) (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if begins && l.err != nil {
+		return nil, l.err
+	}
+	if l.reading = begins; begins {
+		l.arm()
+	} else {
+		l.tally()
+	}
+	return l.conn, nil
 }
 
 // Write implements net.Conn. A write that the server does not take in time
 // fails.
 func (l *link) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	conn, err := l.conn, l.err
-	l.mu.Unlock()
+	conn, err := l.awaitWrite(1)
 	if err != nil {
 		return 0, err
 	}
+	defer l.awaitWrite(-1)
 	if err := conn.SetWriteDeadline(time.Now().Add(l.limits.Write)); err != nil {
 		return 0, l.fail("writing to the server", err)
 	}
@@ -372,6 +374,19 @@ func (l *link) Write(p []byte) (int, error) {
 		return n, l.fail("writing to the server", err)
 	}
 	return n, nil
+}
+
+// awaitWrite says that a write begins to wait (1), or has ended (-1), and
+// returns where to write.
+func (l *link) awaitWrite(more int) (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if more > 0 && l.err != nil {
+		return nil, l.err
+	}
+	l.writing += more
+	l.tally()
+	return l.conn, nil
 }
 
 // silence is the code of a server that does not answer.
@@ -414,8 +429,6 @@ func (l *link) abort(err error) error {
 	}
 	return l.err
 }
-
-var errTooSlow = errors.New("below the least rate")
 
 var errLinkClosed = fault.New(fault.Interrupted, "closing the connection", "")
 

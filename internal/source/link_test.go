@@ -23,7 +23,7 @@ import (
 // piped returns a link and its server's end.
 func piped(limits linkLimits) (*link, net.Conn) {
 	ours, theirs := net.Pipe()
-	l := &link{limits: limits.orDefault()}
+	l := &link{limits: limits.orDefault(), session: newSessionPace(limits.Patience)}
 	l.attach(ours)
 	return l, theirs
 }
@@ -53,29 +53,25 @@ func TestEveryReadEnds(t *testing.T) {
 	}{
 		{"silence before the login", false, linkLimits{}, nil, readLine, time.Minute, fault.ConnectTimeout},
 		{"silence after the login", true, linkLimits{}, nil, readLine, time.Minute, fault.ServerUnavailable},
-		{"silence for as long as an option says", true, linkLimits{Idle: time.Second}, nil, readLine, time.Second, fault.ServerUnavailable},
+		{"silence for as long as an option says", true, linkLimits{Patience: Patience{Idle: time.Second}}, nil, readLine, time.Second, fault.ServerUnavailable},
 		{"S45 no greeting", false, linkLimits{}, nil, func(l *link) error {
 			defer l.greeting(context.Background())()
 			return readLine(l)
 		}, 20 * time.Second, fault.ConnectTimeout},
 		{"a phase that dribbles whole lines", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x\r\n", 100), 3, 10*time.Second) }, func(l *link) error {
 			defer l.within(context.Background(), 45*time.Second)()
-			for {
-				if err := readLine(l); err != nil {
-					return err
-				}
-			}
+			return readLines(l)
 		}, 45 * time.Second, fault.ServerUnavailable},
-		{"S44 one octet in 20 s, inside a line", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x", 100), 1, 20*time.Second) }, readLine, 80 * time.Second, fault.ServerUnavailable},
+		{"S44 one octet in 20 s, inside a line", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x", 100), 1, 20*time.Second) }, readLine, 90 * time.Second, fault.ServerUnavailable},
 		{"S44 one octet in 20 s, inside a long line", false, linkLimits{}, func(c net.Conn) {
 			io.WriteString(c, strings.Repeat("x", linkBuffer+1))
 			dribble(c, strings.Repeat("x", 100), 1, 20*time.Second)
-		}, readLine, 60 * time.Second, fault.ConnectTimeout},
+		}, readLine, 90 * time.Second, fault.ConnectTimeout},
 		{"S44 one line in 20 s, inside a body", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x\r\n", 100), 3, 20*time.Second) }, func(l *link) error {
-			l.due(true)
-			_, err := io.Copy(io.Discard, l)
-			return err
-		}, 60 * time.Second, fault.ServerUnavailable},
+			return discard(bringing{l}) // Each line earns 3 ms.
+		}, 90*time.Second + 4*(3*time.Second/1024), fault.ServerUnavailable},
+		{"S44 one line in 5 s, and none of them asked for", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second) }, readLines, 90 * time.Second, fault.ServerUnavailable},
+		{"S44 the same where the connection may take for ever, but not the session", true, linkLimits{Patience: Patience{Command: -1}}, func(c net.Conn) { dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second) }, readLines, 2 * time.Minute, fault.ServerUnavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -104,6 +100,14 @@ func readLine(l *link) error {
 	return err
 }
 
+func readLines(l *link) error {
+	for {
+		if err := readLine(l); err != nil {
+			return err
+		}
+	}
+}
+
 func TestASteadyServerMayBeSlowBetweenAnswersAndWeBetweenReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, c := piped(linkLimits{})
@@ -118,8 +122,7 @@ func TestASteadyServerMayBeSlowBetweenAnswersAndWeBetweenReads(t *testing.T) {
 			}
 			time.Sleep(10 * time.Minute)
 		}
-		l.due(true)
-		n, err := io.Copy(io.Discard, l)
+		n, err := io.Copy(io.Discard, bringing{l})
 		if n != 1<<20 || fault.CodeOf(err) != fault.ServerUnavailable {
 			t.Errorf("%d octets, %v", n, err)
 		}
@@ -231,7 +234,7 @@ func TestS11LinesAndSessionsAreBounded(t *testing.T) {
 	if _, err := l.ReadLine(1 << 20); fault.CodeOf(err) != fault.ProtocolError || l.total > 1<<20+linkBuffer {
 		t.Errorf("%v after %d bytes", err, l.total)
 	}
-	l, c = piped(linkLimits{Session: 100_000})
+	l, c = piped(linkLimits{Octets: 100_000})
 	go endless(c)
 	n, err := io.Copy(io.Discard, l)
 	if fault.CodeOf(err) != fault.ServerUnavailable || n != 100_000 {
@@ -280,7 +283,7 @@ func TestDialReportsItsSteps(t *testing.T) {
 			o.AllowAnyPort = o.AllowPorts == nil
 			o.RootCAs = ca.Pool()
 			var steps []string
-			l, err := dial(t.Context(), outbound.New(o), tc.server, linkLimits{}, func(st account.Step) {
+			l, err := dial(t.Context(), outbound.New(o), tc.server, linkLimits{}, newSessionPace(Patience{}), func(st account.Step) {
 				mark := map[bool]string{true: "+", false: "-"}[st.OK]
 				steps = append(steps, string(st.Name)+mark)
 				if !st.OK && st.Detail == "" {

@@ -51,6 +51,7 @@ type pop3Session struct {
 	link   *link
 	closed bool
 
+	pace    *sessionPace
 	wire    *pop3Wire
 	capas   pop3Capas
 	memory  pop3Memory
@@ -80,11 +81,12 @@ type bearer struct {
 // at a time, so that each step's outcome is its own; for a visit what it asks
 // first goes along with the login.
 func openPOP3(ctx context.Context, c *Client, server account.Server, cred account.Credential, remembered string, observe func(account.Step)) (Session, error) {
-	l, err := c.dial(ctx, server, cred, observe)
+	pace := newSessionPace(c.opts.Patience)
+	l, err := c.dial(ctx, server, cred, pace, observe)
 	if err != nil {
 		return nil, err
 	}
-	s := &pop3Session{client: c, server: server, cred: cred, link: l, memory: rememberPOP3(remembered), release: func() {}}
+	s := &pop3Session{client: c, server: server, cred: cred, link: l, pace: pace, memory: rememberPOP3(remembered), release: func() {}}
 	defer s.enter(ctx)()
 	if err := s.start(ctx, observe == nil); err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func (s *pop3Session) inbox() mail.Folder {
 }
 
 func (s *pop3Session) stat(ctx context.Context) error {
-	if err := s.settle(ctx); err != nil {
+	if err := s.settle(); err != nil {
 		return err
 	}
 	defer s.link.within(ctx, pop3Patience)()
@@ -174,13 +176,14 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 			return mail.Listing{}, nil, err
 		}
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.settle(); err != nil {
 		return mail.Listing{}, nil, err
 	}
 	items, why, err := s.list(ctx)
 	if err != nil {
 		return mail.Listing{}, nil, err
 	}
+	s.link.settled()
 	s.listed, s.numbers = make([]bearer, len(items)), nil
 	for i, it := range items {
 		s.listed[i] = bearer{it.Number, it.ID}
@@ -190,8 +193,7 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 
 // settle reads what is still to come, so that the next answer is the next
 // question's.
-func (s *pop3Session) settle(ctx context.Context) error {
-	defer s.link.within(ctx, pop3Patience)()
+func (s *pop3Session) settle() error {
 	most := s.client.opts.MaxMessageBytes
 	if d := s.partial; d != nil {
 		s.partial = nil
@@ -206,7 +208,7 @@ func (s *pop3Session) settle(ctx context.Context) error {
 			continue
 		}
 		if err == nil {
-			err = s.wire.skip(s.wire.body(), most)
+			err = s.wire.skip(s.wire.body(most), most)
 		}
 		if err != nil {
 			return err
@@ -234,7 +236,7 @@ func (s *pop3Session) Capabilities() string {
 func (s *pop3Session) Leave(ctx context.Context) error {
 	defer s.Close()
 	defer s.enter(ctx)()
-	if err := s.settle(ctx); err != nil {
+	if err := s.settle(); err != nil {
 		return err
 	}
 	defer s.link.within(ctx, leavePatience)()
@@ -285,7 +287,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers = nil, 0, nil, false, nil, nil
 	s.link.Close()
 	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*link, error) {
-		l, err := s.client.dial(ctx, s.server, cred, nil)
+		l, err := s.client.dial(ctx, s.server, cred, s.pace, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -310,7 +312,7 @@ func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f 
 	if len(r.todo) == 0 {
 		return nil
 	}
-	if err := s.settle(ctx); err != nil && final(err) {
+	if err := s.settle(); err != nil && final(err) {
 		return err // Else run sees the broken connection.
 	}
 	return r.run(ctx)
@@ -423,10 +425,10 @@ func (r *retrieval) run(ctx context.Context) error {
 }
 
 // final tells what no new connection can mend: the end of the context, a
-// closed session, a defect of ours.
+// closed session, a server that was waited for too long, a defect of ours.
 func final(err error) bool {
 	c := fault.CodeOf(err)
-	return c == fault.Interrupted || c == fault.Internal
+	return givenUp(err) || c == fault.Interrupted || c == fault.Internal
 }
 
 func (r *retrieval) drop(w *wanted, why *fault.Error) {
@@ -487,7 +489,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 		return r.broke(w, err)
 	}
 	r.pending--
-	b := &pop3Body{r: r, w: w, dots: r.wire.body(), restart: func() error { return r.restart(ctx) }}
+	b := &pop3Body{r: r, w: w, dots: r.wire.body(r.client.opts.MaxMessageBytes), restart: func() error { return r.restart(ctx) }}
 	b.sum.SetSeed(r.seed)
 	r.partial = b.dots
 	if err := r.take(w.folder(), *w.item, b); err != nil {
@@ -495,6 +497,9 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	}
 	r.todo = r.todo[1:]
 	r.partial = nil
+	if b.done {
+		r.link.settled()
+	}
 	if !b.done && r.link.failure() == nil && r.wire.skip(b.dots, tail) != nil {
 		return nil // Gave the connection up; run opens another one.
 	}
@@ -540,9 +545,7 @@ func (r *retrieval) reason(err error) *fault.Error {
 
 // silent reports whether a server stopped sending, or nearly so, as against
 // closing.
-func silent(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errTooSlow)
-}
+func silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // restart opens another connection and finds the messages there again.
 func (r *retrieval) restart(ctx context.Context) error {
@@ -662,7 +665,7 @@ func (b *pop3Body) again() error {
 	if err != nil {
 		return err
 	}
-	b.dots = b.r.wire.body()
+	b.dots = b.r.wire.body(b.r.client.opts.MaxMessageBytes)
 	b.r.partial = b.dots
 	var sum maphash.Hash
 	sum.SetSeed(b.r.seed)

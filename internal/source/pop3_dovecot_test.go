@@ -131,7 +131,7 @@ func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
 		if _, err := w.ask(pop3Command{verb: popRETR, arg: fmt.Sprint(n + 1)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, w.body()); err != nil {
+		if _, err := io.Copy(io.Discard, w.body(1<<20)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -194,8 +194,7 @@ func (p *pop3Login) say(last bool, cmds ...pop3Command) error {
 // listen reads the answers to visitQuestions. If they were not understood, there
 // is nothing early, and they can be asked again. They count together only: where one
 // was lost another is missing at the end.
-func (p *pop3Login) listen(ctx context.Context) error {
-	defer p.within(ctx, listPatience)()
+func (p *pop3Login) listen() error {
 	text, err := p.status()
 	var no *pop3Refusal
 	understood := err == nil

@@ -24,7 +24,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 	if len(r.todo) == 0 {
 		return nil
 	}
-	if err := s.settle(ctx); err != nil && final(err) {
+	if err := s.settle(); err != nil && final(err) {
 		return err // Else the loop sees the broken connection.
 	}
 	for len(r.todo) > 0 {
@@ -84,7 +84,7 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 			}
 		}
 		w := &r.todo[0]
-		header, err := r.header(ctx, buf[:0])
+		header, err := r.header(buf[:0])
 		var no *pop3Refusal
 		switch {
 		case err == nil:
@@ -103,8 +103,7 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 }
 
 // header reads one answer to TOP into buf: at most maxHeaderRead octets of it.
-func (r *retrieval) header(ctx context.Context, buf []byte) ([]byte, error) {
-	defer r.link.within(ctx, listPatience)()
+func (r *retrieval) header(buf []byte) ([]byte, error) {
 	_, err := r.wire.status()
 	var no *pop3Refusal
 	if err == nil || errors.As(err, &no) {
@@ -113,7 +112,7 @@ func (r *retrieval) header(ctx context.Context, buf []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	dots := r.wire.body()
+	dots := r.wire.body(maxHeaderRead)
 	for len(buf) < maxHeaderRead {
 		if len(buf) == cap(buf) {
 			buf = slices.Grow(buf, len(buf))

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -27,8 +26,6 @@ const (
 	maxByRETR = 500
 	// maxByTOP is how many messages may be told apart by their headers.
 	maxByTOP = 20_000
-	// listPatience is for LIST and UIDL together, and for each window of TOPs.
-	listPatience = 5 * time.Minute
 	// maxHeaderRead is how much of a header counts.
 	maxHeaderRead = 256 << 10
 )
@@ -109,36 +106,38 @@ type entry struct {
 	id     string
 }
 
-func (l *listing) takeSize(line []byte, whole bool) {
+func (l *listing) takeSize(line []byte, whole bool) (used bool) {
 	n, size, ok := parseLIST(line)
 	if !ok || !whole {
 		l.bad++
-		return
+		return false
 	}
 	l.entries = append(l.entries, entry{number: n, size: size})
+	return true
 }
 
-func (l *listing) takeID(line []byte, whole bool) {
+func (l *listing) takeID(line []byte, whole bool) (used bool) {
 	n, id, ok := parseUIDL(line)
 	if !ok || !whole {
 		l.bad++
-		return
+		return false
 	}
 	at := l.next
 	if at >= len(l.entries) || l.entries[at].number != n {
 		var listed bool
 		if at, listed = slices.BinarySearchFunc(l.entries, n, func(e entry, n uint32) int { return cmp.Compare(e.number, n) }); !listed {
 			l.others = append(l.others, entry{number: n, id: id})
-			return
+			return true
 		}
 	}
 	e := &l.entries[at]
 	if e.named {
 		l.bad++
-		return
+		return false
 	}
 	e.named, e.id = true, id
 	l.next = at + 1
+	return true
 }
 
 // distinct sorts entries by number and leaves the first of each.
@@ -205,12 +204,11 @@ func (l *listing) read(w *pop3Wire, ask func(pop3Command) error) (refused map[po
 
 // ask returns what LIST and UIDL tell: what was asked for along with the login,
 // the first time.
-func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
+func (s *pop3Session) ask() (*listing, error) {
 	if l := s.early; l != nil {
 		s.early = nil
 		return l, nil
 	}
-	defer s.link.within(ctx, listPatience)()
 	send := func(c pop3Command) error { return s.wire.send(c) }
 	if s.capas.has("PIPELINING") {
 		if err := s.wire.send(listQuestions...); err != nil {
@@ -233,7 +231,7 @@ func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 // that cannot be named are left out. why is the reason for which the folder as a
 // whole cannot be read.
 func (s *pop3Session) list(ctx context.Context) (items []mail.Item, why *fault.Error, err error) {
-	l, err := s.ask(ctx)
+	l, err := s.ask()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -329,13 +327,11 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 		if err := s.wire.send(cmds...); err != nil {
 			return nil, err
 		}
-		done := s.link.within(ctx, listPatience)
 		for _, at := range part {
 			sum, err := s.digest(items[at].Size, verb == popTOP)
 			var no *pop3Refusal
 			switch id := &items[at].ID; {
 			case err != nil && !errors.As(err, &no):
-				done()
 				return nil, err
 			case err != nil:
 				id.UIDL = ""
@@ -345,7 +341,6 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 				id.UIDL += " " + prefix + sum
 			}
 		}
-		done()
 	}
 	return nil, nil
 }
@@ -361,7 +356,7 @@ func (s *pop3Session) digest(size int64, header bool) (string, error) {
 		fmt.Fprintf(h, "%d\n", size)
 		most = maxHeaderRead
 	}
-	body := s.wire.body()
+	body := s.wire.body(most)
 	if _, err := io.Copy(h, io.LimitReader(body, most)); err != nil {
 		return "", err
 	}

@@ -96,7 +96,7 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	}
 	l.signedIn()
 	if p.ahead {
-		return p.listen(ctx)
+		return p.listen()
 	}
 	return nil
 }
@@ -173,11 +173,12 @@ func (p *pop3Login) readCapas() error {
 		return err
 	}
 	capas := pop3Capas{}
-	err = p.lines(func(line []byte, ok bool) {
+	err = p.lines(func(line []byte, ok bool) (used bool) {
 		f := strings.Fields(strings.ToUpper(string(line)))
 		if ok && len(f) > 0 && len(capas) < maxCapas {
 			capas[f[0]] = f[1:]
 		}
+		return false // A few lines: nothing that takes time.
 	})
 	if err == nil {
 		p.capas, p.told = capas, true

@@ -320,8 +320,12 @@ func (w *pop3Wire) write(lines string) error {
 // broke the connection.
 func (w *pop3Wire) status() (string, error) {
 	if _, err := w.codec.ReadOne(); err != nil {
-		return "", w.refusal(err)
+		if err = w.refusal(err); errors.As(err, new(*pop3Refusal)) {
+			w.answered()
+		}
+		return "", err
 	}
+	w.answered()
 	return w.text, nil
 }
 
@@ -338,7 +342,8 @@ const maxPOP3Lines = 2_000_000
 
 // lines reads what follows a +OK up to the line with a dot alone, and gives
 // each line without its end. ok is false for a line that does not end in CRLF.
-func (w *pop3Wire) lines(each func(line []byte, ok bool)) error {
+// A line that was of use counts as brought.
+func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool)) error {
 	for range maxPOP3Lines {
 		line, err := w.ReadLine(linkBuffer)
 		if err != nil {
@@ -351,16 +356,17 @@ func (w *pop3Wire) lines(each func(line []byte, ok bool)) error {
 			}
 			text = text[1:]
 		}
-		each(text, ok)
+		if n := len(line); each(text, ok) {
+			w.brought(min(n, maxListed))
+		}
 	}
 	return w.abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines", maxPOP3Lines)))
 }
 
-// body reads the message that follows a +OK. The server must keep up while it
-// is read; done ends that.
-func (w *pop3Wire) body() *dotReader {
-	w.due(true)
-	return &dotReader{w: w}
+// body reads the message, or what of it was asked for, that follows a +OK. Its
+// first octets count as brought, so many of them.
+func (w *pop3Wire) body(most int64) *dotReader {
+	return &dotReader{w: w, most: most}
 }
 
 // skip reads the rest of a message, at most limit bytes of it.
@@ -387,6 +393,7 @@ type dotReader struct {
 	rest []byte // Of the piece that is being handed over, in the link's buffer.
 	mid  bool   // The last piece ended inside a line.
 	cr   bool   // … with a CR, whose LF may come.
+	most int64  // So many octets still count as brought.
 	err  error  // io.EOF after the end.
 }
 
@@ -422,10 +429,13 @@ func (d *dotReader) next() {
 	if begins && piece[0] == '.' {
 		if string(piece) == ".\r\n" {
 			d.err = io.EOF
-			d.w.due(false)
 			return
 		}
 		piece = piece[1:]
 	}
 	d.rest = piece
+	if n := min(int64(len(piece)), d.most); n > 0 {
+		d.most -= n
+		d.w.brought(int(n))
+	}
 }

@@ -109,7 +109,7 @@ func FuzzPOP3Guard(f *testing.F) {
 func played(t testing.TB, text string, step int) *pop3Wire {
 	t.Helper()
 	client, server := net.Pipe()
-	l := &link{limits: linkLimits{}.orDefault()}
+	l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{})}
 	l.attach(client)
 	done := make(chan struct{})
 	go func() {
@@ -146,7 +146,7 @@ func checkDots(t *testing.T, text string, step int) {
 	t.Helper()
 	want, rest, ok := unstuffed(text)
 	w := played(t, text, step)
-	got, err := io.ReadAll(w.body())
+	got, err := io.ReadAll(w.body(1 << 20))
 	if ok != (err == nil) || ok && string(got) != want {
 		t.Fatalf("%q in pieces of %d: %q, %v; want %q, %v", text, step, got, err, want, ok)
 	}

@@ -16,7 +16,6 @@ import (
 	"io"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -27,13 +26,6 @@ import (
 // DefaultMaxMessageBytes is the size above which messages are missed unless
 // Options says otherwise.
 const DefaultMaxMessageBytes = 50 << 20
-
-// Patience is how long a server may take. Zero means the default.
-type Patience struct {
-	Greeting time.Duration // For the whole greeting: 20 s.
-	Idle     time.Duration // For the next octet of what is due: 60 s.
-	Floor    int64         // Octets per second inside an answer, averaged over a minute: 1024.
-}
 
 // Options say how a Client works. Only Dialer is required. How long reaching a
 // server and its TLS handshake may take is the dialer's business.
@@ -132,9 +124,8 @@ func renewing[T any](ctx context.Context, cred *account.Credential, open func(ac
 }
 
 // dial makes a link that keeps to the client's options.
-func (c *Client) dial(ctx context.Context, s account.Server, cred account.Credential, observe func(account.Step)) (*link, error) {
-	limits := linkLimits{Greeting: c.opts.Patience.Greeting, Idle: c.opts.Patience.Idle, Floor: c.opts.Patience.Floor}
-	l, err := dial(ctx, c.opts.Dialer, s, limits, observe)
+func (c *Client) dial(ctx context.Context, s account.Server, cred account.Credential, session *sessionPace, observe func(account.Step)) (*link, error) {
+	l, err := dial(ctx, c.opts.Dialer, s, linkLimits{Patience: c.opts.Patience}, session, observe)
 	if err != nil {
 		return nil, err
 	}

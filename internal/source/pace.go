@@ -1,0 +1,190 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Patience is how long a server may take. Zero means the default; of the last
+// three fields a negative one means that there is no such limit.
+//
+// Each second that we wait for a server counts, on the way to it, inside a line
+// and between lines alike, and uses up what it is granted; what it brings of what
+// was asked for earns it time again. Anything else that it says earns nothing. So
+// a command as a whole takes no longer than Command and what its answer, which is
+// bounded by what was asked for, takes at the rate of Floor.
+//
+// The defaults: real servers answer any one question within seconds, and have
+// been seen to need half a minute for a large folder that nobody had opened for
+// long. Who needs more than Command for a first word has also been cut off by
+// Idle in most cases. At Floor the largest listing line takes half a second, and
+// a line of a thin modem is above it; Session lets 50 MiB come at 10 KiB/s. It
+// stays below what a visit may take in all: see schedule.
+type Patience struct {
+	Greeting time.Duration // For the whole greeting: 20 s.
+	Idle     time.Duration // For the next octet of what is due: 60 s.
+	Floor    int64         // Octets per second of what was asked for: 1024.
+	Command  time.Duration // Without what was asked for, over one connection: 90 s.
+	Progress time.Duration // Without a message or a folder, over all connections of a session: 2 min.
+	Session  time.Duration // In all, over all connections of a session: 90 min.
+}
+
+func (p Patience) orDefault() Patience {
+	orElse := func(d *time.Duration, otherwise time.Duration) {
+		switch {
+		case *d == 0:
+			*d = otherwise
+		case *d < 0:
+			*d = forever
+		}
+	}
+	p.Greeting, p.Idle = max(p.Greeting, 0), max(p.Idle, 0)
+	orElse(&p.Greeting, 20*time.Second)
+	orElse(&p.Idle, time.Minute)
+	orElse(&p.Command, 90*time.Second)
+	orElse(&p.Progress, 2*time.Minute)
+	orElse(&p.Session, 90*time.Minute)
+	if p.Floor <= 0 {
+		p.Floor = 1 << 10
+	}
+	return p
+}
+
+const (
+	forever = time.Duration(math.MaxInt64)
+
+	// answerShare is what a completed command, or a whole message, earns: this
+	// part of Command. So a server that takes long over each of many small
+	// questions or messages, as from a slow disk, is borne with at 22 s for each.
+	answerShare = 4
+	// maxListed is how many octets of one answer of a list count: names of
+	// folders and unique-ids fit. The rest is padding.
+	maxListed = 1 << 10
+)
+
+// Why a server was given up. All of them are deadlines.
+var (
+	errTooSlow    = fmt.Errorf("below the least rate: %w", os.ErrDeadlineExceeded)                // By Command.
+	errNoProgress = fmt.Errorf("neither a message nor a folder came: %w", os.ErrDeadlineExceeded) // By Progress.
+	errTooLong    = fmt.Errorf("the session took too long: %w", os.ErrDeadlineExceeded)           // By Session.
+)
+
+// givenUp reports whether a session as a whole took too long: no other
+// connection makes it better.
+func givenUp(err error) bool { return errors.Is(err, errNoProgress) || errors.Is(err, errTooLong) }
+
+// pace is time of waiting that is used up and earned again, up to a limit.
+type pace struct {
+	limit time.Duration
+
+	mu   sync.Mutex
+	left time.Duration
+}
+
+func newPace(limit time.Duration) *pace { return &pace{limit: limit, left: limit} }
+
+func (p *pace) spend(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left -= d
+}
+
+func (p *pace) earn(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left += min(d, p.limit-max(p.left, 0)) // What is overdrawn is not paid back.
+}
+
+func (p *pace) rest() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left
+}
+
+// sessionPace is what a session grants its server over all connections.
+type sessionPace struct{ progress, whole *pace }
+
+func newSessionPace(p Patience) *sessionPace {
+	p = p.orDefault()
+	return &sessionPace{progress: newPace(p.Progress), whole: newPace(p.Session)}
+}
+
+func (s *sessionPace) spend(d time.Duration) {
+	s.progress.spend(d)
+	s.whole.spend(d)
+}
+
+// overdue says why the session has to end, or returns nil.
+func (s *sessionPace) overdue(code fault.Code) *fault.Error {
+	f := &fault.Error{Code: code, Op: "waiting for the server"}
+	switch {
+	case s.whole.rest() <= 0:
+		f.Err, f.Detail = errTooLong, fmt.Sprintf("The server is too slow: it was waited for %v in all. The rest is left for the next visit.", s.whole.limit)
+	case s.progress.rest() <= 0:
+		f.Err, f.Detail = errNoProgress, fmt.Sprintf("The server is too slow: in %v of waiting it sent neither a message nor what a folder holds.", s.progress.limit)
+	default:
+		return nil
+	}
+	return f
+}
+
+// listed tells that the server brought n octets of a list that was asked for,
+// but of what no message or folder is.
+func (l *link) listed(n int) { l.command.earn(l.atFloor(min(n, maxListed))) }
+
+// brought tells that the server brought n octets of a message, of its header, or
+// of a folder's listing.
+func (l *link) brought(n int) {
+	d := l.atFloor(n)
+	l.command.earn(d)
+	l.session.progress.earn(d)
+}
+
+func (l *link) atFloor(octets int) time.Duration {
+	return time.Duration(octets) * time.Second / time.Duration(l.limits.Floor)
+}
+
+// answered tells that a command was completed.
+func (l *link) answered() { l.command.earn(l.limits.Command / answerShare) }
+
+// settled tells that a message came whole, or that all was said of a folder that
+// was asked for.
+func (l *link) settled() {
+	l.answered()
+	l.session.progress.earn(l.limits.Progress)
+}
+
+// overdue says why the server is not waited for any longer, or returns nil.
+func (l *link) overdue() *fault.Error {
+	code := l.silence()
+	if f := l.session.overdue(code); f != nil {
+		return f
+	}
+	if l.command.rest() > 0 {
+		return nil
+	}
+	return &fault.Error{
+		Code: code, Op: "waiting for the server",
+		Detail: "The server is too slow: what it was asked for did not come in time.", Err: errTooSlow,
+	}
+}
+
+// tally counts the time that we have been waiting for the server. l.mu is held.
+func (l *link) tally() {
+	now := time.Now()
+	if !l.since.IsZero() {
+		d := now.Sub(l.since)
+		l.command.spend(d)
+		l.session.spend(d)
+	}
+	l.since = time.Time{}
+	if l.reading && !l.idle || l.writing > 0 {
+		l.since = now
+	}
+}
