@@ -108,3 +108,46 @@ func TestTheRealReaderMeetsEachTrouble(t *testing.T) {
 		})
 	}
 }
+
+// A server that talks and does not answer holds up a connection test no longer
+// than a visit, and is told as too slow.
+func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
+	for protocol, words := range map[account.Protocol][2]string{
+		account.IMAP: {"* OK [CAPABILITY IMAP4rev1] ready\r\n", "* OK still here\r\n"},
+		account.POP3: {"+OK ready\r\n", "x"},
+	} {
+		t.Run(string(protocol), func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			talked := make(chan struct{})
+			go func() {
+				defer close(talked)
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				tick := time.NewTicker(2 * time.Millisecond)
+				defer tick.Stop()
+				for say := words[0]; ; say = words[1] {
+					if _, err := c.Write([]byte(say)); err != nil {
+						return
+					}
+					<-tick.C
+				}
+			}()
+			d := outbound.New(outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowAnyPort: true, AllowPlaintext: true})
+			client := source.New(source.Options{Dialer: d, Patience: source.Patience{Command: 100 * time.Millisecond}})
+			a := account.Account{Provider: "other", Protocol: protocol, Server: account.Server{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: account.None}}
+			cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret("secret")}
+			rep := diagnose.NewDoctor(client, catalog(t)).Probe(t.Context(), a, cred)
+			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != fault.ConnectTimeout || !strings.Contains(rep.Diagnosis.Detail, "too slow") {
+				t.Errorf("%+v, %+v", rep, rep.Diagnosis)
+			}
+			l.Close()
+			<-talked
+		})
+	}
+}

@@ -64,7 +64,7 @@ func (f *imapFilter) list(s *imapScanner) error {
 			return err
 		}
 	}
-	f.r.listed(len(f.out))
+	f.r.named()
 	return nil
 }
 
@@ -452,7 +452,7 @@ func (f *imapFilter) fetched() error {
 			return protocolError("too many messages in one folder")
 		}
 		f.appendListed()
-		f.r.brought(len(f.out))
+		f.r.listed()
 		if part.global != "" {
 			c.globals = append(c.globals, globalName{part.uid, part.global})
 		}

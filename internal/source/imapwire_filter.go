@@ -108,7 +108,8 @@ type answerReader interface {
 	ReadLine(max int) ([]byte, error)
 
 	// What was asked for and has come: see Patience.
-	listed(octets int)
+	named()
+	listed()
 	brought(octets int)
 	answered()
 	settled()
@@ -330,7 +331,7 @@ func (f *imapFilter) dropAnswer(b []byte) error {
 
 func (f *imapFilter) continuation(b []byte) error {
 	c := f.queue.current()
-	if c == nil || c.verb != verbAuthenticate && c.verb != verbLogin {
+	if c == nil || c.verb != verbAuthenticate && (c.verb != verbLogin || c.rounds >= int(c.literals.Load())) {
 		return protocolError("a request to continue that nobody waits for")
 	}
 	b = bytes.TrimSpace(b)
@@ -365,7 +366,7 @@ func (f *imapFilter) tagged(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if c.verb == verbStatus || c.verb == verbFetch && !c.bodies && !c.headers {
+	if c.verb == verbStatus || c.verb == verbFetch && !c.bodies {
 		f.r.settled() // All that there is to say of a folder.
 	} else {
 		f.r.answered()

@@ -230,6 +230,9 @@ func (g *imapGuard) continueLogin(rest string) error {
 				return g.refuse("a literal too long")
 			}
 			g.literal = size
+			if c := g.queue.newest(); c != nil {
+				c.literals.Add(1)
+			}
 			return g.send(g.buf)
 		}
 		n := quotedLen(rest)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // imapCommand is a command that was sent and not yet completed.
@@ -20,6 +21,7 @@ type imapCommand struct {
 	answered uidSet
 	globals  []globalName // Of the messages passed on, in their order; the sender reads them once the command is completed.
 	below    bool         // An answer for a UID lower than any that was asked for: "n:*" of an end.
+	literals atomic.Int32 // LOGIN: announced, each for a continuation request.
 	rounds   int          // Continuation requests.
 	answers  int          // Untagged answers passed on,
 	states   int          // … of LIST, those to STATUS that came with it.

@@ -154,7 +154,8 @@ func (l fakeLink) ReadLine(max int) ([]byte, error) {
 	}
 }
 
-func (fakeLink) listed(int)  {}
+func (fakeLink) named()      {}
+func (fakeLink) listed()     {}
 func (fakeLink) brought(int) {}
 func (fakeLink) answered()   {}
 func (fakeLink) settled()    {}

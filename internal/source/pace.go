@@ -20,12 +20,10 @@ import (
 // a command as a whole takes no longer than Command and what its answer, which is
 // bounded by what was asked for, takes at the rate of Floor.
 //
-// The defaults: real servers answer any one question within seconds, and have
-// been seen to need half a minute for a large folder that nobody had opened for
-// long. Who needs more than Command for a first word has also been cut off by
-// Idle in most cases. At Floor the largest listing line takes half a second, and
-// a line of a thin modem is above it; Session lets 50 MiB come at 10 KiB/s. It
-// stays below what a visit may take in all: see schedule.
+// The defaults, with reasons in docs/decisions/0021-progress.md: Command is half
+// as much again as Idle, for servers that say that they are still at it; Progress
+// is more, so that a slow command is told from a slow session; Session lets 50 MiB
+// come at 10 KiB/s, and stays below what a visit may take in all (see schedule).
 type Patience struct {
 	Greeting time.Duration // For the whole greeting: 20 s.
 	Idle     time.Duration // For the next octet of what is due: 60 s.
@@ -59,13 +57,11 @@ func (p Patience) orDefault() Patience {
 const (
 	forever = time.Duration(math.MaxInt64)
 
-	// answerShare is what a completed command, or a whole message, earns: this
-	// part of Command. So a server that takes long over each of many small
-	// questions or messages, as from a slow disk, is borne with at 22 s for each.
+	// answerShare is what a completed command earns: this part of Command.
 	answerShare = 4
-	// maxListed is how many octets of one answer of a list count: names of
-	// folders and unique-ids fit. The rest is padding.
-	maxListed = 1 << 10
+	// listedOctets is what one line of a list counts for, however long it is: about
+	// what an IMAP server sends of a message. At the floor that is eight in a second.
+	listedOctets = 128
 )
 
 // Why a server was given up. All of them are deadlines.
@@ -134,12 +130,13 @@ func (s *sessionPace) overdue(code fault.Code) *fault.Error {
 	return f
 }
 
-// listed tells that the server brought n octets of a list that was asked for,
-// but of what no message or folder is.
-func (l *link) listed(n int) { l.command.earn(l.atFloor(min(n, maxListed))) }
+// named tells that the server named a folder that was asked for.
+func (l *link) named() { l.command.earn(l.atFloor(listedOctets)) }
 
-// brought tells that the server brought n octets of a message, of its header, or
-// of a folder's listing.
+// listed tells that the server listed a message that was asked for.
+func (l *link) listed() { l.brought(listedOctets) }
+
+// brought tells that the server brought n octets of a message or its header.
 func (l *link) brought(n int) {
 	d := l.atFloor(n)
 	l.command.earn(d)
@@ -156,7 +153,7 @@ func (l *link) answered() { l.command.earn(l.limits.Command / answerShare) }
 // settled tells that a message came whole, or that all was said of a folder that
 // was asked for.
 func (l *link) settled() {
-	l.answered()
+	l.command.earn(l.limits.Command)
 	l.session.progress.earn(l.limits.Progress)
 }
 

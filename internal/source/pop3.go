@@ -155,6 +155,7 @@ func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func
 		if err != nil {
 			return err
 		}
+		s.link.settled()
 		var failed error
 		if why != nil {
 			failed = why
@@ -183,7 +184,6 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	if err != nil {
 		return mail.Listing{}, nil, err
 	}
-	s.link.settled()
 	s.listed, s.numbers = make([]bearer, len(items)), nil
 	for i, it := range items {
 		s.listed[i] = bearer{it.Number, it.ID}

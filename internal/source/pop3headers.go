@@ -120,6 +120,7 @@ func (r *retrieval) header(buf []byte) ([]byte, error) {
 		n, err := dots.Read(buf[len(buf):min(cap(buf), maxHeaderRead)])
 		buf = buf[:len(buf)+n]
 		if errors.Is(err, io.EOF) {
+			r.link.listed()
 			return buf, nil
 		}
 		if err != nil {

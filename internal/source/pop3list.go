@@ -363,5 +363,6 @@ func (s *pop3Session) digest(size int64, header bool) (string, error) {
 	if err := s.wire.skip(body, s.client.opts.MaxMessageBytes); err != nil {
 		return "", err
 	}
+	s.link.listed()
 	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:20]), nil
 }

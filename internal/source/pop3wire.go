@@ -342,7 +342,7 @@ const maxPOP3Lines = 2_000_000
 
 // lines reads what follows a +OK up to the line with a dot alone, and gives
 // each line without its end. ok is false for a line that does not end in CRLF.
-// A line that was of use counts as brought.
+// A line that was of use lists a message.
 func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool)) error {
 	for range maxPOP3Lines {
 		line, err := w.ReadLine(linkBuffer)
@@ -356,8 +356,8 @@ func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool)) error {
 			}
 			text = text[1:]
 		}
-		if n := len(line); each(text, ok) {
-			w.brought(min(n, maxListed))
+		if each(text, ok) {
+			w.listed()
 		}
 	}
 	return w.abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines", maxPOP3Lines)))
