@@ -217,26 +217,6 @@ func (f *imapFilter) line() ([]byte, error) {
 	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r")), nil
 }
 
-// wanted is the server; what is read of it counts as brought, as long as the
-// command under way may have messages to come.
-func (f *imapFilter) wanted() io.Reader {
-	c := f.part.command
-	if c.held++; c.held > c.wanted.len() {
-		return f.r
-	}
-	return bringing{f.r}
-}
-
-// bringing counts what is read as brought.
-type bringing struct{ answerReader }
-
-// Read implements io.Reader.
-func (b bringing) Read(p []byte) (int, error) {
-	n, err := b.answerReader.Read(p)
-	b.brought(n)
-	return n, err
-}
-
 // literal reads a literal that is no message. Memory follows what arrives.
 func (f *imapFilter) literal(size int64) ([]byte, error) {
 	var b bytes.Buffer

@@ -322,12 +322,12 @@ func (r rawReader) Read(p []byte) (int, error) {
 		return 0, l.abort(fault.New(fault.ServerUnavailable, "reading from the server",
 			fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.", l.limits.Octets>>20)))
 	}
-	conn, err := l.awaitRead(true)
+	conn, err := l.beginRead()
 	if err != nil {
 		return 0, err
 	}
 	n, err := conn.Read(p[:min(int64(len(p)), left)])
-	l.awaitRead(false)
+	l.endRead()
 	l.total += int64(n)
 	var timeout net.Error
 	if err != nil && (!errors.As(err, &timeout) || !timeout.Timeout()) {
@@ -342,30 +342,33 @@ func (r rawReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// awaitRead says that a read begins to wait, or has ended, and returns where to
-// read.
-func (l *link) awaitRead(begins bool) (net.Conn, error) {
+// beginRead says that a read begins to wait, and returns where to read.
+func (l *link) beginRead() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if begins && l.err != nil {
+	if l.err != nil {
 		return nil, l.err
 	}
-	if l.reading = begins; begins {
-		l.arm()
-	} else {
-		l.tally()
-	}
+	l.reading = true
+	l.arm()
 	return l.conn, nil
+}
+
+func (l *link) endRead() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading = false
+	l.tally()
 }
 
 // Write implements net.Conn. A write that the server does not take in time
 // fails.
 func (l *link) Write(p []byte) (int, error) {
-	conn, err := l.awaitWrite(1)
+	conn, err := l.beginWrite()
 	if err != nil {
 		return 0, err
 	}
-	defer l.awaitWrite(-1)
+	defer l.endWrite()
 	if err := conn.SetWriteDeadline(time.Now().Add(l.limits.Write)); err != nil {
 		return 0, l.fail("writing to the server", err)
 	}
@@ -376,17 +379,23 @@ func (l *link) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// awaitWrite says that a write begins to wait (1), or has ended (-1), and
-// returns where to write.
-func (l *link) awaitWrite(more int) (net.Conn, error) {
+// beginWrite says that a write begins to wait, and returns where to write.
+func (l *link) beginWrite() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if more > 0 && l.err != nil {
+	if l.err != nil {
 		return nil, l.err
 	}
-	l.writing += more
+	l.writing++
 	l.tally()
 	return l.conn, nil
+}
+
+func (l *link) endWrite() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing--
+	l.tally()
 }
 
 // silence is the code of a server that does not answer.

@@ -607,26 +607,40 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 	}{
 		{"IMAP, 40 ms away", remote{protocol: account.IMAP, folders: 50, messages: 20, body: 2000}},
 		{"POP3, 40 ms away", remote{protocol: account.POP3, messages: 500, body: 2000}},
-		{"IMAP, folders of which nobody has asked for long", remote{protocol: account.IMAP, folders: 30, messages: 20, body: 2000,
-			pause: after(map[string]time.Duration{verbLogin: 15 * time.Second, verbStatus: 10 * time.Second, verbExamine: 50 * time.Second, atBody: 10 * time.Second})}},
-		{"IMAP, one that says that it is still at it", remote{protocol: account.IMAP, folders: 2, messages: 20, body: 2000,
+		{"IMAP, folders of which nobody has asked for long", remote{
+			protocol: account.IMAP, folders: 30, messages: 20, body: 2000,
+			pause: after(map[string]time.Duration{verbLogin: 15 * time.Second, verbStatus: 10 * time.Second, verbExamine: 50 * time.Second, atBody: 10 * time.Second}),
+		}},
+		{"IMAP, one that says that it is still at it", remote{
+			protocol: account.IMAP, folders: 2, messages: 20, body: 2000,
 			pause: after(map[string]time.Duration{verbExamine: 40 * time.Second}),
 			chatter: func(w io.Writer) {
 				for range 3 {
 					time.Sleep(8 * time.Second)
 					io.WriteString(w, "* OK Still here\r\n")
 				}
-			}}},
-		{"IMAP, 100,000 messages, 200 listed in a second", remote{protocol: account.IMAP, messages: 100_000,
-			pause: after(map[string]time.Duration{atListing: 30 * time.Second, atListing + part: 5 * time.Millisecond})}},
-		{"POP3, 100,000 messages, 100 listed in a second", remote{protocol: account.POP3, messages: 100_000,
-			pause: after(map[string]time.Duration{string(popLIST): 30 * time.Second, string(popLIST) + part: 10 * time.Millisecond, string(popUIDL) + part: 10 * time.Millisecond})}},
-		{"IMAP, 50 MB at 20 KiB/s", remote{protocol: account.IMAP, messages: 1, body: 50_000_000,
-			pause: after(map[string]time.Duration{atBody + part: time.Second / 20})}},
-		{"POP3, 50 MB at 20 KiB/s", remote{protocol: account.POP3, messages: 1, body: 50_000_000,
-			pause: after(map[string]time.Duration{string(popRETR) + part: time.Second / 20})}},
-		{"POP3, from a tape", remote{protocol: account.POP3, messages: 200, body: 2000,
-			pause: after(map[string]time.Duration{string(popPASS): 40 * time.Second, string(popRETR): 15 * time.Second})}},
+			},
+		}},
+		{"IMAP, 100,000 messages, 200 listed in a second", remote{
+			protocol: account.IMAP, messages: 100_000,
+			pause: after(map[string]time.Duration{atListing: 30 * time.Second, atListing + part: 5 * time.Millisecond}),
+		}},
+		{"POP3, 100,000 messages, 100 listed in a second", remote{
+			protocol: account.POP3, messages: 100_000,
+			pause: after(map[string]time.Duration{string(popLIST): 30 * time.Second, string(popLIST) + part: 10 * time.Millisecond, string(popUIDL) + part: 10 * time.Millisecond}),
+		}},
+		{"IMAP, 50 MB at 20 KiB/s", remote{
+			protocol: account.IMAP, messages: 1, body: 50_000_000,
+			pause: after(map[string]time.Duration{atBody + part: time.Second / 20}),
+		}},
+		{"POP3, 50 MB at 20 KiB/s", remote{
+			protocol: account.POP3, messages: 1, body: 50_000_000,
+			pause: after(map[string]time.Duration{string(popRETR) + part: time.Second / 20}),
+		}},
+		{"POP3, from a tape", remote{
+			protocol: account.POP3, messages: 200, body: 2000,
+			pause: after(map[string]time.Duration{string(popPASS): 40 * time.Second, string(popRETR): 15 * time.Second}),
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
