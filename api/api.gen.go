@@ -204,6 +204,7 @@ const (
 	FaultCodeTlsCertificateInvalid        FaultCode = "tls_certificate_invalid"
 	FaultCodeTlsFailure                   FaultCode = "tls_failure"
 	FaultCodeTooManyConnections           FaultCode = "too_many_connections"
+	FaultCodeVisitAborted                 FaultCode = "visit_aborted"
 )
 
 // Valid indicates whether the value is a known member of the FaultCode enum.
@@ -254,6 +255,8 @@ func (e FaultCode) Valid() bool {
 	case FaultCodeTlsFailure:
 		return true
 	case FaultCodeTooManyConnections:
+		return true
+	case FaultCodeVisitAborted:
 		return true
 	default:
 		return false

@@ -116,7 +116,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a.source}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
-		MaxMessageBytes: account.MostMessageBytes, Log: log,
+		MaxMessageBytes: account.MostMessageBytes, Log: log, Now: a.store.Now,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
@@ -128,12 +128,15 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Prober:  diagnose.NewDoctor(a.source, a.catalog),
 		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth, CheckFolder: mailbox.CheckFolderName,
 		Limit: cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
-		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
 	})
 	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_refused_commands_total",
 		Help: "Commands that the read-only guard refused to send to a remote server. Anything but 0 is a defect.",
-	}, func() float64 { return float64(a.source.Refused()) }))
+	}, func() float64 { return float64(a.source.Refused()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mailbrook_clock_skew_seconds",
+		Help: "How far this machine's clock is ahead of the time that the processes share: the database's.",
+	}, func() float64 { return a.store.ClockSkew().Seconds() }))
 	return a, nil
 }
 
@@ -214,12 +217,13 @@ func newLogger(cfg config, w io.Writer) *slog.Logger {
 func (a *app) chores() []schedule.Chore {
 	return []schedule.Chore{
 		{Name: "prune_journals", Every: time.Hour, Run: func(ctx context.Context) error {
-			return a.store.Prune(ctx, time.Now().AddDate(0, 0, -30))
+			return a.store.Prune(ctx, a.store.Now().AddDate(0, 0, -30))
 		}},
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
 		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
 		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
+		{Name: "correct_times", Every: store.CorrectEvery, Run: a.store.Queue().CorrectTimes},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},
 	}
 }

@@ -190,7 +190,7 @@ func (d *demonstration) printLinks(ctx context.Context, owner account.Owner) err
 	for i := range addresses {
 		var err error
 		addresses[i], err = httpapi.NewLink(ctx, links{d.store.Links()}, d.address, httpapi.Link{
-			Owner: owner, Admin: i == 1, ReturnTo: []string{"/", "/admin"}[i], Expires: time.Now().Add(httpapi.LinkMaxLife),
+			Owner: owner, Admin: i == 1, ReturnTo: []string{"/", "/admin"}[i], Expires: d.store.Now().Add(httpapi.LinkMaxLife),
 		})
 		if err != nil {
 			return err

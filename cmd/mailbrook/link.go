@@ -34,7 +34,7 @@ func (c linkCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return usageError{err}
 		}
-		address, err := httpapi.NewLink(ctx, links{a.store.Links()}, origin, httpapi.Link{Owner: owner, Admin: c.Admin, Expires: time.Now().Add(c.TTL)})
+		address, err := httpapi.NewLink(ctx, links{a.store.Links()}, origin, httpapi.Link{Owner: owner, Admin: c.Admin, Expires: a.store.Now().Add(c.TTL)})
 		if err != nil {
 			return err
 		}

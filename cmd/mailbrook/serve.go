@@ -112,7 +112,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Tokens: tokens,
 		Explain: a.advice(),
 		Ready:   ready,
-		Metrics: a.metrics, Version: version, Log: a.log, Stopping: stopping,
+		Metrics: a.metrics, Version: version, Log: a.log, Now: a.store.Now, Stopping: stopping,
 		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
 		Web:   httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{a.store.Links()}, Sessions: a.store.Sessions()},
 	})

@@ -160,6 +160,13 @@ var texts = map[fault.Code]text{
 			"Kłopot leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora.",
 		},
 	},
+	fault.VisitAborted: {
+		words{"Fetching broke off on our side several times", "Pobieranie kilka razy urwało się po naszej stronie"},
+		words{
+			"The account is tried again by itself, after longer and longer pauses. A very large mailbox can be the reason: leaving out folders that you do not need may help. If the trouble lasts, tell your administrator.",
+			"Kolejne próby następują same, w coraz dłuższych odstępach. Przyczyną może być bardzo duża skrzynka: pomóc może pominięcie niepotrzebnych folderów. Jeśli kłopot potrwa dłużej, powiadom administratora.",
+		},
+	},
 	fault.MailLoop: {
 		words{"Mail would be fetched back into where it came from", "Poczta wracałaby tam, skąd pochodzi"},
 		words{

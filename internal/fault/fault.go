@@ -42,6 +42,7 @@ const (
 	MessageFailed                Code = "message_failed"                 // Some messages could not be fetched; the others were.
 	LocalOverQuota               Code = "local_over_quota"               // The user's own mailbox is full.
 	LocalMailboxUnavailable      Code = "local_mailbox_unavailable"      // The user's own mailbox cannot be written.
+	VisitAborted                 Code = "visit_aborted"                  // The process died in visits of this account, several times in a row.
 	MailLoop                     Code = "mail_loop"                      // What would be fetched is what this installation delivered.
 	Internal                     Code = "internal"                       // A defect or an outage of ours.
 )
@@ -54,7 +55,7 @@ var codes = []Code{
 	DNSFailure, HostNotAllowed, ConnectRefused, ConnectTimeout, TLSFailure, TLSCertificateInvalid,
 	STARTTLSUnsupported, ProtocolError, AuthFailed, AppPasswordRequired, OAuthReauthorizationRequired,
 	AccessDisabled, AccountLocked, MailboxInUse, TooManyConnections, RateLimited, ServerUnavailable,
-	FolderFailed, MessageFailed, LocalOverQuota, LocalMailboxUnavailable, MailLoop, Internal,
+	FolderFailed, MessageFailed, LocalOverQuota, LocalMailboxUnavailable, VisitAborted, MailLoop, Internal,
 }
 
 // Codes returns every code a user may be shown, in a fixed order.

@@ -22,6 +22,14 @@ type Lease struct {
 	Account account.Account
 	Worker  string
 	Epoch   int64
+	Aborted Aborted
+}
+
+// Aborted is what a lease knows of visits in a row, before its own, that began and
+// never ended: their process died.
+type Aborted struct {
+	Visits int
+	Last   bool // The last of them was found by this lease's claim: nothing has come of it yet.
 }
 
 // Source opens sessions at external servers.

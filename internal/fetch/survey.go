@@ -236,11 +236,18 @@ func (v *visit) planFor(f Folder, r mail.Folder) *plan {
 			p.from = min(p.from, s.ID.UID)
 		}
 	}
-	if p.folder.Cursor.UIDNext == 0 || due.Sub(p.folder.Cursor.FullScan) >= v.FullScan {
+	if p.folder.Cursor.UIDNext == 0 || v.scanDue(p.folder, due) {
 		p.from = 0
 	}
 	p.whole = p.from == 0
 	return p
+}
+
+// scanDue reports whether the whole folder is to be compared again. A last time
+// that is still to come was written by a clock that was ahead.
+func (v *visit) scanDue(f Folder, now time.Time) bool {
+	since := now.Sub(f.Cursor.FullScan)
+	return since >= v.FullScan || since < -time.Minute
 }
 
 // validate begins a new epoch when the folder's UIDVALIDITY changed: the UIDs
@@ -284,7 +291,7 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 	if !v.byUID() {
 		digest = listingDigest(l.Items)
 	}
-	if !v.byUID() && l.Complete && digest == p.folder.Cursor.Listing && v.Now().Sub(p.folder.Cursor.FullScan) < v.FullScan && !v.retryDue(p) {
+	if !v.byUID() && l.Complete && digest == p.folder.Cursor.Listing && !v.scanDue(p.folder, v.Now()) && !v.retryDue(p) {
 		return false, nil // POP3: the same listing as last time, all of it settled.
 	}
 	settled, err := v.Journal.Settled(ctx, v.lease, p.folder, p.from)

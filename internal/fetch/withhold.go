@@ -13,7 +13,8 @@ import (
 
 // due reports whether a skipped message is to be tried in a visit at now.
 func (s Skipped) due(now time.Time) bool {
-	return s.Requested || !s.Held && !s.NextAt.After(now)
+	// None is put off for longer: what is was written by a clock that was ahead.
+	return s.Requested || !s.Held && (!s.NextAt.After(now) || s.NextAt.Sub(now) > retrySkipped)
 }
 
 // largest is how large a message may be: as its owner limits the account, or

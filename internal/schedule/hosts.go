@@ -131,6 +131,9 @@ func (hs *hosts) gate(now time.Time) (closed, careful []string, limit int) {
 			delete(hs.byKey, key)
 			continue
 		}
+		if h.probe.Sub(now) > lastProbe {
+			h.probe = now // No probe is so far away: the clock was ahead when it was set.
+		}
 		allow := h.allow
 		switch {
 		case !h.probe.IsZero():

@@ -21,6 +21,7 @@ type metrics struct {
 	lag      prometheus.Gauge
 	down     prometheus.Gauge
 	chores   *prometheus.CounterVec
+	aborted  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) metrics {
@@ -51,12 +52,15 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		chores: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailbrook_chores_total", Help: "Runs of each chore by result.",
 		}, []string{"chore", "result"}),
+		aborted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "mailbrook_visits_aborted_total", Help: "Visits found by this process that began and never ended, because their process died.",
+		}),
 	}
 	for _, code := range fault.Codes() {
 		m.visits.WithLabelValues(string(code))
 	}
 	if reg != nil {
-		reg.MustRegister(m.visits, m.seconds, m.messages, m.bytes, m.active, m.lag, m.down, m.chores)
+		reg.MustRegister(m.visits, m.seconds, m.messages, m.bytes, m.active, m.lag, m.down, m.chores, m.aborted)
 	}
 	return m
 }

@@ -18,6 +18,9 @@ const (
 	// spread is how far a delay may be moved either way, so that accounts
 	// that were once due together do not stay together.
 	spread = 0.1
+	// LongestPause is the longest that Policy has an account wait whose interval
+	// is not longer.
+	LongestPause = maxHint + maxHint/10
 )
 
 // Policy decides when an account is visited next. It is a pure function of
@@ -32,6 +35,7 @@ type Outcome struct {
 	Partial *fault.Error // Some folders or messages failed while the rest went well.
 	More    bool         // The visit yielded with work left over.
 	Run     account.Run  // Times and counts; OK and Diagnosis are filled in by Next.
+	Aborted int          // Visits in a row that never ended, when Err is about them.
 }
 
 // class says how failures of one kind are tried again: the first time after
@@ -54,6 +58,7 @@ var (
 	refused   = class{factor: 2, most: 2 * time.Hour, limit: 6 * time.Hour, tries: maxTries}
 	locked    = class{factor: 12, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
 	settings  = class{factor: 6, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
+	aborted   = class{factor: 1, most: 5 * time.Minute, limit: 6 * time.Hour}
 )
 
 // classOf returns how a code is tried again. Codes that are not listed are
@@ -78,6 +83,8 @@ func classOf(c fault.Code) class {
 		return refused
 	case fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported, fault.MailLoop:
 		return settings
+	case fault.VisitAborted:
+		return aborted
 	}
 	return ours
 }
@@ -104,8 +111,10 @@ func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) S
 
 func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64) Settlement {
 	prior, cl := a.Status, classOf(o.Err.Code)
-	if prior.Diagnosis != nil && a.UpdatedAt.After(prior.Diagnosis.Since) {
+	if prior.Diagnosis != nil && a.UpdatedAt.After(prior.Diagnosis.Since) && !a.UpdatedAt.After(now) {
 		// The user changed something since: what failed before does not count.
+		// A change that is still to come, by a clock that was ahead, would
+		// have each failure be the first.
 		prior.Failures, prior.Diagnosis = 0, nil
 	}
 	s := Settlement{
@@ -133,7 +142,11 @@ func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64)
 		return s
 	}
 
-	delay := jitter(cl.delay(p.interval(a), s.Failures), rnd)
+	nth := s.Failures
+	if o.Aborted > AbortedAlone {
+		nth = o.Aborted - AbortedAlone // Whatever else failed, or was edited, between them.
+	}
+	delay := jitter(cl.delay(p.interval(a), nth), rnd)
 	if hint := min(o.Err.RetryAfter, maxHint); hint > 0 {
 		// Never sooner than the server asked for.
 		delay = max(delay, hint+time.Duration(spread*rnd*float64(hint)))
@@ -178,7 +191,7 @@ func diagnosis(prior *account.Diagnosis, e *fault.Error, now time.Time) *account
 		return nil
 	}
 	d := &account.Diagnosis{Code: e.Code, Detail: e.Detail, Since: now}
-	if prior != nil && prior.Code == e.Code && !prior.Since.IsZero() {
+	if prior != nil && prior.Code == e.Code && !prior.Since.IsZero() && !prior.Since.After(now) {
 		d.Since = prior.Since
 	}
 	return d

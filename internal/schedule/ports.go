@@ -9,13 +9,18 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 )
 
-// ErrBusy says that another worker is visiting the account.
+// ErrBusy says that another worker is visiting the account, or one that it must
+// not be visited beside.
 var ErrBusy = errors.New("the account is being visited already")
+
+// AbortedAlone is after how many visits in a row that began and never ended an
+// account is visited alone. After more, a pause comes first.
+const AbortedAlone = 2
 
 // Claim asks for accounts to visit.
 type Claim struct {
 	Worker       string
-	Now          time.Time
+	Now          time.Time     // The queue's.
 	Lease        time.Duration // How long a lease lasts unless a journal write extends it.
 	Limit        int
 	PerHost      int      // Visits at one remote host at a time, over all processes.
@@ -36,13 +41,18 @@ type Settlement struct {
 
 // Queue is the schedule's table: the truth about what is due and who visits it.
 type Queue interface {
+	// Now is the time that all who share the queue have in common: due times and
+	// leases go by it, and by no process's own clock.
+	Now() time.Time
 	// Claim leases up to c.Limit due accounts, longest due first: their due
 	// time becomes the lease's end, so that a crash makes them due again.
 	// Disabled accounts are never due. An account whose user has a live lease
-	// held by another process is left out.
+	// held by another process is left out. Of accounts whose last AbortedAlone
+	// visits never ended a process has one at a time, and beside it only such
+	// whose last visit ended.
 	Claim(ctx context.Context, c Claim) ([]fetch.Lease, error)
 	// ClaimOne leases one account whether due or not; ErrBusy while somebody
-	// else's lease on it lives.
+	// else's lease on it lives, or while it may not be visited beside others.
 	ClaimOne(ctx context.Context, o account.Owner, id account.ID, c Claim) (fetch.Lease, error)
 	// Extend prolongs a live lease; fetch.ErrFenced when it is lost.
 	Extend(ctx context.Context, l fetch.Lease, until time.Time) error

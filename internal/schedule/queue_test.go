@@ -42,6 +42,8 @@ func newMemory(as ...account.Account) *memory {
 	return q
 }
 
+func (q *memory) Now() time.Time { return time.Now() }
+
 func (q *memory) NoteOutages(_ context.Context, worker string, all []Outage) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

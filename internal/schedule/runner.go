@@ -51,8 +51,8 @@ type Options struct {
 	Grace   time.Duration // How long visits may take to end when Run is stopped; 7 seconds.
 	Chores  []Chore
 	Log     *slog.Logger
-	Now     func() time.Time
-	Rand    func() float64 // In [0, 1).
+	Now     func() time.Time // Nil: the queue's.
+	Rand    func() float64   // In [0, 1).
 
 	Registerer prometheus.Registerer // Nil: metrics are counted and not shown.
 }
@@ -84,7 +84,7 @@ func New(o Options) *Runner {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now = o.Queue.Now
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -110,6 +111,7 @@ func (r *Runner) perform(ctx context.Context, l fetch.Lease) performed {
 
 	vctx, cancel := context.WithCancelCause(ctx)
 	vctx, stop := context.WithTimeoutCause(vctx, maxVisit, errTooLong)
+	r.noteAborted(ctx, l)
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
@@ -125,6 +127,19 @@ func (r *Runner) perform(ctx context.Context, l fetch.Lease) performed {
 	r.metrics.visited(rep, time.Since(began))
 	r.report(ctx, l, rep, time.Since(began))
 	return performed{rep, run}
+}
+
+// noteAborted tells of a visit before this one that never ended.
+func (r *Runner) noteAborted(ctx context.Context, l fetch.Lease) {
+	if !l.Aborted.Last {
+		return
+	}
+	r.metrics.aborted.Inc()
+	level := slog.LevelInfo
+	if l.Aborted.Visits >= AbortedAlone {
+		level = slog.LevelWarn
+	}
+	r.o.Log.Log(ctx, level, "the last visit began and never ended: its process died", "account", l.Account.ID, "in_a_row", l.Aborted.Visits)
 }
 
 // trueCause returns why a visit that ended with err under ctx really ended. A
@@ -167,6 +182,9 @@ func (r *Runner) guarded(ctx context.Context, l fetch.Lease) (rep fetch.Report) 
 			rep = fetch.Report{Err: fault.New(fault.Internal, "visiting the account", "")}
 		}
 	}()
+	if n := l.Aborted.Visits; l.Aborted.Last && n > AbortedAlone {
+		return fetch.Report{Err: fault.New(fault.VisitAborted, "visiting the account", fmt.Sprintf("%d visits in a row began and did not end", n))}
+	}
 	return r.o.Visitor.Visit(ctx, l)
 }
 
@@ -208,7 +226,7 @@ func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, paus
 	case fault.CodeOf(rep.Err) == fault.Interrupted:
 		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) })
 	}
-	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run}
+	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits}
 	s := r.o.Policy.Next(l.Account, out, r.o.Now(), r.o.Rand())
 	if rep.More && rep.Err == nil {
 		s.DueAt = s.DueAt.Add(pause)

@@ -188,19 +188,20 @@ type scheduled struct {
 	leaseOwner string
 	leaseUntil int64
 	attempted  int64
+	aborted    int
 }
 
 // lockSchedule reads an account's schedule row and holds it against claims and
 // journal writes until the transaction ends.
 func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner, id account.ID) (sc scheduled, err error) {
-	query := "SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms FROM poll_schedule WHERE account_id = ? AND owner = ?"
+	query := "SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted FROM poll_schedule WHERE account_id = ? AND owner = ?"
 	if s.postgres {
 		query += " FOR NO KEY UPDATE"
 	}
 	found := false
 	err = s.on(tx).each(ctx, func(r rowScanner) error {
 		found = true
-		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted)
+		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted, &sc.aborted)
 	}, query, string(id), o.String())
 	if err == nil && !found {
 		err = account.ErrNotFound
@@ -267,6 +268,9 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
 
 	set := map[string]any{"host_key": schedule.HostKey(a), "enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a)}
+	if fence && sc.leaseOwner != "" && !live {
+		set["aborted"] = sc.aborted + 1 // The edit takes away what the next claim would have seen.
+	}
 	if remote {
 		set["failures"] = 0 // What failed before says nothing of what is tried now.
 	}
@@ -384,8 +388,9 @@ func (r Accounts) SealedSecret(ctx context.Context, o account.Owner, id account.
 	return sealed, r.s.wrap(ctx, "loading a sealed secret", err)
 }
 
-// Hurry makes the account due now; one that is switched off stays so, and one
-// that is being visited is visited again.
+// Hurry makes the account due now; one that is switched off stays so, one that
+// is being visited is visited again, and one whose visits ended with their process
+// comes when its pause is over: nobody can bring that about at will.
 func (r Accounts) Hurry(ctx context.Context, o account.Owner, id account.ID) error {
 	if !isID(string(id)) {
 		return account.ErrNotFound
@@ -397,8 +402,8 @@ func (s *Store) hurry(ctx context.Context, c sqlConn, o account.Owner, id accoun
 	now := s.now().UnixMilli()
 	n, err := c.exec(ctx, `UPDATE poll_schedule SET
 		hurried_ms = CASE WHEN enabled = 0 THEN 0 ELSE CAST(? AS BIGINT) END,
-		due_at_ms = CASE WHEN enabled = 0 OR lease_owner <> '' AND lease_until_ms > ? THEN due_at_ms ELSE 0 END
-		WHERE account_id = ? AND owner = ?`, now, now, string(id), o.String())
+		due_at_ms = CASE WHEN enabled = 0 OR aborted > ? OR lease_owner <> '' AND lease_until_ms > ? THEN due_at_ms ELSE 0 END
+		WHERE account_id = ? AND owner = ?`, now, schedule.AbortedAlone, now, string(id), o.String())
 	if err == nil && n == 0 {
 		err = account.ErrNotFound
 	}

@@ -42,6 +42,9 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return err
 		}
 		_, err = s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES ('instance', ?) ON CONFLICT (name) DO NOTHING", uuid.NewString())
+		if err == nil && s.stop != nil { // It keeps its own clock, and may not have had a place for it before.
+			err = s.compareClock(ctx)
+		}
 		return err
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
@@ -59,6 +60,7 @@ type picker struct {
 	perUser map[string]int
 	foreign map[string]bool // Users whom another process serves.
 	full    []string        // Hosts that may have no more.
+	lane    lane
 }
 
 // beginClaim waits for its turn and counts the live leases.
@@ -72,16 +74,19 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 	us := process(c.Worker)
 	err := conn.each(ctx, func(r rowScanner) error {
 		var host, user, worker string
-		if err := r.Scan(&host, &user, &worker); err != nil {
+		var aborted int
+		if err := r.Scan(&host, &user, &worker, &aborted); err != nil {
 			return err
 		}
 		p.perUser[user]++
 		if process(worker) != us {
 			p.foreign[user] = true
+		} else {
+			p.lane.add(aborted)
 		}
 		p.addHost(host)
 		return nil
-	}, "SELECT host_key, owner, lease_owner FROM poll_schedule WHERE lease_owner <> '' AND lease_until_ms > ?", c.Now.UnixMilli())
+	}, "SELECT host_key, owner, lease_owner, aborted FROM poll_schedule WHERE lease_owner <> '' AND lease_until_ms > ?", c.Now.UnixMilli())
 	return p, err
 }
 
@@ -112,25 +117,32 @@ const (
 func (p *picker) pick(ctx context.Context) (ids []string, err error) {
 	now := p.claim.Now.UnixMilli()
 	var waiting []string // Users whom this claim met and cannot serve.
+	var held []string    // Accounts whose turn in the lane has not come.
 	chosen := map[string]bool{}
+	us := process(p.claim.Worker)
 	for range claimPages {
-		query, args := "SELECT account_id, owner, host_key FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?", []any{now, now}
+		query, args := "SELECT account_id, owner, host_key, lease_owner, aborted FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?", []any{now, now}
 		query, args = except(query, args, "host_key", p.full)
 		query, args = except(query, args, "owner", waiting)
-		query, args = except(query, args, "account_id", ids)
+		query, args = except(query, args, "account_id", slices.Concat(ids, held))
 		size := max(2*p.claim.Limit, claimAtLeast)
 		seen, full := 0, len(p.full)
 		err := p.each(ctx, func(r rowScanner) error {
-			var id, user, host string
-			if err := r.Scan(&id, &user, &host); err != nil {
+			var id, user, host, worker string
+			var aborted int
+			if err := r.Scan(&id, &user, &host, &worker, &aborted); err != nil {
 				return err
 			}
+			aborted += lostWith(worker, us)
 			seen++
 			switch {
 			case len(ids) == p.claim.Limit, chosen[id], slices.Contains(p.full[full:], host):
 			case !p.room(user):
 				waiting = append(waiting, user)
+			case !p.lane.takes(aborted):
+				held = append(held, id)
 			default:
+				p.lane.add(aborted)
 				chosen[id] = true
 				ids = append(ids, id)
 				p.perUser[user]++
@@ -169,21 +181,25 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 	}
 	now := c.Now.UnixMilli()
 	until := c.Now.Add(c.Lease).UnixMilli()
-	params := []any{int64(never), until, c.Worker, until, c.Lease.Milliseconds(), now}
+	us := process(c.Worker) + "/%"
+	params := []any{int64(never), until, process(c.Worker), us, process(c.Worker), us, c.Worker, until, c.Lease.Milliseconds(), now}
 	for _, id := range ids {
 		params = append(params, id)
 	}
-	epochs := map[string]int64{}
+	epochs, before := map[string]int64{}, map[string]fetch.Aborted{}
 	err := conn.each(ctx, func(r rowScanner) error {
 		var id string
 		var epoch int64
-		err := r.Scan(&id, &epoch)
-		epochs[id] = epoch
+		var ab fetch.Aborted
+		var lost int16
+		err := r.Scan(&id, &epoch, &ab.Visits, &lost)
+		ab.Last = lost != 0
+		epochs[id], before[id] = epoch, ab
 		return err
 	}, `UPDATE poll_schedule SET due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END,
-		lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until_ms = ?, lease_ms = ?, started_ms = ?, hurried_ms = 0,
+		aborted = aborted + `+lostNow+`, lost = `+lostNow+`, lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until_ms = ?, lease_ms = ?, started_ms = ?, hurried_ms = 0,
 		progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0
-		WHERE account_id IN (`+which+`) RETURNING account_id, lease_epoch`, append(params, args...)...)
+		WHERE account_id IN (`+which+`) RETURNING account_id, lease_epoch, aborted, lost`, append(params, args...)...)
 	if err != nil || len(epochs) == 0 {
 		return nil, err
 	}
@@ -197,7 +213,7 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 	})
 	leases := make([]fetch.Lease, len(as))
 	for i, a := range as {
-		leases[i] = fetch.Lease{Account: a, Worker: c.Worker, Epoch: epochs[string(a.ID)]}
+		leases[i] = fetch.Lease{Account: a, Worker: c.Worker, Epoch: epochs[string(a.ID)], Aborted: before[string(a.ID)]}
 	}
 	return leases, nil
 }
@@ -209,7 +225,8 @@ func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c s
 		return fetch.Lease{}, account.ErrNotFound
 	}
 	err = q.s.write(ctx, "claiming an account", func(tx *gorm.DB) error {
-		if _, err := q.s.beginClaim(ctx, q.s.on(tx), c); err != nil {
+		p, err := q.s.beginClaim(ctx, q.s.on(tx), c)
+		if err != nil {
 			return err
 		}
 		sc, err := q.s.lockSchedule(ctx, tx, o, id)
@@ -217,6 +234,9 @@ func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c s
 			return err
 		}
 		if sc.leaseOwner != "" && sc.leaseOwner != c.Worker && sc.leaseUntil > c.Now.UnixMilli() {
+			return schedule.ErrBusy
+		}
+		if sc.leaseOwner != c.Worker && !p.lane.takes(sc.aborted+lostWith(sc.leaseOwner, process(c.Worker))) {
 			return schedule.ErrBusy
 		}
 		ls, err := q.s.lease(ctx, tx, c, []string{string(id)}, "owner = ?", o.String())
@@ -255,9 +275,10 @@ const endLease = `lease_owner = '', lease_until_ms = 0, progress_folder = '', pr
 // without news costs this one write.
 func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement) error {
 	const op = "finishing a visit"
-	due := int64(never)
+	due, pause := int64(never), int64(0)
 	if !st.DueAt.IsZero() {
 		due = max(1, st.DueAt.UnixMilli())
+		pause = max(1, due-q.s.now().UnixMilli())
 	}
 	run := st.Run
 	if run.ID == "" {
@@ -271,13 +292,13 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 	}
 	code, detail, since := diagnosisColumns(st.Diagnosis)
 	runCode, runDetail, runSince := diagnosisColumns(run.Diagnosis)
-	set := endLease + `, state = ?, failures = ?, code = ?, detail = ?, since_ms = ?,
+	set := endLease + `, pause_ms = ?, aborted = CASE WHEN CAST(? AS INTEGER) = 1 THEN aborted ELSE 0 END, state = ?, failures = ?, code = ?, detail = ?, since_ms = ?,
 		last_attempt_ms = ?, last_success_ms = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS BIGINT) ELSE last_success_ms END,
 		run_id = ?, run_started_ms = ?, run_finished_ms = ?, run_ok = ?, run_messages = ?, run_bytes = ?, run_code = ?, run_detail = ?, run_since_ms = ?`
 	started, finished := toMillis(run.StartedAt), toMillis(run.FinishedAt)
 	visit := []any{started, finished, flag(run.OK), run.Messages, run.Bytes, runCode, runDetail, runSince}
 	args := append([]any{
-		int64(never), due, states.code(st.State), st.Failures, code, detail, since,
+		int64(never), due, pause, flag(st.Diagnosis != nil && st.Diagnosis.Code == fault.VisitAborted), states.code(st.State), st.Failures, code, detail, since,
 		started, flag(st.Success), finished, run.ID,
 	}, visit...)
 	var err error

@@ -23,6 +23,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -37,7 +38,8 @@ import (
 // Options are what a Store needs besides the database.
 type Options struct {
 	Log   *slog.Logger     // Nil: nothing is logged.
-	Now   func() time.Time // Nil: time.Now.
+	Now   func() time.Time // In the place of the time that the processes share, see Store.Now; nil: that.
+	Wall  func() time.Time // This machine's clock; nil: time.Now.
 	Conns int              // Connections at most; 0: 16 for PostgreSQL, 4 readers beside the one writer for SQLite.
 }
 
@@ -48,7 +50,12 @@ type Store struct {
 	path     string // Of the SQLite file.
 	log      *slog.Logger
 	now      func() time.Time
+	clock    *sharedClock
 	counts   counter
+	stop     func() // Ends what runs beside; nil: nothing does.
+
+	correct   sync.Mutex
+	corrected time.Time // When CorrectTimes last looked at every account.
 }
 
 // Open opens the database that dsn names: "sqlite:PATH" or "postgres://…". The
@@ -59,9 +66,11 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.now == nil {
-		s.now = time.Now
+	wall := o.Wall
+	if wall == nil {
+		wall = time.Now
 	}
+	s.clock = newSharedClock(wall, sinceBoot(), bootID(), s.log)
 	var err error
 	switch scheme, rest, _ := strings.Cut(dsn, ":"); scheme {
 	case "sqlite":
@@ -71,14 +80,35 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	default:
 		err = errors.New(`a database is named "sqlite:PATH" or "postgres://…"`)
 	}
+	if err == nil && s.now == nil {
+		s.now = s.clock.now
+		err = s.compareClock(ctx)
+		if err == nil {
+			s.stop = beside(s.keepClock)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
 
+// beside runs fn until the function that it returns is called, which waits for it.
+func beside(fn func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { fn(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // Close flushes the counts of visits and closes the database.
 func (s *Store) Close() error {
+	if s.stop != nil {
+		s.stop()
+	}
 	if s.w == nil {
 		return nil
 	}

@@ -391,6 +391,7 @@ export default {
   "code.message_failed": "a message failed",
   "code.local_over_quota": "local mailbox full",
   "code.local_mailbox_unavailable": "local mailbox unavailable",
+  "code.visit_aborted": "visit broken off",
   "code.mail_loop": "leads back to this service",
   "code.internal": "internal fault",
 };

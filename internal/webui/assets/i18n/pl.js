@@ -391,6 +391,7 @@ export default {
   "code.message_failed": "błąd wiadomości",
   "code.local_over_quota": "skrzynka lokalna pełna",
   "code.local_mailbox_unavailable": "skrzynka lokalna niedostępna",
+  "code.visit_aborted": "pobieranie przerwane",
   "code.mail_loop": "prowadzi z powrotem do tej usługi",
   "code.internal": "błąd wewnętrzny",
 };
