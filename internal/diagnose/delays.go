@@ -147,7 +147,7 @@ func cure(code fault.Code) Help {
 		return SignIn
 	case fault.DNSFailure, fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported:
 		return Server
-	case fault.FolderFailed, fault.MailLoop:
+	case fault.FolderFailed, fault.MailLoop, fault.VisitAborted:
 		return Settings
 	}
 	return Fetch

@@ -63,6 +63,7 @@ func TestWhatHelpsAgainstADelay(t *testing.T) {
 		{account.Delay{Kind: account.DelayAttention}, fault.AccountLocked, diagnose.Fetch, ""},
 		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.ConnectTimeout, diagnose.Fetch, "The last 3 visits failed: The server did not answer in time."},
 		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.DNSFailure, diagnose.Server, ""},
+		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.VisitAborted, diagnose.Settings, "broke off on our side"},
 		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.AppPasswordRequired, diagnose.SignIn, ""},
 		{account.Delay{Kind: account.DelayBudget, Until: until}, fault.RateLimited, diagnose.Settings, "The provider asks for a pause"},
 		{account.Delay{Kind: account.DelayBudget, AtHost: true}, "", diagnose.Nothing, "under way at imap.firma.example"},

@@ -35,7 +35,7 @@ type Outcome struct {
 	Partial *fault.Error // Some folders or messages failed while the rest went well.
 	More    bool         // The visit yielded with work left over.
 	Run     account.Run  // Times and counts; OK and Diagnosis are filled in by Next.
-	Aborted int          // Visits in a row that never ended, when Err is about them.
+	Aborted int          // Visits in a row, before this one, that never ended.
 }
 
 // class says how failures of one kind are tried again: the first time after
@@ -58,7 +58,7 @@ var (
 	refused   = class{factor: 2, most: 2 * time.Hour, limit: 6 * time.Hour, tries: maxTries}
 	locked    = class{factor: 12, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
 	settings  = class{factor: 6, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
-	aborted   = class{factor: 1, most: 5 * time.Minute, limit: 6 * time.Hour}
+	aborted   = class{factor: 60, most: 5 * time.Minute, limit: 6 * time.Hour}
 )
 
 // classOf returns how a code is tried again. Codes that are not listed are
@@ -143,7 +143,7 @@ func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64)
 	}
 
 	nth := s.Failures
-	if o.Aborted > AbortedAlone {
+	if o.Err.Code == fault.VisitAborted && o.Aborted > AbortedAlone {
 		nth = o.Aborted - AbortedAlone // Whatever else failed, or was edited, between them.
 	}
 	delay := jitter(cl.delay(p.interval(a), nth), rnd)

@@ -24,6 +24,7 @@ func seen(code fault.Code, failures int) account.Status {
 
 func TestPolicy(t *testing.T) {
 	failing := func(code fault.Code) Outcome { return Outcome{Err: fault.New(code, "", "")} }
+	died := func(n int) Outcome { return Outcome{Err: fault.New(fault.VisitAborted, "", ""), Aborted: n} }
 	never := time.Duration(-1)
 	for _, tc := range []struct {
 		name     string
@@ -56,6 +57,13 @@ func TestPolicy(t *testing.T) {
 
 		{name: "a permission that was withdrawn is not tried again", out: Outcome{Err: &fault.Error{Code: fault.OAuthReauthorizationRequired, Final: true}}, state: account.NeedsAttention, next: never, failures: 1},
 		{name: "a token that was refused may have been the server's mistake", out: failing(fault.OAuthReauthorizationRequired), state: account.Retrying, next: 10 * time.Minute, failures: 1},
+
+		{name: "visits that never ended: a pause", out: died(3), state: account.Retrying, next: 5 * time.Minute, failures: 1},
+		{name: "a pause even with short intervals", interval: 2 * time.Second, out: died(3), state: account.Retrying, next: 2 * time.Minute, failures: 1},
+		{name: "the pause goes by what never ended, not by what failed", prior: seen(fault.ConnectTimeout, 20), out: died(5), state: account.Retrying, next: 20 * time.Minute, failures: 21},
+		{name: "and no edit makes it shorter", out: died(7), state: account.Retrying, next: 80 * time.Minute, failures: 1},
+		{name: "visits that never ended, for days", prior: seen(fault.VisitAborted, 90), out: died(93), state: account.Retrying, next: 6 * time.Hour, failures: 91},
+		{name: "what fails in a visit alone is like any other", out: Outcome{Err: fault.New(fault.ConnectTimeout, "", ""), Aborted: 9}, state: account.Retrying, next: time.Minute, failures: 1},
 
 		{name: "the server's hint is kept to", out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: 40 * time.Minute}}, state: account.Retrying, next: 42 * time.Minute, failures: 1},
 		{name: "a hint does not shorten the backoff", prior: seen(fault.RateLimited, 3), out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: time.Second}}, state: account.Retrying, next: 80 * time.Minute, failures: 4},
@@ -112,6 +120,27 @@ func TestEveryCodeThatOnlyTheUserCanMendStopsAfterThree(t *testing.T) {
 				t.Errorf("tried %d times, want %d", tries, want)
 			}
 		})
+	}
+}
+
+func TestTimesToComeDoNoHarm(t *testing.T) {
+	// What a clock has written that was a day ahead.
+	a := account.Account{UpdatedAt: noon.Add(24 * time.Hour), Status: account.Status{Failures: 2, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Since: noon.Add(-time.Hour)}}}
+	if s := (Policy{}).Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even); s.State != account.NeedsAttention {
+		t.Errorf("settled as %s after %d failures: a password that is refused would be tried for a day", s.State, s.Failures)
+	}
+	a.Status.Diagnosis.Since = noon.Add(24 * time.Hour)
+	s := Policy{}.Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
+	if !s.Diagnosis.Since.Equal(noon) {
+		t.Errorf("failing since %v", s.Diagnosis.Since)
+	}
+	hs := newHosts(4)
+	for i := range outageAccounts {
+		hs.began("h")
+		hs.ended("h", account.ID(string(rune('a'+i))), fault.ConnectTimeout, noon.Add(24*time.Hour))
+	}
+	if closed, careful, _ := hs.gate(noon); len(closed) > 0 || len(careful) != 1 {
+		t.Errorf("closed are %q, probed %q: a host is left alone for a day", closed, careful)
 	}
 }
 

@@ -85,11 +85,11 @@ func (c *sharedClock) tell(ctx context.Context) {
 		return
 	}
 	c.told = skew
-	level, text := slog.LevelWarn, "this machine's clock differs from the time that the processes share"
 	if skew.Abs() <= clockTold {
-		level, text = slog.LevelInfo, "this machine's clock is right again"
+		c.log.InfoContext(ctx, "this machine's clock is right again", "skew", skew.Round(time.Millisecond))
+		return
 	}
-	c.log.Log(ctx, level, text, "skew", skew.Round(time.Millisecond))
+	c.log.WarnContext(ctx, "this machine's clock differs from the time that the processes share", "skew", skew.Round(time.Millisecond))
 }
 
 // believe returns the zero point that the machine's clock asks for once it has
