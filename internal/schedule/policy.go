@@ -96,7 +96,7 @@ func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) S
 		return p.failed(a, o, now, rnd)
 	}
 	prior := a.Status
-	s := Settlement{State: account.OK, Success: true, Diagnosis: diagnosis(prior.Diagnosis, o.Partial, now), Run: o.Run}
+	s := Settlement{State: account.OK, Success: true, At: now, Diagnosis: diagnosis(prior.Diagnosis, o.Partial, now), Run: o.Run}
 	if o.More {
 		// Due now, which is behind everybody who has waited longer; and not
 		// said to be well until it is through.
@@ -118,7 +118,7 @@ func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64)
 		prior.Failures, prior.Diagnosis = 0, nil
 	}
 	s := Settlement{
-		State: account.Retrying, Failures: prior.Failures + 1,
+		State: account.Retrying, At: now, Failures: prior.Failures + 1,
 		Diagnosis: diagnosis(prior.Diagnosis, o.Err, now), Run: o.Run, Keep: true,
 	}
 	s.Run.OK, s.Run.Diagnosis = false, s.Diagnosis

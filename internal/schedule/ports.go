@@ -31,6 +31,7 @@ type Claim struct {
 // Settlement is what a finished visit leaves in the schedule's row.
 type Settlement struct {
 	State     account.State // OK, Retrying, NeedsAttention or OverQuota.
+	At        time.Time     // The time that DueAt was reckoned from; zero: the queue's, when it is written.
 	DueAt     time.Time     // Zero: never by itself.
 	Failures  int
 	Diagnosis *account.Diagnosis

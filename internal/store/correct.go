@@ -12,6 +12,10 @@ const (
 	CorrectEvery = 15 * time.Second
 	// correctAll is how often it looks at every account without being given a reason.
 	correctAll = time.Hour
+	// correctAfter is how long it goes on looking at all of them after a reason:
+	// what was being written meanwhile, or by another process that has not
+	// noticed yet, came later than the first look.
+	correctAfter = time.Minute
 	// correctFarthest is how many accounts it looks at otherwise: those that
 	// are due last.
 	correctFarthest = 1000
@@ -30,8 +34,8 @@ func tooFarArgs(now time.Time) []any {
 // go by was ahead, or by nobody who knows the rules. Accounts that are never due by
 // themselves stay so.
 //
-// The first time, after the clock was set back, every hour, and when something
-// was found, it looks at all accounts; else at those that are due last, which
+// For a minute after the start, after the clock was set back, and after something
+// was found, and every hour, it looks at all accounts; else at those that are due last, which
 // an index has in order.
 func (q Queue) CorrectTimes(ctx context.Context) error {
 	const op = "correcting times that cannot be"
@@ -51,10 +55,18 @@ func (q Queue) CorrectTimes(ctx context.Context) error {
 	}
 	s.correct.Lock()
 	defer s.correct.Unlock()
-	all := s.clock.back.Swap(false) || now.Sub(s.corrected).Abs() >= correctAll
-	if err = q.correctDue(ctx, now, all, cut); err != nil {
-		s.clock.back.Store(true) // Once more.
+	if s.clock.back.Swap(false) {
+		s.suspicion = now.Add(correctAfter)
+	}
+	// No further away than that, should the clock be set back once more.
+	suspicious := now.Before(s.suspicion) && s.suspicion.Sub(now) <= correctAfter
+	all := suspicious || now.Sub(s.corrected).Abs() >= correctAll
+	found, err = q.correctDue(ctx, now, all, cut)
+	if err != nil {
 		return s.wrap(ctx, op, err)
+	}
+	if found > 0 {
+		s.suspicion = now.Add(correctAfter)
 	}
 	if all {
 		s.corrected = now
@@ -62,15 +74,15 @@ func (q Queue) CorrectTimes(ctx context.Context) error {
 	return nil
 }
 
-func (q Queue) correctDue(ctx context.Context, now time.Time, all bool, cut int64) error {
+func (q Queue) correctDue(ctx context.Context, now time.Time, all bool, cut int64) (found int, err error) {
 	s, c := q.s, q.s.on(q.s.r)
 	from, args := "poll_schedule", []any{}
 	if !all {
 		from = `(SELECT lease_owner, due_at_ms, pause_ms FROM poll_schedule WHERE due_at_ms < ? AND due_at_ms > ? ORDER BY due_at_ms DESC LIMIT ?) AS farthest`
 		args = append(args, int64(never), now.UnixMilli(), correctFarthest)
 	}
-	found, due := 0, int64(0)
-	err := c.each(ctx, scanInto(&found), "SELECT 1 FROM "+from+" WHERE "+tooFar+" LIMIT 1", append(args, tooFarArgs(now)...)...)
+	due := int64(0)
+	err = c.each(ctx, scanInto(&found), "SELECT 1 FROM "+from+" WHERE "+tooFar+" LIMIT 1", append(args, tooFarArgs(now)...)...)
 	for more := found; err == nil && more > 0; {
 		var n int64
 		n, err = s.on(s.w).exec(ctx, "UPDATE poll_schedule SET due_at_ms = ? WHERE "+tooFar+" AND account_id IN (SELECT account_id FROM poll_schedule WHERE "+tooFar+" LIMIT ?)",
@@ -80,5 +92,5 @@ func (q Queue) correctDue(ctx context.Context, now time.Time, all bool, cut int6
 	if due+cut > 0 {
 		s.log.WarnContext(ctx, "times that cannot be were corrected: was the clock ahead?", "due_now", due, "leases", cut)
 	}
-	return err
+	return found, err
 }

@@ -271,15 +271,28 @@ func (q Queue) settle(ctx context.Context, op string, l fetch.Lease, c sqlConn, 
 const endLease = `lease_owner = '', lease_until_ms = 0, progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0,
 	due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) WHEN hurried_ms > 0 THEN 0 ELSE CAST(? AS BIGINT) END`
 
+// dueAfter returns when an account is due again that is settled now, and how long
+// after the settlement: both are right even if the clock was set back since.
+func dueAfter(st schedule.Settlement, now time.Time) (due, pause int64) {
+	if st.DueAt.IsZero() {
+		return never, 0
+	}
+	at := st.At
+	if at.IsZero() {
+		at = now
+	}
+	wait := st.DueAt.Sub(at)
+	if at.After(now) {
+		return now.Add(wait).UnixMilli(), max(1, wait.Milliseconds())
+	}
+	return max(1, st.DueAt.UnixMilli()), max(1, wait.Milliseconds())
+}
+
 // Finish ends the lease and settles the row: see schedule.Queue. A visit
 // without news costs this one write.
 func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement) error {
 	const op = "finishing a visit"
-	due, pause := int64(never), int64(0)
-	if !st.DueAt.IsZero() {
-		due = max(1, st.DueAt.UnixMilli())
-		pause = max(1, due-q.s.now().UnixMilli())
-	}
+	due, pause := dueAfter(st, q.s.now())
 	run := st.Run
 	if run.ID == "" {
 		run.ID = runID(l.Account.ID, l.Epoch)

@@ -56,6 +56,7 @@ type Store struct {
 
 	correct   sync.Mutex
 	corrected time.Time // When CorrectTimes last looked at every account.
+	suspicion time.Time // Until when it does so each time.
 }
 
 // Open opens the database that dsn names: "sqlite:PATH" or "postgres://…". The
