@@ -98,7 +98,8 @@ type pollers struct {
 	two      [2]*poller
 	visited  map[account.ID]int
 	under    map[account.ID]int
-	shared   int // How often an account was visited twice at a time.
+	shared   int         // How often an account was visited twice at a time.
+	correct  atomic.Bool // Whether both look for times that cannot be.
 	lock     sync.Mutex
 }
 
@@ -126,13 +127,19 @@ func newPollers(w *world, own bool, accounts int) *pollers {
 	return p
 }
 
-// start runs both; corrected says whether they look for times that cannot be.
-func (p *pollers) start(corrected bool, visit func(ctx context.Context, by int, l fetch.Lease)) {
+// start runs both.
+func (p *pollers) start(visit func(ctx context.Context, by int, l fetch.Lease)) {
 	ctx, cancel := context.WithCancel(p.Context())
 	var running sync.WaitGroup
 	for i, q := range p.two {
 		o := schedule.Options{
 			Queue: q.claims, Worker: q.name, PerUser: 1,
+			Chores: []schedule.Chore{{Name: "correct_times", Every: pollEvery, Run: func(ctx context.Context) error {
+				if !p.correct.Load() {
+					return nil
+				}
+				return q.store.Queue().CorrectTimes(ctx)
+			}}},
 			Visitor: visitorFunc(func(ctx context.Context, l fetch.Lease) fetch.Report {
 				p.begin(l.Account.ID)
 				q.visits.Add(1)
@@ -140,9 +147,6 @@ func (p *pollers) start(corrected bool, visit func(ctx context.Context, by int, 
 				p.end(l.Account.ID)
 				return fetch.Report{}
 			}),
-		}
-		if corrected {
-			o.Chores = []schedule.Chore{{Name: "correct_times", Every: pollEvery, Run: q.store.Queue().CorrectTimes}}
 		}
 		q.runner = schedule.New(o)
 	}
@@ -234,7 +238,8 @@ func TestAClockThatJumpsDelaysNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(w *world) {
 				p := newPollers(w, false, 6)
-				p.start(true, func(context.Context, int, fetch.Lease) {})
+				p.correct.Store(true)
+				p.start(func(context.Context, int, fetch.Lease) {})
 				w.must(p.until(w.Context(), func() bool { p.lock.Lock(); defer p.lock.Unlock(); return len(p.visited) == 6 }))
 				for _, ahead := range []time.Duration{by, 0} {
 					p.jump(0, ahead)
@@ -261,7 +266,7 @@ func TestAClockThatJumpsDelaysNobody(t *testing.T) {
 func TestAProcessThatGoesByItsOwnClockIsNoticed(t *testing.T) {
 	onBoth(t, func(w *world) {
 		p := newPollers(w, true, 6)
-		p.start(false, func(context.Context, int, fetch.Lease) {})
+		p.start(func(context.Context, int, fetch.Lease) {})
 		w.must(p.until(w.Context(), func() bool { p.lock.Lock(); defer p.lock.Unlock(); return len(p.visited) == 6 }))
 		p.jump(0, -24*time.Hour)
 		if bad := p.late(); !slicesEqual(bad, "p0") {
@@ -274,9 +279,7 @@ func TestAProcessThatGoesByItsOwnClockIsNoticed(t *testing.T) {
 			w.Errorf("a clock was a day ahead, and these are late: %q", bad)
 		}
 		// And what mends it.
-		for len(p.late()) > 0 { // What was being written at that moment comes later.
-			w.must(p.two[1].store.Queue().CorrectTimes(w.Context()))
-		}
+		p.correct.Store(true)
 		if err := p.more(2); err != nil {
 			w.Error(err)
 		}
@@ -295,7 +298,7 @@ func (p *pollers) slowVisits(goOn func(visits int, lost int64) bool) (lost int64
 	for i, q := range p.two {
 		q.claims.claimed = func() { claims[i].Add(1); p.made() }
 	}
-	p.start(false, func(ctx context.Context, by int, l fetch.Lease) {
+	p.start(func(ctx context.Context, by int, l fetch.Lease) {
 		// Due again at once, whatever the time is: for either of them.
 		if err := p.two[by].store.Accounts().Hurry(ctx, l.Account.Owner, l.Account.ID); err != nil && ctx.Err() == nil {
 			p.Error(err)
