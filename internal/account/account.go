@@ -184,6 +184,8 @@ type Status struct {
 	Delay         *Delay   // What keeps the next visit away; nil: nothing does.
 	Progress      Progress // Of the visit under way, else zero.
 	Totals        Totals
+	Proven        bool // A visit has succeeded with the server's settings as they are.
+	Quick         bool // The last visits, with these settings, did not take long.
 }
 
 // Progress is how far a visit has come.

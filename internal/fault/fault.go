@@ -92,6 +92,7 @@ type Error struct {
 	Detail     string        // For the user; may be empty.
 	RetryAfter time.Duration // The server's own hint; 0 when it gave none.
 	Final      bool          // Nothing but the user can change it: no further try is of use, whatever the code.
+	Elsewhere  bool          // It failed at another server than the account's mail server, such as one that issues tokens.
 	Err        error         // The cause; may be nil.
 }
 
@@ -125,7 +126,7 @@ func Wrap(code Code, op string, err error) error {
 	}
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Err: err}
+		return &Error{Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Elsewhere: e.Elsewhere, Err: err}
 	}
 	return &Error{Code: code, Op: op, Err: err}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // Late is how long an account may be due before its waiting is called a delay:
@@ -15,24 +16,25 @@ const Late = 30 * time.Second
 // that was killed nothing remains.
 const OutageKept = 5 * time.Minute
 
-// Outage is a remote host that a poller leaves in peace, because many accounts
-// failed there at once.
+// Outage is a remote server that a poller leaves in peace, because many
+// accounts that worked there failed at once.
 type Outage struct {
-	Host  string // A host key, see HostKey.
-	Since time.Time
-	Probe time.Time // When the host is tried next.
+	Circuit string     // See CircuitKey.
+	Code    fault.Code // What they failed with.
+	Since   time.Time
+	Probe   time.Time // When the server is tried next.
 }
 
 // Signs are what shows, besides an account itself, what holds it up.
 type Signs struct {
-	Outage *Outage // Of the account's host; nil: none is known.
+	Outage *Outage // Of the account's circuit; nil: none is known.
 	AtHost int     // Visits under way at its host, over all processes.
 	OfUser int     // Visits under way for its user.
 	Asked  bool    // It was asked for: it goes before all that are merely due.
 }
 
-// NeedsSigns reports whether Delay looks at more than the account: few accounts
-// of a healthy installation do.
+// NeedsSigns reports whether Delay looks at more than the account, apart from
+// an outage: few accounts of a healthy installation do.
 func NeedsSigns(a account.Account, now time.Time) bool {
 	return late(a, now) || mayBeHosts(a)
 }
@@ -50,6 +52,29 @@ func mayBeHosts(a account.Account) bool {
 	return a.Status.State == account.Retrying && a.Status.Diagnosis != nil && hostFailed(a.Status.Diagnosis.Code)
 }
 
+// held reports whether an outage is all that keeps an account's next visit
+// away: by itself it is well, or was never visited, and no visit is under way.
+func held(a account.Account) bool {
+	switch a.Status.State {
+	case account.OK, account.Pending, account.Fetching:
+		return a.Enabled && !a.Status.NextPollAt.IsZero()
+	}
+	return false
+}
+
+// Show returns an account's status as people are told it: with what delays it,
+// and, where its server is out of order, as one that is being retried, whatever
+// its own last visit came to.
+func Show(a account.Account, s Signs, now time.Time) account.Status {
+	st := a.Status
+	st.Delay = Delay(a, s, now)
+	if st.Delay != nil && st.Delay.Kind == account.DelayOutage && held(a) {
+		st.State = account.Retrying
+		st.Diagnosis = &account.Diagnosis{Code: s.Outage.Code, Since: s.Outage.Since}
+	}
+	return st
+}
+
 // Delay says what keeps an account's next visit, or its mail, away: nil when
 // nothing does, or a visit is under way. It is a pure function, as Policy is,
 // of which it is the reverse: from what was settled to why.
@@ -64,7 +89,7 @@ func Delay(a account.Account, s Signs, now time.Time) *account.Delay {
 		return &account.Delay{Kind: account.DelayMaintenance, Since: a.Pause.At}
 	case !a.Enabled:
 		return &account.Delay{Kind: account.DelayPaused, Since: a.Pause.At}
-	case s.Outage != nil && (late(a, now) || mayBeHosts(a)):
+	case s.Outage != nil && (late(a, now) || mayBeHosts(a) || held(a)):
 		d := &account.Delay{Kind: account.DelayOutage, Since: s.Outage.Since, Until: s.Outage.Probe}
 		if st.NextPollAt.After(d.Until) {
 			d.Until = st.NextPollAt

@@ -29,7 +29,7 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 	waiting.Status.NextPollAt = time.Time{}
 	visited := in(account.Fetching, fault.ConnectTimeout, 0)
 	visited.Status.NextPollAt = time.Time{}
-	down := &Outage{Host: "h", Since: noon.Add(-time.Minute), Probe: noon.Add(time.Minute)}
+	down := &Outage{Circuit: "h:993/tls", Code: fault.ConnectTimeout, Since: noon.Add(-time.Minute), Probe: noon.Add(time.Minute)}
 	soon, later := noon.Add(time.Minute), noon.Add(10*time.Minute)
 	overdue := noon.Add(-Late)
 	for _, tc := range []struct {
@@ -39,8 +39,10 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 		want  *account.Delay
 	}{
 		{"all well", in(account.OK, "", time.Minute), Signs{}, nil},
-		{"all well, whatever goes on elsewhere", in(account.OK, "", time.Minute), Signs{Outage: down, AtHost: MaxPerHost, OfUser: MaxPerUser}, nil},
-		{"due a moment ago", in(account.OK, "", -Late+time.Second), Signs{Outage: down, AtHost: MaxPerHost}, nil},
+		{"all well, whatever goes on elsewhere", in(account.OK, "", time.Minute), Signs{AtHost: MaxPerHost, OfUser: MaxPerUser}, nil},
+		{"all well, but for its host", in(account.OK, "", time.Second), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: soon}},
+		{"never visited, and the host is out of order", in(account.Pending, "", 0), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: soon}},
+		{"due a moment ago", in(account.OK, "", -Late+time.Second), Signs{AtHost: MaxPerHost}, nil},
 		{"a message failed, the visit did not", in(account.OK, fault.MessageFailed, time.Minute), Signs{}, nil},
 		{"never visited, due a moment ago", in(account.Pending, "", -time.Second), Signs{}, nil},
 		{"a visit is under way", visited, Signs{Outage: down, AtHost: MaxPerHost}, nil},
@@ -65,15 +67,46 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 		if diff := cmp.Diff(tc.want, Delay(tc.a, tc.signs, noon)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
-		if bare := Delay(tc.a, Signs{Asked: tc.signs.Asked}, noon); !NeedsSigns(tc.a, noon) && !cmp.Equal(tc.want, bare) {
+		if bare := Delay(tc.a, Signs{Asked: tc.signs.Asked, Outage: tc.signs.Outage}, noon); !NeedsSigns(tc.a, noon) && !cmp.Equal(tc.want, bare) {
 			t.Errorf("%s: signs were said not to be needed, and matter: %+v", tc.name, bare)
+		}
+	}
+}
+
+func TestAnOutageShowsInTheStateOfTheAccountsItHolds(t *testing.T) {
+	down := Signs{Outage: &Outage{Circuit: "h:993/tls", Code: fault.ConnectTimeout, Since: noon.Add(-time.Minute), Probe: noon.Add(time.Minute)}}
+	own := &account.Diagnosis{Code: fault.AuthFailed, Since: noon.Add(-time.Hour)}
+	theirs := &account.Diagnosis{Code: fault.ConnectTimeout, Since: down.Outage.Since}
+	due := noon.Add(time.Second)
+	for _, tc := range []struct {
+		name  string
+		is    account.Status
+		off   bool
+		signs Signs
+		want  account.State
+		why   *account.Diagnosis
+	}{
+		{"well, at a host that is well", account.Status{State: account.OK, NextPollAt: due}, false, Signs{}, account.OK, nil},
+		{"well", account.Status{State: account.OK, NextPollAt: due}, false, down, account.Retrying, theirs},
+		{"well, but for a message", account.Status{State: account.OK, NextPollAt: due, Diagnosis: own}, false, down, account.Retrying, theirs},
+		{"never visited", account.Status{State: account.Pending, NextPollAt: due}, false, down, account.Retrying, theirs},
+		{"between two parts of a long fetch", account.Status{State: account.Fetching, NextPollAt: due}, false, down, account.Retrying, theirs},
+		{"a visit is under way", account.Status{State: account.Fetching}, false, down, account.Fetching, nil},
+		{"waits for its user", account.Status{State: account.NeedsAttention, Diagnosis: own}, false, down, account.NeedsAttention, own},
+		{"retried for a reason of its own", account.Status{State: account.Retrying, NextPollAt: due, Diagnosis: own}, false, down, account.Retrying, own},
+		{"full", account.Status{State: account.OverQuota, NextPollAt: due}, false, down, account.OverQuota, nil},
+		{"off", account.Status{State: account.Paused}, true, down, account.Paused, nil},
+	} {
+		got := Show(account.Account{Enabled: !tc.off, Status: tc.is}, tc.signs, noon)
+		if got.State != tc.want || !cmp.Equal(got.Diagnosis, tc.why) {
+			t.Errorf("%s: %s with %+v, want %s with %+v", tc.name, got.State, got.Diagnosis, tc.want, tc.why)
 		}
 	}
 }
 
 func TestOthersAreToldOfAnOutageWhileItLastsAndOnlyOfNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newMemory(accounts(t, 20, "down")...)
+		q := newMemory(haveWorked(accounts(t, 20, "down"))...)
 		var back atomic.Int64
 		backIn := func(d time.Duration) { back.Store(time.Now().Add(d).UnixNano()) }
 		backIn(20 * time.Minute)
@@ -103,7 +136,7 @@ func TestOthersAreToldOfAnOutageWhileItLastsAndOnlyOfNews(t *testing.T) {
 			t.Errorf("told %d times in 15 minutes: %q", len(during), during)
 		}
 		for _, n := range during {
-			if n != "w1 down" {
+			if n != "w1 down:993/tls" {
 				t.Errorf("told %q", n)
 			}
 		}
@@ -117,7 +150,7 @@ func TestOthersAreToldOfAnOutageWhileItLastsAndOnlyOfNews(t *testing.T) {
 		backIn(time.Hour)
 		time.Sleep(15 * time.Minute)
 		mustStop(t, stop)
-		if after := told(); len(after) < 2 || after[0] != "w1 down" || last(after) != "w1 " {
+		if after := told(); len(after) < 2 || after[0] != "w1 down:993/tls" || last(after) != "w1 " {
 			t.Errorf("a poller that stops leaves %q behind", after)
 		}
 	})

@@ -20,6 +20,9 @@ type metrics struct {
 	active   prometheus.Gauge
 	lag      prometheus.Gauge
 	down     prometheus.Gauge
+	free     prometheus.Gauge
+	slow     prometheus.Gauge
+	cut      prometheus.Counter
 	chores   *prometheus.CounterVec
 	aborted  prometheus.Counter
 }
@@ -44,10 +47,20 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Name: "mailbrook_visits_active", Help: "Visits under way in this process.",
 		}),
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mailbrook_schedule_lag_seconds", Help: "How long the account that has waited longest has been due.",
+			Name: "mailbrook_schedule_lag_seconds",
+			Help: "How long the account that has waited longest has been due, but for those whose server is out of order.",
 		}),
 		down: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mailbrook_hosts_out_of_order", Help: "Remote hosts that are only probed, because many accounts failed there at once.",
+			Name: "mailbrook_hosts_out_of_order", Help: "Remote servers (host, port, security) that are only probed, because many accounts failed there at once.",
+		}),
+		free: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "mailbrook_slots_free", Help: "Visits that this process could begin at once.",
+		}),
+		slow: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "mailbrook_visits_slow", Help: "Visits under way in this process that take long, or are expected to: to them three quarters of the slots are open.",
+		}),
+		cut: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "mailbrook_visits_cut_short_total", Help: "Visits that gave their slot up because they took long and no slot was free.",
 		}),
 		chores: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailbrook_chores_total", Help: "Runs of each chore by result.",
@@ -60,7 +73,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		m.visits.WithLabelValues(string(code))
 	}
 	if reg != nil {
-		reg.MustRegister(m.visits, m.seconds, m.messages, m.bytes, m.active, m.lag, m.down, m.chores, m.aborted)
+		reg.MustRegister(m.visits, m.seconds, m.messages, m.bytes, m.active, m.lag, m.down, m.free, m.slow, m.cut, m.chores, m.aborted)
 	}
 	return m
 }

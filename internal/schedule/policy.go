@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"strings"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -202,10 +201,4 @@ func sameCode(a, b *account.Diagnosis) bool {
 		return a == b
 	}
 	return a.Code == b.Code
-}
-
-// HostKey names the remote host of an account for the caps and the circuit of
-// that host: its name in lower case, without a trailing dot.
-func HostKey(a account.Account) string {
-	return strings.ToLower(strings.TrimSuffix(strings.TrimSpace(a.Server.Host), "."))
 }

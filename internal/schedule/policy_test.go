@@ -134,14 +134,6 @@ func TestTimesToComeDoNoHarm(t *testing.T) {
 	if !s.Diagnosis.Since.Equal(noon) {
 		t.Errorf("failing since %v", s.Diagnosis.Since)
 	}
-	hs := newHosts(4)
-	for i := range outageAccounts {
-		hs.began("h")
-		hs.ended("h", account.ID(string(rune('a'+i))), fault.ConnectTimeout, noon.Add(24*time.Hour))
-	}
-	if closed, careful, _ := hs.gate(noon); len(closed) > 0 || len(careful) != 1 {
-		t.Errorf("closed are %q, probed %q: a host is left alone for a day", closed, careful)
-	}
 }
 
 func TestAnEditStartsTheCountAnew(t *testing.T) {
@@ -251,10 +243,24 @@ func TestDueIsNeverBeforeNow(t *testing.T) {
 	}
 }
 
-func TestHostKey(t *testing.T) {
-	for host, want := range map[string]string{"imap.example.test": "imap.example.test", "IMAP.Example.test.": "imap.example.test", "192.0.2.1": "192.0.2.1"} {
+func TestASpellingOfAServerIsNoOtherServer(t *testing.T) {
+	for host, want := range map[string]string{
+		"imap.example.test": "imap.example.test", "IMAP.Example.test.": "imap.example.test", " imap.example.test": "imap.example.test",
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "[::FFFF:192.0.2.1]": "192.0.2.1", "::ffff:c000:201": "192.0.2.1",
+		"2001:DB8:0:0::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1",
+	} {
 		if got := HostKey(account.Account{Server: account.Server{Host: host}}); got != want {
 			t.Errorf("HostKey(%q) = %q, want %q", host, got, want)
+		}
+	}
+	for want, s := range map[string]account.Server{
+		"imap.example.test:993/tls":  {Host: "IMAP.example.test.", Port: 993, Security: account.TLS},
+		"imap.example.test:143/tls":  {Host: "imap.example.test", Port: 143, Security: account.TLS},
+		"[2001:db8::1]:110/starttls": {Host: "[2001:DB8::1]", Port: 110, Security: account.STARTTLS},
+		"192.0.2.1:143/none":         {Host: "::ffff:192.0.2.1", Port: 143, Security: account.None},
+	} {
+		if got := CircuitKey(account.Account{Server: s}); got != want {
+			t.Errorf("CircuitKey(%+v) = %q, want %q", s, got, want)
 		}
 	}
 }

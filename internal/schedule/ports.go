@@ -19,13 +19,15 @@ const AbortedAlone = 2
 
 // Claim asks for accounts to visit.
 type Claim struct {
-	Worker       string
-	Now          time.Time     // The queue's.
-	Lease        time.Duration // How long a lease lasts unless a journal write extends it.
-	Limit        int
-	PerHost      int      // Visits at one remote host at a time, over all processes.
-	PerUser      int      // Visits for one user at a time.
-	ExcludeHosts []string // Host keys (see HostKey) that are out of order.
+	Worker  string
+	Now     time.Time     // The queue's.
+	Lease   time.Duration // How long a lease lasts unless a journal write extends it.
+	Limit   int
+	Slow    int       // Of them, accounts that do not count as quick at most.
+	PerHost int       // Visits at one remote host at a time, over all processes.
+	PerUser int       // Visits for one user at a time.
+	Closed  []string  // Circuits (see CircuitKey) that are out of order.
+	Careful []Careful // Circuits that are probed or recover.
 }
 
 // Settlement is what a finished visit leaves in the schedule's row.
@@ -38,6 +40,7 @@ type Settlement struct {
 	Success   bool        // Sets LastSuccessAt.
 	Run       account.Run // Kept as a row of its own only when it brought mail, failed, or follows a failure.
 	Keep      bool        // Whether Run is kept as a row of its own.
+	Slow      bool        // The visit took SlowAfter or longer.
 }
 
 // Queue is the schedule's table: the truth about what is due and who visits it.
@@ -45,12 +48,13 @@ type Queue interface {
 	// Now is the time that all who share the queue have in common: due times and
 	// leases go by it, and by no process's own clock.
 	Now() time.Time
-	// Claim leases up to c.Limit due accounts, longest due first: their due
-	// time becomes the lease's end, so that a crash makes them due again.
-	// Disabled accounts are never due. An account whose user has a live lease
-	// held by another process is left out. Of accounts whose last AbortedAlone
-	// visits never ended a process has one at a time, and beside it only such
-	// whose last visit ended.
+	// Claim leases up to c.Limit due accounts: their due time becomes the
+	// lease's end, so that a crash makes them due again. Those go first whose
+	// user has the fewest slow visits under way, then whose host has, then
+	// those that are due longest. Disabled accounts are never due. An account
+	// whose user has a live lease held by another process is left out. Of accounts
+	// whose last AbortedAlone visits never ended a process has one at a time, and
+	// beside it only such whose last visit ended.
 	Claim(ctx context.Context, c Claim) ([]fetch.Lease, error)
 	// ClaimOne leases one account whether due or not; ErrBusy while somebody
 	// else's lease on it lives, or while it may not be visited beside others.
@@ -63,9 +67,15 @@ type Queue interface {
 	// Abandon ends the lease and makes the account due again at once, as if
 	// the visit had not been.
 	Abandon(ctx context.Context, l fetch.Lease) error
-	// NoteOutages tells other processes, for people to read, which remote hosts
-	// this one leaves in peace. It replaces what the worker told before.
+	// GiveWay ends the lease of a slow visit that was cut short: as Abandon, but
+	// the account does not count as quick any more.
+	GiveWay(ctx context.Context, l fetch.Lease) error
+	// NoteOutages tells other processes, for people to read, which circuits this
+	// one leaves in peace. It replaces what the worker told before.
 	NoteOutages(ctx context.Context, worker string, all []Outage) error
+	// Overdue returns since when the account has been due that waits longest,
+	// hurried ones too, but for accounts of the closed circuits; zero for none.
+	Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error)
 	// NextDue returns when the next account becomes due; zero for none.
 	NextDue(ctx context.Context) (time.Time, error)
 }

@@ -32,6 +32,8 @@ type row struct {
 	epoch      int64
 	settled    []Settlement
 	abandoned  int
+	gaveWay    int
+	quick      int // Quick visits in a row, from less than none after a slow one.
 }
 
 func newMemory(as ...account.Account) *memory {
@@ -52,7 +54,7 @@ func (q *memory) NoteOutages(_ context.Context, worker string, all []Outage) err
 	}
 	hosts := make([]string, len(all))
 	for i, o := range all {
-		hosts[i] = o.Host
+		hosts[i] = o.Circuit
 		if o.Since.IsZero() || !o.Probe.After(o.Since) {
 			return fmt.Errorf("%+v", o)
 		}
@@ -68,24 +70,40 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 	if err := cmp.Or(q.fail, ctx.Err()); err != nil {
 		return nil, err
 	}
-	perHost, perUser := map[string]int{}, map[account.Owner]int{}
+	perHost, perUser, slowOf := map[string]int{}, map[account.Owner]int{}, map[account.Owner]int{}
 	var due []*row
 	for _, r := range q.rows {
 		if r.leaseUntil.After(c.Now) {
 			perHost[HostKey(r.account)]++
 			perUser[r.account.Owner]++
+			if !r.account.Status.Quick {
+				slowOf[r.account.Owner]++
+			}
 		} else if !r.due.IsZero() && !r.due.After(c.Now) {
 			due = append(due, r)
 		}
 	}
 	slices.SortFunc(due, func(a, b *row) int {
-		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.account.ID, b.account.ID))
+		return cmp.Or(cmp.Compare(slowOf[a.account.Owner], slowOf[b.account.Owner]), a.due.Compare(b.due), cmp.Compare(a.account.ID, b.account.ID))
 	})
 	var leases []fetch.Lease
 	for _, r := range due {
-		host := HostKey(r.account)
-		if len(leases) == c.Limit || perHost[host] >= c.PerHost || perUser[r.account.Owner] >= c.PerUser || slices.Contains(c.ExcludeHosts, host) {
+		host, circuit := HostKey(r.account), CircuitKey(r.account)
+		if len(leases) == c.Limit || perHost[host] >= c.PerHost || perUser[r.account.Owner] >= c.PerUser || slices.Contains(c.Closed, circuit) {
 			continue
+		}
+		if !r.account.Status.Quick {
+			if c.Slow == 0 {
+				continue
+			}
+			c.Slow--
+		}
+		if i := slices.IndexFunc(c.Careful, func(c Careful) bool { return c.Circuit == circuit }); i >= 0 {
+			one := &c.Careful[i]
+			if one.Visits == 0 || one.Proven && (!r.account.Status.Proven || slices.Contains(one.Except, r.account.Owner)) {
+				continue
+			}
+			one.Visits--
 		}
 		perHost[host]++
 		perUser[r.account.Owner]++
@@ -149,7 +167,35 @@ func (q *memory) Finish(_ context.Context, l fetch.Lease, s Settlement) error {
 	r.leaseOwner, r.leaseUntil, r.due = "", time.Time{}, s.DueAt
 	r.settled = append(r.settled, s)
 	r.account.Status.State, r.account.Status.Failures, r.account.Status.Diagnosis = s.State, s.Failures, s.Diagnosis
+	r.account.Status.Proven = r.account.Status.Proven || s.Success
+	if r.quick++; s.Slow {
+		r.quick = -QuickAgain
+	}
+	r.account.Status.Quick = r.quick >= 0
 	return nil
+}
+
+func (q *memory) GiveWay(ctx context.Context, l fetch.Lease) error {
+	if err := q.Abandon(ctx, l); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := q.rows[l.Account.ID]
+	r.quick, r.account.Status.Quick = -QuickAgain, false
+	r.gaveWay++
+	return nil
+}
+
+func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (since time.Time, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range q.rows {
+		if !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account)) && (since.IsZero() || r.due.Before(since)) {
+			since = r.due
+		}
+	}
+	return since, q.fail
 }
 
 func (q *memory) Abandon(_ context.Context, l fetch.Lease) error {
@@ -229,6 +275,14 @@ func accounts(t *testing.T, n int, host string) []account.Account {
 			ID: account.ID(name), Owner: owner(t, name), PollInterval: 5 * time.Minute, Enabled: true,
 			Server: account.Server{Host: host, Port: 993, Security: account.TLS},
 		}
+	}
+	return as
+}
+
+// haveWorked makes of accounts such as were visited before, quickly and well.
+func haveWorked(as []account.Account) []account.Account {
+	for i := range as {
+		as[i].Status.Proven, as[i].Status.Quick = true, true
 	}
 	return as
 }

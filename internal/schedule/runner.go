@@ -21,9 +21,6 @@ import (
 const (
 	// idle is the longest the claimer sleeps: other processes add work too.
 	idle = time.Second
-	// hurried is how far in the past only an account that its user wants
-	// visited now is due.
-	hurried = 365 * 24 * time.Hour
 	// breath lets finished visits gather, so that many are claimed at once.
 	breath = 20 * time.Millisecond
 	// batch is the most that one claim takes.
@@ -64,13 +61,13 @@ type Runner struct {
 	nudged  chan struct{}
 	ones    atomic.Int64 // Calls of VisitOne.
 
-	mu      sync.Mutex
-	hosts   *hosts
-	running map[int]fetch.Lease // By a number of its own: an account can be claimed again while an old visit ends.
-	started int
-	slots   chan struct{} // Holds one for each visit under way.
-	noted   []Outage      // What others were told; the claimer's alone.
-	ended   chan struct{} // Told, without waiting, when a visit has ended.
+	mu       sync.Mutex
+	circuits *circuits
+	running  map[int]*underWay // By a number of its own: an account can be claimed again while an old visit ends.
+	started  int
+	slots    chan struct{} // Holds one for each visit under way.
+	noted    []Outage      // What others were told; the claimer's alone.
+	ended    chan struct{} // Told, without waiting, when a visit has ended.
 }
 
 // New returns a Runner.
@@ -91,7 +88,7 @@ func New(o Options) *Runner {
 	}
 	return &Runner{
 		o: o, metrics: newMetrics(o.Registerer), nudged: make(chan struct{}, 1),
-		hosts: newHosts(o.PerHost), running: map[int]fetch.Lease{},
+		circuits: newCircuits(o.PerHost), running: map[int]*underWay{},
 		slots: make(chan struct{}, o.Workers), ended: make(chan struct{}, 1),
 	}
 }
@@ -114,6 +111,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	for _, c := range r.o.Chores {
 		chores.Go(func() { r.repeat(ctx, c) })
 	}
+	chores.Go(func() { r.watch(ctx) })
+	chores.Go(func() { r.measureLag(ctx) })
 	r.claimAll(ctx, &visits)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	r.note(last, nil) // Whoever claims now has to find out again.
@@ -143,9 +142,9 @@ func (r *Runner) giveUp(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	errs := []error{fmt.Errorf("stopped with %d visits or chores still under way", max(1, len(r.running)))}
-	for _, l := range r.running {
-		if err := r.o.Queue.Abandon(ctx, l); err != nil && !errors.Is(err, fetch.ErrFenced) {
-			errs = append(errs, fmt.Errorf("giving back account %s: %w", l.Account.ID, err))
+	for _, u := range r.running {
+		if err := r.o.Queue.Abandon(ctx, u.lease); err != nil && !errors.Is(err, fetch.ErrFenced) {
+			errs = append(errs, fmt.Errorf("giving back account %s: %w", u.lease.Account.ID, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -200,57 +199,45 @@ func (r *Runner) rest(ctx context.Context, pause time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// untilDue returns how long nothing will be due, and notes how late we are.
+// untilDue returns how long nothing will be due.
 func (r *Runner) untilDue(ctx context.Context) time.Duration {
 	due, err := r.o.Queue.NextDue(ctx)
 	if err != nil || due.IsZero() {
-		r.metrics.lag.Set(0)
 		return idle // The next claim reports what is wrong.
 	}
 	wait := due.Sub(r.o.Now())
-	if wait > -hurried {
-		r.metrics.lag.Set(max(0, -wait).Seconds())
-	}
 	if wait <= -idle {
 		return idle // Held back by a cap or a host: its turn comes with the end of a visit.
 	}
 	return min(max(wait, breath), idle)
 }
 
-// claimDue claims once, and once more for hosts that must be gone about
-// carefully. full says that there may be more to claim at once.
+// claimDue claims once. full says that there may be more to claim at once.
 func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full bool, err error) {
+	c := r.claim(cap(r.slots) - len(r.slots))
 	r.mu.Lock()
-	closed, careful, limit := r.hosts.gate(r.o.Now())
-	outages := r.hosts.outages()
+	c.Closed, c.Careful = r.circuits.gate(c.Now)
+	outages := r.circuits.outages()
+	c.Slow = r.slowRoom(time.Now())
 	r.mu.Unlock()
 	r.metrics.down.Set(float64(len(outages)))
 	r.note(ctx, outages)
 
-	if len(careful) > 0 {
-		c := r.claim(cap(r.slots) - len(r.slots))
-		c.PerHost, c.ExcludeHosts = min(limit, c.PerHost), closed
-		if _, err := r.start(ctx, c, visits); err != nil {
-			return false, err
-		}
+	leases, err := r.o.Queue.Claim(ctx, c)
+	for _, l := range leases {
+		r.start(ctx, l, visits)
 	}
-	c := r.claim(cap(r.slots) - len(r.slots))
-	c.ExcludeHosts = slices.Concat(closed, careful)
-	if c.Limit == 0 {
-		return true, nil
-	}
-	n, err := r.start(ctx, c, visits)
-	return n == c.Limit, err
+	return len(leases) == c.Limit, err
 }
 
-// note tells others which hosts are out of order, when that has changed.
+// note tells others which servers are out of order, when that has changed.
 func (r *Runner) note(ctx context.Context, outages []Outage) {
 	if slices.Equal(r.noted, outages) {
 		return
 	}
 	if err := r.o.Queue.NoteOutages(ctx, r.o.Worker, outages); err != nil {
 		if ctx.Err() == nil {
-			r.o.Log.WarnContext(ctx, "noting which hosts are out of order", "error", err)
+			r.o.Log.WarnContext(ctx, "noting which servers are out of order", "error", err)
 		}
 		return // The next claim tries again.
 	}
@@ -264,44 +251,42 @@ func (r *Runner) claim(limit int) Claim {
 	}
 }
 
-// start claims and starts a visit for each lease.
-func (r *Runner) start(ctx context.Context, c Claim, visits *sync.WaitGroup) (int, error) {
-	leases, err := r.o.Queue.Claim(ctx, c)
-	for _, l := range leases {
-		n := r.began(l)
-		r.slots <- struct{}{}
-		visits.Go(func() {
-			defer func() {
-				<-r.slots
-				select {
-				case r.ended <- struct{}{}:
-				default:
-				}
-			}()
-			done := r.perform(ctx, l)
-			if _, err := r.settle(ctx, l, done, 0); err != nil && !errors.Is(err, fetch.ErrFenced) {
-				r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Account.ID, "error", err)
+// start starts a visit.
+func (r *Runner) start(ctx context.Context, l fetch.Lease, visits *sync.WaitGroup) {
+	vctx, cancel := context.WithCancelCause(ctx)
+	n := r.began(l, cancel)
+	r.slots <- struct{}{}
+	visits.Go(func() {
+		defer func() {
+			cancel(nil)
+			<-r.slots
+			select {
+			case r.ended <- struct{}{}:
+			default:
 			}
-			r.over(n, l, fault.CodeOf(done.Report.Err))
-		})
-	}
-	return len(leases), err
+		}()
+		done := r.perform(vctx, l)
+		if _, err := r.settle(ctx, l, done, 0); err != nil && !errors.Is(err, fetch.ErrFenced) {
+			r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Account.ID, "error", err)
+		}
+		r.over(n, fault.Of(done.Report.Err))
+	})
 }
 
 // began notes a visit and returns its number.
-func (r *Runner) began(l fetch.Lease) int {
+func (r *Runner) began(l fetch.Lease, cancel context.CancelCauseFunc) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.started++
-	r.running[r.started] = l
-	r.hosts.began(HostKey(l.Account))
+	r.running[r.started] = &underWay{lease: l, began: time.Now(), turn: r.circuits.began(l.Account), cancel: cancel}
 	return r.started
 }
 
-// over notes that a visit has ended.
-func (r *Runner) over(n int, l fetch.Lease, code fault.Code) {
+// over notes that a visit has ended: nil when it went well.
+func (r *Runner) over(n int, e *fault.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	u := r.running[n]
 	delete(r.running, n)
-	r.hosts.ended(HostKey(l.Account), l.Account.ID, code, r.o.Now())
+	r.circuits.ended(u.lease.Account, u.turn, e, r.o.Now())
 }

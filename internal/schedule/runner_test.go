@@ -307,7 +307,7 @@ func newNumbers() func() float64 {
 
 func TestAHostThatIsDownIsProbedAndHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down, well := accounts(t, 300, "down"), accounts(t, 310, "well")[300:]
+		down, well := haveWorked(accounts(t, 300, "down")), accounts(t, 310, "well")[300:]
 		q := newMemory(append(down, well...)...)
 		back := time.Now().Add(time.Hour)
 		v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
@@ -400,7 +400,7 @@ func TestALongFirstFetchYieldsToTheOthers(t *testing.T) {
 
 func TestCapsHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, v := newMemory(accounts(t, 30, "h")...), &visitor{do: stuck}
+		q, v := newMemory(haveWorked(accounts(t, 30, "h"))...), &visitor{do: stuck}
 		_, stop := run(t, Options{Queue: q, Visitor: v, Workers: 5, PerHost: 3})
 		time.Sleep(time.Minute)
 		mustStop(t, stop)
@@ -409,7 +409,7 @@ func TestCapsHold(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		q, v := newMemory(accounts(t, 30, "h")...), &visitor{do: stuck}
+		q, v := newMemory(haveWorked(accounts(t, 30, "h"))...), &visitor{do: stuck}
 		_, stop := run(t, Options{Queue: q, Visitor: v, Workers: 5})
 		time.Sleep(time.Minute)
 		mustStop(t, stop)

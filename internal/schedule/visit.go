@@ -99,6 +99,7 @@ func (r *Runner) claimOne(ctx context.Context, o account.Owner, id account.ID, w
 type performed struct {
 	Report fetch.Report
 	Run    account.Run
+	Took   time.Duration
 }
 
 // perform visits under a lease that it keeps alive meanwhile. When it returns,
@@ -124,9 +125,10 @@ func (r *Runner) perform(ctx context.Context, l fetch.Lease) performed {
 	<-beating
 
 	run.FinishedAt, run.Messages, run.Bytes = r.o.Now(), rep.Messages, rep.Bytes
-	r.metrics.visited(rep, time.Since(began))
-	r.report(ctx, l, rep, time.Since(began))
-	return performed{rep, run}
+	took := time.Since(began)
+	r.metrics.visited(rep, took)
+	r.report(ctx, l, rep, took)
+	return performed{rep, run, took}
 }
 
 // noteAborted tells of a visit before this one that never ended.
@@ -223,11 +225,14 @@ func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, paus
 	switch {
 	case errors.Is(rep.Err, fetch.ErrFenced):
 		return Settlement{}, rep.Err // Nothing here is ours any more.
+	case errors.Is(rep.Err, errGaveWay):
+		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.GiveWay(ctx, l) })
 	case fault.CodeOf(rep.Err) == fault.Interrupted:
 		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) })
 	}
 	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits}
 	s := r.o.Policy.Next(l.Account, out, r.o.Now(), r.o.Rand())
+	s.Slow = done.Took >= SlowAfter
 	if rep.More && rep.Err == nil {
 		s.DueAt = s.DueAt.Add(pause)
 	}

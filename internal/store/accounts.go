@@ -106,8 +106,8 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte, lim
 		if a.Enabled {
 			due, hurried = 0, r.s.now().UnixMilli()
 		}
-		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.ID, j.id, row.Owner, schedule.HostKey(a), flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
+		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit, enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.ID, j.id, row.Owner, schedule.HostKey(a), schedule.CircuitKey(a), flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
 		if err != nil {
 			return err
 		}
@@ -267,12 +267,18 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 		!slices.Equal(old.Folders.Exclude, a.Folders.Exclude) || old.Start != a.Start || old.Enabled && !a.Enabled
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
 
-	set := map[string]any{"host_key": schedule.HostKey(a), "enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a)}
+	set := map[string]any{
+		"host_key": schedule.HostKey(a), "circuit": schedule.CircuitKey(a), "enabled": flag(a.Enabled),
+		"paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a),
+	}
 	if fence && sc.leaseOwner != "" && !live {
 		set["aborted"] = sc.aborted + 1 // The edit takes away what the next claim would have seen.
 	}
 	if remote {
 		set["failures"] = 0 // What failed before says nothing of what is tried now.
+	}
+	if old.Protocol != a.Protocol || schedule.CircuitKey(old) != schedule.CircuitKey(a) {
+		set["proven"], set["slow"] = 0, gorm.Expr("CASE WHEN slow > 1 THEN slow ELSE 1 END") // Nor does what went well.
 	}
 	epoch := sc.epoch
 	if fence {

@@ -80,8 +80,15 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 		if code == 0 {
 			bad.Add("state", "invalid", "is no state of an account")
 		}
-		where, args = append(where, stateOf+" = ?"), append(args, s.now().UnixMilli(), code)
-		if few := fewIn[f.State]; few != "" {
+		now := s.now()
+		out, err := s.outOfOrder(ctx, s.on(s.r), now)
+		if err != nil {
+			return nil, "", s.wrap(ctx, "listing accounts", err)
+		}
+		state, values := stateOf(now.UnixMilli(), out)
+		where, args = append(where, state+" = ?"), append(append(args, values...), code)
+		// Those that an outage keeps waiting are retried in no row's word.
+		if few := fewIn[f.State]; few != "" && (f.State != account.Retrying || len(out) == 0) {
 			where = append(where, few)
 		}
 	}
@@ -158,7 +165,7 @@ type Stats struct {
 	Accounts map[account.State]int64 // Every state, also those with none.
 	LastHour Activity
 	LastDay  Activity
-	Due      int64                // Accounts that wait for a visit now.
+	Due      int64                // Accounts that wait for a visit now, and not for a server that is out of order.
 	Lag      time.Duration        // How long the one that waits longest has been due.
 	Failing  map[fault.Code]int64 // Accounts by the diagnosis that they have now.
 }
@@ -182,13 +189,18 @@ func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
 	for _, name := range account.States() {
 		st.Accounts[name] = 0
 	}
-	err := c.each(ctx, func(r rowScanner) error {
+	out, err := s.outOfOrder(ctx, c, now)
+	if err != nil {
+		return Stats{}, s.wrap(ctx, op, err)
+	}
+	state, args := stateOf(now.UnixMilli(), out)
+	err = c.each(ctx, func(r rowScanner) error {
 		var state int16
 		var n int64
 		err := r.Scan(&state, &n)
 		st.Accounts[states.word(state)] += n
 		return err
-	}, "SELECT s, count(*) FROM (SELECT "+stateOf+" AS s FROM poll_schedule p) AS x GROUP BY s", now.UnixMilli())
+	}, "SELECT s, count(*) FROM (SELECT "+state+" AS s FROM poll_schedule p) AS x GROUP BY s", args...)
 	if err != nil {
 		return Stats{}, s.wrap(ctx, op, err)
 	}
@@ -203,8 +215,9 @@ func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
 		return Stats{}, s.wrap(ctx, op, err)
 	}
 	since := int64(never)
-	err = c.row(ctx, `SELECT count(*), coalesce(min(CASE WHEN due_at_ms = 0 THEN hurried_ms ELSE due_at_ms END), ?)
-		FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?`, since, now.UnixMilli(), now.UnixMilli()).Scan(&st.Due, &since)
+	query, args := except(`SELECT count(*), coalesce(min(CASE WHEN due_at_ms = 0 THEN hurried_ms ELSE due_at_ms END), ?)
+		FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{since, now.UnixMilli(), now.UnixMilli()}, "circuit", out)
+	err = c.row(ctx, query, args...).Scan(&st.Due, &since)
 	if err != nil {
 		return Stats{}, s.wrap(ctx, op, err)
 	}

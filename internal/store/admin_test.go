@@ -422,7 +422,7 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 			if summary, err = w.plan(w.on(tx), quotaBands, int64(never), int64(never), fullMark, QuotaBands-1, fullMark/(QuotaBands-1)); err != nil {
 				return err
 			}
-			overdue, err = w.plan(w.on(tx), accountsQuery+query, args...)
+			overdue, err = w.plan(w.on(tx), accountColumns+outOfOrderColumn+accountTables+query, append([]any{int64(0)}, args...)...)
 			return err
 		}))
 		for _, tc := range []struct {

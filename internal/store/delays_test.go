@@ -52,6 +52,10 @@ func TestWhatDelaysAnAccountIsReadOffTheDatabase(t *testing.T) {
 		}
 		began := w.clock.now()
 		well, fails := w.add("well@firma.test", 1, at("down.test")), w.add("fails@firma.test", 2, at("down.test"))
+		beside := w.add("beside@firma.test", 7, func(a *account.Account) {
+			a.Server = account.Server{Host: "down.test", Port: 143, Security: account.STARTTLS}
+		})
+		w.settled(beside, account.OK, "", time.Hour)
 		alone, full, limited, wrong := w.add("alone@firma.test", 3), w.add("full@firma.test", 4), w.add("limited@firma.test", 5), w.add("wrong@firma.test", 6)
 		w.settled(well, account.OK, "", time.Hour)
 		w.settled(fails, account.Retrying, fault.ConnectTimeout, 10*time.Minute)
@@ -72,12 +76,13 @@ func TestWhatDelaysAnAccountIsReadOffTheDatabase(t *testing.T) {
 
 		// Two pollers find out that the host is out of order.
 		note := func(worker string, all ...schedule.Outage) { w.must(w.Queue().NoteOutages(w.Context(), worker, all)) }
-		down := schedule.Outage{Host: "down.test", Since: in(time.Second), Probe: in(12 * time.Minute)}
+		down := schedule.Outage{Circuit: "down.test:993/tls", Code: fault.ConnectTimeout, Since: in(time.Second), Probe: in(12 * time.Minute)}
 		note("p1", down)
-		note("p2", schedule.Outage{Host: "down.test", Since: in(time.Minute), Probe: in(15 * time.Minute)}, schedule.Outage{Host: "other.test", Since: began, Probe: in(time.Hour)})
+		note("p2", schedule.Outage{Circuit: "down.test:993/tls", Code: fault.ServerUnavailable, Since: in(time.Minute), Probe: in(15 * time.Minute)}, schedule.Outage{Circuit: "other.test:993/tls", Code: fault.DNSFailure, Since: began, Probe: in(time.Hour)})
 		outage := &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: down.Probe}
 		w.delayed("failing with its host", fails, outage)
-		w.delayed("well at a host that is out of order", well, nil)
+		w.delayed("well at a host that is out of order", well, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: in(time.Hour)})
+		w.delayed("at another port of it", beside, nil)
 		w.delayed("at another host", alone, backoff(10*time.Minute))
 		note("p1")
 		w.delayed("still out of order for the other", fails, &account.Delay{Kind: account.DelayOutage, Since: in(time.Minute), Until: in(15 * time.Minute)})
@@ -86,7 +91,7 @@ func TestWhatDelaysAnAccountIsReadOffTheDatabase(t *testing.T) {
 			w.Errorf("a poller that says nothing more is believed: %+v", d)
 		}
 		note("p1")
-		if left := w.table("SELECT host_key, worker FROM host_outages"); !cmp.Equal(left, []string{"other.test|p2|"}) {
+		if left := w.table("SELECT circuit, worker FROM host_outages"); !cmp.Equal(left, []string{"other.test:993/tls|p2|"}) {
 			w.Errorf("what is told of hosts: %v", left)
 		}
 	})

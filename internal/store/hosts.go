@@ -26,9 +26,14 @@ type HostHealth struct {
 // it: an index on what a visit changes would cost every visit more than this
 // saves an administrator.
 func (s *Store) AdminHosts(ctx context.Context, limit int) ([]HostHealth, error) {
-	now := s.now().UnixMilli()
-	hosts := map[string]*HostHealth{}
-	err := s.on(s.r).each(ctx, func(r rowScanner) error {
+	at := s.now()
+	now, hosts := at.UnixMilli(), map[string]*HostHealth{}
+	down, err := s.outOfOrder(ctx, s.on(s.r), at)
+	if err != nil {
+		return nil, s.wrap(ctx, "counting accounts by host", err)
+	}
+	state, args := stateOf(now, down)
+	err = s.on(s.r).each(ctx, func(r rowScanner) error {
 		var host, code string
 		var state int16
 		var n, since int64
@@ -53,9 +58,9 @@ func (s *Store) AdminHosts(ctx context.Context, limit int) ([]HostHealth, error)
 			h.Overdue = max(h.Overdue, time.Duration(now-since)*time.Millisecond)
 		}
 		return nil
-	}, `SELECT host_key, s, c, count(*), min(since) FROM (SELECT p.host_key, `+stateOf+` AS s, CASE WHEN p.enabled = 1 THEN p.code ELSE '' END AS c,
+	}, `SELECT host_key, s, c, count(*), min(since) FROM (SELECT p.host_key, `+state+` AS s, CASE WHEN p.enabled = 1 THEN p.code ELSE '' END AS c,
 		CASE WHEN p.due_at_ms > ? OR p.lease_until_ms > ? THEN CAST(? AS BIGINT) WHEN p.due_at_ms = 0 THEN p.hurried_ms ELSE p.due_at_ms END AS since
-		FROM poll_schedule p) AS x GROUP BY host_key, s, c`, now, now, now, int64(never))
+		FROM poll_schedule p) AS x GROUP BY host_key, s, c`, append(args, now, now, int64(never))...)
 	if err != nil {
 		return nil, s.wrap(ctx, "counting accounts by host", err)
 	}

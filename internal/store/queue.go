@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,8 +29,9 @@ const claimLock = 0x6d61696c62726f6f // "mailbroo"
 // Claim leases due accounts: see schedule.Queue.
 //
 // Two looks keep it cheap and fair: an idle database is only read, and once a
-// host has all the visits it may have, the next page of due accounts is asked
-// for without it, so that it holds up nobody.
+// host has all the visits it may have, or all slots for accounts that are not
+// quick are taken, the next page of due accounts is asked for without those, so
+// that they hold up nobody.
 func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []fetch.Lease, err error) {
 	const op = "claiming due accounts"
 	now := c.Now.UnixMilli()
@@ -58,9 +61,21 @@ type picker struct {
 	claim   schedule.Claim
 	perHost map[string]int // Visits under way and chosen.
 	perUser map[string]int
+	slowAt  map[string]int  // Slow ones among them, by host.
+	slowOf  map[string]int  // By user.
 	foreign map[string]bool // Users whom another process serves.
 	full    []string        // Hosts that may have no more.
+	closed  []string        // Circuits that may have no more.
+	careful map[string]schedule.Careful
 	lane    lane
+}
+
+// due is an account that may be chosen.
+type due struct {
+	id, user, host, circuit string
+	slow                    bool
+	aborted                 int // Visits in a row that never ended.
+	ofUser, atHost          int // Slow visits that go before it: fewest first.
 }
 
 // beginClaim waits for its turn and counts the live leases.
@@ -70,15 +85,27 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 			return nil, err
 		}
 	}
-	p := &picker{sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{}, foreign: map[string]bool{}, full: slices.Clone(c.ExcludeHosts)}
-	us := process(c.Worker)
+	p := &picker{
+		sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{}, slowAt: map[string]int{}, slowOf: map[string]int{},
+		foreign: map[string]bool{}, closed: slices.Clone(c.Closed), careful: map[string]schedule.Careful{},
+	}
+	for _, one := range c.Careful {
+		p.careful[one.Circuit] = one
+	}
+	us, now := process(c.Worker), c.Now.UnixMilli()
 	err := conn.each(ctx, func(r rowScanner) error {
 		var host, user, worker string
+		var slow int16
+		var started int64
 		var aborted int
-		if err := r.Scan(&host, &user, &worker, &aborted); err != nil {
+		if err := r.Scan(&host, &user, &worker, &slow, &started, &aborted); err != nil {
 			return err
 		}
 		p.perUser[user]++
+		if slow > 0 || now-started >= schedule.SlowAfter.Milliseconds() {
+			p.slowOf[user]++
+			p.slowAt[host]++
+		}
 		if process(worker) != us {
 			p.foreign[user] = true
 		} else {
@@ -86,7 +113,8 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 		}
 		p.addHost(host)
 		return nil
-	}, "SELECT host_key, owner, lease_owner, aborted FROM poll_schedule WHERE lease_owner <> '' AND lease_until_ms > ?", c.Now.UnixMilli())
+	}, `SELECT host_key, owner, lease_owner, slow, started_ms, aborted FROM poll_schedule
+		WHERE lease_owner <> '' AND lease_until_ms > ?`, now)
 	return p, err
 }
 
@@ -113,50 +141,108 @@ const (
 	claimAtLeast = 200 // Accounts on a page.
 )
 
-// pick returns whom to lease, longest due first.
+// pick returns whom to lease. Of a page of due accounts, longest due first, those
+// go first whose user, then whose host, has the fewest slow visits: shares that
+// shrink as others wait, and that nobody who is quick ever feels.
 func (p *picker) pick(ctx context.Context) (ids []string, err error) {
-	now := p.claim.Now.UnixMilli()
 	var waiting []string // Users whom this claim met and cannot serve.
 	var held []string    // Accounts whose turn in the lane has not come.
-	chosen := map[string]bool{}
-	us := process(p.claim.Worker)
+	slots := p.claim.Slow
 	for range claimPages {
-		query, args := "SELECT account_id, owner, host_key, lease_owner, aborted FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?", []any{now, now}
-		query, args = except(query, args, "host_key", p.full)
-		query, args = except(query, args, "owner", waiting)
-		query, args = except(query, args, "account_id", slices.Concat(ids, held))
 		size := max(2*p.claim.Limit, claimAtLeast)
-		seen, full := 0, len(p.full)
-		err := p.each(ctx, func(r rowScanner) error {
-			var id, user, host, worker string
-			var aborted int
-			if err := r.Scan(&id, &user, &host, &worker, &aborted); err != nil {
-				return err
-			}
-			aborted += lostWith(worker, us)
-			seen++
+		page, err := p.page(ctx, size, waiting, slices.Concat(ids, held), slots <= 0)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range page {
+			careful, is := p.careful[d.circuit]
 			switch {
-			case len(ids) == p.claim.Limit, chosen[id], slices.Contains(p.full[full:], host):
-			case !p.room(user):
-				waiting = append(waiting, user)
-			case !p.lane.takes(aborted):
-				held = append(held, id)
-			default:
-				p.lane.add(aborted)
-				chosen[id] = true
-				ids = append(ids, id)
-				p.perUser[user]++
-				p.addHost(host)
+			case len(ids) == p.claim.Limit:
+				return ids, nil
+			case slices.Contains(p.full, d.host), is && slices.Contains(p.closed, d.circuit):
+				continue
+			case !p.room(d.user):
+				waiting = append(waiting, d.user)
+				continue
+			case d.slow && slots <= 0, is && careful.Proven && excepted(careful, d.user):
+				continue
+			case !p.lane.takes(d.aborted):
+				held = append(held, d.id)
+				continue
 			}
-			return nil
-		}, query+" ORDER BY due_at_ms LIMIT ?", append(args, size)...)
-		if err != nil || len(ids) == p.claim.Limit || seen < size {
-			return ids, err
+			p.lane.add(d.aborted)
+			ids = append(ids, d.id)
+			p.perUser[d.user]++
+			p.addHost(d.host)
+			if d.slow {
+				slots--
+			}
+			if is {
+				careful.Visits--
+				p.careful[d.circuit] = careful
+				if careful.Visits <= 0 {
+					p.closed = append(p.closed, d.circuit)
+				}
+			}
+		}
+		if len(page) < size {
+			return ids, nil
 		}
 		slices.Sort(waiting)
 		waiting = slices.Compact(waiting)
 	}
 	return ids, nil
+}
+
+func excepted(c schedule.Careful, user string) bool {
+	return slices.ContainsFunc(c.Except, func(o account.Owner) bool { return o.String() == user })
+}
+
+// page reads accounts that are due, in the order in which they are served.
+func (p *picker) page(ctx context.Context, size int, waiting, without []string, quickOnly bool) ([]due, error) {
+	now := p.claim.Now.UnixMilli()
+	query, args := `SELECT account_id, owner, host_key, circuit, slow, lease_owner, aborted FROM poll_schedule
+		WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{now, now}
+	query, args = except(query, args, "host_key", p.full)
+	query, args = except(query, args, "circuit", p.closed)
+	query, args = except(query, args, "owner", waiting)
+	query, args = except(query, args, "account_id", without)
+	var probed []any
+	for _, c := range p.claim.Careful {
+		if c.Proven {
+			probed = append(probed, c.Circuit)
+		}
+	}
+	if len(probed) > 0 {
+		query, args = query+" AND (proven = 1 OR circuit NOT IN "+marks(len(probed))+")", append(args, probed...)
+	}
+	if quickOnly {
+		query += " AND slow = 0"
+	}
+	ofUser, atHost := maps.Clone(p.slowOf), maps.Clone(p.slowAt)
+	us := process(p.claim.Worker)
+	var page []due
+	err := p.each(ctx, func(r rowScanner) error {
+		var d due
+		var slow int16
+		var worker string
+		if err := r.Scan(&d.id, &d.user, &d.host, &d.circuit, &slow, &worker, &d.aborted); err != nil {
+			return err
+		}
+		d.aborted += lostWith(worker, us)
+		d.ofUser, d.slow = ofUser[d.user], slow > 0
+		if d.slow {
+			d.atHost = atHost[d.host]
+			ofUser[d.user]++
+			atHost[d.host]++
+		}
+		page = append(page, d)
+		return nil
+	}, query+" ORDER BY due_at_ms LIMIT ?", append(args, size)...)
+	slices.SortStableFunc(page, func(a, b due) int {
+		return cmp.Or(cmp.Compare(a.ofUser, b.ofUser), cmp.Compare(a.atHost, b.atHost))
+	})
+	return page, err
 }
 
 // except adds a condition that a column is none of the values.
@@ -306,12 +392,15 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 	code, detail, since := diagnosisColumns(st.Diagnosis)
 	runCode, runDetail, runSince := diagnosisColumns(run.Diagnosis)
 	set := endLease + `, pause_ms = ?, aborted = CASE WHEN CAST(? AS INTEGER) = 1 THEN aborted ELSE 0 END, state = ?, failures = ?, code = ?, detail = ?, since_ms = ?,
+		proven = CASE WHEN CAST(? AS INTEGER) = 1 THEN 1 ELSE proven END,
+		slow = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS SMALLINT) WHEN slow > 0 THEN slow - 1 ELSE 0 END,
 		last_attempt_ms = ?, last_success_ms = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS BIGINT) ELSE last_success_ms END,
 		run_id = ?, run_started_ms = ?, run_finished_ms = ?, run_ok = ?, run_messages = ?, run_bytes = ?, run_code = ?, run_detail = ?, run_since_ms = ?`
 	started, finished := toMillis(run.StartedAt), toMillis(run.FinishedAt)
 	visit := []any{started, finished, flag(run.OK), run.Messages, run.Bytes, runCode, runDetail, runSince}
 	args := append([]any{
 		int64(never), due, pause, flag(st.Diagnosis != nil && st.Diagnosis.Code == fault.VisitAborted), states.code(st.State), st.Failures, code, detail, since,
+		flag(st.Success), flag(st.Slow), schedule.QuickAgain,
 		started, flag(st.Success), finished, run.ID,
 	}, visit...)
 	var err error
@@ -337,6 +426,30 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 // when the lease is lost already.
 func (q Queue) Abandon(ctx context.Context, l fetch.Lease) error {
 	return q.settle(ctx, "abandoning a visit", l, q.s.on(q.s.w), endLease, int64(never), q.s.now().UnixMilli())
+}
+
+// GiveWay ends the lease of a slow visit that was cut short: see schedule.Queue.
+func (q Queue) GiveWay(ctx context.Context, l fetch.Lease) error {
+	return q.settle(ctx, "cutting a visit short", l, q.s.on(q.s.w), endLease+", slow = ?", int64(never), q.s.now().UnixMilli(), schedule.QuickAgain)
+}
+
+// Overdue returns since when the account has been due that waits longest: see
+// schedule.Queue. Those that were asked for have no due time to go by.
+func (q Queue) Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error) {
+	since := int64(never)
+	for _, kind := range []struct{ column, which string }{{"hurried_ms", "due_at_ms = 0"}, {"due_at_ms", "due_at_ms > 0"}} {
+		query, args := except("SELECT "+kind.column+" FROM poll_schedule WHERE "+kind.which+" AND "+kind.column+" <= ? AND lease_until_ms <= ?",
+			[]any{now.UnixMilli(), now.UnixMilli()}, "circuit", closed)
+		first := int64(never)
+		if err := q.s.on(q.s.r).each(ctx, scanInto(&first), query+" ORDER BY "+kind.column+" LIMIT 1", args...); err != nil {
+			return time.Time{}, q.s.wrap(ctx, "looking for the account that waits longest", err)
+		}
+		since = min(since, first)
+	}
+	if since == never {
+		return time.Time{}, nil
+	}
+	return fromMillis(since), nil
 }
 
 // NextDue returns when the next account becomes due, be it because a lease

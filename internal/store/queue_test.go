@@ -45,7 +45,7 @@ func TestConcurrentClaimsNeverShareAnAccountAndKeepTheCaps(t *testing.T) {
 			for n := range 4 {
 				worker := fmt.Sprintf("p%d/%d", p, n)
 				g.Go(func() error {
-					ls, err := s.Queue().Claim(w.Context(), schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 4, PerHost: perHost, PerUser: perUser})
+					ls, err := s.Queue().Claim(w.Context(), schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 4, Slow: 4, PerHost: perHost, PerUser: perUser})
 					mu.Lock()
 					defer mu.Unlock()
 					for _, l := range ls {
@@ -169,7 +169,7 @@ func TestAFullHostHoldsUpNobody(t *testing.T) {
 		for _, l := range got {
 			w.must(w.Queue().Abandon(w.Context(), l))
 		}
-		got = w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.ExcludeHosts = 10, []string{"busy.example.org"} })
+		got = w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.Closed = 10, []string{"busy.example.org:993/tls"} })
 		if len(got) != 1 || got[0].Account.Owner.String() != "late@firma.test" {
 			w.Errorf("with the busy host out of order: %v", names(got))
 		}
@@ -353,6 +353,7 @@ func TestASettlementIsWhatTheStatusTells(t *testing.T) {
 			State: account.Retrying, LastAttemptAt: began, NextPollAt: ended.Add(time.Minute), Failures: 2,
 			Diagnosis: &account.Diagnosis{Code: fault.ServerUnavailable, Detail: "try\uFFFD later", Since: began},
 			Delay:     &account.Delay{Kind: account.DelayBackoff, Since: began, Until: ended.Add(time.Minute)},
+			Quick:     true, // It took three seconds.
 		}
 		if got := w.load(a).Status; !cmp.Equal(got, want) {
 			w.Error(cmp.Diff(got, want))
@@ -360,7 +361,7 @@ func TestASettlementIsWhatTheStatusTells(t *testing.T) {
 		w.clock.pass(time.Minute)
 		w.finish(w.claim("p1/1")[0], time.Minute)
 		got := w.load(a).Status
-		if got.State != account.OK || got.Diagnosis != nil || got.Failures != 0 || !got.LastSuccessAt.Equal(w.clock.now()) {
+		if got.State != account.OK || got.Diagnosis != nil || got.Failures != 0 || !got.LastSuccessAt.Equal(w.clock.now()) || !got.Proven {
 			w.Errorf("after a success: %+v", got)
 		}
 	})

@@ -111,6 +111,8 @@ type accountView struct {
 	SinceMS        int64
 	LastAttemptMS  int64
 	LastSuccessMS  int64
+	Proven         int16
+	Slow           int16
 	ProgressFolder string
 	ProgressDone   int64
 	ProgressTotal  int64
@@ -118,25 +120,43 @@ type accountView struct {
 	TotalFolders   int64
 	TotalMessages  int64
 	TotalBytes     int64
+	OutOfOrder     int16 // Whether its circuit is, where that was asked for.
 }
 
-// accountsQuery selects accountViews; conditions follow it.
-const accountsQuery = `
+// accountColumns and accountTables select accountViews; conditions follow them.
+const accountColumns = `
 SELECT a.*, j.uuid AS journal, j.capabilities, j.messages AS total_messages, j.bytes AS total_bytes,
 	(SELECT count(*) FROM folders f WHERE f.journal_id = p.journal_id AND f.selected = 1) AS total_folders,
 	p.enabled, p.paused_ms, p.paused_by, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms, p.failures, p.state,
-	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms,
-	p.progress_folder, p.progress_done, p.progress_total, p.progress_bytes
+	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms, p.proven, p.slow,
+	p.progress_folder, p.progress_done, p.progress_total, p.progress_bytes`
+
+// outOfOrderColumn says whether somebody leaves the account's circuit in peace;
+// its argument is outageFrom.
+const outOfOrderColumn = `, CASE WHEN EXISTS (SELECT 1 FROM host_outages o WHERE o.circuit = p.circuit AND o.probe_ms > CAST(? AS BIGINT)) THEN 1 ELSE 0 END AS out_of_order`
+
+const accountTables = `
 FROM accounts a
 JOIN poll_schedule p ON p.account_id = a.id
 JOIN journals j ON j.id = p.journal_id `
 
-// stateOf is an account's state as a number of states, in SQL; its argument is
-// now. It says the same as accountView.state.
-const stateOf = `(CASE WHEN p.enabled = 0 THEN 7
-	WHEN p.lease_owner <> '' AND p.lease_until_ms > CAST(? AS BIGINT) THEN 2
+// stateOf is an account's state as a number of states, in SQL with arguments.
+// It says the same as accountView.state and then schedule.Show: out are the
+// circuits that are out of order.
+func stateOf(now int64, out []string) (string, []any) {
+	held, args := "", []any{now}
+	if len(out) > 0 {
+		held = " WHEN p.due_at_ms <> CAST(? AS BIGINT) AND (p.last_attempt_ms = 0 OR p.state < 4) AND p.circuit IN " + marks(len(out)) + " THEN 4"
+		args = append(args, int64(never))
+		for _, c := range out {
+			args = append(args, c)
+		}
+	}
+	return `(CASE WHEN p.enabled = 0 THEN 7
+	WHEN p.lease_owner <> '' AND p.lease_until_ms > CAST(? AS BIGINT) THEN 2` + held + `
 	WHEN p.last_attempt_ms = 0 THEN 1
-	ELSE p.state END)`
+	ELSE p.state END)`, args
+}
 
 func (v accountView) state(now int64) account.State {
 	switch {
@@ -190,6 +210,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 		State: v.state(now), LastAttemptAt: fromMillis(v.LastAttemptMS), LastSuccessAt: fromMillis(v.LastSuccessMS),
 		Failures: v.Failures, Diagnosis: diagnosis(v.Code, v.Detail, v.SinceMS),
 		Totals: account.Totals{Folders: v.TotalFolders, Messages: v.TotalMessages, Bytes: v.TotalBytes},
+		Proven: v.Proven != 0, Quick: v.Slow == 0,
 	}
 	if a.Status.State == account.Fetching {
 		a.Status.Progress = account.Progress{Folder: v.ProgressFolder, MessagesDone: v.ProgressDone, MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes}
@@ -226,16 +247,10 @@ func diagnosisColumns(d *account.Diagnosis) (code, detail string, since int64) {
 	return string(d.Code), storable(d.Detail), toMillis(d.Since)
 }
 
-// views runs accountsQuery with the conditions given.
-func (s *Store) views(db *gorm.DB, conditions string, args ...any) ([]accountView, error) {
-	var vs []accountView
-	err := db.Raw(accountsQuery+conditions, args...).Scan(&vs).Error
-	return vs, err
-}
-
+// accounts loads accounts as they are by themselves: see told.
 func (s *Store) accounts(db *gorm.DB, conditions string, args ...any) ([]account.Account, error) {
-	vs, err := s.views(db, conditions, args...)
-	if err != nil {
+	var vs []accountView
+	if err := db.Raw(accountColumns+accountTables+conditions, args...).Scan(&vs).Error; err != nil {
 		return nil, err
 	}
 	return accountsOf(vs, s.now())
