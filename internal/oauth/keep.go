@@ -137,7 +137,14 @@ func (s *Service) replace(ctx context.Context, a account.Account) (account.Secre
 		}
 	}
 	ctx = context.WithoutCancel(ctx) // Bounded by request; a token that was replaced and not saved would be lost.
+	turn, wait := s.outages.enter(p.ID, s.Now())
+	if wait > 0 {
+		return account.Secret{}, &fault.Error{
+			Code: fault.ServerUnavailable, Op: "signing in", Detail: outOfOrder(p), RetryAfter: wait, Elsewhere: true,
+		}
+	}
 	t, err := s.refresh(ctx, p, account.NewSecret(l.Refresh))
+	s.outages.leave(p.ID, turn, a.Owner, err, s.Now())
 	if err != nil {
 		s.forget(a.ID)
 		return account.Secret{}, err

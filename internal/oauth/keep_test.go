@@ -389,7 +389,7 @@ func TestWhoseFaultItIs(t *testing.T) {
 		w.server.Fail(tc.h)
 		_, err := s.Credential(t.Context(), a)
 		f := fault.Of(err)
-		if f == nil || f.Code != tc.code || f.RetryAfter != tc.wait || f.Final != (tc.code == fault.OAuthReauthorizationRequired) {
+		if f == nil || f.Code != tc.code || f.RetryAfter != tc.wait || f.Final != (tc.code == fault.OAuthReauthorizationRequired) || !f.Elsewhere {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if err != nil && (strings.Contains(err.Error(), "<b>") || strings.Contains(err.Error(), w.server.TokenURL)) {

@@ -37,7 +37,10 @@ type tokens struct {
 }
 
 // refusedError is what a provider answers by RFC 6749 section 5.2.
-type refusedError struct{ code string }
+type refusedError struct {
+	code string
+	busy bool // It refuses everybody, for now.
+}
 
 func (e *refusedError) Error() string { return "the provider answers " + e.code }
 
@@ -54,9 +57,19 @@ func (s *Service) refresh(ctx context.Context, p Provider, lasting account.Secre
 	return s.request(ctx, p, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {lasting.Reveal()}})
 }
 
-// request asks for tokens. Its error is a *fault.Error; what it wraps is never
-// the answer itself, which may hold anything.
+// request asks for tokens. Its error is a *fault.Error, which says that it was
+// not the mail server that failed; what it wraps is never the answer itself,
+// which may hold anything.
 func (s *Service) request(ctx context.Context, p Provider, form url.Values) (tokens, error) {
+	t, err := s.ask(ctx, p, form)
+	var f *fault.Error
+	if errors.As(err, &f) {
+		f.Elsewhere = true
+	}
+	return t, err
+}
+
+func (s *Service) ask(ctx context.Context, p Provider, form url.Values) (tokens, error) {
 	const op = "asking the provider for permission"
 	form.Set("client_id", p.ClientID)
 	if !p.ClientSecret.Empty() {
@@ -81,7 +94,7 @@ func (s *Service) request(ctx context.Context, p Provider, form url.Values) (tok
 		return tokens{}, unreachable(op, p, err)
 	case resp.StatusCode >= http.StatusInternalServerError || resp.StatusCode == http.StatusTooManyRequests:
 		return tokens{}, &fault.Error{
-			Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " is out of order for now.",
+			Code: fault.ServerUnavailable, Op: op, Detail: outOfOrder(p),
 			RetryAfter: retryAfter(resp.Header), Err: fmt.Errorf("status %d", resp.StatusCode),
 		}
 	case len(body) > maxAnswer:
@@ -132,18 +145,23 @@ func unusable(op string, p Provider, why string) error {
 // refusal says what an error of RFC 6749 section 5.2 means.
 func refusal(op string, p Provider, status int, code string) error {
 	code = word(code)
-	err := &refusedError{fmt.Sprintf("%d %s", status, code)}
-	switch code {
-	case "invalid_grant":
+	busy := code == "temporarily_unavailable" || code == "slow_down"
+	err := &refusedError{fmt.Sprintf("%d %s", status, code), busy}
+	switch {
+	case code == "invalid_grant":
 		return &fault.Error{
 			Code: fault.OAuthReauthorizationRequired, Op: op, Detail: p.Name + " has withdrawn the permission to read the mailbox.", Final: true, Err: err,
 		}
-	case "invalid_client", "unauthorized_client":
+	case code == "invalid_client", code == "unauthorized_client":
 		return &fault.Error{Code: fault.Internal, Op: op, Detail: p.Name + " does not know this service any more: its administrator has to mend that.", Err: err}
-	case "temporarily_unavailable", "slow_down":
-		return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " is out of order for now.", Err: err}
+	case busy:
+		return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: outOfOrder(p), Err: err}
 	}
 	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " refuses for a reason of its own.", Err: err}
+}
+
+func outOfOrder(p Provider) string {
+	return "The sign-in service of " + p.Name + " is out of order for now."
 }
 
 // word makes an error code fit for logs and pages: codes are short and have
