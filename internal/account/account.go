@@ -185,7 +185,9 @@ type Status struct {
 	Progress      Progress // Of the visit under way, else zero.
 	Totals        Totals
 	Proven        bool // A visit has succeeded with the server's settings as they are.
-	Quick         bool // The last visits, with these settings, did not take long.
+	// Slow is how many visits in a row that do not take long the account is away
+	// from counting as quick: 0, it does; 1, as a new one; more, the last was slow.
+	Slow int
 }
 
 // Progress is how far a visit has come.

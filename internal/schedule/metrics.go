@@ -57,10 +57,10 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Name: "mailbrook_slots_free", Help: "Visits that this process could begin at once.",
 		}),
 		slow: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mailbrook_visits_slow", Help: "Visits under way in this process that take long, or are expected to: to them three quarters of the slots are open.",
+			Name: "mailbrook_visits_slow", Help: "Visits under way in this process that take long, or are expected to: they have half of the slots at most.",
 		}),
 		cut: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mailbrook_visits_cut_short_total", Help: "Visits that gave their slot up because they took long and no slot was free.",
+			Name: "mailbrook_visits_cut_short_total", Help: "Visits that gave their slot up because they took long and others waited.",
 		}),
 		chores: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailbrook_chores_total", Help: "Runs of each chore by result.",

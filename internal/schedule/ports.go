@@ -23,7 +23,8 @@ type Claim struct {
 	Now     time.Time     // The queue's.
 	Lease   time.Duration // How long a lease lasts unless a journal write extends it.
 	Limit   int
-	Slow    int       // Of them, accounts that do not count as quick at most.
+	Unsure  int       // Of them, accounts that do not count as quick at most.
+	Slow    int       // Of these, accounts whose last visits were slow at most.
 	PerHost int       // Visits at one remote host at a time, over all processes.
 	PerUser int       // Visits for one user at a time.
 	Closed  []string  // Circuits (see CircuitKey) that are out of order.

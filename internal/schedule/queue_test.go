@@ -33,7 +33,6 @@ type row struct {
 	settled    []Settlement
 	abandoned  int
 	gaveWay    int
-	quick      int // Quick visits in a row, from less than none after a slow one.
 }
 
 func newMemory(as ...account.Account) *memory {
@@ -76,7 +75,7 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 		if r.leaseUntil.After(c.Now) {
 			perHost[HostKey(r.account)]++
 			perUser[r.account.Owner]++
-			if !r.account.Status.Quick {
+			if r.account.Status.Slow > 0 {
 				slowOf[r.account.Owner]++
 			}
 		} else if !r.due.IsZero() && !r.due.After(c.Now) {
@@ -92,11 +91,13 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 		if len(leases) == c.Limit || perHost[host] >= c.PerHost || perUser[r.account.Owner] >= c.PerUser || slices.Contains(c.Closed, circuit) {
 			continue
 		}
-		if !r.account.Status.Quick {
-			if c.Slow == 0 {
-				continue
-			}
+		if slow := r.account.Status.Slow; slow > 0 && c.Unsure <= 0 || slow > 1 && c.Slow <= 0 {
+			continue
+		} else if slow > 1 {
 			c.Slow--
+		}
+		if r.account.Status.Slow > 0 {
+			c.Unsure--
 		}
 		if i := slices.IndexFunc(c.Careful, func(c Careful) bool { return c.Circuit == circuit }); i >= 0 {
 			one := &c.Careful[i]
@@ -168,10 +169,9 @@ func (q *memory) Finish(_ context.Context, l fetch.Lease, s Settlement) error {
 	r.settled = append(r.settled, s)
 	r.account.Status.State, r.account.Status.Failures, r.account.Status.Diagnosis = s.State, s.Failures, s.Diagnosis
 	r.account.Status.Proven = r.account.Status.Proven || s.Success
-	if r.quick++; s.Slow {
-		r.quick = -QuickAgain
+	if r.account.Status.Slow = max(0, r.account.Status.Slow-1); s.Slow {
+		r.account.Status.Slow = QuickAgain
 	}
-	r.account.Status.Quick = r.quick >= 0
 	return nil
 }
 
@@ -182,7 +182,7 @@ func (q *memory) GiveWay(ctx context.Context, l fetch.Lease) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := q.rows[l.Account.ID]
-	r.quick, r.account.Status.Quick = -QuickAgain, false
+	r.account.Status.Slow = QuickAgain
 	r.gaveWay++
 	return nil
 }
@@ -273,7 +273,7 @@ func accounts(t *testing.T, n int, host string) []account.Account {
 		name := fmt.Sprintf("a%d", i+1)
 		as[i] = account.Account{
 			ID: account.ID(name), Owner: owner(t, name), PollInterval: 5 * time.Minute, Enabled: true,
-			Server: account.Server{Host: host, Port: 993, Security: account.TLS},
+			Server: account.Server{Host: host, Port: 993, Security: account.TLS}, Status: account.Status{Slow: 1},
 		}
 	}
 	return as
@@ -282,7 +282,7 @@ func accounts(t *testing.T, n int, host string) []account.Account {
 // haveWorked makes of accounts such as were visited before, quickly and well.
 func haveWorked(as []account.Account) []account.Account {
 	for i := range as {
-		as[i].Status.Proven, as[i].Status.Quick = true, true
+		as[i].Status.Proven, as[i].Status.Slow = true, 0
 	}
 	return as
 }

@@ -218,7 +218,7 @@ func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full boo
 	r.mu.Lock()
 	c.Closed, c.Careful = r.circuits.gate(c.Now)
 	outages := r.circuits.outages()
-	c.Slow = r.slowRoom(time.Now())
+	c.Unsure, c.Slow = r.room(time.Now())
 	r.mu.Unlock()
 	r.metrics.down.Set(float64(len(outages)))
 	r.note(ctx, outages)

@@ -215,12 +215,17 @@ func (v oneByOne) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
 	}
 }
 
-// unshared is a queue that does not count the visits to a host.
+// unshared is a queue that shares out nothing: it does not count the visits to
+// a host, lets slow ones have all slots, and expects nothing else of them.
 type unshared struct{ Queue }
 
 func (q unshared) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
-	c.PerHost = 1 << 30
-	return q.Queue.Claim(ctx, c)
+	c.PerHost, c.Unsure, c.Slow = 1<<30, c.Limit, c.Limit
+	ls, err := q.Queue.Claim(ctx, c)
+	for i := range ls {
+		ls[i].Account.Status.Slow = QuickAgain
+	}
+	return ls, err
 }
 
 func TestARefusedPasswordIsNeverHammered(t *testing.T) {

@@ -17,9 +17,6 @@ const (
 	// QuickAgain is how many quick visits in a row it takes after a slow one
 	// until an account counts as quick. A new account needs one.
 	QuickAgain = 3
-	// reserved is the part of the slots, one in so many, that is only for
-	// accounts that count as quick.
-	reserved = 4
 	// watchEvery is how often the slots are looked at.
 	watchEvery = time.Second
 	// noneFree is how long no slot may be free before that is an alarm.
@@ -41,28 +38,34 @@ type underWay struct {
 	told   bool // To give way.
 }
 
-// turnedSlow reports whether a visit that was expected to be quick is not.
-func (u *underWay) turnedSlow(now time.Time) bool {
-	return u.lease.Account.Status.Quick && now.Sub(u.began) >= SlowAfter
-}
-
+// slow reports whether a visit takes long, or is expected to.
 func (u *underWay) slow(now time.Time) bool {
-	return !u.lease.Account.Status.Quick || u.turnedSlow(now)
+	return u.lease.Account.Status.Slow > 1 || now.Sub(u.began) >= SlowAfter
 }
 
-// forSlow is how many slots there are for visits that are not quick.
-func (r *Runner) forSlow() int { return cap(r.slots) - cap(r.slots)/reserved }
+// unsure reports whether a visit is slow, or nobody knows yet.
+func (u *underWay) unsure(now time.Time) bool { return u.lease.Account.Status.Slow > 0 || u.slow(now) }
 
-// slowRoom is how many visits more may begin that do not count as quick. The
-// caller holds the lock.
-func (r *Runner) slowRoom(now time.Time) int {
-	n := r.forSlow()
+// forSlow is how many slots there are for slow visits: half.
+func (r *Runner) forSlow() int { return cap(r.slots) - cap(r.slots)/2 }
+
+// forUnsure is how many slots there are for visits of accounts that do not
+// count as quick: three quarters. The rest is for those that do.
+func (r *Runner) forUnsure() int { return cap(r.slots) - cap(r.slots)/4 }
+
+// room is how many visits more may begin of accounts that do not count as
+// quick, and of those whose last visits were slow. The caller holds the lock.
+func (r *Runner) room(now time.Time) (unsure, slow int) {
+	unsure, slow = r.forUnsure(), r.forSlow()
 	for _, u := range r.running {
+		if u.unsure(now) {
+			unsure--
+		}
 		if u.slow(now) {
-			n--
+			slow--
 		}
 	}
-	return max(0, n)
+	return max(0, unsure), max(0, slow)
 }
 
 // watch looks after the slots until ctx ends: on its own, so that a claimer that
@@ -91,26 +94,32 @@ func (r *Runner) watch(ctx context.Context) {
 	}
 }
 
-// makeRoom ends visits that were expected to be quick and are not, when there is
-// no free slot and such visits hold more than is theirs: first those of the user
-// who has the most, then those that have taken longest.
+// makeRoom ends visits that take long though nobody expected it, when slow ones
+// hold more than half and others cannot begin: first those of the user who has
+// the most, then those that have taken longest. What they committed stays, and
+// they go on among the slow.
 func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ofUser, slow := map[account.Owner]int{}, 0
+	ofUser, slow, unsure := map[account.Owner]int{}, 0, 0
 	var turned []*underWay
 	for _, u := range r.running {
-		if !u.slow(now) || u.told {
+		switch {
+		case u.told:
 			continue
+		case u.slow(now):
+			slow++
+			ofUser[u.lease.Account.Owner]++
+			if u.lease.Account.Status.Slow <= 1 {
+				turned = append(turned, u)
+			}
 		}
-		slow++
-		ofUser[u.lease.Account.Owner]++
-		if u.turnedSlow(now) {
-			turned = append(turned, u)
+		if u.unsure(now) {
+			unsure++
 		}
 	}
 	r.metrics.slow.Set(float64(slow))
-	if free > 0 {
+	if free > 0 && unsure < r.forUnsure() {
 		return
 	}
 	for excess := slow - r.forSlow(); excess > 0 && len(turned) > 0; excess-- {

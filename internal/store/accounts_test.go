@@ -29,7 +29,7 @@ func TestAnAccountComesBackAsItWasSaved(t *testing.T) {
 		added, err := w.Accounts().Add(w.Context(), a, []byte("sealed"), 4)
 		w.must(err)
 		want := a
-		want.Status = account.Status{State: account.Pending, NextPollAt: w.clock.now()}
+		want.Status = account.Status{State: account.Pending, NextPollAt: w.clock.now(), Slow: 1}
 		if !cmp.Equal(added, want, sameOwner) {
 			w.Error(cmp.Diff(added, want, sameOwner))
 		}
@@ -53,7 +53,7 @@ func TestAnEditSavesZeroValuesToo(t *testing.T) {
 		got, err := w.Accounts().Update(w.Context(), a, nil, false)
 		w.must(err)
 		a.SettingsEpoch++
-		a.Status = account.Status{State: account.Paused, Delay: &account.Delay{Kind: account.DelayPaused}}
+		a.Status = account.Status{State: account.Paused, Delay: &account.Delay{Kind: account.DelayPaused}, Slow: 1}
 		if !cmp.Equal(got, a, sameOwner) {
 			w.Error(cmp.Diff(got, a, sameOwner))
 		}

@@ -94,7 +94,7 @@ func BenchmarkPollWithoutNews(b *testing.B) {
 		used, polls := cpu(b), 0
 		for b.Loop() {
 			now = now.Add(time.Hour)
-			ls, err := s.Queue().Claim(ctx, schedule.Claim{Worker: "p/1", Now: now, Lease: time.Minute, Limit: 50, Slow: 50, PerHost: 100, PerUser: 1})
+			ls, err := s.Queue().Claim(ctx, schedule.Claim{Worker: "p/1", Now: now, Lease: time.Minute, Limit: 50, Unsure: 50, PerHost: 100, PerUser: 1})
 			if err != nil || len(ls) != 50 {
 				b.Fatal(len(ls), err)
 			}

@@ -58,24 +58,24 @@ func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []fetch.Leas
 // picker chooses accounts for one claim.
 type picker struct {
 	sqlConn
-	claim   schedule.Claim
-	perHost map[string]int // Visits under way and chosen.
-	perUser map[string]int
-	slowAt  map[string]int  // Slow ones among them, by host.
-	slowOf  map[string]int  // By user.
-	foreign map[string]bool // Users whom another process serves.
-	full    []string        // Hosts that may have no more.
-	closed  []string        // Circuits that may have no more.
-	careful map[string]schedule.Careful
-	lane    lane
+	claim    schedule.Claim
+	perHost  map[string]int // Visits under way and chosen.
+	perUser  map[string]int
+	unsureAt map[string]int  // Those of them that are not known to be quick, by host.
+	unsureOf map[string]int  // By user.
+	foreign  map[string]bool // Users whom another process serves.
+	full     []string        // Hosts that may have no more.
+	closed   []string        // Circuits that may have no more.
+	careful  map[string]schedule.Careful
+	lane     lane
 }
 
 // due is an account that may be chosen.
 type due struct {
 	id, user, host, circuit string
-	slow                    bool
+	slow                    int // See account.Status.
 	aborted                 int // Visits in a row that never ended.
-	ofUser, atHost          int // Slow visits that go before it: fewest first.
+	ofUser, atHost          int // Visits not known to be quick that go before it: fewest first.
 }
 
 // beginClaim waits for its turn and counts the live leases.
@@ -86,7 +86,7 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 		}
 	}
 	p := &picker{
-		sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{}, slowAt: map[string]int{}, slowOf: map[string]int{},
+		sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{}, unsureAt: map[string]int{}, unsureOf: map[string]int{},
 		foreign: map[string]bool{}, closed: slices.Clone(c.Closed), careful: map[string]schedule.Careful{},
 	}
 	for _, one := range c.Careful {
@@ -103,8 +103,8 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 		}
 		p.perUser[user]++
 		if slow > 0 || now-started >= schedule.SlowAfter.Milliseconds() {
-			p.slowOf[user]++
-			p.slowAt[host]++
+			p.unsureOf[user]++
+			p.unsureAt[host]++
 		}
 		if process(worker) != us {
 			p.foreign[user] = true
@@ -142,15 +142,16 @@ const (
 )
 
 // pick returns whom to lease. Of a page of due accounts, longest due first, those
-// go first whose user, then whose host, has the fewest slow visits: shares that
-// shrink as others wait, and that nobody who is quick ever feels.
+// go first whose user, then whose host, has the fewest visits that are not known
+// to be quick: shares that shrink as others wait, and that nobody who is quick
+// ever feels.
 func (p *picker) pick(ctx context.Context) (ids []string, err error) {
 	var waiting []string // Users whom this claim met and cannot serve.
 	var held []string    // Accounts whose turn in the lane has not come.
-	slots := p.claim.Slow
+	unsure, slow := p.claim.Unsure, p.claim.Slow
 	for range claimPages {
 		size := max(2*p.claim.Limit, claimAtLeast)
-		page, err := p.page(ctx, size, waiting, slices.Concat(ids, held), slots <= 0)
+		page, err := p.page(ctx, size, waiting, slices.Concat(ids, held), pace(unsure, slow))
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +165,7 @@ func (p *picker) pick(ctx context.Context) (ids []string, err error) {
 			case !p.room(d.user):
 				waiting = append(waiting, d.user)
 				continue
-			case d.slow && slots <= 0, is && careful.Proven && excepted(careful, d.user):
+			case d.slow > pace(unsure, slow), is && careful.Proven && excepted(careful, d.user):
 				continue
 			case !p.lane.takes(d.aborted):
 				held = append(held, d.id)
@@ -174,8 +175,11 @@ func (p *picker) pick(ctx context.Context) (ids []string, err error) {
 			ids = append(ids, d.id)
 			p.perUser[d.user]++
 			p.addHost(d.host)
-			if d.slow {
-				slots--
+			if d.slow > 0 {
+				unsure--
+			}
+			if d.slow > 1 {
+				slow--
 			}
 			if is {
 				careful.Visits--
@@ -194,12 +198,23 @@ func (p *picker) pick(ctx context.Context) (ids []string, err error) {
 	return ids, nil
 }
 
+// pace is how slow an account may be: see account.Status.
+func pace(unsure, slow int) int {
+	switch {
+	case unsure <= 0:
+		return 0
+	case slow <= 0:
+		return 1
+	}
+	return schedule.QuickAgain
+}
+
 func excepted(c schedule.Careful, user string) bool {
 	return slices.ContainsFunc(c.Except, func(o account.Owner) bool { return o.String() == user })
 }
 
 // page reads accounts that are due, in the order in which they are served.
-func (p *picker) page(ctx context.Context, size int, waiting, without []string, quickOnly bool) ([]due, error) {
+func (p *picker) page(ctx context.Context, size int, waiting, without []string, pace int) ([]due, error) {
 	now := p.claim.Now.UnixMilli()
 	query, args := `SELECT account_id, owner, host_key, circuit, slow, lease_owner, aborted FROM poll_schedule
 		WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{now, now}
@@ -216,22 +231,21 @@ func (p *picker) page(ctx context.Context, size int, waiting, without []string, 
 	if len(probed) > 0 {
 		query, args = query+" AND (proven = 1 OR circuit NOT IN "+marks(len(probed))+")", append(args, probed...)
 	}
-	if quickOnly {
-		query += " AND slow = 0"
+	if pace < schedule.QuickAgain {
+		query, args = query+" AND slow <= ?", append(args, pace)
 	}
-	ofUser, atHost := maps.Clone(p.slowOf), maps.Clone(p.slowAt)
+	ofUser, atHost := maps.Clone(p.unsureOf), maps.Clone(p.unsureAt)
 	us := process(p.claim.Worker)
 	var page []due
 	err := p.each(ctx, func(r rowScanner) error {
 		var d due
-		var slow int16
 		var worker string
-		if err := r.Scan(&d.id, &d.user, &d.host, &d.circuit, &slow, &worker, &d.aborted); err != nil {
+		if err := r.Scan(&d.id, &d.user, &d.host, &d.circuit, &d.slow, &worker, &d.aborted); err != nil {
 			return err
 		}
 		d.aborted += lostWith(worker, us)
-		d.ofUser, d.slow = ofUser[d.user], slow > 0
-		if d.slow {
+		d.ofUser = ofUser[d.user]
+		if d.slow > 0 {
 			d.atHost = atHost[d.host]
 			ofUser[d.user]++
 			atHost[d.host]++

@@ -45,7 +45,7 @@ func TestConcurrentClaimsNeverShareAnAccountAndKeepTheCaps(t *testing.T) {
 			for n := range 4 {
 				worker := fmt.Sprintf("p%d/%d", p, n)
 				g.Go(func() error {
-					ls, err := s.Queue().Claim(w.Context(), schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 4, Slow: 4, PerHost: perHost, PerUser: perUser})
+					ls, err := s.Queue().Claim(w.Context(), schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 4, Unsure: 4, PerHost: perHost, PerUser: perUser})
 					mu.Lock()
 					defer mu.Unlock()
 					for _, l := range ls {
@@ -353,7 +353,6 @@ func TestASettlementIsWhatTheStatusTells(t *testing.T) {
 			State: account.Retrying, LastAttemptAt: began, NextPollAt: ended.Add(time.Minute), Failures: 2,
 			Diagnosis: &account.Diagnosis{Code: fault.ServerUnavailable, Detail: "try\uFFFD later", Since: began},
 			Delay:     &account.Delay{Kind: account.DelayBackoff, Since: began, Until: ended.Add(time.Minute)},
-			Quick:     true, // It took three seconds.
 		}
 		if got := w.load(a).Status; !cmp.Equal(got, want) {
 			w.Error(cmp.Diff(got, want))

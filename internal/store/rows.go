@@ -210,7 +210,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 		State: v.state(now), LastAttemptAt: fromMillis(v.LastAttemptMS), LastSuccessAt: fromMillis(v.LastSuccessMS),
 		Failures: v.Failures, Diagnosis: diagnosis(v.Code, v.Detail, v.SinceMS),
 		Totals: account.Totals{Folders: v.TotalFolders, Messages: v.TotalMessages, Bytes: v.TotalBytes},
-		Proven: v.Proven != 0, Quick: v.Slow == 0,
+		Proven: v.Proven != 0, Slow: int(v.Slow),
 	}
 	if a.Status.State == account.Fetching {
 		a.Status.Progress = account.Progress{Folder: v.ProgressFolder, MessagesDone: v.ProgressDone, MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes}

@@ -138,7 +138,7 @@ func (w *world) load(a account.Account) account.Account {
 
 func (w *world) claim(worker string, change ...func(*schedule.Claim)) []fetch.Lease {
 	w.Helper()
-	c := schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 1000, Slow: 1000, PerHost: 1000, PerUser: 1000}
+	c := schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 1000, Unsure: 1000, Slow: 1000, PerHost: 1000, PerUser: 1000}
 	for _, f := range change {
 		f(&c)
 	}

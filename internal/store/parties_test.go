@@ -1,0 +1,259 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/schedule"
+)
+
+// scene is a poller on a real database, with visits that a test plays.
+type scene struct {
+	*world
+	do    func(ctx context.Context, a account.Account, n int) *fault.Error // n: how often it was visited before.
+	queue func(schedule.Queue) schedule.Queue
+
+	mu     sync.Mutex
+	visits map[account.ID]int // Ended ones.
+	active map[account.ID]bool
+	noted  map[string]bool // Circuits of which outages were told.
+	moved  chan struct{}   // Something of the above has changed.
+}
+
+func newScene(w *world) *scene {
+	w.Helper()
+	s, err := Open(w.Context(), w.dsn, Options{}) // By the real clock.
+	w.must(err)
+	w.Cleanup(func() { w.must(s.Close()) })
+	return &scene{
+		world: &world{T: w.T, Store: s, dsn: w.dsn, clock: w.clock}, queue: func(q schedule.Queue) schedule.Queue { return q },
+		visits: map[account.ID]int{}, active: map[account.ID]bool{}, noted: map[string]bool{}, moved: make(chan struct{}, 1),
+	}
+}
+
+// Visit plays a visit.
+func (s *scene) Visit(ctx context.Context, l fetch.Lease) (rep fetch.Report) {
+	id := l.Account.ID
+	s.mu.Lock()
+	n := s.visits[id]
+	s.active[id] = true
+	s.mu.Unlock()
+	s.move()
+	if e := s.do(ctx, l.Account, n); e != nil {
+		rep.Err = e
+	}
+	s.mu.Lock()
+	s.visits[id]++
+	delete(s.active, id)
+	s.mu.Unlock()
+	s.move()
+	return rep
+}
+
+func (s *scene) move() {
+	select {
+	case s.moved <- struct{}{}:
+	default:
+	}
+}
+
+// telling is a queue that notes which outages were told.
+type telling struct {
+	schedule.Queue
+	s *scene
+}
+
+func (q telling) NoteOutages(ctx context.Context, worker string, all []schedule.Outage) error {
+	err := q.Queue.NoteOutages(ctx, worker, all)
+	q.s.mu.Lock()
+	for _, o := range all {
+		q.s.noted[o.Circuit] = true
+	}
+	q.s.mu.Unlock()
+	q.s.move()
+	return err
+}
+
+// poll runs a poller until what is waited for has come.
+func (s *scene) poll(until func() bool) {
+	s.Helper()
+	r := schedule.New(schedule.Options{Queue: telling{s.queue(s.Queue()), s}, Visitor: s, Worker: "p1"})
+	ctx, cancel := context.WithCancel(s.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	for come := false; !come; {
+		s.mu.Lock()
+		come = until()
+		s.mu.Unlock()
+		if come {
+			break
+		}
+		select {
+		case <-s.moved:
+		case err := <-ended:
+			s.Fatalf("the poller ended: %v", err)
+		}
+	}
+	cancel()
+	s.must(<-ended)
+}
+
+// all reports whether each account was visited so often. The caller holds the lock.
+func (s *scene) all(as []account.Account, times int) bool {
+	for _, a := range as {
+		if s.visits[a.ID] < times {
+			return false
+		}
+	}
+	return true
+}
+
+func often(a *account.Account) { a.PollInterval = 100 * time.Millisecond }
+
+// besideTarpits polls eight good accounts beside 64 of 16 users that hold their
+// slots until the poller ends. It returns the good ones that were visited fewer
+// than five times by the time that happens which is waited for: all good ones
+// were visited so often, or every slot is held.
+func besideTarpits(w *world, queue func(schedule.Queue) schedule.Queue) (waiting []account.Account) {
+	s := newScene(w)
+	s.queue = queue
+	s.do = func(ctx context.Context, a account.Account, _ int) *fault.Error {
+		if a.Server.Host != "good.test" {
+			<-ctx.Done()
+			return fault.New(fault.Interrupted, "", "")
+		}
+		return nil
+	}
+	var good []account.Account
+	for i := range 64 {
+		s.add(fmt.Sprintf("bad%d@firma.test", i/4), i, at(fmt.Sprintf("tarpit%d.test", i), 993, account.TLS), often)
+	}
+	for i := range 8 {
+		good = append(good, s.add(fmt.Sprintf("good%d@firma.test", i), i, at("good.test", 993, account.TLS), often))
+	}
+	held := func() (n int) {
+		for id := range s.active {
+			if !isOf(good, id) {
+				n++
+			}
+		}
+		return n
+	}
+	s.poll(func() bool { return held() == 64 || held() >= 32 && s.all(good, 5) })
+	for _, a := range good {
+		if s.visits[a.ID] < 5 {
+			waiting = append(waiting, a)
+		}
+	}
+	return waiting
+}
+
+func isOf(as []account.Account, id account.ID) bool {
+	for _, a := range as {
+		if a.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func TestSixteenUsersAtATarpitHoldUpNobodyElse(t *testing.T) {
+	onBoth(t, func(w *world) {
+		if waiting := besideTarpits(w, func(q schedule.Queue) schedule.Queue { return q }); len(waiting) > 0 {
+			w.Errorf("%d of 8 good accounts wait", len(waiting))
+		}
+	})
+}
+
+// The control: slots that anybody may have.
+func TestWhoWaitsForATarpitIsNoticed(t *testing.T) {
+	onBoth(t, func(w *world) {
+		if waiting := besideTarpits(w, func(q schedule.Queue) schedule.Queue { return unshared{q} }); len(waiting) == 0 {
+			w.Error("nothing is shared out, and nobody is seen to wait")
+		}
+	})
+}
+
+// unshared is a queue that lets accounts that are not quick have all slots.
+type unshared struct{ schedule.Queue }
+
+func (q unshared) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, error) {
+	c.Unsure, c.Slow = c.Limit, c.Limit
+	return q.Queue.Claim(ctx, c)
+}
+
+func TestWhoMaySwitchAProviderOff(t *testing.T) {
+	const good = "good.test:993/tls"
+	refused := fault.New(fault.ConnectRefused, "connecting", "")
+	for _, tc := range []struct {
+		name    string
+		n       int                                // Accounts that fail,
+		user    func(i int) string                 // of these users,
+		server  func(i int) func(*account.Account) // at these servers,
+		worked  bool                               // after a first visit that went well,
+		failure *fault.Error
+		off     bool // Whether that is an outage of the good accounts' server.
+	}{
+		{"six people who mistyped the port", 6, each, always("good.test", 143, account.TLS), false, refused, false},
+		{"six people who mistyped the security", 6, each, always("good.test", 993, account.STARTTLS), false, fault.New(fault.TLSFailure, "", ""), false},
+		{"six people whose accounts never worked there", 6, each, always("good.test", 993, account.TLS), false, refused, false},
+		{"one with malice, whose accounts worked there", 9, func(int) string { return "mallory" }, always("good.test", 993, account.TLS), true, refused, false},
+		{"two of them", 9, func(i int) string { return fmt.Sprint("mallory", i%2) }, always("good.test", 993, account.TLS), true, refused, false},
+		{"people whose provider gives no tokens", 6, each, always("good.test", 993, account.TLS), true, &fault.Error{Code: fault.ServerUnavailable, Elsewhere: true}, false},
+		// The control: the same number, whose accounts worked there.
+		{"people whose server is down", 6, each, always("good.test", 993, account.TLS), true, refused, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			onBoth(t, func(w *world) {
+				s := newScene(w)
+				var bad []account.Account
+				for i := range tc.n {
+					bad = append(bad, s.add(tc.user(i)+"@firma.test", i, tc.server(i), often))
+				}
+				resting := s.add("resting@firma.test", 99, at("good.test", 993, account.TLS), func(a *account.Account) { a.PollInterval = time.Hour })
+				watched := s.add("watched@firma.test", 98, at("well.test", 993, account.TLS), often)
+				s.do = func(_ context.Context, a account.Account, n int) *fault.Error {
+					if !isOf(bad, a.ID) || tc.worked && n == 0 {
+						return nil
+					}
+					return tc.failure
+				}
+				fails, from := 1, -1
+				if tc.worked {
+					fails = 2
+				}
+				s.poll(func() bool {
+					if tc.off {
+						return s.noted[good]
+					}
+					// Each has failed, and after that the poller has claimed several times.
+					if from < 0 && s.all(bad, fails) && s.visits[resting.ID] > 0 {
+						from = s.visits[watched.ID]
+					}
+					return from >= 0 && s.visits[watched.ID] >= from+5
+				})
+				if s.noted[good] != tc.off || len(s.noted) > 1 {
+					w.Errorf("said to be out of order: %v", s.noted)
+				}
+				if tc.off {
+					return // A poller that stops takes back what it told.
+				}
+				if st := s.load(resting).Status; st.State != account.OK || st.Delay != nil {
+					w.Errorf("a good account is %s, delayed by %+v", st.State, st.Delay)
+				}
+			})
+		})
+	}
+}
+
+func each(i int) string { return fmt.Sprint("user", i) }
+
+func always(host string, port int, s account.Security) func(int) func(*account.Account) {
+	return func(int) func(*account.Account) { return at(host, port, s) }
+}
