@@ -726,7 +726,7 @@ type AccountPatch struct {
 }
 
 // AccountState `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
-// tried again. `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
+// tried again, or its server is out of order for many (`delay` tells). `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
 // is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 type AccountState string
 
@@ -747,7 +747,7 @@ type AccountStatus struct {
 	Progress Progress `json:"progress"`
 
 	// State `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
-	// tried again. `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
+	// tried again, or its server is out of order for many (`delay` tells). `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
 	// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 	State AccountState `json:"state"`
 
@@ -987,8 +987,8 @@ type Delay struct {
 	// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
 	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
 	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
-	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts at this host failed one after the
-	// other and none has worked since, so that the host is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
+	// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
 	// minute, and others are before it.
 	Kind DelayKind `json:"kind"`
 
@@ -1011,8 +1011,8 @@ type DelayHelp string
 // `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
 // end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
 // visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
-// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts at this host failed one after the
-// other and none has worked since, so that the host is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
+// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
 // minute, and others are before it.
 type DelayKind string
 
@@ -1659,13 +1659,13 @@ type Stats struct {
 		Total   int64            `json:"total"`
 	} `json:"accounts"`
 
-	// Due Accounts that wait for a visit now.
+	// Due Accounts that wait for a visit now, but for those whose server is out of order.
 	Due int64 `json:"due"`
 
 	// Failures Accounts whose last visit failed, by diagnosis; codes with none are left out.
 	Failures map[string]int64 `json:"failures"`
 
-	// LagSeconds How long the one that waits longest has been due.
+	// LagSeconds How long the one that waits longest has been due, but for those whose server is out of order.
 	LagSeconds float64  `json:"lag_seconds"`
 	LastDay    Activity `json:"last_day"`
 	LastHour   Activity `json:"last_hour"`

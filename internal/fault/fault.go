@@ -126,7 +126,9 @@ func Wrap(code Code, op string, err error) error {
 	}
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Elsewhere: e.Elsewhere, Err: err}
+		return &Error{
+			Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Elsewhere: e.Elsewhere, Err: err,
+		}
 	}
 	return &Error{Code: code, Op: op, Err: err}
 }

@@ -110,8 +110,10 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Service{Options: o, byID: map[string]Provider{}, byPreset: map[string]Provider{}, turns: map[account.ID]*turn{}, fresh: map[account.ID]kept{},
-		outages: outages{byProvider: map[string]*tokenOutage{}}}
+	s := &Service{
+		Options: o, byID: map[string]Provider{}, byPreset: map[string]Provider{},
+		turns: map[account.ID]*turn{}, fresh: map[account.ID]kept{}, outages: outages{byProvider: map[string]*tokenOutage{}},
+	}
 	for _, p := range o.Providers {
 		if _, twice := s.byID[p.ID]; twice || p.ID == "" || p.ClientID == "" {
 			return nil, fmt.Errorf("oauth: the provider %q is there twice, or has no id or no client id", p.ID)

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	outageAccounts = 5                // So many different accounts that have succeeded there before, and no success between them,
+	outageAccounts = 5                // So many different accounts that worked there before, and no success between them,
 	outageUsers    = 3                // of so many different users,
 	outageWindow   = 2 * time.Minute  // within this time, are an outage.
 	relapseUsers   = 2                // While it recovers, failures of so many users are one again.
-	ourHosts       = 3                // Where accounts fail at so many hosts, and nobody succeeds anywhere, the network is ours.
+	ourHosts       = 3                // Failures at so many hosts, and no success anywhere, are our own network's.
 	firstProbe     = 30 * time.Second // From the outage to the first probe; twice as long each time after.
 	lastProbe      = 5 * time.Minute
 	unused         = time.Hour // A circuit that nobody has asked for since its probe was due is forgotten.
@@ -256,7 +256,9 @@ func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
 			closed = append(closed, key)
 			continue
 		}
-		careful = append(careful, Careful{Circuit: key, Visits: allow - c.trying, Proven: c.probing(now), Except: slices.Clone(c.vain)})
+		careful = append(careful, Careful{
+			Circuit: key, Visits: allow - c.trying, Proven: c.probing(now), Except: slices.Clone(c.vain),
+		})
 	}
 	slices.Sort(closed)
 	slices.SortFunc(careful, func(a, b Careful) int { return strings.Compare(a.Circuit, b.Circuit) })

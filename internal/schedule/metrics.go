@@ -51,16 +51,19 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Help: "How long the account that has waited longest has been due, but for those whose server is out of order.",
 		}),
 		down: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mailbrook_hosts_out_of_order", Help: "Remote servers (host, port, security) that are only probed, because many accounts failed there at once.",
+			Name: "mailbrook_hosts_out_of_order",
+			Help: "Remote servers (host, port, security) that are only probed, because many accounts failed there at once.",
 		}),
 		free: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "mailbrook_slots_free", Help: "Visits that this process could begin at once.",
 		}),
 		slow: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "mailbrook_visits_slow", Help: "Visits under way in this process that take long, or are expected to: they have half of the slots at most.",
+			Name: "mailbrook_visits_slow",
+			Help: "Visits under way in this process that take long, or are expected to: they have half of the slots at most.",
 		}),
 		cut: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mailbrook_visits_cut_short_total", Help: "Visits that gave their slot up because they took long and others waited.",
+			Name: "mailbrook_visits_cut_short_total",
+			Help: "Visits that gave their slot up because they took long and others waited.",
 		}),
 		chores: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailbrook_chores_total", Help: "Runs of each chore by result.",

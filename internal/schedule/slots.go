@@ -134,7 +134,8 @@ func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 		next.told = true
 		next.cancel(errGaveWay)
 		r.metrics.cut.Inc()
-		r.o.Log.InfoContext(ctx, "a visit gives way", "account", next.lease.Account.ID, "after", now.Sub(next.began).Round(time.Second))
+		r.o.Log.InfoContext(ctx, "a visit gives way",
+			"account", next.lease.Account.ID, "after", now.Sub(next.began).Round(time.Second))
 	}
 }
 

@@ -106,8 +106,10 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte, lim
 		if a.Enabled {
 			due, hurried = 0, r.s.now().UnixMilli()
 		}
-		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit, enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.ID, j.id, row.Owner, schedule.HostKey(a), schedule.CircuitKey(a), flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
+		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit,
+			enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			row.ID, j.id, row.Owner, schedule.HostKey(a), schedule.CircuitKey(a),
+			flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
 		if err != nil {
 			return err
 		}
@@ -268,8 +270,8 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
 
 	set := map[string]any{
-		"host_key": schedule.HostKey(a), "circuit": schedule.CircuitKey(a), "enabled": flag(a.Enabled),
-		"paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a),
+		"host_key": schedule.HostKey(a), "circuit": schedule.CircuitKey(a),
+		"enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a),
 	}
 	if fence && sc.leaseOwner != "" && !live {
 		set["aborted"] = sc.aborted + 1 // The edit takes away what the next claim would have seen.

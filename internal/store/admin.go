@@ -216,7 +216,8 @@ func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
 	}
 	since := int64(never)
 	query, args := except(`SELECT count(*), coalesce(min(CASE WHEN due_at_ms = 0 THEN hurried_ms ELSE due_at_ms END), ?)
-		FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{since, now.UnixMilli(), now.UnixMilli()}, "circuit", out)
+		FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?`,
+		[]any{since, now.UnixMilli(), now.UnixMilli()}, "circuit", out)
 	err = c.row(ctx, query, args...).Scan(&st.Due, &since)
 	if err != nil {
 		return Stats{}, s.wrap(ctx, op, err)

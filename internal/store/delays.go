@@ -82,7 +82,8 @@ func (s *Store) signs(db *gorm.DB, as []account.Account, now time.Time) (signs, 
 	}
 	var circuits, hosts, owners []string
 	for _, a := range as {
-		circuits, hosts, owners = append(circuits, schedule.CircuitKey(a)), append(hosts, schedule.HostKey(a)), append(owners, a.Owner.String())
+		circuits = append(circuits, schedule.CircuitKey(a))
+		hosts, owners = append(hosts, schedule.HostKey(a)), append(owners, a.Owner.String())
 	}
 	circuits, hosts, owners = distinct(circuits), distinct(hosts), distinct(owners)
 	c, ctx, args := s.on(db), db.Statement.Context, []any{}
@@ -97,7 +98,8 @@ func (s *Store) signs(db *gorm.DB, as []account.Account, now time.Time) (signs, 
 		o.Since, o.Probe = fromMillis(since), fromMillis(probe)
 		found.outages[o.Circuit] = o
 		return err
-	}, "SELECT circuit, min(since_ms), min(probe_ms), min(code) FROM host_outages WHERE circuit IN "+marks(len(circuits))+" AND probe_ms > ? GROUP BY circuit",
+	}, "SELECT circuit, min(since_ms), min(probe_ms), min(code) FROM host_outages WHERE circuit IN "+marks(len(circuits))+
+		" AND probe_ms > ? GROUP BY circuit",
 		append(args, outageFrom(now))...)
 	if err != nil {
 		return signs{}, err
@@ -135,7 +137,8 @@ func (q Queue) NoteOutages(ctx context.Context, worker string, all []schedule.Ou
 			return err
 		}
 		for _, o := range all {
-			_, err := c.exec(ctx, "INSERT INTO host_outages (circuit, worker, since_ms, probe_ms, code) VALUES "+marks(5), o.Circuit, worker, toMillis(o.Since), toMillis(o.Probe), string(o.Code))
+			_, err := c.exec(ctx, "INSERT INTO host_outages (circuit, worker, since_ms, probe_ms, code) VALUES "+marks(5),
+				o.Circuit, worker, toMillis(o.Since), toMillis(o.Probe), string(o.Code))
 			if err != nil {
 				return err
 			}

@@ -86,8 +86,9 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 		}
 	}
 	p := &picker{
-		sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{}, unsureAt: map[string]int{}, unsureOf: map[string]int{},
-		foreign: map[string]bool{}, closed: slices.Clone(c.Closed), careful: map[string]schedule.Careful{},
+		sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{},
+		unsureAt: map[string]int{}, unsureOf: map[string]int{}, foreign: map[string]bool{},
+		closed: slices.Clone(c.Closed), careful: map[string]schedule.Careful{},
 	}
 	for _, one := range c.Careful {
 		p.careful[one.Circuit] = one
@@ -444,7 +445,8 @@ func (q Queue) Abandon(ctx context.Context, l fetch.Lease) error {
 
 // GiveWay ends the lease of a slow visit that was cut short: see schedule.Queue.
 func (q Queue) GiveWay(ctx context.Context, l fetch.Lease) error {
-	return q.settle(ctx, "cutting a visit short", l, q.s.on(q.s.w), endLease+", slow = ?", int64(never), q.s.now().UnixMilli(), schedule.QuickAgain)
+	return q.settle(ctx, "cutting a visit short", l, q.s.on(q.s.w), endLease+", slow = ?",
+		int64(never), q.s.now().UnixMilli(), schedule.QuickAgain)
 }
 
 // Overdue returns since when the account has been due that waits longest: see
@@ -452,8 +454,8 @@ func (q Queue) GiveWay(ctx context.Context, l fetch.Lease) error {
 func (q Queue) Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error) {
 	since := int64(never)
 	for _, kind := range []struct{ column, which string }{{"hurried_ms", "due_at_ms = 0"}, {"due_at_ms", "due_at_ms > 0"}} {
-		query, args := except("SELECT "+kind.column+" FROM poll_schedule WHERE "+kind.which+" AND "+kind.column+" <= ? AND lease_until_ms <= ?",
-			[]any{now.UnixMilli(), now.UnixMilli()}, "circuit", closed)
+		query := "SELECT " + kind.column + " FROM poll_schedule WHERE " + kind.which + " AND " + kind.column + " <= ? AND lease_until_ms <= ?"
+		query, args := except(query, []any{now.UnixMilli(), now.UnixMilli()}, "circuit", closed)
 		first := int64(never)
 		if err := q.s.on(q.s.r).each(ctx, scanInto(&first), query+" ORDER BY "+kind.column+" LIMIT 1", args...); err != nil {
 			return time.Time{}, q.s.wrap(ctx, "looking for the account that waits longest", err)

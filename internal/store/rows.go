@@ -133,7 +133,8 @@ SELECT a.*, j.uuid AS journal, j.capabilities, j.messages AS total_messages, j.b
 
 // outOfOrderColumn says whether somebody leaves the account's circuit in peace;
 // its argument is outageFrom.
-const outOfOrderColumn = `, CASE WHEN EXISTS (SELECT 1 FROM host_outages o WHERE o.circuit = p.circuit AND o.probe_ms > CAST(? AS BIGINT)) THEN 1 ELSE 0 END AS out_of_order`
+const outOfOrderColumn = `, CASE WHEN EXISTS (SELECT 1 FROM host_outages o
+	WHERE o.circuit = p.circuit AND o.probe_ms > CAST(? AS BIGINT)) THEN 1 ELSE 0 END AS out_of_order`
 
 const accountTables = `
 FROM accounts a
@@ -146,7 +147,8 @@ JOIN journals j ON j.id = p.journal_id `
 func stateOf(now int64, out []string) (string, []any) {
 	held, args := "", []any{now}
 	if len(out) > 0 {
-		held = " WHEN p.due_at_ms <> CAST(? AS BIGINT) AND (p.last_attempt_ms = 0 OR p.state < 4) AND p.circuit IN " + marks(len(out)) + " THEN 4"
+		held = " WHEN p.due_at_ms <> CAST(? AS BIGINT) AND (p.last_attempt_ms = 0 OR p.state < 4) AND p.circuit IN " +
+			marks(len(out)) + " THEN 4"
 		args = append(args, int64(never))
 		for _, c := range out {
 			args = append(args, c)

@@ -156,8 +156,12 @@ func TestWhoHoldsFewestSlowVisitsGoesFirst(t *testing.T) {
 func TestACircuitIsOneServerAndNotItsHost(t *testing.T) {
 	onBoth(t, func(w *world) {
 		for i, s := range []account.Server{
-			{Host: "h.test", Port: 993, Security: account.TLS}, {Host: "h.test", Port: 143, Security: account.STARTTLS}, {Host: "h.test", Port: 143, Security: account.TLS},
-			{Host: "::ffff:192.0.2.1", Port: 993, Security: account.TLS}, {Host: "192.0.2.1", Port: 993, Security: account.TLS}, {Host: "other.test", Port: 993, Security: account.TLS},
+			{Host: "h.test", Port: 993, Security: account.TLS},
+			{Host: "h.test", Port: 143, Security: account.STARTTLS},
+			{Host: "h.test", Port: 143, Security: account.TLS},
+			{Host: "::ffff:192.0.2.1", Port: 993, Security: account.TLS},
+			{Host: "192.0.2.1", Port: 993, Security: account.TLS},
+			{Host: "other.test", Port: 993, Security: account.TLS},
 		} {
 			w.add(fmt.Sprintf("u%d@firma.test", i), i, at(s.Host, s.Port, s.Security))
 		}
@@ -315,8 +319,10 @@ func TestAnUpgradeKnowsWhichAccountsWorkedWhere(t *testing.T) {
 			took time.Duration // 0: never visited.
 			ok   bool
 		}{
-			{1, "h.test", 993, account.TLS, time.Second, true}, {2, "h.test", 143, account.STARTTLS, time.Minute, true},
-			{3, "192.0.2.1", 110, account.None, 0, false}, {4, "2001:db8::1", 993, account.TLS, time.Second, false},
+			{1, "h.test", 993, account.TLS, time.Second, true},
+			{2, "h.test", 143, account.STARTTLS, time.Minute, true},
+			{3, "192.0.2.1", 110, account.None, 0, false},
+			{4, "2001:db8::1", 993, account.TLS, time.Second, false},
 		} {
 			a := w.add(fmt.Sprintf("u%d@firma.test", tc.n), tc.n, at(tc.host, tc.port, tc.s))
 			if tc.took > 0 {
