@@ -43,7 +43,8 @@ func (o *outages) enter(provider string, now time.Time) (turn int, wait time.Dur
 	if t == nil || t.probe.IsZero() {
 		return 0, 0
 	}
-	if wait := t.probe.Sub(now); wait > 0 {
+	// No request is further away than this, unless the clock was ahead when it was set.
+	if wait := t.probe.Sub(now); wait > 0 && wait <= lastProbe {
 		return 0, wait
 	}
 	t.probe = now.Add(t.gap)

@@ -75,8 +75,12 @@ func TestATokenServiceThatIsOutOfOrderIsAskedNowAndThen(t *testing.T) {
 			t.Errorf("%d ask when %v are over, want 1", n, gap)
 		}
 	}
+	w.pass(24*time.Hour + 4*time.Minute)
+	if n := all(); n != 1 {
+		t.Errorf("%d ask a day later, want 1", n)
+	}
+	w.pass(-24 * time.Hour) // That clock was ahead.
 	w.server.Fail(nil)
-	w.pass(4 * time.Minute)
 	for _, a := range as {
 		w.token(s, a)
 	}

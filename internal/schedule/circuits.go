@@ -243,6 +243,9 @@ func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
 			delete(cs.byKey, key)
 			continue
 		}
+		if c.probe.Sub(now) > lastProbe {
+			c.probe = now // No probe is so far away: the clock was ahead when it was set.
+		}
 		allow := c.allow
 		switch {
 		case c.probing(now):

@@ -266,6 +266,14 @@ func TestAProbeThatShowsNothingIsRepeatedByAnotherUser(t *testing.T) {
 	}
 }
 
+func TestAClockThatWasAheadKeepsNoServerClosed(t *testing.T) {
+	cs := newCircuits(32)
+	outage(cs, noon.Add(24*time.Hour))
+	if got := state(cs, noon); got != "probed by 1" {
+		t.Errorf("the host is %s", got)
+	}
+}
+
 // Where nobody succeeds anywhere it is not the providers who are down.
 func TestANetworkOfOursThatIsDownIsNoProvidersOutage(t *testing.T) {
 	at := func(host string, n int) account.Account {
