@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
@@ -40,6 +41,7 @@ type app struct {
 	source   *source.Client
 	mailbox  *mailbox.Store
 	catalog  *provider.Catalog
+	logins   *logins.Limiter
 	oauth    *oauth.Service
 	registry *account.Registry
 	engine   *fetch.Engine
@@ -103,7 +105,8 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List, AllowAnyPort: cfg.Remote.AllowPorts.Any,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool,
 	})
-	a.source = source.New(source.Options{Dialer: a.dialer, MaxMessageBytes: account.MostMessageBytes, Log: log})
+	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
+	a.source = source.New(source.Options{Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, Log: log})
 	if a.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
 		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
@@ -136,7 +139,10 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	}, func() float64 { return float64(a.source.Refused()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mailbrook_clock_skew_seconds",
 		Help: "How far this machine's clock is ahead of the time that the processes share: the database's.",
-	}, func() float64 { return a.store.ClockSkew().Seconds() }))
+	}, func() float64 { return a.store.ClockSkew().Seconds() }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailbrook_logins_held_total",
+		Help: "Logins that were not made because too many had failed for that user or at that mailbox.",
+	}, func() float64 { return float64(a.logins.Held()) }))
 	return a, nil
 }
 
@@ -221,6 +227,7 @@ func (a *app) chores() []schedule.Chore {
 		}},
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
 		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
+		{Name: "prune_logins", Every: time.Hour, Run: a.store.Logins().Prune},
 		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "correct_times", Every: store.CorrectEvery, Run: a.store.Queue().CorrectTimes},

@@ -18,7 +18,7 @@ func (a *app) newOAuth() (*oauth.Service, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return oauth.New(oauth.Options{
 		Providers: a.cfg.oauthProviders(a.catalog), PublicURL: a.cfg.Web.PublicURL, HTTP: client,
-		Sealer: a.vault, Pending: a.store.Pending(), Secrets: a.store.OAuthSecrets(), Serves: a.servesTokens, Log: a.log, Now: a.store.Now,
+		Sealer: a.vault, Pending: a.store.Pending(), Secrets: a.store.OAuthSecrets(), Serves: a.servesTokens, Gate: a.logins, Log: a.log, Now: a.store.Now,
 	})
 }
 

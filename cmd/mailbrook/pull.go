@@ -180,6 +180,7 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 func (a *app) explain(t terminal, acc account.Account, err error) error {
 	var bad *account.InvalidError
 	var failed *account.TestFailedError
+	var held *account.HeldBackError
 	switch {
 	case errors.As(err, &bad):
 		for _, f := range bad.Fields {
@@ -191,6 +192,9 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 			return perr
 		}
 		return errors.New("the connection test failed: nothing was saved (--skip-test saves without it)")
+	case errors.As(err, &held):
+		title, advice := diagnose.Explain(fault.RateLimited, "en", diagnose.Context{HeldBack: true})
+		return fmt.Errorf("%s: %w. %s", title, held, advice)
 	case fault.CodeOf(err) == fault.HostNotAllowed:
 		title, advice := diagnose.Explain(fault.HostNotAllowed, "en", diagnose.Context{})
 		return usageError{fmt.Errorf("%s. %s", title, advice)}

@@ -127,7 +127,7 @@ type advice struct {
 func (a *app) advice() advice { return advice{a.catalog, a.oauth} }
 
 func (w advice) about(a account.Account) diagnose.Context {
-	return diagnose.Context{Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host, Email: a.Email, SignIn: w.signIn.Offers(a.Provider)}
+	return diagnose.Context{Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host, Email: a.Email, SignIn: w.signIn.Offers(a.Provider), HeldBack: a.Status.Diagnosis.HeldBack()}
 }
 
 // Explain says what a code means and what to do about it.

@@ -107,6 +107,9 @@ type Account struct {
 	// SettingsEpoch counts edits. A visit that began before an edit does not
 	// report into the account after it.
 	SettingsEpoch int64
+	// LoginProof is what Proof returned when a server last accepted a login of
+	// the account; "" when none has, or one was refused since.
+	LoginProof string
 
 	Status Status
 }
@@ -277,4 +280,5 @@ type TestReport struct {
 	Folders   []string // Remote names, decoded, "/" between parts.
 	Messages  int64    // In all selectable folders, where the server told.
 	Diagnosis *Diagnosis
+	Held      time.Duration // Not 0: too many logins failed lately, and none is tried for so long.
 }

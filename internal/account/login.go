@@ -87,7 +87,8 @@ func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error)
 // gave no access token, or the server is one of our own; false: err is something else.
 func (r *Registry) untested(err error) (TestReport, bool) {
 	var f *fault.Error
-	if !errors.As(err, &f) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal && f.Detail == "" {
+	var held *HeldBackError
+	if !errors.As(err, &f) || errors.As(err, &held) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal && f.Detail == "" {
 		return TestReport{}, false
 	}
 	step := StepLogin

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (r *Registry) Discover(ctx context.Context, email string) (Suggestion, erro
 // Create adds an account: settings filled in from presets, checked, the
 // connection tested unless the draft says not to, and saved with its secret;
 // the first visit is due at once. Nothing is saved on an error: *InvalidError,
-// *TestFailedError, a *fault.Error with HostNotAllowed, ErrLimitReached,
+// *TestFailedError, *HeldBackError, a *fault.Error with HostNotAllowed, ErrLimitReached,
 // ErrExists, ErrNameTaken, ErrFolderTaken.
 func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error) {
 	existing, err := r.Repository.Accounts(ctx, o)
@@ -109,7 +110,8 @@ func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error
 	return a, nil
 }
 
-// Test runs a connection test on settings that are not saved.
+// Test runs a connection test on settings that are not saved. A
+// *HeldBackError says that too many logins failed lately.
 func (r *Registry) Test(ctx context.Context, o Owner, d Draft) (TestReport, error) {
 	a, login, err := r.settle(ctx, o, d, nil)
 	if rep, ok := r.untested(err); ok {
@@ -118,7 +120,7 @@ func (r *Registry) Test(ctx context.Context, o Owner, d Draft) (TestReport, erro
 	if err != nil {
 		return TestReport{}, err
 	}
-	return r.probe(ctx, a, login), nil
+	return r.admitted(ctx, a, login)
 }
 
 // TestExisting runs a connection test on an account with changes that are not
@@ -139,7 +141,17 @@ func (r *Registry) TestExisting(ctx context.Context, o Owner, id ID, p Patch) (T
 	if err != nil {
 		return TestReport{}, err
 	}
-	return r.probe(ctx, a, login), nil
+	return r.admitted(ctx, a, login)
+}
+
+// admitted runs the connection test, unless too many logins failed lately,
+// which is a *HeldBackError.
+func (r *Registry) admitted(ctx context.Context, a Account, login login) (TestReport, error) {
+	rep := r.probe(ctx, a, login)
+	if rep.Held > 0 {
+		return TestReport{}, &HeldBackError{rep.Held}
+	}
+	return rep, nil
 }
 
 // Update changes an account. The connection is tested again when server,
@@ -261,8 +273,8 @@ func (r *Registry) RetrySkipped(ctx context.Context, o Owner, id ID, sid string)
 
 // test runs the connection test and turns a failure into an error.
 func (r *Registry) test(ctx context.Context, a Account, login login) error {
-	rep := r.probe(ctx, a, login)
-	if err := ctx.Err(); err != nil {
+	rep, err := r.admitted(ctx, a, login)
+	if err := cmp.Or(ctx.Err(), err); err != nil {
 		return err
 	}
 	if rep.OK {

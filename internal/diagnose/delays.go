@@ -82,11 +82,16 @@ var delayTexts = map[account.DelayKind]delayText{
 	},
 }
 
-// budgets are the three kinds of limit: the provider's, and two of ours.
+// budgets are the kinds of limit: the provider's, and ours.
 var (
 	theirBudget = delayText{
 		words{"The provider allows no more for now", "Dostawca na razie nie pozwala na więcej"},
 		words{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby przerwę."},
+		words{},
+	}
+	ourPause = delayText{
+		words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
+		words{"As many logins at this mailbox failed within a quarter of an hour as may fail.", "W ciągu kwadransa tyle logowań do tej skrzynki się nie powiodło, ile dopuszcza limit."},
 		words{},
 	}
 	hostBudget = delayText{
@@ -125,6 +130,8 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 		}
 	case account.DelayBudget:
 		switch {
+		case code == fault.RateLimited && c.HeldBack:
+			t, help = ourPause, SignIn
 		case !d.Until.IsZero():
 			t, help = theirBudget, Settings
 		case d.AtHost:

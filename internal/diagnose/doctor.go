@@ -9,6 +9,7 @@ package diagnose
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -21,10 +22,10 @@ import (
 // Patience is how long a connection test takes at most.
 const Patience = 20 * time.Second
 
-// Prober tries one server: *source.Client is one. It reports each step as it
-// ends and keeps to ctx's deadline.
+// Prober tries an account's server: *source.Client is one. It reports each step
+// as it ends and keeps to ctx's deadline.
 type Prober interface {
-	Probe(ctx context.Context, s account.Server, p account.Protocol, c account.Credential, observe func(account.Step)) ([]mail.Folder, error)
+	Probe(ctx context.Context, a account.Account, c account.Credential, observe func(account.Step)) ([]mail.Folder, error)
 }
 
 // Doctor runs connection tests. It is safe for concurrent use.
@@ -48,14 +49,18 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credent
 	step, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	t := &test{security: a.Server.Security, began: d.now(), now: d.now}
-	folders, err := d.prober.Probe(step, a.Server, a.Protocol, c, t.observe)
+	folders, err := d.prober.Probe(step, a, c, t.observe)
 	if err == nil || t.complete() {
 		// A failed farewell after everything was seen is no failure.
 		return report(t.steps, folders)
 	}
 	f := d.explainable(ctx, step, a, err)
 	t.fail(f)
-	return account.TestReport{Steps: t.steps, Diagnosis: &account.Diagnosis{Code: f.Code, Detail: f.Detail, Since: d.now().UTC()}}
+	rep := account.TestReport{Steps: t.steps, Diagnosis: &account.Diagnosis{Code: f.Code, Detail: f.Detail, Since: d.now().UTC()}}
+	if held := (*account.HeldBackError)(nil); errors.As(err, &held) {
+		rep.Held = held.Wait
+	}
+	return rep
 }
 
 // explainable makes of any error one that a person can be told of.

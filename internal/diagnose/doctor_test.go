@@ -38,9 +38,9 @@ type script struct {
 	asked   *account.Server
 }
 
-func (s script) Probe(ctx context.Context, server account.Server, _ account.Protocol, _ account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
+func (s script) Probe(ctx context.Context, a account.Account, _ account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
 	if s.asked != nil {
-		*s.asked = server
+		*s.asked = a.Server
 	}
 	for _, step := range s.steps {
 		observe(step)

@@ -16,6 +16,7 @@ type Context struct {
 	Host     string
 	Email    string
 	SignIn   bool // Whether users can sign in on the provider's own page here.
+	HeldBack bool // For rate_limited: it is we who make a pause, after logins that failed.
 }
 
 // text is what is said of a code.
@@ -199,6 +200,9 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 	if code == fault.OAuthReauthorizationRequired && c.SignIn {
 		t.advice = signInAgain
 	}
+	if code == fault.RateLimited && c.HeldBack {
+		t = heldBack
+	}
 	parts := []string{t.advice.in(lang)}
 	sentences, links := c.particular(code, lang)
 	parts = append(parts, sentences...)
@@ -209,6 +213,16 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 		parts = append(append(parts, see.in(lang)), links...)
 	}
 	return c.fill(t.title.in(lang), lang), c.fill(strings.Join(parts, " "), lang)
+}
+
+// heldBack is what is said where too many logins failed, so that for a while we
+// make none.
+var heldBack = text{
+	words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
+	words{
+		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there until some time has passed. Check the user name and the password meanwhile.",
+		"Aby nikt nie zgadywał haseł i aby dostawca nie zablokował skrzynki, przez pewien czas nie logujemy się do niej. Sprawdź w tym czasie nazwę użytkownika i hasło.",
+	},
 }
 
 // signInAgain is what a user can do where signing in on the provider's page is

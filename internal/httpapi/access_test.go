@@ -2,18 +2,19 @@ package httpapi_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 )
 
@@ -500,28 +501,47 @@ func TestConnectionTestsAreLimited(t *testing.T) {
 	}
 }
 
-// TestNobodyGuessesPasswordsThroughUs is U19: refused logins at one remote
-// mailbox are counted over all users and calls; other mailboxes go on.
-func TestNobodyGuessesPasswordsThroughUs(t *testing.T) {
-	f := newFixture(t, func(o *httpapi.Options) { o.Limits.Refused = httpapi.Rate{PerMinute: 1, Burst: 2} })
+// TestConnectionTestsAreCountedExactly: of any number at once no more begin than
+// may, and what was refused before anything was dialled gives its place back.
+func TestConnectionTestsAreCountedExactly(t *testing.T) {
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.TestsAtOnce = 300 })
 	f.report = failedTest.Report
-	guess := func(as, email string) int {
-		return f.do(request{Method: "POST", Path: "/v1/connection-tests", As: as, Body: `{"email":"` + email + `","password":"x"}`}).Code
+	codes := make([]int, 300)
+	var wg sync.WaitGroup
+	for i := range codes {
+		wg.Go(func() { codes[i] = f.do(signedIn(valid["testConnection"])).Code })
 	}
-	for _, who := range []string{anna, bartek} {
-		if code := guess(who, "Victim@gmail.com"); code != 200 {
-			t.Fatalf("a first guess: %d", code)
+	wg.Wait()
+	count := map[int]int{}
+	for _, c := range codes {
+		count[c]++
+	}
+	if count[200] != 60 || count[429] != 240 {
+		t.Errorf("%v, not 60 tests and 240 refusals", count)
+	}
+
+	f = newFixture(t, func(o *httpapi.Options) { o.Limits.Tests = httpapi.Rate{Burst: 1} })
+	for range 3 {
+		f.fail = account.ErrExists
+		if rec := f.do(signedIn(valid["createAccount"])); rec.Code != 409 {
+			t.Errorf("refused without a test: %d", rec.Code)
 		}
 	}
-	if code := guess("celina@firma.test", "victim@gmail.com"); code != 429 {
-		t.Errorf("a third guess by a third user: %d", code)
-	}
-	f.fail = errors.New("must not be reached")
-	if rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"victim@gmail.com","password":"x"}`}); rec.Code != 429 {
-		t.Errorf("by adding an account: %d", rec.Code)
-	}
 	f.fail = nil
-	if code := guess(anna, "other@gmail.com"); code != 200 {
-		t.Errorf("another mailbox: %d", code)
+	if rec := f.do(signedIn(valid["createAccount"])); rec.Code != 201 {
+		t.Errorf("after tests that were none: %d", rec.Code)
+	}
+}
+
+// TestAfterTooManyFailedLoginsTheAnswerSaysWhenToComeBack is U19 at every call
+// that signs in: 429 with Retry-After, and the test that was not made is free.
+func TestAfterTooManyFailedLoginsTheAnswerSaysWhenToComeBack(t *testing.T) {
+	f := newFixture(t, func(o *httpapi.Options) { o.Limits.Tests = httpapi.Rate{Burst: 1} })
+	f.fail = fmt.Errorf("testing the connection: %w", &fault.Error{Code: fault.RateLimited, Err: &account.HeldBackError{Wait: 90*time.Second + 1}})
+	for _, id := range []string{"testConnection", "createAccount", "updateAccount"} {
+		rec := f.do(signedIn(valid[id]))
+		if rec.Code != 429 || rec.Header().Get("Retry-After") != "91" || !strings.Contains(rec.Body.String(), `"rate_limited"`) {
+			t.Errorf("%s: %d, Retry-After %q: %s", id, rec.Code, rec.Header().Get("Retry-After"), rec.Body)
+		}
 	}
 }

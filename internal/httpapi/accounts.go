@@ -28,15 +28,15 @@ func (s *server) ListAccounts(ctx context.Context, _ api.ListAccountsRequestObje
 func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestObject) (api.CreateAccountResponseObject, error) {
 	d := draftOf(*r.Body)
 	var a account.Account
-	add := func() (d2 *account.Diagnosis, err error) {
+	add := func() (err error) {
 		a, err = s.Accounts.Create(ctx, caller(ctx).Owner, d)
-		return diagnosisIn(err), err
+		return err
 	}
 	var err error
 	if d.SkipTest {
-		_, err = add()
+		err = add()
 	} else {
-		err = s.tested(ctx, remoteOf(d), add)
+		err = s.tested(ctx, add)
 	}
 	if err != nil {
 		return nil, s.at(ctx, err, accountOf(d))
@@ -65,21 +65,21 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 	p := patchOf(ctx, *in)
 	o, id := caller(ctx).Owner, account.ID(r.Id)
 	var a account.Account
-	change := func() (d *account.Diagnosis, err error) {
+	change := func() (err error) {
 		a, err = s.Accounts.Update(ctx, o, id, p)
-		return diagnosisIn(err), err
+		return err
 	}
 	if p.SkipTest || !mayTest(p) {
-		if _, err := change(); err != nil {
+		if err := change(); err != nil {
 			return nil, err
 		}
 		return api.UpdateAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
 	}
-	saved, err := s.Accounts.Get(ctx, o, id) // Only to know whose logins are counted.
+	saved, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
 	if err != nil {
 		return nil, err
 	}
-	if err := s.tested(ctx, remoteAfter(saved, p), change); err != nil {
+	if err := s.tested(ctx, change); err != nil {
 		return nil, s.at(ctx, err, accountAfter(saved, p))
 	}
 	return api.UpdateAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
@@ -189,11 +189,11 @@ func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequest
 	o, in := caller(ctx).Owner, *r.Body
 	var report account.TestReport
 	var tested account.Account
-	try := func(f func() (account.TestReport, error)) func() (*account.Diagnosis, error) {
-		return func() (_ *account.Diagnosis, err error) {
+	try := func(f func() (account.TestReport, error)) error {
+		return s.tested(ctx, func() (err error) {
 			report, err = f()
-			return report.Diagnosis, err
-		}
+			return err
+		})
 	}
 	if in.AccountId == nil {
 		d, err := draftOfTest(in)
@@ -201,7 +201,7 @@ func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequest
 			return nil, err
 		}
 		tested = accountOf(d)
-		if err := s.tested(ctx, remoteOf(d), try(func() (account.TestReport, error) { return s.Accounts.Test(ctx, o, d) })); err != nil {
+		if err := try(func() (account.TestReport, error) { return s.Accounts.Test(ctx, o, d) }); err != nil {
 			return nil, err
 		}
 	} else {
@@ -215,7 +215,7 @@ func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequest
 		}
 		p := patchOfTest(in)
 		tested = accountAfter(saved, p)
-		if err := s.tested(ctx, remoteAfter(saved, p), try(func() (account.TestReport, error) { return s.Accounts.TestExisting(ctx, o, id, p) })); err != nil {
+		if err := try(func() (account.TestReport, error) { return s.Accounts.TestExisting(ctx, o, id, p) }); err != nil {
 			return nil, err
 		}
 	}
@@ -344,15 +344,6 @@ func value[T any](p *T) T {
 // mayTest reports whether a change leads to a connection test.
 func mayTest(p account.Patch) bool {
 	return p.Password != nil || p.Grant != "" || p.Username != nil || p.Protocol != nil || p.Provider != nil || p.Host != nil || p.Port != nil || p.Security != nil
-}
-
-// remoteOf names the mailbox that a draft would log in to.
-func remoteOf(d account.Draft) string { return remote(value(d.Host), value(d.Username), d.Email) }
-
-// remoteAfter names the mailbox that a changed account would log in to.
-func remoteAfter(a account.Account, p account.Patch) string {
-	a = accountAfter(a, p)
-	return remote(a.Server.Host, a.Username, a.Email)
 }
 
 // accountOf is what words of advice need to know of an account that is not

@@ -230,7 +230,7 @@ func TestContract(t *testing.T) {
 		})
 	}
 	plenty := newFixture(t, func(o *httpapi.Options) {
-		o.Limits = httpapi.Limits{Requests: httpapi.Rate{Burst: 10_000}, Tests: httpapi.Rate{Burst: 10_000}, Refused: httpapi.Rate{Burst: 10_000}}
+		o.Limits = httpapi.Limits{Requests: httpapi.Rate{Burst: 10_000}, Tests: httpapi.Rate{Burst: 10_000}}
 	})
 	for name, whose := range map[string]string{"useme": anna, "kept": anna, "bartek": bartek} {
 		plenty.links[name] = httpapi.Link{Owner: owner(t, whose), ReturnTo: "/"}

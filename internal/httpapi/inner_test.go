@@ -248,12 +248,20 @@ func TestMeterTellsWhenToComeBack(t *testing.T) {
 		t.Fatal("the first is refused")
 	}
 	wait := m.take("a")
-	if wait < 29*time.Second || wait > 31*time.Second || m.look("a") != wait {
-		t.Errorf("wait %v, look %v", wait, m.look("a"))
+	if again := m.take("a"); wait < 29*time.Second || wait > 31*time.Second || again != wait {
+		t.Errorf("wait %v, then %v", wait, again)
 	}
 	now = now.Add(wait)
-	if m.look("a") != 0 || m.take("a") != 0 {
+	if m.take("a") != 0 {
 		t.Error("still refused after the wait")
+	}
+	if m.take("a") == 0 {
+		t.Error("two after one wait")
+	}
+	m.untake("a")
+	m.untake("a")
+	if m.take("a") != 0 || m.take("a") == 0 {
+		t.Error("what was taken back does not count once")
 	}
 }
 

@@ -3,11 +3,8 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 )
@@ -23,9 +20,6 @@ type Rate struct {
 type Limits struct {
 	Requests Rate // Per user; by default 6,000 a minute, 500 at once.
 	Tests    Rate // Connection tests per user; by default 30 a minute, 60 at once.
-	// Refused counts logins that a remote mailbox refused, over all users; by
-	// default 10 in 15 minutes. Above it that mailbox is not tried from here.
-	Refused Rate
 	// TestsAtOnce bounds one user's tests that run at the same time; others
 	// wait for their turn. By default 4.
 	TestsAtOnce int
@@ -39,7 +33,6 @@ func (l Limits) filled() Limits {
 	}
 	fill(&l.Requests, Rate{6000, 500})
 	fill(&l.Tests, Rate{30, 60})
-	fill(&l.Refused, Rate{10.0 / 15, 10})
 	if l.TestsAtOnce == 0 {
 		l.TestsAtOnce = 4
 	}
@@ -56,30 +49,35 @@ func (e *tooManyError) Error() string { return e.what }
 
 // meters hold all the counts.
 type meters struct {
-	requests, tests, refused *meter
-	slots                    *slots
+	requests, tests *meter
+	slots           *slots
 }
 
 func newMeters(l Limits, now func() time.Time) meters {
 	l = l.filled()
-	return meters{newMeter(l.Requests, now), newMeter(l.Tests, now), newMeter(l.Refused, now), &slots{size: l.TestsAtOnce, open: map[string]*slot{}}}
+	return meters{newMeter(l.Requests, now), newMeter(l.Tests, now), &slots{size: l.TestsAtOnce, open: map[string]*slot{}}}
 }
 
 // meter is a token bucket per key.
 type meter struct {
-	now   func() time.Time
-	limit rate.Limit
-	burst int
+	now  func() time.Time
+	rate Rate
 
 	mu      sync.Mutex
-	buckets map[string]*rate.Limiter
+	buckets map[string]*bucket
 	sweepAt int // Size at which full buckets, which say nothing, are dropped.
+}
+
+// bucket is how many times something may still happen.
+type bucket struct {
+	left float64
+	at   time.Time // When that was so.
 }
 
 const sweepLeast = 1024
 
 func newMeter(r Rate, now func() time.Time) *meter {
-	return &meter{now: now, limit: rate.Limit(r.PerMinute / 60), burst: r.Burst, buckets: map[string]*rate.Limiter{}, sweepAt: sweepLeast}
+	return &meter{now: now, rate: r, buckets: map[string]*bucket{}, sweepAt: sweepLeast}
 }
 
 // take counts one for key. It returns how long to wait when there are too many
@@ -87,46 +85,47 @@ func newMeter(r Rate, now func() time.Time) *meter {
 func (m *meter) take(key string) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
-	b := m.bucket(key, now)
-	if b.AllowN(now, 1) {
+	b := m.bucket(key, m.now())
+	switch {
+	case b.left >= 1:
+		b.left--
 		return 0
-	}
-	return m.wait(b, now)
-}
-
-// look returns what take would, and counts nothing.
-func (m *meter) look(key string) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.now()
-	if b, ok := m.buckets[key]; ok && b.TokensAt(now) < 1 {
-		return m.wait(b, now)
-	}
-	return 0
-}
-
-func (m *meter) wait(b *rate.Limiter, now time.Time) time.Duration {
-	if m.limit <= 0 {
+	case m.rate.PerMinute <= 0:
 		return time.Hour
 	}
-	seconds := (1 - b.TokensAt(now)) / float64(m.limit)
-	return time.Duration(seconds*float64(time.Second)) + 1
+	return time.Duration((1-b.left)/m.rate.PerMinute*float64(time.Minute)) + 1
 }
 
-func (m *meter) bucket(key string, now time.Time) *rate.Limiter {
+// untake takes back what take has counted, for what did not happen after all.
+func (m *meter) untake(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.bucket(key, m.now())
+	b.left = min(b.left+1, float64(m.rate.Burst))
+}
+
+// fill brings a bucket to now. A clock that goes back fills nothing.
+func (m *meter) fill(b *bucket, now time.Time) {
+	if passed := now.Sub(b.at); passed > 0 {
+		b.left = min(b.left+passed.Minutes()*m.rate.PerMinute, float64(m.rate.Burst))
+	}
+	b.at = now
+}
+
+func (m *meter) bucket(key string, now time.Time) *bucket {
 	if b, ok := m.buckets[key]; ok {
+		m.fill(b, now)
 		return b
 	}
 	if len(m.buckets) >= m.sweepAt {
 		for k, b := range m.buckets {
-			if b.TokensAt(now) >= float64(m.burst) {
+			if m.fill(b, now); b.left >= float64(m.rate.Burst) {
 				delete(m.buckets, k)
 			}
 		}
 		m.sweepAt = sweepLeast + 2*len(m.buckets)
 	}
-	b := rate.NewLimiter(m.limit, m.burst)
+	b := &bucket{float64(m.rate.Burst), now}
 	m.buckets[key] = b
 	return b
 }
@@ -177,40 +176,22 @@ func (s *slots) hold(ctx context.Context, key string) (release func(), err error
 	return nil, err
 }
 
-// remote names a mailbox at another provider for counting refused logins. A
-// host that the user left open is named by the address's domain.
-func remote(host, username, email string) string {
-	if host == "" {
-		host = account.Domain(email)
-	}
-	if username == "" {
-		username = email
-	}
-	return strings.ToLower(host) + "\x00" + strings.ToLower(username)
-}
-
-// tested runs what makes a connection test, within the limits. f returns the
-// diagnosis of the test, if one was made.
-func (s *server) tested(ctx context.Context, mailbox string, f func() (*account.Diagnosis, error)) error {
+// tested runs what makes a connection test, within the limits. It is counted
+// before it begins, or any number could begin at once; what was refused before
+// anything was dialled costs nothing.
+func (s *server) tested(ctx context.Context, f func() error) error {
 	who := caller(ctx).Owner.String()
-	if wait := s.meters.tests.look(who); wait > 0 {
+	if wait := s.meters.tests.take(who); wait > 0 {
 		return &tooManyError{wait, "too many connection tests"}
 	}
-	if wait := s.meters.refused.look(mailbox); wait > 0 {
-		return &tooManyError{wait, "this mailbox refused too many logins lately"}
-	}
 	release, err := s.meters.slots.hold(ctx, who)
-	if err != nil {
-		return err
+	if err == nil {
+		defer release()
+		err = f()
 	}
-	defer release()
-	d, err := f()
 	var failed *account.TestFailedError
-	if err == nil || errors.As(err, &failed) {
-		s.meters.tests.take(who) // What was refused before anything was dialled costs nothing.
-	}
-	if d != nil && d.Code.Credential() {
-		s.meters.refused.take(mailbox)
+	if err != nil && !errors.As(err, &failed) {
+		s.meters.tests.untake(who)
 	}
 	return err
 }

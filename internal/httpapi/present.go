@@ -118,6 +118,7 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	if d == nil {
 		return nil
 	}
+	a.Status.Diagnosis = d // It may be an earlier one's words that are wanted.
 	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
 		Code: api.FaultCode(d.Code), Title: title, Detail: d.Detail, Advice: advice, Retryable: d.Code.Retryable(), Since: when(d.Since),

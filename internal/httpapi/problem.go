@@ -80,6 +80,7 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		bad     *badRequestError
 		invalid *account.InvalidError
 		tooMany *tooManyError
+		held    *account.HeldBackError
 		differs *account.AddressDiffersError
 		tested  *account.TestFailedError
 		unready *notReadyError
@@ -103,6 +104,9 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 	case errors.As(err, &keys):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(keys.Wait.Seconds()))))
 		return problem(api.ProblemCodeNotReady, "The keys of the tokens' issuer cannot be had now.")
+	case errors.As(err, &held):
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(held.Wait.Seconds()))))
+		return problem(api.ProblemCodeRateLimited, sentence(account.HeldBack))
 	case errors.As(err, &tested):
 		p := problem(api.ProblemCodeConnectionTestFailed, "Nothing was saved: see the diagnosis.")
 		p.Diagnosis = s.diagnosis(c.Request().Context(), tested.Report.Diagnosis, testedIn(err))

@@ -165,7 +165,7 @@ func (s *Service) Finish(ctx context.Context, c Callback) (Finished, error) {
 	case c.Code == "" || len(c.Code) > maxToken:
 		return done, &DeniedError{"unknown"}
 	}
-	t, err := s.exchange(ctx, p, c.Code, f.Verifier)
+	t, err := s.exchange(ctx, p, o, c.Code, f.Verifier)
 	if err != nil {
 		if fault.CodeOf(err) == fault.OAuthReauthorizationRequired {
 			return Finished{}, ErrFlow // The code was used before, or is too old.
@@ -240,7 +240,7 @@ func (s *Service) Grant(ctx context.Context, o account.Owner, id string) (accoun
 // one before anything is done with it.
 func (s *Service) renewGrant(ctx context.Context, p Provider, o account.Owner, id string, g granted) (granted, error) {
 	ctx = context.WithoutCancel(ctx) // A lasting token that was replaced and not kept would be lost.
-	t, err := s.refresh(ctx, p, account.NewSecret(g.Refresh))
+	t, err := s.refresh(ctx, p, account.Account{Owner: o, Username: g.Email}, account.NewSecret(g.Refresh))
 	if err != nil {
 		return g, err
 	}

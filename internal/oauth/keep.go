@@ -143,7 +143,7 @@ func (s *Service) replace(ctx context.Context, a account.Account) (account.Secre
 			Code: fault.ServerUnavailable, Op: "signing in", Detail: outOfOrder(p), RetryAfter: wait, Elsewhere: true,
 		}
 	}
-	t, err := s.refresh(ctx, p, account.NewSecret(l.Refresh))
+	t, err := s.refresh(ctx, p, a, account.NewSecret(l.Refresh))
 	s.outages.leave(p.ID, turn, a.Owner, err, s.Now())
 	if err != nil {
 		s.forget(a.ID)

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -70,6 +71,12 @@ type Secrets interface {
 	ReplaceSealed(ctx context.Context, o account.Owner, id account.ID, from, to []byte) error
 }
 
+// Gate bounds how often providers refuse what a user brings: *logins.Limiter is
+// one, and says more.
+type Gate interface {
+	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (settle func(account.SignIn), err error)
+}
+
 // Options are what a Service is made of. All are required unless said
 // otherwise.
 type Options struct {
@@ -86,6 +93,7 @@ type Options struct {
 	// Serves says whether a mail server is one of a provider's own, so that it
 	// may be shown the provider's tokens.
 	Serves func(provider, host string) bool
+	Gate   Gate             // Nil: nobody counts.
 	Now    func() time.Time // Nil: time.Now.
 	Log    *slog.Logger
 }

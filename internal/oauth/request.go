@@ -46,15 +46,37 @@ func (e *refusedError) Error() string { return "the provider answers " + e.code 
 
 // exchange trades the code that the browser brought for tokens (RFC 6749
 // section 4.1.3).
-func (s *Service) exchange(ctx context.Context, p Provider, code, verifier string) (tokens, error) {
-	return s.request(ctx, p, url.Values{
+func (s *Service) exchange(ctx context.Context, p Provider, o account.Owner, code, verifier string) (tokens, error) {
+	return s.admitted(ctx, p, account.Account{Owner: o}, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {RedirectURL(s.PublicURL, p.ID)},
 	})
 }
 
 // refresh asks for a new access token (RFC 6749 section 6).
-func (s *Service) refresh(ctx context.Context, p Provider, lasting account.Secret) (tokens, error) {
-	return s.request(ctx, p, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {lasting.Reveal()}})
+func (s *Service) refresh(ctx context.Context, p Provider, a account.Account, lasting account.Secret) (tokens, error) {
+	return s.admitted(ctx, p, a, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {lasting.Reveal()}})
+}
+
+// admitted asks for tokens unless the provider has refused the user, or this
+// mailbox, too often lately.
+func (s *Service) admitted(ctx context.Context, p Provider, a account.Account, form url.Values) (tokens, error) {
+	if s.Gate == nil {
+		return s.request(ctx, p, form)
+	}
+	if a.Server.Host == "" {
+		a.Server.Host = p.ID
+	}
+	settle, err := s.Gate.Admit(ctx, a, nil)
+	if err != nil {
+		return tokens{}, err
+	}
+	t, err := s.request(ctx, p, form)
+	if fault.CodeOf(err).Credential() {
+		settle(account.SignInRefused)
+	} else {
+		settle(account.SignInUntried) // With a token nobody is signed in yet.
+	}
+	return t, err
 }
 
 // request asks for tokens. Its error is a *fault.Error, which says that it was

@@ -61,12 +61,12 @@ type imapSession struct {
 
 var _ Session = (*imapSession)(nil)
 
-func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Credential, observe func(account.Step)) (Session, error) {
+func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credential, observe func(account.Step)) (Session, error) {
 	quirks, pace := &imapQuirks{}, newSessionPace(c.opts.Patience)
-	known := parseCapabilities(a.Capabilities)
+	known := parseCapabilities(who.account.Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
 	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn, error) {
-		l, err := c.dial(ctx, a.Server, cred, pace, observe)
+		l, err := c.dial(ctx, who, cred, pace, observe)
 		if err != nil {
 			return nil, err
 		}
@@ -76,6 +76,7 @@ func openIMAP(ctx context.Context, c *Client, a account.Account, cred account.Cr
 		conn, err := signInIMAP(ctx, c, l, cred, known, first && observe == nil && !quirks.alone.Load())
 		if err != nil {
 			l.Close()
+			l.attempt.failed(err)
 			return nil, err
 		}
 		conn.quirks = quirks
@@ -313,16 +314,20 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, behin
 	secret := cred.Secret.Reveal()
 	switch {
 	case cred.Auth == account.OAuth2 && caps.Has("AUTH=XOAUTH2"):
+		c.link.attempt.presents()
 		return c.client.Authenticate(&xoauth2{cred.Username, secret})
 	case cred.Auth == account.OAuth2:
 		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
 	case behind != nil && !disabled && isPlain(cred.Username+secret):
+		c.link.attempt.presents()
 		signedIn := c.client.Login(cred.Username, secret)
 		behind()
 		return signedIn.Wait()
 	case plain && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
+		c.link.attempt.presents()
 		return c.client.Authenticate(sasl.NewPlainClient("", cred.Username, secret))
 	case !disabled:
+		c.link.attempt.presents()
 		return c.client.Login(cred.Username, secret).Wait()
 	case caps.Has("AUTH=XOAUTH2"):
 		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")

@@ -175,7 +175,7 @@ func TestProbeReportsEachStep(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := loopback(d.CA, nil)
 			var steps []string
-			folders, err := c.Probe(t.Context(), tc.server, account.IMAP, credential("anna", tc.password), func(s account.Step) {
+			folders, err := c.Probe(t.Context(), account.Account{Server: tc.server, Protocol: account.IMAP}, credential("anna", tc.password), func(s account.Step) {
 				name := string(s.Name)
 				if !s.OK {
 					name += "!"

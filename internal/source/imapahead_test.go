@@ -414,7 +414,7 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 	defer script.Close()
 	var steps []account.StepName
 	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
-	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), server, account.IMAP, credential("anna", testSecret), func(s account.Step) {
+	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential("anna", testSecret), func(s account.Step) {
 		steps = append(steps, s.Name)
 	})
 	if err != nil || len(folders) != 1 {

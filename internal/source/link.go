@@ -63,6 +63,8 @@ type link struct {
 	limits linkLimits
 	dialer *outbound.Dialer
 	server account.Server
+	// attempt is the login that the connection is for; nil: nobody counts it.
+	attempt *attempt
 	// observe is told of each step as it ends; it may be nil.
 	observe func(account.Step)
 	// transcript is given, one line at a time, what was sent ("C") and received
@@ -93,15 +95,15 @@ type link struct {
 
 var _ net.Conn = (*link)(nil)
 
-// dial reaches a server: it checks the words that name it, resolves, connects
-// and, with security tls, shakes hands. observe, which may be nil, is told of
+// dial reaches a server: it checks the words that name it, resolves, has the
+// login admitted, connects and, with security tls, shakes hands. observe, which may be nil, is told of
 // the steps resolve, connect and tls. With starttls the caller reads the
 // greeting and calls upgrade.
-func dial(ctx context.Context, d *outbound.Dialer, server account.Server, limits linkLimits, session *sessionPace, observe func(account.Step)) (*link, error) {
+func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimits, session *sessionPace, observe func(account.Step)) (_ *link, err error) {
 	if f := session.overdue(fault.ServerUnavailable); f != nil {
 		return nil, f
 	}
-	began := time.Now()
+	began, server := time.Now(), who.account.Server
 	defer func() { session.spend(time.Since(began)) }()
 	l := &link{limits: limits.orDefault(), dialer: d, server: server, observe: observe, session: session}
 	addrs, err := timed(l, account.StepResolve, func() ([]netip.Addr, string, error) {
@@ -114,6 +116,14 @@ func dial(ctx context.Context, d *outbound.Dialer, server account.Server, limits
 	if err != nil {
 		return nil, err
 	}
+	if l.attempt, err = who.admit(ctx, addrs); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.attempt.failed(err)
+		}
+	}()
 	conn, err := timed(l, account.StepConnect, func() (net.Conn, string, error) {
 		conn, err := d.Connect(ctx, addrs, server.Port)
 		return conn, "", err
@@ -206,8 +216,9 @@ func (l *link) private() bool {
 // connect_timeout, after it server_unavailable.
 func (l *link) signedIn() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.login = true
+	l.mu.Unlock()
+	l.attempt.accepted()
 }
 
 // bind ends the connection when ctx ends; from then on every call returns the

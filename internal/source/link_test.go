@@ -283,7 +283,7 @@ func TestDialReportsItsSteps(t *testing.T) {
 			o.AllowAnyPort = o.AllowPorts == nil
 			o.RootCAs = ca.Pool()
 			var steps []string
-			l, err := dial(t.Context(), outbound.New(o), tc.server, linkLimits{}, newSessionPace(Patience{}), func(st account.Step) {
+			l, err := dial(t.Context(), outbound.New(o), &signer{account: account.Account{Server: tc.server}}, linkLimits{}, newSessionPace(Patience{}), func(st account.Step) {
 				mark := map[bool]string{true: "+", false: "-"}[st.OK]
 				steps = append(steps, string(st.Name)+mark)
 				if !st.OK && st.Detail == "" {

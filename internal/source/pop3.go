@@ -44,6 +44,7 @@ const (
 // messages again by their unique-ids.
 type pop3Session struct {
 	client *Client
+	who    *signer
 	server account.Server
 	cred   account.Credential
 
@@ -80,13 +81,16 @@ type bearer struct {
 // Capabilities told. For a test, which observes its steps, one question is asked
 // at a time, so that each step's outcome is its own; for a visit what it asks
 // first goes along with the login.
-func openPOP3(ctx context.Context, c *Client, server account.Server, cred account.Credential, remembered string, observe func(account.Step)) (Session, error) {
+func openPOP3(ctx context.Context, c *Client, who *signer, cred account.Credential, observe func(account.Step)) (Session, error) {
 	pace := newSessionPace(c.opts.Patience)
-	l, err := c.dial(ctx, server, cred, pace, observe)
+	l, err := c.dial(ctx, who, cred, pace, observe)
 	if err != nil {
 		return nil, err
 	}
-	s := &pop3Session{client: c, server: server, cred: cred, link: l, pace: pace, memory: rememberPOP3(remembered), release: func() {}}
+	s := &pop3Session{
+		client: c, who: who, server: who.account.Server, cred: cred, link: l, pace: pace,
+		memory: rememberPOP3(who.account.Capabilities), release: func() {},
+	}
 	defer s.enter(ctx)()
 	if err := s.start(ctx, observe == nil); err != nil {
 		return nil, err
@@ -287,7 +291,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers = nil, 0, nil, false, nil, nil
 	s.link.Close()
 	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*link, error) {
-		l, err := s.client.dial(ctx, s.server, cred, s.pace, nil)
+		l, err := s.client.dial(ctx, s.who, cred, s.pace, nil)
 		if err != nil {
 			return nil, err
 		}

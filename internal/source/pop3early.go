@@ -111,6 +111,7 @@ var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took 
 func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory}
 	err := p.run(ctx, s.client, s.link)
+	s.link.attempt.failed(err)
 	if p.told {
 		s.memory.late = s.memory.late && s.memory.capas.equal(p.capas) // Else it is another server than the one that lost them.
 		s.memory.capas = p.capas

@@ -202,6 +202,7 @@ func (p *pop3Login) signIn() error {
 	if strings.ContainsAny(user+secret, "\r\n\x00") || user == "" || secret == "" {
 		return fault.New(fault.AuthFailed, "signing in", "The user name or the password is empty or has a line break in it.")
 	}
+	p.attempt.presents()
 	var err error
 	switch {
 	case p.cred.Auth == account.OAuth2:

@@ -31,6 +31,7 @@ const DefaultMaxMessageBytes = 50 << 20
 // server and its TLS handshake may take is the dialer's business.
 type Options struct {
 	Dialer          *outbound.Dialer
+	Gate            Gate  // Nil: nobody counts logins.
 	MaxMessageBytes int64 // 0: DefaultMaxMessageBytes.
 	Log             *slog.Logger
 	// Transcript is given each line that is sent ("C: …") and received
@@ -99,11 +100,12 @@ func (c *Client) Open(ctx context.Context, a account.Account, cred account.Crede
 }
 
 func (c *Client) open(ctx context.Context, a account.Account, cred account.Credential, observe func(account.Step)) (Session, error) {
+	who := c.signer(a)
 	if a.Protocol == account.IMAP {
-		return openIMAP(ctx, c, a, cred, observe)
+		return openIMAP(ctx, c, who, cred, observe)
 	}
 	return renewing(ctx, &cred, func(cred account.Credential) (Session, error) {
-		return openPOP3(ctx, c, a.Server, cred, a.Capabilities, observe)
+		return openPOP3(ctx, c, who, cred, observe)
 	})
 }
 
@@ -124,8 +126,8 @@ func renewing[T any](ctx context.Context, cred *account.Credential, open func(ac
 }
 
 // dial makes a link that keeps to the client's options.
-func (c *Client) dial(ctx context.Context, s account.Server, cred account.Credential, session *sessionPace, observe func(account.Step)) (*link, error) {
-	l, err := dial(ctx, c.opts.Dialer, s, linkLimits{Patience: c.opts.Patience}, session, observe)
+func (c *Client) dial(ctx context.Context, who *signer, cred account.Credential, session *sessionPace, observe func(account.Step)) (*link, error) {
+	l, err := dial(ctx, c.opts.Dialer, who, linkLimits{Patience: c.opts.Patience}, session, observe)
 	if err != nil {
 		return nil, err
 	}
@@ -137,9 +139,11 @@ func (c *Client) dial(ctx context.Context, s account.Server, cred account.Creden
 
 // Probe is Open and Folders for a connection test: it reports each step to
 // observe as it ends and returns the folders with their counts. Steps that did
-// not come about are not reported.
-func (c *Client) Probe(ctx context.Context, s account.Server, p account.Protocol, cred account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
-	session, err := c.open(ctx, account.Account{Server: s, Protocol: p}, cred, observe)
+// not come about are not reported. The account may be one that is not saved, or
+// not like this: what was known of its login is no matter.
+func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
+	a.ID, a.LoginProof, a.Capabilities = "", "", ""
+	session, err := c.open(ctx, a, cred, observe)
 	if err != nil {
 		return nil, err
 	}

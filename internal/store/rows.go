@@ -120,6 +120,7 @@ type accountView struct {
 	TotalFolders   int64
 	TotalMessages  int64
 	TotalBytes     int64
+	LoginProof     string
 	OutOfOrder     int16 // Whether its circuit is, where that was asked for.
 }
 
@@ -129,7 +130,7 @@ SELECT a.*, j.uuid AS journal, j.capabilities, j.messages AS total_messages, j.b
 	(SELECT count(*) FROM folders f WHERE f.journal_id = p.journal_id AND f.selected = 1) AS total_folders,
 	p.enabled, p.paused_ms, p.paused_by, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms, p.failures, p.state,
 	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms, p.proven, p.slow,
-	p.progress_folder, p.progress_done, p.progress_total, p.progress_bytes`
+	p.progress_folder, p.progress_done, p.progress_total, p.progress_bytes, p.login_proof`
 
 // outOfOrderColumn says whether somebody leaves the account's circuit in peace;
 // its argument is outageFrom.
@@ -203,7 +204,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 		PollInterval: time.Duration(v.Row.PollIntervalMS) * time.Millisecond, Enabled: v.Enabled != 0,
 		Pause:     account.Pause{At: fromMillis(v.PausedMS), Operator: v.PausedBy == byOperator},
 		CreatedAt: fromMillis(v.Row.CreatedMS), UpdatedAt: fromMillis(v.Row.UpdatedMS),
-		Journal: v.Journal, Capabilities: v.Capabilities, SettingsEpoch: v.Row.SettingsEpoch,
+		Journal: v.Journal, Capabilities: v.Capabilities, SettingsEpoch: v.Row.SettingsEpoch, LoginProof: v.LoginProof,
 	}
 	if err := json.Unmarshal([]byte(v.Row.Rules), &a.Folders); err != nil {
 		return account.Account{}, fmt.Errorf("reading the folder rules of account %s: %w", v.Row.ID, err)

@@ -1,0 +1,214 @@
+package store
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mailbrook/mailbrook/internal/logins"
+)
+
+var loginLimits = logins.Limits{Window: 15 * time.Minute, Mailbox: 10, User: 30, Everybody: 50}
+
+func login(w *world, user, name string) logins.Attempt {
+	return logins.Attempt{Owner: owner(w, user), Name: name, Mailbox: "at " + name, Home: "home " + name}
+}
+
+// reserve takes a place that must be there.
+func (w *world) reserve(a logins.Attempt) string {
+	w.Helper()
+	id, wait, err := w.Logins().Reserve(w.Context(), a, loginLimits)
+	w.must(err)
+	if wait > 0 {
+		w.Fatalf("no place for %v", wait)
+	}
+	return id
+}
+
+func (w *world) failLogins(a logins.Attempt, n int) {
+	w.Helper()
+	for range n {
+		w.must(w.Logins().Refuse(w.Context(), w.reserve(a), a, loginLimits))
+	}
+}
+
+// waits returns how long an attempt has to wait; a place that it got is given back.
+func (w *world) waits(a logins.Attempt) time.Duration {
+	w.Helper()
+	id, wait, err := w.Logins().Reserve(w.Context(), a, loginLimits)
+	w.must(err)
+	w.must(w.Logins().Release(w.Context(), id))
+	return wait
+}
+
+func TestOf300LoginsAtOnceNoMoreThanThePlacesBegin(t *testing.T) {
+	onBoth(t, func(w *world) {
+		stores := []*Store{w.Store, w.another(), w.another()}
+		try := func(limits logins.Limits) (began int64) {
+			w.Helper()
+			var n atomic.Int64
+			var g errgroup.Group
+			for i := range 300 {
+				g.Go(func() error {
+					a := login(w, "mallory@firma.test", "anna")
+					a.Mailbox = fmt.Sprint("at spelling ", i%7)
+					_, wait, err := stores[i%3].Logins().Reserve(w.Context(), a, limits)
+					if wait == 0 && err == nil {
+						n.Add(1)
+					}
+					return err
+				})
+			}
+			w.must(g.Wait())
+			return n.Load()
+		}
+		if n := try(loginLimits); n != 10 {
+			w.Errorf("%d logins began, not 10", n)
+		}
+		// The test bites: what limits is the limit.
+		if n := try(logins.Limits{Window: time.Minute, Mailbox: 1000, User: 1000, Everybody: 1000}); n != 300 {
+			w.Errorf("without a limit %d of 300 began", n)
+		}
+	})
+}
+
+func TestThePlacesOfFailedLoginsAreFreeWhenTheWindowIsOver(t *testing.T) {
+	onBoth(t, func(w *world) {
+		mallory := login(w, "mallory@firma.test", "anna")
+		w.failLogins(mallory, 4)
+		w.clock.pass(5 * time.Minute)
+		w.failLogins(mallory, 6)
+		if wait := w.waits(mallory); wait != 10*time.Minute {
+			w.Errorf("wait %v, not until the first four are over", wait)
+		}
+		s := w.Store
+		w.Store = w.another() // After a restart, or in another process.
+		if wait := w.waits(mallory); wait != 10*time.Minute {
+			w.Errorf("in another process: wait %v", wait)
+		}
+		w.Store = s
+		w.clock.pass(10 * time.Minute)
+		w.failLogins(mallory, 4)
+		if w.waits(mallory) == 0 {
+			w.Error("the first four give more than four places")
+		}
+		w.clock.pass(15 * time.Minute)
+		w.must(w.Logins().Prune(w.Context()))
+		rows := 1
+		w.must(w.on(w.r).each(w.Context(), scanInto(&rows), "SELECT count(*) FROM failed_logins"))
+		if rows != 0 {
+			w.Errorf("%d rows are left of what is over", rows)
+		}
+	})
+}
+
+// TestALoginThatTakesLongCountsFromItsEnd, and one whose process was killed
+// holds its place all the longer.
+func TestALoginThatTakesLongCountsFromItsEnd(t *testing.T) {
+	onBoth(t, func(w *world) {
+		mallory := login(w, "mallory@firma.test", "anna")
+		w.failLogins(mallory, 8)
+		slow, killed := w.reserve(mallory), w.reserve(mallory)
+		if wait := w.waits(mallory); wait != logins.Soon {
+			w.Errorf("while logins are under way: wait %v", wait)
+		}
+		w.clock.pass(2 * time.Minute)
+		w.must(w.Logins().Refuse(w.Context(), slow, mallory, loginLimits))
+		w.clock.pass(13 * time.Minute) // The first eight are over.
+		w.failLogins(mallory, 8)
+		if w.waits(mallory) == 0 {
+			w.Error("the slow and the killed one are forgotten")
+		}
+		w.clock.pass(2 * time.Minute)
+		w.failLogins(mallory, 1)
+		w.clock.pass(3 * time.Minute)
+		w.failLogins(mallory, 1)
+		w.must(w.Logins().Release(w.Context(), killed)) // Whatever comes of it: it is over.
+	})
+}
+
+func TestAUserHasATotalAndOthersTheirOwn(t *testing.T) {
+	onBoth(t, func(w *world) {
+		for i := range 6 {
+			w.failLogins(login(w, "mallory@firma.test", fmt.Sprint("box", i)), 5)
+		}
+		if wait := w.waits(login(w, "mallory@firma.test", "another")); wait != 15*time.Minute {
+			w.Errorf("above the total: wait %v", wait)
+		}
+		if wait := w.waits(login(w, "anna@firma.test", "box1")); wait != 0 {
+			w.Errorf("another user: wait %v", wait)
+		}
+	})
+}
+
+// TestManyGuessersAreBoundTogetherAndTheOwnerIsNot: whose account has signed in
+// there goes on.
+func TestManyGuessersAreBoundTogetherAndTheOwnerIsNot(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		anna := login(w, "anna@firma.test", "anna")
+		anna.Account = a.ID
+		w.must(w.Logins().Accept(w.Context(), w.reserve(anna), anna, a.Proof(nil)))
+		for i := range 5 {
+			w.failLogins(login(w, fmt.Sprintf("bot%d@firma.test", i), "anna"), 10)
+		}
+		if wait := w.waits(login(w, "bot9@firma.test", "anna")); wait != 15*time.Minute {
+			w.Errorf("one more guesser: wait %v", wait)
+		}
+		if wait := w.waits(login(w, "bot9@firma.test", "bartek")); wait != 0 {
+			w.Errorf("another mailbox: wait %v", wait)
+		}
+		test := login(w, "anna@firma.test", "anna") // Of settings that are not saved.
+		if wait := w.waits(test); wait != 0 {
+			w.Errorf("the owner: wait %v", wait)
+		}
+		// Also while her own password is refused.
+		w.must(w.Logins().Refuse(w.Context(), "", anna, loginLimits))
+		if wait := w.waits(test); wait != 0 {
+			w.Errorf("the owner after a refusal: wait %v", wait)
+		}
+		w.failLogins(test, 9)
+		if wait := w.waits(test); wait == 0 {
+			w.Error("the owner has no limit at all")
+		}
+	})
+}
+
+func TestAnAccountKeepsItsProofUntilItIsRefusedOrEdited(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		at := logins.Attempt{Owner: a.Owner, Account: a.ID, Name: "anna", Mailbox: "m", Home: "h"}
+		if a.LoginProof != "" || a.Proof(nil) == "" {
+			w.Errorf("a new account has the proof %q", a.LoginProof)
+		}
+		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, a.Proof(nil)))
+		if a = w.load(a); a.LoginProof != a.Proof(nil) {
+			w.Errorf("accepted: %q", a.LoginProof)
+		}
+		if l := w.claim("one"); len(l) != 1 || l[0].Account.LoginProof != a.LoginProof {
+			w.Error("a visit does not know of it")
+		}
+		a.SenderName = "Somebody"
+		edited, err := w.Accounts().Update(w.Context(), a, nil, false)
+		w.must(err)
+		if edited.LoginProof == edited.Proof(nil) {
+			w.Error("it outlives an edit")
+		}
+		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, a.Proof(nil))) // By a visit from before.
+		if edited = w.load(edited); edited.LoginProof == edited.Proof(nil) {
+			w.Error("a visit of old settings proves the new ones")
+		}
+		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, edited.Proof(nil)))
+		w.must(w.Logins().Refuse(w.Context(), "", at, loginLimits))
+		if edited = w.load(edited); edited.LoginProof != "" {
+			w.Errorf("refused: %q", edited.LoginProof)
+		}
+		w.failLogins(at, 9)
+		if w.waits(at) == 0 {
+			w.Error("the refusal of what was proven does not count")
+		}
+	})
+}
