@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -448,5 +450,44 @@ func TestAnIDTokensAddressIsFoldedAsASCII(t *testing.T) {
 		if g, err := s.Grant(t.Context(), w.owner, done.Grant); err != nil || g.Email != want {
 			t.Errorf("%q is told as %q (%v)", said, g.Email, err)
 		}
+	}
+}
+
+// gate admits until it is closed.
+type gate struct {
+	closed error
+	ends   []account.SignIn
+}
+
+func (g *gate) Admit(context.Context, account.Account, []netip.Addr) (func(account.SignIn), error) {
+	return func(how account.SignIn) { g.ends = append(g.ends, how) }, g.closed
+}
+
+// TestRefusedPermissionsAreCounted, and above the limit the provider is not asked.
+func TestRefusedPermissionsAreCounted(t *testing.T) {
+	w := newWorld(t)
+	s, g, asked := w.process(), &gate{}, 0
+	a := w.account(s, "1")
+	s.Gate = g
+	w.pass(2 * time.Hour) // The access token is over.
+	if _, err := s.Credential(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(2 * time.Hour)
+	w.server.Fail(func(rw http.ResponseWriter, _ *http.Request) {
+		asked++
+		rw.Header().Set("Content-Type", "application/json")
+		rw.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(rw, `{"error":"invalid_grant"}`)
+	})
+	if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
+		t.Errorf("%v", err)
+	}
+	g.closed = fault.New(fault.RateLimited, "signing in", account.HeldBack)
+	if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.RateLimited {
+		t.Errorf("%v", err)
+	}
+	if want := []account.SignIn{account.SignInUntried, account.SignInRefused}; !slices.Equal(g.ends, want) || asked != 1 {
+		t.Errorf("ended %v, not %v; asked %d times with a gate that closed after one", g.ends, want, asked)
 	}
 }

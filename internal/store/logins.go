@@ -64,6 +64,9 @@ func (r Logins) insert(ctx context.Context, c sqlConn, id string, a logins.Attem
 
 // wait returns how long it is until a login may be made; 0: now.
 func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.Limits, now time.Time) (time.Duration, error) {
+	// What counts for longer than can be was written when the clock was wrong.
+	longest := now.Add(l.Window + logins.Pending + clockBelieved)
+	between := []any{now.UnixMilli(), longest.UnixMilli()}
 	var ofUser, ofName places
 	err := c.each(ctx, func(row rowScanner) error {
 		var name string
@@ -76,7 +79,7 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 			ofName = append(ofName, p)
 		}
 		return nil
-	}, "SELECT name, pending, until_ms FROM failed_logins WHERE owner = ? AND until_ms > ? ORDER BY until_ms", a.Owner.String(), now.UnixMilli())
+	}, "SELECT name, pending, until_ms FROM failed_logins WHERE owner = ? AND until_ms > ? AND until_ms <= ? ORDER BY until_ms", append([]any{a.Owner.String()}, between...)...)
 	if err != nil {
 		return 0, err
 	}
@@ -89,7 +92,7 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 		err := row.Scan(&p.pending, &p.until)
 		ofAll = append(ofAll, p)
 		return err
-	}, "SELECT pending, until_ms FROM failed_logins WHERE mailbox = ? AND until_ms > ? ORDER BY until_ms", a.Mailbox, now.UnixMilli())
+	}, "SELECT pending, until_ms FROM failed_logins WHERE mailbox = ? AND until_ms > ? AND until_ms <= ? ORDER BY until_ms", append([]any{a.Mailbox}, between...)...)
 	wait := ofAll.wait(l.Everybody, now)
 	if err != nil || wait == 0 {
 		return 0, err

@@ -130,6 +130,20 @@ func TestALoginThatTakesLongCountsFromItsEnd(t *testing.T) {
 	})
 }
 
+// TestAClockThatWasWrongHoldsNobodyBack for longer than a quarter of an hour.
+func TestAClockThatWasWrongHoldsNobodyBack(t *testing.T) {
+	onBoth(t, func(w *world) {
+		mallory := login(w, "mallory@firma.test", "anna")
+		until := w.Now().Add(24 * time.Hour)
+		for i := range 10 {
+			w.must(w.Logins().insert(w.Context(), w.on(w.w), fmt.Sprint(i), mallory, false, until))
+		}
+		if wait := w.waits(mallory); wait != 0 {
+			w.Errorf("wait %v", wait)
+		}
+	})
+}
+
 func TestAUserHasATotalAndOthersTheirOwn(t *testing.T) {
 	onBoth(t, func(w *world) {
 		for i := range 6 {
