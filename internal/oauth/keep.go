@@ -144,7 +144,9 @@ func (s *Service) replace(ctx context.Context, a account.Account) (account.Secre
 		}
 	}
 	t, err := s.refresh(ctx, p, a, account.NewSecret(l.Refresh))
-	s.outages.leave(p.ID, turn, a.Owner, err, s.Now())
+	if held := (*account.HeldBackError)(nil); !errors.As(err, &held) { // Else it was not asked, and has not answered.
+		s.outages.leave(p.ID, turn, a.Owner, err, s.Now())
+	}
 	if err != nil {
 		s.forget(a.ID)
 		return account.Secret{}, err
