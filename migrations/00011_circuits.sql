@@ -12,12 +12,12 @@ ALTER TABLE poll_schedule ADD COLUMN slow SMALLINT NOT NULL DEFAULT 1;
 UPDATE poll_schedule SET host_key = trim(host_key, '[]') WHERE host_key LIKE '[%';
 UPDATE poll_schedule SET host_key = substr(host_key, 8) WHERE host_key LIKE '::ffff:%.%';
 UPDATE poll_schedule SET
-    circuit = CASE WHEN host_key LIKE '%:%' THEN '[' || host_key || ']' ELSE host_key END || (
-		SELECT ':' || a.port || '/' || CASE a.security WHEN 1 THEN 'tls' WHEN 2 THEN 'starttls' ELSE 'none' END
-		FROM accounts a WHERE a.id = poll_schedule.account_id),
-	proven = CASE WHEN last_success_ms > 0 AND EXISTS (
-		SELECT 1 FROM accounts a WHERE a.id = poll_schedule.account_id AND a.updated_ms <= poll_schedule.last_success_ms) THEN 1 ELSE 0 END,
-	slow = CASE WHEN run_finished_ms > 0 AND run_finished_ms - run_started_ms < 15000 THEN 0 ELSE 1 END;
+    circuit = CASE WHEN host_key LIKE '%:%' THEN '[' || host_key || ']' ELSE host_key END || coalesce((
+        SELECT ':' || a.port || '/' || CASE a.security WHEN 1 THEN 'tls' WHEN 2 THEN 'starttls' ELSE 'none' END
+        FROM accounts a WHERE a.id = poll_schedule.account_id), ''),
+    proven = CASE WHEN last_success_ms > 0 AND EXISTS (
+        SELECT 1 FROM accounts a WHERE a.id = poll_schedule.account_id AND a.updated_ms <= poll_schedule.last_success_ms) THEN 1 ELSE 0 END,
+    slow = CASE WHEN run_finished_ms > 0 AND run_finished_ms - run_started_ms < 15000 THEN 0 ELSE 1 END;
 
 -- What is there is forgotten: it was told of hosts, and is told again within seconds.
 DROP TABLE host_outages;
