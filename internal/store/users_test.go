@@ -21,12 +21,15 @@ func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 			1: "kowal@firma.test", 2: "\uFF4Bowal@firma.test", 3: "i\u0307x@firma.test", 4: "an\u0303na@firma.test", 5: "a\u00F1na@firma.test", 6: "anna@\u017C\u00F3\u0142w.test",
 			7: "zofia@firma.test",
 		}
+		var all []account.Account
+		for n := range len(was) {
+			all = append(all, w.add(fmt.Sprintf("user%d@firma.test", n+1), n+1))
+		}
 		for w.version() >= shadowless {
 			w.must(w.MigrateDown(w.Context()))
 		}
-		var all []account.Account
-		for n := range len(was) {
-			a := w.add(fmt.Sprintf("user%d@firma.test", n+1), n+1)
+		for n := range all {
+			a := &all[n]
 			for _, table := range []string{"owners", "accounts", "journals", "poll_schedule"} {
 				_, err := w.on(w.w).exec(w.Context(), "UPDATE "+table+" SET owner = ? WHERE owner = ?", was[n+1], a.Owner.String())
 				w.must(err)
@@ -34,7 +37,6 @@ func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 			var err error
 			a.Owner, err = account.StoredOwner(was[n+1])
 			w.must(err)
-			all = append(all, a)
 		}
 		// A user who has nothing any more but a journal of what was fetched.
 		_, err := w.on(w.w).exec(w.Context(), "UPDATE journals SET owner = ? WHERE owner = ?", "\u017Bofia@firma.test", was[7])
