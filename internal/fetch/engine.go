@@ -115,6 +115,7 @@ type visit struct {
 
 	report   Report
 	failing  *fault.Error // The first folder or message that failed.
+	failures int          // How many did.
 	progress account.Progress
 	full     *fault.Error // Why not everything fits, when it does not.
 }
@@ -133,6 +134,9 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 		v.report.Err = v.full
 	}
 	v.report.Partial = cmp.Or(v.failing, v.told())
+	if more := v.failures - toldFailures; more > 0 {
+		v.log.Warn("passed over more", "folders_and_messages", more)
+	}
 	return v.report
 }
 
@@ -247,10 +251,16 @@ func (v *visit) open(ctx context.Context) error {
 	return err
 }
 
+// toldFailures is how many folders and messages that failed a visit tells of one
+// by one in the log: a server with a million of them must not fill the disk.
+const toldFailures = 20
+
 // failed notes that a folder or message failed while the visit goes on.
 func (v *visit) failed(code fault.Code, what string, err error) {
 	f := fault.Of(err)
-	v.log.Warn("passed over", "what", what, "code", f.Code, "error", err)
+	if v.failures++; v.failures <= toldFailures {
+		v.log.Warn("passed over", "what", what, "code", f.Code, "error", err)
+	}
 	if v.failing == nil {
 		detail := what
 		if f.Detail != "" {

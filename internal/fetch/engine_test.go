@@ -1,10 +1,13 @@
 package fetch_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,6 +184,26 @@ func TestABadMessageIsSkippedWithAReasonTriedThriceAndThenDaily(t *testing.T) {
 		t.Fatalf("the next day: %+v, %d skipped", r, len(w.journal.skips))
 	}
 	w.complete(t)
+}
+
+func TestAMailboxOfBadMessagesDoesNotFillTheLog(t *testing.T) {
+	const told = 20
+	w := newWorld(t, "INBOX")
+	w.remote.folders[0].add(bodies(200, "in")...)
+	for _, m := range bodies(200, "in") {
+		w.remote.missing[m] = "it cannot be read"
+	}
+	var log bytes.Buffer
+	w.engine.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 200 {
+		t.Fatalf("report %+v", r)
+	}
+	if n := strings.Count(log.String(), "a message in INBOX"); n != told {
+		t.Errorf("%d messages are told of one by one, want %d", n, told)
+	}
+	if want := fmt.Sprintf("folders_and_messages=%d", 200-told); strings.Count(log.String(), want) != 1 {
+		t.Errorf("the log does not sum up the rest: %s", log.String())
+	}
 }
 
 func TestABadFolderDoesNotStopTheOthers(t *testing.T) {
