@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
@@ -43,6 +44,7 @@ type app struct {
 	catalog  *provider.Catalog
 	logins   *logins.Limiter
 	oauth    *oauth.Service
+	house    *installation
 	registry *account.Registry
 	engine   *fetch.Engine
 	runner   *schedule.Runner
@@ -88,13 +90,17 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		}
 	}()
 	roots := loadRoots(cfg.Remote.CAFile)
-	if a.store, err = openStore(ctx, cfg, log); err != nil {
+	if a.house, err = openInstallation(ctx, cfg, log); err != nil {
 		return nil, err
 	}
+	a.store, a.mailbox = a.house.store, a.house.mailbox
 	if err := a.bringUp(ctx); err != nil {
 		return nil, err
 	}
 	if a.vault, err = openVault(ctx, cfg, a.store); err != nil {
+		return nil, err
+	}
+	if err := a.house.settle(ctx, a.vault); err != nil {
 		return nil, err
 	}
 	pool, err := roots()
@@ -107,9 +113,6 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	})
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
 	a.source = source.New(source.Options{Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, Log: log})
-	if a.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
-		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
-	}
 	if a.catalog, err = provider.New(); err != nil {
 		return nil, err
 	}
@@ -123,7 +126,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
-		Queue: a.store.Queue(), Visitor: visitor{a}, Policy: schedule.Policy{Interval: cfg.Poll.Interval},
+		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{Interval: cfg.Poll.Interval},
 		Worker: workerID(), Workers: cfg.Poll.Workers, Chores: a.chores(), Log: log, Registerer: a.metrics,
 	})
 	a.registry = account.NewRegistry(account.Options{
@@ -133,6 +136,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Limit: cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
 	})
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_refused_commands_total",
 		Help: "Commands that the read-only guard refused to send to a remote server. Anything but 0 is a defect.",
@@ -155,11 +159,12 @@ func (a *app) close() {
 }
 
 // openStore opens the configured database, making data_dir for an embedded one.
-func openStore(ctx context.Context, cfg config, log *slog.Logger) (*store.Store, error) {
+// existing says that the database cannot be a new one.
+func openStore(ctx context.Context, cfg config, existing bool, log *slog.Logger) (*store.Store, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	return store.Open(ctx, cfg.Database, store.Options{Log: log})
+	return store.Open(ctx, cfg.Database, store.Options{Log: log, Existing: existing})
 }
 
 // bringUp sees to it that the schema is this version's: on the embedded
@@ -205,8 +210,13 @@ func openVault(ctx context.Context, cfg config, s *store.Store) (*vault.Vault, e
 	if serr != nil {
 		return nil, serr
 	}
-	if len(sealed) > 0 {
-		return nil, fmt.Errorf("data_dir: the database has accounts, but their keys are not in %s: mount or restore it (%w)", cfg.DataDir, err)
+	proof, perr := s.Noted(ctx, store.NoteKeys)
+	if perr != nil {
+		return nil, perr
+	}
+	if len(sealed) > 0 || proof != "" {
+		return nil, fmt.Errorf(`data_dir: the database has accounts, but their keys are not in %s: mount or restore it; `+
+			`if they are lost for good, "mailbrook installation adopt keys" makes new ones (%w)`, cfg.DataDir, err)
 	}
 	return vault.Open(cfg.DataDir)
 }
@@ -322,7 +332,9 @@ type visitor struct{ app *app }
 
 func (v visitor) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
 	a := v.app
-	rep := a.engine.Visit(ctx, l)
+	vctx, done := a.house.guard(ctx)
+	defer done()
+	rep := a.engine.Visit(vctx, l)
 	var f *fault.Error
 	if errors.As(rep.Err, &f) {
 		rep.Err = diagnose.Refine(a.catalog, l.Account.Provider, l.Account.Server.Host, f)

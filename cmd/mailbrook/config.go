@@ -28,6 +28,7 @@ import (
 // is handed what it needs.
 type config struct {
 	Listen   string // Host and port of the REST API and the web pages.
+	Ops      string // Host and port of readiness and metrics; empty: with the API.
 	DataDir  string
 	Database string // "sqlite:PATH" or "postgres://…".
 	Mailbox  string // "maildir:PATH" with {user}, {domain} or {local} to be filled in.
@@ -99,6 +100,18 @@ type logConfig struct {
 // embedded reports whether the database is a file of ours.
 func (c config) embedded() bool { return strings.HasPrefix(c.Database, "sqlite:") }
 
+// databaseName names the database for people, without who signs in there.
+func (c config) databaseName() string {
+	if c.embedded() {
+		return c.Database
+	}
+	u, err := url.Parse(c.Database)
+	if err != nil {
+		return "postgres"
+	}
+	return "postgres://" + u.Host + u.Path
+}
+
 // defaultFile is read when no file is named, if it is there.
 const defaultFile = "mailbrook.toml"
 
@@ -129,6 +142,13 @@ const (
 func allSettings() []setting {
 	return append([]setting{
 		{key: "listen", set: func(c *config, v string) error { c.Listen = v; return checkListen(v) }},
+		{key: "listen_ops", optional: true, set: func(c *config, v string) error {
+			c.Ops = v
+			if v == "" {
+				return nil
+			}
+			return checkListen(v)
+		}},
 		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
 		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
 		{key: "mailbox", set: func(c *config, v string) error { c.Mailbox = v; return checkMailbox(v) }},

@@ -66,7 +66,7 @@ func (c demoCmd) Run(ctx context.Context, t terminal, load loader) (err error) {
 	}
 	d := demonstration{app: a, t: t, provider: p, address: address, scratch: scratch}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.serve(ctx, l, []string{roleAPI}) })
+	g.Go(func() error { return a.serve(ctx, l, nil, []string{roleAPI}) })
 	g.Go(func() error {
 		if err := d.show(ctx); err != nil {
 			return stopped(ctx, err)
@@ -95,6 +95,7 @@ func demoConfig(cfg config, scratch, caFile string) config {
 	cfg.DataDir = filepath.Join(scratch, "data")
 	cfg.Database = "sqlite:" + filepath.Join(cfg.DataDir, "mailbrook.db")
 	cfg.Mailbox = "maildir:" + filepath.Join(cfg.DataDir, "mail", "{domain}", "{local}")
+	cfg.Ops = ""
 	cfg.Web = webConfig{} // What is configured is about another server.
 	cfg.Remote.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	cfg.Remote.AllowPorts.Any = true

@@ -30,16 +30,17 @@ type cli struct {
 
 	settings `embed:""`
 
-	Serve    serveCmd    `cmd:"" help:"REST API, web pages and poller in one process."`
-	Demo     demoCmd     `cmd:"" help:"Try everything out: a scratch server with a small mail provider inside, two accounts added."`
-	Pull     pullCmd     `cmd:"" help:"Visit accounts once, now."`
-	Account  accountCmd  `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
-	Check    checkCmd    `cmd:"" help:"Compare journals, spools and mailboxes with each other; explain one message."`
-	Token    tokenCmd    `cmd:"" help:"Print a bearer token for the REST API."`
-	Link     linkCmd     `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
-	Sessions sessionsCmd `cmd:"" help:"End sessions of the web pages."`
-	Migrate  migrateCmd  `cmd:"" help:"Bring the database schema up or down, or show where it is."`
-	Version  versionCmd  `cmd:"" help:"Print version, commit and Go version."`
+	Serve        serveCmd        `cmd:"" help:"REST API, web pages and poller in one process."`
+	Demo         demoCmd         `cmd:"" help:"Try everything out: a scratch server with a small mail provider inside, two accounts added."`
+	Pull         pullCmd         `cmd:"" help:"Visit accounts once, now."`
+	Account      accountCmd      `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
+	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes with each other; explain one message."`
+	Token        tokenCmd        `cmd:"" help:"Print a bearer token for the REST API."`
+	Link         linkCmd         `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
+	Sessions     sessionsCmd     `cmd:"" help:"End sessions of the web pages."`
+	Migrate      migrateCmd      `cmd:"" help:"Bring the database schema up or down, or show where it is."`
+	Installation installationCmd `cmd:"" help:"Show or mend what holds database, keys and mailboxes together."`
+	Version      versionCmd      `cmd:"" help:"Print version, commit and Go version."`
 }
 
 // settings are the configuration keys that the command line may override; the

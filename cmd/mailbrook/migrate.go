@@ -25,7 +25,7 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*store.Stor
 	if err != nil {
 		return err
 	}
-	s, err := openStore(ctx, cfg, newLogger(cfg, t.err))
+	s, err := openStore(ctx, cfg, false, newLogger(cfg, t.err))
 	if err != nil {
 		return err
 	}

@@ -46,8 +46,16 @@ func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
-		a.log.InfoContext(ctx, "serving", "listen", l.Addr().String(), "roles", roles, "version", version)
-		return a.serve(ctx, l, roles)
+		attrs := []any{"listen", l.Addr().String(), "roles", roles, "version", version}
+		var ops net.Listener
+		if a.cfg.Ops != "" {
+			if ops, err = net.Listen("tcp", a.cfg.Ops); err != nil {
+				return errors.Join(fmt.Errorf("listen_ops: %w", err), l.Close())
+			}
+			attrs = append(attrs, "listen_ops", ops.Addr().String())
+		}
+		a.log.InfoContext(ctx, "serving", attrs...)
+		return a.serve(ctx, l, ops, roles)
 	})
 }
 
@@ -55,30 +63,33 @@ func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
 // told to stop; visits have the runner's own grace.
 const shutdownGrace = 5 * time.Second
 
-// serve answers requests and polls until ctx ends, then stops both.
-func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
+// serve answers requests and polls until ctx ends, then stops both. ops, if not
+// nil, is where readiness and metrics are answered in the place of l.
+func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	h, err := a.handler(l, slices.Contains(roles, roleAPI), ctx.Done())
 	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	if !slices.Contains(roles, roleAPI) {
-		h = operational(h)
-	}
-	server := httpapi.Server(l.Addr().String(), h, a.log)
-	g.Go(func() error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving: %w", err)
+		err = errors.Join(err, l.Close())
+		if ops != nil {
+			err = errors.Join(err, ops.Close())
 		}
-		return nil
-	})
+		return err
+	}
+	vital := only(h, httpapi.Vital())
+	switch {
+	case !slices.Contains(roles, roleAPI) && ops != nil:
+		h = only(h, []string{pathHealth})
+	case !slices.Contains(roles, roleAPI):
+		h = vital
+	case ops != nil:
+		h = without(h, httpapi.Vital(), pathHealth)
+	}
+	g.Go(func() error { return a.answer(ctx, l, h) })
+	if ops != nil {
+		g.Go(func() error { return a.answer(ctx, ops, vital) })
+	}
 	g.Go(func() error {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-		defer cancel()
-		if err := server.Shutdown(grace); err != nil {
-			return errors.Join(err, server.Close())
-		}
+		a.house.watch(ctx, lookEvery)
 		return nil
 	})
 	if slices.Contains(roles, rolePoller) {
@@ -88,6 +99,34 @@ func (a *app) serve(ctx context.Context, l net.Listener, roles []string) error {
 	err = g.Wait()
 	a.log.Info("stopped")
 	return err
+}
+
+// answer answers requests on l until ctx ends.
+func (a *app) answer(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := httpapi.Server(l.Addr().String(), h, a.log)
+	var g errgroup.Group
+	over := make(chan struct{})
+	g.Go(func() error {
+		defer close(over)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-over:
+			return nil
+		}
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		if err := server.Shutdown(grace); err != nil {
+			return errors.Join(err, server.Close())
+		}
+		return nil
+	})
+	return g.Wait()
 }
 
 // handler is the REST API and the web pages, wired. A process that answers users
@@ -104,7 +143,11 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 	if err != nil {
 		return nil, usageError{fmt.Errorf("auth: %w", err)}
 	}
-	ready := []httpapi.Check{{Name: "database", Run: a.store.Ping}, {Name: "mailbox", Run: a.mailbox.Check}}
+	ready := []httpapi.Check{
+		{Name: partDatabase, Run: a.house.verifyDatabase}, {Name: partDatabase, Run: a.store.Probe},
+		{Name: partKeys, Run: a.house.verifyKeys},
+		{Name: partMailboxes, Run: a.house.verifyMailboxes}, {Name: partMailboxes, Run: a.mailbox.Check},
+	}
 	if answers {
 		ready = append(ready, httpapi.Check{Name: "token_keys", Run: tokens.Ready})
 	}
@@ -112,6 +155,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Tokens: tokens,
 		Explain: a.advice(),
 		Ready:   ready,
+		Holds:   a.house.holds,
 		Metrics: a.metrics, Version: version, Log: a.log, Now: a.store.Now, Stopping: stopping,
 		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
 		Web:   httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{a.store.Links()}, Sessions: a.store.Sessions()},
@@ -141,14 +185,27 @@ func (w advice) ExplainDelay(a account.Account, lang string) httpapi.Delay {
 	return httpapi.Delay{Title: d.Title, Evidence: d.Evidence, Advice: d.Advice, Help: string(d.Help)}
 }
 
-// operational lets through only what every process answers, whatever its roles.
-func operational(h http.Handler) http.Handler {
+// pathHealth is answered on every address.
+const pathHealth = "/healthz"
+
+// only lets through what is at these paths.
+func only(h http.Handler, paths []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics":
-			h.ServeHTTP(w, r)
-		default:
+		if !slices.Contains(paths, r.URL.Path) {
 			http.NotFound(w, r)
+			return
 		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// without keeps what is at these paths away, but for one.
+func without(h http.Handler, paths []string, but string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != but && slices.Contains(paths, r.URL.Path) {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
 	})
 }

@@ -16,6 +16,11 @@ var (
 	ErrChanged      = errors.New("the account was changed meanwhile: load it again")
 )
 
+// ErrUnavailable says that what is kept of accounts cannot be asked or changed
+// now: the database does not answer, or is not the one that it should be. It is
+// nobody's fault who asks, and may be over soon.
+var ErrUnavailable = errors.New("the database does not answer")
+
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
 	Field  string // As the contract spells it: "server.host".

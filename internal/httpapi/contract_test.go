@@ -247,6 +247,10 @@ func TestContract(t *testing.T) {
 				t.Fatalf("no valid request for %s is known here", op.OperationID)
 			}
 			run(op.OperationID+" goes well", plenty, signedIn(good), op.OperationID, success(op), "")
+			if op.Responses.Value("503") != nil && op.OperationID != "getReadiness" {
+				f := newFixture(t, func(o *httpapi.Options) { o.Holds = func() error { return account.ErrUnavailable } })
+				run(op.OperationID+" with another installation's database", f, signedIn(good), op.OperationID, 503, "not_ready")
+			}
 			if len(*op.Security) > 0 {
 				f := newFixture(t, func(o *httpapi.Options) { o.Limits.Requests = httpapi.Rate{PerMinute: 1, Burst: 1} })
 				f.do(signedIn(good))

@@ -54,6 +54,7 @@ const lookPatience = 10 * time.Second
 type hub struct {
 	Streams
 	accounts Accounts
+	holds    func() error
 	log      *slog.Logger
 
 	mu      sync.Mutex
@@ -61,8 +62,8 @@ type hub struct {
 	watches map[account.Owner]*watch
 }
 
-func newHub(s Streams, accounts Accounts, log *slog.Logger) *hub {
-	return &hub{Streams: s.filled(), accounts: accounts, log: log, watches: map[account.Owner]*watch{}}
+func newHub(s Streams, accounts Accounts, holds func() error, log *slog.Logger) *hub {
+	return &hub{Streams: s.filled(), accounts: accounts, holds: holds, log: log, watches: map[account.Owner]*watch{}}
 }
 
 // watch is one user's.
@@ -126,6 +127,9 @@ func (h *hub) look(ctx context.Context, o account.Owner) (sight, error) {
 	h.looks++
 	s := sight{number: h.looks}
 	h.mu.Unlock()
+	if err := h.holds(); err != nil {
+		return s, err
+	}
 	err := within(ctx, lookPatience, func(ctx context.Context) (err error) {
 		s.accounts, err = h.accounts.List(ctx, o)
 		return err

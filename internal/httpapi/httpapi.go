@@ -16,6 +16,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -34,8 +36,11 @@ type Options struct {
 	OAuth     OAuth
 	Tokens    Tokens
 	Explain   Explainer
-	// Ready are the checks behind /readyz; may be empty.
+	// Ready are the checks behind /readyz; may be empty. What they said is
+	// remembered for a moment, so that they may write.
 	Ready []Check
+	// Holds returns why no call may be answered now, or nil. Nil: always.
+	Holds func() error
 	// Metrics is shown at /metrics, and given the API's own counters. Nil: a
 	// registry of its own.
 	Metrics *prometheus.Registry
@@ -55,12 +60,24 @@ type Options struct {
 
 // Check is one of the things a process needs to do its work.
 type Check struct {
-	Name string // A word: "database". It is shown to everybody.
+	Name string // A word: "database". It is shown to everybody; several may bear one.
 	Run  func(context.Context) error
 }
 
-// readyPatience bounds each check behind /readyz.
-const readyPatience = 5 * time.Second
+const (
+	// readyPatience bounds each check behind /readyz.
+	readyPatience = 5 * time.Second
+	// readyFor is how long what they said is told again: anybody may ask, and
+	// the checks write.
+	readyFor = 2 * time.Second
+)
+
+// readiness is what the checks said last.
+type readiness struct {
+	mu     sync.Mutex // Held while they run: who asks meanwhile waits for them.
+	at     time.Time
+	failed []string
+}
 
 // server implements the generated interface. One value serves all requests.
 type server struct {
@@ -70,6 +87,7 @@ type server struct {
 	meters   meters
 	hub      *hub
 	sessions *sessions
+	ready    readiness
 }
 
 var _ api.StrictServerInterface = (*server)(nil)
@@ -83,6 +101,9 @@ func New(o Options) (http.Handler, error) {
 	if o.Metrics == nil {
 		o.Metrics = prometheus.NewRegistry()
 	}
+	if o.Holds == nil {
+		o.Holds = func() error { return nil }
+	}
 	doc, err := api.Spec()
 	if err != nil {
 		return nil, err
@@ -91,7 +112,7 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts, o.Log)}
+	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts, o.Holds, o.Log)}
 	if s.sessions, err = newSessions(o.Web, o.Now); err != nil {
 		return nil, err
 	}
@@ -148,21 +169,42 @@ func (s *server) GetHealth(context.Context, api.GetHealthRequestObject) (api.Get
 	return api.GetHealth200JSONResponse{Status: api.HealthStatusOk, Version: s.Version}, nil
 }
 
-// GetReadiness runs the checks, one after the other.
+// GetReadiness tells what the checks say, or said a moment ago.
 func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
-	names := make([]string, 0, len(s.Ready))
-	var failed notReadyError
+	if failed := s.readiness(ctx); len(failed) > 0 {
+		return nil, &notReadyError{failed}
+	}
+	var names []string
 	for _, c := range s.Ready {
-		names = append(names, c.Name)
-		if err := within(ctx, readyPatience, c.Run); err != nil {
-			s.Log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
-			failed.checks = append(failed.checks, c.Name)
+		if !slices.Contains(names, c.Name) {
+			names = append(names, c.Name)
 		}
 	}
-	if len(failed.checks) > 0 {
-		return nil, &failed
+	return api.GetReadiness200JSONResponse{Status: api.ReadinessStatusOk, Checks: list(names)}, nil
+}
+
+// readiness runs the checks, one after the other, unless they ran a moment ago,
+// and returns the names of those that failed. Who hangs up meanwhile does not
+// spoil the answer for others.
+func (s *server) readiness(ctx context.Context) []string {
+	r := &s.ready
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := s.Now().Sub(r.at); age >= 0 && age < readyFor && !r.at.IsZero() {
+		return r.failed
 	}
-	return api.GetReadiness200JSONResponse{Status: api.ReadinessStatusOk, Checks: names}, nil
+	ctx = context.WithoutCancel(ctx)
+	r.failed = nil
+	for _, c := range s.Ready {
+		if err := within(ctx, readyPatience, c.Run); err != nil {
+			s.Log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
+			if !slices.Contains(r.failed, c.Name) {
+				r.failed = append(r.failed, c.Name)
+			}
+		}
+	}
+	r.at = s.Now()
+	return r.failed
 }
 
 func within(ctx context.Context, d time.Duration, f func(context.Context) error) error {

@@ -58,9 +58,18 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			level = slog.LevelDebug // Probes and scrapes, every few seconds.
 		}
 		s.Log.Log(c.Request().Context(), level, "request", "request_id", id, "method", method, "route", name,
-			"status", status, "duration_ms", took.Milliseconds(), "bytes", c.Response().Size)
+			"status", status, "duration_ms", took.Milliseconds(), "bytes", c.Response().Size, "client", c.RealIP(), "user", userOf(c))
 		return nil
 	}
+}
+
+// userOf returns who asked, "" for whoever is not signed in.
+func userOf(c echo.Context) string {
+	who, ok := c.Request().Context().Value(identityKey{}).(Identity)
+	if !ok {
+		return ""
+	}
+	return who.Owner.String()
 }
 
 // label returns method and route for logs and metrics, from a closed set.
@@ -135,7 +144,13 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 				return nil
 			}
 			return next(c)
-		case r != nil && r.policy == open:
+		case r != nil && r.vital:
+			return next(c)
+		}
+		if err := s.Holds(); err != nil {
+			return err
+		}
+		if r != nil && r.policy == open {
 			req, err := s.withBrowser(req)
 			if err != nil {
 				return err

@@ -49,6 +49,10 @@ func problem(code api.ProblemCode, detail string) api.Problem {
 	return api.Problem{Type: "urn:mailbrook:problem:" + string(code), Title: k.title, Status: k.status, Code: code, Detail: detail}
 }
 
+// retryAfter is for how many seconds to leave the database in peace that does
+// not answer.
+const retryAfter = "5"
+
 // answer is the one place where an error becomes an answer. Texts come from
 // here or from errors made for people; the rest goes to the log.
 func (s *server) answer(err error, c echo.Context) {
@@ -89,6 +93,9 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		failure *fault.Error
 	)
 	switch {
+	case errors.Is(err, account.ErrUnavailable):
+		h.Set(echo.HeaderRetryAfter, retryAfter)
+		return problem(api.ProblemCodeNotReady, "Try again in a few seconds.")
 	case errors.As(err, &noToken):
 		h.Set(echo.HeaderWWWAuthenticate, noToken.challenge())
 		return problem(api.ProblemCodeUnauthenticated, "Send the header Authorization with the word Bearer and a valid token.")
@@ -114,6 +121,7 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		p.Steps = &steps
 		return p
 	case errors.As(err, &unready):
+		h.Set(echo.HeaderRetryAfter, retryAfter)
 		p := problem(api.ProblemCodeNotReady, "A check failed.")
 		fields := make([]account.FieldError, len(unready.checks))
 		for i, name := range unready.checks {

@@ -620,6 +620,9 @@ func TestReadiness(t *testing.T) {
 	f := newFixture(t)
 	f.unready = errors.New("dial db.inner.test: refused")
 	rec := f.do(request{Method: "GET", Path: "/readyz"})
+	if rec.Header().Get("Retry-After") == "" {
+		t.Error("nothing says when to ask again")
+	}
 	if rec.Code != 503 || fieldsOf(t, rec) != "database:failed" || strings.Contains(rec.Body.String(), "inner") || !strings.Contains(f.log.String(), "db.inner.test") {
 		t.Errorf("%d %s\n%s", rec.Code, rec.Body, f.log)
 	}
@@ -632,6 +635,49 @@ func TestReadiness(t *testing.T) {
 	})
 	if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != 200 || !bounded {
 		t.Errorf("%d, bounded %v", rec.Code, bounded)
+	}
+}
+
+// TestReadinessIsRemembered: anybody may ask, so the checks, which write, run at
+// most once in a while; after that they run again, whoever hung up before.
+func TestReadinessIsRemembered(t *testing.T) {
+	runs, now := 0, time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	var unready error
+	f := newFixture(t, func(o *httpapi.Options) {
+		o.Now = func() time.Time { return now }
+		check := func(ctx context.Context) error { runs++; return errors.Join(unready, ctx.Err()) }
+		o.Ready = []httpapi.Check{{Name: "database", Run: check}, {Name: "database", Run: func(context.Context) error { return nil }}}
+	})
+	ask := func(want int) {
+		t.Helper()
+		if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != want {
+			t.Errorf("readiness answers %d after %d runs, want %d: %s", rec.Code, runs, want, rec.Body)
+		}
+	}
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	f.h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/readyz", nil).WithContext(gone))
+	for range 100 {
+		ask(200)
+	}
+	unready = errors.New("gone")
+	ask(200)
+	if runs != 1 {
+		t.Errorf("the checks ran %d times for 102 questions in one moment, want once", runs)
+	}
+	now = now.Add(3 * time.Second)
+	ask(503)
+	ask(503)
+	unready = nil
+	now = now.Add(3 * time.Second)
+	ask(200)
+	if runs != 3 {
+		t.Errorf("the checks ran %d times in three moments, want 3", runs)
+	}
+	now = now.Add(-time.Hour) // A clock that goes back keeps no answer for an hour.
+	ask(200)
+	if runs != 4 {
+		t.Error("an answer of the future was told again")
 	}
 }
 

@@ -27,6 +27,7 @@ type route struct {
 	policy     policy
 	path       string   // As Echo writes it; the label of metrics and logs.
 	parameters []string // Of the query.
+	vital      bool     // Whether it tells of the process itself, and is answered whatever state that is in.
 	languages  bool     // Whether the answer depends on Accept-Language.
 }
 
@@ -53,6 +54,7 @@ func routesOf(doc *openapi3.T) (map[string]*route, error) {
 			if below(path) != (r.policy != open) {
 				return nil, fmt.Errorf("%s %s: calls are open outside %s, and only there", method, path, basePath)
 			}
+			r.vital = slices.Contains(Vital(), path) || path == "/openapi.yaml"
 			for _, p := range r.params() {
 				switch {
 				case p.In == openapi3.ParameterInQuery:
@@ -66,6 +68,10 @@ func routesOf(doc *openapi3.T) (map[string]*route, error) {
 	}
 	return routes, nil
 }
+
+// Vital are the paths that tell of the process itself: they are answered
+// whatever it does, and on the operators' own address where there is one.
+func Vital() []string { return []string{"/healthz", "/readyz", "/metrics"} }
 
 // params returns the parameters of the path and of the call.
 func (r *route) params() []*openapi3.Parameter {

@@ -60,6 +60,8 @@ type Store struct {
 	log      *slog.Logger
 	disk     disk
 
+	installation, former string // The identity that mailboxes bear: see Expect.
+
 	syncTogether int
 	held         chan struct{} // A place for each file that waits open for its batch.
 	aloneUntil   atomic.Int64  // Until when each file is synced by itself, in Unix nanoseconds.
@@ -108,29 +110,36 @@ func safeHost(host string) string {
 	return cmp.Or(clean[:min(len(clean), 64)], "localhost")
 }
 
-// Check reports whether mailboxes can be written: for readiness.
+// probeBytes is what Check writes: more than what is left in a block that a
+// full disk still has.
+const probeBytes = 64 << 10
+
+// Check reports whether mailboxes can be written: for readiness. It writes a
+// file, makes it durable and removes it.
 func (s *Store) Check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	fd, err := s.disk.open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	r, err := s.place()
 	if err != nil {
 		return trouble("opening the place of mailboxes", err)
 	}
-	defer s.disk.close(fd)
-	st, err := s.disk.fstat(fd)
-	if err != nil {
-		return trouble("opening the place of mailboxes", err)
-	}
+	defer r.close()
 	name := fmt.Sprintf(".mailbrook-check.%d.%s", os.Getpid(), random())
-	f, err := s.disk.open(fd, name, openNew, 0o600)
-	if errors.Is(err, unix.EACCES) && st.uid != uint32(os.Geteuid()) {
-		return nil // An operator's directory, such as /home, in which users' own lie.
+	err = r.writeNew(r.fd, name, make([]byte, probeBytes), true)
+	if r.others(err) {
+		return nil
 	}
-	if err != nil {
-		return trouble("writing where mailboxes are", err)
+	if err == nil {
+		err = r.unlink(r.fd, name)
 	}
-	return trouble("writing where mailboxes are", errors.Join(s.disk.close(f), s.disk.unlink(fd, name)))
+	return trouble("writing where mailboxes are", err)
+}
+
+// others reports whether a file was refused because the directory is an
+// operator's, such as /home, in which users' own lie.
+func (r *root) others(err error) bool {
+	return errors.Is(err, unix.EACCES) && r.st.uid != uint32(os.Geteuid())
 }
 
 // FolderExists reports whether the user's mailbox has the folder.

@@ -43,6 +43,9 @@ func (s *Store) openRoot(o account.Owner, create bool) (*root, error) {
 	if err == nil && create {
 		err = r.makeMaildir(s.template.sole, o)
 	}
+	if err == nil && create && s.installation != "" {
+		err = r.belong(s.installation, s.former)
+	}
 	if err != nil {
 		s.disk.close(r.fd)
 		return nil, trouble(op, err)

@@ -27,6 +27,9 @@ var _ account.Repository = Accounts{}
 // Accounts returns the owner's accounts, oldest first.
 func (r Accounts) Accounts(ctx context.Context, o account.Owner) ([]account.Account, error) {
 	as, err := r.s.told(r.s.r.WithContext(ctx), "WHERE a.owner = ? ORDER BY a.created_ms, a.id", o.String())
+	if err == nil && len(as) == 0 {
+		err = r.s.nothing(ctx)
+	}
 	return as, r.s.wrap(ctx, "loading accounts", err)
 }
 

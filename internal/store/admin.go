@@ -114,6 +114,9 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 		query, args = byUserQuery(where, args, after, size+1)
 	}
 	page, err = s.told(s.r.WithContext(ctx), query, args...)
+	if err == nil && len(page) == 0 {
+		err = s.nothing(ctx)
+	}
 	if err != nil {
 		return nil, "", s.wrap(ctx, "listing accounts", err)
 	}

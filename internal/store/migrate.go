@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -41,7 +40,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES ('instance', ?) ON CONFLICT (name) DO NOTHING", uuid.NewString())
+		err = s.makeInstance(ctx)
 		if err == nil && s.stop != nil { // It keeps its own clock, and may not have had a place for it before.
 			err = s.compareClock(ctx)
 		}
@@ -115,13 +114,6 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 		return fmt.Errorf("%w (it is at version %d, this program knows %d)", ErrSchemaNew, have, want)
 	}
 	return nil
-}
-
-// InstanceID returns the random identity of this installation.
-func (s *Store) InstanceID(ctx context.Context) (string, error) {
-	var id string
-	err := s.on(s.r).row(ctx, "SELECT value FROM meta WHERE name = 'instance'").Scan(&id)
-	return id, s.wrap(ctx, "reading the installation's identity", err)
 }
 
 // migrating runs fn while no other process migrates: goose locks PostgreSQL by

@@ -7,17 +7,26 @@ import (
 	"fmt"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // The driver "pgx".
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 )
 
+// connectTimeout is how long a connection may take, unless the address says
+// otherwise: a server that is away must not hold up whoever asks.
+const connectTimeout = 5 * time.Second
+
 func (s *Store) openPostgres(ctx context.Context, dsn string, conns int) error {
 	s.postgres = true
-	pool, err := sql.Open("pgx", dsn)
+	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return err
 	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	pool := stdlib.OpenDB(*config)
 	if conns <= 0 {
 		conns = 16
 	}

@@ -73,7 +73,11 @@ func share(used, limit int64) int64 {
 func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, error) {
 	row := ownerRow{Owner: o.String(), LimitBytes: never, LimitMessages: never}
 	db := s.r.WithContext(ctx)
-	err := db.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error
+	found := db.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row)
+	err := found.Error
+	if err == nil && found.RowsAffected == 0 {
+		err = s.nothing(ctx)
+	}
 	if err != nil {
 		return account.Quota{}, s.wrap(ctx, "loading a quota", err)
 	}
@@ -227,7 +231,7 @@ func (s *Store) AdminQuotas(ctx context.Context, f QuotaFilter) (page []account.
 		next = cursor{Order: f.Sort, Number: key, Owner: last.Owner}.String()
 	}
 	if len(rows) == 0 {
-		return nil, "", nil
+		return nil, "", s.nothing(ctx)
 	}
 	page, err = s.quotas(db, rows)
 	return page, next, s.wrap(ctx, "listing quotas", err)

@@ -18,7 +18,7 @@ import (
 
 // openSQLite opens PATH or PATH?parameters. The parameters are the driver's,
 // applied after ours.
-func (s *Store) openSQLite(ctx context.Context, name string, conns int) error {
+func (s *Store) openSQLite(ctx context.Context, name string, o Options) error {
 	path, extra, _ := strings.Cut(name, "?")
 	if path == "" || strings.HasPrefix(path, ":memory:") {
 		return errors.New("SQLite needs the path of a file")
@@ -30,13 +30,19 @@ func (s *Store) openSQLite(ctx context.Context, name string, conns int) error {
 	s.path = path
 	// Nobody else's business: the file holds addresses. SQLite gives its
 	// companions the mode of the file.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	flags := os.O_RDWR | os.O_CREATE
+	if o.Existing {
+		flags = os.O_RDWR
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	s.file, err = f.Stat()
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	conns := o.Conns
 	if conns <= 0 {
 		conns = 4
 	}

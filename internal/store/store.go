@@ -13,6 +13,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"log"
 	"log/slog"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,10 +39,13 @@ import (
 
 // Options are what a Store needs besides the database.
 type Options struct {
-	Log   *slog.Logger     // Nil: nothing is logged.
-	Now   func() time.Time // In the place of the time that the processes share, see Store.Now; nil: that.
-	Wall  func() time.Time // This machine's clock; nil: time.Now.
-	Conns int              // Connections at most; 0: 16 for PostgreSQL, 4 readers beside the one writer for SQLite.
+	Log  *slog.Logger     // Nil: nothing is logged.
+	Now  func() time.Time // In the place of the time that the processes share, see Store.Now; nil: that.
+	Wall func() time.Time // This machine's clock; nil: time.Now.
+	// Existing says that a SQLite file is there already: one that is not is no
+	// first start but a loss, and none is made.
+	Existing bool
+	Conns    int // Connections at most; 0: 16 for PostgreSQL, 4 readers beside the one writer for SQLite.
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -57,6 +62,10 @@ type Store struct {
 	correct   sync.Mutex
 	corrected time.Time // When CorrectTimes last looked at every account.
 	suspicion time.Time // Until when it does so each time.
+
+	file     os.FileInfo // Of the SQLite file, as it was opened.
+	short    shortness
+	expected string // The identity that the database has to bear; "": any.
 }
 
 // Open opens the database that dsn names: "sqlite:PATH" or "postgres://…". The
@@ -75,7 +84,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	var err error
 	switch scheme, rest, _ := strings.Cut(dsn, ":"); scheme {
 	case "sqlite":
-		err = s.openSQLite(ctx, rest, o.Conns)
+		err = s.openSQLite(ctx, rest, o)
 	case "postgres", "postgresql":
 		err = s.openPostgres(ctx, dsn, o.Conns)
 	default:
@@ -178,10 +187,15 @@ func (s *Store) wrap(ctx context.Context, op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, account.ErrNotFound):
+		return cmp.Or(s.nothing(ctx), err)
 	case isAnswer(err):
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	}
+	if outage(err) && !errors.Is(err, account.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", account.ErrUnavailable, err)
 	}
 	return fault.Wrap(fault.Internal, op, err)
 }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/vault"
+)
+
+type installationCmd struct {
+	Status installationStatusCmd `cmd:"" default:"1" help:"Show which identity database, keys and mailboxes bear."`
+	Adopt  installationAdoptCmd  `cmd:"" help:"Say that one of them is right as it is, although it bears another identity or none."`
+}
+
+type installationStatusCmd struct{}
+
+// Run prints what each part bears; it ends with status 1 when they differ.
+func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) error {
+	return withParts(ctx, t, load, func(n *installation, b borne, id string) error {
+		tab := newTable("part", "identity", "where")
+		tab.add(partDatabase, orNone(id), n.cfg.databaseName())
+		tab.add(partKeys, orNone(b.keys), n.cfg.DataDir)
+		tab.add(partMailboxes, orNone(b.mailboxes), n.cfg.Mailbox)
+		if err := tab.write(t.out); err != nil {
+			return err
+		}
+		return n.compare(ctx, b)
+	})
+}
+
+func orNone(id string) string {
+	if id == "" {
+		return "none"
+	}
+	return id
+}
+
+type installationAdoptCmd struct {
+	Part string `arg:"" enum:"database,keys,mailboxes" help:"database: it is a new one, and takes the identity of keys and mailboxes. keys: they are other ones, or lost and to be made anew, and users enter their passwords again. mailboxes: they lie elsewhere now, and take the database's identity."`
+}
+
+// Run gives one part the identity of the others. It is for when no process of
+// the installation runs.
+func (c installationAdoptCmd) Run(ctx context.Context, t terminal, load loader) error {
+	return withParts(ctx, t, load, func(n *installation, b borne, id string) error {
+		switch c.Part {
+		case "database":
+			return n.adoptDatabase(ctx, t, b, id)
+		case "keys":
+			return n.adoptKeys(ctx, t, id)
+		}
+		return n.adoptMailboxes(ctx, t, b, id)
+	})
+}
+
+// withParts opens database and mailboxes as they are, agreeing or not.
+func withParts(ctx context.Context, t terminal, load loader, do func(n *installation, b borne, id string) error) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
+	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log}); err != nil {
+		return usageError{fmt.Errorf("mailbox: %w", err)}
+	}
+	b, err := n.read()
+	if err != nil {
+		return err
+	}
+	if n.store, err = openStore(ctx, cfg, false, n.log); err != nil {
+		return err
+	}
+	defer n.store.Close()
+	if n.id, err = n.store.Noted(ctx, store.NoteInstance); err != nil {
+		return err
+	}
+	return do(n, b, n.id)
+}
+
+var errNothingBorne = errors.New("neither keys nor mailboxes bear an identity, so there is none to take: start the program as it is")
+
+func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, was string) error {
+	switch n.id = b.keys; {
+	case n.id == "":
+		n.id = b.mailboxes
+	case b.mailboxes != "" && b.mailboxes != n.id:
+		return usageError{fmt.Errorf("the keys are those of installation %s, the mailboxes those of %s: adopt one of them first", b.keys, b.mailboxes)}
+	}
+	if n.id == "" && !b.anyKeys {
+		return usageError{errNothingBorne}
+	}
+	if n.cfg.embedded() {
+		if err := n.store.Migrate(ctx); err != nil {
+			return err
+		}
+	} else if err := checkSchema(n.store.CheckSchema(ctx)); err != nil {
+		return err
+	}
+	if n.id == "" { // Keys of a version that marked nothing: the database's identity is as good as any.
+		var err error
+		if n.id, err = n.store.InstanceID(ctx); err != nil {
+			return err
+		}
+	}
+	if err := n.store.SetNote(ctx, store.NoteInstance, n.id); err != nil {
+		return err
+	}
+	if b.mailboxes != "" {
+		if err := n.store.SetNote(ctx, store.NoteMailboxes, ownMailboxes); err != nil {
+			return err
+		}
+	}
+	v, err := vault.Open(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if err := n.takeKeys(ctx, t, v); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "The database is now that of installation %s; it was %s.\n", n.id, orNone(was))
+	return nil
+}
+
+func (n *installation) adoptKeys(ctx context.Context, t terminal, id string) error {
+	if id == "" {
+		return usageError{errors.New("the database bears no identity: adopt the database first")}
+	}
+	v, err := vault.Open(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if err := n.takeKeys(ctx, t, v); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "The keys in %s are now those of installation %s.\n", n.cfg.DataDir, id)
+	return nil
+}
+
+// takeKeys has the keys bear the identity and the database a proof of them, and
+// says whom that shuts out.
+func (n *installation) takeKeys(ctx context.Context, t terminal, v *vault.Vault) error {
+	lost, err := v.Unreadable(ctx, n.store.Secrets())
+	if err != nil {
+		return err
+	}
+	if _, err := n.noteKeys(ctx, v); err != nil {
+		return err
+	}
+	if err := v.SetInstallation(n.id); err != nil {
+		return err
+	}
+	if lost > 0 {
+		fmt.Fprintf(t.out, "%d accounts need their passwords entered again: these keys do not open them.\n", lost)
+	}
+	return nil
+}
+
+func (n *installation) adoptMailboxes(ctx context.Context, t terminal, b borne, id string) error {
+	if id == "" {
+		return usageError{errors.New("the database bears no identity: adopt the database first")}
+	}
+	former := ownMailboxes
+	if b.mailboxes != "" && b.mailboxes != id {
+		former = b.mailboxes
+	}
+	if err := n.markMailboxes(ctx, former); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "The mailboxes at %s are now those of installation %s; they were %s.\n", n.cfg.Mailbox, id, orNone(b.mailboxes))
+	return nil
+}

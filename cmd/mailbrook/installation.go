@@ -1,0 +1,357 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/vault"
+)
+
+// The three stores that make an installation, as readiness and the commands
+// name them.
+const (
+	partDatabase  = "database"
+	partKeys      = "keys"
+	partMailboxes = "mailbox"
+)
+
+// mismatch says that one of the three stores is not this installation's.
+type mismatch struct {
+	part string
+	err  error
+}
+
+func (m *mismatch) Error() string { return m.part + ": " + m.err.Error() }
+func (m *mismatch) Unwrap() error { return m.err }
+
+// How often a running process compares the three, and how often it says that
+// they still do not agree.
+const (
+	lookEvery  = 2 * time.Second
+	remindWith = 30 // Looks.
+)
+
+// installation holds database, keys and mailboxes together. Each bears the same
+// random identity, the database a proof of the keys besides, so that a part that
+// is missing, empty or another's is noticed, at the start and while running.
+type installation struct {
+	cfg     config
+	log     *slog.Logger
+	store   *store.Store
+	mailbox *mailbox.Store
+
+	id     string // Set by settle, as are those below.
+	proof  string // Of the keys.
+	marked bool   // Whether the place of mailboxes bears the identity.
+
+	mu     sync.Mutex
+	wrong  *mismatch       // What the last look found.
+	held   context.Context // Ends when the three do not agree any more.
+	losing context.CancelCauseFunc
+}
+
+// openInstallation opens database and mailboxes and compares what they and the
+// keys bear, before anything is written to any of them.
+func openInstallation(ctx context.Context, cfg config, log *slog.Logger) (_ *installation, err error) {
+	n := &installation{cfg: cfg, log: log}
+	n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
+	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
+		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
+	}
+	// The database last: whoever finds keys finds the identity that was made before them.
+	b, err := n.read()
+	if err != nil {
+		return nil, err
+	}
+	n.store, err = openStore(ctx, cfg, b.any(), log)
+	if errors.Is(err, fs.ErrNotExist) && b.any() {
+		return nil, notOurs(partDatabase, fmt.Errorf("there is none, while %s", b))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := n.compare(ctx, b); err != nil {
+		return nil, errors.Join(err, n.store.Close())
+	}
+	return n, nil
+}
+
+// borne is what keys and mailboxes bear.
+type borne struct {
+	keys, mailboxes string // Identities; "" for none.
+	anyKeys         bool
+}
+
+func (b borne) any() bool { return b.anyKeys || b.keys != "" || b.mailboxes != "" }
+
+func (b borne) String() string {
+	switch {
+	case b.keys != "":
+		return "the keys in data_dir are those of installation " + b.keys
+	case b.mailboxes != "":
+		return "the mailboxes are those of installation " + b.mailboxes
+	}
+	return "there are keys in data_dir"
+}
+
+func (n *installation) read() (b borne, err error) {
+	if b.keys, b.anyKeys, err = vault.Installation(n.cfg.DataDir); err != nil {
+		return b, fmt.Errorf("data_dir: %w", err)
+	}
+	b.mailboxes, err = n.mailbox.Installation()
+	return b, err
+}
+
+// compare refuses parts that do not belong together.
+func (n *installation) compare(ctx context.Context, b borne) error {
+	id, err := n.store.Noted(ctx, store.NoteInstance)
+	if err != nil {
+		return err
+	}
+	marked, err := n.former(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case id == "" && b.any():
+		return notOurs(partDatabase, fmt.Errorf("it is empty, while %s", b))
+	case b.keys != "" && b.keys != id && b.mailboxes == b.keys:
+		return notOurs(partDatabase, fmt.Errorf("it is that of installation %s, while the keys in data_dir and the mailboxes are those of %s", id, b.keys))
+	case b.keys != "" && b.keys != id:
+		return notOurs(partKeys, fmt.Errorf("those in data_dir are of installation %s, the database is that of %s", b.keys, id))
+	case b.mailboxes != "" && b.mailboxes != id:
+		return notOurs(partMailboxes, fmt.Errorf("those at %s are of installation %s, the database is that of %s", n.cfg.Mailbox, b.mailboxes, id))
+	case b.mailboxes == "" && marked != nil:
+		return notOurs(partMailboxes, fmt.Errorf("the place of %s does not bear the identity that it bore: is it mounted", n.cfg.Mailbox))
+	}
+	return nil
+}
+
+// former returns the identity that the mailboxes bore in another installation,
+// if any; nil while their place was never marked.
+func (n *installation) former(ctx context.Context) (*string, error) {
+	note, err := n.store.Noted(ctx, store.NoteMailboxes)
+	switch {
+	case err != nil || note == "":
+		return nil, err
+	case note == ownMailboxes:
+		note = ""
+	}
+	return &note, nil
+}
+
+// ownMailboxes is noted where the mailboxes never bore another identity.
+const ownMailboxes = "own"
+
+// notOurs refuses to go on with a part, and says how to say that it is right.
+func notOurs(part string, err error) error {
+	return fmt.Errorf(`%w; nothing was begun: mount it or put it back from a backup, or see "mailbrook installation --help" if it is right as it is`,
+		&mismatch{part, err})
+}
+
+// settle compares the keys with what the database knows of them, and has each
+// part bear the identity that bears none yet: on the first start, and on the
+// first one after an upgrade from a version without.
+func (n *installation) settle(ctx context.Context, v *vault.Vault) (err error) {
+	if n.id, err = n.store.InstanceID(ctx); err != nil {
+		return err
+	}
+	if n.proof, err = n.store.Noted(ctx, store.NoteKeys); err != nil {
+		return err
+	}
+	b, err := n.read()
+	if err != nil {
+		return err
+	}
+	if n.proof == "" {
+		if n.proof, err = n.prove(ctx, v); err != nil {
+			return err
+		}
+	}
+	if err := v.CheckProof(n.id, n.proof); err != nil {
+		return notOurs(partKeys, err)
+	}
+	if b.keys == "" {
+		if err := v.SetInstallation(n.id); err != nil {
+			return err
+		}
+	}
+	if b.mailboxes == "" {
+		if err := n.markMailboxes(ctx, ownMailboxes); err != nil {
+			return err
+		}
+	}
+	former, err := n.former(ctx)
+	if err != nil {
+		return err
+	}
+	n.marked = former != nil
+	n.store.Expect(n.id)
+	was := ""
+	if former != nil {
+		was = *former
+	}
+	n.mailbox.Expect(n.id, was)
+	return nil
+}
+
+// sampled is how many secrets are tried with keys that nothing is known of.
+const sampled = 50
+
+// prove notes which keys are the installation's, once one of them has opened
+// something.
+func (n *installation) prove(ctx context.Context, v *vault.Vault) (string, error) {
+	secrets, err := n.store.Secrets().SealedSecrets(ctx, "", sampled)
+	if err != nil {
+		return "", err
+	}
+	if !v.Opens(secrets) {
+		return "", notOurs(partKeys, fmt.Errorf("%w: they open none of the saved passwords", vault.ErrForeign))
+	}
+	return n.noteKeys(ctx, v)
+}
+
+func (n *installation) noteKeys(ctx context.Context, v *vault.Vault) (string, error) {
+	proof, err := v.Prove(n.id)
+	if err != nil {
+		return "", err
+	}
+	return proof, n.store.SetNote(ctx, store.NoteKeys, proof)
+}
+
+// markMailboxes has the place of mailboxes bear the identity, where we may
+// write there.
+func (n *installation) markMailboxes(ctx context.Context, former string) error {
+	ok, err := n.mailbox.SetInstallation(n.id)
+	if err != nil || !ok {
+		return err
+	}
+	return n.store.SetNote(ctx, store.NoteMailboxes, former)
+}
+
+// verifyDatabase, verifyKeys and verifyMailboxes compare one part each with
+// what it was at the start. A *mismatch is certain; any other error says that
+// the part could not be asked.
+func (n *installation) verifyDatabase(ctx context.Context) error {
+	err := n.store.Verify(ctx)
+	if errors.Is(err, store.ErrReplaced) {
+		return &mismatch{partDatabase, err}
+	}
+	return err
+}
+
+func (n *installation) verifyKeys(context.Context) error {
+	v, err := vault.Load(n.cfg.DataDir)
+	if err == nil {
+		err = v.CheckProof(n.id, n.proof)
+	}
+	if errors.Is(err, vault.ErrNoKey) || errors.Is(err, vault.ErrForeign) {
+		return &mismatch{partKeys, err}
+	}
+	if err != nil {
+		return err
+	}
+	if id, _, err := vault.Installation(n.cfg.DataDir); err != nil || id != n.id {
+		return errors.Join(err, &mismatch{partKeys, fmt.Errorf("%w: they bear %q", vault.ErrForeign, id)})
+	}
+	return nil
+}
+
+func (n *installation) verifyMailboxes(context.Context) error {
+	id, err := n.mailbox.Installation()
+	switch {
+	case err != nil:
+		return err
+	case id != n.id && (n.marked || id != ""):
+		return &mismatch{partMailboxes, fmt.Errorf("their place bears %q in the place of %s", id, n.id)}
+	}
+	return nil
+}
+
+// watch compares the three until ctx ends. While they do not agree, nothing is
+// answered and nothing delivered.
+func (n *installation) watch(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for looks := 0; ; looks++ {
+		n.look(ctx, looks%remindWith == 0)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look compares the three once.
+func (n *installation) look(ctx context.Context, remind bool) {
+	var wrong *mismatch
+	for _, verify := range []func(context.Context) error{n.verifyDatabase, n.verifyKeys, n.verifyMailboxes} {
+		if err := verify(ctx); errors.As(err, &wrong) {
+			break
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	before := n.wrong
+	n.wrong = wrong
+	switch {
+	case wrong != nil && (before == nil || remind):
+		n.log.ErrorContext(ctx, "database, keys and mailboxes do not belong together any more: nothing is answered and nothing is delivered",
+			"part", wrong.part, "error", wrong.err)
+		n.losing(wrong)
+	case wrong == nil && before != nil:
+		n.log.WarnContext(ctx, "database, keys and mailboxes belong together again", "part", before.part)
+		n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
+	}
+}
+
+// holds returns why nothing may be answered or delivered, nil if it may.
+func (n *installation) holds() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.wrong != nil {
+		return fmt.Errorf("%w: %w", account.ErrUnavailable, n.wrong)
+	}
+	return nil
+}
+
+// guard returns a context that ends as soon as the three do not agree any more.
+func (n *installation) guard(ctx context.Context) (context.Context, func()) {
+	n.mu.Lock()
+	held := n.held
+	n.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(held, func() { cancel(context.Cause(held)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// heldQueue gives out no visits while the installation does not hold together.
+type heldQueue struct {
+	store.Queue
+	house *installation
+}
+
+func (q heldQueue) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, error) {
+	if err := q.house.holds(); err != nil {
+		return nil, err
+	}
+	return q.Queue.Claim(ctx, c)
+}
+
+func (q heldQueue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c schedule.Claim) (fetch.Lease, error) {
+	if err := q.house.holds(); err != nil {
+		return fetch.Lease{}, err
+	}
+	return q.Queue.ClaimOne(ctx, o, id, c)
+}

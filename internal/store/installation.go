@@ -1,0 +1,284 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// ErrReplaced says that the database is not the one that was opened: its file
+// was deleted, replaced, emptied or cut, or it belongs to another installation.
+// Nothing that it answers may be believed. It wraps account.ErrUnavailable.
+var ErrReplaced = fmt.Errorf("%w: it is not the database of this installation", account.ErrUnavailable)
+
+// A Note is something about the installation that the database keeps.
+type Note string
+
+// The notes.
+const (
+	// NoteInstance is the installation's random identity.
+	NoteInstance Note = "instance"
+	// NoteKeys is what only the keys of this installation open: see vault.Prove.
+	NoteKeys Note = "keys"
+	// NoteMailboxes is set once the place of the mailboxes bears the identity.
+	NoteMailboxes Note = "mailboxes"
+
+	noteProbe Note = "probe" // Rewritten by Probe.
+)
+
+// Noted returns a note; "" where there is none, and in a database that never
+// held anything of ours.
+func (s *Store) Noted(ctx context.Context, n Note) (string, error) {
+	if !s.w.WithContext(ctx).Migrator().HasTable("meta") {
+		return "", s.Ping(ctx) // No table, or no database.
+	}
+	value := ""
+	err := s.on(s.r).each(ctx, scanInto(&value), "SELECT value FROM meta WHERE name = ?", string(n))
+	return value, s.wrap(ctx, "reading what is noted of the installation", err)
+}
+
+// SetNote keeps a note in the place of an earlier one.
+func (s *Store) SetNote(ctx context.Context, n Note, value string) error {
+	_, err := s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", string(n), value)
+	return s.wrap(ctx, "noting something of the installation", err)
+}
+
+// InstanceID returns the random identity of this installation.
+func (s *Store) InstanceID(ctx context.Context) (string, error) {
+	var id string
+	err := s.on(s.r).row(ctx, "SELECT value FROM meta WHERE name = ?", string(NoteInstance)).Scan(&id)
+	return id, s.wrap(ctx, "reading the installation's identity", err)
+}
+
+// makeInstance gives a database its identity, if it has none.
+func (s *Store) makeInstance(ctx context.Context) error {
+	_, err := s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", string(NoteInstance), uuid.NewString())
+	return err
+}
+
+// Expect names the identity that the database has to bear from now on: Verify
+// compares it, and so does every answer that there is nothing. It is called
+// before the store is shared.
+func (s *Store) Expect(instance string) { s.expected = instance }
+
+// Verify reports whether this is still the database that was opened, whole as
+// far as a look can tell: an error with ErrReplaced where it is not, and any
+// other where the database does not answer. It writes nothing.
+func (s *Store) Verify(ctx context.Context) error {
+	if err := s.verifyFile(); err != nil {
+		return err
+	}
+	return s.verifyInstance(ctx)
+}
+
+func (s *Store) verifyInstance(ctx context.Context) error {
+	if s.expected == "" {
+		return nil
+	}
+	const op = "comparing the installation's identity"
+	id, err := s.InstanceID(ctx)
+	switch {
+	case errors.Is(err, sql.ErrNoRows), gone(err):
+		return fmt.Errorf("%s: %w: it is empty", op, ErrReplaced)
+	case err != nil:
+		return s.wrap(ctx, op, err)
+	case id != s.expected:
+		return fmt.Errorf("%s: %w: it bears %s", op, ErrReplaced, id)
+	}
+	return nil
+}
+
+// nothing is asked before anybody is told that there is nothing: an emptied
+// database must not pass for an empty house.
+func (s *Store) nothing(ctx context.Context) error {
+	if s.expected == "" {
+		return nil
+	}
+	return s.Verify(ctx)
+}
+
+// gone reports whether the database holds nothing of ours any more.
+func gone(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "42P01" || pg.Code == "3D000" || pg.Code == "3F000" // No such table, database, schema.
+	}
+	code, ok := sqliteCode(err)
+	switch {
+	case !ok:
+		return false
+	case code == sqliteError:
+		return strings.Contains(err.Error(), "no such table")
+	}
+	return code == sqliteCorrupt || code == sqliteNotADB
+}
+
+// sqliteHeader is the beginning of a SQLite file: https://www.sqlite.org/fileformat.html section 1.3.
+const (
+	sqliteHeader = 100
+	sqliteMagic  = "SQLite format 3\x00"
+)
+
+// verifyFile looks at the SQLite file itself: connections go on reading and
+// writing a file that was deleted or replaced, and pages that they remember.
+func (s *Store) verifyFile() error {
+	if s.postgres {
+		return nil
+	}
+	const op = "looking at the database's file"
+	now, err := os.Stat(s.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%s: %w: %s was deleted", op, ErrReplaced, s.path)
+	case err != nil:
+		return fmt.Errorf("%s: %w: %w", op, account.ErrUnavailable, err)
+	case !os.SameFile(now, s.file):
+		return fmt.Errorf("%s: %w: %s was replaced by another file", op, ErrReplaced, s.path)
+	}
+	pages, size, err := sqlitePages(s.path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if s.short.forLong(now.Size() < pages*size, time.Now()) {
+		return fmt.Errorf("%s: %w: %s was cut to %d bytes, it had %d", op, ErrReplaced, s.path, now.Size(), pages*size)
+	}
+	return nil
+}
+
+// cutAfter is for how long a file has to be seen shorter than it should be: a
+// checkpoint writes the first page, which has the number of pages, before it
+// has made the file longer.
+const cutAfter = 5 * time.Second
+
+// shortness is since when the file is too short.
+type shortness struct {
+	mu    sync.Mutex
+	since time.Time
+}
+
+// forLong notes how the file is now, and reports whether that is no checkpoint.
+func (c *shortness) forLong(short bool, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !short:
+		c.since = time.Time{}
+	case c.since.IsZero():
+		c.since = now
+	}
+	return short && now.Sub(c.since) >= cutAfter
+}
+
+// sqlitePages reads how many pages a SQLite file has by its own word, and of
+// what size.
+func sqlitePages(path string) (pages, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
+	}
+	defer f.Close()
+	head := make([]byte, sqliteHeader)
+	if _, err := io.ReadFull(f, head); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return 0, 0, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
+	}
+	if !bytes.HasPrefix(head, []byte(sqliteMagic)) {
+		return 0, 0, fmt.Errorf("%w: %s is empty or no database any more", ErrReplaced, path)
+	}
+	size = int64(binary.BigEndian.Uint16(head[16:]))
+	if size == 1 {
+		size = 65536
+	}
+	return int64(binary.BigEndian.Uint32(head[28:])), size, nil
+}
+
+// probeBytes is what a probe writes: more than what is left in a block that a
+// full disk still has.
+const probeBytes = 64 << 10
+
+// Probe reports whether the database takes what is written to it. It commits
+// one row, and on SQLite writes a file beside the database too: the database's
+// own may have room inside while its disk is full.
+func (s *Store) Probe(ctx context.Context) error {
+	if !s.postgres {
+		if err := probeDisk(filepath.Dir(s.path)); err != nil {
+			return fmt.Errorf("writing beside the database: %w: %w", account.ErrUnavailable, err)
+		}
+	}
+	return s.SetNote(ctx, noteProbe, uuid.NewString())
+}
+
+func probeDisk(dir string) error {
+	f, err := os.CreateTemp(dir, ".mailbrook-probe-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, probeBytes))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}
+
+// Integrity has the database look through itself and returns what it finds
+// wrong, at most a hundred things, and a remark about what could not be
+// looked at. On SQLite it reads the whole file; on PostgreSQL it reads the
+// indexes, where the extension amcheck is there and we may use it.
+func (s *Store) Integrity(ctx context.Context) (wrong []string, remark string, err error) {
+	const op = "checking the database"
+	if !s.postgres {
+		err := s.on(s.r).each(ctx, func(r rowScanner) error {
+			var line string
+			err := r.Scan(&line)
+			if line != "ok" {
+				wrong = append(wrong, line)
+			}
+			return err
+		}, "PRAGMA integrity_check(100)")
+		if gone(err) {
+			return append(wrong, err.Error()), "", nil
+		}
+		return wrong, "", s.wrap(ctx, op, err)
+	}
+	installed := 0
+	if err := s.on(s.r).each(ctx, scanInto(&installed), "SELECT 1 FROM pg_extension WHERE extname = 'amcheck'"); err != nil {
+		return nil, "", s.wrap(ctx, op, err)
+	}
+	if installed == 0 {
+		return nil, `its indexes were not looked at: PostgreSQL's extension amcheck is not installed ("CREATE EXTENSION amcheck")`, nil
+	}
+	var indexes []string
+	err = s.on(s.r).each(ctx, func(r rowScanner) error {
+		var name string
+		err := r.Scan(&name)
+		indexes = append(indexes, name)
+		return err
+	}, `SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+		WHERE a.amname = 'btree' AND c.relnamespace = current_schema()::regnamespace AND i.indisvalid ORDER BY 1`)
+	if err != nil {
+		return nil, "", s.wrap(ctx, op, err)
+	}
+	for _, name := range indexes {
+		_, err := s.on(s.r).exec(ctx, "SELECT bt_index_check(?::regclass)", name)
+		var pg *pgconn.PgError
+		switch {
+		case errors.As(err, &pg) && pg.Code == "42501":
+			return wrong, "its indexes were not looked at: this role may not use amcheck (GRANT EXECUTE ON FUNCTION bt_index_check(regclass) …)", nil
+		case errors.As(err, &pg) && strings.HasPrefix(pg.Code, "XX"):
+			wrong = append(wrong, fmt.Sprintf("index %s: %s", name, pg.Message))
+		case err != nil:
+			return wrong, "", s.wrap(ctx, op, err)
+		}
+	}
+	return wrong, "", nil
+}
