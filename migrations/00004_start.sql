@@ -24,6 +24,10 @@ CREATE UNIQUE INDEX skipped_by_sid ON skipped (sid);
 ALTER TABLE skipped ADD COLUMN held SMALLINT NOT NULL DEFAULT 0; -- Larger than the account takes: never tried by itself.
 ALTER TABLE skipped ADD COLUMN requested SMALLINT NOT NULL DEFAULT 0; -- Its owner wants it, whatever its size.
 
+-- Nothing was noted beside the spools before: else every account would be taken
+-- for one whose mailbox was restored.
+UPDATE journals SET generation = 0;
+
 -- +goose Down
 ALTER TABLE skipped DROP COLUMN requested;
 ALTER TABLE skipped DROP COLUMN held;

@@ -127,7 +127,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	})
 	a.runner = schedule.New(schedule.Options{
 		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{Interval: cfg.Poll.Interval},
-		Worker: workerID(), Workers: cfg.Poll.Workers, Chores: a.chores(), Log: log, Registerer: a.metrics,
+		Worker: workerID(), Workers: boundWorkers(ctx, cfg.Poll.Workers, log), Chores: a.chores(), Log: log, Registerer: a.metrics,
 	})
 	a.registry = account.NewRegistry(account.Options{
 		Repository: a.store.Accounts(), Sealer: a.vault, Presets: a.catalog,

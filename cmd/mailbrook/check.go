@@ -25,6 +25,10 @@ type checkCmd struct {
 // something is wrong, or when the message to explain is not known.
 func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 	return withApp(ctx, t, load, func(a *app) error {
+		whole, err := c.database(ctx, t, a)
+		if err != nil {
+			return err
+		}
 		owners, err := c.owners(ctx, a)
 		if err != nil {
 			return err
@@ -34,7 +38,7 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return err
 		}
-		ok, explained := true, 0
+		ok, explained := whole, 0
 		for _, o := range owners {
 			f, err := checker.Check(ctx, o)
 			if err != nil {
@@ -72,6 +76,34 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 		}
 		return nil
 	})
+}
+
+// database has the database look through itself, when all is to be checked, and
+// reports whether it is whole. With --json what it says goes to where errors go.
+func (c checkCmd) database(ctx context.Context, t terminal, a *app) (whole bool, err error) {
+	if c.User != "" || c.Account != "" || c.Explain != "" {
+		return true, nil
+	}
+	wrong, remark, err := a.store.Integrity(ctx)
+	if err != nil {
+		return false, err
+	}
+	out := t.out
+	if c.JSON {
+		out = t.err
+	}
+	for _, w := range wrong {
+		fmt.Fprintln(out, "WRONG  database ", w)
+	}
+	switch {
+	case len(wrong) > 0:
+		fmt.Fprintln(out, "The database is NOT CONSISTENT: restore it from a backup.")
+	case remark != "":
+		fmt.Fprintf(out, "The database answers; %s.\n\n", remark)
+	case !c.JSON:
+		fmt.Fprint(out, "The database is consistent in itself.\n\n")
+	}
+	return len(wrong) == 0, nil
 }
 
 // owners returns whose mailboxes are to be checked.

@@ -65,7 +65,7 @@ type installation struct {
 func openInstallation(ctx context.Context, cfg config, log *slog.Logger) (_ *installation, err error) {
 	n := &installation{cfg: cfg, log: log}
 	n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
-	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: log}); err != nil {
+	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, HeldOpen: spareFiles(cfg.Poll.Workers), Log: log}); err != nil {
 		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	// The database last: whoever finds keys finds the identity that was made before them.

@@ -9,13 +9,16 @@ import (
 
 type migrateCmd struct {
 	Up     migrateUpCmd     `cmd:"" help:"Bring the schema up to this version's."`
-	Down   migrateDownCmd   `cmd:"" help:"Take back the newest migration."`
+	Down   migrateDownCmd   `cmd:"" help:"Take back the newest migration, or all that are newer than one."`
 	Status migrateStatusCmd `cmd:"" help:"Show which migrations are applied."`
 }
 
 type (
-	migrateUpCmd     struct{}
-	migrateDownCmd   struct{}
+	migrateUpCmd   struct{}
+	migrateDownCmd struct {
+		To    *int64 `help:"Take back every migration that is newer than this one; 0: all." placeholder:"N"`
+		Force bool   `help:"Even where that drops accounts or the memory of what was delivered."`
+	}
 	migrateStatusCmd struct{}
 )
 
@@ -42,9 +45,41 @@ func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
 	})
 }
 
-func (migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error {
+// lastKeeping is the oldest schema that has accounts and journals: below it, all
+// of them are dropped, and all mail would be fetched again.
+const lastKeeping = 3
+
+func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error {
 	return withStore(ctx, t, load, func(s *store.Store) error {
-		if err := s.MigrateDown(ctx); err != nil {
+		to := int64(-1)
+		if c.To != nil {
+			to = *c.To
+		}
+		applied, known, err := s.SchemaVersion(ctx, to)
+		if err != nil {
+			return err
+		}
+		switch {
+		case c.To != nil && !known:
+			return usageError{fmt.Errorf("--to: there is no migration %d; see \"mailbrook migrate status\"", to)}
+		case c.To != nil && to >= applied:
+			return usageError{fmt.Errorf("--to: the schema is at %d, so there is nothing newer than %d to take back", applied, to)}
+		case c.To == nil:
+			to = applied - 1
+		}
+		kept, err := s.AccountsKept(ctx)
+		if err != nil {
+			return err
+		}
+		if to < lastKeeping && applied > 0 && kept > 0 && !c.Force {
+			return usageError{fmt.Errorf("%d accounts, or what was delivered from them, would be dropped: --force does it", kept)}
+		}
+		if c.To == nil {
+			err = s.MigrateDown(ctx)
+		} else {
+			err = s.MigrateDownTo(ctx, to)
+		}
+		if err != nil {
 			return err
 		}
 		return printMigrations(ctx, t, s)

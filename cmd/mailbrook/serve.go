@@ -42,6 +42,10 @@ func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
 		return usageError{errors.New("--roles: choose api, poller, or both")}
 	}
 	return withApp(ctx, t, load, func(a *app) error {
+		warnOfRoot(ctx, a.log)
+		if err := confine(); err != nil {
+			a.log.WarnContext(ctx, "this process may do more than it needs", "error", err)
+		}
 		l, err := net.Listen("tcp", a.cfg.Listen)
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)

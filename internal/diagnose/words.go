@@ -136,8 +136,8 @@ var texts = map[fault.Code]text{
 	fault.FolderFailed: {
 		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
 		words{
-			"The others were fetched. If this keeps happening, leave those folders out in the account's settings.",
-			"Pozostałe zostały pobrane. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
+			"The others were fetched. If this keeps happening, leave those folders out in the account's settings. Of a mailbox with more than 10,000 folders nothing is fetched.",
+			"Pozostałe zostały pobrane. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta. Ze skrzynki, która ma ponad 10 000 folderów, nic nie jest pobierane.",
 		},
 	},
 	fault.MessageFailed: {

@@ -565,7 +565,8 @@ func TestPanicsEndInAnAnswer(t *testing.T) {
 	}
 }
 
-// TestLog: one line per request with the route, and neither path nor query nor user.
+// TestLog: one line per request with the route, who asked and from where, and neither
+// path nor query.
 func TestLog(t *testing.T) {
 	f := newFixture(t)
 	f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID + "/runs?limit=7", As: anna, Header: map[string]string{"X-Request-Id": "req-1"}})
@@ -577,12 +578,12 @@ func TestLog(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[0]), &line); err != nil {
 		t.Fatal(err)
 	}
-	for k, want := range map[string]any{"level": "INFO", "msg": "request", "request_id": "req-1", "method": "GET", "route": "/v1/accounts/:id/runs", "status": 200.0} {
+	for k, want := range map[string]any{"level": "INFO", "msg": "request", "request_id": "req-1", "method": "GET", "route": "/v1/accounts/:id/runs", "status": 200.0, "client": "192.0.2.1", "user": anna} {
 		if line[k] != want {
 			t.Errorf("%s is %v, want %v", k, line[k], want)
 		}
 	}
-	for _, private := range []string{annaID, "limit=7", anna} {
+	for _, private := range []string{annaID, "limit=7"} {
 		if strings.Contains(lines[0], private) {
 			t.Errorf("the line holds %s: %s", private, lines[0])
 		}

@@ -50,6 +50,9 @@ type Options struct {
 	// syncfs, where the file system allows it. 0 stands for 16; below 0, each
 	// file is synced by itself.
 	SyncTogether int
+	// HeldOpen is how many files of all deliveries may wait open for their batch
+	// at most; 0, and what is more, stands for 1024, below 0 for none.
+	HeldOpen int
 }
 
 // Store is the users' mailboxes. It is safe for concurrent use.
@@ -79,6 +82,10 @@ func New(o Options) (*Store, error) {
 	if err := os.MkdirAll(t.base, 0o700); err != nil {
 		return nil, fmt.Errorf("making the place for mailboxes: %w", err)
 	}
+	held := heldOpen
+	if o.HeldOpen != 0 {
+		held = max(0, min(o.HeldOpen, heldOpen))
+	}
 	host := o.Host
 	if host == "" {
 		if host, err = os.Hostname(); err != nil {
@@ -87,7 +94,7 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		template: t, host: safeHost(host), step: o.Step, disk: kernel{}, trackers: map[string]*tracker{},
-		syncTogether: cmp.Or(o.SyncTogether, syncTogether), held: make(chan struct{}, heldOpen),
+		syncTogether: cmp.Or(o.SyncTogether, syncTogether), held: make(chan struct{}, held),
 		log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
 	if s.step == nil {

@@ -21,8 +21,6 @@ var causes = []struct {
 	{unix.EPERM, "The local mailbox may not be written: its permissions are wrong."},
 	{unix.ELOOP, "Something in the local mailbox is a link; links are not followed."},
 	{unix.ENOTDIR, "Something in the local mailbox is a file or a link where a directory is expected."},
-	{unix.EMFILE, "Too many files are open."},
-	{unix.ENFILE, "Too many files are open."},
 	{unix.EXDEV, "A part of the local mailbox lies on another disk, or is a mount point."},
 	{errNotPlain, "Something in the local mailbox is no plain file where one is expected."},
 	{unix.ENAMETOOLONG, "A folder's name is too long for the disk that holds the local mailbox."},
@@ -40,6 +38,10 @@ func trouble(op string, err error) error {
 		return fault.Wrap(fault.Interrupted, op, err)
 	case errors.Is(err, unix.EDQUOT):
 		return &fault.Error{Code: fault.LocalOverQuota, Op: op, Detail: "The disk quota of the local mailbox is used up.", Err: err}
+	}
+	if fault.Exhausted(err) {
+		// Nothing is wrong with the mailbox, and its user can do nothing.
+		return fault.Wrap(fault.Internal, op, err)
 	}
 	detail := "The local mailbox cannot be written."
 	for _, c := range causes {

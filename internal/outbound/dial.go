@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,9 +23,12 @@ const (
 
 // Resolve looks a host up once and returns at most 16 addresses, IPv6 and IPv4
 // by turns. One address that is not allowed refuses them all: a name with an
-// inner and a public address is either a mistake or a trick.
+// inner and a public address is either a mistake or a trick. A name that is
+// refused is told as one that does not exist, in the same words and after the
+// same time: else users could find out which names there are inside.
 func (d *Dialer) Resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	const op = "resolving the server's name"
+	began := time.Now()
 	if err := d.checkHost(host); err != nil {
 		return nil, err
 	}
@@ -38,14 +42,14 @@ func (d *Dialer) Resolve(ctx context.Context, host string) ([]netip.Addr, error)
 		return nil, fmt.Errorf("%s: %w", op, ctx.Err())
 	}
 	if err != nil {
-		return nil, &fault.Error{Code: fault.DNSFailure, Op: op, Detail: dnsDetail(host, err), Err: err}
+		return nil, d.unresolved(ctx, op, host, began, err)
 	}
 	seen := map[netip.Addr]bool{}
 	var addrs []netip.Addr
 	for _, a := range found {
 		a = a.Unmap()
 		if err := d.allowed(a); err != nil {
-			return nil, refused(op, err)
+			return nil, d.unresolved(ctx, op, host, began, &net.DNSError{Err: err.Error(), Name: host, IsNotFound: true})
 		}
 		if !seen[a] {
 			seen[a] = true
@@ -53,10 +57,35 @@ func (d *Dialer) Resolve(ctx context.Context, host string) ([]netip.Addr, error)
 		}
 	}
 	if len(addrs) == 0 {
-		return nil, fault.New(fault.DNSFailure, op, "The name "+host+" has no address.")
+		return nil, d.unresolved(ctx, op, host, began, &net.DNSError{Err: "no address", Name: host, IsNotFound: true})
 	}
 	addrs = interleave(addrs)
 	return addrs[:min(len(addrs), maxAddresses)], nil
+}
+
+// unresolved tells why a name has no address that may be dialled, and takes as
+// long for a name that does not exist as for one that may not be named.
+func (d *Dialer) unresolved(ctx context.Context, op, host string, began time.Time, err error) error {
+	var e *net.DNSError
+	if errors.As(err, &e) && e.IsNotFound {
+		t := time.NewTimer(d.opts.Timeouts.Unresolved - time.Since(began))
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", op, ctx.Err())
+		case <-t.C:
+		}
+	}
+	if exhausted(err) {
+		return &fault.Error{Code: fault.Internal, Op: op, Err: errors.Join(syscall.EMFILE, err)}
+	}
+	return &fault.Error{Code: fault.DNSFailure, Op: op, Detail: dnsDetail(host, err), Err: err}
+}
+
+// exhausted reports whether a lookup failed for want of descriptors: the
+// resolver keeps the words of the error, not the error.
+func exhausted(err error) bool {
+	return fault.Exhausted(err) || strings.Contains(err.Error(), syscall.EMFILE.Error()) || strings.Contains(err.Error(), syscall.ENFILE.Error())
 }
 
 func dnsDetail(host string, err error) string {
@@ -64,7 +93,7 @@ func dnsDetail(host string, err error) string {
 	var e *net.DNSError
 	switch {
 	case errors.As(err, &e) && e.IsNotFound:
-		return "There is no server named " + host + "."
+		return "There is no public server named " + host + "."
 	case errors.As(err, &e) && e.IsTimeout, errors.Is(err, context.DeadlineExceeded):
 		return "Looking up " + host + " took too long."
 	}
@@ -195,7 +224,7 @@ func connectFault(failures []error) error {
 		return f
 	case len(failures) == 0:
 		return fault.New(fault.DNSFailure, "connecting", "The server has no address.")
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+	case fault.Exhausted(err), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
 		return &fault.Error{Code: fault.Internal, Op: "connecting", Err: err}
 	}
 	for _, e := range failures {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -57,13 +58,15 @@ func TestServersThatCannotBeNamed(t *testing.T) {
 
 func TestInnerServersAreRefusedInTheSameWords(t *testing.T) {
 	d := New(Options{Resolver: answers{"in.example.org": "10.0.0.1", "meta.example.org": "169.254.169.254", "mixed.example.org": "8.8.8.8 192.168.1.1"}})
-	words := map[string]bool{}
-	for _, host := range []string{"127.0.0.1", "10.0.0.1", "localhost", "in.example.org", "meta.example.org", "mixed.example.org"} {
-		_, err := d.Resolve(t.Context(), host)
-		words[fault.Of(err).Detail] = true
-	}
-	if len(words) != 1 {
-		t.Errorf("the answers differ: %v", words)
+	for _, alike := range [][]string{{"127.0.0.1", "10.0.0.1", "localhost"}, {"in.example.org", "meta.example.org", "mixed.example.org", "none.example.org"}} {
+		words := map[string]bool{}
+		for _, host := range alike {
+			_, err := d.Resolve(t.Context(), host)
+			words[strings.ReplaceAll(fault.Of(err).Detail, host, "HOST")] = true
+		}
+		if len(words) != 1 {
+			t.Errorf("the answers differ: %v", words)
+		}
 	}
 }
 
@@ -141,13 +144,53 @@ func TestOneRefusedAddressRefusesAll(t *testing.T) {
 		t.Errorf("%d addresses, %v", len(addrs), err)
 	}
 	for host, code := range map[string]fault.Code{
-		"mixed.example.org": fault.HostNotAllowed, "late.example.org": fault.HostNotAllowed,
+		"mixed.example.org": fault.DNSFailure, "late.example.org": fault.DNSFailure,
 		"empty.example.org": fault.DNSFailure, "none.example.org": fault.DNSFailure,
 	} {
 		if _, err := d.Resolve(t.Context(), host); fault.CodeOf(err) != code {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
+}
+
+// slow answers as a resolver does that is near or far: names of the inside at
+// once, others after a while.
+type slow map[string]time.Duration
+
+func (s slow) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	time.Sleep(s[host])
+	if strings.HasPrefix(host, "inner") {
+		return []netip.Addr{netip.MustParseAddr("10.1.2.3")}, nil
+	}
+	if host == "busy.example.org" {
+		return nil, &net.DNSError{Err: "dial udp 10.0.0.1:53: socket: too many open files", Name: host}
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+// Which names there are inside cannot be told from the answer: not from its
+// code, its words, nor from how long it takes.
+func TestANameOfTheInsideIsToldAsOneThatDoesNotExist(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Resolver: slow{"inner.example.org": time.Millisecond, "inner2.example.org": 0, "none.example.org": 80 * time.Millisecond}})
+		said := map[string]string{}
+		for _, host := range []string{"inner.example.org", "inner2.example.org", "none.example.org"} {
+			began := time.Now()
+			_, err := d.Resolve(t.Context(), host)
+			f := fault.Of(err)
+			said[host] = strings.ReplaceAll(fmt.Sprintf("%s %q %v after %v", f.Code, f.Detail, f.RetryAfter, time.Since(began)), host, "HOST")
+		}
+		if said["inner.example.org"] != said["none.example.org"] || said["inner2.example.org"] != said["none.example.org"] {
+			t.Errorf("they are told apart: %q", said)
+		}
+		// The control: names that are named without a lookup are told as what they are.
+		if _, err := d.Resolve(t.Context(), "10.1.2.3"); fault.CodeOf(err) != fault.HostNotAllowed {
+			t.Errorf("an inner address is told as %v", err)
+		}
+		if _, err := d.Resolve(t.Context(), "busy.example.org"); fault.CodeOf(err) != fault.Internal {
+			t.Errorf("our own want of descriptors is told as %v", err)
+		}
+	})
 }
 
 func many(prefix string, n int) string {
@@ -182,7 +225,7 @@ func TestS60ANameThatTurnsInwardIsRefusedThen(t *testing.T) {
 	if _, err := d.Resolve(t.Context(), "evil.example.org"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Resolve(t.Context(), "evil.example.org"); fault.CodeOf(err) != fault.HostNotAllowed {
+	if _, err := d.Resolve(t.Context(), "evil.example.org"); fault.CodeOf(err) != fault.DNSFailure {
 		t.Errorf("got %v", err)
 	}
 	if r.asked != 2 {
@@ -210,8 +253,11 @@ type way interface {
 func inward(t *testing.T, w way) (bad []string) {
 	t.Helper()
 	l := listen(t)
-	for _, host := range []string{"in.example.org", "mapped.example.org", "mixed.example.org", "127.0.0.1", "::ffff:127.0.0.1", "localhost"} {
-		if addrs, err := w.Resolve(t.Context(), host); fault.CodeOf(err) != fault.HostNotAllowed {
+	for host, code := range map[string]fault.Code{
+		"in.example.org": fault.DNSFailure, "mapped.example.org": fault.DNSFailure, "mixed.example.org": fault.DNSFailure,
+		"127.0.0.1": fault.HostNotAllowed, "::ffff:127.0.0.1": fault.HostNotAllowed, "localhost": fault.HostNotAllowed,
+	} {
+		if addrs, err := w.Resolve(t.Context(), host); fault.CodeOf(err) != code {
 			bad = append(bad, fmt.Sprintf("%s resolves to %v, %v", host, addrs, err))
 		}
 	}

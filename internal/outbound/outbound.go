@@ -38,6 +38,9 @@ type Timeouts struct {
 	Resolve   time.Duration // 5 s.
 	Connect   time.Duration // 10 s, over all addresses together.
 	Handshake time.Duration // 10 s.
+	// Unresolved is the least that it takes to say that there is no such name: 1 s,
+	// longer than nearly all lookups.
+	Unresolved time.Duration
 }
 
 // Options say what may be dialled. The zero value allows public addresses on
@@ -76,6 +79,7 @@ func New(o Options) *Dialer {
 	defaultTo(&o.Timeouts.Resolve, 5*time.Second)
 	defaultTo(&o.Timeouts.Connect, 10*time.Second)
 	defaultTo(&o.Timeouts.Handshake, 10*time.Second)
+	defaultTo(&o.Timeouts.Unresolved, time.Second)
 	o.AllowNetworks, o.AllowPorts = slices.Clone(o.AllowNetworks), slices.Clone(o.AllowPorts)
 	return &Dialer{opts: o, sessions: tls.NewLRUClientSessionCache(256)}
 }

@@ -56,6 +56,7 @@ var (
 	ours      = class{factor: 1, most: time.Minute, limit: time.Hour}
 	refused   = class{factor: 2, most: 2 * time.Hour, limit: 6 * time.Hour, tries: maxTries}
 	locked    = class{factor: 12, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
+	shortage  = class{factor: 1, most: time.Minute, limit: time.Minute}
 	settings  = class{factor: 6, most: 6 * time.Hour, limit: 12 * time.Hour, tries: maxTries}
 	aborted   = class{factor: 60, most: 5 * time.Minute, limit: 6 * time.Hour}
 )
@@ -110,6 +111,9 @@ func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) S
 
 func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64) Settlement {
 	prior, cl := a.Status, classOf(o.Err.Code)
+	if fault.Exhausted(o.Err) {
+		cl = shortage // Not the account's doing, and over as soon as others are done.
+	}
 	if prior.Diagnosis != nil && a.UpdatedAt.After(prior.Diagnosis.Since) && !a.UpdatedAt.After(now) {
 		// The user changed something since: what failed before does not count.
 		// A change that is still to come, by a clock that was ahead, would

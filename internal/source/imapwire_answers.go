@@ -2,10 +2,12 @@ package source
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
 
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -18,7 +20,10 @@ var folderAttributes = []string{
 func (f *imapFilter) list(s *imapScanner) error {
 	c := f.queue.current()
 	if c.answers++; c.answers > f.max.folders {
-		return protocolError("too many folders")
+		return &fault.Error{
+			Code: fault.FolderFailed, Op: "listing folders",
+			Detail: fmt.Sprintf("The mailbox has too many folders: more than %d, so nothing was fetched.", f.max.folders),
+		}
 	}
 	f.out = append(f.out, "* LIST ("...)
 	if !s.take('(') {

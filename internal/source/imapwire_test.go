@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 func quotedAlias(name string) string { return `"` + aliasOf(name) + `"` }
@@ -236,12 +238,25 @@ func TestUselessAnswersAreBounded(t *testing.T) {
 	for name, in := range map[string]string{
 		"lines":   strings.Repeat("* X\r\n", max.dropped+1),
 		"octets":  strings.Repeat("* X "+strings.Repeat("y", 64<<10)+"\r\n", 65),
-		"folders": strings.Repeat("* LIST () \"/\" x\r\n", max.folders+1),
 		"line":    "* LIST () \"/\" \"" + strings.Repeat("x", 2<<20) + "\"\r\n",
 	} {
 		if _, err := filtered([]byte(in), max, `T1 LIST "" "*"`); !errors.Is(err, errIMAPProtocol) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A mailbox with more folders than can be looked after is told as that, and not
+// as a server that cannot be understood; with as many as can be, it is read.
+func TestTooManyFoldersAreSaidToBe(t *testing.T) {
+	max := defaultIMAPLimits(1 << 20)
+	one := "* LIST () \"/\" x\r\n"
+	_, err := filtered([]byte(strings.Repeat(one, max.folders+1)), max, `T1 LIST "" "*"`)
+	if f := fault.Of(err); f.Code != fault.FolderFailed || !strings.Contains(f.Detail, "more than 10000") || errors.Is(err, errIMAPProtocol) {
+		t.Errorf("too many folders are told as %v", err)
+	}
+	if _, err := filtered([]byte(strings.Repeat(one, max.folders)+"T1 OK x\r\n"), max, `T1 LIST "" "*"`); err != nil && !errors.Is(err, io.EOF) {
+		t.Errorf("as many folders as are allowed: %v", err)
 	}
 }
 

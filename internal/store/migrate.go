@@ -52,6 +52,48 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// SchemaVersion returns the newest step that is applied, 0 for none, and whether
+// this program knows a step of that number.
+func (s *Store) SchemaVersion(ctx context.Context, version int64) (applied int64, known bool, err error) {
+	err = s.migrating(ctx, func(p *goose.Provider) error {
+		known = version == 0
+		for _, m := range p.ListSources() {
+			known = known || m.Version == version
+		}
+		applied, err = p.GetDBVersion(ctx)
+		return err
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("reading the schema's version: %w", err)
+	}
+	return applied, known, nil
+}
+
+// MigrateDownTo takes back every step newer than version, newest first, with all
+// that their tables hold.
+func (s *Store) MigrateDownTo(ctx context.Context, version int64) error {
+	err := s.migrating(ctx, func(p *goose.Provider) error {
+		done, err := p.DownTo(ctx, version)
+		for _, m := range done {
+			s.log.InfoContext(ctx, "schema taken back", "version", m.Source.Version)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("taking back migrations: %w", err)
+	}
+	return nil
+}
+
+// AccountsKept counts the accounts in a database of any schema.
+func (s *Store) AccountsKept(ctx context.Context) (n int64, err error) {
+	if !s.w.WithContext(ctx).Migrator().HasTable("accounts") {
+		return 0, s.Ping(ctx)
+	}
+	err = s.on(s.r).row(ctx, "SELECT count(*) FROM accounts").Scan(&n)
+	return n, s.wrap(ctx, "counting accounts", err)
+}
+
 // MigrateDown takes back the newest step, with all that its tables hold. On an
 // empty schema it does nothing.
 func (s *Store) MigrateDown(ctx context.Context) error {
