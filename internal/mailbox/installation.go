@@ -23,10 +23,13 @@ const (
 func (s *Store) Expect(id, former string) { s.installation, s.former = id, former }
 
 // Installation returns the identity that the place of mailboxes bears; "" where
-// it bears none.
+// it bears none, or is not there.
 func (s *Store) Installation() (string, error) {
 	const op = "reading whose the mailboxes are"
 	r, err := s.place()
+	if missing(err) {
+		return "", nil
+	}
 	if err != nil {
 		return "", trouble(op, err)
 	}

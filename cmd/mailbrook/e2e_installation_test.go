@@ -1,0 +1,434 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// house is an installation with one account, whose three stores can be put back.
+type house struct {
+	*site
+	dsn   string // PostgreSQL's; "" with SQLite.
+	saved string // What is put back.
+	id    string // The account's.
+}
+
+// newHouse makes an installation on a database, and adds an account that needs
+// no server.
+func newHouse(t *testing.T, postgres bool) *house {
+	t.Helper()
+	h := &house{saved: t.TempDir()}
+	var further []string
+	if postgres {
+		h.dsn = mailtest.StartPostgres(t)
+		further = append(further, "DATABASE="+h.dsn)
+	}
+	h.site = newSite(t, nil, further...)
+	if postgres {
+		h.ok("", "migrate", "up")
+	}
+	p := h.serve("--roles", "api")
+	h.id = p.as(anna).add(remoteAccount("Gmail", "imap", "localhost", 9, "tls", "anna").with(fields{"skip_test": true})).ID
+	p.term()
+	h.copy(h.data(), h.saved)
+	return h
+}
+
+func (h *house) copy(from, to string) {
+	h.t.Helper()
+	if err := os.RemoveAll(to); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		h.t.Fatal(err)
+	}
+	h.must(filepath.WalkDir(to, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o600) // CopyFS gives modes that keys may not have.
+	}))
+}
+
+func (h *house) file() string { return filepath.Join(h.data(), "mailbrook.db") }
+
+// exec changes the database behind the program's back.
+func (h *house) exec(statements ...string) {
+	h.t.Helper()
+	driver, dsn := "sqlite", "file:"+h.file()+"?_pragma=busy_timeout(15000)"
+	if h.dsn != "" {
+		driver, dsn = "pgx", h.dsn
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer db.Close()
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			h.t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// emptied puts an empty house of the same schema in the database's place.
+func (h *house) emptied() {
+	h.exec("ALTER SCHEMA public RENAME TO away", "CREATE SCHEMA public")
+	h.ok("", "migrate", "up")
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// loss is something that befalls one of the three stores.
+type loss struct {
+	name, part string
+	do         func(h *house)
+	undo       func(h *house) // Nil: the saved files are put back.
+	atStart    bool           // Not noticed while running: nothing that the process uses has changed.
+}
+
+func other(h *house) *house {
+	o := newHouse(h.t, false)
+	return o
+}
+
+// losses are those of an installation on SQLite or PostgreSQL.
+func losses(postgres bool) []loss {
+	all := []loss{
+		{name: "foreign keys", part: "keys", do: func(h *house) { h.copy(filepath.Join(other(h).data(), "keys"), filepath.Join(h.data(), "keys")) }},
+		{name: "a foreign sealing key", part: "keys", do: func(h *house) {
+			text, err := os.ReadFile(filepath.Join(other(h).data(), "keys", "sealing-000001.key"))
+			h.must(err)
+			h.must(os.WriteFile(filepath.Join(h.data(), "keys", "sealing-000001.key"), text, 0o600))
+		}},
+		{name: "a foreign naming key", part: "keys", do: func(h *house) {
+			text, err := os.ReadFile(filepath.Join(other(h).data(), "keys", "token.key"))
+			h.must(err)
+			h.must(os.WriteFile(filepath.Join(h.data(), "keys", "token.key"), text, 0o600))
+		}},
+		{name: "no keys", part: "keys", do: func(h *house) { h.must(os.RemoveAll(filepath.Join(h.data(), "keys"))) }},
+		{name: "mailboxes that are not mounted", part: "mailbox", do: func(h *house) { h.must(os.RemoveAll(filepath.Join(h.data(), "mail"))) }},
+		{name: "foreign mailboxes", part: "mailbox", do: func(h *house) { h.copy(filepath.Join(other(h).data(), "mail"), filepath.Join(h.data(), "mail")) }},
+	}
+	if postgres {
+		back := func(h *house) { h.exec("DROP SCHEMA public CASCADE", "ALTER SCHEMA away RENAME TO public") }
+		return append(all,
+			loss{name: "an emptied database", part: "database", do: (*house).emptied, undo: back},
+			loss{name: "no tables", part: "database", do: func(h *house) { h.exec("ALTER SCHEMA public RENAME TO away", "CREATE SCHEMA public") }, undo: back},
+			loss{name: "a foreign database", part: "database", do: func(h *house) {
+				h.exec("UPDATE meta SET value = '00000000-0000-4000-8000-000000000000' WHERE name = 'instance'", "DELETE FROM accounts")
+			}, undo: func(h *house) {}},
+		)
+	}
+	return append(all,
+		loss{name: "a deleted database", part: "database", do: func(h *house) { h.must(os.Remove(h.file())) }},
+		loss{name: "a file of no bytes", part: "database", do: func(h *house) { h.must(os.Truncate(h.file(), 0)) }},
+		loss{name: "half a file", part: "database", do: func(h *house) {
+			info, err := os.Stat(h.file())
+			h.must(err)
+			h.must(os.Truncate(h.file(), info.Size()/2))
+		}},
+		loss{name: "an emptied database", part: "database", do: func(h *house) {
+			h.exec("DELETE FROM poll_schedule", "DELETE FROM accounts", "DELETE FROM secrets", "DELETE FROM meta")
+		}},
+		loss{name: "a foreign database", part: "database", do: func(h *house) {
+			text, err := os.ReadFile(other(h).file())
+			h.must(err)
+			h.must(os.WriteFile(h.file()+".new", text, 0o600))
+			h.must(os.Rename(h.file()+".new", h.file()))
+		}},
+	)
+}
+
+func (l loss) mend(h *house) {
+	if l.undo != nil {
+		l.undo(h)
+		return
+	}
+	h.copy(h.saved, h.data())
+}
+
+// onBothHouses runs a test for every loss on both databases.
+func onBothHouses(t *testing.T, run func(t *testing.T, h *house, l loss)) {
+	for _, postgres := range []bool{false, true} {
+		for _, l := range losses(postgres) {
+			t.Run(fmt.Sprintf("%s, PostgreSQL %v", l.name, postgres), func(t *testing.T) {
+				t.Parallel()
+				run(t, newHouse(t, postgres), l)
+			})
+		}
+	}
+}
+
+// A database, keys or mailboxes that are missing, empty, cut or another
+// installation's are refused at the start, before anything is written to them,
+// with the part that is wrong. Put back, the installation goes on as before.
+func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
+	onBothHouses(t, func(t *testing.T, h *house, l loss) {
+		l.do(h)
+		if l.name == "half a file" {
+			h.spoils("half of the database is no database")
+		}
+		r := h.run("", "serve")
+		if r.status == exitOK || r.status < 0 || !strings.Contains(r.err, l.part) && !strings.Contains(r.err, "data_dir") && !strings.Contains(r.err, "malformed") {
+			t.Errorf("serve ends with status %d and says %q, want a refusal that names the %s", r.status, r.err, l.part)
+		}
+		if l.name == "a foreign database" && h.dsn != "" {
+			h.exec("UPDATE meta SET value = '" + h.identity() + "' WHERE name = 'instance'")
+			h.goesOn(0)
+			return
+		}
+		l.mend(h)
+		h.spoiled = ""
+		h.goesOn(1)
+	})
+}
+
+// identity returns what the saved keys bear.
+func (h *house) identity() string {
+	text, err := os.ReadFile(filepath.Join(h.saved, "keys", "installation"))
+	h.must(err)
+	return strings.TrimSpace(string(text))
+}
+
+// goesOn starts the installation and looks for its accounts.
+func (h *house) goesOn(accounts int) {
+	h.t.Helper()
+	p := h.serve("--roles", "api")
+	if got := p.as(anna).accounts(); len(got) != accounts {
+		h.t.Errorf("put back, the installation has %d accounts, want %d", len(got), accounts)
+	}
+	p.term()
+}
+
+// The same while it runs: within seconds readiness names the part, calls are
+// answered 503 with Retry-After, and at no moment is anybody told that there are
+// no accounts.
+func TestAPartThatIsLostWhileRunningIsNoticed(t *testing.T) {
+	t.Parallel()
+	onBothHouses(t, func(t *testing.T, h *house, l loss) {
+		p := h.serve("--roles", "api,poller")
+		u := p.as(anna)
+		if got := u.accounts(); len(got) != 1 {
+			t.Fatalf("there are %d accounts before anything happened", len(got))
+		}
+		l.do(h)
+		eventually(t, soon, func() (bool, string) {
+			r := u.do("GET", "/v1/accounts", nil)
+			one := u.do("GET", "/v1/accounts/"+h.id, nil)
+			if r.status == http.StatusOK && !strings.Contains(string(r.body), h.id) || one.status == http.StatusNotFound {
+				t.Fatalf("an empty house is served: %d %s, %d", r.status, r.body, one.status)
+			}
+			ready := p.plain("GET", "/readyz")
+			noticed := ready.status == http.StatusServiceUnavailable && strings.Contains(string(ready.body), `"field":"`+l.part+`"`)
+			held := r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != "" && strings.Contains(p.log(), "do not belong together any more")
+			return noticed && held, fmt.Sprintf("readiness answers %d %s, the list %d %s", ready.status, ready.body, r.status, r.body)
+		})
+		if r := u.do("POST", "/v1/accounts/"+h.id+"/fetch", nil); r.status != http.StatusServiceUnavailable {
+			t.Errorf("a visit is asked for and answered %d", r.status)
+		}
+		if r := p.plain("GET", "/healthz"); r.status != http.StatusOK {
+			t.Errorf("the process is alive and says %d", r.status)
+		}
+		p.kill()
+		if l.name == "a foreign database" && h.dsn != "" {
+			h.exec("UPDATE meta SET value = '" + h.identity() + "' WHERE name = 'instance'")
+			return
+		}
+		l.mend(h)
+		h.goesOn(1)
+	})
+}
+
+// Nothing is delivered while the database is another one, and what was sent
+// meanwhile comes once it is back, without a restart.
+func TestNothingIsDeliveredWithoutItsDatabase(t *testing.T) {
+	t.Parallel()
+	for _, postgres := range []bool{false, true} {
+		t.Run(fmt.Sprintf("PostgreSQL %v", postgres), func(t *testing.T) {
+			t.Parallel()
+			ca := mailtest.NewCA(t)
+			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+			oracle := mailtest.Fill(t, d, "anna", mailtest.Corpus(31, 10, false))
+			h := &house{}
+			further := []string{"POLL_INTERVAL=1s", "POLL_MIN_INTERVAL=1s"}
+			if postgres {
+				h.dsn = mailtest.StartPostgres(t)
+				further = append(further, "DATABASE="+h.dsn)
+			}
+			h.site = newSite(t, ca, further...)
+			if postgres {
+				h.ok("", "migrate", "up")
+			}
+			p := h.serve()
+			u := p.as(anna)
+			acc := u.add(remoteAccount("Drzewo", "imap", d.Host, d.IMAPS, "tls", "anna"))
+			u.reaches(acc.ID, "ok")
+			away := h.file() + ".away"
+			if postgres {
+				h.emptied()
+			} else {
+				h.must(os.Rename(h.file(), away))
+			}
+			eventually(t, soon, func() (bool, string) {
+				return strings.Contains(p.log(), "do not belong together any more"), "nobody noticed"
+			})
+			eventually(t, soon, func() (bool, string) {
+				return strings.Contains(p.log(), `"msg":"claiming due accounts"`), "the poller goes on claiming"
+			})
+			before := len(mailtest.ReadMaildir(t, h.mail(anna)))
+			oracle = append(oracle, mailtest.Fill(t, d, "anna", mailtest.Corpus(32, 5, false))...)
+			said := strings.Count(p.log(), `"msg":"claiming due accounts"`)
+			eventually(t, soon, func() (bool, string) { // Several polls that were due are not made.
+				return strings.Count(p.log(), `"msg":"claiming due accounts"`) >= said+3, "no claim was refused"
+			})
+			if now := len(mailtest.ReadMaildir(t, h.mail(anna))); now != before {
+				t.Errorf("%d messages were delivered without their database", now-before)
+			}
+			if postgres {
+				h.exec("DROP SCHEMA public CASCADE", "ALTER SCHEMA away RENAME TO public")
+			} else {
+				h.must(os.Rename(away, h.file()))
+			}
+			eventually(t, soon, func() (bool, string) {
+				n := len(mailtest.ReadMaildir(t, h.mail(anna)))
+				return n == len(oracle), fmt.Sprintf("%d of %d messages are there", n, len(oracle))
+			})
+			mailtest.CompareDelivered(t, oracle, mailtest.ReadMaildir(t, h.mail(anna)), "Drzewo")
+			if r := p.plain("GET", "/readyz"); r.status != http.StatusOK {
+				t.Errorf("put back, readiness says %d %s", r.status, r.body)
+			}
+			p.term()
+		})
+	}
+}
+
+// An installation of a version that marked nothing is marked at its first start,
+// when its keys open its passwords; with keys that do not it is refused.
+func TestAnInstallationWithoutMarksIsMarkedOnce(t *testing.T) {
+	t.Parallel()
+	for _, postgres := range []bool{false, true} {
+		t.Run(fmt.Sprintf("PostgreSQL %v", postgres), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, postgres)
+			unmark := func() {
+				h.exec("DELETE FROM meta WHERE name <> 'instance'")
+				h.must(os.RemoveAll(filepath.Join(h.data(), "keys", "installation")))
+				h.must(os.RemoveAll(filepath.Join(h.data(), "mail", ".mailbrook-installation")))
+			}
+			unmark()
+			h.copy(filepath.Join(other(h).data(), "keys"), filepath.Join(h.data(), "keys"))
+			h.must(os.Remove(filepath.Join(h.data(), "keys", "installation")))
+			if r := h.run("", "serve"); r.status != exitFailed || !strings.Contains(r.err, "keys") {
+				t.Errorf("with foreign keys serve ends with %d: %s", r.status, r.err)
+			}
+			h.copy(filepath.Join(h.saved, "keys"), filepath.Join(h.data(), "keys"))
+			h.must(os.RemoveAll(filepath.Join(h.data(), "keys", "installation")))
+			h.goesOn(1)
+			status := h.ok("", "installation")
+			if n := strings.Count(status, h.identity()); n != 3 {
+				t.Errorf("of the three parts %d bear the identity:\n%s", n, status)
+			}
+		})
+	}
+}
+
+// What is right although it bears another identity is said to be by one command
+// for each part, and by nothing else.
+func TestAPartIsAdoptedDeliberately(t *testing.T) {
+	t.Parallel()
+	for _, postgres := range []bool{false, true} {
+		for part, word := range map[string]string{"database": "database", "keys": "keys", "mailbox": "mailboxes"} {
+			for _, l := range losses(postgres) {
+				if l.part != part || l.name == "half a file" || l.name == "an emptied database" && !postgres || l.name == "foreign keys" && postgres {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s, PostgreSQL %v", l.name, postgres), func(t *testing.T) {
+					t.Parallel()
+					h := newHouse(t, postgres)
+					l.do(h)
+					if l.name == "no tables" {
+						h.ok("", "migrate", "up")
+					}
+					if r := h.run("", "serve"); r.status == exitOK {
+						t.Fatalf("serve takes it without a word")
+					}
+					h.ok("", "installation", "adopt", word)
+					accounts := 1
+					if part == "database" && (postgres || l.name != "a foreign database") {
+						accounts = 0 // The foreign one has its own.
+					}
+					h.goesOn(accounts)
+				})
+			}
+		}
+	}
+}
+
+// With an address for operators, readiness and metrics are answered there and
+// nowhere else; whether the process lives is told on both.
+func TestReadinessAndMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	for _, roles := range []string{"api,poller", "api", "poller"} {
+		t.Run(roles, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil, "LISTEN_OPS=127.0.0.1:0")
+			p := s.start("serve", "--roles", roles)
+			var public, ops string
+			p.await(func(said string) bool {
+				public, ops = listenersIn(said)
+				return ops != ""
+			})
+			for _, c := range []struct {
+				at, path string
+				status   int
+			}{
+				{public, "/healthz", 200}, {ops, "/healthz", 200}, {ops, "/readyz", 200}, {ops, "/metrics", 200},
+				{public, "/readyz", 404}, {public, "/metrics", 404}, {ops, "/v1/accounts", 404}, {ops, "/", 404},
+			} {
+				p.addr = c.at
+				r := p.plain("GET", c.path)
+				if r.status != c.status {
+					t.Errorf("%s at %s answers %d, want %d", c.path, map[string]string{public: "the public address", ops: "the operators'"}[c.at], r.status, c.status)
+				}
+				if c.path == "/metrics" && c.status == 200 {
+					for _, want := range []string{"go_goroutines ", "go_memstats_heap_alloc_bytes ", "process_open_fds ", "process_resident_memory_bytes ", "mailbrook_refused_commands_total 0"} {
+						if !strings.Contains(string(r.body), "\n"+want) {
+							t.Errorf("the metrics have no %s", want)
+						}
+					}
+				}
+			}
+			p.term()
+		})
+	}
+}
+
+// listenersIn reads the addresses from the log.
+func listenersIn(said string) (public, ops string) {
+	for line := range strings.SplitSeq(said, "\n") {
+		if _, rest, ok := strings.Cut(line, `"msg":"serving","listen":"`); ok {
+			public, rest, _ = strings.Cut(rest, `"`)
+			if _, rest, ok = strings.Cut(rest, `"listen_ops":"`); ok {
+				ops, _, _ = strings.Cut(rest, `"`)
+			}
+			return (&url.URL{Scheme: "http", Host: public}).String(), (&url.URL{Scheme: "http", Host: ops}).String()
+		}
+	}
+	return "", ""
+}
