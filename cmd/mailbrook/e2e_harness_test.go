@@ -293,7 +293,13 @@ func (p *process) log() string {
 // start starts a process of the installation; it is stopped with the test.
 func (s *site) start(args ...string) *process {
 	s.t.Helper()
-	p := &process{site: s, cmd: exec.Command(program(s.t), args...), news: make(chan struct{}, 1), over: make(chan struct{})}
+	return s.startProgram(program(s.t), args...)
+}
+
+// startProgram is start for a program that becomes it.
+func (s *site) startProgram(name string, args ...string) *process {
+	s.t.Helper()
+	p := &process{site: s, cmd: exec.Command(name, args...), news: make(chan struct{}, 1), over: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = s.dir, s.env, p, p
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatalf("starting mailbrook %s: %v", strings.Join(args, " "), err)
@@ -336,6 +342,13 @@ func tail(text string, n int) string {
 func (s *site) serve(args ...string) *process {
 	s.t.Helper()
 	p := s.start(append([]string{"serve"}, args...)...)
+	p.awaitServing()
+	return p
+}
+
+// awaitServing waits until the process answers.
+func (p *process) awaitServing() {
+	p.t.Helper()
 	p.await(func(said string) bool {
 		for line := range strings.SplitSeq(said, "\n") {
 			var l struct{ Msg, Listen string }
@@ -346,11 +359,10 @@ func (s *site) serve(args ...string) *process {
 		}
 		return false
 	})
-	eventually(s.t, soon, func() (bool, string) {
+	eventually(p.t, soon, func() (bool, string) {
 		r := p.plain("GET", "/readyz")
 		return r.status == http.StatusOK, fmt.Sprintf("/readyz answers %d: %s", r.status, r.body)
 	})
-	return p
 }
 
 // await waits until what the process said so far is as wanted.

@@ -64,6 +64,18 @@ func (h *house) file() string { return filepath.Join(h.data(), "mailbrook.db") }
 // exec changes the database behind the program's back.
 func (h *house) exec(statements ...string) {
 	h.t.Helper()
+	db := h.open()
+	defer db.Close()
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			h.t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// open opens the database beside the program.
+func (h *house) open() *sql.DB {
+	h.t.Helper()
 	driver, dsn := "sqlite", "file:"+h.file()+"?_pragma=busy_timeout(15000)"
 	if h.dsn != "" {
 		driver, dsn = "pgx", h.dsn
@@ -72,12 +84,7 @@ func (h *house) exec(statements ...string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer db.Close()
-	for _, s := range statements {
-		if _, err := db.Exec(s); err != nil {
-			h.t.Fatalf("%s: %v", s, err)
-		}
-	}
+	return db
 }
 
 // emptied puts an empty house of the same schema in the database's place.
