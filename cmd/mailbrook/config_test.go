@@ -56,6 +56,7 @@ func TestEveryKeyCanBeSetInFileEnvironmentAndOnTheCommandLine(t *testing.T) {
 	ca := inFile(t, "")
 	file := fmt.Sprintf(`
 listen = "0.0.0.0:80"
+listen_ops = "127.0.0.1:9090"
 data_dir = "/srv/mb"
 database = "postgres://mb:p%%40ss@db.test/mb"
 mailbox = "maildir:/srv/mail/{user}"
@@ -84,7 +85,7 @@ level = "debug"
 format = "json"
 `, ca, longSecret)
 	want := config{
-		Listen: "0.0.0.0:80", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb", Mailbox: "maildir:/srv/mail/{user}",
+		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb", Mailbox: "maildir:/srv/mail/{user}",
 		Remote: remoteConfig{
 			AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("127.0.0.0/8")},
 			AllowPorts:    portList{List: []int{993, 1993}}, CAFile: ca, AllowPlaintext: true, OwnHosts: []string{"imap.firma.test", "192.0.2.7", "2001:db8::1"},
@@ -95,7 +96,7 @@ format = "json"
 		Log:  logConfig{Level: slog.LevelDebug, Format: "json"},
 	}
 	words := map[string]string{
-		"listen": "0.0.0.0:80", "data_dir": "/srv/mb", "database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}",
+		"listen": "0.0.0.0:80", "listen_ops": "127.0.0.1:9090", "data_dir": "/srv/mb", "database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}",
 		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca, "remote.allow_plaintext": "true", "remote.own_hosts": "IMAP.firma.test., 192.0.2.7,[2001:db8::1]",
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test", "auth.audience": "mailbrook",

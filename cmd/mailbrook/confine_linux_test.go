@@ -157,8 +157,14 @@ func TestWorkersFitIntoOpenFiles(t *testing.T) {
 		wanted int
 		want   int
 	}{
-		{1 << 20, 64, 64}, {forEverything + 64*perVisit, 64, 64}, {forEverything + 64*perVisit - 1, 64, 63}, {1024, 64, 24}, {64, 64, 1}, {3, 64, 1},
-		{1 << 63, 10000, 10000}, {1024, 2, 2},
+		{1 << 20, 64, 64},
+		{forEverything + 64*perVisit, 64, 64},
+		{forEverything + 64*perVisit - 1, 64, 63},
+		{1024, 64, 24},
+		{64, 64, 1},
+		{3, 64, 1},
+		{1 << 63, 10000, 10000},
+		{1024, 2, 2},
 	} {
 		if got := workersFor(tc.files, tc.wanted); got != tc.want {
 			t.Errorf("%d files, %d wanted: %d visits, want %d", tc.files, tc.wanted, got, tc.want)

@@ -195,7 +195,7 @@ func TestWhileAnotherProcessHoldsTheDatabaseNothingIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	mailtest.Fill(t, d, "anna", mailtest.Corpus(52, 12, false))
-	if r := u.do("PATCH", "/v1/accounts/"+a.ID, fields{"sender_name": "Anna"}); r.status != http.StatusInternalServerError {
+	if r := u.do("PATCH", "/v1/accounts/"+a.ID, fields{"sender_name": "Anna"}); r.status != http.StatusServiceUnavailable {
 		t.Errorf("a change meanwhile is answered with %d: %s", r.status, r.body)
 	}
 	p.await(func(said string) bool { return strings.Contains(said, "database is locked") })

@@ -105,13 +105,10 @@ type loss struct {
 	name, part string
 	do         func(h *house)
 	undo       func(h *house) // Nil: the saved files are put back.
-	atStart    bool           // Not noticed while running: nothing that the process uses has changed.
 }
 
-func other(h *house) *house {
-	o := newHouse(h.t, false)
-	return o
-}
+// other is another installation.
+func other(h *house) *house { return newHouse(h.t, false) }
 
 // losses are those of an installation on SQLite or PostgreSQL.
 func losses(postgres bool) []loss {
@@ -405,8 +402,14 @@ func TestReadinessAndMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
 				at, path string
 				status   int
 			}{
-				{public, "/healthz", 200}, {ops, "/healthz", 200}, {ops, "/readyz", 200}, {ops, "/metrics", 200},
-				{public, "/readyz", 404}, {public, "/metrics", 404}, {ops, "/v1/accounts", 404}, {ops, "/", 404},
+				{public, "/healthz", 200},
+				{ops, "/healthz", 200},
+				{ops, "/readyz", 200},
+				{ops, "/metrics", 200},
+				{public, "/readyz", 404},
+				{public, "/metrics", 404},
+				{ops, "/v1/accounts", 404},
+				{ops, "/", 404},
 			} {
 				p.addr = c.at
 				r := p.plain("GET", c.path)

@@ -90,9 +90,12 @@ func openInstallation(ctx context.Context, cfg config, log *slog.Logger) (_ *ins
 type borne struct {
 	keys, mailboxes string // Identities; "" for none.
 	anyKeys         bool
+	inhabited       bool // Whether there are mailboxes where they are to be.
 }
 
-func (b borne) any() bool { return b.anyKeys || b.keys != "" || b.mailboxes != "" }
+// any reports whether this is no new installation. Keys alone may have been made
+// for a token, before the first start.
+func (b borne) any() bool { return b.keys != "" || b.mailboxes != "" || b.anyKeys && b.inhabited }
 
 func (b borne) String() string {
 	switch {
@@ -101,14 +104,17 @@ func (b borne) String() string {
 	case b.mailboxes != "":
 		return "the mailboxes are those of installation " + b.mailboxes
 	}
-	return "there are keys in data_dir"
+	return "there are keys in data_dir, and mailboxes"
 }
 
 func (n *installation) read() (b borne, err error) {
 	if b.keys, b.anyKeys, err = vault.Installation(n.cfg.DataDir); err != nil {
 		return b, fmt.Errorf("data_dir: %w", err)
 	}
-	b.mailboxes, err = n.mailbox.Installation()
+	if b.mailboxes, err = n.mailbox.Installation(); err != nil {
+		return b, err
+	}
+	b.inhabited, err = n.mailbox.Inhabited()
 	return b, err
 }
 

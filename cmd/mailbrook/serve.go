@@ -148,9 +148,11 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		return nil, usageError{fmt.Errorf("auth: %w", err)}
 	}
 	ready := []httpapi.Check{
-		{Name: partDatabase, Run: a.house.verifyDatabase}, {Name: partDatabase, Run: a.store.Probe},
+		{Name: partDatabase, Run: a.house.verifyDatabase},
+		{Name: partDatabase, Run: a.store.Probe},
 		{Name: partKeys, Run: a.house.verifyKeys},
-		{Name: partMailboxes, Run: a.house.verifyMailboxes}, {Name: partMailboxes, Run: a.mailbox.Check},
+		{Name: partMailboxes, Run: a.house.verifyMailboxes},
+		{Name: partMailboxes, Run: a.mailbox.Check},
 	}
 	if answers {
 		ready = append(ready, httpapi.Check{Name: "token_keys", Run: tokens.Ready})

@@ -67,7 +67,7 @@ var confined = map[string][]string{
 	"testing":                              {"mailtest"},
 	"os/exec":                              {"mailtest"},
 	"net/smtp":                             {},
-	"unsafe":                               {},
+	"unsafe":                               {"cmd"}, // The kernel is handed a filter of system calls: confine_linux.go.
 	"C":                                    {},
 }
 

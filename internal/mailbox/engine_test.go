@@ -283,7 +283,7 @@ func (c *customer) befall(t *testing.T, n int, h happening, custom string) (bad 
 		bad = append(bad, "a failed fsync was tried again")
 	}
 	code := fault.CodeOf(err)
-	if err != nil && (h.mode.short || code != fault.LocalMailboxUnavailable && (code != fault.LocalOverQuota || h.mode.err != unix.EDQUOT)) {
+	if err != nil && (h.mode.short || code != codeOf(h.mode.err)) {
 		bad = append(bad, fmt.Sprintf("the visit ended with %v", err))
 	}
 	bad = append(bad, c.wrong(t, false)...)

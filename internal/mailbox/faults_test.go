@@ -326,7 +326,7 @@ func failNth(t *testing.T, place string, n int, mode *faulty) bool {
 	if err != nil && mode.short {
 		t.Errorf("a short write ended in %v", err)
 	}
-	if code := fault.CodeOf(err); err != nil && code != fault.LocalMailboxUnavailable && (code != fault.LocalOverQuota || mode.err != unix.EDQUOT) {
+	if code := fault.CodeOf(err); err != nil && code != codeOf(mode.err) {
 		t.Errorf("the failure is %v", err)
 	}
 	v.store = store(&faulty{disk: kernel{}, failed: map[int]bool{}, together: mode.together})
@@ -568,4 +568,16 @@ func (w *lockWatch) lstat(dir int, name string) (stat, error) {
 		w.looked <- struct{}{}
 	}
 	return w.disk.lstat(dir, name)
+}
+
+// codeOf is what an error of the disk is told as: our own want of descriptors is
+// no fault of the mailbox.
+func codeOf(err error) fault.Code {
+	switch {
+	case errors.Is(err, unix.EDQUOT):
+		return fault.LocalOverQuota
+	case fault.Exhausted(err):
+		return fault.Internal
+	}
+	return fault.LocalMailboxUnavailable
 }

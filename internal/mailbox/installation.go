@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"errors"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +40,28 @@ func (s *Store) Installation() (string, error) {
 		return "", nil
 	}
 	return strings.TrimSpace(string(text)), trouble(op, err)
+}
+
+// Inhabited reports whether the place of mailboxes holds anything, where it is
+// ours: of an operator's directory, such as /home, that says nothing.
+func (s *Store) Inhabited() (bool, error) {
+	const op = "looking for mailboxes"
+	r, err := s.place()
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, trouble(op, err)
+	}
+	defer r.close()
+	if r.st.uid != uint32(os.Geteuid()) {
+		return false, nil
+	}
+	err = r.each(r.fd, func(string) error { return errEnough })
+	if errors.Is(err, errEnough) {
+		return true, nil
+	}
+	return false, trouble(op, err)
 }
 
 // SetInstallation has the place of mailboxes bear an identity, durably; what it

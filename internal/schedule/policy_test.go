@@ -1,8 +1,10 @@
 package schedule
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"testing/quick"
 	"time"
@@ -20,6 +22,21 @@ const even = 0.5
 
 func seen(code fault.Code, failures int) account.Status {
 	return account.Status{Failures: failures, Diagnosis: &account.Diagnosis{Code: code, Since: noon.Add(-time.Hour)}}
+}
+
+// A want of descriptors is ours and soon over: however often it happened, the next
+// visit is a minute away. The control is any other fault of ours.
+func TestAWantOfDescriptorsIsRetriedSoon(t *testing.T) {
+	a := account.Account{PollInterval: time.Minute, Status: account.Status{State: account.Retrying, Failures: 20}}
+	for _, tc := range []struct {
+		err  error
+		soon bool
+	}{{syscall.EMFILE, true}, {syscall.ENFILE, true}, {syscall.EIO, false}} {
+		s := Policy{}.Next(a, Outcome{Err: &fault.Error{Code: fault.Internal, Err: fmt.Errorf("opening: %w", tc.err)}}, noon, 0.5)
+		if got := s.DueAt.Sub(noon) <= 2*time.Minute; got != tc.soon || s.State != account.Retrying {
+			t.Errorf("%v: next in %v, %s", tc.err, s.DueAt.Sub(noon), s.State)
+		}
+	}
 }
 
 func TestPolicy(t *testing.T) {

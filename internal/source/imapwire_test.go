@@ -236,9 +236,9 @@ func TestNestingCostsNothing(t *testing.T) {
 func TestUselessAnswersAreBounded(t *testing.T) {
 	max := defaultIMAPLimits(1 << 20)
 	for name, in := range map[string]string{
-		"lines":   strings.Repeat("* X\r\n", max.dropped+1),
-		"octets":  strings.Repeat("* X "+strings.Repeat("y", 64<<10)+"\r\n", 65),
-		"line":    "* LIST () \"/\" \"" + strings.Repeat("x", 2<<20) + "\"\r\n",
+		"lines":  strings.Repeat("* X\r\n", max.dropped+1),
+		"octets": strings.Repeat("* X "+strings.Repeat("y", 64<<10)+"\r\n", 65),
+		"line":   "* LIST () \"/\" \"" + strings.Repeat("x", 2<<20) + "\"\r\n",
 	} {
 		if _, err := filtered([]byte(in), max, `T1 LIST "" "*"`); !errors.Is(err, errIMAPProtocol) {
 			t.Errorf("%s: %v", name, err)

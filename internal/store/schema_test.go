@@ -124,6 +124,29 @@ func TestAProcessMayStartWhileOthersWrite(t *testing.T) {
 	})
 }
 
+// Steps are taken back down to one, and up again; of a schema from before spools
+// were noted no account is taken for one whose mailbox was restored.
+func TestMigrationsAreTakenBackToOne(t *testing.T) {
+	onBoth(t, func(w *world) {
+		w.must(w.MigrateDownTo(w.Context(), 3))
+		applied, known, err := w.SchemaVersion(w.Context(), 4)
+		w.must(err)
+		if applied != 3 || !known {
+			w.Errorf("the schema is at %d, and 4 is known: %v", applied, known)
+		}
+		if _, known, err := w.SchemaVersion(w.Context(), 99999); known || err != nil {
+			w.Errorf("a migration that is none is known: %v, %v", known, err)
+		}
+		w.must(w.w.Exec("INSERT INTO journals (uuid, owner, protocol, host, port, username, generation) VALUES ('6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11', 'a@b.test', 1, 'h', 1, 'u', 7)").Error)
+		w.must(w.Migrate(w.Context()))
+		generation := int64(-1)
+		w.must(w.w.Raw("SELECT generation FROM journals").Scan(&generation).Error)
+		if generation != 0 {
+			w.Errorf("the journal is at generation %d, of which no spool knows", generation)
+		}
+	})
+}
+
 func TestAnotherSchemaIsRefusedWithAClearWord(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.must(w.MigrateDown(w.Context()))

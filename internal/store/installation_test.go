@@ -1,0 +1,145 @@
+package store
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Nobody is told that there is nothing out of a database that is another one by
+// now: not of accounts, of one account, of quotas. The control is the same
+// database before.
+func TestNothingIsSaidOfWhatAnEmptiedDatabaseLacks(t *testing.T) {
+	onBoth(t, func(w *world) {
+		id, err := w.InstanceID(w.Context())
+		w.must(err)
+		w.Expect(id)
+		o := owner(t, "nobody@firma.test")
+		asks := map[string]func() error{
+			"accounts": func() error { _, err := w.Accounts().Accounts(w.Context(), o); return err },
+			"an account": func() error {
+				_, err := w.Accounts().Account(w.Context(), o, account.ID("6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11"))
+				return err
+			},
+			"a quota":      func() error { _, err := w.Quota(w.Context(), o); return err },
+			"all quotas":   func() error { _, _, err := w.AdminQuotas(w.Context(), QuotaFilter{}); return err },
+			"all accounts": func() error { _, _, err := w.AdminAccounts(w.Context(), AccountFilter{}); return err },
+		}
+		for name, ask := range asks {
+			if err := ask(); errors.Is(err, account.ErrUnavailable) {
+				t.Errorf("%s, while all is well: %v", name, err)
+			}
+		}
+		w.must(w.Verify(w.Context()))
+		for _, statement := range []string{"UPDATE meta SET value = 'another' WHERE name = 'instance'", "DELETE FROM meta", "DROP TABLE meta"} {
+			w.must(w.w.Exec(statement).Error)
+			if err := w.Verify(w.Context()); !errors.Is(err, ErrReplaced) {
+				t.Errorf("after %s it verifies with %v", statement, err)
+			}
+			for name, ask := range asks {
+				if err := ask(); !errors.Is(err, account.ErrUnavailable) || errors.Is(err, account.ErrNotFound) {
+					t.Errorf("%s, after %s: %v", name, statement, err)
+				}
+			}
+		}
+	})
+}
+
+// A note is kept, replaced, and none in a database of nobody's.
+func TestNotes(t *testing.T) {
+	for kind, dsn := range dsns(t) {
+		t.Run(kind, func(t *testing.T) {
+			s, err := Open(t.Context(), dsn(), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if id, err := s.Noted(t.Context(), NoteInstance); id != "" || err != nil {
+				t.Errorf("an empty database bears %q, %v", id, err)
+			}
+			if err := errors.Join(s.Migrate(t.Context()), s.SetNote(t.Context(), NoteKeys, "a"), s.SetNote(t.Context(), NoteKeys, "b"), s.Probe(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Noted(t.Context(), NoteKeys); got != "b" || err != nil {
+				t.Errorf("noted is %q, %v", got, err)
+			}
+			if wrong, remark, err := s.Integrity(t.Context()); len(wrong) > 0 || err != nil || (remark != "") != (kind == "postgres") {
+				t.Errorf("a new database is found wrong: %v, %q, %v", wrong, remark, err)
+			}
+		})
+	}
+}
+
+// A checkpoint may make a file look too short for a while; a file that stays so
+// was cut.
+func TestAFileThatStaysShortWasCut(t *testing.T) {
+	var c shortness
+	now := time.Now()
+	for _, step := range []struct {
+		after time.Duration
+		short bool
+		want  bool
+	}{{0, true, false}, {time.Second, true, false}, {2 * time.Second, false, false}, {6 * time.Second, true, false}, {12 * time.Second, true, true}, {13 * time.Second, true, true}, {14 * time.Second, false, false}} {
+		if got := c.forLong(step.short, now.Add(step.after)); got != step.want {
+			t.Errorf("after %v, short %v: %v", step.after, step.short, got)
+		}
+	}
+}
+
+// What the state of a database is to blame for can be asked again; what was asked
+// wrongly cannot.
+func TestAnOutageIsToldFromADefect(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want bool
+	}{
+		{driver.ErrBadConn, true},
+		{io.ErrUnexpectedEOF, true},
+		{net.ErrClosed, true},
+		{os.ErrDeadlineExceeded, true},
+		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, true},
+		{&pgconn.PgError{Code: "57P01"}, true},
+		{&pgconn.PgError{Code: "53300"}, true},
+		{&pgconn.PgError{Code: "08006"}, true},
+		{&pgconn.PgError{Code: "25006"}, true},
+		{&pgconn.PgError{Code: "3D000"}, true},
+		{&pgconn.PgError{Code: "XX001"}, true},
+		{&pgconn.PgError{Code: "42601"}, false},
+		{&pgconn.PgError{Code: "23505"}, false},
+		{&pgconn.PgError{Code: "22P02"}, false},
+		{coded(sqliteBusy), true},
+		{coded(sqliteFull), true},
+		{coded(sqliteIOErr | 10<<8), true},
+		{coded(sqliteReadOnly | 4<<8), true},
+		{coded(sqliteError), false},
+		{coded(19), false},
+		{errors.New("sql: expected 3 arguments"), false},
+	} {
+		if got := outage(fmt.Errorf("asking: %w", tc.err)); got != tc.want {
+			t.Errorf("%v: %v, want %v", tc.err, got, tc.want)
+		}
+	}
+	s := &Store{}
+	if err := s.wrap(t.Context(), "asking", driver.ErrBadConn); !errors.Is(err, account.ErrUnavailable) || fault.CodeOf(err) != fault.Internal {
+		t.Errorf("an outage is told as %v", err)
+	}
+	if err := s.wrap(t.Context(), "asking", coded(sqliteError)); errors.Is(err, account.ErrUnavailable) {
+		t.Errorf("a defect is told as an outage: %v", err)
+	}
+}
+
+// coded is an error of SQLite's.
+type coded int
+
+func (c coded) Error() string { return fmt.Sprintf("result code %d", int(c)) }
+func (c coded) Code() int     { return int(c) }
