@@ -70,7 +70,8 @@ func (s *site) visits() (map[string][]visit, error) {
 				Took         time.Duration
 			}
 			if json.Unmarshal(line, &l) == nil && l.Msg == "visited" {
-				all[l.Account] = append(all[l.Account], visit{l.Time.Add(-l.Took), l.Time})
+				at := s.trueTime(l.Time)
+				all[l.Account] = append(all[l.Account], visit{at.Add(-l.Took), at})
 			}
 		}
 	}
@@ -78,6 +79,18 @@ func (s *site) visits() (map[string][]visit, error) {
 		slices.SortFunc(vs, func(a, b visit) int { return a.ended.Compare(b.ended) })
 	}
 	return all, nil
+}
+
+// trueTime is when a process wrote a line whose clock may have been set: jumps
+// are all of one length, and no soak takes as long.
+func (w *world) trueTime(t time.Time) time.Time {
+	switch off := t.Sub(w.began); {
+	case off > jump/2:
+		return t.Add(-jump)
+	case off < -jump/2:
+		return t.Add(jump)
+	}
+	return t
 }
 
 // lateness is how much longer than their interval bystanders waited for each

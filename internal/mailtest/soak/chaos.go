@@ -73,7 +73,7 @@ func (w *world) harm(ctx context.Context) error {
 	a := w.accounts[w.rand.IntN(len(w.accounts))]
 	n := w.rand.IntN(100)
 	if !w.kills && n < 12 {
-		n = 53 + n // Mail arrives instead.
+		n = 54 + n // Mail arrives instead.
 	}
 	switch {
 	case n < 7:
@@ -111,7 +111,9 @@ func (w *world) harm(ctx context.Context) error {
 		a.proxy.Refuse()
 		a.next = w.soon(3 * time.Second)
 		w.counts.refusals++
-	case n < 53:
+	case n == 52 && w.monsters && p.right.IsZero():
+		return w.jumpClock(s, p)
+	case n < 54:
 		d := w.dovecots[w.rand.IntN(len(w.dovecots))]
 		w.did("restart a Dovecot")
 		d.Stop()
@@ -142,6 +144,13 @@ func (w *world) mend(all bool) error {
 	}
 	for _, s := range w.sites {
 		for _, p := range s.processes {
+			if !p.right.IsZero() && (all || now.After(p.right)) {
+				w.did("%s: the clock of process %d is right again", s.name, p.cmd.Process.Pid)
+				p.right = time.Time{}
+				if err := p.setClock(0); err != nil {
+					return err
+				}
+			}
 			if p.stopped && (all || now.After(p.resume)) {
 				w.did("%s: continue process %d", s.name, p.cmd.Process.Pid)
 				p.stopped = false

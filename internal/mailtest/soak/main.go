@@ -14,9 +14,9 @@
 // Each installation also has bystanders, whose connections nobody touches, and
 // monsters, who would harm all the others if they could: as many accounts at a
 // tarpit as a process has workers, mailboxes of a million messages, users who
-// mistype a server, one who guesses a password, and rings of users who fetch
-// each other. How late the bystanders are visited is told; without kills it may
-// be one interval at most.
+// mistype a server, one who guesses a password, rings of users who fetch
+// each other, and processes whose clocks jump by most of a day. How late the
+// bystanders are visited is told; without kills it may be one interval at most.
 //
 // Then all of it is healed, except for the hostile servers, and once everything
 // is at rest the mailboxes and the record of what was deleted are compared with
@@ -170,6 +170,7 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 type counts struct {
 	kills, stops, cuts, stalls, refusals, restarts, arrived, moved, deleted, retried int
 
+	jumps   int   // Of clocks.
 	guesses int   // Refused logins at mailboxes of others.
 	visits  int   // Of bystanders, while things went wrong,
 	memory  int64 // The most that a process had, in octets.
@@ -197,8 +198,8 @@ func (w *world) report(well bool) {
 		}
 	}
 	if w.monsters {
-		row("monsters", "%d accounts at a tarpit and %d with %d messages in each of %d installations, %d typing errors, rings; %d guesses",
-			tarpitUsers*accountsEach, accountsEach, poisonMessages, len(w.sites), 2*typists, c.guesses)
+		row("monsters", "%d accounts at a tarpit and %d with %d messages in each of %d installations, %d typing errors, rings; %d guesses; %d jumps of clocks",
+			tarpitUsers*accountsEach, accountsEach, poisonMessages, len(w.sites), 2*typists, c.guesses, c.jumps)
 	}
 	row("bystanders", "%d visits every %v; late by %v (median), %v (p99), %v (most)", c.visits, calm,
 		c.late[0].Round(time.Millisecond), c.late[1].Round(time.Millisecond), c.late[2].Round(time.Millisecond))

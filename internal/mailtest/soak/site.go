@@ -36,6 +36,7 @@ type process struct {
 	ended   chan struct{}
 	stopped bool
 	resume  time.Time // When it is continued.
+	right   time.Time // When its clock is set right; zero: it is.
 }
 
 // command is one of the program's, on this installation.
@@ -71,6 +72,7 @@ func (s *site) serveOnly(ctx context.Context, roles string) (*process, error) {
 	}
 	defer f.Close()
 	p.log, p.cmd.Stdout, p.cmd.Stderr = f.Name(), f, f
+	p.cmd.Env = append(p.cmd.Env, "SOAK_CLOCK="+p.log+".clock")
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -72,8 +72,7 @@ const password = "sekret"
 // build starts the servers and adds the accounts.
 func (w *world) build(ctx context.Context) error {
 	if w.mailbrook == "" {
-		w.mailbrook = w.path("mailbrook")
-		if err := output(exec.CommandContext(ctx, "go", "build", "-o", w.mailbrook, "github.com/mailbrook/mailbrook/cmd/mailbrook")); err != nil {
+		if err := w.buildMailbrook(ctx); err != nil {
 			return err
 		}
 	}
