@@ -73,7 +73,7 @@ func (w *world) harm(ctx context.Context) error {
 	a := w.accounts[w.rand.IntN(len(w.accounts))]
 	n := w.rand.IntN(100)
 	if !w.kills && n < 12 {
-		n = 54 + n // Mail arrives instead.
+		n = 52 + n // Clocks jump, a Dovecot is restarted, or mail arrives instead.
 	}
 	switch {
 	case n < 7:
