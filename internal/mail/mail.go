@@ -81,10 +81,47 @@ func (it Item) Labelled() bool { return strings.HasPrefix(it.Global, "gm:") }
 // Listing is what one folder holds.
 type Listing struct {
 	Folder Folder // With Status as EXAMINE told it, which wins over LIST-STATUS.
-	Items  []Item // By ascending UID or message number.
-	// Complete says that Items has every message of the folder from the asked
+	// Older holds the messages before Items where a listing is too long for
+	// memory; nil otherwise.
+	Older Pages
+	Items []Item // By ascending UID or message number.
+	// Complete says that the listing has every message of the folder from the asked
 	// UID on, by the server's own count.
 	Complete bool
+}
+
+// Pages are the messages of a long listing, out of memory.
+type Pages interface {
+	// Len returns how many there are.
+	Len() int
+	// Page returns the messages from at on, n of them. It may be called until
+	// the session that listed them is closed.
+	Page(at, n int) ([]Item, error)
+}
+
+// Len returns how many messages are listed.
+func (l *Listing) Len() int {
+	if l.Older == nil {
+		return len(l.Items)
+	}
+	return l.Older.Len() + len(l.Items)
+}
+
+// Page returns the messages from at on, n of them, of the listing as a whole.
+// It is not to be written to.
+func (l *Listing) Page(at, n int) ([]Item, error) {
+	if l.Older == nil {
+		return l.Items[at : at+n], nil
+	}
+	older := l.Older.Len()
+	switch {
+	case at >= older:
+		return l.Items[at-older : at-older+n], nil
+	case at+n <= older:
+		return l.Older.Page(at, n)
+	}
+	items, err := l.Older.Page(at, older-at)
+	return append(items, l.Items[:at+n-older]...), err
 }
 
 // Fingerprint tells messages apart when their identities changed.

@@ -57,6 +57,8 @@ type imapSession struct {
 	conn   *imapConn       // Never nil.
 	early  []*earlyRequest // At conn.
 	closed bool
+
+	listings collector
 }
 
 var _ Session = (*imapSession)(nil)
@@ -101,7 +103,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 		return nil, err
 	}
 	again := func(ctx context.Context) (*imapConn, error) { return connect(ctx, false, nil) }
-	return &imapSession{connect: again, owner: c, cred: cred, quirks: quirks, conn: conn}, nil
+	return &imapSession{connect: again, owner: c, cred: cred, quirks: quirks, conn: conn, listings: c.collector()}, nil
 }
 
 // signInIMAP takes a fresh link to a signed-in connection. The greeting and
@@ -475,5 +477,6 @@ func (s *imapSession) Close() error {
 	s.mu.Unlock()
 	err := c.link.Close()
 	c.drop(early)
+	s.listings.file.close()
 	return err
 }

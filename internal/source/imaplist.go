@@ -217,7 +217,7 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 	defer func() { release() }()
 	failures := 0
 	for len(queries) > 0 {
-		done, asked, err := c.listAll(queries, yield)
+		done, asked, err := c.listAll(ctx, &s.listings, queries, yield)
 		var stop *callerError
 		if errors.As(err, &stop) {
 			return stop.err
@@ -267,7 +267,7 @@ func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
 
 // listAll lists folders until the connection ends and returns how many it has
 // yielded, and the bodies that were asked for on the way.
-func (c *imapConn) listAll(queries []mail.Query, yield func(mail.Listing, error) error) (done int, asked []*earlyRequest, err error) {
+func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.Query, yield func(mail.Listing, error) error) (done int, asked []*earlyRequest, err error) {
 	questions := make([]question, 0, min(len(queries), sentAhead))
 	sent := 0
 	defer func() {
@@ -288,7 +288,7 @@ func (c *imapConn) listAll(queries []mail.Query, yield func(mail.Listing, error)
 				asked = c.askEarly(queries)
 			}
 		}
-		listing, why, err := c.answer(questions[0])
+		listing, why, err := c.answer(ctx, into, questions[0])
 		if err != nil {
 			return done, asked, err
 		}
@@ -311,7 +311,7 @@ func (c *imapConn) ask(q mail.Query) question {
 }
 
 // answer reads one folder's listing to its end. why is about that folder alone.
-func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
+func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l mail.Listing, why, err error) {
 	l = mail.Listing{Folder: q.query.Folder}
 	name := displayName(l.Folder)
 	op := "listing folder " + name
@@ -330,8 +330,14 @@ func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
 		Known: true, Messages: opened.NumMessages, UIDNext: uint32(opened.UIDNext),
 		UIDValidity: opened.UIDValidity, HighestModSeq: opened.HighestModSeq,
 	}
+	listed := into.begin(ctx)
+	defer listed.end()
 	for msg := q.items.Next(); msg != nil; msg = q.items.Next() {
-		l.Items = append(l.Items, itemOf(msg))
+		it := itemOf(msg)
+		it.Global = nameOf(&it, q.sent)
+		if err := listed.add(&it); err != nil {
+			return l, nil, c.link.abort(err)
+		}
 	}
 	if err := q.items.Close(); err != nil {
 		if refusal(err) == nil {
@@ -351,37 +357,41 @@ func (c *imapConn) answer(q question) (l mail.Listing, why, err error) {
 		return mail.Listing{Folder: l.Folder}, fault.New(fault.FolderFailed, op,
 			"Folder "+name+" cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY)."), nil
 	}
-	nameAll(l.Items, q.sent)
-	slices.SortFunc(l.Items, func(a, b mail.Item) int { return int(int64(a.ID.UID) - int64(b.ID.UID)) })
-	l.Complete = isComplete(l, q)
+	if err := listed.fill(&l); err != nil {
+		return l, nil, err
+	}
+	if l.Complete, err = isComplete(&l, q); err != nil {
+		return l, nil, err
+	}
 	return l, nil, nil
 }
 
-// nameAll gives the items their names over all folders.
+// nameOf is a message's name over all folders.
 //
 // RFC 8474 section 5.1 has messages of one EMAILID agree in all that cannot
 // change, the internal date included, and some servers, which reckon it from the
 // octets (Cyrus), do not keep to that: two equal messages that came one after
 // the other would be one. Hence the date is part of the name, and what is there
-// twice in one folder has none.
-func nameAll(items []mail.Item, sent *imapCommand) {
-	named := sent.globals
+// twice in one folder has none: see distinctNames.
+func nameOf(it *mail.Item, sent *imapCommand) string {
+	name := sent.globals.take(it.ID.UID)
+	switch {
+	case name == "" || sent.global != globalEmail:
+		return name
+	case it.Received.IsZero():
+		return ""
+	}
+	return name + "@" + strconv.FormatInt(it.Received.Unix(), 10)
+}
+
+// distinctNames takes from messages of one folder the names that two bear. Those
+// of Gmail nobody bears twice.
+func distinctNames(items []mail.Item) {
 	bearers := make(map[string]int)
-	for i := range items { // Both in the order in which they came.
-		it := &items[i]
-		if len(named) == 0 || named[0].uid != it.ID.UID {
-			continue
+	for i := range items {
+		if g := items[i].Global; g != "" && !items[i].Labelled() {
+			bearers[g]++
 		}
-		it.Global, named = named[0].name, named[1:]
-		if sent.global != globalEmail {
-			continue
-		}
-		if it.Received.IsZero() {
-			it.Global = ""
-			continue
-		}
-		it.Global += "@" + strconv.FormatInt(it.Received.Unix(), 10)
-		bearers[it.Global]++
 	}
 	for i := range items {
 		if bearers[items[i].Global] > 1 {
@@ -391,16 +401,17 @@ func nameAll(items []mail.Item, sent *imapCommand) {
 }
 
 // isComplete compares a listing with the server's own count.
-func isComplete(l mail.Listing, q question) bool {
-	messages, n := l.Folder.Status.Messages, uint32(len(l.Items))
+func isComplete(l *mail.Listing, q question) (bool, error) {
+	messages, n := l.Folder.Status.Messages, uint32(l.Len())
 	switch {
 	case q.query.From <= 1:
-		return n == messages
+		return n == messages, nil
 	case n > 0:
-		return messages-l.Items[0].Number+1 == n
+		first, err := l.Page(0, 1)
+		return err == nil && messages-first[0].Number+1 == n, err
 	}
 	next := l.Folder.Status.UIDNext
-	return messages == 0 || q.sent.below || next != 0 && next <= q.query.From
+	return messages == 0 || q.sent.below || next != 0 && next <= q.query.From, nil
 }
 
 func itemOf(msg *imapclient.FetchMessageData) mail.Item {

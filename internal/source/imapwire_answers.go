@@ -416,6 +416,9 @@ func (f *imapFilter) expects(uid uint32) bool {
 	if uid == 0 || !c.wanted.has(uid) || c.answered.has(uid) {
 		return false
 	}
+	if n := len(c.answered); n > 1000 && uid < c.answered[n-1].lo {
+		c.disorder++ // Each may move all that lies above it.
+	}
 	c.answered.add(uid)
 	return true
 }
@@ -453,14 +456,17 @@ func (f *imapFilter) fetched() error {
 		f.held, f.left, part.held = part.held, part.held.size, nil
 		return f.held.rewind()
 	case !c.bodies && !c.headers && part.sized && f.expects(part.uid):
+		if c.disorder > f.max.disorder {
+			return protocolError("too many messages out of order")
+		}
 		if c.answers++; c.answers > f.max.listing {
 			return protocolError("too many messages in one folder")
 		}
-		f.appendListed()
 		f.r.listed()
 		if part.global != "" {
-			c.globals = append(c.globals, globalName{part.uid, part.global})
+			c.globals.add(part.uid, part.global)
 		}
+		f.appendListed()
 		return nil
 	case part.uid != 0 && len(c.wanted) > 0 && part.uid < c.wanted[0].lo:
 		c.below = true

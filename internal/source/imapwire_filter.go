@@ -39,14 +39,15 @@ type imapLimits struct {
 	dropped  int   // Useless lines per command, and their octets.
 	dropSize int64
 	folders  int // Answers to LIST.
-	listing  int // Answers to UID FETCH without bodies.
+	listing  int // Answers to UID FETCH without bodies,
+	disorder int // … of which so many may come out of order.
 	rounds   int // Continuation requests per command.
 }
 
 func defaultIMAPLimits(body int64) imapLimits {
 	return imapLimits{
 		line: 1 << 20, literal: 256 << 10, body: body, depth: 32,
-		dropped: 10_000, dropSize: 4 << 20, folders: 10_000, listing: 2_000_000, rounds: 4,
+		dropped: 10_000, dropSize: 4 << 20, folders: 10_000, listing: 2_000_000, disorder: 50_000, rounds: 4,
 	}
 }
 

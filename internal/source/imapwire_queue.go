@@ -19,7 +19,8 @@ type imapCommand struct {
 	// What came back so far.
 	caps     []byte // LOGIN, AUTHENTICATE: capabilities told before the completion.
 	answered uidSet
-	globals  []globalName // Of the messages passed on, in their order; the sender reads them once the command is completed.
+	disorder int // Answers that did not come in ascending order.
+	globals  globalNames
 	below    bool         // An answer for a UID lower than any that was asked for: "n:*" of an end.
 	literals atomic.Int32 // LOGIN: announced, each for a continuation request.
 	rounds   int          // Continuation requests.
@@ -30,10 +31,32 @@ type imapCommand struct {
 	dropSize int64
 }
 
-// globalName is what a message is called over all folders.
+// globalNames is what messages are called over all folders: those that the
+// filter passed on and the sender did not read yet, in their order.
+type globalNames struct {
+	mu   sync.Mutex
+	next []globalName
+}
+
 type globalName struct {
 	uid  uint32
 	name string
+}
+
+func (g *globalNames) add(uid uint32, name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.next = append(g.next, globalName{uid, name})
+}
+
+// take returns the name of a message, "" if it has none, once it was passed on.
+func (g *globalNames) take(uid uint32) (name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.next) > 0 && g.next[0].uid == uid {
+		name, g.next = g.next[0].name, g.next[1:]
+	}
+	return name
 }
 
 // imapQueue is the commands under way, oldest first. The guard adds to it what

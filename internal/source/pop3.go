@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
 const (
@@ -52,18 +53,22 @@ type pop3Session struct {
 	link   *link
 	closed bool
 
-	pace    *sessionPace
-	wire    *pop3Wire
-	capas   pop3Capas
-	memory  pop3Memory
-	early   *listing // Asked for along with the login and not yet handed over, as is count.
-	count   uint32   // Of STAT.
-	counted bool
-	listed  []bearer           // By ascending number, as listed last on this connection; nil: never.
-	numbers map[mail.ID]uint32 // The same by name, once it is needed.
-	top     presence           // TOP, where CAPA does not speak of it.
-	reopens int
-	release func() // Undoes the binding of the link to the call's context.
+	pace     *sessionPace
+	wire     *pop3Wire
+	capas    pop3Capas
+	memory   pop3Memory
+	early    *listing // Asked for along with the login and not yet handed over, as is count.
+	count    uint32   // Of STAT.
+	counted  bool
+	listed   []bearer           // By ascending number, as listed last on this connection; nil: never.
+	numbers  map[mail.ID]uint32 // The same by name, once it is needed.
+	long     *pages             // A long listing, in place of listed.
+	moved    bool               // Numbers of a long listing may be another connection's,
+	relisted bool               // … and it is none that was handed over.
+	file     *pageFile
+	top      presence // TOP, where CAPA does not speak of it.
+	reopens  int
+	release  func() // Undoes the binding of the link to the call's context.
 
 	// What is still to come on the wire: the rest of a message, and the
 	// answers to so many RETRs after it.
@@ -89,10 +94,11 @@ func openPOP3(ctx context.Context, c *Client, who *signer, cred account.Credenti
 	}
 	s := &pop3Session{
 		client: c, who: who, server: who.account.Server, cred: cred, link: l, pace: pace,
-		memory: rememberPOP3(who.account.Capabilities), release: func() {},
+		memory: rememberPOP3(who.account.Capabilities), release: func() {}, file: &pageFile{dir: c.opts.TempDir},
 	}
 	defer s.enter(ctx)()
 	if err := s.start(ctx, observe == nil); err != nil {
+		s.file.close()
 		return nil, err
 	}
 	return s, nil
@@ -184,9 +190,12 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	if err := s.settle(); err != nil {
 		return mail.Listing{}, nil, err
 	}
-	items, why, err := s.list(ctx)
+	items, long, why, err := s.list(ctx)
 	if err != nil {
 		return mail.Listing{}, nil, err
+	}
+	if s.long, s.relisted = long, false; long != nil {
+		return mail.Listing{Folder: s.inbox(), Older: long, Complete: why == nil && long.Len() == int(s.count)}, why, nil
 	}
 	s.listed, s.numbers = make([]bearer, len(items)), nil
 	for i, it := range items {
@@ -272,6 +281,7 @@ func (s *pop3Session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.file.close()
 	return s.link.Close()
 }
 
@@ -279,6 +289,7 @@ func (s *pop3Session) Close() error {
 // time until the login: a server that breaks off is not pressed further.
 func (s *pop3Session) reopen(ctx context.Context) error {
 	s.link.Close()
+	s.moved = true
 	if s.reopens++; s.reopens > maxReopens {
 		return fault.New(fault.ServerUnavailable, "reconnecting", "The server broke the connection off again and again.")
 	}
@@ -288,7 +299,10 @@ func (s *pop3Session) reopen(ctx context.Context) error {
 // another takes a new connection in place of the one there was, up to the
 // login.
 func (s *pop3Session) another(ctx context.Context) error {
-	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers = nil, 0, nil, false, nil, nil
+	if s.relisted && s.long != nil {
+		memory.Of(ctx).Give(int64(s.long.taken) * pagedCost)
+	}
+	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers, s.long = nil, 0, nil, false, nil, nil, nil
 	s.link.Close()
 	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*link, error) {
 		l, err := s.client.dial(ctx, s.who, cred, s.pace, nil)
@@ -312,7 +326,9 @@ func (s *pop3Session) another(ctx context.Context) error {
 func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s, take: take, miss: miss, seed: maphash.MakeSeed()}
-	r.plan(wants, func(f mail.Folder, it mail.Item) { miss(f, it, noSuchFolder()) })
+	if err := r.plan(wants, func(f mail.Folder, it mail.Item) { miss(f, it, noSuchFolder()) }); err != nil {
+		return err
+	}
 	if len(r.todo) == 0 {
 		return nil
 	}
@@ -339,15 +355,24 @@ func (s *pop3Session) number(it *mail.Item) (n uint32, ok bool) {
 			s.numbers[b.id] = b.number
 		}
 	}
-	n, ok = s.numbers[it.ID]
-	if first := (mail.ID{UIDL: it.ID.UIDL}); !ok && !strings.Contains(it.ID.UIDL, " ") {
-		// A unique-id with an ordinal above those listed names the message that
-		// bears it now, after another that is gone.
-		if _, two := s.numbers[mail.ID{UIDL: it.ID.UIDL, Ordinal: 1}]; !two {
-			n, ok = s.numbers[first]
+	n = bearerOf(it.ID, func(id mail.ID) (uint32, bool) {
+		n, ok := s.numbers[id]
+		return n, ok
+	})
+	return n, n != 0
+}
+
+// bearerOf returns the number of the message that bears an identity, or 0. A
+// unique-id with an ordinal above those listed names the message that bears it
+// now, after another that is gone.
+func bearerOf(id mail.ID, numbers func(mail.ID) (uint32, bool)) uint32 {
+	n, ok := numbers(id)
+	if !ok && !strings.Contains(id.UIDL, " ") {
+		if _, two := numbers(mail.ID{UIDL: id.UIDL, Ordinal: 1}); !two {
+			n, _ = numbers(mail.ID{UIDL: id.UIDL})
 		}
 	}
-	return n, ok
+	return n
 }
 
 // wanted is one message to be read. There may be as many as the maildrop has
@@ -375,7 +400,7 @@ type retrieval struct {
 
 // plan makes todo of what is wanted, and calls other for what is in no folder
 // that there is.
-func (r *retrieval) plan(wants []mail.Want, other func(f mail.Folder, it mail.Item)) {
+func (r *retrieval) plan(wants []mail.Want, other func(f mail.Folder, it mail.Item)) error {
 	n := 0
 	for _, w := range wants {
 		n += len(w.Items)
@@ -388,16 +413,23 @@ func (r *retrieval) plan(wants []mail.Want, other func(f mail.Folder, it mail.It
 				other(w.want.Folder, *w.item)
 				continue
 			}
-			r.locate(&w)
 			r.todo = append(r.todo, w)
 		}
 	}
+	return r.locate()
 }
 
-// locate finds a wanted message on the present connection.
-func (r *retrieval) locate(w *wanted) {
-	n, ok := r.number(w.item)
-	w.number, w.gone = n, !ok
+// locate finds the wanted messages on the present connection.
+func (r *retrieval) locate() error {
+	if r.long != nil && r.moved {
+		return r.relocate(r.todo)
+	}
+	for i := range r.todo {
+		w := &r.todo[i]
+		n, ok := r.number(w.item)
+		w.number, w.gone = n, !ok
+	}
+	return nil
 }
 
 func (r *retrieval) run(ctx context.Context) error {
@@ -563,10 +595,8 @@ func (r *retrieval) restart(ctx context.Context) error {
 	if err != nil {
 		return fault.Wrap(fault.ServerUnavailable, "finding the messages again", err)
 	}
-	for i := range r.todo {
-		r.locate(&r.todo[i])
-	}
-	return nil
+	r.relisted = true
+	return r.locate()
 }
 
 // reopenPauses are the waits before a new connection is tried once more: a

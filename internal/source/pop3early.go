@@ -109,7 +109,7 @@ var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took 
 // in by another way than is remembered. A connection that breaks, or falls
 // silent, over what was sent ahead is replaced once by one that is not hurried.
 func (s *pop3Session) start(ctx context.Context, hurry bool) error {
-	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory}
+	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory, listing: func() *listing { return s.client.listing(s.file) }}
 	err := p.run(ctx, s.client, s.link)
 	s.link.attempt.failed(err)
 	if p.told {
@@ -195,7 +195,7 @@ func (p *pop3Login) say(last bool, cmds ...pop3Command) error {
 // listen reads the answers to visitQuestions. If they were not understood, there
 // is nothing early, and they can be asked again. They count together only: where one
 // was lost another is missing at the end.
-func (p *pop3Login) listen() error {
+func (p *pop3Login) listen(ctx context.Context) error {
 	text, err := p.status()
 	var no *pop3Refusal
 	understood := err == nil
@@ -206,8 +206,8 @@ func (p *pop3Login) listen() error {
 	if understood && !counted {
 		return p.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages there are."))
 	}
-	l := &listing{}
-	refused, err := l.read(p.pop3Wire, nil)
+	l := p.listing()
+	refused, err := l.read(ctx, p.pop3Wire, nil)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,9 @@ const maxHeaderWindow = 200
 func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s}
-	r.plan(wants, func(mail.Folder, mail.Item) {})
+	if err := r.plan(wants, func(mail.Folder, mail.Item) {}); err != nil {
+		return err
+	}
 	if len(r.todo) == 0 {
 		return nil
 	}

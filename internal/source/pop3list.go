@@ -92,10 +92,13 @@ func parseSTAT(text string) (count uint32, ok bool) {
 // is said of a number a second time does not count. Nearly always they ascend
 // and agree; then nothing is searched for, and nothing kept twice.
 type listing struct {
-	entries []entry // Of LIST; by ascending number once it is read.
-	others  []entry // Of UIDL alone.
-	next    int     // Where in entries the next line of UIDL belongs, most likely.
-	bad     int     // Lines that said nothing that could be used.
+	most    int          // Lines of LIST that are kept in memory.
+	file    *pageFile    // For more than that.
+	long    *longListing // Then, in place of the rest.
+	entries []entry      // Of LIST; by ascending number once it is read.
+	others  []entry      // Of UIDL alone.
+	next    int          // Where in entries the next line of UIDL belongs, most likely.
+	bad     int          // Lines that said nothing that could be used.
 }
 
 // entry is one message of a listing.
@@ -106,38 +109,80 @@ type entry struct {
 	id     string
 }
 
-func (l *listing) takeSize(line []byte, whole bool) (used bool) {
+func (c *Client) listing(f *pageFile) *listing { return &listing{most: c.opts.Window, file: f} }
+
+func (l *listing) takeSize(ctx context.Context, line []byte, whole bool) (used bool, err error) {
 	n, size, ok := parseLIST(line)
 	if !ok || !whole {
 		l.bad++
-		return false
+		return false, nil
+	}
+	if l.long == nil && len(l.entries) >= l.most {
+		if err := l.lengthen(ctx); err != nil {
+			return false, err
+		}
+	}
+	if l.long != nil {
+		return true, l.long.takeSize(n, size)
 	}
 	l.entries = append(l.entries, entry{number: n, size: size})
-	return true
+	return true, nil
 }
 
-func (l *listing) takeID(line []byte, whole bool) (used bool) {
+// lengthen goes on as a long listing.
+func (l *listing) lengthen(ctx context.Context) error {
+	l.long = &longListing{ctx: ctx, pages: &pages{file: l.file}}
+	for _, e := range l.entries {
+		if err := l.long.takeSize(e.number, e.size); err != nil {
+			return err
+		}
+	}
+	l.entries = nil
+	return nil
+}
+
+// sizesRead ends LIST.
+func (l *listing) sizesRead() {
+	if l.long != nil {
+		l.bad += l.long.sorted()
+		return
+	}
+	l.entries = l.distinct(l.entries)
+}
+
+func (l *listing) takeID(_ context.Context, line []byte, whole bool) (used bool, err error) {
 	n, id, ok := parseUIDL(line)
 	if !ok || !whole {
 		l.bad++
-		return false
+		return false, nil
+	}
+	if l.long != nil {
+		known, err := l.long.takeID(n, id)
+		if !known {
+			l.bad++
+		}
+		return known, err
 	}
 	at := l.next
 	if at >= len(l.entries) || l.entries[at].number != n {
 		var listed bool
 		if at, listed = slices.BinarySearchFunc(l.entries, n, func(e entry, n uint32) int { return cmp.Compare(e.number, n) }); !listed {
+			if len(l.others) >= l.most {
+				l.bad++
+				return false, nil
+			}
 			l.others = append(l.others, entry{number: n, id: id})
-			return true
+			return true, nil
 		}
 	}
 	e := &l.entries[at]
 	if e.named {
 		l.bad++
-		return false
+		return false, nil
 	}
 	e.named, e.id = true, id
 	l.next = at + 1
-	return true
+	return true, nil
 }
 
 // distinct sorts entries by number and leaves the first of each.
@@ -169,7 +214,7 @@ var listQuestions = []pop3Command{{verb: popLIST}, {verb: popUIDL}}
 
 // read reads the answers to LIST and UIDL. ask, unless nil, is called before
 // each to send the question. Both may be refused: refused says by which verb.
-func (l *listing) read(w *pop3Wire, ask func(pop3Command) error) (refused map[pop3Verb]*pop3Refusal, err error) {
+func (l *listing) read(ctx context.Context, w *pop3Wire, ask func(pop3Command) error) (refused map[pop3Verb]*pop3Refusal, err error) {
 	for _, q := range listQuestions {
 		if ask != nil {
 			if err := ask(q); err != nil {
@@ -192,11 +237,11 @@ func (l *listing) read(w *pop3Wire, ask func(pop3Command) error) (refused map[po
 		if q.verb == popUIDL {
 			each = l.takeID
 		}
-		if err := w.lines(each); err != nil {
+		if err := w.lines(func(line []byte, whole bool) (bool, error) { return each(ctx, line, whole) }); err != nil {
 			return nil, err
 		}
 		if q.verb == popLIST {
-			l.entries = l.distinct(l.entries)
+			l.sizesRead()
 		}
 	}
 	return refused, nil
@@ -204,7 +249,7 @@ func (l *listing) read(w *pop3Wire, ask func(pop3Command) error) (refused map[po
 
 // ask returns what LIST and UIDL tell: what was asked for along with the login,
 // the first time.
-func (s *pop3Session) ask() (*listing, error) {
+func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 	if l := s.early; l != nil {
 		s.early = nil
 		return l, nil
@@ -216,8 +261,8 @@ func (s *pop3Session) ask() (*listing, error) {
 		}
 		send = nil
 	}
-	l := &listing{}
-	refused, err := l.read(s.wire, send)
+	l := s.client.listing(s.file)
+	refused, err := l.read(ctx, s.wire, send)
 	if err != nil {
 		return nil, err
 	}
@@ -230,30 +275,44 @@ func (s *pop3Session) ask() (*listing, error) {
 // list returns the messages by ascending number, each with its identity; those
 // that cannot be named are left out. why is the reason for which the folder as a
 // whole cannot be read.
-func (s *pop3Session) list(ctx context.Context) (items []mail.Item, why *fault.Error, err error) {
-	l, err := s.ask()
+func (s *pop3Session) list(ctx context.Context) (items []mail.Item, long *pages, why *fault.Error, err error) {
+	l, err := s.ask(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	items = l.items()
 	if l.bad > 0 {
 		s.client.opts.Log.WarnContext(ctx, "listing has unreadable lines", "host", s.server.Host, "lines", l.bad)
 	}
+	if l.long != nil {
+		if long, err = l.long.finish(); err == nil {
+			why, err = s.listLong(ctx, long)
+		}
+		return nil, long, why, err
+	}
+	items = l.items()
+	if err := take(ctx, int64(len(items))*itemCost); err != nil {
+		return nil, nil, nil, err
+	}
 	nameless, shared := unclear(items)
 	if len(nameless)+len(shared) == 0 {
-		return items, nil, nil
+		return items, nil, nil, nil
 	}
 	if why, err = s.identify(ctx, items, nameless, shared); why != nil || err != nil {
-		return nil, why, err
+		return nil, nil, why, err
 	}
 	items = slices.DeleteFunc(items, func(it mail.Item) bool { return it.ID.UIDL == "" })
+	number(items)
+	return items, nil, nil, nil
+}
+
+// number tells messages that bear one name apart by their order.
+func number(items []mail.Item) {
 	seen := map[string]int{}
 	for i := range items {
 		id := &items[i].ID
 		id.Ordinal = seen[id.UIDL]
 		seen[id.UIDL]++
 	}
-	return items, nil, nil
 }
 
 // unclear returns the messages that have no usable unique-id, and those that

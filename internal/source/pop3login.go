@@ -59,11 +59,12 @@ type pop3Login struct {
 	hurry    bool // What a visit asks first may go along with the login.
 	memory   pop3Memory
 
-	capas    pop3Capas // What the login goes by: as remembered, until they are told.
-	told     bool      // The server told them on this connection.
-	recalled bool      // The login began before that.
-	ahead    bool      // Questions are sent ahead of the login's answer.
-	early    *listing  // What these brought, with count.
+	capas    pop3Capas       // What the login goes by: as remembered, until they are told.
+	told     bool            // The server told them on this connection.
+	recalled bool            // The login began before that.
+	ahead    bool            // Questions are sent ahead of the login's answer.
+	listing  func() *listing // Makes an empty one.
+	early    *listing        // What these brought, with count.
 	count    uint32
 }
 
@@ -96,7 +97,7 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	}
 	l.signedIn()
 	if p.ahead {
-		return p.listen()
+		return p.listen(ctx)
 	}
 	return nil
 }
@@ -173,12 +174,12 @@ func (p *pop3Login) readCapas() error {
 		return err
 	}
 	capas := pop3Capas{}
-	err = p.lines(func(line []byte, ok bool) (used bool) {
+	err = p.lines(func(line []byte, ok bool) (used bool, err error) {
 		f := strings.Fields(strings.ToUpper(string(line)))
 		if ok && len(f) > 0 && len(capas) < maxCapas {
 			capas[f[0]] = f[1:]
 		}
-		return false // A few lines: nothing that takes time.
+		return false, nil // A few lines: nothing that takes time.
 	})
 	if err == nil {
 		p.capas, p.told = capas, true

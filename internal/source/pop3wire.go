@@ -342,8 +342,8 @@ const maxPOP3Lines = 2_000_000
 
 // lines reads what follows a +OK up to the line with a dot alone, and gives
 // each line without its end. ok is false for a line that does not end in CRLF.
-// A line that was of use lists a message.
-func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool)) error {
+// A line that was of use lists a message. each's error ends the connection.
+func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool, err error)) error {
 	for range maxPOP3Lines {
 		line, err := w.ReadLine(linkBuffer)
 		if err != nil {
@@ -356,7 +356,11 @@ func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool)) error {
 			}
 			text = text[1:]
 		}
-		if each(text, ok) {
+		used, err := each(text, ok)
+		if err != nil {
+			return w.abort(err)
+		}
+		if used {
 			w.listed()
 		}
 	}

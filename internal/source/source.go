@@ -39,6 +39,11 @@ type Options struct {
 	// goroutines. Nil: none is written.
 	Transcript func(line string)
 	Patience   Patience
+	// Window is how many listed messages a session keeps in memory: what is
+	// longer lies in a nameless file in TempDir. 0: DefaultWindow.
+	Window int
+	// TempDir is where such files are made; "": where the system has them.
+	TempDir string
 }
 
 // Client opens sessions at external servers. It is safe for concurrent use.
@@ -51,6 +56,9 @@ type Client struct {
 func New(o Options) *Client {
 	if o.MaxMessageBytes <= 0 {
 		o.MaxMessageBytes = DefaultMaxMessageBytes
+	}
+	if o.Window <= 0 {
+		o.Window = DefaultWindow
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -70,7 +78,8 @@ type Session interface {
 	// its Problem.
 	Folders(ctx context.Context) ([]mail.Folder, error)
 	// List calls yield once for each query, in order. err is about that folder
-	// alone; an error that ends the session is returned, as is yield's.
+	// alone; an error that ends the session is returned, as is yield's. What a
+	// long listing has in memory is taken from the share of ctx (package memory).
 	List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error
 	// Fetch reads the wanted messages and calls exactly one of take and miss
 	// for each. take's error ends the fetch and is returned as it is. A take
