@@ -111,8 +111,11 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List, AllowAnyPort: cfg.Remote.AllowPorts.Any,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool,
 	})
+	budget := newBudget(cfg.Memory, log)
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
-	a.source = source.New(source.Options{Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, Log: log})
+	a.source = source.New(source.Options{
+		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, TempDir: cfg.DataDir, Log: log,
+	})
 	if a.catalog, err = provider.New(); err != nil {
 		return nil, err
 	}
@@ -122,7 +125,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a.source}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
-		MaxMessageBytes: account.MostMessageBytes, Log: log, Now: a.store.Now,
+		MaxMessageBytes: account.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
@@ -137,6 +140,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
 	})
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.metrics.MustRegister(memoryMetrics(budget)...)
 	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_refused_commands_total",
 		Help: "Commands that the read-only guard refused to send to a remote server. Anything but 0 is a defect.",

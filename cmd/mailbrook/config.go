@@ -21,6 +21,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 )
 
@@ -32,6 +33,7 @@ type config struct {
 	DataDir  string
 	Database string // "sqlite:PATH" or "postgres://…".
 	Mailbox  string // "maildir:PATH" with {user}, {domain} or {local} to be filled in.
+	Memory   int64  // Octets that the visits of this process may hold together; 0: by what the machine has.
 	Remote   remoteConfig
 	Poll     pollConfig
 	Accounts accountsConfig
@@ -152,6 +154,7 @@ func allSettings() []setting {
 		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
 		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
 		{key: "mailbox", set: func(c *config, v string) error { c.Mailbox = v; return checkMailbox(v) }},
+		{key: "memory_limit", kind: number, set: func(c *config, v string) (err error) { c.Memory, err = parseBytes(v); return err }},
 		{key: "remote.allow_networks", kind: list, optional: true, set: func(c *config, v string) (err error) {
 			c.Remote.AllowNetworks, err = parseNetworks(v)
 			return err
@@ -774,6 +777,24 @@ func parseNumber(v string, most int) (int, error) {
 		return 0, fmt.Errorf("must be a number from 1 to %d", most)
 	}
 	return n, nil
+}
+
+// parseBytes reads "512MB", "2GiB", and octets without a unit. All units are
+// powers of 1024.
+func parseBytes(v string) (int64, error) {
+	bad := errors.New("must be a size such as 512MB, 2GB or 536870912")
+	digits := strings.TrimRight(strings.ToUpper(v), " BIKMGT")
+	unit, ok := map[string]int{
+		"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30, "T": 40, "TB": 40, "TIB": 40,
+	}[strings.TrimSpace(strings.ToUpper(v[len(digits):]))]
+	n, err := strconv.ParseInt(digits, 10, 62)
+	switch {
+	case !ok || err != nil || n < 0 || n > 1<<50>>unit:
+		return 0, bad
+	case n<<unit < memory.Least:
+		return 0, fmt.Errorf("must be at least %dMB", memory.Least>>20)
+	}
+	return n << unit, nil
 }
 
 // parseDuration reads "5m", "90s", "1h30m", and nothing without a unit.

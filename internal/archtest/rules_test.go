@@ -17,15 +17,16 @@ const everything = "*"
 var mayImport = map[string][]string{
 	"fault":    {},
 	"mail":     {},
+	"memory":   {},
 	"account":  {"fault"},
 	"outbound": {"fault"},
 	"provider": {"account", "fault", "outbound"},
 	"vault":    {"account", "fault", "outbound"},
 	"logins":   {"account", "fault"},
 	"oauth":    {"account", "fault"},
-	"source":   {"account", "fault", "mail", "outbound"},
+	"source":   {"account", "fault", "mail", "memory", "outbound"},
 	"mailbox":  {"account", "fault", "mail"},
-	"fetch":    {"account", "fault", "mail"},
+	"fetch":    {"account", "fault", "mail", "memory"},
 	"diagnose": {"account", "fault", "mail", "source", "provider"},
 	"schedule": {"account", "fault", "fetch"},
 	"store":    {"account", "fault", "mail", "fetch", "schedule", "vault", "oauth", "logins", "migrations"},
@@ -41,7 +42,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages import the standard library only.
-var pure = []string{"fault", "mail", "migrations"}
+var pure = []string{"fault", "mail", "memory", "migrations"}
 
 // confined are packages that not everybody may know, with those who may. A
 // name that ends in a slash stands for all that begins with it; "C" is cgo.

@@ -360,19 +360,25 @@ func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings,
 			owner[e.message.Ref] = e
 		}
 	}
-	m := newMatching(gone)
+	type text struct{ header, body [16]byte }
+	byContent := map[text][]Known{} // The same octets are the same in these, too.
+	for _, k := range gone {
+		of := text{k.Fingerprint.Header, k.Fingerprint.Body}
+		byContent[of] = append(byContent[of], k)
+	}
 	for _, t := range unknown {
 		file := f.files[t][0].Found
 		mark, err := c.Mailbox.Fingerprint(ctx, o, file)
 		if err != nil && ctx.Err() != nil {
 			return err
 		}
-		r, ok := m.byContent(mark)
-		if err != nil || !ok {
+		of := text{mark.Header, mark.Body}
+		if err != nil || len(byContent[of]) == 0 {
 			f.note(kind, "", t, path(file)+": "+why)
 			continue
 		}
-		e := owner[r]
+		e := owner[byContent[of][0].Ref]
+		byContent[of] = byContent[of][1:]
 		row := rows[e.ledger.Journal]
 		row.Gone--
 		row.Present++

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
 // Options are what an Engine is made of.
@@ -29,7 +30,12 @@ type Options struct {
 	// BatchMessages bounds a batch: what is downloaded between two journal
 	// writes, and at most is downloaded again after a crash. Defaults to 100.
 	BatchMessages int
-	// Slice is how long a visit goes on before it yields. Defaults to 2 minutes.
+	// Window is how many listed messages are worked through at a time. Defaults
+	// to DefaultWindow.
+	Window int
+	// Budget is what the visits of the process hold in memory; nil bounds nothing.
+	Budget *memory.Budget
+	// Slice is how long a visit fetches before it yields. Defaults to 2 minutes.
 	Slice time.Duration
 	// FullScan is how often a folder is compared as a whole. Defaults to a day.
 	FullScan time.Duration
@@ -53,6 +59,10 @@ const (
 	batchAge   = 2 * time.Second
 )
 
+// visitCost is what a visit takes in memory however little there is to do:
+// buffers of the connection and of the message under way.
+const visitCost = 512 << 10
+
 // A message that could not be read is tried again by the next visits, since a
 // network that breaks off looks like a bad message; after that many tries it is
 // one, and waits for retrySkipped each time.
@@ -68,6 +78,9 @@ func New(o Options) *Engine {
 	}
 	if o.BatchMessages == 0 {
 		o.BatchMessages = 100
+	}
+	if o.Window == 0 {
+		o.Window = DefaultWindow
 	}
 	if o.Slice == 0 {
 		o.Slice = 2 * time.Minute
@@ -94,20 +107,23 @@ type visit struct {
 	log      *slog.Logger
 	delivery Delivery
 	session  Session
-	began    time.Time
+	began    time.Time // When it began to fetch; before that, when it began.
+	round    int       // How many windows were worked through.
+	seq      int       // Batches of this visit.
 
-	folders  []Folder // As the journal knows them.
-	plans    []*plan
-	skipped  []Skipped        // As the journal knows them.
-	withheld []Skipped        // What is too large.
-	heldBack map[string]bool  // Global names of these.
-	unskip   []Skipped        // Of those, what needs no further try.
-	same     []Alias          // Messages that are listed with another size than they were sent with.
-	touched  map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
-	present  map[string]bool  // The folders that the remote has, by wire name.
+	folders    []Folder // As the journal knows them.
+	plans      []*plan
+	skipped    []Skipped        // As the journal knows them.
+	withheld   []Skipped        // What is too large.
+	skippedNew int              // What was not skipped before.
+	heldBack   map[string]bool  // Global names of these.
+	unskip     []Skipped        // Of those, what needs no further try.
+	same       []Alias          // Messages that are listed with another size than they were sent with.
+	touched    map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
+	present    map[string]bool  // The folders that the remote has, by wire name.
 
 	delivered map[string]bool // Global names of messages that are delivered.
-	matching  *matching       // Nil while nothing needs to be recognised.
+	matching  *matching       // Nil where nothing needs to be recognised.
 
 	neighbours // Users of this installation whose mailbox the remote is.
 
@@ -124,10 +140,17 @@ type visit struct {
 // left half done, then brings what is new. What was committed stays whatever
 // happens; the report says how it ended.
 func (e *Engine) Visit(ctx context.Context, l Lease) Report {
+	share := e.Budget.Share()
+	defer share.Close()
+	ctx = memory.With(ctx, share)
 	v := &visit{Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, present: map[string]bool{}, log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch)}
 	err := v.run(ctx)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrFenced) {
 		err = context.Cause(ctx)
+	}
+	if errors.Is(err, memory.ErrBusy) { // Not the account's fault: it comes again, behind the others.
+		v.log.InfoContext(ctx, "yields: other visits hold the memory that is needed")
+		v.report.More, err = true, nil
 	}
 	v.report.Err = err
 	if err == nil && v.full != nil {
@@ -141,6 +164,9 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 }
 
 func (v *visit) run(ctx context.Context) error {
+	if err := memory.Of(ctx).Take(ctx, visitCost); err != nil {
+		return err
+	}
 	limit, err := v.Journal.Limit(ctx, v.lease.Account.Owner)
 	if err != nil {
 		return err
@@ -180,17 +206,10 @@ func (v *visit) run(ctx context.Context) error {
 	if err := v.passOver(ctx); err != nil {
 		return err
 	}
-	if err := v.pair(ctx); err != nil {
-		return err
-	}
 	if err := v.recognise(ctx); err != nil {
 		return err
 	}
-	v.withhold()
-	if err := v.recall(ctx); err != nil {
-		return err
-	}
-	if err := v.transfer(ctx); err != nil {
+	if err := v.work(ctx); err != nil {
 		return err
 	}
 	if err := v.session.Leave(ctx); err != nil {

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
 // What is fetched from may itself be a mailbox of this installation: a
@@ -29,7 +31,8 @@ import (
 // or shows, and what that means for a visit.
 type neighbours struct {
 	owners  []account.Owner
-	brought map[[32]byte]bool // Digests of what was fetched for them, as far as it may be among what is to be fetched.
+	brought []textSum // In order: digests of what was fetched for them, as far as it may be among this window.
+	charged int64     // What these take in memory.
 
 	leftOut []string // Folders that the account's rules choose and that hold what was fetched there.
 	doubled int      // Messages that were recognised as fetched there.
@@ -143,6 +146,8 @@ func (v *visit) recall(ctx context.Context) error {
 	if len(v.owners) == 0 {
 		return nil
 	}
+	memory.Of(ctx).Give(v.charged)
+	v.brought, v.charged = nil, 0
 	sizes, times := map[int64]bool{}, map[int64]bool{}
 	for _, p := range v.plans {
 		for _, it := range p.todo {
@@ -155,19 +160,33 @@ func (v *visit) recall(ctx context.Context) error {
 	if len(sizes) == 0 {
 		return nil
 	}
-	v.brought = map[[32]byte]bool{}
+	var full error
 	for _, o := range v.owners {
 		// By either: servers count a message's octets in more than one way.
 		err := v.Journal.Brought(ctx, o, func(size int64, received time.Time, digest [32]byte) {
-			if sizes[size] || times[received.Unix()] {
-				v.brought[digest] = true
+			if full != nil || !sizes[size] && !times[received.Unix()] {
+				return
 			}
+			if len(v.brought)%adoptAtOnce == 0 {
+				if full = taken(ctx, adoptAtOnce*knownCost); full != nil {
+					return
+				}
+				v.charged += adoptAtOnce * knownCost
+			}
+			v.brought = append(v.brought, textSum(digest[:len(textSum{})]))
 		})
-		if err != nil {
+		if err = cmp.Or(err, full); err != nil {
 			return err
 		}
 	}
+	slices.SortFunc(v.brought, compareSums)
 	return nil
+}
+
+// has reports whether a message of this digest was fetched for one of them.
+func (n *neighbours) has(digest [32]byte) bool {
+	_, ok := slices.BinarySearchFunc(n.brought, textSum(digest[:len(textSum{})]), compareSums)
+	return ok
 }
 
 // doubles reports whether a staged message was fetched by this installation for
@@ -179,13 +198,16 @@ func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.
 			return false, err
 		}
 	}
-	if !p.brought[st.Fingerprint.Digest] || pl.waiting[it.ID].Requested {
+	if !p.has(st.Fingerprint.Digest) || pl.waiting[it.ID].Requested {
 		return false, nil
 	}
 	p.delivery.Discard([]mail.Staged{st})
 	p.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.mayList(pl, it.ID) {
+		return true, nil
+	}
 	s := p.skippedNow(pl, it, fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, and its user moved or copied it."))
 	s.Held = true
 	p.skips = append(p.skips, s)

@@ -3,9 +3,13 @@ package fetch
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
 // HeaderSession is a Session that can read headers alone. Sessions that cannot
@@ -24,11 +28,38 @@ const adoptAtOnce = 500
 // UIDVALIDITY, in a folder that was renamed, at a provider that moved its
 // mailboxes, by another protocol. Every known message is used once, so that
 // two equal messages remain two.
+//
+// It knows messages by their whole content: the same body under the same
+// Message-ID, Date, From and Subject, which also holds after a move between
+// servers that rewrites transport headers. Of each it has a few octets only;
+// which of the journal's it is, is looked up once for a whole window: see resolve.
 type matching struct {
-	byHeader map[headerKey][]Known
-	byDigest map[[32]byte][]Known
-	byText   map[textKey][]Known
-	used     map[Ref]bool
+	texts []textSum // In order.
+	used  map[textSum]int
+}
+
+type textSum [12]byte
+
+func sumOfText(f mail.Fingerprint) (t textSum) {
+	sum := sha256.Sum256(append(f.Header[:], f.Body[:]...))
+	copy(t[:], sum[:])
+	return t
+}
+
+func compareSums(a, b textSum) int { return bytes.Compare(a[:], b[:]) }
+
+// knownCost is what a known message takes in a matching, while its slice grows.
+const knownCost = 30
+
+// take uses up one known message of this content, if there is one.
+func (m *matching) take(f mail.Fingerprint) bool {
+	t := sumOfText(f)
+	at, ok := slices.BinarySearchFunc(m.texts, t, compareSums)
+	if at += m.used[t]; !ok || at >= len(m.texts) || m.texts[at] != t {
+		return false
+	}
+	m.used[t]++
+	return true
 }
 
 type headerKey struct {
@@ -36,76 +67,48 @@ type headerKey struct {
 	header [16]byte
 }
 
-type textKey struct{ header, body [16]byte }
-
-func newMatching(orphans []Known) *matching {
-	m := &matching{byHeader: map[headerKey][]Known{}, byDigest: map[[32]byte][]Known{}, byText: map[textKey][]Known{}, used: map[Ref]bool{}}
-	for _, k := range orphans {
-		f := k.Fingerprint
-		m.byHeader[headerKey{f.Size, f.Header}] = append(m.byHeader[headerKey{f.Size, f.Header}], k)
-		m.byDigest[f.Digest] = append(m.byDigest[f.Digest], k)
-		m.byText[textKey{f.Header, f.Body}] = append(m.byText[textKey{f.Header, f.Body}], k)
-	}
-	return m
-}
-
-// take uses up one of the candidates.
-func (m *matching) take(ks []Known) (Ref, bool) {
-	for _, k := range ks {
-		if !m.used[k.Ref] {
-			m.used[k.Ref] = true
-			return k.Ref, true
-		}
-	}
-	return Ref{}, false
-}
-
-// byContent finds a message by its whole content: the same octets, or the same
-// body under the same Message-ID, Date, From and Subject, as after a move
-// between servers that rewrites transport headers.
-func (m *matching) byContent(f mail.Fingerprint) (Ref, bool) {
-	if r, ok := m.take(m.byDigest[f.Digest]); ok {
-		return r, true
-	}
-	return m.take(m.byText[textKey{f.Header, f.Body}])
-}
-
 // recognise adopts what can be told by headers alone, before anything is
 // downloaded. What is left of the unfamiliar folders is compared by content
 // when it is staged.
 func (v *visit) recognise(ctx context.Context) error {
-	unfamiliar := false
+	var unfamiliar []*plan
 	for _, p := range v.plans {
-		unfamiliar = unfamiliar || p.unfamiliar && len(p.todo) > 0
+		if p.unfamiliar && p.news+len(p.extra) > 0 {
+			unfamiliar = append(unfamiliar, p)
+		}
 	}
-	if !unfamiliar {
+	if len(unfamiliar) == 0 {
 		return nil
 	}
-	known, err := v.Journal.Remembered(ctx, v.lease)
-	if err != nil || len(known) == 0 {
+	if any, err := v.anyOrphan(ctx); err != nil || !any {
 		return err
 	}
-	orphans := v.orphans(known)
-	if len(orphans) == 0 {
+	if session, ok := v.session.(HeaderSession); ok {
+		if err := v.byHeaders(ctx, session, unfamiliar); err != nil {
+			return err
+		}
+	}
+	m := &matching{used: map[textSum]int{}}
+	err := v.orphans(ctx, func(k Known) error {
+		if len(m.texts)%adoptAtOnce == 0 {
+			if err := taken(ctx, adoptAtOnce*knownCost); err != nil {
+				return err
+			}
+		}
+		m.texts = append(m.texts, sumOfText(k.Fingerprint))
 		return nil
+	})
+	if err == nil && len(m.texts) > 0 {
+		slices.SortFunc(m.texts, compareSums)
+		v.matching = m
 	}
-	v.matching = newMatching(orphans)
-	session, ok := v.session.(HeaderSession)
-	if !ok {
-		return nil
-	}
-	v.Step("recognise.headers")
-	found, err := v.headers(ctx, session)
-	if err != nil {
-		return err
-	}
-	return v.adopt(ctx, found)
+	return err
 }
 
-// orphans are the known messages whose identity is gone: of an earlier epoch,
-// of another protocol, of a folder that is no longer there, or missing from a
-// complete listing.
-func (v *visit) orphans(known []Known) []Known {
+// orphans calls each for the known messages whose identity is gone: of an earlier
+// epoch, of another protocol, of a folder that is no longer there, or missing
+// from a complete listing.
+func (v *visit) orphans(ctx context.Context, each func(k Known) error) error {
 	living := map[int64]*Folder{}
 	for i := range v.folders {
 		if f := &v.folders[i]; v.present[f.Wire] {
@@ -116,61 +119,218 @@ func (v *visit) orphans(known []Known) []Known {
 	for _, p := range v.plans {
 		plans[p.folder.ID] = p
 	}
-	var out []Known
-	for _, k := range known {
+	return v.Journal.Remembered(ctx, v.lease, func(k Known) error {
 		f := living[k.FolderID]
 		if f == nil || v.byUID() != (k.ID.UID != 0) {
-			out = append(out, k)
-			continue
+			return each(k)
 		}
 		epoch := f.Epoch
 		p := plans[k.FolderID]
 		if p != nil {
 			epoch = p.folder.Epoch
 		}
-		if k.FolderEpoch != epoch || p != nil && p.listed != nil && !p.listed[k.ID] {
-			out = append(out, k)
+		if k.FolderEpoch != epoch || p != nil && p.listed != nil && !p.listed.has(k.ID) && !succeeds(k.ID, p.listed) {
+			return each(k)
 		}
-	}
-	return out
+		return nil
+	})
 }
 
-// candidate is a message that seems new, with its header's key.
+var errEnough = errors.New("enough was read")
+
+func (v *visit) anyOrphan(ctx context.Context) (bool, error) {
+	err := v.orphans(ctx, func(Known) error { return errEnough })
+	if errors.Is(err, errEnough) {
+		return true, nil
+	}
+	return false, err
+}
+
+// candidate is a message that seems new.
 type candidate struct {
 	plan *plan
-	id   mail.ID
-	key  headerKey
+	at   int // Its place; -1 for one that is wanted beside the listing.
+	item mail.Item
 }
 
-// headers reads the headers of those messages whose size a known message has,
-// and pairs them where as many seem new as are known: then it does not matter
-// which is which. A message without a Message-ID is told by its content only.
-func (v *visit) headers(ctx context.Context, session HeaderSession) ([]Adoption, error) {
-	sizes := map[int64]bool{}
-	for k := range v.matching.byHeader {
-		sizes[k.size] = true
+// byHeaders goes through what seems new in groups, so that neither it nor what is
+// known has to be in memory. All messages of one size are in one group, for pairs
+// are made only where as many seem new as are known; a size that fills more than
+// a window is left to be told by content.
+func (v *visit) byHeaders(ctx context.Context, session HeaderSession, unfamiliar []*plan) error {
+	bounds, err := v.sizeGroups(ctx, unfamiliar)
+	if err != nil {
+		return err
 	}
-	byWire := map[string]*plan{}
-	var wants []mail.Want
-	for _, p := range v.plans {
-		byWire[p.folder.Wire] = p
-		if !p.unfamiliar {
-			continue
-		}
-		w := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity}
-		for _, it := range p.todo {
-			if sizes[it.Size] {
-				w.Items = append(w.Items, it)
+	v.Step("recognise.headers")
+	for _, b := range bounds {
+		var group []candidate
+		for _, p := range unfamiliar {
+			for _, it := range p.extra {
+				if b.has(it.Size) {
+					group = append(group, candidate{p, -1, it})
+				}
+			}
+			_, err := v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
+				if b.has(it.Size) && !v.isOld(p, &it) {
+					group = append(group, candidate{p, at, it})
+				}
+				return true
+			})
+			if err != nil {
+				return err
 			}
 		}
-		if len(w.Items) > 0 {
-			wants = append(wants, w)
+		if group, err = v.withoutTwins(ctx, group); err != nil {
+			return err
 		}
+		if err := v.recogniseGroup(ctx, session, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sizeRange is the sizes from one up to another, which is not in it.
+type sizeRange struct{ from, to int64 }
+
+func (r sizeRange) has(size int64) bool { return r.from <= size && size < r.to }
+
+// sizeGroups divides the sizes of what seems new so that no more than a window's
+// messages are in each part.
+func (v *visit) sizeGroups(ctx context.Context, unfamiliar []*plan) (out []sizeRange, err error) {
+	const all = int64(1) << 62
+	n := 0
+	for _, p := range unfamiliar {
+		n += p.news + len(p.extra)
+	}
+	if n <= v.Window {
+		return []sizeRange{{0, all}}, nil
+	}
+	cost := int64(8 * n)
+	if err := taken(ctx, cost); err != nil {
+		return nil, err
+	}
+	defer memory.Of(ctx).Give(cost)
+	sizes := make([]int64, 0, n)
+	for _, p := range unfamiliar {
+		for _, it := range p.extra {
+			sizes = append(sizes, it.Size)
+		}
+		_, err := v.eachNew(p, p.listing.Len(), func(_ int, it mail.Item) bool {
+			sizes = append(sizes, it.Size)
+			return true
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(sizes)
+	for i := 0; i < len(sizes); {
+		// As many whole sizes as fit.
+		end := min(i+v.Window, len(sizes))
+		for end < len(sizes) && end > i && sizes[end] == sizes[end-1] {
+			end--
+		}
+		if end == i { // One size alone is too many.
+			for end < len(sizes) && sizes[end] == sizes[i] {
+				end++
+			}
+		} else {
+			out = append(out, sizeRange{sizes[i], sizes[end-1] + 1})
+		}
+		i = end
+	}
+	return out, nil
+}
+
+// withoutTwins leaves one of the messages that are one by the server's word, and
+// none of those that are delivered: see pair.
+func (v *visit) withoutTwins(ctx context.Context, group []candidate) ([]candidate, error) {
+	var globals []string
+	for _, c := range group {
+		if c.item.Labelled() {
+			globals = append(globals, c.item.Global)
+		}
+	}
+	if len(globals) == 0 {
+		return group, nil
+	}
+	seen, err := v.Journal.Delivered(ctx, v.lease, globals)
+	return slices.DeleteFunc(group, func(c candidate) bool {
+		twin := c.item.Labelled() && seen[c.item.Global]
+		if c.item.Labelled() && seen != nil {
+			seen[c.item.Global] = true
+		}
+		return twin
+	}), err
+}
+
+// recogniseGroup reads the headers of those messages whose size a known message
+// has, and adopts them where as many seem new as are known: then it does not
+// matter which is which. A message without a Message-ID is told by its content
+// only.
+func (v *visit) recogniseGroup(ctx context.Context, session HeaderSession, group []candidate) error {
+	sizes := map[int64]bool{} // True: known.
+	for _, c := range group {
+		sizes[c.item.Size] = false
+	}
+	err := v.orphans(ctx, func(k Known) error {
+		if _, ok := sizes[k.Fingerprint.Size]; ok {
+			sizes[k.Fingerprint.Size] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	found, err := v.headers(ctx, session, slices.DeleteFunc(group, func(c candidate) bool { return !sizes[c.item.Size] }))
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	known := map[headerKey][]Ref{} // One more than are found is enough to tell.
+	err = v.orphans(ctx, func(k Known) error {
+		key := headerKey{k.Fingerprint.Size, k.Fingerprint.Header}
+		if n := len(found[key]); n > 0 && len(known[key]) <= n {
+			known[key] = append(known[key], k.Ref)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var adopted []Adoption
+	var of []candidate
+	for key, cs := range found {
+		if len(cs) != len(known[key]) {
+			continue
+		}
+		for i, c := range cs {
+			adopted = append(adopted, Adoption{From: known[key][i], To: Ref{c.plan.folder.ID, c.plan.folder.Epoch, c.item.ID}})
+			of = append(of, c)
+		}
+	}
+	return v.adopt(ctx, adopted, of)
+}
+
+// headers reads the headers of candidates and returns these by header and size.
+func (v *visit) headers(ctx context.Context, session HeaderSession, group []candidate) (map[headerKey][]candidate, error) {
+	found := map[headerKey][]candidate{}
+	where := map[Ref]candidate{}
+	byWire := map[string]*plan{}
+	var wants []mail.Want
+	for _, c := range group {
+		if n := len(wants); n == 0 || wants[n-1].Folder.Wire != c.plan.remote.Wire {
+			wants = append(wants, mail.Want{Folder: c.plan.remote, Validity: c.plan.folder.UIDValidity})
+			byWire[c.plan.remote.Wire] = c.plan
+		}
+		w := &wants[len(wants)-1]
+		w.Items = append(w.Items, c.item)
+		where[Ref{c.plan.folder.ID, c.plan.folder.Epoch, c.item.ID}] = c
 	}
 	if len(wants) == 0 {
 		return nil, nil
 	}
-	found := map[headerKey][]candidate{}
 	scanner := mail.NewScanner()
 	err := session.Headers(ctx, wants, func(f mail.Folder, it mail.Item, header []byte) error {
 		p := byWire[f.Wire]
@@ -181,33 +341,20 @@ func (v *visit) headers(ctx context.Context, session HeaderSession) ([]Adoption,
 		if _, err := scanner.Write(header); err != nil {
 			return err
 		}
-		key := headerKey{it.Size, scanner.Sum().Header}
-		found[key] = append(found[key], candidate{p, it.ID, key})
+		if c, ok := where[Ref{p.folder.ID, p.folder.Epoch, it.ID}]; ok {
+			key := headerKey{it.Size, scanner.Sum().Header}
+			found[key] = append(found[key], c)
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	var out []Adoption
-	for key, cs := range found {
-		if len(cs) != len(v.matching.byHeader[key]) {
-			continue
-		}
-		for _, c := range cs {
-			if r, ok := v.matching.take(v.matching.byHeader[key]); ok {
-				out = append(out, Adoption{From: r, To: Ref{c.plan.folder.ID, c.plan.folder.Epoch, c.id}})
-			}
-		}
-	}
-	return out, nil
+	return found, err
 }
 
 // adopt writes what was recognised and takes it off the plans.
-func (v *visit) adopt(ctx context.Context, found []Adoption) error {
+func (v *visit) adopt(ctx context.Context, found []Adoption, of []candidate) error {
 	if len(found) == 0 {
 		return nil
 	}
-	adopted := make(map[Ref]bool, len(found))
 	folders := v.revalidated()
 	for rest := found; len(rest) > 0; {
 		part := rest[:min(len(rest), adoptAtOnce)]
@@ -217,20 +364,52 @@ func (v *visit) adopt(ctx context.Context, found []Adoption) error {
 			return err
 		}
 		folders = nil
-		for _, a := range part {
-			adopted[a.To] = true
-		}
 	}
-	for _, p := range v.plans {
-		var left []mail.Item
-		for _, it := range p.todo {
-			if !adopted[Ref{p.folder.ID, p.folder.Epoch, it.ID}] {
-				left = append(left, it)
-			}
+	for _, c := range of {
+		c.plan.changed = true
+		if c.at >= 0 {
+			c.plan.done.set(c.at)
+			c.plan.news--
+			continue
 		}
-		p.changed = p.changed || len(left) < len(p.todo)
-		p.todo = left
+		c.plan.extra = slices.DeleteFunc(c.plan.extra, func(it mail.Item) bool { return it.ID == c.item.ID })
 	}
 	v.log.InfoContext(ctx, "recognised messages under new names", "messages", len(found), "took", v.Now().Sub(v.began).Round(time.Millisecond))
 	return nil
+}
+
+// tentative is a message that was recognised by its content, before it is known
+// as which.
+type tentative struct {
+	plan *plan
+	id   mail.ID
+	mark mail.Fingerprint
+}
+
+// resolve finds out which messages of the journal those are that were recognised.
+// One for which there is none after all is fetched by the next visit.
+func (v *visit) resolve(ctx context.Context, found []tentative) (out []Adoption, err error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
+	type text struct{ header, body [16]byte }
+	waiting := map[text][]tentative{}
+	for _, t := range found {
+		k := text{t.mark.Header, t.mark.Body}
+		waiting[k] = append(waiting[k], t)
+	}
+	err = v.orphans(ctx, func(k Known) error {
+		of := text{k.Fingerprint.Header, k.Fingerprint.Body}
+		if ts := waiting[of]; len(ts) > 0 {
+			out = append(out, Adoption{From: k.Ref, To: Ref{ts[0].plan.folder.ID, ts[0].plan.folder.Epoch, ts[0].id}})
+			waiting[of] = ts[1:]
+		}
+		return nil
+	})
+	for _, ts := range waiting {
+		for _, t := range ts {
+			t.plan.passed--
+		}
+	}
+	return out, err
 }

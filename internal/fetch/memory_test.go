@@ -316,11 +316,14 @@ func (d *delivery) Spooled(context.Context) (map[string]bool, error) {
 	return names, nil
 }
 
-func (d *delivery) Tokens(context.Context) (map[mail.Token]mail.Found, error) {
+func (d *delivery) Tokens(_ context.Context, each func(mail.Token, mail.Found)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.looked++
-	return maps.Clone(d.files), nil
+	for t, f := range d.files {
+		each(t, f)
+	}
+	return nil
 }
 
 func (d *delivery) Fingerprint(_ context.Context, f mail.Found) (mail.Fingerprint, error) {
@@ -402,14 +405,19 @@ func (j *journal) Open(context.Context, fetch.Lease) (bs []fetch.Batch, _ error)
 	return bs, nil
 }
 
-func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from uint32) (map[mail.ID]int64, error) {
-	out := map[mail.ID]int64{}
-	for r, f16 := range j.rows {
-		if r.FolderID == f.ID && r.FolderEpoch == f.Epoch && r.ID.UID >= from {
-			out[r.ID] = f16.Size
+func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID, int64) error) error {
+	rows := slices.DeleteFunc(slices.Collect(maps.Keys(j.rows)), func(r row) bool {
+		return r.FolderID != f.ID || r.FolderEpoch != f.Epoch || r.ID.UID < from
+	})
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.ID.UID, b.ID.UID), strings.Compare(a.ID.UIDL, b.ID.UIDL), a.ID.Ordinal-b.ID.Ordinal)
+	})
+	for _, r := range rows {
+		if err := each(r.ID, j.rows[r].Size); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func (j *journal) marks(folder, epoch int64, uidl string) (hs [][16]byte) {
@@ -441,15 +449,22 @@ func (j *journal) Delivered(_ context.Context, _ fetch.Lease, globals []string) 
 	return out, nil
 }
 
-func (j *journal) Remembered(context.Context, fetch.Lease) (out []fetch.Known, _ error) {
+func (j *journal) Remembered(_ context.Context, _ fetch.Lease, each func(fetch.Known) error) error {
 	for r, f := range j.rows {
-		out = append(out, fetch.Known{Ref: r, Fingerprint: f})
+		if err := each(fetch.Known{Ref: r, Fingerprint: f}); err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
 }
 
-func (j *journal) Passed(_ context.Context, _ fetch.Lease, f fetch.Folder) (map[mail.ID]bool, error) {
-	return j.passed[f.ID], nil
+func (j *journal) Passed(_ context.Context, _ fetch.Lease, f fetch.Folder, each func(mail.ID) error) error {
+	for id := range j.passed[f.ID] {
+		if err := each(id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j *journal) Skipped(context.Context, fetch.Lease) ([]fetch.Skipped, error) {
@@ -521,7 +536,15 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 		j.folders[f.ID-1] = f
 	}
 	for _, p := range e.Pass {
-		j.passed[p.FolderID] = p.IDs
+		ids := map[mail.ID]bool{}
+		err := p.Each(func(id mail.ID) error {
+			ids[id] = true
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		j.passed[p.FolderID] = ids
 	}
 	for _, s := range e.Skip {
 		r := row{s.FolderID, s.FolderEpoch, s.ID}

@@ -74,8 +74,8 @@ func (j failingJournal) Open(ctx context.Context, l fetch.Lease) ([]fetch.Batch,
 	return failingCall(j.failing, func() ([]fetch.Batch, error) { return j.Journal.Open(ctx, l) })
 }
 
-func (j failingJournal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32) (map[mail.ID]int64, error) {
-	return failingCall(j.failing, func() (map[mail.ID]int64, error) { return j.Journal.Settled(ctx, l, f, from) })
+func (j failingJournal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID, int64) error) error {
+	return j.do(func() error { return j.Journal.Settled(ctx, l, f, from, each) })
 }
 
 func (j failingJournal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, error) {

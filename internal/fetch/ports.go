@@ -116,9 +116,10 @@ type Delivery interface {
 	SetGeneration(ctx context.Context, n int64) error
 	// Spooled returns the names of the files in the spool.
 	Spooled(ctx context.Context) (map[string]bool, error)
-	// Tokens looks through the whole mailbox, once, for delivered messages,
-	// wherever their user put them.
-	Tokens(ctx context.Context) (map[mail.Token]mail.Found, error)
+	// Tokens looks through the whole mailbox for delivered messages, wherever
+	// their user put them, and calls each for every one, perhaps more than once:
+	// the last is where it lies now.
+	Tokens(ctx context.Context, each func(t mail.Token, f mail.Found)) error
 	// Fingerprint reads a message that Tokens found.
 	Fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error)
 	// Close gives back what is still reserved.
@@ -199,7 +200,8 @@ type Skipped struct {
 type Passed struct {
 	FolderID    int64
 	FolderEpoch int64
-	IDs         map[mail.ID]bool // Those that are true.
+	// Each calls yield for every one of them. It may be called more than once.
+	Each func(yield func(id mail.ID) error) error
 }
 
 // Ref names one settled message in the journal.
@@ -261,9 +263,11 @@ type Journal interface {
 	Generation(ctx context.Context, l Lease) (int64, error)
 	// Open returns the batches that were begun and not delivered, oldest first.
 	Open(ctx context.Context, l Lease) ([]Batch, error)
-	// Settled returns the messages of a folder's current epoch, from UID from
-	// on, that are staged or delivered, with their sizes as sent.
-	Settled(ctx context.Context, l Lease, f Folder, from uint32) (map[mail.ID]int64, error)
+	// Settled calls each for the messages of a folder's current epoch, from UID
+	// from on, that are staged or delivered, with their sizes as sent: by
+	// ascending UID, unique-id and ordinal. None is kept in memory. each's error
+	// is returned.
+	Settled(ctx context.Context, l Lease, f Folder, from uint32, each func(id mail.ID, size int64) error) error
 	// HeadersOf returns, by unique-id, the header hashes of the messages of a
 	// folder's current epoch that are staged or delivered under these unique-ids,
 	// whatever their ordinals. What has none is left out.
@@ -271,12 +275,14 @@ type Journal interface {
 	// Delivered returns which of these global names were delivered for the
 	// account, from whatever folder.
 	Delivered(ctx context.Context, l Lease, globals []string) (map[string]bool, error)
-	// Remembered returns every message that was ever delivered from this
+	// Remembered calls each for every message that was ever delivered from this
 	// remote mailbox, under whatever identity: also those in journals that the
-	// account was edited away from.
-	Remembered(ctx context.Context, l Lease) ([]Known, error)
-	// Passed returns what is passed over in a folder's current epoch.
-	Passed(ctx context.Context, l Lease, f Folder) (map[mail.ID]bool, error)
+	// account was edited away from. None is kept in memory. each's error is
+	// returned.
+	Remembered(ctx context.Context, l Lease, each func(k Known) error) error
+	// Passed calls each for what is passed over in a folder's current epoch.
+	// each's error is returned.
+	Passed(ctx context.Context, l Lease, f Folder, each func(id mail.ID) error) error
 	// Skipped returns what is skipped in the account.
 	Skipped(ctx context.Context, l Lease) ([]Skipped, error)
 	// OwnerOf returns the user into whose mailbox a journal's account is, or

@@ -1,8 +1,11 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -23,7 +26,7 @@ type reckoning struct {
 	// restored says that the journal lacks deliveries which the spool has seen,
 	// and that they are not all found again yet.
 	restored bool
-	tokens   map[mail.Token]mail.Found // What lies in the mailbox; nil until it was looked through.
+	shelf    shelf // What lies in the mailbox; nil until it was looked through.
 }
 
 // compareGenerations finds out whether journal and spool belong together. The
@@ -66,17 +69,75 @@ func (v *visit) noteGeneration(ctx context.Context) error {
 	return nil
 }
 
+// shelf is what lies in the mailbox, by few octets of each name, in order.
+type shelf []onShelf
+
+type onShelf struct {
+	sum      [12]byte
+	received uint32 // To the second, as in the name; 0 where it tells none.
+	virtual  uint32 // As sizeMark.
+}
+
+// shelfCost is what a message takes on the shelf, while that grows.
+const shelfCost = 50
+
+func sumOfToken(t mail.Token) (sum [12]byte) {
+	whole := sha256.Sum256([]byte(t))
+	copy(sum[:], whole[:])
+	return sum
+}
+
+func (s shelf) find(t mail.Token) (onShelf, bool) {
+	sum := sumOfToken(t)
+	at, ok := slices.BinarySearchFunc(s, sum, func(o onShelf, sum [12]byte) int { return bytes.Compare(o.sum[:], sum[:]) })
+	if !ok {
+		return onShelf{}, false
+	}
+	return s[at], true
+}
+
+func (s shelf) has(t mail.Token) bool {
+	_, ok := s.find(t)
+	return ok
+}
+
 // lookThrough finds what lies in the mailbox, once in a visit.
-func (v *visit) lookThrough(ctx context.Context) (err error) {
-	if v.tokens != nil {
+func (v *visit) lookThrough(ctx context.Context) error {
+	if v.shelf != nil {
 		return nil
 	}
 	v.Step("reconcile.look")
-	if v.tokens, err = v.delivery.Tokens(ctx); err != nil {
+	all := shelf{}
+	var full error
+	err := v.delivery.Tokens(ctx, func(t mail.Token, f mail.Found) {
+		if full == nil && len(all)%adoptAtOnce == 0 {
+			full = taken(ctx, adoptAtOnce*shelfCost)
+		}
+		if full == nil {
+			all = append(all, onShelf{sumOfToken(t), sizeMark(f.Received), sizeMark(f.VirtualSize)})
+		}
+	})
+	if err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "looking through the local mailbox", err)
 	}
-	if v.tokens == nil {
-		v.tokens = map[mail.Token]mail.Found{}
+	if full != nil {
+		return full
+	}
+	slices.SortStableFunc(all, func(a, b onShelf) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	v.shelf = slices.CompactFunc(all, func(a, b onShelf) bool { return a.sum == b.sum })
+	return nil
+}
+
+// where finds the files of messages that are on the shelf. What the user removes
+// at this moment is not found.
+func (v *visit) where(ctx context.Context, tokens map[mail.Token]mail.Found) error {
+	err := v.delivery.Tokens(ctx, func(t mail.Token, f mail.Found) {
+		if _, wanted := tokens[t]; wanted {
+			tokens[t] = f
+		}
+	})
+	if err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "looking through the local mailbox", err)
 	}
 	return nil
 }
@@ -126,7 +187,7 @@ func (v *visit) unsettle(ctx context.Context, missing []Member) error {
 	var e Entry
 	again := map[int64]bool{}
 	for _, m := range missing {
-		if _, ok := v.tokens[m.Placement.Token]; !ok {
+		if !v.shelf.has(m.Placement.Token) {
 			e.Unsettle = append(e.Unsettle, Ref{m.FolderID, m.FolderEpoch, m.ID})
 			again[m.FolderID] = true
 		}
@@ -163,76 +224,99 @@ func (v *visit) reconcile(ctx context.Context) error {
 	if err := v.lookThrough(ctx); err != nil {
 		return err
 	}
-	found := map[Ref]bool{}
-	var members []Member
-	add := func(m Member, f mail.Found) error {
-		mark, err := v.delivery.Fingerprint(ctx, f)
+	total := 0
+	for _, p := range v.plans {
+		if err := v.chooseEpoch(p); err != nil {
+			return err
+		}
+		err := v.eachPage(&p.listing, func(at int, items []mail.Item) error {
+			found := map[mail.Token]Member{}
+			for i := range items {
+				it := &items[i]
+				if p.done.has(at + i) {
+					continue
+				}
+				t := v.token(p.folder, it.ID)
+				if f, ok := v.shelf.find(t); ok && !p.doubtful(f, it) {
+					m := Member{FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Global: it.Global}
+					m.Fingerprint.Size, m.Placement.Received = it.Size, time.Unix(int64(f.received), 0).UTC()
+					found[t] = m
+					p.done.set(at + i)
+					p.news--
+					p.changed = true
+				}
+			}
+			total += len(found)
+			return v.takeFound(ctx, found)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	n, err := v.findSkipped(ctx)
+	if err != nil {
+		return err
+	}
+	return v.finishReconcile(ctx, total+n)
+}
+
+// findSkipped looks up what was skipped when the backup was made and delivered
+// later: it may not be due yet, and by then nobody would look.
+func (v *visit) findSkipped(ctx context.Context) (int, error) {
+	folders := map[int64]Folder{}
+	for _, f := range v.folders {
+		folders[f.ID] = f
+	}
+	found := map[mail.Token]Member{}
+	for _, s := range v.skipped {
+		folder, ok := folders[s.FolderID]
+		if !ok {
+			continue
+		}
+		folder.Epoch = s.FolderEpoch
+		t := v.token(folder, s.ID)
+		if f, ok := v.shelf.find(t); ok {
+			m := Member{FolderID: s.FolderID, FolderEpoch: s.FolderEpoch, ID: s.ID}
+			m.Fingerprint.Size, m.Placement.Received = s.Size, time.Unix(int64(f.received), 0).UTC()
+			found[t] = m
+			v.unskip = append(v.unskip, s)
+		}
+	}
+	return len(found), v.takeFound(ctx, found)
+}
+
+// takeFound settles messages that lie in the mailbox, with their fingerprints.
+func (v *visit) takeFound(ctx context.Context, found map[mail.Token]Member) error {
+	if len(found) == 0 {
+		return nil
+	}
+	files := make(map[mail.Token]mail.Found, len(found))
+	for t := range found {
+		files[t] = mail.Found{}
+	}
+	if err := v.where(ctx, files); err != nil {
+		return err
+	}
+	members := make([]Member, 0, min(len(found), adoptAtOnce))
+	for t, m := range found {
+		mark, err := v.delivery.Fingerprint(ctx, files[t])
 		if err != nil {
 			// The user moves it at this moment: it is there all the same.
 			v.log.DebugContext(ctx, "a found message was not read", "error", err)
 			mark = mail.Fingerprint{Size: m.Fingerprint.Size}
 		}
-		m.Fingerprint, m.Placement.Received = mark, time.Unix(max(0, f.Received), 0).UTC()
-		found[Ref{m.FolderID, m.FolderEpoch, m.ID}] = true
-		members = append(members, m)
-		if len(members) < adoptAtOnce {
-			return nil
-		}
-		err = v.settleFound(ctx, members, 0)
-		members = nil
-		return err
-	}
-	for _, p := range v.plans {
-		v.chooseEpoch(p)
-		var left []mail.Item
-		for _, it := range p.todo {
-			f, ok := v.tokens[v.token(p.folder, it.ID)]
-			if !ok || p.doubtful(f, it) {
-				left = append(left, it)
-				continue
-			}
-			m := Member{FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Global: it.Global}
-			m.Fingerprint.Size = it.Size
-			if err := add(m, f); err != nil {
+		m.Fingerprint = mark
+		if members = append(members, m); len(members) == adoptAtOnce {
+			if err := v.settleFound(ctx, members, 0); err != nil {
 				return err
 			}
-		}
-		p.changed = p.changed || len(left) < len(p.todo)
-		p.todo = left
-	}
-	if err := v.findSkipped(found, add); err != nil {
-		return err
-	}
-	for _, s := range v.skipped {
-		if found[Ref{s.FolderID, s.FolderEpoch, s.ID}] {
-			v.unskip = append(v.unskip, s)
+			members = members[:0]
 		}
 	}
-	return v.finishReconcile(ctx, members, len(found))
-}
-
-// findSkipped looks up what was skipped when the backup was made and delivered
-// later: it is not due yet, and by then nobody would look.
-func (v *visit) findSkipped(found map[Ref]bool, add func(Member, mail.Found) error) error {
-	folders := map[int64]Folder{}
-	for _, f := range v.folders {
-		folders[f.ID] = f
+	if len(members) == 0 {
+		return nil
 	}
-	for _, s := range v.skipped {
-		folder, ok := folders[s.FolderID]
-		if !ok || found[Ref{s.FolderID, s.FolderEpoch, s.ID}] {
-			continue
-		}
-		folder.Epoch = s.FolderEpoch
-		if f, ok := v.tokens[v.token(folder, s.ID)]; ok {
-			m := Member{FolderID: s.FolderID, FolderEpoch: s.FolderEpoch, ID: s.ID}
-			m.Fingerprint.Size = s.Size
-			if err := add(m, f); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return v.settleFound(ctx, members, 0)
 }
 
 // settleFound writes what was found; generation is not 0 with the last of it.
@@ -243,18 +327,15 @@ func (v *visit) settleFound(ctx context.Context, members []Member, generation in
 
 // finishReconcile ends the reconciliation if every folder could be listed. If
 // not, the next visit goes on with it.
-func (v *visit) finishReconcile(ctx context.Context, members []Member, n int) error {
+func (v *visit) finishReconcile(ctx context.Context, n int) error {
 	if !v.listedAll() {
 		v.log.WarnContext(ctx, "reconciled what could be listed; the rest follows with the next visit", "found", n)
-		if len(members) == 0 {
-			return nil
-		}
-		return v.settleFound(ctx, members, 0)
+		return nil
 	}
-	if err := v.settleFound(ctx, members, v.noted); err != nil {
+	if err := v.settleFound(ctx, nil, v.noted); err != nil {
 		return err
 	}
-	v.generation, v.restored, v.tokens = v.noted, false, nil
+	v.generation, v.restored, v.shelf = v.noted, false, nil
 	v.log.InfoContext(ctx, "reconciled the journal with the mailbox", "found", n)
 	return nil
 }
@@ -283,8 +364,8 @@ func (p *plan) uncertain() bool {
 
 // doubtful reports whether a file that bears an item's token may be another
 // message, of an epoch that the journal has forgotten.
-func (p *plan) doubtful(f mail.Found, it mail.Item) bool {
-	return p.uncertain() && (f.VirtualSize != it.Size || !it.Received.IsZero() && f.Received != it.Received.Unix())
+func (p *plan) doubtful(f onShelf, it *mail.Item) bool {
+	return p.uncertain() && (f.virtual != sizeMark(it.Size) || !it.Received.IsZero() && f.received != sizeMark(it.Received.Unix()))
 }
 
 // epochsTried is how many forgotten changes of a folder's UIDVALIDITY are
@@ -295,36 +376,49 @@ const epochsTried = 8
 // backup: its epoch is the one under which most of its messages are found. With
 // none found it is one under which nothing was ever delivered, so that no two
 // messages get one name.
-func (v *visit) chooseEpoch(p *plan) {
-	if !p.uncertain() || !v.byUID() || len(p.todo) == 0 {
-		return
+func (v *visit) chooseEpoch(p *plan) error {
+	if !p.uncertain() || !v.byUID() || p.news == 0 {
+		return nil
 	}
-	best, most, unused := p.folder.Epoch, 0, int64(-1)
-	for e := p.folder.Epoch; e < p.folder.Epoch+epochsTried; e++ {
-		f := p.folder
-		f.Epoch = e
-		hits, sure := 0, 0
-		for _, it := range p.todo {
-			if on, ok := v.tokens[v.token(f, it.ID)]; ok {
-				hits++
-				if !p.doubtful(on, it) {
-					sure++
+	var hits, sure [epochsTried]int
+	err := v.eachPage(&p.listing, func(at int, items []mail.Item) error {
+		for i := range items {
+			if p.done.has(at + i) {
+				continue
+			}
+			f := p.folder
+			for e := range hits {
+				if on, ok := v.shelf.find(v.token(f, items[i].ID)); ok {
+					hits[e]++
+					if !p.doubtful(on, &items[i]) {
+						sure[e]++
+					}
 				}
+				f.Epoch++
 			}
 		}
-		if sure > most {
-			best, most = e, sure
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	best, most, unused := 0, 0, -1
+	for e := range hits {
+		if sure[e] > most {
+			best, most = e, sure[e]
 		}
-		if hits == 0 && unused < 0 {
+		if hits[e] == 0 && unused < 0 {
 			unused = e
 		}
 	}
 	if most == 0 && unused >= 0 {
 		best = unused
 	}
-	if best != p.folder.Epoch {
-		p.folder.Epoch, p.revalidated = best, true
+	if best > 0 {
+		p.folder.Epoch += int64(best)
+		p.revalidated = true
 	}
+	return nil
 }
 
 // describe names a message for people.

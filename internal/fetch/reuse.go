@@ -30,12 +30,15 @@ const (
 	suspectsAtOnce = 200
 	// suspectsAlways are looked at however few messages there are beside them.
 	suspectsAlways = 20
+	// mostSuspects are kept of those that are to be looked at.
+	mostSuspects = 10_000
 )
 
 // suspect is a listed message whose unique-id was another's, perhaps.
 type suspect struct {
-	item mail.Item
-	next int // The first free ordinal of its unique-id.
+	item  mail.Item
+	place int // In the listing.
+	next  int // The first free ordinal of its unique-id.
 }
 
 // renamed is the name of a suspect that is another message.
@@ -43,76 +46,33 @@ func (s suspect) renamed() mail.ID { return mail.ID{UIDL: s.item.ID.UIDL, Ordina
 
 // succeeds reports whether a settled message may be the one that bears a listed
 // unique-id now, after others that are gone.
-func succeeds(id mail.ID, listed map[mail.ID]bool) bool {
-	return id.Ordinal > 0 && !strings.Contains(id.UIDL, " ") && listed[mail.ID{UIDL: id.UIDL}]
-}
-
-// suspects returns the listed messages that are settled by their unique-ids and
-// by their sizes are not.
-func (v *visit) suspects(items []mail.Item, settled map[mail.ID]int64) []suspect {
-	if v.byUID() {
-		return nil
-	}
-	known := 0
-	var found map[string]*suspect
-	var order []*suspect
-	for _, it := range items {
-		size, ok := settled[it.ID]
-		if !ok {
-			continue
-		}
-		known++
-		if it.Size > 0 && it.Size != size && it.ID.Ordinal == 0 && !strings.Contains(it.ID.UIDL, " ") {
-			if found == nil {
-				found = map[string]*suspect{}
-			}
-			s := &suspect{item: it, next: 1}
-			found[it.ID.UIDL] = s
-			order = append(order, s)
-		}
-	}
-	if found == nil {
-		return nil
-	}
-	for id, size := range settled {
-		s := found[id.UIDL]
-		if s == nil {
-			continue
-		}
-		if s.next = max(s.next, id.Ordinal+1); size == s.item.Size {
-			s.item.Size = 0 // It is one of those.
-		}
-	}
-	for _, it := range items {
-		if s := found[it.ID.UIDL]; s != nil && it.ID.Ordinal > 0 {
-			s.item.Size = 0 // Several bear it at once: their order tells them apart.
-		}
-	}
-	var out []suspect
-	for _, s := range order {
-		if s.item.Size > 0 {
-			out = append(out, *s)
-		}
-	}
-	if len(out) > suspectsAlways && 2*len(out) > known {
-		v.log.Info("the server lists other sizes than it sends", "messages", known, "differ", len(out))
-		return nil
-	}
-	return out
+func succeeds(id mail.ID, listed *roll) bool {
+	return id.Ordinal > 0 && !strings.Contains(id.UIDL, " ") && listed.has(mail.ID{UIDL: id.UIDL})
 }
 
 // doubt notes the suspects that are to be looked at. One that was found to be
-// another message and skipped has a time of its own.
-func (p *plan) doubt(ss []suspect, listed map[mail.ID]bool, now time.Time) {
-	for _, s := range ss {
-		w, ok := p.waiting[s.renamed()]
-		if ok {
-			listed[s.renamed()] = true // It is still there.
+// another message and skipped has a time of its own; those are returned, as they
+// are still there.
+func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (there map[mail.ID]bool, err error) {
+	if c.differ > suspectsAlways && 2*c.differ > c.known {
+		v.log.Info("the server lists other sizes than it sends", "messages", c.known, "differ", c.differ)
+		return nil, nil
+	}
+	slices.SortFunc(c.suspects, func(a, b suspect) int { return a.place - b.place })
+	there = map[mail.ID]bool{}
+	for _, s := range c.suspects {
+		items, err := l.Page(s.place, 1)
+		if err != nil {
+			return nil, err
 		}
+		s.item = items[0]
+		w, ok := p.waiting[s.renamed()]
+		there[s.renamed()] = ok
 		if !ok || w.due(now) {
 			p.suspects = append(p.suspects, s)
 		}
 	}
+	return there, nil
 }
 
 // reuse looks at the suspects.
@@ -146,7 +106,7 @@ func (v *visit) reuse(ctx context.Context) error {
 				v.log.InfoContext(ctx, "a unique-id was used again", "folder", p.name(), "ordinal", s.next)
 				it := s.item
 				it.ID = s.renamed()
-				p.todo = append(p.todo, it)
+				p.extra = append(p.extra, it)
 			}
 		}
 		p.settles = p.settles && len(part) == len(p.suspects)

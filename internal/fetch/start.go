@@ -2,10 +2,11 @@ package fetch
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
 // datedAtOnce is how many messages' headers are read at a time to learn their
@@ -35,18 +36,18 @@ func (v *visit) begin(p *plan) {
 // Only what was there at the first complete look is passed over, and of that
 // only what bears an older date; so neither a server's wrong clock nor a first
 // visit that came late or broke off loses what has arrived since. IMAP tells
-// by UID and date which these are, each time anew; by POP3 the dates are read
-// once, and what they say is remembered.
+// by UID and date which these are, each time anew: see isOld. By POP3 the dates
+// are read once, and what they say is remembered.
 func (v *visit) passOver(ctx context.Context) error {
 	var e Entry
 	for _, p := range v.plans {
-		old, err := v.passed(ctx, p)
-		if err != nil {
-			return err
+		var old bits
+		if !v.byUID() {
+			var err error
+			if old, err = v.passed(ctx, p); err != nil {
+				return err
+			}
 		}
-		before := len(p.todo)
-		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool { return old[it.ID] })
-		p.changed = p.changed || len(p.todo) < before
 		if !p.restarted {
 			continue
 		}
@@ -56,7 +57,7 @@ func (v *visit) passOver(ctx context.Context) error {
 		}
 		e.Folders = append(e.Folders, p.folder)
 		if !v.byUID() {
-			e.Pass = append(e.Pass, Passed{FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, IDs: old})
+			e.Pass = append(e.Pass, Passed{FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, Each: v.names(p, old)})
 		}
 	}
 	if len(e.Folders) == 0 {
@@ -67,82 +68,196 @@ func (v *visit) passOver(ctx context.Context) error {
 	return v.Journal.Commit(ctx, v.lease, e)
 }
 
-// passed returns which of a folder's unsettled messages are passed over.
-func (v *visit) passed(ctx context.Context, p *plan) (map[mail.ID]bool, error) {
+// isOld reports whether a message is passed over by its UID and date.
+func (v *visit) isOld(p *plan, it *mail.Item) bool {
 	since := v.since()
-	switch {
-	case since.IsZero() || len(p.todo) == 0:
-		return nil, nil
-	case !v.byUID() && !p.restarted:
-		return v.Journal.Passed(ctx, v.lease, p.folder)
+	if since.IsZero() || !v.byUID() {
+		return false
 	}
-	var candidates []mail.Item
-	for _, it := range p.todo {
-		if _, skipped := p.waiting[it.ID]; !skipped {
-			candidates = append(candidates, it)
-		}
+	if _, skipped := p.waiting[it.ID]; skipped {
+		return false
 	}
-	if v.byUID() {
-		old := map[mail.ID]bool{}
-		for _, it := range candidates {
-			late := p.folder.FirstUID != 0 && it.ID.UID >= p.folder.FirstUID
-			old[it.ID] = !late && !it.Received.IsZero() && it.Received.Before(since)
-		}
-		return old, nil
-	}
-	if since.Before(p.sinceWas) { // Wider: what was not passed over then is not now.
-		was, err := v.Journal.Passed(ctx, v.lease, p.folder)
-		if err != nil {
-			return nil, err
-		}
-		candidates = slices.DeleteFunc(candidates, func(it mail.Item) bool { return !was[it.ID] })
-	}
-	return v.older(ctx, p, candidates, since)
+	late := p.folder.FirstUID != 0 && it.ID.UID >= p.folder.FirstUID
+	return !late && !it.Received.IsZero() && it.Received.Before(since)
 }
 
-// older returns which messages bear a date before since in their headers. They
-// are read newest first, until so many in a row are older that the rest can be
-// taken to be, unless the server lists its mail in another order.
-func (v *visit) older(ctx context.Context, p *plan, items []mail.Item, since time.Time) (map[mail.ID]bool, error) {
+// names names the messages at these places of a listing.
+func (v *visit) names(p *plan, which bits) func(yield func(mail.ID) error) error {
+	return func(yield func(mail.ID) error) error {
+		return v.eachPage(&p.listing, func(at int, items []mail.Item) error {
+			for i := range items {
+				if which.has(at + i) {
+					if err := yield(items[i].ID); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// passed takes what is passed over by POP3 off a plan, and returns where in the
+// listing that is.
+func (v *visit) passed(ctx context.Context, p *plan) (old bits, err error) {
+	since := v.since()
+	if since.IsZero() || p.news+len(p.extra) == 0 {
+		return nil, nil
+	}
+	var was bits
+	if !p.restarted || since.Before(p.sinceWas) {
+		if was, err = v.passedBefore(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	if old = was; p.restarted {
+		// Wider: what was not passed over then is not now.
+		if old, err = v.older(ctx, p, since, was); err != nil {
+			return nil, err
+		}
+	}
+	for at := range p.listing.Len() {
+		if old.has(at) && !p.done.has(at) {
+			p.done.set(at)
+			p.news--
+			p.changed = true
+		}
+	}
+	return old, nil
+}
+
+// passedBefore returns where in the listing that is which the journal says is
+// passed over.
+func (v *visit) passedBefore(ctx context.Context, p *plan) (bits, error) {
+	cost := v.cost(&p.listing)
+	if err := taken(ctx, cost); err != nil {
+		return nil, err
+	}
+	defer memory.Of(ctx).Give(cost)
+	r, err := v.enrol(&p.listing)
+	if err != nil {
+		return nil, err
+	}
+	was := newBits(r.n)
+	return was, v.Journal.Passed(ctx, v.lease, p.folder, func(id mail.ID) error {
+		if at, ok := r.find(id); ok {
+			was.set(at)
+		}
+		return nil
+	})
+}
+
+// older returns which messages bear a date before since in their headers, of
+// those in among unless that is nil. They are read newest first, until so many in
+// a row are older that the rest can be taken to be, unless the server lists its
+// mail in another order.
+func (v *visit) older(ctx context.Context, p *plan, since time.Time, among bits) (bits, error) {
 	session, ok := v.session.(HeaderSession)
 	if !ok {
 		return nil, nil // Better too much than too little.
 	}
-	old := map[mail.ID]bool{}
+	d := &dating{visit: v, session: session, plan: p, since: since, old: newBits(p.listing.Len()), sorted: true}
+	rest := newBits(p.listing.Len()) // The candidates, as places.
+	_, err := v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
+		if _, skipped := p.waiting[it.ID]; !skipped && (among == nil || among.has(at)) {
+			rest.set(at)
+			d.left++
+			d.oldest = d.oldest.with(place{at, it})
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	_, err = v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
+		if !rest.has(at) {
+			return true
+		}
+		d.part = append(d.part, place{at, it})
+		if d.left--; len(d.part) == datedAtOnce || d.left == 0 {
+			failed = d.read(ctx)
+		}
+		return failed == nil && !d.allOld
+	})
+	if err = errors.Join(err, failed); err != nil || !d.allOld {
+		return d.old, err
+	}
+	for at := range d.last {
+		if rest.has(at) {
+			d.old.set(at)
+		}
+	}
+	return d.old, nil
+}
+
+// place is a message and where in the listing it is.
+type place struct {
+	at   int
+	item mail.Item
+}
+
+// oldest are the last few places that were seen.
+type oldest []place
+
+func (o oldest) with(p place) oldest {
+	if len(o) == datedAtOnce {
+		copy(o, o[1:])
+		o = o[:len(o)-1]
+	}
+	return append(o, p)
+}
+
+// dating is the reading of dates in one folder.
+type dating struct {
+	*visit
+	session HeaderSession
+	plan    *plan
+	since   time.Time
+	old     bits
+	oldest  oldest  // The candidates that are the oldest by their places.
+	part    []place // To be read next.
+	last    int     // The lowest place that was read.
+	left    int     // Candidates that are not in part yet and were not read.
+	sorted  bool    // The oldest were not found to be new.
+	allOld  bool    // What lies below last is old.
+}
+
+// read reads the dates of a part. When all of it is old the oldest are looked at,
+// to tell whether what lies between needs to be.
+func (d *dating) read(ctx context.Context) error {
+	all, err := d.dates(ctx, d.part)
+	d.last = d.part[len(d.part)-1].at
+	d.part = d.part[:0]
+	if err != nil || !all || !d.sorted || d.left <= datedAtOnce {
+		return err
+	}
+	d.sorted, err = d.dates(ctx, d.oldest)
+	d.allOld = d.sorted
+	return err
+}
+
+// dates reads the dates of messages and says whether all are old.
+func (d *dating) dates(ctx context.Context, part []place) (all bool, err error) {
+	d.Step("start.headers")
+	want := mail.Want{Folder: d.plan.remote, Validity: d.plan.folder.UIDValidity}
+	where := map[mail.ID]int{}
+	for _, p := range part {
+		want.Items = append(want.Items, p.item)
+		where[p.item.ID] = p.at
+	}
+	old := 0
 	scanner := mail.NewScanner()
-	read := func(part []mail.Item) (all bool, err error) {
-		v.Step("start.headers")
-		want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: part}
-		err = session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
-			scanner.Reset()
-			if _, err := scanner.Write(header); err != nil {
-				return err
-			}
-			d := scanner.Date()
-			old[it.ID] = !d.IsZero() && d.Before(since)
-			return nil
-		})
-		return !slices.ContainsFunc(part, func(it mail.Item) bool { return !old[it.ID] }), err
-	}
-	sorted := true
-	for rest := items; len(rest) > 0; {
-		n := min(len(rest), datedAtOnce)
-		all, err := read(rest[:n])
-		if err != nil {
-			return nil, err
+	err = d.session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
+		scanner.Reset()
+		if _, err := scanner.Write(header); err != nil {
+			return err
 		}
-		if rest = rest[n:]; !all || !sorted || len(rest) <= datedAtOnce {
-			continue
+		if date := scanner.Date(); !date.IsZero() && date.Before(d.since) {
+			d.old.set(where[it.ID])
+			old++
 		}
-		if sorted, err = read(rest[len(rest)-datedAtOnce:]); err != nil {
-			return nil, err
-		}
-		if sorted {
-			for _, it := range rest {
-				old[it.ID] = true
-			}
-			break
-		}
-	}
-	return old, nil
+		return nil
+	})
+	return old == len(part), err
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
 // plan is what is to be done in one folder.
@@ -23,12 +23,23 @@ type plan struct {
 	whole   bool        // The listing was asked from the first message on.
 	cursor  Cursor      // Where the folder stands once all of todo is settled.
 	settles bool        // Whether cursor may be written then.
-	todo    []mail.Item // Newest first.
-	twins   []mail.Item // What other folders bring: the same messages by the server's word.
 	changed bool        // Whether the journal's row differs from this one, were nothing delivered.
-	landed  int         // Items of todo that were delivered.
-	passed  int         // Items of todo that were skipped.
-	paired  int         // Items of twins whose other copy was delivered.
+
+	// The listing is worked through in windows, newest first.
+	listing mail.Listing
+	done    bits        // By place in the listing: what is not to be fetched.
+	news    int         // The others,
+	left    int         // … all of which lie below this place, but for the window's.
+	extra   []mail.Item // Wanted beside them: see reuse.
+	todo    []mail.Item // This window's, newest first.
+	twins   []mail.Item // What other folders bring: the same messages by the server's word.
+	asked   int         // Items of todo, in all windows so far,
+	landed  int         // … that were delivered,
+	passed  int         // … and that were skipped.
+	coupled int         // Items of twins, in all windows so far,
+	paired  int         // … and those whose other copy was delivered.
+	written bool        // Where the folder stands was written.
+
 	// revalidated says that the UIDs have a new meaning since this visit.
 	revalidated bool
 	// unfamiliar says that what seems new here may be known by another name.
@@ -38,13 +49,13 @@ type plan struct {
 	sinceWas  time.Time           // The start before.
 	waiting   map[mail.ID]Skipped // What was skipped here.
 	suspects  []suspect           // What may be new under an old name: see reuse.
-	listed    map[mail.ID]bool    // What a complete listing of an unfamiliar folder named.
+	listed    *roll               // What a complete listing of an unfamiliar folder named.
 }
 
 // settled reports whether the folder stands at cursor: its listing was whole
 // and every item of it is delivered, skipped, or delivered from elsewhere.
 func (p *plan) settled() bool {
-	return p.settles && p.landed+p.passed == len(p.todo) && p.paired == len(p.twins)
+	return p.settles && p.left == 0 && p.landed+p.passed == p.asked && p.paired == p.coupled
 }
 
 // name is the folder's name for people.
@@ -280,7 +291,7 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 	before := p.folder.Epoch
 	if uv := l.Folder.Status.UIDValidity; v.byUID() && uv != 0 {
 		v.validate(p, uv)
-		if p.folder.Epoch != before && len(l.Items) != int(l.Folder.Status.Messages) {
+		if p.folder.Epoch != before && l.Len() != int(l.Folder.Status.Messages) {
 			return true, nil
 		}
 	}
@@ -289,146 +300,151 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 	}
 	var digest [16]byte
 	if !v.byUID() {
-		digest = listingDigest(l.Items)
+		if digest, err = v.listingDigest(&l); err != nil {
+			return false, err
+		}
 	}
 	if !v.byUID() && l.Complete && digest == p.folder.Cursor.Listing && !v.scanDue(p.folder, v.Now()) && !v.retryDue(p) {
 		return false, nil // POP3: the same listing as last time, all of it settled.
 	}
-	settled, err := v.Journal.Settled(ctx, v.lease, p.folder, p.from)
+	cost := v.cost(&l)
+	if err := taken(ctx, cost); err != nil {
+		return false, err
+	}
+	defer func() {
+		if p.listed == nil {
+			memory.Of(ctx).Give(cost)
+		}
+	}()
+	r, err := v.enrol(&l)
 	if err != nil {
 		return false, err
 	}
 	if !p.whole && l.Folder.Status.Known && v.byUID() {
-		news := 0
-		for _, it := range l.Items {
-			if it.ID.UID >= p.folder.Cursor.UIDNext {
-				news++
-			}
-		}
+		settled, _ := r.find(mail.ID{UID: max(p.folder.Cursor.UIDNext, 1)})
+		news := r.n - settled
 		was, is := int(p.folder.Cursor.Messages), int(l.Folder.Status.Messages)
 		gone := was + news - is
 		if gone < 0 || news > 0 && gone > 0 && 2*gone >= was {
 			return true, nil // More than came, or so much gone that it may be here under other UIDs.
 		}
 	}
-	v.plan(p, l, settled, digest)
-	return false, nil
+	c, err := v.hold(ctx, p, r)
+	if err != nil {
+		return false, err
+	}
+	return false, v.plan(p, l, c, digest)
 }
 
-// plan lists what is to be fetched from a folder, newest first, and where the
-// folder stands afterwards.
-func (v *visit) plan(p *plan, l mail.Listing, settled map[mail.ID]int64, digest [16]byte) {
-	waiting := map[mail.ID]Skipped{}
+// plan notes what is to be fetched from a folder, and where the folder stands
+// afterwards.
+func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) error {
+	now := v.Now()
+	p.listing, p.left, p.done = l, l.Len(), c.settled
+	p.waiting = map[mail.ID]Skipped{}
 	for _, s := range v.skipped {
 		if s.FolderID == p.folder.ID && s.FolderEpoch == p.folder.Epoch {
-			waiting[s.ID] = s
+			p.waiting[s.ID] = s
 		}
 	}
-	now := v.Now()
-	top, news := uint32(0), 0
-	for _, it := range l.Items {
-		if _, ok := settled[it.ID]; !ok {
-			news++
-		}
+	there, err := v.doubt(p, &l, c, now)
+	if err != nil {
+		return err
 	}
-	p.todo = make([]mail.Item, 0, news) // There may be as many as the folder has.
-	listed := make(map[mail.ID]bool, len(waiting))
-	for i := len(l.Items) - 1; i >= 0; i-- {
-		it := l.Items[i]
-		top = max(top, it.ID.UID)
-		if _, ok := waiting[it.ID]; ok {
-			listed[it.ID] = true
-		}
-		if _, ok := settled[it.ID]; ok {
-			continue
-		}
-		if s, ok := waiting[it.ID]; ok && !s.due(now) {
-			continue
-		}
-		p.todo = append(p.todo, it)
-	}
-	p.waiting = waiting
-	p.doubt(v.suspects(l.Items, settled), listed, now)
-	v.acquaint(p, l, settled)
-	for id, s := range waiting {
-		if l.Complete && id.UID >= p.from && !listed[id] {
+	for id, s := range p.waiting {
+		at, listed := c.roll.find(id)
+		switch {
+		case listed && !s.due(now):
+			p.done.set(at)
+		case l.Complete && id.UID >= p.from && !listed && !there[id]:
 			v.unskip = append(v.unskip, s) // It is gone from the server, and with it the need to try.
 		}
 	}
+	p.news = l.Len() - p.done.count()
+	if err := v.acquaint(p, &l, c); err != nil {
+		return err
+	}
 	st := l.Folder.Status
-	c := Cursor{UIDNext: st.UIDNext, Messages: st.Messages, Listing: digest, FullScan: p.folder.Cursor.FullScan}
+	k := Cursor{UIDNext: st.UIDNext, Messages: st.Messages, Listing: digest, FullScan: p.folder.Cursor.FullScan}
 	if !v.byUID() {
-		c.UIDNext, c.Messages = 0, uint32(len(l.Items))
+		k.UIDNext, k.Messages = 0, uint32(l.Len())
 	} else {
-		if c.UIDNext == 0 || c.UIDNext <= top {
-			c.UIDNext = top + 1 // A server's own UIDNEXT is a hint only.
+		top := uint32(0)
+		if n := len(c.roll.uids); n > 0 {
+			top = c.roll.uids[n-1]
+		}
+		if k.UIDNext == 0 || k.UIDNext <= top {
+			k.UIDNext = top + 1 // A server's own UIDNEXT is a hint only.
 		}
 		if !p.whole {
-			c.UIDNext = max(c.UIDNext, p.folder.Cursor.UIDNext)
+			k.UIDNext = max(k.UIDNext, p.folder.Cursor.UIDNext)
 		}
 	}
 	if p.whole {
-		c.FullScan = now
+		k.FullScan = now
 	}
-	p.cursor, p.settles = c, l.Complete
+	p.cursor, p.settles = k, l.Complete
 	if v.byUID() && l.Complete && p.folder.FirstUID == 0 {
-		p.folder.FirstUID = c.UIDNext
+		p.folder.FirstUID = k.UIDNext
 	}
-	if c != p.folder.Cursor || p.folder.Remaining != int64(st.Messages) {
+	if k != p.folder.Cursor || p.folder.Remaining != int64(st.Messages) {
 		p.changed = true
 	}
 	p.folder.Remaining = int64(st.Messages)
+	return nil
 }
 
 // acquaint decides whether what seems new may be known by another name: in a
 // complete listing from which at least half of what was settled is missing. A
 // listing by UIDL may leave out a line, complete or not: then one message is
 // missing, and the same message seems new.
-func (v *visit) acquaint(p *plan, l mail.Listing, settled map[mail.ID]int64) {
-	if !p.whole || !l.Complete && v.byUID() || len(p.todo) == 0 || len(settled) == 0 {
-		return // Nothing was settled: nothing can be missing.
+func (v *visit) acquaint(p *plan, l *mail.Listing, c *comparison) error {
+	if !p.whole || !l.Complete && v.byUID() || p.news == 0 || c.rows == 0 {
+		return nil // Nothing was settled: nothing can be missing.
 	}
-	listed := make(map[mail.ID]bool, len(l.Items))
-	still := 0
-	for _, it := range l.Items {
-		listed[it.ID] = true
-	}
-	for id := range settled {
-		if listed[id] || succeeds(id, listed) {
-			listed[id] = true
-			still++
+	if gone := c.rows - c.still; gone > 0 && !p.unfamiliar {
+		p.unfamiliar = l.Complete && gone >= c.still
+		if !p.unfamiliar && c.lost {
+			var err error
+			if p.unfamiliar, err = v.regrouped(p, c); err != nil {
+				return err
+			}
 		}
 	}
-	if gone := len(settled) - still; gone > 0 && (l.Complete && gone >= still || regrouped(p.todo, settled, listed)) {
-		p.unfamiliar = true
-	}
 	if p.unfamiliar {
-		p.listed = listed
+		p.listed = c.roll
 	}
+	return nil
 }
 
 // regrouped reports whether a message that seems new shares its UIDL with one
 // that is missing: messages that bear one UIDL are told apart by more than it,
 // and go back to it when only one is left. One that was given no UIDL, this time
 // or before, may be any that is missing.
-func regrouped(todo []mail.Item, settled map[mail.ID]int64, listed map[mail.ID]bool) bool {
-	base := func(id mail.ID) string {
-		b, rest, _ := strings.Cut(id.UIDL, " ")
-		if rest != "" && !strings.Contains(rest, " ") {
-			return "" // Named by its content alone: see source.
+func (v *visit) regrouped(p *plan, c *comparison) (found bool, err error) {
+	err = v.eachPage(&p.listing, func(at int, items []mail.Item) error {
+		for i := range items {
+			if found {
+				break
+			}
+			if it := &items[i]; it.ID.UIDL != "" && !p.done.has(at+i) {
+				b := base(it.ID)
+				found = b == "" || c.missing[b] || c.anybody
+			}
 		}
-		return b
-	}
-	missing := map[string]bool{}
-	for id := range settled {
-		if id.UIDL != "" && !listed[id] {
-			missing[base(id)] = true
-		}
-	}
-	return slices.ContainsFunc(todo, func(it mail.Item) bool {
-		b := base(it.ID)
-		return it.ID.UIDL != "" && len(missing) > 0 && (b == "" || missing[b] || missing[""])
+		return nil
 	})
+	return found, err
+}
+
+// base is the unique-id that is part of a message's name; "" for one that is
+// named by its content alone: see source.
+func base(id mail.ID) string {
+	b, rest, _ := strings.Cut(id.UIDL, " ")
+	if rest != "" && !strings.Contains(rest, " ") {
+		return ""
+	}
+	return b
 }
 
 // byUID says that messages are named by UIDs under a UIDVALIDITY; otherwise by UIDLs.
@@ -446,17 +462,20 @@ func (v *visit) retryDue(p *plan) bool {
 }
 
 // listingDigest is equal for equal UIDL listings, and never zero.
-func listingDigest(items []mail.Item) (d [16]byte) {
+func (v *visit) listingDigest(l *mail.Listing) (d [16]byte, err error) {
 	h := sha256.New()
 	var n [12]byte
-	for _, it := range items {
-		binary.BigEndian.PutUint32(n[:], uint32(len(it.ID.UIDL)))
-		binary.BigEndian.PutUint64(n[4:], uint64(it.Size))
-		h.Write(n[:])
-		h.Write([]byte(it.ID.UIDL))
-	}
+	err = v.eachPage(l, func(_ int, items []mail.Item) error {
+		for i := range items {
+			binary.BigEndian.PutUint32(n[:], uint32(len(items[i].ID.UIDL)))
+			binary.BigEndian.PutUint64(n[4:], uint64(items[i].Size))
+			h.Write(n[:])
+			h.Write([]byte(items[i].ID.UIDL))
+		}
+		return nil
+	})
 	copy(d[:], h.Sum(nil))
-	return d
+	return d, err
 }
 
 // remaining returns how long the visit may still go on.

@@ -26,6 +26,9 @@ func (v *visit) transfer(ctx context.Context) error {
 	v.OnProgress(v.lease, v.progress)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if v.seq == 0 {
+		v.began = v.Now() // Listing a large folder takes long, and must not take the slice.
+	}
 	p := &pipeline{visit: v, plans: map[string]*plan{}, byID: map[int64]*plan{}, jobs: make(chan []Member, 1), cancel: cancel}
 	for _, pl := range v.plans {
 		p.plans[pl.folder.Wire], p.byID[pl.folder.ID] = pl, pl
@@ -58,6 +61,7 @@ func (v *visit) transfer(ctx context.Context) error {
 // bears several labels at Gmail. One copy is fetched, into the first folder
 // that has it; the others count as settled once that one is delivered.
 func (v *visit) pair(ctx context.Context) error {
+	v.delivered = nil
 	var globals []string
 	for _, p := range v.plans {
 		for _, it := range p.todo {
@@ -84,6 +88,7 @@ func (v *visit) pair(ctx context.Context) error {
 			planned[it.Global] = true
 			return twin
 		})
+		p.coupled += len(p.twins)
 	}
 	return nil
 }
@@ -91,7 +96,6 @@ func (v *visit) pair(ctx context.Context) error {
 // aliases are the twins whose other copy is delivered by now.
 func (v *visit) aliases() (as []Alias) {
 	for _, p := range v.plans {
-		p.paired = 0
 		for _, it := range p.twins {
 			if v.heldBack[it.Global] {
 				p.paired++ // It is listed as skipped, once.
@@ -112,7 +116,7 @@ func (v *visit) wants() []mail.Want {
 	var ws []mail.Want
 	for _, p := range v.plans {
 		if v.full != nil {
-			p.settles, p.todo = p.settles && len(p.todo) == 0, nil
+			p.settles, p.todo = p.settles && len(p.todo)+p.left == 0, nil
 			continue
 		}
 		fit := len(p.todo)
@@ -126,6 +130,7 @@ func (v *visit) wants() []mail.Want {
 		if fit < len(p.todo) {
 			p.todo, p.settles = p.todo[:fit], false
 		}
+		p.asked += len(p.todo)
 		v.progress.MessagesTotal += int64(len(p.todo))
 		if len(p.todo) > 0 {
 			ws = append(ws, mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: p.todo})
@@ -137,12 +142,17 @@ func (v *visit) wants() []mail.Want {
 // settle writes where the folders stand now, if that changed, closes what is
 // still open, and forgets skips that were overcome.
 func (v *visit) settle(ctx context.Context, p *pipeline) error {
-	aliases := v.aliases()
+	aliases := v.aliases() // Which adds to v.unskip.
 	e := Entry{Unskip: v.unskip, Alias: append(aliases, v.same...), Skip: v.withheld}
 	if p != nil {
-		e.Deliver, e.Drop, e.Adopt = p.published, p.intended, p.adoptions
+		e.Deliver, e.Drop = p.published, p.intended
 		e.Skip = append(e.Skip, p.skips...)
+		var err error
+		if e.Adopt, err = v.resolve(ctx, p.adoptions); err != nil {
+			return err
+		}
 	}
+	v.unskip, v.same, v.withheld = nil, nil, nil
 	for _, pl := range v.plans {
 		f := pl.folder
 		done := pl.settled()
@@ -150,16 +160,19 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 			f.Cursor = pl.cursor
 		}
 		_, touched := v.touched[f.ID]
-		if done && (pl.changed || len(pl.todo)+len(pl.twins) > 0) || pl.revalidated && p == nil || touched {
+		if done && !pl.written && (pl.changed || pl.asked+pl.coupled > 0) || pl.revalidated && p == nil && v.round == 0 || touched {
 			e.Folders = append(e.Folders, f)
 			delete(v.touched, f.ID)
+			pl.written = pl.written || done
 		}
 	}
 	for _, f := range v.touched {
 		e.Folders = append(e.Folders, f)
 	}
+	clear(v.touched)
 	if now := v.session.Capabilities(); now != v.lease.Account.Capabilities {
 		e.Capabilities = now
+		v.lease.Account.Capabilities = now
 	}
 	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 && e.Capabilities == "" {
 		return nil
@@ -188,9 +201,8 @@ type pipeline struct {
 	batch     []Member
 	bytes     int64
 	since     time.Time
-	seq       int
 	skips     []Skipped
-	adoptions []Adoption
+	adoptions []tentative
 	failure   error
 
 	// Of the committing goroutine, and of others once it has ended.
@@ -202,6 +214,9 @@ type pipeline struct {
 // visit. That is written before any message is staged under it: if it were
 // not, a crash and another change could make two epochs one.
 func (v *visit) revalidated() (fs []Folder) {
+	if v.round > 0 {
+		return nil // Written with the first window; some may be settled since.
+	}
 	for _, pl := range v.plans {
 		if pl.revalidated {
 			fs = append(fs, pl.folder)
@@ -228,8 +243,8 @@ func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
 }
 
 func (p *pipeline) nextKey() BatchKey {
-	p.seq++
-	return BatchKey{Epoch: p.lease.Epoch, Seq: p.seq}
+	p.visit.seq++
+	return BatchKey{Epoch: p.lease.Epoch, Seq: p.visit.seq}
 }
 
 // take stages one message.
@@ -294,20 +309,19 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 }
 
 // recognised adopts a message that was delivered before under another name:
-// its copy is thrown away. The journal learns of it with the folder's cursor.
+// its copy is thrown away. The journal learns of it when the window is settled.
 func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
 	if p.matching == nil || !pl.unfamiliar {
 		return false
 	}
-	from, ok := p.matching.byContent(st.Fingerprint)
-	if !ok {
+	if !p.matching.take(st.Fingerprint) {
 		return false
 	}
 	p.delivery.Discard([]mail.Staged{st})
 	p.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.adoptions = append(p.adoptions, Adoption{From: from, To: Ref{pl.folder.ID, pl.folder.Epoch, it.ID}})
+	p.adoptions = append(p.adoptions, tentative{pl, it.ID, st.Fingerprint})
 	pl.passed++
 	p.visit.progress.MessagesDone++
 	return true
@@ -315,10 +329,8 @@ func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
 
 // unskipped notes that a message skipped before has come after all.
 func (p *pipeline) unskipped(m Member) {
-	for _, s := range p.skipped {
-		if s.FolderID == m.FolderID && s.FolderEpoch == m.FolderEpoch && s.ID == m.ID {
-			p.unskip = append(p.unskip, s)
-		}
+	if s, ok := p.byID[m.FolderID].waiting[m.ID]; ok {
+		p.unskip = append(p.unskip, s)
 	}
 }
 
@@ -334,8 +346,10 @@ func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
 func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.skips = append(p.skips, p.skippedNow(pl, it, why))
-	pl.passed++
+	if p.mayList(pl, it.ID) {
+		p.skips = append(p.skips, p.skippedNow(pl, it, why))
+		pl.passed++
+	}
 	p.report.Skipped++
 	p.visit.failed(fault.MessageFailed, "a message in "+pl.name(), why)
 }

@@ -11,6 +11,26 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
+// mostSkipped is how many messages of an account are listed as skipped. A folder
+// with more of them is not settled, and says so: the list is in memory at each
+// visit.
+const mostSkipped = 100_000
+
+// mayList reports whether one more message of the account may be skipped.
+func (v *visit) mayList(p *plan, id mail.ID) bool {
+	if _, listed := p.waiting[id]; listed {
+		return true
+	}
+	if len(v.skipped)+v.skippedNew >= mostSkipped {
+		p.settles = false
+		v.failed(fault.FolderFailed, "folder "+p.name(), fault.New(fault.FolderFailed, "listing",
+			fmt.Sprintf("More than %d messages of the account cannot be fetched.", mostSkipped)))
+		return false
+	}
+	v.skippedNew++
+	return true
+}
+
 // due reports whether a skipped message is to be tried in a visit at now.
 func (s Skipped) due(now time.Time) bool {
 	// None is put off for longer: what is was written by a clock that was ahead.
@@ -30,12 +50,17 @@ func (v *visit) largest(p *plan, id mail.ID) int64 {
 // without downloading any of it: it is skipped until its owner asks for it.
 // That is no failure.
 func (v *visit) withhold() {
-	v.heldBack = map[string]bool{}
+	if v.heldBack == nil {
+		v.heldBack = map[string]bool{}
+	}
 	for _, p := range v.plans {
 		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool {
 			most := v.largest(p, it.ID)
 			if it.Size <= most {
 				return false
+			}
+			if !v.mayList(p, it.ID) {
+				return true
 			}
 			s := v.skippedNow(p, it, fault.New(fault.MessageFailed, "fetching", fmt.Sprintf("The message is %s large; the limit is %s.", inMB(it.Size), inMB(most))))
 			s.Held = true

@@ -53,28 +53,27 @@ const maxLooks = 3
 // mail is looked for before read mail, as it becomes that; and while messages
 // are moved between folders it is looked through again, and what was seen once
 // is there.
-func (d *Delivery) Tokens(ctx context.Context) (map[mail.Token]mail.Found, error) {
-	all := map[mail.Token]mail.Found{}
+func (d *Delivery) Tokens(ctx context.Context, each func(t mail.Token, f mail.Found)) error {
 	for range maxLooks {
 		began := time.Now().Add(-2 * time.Second) // A disk's clock ticks slowly.
 		err := d.root.eachMessage(ctx, func(folder, sub, name string, _ int) error {
 			if f, t := found(folder, sub, name); t != "" {
-				all[t] = f
+				each(t, f)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, trouble("looking through the mailbox", err)
+			return trouble("looking through the mailbox", err)
 		}
 		changed, err := d.root.changedSince(ctx, began)
 		if err != nil {
-			return nil, trouble("looking through the mailbox", err)
+			return trouble("looking through the mailbox", err)
 		}
 		if !changed {
 			break
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // eachMessage calls f for every file in new and cur of every folder; dir is

@@ -63,7 +63,8 @@ func TestATokenIsFoundWhereverTheUserPutTheMessage(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(root, ".Gmail", "cur", "1.M2P3.others,S=4:2,"), []byte("text"), 0o600))
 	must(t, os.WriteFile(filepath.Join(root, ".Gmail", "cur", "x.F"+strings.Repeat("a", 25)+".h,S=4"), nil, 0o600))
 
-	got, err := d.Tokens(t.Context())
+	got := map[mail.Token]mail.Found{}
+	err = d.Tokens(t.Context(), func(token mail.Token, f mail.Found) { got[token] = f })
 	must(t, err)
 	if len(got) != 4 {
 		t.Errorf("%d tokens were found: %v", len(got), got)

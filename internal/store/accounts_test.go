@@ -219,7 +219,7 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 		if fs, err := w.Journal().Folders(ctx, forged); err != nil || len(fs) != 0 {
 			w.Errorf("jan sees folders %v, %v", fs, err)
 		}
-		if got, err := w.Journal().Settled(ctx, forged, f, 0); err != nil || len(got) != 0 {
+		if got, err := settledOf(ctx, w.Journal(), forged, f, 0); err != nil || len(got) != 0 {
 			w.Errorf("jan sees messages %v, %v", got, err)
 		}
 		if q, err := w.Quota(ctx, jan); err != nil || len(q.Accounts) != 0 {
@@ -271,7 +271,7 @@ func TestAnAccountAddedAgainGoesOnWhereItWas(t *testing.T) {
 		if bs, err := w.Journal().Open(ctx, next[i]); err != nil || len(bs) != 1 || bs[0].Key != open {
 			w.Errorf("open batches: %+v, %v", bs, err)
 		}
-		if settled, err := w.Journal().Settled(ctx, next[i], f, 0); err != nil || len(settled) != 3 {
+		if settled, err := settledOf(ctx, w.Journal(), next[i], f, 0); err != nil || len(settled) != 3 {
 			w.Errorf("settled: %v, %v", settled, err)
 		}
 	})

@@ -7,35 +7,35 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 )
 
-// Remembered returns every message that was delivered from the account's
+// Remembered calls each for every message that was delivered from the account's
 // remote mailbox: those of its journal, and of retired journals of the same
 // owner and remote user, which an account leaves behind when it is edited to
 // another protocol.
-func (j Journal) Remembered(ctx context.Context, l fetch.Lease) ([]fetch.Known, error) {
+func (j Journal) Remembered(ctx context.Context, l fetch.Lease, each func(k fetch.Known) error) error {
 	journals, err := j.siblings(ctx, l)
 	if err != nil {
-		return nil, j.s.wrap(ctx, "finding what was delivered before", err)
+		return j.s.wrap(ctx, "finding what was delivered before", err)
 	}
-	var known []fetch.Known
 	for _, id := range journals {
 		err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 			var k fetch.Known
 			var uid int64
 			var uidl, digest, body, header []byte
-			err := r.Scan(&k.FolderID, &k.FolderEpoch, &uid, &uidl, &k.ID.Ordinal, &k.Fingerprint.Size, &digest, &body, &header)
+			if err := r.Scan(&k.FolderID, &k.FolderEpoch, &uid, &uidl, &k.ID.Ordinal, &k.Fingerprint.Size, &digest, &body, &header); err != nil {
+				return err
+			}
 			k.ID.UID, k.ID.UIDL = uint32(uid), string(uidl)
 			copy(k.Fingerprint.Digest[:], digest)
 			copy(k.Fingerprint.Body[:], body)
 			copy(k.Fingerprint.Header[:], header)
-			known = append(known, k)
-			return err
+			return each(k)
 		}, `SELECT m.folder_id, m.epoch, m.uid, m.uidl, m.ordinal, m.size, m.digest, m.body, m.header
 			FROM messages m JOIN folders f ON f.id = m.folder_id WHERE f.journal_id = ? AND m.digest <> ?`, id, []byte{})
 		if err != nil {
-			return nil, j.s.wrap(ctx, "finding what was delivered before", err)
+			return j.s.wrap(ctx, "finding what was delivered before", err)
 		}
 	}
-	return known, nil
+	return nil
 }
 
 // siblings returns the account's journal and the retired ones of the same

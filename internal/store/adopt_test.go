@@ -15,7 +15,7 @@ func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
 		w.deliver(l, 1, members(f, 1, 3))
 		added, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{Wire: "New", Remote: "New", Local: "Box1/New"}})
 		w.must(err)
-		known, err := w.Journal().Remembered(w.Context(), l)
+		known, err := rememberedOf(w.Context(), w.Journal(), l)
 		w.must(err)
 		if len(known) != 3 || known[1].Fingerprint != members(f, 1, 3)[1].Fingerprint {
 			w.Fatalf("remembered %+v", known)
@@ -23,10 +23,10 @@ func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
 		to := fetch.Ref{FolderID: added[0].ID, FolderEpoch: 2, ID: mail.ID{UID: 77}}
 		w.must(w.commit(l, fetch.Entry{Adopt: []fetch.Adoption{{From: known[1].Ref, To: to}}}))
 		f.Epoch = 0
-		left, err := w.Journal().Settled(w.Context(), l, f, 0)
+		left, err := settledOf(w.Context(), w.Journal(), l, f, 0)
 		w.must(err)
 		added[0].Epoch = 2
-		found, err := w.Journal().Settled(w.Context(), l, added[0], 0)
+		found, err := settledOf(w.Context(), w.Journal(), l, added[0], 0)
 		w.must(err)
 		if len(left) != 2 || len(found) != 1 || found[to.ID] != known[1].Fingerprint.Size {
 			w.Errorf("left %v, found %v", left, found)
@@ -52,14 +52,14 @@ func TestAnAccountEditedToAnotherProtocolRemembersWhatTheOtherBrought(t *testing
 		a, err := w.Accounts().Update(w.Context(), a, []byte("sealed"), true)
 		w.must(err)
 		again, _ := w.lease(a)
-		known, err := w.Journal().Remembered(w.Context(), again)
+		known, err := rememberedOf(w.Context(), w.Journal(), again)
 		w.must(err)
 		if again.Account.Journal == l.Account.Journal || len(known) != 4 {
 			w.Errorf("journal %s after %s, %d remembered", again.Account.Journal, l.Account.Journal, len(known))
 		}
 		eve := w.add("eve@firma.test", 1)
 		le, _ := w.lease(eve)
-		if known, err := w.Journal().Remembered(w.Context(), le); err != nil || len(known) != 0 {
+		if known, err := rememberedOf(w.Context(), w.Journal(), le); err != nil || len(known) != 0 {
 			w.Errorf("another user's account remembers %d, %v", len(known), err)
 		}
 	})
@@ -79,9 +79,9 @@ func TestAMessageIsKnownByItsGlobalNameInEveryFolder(t *testing.T) {
 			w.Errorf("delivered %v", got)
 		}
 		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: added[0].ID, ID: mail.ID{UID: 9}}, Size: 5, Global: "gm:1"}}}))
-		settled, err := w.Journal().Settled(w.Context(), l, added[0], 0)
+		settled, err := settledOf(w.Context(), w.Journal(), l, added[0], 0)
 		w.must(err)
-		known, err := w.Journal().Remembered(w.Context(), l)
+		known, err := rememberedOf(w.Context(), w.Journal(), l)
 		w.must(err)
 		fs, err := w.Journal().Folders(w.Context(), l)
 		w.must(err)

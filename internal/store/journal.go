@@ -153,20 +153,21 @@ func (j Journal) Open(ctx context.Context, l fetch.Lease) ([]fetch.Batch, error)
 	return bs, j.s.wrap(ctx, "loading open batches", err)
 }
 
-// Settled returns a folder's staged and delivered messages: see fetch.Journal.
-func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32) (map[mail.ID]int64, error) {
-	out := map[mail.ID]int64{}
+// Settled calls each for a folder's staged and delivered messages: see
+// fetch.Journal. The order is that of the key.
+func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(id mail.ID, size int64) error) error {
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var id mail.ID
 		var uidl []byte
 		var size int64
-		err := r.Scan(&id.UID, &uidl, &id.Ordinal, &size)
+		if err := r.Scan(&id.UID, &uidl, &id.Ordinal, &size); err != nil {
+			return err
+		}
 		id.UIDL = string(uidl)
-		out[id] = size
-		return err
-	}, "SELECT uid, uidl, ordinal, size FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+") AND epoch = ? AND uid >= ?",
-		append(append([]any{f.ID}, journalOf(l)...), f.Epoch, int64(from))...)
-	return out, j.s.wrap(ctx, "loading what is settled", err)
+		return each(id, size)
+	}, "SELECT uid, uidl, ordinal, size FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+
+		") AND epoch = ? AND uid >= ? ORDER BY uid, uidl, ordinal", append(append([]any{f.ID}, journalOf(l)...), f.Epoch, int64(from))...)
+	return j.s.wrap(ctx, "loading what is settled", err)
 }
 
 // HeadersOf returns the header hashes of messages by their unique-ids: see

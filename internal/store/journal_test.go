@@ -60,7 +60,7 @@ func TestHeadersAreKnownByUniqueIDs(t *testing.T) {
 		if diff := cmp.Diff(map[string][][16]byte{"a": {{9, 0}, {9, 1}}, "b": {{9, 2}}}, got); diff != "" {
 			w.Error(diff)
 		}
-		settled, err := w.Journal().Settled(ctx, l, f, 0)
+		settled, err := settledOf(ctx, w.Journal(), l, f, 0)
 		w.must(err)
 		if settled[mail.ID{UIDL: "a", Ordinal: 2}] != 77 {
 			w.Errorf("settled: %v", settled)
@@ -97,7 +97,7 @@ func TestABatchGoesFromIntendedToStagedToDelivered(t *testing.T) {
 		if bs := open(); len(bs) != 1 || !cmp.Equal(bs[0].Members, ms) {
 			w.Fatalf("staged: %s", cmp.Diff(bs[0].Members, ms))
 		}
-		settled, err := w.Journal().Settled(ctx, l, f, 0)
+		settled, err := settledOf(ctx, w.Journal(), l, f, 0)
 		w.must(err)
 		if len(settled) != 250 || settled[mail.ID{UID: 250}] != 1250 {
 			w.Fatalf("%d settled once staged, the last of %d octets", len(settled), settled[mail.ID{UID: 250}])
@@ -109,7 +109,7 @@ func TestABatchGoesFromIntendedToStagedToDelivered(t *testing.T) {
 		if bs := open(); len(bs) != 0 {
 			w.Fatalf("delivered: %+v", bs)
 		}
-		some, err := w.Journal().Settled(ctx, l, f, 249)
+		some, err := settledOf(ctx, w.Journal(), l, f, 249)
 		w.must(err)
 		if len(some) != 2 {
 			w.Errorf("%d settled from UID 249 on", len(some))
@@ -209,7 +209,7 @@ func TestPOP3IdentitiesAreBytes(t *testing.T) {
 			ms[i].ID = ids[i]
 		}
 		w.deliver(l, 1, ms)
-		got, err := w.Journal().Settled(w.Context(), l, f, 0)
+		got, err := settledOf(w.Context(), w.Journal(), l, f, 0)
 		w.must(err)
 		for _, id := range ids {
 			if _, ok := got[id]; !ok {
@@ -431,4 +431,46 @@ func TestProgressIsSeenWhileTheVisitLasts(t *testing.T) {
 			w.Errorf("afterwards: %+v", st)
 		}
 	})
+}
+
+// settledOf returns what the journal says is settled, by name.
+func settledOf(ctx context.Context, j Journal, l fetch.Lease, f fetch.Folder, from uint32) (map[mail.ID]int64, error) {
+	out := map[mail.ID]int64{}
+	err := j.Settled(ctx, l, f, from, func(id mail.ID, size int64) error {
+		out[id] = size
+		return nil
+	})
+	return out, err
+}
+
+func rememberedOf(ctx context.Context, j Journal, l fetch.Lease) (out []fetch.Known, err error) {
+	err = j.Remembered(ctx, l, func(k fetch.Known) error {
+		out = append(out, k)
+		return nil
+	})
+	return out, err
+}
+
+func passedOf(ctx context.Context, j Journal, l fetch.Lease, f fetch.Folder) (map[mail.ID]bool, error) {
+	out := map[mail.ID]bool{}
+	err := j.Passed(ctx, l, f, func(id mail.ID) error {
+		out[id] = true
+		return nil
+	})
+	return out, err
+}
+
+// eachOf is the names that are true.
+func eachOf(ids map[mail.ID]bool) func(func(mail.ID) error) error {
+	return func(yield func(mail.ID) error) error {
+		for id, yes := range ids {
+			if !yes {
+				continue
+			}
+			if err := yield(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

@@ -19,7 +19,7 @@ func TestMessagesThatAreFoundAgainCountOnce(t *testing.T) {
 		for range 2 {               // As after a crash in between.
 			w.must(w.commit(l, fetch.Entry{Found: found, Restored: 9}))
 		}
-		settled, err := w.Journal().Settled(ctx, l, f, 0)
+		settled, err := settledOf(ctx, w.Journal(), l, f, 0)
 		w.must(err)
 		if len(settled) != 301 {
 			w.Errorf("%d are settled", len(settled))
@@ -49,7 +49,7 @@ func TestUnsettledMessagesAreForgotten(t *testing.T) {
 		e := fetch.Entry{Unsettle: []fetch.Ref{{FolderID: f.ID, FolderEpoch: f.Epoch, ID: ms[1].ID}}}
 		w.must(w.commit(l, e))
 		w.must(w.commit(l, e)) // As after a crash in between.
-		settled, err := w.Journal().Settled(w.Context(), l, f, 0)
+		settled, err := settledOf(w.Context(), w.Journal(), l, f, 0)
 		w.must(err)
 		want := account.Totals{Folders: 1, Messages: 2, Bytes: ms[0].Fingerprint.Size + ms[2].Fingerprint.Size}
 		if got := w.load(l.Account).Status.Totals; len(settled) != 2 || got != want {

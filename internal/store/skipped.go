@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,18 +16,18 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// Passed returns what is passed over in a folder's current epoch.
-func (j Journal) Passed(ctx context.Context, l fetch.Lease, f fetch.Folder) (map[mail.ID]bool, error) {
-	out := map[mail.ID]bool{}
+// Passed calls each for what is passed over in a folder's current epoch.
+func (j Journal) Passed(ctx context.Context, l fetch.Lease, f fetch.Folder, each func(id mail.ID) error) error {
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var uidl []byte
 		var ordinal int
-		err := r.Scan(&uidl, &ordinal)
-		out[mail.ID{UIDL: string(uidl), Ordinal: ordinal}] = true
-		return err
+		if err := r.Scan(&uidl, &ordinal); err != nil {
+			return err
+		}
+		return each(mail.ID{UIDL: string(uidl), Ordinal: ordinal})
 	}, "SELECT uidl, ordinal FROM passed WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+") AND epoch = ?",
 		append(append([]any{f.ID}, journalOf(l)...), f.Epoch)...)
-	return out, j.s.wrap(ctx, "loading what is passed over", err)
+	return j.s.wrap(ctx, "loading what is passed over", err)
 }
 
 // pass writes what is passed over in place of what was.
@@ -41,16 +40,25 @@ func (w *entryWriter) pass(ctx context.Context, e fetch.Entry) error {
 			return err
 		}
 		var args []any
-		for id, yes := range p.IDs {
-			if yes {
-				args = append(args, p.FolderID, p.FolderEpoch, []byte(id.UIDL), id.Ordinal)
+		flush := func() error {
+			if len(args) == 0 {
+				return nil
 			}
+			_, err := w.exec(ctx, "INSERT INTO passed (folder_id, epoch, uidl, ordinal) VALUES "+marks(4)+strings.Repeat(","+marks(4), len(args)/4-1), args...)
+			args = args[:0]
+			return err
 		}
-		for part := range slices.Chunk(args, 4*messagesAtOnce) {
-			stmt := "INSERT INTO passed (folder_id, epoch, uidl, ordinal) VALUES " + marks(4) + strings.Repeat(","+marks(4), len(part)/4-1)
-			if _, err := w.exec(ctx, stmt, part...); err != nil {
-				return err
+		err := p.Each(func(id mail.ID) error {
+			if args = append(args, p.FolderID, p.FolderEpoch, []byte(id.UIDL), id.Ordinal); len(args) < 4*messagesAtOnce {
+				return nil
 			}
+			return flush()
+		})
+		if err == nil {
+			err = flush()
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

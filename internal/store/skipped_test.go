@@ -181,9 +181,9 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 		for i := range 500 {
 			ids[mail.ID{UIDL: fmt.Sprintf("\xff%d", i), Ordinal: i % 2}] = true
 		}
-		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}, Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch, IDs: ids}}}))
+		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}, Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch, Each: eachOf(ids)}}}))
 		delete(ids, mail.ID{UIDL: "no"})
-		got, err := w.Journal().Passed(ctx, l, f)
+		got, err := passedOf(ctx, w.Journal(), l, f)
 		w.must(err)
 		if !cmp.Equal(got, ids) {
 			w.Error(cmp.Diff(got, ids))
@@ -194,13 +194,13 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 			w.Error(cmp.Diff(fs, []fetch.Folder{f}))
 		}
 		other, of := w.lease(w.add("jan@firma.test", 2))
-		if got, err := w.Journal().Passed(ctx, other, f); err != nil || len(got) > 0 {
+		if got, err := passedOf(ctx, w.Journal(), other, f); err != nil || len(got) > 0 {
 			w.Errorf("another's: %d, %v", len(got), err)
 		}
 		w.want(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID}}}), errOtherFolder)
 		w.must(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: of.ID}}}))
-		w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch}}}))
-		if got, err := w.Journal().Passed(ctx, l, f); err != nil || len(got) > 0 {
+		w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch, Each: eachOf(nil)}}}))
+		if got, err := passedOf(ctx, w.Journal(), l, f); err != nil || len(got) > 0 {
 			w.Errorf("in place of it: %d, %v", len(got), err)
 		}
 		a = w.load(a)

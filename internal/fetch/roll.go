@@ -1,0 +1,250 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	mathbits "math/bits"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/memory"
+)
+
+// A listing is compared with the journal without either being in memory: the
+// listing becomes a roll, which knows each name by a few octets, and the journal
+// is read past it row by row. What comes of it is a bit for each message, and from
+// then on the listing is worked through in windows, newest first.
+
+// DefaultWindow is how many messages of an account are worked through at a time
+// unless Options says otherwise.
+const DefaultWindow = 20_000
+
+// What a listed message takes in a roll, in octets, while that is made.
+const (
+	uidCost  = 4
+	nameCost = 20
+)
+
+// roll finds the messages of a listing by their names.
+type roll struct {
+	n     int
+	uids  []uint32 // By IMAP: ascending. Their place is that in the listing.
+	names []name   // By POP3: in order.
+	sizes []uint32 // By POP3, by place: as listed, as far as that fits.
+	// bases are the unique-ids that several messages share, which bear names that
+	// begin with them: see regrouped.
+	bases map[string]bool
+}
+
+// name is a hash of a POP3 message's name, and its place in the listing.
+type name struct {
+	sum [12]byte
+	at  uint32
+}
+
+func sumOf(id mail.ID) (sum [12]byte) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(id.Ordinal))
+	whole := sha256.Sum256(append(n[:], id.UIDL...))
+	copy(sum[:], whole[:])
+	return sum
+}
+
+// taken takes memory from the visit's share.
+func taken(ctx context.Context, n int64) error {
+	err := memory.Of(ctx).Take(ctx, n)
+	if errors.Is(err, memory.ErrTooMuch) {
+		return &fault.Error{Code: fault.FolderFailed, Op: "comparing", Detail: "The folder has too many messages to be compared.", Err: err}
+	}
+	return err
+}
+
+// cost is what the roll of a listing takes.
+func (v *visit) cost(l *mail.Listing) int64 {
+	if v.byUID() {
+		return int64(l.Len()) * uidCost
+	}
+	return int64(l.Len()) * nameCost
+}
+
+// enrol makes the roll of a listing.
+func (v *visit) enrol(l *mail.Listing) (*roll, error) {
+	r := &roll{n: l.Len()}
+	if v.byUID() {
+		r.uids = make([]uint32, 0, r.n)
+	} else {
+		r.names, r.sizes = make([]name, 0, r.n), make([]uint32, 0, r.n)
+	}
+	err := v.eachPage(l, func(at int, items []mail.Item) error {
+		for i := range items {
+			it := &items[i]
+			if v.byUID() {
+				r.uids = append(r.uids, it.ID.UID)
+				continue
+			}
+			r.names = append(r.names, name{sumOf(it.ID), uint32(at + i)})
+			r.sizes = append(r.sizes, sizeMark(it.Size))
+			if b := base(it.ID); b != it.ID.UIDL && b != "" {
+				if r.bases == nil {
+					r.bases = map[string]bool{}
+				}
+				r.bases[b] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(r.names, func(a, b name) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	return r, nil
+}
+
+// sizeMark is a size in a roll; 0 where none was told.
+func sizeMark(size int64) uint32 { return uint32(max(0, min(size, 1<<32-1))) }
+
+// find returns a message's place in the listing.
+func (r *roll) find(id mail.ID) (at int, ok bool) {
+	if id.UID != 0 {
+		return slices.BinarySearch(r.uids, id.UID)
+	}
+	sum := sumOf(id)
+	i := sort.Search(len(r.names), func(i int) bool { return bytes.Compare(r.names[i].sum[:], sum[:]) >= 0 })
+	if i == len(r.names) || r.names[i].sum != sum {
+		return 0, false
+	}
+	return int(r.names[i].at), true
+}
+
+func (r *roll) has(id mail.ID) bool {
+	_, ok := r.find(id)
+	return ok
+}
+
+// bits is a set of places in a listing.
+type bits []uint64
+
+func newBits(n int) bits { return make(bits, (n+63)/64) }
+
+// count is how many places are in the set.
+func (b bits) count() (n int) {
+	for _, word := range b {
+		n += mathbits.OnesCount64(word)
+	}
+	return n
+}
+
+func (b bits) set(at int)      { b[at/64] |= 1 << (at % 64) }
+func (b bits) has(at int) bool { return len(b) > 0 && b[at/64]&(1<<(at%64)) != 0 }
+
+// eachPage calls do for a listing's messages, a page at a time, oldest first.
+func (v *visit) eachPage(l *mail.Listing, do func(at int, items []mail.Item) error) error {
+	for at := 0; at < l.Len(); at += v.Window {
+		items, err := l.Page(at, min(v.Window, l.Len()-at))
+		if err == nil {
+			err = do(at, items)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// comparison is what a listing and the journal say of each other.
+type comparison struct {
+	roll     *roll
+	settled  bits
+	rows     int             // Of the journal.
+	still    int             // Of these, how many are listed.
+	missing  map[string]bool // Unique-ids of messages that are not, of those that the listing has in a name.
+	lost     bool            // A message with a unique-id is missing,
+	anybody  bool            // … and one that was given none.
+	suspects []suspect
+	differ   int // Listed with a size that no message of the unique-id had.
+	known    int // Listed and settled, by POP3.
+}
+
+// hold reads the journal past the roll.
+func (v *visit) hold(ctx context.Context, p *plan, r *roll) (*comparison, error) {
+	c := &comparison{roll: r, settled: newBits(r.n), missing: map[string]bool{}}
+	var group sameName
+	err := v.Journal.Settled(ctx, v.lease, p.folder, p.from, func(id mail.ID, size int64) error {
+		c.rows++
+		at, listed := r.find(id)
+		if listed {
+			c.settled.set(at)
+			c.known++
+		}
+		if listed || succeeds(id, r) {
+			c.still++
+		} else if id.UIDL != "" {
+			c.miss(base(id))
+		}
+		if !v.byUID() {
+			if id.UIDL != group.uidl {
+				c.doubt(group)
+				group = sameName{uidl: id.UIDL}
+			}
+			group.add(id, size, r)
+		}
+		return nil
+	})
+	c.doubt(group)
+	return c, err
+}
+
+// miss notes what a missing message was called, as far as that is of use: see
+// regrouped.
+func (c *comparison) miss(base string) {
+	c.lost = true
+	if base == "" {
+		c.anybody = true
+		return
+	}
+	if !c.roll.bases[base] && !c.roll.has(mail.ID{UIDL: base}) {
+		return
+	}
+	c.missing[base] = true
+}
+
+// sameName is the rows of one unique-id, as the journal is read.
+type sameName struct {
+	uidl string
+	at   int    // Where it is listed,
+	mark uint32 // … with that size,
+	is   bool   // … and it is settled.
+	next int
+	same bool // One had that size.
+	two  bool // Several are listed.
+}
+
+// add takes a row. Rows come by ascending ordinal.
+func (g *sameName) add(id mail.ID, size int64, r *roll) {
+	if id.Ordinal == 0 && !strings.Contains(id.UIDL, " ") {
+		if g.at, g.is = r.find(id); g.is {
+			g.mark = r.sizes[g.at]
+			g.two = r.has(mail.ID{UIDL: id.UIDL, Ordinal: 1})
+		}
+	}
+	g.next = max(g.next, id.Ordinal+1)
+	g.same = g.same || sizeMark(size) == g.mark
+}
+
+// doubt notes a listed message whose unique-id was another's, perhaps: none of
+// those that bore it had its size, and where several bear it at once their order
+// tells them apart.
+func (c *comparison) doubt(g sameName) {
+	if !g.is || g.mark == 0 || g.same || g.two {
+		return
+	}
+	if c.differ++; c.differ <= mostSuspects {
+		c.suspects = append(c.suspects, suspect{place: g.at, next: g.next})
+	}
+}

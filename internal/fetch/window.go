@@ -1,0 +1,90 @@
+package fetch
+
+import (
+	"context"
+
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// work fetches what is new, a window at a time. Each is settled before the next
+// is begun, so that nothing grows with the listing and a crash costs one window's
+// comparison; a folder's cursor moves with the last.
+func (v *visit) work(ctx context.Context) error {
+	for {
+		more, err := v.window()
+		if err != nil {
+			return err
+		}
+		if err := v.pair(ctx); err != nil {
+			return err
+		}
+		v.withhold()
+		if err := v.recall(ctx); err != nil {
+			return err
+		}
+		if err := v.transfer(ctx); err != nil {
+			return err
+		}
+		if v.round++; !more || v.report.More || v.full != nil {
+			return nil
+		}
+	}
+}
+
+// window fills the plans' todo from their listings, newest first, and says
+// whether anything is left for another one.
+func (v *visit) window() (more bool, err error) {
+	room := v.Window
+	for _, p := range v.plans {
+		p.todo, p.twins, p.extra = append([]mail.Item(nil), p.extra...), nil, nil
+		through, err := v.eachNew(p, p.left, func(at int, it mail.Item) bool {
+			if room == 0 {
+				return false
+			}
+			p.left = at
+			if v.isOld(p, &it) {
+				p.changed = true
+				return true
+			}
+			if p.todo == nil {
+				p.todo = make([]mail.Item, 0, min(p.news, room))
+			}
+			p.todo = append(p.todo, it)
+			room--
+			return true
+		})
+		if err != nil {
+			return false, err
+		}
+		if through {
+			p.left = 0
+		}
+		more = more || p.left > 0
+	}
+	return more, nil
+}
+
+// eachNew calls do for what is to be fetched below a place in the listing, newest
+// first, until it returns false. through says that it never did.
+func (v *visit) eachNew(p *plan, below int, do func(at int, it mail.Item) bool) (through bool, err error) {
+	for below > 0 {
+		from := max(0, below-v.Window)
+		for from < below && p.done.has(below-1) {
+			below--
+		}
+		if from == below {
+			continue
+		}
+		items, err := p.listing.Page(from, below-from)
+		if err != nil {
+			return false, err
+		}
+		for i := len(items) - 1; i >= 0; i-- {
+			if !p.done.has(from+i) && !do(from+i, items[i]) {
+				return false, nil
+			}
+		}
+		below = from
+	}
+	return true, nil
+}
