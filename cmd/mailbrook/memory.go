@@ -21,7 +21,7 @@ func newBudget(limit int64, log *slog.Logger) *memory.Budget {
 	if limit == 0 {
 		limit = memory.Machine() / 100 * memoryShare
 	}
-	b := memory.New(limit)
+	b := memory.New(limit, memory.Patience)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(b.Limit())
 	}

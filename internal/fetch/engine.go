@@ -60,8 +60,9 @@ const (
 )
 
 // visitCost is what a visit takes in memory however little there is to do:
-// buffers of the connection and of the message under way.
-const visitCost = 512 << 10
+// the connection's buffers, literals and headers up to their limits, the message
+// under way, a batch's rows.
+const visitCost = 1 << 20
 
 // A message that could not be read is tried again by the next visits, since a
 // network that breaks off looks like a bad message; after that many tries it is

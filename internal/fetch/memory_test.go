@@ -537,12 +537,14 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	}
 	for _, p := range e.Pass {
 		ids := map[mail.ID]bool{}
-		err := p.Each(func(id mail.ID) error {
-			ids[id] = true
-			return nil
-		})
-		if err != nil {
-			return err
+		if p.Each != nil {
+			err := p.Each(func(id mail.ID) error {
+				ids[id] = true
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 		j.passed[p.FolderID] = ids
 	}

@@ -200,7 +200,8 @@ type Skipped struct {
 type Passed struct {
 	FolderID    int64
 	FolderEpoch int64
-	// Each calls yield for every one of them. It may be called more than once.
+	// Each calls yield for every one of them; nil: there is none. It may be
+	// called more than once.
 	Each func(yield func(id mail.ID) error) error
 }
 

@@ -19,7 +19,7 @@ const (
 	// Most is what one visit may hold, in octets: what is reserved for the one
 	// that finds no room in the common part.
 	Most = 64 << 20
-	// Patience is how long a visit waits for room.
+	// Patience is how long a visit waits for room, unless a budget is made otherwise.
 	Patience = 20 * time.Second
 )
 
@@ -44,9 +44,10 @@ type Budget struct {
 	change chan struct{} // Closed when something was given back.
 }
 
-// New returns a budget of so many octets, at least Least.
-func New(limit int64) *Budget {
-	return newBudget(max(limit, Least), Most, Patience)
+// New returns a budget of so many octets, at least Least. patience is how long a
+// Take waits for room.
+func New(limit int64, patience time.Duration) *Budget {
+	return newBudget(max(limit, Least), Most, patience)
 }
 
 func newBudget(limit, most int64, patience time.Duration) *Budget {
@@ -80,7 +81,7 @@ func (b *Budget) Share() *Share {
 }
 
 // Take adds n octets to the share. It waits for room until ctx ends, at most for
-// Patience: ErrBusy then. ErrTooMuch says that no waiting would help.
+// the budget's patience: ErrBusy then. ErrTooMuch says that no waiting would help.
 func (s *Share) Take(ctx context.Context, n int64) error {
 	if s == nil || n <= 0 {
 		return nil

@@ -39,6 +39,9 @@ func (w *entryWriter) pass(ctx context.Context, e fetch.Entry) error {
 		if _, err := w.exec(ctx, "DELETE FROM passed WHERE folder_id = ?", p.FolderID); err != nil {
 			return err
 		}
+		if p.Each == nil {
+			continue
+		}
 		var args []any
 		flush := func() error {
 			if len(args) == 0 {

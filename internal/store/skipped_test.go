@@ -199,7 +199,7 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 		}
 		w.want(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID}}}), errOtherFolder)
 		w.must(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: of.ID}}}))
-		w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch, Each: eachOf(nil)}}}))
+		w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch}}}))
 		if got, err := passedOf(ctx, w.Journal(), l, f); err != nil || len(got) > 0 {
 			w.Errorf("in place of it: %d, %v", len(got), err)
 		}
