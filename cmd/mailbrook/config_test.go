@@ -60,6 +60,7 @@ listen_ops = "127.0.0.1:9090"
 data_dir = "/srv/mb"
 database = "postgres://mb:p%%40ss@db.test/mb"
 mailbox = "maildir:/srv/mail/{user}"
+memory_limit = "512MB"
 [remote]
 allow_networks = ["10.0.0.0/8", "192.0.2.1", "127.0.0.1/8"]
 allow_ports = [993, 1993]
@@ -85,7 +86,7 @@ level = "debug"
 format = "json"
 `, ca, longSecret)
 	want := config{
-		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb", Mailbox: "maildir:/srv/mail/{user}",
+		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb", Mailbox: "maildir:/srv/mail/{user}", Memory: 512 << 20,
 		Remote: remoteConfig{
 			AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("127.0.0.0/8")},
 			AllowPorts:    portList{List: []int{993, 1993}}, CAFile: ca, AllowPlaintext: true, OwnHosts: []string{"imap.firma.test", "192.0.2.7", "2001:db8::1"},
@@ -96,7 +97,7 @@ format = "json"
 		Log:  logConfig{Level: slog.LevelDebug, Format: "json"},
 	}
 	words := map[string]string{
-		"listen": "0.0.0.0:80", "listen_ops": "127.0.0.1:9090", "data_dir": "/srv/mb", "database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}",
+		"listen": "0.0.0.0:80", "listen_ops": "127.0.0.1:9090", "data_dir": "/srv/mb", "database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}", "memory_limit": "536870912",
 		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca, "remote.allow_plaintext": "true", "remote.own_hosts": "IMAP.firma.test., 192.0.2.7,[2001:db8::1]",
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test", "auth.audience": "mailbrook",
@@ -359,5 +360,16 @@ func TestEveryPageInTheCatalogueCanBeConfigured(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%+v", config{OAuth: map[string]oauthConfig{"google": {ClientSecret: account.NewSecret("geheim")}}}); strings.Contains(got, "geheim") || !strings.Contains(got, "[redacted]") {
 		t.Errorf("a configuration is printed as %s", got)
+	}
+}
+
+func TestSizesAreReadWithAndWithoutUnits(t *testing.T) {
+	for text, want := range map[string]int64{
+		"134217728": 128 << 20, "128MB": 128 << 20, "128m": 128 << 20, "512 MiB": 512 << 20, "2GB": 2 << 30, "1g": 1 << 30, "1TB": 1 << 40, "131072KB": 128 << 20,
+		"127MB": 0, "1": 0, "MB": 0, "-1GB": 0, "1.5GB": 0, "1PB": 0, "99999999999999GB": 0, "1GB1": 0, "BG1": 0,
+	} {
+		if got, err := parseBytes(text); got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
+		}
 	}
 }

@@ -38,15 +38,22 @@ func TestIMAPDialogues(t *testing.T) {
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d dialogues: %v", len(files), err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".dialog"), func(t *testing.T) {
+	for i, file := range append(slices.Clone(files), files...) {
+		// Once more as a listing that is too long for memory: nothing may differ.
+		window := 0
+		if i >= len(files) {
+			if window = 1; filepath.Base(file) == "objectid.dialog" {
+				continue // Whether two bear such a name is not known then: they have none.
+			}
+		}
+		t.Run(fmt.Sprintf("%s/window=%d", strings.TrimSuffix(filepath.Base(file), ".dialog"), window), func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
 			script := mailtest.Play(t, string(text), mailtest.ScriptOptions{})
-			got := visit(t, script, string(text))
+			got := visit(t, script, string(text), window)
 			script.Close()
 			if strings.Contains(got, testSecret) {
 				t.Errorf("the secret is in what came of it")
@@ -78,10 +85,11 @@ func setting(dialogue, name, otherwise string) string {
 }
 
 // visit does what a visit does and describes what came of it.
-func visit(t *testing.T, script *mailtest.Script, dialogue string) string {
+func visit(t *testing.T, script *mailtest.Script, dialogue string, window int) string {
 	t.Helper()
 	var out strings.Builder
 	c := loopback(script.CA, func(o *Options) {
+		o.Window = window
 		o.MaxMessageBytes, _ = strconv.ParseInt(setting(dialogue, "max", "0"), 10, 64)
 		if strings.Contains(dialogue, "\nSTALL") {
 			o.Patience = Patience{Greeting: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
@@ -148,7 +156,8 @@ func readInto(ctx context.Context, out io.Writer, session Session, dialogue stri
 			return nil
 		}
 		fmt.Fprintf(out, "list %q: validity %d complete %v\n", l.Folder.Wire, l.Folder.Status.UIDValidity, l.Complete)
-		for _, it := range l.Items {
+		items := everything(&l)
+		for _, it := range items {
 			fmt.Fprintf(out, "  uid %d size %d flags %q", it.ID.UID, it.Size, letters(it.Flags))
 			if it.Global != "" {
 				fmt.Fprintf(out, " global %s", it.Global)
@@ -159,7 +168,7 @@ func readInto(ctx context.Context, out io.Writer, session Session, dialogue stri
 			fmt.Fprintln(out)
 		}
 		want := mail.Want{Folder: l.Folder, Validity: l.Folder.Status.UIDValidity}
-		for _, it := range l.Items {
+		for _, it := range items {
 			if fetched == "" || slices.Contains(strings.Fields(fetched), strconv.Itoa(int(it.ID.UID))) {
 				want.Items = append(want.Items, it)
 			}

@@ -23,8 +23,7 @@ const (
 type sized struct{ number, size uint32 }
 
 // longListing is a listing that is too long for memory: of LIST it holds numbers
-// and sizes, what UIDL says goes into the session's file. What UIDL alone speaks
-// of is left out of it, and then the listing is not complete.
+// and sizes, what UIDL says goes into the session's file.
 type longListing struct {
 	ctx   context.Context
 	sizes []sized // By ascending number once LIST is read.
@@ -65,8 +64,9 @@ func (l *longListing) takeID(n uint32, id string) (known bool, err error) {
 		var listed bool
 		at, listed = slices.BinarySearchFunc(l.sizes, n, func(s sized, n uint32) int { return cmp.Compare(s.number, n) })
 		l.order = l.order && at > l.next
-		if !listed {
-			return false, nil
+		if !listed { // UIDL alone speaks of it; the second time it is left out by order.
+			l.order = false
+			return true, l.pages.add(l.ctx, &mail.Item{ID: mail.ID{UIDL: id}, Number: n})
 		}
 	}
 	if l.named[at] {
