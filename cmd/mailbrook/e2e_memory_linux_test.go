@@ -34,8 +34,10 @@ func TestGiantMailboxesDoNotEndTheProcess(t *testing.T) {
 		protocol string
 		server   *mailtest.Giant
 	}{
-		{"imap", mailtest.GiantIMAP(t, messages, 1, nil)}, {"imap", mailtest.GiantIMAP(t, messages, 3, nil)},
-		{"pop3", mailtest.GiantPOP3(t, messages, nil)}, {"pop3", mailtest.GiantPOP3(t, messages, nil)},
+		{"imap", mailtest.GiantIMAP(t, messages, 1, nil)},
+		{"imap", mailtest.GiantIMAP(t, messages, 3, nil)},
+		{"pop3", mailtest.GiantPOP3(t, messages, nil)},
+		{"pop3", mailtest.GiantPOP3(t, messages, nil)},
 	} {
 		giants = append(giants, j.add(remoteAccount(fmt.Sprint("Olbrzym ", i), g.protocol, "127.0.0.1", g.server.Port, "none", "jan").with(fields{"skip_test": true})))
 	}

@@ -85,7 +85,8 @@ func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mai
 	t.Helper()
 	messages, _ := giantSize()
 	w := newWorld(t, "INBOX")
-	g, protocol := (*mailtest.Giant)(nil), account.IMAP
+	var g *mailtest.Giant
+	protocol := account.IMAP
 	if pop3 {
 		g, protocol = mailtest.GiantPOP3(t, messages, h.look), account.POP3
 	} else {

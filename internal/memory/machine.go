@@ -36,7 +36,7 @@ func machine(root string) int64 {
 		if len(parts) != 3 {
 			continue
 		}
-		base, file := "", ""
+		var base, file string
 		switch {
 		case parts[0] == "0" && parts[1] == "":
 			base, file = filepath.Join(root, "sys/fs/cgroup"), "memory.max"
