@@ -707,7 +707,7 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{}), server: account.Server{Security: account.None}}
 	l.attach(conn)
 	if protocol == account.POP3 {
-		s := &pop3Session{client: c, server: l.server, cred: cred, link: l, pace: l.session, release: func() {}}
+		s := &pop3Session{client: c, server: l.server, cred: cred, link: l, pace: l.session, release: func() {}, file: &pageFile{}}
 		if err := s.start(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
@@ -719,5 +719,5 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	}
 	signedIn.quirks = &imapQuirks{}
 	none := func(context.Context) (*imapConn, error) { return nil, l.failure() }
-	return &imapSession{connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn}
+	return &imapSession{connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn, listings: c.collector()}
 }
