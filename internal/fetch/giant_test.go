@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"slices"
 	"strings"
@@ -46,7 +47,12 @@ func (h *heap) look() {
 	}
 }
 
-func (h *heap) begin() {
+// begin starts to watch. Garbage is collected early, since how much of it may be
+// there at a time depends on what other tests have left in the process.
+func (h *heap) begin(t *testing.T) {
+	t.Helper()
+	usual := debug.SetGCPercent(20)
+	t.Cleanup(func() { debug.SetGCPercent(usual) })
 	runtime.GC()
 	h.peak.Store(0)
 	h.look()
@@ -116,7 +122,7 @@ func giantVisits(t *testing.T, pop3 bool, gap, window int) (first, later int64) 
 	t.Helper()
 	h := &heap{}
 	w, g := giantWorld(t, pop3, gap, window, h)
-	h.begin()
+	h.begin(t)
 	r := w.visit(t.Context())
 	first = h.grown()
 	if r.Err != nil || !r.More || r.Messages < 100 {
@@ -129,7 +135,7 @@ func giantVisits(t *testing.T, pop3 bool, gap, window int) (first, later int64) 
 	w.journal = fresh
 	w.box.folders, w.box.names, w.box.note = map[string][]string{}, map[mail.Token]int{}, nil
 	w.engine.Journal = manyRows{fresh, g, pop3, g.Messages - 3}
-	h.begin()
+	h.begin(t)
 	r = w.visit(t.Context())
 	later = h.grown()
 	if r.Err != nil || r.More || r.Messages != 3 {
@@ -172,7 +178,7 @@ func TestAGiantFolderInOneWindowIsNoticed(t *testing.T) {
 			h := &heap{}
 			w, _ := giantWorld(t, tc.pop3, tc.gap, 2*messages, h)
 			w.engine.Budget = nil
-			h.begin()
+			h.begin(t)
 			if r := w.visit(t.Context()); r.Err != nil {
 				t.Fatalf("report %+v", r)
 			}
