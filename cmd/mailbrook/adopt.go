@@ -39,7 +39,15 @@ func orNone(id string) string {
 }
 
 type installationAdoptCmd struct {
-	Part string `arg:"" enum:"database,keys,mailboxes" help:"database: it is a new one, and takes the identity of keys and mailboxes. keys: they are other ones, or lost and to be made anew, and users enter their passwords again. mailboxes: they lie elsewhere now, and take the database's identity."`
+	Part string `arg:"" enum:"database,keys,mailboxes" help:"database, keys or mailboxes."`
+}
+
+// Help is shown below the usage.
+func (installationAdoptCmd) Help() string {
+	return "database: it is a new one, or came from elsewhere; it takes the identity of keys and mailboxes.\n\n" +
+		"keys: they are other ones, or are lost and made anew; users enter their passwords again.\n\n" +
+		"mailboxes: they lie elsewhere now, or came from elsewhere; they take the database's identity.\n\n" +
+		"End every process of the installation before."
 }
 
 // Run gives one part the identity of the others. It is for when no process of
