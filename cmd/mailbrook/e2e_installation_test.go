@@ -442,3 +442,38 @@ func listenersIn(said string) (public, ops string) {
 	}
 	return "", ""
 }
+
+// A damaged page of the embedded database is found by `check`, which says nothing
+// of it before; of PostgreSQL's indexes it says that they were not looked at where
+// they cannot be.
+func TestCheckLooksThroughTheDatabase(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, false)
+	if out := h.ok("", "check"); !strings.Contains(out, "The database is consistent in itself.") {
+		t.Errorf("check of a good database says %q", out)
+	}
+	f, err := os.OpenFile(h.file(), os.O_RDWR, 0)
+	h.must(err)
+	info, err := f.Stat()
+	h.must(err)
+	const page = 4096
+	_, err = f.WriteAt([]byte(strings.Repeat("\xff", page)), info.Size()-page)
+	h.must(err)
+	h.must(f.Close())
+	r := h.run("", "check")
+	if r.status != exitFailed || !strings.Contains(r.out, "NOT CONSISTENT") || !strings.Contains(r.out, "WRONG  database") {
+		t.Errorf("check of a damaged database ends with %d and says %q %q", r.status, r.out, r.err)
+	}
+	if r := h.run("", "check", "--json"); r.status != exitFailed || strings.Contains(r.out, "database") || !strings.Contains(r.err, "WRONG  database") {
+		t.Errorf("with --json it ends with %d and says %q %q", r.status, r.out, r.err)
+	}
+	h.copy(h.saved, h.data())
+	p := newHouse(t, true)
+	if out := p.ok("", "check"); !strings.Contains(out, "amcheck") {
+		t.Errorf("check of PostgreSQL without amcheck says %q", out)
+	}
+	p.exec("CREATE EXTENSION amcheck")
+	if out := p.ok("", "check"); !strings.Contains(out, "The database is consistent in itself.") {
+		t.Errorf("check of PostgreSQL with amcheck says %q", out)
+	}
+}

@@ -49,6 +49,7 @@ export default {
   "error.not_found": "It is not there any more.",
   "error.forbidden": "You may not do that.",
   "error.local_mailbox_unavailable": "Your own mailbox cannot be read at the moment. Try again later.",
+  "error.not_ready": "Mailbrook cannot answer at the moment. Try again in a few seconds.",
   "error.account_limit_reached": "You already have as many accounts as you may. Delete one to add another.",
   "error.account_exists": "You have added this mailbox already.",
   "error.account_changed": "It was changed elsewhere at the same moment. Look at it again, then save.",

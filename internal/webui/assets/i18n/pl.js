@@ -49,6 +49,7 @@ export default {
   "error.not_found": "Tego już tu nie ma.",
   "error.forbidden": "Nie masz do tego uprawnień.",
   "error.local_mailbox_unavailable": "Nie można teraz odczytać twojej skrzynki. Spróbuj później.",
+  "error.not_ready": "Mailbrook nie może teraz odpowiedzieć. Spróbuj ponownie za kilka sekund.",
   "error.account_limit_reached": "Masz już tyle kont, ile możesz. Usuń jedno, aby dodać następne.",
   "error.account_exists": "Ta skrzynka jest już dodana.",
   "error.account_changed": "W tej samej chwili zmieniono je gdzie indziej. Obejrzyj je jeszcze raz i zapisz.",
