@@ -136,8 +136,8 @@ var texts = map[fault.Code]text{
 	fault.FolderFailed: {
 		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
 		words{
-			"The others were fetched. If this keeps happening, leave those folders out in the account's settings. Of a mailbox with more than 10,000 folders nothing is fetched.",
-			"Pozostałe zostały pobrane. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta. Ze skrzynki, która ma ponad 10 000 folderów, nic nie jest pobierane.",
+			"The others were fetched, unless there are more than 10,000: of such a mailbox nothing is. If this keeps happening, leave those folders out in the account's settings.",
+			"Pozostałe zostały pobrane, chyba że folderów jest ponad 10 000: wtedy nie pobieramy nic. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
 		},
 	},
 	fault.MessageFailed: {
@@ -162,17 +162,17 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.VisitAborted: {
-		words{"Fetching broke off on our side several times", "Pobieranie kilka razy urwało się po naszej stronie"},
+		words{"Fetching broke off on our side several times", "Pobieranie kilkakrotnie zostało przerwane po naszej stronie"},
 		words{
 			"The account is tried again by itself, after longer and longer pauses. A very large mailbox can be the reason: leaving out folders that you do not need may help. If the trouble lasts, tell your administrator.",
-			"Kolejne próby następują same, w coraz dłuższych odstępach. Przyczyną może być bardzo duża skrzynka: pomóc może pominięcie niepotrzebnych folderów. Jeśli kłopot potrwa dłużej, powiadom administratora.",
+			"Będziemy ponawiać próby automatycznie, coraz rzadziej. Przyczyną może być bardzo duża skrzynka: pomóc może pominięcie niepotrzebnych folderów. Jeśli kłopot potrwa dłużej, powiadom administratora.",
 		},
 	},
 	fault.MailLoop: {
-		words{"Mail would be fetched back into where it came from", "Poczta wracałaby tam, skąd pochodzi"},
+		words{"Mail would be fetched back into where it came from", "Wiadomości krążyłyby w kółko"},
 		words{
 			"This account reads a mailbox of this same service. Mail that was fetched into that mailbox from elsewhere is not fetched again: add the account it comes from instead. Your own mailbox cannot be fetched into itself: if that is what this account is, delete it.",
-			"To konto odczytuje skrzynkę w tej samej usłudze. Poczta, która trafiła do tamtej skrzynki z innych kont, nie jest pobierana po raz drugi: zamiast tego dodaj konto, z którego pochodzi. Własnej skrzynki nie można pobierać do niej samej: jeśli to ona, usuń to konto.",
+			"To konto pobiera pocztę ze skrzynki w tej samej usłudze. Wiadomości, które trafiły tam z innych kont, nie są pobierane ponownie: dodaj bezpośrednio konto, z którego pochodzą. Jeśli to Twoja własna skrzynka, usuń to konto.",
 		},
 	},
 	fault.Internal: {
@@ -220,8 +220,8 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 var heldBack = text{
 	words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
 	words{
-		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there until some time has passed. Check the user name and the password meanwhile.",
-		"Aby nikt nie zgadywał haseł i aby dostawca nie zablokował skrzynki, przez pewien czas nie logujemy się do niej. Sprawdź w tym czasie nazwę użytkownika i hasło.",
+		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there for a while, not even with the right password. Check the user name and the password meanwhile.",
+		"Dla bezpieczeństwa i po to, by dostawca nie zablokował skrzynki, przez pewien czas nie logujemy się do niej, nawet z poprawnym hasłem. W tym czasie sprawdź nazwę użytkownika i hasło.",
 	},
 }
 

@@ -540,7 +540,8 @@ func TestAfterTooManyFailedLoginsTheAnswerSaysWhenToComeBack(t *testing.T) {
 	f.fail = fmt.Errorf("testing the connection: %w", &fault.Error{Code: fault.RateLimited, Err: &account.HeldBackError{Wait: 90*time.Second + 1}})
 	for _, id := range []string{"testConnection", "createAccount", "updateAccount"} {
 		rec := f.do(signedIn(valid[id]))
-		if rec.Code != 429 || rec.Header().Get("Retry-After") != "91" || !strings.Contains(rec.Body.String(), `"rate_limited"`) {
+		if rec.Code != 429 || rec.Header().Get("Retry-After") != "91" || !strings.Contains(rec.Body.String(), `"code":"rate_limited"`) ||
+			!strings.Contains(rec.Body.String(), `"diagnosis":{`) { // For the pages: why, in the reader's words.
 			t.Errorf("%s: %d, Retry-After %q: %s", id, rec.Code, rec.Header().Get("Retry-After"), rec.Body)
 		}
 	}

@@ -42,8 +42,8 @@ type goneLink struct {
 // gonePage is plain: it has to say one thing.
 const gonePage = `<!doctype html>
 <html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>%[2]s</title></head>
-<body><main><h1>%[2]s</h1><p>%s</p></main></body></html>
+<meta name="color-scheme" content="light dark"><title>%[2]s</title><style>` + linkStyle + `</style></head>
+<body><main><h1>%[2]s</h1><p>%[3]s</p></main></body></html>
 `
 
 // VisitUseLinkResponse implements api.UseLinkResponseObject.
@@ -55,9 +55,9 @@ func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	title, text := "This link does not work any more", "It was used already, or its time is over. Go back to your mail and open these pages from there once more."
 	if g.lang == "pl" {
-		title, text = "Ten odnośnik już nie działa", "Został już użyty albo jego czas minął. Wróć do swojej poczty i otwórz te strony stamtąd jeszcze raz."
+		title, text = "Ten link już nie działa", "Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie."
 	}
-	forPeople(w, g.lang, g.ancestors, "")
+	forPeople(w, g.lang, g.ancestors, "style-src "+digestOf(linkStyle)+"; ")
 	w.WriteHeader(http.StatusGone)
 	_, err := fmt.Fprintf(w, gonePage, g.lang, title, text)
 	return err
@@ -110,9 +110,10 @@ var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, st
 		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and mail from the mailboxes that you add then is delivered to %[1]s.",
 	},
 	"pl": {
-		title: "Zaloguj się do swoich kont zewnętrznych", text: "Ten odnośnik loguje użytkownika %s. Przejdź dalej tylko wtedy, gdy to Twoja skrzynka: do niej będzie trafiać poczta z kont, które dodasz.",
-		press: "Zaloguj się jako %s", otherTitle: "Zalogowany jest tu ktoś inny", stay: "Pozostań na koncie %s",
-		otherText: "W tej przeglądarce zalogowany jest użytkownik %[2]s, a ten odnośnik jest dla użytkownika %[1]s. Jeśli przejdziesz dalej, %[2]s zostanie wylogowany, a poczta z kont dodanych później będzie trafiać do skrzynki %[1]s.",
+		title: "Logowanie do Twoich innych skrzynek", text: "Ten link zaloguje Cię jako %s. Kontynuuj tylko wtedy, gdy to Twój adres: do tej skrzynki będzie trafiać poczta z kont, które dodasz.",
+		press: "Zaloguj się jako %s", otherTitle: "W tej przeglądarce jest już zalogowana inna osoba", stay: "Pozostań na koncie %s",
+		otherText: "Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto %[2]s, " +
+			"a poczta ze skrzynek, które potem dodasz, będzie trafiać do %[1]s.",
 	},
 }
 

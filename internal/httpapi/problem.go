@@ -113,7 +113,10 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 		return problem(api.ProblemCodeNotReady, "The keys of the tokens' issuer cannot be had now.")
 	case errors.As(err, &held):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(held.Wait.Seconds()))))
-		return problem(api.ProblemCodeRateLimited, sentence(account.HeldBack))
+		p := problem(api.ProblemCodeRateLimited, sentence(account.HeldBack))
+		why := account.Diagnosis{Code: fault.RateLimited, Detail: account.HeldBack, Since: s.Now()}
+		p.Diagnosis = s.diagnosis(c.Request().Context(), &why, account.Account{})
+		return p
 	case errors.As(err, &tested):
 		p := problem(api.ProblemCodeConnectionTestFailed, "Nothing was saved: see the diagnosis.")
 		p.Diagnosis = s.diagnosis(c.Request().Context(), tested.Report.Diagnosis, testedIn(err))

@@ -46,7 +46,7 @@ func TestALinkSignsInOnce(t *testing.T) {
 	if s := decode[api.Session](t, who); who.Code != 200 || s.User != anna || s.Admin || s.Limit != 4 || s.ExpiresAt.Before(time.Now().Add(11*time.Hour)) {
 		t.Errorf("%d %s", who.Code, who.Body)
 	}
-	for lang, title := range map[string]string{"": "This link does not work any more", "pl": "Ten odnośnik już nie działa"} {
+	for lang, title := range map[string]string{"": "This link does not work any more", "pl": "Ten link już nie działa"} {
 		again := f.do(request{Method: "GET", Path: "/link/followme", Header: map[string]string{"Accept-Language": lang}})
 		if again.Code != 410 || !strings.Contains(again.Body.String(), "<h1>"+title) || again.Header().Get("Set-Cookie") != "" || strings.Contains(again.Body.String(), "followme") {
 			t.Errorf("again, in %q: %d %v %s", lang, again.Code, again.Header(), again.Body)

@@ -137,11 +137,11 @@ func TestThePageThatAsksSpeaksPolish(t *testing.T) {
 	p := look(t, d, s.link("anna@firma.test"))
 	p.until(who("anna@firma.test"))
 	p.do(chromedp.Navigate(s.link("bartek@firma.test")))
-	p.sees("Zalogowany jest tu ktoś inny")
+	p.sees("W tej przeglądarce jest już zalogowana inna osoba")
 	p.press("Zaloguj się jako bartek@firma.test")
 	p.until(who("bartek@firma.test"))
 	p.press("Dodaj skrzynkę")
-	p.sees("Jej poczta będzie trafiać do skrzynki bartek@firma.test.")
+	p.sees("Wiadomości z dodanej skrzynki będą trafiać do bartek@firma.test.")
 }
 
 func TestSigningOutEndsTheSessionOnTheServer(t *testing.T) {

@@ -101,7 +101,7 @@ export async function page(id) {
   function problem(e) {
     if (e.status === 401) return;
     if (e.status === 404) { go("/", { text: t("edit.gone") }); return; }
-    if (e.body?.diagnosis) { const d = e.body.diagnosis; blame([[fieldFor(d.code) || "", d.title]], failure(d, preset?.help)); return; }
+    if (e.body?.diagnosis) { const d = e.body.diagnosis; blame([[fieldFor(d.code) || "", d.title]], failure(d, preset?.help, e.wait)); return; }
     const text = explain(e, true);
     blame(problemFields(e), notice("bad", t("error.title"), h("p", null, text)));
     announce(text, true);

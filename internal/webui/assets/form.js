@@ -133,11 +133,11 @@ export function problemFields(e) {
 }
 
 /** failure is a box with what went wrong and what to do about it. */
-export function failure(d, help) {
+export function failure(d, help, wait) {
   const links = [];
   if (help && d.code === "app_password_required" && help.app_password_url) links.push(external(help.app_password_url, t("wizard.help.apppassword.link"), t("newtab")));
   if (help && d.code === "access_disabled" && help.enable_access_url) links.push(external(help.enable_access_url, t("wizard.help.enable.link"), t("newtab")));
-  return notice("bad", d.title, h("p", null, d.advice), links.filter(Boolean).map((l) => h("p", null, l)),
+  return notice("bad", d.title, h("p", null, d.advice), wait >= 60 && h("p", null, t("error.wait", { span: span(wait) })), links.filter(Boolean).map((l) => h("p", null, l)),
     d.detail && h("details", { class: "detail" }, h("summary", null, t("test.details")), h("p", { class: "mono", lang: "en" }, d.detail)));
 }
 

@@ -377,7 +377,7 @@ function second(turnTo) {
   }
   function problem(e) {
     if (e.status === 401) return;
-    if (e.body?.diagnosis) { const d = e.body.diagnosis; lead([[fieldFor(d.code) || "", d.title]], () => failure(d, p?.help)); return; }
+    if (e.body?.diagnosis) { const d = e.body.diagnosis; lead([[fieldFor(d.code) || "", d.title]], () => failure(d, p?.help, e.wait)); return; }
     const wrong = problemFields(e), text = explain(e, true);
     const box = () => notice("bad", e.code === "account_limit_reached" ? t("wizard.limit.title") : t("error.title"), h("p", null, text),
       e.code === "account_limit_reached" && h("p", null, h("a", { href: "/" }, t("back.list"))));

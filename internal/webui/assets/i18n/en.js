@@ -45,6 +45,7 @@ export default {
   "error.title": "That did not work",
   "error.offline": "The server does not answer. Check your connection and try again.",
   "error.internal": "Something went wrong on our side. Try again in a minute.",
+  "error.wait": "Time until the next try: {span}.",
   "error.rate_limited": "Too many tries. Wait a little and try again.",
   "error.not_found": "It is not there any more.",
   "error.forbidden": "You may not do that.",

@@ -32,7 +32,7 @@ export default {
   "folders": { one: "{n} folder", few: "{n} foldery", many: "{n} folderów", other: "{n} folderu" },
 
   "signin.title": "Zaloguj się",
-  "signin.text": "Otwórz tę stronę ze swojej poczty w przeglądarce: zaloguje cię sama.",
+  "signin.text": "Otwórz tę stronę ze swojej poczty, a zalogujesz się automatycznie.",
   "signin.admin": "Administrator może utworzyć odnośnik na serwerze: mailbrook link --user ty@example.org",
   "expired.title": "Sesja wygasła",
   "expired.text": "Nic nie przepadło. Otwórz tę stronę jeszcze raz ze swojej poczty, w innej karcie, a potem kontynuuj tutaj.",
@@ -45,6 +45,7 @@ export default {
   "error.title": "Nie udało się",
   "error.offline": "Serwer nie odpowiada. Sprawdź połączenie i spróbuj ponownie.",
   "error.internal": "Coś poszło nie tak po naszej stronie. Spróbuj za minutę.",
+  "error.wait": "Czas do kolejnej próby: {span}.",
   "error.rate_limited": "Zbyt wiele prób. Odczekaj chwilę i spróbuj ponownie.",
   "error.not_found": "Tego już tu nie ma.",
   "error.forbidden": "Nie masz do tego uprawnień.",
@@ -130,7 +131,7 @@ export default {
   "quota.picture": "Jak zapełniona jest twoja skrzynka",
 
   "wizard.title": "Dodaj skrzynkę",
-  "wizard.into": "Jej poczta będzie trafiać do skrzynki {user}.",
+  "wizard.into": "Wiadomości z dodanej skrzynki będą trafiać do {user}.",
   "wizard.step": "Krok {n} z 2",
   "wizard.step1": "Adres i hasło",
   "wizard.step2": "Jak ma to działać",
@@ -393,6 +394,6 @@ export default {
   "code.local_over_quota": "skrzynka lokalna pełna",
   "code.local_mailbox_unavailable": "skrzynka lokalna niedostępna",
   "code.visit_aborted": "pobieranie przerwane",
-  "code.mail_loop": "prowadzi z powrotem do tej usługi",
+  "code.mail_loop": "pętla: ta sama usługa",
   "code.internal": "błąd wewnętrzny",
 };
