@@ -110,7 +110,9 @@ var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, st
 		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and mail from the mailboxes that you add then is delivered to %[1]s.",
 	},
 	"pl": {
-		title: "Logowanie do Twoich innych skrzynek", text: "Ten link zaloguje Cię jako %s. Kontynuuj tylko wtedy, gdy to Twój adres: do tej skrzynki będzie trafiać poczta z kont, które dodasz.",
+		title: "Logowanie do Twoich innych skrzynek",
+		text: "Ten link zaloguje Cię jako %s. Kontynuuj tylko wtedy, gdy to Twoja skrzynka: " +
+			"będzie do niej trafiać poczta z kont, które dodasz.",
 		press: "Zaloguj się jako %s", otherTitle: "W tej przeglądarce jest już zalogowana inna osoba", stay: "Pozostań na koncie %s",
 		otherText: "Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto %[2]s, " +
 			"a poczta ze skrzynek, które potem dodasz, będzie trafiać do %[1]s.",
