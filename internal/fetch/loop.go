@@ -77,15 +77,16 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 			continue
 		}
 		around, name := r.Path[:len(r.Path)-1], r.Path[len(r.Path)-1]
+		holdsMail := r.Status.Known && r.Status.Messages > 0 // Somebody's doing, and not to be left out in silence.
 		if mail.IsChallenge(name) {
-			b.marks[r.Wire] = true
+			b.marks[r.Wire] = !holdsMail
 			continue
 		}
 		journal, marks := mail.ReadMark(v.TokenKey, name)
 		if !marks {
 			continue
 		}
-		b.marks[r.Wire] = true
+		b.marks[r.Wire] = !holdsMail
 		if len(around) == 0 {
 			continue // Somebody moved it out of the account folder.
 		}

@@ -36,9 +36,34 @@ func neighbouring(t *testing.T, folders ...string) *world {
 	w.account.Owner = anna
 	w.journal.owners = map[string]account.Owner{"j": anna, "ben-1": ben}
 	for _, f := range w.remote.folders {
-		f.add(bodies(2, f.name)...)
+		if !isOurs(f.name) {
+			f.add(bodies(2, f.name)...)
+		}
 	}
 	return w
+}
+
+// isOurs reports whether a folder has the name of a mark or a challenge.
+func isOurs(name string) bool {
+	part := name[strings.LastIndex(name, "/")+1:]
+	_, isMark := mail.ReadMark(nil, part)
+	return isMark || mail.IsChallenge(part)
+}
+
+// Somebody's mail is nobody's to leave out in silence, whatever the folder's name.
+func TestMailInAFolderWithOurNameIsFetchedOrTold(t *testing.T) {
+	test := mail.ChallengeFor("abcdefghijklmnopqrstuvwxyz")
+	w := neighbouring(t, "INBOX", "mailbrook-test-results", test, "{BEN}", "Gmail", "Gmail/{BEN}")
+	for _, f := range w.remote.folders {
+		if isOurs(f.name) {
+			f.add(bodies(2, f.name)...)
+		}
+	}
+	r := w.visit(t.Context())
+	// Four folders of two messages; what lies in and beside the mark in Gmail is left out, and told.
+	if r.Err != nil || r.Messages != 8 || r.Partial == nil || r.Partial.Code != fault.MailLoop || !strings.Contains(r.Partial.Detail, "Gmail") {
+		t.Fatalf("report %+v", r)
+	}
 }
 
 // What lies beside a mark, and below, is left out; what merely looks so is not.
@@ -55,7 +80,7 @@ func TestWhatAMarkStandsInIsNotFetched(t *testing.T) {
 		{"a mark that was moved out", []string{"INBOX", "{BEN}", "Gmail"}, nil},
 		{"the own mailbox, shared", []string{"INBOX", "shared/anna/Gmail/{ANNA}", "shared/anna", "shared/anna/Gmail", "shared/cleo"}, []string{"shared/anna", "shared/anna/Gmail"}},
 		{"an account folder, shared", []string{"INBOX", "shared/ben", "shared/ben/Gmail", "shared/ben/Gmail/{BEN}"}, []string{"shared/ben/Gmail"}},
-		{"a folder of a test", []string{"INBOX", mail.ChallengeFor("abc"), "Work"}, nil},
+		{"a folder of a test", []string{"INBOX", mail.ChallengeFor("abcdefghijklmnopqrstuvwxyz"), "Work"}, nil},
 		{"a folder of a like name", []string{"INBOX", "Gmail", "Gmail/mailbrook-notes"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -66,8 +91,7 @@ func TestWhatAMarkStandsInIsNotFetched(t *testing.T) {
 			}
 			for _, f := range w.remote.folders {
 				out := slices.Contains(tc.leftOut, f.name)
-				_, isMark := mail.ReadMark(nil, f.name[strings.LastIndex(f.name, "/")+1:])
-				ours := isMark || mail.IsChallenge(f.name)
+				ours := isOurs(f.name)
 				i := slices.IndexFunc(w.journal.folders, func(k fetch.Folder) bool { return k.Wire == f.name })
 				switch {
 				case ours:

@@ -31,10 +31,8 @@ func ReadMark(key []byte, part string) (journal string, marks bool) {
 		return "", false
 	}
 	proof, journal := rest[:markProof], rest[markProof+1:]
-	for _, c := range []byte(proof) {
-		if (c < 'a' || c > 'z') && (c < '2' || c > '7') {
-			return "", false
-		}
+	if !isBase32(proof) {
+		return "", false
 	}
 	if !hmac.Equal([]byte(proof), []byte(markProofOf(key, journal))) {
 		return "", true
@@ -44,13 +42,25 @@ func ReadMark(key []byte, part string) (journal string, marks bool) {
 
 // challengePrefix begins the name of a folder that is in a mailbox only while a
 // connection test finds out whether it leads there.
-const challengePrefix = "mailbrook-test-"
+const (
+	challengePrefix  = "mailbrook-test-"
+	challengeLetters = 26 // Of base32: what crypto/rand.Text gives, in lower case.
+)
 
 // ChallengeFor returns the name of such a folder; random is not to be guessed.
 func ChallengeFor(random string) string { return challengePrefix + random }
 
-// IsChallenge reports whether a part of a folder's name is one of these.
-func IsChallenge(part string) bool { return strings.HasPrefix(part, challengePrefix) }
+// IsChallenge reports whether a part of a folder's name is one of these: nobody
+// happens to give a folder such a name.
+func IsChallenge(part string) bool {
+	rest, ok := strings.CutPrefix(part, challengePrefix)
+	return ok && len(rest) == challengeLetters && isBase32(rest)
+}
+
+// isBase32 reports whether a text has nothing but letters of base32 in lower case.
+func isBase32(text string) bool {
+	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
 
 func markProofOf(key []byte, journal string) string {
 	h := hmac.New(sha256.New, key)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -65,7 +67,7 @@ func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, re
 			return err
 		}
 		defer r.close()
-		if err := r.removeTree(r.fd, dirName(name)); !missing(err) {
+		if err := r.removeChallenge(dirName(name)); !missing(err) {
 			return trouble("removing a folder of a test", err)
 		}
 		return nil
@@ -93,13 +95,34 @@ func (r *root) dropChallenges(ctx context.Context) error {
 		}
 		st, err := r.lstat(r.fd, dir)
 		if err == nil && time.Since(st.mtime) > challengeOld {
-			err = r.removeTree(r.fd, dir)
+			err = r.removeChallenge(dir)
 		}
 		if missing(err) {
 			return nil
 		}
 		return err
 	})
+}
+
+// removeChallenge removes a challenge's folder with what a server keeps in it of
+// its own. One with a message in it stays, whoever put it there.
+func (r *root) removeChallenge(dir string) error {
+	fd, _, err := r.openDir(r.fd, dir)
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(fd)
+	for _, sub := range subdirs {
+		err := r.rmdir(fd, sub)
+		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
+			_, err = r.makeDirs(fd, subdirs)
+			return err
+		}
+		if err != nil && !missing(err) {
+			return err
+		}
+	}
+	return r.removeTree(r.fd, dir)
 }
 
 // uidList is where Dovecot keeps a folder's UIDVALIDITY and the UIDs of its

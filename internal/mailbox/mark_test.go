@@ -114,21 +114,40 @@ func TestAChallengeLeavesNothing(t *testing.T) {
 	delivery, err := s.Open(t.Context(), o, "journal", 1, account.Limit{})
 	must(t, err)
 	must(t, delivery.Close())
-	left := filepath.Join(base, user, ".mailbrook-test-old")
+	place := func(name string) string { return filepath.Join(base, user, "."+name) }
+	left := place(mail.ChallengeFor(strings.Repeat("a", 26)))
 	must(t, os.MkdirAll(filepath.Join(left, "cur"), 0o700))
-	young := filepath.Join(base, user, ".mailbrook-test-young")
+	young := place(mail.ChallengeFor(strings.Repeat("b", 26)))
 	must(t, os.MkdirAll(young, 0o700))
+	// Mail is nobody's to remove, however the folder is called that it lies in.
 	old := time.Now().Add(-time.Hour)
+	kept := map[string]string{}
+	for _, name := range []string{"mailbrook-test-results", mail.ChallengeFor(strings.Repeat("c", 26))} {
+		for _, sub := range []string{"new", "cur", "tmp"} {
+			must(t, os.MkdirAll(filepath.Join(place(name), sub), 0o700))
+		}
+		kept[name] = filepath.Join(place(name), "cur", "1.message:2,S")
+		must(t, os.WriteFile(kept[name], []byte("Subject: mine\n\n"), 0o600))
+		must(t, os.Chtimes(place(name), old, old))
+	}
 	must(t, os.Chtimes(left, old, old))
 	name, remove, err = s.Challenge(t.Context(), o)
 	must(t, err)
-	dir := filepath.Join(base, user, "."+name)
+	dir := place(name)
 	if _, err := os.Stat(filepath.Join(dir, "cur")); err != nil || !mail.IsChallenge(name) {
 		t.Errorf("challenge %q: %v", name, err)
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "dovecot.index.log"), []byte("x"), 0o600)) // As a server does that looks at it.
 	must(t, remove())
 	must(t, remove()) // Somebody else removed it: no error.
+	for name, path := range kept {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("a message in %s: %v", name, err)
+		}
+		if _, err := os.Stat(filepath.Join(place(name), "new")); err != nil {
+			t.Errorf("%s is a folder no more: %v", name, err)
+		}
+	}
 	for path, there := range map[string]bool{dir: false, left: false, young: true} {
 		if _, err := os.Stat(path); (err == nil) != there {
 			t.Errorf("%s: %v", path, err)
