@@ -477,3 +477,17 @@ func TestCheckLooksThroughTheDatabase(t *testing.T) {
 		t.Errorf("check of PostgreSQL with amcheck says %q", out)
 	}
 }
+
+// TestProcessesThatStartAnInstallationTogetherAllServe: whoever comes second finds
+// the parts half made, and is not turned away.
+func TestProcessesThatStartAnInstallationTogetherAllServe(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	var started []*process
+	for range 4 {
+		started = append(started, s.start("serve"))
+	}
+	for _, p := range started {
+		p.awaitServing()
+	}
+}

@@ -80,10 +80,37 @@ func openInstallation(ctx context.Context, cfg config, log *slog.Logger) (_ *ins
 	if err != nil {
 		return nil, err
 	}
-	if err := n.compare(ctx, b); err != nil {
-		return nil, errors.Join(err, n.store.Close())
+	// Another process may be making the installation at this moment: what was
+	// read before it had done so does not fit what it has made since.
+	for looks := 1; ; looks++ {
+		err := n.compare(ctx, b)
+		if err == nil {
+			return n, nil
+		}
+		if looks == firstLooks || !pause(ctx, firstPause) {
+			return nil, errors.Join(err, n.store.Close())
+		}
+		if b, err = n.read(); err != nil {
+			return nil, errors.Join(err, n.store.Close())
+		}
 	}
-	return n, nil
+}
+
+const (
+	firstLooks = 8                      // So often the parts are compared before they are refused,
+	firstPause = 250 * time.Millisecond // with this much time between.
+)
+
+// pause waits; false when ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // borne is what keys and mailboxes bear.
