@@ -106,7 +106,10 @@ func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mai
 	w.engine.Source, w.engine.Credentials = dialled{client, func() {}}, giantSecret{}
 	w.engine.Window, w.engine.Budget = cmp.Or(window, fetch.DefaultWindow), memory.New(memory.Least, memory.Patience)
 	w.engine.Step = func(string) { h.look() }
-	w.engine.OnProgress = func(fetch.Lease, account.Progress) { w.now = w.now.Add(100 * time.Millisecond) }
+	began := w.now
+	var passed atomic.Int64 // Whoever commits looks at the clock while others fetch.
+	w.engine.Now = func() time.Time { return began.Add(time.Duration(passed.Load())) }
+	w.engine.OnProgress = func(fetch.Lease, account.Progress) { passed.Add(int64(100 * time.Millisecond)) }
 	return w, g
 }
 
