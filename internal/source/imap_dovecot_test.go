@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -205,8 +206,11 @@ func TestAnyPasswordSignsIn(t *testing.T) {
 		t.Run("capabilities "+capability, func(t *testing.T) {
 			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: secrets, Capability: capability})
 			for user, secret := range secrets {
+				var mu sync.Mutex // What the server says last is read beside Leave.
 				var transcript strings.Builder
-				c := loopback(d.CA, func(o *Options) { o.Transcript = func(line string) { transcript.WriteString(line + "\n") } })
+				c := loopback(d.CA, func(o *Options) {
+					o.Transcript = func(line string) { mu.Lock(); defer mu.Unlock(); transcript.WriteString(line + "\n") }
+				})
 				server := account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
 				session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential(user, secret))
 				if err != nil {
@@ -214,9 +218,11 @@ func TestAnyPasswordSignsIn(t *testing.T) {
 					continue
 				}
 				session.Leave(context.WithoutCancel(t.Context()))
+				mu.Lock()
 				if strings.Contains(transcript.String(), secret) || !strings.Contains(transcript.String(), "***") {
 					t.Errorf("the transcript of %s:\n%s", user, transcript.String())
 				}
+				mu.Unlock()
 			}
 		})
 	}
