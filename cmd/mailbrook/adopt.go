@@ -78,7 +78,7 @@ func withParts(ctx context.Context, t terminal, load loader, do func(n *installa
 	if err != nil {
 		return err
 	}
-	if n.store, err = openStore(ctx, cfg, false, n.log); err != nil {
+	if n.store, err = openStore(ctx, cfg, b, false, n.log); err != nil {
 		return err
 	}
 	defer n.store.Close()
@@ -113,7 +113,7 @@ func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, w
 			return err
 		}
 	}
-	if err := n.store.SetNote(ctx, store.NoteInstance, n.id); err != nil {
+	if err := n.store.SetInstance(ctx, n.id); err != nil {
 		return err
 	}
 	if b.mailboxes != "" {

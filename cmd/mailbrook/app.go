@@ -164,11 +164,11 @@ func (a *app) close() {
 
 // openStore opens the configured database, making data_dir for an embedded one.
 // existing says that the database cannot be a new one.
-func openStore(ctx context.Context, cfg config, existing bool, log *slog.Logger) (*store.Store, error) {
+func openStore(ctx context.Context, cfg config, b borne, existing bool, log *slog.Logger) (*store.Store, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	return store.Open(ctx, cfg.Database, store.Options{Log: log, Existing: existing})
+	return store.Open(ctx, cfg.Database, store.Options{Log: log, Existing: existing, Instances: b.identities()})
 }
 
 // bringUp sees to it that the schema is this version's: on the embedded

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,9 +74,12 @@ func openInstallation(ctx context.Context, cfg config, log *slog.Logger) (_ *ins
 	if err != nil {
 		return nil, err
 	}
-	n.store, err = openStore(ctx, cfg, b.any(), log)
+	n.store, err = openStore(ctx, cfg, b, b.any(), log)
 	if errors.Is(err, fs.ErrNotExist) && b.any() {
 		return nil, notOurs(partDatabase, fmt.Errorf("there is none, while %s", b))
+	}
+	if errors.Is(err, store.ErrReplaced) {
+		return nil, notOurs(partDatabase, err)
 	}
 	if err != nil {
 		return nil, err
@@ -123,6 +127,11 @@ type borne struct {
 // any reports whether this is no new installation. Keys alone may have been made
 // for a token, before the first start.
 func (b borne) any() bool { return b.keys != "" || b.mailboxes != "" || b.anyKeys && b.inhabited }
+
+// identities are those that are borne.
+func (b borne) identities() []string {
+	return slices.DeleteFunc([]string{b.keys, b.mailboxes}, func(id string) bool { return id == "" })
+}
 
 func (b borne) String() string {
 	switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
 type migrateCmd struct {
@@ -28,7 +29,11 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*store.Stor
 	if err != nil {
 		return err
 	}
-	s, err := openStore(ctx, cfg, false, newLogger(cfg, t.err))
+	b := borne{}
+	if b.keys, b.anyKeys, err = vault.Installation(cfg.DataDir); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	s, err := openStore(ctx, cfg, b, false, newLogger(cfg, t.err))
 	if err != nil {
 		return err
 	}

@@ -61,8 +61,24 @@ func (s *Store) InstanceID(ctx context.Context) (string, error) {
 
 // makeInstance gives a database its identity, if it has none.
 func (s *Store) makeInstance(ctx context.Context) error {
-	_, err := s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", string(NoteInstance), uuid.NewString())
-	return err
+	_, err := s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+		string(NoteInstance), uuid.NewString())
+	if err != nil {
+		return err
+	}
+	id, err := s.InstanceID(ctx)
+	if err != nil {
+		return err
+	}
+	return s.markFile(ctx, id)
+}
+
+// SetInstance has the database bear another identity than its own.
+func (s *Store) SetInstance(ctx context.Context, id string) error {
+	if err := s.SetNote(ctx, NoteInstance, id); err != nil {
+		return err
+	}
+	return s.wrap(ctx, "marking the database's file", s.markFile(ctx, id))
 }
 
 // Expect names the identity that the database has to bear from now on: Verify

@@ -2,11 +2,14 @@ package store
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +21,71 @@ const (
 	sqliteHeader = 100
 	sqliteMagic  = "SQLite format 3\x00"
 )
+
+// sqliteHead is what we read of it.
+type sqliteHead struct {
+	pages, pageSize int64  // By the file's own word.
+	mark            uint32 // The application ID: see fileMark.
+}
+
+// fileMark is what a SQLite file bears of an installation's identity in its
+// header, as its application ID. It is read without SQLite, which remembers
+// pages, and puts those of a write-ahead log over whatever file lies beside it.
+func fileMark(instance string) uint32 {
+	sum := sha256.Sum256([]byte("mailbrook " + instance))
+	return binary.BigEndian.Uint32(sum[:]) | 1 // Never 0, which is none.
+}
+
+// markTries is how often a mark is carried into the file itself while others
+// read, each time for as long as the connection waits for them.
+const markTries = 3
+
+// markFile has the SQLite file bear an identity, in the file itself and not only
+// in its log.
+func (s *Store) markFile(ctx context.Context, instance string) error {
+	if s.postgres {
+		return nil
+	}
+	mark := fileMark(instance)
+	for range markTries {
+		head, err := readHead(s.path)
+		if err != nil || head.mark == mark {
+			return err
+		}
+		// Pragmas take no parameters, and application IDs have a sign.
+		if _, err := s.on(s.w).exec(ctx, fmt.Sprintf("PRAGMA application_id = %d", int32(mark))); err != nil {
+			return err
+		}
+		if _, err := s.on(s.w).exec(ctx, "PRAGMA wal_checkpoint(FULL)"); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: others read the database all the time: its file could not be marked", account.ErrUnavailable)
+}
+
+// strangeLog refuses a file that bears none of the identities while a
+// write-ahead log lies beside it: it may be the log of the file that was there
+// before, and opening the two would mix them.
+func strangeLog(path string, instances []string) error {
+	wal, err := os.Stat(path + "-wal")
+	if errors.Is(err, os.ErrNotExist) || err == nil && wal.Size() == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	head, err := readHead(path)
+	if err != nil && !errors.Is(err, ErrReplaced) {
+		return err
+	}
+	bears := func(id string) bool { return head.mark == fileMark(id) }
+	if err == nil && slices.ContainsFunc(instances, bears) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is another file than the one that wrote %s-wal, which lies beside it: "+
+		"put back the file that was there; if this one is right, move %s-wal and %s-shm away",
+		ErrReplaced, path, path, path, path)
+}
 
 // verifyFile looks at the SQLite file itself: connections go on reading and
 // writing a file that was deleted or replaced, and pages that they remember.
@@ -35,12 +103,50 @@ func (s *Store) verifyFile() error {
 	case !os.SameFile(now, s.file):
 		return fmt.Errorf("%s: %w: %s was replaced by another file", op, ErrReplaced, s.path)
 	}
-	pages, size, err := sqlitePages(s.path)
+	head, err := readHead(s.path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	if s.short.forLong(now.Size() < pages*size, time.Now()) {
-		return fmt.Errorf("%s: %w: %s was cut to %d bytes, it had %d", op, ErrReplaced, s.path, now.Size(), pages*size)
+	if s.expected != "" && head.mark != fileMark(s.expected) {
+		return fmt.Errorf("%s: %w: another file was copied over %s", op, ErrReplaced, s.path)
+	}
+	if s.short.forLong(now.Size() < head.pages*head.pageSize, time.Now()) {
+		return fmt.Errorf("%s: %w: %s was cut to %d bytes, it had %d",
+			op, ErrReplaced, s.path, now.Size(), head.pages*head.pageSize)
+	}
+	if err := s.companions.verify(s.path); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return nil
+}
+
+// companions are the write-ahead log and its index. They stay as long as a
+// connection of any process is open; once deleted, what is committed goes where
+// nobody finds it, and whoever opens the database next begins another log.
+type companions struct {
+	mu   sync.Mutex
+	seen map[string]os.FileInfo
+}
+
+func (c *companions) verify(path string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = map[string]os.FileInfo{}
+	}
+	for _, name := range []string{path + "-wal", path + "-shm"} {
+		now, err := os.Stat(name)
+		before := c.seen[name]
+		switch {
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return fmt.Errorf("%w: %w", account.ErrUnavailable, err)
+		case before == nil && err == nil:
+			c.seen[name] = now
+		case before == nil:
+		case err != nil || !os.SameFile(before, now):
+			return fmt.Errorf("%w: %s was deleted or replaced while it was open: "+
+				"end every process, without killing any, which saves what was committed, and start again", ErrReplaced, name)
+		}
 	}
 	return nil
 }
@@ -69,24 +175,28 @@ func (c *shortness) forLong(short bool, now time.Time) bool {
 	return short && now.Sub(c.since) >= cutAfter
 }
 
-// sqlitePages reads how many pages a SQLite file has by its own word, and of
-// what size.
-func sqlitePages(path string) (pages, size int64, err error) {
+// readHead reads the beginning of a SQLite file; ErrReplaced where it is none.
+func readHead(path string) (sqliteHead, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
+		return sqliteHead{}, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
 	}
 	defer f.Close()
 	head := make([]byte, sqliteHeader)
-	if _, err := io.ReadFull(f, head); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return 0, 0, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
+	_, err = io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return sqliteHead{}, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
 	}
 	if !bytes.HasPrefix(head, []byte(sqliteMagic)) {
-		return 0, 0, fmt.Errorf("%w: %s is empty or no database any more", ErrReplaced, path)
+		return sqliteHead{}, fmt.Errorf("%w: %s is empty or no database any more", ErrReplaced, path)
 	}
-	size = int64(binary.BigEndian.Uint16(head[16:]))
-	if size == 1 {
-		size = 65536
+	h := sqliteHead{
+		pages:    int64(binary.BigEndian.Uint32(head[28:])),
+		pageSize: int64(binary.BigEndian.Uint16(head[16:])),
+		mark:     binary.BigEndian.Uint32(head[68:]),
 	}
-	return int64(binary.BigEndian.Uint32(head[28:])), size, nil
+	if h.pageSize == 1 {
+		h.pageSize = 65536
+	}
+	return h, nil
 }

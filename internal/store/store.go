@@ -45,7 +45,10 @@ type Options struct {
 	// Existing says that a SQLite file is there already: one that is not is no
 	// first start but a loss, and none is made.
 	Existing bool
-	Conns    int // Connections at most; 0: 16 for PostgreSQL, 4 readers beside the one writer for SQLite.
+	// Instances are the identities that keys and mailboxes bear, none of a new
+	// installation: see ErrReplaced.
+	Instances []string
+	Conns     int // Connections at most; 0: 16 for PostgreSQL, 4 readers beside the one writer for SQLite.
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -63,9 +66,10 @@ type Store struct {
 	corrected time.Time // When CorrectTimes last looked at every account.
 	suspicion time.Time // Until when it does so each time.
 
-	file     os.FileInfo // Of the SQLite file, as it was opened.
-	short    shortness
-	expected string // The identity that the database has to bear; "": any.
+	file       os.FileInfo // Of the SQLite file, as it was opened.
+	short      shortness
+	companions companions
+	expected   string // The identity that the database has to bear; "": any.
 }
 
 // Open opens the database that dsn names: "sqlite:PATH" or "postgres://…". The

@@ -23,8 +23,12 @@ var ErrForeign = errors.New("the keys are not those of this installation")
 // it belong to. It is no secret.
 const installationFile = "installation"
 
+// unused is what keys bear that were made for no installation yet: they have
+// sealed nothing, so nothing is missing where there is no database.
+const unused = "none"
+
 // Installation returns the identity that the keys below dir bear, "" where they
-// bear none, and whether there is any key at all.
+// bear none, and whether there is any key that may have been used.
 func Installation(dir string) (id string, any bool, err error) {
 	d := folder(filepath.Join(dir, subfolder))
 	text, err := os.ReadFile(filepath.Join(string(d), installationFile))
@@ -32,6 +36,9 @@ func Installation(dir string) (id string, any bool, err error) {
 		return "", false, fmt.Errorf("reading whose the keys are: %w", err)
 	}
 	id = strings.TrimSpace(string(text))
+	if id == unused {
+		return "", false, nil
+	}
 	entries, err := os.ReadDir(string(d))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", false, fmt.Errorf("listing the keys: %w", err)
@@ -40,6 +47,23 @@ func Installation(dir string) (id string, any bool, err error) {
 		any = any || strings.HasSuffix(e.Name(), ".key") && !strings.HasPrefix(e.Name(), ".")
 	}
 	return id, any, nil
+}
+
+// markUnused has keys that are about to be made bear that they are new. Whoever
+// comes at the same moment may have given them an identity already.
+func (d folder) markUnused() error {
+	f, err := os.OpenFile(filepath.Join(string(d), installationFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("marking new keys: %w", err)
+	}
+	_, err = f.WriteString(unused + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("marking new keys: %w", err)
+	}
+	return nil
 }
 
 // SetInstallation has the keys bear an identity, durably. What they bore before

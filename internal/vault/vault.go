@@ -53,6 +53,13 @@ func Open(dir string) (*Vault, error) {
 	if err := d.make(); err != nil {
 		return nil, err
 	}
+	_, used, err := Installation(dir)
+	if err == nil && !used {
+		err = d.markUnused()
+	}
+	if err != nil {
+		return nil, err
+	}
 	r, err := d.obtainRing()
 	if err != nil {
 		return nil, err
