@@ -118,7 +118,10 @@ func (s *strict) count() int {
 
 // spellings are names of one mailbox, by host, protocol and user name.
 func (s *strict) spellings(name string) (all []fields) {
-	names := []string{name, strings.ToUpper(name), name + "@poczta.example.test", name + "+x@poczta.example.test"}
+	names := []string{
+		name, strings.ToUpper(name), name + "@poczta.example.test", name + "+x@poczta.example.test",
+		"recent:" + name + "@poczta.example.test", `FIRMA\` + name + `\biuro`, `FIRMA\` + name + `\sklep`,
+	}
 	for _, host := range []string{"localhost", "127.0.0.1", "localhost.", "[::ffff:127.0.0.1]", "127.0.0.2", "::1"} {
 		for _, by := range []struct {
 			protocol string

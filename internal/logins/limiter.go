@@ -29,7 +29,8 @@ type Limits struct {
 	Mailbox int           // By one user at one remote mailbox, however it is spelt: 10.
 	User    int           // By one user over all mailboxes: 30.
 	// Everybody is how many may fail at one mailbox by all users: 50. It does not
-	// bind a user whose own account has signed in there.
+	// bind a user whose own account has signed in there, nor anybody's first
+	// attempt: its owner, who adds it while others guess, knows the password.
 	Everybody int
 }
 
@@ -64,7 +65,7 @@ const (
 type Attempt struct {
 	Owner   account.Owner
 	Account account.ID // "": settings that are not saved.
-	Name    string     // The login's name, by which one user's logins are counted.
+	Names   []string   // What the login may name a mailbox by: one user's logins that share one are counted together.
 	Mailbox string     // The mailbox at its server's address, by which everybody's are.
 	Home    string     // The mailbox at its server's name, by which its owner is known.
 }

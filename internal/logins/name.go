@@ -13,12 +13,15 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 )
 
-// attempt makes the keys of a login. The name by which a user's own logins are
-// counted has no host in it: of hosts there are as many spellings as somebody
+// attempt makes the keys of a login. The names by which a user's own logins are
+// counted have no host in them: of hosts there are as many spellings as somebody
 // cares to make, by other names, addresses, ports and protocols.
 func attempt(a account.Account, addrs []netip.Addr) Attempt {
 	name, domain := Name(a.Username)
-	at := Attempt{Owner: a.Owner, Account: a.ID, Name: key(name)}
+	at := Attempt{Owner: a.Owner, Account: a.ID}
+	for _, name := range Names(a.Username) {
+		at.Names = append(at.Names, key(name))
+	}
 	host := account.NormalHost(a.Server.Host)
 	server := host
 	if len(addrs) > 0 {
@@ -41,31 +44,62 @@ func key(words ...string) string {
 // them some. Where two users are taken for one here, they share a limit and
 // nothing else.
 func Name(login string) (name, domain string) {
-	s := strings.ToLower(norm.NFKC.String(login))
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || r == '"' {
-			return -1
-		}
-		return r
-	}, s)
-	if i := strings.IndexAny(s, "@%"); i >= 0 {
-		s, domain = s[:i], strings.TrimRight(s[i+1:], ".")
-	}
-	if i := strings.LastIndexAny(s, `\/!`); i >= 0 { // NT domain, Kerberos realm, UUCP path.
-		s = s[i+1:]
+	s, domain := split(login)
+	s = s[strings.LastIndex(s, ":")+1:] // Gmail's "recent:".
+	if path := strings.FieldsFunc(s, among(`\/!`)); len(path) == 3 {
+		s = path[1] // Exchange: domain, user, the shared mailbox that is wanted.
+	} else if len(path) > 0 { // NT domain, Kerberos realm, UUCP path.
+		s = path[len(path)-1]
 	}
 	whole := s
 	if i := strings.IndexAny(s, "+*=#"); i > 0 { // Subaddress, Dovecot's master user.
 		s = s[:i]
 	}
-	s = strings.Map(func(r rune) rune {
+	if s = letters(s); s == "" {
+		s = whole
+	}
+	return s, domain
+}
+
+// Names returns everything in a login that some server may take for the user:
+// Name, and each part before the domain. Which part it is, servers decide, and
+// whoever guesses writes whatever they like into the others.
+func Names(login string) []string {
+	first, _ := Name(login)
+	names := []string{first}
+	s, _ := split(login)
+	for _, part := range strings.FieldsFunc(s, among(`\/!+*=#:;,|&~^<>()[]{}`)) {
+		if part = letters(part); part != "" && !slices.Contains(names, part) {
+			names = append(names, part)
+		}
+	}
+	return names
+}
+
+// split folds a login and cuts its domain off.
+func split(login string) (local, domain string) {
+	s := strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || r == '"' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(norm.NFKC.String(login)))
+	if i := strings.IndexAny(s, "@%"); i >= 0 {
+		return s[:i], strings.TrimRight(s[i+1:], ".")
+	}
+	return s, ""
+}
+
+func among(signs string) func(rune) bool {
+	return func(r rune) bool { return strings.ContainsRune(signs, r) }
+}
+
+// letters is s without punctuation.
+func letters(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {
 			return r
 		}
 		return -1
 	}, s)
-	if s == "" {
-		s = whole
-	}
-	return s, domain
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,7 +60,7 @@ func (r Logins) lock(ctx context.Context, c sqlConn, a logins.Attempt) error {
 
 func (r Logins) insert(ctx context.Context, c sqlConn, id string, a logins.Attempt, pending bool, until time.Time) error {
 	_, err := c.exec(ctx, "INSERT INTO failed_logins (id, owner, name, mailbox, pending, until_ms) VALUES (?, ?, ?, ?, ?, ?)",
-		id, a.Owner.String(), a.Name, a.Mailbox, flag(pending), until.UnixMilli())
+		id, a.Owner.String(), strings.Join(a.Names, " "), a.Mailbox, flag(pending), until.UnixMilli())
 	return err
 }
 
@@ -75,7 +77,7 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 			return err
 		}
 		ofUser = append(ofUser, p)
-		if name == a.Name {
+		if slices.ContainsFunc(strings.Fields(name), func(n string) bool { return slices.Contains(a.Names, n) }) {
 			ofName = append(ofName, p)
 		}
 		return nil
@@ -96,6 +98,9 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 	wait := ofAll.wait(l.Everybody, now)
 	if err != nil || wait == 0 {
 		return 0, err
+	}
+	if len(ofName) == 0 {
+		return 0, nil // Not one of the guessers, so far.
 	}
 	home := 0
 	err = c.each(ctx, scanInto(&home), "SELECT 1 FROM accounts a JOIN poll_schedule p ON p.account_id = a.id WHERE a.owner = ? AND p.login_home = ? LIMIT 1", a.Owner.String(), a.Home)
