@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -42,10 +43,31 @@ func TestSigningOutInOneProcessSignsOutInAll(t *testing.T) {
 				}
 			}
 			alive(true, true, true, true)
+			made := func(cookie string) string {
+				t.Helper()
+				h := http.Header{"Cookie": {cookie}, "X-Mailbrook": {"1"}}
+				a := ps[0].ask("POST", "/v1/links", h, fields{"ttl_seconds": 3600})
+				var l struct{ URL string }
+				if err := json.Unmarshal(a.body, &l); a.status != http.StatusCreated || err != nil {
+					t.Fatalf("a link is answered %d %s", a.status, a.body)
+				}
+				return l.URL
+			}
+			ofEnded, ofOther := made(cookies[0]), made(cookies[1])
 			if a := ps[0].ask("DELETE", "/v1/session", http.Header{"Cookie": {cookies[0]}, "X-Mailbrook": {"1"}}, nil); a.status != http.StatusNoContent {
 				t.Errorf("signing out: %d %s", a.status, a.body)
 			}
 			alive(false, true, true, true)
+			if status, _ := ps[1].follow(ofEnded); status != http.StatusGone {
+				t.Errorf("a link that the session made outlives it: %d", status)
+			}
+			if status, _ := ps[1].follow(ofOther); status >= http.StatusBadRequest { // The control.
+				t.Errorf("the link of another session is answered %d", status)
+			}
+			both := http.Header{"Cookie": {cookies[0] + "; " + cookies[1]}}
+			if a := ps[0].ask("GET", "/v1/accounts", both, nil); a.status != http.StatusOK {
+				t.Errorf("behind a cookie whose session has ended, one that lives is answered %d", a.status)
+			}
 
 			ctx, leave := context.WithTimeout(t.Context(), 2*soon)
 			defer leave()
@@ -64,7 +86,7 @@ func TestSigningOutInOneProcessSignsOutInAll(t *testing.T) {
 				t.Fatalf("the stream begins with %q (%v)", lines.Text(), lines.Err())
 			}
 			unused := s.ok("", "link", "--user", anna)
-			if said := s.ok("", "sessions", "end", "--user", "Anna@FIRMA.test"); !strings.Contains(said, "ended 2 sessions") {
+			if said := s.ok("", "sessions", "end", "--user", "Anna@FIRMA.test"); !strings.Contains(said, "ended 3 sessions") {
 				t.Errorf("it says %q", said)
 			}
 			for lines.Scan() {

@@ -18,6 +18,7 @@ type Link struct {
 	Admin    bool
 	ReturnTo string // A path on this server.
 	Expires  time.Time
+	Session  string // The session that made it, without which it is worth nothing; "": none did.
 }
 
 const (
@@ -42,7 +43,7 @@ func NewLink(ctx context.Context, links Links, origin string, l Link) (string, e
 // CreateLink makes a link: users for themselves, administrators for anybody.
 func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) (api.CreateLinkResponseObject, error) {
 	who, in := caller(ctx), *r.Body
-	l := Link{Owner: who.Owner, Admin: value(in.Admin), ReturnTo: value(in.ReturnTo)}
+	l := Link{Owner: who.Owner, Admin: value(in.Admin), ReturnTo: value(in.ReturnTo), Session: who.session}
 	if in.User != nil {
 		var err error
 		if l.Owner, err = account.ParseOwner(*in.User); err != nil {

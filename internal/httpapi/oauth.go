@@ -37,13 +37,11 @@ func (s *server) withBrowser(r *http.Request) (*http.Request, error) {
 		return r, nil
 	}
 	b := browser{arrival: arrivalOf(r), crossSite: s.sessions.fromOurPage(r)}
-	if c, err := r.Cookie(s.sessions.cookieName()); err == nil {
-		switch who, err := s.sessions.verify(r.Context(), c.Value); {
-		case err == nil:
-			b.who, b.session = who, account.NewSecret(c.Value)
-		case !errors.Is(err, ErrToken):
-			return nil, fmt.Errorf("looking whether a session has ended: %w", err)
-		}
+	switch who, cookie, err := s.sessions.alive(r.Context(), s.sessions.signed(r)); {
+	case err == nil:
+		b.who, b.session = who, account.NewSecret(cookie)
+	case !errors.Is(err, ErrToken):
+		return nil, err
 	}
 	if c, err := r.Cookie(s.sessions.markName()); err == nil && len(c.Value) == markLength {
 		b.mark = account.NewSecret(c.Value)

@@ -206,28 +206,55 @@ func (s *sessions) fromOurPage(r *http.Request) error {
 
 func sameHost(a, b string) bool { return account.FoldASCII(a) == account.FoldASCII(b) }
 
+// mostCookies is how many cookies of one name are looked at: browsers send more
+// than one where pages of another path or a parent domain have set theirs.
+const mostCookies = 4
+
+// signed returns the values of the session's cookies that we have signed.
+func (s *sessions) signed(r *http.Request) []string {
+	var values []string
+	for _, c := range r.CookiesNamed(s.cookieName()) {
+		if _, err := s.read(c.Value); err == nil && len(values) < mostCookies {
+			values = append(values, c.Value)
+		}
+	}
+	return values
+}
+
+// alive returns whose the first of the sessions is that has not ended, and its
+// cookie; ErrToken where all have.
+func (s *sessions) alive(ctx context.Context, cookies []string) (Identity, string, error) {
+	for _, cookie := range cookies {
+		who, err := s.verify(ctx, cookie)
+		if err == nil {
+			return who, cookie, nil
+		}
+		if !errors.Is(err, ErrToken) {
+			return Identity{}, "", fmt.Errorf("looking whether a session has ended: %w", err)
+		}
+	}
+	return Identity{}, "", ErrToken
+}
+
 // identify returns who asks: by the bearer token if there is one, else by the
 // cookie.
 func (s *server) identify(c echo.Context) (Identity, error) {
 	r := c.Request()
 	token, sent := bearer(r)
 	if !sent {
-		cookie, err := r.Cookie(s.sessions.cookieName())
-		if err != nil {
-			return Identity{}, &unauthenticatedError{}
-		}
-		if _, err := s.sessions.read(cookie.Value); err != nil {
+		cookies := s.sessions.signed(r)
+		if len(cookies) == 0 {
 			return Identity{}, &unauthenticatedError{}
 		}
 		if err := s.sessions.sameOrigin(r); err != nil {
 			return Identity{}, err
 		}
-		who, err := s.sessions.verify(r.Context(), cookie.Value)
+		who, _, err := s.sessions.alive(r.Context(), cookies)
 		switch {
 		case errors.Is(err, ErrToken):
 			return Identity{}, &unauthenticatedError{}
 		case err != nil:
-			return Identity{}, fmt.Errorf("looking whether a session has ended: %w", err)
+			return Identity{}, err
 		}
 		return who, nil
 	}

@@ -16,6 +16,9 @@ type Link struct {
 	Admin    bool
 	ReturnTo string // A path.
 	Expires  time.Time
+	// Session is the name of the session that made it, whose end is the link's
+	// too; "": none did.
+	Session string
 }
 
 // Links keeps links under hashes of their tokens.
@@ -26,16 +29,26 @@ func (s *Store) Links() Links { return Links{s} }
 
 // Save keeps a link. The token must be one that nobody can guess.
 func (r Links) Save(ctx context.Context, token string, l Link) error {
-	_, err := r.s.on(r.s.w).exec(ctx, "INSERT INTO links (hash, owner, admin, return_to, expires_ms) VALUES (?, ?, ?, ?, ?)",
-		nameHash(token), l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires))
+	var session []byte
+	if l.Session != "" {
+		session = nameHash(l.Session)
+	}
+	_, err := r.s.on(r.s.w).exec(ctx,
+		"INSERT INTO links (hash, owner, admin, return_to, expires_ms, session) VALUES (?, ?, ?, ?, ?, ?)",
+		nameHash(token), l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires), session)
 	return r.s.wrap(ctx, "saving a link", err)
 }
+
+// good is whether a link may be followed: until its time is over, and no longer
+// than the session that made it.
+const good = ` WHERE hash = ? AND expires_ms > ? AND (session IS NULL
+	OR EXISTS (SELECT 1 FROM sessions s WHERE s.hash = links.session AND s.expires_ms > ?))`
 
 // Look returns the link of a token and leaves it as it is. After its time, for
 // what never was a token, and for a user who cannot sign in any more it is
 // account.ErrNotFound.
 func (r Links) Look(ctx context.Context, token string) (Link, error) {
-	return r.get(ctx, "looking at a link", r.s.on(r.s.r), "SELECT owner, admin, return_to, expires_ms FROM links WHERE hash = ? AND expires_ms > ?", token)
+	return r.get(ctx, "looking at a link", r.s.on(r.s.r), "SELECT owner, admin, return_to, expires_ms FROM links"+good, token)
 }
 
 // Exchange takes the link of a token for a session of its user, which lives
@@ -50,7 +63,7 @@ func (r Links) Exchange(ctx context.Context, token, session string, until time.T
 	err = r.s.write(ctx, op, func(tx *gorm.DB) error {
 		c := r.s.on(tx)
 		var err error
-		if l, err = r.get(ctx, op, c, "DELETE FROM links WHERE hash = ? AND expires_ms > ? RETURNING owner, admin, return_to, expires_ms", token); err != nil {
+		if l, err = r.get(ctx, op, c, "DELETE FROM links"+good+" RETURNING owner, admin, return_to, expires_ms", token); err != nil {
 			return err
 		}
 		_, err = c.exec(ctx, "INSERT INTO sessions (hash, owner, expires_ms) VALUES (?, ?, ?)", nameHash(session), l.Owner.String(), toMillis(until))
@@ -70,7 +83,7 @@ func (r Links) get(ctx context.Context, op string, c sqlConn, query, token strin
 		err := row.Scan(&owner, &admin, &l.ReturnTo, &expires)
 		l.Admin, l.Expires = admin != 0, fromMillis(expires)
 		return err
-	}, query, nameHash(token), r.s.now().UnixMilli())
+	}, query, nameHash(token), r.s.now().UnixMilli(), r.s.now().UnixMilli())
 	if err != nil {
 		return Link{}, r.s.wrap(ctx, op, err)
 	}
