@@ -71,9 +71,13 @@ func (w *world) harm(ctx context.Context) error {
 	k := w.rand.IntN(len(s.processes))
 	p := s.processes[k]
 	a := w.accounts[w.rand.IntN(len(w.accounts))]
+	if w.monsters && p.right.IsZero() && time.Now().After(w.nextJump) {
+		w.nextJump = w.soon(jumpEvery)
+		return w.jumpClock(s, p)
+	}
 	n := w.rand.IntN(100)
 	if !w.kills && n < 12 {
-		n = 52 + n // Clocks jump, a Dovecot is restarted, or mail arrives instead.
+		n = 52 + n // A Dovecot is restarted, or mail arrives instead.
 	}
 	switch {
 	case n < 7:
@@ -111,8 +115,6 @@ func (w *world) harm(ctx context.Context) error {
 		a.proxy.Refuse()
 		a.next = w.soon(3 * time.Second)
 		w.counts.refusals++
-	case n == 52 && w.monsters && p.right.IsZero():
-		return w.jumpClock(s, p)
 	case n < 54:
 		d := w.dovecots[w.rand.IntN(len(w.dovecots))]
 		w.did("restart a Dovecot")

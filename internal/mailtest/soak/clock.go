@@ -17,6 +17,10 @@ import (
 // jump is how far a clock jumps. It is less than a certificate of the soak is good for.
 const jump = 20 * time.Hour
 
+// jumpEvery is how far apart two jumps are at most. By chance alone there was
+// none in ten minutes.
+const jumpEvery = time.Minute
+
 // now is the line of package time that reads the machine's clock.
 const now = "\tsec, nsec, mono := runtimeNow()\n"
 

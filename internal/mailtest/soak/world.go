@@ -43,6 +43,7 @@ type world struct {
 	named      int    // Accounts that were named so far.
 	watch      *watch
 	harmed     time.Time // When harm began,
+	nextJump   time.Time // When a clock jumps next at the earliest.
 	healed     time.Time // and ended.
 }
 
