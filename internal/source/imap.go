@@ -169,9 +169,8 @@ func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
 		case is(word, "OK"):
 			return "", text, nil
 		case is(word, "BYE"):
-			f := loginFault(imap.StatusResponseTypeBye, imap.ResponseCode(code), text, account.Credential{})
-			f.Op = "reading the greeting"
-			return "", "", l.abort(f)
+			said := reply{kind: replyBYE, code: code, args: string(args), text: text}
+			return "", "", l.abort(said.judge(greeting, "reading the greeting", account.Credential{}))
 		case is(word, "PREAUTH"):
 			return "", "", l.abort(fault.New(fault.ProtocolError, "reading the greeting",
 				"The server claims that we are signed in already, which nobody asked of it."))
@@ -273,9 +272,9 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 	if err := c.authenticate(caps, cred, behind); err != nil {
 		code, text, bye := c.wire.said.last()
 		if refused := refusal(err); refused != nil {
-			return loginFault(refused.Type, refused.Code, refused.Text, cred)
+			return imapReply(refused).judge(signingIn, "signing in", cred)
 		} else if bye {
-			err = loginFault(imap.StatusResponseTypeBye, imap.ResponseCode(code), text, cred)
+			err = reply{kind: replyBYE, code: code, text: text}.judge(signingIn, "signing in", cred)
 		} else {
 			err = c.failed("signing in", err)
 		}

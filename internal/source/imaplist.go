@@ -108,10 +108,9 @@ func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
 	}
 	listed, err := c.client.List("", "*", nil).Collect()
 	if e := refusal(err); e != nil {
-		return nil, &fault.Error{
-			Code: loginCode(e.Text, fault.ServerUnavailable), Op: "listing folders",
-			Detail: "The server does not list its folders. " + serverSays(e.Text, account.Credential{}), Err: err,
-		}
+		f := imapReply(e).judge(askingAccount, "listing folders", account.Credential{})
+		f.Detail, f.Err = "The server does not list its folders. "+f.Detail, err
+		return nil, f
 	}
 	return listed, c.sessionError("listing folders", err)
 }

@@ -139,7 +139,7 @@ func (s *pop3Session) stat(ctx context.Context) error {
 	text, err := s.wire.ask(pop3Command{verb: popSTAT})
 	var no *pop3Refusal
 	if errors.As(err, &no) {
-		return popFault("counting messages", no.text, fault.ServerUnavailable, s.cred)
+		return popReply(no.text).judge(askingAccount, "counting messages", s.cred)
 	}
 	if err != nil {
 		return err
@@ -545,7 +545,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 // refused settles a RETR that was answered -ERR. If the server speaks of
 // itself rather than of the message, the fetch ends.
 func (r *retrieval) refused(w *wanted, no *pop3Refusal) error {
-	f := popFault("reading a message", no.text, fault.MessageFailed, r.cred)
+	f := popReply(no.text).judge(readingMessage, "reading a message", r.cred)
 	if f.Code != fault.MessageFailed {
 		return r.link.abort(f)
 	}
@@ -694,7 +694,7 @@ func (b *pop3Body) again() error {
 	_, err := b.r.wire.ask(pop3Command{verb: popRETR, arg: strconv.Itoa(int(b.w.number))})
 	var no *pop3Refusal
 	if errors.As(err, &no) {
-		return popFault("reading a message", no.text, fault.MessageFailed, b.r.cred)
+		return popReply(no.text).judge(readingMessage, "reading a message", b.r.cred)
 	}
 	if err != nil {
 		return err

@@ -96,8 +96,8 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 			}
 		case !errors.As(err, &no):
 			return err
-		case popFault("reading headers", no.text, fault.MessageFailed, r.cred).Code != fault.MessageFailed:
-			return r.link.abort(popFault("reading headers", no.text, fault.MessageFailed, r.cred))
+		case popReply(no.text).judge(readingMessage, "reading headers", r.cred).Code != fault.MessageFailed:
+			return r.link.abort(popReply(no.text).judge(readingMessage, "reading headers", r.cred))
 		}
 		r.todo = r.todo[1:]
 	}

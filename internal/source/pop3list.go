@@ -267,7 +267,7 @@ func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 		return nil, err
 	}
 	if no := refused[popLIST]; no != nil {
-		return nil, popFault("listing messages", no.text, fault.ServerUnavailable, s.cred)
+		return nil, popReply(no.text).judge(askingAccount, "listing messages", s.cred)
 	}
 	return l, nil
 }

@@ -110,7 +110,7 @@ func greetingFault(w *pop3Wire, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &no):
-		return popFault("greeting", no.text, fault.ServerUnavailable, account.Credential{})
+		return popReply(no.text).judge(greeting, "greeting", account.Credential{})
 	case fault.CodeOf(err) == fault.ProtocolError && w.imap:
 		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port speaks IMAP, not POP3.", Err: err}
 	case fault.CodeOf(err) == fault.ProtocolError:
@@ -217,8 +217,8 @@ func (p *pop3Login) signIn() error {
 	if !errors.As(err, &no) {
 		return err
 	}
-	f := popFault("signing in", no.text, fault.AuthFailed, p.cred)
-	if f.Code == fault.RateLimited || f.Code == fault.MailboxInUse {
+	f := popReply(no.text).judge(signingIn, "signing in", p.cred)
+	if f.RetryAfter == 0 && (f.Code == fault.RateLimited || f.Code == fault.MailboxInUse) {
 		f.RetryAfter = p.capas.loginDelay()
 	}
 	return f
@@ -271,58 +271,4 @@ func (p *pop3Login) authenticate(mechanism, response string) error {
 		return p.abort(fault.New(fault.ProtocolError, "signing in", "The server does not come to an end of signing in."))
 	}
 	return err
-}
-
-// popCodes are the response codes of RFC 2449 section 8 and RFC 3206.
-var popCodes = map[string]fault.Code{
-	"IN-USE":      fault.MailboxInUse,
-	"LOGIN-DELAY": fault.RateLimited,
-	"SYS/TEMP":    fault.ServerUnavailable,
-	"SYS/PERM":    fault.AccessDisabled,
-}
-
-// popWords are what servers say by POP3 only, in lower case.
-var popWords = []struct {
-	code  fault.Code
-	words []string
-}{
-	{fault.AccessDisabled, []string{
-		"not enabled for pop", "pop is disabled", "pop3 is disabled", "pop disabled", "pop3 disabled", "pop access is", "pop3 access is", "enable pop",
-		"pop access disabled", "pop3 access disabled", "pop is not enabled", "pop3 is not enabled", "pop not enabled", "pop3 not enabled",
-		"pop service is not", "pop3 service is not", "not authorized to use pop", "not allowed to use pop",
-	}},
-	{fault.MailboxInUse, []string{"maildrop already locked", "maildrop locked", "mailbox locked", "mailbox is locked", "unable to lock", "lock maildrop", "lock mailbox", "lock busy", "other session"}},
-}
-
-// popFault says what a -ERR means: by its response code, then by its words.
-func popFault(op, text string, otherwise fault.Code, cred account.Credential) *fault.Error {
-	f := &fault.Error{Op: op}
-	code := ""
-	if strings.HasPrefix(text, "[") {
-		if inner, rest, ok := strings.Cut(text[1:], "]"); ok {
-			code, text = strings.ToUpper(inner), strings.TrimSpace(rest)
-		}
-	}
-	if known, ok := popCodes[code]; ok {
-		f.Code = known
-	} else {
-		f.Code = popCodeByWords(text, otherwise)
-	}
-	if f.Code == fault.AuthFailed && cred.Auth == account.OAuth2 {
-		f.Code = fault.OAuthReauthorizationRequired
-	}
-	f.Detail = serverSays(text, cred)
-	return f
-}
-
-func popCodeByWords(text string, otherwise fault.Code) fault.Code {
-	lower := strings.ToLower(text)
-	for _, w := range popWords {
-		for _, words := range w.words {
-			if strings.Contains(lower, words) {
-				return w.code
-			}
-		}
-	}
-	return loginCode(text, otherwise)
 }
