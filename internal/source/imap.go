@@ -30,7 +30,9 @@ type imapConn struct {
 	link   *link
 	wire   *imapWire
 	client *imapclient.Client
+	cred   account.Credential // It signed in with.
 	caps   imap.CapSet
+	inside bool  // A folder was opened: what was said before is no reason for anything.
 	taken  int64 // Octets of bodies so far.
 	quirks *imapQuirks
 	flight *flight // Nil where nothing was asked ahead.
@@ -235,6 +237,9 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 		switch {
 		case string(who) == "*" && is(word, verbCapability):
 			caps = string(rest)
+		case string(who) == "*" && is(word, replyBYE):
+			said := reply{kind: replyBYE, code: code, args: string(args), text: text}
+			return "", said.judge(greeting, "securing the connection", account.Credential{})
 		case string(who) == "*":
 		case string(who) == tag && is(word, "OK"):
 			if code == verbCapability && caps == "" {
@@ -258,6 +263,7 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 	if err := checkCredential(cred); err != nil {
 		return err
 	}
+	c.cred = cred
 	caps := c.client.Caps()
 	if caps == nil {
 		return c.failed("asking for capabilities", errors.New("no capabilities were told"))
@@ -270,11 +276,11 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 		behind = func() { c.flight = c.takeOff(known) }
 	}
 	if err := c.authenticate(caps, cred, behind); err != nil {
-		code, text, bye := c.wire.said.last()
+		said := c.wire.said.last()
 		if refused := refusal(err); refused != nil {
 			return imapReply(refused).judge(signingIn, "signing in", cred)
-		} else if bye {
-			err = reply{kind: replyBYE, code: code, text: text}.judge(signingIn, "signing in", cred)
+		} else if said.kind == replyBYE {
+			err = said.judge(signingIn, "signing in", cred)
 		} else {
 			err = c.failed("signing in", err)
 		}
@@ -286,7 +292,10 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 	c.link.signedIn()
 	if c.caps = c.client.Caps(); c.caps.Has(capUnknown) {
 		told, err := c.client.Capability().Wait()
-		if err != nil || told == nil {
+		switch {
+		case refusal(err) != nil:
+			told = caps // We are signed in: whether there is mail to be read, the folders tell.
+		case err != nil || told == nil:
 			return c.failed("asking for capabilities", err)
 		}
 		c.caps = told
@@ -371,10 +380,14 @@ func (x *xoauth2) Start() (string, []byte, error) {
 func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }
 
 // failed returns what ended the connection; where nothing did, err becomes a
-// protocol error: the library gave up.
+// protocol error: the library gave up. Before a folder was opened, the server's
+// last words are the reason for its silence, or for its going.
 func (c *imapConn) failed(op string, err error) error {
 	var known *fault.Error
 	if cause := c.link.failure(); errors.As(cause, &known) {
+		if f := c.lastWords(op, known); f != nil {
+			return f
+		}
 		return fault.Wrap(known.Code, op, cause)
 	} else if cause != nil { // A context's.
 		return fmt.Errorf("%s: %w", op, cause)
@@ -383,6 +396,39 @@ func (c *imapConn) failed(op string, err error) error {
 		return known
 	}
 	return c.link.abort(&fault.Error{Code: fault.ProtocolError, Op: op, Detail: "The server's answers cannot be used.", Err: err})
+}
+
+// lastWords is why a connection ended, by what the server said before, where it
+// said something: nil otherwise.
+func (c *imapConn) lastWords(op string, why *fault.Error) *fault.Error {
+	said := c.wire.said.last()
+	if c.inside || said.kind == "" || said.kind == replyBYE {
+		return nil // A BYE is the reason already.
+	}
+	switch why.Code {
+	case fault.ServerUnavailable, fault.ConnectTimeout, fault.ProtocolError:
+	default:
+		return nil
+	}
+	f := said.judge(askingAccount, op, c.cred)
+	f.Err = why
+	if _, told := said.means(); !told {
+		f.Code, f.Detail = why.Code, strings.TrimSpace(why.Detail+" "+f.Detail)
+	}
+	return f
+}
+
+// refused says why the server does not do what op says, which is about all
+// folders: by its words, or by those that came before.
+func (c *imapConn) refused(op string, e *imap.Error) *fault.Error {
+	said := imapReply(e)
+	if before := c.wire.said.last(); !c.inside && before.kind != "" {
+		_, told := said.means()
+		if _, better := before.means(); better && !told {
+			said = before
+		}
+	}
+	return said.judge(askingAccount, op, c.cred)
 }
 
 // end closes the connection and waits for the library's goroutine, which must

@@ -133,9 +133,8 @@ func (f *flight) lost(c *imapConn) bool {
 	if f.err == nil || refusal(f.err) != nil {
 		return false
 	}
-	_, _, bye := c.wire.said.last()
 	why := c.link.failure()
-	return bye || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
+	return c.wire.said.last().kind == replyBYE || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
 }
 
 // lostFlight is a login with more behind it that was neither accepted nor

@@ -368,7 +368,9 @@ func (c *imapConn) opened(q request) (verdict *fault.Error, err error) {
 		return nil, c.failed(op, err)
 	case err != nil:
 		return folderFault(op, name, err), nil
-	case data.UIDValidity == 0 || data.UIDValidity != q.want.Validity:
+	}
+	c.inside = true
+	if data.UIDValidity == 0 || data.UIDValidity != q.want.Validity {
 		return fault.New(fault.FolderFailed, op, "Folder "+name+" was made anew at the server since it was listed."), nil
 	}
 	return nil, nil

@@ -9,7 +9,6 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -108,7 +107,7 @@ func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
 	}
 	listed, err := c.client.List("", "*", nil).Collect()
 	if e := refusal(err); e != nil {
-		f := imapReply(e).judge(askingAccount, "listing folders", account.Credential{})
+		f := c.refused("listing folders", e)
 		f.Detail, f.Err = "The server does not list its folders. "+f.Detail, err
 		return nil, f
 	}
@@ -325,6 +324,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 		}
 		return l, folderFault(op, name, err), nil
 	}
+	c.inside = true
 	l.Folder.Status = mail.Status{
 		Known: true, Messages: opened.NumMessages, UIDNext: uint32(opened.UIDNext),
 		UIDValidity: opened.UIDValidity, HighestModSeq: opened.HighestModSeq,

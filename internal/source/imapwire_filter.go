@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -53,24 +54,22 @@ func defaultIMAPLimits(body int64) imapLimits {
 
 // imapSaid is what a server says beside its answers.
 type imapSaid struct {
-	mu         sync.Mutex
-	code, text string // Of the last BYE, else of the last NO, BAD or ALERT.
-	bye        bool
+	mu sync.Mutex
+	r  reply // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
 }
 
-func (s *imapSaid) note(kind, code, text string) {
+func (s *imapSaid) note(r reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	bye := kind == "BYE"
-	if bye || !s.bye && (kind == "NO" || kind == "BAD" || code == "ALERT") {
-		s.bye, s.code, s.text = bye, code, text
+	if r.kind == replyBYE || s.r.kind != replyBYE && (r.kind == replyNO || r.kind == replyBAD || r.code == "ALERT") {
+		s.r = r
 	}
 }
 
-func (s *imapSaid) last() (code, text string, bye bool) {
+func (s *imapSaid) last() reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.code, s.text, s.bye
+	return s.r
 }
 
 // imapFilter stands between the server and the library. It reads every answer
@@ -114,6 +113,8 @@ type answerReader interface {
 	brought(octets int)
 	answered()
 	settled()
+	// A refusal that answers nothing: an answer is hardly to be expected.
+	doubted()
 }
 
 func newIMAPFilter(r answerReader, q *imapQueue, max imapLimits, said *imapSaid) *imapFilter {
@@ -365,6 +366,9 @@ func (f *imapFilter) tagged(b []byte) error {
 	case kind != "OK" && code != "" && code != "CAPABILITY":
 		f.out = append(append(append(f.out, '['), code...), "] "...)
 	}
+	if kind == "OK" {
+		f.said.note(reply{kind, code, string(args), text})
+	}
 	f.out = append(append(f.out, text...), "\r\n"...)
 	return nil
 }
@@ -466,12 +470,22 @@ func (f *imapFilter) recover(err error, s *imapScanner) error {
 }
 
 // state handles an untagged OK, NO, BAD or BYE: it passes on the codes that
-// tell of the folder being opened.
+// tell of the folder being opened. A BYE ends the session, whether the server
+// closes the connection or not (RFC 9051 section 7.1.5).
 func (f *imapFilter) state(kind string, b []byte) error {
 	code, args, text := responseText(b)
-	f.said.note(kind, code, text)
+	said := reply{kind, code, string(args), text}
+	f.said.note(said)
 	bits := 32
 	switch {
+	case kind == replyBYE && !f.queue.answering(verbLogout):
+		return f.farewell(said)
+	case kind == replyBAD:
+		// It may be all the answer there is.
+		if _, told := said.means(); told {
+			f.r.doubted()
+		}
+		return f.drop(b)
 	case kind == "OK" && code == "CAPABILITY":
 		f.out = append(appendCapabilities(append(f.out, "* "...), args), "\r\n"...)
 		return nil
@@ -489,4 +503,15 @@ func (f *imapFilter) state(kind string, b []byte) error {
 	f.out = append(append(append(f.out, "* OK ["...), code...), ' ')
 	f.out = append(strconv.AppendUint(f.out, n, 10), "] -\r\n"...)
 	return nil
+}
+
+// farewell is the error that a BYE ends the connection with. What is said
+// instead of letting us in is told by who knows the secret that it may repeat.
+func (f *imapFilter) farewell(said reply) error {
+	if f.queue.answering(verbLogin) || f.queue.answering(verbAuthenticate) {
+		why := said.judge(signingIn, "signing in", account.Credential{})
+		why.Detail = ""
+		return why
+	}
+	return said.judge(askingAccount, "reading from the server", account.Credential{})
 }

@@ -157,6 +157,7 @@ func (l fakeLink) ReadLine(max int) ([]byte, error) {
 }
 
 func (fakeLink) named()      {}
+func (fakeLink) doubted()    {}
 func (fakeLink) listed()     {}
 func (fakeLink) brought(int) {}
 func (fakeLink) answered()   {}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -83,6 +84,7 @@ type link struct {
 	login   bool      // Signed in: silence from here on is the server's outage.
 	idle    bool      // No answer is due: expect(false).
 	until   time.Time // End of the phase; zero: none.
+	hasty   time.Time // End of what the server may take although it has refused; zero: it has not.
 	reading bool      // A read is waiting,
 	writing int       // … and so many writes.
 	since   time.Time // We wait for the server since then, as far as it is not counted; zero: we do not.
@@ -90,6 +92,7 @@ type link struct {
 	// The reading goroutine's own.
 	r     *bufio.Reader
 	long  []byte // A line that is longer than the buffer.
+	head  []byte // Of the line under way, as far as BYE shows; nil: none is.
 	total int64  // Bytes received in all.
 }
 
@@ -282,8 +285,10 @@ func (l *link) arm() {
 	if !l.idle {
 		t = time.Now().Add(min(l.limits.Idle, l.command.rest(), l.session.progress.rest(), l.session.whole.rest()))
 	}
-	if !l.until.IsZero() && (t.IsZero() || l.until.Before(t)) {
-		t = l.until
+	for _, end := range []time.Time{l.until, l.hasty} {
+		if !end.IsZero() && (t.IsZero() || end.Before(t)) {
+			t = end
+		}
 	}
 	l.conn.SetReadDeadline(t) // Fails only on a closed connection, which the read will say.
 }
@@ -299,10 +304,17 @@ func (l *link) Read(p []byte) (int, error) {
 
 // ReadLine returns the next line up to and including its LF, at most max
 // bytes: a longer one is protocol_error. The slice is good until the next read.
+// Of a BYE that does not come to its end what has come is given, ended.
 func (l *link) ReadLine(max int) ([]byte, error) {
 	l.long = l.long[:0]
+	begun, _ := l.r.Peek(min(l.r.Buffered(), len(byeHead))) // It does not read.
+	l.head = append(make([]byte, 0, len(byeHead)), begun...)
+	defer func() { l.head = nil }()
 	for {
 		chunk, err := l.r.ReadSlice('\n')
+		if errors.Is(err, errPartOfBYE) && len(l.long)+len(chunk) < max {
+			return append(append(l.long, chunk...), "\r\n"...), nil
+		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, l.fail("reading from the server", err)
 		}
@@ -333,6 +345,9 @@ func (r rawReader) Read(p []byte) (int, error) {
 		return 0, l.abort(fault.New(fault.ServerUnavailable, "reading from the server",
 			fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.", l.limits.Octets>>20)))
 	}
+	if l.parting() && !l.hasten() {
+		return 0, errPartOfBYE
+	}
 	conn, err := l.beginRead()
 	if err != nil {
 		return 0, err
@@ -340,6 +355,12 @@ func (r rawReader) Read(p []byte) (int, error) {
 	n, err := conn.Read(p[:min(int64(len(p)), left)])
 	l.endRead()
 	l.total += int64(n)
+	if l.head != nil {
+		l.head = append(l.head, p[:min(n, cap(l.head)-len(l.head))]...)
+	}
+	if err != nil && l.parting() && l.failure() == nil && l.overdue() == nil {
+		return n, errPartOfBYE
+	}
 	var timeout net.Error
 	if err != nil && (!errors.As(err, &timeout) || !timeout.Timeout()) {
 		return n, l.fail("reading from the server", err)
@@ -351,6 +372,44 @@ func (r rawReader) Read(p []byte) (int, error) {
 		return n, l.fail("reading from the server", err)
 	}
 	return n, nil
+}
+
+// hastyPatience is how long a server is waited for that has refused: one that
+// says BYE and does not come to its end, or whose refusal answers nothing. Two
+// such connections take less than 10 s.
+const hastyPatience = 4 * time.Second
+
+const byeHead = "* BYE "
+
+// errPartOfBYE says that the line under way is a BYE and its end does not come.
+var errPartOfBYE = errors.New("the rest of a BYE does not come")
+
+// parting reports whether the line under way is a BYE.
+func (l *link) parting() bool { return l.head != nil && bytes.EqualFold(l.head, []byte(byeHead)) }
+
+// hasten gives the server hastyPatience from its refusal on, and returns false
+// when that has passed.
+func (l *link) hasten() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hasty.IsZero() {
+		l.hasty = time.Now().Add(hastyPatience)
+		l.arm()
+	}
+	return time.Now().Before(l.hasty)
+}
+
+// doubted tells that the server refused something, and does not say what.
+func (l *link) doubted() { l.hasten() }
+
+// reassured tells that the server answers all the same.
+func (l *link) reassured() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.hasty.IsZero() {
+		l.hasty = time.Time{}
+		l.arm()
+	}
 }
 
 // beginRead says that a read begins to wait, and returns where to read.

@@ -132,13 +132,17 @@ func (s *sessionPace) overdue(code fault.Code) *fault.Error {
 }
 
 // named tells that the server named a folder that was asked for.
-func (l *link) named() { l.command.earn(l.atFloor(listedOctets)) }
+func (l *link) named() {
+	l.reassured()
+	l.command.earn(l.atFloor(listedOctets))
+}
 
 // listed tells that the server listed a message that was asked for.
 func (l *link) listed() { l.brought(listedOctets) }
 
 // brought tells that the server brought n octets of a message or its header.
 func (l *link) brought(n int) {
+	l.reassured()
 	d := l.atFloor(n)
 	l.command.earn(d)
 	l.session.progress.earn(d)
@@ -149,11 +153,15 @@ func (l *link) atFloor(octets int) time.Duration {
 }
 
 // answered tells that a command was completed.
-func (l *link) answered() { l.command.earn(l.limits.Command / answerShare) }
+func (l *link) answered() {
+	l.reassured()
+	l.command.earn(l.limits.Command / answerShare)
+}
 
 // settled tells that a message came whole, or that all was said of a folder that
 // was asked for.
 func (l *link) settled() {
+	l.reassured()
 	l.command.earn(l.limits.Command)
 	l.session.progress.earn(l.limits.Progress)
 }
