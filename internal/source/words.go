@@ -2,6 +2,10 @@ package source
 
 import (
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
@@ -175,5 +179,31 @@ var unaccented = strings.NewReplacer(
 // foldWords makes a server's words comparable: lower case, letters without
 // accents, single blanks, one at either end.
 func foldWords(text string) string {
-	return " " + strings.Join(strings.Fields(unaccented.Replace(strings.ToLower(text))), " ") + " "
+	return " " + strings.Join(strings.Fields(unaccented.Replace(strings.ToLower(legible(text)))), " ") + " "
+}
+
+// legible reads words that are not UTF-8 as Chinese (GBK: long runs of pairs of
+// octets), else as ISO 8859-2, which has the letters of Polish and German. It
+// is for comparing only: what is shown stays as it came.
+func legible(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	longest, run, pairs := 0, 0, true
+	for i := range len(text) + 1 {
+		if i < len(text) && text[i] >= 0xA1 {
+			run++
+			continue
+		}
+		longest, pairs, run = max(longest, run), pairs && run%2 == 0, 0
+	}
+	decoder := charmap.ISO8859_2.NewDecoder()
+	if pairs && longest >= 4 {
+		decoder = simplifiedchinese.GBK.NewDecoder()
+	}
+	read, err := decoder.String(text)
+	if err != nil {
+		return text
+	}
+	return read
 }
