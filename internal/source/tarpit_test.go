@@ -721,3 +721,45 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	none := func(context.Context) (*imapConn, error) { return nil, l.failure() }
 	return &imapSession{connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn, listings: c.collector()}
 }
+
+// dripped is what comes of a line that a server begins so and sends on an octet
+// a second for an hour, and how long that takes.
+func dripped(t *testing.T, first string) (line string, took time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for rest := first; ; rest = "x" {
+				if _, err := io.WriteString(theirs, rest); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{})}
+		l.attach(ours)
+		began := time.Now()
+		b, _ := l.ReadLine(maxGreeting)
+		line, took = string(b), time.Since(began)
+		l.Close()
+		serving.Wait()
+	})
+	return line, took
+}
+
+// bugreports F11: a BYE sent drop by drop holds a visit for 10 s at most, over
+// the two connections that may be spent on it.
+func TestABYEThatDoesNotEndIsTakenAsItIs(t *testing.T) {
+	for _, first := range []string{"* BYE Too many connections", "* bye [OVERQUOTA] ", "* BYE "} {
+		if line, took := dripped(t, first); 2*took >= 10*time.Second || !strings.HasPrefix(line, first) || !strings.HasSuffix(line, "x\r\n") {
+			t.Errorf("%q: %q after %v", first, line, took)
+		}
+	}
+	// The control: any other line is waited for.
+	for _, first := range []string{"* OK ", "* BYEBYE ", "a1 NO "} {
+		if line, took := dripped(t, first); took < time.Minute || line != "" {
+			t.Errorf("%q: %q after %v", first, line, took)
+		}
+	}
+}
