@@ -248,6 +248,10 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 			_, err := queue.finish(tag)
 			return caps, err
 		case string(who) == tag && (is(word, "NO") || is(word, "BAD")):
+			said := reply{kind: replyNO, code: code, args: string(args), text: text}
+			if _, told := said.means(); told { // Of itself: it may have TLS.
+				return "", said.judge(greeting, "securing the connection", account.Credential{})
+			}
 			return "", fault.New(fault.STARTTLSUnsupported, "securing the connection",
 				"The server refuses "+verb+". "+serverSays(text, account.Credential{}))
 		default:
@@ -395,7 +399,11 @@ func (c *imapConn) failed(op string, err error) error {
 	if errors.As(err, &known) {
 		return known
 	}
-	return c.link.abort(&fault.Error{Code: fault.ProtocolError, Op: op, Detail: "The server's answers cannot be used.", Err: err})
+	f := &fault.Error{Code: fault.ProtocolError, Op: op, Detail: "The server's answers cannot be used.", Err: err}
+	if said := c.lastWords(op, f); said != nil {
+		f = said
+	}
+	return c.link.abort(f)
 }
 
 // lastWords is why a connection ended, by what the server said before, where it

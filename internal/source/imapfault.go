@@ -35,5 +35,11 @@ func folderFault(op, name string, err error) *fault.Error {
 		f.Detail = detail + " " + f.Detail
 		return f
 	}
+	var known *fault.Error
+	if errors.As(err, &known) && known.Session { // It said BYE.
+		return &fault.Error{
+			Code: known.Code, Op: op, Detail: detail + " " + known.Detail, RetryAfter: known.RetryAfter, Session: true, Err: err,
+		}
+	}
 	return &fault.Error{Code: fault.FolderFailed, Op: op, Detail: detail, Err: err}
 }

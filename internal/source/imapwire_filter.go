@@ -366,7 +366,7 @@ func (f *imapFilter) tagged(b []byte) error {
 	case kind != "OK" && code != "" && code != "CAPABILITY":
 		f.out = append(append(append(f.out, '['), code...), "] "...)
 	}
-	if kind == "OK" {
+	if kind == "OK" || c.verb == verbCapability {
 		f.said.note(reply{kind, code, string(args), text})
 	}
 	f.out = append(append(f.out, text...), "\r\n"...)

@@ -311,6 +311,11 @@ func TestPOP3RefusedLogins(t *testing.T) {
 		{"[SYS/TEMP] Temporary authentication failure", fault.ServerUnavailable},
 		{"[AUTH] account suspended", fault.AccountLocked},
 		{"[in-use] lower case", fault.MailboxInUse},
+		// servers D11
+		{"[SYS/TEMP] maildrop is locked by another session", fault.MailboxInUse},
+		{"[AUTH] This account has been suspended", fault.AccountLocked},
+		{"Protocol error. 14", fault.ProtocolError},
+		{"Konto zostało zablokowane", fault.AccountLocked},
 	} {
 		t.Run(tc.words, func(t *testing.T) {
 			err := openPlayed(t, "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: LOGIN-DELAY 900\nS: .\nC: USER anna\nS: +OK\nC: PASS sekret\nS: -ERR "+tc.words, false)
@@ -326,6 +331,50 @@ func TestPOP3RefusedLogins(t *testing.T) {
 	err := openPlayed(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: -ERR wrong password: sekret", false)
 	if fault.CodeOf(err) != fault.AuthFailed || strings.Contains(err.Error(), "sekret") {
 		t.Errorf("the server's echo of the password: %v", err)
+	}
+}
+
+// servers D11: how long the server says at that moment counts more than what it
+// says of all times.
+func TestPOP3WaitsAsLongAsTheServerSays(t *testing.T) {
+	for said, want := range map[string]time.Duration{
+		"[LOGIN-DELAY] too soon":               15 * time.Minute,
+		"[LOGIN-DELAY 60] too soon":            time.Minute,
+		"[SYS/TEMP] Try again in 90 seconds":   90 * time.Second,
+		"too many logins, please wait 2 hours": 2 * time.Hour,
+	} {
+		err := openPlayed(t, "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: LOGIN-DELAY 900\nS: .\nC: USER anna\nS: +OK\nC: PASS sekret\nS: -ERR "+said, false)
+		if f := fault.Of(err); err == nil || f.RetryAfter != want || !f.Session {
+			t.Errorf("%q: %v, retry after %v, want %v", said, err, f.RetryAfter, want)
+		}
+	}
+}
+
+// servers D11, D8: before and behind the login the same words mean the same.
+func TestPOP3RefusalsBesideTheLogin(t *testing.T) {
+	s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: +OK\nS: STLS\nS: .\nC: STLS\nS: -ERR [SYS/TEMP] try later", mailtest.ScriptOptions{})
+	_, err := pop3Client(nil, false, nil).Open(t.Context(), account.Account{
+		Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.STARTTLS}, Protocol: account.POP3,
+	}, credential("anna", "sekret"))
+	if fault.CodeOf(err) != fault.ServerUnavailable {
+		t.Errorf("STLS is refused for now: %v", err)
+	}
+	for said, want := range map[string]fault.Code{
+		"[SYS/TEMP] maildrop is locked by another session": fault.MailboxInUse,
+		"POP3 access is disabled for this account":         fault.AccessDisabled,
+		"no": fault.ServerUnavailable,
+	} {
+		s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\nC: STAT\nS: -ERR "+said+"\nCLOSE", mailtest.ScriptOptions{})
+		session, err := pop3Client(nil, false, nil).Open(t.Context(), account.Account{
+			Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3,
+		}, credential("anna", "sekret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = session.Folders(t.Context()); fault.CodeOf(err) != want || !fault.Of(err).Session {
+			t.Errorf("STAT is refused by %q: %v", said, err)
+		}
+		session.Close()
 	}
 }
 
