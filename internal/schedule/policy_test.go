@@ -86,6 +86,17 @@ func TestPolicy(t *testing.T) {
 		{name: "a hint does not shorten the backoff", prior: seen(fault.RateLimited, 3), out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: time.Second}}, state: account.Retrying, next: 80 * time.Minute, failures: 4},
 		{name: "an absurd hint is a day", out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: math.MaxInt64}}, state: account.Retrying, next: 25*time.Hour + 12*time.Minute, failures: 1},
 
+		{
+			name:  "a hint counts whatever the reason: in use",
+			out:   Outcome{Err: &fault.Error{Code: fault.MailboxInUse, RetryAfter: 30 * time.Minute}},
+			state: account.Retrying, next: 31*time.Minute + 30*time.Second, failures: 1,
+		},
+		{
+			name:  "a hint counts whatever the reason: locked",
+			out:   Outcome{Err: &fault.Error{Code: fault.AccountLocked, RetryAfter: 2 * time.Hour}},
+			state: account.Retrying, next: 126 * time.Minute, failures: 1,
+		},
+
 		{name: "password refused once", out: failing(fault.AuthFailed), state: account.Retrying, next: 10 * time.Minute, failures: 1},
 		{name: "password refused twice: a longer gap", prior: seen(fault.AuthFailed, 1), out: failing(fault.AuthFailed), state: account.Retrying, next: 20 * time.Minute, failures: 2},
 		{name: "password refused three times: waits for the user", prior: seen(fault.AuthFailed, 2), out: failing(fault.AuthFailed), state: account.NeedsAttention, next: never, failures: 3},

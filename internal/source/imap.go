@@ -248,10 +248,6 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 			_, err := queue.finish(tag)
 			return caps, err
 		case string(who) == tag && (is(word, "NO") || is(word, "BAD")):
-			said := reply{kind: replyNO, code: code, args: string(args), text: text}
-			if _, told := said.means(); told { // Of itself: it may have TLS.
-				return "", said.judge(greeting, "securing the connection", account.Credential{})
-			}
 			return "", fault.New(fault.STARTTLSUnsupported, "securing the connection",
 				"The server refuses "+verb+". "+serverSays(text, account.Credential{}))
 		default:

@@ -133,8 +133,8 @@ func (f *flight) lost(c *imapConn) bool {
 	if f.err == nil || refusal(f.err) != nil {
 		return false
 	}
-	why := c.link.failure()
-	return c.wire.said.last().kind == replyBYE || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
+	why, bye := c.link.failure(), c.wire.said.last().kind == replyBYE
+	return bye || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
 }
 
 // lostFlight is a login with more behind it that was neither accepted nor

@@ -139,10 +139,6 @@ func (p *pop3Login) secureConnection(ctx context.Context) error {
 	if _, err := p.ask(pop3Command{verb: popSTLS}); err != nil {
 		var no *pop3Refusal
 		if errors.As(err, &no) {
-			said := popReply(no.text)
-			if _, told := said.means(); told { // Of itself: it may have TLS.
-				return said.judge(greeting, "securing the connection", account.Credential{})
-			}
 			return unsupported
 		}
 		return err

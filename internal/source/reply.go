@@ -36,7 +36,7 @@ const (
 // whatever phase, is judged by the one table of responseCodes and saidWords.
 type reply struct {
 	kind string
-	code string // The response code in upper case, without brackets (RFC 9051 section 7.1, RFC 2449 section 8); may be empty.
+	code string // The response code in upper case (RFC 9051 section 7.1, RFC 2449 section 8); may be empty.
 	args string // What stands behind it within the brackets.
 	text string
 }
@@ -63,8 +63,11 @@ func popReply(text string) reply {
 // server wants to be left in peace, 0 if it does not say.
 func (r reply) judge(p phase, op string, cred account.Credential) *fault.Error {
 	code, told := r.means()
-	if code == fault.AuthFailed && p > signingIn {
+	switch {
+	case code == fault.AuthFailed && p > signingIn:
 		code = fault.ServerUnavailable // It had signed us in: the session is gone.
+	case code == fault.ProtocolError && p >= openingFolder:
+		told = false // What was asked for had a part in it.
 	}
 	if !told {
 		code = r.otherwise(p)
@@ -132,9 +135,9 @@ func (r reply) means() (code fault.Code, told bool) {
 // asked to wait counts, not one that is over ("idle for 30 minutes").
 var (
 	backoffTime = regexp.MustCompile(`back-?off time:? *(\d{1,12}) *(\pL*)`)
-	waitTime    = regexp.MustCompile(`(?:\bwait|\bagain in|\bretry (?:in|after)|\bagain after|\bponownie za|\bodczekaj|\berneut in|\bwarten sie|` +
-		`\bminimum|\bdelay)[^\d.]{0,40}?(\d{1,12}) *(\pL*)`)
-	waitTimeChinese = regexp.MustCompile(`(?:请|等待|稍)?[^\d]{0,8}(\d{1,12}) *(秒|分钟|分|小时)(?:钟)?(?:后|再|以后|之后)`)
+	waitTime    = regexp.MustCompile(`(?:\bwait|\bagain in|\bretry (?:in|after)|\bagain after|\bponownie za|\bodczekaj` +
+		`|\berneut in|\bwarten sie|\bminimum|\bdelay)[^\d.]{0,40}?(\d{1,12}) *(\pL*)`)
+	waitTimeChinese = regexp.MustCompile(`(\d{1,12}) *(秒|分|小时)钟?(?:后|再|以后|之后)`)
 )
 
 // longestWait bounds what a server may ask for, far beyond what the schedule

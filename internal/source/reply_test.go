@@ -22,7 +22,10 @@ var refusals = []struct {
 	// D1: the provider has had enough of us.
 	{"D1", "[OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)", fault.RateLimited, 0},
 	{"D1", "[THROTTLED] slow down", fault.RateLimited, 0},
-	{"D1", "Request is throttled. Suggested Backoff Time: 178755 milliseconds", fault.RateLimited, 178755 * time.Millisecond},
+	{
+		"D1", "Request is throttled. Suggested Backoff " +
+			"Time: 178755 milliseconds", fault.RateLimited, 178755 * time.Millisecond,
+	},
 	{"D1", "[LIMIT] UID FETCH Rate limit hit", fault.RateLimited, 0},
 	{"D1", "Account exceeded command or bandwidth limits", fault.RateLimited, 0},
 	{"D1", "[UNAVAILABLE] UID FETCH Server error", fault.ServerUnavailable, 0},
@@ -39,7 +42,7 @@ var refusals = []struct {
 	{"D11", "[SYS/TEMP] maildrop is locked by another session", fault.MailboxInUse, 0},
 	{"D11", "[UNAVAILABLE] maildrop is locked by another session", fault.MailboxInUse, 0},
 	{"D11", "Mailbox locked", fault.MailboxInUse, 0},
-	{"D11", "Protocol error. 14", fault.ProtocolError, 0},
+	{"D11", "Mailbox is temporarily locked by another session", fault.MailboxInUse, 0},
 	{"D11", "account has been suspended", fault.AccountLocked, 0},
 	{"D11", "[AUTH] This account has been suspended", fault.AccountLocked, 0},
 	{"D11", "[SYS/PERM] This account has been suspended", fault.AccountLocked, 0},
@@ -52,7 +55,10 @@ var refusals = []struct {
 	{"D11", "[SYS/TEMP] Temporary failure, try again in 30 seconds", fault.ServerUnavailable, 30 * time.Second},
 	{"D11", "[SYS/PERM] closed for good", fault.AccessDisabled, 0},
 	// F10: words refine a code that says little.
-	{"F10", "[UNAVAILABLE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=16)", fault.TooManyConnections, 0},
+	{
+		"F10", "[UNAVAILABLE] Maximum number of connections from user+IP " +
+			"exceeded (mail_max_userip_connections=16)", fault.TooManyConnections, 0,
+	},
 	{"F10", "[LIMIT] too many login attempts", fault.RateLimited, 0},
 	{"F10", "[LIMIT] enough", fault.TooManyConnections, 0},
 	{"F10", "[SERVERBUG] Account is locked", fault.AccountLocked, 0},
@@ -62,8 +68,21 @@ var refusals = []struct {
 	{"F10", "[UNAVAILABLE] Temporary failure, try again later", fault.ServerUnavailable, 0},
 	{"F10", "[ALERT] Too many simultaneous connections. (Failure)", fault.TooManyConnections, 0},
 	{"F10", "[AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled sc=x", fault.AccessDisabled, 0},
-	{"F10", "[AUTHENTICATIONFAILED] NEOBHODIM parol prilozheniya https://help.mail.ru / Application password is REQUIRED", fault.AppPasswordRequired, 0},
-	{"F10", "Login fail. Please using authorized code to login. More information at http://service.mail.qq.com", fault.AppPasswordRequired, 0},
+	{
+		"F10", "[AUTHENTICATIONFAILED] NEOBHODIM parol prilozheniya https://help.mail.ru " +
+			"/ Application password is REQUIRED", fault.AppPasswordRequired, 0,
+	},
+	{
+		"F10", "Login fail. Please using authorized code to login. " +
+			"More information at http://service.mail.qq.com", fault.AppPasswordRequired, 0,
+	},
+	{
+		"F10", "Access to your account has been temporarily restricted " +
+			"as Yandex suspects it may have been hacked.", fault.AccountLocked, 0,
+	},
+	{"F10", "Your IP address has been blocked", fault.RateLimited, 0},
+	{"F10", "Account temporarily locked", fault.RateLimited, 0},
+	{"F10", "Too many incorrect password attempts. Please try again later.", fault.RateLimited, 0},
 	// Polish: WP, o2, Interia, Onet, home.pl, nazwa.pl. With and without accents.
 	{"F10", "LOGIN Konto jest zablokowane", fault.AccountLocked, 0},
 	{"F10", "[SERVERBUG] Konto zostało zablokowane", fault.AccountLocked, 0},
@@ -110,9 +129,11 @@ func TestTheSameWordsMeanTheSameInEveryPhase(t *testing.T) {
 	for _, tc := range refusals {
 		t.Run(tc.row+" "+tc.said, func(t *testing.T) {
 			for name, r := range map[string]reply{
-				"POP3": popReply(tc.said), "NO": asIMAP(replyNO, tc.said), "BAD": asIMAP(replyBAD, tc.said), "BYE": asIMAP(replyBYE, tc.said),
+				"POP3": popReply(tc.said), "NO": asIMAP(replyNO, tc.said), "BAD": asIMAP(replyBAD, tc.said),
+				"BYE": asIMAP(replyBYE, tc.said),
 			} {
-				if inner, _, _ := strings.Cut(tc.said, "]"); name != "POP3" && strings.HasPrefix(inner, "[") && strings.Contains(inner, "/") {
+				code, _, _ := strings.Cut(tc.said, "]")
+				if name != "POP3" && strings.HasPrefix(code, "[") && strings.Contains(code, "/") {
 					continue // No code of IMAP's.
 				}
 				for _, p := range everyPhase {
@@ -122,6 +143,19 @@ func TestTheSameWordsMeanTheSameInEveryPhase(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// servers D11: Exchange means the session, unless one thing was asked for.
+func TestAProtocolErrorIsNoWrongPassword(t *testing.T) {
+	for p, want := range map[phase]fault.Code{
+		greeting: fault.ProtocolError, signingIn: fault.ProtocolError, askingAccount: fault.ProtocolError,
+		openingFolder: fault.FolderFailed, readingMessage: fault.MessageFailed,
+	} {
+		f := popReply("Protocol error. 14").judge(p, "asking", account.Credential{})
+		if f.Code != want || f.Session != (p < openingFolder) {
+			t.Errorf("phase %d: %s, session %v", p, f.Code, f.Session)
+		}
 	}
 }
 
@@ -143,7 +177,8 @@ func TestWordsAreReadInTheEncodingsOfTheirLanguages(t *testing.T) {
 // the blame where the question put it.
 func TestWordsAboutOneThingBlameThatAlone(t *testing.T) {
 	for _, said := range []string{
-		"message is corrupted", "no such message", "[NONEXISTENT] Mailbox doesn't exist: Stuff", "[EXPUNGEISSUED] Some messages were expunged",
+		"message is corrupted", "no such message", "[NONEXISTENT] Mailbox doesn't exist: Stuff",
+		"[EXPUNGEISSUED] Some messages were expunged",
 		"The specified message set is invalid.", "[CANNOT] Invalid mailbox name", "[NOPERM] Permission denied", "failed",
 		"[NONEXISTENT] Mailbox is temporarily of no use, try again", "Nie ma takiej wiadomości",
 		"Nachricht nicht gefunden", "邮件不存在", "[CLIENTBUG] Invalid UID set",
@@ -167,15 +202,22 @@ func TestWordsAboutOneThingBlameThatAlone(t *testing.T) {
 
 func TestARefusedPasswordIsTakenForNothingElse(t *testing.T) {
 	for _, said := range []string{
-		"Invalid credentials", "[AUTHENTICATIONFAILED] Authentication failed.", "Wrong password, please try again", "[AUTH] Password incorrect. Try again later",
-		"Nieprawidłowy login lub hasło, spróbuj ponownie", "Benutzername oder Passwort falsch. Bitte versuchen Sie es erneut", "密码错误，请重试", "no", "",
+		"Invalid credentials", "[AUTHENTICATIONFAILED] Authentication failed.",
+		"Wrong password, please try again", "User not authenticated",
+		"[AUTH] Password incorrect. Try again later",
+		"Nieprawidłowy login lub hasło, spróbuj ponownie",
+		"Benutzername oder Passwort falsch. Bitte versuchen Sie es erneut", "密码错误，请重试", "no", "",
+		// QQ says all of it at once.
+		"Login fail. Account is abnormal, service is not open, password is incorrect, " +
+			"login frequency limited, or system is busy.",
 	} {
 		for _, r := range []reply{popReply(said), asIMAP(replyNO, said)} {
 			f := r.judge(signingIn, "signing in", account.Credential{})
 			if f.Code != fault.AuthFailed {
 				t.Errorf("%q: %s", said, f.Code)
 			}
-			if f = r.judge(signingIn, "signing in", account.Credential{Auth: account.OAuth2}); f.Code != fault.OAuthReauthorizationRequired {
+			token := account.Credential{Auth: account.OAuth2}
+			if f = r.judge(signingIn, "signing in", token); f.Code != fault.OAuthReauthorizationRequired {
 				t.Errorf("%q, with a token: %s", said, f.Code)
 			}
 			if f = r.judge(readingMessage, "reading", account.Credential{}); f.Code.Credential() {
@@ -243,7 +285,8 @@ func TestNoRowOfTheTableIsInVain(t *testing.T) {
 
 func TestTheLibrarysRefusalIsTheServers(t *testing.T) {
 	e := &imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT", Text: "Rate limit hit"}
-	if f := imapReply(e).judge(readingMessage, "reading", account.Credential{}); f.Code != fault.RateLimited || !f.Session {
+	f := imapReply(e).judge(readingMessage, "reading", account.Credential{})
+	if f.Code != fault.RateLimited || !f.Session {
 		t.Errorf("%+v", f)
 	}
 }

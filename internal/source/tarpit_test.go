@@ -752,7 +752,8 @@ func dripped(t *testing.T, first string) (line string, took time.Duration) {
 // the two connections that may be spent on it.
 func TestABYEThatDoesNotEndIsTakenAsItIs(t *testing.T) {
 	for _, first := range []string{"* BYE Too many connections", "* bye [OVERQUOTA] ", "* BYE "} {
-		if line, took := dripped(t, first); 2*took >= 10*time.Second || !strings.HasPrefix(line, first) || !strings.HasSuffix(line, "x\r\n") {
+		line, took := dripped(t, first)
+		if 2*took >= 10*time.Second || !strings.HasPrefix(line, first) || !strings.HasSuffix(line, "x\r\n") {
 			t.Errorf("%q: %q after %v", first, line, took)
 		}
 	}
