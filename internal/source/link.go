@@ -374,10 +374,12 @@ func (r rawReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// hastyPatience is how long a server is waited for that has refused: one that
-// says BYE and does not come to its end, or whose refusal answers nothing. Two
-// such connections take less than 10 s.
-const hastyPatience = 4 * time.Second
+// How long a server is waited for that has refused: one that says BYE and does
+// not come to its end, or whose refusal answers nothing.
+const (
+	hastyPatience = 3 * time.Second   // On one connection,
+	hastySession  = 3 * hastyPatience // … and over all of a session's.
+)
 
 const byeHead = "* BYE "
 
@@ -387,13 +389,15 @@ var errPartOfBYE = errors.New("the rest of a BYE does not come")
 // parting reports whether the line under way is a BYE.
 func (l *link) parting() bool { return l.head != nil && bytes.EqualFold(l.head, []byte(byeHead)) }
 
-// hasten gives the server hastyPatience from its refusal on, and returns false
-// when that has passed.
+// hasten gives the server hastyPatience from its refusal on, as far as the
+// session has such time left, and returns false when that has passed.
 func (l *link) hasten() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.hasty.IsZero() {
-		l.hasty = time.Now().Add(hastyPatience)
+		d := max(0, min(hastyPatience, l.session.hasty.rest()))
+		l.session.hasty.spend(d)
+		l.hasty = time.Now().Add(d)
 		l.arm()
 	}
 	return time.Now().Before(l.hasty)
@@ -407,6 +411,7 @@ func (l *link) reassured() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.hasty.IsZero() {
+		l.session.hasty.earn(hastyPatience)
 		l.hasty = time.Time{}
 		l.arm()
 	}

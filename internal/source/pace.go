@@ -105,11 +105,11 @@ func (p *pace) rest() time.Duration {
 }
 
 // sessionPace is what a session grants its server over all connections.
-type sessionPace struct{ progress, whole *pace }
+type sessionPace struct{ progress, whole, hasty *pace }
 
 func newSessionPace(p Patience) *sessionPace {
 	p = p.orDefault()
-	return &sessionPace{progress: newPace(p.Progress), whole: newPace(p.Session)}
+	return &sessionPace{progress: newPace(p.Progress), whole: newPace(p.Session), hasty: newPace(hastySession)}
 }
 
 func (s *sessionPace) spend(d time.Duration) {

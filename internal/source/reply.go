@@ -177,7 +177,7 @@ func waitOf(number, unit string) time.Duration {
 	if err != nil || n <= 0 {
 		return 0
 	}
-	each := time.Duration(0)
+	var each time.Duration
 	switch {
 	case strings.HasPrefix(unit, "ms"), strings.HasPrefix(unit, "millis"), strings.HasPrefix(unit, "milis"):
 		each = time.Millisecond

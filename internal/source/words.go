@@ -109,7 +109,7 @@ var tellingWords = []saidWords{
 		"another connection", "previous locker", "another pop", "lock maildrop", "lock mailbox", "lock busy",
 		"unable to lock",
 		"locked by pop", "lock the mail",
-		"inna sesj", "inny proces", "innej sesji", "inna sesja", "inne polaczenie", "innego programu", "inny program",
+		"inna sesj", "innej sesji", "inna sesja", "inne polaczenie", "innego programu", "inny program",
 		"jest w uzyciu",
 		"jest juz uzywan", "jest uzywan", "przez inny", "przez inna", "przez inne",
 		"andere sitzung", "anderen sitzung", "andere verbindung", "anderen prozess", "anderem prozess",
@@ -135,7 +135,7 @@ var tellingWords = []saidWords{
 		"频繁", "频率", "过频", "次数过多", "次数太多", "次数超", "请求过多", "流量超", "超出流量", "带宽",
 	}, nil},
 	{fault.RateLimited, []string{
-		" ip ", "ip address", "ip-address", "your ip", "adres ip", "adresu ip", "ip-adress",
+		" ip ", "ip address", "ip-address", "your ip", "ip-adress",
 	}, []string{
 		"blocked", "banned", "blacklist", "locked", "zablokowan", "gesperrt", "blockiert",
 	}},
