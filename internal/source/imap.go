@@ -264,6 +264,7 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 		return err
 	}
 	c.cred = cred
+	c.wire.said.knows(cred)
 	caps := c.client.Caps()
 	if caps == nil {
 		return c.failed("asking for capabilities", errors.New("no capabilities were told"))

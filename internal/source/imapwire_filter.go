@@ -54,8 +54,16 @@ func defaultIMAPLimits(body int64) imapLimits {
 
 // imapSaid is what a server says beside its answers.
 type imapSaid struct {
-	mu sync.Mutex
-	r  reply // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
+	mu   sync.Mutex
+	r    reply              // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
+	cred account.Credential // What it may repeat.
+}
+
+// knows tells with what is signed in, before it is sent.
+func (s *imapSaid) knows(cred account.Credential) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cred = cred
 }
 
 func (s *imapSaid) note(r reply) {
@@ -505,13 +513,13 @@ func (f *imapFilter) state(kind string, b []byte) error {
 	return nil
 }
 
-// farewell is the error that a BYE ends the connection with. What is said
-// instead of letting us in is told by who knows the secret that it may repeat.
+// farewell is the error that a BYE ends the connection with.
 func (f *imapFilter) farewell(said reply) error {
+	f.said.mu.Lock()
+	cred := f.said.cred
+	f.said.mu.Unlock()
 	if f.queue.answering(verbLogin) || f.queue.answering(verbAuthenticate) {
-		why := said.judge(signingIn, "signing in", account.Credential{})
-		why.Detail = ""
-		return why
+		return said.judge(signingIn, "signing in", cred)
 	}
-	return said.judge(askingAccount, "reading from the server", account.Credential{})
+	return said.judge(askingAccount, "reading from the server", cred)
 }

@@ -135,7 +135,7 @@ var tellingWords = []saidWords{
 		"频繁", "频率", "过频", "次数过多", "次数太多", "次数超", "请求过多", "流量超", "超出流量", "带宽",
 	}, nil},
 	{fault.RateLimited, []string{
-		" ip ", "ip address", "ip-address", "your ip", "ip-adress",
+		" ip ", "ip address", "ip-address", "your ip", "ip-adr",
 	}, []string{
 		"blocked", "banned", "blacklist", "locked", "zablokowan", "gesperrt", "blockiert",
 	}},
