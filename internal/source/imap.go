@@ -403,39 +403,6 @@ func (c *imapConn) failed(op string, err error) error {
 	return c.link.abort(f)
 }
 
-// lastWords is why a connection ended, by what the server said before, where it
-// said something: nil otherwise.
-func (c *imapConn) lastWords(op string, why *fault.Error) *fault.Error {
-	said := c.wire.said.last()
-	if c.inside || said.kind == "" || said.kind == replyBYE {
-		return nil // A BYE is the reason already.
-	}
-	switch why.Code {
-	case fault.ServerUnavailable, fault.ConnectTimeout, fault.ProtocolError:
-	default:
-		return nil
-	}
-	f := said.judge(askingAccount, op, c.cred)
-	f.Err = why
-	if _, told := said.means(); !told {
-		f.Code, f.Detail = why.Code, strings.TrimSpace(why.Detail+" "+f.Detail)
-	}
-	return f
-}
-
-// refused says why the server does not do what op says, which is about all
-// folders: by its words, or by those that came before.
-func (c *imapConn) refused(op string, e *imap.Error) *fault.Error {
-	said := imapReply(e)
-	if before := c.wire.said.last(); !c.inside && before.kind != "" {
-		_, told := said.means()
-		if _, better := before.means(); better && !told {
-			said = before
-		}
-	}
-	return said.judge(askingAccount, op, c.cred)
-}
-
 // end closes the connection and waits for the library's goroutine, which must
 // not be waiting for us: every command must have been read to its end.
 func (c *imapConn) end() {

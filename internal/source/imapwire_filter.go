@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -50,34 +48,6 @@ func defaultIMAPLimits(body int64) imapLimits {
 		line: 1 << 20, literal: 256 << 10, body: body, depth: 32,
 		dropped: 10_000, dropSize: 4 << 20, folders: 10_000, listing: 2_000_000, disorder: 50_000, rounds: 4,
 	}
-}
-
-// imapSaid is what a server says beside its answers.
-type imapSaid struct {
-	mu   sync.Mutex
-	r    reply              // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
-	cred account.Credential // What it may repeat.
-}
-
-// knows tells with what is signed in, before it is sent.
-func (s *imapSaid) knows(cred account.Credential) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cred = cred
-}
-
-func (s *imapSaid) note(r reply) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.kind == replyBYE || s.r.kind != replyBYE && (r.kind == replyNO || r.kind == replyBAD || r.code == "ALERT") {
-		s.r = r
-	}
-}
-
-func (s *imapSaid) last() reply {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.r
 }
 
 // imapFilter stands between the server and the library. It reads every answer
@@ -490,7 +460,7 @@ func (f *imapFilter) state(kind string, b []byte) error {
 		return f.farewell(said)
 	case kind == replyBAD:
 		// It may be all the answer there is.
-		if _, told := said.means(); told {
+		if _, told := said.means(); told && f.queue.current() != nil {
 			f.r.doubted()
 		}
 		return f.drop(b)
@@ -511,15 +481,4 @@ func (f *imapFilter) state(kind string, b []byte) error {
 	f.out = append(append(append(f.out, "* OK ["...), code...), ' ')
 	f.out = append(strconv.AppendUint(f.out, n, 10), "] -\r\n"...)
 	return nil
-}
-
-// farewell is the error that a BYE ends the connection with.
-func (f *imapFilter) farewell(said reply) error {
-	f.said.mu.Lock()
-	cred := f.said.cred
-	f.said.mu.Unlock()
-	if f.queue.answering(verbLogin) || f.queue.answering(verbAuthenticate) {
-		return said.judge(signingIn, "signing in", cred)
-	}
-	return said.judge(askingAccount, "reading from the server", cred)
 }
