@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
-	netmail "net/mail"
 	"strings"
 	"time"
 )
@@ -158,13 +157,13 @@ func (s *Scanner) Date() time.Time {
 	found := fields(s.head, "Received", "Date")
 	if v := found[0]; v != nil {
 		if i := strings.LastIndexByte(*v, ';'); i >= 0 {
-			if t := parseDate((*v)[i+1:]); !t.IsZero() {
+			if t := ParseDate((*v)[i+1:]); !t.IsZero() {
 				return t
 			}
 		}
 	}
 	if v := found[1]; v != nil {
-		return parseDate(*v)
+		return ParseDate(*v)
 	}
 	return time.Time{}
 }
@@ -204,44 +203,4 @@ func nextField(head []byte) (field, rest []byte) {
 			return head[:at], head[at:]
 		}
 	}
-}
-
-// The years in which mail can have been received, and the longest text that is
-// tried as a date.
-const (
-	firstYear = 1980
-	lastYear  = 2100
-	longest   = 200
-)
-
-// zones are the names of RFC 5322 section 4.3, which time.Parse takes for UTC.
-var zones = map[string]string{
-	"EDT": "-0400", "EST": "-0500", "CDT": "-0500", "CST": "-0600",
-	"MDT": "-0600", "MST": "-0700", "PDT": "-0700", "PST": "-0800",
-}
-
-func parseDate(text string) time.Time {
-	text = strings.TrimSpace(text)
-	if len(text) > longest {
-		return time.Time{}
-	}
-	if i := strings.LastIndexByte(text, ' '); i >= 0 {
-		if offset, ok := zones[strings.ToUpper(text[i+1:])]; ok {
-			text = text[:i+1] + offset
-		}
-	}
-	t, err := netmail.ParseDate(text)
-	if err != nil {
-		// Often seen: no zone at all, or a weekday in full.
-		for _, layout := range []string{"Mon, 2 Jan 2006 15:04:05", "2 Jan 2006 15:04:05", "Monday, 2 Jan 2006 15:04:05 -0700", "Mon Jan 2 15:04:05 2006", time.RFC3339} {
-			if t, err = time.Parse(layout, text); err == nil {
-				break
-			}
-		}
-	}
-	t = t.UTC()
-	if err != nil || t.Year() < firstYear || t.Year() > lastYear {
-		return time.Time{}
-	}
-	return t
 }

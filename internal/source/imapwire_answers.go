@@ -289,6 +289,11 @@ func (p *imapFetched) readDate(s *imapScanner) error {
 		return protocolError("a quoted string that does not end")
 	}
 	p.sized = true
+	if !usableDate(date) { // In another form, it is a date all the same.
+		if t := mail.ParseDate(string(date)); !t.IsZero() {
+			date = t.AppendFormat(nil, imapDateLayout)
+		}
+	}
 	if usableDate(date) {
 		p.dateLen = copy(p.date[:], date)
 	}

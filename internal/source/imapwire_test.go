@@ -183,6 +183,11 @@ func filtered(in []byte, max imapLimits, commands ...string) (string, error) {
 func TestFilterWritesAnswersAnew(t *testing.T) {
 	for _, tc := range []struct{ name, command, in, want string }{
 		{
+			"a date of another form", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
+			"* 3 FETCH (UID 7 INTERNALDATE \"2026-02-01T10:00:00+01:00\" RFC822.SIZE 12)\r\n",
+			"* 3 FETCH (UID 7 INTERNALDATE \" 1-Feb-2026 09:00:00 +0000\" RFC822.SIZE 12)\r\n",
+		},
+		{
 			"flags, dates and unknown items", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
 			"* 3 FETCH (X-GM-MSGID 9 MODSEQ (5) RFC822.SIZE 12 INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" FLAGS (\\seen Foo\\Bar $x] \\Draft) UID 7)\r\n",
 			"* 3 FETCH (UID 7 FLAGS (\\Draft \\Seen) INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" RFC822.SIZE 12)\r\n",
