@@ -185,7 +185,7 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 		{
 			"a date of another form", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
 			"* 3 FETCH (UID 7 INTERNALDATE \"2026-02-01T10:00:00+01:00\" RFC822.SIZE 12)\r\n",
-			"* 3 FETCH (UID 7 INTERNALDATE \" 1-Feb-2026 09:00:00 +0000\" RFC822.SIZE 12)\r\n",
+			"* 3 FETCH (UID 7 FLAGS () INTERNALDATE \" 1-Feb-2026 09:00:00 +0000\" RFC822.SIZE 12)\r\n",
 		},
 		{
 			"flags, dates and unknown items", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
