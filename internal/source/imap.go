@@ -165,6 +165,7 @@ func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
 	if rest, ok := bytes.CutPrefix(line, []byte("* ")); ok {
 		word, rest, _ := bytes.Cut(rest, []byte(" "))
 		code, args, text := responseText(rest)
+		text = l.secrets.Redact(text)
 		switch {
 		case is(word, "OK") && code == "CAPABILITY":
 			return string(args), text, nil
@@ -234,6 +235,7 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 		who, rest, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
 		word, rest, _ := bytes.Cut(rest, []byte(" "))
 		code, args, text := responseText(rest)
+		text = l.secrets.Redact(text)
 		switch {
 		case string(who) == "*" && is(word, verbCapability):
 			caps = string(rest)

@@ -11,7 +11,7 @@ import (
 
 // serverSays quotes a server, cleaned and without the secret.
 func serverSays(text string, cred account.Credential) string {
-	if text = fault.Clean(withoutSecret(text, cred.Secret), 200); text == "" || text == "-" {
+	if text = fault.Clean(account.Redact(text, cred.Secret), 200); text == "" || text == "-" {
 		return "The server gave no reason."
 	}
 	return "The server says: " + text

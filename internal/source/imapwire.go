@@ -2,9 +2,7 @@ package source
 
 import (
 	"errors"
-	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -23,6 +21,7 @@ func newIMAPWire(l *link, c *Client) *imapWire {
 	w := &imapWire{link: l, queue: &imapQueue{due: l.expect}, said: &imapSaid{}}
 	w.guard = &imapGuard{w: l, queue: w.queue, refused: &c.refused, aborted: l.abort}
 	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(c.opts.MaxMessageBytes), w.said)
+	w.filter.redact = l.secrets.Redact
 	w.filter.fail = func(err error) {
 		var known *fault.Error
 		if !errors.As(err, &known) {
@@ -44,12 +43,3 @@ func (w *imapWire) Read(p []byte) (int, error) { return w.filter.Read(p) }
 
 // Write implements net.Conn.
 func (w *imapWire) Write(p []byte) (int, error) { return w.guard.Write(p) }
-
-// withoutSecret replaces a secret in a server's words: some repeat what they
-// did not understand.
-func withoutSecret(text string, s account.Secret) string {
-	if s.Empty() {
-		return text
-	}
-	return strings.ReplaceAll(text, s.Reveal(), "***")
-}

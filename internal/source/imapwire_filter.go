@@ -67,6 +67,8 @@ type imapFilter struct {
 	said  *imapSaid
 	log   func(dir, line string) // The transcript; may be nil.
 	fail  func(error)            // Told the cause once, at once.
+	// redact cuts secrets out of the words for people; nil: they stay.
+	redact func(string) string
 
 	out  []byte // Written anew, still to be read by the library.
 	sent int    // How much of out was read.
@@ -331,7 +333,7 @@ func (f *imapFilter) tagged(b []byte) error {
 	} else {
 		f.r.answered()
 	}
-	code, args, text := responseText(s.b)
+	code, args, text := f.words(s.b)
 	f.out = append(append(append(append(f.out, tag...), ' '), kind...), ' ')
 	switch login := c.verb == verbLogin || c.verb == verbAuthenticate; {
 	case kind == "OK" && code == "CAPABILITY":
@@ -374,6 +376,15 @@ func responseText(b []byte) (code string, args []byte, text string) {
 	}
 	if text = fault.Clean(string(b[:min(len(b), 1000)]), 400); text == "" {
 		text = "-"
+	}
+	return code, args, text
+}
+
+// words is responseText without what the server repeats of secrets.
+func (f *imapFilter) words(b []byte) (code string, args []byte, text string) {
+	code, args, text = responseText(b)
+	if f.redact != nil {
+		text = f.redact(text)
 	}
 	return code, args, text
 }
@@ -451,7 +462,7 @@ func (f *imapFilter) recover(err error, s *imapScanner) error {
 // tell of the folder being opened. A BYE ends the session, whether the server
 // closes the connection or not (RFC 9051 section 7.1.5).
 func (f *imapFilter) state(kind string, b []byte) error {
-	code, args, text := responseText(b)
+	code, args, text := f.words(b)
 	said := reply{kind, code, string(args), text}
 	f.said.note(said)
 	bits := 32

@@ -71,6 +71,9 @@ type link struct {
 	// ("S"), by the protocols above, which leave out secrets and bodies; it may
 	// be nil. Use note.
 	transcript func(dir, line string)
+	// secrets are cut out of whatever the server says: the credential of the
+	// login, and what was made of it. Nil: there are none.
+	secrets *account.Redactor
 
 	command *pace        // What the server is granted over this connection.
 	session *sessionPace // … and over all of the session's.

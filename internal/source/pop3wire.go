@@ -252,7 +252,7 @@ func (w *pop3Wire) parse(line []byte) error {
 	case word == "+OK":
 		w.ok, w.guard.sasl = true, false
 	case word == "-ERR":
-		w.guard.sasl = false
+		w.guard.sasl, w.text = false, w.secrets.Redact(rest)
 	case word == "+" && w.guard.sasl:
 		w.more, w.reason, w.text = true, strings.TrimSpace(rest) != "", ""
 	default:

@@ -140,8 +140,10 @@ func (c *Client) dial(ctx context.Context, who *signer, cred account.Credential,
 	if err != nil {
 		return nil, err
 	}
+	l.secrets = &account.Redactor{}
+	l.secrets.Add(cred.Secret)
 	if t := c.opts.Transcript; t != nil {
-		l.transcript = func(dir, line string) { t(dir + ": " + withoutSecret(line, cred.Secret)) }
+		l.transcript = func(dir, line string) { t(dir + ": " + l.secrets.Redact(line)) }
 	}
 	return l, nil
 }
