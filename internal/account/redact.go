@@ -18,7 +18,7 @@ const withheld = "***"
 // (as SASL sends it), in letters of either case, and any piece of these that is
 // long enough to be told from words.
 //
-// The zero Redactor knows no secret. It is safe for concurrent use. What it has
+// The zero Redactor, and a nil one, know no secret. It is safe for concurrent use. What it has
 // to look for is worked out when it is first asked: most servers say nothing.
 type Redactor struct {
 	mu      sync.Mutex
@@ -31,6 +31,9 @@ type Redactor struct {
 // Add has a secret cut out from now on: a password, a token, or what was made of
 // one, such as the proof of a challenge.
 func (r *Redactor) Add(secrets ...Secret) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range secrets {

@@ -97,6 +97,13 @@ var texts = map[fault.Code]text{
 			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego tu nie włączono: na razie tej skrzynki nie można pobierać.",
 		},
 	},
+	fault.AuthMechanismUnsupported: {
+		words{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, którego tu nie obsługujemy"},
+		words{
+			"The password was not sent, so it need not be wrong. If the connection is not encrypted, choose TLS or STARTTLS. Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow signing in with a password.",
+			"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, wybierz TLS lub STARTTLS. W przeciwnym razie spróbuj drugiego protokołu (IMAP lub POP3) albo poproś dostawcę o zezwolenie na logowanie hasłem.",
+		},
+	},
 	fault.AccessDisabled: {
 		words{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
 		words{

@@ -32,6 +32,7 @@ const (
 	AuthFailed                   Code = "auth_failed"                    // User name or password refused.
 	AppPasswordRequired          Code = "app_password_required"          // The provider takes only application-specific passwords.
 	OAuthReauthorizationRequired Code = "oauth_reauthorization_required" // The user has to sign in at the provider.
+	AuthMechanismUnsupported     Code = "auth_mechanism_unsupported"     // The server offers no way to sign in that is known here.
 	AccessDisabled               Code = "access_disabled"                // IMAP or POP3 is switched off at the provider.
 	AccountLocked                Code = "account_locked"                 // The provider locked the account.
 	MailboxInUse                 Code = "mailbox_in_use"                 // Another session holds the mailbox (RFC 2449 IN-USE, RFC 5530 INUSE).
@@ -54,7 +55,7 @@ const Interrupted Code = "interrupted"
 var codes = []Code{
 	DNSFailure, HostNotAllowed, ConnectRefused, ConnectTimeout, TLSFailure, TLSCertificateInvalid,
 	STARTTLSUnsupported, ProtocolError, AuthFailed, AppPasswordRequired, OAuthReauthorizationRequired,
-	AccessDisabled, AccountLocked, MailboxInUse, TooManyConnections, RateLimited, ServerUnavailable,
+	AuthMechanismUnsupported, AccessDisabled, AccountLocked, MailboxInUse, TooManyConnections, RateLimited, ServerUnavailable,
 	FolderFailed, MessageFailed, LocalOverQuota, LocalMailboxUnavailable, VisitAborted, MailLoop, Internal,
 }
 
@@ -67,7 +68,7 @@ func Codes() []Code { return append([]Code(nil), codes...) }
 func (c Code) Retryable() bool {
 	switch c {
 	case HostNotAllowed, TLSCertificateInvalid, STARTTLSUnsupported, AuthFailed, AppPasswordRequired,
-		OAuthReauthorizationRequired, AccessDisabled, MailLoop:
+		OAuthReauthorizationRequired, AuthMechanismUnsupported, AccessDisabled, MailLoop:
 		return false
 	}
 	return true

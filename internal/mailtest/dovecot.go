@@ -1,6 +1,7 @@
 package mailtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,6 +46,7 @@ type DovecotOptions struct {
 	Separator    string            // Hierarchy separator; "": ".".
 	Prefix       string            // Prefix of the personal namespace ("INBOX."); ends with Separator.
 	Capability   string            // imap_capability: what IMAP advertises after login; "": all Dovecot can.
+	Mechanisms   string            // auth_mechanisms; "": "plain login".
 	Extra        []string          // Further lines of the configuration; they win.
 	POP3SetsSeen bool              // QUIT after RETR marks mail as seen, as many providers do.
 	Certificate  *Certificate      // Nil: one for localhost by CA.
@@ -229,7 +231,7 @@ func (d *Dovecot) configuration() string {
 	set("ssl_key", "<"+d.cert.KeyFile)
 	set("ssl_min_protocol", "TLSv1.2")
 	set("disable_plaintext_auth", "no")
-	set("auth_mechanisms", "plain login")
+	set("auth_mechanisms", cmp.Or(d.opts.Mechanisms, "plain login"))
 	set("auth_failure_delay", 0)
 	set("mail_location", "maildir:~/Maildir")
 	set("mail_uid", uid)

@@ -290,7 +290,7 @@ func hostFailed(c fault.Code) bool {
 func hostAnswered(c fault.Code) bool {
 	switch c {
 	case fault.AuthFailed, fault.AppPasswordRequired, fault.AccessDisabled, fault.AccountLocked, fault.MailboxInUse,
-		fault.FolderFailed, fault.MessageFailed:
+		fault.AuthMechanismUnsupported, fault.FolderFailed, fault.MessageFailed:
 		return true
 	}
 	return false

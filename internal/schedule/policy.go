@@ -81,7 +81,8 @@ func classOf(c fault.Code) class {
 		return locked
 	case fault.AuthFailed, fault.AppPasswordRequired, fault.OAuthReauthorizationRequired, fault.AccessDisabled:
 		return refused
-	case fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported, fault.MailLoop:
+	case fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported, fault.AuthMechanismUnsupported,
+		fault.MailLoop:
 		return settings
 	case fault.VisitAborted:
 		return aborted

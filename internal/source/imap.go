@@ -12,7 +12,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
-	"github.com/emersion/go-sasl"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -35,7 +34,8 @@ type imapConn struct {
 	inside bool  // A folder was opened: what was said before is no reason for anything.
 	taken  int64 // Octets of bodies so far.
 	quirks *imapQuirks
-	flight *flight // Nil where nothing was asked ahead.
+	flight *flight  // Nil where nothing was asked ahead.
+	way    imap.Cap // memoryProved, memoryShown, or "": what a later login should know of this one.
 }
 
 // imapQuirks is what a session learned about its server, for all connections.
@@ -77,7 +77,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 		release := l.bind(ctx)
 		defer release()
 		// A connection test shows each step for itself.
-		conn, err := signInIMAP(ctx, c, l, cred, known, first && observe == nil && !quirks.alone.Load())
+		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.alone.Load())
 		if err != nil {
 			l.Close()
 			l.attempt.failed(err)
@@ -112,7 +112,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 // STARTTLS are ours; the library begins behind them, so that nothing said in
 // plaintext reaches it. known is what the server offered earlier, empty if that
 // is not known; ahead lets questions be sent behind the login.
-func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential, known imap.CapSet, ahead bool) (*imapConn, error) {
+func signInIMAP(ctx context.Context, c *Client, who *signer, l *link, cred account.Credential, known imap.CapSet, ahead bool) (*imapConn, error) {
 	var words string
 	caps, err := timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
 		caps, words, err = greetIMAP(ctx, l)
@@ -141,8 +141,12 @@ func signInIMAP(ctx context.Context, c *Client, l *link, cred account.Credential
 		conn.wire.filter.replay("* OK [" + string(appendCapabilities(nil, []byte(caps))) + "] -\r\n")
 	}
 	conn.client = imapclient.New(conn.wire, nil)
+	if err := conn.introduceFirst(c.opts, who); err != nil {
+		conn.end()
+		return nil, err
+	}
 	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
-		return struct{}{}, "", conn.login(cred, known, ahead)
+		return struct{}{}, "", conn.login(cred, known, ahead, c.opts.Version)
 	})
 	if err != nil {
 		conn.end()
@@ -261,7 +265,7 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 
 // login signs in and learns what the server can do. What known and the
 // capabilities of now let hope for is asked right behind it, if ahead says so.
-func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool) error {
+func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool, version string) error {
 	if err := checkCredential(cred); err != nil {
 		return err
 	}
@@ -271,14 +275,24 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 	if caps == nil {
 		return c.failed("asking for capabilities", errors.New("no capabilities were told"))
 	}
+	if known.Has(memoryShown) {
+		c.way = memoryShown
+	}
+	proven := known.Has(memoryProved)
 	if caps.Has(imap.CapListStatus) {
 		known = caps
 	}
 	var behind func()
+	introduced := false
 	if ahead && known.Has(imap.CapListStatus) {
-		behind = func() { c.flight = c.takeOff(known) }
+		behind = func() {
+			if introduced = caps.Has(imap.CapID); introduced {
+				c.introduce(version)
+			}
+			c.flight = c.takeOff(known)
+		}
 	}
-	if err := c.authenticate(caps, cred, behind); err != nil {
+	if err := c.authenticate(caps, cred, proven, behind); err != nil {
 		said := c.wire.said.last()
 		if refused := refusal(err); refused != nil {
 			return imapReply(refused).judge(signingIn, "signing in", cred)
@@ -303,6 +317,9 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool)
 		}
 		c.caps = told
 	}
+	if !introduced && c.caps.Has(imap.CapID) {
+		c.introduce(version)
+	}
 	return nil
 }
 
@@ -322,30 +339,102 @@ func globalItem(caps imap.CapSet) string {
 // when a LOGIN in one line was sent, and before its answer is awaited. Behind an
 // AUTHENTICATE nothing is sent: its answers may be challenges, by XOAUTH2 even
 // to an error, and Cyrus 3.6 runs the command twice when more is there already.
-func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, behind func()) error {
-	plain, disabled := caps.Has("AUTH=PLAIN"), caps.Has(imap.CapLoginDisabled)
-	secret := cred.Secret.Reveal()
+//
+// proven says that the account has signed in by SCRAM before. Where it has not, a
+// refusal may be of SCRAM alone, and the password itself is tried once, under TLS.
+func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, proven bool, behind func()) error {
+	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
 	switch {
-	case cred.Auth == account.OAuth2 && caps.Has("AUTH=XOAUTH2"):
-		c.link.attempt.presents()
-		return c.client.Authenticate(&xoauth2{cred.Username, secret})
+	case cred.Auth == account.OAuth2 && offered(saslXOAUTH2):
+		return c.exchange(saslXOAUTH2, cred)
 	case cred.Auth == account.OAuth2:
 		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
+	}
+	private := c.link.private()
+	mechanism := provingMechanism(offered, private, c.way == memoryShown)
+	if mechanism == "" {
+		return c.show(caps, cred, behind)
+	}
+	err := c.exchange(mechanism, cred)
+	switch {
+	case !isSCRAM(mechanism):
+		return err
+	case err == nil:
+		c.way = memoryProved
+		return nil
+	case proven || !private || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(saslPlain):
+		return err
+	}
+	if err = c.show(caps, cred, behind); err == nil {
+		c.way = memoryShown
+	}
+	return err
+}
+
+// refusesPassword reports whether a login was refused as one of a wrong password is.
+func refusesPassword(err error, cred account.Credential) bool {
+	no := refusal(err)
+	return no != nil && no.Type == imap.StatusResponseTypeNo && imapReply(no).judge(signingIn, "signing in", cred).Code == fault.AuthFailed
+}
+
+// show signs in with the password itself; as it is not for everybody's eyes,
+// only where nothing better is offered.
+func (c *imapConn) show(caps imap.CapSet, cred account.Credential, behind func()) error {
+	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
+	disabled, secret := caps.Has(imap.CapLoginDisabled), cred.Secret.Reveal()
+	switch {
 	case behind != nil && !disabled && isPlain(cred.Username+secret):
 		c.link.attempt.presents()
 		signedIn := c.client.Login(cred.Username, secret)
 		behind()
 		return signedIn.Wait()
-	case plain && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
-		c.link.attempt.presents()
-		return c.client.Authenticate(sasl.NewPlainClient("", cred.Username, secret))
+	case offered(saslPlain) && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
+		return c.exchange(saslPlain, cred)
 	case !disabled:
 		c.link.attempt.presents()
 		return c.client.Login(cred.Username, secret).Wait()
-	case caps.Has("AUTH=XOAUTH2"):
+	case offered(saslLogin):
+		return c.exchange(saslLogin, cred)
+	case offered(saslCRAM):
+		return c.exchange(saslCRAM, cred)
+	case offered(saslXOAUTH2):
 		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
 	}
-	return fault.New(fault.AccessDisabled, "signing in", "The server does not allow signing in with a password.")
+	var mechanisms []string
+	for w := range caps {
+		if m, ok := strings.CutPrefix(string(w), "AUTH="); ok {
+			mechanisms = append(mechanisms, m)
+		}
+	}
+	return noMechanism(mechanisms, c.link.private())
+}
+
+// exchange signs in by a mechanism of SASL.
+func (c *imapConn) exchange(mechanism string, cred account.Credential) error {
+	c.link.attempt.presents()
+	s := newSASL(mechanism, cred, c.link.secrets)
+	if err := c.client.Authenticate(s); err != nil {
+		return err
+	}
+	return s.proved()
+}
+
+// introduceFirst tells the server who we are ahead of the login, where its
+// provider wants to know by then; what it answers is no matter.
+func (c *imapConn) introduceFirst(o Options, who *signer) error {
+	if o.IDFirst == nil || !o.IDFirst(who.account) {
+		return nil
+	}
+	if _, err := c.introduce(o.Version).Wait(); err != nil && refusal(err) == nil {
+		return c.failed("introducing ourselves", err)
+	}
+	return nil
+}
+
+// introduce tells the server the program's name and version (RFC 2971), and nothing
+// else. Nobody need wait for its answer.
+func (c *imapConn) introduce(version string) *imapclient.IDCommand {
+	return c.client.ID(&imap.IDData{Name: software, Version: version})
 }
 
 // checkCredential refuses what cannot be sent in one line.

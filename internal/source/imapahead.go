@@ -39,6 +39,9 @@ func (s *imapSession) Capabilities() string {
 	if s.quirks.alone.Load() {
 		words = append(words, string(capAlone))
 	}
+	if c.way != "" {
+		words = append(words, string(c.way))
+	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
 }
@@ -47,7 +50,7 @@ func (s *imapSession) Capabilities() string {
 func parseCapabilities(remembered string) imap.CapSet {
 	caps := imap.CapSet{}
 	for w := range strings.FieldsSeq(remembered) {
-		if c := imap.Cap(w); c == capAlone || slices.Contains(capsOfUse, c) {
+		if c := imap.Cap(w); c == capAlone || c == memoryProved || c == memoryShown || slices.Contains(capsOfUse, c) {
 			caps[c] = struct{}{}
 		}
 	}

@@ -303,6 +303,9 @@ func (f *imapFilter) continuation(b []byte) error {
 	if _, err := base64.StdEncoding.Decode(make([]byte, len(b)), b); err != nil {
 		b = nil // Words for people, in place of an empty challenge.
 	}
+	if len(b) == 0 && c.questions {
+		b = []byte("=") // The library takes nothing at all for the wish to hear us first.
+	}
 	f.out = append(append(append(f.out, "+ "...), b...), "\r\n"...)
 	return nil
 }

@@ -22,6 +22,7 @@ const (
 	verbCapability   = "CAPABILITY"
 	verbExamine      = "EXAMINE"
 	verbFetch        = "UID FETCH"
+	verbID           = "ID"
 	verbList         = "LIST"
 	verbLogin        = "LOGIN"
 	verbLogout       = "LOGOUT"
@@ -176,7 +177,11 @@ func (g *imapGuard) sendCommand(c *imapCommand, args string, hasArgs bool) error
 		if !isAtom(mechanism) || !isBase64(initial) {
 			return g.refuse("AUTHENTICATE with bad arguments")
 		}
-		shown = mechanism + " ***"
+		shown, c.questions = mechanism+" ***", speaksFirst(mechanism)
+	case verbID:
+		if !isIntroduction(args) {
+			return g.refuse("ID that tells more than name and version")
+		}
 	case verbList:
 		if strings.Trim(args, `ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ()*%"-`) != "" {
 			return g.refuse("LIST with bad arguments")
@@ -275,6 +280,20 @@ const (
 )
 
 func isGlobalItem(item string) bool { return item == globalGmail || item == globalEmail }
+
+// software is what servers are told that we are.
+const software = "Mailbrook"
+
+// isIntroduction reports whether the arguments of ID tell the program's name and
+// version, and nothing else.
+func isIntroduction(args string) bool {
+	rest, ok := strings.CutPrefix(args, `("name" "`+software+`"`)
+	if version, told := strings.CutPrefix(rest, ` "version" `); ok && told {
+		n := quotedLen(version)
+		rest, ok = version[n:], n > 0 && n <= 66
+	}
+	return ok && rest == ")"
+}
 
 // isItemList reports whether text is " (A B)" with names of the list only.
 func isItemList(text string, names []string) bool {

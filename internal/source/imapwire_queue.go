@@ -16,6 +16,8 @@ type imapCommand struct {
 	headers   bool   // … headers alone,
 	global    string // … or, with a listing, which name over all folders.
 
+	questions bool // AUTHENTICATE: the server speaks first.
+
 	// What came back so far.
 	caps     []byte // LOGIN, AUTHENTICATE: capabilities told before the completion.
 	answered uidSet

@@ -232,7 +232,7 @@ func (s *pop3Session) settle() error {
 
 // Capabilities implements Session.
 func (s *pop3Session) Capabilities() string {
-	return pop3Memory{capas: s.capas, late: s.memory.late}.String()
+	return pop3Memory{capas: s.capas, late: s.memory.late, signIn: s.memory.signIn}.String()
 }
 
 // Leave implements Session: RSET, which takes back even the "seen" of servers

@@ -35,6 +35,9 @@ var visitQuestions = append([]pop3Command{{verb: popSTAT}}, listQuestions...)
 type pop3Memory struct {
 	capas pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
 	late  bool      // Today questions behind a login were lost: they are not sent ahead of its answer.
+	// signIn is memoryProved or memoryShown: how the account has signed in where
+	// SCRAM was offered; "": not known.
+	signIn string
 }
 
 // The words of a memory beside the names of capabilities.
@@ -48,7 +51,7 @@ const (
 // rememberedCapas and rememberedMechanisms are what a later login goes by.
 var (
 	rememberedCapas      = []string{"PIPELINING", "TOP", "UIDL", "USER"}
-	rememberedMechanisms = []string{"PLAIN", "XOAUTH2"}
+	rememberedMechanisms = saslMechanisms
 )
 
 func today() string { return time.Now().UTC().Format(time.DateOnly) }
@@ -62,7 +65,11 @@ func rememberPOP3(text string) (m pop3Memory) {
 			m.capas = pop3Capas{}
 		case word == memoryNoEarly+today():
 			m.late = true
+		case word == memoryProved, word == memoryShown:
+			m.signIn = word
 		case m.capas == nil:
+		case sasl && mechanism == "":
+			m.capas["SASL"] = nil
 		case sasl && slices.Contains(rememberedMechanisms, mechanism):
 			m.capas["SASL"] = append(m.capas["SASL"], mechanism)
 		case slices.Contains(rememberedCapas, word):
@@ -83,13 +90,20 @@ func (m pop3Memory) String() string {
 			words = append(words, name)
 		}
 	}
+	known := len(words)
 	for _, mechanism := range rememberedMechanisms {
 		if m.capas.sasl(mechanism) {
 			words = append(words, memorySASL+mechanism)
 		}
 	}
+	if m.capas.has("SASL") && len(words) == known {
+		words = append(words, memorySASL) // There is SASL, and nothing for us.
+	}
 	if m.late {
 		words = append(words, memoryNoEarly+today())
+	}
+	if m.signIn != "" {
+		words = append(words, m.signIn)
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
@@ -121,6 +135,7 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 		s.wire, s.capas = p.pop3Wire, p.capas
 		s.early, s.count, s.counted = p.early, p.count, p.early != nil
 		s.memory.late = s.memory.late || p.ahead && p.early == nil
+		s.memory.signIn = p.memory.signIn
 		return nil
 	case lost || p.otherWay(err):
 		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host, "reason", err)
@@ -151,7 +166,7 @@ func (p *pop3Login) lost(err error) bool {
 // otherWay reports whether a login was refused that went by a memory, by a
 // server that wants to be signed in to in another way by now.
 func (p *pop3Login) otherWay(err error) bool {
-	return err != nil && p.recalled && p.told && p.failure() == nil && p.plain(p.memory.capas) != p.plain(p.capas)
+	return err != nil && p.recalled && p.told && p.failure() == nil && p.way(p.memory.capas) != p.way(p.capas)
 }
 
 // say sends the commands of a login and reads the answers; its error is of the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,14 +81,15 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	if err != nil {
 		return err
 	}
-	if p.recalled = p.hurry && p.memory.ready(); p.recalled {
+	// What begins with a challenge cannot be hurried, and is chosen by what is offered now.
+	if p.recalled = p.hurry && p.memory.ready() && p.way(p.memory.capas).whole(); p.recalled {
 		p.capas = p.memory.capas
 	}
 	if err := p.secureConnection(ctx); err != nil {
 		return err
 	}
 	late := p.memory.late && p.memory.capas.equal(p.capas)
-	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late
+	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole()
 	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
 		defer l.within(ctx, pop3Patience)()
 		return struct{}{}, "", p.signIn()
@@ -187,10 +189,71 @@ func (p *pop3Login) readCapas() error {
 	return err
 }
 
-// plain says that AUTH PLAIN is the way to sign in by a password: where there is
-// nothing else, or for letters that USER and PASS have no word on.
-func (p *pop3Login) plain(capas pop3Capas) bool {
-	return capas.sasl("PLAIN") && (!capas.has("USER") || !ascii(p.cred.Username+p.cred.Secret.Reveal()))
+// popWay is a way to sign in: a mechanism of SASL, or one of POP3's own.
+type popWay string
+
+const (
+	wayUser popWay = "USER" // USER and PASS.
+	wayAPOP popWay = "APOP" // RFC 1939 section 7.
+	wayNone popWay = ""     // None is offered that is known here.
+)
+
+// whole reports whether a way goes without a challenge, so that more can be sent
+// ahead of its answer.
+func (w popWay) whole() bool { return w == wayUser || w == saslPlain || w == saslXOAUTH2 }
+
+// way is how to sign in at a server that told so much: by the strongest that is
+// offered, see provingMechanism, else with the password itself, see showing.
+func (p *pop3Login) way(capas pop3Capas) popWay {
+	if p.cred.Auth == account.OAuth2 {
+		return saslXOAUTH2
+	}
+	if m := provingMechanism(capas.sasl, p.security != account.None, p.memory.signIn == memoryShown); m != "" {
+		return popWay(m)
+	}
+	return p.showing(capas)
+}
+
+// showing is way where nothing stronger is to be had than the password itself. It
+// goes by USER and PASS; for letters on which they have no word rather by PLAIN.
+//
+// Dovecot tells of USER always. Where mechanisms are listed and none of them takes the
+// password itself, USER is of no use there: what else there is goes first. APOP comes
+// behind all other: its MD5 protects little, and servers that bear its sign in their
+// greeting and do not have it are known.
+func (p *pop3Login) showing(capas pop3Capas) popWay {
+	user := capas == nil || capas.has("USER")
+	switch {
+	case capas.sasl(saslPlain) && (!user || !ascii(p.cred.Username+p.cred.Secret.Reveal())):
+		return saslPlain
+	case user && (capas.sasl(saslPlain) || !capas.has("SASL")):
+		return wayUser
+	case capas.sasl(saslLogin):
+		return saslLogin
+	case capas.sasl(saslCRAM):
+		return saslCRAM
+	case p.timestamp() != "":
+		return wayAPOP
+	case user || len(capas["SASL"]) == 0: // CAPA need not be complete.
+		return wayUser
+	}
+	return wayNone
+}
+
+// timestamp is what the greeting holds for APOP, "" if nothing: "<…@…>".
+func (p *pop3Login) timestamp() string {
+	if p.pop3Wire == nil {
+		return ""
+	}
+	open := strings.LastIndexByte(p.greeted, '<')
+	if open < 0 {
+		return ""
+	}
+	end := strings.IndexByte(p.greeted[open:], '>')
+	if end < 0 || !strings.Contains(p.greeted[open:open+end], "@") {
+		return ""
+	}
+	return p.greeted[open : open+end+1]
 }
 
 // signIn sends the credential, never in the clear unless the account's own
@@ -203,19 +266,75 @@ func (p *pop3Login) signIn() error {
 	if strings.ContainsAny(user+secret, "\r\n\x00") || user == "" || secret == "" {
 		return fault.New(fault.AuthFailed, "signing in", "The user name or the password is empty or has a line break in it.")
 	}
-	p.attempt.presents()
-	var err error
-	switch {
-	case p.cred.Auth == account.OAuth2:
-		err = p.authenticate("XOAUTH2", "user="+user+"\x01auth=Bearer "+secret+"\x01\x01")
-	case p.plain(p.capas):
-		err = p.authenticate("PLAIN", "\x00"+user+"\x00"+secret)
-	default:
-		err = p.say(true, pop3Command{verb: popUSER, arg: user}, pop3Command{verb: popPASS, arg: secret, secret: true})
+	way := p.way(p.capas)
+	if way == wayNone && p.capas.sasl(saslXOAUTH2) {
+		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
+	} else if way == wayNone {
+		return noMechanism(slices.Clone(p.capas["SASL"]), p.private())
 	}
+	err := p.by(way)
+	if isSCRAM(string(way)) {
+		err = p.unproved(err)
+	}
+	return p.refused(err)
+}
+
+// unproved goes on after SCRAM. What was refused may be SCRAM alone, unless the account has
+// signed in by it before: the password itself is tried once, under TLS.
+func (p *pop3Login) unproved(err error) error {
+	var no *pop3Refusal
+	switch {
+	case err == nil:
+		p.memory.signIn = memoryProved
+		return nil
+	case !errors.As(err, &no), p.memory.signIn == memoryProved, !p.private(), !p.capas.sasl(saslPlain):
+		return err
+	case popReply(no.text).judge(signingIn, "signing in", p.cred).Code != fault.AuthFailed:
+		return err
+	}
+	way := p.showing(p.capas)
+	if !way.whole() {
+		return err
+	}
+	if err = p.by(way); err == nil {
+		p.memory.signIn = memoryShown
+	}
+	return err
+}
+
+// by signs in one way.
+func (p *pop3Login) by(way popWay) error {
+	user, secret := p.cred.Username, p.cred.Secret.Reveal()
+	switch way {
+	case wayUser:
+		name, pass := pop3Command{verb: popUSER, arg: user}, pop3Command{verb: popPASS, arg: secret, secret: true}
+		if p.capas == nil && p.timestamp() != "" {
+			if _, err := p.ask(name); errors.As(err, new(*pop3Refusal)) {
+				return p.by(wayAPOP) // It has no USER, as nothing but this can tell.
+			} else if err != nil {
+				return err
+			}
+			p.attempt.presents()
+			return p.say(true, pass)
+		}
+		p.attempt.presents()
+		return p.say(true, name, pass)
+	case wayAPOP:
+		p.attempt.presents()
+		return p.say(true, pop3Command{verb: popAPOP, arg: user + " " + apopDigest(p.timestamp(), secret, p.secrets), secret: true})
+	}
+	p.attempt.presents()
+	return p.authenticate(string(way))
+}
+
+// refused says what a refusal means; other errors are left as they are.
+func (p *pop3Login) refused(err error) error {
 	var no *pop3Refusal
 	if !errors.As(err, &no) {
 		return err
+	}
+	if strings.Contains(strings.ToLower(no.text), "unsupported authentication mechanism") { // Dovecot's, to PASS.
+		return noMechanism(slices.Clone(p.capas["SASL"]), p.private())
 	}
 	f := popReply(no.text).judge(signingIn, "signing in", p.cred)
 	if f.RetryAfter == 0 && (f.Code == fault.RateLimited || f.Code == fault.MailboxInUse) {
@@ -234,35 +353,44 @@ func ascii(s string) bool {
 }
 
 // authenticate signs in by SASL (RFC 5034): in one line where it fits, else
-// after the server's first challenge. A further challenge is the reason for a
-// refusal (XOAUTH2), and is answered with nothing, so that the refusal follows;
-// of what was sent ahead the first line has answered it already.
-func (p *pop3Login) authenticate(mechanism, response string) error {
-	initial := base64.StdEncoding.EncodeToString([]byte(response))
+// after the server's first challenge. A challenge after a credential that was sent
+// whole is the reason for a refusal (XOAUTH2), and is answered with nothing, so that
+// the refusal follows; of what was sent ahead the first line has answered it already.
+func (p *pop3Login) authenticate(mechanism string) error {
+	s := newSASL(mechanism, p.cred, p.secrets)
+	_, response, err := s.Start()
+	if err != nil {
+		return err
+	}
+	initial := base64.StdEncoding.EncodeToString(response)
 	c := pop3Command{verb: popAUTH, arg: mechanism}
-	sent := len(c.line())+1+len(initial)+2 <= maxInitial
+	sent := response != nil && len(c.line())+1+len(initial)+2 <= maxInitial
 	if sent {
 		c.arg, c.secret = mechanism+" "+initial, true
 	}
-	err := p.say(sent, c)
-	if sent && p.ahead && errors.Is(err, errChallenge) && !p.reason {
+	err = p.say(sent, c)
+	if sent && p.ahead && errors.Is(err, errChallenge) && p.challenge == "" {
 		return errTooEarly // It wants what it was sent, and has a question in its place.
 	}
 	for range maxChallenges {
 		if !errors.Is(err, errChallenge) {
-			return err
+			break
 		}
 		switch {
-		case !sent:
+		case !sent && response != nil:
 			sent = true
 			err = p.answer(initial)
 			if err == nil && p.ahead {
 				err = p.send(visitQuestions...)
 			}
-		case !p.ahead:
+		case popWay(mechanism).whole() && p.ahead:
+			err = nil // Answered by what was sent ahead.
+		case popWay(mechanism).whole():
 			err = p.answer("")
+		default:
+			err = p.respond(s)
 		}
-		if err != nil && !errors.Is(err, errChallenge) {
+		if err != nil {
 			return err
 		}
 		_, err = p.status()
@@ -270,5 +398,23 @@ func (p *pop3Login) authenticate(mechanism, response string) error {
 	if errors.Is(err, errChallenge) {
 		return p.abort(fault.New(fault.ProtocolError, "signing in", "The server does not come to an end of signing in."))
 	}
+	if err == nil {
+		if err = s.proved(); err != nil {
+			return p.abort(err)
+		}
+	}
 	return err
+}
+
+// respond answers a challenge.
+func (p *pop3Login) respond(s saslClient) error {
+	challenge, err := base64.StdEncoding.DecodeString(p.challenge)
+	if err != nil {
+		challenge = nil // Words for people.
+	}
+	answer, err := s.Next(challenge)
+	if err != nil {
+		return p.abort(err)
+	}
+	return p.answer(base64.StdEncoding.EncodeToString(answer))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -26,6 +27,7 @@ const (
 	popUSER pop3Verb = "USER"
 	popPASS pop3Verb = "PASS"
 	popAUTH pop3Verb = "AUTH"
+	popAPOP pop3Verb = "APOP"
 	popSTAT pop3Verb = "STAT"
 	popLIST pop3Verb = "LIST"
 	popUIDL pop3Verb = "UIDL"
@@ -139,7 +141,10 @@ func pop3Allowed(v pop3Verb, arg string, has bool) bool {
 		return arg != ""
 	case popAUTH:
 		mech, initial, _ := strings.Cut(arg, " ")
-		return (mech == "PLAIN" || mech == "XOAUTH2") && isSASLAnswer([]byte(initial))
+		return slices.Contains(saslMechanisms, mech) && isSASLAnswer([]byte(initial))
+	case popAPOP:
+		user, digest, _ := cutLast(arg, " ")
+		return user != "" && len(digest) == 32 && strings.Trim(digest, "0123456789abcdef") == ""
 	case popRETR:
 		return isNumber(arg)
 	case popTOP:
@@ -147,6 +152,14 @@ func pop3Allowed(v pop3Verb, arg string, has bool) bool {
 		return isNumber(n) && lines == "0"
 	}
 	return false
+}
+
+// cutLast is strings.Cut at the last sep.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 func isNumber(s string) bool {
@@ -185,11 +198,13 @@ type pop3Wire struct {
 	codec *pop3.Conn
 	rest  []byte // Of a status line that is being handed over.
 
-	ok     bool   // The status last read was +OK.
-	more   bool   // … was a challenge.
-	reason bool   // … that says something.
-	text   string // What followed it.
-	imap   bool   // The last line was one of IMAP's.
+	ok   bool   // The status last read was +OK.
+	more bool   // … was a challenge.
+	text string // What followed it.
+	imap bool   // The last line was one of IMAP's.
+
+	challenge string // As it came, in base64; "" where the server merely waits.
+	greeted   string // The words of the greeting.
 
 	// read says that messages were read, some of which the server may mark as
 	// seen unless RSET takes that back.
@@ -200,7 +215,7 @@ type pop3Wire struct {
 func newPOP3Wire(l *link, refused *atomic.Int64) (*pop3Wire, error) {
 	w := &pop3Wire{link: l, guard: pop3Guard{w: l, refused: refused}}
 	codec, err := pop3.New(pop3.Opt{Dialer: wireDialer{w}}).NewConn()
-	w.codec = codec
+	w.codec, w.greeted = codec, w.text
 	if err != nil {
 		return w, w.refusal(err)
 	}
@@ -244,7 +259,7 @@ func (w *pop3Wire) Read(p []byte) (int, error) {
 // alone or followed by a blank is a challenge (RFC 5034 section 4).
 func (w *pop3Wire) parse(line []byte) error {
 	text, crlf := strings.CutSuffix(string(line), "\r\n")
-	w.ok, w.more, w.reason, w.text = false, false, false, ""
+	w.ok, w.more, w.challenge, w.text = false, false, "", ""
 	word, rest, _ := strings.Cut(text, " ")
 	w.text = rest
 	switch {
@@ -254,7 +269,7 @@ func (w *pop3Wire) parse(line []byte) error {
 	case word == "-ERR":
 		w.guard.sasl, w.text = false, w.secrets.Redact(rest)
 	case word == "+" && w.guard.sasl:
-		w.more, w.reason, w.text = true, strings.TrimSpace(rest) != "", ""
+		w.more, w.text, w.challenge = true, "", strings.TrimSpace(rest)
 	default:
 		crlf = false
 	}
@@ -295,6 +310,9 @@ func (w *pop3Wire) send(cmds ...pop3Command) error {
 		shown := c.arg
 		if c.secret {
 			shown = "***"
+			if mechanism, _, found := strings.Cut(c.arg, " "); found && c.verb == popAUTH {
+				shown = mechanism + " ***"
+			}
 		}
 		w.note("C", pop3Command{verb: c.verb, arg: shown}.line())
 	}

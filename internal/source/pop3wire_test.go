@@ -40,7 +40,7 @@ func TestPOP3GuardRefusesAllElseAndIsPoisoned(t *testing.T) {
 	for _, in := range []string{
 		"DELE 1\r\n", "dele 1\r\n", "retr 1\r\n", "RETR 1\n", "RETR 1\r\nDELE 1\r\n", "USER a\rb\r\n", "USER a\x00\r\n", "USER\r\n", "PASS\r\n", "LAST\r\n", "APOP a b\r\n", "XTND XMIT\r\n",
 		"RETR\r\n", "RETR 0\r\n", "RETR -1\r\n", "RETR 1 2\r\n", "RETR 01\r\n", "RETR 1;DELE 1\r\n", "TOP 1\r\n", "TOP 1 10\r\n", "STAT 1\r\n", "QUIT now\r\n", "QUIT \r\n", "LIST 1\r\n",
-		"AUTH\r\n", "AUTH CRAM-MD5\r\n", "AUTH PLAIN a b\r\n", "\r\n", " \r\n", "*\r\n", strings.Repeat("x", maxPOP3Command+1), "PASS " + strings.Repeat("x", maxPOP3Command) + "\r\n",
+		"AUTH\r\n", "AUTH DIGEST-MD5\r\n", "APOP anna 0123456789abcdef0123456789ABCDEF\r\n", "AUTH PLAIN a b\r\n", "\r\n", " \r\n", "*\r\n", strings.Repeat("x", maxPOP3Command+1), "PASS " + strings.Repeat("x", maxPOP3Command) + "\r\n",
 	} {
 		var wire bytes.Buffer
 		var refused atomic.Int64

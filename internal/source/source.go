@@ -39,6 +39,12 @@ type Options struct {
 	// goroutines. Nil: none is written.
 	Transcript func(line string)
 	Patience   Patience
+	// Version is this program's, which servers that ask for it are told (IMAP's
+	// ID); "": the name alone. Printable ASCII.
+	Version string
+	// IDFirst says whether an account's server opens nothing before it was told
+	// by ID who asks. Nil: none does.
+	IDFirst func(a account.Account) bool
 	// Window is how many listed messages a session keeps in memory: what is
 	// longer lies in a nameless file in TempDir. 0: DefaultWindow.
 	Window int

@@ -713,7 +713,7 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 		}
 		return s
 	}
-	signedIn, err := signInIMAP(t.Context(), c, l, cred, nil, false)
+	signedIn, err := signInIMAP(t.Context(), c, &signer{}, l, cred, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

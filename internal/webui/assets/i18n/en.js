@@ -383,6 +383,7 @@ export default {
   "code.auth_failed": "password refused",
   "code.app_password_required": "app password needed",
   "code.oauth_reauthorization_required": "provider's sign-in needed",
+  "code.auth_mechanism_unsupported": "no known way to sign in",
   "code.access_disabled": "access switched off",
   "code.account_locked": "account locked",
   "code.mailbox_in_use": "mailbox in use",

@@ -383,6 +383,7 @@ export default {
   "code.auth_failed": "odrzucone hasło",
   "code.app_password_required": "potrzebne hasło do aplikacji",
   "code.oauth_reauthorization_required": "potrzebne logowanie u dostawcy",
+  "code.auth_mechanism_unsupported": "nieobsługiwane logowanie",
   "code.access_disabled": "dostęp wyłączony",
   "code.account_locked": "konto zablokowane",
   "code.mailbox_in_use": "skrzynka zajęta",

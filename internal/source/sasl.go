@@ -1,0 +1,153 @@
+package source
+
+import (
+	"crypto/hmac"
+	"crypto/md5"
+	"encoding/hex"
+	"slices"
+
+	"github.com/emersion/go-sasl"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// The SASL mechanisms by which a password is presented.
+const (
+	saslSCRAM256 = "SCRAM-SHA-256" // RFC 7677.
+	saslSCRAM1   = "SCRAM-SHA-1"   // RFC 5802.
+	saslCRAM     = "CRAM-MD5"      // RFC 2195.
+	saslPlain    = "PLAIN"         // RFC 4616.
+	saslLogin    = "LOGIN"         // draft-murchison-sasl-login.
+	saslXOAUTH2  = "XOAUTH2"       // Google's and Microsoft's.
+)
+
+// saslMechanisms are all that are spoken here.
+var saslMechanisms = []string{saslSCRAM256, saslSCRAM1, saslCRAM, saslPlain, saslLogin, saslXOAUTH2}
+
+// Words among what is remembered of a server from one session to the next.
+const (
+	// memoryProved: an account signed in by SCRAM. A refusal is one of the password.
+	memoryProved = "X-SIGN-IN-PROVED"
+	// memoryShown: it was refused by SCRAM and accepted with the password itself, as
+	// where the server keeps passwords in another form than SCRAM needs.
+	memoryShown = "X-SIGN-IN-SHOWN"
+)
+
+// provingMechanism returns the strongest mechanism offered that proves the
+// password without showing it, if it is to be used; "" if the password itself is sent.
+//
+// SCRAM goes before everything, unless shown says that this account was refused by it.
+// CRAM-MD5 goes before a password in plaintext only: under TLS it protects nothing,
+// and servers that offer it often have no password in the form that it needs.
+func provingMechanism(offered func(string) bool, private, shown bool) string {
+	switch {
+	case offered(saslSCRAM256) && !(shown && private):
+		return saslSCRAM256
+	case offered(saslSCRAM1) && !(shown && private):
+		return saslSCRAM1
+	case offered(saslCRAM) && !private:
+		return saslCRAM
+	}
+	return ""
+}
+
+// isSCRAM reports whether a mechanism is one that proves the server to us, too.
+func isSCRAM(mechanism string) bool { return mechanism == saslSCRAM256 || mechanism == saslSCRAM1 }
+
+// saslClient is a mechanism with what it takes.
+type saslClient interface {
+	sasl.Client
+	// proved says, after the server's acceptance, whether it did its part.
+	proved() error
+}
+
+// newSASL returns a mechanism that signs in with cred. secrets is told of what is
+// made of the password.
+func newSASL(mechanism string, cred account.Credential, secrets *account.Redactor) saslClient {
+	user, secret := cred.Username, cred.Secret.Reveal()
+	switch mechanism {
+	case saslSCRAM256, saslSCRAM1:
+		return newSCRAM(mechanism, user, secret, secrets)
+	case saslCRAM:
+		return oneSided{&cramMD5{user, secret, secrets}}
+	case saslLogin:
+		return oneSided{&saslLoginClient{answers: []string{user, secret}}}
+	case saslXOAUTH2:
+		return oneSided{&xoauth2{user, secret}}
+	}
+	return oneSided{sasl.NewPlainClient("", user, secret)}
+}
+
+// oneSided is a mechanism by which the server proves nothing.
+type oneSided struct{ sasl.Client }
+
+func (oneSided) proved() error { return nil }
+
+// speaksFirst reports whether a mechanism begins with a challenge, so that there
+// is nothing to send along with the command.
+func speaksFirst(mechanism string) bool { return mechanism == saslCRAM || mechanism == saslLogin }
+
+// cramMD5 answers one challenge.
+type cramMD5 struct {
+	user, secret string
+	secrets      *account.Redactor
+}
+
+// Start implements sasl.Client.
+func (c *cramMD5) Start() (string, []byte, error) { return saslCRAM, nil, nil }
+
+// Next implements sasl.Client.
+func (c *cramMD5) Next(challenge []byte) ([]byte, error) {
+	if len(challenge) == 0 {
+		return nil, fault.New(fault.ProtocolError, "signing in", "The server's challenge is empty.")
+	}
+	mac := hmac.New(md5.New, []byte(c.secret))
+	mac.Write(challenge)
+	digest := hex.EncodeToString(mac.Sum(nil))
+	c.secrets.Add(account.NewSecret(digest))
+	return []byte(c.user + " " + digest), nil
+}
+
+// apopDigest is the argument of APOP (RFC 1939 section 7).
+func apopDigest(timestamp, secret string, secrets *account.Redactor) string {
+	sum := md5.Sum([]byte(timestamp + secret))
+	digest := hex.EncodeToString(sum[:])
+	secrets.Add(account.NewSecret(digest))
+	return digest
+}
+
+// saslLoginClient answers the questions for user name and password in their order,
+// whatever words the server has for them.
+type saslLoginClient struct{ answers []string }
+
+// Start implements sasl.Client.
+func (c *saslLoginClient) Start() (string, []byte, error) { return saslLogin, nil, nil }
+
+// Next implements sasl.Client.
+func (c *saslLoginClient) Next([]byte) ([]byte, error) {
+	if len(c.answers) == 0 {
+		return nil, fault.New(fault.ProtocolError, "signing in", "The server asks for more than user name and password.")
+	}
+	answer := c.answers[0]
+	c.answers = c.answers[1:]
+	return []byte(answer), nil
+}
+
+// noMechanism says that the server wants to be signed in to in no way that is known here.
+func noMechanism(offered []string, private bool) *fault.Error {
+	known := "This service knows SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN and LOGIN."
+	f := &fault.Error{Code: fault.AuthMechanismUnsupported, Op: "signing in", Detail: "The server offers no way to sign in with a password. " + known}
+	slices.Sort(offered)
+	shown := ""
+	for _, m := range offered[:min(len(offered), 10)] {
+		shown += ", " + m
+	}
+	switch {
+	case shown != "":
+		f.Detail = fault.Clean("The server offers only "+shown[2:], 200) + ". " + known
+	case !private:
+		f.Detail = "The server offers no way to sign in over a connection that is not encrypted."
+	}
+	return f
+}
