@@ -381,7 +381,12 @@ func TestWhoseFaultItIs(t *testing.T) {
 		"withdrawn":              {answer(400, "", `{"error":"invalid_grant"}`), fault.OAuthReauthorizationRequired, 0},
 		"our registration":       {answer(401, "", `{"error":"invalid_client"}`), fault.Internal, 0},
 		"slow down":              {answer(400, "", `{"error":"slow_down"}`), fault.ServerUnavailable, 0},
-		"a word of its own":      {answer(400, "", `{"error":"<b>no</b>"}`), fault.ServerUnavailable, 0},
+		"out of order, in a 400": {answer(400, "", `{"error":"server_error"}`), fault.ServerUnavailable, 0},
+		"interaction (F5)":       {answer(400, "", `{"error":"interaction_required","suberror":"basic_action"}`), fault.OAuthReauthorizationRequired, 0},
+		"consent (F5)":           {answer(400, "", `{"error":"consent_required"}`), fault.OAuthReauthorizationRequired, 0},
+		"login (F5)":             {answer(400, "", `{"error":"login_required"}`), fault.OAuthReauthorizationRequired, 0},
+		"bad token (F5)":         {answer(400, "", `{"error":"bad_token"}`), fault.OAuthReauthorizationRequired, 0},
+		"a subcode (F5)":         {answer(400, "", `{"error":"invalid_grant","suberror":"bad_token"}`), fault.OAuthReauthorizationRequired, 0},
 		"no word at all":         {answer(400, "", `[]`), fault.ServerUnavailable, 0},
 		"good with an odd token": {answer(200, "", `{"access_token":"a b","token_type":"bearer"}`), fault.ServerUnavailable, 0},
 	} {
@@ -396,6 +401,61 @@ func TestWhoseFaultItIs(t *testing.T) {
 		}
 		if err != nil && (strings.Contains(err.Error(), "<b>") || strings.Contains(err.Error(), w.server.TokenURL)) {
 			t.Errorf("%s: the error holds what it should not: %v", name, err)
+		}
+	}
+}
+
+// What nobody knows, at a renewal, asks the user after a few tries, which a final failure would not have
+// (bugreports F5); nor does it show what was sent.
+func TestAnUnknownRefusalOfARenewalAsksTheUserInTheEnd(t *testing.T) {
+	for name, body := range map[string]string{"a word of its own": `{"error":"<b>no</b>"}`, "another": `{"error":"invalid_request"}`} {
+		w := newWorld(t)
+		s := w.process()
+		a := w.account(s, "1")
+		w.server.Fail(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(rw, body)
+		})
+		_, err := s.Credential(t.Context(), a)
+		if f := fault.Of(err); f == nil || f.Code != fault.OAuthReauthorizationRequired || f.Final || !f.Elsewhere || strings.Contains(err.Error(), "<b>") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w := newWorld(t)
+	s := w.process()
+	a := w.account(s, "1")
+	sent := ""
+	w.server.Fail(func(rw http.ResponseWriter, r *http.Request) {
+		sent = r.FormValue("refresh_token")
+		rw.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(rw, `{"error":%q,"suberror":%q}`, sent, sent)
+	})
+	if _, err := s.Credential(t.Context(), a); err == nil || sent == "" || strings.Contains(err.Error(), sent) {
+		t.Errorf("a refusal that repeats the token: %v", err)
+	}
+}
+
+// Answers as providers give them: without a type of token (mail.ru), called something else than JSON (bugreports F5).
+func TestAnAnswerNeedNeitherNameItsTypeNorItsToken(t *testing.T) {
+	for name, tc := range map[string]struct {
+		media, body string
+		good        bool
+	}{
+		"no token_type":  {"application/json", `{"access_token":"A"}`, true},
+		"javascript":     {"text/javascript; charset=utf-8", `{"access_token":"A","token_type":"Bearer"}`, true},
+		"no type at all": {"", `{"access_token":"A","token_type":"bearer"}`, true},
+		"another type":   {"application/json", `{"access_token":"A","token_type":"mac"}`, false},
+		"a page":         {"text/html", `<html>`, false},
+	} {
+		w := newWorld(t)
+		s := w.process()
+		a := w.account(s, "1")
+		w.server.Fail(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", tc.media)
+			fmt.Fprint(rw, tc.body)
+		})
+		if c, err := s.Credential(t.Context(), a); tc.good != (err == nil) || tc.good != (c.Secret.Reveal() == "A") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

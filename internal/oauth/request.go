@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -122,15 +121,14 @@ func (s *Service) ask(ctx context.Context, p Provider, form url.Values) (tokens,
 	case len(body) > maxAnswer:
 		return tokens{}, unusable(op, p, "it is too long")
 	}
-	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return tokens{}, unusable(op, p, fmt.Sprintf("with the status %d it is no JSON", resp.StatusCode))
-	}
+	// Whatever type it is said to be of: some call JSON text/javascript.
 	var a answer
 	if json.Unmarshal(body, &a) != nil {
-		return tokens{}, unusable(op, p, "it cannot be read")
+		return tokens{}, unusable(op, p, fmt.Sprintf("with the status %d it is no JSON that can be read", resp.StatusCode))
 	}
 	if resp.StatusCode != http.StatusOK {
-		return tokens{}, refusal(op, p, resp.StatusCode, a.Error)
+		a.Error, a.Suberror = echoless(a.Error, form), echoless(a.Suberror, form)
+		return tokens{}, refusal(op, p, resp.StatusCode, a, form.Get("grant_type") == "refresh_token")
 	}
 	if form.Get("grant_type") == "refresh_token" {
 		a.IDToken = "" // Whose they are is known since the user signed in.
@@ -164,20 +162,64 @@ func unusable(op string, p Provider, why string) error {
 	}
 }
 
-// refusal says what an error of RFC 6749 section 5.2 means.
-func refusal(op string, p Provider, status int, code string) error {
-	code = word(code)
-	busy := code == "temporarily_unavailable" || code == "slow_down"
-	err := &refusedError{fmt.Sprintf("%d %s", status, code), busy}
-	switch {
-	case code == "invalid_grant":
-		return &fault.Error{
-			Code: fault.OAuthReauthorizationRequired, Op: op, Detail: p.Name + " has withdrawn the permission to read the mailbox.", Final: true, Err: err,
+// echoless returns an error's code, "" if it repeats a secret of the request.
+func echoless(code string, form url.Values) string {
+	r := &account.Redactor{}
+	for _, secret := range []string{"code", "code_verifier", "refresh_token", "client_secret"} {
+		r.Add(account.NewSecret(form.Get(secret)))
+	}
+	if r.Redact(code) != code {
+		return ""
+	}
+	return code
+}
+
+// asksUser are the errors, and Microsoft's subcodes of one, that only the user's
+// signing in again can end, with what is said of them.
+var asksUser = map[string]string{
+	"invalid_grant":        " has withdrawn the permission to read the mailbox.",
+	"bad_token":            " has withdrawn the permission to read the mailbox.",
+	"token_expired":        "'s permission to read the mailbox has run out.",
+	"login_required":       " wants the user to sign in again.",
+	"interaction_required": " wants the user to sign in again.",
+	"basic_action":         " wants the user to sign in again.",
+	"additional_action":    " wants the user to sign in again, and something done there.",
+	"message_only":         " has a message for the user, which it shows at signing in.",
+	"consent_required":     " wants the user's consent again.",
+}
+
+// passingErrors end by themselves (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5).
+var passingErrors = map[string]bool{"temporarily_unavailable": true, "slow_down": true, "server_error": true, "request_timeout": true}
+
+// ourErrors are for the operator: they say of the registration that it is none.
+var ourErrors = map[string]bool{"invalid_client": true, "unauthorized_client": true, "unsupported_grant_type": true}
+
+// refusal says what an error of RFC 6749 section 5.2, or a provider's own, means.
+// Of those that nobody knows, a permission's renewal may need the user: an
+// account is tried a few times more before it says so.
+func refusal(op string, p Provider, status int, a answer, renewal bool) error {
+	code := word(a.Error)
+	err := &refusedError{fmt.Sprintf("%d %s", status, code), passingErrors[code]}
+	said := asksUser[code]
+	if a.Suberror != "" {
+		sub := word(a.Suberror)
+		err.code += " " + sub
+		if more := asksUser[sub]; more != "" && !passingErrors[code] && !ourErrors[code] {
+			said = more
 		}
-	case code == "invalid_client", code == "unauthorized_client":
+	}
+	again := &fault.Error{Code: fault.OAuthReauthorizationRequired, Op: op, Detail: p.Name + said, Err: err}
+	switch {
+	case said != "":
+		again.Final = true
+		return again
+	case ourErrors[code]:
 		return &fault.Error{Code: fault.Internal, Op: op, Detail: p.Name + " does not know this service any more: its administrator has to mend that.", Err: err}
-	case busy:
+	case err.busy:
 		return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: outOfOrder(p), Err: err}
+	case renewal && status >= 400 && status <= 403:
+		again.Detail = "The sign-in service of " + p.Name + " does not renew the permission to read the mailbox."
+		return again
 	}
 	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " refuses for a reason of its own.", Err: err}
 }
@@ -215,12 +257,13 @@ type answer struct {
 	ExpiresIn    any    `json:"expires_in"` // A number; some send it as text.
 	IDToken      string `json:"id_token"`
 	Error        string `json:"error"`
+	Suberror     string `json:"suberror"` // Microsoft's: what of the error.
 }
 
 // tokens returns what is in the answer, or why it is of no use.
 func (a answer) tokens(p Provider, now time.Time) (t tokens, why string) {
 	switch {
-	case !strings.EqualFold(a.TokenType, "bearer"):
+	case a.TokenType != "" && !strings.EqualFold(a.TokenType, "bearer"): // mail.ru, for one, does not say.
 		return t, "its token is of another type"
 	case !isToken(a.AccessToken):
 		return t, "it holds no access token"

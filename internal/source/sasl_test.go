@@ -1,0 +1,164 @@
+package source
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// The examples of RFC 7677 section 3 and RFC 5802 section 5, and what a server may not say in their place.
+func TestSCRAMIsTheStandards(t *testing.T) {
+	for mechanism, x := range map[string]struct{ nonce, first, final, last string }{
+		saslSCRAM256: {
+			"rOprNGfwEbeRWgbNEkqO", "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+			"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+			"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+		},
+		saslSCRAM1: {
+			"fyko+d2lbbFgONRv9qkxdawL", "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
+			"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+		},
+	} {
+		start := func() *scram {
+			s := newSCRAM(mechanism, "user", "pencil", &account.Redactor{})
+			s.nonce = x.nonce
+			return s
+		}
+		s := start()
+		if _, first, err := s.Start(); err != nil || string(first) != "n,,n=user,r="+x.nonce {
+			t.Errorf("%s begins with %q, %v", mechanism, first, err)
+		}
+		if final, err := s.Next([]byte(x.first)); err != nil || string(final) != x.final {
+			t.Errorf("%s goes on with %q, %v", mechanism, final, err)
+		}
+		if s.proved() == nil {
+			t.Error("an acceptance without the server's proof is believed")
+		}
+		if said := s.secrets.Redact("no such command: " + base64.StdEncoding.EncodeToString([]byte(x.final))); said != "no such command: ***" {
+			t.Errorf("the proof is shown: %q", said)
+		}
+		if _, err := s.Next([]byte(x.last)); err != nil || s.proved() != nil {
+			t.Errorf("%s ends with %v, %v", mechanism, err, s.proved())
+		}
+		for _, bad := range []string{ // Controls.
+			"", "r=other,s=QSXCR+Q6sek8bf92,i=4096", "r=" + x.nonce + ",s=QSXC,i=4096", "m=x," + x.first, strings.Replace(x.first, "4096", "1", 1),
+			strings.Replace(x.first, "4096", "99999999", 1),
+		} {
+			if _, err := start().Next([]byte(bad)); fault.CodeOf(err) != fault.ProtocolError {
+				t.Errorf("%q: %v", bad, err)
+			}
+		}
+		s = start()
+		if _, err := s.Next([]byte(x.first)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Next([]byte("v=AAAA")); err == nil || s.proved() == nil {
+			t.Error("another server's proof is believed")
+		}
+	}
+}
+
+// A server that wants to know who asks is told by name and version, ahead of the login where the catalogue says so,
+// and behind it where it is offered (bugreports F6): always before a folder.
+func TestTheServerIsToldWhoAsks(t *testing.T) {
+	for name, tc := range map[string]struct {
+		first    bool
+		dialogue string
+	}{
+		"ahead of the login": {true, `S: * OK [CAPABILITY IMAP4rev1] ready
+C: TAG ID ("name" "Mailbrook" "version" "1.2")
+S: TAG BAD what?
+C~ TAG LOGIN *
+S: TAG OK [CAPABILITY IMAP4rev1] in
+C~ TAG LIST "" *
+S: * LIST () "/" INBOX
+S: TAG OK listed
+C~ TAG STATUS *
+S: * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1)
+S: TAG OK
+ALSO TAG LOGOUT => TAG OK bye\r\n
+`},
+		"behind it": {false, `S: * OK [CAPABILITY IMAP4rev1 ID] ready
+C~ TAG LOGIN *
+S: TAG OK [CAPABILITY IMAP4rev1 ID] in
+C: TAG ID ("name" "Mailbrook" "version" "1.2")
+S: * ID ("name" "Coremail" "x" NIL)
+S: TAG OK
+C~ TAG LIST "" *
+S: * LIST () "/" INBOX
+S: TAG OK listed
+C~ TAG STATUS *
+S: * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1)
+S: TAG OK
+ALSO TAG LOGOUT => TAG OK bye\r\n
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			script := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{})
+			c := loopback(nil, func(o *Options) {
+				o.Version, o.IDFirst = "1.2", func(account.Account) bool { return tc.first }
+			})
+			a := account.Account{Protocol: account.IMAP, Server: account.Server{Host: "localhost", Port: script.Port(), Security: account.None}}
+			session, err := c.Open(t.Context(), a, credential("anna", testSecret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if folders, err := session.Folders(t.Context()); err != nil || len(folders) != 1 {
+				t.Errorf("%v, %v", folders, err)
+			}
+			if err := session.Leave(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if c.Refused() != 0 {
+				t.Error("the guard refused")
+			}
+			script.Close()
+		})
+	}
+	for args, ok := range map[string]bool{
+		`("name" "Mailbrook" "version" "1.2")`: true, `("name" "Mailbrook")`: true, `("name" "Mailbrook" "os" "Linux")`: false,
+		`("name" "Mailbrook" "version" "1" "user" "anna")`: false, `("name" "x")`: false, "": false, "NIL": false,
+	} {
+		if isIntroduction(args) != ok {
+			t.Errorf("%q: %v", args, !ok)
+		}
+	}
+}
+
+// A refusal that repeats what it was sent shows it to nobody: by either protocol, in the error, its detail and the
+// transcript (bugreports F4).
+func TestARefusalShowsNothingThatWasSent(t *testing.T) {
+	const secret = `Hunt"er2\zazolc`
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00anna\x00" + secret))
+	for _, echo := range []string{secret, `Hunt\"er2\\zazolc`, `LOGIN "anna" "Hunt\"er2\\zazolc"`, "Hunt%22er2%5Czazolc", "r2\\zazolc", plain, plain[5:]} {
+		for protocol, dialogue := range map[account.Protocol]string{
+			account.IMAP: "S: * OK [CAPABILITY IMAP4rev1] ready\nC~ TAG LOGIN *\nS: * NO I got %[1]s\nS: TAG NO bad: %[1]s\n",
+			account.POP3: "S: +OK ready\nC: CAPA\nS: -ERR no\nC: USER anna\nS: +OK\nC~ PASS *\nS: -ERR bad: %[1]s\n",
+		} {
+			script := mailtest.Play(t, fmt.Sprintf(dialogue, echo), mailtest.ScriptOptions{Lenient: true})
+			var said transcript
+			c := loopback(nil, func(o *Options) { o.Transcript = said.add })
+			a := account.Account{Protocol: protocol, Server: account.Server{Host: "localhost", Port: script.Port(), Security: account.None}}
+			var steps strings.Builder
+			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s account.Step) { steps.WriteString(s.Detail + "\n") })
+			script.Close()
+			var f *fault.Error
+			if !errors.As(err, &f) || !strings.Contains(f.Detail, "***") {
+				t.Errorf("%s, %q: %v", protocol, echo, err)
+				continue
+			}
+			all := err.Error() + steps.String() + strings.Join(said.lines, "\n")
+			for _, part := range []string{"zazolc", `er2\`, plain[8:20]} {
+				if strings.Contains(all, part) {
+					t.Errorf("%s, %q: %q is in %s", protocol, echo, part, all)
+				}
+			}
+		}
+	}
+}
