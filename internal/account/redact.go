@@ -86,8 +86,9 @@ func (r *Redactor) learn(secret string) {
 	seen := map[string]bool{}
 	for _, form := range []string{
 		secret, strings.Join(strings.Fields(secret), " "), once, quoted.Replace(once), strings.ReplaceAll(once, `\\`, `\`),
-		url.QueryEscape(secret), url.PathEscape(secret), strings.ReplaceAll(url.QueryEscape(secret), "+", "%20"), html.EscapeString(secret),
-		strings.NewReplacer("&", "&amp;", `"`, "&quot;", "<", "&lt;", ">", "&gt;").Replace(secret), escapedASCII(secret), asLatin1(secret),
+		url.QueryEscape(secret), url.PathEscape(secret), strings.ReplaceAll(url.QueryEscape(secret), "+", "%20"),
+		html.EscapeString(secret), strings.NewReplacer("&", "&amp;", `"`, "&quot;", "<", "&lt;", ">", "&gt;").Replace(secret),
+		escapedASCII(secret), asLatin1(secret),
 	} {
 		if form = lower(form); form == "" || seen[form] {
 			continue
@@ -202,9 +203,9 @@ func all(part []bool) bool {
 // loginVocabulary are words of which every refusal is made. That one is a piece of a
 // secret shows nothing, and cutting it out would tell that it is.
 var loginVocabulary = map[string]bool{
-	"account": true, "authentication": true, "authenticate": true, "command": true, "connection": true, "credentials": true,
-	"disabled": true, "failed": true, "incorrect": true, "invalid": true, "login": true, "mailbox": true, "message": true, "password": true,
-	"server": true, "temporarily": true, "unavailable": true, "unknown": true, "username": true, "wrong": true,
+	"account": true, "authentication": true, "authenticate": true, "command": true, "connection": true,
+	"credentials": true, "disabled": true, "failed": true, "incorrect": true, "invalid": true, "login": true,
+	"mailbox": true, "message": true, "password": true, "server": true, "temporarily": true, "unavailable": true, "unknown": true, "username": true, "wrong": true,
 }
 
 // commonWords marks the words of loginVocabulary that stand alone.

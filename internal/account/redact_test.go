@@ -13,18 +13,24 @@ import (
 func TestNoFormOfASecretIsQuoted(t *testing.T) {
 	const user = "anna@remote.test"
 	coded := base64.StdEncoding.EncodeToString
-	for _, secret := range []string{`Hunt"er2\zazolc`, "Hunter2-zażółć&=+ %x", "correct horse  battery", "ya29.a0AfB_byC-" + strings.Repeat("x7Q", 40), "sekret"} {
+	for _, secret := range []string{
+		`Hunt"er2\zazolc`, "Hunter2-zażółć&=+ %x", "correct horse  battery", "ya29.a0AfB_byC-" + strings.Repeat("x7Q", 40), "sekret",
+	} {
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace
 		half := strings.TrimSpace(secret[:max(len(secret)*2/3, 6)])
 		for _, echo := range []string{
-			secret, quoted(secret), quoted(quoted(secret)), url.QueryEscape(secret), url.PathEscape(secret), strings.ToUpper(secret),
-			strings.ReplaceAll(secret, `"`, "&quot;"), coded([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
-			coded([]byte("\x00" + user + "\x00" + secret)), coded([]byte("user=" + user + "\x01auth=Bearer " + secret + "\x01\x01")),
+			secret, quoted(secret), quoted(quoted(secret)), url.QueryEscape(secret), url.PathEscape(secret),
+			strings.ToUpper(secret),
+			strings.ReplaceAll(secret, `"`, "&quot;"), coded([]byte(secret)),
+			base64.RawURLEncoding.EncodeToString([]byte(secret)),
+			coded([]byte("\x00" + user + "\x00" + secret)),
+			coded([]byte("user=" + user + "\x01auth=Bearer " + secret + "\x01\x01")),
 			coded([]byte("\x00" + user + "\x00" + secret))[3:], coded([]byte(half)), half,
 			"password=" + coded([]byte(secret)), "LOGIN " + user + ` "` + quoted(secret) + `"`,
 		} {
 			said := account.Redact("syntax error near "+echo+" in line 1", account.NewSecret(secret))
-			if strings.Contains(said, echo) || !strings.Contains(said, "***") || !strings.HasPrefix(said, "syntax error near ") || !strings.HasSuffix(said, "in line 1") {
+			if strings.Contains(said, echo) || !strings.Contains(said, "***") ||
+				!strings.HasPrefix(said, "syntax error near ") || !strings.HasSuffix(said, "in line 1") {
 				t.Errorf("of %q: %q", echo, said)
 			}
 			for i := 0; i+8 <= len(secret); i++ {
@@ -39,10 +45,12 @@ func TestNoFormOfASecretIsQuoted(t *testing.T) {
 // The control: what holds no secret stays as it is, whatever the secret looks like.
 func TestWordsWithoutASecretStayAsTheyAre(t *testing.T) {
 	for _, said := range []string{
-		"Invalid credentials (Failure)", "Wrong password or username.", "Please log in via your web browser: https://support.google.com/mail/accounts/answer/78754",
+		"Invalid credentials (Failure)", "Wrong password or username.",
+		"Please log in via your web browser: https://support.google.com/mail/accounts/answer/78754",
 		"Autoryzacja nieudana: błędne hasło.", "d9443c01a7336-297d5c2ab88sm1234mb", "",
 	} {
-		for _, secret := range []string{"password123", "Hunter2-zażółć&=+ %x", "sekret", "tr0ub4dor&3", strings.Repeat("QUJD", 200)} {
+		for _, secret := range []string{"password123", "Hunter2-zażółć&=+ %x", "sekret", "tr0ub4dor&3",
+			strings.Repeat("QUJD", 200)} {
 			if got := account.Redact(said, account.NewSecret(secret)); got != said {
 				t.Errorf("with %q: %q became %q", secret, said, got)
 			}

@@ -24,10 +24,15 @@ func servers(d *mailtest.Dovecot) (all []account.Account) {
 		port     int
 		security account.Security
 	}{
-		{account.IMAP, d.IMAPS, account.TLS}, {account.IMAP, d.IMAP, account.STARTTLS}, {account.IMAP, d.IMAP, account.None},
-		{account.POP3, d.POP3S, account.TLS}, {account.POP3, d.POP3, account.STARTTLS}, {account.POP3, d.POP3, account.None},
+		{account.IMAP, d.IMAPS, account.TLS},
+		{account.IMAP, d.IMAP, account.STARTTLS},
+		{account.IMAP, d.IMAP, account.None},
+		{account.POP3, d.POP3S, account.TLS},
+		{account.POP3, d.POP3, account.STARTTLS},
+		{account.POP3, d.POP3, account.None},
 	} {
-		all = append(all, account.Account{Protocol: s.protocol, Server: account.Server{Host: "localhost", Port: s.port, Security: s.security}})
+		server := account.Server{Host: "localhost", Port: s.port, Security: s.security}
+		all = append(all, account.Account{Protocol: s.protocol, Server: server})
 	}
 	return all
 }
@@ -66,7 +71,9 @@ func TestEachMechanismAloneSignsIn(t *testing.T) {
 	} {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
-			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Mechanisms: mechanism, Extra: noPenalty, Users: map[string]string{"anna": "sekret", "ola": `zażółć, "gęś"=\ä`}})
+			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+				Mechanisms: mechanism, Extra: noPenalty, Users: map[string]string{"anna": "sekret", "ola": `zażółć, "gęś"=\ä`},
+			})
 			for _, a := range servers(d) {
 				for user, secret := range d.Users {
 					sent, _, err := attempts(t, d, a, credential(user, secret))
@@ -122,7 +129,9 @@ func TestNoCommonMechanismIsSaidAndNothingIsSent(t *testing.T) {
 // refused at once.
 func TestTheStrongestIsChosen(t *testing.T) {
 	t.Parallel()
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Mechanisms: "plain login cram-md5 scram-sha-1 scram-sha-256", Extra: noPenalty})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Mechanisms: "plain login cram-md5 scram-sha-1 scram-sha-256", Extra: noPenalty,
+	})
 	const crypted = "passdb {\n  driver = static\n  args = password={SHA256}"
 	unable := mailtest.StartDovecot(t, mailtest.DovecotOptions{
 		Mechanisms: "plain scram-sha-256", Extra: append([]string{crypted + sha256Text("tajne") + "\n}"}, noPenalty...),
@@ -131,7 +140,8 @@ func TestTheStrongestIsChosen(t *testing.T) {
 	weak := mailtest.StartDovecot(t, mailtest.DovecotOptions{Mechanisms: "plain cram-md5"})
 	for _, a := range servers(d) {
 		sent, remembered, err := attempts(t, d, a, credential("anna", "sekret"))
-		if err != nil || !containsAny(sent, []string{"SCRAM-SHA-256"}) || containsAny(sent, []string{"LOGIN ", "PASS", "PLAIN", "SHA-1"}) ||
+		if err != nil || !containsAny(sent, []string{"SCRAM-SHA-256"}) ||
+			containsAny(sent, []string{"LOGIN ", "PASS", "PLAIN", "SHA-1"}) ||
 			!strings.Contains(remembered, memoryProved) {
 			t.Errorf("%s by %s: %v, %q, %q", a.Protocol, a.Server.Security, err, sent, remembered)
 		}
@@ -144,7 +154,8 @@ func TestTheStrongestIsChosen(t *testing.T) {
 	for _, a := range servers(unable) {
 		sent, remembered, err := attempts(t, unable, a, credential("ola", "tajne"))
 		scrams := strings.Count(strings.Join(sent, "\n"), "SCRAM")
-		if shown := a.Server.Security != account.None; shown != (err == nil) || shown != strings.Contains(remembered, memoryShown) || scrams != 1 {
+		shown := a.Server.Security != account.None
+		if shown != (err == nil) || shown != strings.Contains(remembered, memoryShown) || scrams != 1 {
 			t.Errorf("where SCRAM cannot be, %s by %s: %v, %q, %q", a.Protocol, a.Server.Security, err, sent, remembered)
 		}
 	}

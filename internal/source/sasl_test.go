@@ -16,13 +16,15 @@ import (
 func TestSCRAMIsTheStandards(t *testing.T) {
 	for mechanism, x := range map[string]struct{ nonce, first, final, last string }{
 		saslSCRAM256: {
-			"rOprNGfwEbeRWgbNEkqO", "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+			"rOprNGfwEbeRWgbNEkqO",
+			"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
 			"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
 			"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
 		},
 		saslSCRAM1: {
 			"fyko+d2lbbFgONRv9qkxdawL", "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
-			"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+			"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+			"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
 		},
 	} {
 		start := func() *scram {
@@ -47,7 +49,8 @@ func TestSCRAMIsTheStandards(t *testing.T) {
 			t.Errorf("%s ends with %v, %v", mechanism, err, s.proved())
 		}
 		for _, bad := range []string{ // Controls.
-			"", "r=other,s=QSXCR+Q6sek8bf92,i=4096", "r=" + x.nonce + ",s=QSXC,i=4096", "m=x," + x.first, strings.Replace(x.first, "4096", "1", 1),
+			"", "r=other,s=QSXCR+Q6sek8bf92,i=4096", "r=" + x.nonce + ",s=QSXC,i=4096", "m=x," + x.first,
+			strings.Replace(x.first, "4096", "1", 1),
 			strings.Replace(x.first, "4096", "99999999", 1),
 		} {
 			if _, err := start().Next([]byte(bad)); fault.CodeOf(err) != fault.ProtocolError {
@@ -104,7 +107,8 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 			c := loopback(nil, func(o *Options) {
 				o.Version, o.IDFirst = "1.2", func(account.Account) bool { return tc.first }
 			})
-			a := account.Account{Protocol: account.IMAP, Server: account.Server{Host: "localhost", Port: script.Port(), Security: account.None}}
+			server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
+			a := account.Account{Protocol: account.IMAP, Server: server}
 			session, err := c.Open(t.Context(), a, credential("anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
@@ -122,7 +126,8 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 		})
 	}
 	for args, ok := range map[string]bool{
-		`("name" "Mailbrook" "version" "1.2")`: true, `("name" "Mailbrook")`: true, `("name" "Mailbrook" "os" "Linux")`: false,
+		`("name" "Mailbrook" "version" "1.2")`: true, `("name" "Mailbrook")`: true,
+		`("name" "Mailbrook" "os" "Linux")`:                false,
 		`("name" "Mailbrook" "version" "1" "user" "anna")`: false, `("name" "x")`: false, "": false, "NIL": false,
 	} {
 		if isIntroduction(args) != ok {
@@ -144,7 +149,8 @@ func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 			script := mailtest.Play(t, fmt.Sprintf(dialogue, echo), mailtest.ScriptOptions{Lenient: true})
 			var said transcript
 			c := loopback(nil, func(o *Options) { o.Transcript = said.add })
-			a := account.Account{Protocol: protocol, Server: account.Server{Host: "localhost", Port: script.Port(), Security: account.None}}
+			server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
+			a := account.Account{Protocol: protocol, Server: server}
 			var steps strings.Builder
 			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s account.Step) { steps.WriteString(s.Detail + "\n") })
 			script.Close()

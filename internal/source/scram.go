@@ -39,7 +39,8 @@ type scram struct {
 }
 
 func newSCRAM(mechanism, user, secret string, secrets *account.Redactor) *scram {
-	s := &scram{mechanism: mechanism, hash: sha256.New, user: prepared(user), secret: prepared(secret), secrets: secrets, nonce: rand.Text()}
+	s := &scram{mechanism: mechanism, hash: sha256.New, secrets: secrets, nonce: rand.Text()}
+	s.user, s.secret = prepared(user), prepared(secret)
 	if mechanism == saslSCRAM1 {
 		s.hash = sha1.New
 	}
