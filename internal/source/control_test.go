@@ -106,9 +106,9 @@ func (r *relay) lines() []string {
 // Commands that change nothing, as their standards have it (RFC 9051 section 6,
 // RFC 1939, RFC 2449, RFC 5034, RFC 2595).
 var (
-	imapReads = regexp.MustCompile(`^\S+ (CAPABILITY|NOOP|LOGOUT|STARTTLS|NAMESPACE|LOGIN .*|AUTHENTICATE .*|LIST .*|STATUS .*|EXAMINE .*|UID FETCH [0-9,:*]+ (.*))\r\n$`)
+	imapReads = regexp.MustCompile(`^\S+ (CAPABILITY|NOOP|LOGOUT|STARTTLS|NAMESPACE|LOGIN .*|AUTHENTICATE .*|ID \("name" "Mailbrook"\)|LIST .*|STATUS .*|EXAMINE .*|UID FETCH [0-9,:*]+ (.*))\r\n$`)
 	imapMarks = regexp.MustCompile(`BODY\[|RFC822(\.TEXT)?[ )\r]|BINARY\[`)
-	pop3Reads = regexp.MustCompile(`^(CAPA|STLS|USER .*|PASS .*|AUTH .*|STAT|LIST|UIDL|TOP \d+ 0|RETR \d+|NOOP|RSET|QUIT)\r\n$`)
+	pop3Reads = regexp.MustCompile(`^(CAPA|STLS|USER .*|PASS .*|AUTH .*|APOP .*|STAT|LIST|UIDL|TOP \d+ 0|RETR \d+|NOOP|RSET|QUIT)\r\n$`)
 )
 
 // marks lists what is not as it was after a whole mailbox was read by way of a

@@ -229,7 +229,7 @@ func TestServersAnswerWhatIsAskedAhead(t *testing.T) {
 			if err := session.Leave(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if words := strings.Join(said, " "); words != "LOGIN NAMESPACE LIST EXAMINE UID EXAMINE UID LOGOUT" {
+			if words := strings.Join(said, " "); words != "LOGIN ID NAMESPACE LIST EXAMINE UID EXAMINE UID LOGOUT" {
 				t.Errorf("the client said: %s", words)
 			}
 			if now := session.Capabilities(); now != known || !strings.HasPrefix(now, "LIST-STATUS NAMESPACE") {

@@ -92,7 +92,7 @@ func (m pop3Memory) String() string {
 	}
 	known := len(words)
 	for _, mechanism := range rememberedMechanisms {
-		if m.capas.sasl(mechanism) {
+		if m.capas.sasl(mechanism) && !(mechanism == saslLogin && m.capas.sasl(saslPlain)) { // It goes behind PLAIN.
 			words = append(words, memorySASL+mechanism)
 		}
 	}
