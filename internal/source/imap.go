@@ -364,6 +364,8 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 		return nil
 	case proven || !private || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(saslPlain):
 		return err
+	case !c.link.attempt.again():
+		return err
 	}
 	if err = c.show(caps, cred, behind); err == nil {
 		c.way = memoryShown

@@ -293,7 +293,7 @@ func (p *pop3Login) unproved(err error) error {
 		return err
 	}
 	way := p.showing(p.capas)
-	if !way.whole() {
+	if !way.whole() || !p.attempt.again() {
 		return err
 	}
 	if err = p.by(way); err == nil {

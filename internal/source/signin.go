@@ -30,11 +30,12 @@ func (s *signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error
 	if s == nil || s.gate == nil {
 		return nil, nil
 	}
-	settle, err := s.gate.Admit(ctx, s.account, addrs)
+	ask := func() (func(account.SignIn), error) { return s.gate.Admit(ctx, s.account, addrs) }
+	settle, err := ask()
 	if err != nil {
 		return nil, err
 	}
-	return &attempt{signer: s, addrs: addrs, settle: settle}, nil
+	return &attempt{signer: s, addrs: addrs, settle: settle, ask: ask}, nil
 }
 
 // attempt is one login, on one connection. Nil: nobody counts it.
@@ -43,6 +44,25 @@ type attempt struct {
 	addrs  []netip.Addr
 	settle func(account.SignIn) // Nil when it has ended.
 	sent   bool                 // The credential is on its way.
+
+	ask   func() (func(account.SignIn), error)
+	first func(account.SignIn) // Of the presentation that was refused before this one; nil: none was.
+}
+
+// again reports whether a credential that was refused in one form may be
+// presented in another on the same connection: at the server that is one more
+// login that fails, so it takes a place of its own. The first one's is given back
+// if the second is accepted.
+func (a *attempt) again() bool {
+	if a == nil || a.settle == nil {
+		return true
+	}
+	settle, err := a.ask()
+	if err != nil {
+		return false
+	}
+	a.first, a.settle = a.settle, settle
+	return true
 }
 
 // presents notes that the credential is sent now.
@@ -77,6 +97,14 @@ func (a *attempt) failed(err error) {
 }
 
 func (a *attempt) end(how account.SignIn) {
+	if first := a.first; first != nil {
+		a.first = nil
+		if how == account.SignInAccepted {
+			first(account.SignInUntried)
+		} else {
+			first(account.SignInRefused)
+		}
+	}
 	if settle := a.settle; settle != nil {
 		a.settle = nil
 		settle(how)
