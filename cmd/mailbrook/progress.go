@@ -22,6 +22,7 @@ type pullResult struct {
 	Report    fetch.Report
 	Took      time.Duration
 	Diagnosis *account.Diagnosis // Nil when all went well.
+	Skipped   bool               // It waits for its user, for what Diagnosis says, and was not visited.
 }
 
 // lineEvery is how often a long visit says how far it is, where there is no
@@ -148,7 +149,9 @@ func (p *progress) end(r pullResult) (*mpb.Bar, account.Progress) {
 	if t == nil || t.ended != "" {
 		return nil, account.Progress{}
 	}
-	t.ended = fmt.Sprintf("%s, %s, %s in %s s", r.outcome(), count(r.Report.Messages, "message"), size(r.Report.Bytes), seconds(r.Took))
+	if t.ended = r.outcome(); !r.Skipped {
+		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, count(r.Report.Messages, "message"), size(r.Report.Bytes), seconds(r.Took))
+	}
 	if p.lines != nil {
 		fmt.Fprintf(p.lines, "%s: %s\n", t.label, t.ended)
 	}
@@ -222,6 +225,8 @@ func (t *track) describe(now time.Time) string {
 // outcome is the result in a word.
 func (r pullResult) outcome() string {
 	switch {
+	case r.Skipped:
+		return "skipped, waits for its user: " + string(r.Diagnosis.Code)
 	case r.Diagnosis != nil:
 		return string(r.Diagnosis.Code)
 	case r.Report.Err != nil:

@@ -14,11 +14,13 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
 type pullCmd struct {
 	User    string `help:"Only this user's accounts."`
 	Account string `help:"Only this account." placeholder:"ID"`
+	Force   bool   `help:"Try accounts that wait for their user too, once."`
 	JSON    bool   `name:"json" help:"Print one JSON object per account."`
 }
 
@@ -34,7 +36,7 @@ func (c pullCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return err
 		}
-		ok, err := a.pull(ctx, t, accounts, c.JSON)
+		ok, err := a.pull(ctx, t, accounts, c.Force, c.JSON)
 		if err == nil && !ok {
 			return errQuiet
 		}
@@ -96,12 +98,14 @@ type pulled struct {
 	Messages  int64      `json:"messages"`
 	Bytes     int64      `json:"bytes"`
 	Seconds   float64    `json:"seconds"`
+	Skipped   bool       `json:"skipped"` // It waits for its user and was not visited.
 	Diagnosis any        `json:"diagnosis"`
 }
 
 // pull visits accounts, a few at a time, and shows how it goes. It reports
-// whether all went well.
-func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, asJSON bool) (ok bool, err error) {
+// whether all went well. One that waits for its user is not visited unless
+// forced: each try would be one more login with what was refused.
+func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, force, asJSON bool) (ok bool, err error) {
 	show := newProgress(t, accounts, asJSON)
 	a.progress = show.update
 	var mu sync.Mutex
@@ -111,19 +115,18 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 	g.SetLimit(pullWorkers)
 	for i, acc := range accounts {
 		g.Go(func() error {
-			show.start(acc)
-			res, err := a.runner.VisitOne(gctx, acc.Owner, acc.ID)
-			if err != nil && res.Report.Err == nil {
-				res.Report.Err = err
-			}
-			d := diagnosisOf(res.Report)
+			r := a.pullOne(gctx, acc, show, force)
+			d := r.Diagnosis
 			mu.Lock()
 			defer mu.Unlock()
-			results[i] = pullResult{Account: acc, Report: res.Report, Took: res.Took, Diagnosis: d}
+			results[i] = r
 			ok = ok && d == nil
-			show.finish(results[i])
+			show.finish(r)
 			if asJSON {
-				return t.jsonLine(pulled{acc.ID, acc.Email, d == nil, res.Report.Messages, res.Report.Bytes, res.Took.Seconds(), httpapi.DiagnosisJSON(d, acc, a.advice(), "en")})
+				return t.jsonLine(pulled{
+					acc.ID, acc.Email, d == nil, r.Report.Messages, r.Report.Bytes, r.Took.Seconds(), r.Skipped,
+					httpapi.DiagnosisJSON(d, acc, a.advice(), "en"),
+				})
 			}
 			return nil
 		})
@@ -138,6 +141,33 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 		return true, nil
 	}
 	return ok, a.printResults(t, results)
+}
+
+// pullOne visits one account, or leaves it alone when it waits for its user.
+func (a *app) pullOne(ctx context.Context, acc account.Account, show *progress, force bool) pullResult {
+	visit := a.runner.VisitOne
+	if force {
+		visit = a.runner.InsistOne
+	}
+	waits := acc.Status.State == account.NeedsAttention && acc.Status.Failures > 0 && !force
+	var res schedule.Result
+	var err error
+	if !waits {
+		show.start(acc)
+		res, err = visit(ctx, acc.Owner, acc.ID)
+		waits = errors.Is(err, schedule.ErrWaits) // Since it was listed.
+	}
+	if waits {
+		d := acc.Status.Diagnosis
+		if d == nil {
+			d = &account.Diagnosis{Code: fault.Internal, Detail: err.Error()}
+		}
+		return pullResult{Account: acc, Diagnosis: d, Skipped: true}
+	}
+	if err != nil && res.Report.Err == nil {
+		res.Report.Err = err
+	}
+	return pullResult{Account: acc, Report: res.Report, Took: res.Took, Diagnosis: diagnosisOf(res.Report)}
 }
 
 // diagnosisOf is why a visit failed, or nil.
@@ -169,6 +199,9 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 		fmt.Fprintf(t.out, "\n%s: %s", r.Account.Email, title)
 		if r.Diagnosis.Detail != "" {
 			fmt.Fprintf(t.out, " (%s)", r.Diagnosis.Detail)
+		}
+		if r.Skipped {
+			fmt.Fprintf(t.out, "\n  It waits for its user and was not visited; pull --force tries it once.")
 		}
 		fmt.Fprintf(t.out, "\n  %s\n", advice)
 	}

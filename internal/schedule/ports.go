@@ -13,6 +13,10 @@ import (
 // not be visited beside.
 var ErrBusy = errors.New("the account is being visited already")
 
+// ErrWaits says that an account waits for its user: by itself, nothing but a
+// change, or somebody who insists, has it visited again.
+var ErrWaits = errors.New("the account waits for its user")
+
 // AbortedAlone is after how many visits in a row that began and never ended an
 // account is visited alone. After more, a pause comes first.
 const AbortedAlone = 2
@@ -29,6 +33,8 @@ type Claim struct {
 	PerUser int       // Visits for one user at a time.
 	Closed  []string  // Circuits (see CircuitKey) that are out of order.
 	Careful []Careful // Circuits that are probed or recover.
+	// Insist has ClaimOne lease an account that waits for its user too.
+	Insist bool
 }
 
 // Settlement is what a finished visit leaves in the schedule's row.
@@ -58,7 +64,9 @@ type Queue interface {
 	// beside it only such whose last visit ended.
 	Claim(ctx context.Context, c Claim) ([]fetch.Lease, error)
 	// ClaimOne leases one account whether due or not; ErrBusy while somebody
-	// else's lease on it lives, or while it may not be visited beside others.
+	// else's lease on it lives, or while it may not be visited beside others;
+	// ErrWaits for one that waits for its user (NeedsAttention), unless c insists
+	// or its user has asked for it.
 	ClaimOne(ctx context.Context, o account.Owner, id account.ID, c Claim) (fetch.Lease, error)
 	// Extend prolongs a live lease; fetch.ErrFenced when it is lost.
 	Extend(ctx context.Context, l fetch.Lease, until time.Time) error

@@ -131,6 +131,8 @@ func (q *memory) ClaimOne(_ context.Context, _ account.Owner, id account.ID, c C
 		return fetch.Lease{}, account.ErrNotFound
 	case r.leaseUntil.After(c.Now) && r.leaseOwner != c.Worker:
 		return fetch.Lease{}, ErrBusy
+	case r.account.Status.State == account.NeedsAttention && !c.Insist && r.leaseOwner != c.Worker:
+		return fetch.Lease{}, ErrWaits
 	}
 	return r.lease(c), nil
 }

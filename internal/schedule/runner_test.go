@@ -685,6 +685,21 @@ func TestVisitOne(t *testing.T) {
 			}
 		})
 	})
+	t.Run("leaves alone what waits for its user, unless somebody insists", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			q, v, r := start(t, failing(fault.AuthFailed))
+			q.rows["a1"].account.Status = account.Status{
+				State: account.NeedsAttention, Failures: maxTries, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed},
+			}
+			if _, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1"); !errors.Is(err, ErrWaits) || v.count("a1") != 0 {
+				t.Errorf("%v after %d visits", err, v.count("a1"))
+			}
+			res, err := r.InsistOne(t.Context(), owner(t, "a1"), "a1")
+			if err != nil || v.count("a1") != 1 || res.Settlement.State != account.NeedsAttention {
+				t.Errorf("%+v, %v after %d visits", res.Settlement, err, v.count("a1"))
+			}
+		})
+	})
 	t.Run("reports a failure in its result", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, _, r := start(t, failing(fault.AuthFailed))

@@ -51,14 +51,25 @@ type Result struct {
 // VisitOne visits one account now, until there is no more to fetch or
 // something ends it. While another worker visits the account it waits. Its
 // error says that no visit took place or its result could not be saved; how
-// the visit itself went is in the result.
+// the visit itself went is in the result. An account that waits for its user is
+// left alone, with ErrWaits: what its server refused is not tried again.
 func (r *Runner) VisitOne(ctx context.Context, o account.Owner, id account.ID) (Result, error) {
+	return r.visitOne(ctx, o, id, false)
+}
+
+// InsistOne is VisitOne for an account that may wait for its user: it is tried
+// once, and goes on waiting when that fails as before.
+func (r *Runner) InsistOne(ctx context.Context, o account.Owner, id account.ID) (Result, error) {
+	return r.visitOne(ctx, o, id, true)
+}
+
+func (r *Runner) visitOne(ctx context.Context, o account.Owner, id account.ID, insist bool) (Result, error) {
 	var res Result
 	began := time.Now()
 	// A name of its own, so that it does not take over what Run is visiting.
 	worker := fmt.Sprintf("%s/one-%d", r.o.Worker, r.ones.Add(1))
 	for {
-		l, err := r.claimOne(ctx, o, id, worker)
+		l, err := r.claimOne(ctx, o, id, worker, insist)
 		if err != nil {
 			return res, fmt.Errorf("claiming account %s: %w", id, err)
 		}
@@ -81,10 +92,10 @@ func (r *Runner) VisitOne(ctx context.Context, o account.Owner, id account.ID) (
 	}
 }
 
-func (r *Runner) claimOne(ctx context.Context, o account.Owner, id account.ID, worker string) (fetch.Lease, error) {
+func (r *Runner) claimOne(ctx context.Context, o account.Owner, id account.ID, worker string, insist bool) (fetch.Lease, error) {
 	for {
 		c := r.claim(1)
-		c.Worker = worker
+		c.Worker, c.Insist = worker, insist
 		l, err := r.o.Queue.ClaimOne(ctx, o, id, c)
 		if !errors.Is(err, ErrBusy) {
 			return l, err

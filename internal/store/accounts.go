@@ -194,19 +194,28 @@ type scheduled struct {
 	leaseUntil int64
 	attempted  int64
 	aborted    int
+	hurried    int64
+	state      int16
+	failures   int
+}
+
+// waits reports whether the account waits for its user. One whose login was
+// changed since has no failures.
+func (sc scheduled) waits() bool {
+	return sc.state == states.code(account.NeedsAttention) && sc.failures > 0
 }
 
 // lockSchedule reads an account's schedule row and holds it against claims and
 // journal writes until the transaction ends.
 func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner, id account.ID) (sc scheduled, err error) {
-	query := "SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted FROM poll_schedule WHERE account_id = ? AND owner = ?"
+	query := "SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted, hurried_ms, state, failures FROM poll_schedule WHERE account_id = ? AND owner = ?"
 	if s.postgres {
 		query += " FOR NO KEY UPDATE"
 	}
 	found := false
 	err = s.on(tx).each(ctx, func(r rowScanner) error {
 		found = true
-		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted, &sc.aborted)
+		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted, &sc.aborted, &sc.hurried, &sc.state, &sc.failures)
 	}, query, string(id), o.String())
 	if err == nil && !found {
 		err = account.ErrNotFound
@@ -296,6 +305,10 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 		set["due_at_ms"], set["hurried_ms"] = int64(never), 0
 	case running: // It stays due after the visit, which began with the old settings.
 		set["hurried_ms"] = now
+	case sc.waits() && old.Pause.Operator && !remote && !live:
+		// An administrator who switches it on again, as after a maintenance, has not
+		// mended what it waits for its user for.
+		set["due_at_ms"], set["hurried_ms"] = int64(never), 0
 	case dueNow:
 		set["due_at_ms"], set["hurried_ms"] = 0, now
 	case live, !old.Enabled: // The visit was cut short, or the account was off.

@@ -337,6 +337,9 @@ func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c s
 		if sc.leaseOwner != "" && sc.leaseOwner != c.Worker && sc.leaseUntil > c.Now.UnixMilli() {
 			return schedule.ErrBusy
 		}
+		if sc.waits() && !c.Insist && sc.hurried == 0 && sc.leaseOwner != c.Worker {
+			return schedule.ErrWaits
+		}
 		if sc.leaseOwner != c.Worker && !p.lane.takes(sc.aborted+lostWith(sc.leaseOwner, process(c.Worker))) {
 			return schedule.ErrBusy
 		}
