@@ -46,7 +46,7 @@ func (a admin) Quotas(ctx context.Context, q httpapi.QuotaQuery) (httpapi.QuotaP
 	if q.Down {
 		sort = "-" + sort
 	}
-	page, next, err := a.app.store.AdminQuotas(ctx, store.QuotaFilter{Query: q.Match, State: string(q.State), Sort: sort, Limit: q.Limit, Cursor: q.Cursor})
+	page, next, err := a.app.store.AdminQuotas(ctx, store.QuotaFilter{Query: q.Match, State: q.State, Sort: sort, Limit: q.Limit, Cursor: q.Cursor})
 	return httpapi.QuotaPage{Quotas: page, Next: next}, err
 }
 

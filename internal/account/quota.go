@@ -1,5 +1,10 @@
 package account
 
+import (
+	"math"
+	"math/bits"
+)
+
 // Quota is what a user's local mailbox may hold and holds.
 type Quota struct {
 	Owner         Owner
@@ -8,6 +13,64 @@ type Quota struct {
 	LimitBytes    *int64 // Nil: unlimited.
 	LimitMessages *int64 // Nil: unlimited.
 	Accounts      []AccountUsage
+	// Stopped says that an account of the user is over_quota: what comes next does
+	// not fit, however much of a limit is left.
+	Stopped bool
+}
+
+// QuotaState says how full a mailbox is.
+type QuotaState string
+
+// How full a mailbox is.
+const (
+	QuotaOver QuotaState = "over" // A limit is reached, or what comes next does not fit.
+	QuotaNear QuotaState = "near" // 90 % of a limit is used.
+	QuotaOK   QuotaState = "ok"   // Neither, or no limit.
+)
+
+const (
+	// FullMark is the Fill of a mailbox that takes no more.
+	FullMark = 10_000
+	// NearMark is the Fill from which on it is nearly full.
+	NearMark = 9_000
+)
+
+// Fill is how full a mailbox is, by the fuller of its limits, in ten-thousandths
+// rounded down: exact, so that full is full and not nearly. 0: no limit.
+func (q Quota) Fill() int64 {
+	fill := max(share(q.UsedBytes, q.LimitBytes), share(q.UsedMessages, q.LimitMessages))
+	if q.Stopped {
+		return max(fill, FullMark)
+	}
+	return fill
+}
+
+// State is the one meaning of full, for lists, counts, users and administrators
+// alike. A mailbox is over as soon as it stops an account: a delivery is refused
+// when it would exceed a limit, which is before the limit is reached.
+func (q Quota) State() QuotaState {
+	switch fill := q.Fill(); {
+	case fill >= FullMark:
+		return QuotaOver
+	case fill >= NearMark:
+		return QuotaNear
+	}
+	return QuotaOK
+}
+
+func share(used int64, limit *int64) int64 {
+	switch {
+	case limit == nil:
+		return 0
+	case *limit <= 0:
+		return FullMark
+	}
+	hi, lo := bits.Mul64(uint64(max(0, used)), FullMark)
+	if hi >= uint64(*limit) {
+		return math.MaxInt64
+	}
+	q, _ := bits.Div64(hi, lo, uint64(*limit))
+	return int64(min(q, math.MaxInt64))
 }
 
 // AccountUsage is what one account has brought in and is accounted to it.

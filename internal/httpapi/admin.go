@@ -12,7 +12,7 @@ import (
 
 // AdminListQuotas returns a page of users' quotas.
 func (s *server) AdminListQuotas(ctx context.Context, r api.AdminListQuotasRequestObject) (api.AdminListQuotasResponseObject, error) {
-	q := QuotaQuery{Match: value(r.Params.Query), State: QuotaState(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor)}
+	q := QuotaQuery{Match: value(r.Params.Query), State: account.QuotaState(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor)}
 	by, down := strings.CutPrefix(string(value(r.Params.Sort)), "-")
 	q.Sort, q.Down = QuotaSort(by), down
 	page, err := s.Admin.Quotas(ctx, q)

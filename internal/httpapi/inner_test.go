@@ -15,7 +15,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/mailbrook/mailbrook/api"
-	"github.com/mailbrook/mailbrook/internal/account"
 )
 
 // TestRouteWithoutPolicyDoesNotStart: a call that does not say who may make it
@@ -297,34 +296,5 @@ func TestSlotsWaitTheirTurn(t *testing.T) {
 	}
 	if len(s.open) != 0 {
 		t.Errorf("slots are left: %v", s.open)
-	}
-}
-
-// TestQuotaStates: over at the limit, near from 90 %, and no overflow.
-func TestQuotaStates(t *testing.T) {
-	n := func(v int64) *int64 { return &v }
-	for _, tc := range []struct {
-		used  int64
-		limit *int64
-		want  QuotaState
-	}{
-		{0, nil, QuotaOK},
-		{1 << 62, nil, QuotaOK},
-		{89, n(100), QuotaOK},
-		{90, n(100), QuotaNear},
-		{99, n(100), QuotaNear},
-		{100, n(100), QuotaOver},
-		{101, n(100), QuotaOver},
-		{0, n(0), QuotaOver},
-		{1<<63 - 2, n(1<<63 - 1), QuotaNear},
-		{0, n(1), QuotaOK},
-	} {
-		for name, q := range map[string]account.Quota{
-			"bytes": {UsedBytes: tc.used, LimitBytes: tc.limit}, "messages": {UsedMessages: tc.used, LimitMessages: tc.limit, LimitBytes: n(1 << 40)},
-		} {
-			if got := StateOf(q); got != tc.want {
-				t.Errorf("%s %d: %s, want %s", name, tc.used, got, tc.want)
-			}
-		}
 	}
 }

@@ -99,43 +99,6 @@ type Sessions interface {
 // to another query.
 var ErrCursor = errors.New("the cursor is not one that was given out for this query")
 
-// QuotaState says how full a mailbox is.
-type QuotaState string
-
-// The states of the contract.
-const (
-	QuotaOver QuotaState = "over" // A limit is reached.
-	QuotaNear QuotaState = "near" // 90 % of one is.
-	QuotaOK   QuotaState = "ok"   // Neither, or no limit.
-)
-
-// near is the part of a limit at which a quota begins to be near it.
-const near = 0.9
-
-// StateOf returns the state of a quota: that of the fuller of its limits.
-func StateOf(q account.Quota) QuotaState {
-	b, m := stateOf(q.UsedBytes, q.LimitBytes), stateOf(q.UsedMessages, q.LimitMessages)
-	if b == QuotaOver || m == QuotaOK {
-		return b
-	}
-	if m == QuotaOver || b == QuotaOK {
-		return m
-	}
-	return QuotaNear
-}
-
-func stateOf(used int64, limit *int64) QuotaState {
-	switch {
-	case limit == nil:
-		return QuotaOK
-	case used >= *limit:
-		return QuotaOver
-	case float64(used) >= near*float64(*limit):
-		return QuotaNear
-	}
-	return QuotaOK
-}
-
 // QuotaSort is an order of quotas.
 type QuotaSort string
 
@@ -150,8 +113,8 @@ const (
 
 // QuotaQuery asks for a page of quotas.
 type QuotaQuery struct {
-	Match  string     // Part of the user's address, in any case, no wildcards; "": all.
-	State  QuotaState // "": any.
+	Match  string             // Part of the user's address, in any case, no wildcards; "": all.
+	State  account.QuotaState // "": any.
 	Sort   QuotaSort
 	Down   bool // Largest, or last, first.
 	Limit  int

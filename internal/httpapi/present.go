@@ -146,7 +146,7 @@ func quotaJSON(q account.Quota) api.Quota {
 	}
 	return api.Quota{
 		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,
-		State: api.QuotaState(StateOf(q)), Accounts: usage,
+		State: api.QuotaState(q.State()), Accounts: usage,
 	}
 }
 

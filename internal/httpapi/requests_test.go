@@ -489,7 +489,7 @@ func TestAdminQueries(t *testing.T) {
 		t.Errorf("%+v", f.quotaQ)
 	}
 	ask("/v1/admin/quotas?query=%25%27_&state=near&sort=-used_bytes&limit=500&cursor=abc")
-	if want := (httpapi.QuotaQuery{Match: "%'_", State: httpapi.QuotaNear, Sort: httpapi.SortUsedBytes, Down: true, Limit: 500, Cursor: "abc"}); f.quotaQ != want {
+	if want := (httpapi.QuotaQuery{Match: "%'_", State: account.QuotaNear, Sort: httpapi.SortUsedBytes, Down: true, Limit: 500, Cursor: "abc"}); f.quotaQ != want {
 		t.Errorf("%+v", f.quotaQ)
 	}
 	ask("/v1/admin/quotas?query=&state=&sort=&limit=&cursor=")

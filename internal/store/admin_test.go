@@ -135,25 +135,67 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 	})
 }
 
-func TestShareOfALimitIsExact(t *testing.T) {
-	for _, c := range []struct{ used, limit, want int64 }{
-		{0, never, 0},
-		{1, never, 0},
-		{0, 0, 10000},
-		{0, 10, 0},
-		{9, 10, 9000},
-		{8999, 10000, 8999},
-		{10, 10, 10000},
-		{11, 10, 11000},
-		{1<<53 - 1, 1 << 53, 9999},
-		{never, 1, never},
-		{never, never - 1, 10000},
-		{-5, 10, 0},
-	} {
-		if got := share(c.used, c.limit); got != c.want {
-			t.Errorf("share(%d, %d) = %d, not %d", c.used, c.limit, got, c.want)
+// Newcomer 11: an account that stopped because the next message does not fit
+// makes its user over in every list and count, though the limit is not reached;
+// nobody else is.
+func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		stop := func(a account.Account, s account.State) {
+			w.Helper()
+			l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+			w.must(err)
+			w.must(w.Queue().Finish(ctx, l, schedule.Settlement{State: s, At: w.clock.now(), DueAt: w.clock.now().Add(time.Hour)}))
 		}
-	}
+		check := func(when, over, near, ok string, bands QuotaSummary) {
+			w.Helper()
+			for state, want := range map[account.QuotaState]string{account.QuotaOver: over, account.QuotaNear: near, account.QuotaOK: ok} {
+				if got := strings.Join(w.quotaPages(QuotaFilter{State: state, Limit: 2}), " "); got != want {
+					w.Errorf("%s: %s are %q, want %q", when, state, got, want)
+				}
+				for _, u := range strings.Fields(want) {
+					q, err := w.Quota(ctx, owner(w, u+"@firma.test"))
+					w.must(err)
+					if got := q.State(); got != state {
+						w.Errorf("%s: %s is %s by itself and %s in the list", when, u, got, state)
+					}
+				}
+			}
+			got, err := w.AdminQuotaSummary(ctx)
+			w.must(err)
+			if got != bands {
+				w.Errorf("%s: %+v, want %+v", when, got, bands)
+			}
+		}
+		accounts := map[string]account.Account{}
+		for i, u := range []string{"half", "near", "well", "unlimited"} {
+			accounts[u] = w.add(u+"@firma.test", i)
+			o := accounts[u].Owner
+			used := map[string]int64{"half": 500, "near": 950, "well": 100, "unlimited": 5000}[u]
+			w.must(w.SaveUsage(ctx, o, used, 1))
+			if u != "unlimited" {
+				w.must(w.SetLimits(ctx, o, ptr(1000), nil))
+			}
+		}
+		check("before", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{1: 1, 5: 1, 9: 1}})
+		for _, u := range []string{"half", "near", "unlimited"} {
+			stop(accounts[u], account.OverQuota)
+		}
+		stop(accounts["well"], account.NeedsAttention) // The control: another state, in the same index.
+		check("stopped", "half near unlimited", "", "well", QuotaSummary{Bands: [QuotaBands]int64{1: 1, 10: 3}})
+		page, _, err := w.AdminAccounts(ctx, AccountFilter{State: account.OverQuota})
+		w.must(err)
+		if len(page) != 3 {
+			w.Errorf("%d accounts are over_quota, want 3", len(page))
+		}
+		stop(accounts["half"], account.OK)
+		a := w.load(accounts["near"])
+		a.Enabled = false
+		_, err = w.Accounts().Update(ctx, a, nil, false)
+		w.must(err)
+		w.must(w.Accounts().Remove(ctx, accounts["unlimited"].Owner, accounts["unlimited"].ID, false))
+		check("over", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{1: 1, 5: 1, 9: 1}})
+	})
 }
 
 func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
@@ -419,7 +461,7 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 					}
 				}
 			}
-			if summary, err = w.plan(w.on(tx), quotaBands, int64(never), int64(never), fullMark, QuotaBands-1, fullMark/(QuotaBands-1)); err != nil {
+			if summary, err = w.plan(w.on(tx), quotaBands+" GROUP BY band", quotaBandArgs...); err != nil {
 				return err
 			}
 			overdue, err = w.plan(w.on(tx), accountColumns+outOfOrderColumn+accountTables+query, append([]any{int64(0)}, args...)...)

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"math"
-	"math/bits"
 	"slices"
 	"strings"
 
@@ -39,33 +37,18 @@ func limitColumn(p *int64) int64 {
 	return max(0, *p)
 }
 
-// fullMark is the fill of a mailbox that has reached a limit, nearMark of one
-// that has reached 90 % of it.
-const (
-	fullMark = 10_000
-	nearMark = 9_000
-)
-
-// fill is how full the fuller of the two limits is, in ten-thousandths rounded
-// down: exact, so that full is full and not nearly.
+// fill is account.Quota.Fill by the measures of a row alone; whose accounts
+// stopped is looked up by stopped.
 func fill(r ownerRow) int64 {
-	return max(share(r.UsedBytes, r.LimitBytes), share(r.UsedMessages, r.LimitMessages))
+	return account.Quota{
+		UsedBytes: r.UsedBytes, UsedMessages: r.UsedMessages,
+		LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages),
+	}.Fill()
 }
 
-func share(used, limit int64) int64 {
-	switch {
-	case limit == never:
-		return 0
-	case limit <= 0:
-		return fullMark
-	}
-	hi, lo := bits.Mul64(uint64(max(0, used)), fullMark)
-	if hi >= uint64(limit) {
-		return math.MaxInt64
-	}
-	q, _ := bits.Div64(hi, lo, uint64(limit))
-	return int64(min(q, math.MaxInt64))
-}
+// stopped is a query for the users of whom an account is over_quota, in the
+// words of the index poll_schedule_troubled.
+var stopped = fmt.Sprintf("SELECT owner FROM poll_schedule WHERE state > 3 AND state = %d AND enabled = 1", states.code(account.OverQuota))
 
 // Quota returns a user's limits, what its mailbox was last measured to hold,
 // and what each account brought in. A user who was never seen has used nothing
@@ -140,6 +123,10 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 	for _, u := range uses {
 		byOwner[u.Owner] = append(byOwner[u.Owner], account.AccountUsage{ID: account.ID(u.ID), Name: u.Name, Bytes: u.Bytes, Messages: u.Messages})
 	}
+	var full []string
+	if err := db.Raw(stopped+" AND owner IN ?", owners).Scan(&full).Error; err != nil {
+		return nil, err
+	}
 	out := make([]account.Quota, len(rows))
 	for i, r := range rows {
 		o, err := account.StoredOwner(r.Owner)
@@ -149,6 +136,7 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 		out[i] = account.Quota{
 			Owner: o, UsedBytes: r.UsedBytes, UsedMessages: r.UsedMessages,
 			LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages), Accounts: byOwner[r.Owner],
+			Stopped: slices.Contains(full, r.Owner),
 		}
 	}
 	return out, nil
@@ -156,11 +144,11 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 
 // QuotaFilter chooses a page of users.
 type QuotaFilter struct {
-	Query  string // Only users whose address contains this, in any case; "": all.
-	State  string // "over", "near", "ok", or "" for all.
-	Sort   string // "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage"; "-" before it turns it round.
-	Limit  int    // Of the page; 0: 50.
-	Cursor string // As the page before returned it; "": the first page.
+	Query  string             // Only users whose address contains this, in any case; "": all.
+	State  account.QuotaState // "": all.
+	Sort   string             // "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage"; "-" before it turns it round.
+	Limit  int                // Of the page; 0: 50.
+	Cursor string             // As the page before returned it; "": the first page.
 }
 
 // quotaSorts are the orders that an index serves.
@@ -179,9 +167,11 @@ type QuotaSummary struct {
 }
 
 // AdminQuotaSummary counts all users by how full they were when last measured.
-// It reads one index from end to end, and no row.
+// It reads one index from end to end, and the rows of those alone of whom an
+// account is over_quota.
 func (s *Store) AdminQuotaSummary(ctx context.Context) (sum QuotaSummary, err error) {
-	err = s.on(s.r).each(ctx, func(r rowScanner) error {
+	c, bands := s.on(s.r), quotaBandArgs
+	err = c.each(ctx, func(r rowScanner) error {
 		var band int
 		var n int64
 		if err := r.Scan(&band, &n); err != nil {
@@ -193,13 +183,32 @@ func (s *Store) AdminQuotaSummary(ctx context.Context) (sum QuotaSummary, err er
 		}
 		sum.Bands[band] = n
 		return nil
-	}, quotaBands, int64(never), int64(never), fullMark, QuotaBands-1, fullMark/(QuotaBands-1))
+	}, quotaBands+" GROUP BY band", bands...)
+	if err != nil {
+		return sum, s.wrap(ctx, "counting users by quota", err)
+	}
+	err = c.each(ctx, func(r rowScanner) error {
+		var band int
+		var n int64
+		if err := r.Scan(&band, &n); err != nil {
+			return err
+		}
+		if band < 0 {
+			sum.Unlimited -= n
+		} else {
+			sum.Bands[band] -= n
+		}
+		sum.Bands[QuotaBands-1] += n
+		return nil
+	}, quotaBands+" WHERE owner IN ("+stopped+") GROUP BY band", bands...)
 	return sum, s.wrap(ctx, "counting users by quota", err)
 }
 
-// quotaBands counts users by band; -1 is for those without a limit.
-const quotaBands = `SELECT band, count(*) FROM (SELECT CASE WHEN limit_bytes = ? AND limit_messages = ? THEN -1
-	WHEN fill >= ? THEN CAST(? AS INTEGER) ELSE fill / ? END AS band FROM owners) AS x GROUP BY band`
+// quotaBands counts users by band of fill; -1 is for those without a limit.
+const quotaBands = `SELECT band, count(*) FROM (SELECT owner, CASE WHEN limit_bytes = ? AND limit_messages = ? THEN -1
+	WHEN fill >= ? THEN CAST(? AS INTEGER) ELSE fill / ? END AS band FROM owners) AS x`
+
+var quotaBandArgs = []any{int64(never), int64(never), account.FullMark, QuotaBands - 1, account.FullMark / (QuotaBands - 1)}
 
 const maxPage = 500
 
@@ -252,12 +261,13 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 	}
 	switch f.State {
 	case "":
-	case "over":
-		where, args = append(where, "fill >= ?"), append(args, fullMark)
-	case "near":
-		where, args = append(where, "fill >= ? AND fill < ?"), append(args, nearMark, fullMark)
-	case "ok":
-		where, args = append(where, "fill < ?"), append(args, nearMark)
+	case account.QuotaOver:
+		where, args = append(where, "(fill >= ? OR owner IN ("+stopped+"))"), append(args, account.FullMark)
+	case account.QuotaNear:
+		where = append(where, "fill >= ? AND fill < ? AND owner NOT IN ("+stopped+")")
+		args = append(args, account.NearMark, account.FullMark)
+	case account.QuotaOK:
+		where, args = append(where, "fill < ? AND owner NOT IN ("+stopped+")"), append(args, account.NearMark)
 	default:
 		bad.Add("state", "invalid", "is over, near or ok")
 	}
