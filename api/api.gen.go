@@ -90,6 +90,7 @@ func (e AdminAccountAuth) Valid() bool {
 const (
 	AutoconfigSourceAutoconfig AutoconfigSource = "autoconfig"
 	AutoconfigSourceGuess      AutoconfigSource = "guess"
+	AutoconfigSourceMx         AutoconfigSource = "mx"
 	AutoconfigSourceNone       AutoconfigSource = "none"
 	AutoconfigSourcePreset     AutoconfigSource = "preset"
 	AutoconfigSourceSrv        AutoconfigSource = "srv"
@@ -101,6 +102,8 @@ func (e AutoconfigSource) Valid() bool {
 	case AutoconfigSourceAutoconfig:
 		return true
 	case AutoconfigSourceGuess:
+		return true
+	case AutoconfigSourceMx:
 		return true
 	case AutoconfigSourceNone:
 		return true
@@ -148,6 +151,7 @@ const (
 	DelayAttention   DelayKind = "attention"
 	DelayBackoff     DelayKind = "backoff"
 	DelayBudget      DelayKind = "budget"
+	DelayInterval    DelayKind = "interval"
 	DelayMaintenance DelayKind = "maintenance"
 	DelayOutage      DelayKind = "outage"
 	DelayPaused      DelayKind = "paused"
@@ -163,6 +167,8 @@ func (e DelayKind) Valid() bool {
 	case DelayBackoff:
 		return true
 	case DelayBudget:
+		return true
+	case DelayInterval:
 		return true
 	case DelayMaintenance:
 		return true
@@ -991,7 +997,8 @@ type Delay struct {
 	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
 	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
 	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-	// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+	// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
+	// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
 	// minute, and others are before it.
 	Kind DelayKind `json:"kind"`
 
@@ -1015,7 +1022,8 @@ type DelayHelp string
 // end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
 // visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
 // under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
+// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
 // minute, and others are before it.
 type DelayKind string
 
@@ -1431,7 +1439,8 @@ type Quota struct {
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
 
-	// State `over`: a limit is reached. `near`: 90 % of one is. `ok`: neither, or there is no limit.
+	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
 	State        QuotaState `json:"state"`
 	UsedBytes    int64      `json:"used_bytes"`
 	UsedMessages int64      `json:"used_messages"`
@@ -1462,7 +1471,8 @@ type QuotaList struct {
 	Quotas     []UserQuota `json:"quotas"`
 }
 
-// QuotaState `over`: a limit is reached. `near`: 90 % of one is. `ok`: neither, or there is no limit.
+// QuotaState `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
 type QuotaState string
 
 // QuotaSummary defines model for QuotaSummary.
@@ -1698,7 +1708,8 @@ type UserQuota struct {
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
 
-	// State `over`: a limit is reached. `near`: 90 % of one is. `ok`: neither, or there is no limit.
+	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
 	State        QuotaState `json:"state"`
 	UsedBytes    int64      `json:"used_bytes"`
 	UsedMessages int64      `json:"used_messages"`

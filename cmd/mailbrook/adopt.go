@@ -78,7 +78,7 @@ func withParts(ctx context.Context, t terminal, load loader, do func(n *installa
 	if err != nil {
 		return err
 	}
-	if n.store, err = openStore(ctx, cfg, b, false, n.log); err != nil {
+	if n.store, err = openStore(ctx, cfg, b, false, nil, n.log); err != nil {
 		return err
 	}
 	defer n.store.Close()

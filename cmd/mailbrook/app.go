@@ -90,7 +90,10 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		}
 	}()
 	roots := loadRoots(cfg.Remote.CAFile)
-	if a.house, err = openInstallation(ctx, cfg, log); err != nil {
+	if a.catalog, err = provider.New(); err != nil {
+		return nil, err
+	}
+	if a.house, err = openInstallation(ctx, cfg, a.allowed, log); err != nil {
 		return nil, err
 	}
 	a.store, a.mailbox = a.house.store, a.house.mailbox
@@ -113,9 +116,6 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	})
 	budget := newBudget(cfg.Memory, log)
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
-	if a.catalog, err = provider.New(); err != nil {
-		return nil, err
-	}
 	a.source = source.New(source.Options{
 		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, TempDir: cfg.DataDir, Log: log, Version: version,
 		IDFirst: func(x account.Account) bool { return a.catalog.Serving(x.Provider, x.Server.Host).Quirks.SendID },
@@ -130,11 +130,11 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
-		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{Interval: cfg.Poll.Interval},
+		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{Interval: cfg.Poll.Interval, Allowed: a.allowed}, AtHost: a.allowedAt,
 		Worker: workerID(), Workers: boundWorkers(ctx, cfg.Poll.Workers, log), Chores: a.chores(), Log: log, Registerer: a.metrics,
 	})
 	a.registry = account.NewRegistry(account.Options{
-		Repository: a.store.Accounts(), Sealer: a.vault, Presets: a.catalog,
+		Repository: a.store.Accounts(), Sealer: a.vault, Presets: presets{a.catalog, a.dialer},
 		Prober:  diagnose.NewDoctor(a.source, a.catalog),
 		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth, CheckFolder: mailbox.CheckFolderName,
 		Limit: cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
@@ -164,12 +164,12 @@ func (a *app) close() {
 }
 
 // openStore opens the configured database, making data_dir for an embedded one.
-// existing says that the database cannot be a new one.
-func openStore(ctx context.Context, cfg config, b borne, existing bool, log *slog.Logger) (*store.Store, error) {
+// existing says that the database cannot be a new one, allowed what providers ask.
+func openStore(ctx context.Context, cfg config, b borne, existing bool, allowed schedule.Allowances, log *slog.Logger) (*store.Store, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	return store.Open(ctx, cfg.Database, store.Options{Log: log, Existing: existing, Instances: b.identities()})
+	return store.Open(ctx, cfg.Database, store.Options{Log: log, Existing: existing, Instances: b.identities(), Allowed: allowed})
 }
 
 // bringUp sees to it that the schema is this version's: on the embedded

@@ -63,7 +63,7 @@ type installation struct {
 
 // openInstallation opens database and mailboxes and compares what they and the
 // keys bear, before anything is written to any of them.
-func openInstallation(ctx context.Context, cfg config, log *slog.Logger) (_ *installation, err error) {
+func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowances, log *slog.Logger) (_ *installation, err error) {
 	n := &installation{cfg: cfg, log: log}
 	n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
 	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, HeldOpen: spareFiles(cfg.Poll.Workers), Log: log}); err != nil {
@@ -74,7 +74,7 @@ func openInstallation(ctx context.Context, cfg config, log *slog.Logger) (_ *ins
 	if err != nil {
 		return nil, err
 	}
-	n.store, err = openStore(ctx, cfg, b, b.any(), log)
+	n.store, err = openStore(ctx, cfg, b, b.any(), allowed, log)
 	if errors.Is(err, fs.ErrNotExist) && b.any() {
 		return nil, notOurs(partDatabase, fmt.Errorf("there is none, while %s", b))
 	}

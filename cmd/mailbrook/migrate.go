@@ -33,7 +33,7 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*store.Stor
 	if b.keys, b.anyKeys, err = vault.Installation(cfg.DataDir); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
-	s, err := openStore(ctx, cfg, b, false, newLogger(cfg, t.err))
+	s, err := openStore(ctx, cfg, b, false, nil, newLogger(cfg, t.err))
 	if err != nil {
 		return err
 	}

@@ -159,12 +159,13 @@ const (
 	DelayBudget      DelayKind = "budget"      // The provider allows no more for now, or we visit no more at a time.
 	DelayQuota       DelayKind = "quota"       // The local mailbox is full.
 	DelayOutage      DelayKind = "outage"      // The host is out of order for many accounts.
+	DelayInterval    DelayKind = "interval"    // The provider wants longer pauses than the account's interval.
 	DelayWaiting     DelayKind = "waiting"     // It is due, and others are before it.
 )
 
 // DelayKinds returns every kind.
 func DelayKinds() []DelayKind {
-	return []DelayKind{DelayPaused, DelayMaintenance, DelayAttention, DelayBackoff, DelayBudget, DelayQuota, DelayOutage, DelayWaiting}
+	return []DelayKind{DelayPaused, DelayMaintenance, DelayAttention, DelayBackoff, DelayBudget, DelayQuota, DelayOutage, DelayInterval, DelayWaiting}
 }
 
 // Delay is what keeps an account's mail away, with what shows it.
@@ -174,6 +175,11 @@ type Delay struct {
 	Until  time.Time // When the next visit is to be; zero: nobody can tell.
 	AtHost bool      // DelayBudget: ours, of visits at its host at a time.
 	Asked  bool      // DelayWaiting: it goes before all that nobody asked for.
+	// Interval is the provider's least, of DelayInterval.
+	Interval time.Duration
+	// Daily is how many octets the provider allows in a day, of DelayBudget when as
+	// many were fetched; 0: the delay is another.
+	Daily int64
 }
 
 // Status is what is known of an account's visits.

@@ -75,6 +75,20 @@ var delayTexts = map[account.DelayKind]delayText{
 			"Nie musisz nic robić: próbujemy dalej i wszystko zostanie pobrane, gdy tylko serwer odpowie.",
 		},
 	},
+	account.DelayInterval: {
+		words{
+			"The provider allows one visit every {minutes} minutes",
+			"Dostawca pozwala pobierać pocztę najwyżej co {minutes} min",
+		},
+		words{
+			"This account is set to a shorter interval, but {host} may lock out programs that come more often.",
+			"W ustawieniach konta odstęp jest krótszy, ale {host} może blokować programy, które łączą się częściej.",
+		},
+		words{
+			"There is nothing for you to do. If you cannot wait, “Fetch now” still looks at once.",
+			"Nie musisz nic robić. Jeśli nie możesz czekać, „Pobierz teraz” nadal działa od razu.",
+		},
+	},
 	account.DelayWaiting: {
 		words{"Its turn has come, and others are before it", "Kolej już nadeszła, ale inne konta są wcześniej"},
 		words{"It is due, and no place for a visit has become free yet.", "Termin pobrania minął, a wolnego miejsca jeszcze nie ma."},
@@ -88,6 +102,17 @@ var (
 		words{"The provider allows no more for now", "Dostawca na razie nie pozwala na więcej"},
 		words{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby przerwę."},
 		words{},
+	}
+	dailyBudget = delayText{
+		words{"The provider allows no more for today", "Dostawca na dziś nie pozwala na więcej"},
+		words{
+			"At least {size} were fetched within a day, which is what {host} allows.",
+			"W ciągu doby pobrano co najmniej {size}, czyli tyle, na ile pozwala {host}.",
+		},
+		words{
+			"There is nothing for you to do: the rest is fetched as soon as the provider allows it.",
+			"Nie musisz nic robić: reszta zostanie pobrana, gdy tylko dostawca na to pozwoli.",
+		},
 	}
 	ourPause = delayText{
 		words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
@@ -132,6 +157,8 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 		switch {
 		case code == fault.RateLimited && c.HeldBack:
 			t, help = ourPause, SignIn
+		case d.Daily > 0:
+			t = dailyBudget
 		case !d.Until.IsZero():
 			t, help = theirBudget, Settings
 		case d.AtHost:
@@ -143,8 +170,9 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	if t.advice.en != "" {
 		advice = t.advice.in(lang)
 	}
-	fill := strings.NewReplacer("{host}", c.Host, "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures, lang))
-	return Delay{Title: t.title.in(lang), Evidence: fill.Replace(t.evidence.in(lang)), Advice: advice, Help: help}
+	fill := strings.NewReplacer("{host}", c.Host, "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures, lang),
+		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", strconv.FormatInt(d.Daily/1_000_000, 10)+" MB")
+	return Delay{Title: fill.Replace(t.title.in(lang)), Evidence: fill.Replace(t.evidence.in(lang)), Advice: advice, Help: help}
 }
 
 // cure is what helps against a failure.

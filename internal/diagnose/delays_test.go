@@ -18,7 +18,7 @@ func TestEveryDelayIsExplainedInEveryLanguage(t *testing.T) {
 	codes := append(fault.Codes(), "")
 	for _, kind := range account.DelayKinds() {
 		for _, code := range codes {
-			for n, d := range []account.Delay{{Kind: kind}, {Kind: kind, AtHost: true, Asked: true}, {Kind: kind, Since: at, Until: at}} {
+			for n, d := range []account.Delay{{Kind: kind}, {Kind: kind, AtHost: true, Asked: true}, {Kind: kind, Interval: 10 * time.Minute, Daily: 2500 << 20}, {Kind: kind, Since: at, Until: at}} {
 				a := account.Account{Status: account.Status{Failures: 3 * n, Delay: &d}}
 				if code != "" {
 					a.Status.Diagnosis = &account.Diagnosis{Code: code, Since: at}

@@ -31,6 +31,11 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
+// Exchangers finds a domain's mail exchangers. *net.Resolver is one.
+type Exchangers interface {
+	LookupMX(ctx context.Context, domain string) ([]*net.MX, error)
+}
+
 // Timeouts bound the steps of reaching a server. Zero means the default. A
 // caller's own deadline shortens them, so that the step that was too slow is
 // the one that is blamed.
@@ -53,6 +58,7 @@ type Options struct {
 	OwnHosts       []string       // Where users' own mailboxes lie, as NormalHost writes them: see OwnHost.
 	RootCAs        *x509.CertPool // Nil: the system's. See LoadRoots.
 	Resolver       Resolver       // Nil: net.DefaultResolver.
+	Exchangers     Exchangers     // Nil: net.DefaultResolver.
 	Timeouts       Timeouts
 }
 
@@ -75,6 +81,9 @@ func New(o Options) *Dialer {
 	}
 	if o.Resolver == nil {
 		o.Resolver = net.DefaultResolver
+	}
+	if o.Exchangers == nil {
+		o.Exchangers = net.DefaultResolver
 	}
 	defaultTo(&o.Timeouts.Resolve, 5*time.Second)
 	defaultTo(&o.Timeouts.Connect, 10*time.Second)

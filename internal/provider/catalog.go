@@ -28,6 +28,7 @@ type Catalog struct {
 	byID     map[string]int
 	byDomain map[string]int
 	byHost   map[string]int
+	byMX     map[string]int // By suffix of an exchanger's name.
 	patterns []pattern
 	oauth    []OAuth
 }
@@ -98,7 +99,7 @@ func parse(text []byte) (*Catalog, error) {
 	if err := d.Decode(&file); err != nil {
 		return nil, fmt.Errorf("reading the providers' presets: %w", err)
 	}
-	c := &Catalog{byID: map[string]int{}, byDomain: map[string]int{}, byHost: map[string]int{}, oauth: file.OAuth}
+	c := &Catalog{byID: map[string]int{}, byDomain: map[string]int{}, byHost: map[string]int{}, byMX: map[string]int{}, oauth: file.OAuth}
 	for i, e := range file.Provider {
 		p := e.provider()
 		c.all = append(c.all, p)
@@ -116,6 +117,12 @@ func parse(text []byte) (*Catalog, error) {
 			c.byDomain[domain] = i
 		}
 		c.addHosts(p, i)
+		for _, suffix := range p.MX {
+			if _, twice := c.byMX[suffix]; twice {
+				return nil, fmt.Errorf("reading the providers' presets: two claim the exchangers of %s", suffix)
+			}
+			c.byMX[suffix] = i
+		}
 	}
 	return c, nil
 }
@@ -242,6 +249,33 @@ func (c *Catalog) ByHost(host string) Provider {
 		}
 	}
 	return Provider{}
+}
+
+// ByMX returns the provider that the mail exchangers of a domain belong to, the
+// most preferred first, or the zero Provider. Of suffixes the longest decides.
+func (c *Catalog) ByMX(exchangers []string) Provider {
+	for _, host := range exchangers {
+		host = strings.ToLower(strings.TrimSuffix(host, "."))
+		for suffix := host; suffix != ""; _, suffix, _ = strings.Cut(suffix, ".") {
+			if i, ok := c.byMX[suffix]; ok {
+				return c.all[i]
+			}
+		}
+	}
+	return Provider{}
+}
+
+// Hosted is what to suggest for an address whose domain has these mail
+// exchangers: false when they are nobody's that is known, or its servers are not.
+func (c *Catalog) Hosted(email string, exchangers []string) (account.Suggestion, bool) {
+	p := c.ByMX(exchangers)
+	servers := p.ServersFor(email)
+	if p.ID == "" || len(servers) == 0 && !p.unsupported {
+		return account.Suggestion{}, false
+	}
+	return account.Suggestion{
+		Source: "mx", Provider: p.ID, Name: p.Name, Servers: servers, Username: p.Username(email),
+	}, true
 }
 
 // Serving returns the provider that an account with this preset and host is

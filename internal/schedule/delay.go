@@ -31,6 +31,8 @@ type Signs struct {
 	AtHost int     // Visits under way at its host, over all processes.
 	OfUser int     // Visits under way for its user.
 	Asked  bool    // It was asked for: it goes before all that are merely due.
+	// Allowed is what the account\'s provider asks of programs.
+	Allowed Allowance
 }
 
 // NeedsSigns reports whether Delay looks at more than the account, apart from
@@ -95,16 +97,21 @@ func Delay(a account.Account, s Signs, now time.Time) *account.Delay {
 			d.Until = st.NextPollAt
 		}
 		return d
-	case late(a, now) && (s.AtHost >= MaxPerHost || s.OfUser >= MaxPerUser):
-		return &account.Delay{Kind: account.DelayBudget, Since: st.NextPollAt, AtHost: s.AtHost >= MaxPerHost}
+	case late(a, now) && (s.AtHost >= s.Allowed.atHost(MaxPerHost) || s.OfUser >= MaxPerUser):
+		atHost := s.AtHost >= s.Allowed.atHost(MaxPerHost)
+		return &account.Delay{Kind: account.DelayBudget, Since: st.NextPollAt, AtHost: atHost}
 	case late(a, now):
 		return &account.Delay{Kind: account.DelayWaiting, Since: st.NextPollAt, Asked: s.Asked}
 	case st.State == account.NeedsAttention:
 		return &account.Delay{Kind: account.DelayAttention, Since: failing}
 	case st.State == account.OverQuota:
 		return &account.Delay{Kind: account.DelayQuota, Since: failing, Until: st.NextPollAt}
+	case st.State == account.OK && s.Allowed.Interval > a.PollInterval && !s.Asked && st.NextPollAt.After(now):
+		return &account.Delay{Kind: account.DelayInterval, Until: st.NextPollAt, Interval: s.Allowed.Interval}
 	case st.State != account.Retrying:
 		return nil
+	case st.Diagnosis != nil && st.Diagnosis.Code == fault.RateLimited && st.Failures == 0:
+		return &account.Delay{Kind: account.DelayBudget, Since: failing, Until: st.NextPollAt, Daily: s.Allowed.BytesPerDay}
 	case st.Diagnosis != nil && classOf(st.Diagnosis.Code) == throttled:
 		return &account.Delay{Kind: account.DelayBudget, Since: failing, Until: st.NextPollAt}
 	}

@@ -62,12 +62,35 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 		{"too many connections", in(account.Retrying, fault.TooManyConnections, time.Minute), Signs{Outage: down}, &account.Delay{Kind: account.DelayBudget, Since: failed, Until: soon}},
 		{"due, and the host has all the visits it may have", in(account.OK, "", -Late), Signs{AtHost: MaxPerHost, OfUser: 1}, &account.Delay{Kind: account.DelayBudget, Since: overdue, AtHost: true}},
 		{"due, and the user has", in(account.OK, "", -Late), Signs{AtHost: MaxPerHost - 1, OfUser: MaxPerUser}, &account.Delay{Kind: account.DelayBudget, Since: overdue}},
+		{
+			"the provider wants longer pauses", in(account.OK, "", 10*time.Minute), Signs{Allowed: Allowance{Interval: 10 * time.Minute}},
+			&account.Delay{Kind: account.DelayInterval, Until: later, Interval: 10 * time.Minute},
+		},
+		{
+			"the provider wants longer pauses, and its user does not want to wait", in(account.OK, "", time.Second),
+			Signs{Asked: true, Allowed: Allowance{Interval: 10 * time.Minute}}, nil,
+		},
+		{
+			"the provider wants longer pauses, and the visit fails", in(account.Retrying, fault.ConnectTimeout, time.Minute),
+			Signs{Allowed: Allowance{Interval: 10 * time.Minute}},
+			&account.Delay{Kind: account.DelayBackoff, Since: failed, Until: soon},
+		},
+		{
+			"the provider allows no more today", in(account.Retrying, fault.RateLimited, 10*time.Minute),
+			Signs{Allowed: Allowance{BytesPerDay: 1000}},
+			&account.Delay{Kind: account.DelayBudget, Since: failed, Until: later, Daily: 1000},
+		},
+		{
+			"due, and the host has all the visits that its provider allows", in(account.OK, "", -Late),
+			Signs{AtHost: 15, Allowed: Allowance{Connections: 15}},
+			&account.Delay{Kind: account.DelayBudget, Since: overdue, AtHost: true},
+		},
 		{"due, and nobody comes", in(account.Pending, "", -Late), Signs{AtHost: 1, OfUser: 1}, &account.Delay{Kind: account.DelayWaiting, Since: overdue}},
 	} {
 		if diff := cmp.Diff(tc.want, Delay(tc.a, tc.signs, noon)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
-		if bare := Delay(tc.a, Signs{Asked: tc.signs.Asked, Outage: tc.signs.Outage}, noon); !NeedsSigns(tc.a, noon) && !cmp.Equal(tc.want, bare) {
+		if bare := Delay(tc.a, Signs{Asked: tc.signs.Asked, Outage: tc.signs.Outage, Allowed: tc.signs.Allowed}, noon); !NeedsSigns(tc.a, noon) && !cmp.Equal(tc.want, bare) {
 			t.Errorf("%s: signs were said not to be needed, and matter: %+v", tc.name, bare)
 		}
 	}

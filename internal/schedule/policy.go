@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -26,6 +27,7 @@ const (
 // the account, what happened, and the time.
 type Policy struct {
 	Interval time.Duration // For accounts that name none; 0: 5 minutes.
+	Allowed  Allowances    // By accounts' providers.
 }
 
 // Outcome is how a visit went.
@@ -35,6 +37,7 @@ type Outcome struct {
 	More    bool         // The visit yielded with work left over.
 	Run     account.Run  // Times and counts; OK and Diagnosis are filled in by Next.
 	Aborted int          // Visits in a row, before this one, that never ended.
+	Brought []Brought    // Within a day, this visit's the last; needed only where a provider counts.
 }
 
 // class says how failures of one kind are tried again: the first time after
@@ -98,12 +101,16 @@ func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) S
 	}
 	prior := a.Status
 	s := Settlement{State: account.OK, Success: true, At: now, Diagnosis: diagnosis(prior.Diagnosis, o.Partial, now), Run: o.Run}
-	if o.More {
+	allowed := p.Allowed.Of(a)
+	if free := allowed.free(o.Brought); free.After(now) {
+		s.State, s.DueAt = account.Retrying, free
+		s.Diagnosis = diagnosis(prior.Diagnosis, dailyLimit(allowed), now)
+	} else if o.More {
 		// Due now, which is behind everybody who has waited longer; and not
 		// said to be well until it is through.
 		s.State, s.Success, s.DueAt = account.Fetching, false, now
 	} else {
-		s.DueAt = now.Add(jitter(p.interval(a), rnd))
+		s.DueAt = now.Add(spaced(jitter(p.interval(a), rnd), allowed.Interval, rnd))
 	}
 	s.Run.OK, s.Run.Diagnosis = true, s.Diagnosis
 	s.Keep = o.Run.Messages > 0 || prior.Failures > 0 || !sameCode(prior.Diagnosis, s.Diagnosis)
@@ -151,12 +158,27 @@ func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64)
 		nth = o.Aborted - AbortedAlone // Whatever else failed, or was edited, between them.
 	}
 	delay := jitter(cl.delay(p.interval(a), nth), rnd)
+	switch cl {
+	case inUse, throttled, protocol: // A connection was made, or may have been.
+		delay = spaced(delay, p.Allowed.Of(a).Interval, rnd)
+	}
 	if hint := min(o.Err.RetryAfter, maxHint); hint > 0 {
 		// Never sooner than the server asked for.
 		delay = max(delay, hint+time.Duration(spread*rnd*float64(hint)))
 	}
 	s.DueAt = now.Add(delay)
 	return s
+}
+
+// spaced is a delay that is no shorter than least, whatever the spread.
+func spaced(delay, least time.Duration, rnd float64) time.Duration {
+	return max(delay, least+time.Duration(spread*rnd*float64(least)))
+}
+
+// dailyLimit is why an account rests that has brought what its provider allows.
+func dailyLimit(l Allowance) *fault.Error {
+	return fault.New(fault.RateLimited, "visiting the account",
+		fmt.Sprintf("As much was fetched within a day as the provider allows: %d MB.", l.BytesPerDay/1_000_000))
 }
 
 // interval is the time between two visits that go well.

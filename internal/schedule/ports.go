@@ -33,6 +33,8 @@ type Claim struct {
 	PerUser int       // Visits for one user at a time.
 	Closed  []string  // Circuits (see CircuitKey) that are out of order.
 	Careful []Careful // Circuits that are probed or recover.
+	// AtHost is what providers allow at their hosts, below PerHost; nil: nothing.
+	AtHost HostAllowances
 	// Insist has ClaimOne lease an account that waits for its user too.
 	Insist bool
 }
@@ -73,6 +75,9 @@ type Queue interface {
 	// Finish ends the lease and settles the row; fetch.ErrFenced when it is
 	// lost. If the account was hurried or edited during the visit it stays due.
 	Finish(ctx context.Context, l fetch.Lease, s Settlement) error
+	// Brought returns what the account's visits brought that ended after since, the
+	// oldest first.
+	Brought(ctx context.Context, id account.ID, since time.Time) ([]Brought, error)
 	// Abandon ends the lease and makes the account due again at once, as if
 	// the visit had not been.
 	Abandon(ctx context.Context, l fetch.Lease) error

@@ -177,6 +177,17 @@ func (q *memory) Finish(_ context.Context, l fetch.Lease, s Settlement) error {
 	return nil
 }
 
+func (q *memory) Brought(_ context.Context, id account.ID, since time.Time) (all []Brought, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.rows[id].settled {
+		if s.Run.Bytes > 0 && s.Run.FinishedAt.After(since) {
+			all = append(all, Brought{s.Run.FinishedAt, s.Run.Bytes})
+		}
+	}
+	return all, q.fail
+}
+
 func (q *memory) GiveWay(ctx context.Context, l fetch.Lease) error {
 	if err := q.Abandon(ctx, l); err != nil {
 		return err

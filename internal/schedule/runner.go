@@ -40,12 +40,13 @@ type Options struct {
 	Queue   Queue
 	Visitor Visitor
 	Policy  Policy
-	Worker  string        // Names this process among all that share the queue; without "/".
-	Workers int           // Visits at a time in this process; 64.
-	PerHost int           // Visits at a time at one remote host, over all processes; MaxPerHost.
-	PerUser int           // Visits at a time for one user; MaxPerUser.
-	Lease   time.Duration // 30 seconds.
-	Grace   time.Duration // How long visits may take to end when Run is stopped; 7 seconds.
+	AtHost  HostAllowances // By hosts' providers.
+	Worker  string         // Names this process among all that share the queue; without "/".
+	Workers int            // Visits at a time in this process; 64.
+	PerHost int            // Visits at a time at one remote host, over all processes; MaxPerHost.
+	PerUser int            // Visits at a time for one user; MaxPerUser.
+	Lease   time.Duration  // 30 seconds.
+	Grace   time.Duration  // How long visits may take to end when Run is stopped; 7 seconds.
 	Chores  []Chore
 	Log     *slog.Logger
 	Now     func() time.Time // Nil: the queue's.
@@ -247,7 +248,7 @@ func (r *Runner) note(ctx context.Context, outages []Outage) {
 func (r *Runner) claim(limit int) Claim {
 	return Claim{
 		Worker: r.o.Worker, Now: r.o.Now(), Lease: r.o.Lease, Limit: min(limit, batch),
-		PerHost: r.o.PerHost, PerUser: r.o.PerUser,
+		PerHost: r.o.PerHost, PerUser: r.o.PerUser, AtHost: r.o.AtHost,
 	}
 }
 

@@ -241,13 +241,30 @@ func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, paus
 	case fault.CodeOf(rep.Err) == fault.Interrupted:
 		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) })
 	}
-	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits}
+	brought, err := r.brought(ctx, l, done)
+	if err != nil {
+		return Settlement{}, err
+	}
+	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits, Brought: brought}
 	s := r.o.Policy.Next(l.Account, out, r.o.Now(), r.o.Rand())
 	s.Slow = done.Took >= SlowAfter
 	if rep.More && rep.Err == nil {
 		s.DueAt = s.DueAt.Add(pause)
 	}
 	return s, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Finish(ctx, l, s) })
+}
+
+// brought is what an account brought within a day, where its provider counts
+// that; this visit's is the last.
+func (r *Runner) brought(ctx context.Context, l fetch.Lease, done performed) (all []Brought, err error) {
+	if done.Run.Bytes == 0 || r.o.Policy.Allowed.Of(l.Account).BytesPerDay == 0 {
+		return nil, nil
+	}
+	err = r.write(ctx, func(ctx context.Context) (err error) {
+		all, err = r.o.Queue.Brought(ctx, l.Account.ID, r.o.Now().Add(-budgetDay))
+		return err
+	})
+	return append(all, Brought{r.o.Now(), done.Run.Bytes}), err
 }
 
 // write repeats a write that fails, but not for long: if it cannot be done the

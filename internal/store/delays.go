@@ -36,7 +36,7 @@ func (s *Store) told(db *gorm.DB, conditions string, args ...any) ([]account.Acc
 	}
 	for i, a := range as {
 		sign := signs.of(a)
-		sign.Asked = vs[i].DueAtMS == 0
+		sign.Asked, sign.Allowed = vs[i].DueAtMS == 0, s.allowed.Of(a)
 		as[i].Status = schedule.Show(a, sign, now)
 	}
 	return as, nil

@@ -127,7 +127,13 @@ func process(worker string) string {
 
 func (p *picker) addHost(host string) {
 	p.perHost[host]++
-	if p.claim.PerHost > 0 && p.perHost[host] == p.claim.PerHost {
+	most := p.claim.PerHost
+	if p.claim.AtHost != nil {
+		if n := p.claim.AtHost(host); n > 0 && (most <= 0 || n < most) {
+			most = n
+		}
+	}
+	if most > 0 && p.perHost[host] == most {
 		p.full = append(p.full, host)
 	}
 }
@@ -440,6 +446,21 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 		q.s.counts.add(q.s.now(), runCode, run.Messages, run.Bytes)
 	}
 	return err
+}
+
+// Brought returns what the account's visits brought that ended after since: see
+// schedule.Queue.
+func (q Queue) Brought(ctx context.Context, id account.ID, since time.Time) (all []schedule.Brought, err error) {
+	err = q.s.on(q.s.r).each(ctx, func(r rowScanner) error {
+		var b schedule.Brought
+		var at int64
+		err := r.Scan(&at, &b.Bytes)
+		b.At = fromMillis(at)
+		all = append(all, b)
+		return err
+	}, `SELECT finished_ms, bytes FROM runs WHERE account_id = ? AND finished_ms > ? AND bytes > 0
+		ORDER BY finished_ms LIMIT 2000`, string(id), since.UnixMilli())
+	return all, q.s.wrap(ctx, "adding up what an account brought", err)
 }
 
 // Abandon ends the lease and makes the account due at once; fetch.ErrFenced

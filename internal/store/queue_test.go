@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -192,6 +193,51 @@ func TestAUserIsServedByOneProcessAtATime(t *testing.T) {
 			w.Errorf("after the crash of the first process: %v", names(got))
 		}
 		w.want(w.Queue().Finish(w.Context(), one[0], schedule.Settlement{}), fetch.ErrFenced)
+	})
+}
+
+// Visits at a host of a provider that allows fewer connections are capped by that.
+func TestAHostsProviderSaysHowManyVisitsThereMayBe(t *testing.T) {
+	onBoth(t, func(w *world) {
+		for i := range 9 {
+			w.add(fmt.Sprintf("u%d@firma.test", i), i, func(a *account.Account) {
+				a.Server.Host = []string{"imap.few.test", "imap.many.test", "imap.other.test"}[i%3]
+			})
+		}
+		at := func(c *schedule.Claim) {
+			c.PerHost = 2
+			c.AtHost = func(host string) int { return map[string]int{"imap.few.test": 1, "imap.many.test": 100}[host] }
+		}
+		n := map[string]int{}
+		for _, l := range append(w.claim("p1/1", at), w.claim("p2/1", at)...) {
+			n[l.Account.Server.Host]++
+		}
+		if want := map[string]int{"imap.few.test": 1, "imap.many.test": 2, "imap.other.test": 2}; !maps.Equal(n, want) {
+			w.Errorf("claimed %v, want %v", n, want)
+		}
+	})
+}
+
+func TestWhatAnAccountBroughtWithinADayIsAddedUp(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		var want []schedule.Brought
+		for i, n := range []int64{100, 0, 200, 300} {
+			at := w.clock.pass(10 * time.Hour)
+			l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: at, Lease: time.Minute})
+			w.must(err)
+			w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
+				State: account.OK, At: at, DueAt: at, Keep: true, Run: account.Run{StartedAt: at, FinishedAt: at, Bytes: n},
+			}))
+			if i > 1 {
+				want = append(want, schedule.Brought{At: at, Bytes: n})
+			}
+		}
+		got, err := w.Queue().Brought(w.Context(), a.ID, w.clock.now().Add(-24*time.Hour))
+		w.must(err)
+		if !cmp.Equal(got, want) {
+			w.Error(cmp.Diff(want, got))
+		}
 	})
 }
 

@@ -48,7 +48,9 @@ type Options struct {
 	// Instances are the identities that keys and mailboxes bear, none of a new
 	// installation: see ErrReplaced.
 	Instances []string
-	Conns     int // Connections at most; 0: 16 for PostgreSQL, 4 readers beside the one writer for SQLite.
+	// Allowed is what accounts' providers ask of programs; nil: nothing is known.
+	Allowed schedule.Allowances
+	Conns   int // Connections at most; 0: 16 for PostgreSQL, 4 readers beside the one writer for SQLite.
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -58,6 +60,7 @@ type Store struct {
 	path     string // Of the SQLite file.
 	log      *slog.Logger
 	now      func() time.Time
+	allowed  schedule.Allowances
 	clock    *sharedClock
 	counts   counter
 	stop     func() // Ends what runs beside; nil: nothing does.
@@ -76,7 +79,7 @@ type Store struct {
 // schema is not looked at: see Migrate and CheckSchema. A database that is set
 // up to forget what it acknowledged is refused.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	s := &Store{log: o.Log, now: o.Now}
+	s := &Store{log: o.Log, now: o.Now, allowed: o.Allowed}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
