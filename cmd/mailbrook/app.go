@@ -118,7 +118,8 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
 	a.source = source.New(source.Options{
 		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, TempDir: cfg.DataDir, Log: log, Version: version,
-		IDFirst: func(x account.Account) bool { return a.catalog.Serving(x.Provider, x.Server.Host).Quirks.SendID },
+		IDFirst:   func(x account.Account) bool { return a.quirks(x).SendID },
+		CloseOnly: func(x account.Account) bool { return a.quirks(x).CloseInsteadOfQuit },
 	})
 	if a.oauth, err = a.newOAuth(); err != nil {
 		return nil, err

@@ -45,3 +45,8 @@ func (a *app) allowed(acc account.Account) schedule.Allowance {
 
 // allowedAt is how many connections a host's provider allows at a time.
 func (a *app) allowedAt(host string) int { return a.catalog.ByHost(host).Limits.Connections }
+
+// quirks are those of the provider whose server an account names.
+func (a *app) quirks(acc account.Account) provider.Quirks {
+	return a.catalog.Serving(acc.Provider, acc.Server.Host).Quirks
+}

@@ -193,7 +193,7 @@ func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
 // startTLS makes the connection private, or fails: there is no other way on.
 func startTLS(ctx context.Context, c *Client, l *link, caps string) error {
 	queue := &imapQueue{}
-	guard := &imapGuard{w: l, queue: queue, refused: &c.refused}
+	guard := &imapGuard{w: l, queue: queue, refused: c.refused}
 	if l.transcript != nil {
 		guard.log = l.note
 	}

@@ -19,7 +19,7 @@ type imapWire struct {
 
 func newIMAPWire(l *link, c *Client) *imapWire {
 	w := &imapWire{link: l, queue: &imapQueue{due: l.expect}, said: &imapSaid{}}
-	w.guard = &imapGuard{w: l, queue: w.queue, refused: &c.refused, aborted: l.abort}
+	w.guard = &imapGuard{w: l, queue: w.queue, refused: c.refused, aborted: l.abort}
 	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(c.opts.MaxMessageBytes), w.said)
 	w.filter.redact = l.secrets.Redact
 	w.filter.fail = func(err error) {

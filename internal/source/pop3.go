@@ -245,7 +245,8 @@ func (s *pop3Session) Capabilities() string {
 // QUIT's is not waited for. It matters to nobody: the UPDATE state that QUIT
 // begins removes what DELE marked, and there is no DELE here; without QUIT the
 // server does not even enter it, and lets go of its lock all the same (RFC 1939
-// sections 5 and 6).
+// sections 5 and 6). Where QUIT is known to hide what was read from other
+// programs (Gmail), the connection is closed instead: Options.CloseOnly.
 func (s *pop3Session) Leave(ctx context.Context) error {
 	defer s.Close()
 	defer s.enter(ctx)()
@@ -254,10 +255,15 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 	}
 	defer s.link.within(ctx, leavePatience)()
 	quit, reset := pop3Command{verb: popQUIT}, pop3Command{verb: popRSET}
+	closes := s.client.opts.CloseOnly
+	stays := closes != nil && closes(s.who.account)
 	if !s.wire.read {
+		if stays {
+			return nil
+		}
 		return s.wire.send(quit)
 	}
-	pipelined := s.capas.has("PIPELINING")
+	pipelined := s.capas.has("PIPELINING") && !stays
 	words := []pop3Command{reset}
 	if pipelined {
 		words = append(words, quit)
@@ -270,7 +276,7 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 	if err != nil && !errors.As(err, &no) {
 		return err
 	}
-	if pipelined {
+	if pipelined || stays {
 		return nil
 	}
 	return s.wire.send(quit)

@@ -144,6 +144,9 @@ func TestPOP3Dialogues(t *testing.T) {
 				if long {
 					o.Window = 1
 				}
+				if is("closes") {
+					o.CloseOnly = func(a account.Account) bool { return a.Protocol == account.POP3 }
+				}
 				if is("max") {
 					o.MaxMessageBytes = 64 << 10
 				}

@@ -74,7 +74,7 @@ type pop3Login struct {
 func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	_, err := timed(l, account.StepGreeting, func() (struct{}, string, error) {
 		defer l.greeting(ctx)()
-		w, err := newPOP3Wire(l, &c.refused)
+		w, err := newPOP3Wire(l, c.refused)
 		p.pop3Wire = w
 		return struct{}{}, "", greetingFault(w, err)
 	})

@@ -45,6 +45,9 @@ type Options struct {
 	// IDFirst says whether an account's server opens nothing before it was told
 	// by ID who asks. Nil: none does.
 	IDFirst func(a account.Account) bool
+	// CloseOnly says at which accounts a POP3 session ends without QUIT, by which
+	// their provider would hide what was read from other programs. Nil: at none.
+	CloseOnly func(account.Account) bool
 	// Window is how many listed messages a session keeps in memory: what is
 	// longer lies in a nameless file in TempDir. 0: DefaultWindow.
 	Window int
@@ -55,7 +58,7 @@ type Options struct {
 // Client opens sessions at external servers. It is safe for concurrent use.
 type Client struct {
 	opts    Options
-	refused atomic.Int64
+	refused *atomic.Int64 // Shared with those that WithTranscript made.
 }
 
 // New returns a client.
@@ -69,7 +72,15 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{opts: o}
+	return &Client{opts: o, refused: new(atomic.Int64)}
+}
+
+// WithTranscript returns a client that works as c does and gives write each line
+// that is sent and received: see Options.Transcript.
+func (c *Client) WithTranscript(write func(line string)) *Client {
+	told := *c
+	told.opts.Transcript = write
+	return &told
 }
 
 // Refused counts the commands that were about to be sent and were refused
