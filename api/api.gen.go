@@ -1702,6 +1702,18 @@ type Totals struct {
 	Messages int64 `json:"messages"`
 }
 
+// Transcript What is known of an account's transcript.
+type Transcript struct {
+	// Active Whether visits are being written down.
+	Active bool `json:"active"`
+
+	// Bytes How long it is.
+	Bytes int64 `json:"bytes"`
+
+	// Until When that ends, or ended; `null`: there is no transcript.
+	Until *time.Time `json:"until"`
+}
+
 // UserQuota defines model for UserQuota.
 type UserQuota struct {
 	Accounts      []AccountUsage `json:"accounts"`
@@ -1904,6 +1916,12 @@ type AdminUpdateAccountParams struct {
 type AdminFetchAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminGetTranscriptParams defines parameters for AdminGetTranscript.
+type AdminGetTranscriptParams struct {
+	// Download The lines in the place of the status; 404 when there are none.
+	Download *bool `form:"download,omitempty" json:"download,omitempty"`
 }
 
 // AdminListHostsParams defines parameters for AdminListHosts.
@@ -2120,6 +2138,15 @@ type ServerInterface interface {
 	// AdminFetchAccount Fetch a user's account now
 	// (POST /v1/admin/accounts/{id}/fetch)
 	AdminFetchAccount(ctx echo.Context, id AccountID, params AdminFetchAccountParams) error
+	// AdminDeleteTranscript End and remove a transcript
+	// (DELETE /v1/admin/accounts/{id}/transcript)
+	AdminDeleteTranscript(ctx echo.Context, id AccountID) error
+	// AdminGetTranscript What was said with an account's server
+	// (GET /v1/admin/accounts/{id}/transcript)
+	AdminGetTranscript(ctx echo.Context, id AccountID, params AdminGetTranscriptParams) error
+	// AdminStartTranscript Write a transcript for a day
+	// (PUT /v1/admin/accounts/{id}/transcript)
+	AdminStartTranscript(ctx echo.Context, id AccountID) error
 	// AdminListHosts Remote hosts and how their accounts are
 	// (GET /v1/admin/hosts)
 	AdminListHosts(ctx echo.Context, params AdminListHostsParams) error
@@ -2824,6 +2851,63 @@ func (w *ServerInterfaceWrapper) AdminFetchAccount(ctx echo.Context) error {
 	return err
 }
 
+// AdminDeleteTranscript converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminDeleteTranscript(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminDeleteTranscript(ctx, id)
+	return err
+}
+
+// AdminGetTranscript converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminGetTranscript(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminGetTranscriptParams
+	// ------------- Optional query parameter "download" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "download", ctx.QueryParams(), &params.Download, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter download: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminGetTranscript(ctx, id, params)
+	return err
+}
+
+// AdminStartTranscript converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminStartTranscript(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminStartTranscript(ctx, id)
+	return err
+}
+
 // AdminListHosts converts echo context to params.
 func (w *ServerInterfaceWrapper) AdminListHosts(ctx echo.Context) error {
 	var err error
@@ -3242,6 +3326,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/admin/accounts", wrapper.AdminListAccounts, options.OperationMiddlewares["adminListAccounts"]...)
 	router.PATCH(options.BaseURL+"/v1/admin/accounts/:id", wrapper.AdminUpdateAccount, options.OperationMiddlewares["adminUpdateAccount"]...)
 	router.POST(options.BaseURL+"/v1/admin/accounts/:id/fetch", wrapper.AdminFetchAccount, options.OperationMiddlewares["adminFetchAccount"]...)
+	router.DELETE(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminDeleteTranscript, options.OperationMiddlewares["adminDeleteTranscript"]...)
+	router.GET(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminGetTranscript, options.OperationMiddlewares["adminGetTranscript"]...)
+	router.PUT(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminStartTranscript, options.OperationMiddlewares["adminStartTranscript"]...)
 	router.GET(options.BaseURL+"/v1/admin/hosts", wrapper.AdminListHosts, options.OperationMiddlewares["adminListHosts"]...)
 	router.GET(options.BaseURL+"/v1/admin/stats", wrapper.AdminGetStats, options.OperationMiddlewares["adminGetStats"]...)
 	router.GET(options.BaseURL+"/link/:token", wrapper.FollowLink, options.OperationMiddlewares["followLink"]...)
@@ -5618,6 +5705,423 @@ type AdminFetchAccount503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AdminFetchAccount503ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteTranscriptRequestObject struct {
+	Id AccountID `json:"id"`
+}
+
+type AdminDeleteTranscriptResponseObject interface {
+	VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error
+}
+
+type AdminDeleteTranscript204Response struct {
+}
+
+func (response AdminDeleteTranscript204Response) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AdminDeleteTranscript400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteTranscript400ApplicationProblemPlusJSONResponse) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteTranscript401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteTranscript401ApplicationProblemPlusJSONResponse) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteTranscript403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteTranscript403ApplicationProblemPlusJSONResponse) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteTranscript404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteTranscript404ApplicationProblemPlusJSONResponse) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteTranscript429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteTranscript429ApplicationProblemPlusJSONResponse) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteTranscript500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteTranscript500ApplicationProblemPlusJSONResponse) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteTranscript503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteTranscript503ApplicationProblemPlusJSONResponse) VisitAdminDeleteTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscriptRequestObject struct {
+	Id     AccountID `json:"id"`
+	Params AdminGetTranscriptParams
+}
+
+type AdminGetTranscriptResponseObject interface {
+	VisitAdminGetTranscriptResponse(w http.ResponseWriter) error
+}
+
+type AdminGetTranscript200JSONResponse Transcript
+
+func (response AdminGetTranscript200JSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript200TextResponse string
+
+func (response AdminGetTranscript200TextResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type AdminGetTranscript400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript400ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript401ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript403ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript404ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript429ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript500ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript503ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscriptRequestObject struct {
+	Id AccountID `json:"id"`
+}
+
+type AdminStartTranscriptResponseObject interface {
+	VisitAdminStartTranscriptResponse(w http.ResponseWriter) error
+}
+
+type AdminStartTranscript200JSONResponse Transcript
+
+func (response AdminStartTranscript200JSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscript400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminStartTranscript400ApplicationProblemPlusJSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscript401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminStartTranscript401ApplicationProblemPlusJSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscript403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminStartTranscript403ApplicationProblemPlusJSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscript404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminStartTranscript404ApplicationProblemPlusJSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscript429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminStartTranscript429ApplicationProblemPlusJSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscript500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminStartTranscript500ApplicationProblemPlusJSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminStartTranscript503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminStartTranscript503ApplicationProblemPlusJSONResponse) VisitAdminStartTranscriptResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8127,6 +8631,15 @@ type StrictServerInterface interface {
 	// AdminFetchAccount Fetch a user's account now
 	// (POST /v1/admin/accounts/{id}/fetch)
 	AdminFetchAccount(ctx context.Context, request AdminFetchAccountRequestObject) (AdminFetchAccountResponseObject, error)
+	// AdminDeleteTranscript End and remove a transcript
+	// (DELETE /v1/admin/accounts/{id}/transcript)
+	AdminDeleteTranscript(ctx context.Context, request AdminDeleteTranscriptRequestObject) (AdminDeleteTranscriptResponseObject, error)
+	// AdminGetTranscript What was said with an account's server
+	// (GET /v1/admin/accounts/{id}/transcript)
+	AdminGetTranscript(ctx context.Context, request AdminGetTranscriptRequestObject) (AdminGetTranscriptResponseObject, error)
+	// AdminStartTranscript Write a transcript for a day
+	// (PUT /v1/admin/accounts/{id}/transcript)
+	AdminStartTranscript(ctx context.Context, request AdminStartTranscriptRequestObject) (AdminStartTranscriptResponseObject, error)
 	// AdminListHosts Remote hosts and how their accounts are
 	// (GET /v1/admin/hosts)
 	AdminListHosts(ctx context.Context, request AdminListHostsRequestObject) (AdminListHostsResponseObject, error)
@@ -8771,6 +9284,82 @@ func (sh *strictHandler) AdminFetchAccount(ctx echo.Context, id AccountID, param
 		return err
 	} else if validResponse, ok := response.(AdminFetchAccountResponseObject); ok {
 		return validResponse.VisitAdminFetchAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminDeleteTranscript operation middleware
+func (sh *strictHandler) AdminDeleteTranscript(ctx echo.Context, id AccountID) error {
+	var request AdminDeleteTranscriptRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminDeleteTranscript(ctx.Request().Context(), request.(AdminDeleteTranscriptRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminDeleteTranscript")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminDeleteTranscriptResponseObject); ok {
+		return validResponse.VisitAdminDeleteTranscriptResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminGetTranscript operation middleware
+func (sh *strictHandler) AdminGetTranscript(ctx echo.Context, id AccountID, params AdminGetTranscriptParams) error {
+	var request AdminGetTranscriptRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminGetTranscript(ctx.Request().Context(), request.(AdminGetTranscriptRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminGetTranscript")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminGetTranscriptResponseObject); ok {
+		return validResponse.VisitAdminGetTranscriptResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminStartTranscript operation middleware
+func (sh *strictHandler) AdminStartTranscript(ctx echo.Context, id AccountID) error {
+	var request AdminStartTranscriptRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminStartTranscript(ctx.Request().Context(), request.(AdminStartTranscriptRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminStartTranscript")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminStartTranscriptResponseObject); ok {
+		return validResponse.VisitAdminStartTranscriptResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -193,6 +193,7 @@ func (c accountShowCmd) Run(ctx context.Context, t terminal, load loader) error 
 type accountTestCmd struct {
 	chosen
 	accountFlags
+	Transcript string `help:"Write what is said with the server into FILE, without secrets." placeholder:"FILE"`
 }
 
 func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error {
@@ -209,7 +210,7 @@ func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if err != nil {
 			return err
 		}
-		rep, err := a.registry.TestExisting(ctx, acc.Owner, acc.ID, c.patch(password))
+		rep, err := a.testTranscribed(ctx, acc, c.patch(password), c.Transcript)
 		if err != nil {
 			return a.explain(t, acc, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/transcript"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -49,6 +51,9 @@ type app struct {
 	engine   *fetch.Engine
 	runner   *schedule.Runner
 	progress func(account.ID, account.Progress) // Set by commands that show it.
+
+	transcripts   *transcript.Dir // Those that administrators switch on.
+	transcriptDir string          // Where a pull writes one of each account; "": it does not.
 }
 
 // loader reads the configuration when a command wants it.
@@ -115,6 +120,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool,
 	})
 	budget := newBudget(cfg.Memory, log)
+	a.transcripts = transcript.NewDir(filepath.Join(cfg.DataDir, "transcripts"), a.store.Now)
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
 	a.source = source.New(source.Options{
 		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, TempDir: cfg.DataDir, Log: log, Version: version,
@@ -125,7 +131,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		return nil, err
 	}
 	a.engine = fetch.New(fetch.Options{
-		Source: sources{a.source}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
+		Source: sources{a}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
 		MaxMessageBytes: account.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
@@ -244,6 +250,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
 		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
 		{Name: "prune_logins", Every: time.Hour, Run: a.store.Logins().Prune},
+		{Name: "prune_transcripts", Every: time.Hour, Run: a.pruneTranscripts},
 		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "correct_times", Every: store.CorrectEvery, Run: a.store.Queue().CorrectTimes},
@@ -277,17 +284,6 @@ func loadRoots(file string) func() (*x509.CertPool, error) {
 	load := sync.OnceValues(func() (*x509.CertPool, error) { return outbound.LoadRoots(file) })
 	go load() //nolint:errcheck // Told to who waits.
 	return load
-}
-
-// sources gives the engine its source.
-type sources struct{ client *source.Client }
-
-func (s sources) Open(ctx context.Context, a account.Account, c account.Credential) (fetch.Session, error) {
-	session, err := s.client.Open(ctx, a, c)
-	if err != nil {
-		return nil, err
-	}
-	return session, nil
 }
 
 // deliveries gives the engine its mailbox.

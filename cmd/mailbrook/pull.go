@@ -21,7 +21,9 @@ type pullCmd struct {
 	User    string `help:"Only this user's accounts."`
 	Account string `help:"Only this account." placeholder:"ID"`
 	Force   bool   `help:"Try accounts that wait for their user too, once."`
-	JSON    bool   `name:"json" help:"Print one JSON object per account."`
+	// Transcript is a directory, with a file for each account.
+	Transcript string `help:"Write what is said with each server into DIR/<id>.log, without secrets." placeholder:"DIR"`
+	JSON       bool   `name:"json" help:"Print one JSON object per account."`
 }
 
 // pullWorkers is how many accounts one pull visits at a time.
@@ -36,6 +38,10 @@ func (c pullCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return err
 		}
+		if err := makeTranscriptDir(c.Transcript); err != nil {
+			return err
+		}
+		a.transcriptDir = c.Transcript
 		ok, err := a.pull(ctx, t, accounts, c.Force, c.JSON)
 		if err == nil && !ok {
 			return errQuiet

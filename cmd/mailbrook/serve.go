@@ -158,7 +158,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		ready = append(ready, httpapi.Check{Name: "token_keys", Run: tokens.Ready})
 	}
 	return httpapi.New(httpapi.Options{
-		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Tokens: tokens,
+		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Transcripts: transcripts{a.transcripts}, Tokens: tokens,
 		Explain: a.advice(),
 		Ready:   ready,
 		Holds:   a.house.holds,

@@ -56,6 +56,7 @@ type world struct {
 	starts    []oauth.Start
 	callbacks []oauth.Callback
 	panicked  any
+	recording map[account.ID]httpapi.Transcript
 	unready   error
 }
 
@@ -469,6 +470,30 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
+// recordings are the transcripts of a world.
+type recordings struct{ w *world }
+
+func (r recordings) Status(id account.ID) (httpapi.Transcript, error) {
+	return r.w.recording[id], r.w.fail
+}
+
+func (r recordings) SwitchOn(id account.ID) (httpapi.Transcript, error) {
+	r.w.recording = map[account.ID]httpapi.Transcript{id: {Until: time.Now().Add(time.Hour), Bytes: 7}}
+	return r.w.recording[id], r.w.fail
+}
+
+func (r recordings) SwitchOff(id account.ID) error {
+	delete(r.w.recording, id)
+	return r.w.fail
+}
+
+func (r recordings) Read(id account.ID) (string, error) {
+	if r.w.recording[id].Bytes == 0 {
+		return "", account.ErrNotFound
+	}
+	return "C: NOOP", r.w.fail
+}
+
 func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	t.Helper()
 	f := &fixture{world: newWorld(t), t: t, log: &bytes.Buffer{}, keys: httpapi.Keys{Secret: secret}}
@@ -479,7 +504,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		t.Fatal(err)
 	}
 	o := httpapi.Options{
-		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
+		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world}, Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error { return f.unready }}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
 		Web:   httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{f.world}},
 		Log:   slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -34,8 +34,10 @@ type Options struct {
 	Admin     Admin
 	Providers Providers
 	OAuth     OAuth
-	Tokens    Tokens
-	Explain   Explainer
+	// Transcripts are those that administrators switch on.
+	Transcripts Transcripts
+	Tokens      Tokens
+	Explain     Explainer
 	// Ready are the checks behind /readyz; may be empty. What they said is
 	// remembered for a moment, so that they may write.
 	Ready []Check

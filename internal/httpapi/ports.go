@@ -99,6 +99,25 @@ type Sessions interface {
 // to another query.
 var ErrCursor = errors.New("the cursor is not one that was given out for this query")
 
+// Transcripts are what was said with accounts' servers, where an administrator
+// asked for it.
+type Transcripts interface {
+	// Status tells of an account's transcript; the zero Transcript: there is none.
+	Status(id account.ID) (Transcript, error)
+	// SwitchOn has it written for a day.
+	SwitchOn(id account.ID) (Transcript, error)
+	// SwitchOff ends and removes it; there need not be one.
+	SwitchOff(id account.ID) error
+	// Read returns its lines; account.ErrNotFound when there is none.
+	Read(id account.ID) (string, error)
+}
+
+// Transcript is what is known of an account's transcript.
+type Transcript struct {
+	Until time.Time // When it ends, or ended; zero: there is none.
+	Bytes int64
+}
+
 // QuotaSort is an order of quotas.
 type QuotaSort string
 

@@ -38,6 +38,8 @@ type File struct {
 	f    *os.File
 	left int64
 	err  error
+
+	closed bool
 }
 
 // Create begins a transcript in a file of its own, mode 0600, in the place of
@@ -82,10 +84,15 @@ func (t *File) Line(line string) {
 	_, t.err = io.WriteString(t.f, text)
 }
 
-// Close ends the transcript. Its error says that something is missing in it.
+// Close ends the transcript; it may be called again. Its error says that
+// something is missing in it.
 func (t *File) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed, t.left = true, 0
 	if err := errors.Join(t.err, t.f.Close()); err != nil {
 		return fmt.Errorf("writing a transcript: %w", err)
 	}
@@ -177,20 +184,20 @@ func (d *Dir) Status(id string) (Status, error) {
 	return st, err
 }
 
-// Read opens what was written of an account; fs.ErrNotExist when there is none.
-func (d *Dir) Read(id string) (io.ReadCloser, error) {
+// Read returns what was written of an account; fs.ErrNotExist when there is none.
+func (d *Dir) Read(id string) (string, error) {
 	name, _, err := d.find(id)
 	if err == nil && name == "" {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	f, err := os.Open(filepath.Join(d.path, name))
+	text, err := os.ReadFile(filepath.Join(d.path, name))
 	if err != nil {
-		return nil, fmt.Errorf("reading a transcript: %w", err)
+		return "", fmt.Errorf("reading a transcript: %w", err)
 	}
-	return f, nil
+	return string(text), nil
 }
 
 // SwitchOff removes an account's transcript; there need not be one.
