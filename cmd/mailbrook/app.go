@@ -131,7 +131,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		return nil, err
 	}
 	a.engine = fetch.New(fetch.Options{
-		Source: sources{a}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(),
+		Source: sources{a}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(), Quirks: a.visitQuirks,
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
 		MaxMessageBytes: account.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },

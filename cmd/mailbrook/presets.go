@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/schedule"
@@ -49,4 +50,9 @@ func (a *app) allowedAt(host string) int { return a.catalog.ByHost(host).Limits.
 // quirks are those of the provider whose server an account names.
 func (a *app) quirks(acc account.Account) provider.Quirks {
 	return a.catalog.Serving(acc.Provider, acc.Server.Host).Quirks
+}
+
+func (a *app) visitQuirks(acc account.Account) fetch.Quirks {
+	q := a.quirks(acc)
+	return fetch.Quirks{NoMail: q.SkipFolders, Estimates: q.SizesAreEstimates}
 }

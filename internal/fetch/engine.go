@@ -27,6 +27,8 @@ type Options struct {
 	// MaxMessageBytes is the largest message that is fetched whatever an account
 	// says, and even when it is asked for. Defaults to account.MostMessageBytes.
 	MaxMessageBytes int64
+	// Quirks tells what of an account's provider a visit has to know; nil: nothing.
+	Quirks func(account.Account) Quirks
 	// BatchMessages bounds a batch: what is downloaded between two journal
 	// writes, and at most is downloaded again after a crash. Defaults to 100.
 	BatchMessages int

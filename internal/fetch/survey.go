@@ -147,7 +147,7 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 		if !r.Selectable || byWire[r.Wire].Selectable || back.marks[r.Wire] {
 			continue
 		}
-		selected, leadsBack := a.Folders.Selects(remote, r.SpecialUse), false
+		selected, leadsBack := v.selects(r), false
 		if selected && back.leads(r.Path) {
 			selected, leadsBack = false, true
 			v.leftOut = append(v.leftOut, remote)

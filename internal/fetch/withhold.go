@@ -56,7 +56,7 @@ func (v *visit) withhold() {
 	for _, p := range v.plans {
 		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool {
 			most := v.largest(p, it.ID)
-			if it.Size <= most {
+			if it.Size <= most || v.mayFit(p, it, most) {
 				return false
 			}
 			if !v.mayList(p, it.ID) {

@@ -64,14 +64,11 @@ type entry struct {
 		IMAPMBPerDay      int64 `toml:"imap_mb_per_day"`
 		POP3MBPerDay      int64 `toml:"pop3_mb_per_day"`
 		MessagesPerFolder int   `toml:"messages_per_folder"`
-		UIDsPerFetch      int   `toml:"uids_per_fetch"`
 	}
 	Quirks struct {
-		SkipSpecialUse     []string `toml:"skip_special_use"`
 		SkipFolders        []string `toml:"skip_folders"`
 		CloseInsteadOfQuit bool     `toml:"close_instead_of_quit"`
 		SendID             bool     `toml:"send_id"`
-		NoIdle             bool     `toml:"no_idle"`
 		SizesAreEstimates  bool     `toml:"sizes_are_estimates"`
 	}
 	Variants []struct {
@@ -133,12 +130,12 @@ func (e entry) provider() Provider {
 		HelpURL: e.HelpURL, AccessURL: e.AccessURL, AppPasswordURL: e.AppPasswordURL, Confidence: e.Confidence,
 		username: e.Username, access: e.Access, unsupported: e.Unsupported, note: e.Note,
 		Limits: Limits{
-			Connections: e.Limits.Connections, MessagesPerFolder: e.Limits.MessagesPerFolder, UIDsPerFetch: e.Limits.UIDsPerFetch,
+			Connections: e.Limits.Connections, MessagesPerFolder: e.Limits.MessagesPerFolder,
 			PollInterval: map[account.Protocol]time.Duration{}, BytesPerDay: map[account.Protocol]int64{},
 		},
 		Quirks: Quirks{
-			SkipSpecialUse: e.Quirks.SkipSpecialUse, SkipFolders: e.Quirks.SkipFolders, CloseInsteadOfQuit: e.Quirks.CloseInsteadOfQuit,
-			SendID: e.Quirks.SendID, NoIdle: e.Quirks.NoIdle, SizesAreEstimates: e.Quirks.SizesAreEstimates,
+			SkipFolders: e.Quirks.SkipFolders, CloseInsteadOfQuit: e.Quirks.CloseInsteadOfQuit,
+			SendID: e.Quirks.SendID, SizesAreEstimates: e.Quirks.SizesAreEstimates,
 		},
 	}
 	for proto, minutes := range map[account.Protocol]int{

@@ -266,13 +266,13 @@ func TestLimitsAndQuirks(t *testing.T) {
 	if g.Limits.Connections != 15 || g.Limits.PollInterval[account.IMAP] != 10*time.Minute || g.Limits.BytesPerDay[account.IMAP] != 2500<<20 || g.Limits.BytesPerDay[account.POP3] != 1250<<20 {
 		t.Errorf("Google's limits: %+v", g.Limits)
 	}
-	if !g.Quirks.CloseInsteadOfQuit || !slices.Contains(g.Quirks.SkipSpecialUse, `\Important`) {
+	if !g.Quirks.CloseInsteadOfQuit {
 		t.Errorf("Google's quirks: %+v", g.Quirks)
 	}
 	if l := c.ByID("webde").Limits; l.PollInterval[account.POP3] != 15*time.Minute || l.PollInterval[account.IMAP] != 0 {
 		t.Errorf("WEB.DE's limits: %+v", l)
 	}
-	if !c.ByID("netease").Quirks.SendID || !c.ByID("outlook").Quirks.SizesAreEstimates || c.ByID("aol").Limits.UIDsPerFetch != 1000 {
+	if !c.ByID("netease").Quirks.SendID || !c.ByID("outlook").Quirks.SizesAreEstimates || c.ByID("aol").Limits.MessagesPerFolder != 10_000 {
 		t.Error("other quirks are lost")
 	}
 	if s, ok := c.ByID("forpsi").Certified(account.POP3); !ok || s.Host != "pop3.forpsi.com" || s.Port != 995 {

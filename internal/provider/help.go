@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -36,6 +37,10 @@ var (
 		"The user name is what stands before the @ of the address.",
 		"Nazwą użytkownika jest część adresu przed znakiem @.",
 	}
+	sayNewest = words{
+		"By IMAP, {name} shows programs only the newest {count} messages of a folder.",
+		"Przez IMAP {name} pokazuje programom tylko {count} najnowszych wiadomości z każdego folderu.",
+	}
 	sayNoPOP3 = words{
 		"POP3 is not offered, or its settings are not known: choose IMAP.",
 		"POP3 nie jest dostępny albo jego ustawienia nie są znane: wybierz IMAP.",
@@ -54,7 +59,8 @@ func (p Provider) Help(lang string, signIn bool) string {
 	}
 	var parts []string
 	for _, w := range say {
-		parts = append(parts, strings.ReplaceAll(w.in(lang), "{name}", p.DisplayName(lang)))
+		fill := strings.NewReplacer("{name}", p.DisplayName(lang), "{count}", strconv.Itoa(p.Limits.MessagesPerFolder))
+		parts = append(parts, fill.Replace(w.in(lang)))
 	}
 	return strings.Join(parts, " ")
 }
@@ -84,6 +90,9 @@ func (p Provider) advice(signIn bool) (say []words) {
 	_, imap := p.Servers[account.IMAP]
 	if _, pop3 := p.Servers[account.POP3]; imap && !pop3 {
 		say = append(say, sayNoPOP3)
+	}
+	if p.Limits.MessagesPerFolder > 0 {
+		say = append(say, sayNewest)
 	}
 	return say
 }

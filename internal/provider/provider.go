@@ -67,17 +67,14 @@ type Limits struct {
 	PollInterval      map[account.Protocol]time.Duration // The least.
 	BytesPerDay       map[account.Protocol]int64         // Of downloads.
 	MessagesPerFolder int                                // Older ones are out of reach over IMAP.
-	UIDsPerFetch      int                                // In one IMAP command.
 }
 
 // Quirks are what a visit has to know.
 type Quirks struct {
-	SkipSpecialUse     []string // Folders that hold only what others hold too.
 	SkipFolders        []string // Folders that hold no mail, by name.
 	CloseInsteadOfQuit bool     // QUIT would hide fetched mail from other POP3 programs.
 	SendID             bool     // IMAP: nothing opens before ID (RFC 2971).
-	NoIdle             bool
-	SizesAreEstimates  bool // RFC822.SIZE and LIST are not what is sent.
+	SizesAreEstimates  bool     // RFC822.SIZE and LIST are not what is sent.
 }
 
 // variant is another set of servers of a provider.

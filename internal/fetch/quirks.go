@@ -1,0 +1,42 @@
+package fetch
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// Quirks are what a visit has to know of an account's provider.
+type Quirks struct {
+	NoMail    []string // Folders of the first level that hold no mail, such as calendars.
+	Estimates bool     // Listed sizes are not what is sent.
+}
+
+func (v *visit) quirks() Quirks {
+	if v.Quirks == nil {
+		return Quirks{}
+	}
+	return v.Quirks(v.lease.Account)
+}
+
+// selects reports whether a folder is fetched: as the account's rules say, and
+// without a rule that names it none that holds no mail. It is listed as not
+// chosen, so that nobody misses it in silence.
+func (v *visit) selects(f mail.Folder) bool {
+	rules := v.lease.Account.Folders
+	if !rules.Selects(remoteName(f), f.SpecialUse) {
+		return false
+	}
+	return len(rules.Include) > 0 || len(f.Path) != 1 || !slices.ContainsFunc(v.quirks().NoMail, func(name string) bool {
+		return strings.EqualFold(name, f.Path[0])
+	})
+}
+
+// mayFit reports whether a message that is listed as too large is tried once all
+// the same: where sizes are estimates, it may be smaller. What comes is bounded by
+// its limit in any case.
+func (v *visit) mayFit(p *plan, it mail.Item, most int64) bool {
+	_, tried := p.waiting[it.ID]
+	return !tried && it.Size-most <= most/4 && v.quirks().Estimates
+}
