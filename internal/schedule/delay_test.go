@@ -63,12 +63,14 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 		{"due, and the host has all the visits it may have", in(account.OK, "", -Late), Signs{AtHost: MaxPerHost, OfUser: 1}, &account.Delay{Kind: account.DelayBudget, Since: overdue, AtHost: true}},
 		{"due, and the user has", in(account.OK, "", -Late), Signs{AtHost: MaxPerHost - 1, OfUser: MaxPerUser}, &account.Delay{Kind: account.DelayBudget, Since: overdue}},
 		{
-			"the provider wants longer pauses", in(account.OK, "", 10*time.Minute), Signs{Allowed: Allowance{Interval: 10 * time.Minute}},
+			"the provider wants longer pauses", in(account.OK, "", 10*time.Minute),
+			Signs{Allowed: Allowance{Interval: 10 * time.Minute}},
 			&account.Delay{Kind: account.DelayInterval, Until: later, Interval: 10 * time.Minute},
 		},
 		{
 			"the provider wants longer pauses, and its user does not want to wait", in(account.OK, "", time.Second),
-			Signs{Asked: true, Allowed: Allowance{Interval: 10 * time.Minute}}, nil,
+			Signs{Asked: true, Allowed: Allowance{Interval: 10 * time.Minute}},
+			nil,
 		},
 		{
 			"the provider wants longer pauses, and the visit fails", in(account.Retrying, fault.ConnectTimeout, time.Minute),
