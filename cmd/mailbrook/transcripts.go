@@ -59,7 +59,9 @@ type recorded struct {
 func (r recorded) Close() error { return errors.Join(r.Session.Close(), r.file.Close()) }
 
 // testTranscribed is Registry.TestExisting with a transcript.
-func (a *app) testTranscribed(ctx context.Context, acc account.Account, p account.Patch, path string) (account.TestReport, error) {
+func (a *app) testTranscribed(
+	ctx context.Context, acc account.Account, p account.Patch, path string,
+) (account.TestReport, error) {
 	if path == "" {
 		return a.registry.TestExisting(ctx, acc.Owner, acc.ID, p)
 	}

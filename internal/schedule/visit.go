@@ -92,7 +92,9 @@ func (r *Runner) visitOne(ctx context.Context, o account.Owner, id account.ID, i
 	}
 }
 
-func (r *Runner) claimOne(ctx context.Context, o account.Owner, id account.ID, worker string, insist bool) (fetch.Lease, error) {
+func (r *Runner) claimOne(
+	ctx context.Context, o account.Owner, id account.ID, worker string, insist bool,
+) (fetch.Lease, error) {
 	for {
 		c := r.claim(1)
 		c.Worker, c.Insist = worker, insist

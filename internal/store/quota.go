@@ -48,7 +48,8 @@ func fill(r ownerRow) int64 {
 
 // stopped is a query for the users of whom an account is over_quota, in the
 // words of the index poll_schedule_troubled.
-var stopped = fmt.Sprintf("SELECT owner FROM poll_schedule WHERE state > 3 AND state = %d AND enabled = 1", states.code(account.OverQuota))
+var stopped = fmt.Sprintf("SELECT owner FROM poll_schedule WHERE state > 3 AND state = %d AND enabled = 1",
+	states.code(account.OverQuota))
 
 // Quota returns a user's limits, what its mailbox was last measured to hold,
 // and what each account brought in. A user who was never seen has used nothing
