@@ -143,15 +143,15 @@ var texts = map[fault.Code]text{
 	fault.FolderFailed: {
 		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
 		words{
-			"The others were fetched, unless there are more than 10,000: of such a mailbox nothing is. If this keeps happening, leave those folders out in the account's settings.",
-			"Pozostałe zostały pobrane, chyba że folderów jest ponad 10 000: wtedy nie pobieramy nic. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
+			"Whatever could be read was fetched, unless there are more than 10,000 folders: of such a mailbox nothing is. If this keeps happening, leave those folders out in the account's settings.",
+			"Pobraliśmy to, co dało się odczytać, chyba że folderów jest ponad 10 000: wtedy nie pobieramy nic. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
 		},
 	},
 	fault.MessageFailed: {
 		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
 		words{
-			"The others were fetched, and these stay at the provider. What could not be read is tried again every day; what is too large is fetched when you ask for it.",
-			"Pozostałe zostały pobrane, a te są nadal u dostawcy. Co dzień ponawiane jest pobieranie tych, których nie dało się odczytać; zbyt duże są pobierane na żądanie.",
+			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day in the end, and whenever you ask for a visit; what is too large is fetched when you ask for it.",
+			"Są nadal u dostawcy i niczego innego nie wstrzymują. Tych, których nie dało się odczytać, próbujemy ponownie sami, z czasem raz na dobę, oraz za każdym razem, gdy zażądasz pobrania; zbyt duże są pobierane na żądanie.",
 		},
 	},
 	fault.LocalOverQuota: {

@@ -66,11 +66,11 @@ const (
 // under way, a batch's rows.
 const visitCost = 1 << 20
 
-// A message that could not be read is tried again by the next visits, since a
-// network that breaks off looks like a bad message; after that many tries it is
-// one, and waits for retrySkipped each time.
+// A message that could not be read is tried again by every visit for hastyTries,
+// however many they are: trouble of the server looks like a bad message. After that
+// it waits for as long as it has been waiting, and for retrySkipped at most.
 const (
-	hastyTries   = 3
+	hastyTries   = time.Hour
 	retrySkipped = 24 * time.Hour
 )
 
@@ -120,7 +120,8 @@ type visit struct {
 	withheld   []Skipped        // What is too large.
 	skippedNew int              // What was not skipped before.
 	heldBack   map[string]bool  // Global names of these.
-	unskip     []Skipped        // Of those, what needs no further try.
+	unskip     []Skipped        // Of those, what needs no further try,
+	overcome   map[Ref]bool     // … as far as that is written.
 	same       []Alias          // Messages that are listed with another size than they were sent with.
 	touched    map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
 	present    map[string]bool  // The folders that the remote has, by wire name.
@@ -159,7 +160,7 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 	if err == nil && v.full != nil {
 		v.report.Err = v.full
 	}
-	v.report.Partial = cmp.Or(v.failing, v.told())
+	v.report.Partial = cmp.Or(v.failing, v.waiting(), v.told())
 	if more := v.failures - toldFailures; more > 0 {
 		v.log.Warn("passed over more", "folders_and_messages", more)
 	}

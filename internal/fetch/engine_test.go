@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
@@ -159,7 +161,8 @@ func TestALostLeaseStopsTheVisitBeforeAnythingIsDelivered(t *testing.T) {
 	w.complete(t)
 }
 
-func TestABadMessageIsSkippedWithAReasonTriedThriceAndThenDaily(t *testing.T) {
+// bugreports F1: tries are counted by time, and until the message came not all is well.
+func TestABadMessageIsSkippedWithAReasonAndTriedMoreAndMoreRarely(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	f := w.remote.folders[0]
 	f.add(bodies(10, "in")...)
@@ -170,17 +173,28 @@ func TestABadMessageIsSkippedWithAReasonTriedThriceAndThenDaily(t *testing.T) {
 	if r.Err != nil || r.Messages != 20 || r.Skipped != 1 || r.Partial == nil || r.Partial.Code != fault.MessageFailed || len(w.journal.skips) != 1 {
 		t.Fatalf("report %+v", r)
 	}
-	for range 2 {
-		if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 1 || r.Messages != 0 {
-			t.Fatalf("it was not tried again: %+v", r)
+	first := w.now
+	var tried []time.Duration
+	for w.now.Sub(first) < 5*24*time.Hour {
+		w.now = w.now.Add(10 * time.Minute)
+		r := w.visit(t.Context())
+		if r.Err != nil || r.Messages != 0 || r.Partial == nil || r.Partial.Code != fault.MessageFailed {
+			t.Fatalf("after %v: %+v", w.now.Sub(first), r)
+		}
+		if r.Skipped == 1 {
+			tried = append(tried, w.now.Sub(first))
 		}
 	}
-	if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 0 || r.Messages != 0 {
-		t.Fatalf("it was tried a fourth time at once: %+v", r)
+	want := []time.Duration{
+		10 * time.Minute, 20 * time.Minute, 30 * time.Minute, 40 * time.Minute, 50 * time.Minute, time.Hour,
+		2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 32 * time.Hour, 56 * time.Hour, 80 * time.Hour, 104 * time.Hour,
+	}
+	if diff := cmp.Diff(want, tried); diff != "" {
+		t.Errorf("(-want +tried):\n%s", diff)
 	}
 	w.now = w.now.Add(25 * time.Hour)
 	delete(w.remote.missing, "Subject: poison\r\n\r\n")
-	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 1 || len(w.journal.skips) != 0 {
+	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 1 || r.Partial != nil || len(w.journal.skips) != 0 {
 		t.Fatalf("the next day: %+v, %d skipped", r, len(w.journal.skips))
 	}
 	w.complete(t)

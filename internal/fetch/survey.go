@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -42,6 +43,8 @@ type plan struct {
 
 	// revalidated says that the UIDs have a new meaning since this visit.
 	revalidated bool
+	// unread says why the folder could not be listed.
+	unread *fault.Error
 	// unfamiliar says that what seems new here may be known by another name.
 	unfamiliar bool
 	// restarted says that the folder's cursor was for another start; see begin.
@@ -88,14 +91,16 @@ func (v *visit) survey(ctx context.Context) error {
 		asked = append(asked, p)
 	}
 	if len(queries) == 0 {
-		return nil
+		return v.readAny()
 	}
+	v.rotate(queries, asked)
 	next := 0
 	var rescan []*plan
 	collect := func(l mail.Listing, err error) error {
 		p := asked[next]
 		next++
 		if err != nil {
+			p.unread = fault.Of(err)
 			v.failed(fault.FolderFailed, "folder "+p.name(), err)
 			return nil
 		}
@@ -109,7 +114,7 @@ func (v *visit) survey(ctx context.Context) error {
 		return err
 	}
 	if len(rescan) == 0 {
-		return nil
+		return v.readAny()
 	}
 	queries, asked, next = nil, rescan, 0
 	for _, p := range rescan {
@@ -117,7 +122,41 @@ func (v *visit) survey(ctx context.Context) error {
 		queries = append(queries, mail.Query{Folder: p.remote})
 	}
 	rescan = nil
-	return v.session.List(ctx, queries, collect)
+	if err := v.session.List(ctx, queries, collect); err != nil {
+		return err
+	}
+	return v.readAny()
+}
+
+// readAny fails where there are folders to read, and none could be: that is no
+// visit that went well.
+func (v *visit) readAny() error {
+	var first *fault.Error
+	for _, p := range v.plans {
+		if p.unread == nil {
+			return nil
+		}
+		if first == nil {
+			first = p.unread
+		}
+	}
+	switch {
+	case first != nil:
+		return first
+	case v.failing != nil: // None had a name that can be used.
+		return v.failing
+	}
+	return nil
+}
+
+// rotate has another folder asked for first after visits that failed: two that are
+// to blame would otherwise look like a server that opens none, again and again.
+func (v *visit) rotate(queries []mail.Query, asked []*plan) {
+	n := v.lease.Account.Status.Failures % len(queries)
+	for _, half := range [][2]int{{0, n}, {n, len(queries)}, {0, len(queries)}} {
+		slices.Reverse(queries[half[0]:half[1]])
+		slices.Reverse(asked[half[0]:half[1]])
+	}
 }
 
 // meet matches the remote folders with the journal's, takes up new ones, and

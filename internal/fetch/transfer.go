@@ -19,7 +19,10 @@ var errYield = errors.New("the visit's time is used up")
 // transfer brings what the survey found, in batches: bodies stream into the
 // spool while the batch before is made durable, journaled and delivered.
 func (v *visit) transfer(ctx context.Context) error {
-	wants := v.wants()
+	wants, err := v.wants(ctx)
+	if err != nil {
+		return err
+	}
 	if len(wants) == 0 {
 		return v.settle(ctx, nil)
 	}
@@ -41,7 +44,7 @@ func (v *visit) transfer(ctx context.Context) error {
 	committing.Go(func() { p.commit(ctx) })
 	aging.Go(func() { p.flushAged(ctx, stop) })
 
-	err := v.session.Fetch(ctx, wants, func(f mail.Folder, it mail.Item, body io.Reader) error { return p.take(ctx, f, it, body) }, p.miss)
+	err = v.session.Fetch(ctx, wants, func(f mail.Folder, it mail.Item, body io.Reader) error { return p.take(ctx, f, it, body) }, p.miss)
 	close(stop)
 	aging.Wait()
 	p.flush(ctx)
@@ -112,8 +115,9 @@ func (v *visit) aliases() (as []Alias) {
 }
 
 // wants turns the plans into questions, as far as the local mailbox has room.
-func (v *visit) wants() []mail.Want {
+func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 	var ws []mail.Want
+	asked, doubtful := 0, true
 	for _, p := range v.plans {
 		if v.full != nil {
 			p.settles, p.todo = p.settles && len(p.todo)+p.left == 0, nil
@@ -135,8 +139,21 @@ func (v *visit) wants() []mail.Want {
 		if len(p.todo) > 0 {
 			ws = append(ws, mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: p.todo})
 		}
+		for _, it := range p.todo {
+			_, skipped := p.waiting[it.ID]
+			asked, doubtful = asked+1, doubtful && skipped
+		}
 	}
-	return ws
+	if asked <= fewWanted || doubtful {
+		// Those that are wanted may not tell whether the server sends any.
+		for i := range ws {
+			var err error
+			if ws[i].Others, err = v.others(ctx, ws[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return ws, nil
 }
 
 // settle writes where the folders stand now, if that changed, closes what is
@@ -152,6 +169,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 			return err
 		}
 	}
+	unskipped := v.unskip
 	v.unskip, v.same, v.withheld = nil, nil, nil
 	for _, pl := range v.plans {
 		f := pl.folder
@@ -185,6 +203,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 		return err
 	}
 	v.Step("settle.committed")
+	v.overcame(unskipped)
 	return nil
 }
 

@@ -86,10 +86,43 @@ func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
 	if old, ok := p.waiting[it.ID]; ok {
 		s.Attempts, s.FirstAt, s.Requested = old.Attempts+1, old.FirstAt, old.Requested
 	}
-	if s.Attempts >= hastyTries {
-		s.NextAt = now.Add(retrySkipped)
+	if waited := now.Sub(s.FirstAt); waited >= hastyTries {
+		s.NextAt = now.Add(min(waited, retrySkipped))
 	}
 	return s
+}
+
+// overcame notes that the journal lists messages as skipped no more.
+func (v *visit) overcame(done []Skipped) {
+	if v.overcome == nil {
+		v.overcome = map[Ref]bool{}
+	}
+	for _, s := range done {
+		v.overcome[s.ref()] = true
+	}
+}
+
+func (s Skipped) ref() Ref { return Ref{s.FolderID, s.FolderEpoch, s.ID} }
+
+// waiting tells of a message that an earlier visit could not read and that still
+// waits, unless its owner's limit keeps it away: until it came, or is gone, not all
+// is well.
+func (v *visit) waiting() *fault.Error {
+	names := map[Ref]string{}
+	for _, f := range v.folders {
+		if f.Selected && v.present[f.Wire] {
+			names[Ref{FolderID: f.ID, FolderEpoch: f.Epoch}] = f.Remote
+		}
+	}
+	for _, s := range v.skipped {
+		name, current := names[Ref{FolderID: s.FolderID, FolderEpoch: s.FolderEpoch}]
+		if !current || s.Held || v.overcome[s.ref()] {
+			continue
+		}
+		detail := fault.Clean("a message in "+name+": "+s.Detail, 200)
+		return fault.New(fault.MessageFailed, "visiting", detail)
+	}
+	return nil
 }
 
 func inMB(n int64) string {

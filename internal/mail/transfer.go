@@ -12,10 +12,14 @@ type Query struct {
 // Want names messages of one folder whose bytes are to be read. Validity is
 // the UIDVALIDITY under which they were listed; a source answers for a folder
 // that has another one by then with an error for that folder, never with bytes.
+//
+// Others are messages of the folder that came before. One of them may be read once
+// more, for nothing but to see whether the server sends any message.
 type Want struct {
 	Folder   Folder
 	Validity uint32
 	Items    []Item
+	Others   []Item
 }
 
 // Staged is a message that lies in the spool, not yet visible to the user.

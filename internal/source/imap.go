@@ -34,8 +34,10 @@ type imapConn struct {
 	inside bool  // A folder was opened: what was said before is no reason for anything.
 	taken  int64 // Octets of bodies so far.
 	quirks *imapQuirks
-	flight *flight  // Nil where nothing was asked ahead.
-	way    imap.Cap // memoryProved, memoryShown, or "": what a later login should know of this one.
+	// askedState: the state of folders was asked for.
+	askedState bool
+	flight     *flight  // Nil where nothing was asked ahead.
+	way        imap.Cap // memoryProved, memoryShown, or "": what a later login should know of this one.
 }
 
 // imapQuirks is what a session learned about its server, for all connections.
@@ -46,6 +48,9 @@ type imapQuirks struct {
 	// alone: what was sent behind the login was lost or refused, as by a proxy
 	// that passes nothing on before it has the answer.
 	alone atomic.Bool
+	// stateless: the server ended the connection when it was asked for the state
+	// of folders.
+	stateless atomic.Bool
 }
 
 // imapSession is an account being read, over one connection after another.
@@ -60,7 +65,9 @@ type imapSession struct {
 	early  []*earlyRequest // At conn.
 	closed bool
 
-	listings collector
+	farewells int      // Connections that the server ended by BYE.
+	known     []string // The folders that there are, by wire name.
+	listings  collector
 }
 
 var _ Session = (*imapSession)(nil)
@@ -69,6 +76,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 	quirks, pace := &imapQuirks{}, newSessionPace(c.opts.Patience)
 	known := parseCapabilities(who.account.Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
+	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
 	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn, error) {
 		l, err := c.dial(ctx, who, cred, pace, observe)
 		if err != nil {
@@ -77,7 +85,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 		release := l.bind(ctx)
 		defer release()
 		// A connection test shows each step for itself.
-		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.alone.Load())
+		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.alone.Load() && !quirks.stateless.Load())
 		if err != nil {
 			l.Close()
 			l.attempt.failed(err)
@@ -549,6 +557,11 @@ func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), e
 	}
 	if closed {
 		return nil, nil, errLinkClosed
+	}
+	if bye := old.farewell(); bye != nil {
+		if s.farewells++; s.farewells >= mostFarewells {
+			return nil, nil, bye
+		}
 	}
 	if c, err = s.connect(ctx); err != nil {
 		return nil, nil, fmt.Errorf("connecting again: %w", err)

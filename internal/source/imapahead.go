@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -25,6 +26,14 @@ var capsOfUse = []imap.Cap{imap.CapListStatus, imap.CapNamespace, "OBJECTID", im
 // answered before anything else is sent.
 const capAlone imap.Cap = "X-LOGIN-ALONE"
 
+// capStateless is our own word too, with the day on which it holds: folders are not
+// asked for their state.
+const capStateless = "X-STATELESS="
+
+func statelessOn(day time.Time) imap.Cap {
+	return imap.Cap(capStateless + day.UTC().Format(time.DateOnly))
+}
+
 // Capabilities implements Session.
 func (s *imapSession) Capabilities() string {
 	s.mu.Lock()
@@ -42,6 +51,9 @@ func (s *imapSession) Capabilities() string {
 	if c.way != "" {
 		words = append(words, string(c.way))
 	}
+	if s.quirks.stateless.Load() {
+		words = append(words, string(statelessOn(time.Now())))
+	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
 }
@@ -50,7 +62,7 @@ func (s *imapSession) Capabilities() string {
 func parseCapabilities(remembered string) imap.CapSet {
 	caps := imap.CapSet{}
 	for w := range strings.FieldsSeq(remembered) {
-		if c := imap.Cap(w); c == capAlone || c == memoryProved || c == memoryShown || slices.Contains(capsOfUse, c) {
+		if c := imap.Cap(w); c == capAlone || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown || slices.Contains(capsOfUse, c) {
 			caps[c] = struct{}{}
 		}
 	}
@@ -84,6 +96,7 @@ func (c *imapConn) takeOff(known imap.CapSet) *flight {
 	if known.Has(imap.CapNamespace) {
 		f.namespace = c.client.Namespace()
 	}
+	c.askedState = true
 	list := c.client.List("", "*", listOptions(known))
 	go func() {
 		defer close(f.done)

@@ -409,6 +409,8 @@ C~ TAG LIST "" "?" RETURN (STATUS (*)
 S: * LIST () "." INBOX
 S: * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)
 S: TAG OK -
+C: TAG EXAMINE "INBOX"
+S: TAG OK -
 ALSO TAG LOGOUT => TAG OK bye\r\n
 `, mailtest.ScriptOptions{})
 	defer script.Close()

@@ -37,11 +37,12 @@ type (
 
 // batch is messages of one folder that are asked for by one command.
 type batch struct {
-	want  *mail.Want
-	items []mail.Item // Not settled yet.
-	size  int64       // Declared.
-	stage stage
-	tries int // How often the connection ended over it while it was one message.
+	want    *mail.Want
+	items   []mail.Item // Not settled yet.
+	size    int64       // Declared.
+	stage   stage
+	tries   int // How often the connection ended over it while it was one message.
+	brought int // What the run had brought when it first did.
 }
 
 // stage is how a message is asked for.
@@ -65,7 +66,13 @@ type fetchRun struct {
 	queue   []*batch  // To be asked for on this connection.
 	later   []*batch  // To be asked for on the next one.
 	settled int
-	past    int64                       // Octets of bodies over this connection that were not wanted.
+	past    int64     // Octets of bodies over this connection that were not wanted.
+	doubts  []doubted // What was refused, until it is known whose fault that is.
+	brought int       // Bodies that came.
+	proof   other     // A small one of them.
+	wants   []mail.Want
+	open    *mail.Want                  // The folder that is open
+	openAt  *imapConn                   // … at this connection.
 	openErr map[*mail.Want]int          // How often opening the folder ended the connection.
 	given   map[*mail.Want]*fault.Error // Folders given up.
 }
@@ -91,7 +98,7 @@ func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(
 }
 
 func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want) error {
-	r.s, r.openErr, r.given = s, map[*mail.Want]int{}, map[*mail.Want]*fault.Error{}
+	r.s, r.wants, r.openErr, r.given = s, wants, map[*mail.Want]int{}, map[*mail.Want]*fault.Error{}
 	var expected []*earlyRequest
 	if !r.headers {
 		expected = s.expected()
@@ -107,6 +114,7 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 	for strikes := 0; ; {
 		before := r.settled
 		err := r.over(c)
+		r.cleared()
 		var stop *callerError
 		if errors.As(err, &stop) {
 			return stop.err
@@ -115,13 +123,16 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 			strikes = 0
 		}
 		switch {
-		case len(r.queue)+len(r.later) == 0:
+		case len(r.queue)+len(r.later)+len(r.doubts) == 0:
 			return nil // Even if the connection ended: the next call makes a new one.
 		case err != nil && (strikes > maxStrikes || !s.mayRetry(ctx, err)):
 			return err
 		}
 		s.owner.opts.Log.DebugContext(ctx, "imap_reconnect", "host", c.link.server.Host, "settled", r.settled, "err", err)
 		r.queue, r.later = append(r.queue, r.later...), nil
+		if over, err := r.alone(); over {
+			return err
+		}
 		release()
 		if c, release, err = s.renew(ctx); err != nil {
 			release = func() {}
@@ -267,9 +278,16 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		}
 		r.queue = append(rest, r.queue...)
 	}()
-	for len(ahead) > 0 || len(r.queue) > 0 && c.taken < connBytes {
-		if len(ahead) <= batchesAhead/2 {
-			for len(r.queue) > 0 && len(ahead) < batchesAhead && aheadBytes < bytesAhead && c.taken < connBytes {
+	for len(ahead) > 0 || r.more() && c.taken < connBytes {
+		r.cleared()
+		if len(r.doubts) > 0 && len(ahead) == 0 && (len(r.queue) == 0 || r.waits()) {
+			if err := r.tell(c); err != nil {
+				return err
+			}
+			continue
+		}
+		if most := r.mostAhead(); len(ahead) <= most/2 {
+			for len(r.queue) > 0 && len(ahead) < most && aheadBytes < bytesAhead && c.taken < connBytes {
 				b := r.queue[0]
 				r.queue = r.queue[1:]
 				if r.giveUp(b) {
@@ -290,13 +308,18 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 			ahead = ahead[1:]
 			continue
 		}
-		verdict, err := c.opened(q)
+		verdict, err := r.enter(c, q)
 		if err != nil {
 			return r.openFailed(q.batch, err)
 		}
 		if verdict != nil {
-			r.given[q.want] = verdict
-			r.giveUp(q.batch)
+			if verdict.Session {
+				r.doubt(&batch{want: q.want, items: q.items, stage: q.stage}, verdict, true, 0)
+				q.items = nil
+			} else {
+				r.given[q.want] = verdict
+				r.giveUp(q.batch)
+			}
 			if err := q.readPast(&r.past); err != nil {
 				return c.failed("fetching", err)
 			}
@@ -307,6 +330,37 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		aheadBytes -= q.size
 	}
 	return nil
+}
+
+// more reports whether there is more to ask for at this connection.
+func (r *fetchRun) more() bool {
+	return len(r.queue) > 0 || len(r.doubts) > 0 && (len(r.later) == 0 || r.waits())
+}
+
+// waits reports whether a refusal is open, so that nothing is asked for but to
+// settle whose fault it is. After the connection ended over one message, the next
+// is asked for anyway.
+func (r *fetchRun) waits() bool {
+	return slices.ContainsFunc(r.doubts, func(d doubted) bool { return !d.cut || d.why.Session })
+}
+
+// mostAhead is how many commands may be under way.
+func (r *fetchRun) mostAhead() int {
+	switch {
+	case r.waits():
+		return 0
+	case r.brought == 0 && !r.headers:
+		return unproven
+	}
+	return batchesAhead
+}
+
+// enter waits for the folder of a request to be open: see opened.
+func (r *fetchRun) enter(c *imapConn, q request) (verdict *fault.Error, err error) {
+	if verdict, err = c.opened(q); verdict == nil && err == nil {
+		r.open, r.openAt = q.want, c
+	}
+	return verdict, err
 }
 
 // giveUp misses a batch whose folder was given up.
@@ -349,12 +403,17 @@ func (c *imapConn) request(b *batch, headers bool) request {
 
 // askBodies asks for the bodies, or the headers, of messages in a folder.
 func (c *imapConn) askBodies(folder string, set imap.UIDSet, headers bool) (*imapclient.SelectCommand, *imapclient.FetchCommand) {
+	opened := c.client.Select(aliasOf(folder), &imap.SelectOptions{ReadOnly: true})
+	return opened, c.bodies(set, headers)
+}
+
+// bodies asks for them in the folder that is open.
+func (c *imapConn) bodies(set imap.UIDSet, headers bool) *imapclient.FetchCommand {
 	section := &imap.FetchItemBodySection{Peek: true}
 	if headers {
 		section.Specifier, section.HeaderFields = imap.PartSpecifierHeader, []string{"MESSAGE-ID", "DATE", "FROM", "SUBJECT"}
 	}
-	opened := c.client.Select(aliasOf(folder), &imap.SelectOptions{ReadOnly: true})
-	return opened, c.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})
+	return c.client.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})
 }
 
 // opened waits for the folder and says whether it is still the one that was
@@ -379,6 +438,7 @@ func (c *imapConn) opened(q request) (verdict *fault.Error, err error) {
 // receive reads the bodies of one batch. suspect is the message in whose body
 // the connection ended, if it was one.
 func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
+	last := uint32(0) // The highest of those that came.
 	for msg := q.bodies.Next(); msg != nil; msg = q.bodies.Next() {
 		var uid uint32
 		for data := msg.Next(); data != nil; data = msg.Next() {
@@ -394,6 +454,7 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 				} else if err != nil {
 					return 0, err
 				}
+				last = max(last, uid)
 			}
 		}
 	}
@@ -401,9 +462,15 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 	if err := q.bodies.Close(); err != nil {
 		e := refusal(err)
 		if e == nil {
-			return 0, c.failed("fetching", err)
+			return q.next(last), c.failed("fetching", err)
 		}
-		why = "The server refuses to send this message. " + serverSays(e.Text, r.s.cred)
+		f := imapReply(e).judge(readingMessage, "fetching from folder "+displayName(q.want.Folder), r.s.cred)
+		why = refusesMessage + f.Detail
+		if f.Session {
+			r.doubt(&batch{want: q.want, items: q.items, stage: q.stage}, f, false, q.next(last))
+			q.items = nil
+			return 0, nil
+		}
 	}
 	r.unanswered(q.batch, why)
 	return 0, nil
@@ -417,6 +484,7 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 		if r.past += lit.Size(); r.past > maxReadPast {
 			return false, errReadPast
 		}
+		r.came(b.want, uid, lit.Size())
 		return false, nil
 	}
 	body := &bodyReader{conn: c, r: lit, left: lit.Size()}
@@ -430,6 +498,7 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 	}
 	b.items = slices.Delete(b.items, i, i+1)
 	r.settled++
+	r.came(b.want, uid, lit.Size())
 	return false, nil
 }
 
@@ -495,23 +564,51 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 		return []*batch{b}
 	}
 	switch {
+	case fault.Of(err).Session: // A BYE: there is not to be another for the same message.
+		return r.blameBYE(b, suspect, err)
 	case len(b.items) == 1:
-		if b.tries++; b.tries > 1 {
-			r.missed(b.want, b.items[0], "The server breaks off the connection when it is asked for this message.")
-			b.items = nil
+		if b.tries++; b.tries > 1 && r.headers {
+			b.items = nil // It is left out: nobody is blamed.
+			r.settled++
+			return nil
+		} else if b.tries > 1 {
+			r.accuse(b, cutFault(b, err), b.brought)
 			return nil
 		}
+		b.brought = r.brought
 		r.later = append(r.later, b) // Behind all others.
 		return nil
 	case at >= 0:
-		r.later = append(r.later, &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone, tries: 1})
+		r.later = append(r.later, &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone, tries: 1, brought: r.brought})
 		return []*batch{{want: b.want, items: slices.Delete(slices.Clone(b.items), at, at+1), stage: b.stage}}
 	}
-	half := len(b.items) / 2
-	return []*batch{
-		{want: b.want, items: b.items[:half:half], stage: b.stage},
-		{want: b.want, items: b.items[half:], stage: b.stage},
+	return b.parts(0)
+}
+
+// cutFault says that the connection ended over one message.
+func cutFault(b *batch, err error) *fault.Error {
+	why := *fault.Of(err)
+	why.Op, why.Err = "fetching from folder "+displayName(b.want.Folder), err
+	return &why
+}
+
+// blameBYE is blame after a BYE: the message that was under way, if it is known,
+// is not asked for again in this visit.
+func (r *fetchRun) blameBYE(b *batch, suspect uint32, err error) []*batch {
+	at := b.find(suspect)
+	if len(b.items) == 1 {
+		at = 0
 	}
+	if at < 0 {
+		r.doubt(b, cutFault(b, err), false, 0)
+		return nil
+	}
+	one := &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone}
+	r.accuse(one, cutFault(one, err), r.brought)
+	if rest := slices.Delete(slices.Clone(b.items), at, at+1); len(rest) > 0 {
+		return []*batch{{want: b.want, items: rest, stage: b.stage}}
+	}
+	return nil
 }
 
 // bodyReader reads a body. Where the connection ends inside, the library is

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -35,15 +36,74 @@ func (s *imapSession) Folders(ctx context.Context) ([]mail.Folder, error) {
 	ahead := c.flight.pending()
 	folders, err := c.folders()
 	release()
-	if err == nil || !ahead || !s.mayRetry(ctx, err) {
-		return folders, err
+	if err != nil && ahead && s.mayRetry(ctx, err) {
+		// A server or proxy may have lost what was sent behind the login.
+		if c, release, err = s.renew(ctx); err != nil {
+			return nil, err
+		}
+		folders, err = c.folders()
+		release()
 	}
-	// A server or proxy may have lost what was sent behind the login.
-	if c, release, err = s.renew(ctx); err != nil {
-		return nil, err
+	if err != nil && c.lostState(err) && s.mayRetry(ctx, err) {
+		// One folder's state may be what ends the connection: each is opened by
+		// itself, where that shows.
+		s.quirks.stateless.Store(true)
+		if c, release, err = s.renew(ctx); err != nil {
+			return nil, err
+		}
+		folders, err = c.folders()
+		release()
+	}
+	s.known = nil
+	for _, f := range folders {
+		if f.Selectable && f.Problem == nil {
+			s.known = append(s.known, f.Wire)
+		}
+	}
+	return folders, err
+}
+
+// opensAny opens the inbox, or, where the server refuses that, one other folder. Its
+// error is why the server opens none.
+func (s *imapSession) opensAny(ctx context.Context, folders []mail.Folder) error {
+	c, release, err := s.hold(ctx)
+	if err != nil {
+		return err
 	}
 	defer release()
-	return c.folders()
+	var first error
+	tried := 0
+	for _, f := range folders {
+		if !f.Selectable || f.Problem != nil {
+			continue
+		}
+		_, err := c.client.Select(aliasOf(f.Wire), &imap.SelectOptions{ReadOnly: true}).Wait()
+		if err == nil {
+			return nil
+		}
+		name := displayName(f)
+		op := "opening folder " + name
+		if refusal(err) == nil {
+			return cmp.Or(first, c.failed(op, err))
+		}
+		if first == nil {
+			first = folderFault(op, name, err)
+		}
+		if tried++; tried == unproven {
+			break
+		}
+	}
+	return first
+}
+
+// lostState reports whether the server ended the connection, by BYE or without a
+// word, when it was asked for the state of folders.
+func (c *imapConn) lostState(err error) bool {
+	if !c.askedState || c.quirks.stateless.Load() || c.link.failure() == nil || silent(err) {
+		return false
+	}
+	f := fault.Of(err)
+	return c.farewell() != nil || f.Code == fault.ServerUnavailable && !f.Session
 }
 
 // folders asks for the folders, as far as that was not done with the login.
@@ -81,7 +141,7 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	if err := c.statuses(folders); err != nil {
 		return nil, err
 	}
-	if last := len(folders) - 1; !seen["INBOX"] && !folders[last].Status.Known {
+	if last := len(folders) - 1; !seen["INBOX"] && !c.quirks.stateless.Load() && !folders[last].Status.Known {
 		folders = folders[:last]
 	}
 	slices.SortStableFunc(folders, func(a, b mail.Folder) int { return inboxFirst(a) - inboxFirst(b) })
@@ -99,7 +159,8 @@ func inboxFirst(f mail.Folder) int {
 // server that offers the longer form and refuses it is asked in the short one,
 // as is one that is known to.
 func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
-	if c.caps.Has(imap.CapListStatus) && !short {
+	if c.caps.Has(imap.CapListStatus) && !short && !c.quirks.stateless.Load() {
+		c.askedState = true
 		listed, err := c.client.List("", "*", listOptions(c.caps)).Collect()
 		if refusal(err) == nil {
 			return listed, c.sessionError("listing folders", err)
@@ -169,8 +230,13 @@ func statusOf(d *imap.StatusData) mail.Status {
 }
 
 // statuses asks for the status of every folder that can be read and of which
-// it is not known, the questions sent ahead.
+// it is not known, the questions sent ahead once one was answered. A folder of
+// which the server does not tell it is opened all the same; where it tells of none,
+// in words about the session, nothing else is asked for.
 func (c *imapConn) statuses(folders []mail.Folder) error {
+	if c.quirks.stateless.Load() {
+		return nil
+	}
 	var open []*mail.Folder
 	for i := range folders {
 		if f := &folders[i]; f.Selectable && f.Problem == nil && !f.Status.Known {
@@ -178,17 +244,27 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 		}
 	}
 	commands := make([]*imapclient.StatusCommand, len(open))
-	sent := 0
+	sent, most, told := 0, unproven, false
+	var refused *fault.Error
 	for i, f := range open {
-		for ; sent < len(open) && sent < i+sentAhead; sent++ {
+		for ; sent < len(open) && sent < i+most; sent++ {
+			c.askedState = true
 			commands[sent] = c.client.Status(aliasOf(open[sent].Wire), &statusAsked)
 		}
 		data, err := commands[i].Wait()
 		switch {
 		case err == nil:
 			f.Status = statusOf(data)
+			most, told = sentAhead, true
 		case refusal(err) == nil:
 			return c.failed("asking for the state of folders", err)
+		case !told:
+			said := imapReply(refusal(err)).judge(openingFolder, "asking for the state of folders", c.cred)
+			if said.Session && refused != nil {
+				return refused
+			} else if said.Session {
+				refused, most = said, 1
+			}
 		}
 	}
 	return nil
@@ -214,8 +290,9 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 	}
 	defer func() { release() }()
 	failures := 0
-	for len(queries) > 0 {
-		done, asked, err := c.listAll(ctx, &s.listings, queries, yield)
+	doubts := &folderDoubts{known: s.known, yield: yield}
+	for len(queries)+len(doubts.held) > 0 {
+		done, asked, err := c.listAll(ctx, &s.listings, queries, doubts)
 		var stop *callerError
 		if errors.As(err, &stop) {
 			return stop.err
@@ -228,18 +305,17 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 			failures = 0
 		}
 		queries = queries[done:]
-		if failures++; failures > 1 {
-			why := folderFault("listing folder "+displayName(queries[0].Folder), displayName(queries[0].Folder), err)
-			if err := yield(mail.Listing{Folder: queries[0].Folder}, why); err != nil {
-				return err
-			}
+		// Over a BYE no folder is asked for twice in a visit.
+		if failures++; len(queries) > 0 && (failures > 1 || fault.Of(err).Session) {
+			name := displayName(queries[0].Folder)
+			doubts.hold(queries[0], folderFault("listing folder "+name, name, err))
 			queries, failures = queries[1:], 0
 		}
 		if !s.mayRetry(ctx, err) {
 			return err
 		}
-		if len(queries) == 0 {
-			return nil
+		if over, err := doubts.alone(queries); over {
+			return err
 		}
 		release()
 		if c, release, err = s.renew(ctx); err != nil {
@@ -263,11 +339,11 @@ func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !s.closed && !givenUp(err) && code != fault.Interrupted && code != fault.Internal
 }
 
-// listAll lists folders until the connection ends and returns how many it has
-// yielded, and the bodies that were asked for on the way.
-func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.Query, yield func(mail.Listing, error) error) (done int, asked []*earlyRequest, err error) {
+// listAll lists folders until the connection ends and returns of how many it has
+// the outcome, and the bodies that were asked for on the way.
+func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.Query, doubts *folderDoubts) (done int, asked []*earlyRequest, err error) {
 	questions := make([]question, 0, min(len(queries), sentAhead))
-	sent := 0
+	sent, early := 0, false
 	defer func() {
 		if err != nil {
 			c.link.Close()
@@ -277,13 +353,23 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 			c.drop(asked)
 		}
 	}()
-	for done < len(queries) {
-		if len(questions) <= sentAhead/4 { // Asked in bulk: fewer and fuller packets.
-			for ; sent < len(queries) && len(questions) < sentAhead/2; sent++ {
+	for done < len(queries) || len(doubts.held) > 0 {
+		if len(questions) == 0 && (doubts.waits() || done == len(queries)) {
+			if !c.readPast(asked) {
+				return done, nil, c.failed("fetching", errReadPast)
+			}
+			asked = nil
+			if err := doubts.tell(c, queries[done:]); err != nil {
+				return done, asked, err
+			}
+			continue
+		}
+		if most := doubts.mostAhead(); len(questions) <= most/2 { // Asked in bulk: fewer and fuller packets.
+			for ; sent < len(queries) && len(questions) < most; sent++ {
 				questions = append(questions, c.ask(queries[sent]))
 			}
-			if done == 0 && sent == len(queries) {
-				asked = c.askEarly(queries)
+			if !early && sent == len(queries) {
+				early, asked = true, c.askEarly(queries)
 			}
 		}
 		listing, why, err := c.answer(ctx, into, questions[0])
@@ -291,7 +377,10 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 			return done, asked, err
 		}
 		questions = questions[1:]
-		if err := yield(listing, why); err != nil {
+		var known *fault.Error
+		if errors.As(why, &known) && known.Session {
+			doubts.hold(queries[done], known)
+		} else if err := doubts.settle(listing, why); err != nil {
 			return done, asked, &callerError{err}
 		}
 		done++

@@ -402,6 +402,12 @@ type retrieval struct {
 	seed maphash.Seed
 
 	todo []wanted // Asked for in this order; the first pending ones are on their way.
+
+	wants   []mail.Want
+	doubts  []popDoubt         // What was refused, until it is known whose fault that is.
+	brought int                // Messages that came whole.
+	proof   *mail.Item         // A small one of them.
+	cuts    map[*mail.Item]int // What had come when the connection first ended over a message.
 }
 
 // plan makes todo of what is wanted, and calls other for what is in no folder
@@ -411,7 +417,7 @@ func (r *retrieval) plan(wants []mail.Want, other func(f mail.Folder, it mail.It
 	for _, w := range wants {
 		n += len(w.Items)
 	}
-	r.todo = make([]wanted, 0, n)
+	r.todo, r.wants, r.cuts = make([]wanted, 0, n), wants, map[*mail.Item]int{}
 	for i := range wants {
 		for j := range wants[i].Items {
 			w := wanted{want: &wants[i], item: &wants[i].Items[j]}
@@ -439,14 +445,26 @@ func (r *retrieval) locate() error {
 }
 
 func (r *retrieval) run(ctx context.Context) error {
-	for len(r.todo) > 0 {
+	for r.cleared(); len(r.todo)+len(r.doubts) > 0; r.cleared() {
 		if broken := r.link.failure(); broken != nil {
 			if final(broken) {
 				return broken
 			}
+			if len(r.doubts) > 0 && r.alone() {
+				if err := r.conclude(); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := r.restart(ctx); err != nil {
 				return err
 			}
+		}
+		if r.pending == 0 && len(r.doubts) > 0 && (len(r.todo) == 0 || r.waits()) {
+			if err := r.tell(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		w := &r.todo[0]
 		if w.gone {
@@ -481,11 +499,15 @@ func (r *retrieval) drop(w *wanted, why *fault.Error) {
 // askAhead keeps enough questions on their way, but asks for a message that
 // failed before alone, so that it is clear who failed.
 func (r *retrieval) askAhead() error {
-	if r.pending > maxWindow/2 {
+	if r.pending > maxWindow/2 || r.waits() {
 		return nil
 	}
 	window := 1
-	if r.capas.has("PIPELINING") {
+	switch {
+	case !r.capas.has("PIPELINING"):
+	case r.brought == 0:
+		window = unproven
+	default:
 		window = maxWindow
 	}
 	var bytes int64
@@ -541,6 +563,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	r.partial = nil
 	if b.done {
 		r.link.settled()
+		r.came(w.item, b.n)
 	}
 	if !b.done && r.link.failure() == nil && r.wire.skip(b.dots, tail) != nil {
 		return nil // Gave the connection up; run opens another one.
@@ -549,11 +572,12 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 }
 
 // refused settles a RETR that was answered -ERR. If the server speaks of
-// itself rather than of the message, the fetch ends.
+// itself rather than of the message, another message tells which it is.
 func (r *retrieval) refused(w *wanted, no *pop3Refusal) error {
 	f := popReply(no.text).judge(readingMessage, "reading a message", r.cred)
-	if f.Code != fault.MessageFailed {
-		return r.link.abort(f)
+	if f.Session {
+		r.todo, r.doubts = r.todo[1:], append(r.doubts, popDoubt{wanted: *w, why: f, brought: r.brought})
+		return nil
 	}
 	if w.tries++; w.tries < maxTries {
 		r.todo = append(r.todo[1:], *w)
@@ -568,11 +592,14 @@ func (r *retrieval) broke(w *wanted, err error) error {
 	if final(err) {
 		return err
 	}
+	if w.tries == 0 {
+		r.cuts[w.item] = r.brought
+	}
 	if w.tries++; silent(err) {
 		w.tries++ // Silence takes long: once more is enough.
 	}
 	if w.tries >= maxTries {
-		r.drop(w, r.reason(err))
+		r.todo, r.doubts = r.todo[1:], append(r.doubts, popDoubt{wanted: *w, why: r.reason(err), brought: r.cuts[w.item], cut: true})
 	}
 	return nil
 }

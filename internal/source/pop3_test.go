@@ -445,10 +445,8 @@ S< +OK\r\n1 1\r\n2 1\r\n3 1\r\n.\r\n
 S< +OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n
 C: RETR 1
 C: RETR 2
-C: RETR 3
 S< +OK\r\none\r\n.\r\n
 S< -ERR no\r\n
-S< +OK\r\nthree\r\n.\r\n
 C: RSET
 S: +OK
 C: QUIT

@@ -165,7 +165,7 @@ func (c *Client) dial(ctx context.Context, who *signer, cred account.Credential,
 	return l, nil
 }
 
-// Probe is Open and Folders for a connection test: it reports each step to
+// Probe is Open and Folders, and by IMAP opening the inbox, for a connection test: it reports each step to
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported. The account may be one that is not saved, or
 // not like this: what was known of its login is no matter.
@@ -178,6 +178,9 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 	defer session.Close()
 	folders, err := timed(&link{observe: observe}, account.StepFolders, func() ([]mail.Folder, string, error) {
 		fs, err := session.Folders(ctx)
+		if reads, ok := session.(*imapSession); ok && err == nil {
+			err = reads.opensAny(ctx, fs)
+		}
 		return fs, plural(len(fs), "folder", "folders"), err
 	})
 	if err != nil {

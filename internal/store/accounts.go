@@ -414,12 +414,31 @@ func (r Accounts) SealedSecret(ctx context.Context, o account.Owner, id account.
 
 // Hurry makes the account due now; one that is switched off stays so, one that
 // is being visited is visited again, and one whose visits ended with their process
-// comes when its pause is over: nobody can bring that about at will.
+// comes when its pause is over: nobody can bring that about at will. What could not
+// be read and waits is tried too.
 func (r Accounts) Hurry(ctx context.Context, o account.Owner, id account.ID) error {
 	if !isID(string(id)) {
 		return account.ErrNotFound
 	}
-	return r.s.wrap(ctx, "making an account due", r.s.hurry(ctx, r.s.on(r.s.w), o, id))
+	return r.s.write(ctx, "making an account due", func(tx *gorm.DB) error {
+		sc, err := r.s.lockSchedule(ctx, tx, o, id)
+		if err != nil {
+			return err
+		}
+		if err := r.s.tryWaiting(ctx, r.s.on(tx), sc.journal); err != nil {
+			return err
+		}
+		return r.s.hurry(ctx, r.s.on(tx), o, id)
+	})
+}
+
+// tryWaiting has a journal's next visit try what could not be read before, but for
+// what a limit keeps away.
+func (s *Store) tryWaiting(ctx context.Context, c sqlConn, journal int64) error {
+	now := s.now().UnixMilli()
+	_, err := c.exec(ctx, `UPDATE skipped SET next_ms = ? WHERE held = 0 AND next_ms > ?
+		AND folder_id IN (SELECT id FROM folders WHERE journal_id = ?)`, now, now, journal)
+	return err
 }
 
 func (s *Store) hurry(ctx context.Context, c sqlConn, o account.Owner, id account.ID) error {

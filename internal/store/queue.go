@@ -349,6 +349,9 @@ func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c s
 		if sc.leaseOwner != c.Worker && !p.lane.takes(sc.aborted+lostWith(sc.leaseOwner, process(c.Worker))) {
 			return schedule.ErrBusy
 		}
+		if err := q.s.tryWaiting(ctx, q.s.on(tx), sc.journal); err != nil {
+			return err
+		}
 		ls, err := q.s.lease(ctx, tx, c, []string{string(id)}, "owner = ?", o.String())
 		if err != nil {
 			return err

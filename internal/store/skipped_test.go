@@ -235,3 +235,51 @@ func TestSkippedMessagesOfBeforeGetTheirNames(t *testing.T) {
 		}
 	})
 }
+
+// bugreports F1: whoever asks for a visit, over the interface or at the command line,
+// has it try what waits; what a limit keeps away goes on waiting.
+func TestAVisitThatIsAskedForTriesWhatWaits(t *testing.T) {
+	onBoth(t, func(w *world) {
+		held := func(s *fetch.Skipped) { s.Held = s.ID.UID == 2 }
+		ask := map[string]func(a account.Account) error{
+			"hurried": func(a account.Account) error { return w.Accounts().Hurry(w.Context(), a.Owner, a.ID) },
+			"claimed": func(a account.Account) error {
+				_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "one/1", Now: w.clock.now(), Lease: time.Minute})
+				return err
+			},
+		}
+		n := 0
+		for name, do := range ask {
+			n++
+			a, other := w.add(fmt.Sprintf("a%d@firma.test", n), 1), w.add(fmt.Sprintf("b%d@firma.test", n), 2)
+			l, f := w.lease(a)
+			w.skip(l, f, 2, held)
+			lo, fo := w.lease(other)
+			w.skip(lo, fo, 1)
+			w.must(w.Queue().Abandon(w.Context(), l))
+			if due := w.dueNow(l); len(due) != 0 {
+				w.Errorf("%s: %v are due before", name, due)
+			}
+			w.must(do(a))
+			if due := w.dueNow(l); !cmp.Equal(due, []uint32{1}) {
+				w.Errorf("%s: %v are due", name, due)
+			}
+			if due := w.dueNow(lo); len(due) != 0 {
+				w.Errorf("%s: %v of another account are due", name, due)
+			}
+		}
+	})
+}
+
+// dueNow returns the UIDs of an account's skipped messages whose time has come.
+func (w *world) dueNow(l fetch.Lease) (due []uint32) {
+	w.Helper()
+	ss, err := w.Journal().Skipped(w.Context(), l)
+	w.must(err)
+	for _, s := range ss {
+		if !s.NextAt.After(w.clock.now()) {
+			due = append(due, s.ID.UID)
+		}
+	}
+	return due
+}

@@ -1,0 +1,440 @@
+package source
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// Words about the session may be about the one message or folder that was asked
+// for, and so may a connection that ends. Another one, asked for alone, tells: if
+// that comes, the first is to blame and is gone around; if not, the session is
+// over and nothing is to blame. Meanwhile nothing else is sent. See
+// docs/decisions/0029-session-or-culprit.md.
+
+const (
+	// mostFarewells is on how many connections of a session a server may say BYE.
+	mostFarewells = 2
+	// unproven is how many questions are sent ahead before the first is answered
+	// with success.
+	unproven = 2
+	// probeBytes is the most that is read of a message to see whether the server
+	// sends any.
+	probeBytes = 256 << 10
+)
+
+// farewell is why the server ended the session by BYE, or nil.
+func (c *imapConn) farewell() *fault.Error {
+	var known *fault.Error
+	if c.wire.said.last().kind == replyBYE && errors.As(c.link.failure(), &known) {
+		return known
+	}
+	return nil
+}
+
+// doubted are messages that were refused, or over which the connection ended,
+// while it is not known whose fault that is.
+type doubted struct {
+	*batch
+	why     *fault.Error
+	folder  bool // The folder was refused, not the messages.
+	suspect uint32
+	brought int // What the run had brought when it was first refused.
+	cut     bool
+}
+
+// doubt keeps what is left of a refused batch until another message tells.
+func (r *fetchRun) doubt(b *batch, why *fault.Error, folder bool, suspect uint32) {
+	if len(b.items) == 0 {
+		return
+	}
+	r.doubts = append(r.doubts, doubted{batch: b, why: why, folder: folder, suspect: suspect, brought: r.brought})
+}
+
+// accuse is doubt for one message over which the connection ended. before is what
+// the run had brought when it first did.
+func (r *fetchRun) accuse(b *batch, why *fault.Error, before int) {
+	r.doubts = append(r.doubts, doubted{batch: b, why: why, brought: before, cut: true})
+}
+
+// cleared gives the blame to what was refused, where another message came since.
+func (r *fetchRun) cleared() {
+	var open []doubted
+	for _, d := range r.doubts {
+		if r.brought == d.brought {
+			open = append(open, d)
+			continue
+		}
+		r.convict(d)
+	}
+	r.doubts = open
+}
+
+// convict decides how to go on with what was refused while others came: one
+// message is missed; of several the one to blame is looked for.
+func (r *fetchRun) convict(d doubted) {
+	b := d.batch
+	switch {
+	case d.folder:
+		r.given[b.want] = d.why
+		r.giveUp(b)
+	case len(b.items) == 1 && b.stage != early:
+		detail := refusesMessage + d.why.Detail
+		if d.cut {
+			detail = breaksOff
+			if d.why.Session {
+				detail += " " + d.why.Detail
+			}
+		}
+		r.settled++
+		r.miss(b.want.Folder, b.items[0], &fault.Error{Code: fault.MessageFailed, Op: d.why.Op, Detail: detail, Err: d.why})
+		b.items = nil
+	case b.stage == early:
+		r.queue = append(r.queue, r.group(b.want, b.items)...)
+	default:
+		r.queue = append(r.queue, b.parts(d.suspect)...)
+	}
+}
+
+const (
+	refusesMessage = "The server refuses to send this message. "
+	breaksOff      = "The server breaks off the connection when it is asked for this message."
+)
+
+// parts are what a batch is asked for in when one of it is to blame: the suspect
+// alone and last, or, where there is none, halves.
+func (b *batch) parts(suspect uint32) []*batch {
+	at := b.find(suspect)
+	if at < 0 {
+		half := len(b.items) / 2
+		return []*batch{
+			{want: b.want, items: b.items[:half:half], stage: b.stage},
+			{want: b.want, items: b.items[half:], stage: b.stage},
+		}
+	}
+	return []*batch{
+		{want: b.want, items: slices.Delete(slices.Clone(b.items), at, at+1), stage: b.stage},
+		{want: b.want, items: []mail.Item{b.items[at]}, stage: alone},
+	}
+}
+
+// next returns the message that a server which sends by ascending UIDs was at when
+// it stopped, if any came before: 0 otherwise.
+func (b *batch) next(last uint32) (uid uint32) {
+	if last == 0 {
+		return 0
+	}
+	for _, it := range b.items {
+		if it.ID.UID > last && (uid == 0 || it.ID.UID < uid) {
+			uid = it.ID.UID
+		}
+	}
+	return uid
+}
+
+// tell asks for other messages, alone, until one comes. Its error is of the
+// session: nothing came, or there was nothing to ask for.
+func (r *fetchRun) tell(c *imapConn) error {
+	tries := 2
+	if len(r.doubts) > 1 {
+		tries = 1 // Two were refused, one after the other.
+	}
+	for _, o := range r.others(tries) {
+		before := r.brought
+		refused, err := r.probe(c, o)
+		if err != nil {
+			return &callerError{r.session(err)}
+		}
+		if refused != nil {
+			r.doubts = append(r.doubts, *refused)
+		}
+		if r.brought > before {
+			r.cleared()
+			return nil
+		}
+	}
+	if err := r.conclude(); err != nil {
+		return &callerError{err}
+	}
+	return nil
+}
+
+// conclude is what comes of it where no other message came: over one message a
+// connection may end without a word.
+func (r *fetchRun) conclude() error {
+	if one := r.doubts[0]; len(r.doubts) == 1 && one.cut && !one.why.Session {
+		r.doubts = nil
+		r.convict(one)
+		return nil
+	}
+	return r.session(nil)
+}
+
+// alone reports whether nothing but what is doubted is left to ask for, so that no
+// other connection tells more, and what comes of it.
+func (r *fetchRun) alone() (over bool, err error) {
+	if len(r.queue) > 0 || len(r.doubts) == 0 || r.proof.uid != 0 {
+		return false, nil
+	}
+	for _, w := range r.wants {
+		if len(w.Others) > 0 {
+			return false, nil
+		}
+	}
+	for _, d := range r.doubts {
+		if len(d.items) > 1 {
+			return false, nil
+		}
+	}
+	return true, r.conclude()
+}
+
+// session is what ends the session: the server's own words before what came of
+// asking once more.
+func (r *fetchRun) session(err error) error {
+	why := *r.doubts[0].why
+	if !why.Session && err != nil {
+		return err
+	}
+	if !why.Session {
+		why.Code = fault.CodeOf(why.Err)
+	}
+	why.Session = true
+	return &why
+}
+
+// other is a message that is asked for alone: a batch of it, or, where it is not
+// wanted, an empty one.
+type other struct {
+	*batch
+	uid uint32
+}
+
+// others chooses what to ask for: a message that has come, or came before; else
+// any of those that are wanted. Which one changes from visit to visit, so that two
+// that are to blame do not hide behind each other for ever.
+func (r *fetchRun) others(most int) (chosen []other) {
+	if r.proof.uid != 0 {
+		return []other{r.proof}
+	}
+	for i := range r.wants {
+		w := &r.wants[i]
+		for _, it := range w.Others {
+			if it.Size <= probeBytes && len(chosen) < most {
+				chosen = append(chosen, other{&batch{want: w, stage: alone}, it.ID.UID})
+			}
+		}
+	}
+	batches := append([]*batch(nil), r.queue...)
+	for i := range r.doubts {
+		if d := &r.doubts[i]; len(d.items) > 1 && !d.folder {
+			batches = append(batches, d.batch)
+		}
+	}
+	for len(chosen) < most {
+		n := 0
+		for _, b := range batches {
+			n += len(b.items)
+		}
+		if n == 0 {
+			break
+		}
+		at := rand.IntN(n)
+		for _, b := range batches {
+			if at >= len(b.items) {
+				at -= len(b.items)
+				continue
+			}
+			it := b.items[at]
+			b.items = slices.Delete(b.items, at, at+1)
+			chosen = append(chosen, other{&batch{want: b.want, items: []mail.Item{it}, size: it.Size, stage: alone}, it.ID.UID})
+			break
+		}
+	}
+	r.queue = slices.DeleteFunc(r.queue, func(b *batch) bool { return len(b.items) == 0 })
+	return chosen
+}
+
+// probe asks for one message, by one command where its folder is open. It
+// returns one that is wanted and was refused.
+func (r *fetchRun) probe(c *imapConn, o other) (refused *doubted, err error) {
+	q := request{batch: o.batch}
+	if r.open == o.want && r.openAt == c {
+		q.bodies = c.bodies(imap.UIDSetNum(imap.UID(o.uid)), r.headers)
+	} else {
+		q.opened, q.bodies = c.askBodies(o.want.Folder.Wire, imap.UIDSetNum(imap.UID(o.uid)), r.headers)
+		verdict, err := r.enter(c, q)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case verdict == nil:
+		case !verdict.Session:
+			r.given[o.want] = verdict
+			r.giveUp(o.batch)
+			return nil, q.readPast(&r.past)
+		case len(o.items) == 0:
+			return nil, q.readPast(&r.past)
+		default:
+			return &doubted{batch: o.batch, why: verdict, folder: true, brought: r.brought}, q.readPast(&r.past)
+		}
+	}
+	open := len(r.doubts)
+	_, err = r.receive(c, q)
+	if len(r.doubts) > open {
+		one := r.doubts[open]
+		refused, r.doubts = &one, r.doubts[:open]
+	}
+	return refused, err
+}
+
+// came notes that a body came: whatever was refused before is to blame itself.
+func (r *fetchRun) came(w *mail.Want, uid uint32, size int64) {
+	r.brought++
+	if size <= probeBytes && (r.proof.uid == 0 || r.proof.want != w) {
+		r.proof = other{&batch{want: w, stage: alone}, uid}
+	}
+}
+
+// refusedFolder is a folder that was refused in words about the session, or ended
+// the connection.
+type refusedFolder struct {
+	query mail.Query
+	why   *fault.Error
+}
+
+// folderDoubts are such folders, in the order in which they were asked for, until
+// another one tells whose fault it is.
+type folderDoubts struct {
+	held  []refusedFolder
+	read  string   // A folder that was read by this List.
+	known []string // Folders that there are.
+	yield func(l mail.Listing, err error) error
+}
+
+// hold keeps a folder's failure back.
+func (d *folderDoubts) hold(q mail.Query, why *fault.Error) {
+	d.held = append(d.held, refusedFolder{q, why})
+}
+
+// waits reports whether nothing is to be asked for but to settle whose fault a
+// refusal is. After a connection ended over a folder the next is asked for anyway.
+func (d *folderDoubts) waits() bool {
+	return slices.ContainsFunc(d.held, func(h refusedFolder) bool { return h.why.Session })
+}
+
+// mostAhead is how many questions may be under way.
+func (d *folderDoubts) mostAhead() int {
+	switch {
+	case d.waits():
+		return 0
+	case d.read == "":
+		return unproven
+	}
+	return sentAhead / 2
+}
+
+// settle hands over what was held back, with another folder's outcome behind it.
+func (d *folderDoubts) settle(l mail.Listing, why error) error {
+	if why == nil {
+		d.read = l.Folder.Wire
+	}
+	if err := d.blame(); err != nil {
+		return err
+	}
+	return d.yield(l, why)
+}
+
+// blame reports what was held back as failed.
+func (d *folderDoubts) blame() error {
+	held := d.held
+	d.held = nil
+	for _, h := range held {
+		if err := d.yield(mail.Listing{Folder: h.query.Folder}, h.why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// session is what ended the session.
+func (d *folderDoubts) session() *fault.Error {
+	why := *d.held[0].why
+	if !why.Session {
+		why.Code = fault.CodeOf(why.Err)
+	}
+	why.Session = true
+	return &why
+}
+
+// tell opens another folder, to see whether the server opens any. rest is what is
+// still to be asked for.
+func (d *folderDoubts) tell(c *imapConn, rest []mail.Query) error {
+	if over, err := d.alone(rest); over {
+		return d.gaveUp(err)
+	}
+	name := d.other(rest)
+	if len(d.held) > 1 && d.read == "" && !d.cut() {
+		return &callerError{d.session()}
+	}
+	_, err := c.client.Select(aliasOf(name), &imap.SelectOptions{ReadOnly: true}).Wait()
+	switch {
+	case err != nil && refusal(err) == nil:
+		return &callerError{d.session()}
+	case err != nil && imapReply(refusal(err)).judge(openingFolder, "opening a folder", c.cred).Session:
+		return &callerError{d.session()}
+	case err == nil:
+		c.inside, d.read = true, name
+	}
+	return d.gaveUp(d.blame())
+}
+
+// alone reports whether there is no other folder to ask for. Then the server's words
+// are about the session, and a connection that ended without any is the folder's.
+func (d *folderDoubts) alone(rest []mail.Query) (over bool, err error) {
+	switch {
+	case len(d.held) == 0 || d.other(rest) != "":
+		return false, nil
+	case d.cut():
+		return true, d.blame()
+	}
+	return true, d.session()
+}
+
+// cut reports whether a connection ended over one of them without a word.
+func (d *folderDoubts) cut() bool {
+	return slices.ContainsFunc(d.held, func(h refusedFolder) bool { return !h.why.Session })
+}
+
+func (d *folderDoubts) gaveUp(err error) error {
+	if err != nil {
+		return &callerError{err}
+	}
+	return nil
+}
+
+// other names a folder that was not refused: one that was read before any other.
+func (d *folderDoubts) other(rest []mail.Query) string {
+	refused := func(name string) bool {
+		return slices.ContainsFunc(d.held, func(h refusedFolder) bool { return h.query.Folder.Wire == name })
+	}
+	if d.read != "" {
+		return d.read
+	}
+	var names []string
+	for _, q := range rest {
+		names = append(names, q.Folder.Wire)
+	}
+	if len(names) == 0 {
+		names = slices.DeleteFunc(slices.Clone(d.known), refused)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return names[rand.IntN(len(names))]
+}
