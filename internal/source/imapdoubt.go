@@ -145,6 +145,9 @@ func (r *fetchRun) tell(c *imapConn) error {
 		tries = 1 // Two were refused, one after the other.
 	}
 	for _, o := range r.others(tries) {
+		if len(r.doubts) > 1 && o.want != r.open {
+			break // It would take more commands than a server that is over its limit is to have.
+		}
 		before := r.brought
 		refused, err := r.probe(c, o)
 		if err != nil {
@@ -235,6 +238,10 @@ func (r *fetchRun) others(most int) (chosen []other) {
 		if d := &r.doubts[i]; len(d.items) > 1 && !d.folder {
 			batches = append(batches, d.batch)
 		}
+	}
+	inOpen := func(b *batch) bool { return b.want == r.open && len(b.items) > 0 }
+	if slices.ContainsFunc(batches, inOpen) {
+		batches = slices.DeleteFunc(batches, func(b *batch) bool { return !inOpen(b) })
 	}
 	for len(chosen) < most {
 		n := 0
