@@ -41,8 +41,9 @@ type batch struct {
 	items   []mail.Item // Not settled yet.
 	size    int64       // Declared.
 	stage   stage
-	tries   int // How often the connection ended over it while it was one message.
-	brought int // What the run had brought when it first did.
+	tries   int    // How often the connection ended over it while it was one message.
+	brought int    // What the run had brought when it first did.
+	doubt   string // Why a message that came for it counts as none; "": none did.
 }
 
 // stage is how a message is asked for.
@@ -472,6 +473,9 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 			return 0, nil
 		}
 	}
+	if q.doubt != "" {
+		why = q.doubt
+	}
 	r.unanswered(q.batch, why)
 	return 0, nil
 }
@@ -488,7 +492,15 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 		return false, nil
 	}
 	body := &bodyReader{conn: c, r: lit, left: lit.Size()}
-	err = r.take(b.want.Folder, b.items[i], body)
+	var whole io.Reader = body
+	if !r.headers {
+		why := ""
+		if whole, why = substance(body, b.items[i].Size); why != "" && body.err == nil {
+			b.doubt = why // Among those without an answer.
+			return false, nil
+		}
+	}
+	err = r.take(b.want.Folder, b.items[i], whole)
 	c.taken += lit.Size()
 	switch {
 	case err != nil && body.err != nil:

@@ -556,7 +556,13 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	b := &pop3Body{r: r, w: w, dots: r.wire.body(r.client.opts.MaxMessageBytes), restart: func() error { return r.restart(ctx) }}
 	b.sum.SetSeed(r.seed)
 	r.partial = b.dots
-	if err := r.take(w.folder(), *w.item, b); err != nil {
+	body, why := substance(b, w.item.Size)
+	if why != "" {
+		r.partial = nil
+		r.unproved(w, why)
+		return nil
+	}
+	if err := r.take(w.folder(), *w.item, body); err != nil {
 		return err
 	}
 	r.todo = r.todo[1:]
@@ -585,6 +591,16 @@ func (r *retrieval) refused(w *wanted, no *pop3Refusal) error {
 	}
 	r.drop(w, f)
 	return nil
+}
+
+// unproved puts a message behind the others that was sent and is none, or
+// settles it: see substance.
+func (r *retrieval) unproved(w *wanted, why string) {
+	if w.tries++; w.tries < maxTries {
+		r.todo = append(r.todo[1:], *w)
+		return
+	}
+	r.drop(w, fault.New(fault.MessageFailed, "reading a message", why))
 }
 
 // broke settles a connection that broke before the message's first byte.

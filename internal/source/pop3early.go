@@ -25,8 +25,10 @@ import (
 // memory CAPA is asked alone, and the rest follows in one flight.
 //
 // Servers whose login is a process of its own may lose at the login what
-// follows it. Then the session goes on with one question at a time, over a
-// second connection where it has to, and that is remembered for a day.
+// follows it (Courier's, as CAPA's IMPLEMENTATION tells). Then the session goes
+// on with one question at a time, over a second connection where it has to, and
+// that is remembered for good. Neither is anything sent ahead where UTF8 is
+// offered (RFC 6856): it is no command to be pipelined (section 2).
 
 // visitQuestions follow the login, in this order.
 var visitQuestions = append([]pop3Command{{verb: popSTAT}}, listQuestions...)
@@ -34,7 +36,7 @@ var visitQuestions = append([]pop3Command{{verb: popSTAT}}, listQuestions...)
 // pop3Memory is what is remembered of a server from one session to the next.
 type pop3Memory struct {
 	capas pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
-	late  bool      // Today questions behind a login were lost: they are not sent ahead of its answer.
+	late  bool      // Questions behind a login are lost: they are not sent ahead of its answer.
 	// signIn is memoryProved or memoryShown: how the account has signed in where
 	// SCRAM was offered; "": not known.
 	signIn string
@@ -45,16 +47,24 @@ const (
 	memoryCapa    = "CAPA"      // There is CAPA.
 	memoryNoCapa  = "NO-CAPA"   // There is none.
 	memorySASL    = "SASL-"     // Then a mechanism.
-	memoryNoEarly = "NO-EARLY-" // Then the day (UTC) on which questions behind the login were lost.
+	memoryNoEarly = "NO-EARLY"  // Questions behind the login are lost.
 )
 
 // rememberedCapas and rememberedMechanisms are what a later login goes by.
 var (
-	rememberedCapas      = []string{"PIPELINING", "TOP", "UIDL", "USER"}
+	rememberedCapas      = []string{"PIPELINING", "TOP", "UIDL", "USER", "UTF8"}
 	rememberedMechanisms = saslMechanisms
 )
 
-func today() string { return time.Now().UTC().Format(time.DateOnly) }
+// earlyPatience is how long the first answer behind the login's may take before
+// the question counts as lost: servers that lose it say nothing for a minute and more.
+const earlyPatience = 5 * time.Second
+
+// losesEarly reports whether a server says of itself that it is one of those
+// that lose what is sent behind a login.
+func (c pop3Capas) losesEarly() bool {
+	return slices.ContainsFunc(c["IMPLEMENTATION"], func(word string) bool { return strings.HasPrefix(word, "COURIER") })
+}
 
 // rememberPOP3 reads what String wrote. What it does not know it leaves out.
 func rememberPOP3(text string) (m pop3Memory) {
@@ -63,7 +73,7 @@ func rememberPOP3(text string) (m pop3Memory) {
 		switch {
 		case word == memoryCapa && m.capas == nil:
 			m.capas = pop3Capas{}
-		case word == memoryNoEarly+today():
+		case word == memoryNoEarly:
 			m.late = true
 		case word == memoryProved, word == memoryShown:
 			m.signIn = word
@@ -100,7 +110,7 @@ func (m pop3Memory) String() string {
 		words = append(words, memorySASL) // There is SASL, and nothing for us.
 	}
 	if m.late {
-		words = append(words, memoryNoEarly+today())
+		words = append(words, memoryNoEarly)
 	}
 	if m.signIn != "" {
 		words = append(words, m.signIn)
@@ -110,7 +120,7 @@ func (m pop3Memory) String() string {
 }
 
 // ready says that a login may go by the memory alone.
-func (m pop3Memory) ready() bool { return m.capas.has("PIPELINING") && !m.late }
+func (m pop3Memory) ready() bool { return m.capas.has("PIPELINING") && !m.capas.has("UTF8") && !m.late }
 
 // errTooEarly says that a server took a question sent ahead for something else.
 var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took a question for the credential.")
@@ -134,7 +144,7 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 	case err == nil:
 		s.wire, s.capas = p.pop3Wire, p.capas
 		s.early, s.count, s.counted = p.early, p.count, p.early != nil
-		s.memory.late = s.memory.late || p.ahead && p.early == nil
+		s.memory.late = s.memory.late || p.ahead && p.early == nil || p.capas.losesEarly()
 		s.memory.signIn = p.memory.signIn
 		return nil
 	case lost || p.otherWay(err):
@@ -211,7 +221,9 @@ func (p *pop3Login) say(last bool, cmds ...pop3Command) error {
 // is nothing early, and they can be asked again. They count together only: where one
 // was lost another is missing at the end.
 func (p *pop3Login) listen(ctx context.Context) error {
+	done := p.within(ctx, earlyPatience)
 	text, err := p.status()
+	done()
 	var no *pop3Refusal
 	understood := err == nil
 	if err != nil && !errors.As(err, &no) {

@@ -89,7 +89,8 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 		return err
 	}
 	late := p.memory.late && p.memory.capas.equal(p.capas)
-	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole()
+	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
+		!p.capas.losesEarly() && !p.capas.has("UTF8")
 	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
 		defer l.within(ctx, pop3Patience)()
 		return struct{}{}, "", p.signIn()
@@ -272,11 +273,28 @@ func (p *pop3Login) signIn() error {
 	} else if way == wayNone {
 		return noMechanism(slices.Clone(p.capas["SASL"]), p.private())
 	}
+	if err := p.speakUTF8(); err != nil {
+		return err
+	}
 	err := p.by(way)
 	if isSCRAM(string(way)) {
 		err = p.unproved(err)
 	}
 	return p.refused(err)
+}
+
+// speakUTF8 tells that headers may hold more than ASCII (RFC 6856 section 2): without it
+// Courier sends a notice of its own in the place of such a message. It changes
+// nothing at the server; a refusal is no matter.
+func (p *pop3Login) speakUTF8() error {
+	if !p.capas.has("UTF8") {
+		return nil
+	}
+	_, err := p.ask(pop3Command{verb: popUTF8})
+	if errors.As(err, new(*pop3Refusal)) {
+		return nil
+	}
+	return err
 }
 
 // unproved goes on after SCRAM. What was refused may be SCRAM alone, unless the account has

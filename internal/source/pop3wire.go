@@ -28,6 +28,7 @@ const (
 	popPASS pop3Verb = "PASS"
 	popAUTH pop3Verb = "AUTH"
 	popAPOP pop3Verb = "APOP"
+	popUTF8 pop3Verb = "UTF8"
 	popSTAT pop3Verb = "STAT"
 	popLIST pop3Verb = "LIST"
 	popUIDL pop3Verb = "UIDL"
@@ -135,7 +136,7 @@ func isSASLAnswer(line []byte) bool {
 
 func pop3Allowed(v pop3Verb, arg string, has bool) bool {
 	switch v {
-	case popCAPA, popSTLS, popSTAT, popLIST, popUIDL, popNOOP, popRSET, popQUIT:
+	case popCAPA, popSTLS, popUTF8, popSTAT, popLIST, popUIDL, popNOOP, popRSET, popQUIT:
 		return !has
 	case popUSER, popPASS:
 		return arg != ""
