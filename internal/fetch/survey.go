@@ -334,8 +334,16 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 			return true, nil
 		}
 	}
-	if !l.Complete {
-		v.failed(fault.FolderFailed, "folder "+p.name(), fault.New(fault.ProtocolError, "listing", "the server counts other messages than it lists"))
+	if !l.Complete && !p.whole && v.byUID() {
+		return true, nil // What is new cannot be told from what is only counted otherwise.
+	}
+	if l.Unread > 0 {
+		v.failed(fault.FolderFailed, "folder "+p.name(), fault.New(fault.ProtocolError, "listing",
+			fmt.Sprintf("the server's answers about %d messages cannot be read", l.Unread)))
+	} else if !l.Complete {
+		// Everything that it lists is fetched: a wrong number is nobody's trouble.
+		v.log.Info("the server counts other messages than it lists", "folder", p.name(),
+			"counted", l.Folder.Status.Messages, "listed", l.Len())
 	}
 	var digest [16]byte
 	if !v.byUID() {

@@ -88,6 +88,9 @@ type Listing struct {
 	// Complete says that the listing has every message of the folder from the asked
 	// UID on, by the server's own count.
 	Complete bool
+	// Unread counts messages whose line could not be read, so that not even their
+	// UID is known.
+	Unread int
 }
 
 // Pages are the messages of a long listing, out of memory.

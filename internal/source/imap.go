@@ -36,8 +36,9 @@ type imapConn struct {
 	quirks *imapQuirks
 	// askedState: the state of folders was asked for.
 	askedState bool
-	flight     *flight  // Nil where nothing was asked ahead.
-	way        imap.Cap // memoryProved, memoryShown, or "": what a later login should know of this one.
+	flight     *flight      // Nil where nothing was asked ahead.
+	way        imap.Cap     // memoryProved, memoryShown, or "": what a later login should know of this one.
+	unlisted   *fault.Error // Why not all folders were listed; nil: they were.
 }
 
 // imapQuirks is what a session learned about its server, for all connections.

@@ -127,7 +127,14 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	ns := c.namespace(asked)
 	folders := make([]mail.Folder, 0, len(listed)+1)
 	seen := make(map[string]bool, len(listed))
+	unread := 0
 	for _, data := range listed {
+		if f, ok := unreadFolder(data.Mailbox); ok && !seen[f.Wire] && unread < mostUnread {
+			unread++
+			seen[f.Wire] = true
+			folders = append(folders, f)
+			continue
+		}
 		raw, long, ok := fromAlias(data.Mailbox)
 		if !ok || seen[raw] {
 			continue
@@ -138,6 +145,9 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	if !seen["INBOX"] { // It always is (RFC 9051 section 5.1), listed or not.
 		folders = append(folders, mail.Folder{Wire: "INBOX", Selectable: true})
 	}
+	if c.unlisted != nil {
+		folders = append(folders, mail.Folder{Wire: "\x00*", Path: []string{"*"}, Problem: c.unlisted})
+	}
 	if err := c.statuses(folders); err != nil {
 		return nil, err
 	}
@@ -147,6 +157,9 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	slices.SortStableFunc(folders, func(a, b mail.Folder) int { return inboxFirst(a) - inboxFirst(b) })
 	return folders, nil
 }
+
+// mostUnread is how many folders are told of that cannot be read; the log has more.
+const mostUnread = 20
 
 func inboxFirst(f mail.Folder) int {
 	if f.Wire == "INBOX" {
@@ -167,12 +180,23 @@ func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
 		}
 	}
 	listed, err := c.client.List("", "*", nil).Collect()
-	if e := refusal(err); e != nil {
-		f := c.refused("listing folders", e)
-		f.Detail, f.Err = "The server does not list its folders. "+f.Detail, err
-		return nil, f
+	no := refusal(err)
+	if no == nil {
+		return listed, c.sessionError("listing folders", err)
 	}
-	return listed, c.sessionError("listing folders", err)
+	f := c.refused("listing folders", no)
+	if _, told := imapReply(no).means(); told || f.Code != fault.ServerUnavailable {
+		f.Detail, f.Err = "The server does not list its folders. "+f.Detail, err
+		return nil, f // It speaks of itself, or of the account.
+	}
+	// One folder, such as a broken share, may keep it from listing all.
+	top, err := c.client.List("", "%", nil).Collect()
+	if err != nil && refusal(err) == nil {
+		return nil, c.failed("listing folders", err)
+	}
+	// INBOX always is, see folders.
+	c.unlisted = fault.New(fault.FolderFailed, "listing folders", "The server does not list all of its folders. "+f.Detail)
+	return top, nil
 }
 
 func listOptions(caps imap.CapSet) *imap.ListOptions {
@@ -418,6 +442,9 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 		Known: true, Messages: opened.NumMessages, UIDNext: uint32(opened.UIDNext),
 		UIDValidity: opened.UIDValidity, HighestModSeq: opened.HighestModSeq,
 	}
+	if l.Folder.Status.UIDNext == 0 { // Courier, Winmail and others tell it by STATUS only.
+		l.Folder.Status.UIDNext = q.query.Folder.Status.UIDNext
+	}
 	listed := into.begin(ctx)
 	defer listed.end()
 	for msg := q.items.Next(); msg != nil; msg = q.items.Next() {
@@ -437,7 +464,8 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 			c.quirks.nameless.Store(true)
 			return l, nil, c.link.abort(folderFault(op, name, err))
 		}
-		if opened.NumMessages > 0 { // Some servers refuse a set that names nothing.
+		next := l.Folder.Status.UIDNext
+		if opened.NumMessages > 0 && (next == 0 || q.query.From < next) { // Some servers refuse a set that names nothing.
 			return mail.Listing{Folder: l.Folder}, folderFault(op, name, err), nil
 		}
 	}
@@ -451,6 +479,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 	if l.Complete, err = isComplete(&l, q); err != nil {
 		return l, nil, err
 	}
+	l.Unread = q.sent.unread
 	return l, nil, nil
 }
 

@@ -37,6 +37,30 @@ func appendAlias(dst, raw []byte) []byte {
 	return hex.AppendEncode(append(dst, prefix...), raw)
 }
 
+// unreadPrefix begins what stands for a folder whose line in the list cannot be
+// read: the line, as far as it is shown.
+const unreadPrefix = "mu-"
+
+func unreadAlias(line []byte) []byte { return hex.AppendEncode([]byte(unreadPrefix), line) }
+
+// unreadFolder is a folder of which nothing but its line in the list is known.
+// No folder is called like that, so it is never asked for.
+func unreadFolder(alias string) (f mail.Folder, ok bool) {
+	rest, ok := strings.CutPrefix(alias, unreadPrefix)
+	if !ok {
+		return f, false
+	}
+	line, err := hex.DecodeString(rest)
+	if err != nil {
+		return f, false
+	}
+	shown := fault.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown)
+	return mail.Folder{
+		Wire: "\x00" + shown, Path: []string{shown},
+		Problem: badName("the server's answer about it cannot be read: " + shown),
+	}, true
+}
+
 // aliasOf is the alias of a raw name that the server told before.
 func aliasOf(raw string) string { return string(appendAlias(nil, []byte(raw))) }
 

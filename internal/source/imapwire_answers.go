@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -98,7 +99,7 @@ func appendDelimiter(dst, delim []byte, ok bool) []byte {
 // mailbox takes a mailbox name. An unquoted one may hold what it should not;
 // where nothing but data of a list can follow (last), it may even hold spaces.
 func (s *imapScanner) mailbox(last bool) ([]byte, error) {
-	if c := s.next(); c == '"' || c == '{' || c == '~' {
+	if s.next() == '"' || s.literalAhead() {
 		name, ok, err := s.text()
 		if err == nil && (!ok || len(name) == 0) {
 			err = errSkipAnswer
@@ -210,8 +211,26 @@ type imapFetched struct {
 // fetch handles a FETCH answer (RFC 9051 section 7.5.2).
 func (f *imapFilter) fetch(number uint32, s imapScanner) error {
 	f.part = imapFetched{command: f.queue.current(), number: number}
+	whole := s.b[:min(len(s.b), unreadShown)]
 	s.b = s.b[1:]
-	return f.fetchItems(s)
+	err := f.fetchItems(&s)
+	part := &f.part
+	if !errors.As(err, new(*unreadableError)) || part.open {
+		return err
+	}
+	if part.held != nil {
+		part.held.close()
+		part.held = nil
+	}
+	f.leaveOut(whole)
+	if err := f.dropAnswer(s.b); err != nil {
+		return err
+	}
+	if c := part.command; c.bodies || c.headers || part.uid == 0 {
+		return nil // Asked for once more, alone, or counted as not listed.
+	}
+	part.sized, part.command.unread = true, part.command.unread-1
+	return f.fetched() // Its UID is all that is needed to fetch it.
 }
 
 // afterBody goes on with an answer whose body was passed on.
@@ -223,10 +242,10 @@ func (f *imapFilter) afterBody() error {
 	if len(b) == 0 || b[0] != ' ' && b[0] != ')' {
 		return protocolError("a body that does not end where it should")
 	}
-	return f.fetchItems(imapScanner{f, b})
+	return f.fetchItems(&imapScanner{f, b})
 }
 
-func (f *imapFilter) fetchItems(s imapScanner) error {
+func (f *imapFilter) fetchItems(s *imapScanner) error {
 	part := &f.part
 	for {
 		s.spaces()
@@ -238,7 +257,7 @@ func (f *imapFilter) fetchItems(s imapScanner) error {
 		}
 		item := s.word()
 		if len(item) == 0 {
-			return protocolError("an answer that does not end")
+			return unreadable("an answer that does not end")
 		}
 		var err error
 		switch {
@@ -251,21 +270,21 @@ func (f *imapFilter) fetchItems(s imapScanner) error {
 			part.flags, err = s.flags()
 		case is(item, "INTERNALDATE"):
 			s.spaces()
-			err = part.readDate(&s)
+			err = part.readDate(s)
 		case is(item, "RFC822.SIZE"):
 			s.spaces()
 			part.size, part.known = s.number(63)
 			part.sized = true
 		case part.command.global != "" && is(item, part.command.global):
 			s.spaces()
-			err = part.readGlobal(&s)
+			err = part.readGlobal(s)
 		case part.command.headers && isHeaderItem(item):
 			s.spaces()
-			err = f.fetchHeader(&s)
+			err = f.fetchHeader(s)
 		case is(item, "BODY[]"), is(item, "BODY[]<0>"):
 			s.spaces()
 			var passing bool
-			if passing, err = f.fetchBody(&s); passing {
+			if passing, err = f.fetchBody(s); passing {
 				return nil
 			}
 		default:
@@ -286,7 +305,7 @@ func (p *imapFetched) readDate(s *imapScanner) error {
 	}
 	date, ok := s.quoted()
 	if !ok {
-		return protocolError("a quoted string that does not end")
+		return unreadable("a quoted string that does not end")
 	}
 	p.sized = true
 	if !usableDate(date) { // In another form, it is a date all the same.
@@ -344,7 +363,7 @@ func (f *imapFilter) fetchHeader(s *imapScanner) error {
 	if s.next() == '"' {
 		text, ok := s.quoted()
 		if !ok {
-			return protocolError("a quoted string that does not end")
+			return unreadable("a quoted string that does not end")
 		}
 		part.held = &heldBody{}
 		_, err := part.held.Write(text)
@@ -375,7 +394,10 @@ func (f *imapFilter) fetchBody(s *imapScanner) (passing bool, err error) {
 	part := &f.part
 	var size int64
 	var literal bool
-	if c := s.next(); c == '{' || c == '~' {
+	if s.literalAhead() {
+		if i := bytes.IndexByte(s.b, '{'); len(s.b) > i+2 && s.b[i+1] == '0' && s.b[i+2] != '}' {
+			return false, protocolError("a literal's size that is no number") // Of a body it has to be certain.
+		}
 		if size, literal, err = s.announced(); err != nil {
 			return false, err
 		}
@@ -385,7 +407,7 @@ func (f *imapFilter) fetchBody(s *imapScanner) (passing bool, err error) {
 	case !literal && s.next() == '"' && useful:
 		text, ok := s.quoted()
 		if !ok {
-			return false, protocolError("a quoted string that does not end")
+			return false, unreadable("a quoted string that does not end")
 		}
 		part.held = &heldBody{}
 		_, err = part.held.Write(text)

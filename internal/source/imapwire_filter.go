@@ -18,6 +18,15 @@ var errIMAPProtocol = errors.New("imap: unusable answer")
 
 func protocolError(what string) error { return fmt.Errorf("%w: %s", errIMAPProtocol, what) }
 
+// unreadableError says that one answer cannot be read. The next can, so it costs
+// what it is about and nothing else.
+type unreadableError struct{ what string }
+
+func (e *unreadableError) Error() string { return errIMAPProtocol.Error() + ": " + e.what }
+func (e *unreadableError) Unwrap() error { return errIMAPProtocol }
+
+func unreadable(what string) error { return &unreadableError{what} }
+
 // oversizeError says that a body is longer than bodies may be; UID is 0 when
 // the server did not say whose it is.
 type oversizeError struct {
@@ -69,6 +78,7 @@ type imapFilter struct {
 	fail  func(error)            // Told the cause once, at once.
 	// redact cuts secrets out of the words for people; nil: they stay.
 	redact func(string) string
+	unread func(answer string) // Told of each answer that is left out as it cannot be read; may be nil.
 
 	out  []byte // Written anew, still to be read by the library.
 	sent int    // How much of out was read.
@@ -438,13 +448,17 @@ func (f *imapFilter) untagged(b []byte) error {
 		f.out = append(appendCapabilities(append(f.out, "* "...), s.b), "\r\n"...)
 		return nil
 	case is(word, "LIST") && f.queue.answering(verbList):
-		return f.recover(f.list(&s), &s)
+		whole := bytes.Clone(b[:min(len(b), unreadShown)]) // Good until the next line is read.
+		if err := f.list(&s); !isUnreadable(err) {
+			return err
+		}
+		return f.listUnread(whole, &s)
 	case is(word, "STATUS") && f.queue.answering(verbList):
-		return f.recover(f.listStatus(&s), &s)
+		return f.recover(f.listStatus(&s), b, &s)
 	case is(word, "STATUS") && f.queue.answering(verbStatus):
-		return f.recover(f.status(&s), &s)
+		return f.recover(f.status(&s), b, &s)
 	case is(word, "NAMESPACE") && f.queue.answering(verbNamespace):
-		return f.recover(f.namespace(&s), &s)
+		return f.recover(f.namespace(&s), b, &s)
 	}
 	return f.dropAnswer(b)
 }
@@ -452,13 +466,43 @@ func (f *imapFilter) untagged(b []byte) error {
 // errSkipAnswer says that one answer was bad and is left out.
 var errSkipAnswer = errors.New("imap: answer left out")
 
-// recover leaves a bad answer out, with what was not read of it.
-func (f *imapFilter) recover(err error, s *imapScanner) error {
-	if errors.Is(err, errSkipAnswer) {
-		f.out = f.out[:0]
-		return f.dropAnswer(s.b)
+func isUnreadable(err error) bool {
+	return errors.Is(err, errSkipAnswer) || errors.As(err, new(*unreadableError))
+}
+
+// unreadShown is how much of an answer that cannot be read is shown, in octets.
+const unreadShown = 200
+
+// leaveOut tells of an answer that cannot be read.
+func (f *imapFilter) leaveOut(whole []byte) {
+	f.out = f.out[:0]
+	if c := f.queue.current(); c != nil {
+		c.unread++
 	}
-	return err
+	if f.unread != nil {
+		f.unread(fault.Clean(string(bytes.ToValidUTF8(whole[:min(len(whole), unreadShown)], []byte("?"))), unreadShown))
+	}
+}
+
+// recover leaves an answer out that cannot be read, with what was not read of
+// it. whole is what is still there of it.
+func (f *imapFilter) recover(err error, whole []byte, s *imapScanner) error {
+	if !isUnreadable(err) {
+		return err
+	}
+	f.leaveOut(whole)
+	return f.dropAnswer(s.b)
+}
+
+// listUnread has the library told of a folder of which nothing but the answer
+// is known.
+func (f *imapFilter) listUnread(whole []byte, s *imapScanner) error {
+	f.leaveOut(whole)
+	if err := f.dropAnswer(s.b); err != nil {
+		return err
+	}
+	f.out = append(append(append(f.out[:0], "* LIST () NIL "...), unreadAlias(whole)...), "\r\n"...)
+	return nil
 }
 
 // state handles an untagged OK, NO, BAD or BYE: it passes on the codes that

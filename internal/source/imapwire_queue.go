@@ -29,6 +29,7 @@ type imapCommand struct {
 	answers  int          // Untagged answers passed on,
 	states   int          // … of LIST, those to STATUS that came with it.
 	held     uint64       // Bodies and headers that were held until it was known whose they are.
+	unread   int          // Answers that could not be read.
 	dropped  int          // Lines dropped, and their octets.
 	dropSize int64
 }

@@ -88,6 +88,12 @@ func unescape(b []byte) []byte {
 	return out
 }
 
+// literalAhead reports whether a literal begins here: "~" is a literal8's only
+// before "{" (RFC 9051 section 9), else a letter like others.
+func (s *imapScanner) literalAhead() bool {
+	return s.next() == '{' || s.next() == '~' && len(s.b) > 1 && s.b[1] == '{'
+}
+
 // announced returns the size of the literal that the rest of the line
 // announces. ok is false when it announces none; the size is at most what an
 // int64 holds, and nothing may be allocated by it.
@@ -97,7 +103,7 @@ func (s *imapScanner) announced() (size int64, ok bool, err error) {
 		return 0, false, nil
 	}
 	digits, found := bytes.CutSuffix(b[1:], []byte("}"))
-	if !found || len(digits) == 0 || len(digits) > 18 || len(digits) > 1 && digits[0] == '0' {
+	if !found || len(digits) == 0 || len(digits) > 18 {
 		return 0, false, protocolError("a literal's size that is no number")
 	}
 	for _, c := range digits {
@@ -111,14 +117,14 @@ func (s *imapScanner) announced() (size int64, ok bool, err error) {
 
 // text takes a quoted string, a literal, or a word; NIL in any case is none.
 func (s *imapScanner) text() (text []byte, ok bool, err error) {
-	switch s.next() {
-	case '"':
+	switch {
+	case s.next() == '"':
 		text, ok = s.quoted()
 		if !ok {
-			return nil, false, protocolError("a quoted string that does not end")
+			return nil, false, unreadable("a quoted string that does not end")
 		}
 		return text, true, nil
-	case '{', '~':
+	case s.literalAhead():
 		size, ok, err := s.announced()
 		if err != nil || !ok {
 			return nil, false, err
@@ -149,7 +155,7 @@ func (s *imapScanner) skip() error {
 		switch s.next() {
 		case 0:
 			if depth > 0 {
-				return protocolError("a list that does not end")
+				return unreadable("a list that does not end")
 			}
 			return nil
 		case '(':
@@ -165,7 +171,7 @@ func (s *imapScanner) skip() error {
 			depth--
 		case '"':
 			if _, ok := s.quoted(); !ok {
-				return protocolError("a quoted string that does not end")
+				return unreadable("a quoted string that does not end")
 			}
 		default:
 			if err := s.skipWord(); err != nil {
@@ -182,7 +188,7 @@ func (s *imapScanner) skipWord() error {
 	var size int64
 	var ok bool
 	var err error
-	if c := s.next(); c == '{' || c == '~' {
+	if s.literalAhead() {
 		if size, ok, err = s.announced(); err != nil {
 			return err
 		}
@@ -228,7 +234,7 @@ func (s *imapScanner) flags() (mail.Flags, error) {
 			s.b = s.b[1:]
 			return flags, nil
 		case 0:
-			return 0, protocolError("a list of flags that does not end")
+			return 0, unreadable("a list of flags that does not end")
 		case '(', '"':
 			if err := s.skip(); err != nil {
 				return 0, err

@@ -209,7 +209,20 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 			"status", "T1 STATUS " + quotedAlias("a b") + " (MESSAGES)", "* STATUS a b (uidnext 4 X (1 (2)) MESSAGES 2 UIDVALIDITY 99999999999)\r\n",
 			"* STATUS " + aliasOf("a b") + " (UIDNEXT 4 MESSAGES 2)\r\n",
 		},
-		{"a bad answer with a literal", `T1 LIST "" "*"`, "* LIST ((broken {3}\r\n* 1 \r\n* LIST () \"/\" x\r\n", "* LIST () \"/\" " + aliasOf("x") + "\r\n"},
+		{"a bad answer with a literal", `T1 LIST "" "*"`, "* LIST ((broken {3}\r\n* 1 \r\n* LIST () \"/\" x\r\n", "* LIST () NIL " + string(unreadAlias([]byte("LIST ((broken {3}"))) + "\r\n* LIST () \"/\" " + aliasOf("x") + "\r\n"},
+		{
+			"servers D2: a name that begins with a tilde", `T1 LIST "" "*"`, "* LIST () \"/\" ~archive\r\n* LIST () \"/\" ~{1}\r\nx\r\n",
+			"* LIST () \"/\" " + aliasOf("~archive") + "\r\n* LIST () \"/\" " + aliasOf("x") + "\r\n",
+		},
+		{
+			"bugreports F7: names that do not end", `T1 LIST "" "*"`, "* LIST () \"/\" \"Kat\\\"\r\n* LIST () \"/\" {003}\r\nabc\r\n",
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" \"Kat\\\""))) + "\r\n* LIST () \"/\" " + aliasOf("abc") + "\r\n",
+		},
+		{
+			"bugreports F7: a message whose answer does not end", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
+			"* 1 FETCH (UID 7 RFC822.SIZE 3 FLAGS (\\Seen)\r\n* 2 FETCH (UID 8 FLAGS (\\Seen \"x\r\n* 3 FETCH (RFC822.SIZE 3 UID 9)\r\n",
+			"* 1 FETCH (UID 7 FLAGS (\\Seen) RFC822.SIZE 3)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n* 3 FETCH (UID 9 FLAGS () RFC822.SIZE 3)\r\n",
+		},
 		{"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n", "* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -44,10 +44,10 @@ type pop3Memory struct {
 
 // The words of a memory beside the names of capabilities.
 const (
-	memoryCapa    = "CAPA"      // There is CAPA.
-	memoryNoCapa  = "NO-CAPA"   // There is none.
-	memorySASL    = "SASL-"     // Then a mechanism.
-	memoryNoEarly = "NO-EARLY"  // Questions behind the login are lost.
+	memoryCapa    = "CAPA"     // There is CAPA.
+	memoryNoCapa  = "NO-CAPA"  // There is none.
+	memorySASL    = "SASL-"    // Then a mechanism.
+	memoryNoEarly = "NO-EARLY" // Questions behind the login are lost.
 )
 
 // rememberedCapas and rememberedMechanisms are what a later login goes by.

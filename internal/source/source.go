@@ -57,8 +57,9 @@ type Options struct {
 
 // Client opens sessions at external servers. It is safe for concurrent use.
 type Client struct {
-	opts    Options
-	refused *atomic.Int64 // Shared with those that WithTranscript made.
+	opts       Options
+	refused    *atomic.Int64 // Shared with those that WithTranscript made.
+	unreadable *atomic.Int64
 }
 
 // New returns a client.
@@ -72,7 +73,7 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{opts: o, refused: new(atomic.Int64)}
+	return &Client{opts: o, refused: new(atomic.Int64), unreadable: new(atomic.Int64)}
 }
 
 // WithTranscript returns a client that works as c does and gives write each line
@@ -87,6 +88,10 @@ func (c *Client) WithTranscript(write func(line string)) *Client {
 // because they are not on the list of those that change nothing. Anything but 0
 // is a defect.
 func (c *Client) Refused() int64 { return c.refused.Load() }
+
+// Unreadable counts the answers of servers that could not be read and were left
+// out, each with what it is about.
+func (c *Client) Unreadable() int64 { return c.unreadable.Load() }
 
 // Session reads one external account. It cannot change anything there. It is
 // used by one goroutine at a time, except for Close.
