@@ -19,8 +19,10 @@ import (
 	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
-// Patience is how long a connection test takes at most.
-const Patience = 20 * time.Second
+// Patience is how long a connection test takes at most. A server that says nothing
+// is given up long before that, by whoever waits for it: it is silence that
+// tells of trouble, not that there are many folders.
+const Patience = 90 * time.Second
 
 // Prober tries an account's server: *source.Client is one. It reports each step
 // as it ends and keeps to ctx's deadline.

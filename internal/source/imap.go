@@ -38,6 +38,7 @@ type imapConn struct {
 	askedState bool
 	flight     *flight      // Nil where nothing was asked ahead.
 	way        imap.Cap     // memoryProved, memoryShown, or "": what a later login should know of this one.
+	countUntil time.Time    // When to stop asking how many messages folders hold; zero: never.
 	unlisted   *fault.Error // Why not all folders were listed; nil: they were.
 }
 

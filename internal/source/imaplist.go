@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -257,6 +258,8 @@ func statusOf(d *imap.StatusData) mail.Status {
 // it is not known, the questions sent ahead once one was answered. A folder of
 // which the server does not tell it is opened all the same; where it tells of none,
 // in words about the session, nothing else is asked for.
+//
+// A connection test counts messages only as far as it may: until countUntil.
 func (c *imapConn) statuses(folders []mail.Folder) error {
 	if c.quirks.stateless.Load() {
 		return nil
@@ -268,9 +271,15 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 		}
 	}
 	commands := make([]*imapclient.StatusCommand, len(open))
-	sent, most, told := 0, unproven, false
+	sent, most, ahead, told := 0, unproven, sentAhead, false
+	if !c.countUntil.IsZero() {
+		ahead = countedAhead
+	}
 	var refused *fault.Error
 	for i, f := range open {
+		if sent == i && !c.countUntil.IsZero() && time.Now().After(c.countUntil) {
+			return nil // The rest is not counted.
+		}
 		for ; sent < len(open) && sent < i+most; sent++ {
 			c.askedState = true
 			commands[sent] = c.client.Status(aliasOf(open[sent].Wire), &statusAsked)
@@ -279,7 +288,7 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 		switch {
 		case err == nil:
 			f.Status = statusOf(data)
-			most, told = sentAhead, true
+			most, told = ahead, true
 		case refusal(err) == nil:
 			return c.failed("asking for the state of folders", err)
 		case !told:

@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -170,17 +171,35 @@ func (c *Client) dial(ctx context.Context, who *signer, cred account.Credential,
 	return l, nil
 }
 
+const (
+	// probeIdle is how long a connection test waits for the next octet.
+	probeIdle = 20 * time.Second
+	// probeCounts is for how long it asks how many messages folders hold: some
+	// servers take half a second for each (Courier, Exchange, Domino), and it is
+	// no reason to refuse an account.
+	probeCounts = 20 * time.Second
+	// countedAhead is how many of these questions are on their way at a time.
+	countedAhead = 8
+)
+
 // Probe is Open and Folders, and by IMAP opening the inbox, for a connection test: it reports each step to
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported. The account may be one that is not saved, or
 // not like this: what was known of its login is no matter.
 func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
 	a.ID, a.LoginProof, a.Capabilities = "", "", ""
-	session, err := c.open(ctx, a, cred, observe)
+	impatient := *c
+	if idle := &impatient.opts.Patience.Idle; *idle == 0 || *idle > probeIdle {
+		*idle = probeIdle
+	}
+	session, err := impatient.open(ctx, a, cred, observe)
 	if err != nil {
 		return nil, err
 	}
 	defer session.Close()
+	if reads, ok := session.(*imapSession); ok {
+		reads.conn.countUntil = time.Now().Add(probeCounts)
+	}
 	folders, err := timed(&link{observe: observe}, account.StepFolders, func() ([]mail.Folder, string, error) {
 		fs, err := session.Folders(ctx)
 		if reads, ok := session.(*imapSession); ok && err == nil {

@@ -1,0 +1,55 @@
+package fetch_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// miscounting is a server that counts more messages than it lists.
+type miscounting struct {
+	*remote
+	unread int // Of those that it lists, so many cannot be read.
+}
+
+func (s *miscounting) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+	return s, nil
+}
+
+func (s *miscounting) List(
+	ctx context.Context, qs []mail.Query, yield func(mail.Listing, error) error,
+) error {
+	return s.remote.List(ctx, qs, func(l mail.Listing, err error) error {
+		l.Folder.Status.Messages += 2
+		l.Complete, l.Unread = false, s.unread
+		return yield(l, err)
+	})
+}
+
+// TestD4_ACountThatLiesIsNoTrouble: what is listed is fetched, once, and nobody is told
+// of a folder that could not be read. The control: messages that are listed and
+// cannot be read are told of.
+func TestD4_ACountThatLiesIsNoTrouble(t *testing.T) {
+	w := newWorld(t, "INBOX")
+	s := &miscounting{remote: w.remote}
+	w.engine.Source = s
+	f := w.remote.folders[0]
+	f.add(letters(10, "in")...)
+	visit := func(want int64, told bool) {
+		t.Helper()
+		r := w.visit(t.Context())
+		if r.Err != nil || r.Messages != want || (r.Partial != nil) != told {
+			t.Fatalf("%d messages came, want %d, told %v: %+v", r.Messages, want, told, r)
+		}
+	}
+	visit(10, false)
+	visit(0, false)
+	f.add(letters(1, "new")...)
+	visit(1, false)
+	s.unread = 1
+	visit(0, true)
+	w.complete(t)
+}
