@@ -22,6 +22,16 @@ import (
 // why.
 var ErrToken = errors.New("the token is not valid")
 
+// What is wrong with a token where we look ourselves.
+var (
+	errTokenForm    = fmt.Errorf("%w: it has not the form of one", ErrToken)
+	errTokenLife    = fmt.Errorf("%w: it lives too long", ErrToken)
+	errTokenSubject = fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
+	errTokenHeader  = fmt.Errorf("%w: a header that is not allowed", ErrToken)
+	errUnknownKey   = fmt.Errorf("%w: unknown key", ErrToken)
+	errKeyAlgorithm = fmt.Errorf("%w: key of another algorithm", ErrToken)
+)
+
 const (
 	tokenLeeway      = time.Minute
 	tokenMaxLifetime = 30 * 24 * time.Hour
@@ -145,7 +155,7 @@ func (v *Verifier) Ready(ctx context.Context) error {
 // issuer's keys are not to be had, the error is a *KeysError.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if len(token) > tokenMaxBytes || strings.Count(token, ".") != 2 {
-		return Identity{}, fmt.Errorf("%w: it has not the form of one", ErrToken)
+		return Identity{}, errTokenForm
 	}
 	var c claims
 	var ours error // What is our fault, not the token's.
@@ -167,11 +177,11 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		since = c.IssuedAt.Time
 	}
 	if c.ExpiresAt.After(since.Add(tokenMaxLifetime + tokenLeeway)) {
-		return Identity{}, fmt.Errorf("%w: it lives too long", ErrToken)
+		return Identity{}, errTokenLife
 	}
 	o, err := account.ParseOwner(c.Subject)
 	if err != nil {
-		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
+		return Identity{}, errTokenSubject
 	}
 	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time}, nil
 }
@@ -181,7 +191,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 func (v *Verifier) keyFor(ctx context.Context, t *jwt.Token) (any, error) {
 	for _, h := range []string{"jku", "jwk", "x5u", "x5c", "crit"} {
 		if _, ok := t.Header[h]; ok {
-			return nil, fmt.Errorf("%w: header %s", ErrToken, h)
+			return nil, fmt.Errorf("%w: %s", errTokenHeader, h)
 		}
 	}
 	if t.Method == jwt.SigningMethodHS256 {

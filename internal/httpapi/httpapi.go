@@ -90,6 +90,7 @@ type server struct {
 	hub      *hub
 	sessions *sessions
 	ready    readiness
+	refusals refusals
 }
 
 var _ api.StrictServerInterface = (*server)(nil)

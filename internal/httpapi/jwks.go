@@ -79,7 +79,7 @@ func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, er
 	known := s.usable()
 	k, ok := known.find(kid)
 	if !ok && s.isUnknown(kid) && known != nil {
-		return nil, fmt.Errorf("%w: unknown key", ErrToken)
+		return nil, errUnknownKey
 	}
 	if ok && s.now().Sub(known.fetched) > keysFresh {
 		s.refresh()
@@ -95,7 +95,7 @@ func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, er
 		}
 	}
 	if k.Algorithm != "" && k.Algorithm != alg {
-		return nil, fmt.Errorf("%w: key of another algorithm", ErrToken)
+		return nil, errKeyAlgorithm
 	}
 	return k.Key, nil
 }
@@ -140,7 +140,7 @@ func (s *keySet) missing(kid string, known *knownKeys, asked bool) error {
 	if asked && len(s.unknown) < unknownMost { // Beyond, the pause between two attempts must do.
 		s.unknown[sha256.Sum256([]byte(kid))] = now
 	}
-	return fmt.Errorf("%w: unknown key", ErrToken)
+	return errUnknownKey
 }
 
 // isUnknown reports whether the issuer was asked not long ago and did not have

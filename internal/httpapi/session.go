@@ -261,6 +261,7 @@ func (s *server) identify(c echo.Context) (Identity, error) {
 	who, err := s.Tokens.Verify(r.Context(), token)
 	switch {
 	case errors.Is(err, ErrToken):
+		s.refusals.tell(r.Context(), s.Log, s.Now(), err)
 		return Identity{}, &unauthenticatedError{tokenSent: true}
 	case err != nil:
 		return Identity{}, fmt.Errorf("verifying a token: %w", err)
