@@ -1374,6 +1374,16 @@ type Progress struct {
 	MessagesTotal int64  `json:"messages_total"`
 }
 
+// ProgressEvent How far the visit of an account is; the numbers are those of `Progress`.
+type ProgressEvent struct {
+	// AccountId Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
+	AccountId     string `json:"account_id"`
+	BytesDone     int64  `json:"bytes_done"`
+	Folder        string `json:"folder"`
+	MessagesDone  int64  `json:"messages_done"`
+	MessagesTotal int64  `json:"messages_total"`
+}
+
 // Protocol `imap` fetches the whole folder tree, `pop3` the inbox.
 type Protocol string
 
@@ -1523,6 +1533,12 @@ type RemoteFolder struct {
 	//
 	// Example: \Archive
 	SpecialUse *string `json:"special_use"`
+}
+
+// RemovedEvent The account is not there any more.
+type RemovedEvent struct {
+	// AccountId Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
+	AccountId string `json:"account_id"`
 }
 
 // Run defines model for Run.

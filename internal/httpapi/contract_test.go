@@ -25,10 +25,19 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 )
 
-func init() { // Events and pages are texts to the document.
-	for _, media := range []string{"text/event-stream", "text/html"} {
-		openapi3filter.RegisterBodyDecoder(media, openapi3filter.RegisteredBodyDecoder("text/plain"))
-	}
+func init() { // Pages are texts to the document, and a stream is the data of its first event.
+	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.RegisteredBodyDecoder("text/plain"))
+	openapi3filter.RegisterBodyDecoder("text/event-stream", func(
+		body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn,
+	) (any, error) {
+		text, err := io.ReadAll(body)
+		if err != nil {
+			return nil, err
+		}
+		_, data, _ := strings.Cut(string(text), "\ndata: ")
+		var value any
+		return value, json.NewDecoder(strings.NewReader(data)).Decode(&value)
+	})
 }
 
 func spec(t testing.TB) *openapi3.T {

@@ -329,23 +329,12 @@ func tellingOf(a api.Account) told {
 	return t
 }
 
-// progressEvent is the data of an event "progress".
-type progressEvent struct {
-	AccountID string `json:"account_id"`
-	api.Progress
-}
-
-// removedEvent is the data of an event "removed".
-type removedEvent struct {
-	AccountID string `json:"account_id"`
-}
-
 // tell writes what the reader does not know yet.
 func (v *view) tell(out *events, accounts []account.Account) {
 	for _, id := range slices.Sorted(maps.Keys(v.known)) {
 		if !slices.ContainsFunc(accounts, func(a account.Account) bool { return a.ID == id }) {
 			delete(v.known, id)
-			out.put(v.id(), "removed", removedEvent{string(id)})
+			out.put(v.id(), "removed", api.RemovedEvent{AccountId: string(id)})
 		}
 	}
 	for _, a := range accounts {
@@ -357,7 +346,10 @@ func (v *view) tell(out *events, accounts []account.Account) {
 			out.put(v.id(), "account", now)
 		}
 		if known && before.progress != t.progress && a.Status.State == account.Fetching {
-			out.put(v.id(), "progress", progressEvent{now.Id, t.progress})
+			out.put(v.id(), "progress", api.ProgressEvent{
+				AccountId: now.Id, Folder: t.progress.Folder, BytesDone: t.progress.BytesDone,
+				MessagesDone: t.progress.MessagesDone, MessagesTotal: t.progress.MessagesTotal,
+			})
 		}
 	}
 }

@@ -126,10 +126,25 @@ func streaming(t *testing.T, test func(t *testing.T, f *fixture)) {
 	})
 }
 
-// kinds writes events as "kind name".
+// ofKind names the schema of each kind of event.
+var ofKind = map[string]string{"account": "Account", "progress": "ProgressEvent", "removed": "RemovedEvent"}
+
+// briefly writes events as "kind name", when they are as the document says.
 func briefly(t *testing.T, es []event) (out []string) {
 	t.Helper()
+	schemas := spec(t).Components.Schemas
 	for _, e := range es {
+		var data any
+		if err := json.Unmarshal([]byte(e.Data), &data); err != nil {
+			t.Fatalf("%v in %s", err, e.Data)
+		}
+		schema := schemas[ofKind[e.Kind]]
+		if schema == nil {
+			t.Fatalf("the document has no event %q", e.Kind)
+		}
+		if err := schema.Value.VisitJSON(data); err != nil {
+			t.Errorf("%s %s: %v", e.Kind, e.Data, err)
+		}
 		var d struct {
 			ID        string `json:"id"`
 			Name      string `json:"name"`
