@@ -11,6 +11,9 @@ NOT_RUN := $(CACHE)/not-run
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
 GOVULNCHECK_VERSION := v1.8.0
+# What checks the public document and makes its TypeScript client, from npm; the
+# versions stand in .ci/api.
+API_TOOLS := $(CACHE)/api
 FUZZTIME ?= 20s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Extra arguments: make run ARGS="--trickle 3s", make test TESTARGS="-run Policy".
@@ -32,7 +35,7 @@ build: ## Build bin/mailbrook
 .PHONY: test
 test: parts ## Run everything: lint, all tests under the race detector, real servers
 	@mkdir -p $(CACHE) && : > $(NOT_RUN)
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory lint api-lint
 	MAILBROOK_NOT_RUN=$(NOT_RUN) CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m $(TESTARGS) ./...
 	@$(MAKE) --no-print-directory vuln
 	@echo "make test: all well; checks not made here: $$(wc -l < $(NOT_RUN))"; cat $(NOT_RUN)
@@ -55,6 +58,21 @@ $(GOLANGCI):
 		mv $(CACHE)/bin/golangci-lint $@; \
 	elif [ -n "$$CI" ]; then echo "golangci-lint $(GOLANGCI_VERSION) could not be built, and CI needs it"; exit 1; \
 	else echo "  golangci-lint: could not be built, see above" | tee -a $(NOT_RUN); fi
+
+# Redocly reports nothing to its makers. What cannot be installed is noted, here
+# and by the test of the TypeScript client.
+.PHONY: api-lint
+api-lint: export REDOCLY_TELEMETRY := off
+api-lint: export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
+api-lint: $(API_TOOLS)/installed ## Hold api/openapi.yaml against Redocly's and Spectral's rules
+	@[ ! -x $(API_TOOLS)/node_modules/.bin/redocly ] || { \
+		said=$$($(API_TOOLS)/node_modules/.bin/redocly lint --config .ci/api/redocly.yaml api/openapi.yaml 2>&1) || { echo "$$said"; exit 1; }; \
+		$(API_TOOLS)/node_modules/.bin/spectral lint --ruleset .ci/api/spectral.yaml --fail-severity hint --quiet api/openapi.yaml; }
+
+$(API_TOOLS)/installed: .ci/api/package.json .ci/api/package-lock.json
+	@rm -rf $(API_TOOLS) && mkdir -p $(API_TOOLS) && cp $^ $(API_TOOLS)
+	@if cd $(API_TOOLS) && timeout 300 npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1; then touch $@; else rm -rf node_modules; \
+		echo "  api-lint and the TypeScript client: npm could not install their tools: $$(grep -m 1 'npm error' npm.log)" | tee -a $(NOT_RUN); fi
 
 # A vulnerability found in a library makes no commit wrong that was right
 # before: it is shown here, and an error for "make vuln VULN=strict".
@@ -94,13 +112,14 @@ fmt: $(GOLANGCI) ## Format the source
 	$(GOLANGCI) fmt
 
 .PHONY: clean
-clean: ## Remove what was built, and the linter
+clean: ## Remove what was built, and the linters
 	rm -rf $(BIN) $(CACHE)
 
 # What the tests need besides Go: real servers, which they start and stop
-# themselves, and a C compiler for the race detector. Debian starts services
+# themselves, a C compiler for the race detector, and Node.js for the public
+# document and its TypeScript client. Debian starts services
 # of packages that it installs; RUNLEVEL=1 asks it not to.
-PACKAGES := dovecot-core dovecot-imapd dovecot-pop3d postgresql chromium-headless-shell gcc libc6-dev
+PACKAGES := dovecot-core dovecot-imapd dovecot-pop3d postgresql chromium-headless-shell gcc libc6-dev nodejs npm
 CYRUS := internal/mailtest/install-cyrus.sh
 
 .PHONY: parts
@@ -110,6 +129,7 @@ parts:
 	have /usr/sbin/dovecot dovecot-core; have /usr/lib/dovecot/imap dovecot-imapd; have /usr/lib/dovecot/pop3 dovecot-pop3d; \
 	have '/usr/lib/postgresql/*/bin/postgres' postgresql; \
 	{ command -v chromium-headless-shell || command -v chromium; } >/dev/null || missing="$$missing chromium-headless-shell"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v gcc >/dev/null || missing="$$missing gcc"; [ -e /usr/include/stdlib.h ] || missing="$$missing libc6-dev"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \

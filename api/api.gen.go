@@ -980,7 +980,7 @@ type ConnectionTestRequest struct {
 
 // Delay What keeps an account's mail away, why that is known, and what helps.
 //
-// Example: {"advice":"There is nothing for you to do: we keep trying, and everything is fetched as soon as the server answers.","evidence":"Several accounts at imap.example.org failed one after the other, and none has worked since. It is not your account.","help":null,"kind":"outage","since":"2026-11-21T09:00:00Z","title":"The provider's server is out of order","until":"2026-11-21T09:05:00Z"}
+// Example: {"advice":"Switch it on: everything that came meanwhile is then fetched.","evidence":"It was switched off in this account's settings.","help":"resume","kind":"paused","since":"2026-11-21T09:00:00Z","title":"Fetching is switched off","until":null}
 type Delay struct {
 	// Advice What the user can do about it, or that there is nothing to do.
 	Advice string `json:"advice"`
