@@ -42,7 +42,7 @@ func newSite(t *testing.T, place string) *site {
 	volume := func() string {
 		v, err := newVolume(t)
 		if err != nil {
-			notRun(t, "loop mounts: "+err.Error())
+			mailtest.NotRun(t, "loop mounts: "+err.Error())
 		}
 		vs = append(vs, v)
 		return v.dir

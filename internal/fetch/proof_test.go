@@ -17,7 +17,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,23 +34,6 @@ import (
 
 // long says that the long versions run: make test-long.
 func long() bool { return os.Getenv("MAILBROOK_TEST_LONG") != "" }
-
-// notRun skips a test whose means this machine lacks. It is counted where
-// MAILBROOK_NOT_RUN names a file, and never silent.
-func notRun(t *testing.T, why string) {
-	t.Helper()
-	if name := os.Getenv("MAILBROOK_NOT_RUN"); name != "" {
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-		if err == nil {
-			_, err = fmt.Fprintf(f, "  %s: %s\n", t.Name(), why)
-			err = errors.Join(err, f.Close())
-		}
-		if err != nil {
-			t.Errorf("counting a check that was not made: %v", err)
-		}
-	}
-	t.Skipf("not run: %s", why)
-}
 
 // proof is what a worker is told to do. Things happen at its At-th step; at
 // none if that is 0.
