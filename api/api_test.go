@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -66,6 +67,9 @@ func TestRequestsAreClosed(t *testing.T) {
 	}
 }
 
+// controlsOnly are the patterns that refuse control characters and nothing else.
+var controlsOnly = regexp.MustCompile(`^\^\[\^\\x00-\\x1F[^]]*\][+*]\$$`)
+
 func closed(t *testing.T, at string, s *openapi3.Schema) {
 	t.Helper()
 	switch {
@@ -88,10 +92,16 @@ func closed(t *testing.T, at string, s *openapi3.Schema) {
 		if len(s.Enum) == 0 && s.Pattern == "" && at != "testConnection application/json account_id" {
 			t.Errorf("%s may hold control characters", at)
 		}
+		if len(s.Enum) == 0 && s.Pattern != "" && !controlsOnly.MatchString(s.Pattern) && s.Extensions["x-form"] == nil {
+			t.Errorf("%s is not told what form it must have: x-form", at)
+		}
 	case s.Type.Is("integer"):
 		if s.Min == nil || s.Max == nil {
 			t.Errorf("%s has no range", at)
 		}
+	}
+	if len(s.OneOf) > 0 && s.Extensions["x-form"] == nil {
+		t.Errorf("%s is not told which forms it may have: x-form", at)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 var (
 	ErrNotFound     = errors.New("there is no such account")
 	ErrLimitReached = errors.New("the limit of external accounts is reached: delete one to add another")
-	ErrExists       = errors.New("this external account was added already")
-	ErrNameTaken    = errors.New("another of your accounts bears this name")
+	ErrExists       = errors.New("this external account was added already: edit that one instead")
+	ErrNameTaken    = errors.New("another of your accounts bears this name: choose a different one")
 	ErrFolderTaken  = errors.New("this folder is taken: choose another name for it")
 	ErrChanged      = errors.New("the account was changed meanwhile: load it again")
 )
@@ -23,9 +23,9 @@ var ErrUnavailable = errors.New("the database does not answer")
 
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
-	Field  string // As the contract spells it: "server.host".
-	Code   string // Stable: "required", "too_long", "control_character", "invalid", "out_of_range", "reserved", …
-	Detail string // For people: what to do about it.
+	Field  string   // As the contract spells it: "server.host".
+	Code   string   // Stable: "required", "too_long", "control_character", "invalid", "out_of_range", "reserved", …
+	Detail Sentence // What would be right, or what to do about it.
 }
 
 // InvalidError lists the fields of a request that cannot be accepted.
@@ -35,14 +35,15 @@ type InvalidError struct{ Fields []FieldError }
 func (e *InvalidError) Error() string {
 	parts := make([]string, len(e.Fields))
 	for i, f := range e.Fields {
-		parts[i] = f.Field + ": " + f.Detail
+		parts[i] = f.Field + ": " + f.Detail.Error()
 	}
 	return strings.Join(parts, "; ")
 }
 
-// Add notes one more field.
-func (e *InvalidError) Add(field, code, detail string) {
-	e.Fields = append(e.Fields, FieldError{field, code, detail})
+// Add notes one more field. The detail is a Sentence's format, and says what
+// would be right.
+func (e *InvalidError) Add(field, code, detail string, args ...any) {
+	e.Fields = append(e.Fields, FieldError{field, code, Say(detail, args...)})
 }
 
 // OrNil returns e, or nil when no field is wrong.
@@ -60,9 +61,12 @@ type AddressDiffersError struct {
 	Signed string // Whose mailbox the user opened.
 }
 
-// Error names both, for people.
-func (e *AddressDiffersError) Error() string {
-	return "the sign-in was for " + e.Signed + ", and this account is for " + e.Email + ": confirm it, change the address, or sign in again"
+// Error names both.
+func (e *AddressDiffersError) Error() string { return e.Sentence().Error() }
+
+// Sentence names both, for people.
+func (e *AddressDiffersError) Sentence() Sentence {
+	return Say("the sign-in was for %s, and this account is for %s: confirm it, change the address, or sign in again", e.Signed, e.Email)
 }
 
 // TestFailedError says that the connection test before saving failed; nothing

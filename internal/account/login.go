@@ -43,7 +43,7 @@ func (r *Registry) granted(ctx context.Context, a Account, id string, confirmed 
 	}
 	if !r.Grants.ServesHost(g.Provider, a.Server.Host) {
 		bad = &InvalidError{}
-		bad.Add("server.host", "not_allowed", "must be one of "+g.Name+"'s own servers after signing in there")
+		bad.Add("server.host", "not_allowed", "must be one of %s's own servers after signing in there", g.Name)
 		return login{}, bad
 	}
 	if g.Email != "" && !SameAddress(g.Email, a.Email) && !confirmed {

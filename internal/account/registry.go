@@ -295,7 +295,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	case d.Grant == "":
 		bad.password(d.Password)
 	case !d.Password.Empty():
-		bad.Add("password", "invalid", "must be left out with oauth_grant")
+		bad.Add("password", "invalid", "must be left out where oauth_grant is given: an account has one or the other")
 	}
 	protocol := value(d.Protocol, IMAP)
 	bad.protocol(protocol)
@@ -308,7 +308,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	}
 	server := preset.Servers[protocol]
 	if server.Host == "" && d.Host == nil && len(preset.Servers) > 0 {
-		bad.Add("protocol", "not_offered", preset.Name+" does not offer "+string(protocol))
+		bad.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", preset.Name, protocolName(protocol))
 		return Account{}, login{}, bad
 	}
 	server = override(server, protocol, d.Host, d.Port, d.Security)
@@ -387,7 +387,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	if p.Password != nil {
 		bad.password(*p.Password)
 		if p.Grant != "" {
-			bad.Add("password", "invalid", "must be left out with oauth_grant")
+			bad.Add("password", "invalid", "must be left out where oauth_grant is given: an account has one or the other")
 		}
 	}
 	if err := bad.OrNil(); err != nil {
@@ -406,7 +406,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	switch {
 	case offered:
 	case len(preset.Servers) > 0 && p.Host == nil && preset.Provider != OtherProvider:
-		bad.Add("protocol", "not_offered", preset.Name+" does not offer "+string(a.Protocol))
+		bad.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", preset.Name, protocolName(a.Protocol))
 		return Account{}, login{}, bad
 	case a.Protocol != old.Protocol: // The same host by another protocol, on its own port.
 		base = Server{old.Server.Host, DefaultPort(a.Protocol, old.Server.Security), old.Server.Security}
@@ -464,8 +464,9 @@ func (r *Registry) check(a Account) error {
 		bad.Add("username", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
 	}
 	err := r.CheckFolder(a.Folder)
-	if err != nil && !errors.Is(err, ErrFolderTaken) {
-		bad.Add("folder", "invalid", err.Error())
+	var why Sentence
+	if errors.As(err, &why) {
+		bad.Add("folder", "invalid", why.Format, why.Args...)
 	}
 	if err := bad.OrNil(); err != nil {
 		return err

@@ -179,7 +179,7 @@ func setup(t *testing.T) *fixture {
 			case strings.EqualFold(name, "INBOX"):
 				return account.ErrFolderTaken
 			case strings.Contains(name, ".."):
-				return errors.New("must not contain ..")
+				return account.Say("must not contain ..")
 			}
 			return nil
 		},

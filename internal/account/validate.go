@@ -1,6 +1,7 @@
 package account
 
 import (
+	"errors"
 	"fmt"
 	"net/mail"
 	"strings"
@@ -31,18 +32,18 @@ func clip(s string) string {
 // plainAddress accepts local@domain and nothing around it.
 func plainAddress(s string) (string, error) {
 	if len(s) > MaxEmail {
-		return "", fmt.Errorf("longer than %d bytes", MaxEmail)
+		return "", Say("must not be longer than %d bytes", MaxEmail)
 	}
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || a.Name != "" {
-		return "", fmt.Errorf("write it like anna@example.org")
+		return "", Say("must be a full mailbox address, such as anna@example.org")
 	}
 	local, domain, _ := cutLast(s, "@")
 	if strings.ContainsAny(local, "\"\\/ ") || len(local) > 64 || hasControl(s) {
-		return "", fmt.Errorf("write it like anna@example.org")
+		return "", Say("must be a full mailbox address, such as anna@example.org")
 	}
 	if domain == "" || strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.ContainsAny(domain, "[]/\\ ") || strings.Contains(domain, "..") {
-		return "", fmt.Errorf("the part after @ must be a domain")
+		return "", Say("must have a domain after the @, such as example.org")
 	}
 	return s, nil
 }
@@ -72,7 +73,7 @@ func (e *InvalidError) text(field, s string, max int, required bool) {
 	case required && strings.TrimSpace(s) == "":
 		e.Add(field, "required", "must not be empty")
 	case len(s) > max:
-		e.Add(field, "too_long", fmt.Sprintf("must not be longer than %d bytes", max))
+		e.Add(field, "too_long", "must not be longer than %d bytes", max)
 	case hasControl(s):
 		e.Add(field, "control_character", "must not contain control characters or line breaks")
 	case s != strings.TrimSpace(s):
@@ -89,8 +90,9 @@ func (e *InvalidError) email(field, s string) {
 		e.Add(field, "control_character", "must not contain control characters or line breaks")
 		return
 	}
-	if _, err := plainAddress(s); err != nil {
-		e.Add(field, "invalid", "is not a mailbox address: "+err.Error())
+	var why Sentence
+	if _, err := plainAddress(s); errors.As(err, &why) {
+		e.Add(field, "invalid", why.Format, why.Args...)
 	}
 }
 
@@ -100,7 +102,7 @@ func (e *InvalidError) password(s Secret) {
 	case p == "":
 		e.Add("password", "required", "must not be empty")
 	case len(p) > MaxPassword:
-		e.Add("password", "too_long", fmt.Sprintf("must not be longer than %d bytes", MaxPassword))
+		e.Add("password", "too_long", "must not be longer than %d bytes", MaxPassword)
 	case strings.ContainsAny(p, "\r\n\x00") || !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
 		e.Add("password", "control_character", "must not contain control characters or line breaks")
 	}
@@ -117,14 +119,14 @@ func (e *InvalidError) server(s Server, allowPlaintext bool) {
 	case s.Host == "":
 		e.Add("server.host", "required", "is not known for this address: give the server's name")
 	case len(s.Host) > 253:
-		e.Add("server.host", "too_long", "must not be longer than 253 bytes")
+		e.Add("server.host", "too_long", "must not be longer than %d bytes", 253)
 	case hasControl(s.Host):
 		e.Add("server.host", "control_character", "must not contain control characters or line breaks")
 	case !hostSyntax(s.Host):
 		e.Add("server.host", "invalid", "must be the name or the address of a server and nothing else, such as imap.example.org")
 	}
 	if s.Port < 1 || s.Port > 65535 {
-		e.Add("server.port", "out_of_range", "must be between 1 and 65535")
+		e.Add("server.port", "out_of_range", "must be between %d and %d", 1, 65535)
 	}
 	switch s.Security {
 	case TLS, STARTTLS:
@@ -157,7 +159,7 @@ func hostSyntax(h string) bool {
 
 func (e *InvalidError) rules(field string, rules []string) {
 	if len(rules) > MaxRules {
-		e.Add(field, "too_many", fmt.Sprintf("must not have more than %d entries", MaxRules))
+		e.Add(field, "too_many", "must not have more than %d entries", MaxRules)
 		return
 	}
 	for i, r := range rules {
@@ -168,21 +170,21 @@ func (e *InvalidError) rules(field string, rules []string) {
 func (e *InvalidError) interval(d, least time.Duration) {
 	switch {
 	case d < least:
-		e.Add("poll_interval_seconds", "out_of_range", fmt.Sprintf("must be at least %d", int(least.Seconds())))
+		e.Add("poll_interval_seconds", "out_of_range", "must be at least %d seconds", int(least.Seconds()))
 	case d > 7*24*time.Hour:
-		e.Add("poll_interval_seconds", "out_of_range", "must not be longer than a week (604800)")
+		e.Add("poll_interval_seconds", "out_of_range", "must not be longer than a week, which is %d seconds", 604800)
 	}
 }
 
 func (e *InvalidError) start(s Start) {
 	if s < StartNew || s > MaxStartDays {
-		e.Add("start", "out_of_range", fmt.Sprintf("must be all, new, or between 1 and %d days", MaxStartDays))
+		e.Add("start", "out_of_range", "must be all, new, or between 1 and %d days", MaxStartDays)
 	}
 }
 
 func (e *InvalidError) messageBytes(n int64) {
 	if n < LeastMessageBytes || n > MostMessageBytes {
-		e.Add("max_message_bytes", "out_of_range", fmt.Sprintf("must be between %d and %d", LeastMessageBytes, MostMessageBytes))
+		e.Add("max_message_bytes", "out_of_range", "must be between %d and %d", LeastMessageBytes, MostMessageBytes)
 	}
 }
 

@@ -246,10 +246,10 @@ func draftOf(in api.NewAccount) account.Draft {
 func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
 	bad := &account.InvalidError{}
 	if in.Email == nil {
-		bad.Add("email", "required", "is required without account_id")
+		bad.Add("email", "required", "is needed where no account_id is given")
 	}
 	if in.Password == nil && in.OauthGrant == nil {
-		bad.Add("password", "required", "is required without account_id")
+		bad.Add("password", "required", "is needed where no account_id is given")
 	}
 	if err := bad.OrNil(); err != nil {
 		return account.Draft{}, err

@@ -77,7 +77,7 @@ func (s *server) AdminListAccounts(ctx context.Context, r api.AdminListAccountsR
 		var err error
 		if q.User, err = account.ParseOwner(*r.Params.User); err != nil {
 			bad := &account.InvalidError{}
-			bad.Add("user", "invalid", "is not a mailbox address")
+			bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 			return nil, bad
 		}
 	}

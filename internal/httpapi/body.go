@@ -37,21 +37,29 @@ func isNull(ctx context.Context, field string) bool {
 
 // badRequestError is what cannot be understood at all; 400.
 type badRequestError struct {
-	detail string
+	detail account.Sentence
 	fields []account.FieldError
 }
 
-func (e *badRequestError) Error() string { return e.detail }
+func (e *badRequestError) Error() string { return e.detail.Error() }
+
+// malformed returns a badRequestError about one field.
+func malformed(field, code string, what account.Sentence) error {
+	return &badRequestError{sayMalformed, []account.FieldError{{Field: clean(field), Code: code, Detail: what}}}
+}
+
+// sayMalformed is said of a request as a whole; its fields say more.
+var sayMalformed = account.Say("the request has members or parameters that are unknown or of the wrong type")
 
 // decodeBody reads one JSON value, strictly: UTF-8 without a mark, every
 // member once, nothing after it, not too deep, and no string in which something was
 // lost already. The standard decoder is silent about all of these.
 func decodeBody(raw []byte) (*body, error) {
 	if len(bytes.TrimSpace(raw)) == 0 {
-		return nil, &badRequestError{detail: "a body in JSON is needed"}
+		return nil, &badRequestError{detail: account.Say("a body in JSON is needed")}
 	}
 	if !utf8.Valid(raw) {
-		return nil, &badRequestError{detail: "the body is not UTF-8"}
+		return nil, &badRequestError{detail: account.Say("the body is not UTF-8")}
 	}
 	b := &body{raw: raw, nulls: map[string]bool{}}
 	r := &reader{dec: json.NewDecoder(bytes.NewReader(raw)), nulls: b.nulls}
@@ -61,7 +69,7 @@ func decodeBody(raw []byte) (*body, error) {
 		return nil, err
 	}
 	if _, err := r.dec.Token(); err != io.EOF {
-		return nil, &badRequestError{detail: "something follows the JSON value"}
+		return nil, &badRequestError{detail: account.Say("something follows the JSON value")}
 	}
 	b.value = v
 	return b, nil
@@ -80,7 +88,7 @@ func (r *reader) value(path string, depth int) (any, error) {
 	switch t := t.(type) {
 	case json.Delim:
 		if depth == maxDepth {
-			return nil, &badRequestError{detail: fmt.Sprintf("the body is nested deeper than %d", maxDepth)}
+			return nil, &badRequestError{detail: account.Say("the body is nested deeper than %d", maxDepth)}
 		}
 		if t == '{' {
 			return r.object(path, depth+1)
@@ -99,9 +107,9 @@ func (r *reader) token() (json.Token, error) {
 	if err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, &badRequestError{detail: fmt.Sprintf("the body is not JSON: see byte %d", syntax.Offset)}
+			return nil, &badRequestError{detail: account.Say("the body is not JSON: see byte %d", syntax.Offset)}
 		}
-		return nil, &badRequestError{detail: "the body is not JSON: it ends too early"}
+		return nil, &badRequestError{detail: account.Say("the body is not JSON: it ends too early")}
 	}
 	return t, nil
 }
@@ -115,14 +123,14 @@ func (r *reader) object(path string, depth int) (any, error) {
 		}
 		name, ok := t.(string)
 		if !ok {
-			return nil, &badRequestError{detail: "the body is not JSON"}
+			return nil, &badRequestError{detail: account.Say("the body is not JSON")}
 		}
 		field := join(path, name)
 		if err := r.whole(field, name); err != nil {
 			return nil, err
 		}
 		if _, twice := members[name]; twice {
-			return nil, &badRequestError{"a member is given twice", []account.FieldError{{Field: clean(field), Code: "duplicate", Detail: "is given twice"}}}
+			return nil, malformed(field, "duplicate", account.Say("is given twice"))
 		}
 		if members[name], err = r.value(field, depth); err != nil {
 			return nil, err
@@ -149,7 +157,7 @@ func (r *reader) array(path string, depth int) (any, error) {
 // pair: a password with one was damaged on its way, and would be saved wrong.
 func (r *reader) whole(path, s string) error {
 	if strings.ContainsRune(s, utf8.RuneError) {
-		return &badRequestError{"a string is not Unicode text", []account.FieldError{{Field: clean(path), Code: "invalid", Detail: "holds a replacement character or half a surrogate pair"}}}
+		return malformed(path, "invalid", account.Say("holds a replacement character or half a surrogate pair: enter the text again"))
 	}
 	return nil
 }
@@ -175,7 +183,7 @@ func (binder) Bind(into any, c echo.Context) error {
 	err := json.Unmarshal(b.raw, into)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) { // 1e3 is an integer to the schema and none to Go.
-		return &badRequestError{"a member has the wrong type", []account.FieldError{{Field: clean(wrong.Field), Code: "wrong_type", Detail: "must be written as a plain number"}}}
+		return malformed(wrong.Field, "wrong_type", account.Say("must be written as a plain number"))
 	}
 	return err
 }

@@ -64,12 +64,12 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 	req := c.Request()
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil {
-		return &badRequestError{detail: "the query is not encoded as it should be"}
+		return &badRequestError{detail: account.Say("the query is not encoded as it should be")}
 	}
 	for name, values := range query {
 		switch {
 		case !slices.Contains(r.parameters, name):
-			found.bad(name, "unknown_field", "is not a parameter of this call")
+			found.bad(name, "unknown_field", "is not a parameter of this call: leave it out, or check its spelling")
 		case len(values) > 1:
 			found.bad(name, "duplicate", "is given twice")
 		case values[0] == "": // A form's empty field: not said.
@@ -114,7 +114,7 @@ func readBody(req *http.Request, types openapi3.Content) (*body, error) {
 	}
 	raw, err := io.ReadAll(io.LimitReader(req.Body, maxBody+1))
 	if err != nil {
-		return nil, &badRequestError{detail: "the body could not be read"}
+		return nil, &badRequestError{detail: account.Say("the body could not be read")}
 	}
 	if len(raw) > maxBody {
 		return nil, tooLarge(req.Body)
@@ -156,12 +156,17 @@ type findings struct {
 	malformed, invalid []account.FieldError
 }
 
-func (f *findings) bad(field, code, detail string) {
-	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: code, Detail: detail})
+func (f *findings) bad(field, code, detail string, args ...any) {
+	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: code, Detail: account.Say(detail, args...)})
 }
 
-// wrong notes a value out of bounds, one per field: the first says most.
-func (f *findings) wrong(field, code, detail string) {
+// wrong notes a value out of bounds.
+func (f *findings) wrong(field, code, detail string, args ...any) {
+	f.note(field, code, account.Say(detail, args...))
+}
+
+// note notes one per field: the first says most.
+func (f *findings) note(field, code string, detail account.Sentence) {
 	field = clean(field)
 	for _, e := range f.invalid {
 		if e.Field == field {
@@ -184,7 +189,7 @@ func (f *findings) oneOf(schema *openapi3.Schema, value any) {
 			return
 		}
 	}
-	f.wrong(fmt.Sprint(names[0]), "required", "is required")
+	f.wrong(fmt.Sprint(names[0]), "required", "is needed")
 }
 
 func (f *findings) err() error {
@@ -193,7 +198,7 @@ func (f *findings) err() error {
 	slices.SortStableFunc(f.invalid, byField)
 	switch {
 	case len(f.malformed) > 0:
-		return &badRequestError{"the request has members or parameters that are unknown or of the wrong type", f.malformed}
+		return &badRequestError{sayMalformed, f.malformed}
 	case len(f.invalid) > 0:
 		return &account.InvalidError{Fields: f.invalid}
 	}
@@ -206,9 +211,9 @@ func (f *findings) parameter(p *openapi3.Parameter, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
-		f.wrong(p.Name, "required", "is required")
+		f.wrong(p.Name, "required", "is needed")
 	case errors.As(err, &parse):
-		f.bad(p.Name, "wrong_type", "has the wrong type")
+		f.bad(p.Name, "wrong_type", "must be of type %s", account.List(p.Schema.Value.Type.Slice()))
 	default:
 		var re *openapi3filter.RequestError
 		if errors.As(err, &re) {
@@ -226,10 +231,10 @@ func (f *findings) schema(known openapi3.Schemas, err error, at string) {
 	}
 	if se, ok := err.(*openapi3.SchemaError); ok && se.SchemaField == "oneOf" { //nolint:errorlint // errors.As looks through it at what each of the forms has against it.
 		if se.Value == nil {
-			f.wrong(path(at, se.JSONPointer()), "null", "must not be null")
+			f.wrong(path(at, se.JSONPointer()), "null", "must not be null: leave it out or give a value")
 			return
 		}
-		f.wrong(path(at, se.JSONPointer()), "invalid", "has none of the forms that it may have")
+		f.form(path(at, se.JSONPointer()), se.Schema)
 		return
 	}
 	var many openapi3.MultiError
@@ -241,7 +246,7 @@ func (f *findings) schema(known openapi3.Schemas, err error, at string) {
 	}
 	var se *openapi3.SchemaError
 	if !errors.As(err, &se) {
-		f.bad(at, "invalid", "cannot be accepted")
+		f.bad(at, "invalid", "is not what this call takes: see /openapi.yaml")
 		return
 	}
 	var inner openapi3.MultiError
@@ -267,45 +272,50 @@ func path(at string, pointer []string) string {
 func (f *findings) one(known openapi3.Schemas, se *openapi3.SchemaError, field string) {
 	switch s := se.Schema; se.SchemaField {
 	case "type":
-		what := ""
-		if s.Type != nil {
-			what = strings.Join(s.Type.Slice(), " or ")
-		}
-		f.bad(field, "wrong_type", "must be of type "+what)
+		f.bad(field, "wrong_type", "must be of type %s", account.List(s.Type.Slice()))
 	case "properties":
 		name := unknownMember(se)
-		code, detail := "unknown_field", "is not a member of this request"
 		if field == "" && known[name] != nil {
-			code, detail = "read_only", "is set by Mailbrook and cannot be written"
+			f.bad(name, "read_only", "is set by Mailbrook and cannot be written: leave it out")
+			return
 		}
-		f.bad(join(field, name), code, detail)
+		f.bad(join(field, name), "unknown_field", "is not a member of this request: leave it out, or check its spelling")
 	case "required", "minProperties":
-		f.wrong(field, "required", "is required")
+		f.wrong(field, "required", "is needed")
 	case "nullable":
-		f.wrong(field, "null", "must not be null")
+		f.wrong(field, "null", "must not be null: leave it out or give a value")
 	case "minLength":
 		if se.Value == "" {
 			f.wrong(field, "required", "must not be empty")
 			return
 		}
-		f.wrong(field, "too_short", fmt.Sprintf("must not be shorter than %d characters", s.MinLength))
+		f.wrong(field, "too_short", "must not be shorter than %d characters", s.MinLength)
 	case "maxLength":
-		f.wrong(field, "too_long", fmt.Sprintf("must not be longer than %d characters", *s.MaxLength))
+		f.wrong(field, "too_long", "must not be longer than %d characters", *s.MaxLength)
 	case "maxItems":
-		f.wrong(field, "too_many", fmt.Sprintf("must not have more than %d entries", *s.MaxItems))
+		f.wrong(field, "too_many", "must not have more than %d entries", *s.MaxItems)
 	case "minimum", "maximum":
-		f.wrong(field, "out_of_range", fmt.Sprintf("must be between %.0f and %.0f", *s.Min, *s.Max))
+		f.wrong(field, "out_of_range", "must be between %d and %d", int64(*s.Min), int64(*s.Max))
 	case "enum":
-		f.wrong(field, "invalid", "must be one of "+strings.Trim(fmt.Sprint(s.Enum), "[]"))
+		f.wrong(field, "invalid", "must be one of %s", account.List(s.Enum))
 	case "pattern":
 		if text, _ := se.Value.(string); strings.ContainsFunc(text, unprintable) {
 			f.wrong(field, "control_character", "must not contain control characters or line breaks")
 			return
 		}
-		f.wrong(field, "invalid", "has not the form that is needed here")
+		f.form(field, s)
 	default:
-		f.wrong(field, "invalid", "cannot be accepted")
+		f.form(field, s)
 	}
+}
+
+// form notes a value that has not the form which the document's x-form says.
+func (f *findings) form(field string, s *openapi3.Schema) {
+	if words, ok := s.Extensions["x-form"].(string); ok {
+		f.note(field, "invalid", account.Sentence{Format: words})
+		return
+	}
+	f.wrong(field, "invalid", "is not what this call takes: see /openapi.yaml")
 }
 
 func unprintable(r rune) bool {

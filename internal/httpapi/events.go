@@ -93,7 +93,7 @@ func (h *hub) join(ctx context.Context, o account.Owner) (news <-chan sight, lea
 		go h.watch(ctx, o, w)
 	}
 	if len(w.news) >= h.PerUser {
-		return nil, nil, &tooManyError{h.Patience, "too many streams of events at once"}
+		return nil, nil, &tooManyError{h.Patience, account.Say("too many streams of events at once: close some of the pages")}
 	}
 	c := make(chan sight, 1)
 	w.news[c] = true

@@ -166,7 +166,7 @@ func FuzzBody(f *testing.F) {
 		b, err := decodeBody(raw)
 		if err != nil {
 			var bad *badRequestError
-			if !errors.As(err, &bad) || bad.detail == "" {
+			if !errors.As(err, &bad) || bad.detail.Format == "" {
 				t.Fatalf("%q: %v", raw, err)
 			}
 			return
@@ -204,7 +204,7 @@ func FuzzNewAccount(f *testing.F) {
 		var found findings
 		found.schema(nil, schema.VisitJSON(b.value, openapi3.MultiErrors()), "")
 		for _, e := range append(found.malformed, found.invalid...) {
-			if e.Field == "" || e.Code == "" || e.Detail == "" {
+			if e.Field == "" || e.Code == "" || e.Detail.Format == "" {
 				t.Fatalf("%q: %+v", raw, e)
 			}
 		}

@@ -42,10 +42,10 @@ func (l Limits) filled() Limits {
 // tooManyError says that a limit is reached and when it is not any more.
 type tooManyError struct {
 	wait time.Duration
-	what string
+	what account.Sentence
 }
 
-func (e *tooManyError) Error() string { return e.what }
+func (e *tooManyError) Error() string { return e.what.Error() }
 
 // meters hold all the counts.
 type meters struct {
@@ -168,7 +168,7 @@ func (s *slots) hold(ctx context.Context, key string) (release func(), err error
 	case sl.places <- struct{}{}:
 		return func() { <-sl.places; leave() }, nil
 	case <-patience.C:
-		err = &tooManyError{slotPatience, "too many connection tests at once"}
+		err = &tooManyError{slotPatience, account.Say("too many connection tests at once: wait until the others have ended")}
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -182,7 +182,7 @@ func (s *slots) hold(ctx context.Context, key string) (release func(), err error
 func (s *server) tested(ctx context.Context, f func() error) error {
 	who := caller(ctx).Owner.String()
 	if wait := s.meters.tests.take(who); wait > 0 {
-		return &tooManyError{wait, "too many connection tests"}
+		return &tooManyError{wait, account.Say("too many connection tests: wait a little")}
 	}
 	release, err := s.meters.slots.hold(ctx, who)
 	if err == nil {

@@ -48,7 +48,7 @@ func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) 
 		var err error
 		if l.Owner, err = account.ParseOwner(*in.User); err != nil {
 			bad := &account.InvalidError{}
-			bad.Add("user", "invalid", "is not a mailbox address")
+			bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 			return nil, bad
 		}
 	}

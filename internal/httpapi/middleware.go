@@ -12,6 +12,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mailbrook/mailbrook/internal/account"
 )
 
 // metrics count requests. No label holds anything a user wrote.
@@ -189,7 +191,7 @@ func (s *server) pace(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		if wait := s.meters.requests.take(who.Owner.String()); wait > 0 {
-			return &tooManyError{wait, "too many requests"}
+			return &tooManyError{wait, account.Say("too many requests: wait a little")}
 		}
 		return next(c)
 	}

@@ -97,7 +97,7 @@ type Sessions interface {
 
 // ErrCursor says that a page's cursor is none that was given out, or belongs
 // to another query.
-var ErrCursor = errors.New("the cursor is not one that was given out for this query")
+var ErrCursor = errors.New("must be next_cursor of the page before, with the other parameters unchanged")
 
 // Transcripts are what was said with accounts' servers, where an administrator
 // asked for it.

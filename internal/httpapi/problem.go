@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -44,10 +47,29 @@ var kinds = map[api.ProblemCode]struct {
 	api.ProblemCodeNotReady:                {503, "Not ready"},
 }
 
-func problem(code api.ProblemCode, detail string) api.Problem {
+// teller writes problems in the language of whoever reads them.
+type teller struct{ lang string }
+
+func (t teller) say(s account.Sentence) string { return diagnose.Tell(s, t.lang) }
+
+// problem has no detail where the sentence is empty.
+func (t teller) problem(code api.ProblemCode, detail account.Sentence) api.Problem {
 	k := kinds[code]
-	return api.Problem{Type: "urn:mailbrook:problem:" + string(code), Title: k.title, Status: k.status, Code: code, Detail: detail}
+	return api.Problem{
+		Type: "urn:mailbrook:problem:" + string(code), Title: t.say(account.Sentence{Format: k.title}), Status: k.status, Code: code,
+		Detail: sentence(t.say(detail)),
+	}
 }
+
+// nothing is the detail of a problem that its title tells.
+var nothing account.Sentence
+
+// What is said of failures whose reasons are no user's business.
+var (
+	sayInTheLog   = account.Say("the log has the reason")
+	sayTryLater   = account.Say("try again later")
+	sayTryShortly = account.Say("try again in a few seconds")
+)
 
 // retryAfter is for how many seconds to leave the database in peace that does
 // not answer.
@@ -57,7 +79,8 @@ const retryAfter = "5"
 // here or from errors made for people; the rest goes to the log.
 func (s *server) answer(err error, c echo.Context) {
 	ctx := c.Request().Context()
-	p := s.problemOf(err, c)
+	t := teller{s.readers(c)}
+	p := s.problemOf(err, c, t)
 	var told *KeysError                                                                           // In the log already, and not for each request.
 	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil && !errors.As(err, &told) { // Who hung up is no alarm.
 		_, name := s.label(c)
@@ -66,18 +89,28 @@ func (s *server) answer(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	if r := s.route(c); r == nil || r.languages && p.Diagnosis == nil {
-		c.Response().Header().Del("Content-Language")
-	}
-	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
+	h := c.Response().Header()
+	h.Set("Content-Language", t.lang)
+	h.Set(echo.HeaderVary, "Accept-Language")
+	h.Set(echo.HeaderContentType, "application/problem+json")
 	c.Response().WriteHeader(p.Status)
 	if err := json.NewEncoder(c.Response()).Encode(p); err != nil {
 		s.Log.Log(ctx, slog.LevelDebug, "writing a problem", "error", err)
 	}
 }
 
+// readers returns the language of whoever reads the answer. Errors come up
+// before check has looked at the headers, too.
+func (s *server) readers(c echo.Context) string {
+	req := c.Request()
+	if lang, ok := req.Context().Value(languageKey{}).(string); ok {
+		return lang
+	}
+	return language(req.Header.Values("Accept-Language"))
+}
+
 // problemOf maps an error to a problem, and sets the headers that go with it.
-func (s *server) problemOf(err error, c echo.Context) api.Problem {
+func (s *server) problemOf(err error, c echo.Context, t teller) api.Problem {
 	h := c.Response().Header()
 	var (
 		noToken *unauthenticatedError
@@ -95,138 +128,159 @@ func (s *server) problemOf(err error, c echo.Context) api.Problem {
 	switch {
 	case errors.Is(err, account.ErrUnavailable):
 		h.Set(echo.HeaderRetryAfter, retryAfter)
-		return problem(api.ProblemCodeNotReady, "Try again in a few seconds.")
+		return t.problem(api.ProblemCodeNotReady, sayTryShortly)
 	case errors.As(err, &noToken):
 		h.Set(echo.HeaderWWWAuthenticate, noToken.challenge())
-		return problem(api.ProblemCodeUnauthenticated, "Send the header Authorization with the word Bearer and a valid token.")
+		return t.problem(api.ProblemCodeUnauthenticated, account.Say("send the header Authorization with the word Bearer and a valid token"))
 	case errors.As(err, &bad):
-		return withFields(problem(api.ProblemCodeInvalidRequest, sentence(bad.detail)), bad.fields)
+		return t.fields(t.problem(api.ProblemCodeInvalidRequest, bad.detail), bad.fields...)
 	case errors.As(err, &invalid):
-		return withFields(problem(api.ProblemCodeValidationFailed, sentence(invalid.Error())), invalid.Fields)
+		p := t.fields(t.problem(api.ProblemCodeValidationFailed, nothing), invalid.Fields...)
+		p.Detail = t.listing(invalid.Fields)
+		return p
 	case errors.As(err, &differs):
-		return withFields(problem(api.ProblemCodeOauthAddressDiffers, sentence(differs.Error())), []account.FieldError{{Field: "email", Code: "differs", Detail: differs.Error()}})
+		why := differs.Sentence()
+		return t.fields(t.problem(api.ProblemCodeOauthAddressDiffers, why), account.FieldError{Field: "email", Code: "differs", Detail: why})
 	case errors.As(err, &tooMany):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(tooMany.wait.Seconds()))))
-		return problem(api.ProblemCodeRateLimited, sentence(tooMany.what))
+		return t.problem(api.ProblemCodeRateLimited, tooMany.what)
 	case errors.As(err, &keys):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(keys.Wait.Seconds()))))
-		return problem(api.ProblemCodeNotReady, "The keys of the tokens' issuer cannot be had now.")
+		return t.problem(api.ProblemCodeNotReady, account.Say("the keys of the tokens' issuer cannot be had now"))
 	case errors.As(err, &held):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(held.Wait.Seconds()))))
-		p := problem(api.ProblemCodeRateLimited, sentence(account.HeldBack))
+		p := t.problem(api.ProblemCodeRateLimited, account.Sentence{Format: account.HeldBack})
 		why := account.Diagnosis{Code: fault.RateLimited, Detail: account.HeldBack, Since: s.Now()}
-		p.Diagnosis = s.diagnosis(c.Request().Context(), &why, account.Account{})
+		p.Diagnosis = DiagnosisJSON(&why, account.Account{}, s.Explain, t.lang)
 		return p
 	case errors.As(err, &tested):
-		p := problem(api.ProblemCodeConnectionTestFailed, "Nothing was saved: see the diagnosis.")
-		p.Diagnosis = s.diagnosis(c.Request().Context(), tested.Report.Diagnosis, testedIn(err))
+		p := t.problem(api.ProblemCodeConnectionTestFailed, account.Say("nothing was saved: see the diagnosis"))
+		p.Diagnosis = DiagnosisJSON(tested.Report.Diagnosis, testedIn(err), s.Explain, t.lang)
 		steps := stepsJSON(tested.Report.Steps)
 		p.Steps = &steps
 		return p
 	case errors.As(err, &unready):
 		h.Set(echo.HeaderRetryAfter, retryAfter)
-		p := problem(api.ProblemCodeNotReady, "A check failed.")
-		fields := make([]account.FieldError, len(unready.checks))
+		p := t.problem(api.ProblemCodeNotReady, account.Say("a check failed"))
+		failed := make([]account.FieldError, len(unready.checks))
 		for i, name := range unready.checks {
-			fields[i] = account.FieldError{Field: name, Code: "failed", Detail: "see the log"}
+			failed[i] = account.FieldError{Field: name, Code: "failed", Detail: sayInTheLog}
 		}
-		return withFields(p, fields)
+		return t.fields(p, failed...)
 	}
-	if p, ok := plainProblem(err); ok { // Before the faults, which may have wrapped one.
+	if p, ok := t.plain(err); ok { // Before the faults, which may have wrapped one.
 		return p
 	}
 	switch {
 	case errors.As(err, &failure):
-		return failureProblem(failure)
+		return t.failure(failure)
 	case errors.As(err, &routing):
-		return routingProblem(routing)
+		return t.routing(routing)
 	}
-	return problem(api.ProblemCodeInternal, "The log has the reason.")
+	return t.problem(api.ProblemCodeInternal, sayInTheLog)
 }
 
-// plainProblem maps the errors that carry nothing but themselves.
-func plainProblem(err error) (api.Problem, bool) {
-	for _, known := range []struct {
-		err  error
-		code api.ProblemCode
-	}{
-		{account.ErrNotFound, api.ProblemCodeNotFound},
-		{account.ErrLimitReached, api.ProblemCodeAccountLimitReached},
-		{account.ErrExists, api.ProblemCodeAccountExists},
-		{account.ErrNameTaken, api.ProblemCodeNameTaken},
-		{account.ErrFolderTaken, api.ProblemCodeFolderTaken},
-		{account.ErrChanged, api.ProblemCodeAccountChanged},
-		{errForbidden, api.ProblemCodeForbidden},
-		{errCrossSite, api.ProblemCodeForbidden},
-		{errMediaType, api.ProblemCodeUnsupportedMediaType},
-		{errTooLarge, api.ProblemCodePayloadTooLarge},
-	} {
+// plainErrors carry nothing but themselves, and may be about a field.
+var plainErrors = []struct {
+	err         error
+	code        api.ProblemCode
+	field, what string // what is the code of the field's error.
+}{
+	{err: account.ErrNotFound, code: api.ProblemCodeNotFound},
+	{err: account.ErrLimitReached, code: api.ProblemCodeAccountLimitReached},
+	{err: account.ErrExists, code: api.ProblemCodeAccountExists, field: "username", what: "taken"},
+	{err: account.ErrNameTaken, code: api.ProblemCodeNameTaken, field: "name", what: "taken"},
+	{err: account.ErrFolderTaken, code: api.ProblemCodeFolderTaken, field: "folder", what: "taken"},
+	{err: account.ErrChanged, code: api.ProblemCodeAccountChanged},
+	{err: errForbidden, code: api.ProblemCodeForbidden},
+	{err: errCrossSite, code: api.ProblemCodeForbidden},
+	{err: errMediaType, code: api.ProblemCodeUnsupportedMediaType},
+	{err: errTooLarge, code: api.ProblemCodePayloadTooLarge},
+	{err: ErrCursor, code: api.ProblemCodeValidationFailed, field: "cursor", what: "invalid"},
+}
+
+// plain maps the errors that carry nothing but themselves.
+func (t teller) plain(err error) (api.Problem, bool) {
+	for _, known := range plainErrors {
 		if !errors.Is(err, known.err) {
 			continue
 		}
-		p := problem(known.code, sentence(known.err.Error()))
-		switch known.code {
-		case api.ProblemCodeNotFound:
-			p.Detail = "" // The same for what is not there and what is somebody else's.
-		case api.ProblemCodeNameTaken:
-			p = withFields(p, []account.FieldError{{Field: "name", Code: "taken", Detail: known.err.Error()}})
-		case api.ProblemCodeFolderTaken:
-			p = withFields(p, []account.FieldError{{Field: "folder", Code: "taken", Detail: known.err.Error()}})
-		case api.ProblemCodeAccountExists:
-			p = withFields(p, []account.FieldError{{Field: "username", Code: "taken", Detail: known.err.Error()}})
+		if known.code == api.ProblemCodeNotFound { // The same for what is not there and what is somebody else's.
+			return t.problem(known.code, nothing), true
+		}
+		why := account.Sentence{Format: known.err.Error()}
+		p := t.problem(known.code, why)
+		if known.field != "" {
+			p = t.fields(p, account.FieldError{Field: known.field, Code: known.what, Detail: why})
 		}
 		return p, true
-	}
-	if errors.Is(err, ErrCursor) {
-		return withFields(problem(api.ProblemCodeValidationFailed, sentence(ErrCursor.Error())), []account.FieldError{{Field: "cursor", Code: "invalid", Detail: ErrCursor.Error()}}), true
 	}
 	return api.Problem{}, false
 }
 
-// failureProblem maps failures with a fault code that reach a caller as such.
-func failureProblem(f *fault.Error) api.Problem {
+// hostRefusals say what an account may name, by the word with which outbound's
+// reason begins: the code does not say which of them it was.
+var hostRefusals = []struct {
+	word, field string
+	say         account.Sentence
+}{
+	{"port ", "server.port", account.Say("this port is not allowed here: choose 993 or 143 for IMAP, 995 or 110 for POP3")},
+	{"unencrypted ", "server.security", sayEncrypted},
+	{"the server must ", "server.host", account.Say("must be the name or the address of a server and nothing else, such as imap.example.org")},
+	{"", "server.host", account.Say("this server is not one that an account may name: enter the public name of the provider's mail server")},
+}
+
+// sayEncrypted is said where the operator allows no plain text.
+var sayEncrypted = account.Say("unencrypted connections are not allowed here: choose tls or starttls")
+
+// failure maps failures with a fault code that reach a caller as such.
+func (t teller) failure(f *fault.Error) api.Problem {
 	switch f.Code {
 	case fault.HostNotAllowed:
-		field := "server.host"
-		for word, about := range map[string]string{"port ": "server.port", "unencrypted ": "server.security"} {
-			if strings.HasPrefix(strings.ToLower(f.Detail), word) { // The code does not say which of the three.
-				field = about
+		for _, known := range hostRefusals {
+			if strings.HasPrefix(strings.ToLower(f.Detail), known.word) {
+				return t.fields(t.problem(api.ProblemCodeHostNotAllowed, known.say),
+					account.FieldError{Field: known.field, Code: "not_allowed", Detail: known.say})
 			}
 		}
-		detail := f.Detail
-		if detail == "" {
-			detail = "the server is not one that an account may name"
-		}
-		return withFields(problem(api.ProblemCodeHostNotAllowed, sentence(detail)), []account.FieldError{{Field: field, Code: "not_allowed", Detail: detail}})
 	case fault.LocalMailboxUnavailable:
-		return problem(api.ProblemCodeLocalMailboxUnavailable, "Try again later.")
+		return t.problem(api.ProblemCodeLocalMailboxUnavailable, sayTryLater)
 	}
-	return problem(api.ProblemCodeInternal, "The log has the reason.")
+	return t.problem(api.ProblemCodeInternal, sayInTheLog)
 }
 
-// routingProblem maps what Echo says: its texts stay inside.
-func routingProblem(e *echo.HTTPError) api.Problem {
+// routing maps what Echo says: its texts stay inside.
+func (t teller) routing(e *echo.HTTPError) api.Problem {
 	switch e.Code {
 	case http.StatusNotFound:
-		return problem(api.ProblemCodeNotFound, "")
+		return t.problem(api.ProblemCodeNotFound, nothing)
 	case http.StatusMethodNotAllowed:
-		return problem(api.ProblemCodeMethodNotAllowed, "See the header Allow.")
+		return t.problem(api.ProblemCodeMethodNotAllowed, account.Say("see the header Allow"))
 	case http.StatusBadRequest:
-		return problem(api.ProblemCodeInvalidRequest, "A parameter cannot be read.")
+		return t.problem(api.ProblemCodeInvalidRequest, account.Say("a parameter cannot be read"))
 	}
-	return problem(api.ProblemCodeInternal, "The log has the reason.")
+	return t.problem(api.ProblemCodeInternal, sayInTheLog)
 }
 
-func withFields(p api.Problem, fields []account.FieldError) api.Problem {
+func (t teller) fields(p api.Problem, fields ...account.FieldError) api.Problem {
 	if len(fields) == 0 {
 		return p
 	}
 	errs := make([]api.FieldError, len(fields))
 	for i, f := range fields {
-		errs[i] = api.FieldError{Field: f.Field, Code: f.Code, Detail: f.Detail}
+		errs[i] = api.FieldError{Field: f.Field, Code: f.Code, Detail: t.say(f.Detail)}
 	}
 	p.Errors = &errs
 	return p
+}
+
+// listing names the fields and what is wrong with each in one sentence.
+func (t teller) listing(fields []account.FieldError) string {
+	parts := make([]string, len(fields))
+	for i, f := range fields {
+		parts[i] = f.Field + ": " + t.say(f.Detail)
+	}
+	return sentence(strings.Join(parts, "; "))
 }
 
 // challenge is the header of RFC 6750 section 3.
@@ -239,10 +293,11 @@ func (e *unauthenticatedError) challenge() string {
 
 // sentence writes an error's text as one.
 func sentence(text string) string {
-	if text == "" {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
 		return ""
 	}
-	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
 }
 
 // testedAt adds to a failed test what is known of the account, so that the

@@ -436,8 +436,8 @@ func TestLanguages(t *testing.T) {
 		t.Errorf("%s", rec.Body)
 	}
 	rec = f.do(request{Method: "GET", Path: "/v1/accounts/" + bobsID, As: anna, Header: map[string]string{"Accept-Language": "pl"}})
-	if got := rec.Header().Get("Content-Language"); got != "" {
-		t.Errorf("an English problem is said to be in %q", got)
+	if p := decode[api.Problem](t, rec); rec.Header().Get("Content-Language") != "pl" || p.Title != "Nic tu nie ma" {
+		t.Errorf("%v %s", rec.Header(), rec.Body)
 	}
 }
 

@@ -293,10 +293,10 @@ func (s *server) DeleteSessions(ctx context.Context, r api.DeleteSessionsRequest
 	if r.Params.User != nil {
 		var err error
 		if o, err = account.ParseOwner(*r.Params.User); err != nil {
-			bad.Add("user", "invalid", "is not a mailbox address")
+			bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 		}
 		if everybody {
-			bad.Add("everybody", "invalid", "cannot be asked for together with user")
+			bad.Add("everybody", "invalid", "must be left out where user is given")
 		}
 	}
 	if err := bad.OrNil(); err != nil {

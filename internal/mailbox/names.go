@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -48,19 +47,19 @@ func Reserved(name string) bool {
 
 // CheckFolderName says whether a user can choose this name for an account
 // folder, "/" between its parts: nil, an error that wraps
-// account.ErrFolderTaken for a reserved one, or what is wrong, in words for
-// the user.
+// account.ErrFolderTaken for a reserved one, or an account.Sentence that says
+// what is wrong.
 func CheckFolderName(name string) error {
 	parts := strings.Split(name, "/")
 	switch {
 	case name == "":
-		return errors.New("the folder needs a name")
+		return account.Say("the folder needs a name")
 	case !utf8.ValidString(name):
-		return errors.New("the folder's name is not valid text")
+		return account.Say("the folder's name is not valid text: enter it again")
 	case strings.HasPrefix(name, "~"):
-		return errors.New("a folder's name cannot begin with ~")
+		return account.Say("a folder's name cannot begin with ~: leave that out")
 	case len(parts) > maxLevels:
-		return fmt.Errorf("at most %d levels of folders are possible", maxLevels)
+		return account.Say("at most %d levels of folders are possible: leave out some of the slashes", maxLevels)
 	}
 	for _, p := range parts {
 		if err := checkPart(p); err != nil {
@@ -68,7 +67,7 @@ func CheckFolderName(name string) error {
 		}
 	}
 	if len(dirName(name)) > maxAccount {
-		return errors.New("the folder's name is too long")
+		return account.Say("the folder's name is too long: choose a shorter one")
 	}
 	if Reserved(name) {
 		return fmt.Errorf("%q is a folder of every mailbox: %w", name, account.ErrFolderTaken)
@@ -79,13 +78,13 @@ func CheckFolderName(name string) error {
 func checkPart(part string) error {
 	switch {
 	case part == "":
-		return errors.New("a part of the folder's name is empty")
+		return account.Say("a part of the folder's name is empty: leave out the slash there")
 	case strings.Contains(part, "."):
-		return errors.New("a folder's name cannot have a dot in it: the local mailbox separates levels by dots")
+		return account.Say("a folder's name cannot have a dot in it: the mailbox separates levels by dots")
 	case strings.ContainsFunc(part, unfit):
-		return errors.New("a folder's name cannot have control characters in it")
+		return account.Say("a folder's name cannot have control characters or line breaks in it")
 	case strings.TrimSpace(part) != part:
-		return errors.New("a folder's name cannot begin or end with a blank")
+		return account.Say("a folder's name cannot begin or end with a blank")
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	if f.State != "" {
 		code := states.code(f.State)
 		if code == 0 {
-			bad.Add("state", "invalid", "is no state of an account")
+			bad.Add("state", "invalid", "must be one of %s", account.List(account.States()))
 		}
 		now := s.now()
 		out, err := s.outOfOrder(ctx, s.on(s.r), now)
@@ -99,7 +99,7 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	if f.Cursor != "" {
 		c, ok := parseCursor(f.Cursor)
 		if !ok || !isID(c.Account) || (c.Order == overdueFirst) != f.Overdue {
-			bad.Add("cursor", "invalid", "is not a cursor of this list")
+			bad.Add("cursor", "invalid", "must be next_cursor of the page before, with the other parameters unchanged")
 		}
 		after = &c
 	}

@@ -254,7 +254,7 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 	name, down := strings.CutPrefix(f.Sort, "-")
 	column, known := quotaSorts[name]
 	if !known && name != "" && name != "user" || f.Sort == "-" {
-		bad.Add("sort", "invalid", "is no order of this list")
+		bad.Add("sort", "invalid", "must be one of %s, with a - before it or not", "user, used_bytes, used_messages, limit_bytes, usage")
 	}
 	var where []string
 	if f.Query != "" {
@@ -270,7 +270,7 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 	case account.QuotaOK:
 		where, args = append(where, "fill < ? AND owner NOT IN ("+stopped+")"), append(args, account.NearMark)
 	default:
-		bad.Add("state", "invalid", "is over, near or ok")
+		bad.Add("state", "invalid", "must be one of %s", "over, near, ok")
 	}
 	after, direction := ">", "ASC"
 	if down {
@@ -280,7 +280,7 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 		c, ok := parseCursor(f.Cursor)
 		switch {
 		case !ok || c.Order != f.Sort:
-			bad.Add("cursor", "invalid", "is not a cursor of this list")
+			bad.Add("cursor", "invalid", "must be next_cursor of the page before, with the other parameters unchanged")
 		case column == "":
 			where, args = append(where, "owner "+after+" ?"), append(args, c.Owner)
 		default:

@@ -100,7 +100,7 @@ func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, l
 		c, ok := parseCursor(after)
 		if !ok || c.Owner != o.String() || !isID(c.Account) {
 			bad := &account.InvalidError{}
-			bad.Add("cursor", "invalid", "is not a cursor of this list")
+			bad.Add("cursor", "invalid", "must be next_cursor of the page before, with the other parameters unchanged")
 			return page, bad
 		}
 		query, args = query+"AND (k.first_ms < ? OR k.first_ms = ? AND k.sid > ?) ", append(args, c.Number, c.Number, c.Account)

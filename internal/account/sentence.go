@@ -1,0 +1,43 @@
+package account
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Sentence is something that people are told. It is written in English, and its
+// format is the key by which package diagnose has it in other languages, as
+// gettext does it; what stands for the format's verbs is the same in each. Test
+// TestEverySentenceIsInPolish finds those that are in one language only.
+type Sentence struct {
+	Format string
+	Args   []any
+}
+
+// Say returns a sentence.
+func Say(format string, args ...any) Sentence { return Sentence{format, args} }
+
+// Error returns it in English: a Sentence is an error wherever it is all that
+// there is to say.
+func (s Sentence) Error() string { return s.As(s.Format) }
+
+// As returns it with another format for its words, which may take the arguments
+// in another order: "%[2]s".
+func (s Sentence) As(format string) string {
+	if len(s.Args) == 0 {
+		return format
+	}
+	return fmt.Sprintf(format, s.Args...)
+}
+
+// List writes words that may be chosen from, for a Sentence: "imap, pop3".
+func List[T any](words []T) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = fmt.Sprint(w)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// protocolName writes a protocol as people know it: "IMAP".
+func protocolName(p Protocol) string { return strings.ToUpper(string(p)) }
