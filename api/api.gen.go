@@ -1069,7 +1069,7 @@ type FieldError struct {
 	// Example: too_long
 	Code string `json:"code"`
 
-	// Detail What is wrong with it.
+	// Detail What would be right, in the language of `Content-Language`.
 	//
 	// Example: must not be longer than 253 characters
 	Detail string `json:"detail"`

@@ -389,6 +389,16 @@ func TestTheLanguageCanBeChangedInTheMiddle(t *testing.T) {
 	}
 	p.do(chromedp.Reload())
 	p.sees("Dodaj skrzynkę")
+
+	// What the server says of a field is in the page's language, too: newcomer 3.
+	p.enter("Adres e-mail", "anna@dostawca.test")
+	p.until("document.querySelector('.recognised .notice')")
+	p.enter("Hasło", "cokolwiek")
+	p.press("Dalej")
+	p.until(labelled("Folder"))
+	p.enter("Folder", "dostawca.test")
+	p.press("Zakończ")
+	p.sees("Usuń kropkę z nazwy folderu: w skrzynce kropki rozdzielają poziomy folderów.")
 }
 
 func TestBothLanguagesHaveTheSameTextsWithAllPlurals(t *testing.T) {

@@ -2,7 +2,7 @@
 
 import { post, Problem } from "./api.js";
 import { h, say, show, icon, dialog, uid, notice, external } from "./dom.js";
-import { t, known, span } from "./i18n.js";
+import { t, span } from "./i18n.js";
 
 /** field is a labelled input with its hint and error. */
 export function field({ name, label, hint, type = "text", input, ...rest }) {
@@ -117,10 +117,11 @@ export function fieldFor(code) {
   }[code] || null;
 }
 
-/** wordsFor says a problem with a field. */
+/** wordsFor says a problem with a field. The server says in the page's language
+ * what would be right. */
 export function wordsFor(e) {
   if (e.field === "password" && e.code === "required") return t("field.password.again");
-  return known("field." + e.code) ? t("field." + e.code) : t("field.invalid") + " (" + e.detail + ")";
+  return e.code === "required" ? t("field.required") : e.detail[0].toUpperCase() + e.detail.slice(1) + ".";
 }
 
 /** problemFields are the fields that a Problem names, with what to say there;
