@@ -185,6 +185,7 @@ const (
 	FaultCodeAccountLocked                FaultCode = "account_locked"
 	FaultCodeAppPasswordRequired          FaultCode = "app_password_required"
 	FaultCodeAuthFailed                   FaultCode = "auth_failed"
+	FaultCodeAuthMechanismUnsupported     FaultCode = "auth_mechanism_unsupported"
 	FaultCodeConnectRefused               FaultCode = "connect_refused"
 	FaultCodeConnectTimeout               FaultCode = "connect_timeout"
 	FaultCodeDnsFailure                   FaultCode = "dns_failure"
@@ -217,6 +218,8 @@ func (e FaultCode) Valid() bool {
 	case FaultCodeAppPasswordRequired:
 		return true
 	case FaultCodeAuthFailed:
+		return true
+	case FaultCodeAuthMechanismUnsupported:
 		return true
 	case FaultCodeConnectRefused:
 		return true

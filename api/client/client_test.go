@@ -12,8 +12,16 @@ import (
 // even as null, which would empty what the user had set.
 func TestOnlyWhatIsSetIsSent(t *testing.T) {
 	for _, request := range []any{
-		client.AccountPatch{}, client.NewAccount{}, client.ConnectionTestRequest{}, client.ServerSettings{}, client.FolderChoice{},
-		client.FolderChoicePatch{}, client.QuotaLimits{}, client.AdminAccountPatch{}, client.NewLink{}, client.OAuthStart{},
+		client.AccountPatch{},
+		client.NewAccount{},
+		client.ConnectionTestRequest{},
+		client.ServerSettings{},
+		client.FolderChoice{},
+		client.FolderChoicePatch{},
+		client.QuotaLimits{},
+		client.AdminAccountPatch{},
+		client.NewLink{},
+		client.OAuthStart{},
 	} {
 		typ := reflect.TypeOf(request)
 		always := members(t, request) // What the document requires.

@@ -74,7 +74,9 @@ func event(t *testing.T, lines *bufio.Scanner) any {
 		if !ok {
 			continue
 		}
-		into := map[string]any{"account": &api.Account{}, "progress": &api.ProgressEvent{}, "removed": &api.RemovedEvent{}}[name]
+		into := map[string]any{
+			"account": &api.Account{}, "progress": &api.ProgressEvent{}, "removed": &api.RemovedEvent{},
+		}[name]
 		if err := json.Unmarshal([]byte(data), into); err != nil {
 			t.Fatalf("event %s: %v in %s", name, err, data)
 		}
@@ -94,8 +96,9 @@ func TestTheGoClientChangesWhatItSetsAndNothingElse(t *testing.T) {
 	security, password, sender, username, folder := api.SecurityTls, canary, "Jan Stary", "anna", "Stare"
 	exclude := []string{"Spam"}
 	added, err := g.CreateAccountWithResponse(ctx, nil, api.NewAccount{
-		Email: "jan@poczta.example.test", Password: &password, SenderName: &sender, Username: &username, Folder: &folder, Name: &folder,
-		Server: &api.ServerSettings{Host: &d.Host, Port: &d.IMAPS, Security: &security}, Folders: &api.FolderChoice{Exclude: &exclude},
+		Email: "jan@poczta.example.test", Password: &password, SenderName: &sender, Username: &username,
+		Folder: &folder, Name: &folder, Folders: &api.FolderChoice{Exclude: &exclude},
+		Server: &api.ServerSettings{Host: &d.Host, Port: &d.IMAPS, Security: &security},
 	})
 	if err != nil || added.JSON201 == nil {
 		t.Fatalf("adding: %v: %s", err, added.Body)
@@ -107,7 +110,7 @@ func TestTheGoClientChangesWhatItSetsAndNothingElse(t *testing.T) {
 	}
 	want := g.settings(got.Body)
 
-	off, interval, fresh := false, int64(86400), api.Start{}
+	off, day, fresh := false, int64(86400), api.Start{}
 	if err := fresh.FromStartDays(api.StartDays{Days: 30}); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +121,7 @@ func TestTheGoClientChangesWhatItSetsAndNothingElse(t *testing.T) {
 		sent  string
 	}{
 		{api.AccountPatch{Enabled: &off}, "enabled", false, `{"enabled":false}`},
-		{api.AccountPatch{PollIntervalSeconds: &interval}, "poll_interval_seconds", 86400.0, `{"poll_interval_seconds":86400}`},
+		{api.AccountPatch{PollIntervalSeconds: &day}, "poll_interval_seconds", 86400.0, `{"poll_interval_seconds":86400}`},
 		{api.AccountPatch{Start: &fresh}, "start", map[string]any{"days": 30.0}, `{"start":{"days":30}}`},
 	} {
 		changed, err := g.UpdateAccountWithResponse(ctx, id, nil, tc.patch)
@@ -132,12 +135,13 @@ func TestTheGoClientChangesWhatItSetsAndNothingElse(t *testing.T) {
 	}
 	// The control: what the client sent before, and what came of it.
 	asBefore := strings.NewReader(`{"enabled":false,"sender_name":null,"folders":null}`)
-	if changed, err := g.UpdateAccountWithBodyWithResponse(ctx, id, nil, "application/json", asBefore); err != nil || changed.JSON200 == nil ||
-		cmp.Equal(want, g.settings(changed.Body)) {
+	changed, err := g.UpdateAccountWithBodyWithResponse(ctx, id, nil, "application/json", asBefore)
+	if err != nil || changed.JSON200 == nil || cmp.Equal(want, g.settings(changed.Body)) {
 		t.Errorf("nulls that were sent changed nothing: %v: %s", err, changed.Body)
 	}
 
-	if all, err := g.ListAccountsWithResponse(ctx, nil); err != nil || all.JSON200 == nil || len(all.JSON200.Accounts) != 1 {
+	all, err := g.ListAccountsWithResponse(ctx, nil)
+	if err != nil || all.JSON200 == nil || len(all.JSON200.Accounts) != 1 {
 		t.Errorf("the list: %v: %s", err, all.Body)
 	}
 	stream, err := g.ListEvents(ctx, nil)
@@ -192,7 +196,8 @@ func TestTheTypeScriptClientDoesTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string][]byte{
-		"client.ts": source, "package.json": []byte(`{"type":"module"}`), "tsconfig.json": []byte(`{"files":["client.ts"],"compilerOptions":
+		"client.ts": source, "package.json": []byte(`{"type":"module"}`),
+		"tsconfig.json": []byte(`{"files":["client.ts"],"compilerOptions":
 			{"strict":true,"noEmitOnError":true,"target":"es2022","module":"nodenext","types":[]}}`),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
@@ -216,7 +221,8 @@ func TestTheTypeScriptClientDoesTheSame(t *testing.T) {
 	} {
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "BASE="+p.addr, "TOKEN="+p.as(anna).token, "PASSWORD="+canary, "REMOTE="+string(remote))
+		cmd.Env = append(os.Environ(),
+			"BASE="+p.addr, "TOKEN="+p.as(anna).token, "PASSWORD="+canary, "REMOTE="+string(remote))
 		out, err := cmd.CombinedOutput()
 		p.hear(out)
 		if err != nil {

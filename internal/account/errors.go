@@ -66,7 +66,8 @@ func (e *AddressDiffersError) Error() string { return e.Sentence().Error() }
 
 // Sentence names both, for people.
 func (e *AddressDiffersError) Sentence() Sentence {
-	return Say("the sign-in was for %s, and this account is for %s: confirm it, change the address, or sign in again", e.Signed, e.Email)
+	return Say("the sign-in was for %s, and this account is for %s: confirm it, change the address, or sign in again",
+		e.Signed, e.Email)
 }
 
 // TestFailedError says that the connection test before saving failed; nothing

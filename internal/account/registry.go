@@ -308,7 +308,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	}
 	server := preset.Servers[protocol]
 	if server.Host == "" && d.Host == nil && len(preset.Servers) > 0 {
-		bad.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", preset.Name, protocolName(protocol))
+		bad.notOffered(preset, protocol)
 		return Account{}, login{}, bad
 	}
 	server = override(server, protocol, d.Host, d.Port, d.Security)
@@ -338,6 +338,10 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	a.Auth = OAuth2
 	l, err := r.granted(ctx, a, d.Grant, d.ConfirmAddress)
 	return a, l, err
+}
+
+func (e *InvalidError) notOffered(by Preset, p Protocol) {
+	e.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", by.Name, protocolName(p))
 }
 
 // presetFor finds the preset that a draft names or its address leads to.
@@ -406,7 +410,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	switch {
 	case offered:
 	case len(preset.Servers) > 0 && p.Host == nil && preset.Provider != OtherProvider:
-		bad.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", preset.Name, protocolName(a.Protocol))
+		bad.notOffered(preset, a.Protocol)
 		return Account{}, login{}, bad
 	case a.Protocol != old.Protocol: // The same host by another protocol, on its own port.
 		base = Server{old.Server.Host, DefaultPort(a.Protocol, old.Server.Security), old.Server.Security}

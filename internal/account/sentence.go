@@ -19,11 +19,11 @@ func Say(format string, args ...any) Sentence { return Sentence{format, args} }
 
 // Error returns it in English: a Sentence is an error wherever it is all that
 // there is to say.
-func (s Sentence) Error() string { return s.As(s.Format) }
+func (s Sentence) Error() string { return s.In(s.Format) }
 
-// As returns it with another format for its words, which may take the arguments
+// In returns it with another format for its words, which may take the arguments
 // in another order: "%[2]s".
-func (s Sentence) As(format string) string {
+func (s Sentence) In(format string) string {
 	if len(s.Args) == 0 {
 		return format
 	}

@@ -7,7 +7,7 @@ import "github.com/mailbrook/mailbrook/internal/account"
 func Tell(s account.Sentence, lang string) string {
 	for _, w := range sentences {
 		if w.en == s.Format {
-			return s.As(w.in(lang))
+			return s.In(w.in(lang))
 		}
 	}
 	return s.Error()

@@ -157,7 +157,8 @@ func (r *reader) array(path string, depth int) (any, error) {
 // pair: a password with one was damaged on its way, and would be saved wrong.
 func (r *reader) whole(path, s string) error {
 	if strings.ContainsRune(s, utf8.RuneError) {
-		return malformed(path, "invalid", account.Say("holds a replacement character or half a surrogate pair: enter the text again"))
+		return malformed(path, "invalid",
+			account.Say("holds a replacement character or half a surrogate pair: enter the text again"))
 	}
 	return nil
 }

@@ -157,7 +157,8 @@ type findings struct {
 }
 
 func (f *findings) bad(field, code, detail string, args ...any) {
-	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: code, Detail: account.Say(detail, args...)})
+	e := account.FieldError{Field: clean(field), Code: code, Detail: account.Say(detail, args...)}
+	f.malformed = append(f.malformed, e)
 }
 
 // wrong notes a value out of bounds.

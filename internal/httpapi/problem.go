@@ -56,16 +56,17 @@ func (t teller) say(s account.Sentence) string { return diagnose.Tell(s, t.lang)
 func (t teller) problem(code api.ProblemCode, detail account.Sentence) api.Problem {
 	k := kinds[code]
 	return api.Problem{
-		Type: "urn:mailbrook:problem:" + string(code), Title: t.say(account.Sentence{Format: k.title}), Status: k.status, Code: code,
-		Detail: sentence(t.say(detail)),
+		Type: "urn:mailbrook:problem:" + string(code), Title: t.say(account.Sentence{Format: k.title}),
+		Status: k.status, Code: code, Detail: sentence(t.say(detail)),
 	}
 }
 
 // nothing is the detail of a problem that its title tells.
 var nothing account.Sentence
 
-// What is said of failures whose reasons are no user's business.
+// What is said where the reason is no user's business, or in the log.
 var (
+	sayToken      = account.Say("send the header Authorization with the word Bearer and a valid token")
 	sayInTheLog   = account.Say("the log has the reason")
 	sayTryLater   = account.Say("try again later")
 	sayTryShortly = account.Say("try again in a few seconds")
@@ -131,7 +132,7 @@ func (s *server) problemOf(err error, c echo.Context, t teller) api.Problem {
 		return t.problem(api.ProblemCodeNotReady, sayTryShortly)
 	case errors.As(err, &noToken):
 		h.Set(echo.HeaderWWWAuthenticate, noToken.challenge())
-		return t.problem(api.ProblemCodeUnauthenticated, account.Say("send the header Authorization with the word Bearer and a valid token"))
+		return t.problem(api.ProblemCodeUnauthenticated, sayToken)
 	case errors.As(err, &bad):
 		return t.fields(t.problem(api.ProblemCodeInvalidRequest, bad.detail), bad.fields...)
 	case errors.As(err, &invalid):
@@ -140,7 +141,8 @@ func (s *server) problemOf(err error, c echo.Context, t teller) api.Problem {
 		return p
 	case errors.As(err, &differs):
 		why := differs.Sentence()
-		return t.fields(t.problem(api.ProblemCodeOauthAddressDiffers, why), account.FieldError{Field: "email", Code: "differs", Detail: why})
+		return t.fields(t.problem(api.ProblemCodeOauthAddressDiffers, why),
+			account.FieldError{Field: "email", Code: "differs", Detail: why})
 	case errors.As(err, &tooMany):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(tooMany.wait.Seconds()))))
 		return t.problem(api.ProblemCodeRateLimited, tooMany.what)
@@ -224,14 +226,23 @@ var hostRefusals = []struct {
 	word, field string
 	say         account.Sentence
 }{
-	{"port ", "server.port", account.Say("this port is not allowed here: choose 993 or 143 for IMAP, 995 or 110 for POP3")},
-	{"unencrypted ", "server.security", sayEncrypted},
-	{"the server must ", "server.host", account.Say("must be the name or the address of a server and nothing else, such as imap.example.org")},
-	{"", "server.host", account.Say("this server is not one that an account may name: enter the public name of the provider's mail server")},
+	{
+		"port ", "server.port",
+		account.Say("this port is not allowed here: choose 993 or 143 for IMAP, 995 or 110 for POP3"),
+	},
+	{
+		"unencrypted ", "server.security",
+		account.Say("unencrypted connections are not allowed here: choose tls or starttls"),
+	},
+	{
+		"the server must ", "server.host",
+		account.Say("must be the name or the address of a server and nothing else, such as imap.example.org"),
+	},
+	{
+		"", "server.host", // The last: every reason begins with nothing.
+		account.Say("this server is not one that an account may name: enter the public name of the provider's mail server"),
+	},
 }
-
-// sayEncrypted is said where the operator allows no plain text.
-var sayEncrypted = account.Say("unencrypted connections are not allowed here: choose tls or starttls")
 
 // failure maps failures with a fault code that reach a caller as such.
 func (t teller) failure(f *fault.Error) api.Problem {

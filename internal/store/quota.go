@@ -254,7 +254,8 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 	name, down := strings.CutPrefix(f.Sort, "-")
 	column, known := quotaSorts[name]
 	if !known && name != "" && name != "user" || f.Sort == "-" {
-		bad.Add("sort", "invalid", "must be one of %s, with a - before it or not", "user, used_bytes, used_messages, limit_bytes, usage")
+		bad.Add("sort", "invalid", "must be one of %s, with a - before it or not",
+			"user, used_bytes, used_messages, limit_bytes, usage")
 	}
 	var where []string
 	if f.Query != "" {
