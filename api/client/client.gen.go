@@ -90,6 +90,7 @@ func (e AdminAccountAuth) Valid() bool {
 const (
 	AutoconfigSourceAutoconfig AutoconfigSource = "autoconfig"
 	AutoconfigSourceGuess      AutoconfigSource = "guess"
+	AutoconfigSourceMx         AutoconfigSource = "mx"
 	AutoconfigSourceNone       AutoconfigSource = "none"
 	AutoconfigSourcePreset     AutoconfigSource = "preset"
 	AutoconfigSourceSrv        AutoconfigSource = "srv"
@@ -101,6 +102,8 @@ func (e AutoconfigSource) Valid() bool {
 	case AutoconfigSourceAutoconfig:
 		return true
 	case AutoconfigSourceGuess:
+		return true
+	case AutoconfigSourceMx:
 		return true
 	case AutoconfigSourceNone:
 		return true
@@ -148,6 +151,7 @@ const (
 	DelayAttention   DelayKind = "attention"
 	DelayBackoff     DelayKind = "backoff"
 	DelayBudget      DelayKind = "budget"
+	DelayInterval    DelayKind = "interval"
 	DelayMaintenance DelayKind = "maintenance"
 	DelayOutage      DelayKind = "outage"
 	DelayPaused      DelayKind = "paused"
@@ -163,6 +167,8 @@ func (e DelayKind) Valid() bool {
 	case DelayBackoff:
 		return true
 	case DelayBudget:
+		return true
+	case DelayInterval:
 		return true
 	case DelayMaintenance:
 		return true
@@ -991,7 +997,8 @@ type Delay struct {
 	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
 	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
 	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-	// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+	// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
+	// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
 	// minute, and others are before it.
 	Kind DelayKind `json:"kind"`
 
@@ -1015,7 +1022,8 @@ type DelayHelp string
 // end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
 // visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
 // under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `waiting`: it has been due for more than half a
+// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
+// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
 // minute, and others are before it.
 type DelayKind string
 
@@ -1441,7 +1449,8 @@ type Quota struct {
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
 
-	// State `over`: a limit is reached. `near`: 90 % of one is. `ok`: neither, or there is no limit.
+	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
 	State        QuotaState `json:"state"`
 	UsedBytes    int64      `json:"used_bytes"`
 	UsedMessages int64      `json:"used_messages"`
@@ -1472,7 +1481,8 @@ type QuotaList struct {
 	Quotas     []UserQuota `json:"quotas"`
 }
 
-// QuotaState `over`: a limit is reached. `near`: 90 % of one is. `ok`: neither, or there is no limit.
+// QuotaState `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
 type QuotaState string
 
 // QuotaSummary defines model for QuotaSummary.
@@ -1708,13 +1718,26 @@ type Totals struct {
 	Messages int64 `json:"messages"`
 }
 
+// Transcript What is known of an account's transcript.
+type Transcript struct {
+	// Active Whether visits are being written down.
+	Active bool `json:"active"`
+
+	// Bytes How long it is.
+	Bytes int64 `json:"bytes"`
+
+	// Until When that ends, or ended; `null`: there is no transcript.
+	Until *time.Time `json:"until"`
+}
+
 // UserQuota defines model for UserQuota.
 type UserQuota struct {
 	Accounts      []AccountUsage `json:"accounts"`
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
 
-	// State `over`: a limit is reached. `near`: 90 % of one is. `ok`: neither, or there is no limit.
+	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
 	State        QuotaState `json:"state"`
 	UsedBytes    int64      `json:"used_bytes"`
 	UsedMessages int64      `json:"used_messages"`
@@ -1909,6 +1932,12 @@ type AdminUpdateAccountParams struct {
 type AdminFetchAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminGetTranscriptParams defines parameters for AdminGetTranscript.
+type AdminGetTranscriptParams struct {
+	// Download The lines in the place of the status; 404 when there are none.
+	Download *bool `form:"download,omitempty" json:"download,omitempty"`
 }
 
 // AdminListHostsParams defines parameters for AdminListHosts.
@@ -2419,6 +2448,30 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/admin/accounts/{id}/fetch (the `AdminFetchAccount` operationId).
 	AdminFetchAccount(ctx context.Context, id AccountID, params *AdminFetchAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AdminDeleteTranscript End and remove a transcript
+	//
+	// Repeatable; there need not be one.
+	//
+	// Corresponds with DELETE /v1/admin/accounts/{id}/transcript (the `AdminDeleteTranscript` operationId).
+	AdminDeleteTranscript(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminGetTranscript What was said with an account's server
+	//
+	// Whether a transcript is being written, until when, and how long it is; with `download=true`, the lines themselves:
+	// what was sent (`C:`) and received (`S:`), without any credential, header or body of a message. Of what users have, it
+	// names folders, sizes and dates.
+	//
+	// Corresponds with GET /v1/admin/accounts/{id}/transcript (the `AdminGetTranscript` operationId).
+	AdminGetTranscript(ctx context.Context, id AccountID, params *AdminGetTranscriptParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminStartTranscript Write a transcript for a day
+	//
+	// The visits that begin within 24 hours from now are written down, at most 8 MiB of them; what was written before stays.
+	// A week after that it is removed, and with the account. Who switched it on stands in the log.
+	//
+	// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
+	AdminStartTranscript(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AdminListHosts Remote hosts and how their accounts are
 	//
 	// Those with the most failing accounts first, then those with the most accounts.
@@ -2476,7 +2529,8 @@ type ClientInterface interface {
 
 	// GetAutoconfig Settings for a mail address
 	//
-	// `source` says how much the settings are worth: `preset` (known), `autoconfig` and `srv` (published by the domain),
+	// `source` says how much the settings are worth: `preset` (known), `mx` (of the provider that the domain's mail
+	// exchangers belong to), `autoconfig` and `srv` (published by the domain),
 	// `guess` (to be confirmed by a connection test and a person), `none`.
 	//
 	// Corresponds with GET /v1/autoconfig (the `GetAutoconfig` operationId).
@@ -3148,6 +3202,60 @@ func (c *Client) AdminFetchAccount(ctx context.Context, id AccountID, params *Ad
 	return c.Client.Do(req)
 }
 
+// AdminDeleteTranscript End and remove a transcript
+//
+// Repeatable; there need not be one.
+//
+// Corresponds with DELETE /v1/admin/accounts/{id}/transcript (the `AdminDeleteTranscript` operationId).
+func (c *Client) AdminDeleteTranscript(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminDeleteTranscriptRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminGetTranscript What was said with an account's server
+//
+// Whether a transcript is being written, until when, and how long it is; with `download=true`, the lines themselves:
+// what was sent (`C:`) and received (`S:`), without any credential, header or body of a message. Of what users have, it
+// names folders, sizes and dates.
+//
+// Corresponds with GET /v1/admin/accounts/{id}/transcript (the `AdminGetTranscript` operationId).
+func (c *Client) AdminGetTranscript(ctx context.Context, id AccountID, params *AdminGetTranscriptParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminGetTranscriptRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminStartTranscript Write a transcript for a day
+//
+// The visits that begin within 24 hours from now are written down, at most 8 MiB of them; what was written before stays.
+// A week after that it is removed, and with the account. Who switched it on stands in the log.
+//
+// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
+func (c *Client) AdminStartTranscript(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminStartTranscriptRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AdminListHosts Remote hosts and how their accounts are
 //
 // Those with the most failing accounts first, then those with the most accounts.
@@ -3275,7 +3383,8 @@ func (c *Client) AdminGetStats(ctx context.Context, reqEditors ...RequestEditorF
 
 // GetAutoconfig Settings for a mail address
 //
-// `source` says how much the settings are worth: `preset` (known), `autoconfig` and `srv` (published by the domain),
+// `source` says how much the settings are worth: `preset` (known), `mx` (of the provider that the domain's mail
+// exchangers belong to), `autoconfig` and `srv` (published by the domain),
 // `guess` (to be confirmed by a connection test and a person), `none`.
 //
 // Corresponds with GET /v1/autoconfig (the `GetAutoconfig` operationId).
@@ -4715,6 +4824,135 @@ func NewAdminFetchAccountRequest(server string, id AccountID, params *AdminFetch
 	return req, nil
 }
 
+// NewAdminDeleteTranscriptRequest constructs an http.Request for the AdminDeleteTranscript method
+func NewAdminDeleteTranscriptRequest(server string, id AccountID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/accounts/%s/transcript", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminGetTranscriptRequest constructs an http.Request for the AdminGetTranscript method
+func NewAdminGetTranscriptRequest(server string, id AccountID, params *AdminGetTranscriptParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/accounts/%s/transcript", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Download != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "download", *params.Download, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminStartTranscriptRequest constructs an http.Request for the AdminStartTranscript method
+func NewAdminStartTranscriptRequest(server string, id AccountID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/accounts/%s/transcript", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewAdminListHostsRequest constructs an http.Request for the AdminListHosts method
 func NewAdminListHostsRequest(server string, params *AdminListHostsParams) (*http.Request, error) {
 	var err error
@@ -5878,6 +6116,36 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/admin/accounts/{id}/fetch (the `AdminFetchAccount` operationId).
 	AdminFetchAccountWithResponse(ctx context.Context, id AccountID, params *AdminFetchAccountParams, reqEditors ...RequestEditorFn) (*AdminFetchAccountResponse, error)
 
+	// AdminDeleteTranscriptWithResponse End and remove a transcript
+	//
+	// Repeatable; there need not be one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/admin/accounts/{id}/transcript (the `AdminDeleteTranscript` operationId).
+	AdminDeleteTranscriptWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*AdminDeleteTranscriptResponse, error)
+
+	// AdminGetTranscriptWithResponse What was said with an account's server
+	//
+	// Whether a transcript is being written, until when, and how long it is; with `download=true`, the lines themselves:
+	// what was sent (`C:`) and received (`S:`), without any credential, header or body of a message. Of what users have, it
+	// names folders, sizes and dates.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/accounts/{id}/transcript (the `AdminGetTranscript` operationId).
+	AdminGetTranscriptWithResponse(ctx context.Context, id AccountID, params *AdminGetTranscriptParams, reqEditors ...RequestEditorFn) (*AdminGetTranscriptResponse, error)
+
+	// AdminStartTranscriptWithResponse Write a transcript for a day
+	//
+	// The visits that begin within 24 hours from now are written down, at most 8 MiB of them; what was written before stays.
+	// A week after that it is removed, and with the account. Who switched it on stands in the log.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
+	AdminStartTranscriptWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*AdminStartTranscriptResponse, error)
+
 	// AdminListHostsWithResponse Remote hosts and how their accounts are
 	//
 	// Those with the most failing accounts first, then those with the most accounts.
@@ -5945,7 +6213,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetAutoconfigWithResponse Settings for a mail address
 	//
-	// `source` says how much the settings are worth: `preset` (known), `autoconfig` and `srv` (published by the domain),
+	// `source` says how much the settings are worth: `preset` (known), `mx` (of the provider that the domain's mail
+	// exchangers belong to), `autoconfig` and `srv` (published by the domain),
 	// `guess` (to be confirmed by a connection test and a person), `none`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7956,6 +8225,332 @@ func (r AdminFetchAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdminFetchAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminDeleteTranscriptResponse401Headers the declared response headers of an HTTP 401 response for AdminDeleteTranscript
+type AdminDeleteTranscriptResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminDeleteTranscriptResponse429Headers the declared response headers of an HTTP 429 response for AdminDeleteTranscript
+type AdminDeleteTranscriptResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminDeleteTranscriptResponse503Headers the declared response headers of an HTTP 503 response for AdminDeleteTranscript
+type AdminDeleteTranscriptResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminDeleteTranscriptResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminDeleteTranscriptResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminDeleteTranscriptResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminDeleteTranscriptResponse503Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminDeleteTranscriptResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminDeleteTranscriptResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminDeleteTranscriptResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminDeleteTranscriptResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminDeleteTranscriptResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminDeleteTranscriptResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminDeleteTranscriptResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminDeleteTranscriptResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminDeleteTranscriptResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminDeleteTranscriptResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminDeleteTranscriptResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminGetTranscriptResponse401Headers the declared response headers of an HTTP 401 response for AdminGetTranscript
+type AdminGetTranscriptResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminGetTranscriptResponse429Headers the declared response headers of an HTTP 429 response for AdminGetTranscript
+type AdminGetTranscriptResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminGetTranscriptResponse503Headers the declared response headers of an HTTP 503 response for AdminGetTranscript
+type AdminGetTranscriptResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminGetTranscriptResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Transcript
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminGetTranscriptResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminGetTranscriptResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminGetTranscriptResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminGetTranscriptResponse) GetJSON200() *Transcript {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminGetTranscriptResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminGetTranscriptResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminGetTranscriptResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminGetTranscriptResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminStartTranscriptResponse401Headers the declared response headers of an HTTP 401 response for AdminStartTranscript
+type AdminStartTranscriptResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminStartTranscriptResponse429Headers the declared response headers of an HTTP 429 response for AdminStartTranscript
+type AdminStartTranscriptResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminStartTranscriptResponse503Headers the declared response headers of an HTTP 503 response for AdminStartTranscript
+type AdminStartTranscriptResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminStartTranscriptResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Transcript
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminStartTranscriptResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminStartTranscriptResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminStartTranscriptResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminStartTranscriptResponse) GetJSON200() *Transcript {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminStartTranscriptResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminStartTranscriptResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminStartTranscriptResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminStartTranscriptResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminStartTranscriptResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminStartTranscriptResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminStartTranscriptResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminStartTranscriptResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminStartTranscriptResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminStartTranscriptResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminStartTranscriptResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10369,6 +10964,54 @@ func (c *ClientWithResponses) AdminFetchAccountWithResponse(ctx context.Context,
 	return ParseAdminFetchAccountResponse(rsp)
 }
 
+// AdminDeleteTranscriptWithResponse End and remove a transcript
+//
+// Repeatable; there need not be one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/admin/accounts/{id}/transcript (the `AdminDeleteTranscript` operationId).
+func (c *ClientWithResponses) AdminDeleteTranscriptWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*AdminDeleteTranscriptResponse, error) {
+	rsp, err := c.AdminDeleteTranscript(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminDeleteTranscriptResponse(rsp)
+}
+
+// AdminGetTranscriptWithResponse What was said with an account's server
+//
+// Whether a transcript is being written, until when, and how long it is; with `download=true`, the lines themselves:
+// what was sent (`C:`) and received (`S:`), without any credential, header or body of a message. Of what users have, it
+// names folders, sizes and dates.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/accounts/{id}/transcript (the `AdminGetTranscript` operationId).
+func (c *ClientWithResponses) AdminGetTranscriptWithResponse(ctx context.Context, id AccountID, params *AdminGetTranscriptParams, reqEditors ...RequestEditorFn) (*AdminGetTranscriptResponse, error) {
+	rsp, err := c.AdminGetTranscript(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminGetTranscriptResponse(rsp)
+}
+
+// AdminStartTranscriptWithResponse Write a transcript for a day
+//
+// The visits that begin within 24 hours from now are written down, at most 8 MiB of them; what was written before stays.
+// A week after that it is removed, and with the account. Who switched it on stands in the log.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
+func (c *ClientWithResponses) AdminStartTranscriptWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*AdminStartTranscriptResponse, error) {
+	rsp, err := c.AdminStartTranscript(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminStartTranscriptResponse(rsp)
+}
+
 // AdminListHostsWithResponse Remote hosts and how their accounts are
 //
 // Those with the most failing accounts first, then those with the most accounts.
@@ -10478,7 +11121,8 @@ func (c *ClientWithResponses) AdminGetStatsWithResponse(ctx context.Context, req
 
 // GetAutoconfigWithResponse Settings for a mail address
 //
-// `source` says how much the settings are worth: `preset` (known), `autoconfig` and `srv` (published by the domain),
+// `source` says how much the settings are worth: `preset` (known), `mx` (of the provider that the domain's mail
+// exchangers belong to), `autoconfig` and `srv` (published by the domain),
 // `guess` (to be confirmed by a connection test and a person), `none`.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12550,6 +13194,329 @@ func ParseAdminFetchAccountResponse(rsp *http.Response) (*AdminFetchAccountRespo
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers AdminFetchAccountResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminDeleteTranscriptResponse parses an HTTP response from a AdminDeleteTranscriptWithResponse call
+func ParseAdminDeleteTranscriptResponse(rsp *http.Response) (*AdminDeleteTranscriptResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminDeleteTranscriptResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminDeleteTranscriptResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminDeleteTranscriptResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminDeleteTranscriptResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminGetTranscriptResponse parses an HTTP response from a AdminGetTranscriptWithResponse call
+func ParseAdminGetTranscriptResponse(rsp *http.Response) (*AdminGetTranscriptResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminGetTranscriptResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Transcript
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/plain) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminGetTranscriptResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminGetTranscriptResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminGetTranscriptResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminStartTranscriptResponse parses an HTTP response from a AdminStartTranscriptWithResponse call
+func ParseAdminStartTranscriptResponse(rsp *http.Response) (*AdminStartTranscriptResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminStartTranscriptResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Transcript
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminStartTranscriptResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminStartTranscriptResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminStartTranscriptResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {

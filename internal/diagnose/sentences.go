@@ -79,8 +79,8 @@ var sentences = []words{
 		"tekst jest uszkodzony (znak zastępczy lub połowa pary zastępczej): wpisz go jeszcze raz",
 	},
 	{"is given twice", "podano dwa razy: zostaw jedno wystąpienie"},
-	{"is needed", "podaj tę wartość, jest potrzebna"},
-	{"is needed where no account_id is given", "podaj tę wartość, jeśli nie podajesz account_id"},
+	{"is needed", "to pole jest wymagane: podaj wartość"},
+	{"is needed where no account_id is given", "to pole jest wymagane, gdy nie podano account_id"},
 	{
 		"is not a member of this request: leave it out, or check its spelling",
 		"tego pola nie ma w tym żądaniu: usuń je albo sprawdź pisownię",
@@ -120,7 +120,7 @@ var sentences = []words{
 	{"must be imap or pop3", "wybierz imap albo pop3"},
 	{
 		"must be left out where oauth_grant is given: an account has one or the other",
-		"nie podawaj razem z oauth_grant: konto ma jedno albo drugie",
+		"nie podawaj razem z oauth_grant: konto używa jednego albo drugiego",
 	},
 	{"must be left out where user is given", "nie podawaj razem z user"},
 	{
@@ -207,7 +207,7 @@ var sentences = []words{
 	},
 	{
 		"the sign-in was for %s, and this account is for %s: confirm it, change the address, or sign in again",
-		"zalogowano się do %s, a to konto jest dla %s: potwierdź to, zmień adres albo zaloguj się jeszcze raz",
+		"zalogowano się jako %s, a to konto jest dla %s: potwierdź to, zmień adres albo zaloguj się jeszcze raz",
 	},
 	{"there is no such account", "nie ma takiego konta"},
 	{
@@ -221,7 +221,7 @@ var sentences = []words{
 	{"this folder is taken: choose another name for it", "ten folder jest zajęty: wybierz inną nazwę"},
 	{
 		"this is your own mailbox: it cannot be fetched into itself",
-		"to twoja własna skrzynka: nie można pobierać z niej do niej samej",
+		"to twoja własna skrzynka: nie można pobierać poczty z niej do niej samej",
 	},
 	{
 		"this port is not allowed here: choose 993 or 143 for IMAP, 995 or 110 for POP3",
@@ -249,6 +249,6 @@ var sentences = []words{
 	},
 	{
 		"with a cookie, only pages of the same origin may call, with the header X-Mailbrook: 1",
-		"z plikiem cookie mogą pytać tylko strony z tego samego źródła, z nagłówkiem X-Mailbrook: 1",
+		"żądania z plikiem cookie przyjmujemy tylko ze stron tego samego pochodzenia, z nagłówkiem X-Mailbrook: 1",
 	},
 }

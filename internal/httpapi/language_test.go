@@ -85,7 +85,7 @@ func TestFieldErrorsSayWhatWouldBeRight(t *testing.T) {
 			`"email":"anna","password":"x"`, "email", "must be a full mailbox address, such as anna@example.org",
 			"podaj pełny adres skrzynki, na przykład anna@example.org",
 		},
-		{`"email":"anna@gmail.com"`, "password", "is needed", "podaj tę wartość, jest potrzebna"},
+		{`"email":"anna@gmail.com"`, "password", "is needed", "to pole jest wymagane: podaj wartość"},
 		{
 			`"email":"anna@gmail.com","password":"x","server":{"port":70000}`, "server.port",
 			"must be between 1 and 65535", "podaj liczbę od 1 do 65535",
