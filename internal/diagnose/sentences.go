@@ -235,8 +235,8 @@ var sentences = []words{
 		"too many connection tests at once: wait until the others have ended",
 		"zbyt wiele testów połączenia naraz: poczekaj, aż skończą się pozostałe",
 	},
-	{"too many connection tests: wait a little", "zbyt wiele testów połączenia: poczekaj chwilę"},
-	{"too many requests: wait a little", "zbyt wiele żądań: poczekaj chwilę"},
+	{"too many connection tests: wait for %d s", "zbyt wiele testów połączenia: odczekaj %d s"},
+	{"too many requests: wait for %d s", "zbyt wiele żądań: odczekaj %d s"},
 	{
 		"too many streams of events at once: close some of the pages",
 		"zbyt wiele otwartych strumieni zdarzeń: zamknij część stron",

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -44,6 +45,9 @@ type tooManyError struct {
 	wait time.Duration
 	what account.Sentence
 }
+
+// wholeSeconds is for how long to wait, as Retry-After says it.
+func wholeSeconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
 func (e *tooManyError) Error() string { return e.what.Error() }
 
@@ -182,7 +186,7 @@ func (s *slots) hold(ctx context.Context, key string) (release func(), err error
 func (s *server) tested(ctx context.Context, f func() error) error {
 	who := caller(ctx).Owner.String()
 	if wait := s.meters.tests.take(who); wait > 0 {
-		return &tooManyError{wait, account.Say("too many connection tests: wait a little")}
+		return &tooManyError{wait, account.Say("too many connection tests: wait for %d s", wholeSeconds(wait))}
 	}
 	release, err := s.meters.slots.hold(ctx, who)
 	if err == nil {

@@ -191,7 +191,7 @@ func (s *server) pace(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		if wait := s.meters.requests.take(who.Owner.String()); wait > 0 {
-			return &tooManyError{wait, account.Say("too many requests: wait a little")}
+			return &tooManyError{wait, account.Say("too many requests: wait for %d s", wholeSeconds(wait))}
 		}
 		return next(c)
 	}

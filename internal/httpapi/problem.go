@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -144,13 +143,13 @@ func (s *server) problemOf(err error, c echo.Context, t teller) api.Problem {
 		return t.fields(t.problem(api.ProblemCodeOauthAddressDiffers, why),
 			account.FieldError{Field: "email", Code: "differs", Detail: why})
 	case errors.As(err, &tooMany):
-		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(tooMany.wait.Seconds()))))
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(tooMany.wait)))
 		return t.problem(api.ProblemCodeRateLimited, tooMany.what)
 	case errors.As(err, &keys):
-		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(keys.Wait.Seconds()))))
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(keys.Wait)))
 		return t.problem(api.ProblemCodeNotReady, account.Say("the keys of the tokens' issuer cannot be had now"))
 	case errors.As(err, &held):
-		h.Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(held.Wait.Seconds()))))
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(held.Wait)))
 		p := t.problem(api.ProblemCodeRateLimited, account.Sentence{Format: account.HeldBack})
 		why := account.Diagnosis{Code: fault.RateLimited, Detail: account.HeldBack, Since: s.Now()}
 		p.Diagnosis = DiagnosisJSON(&why, account.Account{}, s.Explain, t.lang)
