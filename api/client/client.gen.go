@@ -2388,7 +2388,7 @@ type ClientInterface interface {
 	// ListAccountSkipped Messages that could not be fetched
 	//
 	// Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
-	// everything behind it is fetched all the same. What could not be read is tried again every day; what is too large is not,
+	// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 	// and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 	//
 	// Corresponds with GET /v1/accounts/{id}/skipped (the `ListAccountSkipped` operationId).
@@ -3072,7 +3072,7 @@ func (c *Client) ListAccountRuns(ctx context.Context, id AccountID, params *List
 // ListAccountSkipped Messages that could not be fetched
 //
 // Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
-// everything behind it is fetched all the same. What could not be read is tried again every day; what is too large is not,
+// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 // and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 //
 // Corresponds with GET /v1/accounts/{id}/skipped (the `ListAccountSkipped` operationId).
@@ -6048,7 +6048,7 @@ type ClientWithResponsesInterface interface {
 	// ListAccountSkippedWithResponse Messages that could not be fetched
 	//
 	// Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
-	// everything behind it is fetched all the same. What could not be read is tried again every day; what is too large is not,
+	// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 	// and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -10854,7 +10854,7 @@ func (c *ClientWithResponses) ListAccountRunsWithResponse(ctx context.Context, i
 // ListAccountSkippedWithResponse Messages that could not be fetched
 //
 // Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
-// everything behind it is fetched all the same. What could not be read is tried again every day; what is too large is not,
+// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 // and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 //
 // Returns a wrapper object for the known response body format(s).
