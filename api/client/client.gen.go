@@ -2543,7 +2543,7 @@ type ClientInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
@@ -2560,7 +2560,7 @@ type ClientInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
@@ -3407,7 +3407,7 @@ func (c *Client) GetAutoconfig(ctx context.Context, params *GetAutoconfigParams,
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
@@ -3434,7 +3434,7 @@ func (c *Client) TestConnectionWithBody(ctx context.Context, params *TestConnect
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
@@ -6229,7 +6229,7 @@ type ClientWithResponsesInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
@@ -6246,7 +6246,7 @@ type ClientWithResponsesInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
@@ -11143,7 +11143,7 @@ func (c *ClientWithResponses) GetAutoconfigWithResponse(ctx context.Context, par
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
@@ -11166,7 +11166,7 @@ func (c *ClientWithResponses) TestConnectionWithBodyWithResponse(ctx context.Con
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test takes at most 20 seconds. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
