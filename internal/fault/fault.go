@@ -94,6 +94,7 @@ type Error struct {
 	RetryAfter time.Duration // The server's own hint; 0 when it gave none.
 	Final      bool          // Nothing but the user can change it: no further try is of use, whatever the code.
 	Elsewhere  bool          // It failed at another server than the account's mail server, such as one that issues tokens.
+	Limit      bool          // A bound of ours on what one visit may take ended it: the server did answer.
 	Session    bool          // The server speaks of itself or the account: nothing else that is asked now fares better.
 	Err        error         // The cause; may be nil.
 }
@@ -130,7 +131,7 @@ func Wrap(code Code, op string, err error) error {
 	if errors.As(err, &e) {
 		return &Error{
 			Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Elsewhere: e.Elsewhere,
-			Session: e.Session, Err: err,
+			Limit: e.Limit, Session: e.Session, Err: err,
 		}
 	}
 	return &Error{Code: code, Op: op, Err: err}

@@ -64,7 +64,7 @@ const (
 // visitCost is what a visit takes in memory however little there is to do:
 // the connection's buffers, literals and headers up to their limits, the message
 // under way, a batch's rows.
-const visitCost = 1 << 20
+const visitCost = memory.First
 
 // A message that could not be read is tried again by every visit for hastyTries,
 // however many they are: trouble of the server looks like a bad message. After that
@@ -144,7 +144,9 @@ type visit struct {
 // left half done, then brings what is new. What was committed stays whatever
 // happens; the report says how it ended.
 func (e *Engine) Visit(ctx context.Context, l Lease) Report {
-	share := e.Budget.Share()
+	ctx, giveWay := context.WithCancelCause(ctx)
+	defer giveWay(nil)
+	share := e.Budget.Share(l.Account.Status.Slow > 1, giveWay)
 	defer share.Close()
 	ctx = memory.With(ctx, share)
 	v := &visit{Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, present: map[string]bool{}, log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch)}
@@ -154,8 +156,9 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 	}
 	if errors.Is(err, memory.ErrBusy) { // Not the account's fault: it comes again, behind the others.
 		v.log.InfoContext(ctx, "yields: other visits hold the memory that is needed")
-		v.report.More, err = true, nil
+		v.report.More, v.report.Busy, err = true, true, nil
 	}
+	v.report.Waited = share.Waited()
 	v.report.Err = err
 	if err == nil && v.full != nil {
 		v.report.Err = v.full

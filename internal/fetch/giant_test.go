@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -319,15 +321,62 @@ func TestAVisitWithoutMemoryYields(t *testing.T) {
 	w.remote.folders[0].add(bodies(3, "in")...)
 	b := memory.New(memory.Least, time.Millisecond)
 	w.engine.Budget = b
-	for range 2 { // The common part, and the reserve.
-		s := b.Share()
+	beginnings := int((memory.Least - memory.Most) / memory.First)
+	for n := range beginnings + 1 { // The common part, and the reserve.
+		s := b.Share(false, nil)
 		defer s.Close()
-		if err := s.Take(t.Context(), memory.Most); err != nil {
+		need := int64(memory.First)
+		if n == beginnings {
+			need = memory.Most
+		}
+		if err := s.Take(t.Context(), need); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r := w.visit(t.Context())
-	if r.Err != nil || r.Partial != nil || !r.More || r.Messages != 0 || w.remote.opened != 0 {
+	if r.Err != nil || r.Partial != nil || !r.More || !r.Busy || r.Waited <= 0 || r.Messages != 0 || w.remote.opened != 0 {
 		t.Errorf("report %+v, opened %d times", r, w.remote.opened)
 	}
+}
+
+// A visit that has held much for long ends when others wait for that, and comes
+// again: no failure of its account.
+func TestAVisitThatHoldsMuchGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "INBOX")
+		w.remote.folders[0].add(bodies(3, "in")...)
+		b := memory.New(memory.Least, memory.Patience)
+		w.engine.Budget = b
+		holds := make(chan struct{})
+		w.engine.Source = opening(func(ctx context.Context) error {
+			if err := memory.Of(ctx).Take(ctx, memory.Most-memory.First); err != nil {
+				return err
+			}
+			close(holds)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		visited := make(chan fetch.Report, 1)
+		go func() { visited <- w.visit(t.Context()) }()
+		<-holds
+		other := b.Share(false, nil)
+		defer other.Close()
+		var err error
+		for err = memory.ErrBusy; errors.Is(err, memory.ErrBusy); { // As visits that come again.
+			err = other.Take(t.Context(), memory.Most)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if r := <-visited; r.Err != nil || !r.More || !r.Busy {
+			t.Errorf("report %+v", r)
+		}
+	})
+}
+
+// opening is a source that is no more than this.
+type opening func(context.Context) error
+
+func (o opening) Open(ctx context.Context, _ account.Account, _ account.Credential) (fetch.Session, error) {
+	return nil, o(ctx)
 }

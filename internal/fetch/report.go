@@ -1,6 +1,10 @@
 package fetch
 
-import "github.com/mailbrook/mailbrook/internal/fault"
+import (
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
 
 // Report is what one visit did.
 type Report struct {
@@ -15,4 +19,9 @@ type Report struct {
 	Partial *fault.Error
 	// More says that the visit stopped of its own will with work left over.
 	More bool
+	// Busy says that it stopped because other visits held the memory it needed:
+	// a reason for More that says nothing of the account or its server.
+	Busy bool
+	// Waited is how long the visit waited for memory.
+	Waited time.Duration
 }

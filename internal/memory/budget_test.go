@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -19,8 +20,8 @@ func TestABudgetIsNeverSmallerThanItsLeast(t *testing.T) {
 // Two visits that hold what the other one needs both come to their end: the one
 // that has the reserve waits for nothing.
 func TestVisitsThatHoldAndWaitDoNotBlockEachOther(t *testing.T) {
-	b := newBudget(20, 10, time.Hour)
-	one, two := b.Share(), b.Share()
+	b := newBudget(20, 10, 0, 0, time.Hour)
+	one, two := b.Share(false, nil), b.Share(false, nil)
 	for _, s := range []*Share{one, two} {
 		if err := s.Take(t.Context(), 5); err != nil {
 			t.Fatal(err)
@@ -45,17 +46,17 @@ func TestVisitsThatHoldAndWaitDoNotBlockEachOther(t *testing.T) {
 }
 
 func TestWhatCannotBeHadIsWaitedForABoundedTime(t *testing.T) {
-	b := newBudget(20, 10, time.Millisecond)
+	b := newBudget(20, 10, 0, 0, time.Millisecond)
 	var shares []*Share
 	for range 2 { // The common part, and the reserve.
-		s := b.Share()
+		s := b.Share(false, nil)
 		defer s.Close()
 		if err := s.Take(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
 		shares = append(shares, s)
 	}
-	late := b.Share()
+	late := b.Share(false, nil)
 	if err := late.Take(t.Context(), 1); !errors.Is(err, ErrBusy) {
 		t.Errorf("took it: %v", err)
 	}
@@ -77,12 +78,12 @@ func TestWhatCannotBeHadIsWaitedForABoundedTime(t *testing.T) {
 
 // However many visits there are, together they hold no more than the budget.
 func TestVisitsTogetherKeepToTheBudget(t *testing.T) {
-	b := newBudget(100, 40, time.Hour)
+	b := newBudget(100, 40, 0, 0, time.Hour)
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
 			for range 50 {
-				s := b.Share()
+				s := b.Share(false, nil)
 				for n := range 4 {
 					if err := s.Take(t.Context(), int64(1+(i+n)%10)); err != nil {
 						t.Error(err)
@@ -97,14 +98,107 @@ func TestVisitsTogetherKeepToTheBudget(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if b.Taken() != 0 || b.common != 60 {
+	if b.Taken() != 0 || b.common != 60 || b.kept != 0 {
 		t.Errorf("%d are taken and %d left at the end", b.Taken(), b.common)
+	}
+}
+
+// Two visits that hold much and drip on keep nobody else from beginning, at the
+// smallest budget there is, and give way to one that needs much as well. The
+// control: where nothing is kept for beginnings, nobody begins.
+func TestVisitsThatHoldMuchForLongKeepNobodyElseWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Least, Patience)
+		began := time.Now()
+		var gone []time.Duration
+		drip := func(n int64) *Share {
+			ctx, giveWay := context.WithCancelCause(t.Context())
+			s := b.Share(true, giveWay)
+			for s.held < n {
+				if err := s.Take(ctx, First); err != nil {
+					t.Fatal(err)
+				}
+			}
+			context.AfterFunc(ctx, func() {
+				if errors.Is(context.Cause(ctx), ErrBusy) {
+					gone = append(gone, time.Since(began))
+				}
+				s.Close()
+			})
+			return s
+		}
+		one, two := drip(Least/8+First), drip(Most)
+		if b.senior == nil {
+			t.Fatalf("the one holds %d, the other %d, and nobody has the reserve", one.held, two.held)
+		}
+		var first []*Share
+		for range firstVisits/4*3 - 2 {
+			s := b.Share(false, nil)
+			if err := s.Take(t.Context(), First); err != nil || s.Waited() > 0 {
+				t.Fatalf("the beginning of visit %d: %v after %v", len(first)+1, err, s.Waited())
+			}
+			first = append(first, s)
+		}
+		for _, s := range first {
+			s.Close()
+		}
+		much := b.Share(false, nil)
+		defer much.Close()
+		slow := make(chan error, 1)
+		late := b.Share(true, nil)
+		b.patience = time.Hour
+		go func() { slow <- late.Take(t.Context(), Most) }()
+		synctest.Wait()
+		if err := much.Take(t.Context(), Most/2+First); err != nil || time.Since(began) > Tenure+time.Second {
+			t.Errorf("one that needs much has %v after %v", err, time.Since(began))
+		}
+		synctest.Wait()
+		if len(slow) > 0 || len(gone) == 0 || gone[0] != Tenure {
+			t.Errorf("a slow one went before it, or they gave way after %v", gone)
+		}
+		much.Close()
+		if err := <-slow; err != nil {
+			t.Errorf("the slow one after it: %v", err)
+		}
+		late.Close()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(Least, Most, 0, 0, Patience)
+		for range 2 {
+			s := b.Share(true, nil)
+			defer s.Close()
+			if err := s.Take(t.Context(), Most); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.Share(false, nil).Take(t.Context(), First); !errors.Is(err, ErrBusy) {
+			t.Errorf("with nothing kept: %v", err)
+		}
+	})
+}
+
+// What was given back of the reserve is another's.
+func TestTheReserveIsHeldAsLongAsAnythingOfItIs(t *testing.T) {
+	b := newBudget(20, 10, 0, 0, time.Millisecond)
+	full, senior, next := b.Share(false, nil), b.Share(false, nil), b.Share(false, nil)
+	for _, s := range []*Share{full, senior} {
+		if err := s.Take(t.Context(), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	senior.Give(9)
+	if err := next.Take(t.Context(), 10); !errors.Is(err, ErrBusy) {
+		t.Errorf("while one octet of it is held: %v", err)
+	}
+	senior.Give(1)
+	if err := next.Take(t.Context(), 10); err != nil {
+		t.Errorf("after all of it was given back: %v", err)
 	}
 }
 
 func TestNoBudgetBoundsNothing(t *testing.T) {
 	var b *Budget
-	s := b.Share()
+	s := b.Share(false, nil)
 	defer s.Close()
 	if err := Of(With(t.Context(), s)).Take(t.Context(), 1<<40); err != nil {
 		t.Error(err)

@@ -67,7 +67,7 @@ func (o *outages) leave(provider string, turn int, who account.Owner, err error,
 	}
 	t.failed[who] = now
 	for user, at := range t.failed {
-		if now.Sub(at) > outageWindow {
+		if at.After(now) || now.Sub(at) > outageWindow { // To come: the clock was ahead then.
 			delete(t.failed, user)
 		}
 	}

@@ -110,7 +110,7 @@ func (cs *circuits) ended(a account.Account, turn int, e *fault.Error, now time.
 	if turn == c.closed {
 		c.trying--
 	}
-	here := e == nil || !e.Elsewhere
+	here := e == nil || !e.Elsewhere && !e.Limit
 	switch {
 	case e == nil, here && hostAnswered(e.Code):
 		cs.answered = now
@@ -123,6 +123,14 @@ func (cs *circuits) ended(a account.Account, turn int, e *fault.Error, now time.
 	}
 	if c.idle(now) {
 		delete(cs.byKey, key)
+	}
+}
+
+// brought notes that a visit which began so brought mail before it ended.
+func (cs *circuits) brought(a account.Account, turn int, now time.Time) {
+	if c := cs.byKey[CircuitKey(a)]; c != nil && c.probing(now) && turn == c.closed {
+		cs.answered = now
+		c.answer(cs.cap)
 	}
 }
 
@@ -161,6 +169,9 @@ func (cs *circuits) failure(c *circuit, a account.Account, code fault.Code, now 
 // but ours, and what was said of providers meanwhile is taken back: each account
 // waits by itself.
 func (cs *circuits) networkIsDown(now time.Time) bool {
+	if cs.answered.After(now) {
+		cs.answered = now // The clock was ahead when that was noted.
+	}
 	hosts := map[string]bool{}
 	for _, c := range cs.byKey {
 		c.forget(now)
@@ -226,10 +237,11 @@ func (c *circuit) idle(now time.Time) bool {
 	return c.allow == 0 && len(c.failed) == 0
 }
 
-// forget drops failures that are too old to belong together.
+// forget drops failures that are too old to belong together, and such as are
+// still to come: the clock was ahead then.
 func (c *circuit) forget(now time.Time) {
 	for id, f := range c.failed {
-		if now.Sub(f.at) > outageWindow {
+		if f.at.After(now) || now.Sub(f.at) > outageWindow {
 			delete(c.failed, id)
 		}
 	}
@@ -245,6 +257,9 @@ func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
 		}
 		if c.probe.Sub(now) > lastProbe {
 			c.probe = now // No probe is so far away: the clock was ahead when it was set.
+		}
+		if c.since.After(now) {
+			c.since = now
 		}
 		allow := c.allow
 		switch {
@@ -282,7 +297,11 @@ func (cs *circuits) outages() []Outage {
 
 // hostFailed reports whether the server, rather than the account, may be what failed.
 func hostFailed(c fault.Code) bool {
-	return classOf(c) == network
+	switch c {
+	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout, fault.TLSFailure, fault.ServerUnavailable:
+		return true
+	}
+	return false // Not by how it is tried again: a defect of ours is tried as often.
 }
 
 // hostAnswered reports whether the visit got far enough to show that the server

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
 )
 
 // proven is the account of the n-th user at "h", which has worked there.
@@ -146,6 +147,11 @@ func TestWhatMakesAnOutage(t *testing.T) {
 		{"our own trouble", func(cs *circuits) {
 			for n := range 50 {
 				visit(cs, n, fault.LocalMailboxUnavailable, noon)
+			}
+		}, "open to all"},
+		{"a defect of ours", func(cs *circuits) {
+			for n := range 50 {
+				visit(cs, n, fault.Internal, noon)
 			}
 		}, "open to all"},
 	} {
@@ -328,5 +334,110 @@ func TestHostsThatNobodyAsksForAreForgotten(t *testing.T) {
 	cs.gate(noon.Add(2 * time.Hour))
 	if len(cs.byKey) != 0 {
 		t.Errorf("%d circuits are remembered", len(cs.byKey))
+	}
+}
+
+// What was noted while the clock was ahead does not count.
+func TestTimesToComeCountForNothing(t *testing.T) {
+	later := noon.Add(24 * time.Hour)
+	cs := newCircuits(32)
+	for n := range outageAccounts - 1 {
+		visit(cs, n, fault.ConnectTimeout, later)
+	}
+	visit(cs, outageAccounts, fault.ConnectTimeout, noon)
+	if got := state(cs, noon); got != "open to all" {
+		t.Errorf("one failed today and four will tomorrow: the host is %s", got)
+	}
+	for n := range outageAccounts { // The control: those of today count.
+		visit(cs, n, fault.ConnectTimeout, noon)
+	}
+	if got := state(cs, noon); got != "closed" {
+		t.Errorf("five failed today: the host is %s", got)
+	}
+
+	cs = newCircuits(32)
+	z := proven(9)
+	z.Server.Host = "z"
+	visitOf(cs, z, nil, later)
+	for n := range outageAccounts {
+		for _, host := range []string{"v", "x", "y"} {
+			a := proven(n)
+			a.Server.Host = host
+			visitOf(cs, a, fault.New(fault.DNSFailure, "", ""), noon.Add(time.Duration(n)*time.Second))
+		}
+	}
+	if got := cs.outages(); len(got) != 0 {
+		t.Errorf("a server answers tomorrow, nobody today, and it is said of %v", got)
+	}
+
+	cs = newCircuits(32)
+	outage(cs, later)
+	cs.gate(noon)
+	if got := cs.outages(); len(got) != 1 || got[0].Since.After(noon) {
+		t.Errorf("an outage that begins tomorrow: %v", got)
+	}
+}
+
+// A bound of ours, and a connection that breaks after it brought mail, are no
+// word on whether the server is there.
+func TestWhoEndsOneOwnVisitIsNoWitness(t *testing.T) {
+	gone := fault.New(fault.ServerUnavailable, "", "")
+	for _, tc := range []struct {
+		name string
+		rep  fetch.Report
+		want string
+	}{
+		{"the connection broke", fetch.Report{Err: gone}, "closed"},
+		{"it broke after it had brought mail", fetch.Report{Err: gone, Messages: 1}, "open to all"},
+		{"our bound on octets or time", fetch.Report{Err: &fault.Error{Code: fault.ServerUnavailable, Limit: true}}, "open to all"},
+		{"the same, wrapped", fetch.Report{Err: fault.Wrap(fault.Internal, "", &fault.Error{Code: fault.ServerUnavailable, Limit: true})}, "open to all"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cs := newCircuits(32)
+			for n := range outageAccounts {
+				visitOf(cs, proven(n), witness(tc.rep), noon)
+			}
+			if got := state(cs, noon); got != tc.want {
+				t.Errorf("the host is %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestVisitsThatHadNoMemorySayNothingOfTheServer(t *testing.T) {
+	cs := newCircuits(32)
+	for n := range outageAccounts {
+		visit(cs, n, fault.ConnectTimeout, noon)
+		visitOf(cs, proven(n+outageAccounts), witness(fetch.Report{More: true, Busy: true}), noon)
+	}
+	if got := state(cs, noon); got != "closed" {
+		t.Errorf("others had no memory meanwhile, and the host is %s", got)
+	}
+	visit(cs, 1, "", noon.Add(firstProbe))
+	if got := state(cs, noon.Add(firstProbe)); got != "at most 2" { // The control.
+		t.Errorf("after an answer the host is %s", got)
+	}
+}
+
+func TestAProbeThatBroughtMailIsAnAnswer(t *testing.T) {
+	rep := fetch.Report{Err: fault.New(fault.ServerUnavailable, "", ""), Messages: 1}
+	for _, tc := range []struct {
+		name string
+		late bool // It began before the outage.
+		want string
+	}{{"a probe", false, "at most 2"}, {"a visit from before", true, "probed by 1"}} {
+		cs := newCircuits(32)
+		a, now := proven(7), noon.Add(firstProbe)
+		turn := cs.began(a)
+		outage(cs, noon)
+		if !tc.late {
+			cs.ended(a, turn, witness(rep), noon)
+			turn = cs.began(a)
+		}
+		cs.brought(a, turn, now)
+		cs.ended(a, turn, witness(rep), now)
+		if got := state(cs, now); got != tc.want {
+			t.Errorf("after %s the host is %s, want %s", tc.name, got, tc.want)
+		}
 	}
 }

@@ -270,7 +270,7 @@ func (r *Runner) start(ctx context.Context, l fetch.Lease, visits *sync.WaitGrou
 		if _, err := r.settle(ctx, l, done, 0); err != nil && !errors.Is(err, fetch.ErrFenced) {
 			r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Account.ID, "error", err)
 		}
-		r.over(n, fault.Of(done.Report.Err))
+		r.over(n, done.Report)
 	})
 }
 
@@ -283,11 +283,28 @@ func (r *Runner) began(l fetch.Lease, cancel context.CancelCauseFunc) int {
 	return r.started
 }
 
-// over notes that a visit has ended: nil when it went well.
-func (r *Runner) over(n int, e *fault.Error) {
+// over notes that a visit has ended.
+func (r *Runner) over(n int, rep fetch.Report) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.running[n]
+	u, now := r.running[n], r.o.Now()
 	delete(r.running, n)
-	r.circuits.ended(u.lease.Account, u.turn, e, r.o.Now())
+	if rep.Messages > 0 {
+		r.circuits.brought(u.lease.Account, u.turn, now)
+	}
+	r.circuits.ended(u.lease.Account, u.turn, witness(rep), now)
+}
+
+// witness is what a visit says of its server: nil, that it is well. One that had
+// no memory may never have been there; one that brought mail and broke off then
+// shows no more than that the connection did.
+func witness(rep fetch.Report) *fault.Error {
+	e := fault.Of(rep.Err)
+	switch {
+	case e == nil && rep.Busy && rep.Messages == 0:
+		return fault.New(fault.Interrupted, "visiting the account", "")
+	case e != nil && rep.Messages > 0 && hostFailed(e.Code):
+		return fault.New(fault.Interrupted, "visiting the account", "")
+	}
+	return e
 }

@@ -177,6 +177,54 @@ func TestASlowVisitIsSettledAsSlow(t *testing.T) {
 	})
 }
 
+// What we made a visit wait for is not the account's: neither is it slow by that,
+// nor did it fare well.
+func TestAVisitThatHadNoMemoryIsAsIfItHadNotBeen(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		rep     fetch.Report
+		took    time.Duration
+		settled int // Or given back.
+		slow    int
+	}{
+		{"it waited in vain", fetch.Report{More: true, Busy: true, Waited: 2 * SlowAfter}, 2 * SlowAfter, 0, 0},
+		{"it waited in vain after it had taken long", fetch.Report{More: true, Busy: true, Waited: SlowAfter}, 2 * SlowAfter, 0, QuickAgain},
+		{"it brought mail first", fetch.Report{More: true, Busy: true, Waited: 2 * SlowAfter, Messages: 1}, 2 * SlowAfter, 1, 0},
+		{"it waited and had it", fetch.Report{Waited: SlowAfter}, SlowAfter + time.Second, 1, 0},
+		{"the control: it took long by itself", fetch.Report{}, SlowAfter + time.Second, 1, QuickAgain},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				as := haveWorked(accounts(t, 1, "h"))
+				as[0].Status.Failures, as[0].Status.State = 3, account.Retrying
+				as[0].Status.Diagnosis = &account.Diagnosis{Code: fault.ConnectTimeout, Since: time.Now()}
+				q := newMemory(as...)
+				visited := make(chan struct{})
+				v := &visitor{}
+				v.do = func(ctx context.Context, _ fetch.Lease) fetch.Report {
+					if v.count("a1") > 1 {
+						close(visited)
+						return stuck(ctx, fetch.Lease{})
+					}
+					time.Sleep(tc.took)
+					return tc.rep
+				}
+				_, stop := run(t, Options{Queue: q, Visitor: v})
+				<-visited
+				synctest.Wait()
+				r := q.row("a1")
+				mustStop(t, stop)
+				if len(r.settled) != tc.settled || r.abandoned != 1-tc.settled || r.account.Status.Slow != tc.slow {
+					t.Errorf("settled %d times, given back %d times, slow %d", len(r.settled), r.abandoned, r.account.Status.Slow)
+				}
+				if tc.settled == 0 && (r.account.Status.Failures != 3 || r.account.Status.Diagnosis == nil) {
+					t.Errorf("a server that nobody saw is forgiven: %+v", r.account.Status)
+				}
+			})
+		})
+	}
+}
+
 // gauge returns one figure as it is collected now.
 func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	t.Helper()

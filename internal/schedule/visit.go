@@ -243,13 +243,21 @@ func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, paus
 	case fault.CodeOf(rep.Err) == fault.Interrupted:
 		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) })
 	}
+	slow := done.Took-rep.Waited >= SlowAfter // What others made it wait for is not its doing.
+	if rep.Err == nil && rep.Busy && rep.Messages == 0 { // Nothing is known of it but that it comes again.
+		end := r.o.Queue.Abandon
+		if slow {
+			end = r.o.Queue.GiveWay
+		}
+		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return end(ctx, l) })
+	}
 	brought, err := r.brought(ctx, l, done)
 	if err != nil {
 		return Settlement{}, err
 	}
 	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits, Brought: brought}
 	s := r.o.Policy.Next(l.Account, out, r.o.Now(), r.o.Rand())
-	s.Slow = done.Took >= SlowAfter
+	s.Slow = slow
 	if rep.More && rep.Err == nil {
 		s.DueAt = s.DueAt.Add(pause)
 	}
