@@ -243,7 +243,7 @@ func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, paus
 	case fault.CodeOf(rep.Err) == fault.Interrupted:
 		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) })
 	}
-	slow := done.Took-rep.Waited >= SlowAfter // What others made it wait for is not its doing.
+	slow := done.Took-rep.Waited >= SlowAfter            // What others made it wait for is not its doing.
 	if rep.Err == nil && rep.Busy && rep.Messages == 0 { // Nothing is known of it but that it comes again.
 		end := r.o.Queue.Abandon
 		if slow {

@@ -4,13 +4,15 @@ import "github.com/mailbrook/mailbrook/internal/schedule"
 
 // lostNow is 1 in a claim that finds the lease of a process that died, else 0: a
 // visit that was finished or given back, or that an edit cut short, has left no
-// lease. Its arguments are the claiming process's name, and the same with
-// "/%": what a living process could not settle was no death.
-const lostNow = `CASE WHEN lease_owner <> '' AND lease_owner <> ? AND lease_owner NOT LIKE ? THEN 1 ELSE 0 END`
+// lease. Its arguments are the claiming process's name, the same with "/%", and
+// from when to when the database was away: what a living process could not
+// settle was no death.
+const lostNow = `CASE WHEN lease_owner <> '' AND lease_owner <> ? AND lease_owner NOT LIKE ?
+	AND NOT lease_until_ms BETWEEN ? AND ? THEN 1 ELSE 0 END`
 
 // lostWith is lostNow for one lease that has run out.
-func lostWith(worker, us string) int {
-	if worker == "" || process(worker) == us {
+func (s *Store) lostWith(worker, us string, until int64) int {
+	if from, to := s.away(); worker == "" || process(worker) == us || from <= until && until <= to {
 		return 0
 	}
 	return 1

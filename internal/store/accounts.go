@@ -217,6 +217,9 @@ func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner, 
 		found = true
 		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted, &sc.aborted, &sc.hurried, &sc.state, &sc.failures)
 	}, query, string(id), o.String())
+	if err == nil {
+		s.hear()
+	}
 	if err == nil && !found {
 		err = account.ErrNotFound
 	}
@@ -286,7 +289,7 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 		"enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a),
 	}
 	if fence && sc.leaseOwner != "" && !live {
-		set["aborted"] = sc.aborted + 1 // The edit takes away what the next claim would have seen.
+		set["aborted"] = sc.aborted + s.lostWith(sc.leaseOwner, "", sc.leaseUntil) // The edit takes away what the next claim would have seen.
 	}
 	if remote {
 		set["failures"] = 0 // What failed before says nothing of what is tried now.

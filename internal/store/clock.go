@@ -150,6 +150,7 @@ func (s *Store) compareClock(ctx context.Context) error {
 	if err := compare(ctx); err != nil {
 		return fmt.Errorf("comparing the clock: %w", err)
 	}
+	s.hear()
 	c.tell(ctx)
 	return nil
 }

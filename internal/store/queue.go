@@ -37,6 +37,9 @@ func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []fetch.Leas
 	now := c.Now.UnixMilli()
 	due := 0
 	err = q.s.on(q.s.r).each(ctx, scanInto(&due), "SELECT 1 FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ? ORDER BY due_at_ms LIMIT 1", now, now)
+	if err == nil {
+		q.s.hear()
+	}
 	if err != nil || due == 0 || c.Limit <= 0 {
 		return nil, q.s.wrap(ctx, op, err)
 	}
@@ -58,6 +61,7 @@ func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []fetch.Leas
 // picker chooses accounts for one claim.
 type picker struct {
 	sqlConn
+	store    *Store
 	claim    schedule.Claim
 	perHost  map[string]int // Visits under way and chosen.
 	perUser  map[string]int
@@ -86,7 +90,7 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 		}
 	}
 	p := &picker{
-		sqlConn: conn, claim: c, perHost: map[string]int{}, perUser: map[string]int{},
+		sqlConn: conn, store: s, claim: c, perHost: map[string]int{}, perUser: map[string]int{},
 		unsureAt: map[string]int{}, unsureOf: map[string]int{}, foreign: map[string]bool{},
 		closed: slices.Clone(c.Closed), careful: map[string]schedule.Careful{},
 	}
@@ -223,7 +227,7 @@ func excepted(c schedule.Careful, user string) bool {
 // page reads accounts that are due, in the order in which they are served.
 func (p *picker) page(ctx context.Context, size int, waiting, without []string, pace int) ([]due, error) {
 	now := p.claim.Now.UnixMilli()
-	query, args := `SELECT account_id, owner, host_key, circuit, slow, lease_owner, aborted FROM poll_schedule
+	query, args := `SELECT account_id, owner, host_key, circuit, slow, lease_owner, lease_until_ms, aborted FROM poll_schedule
 		WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{now, now}
 	query, args = except(query, args, "host_key", p.full)
 	query, args = except(query, args, "circuit", p.closed)
@@ -247,10 +251,11 @@ func (p *picker) page(ctx context.Context, size int, waiting, without []string, 
 	err := p.each(ctx, func(r rowScanner) error {
 		var d due
 		var worker string
-		if err := r.Scan(&d.id, &d.user, &d.host, &d.circuit, &d.slow, &worker, &d.aborted); err != nil {
+		var until int64
+		if err := r.Scan(&d.id, &d.user, &d.host, &d.circuit, &d.slow, &worker, &until, &d.aborted); err != nil {
 			return err
 		}
-		d.aborted += lostWith(worker, us)
+		d.aborted += p.store.lostWith(worker, us, until)
 		d.ofUser = ofUser[d.user]
 		if d.slow > 0 {
 			d.atHost = atHost[d.host]
@@ -289,7 +294,12 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 	now := c.Now.UnixMilli()
 	until := c.Now.Add(c.Lease).UnixMilli()
 	us := process(c.Worker) + "/%"
-	params := []any{int64(never), until, process(c.Worker), us, process(c.Worker), us, c.Worker, until, c.Lease.Milliseconds(), now}
+	from, to := s.away()
+	params := []any{int64(never), until}
+	for range 2 { // For each lostNow.
+		params = append(params, process(c.Worker), us, from, to)
+	}
+	params = append(params, c.Worker, until, c.Lease.Milliseconds(), now)
 	for _, id := range ids {
 		params = append(params, id)
 	}
@@ -346,7 +356,7 @@ func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c s
 		if sc.waits() && !c.Insist && sc.hurried == 0 && sc.leaseOwner != c.Worker {
 			return schedule.ErrWaits
 		}
-		if sc.leaseOwner != c.Worker && !p.lane.takes(sc.aborted+lostWith(sc.leaseOwner, process(c.Worker))) {
+		if sc.leaseOwner != c.Worker && !p.lane.takes(sc.aborted+q.s.lostWith(sc.leaseOwner, process(c.Worker), sc.leaseUntil)) {
 			return schedule.ErrBusy
 		}
 		if err := q.s.tryWaiting(ctx, q.s.on(tx), sc.journal); err != nil {

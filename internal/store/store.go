@@ -62,6 +62,7 @@ type Store struct {
 	now      func() time.Time
 	allowed  schedule.Allowances
 	clock    *sharedClock
+	contact  contact
 	counts   counter
 	stop     func() // Ends what runs beside; nil: nothing does.
 
