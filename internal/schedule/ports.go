@@ -90,6 +90,10 @@ type Queue interface {
 	// Overdue returns since when the account has been due that waits longest,
 	// hurried ones too, but for accounts of the closed circuits; zero for none.
 	Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error)
+	// SlowWaiting returns the users of due accounts whose last visits were slow, each
+	// once, but for users whom other processes than the worker's serve and for
+	// accounts of the closed circuits; those that wait longest first, a hundred at most.
+	SlowWaiting(ctx context.Context, worker string, now time.Time, closed []string) ([]account.Owner, error)
 	// NextDue returns when the next account becomes due; zero for none.
 	NextDue(ctx context.Context) (time.Time, error)
 }

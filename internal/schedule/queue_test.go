@@ -211,6 +211,24 @@ func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (sin
 	return since, q.fail
 }
 
+func (q *memory) SlowWaiting(_ context.Context, _ string, now time.Time, closed []string) (users []account.Owner, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var due []*row
+	for _, r := range q.rows {
+		if r.account.Status.Slow > 1 && !r.leaseUntil.After(now) && !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account)) {
+			due = append(due, r)
+		}
+	}
+	slices.SortFunc(due, func(a, b *row) int { return a.due.Compare(b.due) })
+	for _, r := range due {
+		if !slices.Contains(users, r.account.Owner) {
+			users = append(users, r.account.Owner)
+		}
+	}
+	return users, q.fail
+}
+
 func (q *memory) Abandon(_ context.Context, l fetch.Lease) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -24,6 +25,11 @@ const (
 	// lagEvery is how often lag is measured, lagPatience how long that may take.
 	lagEvery    = 10 * time.Second
 	lagPatience = 30 * time.Second
+	// slowTurn is how long a slow visit has while others wait that are as slow:
+	// more than the slice after which one that brings much yields. soleTurn is the
+	// same for a user who has no other: large folders of slow servers are listed in it.
+	slowTurn = 5 * time.Minute
+	soleTurn = 20 * time.Minute
 )
 
 // errGaveWay ends a visit that takes long when its slot is needed.
@@ -131,12 +137,86 @@ func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 		})
 		turned = slices.DeleteFunc(turned, func(u *underWay) bool { return u == next })
 		ofUser[next.lease.Account.Owner]--
-		next.told = true
-		next.cancel(errGaveWay)
-		r.metrics.cut.Inc()
-		r.o.Log.InfoContext(ctx, "a visit gives way",
-			"account", next.lease.Account.ID, "after", now.Sub(next.began).Round(time.Second))
+		r.end(ctx, next, now)
 	}
+}
+
+// end has a visit give way. The caller holds the lock.
+func (r *Runner) end(ctx context.Context, u *underWay, now time.Time) {
+	u.told = true
+	u.cancel(errGaveWay)
+	r.metrics.cut.Inc()
+	r.o.Log.InfoContext(ctx, "a visit gives way", "account", u.lease.Account.ID, "after", now.Sub(u.began).Round(time.Second))
+}
+
+// takeTurns ends slow visits that have had their turn, when slow ones hold all
+// that they may and the users of others have fewer: those that settle a folder now
+// and then would keep their slots for as long as a session may last.
+func (r *Runner) takeTurns(ctx context.Context) error {
+	if slow, _ := r.slowVisits(time.Now()); len(slow) < r.forSlow() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lagPatience)
+	defer cancel()
+	waiting, err := r.o.Queue.SlowWaiting(ctx, r.o.Worker, r.o.Now(), r.heldBack())
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	slow, ending := r.slowVisits(now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ofUser := map[account.Owner]int{}
+	for _, u := range slow {
+		ofUser[u.lease.Account.Owner]++
+	}
+	for _, user := range waiting[min(ending, len(waiting)):] {
+		var next *underWay
+		for _, u := range slow {
+			has, turn := ofUser[u.lease.Account.Owner], slowTurn
+			if has == 1 {
+				turn = soleTurn
+			}
+			if u.told || has <= ofUser[user] || now.Sub(u.began) < turn {
+				continue
+			}
+			if next == nil || cmp.Or(has-ofUser[next.lease.Account.Owner], next.began.Compare(u.began)) > 0 {
+				next = u
+			}
+		}
+		if next != nil {
+			ofUser[next.lease.Account.Owner]--
+			ofUser[user]++
+			r.end(ctx, next, now)
+		}
+	}
+	return nil
+}
+
+// slowVisits lists the slow visits, and counts those that give way already.
+func (r *Runner) slowVisits(now time.Time) (slow []*underWay, ending int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, u := range r.running {
+		if u.told {
+			ending++
+		}
+		if u.slow(now) {
+			slow = append(slow, u)
+		}
+	}
+	return slow, ending
+}
+
+// heldBack lists the circuits of which not everybody is visited.
+func (r *Runner) heldBack() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	closed, careful := r.circuits.gate(r.o.Now())
+	for _, c := range careful {
+		closed = append(closed, c.Circuit)
+	}
+	return closed
 }
 
 // measureLag keeps the figure of lag true until ctx ends. While it cannot be
@@ -159,6 +239,9 @@ func (r *Runner) measureLag(ctx context.Context) {
 			lag = max(0, r.o.Now().Sub(since))
 		}
 		r.metrics.lag.Set(lag.Seconds())
+		if err := r.takeTurns(ctx); err != nil && ctx.Err() == nil {
+			r.o.Log.WarnContext(ctx, "looking for slow accounts that wait", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -170,11 +253,5 @@ func (r *Runner) measureLag(ctx context.Context) {
 func (r *Runner) overdue(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, lagPatience)
 	defer cancel()
-	r.mu.Lock()
-	closed, careful := r.circuits.gate(r.o.Now())
-	r.mu.Unlock()
-	for _, c := range careful {
-		closed = append(closed, c.Circuit)
-	}
-	return r.o.Queue.Overdue(ctx, r.o.Now(), closed)
+	return r.o.Queue.Overdue(ctx, r.o.Now(), r.heldBack())
 }

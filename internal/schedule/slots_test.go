@@ -349,3 +349,105 @@ func TestWhileLagCannotBeMeasuredItGrows(t *testing.T) {
 		mustStop(t, stop)
 	})
 }
+
+// drippers are slow accounts at a server each whose visits take as long as a session may.
+func drippers(t *testing.T, users, each int) []account.Account {
+	t.Helper()
+	as := accounts(t, users*each, "")
+	for i := range as {
+		as[i].Owner = owner(t, fmt.Sprintf("bad%d", i/each))
+		as[i].Server.Host = fmt.Sprintf("drip%d", i)
+		as[i].Status.Slow = QuickAgain
+	}
+	return as
+}
+
+// nobodyWaits is a queue that does not tell who waits.
+type nobodyWaits struct{ Queue }
+
+func (nobodyWaits) SlowWaiting(context.Context, string, time.Time, []string) ([]account.Owner, error) {
+	return nil, nil
+}
+
+// besideDrippers returns after how long a slow account that needs half a minute is visited.
+func besideDrippers(t *testing.T, bad []account.Account, queue func(Queue) Queue) (honest []time.Duration, q *memory) {
+	t.Helper()
+	good := accounts(t, len(bad)+1, "well")[len(bad):]
+	good[0].Status.Slow = QuickAgain
+	q = newMemory(append(bad, good...)...)
+	began := time.Now()
+	q.rows[good[0].ID].due = began.Add(time.Minute)
+	v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
+		took := 90 * time.Minute
+		if l.Account.Server.Host == "well" {
+			took = 30 * time.Second
+		}
+		select {
+		case <-time.After(took):
+			return fetch.Report{}
+		case <-ctx.Done():
+			return fetch.Report{Err: ctx.Err()}
+		}
+	}}
+	_, stop := run(t, Options{Queue: queue(q), Visitor: v})
+	time.Sleep(80 * time.Minute)
+	synctest.Wait()
+	mustStop(t, stop)
+	for _, at := range v.visits[good[0].ID] {
+		honest = append(honest, at.Sub(began))
+	}
+	return honest, q
+}
+
+func TestSlowAccountsTakeTurns(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		users, each int
+		most        time.Duration // That it waits.
+	}{
+		{"eight users with four each", 8, 4, slowTurn},
+		{"as many users as slots", 32, 1, soleTurn},
+		{"more than there are slots", 16, 4, slowTurn},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got, q := besideDrippers(t, drippers(t, tc.users, tc.each), itself)
+				last := time.Duration(0)
+				for _, at := range append(got, 80*time.Minute) {
+					if at-last > 5*time.Minute+tc.most+time.Minute+3*lagEvery { // Its interval, visit and jitter.
+						t.Errorf("the honest one is visited after %v", got)
+						break
+					}
+					last = at
+				}
+				for id := range q.rows {
+					if n := q.row(id).gaveWay; n > 80/5 {
+						t.Errorf("%s gave way %d times", id, n)
+					}
+				}
+			})
+		})
+	}
+	t.Run("the control: nobody is told to end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			if got, _ := besideDrippers(t, drippers(t, 8, 4), func(q Queue) Queue { return nobodyWaits{q} }); len(got) != 0 {
+				t.Errorf("the honest one is visited after %v all the same", got)
+			}
+		})
+	})
+}
+
+func TestWhileNobodyWaitsSlowVisitsGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemory(drippers(t, 8, 4)...)
+		_, stop := run(t, Options{Queue: q, Visitor: &visitor{do: stuck}})
+		time.Sleep(80 * time.Minute)
+		synctest.Wait()
+		for id := range q.rows {
+			if n := q.row(id).gaveWay; n > 0 {
+				t.Errorf("%s gave way %d times", id, n)
+			}
+		}
+		mustStop(t, stop)
+	})
+}

@@ -237,7 +237,7 @@ func TestS11LinesAndSessionsAreBounded(t *testing.T) {
 	l, c = piped(linkLimits{Octets: 100_000})
 	go endless(c)
 	n, err := io.Copy(io.Discard, l)
-	if fault.CodeOf(err) != fault.ServerUnavailable || n != 100_000 {
+	if f := fault.Of(err); f == nil || f.Code != fault.ServerUnavailable || !f.Limit || n != 100_000 {
 		t.Errorf("%v after %d bytes", err, n)
 	}
 }

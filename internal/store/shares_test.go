@@ -350,3 +350,35 @@ func TestAnUpgradeKnowsWhichAccountsWorkedWhere(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoseSlowAccountsWait(t *testing.T) {
+	onBoth(t, func(w *world) {
+		n := 0
+		add := func(user string, due, slow int, host string) account.Account {
+			n++
+			a := w.add(user+"@firma.test", n, at(host, 993, account.TLS))
+			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?", due, slow, string(a.ID)).Error)
+			return a
+		}
+		add("second", 3, 3, "a.test")
+		add("second", 9, 2, "a.test")
+		add("first", 2, 3, "b.test")
+		add("new", 1, 1, "a.test")
+		add("quick", 1, 0, "a.test")
+		add("closed", 1, 3, "down.test")
+		visited := add("visited", 1, 3, "a.test")
+		elsewhere := add("elsewhere", 1, 3, "a.test")
+		add("elsewhere", 1, 3, "a.test")
+		later := add("later", 1, 3, "a.test")
+		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE account_id = ?", w.clock.now().Add(time.Hour).UnixMilli(), string(later.ID)).Error)
+		for worker, a := range map[string]account.Account{"p1-x": visited, "p2-x/one-1": elsewhere} {
+			_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute})
+			w.must(err)
+		}
+		got, err := w.Queue().SlowWaiting(w.Context(), "p1-x", w.clock.now(), []string{"down.test:993/tls"})
+		w.must(err)
+		if want := "[first@firma.test second@firma.test]"; fmt.Sprint(got) != want {
+			w.Errorf("%v wait, want %s", got, want)
+		}
+	})
+}
