@@ -464,6 +464,9 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 						if !errors.Is(err, outcome) {
 							t.Errorf("it ended by %v, want %v", err, outcome)
 						}
+						if bound := fault.Of(err).Limit; bound != (outcome == errTooLong) {
+							t.Errorf("a bound of ours: %v; it ended by %v", bound, err)
+						}
 					}
 					if code != fault.ConnectTimeout && code != fault.ServerUnavailable || !code.Retryable() {
 						t.Errorf("it is told as %s", code)
