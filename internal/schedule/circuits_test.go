@@ -382,6 +382,7 @@ func TestTimesToComeCountForNothing(t *testing.T) {
 // word on whether the server is there.
 func TestWhoEndsOneOwnVisitIsNoWitness(t *testing.T) {
 	gone := fault.New(fault.ServerUnavailable, "", "")
+	bound := &fault.Error{Code: fault.ServerUnavailable, Limit: true}
 	for _, tc := range []struct {
 		name string
 		rep  fetch.Report
@@ -389,8 +390,8 @@ func TestWhoEndsOneOwnVisitIsNoWitness(t *testing.T) {
 	}{
 		{"the connection broke", fetch.Report{Err: gone}, "closed"},
 		{"it broke after it had brought mail", fetch.Report{Err: gone, Messages: 1}, "open to all"},
-		{"our bound on octets or time", fetch.Report{Err: &fault.Error{Code: fault.ServerUnavailable, Limit: true}}, "open to all"},
-		{"the same, wrapped", fetch.Report{Err: fault.Wrap(fault.Internal, "", &fault.Error{Code: fault.ServerUnavailable, Limit: true})}, "open to all"},
+		{"our bound on octets or time", fetch.Report{Err: bound}, "open to all"},
+		{"the same, wrapped", fetch.Report{Err: fault.Wrap(fault.Internal, "", bound)}, "open to all"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cs := newCircuits(32)

@@ -211,12 +211,15 @@ func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (sin
 	return since, q.fail
 }
 
-func (q *memory) SlowWaiting(_ context.Context, _ string, now time.Time, closed []string) (users []account.Owner, err error) {
+func (q *memory) SlowWaiting(
+	_ context.Context, _ string, now time.Time, closed []string,
+) (users []account.Owner, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var due []*row
 	for _, r := range q.rows {
-		if r.account.Status.Slow > 1 && !r.leaseUntil.After(now) && !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account)) {
+		waits := !r.leaseUntil.After(now) && !r.due.IsZero() && !r.due.After(now)
+		if r.account.Status.Slow > 1 && waits && !slices.Contains(closed, CircuitKey(r.account)) {
 			due = append(due, r)
 		}
 	}

@@ -146,7 +146,8 @@ func (r *Runner) end(ctx context.Context, u *underWay, now time.Time) {
 	u.told = true
 	u.cancel(errGaveWay)
 	r.metrics.cut.Inc()
-	r.o.Log.InfoContext(ctx, "a visit gives way", "account", u.lease.Account.ID, "after", now.Sub(u.began).Round(time.Second))
+	r.o.Log.InfoContext(ctx, "a visit gives way",
+		"account", u.lease.Account.ID, "after", now.Sub(u.began).Round(time.Second))
 }
 
 // takeTurns ends slow visits that have had their turn, when slow ones hold all

@@ -289,7 +289,8 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 		"enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a),
 	}
 	if fence && sc.leaseOwner != "" && !live {
-		set["aborted"] = sc.aborted + s.lostWith(sc.leaseOwner, "", sc.leaseUntil) // The edit takes away what the next claim would have seen.
+		// The edit takes away what the next claim would have seen.
+		set["aborted"] = sc.aborted + s.lostWith(sc.leaseOwner, "", sc.leaseUntil)
 	}
 	if remote {
 		set["failures"] = 0 // What failed before says nothing of what is tried now.

@@ -20,7 +20,8 @@ func TestALeaseThatRanOutWhileTheDatabaseWasAwayIsNoDeath(t *testing.T) {
 		return ls[0].Aborted
 	}
 	one := func(w *world, a account.Account) fetch.Aborted {
-		l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p1-x", Now: w.clock.now(), Lease: time.Minute})
+		l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID,
+			schedule.Claim{Worker: "p1-x", Now: w.clock.now(), Lease: time.Minute})
 		w.must(err)
 		return l.Aborted
 	}
@@ -38,8 +39,8 @@ func TestALeaseThatRanOutWhileTheDatabaseWasAwayIsNoDeath(t *testing.T) {
 	}{
 		{"away all the time", func(w *world) { away(w, 2*time.Minute) }, 0},
 		{"back just before it ran out", func(w *world) { away(w, 58*time.Second); there(w, 4*time.Second) }, 0},
-		{"back some time before another asks", func(w *world) { away(w, time.Minute+time.Second); there(w, 5*time.Minute) }, 0},
-		{"away twice", func(w *world) { away(w, time.Minute+time.Second); there(w, 30*time.Second); away(w, 30*time.Second) }, 0},
+		{"back some time before another asks", func(w *world) { away(w, 61*time.Second); there(w, 5*time.Minute) }, 0},
+		{"away twice", func(w *world) { away(w, 61*time.Second); there(w, 30*time.Second); away(w, time.Minute) }, 0},
 		{"there all the time", func(w *world) { there(w, 2*time.Minute) }, 1},
 		{"away long before", func(w *world) { away(w, 20*time.Second); there(w, 2*time.Minute) }, 1},
 		{"away after it ran out", func(w *world) { there(w, 2*time.Minute); away(w, time.Minute) }, 1},
@@ -49,9 +50,13 @@ func TestALeaseThatRanOutWhileTheDatabaseWasAwayIsNoDeath(t *testing.T) {
 				began := w.clock.now()
 				w.Store.clock = newSharedClock(w.clock.now, func() time.Duration { return w.clock.now().Sub(began) }, "", w.log)
 				a := w.add("anna@firma.test", 1)
-				for n, again := range []func() fetch.Aborted{func() fetch.Aborted { return claim(w) }, func() fetch.Aborted { return one(w, a) }} {
+				for n, again := range []func() fetch.Aborted{
+					func() fetch.Aborted { return claim(w) },
+					func() fetch.Aborted { return one(w, a) },
+				} {
 					w.hear()
-					_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p2-x", Now: w.clock.now(), Lease: time.Minute})
+					_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID,
+						schedule.Claim{Worker: "p2-x", Now: w.clock.now(), Lease: time.Minute})
 					w.must(err)
 					tc.play(w)
 					if got := again(); got != (fetch.Aborted{Visits: tc.want * (n + 1), Last: tc.want > 0}) {
@@ -59,7 +64,8 @@ func TestALeaseThatRanOutWhileTheDatabaseWasAwayIsNoDeath(t *testing.T) {
 					}
 					w.clock.pass(-w.clock.now().Sub(began)) // And once more, from the beginning.
 					w.contact = contact{}
-					_, err = w.on(w.w).exec(w.Context(), "UPDATE poll_schedule SET lease_owner = '', lease_until_ms = 0, due_at_ms = 0")
+					_, err = w.on(w.w).exec(w.Context(),
+						"UPDATE poll_schedule SET lease_owner = '', lease_until_ms = 0, due_at_ms = 0")
 					w.must(err)
 				}
 			})

@@ -227,7 +227,8 @@ func excepted(c schedule.Careful, user string) bool {
 // page reads accounts that are due, in the order in which they are served.
 func (p *picker) page(ctx context.Context, size int, waiting, without []string, pace int) ([]due, error) {
 	now := p.claim.Now.UnixMilli()
-	query, args := `SELECT account_id, owner, host_key, circuit, slow, lease_owner, lease_until_ms, aborted FROM poll_schedule
+	query, args := `SELECT account_id, owner, host_key, circuit, slow, lease_owner, lease_until_ms, aborted
+		FROM poll_schedule
 		WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{now, now}
 	query, args = except(query, args, "host_key", p.full)
 	query, args = except(query, args, "circuit", p.closed)
@@ -356,7 +357,8 @@ func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c s
 		if sc.waits() && !c.Insist && sc.hurried == 0 && sc.leaseOwner != c.Worker {
 			return schedule.ErrWaits
 		}
-		if sc.leaseOwner != c.Worker && !p.lane.takes(sc.aborted+q.s.lostWith(sc.leaseOwner, process(c.Worker), sc.leaseUntil)) {
+		aborted := sc.aborted + q.s.lostWith(sc.leaseOwner, process(c.Worker), sc.leaseUntil)
+		if sc.leaseOwner != c.Worker && !p.lane.takes(aborted) {
 			return schedule.ErrBusy
 		}
 		if err := q.s.tryWaiting(ctx, q.s.on(tx), sc.journal); err != nil {

@@ -357,7 +357,8 @@ func TestWhoseSlowAccountsWait(t *testing.T) {
 		add := func(user string, due, slow int, host string) account.Account {
 			n++
 			a := w.add(user+"@firma.test", n, at(host, 993, account.TLS))
-			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?", due, slow, string(a.ID)).Error)
+			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?",
+				due, slow, string(a.ID)).Error)
 			return a
 		}
 		add("second", 3, 3, "a.test")
@@ -370,9 +371,12 @@ func TestWhoseSlowAccountsWait(t *testing.T) {
 		elsewhere := add("elsewhere", 1, 3, "a.test")
 		add("elsewhere", 1, 3, "a.test")
 		later := add("later", 1, 3, "a.test")
-		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE account_id = ?", w.clock.now().Add(time.Hour).UnixMilli(), string(later.ID)).Error)
+		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE account_id = ?",
+			w.clock.now().Add(time.Hour).UnixMilli(), string(later.ID)).Error)
 		for worker, a := range map[string]account.Account{"p1-x": visited, "p2-x/one-1": elsewhere} {
-			_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute})
+			_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
+				Worker: worker, Now: w.clock.now(), Lease: time.Minute,
+			})
 			w.must(err)
 		}
 		got, err := w.Queue().SlowWaiting(w.Context(), "p1-x", w.clock.now(), []string{"down.test:993/tls"})

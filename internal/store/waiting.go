@@ -8,7 +8,9 @@ import (
 )
 
 // SlowWaiting returns the users of slow accounts that wait: see schedule.Queue.
-func (q Queue) SlowWaiting(ctx context.Context, worker string, now time.Time, closed []string) (users []account.Owner, err error) {
+func (q Queue) SlowWaiting(
+	ctx context.Context, worker string, now time.Time, closed []string,
+) (users []account.Owner, err error) {
 	at, us := now.UnixMilli(), process(worker)
 	query, args := except(`SELECT owner FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ? AND slow > 1
 		AND owner NOT IN (SELECT owner FROM poll_schedule
