@@ -32,7 +32,8 @@ const (
 	// listing of a million messages and a slice of fetching take no longer.
 	Tenure = 4 * time.Minute
 	// firstVisits is for how many visits First is kept free of all else, if that
-	// is no more than three quarters of the common part.
+	// is no more than three quarters of the common part. A visit of an account that
+	// is not known to be slow may have twice as much of that.
 	firstVisits = 64
 )
 
@@ -57,8 +58,8 @@ type Budget struct {
 	common  int64               // Left of the common part.
 	kept    int64               // Left in it of what is for the beginnings of visits alone.
 	senior  *Share              // Who holds of the reserve.
-	large   map[*Share]struct{} // Who holds more than a beginning, or of the reserve.
-	waiting int                 // Shares of accounts not known to be slow that wait for more than a beginning.
+	large   map[*Share]struct{} // Who holds more than first, or of the reserve.
+	waiting int                 // Shares of accounts not known to be slow that wait for more than first.
 	leaving *Share              // Of these, who was asked to give way and has not ended yet.
 	change  chan struct{}       // Closed when something was given back.
 }
@@ -213,8 +214,12 @@ func (b *Budget) makeRoom(s *Share) (next time.Duration) {
 // holds nothing of it. b.mu is held.
 func (s *Share) take(n int64) bool {
 	b := s.b
+	beginning := b.first
+	if !s.slow {
+		beginning *= 2 // With some news, which those who are slow may wait for.
+	}
 	begin := int64(0)
-	if s.held+n <= b.first {
+	if s.held+n <= beginning {
 		begin = min(n, b.kept)
 	}
 	switch {

@@ -132,10 +132,13 @@ func TestVisitsThatHoldMuchForLongKeepNobodyElseWaiting(t *testing.T) {
 			t.Fatalf("the one holds %d, the other %d, and nobody has the reserve", one.held, two.held)
 		}
 		var first []*Share
-		for range firstVisits/4*3 - 2 {
-			s := b.Share(false, nil)
-			if err := s.Take(t.Context(), First); err != nil || s.Waited() > 0 {
-				t.Fatalf("the beginning of visit %d: %v after %v", len(first)+1, err, s.Waited())
+		for i := range firstVisits/4*3 - 3 {
+			s := b.Share(i > 0, nil)
+			need := []int64{First, First}[min(i, 1):] // One has news too.
+			for _, n := range need {
+				if err := s.Take(t.Context(), n); err != nil || s.Waited() > 0 {
+					t.Fatalf("the beginning of visit %d: %v after %v", i+1, err, s.Waited())
+				}
 			}
 			first = append(first, s)
 		}

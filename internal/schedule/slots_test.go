@@ -187,17 +187,31 @@ func TestAVisitThatHadNoMemoryIsAsIfItHadNotBeen(t *testing.T) {
 		settled int // Or given back.
 		slow    int
 	}{
-		{"it waited in vain", fetch.Report{More: true, Busy: true, Waited: 2 * SlowAfter}, 2 * SlowAfter, 0, 0},
+		{
+			"it waited in vain",
+			fetch.Report{More: true, Busy: true, Waited: 2 * SlowAfter},
+			2 * SlowAfter, 0, 0,
+		},
 		{
 			"it waited in vain after it had taken long",
-			fetch.Report{More: true, Busy: true, Waited: SlowAfter}, 2 * SlowAfter, 0, QuickAgain,
+			fetch.Report{More: true, Busy: true, Waited: SlowAfter},
+			2 * SlowAfter, 0, QuickAgain,
 		},
 		{
 			"it brought mail first",
-			fetch.Report{More: true, Busy: true, Waited: 2 * SlowAfter, Messages: 1}, 2 * SlowAfter, 1, 0,
+			fetch.Report{More: true, Busy: true, Waited: 2 * SlowAfter, Messages: 1},
+			2 * SlowAfter, 1, 0,
 		},
-		{"it waited and had it", fetch.Report{Waited: SlowAfter}, SlowAfter + time.Second, 1, 0},
-		{"the control: it took long by itself", fetch.Report{}, SlowAfter + time.Second, 1, QuickAgain},
+		{
+			"it waited and had it",
+			fetch.Report{Waited: SlowAfter},
+			SlowAfter + time.Second, 1, 0,
+		},
+		{
+			"the control: it took long by itself",
+			fetch.Report{},
+			SlowAfter + time.Second, 1, QuickAgain,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

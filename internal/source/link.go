@@ -344,9 +344,11 @@ func (r rawReader) Read(p []byte) (int, error) {
 	}
 	left := l.limits.Octets - l.total
 	if left <= 0 {
-		return 0, l.abort(&fault.Error{Code: fault.ServerUnavailable, Op: "reading from the server", Limit: true,
+		return 0, l.abort(&fault.Error{
+			Code: fault.ServerUnavailable, Op: "reading from the server", Limit: true,
 			Detail: fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.",
-				l.limits.Octets>>20)})
+				l.limits.Octets>>20),
+		})
 	}
 	if l.parting() && !l.hasten() {
 		return 0, errPartOfBYE
