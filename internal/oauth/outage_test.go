@@ -118,3 +118,30 @@ func TestOneUserSwitchesNoTokenServiceOff(t *testing.T) {
 		}
 	}
 }
+
+// What failed while the clock was ahead does not count; the control: what fails now does.
+func TestFailuresToComeAreNoOutageOfATokenService(t *testing.T) {
+	for back, want := range map[time.Duration]int64{24 * time.Hour: 3, 0: 1} {
+		w := newWorld(t)
+		s := w.process()
+		w.server.Life(time.Hour)
+		var as []account.Account
+		for n := range 5 {
+			as = append(as, w.of(s, fmt.Sprint("u", n), fmt.Sprint(n)))
+		}
+		asked, down := refusing(503, "{}")
+		w.server.Fail(down)
+		for n, a := range as {
+			if n == 2 {
+				w.pass(-back)
+				asked.Store(0)
+			}
+			if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.ServerUnavailable {
+				t.Errorf("user %d: %v", n, err)
+			}
+		}
+		if n := asked.Load(); n != want {
+			t.Errorf("the clock was %v ahead: %d of three users asked after two had failed, want %d", back, n, want)
+		}
+	}
+}
