@@ -59,8 +59,10 @@ func (s *startFlag) UnmarshalText(text []byte) error {
 
 func (f accountFlags) draft(password account.Secret) account.Draft {
 	d := account.Draft{
-		Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port, Username: f.Username,
-		Folder: f.Folder, Include: f.Include, Exclude: f.Exclude, Start: (*account.Start)(f.Start), MaxMessageBytes: f.MaxMessageBytes, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
+		Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port,
+		Username: f.Username,
+		Folder:   f.Folder, Include: f.Include, Exclude: f.Exclude, Start: (*account.Start)(f.Start),
+		MaxMessageBytes: f.MaxMessageBytes, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
 		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
 	}
 	if f.Email != nil {
@@ -71,8 +73,10 @@ func (f accountFlags) draft(password account.Secret) account.Draft {
 
 func (f accountFlags) patch(password *account.Secret) account.Patch {
 	p := account.Patch{
-		Email: f.Email, Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port,
-		Username: f.Username, Folder: f.Folder, Start: (*account.Start)(f.Start), MaxMessageBytes: f.MaxMessageBytes, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
+		Email: f.Email, Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host,
+		Port:     f.Port,
+		Username: f.Username, Folder: f.Folder, Start: (*account.Start)(f.Start), MaxMessageBytes: f.MaxMessageBytes,
+		PollInterval: f.PollInterval, SkipTest: f.SkipTest,
 		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
 	}
 	if f.Include != nil {
@@ -107,7 +111,8 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 			return a.explain(t, added, err)
 		}
 		fmt.Fprintln(t.out, added.ID)
-		fmt.Fprintf(t.out, "%s: %s by %s from %s into folder %q\n", added.Name, added.Email, added.Protocol, added.Server.Host, added.Folder)
+		fmt.Fprintf(t.out, "%s: %s by %s from %s into folder %q\n", added.Name, added.Email, added.Protocol,
+			added.Server.Host, added.Folder)
 		return nil
 	})
 }
@@ -295,7 +300,8 @@ func (t terminal) password(fromStdin bool, whose string) (account.Secret, error)
 		return account.NewSecret(string(b)), nil
 	}
 	if !fromStdin {
-		return account.Secret{}, usageError{errors.New("a password is needed, and there is no terminal to ask at: use --password-stdin")}
+		return account.Secret{}, usageError{errors.New("a password is needed, and there is no terminal to ask at: use " +
+			"--password-stdin")}
 	}
 	line, err := bufio.NewReader(io.LimitReader(t.in, account.MaxPassword+2)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -46,7 +46,10 @@ func (a admin) Quotas(ctx context.Context, q httpapi.QuotaQuery) (httpapi.QuotaP
 	if q.Down {
 		sort = "-" + sort
 	}
-	page, next, err := a.app.store.AdminQuotas(ctx, store.QuotaFilter{Query: q.Match, State: q.State, Sort: sort, Limit: q.Limit, Cursor: q.Cursor})
+	page, next, err := a.app.store.AdminQuotas(ctx, store.QuotaFilter{
+		Query: q.Match, State: q.State, Sort: sort,
+		Limit: q.Limit, Cursor: q.Cursor,
+	})
 	return httpapi.QuotaPage{Quotas: page, Next: next}, err
 }
 
@@ -56,7 +59,10 @@ func (a admin) QuotaSummary(ctx context.Context) (httpapi.QuotaSummary, error) {
 }
 
 func (a admin) Accounts(ctx context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
-	page, next, err := a.app.store.AdminAccounts(ctx, store.AccountFilter{Owner: q.User, State: q.State, Host: q.Host, Overdue: q.Overdue, Limit: q.Limit, Cursor: q.Cursor})
+	page, next, err := a.app.store.AdminAccounts(ctx, store.AccountFilter{
+		Owner: q.User, State: q.State, Host: q.Host,
+		Overdue: q.Overdue, Limit: q.Limit, Cursor: q.Cursor,
+	})
 	return httpapi.AccountPage{Accounts: page, Next: next}, err
 }
 
@@ -72,7 +78,10 @@ func (a admin) Stats(ctx context.Context) (httpapi.Stats, error) {
 	activity := func(x store.Activity) httpapi.Activity {
 		return httpapi.Activity{Polls: x.Polls, Failed: x.Failed, Messages: x.Messages, Bytes: x.Bytes, Failures: x.Failures}
 	}
-	return httpapi.Stats{ByState: s.Accounts, Hour: activity(s.LastHour), Day: activity(s.LastDay), Due: s.Due, Lag: s.Lag, Failures: s.Failing}, nil
+	return httpapi.Stats{
+		ByState: s.Accounts, Hour: activity(s.LastHour), Day: activity(s.LastDay), Due: s.Due, Lag: s.Lag,
+		Failures: s.Failing,
+	}, nil
 }
 
 func (a admin) Account(ctx context.Context, id account.ID) (account.Account, error) {
@@ -86,7 +95,10 @@ func (a admin) Hosts(ctx context.Context, limit int) ([]httpapi.HostHealth, erro
 	}
 	out := make([]httpapi.HostHealth, len(hosts))
 	for i, h := range hosts {
-		out[i] = httpapi.HostHealth{Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: h.States, Failures: h.Failures, Overdue: h.Overdue}
+		out[i] = httpapi.HostHealth{
+			Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: h.States,
+			Failures: h.Failures, Overdue: h.Overdue,
+		}
 	}
 	return out, nil
 }
@@ -105,7 +117,10 @@ func (p providers) Providers(lang string) []httpapi.Provider {
 		}
 		out[i] = httpapi.Provider{
 			ID: x.ID, Name: x.DisplayName(lang), Domains: x.Domains, Servers: x.Servers, Auth: auth, OAuth: signIn,
-			Help: httpapi.Help{Text: x.Help(lang, signIn), URL: x.HelpURL, EnableAccessURL: x.AccessURL, AppPasswordURL: x.AppPasswordURL},
+			Help: httpapi.Help{
+				Text: x.Help(lang, signIn), URL: x.HelpURL, EnableAccessURL: x.AccessURL,
+				AppPasswordURL: x.AppPasswordURL,
+			},
 		}
 	}
 	return out

@@ -88,14 +88,16 @@ func withParts(ctx context.Context, t terminal, load loader, do func(n *installa
 	return do(n, b, n.id)
 }
 
-var errNothingBorne = errors.New("neither keys nor mailboxes bear an identity, so there is none to take: start the program as it is")
+var errNothingBorne = errors.New("neither keys nor mailboxes bear an identity, so there is none to take: start the " +
+	"program as it is")
 
 func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, was string) error {
 	switch n.id = b.keys; {
 	case n.id == "":
 		n.id = b.mailboxes
 	case b.mailboxes != "" && b.mailboxes != n.id:
-		return usageError{fmt.Errorf("the keys are those of installation %s, the mailboxes those of %s: adopt one of them first", b.keys, b.mailboxes)}
+		return usageError{fmt.Errorf("the keys are those of installation %s, the mailboxes those of %s: adopt one of them "+
+			"first", b.keys, b.mailboxes)}
 	}
 	if n.id == "" && !b.anyKeys {
 		return usageError{errNothingBorne}
@@ -177,6 +179,7 @@ func (n *installation) adoptMailboxes(ctx context.Context, t terminal, b borne, 
 	if err := n.markMailboxes(ctx, former); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "The mailboxes at %s are now those of installation %s; they were %s.\n", n.cfg.Mailbox, id, orNone(b.mailboxes))
+	fmt.Fprintf(t.out, "The mailboxes at %s are now those of installation %s; they were %s.\n", n.cfg.Mailbox, id,
+		orNone(b.mailboxes))
 	return nil
 }

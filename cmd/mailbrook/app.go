@@ -116,15 +116,16 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		return nil, usageError{fmt.Errorf("remote.ca_file: %w", err)}
 	}
 	a.dialer = outbound.New(outbound.Options{
-		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List, AllowAnyPort: cfg.Remote.AllowPorts.Any,
+		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List,
+		AllowAnyPort:   cfg.Remote.AllowPorts.Any,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool,
 	})
 	budget := newBudget(cfg.Memory, log)
 	a.transcripts = transcript.NewDir(filepath.Join(cfg.DataDir, "transcripts"), a.store.Now)
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
 	a.source = source.New(source.Options{
-		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, TempDir: cfg.DataDir, Log: log, Version: version,
-		IDFirst:   func(x account.Account) bool { return a.quirks(x).SendID },
+		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, TempDir: cfg.DataDir, Log: log,
+		Version: version, IDFirst: func(x account.Account) bool { return a.quirks(x).SendID },
 		CloseOnly: func(x account.Account) bool { return a.quirks(x).CloseInsteadOfQuit },
 	})
 	if a.oauth, err = a.newOAuth(); err != nil {
@@ -132,19 +133,24 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	}
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(), Quirks: a.visitQuirks,
-		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(), LocalName: mailbox.LocalName,
-		MaxMessageBytes: account.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
+		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(),
+		LocalName: mailbox.LocalName, MaxMessageBytes: account.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
-		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{Interval: cfg.Poll.Interval, Allowed: a.allowed}, AtHost: a.allowedAt,
-		Worker: workerID(), Workers: boundWorkers(ctx, cfg.Poll.Workers, log), Chores: a.chores(), Log: log, Registerer: a.metrics,
+		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{
+			Interval: cfg.Poll.Interval,
+			Allowed:  a.allowed,
+		}, AtHost: a.allowedAt,
+		Worker: workerID(), Workers: boundWorkers(ctx, cfg.Poll.Workers, log), Chores: a.chores(), Log: log,
+		Registerer: a.metrics,
 	})
 	a.registry = account.NewRegistry(account.Options{
 		Repository: a.store.Accounts(), Sealer: a.vault, Presets: presets{a.catalog, a.dialer},
 		Prober:  diagnose.NewDoctor(a.source, a.catalog),
-		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth, CheckFolder: mailbox.CheckFolderName,
-		Limit: cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
+		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth,
+		CheckFolder: mailbox.CheckFolderName,
+		Limit:       cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
 	})
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -175,11 +181,16 @@ func (a *app) close() {
 
 // openStore opens the configured database, making data_dir for an embedded one.
 // existing says that the database cannot be a new one, allowed what providers ask.
-func openStore(ctx context.Context, cfg config, b borne, existing bool, allowed schedule.Allowances, log *slog.Logger) (*store.Store, error) {
+func openStore(ctx context.Context, cfg config, b borne, existing bool, allowed schedule.Allowances,
+	log *slog.Logger,
+) (*store.Store, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	return store.Open(ctx, cfg.Database, store.Options{Log: log, Existing: existing, Instances: b.identities(), Allowed: allowed})
+	return store.Open(ctx, cfg.Database, store.Options{
+		Log: log, Existing: existing, Instances: b.identities(),
+		Allowed: allowed,
+	})
 }
 
 // bringUp sees to it that the schema is this version's: on the embedded
@@ -208,7 +219,8 @@ func (a *app) warnOfShadows(ctx context.Context) error {
 		a.log.WarnContext(ctx, "looking for users who cannot sign in", "error", err)
 	}
 	for _, x := range shadows {
-		a.log.WarnContext(ctx, "a user of an earlier version cannot sign in", "user", x.User, "accounts", x.Accounts, "like", x.Like, "reason", x.String())
+		a.log.WarnContext(ctx, "a user of an earlier version cannot sign in", "user", x.User, "accounts", x.Accounts,
+			"like", x.Like, "reason", x.String())
 	}
 	return nil
 }
@@ -292,7 +304,9 @@ func loadRoots(file string) func() (*x509.CertPool, error) {
 // deliveries gives the engine its mailbox.
 type deliveries struct{ boxes *mailbox.Store }
 
-func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, epoch int64, limit account.Limit) (fetch.Delivery, error) {
+func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	limit account.Limit,
+) (fetch.Delivery, error) {
 	delivery, err := d.boxes.Open(ctx, o, journal, epoch, limit)
 	if err != nil {
 		return nil, err
@@ -304,7 +318,9 @@ func (d deliveries) InboxValidity(ctx context.Context, o account.Owner) (uint32,
 	return d.boxes.InboxValidity(ctx, o)
 }
 
-func (d deliveries) InboxMessage(ctx context.Context, o account.Owner, validity, uid uint32) (mail.Fingerprint, bool, error) {
+func (d deliveries) InboxMessage(ctx context.Context, o account.Owner, validity,
+	uid uint32,
+) (mail.Fingerprint, bool, error) {
 	return d.boxes.InboxMessage(ctx, o, validity, uid)
 }
 

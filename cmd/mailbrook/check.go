@@ -141,8 +141,10 @@ func (c checkCmd) print(t terminal, f *fetch.Findings) error {
 	if !f.OK {
 		verdict = "NOT CONSISTENT"
 	}
-	fmt.Fprintf(t.out, "%s: %s. The mailbox holds %d messages, %d of them from elsewhere.\n", f.User, verdict, f.Messages, f.Foreign)
-	tab := newTable("account", "id", "folders", "present", "gone", "elsewhere", "staged", "intended", "stray", "skipped", "")
+	fmt.Fprintf(t.out, "%s: %s. The mailbox holds %d messages, %d of them from elsewhere.\n", f.User, verdict, f.Messages,
+		f.Foreign)
+	tab := newTable("account", "id", "folders", "present", "gone", "elsewhere", "staged", "intended", "stray", "skipped",
+		"")
 	for _, a := range f.Accounts {
 		name, remark := a.Email, ""
 		if a.Account == "" {
@@ -236,6 +238,7 @@ func printExplained(t terminal, user string, x fetch.Explained) {
 	}
 	if s := x.Skipped; s != nil {
 		line("skipped", fmt.Sprintf("%s: %s", s.Code, s.Detail))
-		line("tries", fmt.Sprintf("%d, the last %s, the next %s", s.Attempts, s.Last.UTC().Format("2006-01-02 15:04"), s.Next.UTC().Format("2006-01-02 15:04")))
+		line("tries", fmt.Sprintf("%d, the last %s, the next %s", s.Attempts, s.Last.UTC().Format("2006-01-02 15:04"),
+			s.Next.UTC().Format("2006-01-02 15:04")))
 	}
 }

@@ -55,10 +55,12 @@ func TestCheckComparesWhatWasDeliveredWithTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := s.run("", "check")
-	if r.status != exitFailed || !strings.Contains(r.out, "NOT CONSISTENT") || !strings.Contains(r.out, "doubled_token  "+doubled.Token) {
+	if r.status != exitFailed || !strings.Contains(r.out, "NOT CONSISTENT") ||
+		!strings.Contains(r.out, "doubled_token  "+doubled.Token) {
 		t.Errorf("with a doubled message it ends with status %d and says %s", r.status, r.out)
 	}
-	if r := s.run("", "check", "--account", byPOP3.ID, "--json"); r.status != exitOK || strings.Contains(r.out, "doubled_token") {
+	if r := s.run("", "check", "--account", byPOP3.ID, "--json"); r.status != exitOK ||
+		strings.Contains(r.out, "doubled_token") {
 		t.Errorf("of the other account it ends with status %d and says %s", r.status, r.out)
 	}
 
@@ -72,7 +74,8 @@ func TestCheckComparesWhatWasDeliveredWithTheJournal(t *testing.T) {
 		State, Token string
 		Files        []string
 	}
-	if err := json.Unmarshal([]byte(s.ok("", "check", "--json", "--explain", moved.Token)), &x); err != nil || len(x.Files) != 1 || !strings.HasPrefix(x.Files[0], "cur/") {
+	if err := json.Unmarshal([]byte(s.ok("", "check", "--json", "--explain", moved.Token)), &x); err != nil ||
+		len(x.Files) != 1 || !strings.HasPrefix(x.Files[0], "cur/") {
 		t.Errorf("%+v, %v", x, err)
 	}
 	if r := s.run("", "check", "--explain", "F"+strings.Repeat("a", 26)); r.status != exitFailed {
@@ -97,7 +100,9 @@ func TestEveryTestWouldNoticeASpoiledMailbox(t *testing.T) {
 		{"a message lies there twice", "doubled_token", func(text []byte, path, base string) error {
 			return os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(path)), "cur", base+":2,S"), text, 0o600)
 		}},
-		{"a message was cut", "wrong_size", func(text []byte, path, _ string) error { return os.WriteFile(path, text[:len(text)/2], 0o600) }},
+		{"a message was cut", "wrong_size", func(text []byte, path, _ string) error {
+			return os.WriteFile(path, text[:len(text)/2], 0o600)
+		}},
 		{"a message bears a token that nobody gave", "unknown_token", func(text []byte, path, base string) error {
 			before, after, _ := strings.Cut(base, ".F")
 			forged := before + ".F" + strings.Repeat("a", 26) + after[26:]
@@ -142,7 +147,8 @@ func TestARestoredDatabaseFetchesNothingThatIsStillThere(t *testing.T) {
 	p := s.serve()
 	u := p.as(anna)
 	for _, a := range []fields{
-		remoteAccount("Drzewo", "imap", d.Host, d.IMAPS, "tls", "anna"), remoteAccount("Skrzynka", "pop3", d.Host, d.POP3, "starttls", "anna"),
+		remoteAccount("Drzewo", "imap", d.Host, d.IMAPS, "tls", "anna"), remoteAccount("Skrzynka", "pop3", d.Host, d.POP3,
+			"starttls", "anna"),
 	} {
 		u.reaches(u.add(a).ID, "ok")
 	}

@@ -154,7 +154,10 @@ func allSettings() []setting {
 		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
 		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
 		{key: "mailbox", set: func(c *config, v string) error { c.Mailbox = v; return checkMailbox(v) }},
-		{key: "memory_limit", kind: number, set: func(c *config, v string) (err error) { c.Memory, err = parseBytes(v); return err }},
+		{key: "memory_limit", kind: number, set: func(c *config, v string) (err error) {
+			c.Memory, err = parseBytes(v)
+			return err
+		}},
 		{key: "remote.allow_networks", kind: list, optional: true, set: func(c *config, v string) (err error) {
 			c.Remote.AllowNetworks, err = parseNetworks(v)
 			return err
@@ -167,14 +170,26 @@ func allSettings() []setting {
 			c.Remote.OwnHosts, err = parseHosts(v)
 			return err
 		}},
-		{key: "remote.ca_file", optional: true, set: func(c *config, v string) error { c.Remote.CAFile = v; return checkFile(v) }},
+		{key: "remote.ca_file", optional: true, set: func(c *config, v string) error {
+			c.Remote.CAFile = v
+			return checkFile(v)
+		}},
 		{key: "remote.allow_plaintext", kind: truth, set: func(c *config, v string) (err error) {
 			c.Remote.AllowPlaintext, err = parseTruth(v)
 			return err
 		}},
-		{key: "poll.interval", set: func(c *config, v string) (err error) { c.Poll.Interval, err = parseDuration(v); return err }},
-		{key: "poll.min_interval", set: func(c *config, v string) (err error) { c.Poll.MinInterval, err = parseDuration(v); return err }},
-		{key: "poll.workers", kind: number, set: func(c *config, v string) (err error) { c.Poll.Workers, err = parseNumber(v, 10000); return err }},
+		{key: "poll.interval", set: func(c *config, v string) (err error) {
+			c.Poll.Interval, err = parseDuration(v)
+			return err
+		}},
+		{key: "poll.min_interval", set: func(c *config, v string) (err error) {
+			c.Poll.MinInterval, err = parseDuration(v)
+			return err
+		}},
+		{key: "poll.workers", kind: number, set: func(c *config, v string) (err error) {
+			c.Poll.Workers, err = parseNumber(v, 10000)
+			return err
+		}},
 		{key: "accounts.max_per_user", kind: number, set: func(c *config, v string) (err error) {
 			c.Accounts.MaxPerUser, err = parseNumber(v, 1000)
 			return err
@@ -183,7 +198,10 @@ func allSettings() []setting {
 			c.Auth.Secret = account.NewSecret(v)
 			return checkSecret(v)
 		}},
-		{key: "auth.jwks_url", optional: true, set: func(c *config, v string) error { c.Auth.JWKSURL = v; return checkJWKS(v) }},
+		{key: "auth.jwks_url", optional: true, set: func(c *config, v string) error {
+			c.Auth.JWKSURL = v
+			return checkJWKS(v)
+		}},
 		{key: "auth.issuer", optional: true, set: func(c *config, v string) error { c.Auth.Issuer = v; return nil }},
 		{key: "auth.audience", optional: true, set: func(c *config, v string) error { c.Auth.Audience = v; return nil }},
 		{key: "web.frame_ancestors", kind: list, optional: true, set: func(c *config, v string) (err error) {
@@ -241,13 +259,19 @@ func oauthSettings() []setting {
 		key := "oauth." + id + "."
 		all = append(
 			all,
-			setting{key: key + "client_id", optional: true, set: put(func(o *oauthConfig) *string { return &o.ClientID }, checkText)},
+			setting{key: key + "client_id", optional: true, set: put(func(o *oauthConfig) *string {
+				return &o.ClientID
+			}, checkText)},
 			setting{key: key + "client_secret", optional: true, secret: true, set: func(c *config, v string) error {
 				change(func(o *oauthConfig) { o.ClientSecret = account.NewSecret(v) })(c)
 				return checkText(v)
 			}},
-			setting{key: key + "authorize_url", optional: true, set: put(func(o *oauthConfig) *string { return &o.AuthorizeURL }, checkPage)},
-			setting{key: key + "token_url", optional: true, set: put(func(o *oauthConfig) *string { return &o.TokenURL }, checkTokenURL)},
+			setting{key: key + "authorize_url", optional: true, set: put(func(o *oauthConfig) *string {
+				return &o.AuthorizeURL
+			}, checkPage)},
+			setting{key: key + "token_url", optional: true, set: put(func(o *oauthConfig) *string {
+				return &o.TokenURL
+			}, checkTokenURL)},
 			setting{key: key + "issuer", optional: true, set: put(func(o *oauthConfig) *string { return &o.Issuer }, checkText)},
 			setting{key: key + "scopes", kind: list, optional: true, set: func(c *config, v string) error {
 				change(func(o *oauthConfig) { o.Scopes = words(v) })(c)
@@ -350,12 +374,14 @@ func (s setting) apply(c *config, v given) error {
 // check looks at what no key can tell by itself.
 func (c config) check(values map[string]given) error {
 	if c.Poll.MinInterval > c.Poll.Interval {
-		return fmt.Errorf("poll.min_interval (from %s) is %v, which is longer than poll.interval (from %s), %v: make it shorter, or poll.interval longer",
+		return fmt.Errorf("poll.min_interval (from %s) is %v, which is longer than poll.interval (from %s), %v: make it "+
+			"shorter, or poll.interval longer",
 			values["poll.min_interval"].from, c.Poll.MinInterval, values["poll.interval"].from, c.Poll.Interval)
 	}
 	for key, value := range map[string]string{"auth.issuer": c.Auth.Issuer, "auth.audience": c.Auth.Audience} {
 		if c.Auth.JWKSURL != "" && value == "" {
-			return fmt.Errorf("%s is missing: auth.jwks_url (from %s) needs it, or tokens made for anybody would be accepted", key, values["auth.jwks_url"].from)
+			return fmt.Errorf("%s is missing: auth.jwks_url (from %s) needs it, or tokens made for anybody would be accepted",
+				key, values["auth.jwks_url"].from)
 		}
 	}
 	return c.checkOAuth(values)
@@ -374,7 +400,8 @@ func (c config) checkOAuth(values map[string]given) error {
 			continue
 		}
 		if c.Web.PublicURL == "" {
-			return fmt.Errorf("web.public_url is missing: %sclient_id (from %s) needs it, as %s sends browsers back there", key, values[key+"client_id"].from, id)
+			return fmt.Errorf("web.public_url is missing: %sclient_id (from %s) needs it, as %s sends browsers back there", key,
+				values[key+"client_id"].from, id)
 		}
 		if (o.AuthorizeURL == "") != (o.TokenURL == "") {
 			return fmt.Errorf("%sauthorize_url and %stoken_url are of one server: set both or neither", key, key)
@@ -411,7 +438,9 @@ func fromFile(file string, settings []setting) (map[string]given, error) {
 func flatten(values map[string]given, file, prefix string, tree map[string]any, settings []setting) error {
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		key, value := prefix+name, tree[name]
-		if table, ok := value.(map[string]any); ok && slices.ContainsFunc(settings, func(s setting) bool { return strings.HasPrefix(s.key, key+".") }) {
+		if table, ok := value.(map[string]any); ok && slices.ContainsFunc(settings, func(s setting) bool {
+			return strings.HasPrefix(s.key, key+".")
+		}) {
 			if err := flatten(values, file, key+".", table, settings); err != nil {
 				return err
 			}
@@ -551,7 +580,8 @@ func unknownKey(key, from string, settings []setting) error {
 			keys = append(keys, s.key)
 		}
 	}
-	return fmt.Errorf("unknown key %s (from %s): there are %s (ID is one of %s)", key, from, strings.Join(keys, ", "), strings.Join(oauthServers, ", "))
+	return fmt.Errorf("unknown key %s (from %s): there are %s (ID is one of %s)", key, from, strings.Join(keys, ", "),
+		strings.Join(oauthServers, ", "))
 }
 
 // distance is how many letters must be changed, added or dropped to make b of a.
@@ -604,7 +634,9 @@ func checkDatabase(v string) error {
 	case "postgres", "postgresql":
 		u, err := url.Parse(v)
 		if err != nil || !strings.HasPrefix(rest, "//") || u.Opaque != "" {
-			return errors.New("is no address of a database: write postgres://user:password@host:5432/name (and %XX for special characters)")
+			return errors.New("is no address of a database: write postgres://user:password@host:5432/name (and %XX for " +
+				"special " +
+				"characters)")
 		}
 		return nil
 	}
@@ -659,7 +691,8 @@ func checkFile(v string) error {
 
 func checkSecret(v string) error {
 	if v != "" && len(v) < minSecret {
-		return fmt.Errorf("is shorter than %d bytes, the least for HS256: take a longer one, such as the output of \"openssl rand -base64 48\"", minSecret)
+		return fmt.Errorf("is shorter than %d bytes, the least for HS256: take a longer one, such as the output of "+
+			"\"openssl rand -base64 48\"", minSecret)
 	}
 	return nil
 }
@@ -684,7 +717,8 @@ func checkPage(v string) error {
 		return nil
 	}
 	u, err := url.Parse(v)
-	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" ||
+		!loopback(u.Hostname())) {
 		return errors.New("must be an address that begins with https://")
 	}
 	return nil
@@ -785,7 +819,8 @@ func parseBytes(v string) (int64, error) {
 	bad := errors.New("must be a size such as 512MB, 2GB or 536870912")
 	digits := strings.TrimRight(strings.ToUpper(v), " BIKMGT")
 	unit, ok := map[string]int{
-		"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30, "T": 40, "TB": 40, "TIB": 40,
+		"": 0, "B": 0, "K": 10, "KB": 10, "KIB": 10, "M": 20, "MB": 20, "MIB": 20, "G": 30, "GB": 30, "GIB": 30, "T": 40,
+		"TB": 40, "TIB": 40,
 	}[strings.TrimSpace(strings.ToUpper(v[len(digits):]))]
 	n, err := strconv.ParseInt(digits, 10, 62)
 	switch {

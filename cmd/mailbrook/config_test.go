@@ -86,36 +86,57 @@ level = "debug"
 format = "json"
 `, ca, longSecret)
 	want := config{
-		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb", Mailbox: "maildir:/srv/mail/{user}", Memory: 512 << 20,
+		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb",
+		Mailbox: "maildir:/srv/mail/{user}", Memory: 512 << 20,
 		Remote: remoteConfig{
-			AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("127.0.0.0/8")},
-			AllowPorts:    portList{List: []int{993, 1993}}, CAFile: ca, AllowPlaintext: true, OwnHosts: []string{"imap.firma.test", "192.0.2.7", "2001:db8::1"},
+			AllowNetworks: []netip.Prefix{
+				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
+				netip.MustParsePrefix("127.0.0.0/8"),
+			},
+			AllowPorts: portList{List: []int{993, 1993}}, CAFile: ca, AllowPlaintext: true, OwnHosts: []string{
+				"imap.firma.test",
+				"192.0.2.7", "2001:db8::1",
+			},
 		},
-		Poll: pollConfig{Interval: 90 * time.Second, MinInterval: time.Second, Workers: 8}, Accounts: accountsConfig{MaxPerUser: 2},
-		Auth: authConfig{Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys", Issuer: "https://login.test", Audience: "mailbrook"},
-		Web:  webConfig{FrameAncestors: []string{"https://webmail.firma.test", "http://localhost:8081"}, PublicURL: "https://mail.firma.test"},
-		Log:  logConfig{Level: slog.LevelDebug, Format: "json"},
+		Poll: pollConfig{Interval: 90 * time.Second, MinInterval: time.Second, Workers: 8}, Accounts: accountsConfig{
+			MaxPerUser: 2,
+		},
+		Auth: authConfig{
+			Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys",
+			Issuer: "https://login.test", Audience: "mailbrook",
+		},
+		Web: webConfig{
+			FrameAncestors: []string{"https://webmail.firma.test", "http://localhost:8081"},
+			PublicURL:      "https://mail.firma.test",
+		}, Log: logConfig{Level: slog.LevelDebug, Format: "json"},
 	}
 	words := map[string]string{
-		"listen": "0.0.0.0:80", "listen_ops": "127.0.0.1:9090", "data_dir": "/srv/mb", "database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}", "memory_limit": "536870912",
-		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca, "remote.allow_plaintext": "true", "remote.own_hosts": "IMAP.firma.test., 192.0.2.7,[2001:db8::1]",
+		"listen": "0.0.0.0:80", "listen_ops": "127.0.0.1:9090", "data_dir": "/srv/mb",
+		"database": "postgres://mb:p%40ss@db.test/mb", "mailbox": "maildir:/srv/mail/{user}", "memory_limit": "536870912",
+		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca,
+		"remote.allow_plaintext": "true", "remote.own_hosts": "IMAP.firma.test., 192.0.2.7,[2001:db8::1]",
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
-		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test", "auth.audience": "mailbrook",
-		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081", "web.public_url": "https://mail.firma.test",
-		"log.level": "debug", "log.format": "json",
+		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test",
+		"auth.audience":       "mailbrook",
+		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081",
+		"web.public_url":      "https://mail.firma.test",
+		"log.level":           "debug", "log.format": "json",
 	}
 	want.OAuth = map[string]oauthConfig{}
 	for _, id := range oauthServers {
 		o := oauthConfig{
-			ClientID: id + "-client", ClientSecret: account.NewSecret(id + "-secret"), AuthorizeURL: "https://id.test/" + id, TokenURL: "https://id.test/token",
-			Issuer: "https://id.test", Scopes: []string{"mail", "openid"}, Hosts: []string{"imap.id.test"},
+			ClientID: id + "-client", ClientSecret: account.NewSecret(id + "-secret"), AuthorizeURL: "https://id.test/" + id,
+			TokenURL: "https://id.test/token",
+			Issuer:   "https://id.test", Scopes: []string{"mail", "openid"}, Hosts: []string{"imap.id.test"},
 		}
 		want.OAuth[id] = o
-		file += fmt.Sprintf("[oauth.%s]\nclient_id = %q\nclient_secret = %q\nauthorize_url = %q\ntoken_url = %q\nissuer = %q\nscopes = [\"mail\", \"openid\"]\nhosts = [\"IMAP.id.test\"]\n",
+		file += fmt.Sprintf("[oauth.%s]\nclient_id = %q\nclient_secret = %q\nauthorize_url = %q\ntoken_url = %q\nissuer = "+
+			"%q\nscopes = [\"mail\", \"openid\"]\nhosts = [\"IMAP.id.test\"]\n",
 			id, o.ClientID, o.ClientSecret.Reveal(), o.AuthorizeURL, o.TokenURL, o.Issuer)
 		for rest, value := range map[string]string{
-			"client_id": o.ClientID, "client_secret": o.ClientSecret.Reveal(), "authorize_url": o.AuthorizeURL, "token_url": o.TokenURL,
-			"issuer": o.Issuer, "scopes": "mail,openid", "hosts": "imap.id.test",
+			"client_id": o.ClientID, "client_secret": o.ClientSecret.Reveal(), "authorize_url": o.AuthorizeURL,
+			"token_url": o.TokenURL,
+			"issuer":    o.Issuer, "scopes": "mail,openid", "hosts": "imap.id.test",
 		} {
 			words["oauth."+id+"."+rest] = value
 		}
@@ -152,10 +173,13 @@ format = "json"
 
 func TestTheLaterWins(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile(defaultFile, []byte("listen = \"file:1\"\ndata_dir = \"file\"\nlog = {level = \"debug\"}"), 0o600); err != nil {
+	if err := os.WriteFile(defaultFile, []byte("listen = \"file:1\"\ndata_dir = \"file\"\nlog = {level = \"debug\"}"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadConfig("", []string{"MAILBROOK_LISTEN=env:2", "MAILBROOK_DATA_DIR=env"}, map[string]string{"listen": "flag:3"})
+	got, err := loadConfig("", []string{"MAILBROOK_LISTEN=env:2", "MAILBROOK_DATA_DIR=env"}, map[string]string{
+		"listen": "flag:3",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,46 +237,110 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 		says    []string
 	}{
 		{name: "unknown key", file: `listn = "x"`, says: []string{"listn", "did you mean listen?"}},
-		{name: "unknown key in a table", file: "[poll]\nintervall = '5m'", says: []string{"poll.intervall", "did you mean poll.interval?"}},
-		{name: "a key in the wrong place", file: `jwks_url = "https://x"`, says: []string{"jwks_url", "did you mean auth.jwks_url?"}},
+		{name: "unknown key in a table", file: "[poll]\nintervall = '5m'", says: []string{
+			"poll.intervall",
+			"did you mean poll.interval?",
+		}},
+		{name: "a key in the wrong place", file: `jwks_url = "https://x"`, says: []string{
+			"jwks_url",
+			"did you mean auth.jwks_url?",
+		}},
 		{name: "unknown table", file: "[imap]\nport = 1", says: []string{"imap", "there are listen"}},
 		{name: "not TOML", file: "listen = ", says: []string{"test.toml, line 1"}},
 		{name: "twice", file: "listen = 'a:1'\nlisten = 'b:2'", says: []string{"test.toml", "listen"}},
 		{name: "number for text", file: "listen = 8080", says: []string{"listen", "text in quotes"}},
-		{name: "text for a number", file: "[accounts]\nmax_per_user = 'four'", says: []string{"accounts.max_per_user", "from 1 to 1000"}},
-		{name: "an address with a port for a host", file: "[remote]\nown_hosts = 'imap.firma.test:993'", says: []string{"remote.own_hosts", "imap.firma.test:993"}},
-		{name: "text for a truth", file: "[remote]\nallow_plaintext = 'perhaps'", says: []string{"remote.allow_plaintext", "true or false"}},
+		{name: "text for a number", file: "[accounts]\nmax_per_user = 'four'", says: []string{
+			"accounts.max_per_user",
+			"from 1 to 1000",
+		}},
+		{name: "an address with a port for a host", file: "[remote]\nown_hosts = 'imap.firma.test:993'", says: []string{
+			"remote.own_hosts", "imap.firma.test:993",
+		}},
+		{name: "text for a truth", file: "[remote]\nallow_plaintext = 'perhaps'", says: []string{
+			"remote.allow_plaintext",
+			"true or false",
+		}},
 		{name: "a table for a value", file: "[listen]\nport = 1", says: []string{"listen", "text in quotes"}},
 		{name: "a list in a list", file: "[remote]\nallow_ports = [[993]]", says: []string{"remote.allow_ports", "element"}},
 		{name: "no unit in the file", file: "[poll]\ninterval = 300", says: []string{"poll.interval", `"5m"`}},
-		{name: "no unit in the environment", environ: "MAILBROOK_POLL_INTERVAL=5", says: []string{"poll.interval", "MAILBROOK_POLL_INTERVAL", "5m", "5s"}},
+		{name: "no unit in the environment", environ: "MAILBROOK_POLL_INTERVAL=5", says: []string{
+			"poll.interval",
+			"MAILBROOK_POLL_INTERVAL", "5m", "5s",
+		}},
 		{name: "not a time", environ: "MAILBROOK_POLL_MIN_INTERVAL=soon", says: []string{"poll.min_interval", "90s"}},
 		{name: "no time at all", environ: "MAILBROOK_POLL_INTERVAL=0s", says: []string{"poll.interval", "at least"}},
-		{name: "intervals the wrong way round", file: "[poll]\ninterval = '1m'\nmin_interval = '2m'", says: []string{"poll.min_interval", "poll.interval", "longer"}},
+		{name: "intervals the wrong way round", file: "[poll]\ninterval = '1m'\nmin_interval = '2m'", says: []string{
+			"poll.min_interval", "poll.interval", "longer",
+		}},
 		{name: "empty", environ: "MAILBROOK_LISTEN=", says: []string{"listen", "MAILBROOK_LISTEN", "empty"}},
 		{name: "no port to listen on", environ: "MAILBROOK_LISTEN=localhost", says: []string{"listen", "127.0.0.1:8080"}},
 		{name: "a port too far", environ: "MAILBROOK_LISTEN=localhost:65536", says: []string{"listen", "65535"}},
-		{name: "a network with a slip", environ: "MAILBROOK_REMOTE_ALLOW_NETWORKS=10.0.0.0/8,10.0.0/24", says: []string{"remote.allow_networks", `"10.0.0/24"`}},
+		{name: "a network with a slip", environ: "MAILBROOK_REMOTE_ALLOW_NETWORKS=10.0.0.0/8,10.0.0/24", says: []string{
+			"remote.allow_networks", `"10.0.0/24"`,
+		}},
 		{name: "port 0", environ: "MAILBROOK_REMOTE_ALLOW_PORTS=993,0", says: []string{"remote.allow_ports", `"0"`}},
-		{name: "all ports and more", environ: "MAILBROOK_REMOTE_ALLOW_PORTS=*,993", says: []string{"remote.allow_ports", `"*"`}},
-		{name: "a CA file that is not there", environ: "MAILBROOK_REMOTE_CA_FILE=/no/such.pem", says: []string{"remote.ca_file", "/no/such.pem"}},
-		{name: "a CA file that is a directory", environ: "MAILBROOK_REMOTE_CA_FILE=/", says: []string{"remote.ca_file", "directory"}},
-		{name: "a mailbox of another kind", environ: "MAILBROOK_MAILBOX=mbox:/var/mail/{user}", says: []string{"mailbox", "maildir:"}},
-		{name: "one mailbox for all", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{domain}", says: []string{"mailbox", "{user}", "{local}"}},
-		{name: "an unknown word in the mailbox", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{user}/{year}", says: []string{"mailbox", "{year}"}},
-		{name: "half a word in the mailbox", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{user}/{local", says: []string{"mailbox", "brace"}},
-		{name: "a database of another kind", environ: "MAILBROOK_DATABASE=mysql://x", says: []string{"database", "sqlite:", "postgres://"}},
+		{name: "all ports and more", environ: "MAILBROOK_REMOTE_ALLOW_PORTS=*,993", says: []string{
+			"remote.allow_ports",
+			`"*"`,
+		}},
+		{name: "a CA file that is not there", environ: "MAILBROOK_REMOTE_CA_FILE=/no/such.pem", says: []string{
+			"remote.ca_file", "/no/such.pem",
+		}},
+		{name: "a CA file that is a directory", environ: "MAILBROOK_REMOTE_CA_FILE=/", says: []string{
+			"remote.ca_file",
+			"directory",
+		}},
+		{name: "a mailbox of another kind", environ: "MAILBROOK_MAILBOX=mbox:/var/mail/{user}", says: []string{
+			"mailbox",
+			"maildir:",
+		}},
+		{name: "one mailbox for all", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{domain}", says: []string{
+			"mailbox",
+			"{user}", "{local}",
+		}},
+		{name: "an unknown word in the mailbox", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{user}/{year}", says: []string{
+			"mailbox", "{year}",
+		}},
+		{name: "half a word in the mailbox", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{user}/{local", says: []string{
+			"mailbox", "brace",
+		}},
+		{name: "a database of another kind", environ: "MAILBROOK_DATABASE=mysql://x", says: []string{
+			"database", "sqlite:",
+			"postgres://",
+		}},
 		{name: "a short secret", environ: "MAILBROOK_AUTH_SECRET=hunter2", says: []string{"auth.secret", "32 bytes"}},
-		{name: "keys over plain HTTP", environ: "MAILBROOK_AUTH_JWKS_URL=http://login.test/keys", says: []string{"auth.jwks_url", "https://"}},
-		{name: "keys without an issuer", environ: "MAILBROOK_AUTH_JWKS_URL=https://login.test/keys", says: []string{"auth.", "missing"}},
-		{name: "a secret's file that is not there", environ: "MAILBROOK_AUTH_SECRET_FILE=/no/such", says: []string{"auth.secret", "MAILBROOK_AUTH_SECRET_FILE", "/no/such"}},
-		{name: "a secret twice", file: "[auth]\nsecret = 'x'\nsecret_file = 'y'", says: []string{"auth.secret", "auth.secret_file", "keep one"}},
+		{name: "keys over plain HTTP", environ: "MAILBROOK_AUTH_JWKS_URL=http://login.test/keys", says: []string{
+			"auth.jwks_url", "https://",
+		}},
+		{name: "keys without an issuer", environ: "MAILBROOK_AUTH_JWKS_URL=https://login.test/keys", says: []string{
+			"auth.",
+			"missing",
+		}},
+		{name: "a secret's file that is not there", environ: "MAILBROOK_AUTH_SECRET_FILE=/no/such", says: []string{
+			"auth.secret", "MAILBROOK_AUTH_SECRET_FILE", "/no/such",
+		}},
+		{name: "a secret twice", file: "[auth]\nsecret = 'x'\nsecret_file = 'y'", says: []string{
+			"auth.secret",
+			"auth.secret_file", "keep one",
+		}},
 		{name: "a file for what is no secret", file: "listen_file = 'x'", says: []string{"listen_file", "unknown"}},
-		{name: "a public address without a scheme", environ: "MAILBROOK_WEB_PUBLIC_URL=mail.firma.test", says: []string{"web.public_url", "https://mail.firma.test"}},
-		{name: "a public address with a path", environ: "MAILBROOK_WEB_PUBLIC_URL=https://mail.firma.test/box", says: []string{"web.public_url", "nothing else"}},
-		{name: "frames for everybody", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://a.test,*", says: []string{"web.frame_ancestors", `"*"`}},
-		{name: "frames for every host", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://*.firma.test", says: []string{"web.frame_ancestors", "nothing else"}},
-		{name: "frames with another rule behind", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://a.test;script-src", says: []string{"web.frame_ancestors"}},
+		{name: "a public address without a scheme", environ: "MAILBROOK_WEB_PUBLIC_URL=mail.firma.test", says: []string{
+			"web.public_url", "https://mail.firma.test",
+		}},
+		{
+			name: "a public address with a path", environ: "MAILBROOK_WEB_PUBLIC_URL=https://mail.firma.test/box",
+			says: []string{"web.public_url", "nothing else"},
+		},
+		{name: "frames for everybody", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://a.test,*", says: []string{
+			"web.frame_ancestors", `"*"`,
+		}},
+		{name: "frames for every host", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://*.firma.test", says: []string{
+			"web.frame_ancestors", "nothing else",
+		}},
+		{
+			name: "frames with another rule behind", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://a.test;script-src",
+			says: []string{"web.frame_ancestors"},
+		},
 		{name: "a level unheard of", environ: "MAILBROOK_LOG_LEVEL=loud", says: []string{"log.level", "debug"}},
 		{name: "a format unheard of", environ: "MAILBROOK_LOG_FORMAT=xml", says: []string{"log.format", "json"}},
 	} {
@@ -276,7 +364,8 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 
 func TestAFileNamedByHandMustBeThere(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if _, err := loadConfig("missing.toml", nil, nil); err == nil || !strings.Contains(err.Error(), "missing.toml") || !strings.Contains(err.Error(), "--config") {
+	if _, err := loadConfig("missing.toml", nil, nil); err == nil || !strings.Contains(err.Error(), "missing.toml") ||
+		!strings.Contains(err.Error(), "--config") {
 		t.Errorf("the error is %v", err)
 	}
 }
@@ -284,7 +373,8 @@ func TestAFileNamedByHandMustBeThere(t *testing.T) {
 func TestMistakesInSecretsDoNotShowThem(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, environ := range []string{
-		"MAILBROOK_AUTH_SECRET=canary", "MAILBROOK_DATABASE=postgres:/mb:canary@db.test/mb", "MAILBROOK_DATABASE=postgres://mb:canary%zz@db.test/mb",
+		"MAILBROOK_AUTH_SECRET=canary", "MAILBROOK_DATABASE=postgres:/mb:canary@db.test/mb",
+		"MAILBROOK_DATABASE=postgres://mb:canary%zz@db.test/mb",
 		"MAILBROOK_DATABASE=mysql://mb:canary@db.test/mb",
 	} {
 		if _, err := loadConfig("", []string{environ}, nil); err == nil || strings.Contains(err.Error(), "canary") {
@@ -310,20 +400,23 @@ func TestForeignVariablesAreLeftAlone(t *testing.T) {
 
 func TestThePublicAddressIsWhereTheServerListensUnlessSaid(t *testing.T) {
 	for listen, want := range map[string]string{
-		"127.0.0.1:8080": "http://127.0.0.1:8080", ":8080": "http://localhost:8080", "0.0.0.0:80": "http://localhost:80", "[::]:8080": "http://localhost:8080",
+		"127.0.0.1:8080": "http://127.0.0.1:8080", ":8080": "http://localhost:8080", "0.0.0.0:80": "http://localhost:80",
+		"[::]:8080":  "http://localhost:8080",
 		"[::1]:8080": "http://[::1]:8080", "mail.firma.test:8080": "http://mail.firma.test:8080", "127.0.0.1:0": "",
 	} {
 		if got, err := (config{Listen: listen}).publicURL(nil); got != want || (err != nil) != (want == "") {
 			t.Errorf("%s: %q, %v", listen, got, err)
 		}
 	}
-	if got, err := (config{Listen: ":0", Web: webConfig{PublicURL: "https://mail.firma.test"}}).publicURL(nil); err != nil || got != "https://mail.firma.test" {
+	if got, err := (config{Listen: ":0", Web: webConfig{PublicURL: "https://mail.firma.test"}}).publicURL(
+		nil); err != nil || got != "https://mail.firma.test" {
 		t.Errorf("%q, %v", got, err)
 	}
 }
 
 func FuzzConfigFile(f *testing.F) {
-	for _, s := range []string{"", "listen = 'a:1'", "[poll]\ninterval = 5", "[remote]\nallow_ports = [1, '2']\nallow_networks = '::/0'", "a.b.c = {d = []}", "[[auth]]\nsecret = 1"} {
+	for _, s := range []string{"", "listen = 'a:1'", "[poll]\ninterval = 5", "[remote]\nallow_ports = [1, " +
+		"'2']\nallow_networks = '::/0'", "a.b.c = {d = []}", "[[auth]]\nsecret = 1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -332,7 +425,8 @@ func FuzzConfigFile(f *testing.F) {
 			t.Fatal(err)
 		}
 		c, err := loadConfig(path, nil, nil)
-		if err == nil && (c.Listen == "" || c.Poll.Interval <= 0 || c.Poll.MinInterval > c.Poll.Interval || !(c.Remote.AllowPorts.Any || len(c.Remote.AllowPorts.List) > 0)) {
+		if err == nil && (c.Listen == "" || c.Poll.Interval <= 0 || c.Poll.MinInterval > c.Poll.Interval ||
+			!(c.Remote.AllowPorts.Any || len(c.Remote.AllowPorts.List) > 0)) {
 			t.Errorf("%q gave %+v", s, c)
 		}
 	})
@@ -358,14 +452,16 @@ func TestEveryPageInTheCatalogueCanBeConfigured(t *testing.T) {
 			t.Errorf("%s is not whole: %+v", p.ID, p)
 		}
 	}
-	if got := fmt.Sprintf("%+v", config{OAuth: map[string]oauthConfig{"google": {ClientSecret: account.NewSecret("geheim")}}}); strings.Contains(got, "geheim") || !strings.Contains(got, "[redacted]") {
+	if got := fmt.Sprintf("%+v", config{OAuth: map[string]oauthConfig{"google": {ClientSecret: account.NewSecret(
+		"geheim")}}}); strings.Contains(got, "geheim") || !strings.Contains(got, "[redacted]") {
 		t.Errorf("a configuration is printed as %s", got)
 	}
 }
 
 func TestSizesAreReadWithAndWithoutUnits(t *testing.T) {
 	for text, want := range map[string]int64{
-		"134217728": 128 << 20, "128MB": 128 << 20, "128m": 128 << 20, "512 MiB": 512 << 20, "2GB": 2 << 30, "1g": 1 << 30, "1TB": 1 << 40, "131072KB": 128 << 20,
+		"134217728": 128 << 20, "128MB": 128 << 20, "128m": 128 << 20, "512 MiB": 512 << 20, "2GB": 2 << 30, "1g": 1 << 30,
+		"1TB": 1 << 40, "131072KB": 128 << 20,
 		"127MB": 0, "1": 0, "MB": 0, "-1GB": 0, "1.5GB": 0, "1PB": 0, "99999999999999GB": 0, "1GB1": 0, "BG1": 0,
 	} {
 		if got, err := parseBytes(text); got != want || (err == nil) != (want > 0) {

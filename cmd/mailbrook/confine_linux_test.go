@@ -37,7 +37,10 @@ func TestAConfinedProcessStartsNothingAndShowsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"before: exec <nil>", "after: exec true", "dumpable 0", "core 0 0", "no new rights 1", "ptrace true", "file <nil>"} {
+	for _, want := range []string{
+		"before: exec <nil>", "after: exec true", "dumpable 0", "core 0 0", "no new rights 1",
+		"ptrace true", "file <nil>",
+	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %q in what it tells:\n%s", want, out)
 		}
@@ -137,7 +140,8 @@ func TestFewOpenFilesBoundTheVisits(t *testing.T) {
 	for name, want := range oracle {
 		mailtest.CompareDelivered(t, want, below(mailtest.ReadMaildir(t, s.mail(anna)), name), name)
 	}
-	if said := p.log(); !strings.Contains(said, `"msg":"fewer visits at a time than poll.workers says`) || !strings.Contains(said, `"workers":1,"wanted":64`) {
+	if said := p.log(); !strings.Contains(said, `"msg":"fewer visits at a time than poll.workers says`) ||
+		!strings.Contains(said, `"workers":1,"wanted":64`) {
 		t.Error("nothing says that there are fewer workers")
 	}
 	p.term()

@@ -137,7 +137,8 @@ func (d *demonstration) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.t.out, "Mailbrook demo: a mail provider with sample mail runs inside this process; %s adds two accounts there.\n\n", demoUser)
+	fmt.Fprintf(d.t.out, "Mailbrook demo: a mail provider with sample mail runs inside this process; %s adds two "+
+		"accounts there.\n\n", demoUser)
 	for _, at := range d.provider.Accounts() {
 		protocol := account.Protocol(at.Protocol)
 		security := account.TLS
@@ -150,7 +151,8 @@ func (d *demonstration) show(ctx context.Context) error {
 		if err != nil {
 			return d.explain(d.t, acc, err)
 		}
-		fmt.Fprintf(d.t.out, "  added %-28s by %-4s  %s:%d  into folder %s\n", acc.Email, acc.Protocol, acc.Server.Host, acc.Server.Port, acc.Folder)
+		fmt.Fprintf(d.t.out, "  added %-28s by %-4s  %s:%d  into folder %s\n", acc.Email, acc.Protocol, acc.Server.Host,
+			acc.Server.Port, acc.Folder)
 	}
 	fmt.Fprintln(d.t.out)
 	accounts, err := d.registry.List(ctx, owner)
@@ -253,7 +255,8 @@ func (d *demonstration) watch(ctx context.Context) error {
 		}
 		for _, acc := range accounts {
 			if n := acc.Status.Totals.Messages - seen[acc.ID]; n > 0 && !first {
-				fmt.Fprintf(d.t.out, "%s  %s: %d new (%d in all)\n", time.Now().Format("15:04:05"), acc.Email, n, acc.Status.Totals.Messages)
+				fmt.Fprintf(d.t.out, "%s  %s: %d new (%d in all)\n", time.Now().Format("15:04:05"), acc.Email, n,
+					acc.Status.Totals.Messages)
 			}
 			seen[acc.ID] = acc.Status.Totals.Messages
 		}

@@ -102,7 +102,8 @@ func (g *gate) set(shut bool) {
 
 // withoutDatabase are the calls that ask no database.
 var withoutDatabase = map[string]bool{
-	"getHealth": true, "getMetrics": true, "getOpenAPI": true, "listProviders": true, "getAutoconfig": true, "getSession": true, "deleteSession": true,
+	"getHealth": true, "getMetrics": true, "getOpenAPI": true, "listProviders": true, "getAutoconfig": true,
+	"getSession": true, "deleteSession": true,
 	"startOAuth": true, "finishOAuth": true, "testConnection": true,
 }
 
@@ -114,7 +115,8 @@ func calls(t *testing.T, id string) map[string]request {
 		t.Fatal(err)
 	}
 	body := map[string]string{
-		"createAccount":      `{"email":"x@example.org","password":"` + canary + `","skip_test":true,"protocol":"imap","username":"x","server":{"host":"localhost","port":9,"security":"tls"}}`,
+		"createAccount": `{"email":"x@example.org","password":"` + canary +
+			`","skip_test":true,"protocol":"imap","username":"x","server":{"host":"localhost","port":9,"security":"tls"}}`,
 		"testConnection":     `{"account_id":"` + id + `"}`,
 		"startOAuth":         `{}`,
 		"updateAccount":      `{"name":"Other"}`,
@@ -122,11 +124,15 @@ func calls(t *testing.T, id string) map[string]request {
 		"adminUpdateAccount": `{"enabled":false}`,
 		"createLink":         `{}`,
 	}
-	fill := strings.NewReplacer("{id}", id, "{user}", anna, "{sid}", id, "{registration}", "google", "{provider}", "google", "{server}", "google", "{token}", "none", "{grant}", strings.Repeat("A", 43))
+	fill := strings.NewReplacer("{id}", id, "{user}", anna, "{sid}", id, "{registration}", "google", "{provider}",
+		"google", "{server}", "google", "{token}", "none", "{grant}", strings.Repeat("A", 43))
 	all := map[string]request{}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			r := request{method: method, path: fill.Replace(path), admin: strings.HasPrefix(path, "/v1/admin"), body: body[op.OperationID]}
+			r := request{
+				method: method, path: fill.Replace(path), admin: strings.HasPrefix(path, "/v1/admin"),
+				body: body[op.OperationID],
+			}
 			if op.OperationID == "getAutoconfig" {
 				r.path += "?email=anna@example.org"
 			}
@@ -183,7 +189,8 @@ func TestAwayIsNotBrokenInAnyCall(t *testing.T) {
 	}
 	eventually(t, soon, func() (bool, string) { // What it said last is told again for a moment.
 		ready := p.plain("GET", "/readyz")
-		return ready.status == http.StatusServiceUnavailable && strings.Contains(string(ready.body), `"field":"database"`), fmt.Sprintf("readiness answers %d %s", ready.status, ready.body)
+		return ready.status == http.StatusServiceUnavailable && strings.Contains(string(ready.body), `"field":"database"`),
+			fmt.Sprintf("readiness answers %d %s", ready.status, ready.body)
 	})
 	needed := 0
 	for name, r := range all {
@@ -195,7 +202,8 @@ func TestAwayIsNotBrokenInAnyCall(t *testing.T) {
 			continue
 		}
 		needed++
-		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || !strings.Contains(string(got.body), `"not_ready"`) {
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" ||
+			!strings.Contains(string(got.body), `"not_ready"`) {
 			t.Errorf("%s answers %d, Retry-After %q: %.300s", name, got.status, got.header.Get("Retry-After"), got.body)
 		}
 	}
@@ -227,7 +235,8 @@ func TestABusyDatabaseIsAway(t *testing.T) {
 	if _, err := tx.Exec("UPDATE meta SET value = value"); err != nil {
 		t.Fatal(err)
 	}
-	if r := u.do("PATCH", "/v1/accounts/"+h.id, fields{"name": "Other"}); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+	if r := u.do("PATCH", "/v1/accounts/"+h.id, fields{"name": "Other"}); r.status != http.StatusServiceUnavailable ||
+		r.header.Get("Retry-After") == "" {
 		t.Errorf("a change is answered %d %s", r.status, r.body)
 	}
 	if r := u.do("GET", "/v1/accounts", nil); r.status != http.StatusOK || !strings.Contains(string(r.body), h.id) {

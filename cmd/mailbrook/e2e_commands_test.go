@@ -17,13 +17,19 @@ import (
 
 // cliFlags are a remote account's settings as flags.
 func cliFlags(protocol, host string, port int, security, username string) []string {
-	return []string{"--protocol", protocol, "--host", host, "--port", fmt.Sprint(port), "--security", security, "--username", username}
+	return []string{
+		"--protocol", protocol, "--host", host, "--port", fmt.Sprint(port), "--security", security,
+		"--username", username,
+	}
 }
 
 func TestAccountCommandsDoWhatRESTDoes(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca, Extra: patientWithErrors})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary}, CA: ca,
+		Extra: patientWithErrors,
+	})
 	mailtest.Fill(t, d, "anna", mailtest.Corpus(21, 30, true))
 	for _, running := range []bool{false, true} {
 		t.Run(map[bool]string{false: "alone", true: "while serve runs"}[running], func(t *testing.T) {
@@ -50,13 +56,15 @@ func TestAccountCommandsDoWhatRESTDoes(t *testing.T) {
 			}
 			var shown accountAnswer
 			decode(t, s.ok("", "account", "show", id), &shown)
-			if shown.Name != "Obce" || shown.SenderName != "Anna" || shown.PollIntervalSeconds != 600 || shown.Server.Port != d.IMAPS {
+			if shown.Name != "Obce" || shown.SenderName != "Anna" || shown.PollIntervalSeconds != 600 ||
+				shown.Server.Port != d.IMAPS {
 				t.Errorf("account show says %+v", shown)
 			}
 			if out := s.ok("", "account", "test", id); !strings.Contains(out, "login") || strings.Contains(out, "FAIL") {
 				t.Errorf("account test says %q", out)
 			}
-			if r := s.run("kanarek-falsz\n", "account", "test", id, "--password-stdin"); r.status != exitFailed || !strings.Contains(r.out, "auth_failed") {
+			if r := s.run("kanarek-falsz\n", "account", "test", id, "--password-stdin"); r.status != exitFailed ||
+				!strings.Contains(r.out, "auth_failed") {
 				t.Errorf("account test with a wrong password ends with status %d: %s%s", r.status, r.out, r.err)
 			}
 			s.ok("", "account", "edit", id, "--name", "Nowa nazwa", "--user", anna)
@@ -68,7 +76,8 @@ func TestAccountCommandsDoWhatRESTDoes(t *testing.T) {
 			if r := s.run("", "account", "edit", id, "--user", jan, "--name", "X"); r.status == 0 {
 				t.Error("an account can be edited in the name of somebody else")
 			}
-			if r := s.run("", "account", "edit", id, "--username", "inna"); r.status != exitUsage || !strings.Contains(r.err, "password") {
+			if r := s.run("", "account", "edit", id, "--username", "inna"); r.status != exitUsage ||
+				!strings.Contains(r.err, "password") {
 				t.Errorf("another user name without a password: status %d, %q", r.status, r.err)
 			}
 			s.ok("", "account", "delete", id, "--mail", "delete")
@@ -90,9 +99,13 @@ func decode(t *testing.T, text string, v any) {
 func TestAddingFromTheCommandLineRefusesAndSavesNothing(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca, Extra: patientWithErrors})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary}, CA: ca,
+		Extra: patientWithErrors,
+	})
 	s := newSite(t, ca)
-	good := append([]string{"account", "add", "--user", anna, "--email", "anna@poczta.example.test"}, cliFlags("imap", d.Host, d.IMAPS, "tls", "anna")...)
+	good := append([]string{"account", "add", "--user", anna, "--email", "anna@poczta.example.test"}, cliFlags("imap",
+		d.Host, d.IMAPS, "tls", "anna")...)
 	for _, tc := range []struct {
 		name, stdin string
 		args        []string
@@ -103,12 +116,24 @@ func TestAddingFromTheCommandLineRefusesAndSavesNothing(t *testing.T) {
 		{"an empty password", "", append(slices.Clone(good), "--password-stdin"), exitUsage, "password"},
 		{"a wrong password", "kanarek-falsz\n", append(slices.Clone(good), "--password-stdin"), exitFailed, "auth_failed"},
 		{"a password as an argument", "", append(slices.Clone(good), "--password", "x"), exitUsage, "--password"},
-		{"a bad user", canary, []string{"account", "add", "--user", "Anna <anna@firma.test>", "--email", "a@b.test", "--password-stdin"}, exitUsage, "--user"},
+		{"a bad user", canary, []string{
+			"account", "add", "--user", "Anna <anna@firma.test>", "--email", "a@b.test",
+			"--password-stdin",
+		}, exitUsage, "--user"},
 		{"no user", canary, []string{"account", "add", "--email", "a@b.test", "--password-stdin"}, exitUsage, "--user"},
 		{"no address", canary, []string{"account", "add", "--user", anna, "--password-stdin"}, exitUsage, "--email"},
-		{"an unknown protocol", canary, append(slices.Clone(good), "--protocol", "jmap", "--password-stdin"), exitUsage, "--protocol"},
-		{"a line break in the folder", canary, append(slices.Clone(good), "--folder", "a\nb", "--password-stdin"), exitUsage, "folder"},
-		{"a plaintext connection", canary, append(slices.Clone(good), "--security", "none", "--password-stdin"), exitUsage, "security"},
+		{
+			"an unknown protocol", canary, append(slices.Clone(good), "--protocol", "jmap", "--password-stdin"), exitUsage,
+			"--protocol",
+		},
+		{
+			"a line break in the folder", canary, append(slices.Clone(good), "--folder", "a\nb", "--password-stdin"), exitUsage,
+			"folder",
+		},
+		{
+			"a plaintext connection", canary, append(slices.Clone(good), "--security", "none", "--password-stdin"), exitUsage,
+			"security",
+		},
 		{"an unknown flag", canary, append(slices.Clone(good), "--pasword-stdin"), exitUsage, "--pasword-stdin"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -170,13 +195,17 @@ func TestPullSaysHowItWent(t *testing.T) {
 				t.Errorf("pull without accounts ends with status %d: %s", r.status, r.err)
 			}
 			add := func(user, name string, args ...string) string {
-				args = append([]string{"account", "add", "--user", user, "--email", name + "@poczta.example.test", "--name", name, "--password-stdin", "--skip-test"}, args...)
+				args = append([]string{
+					"account", "add", "--user", user, "--email", name + "@poczta.example.test", "--name", name,
+					"--password-stdin", "--skip-test",
+				}, args...)
 				id, _, _ := strings.Cut(s.ok(canary+"\n", args...), "\n")
 				return id
 			}
 			good := add(anna, "dobre", cliFlags("imap", d.Host, d.IMAPS, "tls", "anna")...)
 			got := pullLines(t, s.ok("", "pull", "--json", "--user", anna))
-			if len(got) != 1 || got[0].AccountID != good || !got[0].OK || got[0].Diagnosis != nil || got[0].Seconds == nil || got[0].Email != "dobre@poczta.example.test" {
+			if len(got) != 1 || got[0].AccountID != good || !got[0].OK || got[0].Diagnosis != nil || got[0].Seconds == nil ||
+				got[0].Email != "dobre@poczta.example.test" {
 				t.Errorf("pull --json says %+v", got)
 			}
 			if !running && got[0].Messages != int64(len(oracle)) { // Otherwise the poller may have been first.
@@ -191,7 +220,8 @@ func TestPullSaysHowItWent(t *testing.T) {
 				t.Fatalf("pull of a good and a bad account: status %d, %+v", r.status, got)
 			}
 			for _, a := range got {
-				if a.AccountID == bad && (a.OK || a.Diagnosis == nil || a.Diagnosis.Code != "auth_failed" || a.Diagnosis.Title == "" || a.Diagnosis.Advice == "") {
+				if a.AccountID == bad && (a.OK || a.Diagnosis == nil || a.Diagnosis.Code != "auth_failed" ||
+					a.Diagnosis.Title == "" || a.Diagnosis.Advice == "") {
 					t.Errorf("of the bad account pull says %+v, diagnosis %+v", a, a.Diagnosis)
 				}
 				if a.AccountID == good && !a.OK {
@@ -201,10 +231,14 @@ func TestPullSaysHowItWent(t *testing.T) {
 			if r := s.run("", "pull", "--account", good); r.status != 0 || !strings.Contains(r.out, "ok") {
 				t.Errorf("pull of the good account: status %d, %q", r.status, r.out)
 			}
-			if r := s.run("", "pull", "--account", bad, "--user", jan); r.status != exitFailed || !strings.Contains(r.out, "auth_failed") {
+			if r := s.run("", "pull", "--account", bad, "--user", jan); r.status != exitFailed ||
+				!strings.Contains(r.out, "auth_failed") {
 				t.Errorf("pull of the bad account: status %d, %q", r.status, r.out)
 			}
-			for _, args := range [][]string{{"--account", "00000000-0000-4000-8000-000000000000"}, {"--account", good, "--user", jan}, {"--user", "kto"}, {"--no-such-flag"}, {"surplus"}} {
+			for _, args := range [][]string{{"--account", "00000000-0000-4000-8000-000000000000"}, {
+				"--account", good, "--user",
+				jan,
+			}, {"--user", "kto"}, {"--no-such-flag"}, {"surplus"}} {
 				if r := s.run("", append([]string{"pull"}, args...)...); r.status != exitUsage || r.err == "" {
 					t.Errorf("pull %v ends with status %d, want %d: %s", args, r.status, exitUsage, r.err)
 				}
@@ -251,13 +285,22 @@ func TestMigrateTokenAndVersion(t *testing.T) {
 		})
 	}
 	s := newSite(t, nil)
-	if out := s.ok("", "version"); !strings.Contains(out, "mailbrook") || !strings.Contains(out, runtime.Version()) || !strings.Contains(out, "commit") {
+	if out := s.ok("", "version"); !strings.Contains(out, "mailbrook") || !strings.Contains(out, runtime.Version()) ||
+		!strings.Contains(out, "commit") {
 		t.Errorf("version says %q", out)
 	}
-	if out := s.ok("", "token", "--user", anna, "--ttl", "5m"); strings.Count(out, ".") != 2 || strings.Count(out, "\n") != 1 {
+	if out := s.ok("", "token", "--user", anna, "--ttl", "5m"); strings.Count(out, ".") != 2 ||
+		strings.Count(out, "\n") != 1 {
 		t.Errorf("token prints %q", out)
 	}
-	for _, args := range [][]string{{"token"}, {"token", "--user", "anna"}, {"token", "--user", anna, "--ttl", "-1s"}, {"nonsense"}, {}, {"serve", "--roles", "cook"}} {
+	for _, args := range [][]string{
+		{"token"},
+		{"token", "--user", "anna"},
+		{"token", "--user", anna, "--ttl", "-1s"},
+		{"nonsense"},
+		{},
+		{"serve", "--roles", "cook"},
+	} {
 		if r := s.run("", args...); r.status != exitUsage || r.err == "" {
 			t.Errorf("mailbrook %v ends with status %d, want %d: %q", args, r.status, exitUsage, r.err)
 		}
@@ -283,7 +326,8 @@ func TestBadConfigurationStartsNothingAndNamesTheKey(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, nil)
-			s.env = slices.DeleteFunc(s.env, func(v string) bool { return strings.HasPrefix(v, "MAILBROOK_REMOTE_") }) // They would win.
+			// They would win.
+			s.env = slices.DeleteFunc(s.env, func(v string) bool { return strings.HasPrefix(v, "MAILBROOK_REMOTE_") })
 			file := filepath.Join(s.dir, "test.toml")
 			text := tc.toml
 			if text == "" {
@@ -308,7 +352,8 @@ func TestBadConfigurationStartsNothingAndNamesTheKey(t *testing.T) {
 		})
 	}
 	s := newSite(t, nil)
-	if r := s.run("", "--config", "/no/such/mailbrook.toml", "serve"); r.status != exitUsage || !strings.Contains(r.err, "/no/such/mailbrook.toml") {
+	if r := s.run("", "--config", "/no/such/mailbrook.toml", "serve"); r.status != exitUsage ||
+		!strings.Contains(r.err, "/no/such/mailbrook.toml") {
 		t.Errorf("a missing file named by hand: status %d, %q", r.status, r.err)
 	}
 	// mailbrook.toml of the working directory is read; a flag beats the
@@ -319,7 +364,8 @@ func TestBadConfigurationStartsNothingAndNamesTheKey(t *testing.T) {
 	if r := s.run("", "token", "--user", anna); r.status != exitUsage || !strings.Contains(r.err, "nonsense") {
 		t.Errorf("a bad mailbrook.toml: status %d, %q", r.status, r.err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "mailbrook.toml"), []byte("[accounts]\nmax_per_user = 2\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "mailbrook.toml"), []byte("[accounts]\nmax_per_user = 2\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {

@@ -28,12 +28,14 @@ func TestALifeIsTheSameOnBothDatabases(t *testing.T) {
 				s = newSite(t, ca, "DATABASE="+mailtest.StartPostgres(t))
 				r := s.run("", "serve")
 				if r.status != exitUsage || !strings.Contains(r.err, "migrate up") {
-					t.Errorf("serve on an empty PostgreSQL ends with status %d and says %q, want status %d and a word about `migrate up`", r.status, r.err, exitUsage)
+					t.Errorf("serve on an empty PostgreSQL ends with status %d and says %q, want status %d and a word about "+
+						"`migrate up`", r.status, r.err, exitUsage)
 				}
 				if r = s.run("", "pull"); r.status != exitUsage || !strings.Contains(r.err, "migrate up") {
 					t.Errorf("pull on an empty PostgreSQL ends with status %d and says %q", r.status, r.err)
 				}
-				if status := s.ok("", "migrate", "status"); strings.Contains(status, "applied") || !strings.Contains(status, "pending") {
+				if status := s.ok("", "migrate", "status"); strings.Contains(status, "applied") ||
+					!strings.Contains(status, "pending") {
 					t.Errorf("migrate status of an empty database says %q", status)
 				}
 				if up := s.ok("", "migrate", "up"); strings.Contains(up, "pending") {
@@ -48,7 +50,8 @@ func TestALifeIsTheSameOnBothDatabases(t *testing.T) {
 			u.reaches(byPOP3.ID, "ok")
 			mailtest.CompareDelivered(t, oracle, mailtest.ReadMaildir(t, s.mail(anna)), "Drzewo")
 
-			edited := must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+byIMAP.ID, fields{"sender_name": "Anna Żółw", "poll_interval_seconds": 900})
+			edited := must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+byIMAP.ID,
+				fields{"sender_name": "Anna Żółw", "poll_interval_seconds": 900})
 			if edited.SenderName != "Anna Żółw" || edited.PollIntervalSeconds != 900 {
 				t.Errorf("after an edit the account is %+v", edited)
 			}
@@ -57,7 +60,8 @@ func TestALifeIsTheSameOnBothDatabases(t *testing.T) {
 			oracle = append(oracle, mailtest.Fill(t, d, "anna", mailtest.Corpus(12, 5, false))...)
 			p = s.serve()
 			u = p.as(anna)
-			if got := u.account(byIMAP.ID); got.SenderName != "Anna Żółw" || got.Status.State != "ok" || got.Status.Totals.Messages != 60 {
+			if got := u.account(byIMAP.ID); got.SenderName != "Anna Żółw" || got.Status.State != "ok" ||
+				got.Status.Totals.Messages != 60 {
 				t.Errorf("after a restart the account is %+v", got)
 			}
 			u.fetch(byIMAP.ID)
@@ -94,10 +98,12 @@ func checkAdmin(t *testing.T, p *process) {
 			ByState map[string]int64 `json:"by_state"`
 		}
 	}](a, http.StatusOK, "GET", "/v1/admin/stats", nil)
-	if stats.Accounts.Total != 1 || stats.Accounts.ByState["ok"] != 1 || stats.LastHour.Polls == 0 || stats.LastHour.Messages == 0 {
+	if stats.Accounts.Total != 1 || stats.Accounts.ByState["ok"] != 1 || stats.LastHour.Polls == 0 ||
+		stats.LastHour.Messages == 0 {
 		t.Errorf("the statistics are %+v", stats)
 	}
-	for _, path := range []string{"/v1/admin/accounts", "/v1/admin/stats", "/v1/admin/quotas", "/v1/admin/quotas/" + anna} {
+	for _, path := range []string{"/v1/admin/accounts", "/v1/admin/stats", "/v1/admin/quotas", "/v1/admin/quotas/" +
+		anna} {
 		if r := p.as(anna).do("GET", path, nil); r.status != http.StatusForbidden {
 			t.Errorf("GET %s by a user answers %d", path, r.status)
 		}
@@ -119,7 +125,8 @@ func TestProcessesOnOnePostgreSQLShareTheWork(t *testing.T) {
 	for i := range people {
 		oracles[i] = mailtest.Fill(t, d, fmt.Sprintf("u%d", i), mailtest.Corpus(uint64(100+i), 30, true))
 	}
-	s := newSite(t, ca, "DATABASE="+mailtest.StartPostgres(t), "POLL_INTERVAL=1s", "POLL_MIN_INTERVAL=1s", "POLL_WORKERS=2")
+	s := newSite(t, ca, "DATABASE="+mailtest.StartPostgres(t), "POLL_INTERVAL=1s", "POLL_MIN_INTERVAL=1s",
+		"POLL_WORKERS=2")
 	s.ok("", "migrate", "up")
 	api := s.serve("--roles", "api")
 	pollers := []*process{s.serve("--roles", "poller"), s.serve("--roles", "poller")}

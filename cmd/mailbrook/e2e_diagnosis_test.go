@@ -46,11 +46,13 @@ func TestEachConnectionTroubleHasItsOwnDiagnosis(t *testing.T) {
 	mailtest.Fill(t, good, "anna", mailtest.Corpus(61, 20, true))
 	foreign := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: users}) // By an authority that nobody knows.
 	expired := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: users, CA: ca, Certificate: ca.Expired()})
-	other := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: users, CA: ca, Certificate: ca.OtherName("imap.inny.example.test")})
+	other := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: users, CA: ca, Certificate: ca.OtherName(
+		"imap.inny.example.test")})
 	lenient := mailtest.ScriptOptions{CA: ca, Lenient: true, Repeat: true}
 	silentTLS := mailtest.Play(t, "TLS\nSTALL\n", lenient)
 	silent := mailtest.Play(t, "STALL\n", lenient)
-	noSTARTTLS := mailtest.Play(t, "S: * OK [CAPABILITY IMAP4rev1 LOGIN] ready\nC~ TAG CAPABILITY\nS: * CAPABILITY IMAP4rev1\nS: TAG OK done\nC~ TAG *\nS: TAG BAD no\n", lenient)
+	noSTARTTLS := mailtest.Play(t, "S: * OK [CAPABILITY IMAP4rev1 LOGIN] ready\nC~ TAG CAPABILITY\nS: * CAPABILITY "+
+		"IMAP4rev1\nS: TAG OK done\nC~ TAG *\nS: TAG BAD no\n", lenient)
 	noSTLS := mailtest.Play(t, "S: +OK ready\nC~ *\nS: +OK\nS: USER\nS: .\nC~ *\nS: -ERR no\n", lenient)
 	closed := closedPort(t)
 	s := newSite(t, ca)
@@ -70,19 +72,47 @@ func TestEachConnectionTroubleHasItsOwnDiagnosis(t *testing.T) {
 	}{
 		{"POP3 spoken on the IMAP port", imap("localhost", good.POP3S, "tls"), []string{"protocol_error"}, "greeting"},
 		{"IMAP spoken on the POP3 port", pop3("localhost", good.IMAPS, "tls"), []string{"protocol_error"}, "greeting"},
-		{"POP3 on the IMAP port with STARTTLS", imap("localhost", good.POP3, "starttls"), []string{"protocol_error"}, "greeting"},
+		{
+			"POP3 on the IMAP port with STARTTLS", imap("localhost", good.POP3, "starttls"),
+			[]string{"protocol_error"},
+			"greeting",
+		},
 		{"TLS on a plaintext port", imap("localhost", good.IMAP, "tls"), []string{"tls_failure"}, "tls"},
 		{"TLS on a plaintext POP3 port", pop3("localhost", good.POP3, "tls"), []string{"tls_failure"}, "tls"},
-		{"STARTTLS on a TLS port", imap("localhost", good.IMAPS, "starttls"), []string{"connect_timeout", "protocol_error", "server_unavailable", "tls_failure"}, "greeting"},
+		{"STARTTLS on a TLS port", imap("localhost", good.IMAPS, "starttls"), []string{
+			"connect_timeout", "protocol_error",
+			"server_unavailable", "tls_failure",
+		}, "greeting"},
 		{"an untrusted certificate", imap("localhost", foreign.IMAPS, "tls"), []string{"tls_certificate_invalid"}, "tls"},
-		{"an untrusted certificate after STLS", pop3("localhost", foreign.POP3, "starttls"), []string{"tls_certificate_invalid"}, "tls"},
+		{
+			"an untrusted certificate after STLS", pop3("localhost", foreign.POP3, "starttls"),
+			[]string{"tls_certificate_invalid"},
+			"tls",
+		},
 		{"an expired certificate", imap("localhost", expired.IMAPS, "tls"), []string{"tls_certificate_invalid"}, "tls"},
 		{"a certificate for another name", imap("localhost", other.IMAPS, "tls"), []string{"tls_certificate_invalid"}, "tls"},
-		{"a wrong password", imap("localhost", good.IMAPS, "tls").with(fields{"password": "kanarek-falszywy", "username": "anna"}), []string{"auth_failed"}, "login"},
-		{"a wrong password by POP3", pop3("localhost", good.POP3, "starttls").with(fields{"password": "kanarek-falszywy"}), []string{"auth_failed"}, "login"},
-		{"a user who is not there", imap("localhost", good.IMAP, "starttls").with(fields{"username": "nikt"}), []string{"auth_failed"}, "login"},
-		{"a server that is silent after TLS", imap("localhost", silentTLS.Port(), "tls"), []string{"connect_timeout", "server_unavailable"}, "greeting"},
-		{"a server that is silent from the start", pop3("localhost", silent.Port(), "starttls"), []string{"connect_timeout", "server_unavailable"}, "greeting"},
+		{"a wrong password", imap("localhost", good.IMAPS, "tls").with(fields{
+			"password": "kanarek-falszywy",
+			"username": "anna",
+		}), []string{"auth_failed"}, "login"},
+		{
+			"a wrong password by POP3", pop3("localhost", good.POP3, "starttls").with(fields{"password": "kanarek-falszywy"}),
+			[]string{"auth_failed"},
+			"login",
+		},
+		{
+			"a user who is not there", imap("localhost", good.IMAP, "starttls").with(fields{"username": "nikt"}),
+			[]string{"auth_failed"},
+			"login",
+		},
+		{"a server that is silent after TLS", imap("localhost", silentTLS.Port(), "tls"), []string{
+			"connect_timeout",
+			"server_unavailable",
+		}, "greeting"},
+		{"a server that is silent from the start", pop3("localhost", silent.Port(), "starttls"), []string{
+			"connect_timeout",
+			"server_unavailable",
+		}, "greeting"},
 		{"a refused port", imap("localhost", closed, "tls"), []string{"connect_refused"}, "connect"},
 		{"a name that does not exist", imap("imap.nie-ma-mnie.invalid", 993, "tls"), []string{"dns_failure"}, "resolve"},
 		{"no STARTTLS offered", imap("localhost", noSTARTTLS.Port(), "starttls"), []string{"starttls_unsupported"}, "tls"},
@@ -114,7 +144,8 @@ func TestEachConnectionTroubleHasItsOwnDiagnosis(t *testing.T) {
 			checkFailedTest(t, "POST /v1/accounts", false, problem.Steps, problem.Diagnosis, tc.codes, tc.step)
 			if polish != u && got.Diagnosis != nil && problem.Diagnosis != nil {
 				if got.Diagnosis.Title == problem.Diagnosis.Title || got.Diagnosis.Advice == problem.Diagnosis.Advice {
-					t.Errorf("in English %q, %q; in Polish %q, %q", got.Diagnosis.Title, got.Diagnosis.Advice, problem.Diagnosis.Title, problem.Diagnosis.Advice)
+					t.Errorf("in English %q, %q; in Polish %q, %q", got.Diagnosis.Title, got.Diagnosis.Advice, problem.Diagnosis.Title,
+						problem.Diagnosis.Advice)
 				}
 			}
 			if saved := u.accounts(); len(saved) != 0 {
@@ -145,12 +176,16 @@ func TestEachConnectionTroubleHasItsOwnDiagnosis(t *testing.T) {
 		if got := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", fields{"account_id": a.ID}); !got.OK {
 			t.Errorf("the test of the saved account says %+v", got)
 		}
-		got = must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", fields{"account_id": a.ID, "password": "kanarek-falszywy"})
+		got = must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", fields{
+			"account_id": a.ID,
+			"password":   "kanarek-falszywy",
+		})
 		if got.OK || got.Diagnosis == nil || got.Diagnosis.Code != "auth_failed" {
 			t.Errorf("the test with another password says %+v", got)
 		}
 		// An edit that fails its test changes nothing.
-		problem := must[problemAnswer](u, http.StatusUnprocessableEntity, "PATCH", "/v1/accounts/"+a.ID, fields{"name": "Inna", "password": "kanarek-falszywy"})
+		problem := must[problemAnswer](u, http.StatusUnprocessableEntity, "PATCH", "/v1/accounts/"+a.ID,
+			fields{"name": "Inna", "password": "kanarek-falszywy"})
 		if problem.Code != "connection_test_failed" || problem.Diagnosis == nil || problem.Diagnosis.Code != "auth_failed" {
 			t.Errorf("the edit answers %+v", problem)
 		}
@@ -161,7 +196,9 @@ func TestEachConnectionTroubleHasItsOwnDiagnosis(t *testing.T) {
 	})
 }
 
-func checkFailedTest(t *testing.T, call string, ok bool, steps []stepAnswer, d *diagnosisAnswer, codes []string, step string) {
+func checkFailedTest(t *testing.T, call string, ok bool, steps []stepAnswer, d *diagnosisAnswer, codes []string,
+	step string,
+) {
 	t.Helper()
 	if ok || d == nil || len(steps) == 0 {
 		t.Errorf("%s: ok is %v, the diagnosis %+v, the steps %+v", call, ok, d, steps)

@@ -71,17 +71,23 @@ func TestEveryWayBringsTheWholeMailboxAndChangesNothingRemotely(t *testing.T) {
 	users := map[string]string{"anna": canary}
 	for _, server := range []struct {
 		name  string
-		start func(t *testing.T, ca *mailtest.CA, msgs []mailtest.Message) ([]way, func(msgs []mailtest.Message) []mailtest.Expected)
+		start func(t *testing.T, ca *mailtest.CA, msgs []mailtest.Message) ([]way,
+			func(msgs []mailtest.Message) []mailtest.Expected)
 	}{
-		{"Dovecot", func(t *testing.T, ca *mailtest.CA, msgs []mailtest.Message) ([]way, func([]mailtest.Message) []mailtest.Expected) {
+		{"Dovecot", func(t *testing.T, ca *mailtest.CA, msgs []mailtest.Message) ([]way,
+			func([]mailtest.Message) []mailtest.Expected,
+		) {
 			// QUIT after RETR marks mail as seen here: RSET before it must prevent that.
 			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: users, CA: ca, POP3SetsSeen: true})
 			oracle := mailtest.Fill(t, d, "anna", msgs)
-			return waysTo(&d.Server, "Dovecot", oracle, mailtest.ByPOP3(msgs)), func(more []mailtest.Message) []mailtest.Expected {
-				return mailtest.Append(t, d.Addr("imaps"), ca.Client(), "anna", canary, more)
-			}
+			return waysTo(&d.Server, "Dovecot", oracle, mailtest.ByPOP3(msgs)),
+				func(more []mailtest.Message) []mailtest.Expected {
+					return mailtest.Append(t, d.Addr("imaps"), ca.Client(), "anna", canary, more)
+				}
 		}},
-		{"Cyrus", func(t *testing.T, ca *mailtest.CA, msgs []mailtest.Message) ([]way, func([]mailtest.Message) []mailtest.Expected) {
+		{"Cyrus", func(t *testing.T, ca *mailtest.CA, msgs []mailtest.Message) ([]way,
+			func([]mailtest.Message) []mailtest.Expected,
+		) {
 			c := mailtest.StartCyrus(t, mailtest.CyrusOptions{Users: users, CA: ca})
 			byIMAP, byPOP3 := fillCyrus(t, c, msgs)
 			return waysTo(&c.Server, "Cyrus", byIMAP, byPOP3), func(more []mailtest.Message) []mailtest.Expected {
@@ -206,7 +212,8 @@ func agrees(t *testing.T, u *user, w way, id string) {
 		perFolder[e.Folder]++
 	}
 	st := a.Status
-	if st.Totals.Messages != messages || st.LastSuccessAt == nil || st.LastAttemptAt == nil || st.NextPollAt == nil || st.ConsecutiveFailures != 0 || st.Diagnosis != nil {
+	if st.Totals.Messages != messages || st.LastSuccessAt == nil || st.LastAttemptAt == nil || st.NextPollAt == nil ||
+		st.ConsecutiveFailures != 0 || st.Diagnosis != nil {
 		t.Errorf("%s: the account's status is %+v, want %d messages and no trouble", w.name, st, messages)
 	}
 	if st.Totals.Folders < int64(len(perFolder)) {
@@ -220,7 +227,8 @@ func agrees(t *testing.T, u *user, w way, id string) {
 			local += "/" + f.RemoteName
 		}
 		if f.Messages != perFolder[f.RemoteName] || f.Fetched != perFolder[f.RemoteName] || !f.Selected {
-			t.Errorf("%s: folder %q has %d messages, fetched %d, selected %v; want %d, all fetched", w.name, f.RemoteName, f.Messages, f.Fetched, f.Selected, perFolder[f.RemoteName])
+			t.Errorf("%s: folder %q has %d messages, fetched %d, selected %v; want %d, all fetched", w.name, f.RemoteName,
+				f.Messages, f.Fetched, f.Selected, perFolder[f.RemoteName])
 		}
 		if perFolder[f.RemoteName] > 0 && f.LocalName != local {
 			t.Errorf("%s: folder %q goes to %q, want %q", w.name, f.RemoteName, f.LocalName, local)
@@ -249,7 +257,8 @@ func agrees(t *testing.T, u *user, w way, id string) {
 	quota := must[quotaAnswer](u, http.StatusOK, "GET", "/v1/quota", nil)
 	local := mailtest.ReadMaildir(t, u.p.mail(u.name))
 	inFiles, _ := octets(local)
-	if quota.UsedMessages != int64(len(local)) || quota.UsedBytes != inFiles || quota.LimitBytes != nil || quota.LimitMessages != nil {
+	if quota.UsedMessages != int64(len(local)) || quota.UsedBytes != inFiles || quota.LimitBytes != nil ||
+		quota.LimitMessages != nil {
 		t.Errorf("the quota is %+v; %d messages of %d octets lie in the mailbox", quota, len(local), inFiles)
 	}
 	_, sent := octets(below(local, w.name)) // A share is by the journal, which counts what the server sent.
@@ -354,7 +363,8 @@ func TestWhatTheUserDeletesOrMovesDoesNotComeBack(t *testing.T) {
 			}
 			now := mailtest.ReadMaildir(t, s.mail(anna))
 			if len(below(now, "Obce")) != 0 || len(now) != len(msgs)/3 {
-				t.Errorf("after mail=delete %d messages lie in the folder and %d in all, want 0 and %d", len(below(now, "Obce")), len(now), len(msgs)/3)
+				t.Errorf("after mail=delete %d messages lie in the folder and %d in all, want 0 and %d", len(below(now, "Obce")),
+					len(now), len(msgs)/3)
 			}
 			if _, err := os.Stat(filepath.Join(s.mail(anna), ".Obce")); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the folder is still there: %v", err)
@@ -394,7 +404,10 @@ func moveFile(t *testing.T, from, to string) {
 func TestFolderRulesAndNamespacesAreHeeded(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca, Prefix: "INBOX/", Separator: "/"})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary}, CA: ca,
+		Prefix: "INBOX/", Separator: "/",
+	})
 	oracle := mailtest.Fill(t, d, "anna", mailtest.Corpus(9, 60, true))
 	s := newSite(t, ca)
 	u := s.serve().as(anna)
@@ -404,19 +417,25 @@ func TestFolderRulesAndNamespacesAreHeeded(t *testing.T) {
 	}))
 	u.reaches(a.ID, "ok")
 	chosen := slices.DeleteFunc(slices.Clone(oracle), func(e mailtest.Expected) bool {
-		return e.Folder != "INBOX" && e.Folder != "Archive" && !strings.HasPrefix(e.Folder, "Archive/2024") && !strings.HasPrefix(e.Folder, "Wysłane")
+		return e.Folder != "INBOX" && e.Folder != "Archive" && !strings.HasPrefix(e.Folder, "Archive/2024") &&
+			!strings.HasPrefix(e.Folder, "Wysłane")
 	})
 	local := mailtest.ReadMaildir(t, s.mail(anna))
 	mailtest.CompareDelivered(t, chosen, local, "Zewnętrzne/Wybrane")
 	for _, f := range must[foldersAnswer](u, http.StatusOK, "GET", "/v1/accounts/"+a.ID+"/folders", nil).Folders {
 		want := slices.ContainsFunc(chosen, func(e mailtest.Expected) bool { return e.Folder == f.RemoteName })
-		if known := slices.ContainsFunc(oracle, func(e mailtest.Expected) bool { return e.Folder == f.RemoteName }); known && f.Selected != want {
+		if known := slices.ContainsFunc(oracle, func(e mailtest.Expected) bool {
+			return e.Folder == f.RemoteName
+		}); known && f.Selected != want {
 			t.Errorf("folder %q: selected is %v, want %v", f.RemoteName, f.Selected, want)
 		}
 	}
 
 	// A wider choice brings the rest, and nothing twice.
-	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+a.ID, fields{"folders": fields{"include": []string{}, "exclude": []string{}}})
+	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+a.ID, fields{"folders": fields{
+		"include": []string{},
+		"exclude": []string{},
+	}})
 	u.fetch(a.ID)
 	mailtest.CompareDelivered(t, oracle, mailtest.ReadMaildir(t, s.mail(anna)), "Zewnętrzne/Wybrane")
 }

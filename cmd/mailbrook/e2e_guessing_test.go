@@ -141,7 +141,8 @@ func guess(u *user, remote *strict) {
 	accounts := u.accounts()
 	for i := len(accounts); i < 4; i++ {
 		accounts = append(accounts, u.add(spelt[3*i].with(fields{
-			"skip_test": true, "password": fmt.Sprint("zgadnij", i), "folder": fmt.Sprint("Zgaduj", i), "username": fmt.Sprintf("ofiara+%d@poczta.example.test", i),
+			"skip_test": true, "password": fmt.Sprint("zgadnij", i), "folder": fmt.Sprint("Zgaduj", i), "username": fmt.Sprintf(
+				"ofiara+%d@poczta.example.test", i),
 		})))
 	}
 	var wg sync.WaitGroup
@@ -187,7 +188,10 @@ func TestNobodyGuessesPasswordsThroughUs(t *testing.T) {
 				// An account whose password was just changed is visited, and says why it waits.
 				id := u.accounts()[0].ID
 				eventually(t, 2*soon, func() (bool, string) {
-					return u.do("PATCH", "/v1/accounts/"+id, fields{"password": "jeszcze-raz", "skip_test": true}).status == http.StatusOK, "an edit is not taken"
+					return u.do("PATCH", "/v1/accounts/"+id, fields{
+						"password":  "jeszcze-raz",
+						"skip_test": true,
+					}).status == http.StatusOK, "an edit is not taken"
 				})
 				var a accountAnswer
 				eventually(t, 2*soon, func() (bool, string) {
@@ -207,7 +211,8 @@ func TestNobodyGuessesPasswordsThroughUs(t *testing.T) {
 			if next := *a.Status.NextPollAt; time.Until(next) > 17*time.Minute {
 				t.Errorf("the next visit is at %v", next)
 			}
-			if polish := must[accountAnswer](mallory.speaking("pl"), http.StatusOK, "GET", "/v1/accounts/"+a.ID, nil); !strings.Contains(polish.Status.Diagnosis.Title, "robimy przerwę") {
+			if polish := must[accountAnswer](mallory.speaking("pl"), http.StatusOK, "GET", "/v1/accounts/"+a.ID,
+				nil); !strings.Contains(polish.Status.Diagnosis.Title, "robimy przerwę") {
 				t.Errorf("in Polish: %q", polish.Status.Diagnosis.Title)
 			}
 			if n := remote.count(); n != most {
@@ -222,7 +227,8 @@ func TestNobodyGuessesPasswordsThroughUs(t *testing.T) {
 			p.term()
 			s.run("", "pull", "--user", "mallory@firma.test")
 			s.run("zgadnij-znowu\n", "account", "test", a.ID, "--password-stdin")
-			s.run("zgadnij-znowu\n", "account", "add", "--user", "mallory@firma.test", "--email", "x@poczta.example.test", "--username", "OFIARA",
+			s.run("zgadnij-znowu\n", "account", "add", "--user", "mallory@firma.test", "--email", "x@poczta.example.test",
+				"--username", "OFIARA",
 				"--host", "127.0.0.3", "--port", fmt.Sprint(remote.imap), "--security", "none", "--password-stdin")
 			p = s.serve()
 			guess(p.as("mallory@firma.test"), remote)

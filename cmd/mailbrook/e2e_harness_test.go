@@ -118,7 +118,8 @@ func newSite(t *testing.T, ca *mailtest.CA, further ...string) *site {
 	s := &site{t: t, dir: t.TempDir(), secrets: []string{canary}}
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + os.TempDir(), "TZ=Europe/Warsaw",
-		"MAILBROOK_LISTEN=127.0.0.1:0", "MAILBROOK_DATA_DIR=" + s.data(), "MAILBROOK_LOG_FORMAT=json", "MAILBROOK_LOG_LEVEL=debug",
+		"MAILBROOK_LISTEN=127.0.0.1:0", "MAILBROOK_DATA_DIR=" + s.data(), "MAILBROOK_LOG_FORMAT=json",
+		"MAILBROOK_LOG_LEVEL=debug",
 		"MAILBROOK_REMOTE_ALLOW_NETWORKS=127.0.0.0/8,::1/128", "MAILBROOK_REMOTE_ALLOW_PORTS=*",
 	}
 	if ca != nil {
@@ -189,7 +190,8 @@ func (s *site) leaks() (found []string) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		needles = append(needles, secret, strings.Trim(string(escaped), `"`), url.QueryEscape(secret), fmt.Sprintf("%x", secret))
+		needles = append(needles, secret, strings.Trim(string(escaped), `"`), url.QueryEscape(secret), fmt.Sprintf(
+			"%x", secret))
 		for _, lead := range []string{"", "x", "xx"} {
 			e := base64.RawStdEncoding.EncodeToString([]byte(lead + secret))
 			if lead != "" {
@@ -201,7 +203,8 @@ func (s *site) leaks() (found []string) {
 	seek := func(where string, text []byte) {
 		for _, n := range needles {
 			if i := bytes.Index(text, []byte(n)); i >= 0 {
-				found = append(found, fmt.Sprintf("%s holds a password: …%q…", where, text[max(0, i-80):min(len(text), i+len(n)+40)]))
+				found = append(found, fmt.Sprintf("%s holds a password: …%q…", where, text[max(0, i-80):min(len(text), i+len(n)+
+					40)]))
 			}
 		}
 	}
@@ -239,7 +242,8 @@ func (s *site) runIn(env []string, stdin string, args ...string) result {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(s.t), args...)
 	var out, errs bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, append(s.env[:len(s.env):len(s.env)], env...), strings.NewReader(stdin), &out, &errs
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, append(s.env[:len(s.env):len(s.env)], env...),
+		strings.NewReader(stdin), &out, &errs
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
@@ -643,8 +647,9 @@ func (f fields) with(more fields) fields {
 // remoteAccount is what a user enters for a mailbox at a test's server.
 func remoteAccount(name, protocol, host string, port int, security, username string) fields {
 	return fields{
-		"email": username + "@poczta.example.test", "password": canary, "name": name, "protocol": protocol, "username": username,
-		"server": fields{"host": host, "port": port, "security": security},
+		"email": username + "@poczta.example.test", "password": canary, "name": name, "protocol": protocol,
+		"username": username,
+		"server":   fields{"host": host, "port": port, "security": security},
 	}
 }
 
@@ -677,7 +682,8 @@ func (u *user) reaches(id string, states ...string) (a accountAnswer) {
 		if a.Status.Diagnosis != nil {
 			d = a.Status.Diagnosis.Code + " " + a.Status.Diagnosis.Detail
 		}
-		return false, fmt.Sprintf("account %s is %s (%s), not yet %s", a.Name, a.Status.State, d, strings.Join(states, " or "))
+		return false, fmt.Sprintf("account %s is %s (%s), not yet %s", a.Name, a.Status.State, d, strings.Join(states,
+			" or "))
 	})
 	return a
 }
@@ -691,7 +697,8 @@ func (u *user) fetch(id string) accountAnswer {
 	eventually(u.p.t, soon, func() (bool, string) {
 		a = u.account(id)
 		at := a.Status.LastAttemptAt
-		return a.Status.State == "ok" && at != nil && (before == nil || at.After(*before)), fmt.Sprintf("the visit that was asked for: account %s is %s", a.Name, a.Status.State)
+		return a.Status.State == "ok" && at != nil && (before == nil || at.After(*before)), fmt.Sprintf(
+			"the visit that was asked for: account %s is %s", a.Name, a.Status.State)
 	})
 	return a
 }
@@ -713,7 +720,8 @@ func tree(t *testing.T, path string) string {
 		if e.IsDir() {
 			size = 0
 		}
-		fmt.Fprintf(&b, "%s %v %d %d %d\n", strings.TrimPrefix(p, path), info.Mode(), info.Sys().(*syscall.Stat_t).Ino, info.ModTime().UnixNano(), size)
+		fmt.Fprintf(&b, "%s %v %d %d %d\n", strings.TrimPrefix(p, path), info.Mode(), info.Sys().(*syscall.Stat_t).Ino,
+			info.ModTime().UnixNano(), size)
 		return nil
 	})
 	if err != nil {

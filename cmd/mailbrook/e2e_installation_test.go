@@ -113,7 +113,9 @@ func other(h *house) *house { return newHouse(h.t, false) }
 // losses are those of an installation on SQLite or PostgreSQL.
 func losses(postgres bool) []loss {
 	all := []loss{
-		{name: "foreign keys", part: "keys", do: func(h *house) { h.copy(filepath.Join(other(h).data(), "keys"), filepath.Join(h.data(), "keys")) }},
+		{name: "foreign keys", part: "keys", do: func(h *house) {
+			h.copy(filepath.Join(other(h).data(), "keys"), filepath.Join(h.data(), "keys"))
+		}},
 		{name: "a foreign sealing key", part: "keys", do: func(h *house) {
 			text, err := os.ReadFile(filepath.Join(other(h).data(), "keys", "sealing-000001.key"))
 			h.must(err)
@@ -125,16 +127,23 @@ func losses(postgres bool) []loss {
 			h.must(os.WriteFile(filepath.Join(h.data(), "keys", "token.key"), text, 0o600))
 		}},
 		{name: "no keys", part: "keys", do: func(h *house) { h.must(os.RemoveAll(filepath.Join(h.data(), "keys"))) }},
-		{name: "mailboxes that are not mounted", part: "mailbox", do: func(h *house) { h.must(os.RemoveAll(filepath.Join(h.data(), "mail"))) }},
-		{name: "foreign mailboxes", part: "mailbox", do: func(h *house) { h.copy(filepath.Join(other(h).data(), "mail"), filepath.Join(h.data(), "mail")) }},
+		{name: "mailboxes that are not mounted", part: "mailbox", do: func(h *house) {
+			h.must(os.RemoveAll(filepath.Join(h.data(), "mail")))
+		}},
+		{name: "foreign mailboxes", part: "mailbox", do: func(h *house) {
+			h.copy(filepath.Join(other(h).data(), "mail"), filepath.Join(h.data(), "mail"))
+		}},
 	}
 	if postgres {
 		back := func(h *house) { h.exec("DROP SCHEMA public CASCADE", "ALTER SCHEMA away RENAME TO public") }
 		return append(all,
 			loss{name: "an emptied database", part: "database", do: (*house).emptied, undo: back},
-			loss{name: "no tables", part: "database", do: func(h *house) { h.exec("ALTER SCHEMA public RENAME TO away", "CREATE SCHEMA public") }, undo: back},
+			loss{name: "no tables", part: "database", do: func(h *house) {
+				h.exec("ALTER SCHEMA public RENAME TO away", "CREATE SCHEMA public")
+			}, undo: back},
 			loss{name: "a foreign database", part: "database", do: func(h *house) {
-				h.exec("UPDATE meta SET value = '00000000-0000-4000-8000-000000000000' WHERE name = 'instance'", "DELETE FROM accounts")
+				h.exec("UPDATE meta SET value = '00000000-0000-4000-8000-000000000000' WHERE name = 'instance'",
+					"DELETE FROM accounts")
 			}, undo: func(h *house) {}},
 		)
 	}
@@ -200,7 +209,8 @@ func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
 			h.spoils("half of the database is no database")
 		}
 		r := h.run("", "serve")
-		if r.status == exitOK || r.status < 0 || !strings.Contains(r.err, l.part) && !strings.Contains(r.err, "data_dir") && !strings.Contains(r.err, "malformed") {
+		if r.status == exitOK || r.status < 0 || !strings.Contains(r.err, l.part) && !strings.Contains(r.err, "data_dir") &&
+			!strings.Contains(r.err, "malformed") {
 			t.Errorf("serve ends with status %d and says %q, want a refusal that names the %s", r.status, r.err, l.part)
 		}
 		if l.name == "a foreign database" && h.dsn != "" {
@@ -250,9 +260,12 @@ func TestAPartThatIsLostWhileRunningIsNoticed(t *testing.T) {
 				t.Fatalf("an empty house is served: %d %s, %d", r.status, r.body, one.status)
 			}
 			ready := p.plain("GET", "/readyz")
-			noticed := ready.status == http.StatusServiceUnavailable && strings.Contains(string(ready.body), `"field":"`+l.part+`"`)
-			held := r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != "" && strings.Contains(p.log(), "do not belong together any more")
-			return noticed && held, fmt.Sprintf("readiness answers %d %s, the list %d %s", ready.status, ready.body, r.status, r.body)
+			noticed := ready.status == http.StatusServiceUnavailable && strings.Contains(string(ready.body), `"field":"`+l.part+
+				`"`)
+			held := r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != "" &&
+				strings.Contains(p.log(), "do not belong together any more")
+			return noticed && held, fmt.Sprintf("readiness answers %d %s, the list %d %s", ready.status, ready.body, r.status,
+				r.body)
 		})
 		if r := u.do("POST", "/v1/accounts/"+h.id+"/fetch", nil); r.status != http.StatusServiceUnavailable {
 			t.Errorf("a visit is asked for and answered %d", r.status)
@@ -473,7 +486,8 @@ func TestAPartIsAdoptedDeliberately(t *testing.T) {
 	for _, postgres := range []bool{false, true} {
 		for part, word := range map[string]string{"database": "database", "keys": "keys", "mailbox": "mailboxes"} {
 			for _, l := range losses(postgres) {
-				if l.part != part || l.name == "half a file" || l.name == "an emptied database" && !postgres || l.name == "foreign keys" && postgres {
+				if l.part != part || l.name == "half a file" || l.name == "an emptied database" && !postgres ||
+					l.name == "foreign keys" && postgres {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s, PostgreSQL %v", l.name, postgres), func(t *testing.T) {
@@ -528,10 +542,16 @@ func TestReadinessAndMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
 				p.addr = c.at
 				r := p.plain("GET", c.path)
 				if r.status != c.status {
-					t.Errorf("%s at %s answers %d, want %d", c.path, map[string]string{public: "the public address", ops: "the operators'"}[c.at], r.status, c.status)
+					t.Errorf("%s at %s answers %d, want %d", c.path, map[string]string{
+						public: "the public address",
+						ops:    "the operators'",
+					}[c.at], r.status, c.status)
 				}
 				if c.path == "/metrics" && c.status == 200 {
-					for _, want := range []string{"go_goroutines ", "go_memstats_heap_alloc_bytes ", "process_open_fds ", "process_resident_memory_bytes ", "mailbrook_refused_commands_total 0"} {
+					for _, want := range []string{
+						"go_goroutines ", "go_memstats_heap_alloc_bytes ", "process_open_fds ",
+						"process_resident_memory_bytes ", "mailbrook_refused_commands_total 0",
+					} {
 						if !strings.Contains(string(r.body), "\n"+want) {
 							t.Errorf("the metrics have no %s", want)
 						}
@@ -575,10 +595,12 @@ func TestCheckLooksThroughTheDatabase(t *testing.T) {
 	h.must(err)
 	h.must(f.Close())
 	r := h.run("", "check")
-	if r.status != exitFailed || !strings.Contains(r.out, "NOT CONSISTENT") || !strings.Contains(r.out, "WRONG  database") {
+	if r.status != exitFailed || !strings.Contains(r.out, "NOT CONSISTENT") ||
+		!strings.Contains(r.out, "WRONG  database") {
 		t.Errorf("check of a damaged database ends with %d and says %q %q", r.status, r.out, r.err)
 	}
-	if r := h.run("", "check", "--json"); r.status != exitFailed || strings.Contains(r.out, "database") || !strings.Contains(r.err, "WRONG  database") {
+	if r := h.run("", "check", "--json"); r.status != exitFailed || strings.Contains(r.out, "database") ||
+		!strings.Contains(r.err, "WRONG  database") {
 		t.Errorf("with --json it ends with %d and says %q %q", r.status, r.out, r.err)
 	}
 	h.copy(h.saved, h.data())

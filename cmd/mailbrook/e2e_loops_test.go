@@ -33,7 +33,8 @@ func newCircle(t *testing.T, extra []string, names ...string) *circle {
 		logins[n+"@loop.test"] = canary
 	}
 	ca := mailtest.NewCA(t)
-	c.d = mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: logins, CA: ca, Extra: append([]string{"auth_default_realm = loop.test"}, extra...)})
+	c.d = mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: logins, CA: ca, Extra: append(
+		[]string{"auth_default_realm = loop.test"}, extra...)})
 	c.site = newSite(t, ca, "MAILBOX=maildir:"+c.d.Store("{user}"))
 	return c
 }
@@ -48,8 +49,12 @@ func (c *circle) arrive(user string, n int) {
 
 func (c *circle) put(d *mailtest.Dovecot, user, subject string, n int) {
 	c.t.Helper()
-	text := fmt.Sprintf("From: x@else.test\nTo: %s\nSubject: %s\nMessage-ID: <%d.%s>\nDate: Sat, 28 Nov 2026 10:00:00 +0000\n\nHello.\n", user, subject, n, user)
-	mailtest.Append(c.t, d.Addr("imap"), nil, user, canary, []mailtest.Message{{Folder: "INBOX", Data: []byte(text), Date: c.begun.Add(time.Duration(n) * time.Minute)}})
+	text := fmt.Sprintf("From: x@else.test\nTo: %s\nSubject: %s\nMessage-ID: <%d.%s>\nDate: Sat, 28 Nov 2026 10:00:00 "+
+		"+0000\n\nHello.\n", user, subject, n, user)
+	mailtest.Append(c.t, d.Addr("imap"), nil, user, canary, []mailtest.Message{{
+		Folder: "INBOX", Data: []byte(text),
+		Date: c.begun.Add(time.Duration(n) * time.Minute),
+	}})
 }
 
 // join adds an account to a user's: what the login opens, by the protocol, into
@@ -68,7 +73,8 @@ func (c *circle) tryJoin(user, login, protocol, folder string, further ...string
 	c.t.Helper()
 	port := map[string]int{"imap": c.d.IMAPS, "pop3": c.d.POP3S}[protocol]
 	name := strings.ReplaceAll(folder, "/", " ")
-	args := append([]string{"account", "add", "--user", user, "--email", strings.ReplaceAll(folder, "/", "-") + "@else.test", "--name", name, "--folder", folder, "--password-stdin"},
+	args := append([]string{"account", "add", "--user", user, "--email", strings.ReplaceAll(folder, "/", "-") +
+		"@else.test", "--name", name, "--folder", folder, "--password-stdin"},
 		cliFlags(protocol, c.d.Host, port, "tls", login)...)
 	return c.run(canary+"\n", append(args, further...)...)
 }
@@ -240,7 +246,8 @@ func TestMailboxesThatFetchEachOtherDoNotGrow(t *testing.T) {
 			skipped := must[struct {
 				Skipped []struct{ Code, Title, Detail, Advice string }
 			}](first, http.StatusOK, "GET", "/v1/accounts/"+ids[a]+"/skipped", nil)
-			if len(skipped.Skipped) == 0 || skipped.Skipped[0].Code != "mail_loop" || skipped.Skipped[0].Title == "" || skipped.Skipped[0].Detail == "" {
+			if len(skipped.Skipped) == 0 || skipped.Skipped[0].Code != "mail_loop" || skipped.Skipped[0].Title == "" ||
+				skipped.Skipped[0].Detail == "" {
 				t.Errorf("what was moved is not listed as skipped: %+v", skipped)
 			}
 			if tc.protocol == "pop3" {
@@ -270,7 +277,8 @@ func TestMailboxesThatFetchEachOtherDoNotGrow(t *testing.T) {
 				if f.LeftOut != nil {
 					left++
 				}
-				if leads := strings.Contains(f.RemoteName, "of-"); leads == f.Selected || leads != (f.LeftOut != nil && *f.LeftOut == "mail_loop") {
+				if leads := strings.Contains(f.RemoteName, "of-"); leads == f.Selected || leads != (f.LeftOut != nil &&
+					*f.LeftOut == "mail_loop") {
 					t.Errorf("folder %+v", f)
 				}
 			}
@@ -348,7 +356,8 @@ func TestTheOwnMailboxUnderAnotherNameIsNotFetched(t *testing.T) {
 			id := r.join(c, "c", protocol, "of-c", "--skip-test")
 			for n := 1; n <= 10; n++ {
 				r.arrive(c, n)
-				if got := r.run("", "pull", "--user", c, "--account", id, "--json"); got.status != exitFailed || !strings.Contains(got.out, "mail_loop") {
+				if got := r.run("", "pull", "--user", c, "--account", id, "--json"); got.status != exitFailed ||
+					!strings.Contains(got.out, "mail_loop") {
 					t.Fatalf("pull ends with status %d: %s%s", got.status, got.out, got.err)
 				}
 			}
@@ -357,7 +366,8 @@ func TestTheOwnMailboxUnderAnotherNameIsNotFetched(t *testing.T) {
 			}
 			u := r.serve().as(c)
 			st := u.account(id).Status
-			if d := st.Diagnosis; st.State != "needs_attention" || d == nil || d.Code != "mail_loop" || d.Retryable || !strings.Contains(d.Detail, "your own mailbox") {
+			if d := st.Diagnosis; st.State != "needs_attention" || d == nil || d.Code != "mail_loop" || d.Retryable ||
+				!strings.Contains(d.Detail, "your own mailbox") {
 				t.Errorf("the account is %s, %+v", st.State, st.Diagnosis)
 			}
 		})
@@ -371,14 +381,23 @@ func TestEqualMessagesThatTookDifferentWaysAllArrive(t *testing.T) {
 	t.Parallel()
 	const a, b = "a@loop.test", "b@loop.test"
 	r := newCircle(t, nil, "a", "b")
-	else1 := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"x": canary, "y": canary}, CA: r.d.CA})
+	else1 := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"x": canary, "y": canary},
+		CA:    r.d.CA,
+	})
 	for _, at := range []string{"x", "y"} {
 		text := "From: news@else.test\nTo: all@else.test\nSubject: news\nMessage-ID: <news@else.test>\nDate: Sat, 28 Nov 2026 10:00:00 +0000\n\nNews.\n"
-		mailtest.Append(t, else1.Addr("imap"), nil, at, canary, []mailtest.Message{{Folder: "INBOX", Data: []byte(text), Date: r.begun}})
+		mailtest.Append(t, else1.Addr("imap"), nil, at, canary, []mailtest.Message{{
+			Folder: "INBOX", Data: []byte(text),
+			Date: r.begun,
+		}})
 	}
 	add := func(user, login, protocol, folder string) {
 		port := map[string]int{"imap": else1.IMAPS, "pop3": else1.POP3S}[protocol]
-		r.ok(canary+"\n", append([]string{"account", "add", "--user", user, "--email", folder + "@else.test", "--name", folder, "--folder", folder, "--password-stdin"},
+		r.ok(canary+"\n", append([]string{
+			"account", "add", "--user", user, "--email", folder + "@else.test", "--name",
+			folder, "--folder", folder, "--password-stdin",
+		},
 			cliFlags(protocol, "localhost", port, "tls", login)...)...)
 	}
 	add(a, "x", "imap", "x")
@@ -415,13 +434,17 @@ func TestOwnHostsAreRefused(t *testing.T) {
 	}
 	for _, host := range []string{"localhost", "127.0.0.1", "mail.loop.test"} {
 		for _, skip := range []bool{false, true} {
-			f := remoteAccount("Own", "imap", host, r.d.IMAPS, "tls", b).with(fields{"email": "own@else.test", "skip_test": skip})
+			f := remoteAccount("Own", "imap", host, r.d.IMAPS, "tls", b).with(fields{
+				"email":     "own@else.test",
+				"skip_test": skip,
+			})
 			got := must[refusal](u, http.StatusUnprocessableEntity, "POST", "/v1/accounts", f)
 			if got.Code != "connection_test_failed" || got.Diagnosis.Code != "mail_loop" || got.Diagnosis.Advice == "" {
 				t.Errorf("%s, skip_test %v: %+v", host, skip, got)
 			}
 		}
-		if cli := r.tryJoin(a, b, "imap", "again", "--host", host, "--skip-test"); cli.status != exitFailed || !strings.Contains(cli.err+cli.out, "mail_loop") {
+		if cli := r.tryJoin(a, b, "imap", "again", "--host", host, "--skip-test"); cli.status != exitFailed ||
+			!strings.Contains(cli.err+cli.out, "mail_loop") {
 			t.Errorf("%s by command: status %d, %s%s", host, cli.status, cli.out, cli.err)
 		}
 	}
@@ -435,10 +458,12 @@ func TestOwnHostsAreRefused(t *testing.T) {
 			OK   bool
 		}
 	}](u, http.StatusOK, "POST", "/v1/connection-tests", test)
-	if report.OK || report.Diagnosis.Code != "mail_loop" || len(report.Steps) != 1 || report.Steps[0].Name != "resolve" || report.Steps[0].OK {
+	if report.OK || report.Diagnosis.Code != "mail_loop" || len(report.Steps) != 1 || report.Steps[0].Name != "resolve" ||
+		report.Steps[0].OK {
 		t.Errorf("the test says %+v", report)
 	}
-	edit := must[refusal](u, http.StatusUnprocessableEntity, "PATCH", "/v1/accounts/"+id, fields{"server": fields{"host": "127.0.0.1"}, "password": canary, "skip_test": true})
+	edit := must[refusal](u, http.StatusUnprocessableEntity, "PATCH", "/v1/accounts/"+id,
+		fields{"server": fields{"host": "127.0.0.1"}, "password": canary, "skip_test": true})
 	if edit.Code != "connection_test_failed" || edit.Diagnosis.Code != "mail_loop" {
 		t.Errorf("editing says %+v", edit)
 	}

@@ -39,7 +39,8 @@ func TestGiantMailboxesDoNotEndTheProcess(t *testing.T) {
 		{"pop3", mailtest.GiantPOP3(t, messages, nil)},
 		{"pop3", mailtest.GiantPOP3(t, messages, nil)},
 	} {
-		giants = append(giants, j.add(remoteAccount(fmt.Sprint("Olbrzym ", i), g.protocol, "127.0.0.1", g.server.Port, "none", "jan").with(fields{"skip_test": true})))
+		giants = append(giants, j.add(remoteAccount(fmt.Sprint("Olbrzym ", i), g.protocol, "127.0.0.1", g.server.Port, "none",
+			"jan").with(fields{"skip_test": true})))
 	}
 	same := a.add(remoteAccount("Obok", "imap", d.Host, d.IMAPS, "tls", "anna"))
 	a.reaches(same.ID, "ok")
@@ -59,7 +60,8 @@ func TestGiantMailboxesDoNotEndTheProcess(t *testing.T) {
 	} else {
 		t.Logf("the process took %d MiB at most", peak>>20)
 	}
-	if text := string(p.plain("GET", "/metrics").body); !strings.Contains(text, "mailbrook_memory_limit_bytes 1.34217728e+08") || !strings.Contains(text, "mailbrook_memory_taken_bytes ") {
+	if text := string(p.plain("GET", "/metrics").body); !strings.Contains(text, "mailbrook_memory_limit_bytes "+
+		"1.34217728e+08") || !strings.Contains(text, "mailbrook_memory_taken_bytes ") {
 		t.Error("the metrics do not tell the budget")
 	}
 	p.term()

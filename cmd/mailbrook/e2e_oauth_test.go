@@ -24,10 +24,15 @@ func signInSite(t *testing.T, further ...string) (*site, *mailtest.OAuth, *mailt
 	t.Helper()
 	ca := mailtest.NewCA(t)
 	o := mailtest.StartOAuth(t, ca, annasGmail)
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{annasGmail: canary, "jan@gmail.com": canary}, CA: ca, Extra: append(o.Dovecot(t), patientWithErrors...)})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{
+		annasGmail:      canary,
+		"jan@gmail.com": canary,
+	}, CA: ca, Extra: append(o.Dovecot(t), patientWithErrors...)})
 	s := newSite(t, ca, append([]string{
-		"WEB_PUBLIC_URL=http://pages.test", "OAUTH_GOOGLE_CLIENT_ID=" + o.ClientID, "OAUTH_GOOGLE_CLIENT_SECRET=" + o.ClientSecret,
-		"OAUTH_GOOGLE_AUTHORIZE_URL=" + o.AuthorizeURL, "OAUTH_GOOGLE_TOKEN_URL=" + o.TokenURL, "OAUTH_GOOGLE_ISSUER=" + o.Issuer, "OAUTH_GOOGLE_HOSTS=localhost",
+		"WEB_PUBLIC_URL=http://pages.test", "OAUTH_GOOGLE_CLIENT_ID=" + o.ClientID, "OAUTH_GOOGLE_CLIENT_SECRET=" +
+			o.ClientSecret,
+		"OAUTH_GOOGLE_AUTHORIZE_URL=" + o.AuthorizeURL, "OAUTH_GOOGLE_TOKEN_URL=" + o.TokenURL, "OAUTH_GOOGLE_ISSUER=" +
+			o.Issuer, "OAUTH_GOOGLE_HOSTS=localhost",
 	}, further...)...)
 	t.Cleanup(func() {
 		s.secrets = append(s.secrets, o.Given()...)
@@ -49,7 +54,10 @@ func (p *process) window(name string) *window {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	w := &window{p, &http.Client{Timeout: soon, Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: browser.CheckRedirect}}
+	w := &window{p, &http.Client{
+		Timeout: soon, Jar: jar, Transport: &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: browser.CheckRedirect,
+	}}
 	link := strings.TrimSpace(p.ok("", "link", "--user", name))
 	if r := w.get(strings.TrimPrefix(link, "http://pages.test")); r.StatusCode != http.StatusSeeOther {
 		p.t.Fatalf("the link answers %d", r.StatusCode)
@@ -112,7 +120,10 @@ func (w *window) allow(authorize string) string {
 		w.p.t.Fatal(err)
 	}
 	q := u.Query()
-	u.Path, u.RawQuery = "/allow", url.Values{"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")}, "challenge": {q.Get("code_challenge")}, "client": {q.Get("client_id")}}.Encode()
+	u.Path, u.RawQuery = "/allow", url.Values{
+		"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")},
+		"challenge": {q.Get("code_challenge")}, "client": {q.Get("client_id")},
+	}.Encode()
 	back := w.get(u.String()).Header.Get("Location")
 	rest, ours := strings.CutPrefix(back, "http://pages.test/oauth/callback/google?")
 	if !ours {
@@ -135,7 +146,10 @@ func (w *window) signIn(body string) (path, grant string) {
 // byGrant is what is sent for a mailbox that was signed in to.
 func byGrant(d *mailtest.Dovecot, protocol, grant string) fields {
 	port := map[string]int{"imap": d.IMAPS, "pop3": d.POP3S}[protocol]
-	return fields{"email": annasGmail, "oauth_grant": grant, "protocol": protocol, "server": fields{"host": "localhost", "port": port, "security": "tls"}}
+	return fields{"email": annasGmail, "oauth_grant": grant, "protocol": protocol, "server": fields{
+		"host": "localhost",
+		"port": port, "security": "tls",
+	}}
 }
 
 // TestMailIsFetchedFromWhereItsUserSignedInOnTheProvidersPage goes through an
@@ -158,7 +172,8 @@ func TestMailIsFetchedFromWhereItsUserSignedInOnTheProvidersPage(t *testing.T) {
 			if told["email"] != annasGmail || told["provider_name"] != "Google" {
 				t.Errorf("the page to confirm is told %v", told)
 			}
-			if report := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", byGrant(d, protocol, grant)); !report.OK {
+			if report := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", byGrant(d, protocol,
+				grant)); !report.OK {
 				t.Fatalf("the connection test: %+v", report)
 			}
 			a := u.add(byGrant(d, protocol, grant))
@@ -190,7 +205,8 @@ func TestMailIsFetchedFromWhereItsUserSignedInOnTheProvidersPage(t *testing.T) {
 				http.Error(w, "<html>busy</html>", http.StatusInternalServerError)
 			})
 			must[accountAnswer](u, http.StatusAccepted, "POST", "/v1/accounts/"+a.ID+"/fetch", nil)
-			if got := u.reaches(a.ID, "retrying", "needs_attention"); got.Status.State != "retrying" || got.Status.Diagnosis.Code != "server_unavailable" {
+			if got := u.reaches(a.ID, "retrying", "needs_attention"); got.Status.State != "retrying" ||
+				got.Status.Diagnosis.Code != "server_unavailable" {
 				t.Errorf("while the provider's service is away: %s, %+v", got.Status.State, got.Status.Diagnosis)
 			}
 			o.Fail(nil)
@@ -201,7 +217,8 @@ func TestMailIsFetchedFromWhereItsUserSignedInOnTheProvidersPage(t *testing.T) {
 			mailtest.Fill(t, d, annasGmail, mailtest.Corpus(19, 2, false))
 			must[accountAnswer](u, http.StatusAccepted, "POST", "/v1/accounts/"+a.ID+"/fetch", nil)
 			got := u.reaches(a.ID, "needs_attention")
-			if dg := got.Status.Diagnosis; dg.Code != "oauth_reauthorization_required" || !strings.Contains(dg.Advice, "Sign in on Google's own page") {
+			if dg := got.Status.Diagnosis; dg.Code != "oauth_reauthorization_required" ||
+				!strings.Contains(dg.Advice, "Sign in on Google's own page") {
 				t.Errorf("without permission: %+v", dg)
 			}
 			arrived(11)
@@ -214,7 +231,8 @@ func TestMailIsFetchedFromWhereItsUserSignedInOnTheProvidersPage(t *testing.T) {
 			must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+a.ID, fields{"oauth_grant": grant})
 			u.reaches(a.ID, "ok")
 			arrived(13)
-			if r := u.do("PATCH", "/v1/accounts/"+a.ID, fields{"oauth_grant": grant}); r.status != http.StatusUnprocessableEntity {
+			if r := u.do("PATCH", "/v1/accounts/"+a.ID,
+				fields{"oauth_grant": grant}); r.status != http.StatusUnprocessableEntity {
 				t.Errorf("a grant that was taken is taken again: %d %s", r.status, r.body)
 			}
 			if _, reused := o.Asked(); reused > 0 {
@@ -235,23 +253,38 @@ func checkRefusals(t *testing.T, s *site, p *process, o *mailtest.OAuth, d *mail
 	// U41: signed in as somebody else.
 	o.As("jan@gmail.com")
 	_, grant := w.signIn(`{"account_id":"` + id + `"}`)
-	if r := u.do("PATCH", "/v1/accounts/"+id, fields{"oauth_grant": grant}); r.status != http.StatusConflict || !strings.Contains(string(r.body), "oauth_address_differs") {
+	if r := u.do("PATCH", "/v1/accounts/"+id, fields{"oauth_grant": grant}); r.status != http.StatusConflict ||
+		!strings.Contains(string(r.body), "oauth_address_differs") {
 		t.Errorf("another mailbox's permission: %d %s", r.status, r.body)
 	}
 	if r := u.do("POST", "/v1/connection-tests", byGrant(d, "imap", grant)); r.status != http.StatusConflict {
 		t.Errorf("another mailbox's permission is tried: %d %s", r.status, r.body)
 	}
 	// Confirmed, the server has its own say: this mailbox is not theirs.
-	if r := u.do("PATCH", "/v1/accounts/"+id, fields{"oauth_grant": grant, "confirm_address": true}); r.status != http.StatusUnprocessableEntity || !strings.Contains(string(r.body), "connection_test_failed") {
+	if r := u.do("PATCH", "/v1/accounts/"+id, fields{
+		"oauth_grant":     grant,
+		"confirm_address": true,
+	}); r.status != http.StatusUnprocessableEntity ||
+		!strings.Contains(string(r.body), "connection_test_failed") {
 		t.Errorf("another mailbox's permission, confirmed: %d %s", r.status, r.body)
 	}
 	// Tokens go to the provider's own servers only, whatever an account says.
 	asked, _ := o.Asked()
-	elsewhere := byGrant(d, "imap", grant).with(fields{"server": fields{"host": "127.0.0.1", "port": d.IMAPS, "security": "tls"}})
-	if r := u.do("POST", "/v1/accounts", elsewhere.with(fields{"confirm_address": true, "skip_test": true, "name": "Gdzie indziej", "folder": "Gdzie indziej"})); r.status != http.StatusUnprocessableEntity || !strings.Contains(string(r.body), "server.host") {
+	elsewhere := byGrant(d, "imap", grant).with(fields{"server": fields{
+		"host": "127.0.0.1", "port": d.IMAPS,
+		"security": "tls",
+	}})
+	if r := u.do("POST", "/v1/accounts", elsewhere.with(fields{
+		"confirm_address": true, "skip_test": true,
+		"name": "Gdzie indziej", "folder": "Gdzie indziej",
+	})); r.status != http.StatusUnprocessableEntity ||
+		!strings.Contains(string(r.body), "server.host") {
 		t.Errorf("a token for somebody else's server: %d %s", r.status, r.body)
 	}
-	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+id, fields{"server": fields{"host": "127.0.0.1"}, "skip_test": true})
+	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+id, fields{
+		"server":    fields{"host": "127.0.0.1"},
+		"skip_test": true,
+	})
 	must[accountAnswer](u, http.StatusAccepted, "POST", "/v1/accounts/"+id+"/fetch", nil)
 	if a := u.reaches(id, "retrying", "needs_attention"); a.Status.Diagnosis.Code != "host_not_allowed" {
 		t.Errorf("an account that was moved to another server: %+v", a.Status.Diagnosis)
@@ -264,11 +297,14 @@ func checkRefusals(t *testing.T, s *site, p *process, o *mailtest.OAuth, d *mail
 	if r := other.do("GET", "/v1/oauth/grants/"+grant, nil); r.status != http.StatusNotFound {
 		t.Errorf("anna's grant for bartek: %d %s", r.status, r.body)
 	}
-	if r := other.do("POST", "/v1/accounts", byGrant(d, "imap", grant)); r.status != http.StatusUnprocessableEntity || !strings.Contains(string(r.body), "oauth_grant") {
+	if r := other.do("POST", "/v1/accounts", byGrant(d, "imap", grant)); r.status != http.StatusUnprocessableEntity ||
+		!strings.Contains(string(r.body), "oauth_grant") {
 		t.Errorf("bartek takes anna's grant: %d %s", r.status, r.body)
 	}
 	// Turned into an account with a password it works without the provider's page.
-	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+id, fields{"password": canary, "server": fields{"host": "localhost"}})
+	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+id, fields{"password": canary, "server": fields{
+		"host": "localhost",
+	}})
 	if a := u.fetch(id); a.Auth != "password" {
 		t.Errorf("with a password it signs in by %s", a.Auth)
 	}
@@ -323,7 +359,8 @@ func TestASignInIsFinishedOnceByWhoeverBeganIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := readAll(t, resp)
-		if resp.StatusCode != http.StatusBadRequest || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") || strings.Contains(body, "<script") {
+		if resp.StatusCode != http.StatusBadRequest || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") ||
+			strings.Contains(body, "<script") {
 			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
 		}
 		if csp := resp.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
@@ -335,7 +372,8 @@ func TestASignInIsFinishedOnceByWhoeverBeganIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q := address.Query(); q.Get("redirect_uri") != "http://pages.test/oauth/callback/google" || q.Get("login_hint") != annasGmail || q.Get("access_type") != "offline" {
+	if q := address.Query(); q.Get("redirect_uri") != "http://pages.test/oauth/callback/google" ||
+		q.Get("login_hint") != annasGmail || q.Get("access_type") != "offline" {
 		t.Errorf("the provider is asked for %v", q)
 	}
 	for body, want := range map[string]int{
@@ -377,15 +415,23 @@ func TestAHostileTokenServiceGetsNothingOutOfUs(t *testing.T) {
 		h    http.HandlerFunc
 		want int
 	}{
-		"ten megabytes":             {text("application/json", token+`,"x":"`+strings.Repeat("x", 10<<20)+`"}`), 502},
-		"HTML":                      {text("text/html", "<html><script>alert(1)</script>"), 502},
-		"JSON that is called HTML":  {text("text/html", token+"}"), 502},
-		"no JSON":                   {text("application/json", token), 502},
-		"a redirect to the inside":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, spy, http.StatusTemporaryRedirect) }, 502},
-		"a redirect after the post": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, spy, http.StatusSeeOther) }, 502},
-		"a token with a line break": {text("application/json", `{"access_token":"a\r\nDELE 1","token_type":"Bearer","refresh_token":"r"}`), 502},
-		"a token of another type":   {text("application/json", `{"access_token":"a","token_type":"mac","refresh_token":"r"}`), 502},
-		"no lasting permission":     {text("application/json", `{"access_token":"a","token_type":"Bearer"}`), 400},
+		"ten megabytes":            {text("application/json", token+`,"x":"`+strings.Repeat("x", 10<<20)+`"}`), 502},
+		"HTML":                     {text("text/html", "<html><script>alert(1)</script>"), 502},
+		"JSON that is called HTML": {text("text/html", token+"}"), 502},
+		"no JSON":                  {text("application/json", token), 502},
+		"a redirect to the inside": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, spy, http.StatusTemporaryRedirect)
+		}, 502},
+		"a redirect after the post": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, spy, http.StatusSeeOther)
+		}, 502},
+		"a token with a line break": {text("application/json",
+			`{"access_token":"a\r\nDELE 1","token_type":"Bearer","refresh_token":"r"}`), 502},
+		"a token of another type": {
+			text("application/json", `{"access_token":"a","token_type":"mac","refresh_token":"r"}`),
+			502,
+		},
+		"no lasting permission": {text("application/json", `{"access_token":"a","token_type":"Bearer"}`), 400},
 		"an unknown client": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(401)
@@ -399,7 +445,8 @@ func TestAHostileTokenServiceGetsNothingOutOfUs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if body := readAll(t, resp); resp.StatusCode != tc.want || !strings.Contains(body, "<h1>") || strings.Contains(body, "<script") {
+		if body := readAll(t, resp); resp.StatusCode != tc.want || !strings.Contains(body, "<h1>") ||
+			strings.Contains(body, "<script") {
 			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
 		}
 		o.Fail(nil)
@@ -418,7 +465,8 @@ func TestAHostileTokenServiceGetsNothingOutOfUs(t *testing.T) {
 	// An address that nobody vouches for is none.
 	o.Claims(func(c map[string]any) { c["email_verified"] = false })
 	_, grant := w.signIn(`{}`)
-	if told := must[map[string]any](p.as(anna), http.StatusOK, "GET", "/v1/oauth/grants/"+grant, nil); told["email"] != nil {
+	if told := must[map[string]any](p.as(anna), http.StatusOK, "GET", "/v1/oauth/grants/"+grant,
+		nil); told["email"] != nil {
 		t.Errorf("an address that is not verified is shown: %v", told)
 	}
 	select {
@@ -477,10 +525,16 @@ func TestSigningInIsOfferedWhereItIsConfigured(t *testing.T) {
 		env  []string
 		says string
 	}{
-		"no address of ours":   {[]string{"OAUTH_GOOGLE_CLIENT_ID=x"}, "web.public_url is missing"},
-		"no id":                {[]string{"OAUTH_GOOGLE_CLIENT_SECRET_FILE=" + secret}, "oauth.google.client_id is missing"},
-		"half of the address":  {[]string{"OAUTH_GOOGLE_CLIENT_ID=x", "OAUTH_GOOGLE_TOKEN_URL=https://a.test/t", "WEB_PUBLIC_URL=https://m.test"}, "set both or neither"},
-		"tokens in plain text": {[]string{"OAUTH_GOOGLE_CLIENT_ID=x", "OAUTH_GOOGLE_TOKEN_URL=http://a.test/t"}, "oauth.google.token_url"},
+		"no address of ours": {[]string{"OAUTH_GOOGLE_CLIENT_ID=x"}, "web.public_url is missing"},
+		"no id":              {[]string{"OAUTH_GOOGLE_CLIENT_SECRET_FILE=" + secret}, "oauth.google.client_id is missing"},
+		"half of the address": {[]string{
+			"OAUTH_GOOGLE_CLIENT_ID=x", "OAUTH_GOOGLE_TOKEN_URL=https://a.test/t",
+			"WEB_PUBLIC_URL=https://m.test",
+		}, "set both or neither"},
+		"tokens in plain text": {
+			[]string{"OAUTH_GOOGLE_CLIENT_ID=x", "OAUTH_GOOGLE_TOKEN_URL=http://a.test/t"},
+			"oauth.google.token_url",
+		},
 	} {
 		var env []string
 		for _, e := range tc.env {

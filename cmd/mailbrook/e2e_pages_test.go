@@ -88,7 +88,8 @@ func TestALinkOpensThePagesOnceInWhicheverProcess(t *testing.T) {
 		}
 	}
 	a := ps[0].ask("GET", "/", nil, nil)
-	if csp := a.header.Get("Content-Security-Policy"); a.status != http.StatusOK || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
+	if csp := a.header.Get("Content-Security-Policy"); a.status != http.StatusOK ||
+		!strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
 		t.Errorf("the page: %d, %q", a.status, csp)
 	}
 }
@@ -99,8 +100,14 @@ func TestLinkSaysWhatItLacks(t *testing.T) {
 	if r := s.run("", "link", "--user", anna); r.status != exitUsage || !strings.Contains(r.err, "web.public_url") {
 		t.Errorf("without a port: status %d, %s", r.status, r.err)
 	}
-	for _, args := range [][]string{{"link"}, {"link", "--user", "nobody"}, {"link", "--user", anna, "--ttl", "0s"}, {"link", "--user", anna, "--ttl", "25h"}} {
-		if r := s.runIn([]string{"MAILBROOK_WEB_PUBLIC_URL=http://pages.test"}, "", args...); r.status != exitUsage || r.out != "" {
+	for _, args := range [][]string{
+		{"link"},
+		{"link", "--user", "nobody"},
+		{"link", "--user", anna, "--ttl", "0s"},
+		{"link", "--user", anna, "--ttl", "25h"},
+	} {
+		if r := s.runIn([]string{"MAILBROOK_WEB_PUBLIC_URL=http://pages.test"}, "", args...); r.status != exitUsage ||
+			r.out != "" {
 			t.Errorf("%v: status %d, %s", args, r.status, r.out)
 		}
 	}
@@ -187,7 +194,8 @@ func TestTheDemosLinksLeadToTheAccountsSignedIn(t *testing.T) {
 			t.Fatalf("%s: %d", link[0], status)
 		}
 		signedIn := http.Header{"Cookie": {cookie}}
-		if a := p.ask("GET", "/v1/accounts", signedIn, nil); a.status != http.StatusOK || strings.Count(string(a.body), `"email"`) != 2 {
+		if a := p.ask("GET", "/v1/accounts", signedIn, nil); a.status != http.StatusOK ||
+			strings.Count(string(a.body), `"email"`) != 2 {
 			t.Errorf("%s leads to %d %s", link[0], a.status, a.body)
 		}
 		want := map[bool]int{false: http.StatusForbidden, true: http.StatusOK}[link[3] != ""]

@@ -23,11 +23,15 @@ func TestAStuckAccountDelaysNoOther(t *testing.T) {
 	for name := range users {
 		mailtest.Fill(t, d, name, mailtest.Corpus(71, 10, false))
 	}
-	stuck := mailtest.Play(t, "TLS\nS: * OK [CAPABILITY IMAP4rev1] ready\nSTALL\n", mailtest.ScriptOptions{CA: ca, Lenient: true, Repeat: true})
+	stuck := mailtest.Play(t, "TLS\nS: * OK [CAPABILITY IMAP4rev1] ready\nSTALL\n", mailtest.ScriptOptions{
+		CA:      ca,
+		Lenient: true, Repeat: true,
+	})
 	s := newSite(t, ca, "POLL_INTERVAL=1s", "POLL_MIN_INTERVAL=1s")
 	p := s.serve()
 	a, j := p.as(anna), p.as(jan)
-	waiting := a.add(remoteAccount("Milczek", "imap", "localhost", stuck.Port(), "tls", "anna").with(fields{"skip_test": true}))
+	waiting := a.add(remoteAccount("Milczek", "imap", "localhost", stuck.Port(), "tls", "anna").with(
+		fields{"skip_test": true}))
 	select {
 	case <-stuck.Stalled():
 	case <-time.After(soon):
@@ -59,23 +63,30 @@ func TestAStuckAccountDelaysNoOther(t *testing.T) {
 func TestARefusedPasswordIsTriedThreeTimesAndThenWaitsForTheUser(t *testing.T) {
 	t.Parallel()
 	for protocol, dialogue := range map[string]string{
-		"imap": "TLS\nS: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nALSO TAG CAPABILITY => * CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\\r\\nTAG OK done\\r\\n\nALSO TAG LOGOUT => * BYE\\r\\nTAG OK done\\r\\n\nC~ TAG *\nS: TAG NO [AUTHENTICATIONFAILED] wrong\n",
-		"pop3": "TLS\nS: +OK ready\nALSO CAPA => +OK\\r\\nUSER\\r\\nUIDL\\r\\n.\\r\\n\nALSO QUIT => +OK\\r\\n\nC~ USER *\nS: +OK\nC~ PASS *\nS: -ERR [AUTH] wrong\n",
+		"imap": "TLS\nS: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nALSO TAG CAPABILITY => * CAPABILITY " +
+			"IMAP4rev1 AUTH=PLAIN SASL-IR\\r\\nTAG OK done\\r\\n\nALSO TAG LOGOUT => * BYE\\r\\nTAG OK done\\r\\n\nC~ TAG *\nS: TAG NO [AUTHENTICATIONFAILED] wrong\n",
+		"pop3": "TLS\nS: +OK ready\nALSO CAPA => +OK\\r\\nUSER\\r\\nUIDL\\r\\n.\\r\\n\nALSO QUIT => +OK\\r\\n\nC~ USER " +
+			"*\nS: +OK\nC~ PASS *\nS: -ERR [AUTH] wrong\n",
 	} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			ca := mailtest.NewCA(t)
 			script := mailtest.Play(t, dialogue, mailtest.ScriptOptions{CA: ca, Lenient: true, Repeat: true})
-			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary, "jan": canary}, CA: ca})
+			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+				Users: map[string]string{"anna": canary, "jan": canary},
+				CA:    ca,
+			})
 			s := newSite(t, ca, "POLL_INTERVAL=100ms", "POLL_MIN_INTERVAL=100ms")
 			p := s.serve()
 			u := p.as(anna)
 			wrong := "kanarek-niedobry-haslo"
 			s.secrets = append(s.secrets, wrong)
-			refused := u.add(remoteAccount("Odmowa", protocol, "localhost", script.Port(), "tls", "anna").with(fields{"password": wrong, "skip_test": true}))
+			refused := u.add(remoteAccount("Odmowa", protocol, "localhost", script.Port(), "tls", "anna").with(
+				fields{"password": wrong, "skip_test": true}))
 			a := u.reaches(refused.ID, "needs_attention")
 			if script.Connections() != 3 || a.Status.ConsecutiveFailures != 3 {
-				t.Errorf("%d connections and %d failures in a row, want 3 of each", script.Connections(), a.Status.ConsecutiveFailures)
+				t.Errorf("%d connections and %d failures in a row, want 3 of each", script.Connections(),
+					a.Status.ConsecutiveFailures)
 			}
 			if d := a.Status.Diagnosis; d == nil || d.Code != "auth_failed" || d.Retryable || d.Since == nil {
 				t.Errorf("the diagnosis is %+v", d)
@@ -110,7 +121,10 @@ func TestARefusedPasswordIsTriedThreeTimesAndThenWaitsForTheUser(t *testing.T) {
 			}
 			// The user acts: it works.
 			port := map[string]int{"imap": d.IMAPS, "pop3": d.POP3S}[protocol]
-			must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+refused.ID, fields{"password": canary, "server": fields{"port": port}})
+			must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+refused.ID, fields{
+				"password": canary,
+				"server":   fields{"port": port},
+			})
 			a = u.reaches(refused.ID, "ok")
 			if a.Status.ConsecutiveFailures != 0 || a.Status.Diagnosis != nil {
 				t.Errorf("after a better password the status is %+v", a.Status)
@@ -133,7 +147,10 @@ func TestAFullMailboxFetchesNothingAndResumesByItself(t *testing.T) {
 	used := must[quotaAnswer](u, http.StatusOK, "GET", "/v1/quota", nil)
 
 	// Exactly full: nothing more is fetched.
-	set := must[quotaAnswer](admin, http.StatusOK, "PUT", "/v1/admin/quotas/"+anna, fields{"limit_bytes": used.UsedBytes, "limit_messages": nil})
+	set := must[quotaAnswer](admin, http.StatusOK, "PUT", "/v1/admin/quotas/"+anna, fields{
+		"limit_bytes":    used.UsedBytes,
+		"limit_messages": nil,
+	})
 	if set.LimitBytes == nil || *set.LimitBytes != used.UsedBytes || set.LimitMessages != nil {
 		t.Errorf("setting a limit answers %+v", set)
 	}
@@ -158,11 +175,15 @@ func TestAFullMailboxFetchesNothingAndResumesByItself(t *testing.T) {
 	}
 
 	// The limit is raised, and nobody does anything else.
-	must[quotaAnswer](admin, http.StatusOK, "PUT", "/v1/admin/quotas/"+anna, fields{"limit_bytes": 1 << 30, "limit_messages": 1000})
+	must[quotaAnswer](admin, http.StatusOK, "PUT", "/v1/admin/quotas/"+anna, fields{
+		"limit_bytes":    1 << 30,
+		"limit_messages": 1000,
+	})
 	all := append(oracle, more...)
 	eventually(t, soon, func() (bool, string) {
 		a = u.account(id)
-		return a.Status.State == "ok" && a.Status.Totals.Messages == int64(len(all)), fmt.Sprintf("the account is %s with %d messages", a.Status.State, a.Status.Totals.Messages)
+		return a.Status.State == "ok" && a.Status.Totals.Messages == int64(len(all)), fmt.Sprintf(
+			"the account is %s with %d messages", a.Status.State, a.Status.Totals.Messages)
 	})
 	p.term()
 	mailtest.CompareDelivered(t, all, mailtest.ReadMaildir(t, s.mail(anna)), "Pelne")
@@ -205,7 +226,8 @@ func checkMaildirsize(t *testing.T, mailbox string, want quotaAnswer) {
 		octets, messages = octets+b, messages+m
 	}
 	if octets != want.UsedBytes || messages != want.UsedMessages {
-		t.Errorf("maildirsize adds up to %d octets in %d messages, the API says %d in %d", octets, messages, want.UsedBytes, want.UsedMessages)
+		t.Errorf("maildirsize adds up to %d octets in %d messages, the API says %d in %d", octets, messages, want.UsedBytes,
+			want.UsedMessages)
 	}
 	local := mailtest.ReadMaildir(t, mailbox)
 	if n := int64(len(local)); n != messages {

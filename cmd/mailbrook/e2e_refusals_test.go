@@ -78,7 +78,10 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 		{"an empty password", ok.with(fields{"password": ""}), 422, "validation_failed", "password"},
 		{"no address", fields{"password": canary}, 422, "validation_failed", "email"},
 		{"an address that is none", ok.with(fields{"email": "anna"}), 422, "validation_failed", "email"},
-		{"an address with a name", ok.with(fields{"email": "Anna <anna@poczta.example.test>"}), 422, "validation_failed", "email"},
+		{
+			"an address with a name", ok.with(fields{"email": "Anna <anna@poczta.example.test>"}), 422, "validation_failed",
+			"email",
+		},
 		{"an unknown protocol", ok.with(fields{"protocol": "jmap"}), 422, "validation_failed", "protocol"},
 		{"an unknown provider", ok.with(fields{"provider": "nie-ma"}), 422, "validation_failed", "provider"},
 		{"an unknown security", server("localhost", 993, "ssl"), 422, "validation_failed", "server.security"},
@@ -87,7 +90,10 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 		{"port 65536", server("localhost", 65536, "tls"), 422, "validation_failed", "server.port"},
 		{"a port outside the list", server("localhost", 25, "tls"), 422, "host_not_allowed", "server.port"},
 		{"a host with a port", server("localhost:993", 993, "tls"), 422, "validation_failed", "server.host"},
-		{"a host that is an address of a page", server("https://localhost/", 993, "tls"), 422, "validation_failed", "server.host"},
+		{
+			"a host that is an address of a page", server("https://localhost/", 993, "tls"), 422, "validation_failed",
+			"server.host",
+		},
 		{"a private address", server("10.1.2.3", 993, "tls"), 422, "host_not_allowed", "server.host"},
 		{"a link-local address", server("169.254.169.254", 993, "tls"), 422, "host_not_allowed", "server.host"},
 		{"this network's address in IPv6", server("::ffff:10.0.0.1", 993, "tls"), 422, "host_not_allowed", "server.host"},
@@ -98,7 +104,10 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 		{"below the inbox", ok.with(fields{"folder": "inbox/x"}), 409, "folder_taken", "folder"},
 		{"a folder that leads out", ok.with(fields{"folder": "../../etc"}), 422, "validation_failed", "folder"},
 		{"a long name", ok.with(fields{"name": strings.Repeat("n", 101)}), 422, "validation_failed", "name"},
-		{"a long sender's name", ok.with(fields{"sender_name": strings.Repeat("n", 201)}), 422, "validation_failed", "sender_name"},
+		{
+			"a long sender's name", ok.with(fields{"sender_name": strings.Repeat("n", 201)}), 422, "validation_failed",
+			"sender_name",
+		},
 		{"a long folder", ok.with(fields{"folder": strings.Repeat("n", 201)}), 422, "validation_failed", "folder"},
 		{"a long user name", ok.with(fields{"username": strings.Repeat("n", 321)}), 422, "validation_failed", "username"},
 		{"a long password", ok.with(fields{"password": strings.Repeat("n", 1025)}), 422, "validation_failed", "password"},
@@ -110,7 +119,8 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 	for _, control := range []string{"\r\n", "\n", "\r", "\x00", "\x1b", "\u2028", "\u202e"} {
 		bad := "a" + control + "b"
 		for field, f := range map[string]fields{
-			"name": ok.with(fields{"name": bad}), "sender_name": ok.with(fields{"sender_name": bad}), "username": ok.with(fields{"username": bad}),
+			"name": ok.with(fields{"name": bad}), "sender_name": ok.with(fields{"sender_name": bad}), "username": ok.with(
+				fields{"username": bad}),
 			"folder": ok.with(fields{"folder": bad}), "email": ok.with(fields{"email": bad + "@poczta.example.test"}),
 			"server.host":        server("imap."+bad+".test", 993, "tls"),
 			"folders.include[0]": ok.with(fields{"folders": fields{"include": []string{bad}}}),
@@ -119,7 +129,10 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 			cases = append(cases, refusal{fmt.Sprintf("%q in %s", control, field), f, 422, "validation_failed", field})
 		}
 		if len(control) == 1 || control == "\r\n" {
-			cases = append(cases, refusal{fmt.Sprintf("%q in the password", control), ok.with(fields{"password": bad}), 422, "validation_failed", "password"})
+			cases = append(cases, refusal{
+				fmt.Sprintf("%q in the password", control), ok.with(fields{"password": bad}), 422,
+				"validation_failed", "password",
+			})
 		}
 	}
 	for _, tc := range cases {
@@ -127,10 +140,12 @@ func TestBadInputIsRefusedAndLeavesNothing(t *testing.T) {
 	}
 	t.Run("another type of body", func(t *testing.T) {
 		h := http.Header{"Authorization": {"Bearer " + u.token}, "Content-Type": {"text/plain"}}
-		refusal{status: 415, code: "unsupported_media_type"}.check(t, p.ask("POST", "/v1/accounts", h, `{"email":"a@b.test","password":"x"}`))
+		refusal{status: 415, code: "unsupported_media_type"}.check(t, p.ask("POST", "/v1/accounts", h,
+			`{"email":"a@b.test","password":"x"}`))
 	})
 	t.Run("a large body", func(t *testing.T) {
-		refusal{status: 413, code: "payload_too_large"}.check(t, u.do("POST", "/v1/accounts", ok.with(fields{"name": strings.Repeat("n", 1<<20)})))
+		refusal{status: 413, code: "payload_too_large"}.check(t, u.do("POST", "/v1/accounts",
+			ok.with(fields{"name": strings.Repeat("n", 1<<20)})))
 	})
 	if saved := u.accounts(); len(saved) != 0 {
 		t.Errorf("saved all the same: %+v", saved)
@@ -145,13 +160,18 @@ func TestHostsOfThisNetworkAreRefusedUnlessTheOperatorAllowsThem(t *testing.T) {
 	s := newSite(t, nil, "REMOTE_ALLOW_NETWORKS=", "REMOTE_ALLOW_PORTS=110,143,993,995")
 	p := s.serve()
 	for i, host := range []string{
-		"localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-		"0.0.0.0", "::", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1", "255.255.255.255", "host.localhost", "localhost.",
+		"localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254",
+		"100.64.0.1",
+		"0.0.0.0", "::", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1",
+		"255.255.255.255", "host.localhost", "localhost.",
 	} {
 		t.Run(host, func(t *testing.T) {
 			u := p.as(fmt.Sprintf("ktos%d@firma.test", i)) // One user may ask only so often.
 			for _, call := range []string{"/v1/accounts", "/v1/connection-tests"} {
-				f := fields{"email": "anna@poczta.example.test", "password": canary, "server": fields{"host": host, "port": 993, "security": "tls"}}
+				f := fields{"email": "anna@poczta.example.test", "password": canary, "server": fields{
+					"host": host, "port": 993,
+					"security": "tls",
+				}}
 				r := refusal{status: 422, code: "host_not_allowed", field: "server.host"}
 				a := u.do("POST", call, f)
 				r.check(t, a)
@@ -160,7 +180,9 @@ func TestHostsOfThisNetworkAreRefusedUnlessTheOperatorAllowsThem(t *testing.T) {
 				}
 			}
 			// Without a test it is refused all the same.
-			f := fields{"email": "anna@poczta.example.test", "password": canary, "skip_test": true, "server": fields{"host": host, "port": 993, "security": "tls"}}
+			f := fields{"email": "anna@poczta.example.test", "password": canary, "skip_test": true, "server": fields{
+				"host": host, "port": 993, "security": "tls",
+			}}
 			refusal{status: 422, code: "host_not_allowed", field: "server.host"}.check(t, u.do("POST", "/v1/accounts", f))
 			if saved := u.accounts(); len(saved) != 0 {
 				t.Errorf("saved all the same: %+v", saved)
@@ -176,7 +198,8 @@ func TestLimitsAndClashesAreRefused(t *testing.T) {
 	u := p.as(anna)
 	nth := func(n int) fields {
 		return fields{
-			"email": fmt.Sprintf("anna%d@poczta.example.test", n), "password": canary, "skip_test": true, "name": fmt.Sprintf("Konto %d", n),
+			"email": fmt.Sprintf("anna%d@poczta.example.test", n), "password": canary, "skip_test": true, "name": fmt.Sprintf(
+				"Konto %d", n),
 			"server": fields{"host": "localhost", "port": 993, "security": "tls"},
 		}
 	}
@@ -193,17 +216,37 @@ func TestLimitsAndClashesAreRefused(t *testing.T) {
 	for _, tc := range []refusal{
 		{"an edit to a taken name", fields{"name": "Konto 2"}, 409, "name_taken", "name"},
 		{"an edit to a taken folder", fields{"folder": "Konto 2"}, 409, "folder_taken", "folder"},
-		{"an edit to a taken mailbox", fields{"username": "anna2@poczta.example.test", "password": canary, "skip_test": true}, 409, "account_exists", "username"},
-		{"another host without the password", fields{"server": fields{"host": "127.0.0.1"}, "skip_test": true}, 422, "validation_failed", "password"},
-		{"another security without the password", fields{"server": fields{"security": "starttls"}, "skip_test": true}, 422, "validation_failed", "password"},
-		{"another user name without the password", fields{"username": "ktos", "skip_test": true}, 422, "validation_failed", "password"},
+		{
+			"an edit to a taken mailbox",
+			fields{"username": "anna2@poczta.example.test", "password": canary, "skip_test": true},
+			409, "account_exists", "username",
+		},
+		{
+			"another host without the password",
+			fields{"server": fields{"host": "127.0.0.1"}, "skip_test": true},
+			422,
+			"validation_failed", "password",
+		},
+		{
+			"another security without the password",
+			fields{"server": fields{"security": "starttls"}, "skip_test": true},
+			422,
+			"validation_failed", "password",
+		},
+		{
+			"another user name without the password",
+			fields{"username": "ktos", "skip_test": true},
+			422, "validation_failed",
+			"password",
+		},
 		{"an unknown field", fields{"nmae": "x"}, 400, "invalid_request", "nmae"},
 		{"a wrong type", fields{"enabled": "yes"}, 400, "invalid_request", "enabled"},
 		{"a line break", fields{"folder": "a\r\nb"}, 422, "validation_failed", "folder"},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.check(t, u.do("PATCH", "/v1/accounts/"+first.ID, tc.body)) })
 	}
-	if now := u.account(first.ID); now.Name != first.Name || now.Folder != first.Folder || now.Username != first.Username || now.Server != first.Server {
+	if now := u.account(first.ID); now.Name != first.Name || now.Folder != first.Folder ||
+		now.Username != first.Username || now.Server != first.Server {
 		t.Errorf("a refused edit changed the account from %+v to %+v", first, now)
 	}
 	u.add(nth(3))
@@ -291,7 +334,8 @@ func TestOnlyAValidTokenOpens(t *testing.T) {
 	p := s.serve("--roles", "api")
 	now := time.Now()
 	good := func() jwt.MapClaims {
-		return jwt.MapClaims{"sub": anna, "iss": "https://login.firma.test", "aud": "mailbrook", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix()}
+		return jwt.MapClaims{"sub": anna, "iss": "https://login.firma.test", "aud": "mailbrook", "exp": now.Add(
+			time.Hour).Unix(), "iat": now.Unix()}
 	}
 	signed := func(m jwt.SigningMethod, key any, change func(jwt.MapClaims)) string {
 		c := good()
@@ -305,30 +349,50 @@ func TestOnlyAValidTokenOpens(t *testing.T) {
 		return token
 	}
 	key := []byte(secret)
-	if r := (&user{p: p, name: anna, token: signed(jwt.SigningMethodHS256, key, nil)}).do("GET", "/v1/accounts", nil); r.status != 200 {
+	if r := (&user{p: p, name: anna, token: signed(jwt.SigningMethodHS256, key, nil)}).do("GET", "/v1/accounts",
+		nil); r.status != 200 {
 		t.Fatalf("a token signed by the shared secret answers %d: %s", r.status, r.body)
 	}
 	valid := signed(jwt.SigningMethodHS256, key, nil)
 	for name, header := range map[string][]string{
-		"no header":             nil,
-		"an empty one":          {""},
-		"another scheme":        {"Basic " + valid},
-		"no token":              {"Bearer"},
-		"two tokens":            {"Bearer " + valid + " " + valid},
-		"not a token":           {"Bearer abc"},
-		"expired":               {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Hour).Unix() })},
-		"without an end":        {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { delete(c, "exp") })},
-		"not valid yet":         {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["nbf"] = now.Add(time.Hour).Unix() })},
-		"by another key":        {"Bearer " + signed(jwt.SigningMethodHS256, []byte("another-key-0123456789abcdef-0123456789"), nil)},
-		"unsigned":              {"Bearer " + signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil)},
-		"by another algorithm":  {"Bearer " + signed(jwt.SigningMethodHS512, key, nil)},
-		"by another issuer":     {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["iss"] = "https://evil.test" })},
-		"for somebody else":     {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["aud"] = "another" })},
-		"of nobody":             {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { delete(c, "sub") })},
-		"of no mailbox":         {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["sub"] = "anna" })},
-		"of a path":             {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["sub"] = "../../etc@firma.test" })},
-		"of a mailbox and more": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["sub"] = "Anna <anna@firma.test>" })},
-		"a cut signature":       {"Bearer " + valid[:len(valid)-4]},
+		"no header":      nil,
+		"an empty one":   {""},
+		"another scheme": {"Basic " + valid},
+		"no token":       {"Bearer"},
+		"two tokens":     {"Bearer " + valid + " " + valid},
+		"not a token":    {"Bearer abc"},
+		"expired": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["exp"] = now.Add(-time.Hour).Unix()
+		})},
+		"without an end": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			delete(c, "exp")
+		})},
+		"not valid yet": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["nbf"] = now.Add(time.Hour).Unix()
+		})},
+		"by another key": {"Bearer " + signed(jwt.SigningMethodHS256,
+			[]byte("another-key-0123456789abcdef-0123456789"), nil)},
+		"unsigned":             {"Bearer " + signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil)},
+		"by another algorithm": {"Bearer " + signed(jwt.SigningMethodHS512, key, nil)},
+		"by another issuer": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["iss"] = "https://evil.test"
+		})},
+		"for somebody else": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["aud"] = "another"
+		})},
+		"of nobody": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			delete(c, "sub")
+		})},
+		"of no mailbox": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["sub"] = "anna"
+		})},
+		"of a path": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["sub"] = "../../etc@firma.test"
+		})},
+		"of a mailbox and more": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["sub"] = "Anna <anna@firma.test>"
+		})},
+		"a cut signature": {"Bearer " + valid[:len(valid)-4]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []string{"/v1/accounts", "/v1/admin/stats", "/v1/nothing"} {

@@ -16,7 +16,10 @@ func TestAPasswordAppearsNowhere(t *testing.T) {
 	t.Parallel()
 	const odd = `kanarek "Zażółć" <&> 100%\gęś`
 	ca := mailtest.NewCA(t)
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary, "jan": canary}, CA: ca, Extra: patientWithErrors})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary, "jan": canary}, CA: ca,
+		Extra: patientWithErrors,
+	})
 	mailtest.Fill(t, d, "anna", mailtest.Corpus(91, 10, false))
 	s := newSite(t, ca)
 	s.secrets = append(s.secrets, odd)
@@ -37,7 +40,8 @@ func TestAPasswordAppearsNowhere(t *testing.T) {
 	u.reaches(id, "retrying", "needs_attention")
 	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+id, fields{"password": canary})
 	u.fetch(id)
-	for _, path := range []string{"/v1/accounts", "/v1/accounts/" + id, "/v1/accounts/" + id + "/runs", "/v1/accounts/" + id + "/folders", "/v1/identities", "/v1/quota"} {
+	for _, path := range []string{"/v1/accounts", "/v1/accounts/" + id, "/v1/accounts/" + id + "/runs", "/v1/accounts/" +
+		id + "/folders", "/v1/identities", "/v1/quota"} {
 		u.do("GET", path, nil)
 	}
 	for _, path := range []string{"/v1/admin/accounts", "/v1/admin/quotas", "/v1/admin/stats"} {

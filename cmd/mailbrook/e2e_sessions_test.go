@@ -54,7 +54,8 @@ func TestSigningOutInOneProcessSignsOutInAll(t *testing.T) {
 				return l.URL
 			}
 			ofEnded, ofOther := made(cookies[0]), made(cookies[1])
-			if a := ps[0].ask("DELETE", "/v1/session", http.Header{"Cookie": {cookies[0]}, "X-Mailbrook": {"1"}}, nil); a.status != http.StatusNoContent {
+			if a := ps[0].ask("DELETE", "/v1/session", http.Header{"Cookie": {cookies[0]}, "X-Mailbrook": {"1"}},
+				nil); a.status != http.StatusNoContent {
 				t.Errorf("signing out: %d %s", a.status, a.body)
 			}
 			alive(false, true, true, true)
@@ -123,7 +124,9 @@ func TestNoCommandTakesAFoldedUser(t *testing.T) {
 		{"account", "add", "--email", "box@remote.test", "--host", "127.0.0.1", "--skip-test", "--password-stdin"},
 	}
 	for name, user := range map[string]string{
-		"KELVIN SIGN": "\u212Aowal@firma.test", "dotted capital I": "\u0130x@firma.test", "full-width": "\uFF4Bowal@firma.test", "combining": "ko\u0301wal@firma.test", "U-label": "anna@\u017C\u00F3\u0142w.test",
+		"KELVIN SIGN": "\u212Aowal@firma.test", "dotted capital I": "\u0130x@firma.test",
+		"full-width": "\uFF4Bowal@firma.test", "combining": "ko\u0301wal@firma.test",
+		"U-label": "anna@\u017C\u00F3\u0142w.test",
 	} {
 		for _, c := range commands {
 			if r := s.run(canary+"\n", append(c, "--user", user)...); r.status != exitUsage || r.out != "" {
@@ -146,7 +149,8 @@ func TestUsersOfAnotherScriptAreReportedAfterAnUpgrade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	for _, user := range []string{"kowal@firma.test", "other@firma.test"} {
-		s.ok(canary+"\n", "account", "add", "--user", user, "--email", "box@remote.test", "--host", "mail.remote.test", "--skip-test", "--password-stdin")
+		s.ok(canary+"\n", "account", "add", "--user", user, "--email", "box@remote.test", "--host", "mail.remote.test",
+			"--skip-test", "--password-stdin")
 	}
 	const report = "nobody can sign in as it, and it looks like kowal@firma.test"
 	for _, args := range [][]string{{"migrate", "status"}, {"check"}} { // The control.
@@ -159,7 +163,8 @@ func TestUsersOfAnotherScriptAreReportedAfterAnUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, table := range []string{"owners", "accounts", "journals", "poll_schedule"} {
-		if _, err := db.Exec("UPDATE " + table + " SET owner = '\uFF4Bowal@firma.test' WHERE owner = 'other@firma.test'"); err != nil {
+		if _, err := db.Exec("UPDATE " + table +
+			" SET owner = '\uFF4Bowal@firma.test' WHERE owner = 'other@firma.test'"); err != nil {
 			t.Fatal(err)
 		}
 	}

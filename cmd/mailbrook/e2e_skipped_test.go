@@ -13,7 +13,8 @@ import (
 // dated is a plain message received at a time, with a body of so many octets.
 func dated(subject string, at time.Time, size int) mailtest.Message {
 	body := bytes.Repeat([]byte("0123456789abcde\n"), size/16)
-	head := fmt.Sprintf("Received: from a by b; %s\nDate: %[1]s\nFrom: a@b.example\nSubject: %s\nMessage-ID: <%[2]s@b.example>\n\n", at.Format(time.RFC1123Z), subject)
+	head := fmt.Sprintf("Received: from a by b; %s\nDate: %[1]s\nFrom: a@b.example\nSubject: %s\nMessage-ID: "+
+		"<%[2]s@b.example>\n\n", at.Format(time.RFC1123Z), subject)
 	return mailtest.Message{Folder: "INBOX", Data: append([]byte(head), body...), Date: at.Truncate(time.Second)}
 }
 
@@ -38,7 +39,8 @@ func (u *user) has(id string, n int64) {
 	u.p.t.Helper()
 	eventually(u.p.t, 2*soon, func() (bool, string) {
 		a := u.account(id)
-		return a.Status.State == "ok" && a.Status.Totals.Messages == n, fmt.Sprintf("%d messages, not %d; account is %s", a.Status.Totals.Messages, n, a.Status.State)
+		return a.Status.State == "ok" && a.Status.Totals.Messages == n, fmt.Sprintf("%d messages, not %d; account is %s",
+			a.Status.Totals.Messages, n, a.Status.State)
 	})
 }
 
@@ -51,25 +53,29 @@ func TestWhatIsTooLargeOrTooOldComesWhenItIsAskedFor(t *testing.T) {
 	for i := range 60 {
 		all = append(all, dated(fmt.Sprint("old", i), now.AddDate(0, 0, -200), 500))
 	}
-	all = append(all, dated("month", now.AddDate(0, 0, -20), 500), dated("week", now.AddDate(0, 0, -7), 500), dated("large", now.AddDate(0, 0, -6), 3<<20))
+	all = append(all, dated("month", now.AddDate(0, 0, -20), 500), dated("week", now.AddDate(0, 0, -7), 500),
+		dated("large", now.AddDate(0, 0, -6), 3<<20))
 	mailtest.Fill(t, d, "anna", all)
 	for protocol, port := range map[string]int{"imap": d.IMAPS, "pop3": d.POP3S} {
 		t.Run(protocol, func(t *testing.T) {
 			s := newSite(t, ca)
 			p := s.serve()
 			u := p.as(anna)
-			a := u.add(remoteAccount("Stare", protocol, d.Host, port, "tls", "anna").with(fields{"start": "new", "max_message_bytes": 1 << 20}))
+			a := u.add(remoteAccount("Stare", protocol, d.Host, port, "tls", "anna").with(
+				fields{"start": "new", "max_message_bytes": 1 << 20}))
 			path := "/v1/accounts/" + a.ID
 			u.has(a.ID, 0)
 			if l := must[skippedListAnswer](u, http.StatusOK, "GET", path+"/skipped", nil); len(l.Skipped) > 0 {
 				t.Errorf("what is too old is listed as skipped: %+v", l)
 			}
-			if got := must[limitsAnswer](u, http.StatusOK, "PATCH", path, fields{"start": fields{"days": 30}}); got.MaxMessageBytes != 1<<20 || fmt.Sprint(got.Start) != "map[days:30]" {
+			if got := must[limitsAnswer](u, http.StatusOK, "PATCH", path,
+				fields{"start": fields{"days": 30}}); got.MaxMessageBytes != 1<<20 || fmt.Sprint(got.Start) != "map[days:30]" {
 				t.Errorf("after widening: %+v", got)
 			}
 			u.has(a.ID, 2)
 			l := must[skippedListAnswer](u, http.StatusOK, "GET", path+"/skipped?limit=5", nil)
-			if len(l.Skipped) != 1 || l.Skipped[0].Code != "message_failed" || l.Skipped[0].Size < 3<<20 || l.Skipped[0].NextAt != nil || l.Skipped[0].Detail == "" {
+			if len(l.Skipped) != 1 || l.Skipped[0].Code != "message_failed" || l.Skipped[0].Size < 3<<20 ||
+				l.Skipped[0].NextAt != nil || l.Skipped[0].Detail == "" {
 				t.Fatalf("skipped: %+v", l)
 			}
 			retry := path + "/skipped/" + l.Skipped[0].SID + "/retry"
@@ -88,7 +94,8 @@ func TestWhatIsTooLargeOrTooOldComesWhenItIsAskedFor(t *testing.T) {
 			}
 			s.ok("", "account", "edit", a.ID, "--start", "all", "--max-message-bytes", "2097152")
 			u.has(a.ID, int64(len(all)))
-			if got := must[limitsAnswer](u, http.StatusOK, "GET", path, nil); got.Start != "all" || got.MaxMessageBytes != 2<<20 {
+			if got := must[limitsAnswer](u, http.StatusOK, "GET", path, nil); got.Start != "all" ||
+				got.MaxMessageBytes != 2<<20 {
 				t.Errorf("after the command line: %+v", got)
 			}
 			if r := s.run("", "account", "edit", a.ID, "--start", "yesterday"); r.status != exitUsage {

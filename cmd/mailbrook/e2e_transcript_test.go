@@ -15,7 +15,10 @@ import (
 func TestATranscriptIsWrittenWhereItIsAskedFor(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca, Extra: patientWithErrors})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary}, CA: ca,
+		Extra: patientWithErrors,
+	})
 	mailtest.Fill(t, d, "anna", mailtest.Corpus(21, 5, true))
 	s := newSite(t, ca, "POLL_INTERVAL=1s", "POLL_MIN_INTERVAL=1s")
 	add := append([]string{"account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--password-stdin"},
@@ -23,7 +26,8 @@ func TestATranscriptIsWrittenWhereItIsAskedFor(t *testing.T) {
 	id, _, _ := strings.Cut(s.ok(canary+"\n", add...), "\n")
 	check := func(where, text string) {
 		t.Helper()
-		if !strings.Contains(text, " C: ") || !strings.Contains(text, " S: ") || !strings.Contains(text, "***") || strings.Contains(text, canary) {
+		if !strings.Contains(text, " C: ") || !strings.Contains(text, " S: ") || !strings.Contains(text, "***") ||
+			strings.Contains(text, canary) {
 			t.Errorf("%s: %q", where, text)
 		}
 	}
@@ -48,7 +52,8 @@ func TestATranscriptIsWrittenWhereItIsAskedFor(t *testing.T) {
 	if r := p.admin().do("GET", path+"?download=true", nil); r.status != http.StatusNotFound {
 		t.Errorf("a transcript that was not asked for: %d", r.status)
 	}
-	if r := p.admin().do("PUT", path, nil); r.status != http.StatusOK || !strings.Contains(string(r.body), `"active":true`) {
+	if r := p.admin().do("PUT", path, nil); r.status != http.StatusOK ||
+		!strings.Contains(string(r.body), `"active":true`) {
 		t.Fatalf("switching on: %d %s", r.status, r.body)
 	}
 	eventually(t, soon, func() (bool, string) {

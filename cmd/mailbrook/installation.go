@@ -63,10 +63,15 @@ type installation struct {
 
 // openInstallation opens database and mailboxes and compares what they and the
 // keys bear, before anything is written to any of them.
-func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowances, log *slog.Logger) (_ *installation, err error) {
+func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowances,
+	log *slog.Logger,
+) (_ *installation, err error) {
 	n := &installation{cfg: cfg, log: log}
 	n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
-	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, HeldOpen: spareFiles(cfg.Poll.Workers), Log: log}); err != nil {
+	if n.mailbox, err = mailbox.New(mailbox.Options{
+		Template: cfg.Mailbox, HeldOpen: spareFiles(cfg.Poll.Workers),
+		Log: log,
+	}); err != nil {
 		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	// The database last: whoever finds keys finds the identity that was made before them.
@@ -168,13 +173,17 @@ func (n *installation) compare(ctx context.Context, b borne) error {
 	case id == "" && b.any():
 		return notOurs(partDatabase, fmt.Errorf("it is empty, while %s", b))
 	case b.keys != "" && b.keys != id && b.mailboxes == b.keys:
-		return notOurs(partDatabase, fmt.Errorf("it is that of installation %s, while the keys in data_dir and the mailboxes are those of %s", id, b.keys))
+		return notOurs(partDatabase, fmt.Errorf("it is that of installation %s, while the keys in data_dir and the "+
+			"mailboxes are those of %s", id, b.keys))
 	case b.keys != "" && b.keys != id:
-		return notOurs(partKeys, fmt.Errorf("those in data_dir are of installation %s, the database is that of %s", b.keys, id))
+		return notOurs(partKeys, fmt.Errorf("those in data_dir are of installation %s, the database is that of %s", b.keys,
+			id))
 	case b.mailboxes != "" && b.mailboxes != id:
-		return notOurs(partMailboxes, fmt.Errorf("those at %s are of installation %s, the database is that of %s", n.cfg.Mailbox, b.mailboxes, id))
+		return notOurs(partMailboxes, fmt.Errorf("those at %s are of installation %s, the database is that of %s",
+			n.cfg.Mailbox, b.mailboxes, id))
 	case b.mailboxes == "" && marked != nil:
-		return notOurs(partMailboxes, fmt.Errorf("the place of %s does not bear the identity that it bore: is it mounted", n.cfg.Mailbox))
+		return notOurs(partMailboxes, fmt.Errorf("the place of %s does not bear the identity that it bore: is it mounted",
+			n.cfg.Mailbox))
 	}
 	return nil
 }
@@ -349,7 +358,8 @@ func (n *installation) look(ctx context.Context, remind bool) {
 	n.wrong = wrong
 	switch {
 	case wrong != nil && (before == nil || remind):
-		n.log.ErrorContext(ctx, "database, keys and mailboxes do not belong together any more: nothing is answered and nothing is delivered",
+		n.log.ErrorContext(ctx, "database, keys and mailboxes do not belong together any more: nothing is answered and "+
+			"nothing is delivered",
 			"part", wrong.part, "error", wrong.err)
 		n.losing(wrong)
 	case wrong == nil && before != nil:
@@ -391,7 +401,9 @@ func (q heldQueue) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, 
 	return q.Queue.Claim(ctx, c)
 }
 
-func (q heldQueue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c schedule.Claim) (fetch.Lease, error) {
+func (q heldQueue) ClaimOne(ctx context.Context, o account.Owner, id account.ID,
+	c schedule.Claim,
+) (fetch.Lease, error) {
 	if err := q.house.holds(); err != nil {
 		return fetch.Lease{}, err
 	}

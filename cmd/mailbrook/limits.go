@@ -23,7 +23,8 @@ func boundWorkers(ctx context.Context, wanted int, log *slog.Logger) int {
 	files := openFiles()
 	workers := workersFor(files, wanted)
 	if workers < wanted {
-		log.WarnContext(ctx, "fewer visits at a time than poll.workers says: too few files may be open (ulimit -n, LimitNOFILE)",
+		log.WarnContext(ctx, "fewer visits at a time than poll.workers says: too few files may be open (ulimit -n, "+
+			"LimitNOFILE)",
 			"workers", workers, "wanted", wanted, "open_files", files, "needed", forEverything+perVisit*wanted)
 	}
 	return workers
@@ -36,7 +37,8 @@ func openFiles() uint64 {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return math.MaxInt64
 	}
-	if raised := (unix.Rlimit{Cur: limit.Max, Max: limit.Max}); limit.Cur < limit.Max && unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+	if raised := (unix.Rlimit{Cur: limit.Max, Max: limit.Max}); limit.Cur < limit.Max &&
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
 		return raised.Cur
 	}
 	return limit.Cur

@@ -34,7 +34,10 @@ func (c linkCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return usageError{err}
 		}
-		address, err := httpapi.NewLink(ctx, links{a.store.Links()}, origin, httpapi.Link{Owner: owner, Admin: c.Admin, Expires: a.store.Now().Add(c.TTL)})
+		address, err := httpapi.NewLink(ctx, links{a.store.Links()}, origin, httpapi.Link{
+			Owner: owner, Admin: c.Admin,
+			Expires: a.store.Now().Add(c.TTL),
+		})
 		if err != nil {
 			return err
 		}
@@ -60,7 +63,8 @@ func (c config) publicURL(l net.Listener) (string, error) {
 		}
 	}
 	if port == "0" {
-		return "", errors.New("web.public_url is not set, and listen leaves the port open: set one of them, so that an address can be told")
+		return "", errors.New("web.public_url is not set, and listen leaves the port open: set one of them, so that an " +
+			"address can be told")
 	}
 	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
 		host = "localhost" // Everywhere is no address to go to.
@@ -92,7 +96,8 @@ func parseOrigin(v string) (string, error) {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return "", errors.New("must be an origin such as https://mail.firma.test")
-	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsAny(u.Host, "*'\";, "):
+	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		strings.ContainsAny(u.Host, "*'\";, "):
 		return "", errors.New("must be an origin, a scheme and a host such as https://mail.firma.test, and nothing else")
 	}
 	host := strings.ToLower(u.Host)

@@ -68,8 +68,9 @@ func (s settings) overrides() map[string]string {
 	for key, value := range map[string]string{
 		"listen": s.Listen, "data_dir": s.DataDir, "database": s.Database, "mailbox": s.Mailbox,
 		"remote.allow_networks": s.RemoteAllowNetworks, "remote.allow_ports": s.RemoteAllowPorts,
-		"remote.own_hosts": s.RemoteOwnHosts, "remote.ca_file": s.RemoteCAFile, "remote.allow_plaintext": s.RemoteAllowPlaintext,
-		"poll.interval": s.PollInterval, "poll.min_interval": s.PollMinInterval,
+		"remote.own_hosts": s.RemoteOwnHosts, "remote.ca_file": s.RemoteCAFile,
+		"remote.allow_plaintext": s.RemoteAllowPlaintext,
+		"poll.interval":          s.PollInterval, "poll.min_interval": s.PollMinInterval,
 		"accounts.max_per_user": s.AccountsMaxPerUser, "log.level": s.LogLevel, "log.format": s.LogFormat,
 	} {
 		if value != "" {

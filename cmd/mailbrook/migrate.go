@@ -68,7 +68,8 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 		case c.To != nil && !known:
 			return usageError{fmt.Errorf("--to: there is no migration %d; see \"mailbrook migrate status\"", to)}
 		case c.To != nil && to >= applied:
-			return usageError{fmt.Errorf("--to: the schema is at %d, so there is nothing newer than %d to take back", applied, to)}
+			return usageError{fmt.Errorf("--to: the schema is at %d, so there is nothing newer than %d to take back", applied,
+				to)}
 		case c.To == nil:
 			to = applied - 1
 		}
@@ -77,7 +78,8 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 			return err
 		}
 		if to < lastKeeping && applied > 0 && kept > 0 && !c.Force {
-			return usageError{fmt.Errorf("%d accounts, or what was delivered from them, would be dropped: --force does it", kept)}
+			return usageError{fmt.Errorf("%d accounts, or what was delivered from them, would be dropped: --force does it",
+				kept)}
 		}
 		if c.To == nil {
 			err = s.MigrateDown(ctx)

@@ -18,7 +18,8 @@ func (a *app) newOAuth() (*oauth.Service, error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return oauth.New(oauth.Options{
 		Providers: a.cfg.oauthProviders(a.catalog), PublicURL: a.cfg.Web.PublicURL, HTTP: client,
-		Sealer: a.vault, Pending: a.store.Pending(), Secrets: a.store.OAuthSecrets(), Serves: a.servesTokens, Gate: a.logins, Log: a.log, Now: a.store.Now,
+		Sealer: a.vault, Pending: a.store.Pending(), Secrets: a.store.OAuthSecrets(), Serves: a.servesTokens, Gate: a.logins,
+		Log: a.log, Now: a.store.Now,
 	})
 }
 
@@ -38,7 +39,8 @@ func (c config) oauthProviders(catalog *provider.Catalog) []oauth.Provider {
 		}
 		p := oauth.Provider{
 			ID: known.ID, Name: known.Name, ClientID: set.ClientID, ClientSecret: set.ClientSecret, Params: known.Params,
-			AuthorizeURL: cmp.Or(set.AuthorizeURL, known.AuthorizeURL), TokenURL: cmp.Or(set.TokenURL, known.TokenURL), Issuer: known.Issuer, Scopes: known.Scopes,
+			AuthorizeURL: cmp.Or(set.AuthorizeURL, known.AuthorizeURL), TokenURL: cmp.Or(set.TokenURL, known.TokenURL),
+			Issuer: known.Issuer, Scopes: known.Scopes,
 		}
 		if set.AuthorizeURL != "" { // Another server has another issuer.
 			p.Issuer = ""

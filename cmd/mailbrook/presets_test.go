@@ -32,8 +32,9 @@ func TestACompanysDomainIsFoundByItsMailExchangers(t *testing.T) {
 	}
 	p := presets{catalog, outbound.New(outbound.Options{Exchangers: zone{
 		"firma.example": "aspmx.l.google.com.", "biuro.example": "biuro-example.mail.protection.outlook.com.",
-		"sklep.example": "mx.sklep.example.", "gmail.com": "mx.yandex.net.", "lookalike.example": "notl.google.com.evil.example.",
-		"proton.example": "mail.protonmail.ch.",
+		"sklep.example": "mx.sklep.example.", "gmail.com": "mx.yandex.net.",
+		"lookalike.example": "notl.google.com.evil.example.",
+		"proton.example":    "mail.protonmail.ch.",
 	}})}
 	for email, want := range map[string]account.Suggestion{
 		"anna@firma.example":     {Source: "mx", Provider: "google", Username: "anna@firma.example"},
@@ -51,7 +52,8 @@ func TestACompanysDomainIsFoundByItsMailExchangers(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", email, got, want)
 		}
 	}
-	if s := p.Suggest(t.Context(), "anna@firma.example").Servers[account.IMAP]; s.Host != "imap.gmail.com" || s.Port != 993 {
+	if s := p.Suggest(t.Context(), "anna@firma.example").Servers[account.IMAP]; s.Host != "imap.gmail.com" ||
+		s.Port != 993 {
 		t.Errorf("the server is %+v", s)
 	}
 }
@@ -71,7 +73,8 @@ func TestWhatAProviderAllowsGoesByTheServer(t *testing.T) {
 		l.BytesPerDay != 2500<<20 {
 		t.Errorf("Gmail allows %+v", l)
 	}
-	if l := a.allowed(at("other", "pop.gmail.com", account.POP3)); l.Interval != 10*time.Minute || l.BytesPerDay != 1250<<20 {
+	if l := a.allowed(at("other", "pop.gmail.com", account.POP3)); l.Interval != 10*time.Minute ||
+		l.BytesPerDay != 1250<<20 {
 		t.Errorf("Gmail allows %+v by POP3", l)
 	}
 	if l := a.allowed(at("google", "imap.firma.example", account.IMAP)); l.Interval != 0 || l.Connections != 0 {

@@ -150,7 +150,8 @@ func (p *progress) end(r pullResult) (*mpb.Bar, account.Progress) {
 		return nil, account.Progress{}
 	}
 	if t.ended = r.outcome(); !r.Skipped {
-		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, count(r.Report.Messages, "message"), size(r.Report.Bytes), seconds(r.Took))
+		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, count(r.Report.Messages, "message"), size(r.Report.Bytes),
+			seconds(r.Took))
 	}
 	if p.lines != nil {
 		fmt.Fprintf(p.lines, "%s: %s\n", t.label, t.ended)
@@ -239,7 +240,8 @@ func (r pullResult) outcome() string {
 func printTable(w io.Writer, results []pullResult) error {
 	t := newTable("account", "protocol", "folder", "messages", "bytes", "seconds", "result")
 	for _, r := range results {
-		t.add(label(r.Account), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages), size(r.Report.Bytes), seconds(r.Took), r.outcome())
+		t.add(label(r.Account), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages),
+			size(r.Report.Bytes), seconds(r.Took), r.outcome())
 	}
 	return t.write(w)
 }

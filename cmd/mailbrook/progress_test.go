@@ -18,8 +18,14 @@ import (
 )
 
 var (
-	gmail = account.Account{ID: "1", Email: "anna@gmail.test", Protocol: account.IMAP, Folder: "Gmail", Server: account.Server{Host: "imap.gmail.test"}}
-	zolta = account.Account{ID: "2", Email: "żółta@łódź.test", Protocol: account.POP3, Folder: "Żółta łódź", Server: account.Server{Host: "pop3.łódź.test"}}
+	gmail = account.Account{
+		ID: "1", Email: "anna@gmail.test", Protocol: account.IMAP, Folder: "Gmail",
+		Server: account.Server{Host: "imap.gmail.test"},
+	}
+	zolta = account.Account{
+		ID: "2", Email: "żółta@łódź.test", Protocol: account.POP3, Folder: "Żółta łódź",
+		Server: account.Server{Host: "pop3.łódź.test"},
+	}
 )
 
 // clockAt is a clock that the test sets.
@@ -40,7 +46,10 @@ func TestWithoutATerminalProgressIsPlainLines(t *testing.T) {
 	p.start(gmail)
 	for s := 1; s <= 12; s++ {
 		c.at = c.at.Add(time.Second)
-		p.update(gmail.ID, account.Progress{Folder: "INBOX", MessagesDone: int64(s * 10), MessagesTotal: 200, BytesDone: int64(s) * 1_500_000})
+		p.update(gmail.ID, account.Progress{
+			Folder: "INBOX", MessagesDone: int64(s * 10), MessagesTotal: 200,
+			BytesDone: int64(s) * 1_500_000,
+		})
 	}
 	p.finish(pullResult{Account: gmail, Report: fetch.Report{Messages: 200, Bytes: 30_000_000}, Took: 20 * time.Second})
 	p.update(gmail.ID, account.Progress{MessagesDone: 1, MessagesTotal: 1}) // Too late to be said.
@@ -108,13 +117,18 @@ func TestBarsEndWithTheResultOfEachAccount(t *testing.T) {
 			case gmail.ID:
 				p.finish(pullResult{Account: a, Report: fetch.Report{Messages: 1000, Bytes: 1e6}, Took: time.Second})
 			case zolta.ID:
-				p.finish(pullResult{Account: a, Report: fetch.Report{Err: errors.New("x")}, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}})
+				p.finish(pullResult{Account: a, Report: fetch.Report{Err: errors.New("x")}, Diagnosis: &account.Diagnosis{
+					Code: fault.AuthFailed,
+				}})
 			}
 		})
 	}
 	wg.Wait()
 	p.wait()
-	for _, want := range []string{"ok, 1000 messages, 1.0 MB in 1.0 s", "auth_failed, 0 messages, 0 B in 0.0 s", "not finished", "anna@gmail.test"} {
+	for _, want := range []string{
+		"ok, 1000 messages, 1.0 MB in 1.0 s", "auth_failed, 0 messages, 0 B in 0.0 s",
+		"not finished", "anna@gmail.test",
+	} {
 		if !strings.Contains(out.buf.String(), want) {
 			t.Errorf("the screen does not show %q:\n%s", want, out.buf.String())
 		}
@@ -125,8 +139,13 @@ func TestTablesAreAlignedWhateverTheLetters(t *testing.T) {
 	var out bytes.Buffer
 	err := printTable(&out, []pullResult{
 		{Account: gmail, Report: fetch.Report{Messages: 1234, Bytes: 56_789_012}, Took: 12345 * time.Millisecond},
-		{Account: zolta, Report: fetch.Report{Err: errors.New("x")}, Took: time.Second, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}},
-		{Account: account.Account{Email: "w\u0302\u001b[31mz@例え.test", Protocol: account.IMAP, Folder: "日本"}, Report: fetch.Report{Messages: 1, Bytes: 999}},
+		{Account: zolta, Report: fetch.Report{Err: errors.New("x")}, Took: time.Second, Diagnosis: &account.Diagnosis{
+			Code: fault.AuthFailed,
+		}},
+		{
+			Account: account.Account{Email: "w\u0302\u001b[31mz@例え.test", Protocol: account.IMAP, Folder: "日本"},
+			Report:  fetch.Report{Messages: 1, Bytes: 999},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,12 +163,18 @@ ŵ[31mz@例え.test  imap      日本               1    999 B      0.0  ok
 }
 
 func TestSizesAndTimesAreReadable(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1_234_567_890: "1.2 GB", 1 << 62: "4.6 EB"} {
+	for n, want := range map[int64]string{
+		0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB",
+		1_234_567_890: "1.2 GB", 1 << 62: "4.6 EB",
+	} {
 		if got := size(n); got != want {
 			t.Errorf("size(%d) = %q, want %q", n, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{0: "0:00", 59600 * time.Millisecond: "1:00", time.Hour + 2*time.Minute + 3*time.Second: "1:02:03"} {
+	for d, want := range map[time.Duration]string{
+		0: "0:00", 59600 * time.Millisecond: "1:00",
+		time.Hour + 2*time.Minute + 3*time.Second: "1:02:03",
+	} {
 		if got := clock(d); got != want {
 			t.Errorf("clock(%v) = %q, want %q", d, got, want)
 		}

@@ -111,7 +111,9 @@ type pulled struct {
 // pull visits accounts, a few at a time, and shows how it goes. It reports
 // whether all went well. One that waits for its user is not visited unless
 // forced: each try would be one more login with what was refused.
-func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, force, asJSON bool) (ok bool, err error) {
+func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, force,
+	asJSON bool,
+) (ok bool, err error) {
 	show := newProgress(t, accounts, asJSON)
 	a.progress = show.update
 	var mu sync.Mutex
@@ -227,7 +229,8 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 		}
 		return usageError{errors.New("nothing was saved")}
 	case errors.As(err, &failed):
-		if perr := a.printReport(terminal{out: t.err, err: t.err}, acc, failed.Report); perr != nil && !errors.Is(perr, errQuiet) {
+		if perr := a.printReport(terminal{out: t.err, err: t.err}, acc, failed.Report); perr != nil &&
+			!errors.Is(perr, errQuiet) {
 			return perr
 		}
 		return errors.New("the connection test failed: nothing was saved (--skip-test saves without it)")

@@ -158,13 +158,15 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		ready = append(ready, httpapi.Check{Name: "token_keys", Run: tokens.Ready})
 	}
 	return httpapi.New(httpapi.Options{
-		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth, Transcripts: transcripts{a.transcripts}, Tokens: tokens,
-		Explain: a.advice(),
+		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth,
+		Transcripts: transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(),
 		Ready:   ready,
 		Holds:   a.house.holds,
 		Metrics: a.metrics, Version: version, Log: a.log, Now: a.store.Now, Stopping: stopping,
 		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
-		Web:   httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{a.store.Links()}, Sessions: a.store.Sessions()},
+		Web: httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{
+			a.store.Links(),
+		}, Sessions: a.store.Sessions()},
 	})
 }
 
@@ -177,7 +179,10 @@ type advice struct {
 func (a *app) advice() advice { return advice{a.catalog, a.oauth} }
 
 func (w advice) about(a account.Account) diagnose.Context {
-	return diagnose.Context{Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host, Email: a.Email, SignIn: w.signIn.Offers(a.Provider), HeldBack: a.Status.Diagnosis.HeldBack()}
+	return diagnose.Context{
+		Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host,
+		Email: a.Email, SignIn: w.signIn.Offers(a.Provider), HeldBack: a.Status.Diagnosis.HeldBack(),
+	}
 }
 
 // Explain says what a code means and what to do about it.

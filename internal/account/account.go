@@ -165,7 +165,10 @@ const (
 
 // DelayKinds returns every kind.
 func DelayKinds() []DelayKind {
-	return []DelayKind{DelayPaused, DelayMaintenance, DelayAttention, DelayBackoff, DelayBudget, DelayQuota, DelayOutage, DelayInterval, DelayWaiting}
+	return []DelayKind{
+		DelayPaused, DelayMaintenance, DelayAttention, DelayBackoff, DelayBudget, DelayQuota, DelayOutage,
+		DelayInterval, DelayWaiting,
+	}
 }
 
 // Delay is what keeps an account's mail away, with what shows it.

@@ -41,9 +41,15 @@ func (g *grants) Credential(_ context.Context, a account.Account) (account.Crede
 func granting(t *testing.T) (*fixture, *grants) {
 	f := setup(t)
 	allowed := func(email string) account.Grant {
-		return account.Grant{Provider: "google", Name: "Google", Email: email, Access: account.NewSecret("access"), Lasting: account.NewSecret("lasting")}
+		return account.Grant{
+			Provider: "google", Name: "Google", Email: email, Access: account.NewSecret("access"),
+			Lasting: account.NewSecret("lasting"),
+		}
 	}
-	g := &grants{all: map[string]account.Grant{"hers": allowed("anna@gmail.com"), "another's": allowed("jan@gmail.com"), "nobody's": allowed("")}}
+	g := &grants{all: map[string]account.Grant{
+		"hers": allowed("anna@gmail.com"), "another's": allowed("jan@gmail.com"),
+		"nobody's": allowed(""),
+	}}
 	f.Registry.Grants = g
 	return f, g
 }
@@ -53,11 +59,13 @@ func granted(id string) account.Draft { return account.Draft{Email: "Anna@gmail.
 func TestAGrantIsTriedThenKeptThenForgotten(t *testing.T) {
 	f, g := granting(t)
 	a := f.add(t, granted("hers"))
-	if a.Auth != account.OAuth2 || f.prober.secret != "access" || string(f.rows.sealed[a.ID]) != "lasting" || !slices.Equal(g.dropped, []string{"hers"}) {
+	if a.Auth != account.OAuth2 || f.prober.secret != "access" || string(f.rows.sealed[a.ID]) != "lasting" ||
+		!slices.Equal(g.dropped, []string{"hers"}) {
 		t.Errorf("auth %s, tried %q, kept %q, forgotten %q", a.Auth, f.prober.secret, f.rows.sealed[a.ID], g.dropped)
 	}
 	// What is saved is tried with a fresh token; the provider's other server takes it too.
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Protocol: ptr(account.POP3)}); err != nil || f.prober.secret != "fresh token" {
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Protocol: ptr(account.POP3)}); err != nil ||
+		f.prober.secret != "fresh token" {
 		t.Errorf("by another protocol: tried %q, %v", f.prober.secret, err)
 	}
 	if string(f.rows.sealed[a.ID]) != "lasting" {
@@ -69,7 +77,8 @@ func TestAGrantIsTriedThenKeptThenForgotten(t *testing.T) {
 		t.Errorf("with a password: %+v, %v", b, err)
 	}
 	b, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Grant: "hers"})
-	if err != nil || b.Auth != account.OAuth2 || string(f.rows.sealed[a.ID]) != "lasting" || b.Journal != a.Journal || b.Folder != a.Folder {
+	if err != nil || b.Auth != account.OAuth2 || string(f.rows.sealed[a.ID]) != "lasting" || b.Journal != a.Journal ||
+		b.Folder != a.Folder {
 		t.Errorf("signed in again: %+v, %v", b, err)
 	}
 }
@@ -84,17 +93,22 @@ func TestAGrantThatFailsIsKeptForAnotherTry(t *testing.T) {
 	// The provider is in the way: that is what the test found.
 	f.prober.report = account.TestReport{OK: true}
 	g.fail = fault.New(fault.ServerUnavailable, "asking", "out of order")
-	if _, err := f.Create(t.Context(), f.anna, granted("hers")); !errors.As(err, &failed) || failed.Report.Diagnosis.Code != fault.ServerUnavailable {
+	if _, err := f.Create(t.Context(), f.anna, granted("hers")); !errors.As(err, &failed) ||
+		failed.Report.Diagnosis.Code != fault.ServerUnavailable {
 		t.Errorf("adding: %v", err)
 	}
-	if rep, err := f.Test(t.Context(), f.anna, granted("hers")); err != nil || rep.OK || rep.Diagnosis.Detail != "out of order" || len(rep.Steps) != 1 {
+	if rep, err := f.Test(t.Context(), f.anna, granted("hers")); err != nil || rep.OK ||
+		rep.Diagnosis.Detail != "out of order" || len(rep.Steps) != 1 {
 		t.Errorf("trying: %+v, %v", rep, err)
 	}
 }
 
 // TestAGrantOfAFoldedAddressIsAnothers: by ASCII case alone are two addresses one.
 func TestAGrantOfAFoldedAddressIsAnothers(t *testing.T) {
-	for signed, same := range map[string]bool{"Kowal.S@GMAIL.com": true, "\u212Aowal.s@gmail.com": false, "kowal.\u017F@gmail.com": false} {
+	for signed, same := range map[string]bool{
+		"Kowal.S@GMAIL.com": true, "\u212Aowal.s@gmail.com": false,
+		"kowal.\u017F@gmail.com": false,
+	} {
 		f, g := granting(t)
 		grant := g.all["hers"]
 		grant.Email = signed
@@ -110,7 +124,8 @@ func TestAGrantOfAFoldedAddressIsAnothers(t *testing.T) {
 func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 	f, _ := granting(t)
 	var differs *account.AddressDiffersError
-	if _, err := f.Create(t.Context(), f.anna, granted("another's")); !errors.As(err, &differs) || differs.Signed != "jan@gmail.com" || differs.Email != "Anna@gmail.com" {
+	if _, err := f.Create(t.Context(), f.anna, granted("another's")); !errors.As(err, &differs) ||
+		differs.Signed != "jan@gmail.com" || differs.Email != "Anna@gmail.com" {
 		t.Errorf("another mailbox's: %v", err)
 	}
 	bea, err := account.ParseOwner("bea@firma.test")
@@ -127,9 +142,11 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 		draft account.Draft
 		field string
 	}{
-		"one that is not there":     {f.anna, granted("nothing"), "oauth_grant"},
-		"somebody else's":           {bea, granted("hers"), "oauth_grant"},
-		"with a password":           {f.anna, with(func(d *account.Draft) { d.Password = account.NewSecret("x") }), "password"},
+		"one that is not there": {f.anna, granted("nothing"), "oauth_grant"},
+		"somebody else's":       {bea, granted("hers"), "oauth_grant"},
+		"with a password": {f.anna, with(func(d *account.Draft) {
+			d.Password = account.NewSecret("x")
+		}), "password"},
 		"for somebody's own server": {f.anna, with(func(d *account.Draft) { d.Host = ptr("imap.evil.test") }), "server.host"},
 	} {
 		var bad *account.InvalidError
@@ -139,7 +156,9 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 	}
 	f.Registry.AllowPlaintext = true
 	var bad *account.InvalidError
-	if _, err := f.Create(t.Context(), f.anna, with(func(d *account.Draft) { d.Security = ptr(account.None) })); !errors.As(err, &bad) || bad.Fields[0].Field != "server.security" {
+	if _, err := f.Create(t.Context(), f.anna, with(func(d *account.Draft) {
+		d.Security = ptr(account.None)
+	})); !errors.As(err, &bad) || bad.Fields[0].Field != "server.security" {
 		t.Errorf("in the clear: %v", err)
 	}
 	if len(f.rows.accounts) > 0 || len(f.prober.tested) > 0 {
@@ -165,7 +184,8 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 		t.Errorf("nobody's: %v", err)
 	}
 	f.Registry.Grants = nil
-	if _, err := f.Create(t.Context(), f.anna, granted("hers")); !errors.As(err, &bad) || bad.Fields[0].Field != "oauth_grant" {
+	if _, err := f.Create(t.Context(), f.anna, granted("hers")); !errors.As(err, &bad) ||
+		bad.Fields[0].Field != "oauth_grant" {
 		t.Errorf("where nothing is offered: %v", err)
 	}
 }

@@ -30,7 +30,8 @@ func TestAUserIsASCIIAndFoldedAsASCII(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{ // The control.
-		"anna@firma.test": "anna@firma.test", "Anna@FIRMA.test": "anna@firma.test", "KOWAL+x_y@Firma.Test": "kowal+x_y@firma.test", "anna@XN--w-UGA1V8H.test": "anna@xn--w-uga1v8h.test",
+		"anna@firma.test": "anna@firma.test", "Anna@FIRMA.test": "anna@firma.test",
+		"KOWAL+x_y@Firma.Test": "kowal+x_y@firma.test", "anna@XN--w-UGA1V8H.test": "anna@xn--w-uga1v8h.test",
 	} {
 		if o, err := ParseOwner(s); err != nil || o.String() != want {
 			t.Errorf("%q is user %q (%v), want %q", s, o, err, want)
@@ -44,7 +45,10 @@ func TestWhatIsSomebodysIsComparedByASCII(t *testing.T) {
 		same bool
 	}{
 		"the same": {"anna@gmail.com", "anna@gmail.com", true}, "other case": {"Anna@Gmail.com", "aNNA@gmail.COM", true},
-		"KELVIN SIGN": {"\u212Aowal@gmail.com", "kowal@gmail.com", false}, "long s": {"ba\u017Fia@gmail.com", "basia@gmail.com", false},
+		"KELVIN SIGN": {"\u212Aowal@gmail.com", "kowal@gmail.com", false}, "long s": {
+			"ba\u017Fia@gmail.com",
+			"basia@gmail.com", false,
+		},
 		"other case in another script": {"\u017Baba@gmail.com", "\u017Caba@gmail.com", false},
 	} {
 		if SameAddress(tc.a, tc.b) != tc.same || SameAddress(tc.b, tc.a) != tc.same {
@@ -55,8 +59,10 @@ func TestWhatIsSomebodysIsComparedByASCII(t *testing.T) {
 
 func TestALookalikeIsFound(t *testing.T) {
 	for s, want := range map[string]string{
-		"\uFF4Bowal@firma.test": "kowal@firma.test", "\u212Aowal@firma.test": "kowal@firma.test", "i\u0307x@firma.test": "ix@firma.test", "an\u0303na@firma.test": "anna@firma.test",
-		"ba\u017Fia@firma.test": "basia@firma.test", "an\u00ADna@firma.test": "anna@firma.test", "anna@firma.test": "anna@firma.test",
+		"\uFF4Bowal@firma.test": "kowal@firma.test", "\u212Aowal@firma.test": "kowal@firma.test",
+		"i\u0307x@firma.test": "ix@firma.test", "an\u0303na@firma.test": "anna@firma.test",
+		"ba\u017Fia@firma.test": "basia@firma.test", "an\u00ADna@firma.test": "anna@firma.test",
+		"anna@firma.test": "anna@firma.test",
 	} {
 		if got := LooksLike(s); got != want {
 			t.Errorf("%q looks like %q, want %q", s, got, want)

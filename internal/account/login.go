@@ -88,7 +88,8 @@ func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error)
 func (r *Registry) untested(err error) (TestReport, bool) {
 	var f *fault.Error
 	var held *HeldBackError
-	if !errors.As(err, &f) || errors.As(err, &held) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal && f.Detail == "" {
+	if !errors.As(err, &f) || errors.As(err, &held) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal &&
+		f.Detail == "" {
 		return TestReport{}, false
 	}
 	step := StepLogin
@@ -96,7 +97,10 @@ func (r *Registry) untested(err error) (TestReport, bool) {
 		step = StepResolve
 	}
 	return TestReport{
-		Steps: []Step{{Name: step, Detail: f.Detail}}, Diagnosis: &Diagnosis{Code: f.Code, Detail: f.Detail, Since: r.Now().UTC()},
+		Steps: []Step{{Name: step, Detail: f.Detail}}, Diagnosis: &Diagnosis{
+			Code: f.Code, Detail: f.Detail,
+			Since: r.Now().UTC(),
+		},
 	}, true
 }
 

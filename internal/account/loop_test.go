@@ -11,7 +11,8 @@ import (
 func loops(t *testing.T, err error) bool {
 	t.Helper()
 	var failed *account.TestFailedError
-	return errors.As(err, &failed) && failed.Report.Diagnosis != nil && failed.Report.Diagnosis.Code == fault.MailLoop && !failed.Report.OK
+	return errors.As(err, &failed) && failed.Report.Diagnosis != nil && failed.Report.Diagnosis.Code == fault.MailLoop &&
+		!failed.Report.OK
 }
 
 func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
@@ -25,7 +26,8 @@ func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
 	}
 	d := draft("x@else.test")
 	d.Host = ptr("imap.own.test")
-	if rep, err := f.Test(t.Context(), f.anna, d); err != nil || rep.OK || rep.Diagnosis.Code != fault.MailLoop || rep.Steps[0].Name != account.StepResolve {
+	if rep, err := f.Test(t.Context(), f.anna, d); err != nil || rep.OK || rep.Diagnosis.Code != fault.MailLoop ||
+		rep.Steps[0].Name != account.StepResolve {
 		t.Errorf("testing: %+v, %v", rep, err)
 	}
 	a := f.add(t, draft("anna@gmail.com"))
@@ -33,7 +35,8 @@ func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
 	if _, err := f.Update(t.Context(), f.anna, a.ID, p); !loops(t, err) {
 		t.Errorf("editing: %v", err)
 	}
-	if rep, err := f.TestExisting(t.Context(), f.anna, a.ID, p); err != nil || rep.OK || rep.Diagnosis.Code != fault.MailLoop {
+	if rep, err := f.TestExisting(t.Context(), f.anna, a.ID, p); err != nil || rep.OK ||
+		rep.Diagnosis.Code != fault.MailLoop {
 		t.Errorf("testing an account: %+v, %v", rep, err)
 	}
 	if len(f.prober.tested) > 0 {
@@ -58,10 +61,14 @@ func TestAConnectionIntoTheOwnMailboxFailsItsTest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t)
-			f.prober.report = account.TestReport{OK: true, Folders: tc.folders, Steps: []account.Step{{Name: account.StepFolders, OK: true}}}
+			f.prober.report = account.TestReport{OK: true, Folders: tc.folders, Steps: []account.Step{{
+				Name: account.StepFolders,
+				OK:   true,
+			}}}
 			d := draft("x@else.test")
 			d.Host, d.Protocol, d.SkipTest = ptr("imap.else.test"), &tc.protocol, false
-			if rep, err := f.Test(t.Context(), f.anna, d); err != nil || rep.OK == tc.loops || tc.loops && (rep.Steps[0].OK || len(rep.Folders) > 0) {
+			if rep, err := f.Test(t.Context(), f.anna, d); err != nil || rep.OK == tc.loops || tc.loops && (rep.Steps[0].OK ||
+				len(rep.Folders) > 0) {
 				t.Errorf("testing: %+v, %v", rep, err)
 			}
 			if _, err := f.Create(t.Context(), f.anna, d); loops(t, err) != tc.loops {

@@ -205,7 +205,8 @@ func all(part []bool) bool {
 var loginVocabulary = map[string]bool{
 	"account": true, "authentication": true, "authenticate": true, "command": true, "connection": true,
 	"credentials": true, "disabled": true, "failed": true, "incorrect": true, "invalid": true, "login": true,
-	"mailbox": true, "message": true, "password": true, "server": true, "temporarily": true, "unavailable": true, "unknown": true, "username": true, "wrong": true,
+	"mailbox": true, "message": true, "password": true, "server": true, "temporarily": true, "unavailable": true,
+	"unknown": true, "username": true, "wrong": true,
 }
 
 // commonWords marks the words of loginVocabulary that stand alone.

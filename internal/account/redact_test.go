@@ -14,7 +14,8 @@ func TestNoFormOfASecretIsQuoted(t *testing.T) {
 	const user = "anna@remote.test"
 	coded := base64.StdEncoding.EncodeToString
 	for _, secret := range []string{
-		`Hunt"er2\zazolc`, "Hunter2-zażółć&=+ %x", "correct horse  battery", "ya29.a0AfB_byC-" + strings.Repeat("x7Q", 40), "sekret",
+		`Hunt"er2\zazolc`, "Hunter2-zażółć&=+ %x", "correct horse  battery", "ya29.a0AfB_byC-" + strings.Repeat("x7Q", 40),
+		"sekret",
 	} {
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace
 		half := strings.TrimSpace(secret[:max(len(secret)*2/3, 6)])
@@ -49,8 +50,10 @@ func TestWordsWithoutASecretStayAsTheyAre(t *testing.T) {
 		"Please log in via your web browser: https://support.google.com/mail/accounts/answer/78754",
 		"Autoryzacja nieudana: błędne hasło.", "d9443c01a7336-297d5c2ab88sm1234mb", "",
 	} {
-		for _, secret := range []string{"password123", "Hunter2-zażółć&=+ %x", "sekret", "tr0ub4dor&3",
-			strings.Repeat("QUJD", 200)} {
+		for _, secret := range []string{
+			"password123", "Hunter2-zażółć&=+ %x", "sekret", "tr0ub4dor&3",
+			strings.Repeat("QUJD", 200),
+		} {
 			if got := account.Redact(said, account.NewSecret(secret)); got != said {
 				t.Errorf("with %q: %q became %q", secret, said, got)
 			}

@@ -501,7 +501,8 @@ func (r *Registry) refuseClash(a Account, others []Account, full bool) error {
 
 // SameRemote reports whether two accounts read the same mailbox the same way.
 func (a Account) SameRemote(b Account) bool {
-	return a.Protocol == b.Protocol && FoldASCII(a.Server.Host) == FoldASCII(b.Server.Host) && a.Server.Port == b.Server.Port && a.Username == b.Username
+	return a.Protocol == b.Protocol && FoldASCII(a.Server.Host) == FoldASCII(b.Server.Host) &&
+		a.Server.Port == b.Server.Port && a.Username == b.Username
 }
 
 // FoldersClash reports whether two account folders are the same or one lies in

@@ -95,17 +95,25 @@ func servers(imap, pop3 string) map[account.Protocol]account.Server {
 func (presets) Suggest(_ context.Context, email string) account.Suggestion {
 	switch account.Domain(email) {
 	case "gmail.com":
-		return account.Suggestion{Source: "preset", Provider: "google", Name: "Google", Servers: servers("imap.gmail.com", "pop.gmail.com"), Username: email}
+		return account.Suggestion{Source: "preset", Provider: "google", Name: "Google", Servers: servers("imap.gmail.com",
+			"pop.gmail.com"), Username: email}
 	case "imaponly.test":
-		return account.Suggestion{Source: "preset", Provider: "imaponly", Name: "Imaponly", Servers: servers("imap.imaponly.test", ""), Username: email}
+		return account.Suggestion{Source: "preset", Provider: "imaponly", Name: "Imaponly", Servers: servers(
+			"imap.imaponly.test", ""), Username: email}
 	}
-	return account.Suggestion{Source: "guess", Provider: "other", Servers: servers("imap."+account.Domain(email), ""), Username: email}
+	return account.Suggestion{
+		Source: "guess", Provider: "other", Servers: servers("imap."+account.Domain(email), ""),
+		Username: email,
+	}
 }
 
 func (p presets) Preset(id, email string) (account.Preset, bool) {
 	switch id {
 	case "google":
-		return account.Preset{Provider: id, Name: "Google", Servers: servers("imap.gmail.com", "pop.gmail.com"), Username: email}, true
+		return account.Preset{
+			Provider: id, Name: "Google", Servers: servers("imap.gmail.com", "pop.gmail.com"),
+			Username: email,
+		}, true
 	case "other":
 		return account.Preset{Provider: id}, true
 	}
@@ -167,13 +175,16 @@ type fixture struct {
 
 func setup(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{rows: &rows{sealed: map[account.ID][]byte{}, kept: map[account.ID]bool{}}, prober: &prober{report: account.TestReport{OK: true}}, folders: &folders{}, nudges: &nudges{}}
+	f := &fixture{rows: &rows{sealed: map[account.ID][]byte{}, kept: map[account.ID]bool{}}, prober: &prober{
+		report: account.TestReport{OK: true},
+	}, folders: &folders{}, nudges: &nudges{}}
 	var err error
 	if f.anna, err = account.ParseOwner("Anna@Firma.test"); err != nil {
 		t.Fatal(err)
 	}
 	f.Registry = account.NewRegistry(account.Options{
-		Repository: f.rows, Sealer: plainSealer{}, Presets: presets{}, Prober: f.prober, Remotes: remotes{}, Folders: f.folders, Nudger: f.nudges,
+		Repository: f.rows, Sealer: plainSealer{}, Presets: presets{}, Prober: f.prober, Remotes: remotes{},
+		Folders: f.folders, Nudger: f.nudges,
 		CheckFolder: func(name string) error {
 			switch {
 			case strings.EqualFold(name, "INBOX"):
@@ -208,8 +219,10 @@ func TestAddressAndPasswordAreEnoughWhereAPresetKnowsTheRest(t *testing.T) {
 	d := draft("anna@gmail.com")
 	d.SkipTest = false
 	a := f.add(t, d)
-	if a.Provider != "google" || a.Protocol != account.IMAP || a.Name != "Google" || a.Folder != "Google" || a.Username != "anna@gmail.com" ||
-		a.Server != (account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}) || a.PollInterval != 5*time.Minute || !a.Enabled {
+	if a.Provider != "google" || a.Protocol != account.IMAP || a.Name != "Google" || a.Folder != "Google" ||
+		a.Username != "anna@gmail.com" ||
+		a.Server != (account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}) ||
+		a.PollInterval != 5*time.Minute || !a.Enabled {
 		t.Errorf("got %+v", a)
 	}
 	if len(f.prober.tested) != 1 || f.nudges.n != 1 {
@@ -275,7 +288,10 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 		{"no encryption", func(d *account.Draft) { d.Security = ptr(account.None) }, "server.security"},
 		{"unknown encryption", func(d *account.Draft) { d.Security = ptr(account.Security("ssl3")) }, "server.security"},
 		{"unknown protocol", func(d *account.Draft) { d.Protocol = ptr(account.Protocol("jmap")) }, "protocol"},
-		{"protocol not offered", func(d *account.Draft) { d.Email = "a@imaponly.test"; d.Protocol = ptr(account.POP3) }, "protocol"},
+		{"protocol not offered", func(d *account.Draft) {
+			d.Email = "a@imaponly.test"
+			d.Protocol = ptr(account.POP3)
+		}, "protocol"},
 		{"unknown provider", func(d *account.Draft) { d.Provider = ptr("nobody") }, "provider"},
 		{"host not known", func(d *account.Draft) { d.Email = "a@unknown.test" }, "server.host"},
 		{"folder with ..", func(d *account.Draft) { d.Folder = ptr("a/../b") }, "folder"},
@@ -289,7 +305,9 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 			tc.edit(&d)
 			_, err := f.Create(t.Context(), f.anna, d)
 			var bad *account.InvalidError
-			if !errors.As(err, &bad) || !slices.ContainsFunc(bad.Fields, func(e account.FieldError) bool { return e.Field == tc.field }) {
+			if !errors.As(err, &bad) || !slices.ContainsFunc(bad.Fields, func(e account.FieldError) bool {
+				return e.Field == tc.field
+			}) {
 				t.Errorf("err %v, want one about %s", err, tc.field)
 			}
 			if len(f.rows.accounts) != 0 {
@@ -360,7 +378,8 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 			if _, err := f.Update(t.Context(), f.anna, a.ID, p); !errors.As(err, &bad) || bad.Fields[0].Field != "password" {
 				t.Errorf("%+v: %v", p, err)
 			}
-			if _, err := f.TestExisting(t.Context(), f.anna, a.ID, p); !errors.As(err, &bad) || bad.Fields[0].Field != "password" {
+			if _, err := f.TestExisting(t.Context(), f.anna, a.ID, p); !errors.As(err, &bad) ||
+				bad.Fields[0].Field != "password" {
 				t.Errorf("test of %+v: %v", p, err)
 			}
 		}
@@ -370,7 +389,8 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 	}
 	p := account.Patch{Protocol: ptr(account.POP3), Password: ptr(account.NewSecret("new"))}
 	b, err := f.Update(t.Context(), f.anna, a.ID, p)
-	if err != nil || b.Server.Host != "pop.gmail.com" || b.Server.Port != 995 || f.prober.secret != "new" || string(f.rows.sealed[a.ID]) != "new" {
+	if err != nil || b.Server.Host != "pop.gmail.com" || b.Server.Port != 995 || f.prober.secret != "new" ||
+		string(f.rows.sealed[a.ID]) != "new" {
 		t.Errorf("with the password: %v, %+v", err, b.Server)
 	}
 }
@@ -378,11 +398,15 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 func TestHarmlessEditsNeitherTestNorHurry(t *testing.T) {
 	f := setup(t)
 	a := f.add(t, draft("anna@gmail.com"))
-	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Name: ptr("Private"), SenderName: ptr("Anna Nowak"), PollInterval: ptr(time.Hour)})
+	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
+		Name: ptr("Private"), SenderName: ptr("Anna Nowak"),
+		PollInterval: ptr(time.Hour),
+	})
 	if err != nil || b.Name != "Private" || b.Folder != "Google" || len(f.prober.tested) > 0 || len(f.rows.dueNow) > 0 {
 		t.Errorf("err %v, tested %d, hurried %d: %+v", err, len(f.prober.tested), len(f.rows.dueNow), b)
 	}
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Port: ptr(25)}); fault.CodeOf(err) != fault.HostNotAllowed {
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Port: ptr(25)}); fault.CodeOf(
+		err) != fault.HostNotAllowed {
 		t.Errorf("port 25: %v", err)
 	}
 }
@@ -395,7 +419,8 @@ func TestAnotherUsersAccountDoesNotExist(t *testing.T) {
 	_, get := f.Get(ctx, eve, a.ID)
 	_, update := f.Update(ctx, eve, a.ID, account.Patch{Name: ptr("x")})
 	_, test := f.TestExisting(ctx, eve, a.ID, account.Patch{})
-	for name, err := range map[string]error{"get": get, "update": update, "test": test, "delete": f.Delete(ctx, eve, a.ID, false)} {
+	for name, err := range map[string]error{"get": get, "update": update, "test": test, "delete": f.Delete(ctx, eve, a.ID,
+		false)} {
 		if !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -408,7 +433,8 @@ func TestAnotherUsersAccountDoesNotExist(t *testing.T) {
 func TestDeletingKeepsMailUnlessToldOtherwise(t *testing.T) {
 	f := setup(t)
 	a, b := f.add(t, draft("anna@gmail.com")), f.add(t, draft("bea@gmail.com"))
-	if err := errors.Join(f.Delete(t.Context(), f.anna, a.ID, true), f.Delete(t.Context(), f.anna, b.ID, false)); err != nil {
+	if err := errors.Join(f.Delete(t.Context(), f.anna, a.ID, true), f.Delete(t.Context(), f.anna, b.ID,
+		false)); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(f.folders.removed, []string{"Google 2"}) || !f.rows.kept[a.ID] || f.rows.kept[b.ID] {
@@ -417,7 +443,11 @@ func TestDeletingKeepsMailUnlessToldOtherwise(t *testing.T) {
 }
 
 func TestOnlyPlainMailboxAddressesAreUsers(t *testing.T) {
-	for _, s := range []string{"", "anna", "@firma.test", "anna@", "a b@firma.test", "Anna <anna@firma.test>", "anna@firma.test ", "../x@firma.test", "a/b@firma.test", "\"a\"@firma.test", "anna@[127.0.0.1]", "anna@firma..test", "anna@../etc", "a\x00@firma.test", "anna@firma.test, eve@firma.test", strings.Repeat("a", 65) + "@firma.test"} {
+	for _, s := range []string{
+		"", "anna", "@firma.test", "anna@", "a b@firma.test", "Anna <anna@firma.test>",
+		"anna@firma.test ", "../x@firma.test", "a/b@firma.test", "\"a\"@firma.test", "anna@[127.0.0.1]", "anna@firma..test",
+		"anna@../etc", "a\x00@firma.test", "anna@firma.test, eve@firma.test", strings.Repeat("a", 65) + "@firma.test",
+	} {
 		if o, err := account.ParseOwner(s); err == nil {
 			t.Errorf("%q became %q", s, o)
 		}

@@ -33,7 +33,10 @@ func TestWiderStarts(t *testing.T) {
 }
 
 func FuzzParseStart(f *testing.F) {
-	for _, s := range []string{"all", "new", "30d", "0d", "-1d", "+5d", "36501d", "30", "", "d", "1e3d", "99999999999999999999d"} {
+	for _, s := range []string{
+		"all", "new", "30d", "0d", "-1d", "+5d", "36501d", "30", "", "d", "1e3d",
+		"99999999999999999999d",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -41,7 +44,8 @@ func FuzzParseStart(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := account.ParseStart(s.String()); err != nil || again != s || s < account.StartNew || s > account.MaxStartDays {
+		if again, err := account.ParseStart(s.String()); err != nil || again != s || s < account.StartNew ||
+			s > account.MaxStartDays {
 			t.Errorf("%q became %d, then %d, %v", text, s, again, err)
 		}
 	})
@@ -62,7 +66,8 @@ func TestStartAndSizeAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{MaxMessageBytes: ptr(int64(account.LeastMessageBytes - 1))}); err == nil {
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{MaxMessageBytes: ptr(
+		int64(account.LeastMessageBytes - 1))}); err == nil {
 		t.Error("too small a limit was accepted")
 	}
 }

@@ -42,7 +42,8 @@ func plainAddress(s string) (string, error) {
 	if strings.ContainsAny(local, "\"\\/ ") || len(local) > 64 || hasControl(s) {
 		return "", Say("must be a full mailbox address, such as anna@example.org")
 	}
-	if domain == "" || strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.ContainsAny(domain, "[]/\\ ") || strings.Contains(domain, "..") {
+	if domain == "" || strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") ||
+		strings.ContainsAny(domain, "[]/\\ ") || strings.Contains(domain, "..") {
 		return "", Say("must have a domain after the @, such as example.org")
 	}
 	return s, nil
@@ -123,7 +124,8 @@ func (e *InvalidError) server(s Server, allowPlaintext bool) {
 	case hasControl(s.Host):
 		e.Add("server.host", "control_character", "must not contain control characters or line breaks")
 	case !hostSyntax(s.Host):
-		e.Add("server.host", "invalid", "must be the name or the address of a server and nothing else, such as imap.example.org")
+		e.Add("server.host", "invalid",
+			"must be the name or the address of a server and nothing else, such as imap.example.org")
 	}
 	if s.Port < 1 || s.Port > 65535 {
 		e.Add("server.port", "out_of_range", "must be between %d and %d", 1, 65535)

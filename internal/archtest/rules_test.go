@@ -78,8 +78,10 @@ var confined = map[string][]string{
 // (test servers, the demo's) may as well.
 var dials = map[string][]string{
 	"net": {
-		"Dial", "DialIP", "DialTCP", "DialTimeout", "DialUDP", "DialUnix", "Dialer", "DefaultResolver", "Resolver", "LookupAddr",
-		"LookupCNAME", "LookupHost", "LookupIP", "LookupMX", "LookupNS", "LookupPort", "LookupSRV", "LookupTXT", "ResolveTCPAddr",
+		"Dial", "DialIP", "DialTCP", "DialTimeout", "DialUDP", "DialUnix", "Dialer", "DefaultResolver", "Resolver",
+		"LookupAddr",
+		"LookupCNAME", "LookupHost", "LookupIP", "LookupMX", "LookupNS", "LookupPort", "LookupSRV", "LookupTXT",
+		"ResolveTCPAddr",
 		"ResolveUDPAddr", "ResolveIPAddr",
 	},
 	"crypto/tls": {"Client", "Dial", "DialWithDialer", "Dialer"},
@@ -92,7 +94,8 @@ var mayDial = []string{"outbound", "mailtest", "demo"}
 
 // forbiddenNames say nothing of what is in a package.
 var forbiddenNames = []string{
-	"base", "common", "config", "constants", "core", "helper", "helpers", "interfaces", "lib", "manager", "misc", "model", "models",
+	"base", "common", "config", "constants", "core", "helper", "helpers", "interfaces", "lib", "manager", "misc", "model",
+	"models",
 	"shared", "type", "types", "util", "utils",
 }
 
@@ -169,7 +172,8 @@ func checkDials(files []file) (vs []violation) {
 				return true
 			}
 			if pkg, ok := sel.X.(*ast.Ident); ok && slices.Contains(names[pkg.Name], sel.Sel.Name) {
-				vs = append(vs, violation{f.at(sel.Pos()), fmt.Sprintf("%s.%s is for package outbound alone", pkg.Name, sel.Sel.Name)})
+				vs = append(vs, violation{f.at(sel.Pos()), fmt.Sprintf("%s.%s is for package outbound alone", pkg.Name,
+					sel.Sel.Name)})
 			}
 			return true
 		})

@@ -36,7 +36,8 @@ func load(t *testing.T, root string) []file {
 			return err
 		case d.IsDir():
 			base := d.Name()
-			if name != root && (base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
+			if name != root && (base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") ||
+				strings.HasPrefix(base, "_")) {
 				return fs.SkipDir
 			}
 			return nil
@@ -152,6 +153,8 @@ func (v violation) String() string { return fmt.Sprintf("%s: %s", v.where, v.wha
 
 // sorted orders violations by place.
 func sorted(vs []violation) []violation {
-	slices.SortFunc(vs, func(a, b violation) int { return cmp.Or(cmp.Compare(a.where, b.where), cmp.Compare(a.what, b.what)) })
+	slices.SortFunc(vs, func(a, b violation) int {
+		return cmp.Or(cmp.Compare(a.where, b.where), cmp.Compare(a.what, b.what))
+	})
 	return vs
 }

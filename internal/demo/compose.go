@@ -53,19 +53,24 @@ func (s sample) message(account string, at time.Time) *message {
 	var b strings.Builder
 	if s.to == "" { // It came from elsewhere.
 		fmt.Fprintf(&b, "Return-Path: <%s>\n", address(s.from))
-		fmt.Fprintf(&b, "Received: from mail.example.test (mail.example.test [192.0.2.%d])\n\tby mx.%s with ESMTPS id %X\n\tfor <%s>; %s\n",
+		fmt.Fprintf(&b, "Received: from mail.example.test (mail.example.test [192.0.2.%d])\n\tby mx.%s with ESMTPS id "+
+			"%X\n\tfor <%s>; %s\n",
 			1+int(sum[0])%250, domain(account), sum[:5], account, at.Format(time.RFC1123Z))
 	}
-	fmt.Fprintf(&b, "From: %s\nTo: %s\nSubject: %s\n", person(s.from), person(to), mime.BEncoding.Encode("utf-8", s.subject))
-	fmt.Fprintf(&b, "Date: %s\nMessage-ID: <%x@%s>\nMIME-Version: 1.0\n", at.Add(-time.Minute).Format(time.RFC1123Z), sum[:10], domain(address(s.from)))
+	fmt.Fprintf(&b, "From: %s\nTo: %s\nSubject: %s\n", person(s.from), person(to), mime.BEncoding.Encode("utf-8",
+		s.subject))
+	fmt.Fprintf(&b, "Date: %s\nMessage-ID: <%x@%s>\nMIME-Version: 1.0\n", at.Add(-time.Minute).Format(time.RFC1123Z),
+		sum[:10], domain(address(s.from)))
 	text := s.text(fmt.Sprintf("=_text_%x", sum[10:16]))
 	if s.file == nil {
 		b.WriteString(text)
 	} else {
 		boundary := fmt.Sprintf("=_mixed_%x", sum[16:22])
 		name := mime.BEncoding.Encode("utf-8", s.file.name)
-		fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=\"%s\"\n\n--%s\n%s\n--%s\n", boundary, boundary, text, boundary)
-		fmt.Fprintf(&b, "Content-Type: %s; name=\"%s\"\nContent-Disposition: attachment; filename=\"%s\"\nContent-Transfer-Encoding: base64\n\n", s.file.kind, name, name)
+		fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=\"%s\"\n\n--%s\n%s\n--%s\n", boundary, boundary, text,
+			boundary)
+		fmt.Fprintf(&b, "Content-Type: %s; name=\"%s\"\nContent-Disposition: attachment; "+
+			"filename=\"%s\"\nContent-Transfer-Encoding: base64\n\n", s.file.kind, name, name)
 		for line := range slices.Chunk(s.file.data, 57) { // Lines of 76.
 			b.WriteString(base64.StdEncoding.EncodeToString(line) + "\n")
 		}
@@ -88,7 +93,8 @@ func (s sample) text(boundary string) string {
 		w.Close()
 		return fmt.Sprintf(head, "utf-8", "quoted-printable", strings.ReplaceAll(b.String(), "\r\n", "\n"))
 	case htmlText:
-		html := "<html><body><p>" + strings.ReplaceAll(strings.TrimSpace(s.body), "\n\n", "</p>\n<p>") + "</p></body></html>\n"
+		html := "<html><body><p>" + strings.ReplaceAll(strings.TrimSpace(s.body), "\n\n", "</p>\n<p>") +
+			"</p></body></html>\n"
 		return fmt.Sprintf("Content-Type: multipart/alternative; boundary=\"%s\"\n\n--%s\n", boundary, boundary) +
 			fmt.Sprintf(head, "utf-8", "8bit", s.body) + "\n--" + boundary +
 			"\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n" + html + "\n--" + boundary + "--\n"

@@ -256,7 +256,10 @@ func (p *Provider) Messages() []Message {
 				for _, fl := range m.flags {
 					flags = append(flags, string(fl))
 				}
-				all = append(all, Message{Email: u.name, Folder: f.name, UID: uint32(i + 1), Data: m.data, Flags: flags, Date: m.date})
+				all = append(all, Message{
+					Email: u.name, Folder: f.name, UID: uint32(i + 1), Data: m.data, Flags: flags,
+					Date: m.date,
+				})
 			}
 		}
 	}

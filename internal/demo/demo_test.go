@@ -86,7 +86,10 @@ func held(p *Provider, a Account) []Message {
 func TestIMAPServesEveryMessageByteForByte(t *testing.T) {
 	p := start(t)
 	c := login(t, p)
-	folders, err := c.List("", "*", &imap.ListOptions{ReturnStatus: &imap.StatusOptions{NumMessages: true, UIDNext: true, UIDValidity: true}}).Collect()
+	folders, err := c.List("", "*", &imap.ListOptions{ReturnStatus: &imap.StatusOptions{
+		NumMessages: true, UIDNext: true,
+		UIDValidity: true,
+	}}).Collect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,8 @@ func TestIMAPServesEveryMessageByteForByte(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Status == nil || *f.Status.NumMessages != sel.NumMessages || f.Status.UIDNext != sel.UIDNext || f.Status.UIDValidity != sel.UIDValidity {
+		if f.Status == nil || *f.Status.NumMessages != sel.NumMessages || f.Status.UIDNext != sel.UIDNext ||
+			f.Status.UIDValidity != sel.UIDValidity {
 			t.Errorf("%s: LIST says %+v, EXAMINE says %+v", f.Mailbox, f.Status, sel)
 		}
 		if sel.NumMessages == 0 {
@@ -104,7 +108,10 @@ func TestIMAPServesEveryMessageByteForByte(t *testing.T) {
 		}
 		all := imap.UIDSet{}
 		all.AddRange(1, 0)
-		msgs, err := c.Fetch(all, &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}}).Collect()
+		msgs, err := c.Fetch(all, &imap.FetchOptions{
+			UID: true, Flags: true, InternalDate: true, RFC822Size: true,
+			BodySection: []*imap.FetchItemBodySection{{Peek: true}},
+		}).Collect()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +133,8 @@ func TestIMAPServesEveryMessageByteForByte(t *testing.T) {
 	}
 	for i, w := range want {
 		g := got[i]
-		if g.Folder != w.Folder || g.UID != w.UID || !bytes.Equal(g.Data, w.Data) || !slices.Equal(g.Flags, w.Flags) || !g.Date.Equal(w.Date) {
+		if g.Folder != w.Folder || g.UID != w.UID || !bytes.Equal(g.Data, w.Data) || !slices.Equal(g.Flags, w.Flags) ||
+			!g.Date.Equal(w.Date) {
 			t.Errorf("%s %d differs: flags %q, want %q; date %v, want %v", w.Folder, w.UID, g.Flags, w.Flags, g.Date, w.Date)
 		}
 	}
@@ -143,8 +151,10 @@ func TestIMAPListsTheTreeWithSpecialUse(t *testing.T) {
 		got[f.Mailbox] = f.Attrs
 	}
 	for name, attr := range map[string]imap.MailboxAttr{
-		"INBOX": imap.MailboxAttrHasNoChildren, "Sent": imap.MailboxAttrSent, "Drafts": imap.MailboxAttrDrafts, "Spam": imap.MailboxAttrJunk,
-		"Archive": imap.MailboxAttrHasChildren, "Archive/2024": imap.MailboxAttrHasNoChildren, "Faktury": imap.MailboxAttrHasNoChildren,
+		"INBOX": imap.MailboxAttrHasNoChildren, "Sent": imap.MailboxAttrSent, "Drafts": imap.MailboxAttrDrafts,
+		"Spam":    imap.MailboxAttrJunk,
+		"Archive": imap.MailboxAttrHasChildren, "Archive/2024": imap.MailboxAttrHasNoChildren,
+		"Faktury": imap.MailboxAttrHasNoChildren,
 		"Wysłane": imap.MailboxAttrHasNoChildren, "Zażółć gęślą jaźń": imap.MailboxAttrHasNoChildren,
 	} {
 		if !slices.Contains(got[name], attr) {
@@ -167,13 +177,23 @@ func TestIMAPReadsPartsAndSearches(t *testing.T) {
 		section imap.FetchItemBodySection
 		want    func(data []byte) []byte
 	}{
-		{"a range", imap.FetchItemBodySection{Partial: &imap.SectionPartial{Offset: 5, Size: 9}}, func(d []byte) []byte { return d[5:14] }},
-		{"a range beyond the end", imap.FetchItemBodySection{Partial: &imap.SectionPartial{Offset: 1 << 30, Size: 9}}, func([]byte) []byte { return []byte{} }},
+		{"a range", imap.FetchItemBodySection{Partial: &imap.SectionPartial{Offset: 5, Size: 9}}, func(d []byte) []byte {
+			return d[5:14]
+		}},
+		{
+			"a range beyond the end",
+			imap.FetchItemBodySection{Partial: &imap.SectionPartial{Offset: 1 << 30, Size: 9}},
+			func([]byte) []byte {
+				return []byte{}
+			},
+		},
 		{"the header", imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader}, func(d []byte) []byte {
 			return d[:bytes.Index(d, []byte("\r\n\r\n"))+4]
 		}},
 	} {
-		msgs, err := c.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{&tc.section}}).Collect()
+		msgs, err := c.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{
+			&tc.section,
+		}}).Collect()
 		if err != nil || len(msgs) != 1 {
 			t.Fatalf("%s: %v, %d messages", tc.name, err, len(msgs))
 		}
@@ -220,7 +240,12 @@ func TestIMAPChangesNothing(t *testing.T) {
 func TestIMAPRefusesAWrongPassword(t *testing.T) {
 	p := start(t)
 	a := account(t, p, "imap")
-	for _, bad := range [][2]string{{a.Username, "wrong"}, {"eve", a.Password}, {a.Username, ""}, {account(t, p, "pop3").Username, account(t, p, "pop3").Password}} {
+	for _, bad := range [][2]string{
+		{a.Username, "wrong"},
+		{"eve", a.Password},
+		{a.Username, ""},
+		{account(t, p, "pop3").Username, account(t, p, "pop3").Password},
+	} {
 		c := imapclient.New(dial(t, p, a), nil)
 		err := c.Login(bad[0], bad[1]).Wait()
 		var ie *imap.Error
@@ -515,7 +540,10 @@ func TestTrickleDeliversUntilItsContextEnds(t *testing.T) {
 }
 
 func FuzzPOP3Command(f *testing.F) {
-	for _, s := range []string{"USER jan", "PASS x", "RETR 1", "TOP 1 0", "TOP 1", "LIST 99999999999999999999", "UIDL -1", "CAPA", "", " ", "QUIT", "top 1 9"} {
+	for _, s := range []string{
+		"USER jan", "PASS x", "RETR 1", "TOP 1 0", "TOP 1", "LIST 99999999999999999999", "UIDL -1",
+		"CAPA", "", " ", "QUIT", "top 1 9",
+	} {
 		f.Add(s)
 	}
 	u := newUser("jan", "x")
@@ -532,7 +560,8 @@ func FuzzPOP3Command(f *testing.F) {
 		out.Reset()
 		s.command(line)
 		s.flush()
-		if got := out.String(); !strings.HasPrefix(got, "+OK") && !strings.HasPrefix(got, "-ERR") || !strings.HasSuffix(got, "\r\n") {
+		if got := out.String(); !strings.HasPrefix(got, "+OK") && !strings.HasPrefix(got, "-ERR") ||
+			!strings.HasSuffix(got, "\r\n") {
 			t.Errorf("%q is answered by %q", line, got)
 		}
 	})

@@ -24,9 +24,16 @@ type session struct {
 
 var _ imapserver.SessionNamespace = (*session)(nil)
 
-var errReadOnly = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNoPerm, Text: "This provider is only a demonstration: nothing can be changed"}
+var errReadOnly = &imap.Error{
+	Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNoPerm,
+	Text: "This provider is " +
+		"only a demonstration: nothing can be changed",
+}
 
-var errNoFolder = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNonExistent, Text: "No such mailbox"}
+var errNoFolder = &imap.Error{
+	Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNonExistent,
+	Text: "No such mailbox",
+}
 
 func (s *session) Close() error { return s.Unselect() }
 
@@ -240,9 +247,13 @@ func (m *message) section(s *imap.FetchItemBodySection) []byte {
 	return m.data[from : from+min(max(s.Partial.Size, 0), size-from)]
 }
 
-func (s *session) Search(kind imapserver.NumKind, c *imap.SearchCriteria, _ *imap.SearchOptions) (*imap.SearchData, error) {
-	if len(c.Header)+len(c.Body)+len(c.Text)+len(c.Not)+len(c.Or) > 0 || c.ModSeq != nil || !c.SentSince.IsZero() || !c.SentBefore.IsZero() {
-		return nil, &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeCannot, Text: "This provider does not search by that"}
+func (s *session) Search(kind imapserver.NumKind, c *imap.SearchCriteria,
+	_ *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	if len(c.Header)+len(c.Body)+len(c.Text)+len(c.Not)+len(c.Or) > 0 || c.ModSeq != nil || !c.SentSince.IsZero() ||
+		!c.SentBefore.IsZero() {
+		return nil, &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeCannot, Text: "This provider does " +
+			"not search by that"}
 	}
 	var seqs imap.SeqSet
 	var uids imap.UIDSet

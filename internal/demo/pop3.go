@@ -102,7 +102,8 @@ func (s *pop3Session) command(line string) bool {
 		return false
 	case "CAPA":
 		s.ok("capabilities follow")
-		s.list("USER", "TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION Mailbrook-demo")
+		s.list("USER", "TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER",
+			"IMPLEMENTATION Mailbrook-demo")
 	case "USER", "PASS":
 		return s.signIn(verb, arg)
 	case "STAT", "LIST", "UIDL", "TOP", "RETR", "DELE", "RSET", "NOOP":

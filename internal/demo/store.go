@@ -64,7 +64,8 @@ func (u *user) ensure(name string) *folder {
 		return f
 	}
 	uses := map[string]imap.MailboxAttr{
-		"Sent": imap.MailboxAttrSent, "Drafts": imap.MailboxAttrDrafts, "Archive": imap.MailboxAttrArchive, "Spam": imap.MailboxAttrJunk,
+		"Sent": imap.MailboxAttrSent, "Drafts": imap.MailboxAttrDrafts, "Archive": imap.MailboxAttrArchive,
+		"Spam": imap.MailboxAttrJunk,
 	}
 	f := &folder{name: name, use: uses[name], tracker: imapserver.NewMailboxTracker(0)}
 	u.mu.Lock()

@@ -39,18 +39,21 @@ var delayTexts = map[account.DelayKind]delayText{
 	account.DelayPaused: {
 		words{"Fetching is switched off", "Pobieranie jest wyłączone"},
 		words{"It was switched off in this account's settings.", "Wyłączono je w ustawieniach tego konta."},
-		words{"Switch it on: everything that came meanwhile is then fetched.", "Włącz je: wszystko, co przyszło w międzyczasie, zostanie wtedy pobrane."},
+		words{"Switch it on: everything that came meanwhile is then fetched.", "Włącz je: wszystko, co przyszło w " +
+			"międzyczasie, zostanie wtedy pobrane."},
 	},
 	account.DelayMaintenance: {
 		words{"Your administrator has paused fetching", "Administrator wstrzymał pobieranie"},
-		words{"It was switched off by an administrator, as for maintenance.", "Wyłączył je administrator, na przykład na czas prac konserwacyjnych."},
+		words{"It was switched off by an administrator, as for maintenance.", "Wyłączył je administrator, na przykład na " +
+			"czas prac konserwacyjnych."},
 		words{
 			"There is nothing for you to do. Nothing is lost at the provider: everything is fetched when it goes on. If it takes long, ask your administrator.",
 			"Nie musisz nic robić. U dostawcy nic nie ginie: po wznowieniu wszystko zostanie pobrane. Jeśli to długo trwa, zapytaj administratora.",
 		},
 	},
 	account.DelayBackoff: {
-		words{"The last visit failed, and the next comes later", "Ostatnie pobieranie się nie udało, następne będzie później"},
+		words{"The last visit failed, and the next comes later", "Ostatnie pobieranie się nie udało, następne będzie " +
+			"później"},
 		words{"{n}: {why}.", "{n}: {why}."},
 		words{}, // That of the diagnosis.
 	},
@@ -61,7 +64,8 @@ var delayTexts = map[account.DelayKind]delayText{
 	},
 	account.DelayQuota: {
 		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
-		words{"At the last visit there was no room left in it.", "Podczas ostatniego pobierania nie było w niej już miejsca."},
+		words{"At the last visit there was no room left in it.", "Podczas ostatniego pobierania nie było w niej już " +
+			"miejsca."},
 		words{},
 	},
 	account.DelayOutage: {
@@ -91,8 +95,11 @@ var delayTexts = map[account.DelayKind]delayText{
 	},
 	account.DelayWaiting: {
 		words{"Its turn has come, and others are before it", "Kolej już nadeszła, ale inne konta są wcześniej"},
-		words{"It is due, and no place for a visit has become free yet.", "Termin pobrania minął, a wolnego miejsca jeszcze nie ma."},
-		words{"It comes by itself. Ask for it, and it goes before those that nobody asked for.", "Kolej przyjdzie sama. Na żądanie konto przechodzi przed te, o które nikt nie prosił."},
+		words{"It is due, and no place for a visit has become free yet.", "Termin pobrania minął, a wolnego miejsca " +
+			"jeszcze " +
+			"nie ma."},
+		words{"It comes by itself. Ask for it, and it goes before those that nobody asked for.", "Kolej przyjdzie sama. Na " +
+			"żądanie konto przechodzi przed te, o które nikt nie prosił."},
 	},
 }
 
@@ -100,7 +107,8 @@ var delayTexts = map[account.DelayKind]delayText{
 var (
 	theirBudget = delayText{
 		words{"The provider allows no more for now", "Dostawca na razie nie pozwala na więcej"},
-		words{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby przerwę."},
+		words{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby " +
+			"przerwę."},
 		words{},
 	}
 	dailyBudget = delayText{
@@ -116,20 +124,28 @@ var (
 	}
 	ourPause = delayText{
 		words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
-		words{"As many logins at this mailbox failed within a quarter of an hour as may fail.", "W ciągu kwadransa tyle logowań do tej skrzynki się nie powiodło, ile dopuszcza limit."},
+		words{"As many logins at this mailbox failed within a quarter of an hour as may fail.", "W ciągu kwadransa tyle " +
+			"logowań do tej skrzynki się nie powiodło, ile dopuszcza limit."},
 		words{},
 	}
 	hostBudget = delayText{
 		words{"Many accounts at this server are being fetched", "Trwa pobieranie wielu kont z tego serwera"},
-		words{"As many visits are under way at {host} as there may be at a time.", "Na {host} trwa tyle pobrań naraz, na ile pozwala limit."},
-		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej przyjdzie, gdy któreś z nich się skończy."},
+		words{"As many visits are under way at {host} as there may be at a time.", "Na {host} trwa tyle pobrań naraz, na " +
+			"ile pozwala limit."},
+		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
+			"przyjdzie, gdy któreś z nich się skończy."},
 	}
 	userBudget = delayText{
 		words{"Your other accounts are being fetched", "Trwa pobieranie twoich innych kont"},
-		words{"As many of your accounts are being visited as may be at a time.", "Pobieranych jest tyle twoich kont naraz, na ile pozwala limit."},
-		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej przyjdzie, gdy któreś z nich się skończy."},
+		words{"As many of your accounts are being visited as may be at a time.", "Pobieranych jest tyle twoich kont naraz, " +
+			"na ile pozwala limit."},
+		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
+			"przyjdzie, gdy któreś z nich się skończy."},
 	}
-	askedAlready = words{"It was asked for already, and goes before those that nobody asked for.", "Konto jest już na żądanie przed tymi, o które nikt nie prosił."}
+	askedAlready = words{
+		"It was asked for already, and goes before those that nobody asked for.",
+		"Konto jest już na żądanie przed tymi, o które nikt nie prosił.",
+	}
 )
 
 // ExplainDelay says in a person's language ("en" or "pl") what keeps an
@@ -170,9 +186,13 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	if t.advice.en != "" {
 		advice = t.advice.in(lang)
 	}
-	fill := strings.NewReplacer("{host}", c.Host, "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures, lang),
+	fill := strings.NewReplacer("{host}", c.Host, "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures,
+		lang),
 		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", strconv.FormatInt(d.Daily/1_000_000, 10)+" MB")
-	return Delay{Title: fill.Replace(t.title.in(lang)), Evidence: fill.Replace(t.evidence.in(lang)), Advice: advice, Help: help}
+	return Delay{
+		Title: fill.Replace(t.title.in(lang)), Evidence: fill.Replace(t.evidence.in(lang)), Advice: advice,
+		Help: help,
+	}
 }
 
 // cure is what helps against a failure.

@@ -18,7 +18,12 @@ func TestEveryDelayIsExplainedInEveryLanguage(t *testing.T) {
 	codes := append(fault.Codes(), "")
 	for _, kind := range account.DelayKinds() {
 		for _, code := range codes {
-			for n, d := range []account.Delay{{Kind: kind}, {Kind: kind, AtHost: true, Asked: true}, {Kind: kind, Interval: 10 * time.Minute, Daily: 2500 << 20}, {Kind: kind, Since: at, Until: at}} {
+			for n, d := range []account.Delay{
+				{Kind: kind},
+				{Kind: kind, AtHost: true, Asked: true},
+				{Kind: kind, Interval: 10 * time.Minute, Daily: 2500 << 20},
+				{Kind: kind, Since: at, Until: at},
+			} {
 				a := account.Account{Status: account.Status{Failures: 3 * n, Delay: &d}}
 				if code != "" {
 					a.Status.Diagnosis = &account.Diagnosis{Code: code, Since: at}
@@ -26,7 +31,8 @@ func TestEveryDelayIsExplainedInEveryLanguage(t *testing.T) {
 				en, pl := diagnose.ExplainDelay(a, "en", c), diagnose.ExplainDelay(a, "pl", c)
 				where := string(kind) + " " + string(code)
 				for _, s := range []string{en.Title, en.Evidence, en.Advice, pl.Title, pl.Evidence, pl.Advice} {
-					if s == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "  ") || strings.Contains(s, "..") || s != strings.TrimSpace(s) {
+					if s == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "  ") || strings.Contains(s, "..") ||
+						s != strings.TrimSpace(s) {
 						t.Errorf("%s: %q", where, s)
 					}
 				}
@@ -57,19 +63,36 @@ func TestWhatHelpsAgainstADelay(t *testing.T) {
 	}{
 		{account.Delay{Kind: account.DelayPaused}, "", diagnose.Resume, "in this account's settings"},
 		{account.Delay{Kind: account.DelayMaintenance}, "", diagnose.Nothing, "by an administrator"},
-		{account.Delay{Kind: account.DelayAttention}, fault.AuthFailed, diagnose.SignIn, "The last 3 visits failed: The user name or the password was refused"},
+		{account.Delay{Kind: account.DelayAttention}, fault.AuthFailed, diagnose.SignIn, "The last 3 visits failed: The " +
+			"user name or the password was refused"},
 		{account.Delay{Kind: account.DelayAttention}, fault.OAuthReauthorizationRequired, diagnose.SignIn, ""},
 		{account.Delay{Kind: account.DelayAttention}, fault.TLSCertificateInvalid, diagnose.Server, ""},
 		{account.Delay{Kind: account.DelayAttention}, fault.AccountLocked, diagnose.Fetch, ""},
-		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.ConnectTimeout, diagnose.Fetch, "The last 3 visits failed: The server did not answer in time."},
+		{
+			account.Delay{Kind: account.DelayBackoff, Until: until},
+			fault.ConnectTimeout, diagnose.Fetch,
+			"The last 3 visits failed: The server did not answer in time.",
+		},
 		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.DNSFailure, diagnose.Server, ""},
-		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.VisitAborted, diagnose.Settings, "broke off on our side"},
+		{
+			account.Delay{Kind: account.DelayBackoff, Until: until},
+			fault.VisitAborted, diagnose.Settings,
+			"broke off on our side",
+		},
 		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.AppPasswordRequired, diagnose.SignIn, ""},
-		{account.Delay{Kind: account.DelayBudget, Until: until}, fault.RateLimited, diagnose.Settings, "The provider asks for a pause"},
+		{
+			account.Delay{Kind: account.DelayBudget, Until: until},
+			fault.RateLimited, diagnose.Settings,
+			"The provider asks for a pause",
+		},
 		{account.Delay{Kind: account.DelayBudget, AtHost: true}, "", diagnose.Nothing, "under way at imap.firma.example"},
 		{account.Delay{Kind: account.DelayBudget}, "", diagnose.Nothing, "of your accounts"},
 		{account.Delay{Kind: account.DelayQuota, Until: until}, fault.LocalOverQuota, diagnose.Space, "no room"},
-		{account.Delay{Kind: account.DelayOutage, Until: until}, fault.ConnectTimeout, diagnose.Nothing, "at imap.firma.example failed"},
+		{
+			account.Delay{Kind: account.DelayOutage, Until: until},
+			fault.ConnectTimeout, diagnose.Nothing,
+			"at imap.firma.example failed",
+		},
 		{account.Delay{Kind: account.DelayWaiting}, "", diagnose.Fetch, "It is due"},
 		{account.Delay{Kind: account.DelayWaiting, Asked: true}, "", diagnose.Nothing, "It is due"},
 	} {

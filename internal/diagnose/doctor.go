@@ -58,7 +58,10 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credent
 	}
 	f := d.explainable(ctx, step, a, err)
 	t.fail(f)
-	rep := account.TestReport{Steps: t.steps, Diagnosis: &account.Diagnosis{Code: f.Code, Detail: f.Detail, Since: d.now().UTC()}}
+	rep := account.TestReport{Steps: t.steps, Diagnosis: &account.Diagnosis{
+		Code: f.Code, Detail: f.Detail,
+		Since: d.now().UTC(),
+	}}
 	if held := (*account.HeldBackError)(nil); errors.As(err, &held) {
 		rep.Held = held.Wait
 	}
@@ -146,7 +149,10 @@ func (t *test) fail(f *fault.Error) {
 
 // next returns the step after one that went well.
 func (t *test) next(after account.StepName) account.StepName {
-	order := []account.StepName{account.StepResolve, account.StepConnect, account.StepTLS, account.StepGreeting, account.StepLogin, account.StepFolders}
+	order := []account.StepName{
+		account.StepResolve, account.StepConnect, account.StepTLS, account.StepGreeting,
+		account.StepLogin, account.StepFolders,
+	}
 	switch t.security {
 	case account.STARTTLS:
 		order[2], order[3] = order[3], order[2]
@@ -172,7 +178,8 @@ func Refine(c *provider.Catalog, providerID, host string, err *fault.Error) *fau
 	p := c.Serving(providerID, host)
 	code := err.Code
 	switch {
-	case p.NeedsOAuth() && (code == fault.AuthFailed || code == fault.AppPasswordRequired || code == fault.AccessDisabled && saysBasic(err.Detail)):
+	case p.NeedsOAuth() && (code == fault.AuthFailed || code == fault.AppPasswordRequired ||
+		code == fault.AccessDisabled && saysBasic(err.Detail)):
 		code = fault.OAuthReauthorizationRequired
 	case p.NeedsAppPassword() && code == fault.AuthFailed:
 		code = fault.AppPasswordRequired

@@ -38,7 +38,9 @@ type script struct {
 	asked   *account.Server
 }
 
-func (s script) Probe(ctx context.Context, a account.Account, _ account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
+func (s script) Probe(ctx context.Context, a account.Account, _ account.Credential,
+	observe func(account.Step),
+) ([]mail.Folder, error) {
 	if s.asked != nil {
 		*s.asked = a.Server
 	}
@@ -62,7 +64,10 @@ func ok(names ...account.StepName) (steps []account.Step) {
 
 // failing is ok, and then one step that failed.
 func failing(f *fault.Error, at account.StepName, before ...account.StepName) script {
-	return script{steps: append(ok(before...), account.Step{Name: at, Detail: f.Detail, Took: time.Millisecond}), err: fmt.Errorf("probing: %w", f)}
+	return script{
+		steps: append(ok(before...), account.Step{Name: at, Detail: f.Detail, Took: time.Millisecond}),
+		err:   fmt.Errorf("probing: %w", f),
+	}
 }
 
 const (
@@ -84,7 +89,8 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		{
 			"wrong protocol on a port", "other",
 			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
-			failing(fault.New(fault.ProtocolError, "greeting", "This port speaks IMAP, not POP3."), greeting, resolve, connect, secure),
+			failing(fault.New(fault.ProtocolError, "greeting", "This port speaks IMAP, not POP3."), greeting, resolve, connect,
+				secure),
 			fault.ProtocolError,
 			[]account.StepName{resolve, connect, secure, greeting},
 			"This port speaks IMAP, not POP3.",
@@ -98,7 +104,8 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		}, {
 			"untrusted certificate", "other",
 			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
-			failing(fault.New(fault.TLSCertificateInvalid, "securing", "the server's certificate comes from an unknown issuer"), secure, resolve, connect),
+			failing(fault.New(fault.TLSCertificateInvalid, "securing", "the server's certificate comes from an unknown issuer"),
+				secure, resolve, connect),
 			fault.TLSCertificateInvalid,
 			[]account.StepName{resolve, connect, secure},
 			"the server's certificate comes from an unknown issuer",
@@ -168,7 +175,8 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		}, {
 			"folders cannot be listed", "other",
 			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
-			failing(fault.New(fault.ServerUnavailable, "listing", "The server does not list its folders."), list, resolve, connect, secure, greeting, login),
+			failing(fault.New(fault.ServerUnavailable, "listing", "The server does not list its folders."), list, resolve,
+				connect, secure, greeting, login),
 			fault.ServerUnavailable,
 			[]account.StepName{resolve, connect, secure, greeting, login, list},
 			"The server does not list its folders.",
@@ -177,7 +185,10 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var asked account.Server
 			tc.probe.asked = &asked
-			rep := diagnose.NewDoctor(tc.probe, catalog(t)).Probe(t.Context(), account.Account{Provider: tc.provider, Protocol: account.POP3, Server: tc.server}, account.Credential{})
+			rep := diagnose.NewDoctor(tc.probe, catalog(t)).Probe(t.Context(), account.Account{
+				Provider: tc.provider,
+				Protocol: account.POP3, Server: tc.server,
+			}, account.Credential{})
 			var names []account.StepName
 			for i, s := range rep.Steps {
 				names = append(names, s.Name)
@@ -185,7 +196,8 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 					t.Errorf("step %s: ok is %v", s.Name, s.OK)
 				}
 			}
-			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != tc.code || rep.Diagnosis.Since.IsZero() || !slices.Equal(names, tc.steps) {
+			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != tc.code || rep.Diagnosis.Since.IsZero() ||
+				!slices.Equal(names, tc.steps) {
 				t.Fatalf("%+v, %+v", rep, rep.Diagnosis)
 			}
 			if last := rep.Steps[len(rep.Steps)-1]; last.Detail != tc.detail {
@@ -205,13 +217,17 @@ func TestATestEndsAfterItsPatienceWhoeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		probe := script{steps: ok(resolve, connect, secure), hang: true}
-		a := account.Account{Provider: "other", Protocol: account.IMAP, Server: account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS}}
+		a := account.Account{Provider: "other", Protocol: account.IMAP, Server: account.Server{
+			Host: "mail.firma.example",
+			Port: 993, Security: account.TLS,
+		}}
 		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), a, account.Credential{})
 		if took := time.Since(began); took != diagnose.Patience {
 			t.Errorf("took %v", took)
 		}
 		last := rep.Steps[len(rep.Steps)-1]
-		if rep.OK || rep.Diagnosis.Code != fault.ConnectTimeout || last.Name != greeting || last.OK || last.Took != diagnose.Patience {
+		if rep.OK || rep.Diagnosis.Code != fault.ConnectTimeout || last.Name != greeting || last.OK ||
+			last.Took != diagnose.Patience {
 			t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 		}
 	})
@@ -220,7 +236,9 @@ func TestATestEndsAfterItsPatienceWhoeverWaits(t *testing.T) {
 func TestATestThatIsStoppedIsNotBlamedOnTheServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	rep := diagnose.NewDoctor(script{steps: ok(resolve), hang: true}, catalog(t)).Probe(ctx, account.Account{Protocol: account.IMAP}, account.Credential{})
+	rep := diagnose.NewDoctor(script{steps: ok(resolve), hang: true}, catalog(t)).Probe(ctx, account.Account{
+		Protocol: account.IMAP,
+	}, account.Credential{})
 	if rep.OK || rep.Diagnosis.Code != fault.Internal {
 		t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 	}
@@ -235,10 +253,17 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 		{Wire: "Wys&AUI-ane", Path: []string{"Wysłane"}, Selectable: true},
 		{Wire: "x", Path: []string{"a\u202eb\r\nc"}, Selectable: true, Status: known(1)},
 	}
-	for name, err := range map[string]error{"": nil, "and a failed farewell is no failure": fault.New(fault.ServerUnavailable, "leaving", "gone")} {
+	for name, err := range map[string]error{"": nil, "and a failed farewell is no failure": fault.New(
+		fault.ServerUnavailable, "leaving", "gone")} {
 		probe := script{steps: ok(resolve, connect, greeting, secure, login, list), folders: folders, err: err}
-		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{Security: account.STARTTLS}}, account.Credential{})
-		want := account.TestReport{OK: true, Steps: probe.steps, Folders: []string{"INBOX", "Archive", "Archive/2023", "Wysłane", "ab c"}, Messages: 44}
+		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), account.Account{
+			Protocol: account.IMAP,
+			Server:   account.Server{Security: account.STARTTLS},
+		}, account.Credential{})
+		want := account.TestReport{OK: true, Steps: probe.steps, Folders: []string{
+			"INBOX", "Archive", "Archive/2023",
+			"Wysłane", "ab c",
+		}, Messages: 44}
 		if d := cmp.Diff(want, rep); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
@@ -259,8 +284,12 @@ func TestRefine(t *testing.T) {
 		{"yahoo", "", fault.AuthFailed, fault.AuthFailed, ""}, // No host: nothing is proven.
 		{"outlook", "outlook.office365.com", fault.AuthFailed, fault.OAuthReauthorizationRequired, ""},
 		{"outlook", "outlook.office365.com", fault.AppPasswordRequired, fault.OAuthReauthorizationRequired, ""},
-		{"outlook", "outlook.office365.com", fault.AccessDisabled, fault.OAuthReauthorizationRequired, "The server says: [AUTH] BasicAuthBlocked"},
-		{"outlook", "outlook.office365.com", fault.AccessDisabled, fault.AccessDisabled, "User is authenticated but not connected."},
+		{
+			"outlook", "outlook.office365.com", fault.AccessDisabled, fault.OAuthReauthorizationRequired,
+			"The server says: [AUTH] BasicAuthBlocked",
+		},
+		{"outlook", "outlook.office365.com", fault.AccessDisabled, fault.AccessDisabled, "User is authenticated but not " +
+			"connected."},
 		{"gmx-de", "imap.gmx.net", fault.AuthFailed, fault.AuthFailed, ""},
 		{"other", "mail.firma.example", fault.AuthFailed, fault.AuthFailed, ""},
 		{"nosuch", "mail.firma.example", fault.AuthFailed, fault.AuthFailed, ""},
@@ -288,7 +317,8 @@ func TestNoReportHoldsThePassword(t *testing.T) {
 		failing(fault.New(fault.AuthFailed, "signing in", "no"), login, resolve, connect, secure, greeting),
 	} {
 		d := diagnose.NewDoctor(probe, catalog(t))
-		rep := d.Probe(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{Security: account.TLS}}, cred)
+		rep := d.Probe(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{Security: account.TLS}},
+			cred)
 		fmt.Fprintf(&out, "%v %+v %#v %v", rep, rep, rep, rep.Diagnosis)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "report", rep, "doctor", d)
 	}

@@ -85,21 +85,44 @@ func TestTheRealReaderMeetsEachTrouble(t *testing.T) {
 		code     fault.Code
 		at       account.StepName
 	}{
-		{"IMAP where POP3 is due", serve(t, good, imapHello, refusing), account.TLS, account.POP3, fault.ProtocolError, greeting},
-		{"POP3 where IMAP is due", serve(t, good, pop3Hello, refusing), account.TLS, account.IMAP, fault.ProtocolError, greeting},
-		{"plaintext where TLS is due", serve(t, nil, pop3Hello, refusing), account.TLS, account.POP3, fault.TLSFailure, account.StepTLS},
-		{"untrusted certificate", serve(t, stranger.Server("127.0.0.1").Config(), pop3Hello, refusing), account.TLS, account.POP3, fault.TLSCertificateInvalid, account.StepTLS},
-		{"no STLS", serve(t, nil, pop3Hello, func(string) string { return "-ERR no\r\n" }), account.STARTTLS, account.POP3, fault.STARTTLSUnsupported, account.StepTLS},
+		{
+			"IMAP where POP3 is due", serve(t, good, imapHello, refusing), account.TLS, account.POP3, fault.ProtocolError,
+			greeting,
+		},
+		{
+			"POP3 where IMAP is due", serve(t, good, pop3Hello, refusing), account.TLS, account.IMAP, fault.ProtocolError,
+			greeting,
+		},
+		{
+			"plaintext where TLS is due", serve(t, nil, pop3Hello, refusing), account.TLS, account.POP3, fault.TLSFailure,
+			account.StepTLS,
+		},
+		{
+			"untrusted certificate", serve(t, stranger.Server("127.0.0.1").Config(), pop3Hello, refusing), account.TLS,
+			account.POP3, fault.TLSCertificateInvalid, account.StepTLS,
+		},
+		{"no STLS", serve(t, nil, pop3Hello, func(string) string {
+			return "-ERR no\r\n"
+		}), account.STARTTLS, account.POP3, fault.STARTTLSUnsupported, account.StepTLS},
 		{"wrong password", serve(t, good, pop3Hello, refusing), account.TLS, account.POP3, fault.AuthFailed, login},
-		{"a server that says nothing", serve(t, good, "", func(string) string { return "" }), account.TLS, account.IMAP, fault.ConnectTimeout, greeting},
+		{"a server that says nothing", serve(t, good, "", func(string) string {
+			return ""
+		}), account.TLS, account.IMAP, fault.ConnectTimeout, greeting},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			d := outbound.New(outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowAnyPort: true, RootCAs: ca.Pool()})
+			d := outbound.New(outbound.Options{
+				AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+				AllowAnyPort:  true, RootCAs: ca.Pool(),
+			})
 			client := source.New(source.Options{Dialer: d, Patience: source.Patience{Greeting: 500 * time.Millisecond}})
-			a := account.Account{Provider: "other", Protocol: tc.protocol, Server: account.Server{Host: "127.0.0.1", Port: tc.port, Security: tc.security}}
+			a := account.Account{Provider: "other", Protocol: tc.protocol, Server: account.Server{
+				Host: "127.0.0.1",
+				Port: tc.port, Security: tc.security,
+			}}
 			cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret("secret")}
 			rep := diagnose.NewDoctor(client, catalog(t)).Probe(t.Context(), a, cred)
-			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != tc.code || rep.Steps[len(rep.Steps)-1].Name != tc.at || rep.Steps[len(rep.Steps)-1].OK {
+			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != tc.code || rep.Steps[len(rep.Steps)-1].Name != tc.at ||
+				rep.Steps[len(rep.Steps)-1].OK {
 				t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 			}
 			if client.Refused() != 0 {
@@ -138,12 +161,19 @@ func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
 					<-tick.C
 				}
 			}()
-			d := outbound.New(outbound.Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowAnyPort: true, AllowPlaintext: true})
+			d := outbound.New(outbound.Options{
+				AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+				AllowAnyPort:  true, AllowPlaintext: true,
+			})
 			client := source.New(source.Options{Dialer: d, Patience: source.Patience{Command: 100 * time.Millisecond}})
-			a := account.Account{Provider: "other", Protocol: protocol, Server: account.Server{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, Security: account.None}}
+			a := account.Account{Provider: "other", Protocol: protocol, Server: account.Server{
+				Host: "127.0.0.1",
+				Port: l.Addr().(*net.TCPAddr).Port, Security: account.None,
+			}}
 			cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret("secret")}
 			rep := diagnose.NewDoctor(client, catalog(t)).Probe(t.Context(), a, cred)
-			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != fault.ConnectTimeout || !strings.Contains(rep.Diagnosis.Detail, "too slow") {
+			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != fault.ConnectTimeout ||
+				!strings.Contains(rep.Diagnosis.Detail, "too slow") {
 				t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 			}
 			l.Close()

@@ -45,7 +45,8 @@ var texts = map[fault.Code]text{
 	},
 	fault.ConnectRefused: {
 		words{"The server refused the connection", "Serwer odrzucił połączenie"},
-		words{"Check the server's name and the port: usually 993 for IMAP, 995 for POP3.", "Sprawdź nazwę serwera i port: zwykle 993 dla IMAP, 995 dla POP3."},
+		words{"Check the server's name and the port: usually 993 for IMAP, 995 for POP3.", "Sprawdź nazwę serwera i port: " +
+			"zwykle 993 dla IMAP, 995 dla POP3."},
 	},
 	fault.ConnectTimeout: {
 		words{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
@@ -70,7 +71,8 @@ var texts = map[fault.Code]text{
 	},
 	fault.STARTTLSUnsupported: {
 		words{"The server does not offer STARTTLS", "Serwer nie oferuje STARTTLS"},
-		words{"Choose TLS instead, with port 993 for IMAP or 995 for POP3.", "Wybierz zamiast tego TLS, z portem 993 dla IMAP lub 995 dla POP3."},
+		words{"Choose TLS instead, with port 993 for IMAP or 995 for POP3.", "Wybierz zamiast tego TLS, z portem 993 dla " +
+			"IMAP lub 995 dla POP3."},
 	},
 	fault.ProtocolError: {
 		words{"The server does not answer as {protocol} should", "Serwer nie odpowiada zgodnie z protokołem {protocol}"},
@@ -98,7 +100,8 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.AuthMechanismUnsupported: {
-		words{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, którego tu nie obsługujemy"},
+		words{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, " +
+			"którego tu nie obsługujemy"},
 		words{
 			"The password was not sent, so it need not be wrong. If the connection is not encrypted, choose TLS or STARTTLS. Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow signing in with a password.",
 			"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, wybierz TLS lub STARTTLS. W przeciwnym razie spróbuj drugiego protokołu (IMAP lub POP3) albo poproś dostawcę o zezwolenie na logowanie hasłem.",
@@ -120,7 +123,8 @@ var texts = map[fault.Code]text{
 	},
 	fault.MailboxInUse: {
 		words{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
-		words{"If this keeps happening, let the other program check for mail less often.", "Jeśli to się powtarza, ustaw w tamtym programie rzadsze sprawdzanie poczty."},
+		words{"If this keeps happening, let the other program check for mail less often.", "Jeśli to się powtarza, ustaw w " +
+			"tamtym programie rzadsze sprawdzanie poczty."},
 	},
 	fault.TooManyConnections: {
 		words{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},
@@ -138,7 +142,8 @@ var texts = map[fault.Code]text{
 	},
 	fault.ServerUnavailable: {
 		words{"The server is out of order for now", "Serwer chwilowo nie działa"},
-		words{"The trouble is at the provider: there is nothing for you to change.", "Kłopot leży po stronie dostawcy: niczego nie trzeba zmieniać."},
+		words{"The trouble is at the provider: there is nothing for you to change.", "Kłopot leży po stronie dostawcy: " +
+			"niczego nie trzeba zmieniać."},
 	},
 	fault.FolderFailed: {
 		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
@@ -193,8 +198,10 @@ var texts = map[fault.Code]text{
 
 // passing are the codes that can end without anybody doing anything.
 var passing = map[fault.Code]bool{
-	fault.DNSFailure: true, fault.ConnectRefused: true, fault.ConnectTimeout: true, fault.MailboxInUse: true, fault.TooManyConnections: true,
-	fault.RateLimited: true, fault.ServerUnavailable: true, fault.FolderFailed: true, fault.LocalMailboxUnavailable: true, fault.Internal: true,
+	fault.DNSFailure: true, fault.ConnectRefused: true, fault.ConnectTimeout: true, fault.MailboxInUse: true,
+	fault.TooManyConnections: true,
+	fault.RateLimited:        true, fault.ServerUnavailable: true, fault.FolderFailed: true,
+	fault.LocalMailboxUnavailable: true, fault.Internal: true,
 }
 
 // Explain says in a person's language ("en" or "pl") what a code means and what
@@ -241,12 +248,25 @@ var signInAgain = words{
 
 // What is added where the provider is known.
 var (
-	addLocalPart = words{"At {provider} the user name is what stands before the @ of the address.", "U tego dostawcy nazwą użytkownika jest część adresu przed znakiem @."}
-	addAppPass   = words{"With two-step sign-in on, an app password (one for programs) is needed in its place.", "Przy włączonym logowaniu dwuetapowym potrzebne jest zamiast niego hasło do aplikacji (dla programów)."}
-	addAccess    = words{"Access for mail programs has to be switched on in the mailbox's settings too.", "Dostęp dla programów pocztowych musi być też włączony w ustawieniach skrzynki."}
-	addServer    = words{"{provider}'s server for {protocol} is {server}.", "Serwer tego dostawcy dla {protocol} to {server}."}
-	addCertified = words{"At {provider}, {server} serves the same mailbox with a valid certificate: enter that name.", "U tego dostawcy tę samą skrzynkę obsługuje {server}, z ważnym certyfikatem: wpisz tę nazwę."}
-	see          = words{"See:", "Zobacz:"}
+	addLocalPart = words{
+		"At {provider} the user name is what stands before the @ of the address.",
+		"U tego dostawcy nazwą użytkownika jest część adresu przed znakiem @.",
+	}
+	addAppPass = words{
+		"With two-step sign-in on, an app password (one for programs) is needed in its place.",
+		"Przy włączonym logowaniu dwuetapowym potrzebne jest zamiast niego hasło do aplikacji (dla programów).",
+	}
+	addAccess = words{
+		"Access for mail programs has to be switched on in the mailbox's settings too.",
+		"Dostęp dla programów pocztowych musi być też włączony w ustawieniach skrzynki.",
+	}
+	addServer = words{"{provider}'s server for {protocol} is {server}.", "Serwer tego dostawcy dla {protocol} to " +
+		"{server}."}
+	addCertified = words{
+		"At {provider}, {server} serves the same mailbox with a valid certificate: enter that name.",
+		"U tego dostawcy tę samą skrzynkę obsługuje {server}, z ważnym certyfikatem: wpisz tę nazwę.",
+	}
+	see = words{"See:", "Zobacz:"}
 )
 
 // particular is the advice that holds for this provider alone, and its pages.

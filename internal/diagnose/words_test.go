@@ -12,9 +12,10 @@ import (
 
 var (
 	// Words that no Polish sentence has, whatever names and links stand in it.
-	english = regexp.MustCompile(`(?i)\b(the|is|are|not|and|of|your|you|it|server|servers|password|mailbox|account|provider|with|for|again|enter|check|folder failed|cannot|name)\b`)
-	polish  = regexp.MustCompile(`(?i)[ąćęłńóśźż]|\b(nie|jest|dostawca|konto|serwer)\b`)
-	names   = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
+	english = regexp.MustCompile(
+		`(?i)\b(the|is|are|not|and|of|your|you|it|server|servers|password|mailbox|account|provider|with|for|again|enter|check|folder failed|cannot|name)\b`)
+	polish = regexp.MustCompile(`(?i)[ąćęłńóśźż]|\b(nie|jest|dostawca|konto|serwer)\b`)
+	names  = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
 )
 
 // Every code, in every language, at every provider, by each protocol: there is
@@ -43,7 +44,8 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 					t.Errorf("%s: %q", where, s)
 				}
 			}
-			if len(enTitle) > 70 || len(plTitle) > 80 || strings.HasSuffix(enTitle, ".") || len(enAdvice) > 900 || len(plAdvice) > 900 {
+			if len(enTitle) > 70 || len(plTitle) > 80 || strings.HasSuffix(enTitle, ".") || len(enAdvice) > 900 ||
+				len(plAdvice) > 900 {
 				t.Errorf("%s: not short: %q: %q", where, enTitle, enAdvice)
 			}
 			if m := polish.FindString(names.ReplaceAllString(enTitle+" "+enAdvice, "")); m != "" {
@@ -67,16 +69,51 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 		code           fault.Code
 		en, pl         []string
 	}{
-		{"google", "", account.IMAP, fault.AppPasswordRequired, []string{"Google refuses the ordinary password", "2-step verification", "https://support.google.com/accounts/answer/185833"}, []string{"Google nie przyjmuje", "dwuetapowej", "https://support.google.com/accounts/answer/185833"}},
-		{"yahoo", "", account.IMAP, fault.AppPasswordRequired, []string{"https://help.yahoo.com/kb/SLN15241.html", "withdrawn"}, []string{"https://help.yahoo.com/kb/SLN15241.html"}},
-		{"icloud", "", account.IMAP, fault.AppPasswordRequired, []string{"https://support.apple.com/en-us/HT204397"}, []string{"https://support.apple.com/en-us/HT204397"}},
-		{"outlook", "", account.IMAP, fault.OAuthReauthorizationRequired, []string{"Outlook.com takes no password here", "not switched on here"}, []string{"Outlook.com nie przyjmuje tu haseł"}},
-		{"gmx-de", "", account.IMAP, fault.AccessDisabled, []string{"https://hilfe.gmx.net/pop-imap/einschalten.html"}, []string{"https://hilfe.gmx.net/pop-imap/einschalten.html"}},
-		{"o2", "", account.POP3, fault.AuthFailed, []string{"before the @", "switched on", "https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych"}, []string{"przed znakiem @", "włączony"}},
+		{"google", "", account.IMAP, fault.AppPasswordRequired, []string{
+			"Google refuses the ordinary password",
+			"2-step verification", "https://support.google.com/accounts/answer/185833",
+		}, []string{
+			"Google nie przyjmuje",
+			"dwuetapowej", "https://support.google.com/accounts/answer/185833",
+		}},
+		{"yahoo", "", account.IMAP, fault.AppPasswordRequired, []string{
+			"https://help.yahoo.com/kb/SLN15241.html",
+			"withdrawn",
+		}, []string{"https://help.yahoo.com/kb/SLN15241.html"}},
+		{
+			"icloud", "", account.IMAP, fault.AppPasswordRequired,
+			[]string{"https://support.apple.com/en-us/HT204397"},
+			[]string{"https://support.apple.com/en-us/HT204397"},
+		},
+		{"outlook", "", account.IMAP, fault.OAuthReauthorizationRequired, []string{
+			"Outlook.com takes no password here",
+			"not switched on here",
+		}, []string{"Outlook.com nie przyjmuje tu haseł"}},
+		{
+			"gmx-de", "", account.IMAP, fault.AccessDisabled,
+			[]string{"https://hilfe.gmx.net/pop-imap/einschalten.html"},
+			[]string{"https://hilfe.gmx.net/pop-imap/einschalten.html"},
+		},
+		{"o2", "", account.POP3, fault.AuthFailed, []string{
+			"before the @", "switched on",
+			"https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych",
+		}, []string{"przed znakiem @", "włączony"}},
 		{"google", "", account.POP3, fault.AuthFailed, []string{"switched on"}, []string{"włączony"}},
-		{"forpsi", "imap.firma.example", account.IMAP, fault.TLSCertificateInvalid, []string{"imap.forpsi.com"}, []string{"imap.forpsi.com"}},
-		{"forpsi", "pop3.firma.example", account.POP3, fault.TLSCertificateInvalid, []string{"pop3.forpsi.com"}, []string{"pop3.forpsi.com"}},
-		{"sfr", "imap.sfr.example", account.IMAP, fault.DNSFailure, []string{"SFR's server for IMAP is imap.sfr.fr"}, []string{"imap.sfr.fr"}},
+		{
+			"forpsi", "imap.firma.example", account.IMAP, fault.TLSCertificateInvalid,
+			[]string{"imap.forpsi.com"},
+			[]string{"imap.forpsi.com"},
+		},
+		{
+			"forpsi", "pop3.firma.example", account.POP3, fault.TLSCertificateInvalid,
+			[]string{"pop3.forpsi.com"},
+			[]string{"pop3.forpsi.com"},
+		},
+		{
+			"sfr", "imap.sfr.example", account.IMAP, fault.DNSFailure,
+			[]string{"SFR's server for IMAP is imap.sfr.fr"},
+			[]string{"imap.sfr.fr"},
+		},
 		{"other", "", "", fault.AppPasswordRequired, []string{"The provider refuses"}, []string{"Dostawca nie przyjmuje"}},
 		{"other", "", account.POP3, fault.ProtocolError, []string{"POP3"}, []string{"POP3"}},
 	} {
@@ -90,12 +127,17 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 			}
 		}
 	}
-	for lang, want := range map[string]string{"en": "Sign in on Outlook.com's own page", "pl": "Zaloguj się na stronie dostawcy"} {
-		if _, advice := diagnose.Explain(fault.OAuthReauthorizationRequired, lang, diagnose.Context{Provider: c.ByID("outlook"), SignIn: true}); !strings.Contains(advice, want) {
+	for lang, want := range map[string]string{"en": "Sign in on Outlook.com's own page", "pl": "Zaloguj się na stronie " +
+		"dostawcy"} {
+		if _, advice := diagnose.Explain(fault.OAuthReauthorizationRequired, lang, diagnose.Context{Provider: c.ByID(
+			"outlook"), SignIn: true}); !strings.Contains(advice, want) {
 			t.Errorf("where users can sign in, the advice in %s is %q", lang, advice)
 		}
 	}
-	if _, advice := diagnose.Explain(fault.TLSCertificateInvalid, "en", diagnose.Context{Provider: c.ByID("forpsi"), Protocol: account.IMAP, Host: "imap.forpsi.com"}); strings.Contains(advice, "imap.forpsi.com") {
+	if _, advice := diagnose.Explain(fault.TLSCertificateInvalid, "en", diagnose.Context{
+		Provider: c.ByID("forpsi"),
+		Protocol: account.IMAP, Host: "imap.forpsi.com",
+	}); strings.Contains(advice, "imap.forpsi.com") {
 		t.Error("the server in use is advised")
 	}
 }
@@ -110,7 +152,10 @@ func TestUnknownCodesAndLanguagesAreExplainedAllTheSame(t *testing.T) {
 }
 
 func TestStepsAndSentencesInBothLanguages(t *testing.T) {
-	for _, name := range []account.StepName{account.StepResolve, account.StepConnect, account.StepTLS, account.StepGreeting, account.StepLogin, account.StepFolders} {
+	for _, name := range []account.StepName{
+		account.StepResolve, account.StepConnect, account.StepTLS,
+		account.StepGreeting, account.StepLogin, account.StepFolders,
+	} {
 		if en, pl := diagnose.StepTitle(name, "en"), diagnose.StepTitle(name, "pl"); en == "" || pl == "" || en == pl {
 			t.Errorf("%s: %q, %q", name, en, pl)
 		}
@@ -123,8 +168,10 @@ func TestStepsAndSentencesInBothLanguages(t *testing.T) {
 func TestParseAcceptLanguage(t *testing.T) {
 	for header, want := range map[string]string{
 		"": "en", "pl": "pl", "PL-pl": "pl", "en": "en", "de": "en", "*": "en", "pl-PL,pl;q=0.9,en-US;q=0.8,en;q=0.7": "pl",
-		"en-GB,en;q=0.9,pl;q=0.8": "en", "de,pl;q=0.5,en;q=0.3": "pl", "en;q=0.3,pl;q=0.5": "pl", "pl;q=0": "en", "en;q=0,pl;q=0.1": "pl",
-		"pl ; q=0.4 , en; q=0.6": "en", "pl;q=nan": "en", "pl;q=2": "en", "pl;q=x,en": "en", ",,;;=,pl": "pl", "plx": "en", "*;q=0.1,pl;q=0.2": "pl",
+		"en-GB,en;q=0.9,pl;q=0.8": "en", "de,pl;q=0.5,en;q=0.3": "pl", "en;q=0.3,pl;q=0.5": "pl", "pl;q=0": "en",
+		"en;q=0,pl;q=0.1":        "pl",
+		"pl ; q=0.4 , en; q=0.6": "en", "pl;q=nan": "en", "pl;q=2": "en", "pl;q=x,en": "en", ",,;;=,pl": "pl", "plx": "en",
+		"*;q=0.1,pl;q=0.2":                 "pl",
 		strings.Repeat("xx,", 1000) + "pl": "en",
 	} {
 		if got := diagnose.ParseAcceptLanguage(header); got != want {

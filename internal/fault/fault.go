@@ -21,31 +21,44 @@ type Code string
 
 // The codes of the contract, in the order in which a visit can meet them.
 const (
-	DNSFailure                   Code = "dns_failure"                    // The host's name has no address, or the lookup failed.
-	HostNotAllowed               Code = "host_not_allowed"               // The host or port is not one an account may name.
-	ConnectRefused               Code = "connect_refused"                // Nothing listens there, or the network refused.
-	ConnectTimeout               Code = "connect_timeout"                // No answer in time: to the connection, the handshake or the greeting.
-	TLSFailure                   Code = "tls_failure"                    // The handshake failed, or the port speaks plaintext.
-	TLSCertificateInvalid        Code = "tls_certificate_invalid"        // Expired, of another name, or of an unknown issuer.
-	STARTTLSUnsupported          Code = "starttls_unsupported"           // No STARTTLS (IMAP) or STLS (POP3) offered, or it was refused.
-	ProtocolError                Code = "protocol_error"                 // Another protocol than the account's, or answers outside it.
-	AuthFailed                   Code = "auth_failed"                    // User name or password refused.
-	AppPasswordRequired          Code = "app_password_required"          // The provider takes only application-specific passwords.
+	// The host's name has no address, or the lookup failed.
+	DNSFailure Code = "dns_failure"
+	// The host or port is not one an account may name.
+	HostNotAllowed Code = "host_not_allowed"
+	ConnectRefused Code = "connect_refused" // Nothing listens there, or the network refused.
+	// No answer in time: to the connection, the handshake or the greeting.
+	ConnectTimeout Code = "connect_timeout"
+	// The handshake failed, or the port speaks plaintext.
+	TLSFailure Code = "tls_failure"
+	// Expired, of another name, or of an unknown issuer.
+	TLSCertificateInvalid Code = "tls_certificate_invalid"
+	// No STARTTLS (IMAP) or STLS (POP3) offered, or it was refused.
+	STARTTLSUnsupported Code = "starttls_unsupported"
+	// Another protocol than the account's, or answers outside it.
+	ProtocolError Code = "protocol_error"
+	AuthFailed    Code = "auth_failed" // User name or password refused.
+	// The provider takes only application-specific passwords.
+	AppPasswordRequired          Code = "app_password_required"
 	OAuthReauthorizationRequired Code = "oauth_reauthorization_required" // The user has to sign in at the provider.
-	AuthMechanismUnsupported     Code = "auth_mechanism_unsupported"     // The server offers no way to sign in that is known here.
-	AccessDisabled               Code = "access_disabled"                // IMAP or POP3 is switched off at the provider.
-	AccountLocked                Code = "account_locked"                 // The provider locked the account.
-	MailboxInUse                 Code = "mailbox_in_use"                 // Another session holds the mailbox (RFC 2449 IN-USE, RFC 5530 INUSE).
-	TooManyConnections           Code = "too_many_connections"           // The provider's limit of connections is reached.
-	RateLimited                  Code = "rate_limited"                   // Too many logins or too much traffic (LOGIN-DELAY, THROTTLED, OVERQUOTA of bandwidth).
-	ServerUnavailable            Code = "server_unavailable"             // A temporary failure of the server, or the connection broke.
-	FolderFailed                 Code = "folder_failed"                  // Some folders could not be read; the others were.
-	MessageFailed                Code = "message_failed"                 // Some messages could not be fetched; the others were.
-	LocalOverQuota               Code = "local_over_quota"               // The user's own mailbox is full.
-	LocalMailboxUnavailable      Code = "local_mailbox_unavailable"      // The user's own mailbox cannot be written.
-	VisitAborted                 Code = "visit_aborted"                  // The process died in visits of this account, several times in a row.
-	MailLoop                     Code = "mail_loop"                      // What would be fetched is what this installation delivered.
-	Internal                     Code = "internal"                       // A defect or an outage of ours.
+	// The server offers no way to sign in that is known here.
+	AuthMechanismUnsupported Code = "auth_mechanism_unsupported"
+	AccessDisabled           Code = "access_disabled" // IMAP or POP3 is switched off at the provider.
+	AccountLocked            Code = "account_locked"  // The provider locked the account.
+	// Another session holds the mailbox (RFC 2449 IN-USE, RFC 5530 INUSE).
+	MailboxInUse       Code = "mailbox_in_use"
+	TooManyConnections Code = "too_many_connections" // The provider's limit of connections is reached.
+	// Too many logins or too much traffic (LOGIN-DELAY, THROTTLED, OVERQUOTA of bandwidth).
+	RateLimited Code = "rate_limited"
+	// A temporary failure of the server, or the connection broke.
+	ServerUnavailable       Code = "server_unavailable"
+	FolderFailed            Code = "folder_failed"             // Some folders could not be read; the others were.
+	MessageFailed           Code = "message_failed"            // Some messages could not be fetched; the others were.
+	LocalOverQuota          Code = "local_over_quota"          // The user's own mailbox is full.
+	LocalMailboxUnavailable Code = "local_mailbox_unavailable" // The user's own mailbox cannot be written.
+	// The process died in visits of this account, several times in a row.
+	VisitAborted Code = "visit_aborted"
+	MailLoop     Code = "mail_loop" // What would be fetched is what this installation delivered.
+	Internal     Code = "internal"  // A defect or an outage of ours.
 )
 
 // Interrupted says that the work was stopped from our side: shutdown, a lost
@@ -55,7 +68,8 @@ const Interrupted Code = "interrupted"
 var codes = []Code{
 	DNSFailure, HostNotAllowed, ConnectRefused, ConnectTimeout, TLSFailure, TLSCertificateInvalid,
 	STARTTLSUnsupported, ProtocolError, AuthFailed, AppPasswordRequired, OAuthReauthorizationRequired,
-	AuthMechanismUnsupported, AccessDisabled, AccountLocked, MailboxInUse, TooManyConnections, RateLimited, ServerUnavailable,
+	AuthMechanismUnsupported, AccessDisabled, AccountLocked, MailboxInUse, TooManyConnections, RateLimited,
+	ServerUnavailable,
 	FolderFailed, MessageFailed, LocalOverQuota, LocalMailboxUnavailable, VisitAborted, MailLoop, Internal,
 }
 

@@ -16,10 +16,15 @@ import (
 )
 
 func TestACodeSurvivesWrapping(t *testing.T) {
-	first := &fault.Error{Code: fault.RateLimited, Op: "signing in", Detail: "too many", RetryAfter: time.Minute, Err: io.EOF}
-	err := fmt.Errorf("visiting: %w", fault.Wrap(fault.Internal, "opening", fault.Wrap(fault.ServerUnavailable, "reading", first)))
+	first := &fault.Error{
+		Code: fault.RateLimited, Op: "signing in", Detail: "too many", RetryAfter: time.Minute,
+		Err: io.EOF,
+	}
+	err := fmt.Errorf("visiting: %w", fault.Wrap(fault.Internal, "opening", fault.Wrap(fault.ServerUnavailable, "reading",
+		first)))
 	got := fault.Of(err)
-	if got.Code != fault.RateLimited || got.Detail != "too many" || got.RetryAfter != time.Minute || !errors.Is(err, io.EOF) {
+	if got.Code != fault.RateLimited || got.Detail != "too many" || got.RetryAfter != time.Minute ||
+		!errors.Is(err, io.EOF) {
 		t.Errorf("got %+v", got)
 	}
 	if fault.Wrap(fault.Internal, "x", nil) != nil || fault.Of(nil) != nil || fault.CodeOf(nil) != "" {
@@ -73,7 +78,9 @@ func FuzzClean(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string, limit int) {
 		limit = max(0, min(limit, 1000))
 		out := fault.Clean(in, limit)
-		if len(out) > limit || !utf8.ValidString(out) || strings.ContainsFunc(out, func(r rune) bool { return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+		if len(out) > limit || !utf8.ValidString(out) || strings.ContainsFunc(out, func(r rune) bool {
+			return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r)
+		}) {
 			t.Errorf("%q became %q", in, out)
 		}
 	})

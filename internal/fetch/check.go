@@ -59,13 +59,15 @@ type Checker struct {
 
 // The kinds of a Finding. The first group is wrong; the rest are worth knowing.
 const (
-	DoubledToken  = "doubled_token"       // One message lies in the mailbox in two files that are no links of each other.
-	UnknownToken  = "unknown_token"       // A message bears a name of ours, and no journal knows it.
-	LostInSpool   = "lost_in_spool"       // A staged message is neither in the spool nor in the mailbox, and was not delivered.
-	WrongSize     = "wrong_size"          // A delivered message has another size than its name tells.
-	OldDatabase   = "database_older"      // The database was restored; the next visit reconciles it.
-	OldMailbox    = "mailbox_older"       // The mailbox, or its spool, was restored or emptied.
-	Forgotten     = "forgotten_message"   // As UnknownToken, where a journal of the mailbox is forgotten that may have known it.
+	DoubledToken = "doubled_token" // One message lies in the mailbox in two files that are no links of each other.
+	UnknownToken = "unknown_token" // A message bears a name of ours, and no journal knows it.
+	// A staged message is neither in the spool nor in the mailbox, and was not delivered.
+	LostInSpool = "lost_in_spool"
+	WrongSize   = "wrong_size"     // A delivered message has another size than its name tells.
+	OldDatabase = "database_older" // The database was restored; the next visit reconciles it.
+	OldMailbox  = "mailbox_older"  // The mailbox, or its spool, was restored or emptied.
+	// As UnknownToken, where a journal of the mailbox is forgotten that may have known it.
+	Forgotten     = "forgotten_message"
 	StraySpool    = "stray_spool_file"    // A spool file that no staged message needs; the next visit sweeps it.
 	NoFolder      = "folder_missing"      // A chosen folder has no local folder; the next delivery makes it.
 	NotSubscribed = "folder_unsubscribed" // The user does not see it in most mail programs.
@@ -75,7 +77,10 @@ const (
 )
 
 // wrong are the kinds that make a check fail.
-var wrong = map[string]bool{DoubledToken: true, UnknownToken: true, LostInSpool: true, WrongSize: true, OldDatabase: true}
+var wrong = map[string]bool{
+	DoubledToken: true, UnknownToken: true, LostInSpool: true, WrongSize: true,
+	OldDatabase: true,
+}
 
 // Finding is something that a check noticed.
 type Finding struct {
@@ -145,8 +150,8 @@ func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) 
 		return nil, err
 	}
 	f := &Findings{
-		User: o.String(), Messages: inv.Measured.Messages, Bytes: inv.Measured.Bytes, Findings: []Finding{}, Accounts: []*Checked{},
-		inv: inv, entries: map[mail.Token]*entry{}, files: map[mail.Token][]mail.LocalFile{},
+		User: o.String(), Messages: inv.Measured.Messages, Bytes: inv.Measured.Bytes, Findings: []Finding{},
+		Accounts: []*Checked{}, inv: inv, entries: map[mail.Token]*entry{}, files: map[mail.Token][]mail.LocalFile{},
 	}
 	quiet := map[string]bool{}
 	for _, l := range before {
@@ -159,7 +164,9 @@ func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) 
 	all := true
 	for i := range ledgers {
 		l := &ledgers[i]
-		same := slices.ContainsFunc(before, func(b Ledger) bool { return b.Journal == l.Journal && b.Generation == l.Generation })
+		same := slices.ContainsFunc(before, func(b Ledger) bool {
+			return b.Journal == l.Journal && b.Generation == l.Generation
+		})
 		still := quiet[l.Journal] && !l.Visiting && same
 		row := &Checked{Account: l.Account, Email: l.Email, Visiting: !still, Skipped: map[string]int{}}
 		rows[l.Journal] = row
@@ -177,7 +184,8 @@ func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) 
 	}
 	f.judgeFiles()
 	if q := inv.Quota; q != nil && *q != inv.Measured && all {
-		f.note(QuotaFile, "", "", fmt.Sprintf("maildirsize says %d octets in %d messages, the files are %d in %d.", q.Bytes, q.Messages, inv.Measured.Bytes, inv.Measured.Messages))
+		f.note(QuotaFile, "", "", fmt.Sprintf("maildirsize says %d octets in %d messages, the files are %d in %d.", q.Bytes,
+			q.Messages, inv.Measured.Bytes, inv.Measured.Messages))
 	}
 	f.OK = !slices.ContainsFunc(f.Findings, func(x Finding) bool { return x.Wrong })
 	return f, nil
@@ -289,15 +297,18 @@ func (f *Findings) judgeSpool(l *Ledger, row *Checked, still bool) {
 			staged = true
 			needed[m.Placement.Spool] = true
 			if note < l.Generation && !has(f.inv.Spools[l.Journal], m.Placement.Spool) && len(f.files[m.Placement.Token]) == 0 {
-				f.note(LostInSpool, l.Account, m.Placement.Token, "It was staged, its spool file is gone, and it was not delivered; the next visit fetches it again.")
+				f.note(LostInSpool, l.Account, m.Placement.Token, "It was staged, its spool file is gone, and it was not "+
+					"delivered; the next visit fetches it again.")
 			}
 		}
 	}
 	switch {
 	case note > l.Generation:
-		f.note(OldDatabase, l.Account, "", fmt.Sprintf("The spool has seen %d batches, the journal knows of %d: the database was restored; the next visit finds what it forgot.", note, l.Generation))
+		f.note(OldDatabase, l.Account, "", fmt.Sprintf("The spool has seen %d batches, the journal knows of %d: the "+
+			"database was restored; the next visit finds what it forgot.", note, l.Generation))
 	case note < l.Generation && !staged:
-		f.note(OldMailbox, l.Account, "", fmt.Sprintf("The journal knows of %d batches, the spool has seen %d: the mailbox was restored or its spool emptied.", l.Generation, note))
+		f.note(OldMailbox, l.Account, "", fmt.Sprintf("The journal knows of %d batches, the spool has seen %d: the mailbox "+
+			"was restored or its spool emptied.", l.Generation, note))
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.inv.Spools[l.Journal])) {
 		if !needed[name] {
@@ -331,7 +342,9 @@ func (c Checker) judgeFolders(f *Findings, l *Ledger) {
 // judgeUnknown looks for messages that bear names of ours which no journal
 // explains. One whose content a journal knows, while it misses the name that
 // belongs to it, was delivered before the remote gave it a new identity.
-func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings, ledgers []Ledger, rows map[string]*Checked) error {
+func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings, ledgers []Ledger,
+	rows map[string]*Checked,
+) error {
 	var unknown []mail.Token
 	for t := range f.files {
 		if e := f.entries[t]; e == nil || e.message == nil && e.member == nil {
@@ -457,7 +470,8 @@ func (f *Findings) Explain(what string) []Explained {
 		out = append(out, Explained{State: "in the mailbox, and no journal knows it", Token: t, Files: f.paths(t)})
 	}
 	slices.SortFunc(out, func(a, b Explained) int {
-		return cmp.Or(cmp.Compare(a.Email, b.Email), cmp.Compare(a.Folder, b.Folder), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Token, b.Token))
+		return cmp.Or(cmp.Compare(a.Email, b.Email), cmp.Compare(a.Folder, b.Folder), cmp.Compare(a.Epoch, b.Epoch),
+			cmp.Compare(a.Token, b.Token))
 	})
 	return out
 }
@@ -483,24 +497,31 @@ func (f *Findings) paths(t mail.Token) (ps []string) {
 
 func (f *Findings) explain(t mail.Token, e *entry) Explained {
 	x := Explained{
-		State: e.state, Account: e.ledger.Account, Email: e.ledger.Email, Journal: e.ledger.Journal, Folder: e.folder.Remote, Local: e.folder.Local,
-		UIDValidity: e.folder.UIDValidity, FolderEpoch: e.folder.Epoch, Identity: describe(e.id()), Token: t, Files: f.paths(t),
+		State: e.state, Account: e.ledger.Account, Email: e.ledger.Email, Journal: e.ledger.Journal, Folder: e.folder.Remote,
+		Local:       e.folder.Local,
+		UIDValidity: e.folder.UIDValidity, FolderEpoch: e.folder.Epoch, Identity: describe(e.id()), Token: t, Files: f.paths(
+			t),
 	}
 	if m := e.message; m != nil {
 		x.Epoch, x.Global, x.Size = m.FolderEpoch, m.Global, m.Fingerprint.Size
 		if !m.Alias {
-			x.Digest, x.Body, x.Header = fmt.Sprintf("%x", m.Fingerprint.Digest), fmt.Sprintf("%x", m.Fingerprint.Body), fmt.Sprintf("%x", m.Fingerprint.Header)
+			x.Digest, x.Body, x.Header = fmt.Sprintf("%x", m.Fingerprint.Digest), fmt.Sprintf("%x", m.Fingerprint.Body),
+				fmt.Sprintf("%x", m.Fingerprint.Header)
 		}
 		if !m.Received.IsZero() {
 			x.Received = &m.Received
 		}
 	}
 	if e.member != nil {
-		x.Epoch, x.Batch, x.Spool = e.member.FolderEpoch, fmt.Sprintf("%d/%d", e.batch.Epoch, e.batch.Seq), e.member.Placement.Spool
+		x.Epoch, x.Batch, x.Spool = e.member.FolderEpoch, fmt.Sprintf("%d/%d", e.batch.Epoch, e.batch.Seq),
+			e.member.Placement.Spool
 	}
 	if s := e.skipped; s != nil {
 		x.Epoch, x.Size = s.FolderEpoch, cmp.Or(x.Size, s.Size)
-		x.Skipped = &SkippedMessage{Code: string(s.Code), Detail: s.Detail, Attempts: s.Attempts, First: s.FirstAt, Last: s.LastAt, Next: s.NextAt}
+		x.Skipped = &SkippedMessage{
+			Code: string(s.Code), Detail: s.Detail, Attempts: s.Attempts, First: s.FirstAt,
+			Last: s.LastAt, Next: s.NextAt,
+		}
 	}
 	return x
 }

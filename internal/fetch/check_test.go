@@ -24,7 +24,10 @@ func (o *office) check() (f *fetch.Findings) {
 	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
 	o.must(err)
 	o.with(func(db *store.Store) {
-		f, err = fetch.Checker{Ledgers: db, Mailbox: boxes, TokenKey: []byte("a key that outlives the database"), DirName: mailbox.DirName}.Check(o.t.Context(), o.account.Owner)
+		f, err = fetch.Checker{
+			Ledgers: db, Mailbox: boxes, TokenKey: []byte("a key that outlives the database"),
+			DirName: mailbox.DirName,
+		}.Check(o.t.Context(), o.account.Owner)
 		o.must(err)
 	})
 	return f
@@ -71,12 +74,16 @@ func TestACheckCountsMessagesByWhatBecameOfThem(t *testing.T) {
 			t.Fatalf("%+v, %+v", f.Findings, f.Accounts)
 		}
 		got := *f.Accounts[0]
-		want := fetch.Checked{Account: o.account.ID, Email: "x@remote.test", Folders: 2, Present: 5, Gone: 1, Skipped: map[string]int{"message_failed": 1}}
+		want := fetch.Checked{
+			Account: o.account.ID, Email: "x@remote.test", Folders: 2, Present: 5, Gone: 1,
+			Skipped: map[string]int{"message_failed": 1},
+		}
 		if !maps.Equal(got.Skipped, want.Skipped) {
 			t.Errorf("skipped: %v", got.Skipped)
 		}
 		got.Skipped, want.Skipped = nil, nil
-		if got.Account != want.Account || got.Present != want.Present || got.Gone != want.Gone || got.Folders != 2 || got.Visiting || f.Foreign != 1 || f.Messages != 7 {
+		if got.Account != want.Account || got.Present != want.Present || got.Gone != want.Gone || got.Folders != 2 ||
+			got.Visiting || f.Foreign != 1 || f.Messages != 7 {
 			t.Errorf("%+v, %d messages, %d from elsewhere", got, f.Messages, f.Foreign)
 		}
 	})
@@ -96,13 +103,17 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			o.must(os.WriteFile(filepath.Join(o.home(), ".Remote.Archive.2023", "cur", name+":2,S"), text, 0o600))
 		}, map[string]int{fetch.DoubledToken: 1}, true},
 		"a message of nobody's bears a name of ours": {func(o *office) {
-			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"), 0o600))
+			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
+				0o600))
 		}, map[string]int{fetch.UnknownToken: 1}, true},
 		"it may be that of an account that is forgotten": {func(o *office) {
-			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"), 0o600))
+			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
+				0o600))
 			o.must(os.Mkdir(filepath.Join(o.home(), "fetch-spool", uuid.NewString()), 0o700))
 		}, map[string]int{fetch.Forgotten: 1}, false},
-		"a message was cut short": {func(o *office) { o.must(os.Truncate(o.path("a"), 10)) }, map[string]int{fetch.WrongSize: 1}, true},
+		"a message was cut short": {func(o *office) {
+			o.must(os.Truncate(o.path("a"), 10))
+		}, map[string]int{fetch.WrongSize: 1}, true},
 		"spool files are left": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.spool(), "F"+strings.Repeat("a", 26)+".e1"), nil, 0o600))
 		}, map[string]int{fetch.StraySpool: 1}, false},
@@ -119,13 +130,19 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			o.send("INBOX", "x", "y", "z")
 			o.killedAt("deliver.published")
 		}, nil, false},
-		"the spool was emptied": {func(o *office) { o.must(os.RemoveAll(o.spool())) }, map[string]int{fetch.OldMailbox: 1}, false},
+		"the spool was emptied": {func(o *office) {
+			o.must(os.RemoveAll(o.spool()))
+		}, map[string]int{fetch.OldMailbox: 1}, false},
 		"the mailbox is an older one": {func(o *office) {
 			o.must(os.RemoveAll(o.spool()))
 			o.must(os.Mkdir(o.spool(), 0o700))
 		}, map[string]int{fetch.OldMailbox: 1}, false},
-		"a folder is gone":           {func(o *office) { o.must(os.RemoveAll(filepath.Join(o.home(), ".Remote.Archive.2023"))) }, map[string]int{fetch.NoFolder: 1}, false},
-		"folders are not subscribed": {func(o *office) { o.must(os.Remove(filepath.Join(o.home(), "subscriptions"))) }, map[string]int{fetch.NotSubscribed: 2}, false},
+		"a folder is gone": {func(o *office) {
+			o.must(os.RemoveAll(filepath.Join(o.home(), ".Remote.Archive.2023")))
+		}, map[string]int{fetch.NoFolder: 1}, false},
+		"folders are not subscribed": {func(o *office) {
+			o.must(os.Remove(filepath.Join(o.home(), "subscriptions")))
+		}, map[string]int{fetch.NotSubscribed: 2}, false},
 		"maildirsize is wrong": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.home(), "maildirsize"), []byte("0S\n17 1\n"), 0o600))
 		}, map[string]int{fetch.QuotaFile: 1}, false},
@@ -146,7 +163,8 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			if !maps.Equal(kinds(f), c.want) || f.OK == c.wrong {
 				t.Errorf("found %v, want %v; ok is %v: %+v", kinds(f), c.want, f.OK, f.Findings)
 			}
-			if name == "messages are staged" && f.Accounts[0].Staged != 3 || name == "they were delivered" && f.Accounts[0].Present != 6 ||
+			if name == "messages are staged" && f.Accounts[0].Staged != 3 || name == "they were delivered" &&
+				f.Accounts[0].Present != 6 ||
 				name == "the remote counts anew" && (f.Accounts[0].Present != 3 || f.Accounts[0].ByContent != 2) {
 				t.Errorf("%+v", *f.Accounts[0])
 			}
@@ -177,10 +195,14 @@ func TestACheckDoesNotJudgeWhatAVisitChanges(t *testing.T) {
 	o.killedAt("deliver.staged")
 	o.must(os.RemoveAll(o.spool()))
 	o.with(func(db *store.Store) {
-		_, err := db.Queue().ClaimOne(t.Context(), o.account.Owner, o.account.ID, schedule.Claim{Worker: "w", Now: time.Now(), Lease: time.Minute, Limit: 1})
+		_, err := db.Queue().ClaimOne(t.Context(), o.account.Owner, o.account.ID, schedule.Claim{
+			Worker: "w", Now: time.Now(),
+			Lease: time.Minute, Limit: 1,
+		})
 		o.must(err)
 	})
-	if f := o.check(); !f.OK || !f.Accounts[0].Visiting || kinds(f)[fetch.BeingVisited] != 1 || kinds(f)[fetch.LostInSpool] != 0 {
+	if f := o.check(); !f.OK || !f.Accounts[0].Visiting || kinds(f)[fetch.BeingVisited] != 1 ||
+		kinds(f)[fetch.LostInSpool] != 0 {
 		t.Errorf("%+v", f.Findings)
 	}
 }
@@ -197,13 +219,15 @@ func TestAMessageIsExplained(t *testing.T) {
 		t.Fatalf("by UID: %+v", byUID)
 	}
 	x := byUID[1]
-	if x.State != "delivered and present" || len(x.Files) != 1 || filepath.Join(o.home(), x.Files[0]) != o.path("a") || x.UIDValidity != 7 || len(x.Digest) != 64 {
+	if x.State != "delivered and present" || len(x.Files) != 1 || filepath.Join(o.home(), x.Files[0]) != o.path("a") ||
+		x.UIDValidity != 7 || len(x.Digest) != 64 {
 		t.Errorf("%+v", x)
 	}
 	if again := f.Explain(string(x.Token)); len(again) != 1 || again[0].Identity != "UID 1" {
 		t.Errorf("by token: %+v", again)
 	}
-	if s := f.Explain("2"); len(s) != 1 || s[0].State != "skipped" || s[0].Skipped == nil || !strings.Contains(s[0].Skipped.Detail, "lost it") {
+	if s := f.Explain("2"); len(s) != 1 || s[0].State != "skipped" || s[0].Skipped == nil ||
+		!strings.Contains(s[0].Skipped.Detail, "lost it") {
 		t.Errorf("skipped: %+v", s)
 	}
 	if none := f.Explain(string(mail.TokenFor([]byte("k"), "j", "w", 0, mail.ID{UID: 1}))); len(none) != 0 {

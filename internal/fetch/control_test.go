@@ -33,7 +33,8 @@ type overseer struct {
 // oversee puts an overseer into a world.
 func oversee(w *world) *overseer {
 	o := &overseer{world: w, cursors: map[int64]fetch.Folder{}}
-	w.engine.Journal, w.engine.Mailbox, w.engine.Source = overseenJournal{w.journal, o}, overseenBoxes{w.box, o}, overseenSource{w.remote, o}
+	w.engine.Journal, w.engine.Mailbox, w.engine.Source = overseenJournal{w.journal, o}, overseenBoxes{w.box, o},
+		overseenSource{w.remote, o}
 	return o
 }
 
@@ -89,7 +90,9 @@ type overseenBoxes struct {
 	o *overseer
 }
 
-func (b overseenBoxes) Open(ctx context.Context, owner account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b overseenBoxes) Open(ctx context.Context, owner account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	d, err := b.box.Open(ctx, owner, journal, epoch, l)
 	return overseenDelivery{d, b.o}, err
 }
@@ -100,7 +103,9 @@ type overseenDelivery struct {
 }
 
 // Stage measures the spool.
-func (d overseenDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, most int64) (mail.Staged, error) {
+func (d overseenDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time,
+	most int64,
+) (mail.Staged, error) {
 	s, err := d.Delivery.Stage(ctx, t, body, received, most)
 	d.o.box.mu.Lock()
 	defer d.o.box.mu.Unlock()
@@ -119,7 +124,9 @@ func (s overseenSource) Open(ctx context.Context, a account.Account, c account.C
 	return s, err
 }
 
-func (s overseenSource) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, miss func(mail.Folder, mail.Item, *fault.Error)) error {
+func (s overseenSource) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	miss func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	return s.remote.Fetch(ctx, ws, func(f mail.Folder, it mail.Item, body io.Reader) error {
 		if f.Wire == "INBOX" {
 			s.o.taken = append(s.o.taken, it.ID)
@@ -279,7 +286,9 @@ func amid(wrap func(fetch.Session) fetch.Session) func(*fetch.Engine) {
 // brittle ends with the first message or folder that cannot be read.
 type brittle struct{ fetch.Session }
 
-func (s brittle) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, _ func(mail.Folder, mail.Item, *fault.Error)) error {
+func (s brittle) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	_ func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var missed *fault.Error
@@ -308,7 +317,9 @@ func (s fussy) List(ctx context.Context, qs []mail.Query, yield func(mail.Listin
 // hurried says goodbye as soon as the last message has come.
 type hurried struct{ fetch.Session }
 
-func (s hurried) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, miss func(mail.Folder, mail.Item, *fault.Error)) error {
+func (s hurried) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	miss func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	if err := s.Session.Fetch(ctx, ws, take, miss); err != nil {
 		return err
 	}
@@ -354,11 +365,21 @@ func TestAnOverseerNoticesEachBrokenPromise(t *testing.T) {
 				x.Folders[i].Cursor = fetch.Cursor{}
 			}
 		}), "a visit without news"},
-		"I10 a bad message is passed over":     {amid(func(s fetch.Session) fetch.Session { return brittle{s} }), "ended the visit"},
-		"I10 a bad folder is passed over":      {amid(func(s fetch.Session) fetch.Session { return fussy{s} }), "ended the visit"},
-		"I18 goodbye is said after the commit": {amid(func(s fetch.Session) fetch.Session { return hurried{s} }), "the server is left"},
-		"I19 what is skipped is written":       {spoilt(func(x *fetch.Entry) { x.Skip = nil }), "neither comes nor is explained"},
-		"I19 what is skipped bears its reason": {spoilt(func(x *fetch.Entry) { reasonless(x.Skip) }), "neither comes nor is explained"},
+		"I10 a bad message is passed over": {amid(func(s fetch.Session) fetch.Session {
+			return brittle{s}
+		}), "ended the visit"},
+		"I10 a bad folder is passed over": {amid(func(s fetch.Session) fetch.Session {
+			return fussy{s}
+		}), "ended the visit"},
+		"I18 goodbye is said after the commit": {amid(func(s fetch.Session) fetch.Session {
+			return hurried{s}
+		}), "the server is left"},
+		"I19 what is skipped is written": {spoilt(func(x *fetch.Entry) {
+			x.Skip = nil
+		}), "neither comes nor is explained"},
+		"I19 what is skipped bears its reason": {spoilt(func(x *fetch.Entry) {
+			reasonless(x.Skip)
+		}), "neither comes nor is explained"},
 		"I1 what is written as staged came true": {func(e *fetch.Engine) {
 			e.Mailbox = wrapped{e.Mailbox, func(d fetch.Delivery) fetch.Delivery { return losing{d} }}
 		}, "neither comes"},
@@ -419,7 +440,9 @@ type wrapped struct {
 	wrap func(fetch.Delivery) fetch.Delivery
 }
 
-func (b wrapped) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b wrapped) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return b.wrap(d), err
 }
@@ -452,7 +475,9 @@ func (d doubling) Publish(ctx context.Context, ps []mail.Placement) error {
 // altering adds a header, as some programs do.
 type altering struct{ fetch.Delivery }
 
-func (d altering) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, most int64) (mail.Staged, error) {
+func (d altering) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time,
+	most int64,
+) (mail.Staged, error) {
 	return d.Delivery.Stage(ctx, t, io.MultiReader(strings.NewReader("X-Fetched-By: us\r\n"), body), received, most)
 }
 
@@ -488,7 +513,9 @@ type slowBoxes struct {
 	*slowness
 }
 
-func (b slowBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b slowBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return slowDelivery{d, b.slowness}, err
 }
@@ -498,7 +525,9 @@ type slowDelivery struct {
 	*slowness
 }
 
-func (d slowDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, most int64) (mail.Staged, error) {
+func (d slowDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time,
+	most int64,
+) (mail.Staged, error) {
 	s, err := d.Delivery.Stage(ctx, t, body, received, most)
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -71,7 +71,9 @@ type askingSession struct {
 	to *asking
 }
 
-func (s askingSession) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, miss func(mail.Folder, mail.Item, *fault.Error)) error {
+func (s askingSession) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	miss func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	s.to.others = nil
 	for _, w := range ws {
 		s.to.others = append(s.to.others, w.Others...)
@@ -80,7 +82,12 @@ func (s askingSession) Fetch(ctx context.Context, ws []mail.Want, take func(mail
 }
 
 func TestAfterVisitsThatFailedAnotherFolderIsAskedForFirst(t *testing.T) {
-	for failures, want := range [][]string{{"INBOX", "A", "B"}, {"A", "B", "INBOX"}, {"B", "INBOX", "A"}, {"INBOX", "A", "B"}} {
+	for failures, want := range [][]string{
+		{"INBOX", "A", "B"},
+		{"A", "B", "INBOX"},
+		{"B", "INBOX", "A"},
+		{"INBOX", "A", "B"},
+	} {
 		w := newWorld(t, "INBOX", "A", "B")
 		for _, f := range w.remote.folders {
 			f.add(bodies(2, f.name)...)

@@ -151,7 +151,8 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 					second := visit()
 					verdict := want.verdict(pr.home(), nil) + pr.inconsistent(t.Context(), w.db, lease)
 					if bad != nil || second != nil || verdict != "" {
-						t.Errorf("cut after %d octets, once=%v (first visit: %v): %v; the next visit: %v, %s", n, once, first, bad, second, verdict)
+						t.Errorf("cut after %d octets, once=%v (first visit: %v): %v; the next visit: %v, %s", n, once, first, bad,
+							second, verdict)
 					}
 					return traffic, os.RemoveAll(pr.home())
 				}

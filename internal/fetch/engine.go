@@ -149,7 +149,10 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 	share := e.Budget.Share(l.Account.Status.Slow > 1, giveWay)
 	defer share.Close()
 	ctx = memory.With(ctx, share)
-	v := &visit{Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, present: map[string]bool{}, log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch)}
+	v := &visit{
+		Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, present: map[string]bool{},
+		log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch),
+	}
 	err := v.run(ctx)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrFenced) {
 		err = context.Cause(ctx)
@@ -253,7 +256,8 @@ func (v *visit) recover(ctx context.Context) error {
 		if err := v.Journal.Commit(ctx, v.lease, e); err != nil {
 			return err
 		}
-		v.log.InfoContext(ctx, "finished an earlier visit", "delivered_batches", len(e.Deliver), "dropped_batches", len(e.Drop))
+		v.log.InfoContext(ctx, "finished an earlier visit", "delivered_batches", len(e.Deliver), "dropped_batches", len(
+			e.Drop))
 	}
 	v.Step("recover.sweep")
 	return v.delivery.Sweep(ctx, nil)

@@ -170,7 +170,8 @@ func TestABadMessageIsSkippedWithAReasonAndTriedMoreAndMoreRarely(t *testing.T) 
 	f.add(bodies(10, "after")...)
 	w.remote.missing["Subject: poison\r\n\r\n"] = "the server ends the session"
 	r := w.visit(t.Context())
-	if r.Err != nil || r.Messages != 20 || r.Skipped != 1 || r.Partial == nil || r.Partial.Code != fault.MessageFailed || len(w.journal.skips) != 1 {
+	if r.Err != nil || r.Messages != 20 || r.Skipped != 1 || r.Partial == nil || r.Partial.Code != fault.MessageFailed ||
+		len(w.journal.skips) != 1 {
 		t.Fatalf("report %+v", r)
 	}
 	first := w.now
@@ -187,7 +188,8 @@ func TestABadMessageIsSkippedWithAReasonAndTriedMoreAndMoreRarely(t *testing.T) 
 	}
 	want := []time.Duration{
 		10 * time.Minute, 20 * time.Minute, 30 * time.Minute, 40 * time.Minute, 50 * time.Minute, time.Hour,
-		2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 32 * time.Hour, 56 * time.Hour, 80 * time.Hour, 104 * time.Hour,
+		2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 32 * time.Hour, 56 * time.Hour, 80 * time.Hour,
+		104 * time.Hour,
 	}
 	if diff := cmp.Diff(want, tried); diff != "" {
 		t.Errorf("(-want +tried):\n%s", diff)
@@ -226,7 +228,8 @@ func TestABadFolderDoesNotStopTheOthers(t *testing.T) {
 		f.add(bodies(5, f.name)...)
 	}
 	w.remote.badFolder = "Bad"
-	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 10 || r.Partial == nil || r.Partial.Code != fault.FolderFailed {
+	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 10 || r.Partial == nil ||
+		r.Partial.Code != fault.FolderFailed {
 		t.Fatalf("report %+v", r)
 	}
 	w.remote.badFolder = ""
@@ -267,7 +270,9 @@ func TestFoldersThatAreNotChosenAreLeftAlone(t *testing.T) {
 	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 10 {
 		t.Fatalf("report %+v", r)
 	}
-	if _, ok := w.box.folders["Gmail/Spam"]; ok || slices.ContainsFunc(w.remote.listed, func(s string) bool { return s == "Spam from 0" }) {
+	if _, ok := w.box.folders["Gmail/Spam"]; ok || slices.ContainsFunc(w.remote.listed, func(s string) bool {
+		return s == "Spam from 0"
+	}) {
 		t.Error("the excluded folder was made or listed")
 	}
 	w.account.Folders = account.FolderRules{}

@@ -72,7 +72,9 @@ type manyRows struct {
 	rows  int
 }
 
-func (j manyRows) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID, int64) error) error {
+func (j manyRows) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID,
+	int64) error,
+) error {
 	for n := 1; n <= j.rows; n++ {
 		id := mail.ID{UID: j.giant.UIDOf(n)}
 		if j.pop3 {
@@ -229,7 +231,8 @@ func windowed(t *testing.T, messages, window int) *world {
 // unlike are messages of many sizes.
 func unlike(n int, prefix string) (bs []string) {
 	for i := range n {
-		bs = append(bs, fmt.Sprintf("Message-ID: <%s-%d@remote.test>\r\nSubject: %s\r\n\r\n%s\r\n", prefix, i, prefix, strings.Repeat("x", i%401)))
+		bs = append(bs, fmt.Sprintf("Message-ID: <%s-%d@remote.test>\r\nSubject: %s\r\n\r\n%s\r\n", prefix, i, prefix,
+			strings.Repeat("x", i%401)))
 	}
 	return bs
 }

@@ -42,7 +42,10 @@ func TestAMessageWithFiveLabelsIsFetchedOnceAndFiledWhereItsUserFiledIt(t *testi
 	if r.Err != nil || r.Messages != 30 || w.remote.fetched != 30 {
 		t.Fatalf("report %+v, fetched %d", r, w.remote.fetched)
 	}
-	for folder, want := range map[string]int{"Gmail": 10, "Gmail/Praca": 10, "Gmail/Rodzina": 0, "Gmail/[Gmail]/Wszystkie": 10, "Gmail/[Gmail]/Ważne": 0} {
+	for folder, want := range map[string]int{
+		"Gmail": 10, "Gmail/Praca": 10, "Gmail/Rodzina": 0,
+		"Gmail/[Gmail]/Wszystkie": 10, "Gmail/[Gmail]/Ważne": 0,
+	} {
 		if got := len(w.box.folders[folder]); got != want {
 			t.Errorf("%s holds %d messages, want %d", folder, got, want)
 		}

@@ -62,7 +62,9 @@ type back struct {
 
 // leads reports whether a folder holds what was fetched there.
 func (b back) leads(path []string) bool {
-	return slices.ContainsFunc(b.trees, func(tree []string) bool { return len(path) >= len(tree) && slices.Equal(path[:len(tree)], tree) })
+	return slices.ContainsFunc(b.trees, func(tree []string) bool {
+		return len(path) >= len(tree) && slices.Equal(path[:len(tree)], tree)
+	})
 }
 
 // readMarks looks for marks among the remote's folders. A mark of another
@@ -109,7 +111,8 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 		case above > 0: // Somebody shares the own mailbox with whoever signs in there.
 			b.trees = append(b.trees, around[:above])
 		case v.mayBe(ctx, o, remotes):
-			return b, intoItself("The folder " + strconv.Quote(a.Folder) + " there is the one into which this account is fetched.")
+			return b, intoItself("The folder " + strconv.Quote(a.Folder) + " there is the one into which this account is " +
+				"fetched.")
 		}
 	}
 	return b, nil
@@ -131,7 +134,8 @@ func (v *visit) mayBe(ctx context.Context, o account.Owner, remotes []mail.Folde
 }
 
 func intoItself(detail string) error {
-	return &fault.Error{Code: fault.MailLoop, Op: "visiting", Final: true, Detail: "This is your own mailbox, and would be fetched into itself. " + detail}
+	return &fault.Error{Code: fault.MailLoop, Op: "visiting", Final: true, Detail: "This is your own mailbox, and would " +
+		"be fetched into itself. " + detail}
 }
 
 func (v *visit) neighbour(o account.Owner) {
@@ -209,7 +213,8 @@ func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.
 	if !p.mayList(pl, it.ID) {
 		return true, nil
 	}
-	s := p.skippedNow(pl, it, fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, and its user moved or copied it."))
+	s := p.skippedNow(pl, it, fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, "+
+		"and its user moved or copied it."))
 	s.Held = true
 	p.skips = append(p.skips, s)
 	pl.passed++
@@ -267,7 +272,8 @@ func uidOf(uidl string) (validity, uid uint32) {
 	}
 	if hexUIDL.MatchString(uidl) {
 		if b, err := hex.DecodeString(uidl); err == nil {
-			return uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7]), uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+			return uint32(b[4])<<24 | uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7]), uint32(b[0])<<24 | uint32(
+				b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 		}
 	}
 	if m := dottedUIDL.FindStringSubmatch(uidl); m != nil {

@@ -61,7 +61,8 @@ func TestMailInAFolderWithOurNameIsFetchedOrTold(t *testing.T) {
 	}
 	r := w.visit(t.Context())
 	// Four folders of two messages; what lies in and beside the mark in Gmail is left out, and told.
-	if r.Err != nil || r.Messages != 8 || r.Partial == nil || r.Partial.Code != fault.MailLoop || !strings.Contains(r.Partial.Detail, "Gmail") {
+	if r.Err != nil || r.Messages != 8 || r.Partial == nil || r.Partial.Code != fault.MailLoop ||
+		!strings.Contains(r.Partial.Detail, "Gmail") {
 		t.Fatalf("report %+v", r)
 	}
 }
@@ -73,13 +74,23 @@ func TestWhatAMarkStandsInIsNotFetched(t *testing.T) {
 		folders []string
 		leftOut []string
 	}{
-		{"a colleague's account folder", []string{"INBOX", "Gmail", "Gmail/{BEN}", "Gmail/Sent", "Gmail/Sent/Old", "Gmail 2", "Sent"}, []string{"Gmail", "Gmail/Sent", "Gmail/Sent/Old"}},
+		{"a colleague's account folder", []string{
+			"INBOX", "Gmail", "Gmail/{BEN}", "Gmail/Sent", "Gmail/Sent/Old", "Gmail 2",
+			"Sent",
+		}, []string{"Gmail", "Gmail/Sent", "Gmail/Sent/Old"}},
 		{"one that its user renamed", []string{"INBOX", "Post/Alt", "Post/Alt/{BEN}", "Post"}, []string{"Post/Alt"}},
 		{"one of another installation", []string{"INBOX", "Gmail", "Gmail/{ELSEWHERE}", "Work"}, []string{"Gmail"}},
 		{"one of an account that was removed", []string{"INBOX", "Gmail", "Gmail/{FORGOTTEN}"}, []string{"Gmail"}},
 		{"a mark that was moved out", []string{"INBOX", "{BEN}", "Gmail"}, nil},
-		{"the own mailbox, shared", []string{"INBOX", "shared/anna/Gmail/{ANNA}", "shared/anna", "shared/anna/Gmail", "shared/cleo"}, []string{"shared/anna", "shared/anna/Gmail"}},
-		{"an account folder, shared", []string{"INBOX", "shared/ben", "shared/ben/Gmail", "shared/ben/Gmail/{BEN}"}, []string{"shared/ben/Gmail"}},
+		{"the own mailbox, shared", []string{
+			"INBOX", "shared/anna/Gmail/{ANNA}", "shared/anna", "shared/anna/Gmail",
+			"shared/cleo",
+		}, []string{"shared/anna", "shared/anna/Gmail"}},
+		{
+			"an account folder, shared",
+			[]string{"INBOX", "shared/ben", "shared/ben/Gmail", "shared/ben/Gmail/{BEN}"},
+			[]string{"shared/ben/Gmail"},
+		},
 		{"a folder of a test", []string{"INBOX", mail.ChallengeFor("abcdefghijklmnopqrstuvwxyz"), "Work"}, nil},
 		{"a folder of a like name", []string{"INBOX", "Gmail", "Gmail/mailbrook-notes"}, nil},
 	} {
@@ -104,7 +115,8 @@ func TestWhatAMarkStandsInIsNotFetched(t *testing.T) {
 					t.Errorf("%s brought %v", f.name, w.box.folders[w.journal.folders[i].Local])
 				}
 			}
-			if told := r.Partial != nil && r.Partial.Code == fault.MailLoop; told != (len(tc.leftOut) > 0) || told && !strings.Contains(r.Partial.Detail, tc.leftOut[0]) {
+			if told := r.Partial != nil && r.Partial.Code == fault.MailLoop; told != (len(tc.leftOut) > 0) || told &&
+				!strings.Contains(r.Partial.Detail, tc.leftOut[0]) {
 				t.Errorf("the user is told %v", r.Partial)
 			}
 			if !slices.Contains(w.box.marked, "Gmail/"+mail.MarkFor([]byte("k"), "j")) {
@@ -160,7 +172,8 @@ func TestTheOwnMailboxIsNotFetchedIntoItself(t *testing.T) {
 				}
 				return
 			}
-			if f := fault.Of(r.Err); f == nil || f.Code != fault.MailLoop || !f.Final || r.Messages != 0 || len(w.box.folders) > 0 {
+			if f := fault.Of(r.Err); f == nil || f.Code != fault.MailLoop || !f.Final || r.Messages != 0 ||
+				len(w.box.folders) > 0 {
 				t.Errorf("report %+v, delivered %v", r, w.box.folders)
 			}
 		})
@@ -191,7 +204,8 @@ func TestWhatWasFetchedForTheRemotesUserIsSkipped(t *testing.T) {
 			body := bodies(2, "INBOX")[0]
 			w.journal.brought = map[account.Owner][]mail.Fingerprint{ben: {fingerprint(body)}}
 			r := w.visit(t.Context())
-			if r.Err != nil || r.Messages != int64(2-tc.skipped) || len(w.journal.skips) != tc.skipped || r.Skipped != tc.skipped {
+			if r.Err != nil || r.Messages != int64(2-tc.skipped) || len(w.journal.skips) != tc.skipped ||
+				r.Skipped != tc.skipped {
 				t.Fatalf("report %+v, skipped %v", r, w.journal.skips)
 			}
 			if tc.skipped == 0 {

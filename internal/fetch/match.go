@@ -314,7 +314,9 @@ func (v *visit) recogniseGroup(ctx context.Context, session HeaderSession, group
 }
 
 // headers reads the headers of candidates and returns these by header and size.
-func (v *visit) headers(ctx context.Context, session HeaderSession, group []candidate) (map[headerKey][]candidate, error) {
+func (v *visit) headers(ctx context.Context, session HeaderSession,
+	group []candidate,
+) (map[headerKey][]candidate, error) {
 	found := map[headerKey][]candidate{}
 	where := map[Ref]candidate{}
 	byWire := map[string]*plan{}
@@ -374,7 +376,8 @@ func (v *visit) adopt(ctx context.Context, found []Adoption, of []candidate) err
 		}
 		c.plan.extra = slices.DeleteFunc(c.plan.extra, func(it mail.Item) bool { return it.ID == c.item.ID })
 	}
-	v.log.InfoContext(ctx, "recognised messages under new names", "messages", len(found), "took", v.Now().Sub(v.began).Round(time.Millisecond))
+	v.log.InfoContext(ctx, "recognised messages under new names", "messages", len(found), "took", v.Now().Sub(
+		v.began).Round(time.Millisecond))
 	return nil
 }
 

@@ -11,7 +11,8 @@ import (
 // letters are messages with a Message-ID each.
 func letters(n int, prefix string) (bs []string) {
 	for i := range n {
-		bs = append(bs, fmt.Sprintf("Message-ID: <%s-%d@remote.test>\r\nSubject: %s\r\n\r\nThe text of %d.\r\n", prefix, i, prefix, i))
+		bs = append(bs, fmt.Sprintf("Message-ID: <%s-%d@remote.test>\r\nSubject: %s\r\n\r\nThe text of %d.\r\n", prefix, i,
+			prefix, i))
 	}
 	return bs
 }

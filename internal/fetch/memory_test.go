@@ -107,7 +107,10 @@ func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 				if other, ok := r.sizes[u]; ok {
 					size = other
 				}
-				l.Items = append(l.Items, mail.Item{ID: mail.ID{UID: u}, Global: r.globals[f.bodies[u]], Number: uint32(i + 1), Size: size, Received: time.Unix(1e9, 0)})
+				l.Items = append(l.Items, mail.Item{
+					ID: mail.ID{UID: u}, Global: r.globals[f.bodies[u]], Number: uint32(i + 1),
+					Size: size, Received: time.Unix(1e9, 0),
+				})
 			}
 		}
 		var err error
@@ -121,7 +124,9 @@ func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 	return nil
 }
 
-func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, miss func(mail.Folder, mail.Item, *fault.Error)) error {
+func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	miss func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	n := 0
 	for _, w := range ws {
 		f := r.find(w.Folder.Wire)
@@ -185,7 +190,10 @@ type box struct {
 }
 
 func newBox() *box {
-	return &box{spool: map[string]string{}, folders: map[string][]string{}, names: map[mail.Token]int{}, files: map[mail.Token]mail.Found{}, room: -1}
+	return &box{
+		spool: map[string]string{}, folders: map[string][]string{}, names: map[mail.Token]int{},
+		files: map[mail.Token]mail.Found{}, room: -1,
+	}
 }
 
 type delivery struct {
@@ -217,7 +225,9 @@ func (d *delivery) Release(_, bytes int64) {
 	}
 }
 
-func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, received time.Time, limit int64) (mail.Staged, error) {
+func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, received time.Time,
+	limit int64,
+) (mail.Staged, error) {
 	b, err := io.ReadAll(body)
 	if err != nil {
 		return mail.Staged{}, err
@@ -257,7 +267,8 @@ func (d *delivery) Publish(_ context.Context, ps []mail.Placement) error {
 			delete(d.spool, p.Spool)
 			d.folders[p.Folder] = append(d.folders[p.Folder], body)
 			d.names[p.Token]++
-			d.files[p.Token] = mail.Found{Folder: p.Folder, Name: body, Received: p.Received.Unix(), VirtualSize: int64(len(body))}
+			d.files[p.Token] = mail.Found{Folder: p.Folder, Name: body, Received: p.Received.Unix(), VirtualSize: int64(
+				len(body))}
 		}
 	}
 	return nil
@@ -361,7 +372,11 @@ type journal struct {
 }
 
 func newJournal() *journal {
-	return &journal{rows: map[row]mail.Fingerprint{}, globals: map[string]bool{}, batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{}, passed: map[int64]map[mail.ID]bool{}}
+	return &journal{
+		rows: map[row]mail.Fingerprint{}, globals: map[string]bool{},
+		batches: map[fetch.BatchKey][]fetch.Member{}, intended: map[fetch.BatchKey]bool{}, skips: map[row]fetch.Skipped{},
+		passed: map[int64]map[mail.ID]bool{},
+	}
 }
 
 func (j *journal) OwnerOf(_ context.Context, journal string) (account.Owner, bool, error) {
@@ -405,7 +420,9 @@ func (j *journal) Open(context.Context, fetch.Lease) (bs []fetch.Batch, _ error)
 	return bs, nil
 }
 
-func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID, int64) error) error {
+func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID,
+	int64) error,
+) error {
 	rows := slices.DeleteFunc(slices.Collect(maps.Keys(j.rows)), func(r row) bool {
 		return r.FolderID != f.ID || r.FolderEpoch != f.Epoch || r.ID.UID < from
 	})
@@ -429,7 +446,9 @@ func (j *journal) marks(folder, epoch int64, uidl string) (hs [][16]byte) {
 	return hs
 }
 
-func (j *journal) HeadersOf(_ context.Context, _ fetch.Lease, f fetch.Folder, uidls []string) (map[string][][16]byte, error) {
+func (j *journal) HeadersOf(_ context.Context, _ fetch.Lease, f fetch.Folder,
+	uidls []string,
+) (map[string][][16]byte, error) {
 	out := map[string][][16]byte{}
 	for _, u := range uidls {
 		if hs := j.marks(f.ID, f.Epoch, u); hs != nil {
@@ -516,7 +535,8 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	}
 	j.staged = max(j.staged, e.Restored)
 	for _, a := range e.Alias {
-		if a.Global == "" && len(j.marks(a.FolderID, a.FolderEpoch, a.ID.UIDL)) == 0 || a.Global != "" && !j.globals[a.Global] {
+		if a.Global == "" && len(j.marks(a.FolderID, a.FolderEpoch, a.ID.UIDL)) == 0 || a.Global != "" &&
+			!j.globals[a.Global] {
 			return fmt.Errorf("%v stands for nothing that was delivered", a.Ref)
 		}
 		j.rows[a.Ref] = mail.Fingerprint{Size: a.Size}
@@ -587,7 +607,8 @@ func newWorld(t *testing.T, folders ...string) *world {
 	w := &world{remote: newRemote(folders...), box: newBox(), journal: newJournal(), now: time.Unix(2e9, 0)}
 	w.account = account.Account{ID: "a", Journal: "j", Folder: "Gmail", Protocol: account.IMAP}
 	w.engine = fetch.New(fetch.Options{
-		Source: w.remote, Mailbox: w.box, Journal: w.journal, Credentials: noCredentials{}, TokenKey: []byte("k"), MaxMessageBytes: 1000,
+		Source: w.remote, Mailbox: w.box, Journal: w.journal, Credentials: noCredentials{}, TokenKey: []byte("k"),
+		MaxMessageBytes: 1000,
 		LocalName: func(folder string, path []string, taken func(string) bool) string {
 			name := strings.Join(append([]string{folder}, path...), "/")
 			for taken(name) {

@@ -74,7 +74,9 @@ func (j failingJournal) Open(ctx context.Context, l fetch.Lease) ([]fetch.Batch,
 	return failingCall(j.failing, func() ([]fetch.Batch, error) { return j.Journal.Open(ctx, l) })
 }
 
-func (j failingJournal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID, int64) error) error {
+func (j failingJournal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(mail.ID,
+	int64) error,
+) error {
 	return j.do(func() error { return j.Journal.Settled(ctx, l, f, from, each) })
 }
 
@@ -96,7 +98,9 @@ type failingBoxes struct {
 	*failing
 }
 
-func (b failingBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b failingBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	d, err := failingCall(b.failing, func() (fetch.Delivery, error) { return b.Mailbox.Open(ctx, o, journal, epoch, l) })
 	return failingDelivery{d, b.failing}, err
 }
@@ -106,7 +110,9 @@ type failingDelivery struct {
 	*failing
 }
 
-func (d failingDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, most int64) (mail.Staged, error) {
+func (d failingDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time,
+	most int64,
+) (mail.Staged, error) {
 	s, err := d.Delivery.Stage(ctx, t, body, received, most)
 	if err == nil {
 		if err = d.do(func() error { return nil }); err != nil {
@@ -404,7 +410,8 @@ func TestTheDatabaseCutOffAnywhereNothingIsLostOrDoubled(t *testing.T) {
 			made++
 		}
 	}
-	t.Logf("cut off %d times: %d at a commit (before and after), the others over %d octets up and %d down", made, 2*commits, up, down)
+	t.Logf("cut off %d times: %d at a commit (before and after), the others over %d octets up and %d down", made,
+		2*commits, up, down)
 	if commits == 0 || made < len(at)*9/10 {
 		t.Errorf("%d of %d cuts were made: the suite does not bite", made, len(at))
 	}

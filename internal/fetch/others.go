@@ -49,7 +49,9 @@ func (v *visit) others(ctx context.Context, w mail.Want) ([]mail.Item, error) {
 	})
 	if err == nil && len(found) == 0 && v.byUID() {
 		from := w.Items[len(w.Items)-1].ID.UID
-		err = v.Journal.Settled(ctx, v.lease, p.folder, max(from, othersLooked)-othersLooked+1, func(id mail.ID, size int64) error {
+		err = v.Journal.Settled(ctx, v.lease, p.folder, max(from, othersLooked)-othersLooked+1, func(id mail.ID,
+			size int64,
+		) error {
 			return look(mail.Item{ID: id, Size: size})
 		})
 	}

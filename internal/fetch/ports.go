@@ -53,7 +53,8 @@ type Session interface {
 	// item it calls exactly one of take and miss, exactly once, in any order, unless it returns an
 	// error: then the items for which neither was called are as before.
 	// body is good until take returns; take's error ends the fetch and is returned.
-	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
+	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error,
+		miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
 	// Capabilities returns, in at most 1,000 printable octets, what of the
 	// server's offers a later Open is quicker for knowing.
 	Capabilities() string
@@ -139,10 +140,11 @@ type Folder struct {
 	UIDValidity uint32
 	Cursor      Cursor
 	Since       time.Time // What is older is passed over, as far as the cursor goes; zero: nothing is.
-	FirstUID    uint32    // UIDNEXT of this epoch when the folder was first listed: what lies above came later. 0: not yet.
-	Remaining   int64     // Messages at the remote at the last visit.
-	Fetched     int64     // Messages delivered so far.
-	Bytes       int64     // Their octets.
+	// UIDNEXT of this epoch when the folder was first listed: what lies above came later. 0: not yet.
+	FirstUID  uint32
+	Remaining int64 // Messages at the remote at the last visit.
+	Fetched   int64 // Messages delivered so far.
+	Bytes     int64 // Their octets.
 }
 
 // Cursor is how far a folder is settled in its epoch: every message below
@@ -241,10 +243,12 @@ type Entry struct {
 	Restored int64      // Not 0: the journal's generation is at least this again, as all that was forgotten is found.
 	Alias    []Alias    // Settled without a delivery: the same message was delivered under another name.
 	Adopt    []Adoption // Delivered messages that were recognised under another name.
-	Folders  []Folder   // Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own sums and ignored.
-	Pass     []Passed   // In place of what was passed over in these folders before.
-	Skip     []Skipped  // Skipped now, or once more.
-	Unskip   []Skipped  // Settled after all.
+	// Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own
+	// sums and ignored.
+	Folders []Folder
+	Pass    []Passed  // In place of what was passed over in these folders before.
+	Skip    []Skipped // Skipped now, or once more.
+	Unskip  []Skipped // Settled after all.
 	// Capabilities is what the server offers, where that is not what the account has; else "".
 	Capabilities string
 	// Inbox is the UIDVALIDITY of the owner's inbox, where it is known.

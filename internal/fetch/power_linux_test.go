@@ -56,7 +56,8 @@ func voidSyncs() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	if n, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))); errno != 0 || n != 0 {
+	if n, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&program))); errno != 0 || n != 0 {
 		return fmt.Errorf("seccomp: %d, %w", n, errno)
 	}
 	return nil
@@ -78,7 +79,8 @@ func newVolume(t *testing.T) (*volume, error) {
 		}
 	})
 	v := &volume{image: filepath.Join(base, "ext4.img"), dir: filepath.Join(base, "mounted")}
-	if err := errors.Join(os.WriteFile(v.image, nil, 0o600), os.Truncate(v.image, 96<<20), os.Mkdir(v.dir, 0o755)); err != nil {
+	if err := errors.Join(os.WriteFile(v.image, nil, 0o600), os.Truncate(v.image, 96<<20),
+		os.Mkdir(v.dir, 0o755)); err != nil {
 		return nil, err
 	}
 	if err := command("mkfs.ext4", "-q", "-F", v.image); err != nil {

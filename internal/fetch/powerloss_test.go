@@ -260,7 +260,8 @@ func TestAMissingSyncIsNoticedByAPowerCut(t *testing.T) {
 func TestSQLiteThatAnswersBeforeItsDiskIsRefused(t *testing.T) {
 	var refused atomic.Int64
 	for _, level := range []string{"OFF", "NORMAL"} {
-		db, err := store.Open(t.Context(), fmt.Sprintf("sqlite:%s?_pragma=synchronous(%s)", filepath.Join(t.TempDir(), "journal.db"), level), store.Options{})
+		db, err := store.Open(t.Context(), fmt.Sprintf("sqlite:%s?_pragma=synchronous(%s)", filepath.Join(t.TempDir(),
+			"journal.db"), level), store.Options{})
 		if err == nil {
 			t.Errorf("synchronous=%s is taken (%v)", level, db.Close())
 		} else if strings.Contains(err.Error(), "synchronous") {

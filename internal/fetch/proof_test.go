@@ -121,7 +121,10 @@ func (p proof) work(ctx context.Context) error {
 	if err = errors.Join(err, rep.Err); err != nil {
 		return err
 	}
-	if err := db.Queue().Finish(ctx, lease, schedule.Settlement{State: account.OK, DueAt: time.Now().Add(time.Hour), Success: true}); err != nil {
+	if err := db.Queue().Finish(ctx, lease, schedule.Settlement{
+		State: account.OK, DueAt: time.Now().Add(time.Hour),
+		Success: true,
+	}); err != nil {
 		return err
 	}
 	fmt.Println(steps.Load())
@@ -147,8 +150,13 @@ func (j noticedJournal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetc
 }
 
 // visit makes one visit in this process, after the leases before it.
-func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, source fetch.Source, step func(string)) (fetch.Report, fetch.Lease, error) {
-	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + p.Root + "/{domain}/{local}", Host: "proof", Step: step, SyncTogether: p.Together})
+func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, source fetch.Source,
+	step func(string),
+) (fetch.Report, fetch.Lease, error) {
+	boxes, err := mailbox.New(mailbox.Options{
+		Template: "maildir:" + p.Root + "/{domain}/{local}", Host: "proof",
+		Step: step, SyncTogether: p.Together,
+	})
 	if err != nil {
 		return fetch.Report{}, fetch.Lease{}, err
 	}
@@ -161,11 +169,15 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 		queue = p.claimFrom
 	}
 	var lease fetch.Lease
-	for now, err := time.Now(), schedule.ErrBusy; err != nil; now = now.Add(time.Hour) { // Until the lease before has run out.
+	// Until the lease before has run out.
+	for now, err := time.Now(), schedule.ErrBusy; err != nil; now = now.Add(time.Hour) {
 		if !errors.Is(err, schedule.ErrBusy) {
 			return fetch.Report{}, lease, err
 		}
-		lease, err = queue.Queue().ClaimOne(ctx, owner, p.Account, schedule.Claim{Worker: uuid.NewString(), Now: now, Lease: time.Minute, Limit: 1})
+		lease, err = queue.Queue().ClaimOne(ctx, owner, p.Account, schedule.Claim{
+			Worker: uuid.NewString(), Now: now,
+			Lease: time.Minute, Limit: 1,
+		})
 	}
 	switch p.Broken {
 	case heedless:
@@ -184,7 +196,8 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 	}
 	e := fetch.New(fetch.Options{
 		Source: source, Mailbox: all, Journal: j, Credentials: canaryCredentials{},
-		TokenKey: proofKey(), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(slog.DiscardHandler),
+		TokenKey: proofKey(), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(
+			slog.DiscardHandler),
 	})
 	return e.Visit(ctx, lease), lease, nil
 }
@@ -195,7 +208,10 @@ func proofKey() []byte { return []byte("a key that outlives the process") }
 // of this process still holds its lease, which it gives back.
 func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.Lease) string {
 	for _, l := range held {
-		if err := db.Queue().Finish(ctx, l, schedule.Settlement{State: account.OK, DueAt: time.Now().Add(time.Hour), Success: true}); err != nil {
+		if err := db.Queue().Finish(ctx, l, schedule.Settlement{
+			State: account.OK, DueAt: time.Now().Add(time.Hour),
+			Success: true,
+		}); err != nil {
 			return err.Error()
 		}
 	}
@@ -218,7 +234,8 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 		}
 	}
 	if len(f.Accounts) != 1 || f.Foreign > 0 || f.Accounts[0].ByContent > 0 || f.Accounts[0].Present != int(f.Messages) {
-		bad = append(bad, fmt.Sprintf("check does not know each of the %d messages by its name: %d accounts, %d from elsewhere", f.Messages, len(f.Accounts), f.Foreign))
+		bad = append(bad, fmt.Sprintf("check does not know each of the %d messages by its name: %d accounts, %d from "+
+			"elsewhere", f.Messages, len(f.Accounts), f.Foreign))
 	}
 	return strings.Join(bad, "; ")
 }
@@ -231,7 +248,9 @@ func (canaryCredentials) Credential(_ context.Context, a account.Account) (accou
 }
 
 // enrol makes a user with one account.
-func enrol(ctx context.Context, db *store.Store, root, dsn string, n int64, protocol account.Protocol, server account.Server, username string) (proof, error) {
+func enrol(ctx context.Context, db *store.Store, root, dsn string, n int64, protocol account.Protocol,
+	server account.Server, username string,
+) (proof, error) {
 	p := proof{DSN: dsn, Root: root, Owner: fmt.Sprintf("u%d@firma.test", n), Account: account.ID(uuid.NewString())}
 	owner, err := account.ParseOwner(p.Owner)
 	if err != nil {
@@ -240,7 +259,8 @@ func enrol(ctx context.Context, db *store.Store, root, dsn string, n int64, prot
 	_, err = db.Accounts().Add(ctx, account.Account{
 		ID: p.Account, Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other", Protocol: protocol,
 		Server: server, Username: username, Auth: account.Password,
-		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(), Journal: uuid.NewString(),
+		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+		Journal: uuid.NewString(),
 	}, []byte("sealed"), 4)
 	return p, err
 }
@@ -446,7 +466,8 @@ type unfencedJournal struct {
 }
 
 func (j unfencedJournal) present(ctx context.Context, l fetch.Lease) (fetch.Lease, error) {
-	err := j.rows.QueryRowContext(ctx, fmt.Sprintf("SELECT lease_owner, lease_epoch FROM poll_schedule WHERE account_id = '%s'", l.Account.ID)).Scan(&l.Worker, &l.Epoch)
+	err := j.rows.QueryRowContext(ctx, fmt.Sprintf("SELECT lease_owner, lease_epoch FROM poll_schedule WHERE account_id "+
+		"= '%s'", l.Account.ID)).Scan(&l.Worker, &l.Epoch)
 	return l, err
 }
 
@@ -473,7 +494,9 @@ type carelessBoxes struct {
 	proof proof
 }
 
-func (b carelessBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b carelessBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	c := careless{d, b.proof.home(), filepath.Join(b.proof.home(), "fetch-spool", journal), epoch}
 	switch {
@@ -496,7 +519,9 @@ type careless struct {
 // noFileSync writes spool files and makes only their directory durable.
 type noFileSync struct{ careless }
 
-func (d noFileSync) Stage(_ context.Context, t mail.Token, body io.Reader, received time.Time, _ int64) (mail.Staged, error) {
+func (d noFileSync) Stage(_ context.Context, t mail.Token, body io.Reader, received time.Time,
+	_ int64,
+) (mail.Staged, error) {
 	b, err := io.ReadAll(body)
 	if err != nil {
 		return mail.Staged{}, err
@@ -506,7 +531,10 @@ func (d noFileSync) Stage(_ context.Context, t mail.Token, body io.Reader, recei
 		return mail.Staged{}, err
 	}
 	text := bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n"))
-	s := mail.Staged{Spool: fmt.Sprintf("%s.e%d", t, d.epoch), Fingerprint: scan.Sum(), FileSize: int64(len(text)), VirtualSize: int64(len(b)), Received: received}
+	s := mail.Staged{
+		Spool: fmt.Sprintf("%s.e%d", t, d.epoch), Fingerprint: scan.Sum(), FileSize: int64(len(text)),
+		VirtualSize: int64(len(b)), Received: received,
+	}
 	return s, os.WriteFile(filepath.Join(d.spool, s.Spool), text, 0o600)
 }
 
@@ -532,7 +560,8 @@ func (d noDirectorySync) Publish(ctx context.Context, ps []mail.Placement) error
 		if err := d.EnsureFolders(ctx, []string{p.Folder}); err != nil {
 			return err
 		}
-		err := os.Rename(filepath.Join(d.spool, p.Spool), filepath.Join(d.home, mailbox.DirName(p.Folder), "new", string("1."+p.Token+".proof")))
+		err := os.Rename(filepath.Join(d.spool, p.Spool), filepath.Join(d.home, mailbox.DirName(p.Folder), "new",
+			string("1."+p.Token+".proof")))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -46,7 +46,8 @@ func (v *visit) compareGenerations(ctx context.Context) error {
 		v.noted = 0
 	}
 	if v.restored = v.noted > v.generation; v.restored {
-		v.log.WarnContext(ctx, "the database is older than the mailbox: comparing before anything is fetched", "journal_generation", v.generation, "spool_generation", v.noted)
+		v.log.WarnContext(ctx, "the database is older than the mailbox: comparing before anything is fetched",
+			"journal_generation", v.generation, "spool_generation", v.noted)
 	}
 	return nil
 }
@@ -156,7 +157,8 @@ func (v *visit) checkSpool(ctx context.Context, open []Batch) error {
 		staged = append(staged, b.Members...)
 	}
 	if len(staged) == 0 {
-		v.log.WarnContext(ctx, "the spool does not know of all that the journal counts as delivered: was the mailbox restored from a backup?",
+		v.log.WarnContext(ctx, "the spool does not know of all that the journal counts as delivered: was the mailbox "+
+			"restored from a backup?",
 			"journal_generation", v.generation, "spool_generation", v.noted)
 		return v.noteGeneration(ctx)
 	}
@@ -192,7 +194,8 @@ func (v *visit) unsettle(ctx context.Context, missing []Member) error {
 			again[m.FolderID] = true
 		}
 	}
-	v.log.WarnContext(ctx, "the spool was emptied by somebody", "lost", len(e.Unsettle), "delivered", len(missing)-len(e.Unsettle))
+	v.log.WarnContext(ctx, "the spool was emptied by somebody", "lost", len(e.Unsettle), "delivered", len(missing)-len(
+		e.Unsettle))
 	if len(e.Unsettle) == 0 {
 		return nil
 	}
@@ -322,7 +325,10 @@ func (v *visit) takeFound(ctx context.Context, found map[mail.Token]Member) erro
 // settleFound writes what was found; generation is not 0 with the last of it.
 func (v *visit) settleFound(ctx context.Context, members []Member, generation int64) error {
 	v.Step("reconcile.commit")
-	return v.Journal.Commit(ctx, v.lease, Entry{Folders: v.revalidated(), Found: members, Restored: generation, Progress: v.progress})
+	return v.Journal.Commit(ctx, v.lease, Entry{
+		Folders: v.revalidated(), Found: members, Restored: generation,
+		Progress: v.progress,
+	})
 }
 
 // finishReconcile ends the reconciliation if every folder could be listed. If
@@ -365,7 +371,8 @@ func (p *plan) uncertain() bool {
 // doubtful reports whether a file that bears an item's token may be another
 // message, of an epoch that the journal has forgotten.
 func (p *plan) doubtful(f onShelf, it *mail.Item) bool {
-	return p.uncertain() && (f.virtual != sizeMark(it.Size) || !it.Received.IsZero() && f.received != sizeMark(it.Received.Unix()))
+	return p.uncertain() && (f.virtual != sizeMark(it.Size) || !it.Received.IsZero() &&
+		f.received != sizeMark(it.Received.Unix()))
 }
 
 // epochsTried is how many forgotten changes of a folder's UIDVALIDITY are

@@ -47,9 +47,12 @@ func newOffice(t *testing.T, postgres bool) *office {
 	o.with(func(db *store.Store) {
 		o.must(db.Migrate(t.Context()))
 		o.account, err = db.Accounts().Add(t.Context(), account.Account{
-			ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other", Protocol: account.IMAP,
-			Server: account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x", Auth: account.Password,
-			Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(), Journal: uuid.NewString(),
+			ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other",
+			Protocol: account.IMAP,
+			Server:   account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x",
+			Auth:   account.Password,
+			Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+			Journal: uuid.NewString(),
 		}, []byte("sealed"), 4)
 		o.must(err)
 	})
@@ -77,16 +80,23 @@ func (o *office) visit() (bodies int) {
 	before := o.remote.fetched
 	o.with(func(db *store.Store) {
 		ctx := o.t.Context()
-		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{Worker: uuid.NewString(), Now: time.Now(), Lease: time.Minute, Limit: 1})
+		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
+			Worker: uuid.NewString(),
+			Now:    time.Now(), Lease: time.Minute, Limit: 1,
+		})
 		o.must(err)
 		e := fetch.New(fetch.Options{
 			Source: o.remote, Mailbox: o.boxes, Journal: db.Journal(), Credentials: noCredentials{},
-			TokenKey: []byte("a key that outlives the database"), LocalName: mailbox.LocalName, BatchMessages: 3, Log: slog.New(slog.DiscardHandler),
+			TokenKey: []byte("a key that outlives the database"), LocalName: mailbox.LocalName, BatchMessages: 3, Log: slog.New(
+				slog.DiscardHandler),
 		})
 		if rep := e.Visit(ctx, l); rep.Err != nil {
 			o.t.Fatalf("the visit: %v", rep.Err)
 		}
-		o.must(db.Queue().Finish(ctx, l, schedule.Settlement{State: account.OK, DueAt: time.Now().Add(time.Hour), Success: true}))
+		o.must(db.Queue().Finish(ctx, l, schedule.Settlement{
+			State: account.OK, DueAt: time.Now().Add(time.Hour),
+			Success: true,
+		}))
 	})
 	return o.remote.fetched - before
 }
@@ -141,7 +151,8 @@ func (o *office) files() map[string]string {
 func (o *office) send(folder string, names ...string) {
 	f := o.remote.find(folder)
 	for _, n := range names {
-		f.add(fmt.Sprintf("Message-ID: <%s@x>\r\nSubject: about %s\r\nX-Canary: %s;\r\n\r\n%s\r\n", n, n, n, strings.Repeat("text\r\n", len(f.uids))))
+		f.add(fmt.Sprintf("Message-ID: <%s@x>\r\nSubject: about %s\r\nX-Canary: %s;\r\n\r\n%s\r\n", n, n, n, strings.Repeat(
+			"text\r\n", len(f.uids))))
 	}
 }
 
@@ -197,7 +208,8 @@ func TestAfterADatabaseIsRestoredNothingThatIsStillThereIsDownloadedAgain(t *tes
 		restore()
 		o.send("INBOX", "newest")
 		if n := o.visit(); n != 2 {
-			t.Errorf("%d bodies were downloaded after the restore: the new one, and the one deleted since the backup, would be 2", n)
+			t.Errorf("%d bodies were downloaded after the restore: the new one, and the one deleted since the backup, "+
+				"would be 2", n)
 		}
 		after := o.files()
 		for name, path := range before {
@@ -206,7 +218,8 @@ func TestAfterADatabaseIsRestoredNothingThatIsStillThereIsDownloadedAgain(t *tes
 			}
 		}
 		if _, ok := after["newest"]; !ok || len(after) != len(before)+2 || after["old2"] != "" {
-			t.Errorf("the mailbox holds %d messages, not %d and two; deleted before the backup: %q", len(after), len(before), after["old2"])
+			t.Errorf("the mailbox holds %d messages, not %d and two; deleted before the backup: %q", len(after), len(before),
+				after["old2"])
 		}
 		if n := o.visit(); n != 0 {
 			t.Errorf("%d bodies with the next visit", n)
@@ -234,7 +247,9 @@ func TestAfterADatabaseIsRestoredNothingThatIsStillThereIsDownloadedAgain(t *tes
 // forgetful is a mailbox whose spool bears no note: the rule removed.
 type forgetful struct{ fetch.Mailbox }
 
-func (b forgetful) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b forgetful) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return unnoted{d}, err
 }
@@ -334,12 +349,16 @@ func (o *office) killedAt(step string) {
 	o.t.Helper()
 	o.with(func(db *store.Store) {
 		ctx, die := context.WithCancel(o.t.Context())
-		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{Worker: uuid.NewString(), Now: time.Now(), Lease: time.Minute, Limit: 1})
+		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
+			Worker: uuid.NewString(),
+			Now:    time.Now(), Lease: time.Minute, Limit: 1,
+		})
 		o.must(err)
 		reached := make(chan struct{})
 		e := fetch.New(fetch.Options{
 			Source: o.remote, Mailbox: o.boxes, Journal: deadJournal{db.Journal(), ctx}, Credentials: noCredentials{},
-			TokenKey: []byte("a key that outlives the database"), LocalName: mailbox.LocalName, BatchMessages: 100, Log: slog.New(slog.DiscardHandler),
+			TokenKey: []byte("a key that outlives the database"), LocalName: mailbox.LocalName, BatchMessages: 100,
+			Log: slog.New(slog.DiscardHandler),
 			Step: func(name string) {
 				if name == step && ctx.Err() == nil {
 					close(reached)
@@ -455,7 +474,11 @@ func TestAVisitWithoutNewsWritesNothingBesideTheSpool(t *testing.T) {
 
 // F03 for the reconciliation: wherever it is killed, it is done again.
 func TestAReconciliationThatIsKilledLosesAndDoublesNothing(t *testing.T) {
-	for _, step := range []string{"reconcile.compare", "recover.open", "recover.commit", "recover.sweep", "survey.folders", "reconcile.look", "reconcile.commit", "intend.commit", "deliver.staged", "deliver.note", "deliver.published", "settle.commit"} {
+	for _, step := range []string{
+		"reconcile.compare", "recover.open", "recover.commit", "recover.sweep", "survey.folders",
+		"reconcile.look", "reconcile.commit", "intend.commit", "deliver.staged", "deliver.note", "deliver.published",
+		"settle.commit",
+	} {
 		t.Run(step, func(t *testing.T) {
 			o := newOffice(t, false)
 			o.send("INBOX", "old")
@@ -474,7 +497,10 @@ func TestAReconciliationThatIsKilledLosesAndDoublesNothing(t *testing.T) {
 				o.must(os.Remove(o.path(name))) // The user does not wait.
 			}
 			o.visit()
-			late := map[string]int{"reconcile.compare": 1, "recover.open": 1, "recover.commit": 1, "recover.sweep": 1, "survey.folders": 1, "reconcile.look": 1, "reconcile.commit": 1}
+			late := map[string]int{
+				"reconcile.compare": 1, "recover.open": 1, "recover.commit": 1, "recover.sweep": 1,
+				"survey.folders": 1, "reconcile.look": 1, "reconcile.commit": 1,
+			}
 			there := o.files()
 			// What was deleted before it was found again comes back once; what was staged in the backup does not.
 			if _, back := there["a"]; back != (late[step] == 1) || there["old"] != "" {
@@ -532,7 +558,10 @@ func TestAfterARestoreAMessageThatWasSkippedBeforeIsKnown(t *testing.T) {
 	delete(o.remote.missing, body)
 	o.with(func(db *store.Store) { // Its owner has it tried again.
 		ctx := t.Context()
-		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{Worker: "w", Now: time.Now(), Lease: time.Minute, Limit: 1})
+		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
+			Worker: "w", Now: time.Now(),
+			Lease: time.Minute, Limit: 1,
+		})
 		o.must(err)
 		skips, err := db.Journal().Skipped(ctx, l)
 		o.must(err)

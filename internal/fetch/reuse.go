@@ -123,7 +123,9 @@ func uidlsOf(ss []suspect) []string {
 }
 
 // headersOf reads the suspects' headers and returns their hashes by unique-id.
-func (v *visit) headersOf(ctx context.Context, session HeaderSession, p *plan, ss []suspect) (map[string][16]byte, error) {
+func (v *visit) headersOf(ctx context.Context, session HeaderSession, p *plan,
+	ss []suspect,
+) (map[string][16]byte, error) {
 	want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity}
 	for _, s := range ss {
 		want.Items = append(want.Items, s.item)

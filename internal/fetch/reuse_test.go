@@ -31,7 +31,8 @@ func numbered(t *testing.T, n int) *world {
 
 // replace puts another message in the place of the one with this unique-id.
 func (w *world) replace(uid uint32, subject string) {
-	w.remote.folders[0].bodies[uid] = fmt.Sprintf("Date: Tue, 1 Feb 2033 10:00:00 +0000\r\nSubject: %s\r\nMessage-ID: <%s@new>\r\n\r\nnew\r\n", subject, subject)
+	w.remote.folders[0].bodies[uid] = fmt.Sprintf("Date: Tue, 1 Feb 2033 10:00:00 +0000\r\nSubject: %s\r\nMessage-ID: "+
+		"<%s@new>\r\n\r\nnew\r\n", subject, subject)
 }
 
 // once checks that each of the bodies was delivered once, and nothing twice.
@@ -210,7 +211,8 @@ func TestAReusedUniqueIDIsFetchedByPOP3(t *testing.T) {
 	fresh := "Message-ID: <fresh@x>\r\nSubject: fresh\r\n\r\nquite fresh\r\n"
 	raw := func(s string) string { return "S< +OK\\r\\n" + strings.ReplaceAll(s, "\r\n", `\r\n`) + `.\r\n` + "\n" }
 	lists := func(first string) string {
-		return fmt.Sprintf("S: +OK\nS: +OK\nS: +OK 2 0\nS: +OK\nS: 1 %d\nS: 2 %d\nS: .\nS: +OK\nS: 1 m1\nS: 2 m2\nS: .\n", len(first), len(other))
+		return fmt.Sprintf("S: +OK\nS: +OK\nS: +OK 2 0\nS: +OK\nS: 1 %d\nS: 2 %d\nS: .\nS: +OK\nS: 1 m1\nS: 2 m2\nS: .\n",
+			len(first), len(other))
 	}
 	head, _, _ := strings.Cut(fresh, "\r\n\r\n")
 	again := "S: +OK\nC: CAPA\n" + ask + capa + lists(fresh)
@@ -223,7 +225,8 @@ func TestAReusedUniqueIDIsFetchedByPOP3(t *testing.T) {
 	w.account.Server = account.Server{Host: "localhost", Port: s.Port(), Security: account.None}
 	w.engine.Credentials = canaryCredentials{}
 	w.engine.Source = dialled{source.New(source.Options{Dialer: outbound.New(outbound.Options{
-		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, AllowAnyPort: true, AllowPlaintext: true,
+		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		AllowAnyPort:  true, AllowPlaintext: true,
 	})}), func() {}}
 	for i, want := range []int64{2, 1, 0} {
 		w.account.Capabilities = w.journal.offers

@@ -60,7 +60,8 @@ func sumOf(id mail.ID) (sum [12]byte) {
 func taken(ctx context.Context, n int64) error {
 	err := memory.Of(ctx).Take(ctx, n)
 	if errors.Is(err, memory.ErrTooMuch) {
-		return &fault.Error{Code: fault.FolderFailed, Op: "comparing", Detail: "The folder has too many messages to be compared.", Err: err}
+		return &fault.Error{Code: fault.FolderFailed, Op: "comparing", Detail: "The folder has too many messages to be " +
+			"compared.", Err: err}
 	}
 	return err
 }

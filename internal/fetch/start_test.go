@@ -70,14 +70,20 @@ func (d datedRemote) outside(it mail.Item) mail.Item {
 	return it
 }
 
-func (d datedRemote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, miss func(mail.Folder, mail.Item, *fault.Error)) error {
+func (d datedRemote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	miss func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	return d.remote.Fetch(ctx, d.inside(ws),
 		func(f mail.Folder, it mail.Item, body io.Reader) error { return take(f, d.outside(it), body) },
 		func(f mail.Folder, it mail.Item, why *fault.Error) { miss(f, d.outside(it), why) })
 }
 
-func (d datedRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
-	return d.remote.Headers(ctx, d.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error { return take(f, d.outside(it), h) })
+func (d datedRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item,
+	[]byte) error,
+) error {
+	return d.remote.Headers(ctx, d.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error {
+		return take(f, d.outside(it), h)
+	})
 }
 
 // datedWorld has an account that was added now, with a start.
@@ -96,7 +102,8 @@ func datedWorld(t *testing.T, start account.Start, pop3 bool) *world {
 func (w *world) arrive(n int, after time.Duration) {
 	for i := range n {
 		at := w.account.CreatedAt.Add(after)
-		w.remote.folders[0].add(fmt.Sprintf("Date: %s\r\nSubject: %d\r\nMessage-ID: <%d.%d@x>\r\n\r\nx\r\n", at.Format(time.RFC1123Z), i, w.remote.folders[0].next, i))
+		w.remote.folders[0].add(fmt.Sprintf("Date: %s\r\nSubject: %d\r\nMessage-ID: <%d.%d@x>\r\n\r\nx\r\n", at.Format(
+			time.RFC1123Z), i, w.remote.folders[0].next, i))
 	}
 }
 
@@ -115,7 +122,8 @@ func (w *world) waits(t *testing.T) {
 	t.Helper()
 	w.remote.fetched = 0
 	r := w.visit(t.Context())
-	if r.Err != nil || r.Messages != 0 || r.Skipped != 0 || w.remote.fetched != 0 || r.Partial == nil || r.Partial.Code != fault.MessageFailed {
+	if r.Err != nil || r.Messages != 0 || r.Skipped != 0 || w.remote.fetched != 0 || r.Partial == nil ||
+		r.Partial.Code != fault.MessageFailed {
 		t.Fatalf("nothing is due: report %+v, %d downloaded", r, w.remote.fetched)
 	}
 }
@@ -197,7 +205,8 @@ func TestAStartSurvivesAFirstVisitThatBreaksOffAnywhere(t *testing.T) {
 					t.Fatalf("commit %d: %+v", n, third)
 				}
 				if got := len(w.box.folders["Gmail"]); got != 5 {
-					t.Errorf("commit %d lost (%v): %d messages, want 5; visits brought %d, %d, %d", n, done, got, first.Messages, second.Messages, third.Messages)
+					t.Errorf("commit %d lost (%v): %d messages, want 5; visits brought %d, %d, %d", n, done, got, first.Messages,
+						second.Messages, third.Messages)
 				}
 				for name, n := range w.box.names {
 					if n != 1 {
@@ -247,7 +256,8 @@ func TestAChangeOfUIDVALIDITYDoesNotBringWhatWasPassedOver(t *testing.T) {
 func hold(t *testing.T, pop3 bool, large int) *world {
 	w := datedWorld(t, account.StartAll, pop3)
 	w.account.MaxMessageBytes = 100
-	w.remote.folders[0].add("Subject: small\r\n\r\n", "Subject: large\r\n\r\n"+strings.Repeat("x", large), "Subject: small too\r\n\r\n")
+	w.remote.folders[0].add("Subject: small\r\n\r\n", "Subject: large\r\n\r\n"+strings.Repeat("x", large),
+		"Subject: small too\r\n\r\n")
 	w.brings(t, 2)
 	return w
 }
@@ -275,7 +285,8 @@ func TestATooLargeMessageIsListedNotDownloadedAndFetchedWhenAskedFor(t *testing.
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
 		w := hold(t, pop3, 300)
 		s := w.onlySkip(t)
-		if s.Code != fault.MessageFailed || !s.Held || s.Attempts != 1 || s.Detail != "The message is 318 bytes large; the limit is 100 bytes." {
+		if s.Code != fault.MessageFailed || !s.Held || s.Attempts != 1 || s.Detail != "The message is 318 bytes large; the "+
+			"limit is 100 bytes." {
 			t.Errorf("skipped %+v", s)
 		}
 		w.now = w.now.Add(25 * time.Hour)
@@ -299,7 +310,8 @@ func TestMoreThanTheOperatorTakesIsNotFetchedEvenWhenAskedFor(t *testing.T) {
 		w.ask(t)
 		w.brings(t, 0)
 		s := w.onlySkip(t)
-		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail != "The message is 2018 bytes large; the limit is 1000 bytes." {
+		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail != "The message is 2018 bytes large; the limit is 1000 "+
+			"bytes." {
 			t.Errorf("skipped %+v", s)
 		}
 	})

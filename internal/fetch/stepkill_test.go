@@ -65,7 +65,8 @@ func killRemote() *remote {
 	r := newRemote("INBOX", "Archive/2023")
 	for _, f := range r.folders {
 		for i := range killFolders[f.name] {
-			f.add(fmt.Sprintf("Subject: %s %d\r\nX-Canary: %s-%d;\r\n\r\n%s\r\n", f.name, i, f.name, i, strings.Repeat("line of text\r\n", i*200)))
+			f.add(fmt.Sprintf("Subject: %s %d\r\nX-Canary: %s-%d;\r\n\r\n%s\r\n", f.name, i, f.name, i, strings.Repeat(
+				"line of text\r\n", i*200)))
 		}
 	}
 	return r
@@ -103,21 +104,32 @@ func work(text string) int {
 			return err
 		}
 		var lease fetch.Lease
-		for now, err := time.Now(), schedule.ErrBusy; err != nil; now = now.Add(time.Hour) { // Until a killed worker's lease has run out.
+		// Until a killed worker's lease has run out.
+		for now, err := time.Now(), schedule.ErrBusy; err != nil; now = now.Add(time.Hour) {
 			if !errors.Is(err, schedule.ErrBusy) {
 				return err
 			}
-			lease, err = db.Queue().ClaimOne(ctx, owner, o.Account, schedule.Claim{Worker: uuid.NewString(), Now: now, Lease: time.Minute, Limit: 1})
+			lease, err = db.Queue().ClaimOne(ctx, owner, o.Account, schedule.Claim{
+				Worker: uuid.NewString(), Now: now,
+				Lease: time.Minute, Limit: 1,
+			})
 		}
 		e := fetch.New(fetch.Options{
-			Source: killRemote(), Mailbox: brokenBoxes{realBoxes{boxes}, o}, Journal: &brokenJournal{Journal: db.Journal(), rule: o.Broken}, Credentials: noCredentials{},
-			TokenKey: []byte("a key that outlives the process"), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step, Log: slog.New(slog.DiscardHandler),
+			Source: killRemote(), Mailbox: brokenBoxes{realBoxes{boxes}, o}, Journal: &brokenJournal{
+				Journal: db.Journal(),
+				rule:    o.Broken,
+			}, Credentials: noCredentials{},
+			TokenKey: []byte("a key that outlives the process"), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step,
+			Log: slog.New(slog.DiscardHandler),
 		})
 		rep := e.Visit(ctx, lease)
 		if rep.Err != nil {
 			return rep.Err
 		}
-		if err := db.Queue().Finish(ctx, lease, schedule.Settlement{State: account.OK, DueAt: time.Now().Add(time.Hour), Success: true}); err != nil {
+		if err := db.Queue().Finish(ctx, lease, schedule.Settlement{
+			State: account.OK, DueAt: time.Now().Add(time.Hour),
+			Success: true,
+		}); err != nil {
 			return err
 		}
 		fmt.Println(steps.Load(), rep.Messages)
@@ -133,7 +145,9 @@ func work(text string) int {
 // realBoxes adapts the mailbox, as cmd does.
 type realBoxes struct{ *mailbox.Store }
 
-func (b realBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b realBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	return b.Store.Open(ctx, o, journal, epoch, l)
 }
 
@@ -143,8 +157,11 @@ type brokenBoxes struct {
 	order order
 }
 
-func (b brokenBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
-	spool := filepath.Join(b.order.Root, account.Domain(o.String()), strings.Split(o.String(), "@")[0], "fetch-spool", journal)
+func (b brokenBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
+	spool := filepath.Join(b.order.Root, account.Domain(o.String()), strings.Split(o.String(), "@")[0], "fetch-spool",
+		journal)
 	if b.order.Broken == "sweep staged files" {
 		files, err := filepath.Glob(filepath.Join(spool, "F*"))
 		for _, f := range files {
@@ -241,15 +258,20 @@ func newKiller(t *testing.T, dsn string) *killer {
 // whether the first kill came to pass.
 func (k *killer) cycle(ctx context.Context, broken, user string, kills ...int64) (bad string, killed bool, err error) {
 	n := k.cycles.Add(1)
-	o := order{DSN: k.dsn, Root: k.root, Owner: fmt.Sprintf("u%d@firma.test", n), Account: account.ID(uuid.NewString()), Broken: broken}
+	o := order{
+		DSN: k.dsn, Root: k.root, Owner: fmt.Sprintf("u%d@firma.test", n), Account: account.ID(uuid.NewString()),
+		Broken: broken,
+	}
 	owner, err := account.ParseOwner(o.Owner)
 	if err != nil {
 		return "", false, err
 	}
 	_, err = k.db.Accounts().Add(ctx, account.Account{
 		ID: o.Account, Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other", Protocol: account.IMAP,
-		Server: account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x", Auth: account.Password,
-		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(), Journal: uuid.NewString(),
+		Server: account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x",
+		Auth:   account.Password,
+		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+		Journal: uuid.NewString(),
 	}, []byte("sealed"), 4)
 	if err != nil {
 		return "", false, err
@@ -294,7 +316,8 @@ func run(ctx context.Context, o order) (died bool, err error) {
 	err = c.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		if status := exit.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGKILL && o.KillAt > 0 {
+		if status := exit.Sys().(syscall.WaitStatus); status.Signaled() && status.Signal() == syscall.SIGKILL &&
+			o.KillAt > 0 {
 			return true, nil
 		}
 		if o.Broken != "" {
@@ -460,7 +483,8 @@ func TestKilledTwiceAndThriceEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 			}
 			var hs []history
 			for range 60 {
-				h := history{user: []string{"does nothing", "moves", "deletes"}[random.IntN(3)], kills: []int64{1 + random.Int64N(60), 1 + random.Int64N(20)}}
+				h := history{user: []string{"does nothing", "moves", "deletes"}[random.IntN(3)], kills: []int64{1 + random.Int64N(
+					60), 1 + random.Int64N(20)}}
 				if random.IntN(2) == 0 {
 					h.kills = append(h.kills, 1+random.Int64N(40))
 				}
@@ -483,7 +507,10 @@ func TestKilledTwiceAndThriceEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 
 // The controls: a suite that does not notice a broken rule proves nothing.
 func TestABrokenRuleIsNoticed(t *testing.T) {
-	for _, rule := range []string{"forget open batches", "sweep staged files", "copy instead of rename", "deliver before staging is written"} {
+	for _, rule := range []string{
+		"forget open batches", "sweep staged files", "copy instead of rename",
+		"deliver before staging is written",
+	} {
 		t.Run(rule, func(t *testing.T) {
 			k := newKiller(t, "sqlite:"+filepath.Join(t.TempDir(), "journal.db"))
 			var caught atomic.Int64

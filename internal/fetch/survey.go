@@ -202,7 +202,10 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 				v.touched[f.ID] = *f
 			}
 		} else {
-			fresh = append(fresh, Folder{Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken), SpecialUse: r.SpecialUse, Selected: selected, LeadsBack: leadsBack, UIDValidity: r.Status.UIDValidity})
+			fresh = append(fresh, Folder{
+				Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken),
+				SpecialUse: r.SpecialUse, Selected: selected, LeadsBack: leadsBack, UIDValidity: r.Status.UIDValidity,
+			})
 		}
 		order = append(order, r.Wire)
 		byWire[r.Wire] = r

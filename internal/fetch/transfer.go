@@ -32,7 +32,10 @@ func (v *visit) transfer(ctx context.Context) error {
 	if v.seq == 0 {
 		v.began = v.Now() // Listing a large folder takes long, and must not take the slice.
 	}
-	p := &pipeline{visit: v, plans: map[string]*plan{}, byID: map[int64]*plan{}, jobs: make(chan []Member, 1), cancel: cancel}
+	p := &pipeline{
+		visit: v, plans: map[string]*plan{}, byID: map[int64]*plan{}, jobs: make(chan []Member, 1),
+		cancel: cancel,
+	}
 	for _, pl := range v.plans {
 		p.plans[pl.folder.Wire], p.byID[pl.folder.ID] = pl, pl
 	}
@@ -44,7 +47,9 @@ func (v *visit) transfer(ctx context.Context) error {
 	committing.Go(func() { p.commit(ctx) })
 	aging.Go(func() { p.flushAged(ctx, stop) })
 
-	err = v.session.Fetch(ctx, wants, func(f mail.Folder, it mail.Item, body io.Reader) error { return p.take(ctx, f, it, body) }, p.miss)
+	err = v.session.Fetch(ctx, wants, func(f mail.Folder, it mail.Item, body io.Reader) error {
+		return p.take(ctx, f, it, body)
+	}, p.miss)
 	close(stop)
 	aging.Wait()
 	p.flush(ctx)
@@ -178,7 +183,8 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 			f.Cursor = pl.cursor
 		}
 		_, touched := v.touched[f.ID]
-		if done && !pl.written && (pl.changed || pl.asked+pl.coupled > 0) || pl.revalidated && p == nil && v.round == 0 || touched {
+		if done && !pl.written && (pl.changed || pl.asked+pl.coupled > 0) || pl.revalidated && p == nil && v.round == 0 ||
+			touched {
 			e.Folders = append(e.Folders, f)
 			delete(v.touched, f.ID)
 			pl.written = pl.written || done
@@ -192,7 +198,8 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 		e.Capabilities = now
 		v.lease.Account.Capabilities = now
 	}
-	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 && e.Capabilities == "" {
+	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 &&
+		e.Capabilities == "" {
 		return nil
 	}
 	v.Step("settle.commit")
@@ -253,7 +260,10 @@ func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
 		p.log.WarnContext(ctx, "reading the inbox", "error", err)
 	}
 	p.Step("intend.commit")
-	if err := p.Journal.Commit(ctx, p.lease, Entry{Intend: &k, Folders: fs, Inbox: inbox, Progress: p.progress}); err != nil {
+	if err := p.Journal.Commit(ctx, p.lease, Entry{
+		Intend: &k, Folders: fs, Inbox: inbox,
+		Progress: p.progress,
+	}); err != nil {
 		return err
 	}
 	p.Step("intend.committed")
@@ -302,7 +312,10 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	p.Step("take.staged")
 	m := Member{
 		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Global: it.Global, Fingerprint: st.Fingerprint,
-		Placement: mail.Placement{Spool: st.Spool, Token: t, Folder: pl.folder.Local, Flags: it.Flags, Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize},
+		Placement: mail.Placement{
+			Spool: st.Spool, Token: t, Folder: pl.folder.Local, Flags: it.Flags, Received: st.Received,
+			FileSize: st.FileSize, VirtualSize: st.VirtualSize,
+		},
 	}
 	p.mu.Lock()
 	if len(p.batch) == 0 {
@@ -449,7 +462,10 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	progress := p.visit.progress
 	p.mu.Unlock()
 	p.Step("deliver.stage")
-	err := p.Journal.Commit(ctx, p.lease, Entry{Deliver: p.published, Stage: &Batch{Key: key, Members: batch}, Intend: &next, Progress: progress})
+	err := p.Journal.Commit(ctx, p.lease, Entry{
+		Deliver: p.published, Stage: &Batch{Key: key, Members: batch},
+		Intend: &next, Progress: progress,
+	})
 	if errors.Is(err, ErrFenced) {
 		p.delivery.Discard(staged) // Nothing was written: the spool files are nobody's.
 		return err

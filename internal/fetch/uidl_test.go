@@ -60,14 +60,18 @@ func (s *fickle) outside(it mail.Item) mail.Item {
 	return it
 }
 
-func (s *fickle) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, miss func(mail.Folder, mail.Item, *fault.Error)) error {
+func (s *fickle) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	miss func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	return s.remote.Fetch(ctx, s.inside(ws),
 		func(f mail.Folder, it mail.Item, body io.Reader) error { return take(f, s.outside(it), body) },
 		func(f mail.Folder, it mail.Item, why *fault.Error) { miss(f, s.outside(it), why) })
 }
 
 func (s *fickle) Headers(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
-	return s.remote.Headers(ctx, s.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error { return take(f, s.outside(it), h) })
+	return s.remote.Headers(ctx, s.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error {
+		return take(f, s.outside(it), h)
+	})
 }
 
 // S38, S39: what is one message by its UIDL today and by its content tomorrow.
@@ -88,7 +92,8 @@ func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 					s.silent[n] = true
 				}
 				if r := w.visit(t.Context()); r.Err != nil || r.Messages != want {
-					t.Fatalf("silent about %v: %d messages came, want %d: %+v", slices.Sorted(maps.Keys(s.silent)), r.Messages, want, r)
+					t.Fatalf("silent about %v: %d messages came, want %d: %+v", slices.Sorted(maps.Keys(s.silent)), r.Messages, want,
+						r)
 				}
 			}
 			visit(17)

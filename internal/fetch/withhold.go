@@ -62,7 +62,8 @@ func (v *visit) withhold() {
 			if !v.mayList(p, it.ID) {
 				return true
 			}
-			s := v.skippedNow(p, it, fault.New(fault.MessageFailed, "fetching", fmt.Sprintf("The message is %s large; the limit is %s.", inMB(it.Size), inMB(most))))
+			s := v.skippedNow(p, it, fault.New(fault.MessageFailed, "fetching", fmt.Sprintf("The message is %s large; the "+
+				"limit is %s.", inMB(it.Size), inMB(most))))
 			s.Held = true
 			v.withheld = append(v.withheld, s)
 			if it.Global != "" {

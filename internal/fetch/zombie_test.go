@@ -17,7 +17,9 @@ import (
 // lease is another's, who does all the work; then it goes on.
 
 // zombie is one such history. fenced says that the first worker noticed.
-func (k *killer) zombie(t *testing.T, broken, user string, n int64, second int64) (bad string, stopped, fenced bool, err error) {
+func (k *killer) zombie(t *testing.T, broken, user string, n int64,
+	second int64,
+) (bad string, stopped, fenced bool, err error) {
 	ctx := t.Context()
 	p, err := enrol(ctx, k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
 	if err != nil {
@@ -80,7 +82,8 @@ func (k *killer) written(ctx context.Context, p proof) (text string, err error) 
 	schedule := fmt.Sprintf("FROM poll_schedule WHERE account_id = '%s'", p.Account)
 	folders := "FROM folders WHERE journal_id IN (SELECT journal_id " + schedule + ")"
 	for _, query := range []string{
-		"SELECT * " + schedule, "SELECT * " + folders + " ORDER BY id", "SELECT * FROM journals WHERE id IN (SELECT journal_id " + schedule + ")",
+		"SELECT * " + schedule, "SELECT * " + folders + " ORDER BY id", "SELECT * FROM journals WHERE id IN (SELECT " +
+			"journal_id " + schedule + ")",
 		"SELECT * FROM batches WHERE journal_id IN (SELECT journal_id " + schedule + ") ORDER BY lease_epoch, seq",
 		"SELECT * FROM messages WHERE folder_id IN (SELECT id " + folders + ") ORDER BY folder_id, epoch, uid",
 		"SELECT * FROM skipped WHERE folder_id IN (SELECT id " + folders + ") ORDER BY folder_id, epoch, uid",

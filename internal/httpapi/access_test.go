@@ -42,7 +42,10 @@ func TestEveryCallNeedsAToken(t *testing.T) {
 	all["preflight"] = request{Method: "OPTIONS", Path: "/v1/accounts"}
 	good := f.token(anna, true)
 	for name, r := range all {
-		for how, header := range map[string]string{"none": "", "garbage": "Bearer x.y.z", "another scheme": "Basic YTpi", "blank": "Bearer", "in the address": ""} {
+		for how, header := range map[string]string{
+			"none": "", "garbage": "Bearer x.y.z", "another scheme": "Basic YTpi",
+			"blank": "Bearer", "in the address": "",
+		} {
 			q := r
 			q.Header = map[string]string{"Authorization": header, "Origin": "https://evil.example"}
 			if how == "in the address" {
@@ -92,7 +95,8 @@ func othersThatExist(t *testing.T, change ...func(*httpapi.Options)) (bad []stri
 		r.Path, r.Body = strings.ReplaceAll(r.Path, annaID, noID), strings.ReplaceAll(r.Body, annaID, noID)
 		nobodys := f.do(r)
 		if mine.Code != 404 || nobodys.Code != 404 || mine.Body.String() != nobodys.Body.String() || len(f.calls) > 0 {
-			bad = append(bad, fmt.Sprintf("%s: anna's id gives %d %s, one that does not exist %d %s; done: %v", name, mine.Code, mine.Body, nobodys.Code, nobodys.Body, f.calls))
+			bad = append(bad, fmt.Sprintf("%s: anna's id gives %d %s, one that does not exist %d %s; done: %v", name, mine.Code,
+				mine.Body, nobodys.Code, nobodys.Body, f.calls))
 		}
 	}
 	return bad, tried
@@ -142,7 +146,9 @@ func (a anybodys) Get(ctx context.Context, _ account.Owner, id account.ID) (acco
 	return a.Accounts.Get(ctx, a.owner, id)
 }
 
-func (a anybodys) Update(ctx context.Context, _ account.Owner, id account.ID, p account.Patch) (account.Account, error) {
+func (a anybodys) Update(ctx context.Context, _ account.Owner, id account.ID,
+	p account.Patch,
+) (account.Account, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return account.Account{}, err
 	}
@@ -156,7 +162,9 @@ func (a anybodys) Delete(ctx context.Context, _ account.Owner, id account.ID, ke
 	return a.Accounts.Delete(ctx, a.owner, id, keep)
 }
 
-func (a anybodys) TestExisting(ctx context.Context, _ account.Owner, id account.ID, p account.Patch) (account.TestReport, error) {
+func (a anybodys) TestExisting(ctx context.Context, _ account.Owner, id account.ID,
+	p account.Patch,
+) (account.TestReport, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return account.TestReport{}, err
 	}
@@ -184,14 +192,18 @@ func (a anybodys) Runs(ctx context.Context, _ account.Owner, id account.ID, limi
 	return a.Accounts.Runs(ctx, a.owner, id, limit)
 }
 
-func (a anybodys) Skipped(ctx context.Context, _ account.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error) {
+func (a anybodys) Skipped(ctx context.Context, _ account.Owner, id account.ID, limit int,
+	cursor string,
+) (account.SkippedPage, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return account.SkippedPage{}, err
 	}
 	return a.Accounts.Skipped(ctx, a.owner, id, limit, cursor)
 }
 
-func (a anybodys) RetrySkipped(ctx context.Context, _ account.Owner, id account.ID, sid string) (account.Skipped, error) {
+func (a anybodys) RetrySkipped(ctx context.Context, _ account.Owner, id account.ID,
+	sid string,
+) (account.Skipped, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return account.Skipped{}, err
 	}
@@ -250,7 +262,9 @@ func TestUnknownAddresses(t *testing.T) {
 		{"DELETE", "/v1/admin/quotas/" + anna, 405, "GET, PUT"},
 		{"POST", "/healthz", 405, "GET"},
 	} {
-		r := request{Method: tc.method, Path: tc.path, As: anna, Admin: true, Header: map[string]string{"X-HTTP-Method-Override": "GET"}}
+		r := request{Method: tc.method, Path: tc.path, As: anna, Admin: true, Header: map[string]string{
+			"X-HTTP-Method-Override": "GET",
+		}}
 		rec := f.do(r)
 		want := map[int]string{404: "not_found", 405: "method_not_allowed"}[tc.status]
 		if rec.Code != tc.status || problemCode(t, rec) != want {
@@ -269,10 +283,16 @@ func TestUnknownAddresses(t *testing.T) {
 // anything with an answer but reading it.
 func TestAnswersAreHardened(t *testing.T) {
 	f := newFixture(t)
-	for _, r := range []request{{Method: "GET", Path: "/v1/accounts", As: anna}, {Method: "GET", Path: "/v1/accounts"}, {Method: "GET", Path: "/healthz"}, {Method: "GET", Path: "/nothing"}} {
+	for _, r := range []request{
+		{Method: "GET", Path: "/v1/accounts", As: anna},
+		{Method: "GET", Path: "/v1/accounts"},
+		{Method: "GET", Path: "/healthz"},
+		{Method: "GET", Path: "/nothing"},
+	} {
 		h := f.do(r).Header()
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Referrer-Policy": "no-referrer",
+			"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+			"Referrer-Policy": "no-referrer",
 		} {
 			if h.Get(name) != want {
 				t.Errorf("%s: %s is %q, want %q", r.Path, name, h.Get(name), want)
@@ -290,7 +310,8 @@ func TestAnswersAreHardened(t *testing.T) {
 // TestRequestID: an id that is fit for a log is kept, another is replaced.
 func TestRequestID(t *testing.T) {
 	f := newFixture(t)
-	for sent, kept := range map[string]bool{"abc-1.2_Z": true, "": false, "a b": false, "a\tb": false, strings.Repeat("a", 65): false, `"x`: false} {
+	for sent, kept := range map[string]bool{"abc-1.2_Z": true, "": false, "a b": false, "a\tb": false, strings.Repeat(
+		"a", 65): false, `"x`: false} {
 		rec := f.do(request{Method: "GET", Path: "/healthz", Header: map[string]string{"X-Request-Id": sent}})
 		if got := rec.Header().Get("X-Request-Id"); (got == sent) != kept || got == "" {
 			t.Errorf("sent %q, got %q", sent, got)
@@ -331,39 +352,42 @@ func TestForgedTokens(t *testing.T) {
 		s := sign(t, hs, secret, map[string]any{"alg": alg}, fine())
 		return s[:strings.LastIndex(s, ".")+1]
 	}
-	want := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "Bearer " + sign(t, hs, secret, nil, fine())}})
+	want := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "Bearer " +
+		sign(t, hs, secret, nil, fine())}})
 	if want.Code != 200 {
 		t.Fatalf("a good token: %d %s", want.Code, want.Body)
 	}
 	bodies := map[string]bool{}
 	for name, token := range map[string]string{
-		"alg none":                none("none"),
-		"alg None":                none("None"),
-		"another secret":          sign(t, hs, []byte(strings.Repeat("x", 32)), nil, fine()),
-		"HS512 with our secret":   sign(t, jwt.SigningMethodHS512, secret, nil, fine()),
-		"jku":                     sign(t, hs, secret, map[string]any{"jku": "https://evil.example/keys"}, fine()),
-		"x5u":                     sign(t, hs, secret, map[string]any{"x5u": "https://evil.example/cert"}, fine()),
-		"crit":                    sign(t, hs, secret, map[string]any{"crit": []string{"b64"}}, fine()),
-		"expired":                 sign(t, hs, secret, nil, but("exp", now.Add(-2*time.Minute).Unix())),
-		"no exp":                  sign(t, hs, secret, nil, but("exp", nil)),
-		"exp as text":             sign(t, hs, secret, nil, but("exp", "tomorrow")),
-		"year 9999":               sign(t, hs, secret, nil, but("exp", 253402300000)),
-		"year 9999, no iat":       sign(t, hs, secret, nil, jwt.MapClaims{"sub": anna, "exp": 253402300000}),
-		"nbf later":               sign(t, hs, secret, nil, but("nbf", now.Add(time.Hour).Unix())),
-		"iat later":               sign(t, hs, secret, nil, but("iat", now.Add(time.Hour).Unix())),
-		"no sub":                  sign(t, hs, secret, nil, but("sub", nil)),
-		"sub is no address":       sign(t, hs, secret, nil, but("sub", "anna")),
-		"sub has a display name":  sign(t, hs, secret, nil, but("sub", "Anna <anna@firma.test>")),
-		"sub has a line break":    sign(t, hs, secret, nil, but("sub", "anna@firma.test\r\n")),
-		"sub climbs":              sign(t, hs, secret, nil, but("sub", "../x@firma.test")),
-		"sub is a list":           sign(t, hs, secret, nil, but("sub", []string{anna})),
-		"scope is a list":         sign(t, hs, secret, nil, but("scope", []string{"admin"})),
-		"100,000 dots":            strings.Repeat(".", 100_000),
-		"longer than any token":   strings.Repeat("a", 9000) + ".b.c",
-		"signature cut":           strings.TrimRight(sign(t, hs, secret, nil, fine()), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+		"alg none":               none("none"),
+		"alg None":               none("None"),
+		"another secret":         sign(t, hs, []byte(strings.Repeat("x", 32)), nil, fine()),
+		"HS512 with our secret":  sign(t, jwt.SigningMethodHS512, secret, nil, fine()),
+		"jku":                    sign(t, hs, secret, map[string]any{"jku": "https://evil.example/keys"}, fine()),
+		"x5u":                    sign(t, hs, secret, map[string]any{"x5u": "https://evil.example/cert"}, fine()),
+		"crit":                   sign(t, hs, secret, map[string]any{"crit": []string{"b64"}}, fine()),
+		"expired":                sign(t, hs, secret, nil, but("exp", now.Add(-2*time.Minute).Unix())),
+		"no exp":                 sign(t, hs, secret, nil, but("exp", nil)),
+		"exp as text":            sign(t, hs, secret, nil, but("exp", "tomorrow")),
+		"year 9999":              sign(t, hs, secret, nil, but("exp", 253402300000)),
+		"year 9999, no iat":      sign(t, hs, secret, nil, jwt.MapClaims{"sub": anna, "exp": 253402300000}),
+		"nbf later":              sign(t, hs, secret, nil, but("nbf", now.Add(time.Hour).Unix())),
+		"iat later":              sign(t, hs, secret, nil, but("iat", now.Add(time.Hour).Unix())),
+		"no sub":                 sign(t, hs, secret, nil, but("sub", nil)),
+		"sub is no address":      sign(t, hs, secret, nil, but("sub", "anna")),
+		"sub has a display name": sign(t, hs, secret, nil, but("sub", "Anna <anna@firma.test>")),
+		"sub has a line break":   sign(t, hs, secret, nil, but("sub", "anna@firma.test\r\n")),
+		"sub climbs":             sign(t, hs, secret, nil, but("sub", "../x@firma.test")),
+		"sub is a list":          sign(t, hs, secret, nil, but("sub", []string{anna})),
+		"scope is a list":        sign(t, hs, secret, nil, but("scope", []string{"admin"})),
+		"100,000 dots":           strings.Repeat(".", 100_000),
+		"longer than any token":  strings.Repeat("a", 9000) + ".b.c",
+		"signature cut": strings.TrimRight(sign(t, hs, secret, nil, fine()),
+			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
 		"two tokens, blank apart": sign(t, hs, secret, nil, fine()) + " " + sign(t, hs, secret, nil, fine()),
 	} {
-		rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "Bearer " + token}})
+		rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "Bearer " +
+			token}})
 		if rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != `Bearer realm="mailbrook", error="invalid_token"` {
 			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
 		}
@@ -377,9 +401,14 @@ func TestForgedTokens(t *testing.T) {
 // TestScopeIsAWord: admin must stand alone among the words of the scope.
 func TestScopeIsAWord(t *testing.T) {
 	f := newFixture(t)
-	for scope, want := range map[string]int{"admin": 200, "mail admin": 200, "admin mail": 200, "": 403, "administrator": 403, "Admin": 403, "not-admin": 403, "admin,mail": 403} {
-		token := sign(t, jwt.SigningMethodHS256, secret, nil, jwt.MapClaims{"sub": anna, "exp": time.Now().Add(time.Hour).Unix(), "scope": scope})
-		if rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "bearer " + token}}); rec.Code != want {
+	for scope, want := range map[string]int{
+		"admin": 200, "mail admin": 200, "admin mail": 200, "": 403,
+		"administrator": 403, "Admin": 403, "not-admin": 403, "admin,mail": 403,
+	} {
+		token := sign(t, jwt.SigningMethodHS256, secret, nil, jwt.MapClaims{"sub": anna, "exp": time.Now().Add(
+			time.Hour).Unix(), "scope": scope})
+		if rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "bearer " +
+			token}}); rec.Code != want {
 			t.Errorf("scope %q: %d, want %d", scope, rec.Code, want)
 		}
 	}
@@ -388,8 +417,11 @@ func TestScopeIsAWord(t *testing.T) {
 // TestSubjectIsOneUser: however an address is spelled, it is the same user.
 func TestSubjectIsOneUser(t *testing.T) {
 	f := newFixture(t)
-	token := sign(t, jwt.SigningMethodHS256, secret, nil, jwt.MapClaims{"sub": "Anna@Firma.TEST", "exp": time.Now().Add(time.Hour).Unix()})
-	rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, Header: map[string]string{"Authorization": "Bearer " + token}})
+	token := sign(t, jwt.SigningMethodHS256, secret, nil, jwt.MapClaims{"sub": "Anna@Firma.TEST", "exp": time.Now().Add(
+		time.Hour).Unix()})
+	rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, Header: map[string]string{
+		"Authorization": "Bearer " + token,
+	}})
 	if rec.Code != 200 {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
@@ -458,7 +490,10 @@ func TestLimits(t *testing.T) {
 		o.Limits.Requests = httpapi.Rate{PerMinute: 6, Burst: 3}
 	})
 	guess := func(user string, i int) *httptest.ResponseRecorder {
-		return f.do(request{Method: "GET", Path: fmt.Sprintf("/v1/accounts/ffffffff-ffff-4fff-8fff-%012d", i), As: user, Header: map[string]string{"X-Forwarded-For": fmt.Sprintf("192.0.2.%d", i)}})
+		return f.do(request{
+			Method: "GET", Path: fmt.Sprintf("/v1/accounts/ffffffff-ffff-4fff-8fff-%012d", i), As: user,
+			Header: map[string]string{"X-Forwarded-For": fmt.Sprintf("192.0.2.%d", i)},
+		})
 	}
 	for i := range 3 {
 		if rec := guess(anna, i); rec.Code != 404 {
@@ -537,10 +572,13 @@ func TestConnectionTestsAreCountedExactly(t *testing.T) {
 // that signs in: 429 with Retry-After, and the test that was not made is free.
 func TestAfterTooManyFailedLoginsTheAnswerSaysWhenToComeBack(t *testing.T) {
 	f := newFixture(t, func(o *httpapi.Options) { o.Limits.Tests = httpapi.Rate{Burst: 1} })
-	f.fail = fmt.Errorf("testing the connection: %w", &fault.Error{Code: fault.RateLimited, Err: &account.HeldBackError{Wait: 90*time.Second + 1}})
+	f.fail = fmt.Errorf("testing the connection: %w", &fault.Error{Code: fault.RateLimited, Err: &account.HeldBackError{
+		Wait: 90*time.Second + 1,
+	}})
 	for _, id := range []string{"testConnection", "createAccount", "updateAccount"} {
 		rec := f.do(signedIn(valid[id]))
-		if rec.Code != 429 || rec.Header().Get("Retry-After") != "91" || !strings.Contains(rec.Body.String(), `"code":"rate_limited"`) ||
+		if rec.Code != 429 || rec.Header().Get("Retry-After") != "91" ||
+			!strings.Contains(rec.Body.String(), `"code":"rate_limited"`) ||
 			!strings.Contains(rec.Body.String(), `"diagnosis":{`) { // For the pages: why, in the reader's words.
 			t.Errorf("%s: %d, Retry-After %q: %s", id, rec.Code, rec.Header().Get("Retry-After"), rec.Body)
 		}

@@ -12,7 +12,9 @@ import (
 )
 
 // ListAccounts returns the caller's accounts.
-func (s *server) ListAccounts(ctx context.Context, _ api.ListAccountsRequestObject) (api.ListAccountsResponseObject, error) {
+func (s *server) ListAccounts(ctx context.Context, _ api.ListAccountsRequestObject) (api.ListAccountsResponseObject,
+	error,
+) {
 	as, err := s.Accounts.List(ctx, caller(ctx).Owner)
 	if err != nil {
 		return nil, err
@@ -25,7 +27,9 @@ func (s *server) ListAccounts(ctx context.Context, _ api.ListAccountsRequestObje
 }
 
 // CreateAccount adds an account.
-func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestObject) (api.CreateAccountResponseObject, error) {
+func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestObject) (api.CreateAccountResponseObject,
+	error,
+) {
 	d := draftOf(*r.Body)
 	var a account.Account
 	add := func() (err error) {
@@ -57,7 +61,9 @@ func (s *server) GetAccount(ctx context.Context, r api.GetAccountRequestObject) 
 }
 
 // UpdateAccount changes an account.
-func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestObject) (api.UpdateAccountResponseObject, error) {
+func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestObject) (api.UpdateAccountResponseObject,
+	error,
+) {
 	in := r.JSONBody
 	if in == nil {
 		in = r.ApplicationMergePatchPlusJSONBody
@@ -86,7 +92,9 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 }
 
 // DeleteAccount removes an account, and its mail if that is said.
-func (s *server) DeleteAccount(ctx context.Context, r api.DeleteAccountRequestObject) (api.DeleteAccountResponseObject, error) {
+func (s *server) DeleteAccount(ctx context.Context, r api.DeleteAccountRequestObject) (api.DeleteAccountResponseObject,
+	error,
+) {
 	keep := r.Params.Mail == nil || *r.Params.Mail != api.Delete
 	if err := s.Accounts.Delete(ctx, caller(ctx).Owner, account.ID(r.Id), keep); err != nil {
 		return nil, err
@@ -95,7 +103,9 @@ func (s *server) DeleteAccount(ctx context.Context, r api.DeleteAccountRequestOb
 }
 
 // FetchAccount makes an account due and answers with it.
-func (s *server) FetchAccount(ctx context.Context, r api.FetchAccountRequestObject) (api.FetchAccountResponseObject, error) {
+func (s *server) FetchAccount(ctx context.Context, r api.FetchAccountRequestObject) (api.FetchAccountResponseObject,
+	error,
+) {
 	o, id := caller(ctx).Owner, account.ID(r.Id)
 	if err := s.Accounts.FetchNow(ctx, o, id); err != nil {
 		return nil, err
@@ -108,7 +118,9 @@ func (s *server) FetchAccount(ctx context.Context, r api.FetchAccountRequestObje
 }
 
 // ListAccountFolders returns the remote folders.
-func (s *server) ListAccountFolders(ctx context.Context, r api.ListAccountFoldersRequestObject) (api.ListAccountFoldersResponseObject, error) {
+func (s *server) ListAccountFolders(ctx context.Context,
+	r api.ListAccountFoldersRequestObject,
+) (api.ListAccountFoldersResponseObject, error) {
 	fs, err := s.Accounts.FolderTree(ctx, caller(ctx).Owner, account.ID(r.Id))
 	if err != nil {
 		return nil, err
@@ -116,8 +128,8 @@ func (s *server) ListAccountFolders(ctx context.Context, r api.ListAccountFolder
 	out := make([]api.RemoteFolder, len(fs))
 	for i, f := range fs {
 		out[i] = api.RemoteFolder{
-			RemoteName: f.RemoteName, LocalName: f.LocalName, SpecialUse: text(f.SpecialUse), Selected: f.Selected, Messages: f.Messages, Fetched: f.Fetched,
-			LeftOut: leftOut(f),
+			RemoteName: f.RemoteName, LocalName: f.LocalName, SpecialUse: text(f.SpecialUse), Selected: f.Selected,
+			Messages: f.Messages, Fetched: f.Fetched, LeftOut: leftOut(f),
 		}
 	}
 	return api.ListAccountFolders200JSONResponse{Folders: out}, nil
@@ -132,7 +144,9 @@ func leftOut(f account.FolderInfo) *api.FaultCode {
 }
 
 // ListAccountRuns returns past visits.
-func (s *server) ListAccountRuns(ctx context.Context, r api.ListAccountRunsRequestObject) (api.ListAccountRunsResponseObject, error) {
+func (s *server) ListAccountRuns(ctx context.Context,
+	r api.ListAccountRunsRequestObject,
+) (api.ListAccountRunsResponseObject, error) {
 	o, id := caller(ctx).Owner, account.ID(r.Id)
 	a, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
 	if err != nil {
@@ -145,15 +159,17 @@ func (s *server) ListAccountRuns(ctx context.Context, r api.ListAccountRunsReque
 	out := make([]api.Run, len(runs))
 	for i, v := range runs {
 		out[i] = api.Run{
-			Id: v.ID, StartedAt: utc(v.StartedAt), FinishedAt: when(v.FinishedAt), Ok: v.OK, Messages: v.Messages, Bytes: v.Bytes,
-			Diagnosis: s.diagnosis(ctx, v.Diagnosis, a),
+			Id: v.ID, StartedAt: utc(v.StartedAt), FinishedAt: when(v.FinishedAt), Ok: v.OK, Messages: v.Messages,
+			Bytes: v.Bytes, Diagnosis: s.diagnosis(ctx, v.Diagnosis, a),
 		}
 	}
 	return api.ListAccountRuns200JSONResponse{Body: api.RunList{Runs: out}}, nil
 }
 
 // ListAccountSkipped returns a page of what could not be fetched.
-func (s *server) ListAccountSkipped(ctx context.Context, r api.ListAccountSkippedRequestObject) (api.ListAccountSkippedResponseObject, error) {
+func (s *server) ListAccountSkipped(ctx context.Context,
+	r api.ListAccountSkippedRequestObject,
+) (api.ListAccountSkippedResponseObject, error) {
 	o, id := caller(ctx).Owner, account.ID(r.Id)
 	a, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
 	if err != nil {
@@ -171,7 +187,9 @@ func (s *server) ListAccountSkipped(ctx context.Context, r api.ListAccountSkippe
 }
 
 // RetrySkipped has one of them tried again.
-func (s *server) RetrySkipped(ctx context.Context, r api.RetrySkippedRequestObject) (api.RetrySkippedResponseObject, error) {
+func (s *server) RetrySkipped(ctx context.Context, r api.RetrySkippedRequestObject) (api.RetrySkippedResponseObject,
+	error,
+) {
 	o, id := caller(ctx).Owner, account.ID(r.Id)
 	a, err := s.Accounts.Get(ctx, o, id)
 	if err != nil {
@@ -185,7 +203,9 @@ func (s *server) RetrySkipped(ctx context.Context, r api.RetrySkippedRequestObje
 }
 
 // TestConnection tries settings, saved or not, and saves nothing.
-func (s *server) TestConnection(ctx context.Context, r api.TestConnectionRequestObject) (api.TestConnectionResponseObject, error) {
+func (s *server) TestConnection(ctx context.Context,
+	r api.TestConnectionRequestObject,
+) (api.TestConnectionResponseObject, error) {
 	o, in := caller(ctx).Owner, *r.Body
 	var report account.TestReport
 	var tested account.Account
@@ -230,10 +250,11 @@ var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // draftOf reads what a caller asks for.
 func draftOf(in api.NewAccount) account.Draft {
 	d := account.Draft{
-		Email: in.Email, Password: account.NewSecret(value(in.Password)), Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress),
+		Email: in.Email, Password: account.NewSecret(value(in.Password)), Grant: value(in.OauthGrant), ConfirmAddress: value(
+			in.ConfirmAddress),
 		Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
-		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
-		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
+		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
+		SkipTest: value(in.SkipTest), Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
 	d.Host, d.Port, d.Security = serverOf(in.Server)
 	if in.Folders != nil {
@@ -255,9 +276,10 @@ func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
 		return account.Draft{}, err
 	}
 	return draftOf(api.NewAccount{
-		Email: *in.Email, Password: in.Password, OauthGrant: in.OauthGrant, ConfirmAddress: in.ConfirmAddress, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: in.Protocol,
-		Server: in.Server, Username: in.Username, Folder: in.Folder, Folders: in.Folders, Start: in.Start, MaxMessageBytes: in.MaxMessageBytes,
-		PollIntervalSeconds: in.PollIntervalSeconds, Enabled: in.Enabled,
+		Email: *in.Email, Password: in.Password, OauthGrant: in.OauthGrant, ConfirmAddress: in.ConfirmAddress, Name: in.Name,
+		SenderName: in.SenderName, Provider: in.Provider, Protocol: in.Protocol,
+		Server: in.Server, Username: in.Username, Folder: in.Folder, Folders: in.Folders, Start: in.Start,
+		MaxMessageBytes: in.MaxMessageBytes, PollIntervalSeconds: in.PollIntervalSeconds, Enabled: in.Enabled,
 	}), nil
 }
 
@@ -265,9 +287,10 @@ func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
 // absent; null was checked to stand only where it empties something.
 func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
 	p := account.Patch{
-		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
-		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled, SkipTest: value(in.SkipTest),
-		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
+		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Name: in.Name,
+		SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
+		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
+		SkipTest: value(in.SkipTest), Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
 	p.Host, p.Port, p.Security = serverOf(in.Server)
 	if in.Password != nil {
@@ -291,9 +314,10 @@ func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
 // patchOfTest reads what is laid over a saved account for one test.
 func patchOfTest(in api.ConnectionTestRequest) account.Patch {
 	p := account.Patch{
-		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol), Username: in.Username,
-		Name: in.Name, SenderName: in.SenderName, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
-		Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
+		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Provider: in.Provider,
+		Protocol: (*account.Protocol)(in.Protocol), Username: in.Username,
+		Name: in.Name, SenderName: in.SenderName, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds),
+		Enabled: in.Enabled, Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
 	}
 	p.Host, p.Port, p.Security = serverOf(in.Server)
 	if in.Password != nil {
@@ -343,13 +367,17 @@ func value[T any](p *T) T {
 
 // mayTest reports whether a change leads to a connection test.
 func mayTest(p account.Patch) bool {
-	return p.Password != nil || p.Grant != "" || p.Username != nil || p.Protocol != nil || p.Provider != nil || p.Host != nil || p.Port != nil || p.Security != nil
+	return p.Password != nil || p.Grant != "" || p.Username != nil || p.Protocol != nil || p.Provider != nil ||
+		p.Host != nil || p.Port != nil || p.Security != nil
 }
 
 // accountOf is what words of advice need to know of an account that is not
 // saved.
 func accountOf(d account.Draft) account.Account {
-	return accountAfter(account.Account{Email: d.Email, Protocol: account.IMAP}, account.Patch{Provider: d.Provider, Protocol: d.Protocol, Host: d.Host})
+	return accountAfter(account.Account{Email: d.Email, Protocol: account.IMAP}, account.Patch{
+		Provider: d.Provider,
+		Protocol: d.Protocol, Host: d.Host,
+	})
 }
 
 // accountAfter is the same of one that is changed.

@@ -11,8 +11,11 @@ import (
 )
 
 // AdminListQuotas returns a page of users' quotas.
-func (s *server) AdminListQuotas(ctx context.Context, r api.AdminListQuotasRequestObject) (api.AdminListQuotasResponseObject, error) {
-	q := QuotaQuery{Match: value(r.Params.Query), State: account.QuotaState(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor)}
+func (s *server) AdminListQuotas(ctx context.Context,
+	r api.AdminListQuotasRequestObject,
+) (api.AdminListQuotasResponseObject, error) {
+	q := QuotaQuery{Match: value(r.Params.Query), State: account.QuotaState(value(r.Params.State)), Limit: value(
+		r.Params.Limit), Cursor: value(r.Params.Cursor)}
 	by, down := strings.CutPrefix(string(value(r.Params.Sort)), "-")
 	q.Sort, q.Down = QuotaSort(by), down
 	page, err := s.Admin.Quotas(ctx, q)
@@ -27,12 +30,15 @@ func (s *server) AdminListQuotas(ctx context.Context, r api.AdminListQuotasReque
 }
 
 // AdminGetQuotaSummary counts all users by how full they are.
-func (s *server) AdminGetQuotaSummary(ctx context.Context, _ api.AdminGetQuotaSummaryRequestObject) (api.AdminGetQuotaSummaryResponseObject, error) {
+func (s *server) AdminGetQuotaSummary(ctx context.Context,
+	_ api.AdminGetQuotaSummaryRequestObject,
+) (api.AdminGetQuotaSummaryResponseObject, error) {
 	q, err := s.Admin.QuotaSummary(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := api.AdminGetQuotaSummary200JSONResponse{Users: q.Unlimited, Unlimited: q.Unlimited, Bands: make([]api.QuotaBand, len(q.Bands))}
+	out := api.AdminGetQuotaSummary200JSONResponse{Users: q.Unlimited, Unlimited: q.Unlimited, Bands: make([]api.QuotaBand,
+		len(q.Bands))}
 	for i, n := range q.Bands {
 		out.Bands[i] = api.QuotaBand{FromPercent: 100 * i / (QuotaBands - 1), Users: n}
 		out.Users += n
@@ -41,7 +47,9 @@ func (s *server) AdminGetQuotaSummary(ctx context.Context, _ api.AdminGetQuotaSu
 }
 
 // AdminGetQuota returns one user's quota.
-func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestObject) (api.AdminGetQuotaResponseObject, error) {
+func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestObject) (api.AdminGetQuotaResponseObject,
+	error,
+) {
 	o, err := account.ParseOwner(r.User)
 	if err != nil {
 		return nil, account.ErrNotFound
@@ -54,7 +62,9 @@ func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestOb
 }
 
 // AdminSetQuota replaces one user's limits.
-func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestObject) (api.AdminSetQuotaResponseObject, error) {
+func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestObject) (api.AdminSetQuotaResponseObject,
+	error,
+) {
 	o, err := account.ParseOwner(r.User)
 	if err != nil {
 		return nil, account.ErrNotFound
@@ -67,8 +77,11 @@ func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestOb
 }
 
 // AdminListAccounts returns a page of accounts across users.
-func (s *server) AdminListAccounts(ctx context.Context, r api.AdminListAccountsRequestObject) (api.AdminListAccountsResponseObject, error) {
-	q := AccountQuery{State: account.State(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor)}
+func (s *server) AdminListAccounts(ctx context.Context,
+	r api.AdminListAccountsRequestObject,
+) (api.AdminListAccountsResponseObject, error) {
+	q := AccountQuery{State: account.State(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(
+		r.Params.Cursor)}
 	q.Overdue = value(r.Params.Sort) == api.AccountsByOverdue
 	if r.Params.Host != nil {
 		q.Host = account.NormalHost(*r.Params.Host)
@@ -89,17 +102,21 @@ func (s *server) AdminListAccounts(ctx context.Context, r api.AdminListAccountsR
 	for i, a := range page.Accounts {
 		out[i] = s.adminAccountJSON(ctx, a)
 	}
-	return api.AdminListAccounts200JSONResponse{Body: api.AdminAccountList{Accounts: out, NextCursor: text(page.Next)}}, nil
+	return api.AdminListAccounts200JSONResponse{Body: api.AdminAccountList{Accounts: out, NextCursor: text(page.Next)}},
+		nil
 }
 
 // AdminGetStats returns counts over all users.
-func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestObject) (api.AdminGetStatsResponseObject, error) {
+func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestObject) (api.AdminGetStatsResponseObject,
+	error,
+) {
 	st, err := s.Admin.Stats(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := api.AdminGetStats200JSONResponse{
-		LastHour: activityJSON(st.Hour), LastDay: activityJSON(st.Day), Due: st.Due, LagSeconds: max(st.Lag.Seconds(), 0), Failures: map[string]int64{},
+		LastHour: activityJSON(st.Hour), LastDay: activityJSON(st.Day), Due: st.Due, LagSeconds: max(st.Lag.Seconds(), 0),
+		Failures: map[string]int64{},
 	}
 	out.Accounts.ByState = map[string]int64{}
 	for _, state := range account.States() {
@@ -115,7 +132,10 @@ func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestOb
 }
 
 func activityJSON(a Activity) api.Activity {
-	out := api.Activity{Polls: a.Polls, Failed: a.Failed, Messages: a.Messages, Bytes: a.Bytes, Failures: map[string]int64{}}
+	out := api.Activity{
+		Polls: a.Polls, Failed: a.Failed, Messages: a.Messages, Bytes: a.Bytes,
+		Failures: map[string]int64{},
+	}
 	for code, n := range a.Failures {
 		if n > 0 {
 			out.Failures[string(code)] = n
@@ -125,7 +145,9 @@ func activityJSON(a Activity) api.Activity {
 }
 
 // AdminUpdateAccount switches anybody's account off or on.
-func (s *server) AdminUpdateAccount(ctx context.Context, r api.AdminUpdateAccountRequestObject) (api.AdminUpdateAccountResponseObject, error) {
+func (s *server) AdminUpdateAccount(ctx context.Context,
+	r api.AdminUpdateAccountRequestObject,
+) (api.AdminUpdateAccountResponseObject, error) {
 	in := r.JSONBody
 	if in == nil {
 		in = r.ApplicationMergePatchPlusJSONBody
@@ -142,7 +164,9 @@ func (s *server) AdminUpdateAccount(ctx context.Context, r api.AdminUpdateAccoun
 }
 
 // AdminFetchAccount makes anybody's account due and answers with it.
-func (s *server) AdminFetchAccount(ctx context.Context, r api.AdminFetchAccountRequestObject) (api.AdminFetchAccountResponseObject, error) {
+func (s *server) AdminFetchAccount(ctx context.Context,
+	r api.AdminFetchAccountRequestObject,
+) (api.AdminFetchAccountResponseObject, error) {
 	a, err := s.Admin.Account(ctx, account.ID(r.Id))
 	if err != nil {
 		return nil, err
@@ -158,7 +182,9 @@ func (s *server) AdminFetchAccount(ctx context.Context, r api.AdminFetchAccountR
 }
 
 // AdminListHosts returns how remote hosts are.
-func (s *server) AdminListHosts(ctx context.Context, r api.AdminListHostsRequestObject) (api.AdminListHostsResponseObject, error) {
+func (s *server) AdminListHosts(ctx context.Context,
+	r api.AdminListHostsRequestObject,
+) (api.AdminListHostsResponseObject, error) {
 	hosts, err := s.Admin.Hosts(ctx, cmp.Or(value(r.Params.Limit), 100))
 	if err != nil {
 		return nil, err
@@ -166,8 +192,8 @@ func (s *server) AdminListHosts(ctx context.Context, r api.AdminListHostsRequest
 	out := make([]api.HostHealth, len(hosts))
 	for i, h := range hosts {
 		out[i] = api.HostHealth{
-			Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: map[string]int64{}, Diagnoses: []api.HostDiagnosis{},
-			OverdueSeconds: max(h.Overdue.Seconds(), 0),
+			Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: map[string]int64{},
+			Diagnoses: []api.HostDiagnosis{}, OverdueSeconds: max(h.Overdue.Seconds(), 0),
 		}
 		for _, state := range account.States() {
 			out[i].ByState[string(state)] = h.ByState[state]

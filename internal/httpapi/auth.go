@@ -122,7 +122,10 @@ func NewVerifier(k Keys) (*Verifier, error) {
 		case k.HTTP == nil:
 			return nil, errors.New("a JWKS address needs an HTTP client")
 		}
-		v.remote = &keySet{address: k.JWKS, client: k.HTTP, now: k.now, log: cmp.Or(k.Log, slog.New(slog.DiscardHandler)), unknown: map[[sha256.Size]byte]time.Time{}}
+		v.remote = &keySet{
+			address: k.JWKS, client: k.HTTP, now: k.now, log: cmp.Or(k.Log, slog.New(slog.DiscardHandler)),
+			unknown: map[[sha256.Size]byte]time.Time{},
+		}
 		methods = append(methods, asymmetric...)
 	}
 	if len(methods) == 0 {

@@ -77,7 +77,10 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 		}
 	}
 	req.URL.RawQuery = query.Encode()
-	in := &openapi3filter.RequestValidationInput{Request: req, QueryParams: query, PathParams: map[string]string{}, Route: r.Route}
+	in := &openapi3filter.RequestValidationInput{
+		Request: req, QueryParams: query, PathParams: map[string]string{},
+		Route: r.Route,
+	}
 	for _, name := range c.ParamNames() {
 		v, err := url.PathUnescape(c.Param(name))
 		if err != nil {
@@ -105,7 +108,8 @@ func readBody(req *http.Request, types openapi3.Content) (*body, error) {
 	media, params, err := mime.ParseMediaType(req.Header.Get(echo.HeaderContentType))
 	charset := params["charset"]
 	encoding := req.Header.Get(echo.HeaderContentEncoding)
-	if err != nil || types[media] == nil || charset != "" && !strings.EqualFold(charset, "utf-8") || encoding != "" && !strings.EqualFold(encoding, "identity") {
+	if err != nil || types[media] == nil || charset != "" && !strings.EqualFold(charset, "utf-8") || encoding != "" &&
+		!strings.EqualFold(encoding, "identity") {
 		return nil, errMediaType
 	}
 	req.Header.Set(echo.HeaderContentType, media)
@@ -230,7 +234,8 @@ func (f *findings) schema(known openapi3.Schemas, err error, at string) {
 	if err == nil {
 		return
 	}
-	if se, ok := err.(*openapi3.SchemaError); ok && se.SchemaField == "oneOf" { //nolint:errorlint // errors.As looks through it at what each of the forms has against it.
+	//nolint:errorlint // errors.As looks through it at what each of the forms has against it.
+	if se, ok := err.(*openapi3.SchemaError); ok && se.SchemaField == "oneOf" {
 		if se.Value == nil {
 			f.wrong(path(at, se.JSONPointer()), "null", "must not be null: leave it out or give a value")
 			return

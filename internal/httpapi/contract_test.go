@@ -52,14 +52,15 @@ func spec(t testing.TB) *openapi3.T {
 // valid is a request to each call that goes well, for anna, or for an
 // administrator.
 var valid = map[string]request{
-	"listProviders":         {Method: "GET", Path: "/v1/providers"},
-	"getAutoconfig":         {Method: "GET", Path: "/v1/autoconfig?email=anna@gmail.com"},
-	"testConnection":        {Method: "POST", Path: "/v1/connection-tests", Body: `{"account_id":"` + annaID + `"}`},
-	"startOAuth":            {Method: "POST", Path: "/v1/oauth/google/start", Body: `{"account_id":"` + annaID + `"}`},
-	"getOAuthGrant":         {Method: "GET", Path: "/v1/oauth/grants/" + grantID},
-	"finishOAuth":           {Method: "GET", Path: "/oauth/callback/google?state=good&code=x&scope=a+b&session_state=1"},
-	"listAccounts":          {Method: "GET", Path: "/v1/accounts"},
-	"createAccount":         {Method: "POST", Path: "/v1/accounts", Body: `{"email":"anna@gmail.com","password":"` + canary + `"}`},
+	"listProviders":  {Method: "GET", Path: "/v1/providers"},
+	"getAutoconfig":  {Method: "GET", Path: "/v1/autoconfig?email=anna@gmail.com"},
+	"testConnection": {Method: "POST", Path: "/v1/connection-tests", Body: `{"account_id":"` + annaID + `"}`},
+	"startOAuth":     {Method: "POST", Path: "/v1/oauth/google/start", Body: `{"account_id":"` + annaID + `"}`},
+	"getOAuthGrant":  {Method: "GET", Path: "/v1/oauth/grants/" + grantID},
+	"finishOAuth":    {Method: "GET", Path: "/oauth/callback/google?state=good&code=x&scope=a+b&session_state=1"},
+	"listAccounts":   {Method: "GET", Path: "/v1/accounts"},
+	"createAccount": {Method: "POST", Path: "/v1/accounts", Body: `{"email":"anna@gmail.com","password":"` +
+		canary + `"}`},
 	"getAccount":            {Method: "GET", Path: "/v1/accounts/" + annaID},
 	"updateAccount":         {Method: "PATCH", Path: "/v1/accounts/" + annaID, Body: `{"password":"` + canary + `"}`},
 	"deleteAccount":         {Method: "DELETE", Path: "/v1/accounts/" + annaID},
@@ -130,7 +131,10 @@ func particular() []provoked {
 		{"testConnection", 404, "not_found", nil, with("", `{"account_id":"`+bobsID+`"}`)},
 		{"testConnection", 422, "validation_failed", nil, with("", `{"email":"anna@gmail.com"}`)},
 		{"testConnection", 422, "host_not_allowed", hostRefused, nil},
-		{"testConnection", 409, "oauth_address_differs", &account.AddressDiffersError{Email: "a@b.test", Signed: "c@d.test"}, nil},
+		{
+			"testConnection", 409, "oauth_address_differs", &account.AddressDiffersError{Email: "a@b.test", Signed: "c@d.test"},
+			nil,
+		},
 		{"startOAuth", 404, "not_found", nil, with("", `{"account_id":"`+bobsID+`"}`)},
 		{"startOAuth", 404, "not_found", oauth.ErrNotOffered, with("", `{}`)},
 		{"startOAuth", 422, "validation_failed", nil, with("", `{"email":"nobody"}`)},
@@ -161,8 +165,12 @@ func particular() []provoked {
 		{"adminUpdateAccount", 422, "validation_failed", nil, with("", `{}`)},
 		{"adminFetchAccount", 404, "not_found", nil, func(r *request) { r.Path = strings.ReplaceAll(r.Path, annaID, noID) }},
 		{"adminGetTranscript", 404, "not_found", nil, func(r *request) { r.Path = strings.ReplaceAll(r.Path, annaID, noID) }},
-		{"adminStartTranscript", 404, "not_found", nil, func(r *request) { r.Path = strings.ReplaceAll(r.Path, annaID, noID) }},
-		{"adminDeleteTranscript", 404, "not_found", nil, func(r *request) { r.Path = strings.ReplaceAll(r.Path, annaID, noID) }},
+		{"adminStartTranscript", 404, "not_found", nil, func(r *request) {
+			r.Path = strings.ReplaceAll(r.Path, annaID, noID)
+		}},
+		{"adminDeleteTranscript", 404, "not_found", nil, func(r *request) {
+			r.Path = strings.ReplaceAll(r.Path, annaID, noID)
+		}},
 		{"adminListHosts", 422, "validation_failed", nil, with("?limit=0", "")},
 		{"createLink", 403, "forbidden", nil, with("", `{"user":"`+bartek+`"}`)},
 		{"createLink", 422, "validation_failed", nil, with("", `{"return_to":"//evil.example"}`)},
@@ -172,7 +180,9 @@ func particular() []provoked {
 		{"useLink", 410, "", nil, func(r *request) { r.Path = "/link/used" }},
 		{"useLink", 500, "internal", errors.New(inner), nil},
 		{"useLink", 400, "invalid_request", nil, func(r *request) { r.Path = "/link/kept?replace=perhaps" }},
-		{"useLink", 403, "forbidden", nil, func(r *request) { r.Header = map[string]string{"Origin": "https://evil.example"} }},
+		{"useLink", 403, "forbidden", nil, func(r *request) {
+			r.Header = map[string]string{"Origin": "https://evil.example"}
+		}},
 		{"deleteSessions", 403, "forbidden", nil, with("?user="+bartek, "")},
 		{"deleteSessions", 422, "validation_failed", nil, with("?user=nobody", "")},
 		{"listEvents", 422, "validation_failed", nil, with("?lang=de", "")},
@@ -188,8 +198,13 @@ func particular() []provoked {
 			provoked{op, 422, "connection_test_failed", failedTest, nil},
 		)
 	}
-	for _, op := range []string{"getAccount", "updateAccount", "deleteAccount", "fetchAccount", "listAccountFolders", "listAccountRuns", "listAccountSkipped", "retrySkipped"} {
-		cases = append(cases, provoked{op, 404, "not_found", nil, func(r *request) { r.Path = strings.ReplaceAll(r.Path, annaID, bobsID) }})
+	for _, op := range []string{
+		"getAccount", "updateAccount", "deleteAccount", "fetchAccount", "listAccountFolders",
+		"listAccountRuns", "listAccountSkipped", "retrySkipped",
+	} {
+		cases = append(cases, provoked{op, 404, "not_found", nil, func(r *request) {
+			r.Path = strings.ReplaceAll(r.Path, annaID, bobsID)
+		}})
 	}
 	return cases
 }
@@ -214,8 +229,12 @@ func everywhere(item *openapi3.PathItem, op *openapi3.Operation) []provoked {
 	}
 	if op.RequestBody != nil {
 		cases = append(cases,
-			provoked{id, 413, "payload_too_large", nil, func(r *request) { r.Body = `{"email":"` + strings.Repeat("a", 64<<10) + `"}` }},
-			provoked{id, 415, "unsupported_media_type", nil, func(r *request) { r.Header = map[string]string{"Content-Type": "text/plain"} }},
+			provoked{id, 413, "payload_too_large", nil, func(r *request) {
+				r.Body = `{"email":"` + strings.Repeat("a", 64<<10) + `"}`
+			}},
+			provoked{id, 415, "unsupported_media_type", nil, func(r *request) {
+				r.Header = map[string]string{"Content-Type": "text/plain"}
+			}},
 		)
 	}
 	return cases

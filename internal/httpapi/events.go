@@ -196,7 +196,10 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 	}
 	v := newView(func(a account.Account) api.Account { return s.accountJSON(ctx, a) })
 	v.resume(value(r.Params.LastEventID), first.accounts)
-	return &stream{server: s, ctx: ctx, news: news, leave: leave, first: first, view: v, session: who.session, until: who.Expires.Add(tokenLeeway)}, nil
+	return &stream{
+		server: s, ctx: ctx, news: news, leave: leave, first: first, view: v, session: who.session,
+		until: who.Expires.Add(tokenLeeway),
+	}, nil
 }
 
 // stream is one answer with events.

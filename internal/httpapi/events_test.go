@@ -186,7 +186,8 @@ func TestAStreamTellsAllAccountsThenEachChangeInItsOrder(t *testing.T) {
 		defer l.leave()
 		all := l.take(t)
 		same(t, briefly(t, all), "account Gmail needs_attention", "account Second needs_attention")
-		if l.status != 200 || l.header.Get("Content-Type") != "text/event-stream" || l.header.Get("Cache-Control") != "no-store" {
+		if l.status != 200 || l.header.Get("Content-Type") != "text/event-stream" ||
+			l.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("status %d, headers %v", l.status, l.header)
 		}
 		steps := []struct {
@@ -246,7 +247,8 @@ func TestAProgressEventHasTheAgreedMembers(t *testing.T) {
 		want := `{"account_id":"` + annaID + `","bytes_done":77,"folder":"a\nb","messages_done":3,"messages_total":9}`
 		var got, expected any
 		es := l.take(t)
-		if len(es) != 1 || json.Unmarshal([]byte(es[0].Data), &got) != nil || json.Unmarshal([]byte(want), &expected) != nil || !cmp.Equal(got, expected) {
+		if len(es) != 1 || json.Unmarshal([]byte(es[0].Data), &got) != nil ||
+			json.Unmarshal([]byte(want), &expected) != nil || !cmp.Equal(got, expected) {
 			t.Errorf("%v, want %s", es, want)
 		}
 	})
@@ -264,7 +266,10 @@ func TestAStreamGoesOnWhereItWasLeft(t *testing.T) {
 			return briefly(t, l.take(t))
 		}
 		same(t, resume(last))
-		for _, id := range []string{"", "0", ".", "x.y", strings.Repeat("A", 5000), "a." + strings.Repeat("AAAA", 9000), last + "A", "." + last} {
+		for _, id := range []string{
+			"", "0", ".", "x.y", strings.Repeat("A", 5000), "a." + strings.Repeat("AAAA", 9000),
+			last + "A", "." + last,
+		} {
 			if got := resume(id); !slices.Contains(got, "account Gmail needs_attention") {
 				t.Errorf("with the id %.20q: %v", id, got)
 			}
@@ -483,7 +488,10 @@ func TestAStreamOutlivesADatabaseThatIsAway(t *testing.T) {
 
 func TestEventsSpeakTheLanguageThatIsAskedFor(t *testing.T) {
 	f := newFixture(t)
-	for path, want := range map[string]string{"/v1/events": "en title", "/v1/events?lang=pl": "pl title", "/v1/events?lang=en": "en title"} {
+	for path, want := range map[string]string{
+		"/v1/events": "en title", "/v1/events?lang=pl": "pl title",
+		"/v1/events?lang=en": "en title",
+	} {
 		rec := f.do(request{Method: "GET", Path: path, As: anna})
 		if !strings.Contains(rec.Body.String(), want) || rec.Header().Get("Content-Language") != want[:2] {
 			t.Errorf("%s: %q %s", path, rec.Header().Get("Content-Language"), rec.Body)

@@ -73,15 +73,27 @@ func newWorld(t testing.TB) *world {
 	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	mk := func(o, id, name string) account.Account {
 		return account.Account{
-			ID: account.ID(id), Owner: owner(t, o), Email: name + "@gmail.com", Name: name, SenderName: "Someone", Provider: "google", Protocol: account.IMAP,
-			Server: account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}, Username: name + "@gmail.com", Auth: account.Password,
-			Folder: name, MaxMessageBytes: 50 << 20, PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: now.Add(123456 * time.Nanosecond), UpdatedAt: now, Journal: "j", SettingsEpoch: 1,
-			Status: account.Status{State: account.NeedsAttention, LastAttemptAt: now, Failures: 3, Diagnosis: &account.Diagnosis{Code: fault.AppPasswordRequired, Since: now}},
+			ID: account.ID(id), Owner: owner(t, o), Email: name + "@gmail.com", Name: name, SenderName: "Someone",
+			Provider: "google", Protocol: account.IMAP,
+			Server: account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}, Username: name + "@gmail.com",
+			Auth:   account.Password,
+			Folder: name, MaxMessageBytes: 50 << 20, PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: now.Add(
+				123456 * time.Nanosecond), UpdatedAt: now, Journal: "j", SettingsEpoch: 1,
+			Status: account.Status{State: account.NeedsAttention, LastAttemptAt: now, Failures: 3, Diagnosis: &account.Diagnosis{
+				Code: fault.AppPasswordRequired, Since: now,
+			}},
 		}
 	}
 	return &world{
-		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")}, limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {Owner: owner(t, anna), ReturnTo: "/accounts/new"}}, sessions: map[string]account.Owner{}, order: map[string]int{},
-		report: account.TestReport{OK: true, Steps: []account.Step{{Name: account.StepResolve, OK: true, Took: 3 * time.Millisecond, Detail: "2 addresses"}}, Folders: []string{"INBOX"}, Messages: 7},
+		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")},
+		limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {
+			Owner:    owner(t, anna),
+			ReturnTo: "/accounts/new",
+		}}, sessions: map[string]account.Owner{}, order: map[string]int{},
+		report: account.TestReport{OK: true, Steps: []account.Step{{
+			Name: account.StepResolve, OK: true,
+			Took: 3 * time.Millisecond, Detail: "2 addresses",
+		}}, Folders: []string{"INBOX"}, Messages: 7},
 	}
 }
 
@@ -170,7 +182,9 @@ func (w *world) Test(_ context.Context, _ account.Owner, d account.Draft) (accou
 	return w.report, err
 }
 
-func (w *world) TestExisting(_ context.Context, o account.Owner, id account.ID, p account.Patch) (account.TestReport, error) {
+func (w *world) TestExisting(_ context.Context, o account.Owner, id account.ID,
+	p account.Patch,
+) (account.TestReport, error) {
 	done, err := w.enter()
 	defer done()
 	w.patches = append(w.patches, p)
@@ -194,22 +208,33 @@ func (w *world) FolderTree(_ context.Context, o account.Owner, id account.ID) ([
 	done, err := w.enter()
 	defer done()
 	_, err = w.get(o, id, err)
-	return []account.FolderInfo{{RemoteName: "INBOX", LocalName: "Gmail", Selected: true, Messages: 5, Fetched: 5}, {RemoteName: "Spam", LocalName: "Gmail/Spam", SpecialUse: `\Junk`}}, err
+	return []account.FolderInfo{
+		{RemoteName: "INBOX", LocalName: "Gmail", Selected: true, Messages: 5, Fetched: 5},
+		{RemoteName: "Spam", LocalName: "Gmail/Spam", SpecialUse: `\Junk`},
+	}, err
 }
 
 func (w *world) Runs(_ context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error) {
 	done, err := w.enter()
 	defer done()
 	_, err = w.get(o, id, err)
-	runs := []account.Run{{ID: "2", StartedAt: w.now}, {ID: "1", StartedAt: w.now, FinishedAt: w.now, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "no", Since: w.now}}}
+	runs := []account.Run{{ID: "2", StartedAt: w.now}, {
+		ID: "1", StartedAt: w.now, FinishedAt: w.now,
+		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "no", Since: w.now},
+	}}
 	return runs[:min(limit, 2)], err
 }
 
 func (w *world) skipped() account.Skipped {
-	return account.Skipped{SID: skippedID, Folder: "INBOX", LocalFolder: "Gmail", Message: "UID 7", Size: 70 << 20, Code: fault.MessageFailed, Detail: "large", Attempts: 1, FirstAt: w.now, LastAt: w.now}
+	return account.Skipped{
+		SID: skippedID, Folder: "INBOX", LocalFolder: "Gmail", Message: "UID 7", Size: 70 << 20,
+		Code: fault.MessageFailed, Detail: "large", Attempts: 1, FirstAt: w.now, LastAt: w.now,
+	}
 }
 
-func (w *world) Skipped(_ context.Context, o account.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error) {
+func (w *world) Skipped(_ context.Context, o account.Owner, id account.ID, limit int,
+	cursor string,
+) (account.SkippedPage, error) {
 	done, err := w.enter()
 	defer done()
 	_, err = w.get(o, id, err)
@@ -240,7 +265,10 @@ func (w *world) Discover(_ context.Context, email string) (account.Suggestion, e
 	}
 	return account.Suggestion{
 		Source: "preset", Provider: "google", Name: "Google", Username: email,
-		Servers: map[account.Protocol]account.Server{account.IMAP: {Host: "imap.gmail.com", Port: 993, Security: account.TLS}},
+		Servers: map[account.Protocol]account.Server{account.IMAP: {
+			Host: "imap.gmail.com", Port: 993,
+			Security: account.TLS,
+		}},
 	}, err
 }
 
@@ -254,7 +282,10 @@ func (w *world) Quota(_ context.Context, o account.Owner) (account.Quota, error)
 
 func (w *world) quota(o account.Owner) account.Quota {
 	l := w.limits[o.String()]
-	return account.Quota{Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages, Accounts: []account.AccountUsage{{ID: annaID, Name: "Gmail", Bytes: 90, Messages: 1}}}
+	return account.Quota{
+		Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages,
+		Accounts: []account.AccountUsage{{ID: annaID, Name: "Gmail", Bytes: 90, Messages: 1}},
+	}
 }
 
 func (w *world) SetLimit(_ context.Context, o account.Owner, l account.Limit) (account.Quota, error) {
@@ -297,8 +328,14 @@ func (a admins) Stats(context.Context) (httpapi.Stats, error) {
 	done, err := a.enter()
 	defer done()
 	return httpapi.Stats{
-		ByState: map[account.State]int64{account.OK: 3, account.Retrying: 1}, Hour: httpapi.Activity{Polls: 12, Failed: 1, Messages: 40, Bytes: 1 << 20}, Lag: 1500 * time.Millisecond, Due: 2,
-		Day:      httpapi.Activity{Polls: 100, Failed: 3, Failures: map[fault.Code]int64{fault.AuthFailed: 2, fault.DNSFailure: 1, fault.Internal: 0}},
+		ByState: map[account.State]int64{account.OK: 3, account.Retrying: 1}, Hour: httpapi.Activity{
+			Polls: 12, Failed: 1,
+			Messages: 40, Bytes: 1 << 20,
+		}, Lag: 1500 * time.Millisecond, Due: 2,
+		Day: httpapi.Activity{Polls: 100, Failed: 3, Failures: map[fault.Code]int64{
+			fault.AuthFailed: 2,
+			fault.DNSFailure: 1, fault.Internal: 0,
+		}},
 		Failures: map[fault.Code]int64{fault.AuthFailed: 1, fault.DNSFailure: 0},
 	}, err
 }
@@ -318,7 +355,10 @@ func (a admins) Hosts(_ context.Context, limit int) ([]httpapi.HostHealth, error
 	done, err := a.enter()
 	defer done()
 	return []httpapi.HostHealth{{
-		Host: "imap.gmail.com", Accounts: 9, Failing: 3, ByState: map[account.State]int64{account.OK: 6, account.NeedsAttention: 3},
+		Host: "imap.gmail.com", Accounts: 9, Failing: 3, ByState: map[account.State]int64{
+			account.OK:             6,
+			account.NeedsAttention: 3,
+		},
 		Failures: map[fault.Code]int64{fault.AuthFailed: 1, fault.AppPasswordRequired: 2}, Overdue: 90 * time.Second,
 	}}[:min(limit, 1)], err
 }
@@ -415,7 +455,8 @@ func (s signIns) Grant(_ context.Context, o account.Owner, id string) (account.G
 		err = account.ErrNotFound
 	}
 	return account.Grant{
-		Provider: "google", Name: "Google", Presets: []string{"google"}, Email: "anna@gmail.com", Access: account.NewSecret(canary), Lasting: account.NewSecret(canary), Expires: s.now,
+		Provider: "google", Name: "Google", Presets: []string{"google"}, Email: "anna@gmail.com", Access: account.NewSecret(
+			canary), Lasting: account.NewSecret(canary), Expires: s.now,
 	}, err
 }
 
@@ -425,8 +466,12 @@ func (presets) Providers(lang string) []httpapi.Provider {
 	text := map[string]string{"en": "Make an app password.", "pl": "Utwórz hasło aplikacji."}[lang]
 	return []httpapi.Provider{
 		{
-			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []string{"app_password", "oauth2"}, Help: httpapi.Help{Text: text, URL: "https://support.google.com/mail"},
-			Servers: map[account.Protocol]account.Server{account.IMAP: {Host: "imap.gmail.com", Port: 993, Security: account.TLS}, account.POP3: {Host: "pop.gmail.com", Port: 995, Security: account.TLS}},
+			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []string{"app_password", "oauth2"},
+			Help: httpapi.Help{Text: text, URL: "https://support.google.com/mail"},
+			Servers: map[account.Protocol]account.Server{account.IMAP: {
+				Host: "imap.gmail.com", Port: 993,
+				Security: account.TLS,
+			}, account.POP3: {Host: "pop.gmail.com", Port: 995, Security: account.TLS}},
 		},
 		{ID: "other", Name: "Other"},
 	}
@@ -436,12 +481,14 @@ func (presets) Providers(lang string) []httpapi.Provider {
 type speaker struct{}
 
 func (speaker) Explain(code fault.Code, a account.Account, lang string) (string, string) {
-	return lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang, a.Provider, a.Protocol, a.Server.Host, a.Email))
+	return lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang, a.Provider,
+		a.Protocol, a.Server.Host, a.Email))
 }
 
 func (speaker) ExplainDelay(a account.Account, lang string) httpapi.Delay {
 	kind := string(a.Status.Delay.Kind)
-	d := httpapi.Delay{Title: lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang + " advice"}
+	d := httpapi.Delay{Title: lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang +
+		" advice"}
 	if a.Status.Delay.Kind == account.DelayBackoff {
 		d.Help = "fetch"
 	}
@@ -504,10 +551,15 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		t.Fatal(err)
 	}
 	o := httpapi.Options{
-		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world}, Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
-		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error { return f.unready }}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
-		Web:   httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{f.world}},
-		Log:   slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
+		Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
+		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error {
+			return f.unready
+		}}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
+		Web: httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{
+			f.world,
+		}},
+		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {
 		c(&o)

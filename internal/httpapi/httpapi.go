@@ -115,7 +115,8 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts, o.Holds, o.Log)}
+	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts,
+		o.Holds, o.Log)}
 	if s.sessions, err = newSessions(o.Web, o.Now); err != nil {
 		return nil, err
 	}
@@ -144,7 +145,8 @@ func (s *server) echo() *echo.Echo {
 	e.Binder = binder{}
 	e.Use(s.observe, s.rescue, s.harden, s.admit, s.pace, s.check, s.stir)
 	api.RegisterHandlers(e, api.NewStrictHandler(s, nil))
-	metrics := promhttp.HandlerFor(s.Options.Metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn)})
+	metrics := promhttp.HandlerFor(s.Options.Metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.Log.Handler(),
+		slog.LevelWarn)})
 	e.GET("/metrics", echo.WrapHandler(metrics))
 	document := api.Document()
 	e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", document) })
@@ -173,7 +175,9 @@ func (s *server) GetHealth(context.Context, api.GetHealthRequestObject) (api.Get
 }
 
 // GetReadiness tells what the checks say, or said a moment ago.
-func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject, error) {
+func (s *server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObject) (api.GetReadinessResponseObject,
+	error,
+) {
 	if failed := s.readiness(ctx); len(failed) > 0 {
 		return nil, &notReadyError{failed}
 	}

@@ -21,8 +21,10 @@ import (
 // is an error before anything is served, and so is one that says it oddly.
 func TestRouteWithoutPolicyDoesNotStart(t *testing.T) {
 	for name, change := range map[string]func(*openapi3.T){
-		"no security":       func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = nil },
-		"open below /v1":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = &openapi3.SecurityRequirements{} },
+		"no security": func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = nil },
+		"open below /v1": func(d *openapi3.T) {
+			d.Paths.Value("/v1/accounts").Get.Security = &openapi3.SecurityRequirements{}
+		},
 		"unknown scheme":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("cookie") },
 		"either of two":     func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("bearer", "admin") },
 		"only a session":    func(d *openapi3.T) { d.Paths.Value("/v1/accounts").Get.Security = required("session") },
@@ -147,7 +149,8 @@ func TestBodiesAreReadWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"a": map[string]any{"b": nil, "c": []any{json.Number("1"), nil, "xé😀"}}, "d": json.Number("12345678901234567890")}
+	want := map[string]any{"a": map[string]any{"b": nil, "c": []any{json.Number("1"), nil, "xé😀"}}, "d": json.Number(
+		"12345678901234567890")}
 	if !reflect.DeepEqual(b.value, want) {
 		t.Errorf("%#v", b.value)
 	}
@@ -159,7 +162,10 @@ func TestBodiesAreReadWhole(t *testing.T) {
 // FuzzBody: whatever is taken is JSON that the standard decoder reads the same
 // way, and every error is one that a caller can be told.
 func FuzzBody(f *testing.F) {
-	for _, s := range []string{`{}`, `{"email":"a@b.test","password":"x"}`, `{"a":1,"a":2}`, `[[[]]]`, `null`, `"\ud800"`, `{"a":{"b":null}}`, "\xff", `1e9`, `{"":""}`, `{"a":tru`} {
+	for _, s := range []string{
+		`{}`, `{"email":"a@b.test","password":"x"}`, `{"a":1,"a":2}`, `[[[]]]`, `null`, `"\ud800"`,
+		`{"a":{"b":null}}`, "\xff", `1e9`, `{"":""}`, `{"a":tru`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -192,7 +198,8 @@ func FuzzNewAccount(f *testing.F) {
 	}
 	schema := doc.Components.Schemas["NewAccount"].Value
 	for _, s := range []string{
-		`{"email":"a@b.test","password":"x"}`, `{"email":1}`, `{"server":{"host":"a\r\nb","port":70000,"x":1}}`, `{"folders":{"include":["\\Junk",""]}}`, `{"poll_interval_seconds":1e2}`, `[]`, `{"":"0"}`,
+		`{"email":"a@b.test","password":"x"}`, `{"email":1}`, `{"server":{"host":"a\r\nb","port":70000,"x":1}}`,
+		`{"folders":{"include":["\\Junk",""]}}`, `{"poll_interval_seconds":1e2}`, `[]`, `{"":"0"}`,
 	} {
 		f.Add([]byte(s))
 	}

@@ -127,7 +127,8 @@ func (s *keySet) missing(kid string, known *knownKeys, asked bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || known == nil {
-		return &KeysError{Wait: max(s.tried.Add(keysPause).Sub(s.now()), time.Second), err: errors.Join(errors.New("the last attempt failed"), s.err)}
+		return &KeysError{Wait: max(s.tried.Add(keysPause).Sub(s.now()), time.Second), err: errors.Join(
+			errors.New("the last attempt failed"), s.err)}
 	}
 	now := s.now()
 	if asked && len(s.unknown) >= unknownMost {

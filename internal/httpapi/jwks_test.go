@@ -72,9 +72,15 @@ func newTrust(t *testing.T) *trust {
 	t.Helper()
 	t.Cleanup(func() { time.Sleep(time.Minute) }) // In the bubble: an attempt that nobody waits for ends, too.
 	key := rsaKey(t)
-	w := &trust{server: &keyServer{set: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "one"}}}}, log: &bytes.Buffer{}}
+	w := &trust{
+		server: &keyServer{set: jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "one"}}}},
+		log:    &bytes.Buffer{},
+	}
 	w.token = func(kid string) string {
-		return sign(t, jwt.SigningMethodRS256, key, map[string]any{"kid": kid}, jwt.MapClaims{"sub": anna, "iss": "i", "aud": "a", "exp": time.Now().Add(48 * time.Hour).Unix()})
+		return sign(t, jwt.SigningMethodRS256, key, map[string]any{"kid": kid}, jwt.MapClaims{
+			"sub": anna, "iss": "i",
+			"aud": "a", "exp": time.Now().Add(48 * time.Hour).Unix(),
+		})
 	}
 	var err error
 	w.Verifier, err = httpapi.NewVerifier(httpapi.Keys{
@@ -232,7 +238,8 @@ func TestAColdStartWithoutTheKeyServerIsNotReady(t *testing.T) {
 					o.Tokens, o.Ready = w, []httpapi.Check{{Name: "token_keys", Run: w.Ready}}
 				})
 				ask := func() (int, string, string) {
-					rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: headers{"Authorization": "Bearer " + w.token("one")}})
+					rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: headers{"Authorization": "Bearer " + w.token(
+						"one")}})
 					code := ""
 					if rec.Code >= 400 {
 						code = problemCode(t, rec)
@@ -245,7 +252,8 @@ func TestAColdStartWithoutTheKeyServerIsNotReady(t *testing.T) {
 					if n, err := strconv.Atoi(after); status != 503 || code != "not_ready" || err != nil || n < 1 || n > 10 {
 						t.Fatalf("%d %s, Retry-After %q", status, code, after)
 					}
-					if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != 503 || !strings.Contains(rec.Body.String(), "token_keys") {
+					if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != 503 ||
+						!strings.Contains(rec.Body.String(), "token_keys") {
 						t.Fatalf("readyz: %d %s", rec.Code, rec.Body)
 					}
 					time.Sleep(time.Second)
@@ -253,7 +261,8 @@ func TestAColdStartWithoutTheKeyServerIsNotReady(t *testing.T) {
 				if n := w.server.times(); n < 3 || n > 6 {
 					t.Errorf("the server was asked %d times in 50 s", n)
 				}
-				if n := strings.Count(w.log.String(), "level=WARN") + strings.Count(f.log.String(), `"route":"/v1/accounts","error"`); n != 1 {
+				if n := strings.Count(w.log.String(), "level=WARN") + strings.Count(f.log.String(),
+					`"route":"/v1/accounts","error"`); n != 1 {
 					t.Errorf("%d lines in the log in 50 s: %s", n, w.log)
 				}
 				w.server.become(false, false)

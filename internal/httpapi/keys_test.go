@@ -66,17 +66,28 @@ func TestKeysAtAnAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := newIssuer(t, jose.JSONWebKey{Key: first.Public(), KeyID: "one", Algorithm: "RS256", Use: "sig"}, jose.JSONWebKey{Key: curve.Public(), KeyID: "ec"},
-		jose.JSONWebKey{Key: []byte("a symmetric key in the set, 32 b"), KeyID: "oct"}, jose.JSONWebKey{Key: second.Public(), KeyID: "enc", Use: "enc"})
+	i := newIssuer(t, jose.JSONWebKey{Key: first.Public(), KeyID: "one", Algorithm: "RS256", Use: "sig"}, jose.JSONWebKey{
+		Key: curve.Public(), KeyID: "ec",
+	},
+		jose.JSONWebKey{Key: []byte("a symmetric key in the set, 32 b"), KeyID: "oct"}, jose.JSONWebKey{
+			Key:   second.Public(),
+			KeyID: "enc", Use: "enc",
+		})
 	began := time.Now()
 	var later atomic.Int64 // The keys are fetched beside the test.
 	now := func() time.Time { return began.Add(time.Duration(later.Load())) }
-	v, err := httpapi.NewVerifier(httpapi.Keys{JWKS: i.URL, Issuer: "https://id.example", Audience: "mailbrook", HTTP: i.Client(), Now: now})
+	v, err := httpapi.NewVerifier(httpapi.Keys{
+		JWKS: i.URL, Issuer: "https://id.example", Audience: "mailbrook",
+		HTTP: i.Client(), Now: now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	claims := func(change ...func(jwt.MapClaims)) jwt.MapClaims {
-		c := jwt.MapClaims{"sub": anna, "iss": "https://id.example", "aud": "mailbrook", "exp": now().Add(time.Hour).Unix(), "scope": "admin"}
+		c := jwt.MapClaims{
+			"sub": anna, "iss": "https://id.example", "aud": "mailbrook", "exp": now().Add(time.Hour).Unix(),
+			"scope": "admin",
+		}
 		for _, f := range change {
 			f(c)
 		}
@@ -96,8 +107,12 @@ func TestKeysAtAnAddress(t *testing.T) {
 	}{
 		{"a good one", sign(t, rs, first, kid("one"), claims()), true},
 		{"of the other key type", sign(t, jwt.SigningMethodES256, curve, kid("ec"), claims()), true},
-		{"audience among others", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) { c["aud"] = []string{"x", "mailbrook"} })), true},
-		{"another issuer", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) { c["iss"] = "https://evil.example" })), false},
+		{"audience among others", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) {
+			c["aud"] = []string{"x", "mailbrook"}
+		})), true},
+		{"another issuer", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) {
+			c["iss"] = "https://evil.example"
+		})), false},
 		{"another audience", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) { c["aud"] = "webshop" })), false},
 		{"no audience", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) { delete(c, "aud") })), false},
 		{"another key", sign(t, rs, second, kid("one"), claims()), false},
@@ -108,7 +123,8 @@ func TestKeysAtAnAddress(t *testing.T) {
 		{"key id with SQL", sign(t, rs, first, kid("' OR 1=1 --"), claims()), false},
 		{"a key for encryption", sign(t, rs, second, kid("enc"), claims()), false},
 		{"U02: HS256 with the public key", sign(t, jwt.SigningMethodHS256, public, kid("one"), claims()), false},
-		{"HS256 with the key in the set", sign(t, jwt.SigningMethodHS256, []byte("a symmetric key in the set, 32 b"), kid("oct"), claims()), false},
+		{"HS256 with the key in the set", sign(t, jwt.SigningMethodHS256, []byte("a symmetric key in the set, 32 b"),
+			kid("oct"), claims()), false},
 		{"HS256 with our usual secret", sign(t, jwt.SigningMethodHS256, secret, nil, claims()), false},
 	} {
 		id, err := v.Verify(t.Context(), tc.token)
@@ -139,7 +155,8 @@ func TestKeysAtAnAddress(t *testing.T) {
 		t.Errorf("while the issuer is down: %v", err)
 	}
 	later.Add(int64(24 * time.Hour))
-	if _, err := v.Verify(t.Context(), sign(t, rs, second, kid("two"), claims())); err == nil || errors.Is(err, httpapi.ErrToken) {
+	if _, err := v.Verify(t.Context(), sign(t, rs, second, kid("two"), claims())); err == nil ||
+		errors.Is(err, httpapi.ErrToken) {
 		t.Errorf("after a day: %v", err)
 	}
 }
@@ -153,9 +170,13 @@ func TestIssuerOutIsOurFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFixture(t, func(o *httpapi.Options) { o.Tokens = v })
-	token := sign(t, jwt.SigningMethodRS256, rsaKey(t), map[string]any{"kid": "one"}, jwt.MapClaims{"sub": anna, "iss": "i", "aud": "a", "exp": time.Now().Add(time.Hour).Unix()})
+	token := sign(t, jwt.SigningMethodRS256, rsaKey(t), map[string]any{"kid": "one"}, jwt.MapClaims{
+		"sub": anna,
+		"iss": "i", "aud": "a", "exp": time.Now().Add(time.Hour).Unix(),
+	})
 	for range 20 {
-		if rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Authorization": "Bearer " + token}}); rec.Code != 503 || problemCode(t, rec) != "not_ready" || rec.Header().Get("Retry-After") == "" {
+		if rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Authorization": "Bearer " +
+			token}}); rec.Code != 503 || problemCode(t, rec) != "not_ready" || rec.Header().Get("Retry-After") == "" {
 			t.Fatalf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 		}
 	}

@@ -64,7 +64,8 @@ func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateLink201JSONResponse{Url: address, User: l.Owner.String(), Admin: l.Admin, ExpiresAt: utc(l.Expires)}, nil
+	return api.CreateLink201JSONResponse{Url: address, User: l.Owner.String(), Admin: l.Admin, ExpiresAt: utc(l.Expires)},
+		nil
 }
 
 // arrival is how a browser came to an address, as far as it says so (Fetch

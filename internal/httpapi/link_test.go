@@ -33,45 +33,60 @@ func TestALinkIsUsedUpOnlyByAPersonWhoGoesThere(t *testing.T) {
 		h      headers
 		signed bool
 	}{
-		"typed or pasted":                    {"GET", fetchMetadata("none", "navigate", "document", headers{"Sec-Fetch-User": "?1"}), true},
-		"from another program":               {"GET", fetchMetadata("none", "navigate", "document"), true},
-		"from a page of ours":                {"GET", fetchMetadata("same-origin", "navigate", "document"), true},
-		"from another site, by a click":      {"GET", fetchMetadata("cross-site", "navigate", "document", headers{"Sec-Fetch-User": "?1"}), false},
-		"from a neighbour":                   {"GET", fetchMetadata("same-site", "navigate", "document", headers{"Sec-Fetch-User": "?1"}), false},
-		"into a frame":                       {"GET", fetchMetadata("cross-site", "navigate", "iframe"), false},
-		"into a frame of ours":               {"GET", fetchMetadata("same-origin", "navigate", "iframe"), false},
-		"fetched ahead":                      {"GET", fetchMetadata("none", "navigate", "document", ahead), false},
-		"rendered ahead":                     {"GET", fetchMetadata("none", "navigate", "document", headers{"Sec-Purpose": "prefetch;prerender"}), false},
-		"fetched ahead by an older browser":  {"GET", fetchMetadata("none", "navigate", "document", headers{"Purpose": "prefetch"}), false},
-		"fetched ahead by an older Firefox":  {"GET", fetchMetadata("none", "navigate", "document", headers{"X-Moz": "prefetch"}), false},
-		"a preview":                          {"GET", fetchMetadata("none", "navigate", "document", headers{"X-Purpose": "preview"}), false},
-		"an image":                           {"GET", fetchMetadata("cross-site", "no-cors", "image"), false},
-		"a script of ours":                   {"GET", fetchMetadata("same-origin", "cors", "empty"), false},
-		"a scanner of links":                 {"GET", headers{"User-Agent": "Mozilla/5.0 (compatible; scanner)"}, false},
-		"a scanner that looks first":         {"HEAD", nil, false},
-		"what a browser asks before":         {"OPTIONS", nil, false},
-		"a form of another site":             {"POST", fetchMetadata("cross-site", "navigate", "document", headers{"Origin": "https://evil.example"}), false},
-		"a form of an older browser":         {"POST", headers{"Origin": "https://evil.example"}, false},
-		"a form of nobody's":                 {"POST", fetchMetadata("same-origin", "navigate", "document", headers{"Origin": "null"}), false},
-		"the button":                         {"POST", fetchMetadata("same-origin", "navigate", "document", headers{"Origin": "http://mail.firma.test"}), true},
-		"the button in an older browser":     {"POST", headers{"Origin": "http://mail.firma.test"}, true},
-		"the button in a frame":              {"POST", fetchMetadata("same-origin", "navigate", "iframe", headers{"Origin": "http://mail.firma.test"}), true},
+		"typed or pasted": {"GET", fetchMetadata("none", "navigate", "document",
+			headers{"Sec-Fetch-User": "?1"}), true},
+		"from another program": {"GET", fetchMetadata("none", "navigate", "document"), true},
+		"from a page of ours":  {"GET", fetchMetadata("same-origin", "navigate", "document"), true},
+		"from another site, by a click": {"GET", fetchMetadata("cross-site", "navigate", "document",
+			headers{"Sec-Fetch-User": "?1"}), false},
+		"from a neighbour": {"GET", fetchMetadata("same-site", "navigate", "document",
+			headers{"Sec-Fetch-User": "?1"}), false},
+		"into a frame":         {"GET", fetchMetadata("cross-site", "navigate", "iframe"), false},
+		"into a frame of ours": {"GET", fetchMetadata("same-origin", "navigate", "iframe"), false},
+		"fetched ahead":        {"GET", fetchMetadata("none", "navigate", "document", ahead), false},
+		"rendered ahead": {"GET", fetchMetadata("none", "navigate", "document",
+			headers{"Sec-Purpose": "prefetch;prerender"}), false},
+		"fetched ahead by an older browser": {"GET", fetchMetadata("none", "navigate", "document",
+			headers{"Purpose": "prefetch"}), false},
+		"fetched ahead by an older Firefox": {"GET", fetchMetadata("none", "navigate", "document",
+			headers{"X-Moz": "prefetch"}), false},
+		"a preview": {"GET", fetchMetadata("none", "navigate", "document",
+			headers{"X-Purpose": "preview"}), false},
+		"an image":                   {"GET", fetchMetadata("cross-site", "no-cors", "image"), false},
+		"a script of ours":           {"GET", fetchMetadata("same-origin", "cors", "empty"), false},
+		"a scanner of links":         {"GET", headers{"User-Agent": "Mozilla/5.0 (compatible; scanner)"}, false},
+		"a scanner that looks first": {"HEAD", nil, false},
+		"what a browser asks before": {"OPTIONS", nil, false},
+		"a form of another site": {"POST", fetchMetadata("cross-site", "navigate", "document",
+			headers{"Origin": "https://evil.example"}), false},
+		"a form of an older browser": {"POST", headers{"Origin": "https://evil.example"}, false},
+		"a form of nobody's": {"POST", fetchMetadata("same-origin", "navigate", "document",
+			headers{"Origin": "null"}), false},
+		"the button": {"POST", fetchMetadata("same-origin", "navigate", "document",
+			headers{"Origin": "http://mail.firma.test"}), true},
+		"the button in an older browser": {"POST", headers{"Origin": "http://mail.firma.test"}, true},
+		"the button in a frame": {"POST", fetchMetadata("same-origin", "navigate", "iframe",
+			headers{"Origin": "http://mail.firma.test"}), true},
 		"the button, in a browser on a line": {"POST", nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			rec := f.do(request{Method: tc.method, Path: "/link/followme", Header: tc.h})
 			_, left := f.links["followme"]
-			if (rec.Code == 303) != tc.signed || left == tc.signed || (rec.Header().Get("Set-Cookie") != "") != tc.signed || len(f.sessions) > 0 != tc.signed {
+			if (rec.Code == 303) != tc.signed || left == tc.signed || (rec.Header().Get("Set-Cookie") != "") != tc.signed ||
+				len(f.sessions) > 0 != tc.signed {
 				t.Fatalf("%d %v, the link is left: %v", rec.Code, rec.Header(), left)
 			}
 			if tc.signed {
 				return
 			}
-			if tc.method == "GET" && (rec.Code != 200 || !strings.Contains(rec.Body.String(), `<form method="post" action="/link/followme"><p><button>Sign in as `+anna+`</button>`)) {
+			if tc.method == "GET" && (rec.Code != 200 ||
+				!strings.Contains(rec.Body.String(), `<form method="post" action="/link/followme"><p><button>Sign in as `+anna+
+					`</button>`)) {
 				t.Errorf("no button: %d %s", rec.Code, rec.Body)
 			}
-			if strings.Contains(rec.Body.String(), "<script") || rec.Header().Get("Referrer-Policy") != "same-origin" && rec.Code == 200 && tc.method == "GET" {
+			if strings.Contains(rec.Body.String(), "<script") || rec.Header().Get("Referrer-Policy") != "same-origin" &&
+				rec.Code == 200 && tc.method == "GET" {
 				t.Errorf("the page does more than to offer: %v %s", rec.Header(), rec.Body)
 			}
 			f.signIn(t) // The control: it was still good.
@@ -87,22 +102,28 @@ func TestOnlyInAFrameOfThoseWhoMayHaveOneTheButtonPressesItself(t *testing.T) {
 		h     headers
 		alone bool
 	}{
-		"into a frame":             {fetchMetadata("cross-site", "navigate", "iframe"), true},
-		"into a window":            {fetchMetadata("cross-site", "navigate", "document"), false},
-		"into a frame, but ahead":  {fetchMetadata("cross-site", "navigate", "iframe", headers{"Sec-Purpose": "prefetch"}), false},
+		"into a frame":  {fetchMetadata("cross-site", "navigate", "iframe"), true},
+		"into a window": {fetchMetadata("cross-site", "navigate", "document"), false},
+		"into a frame, but ahead": {
+			fetchMetadata("cross-site", "navigate", "iframe", headers{"Sec-Purpose": "prefetch"}),
+			false,
+		},
 		"by what is not a browser": {nil, false},
 	} {
 		f := newFixture(t, framed)
 		rec := f.do(request{Method: "GET", Path: "/link/followme", Header: tc.h})
 		csp := rec.Header().Get("Content-Security-Policy")
-		if strings.Contains(rec.Body.String(), "<script>") != tc.alone || strings.Contains(csp, "script-src 'sha256-") != tc.alone ||
-			!strings.Contains(csp, "frame-ancestors https://webmail.firma.test") || strings.Contains(csp, "unsafe") || len(f.sessions) > 0 {
+		if strings.Contains(rec.Body.String(), "<script>") != tc.alone ||
+			strings.Contains(csp, "script-src 'sha256-") != tc.alone ||
+			!strings.Contains(csp, "frame-ancestors https://webmail.firma.test") || strings.Contains(csp, "unsafe") ||
+			len(f.sessions) > 0 {
 			t.Errorf("%s: %q %s", name, csp, rec.Body)
 		}
 	}
 	f := newFixture(t) // Nobody may: then nowhere.
 	rec := f.do(request{Method: "GET", Path: "/link/followme", Header: fetchMetadata("cross-site", "navigate", "iframe")})
-	if strings.Contains(rec.Body.String(), "<script>") || !strings.Contains(rec.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'") || rec.Header().Get("X-Frame-Options") != "DENY" {
+	if strings.Contains(rec.Body.String(), "<script>") || !strings.Contains(rec.Header().Get("Content-Security-Policy"),
+		"frame-ancestors 'none'") || rec.Header().Get("X-Frame-Options") != "DENY" {
 		t.Errorf("%v %s", rec.Header(), rec.Body)
 	}
 }
@@ -139,10 +160,12 @@ func TestALinkAsksBeforeItReplacesSomebodyElse(t *testing.T) {
 				return
 			}
 			body := rec.Body.String()
-			if rec.Code != 200 || rec.Header().Get("Set-Cookie") != "" || was.Code != 200 || decode[api.Session](t, was).User != bartek {
+			if rec.Code != 200 || rec.Header().Get("Set-Cookie") != "" || was.Code != 200 ||
+				decode[api.Session](t, was).User != bartek {
 				t.Errorf("%d %v; then %d %s", rec.Code, rec.Header(), was.Code, was.Body)
 			}
-			if !strings.Contains(body, `action="/link/followme?replace=true"`) || !strings.Contains(body, "Sign in as "+anna) || !strings.Contains(body, "Stay signed in as "+bartek) {
+			if !strings.Contains(body, `action="/link/followme?replace=true"`) || !strings.Contains(body, "Sign in as "+anna) ||
+				!strings.Contains(body, "Stay signed in as "+bartek) {
 				t.Errorf("the page is %s", body)
 			}
 			if _, left := f.links["followme"]; !left {
@@ -168,7 +191,9 @@ func TestASessionThatIsOverReplacesNobody(t *testing.T) {
 // would hold.
 func TestSigningOutEndsTheSessionInEveryProcess(t *testing.T) {
 	f := newFixture(t)
-	other := newFixture(t, func(o *httpapi.Options) { o.Web.Sessions, o.Web.Links = signedInOnes{f.world}, links{f.world} })
+	other := newFixture(t, func(o *httpapi.Options) {
+		o.Web.Sessions, o.Web.Links = signedInOnes{f.world}, links{f.world}
+	})
 	cookie := f.signIn(t)
 	f.links["again"] = httpapi.Link{Owner: owner(t, anna), ReturnTo: "/"}
 	second := f.signInBy(t, "/link/again")
@@ -181,7 +206,10 @@ func TestSigningOutEndsTheSessionInEveryProcess(t *testing.T) {
 	if rec := f.do(request{Method: "DELETE", Path: "/v1/session", As: anna}); rec.Code != 204 || status(f, cookie) != 200 {
 		t.Errorf("signing out with a token: %d, the session: %d", rec.Code, status(f, cookie))
 	}
-	if rec := f.do(request{Method: "DELETE", Path: "/v1/session", Header: headers{"Cookie": cookie, "X-Mailbrook": "1"}}); rec.Code != 204 {
+	if rec := f.do(request{Method: "DELETE", Path: "/v1/session", Header: headers{
+		"Cookie":      cookie,
+		"X-Mailbrook": "1",
+	}}); rec.Code != 204 {
 		t.Fatalf("%d %s", rec.Code, rec.Body)
 	}
 	if a, b := status(f, cookie), status(other, cookie); a != 401 || b != 401 {
@@ -268,7 +296,8 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 				r.Header.Set("Cookie", cookie)
 			}
 		}
-		ends, stays, token := f.listen(anna, "", by(f.signIn(t))), f.listen(anna, "", by(f.signInBy(t, "/link/again"))), f.listen(anna, "")
+		ends, stays, token := f.listen(anna, "", by(f.signIn(t))), f.listen(anna, "", by(f.signInBy(t, "/link/again"))),
+			f.listen(anna, "")
 		defer stays.leave()
 		defer token.leave()
 		synctest.Wait()

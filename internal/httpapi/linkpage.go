@@ -53,9 +53,11 @@ func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	title, text := "This link does not work any more", "It was used already, or its time is over. Go back to your mail and open these pages from there once more."
+	title, text := "This link does not work any more",
+		"It was used already, or its time is over. Go back to your mail and open these pages from there once more."
 	if g.lang == "pl" {
-		title, text = "Ten link już nie działa", "Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie."
+		title, text = "Ten link już nie działa",
+			"Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie."
 	}
 	forPeople(w, g.lang, g.ancestors, "style-src "+digestOf(linkStyle)+"; ")
 	w.WriteHeader(http.StatusGone)
@@ -97,7 +99,8 @@ const (
 
 const askingPage = `<!doctype html>
 <html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>%[2]s</title><style>` + linkStyle + `</style></head>
+<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>%[2]s</title><style>` +
+	linkStyle + `</style></head>
 <body><main><h1>%[2]s</h1><p>%[3]s</p><form method="post" action="%[4]s"><p><button>%[5]s</button></p></form>%[6]s</main>%[7]s</body></html>
 `
 
@@ -105,16 +108,20 @@ const askingPage = `<!doctype html>
 // the one whose link it is, the second the one who is signed in.
 var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, stay string }{
 	"en": {
-		title: "Sign in to your external accounts", text: "This link signs you in as %s. Go on only if that is your own address: mail from the mailboxes that you add is delivered there.",
+		title: "Sign in to your external accounts", text: "This link signs you in as %s. Go on only if that is your own " +
+			"address: mail from the mailboxes that you add is delivered there.",
 		press: "Sign in as %s", otherTitle: "Somebody else is signed in here", stay: "Stay signed in as %s",
-		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and mail from the mailboxes that you add then is delivered to %[1]s.",
+		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and " +
+			"mail from the mailboxes that you add then is delivered to %[1]s.",
 	},
 	"pl": {
 		title: "Logowanie do Twoich innych skrzynek",
 		text: "Ten link zaloguje Cię jako %s. Kontynuuj tylko wtedy, gdy to Twoja skrzynka: " +
 			"będzie do niej trafiać poczta z kont, które dodasz.",
-		press: "Zaloguj się jako %s", otherTitle: "W tej przeglądarce jest już zalogowana inna osoba", stay: "Pozostań na koncie %s",
-		otherText: "Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto %[2]s, " +
+		press: "Zaloguj się jako %s", otherTitle: "W tej przeglądarce jest już zalogowana inna osoba",
+		stay: "Pozostań na koncie %s",
+		otherText: "Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto " +
+			"%[2]s, " +
 			"a poczta ze skrzynek, które potem dodasz, będzie trafiać do %[1]s.",
 	},
 }
@@ -129,7 +136,8 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	say := linkWords[p.lang]
 	bold := func(o account.Owner) string { return "<strong>" + html.EscapeString(o.String()) + "</strong>" }
 	plain := html.EscapeString(p.user.String())
-	title, text, action, stay, script := say.title, fmt.Sprintf(say.text, bold(p.user)), "/link/"+url.PathEscape(p.token), "", ""
+	title, text, action, stay, script := say.title, fmt.Sprintf(say.text, bold(p.user)), "/link/"+url.PathEscape(p.token),
+		"", ""
 	further := "style-src " + digestOf(linkStyle) + "; form-action 'self'; "
 	if !p.other.IsZero() {
 		title, text, action = say.otherTitle, fmt.Sprintf(say.otherText, bold(p.user), bold(p.other)), action+"?replace=true"
@@ -142,7 +150,8 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	forPeople(w, p.lang, p.ancestors, further)
 	w.Header().Set("Referrer-Policy", "same-origin") // Else the browser would keep the origin of the form to itself.
 	w.WriteHeader(http.StatusOK)
-	_, err := fmt.Fprintf(w, askingPage, p.lang, title, text, html.EscapeString(action), fmt.Sprintf(say.press, plain), stay, script)
+	_, err := fmt.Fprintf(w, askingPage, p.lang, title, text, html.EscapeString(action), fmt.Sprintf(say.press, plain),
+		stay, script)
 	return err
 }
 

@@ -63,7 +63,8 @@ func (s *sessions) markName() string {
 // provider: Lax, as it comes by another site's leave.
 func (s *sessions) mark(value account.Secret) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
-		Name: s.markName(), Value: value.Reveal(), Path: "/", MaxAge: 3600, HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode,
+		Name: s.markName(), Value: value.Reveal(), Path: "/", MaxAge: 3600, HttpOnly: true, Secure: s.secure(),
+		SameSite: http.SameSiteLaxMode,
 	}
 }
 
@@ -103,16 +104,21 @@ func (s *server) StartOAuth(ctx context.Context, r api.StartOAuthRequestObject) 
 }
 
 // GetOAuthGrant tells what the user allowed, without what it is worth.
-func (s *server) GetOAuthGrant(ctx context.Context, r api.GetOAuthGrantRequestObject) (api.GetOAuthGrantResponseObject, error) {
+func (s *server) GetOAuthGrant(ctx context.Context, r api.GetOAuthGrantRequestObject) (api.GetOAuthGrantResponseObject,
+	error,
+) {
 	g, err := s.OAuth.Grant(ctx, caller(ctx).Owner, r.Grant)
 	if err != nil {
 		return nil, err
 	}
-	return api.GetOAuthGrant200JSONResponse{Id: r.Grant, ProviderName: g.Name, Presets: list(g.Presets), Email: text(g.Email), ExpiresAt: utc(g.Expires)}, nil
+	return api.GetOAuthGrant200JSONResponse{Id: r.Grant, ProviderName: g.Name, Presets: list(g.Presets), Email: text(
+		g.Email), ExpiresAt: utc(g.Expires)}, nil
 }
 
 // FinishOAuth takes back a browser that signed in at a provider.
-func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject) (api.FinishOAuthResponseObject, error) {
+func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject) (api.FinishOAuthResponseObject,
+	error,
+) {
 	b, _ := ctx.Value(browserKey{}).(browser)
 	done, err := s.OAuth.Finish(ctx, oauth.Callback{
 		Owner: b.who.Owner, Browser: b.mark, Session: b.session, Provider: r.Registration,
@@ -146,7 +152,8 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 	default:
 		return nil, err
 	}
-	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "registration", fault.Clean(r.Registration, 40), "error", err)
+	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "registration", fault.Clean(r.Registration,
+		40), "error", err)
 	return page, nil
 }
 
@@ -179,18 +186,22 @@ const notSignedInPage = `<!doctype html>
 var notSignedInWords = map[string]map[string]string{
 	"en": {
 		"title": "You are not signed in there", "back": "Go back and try again",
-		"over":        "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. Begin again.",
-		"denied":      "You did not allow access at the provider. Nothing was changed.",
-		"refused":     "The provider did not let you in and gives the reason: ",
-		"brief":       "The provider gave permission for an hour only, not for fetching mail later. Begin again; if that does not help, tell your administrator.",
+		"over": "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. " +
+			"Begin again.",
+		"denied":  "You did not allow access at the provider. Nothing was changed.",
+		"refused": "The provider did not let you in and gives the reason: ",
+		"brief": "The provider gave permission for an hour only, not for fetching mail later. Begin again; if that " +
+			"does not help, tell your administrator.",
 		"unreachable": "The provider's sign-in service does not answer as it should. Try again in a few minutes.",
 	},
 	"pl": {
 		"title": "Nie udało się zalogować u dostawcy", "back": "Wróć i spróbuj ponownie",
-		"over":        "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już zakończone. Zacznij od nowa.",
-		"denied":      "Nie udzielono dostępu u dostawcy. Niczego nie zmieniono.",
-		"refused":     "Dostawca odmówił, podając powód: ",
-		"brief":       "Dostawca zezwolił na dostęp tylko na godzinę, a nie na późniejsze pobieranie poczty. Zacznij od nowa; jeśli to nie pomoże, powiadom administratora.",
+		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
+			"zakończone. Zacznij od nowa.",
+		"denied":  "Nie udzielono dostępu u dostawcy. Niczego nie zmieniono.",
+		"refused": "Dostawca odmówił, podając powód: ",
+		"brief": "Dostawca zezwolił na dostęp tylko na godzinę, a nie na późniejsze pobieranie poczty. Zacznij od " +
+			"nowa; jeśli to nie pomoże, powiadom administratora.",
 		"unreachable": "Usługa logowania dostawcy nie odpowiada tak, jak powinna. Spróbuj ponownie za kilka minut.",
 	},
 }
@@ -204,6 +215,7 @@ func (n notSignedIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
 	h.Set("Content-Language", n.lang)
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(n.status)
-	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, say["title"], say[n.why]+html.EscapeString(n.code), html.EscapeString(n.back), say["back"])
+	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, say["title"], say[n.why]+html.EscapeString(n.code),
+		html.EscapeString(n.back), say["back"])
 	return err
 }

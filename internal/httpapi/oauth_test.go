@@ -13,7 +13,8 @@ func mark(t *testing.T, h http.Header) string {
 	t.Helper()
 	cookie, attributes, _ := strings.Cut(h.Get("Set-Cookie"), ";")
 	name, value, _ := strings.Cut(cookie, "=")
-	if name != "mailbrook_oauth" || len(value) != 43 || !strings.Contains(attributes, "HttpOnly") || !strings.Contains(attributes, "SameSite=Lax") {
+	if name != "mailbrook_oauth" || len(value) != 43 || !strings.Contains(attributes, "HttpOnly") ||
+		!strings.Contains(attributes, "SameSite=Lax") {
 		t.Fatalf("the cookie is %q", h.Get("Set-Cookie"))
 	}
 	return value
@@ -26,7 +27,9 @@ func TestABrowserIsKnownWhenItComesBack(t *testing.T) {
 	session := f.signIn(t)
 	begin := func(cookies string) string {
 		t.Helper()
-		rec := f.do(request{Method: "POST", Path: "/v1/oauth/google/start", Body: "{}", Header: map[string]string{"Cookie": cookies, "X-Mailbrook": "1"}})
+		rec := f.do(request{Method: "POST", Path: "/v1/oauth/google/start", Body: "{}", Header: map[string]string{
+			"Cookie": cookies, "X-Mailbrook": "1",
+		}})
 		if rec.Code != 200 {
 			t.Fatalf("beginning: %d %s", rec.Code, rec.Body)
 		}
@@ -34,7 +37,9 @@ func TestABrowserIsKnownWhenItComesBack(t *testing.T) {
 	}
 	come := func(cookies string) {
 		t.Helper()
-		f.do(request{Method: "GET", Path: "/oauth/callback/google?state=s&code=c&iss=i&error=e", Header: map[string]string{"Cookie": cookies, "Sec-Fetch-Site": "cross-site"}})
+		f.do(request{Method: "GET", Path: "/oauth/callback/google?state=s&code=c&iss=i&error=e", Header: map[string]string{
+			"Cookie": cookies, "Sec-Fetch-Site": "cross-site",
+		}})
 	}
 	first := begin(session)
 	if second := begin(session + "; mailbrook_oauth=" + first); second != first {
@@ -49,7 +54,8 @@ func TestABrowserIsKnownWhenItComesBack(t *testing.T) {
 		t.Fatalf("%d went out, %d came back", len(f.starts), len(f.callbacks))
 	}
 	out, back, stranger := f.starts[0], f.callbacks[0], f.callbacks[1]
-	if out.Browser.Reveal() != first || "mailbrook_session="+out.Session.Reveal() != session || back.Browser.Reveal() != first || "mailbrook_session="+back.Session.Reveal() != session || back.Owner != out.Owner {
+	if out.Browser.Reveal() != first || "mailbrook_session="+out.Session.Reveal() != session ||
+		back.Browser.Reveal() != first || "mailbrook_session="+back.Session.Reveal() != session || back.Owner != out.Owner {
 		t.Error("what comes back is not what went out")
 	}
 	if back.Provider != "google" || back.State != "s" || back.Code != "c" || back.Issuer != "i" || back.Error != "e" {
@@ -89,7 +95,8 @@ func TestAGrantStandsInThePlaceOfAPassword(t *testing.T) {
 		t.Errorf("%d drafts, %d patches", len(f.drafts), len(f.patches))
 	}
 	for body, want := range map[string]string{
-		`{"email":"a@b.test","oauth_grant":"short"}`: "oauth_grant:too_short", `{"email":"a@b.test","oauth_grant":"` + strings.Repeat("=", 43) + `"}`: "oauth_grant:invalid",
+		`{"email":"a@b.test","oauth_grant":"short"}`: "oauth_grant:too_short", `{"email":"a@b.test","oauth_grant":"` +
+			strings.Repeat("=", 43) + `"}`: "oauth_grant:invalid",
 		`{"email":"a@b.test"}`: "password:required",
 	} {
 		rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: body})
@@ -98,8 +105,10 @@ func TestAGrantStandsInThePlaceOfAPassword(t *testing.T) {
 		}
 	}
 	f.fail = &account.AddressDiffersError{Email: "a@b.test", Signed: "c@d.test"}
-	rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","oauth_grant":"` + grantID + `"}`})
-	if got := fieldsOf(t, rec); rec.Code != 409 || got != "email:differs" || !strings.Contains(rec.Body.String(), "c@d.test") {
+	rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","oauth_grant":"` +
+		grantID + `"}`})
+	if got := fieldsOf(t, rec); rec.Code != 409 || got != "email:differs" ||
+		!strings.Contains(rec.Body.String(), "c@d.test") {
 		t.Errorf("another mailbox: %d %s", rec.Code, rec.Body)
 	}
 }

@@ -35,7 +35,10 @@ func AccountJSON(a account.Account, explain Explainer, lang string) api.Account 
 				Folder: a.Status.Progress.Folder, MessagesDone: a.Status.Progress.MessagesDone,
 				MessagesTotal: a.Status.Progress.MessagesTotal, BytesDone: a.Status.Progress.BytesDone,
 			},
-			Totals: api.Totals{Folders: a.Status.Totals.Folders, Messages: a.Status.Totals.Messages, Bytes: a.Status.Totals.Bytes},
+			Totals: api.Totals{
+				Folders: a.Status.Totals.Folders, Messages: a.Status.Totals.Messages,
+				Bytes: a.Status.Totals.Bytes,
+			},
 		},
 	}
 }
@@ -49,9 +52,12 @@ func (s *server) adminAccountJSON(ctx context.Context, a account.Account) api.Ad
 	b := s.accountJSON(ctx, a)
 	return api.AdminAccount{
 		User: a.Owner.String(),
-		Id:   b.Id, Email: b.Email, Name: b.Name, SenderName: b.SenderName, Provider: b.Provider, Protocol: b.Protocol, Server: b.Server,
-		Username: b.Username, Auth: api.AdminAccountAuth(b.Auth), Folder: b.Folder, Folders: b.Folders, Start: b.Start, MaxMessageBytes: b.MaxMessageBytes,
-		PollIntervalSeconds: b.PollIntervalSeconds, Enabled: b.Enabled, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt, Status: b.Status,
+		Id:   b.Id, Email: b.Email, Name: b.Name, SenderName: b.SenderName, Provider: b.Provider, Protocol: b.Protocol,
+		Server:   b.Server,
+		Username: b.Username, Auth: api.AdminAccountAuth(b.Auth), Folder: b.Folder, Folders: b.Folders, Start: b.Start,
+		MaxMessageBytes:     b.MaxMessageBytes,
+		PollIntervalSeconds: b.PollIntervalSeconds, Enabled: b.Enabled, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt,
+		Status: b.Status,
 	}
 }
 
@@ -73,8 +79,10 @@ func startJSON(s account.Start) (out api.Start) {
 func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.Account) api.SkippedMessage {
 	title, advice := s.Explain.Explain(m.Code, a, languageOf(ctx))
 	return api.SkippedMessage{
-		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(m.Code), Title: title,
-		Detail: m.Detail, Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(m.NextAt),
+		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(
+			m.Code), Title: title,
+		Detail: m.Detail, Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
+			m.NextAt),
 	}
 }
 
@@ -105,7 +113,8 @@ func delayJSON(a account.Account, explain Explainer, lang string) *api.Delay {
 		return nil
 	}
 	w := explain.ExplainDelay(a, lang)
-	out := &api.Delay{Kind: api.DelayKind(d.Kind), Title: w.Title, Evidence: w.Evidence, Advice: w.Advice, Since: when(d.Since), Until: when(d.Until)}
+	out := &api.Delay{Kind: api.DelayKind(d.Kind), Title: w.Title, Evidence: w.Evidence, Advice: w.Advice, Since: when(
+		d.Since), Until: when(d.Until)}
 	if w.Help != "" {
 		out.Help = ptr(api.DelayHelp(w.Help))
 	}
@@ -121,7 +130,8 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	a.Status.Diagnosis = d // It may be an earlier one's words that are wanted.
 	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
-		Code: api.FaultCode(d.Code), Title: title, Detail: d.Detail, Advice: advice, Retryable: d.Code.Retryable(), Since: when(d.Since),
+		Code: api.FaultCode(d.Code), Title: title, Detail: d.Detail, Advice: advice, Retryable: d.Code.Retryable(),
+		Since: when(d.Since),
 	}
 }
 
@@ -135,7 +145,8 @@ func stepsJSON(steps []account.Step) []api.TestStep {
 
 func (s *server) testJSON(ctx context.Context, r account.TestReport, a account.Account) api.ConnectionTest {
 	return api.ConnectionTest{
-		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), Messages: r.Messages, Diagnosis: s.diagnosis(ctx, r.Diagnosis, a),
+		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), Messages: r.Messages, Diagnosis: s.diagnosis(
+			ctx, r.Diagnosis, a),
 	}
 }
 
@@ -153,8 +164,8 @@ func quotaJSON(q account.Quota) api.Quota {
 func userQuotaJSON(q account.Quota) api.UserQuota {
 	b := quotaJSON(q)
 	return api.UserQuota{
-		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages, LimitMessages: b.LimitMessages,
-		State: b.State, Accounts: b.Accounts,
+		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages,
+		LimitMessages: b.LimitMessages, State: b.State, Accounts: b.Accounts,
 	}
 }
 

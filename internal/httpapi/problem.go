@@ -81,10 +81,13 @@ func (s *server) answer(err error, c echo.Context) {
 	ctx := c.Request().Context()
 	t := teller{s.readers(c)}
 	p := s.problemOf(err, c, t)
-	var told *KeysError                                                                           // In the log already, and not for each request.
-	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil && !errors.As(err, &told) { // Who hung up is no alarm.
+	// In the log already, and not for each request.
+	var told *KeysError
+	// Who hung up is no alarm.
+	if p.Status >= http.StatusInternalServerError && ctx.Err() == nil && !errors.As(err, &told) {
 		_, name := s.label(c)
-		s.Log.ErrorContext(ctx, "request failed", "request_id", c.Response().Header().Get(echo.HeaderXRequestID), "route", name, "error", err)
+		s.Log.ErrorContext(ctx, "request failed", "request_id", c.Response().Header().Get(echo.HeaderXRequestID),
+			"route", name, "error", err)
 	}
 	if c.Response().Committed {
 		return

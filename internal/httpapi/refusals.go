@@ -30,7 +30,8 @@ var refusalReasons = []struct {
 	{jwt.ErrTokenInvalidAudience, "it is for another audience (aud): see auth.audience"},
 	{jwt.ErrTokenInvalidIssuer, "it is by another issuer (iss): see auth.issuer"},
 	{jwt.ErrTokenRequiredClaimMissing, "a claim is missing: sub, exp, and iss or aud where they are configured"},
-	{jwt.ErrTokenSignatureInvalid, "its signature does not fit: another secret or key, or another algorithm than configured"},
+	{jwt.ErrTokenSignatureInvalid, "its signature does not fit: another secret or key, or another algorithm than " +
+		"configured"},
 	{jwt.ErrTokenUnverifiable, "its signature cannot be verified"},
 }
 

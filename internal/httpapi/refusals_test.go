@@ -24,7 +24,8 @@ func TestD5_TheLogSaysWhyATokenIsRefused(t *testing.T) {
 	}
 	ask := func(token string, status int) {
 		t.Helper()
-		rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Authorization": "Bearer " + token}})
+		rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Authorization": "Bearer " +
+			token}})
 		if rec.Code != status {
 			t.Fatalf("%d %s", rec.Code, rec.Body)
 		}
@@ -35,14 +36,16 @@ func TestD5_TheLogSaysWhyATokenIsRefused(t *testing.T) {
 		t.Error("the log tells of a token that was accepted")
 	}
 	for reason, token := range map[string]string{
-		"it has expired":               good(func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Hour).Unix() }),
-		"is no mailbox address":        good(func(c jwt.MapClaims) { c["sub"] = "anna" }),
-		"a claim is missing":           good(func(c jwt.MapClaims) { delete(c, "exp") }),
-		"its signature does not fit":   sign(t, jwt.SigningMethodHS256, []byte("another secret of 32 octets here"), nil, jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
+		"it has expired":        good(func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Hour).Unix() }),
+		"is no mailbox address": good(func(c jwt.MapClaims) { c["sub"] = "anna" }),
+		"a claim is missing":    good(func(c jwt.MapClaims) { delete(c, "exp") }),
+		"its signature does not fit": sign(t, jwt.SigningMethodHS256, []byte("another secret of 32 octets here"), nil,
+			jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
 		"it has not the form":          "nonsense",
 		"it was issued in the future":  good(func(c jwt.MapClaims) { c["iat"] = now.Add(time.Hour).Unix() }),
 		"it lives longer than allowed": good(func(c jwt.MapClaims) { c["exp"] = now.AddDate(1, 0, 0).Unix() }),
-		"a header that is not allowed": sign(t, jwt.SigningMethodHS256, secret, map[string]any{"jku": "https://evil.example"}, jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
+		"a header that is not allowed": sign(t, jwt.SigningMethodHS256, secret, map[string]any{"jku": "https://evil.example"},
+			jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
 	} {
 		ask(token, 401)
 		ask(token, 401)

@@ -48,7 +48,8 @@ func fieldsOf(t *testing.T, rec *httptest.ResponseRecorder) string {
 // status, the fields by their names, and nothing done.
 func TestBadInput(t *testing.T) {
 	post := func(extra string) request {
-		return request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"` + canary + `",` + extra + `}`}
+		return request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"` +
+			canary + `",` + extra + `}`}
 	}
 	patch := func(body string) request {
 		return request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: body}
@@ -65,8 +66,12 @@ func TestBadInput(t *testing.T) {
 	}{
 		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{}`}, 422, "email:required password:required"},
 		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `[]`}, 400, "body:wrong_type"},
-		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","email":"c@d.test","password":"x"}`}, 400, "email:duplicate"},
-		{post(`"user_id":1,"is_admin":true,"lease_epoch":2`), 400, "is_admin:unknown_field lease_epoch:unknown_field user_id:unknown_field"},
+		{request{
+			Method: "POST", Path: "/v1/accounts", As: anna,
+			Body: `{"email":"a@b.test","email":"c@d.test","password":"x"}`,
+		}, 400, "email:duplicate"},
+		{post(`"user_id":1,"is_admin":true,"lease_epoch":2`), 400, "is_admin:unknown_field lease_epoch:unknown_field " +
+			"user_id:unknown_field"},
 		{post(`"id":"x","status":{},"created_at":"now"`), 400, "created_at:read_only id:read_only status:read_only"},
 		{post(`"Name":"x"`), 400, "Name:unknown_field"},
 		{post(`"name":5`), 400, "name:wrong_type"},
@@ -75,7 +80,8 @@ func TestBadInput(t *testing.T) {
 		{post(`"server":{"host":"h","port":99.5}`), 400, "server.port:wrong_type"},
 		{post(`"server":{"hots":"h"}`), 400, "server.hots:unknown_field"},
 		{post(`"poll_interval_seconds":1e3`), 400, "poll_interval_seconds:wrong_type"},
-		{post(`"name":"x","server":{"host":"` + long + `","port":0,"security":"ssl"}`), 422, "server.host:too_long server.port:out_of_range server.security:invalid"},
+		{post(`"name":"x","server":{"host":"` + long + `","port":0,"security":"ssl"}`), 422, "server.host:too_long " +
+			"server.port:out_of_range server.security:invalid"},
 		{post(`"server":{"port":65536}`), 422, "server.port:out_of_range"},
 		{post(`"server":{"port":-1}`), 422, "server.port:out_of_range"},
 		{post(`"server":{"host":""}`), 422, "server.host:required"},
@@ -93,7 +99,8 @@ func TestBadInput(t *testing.T) {
 		{post(`"name":null`), 422, "name:null"},
 		{post(`"provider":"Google!"`), 422, "provider:invalid"},
 		{post(`"protocol":"jmap"`), 422, "protocol:invalid"},
-		{post(`"folders":{"include":["ok",""],"exclude":["a\nb"]}`), 422, "folders.exclude[0]:control_character folders.include[1]:required"},
+		{post(`"folders":{"include":["ok",""],"exclude":["a\nb"]}`), 422, "folders.exclude[0]:control_character " +
+			"folders.include[1]:required"},
 		{post(`"folders":{"include":"INBOX"}`), 400, "folders.include:wrong_type"},
 		{post(`"poll_interval_seconds":0`), 422, "poll_interval_seconds:out_of_range"},
 		{post(`"start":"old"`), 422, "start:invalid"},
@@ -105,22 +112,44 @@ func TestBadInput(t *testing.T) {
 		{post(`"max_message_bytes":1023`), 422, "max_message_bytes:out_of_range"},
 		{patch(`{"max_message_bytes":268435457}`), 422, "max_message_bytes:out_of_range"},
 		{post(`"enabled":"yes"`), 400, "enabled:wrong_type"},
-		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"` + canary + `\r\n"}`}, 422, "password:control_character"},
-		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"` + canary + `","password":"` + strings.Repeat(canary, 100) + `"}`}, 422, "email:invalid password:too_long"},
-		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":["` + canary + `"]}`}, 400, "password:wrong_type"},
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"` + canary +
+			`\r\n"}`}, 422, "password:control_character"},
+		{request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"` + canary + `","password":"` +
+			strings.Repeat(canary, 100) + `"}`}, 422, "email:invalid password:too_long"},
+		{
+			request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":["` + canary + `"]}`},
+			400, "password:wrong_type",
+		},
 		{patch(`{"password":""}`), 422, "password:required"},
 		{patch(`{"password":null}`), 422, "password:null"},
-		{patch(`{"name":null,"email":null,"enabled":null,"server":null}`), 422, "email:null enabled:null name:null server:null"},
+		{patch(`{"name":null,"email":null,"enabled":null,"server":null}`), 422, "email:null enabled:null name:null " +
+			"server:null"},
 		{patch(`{"server":{"host":null}}`), 422, "server.host:null"},
 		{patch(`{"status":{"state":"ok"}}`), 400, "status:read_only"},
 		{patch(`{"owner":"x"}`), 400, "owner:unknown_field"},
 		{patch(`"x"`), 400, "body:wrong_type"},
 		{patch(`null`), 422, "body:null"},
 		{request{Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true, Body: `{}`}, 422, "body:required"},
-		{request{Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true, Body: `{"limit_bytes":-1,"limit_messages":9007199254740992}`}, 422, "limit_bytes:out_of_range limit_messages:out_of_range"},
-		{request{Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true, Body: `{"limit_bytes":"10G"}`}, 400, "limit_bytes:wrong_type"},
-		{request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"email":"a@b.test"}`}, 422, "password:required"},
-		{request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{}`}, 422, "email:required password:required"},
+		{request{
+			Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true,
+			Body: `{"limit_bytes":-1,"limit_messages":9007199254740992}`,
+		}, 422, "limit_bytes:out_of_range " +
+			"limit_messages:out_of_range"},
+		{
+			request{Method: "PUT", Path: "/v1/admin/quotas/" + anna, As: anna, Admin: true, Body: `{"limit_bytes":"10G"}`},
+			400,
+			"limit_bytes:wrong_type",
+		},
+		{
+			request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"email":"a@b.test"}`},
+			422,
+			"password:required",
+		},
+		{
+			request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{}`},
+			422,
+			"email:required password:required",
+		},
 		{get("/v1/accounts/" + annaID + "/runs?limit=0"), 422, "limit:out_of_range"},
 		{get("/v1/accounts/" + annaID + "/runs?limit=ten"), 400, "limit:wrong_type"},
 		{get("/v1/accounts/" + annaID + "/runs?limit=1&limit=2"), 400, "limit:duplicate"},
@@ -142,7 +171,8 @@ func TestBadInput(t *testing.T) {
 		rec := f.do(tc.r)
 		want := map[int]string{400: "invalid_request", 422: "validation_failed"}[tc.status]
 		if rec.Code != tc.status || problemCode(t, rec) != want || fieldsOf(t, rec) != tc.fields {
-			t.Errorf("%s %s %.120s: %d, fields %q, want %d %q\n%s", tc.r.Method, tc.r.Path, tc.r.Body, rec.Code, fieldsOf(t, rec), tc.status, tc.fields, rec.Body)
+			t.Errorf("%s %s %.120s: %d, fields %q, want %d %q\n%s", tc.r.Method, tc.r.Path, tc.r.Body, rec.Code,
+				fieldsOf(t, rec), tc.status, tc.fields, rec.Body)
 		}
 		if len(f.calls)+len(f.drafts)+len(f.patches) > 0 {
 			t.Errorf("%s %.120s reached the domain", tc.r.Path, tc.r.Body)
@@ -225,8 +255,10 @@ func TestDraft(t *testing.T) {
 	}
 	d.Password = account.Secret{}
 	want := account.Draft{
-		Email: "anna@example.org", Name: ptr("Praca"), SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(account.POP3), Host: ptr("mail.example.org"), Port: ptr(110),
-		Security: ptr(account.STARTTLS), Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: []string{"INBOX"}, Exclude: []string{`\Junk`}, Start: ptr(account.StartNew), MaxMessageBytes: ptr(int64(1024)),
+		Email: "anna@example.org", Name: ptr("Praca"), SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(
+			account.POP3), Host: ptr("mail.example.org"), Port: ptr(110),
+		Security: ptr(account.STARTTLS), Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: []string{"INBOX"},
+		Exclude: []string{`\Junk`}, Start: ptr(account.StartNew), MaxMessageBytes: ptr(int64(1024)),
 		PollInterval: ptr(10 * time.Minute), Enabled: ptr(false), SkipTest: true,
 	}
 	if !reflect.DeepEqual(d, want) {
@@ -246,12 +278,19 @@ func TestMergePatch(t *testing.T) {
 	}{
 		{`{}`, account.Patch{}},
 		{`{"name":"Work"}`, account.Patch{Name: ptr("Work")}},
-		{`{"enabled":false,"poll_interval_seconds":60,"skip_test":true}`, account.Patch{Enabled: ptr(false), PollInterval: ptr(time.Minute), SkipTest: true}},
-		{`{"start":"all","max_message_bytes":268435456}`, account.Patch{Start: ptr(account.StartAll), MaxMessageBytes: ptr(int64(account.MostMessageBytes))}},
+		{`{"enabled":false,"poll_interval_seconds":60,"skip_test":true}`, account.Patch{
+			Enabled:      ptr(false),
+			PollInterval: ptr(time.Minute), SkipTest: true,
+		}},
+		{`{"start":"all","max_message_bytes":268435456}`, account.Patch{Start: ptr(account.StartAll), MaxMessageBytes: ptr(
+			int64(account.MostMessageBytes))}},
 		{`{"start":{"days":30}}`, account.Patch{Start: ptr(account.Start(30))}},
 		{`{"server":{"port":143}}`, account.Patch{Port: ptr(143)}},
 		{`{"server":{}}`, account.Patch{}},
-		{`{"server":{"host":"h.example","security":"starttls"},"protocol":"imap"}`, account.Patch{Host: ptr("h.example"), Security: ptr(account.STARTTLS), Protocol: ptr(account.IMAP)}},
+		{`{"server":{"host":"h.example","security":"starttls"},"protocol":"imap"}`, account.Patch{
+			Host:     ptr("h.example"),
+			Security: ptr(account.STARTTLS), Protocol: ptr(account.IMAP),
+		}},
 		{`{"sender_name":null}`, account.Patch{SenderName: ptr("")}},
 		{`{"sender_name":"A"}`, account.Patch{SenderName: ptr("A")}},
 		{`{"folders":null}`, account.Patch{Include: &none, Exclude: &none}},
@@ -262,7 +301,10 @@ func TestMergePatch(t *testing.T) {
 	} {
 		for _, media := range []string{"application/json", "application/merge-patch+json"} {
 			f := newFixture(t)
-			rec := f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: tc.body, Header: map[string]string{"Content-Type": media}})
+			rec := f.do(request{
+				Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: tc.body,
+				Header: map[string]string{"Content-Type": media},
+			})
 			if rec.Code != 200 || len(f.patches) != 1 || !reflect.DeepEqual(f.patches[0], tc.want) {
 				t.Errorf("%s as %s: %d %s\n got %+v\nwant %+v", tc.body, media, rec.Code, rec.Body, f.patches, tc.want)
 			}
@@ -283,16 +325,19 @@ func TestPatchedPassword(t *testing.T) {
 // TestConnectionTestOfSavedAccount: what the body adds is laid over it.
 func TestConnectionTestOfSavedAccount(t *testing.T) {
 	f := newFixture(t)
-	rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"account_id":"` + annaID + `","protocol":"pop3","server":{"host":"pop.gmail.com"},"password":"` + canary + `"}`})
+	rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"account_id":"` + annaID +
+		`","protocol":"pop3","server":{"host":"pop.gmail.com"},"password":"` + canary + `"}`})
 	if rec.Code != 200 || len(f.patches) != 1 {
 		t.Fatalf("%d %s", rec.Code, rec.Body)
 	}
 	p := f.patches[0]
-	if p.Password == nil || p.Password.Reveal() != canary || *p.Protocol != account.POP3 || *p.Host != "pop.gmail.com" || p.Port != nil {
+	if p.Password == nil || p.Password.Reveal() != canary || *p.Protocol != account.POP3 || *p.Host != "pop.gmail.com" ||
+		p.Port != nil {
 		t.Errorf("%+v", p)
 	}
 	for _, id := range []string{"x", "1 OR 1=1", strings.ToUpper(annaID)} {
-		if rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"account_id":"` + id + `"}`}); rec.Code != 404 {
+		if rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"account_id":"` + id +
+			`"}`}); rec.Code != 404 {
 			t.Errorf("account_id %q: %d", id, rec.Code)
 		}
 	}
@@ -308,13 +353,16 @@ func TestAccountForm(t *testing.T) {
 	f.accounts[0].CreatedAt = time.Date(2026, 11, 21, 10, 30, 0, 123456789, time.FixedZone("CET", 3600))
 	got := decode[map[string]any](t, f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna}))
 	want := map[string]any{
-		"id": annaID, "email": "Gmail@gmail.com", "name": "Gmail", "sender_name": "Someone", "provider": "google", "protocol": "imap",
+		"id": annaID, "email": "Gmail@gmail.com", "name": "Gmail", "sender_name": "Someone", "provider": "google",
+		"protocol": "imap",
 		"server":   map[string]any{"host": "imap.gmail.com", "port": 993.0, "security": "tls"},
 		"username": "Gmail@gmail.com", "auth": "password", "folder": "Gmail",
-		"folders": map[string]any{"include": []any{}, "exclude": []any{}}, "start": "all", "max_message_bytes": 52428800.0, "poll_interval_seconds": 300.0, "enabled": true,
+		"folders": map[string]any{"include": []any{}, "exclude": []any{}}, "start": "all", "max_message_bytes": 52428800.0,
+		"poll_interval_seconds": 300.0, "enabled": true,
 		"created_at": "2026-11-21T09:30:00.123Z", "updated_at": "2026-11-21T09:00:00Z",
 		"status": map[string]any{
-			"state": "needs_attention", "last_attempt_at": nil, "last_success_at": nil, "next_poll_at": nil, "consecutive_failures": 3.0, "diagnosis": nil, "delay": nil,
+			"state": "needs_attention", "last_attempt_at": nil, "last_success_at": nil, "next_poll_at": nil,
+			"consecutive_failures": 3.0, "diagnosis": nil, "delay": nil,
 			"progress": map[string]any{"folder": "", "messages_done": 0.0, "messages_total": 0.0, "bytes_done": 0.0},
 			"totals":   map[string]any{"folders": 0.0, "messages": 0.0, "bytes": 0.0},
 		},
@@ -332,7 +380,8 @@ func TestDelayForm(t *testing.T) {
 		f := newFixture(t)
 		f.accounts[0].Status.Delay = &account.Delay{Kind: kind, Since: at.Add(-time.Hour), Until: at}
 		want := map[string]any{
-			"kind": string(kind), "title": "pl " + string(kind), "evidence": "pl evidence at imap.gmail.com", "advice": "pl advice", "help": nil,
+			"kind": string(kind), "title": "pl " + string(kind), "evidence": "pl evidence at imap.gmail.com",
+			"advice": "pl advice", "help": nil,
 			"since": "2026-11-21T08:05:00Z", "until": "2026-11-21T09:05:00Z",
 		}
 		if kind == account.DelayBackoff {
@@ -341,11 +390,14 @@ func TestDelayForm(t *testing.T) {
 			f.accounts[0].Status.Delay.Since, f.accounts[0].Status.Delay.Until = time.Time{}, time.Time{}
 			want["since"], want["until"] = nil, nil
 		}
-		rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+		rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna, Header: map[string]string{
+			"Accept-Language": "pl",
+		}})
 		if d := cmp.Diff(want, decode[map[string]any](t, rec)["status"].(map[string]any)["delay"]); d != "" {
 			t.Errorf("%s: %s", kind, d)
 		}
-		if events := f.do(request{Method: "GET", Path: "/v1/events?lang=pl", As: anna}).Body.String(); !strings.Contains(events, `"title":"pl `+string(kind)+`"`) {
+		if events := f.do(request{Method: "GET", Path: "/v1/events?lang=pl", As: anna}).Body.String(); !strings.Contains(
+			events, `"title":"pl `+string(kind)+`"`) {
 			t.Errorf("%s: the stream says %s", kind, events)
 		}
 	}
@@ -358,7 +410,8 @@ func TestWordsAreAboutTheSettingsThatWereTried(t *testing.T) {
 		`{"email":"anna@gmail.com","password":"x"}`:    "at google imap imap.gmail.com anna@gmail.com",
 		`{"email":"anna@gmail.com","password":"x","provider":"other","protocol":"pop3","server":{"host":"pop.firma.test"}}`: "at other pop3 pop.firma.test anna@gmail.com",
 		`{"account_id":"` + annaID + `"}`: "at google imap imap.gmail.com Gmail@gmail.com",
-		`{"account_id":"` + annaID + `","protocol":"pop3","server":{"host":"pop.firma.test"},"email":"anna@firma.example","password":"x"}`: "at google pop3 pop.firma.test anna@firma.example",
+		`{"account_id":"` + annaID +
+			`","protocol":"pop3","server":{"host":"pop.firma.test"},"email":"anna@firma.example","password":"x"}`: "at google pop3 pop.firma.test anna@firma.example",
 	} {
 		f := newFixture(t)
 		f.report = account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.DNSFailure}}
@@ -374,7 +427,8 @@ func TestAnAdministratorsHandIsTold(t *testing.T) {
 	f := newFixture(t)
 	f.do(request{Method: "PATCH", Path: "/v1/admin/accounts/" + bobsID, As: anna, Admin: true, Body: `{"enabled":false}`})
 	f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Admin: true, Body: `{"enabled":false}`})
-	if want := []account.Patch{{Enabled: ptr(false), Operator: true}, {Enabled: ptr(false)}}; !cmp.Equal(want, f.patches, cmpopts.IgnoreUnexported(account.Secret{})) {
+	if want := []account.Patch{{Enabled: ptr(false), Operator: true}, {Enabled: ptr(false)}}; !cmp.Equal(want, f.patches,
+		cmpopts.IgnoreUnexported(account.Secret{})) {
 		t.Errorf("%+v", f.patches)
 	}
 }
@@ -382,7 +436,10 @@ func TestAnAdministratorsHandIsTold(t *testing.T) {
 // TestQuotaSummary: a band for each tenth, and all of them together.
 func TestQuotaSummary(t *testing.T) {
 	f := newFixture(t)
-	got := decode[api.QuotaSummary](t, f.do(request{Method: "GET", Path: "/v1/admin/quota-summary", As: anna, Admin: true}))
+	got := decode[api.QuotaSummary](t, f.do(request{
+		Method: "GET", Path: "/v1/admin/quota-summary", As: anna,
+		Admin: true,
+	}))
 	if got.Users != 17 || got.Unlimited != 7 || len(got.Bands) != 11 {
 		t.Fatalf("%+v", got)
 	}
@@ -401,7 +458,8 @@ func TestNothingAnsweredCanHoldASecret(t *testing.T) {
 			continue
 		}
 		for member := range schema.Value.Properties {
-			if strings.Contains(member, "password") && member != "app_password_url" || strings.Contains(member, "secret") || strings.Contains(member, "token") {
+			if strings.Contains(member, "password") && member != "app_password_url" || strings.Contains(member, "secret") ||
+				strings.Contains(member, "token") {
 				t.Errorf("%s has a member %s", name, member)
 			}
 		}
@@ -411,31 +469,45 @@ func TestNothingAnsweredCanHoldASecret(t *testing.T) {
 // TestLanguages: titles, advice and help in the reader's language, and the
 // headers that say so.
 func TestLanguages(t *testing.T) {
-	for accept, want := range map[string]string{"": "en", "pl": "pl", "pl-PL,pl;q=0.9,en;q=0.8": "pl", "de, pl;q=0.5": "pl", "en, pl;q=0.5": "en", "fr": "en", "*": "en", "\x01;;": "en", strings.Repeat("x,", 5000): "en"} {
+	for accept, want := range map[string]string{
+		"": "en", "pl": "pl", "pl-PL,pl;q=0.9,en;q=0.8": "pl",
+		"de, pl;q=0.5": "pl", "en, pl;q=0.5": "en", "fr": "en", "*": "en", "\x01;;": "en", strings.Repeat("x,", 5000): "en",
+	} {
 		f := newFixture(t)
 		f.fail = nil
 		header := map[string]string{"Accept-Language": accept}
 		rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna, Header: header})
 		d := decode[api.Account](t, rec).Status.Diagnosis
-		if d == nil || d.Title != want+" title of app_password_required" || d.Advice != want+" advice at google imap imap.gmail.com Gmail@gmail.com" || d.Retryable || d.Since == nil {
+		if d == nil || d.Title != want+" title of app_password_required" ||
+			d.Advice != want+" advice at google imap imap.gmail.com Gmail@gmail.com" || d.Retryable || d.Since == nil {
 			t.Errorf("%.20q: %+v", accept, d)
 		}
 		if rec.Header().Get("Content-Language") != want || rec.Header().Get("Vary") != "Accept-Language" {
-			t.Errorf("%.20q: Content-Language %q, Vary %q", accept, rec.Header().Get("Content-Language"), rec.Header().Get("Vary"))
+			t.Errorf("%.20q: Content-Language %q, Vary %q", accept, rec.Header().Get("Content-Language"), rec.Header().Get(
+				"Vary"))
 		}
 		f.fail = failedTest
-		rec = f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"x"}`, Header: header})
+		rec = f.do(request{
+			Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"x"}`,
+			Header: header,
+		})
 		p := decode[api.Problem](t, rec)
-		if p.Diagnosis == nil || p.Diagnosis.Advice != want+" advice at google imap imap.gmail.com anna@gmail.com" || p.Diagnosis.Detail != "Invalid credentials" || p.Steps == nil || len(*p.Steps) != 1 || rec.Header().Get("Content-Language") != want {
+		if p.Diagnosis == nil || p.Diagnosis.Advice != want+" advice at google imap imap.gmail.com anna@gmail.com" ||
+			p.Diagnosis.Detail != "Invalid credentials" || p.Steps == nil || len(*p.Steps) != 1 ||
+			rec.Header().Get("Content-Language") != want {
 			t.Errorf("%.20q: %d %s", accept, rec.Code, rec.Body)
 		}
 	}
 	f := newFixture(t)
-	rec := f.do(request{Method: "GET", Path: "/v1/providers", As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+	rec := f.do(request{Method: "GET", Path: "/v1/providers", As: anna, Header: map[string]string{
+		"Accept-Language": "pl",
+	}})
 	if !strings.Contains(rec.Body.String(), "Utwórz hasło aplikacji.") {
 		t.Errorf("%s", rec.Body)
 	}
-	rec = f.do(request{Method: "GET", Path: "/v1/accounts/" + bobsID, As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+	rec = f.do(request{Method: "GET", Path: "/v1/accounts/" + bobsID, As: anna, Header: map[string]string{
+		"Accept-Language": "pl",
+	}})
 	if p := decode[api.Problem](t, rec); rec.Header().Get("Content-Language") != "pl" || p.Title != "Nic tu nie ma" {
 		t.Errorf("%v %s", rec.Header(), rec.Body)
 	}
@@ -444,17 +516,27 @@ func TestLanguages(t *testing.T) {
 // TestFailedTestInAnswer: 200, not an error of the call.
 func TestFailedTestInAnswer(t *testing.T) {
 	f := newFixture(t)
-	f.report = account.TestReport{Steps: []account.Step{{Name: account.StepTLS, Took: 1500 * time.Millisecond, Detail: "expired"}}, Diagnosis: &account.Diagnosis{Code: fault.TLSCertificateInvalid}}
-	rec := f.do(request{Method: "POST", Path: "/v1/connection-tests", As: anna, Body: `{"email":"anna@unknown.test","password":"x"}`})
+	f.report = account.TestReport{Steps: []account.Step{{
+		Name: account.StepTLS, Took: 1500 * time.Millisecond,
+		Detail: "expired",
+	}}, Diagnosis: &account.Diagnosis{Code: fault.TLSCertificateInvalid}}
+	rec := f.do(request{
+		Method: "POST", Path: "/v1/connection-tests", As: anna,
+		Body: `{"email":"anna@unknown.test","password":"x"}`,
+	})
 	got := decode[api.ConnectionTest](t, rec)
-	if rec.Code != 200 || got.Ok || got.Diagnosis == nil || got.Diagnosis.Since != nil || got.Steps[0].Millis != 1500 || got.Folders == nil {
+	if rec.Code != 200 || got.Ok || got.Diagnosis == nil || got.Diagnosis.Since != nil || got.Steps[0].Millis != 1500 ||
+		got.Folders == nil {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }
 
 // TestHostNotAllowedNamesTheField: host or port.
 func TestHostNotAllowedNamesTheField(t *testing.T) {
-	for detail, want := range map[string]string{"port 22 is not one that an account may name": "server.port", "the host is not one that an account may name": "server.host", "": "server.host"} {
+	for detail, want := range map[string]string{
+		"port 22 is not one that an account may name":  "server.port",
+		"the host is not one that an account may name": "server.host", "": "server.host",
+	} {
 		f := newFixture(t)
 		f.fail = fault.New(fault.HostNotAllowed, "checking", detail)
 		rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":"x"}`})
@@ -466,7 +548,10 @@ func TestHostNotAllowedNamesTheField(t *testing.T) {
 
 // TestDeleteKeepsMailUnlessTold.
 func TestDeleteKeepsMailUnlessTold(t *testing.T) {
-	for query, want := range map[string]string{"": " keep", "?mail=keep": " keep", "?mail=": " keep", "?mail=delete": " mail"} {
+	for query, want := range map[string]string{
+		"": " keep", "?mail=keep": " keep", "?mail=": " keep",
+		"?mail=delete": " mail",
+	} {
 		f := newFixture(t)
 		rec := f.do(request{Method: "DELETE", Path: "/v1/accounts/" + annaID + query, As: anna})
 		if rec.Code != 204 || rec.Body.Len() > 0 || len(f.calls) != 1 || f.calls[0] != anna+" delete "+annaID+want {
@@ -489,7 +574,10 @@ func TestAdminQueries(t *testing.T) {
 		t.Errorf("%+v", f.quotaQ)
 	}
 	ask("/v1/admin/quotas?query=%25%27_&state=near&sort=-used_bytes&limit=500&cursor=abc")
-	if want := (httpapi.QuotaQuery{Match: "%'_", State: account.QuotaNear, Sort: httpapi.SortUsedBytes, Down: true, Limit: 500, Cursor: "abc"}); f.quotaQ != want {
+	if want := (httpapi.QuotaQuery{
+		Match: "%'_", State: account.QuotaNear, Sort: httpapi.SortUsedBytes, Down: true,
+		Limit: 500, Cursor: "abc",
+	}); f.quotaQ != want {
 		t.Errorf("%+v", f.quotaQ)
 	}
 	ask("/v1/admin/quotas?query=&state=&sort=&limit=&cursor=")
@@ -497,7 +585,10 @@ func TestAdminQueries(t *testing.T) {
 		t.Errorf("an empty form: %+v", f.quotaQ)
 	}
 	ask("/v1/admin/accounts?user=Anna%40Firma.test&state=needs_attention&host=IMAP.Gmail.com.&limit=1")
-	if want := (httpapi.AccountQuery{User: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com", Limit: 1}); f.accountQ != want {
+	if want := (httpapi.AccountQuery{
+		User: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com",
+		Limit: 1,
+	}); f.accountQ != want {
 		t.Errorf("%+v", f.accountQ)
 	}
 	ask("/v1/admin/accounts?sort=overdue&cursor=abc")
@@ -524,12 +615,18 @@ func TestQuotaLimits(t *testing.T) {
 			continue
 		}
 		got := decode[api.UserQuota](t, rec)
-		if got.User != tc.user || !reflect.DeepEqual(f.limits[tc.user], account.Limit{Bytes: tc.bytes, Messages: tc.messages}) {
+		if got.User != tc.user || !reflect.DeepEqual(f.limits[tc.user], account.Limit{
+			Bytes:    tc.bytes,
+			Messages: tc.messages,
+		}) {
 			t.Errorf("%s %s: %s %+v", tc.path, tc.body, rec.Body, f.limits)
 		}
 	}
 	f := newFixture(t)
-	for _, path := range []string{"nobody", "a%2fb@firma.test", "%00@firma.test", "anna@firma.test%0d%0a", "%ff@firma.test", strings.Repeat("a", 300) + "@firma.test"} {
+	for _, path := range []string{
+		"nobody", "a%2fb@firma.test", "%00@firma.test", "anna@firma.test%0d%0a",
+		"%ff@firma.test", strings.Repeat("a", 300) + "@firma.test",
+	} {
 		if rec := f.do(request{Method: "GET", Path: "/v1/admin/quotas/" + path, As: anna, Admin: true}); rec.Code != 404 {
 			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 		}
@@ -540,7 +637,8 @@ func TestQuotaLimits(t *testing.T) {
 func TestStats(t *testing.T) {
 	f := newFixture(t)
 	got := decode[api.Stats](t, f.do(request{Method: "GET", Path: "/v1/admin/stats", As: anna, Admin: true}))
-	if got.Accounts.Total != 4 || len(got.Accounts.ByState) != len(account.States()) || got.Accounts.ByState["ok"] != 3 || got.LagSeconds != 1.5 ||
+	if got.Accounts.Total != 4 || len(got.Accounts.ByState) != len(account.States()) || got.Accounts.ByState["ok"] != 3 ||
+		got.LagSeconds != 1.5 ||
 		len(got.Failures) != 1 || got.Failures["auth_failed"] != 1 || got.LastHour.Polls != 12 {
 		t.Errorf("%+v", got)
 	}
@@ -569,7 +667,9 @@ func TestPanicsEndInAnAnswer(t *testing.T) {
 // path nor query.
 func TestLog(t *testing.T) {
 	f := newFixture(t)
-	f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID + "/runs?limit=7", As: anna, Header: map[string]string{"X-Request-Id": "req-1"}})
+	f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID + "/runs?limit=7", As: anna, Header: map[string]string{
+		"X-Request-Id": "req-1",
+	}})
 	lines := strings.Split(strings.TrimSpace(f.log.String()), "\n")
 	if len(lines) != 1 {
 		t.Fatalf("%d lines: %s", len(lines), f.log)
@@ -578,7 +678,10 @@ func TestLog(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[0]), &line); err != nil {
 		t.Fatal(err)
 	}
-	for k, want := range map[string]any{"level": "INFO", "msg": "request", "request_id": "req-1", "method": "GET", "route": "/v1/accounts/:id/runs", "status": 200.0, "client": "192.0.2.1", "user": anna} {
+	for k, want := range map[string]any{
+		"level": "INFO", "msg": "request", "request_id": "req-1", "method": "GET",
+		"route": "/v1/accounts/:id/runs", "status": 200.0, "client": "192.0.2.1", "user": anna,
+	} {
 		if line[k] != want {
 			t.Errorf("%s is %v, want %v", k, line[k], want)
 		}
@@ -624,7 +727,8 @@ func TestReadiness(t *testing.T) {
 	if rec.Header().Get("Retry-After") == "" {
 		t.Error("nothing says when to ask again")
 	}
-	if rec.Code != 503 || fieldsOf(t, rec) != "database:failed" || strings.Contains(rec.Body.String(), "inner") || !strings.Contains(f.log.String(), "db.inner.test") {
+	if rec.Code != 503 || fieldsOf(t, rec) != "database:failed" || strings.Contains(rec.Body.String(), "inner") ||
+		!strings.Contains(f.log.String(), "db.inner.test") {
 		t.Errorf("%d %s\n%s", rec.Code, rec.Body, f.log)
 	}
 	if rec := f.do(request{Method: "GET", Path: "/healthz"}); rec.Code != 200 {
@@ -632,7 +736,10 @@ func TestReadiness(t *testing.T) {
 	}
 	bounded := false
 	f = newFixture(t, func(o *httpapi.Options) {
-		o.Ready = []httpapi.Check{{Name: "database", Run: func(ctx context.Context) error { _, bounded = ctx.Deadline(); return nil }}}
+		o.Ready = []httpapi.Check{{Name: "database", Run: func(ctx context.Context) error {
+			_, bounded = ctx.Deadline()
+			return nil
+		}}}
 	})
 	if rec := f.do(request{Method: "GET", Path: "/readyz"}); rec.Code != 200 || !bounded {
 		t.Errorf("%d, bounded %v", rec.Code, bounded)
@@ -647,7 +754,9 @@ func TestReadinessIsRemembered(t *testing.T) {
 	f := newFixture(t, func(o *httpapi.Options) {
 		o.Now = func() time.Time { return now }
 		check := func(ctx context.Context) error { runs++; return errors.Join(unready, ctx.Err()) }
-		o.Ready = []httpapi.Check{{Name: "database", Run: check}, {Name: "database", Run: func(context.Context) error { return nil }}}
+		o.Ready = []httpapi.Check{{Name: "database", Run: check}, {Name: "database", Run: func(context.Context) error {
+			return nil
+		}}}
 	})
 	ask := func(want int) {
 		t.Helper()
@@ -698,13 +807,19 @@ func TestPages(t *testing.T) {
 		fmt.Fprint(w, "page "+r.URL.Path)
 	})
 	f := newFixture(t, func(o *httpapi.Options) { o.Pages = pages })
-	for path, want := range map[string]string{"/": "page /", "/accounts": "page /accounts", "/static/app.js": "page /static/app.js", "/v1x": "page /v1x"} {
+	for path, want := range map[string]string{
+		"/": "page /", "/accounts": "page /accounts",
+		"/static/app.js": "page /static/app.js", "/v1x": "page /v1x",
+	} {
 		rec := f.do(request{Method: "GET", Path: path})
 		if rec.Code != 200 || rec.Body.String() != want || rec.Header().Get("Content-Security-Policy") != "its own" {
 			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 		}
 	}
-	for path, want := range map[string]int{"/v1": 401, "/v1/accounts": 401, "/v1/nothing": 401, "/healthz": 200, "/metrics": 200} {
+	for path, want := range map[string]int{
+		"/v1": 401, "/v1/accounts": 401, "/v1/nothing": 401, "/healthz": 200,
+		"/metrics": 200,
+	} {
 		if rec := f.do(request{Method: "GET", Path: path}); rec.Code != want || strings.HasPrefix(rec.Body.String(), "page") {
 			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 		}
@@ -739,7 +854,10 @@ func TestWrappedRefusalsKeepTheirStatus(t *testing.T) {
 	for err, want := range map[error]int{account.ErrNotFound: 404, account.ErrNameTaken: 409, account.ErrChanged: 409} {
 		f := newFixture(t)
 		f.fail = fault.Wrap(fault.Internal, "saving", fmt.Errorf("in a transaction: %w", err))
-		if rec := f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Body: `{"name":"x"}`}); rec.Code != want {
+		if rec := f.do(request{
+			Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna,
+			Body: `{"name":"x"}`,
+		}); rec.Code != want {
 			t.Errorf("%v: %d", err, rec.Code)
 		}
 	}
@@ -748,17 +866,24 @@ func TestWrappedRefusalsKeepTheirStatus(t *testing.T) {
 // TestSkipped: the members of the contract, and each form of a start.
 func TestSkipped(t *testing.T) {
 	f := newFixture(t)
-	list := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID + "/skipped?limit=7&cursor=abc", As: anna, Header: map[string]string{"Accept-Language": "pl"}})
+	list := f.do(request{
+		Method: "GET", Path: "/v1/accounts/" + annaID + "/skipped?limit=7&cursor=abc", As: anna,
+		Header: map[string]string{"Accept-Language": "pl"},
+	})
 	item := map[string]any{
-		"sid": skippedID, "folder": "INBOX", "local_folder": "Gmail", "message": "UID 7", "size": float64(70 << 20), "code": "message_failed",
-		"title": "pl title of message_failed", "detail": "large", "advice": "pl advice at google imap imap.gmail.com Gmail@gmail.com", "attempts": 1.0,
+		"sid": skippedID, "folder": "INBOX", "local_folder": "Gmail", "message": "UID 7", "size": float64(70 << 20),
+		"code":  "message_failed",
+		"title": "pl title of message_failed", "detail": "large", "advice": "pl advice at google imap imap.gmail.com " +
+			"Gmail@gmail.com", "attempts": 1.0,
 		"first_at": "2026-11-21T09:00:00Z", "last_at": "2026-11-21T09:00:00Z", "next_at": nil,
 	}
-	if d := cmp.Diff(map[string]any{"skipped": []any{item}, "next_cursor": "abc"}, decode[map[string]any](t, list)); d != "" {
+	if d := cmp.Diff(map[string]any{"skipped": []any{item}, "next_cursor": "abc"}, decode[map[string]any](t,
+		list)); d != "" {
 		t.Error(d)
 	}
 	retry := f.do(request{Method: "POST", Path: "/v1/accounts/" + annaID + "/skipped/" + skippedID + "/retry", As: anna})
-	item["title"], item["advice"], item["next_at"] = "en title of message_failed", "en advice at google imap imap.gmail.com Gmail@gmail.com", "2026-11-21T09:00:00Z"
+	item["title"], item["advice"], item["next_at"] = "en title of message_failed", "en advice at google imap "+
+		"imap.gmail.com Gmail@gmail.com", "2026-11-21T09:00:00Z"
 	if d := cmp.Diff(item, decode[map[string]any](t, retry)); d != "" || retry.Code != 202 {
 		t.Errorf("%d: %s", retry.Code, d)
 	}
@@ -770,7 +895,9 @@ func TestSkipped(t *testing.T) {
 			t.Errorf("%s: %d", path, rec.Code)
 		}
 	}
-	for start, want := range map[account.Start]any{account.StartAll: "all", account.StartNew: "new", 30: map[string]any{"days": 30.0}} {
+	for start, want := range map[account.Start]any{account.StartAll: "all", account.StartNew: "new", 30: map[string]any{
+		"days": 30.0,
+	}} {
 		f.accounts[0].Start = start
 		got := decode[map[string]any](t, f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna}))["start"]
 		if !cmp.Equal(got, want) {

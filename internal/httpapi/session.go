@@ -131,7 +131,10 @@ func (s *sessions) read(token string) (Identity, error) {
 	if err != nil || c.ID == "" {
 		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address, or it has no name", ErrToken)
 	}
-	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time, session: c.ID}, nil
+	return Identity{
+		Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time,
+		session: c.ID,
+	}, nil
 }
 
 func (s *sessions) secure() bool { return s.public.Scheme == "https" }
@@ -163,7 +166,8 @@ func (s *sessions) cookieName() string {
 }
 
 // errCrossSite says that a cookie came with a request that no page of ours made.
-var errCrossSite = errors.New("with a cookie, only pages of the same origin may call, with the header " + pagesHeader + ": 1")
+var errCrossSite = errors.New("with a cookie, only pages of the same origin may call, with the header " + pagesHeader +
+	": 1")
 
 // sameOrigin refuses what another site's page has made a browser send along
 // with its cookie. A client that is no browser sends neither of the headers
@@ -272,21 +276,29 @@ func (s *server) identify(c echo.Context) (Identity, error) {
 // GetSession says who asks.
 func (s *server) GetSession(ctx context.Context, _ api.GetSessionRequestObject) (api.GetSessionResponseObject, error) {
 	who := caller(ctx)
-	return api.GetSession200JSONResponse{User: who.Owner.String(), Admin: who.Admin, ExpiresAt: utc(who.Expires), Limit: s.Accounts.MaxPerUser()}, nil
+	return api.GetSession200JSONResponse{
+		User: who.Owner.String(), Admin: who.Admin, ExpiresAt: utc(who.Expires),
+		Limit: s.Accounts.MaxPerUser(),
+	}, nil
 }
 
 // DeleteSession ends the session and takes the cookie away.
-func (s *server) DeleteSession(ctx context.Context, _ api.DeleteSessionRequestObject) (api.DeleteSessionResponseObject, error) {
+func (s *server) DeleteSession(ctx context.Context, _ api.DeleteSessionRequestObject) (api.DeleteSessionResponseObject,
+	error,
+) {
 	if name := caller(ctx).session; name != "" {
 		if err := s.Web.Sessions.End(ctx, name); err != nil {
 			return nil, err
 		}
 	}
-	return api.DeleteSession204Response{Headers: api.DeleteSession204ResponseHeaders{SetCookie: s.sessions.cookie("").String()}}, nil
+	return api.DeleteSession204Response{Headers: api.DeleteSession204ResponseHeaders{SetCookie: s.sessions.cookie(
+		"").String()}}, nil
 }
 
 // DeleteSessions ends sessions: users their own, administrators anybody's.
-func (s *server) DeleteSessions(ctx context.Context, r api.DeleteSessionsRequestObject) (api.DeleteSessionsResponseObject, error) {
+func (s *server) DeleteSessions(ctx context.Context,
+	r api.DeleteSessionsRequestObject,
+) (api.DeleteSessionsResponseObject, error) {
 	who, o := caller(ctx), caller(ctx).Owner
 	bad := &account.InvalidError{}
 	everybody := value(r.Params.Everybody)

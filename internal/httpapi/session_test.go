@@ -16,7 +16,10 @@ import (
 
 // byHand is what a browser asks for when a person types an address.
 func byHand(path string) request {
-	return request{Method: "GET", Path: path, Header: map[string]string{"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}}
+	return request{Method: "GET", Path: path, Header: map[string]string{
+		"Sec-Fetch-Site": "none",
+		"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1",
+	}}
 }
 
 // signIn follows the world's link and returns the cookie as it is sent back.
@@ -38,21 +41,25 @@ func (f *fixture) signInBy(t testing.TB, link string) string {
 func TestALinkSignsInOnce(t *testing.T) {
 	f := newFixture(t)
 	rec := f.do(byHand("/link/followme"))
-	if rec.Code != 303 || rec.Header().Get("Location") != "/accounts/new" || rec.Header().Get("Cache-Control") != "no-store" || rec.Header().Get("Referrer-Policy") != "no-referrer" {
+	if rec.Code != 303 || rec.Header().Get("Location") != "/accounts/new" ||
+		rec.Header().Get("Cache-Control") != "no-store" || rec.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Fatalf("%d %v", rec.Code, rec.Header())
 	}
 	cookie, _, _ := strings.Cut(rec.Header().Get("Set-Cookie"), ";")
 	who := f.do(request{Method: "GET", Path: "/v1/session", Header: map[string]string{"Cookie": cookie}})
-	if s := decode[api.Session](t, who); who.Code != 200 || s.User != anna || s.Admin || s.Limit != 4 || s.ExpiresAt.Before(time.Now().Add(11*time.Hour)) {
+	if s := decode[api.Session](t, who); who.Code != 200 || s.User != anna || s.Admin || s.Limit != 4 ||
+		s.ExpiresAt.Before(time.Now().Add(11*time.Hour)) {
 		t.Errorf("%d %s", who.Code, who.Body)
 	}
 	for lang, title := range map[string]string{"": "This link does not work any more", "pl": "Ten link już nie działa"} {
 		again := f.do(request{Method: "GET", Path: "/link/followme", Header: map[string]string{"Accept-Language": lang}})
-		if again.Code != 410 || !strings.Contains(again.Body.String(), "<h1>"+title) || again.Header().Get("Set-Cookie") != "" || strings.Contains(again.Body.String(), "followme") {
+		if again.Code != 410 || !strings.Contains(again.Body.String(), "<h1>"+title) ||
+			again.Header().Get("Set-Cookie") != "" || strings.Contains(again.Body.String(), "followme") {
 			t.Errorf("again, in %q: %d %v %s", lang, again.Code, again.Header(), again.Body)
 		}
 	}
-	if strings.Contains(f.log.String(), "followme") || strings.Contains(f.log.String(), strings.TrimPrefix(cookie, "mailbrook_session=")) {
+	if strings.Contains(f.log.String(), "followme") || strings.Contains(f.log.String(), strings.TrimPrefix(cookie,
+		"mailbrook_session=")) {
 		t.Error("the log holds a link or a session")
 	}
 }
@@ -67,7 +74,8 @@ func TestTheCookieFitsWhereThePagesAre(t *testing.T) {
 		{"http://127.0.0.1:8080", nil, "mailbrook_session=; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax"},
 		{"http://127.0.0.1:8080", frame, "mailbrook_session=; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax"},
 		{"https://mail.firma.test", nil, "__Host-mailbrook_session=; Path=/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax"},
-		{"https://mail.firma.test", frame, "__Host-mailbrook_session=; Path=/; Max-Age=43200; HttpOnly; Secure; SameSite=None; Partitioned"},
+		{"https://mail.firma.test", frame, "__Host-mailbrook_session=; Path=/; Max-Age=43200; HttpOnly; Secure; " +
+			"SameSite=None; Partitioned"},
 	} {
 		f := newFixture(t, func(o *httpapi.Options) { o.Web.PublicURL, o.Web.FrameAncestors = tc.public, tc.frame })
 		set := f.do(byHand("/link/followme")).Header().Get("Set-Cookie")
@@ -76,12 +84,17 @@ func TestTheCookieFitsWhereThePagesAre(t *testing.T) {
 		if got := name + "=;" + rest; got != tc.want {
 			t.Errorf("%s, frames %v: %s, want %s", tc.public, tc.frame, got, tc.want)
 		}
-		away := f.do(request{Method: "DELETE", Path: "/v1/session", Header: map[string]string{"Cookie": cookie, "X-Mailbrook": "1"}})
-		if want := strings.Replace(tc.want, "Max-Age=43200", "Max-Age=0", 1); away.Code != 204 || away.Header().Get("Set-Cookie") != want {
+		away := f.do(request{Method: "DELETE", Path: "/v1/session", Header: map[string]string{
+			"Cookie":      cookie,
+			"X-Mailbrook": "1",
+		}})
+		if want := strings.Replace(tc.want, "Max-Age=43200", "Max-Age=0", 1); away.Code != 204 ||
+			away.Header().Get("Set-Cookie") != want {
 			t.Errorf("signing out: %d %s, want %s", away.Code, away.Header().Get("Set-Cookie"), want)
 		}
 		gone := f.do(request{Method: "GET", Path: "/link/followme"}).Header()
-		if csp := gone.Get("Content-Security-Policy"); strings.Contains(csp, "webmail") != (tc.frame != nil) || (gone.Get("X-Frame-Options") == "") != (tc.frame != nil) {
+		if csp := gone.Get("Content-Security-Policy"); strings.Contains(csp, "webmail") != (tc.frame != nil) ||
+			(gone.Get("X-Frame-Options") == "") != (tc.frame != nil) {
 			t.Errorf("a used link with frames %v: %v", tc.frame, gone)
 		}
 	}
@@ -107,33 +120,45 @@ func TestASessionEndsAfterTwelveHours(t *testing.T) {
 func TestASessionIsNoTokenAndATokenNoSession(t *testing.T) {
 	f := newFixture(t)
 	session := strings.TrimPrefix(f.signIn(t), "mailbrook_session=")
-	if rec := f.do(request{Method: "GET", Path: "/v1/session", Header: map[string]string{"Authorization": "Bearer " + session}}); rec.Code != 401 {
+	if rec := f.do(request{Method: "GET", Path: "/v1/session", Header: map[string]string{"Authorization": "Bearer " +
+		session}}); rec.Code != 401 {
 		t.Errorf("a session as a token: %d", rec.Code)
 	}
 	now := time.Now()
-	like := jwt.MapClaims{"sub": anna, "aud": "mailbrook-session", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "scope": "admin"}
+	like := jwt.MapClaims{
+		"sub": anna, "aud": "mailbrook-session", "exp": now.Add(time.Hour).Unix(), "iat": now.Unix(),
+		"scope": "admin",
+	}
 	for name, value := range map[string]string{
-		"a token":                             f.token(anna, true),
-		"a token that looks like one":         sign(t, jwt.SigningMethodHS256, secret, map[string]any{"typ": "mailbrook-session+jwt"}, like),
-		"one without a signature":             session[:strings.LastIndex(session, ".")+1],
-		"one with another's claims":           session[:strings.Index(session, ".")] + "." + strings.Split(f.token(bartek, true), ".")[1] + session[strings.LastIndex(session, "."):],
-		"nothing":                             "",
-		"dots":                                "..",
-		"a long text":                         strings.Repeat("a", 9000) + "." + "." + "c",
-		"a token as a session, alg none":      sign(t, jwt.SigningMethodHS256, secret, map[string]any{"alg": "none"}, like),
-		"a session that is signed by nothing": sign(t, jwt.SigningMethodHS256, []byte(strings.Repeat("\x00", 32)), map[string]any{"typ": "mailbrook-session+jwt"}, like),
+		"a token": f.token(anna, true),
+		"a token that looks like one": sign(t, jwt.SigningMethodHS256, secret, map[string]any{
+			"typ": "mailbrook-session+jwt",
+		}, like),
+		"one without a signature": session[:strings.LastIndex(session, ".")+1],
+		"one with another's claims": session[:strings.Index(session, ".")] + "." + strings.Split(
+			f.token(bartek, true), ".")[1] + session[strings.LastIndex(session, "."):],
+		"nothing":                        "",
+		"dots":                           "..",
+		"a long text":                    strings.Repeat("a", 9000) + "." + "." + "c",
+		"a token as a session, alg none": sign(t, jwt.SigningMethodHS256, secret, map[string]any{"alg": "none"}, like),
+		"a session that is signed by nothing": sign(t, jwt.SigningMethodHS256, []byte(strings.Repeat("\x00", 32)),
+			map[string]any{"typ": "mailbrook-session+jwt"}, like),
 	} {
-		rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Cookie": "mailbrook_session=" + value}})
+		rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Cookie": "mailbrook_session=" +
+			value}})
 		if rec.Code != 401 || problemCode(t, rec) != "unauthenticated" {
 			t.Errorf("%s as a session: %d %s", name, rec.Code, rec.Body)
 		}
 	}
 	// A token that is sent counts, also when it is no good and the cookie would be.
-	rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Cookie": "mailbrook_session=" + session, "Authorization": "Bearer x.y.z"}})
+	rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: map[string]string{"Cookie": "mailbrook_session=" +
+		session, "Authorization": "Bearer x.y.z"}})
 	if rec.Code != 401 {
 		t.Errorf("a bad token beside a good session: %d", rec.Code)
 	}
-	rec = f.do(request{Method: "POST", Path: "/v1/links", As: bartek, Body: "{}", Header: map[string]string{"Cookie": "mailbrook_session=" + session}})
+	rec = f.do(request{Method: "POST", Path: "/v1/links", As: bartek, Body: "{}", Header: map[string]string{
+		"Cookie": "mailbrook_session=" + session,
+	}})
 	if rec.Code != 201 || decode[api.Link](t, rec).User != bartek {
 		t.Errorf("a token beside a session: %d %s", rec.Code, rec.Body)
 	}
@@ -151,7 +176,10 @@ func TestOnlyOurOwnPagesCallWithACookie(t *testing.T) {
 		ok   bool
 	}{
 		{"a page of ours", h{"X-Mailbrook": "1", "Sec-Fetch-Site": "same-origin", "Origin": "http://mail.firma.test"}, true},
-		{"ours under the name that the browser used", h{"X-Mailbrook": "1", "Sec-Fetch-Site": "same-origin", "Origin": "http://example.com"}, true},
+		{"ours under the name that the browser used", h{
+			"X-Mailbrook": "1", "Sec-Fetch-Site": "same-origin",
+			"Origin": "http://example.com",
+		}, true},
 		{"an older browser", h{"X-Mailbrook": "1", "Origin": "http://mail.firma.test"}, true},
 		{"no browser", h{"X-Mailbrook": "1"}, true},
 		{"a form", h{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, false},
@@ -166,7 +194,10 @@ func TestOnlyOurOwnPagesCallWithACookie(t *testing.T) {
 		{"an origin that looks like ours", h{"X-Mailbrook": "1", "Origin": "http://mail.firma.test.evil.example"}, false},
 		{"ours on another port", h{"X-Mailbrook": "1", "Origin": "http://mail.firma.test:81"}, false},
 		{"ours by another scheme", h{"X-Mailbrook": "1", "Origin": "https://mail.firma.test"}, false},
-		{"another origin under our forwarded name", h{"X-Mailbrook": "1", "Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, false},
+		{"another origin under our forwarded name", h{
+			"X-Mailbrook": "1", "Origin": "https://evil.example",
+			"X-Forwarded-Host": "evil.example",
+		}, false},
 	} {
 		for id, r := range calls(t) {
 			if r.Method == "GET" || strings.HasPrefix(r.Path, "/v1/admin") || strings.HasPrefix(id, "deleteSession") {
@@ -178,7 +209,8 @@ func TestOnlyOurOwnPagesCallWithACookie(t *testing.T) {
 			}
 			done := len(f.calls)
 			rec := f.do(r)
-			if tc.ok != (rec.Code < 400) || !tc.ok && (rec.Code != 403 || problemCode(t, rec) != "forbidden" || len(f.calls) != done) {
+			if tc.ok != (rec.Code < 400) || !tc.ok && (rec.Code != 403 || problemCode(t, rec) != "forbidden" ||
+				len(f.calls) != done) {
 				t.Errorf("%s, %s: %d %s", tc.name, id, rec.Code, rec.Body)
 			}
 			if rec.Header().Get("Access-Control-Allow-Origin")+rec.Header().Get("Access-Control-Allow-Credentials") != "" {
@@ -187,12 +219,17 @@ func TestOnlyOurOwnPagesCallWithACookie(t *testing.T) {
 		}
 	}
 	for site, want := range map[string]int{"": 200, "same-origin": 200, "none": 200, "same-site": 403, "cross-site": 403} {
-		if rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: h{"Cookie": cookie, "Sec-Fetch-Site": site}}); rec.Code != want {
+		if rec := f.do(request{Method: "GET", Path: "/v1/accounts", Header: h{
+			"Cookie":         cookie,
+			"Sec-Fetch-Site": site,
+		}}); rec.Code != want {
 			t.Errorf("GET from %q: %d, want %d", site, rec.Code, want)
 		}
 	}
 	// A token needs none of it: no browser sends one by itself.
-	if rec := f.do(request{Method: "POST", Path: "/v1/links", As: anna, Body: "{}", Header: h{"Origin": "https://webmail.test", "Sec-Fetch-Site": "cross-site"}}); rec.Code != 201 {
+	if rec := f.do(request{Method: "POST", Path: "/v1/links", As: anna, Body: "{}", Header: h{
+		"Origin": "https://webmail.test", "Sec-Fetch-Site": "cross-site",
+	}}); rec.Code != 201 {
 		t.Errorf("with a token: %d", rec.Code)
 	}
 }
@@ -203,7 +240,9 @@ func TestASessionIsAnAdministratorsOnlyIfItsLinkWas(t *testing.T) {
 		f.links["followme"] = httpapi.Link{Owner: owner(t, anna), Admin: admin, ReturnTo: "/"}
 		cookie := f.signIn(t)
 		want := map[bool]int{false: 403, true: 200}[admin]
-		if rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Cookie": cookie}}); rec.Code != want {
+		if rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{
+			"Cookie": cookie,
+		}}); rec.Code != want {
 			t.Errorf("admin %v: %d", admin, rec.Code)
 		}
 	}
@@ -219,10 +258,17 @@ func TestWhoMayMakeWhichLink(t *testing.T) {
 		ttl    time.Duration
 	}{
 		{"one's own", false, `{}`, 201, httpapi.Link{ReturnTo: "/"}, 5 * time.Minute},
-		{"one's own, named", false, `{"user":"Anna@Firma.test","admin":false,"ttl_seconds":60,"return_to":"/accounts/new?email=a%40b"}`, 201, httpapi.Link{ReturnTo: "/accounts/new?email=a%40b"}, time.Minute},
+		{
+			"one's own, named", false,
+			`{"user":"Anna@Firma.test","admin":false,"ttl_seconds":60,"return_to":"/accounts/new?email=a%40b"}`, 201,
+			httpapi.Link{ReturnTo: "/accounts/new?email=a%40b"},
+			time.Minute,
+		},
 		{"another's", false, `{"user":"bartek@firma.test"}`, 403, httpapi.Link{}, 0},
 		{"an administrator's, by a user", false, `{"admin":true}`, 403, httpapi.Link{}, 0},
-		{"another's, by an administrator", true, `{"user":"bartek@firma.test","return_to":"/"}`, 201, httpapi.Link{ReturnTo: "/"}, 5 * time.Minute},
+		{"another's, by an administrator", true, `{"user":"bartek@firma.test","return_to":"/"}`, 201, httpapi.Link{
+			ReturnTo: "/",
+		}, 5 * time.Minute},
 		{"an administrator's", true, `{"admin":true}`, 201, httpapi.Link{Admin: true, ReturnTo: "/"}, 5 * time.Minute},
 		{"an administrator's as a user", true, `{}`, 201, httpapi.Link{ReturnTo: "/"}, 5 * time.Minute},
 		{"nobody's", true, `{"user":"a..b@x..y"}`, 422, httpapi.Link{}, 0},
@@ -240,7 +286,13 @@ func TestWhoMayMakeWhichLink(t *testing.T) {
 			f := newFixture(t)
 			before := time.Now()
 			// U37: addresses are made of what is configured, whatever is asked for.
-			rec := f.do(request{Method: "POST", Path: "/v1/links", As: anna, Admin: tc.admin, Body: tc.body, Header: map[string]string{"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "gopher", "Forwarded": "host=evil.example"}})
+			rec := f.do(request{
+				Method: "POST", Path: "/v1/links", As: anna, Admin: tc.admin, Body: tc.body,
+				Header: map[string]string{
+					"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "gopher",
+					"Forwarded": "host=evil.example",
+				},
+			})
 			if rec.Code != tc.status {
 				t.Fatalf("%d %s", rec.Code, rec.Body)
 			}
@@ -256,7 +308,8 @@ func TestWhoMayMakeWhichLink(t *testing.T) {
 				t.Fatalf("the address is %s", made.Url)
 			}
 			got := f.links[token]
-			if got.Owner.String() != made.User || got.Admin != tc.want.Admin || made.Admin != got.Admin || got.ReturnTo != tc.want.ReturnTo {
+			if got.Owner.String() != made.User || got.Admin != tc.want.Admin || made.Admin != got.Admin ||
+				got.ReturnTo != tc.want.ReturnTo {
 				t.Errorf("%+v for %s", got, rec.Body)
 			}
 			if life := got.Expires.Sub(before); life < tc.ttl || life > tc.ttl+time.Minute {
@@ -301,9 +354,11 @@ func TestPagesHaveHeadersOfTheirOwn(t *testing.T) {
 			w.WriteHeader(map[bool]int{true: 200, false: 404}[r.URL.Path == "/"])
 		})
 	})
-	for path, want := range map[string]string{"/": "theirs", "/nothing": "theirs", "/v1/accounts": "default-src 'none'; frame-ancestors 'none'", "/healthz": "default-src 'none'; frame-ancestors 'none'"} {
+	for path, want := range map[string]string{"/": "theirs", "/nothing": "theirs", "/v1/accounts": "default-src 'none'; " +
+		"frame-ancestors 'none'", "/healthz": "default-src 'none'; frame-ancestors 'none'"} {
 		h := f.do(request{Method: "GET", Path: path}).Header()
-		if h.Get("Content-Security-Policy") != want || h.Get("X-Content-Type-Options") != "nosniff" || (h.Get("X-Frame-Options") == "DENY") != (want != "theirs") {
+		if h.Get("Content-Security-Policy") != want || h.Get("X-Content-Type-Options") != "nosniff" ||
+			(h.Get("X-Frame-Options") == "DENY") != (want != "theirs") {
 			t.Errorf("%s: %v", path, h)
 		}
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // ListProviders returns the presets.
-func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestObject) (api.ListProvidersResponseObject, error) {
+func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestObject) (api.ListProvidersResponseObject,
+	error,
+) {
 	ps := s.Providers.Providers(languageOf(ctx))
 	out := make([]api.Provider, len(ps))
 	for i, p := range ps {
@@ -15,7 +17,10 @@ func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestOb
 		for j, a := range p.Auth {
 			auth[j] = api.ProviderAuth(a)
 		}
-		out[i] = api.Provider{Id: p.ID, Name: p.Name, Domains: list(p.Domains), Protocols: protocolsJSON(p.Servers), Auth: auth, Oauth: p.OAuth}
+		out[i] = api.Provider{
+			Id: p.ID, Name: p.Name, Domains: list(p.Domains), Protocols: protocolsJSON(p.Servers),
+			Auth: auth, Oauth: p.OAuth,
+		}
 		out[i].Help.Text = p.Help.Text
 		out[i].Help.Url = text(p.Help.URL)
 		out[i].Help.EnableAccessUrl = text(p.Help.EnableAccessURL)
@@ -25,7 +30,9 @@ func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestOb
 }
 
 // GetAutoconfig returns settings for an address.
-func (s *server) GetAutoconfig(ctx context.Context, r api.GetAutoconfigRequestObject) (api.GetAutoconfigResponseObject, error) {
+func (s *server) GetAutoconfig(ctx context.Context, r api.GetAutoconfigRequestObject) (api.GetAutoconfigResponseObject,
+	error,
+) {
 	found, err := s.Accounts.Discover(ctx, r.Params.Email)
 	if err != nil {
 		return nil, err
@@ -37,7 +44,9 @@ func (s *server) GetAutoconfig(ctx context.Context, r api.GetAutoconfigRequestOb
 }
 
 // ListIdentities returns From identities.
-func (s *server) ListIdentities(ctx context.Context, _ api.ListIdentitiesRequestObject) (api.ListIdentitiesResponseObject, error) {
+func (s *server) ListIdentities(ctx context.Context,
+	_ api.ListIdentitiesRequestObject,
+) (api.ListIdentitiesResponseObject, error) {
 	as, err := s.Accounts.List(ctx, caller(ctx).Owner)
 	if err != nil {
 		return nil, err

@@ -116,7 +116,9 @@ func (l *Limiter) Held() int64 { return l.held.Load() }
 // for at a server of the operator's choice. Its error is a *fault.Error that
 // wraps an *account.HeldBackError, or the count's failure: then nothing may be
 // dialled. settle must be called when it is known how the login ended.
-func (l *Limiter) Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (settle func(account.SignIn), err error) {
+func (l *Limiter) Admit(ctx context.Context, a account.Account,
+	addrs []netip.Addr,
+) (settle func(account.SignIn), err error) {
 	at, proof := attempt(a, addrs), a.Proof(addrs)
 	var id string
 	proven := a.LoginProof == proof
@@ -128,7 +130,9 @@ func (l *Limiter) Admit(ctx context.Context, a account.Account, addrs []netip.Ad
 		if wait > 0 {
 			l.held.Add(1)
 			return nil, &fault.Error{
-				Code: fault.RateLimited, Op: "signing in", Detail: account.HeldBack, RetryAfter: wait, Err: &account.HeldBackError{Wait: wait},
+				Code: fault.RateLimited, Op: "signing in", Detail: account.HeldBack, RetryAfter: wait, Err: &account.HeldBackError{
+					Wait: wait,
+				},
 			}
 		}
 	}
@@ -136,12 +140,15 @@ func (l *Limiter) Admit(ctx context.Context, a account.Account, addrs []netip.Ad
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
 		defer cancel()
 		if err := l.settle(ctx, id, at, proof, proven, how); err != nil {
-			l.Log.WarnContext(ctx, "counting a login", "account", a.ID, "error", err) // A place that is taken stays so for a while.
+			// A place that is taken stays so for a while.
+			l.Log.WarnContext(ctx, "counting a login", "account", a.ID, "error", err)
 		}
 	}, nil
 }
 
-func (l *Limiter) settle(ctx context.Context, id string, at Attempt, proof string, proven bool, how account.SignIn) error {
+func (l *Limiter) settle(ctx context.Context, id string, at Attempt, proof string, proven bool,
+	how account.SignIn,
+) error {
 	switch {
 	case how == account.SignInRefused, how == account.SignInFailed && !proven:
 		return l.Ledger.Refuse(ctx, id, at, l.Limits)

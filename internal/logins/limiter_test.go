@@ -99,7 +99,8 @@ func TestWhoIsHeldBackIsToldUntilWhen(t *testing.T) {
 	_, err := l.Admit(t.Context(), theAccount(t), addrs)
 	var held *account.HeldBackError
 	f := fault.Of(err)
-	if !errors.As(err, &held) || held.Wait != time.Minute || f.Code != fault.RateLimited || f.RetryAfter != time.Minute || l.Held() != 1 {
+	if !errors.As(err, &held) || held.Wait != time.Minute || f.Code != fault.RateLimited || f.RetryAfter != time.Minute ||
+		l.Held() != 1 {
 		t.Errorf("%v, %d held", err, l.Held())
 	}
 	if d := (&account.Diagnosis{Code: f.Code, Detail: f.Detail}); !d.HeldBack() {
@@ -108,7 +109,8 @@ func TestWhoIsHeldBackIsToldUntilWhen(t *testing.T) {
 }
 
 func TestACountThatCannotBeKeptAdmitsNobody(t *testing.T) {
-	_, err := New(Options{Ledger: &ledger{fail: errors.New("the database is away")}}).Admit(t.Context(), theAccount(t), addrs)
+	_, err := New(Options{Ledger: &ledger{fail: errors.New("the database is away")}}).Admit(t.Context(), theAccount(t),
+		addrs)
 	if fault.CodeOf(err) != fault.Internal {
 		t.Errorf("%v", err)
 	}
@@ -143,8 +145,10 @@ func TestALoginHasOneNameHoweverItIsSpelt(t *testing.T) {
 		spelt []string
 	}{
 		{name: "anna", spelt: []string{
-			"anna", "Anna", " ANNA ", "anna@gmail.com", "Anna@GoogleMail.com", "a.n.n.a@gmail.com", "anna+x@gmail.com", "anna%gmail.com",
-			`FIRMA\anna`, "firma/anna", "gmail.com!anna", `"anna"@gmail.com`, "recent:anna@gmail.com", `FIRMA\anna\biuro`, "ａｎｎａ", "anna\u00ad", "an\u200bna", "anna*admin", "an\tna",
+			"anna", "Anna", " ANNA ", "anna@gmail.com", "Anna@GoogleMail.com", "a.n.n.a@gmail.com", "anna+x@gmail.com",
+			"anna%gmail.com",
+			`FIRMA\anna`, "firma/anna", "gmail.com!anna", `"anna"@gmail.com`, "recent:anna@gmail.com", `FIRMA\anna\biuro`,
+			"ａｎｎａ", "anna\u00ad", "an\u200bna", "anna*admin", "an\tna",
 		}},
 		{name: "k", spelt: []string{"k", "K", "\u212A", "\uFF4B@x.test"}},
 		{name: "annamaria", spelt: []string{"anna-maria", "anna_maria", "anna.maria"}},
@@ -156,7 +160,10 @@ func TestALoginHasOneNameHoweverItIsSpelt(t *testing.T) {
 			}
 		}
 	}
-	for _, spelt := range []string{"anna", "recent:anna@x.test", `FIRMA\anna\x1`, "x1/anna", "anna/x1", "a:b:anna:c", "x+anna", "anna*x"} {
+	for _, spelt := range []string{
+		"anna", "recent:anna@x.test", `FIRMA\anna\x1`, "x1/anna", "anna/x1", "a:b:anna:c",
+		"x+anna", "anna*x",
+	} {
 		if !slices.Contains(Names(spelt), "anna") {
 			t.Errorf("%q may name %q, not anna", spelt, Names(spelt))
 		}
@@ -180,11 +187,13 @@ func TestHostsPortsAndProtocolsMakeNoOtherCount(t *testing.T) {
 	b.Server = account.Server{Host: "192.0.2.7", Port: 110, Security: account.None}
 	b.Protocol = account.POP3
 	mixed := []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:192.0.2.7")}
-	if got := attempt(b, mixed); !slices.Equal(got.Names, want.Names) || got.Mailbox != want.Mailbox || got.Home == want.Home {
+	if got := attempt(b, mixed); !slices.Equal(got.Names, want.Names) || got.Mailbox != want.Mailbox ||
+		got.Home == want.Home {
 		t.Errorf("%+v and %+v", got, want)
 	}
 	b.Server.Host = "IMAP.example.org."
-	if got := attempt(b, []netip.Addr{netip.MustParseAddr("198.51.100.1")}); !slices.Equal(got.Names, want.Names) || got.Mailbox == want.Mailbox || got.Home != want.Home {
+	if got := attempt(b, []netip.Addr{netip.MustParseAddr("198.51.100.1")}); !slices.Equal(got.Names, want.Names) ||
+		got.Mailbox == want.Mailbox || got.Home != want.Home {
 		t.Errorf("%+v and %+v", got, want)
 	}
 }

@@ -87,19 +87,20 @@ func TestDate(t *testing.T) {
 		header string
 		want   time.Time
 	}{
-		"Received wins, topmost, folded": {"Received: from a by b;\r\n\tSat, 21 Nov 2026 10:00:00 +0100 (CET)\r\nReceived: x; Fri, 20 Nov 2026 10:00:00 +0000\r\nDate: Mon, 1 Jan 2001 00:00:00 +0000\r\n", at},
-		"the last semicolon counts":      {"Received: from a (x; y) by b; Sat, 21 Nov 2026 09:00:00 GMT\r\n", at},
-		"a bad Received falls to Date":   {"Received: from a; yesterday\r\nDate: 21 Nov 2026 09:00 +0000\r\n", at},
-		"Date alone":                     {"Date: Sat, 21 Nov 2026 09:00:00 -0000\r\n", at},
-		"obsolete zone":                  {"Date: Sat, 21 Nov 2026 04:00:00 EST\r\n", at},
-		"no zone":                        {"Date: Sat, 21 Nov 2026 09:00:00\r\n", at},
-		"none":                           {"Subject: x\r\n", time.Time{}},
-		"year 0":                         {"Date: Sat, 21 Nov 0000 09:00:00 +0000\r\n", time.Time{}},
-		"year 9999":                      {"Date: Sat, 21 Nov 9999 09:00:00 +0000\r\n", time.Time{}},
-		"1970":                           {"Date: Thu, 1 Jan 1970 00:00:00 +0000\r\n", time.Time{}},
-		"hour 24":                        {"Date: Sat, 21 Nov 2026 24:60:61 +9999\r\n", time.Time{}},
-		"in the body":                    {"\r\nDate: Sat, 21 Nov 2026 09:00:00 +0000\r\n", time.Time{}},
-		"a very long one":                {"Date: " + strings.Repeat("(", 100000) + "\r\n", time.Time{}},
+		"Received wins, topmost, folded": {"Received: from a by b;\r\n\tSat, 21 Nov 2026 10:00:00 +0100 (CET)\r\nReceived: " +
+			"x; Fri, 20 Nov 2026 10:00:00 +0000\r\nDate: Mon, 1 Jan 2001 00:00:00 +0000\r\n", at},
+		"the last semicolon counts":    {"Received: from a (x; y) by b; Sat, 21 Nov 2026 09:00:00 GMT\r\n", at},
+		"a bad Received falls to Date": {"Received: from a; yesterday\r\nDate: 21 Nov 2026 09:00 +0000\r\n", at},
+		"Date alone":                   {"Date: Sat, 21 Nov 2026 09:00:00 -0000\r\n", at},
+		"obsolete zone":                {"Date: Sat, 21 Nov 2026 04:00:00 EST\r\n", at},
+		"no zone":                      {"Date: Sat, 21 Nov 2026 09:00:00\r\n", at},
+		"none":                         {"Subject: x\r\n", time.Time{}},
+		"year 0":                       {"Date: Sat, 21 Nov 0000 09:00:00 +0000\r\n", time.Time{}},
+		"year 9999":                    {"Date: Sat, 21 Nov 9999 09:00:00 +0000\r\n", time.Time{}},
+		"1970":                         {"Date: Thu, 1 Jan 1970 00:00:00 +0000\r\n", time.Time{}},
+		"hour 24":                      {"Date: Sat, 21 Nov 2026 24:60:61 +9999\r\n", time.Time{}},
+		"in the body":                  {"\r\nDate: Sat, 21 Nov 2026 09:00:00 +0000\r\n", time.Time{}},
+		"a very long one":              {"Date: " + strings.Repeat("(", 100000) + "\r\n", time.Time{}},
 	} {
 		if got := scan(tc.header+"\r\n", 7).Date(); !got.Equal(tc.want) {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
@@ -155,12 +156,14 @@ func convert(text string, cut func(left int) int) (string, *LF) {
 
 func TestLFInAnyChunks(t *testing.T) {
 	for _, text := range []string{
-		"", "a", "\r", "\n", "\r\n", "\r\r\n", "\r\r\r\n\n", "\n\r", "a\r\nb\rc\nd\r\r\ne\r", "\r\n\r\n", "x\r", "\x00\r\n\xff",
+		"", "a", "\r", "\n", "\r\n", "\r\r\n", "\r\r\r\n\n", "\n\r", "a\r\nb\rc\nd\r\r\ne\r", "\r\n\r\n", "x\r",
+		"\x00\r\n\xff",
 	} {
 		for chunk := 1; chunk <= len(text)+1; chunk++ {
 			got, l := convert(text, func(left int) int { return min(chunk, left) })
 			if got != toLF(text) || l.Size() != int64(len(got)) || l.Virtual() != virtual(got) {
-				t.Errorf("%q in chunks of %d: %q, size %d, virtual %d (want %d)", text, chunk, got, l.Size(), l.Virtual(), virtual(got))
+				t.Errorf("%q in chunks of %d: %q, size %d, virtual %d (want %d)", text, chunk, got, l.Size(), l.Virtual(),
+					virtual(got))
 			}
 		}
 	}

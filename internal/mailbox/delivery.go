@@ -63,7 +63,9 @@ const syncers = 32
 // Open prepares delivery for one account into one user's mailbox, which is made
 // if need be. journal and epoch name the spool's owner; limit is enforced by
 // Reserve.
-func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch int64, limit account.Limit) (*Delivery, error) {
+func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	limit account.Limit,
+) (*Delivery, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -80,7 +82,8 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 		return nil, trouble("opening the spool", err)
 	}
 	return &Delivery{
-		store: s, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path), together: s.disk.syncsAll(spool),
+		store: s, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path), together: s.disk.syncsAll(
+			spool),
 		files: map[string]*staged{}, litter: map[string]struct{}{}, syncing: make(chan struct{}, syncers),
 	}, nil
 }
@@ -166,7 +169,9 @@ var works = sync.Pool{New: func() any {
 // starts to make it durable. max bounds its octets as received: message_failed
 // above it. After an error no spool file is left; an error of body is in its
 // chain.
-func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, received time.Time, max int64) (mail.Staged, error) {
+func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, received time.Time,
+	max int64,
+) (mail.Staged, error) {
 	const op = "storing a message"
 	if !tokenName.MatchString(string(token)) {
 		return mail.Staged{}, internal(op, "the token cannot be a file name")
@@ -211,7 +216,10 @@ func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, 
 	}
 	d.store.step("stage.written")
 	d.written(name, fd, w.lf.Size())
-	return mail.Staged{Spool: name, Fingerprint: w.scan.Sum(), FileSize: w.lf.Size(), VirtualSize: w.lf.Virtual(), Received: received}, nil
+	return mail.Staged{
+		Spool: name, Fingerprint: w.scan.Sum(), FileSize: w.lf.Size(), VirtualSize: w.lf.Virtual(),
+		Received: received,
+	}, nil
 }
 
 // copy reads the body to its end and writes it, scanned and converted.
@@ -220,7 +228,8 @@ func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, ma
 	for {
 		n, err := fill(body, w.in)
 		if left -= int64(n); left < 0 {
-			return fault.New(fault.MessageFailed, "storing a message", fmt.Sprintf("The message is larger than %s, the most that is fetched.", inMB(max)))
+			return fault.New(fault.MessageFailed, "storing a message", fmt.Sprintf("The message is larger than %s, the most "+
+				"that is fetched.", inMB(max)))
 		}
 		if n > 0 {
 			_, _ = w.scan.Write(w.in[:n]) // It never fails.

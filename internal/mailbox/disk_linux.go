@@ -23,7 +23,8 @@ func syncsFileSystem(dir int) bool {
 	if !tellsFailedWrites() || unix.Fstatfs(dir, &st) != nil {
 		return false
 	}
-	return slices.Contains([]int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}, int64(st.Type)) //nolint:unconvert // Narrower on other processors.
+	return slices.Contains([]int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC},
+		int64(st.Type)) //nolint:unconvert // Narrower on other processors.
 }
 
 var tellsFailedWrites = sync.OnceValue(func() bool {

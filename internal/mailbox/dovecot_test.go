@@ -224,10 +224,14 @@ func TestDovecotTakesOurNames(t *testing.T) {
 		taken[strings.ToLower(name)] = true
 		folders = append(folders, name)
 		token := mail.TokenFor([]byte("key"), "journal", name, 1, mail.ID{UID: uint32(i)})
-		st, err := d.Stage(t.Context(), token, strings.NewReader("Subject: "+fmt.Sprint(i)+"\r\n\r\n"), time.Unix(1e9, 0), 100)
+		st, err := d.Stage(t.Context(), token, strings.NewReader("Subject: "+fmt.Sprint(i)+"\r\n\r\n"), time.Unix(1e9, 0),
+			100)
 		must(t, err)
 		must(t, d.Seal(t.Context(), []mail.Staged{st}))
-		msgs = append(msgs, mail.Placement{Spool: st.Spool, Token: token, Folder: name, Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize})
+		msgs = append(msgs, mail.Placement{
+			Spool: st.Spool, Token: token, Folder: name, Received: st.Received,
+			FileSize: st.FileSize, VirtualSize: st.VirtualSize,
+		})
 	}
 	must(t, d.Publish(t.Context(), msgs))
 	server := mailtest.OpenOn(t, filepath.Join(dir, user), user)

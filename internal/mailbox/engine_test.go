@@ -98,7 +98,9 @@ func (p postman) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 	return nil
 }
 
-func (p postman) Fetch(_ context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error, _ func(mail.Folder, mail.Item, *fault.Error)) error {
+func (p postman) Fetch(_ context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+	_ func(mail.Folder, mail.Item, *fault.Error),
+) error {
 	for _, w := range ws {
 		for _, it := range w.Items {
 			if err := take(w.Folder, it, strings.NewReader(p[p.find(w.Folder.Wire)].bodies[it.ID.UID-1])); err != nil {
@@ -128,7 +130,9 @@ func (p postman) Credential(context.Context, account.Account) (account.Credentia
 // boxes gives the engine a store, as cmd does.
 type boxes struct{ *Store }
 
-func (b boxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64, l account.Limit) (fetch.Delivery, error) {
+func (b boxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
+	l account.Limit,
+) (fetch.Delivery, error) {
 	return b.Store.Open(ctx, o, journal, epoch, l)
 }
 
@@ -169,9 +173,12 @@ func (o *office) enrol(t *testing.T) *customer {
 	owner, err := account.ParseOwner(fmt.Sprintf("u%d@firma.test", o.users))
 	must(t, err)
 	a, err := o.db.Accounts().Add(t.Context(), account.Account{
-		ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other", Protocol: account.IMAP,
-		Server: account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x", Auth: account.Password,
-		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(), Journal: uuid.NewString(),
+		ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other",
+		Protocol: account.IMAP,
+		Server:   account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x",
+		Auth:   account.Password,
+		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+		Journal: uuid.NewString(),
 	}, []byte("sealed"), 4)
 	must(t, err)
 	return &customer{o, owner, a, filepath.Join(o.place, owner.String()), map[string]int{}}
@@ -184,11 +191,15 @@ func (c *customer) visit(t *testing.T, d disk, j fetch.Journal) error {
 	must(t, err)
 	s.disk = d
 	var lease fetch.Lease
-	for now, err := time.Now(), schedule.ErrBusy; err != nil; now = now.Add(time.Hour) { // Until the lease before has run out.
+	// Until the lease before has run out.
+	for now, err := time.Now(), schedule.ErrBusy; err != nil; now = now.Add(time.Hour) {
 		if !errors.Is(err, schedule.ErrBusy) {
 			t.Fatal(err)
 		}
-		lease, err = c.db.Queue().ClaimOne(t.Context(), c.owner, c.account.ID, schedule.Claim{Worker: uuid.NewString(), Now: now, Lease: time.Minute, Limit: 1})
+		lease, err = c.db.Queue().ClaimOne(t.Context(), c.owner, c.account.ID, schedule.Claim{
+			Worker: uuid.NewString(),
+			Now:    now, Lease: time.Minute, Limit: 1,
+		})
 	}
 	p := newPostman()
 	return fetch.New(fetch.Options{
@@ -371,7 +382,9 @@ var rules = map[string]happening{
 	// I1, I3, I17: an error is heeded. Here a write that did not succeed is taken for one that did.
 	"a failed write is noticed": {mode: &faulty{err: unix.ENOSPC}, broken: func(d disk) disk { return heedless{d} }},
 	// I17: a message becomes visible by one atomic step. Here it is copied.
-	"a rename shows a message whole": {mode: &faulty{err: unix.EIO, dead: true}, broken: func(d disk) disk { return copying{d} }},
+	"a rename shows a message whole": {mode: &faulty{err: unix.EIO, dead: true}, broken: func(d disk) disk {
+		return copying{d}
+	}},
 	// F19: what a failed fsync leaves behind is not known. Here it is synced again.
 	"a failed fsync is final": {mode: &faulty{err: unix.EIO}, broken: func(d disk) disk { return stubborn{d} }},
 	// F21: what was not written yet is written.

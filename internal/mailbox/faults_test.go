@@ -187,7 +187,8 @@ func (v *visit) run() (err error) {
 			return err
 		}
 		all = append(all, st)
-		staged[n] = placement(st, n, []string{"Gmail", "Gmail/Archive/2023", "Gmail/Made late"}[n%3], mail.Flags(n%2)*mail.Seen)
+		staged[n] = placement(st, n, []string{"Gmail", "Gmail/Archive/2023", "Gmail/Made late"}[n%3], mail.Flags(
+			n%2)*mail.Seen)
 	}
 	if err := d.Seal(ctx, all); err != nil {
 		d.Discard(all)
@@ -310,7 +311,10 @@ func failNth(t *testing.T, place string, n int, mode *faulty) bool {
 	defer os.RemoveAll(dir)
 	root := filepath.Join(dir, "anna@firma.test")
 	const messages = 4
-	sick := &faulty{disk: kernel{}, n: n, err: mode.err, dead: mode.dead, short: mode.short, failed: map[int]bool{}, together: mode.together}
+	sick := &faulty{
+		disk: kernel{}, n: n, err: mode.err, dead: mode.dead, short: mode.short, failed: map[int]bool{},
+		together: mode.together,
+	}
 	store := func(d disk) *Store {
 		s, err := New(Options{Template: "maildir:" + dir + "/{user}", Host: "test", SyncTogether: 2})
 		must(t, err)
@@ -470,8 +474,10 @@ func TestEveryStepIsNamed(t *testing.T) {
 	must(t, open(t, s, 2, limit(-1, 100)).Sweep(t.Context(), nil))
 	must(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"))
 	want := []string{
-		"discard", "folder.made", "folder.make", "folder.subscribe", "publish.rename", "publish.size", "publish.synced", "remove.delete",
-		"remove.rename", "remove.unsubscribe", "seal.dir", "stage.open", "stage.synced", "stage.write", "stage.written", "sweep.remove",
+		"discard", "folder.made", "folder.make", "folder.subscribe", "publish.rename", "publish.size", "publish.synced",
+		"remove.delete",
+		"remove.rename", "remove.unsubscribe", "seal.dir", "stage.open", "stage.synced", "stage.write", "stage.written",
+		"sweep.remove",
 	}
 	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, want) {
 		t.Errorf("steps %v", got)

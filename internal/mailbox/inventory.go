@@ -203,7 +203,9 @@ func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, e
 		return inv, err
 	}
 	defer r.close()
-	for _, look := range []func(context.Context, *mail.Inventory) error{r.listFolders, r.listFiles, r.listSpools, r.listQuota} {
+	for _, look := range []func(context.Context, *mail.Inventory) error{
+		r.listFolders, r.listFiles, r.listSpools, r.listQuota,
+	} {
 		if err := look(ctx, &inv); err != nil {
 			return inv, trouble("inspecting the mailbox", err)
 		}
@@ -241,7 +243,10 @@ func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
 		if n, ok := sizeInName(name); ok {
 			f.FileSize = n
 		}
-		inv.Files = append(inv.Files, mail.LocalFile{Found: f, Token: t, Size: st.size, Modified: st.mtime, Inode: st.ino, Links: st.links})
+		inv.Files = append(inv.Files, mail.LocalFile{
+			Found: f, Token: t, Size: st.size, Modified: st.mtime, Inode: st.ino,
+			Links: st.links,
+		})
 		inv.Measured.Messages++
 		if f.FileSize >= 0 {
 			inv.Measured.Bytes += f.FileSize

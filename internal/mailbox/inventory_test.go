@@ -72,7 +72,8 @@ func TestATokenIsFoundWhereverTheUserPutTheMessage(t *testing.T) {
 	for n, folder := range map[int]string{1: ".", 2: ".Elsewhere.Deep", 3: ".Gmail", 5: ".Gmail"} {
 		f := got[token(n)]
 		st := all[n-1]
-		if f.Folder != folder || f.Received != received.Unix() || f.FileSize != st.FileSize || f.VirtualSize != st.VirtualSize {
+		if f.Folder != folder || f.Received != received.Unix() || f.FileSize != st.FileSize ||
+			f.VirtualSize != st.VirtualSize {
 			t.Errorf("message %d was found as %+v", n, f)
 		}
 		sum, err := d.Fingerprint(t.Context(), f)
@@ -98,7 +99,8 @@ func mustGlob(t *testing.T, pattern string) string {
 
 func TestLineEndsAreTakenForWhatTheyWereInWhateverPieces(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "", "a\nb\n": "a\r\nb\r\n", "\n\n": "\r\n\r\n", "a\r\nb": "a\r\nb", "a\r\r\n": "a\r\r\n", "a\rb\n": "a\rb\r\n", "\r\n\n": "\r\n\r\n",
+		"": "", "a\nb\n": "a\r\nb\r\n", "\n\n": "\r\n\r\n", "a\r\nb": "a\r\nb", "a\r\r\n": "a\r\r\n", "a\rb\n": "a\rb\r\n",
+		"\r\n\n": "\r\n\r\n",
 	} {
 		for size := 1; size <= len(in)+1; size++ {
 			var out []byte
@@ -156,7 +158,8 @@ func TestAnInventoryIsComplete(t *testing.T) {
 	for _, f := range inv.Folders {
 		subscribed[f.Dir] = f.Subscribed
 	}
-	if want := map[string]bool{".": true, ".Gmail": true, DirName("Gmail/Żółw"): true, ".Other": false}; fmt.Sprint(subscribed) != fmt.Sprint(want) {
+	if want := map[string]bool{".": true, ".Gmail": true, DirName("Gmail/Żółw"): true, ".Other": false}; fmt.Sprint(
+		subscribed) != fmt.Sprint(want) {
 		t.Errorf("folders %v, want %v", subscribed, want)
 	}
 	tokens := map[mail.Token]bool{}
@@ -174,7 +177,8 @@ func TestAnInventoryIsComplete(t *testing.T) {
 		t.Errorf("the spool %v, its note %v", inv.Spools, inv.Notes)
 	}
 	size := all[0].FileSize + all[1].FileSize
-	if inv.Measured != (mail.Usage{Bytes: size + 4, Messages: 3}) || inv.Quota == nil || *inv.Quota != (mail.Usage{Bytes: size, Messages: 2}) {
+	if inv.Measured != (mail.Usage{Bytes: size + 4, Messages: 3}) || inv.Quota == nil ||
+		*inv.Quota != (mail.Usage{Bytes: size, Messages: 2}) {
 		t.Errorf("measured %+v, noted %+v", inv.Measured, inv.Quota)
 	}
 }

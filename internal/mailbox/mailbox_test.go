@@ -76,7 +76,10 @@ func token(n int) mail.Token {
 }
 
 func placement(st mail.Staged, n int, folder string, f mail.Flags) mail.Placement {
-	return mail.Placement{Spool: st.Spool, Token: token(n), Folder: folder, Flags: f, Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize}
+	return mail.Placement{
+		Spool: st.Spool, Token: token(n), Folder: folder, Flags: f, Received: st.Received,
+		FileSize: st.FileSize, VirtualSize: st.VirtualSize,
+	}
 }
 
 // stage stages messages 1 to n.
@@ -177,10 +180,12 @@ func TestDeliveredFileIsTheMessage(t *testing.T) {
 		t.Errorf("visible before it is published: %v", mails)
 	}
 	stored := strings.ReplaceAll(message(7), "\r\n", "\n")
-	if st.Fingerprint != fingerprint(message(7)) || st.FileSize != int64(len(stored)) || st.VirtualSize != int64(len(message(7))) || !st.Received.Equal(received) {
+	if st.Fingerprint != fingerprint(message(7)) || st.FileSize != int64(len(stored)) ||
+		st.VirtualSize != int64(len(message(7))) || !st.Received.Equal(received) {
 		t.Errorf("staged as %+v", st)
 	}
-	must(t, d.Publish(t.Context(), []mail.Placement{placement(st, 1, "Gmail", mail.Seen|mail.Draft|mail.Flagged|mail.Answered)}))
+	must(t, d.Publish(t.Context(), []mail.Placement{placement(st, 1, "Gmail",
+		mail.Seen|mail.Draft|mail.Flagged|mail.Answered)}))
 	name := fmt.Sprintf(".Gmail/cur/%d.%s.test,S=%d,W=%d:2,DFRS", received.Unix(), token(1), len(stored), len(message(7)))
 	mails, spool := tree(t, root)
 	if diff := cmp.Diff(map[string]string{name: stored}, mails); diff != "" || len(spool) > 0 {
@@ -191,7 +196,10 @@ func TestDeliveredFileIsTheMessage(t *testing.T) {
 	if !info.ModTime().Equal(received) || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file is of %v, mode %v", info.ModTime(), info.Mode())
 	}
-	for dir, mode := range map[string]fs.FileMode{spoolDir: 0o700, spoolDir + "/" + journal: 0o700, ".Gmail": 0o700, ".Gmail/new": 0o700} {
+	for dir, mode := range map[string]fs.FileMode{
+		spoolDir: 0o700, spoolDir + "/" + journal: 0o700, ".Gmail": 0o700,
+		".Gmail/new": 0o700,
+	} {
 		if info, err := os.Stat(filepath.Join(root, dir)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
 		}
@@ -208,17 +216,21 @@ func TestF54BytesAreKept(t *testing.T) {
 	d := open(t, s, 1, account.Limit{})
 	long := strings.Repeat("x", 1<<20)
 	for i, body := range []string{
-		"", "\r\n", "Subject: only a header\r\n", "no header", "\r\nbody alone\r\n", "a\x00b\r\n\x00", "\xff\xfe\x80 8-bit\r\n",
-		"A: 1\r\n\r\n" + long + "\r\n", "A: 1\r\rB: 2\r\r", "A: 1\n\nlf only\n", "A: 1\r\n\r\nmixed\n\r\r\nends\r", strings.Repeat("line\r\n", 100000),
+		"", "\r\n", "Subject: only a header\r\n", "no header", "\r\nbody alone\r\n", "a\x00b\r\n\x00",
+		"\xff\xfe\x80 8-bit\r\n",
+		"A: 1\r\n\r\n" + long + "\r\n", "A: 1\r\rB: 2\r\r", "A: 1\n\nlf only\n", "A: 1\r\n\r\nmixed\n\r\r\nends\r",
+		strings.Repeat("line\r\n", 100000),
 	} {
-		for name, r := range map[string]io.Reader{"whole": strings.NewReader(body), "by halves": iotest.HalfReader(strings.NewReader(body)), "end with data": iotest.DataErrReader(strings.NewReader(body))} {
+		for name, r := range map[string]io.Reader{"whole": strings.NewReader(body), "by halves": iotest.HalfReader(
+			strings.NewReader(body)), "end with data": iotest.DataErrReader(strings.NewReader(body))} {
 			n := i*10 + len(name)
 			st, err := d.Stage(t.Context(), token(n), r, received, 4<<20)
 			must(t, err)
 			must(t, d.Seal(t.Context(), []mail.Staged{st}))
 			got, err := os.ReadFile(filepath.Join(root, spoolDir, journal, st.Spool))
 			must(t, err)
-			if string(got) != strings.ReplaceAll(body, "\r\n", "\n") || st.FileSize != int64(len(got)) || st.Fingerprint != fingerprint(body) {
+			if string(got) != strings.ReplaceAll(body, "\r\n", "\n") || st.FileSize != int64(len(got)) ||
+				st.Fingerprint != fingerprint(body) {
 				t.Errorf("%s, message %d: changed", name, i)
 			}
 			d.Discard([]mail.Staged{st})
@@ -240,14 +252,16 @@ func TestStageDatesTheFile(t *testing.T) {
 	}{
 		{"the server's date wins", hop, received, received},
 		{"else the message's", hop, time.Time{}, time.Date(2026, 11, 19, 7, 0, 0, 0, time.UTC)},
-		{"S54 a year that cannot be is none", hop, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 19, 7, 0, 0, 0, time.UTC)},
+		{"S54 a year that cannot be is none", hop, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 19, 7, 0,
+			0, 0, time.UTC)},
 		{"a header's date in the future is none", "Date: Fri, 1 Jan 2090 00:00:00 +0000\r\n\r\n", time.Time{}, time.Time{}},
 		{"no date at all", "Subject: x\r\n\r\n", time.Time{}, time.Time{}},
 	} {
 		before := time.Now()
 		st, err := d.Stage(t.Context(), token(i), strings.NewReader(tc.text), tc.received, 1<<20)
 		must(t, err)
-		if tc.want.IsZero() && (st.Received.Before(before) || st.Received.After(time.Now())) || !tc.want.IsZero() && !st.Received.Equal(tc.want) {
+		if tc.want.IsZero() && (st.Received.Before(before) || st.Received.After(time.Now())) || !tc.want.IsZero() &&
+			!st.Received.Equal(tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, st.Received, tc.want)
 		}
 		d.Discard([]mail.Staged{st})
@@ -281,7 +295,8 @@ func TestABrokenBodyIsNoFaultOfTheMailbox(t *testing.T) {
 	d := open(t, s, 1, account.Limit{})
 	cut := fault.New(fault.ServerUnavailable, "reading", "cut")
 	for _, why := range []error{cut, unix.ECONNRESET, io.ErrUnexpectedEOF, fmt.Errorf("cut: %w", io.EOF)} {
-		_, err := d.Stage(t.Context(), token(1), io.MultiReader(strings.NewReader("half a mess"), iotest.ErrReader(why)), received, 1<<20)
+		_, err := d.Stage(t.Context(), token(1), io.MultiReader(strings.NewReader("half a mess"), iotest.ErrReader(why)),
+			received, 1<<20)
 		if !errors.Is(err, why) || fault.CodeOf(err) == fault.LocalMailboxUnavailable {
 			t.Errorf("%v became %v", why, err)
 		}
@@ -443,14 +458,16 @@ type trick struct {
 }
 
 var tricks = map[string]trick{
-	"new is a link elsewhere":       {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-	"new is a link inside":          {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink("cur", p)) }},
-	"the folder is a link":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-	"the folder is a file":          {".Gmail", func(t *testing.T, p, e string) { must(t, os.WriteFile(p, nil, 0o600)) }},
-	"new is a FIFO":                 {".Gmail/new", func(t *testing.T, p, e string) { must(t, unix.Mkfifo(p, 0o600)) }},
-	"the spool is a link":           {spoolDir, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-	"the journal's spool is a link": {spoolDir + "/" + journal, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
-	"the mailbox is a link":         {"", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"new is a link elsewhere": {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"new is a link inside":    {".Gmail/new", func(t *testing.T, p, e string) { must(t, os.Symlink("cur", p)) }},
+	"the folder is a link":    {".Gmail", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"the folder is a file":    {".Gmail", func(t *testing.T, p, e string) { must(t, os.WriteFile(p, nil, 0o600)) }},
+	"new is a FIFO":           {".Gmail/new", func(t *testing.T, p, e string) { must(t, unix.Mkfifo(p, 0o600)) }},
+	"the spool is a link":     {spoolDir, func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
+	"the journal's spool is a link": {spoolDir + "/" + journal, func(t *testing.T, p, e string) {
+		must(t, os.Symlink(e, p))
+	}},
+	"the mailbox is a link": {"", func(t *testing.T, p, e string) { must(t, os.Symlink(e, p)) }},
 }
 
 // play delivers into a mailbox in which the trick was played, and returns what
@@ -494,7 +511,8 @@ func (tc trick) deliver(t *testing.T, s *Store) error {
 	ps := placements(all, "Gmail")
 	ps[0].Flags, ps[1].Flags = 0, 0
 	err = d.Publish(t.Context(), ps)
-	if made := d.EnsureFolders(t.Context(), []string{"Gmail/Sub"}); strings.HasPrefix(tc.victim, ".Gmail") && fault.CodeOf(made) != fault.LocalMailboxUnavailable {
+	if made := d.EnsureFolders(t.Context(), []string{"Gmail/Sub"}); strings.HasPrefix(tc.victim, ".Gmail") &&
+		fault.CodeOf(made) != fault.LocalMailboxUnavailable {
 		err = fmt.Errorf("making a folder below it: %v, and delivering: %v", made, err)
 	}
 	return errors.Join(err, d.Close())
@@ -513,7 +531,10 @@ func TestU50WhatIsNoDirectoryIsRefused(t *testing.T) {
 
 // The control: a disk that follows links.
 func TestADiskThatFollowsLinksIsNoticed(t *testing.T) {
-	for _, name := range []string{"new is a link elsewhere", "the folder is a link", "the spool is a link", "the journal's spool is a link", "the mailbox is a link"} {
+	for _, name := range []string{
+		"new is a link elsewhere", "the folder is a link", "the spool is a link",
+		"the journal's spool is a link", "the mailbox is a link",
+	} {
 		t.Run(name, func(t *testing.T) {
 			bad := tricks[name].play(t, following{kernel{}})
 			if len(bad) == 0 {
@@ -633,7 +654,10 @@ func TestRemoveFolder(t *testing.T) {
 	if len(mails) != 3 || len(spool) != 0 {
 		t.Errorf("left: %v, spool %v", slices.Collect(maps.Keys(mails)), spool)
 	}
-	for name, want := range map[string]bool{"Gmail": false, "Gmail/Sent": false, "Gmail/Sent/Old": false, "GmailOther": true} {
+	for name, want := range map[string]bool{
+		"Gmail": false, "Gmail/Sent": false, "Gmail/Sent/Old": false,
+		"GmailOther": true,
+	} {
 		if got, err := s.FolderExists(t.Context(), anna(t), name); got != want || err != nil {
 			t.Errorf("%s exists: %v, %v", name, got, err)
 		}
@@ -667,7 +691,10 @@ func agree(t testing.TB, s *Store, root string, d *Delivery) {
 
 func TestTemplates(t *testing.T) {
 	dir := t.TempDir()
-	for _, bad := range []string{"", "/srv/mail", "mbox:/srv", "maildir:", "maildir:/", "maildir:/x/{home}", "maildir:/x/{user", "maildir:/x/user}", "maildir:/x\x00/{user}", "maildir:/x/}{user"} {
+	for _, bad := range []string{
+		"", "/srv/mail", "mbox:/srv", "maildir:", "maildir:/", "maildir:/x/{home}",
+		"maildir:/x/{user", "maildir:/x/user}", "maildir:/x\x00/{user}", "maildir:/x/}{user",
+	} {
 		if _, err := New(Options{Template: bad}); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}

@@ -140,7 +140,9 @@ func (s *Store) InboxValidity(ctx context.Context, o account.Owner) (uint32, err
 
 // InboxMessage reads the message that has this UID in the user's inbox under
 // this UIDVALIDITY; false where there is none.
-func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity, uid uint32) (mail.Fingerprint, bool, error) {
+func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
+	uid uint32,
+) (mail.Fingerprint, bool, error) {
 	v, name, err := s.inbox(ctx, o, uid)
 	if err != nil || v != validity || v == 0 || name == "" {
 		return mail.Fingerprint{}, false, err

@@ -37,7 +37,9 @@ func TestAMarkIsListedNotSubscribedAndFollowsItsFolder(t *testing.T) {
 	if got := list(); !slices.Contains(got, "Work/Łódź/"+mark) || !slices.Contains(got, "Work/Łódź") {
 		t.Errorf("listed are %v", got)
 	}
-	if got := list("-s"); slices.ContainsFunc(got, func(f string) bool { return strings.Contains(f, "mailbrook-") }) || !slices.Contains(got, "Work/Łódź") {
+	if got := list("-s"); slices.ContainsFunc(got, func(f string) bool {
+		return strings.Contains(f, "mailbrook-")
+	}) || !slices.Contains(got, "Work/Łódź") {
 		t.Errorf("subscribed are %v", got)
 	}
 	d.Adm("mailbox", "rename", "-u", user, "Work/Łódź", "Praca")
@@ -63,12 +65,16 @@ func TestMessagesOfTheInboxAreFoundByTheirUIDs(t *testing.T) {
 	}
 	var msgs []mailtest.Message
 	for _, text := range []string{"one", "two", "three"} {
-		msgs = append(msgs, mailtest.Message{Folder: "INBOX", Data: []byte("Subject: " + text + "\n\n" + text + "\n"), Flags: map[string]string{"two": "S"}[text], Date: time.Now().Truncate(time.Second)})
+		msgs = append(msgs, mailtest.Message{
+			Folder: "INBOX", Data: []byte("Subject: " + text + "\n\n" + text + "\n"),
+			Flags: map[string]string{"two": "S"}[text], Date: time.Now().Truncate(time.Second),
+		})
 	}
 	mailtest.Append(t, d.Addr("imap"), nil, user, "sekret", msgs)
 	v, err := s.InboxValidity(t.Context(), o)
 	must(t, err)
-	if want := strings.TrimSpace(d.Adm("-f", "flow", "mailbox", "status", "-u", user, "uidvalidity", "INBOX")); v == 0 || !strings.HasSuffix(want, fmt.Sprintf("=%d", v)) {
+	if want := strings.TrimSpace(d.Adm("-f", "flow", "mailbox", "status", "-u", user, "uidvalidity", "INBOX")); v == 0 ||
+		!strings.HasSuffix(want, fmt.Sprintf("=%d", v)) {
 		t.Errorf("UIDVALIDITY is %d, Dovecot says %s", v, want)
 	}
 	for i, m := range msgs {
@@ -82,12 +88,16 @@ func TestMessagesOfTheInboxAreFoundByTheirUIDs(t *testing.T) {
 		}
 	}
 	d.Adm("expunge", "-u", user, "mailbox", "INBOX", "uid", "1")
-	for name, q := range map[string][2]uint32{"another validity": {v + 1, 2}, "a uid that is not there": {v, 17}, "an expunged one": {v, 1}, "none": {v, 0}} {
+	for name, q := range map[string][2]uint32{
+		"another validity": {v + 1, 2}, "a uid that is not there": {v, 17},
+		"an expunged one": {v, 1}, "none": {v, 0},
+	} {
 		if _, there, err := s.InboxMessage(t.Context(), o, q[0], q[1]); there || err != nil {
 			t.Errorf("%s: %v, %v", name, there, err)
 		}
 	}
-	for name, text := range map[string]string{"empty": "", "of another version": "1 V7 N1\n", "no list": strings.Repeat("x", 8000), "no validity": "3 N5\n1 :a\n"} {
+	for name, text := range map[string]string{"empty": "", "of another version": "1 V7 N1\n", "no list": strings.Repeat(
+		"x", 8000), "no validity": "3 N5\n1 :a\n"} {
 		must(t, os.WriteFile(filepath.Join(d.Store(user), "dovecot-uidlist"), []byte(text), 0o600))
 		if v, err := s.InboxValidity(t.Context(), o); v != 0 || err != nil {
 			t.Errorf("a list that is %s: %d, %v", name, v, err)
@@ -137,7 +147,8 @@ func TestAChallengeLeavesNothing(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "cur")); err != nil || !mail.IsChallenge(name) {
 		t.Errorf("challenge %q: %v", name, err)
 	}
-	must(t, os.WriteFile(filepath.Join(dir, "dovecot.index.log"), []byte("x"), 0o600)) // As a server does that looks at it.
+	// As a server does that looks at it.
+	must(t, os.WriteFile(filepath.Join(dir, "dovecot.index.log"), []byte("x"), 0o600))
 	must(t, remove())
 	must(t, remove()) // Somebody else removed it: no error.
 	for name, path := range kept {

@@ -98,7 +98,8 @@ func unfit(r rune) bool {
 // local folder's name is one entry of the mailbox's directory, which begins
 // with one dot.
 func checkLocal(folder string) error {
-	if !utf8.ValidString(folder) || strings.ContainsFunc(folder, unfit) || strings.Contains(folder, ".") || len(dirName(folder)) > nameMax {
+	if !utf8.ValidString(folder) || strings.ContainsFunc(folder, unfit) || strings.Contains(folder, ".") ||
+		len(dirName(folder)) > nameMax {
 		return internal("naming a local folder", "the folder's name does not fit the local mailbox")
 	}
 	for p := range strings.SplitSeq(folder, "/") {
@@ -219,7 +220,8 @@ func dirName(folder string) string {
 	return b.String()
 }
 
-var modifiedBase64 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding)
+var modifiedBase64 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(
+	base64.NoPadding)
 
 // encodePart writes a part in modified UTF-7 (RFC 3501 section 5.1.3).
 func encodePart(part string) string {

@@ -16,20 +16,27 @@ import (
 )
 
 func TestCheckFolderName(t *testing.T) {
-	for _, good := range []string{"Gmail", "Work/Old", "A/B/C", "Wysłane", "A&B", "a*b%c", "x~", "Archive/Gmail", "日本語", "Mail (2)", "INBOX2"} {
+	for _, good := range []string{
+		"Gmail", "Work/Old", "A/B/C", "Wysłane", "A&B", "a*b%c", "x~", "Archive/Gmail", "日本語",
+		"Mail (2)", "INBOX2",
+	} {
 		if err := CheckFolderName(good); err != nil {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
 	for _, bad := range []string{
-		"", "../x", "a/../../b", "/etc", ".", "..", "~", "~anna", "a.b", "a//b", "a/", "/a", "a\x00", "a\nb", "a\u0085b", "a\u2028b", "a\ufffeb",
+		"", "../x", "a/../../b", "/etc", ".", "..", "~", "~anna", "a.b", "a//b", "a/", "/a", "a\x00", "a\nb", "a\u0085b",
+		"a\u2028b", "a\ufffeb",
 		" a", "a ", "a/ b", "a\u00a0", "A/B/C/D", strings.Repeat("x", 300), strings.Repeat("ł", 60), "\xff",
 	} {
 		if err := CheckFolderName(bad); err == nil || errors.Is(err, account.ErrFolderTaken) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	for _, taken := range []string{"INBOX", "inbox", "InBoX/Gmail", "Sent", "drafts", "TRASH", "Junk", "Spam", "Archive", "Templates", "Outbox"} {
+	for _, taken := range []string{
+		"INBOX", "inbox", "InBoX/Gmail", "Sent", "drafts", "TRASH", "Junk", "Spam", "Archive",
+		"Templates", "Outbox",
+	} {
 		if err := CheckFolderName(taken); !errors.Is(err, account.ErrFolderTaken) || !Reserved(taken) {
 			t.Errorf("%q: %v", taken, err)
 		}
@@ -72,19 +79,42 @@ func TestLocalName(t *testing.T) {
 	}{
 		"names are kept": {
 			[][]string{nil, {"Sent"}, {"Archive", "2023"}, {"Wysłane & inne"}, {"a*b"}, {"INBOX"}, {"~x"}, {"cur"}, {"Trash"}},
-			[]string{"Gmail", "Gmail/Sent", "Gmail/Archive/2023", "Gmail/Wysłane & inne", "Gmail/a*b", "Gmail/INBOX", "Gmail/~x", "Gmail/cur", "Gmail/Trash"},
+			[]string{
+				"Gmail", "Gmail/Sent", "Gmail/Archive/2023", "Gmail/Wysłane & inne", "Gmail/a*b", "Gmail/INBOX", "Gmail/~x",
+				"Gmail/cur", "Gmail/Trash",
+			},
 		},
 		"S30 S31 what is no name becomes one": {
-			[][]string{{"..", "..", "etc"}, {"/etc/x"}, {"."}, {""}, {"a\x00b"}, {"\r\n"}, {"a", "", "b"}, {"\xff\xfeA"}, {" x "}, {" "}},
-			[]string{"Gmail/__/__/etc", "Gmail/_etc_x", "Gmail/_", "Gmail/_ (2)", "Gmail/a_b", "Gmail/__", "Gmail/a/_/b", "Gmail/__A", "Gmail/_x_", "Gmail/_ (3)"},
+			[][]string{
+				{"..", "..", "etc"},
+				{"/etc/x"},
+				{"."},
+				{""},
+				{"a\x00b"},
+				{"\r\n"},
+				{"a", "", "b"},
+				{"\xff\xfeA"},
+				{" x "},
+				{" "},
+			},
+			[]string{
+				"Gmail/__/__/etc", "Gmail/_etc_x", "Gmail/_", "Gmail/_ (2)", "Gmail/a_b", "Gmail/__", "Gmail/a/_/b",
+				"Gmail/__A", "Gmail/_x_", "Gmail/_ (3)",
+			},
 		},
 		"S34 names that differ in case or normal form": {
 			[][]string{{"Work"}, {"work"}, {"WORK"}, {"é"}, {"e\u0301"}, {"Work", "x"}, {"work", "x"}},
-			[]string{"Gmail/Work", "Gmail/work (2)", "Gmail/WORK (3)", "Gmail/é", "Gmail/e\u0301 (2)", "Gmail/Work/x", "Gmail/work/x (2)"},
+			[]string{
+				"Gmail/Work", "Gmail/work (2)", "Gmail/WORK (3)", "Gmail/é", "Gmail/e\u0301 (2)", "Gmail/Work/x",
+				"Gmail/work/x (2)",
+			},
 		},
 		"S36 like ours": {
 			[][]string{{"fetch-spool"}, {"dovecot-uidlist"}, {".Trash"}, {"a.b"}, {"a_b"}, {"a/b"}},
-			[]string{"Gmail/fetch-spool", "Gmail/dovecot-uidlist", "Gmail/_Trash", "Gmail/a_b", "Gmail/a_b (2)", "Gmail/a_b (3)"},
+			[]string{
+				"Gmail/fetch-spool", "Gmail/dovecot-uidlist", "Gmail/_Trash", "Gmail/a_b", "Gmail/a_b (2)",
+				"Gmail/a_b (3)",
+			},
 		},
 		"a second inbox": {[][]string{nil, nil}, []string{"Gmail", "Gmail/INBOX"}},
 	} {
@@ -97,7 +127,19 @@ func TestLocalName(t *testing.T) {
 func TestLocalNameFitsTheDisk(t *testing.T) {
 	long, wide := strings.Repeat("x", 300), strings.Repeat("ł", 150)
 	deep := strings.Split(strings.Repeat("level/", 64), "/")
-	paths := [][]string{{long}, {long + "y"}, {long, long}, {wide}, {wide + "ł"}, {wide, wide, wide}, deep, append(deep[:60:60], "other"), {long, "a"}, {long, "b"}, {strings.Repeat("x", 10<<20)}}
+	paths := [][]string{
+		{long},
+		{long + "y"},
+		{long, long},
+		{wide},
+		{wide + "ł"},
+		{wide, wide, wide},
+		deep,
+		append(deep[:60:60], "other"),
+		{long, "a"},
+		{long, "b"},
+		{strings.Repeat("x", 10<<20)},
+	}
 	seen := map[string]bool{}
 	for _, n := range names(strings.Repeat("A", 110), paths) {
 		check(t, n, seen)
@@ -183,7 +225,18 @@ func FuzzLocalName(f *testing.F) {
 			folder = "Gmail"
 		}
 		parts := strings.Split(deep, "\x00")
-		paths := [][]string{nil, {a}, {b}, {a, b}, {b, a}, parts, append([]string{a}, parts...), {a + "/" + b}, {a + "." + b}, {strings.ToUpper(a)}, {norm.NFD.String(b)}}
+		paths := [][]string{
+			nil,
+			{a},
+			{b},
+			{a, b},
+			{b, a},
+			parts, append([]string{a}, parts...),
+			{a + "/" + b},
+			{a + "." + b},
+			{strings.ToUpper(a)},
+			{norm.NFD.String(b)},
+		}
 		seen := map[string]bool{}
 		for _, n := range names(folder, paths) {
 			if n != folder && !strings.HasPrefix(n, folder+"/") {

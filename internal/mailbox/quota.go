@@ -250,9 +250,11 @@ func (d *Delivery) limited() bool { return d.limit.Bytes != nil || d.limit.Messa
 func overBy(l account.Limit, used, wanted usage) string {
 	switch {
 	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit. Delete something, or ask for more space.", inMB(used.bytes), inMB(*l.Bytes), inMB(wanted.bytes))
+		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit. Delete something, or ask for "+
+			"more space.", inMB(used.bytes), inMB(*l.Bytes), inMB(wanted.bytes))
 	case l.Messages != nil && used.messages+wanted.messages > *l.Messages:
-		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed. Delete something, or ask for more space.", used.messages, *l.Messages)
+		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed. Delete something, or ask for more space.",
+			used.messages, *l.Messages)
 	}
 	return ""
 }
@@ -389,7 +391,8 @@ func (d *Delivery) remeasure(ctx context.Context) error {
 
 func (d *Delivery) writeQuotaFile(header string, u usage) error {
 	temp := d.temp("quota")
-	if err := d.root.writeNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages), false); err != nil {
+	if err := d.root.writeNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages),
+		false); err != nil {
 		return err
 	}
 	if err := d.root.replace(d.spool, temp, d.root.fd, quotaFile); err != nil {

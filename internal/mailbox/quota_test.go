@@ -229,7 +229,9 @@ func TestOldFiguresAreCheckedOnce(t *testing.T) {
 
 // fillUp lets six accounts deliver at once into one mailbox until there is no
 // more room, by what reserve says, and returns how much it holds then.
-func fillUp(t *testing.T, s *Store, root string, most int64, reserve func(d *Delivery, messages, bytes int64) error) int64 {
+func fillUp(t *testing.T, s *Store, root string, most int64, reserve func(d *Delivery, messages,
+	bytes int64) error,
+) int64 {
 	t.Helper()
 	l := limit(-1, most)
 	var wait sync.WaitGroup

@@ -95,7 +95,9 @@ func (s *Store) moveAway(ctx context.Context, r *root, spool int, folder string,
 		return err
 	}
 	s.step("remove.unsubscribe")
-	return r.editSubscriptions(ctx, away, func() string { return subscriptionsTemp + "0." + random() }, func(text []byte) []byte {
+	return r.editSubscriptions(ctx, away, func() string {
+		return subscriptionsTemp + "0." + random()
+	}, func(text []byte) []byte {
 		return unsubscribed(text, folder)
 	})
 }

@@ -108,7 +108,8 @@ func (r *root) claim(o account.Owner) error {
 	const name = "owner"
 	if text, err := r.readSmall(fd, name, 1024); err == nil {
 		if strings.TrimSpace(string(text)) != o.String() {
-			return unavailable("opening the mailbox", "This mailbox belongs to another user; the mailbox setting should name {user}, or {domain} and {local}.")
+			return unavailable("opening the mailbox", "This mailbox belongs to another user; the mailbox setting should name "+
+				"{user}, or {domain} and {local}.")
 		}
 		return nil
 	} else if !missing(err) {

@@ -81,7 +81,9 @@ func unsubscribed(text []byte, folder string) []byte {
 
 func (d *Delivery) subscribe(ctx context.Context, folders []string) error {
 	d.store.step("folder.subscribe")
-	return d.root.editSubscriptions(ctx, d.spool, func() string { return d.temp("subscriptions") }, func(text []byte) []byte {
+	return d.root.editSubscriptions(ctx, d.spool, func() string {
+		return d.temp("subscriptions")
+	}, func(text []byte) []byte {
 		return subscribed(text, folders)
 	})
 }

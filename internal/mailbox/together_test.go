@@ -83,15 +83,27 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 		ones, alls      int
 		stalls, fails   bool
 	}{
-		"a batch":                        {disk: &counting{able: true}, files: 5, together: 3, alls: 1},
-		"few files":                      {disk: &counting{able: true}, files: 2, together: 3, ones: 2},
-		"another file system":            {disk: &counting{}, files: 5, together: 3, ones: 5},
-		"switched off":                   {disk: &counting{able: true}, files: 5, together: -1, ones: 5},
-		"it fails, and no file of ours":  {disk: &counting{able: true, all: unix.EIO}, files: 5, together: 3, ones: 5, alls: 1},
-		"it fails, and all files":        {disk: &counting{able: true, all: unix.EIO, bad: true}, files: 5, together: 3, ones: 5, alls: 1, fails: true},
-		"it is slower than each alone":   {disk: &counting{able: true, slow: 20 * togetherPerFile}, files: 5, together: 3, alls: 1},
-		"it takes long":                  {disk: &counting{able: true}, files: 5, together: 3, ones: 5, stalls: true},
-		"it takes long, and files break": {disk: &counting{able: true, bad: true}, files: 5, together: 3, ones: 5, stalls: true, fails: true},
+		"a batch":             {disk: &counting{able: true}, files: 5, together: 3, alls: 1},
+		"few files":           {disk: &counting{able: true}, files: 2, together: 3, ones: 2},
+		"another file system": {disk: &counting{}, files: 5, together: 3, ones: 5},
+		"switched off":        {disk: &counting{able: true}, files: 5, together: -1, ones: 5},
+		"it fails, and no file of ours": {
+			disk: &counting{able: true, all: unix.EIO}, files: 5, together: 3, ones: 5,
+			alls: 1,
+		},
+		"it fails, and all files": {
+			disk: &counting{able: true, all: unix.EIO, bad: true}, files: 5, together: 3,
+			ones: 5, alls: 1, fails: true,
+		},
+		"it is slower than each alone": {
+			disk: &counting{able: true, slow: 20 * togetherPerFile}, files: 5, together: 3,
+			alls: 1,
+		},
+		"it takes long": {disk: &counting{able: true}, files: 5, together: 3, ones: 5, stalls: true},
+		"it takes long, and files break": {
+			disk: &counting{able: true, bad: true}, files: 5, together: 3, ones: 5,
+			stalls: true, fails: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := tc.disk

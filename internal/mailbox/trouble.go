@@ -37,7 +37,10 @@ func trouble(op string, err error) error {
 	case errors.As(err, &f), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fault.Wrap(fault.Interrupted, op, err)
 	case errors.Is(err, unix.EDQUOT):
-		return &fault.Error{Code: fault.LocalOverQuota, Op: op, Detail: "The disk quota of the local mailbox is used up.", Err: err}
+		return &fault.Error{
+			Code: fault.LocalOverQuota, Op: op, Detail: "The disk quota of the local mailbox is used up.",
+			Err: err,
+		}
 	}
 	if fault.Exhausted(err) {
 		// Nothing is wrong with the mailbox, and its user can do nothing.

@@ -78,13 +78,15 @@ func (ca *CA) Client() *tls.Config {
 // Server returns a certificate for localhost, 127.0.0.1, ::1 and the given names.
 func (ca *CA) Server(names ...string) *Certificate {
 	ca.tb.Helper()
-	return ca.issue(append([]string{"localhost", "127.0.0.1", "::1"}, names...), time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour), false)
+	return ca.issue(append([]string{"localhost", "127.0.0.1", "::1"}, names...), time.Now().Add(-time.Hour),
+		time.Now().Add(24*time.Hour), false)
 }
 
 // Expired returns a certificate like Server's whose time is over.
 func (ca *CA) Expired() *Certificate {
 	ca.tb.Helper()
-	return ca.issue([]string{"localhost", "127.0.0.1", "::1"}, time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour), false)
+	return ca.issue([]string{"localhost", "127.0.0.1", "::1"}, time.Now().Add(-48*time.Hour), time.Now().Add(
+		-24*time.Hour), false)
 }
 
 // OtherName returns a valid certificate for name alone: not for localhost.
@@ -96,7 +98,8 @@ func (ca *CA) OtherName(name string) *Certificate {
 // SelfSigned returns a certificate for localhost that only vouches for itself.
 func (ca *CA) SelfSigned() *Certificate {
 	ca.tb.Helper()
-	return ca.issue([]string{"localhost", "127.0.0.1", "::1"}, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour), true)
+	return ca.issue([]string{"localhost", "127.0.0.1", "::1"}, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour),
+		true)
 }
 
 // Config returns a server configuration with this certificate.

@@ -58,12 +58,14 @@ func Differences(want Oracle, got []Delivered, accountFolder string) []string {
 		slices.SortFunc(w, func(a, b Expected) int { return cmp.Or(cmp.Compare(a.Flags, b.Flags), a.Date.Compare(b.Date)) })
 		slices.SortFunc(f, func(a, b Delivered) int { return cmp.Or(cmp.Compare(a.Flags, b.Flags), a.Time.Compare(b.Time)) })
 		if len(w) != len(f) {
-			diffs = append(diffs, fmt.Sprintf("%s: %x is there %d times, want %d%s", k.folder, k.sha[:6], len(f), len(w), about(w, f)))
+			diffs = append(diffs, fmt.Sprintf("%s: %x is there %d times, want %d%s", k.folder, k.sha[:6], len(f), len(w),
+				about(w, f)))
 			continue
 		}
 		for i := range w {
 			if w[i].Flags != f[i].Flags {
-				diffs = append(diffs, fmt.Sprintf("%s: %x has flags %q, want %q%s", k.folder, k.sha[:6], f[i].Flags, w[i].Flags, about(w, f)))
+				diffs = append(diffs, fmt.Sprintf("%s: %x has flags %q, want %q%s", k.folder, k.sha[:6], f[i].Flags, w[i].Flags,
+					about(w, f)))
 			}
 			if !w[i].Date.IsZero() && !w[i].Date.Equal(f[i].Time.Truncate(time.Second)) {
 				diffs = append(diffs, fmt.Sprintf("%s: %x is of %s, want %s%s", k.folder, k.sha[:6],

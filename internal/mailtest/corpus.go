@@ -108,7 +108,8 @@ type generator struct {
 	ids                        []string
 }
 
-const englishWords = "the invoice meeting report please find attached regards project update schedule budget contract " +
+const englishWords = "the invoice meeting report please find attached regards project update schedule budget " +
+	"contract " +
 	"tomorrow team review question answer customer delivery account confirm number status change version release note " +
 	"server mail address calendar offer price order shipping thanks hello morning"
 
@@ -183,7 +184,10 @@ func (g *generator) flags() string {
 }
 
 func (g *generator) address() string {
-	names := []string{"Jan Kowalski", "Zażółć Gęślą", "Łukasz Żółć", "Alice Example", "Bob O'Neil", "Ünïcode Müller", "newsletter", "Σωκράτης", "山田太郎"}
+	names := []string{
+		"Jan Kowalski", "Zażółć Gęślą", "Łukasz Żółć", "Alice Example", "Bob O'Neil", "Ünïcode Müller",
+		"newsletter", "Σωκράτης", "山田太郎",
+	}
 	return fmt.Sprintf("%s <%x@example.test>", mime.BEncoding.Encode("utf-8", names[g.IntN(len(names))]), g.IntN(1<<24))
 }
 
@@ -227,7 +231,8 @@ func (g *generator) header(m *Message, i int, isPolish bool) string {
 			if g.IntN(2) == 0 {
 				at += " (CET)"
 			}
-			fmt.Fprintf(&h, "Received: from mx%d.example.test (mx%d.example.test [192.0.2.%d])\n\tby mail.example.test (Postfix) with ESMTPS id %X\n\tfor <user@example.test>; %s\n",
+			fmt.Fprintf(&h, "Received: from mx%d.example.test (mx%d.example.test [192.0.2.%d])\n\tby mail.example.test "+
+				"(Postfix) with ESMTPS id %X\n\tfor <user@example.test>; %s\n",
 				k, k, g.IntN(250), g.IntN(1<<40), at)
 		}
 	}
@@ -279,7 +284,8 @@ func (g *generator) body(m *Message, i int, text string, size int) (fields, body
 	case size > 40000 || kind == 0:
 		name := mime.BEncoding.Encode("utf-8", fmt.Sprintf("załącznik %d.pdf", i))
 		fields = "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\n"
-		body = "This is a multi-part message in MIME format.\n--" + boundary + "\n" + plain + "\n" + g.cut(text, 2000) + "\n--" + boundary +
+		body = "This is a multi-part message in MIME format.\n--" + boundary + "\n" + plain + "\n" + g.cut(text, 2000) +
+			"\n--" + boundary +
 			"\nContent-Type: application/pdf; name=\"" + name + "\"\nContent-Disposition: attachment; filename=\"" + name +
 			"\"\nContent-Transfer-Encoding: base64\n\n" + g.cut(g.base64, size) + "\n--" + boundary + "--\n"
 	case kind < 4:
@@ -287,10 +293,12 @@ func (g *generator) body(m *Message, i int, text string, size int) (fields, body
 	case kind < 9:
 		fields = "Content-Type: multipart/alternative; boundary=\"" + boundary + "\"\n"
 		body = "--" + boundary + "\n" + plain + "\n" + g.cut(text, size/3) + "\n--" + boundary +
-			"\nContent-Type: text/html; charset=utf-8\n\n<html><body><table>\n" + g.cut(g.html, size*2/3) + "</table></body></html>\n--" + boundary + "--\n"
+			"\nContent-Type: text/html; charset=utf-8\n\n<html><body><table>\n" + g.cut(g.html, size*2/3) +
+			"</table></body></html>\n--" + boundary + "--\n"
 	default:
 		fields = "Content-Type: message/rfc822\n"
-		body = fmt.Sprintf("From: inner@example.test\nSubject: forwarded %d\nMessage-ID: <inner-%d@example.test>\n\n%s", i, i, g.cut(text, size))
+		body = fmt.Sprintf("From: inner@example.test\nSubject: forwarded %d\nMessage-ID: <inner-%d@example.test>\n\n%s", i, i,
+			g.cut(text, size))
 	}
 	switch m.Odd {
 	case "dots":
@@ -351,7 +359,10 @@ func ByIMAP(msgs []Message) Oracle {
 	var o Oracle
 	for _, m := range msgs {
 		w := m.Wire()
-		o = append(o, Expected{Folder: m.Folder, SHA: sha256.Sum256(w), Size: int64(len(w)), Flags: m.Flags, Date: m.Date, Odd: m.Odd})
+		o = append(o, Expected{
+			Folder: m.Folder, SHA: sha256.Sum256(w), Size: int64(len(w)), Flags: m.Flags, Date: m.Date,
+			Odd: m.Odd,
+		})
 	}
 	return o
 }

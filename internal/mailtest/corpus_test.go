@@ -82,7 +82,8 @@ func FuzzDecodeName(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := DecodeName(EncodeName(name)); err != nil || again != name && !bytes.ContainsRune([]byte(name), '\uFFFD') {
+		if again, err := DecodeName(EncodeName(name)); err != nil || again != name &&
+			!bytes.ContainsRune([]byte(name), '\uFFFD') {
 			t.Errorf("%q became %q, then %q: %v", s, name, again, err)
 		}
 	})

@@ -141,7 +141,10 @@ func (c *Cyrus) file(name string) string { return filepath.Join(c.base, name) }
 func (c *Cyrus) configure() {
 	c.tb.Helper()
 	uid, gid, name := c.identity()
-	for _, dir := range []string{"conf", "conf/db", "conf/socket", "conf/proc", "conf/lock", "conf/user", "conf/quota", "spool", "spool/stage."} {
+	for _, dir := range []string{
+		"conf", "conf/db", "conf/socket", "conf/proc", "conf/lock", "conf/user", "conf/quota",
+		"spool", "spool/stage.",
+	} {
 		if err := os.MkdirAll(c.file(dir), 0o755); err != nil {
 			c.tb.Fatalf("setting up Cyrus: %v", err)
 		}
@@ -180,12 +183,17 @@ func (c *Cyrus) configure() {
 	writeFile(c.tb, c.file("imapd.conf"), []byte(b.String()), 0o644)
 
 	b.Reset()
-	fmt.Fprintf(&b, "START {\n  recover cmd=\"%s -C %s -r\"\n}\nSERVICES {\n", c.program("ctl_cyrusdb"), c.file("imapd.conf"))
+	fmt.Fprintf(&b, "START {\n  recover cmd=\"%s -C %s -r\"\n}\nSERVICES {\n", c.program("ctl_cyrusdb"),
+		c.file("imapd.conf"))
 	for _, s := range []struct {
 		name, program string
 		port          int
-	}{{"imap", "imapd", c.IMAP}, {"imaps", "imapd -s", c.IMAPS}, {"pop3", "pop3d", c.POP3}, {"pop3s", "pop3d -s", c.POP3S}} {
-		fmt.Fprintf(&b, "  %s cmd=\"%s -C %s\" listen=\"127.0.0.1:%d\" proto=\"tcp4\" prefork=0 maxforkrate=1000\n", s.name, c.program(s.program), c.file("imapd.conf"), s.port)
+	}{{"imap", "imapd", c.IMAP}, {"imaps", "imapd -s", c.IMAPS}, {"pop3", "pop3d", c.POP3}, {
+		"pop3s", "pop3d -s",
+		c.POP3S,
+	}} {
+		fmt.Fprintf(&b, "  %s cmd=\"%s -C %s\" listen=\"127.0.0.1:%d\" proto=\"tcp4\" prefork=0 maxforkrate=1000\n", s.name,
+			c.program(s.program), c.file("imapd.conf"), s.port)
 	}
 	b.WriteString("}\nEVENTS {\n}\n")
 	writeFile(c.tb, c.file("cyrus.conf"), []byte(b.String()), 0o644)

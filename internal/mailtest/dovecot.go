@@ -245,9 +245,12 @@ func (d *Dovecot) configuration() string {
 	if d.opts.Capability != "" {
 		set("imap_capability", d.opts.Capability)
 	}
-	fmt.Fprintf(&b, "namespace inbox {\n  inbox = yes\n  separator = %s\n  prefix = %q\n}\n", d.opts.Separator, d.opts.Prefix)
-	fmt.Fprintf(&b, "passdb {\n  driver = passwd-file\n  args = username_format=%%u %s\n}\n", filepath.Join(d.base, "users"))
-	fmt.Fprintf(&b, "userdb {\n  driver = static\n  args = uid=%s gid=%s home=%s/%%u\n}\n", uid, gid, filepath.Join(d.base, "mail"))
+	fmt.Fprintf(&b, "namespace inbox {\n  inbox = yes\n  separator = %s\n  prefix = %q\n}\n", d.opts.Separator,
+		d.opts.Prefix)
+	fmt.Fprintf(&b, "passdb {\n  driver = passwd-file\n  args = username_format=%%u %s\n}\n", filepath.Join(d.base,
+		"users"))
+	fmt.Fprintf(&b, "userdb {\n  driver = static\n  args = uid=%s gid=%s home=%s/%%u\n}\n", uid, gid, filepath.Join(d.base,
+		"mail"))
 	noChroot := ""
 	if rootless {
 		// Everything runs as ourselves, in no chroot.
@@ -261,8 +264,10 @@ func (d *Dovecot) configuration() string {
 		}
 	}
 	login := func(name string, plain, tls int) {
-		fmt.Fprintf(&b, "service %s-login {\n  service_count = 0\n  process_min_avail = 0\n  client_limit = 1000\n%s", name, noChroot)
-		fmt.Fprintf(&b, "  inet_listener %s {\n    port = %d\n  }\n  inet_listener %ss {\n    port = %d\n    ssl = yes\n  }\n}\n", name, plain, name, tls)
+		fmt.Fprintf(&b, "service %s-login {\n  service_count = 0\n  process_min_avail = 0\n  client_limit = 1000\n%s", name,
+			noChroot)
+		fmt.Fprintf(&b, "  inet_listener %s {\n    port = %d\n  }\n  inet_listener %ss {\n    port = %d\n    ssl = yes\n  "+
+			"}\n}\n", name, plain, name, tls)
 	}
 	login("imap", d.IMAP, d.IMAPS)
 	login("pop3", d.POP3, d.POP3S)

@@ -125,7 +125,8 @@ func (g *Giant) imap(r *bufio.Reader, w *bufio.Writer) {
 				if int(g.UIDOf(n)) < least {
 					return ""
 				}
-				return fmt.Sprintf("* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE \"17-Jul-2026 02:44:25 -0700\" RFC822.SIZE %d)\r\n", n, g.UIDOf(n), len(g.Body(n)))
+				return fmt.Sprintf("* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE \"17-Jul-2026 02:44:25 -0700\" RFC822.SIZE "+
+					"%d)\r\n", n, g.UIDOf(n), len(g.Body(n)))
 			})
 		case strings.HasPrefix(rest, "LOGOUT"):
 			fmt.Fprintf(w, "* BYE x\r\n%s OK x\r\n", tag)

@@ -7,7 +7,8 @@ import (
 	"unicode/utf16"
 )
 
-var mutf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding)
+var mutf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(
+	base64.NoPadding)
 
 // EncodeName writes a folder name in modified UTF-7 (RFC 3501 section 5.1.3).
 func EncodeName(name string) string {

@@ -80,7 +80,8 @@ func StartOAuth(tb testing.TB, ca *CA, user string) *OAuth {
 func (o *OAuth) Dovecot(tb testing.TB) []string {
 	tb.Helper()
 	file := filepath.Join(openDir(tb, "oauth"), "dovecot-oauth2.conf.ext")
-	text := "introspection_mode = get\nintrospection_url = " + o.pages.URL + "/introspect?token=\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n"
+	text := "introspection_mode = get\nintrospection_url = " + o.pages.URL +
+		"/introspect?token=\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n"
 	writeFile(tb, file, []byte(text), 0o644)
 	return []string{
 		"auth_mechanisms = plain login xoauth2",
@@ -169,7 +170,8 @@ func (o *OAuth) Given() []string {
 // authorize is the page on which the user allows access or does not.
 func (o *OAuth) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	if q.Get("response_type") != "code" || q.Get("client_id") != o.ClientID || q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 || len(q.Get("state")) < 43 {
+	if q.Get("response_type") != "code" || q.Get("client_id") != o.ClientID || q.Get("code_challenge_method") != "S256" ||
+		len(q.Get("code_challenge")) != 43 || len(q.Get("state")) < 43 {
 		http.Error(w, "this is no request of RFC 6749 with PKCE", http.StatusBadRequest)
 		return
 	}
@@ -177,11 +179,13 @@ func (o *OAuth) authorize(w http.ResponseWriter, r *http.Request) {
 	user := o.user
 	o.mu.Unlock()
 	allow := "/allow?" + html.EscapeString(url.Values{
-		"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")}, "challenge": {q.Get("code_challenge")}, "client": {q.Get("client_id")},
+		"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")}, "challenge": {q.Get("code_challenge")},
+		"client": {q.Get("client_id")},
 	}.Encode())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprintf(w, `<!doctype html><html lang="en"><head><title>Sign in</title></head><body><main><h1>The provider's own page</h1><p>Let Mailbrook read %s? (%s)</p>
-<p><a href="%s">Allow</a> <a href="%s&amp;deny=1">Do not allow</a></p></main></body></html>`, html.EscapeString(user), html.EscapeString(q.Get("login_hint")), allow, allow)
+<p><a href="%s">Allow</a> <a href="%s&amp;deny=1">Do not allow</a></p></main></body></html>`, html.EscapeString(user),
+		html.EscapeString(q.Get("login_hint")), allow, allow)
 }
 
 // allow sends the browser back.
@@ -195,7 +199,8 @@ func (o *OAuth) allow(w http.ResponseWriter, r *http.Request) {
 		back.Set("error_description", "<script>alert(1)</script>")
 	} else {
 		code := o.secret()
-		o.codes[code] = request{user: o.user, challenge: q.Get("challenge"), redirect: q.Get("redirect_uri"), client: q.Get("client")}
+		o.codes[code] = request{user: o.user, challenge: q.Get("challenge"), redirect: q.Get("redirect_uri"), client: q.Get(
+			"client")}
 		back.Set("code", code)
 	}
 	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
@@ -223,7 +228,8 @@ func (o *OAuth) token(w http.ResponseWriter, r *http.Request) {
 		code := r.PostFormValue("code")
 		c := o.codes[code]
 		sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
-		if c.used || c.redirect == "" || c.redirect != r.PostFormValue("redirect_uri") || c.challenge != base64.RawURLEncoding.EncodeToString(sum[:]) {
+		if c.used || c.redirect == "" || c.redirect != r.PostFormValue("redirect_uri") ||
+			c.challenge != base64.RawURLEncoding.EncodeToString(sum[:]) {
 			refuse("invalid_grant")
 			return
 		}
@@ -252,11 +258,17 @@ func (o *OAuth) token(w http.ResponseWriter, r *http.Request) {
 	}
 	access := o.secret()
 	o.access[access] = issued{user, time.Now().Add(o.life)}
-	claims := map[string]any{"iss": o.Issuer, "aud": o.ClientID, "exp": time.Now().Add(time.Hour).Unix(), "email": user, "email_verified": true, "sub": "1"}
+	claims := map[string]any{
+		"iss": o.Issuer, "aud": o.ClientID, "exp": time.Now().Add(time.Hour).Unix(), "email": user,
+		"email_verified": true, "sub": "1",
+	}
 	if o.idToken != nil {
 		o.idToken(claims)
 	}
-	answer := map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": int(o.life.Seconds()), "id_token": idToken(claims)}
+	answer := map[string]any{
+		"access_token": access, "token_type": "Bearer", "expires_in": int(o.life.Seconds()),
+		"id_token": idToken(claims),
+	}
 	if lasting != "" {
 		answer["refresh_token"] = lasting
 	}

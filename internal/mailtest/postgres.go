@@ -110,7 +110,8 @@ func newPostgresCluster() (*postgresCluster, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	options := "-c listen_addresses='' -c unix_socket_directories='" + dir + "' -c max_connections=200 -c shared_buffers=32MB -c jit=off" +
+	options := "-c listen_addresses='' -c unix_socket_directories='" + dir + "' -c max_connections=200 -c " +
+		"shared_buffers=32MB -c jit=off" +
 		" -c max_wal_size=256MB -c autovacuum_naptime=5s"
 	cmd := exec.Command("/bin/sh", "-c", postgresHelper, "sh", dir, bin, options)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"}
@@ -145,7 +146,8 @@ func awaitPostgres(c *postgresCluster, cmd *exec.Cmd, ready *os.File) (*postgres
 		return c, cmd.Process.Release()
 	}
 	said, _ := os.ReadFile(filepath.Join(c.dir, "log"))
-	return nil, errors.Join(fmt.Errorf("it did not come up: %w: %s", err, strings.TrimSpace(string(said))), c.end.Close(), cmd.Wait())
+	return nil, errors.Join(fmt.Errorf("it did not come up: %w: %s", err, strings.TrimSpace(string(said))), c.end.Close(),
+		cmd.Wait())
 }
 
 // postgresBinaries finds the newest PostgreSQL of Debian's packages that is

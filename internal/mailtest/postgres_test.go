@@ -26,7 +26,8 @@ func TestPostgresIsDurableAndEachTestHasItsOwnDatabase(t *testing.T) {
 	a, b := openPostgres(t, StartPostgres(t)), openPostgres(t, StartPostgres(t))
 	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
 		var value string
-		if err := a.QueryRowContext(t.Context(), "SELECT current_setting($1)", name).Scan(&value); err != nil || value != "on" {
+		if err := a.QueryRowContext(t.Context(), "SELECT current_setting($1)", name).Scan(&value); err != nil ||
+			value != "on" {
 			t.Errorf("%s is %q, %v", name, value, err)
 		}
 	}

@@ -24,7 +24,8 @@ func (p *Program) Path(tb testing.TB) string {
 		if p.dir, p.err = os.MkdirTemp("", "mailbrook-built-"); p.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(p.dir, "mailbrook"), "github.com/mailbrook/mailbrook/cmd/mailbrook").CombinedOutput()
+		out, err := exec.Command("go", "build", "-o", filepath.Join(p.dir, "mailbrook"),
+			"github.com/mailbrook/mailbrook/cmd/mailbrook").CombinedOutput()
 		if err != nil {
 			p.err = fmt.Errorf("%w: %s", err, out)
 		}

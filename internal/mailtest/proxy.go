@@ -50,7 +50,10 @@ func StartProxy(tb testing.TB, target string) *Proxy {
 	if err != nil {
 		tb.Fatalf("listening: %v", err)
 	}
-	p := &Proxy{tb: tb, target: target, l: l, fault: fault{cut: -1, stall: -1}, conns: make(map[net.Conn]bool), stalled: make(chan struct{})}
+	p := &Proxy{
+		tb: tb, target: target, l: l, fault: fault{cut: -1, stall: -1}, conns: make(map[net.Conn]bool),
+		stalled: make(chan struct{}),
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.wg.Go(p.serve)
 	tb.Cleanup(p.Close)

@@ -103,7 +103,10 @@ func TestDifferencesNameEachKind(t *testing.T) {
 		{"a lost message", "is there 0 times, want 1", func(d []Delivered) []Delivered { return d[2:] }},
 		{"a doubled message", "is there 2 times, want 1", func(d []Delivered) []Delivered { return append(d, d[1]) }},
 		{"changed bytes", "is there 1 times, want 0", func(d []Delivered) []Delivered { d[3].SHA[0]++; return d }},
-		{"another folder", "is there 0 times, want 1", func(d []Delivered) []Delivered { d[4].Folder = "Gmail/Elsewhere"; return d }},
+		{"another folder", "is there 0 times, want 1", func(d []Delivered) []Delivered {
+			d[4].Folder = "Gmail/Elsewhere"
+			return d
+		}},
 		{"other flags", "has flags", func(d []Delivered) []Delivered { d[5].Flags += "D"; return d }},
 		{"another date", "is of ", func(d []Delivered) []Delivered { d[6].Time = d[6].Time.AddDate(0, 0, 1); return d }},
 	} {
@@ -133,7 +136,8 @@ func TestOpenOnServesALocalMailboxAndLeavesItAlone(t *testing.T) {
 			t.Errorf("%s became %s", before[i].Path, after[i].Path)
 		}
 	}
-	if got, want := SubscribedIMAP(t, d.Addr("imap"), nil, "anna@firma.test", "sekret"), Subscriptions(t, root); strings.Join(got, ",") != strings.Join(want, ",") {
+	if got, want := SubscribedIMAP(t, d.Addr("imap"), nil, "anna@firma.test", "sekret"), Subscriptions(
+		t, root); strings.Join(got, ",") != strings.Join(want, ",") {
 		t.Errorf("subscribed are %q, want %q", got, want)
 	}
 }

@@ -43,7 +43,8 @@ func Snapshot(tb testing.TB, addr string, config *tls.Config, user, pass string)
 		validity, next := c.examine(f.wire)
 		fmt.Fprintf(&b, " uidvalidity %d uidnext %d\n", validity, next)
 		for _, m := range c.messages("UID FLAGS INTERNALDATE RFC822.SIZE") {
-			fmt.Fprintf(&b, "\tuid %d flags %s size %d date %s\n", m.uid, strings.Join(m.flags, " "), m.size, m.date.UTC().Format(time.RFC3339))
+			fmt.Fprintf(&b, "\tuid %d flags %s size %d date %s\n", m.uid, strings.Join(m.flags, " "), m.size,
+				m.date.UTC().Format(time.RFC3339))
 		}
 	}
 	return b.String()
@@ -63,8 +64,16 @@ func ReadIMAP(tb testing.TB, addr string, config *tls.Config, user, pass string)
 		}
 		c.examine(f.wire)
 		for _, m := range c.messages("UID FLAGS INTERNALDATE BODY.PEEK[]") {
-			d := Delivered{Folder: f.path(tb, prefix), SHA: sha256.Sum256(m.body), Size: int64(len(m.body)), Time: m.date, S: -1, W: -1}
-			for _, pair := range []struct{ flag, letter string }{{`\Draft`, "D"}, {`\Flagged`, "F"}, {`\Answered`, "R"}, {`\Seen`, "S"}} {
+			d := Delivered{
+				Folder: f.path(tb, prefix), SHA: sha256.Sum256(m.body), Size: int64(len(m.body)), Time: m.date, S: -1,
+				W: -1,
+			}
+			for _, pair := range []struct{ flag, letter string }{
+				{`\Draft`, "D"},
+				{`\Flagged`, "F"},
+				{`\Answered`, "R"},
+				{`\Seen`, "S"},
+			} {
 				if slices.Contains(m.flags, pair.flag) {
 					d.Flags += pair.letter
 				}
@@ -108,7 +117,8 @@ func Append(tb testing.TB, addr string, config *tls.Config, user, pass string, m
 			wire[m.Folder] = m.Folder
 			if m.Folder != "INBOX" {
 				name := prefix + EncodeName(strings.ReplaceAll(m.Folder, "/", delim))
-				if _, err := c.try("CREATE " + quote(name)); err != nil && !strings.Contains(strings.ToUpper(err.Error()), "EXISTS") {
+				if _, err := c.try("CREATE " + quote(name)); err != nil && !strings.Contains(strings.ToUpper(err.Error()),
+					"EXISTS") {
 					tb.Logf("this server takes no folder %q: %v", m.Folder, err)
 					refused[m.Folder] = true
 					continue
@@ -302,7 +312,8 @@ func (c *imapConn) append(wire string, m Message) error {
 	}
 	data := m.Wire()
 	c.n++
-	c.write(fmt.Sprintf("t%d APPEND %s (%s) %q {%d}\r\n", c.n, quote(wire), strings.Join(flags, " "), m.Date.Format("_2-Jan-2006 15:04:05 -0700"), len(data)))
+	c.write(fmt.Sprintf("t%d APPEND %s (%s) %q {%d}\r\n", c.n, quote(wire), strings.Join(flags, " "), m.Date.Format(
+		"_2-Jan-2006 15:04:05 -0700"), len(data)))
 	if next, err := c.r.Peek(1); err == nil && next[0] != '+' {
 		_, err := c.answers()
 		return err

@@ -39,12 +39,21 @@ func talk(t *testing.T, addr string, config *tls.Config, say string) string {
 
 func TestScriptSaysWhatTheDialogueSays(t *testing.T) {
 	for _, tc := range []struct{ name, dialogue, say, want string }{
-		{"a whole POP3 session", "# hello\nS: +OK ready\nC: USER anna\nS: +OK\nC~ PASS *\nS: +OK\n\nC: QUIT\nS: +OK bye\n", "USER anna\r\nPASS x\r\nQUIT\r\n", "+OK ready\r\n+OK\r\n+OK\r\n+OK bye\r\n"},
-		{"IMAP tags", "C: TAG NOOP\nC~ TAG LOGIN ?anna? *\nS: TAG-1 OK noop\nS: TAG OK login", "a1 NOOP\r\nb2 LOGIN \"anna\" \"x\"\r\n", "a1 OK noop\r\nb2 OK login\r\n"},
+		{
+			"a whole POP3 session", "# hello\nS: +OK ready\nC: USER anna\nS: +OK\nC~ PASS *\nS: +OK\n\nC: QUIT\nS: +OK bye\n",
+			"USER anna\r\nPASS x\r\nQUIT\r\n", "+OK ready\r\n+OK\r\n+OK\r\n+OK bye\r\n",
+		},
+		{
+			"IMAP tags", "C: TAG NOOP\nC~ TAG LOGIN ?anna? *\nS: TAG-1 OK noop\nS: TAG OK login",
+			"a1 NOOP\r\nb2 LOGIN \"anna\" \"x\"\r\n", "a1 OK noop\r\nb2 OK login\r\n",
+		},
 		{"raw octets", `S< \x00\r\r\n"half`, "", "\x00\r\r\n\"half"},
 		{"many times", "S* 5000 ()", "", strings.Repeat("()", 5000)},
 		{"a literal", "C: TAG X {3}\nS: +\nC< 3\nC: \nS: TAG-1 OK", "a X {3}\r\na\r\n\r\n", "+\r\na OK\r\n"},
-		{"what is allowed anywhere", `ALSO TAG NOOP => TAG OK\r\n` + "\nC: a X\nS: a OK", "n NOOP\r\na X\r\nm NOOP\r\n", "n OK\r\na OK\r\nm OK\r\n"},
+		{
+			"what is allowed anywhere", `ALSO TAG NOOP => TAG OK\r\n` + "\nC: a X\nS: a OK", "n NOOP\r\na X\r\nm NOOP\r\n",
+			"n OK\r\na OK\r\nm OK\r\n",
+		},
 		{"an early end", "S: one\nCLOSE\nS: two", "", "one\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -111,7 +120,8 @@ func TestScriptSpeaksTLS(t *testing.T) {
 		}
 	})
 	ca := NewCA(t)
-	for name, cert := range map[string]*Certificate{"expired": ca.Expired(), "other name": ca.OtherName("mail.example.test"), "self-signed": ca.SelfSigned()} {
+	for name, cert := range map[string]*Certificate{"expired": ca.Expired(), "other name": ca.OtherName(
+		"mail.example.test"), "self-signed": ca.SelfSigned()} {
 		t.Run("a certificate that is "+name+" is refused", func(t *testing.T) {
 			s := Play(t, "TLS\nS: hi", ScriptOptions{CA: ca, Certificate: cert})
 			c, err := tls.Dial("tcp", s.Addr(), ca.Client())
@@ -147,7 +157,10 @@ func TestScriptStallsUntilTheClientGoes(t *testing.T) {
 }
 
 func FuzzParseDialogue(f *testing.F) {
-	for _, s := range []string{"S: hi\nC~ *\n---\nTLS", `S< \x00\"`, "S* 3 x", "C< 9", "ALSO a => b", "ALSO", "C< -1", "S* x"} {
+	for _, s := range []string{
+		"S: hi\nC~ *\n---\nTLS", `S< \x00\"`, "S* 3 x", "C< 9", "ALSO a => b", "ALSO", "C< -1",
+		"S* x",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

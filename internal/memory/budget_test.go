@@ -218,22 +218,38 @@ func TestTheLowestLimitCounts(t *testing.T) {
 		"nothing is known": {want: unknownMachine},
 		"the machine":      {files: map[string]string{"proc/meminfo": info}, want: 4 << 20},
 		"no limit": {
-			files: map[string]string{"proc/meminfo": info, "proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/memory.max": "max\n"}, want: 4 << 20,
+			files: map[string]string{"proc/meminfo": info, "proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/memory.max": "max\n"},
+			want:  4 << 20,
 		},
 		"a group of version 2": {
-			files: map[string]string{"proc/meminfo": info, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "1048576\n"}, want: 1 << 20,
+			files: map[string]string{
+				"proc/meminfo": info, "proc/self/cgroup": "0::/a/b\n",
+				"sys/fs/cgroup/a/b/memory.max": "1048576\n",
+			}, want: 1 << 20,
 		},
 		"one above it": {
-			files: map[string]string{"proc/meminfo": info, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n", "sys/fs/cgroup/a/memory.max": "65536\n"}, want: 65536,
+			files: map[string]string{
+				"proc/meminfo": info, "proc/self/cgroup": "0::/a/b\n",
+				"sys/fs/cgroup/a/b/memory.max": "max\n", "sys/fs/cgroup/a/memory.max": "65536\n",
+			}, want: 65536,
 		},
 		"inside a container": {
-			files: map[string]string{"proc/meminfo": info, "proc/self/cgroup": "0::/../x\n", "sys/fs/cgroup/memory.max": "65536\n"}, want: 65536,
+			files: map[string]string{
+				"proc/meminfo": info, "proc/self/cgroup": "0::/../x\n",
+				"sys/fs/cgroup/memory.max": "65536\n",
+			}, want: 65536,
 		},
 		"version 1": {
-			files: map[string]string{"proc/meminfo": info, "proc/self/cgroup": "3:cpu:/q\n4:memory:/a\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "65536\n"}, want: 65536,
+			files: map[string]string{
+				"proc/meminfo": info, "proc/self/cgroup": "3:cpu:/q\n4:memory:/a\n",
+				"sys/fs/cgroup/memory/a/memory.limit_in_bytes": "65536\n",
+			}, want: 65536,
 		},
 		"version 1 without a limit": {
-			files: map[string]string{"proc/meminfo": info, "proc/self/cgroup": "4:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, want: 4 << 20,
+			files: map[string]string{
+				"proc/meminfo": info, "proc/self/cgroup": "4:memory:/\n",
+				"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+			}, want: 4 << 20,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

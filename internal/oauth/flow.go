@@ -83,7 +83,8 @@ func (s *Service) Begin(ctx context.Context, st Start) (address string, expires 
 	}
 	challenge := sha256.Sum256([]byte(verifier))
 	for name, value := range map[string]string{
-		"response_type": "code", "client_id": p.ClientID, "redirect_uri": RedirectURL(s.PublicURL, p.ID), "scope": strings.Join(p.Scopes, " "),
+		"response_type": "code", "client_id": p.ClientID, "redirect_uri": RedirectURL(s.PublicURL, p.ID),
+		"scope": strings.Join(p.Scopes, " "),
 		"state": state, "code_challenge": base64.RawURLEncoding.EncodeToString(challenge[:]), "code_challenge_method": "S256",
 	} {
 		q.Set(name, value)
@@ -93,7 +94,10 @@ func (s *Service) Begin(ctx context.Context, st Start) (address string, expires 
 	}
 	u.RawQuery = q.Encode()
 	expires = s.Now().Add(flowLife)
-	f := flow{Provider: p.ID, Verifier: verifier, Browser: digest(st.Browser.Reveal()), Session: sessionDigest(st.Session), Account: st.Account}
+	f := flow{
+		Provider: p.ID, Verifier: verifier, Browser: digest(st.Browser.Reveal()), Session: sessionDigest(st.Session),
+		Account: st.Account,
+	}
 	if err := s.save(ctx, stateName(state), st.Owner, f, expires); err != nil {
 		return "", time.Time{}, fmt.Errorf("beginning to sign in: %w", err)
 	}
@@ -197,8 +201,8 @@ type granted struct {
 
 func (s *Service) keepGrant(ctx context.Context, o account.Owner, id, provider string, t tokens) error {
 	g := granted{
-		Provider: provider, Email: t.email, Access: t.access.Reveal(), Until: s.Now().Add(useful(t.life)), Refresh: t.refresh.Reveal(),
-		Expires: s.Now().Add(grantLife),
+		Provider: provider, Email: t.email, Access: t.access.Reveal(), Until: s.Now().Add(useful(t.life)),
+		Refresh: t.refresh.Reveal(), Expires: s.Now().Add(grantLife),
 	}
 	if err := s.save(ctx, grantName(id), o, g, g.Expires); err != nil {
 		return fmt.Errorf("keeping what was allowed: %w", err)
@@ -232,7 +236,8 @@ func (s *Service) Grant(ctx context.Context, o account.Owner, id string) (accoun
 		}
 	}
 	return account.Grant{
-		Provider: p.ID, Name: p.Name, Presets: p.Presets, Email: g.Email, Access: account.NewSecret(g.Access), Lasting: lastingText(p.ID, g.Refresh), Expires: g.Expires,
+		Provider: p.ID, Name: p.Name, Presets: p.Presets, Email: g.Email, Access: account.NewSecret(g.Access),
+		Lasting: lastingText(p.ID, g.Refresh), Expires: g.Expires,
 	}, nil
 }
 

@@ -133,7 +133,8 @@ func (s *Service) replace(ctx context.Context, a account.Account) (account.Secre
 	p, known := s.byID[l.Provider]
 	if !known {
 		return account.Secret{}, &fault.Error{
-			Code: fault.OAuthReauthorizationRequired, Op: "signing in", Detail: "Signing in on this provider's page is not offered here any more.", Final: true,
+			Code: fault.OAuthReauthorizationRequired, Op: "signing in", Detail: "Signing in on this provider's page is not " +
+				"offered here any more.", Final: true,
 		}
 	}
 	ctx = context.WithoutCancel(ctx) // Bounded by request; a token that was replaced and not saved would be lost.
@@ -177,7 +178,9 @@ func (s *Service) lastingOf(ctx context.Context, a account.Account) ([]byte, las
 	}
 	if err != nil {
 		return nil, lasting{}, &fault.Error{
-			Code: fault.OAuthReauthorizationRequired, Op: "opening the saved permission", Detail: "The saved permission cannot be read any more.", Final: true, Err: err,
+			Code: fault.OAuthReauthorizationRequired, Op: "opening the saved permission", Detail: "The saved permission " +
+				"cannot " +
+				"be read any more.", Final: true, Err: err,
 		}
 	}
 	return sealed, l, nil

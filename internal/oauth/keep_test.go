@@ -51,8 +51,14 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	return &world{
-		T: t, server: mailtest.StartOAuth(t, ca, "anna@gmail.com"), owner: anna, now: time.Now(), pending: map[string]row{}, secrets: map[account.ID][]byte{},
-		client: &http.Client{Transport: &http.Transport{TLSClientConfig: ca.Client(), DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		T: t, server: mailtest.StartOAuth(t, ca, "anna@gmail.com"), owner: anna, now: time.Now(), pending: map[string]row{},
+		secrets: map[account.ID][]byte{},
+		client: &http.Client{
+			Transport: &http.Transport{TLSClientConfig: ca.Client(), DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
+		},
 	}
 }
 
@@ -137,9 +143,11 @@ func (w *world) process() *oauth.Service {
 	s, err := oauth.New(oauth.Options{
 		Providers: []oauth.Provider{{
 			ID: "google", Name: "Google", ClientID: w.server.ClientID, ClientSecret: account.NewSecret(w.server.ClientSecret),
-			AuthorizeURL: w.server.AuthorizeURL, TokenURL: w.server.TokenURL, Issuer: w.server.Issuer, Scopes: []string{"mail"}, Presets: []string{"google"},
+			AuthorizeURL: w.server.AuthorizeURL, TokenURL: w.server.TokenURL, Issuer: w.server.Issuer, Scopes: []string{"mail"},
+			Presets: []string{"google"},
 		}},
-		PublicURL: "https://mail.firma.test", HTTP: w.client, Sealer: w, Pending: w, Secrets: w, Now: w.clock, Log: slog.New(slog.DiscardHandler),
+		PublicURL: "https://mail.firma.test", HTTP: w.client, Sealer: w, Pending: w, Secrets: w, Now: w.clock, Log: slog.New(
+			slog.DiscardHandler),
 		Serves: func(provider, host string) bool { return provider == "google" && host == "imap.gmail.com" },
 	})
 	if err != nil {
@@ -162,7 +170,10 @@ func (w *world) allow(s *oauth.Service) oauth.Callback {
 		w.Fatal(err)
 	}
 	q := u.Query()
-	u.Path, u.RawQuery = "/allow", url.Values{"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")}, "challenge": {q.Get("code_challenge")}, "client": {q.Get("client_id")}}.Encode()
+	u.Path, u.RawQuery = "/allow", url.Values{
+		"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")},
+		"challenge": {q.Get("code_challenge")}, "client": {q.Get("client_id")},
+	}.Encode()
 	resp, err := w.client.Get(u.String())
 	if err != nil {
 		w.Fatal(err)
@@ -173,7 +184,10 @@ func (w *world) allow(s *oauth.Service) oauth.Callback {
 		w.Fatal(err)
 	}
 	b := back.Query()
-	return oauth.Callback{Owner: w.owner, Browser: browser, Provider: "google", State: b.Get("state"), Code: b.Get("code"), Issuer: b.Get("iss")}
+	return oauth.Callback{
+		Owner: w.owner, Browser: browser, Provider: "google", State: b.Get("state"), Code: b.Get("code"),
+		Issuer: b.Get("iss"),
+	}
 }
 
 // account saves an account that has just been signed in.
@@ -194,7 +208,10 @@ func (w *world) account(s *oauth.Service, id account.ID) account.Account {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.secrets[id] = sealed
-	return account.Account{ID: id, Owner: w.owner, Username: "anna@gmail.com", Auth: account.OAuth2, Server: account.Server{Host: "imap.gmail.com"}}
+	return account.Account{
+		ID: id, Owner: w.owner, Username: "anna@gmail.com", Auth: account.OAuth2,
+		Server: account.Server{Host: "imap.gmail.com"},
+	}
 }
 
 func (w *world) token(s *oauth.Service, a account.Account) string {
@@ -374,21 +391,32 @@ func TestWhoseFaultItIs(t *testing.T) {
 		code fault.Code
 		wait time.Duration
 	}{
-		"out of order":           {answer(500, "", "x"), fault.ServerUnavailable, 0},
-		"busy":                   {answer(503, "120", "x"), fault.ServerUnavailable, 2 * time.Minute},
-		"busy for a century":     {answer(429, "2147483647", "x"), fault.ServerUnavailable, 24 * time.Hour},
-		"gone in mid-sentence":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, fault.ServerUnavailable, 0},
+		"out of order":       {answer(500, "", "x"), fault.ServerUnavailable, 0},
+		"busy":               {answer(503, "120", "x"), fault.ServerUnavailable, 2 * time.Minute},
+		"busy for a century": {answer(429, "2147483647", "x"), fault.ServerUnavailable, 24 * time.Hour},
+		"gone in mid-sentence": {func(http.ResponseWriter, *http.Request) {
+			panic(http.ErrAbortHandler)
+		}, fault.ServerUnavailable, 0},
 		"withdrawn":              {answer(400, "", `{"error":"invalid_grant"}`), fault.OAuthReauthorizationRequired, 0},
 		"our registration":       {answer(401, "", `{"error":"invalid_client"}`), fault.Internal, 0},
 		"slow down":              {answer(400, "", `{"error":"slow_down"}`), fault.ServerUnavailable, 0},
 		"out of order, in a 400": {answer(400, "", `{"error":"server_error"}`), fault.ServerUnavailable, 0},
-		"interaction (F5)":       {answer(400, "", `{"error":"interaction_required","suberror":"basic_action"}`), fault.OAuthReauthorizationRequired, 0},
-		"consent (F5)":           {answer(400, "", `{"error":"consent_required"}`), fault.OAuthReauthorizationRequired, 0},
-		"login (F5)":             {answer(400, "", `{"error":"login_required"}`), fault.OAuthReauthorizationRequired, 0},
-		"bad token (F5)":         {answer(400, "", `{"error":"bad_token"}`), fault.OAuthReauthorizationRequired, 0},
-		"a subcode (F5)":         {answer(400, "", `{"error":"invalid_grant","suberror":"bad_token"}`), fault.OAuthReauthorizationRequired, 0},
-		"no word at all":         {answer(400, "", `[]`), fault.ServerUnavailable, 0},
-		"good with an odd token": {answer(200, "", `{"access_token":"a b","token_type":"bearer"}`), fault.ServerUnavailable, 0},
+		"interaction (F5)": {
+			answer(400, "", `{"error":"interaction_required","suberror":"basic_action"}`),
+			fault.OAuthReauthorizationRequired, 0,
+		},
+		"consent (F5)":   {answer(400, "", `{"error":"consent_required"}`), fault.OAuthReauthorizationRequired, 0},
+		"login (F5)":     {answer(400, "", `{"error":"login_required"}`), fault.OAuthReauthorizationRequired, 0},
+		"bad token (F5)": {answer(400, "", `{"error":"bad_token"}`), fault.OAuthReauthorizationRequired, 0},
+		"a subcode (F5)": {
+			answer(400, "", `{"error":"invalid_grant","suberror":"bad_token"}`),
+			fault.OAuthReauthorizationRequired, 0,
+		},
+		"no word at all": {answer(400, "", `[]`), fault.ServerUnavailable, 0},
+		"good with an odd token": {
+			answer(200, "", `{"access_token":"a b","token_type":"bearer"}`), fault.ServerUnavailable,
+			0,
+		},
 	} {
 		w := newWorld(t)
 		s := w.process()
@@ -396,7 +424,8 @@ func TestWhoseFaultItIs(t *testing.T) {
 		w.server.Fail(tc.h)
 		_, err := s.Credential(t.Context(), a)
 		f := fault.Of(err)
-		if f == nil || f.Code != tc.code || f.RetryAfter != tc.wait || f.Final != (tc.code == fault.OAuthReauthorizationRequired) || !f.Elsewhere {
+		if f == nil || f.Code != tc.code || f.RetryAfter != tc.wait ||
+			f.Final != (tc.code == fault.OAuthReauthorizationRequired) || !f.Elsewhere {
 			t.Errorf("%s: %+v", name, f)
 		}
 		if err != nil && (strings.Contains(err.Error(), "<b>") || strings.Contains(err.Error(), w.server.TokenURL)) {
@@ -408,7 +437,10 @@ func TestWhoseFaultItIs(t *testing.T) {
 // What nobody knows, at a renewal, asks the user after a few tries, which a final failure would not have
 // (bugreports F5); nor does it show what was sent.
 func TestAnUnknownRefusalOfARenewalAsksTheUserInTheEnd(t *testing.T) {
-	for name, body := range map[string]string{"a word of its own": `{"error":"<b>no</b>"}`, "another": `{"error":"invalid_request"}`} {
+	for name, body := range map[string]string{
+		"a word of its own": `{"error":"<b>no</b>"}`,
+		"another":           `{"error":"invalid_request"}`,
+	} {
 		w := newWorld(t)
 		s := w.process()
 		a := w.account(s, "1")
@@ -417,7 +449,8 @@ func TestAnUnknownRefusalOfARenewalAsksTheUserInTheEnd(t *testing.T) {
 			fmt.Fprint(rw, body)
 		})
 		_, err := s.Credential(t.Context(), a)
-		if f := fault.Of(err); f == nil || f.Code != fault.OAuthReauthorizationRequired || f.Final || !f.Elsewhere || strings.Contains(err.Error(), "<b>") {
+		if f := fault.Of(err); f == nil || f.Code != fault.OAuthReauthorizationRequired || f.Final || !f.Elsewhere ||
+			strings.Contains(err.Error(), "<b>") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -484,7 +517,8 @@ func TestASignInHasTenMinutesAndAGrantThirty(t *testing.T) {
 	}
 	w.pass(29 * time.Minute)
 	second, err := s.Grant(t.Context(), w.owner, done.Grant)
-	if err != nil || second.Access.Reveal() == first.Access.Reveal() || second.Lasting.Reveal() == first.Lasting.Reveal() || second.Email != "anna@gmail.com" {
+	if err != nil || second.Access.Reveal() == first.Access.Reveal() ||
+		second.Lasting.Reveal() == first.Lasting.Reveal() || second.Email != "anna@gmail.com" {
 		t.Errorf("a grant whose token is over: %+v, %v", second, err)
 	}
 	w.pass(time.Minute)
@@ -499,7 +533,10 @@ func TestASignInHasTenMinutesAndAGrantThirty(t *testing.T) {
 // TestAnIDTokensAddressIsFoldedAsASCII: what a provider says in another script
 // is told as it is, and never as an ASCII user's.
 func TestAnIDTokensAddressIsFoldedAsASCII(t *testing.T) {
-	for said, want := range map[string]string{"Kowal@GMAIL.com": "kowal@gmail.com", "\u212Aowal@gmail.com": "\u212Aowal@gmail.com", "\uFF4Bowal@gmail.com": "\uFF4Bowal@gmail.com", "no address": ""} {
+	for said, want := range map[string]string{
+		"Kowal@GMAIL.com":      "kowal@gmail.com",
+		"\u212Aowal@gmail.com": "\u212Aowal@gmail.com", "\uFF4Bowal@gmail.com": "\uFF4Bowal@gmail.com", "no address": "",
+	} {
 		w := newWorld(t)
 		w.server.Claims(func(claims map[string]any) { claims["email"] = said })
 		s := w.process()

@@ -47,7 +47,9 @@ func (e *refusedError) Error() string { return "the provider answers " + e.code 
 // section 4.1.3).
 func (s *Service) exchange(ctx context.Context, p Provider, o account.Owner, code, verifier string) (tokens, error) {
 	return s.admitted(ctx, p, account.Account{Owner: o}, url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {RedirectURL(s.PublicURL, p.ID)},
+		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {
+			RedirectURL(s.PublicURL, p.ID),
+		},
 	})
 }
 
@@ -146,18 +148,21 @@ func (s *Service) ask(ctx context.Context, p Provider, form url.Values) (tokens,
 func unreachable(op string, p Provider, err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) && f.Code == fault.HostNotAllowed {
-		return &fault.Error{Code: fault.Internal, Op: op, Detail: "The sign-in service of " + p.Name + " may not be asked from here.", Err: f}
+		return &fault.Error{Code: fault.Internal, Op: op, Detail: "The sign-in service of " + p.Name + " may not be asked " +
+			"from here.", Err: f}
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // Without the address, which the operator knows.
 	}
-	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " cannot be reached for now.", Err: err}
+	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name +
+		" cannot be reached for now.", Err: err}
 }
 
 func unusable(op string, p Provider, why string) error {
 	return &fault.Error{
-		Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " gives no answer that can be used.",
+		Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " gives no answer that can be " +
+			"used.",
 		Err: errors.New("the answer cannot be used: " + why),
 	}
 }
@@ -189,7 +194,10 @@ var asksUser = map[string]string{
 }
 
 // passingErrors end by themselves (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5).
-var passingErrors = map[string]bool{"temporarily_unavailable": true, "slow_down": true, "server_error": true, "request_timeout": true}
+var passingErrors = map[string]bool{
+	"temporarily_unavailable": true, "slow_down": true, "server_error": true,
+	"request_timeout": true,
+}
 
 // ourErrors are for the operator: they say of the registration that it is none.
 var ourErrors = map[string]bool{"invalid_client": true, "unauthorized_client": true, "unsupported_grant_type": true}
@@ -214,14 +222,16 @@ func refusal(op string, p Provider, status int, a answer, renewal bool) error {
 		again.Final = true
 		return again
 	case ourErrors[code]:
-		return &fault.Error{Code: fault.Internal, Op: op, Detail: p.Name + " does not know this service any more: its administrator has to mend that.", Err: err}
+		return &fault.Error{Code: fault.Internal, Op: op, Detail: p.Name + " does not know this service any more: its " +
+			"administrator has to mend that.", Err: err}
 	case err.busy:
 		return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: outOfOrder(p), Err: err}
 	case renewal && status >= 400 && status <= 403:
 		again.Detail = "The sign-in service of " + p.Name + " does not renew the permission to read the mailbox."
 		return again
 	}
-	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " refuses for a reason of its own.", Err: err}
+	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name +
+		" refuses for a reason of its own.", Err: err}
 }
 
 func outOfOrder(p Provider) string {
@@ -270,7 +280,8 @@ func (a answer) tokens(p Provider, now time.Time) (t tokens, why string) {
 	case a.RefreshToken != "" && !isToken(a.RefreshToken):
 		return t, "its refresh token is none"
 	}
-	t = tokens{access: account.NewSecret(a.AccessToken), refresh: account.NewSecret(a.RefreshToken), life: life(a.ExpiresIn)}
+	t = tokens{access: account.NewSecret(a.AccessToken), refresh: account.NewSecret(a.RefreshToken), life: life(
+		a.ExpiresIn)}
 	if a.IDToken != "" {
 		if t.email, why = address(a.IDToken, p, now); why != "" {
 			return tokens{}, why
@@ -344,7 +355,8 @@ func address(token string, p Provider, now time.Time) (email, why string) {
 		return "", "its id token is too old"
 	}
 	for _, candidate := range []string{c.Email, c.Username} {
-		if address, err := account.PlainAddress(candidate); err == nil && (candidate != c.Email || c.Verified != false && c.Verified != "false") {
+		if address, err := account.PlainAddress(candidate); err == nil && (candidate != c.Email || c.Verified != false &&
+			c.Verified != "false") {
 			return address, ""
 		}
 	}

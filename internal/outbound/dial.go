@@ -85,7 +85,8 @@ func (d *Dialer) unresolved(ctx context.Context, op, host string, began time.Tim
 // exhausted reports whether a lookup failed for want of descriptors: the
 // resolver keeps the words of the error, not the error.
 func exhausted(err error) bool {
-	return fault.Exhausted(err) || strings.Contains(err.Error(), syscall.EMFILE.Error()) || strings.Contains(err.Error(), syscall.ENFILE.Error())
+	return fault.Exhausted(err) || strings.Contains(err.Error(), syscall.EMFILE.Error()) ||
+		strings.Contains(err.Error(), syscall.ENFILE.Error())
 }
 
 func dnsDetail(host string, err error) string {
@@ -128,7 +129,8 @@ func interleave(addrs []netip.Addr) []netip.Addr {
 // checked again, the socket's own address last of all.
 func (d *Dialer) Connect(ctx context.Context, addrs []netip.Addr, port int) (net.Conn, error) {
 	if !d.portAllowed(port) {
-		return nil, fault.New(fault.HostNotAllowed, "connecting", fmt.Sprintf("Port %d is not one that an account may name.", port))
+		return nil, fault.New(fault.HostNotAllowed, "connecting", fmt.Sprintf("Port %d is not one that an account may name.",
+			port))
 	}
 	return d.connect(ctx, addrs, port)
 }
@@ -232,5 +234,6 @@ func connectFault(failures []error) error {
 			return &fault.Error{Code: fault.ConnectTimeout, Op: "connecting", Detail: "The server did not answer.", Err: err}
 		}
 	}
-	return &fault.Error{Code: fault.ConnectRefused, Op: "connecting", Detail: "The server takes no connections on this port.", Err: err}
+	return &fault.Error{Code: fault.ConnectRefused, Op: "connecting", Detail: "The server takes no connections on this " +
+		"port.", Err: err}
 }

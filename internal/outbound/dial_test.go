@@ -35,11 +35,16 @@ var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustPa
 func TestServersThatCannotBeNamed(t *testing.T) {
 	d := New(Options{})
 	for _, host := range []string{
-		"", " ", "a b", "imap.example.org ", "anna@imap.example.org", "imap.example.org:993", "https://imap.example.org", "imap.example.org/x",
-		"imap%00.example.org", "imap\x00.example.org", "imap\r\n.example.org", "imap.example.org\n", "-a.example.org", "a..example.org", ".example.org",
-		strings.Repeat("a.", 126) + "ab", strings.Repeat("a", 64) + ".org", "/var/run/imap", "unix:/x", "[imap.example.org]", "[1.2.3.4]", "ïmap.example.org",
-		"127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "127.0.0.1.", "0", "1.2.3", "1.2.3.4.5", "[::ffff:7f00:1]", "[::1]", "::1", "fe80::1%lo", "64:ff9b::a9fe:a9fe",
-		"localhost", "localhost.", "LOCALHOST", "a.localhost", "printer.local", "db.internal", "router.home.arpa", "localhost.localdomain",
+		"", " ", "a b", "imap.example.org ", "anna@imap.example.org", "imap.example.org:993", "https://imap.example.org",
+		"imap.example.org/x",
+		"imap%00.example.org", "imap\x00.example.org", "imap\r\n.example.org", "imap.example.org\n", "-a.example.org",
+		"a..example.org", ".example.org",
+		strings.Repeat("a.", 126) + "ab", strings.Repeat("a", 64) + ".org", "/var/run/imap", "unix:/x", "[imap.example.org]",
+		"[1.2.3.4]", "ïmap.example.org",
+		"127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "127.0.0.1.", "0", "1.2.3", "1.2.3.4.5",
+		"[::ffff:7f00:1]", "[::1]", "::1", "fe80::1%lo", "64:ff9b::a9fe:a9fe",
+		"localhost", "localhost.", "LOCALHOST", "a.localhost", "printer.local", "db.internal", "router.home.arpa",
+		"localhost.localdomain",
 	} {
 		err := d.CheckServer(host, 993, "tls")
 		if fault.CodeOf(err) != fault.HostNotAllowed {
@@ -49,7 +54,10 @@ func TestServersThatCannotBeNamed(t *testing.T) {
 			t.Errorf("resolving %q: %v", host, err)
 		}
 	}
-	for _, host := range []string{"imap.example.org", "imap.example.org.", "IMAP.Example.ORG", "xn--map-goa.example.org", "mail_1.example.org", "8.8.8.8", "[2606:4700::1111]", "2606:4700::1111", strings.Repeat("a.", 125) + "abc"} {
+	for _, host := range []string{
+		"imap.example.org", "imap.example.org.", "IMAP.Example.ORG", "xn--map-goa.example.org",
+		"mail_1.example.org", "8.8.8.8", "[2606:4700::1111]", "2606:4700::1111", strings.Repeat("a.", 125) + "abc",
+	} {
 		if err := d.CheckServer(host, 993, "tls"); err != nil {
 			t.Errorf("%q: %v", host, err)
 		}
@@ -57,8 +65,14 @@ func TestServersThatCannotBeNamed(t *testing.T) {
 }
 
 func TestInnerServersAreRefusedInTheSameWords(t *testing.T) {
-	d := New(Options{Resolver: answers{"in.example.org": "10.0.0.1", "meta.example.org": "169.254.169.254", "mixed.example.org": "8.8.8.8 192.168.1.1"}})
-	for _, alike := range [][]string{{"127.0.0.1", "10.0.0.1", "localhost"}, {"in.example.org", "meta.example.org", "mixed.example.org", "none.example.org"}} {
+	d := New(Options{Resolver: answers{
+		"in.example.org": "10.0.0.1", "meta.example.org": "169.254.169.254",
+		"mixed.example.org": "8.8.8.8 192.168.1.1",
+	}})
+	for _, alike := range [][]string{{"127.0.0.1", "10.0.0.1", "localhost"}, {
+		"in.example.org", "meta.example.org",
+		"mixed.example.org", "none.example.org",
+	}} {
 		words := map[string]bool{}
 		for _, host := range alike {
 			_, err := d.Resolve(t.Context(), host)
@@ -99,7 +113,8 @@ func TestPortsAndSecurity(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if !d.portAllowed(tc.port) {
-				if _, err := d.Connect(t.Context(), []netip.Addr{netip.MustParseAddr("8.8.8.8")}, tc.port); fault.CodeOf(err) != fault.HostNotAllowed {
+				if _, err := d.Connect(t.Context(), []netip.Addr{netip.MustParseAddr("8.8.8.8")}, tc.port); fault.CodeOf(
+					err) != fault.HostNotAllowed {
 					t.Errorf("Connect: %v", err)
 				}
 			}
@@ -172,13 +187,17 @@ func (s slow) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, erro
 // code, its words, nor from how long it takes.
 func TestANameOfTheInsideIsToldAsOneThatDoesNotExist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := New(Options{Resolver: slow{"inner.example.org": time.Millisecond, "inner2.example.org": 0, "none.example.org": 80 * time.Millisecond}})
+		d := New(Options{Resolver: slow{
+			"inner.example.org": time.Millisecond, "inner2.example.org": 0,
+			"none.example.org": 80 * time.Millisecond,
+		}})
 		said := map[string]string{}
 		for _, host := range []string{"inner.example.org", "inner2.example.org", "none.example.org"} {
 			began := time.Now()
 			_, err := d.Resolve(t.Context(), host)
 			f := fault.Of(err)
-			said[host] = strings.ReplaceAll(fmt.Sprintf("%s %q %v after %v", f.Code, f.Detail, f.RetryAfter, time.Since(began)), host, "HOST")
+			said[host] = strings.ReplaceAll(fmt.Sprintf("%s %q %v after %v", f.Code, f.Detail, f.RetryAfter, time.Since(began)),
+				host, "HOST")
 		}
 		if said["inner.example.org"] != said["none.example.org"] || said["inner2.example.org"] != said["none.example.org"] {
 			t.Errorf("they are told apart: %q", said)
@@ -240,7 +259,10 @@ func TestTheSocketIsCheckedWhateverWasResolved(t *testing.T) {
 }
 
 // ourselves are names of this machine.
-var ourselves = answers{"in.example.org": "127.0.0.1", "mapped.example.org": "::ffff:127.0.0.1", "mixed.example.org": "127.0.0.1 8.8.8.8"}
+var ourselves = answers{
+	"in.example.org": "127.0.0.1", "mapped.example.org": "::ffff:127.0.0.1",
+	"mixed.example.org": "127.0.0.1 8.8.8.8",
+}
 
 // way is how a server is reached.
 type way interface {
@@ -280,9 +302,11 @@ func TestAWayInwardIsNoticed(t *testing.T) {
 		w    way
 		says int
 	}{
-		"every name is believed":   {believing{d}, 6},
-		"no socket is looked at":   {blind{d}, 2},
-		"every network is allowed": {New(Options{AllowAnyPort: true, Resolver: ourselves, AllowNetworks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}), 8},
+		"every name is believed": {believing{d}, 6},
+		"no socket is looked at": {blind{d}, 2},
+		"every network is allowed": {New(Options{AllowAnyPort: true, Resolver: ourselves, AllowNetworks: []netip.Prefix{
+			netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
+		}}), 8},
 	} {
 		bad := inward(t, tc.w)
 		if len(bad) != tc.says {

@@ -19,7 +19,11 @@ func TestMailExchangersComeInTheirOrder(t *testing.T) {
 	asked := ""
 	d := New(Options{Exchangers: exchangers(func(_ context.Context, domain string) ([]*net.MX, error) {
 		asked = domain
-		return []*net.MX{{Host: "Alt1.ASPMX.l.google.com.", Pref: 20}, {Host: "aspmx.l.google.com.", Pref: 1}, {Host: ".", Pref: 0}}, nil
+		return []*net.MX{
+			{Host: "Alt1.ASPMX.l.google.com.", Pref: 20},
+			{Host: "aspmx.l.google.com.", Pref: 1},
+			{Host: ".", Pref: 0},
+		}, nil
 	})})
 	got, err := d.MX(t.Context(), "firma.example")
 	if want := []string{"aspmx.l.google.com", "alt1.aspmx.l.google.com"}; err != nil || !slices.Equal(got, want) {

@@ -132,5 +132,8 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 // refused is what a user is told of every address that is not allowed, in the
 // same words: which kind it is would tell about the inner network.
 func refused(op string, cause error) *fault.Error {
-	return &fault.Error{Code: fault.HostNotAllowed, Op: op, Detail: "This server is not one that an account may name.", Err: cause}
+	return &fault.Error{
+		Code: fault.HostNotAllowed, Op: op, Detail: "This server is not one that an account may name.",
+		Err: cause,
+	}
 }

@@ -62,7 +62,8 @@ func TestThisMachinesOwnAddressesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	own[a] = true // As if this machine had it.
-	if d.allowed(a) == nil || d.allowed(netip.MustParseAddr("64:ff9b::808:404")) == nil || d.allowed(netip.MustParseAddr("::ffff:8.8.4.4")) == nil {
+	if d.allowed(a) == nil || d.allowed(netip.MustParseAddr("64:ff9b::808:404")) == nil ||
+		d.allowed(netip.MustParseAddr("::ffff:8.8.4.4")) == nil {
 		t.Error("an address of this machine may be dialled")
 	}
 	list, err := net.InterfaceAddrs()
@@ -81,7 +82,8 @@ func TestThisMachinesOwnAddressesAreRefused(t *testing.T) {
 }
 
 func TestAllowedNetworks(t *testing.T) {
-	d := New(Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}})
+	d := New(Options{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix(
+		"fd00::/8")}})
 	for s, ok := range map[string]bool{
 		"10.1.2.3": true, "::ffff:10.1.2.3": true, "fd00::1": true,
 		"127.0.0.1": false, "64:ff9b::a01:203": false, "192.168.0.1": false, "fc00::1": false, "fd00::1%lo": false,
@@ -96,7 +98,10 @@ func FuzzInnerAddressesStayInnerInEverySpelling(f *testing.F) {
 	for _, s := range strings.Fields(inner41 + " " + public7) {
 		f.Add(s)
 	}
-	for _, s := range []string{"127.1", "0x7f.1", "2130706433", "[::ffff:7f00:1]", "localhost.", "a@b", "x%00", "[::1", "1.2.3", "0x", "a.0x1"} {
+	for _, s := range []string{
+		"127.1", "0x7f.1", "2130706433", "[::ffff:7f00:1]", "localhost.", "a@b", "x%00", "[::1",
+		"1.2.3", "0x", "a.0x1",
+	} {
 		f.Add(s)
 	}
 	d := New(Options{Resolver: answers{}})

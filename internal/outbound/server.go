@@ -46,7 +46,8 @@ func (d *Dialer) checkHost(host string) error {
 	const op = "checking the server"
 	a, literal, err := parseHost(host)
 	if err != nil {
-		return &fault.Error{Code: fault.HostNotAllowed, Op: op, Detail: "The server must be a host name or an address and nothing else, such as imap.example.org.", Err: err}
+		return &fault.Error{Code: fault.HostNotAllowed, Op: op, Detail: "The server must be a host name or an address and " +
+			"nothing else, such as imap.example.org.", Err: err}
 	}
 	if literal {
 		if err := d.allowed(a); err != nil {
@@ -65,7 +66,8 @@ func (d *Dialer) checkHost(host string) error {
 func (d *Dialer) mayMean(loopback bool) bool {
 	return slices.ContainsFunc(d.opts.AllowNetworks, func(p netip.Prefix) bool {
 		if loopback {
-			return p.Addr().IsLoopback() || p.Contains(netip.IPv6Loopback()) || p.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+			return p.Addr().IsLoopback() || p.Contains(netip.IPv6Loopback()) ||
+				p.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 		}
 		return true
 	})

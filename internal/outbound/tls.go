@@ -54,9 +54,11 @@ func handshakeFault(err error) error {
 		f.Code, f.Detail = fault.TLSCertificateInvalid, certificateDetail(err)
 	case errors.As(err, &record):
 		f.Detail = "This port seems to speak plaintext: it does not begin with TLS."
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &n) && n.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &n) &&
+		n.Timeout():
 		f.Code, f.Detail = fault.ConnectTimeout, "The server did not finish the TLS handshake in time."
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(
+		err, syscall.EPIPE):
 		f.Detail = "The server ended the connection during the TLS handshake."
 		f.Err = fmt.Errorf("%w: %s", io.ErrUnexpectedEOF, err.Error()) // Not io.EOF: nothing ended as it should.
 	case strings.Contains(err.Error(), "protocol version"):

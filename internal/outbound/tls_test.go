@@ -33,8 +33,10 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, *
 		t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: until.Add(-48 * time.Hour), NotAfter: until,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: until.Add(-48 * time.Hour),
+		NotAfter: until,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
 	}
 	if ip := net.ParseIP(name); ip != nil {
 		tmpl.IPAddresses = []net.IP{ip}
@@ -51,7 +53,8 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, *
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool, pem.EncodeToMemory(
+		&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // handshake runs the client's side against a server that does as serve says.
@@ -108,20 +111,42 @@ func TestHandshakeFailuresHaveTheirOwnCodes(t *testing.T) {
 		code   fault.Code
 		detail string
 	}{
-		{"a good certificate", roots, "Mail.Example.org.", serveTLS(&tls.Config{Certificates: []tls.Certificate{good}}), "", ""},
-		{"an address's certificate", addressRoots, "127.0.0.1", serveTLS(&tls.Config{Certificates: []tls.Certificate{address}}), "", ""},
-		{"an unknown issuer", otherRoots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{good}}), fault.TLSCertificateInvalid, "unknown issuer"},
-		{"another name", otherRoots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{other}}), fault.TLSCertificateInvalid, "another name"},
-		{"expired", oldRoots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{old}}), fault.TLSCertificateInvalid, "expired"},
-		{"only TLS 1.1", roots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), fault.TLSFailure, "older than 1.2"},
+		{
+			"a good certificate", roots, "Mail.Example.org.", serveTLS(&tls.Config{Certificates: []tls.Certificate{good}}), "",
+			"",
+		},
+		{"an address's certificate", addressRoots, "127.0.0.1", serveTLS(&tls.Config{Certificates: []tls.Certificate{
+			address,
+		}}), "", ""},
+		{
+			"an unknown issuer", otherRoots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{good}}),
+			fault.TLSCertificateInvalid, "unknown issuer",
+		},
+		{
+			"another name", otherRoots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{other}}),
+			fault.TLSCertificateInvalid, "another name",
+		},
+		{
+			"expired", oldRoots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{old}}),
+			fault.TLSCertificateInvalid, "expired",
+		},
+		{"only TLS 1.1", roots, "mail.example.org", serveTLS(&tls.Config{
+			Certificates: []tls.Certificate{good},
+			MinVersion:   tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
+		}), fault.TLSFailure, "older than 1.2"},
 		{"an IMAP server in plaintext", roots, "mail.example.org", say("* OK ready\r\n"), fault.TLSFailure, "plaintext"},
 		{"a POP3 server in plaintext", roots, "mail.example.org", say("+OK ready\r\n"), fault.TLSFailure, "plaintext"},
 		{"a server that hangs up", roots, "mail.example.org", func(net.Conn) {}, fault.TLSFailure, "ended the connection"},
 		{"a server that says nothing", roots, "mail.example.org", say(""), fault.ConnectTimeout, "in time"},
-		{"S57: a client certificate is asked for", roots, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequestClientCert}), "", ""},
+		{
+			"S57: a client certificate is asked for", roots, "mail.example.org",
+			serveTLS(&tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequestClientCert}), "", "",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			d := New(Options{AllowNetworks: loopback, AllowAnyPort: true, RootCAs: tc.roots, Timeouts: Timeouts{Handshake: 400 * time.Millisecond}})
+			d := New(Options{AllowNetworks: loopback, AllowAnyPort: true, RootCAs: tc.roots, Timeouts: Timeouts{
+				Handshake: 400 * time.Millisecond,
+			}})
 			c, err := handshake(t, d, tc.host, tc.serve)
 			if fault.CodeOf(err) != tc.code {
 				t.Fatalf("got %v", err)
@@ -178,8 +203,12 @@ func TestS58TheHTTPClientGoesOnlyWhereAUserMay(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits++ }))
 	defer plain.Close()
 	mux.HandleFunc("/ok", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "fine") })
-	mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, plain.URL, http.StatusFound) })
-	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
+	mux.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, plain.URL, http.StatusFound)
+	})
+	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/loop", http.StatusFound)
+	})
 	mux.HandleFunc("/inner", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://169.254.169.254/latest", http.StatusFound)
 	})
@@ -210,7 +239,8 @@ func TestS58TheHTTPClientGoesOnlyWhereAUserMay(t *testing.T) {
 	if err := get(closed, srv.URL+"/ok"); fault.CodeOf(err) != fault.HostNotAllowed {
 		t.Errorf("an inner server by HTTP: %v", err)
 	}
-	if err := get(New(Options{AllowNetworks: loopback, RootCAs: roots}).HTTP(), srv.URL+"/ok"); fault.CodeOf(err) != fault.HostNotAllowed {
+	if err := get(New(Options{AllowNetworks: loopback, RootCAs: roots}).HTTP(), srv.URL+"/ok"); fault.CodeOf(
+		err) != fault.HostNotAllowed {
 		t.Errorf("another port than 443: %v", err)
 	}
 	trusted := New(Options{RootCAs: roots}).Trusted()

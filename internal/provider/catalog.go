@@ -96,7 +96,10 @@ func parse(text []byte) (*Catalog, error) {
 	if err := d.Decode(&file); err != nil {
 		return nil, fmt.Errorf("reading the providers' presets: %w", err)
 	}
-	c := &Catalog{byID: map[string]int{}, byDomain: map[string]int{}, byHost: map[string]int{}, byMX: map[string]int{}, oauth: file.OAuth}
+	c := &Catalog{
+		byID: map[string]int{}, byDomain: map[string]int{}, byHost: map[string]int{}, byMX: map[string]int{},
+		oauth: file.OAuth,
+	}
 	for i, e := range file.Provider {
 		p := e.provider()
 		c.all = append(c.all, p)
@@ -105,7 +108,8 @@ func parse(text []byte) (*Catalog, error) {
 		}
 		c.byID[p.ID] = i
 		if _, ok := c.OAuth(p.OAuth); !ok && p.OAuth != "" {
-			return nil, fmt.Errorf("reading the providers' presets: %s names the page %q to sign in on, which is not in the table", p.ID, p.OAuth)
+			return nil, fmt.Errorf("reading the providers' presets: %s names the page %q to sign in on, which is not in the "+
+				"table", p.ID, p.OAuth)
 		}
 		for _, domain := range p.Domains {
 			if _, twice := c.byDomain[domain]; twice {
@@ -145,7 +149,10 @@ func (e entry) provider() Provider {
 			p.Limits.PollInterval[proto] = time.Duration(minutes) * time.Minute
 		}
 	}
-	for proto, mb := range map[account.Protocol]int64{account.IMAP: e.Limits.IMAPMBPerDay, account.POP3: e.Limits.POP3MBPerDay} {
+	for proto, mb := range map[account.Protocol]int64{
+		account.IMAP: e.Limits.IMAPMBPerDay,
+		account.POP3: e.Limits.POP3MBPerDay,
+	} {
 		if mb > 0 {
 			p.Limits.BytesPerDay[proto] = mb << 20
 		}
@@ -306,10 +313,13 @@ func (c *Catalog) Suggest(_ context.Context, email string) account.Suggestion {
 			return account.Suggestion{Source: "preset", Provider: p.ID, Name: p.Name, Servers: s, Username: p.Username(email)}
 		}
 	}
-	guess := account.Suggestion{Source: "guess", Provider: p.ID, Username: p.Username(email), Servers: map[account.Protocol]account.Server{
-		account.IMAP: {Host: "imap." + domain, Port: 993, Security: account.TLS},
-		account.POP3: {Host: "pop3." + domain, Port: 995, Security: account.TLS},
-	}}
+	guess := account.Suggestion{
+		Source: "guess", Provider: p.ID, Username: p.Username(email),
+		Servers: map[account.Protocol]account.Server{
+			account.IMAP: {Host: "imap." + domain, Port: 993, Security: account.TLS},
+			account.POP3: {Host: "pop3." + domain, Port: 995, Security: account.TLS},
+		},
+	}
 	if p.ID != account.OtherProvider {
 		guess.Name = p.Name
 	}
@@ -327,7 +337,10 @@ func (c *Catalog) Preset(id, email string) (account.Preset, bool) {
 	if p.ID == "" {
 		return account.Preset{}, false
 	}
-	preset := account.Preset{Provider: p.ID, Name: p.Name, Servers: p.ServersFor(email), Username: p.Username(email), Auth: p.signIn()}
+	preset := account.Preset{
+		Provider: p.ID, Name: p.Name, Servers: p.ServersFor(email), Username: p.Username(email),
+		Auth: p.signIn(),
+	}
 	if p.ID == account.OtherProvider {
 		preset.Name = "" // An account is called after its domain, not "Other".
 	}

@@ -54,7 +54,8 @@ func TestRequiredProvidersAreThere(t *testing.T) {
 	} {
 		p := catalog(t).ByID(id)
 		preset, ok := catalog(t).Preset(id, full)
-		if !ok || preset.Servers[account.IMAP].Host != want.imap || preset.Servers[account.POP3].Host != want.pop3 || preset.Username != want.username || !slices.Equal(p.Auth, want.auth) {
+		if !ok || preset.Servers[account.IMAP].Host != want.imap || preset.Servers[account.POP3].Host != want.pop3 ||
+			preset.Username != want.username || !slices.Equal(p.Auth, want.auth) {
 			t.Errorf("%s: %+v, %v", id, preset, p.Auth)
 		}
 	}
@@ -153,14 +154,26 @@ func TestSuggest(t *testing.T) {
 		{"the part before @ signs in", "anna@wp.pl", "preset", "wp", "imap.wp.pl", "pop3.wp.pl", "anna"},
 		{"the last @ counts", `"a@b"@wp.pl`, "preset", "wp", "imap.wp.pl", "pop3.wp.pl", `"a@b"`},
 		{"no POP3 is offered", "anna@icloud.com", "preset", "icloud", "imap.mail.me.com", "", "anna"},
-		{"a domain with servers of its own", "anna@126.com", "preset", "netease", "imap.126.com", "pop.126.com", "anna@126.com"},
-		{"the host is made of the domain", "anna@inbox.lt", "preset", "inboxlv", "mail.inbox.lt", "mail.inbox.lt", "anna@inbox.lt"},
+		{
+			"a domain with servers of its own", "anna@126.com", "preset", "netease", "imap.126.com", "pop.126.com",
+			"anna@126.com",
+		},
+		{
+			"the host is made of the domain", "anna@inbox.lt", "preset", "inboxlv", "mail.inbox.lt", "mail.inbox.lt",
+			"anna@inbox.lt",
+		},
 		{"the Forpsi rule", "anna@forpsi.com", "preset", "forpsi", "imap.forpsi.com", "pop3.forpsi.com", "anna@forpsi.com"},
 		{"known to be impossible", "anna@proton.me", "preset", "proton", "", "", "anna@proton.me"},
 		{"known, but not its servers", "anna@kki.pl", "guess", "kki-bci", "imap.kki.pl", "pop3.kki.pl", "anna@kki.pl"},
 		{"unknown", "anna@Firma.example", "guess", "other", "imap.firma.example", "pop3.firma.example", "anna@Firma.example"},
-		{"below a known domain", "anna@mail.gmail.com", "guess", "other", "imap.mail.gmail.com", "pop3.mail.gmail.com", "anna@mail.gmail.com"},
-		{"beside a known domain", "anna@notgmail.com", "guess", "other", "imap.notgmail.com", "pop3.notgmail.com", "anna@notgmail.com"},
+		{
+			"below a known domain", "anna@mail.gmail.com", "guess", "other", "imap.mail.gmail.com", "pop3.mail.gmail.com",
+			"anna@mail.gmail.com",
+		},
+		{
+			"beside a known domain", "anna@notgmail.com", "guess", "other", "imap.notgmail.com", "pop3.notgmail.com",
+			"anna@notgmail.com",
+		},
 		{"too long to guess", "a@" + long[6:], "guess", "other", "", "", "a@" + long[6:]},
 		{"no address", "anna", "none", "other", "", "", ""},
 		{"nothing before @", "@gmail.com", "none", "other", "", "", ""},
@@ -172,7 +185,8 @@ func TestSuggest(t *testing.T) {
 		{"a domain not in its ASCII form", "anna@żółw.pl", "none", "other", "", "", ""},
 	} {
 		s := catalog(t).Suggest(t.Context(), tc.email)
-		if s.Source != tc.source || s.Provider != tc.provider || s.Servers[account.IMAP].Host != tc.imap || s.Servers[account.POP3].Host != tc.pop3 || s.Username != tc.username {
+		if s.Source != tc.source || s.Provider != tc.provider || s.Servers[account.IMAP].Host != tc.imap ||
+			s.Servers[account.POP3].Host != tc.pop3 || s.Username != tc.username {
 			t.Errorf("%s: %+v", tc.name, s)
 		}
 		for proto, server := range s.Servers {
@@ -202,7 +216,8 @@ func TestEveryDomainLeadsToItsPreset(t *testing.T) {
 
 func TestOtherHasNoServersOfItsOwn(t *testing.T) {
 	p, ok := catalog(t).Preset(account.OtherProvider, "anna@firma.example")
-	if !ok || p.Name != "" || len(p.Servers) > 0 || p.Username != "anna@firma.example" || !slices.Equal(p.Auth, []account.Auth{account.Password}) {
+	if !ok || p.Name != "" || len(p.Servers) > 0 || p.Username != "anna@firma.example" ||
+		!slices.Equal(p.Auth, []account.Auth{account.Password}) {
 		t.Errorf("%+v", p)
 	}
 	if _, ok := catalog(t).Preset("nosuch", "anna@firma.example"); ok {
@@ -215,11 +230,14 @@ func TestOtherHasNoServersOfItsOwn(t *testing.T) {
 
 func TestByHost(t *testing.T) {
 	for host, want := range map[string]string{
-		"imap.gmail.com": "google", "IMAP.Gmail.com.": "google", "outlook.office365.com": "outlook", "imap.mail.yahoo.com": "yahoo",
+		"imap.gmail.com": "google", "IMAP.Gmail.com.": "google", "outlook.office365.com": "outlook",
+		"imap.mail.yahoo.com":        "yahoo",
 		"export.imap.mail.yahoo.com": "yahoo", "ssl0.ovh.net": "ovh-mxplan", "imap.mail.ovh.net": "ovh-mxplan",
 		"ex.mail.ovh.net": "ovh-exchange", "ex5.mail.ovh.net": "ovh-exchange", "pro12.mail.ovh.net": "ovh-emailpro",
-		"exa.mail.ovh.net": "", "ex5.x.mail.ovh.net": "", "serwer1234.home.pl": "homepl", "anna.nazwa.pl": "nazwapl", "imap.126.com": "netease",
-		"imap.forpsi.com": "forpsi", "mail.inbox.lv": "inboxlv", "imap.gmail.com.evil.example": "", "": "", "127.0.0.1": "", "imap.firma.example": "",
+		"exa.mail.ovh.net": "", "ex5.x.mail.ovh.net": "", "serwer1234.home.pl": "homepl", "anna.nazwa.pl": "nazwapl",
+		"imap.126.com":    "netease",
+		"imap.forpsi.com": "forpsi", "mail.inbox.lv": "inboxlv", "imap.gmail.com.evil.example": "", "": "", "127.0.0.1": "",
+		"imap.firma.example": "",
 	} {
 		if p := catalog(t).ByHost(host); p.ID != want {
 			t.Errorf("%q is %q, want %q", host, p.ID, want)
@@ -246,8 +264,11 @@ func TestServing(t *testing.T) {
 
 func TestWhatIsNeededToSignIn(t *testing.T) {
 	for id, want := range map[string][3]bool{ // App password, OAuth, switched on for IMAP.
-		"google": {true, false, false}, "yahoo": {true, false, false}, "icloud": {true, false, false}, "gmx-de": {false, false, true},
-		"outlook": {false, true, true}, "microsoft365": {false, true, false}, "sfr": {false, false, false}, "o2": {false, false, true},
+		"google": {true, false, false}, "yahoo": {true, false, false}, "icloud": {true, false, false}, "gmx-de": {
+			false, false, true,
+		},
+		"outlook": {false, true, true}, "microsoft365": {false, true, false}, "sfr": {false, false, false},
+		"o2":    {false, false, true},
 		"other": {false, false, false}, "proton": {false, false, false},
 	} {
 		p := catalog(t).ByID(id)
@@ -263,7 +284,8 @@ func TestWhatIsNeededToSignIn(t *testing.T) {
 func TestLimitsAndQuirks(t *testing.T) {
 	c := catalog(t)
 	g := c.ByID("google")
-	if g.Limits.Connections != 15 || g.Limits.PollInterval[account.IMAP] != 10*time.Minute || g.Limits.BytesPerDay[account.IMAP] != 2500<<20 || g.Limits.BytesPerDay[account.POP3] != 1250<<20 {
+	if g.Limits.Connections != 15 || g.Limits.PollInterval[account.IMAP] != 10*time.Minute ||
+		g.Limits.BytesPerDay[account.IMAP] != 2500<<20 || g.Limits.BytesPerDay[account.POP3] != 1250<<20 {
 		t.Errorf("Google's limits: %+v", g.Limits)
 	}
 	if !g.Quirks.CloseInsteadOfQuit {
@@ -272,7 +294,8 @@ func TestLimitsAndQuirks(t *testing.T) {
 	if l := c.ByID("webde").Limits; l.PollInterval[account.POP3] != 15*time.Minute || l.PollInterval[account.IMAP] != 0 {
 		t.Errorf("WEB.DE's limits: %+v", l)
 	}
-	if !c.ByID("netease").Quirks.SendID || !c.ByID("outlook").Quirks.SizesAreEstimates || c.ByID("aol").Limits.MessagesPerFolder != 10_000 {
+	if !c.ByID("netease").Quirks.SendID || !c.ByID("outlook").Quirks.SizesAreEstimates ||
+		c.ByID("aol").Limits.MessagesPerFolder != 10_000 {
 		t.Error("other quirks are lost")
 	}
 	if s, ok := c.ByID("forpsi").Certified(account.POP3); !ok || s.Host != "pop3.forpsi.com" || s.Port != 995 {
@@ -309,14 +332,16 @@ func TestHelpInBothLanguages(t *testing.T) {
 	c := catalog(t)
 	for _, id := range []string{"google", "outlook"} {
 		en, pl := c.ByID(id).Help("en", true), c.ByID(id).Help("pl", true)
-		if !strings.Contains(en, "own page") || !strings.Contains(pl, "na stronie") || strings.Contains(en, "cannot be added") || strings.Contains(en, "refuses the mailbox's own") {
+		if !strings.Contains(en, "own page") || !strings.Contains(pl, "na stronie") ||
+			strings.Contains(en, "cannot be added") || strings.Contains(en, "refuses the mailbox's own") {
 			t.Errorf("%s, where users sign in on its page: %q, %q", id, en, pl)
 		}
 	}
 	if c.ByID("other").DisplayName("pl") != "Inny" || c.ByID("other").DisplayName("en") != "Other" {
 		t.Error("the name of everybody else")
 	}
-	if !strings.Contains(c.ByID("proton").Help("en", true), "cannot be fetched") || c.ByID("proton").Unsupported() != true {
+	if !strings.Contains(c.ByID("proton").Help("en", true), "cannot be fetched") ||
+		c.ByID("proton").Unsupported() != true {
 		t.Error("Proton is not said to be impossible")
 	}
 }
@@ -371,7 +396,8 @@ func TestABadTableIsRefused(t *testing.T) {
 
 // An address comes from a user.
 func FuzzSuggest(f *testing.F) {
-	for _, s := range []string{"anna@gmail.com", "a@b@inbox.lv", "@", "a@-.x", "a@\x00.example", strings.Repeat("a@", 300)} {
+	for _, s := range []string{"anna@gmail.com", "a@b@inbox.lv", "@", "a@-.x", "a@\x00.example", strings.Repeat(
+		"a@", 300)} {
 		f.Add(s)
 	}
 	c := catalog(f)

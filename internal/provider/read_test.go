@@ -19,7 +19,8 @@ var provenance = []string{"Confidence", "Unverified", "Sources"}
 func fieldsOf(t reflect.Type) (names []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == t.PkgPath() || f.Type.Kind() == reflect.Struct && f.Type.Name() == "" {
+		if f.Type.Kind() == reflect.Struct && f.Type.PkgPath() == t.PkgPath() || f.Type.Kind() == reflect.Struct &&
+			f.Type.Name() == "" {
 			names = append(names, fieldsOf(f.Type)...)
 		}
 		names = append(names, f.Name)
@@ -75,7 +76,10 @@ func unread(t *testing.T, root string, fields []string) (left []string) {
 // is not in the table.
 func TestEveryFieldOfThePresetsIsRead(t *testing.T) {
 	fields := fieldsOf(reflect.TypeFor[Provider]())
-	for _, name := range []string{"Connections", "PollInterval", "BytesPerDay", "SendID", "CloseInsteadOfQuit", "MX", "note"} {
+	for _, name := range []string{
+		"Connections", "PollInterval", "BytesPerDay", "SendID", "CloseInsteadOfQuit", "MX",
+		"note",
+	} {
 		if !slices.Contains(fields, name) {
 			t.Errorf("the field %s is not looked for", name)
 		}

@@ -17,7 +17,10 @@ func proven(n int) account.Account {
 	if err != nil {
 		panic(err)
 	}
-	a := account.Account{ID: account.ID(fmt.Sprint(n)), Owner: o, Server: account.Server{Host: "h", Port: 993, Security: account.TLS}}
+	a := account.Account{ID: account.ID(fmt.Sprint(n)), Owner: o, Server: account.Server{
+		Host: "h", Port: 993,
+		Security: account.TLS,
+	}}
 	a.Status.Proven = true
 	return a
 }
@@ -184,7 +187,10 @@ func TestAnOutageIsProbedByOneVisitAtATimeEverMoreSeldom(t *testing.T) {
 		}
 		cs.ended(proven(0), turn, fault.New(fault.ConnectTimeout, "", ""), now)
 	}
-	want := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute}
+	want := []time.Duration{
+		30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute,
+		5 * time.Minute,
+	}
 	if !slices.Equal(gaps, want) {
 		t.Errorf("probed after %v, want %v", gaps, want)
 	}
@@ -266,7 +272,10 @@ func TestAProbeThatShowsNothingIsRepeatedByAnotherUser(t *testing.T) {
 		_, careful := cs.gate(now.Add(firstProbe))
 		barred = append(barred, fmt.Sprint(careful[0].Except))
 	}
-	want := []string{"[u1@firma.test]", "[u1@firma.test u2@firma.test]", "[u1@firma.test u2@firma.test]", "[u2@firma.test u3@firma.test]"}
+	want := []string{
+		"[u1@firma.test]", "[u1@firma.test u2@firma.test]", "[u1@firma.test u2@firma.test]",
+		"[u2@firma.test u3@firma.test]",
+	}
 	if !slices.Equal(barred, want) {
 		t.Errorf("after each probe in vain these are left out: %v, want %v", barred, want)
 	}

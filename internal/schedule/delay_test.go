@@ -29,7 +29,8 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 	waiting.Status.NextPollAt = time.Time{}
 	visited := in(account.Fetching, fault.ConnectTimeout, 0)
 	visited.Status.NextPollAt = time.Time{}
-	down := &Outage{Circuit: "h:993/tls", Code: fault.ConnectTimeout, Since: noon.Add(-time.Minute), Probe: noon.Add(time.Minute)}
+	down := &Outage{Circuit: "h:993/tls", Code: fault.ConnectTimeout, Since: noon.Add(-time.Minute), Probe: noon.Add(
+		time.Minute)}
 	soon, later := noon.Add(time.Minute), noon.Add(10*time.Minute)
 	overdue := noon.Add(-Late)
 	for _, tc := range []struct {
@@ -39,29 +40,71 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 		want  *account.Delay
 	}{
 		{"all well", in(account.OK, "", time.Minute), Signs{}, nil},
-		{"all well, whatever goes on elsewhere", in(account.OK, "", time.Minute), Signs{AtHost: MaxPerHost, OfUser: MaxPerUser}, nil},
-		{"all well, but for its host", in(account.OK, "", time.Second), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: soon}},
-		{"never visited, and the host is out of order", in(account.Pending, "", 0), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: soon}},
+		{"all well, whatever goes on elsewhere", in(account.OK, "", time.Minute), Signs{
+			AtHost: MaxPerHost,
+			OfUser: MaxPerUser,
+		}, nil},
+		{"all well, but for its host", in(account.OK, "", time.Second), Signs{Outage: down}, &account.Delay{
+			Kind: account.DelayOutage, Since: down.Since, Until: soon,
+		}},
+		{"never visited, and the host is out of order", in(account.Pending, "", 0), Signs{Outage: down}, &account.Delay{
+			Kind: account.DelayOutage, Since: down.Since, Until: soon,
+		}},
 		{"due a moment ago", in(account.OK, "", -Late+time.Second), Signs{AtHost: MaxPerHost}, nil},
 		{"a message failed, the visit did not", in(account.OK, fault.MessageFailed, time.Minute), Signs{}, nil},
 		{"never visited, due a moment ago", in(account.Pending, "", -time.Second), Signs{}, nil},
 		{"a visit is under way", visited, Signs{Outage: down, AtHost: MaxPerHost}, nil},
 		{"between two parts of a long fetch", in(account.Fetching, "", -time.Second), Signs{}, nil},
-		{"no place for the next part of a long fetch", in(account.Fetching, "", -Late), Signs{}, &account.Delay{Kind: account.DelayWaiting, Since: overdue}},
+		{"no place for the next part of a long fetch", in(account.Fetching, "", -Late), Signs{}, &account.Delay{
+			Kind: account.DelayWaiting, Since: overdue,
+		}},
 		{"off", off, Signs{Outage: down}, &account.Delay{Kind: account.DelayPaused, Since: failed}},
 		{"off by an administrator", byOther, Signs{}, &account.Delay{Kind: account.DelayMaintenance, Since: failed}},
 		{"a refused password", waiting, Signs{Outage: down}, &account.Delay{Kind: account.DelayAttention, Since: failed}},
-		{"a refused password, asked for again and not visited", in(account.NeedsAttention, fault.AuthFailed, -Late), Signs{Asked: true}, &account.Delay{Kind: account.DelayWaiting, Since: overdue, Asked: true}},
-		{"a full mailbox", in(account.OverQuota, fault.LocalOverQuota, time.Minute), Signs{Outage: down}, &account.Delay{Kind: account.DelayQuota, Since: failed, Until: soon}},
-		{"one account fails", in(account.Retrying, fault.ConnectTimeout, time.Minute), Signs{}, &account.Delay{Kind: account.DelayBackoff, Since: failed, Until: soon}},
-		{"many fail at its host", in(account.Retrying, fault.ConnectTimeout, 10*time.Minute), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: later}},
-		{"many fail at its host, which is tried later than it is due", in(account.Retrying, fault.ConnectTimeout, time.Second), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: soon}},
-		{"its own trouble, whatever the host's", in(account.Retrying, fault.AuthFailed, time.Minute), Signs{Outage: down}, &account.Delay{Kind: account.DelayBackoff, Since: failed, Until: soon}},
-		{"due, and the host is out of order", in(account.OK, "", -Late), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: soon}},
-		{"the provider asks for a pause", in(account.Retrying, fault.RateLimited, time.Minute), Signs{}, &account.Delay{Kind: account.DelayBudget, Since: failed, Until: soon}},
-		{"too many connections", in(account.Retrying, fault.TooManyConnections, time.Minute), Signs{Outage: down}, &account.Delay{Kind: account.DelayBudget, Since: failed, Until: soon}},
-		{"due, and the host has all the visits it may have", in(account.OK, "", -Late), Signs{AtHost: MaxPerHost, OfUser: 1}, &account.Delay{Kind: account.DelayBudget, Since: overdue, AtHost: true}},
-		{"due, and the user has", in(account.OK, "", -Late), Signs{AtHost: MaxPerHost - 1, OfUser: MaxPerUser}, &account.Delay{Kind: account.DelayBudget, Since: overdue}},
+		{
+			"a refused password, asked for again and not visited", in(account.NeedsAttention, fault.AuthFailed, -Late),
+			Signs{Asked: true},
+			&account.Delay{Kind: account.DelayWaiting, Since: overdue, Asked: true},
+		},
+		{"a full mailbox", in(account.OverQuota, fault.LocalOverQuota, time.Minute), Signs{Outage: down}, &account.Delay{
+			Kind: account.DelayQuota, Since: failed, Until: soon,
+		}},
+		{"one account fails", in(account.Retrying, fault.ConnectTimeout, time.Minute), Signs{}, &account.Delay{
+			Kind: account.DelayBackoff, Since: failed, Until: soon,
+		}},
+		{
+			"many fail at its host", in(account.Retrying, fault.ConnectTimeout, 10*time.Minute),
+			Signs{Outage: down},
+			&account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: later},
+		},
+		{"many fail at its host, which is tried later than it is due", in(account.Retrying, fault.ConnectTimeout,
+			time.Second), Signs{Outage: down}, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: soon}},
+		{
+			"its own trouble, whatever the host's", in(account.Retrying, fault.AuthFailed, time.Minute),
+			Signs{Outage: down},
+			&account.Delay{Kind: account.DelayBackoff, Since: failed, Until: soon},
+		},
+		{"due, and the host is out of order", in(account.OK, "", -Late), Signs{Outage: down}, &account.Delay{
+			Kind: account.DelayOutage, Since: down.Since, Until: soon,
+		}},
+		{"the provider asks for a pause", in(account.Retrying, fault.RateLimited, time.Minute), Signs{}, &account.Delay{
+			Kind: account.DelayBudget, Since: failed, Until: soon,
+		}},
+		{
+			"too many connections", in(account.Retrying, fault.TooManyConnections, time.Minute),
+			Signs{Outage: down},
+			&account.Delay{Kind: account.DelayBudget, Since: failed, Until: soon},
+		},
+		{
+			"due, and the host has all the visits it may have", in(account.OK, "", -Late),
+			Signs{AtHost: MaxPerHost, OfUser: 1},
+			&account.Delay{Kind: account.DelayBudget, Since: overdue, AtHost: true},
+		},
+		{
+			"due, and the user has", in(account.OK, "", -Late),
+			Signs{AtHost: MaxPerHost - 1, OfUser: MaxPerUser},
+			&account.Delay{Kind: account.DelayBudget, Since: overdue},
+		},
 		{
 			"the provider wants longer pauses", in(account.OK, "", 10*time.Minute),
 			Signs{Allowed: Allowance{Interval: 10 * time.Minute}},
@@ -87,19 +130,25 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 			Signs{AtHost: 15, Allowed: Allowance{Connections: 15}},
 			&account.Delay{Kind: account.DelayBudget, Since: overdue, AtHost: true},
 		},
-		{"due, and nobody comes", in(account.Pending, "", -Late), Signs{AtHost: 1, OfUser: 1}, &account.Delay{Kind: account.DelayWaiting, Since: overdue}},
+		{"due, and nobody comes", in(account.Pending, "", -Late), Signs{AtHost: 1, OfUser: 1}, &account.Delay{
+			Kind: account.DelayWaiting, Since: overdue,
+		}},
 	} {
 		if diff := cmp.Diff(tc.want, Delay(tc.a, tc.signs, noon)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
-		if bare := Delay(tc.a, Signs{Asked: tc.signs.Asked, Outage: tc.signs.Outage, Allowed: tc.signs.Allowed}, noon); !NeedsSigns(tc.a, noon) && !cmp.Equal(tc.want, bare) {
+		if bare := Delay(tc.a, Signs{Asked: tc.signs.Asked, Outage: tc.signs.Outage, Allowed: tc.signs.Allowed},
+			noon); !NeedsSigns(tc.a, noon) && !cmp.Equal(tc.want, bare) {
 			t.Errorf("%s: signs were said not to be needed, and matter: %+v", tc.name, bare)
 		}
 	}
 }
 
 func TestAnOutageShowsInTheStateOfTheAccountsItHolds(t *testing.T) {
-	down := Signs{Outage: &Outage{Circuit: "h:993/tls", Code: fault.ConnectTimeout, Since: noon.Add(-time.Minute), Probe: noon.Add(time.Minute)}}
+	down := Signs{Outage: &Outage{
+		Circuit: "h:993/tls", Code: fault.ConnectTimeout, Since: noon.Add(-time.Minute),
+		Probe: noon.Add(time.Minute),
+	}}
 	own := &account.Diagnosis{Code: fault.AuthFailed, Since: noon.Add(-time.Hour)}
 	theirs := &account.Diagnosis{Code: fault.ConnectTimeout, Since: down.Outage.Since}
 	due := noon.Add(time.Second)
@@ -113,12 +162,32 @@ func TestAnOutageShowsInTheStateOfTheAccountsItHolds(t *testing.T) {
 	}{
 		{"well, at a host that is well", account.Status{State: account.OK, NextPollAt: due}, false, Signs{}, account.OK, nil},
 		{"well", account.Status{State: account.OK, NextPollAt: due}, false, down, account.Retrying, theirs},
-		{"well, but for a message", account.Status{State: account.OK, NextPollAt: due, Diagnosis: own}, false, down, account.Retrying, theirs},
+		{
+			"well, but for a message",
+			account.Status{State: account.OK, NextPollAt: due, Diagnosis: own},
+			false, down,
+			account.Retrying, theirs,
+		},
 		{"never visited", account.Status{State: account.Pending, NextPollAt: due}, false, down, account.Retrying, theirs},
-		{"between two parts of a long fetch", account.Status{State: account.Fetching, NextPollAt: due}, false, down, account.Retrying, theirs},
+		{
+			"between two parts of a long fetch",
+			account.Status{State: account.Fetching, NextPollAt: due},
+			false, down,
+			account.Retrying, theirs,
+		},
 		{"a visit is under way", account.Status{State: account.Fetching}, false, down, account.Fetching, nil},
-		{"waits for its user", account.Status{State: account.NeedsAttention, Diagnosis: own}, false, down, account.NeedsAttention, own},
-		{"retried for a reason of its own", account.Status{State: account.Retrying, NextPollAt: due, Diagnosis: own}, false, down, account.Retrying, own},
+		{
+			"waits for its user",
+			account.Status{State: account.NeedsAttention, Diagnosis: own},
+			false, down,
+			account.NeedsAttention, own,
+		},
+		{
+			"retried for a reason of its own",
+			account.Status{State: account.Retrying, NextPollAt: due, Diagnosis: own},
+			false,
+			down, account.Retrying, own,
+		},
 		{"full", account.Status{State: account.OverQuota, NextPollAt: due}, false, down, account.OverQuota, nil},
 		{"off", account.Status{State: account.Paused}, true, down, account.Paused, nil},
 	} {

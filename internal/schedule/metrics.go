@@ -31,7 +31,8 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	m := metrics{
 		visits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mailbrook_visits_total",
-			Help: "Visits to external accounts by how they ended: ok, more (yielded with work left), partial, interrupted, fenced, or a diagnosis code.",
+			Help: "Visits to external accounts by how they ended: ok, more (yielded with work left), partial, interrupted, " +
+				"fenced, or a diagnosis code.",
 		}, []string{"outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "mailbrook_visit_seconds", Help: "How long visits took.",
@@ -69,14 +70,16 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Name: "mailbrook_chores_total", Help: "Runs of each chore by result.",
 		}, []string{"chore", "result"}),
 		aborted: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mailbrook_visits_aborted_total", Help: "Visits found by this process that began and never ended, because their process died.",
+			Name: "mailbrook_visits_aborted_total", Help: "Visits found by this process that began and never ended, because " +
+				"their process died.",
 		}),
 	}
 	for _, code := range fault.Codes() {
 		m.visits.WithLabelValues(string(code))
 	}
 	if reg != nil {
-		reg.MustRegister(m.visits, m.seconds, m.messages, m.bytes, m.active, m.lag, m.down, m.free, m.slow, m.cut, m.chores, m.aborted)
+		reg.MustRegister(m.visits, m.seconds, m.messages, m.bytes, m.active, m.lag, m.down, m.free, m.slow, m.cut, m.chores,
+			m.aborted)
 	}
 	return m
 }

@@ -100,7 +100,10 @@ func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) S
 		return p.failed(a, o, now, rnd)
 	}
 	prior := a.Status
-	s := Settlement{State: account.OK, Success: true, At: now, Diagnosis: diagnosis(prior.Diagnosis, o.Partial, now), Run: o.Run}
+	s := Settlement{
+		State: account.OK, Success: true, At: now, Diagnosis: diagnosis(prior.Diagnosis, o.Partial, now),
+		Run: o.Run,
+	}
 	allowed := p.Allowed.Of(a)
 	if free := allowed.free(o.Brought); free.After(now) {
 		s.State, s.DueAt = account.Retrying, free

@@ -32,7 +32,8 @@ func TestAWantOfDescriptorsIsRetriedSoon(t *testing.T) {
 		err  error
 		soon bool
 	}{{syscall.EMFILE, true}, {syscall.ENFILE, true}, {syscall.EIO, false}} {
-		s := Policy{}.Next(a, Outcome{Err: &fault.Error{Code: fault.Internal, Err: fmt.Errorf("opening: %w", tc.err)}}, noon, 0.5)
+		s := Policy{}.Next(a, Outcome{Err: &fault.Error{Code: fault.Internal, Err: fmt.Errorf("opening: %w", tc.err)}}, noon,
+			0.5)
 		if got := s.DueAt.Sub(noon) <= 2*time.Minute; got != tc.soon || s.State != account.Retrying {
 			t.Errorf("%v: next in %v, %s", tc.err, s.DueAt.Sub(noon), s.State)
 		}
@@ -54,37 +55,103 @@ func TestPolicy(t *testing.T) {
 	}{
 		{name: "all well: one interval", state: account.OK, next: 5 * time.Minute},
 		{name: "the account's own interval", interval: time.Hour, state: account.OK, next: time.Hour},
-		{name: "all well again: failures are forgotten", prior: seen(fault.ConnectRefused, 7), state: account.OK, next: 5 * time.Minute},
-		{name: "a bad message is no failed visit", out: Outcome{Partial: fault.New(fault.MessageFailed, "", "")}, state: account.OK, next: 5 * time.Minute},
+		{
+			name: "all well again: failures are forgotten", prior: seen(fault.ConnectRefused, 7), state: account.OK,
+			next: 5 * time.Minute,
+		},
+		{
+			name: "a bad message is no failed visit", out: Outcome{Partial: fault.New(fault.MessageFailed, "", "")},
+			state: account.OK, next: 5 * time.Minute,
+		},
 		{name: "more to do: due at once", out: Outcome{More: true}, state: account.Fetching, next: 0},
 
-		{name: "network, first time: soon", out: failing(fault.ConnectTimeout), state: account.Retrying, next: time.Minute, failures: 1},
-		{name: "network, fourth time", prior: seen(fault.ConnectTimeout, 3), out: failing(fault.DNSFailure), state: account.Retrying, next: 8 * time.Minute, failures: 4},
-		{name: "network, for days: hourly", prior: seen(fault.ConnectTimeout, 90), out: failing(fault.ConnectRefused), state: account.Retrying, next: time.Hour, failures: 91},
-		{name: "network never less often than when well", interval: 6 * time.Hour, prior: seen(fault.ConnectTimeout, 90), out: failing(fault.ConnectRefused), state: account.Retrying, next: 6 * time.Hour, failures: 91},
-		{name: "short intervals retry in short steps", interval: 2 * time.Second, out: failing(fault.ConnectRefused), state: account.Retrying, next: 2 * time.Second, failures: 1},
-		{name: "in use by another client", out: failing(fault.MailboxInUse), state: account.Retrying, next: 2 * time.Minute, failures: 1},
-		{name: "too many connections", out: failing(fault.TooManyConnections), state: account.Retrying, next: 10 * time.Minute, failures: 1},
-		{name: "protocol error, for days", prior: seen(fault.ProtocolError, 90), out: failing(fault.ProtocolError), state: account.Retrying, next: 6 * time.Hour, failures: 91},
-		{name: "every folder failed", out: failing(fault.FolderFailed), state: account.Retrying, next: 5 * time.Minute, failures: 1},
-		{name: "local mailbox cannot be written", prior: seen(fault.LocalMailboxUnavailable, 90), out: failing(fault.LocalMailboxUnavailable), state: account.Retrying, next: 15 * time.Minute, failures: 91},
-		{name: "a defect of ours does not switch off", prior: seen(fault.Internal, 90), out: failing(fault.Internal), state: account.Retrying, next: time.Hour, failures: 91},
-		{name: "an unknown code does not switch off", prior: seen("new", 9), out: failing("new"), state: account.Retrying, next: time.Hour, failures: 10},
-		{name: "over quota: looked at every few minutes", prior: seen(fault.LocalOverQuota, 90), interval: time.Hour, out: failing(fault.LocalOverQuota), state: account.OverQuota, next: 3 * time.Minute, failures: 91},
+		{
+			name: "network, first time: soon", out: failing(fault.ConnectTimeout), state: account.Retrying, next: time.Minute,
+			failures: 1,
+		},
+		{
+			name: "network, fourth time", prior: seen(fault.ConnectTimeout, 3), out: failing(fault.DNSFailure),
+			state: account.Retrying, next: 8 * time.Minute, failures: 4,
+		},
+		{
+			name: "network, for days: hourly", prior: seen(fault.ConnectTimeout, 90), out: failing(fault.ConnectRefused),
+			state: account.Retrying, next: time.Hour, failures: 91,
+		},
+		{
+			name: "network never less often than when well", interval: 6 * time.Hour, prior: seen(fault.ConnectTimeout, 90),
+			out: failing(fault.ConnectRefused), state: account.Retrying, next: 6 * time.Hour, failures: 91,
+		},
+		{
+			name: "short intervals retry in short steps", interval: 2 * time.Second, out: failing(fault.ConnectRefused),
+			state: account.Retrying, next: 2 * time.Second, failures: 1,
+		},
+		{
+			name: "in use by another client", out: failing(fault.MailboxInUse), state: account.Retrying, next: 2 * time.Minute,
+			failures: 1,
+		},
+		{
+			name: "too many connections", out: failing(fault.TooManyConnections), state: account.Retrying,
+			next: 10 * time.Minute, failures: 1,
+		},
+		{
+			name: "protocol error, for days", prior: seen(fault.ProtocolError, 90), out: failing(fault.ProtocolError),
+			state: account.Retrying, next: 6 * time.Hour, failures: 91,
+		},
+		{
+			name: "every folder failed", out: failing(fault.FolderFailed), state: account.Retrying, next: 5 * time.Minute,
+			failures: 1,
+		},
+		{name: "local mailbox cannot be written", prior: seen(fault.LocalMailboxUnavailable, 90), out: failing(
+			fault.LocalMailboxUnavailable), state: account.Retrying, next: 15 * time.Minute, failures: 91},
+		{
+			name: "a defect of ours does not switch off", prior: seen(fault.Internal, 90), out: failing(fault.Internal),
+			state: account.Retrying, next: time.Hour, failures: 91,
+		},
+		{
+			name: "an unknown code does not switch off", prior: seen("new", 9), out: failing("new"), state: account.Retrying,
+			next: time.Hour, failures: 10,
+		},
+		{
+			name: "over quota: looked at every few minutes", prior: seen(fault.LocalOverQuota, 90), interval: time.Hour,
+			out: failing(fault.LocalOverQuota), state: account.OverQuota, next: 3 * time.Minute, failures: 91,
+		},
 
-		{name: "a permission that was withdrawn is not tried again", out: Outcome{Err: &fault.Error{Code: fault.OAuthReauthorizationRequired, Final: true}}, state: account.NeedsAttention, next: never, failures: 1},
-		{name: "a token that was refused may have been the server's mistake", out: failing(fault.OAuthReauthorizationRequired), state: account.Retrying, next: 10 * time.Minute, failures: 1},
+		{name: "a permission that was withdrawn is not tried again", out: Outcome{Err: &fault.Error{
+			Code: fault.OAuthReauthorizationRequired, Final: true,
+		}}, state: account.NeedsAttention, next: never, failures: 1},
+		{name: "a token that was refused may have been the server's mistake", out: failing(
+			fault.OAuthReauthorizationRequired), state: account.Retrying, next: 10 * time.Minute, failures: 1},
 
 		{name: "visits that never ended: a pause", out: died(3), state: account.Retrying, next: 5 * time.Minute, failures: 1},
-		{name: "a pause even with short intervals", interval: 2 * time.Second, out: died(3), state: account.Retrying, next: 2 * time.Minute, failures: 1},
-		{name: "the pause goes by what never ended, not by what failed", prior: seen(fault.ConnectTimeout, 20), out: died(5), state: account.Retrying, next: 20 * time.Minute, failures: 21},
+		{
+			name: "a pause even with short intervals", interval: 2 * time.Second, out: died(3), state: account.Retrying,
+			next: 2 * time.Minute, failures: 1,
+		},
+		{
+			name: "the pause goes by what never ended, not by what failed", prior: seen(fault.ConnectTimeout, 20), out: died(5),
+			state: account.Retrying, next: 20 * time.Minute, failures: 21,
+		},
 		{name: "and no edit makes it shorter", out: died(7), state: account.Retrying, next: 80 * time.Minute, failures: 1},
-		{name: "visits that never ended, for days", prior: seen(fault.VisitAborted, 90), out: died(93), state: account.Retrying, next: 6 * time.Hour, failures: 91},
-		{name: "what fails in a visit alone is like any other", out: Outcome{Err: fault.New(fault.ConnectTimeout, "", ""), Aborted: 9}, state: account.Retrying, next: time.Minute, failures: 1},
+		{
+			name: "visits that never ended, for days", prior: seen(fault.VisitAborted, 90), out: died(93),
+			state: account.Retrying, next: 6 * time.Hour, failures: 91,
+		},
+		{name: "what fails in a visit alone is like any other", out: Outcome{
+			Err:     fault.New(fault.ConnectTimeout, "", ""),
+			Aborted: 9,
+		}, state: account.Retrying, next: time.Minute, failures: 1},
 
-		{name: "the server's hint is kept to", out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: 40 * time.Minute}}, state: account.Retrying, next: 42 * time.Minute, failures: 1},
-		{name: "a hint does not shorten the backoff", prior: seen(fault.RateLimited, 3), out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: time.Second}}, state: account.Retrying, next: 80 * time.Minute, failures: 4},
-		{name: "an absurd hint is a day", out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: math.MaxInt64}}, state: account.Retrying, next: 25*time.Hour + 12*time.Minute, failures: 1},
+		{name: "the server's hint is kept to", out: Outcome{Err: &fault.Error{
+			Code:       fault.RateLimited,
+			RetryAfter: 40 * time.Minute,
+		}}, state: account.Retrying, next: 42 * time.Minute, failures: 1},
+		{name: "a hint does not shorten the backoff", prior: seen(fault.RateLimited, 3), out: Outcome{Err: &fault.Error{
+			Code: fault.RateLimited, RetryAfter: time.Second,
+		}}, state: account.Retrying, next: 80 * time.Minute, failures: 4},
+		{
+			name: "an absurd hint is a day", out: Outcome{Err: &fault.Error{Code: fault.RateLimited, RetryAfter: math.MaxInt64}},
+			state: account.Retrying, next: 25*time.Hour + 12*time.Minute, failures: 1,
+		},
 
 		{
 			name:  "a hint counts whatever the reason: in use",
@@ -97,16 +164,35 @@ func TestPolicy(t *testing.T) {
 			state: account.Retrying, next: 126 * time.Minute, failures: 1,
 		},
 
-		{name: "password refused once", out: failing(fault.AuthFailed), state: account.Retrying, next: 10 * time.Minute, failures: 1},
-		{name: "password refused twice: a longer gap", prior: seen(fault.AuthFailed, 1), out: failing(fault.AuthFailed), state: account.Retrying, next: 20 * time.Minute, failures: 2},
-		{name: "password refused three times: waits for the user", prior: seen(fault.AuthFailed, 2), out: failing(fault.AuthFailed), state: account.NeedsAttention, next: never, failures: 3},
-		{name: "refused in different words", prior: seen(fault.AuthFailed, 2), out: failing(fault.AppPasswordRequired), state: account.NeedsAttention, next: never, failures: 3},
-		{name: "fetch now does not restart the count", prior: seen(fault.AuthFailed, 3), out: failing(fault.AuthFailed), state: account.NeedsAttention, next: never, failures: 4},
-		{name: "refused after an outage: first of three", prior: seen(fault.ConnectTimeout, 20), out: failing(fault.AuthFailed), state: account.Retrying, next: 10 * time.Minute, failures: 1},
-		{name: "waiting for the user is not ended by an outage", prior: seen(fault.AuthFailed, 3), out: failing(fault.ConnectTimeout), state: account.NeedsAttention, next: never, failures: 4},
+		{
+			name: "password refused once", out: failing(fault.AuthFailed), state: account.Retrying, next: 10 * time.Minute,
+			failures: 1,
+		},
+		{
+			name: "password refused twice: a longer gap", prior: seen(fault.AuthFailed, 1), out: failing(fault.AuthFailed),
+			state: account.Retrying, next: 20 * time.Minute, failures: 2,
+		},
+		{name: "password refused three times: waits for the user", prior: seen(fault.AuthFailed, 2), out: failing(
+			fault.AuthFailed), state: account.NeedsAttention, next: never, failures: 3},
+		{
+			name: "refused in different words", prior: seen(fault.AuthFailed, 2), out: failing(fault.AppPasswordRequired),
+			state: account.NeedsAttention, next: never, failures: 3,
+		},
+		{
+			name: "fetch now does not restart the count", prior: seen(fault.AuthFailed, 3), out: failing(fault.AuthFailed),
+			state: account.NeedsAttention, next: never, failures: 4,
+		},
+		{name: "refused after an outage: first of three", prior: seen(fault.ConnectTimeout, 20), out: failing(
+			fault.AuthFailed), state: account.Retrying, next: 10 * time.Minute, failures: 1},
+		{name: "waiting for the user is not ended by an outage", prior: seen(fault.AuthFailed, 3), out: failing(
+			fault.ConnectTimeout), state: account.NeedsAttention, next: never, failures: 4},
 		{name: "locked: slowly", out: failing(fault.AccountLocked), state: account.Retrying, next: time.Hour, failures: 1},
-		{name: "certificate: slowly", out: failing(fault.TLSCertificateInvalid), state: account.Retrying, next: 30 * time.Minute, failures: 1},
-		{name: "certificate, third time: waits for the user", prior: seen(fault.TLSCertificateInvalid, 2), out: failing(fault.TLSCertificateInvalid), state: account.NeedsAttention, next: never, failures: 3},
+		{
+			name: "certificate: slowly", out: failing(fault.TLSCertificateInvalid), state: account.Retrying,
+			next: 30 * time.Minute, failures: 1,
+		},
+		{name: "certificate, third time: waits for the user", prior: seen(fault.TLSCertificateInvalid, 2), out: failing(
+			fault.TLSCertificateInvalid), state: account.NeedsAttention, next: never, failures: 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := account.Account{PollInterval: tc.interval, Status: tc.prior, UpdatedAt: noon.Add(-24 * time.Hour)}
@@ -153,8 +239,12 @@ func TestEveryCodeThatOnlyTheUserCanMendStopsAfterThree(t *testing.T) {
 
 func TestTimesToComeDoNoHarm(t *testing.T) {
 	// What a clock has written that was a day ahead.
-	a := account.Account{UpdatedAt: noon.Add(24 * time.Hour), Status: account.Status{Failures: 2, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Since: noon.Add(-time.Hour)}}}
-	if s := (Policy{}).Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even); s.State != account.NeedsAttention {
+	a := account.Account{UpdatedAt: noon.Add(24 * time.Hour), Status: account.Status{
+		Failures:  2,
+		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Since: noon.Add(-time.Hour)},
+	}}
+	if s := (Policy{}).Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon,
+		even); s.State != account.NeedsAttention {
 		t.Errorf("settled as %s after %d failures: a password that is refused would be tried for a day", s.State, s.Failures)
 	}
 	a.Status.Diagnosis.Since = noon.Add(24 * time.Hour)
@@ -187,9 +277,16 @@ func TestDiagnosisIsDatedFromTheFirstFailureOfItsKind(t *testing.T) {
 		out  Outcome
 		want *account.Diagnosis
 	}{
-		{"the same code keeps its date", Outcome{Err: fault.New(fault.ConnectTimeout, "", "again")}, &account.Diagnosis{Code: fault.ConnectTimeout, Detail: "again", Since: noon.Add(-time.Hour)}},
-		{"another code is new", Outcome{Err: fault.New(fault.DNSFailure, "", "other")}, &account.Diagnosis{Code: fault.DNSFailure, Detail: "other", Since: noon}},
-		{"partly", Outcome{Partial: fault.New(fault.FolderFailed, "", "Sent")}, &account.Diagnosis{Code: fault.FolderFailed, Detail: "Sent", Since: noon}},
+		{"the same code keeps its date", Outcome{Err: fault.New(fault.ConnectTimeout, "", "again")}, &account.Diagnosis{
+			Code: fault.ConnectTimeout, Detail: "again", Since: noon.Add(-time.Hour),
+		}},
+		{"another code is new", Outcome{Err: fault.New(fault.DNSFailure, "", "other")}, &account.Diagnosis{
+			Code: fault.DNSFailure, Detail: "other", Since: noon,
+		}},
+		{"partly", Outcome{Partial: fault.New(fault.FolderFailed, "", "Sent")}, &account.Diagnosis{
+			Code:   fault.FolderFailed,
+			Detail: "Sent", Since: noon,
+		}},
 		{"well", Outcome{}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -263,7 +360,8 @@ func TestDueIsNeverBeforeNow(t *testing.T) {
 		now := time.UnixMilli(clock % (1 << 45)) // A clock may say anything.
 		code := fault.Codes()[int(which)%len(fault.Codes())]
 		a := account.Account{Status: account.Status{Failures: int(failures)}}
-		s := Policy{}.Next(a, Outcome{Err: &fault.Error{Code: code, RetryAfter: time.Duration(hint)}}, now, float64(rnd)/(1<<32))
+		s := Policy{}.Next(a, Outcome{Err: &fault.Error{Code: code, RetryAfter: time.Duration(hint)}}, now,
+			float64(rnd)/(1<<32))
 		return s.DueAt.IsZero() || (s.DueAt.After(now) && s.DueAt.Before(now.Add(28*time.Hour)))
 	}
 	if err := quick.Check(prop, &quick.Config{MaxCount: 20000}); err != nil {
@@ -273,8 +371,10 @@ func TestDueIsNeverBeforeNow(t *testing.T) {
 
 func TestASpellingOfAServerIsNoOtherServer(t *testing.T) {
 	for host, want := range map[string]string{
-		"imap.example.test": "imap.example.test", "IMAP.Example.test.": "imap.example.test", " imap.example.test": "imap.example.test",
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "[::FFFF:192.0.2.1]": "192.0.2.1", "::ffff:c000:201": "192.0.2.1",
+		"imap.example.test": "imap.example.test", "IMAP.Example.test.": "imap.example.test",
+		" imap.example.test": "imap.example.test",
+		"192.0.2.1":          "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "[::FFFF:192.0.2.1]": "192.0.2.1",
+		"::ffff:c000:201": "192.0.2.1",
 		"2001:DB8:0:0::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1",
 	} {
 		if got := HostKey(account.Account{Server: account.Server{Host: host}}); got != want {

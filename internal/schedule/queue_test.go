@@ -83,12 +83,14 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 		}
 	}
 	slices.SortFunc(due, func(a, b *row) int {
-		return cmp.Or(cmp.Compare(slowOf[a.account.Owner], slowOf[b.account.Owner]), a.due.Compare(b.due), cmp.Compare(a.account.ID, b.account.ID))
+		return cmp.Or(cmp.Compare(slowOf[a.account.Owner], slowOf[b.account.Owner]), a.due.Compare(b.due), cmp.Compare(
+			a.account.ID, b.account.ID))
 	})
 	var leases []fetch.Lease
 	for _, r := range due {
 		host, circuit := HostKey(r.account), CircuitKey(r.account)
-		if len(leases) == c.Limit || perHost[host] >= c.PerHost || perUser[r.account.Owner] >= c.PerUser || slices.Contains(c.Closed, circuit) {
+		if len(leases) == c.Limit || perHost[host] >= c.PerHost || perUser[r.account.Owner] >= c.PerUser ||
+			slices.Contains(c.Closed, circuit) {
 			continue
 		}
 		if slow := r.account.Status.Slow; slow > 0 && c.Unsure <= 0 || slow > 1 && c.Slow <= 0 {
@@ -204,7 +206,8 @@ func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (sin
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range q.rows {
-		if !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account)) && (since.IsZero() || r.due.Before(since)) {
+		if !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account)) && (since.IsZero() ||
+			r.due.Before(since)) {
 			since = r.due
 		}
 	}

@@ -190,7 +190,9 @@ func besideAStuckHost(t *testing.T, wrap func(Queue) Queue) (bad []string) {
 // The controls: visits that wait for each other, and a host that may take all.
 func TestWhoIsHeldUpIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		if bad := besideAStuckAccount(t, func(v Visitor) Visitor { return oneByOne{v, make(chan struct{}, 1)} }); len(bad) < 3 {
+		if bad := besideAStuckAccount(t, func(v Visitor) Visitor {
+			return oneByOne{v, make(chan struct{}, 1)}
+		}); len(bad) < 3 {
 			t.Errorf("visits wait for each other, and only this is noticed: %q", bad)
 		}
 		if bad := besideAStuckHost(t, func(q Queue) Queue { return unshared{q} }); len(bad) != 5 {
@@ -613,7 +615,9 @@ func TestAPanicStopsAtTheAccount(t *testing.T) {
 func TestInterruptedByNobodyIsADefectAndNoLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newMemory(accounts(t, 1, "h")...)
-		v := &visitor{do: func(context.Context, fetch.Lease) fetch.Report { return fetch.Report{Err: context.DeadlineExceeded} }}
+		v := &visitor{do: func(context.Context, fetch.Lease) fetch.Report {
+			return fetch.Report{Err: context.DeadlineExceeded}
+		}}
 		_, stop := run(t, Options{Queue: q, Visitor: v})
 		time.Sleep(time.Minute - time.Second)
 		mustStop(t, stop)
@@ -677,7 +681,8 @@ func TestVisitOne(t *testing.T) {
 				return fetch.Report{Messages: 10, Bytes: 1000, Skipped: 1, More: parts > 0}
 			})
 			res, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1")
-			if err != nil || res.Report.Messages != 30 || res.Report.Bytes != 3000 || res.Report.Skipped != 3 || v.count("a1") != 3 {
+			if err != nil || res.Report.Messages != 30 || res.Report.Bytes != 3000 || res.Report.Skipped != 3 ||
+				v.count("a1") != 3 {
 				t.Errorf("%+v, %v after %d parts", res.Report, err, v.count("a1"))
 			}
 			if res.Settlement.State != account.OK || len(q.row("a1").settled) != 3 || v.count("a2") != 0 {
@@ -704,7 +709,8 @@ func TestVisitOne(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, _, r := start(t, failing(fault.AuthFailed))
 			res, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1")
-			if err != nil || fault.CodeOf(res.Report.Err) != fault.AuthFailed || res.Settlement.Diagnosis.Code != fault.AuthFailed {
+			if err != nil || fault.CodeOf(res.Report.Err) != fault.AuthFailed ||
+				res.Settlement.Diagnosis.Code != fault.AuthFailed {
 				t.Errorf("%+v, %v", res, err)
 			}
 		})
@@ -712,7 +718,10 @@ func TestVisitOne(t *testing.T) {
 	t.Run("waits for another worker's visit", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			q, _, r := start(t, nil)
-			if _, err := q.ClaimOne(t.Context(), owner(t, "a1"), "a1", Claim{Worker: "other", Now: time.Now(), Lease: time.Minute}); err != nil {
+			if _, err := q.ClaimOne(t.Context(), owner(t, "a1"), "a1", Claim{
+				Worker: "other", Now: time.Now(),
+				Lease: time.Minute,
+			}); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
@@ -740,12 +749,16 @@ func TestVisitOne(t *testing.T) {
 	t.Run("waits no longer than its context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			q, v, r := start(t, nil)
-			if _, err := q.ClaimOne(t.Context(), owner(t, "a1"), "a1", Claim{Worker: "other", Now: time.Now(), Lease: time.Hour}); err != nil {
+			if _, err := q.ClaimOne(t.Context(), owner(t, "a1"), "a1", Claim{
+				Worker: "other", Now: time.Now(),
+				Lease: time.Hour,
+			}); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			if _, err := r.VisitOne(ctx, owner(t, "a1"), "a1"); !errors.Is(err, ErrBusy) || !errors.Is(err, context.DeadlineExceeded) || v.count("a1") != 0 {
+			if _, err := r.VisitOne(ctx, owner(t, "a1"), "a1"); !errors.Is(err, ErrBusy) ||
+				!errors.Is(err, context.DeadlineExceeded) || v.count("a1") != 0 {
 				t.Errorf("%v after %d visits", err, v.count("a1"))
 			}
 		})
@@ -813,7 +826,8 @@ func TestMetricsCountByOutcome(t *testing.T) {
 		}
 		for name, want := range map[string]float64{
 			"mailbrook_visits_total{ok}": 1, "mailbrook_visits_total{auth_failed}": 1, "mailbrook_visits_total{dns_failure}": 0,
-			"mailbrook_messages_delivered_total": 4, "mailbrook_message_bytes_delivered_total": 4096, "mailbrook_visits_active": 0,
+			"mailbrook_messages_delivered_total": 4, "mailbrook_message_bytes_delivered_total": 4096,
+			"mailbrook_visits_active": 0,
 		} {
 			if v, ok := got[name]; !ok || v != want {
 				t.Errorf("%s is %v (present: %t), want %v", name, v, ok, want)

@@ -37,7 +37,9 @@ func tarpit(t *testing.T) (bad, good []account.Account) {
 }
 
 // besideATarpit lists who waits for longer than an interval, within ten minutes.
-func besideATarpit(t *testing.T, bad, good []account.Account, reg prometheus.Registerer, queue func(Queue) Queue, visits func(ended <-chan struct{}) func(context.Context, fetch.Lease) fetch.Report) (late []string) {
+func besideATarpit(t *testing.T, bad, good []account.Account, reg prometheus.Registerer, queue func(Queue) Queue,
+	visits func(ended <-chan struct{}) func(context.Context, fetch.Lease) fetch.Report,
+) (late []string) {
 	t.Helper()
 	ended := make(chan struct{})
 	do := visits(ended)
@@ -109,7 +111,9 @@ func TestAccountsThatBecomeATarpitTogetherGiveWay(t *testing.T) {
 func TestWhoWaitsBesideATarpitIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad, good := tarpit(t)
-		if late := besideATarpit(t, bad, good, nil, func(q Queue) Queue { return unshared{q} }, endless); len(late) < len(good) {
+		if late := besideATarpit(t, bad, good, nil, func(q Queue) Queue {
+			return unshared{q}
+		}, endless); len(late) < len(good) {
 			t.Errorf("nothing is shared out, and only this is noticed: %q", late)
 		}
 	})
@@ -132,7 +136,8 @@ func TestAVisitThatGaveWayIsDueAgainAndNoLongerQuick(t *testing.T) {
 		for id := range q.rows {
 			r := q.row(id)
 			gave += r.gaveWay
-			if r.gaveWay > 0 && (r.account.Status.Slow != QuickAgain || r.leaseOwner != "" || r.due.IsZero() || len(r.settled) > 0) {
+			if r.gaveWay > 0 && (r.account.Status.Slow != QuickAgain || r.leaseOwner != "" || r.due.IsZero() ||
+				len(r.settled) > 0) {
 				t.Errorf("%s gave way, and is left as %+v", id, r)
 			}
 		}
@@ -171,7 +176,8 @@ func TestASlowVisitIsSettledAsSlow(t *testing.T) {
 		_, stop := run(t, Options{Queue: q, Visitor: v})
 		time.Sleep(time.Minute)
 		mustStop(t, stop)
-		if one, two := q.row("a1").settled, q.row("a2").settled; len(one) != 1 || !one[0].Slow || len(two) != 1 || two[0].Slow {
+		if one, two := q.row("a1").settled, q.row("a2").settled; len(one) != 1 || !one[0].Slow || len(two) != 1 ||
+			two[0].Slow {
 			t.Errorf("settled as %+v and %+v", one, two)
 		}
 	})
@@ -276,7 +282,8 @@ func TestLagIsMeasuredWhileTheClaimerWaits(t *testing.T) {
 				v := &visitor{do: stuck}
 				var log lines
 				_, stop := run(t, Options{
-					Queue: tc.queue(newMemory(accounts(t, 2, "h")...)), Visitor: v, Workers: 1, Registerer: reg, Log: slog.New(slog.NewTextHandler(&log, nil)),
+					Queue: tc.queue(newMemory(accounts(t, 2, "h")...)), Visitor: v, Workers: 1, Registerer: reg, Log: slog.New(
+						slog.NewTextHandler(&log, nil)),
 				})
 				time.Sleep(5*time.Minute + time.Second)
 				synctest.Wait()
@@ -286,7 +293,8 @@ func TestLagIsMeasuredWhileTheClaimerWaits(t *testing.T) {
 				if got := gauge(t, reg, free); got != tc.free {
 					t.Errorf("%v slots are said to be free", got)
 				}
-				if alarms := strings.Count(log.String(), "level=ERROR msg=\"no slot for a visit has been free for a minute\""); alarms != 5*int(1-tc.free) {
+				if alarms := strings.Count(log.String(),
+					"level=ERROR msg=\"no slot for a visit has been free for a minute\""); alarms != 5*int(1-tc.free) {
 					t.Errorf("%d alarms in five minutes:\n%s", alarms, log.String())
 				}
 				mustStop(t, stop)

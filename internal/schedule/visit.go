@@ -154,7 +154,8 @@ func (r *Runner) noteAborted(ctx context.Context, l fetch.Lease) {
 	if l.Aborted.Visits >= AbortedAlone {
 		level = slog.LevelWarn
 	}
-	r.o.Log.Log(ctx, level, "the last visit began and never ended: its process died", "account", l.Account.ID, "in_a_row", l.Aborted.Visits)
+	r.o.Log.Log(ctx, level, "the last visit began and never ended: its process died", "account", l.Account.ID, "in_a_row",
+		l.Aborted.Visits)
 }
 
 // trueCause returns why a visit that ended with err under ctx really ended. A
@@ -193,12 +194,14 @@ func (r *Runner) report(ctx context.Context, l fetch.Lease, rep fetch.Report, to
 func (r *Runner) guarded(ctx context.Context, l fetch.Lease) (rep fetch.Report) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Account.ID, "panic", fault.Clean(fmt.Sprint(p), 300), "stack", string(debug.Stack()))
+			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Account.ID, "panic", fault.Clean(fmt.Sprint(p), 300),
+				"stack", string(debug.Stack()))
 			rep = fetch.Report{Err: fault.New(fault.Internal, "visiting the account", "")}
 		}
 	}()
 	if n := l.Aborted.Visits; l.Aborted.Last && n > AbortedAlone {
-		return fetch.Report{Err: fault.New(fault.VisitAborted, "visiting the account", fmt.Sprintf("%d visits in a row began and did not end", n))}
+		return fetch.Report{Err: fault.New(fault.VisitAborted, "visiting the account", fmt.Sprintf(
+			"%d visits in a row began and did not end", n))}
 	}
 	return r.o.Visitor.Visit(ctx, l)
 }
@@ -255,7 +258,10 @@ func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, paus
 	if err != nil {
 		return Settlement{}, err
 	}
-	out := Outcome{Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits, Brought: brought}
+	out := Outcome{
+		Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits,
+		Brought: brought,
+	}
 	s := r.o.Policy.Next(l.Account, out, r.o.Now(), r.o.Rand())
 	s.Slow = slow
 	if rep.More && rep.Err == nil {

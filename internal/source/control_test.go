@@ -106,9 +106,11 @@ func (r *relay) lines() []string {
 // Commands that change nothing, as their standards have it (RFC 9051 section 6,
 // RFC 1939, RFC 2449, RFC 5034, RFC 2595).
 var (
-	imapReads = regexp.MustCompile(`^\S+ (CAPABILITY|NOOP|LOGOUT|STARTTLS|NAMESPACE|LOGIN .*|AUTHENTICATE .*|ID \("name" "Mailbrook"\)|LIST .*|STATUS .*|EXAMINE .*|UID FETCH [0-9,:*]+ (.*))\r\n$`)
+	imapReads = regexp.MustCompile(
+		`^\S+ (CAPABILITY|NOOP|LOGOUT|STARTTLS|NAMESPACE|LOGIN .*|AUTHENTICATE .*|ID \("name" "Mailbrook"\)|LIST .*|STATUS .*|EXAMINE .*|UID FETCH [0-9,:*]+ (.*))\r\n$`)
 	imapMarks = regexp.MustCompile(`BODY\[|RFC822(\.TEXT)?[ )\r]|BINARY\[`)
-	pop3Reads = regexp.MustCompile(`^(CAPA|STLS|USER .*|PASS .*|AUTH .*|APOP .*|STAT|LIST|UIDL|TOP \d+ 0|RETR \d+|NOOP|RSET|QUIT)\r\n$`)
+	pop3Reads = regexp.MustCompile(
+		`^(CAPA|STLS|USER .*|PASS .*|AUTH .*|APOP .*|STAT|LIST|UIDL|TOP \d+ 0|RETR \d+|NOOP|RSET|QUIT)\r\n$`)
 )
 
 // marks lists what is not as it was after a whole mailbox was read by way of a
@@ -139,7 +141,8 @@ func marks(t *testing.T, protocol account.Protocol, change func(string) string) 
 	for _, line := range r.lines() {
 		switch {
 		case line == "":
-		case protocol == account.POP3 && !pop3Reads.MatchString(line), protocol == account.IMAP && (!imapReads.MatchString(line) || imapMarks.MatchString(line)):
+		case protocol == account.POP3 && !pop3Reads.MatchString(line), protocol == account.IMAP &&
+			(!imapReads.MatchString(line) || imapMarks.MatchString(line)):
 			bad = append(bad, fmt.Sprintf("sent: %.60q", line))
 		}
 	}
@@ -167,12 +170,18 @@ func TestAMarkAtTheServerIsNoticed(t *testing.T) {
 	}{
 		"a body that is not only peeked at": {account.IMAP, "BODY.PEEK[", "BODY[", []string{"sent: ", "the remote changed"}},
 		"no RSET before QUIT":               {account.POP3, "RSET\r\n", "NOOP\r\n", []string{"the remote changed"}},
-		"a message is deleted":              {account.POP3, "RSET\r\n", "DELE 1\r\n", []string{"sent: ", "the remote changed"}},
+		"a message is deleted": {account.POP3, "RSET\r\n", "DELE 1\r\n", []string{
+			"sent: ",
+			"the remote changed",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad := marks(t, tc.protocol, func(line string) string {
 				line = strings.ReplaceAll(line, tc.from, tc.to)
-				return strings.ReplaceAll(line, "EXAMINE", map[bool]string{true: "SELECT", false: "EXAMINE"}[tc.protocol == account.IMAP])
+				return strings.ReplaceAll(line, "EXAMINE", map[bool]string{
+					true:  "SELECT",
+					false: "EXAMINE",
+				}[tc.protocol == account.IMAP])
 			})
 			for _, say := range tc.says {
 				if !slices.ContainsFunc(bad, func(b string) bool { return strings.HasPrefix(b, say) }) {
@@ -185,12 +194,17 @@ func TestAMarkAtTheServerIsNoticed(t *testing.T) {
 }
 
 // inTheClear lists in what form the password is readable on the way to a server.
-func inTheClear(t *testing.T, d *mailtest.Dovecot, service string, protocol account.Protocol, security account.Security, down func(string) string) (bad []string) {
+func inTheClear(t *testing.T, d *mailtest.Dovecot, service string, protocol account.Protocol, security account.Security,
+	down func(string) string,
+) (bad []string) {
 	t.Helper()
 	const password = "sekret"
 	r := startRelay(t, d.Addr(service), nil, down)
 	c := loopback(d.CA, nil)
-	session, err := c.Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: r.port(), Security: security}, Protocol: protocol}, credential("anna", password))
+	session, err := c.Open(t.Context(), account.Account{Server: account.Server{
+		Host: "localhost", Port: r.port(),
+		Security: security,
+	}, Protocol: protocol}, credential("anna", password))
 	if (err == nil) != (down == nil) {
 		t.Errorf("%s by %s: %v", service, security, err)
 	}
@@ -201,7 +215,8 @@ func inTheClear(t *testing.T, d *mailtest.Dovecot, service string, protocol acco
 	if len(r.sent) == 0 && down == nil {
 		t.Fatal("nothing was sent")
 	}
-	for name, form := range map[string]string{"plainly": password, "in base64": base64.StdEncoding.EncodeToString([]byte("\x00anna\x00" + password))} {
+	for name, form := range map[string]string{"plainly": password, "in base64": base64.StdEncoding.EncodeToString(
+		[]byte("\x00anna\x00" + password))} {
 		if bytes.Contains(r.sent, []byte(form)) {
 			bad = append(bad, fmt.Sprintf("%s by %s: the password is on the wire %s", service, security, name))
 		}
@@ -302,7 +317,9 @@ func TestWhatAServerCanTakeOfUsIsBounded(t *testing.T) {
 	if n := swallowed(linked(linkLimits{}, readLine)); n > 1<<20+2*linkBuffer {
 		t.Errorf("a line of %d octets was taken", n)
 	}
-	if n := swallowed(linked(linkLimits{Octets: 100_000}, func(l *link) error { return discard(l) })); n > 100_000+linkBuffer {
+	if n := swallowed(linked(linkLimits{Octets: 100_000}, func(l *link) error {
+		return discard(l)
+	})); n > 100_000+linkBuffer {
 		t.Errorf("%d octets were taken in one session", n)
 	}
 	if d := waited(t, linked(linkLimits{}, readLine)); d > time.Minute {

@@ -87,7 +87,10 @@ func TestD4_NoUIDNEXTIsNoTrouble(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer session.Close()
-			inbox := mail.Folder{Wire: "INBOX", Selectable: true, Status: mail.Status{Known: true, Messages: 136, UIDNext: tc.next, UIDValidity: 7}}
+			inbox := mail.Folder{Wire: "INBOX", Selectable: true, Status: mail.Status{
+				Known: true, Messages: 136,
+				UIDNext: tc.next, UIDValidity: 7,
+			}}
 			err = session.List(t.Context(), []mail.Query{{Folder: inbox, From: 141}}, func(l mail.Listing, err error) error {
 				if err != nil || l.Complete != tc.complete || l.Len() != 0 {
 					t.Errorf("complete %v, %d messages, %v", l.Complete, l.Len(), err)

@@ -113,7 +113,9 @@ func TestHeadersAreAskedForAhead(t *testing.T) {
 				target = d.Addr("pop3")
 			}
 			proxy := mailtest.StartProxy(t, target)
-			session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: p, Server: account.Server{Host: "localhost", Port: proxy.Port(), Security: account.None}}, credential("anna", "sekret"))
+			session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: p, Server: account.Server{
+				Host: "localhost", Port: proxy.Port(), Security: account.None,
+			}}, credential("anna", "sekret"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +155,9 @@ func playedHeaders(t *testing.T, dialogue string, wants []mail.Want) (got map[ui
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	script := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
 	defer script.Close()
-	session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{Host: "localhost", Port: script.Port(), Security: account.None}}, credential("anna", "sekret"))
+	session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{
+		Host: "localhost", Port: script.Port(), Security: account.None,
+	}}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +200,8 @@ S: TAG OK -
 // a message over which the server breaks off.
 func TestHeadersThatDoNotComeAreLeftOut(t *testing.T) {
 	header := func(uid int) string {
-		return fmt.Sprintf("S: * %d FETCH (UID %d BODY[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)] {1}\nS< %d)\\r\\n\n", uid, uid, uid)
+		return fmt.Sprintf("S: * %d FETCH (UID %d BODY[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)] {1}\nS< %d)\\r\\n\n",
+			uid, uid, uid)
 	}
 	ask := func(folder, set string) string {
 		return "C: TAG EXAMINE \"" + folder + "\"\nC: TAG UID FETCH " + set + askHeaders
@@ -234,7 +239,8 @@ func TestTheCallersErrorEndsHeaders(t *testing.T) {
 			if p == account.POP3 {
 				server.Port = d.POP3S
 			}
-			session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Protocol: p, Server: server}, credential("anna", "sekret"))
+			session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Protocol: p, Server: server}, credential(
+				"anna", "sekret"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -276,10 +282,14 @@ func TestGuardAddsTheGlobalNameToListingsOnly(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"(UID BODY.PEEK[HEADER])", "(UID BODY[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)])", "(UID BODY.PEEK[HEADER.FIELDS (TO)])",
-		strings.Replace(headersAsked, ".PEEK", "", 1), headersAsked + " x", "(UID X-GM-LABELS)", "(UID X-GM-MSGID)", "(UID EMAILID)",
+		"(UID BODY.PEEK[HEADER])", "(UID BODY[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)])",
+		"(UID BODY.PEEK[HEADER.FIELDS (TO)])",
+		strings.Replace(headersAsked, ".PEEK", "", 1), headersAsked + " x", "(UID X-GM-LABELS)", "(UID X-GM-MSGID)",
+		"(UID EMAILID)",
 	} {
-		if out, err := guarded("T1 UID FETCH 1 "+in+"\r\n", func() int { return 100 }); !errors.Is(err, errIMAPRefused) || out != "" {
+		if out, err := guarded("T1 UID FETCH 1 "+in+"\r\n", func() int {
+			return 100
+		}); !errors.Is(err, errIMAPRefused) || out != "" {
 			t.Errorf("%s was sent as %q: %v", in, out, err)
 		}
 	}

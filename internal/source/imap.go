@@ -74,12 +74,16 @@ type imapSession struct {
 
 var _ Session = (*imapSession)(nil)
 
-func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credential, observe func(account.Step)) (Session, error) {
+func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credential,
+	observe func(account.Step),
+) (Session, error) {
 	quirks, pace := &imapQuirks{}, newSessionPace(c.opts.Patience)
 	known := parseCapabilities(who.account.Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
-	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn, error) {
+	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn,
+		error,
+	) {
 		l, err := c.dial(ctx, who, cred, pace, observe)
 		if err != nil {
 			return nil, err
@@ -87,7 +91,8 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 		release := l.bind(ctx)
 		defer release()
 		// A connection test shows each step for itself.
-		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.alone.Load() && !quirks.stateless.Load())
+		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.alone.Load() &&
+			!quirks.stateless.Load())
 		if err != nil {
 			l.Close()
 			l.attempt.failed(err)
@@ -100,7 +105,9 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 		return conn, nil
 	}
 	connect := func(ctx context.Context, first bool, observe func(account.Step)) (*imapConn, error) {
-		return renewing(ctx, &cred, func(cred account.Credential) (*imapConn, error) { return signIn(ctx, cred, first, observe) })
+		return renewing(ctx, &cred, func(cred account.Credential) (*imapConn, error) {
+			return signIn(ctx, cred, first, observe)
+		})
 	}
 	conn, err := connect(ctx, true, observe)
 	var lost *lostFlight
@@ -122,7 +129,9 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 // STARTTLS are ours; the library begins behind them, so that nothing said in
 // plaintext reaches it. known is what the server offered earlier, empty if that
 // is not known; ahead lets questions be sent behind the login.
-func signInIMAP(ctx context.Context, c *Client, who *signer, l *link, cred account.Credential, known imap.CapSet, ahead bool) (*imapConn, error) {
+func signInIMAP(ctx context.Context, c *Client, who *signer, l *link, cred account.Credential, known imap.CapSet,
+	ahead bool,
+) (*imapConn, error) {
 	var words string
 	caps, err := timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
 		caps, words, err = greetIMAP(ctx, l)
@@ -386,7 +395,8 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 // refusesPassword reports whether a login was refused as one of a wrong password is.
 func refusesPassword(err error, cred account.Credential) bool {
 	no := refusal(err)
-	return no != nil && no.Type == imap.StatusResponseTypeNo && imapReply(no).judge(signingIn, "signing in", cred).Code == fault.AuthFailed
+	return no != nil && no.Type == imap.StatusResponseTypeNo && imapReply(no).judge(signingIn, "signing in",
+		cred).Code == fault.AuthFailed
 }
 
 // show signs in with the password itself; as it is not for everybody's eyes,

@@ -102,7 +102,8 @@ func visit(t *testing.T, script *mailtest.Script, dialogue string, window int) s
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.Security(setting(dialogue, "security", "none"))}
+	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.Security(
+		setting(dialogue, "security", "none"))}
 	cred := credential(setting(dialogue, "user", "anna"), setting(dialogue, "secret", testSecret))
 	cred.Auth = account.Auth(setting(dialogue, "auth", "password"))
 	known := setting(dialogue, "known", "")

@@ -49,7 +49,10 @@ func TestDovecotIsReadWholeAndUnchanged(t *testing.T) {
 		{"by TLS", mailtest.DovecotOptions{}, func(d *mailtest.Dovecot) account.Server {
 			return account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
 		}},
-		{"by STARTTLS, with a prefix and no LIST-STATUS", mailtest.DovecotOptions{Prefix: "INBOX.", Capability: "IMAP4rev1 NAMESPACE"}, func(d *mailtest.Dovecot) account.Server {
+		{"by STARTTLS, with a prefix and no LIST-STATUS", mailtest.DovecotOptions{
+			Prefix:     "INBOX.",
+			Capability: "IMAP4rev1 NAMESPACE",
+		}, func(d *mailtest.Dovecot) account.Server {
 			return account.Server{Host: "localhost", Port: d.IMAP, Security: account.STARTTLS}
 		}},
 		{"by plaintext, where allowed", mailtest.DovecotOptions{Separator: "/"}, func(d *mailtest.Dovecot) account.Server {
@@ -129,7 +132,10 @@ func readAll(t *testing.T, c *Client, s account.Server, cred account.Credential)
 		if err != nil {
 			return err
 		}
-		d := mailtest.Delivered{Folder: strings.Join(f.Path, "/"), Size: n, Flags: letters(it.Flags), Time: it.Received, S: -1, W: -1}
+		d := mailtest.Delivered{
+			Folder: strings.Join(f.Path, "/"), Size: n, Flags: letters(it.Flags), Time: it.Received,
+			S: -1, W: -1,
+		}
 		if d.Folder == "" {
 			d.Folder = "INBOX"
 		}
@@ -167,16 +173,42 @@ func TestProbeReportsEachStep(t *testing.T) {
 		steps    string
 		code     fault.Code
 	}{
-		{"TLS", account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}, "sekret", "resolve connect tls greeting login folders", ""},
-		{"STARTTLS", account.Server{Host: "localhost", Port: d.IMAP, Security: account.STARTTLS}, "sekret", "resolve connect greeting tls login folders", ""},
-		{"wrong password", account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}, "geheim", "resolve connect tls greeting login!", fault.AuthFailed},
-		{"plaintext on the TLS port", account.Server{Host: "localhost", Port: d.IMAP, Security: account.TLS}, "sekret", "resolve connect tls!", fault.TLSFailure},
-		{"POP3 port", account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, "sekret", "resolve connect tls greeting!", fault.ProtocolError},
+		{
+			"TLS",
+			account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS},
+			"sekret",
+			"resolve connect tls greeting login folders", "",
+		},
+		{
+			"STARTTLS",
+			account.Server{Host: "localhost", Port: d.IMAP, Security: account.STARTTLS},
+			"sekret",
+			"resolve connect greeting tls login folders", "",
+		},
+		{
+			"wrong password",
+			account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS},
+			"geheim",
+			"resolve connect tls greeting login!", fault.AuthFailed,
+		},
+		{
+			"plaintext on the TLS port",
+			account.Server{Host: "localhost", Port: d.IMAP, Security: account.TLS},
+			"sekret",
+			"resolve connect tls!", fault.TLSFailure,
+		},
+		{
+			"POP3 port",
+			account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS},
+			"sekret",
+			"resolve connect tls greeting!", fault.ProtocolError,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := loopback(d.CA, nil)
 			var steps []string
-			folders, err := c.Probe(t.Context(), account.Account{Server: tc.server, Protocol: account.IMAP}, credential("anna", tc.password), func(s account.Step) {
+			folders, err := c.Probe(t.Context(), account.Account{Server: tc.server, Protocol: account.IMAP}, credential("anna",
+				tc.password), func(s account.Step) {
 				name := string(s.Name)
 				if !s.OK {
 					name += "!"
@@ -212,7 +244,8 @@ func TestAnyPasswordSignsIn(t *testing.T) {
 					o.Transcript = func(line string) { mu.Lock(); defer mu.Unlock(); transcript.WriteString(line + "\n") }
 				})
 				server := account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
-				session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential(user, secret))
+				session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential(
+					user, secret))
 				if err != nil {
 					t.Errorf("%s: %v", user, err)
 					continue
@@ -237,7 +270,8 @@ func TestDovecotFolderNames(t *testing.T) {
 	}
 	c := loopback(d.CA, nil)
 	server := account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
-	session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential("anna", "sekret"))
+	session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential("anna",
+		"sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,13 +29,16 @@ func filled(t *testing.T, n int, port func(*mailtest.Dovecot) int) (Session, mai
 	if port != nil {
 		server.Port = port(d)
 	}
-	session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential("anna", "sekret"))
+	session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP},
+		credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { session.Close() })
 	var want mail.Want
-	err = session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}, func(l mail.Listing, err error) error {
+	err = session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}, func(l mail.Listing,
+		err error,
+	) error {
 		want = mail.Want{Folder: l.Folder, Validity: l.Folder.Status.UIDValidity, Items: l.Items}
 		return err
 	})
@@ -152,14 +155,19 @@ func TestDeclaredSizeIsEnough(t *testing.T) {
 			}
 		}
 	})
-	session, err := c.Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}, Protocol: account.IMAP}, credential("anna", "sekret"))
+	session, err := c.Open(t.Context(), account.Account{Server: account.Server{
+		Host: "localhost", Port: d.IMAPS,
+		Security: account.TLS,
+	}, Protocol: account.IMAP}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer session.Close()
 	var missed, took []uint32
 	var want mail.Want
-	err = session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}, From: 1}}, func(l mail.Listing, err error) error {
+	err = session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}, From: 1}}, func(l mail.Listing,
+		err error,
+	) error {
 		want = mail.Want{Folder: l.Folder, Validity: l.Folder.Status.UIDValidity, Items: l.Items}
 		return err
 	})
@@ -175,7 +183,8 @@ func TestDeclaredSizeIsEnough(t *testing.T) {
 			missed = append(missed, it.ID.UID)
 		}
 	})
-	if err != nil || !slices.Equal(missed, []uint32{1}) || !slices.Equal(took, []uint32{2}) || !strings.Contains(asked.String(), "UID FETCH 2 (") {
+	if err != nil || !slices.Equal(missed, []uint32{1}) || !slices.Equal(took, []uint32{2}) ||
+		!strings.Contains(asked.String(), "UID FETCH 2 (") {
 		t.Errorf("missed %v, took %v, asked %q: %v", missed, took, asked.String(), err)
 	}
 }

@@ -62,7 +62,8 @@ func (s *imapSession) Capabilities() string {
 func parseCapabilities(remembered string) imap.CapSet {
 	caps := imap.CapSet{}
 	for w := range strings.FieldsSeq(remembered) {
-		if c := imap.Cap(w); c == capAlone || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown || slices.Contains(capsOfUse, c) {
+		if c := imap.Cap(w); c == capAlone || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown ||
+			slices.Contains(capsOfUse, c) {
 			caps[c] = struct{}{}
 		}
 	}
@@ -198,11 +199,15 @@ func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
 	total := uint32(0)
 	for _, q := range queries {
 		st := q.Folder.Status
-		if q.From == 0 || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From || st.UIDNext-q.From > earlyMessages-total {
+		if q.From == 0 || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From ||
+			st.UIDNext-q.From > earlyMessages-total {
 			continue
 		}
 		total += st.UIDNext - q.From
-		e := &earlyRequest{request: request{batch: &batch{stage: early}}, folder: q.Folder.Wire, lo: q.From, hi: st.UIDNext - 1}
+		e := &earlyRequest{
+			request: request{batch: &batch{stage: early}}, folder: q.Folder.Wire, lo: q.From,
+			hi: st.UIDNext - 1,
+		}
 		var set imap.UIDSet
 		set.AddRange(imap.UID(e.lo), imap.UID(e.hi))
 		e.opened, e.bodies = c.askBodies(e.folder, set, false)

@@ -205,7 +205,10 @@ func TestServersAnswerWhatIsAskedAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 			known := first.Capabilities()
-			g := startGate(t, s.Addr("imap"), [2]string{" LOGIN ", " RETURN (STATUS "}, [2]string{" EXAMINE ", " (UID BODY.PEEK[])"})
+			g := startGate(t, s.Addr("imap"), [2]string{" LOGIN ", " RETURN (STATUS "}, [2]string{
+				" EXAMINE ",
+				" (UID BODY.PEEK[])",
+			})
 			var mu sync.Mutex
 			var said []string
 			c := loopback(s.CA, func(o *Options) {
@@ -247,7 +250,8 @@ func TestServersAnswerWhatIsAskedAhead(t *testing.T) {
 func TestAnythingMayComeBetweenListAndFetch(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	mailtest.Append(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret", mailtest.Corpus(3, 30, false))
-	large := mailtest.Message{Folder: "INBOX", Date: time.Unix(1e9, 0), Data: []byte("Subject: large\n\n" + strings.Repeat(strings.Repeat("x", 70)+"\n", 40_000))}
+	large := mailtest.Message{Folder: "INBOX", Date: time.Unix(1e9, 0), Data: []byte("Subject: large\n\n" + strings.Repeat(
+		strings.Repeat("x", 70)+"\n", 40_000))}
 	all := map[uint32]string{}
 	var session Session
 	open := func(t *testing.T) {
@@ -270,15 +274,22 @@ func TestAnythingMayComeBetweenListAndFetch(t *testing.T) {
 			return session.List(ctx, []mail.Query{q, {Folder: q.Folder}}, func(_ mail.Listing, err error) error { return err })
 		}, false},
 		{"Headers", func(ctx context.Context, q mail.Query) error {
-			want := mail.Want{Folder: q.Folder, Validity: q.Folder.Status.UIDValidity, Items: []mail.Item{{ID: mail.ID{UID: q.From + 1}}}}
+			want := mail.Want{Folder: q.Folder, Validity: q.Folder.Status.UIDValidity, Items: []mail.Item{
+				{ID: mail.ID{UID: q.From + 1}},
+			}}
 			return session.Headers(ctx, []mail.Want{want}, func(mail.Folder, mail.Item, []byte) error { return nil })
 		}, false},
-		{"a Fetch of nothing", func(ctx context.Context, q mail.Query) error { return session.Fetch(ctx, nil, take, miss) }, false},
+		{"a Fetch of nothing", func(ctx context.Context, q mail.Query) error {
+			return session.Fetch(ctx, nil, take, miss)
+		}, false},
 		{"a Fetch of another folder", func(ctx context.Context, q mail.Query) error {
 			f := mail.Folder{Wire: "none", Path: []string{"none"}}
-			return session.Fetch(ctx, []mail.Want{{Folder: f, Validity: 1, Items: []mail.Item{{ID: mail.ID{UID: q.From}}}}}, take, miss)
+			return session.Fetch(ctx, []mail.Want{{Folder: f, Validity: 1, Items: []mail.Item{{ID: mail.ID{UID: q.From}}}}},
+				take, miss)
 		}, false},
-		{"the end of the connection", func(context.Context, mail.Query) error { return session.(*imapSession).conn.link.Close() }, false},
+		{"the end of the connection", func(context.Context, mail.Query) error {
+			return session.(*imapSession).conn.link.Close()
+		}, false},
 		{"Leave", func(ctx context.Context, _ mail.Query) error { return session.Leave(ctx) }, true},
 		{"Close", func(context.Context, mail.Query) error { return session.Close() }, true},
 	}
@@ -325,7 +336,8 @@ func TestWhatIsAskedAheadMayBreakAnywhere(t *testing.T) {
 	proxy := mailtest.StartProxy(t, d.Addr("imap"))
 	var all map[uint32]string
 	visit := func(n uint32) (map[uint32]string, error) {
-		session, err := loopback(d.CA, nil).Open(t.Context(), reach(account.None, proxy.Port(), "LIST-STATUS NAMESPACE"), credential("anna", "sekret"))
+		session, err := loopback(d.CA, nil).Open(t.Context(), reach(account.None, proxy.Port(), "LIST-STATUS NAMESPACE"),
+			credential("anna", "sekret"))
 		if err != nil {
 			return nil, err
 		}
@@ -370,18 +382,21 @@ func TestFoldersNobodyAsksForStandInNobodysWay(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			var dialogue strings.Builder
-			dialogue.WriteString("ALSO TAG LOGOUT => TAG OK bye\\r\\n\nS: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR LIST-STATUS] hello\n" +
+			dialogue.WriteString("ALSO TAG LOGOUT => TAG OK bye\\r\\n\nS: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR " +
+				"LIST-STATUS] hello\n" +
 				"C~ TAG LOGIN *\nC~ TAG LIST *\nS: TAG-1 OK [CAPABILITY IMAP4rev1 LIST-STATUS] in\n")
 			for i := range 500 {
 				fmt.Fprintf(&dialogue, "S: * LIST () NIL f%d\nS: * STATUS f%d (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)\n", i, i)
 			}
 			dialogue.WriteString("S: TAG OK -\n")
 			if how == "list" {
-				dialogue.WriteString("C: TAG EXAMINE \"f1\"\nC~ TAG UID FETCH *\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] -\nS: TAG-1 OK -\nS: TAG OK -\n")
+				dialogue.WriteString("C: TAG EXAMINE \"f1\"\nC~ TAG UID FETCH *\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] -\nS: " +
+					"TAG-1 OK -\nS: TAG OK -\n")
 			}
 			script := mailtest.Play(t, dialogue.String(), mailtest.ScriptOptions{})
 			defer script.Close()
-			session, err := loopback(nil, nil).Open(t.Context(), reach(account.None, script.Port(), ""), credential("anna", testSecret))
+			session, err := loopback(nil, nil).Open(t.Context(), reach(account.None, script.Port(), ""), credential("anna",
+				testSecret))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -390,7 +405,11 @@ func TestFoldersNobodyAsksForStandInNobodysWay(t *testing.T) {
 			case "leave":
 				err = session.Leave(t.Context())
 			case "list":
-				err = session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "f1"}}}, func(_ mail.Listing, err error) error { return err })
+				err = session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "f1"}}}, func(_ mail.Listing,
+					err error,
+				) error {
+					return err
+				})
 			}
 			if err != nil {
 				t.Error(err)
@@ -416,7 +435,10 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 	defer script.Close()
 	var steps []account.StepName
 	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
-	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential("anna", testSecret), func(s account.Step) {
+	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), account.Account{
+		Server:   server,
+		Protocol: account.IMAP,
+	}, credential("anna", testSecret), func(s account.Step) {
 		steps = append(steps, s.Name)
 	})
 	if err != nil || len(folders) != 1 {

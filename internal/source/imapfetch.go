@@ -85,7 +85,9 @@ func (s *imapSession) Fetch(ctx context.Context, wants []mail.Want, take takeFun
 
 // Headers implements Session. It goes about it as Fetch does, so that a message
 // over which the server breaks off costs only its own header.
-func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error {
+func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
+	header []byte) error,
+) error {
 	var header bytes.Buffer
 	read := func(f mail.Folder, it mail.Item, body io.Reader) error {
 		header.Reset()
@@ -170,7 +172,9 @@ func (r *fetchRun) plan(wants []mail.Want, expected []*earlyRequest) (wanted boo
 	for i := range wants {
 		w := &wants[i]
 		e := &earlyRequest{}
-		if at := slices.IndexFunc(expected, func(e *earlyRequest) bool { return e.folder == w.Folder.Wire && e.want == nil }); at >= 0 {
+		if at := slices.IndexFunc(expected, func(e *earlyRequest) bool {
+			return e.folder == w.Folder.Wire && e.want == nil
+		}); at >= 0 {
 			e = expected[at]
 			e.want = w
 		}
@@ -403,7 +407,9 @@ func (c *imapConn) request(b *batch, headers bool) request {
 }
 
 // askBodies asks for the bodies, or the headers, of messages in a folder.
-func (c *imapConn) askBodies(folder string, set imap.UIDSet, headers bool) (*imapclient.SelectCommand, *imapclient.FetchCommand) {
+func (c *imapConn) askBodies(folder string, set imap.UIDSet,
+	headers bool,
+) (*imapclient.SelectCommand, *imapclient.FetchCommand) {
 	opened := c.client.Select(aliasOf(folder), &imap.SelectOptions{ReadOnly: true})
 	return opened, c.bodies(set, headers)
 }
@@ -494,7 +500,7 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 	body := &bodyReader{conn: c, r: lit, left: lit.Size()}
 	var whole io.Reader = body
 	if !r.headers {
-		why := ""
+		var why string
 		if whole, why = substance(body, b.items[i].Size); why != "" && body.err == nil {
 			b.doubt = why // Among those without an answer.
 			return false, nil
@@ -591,7 +597,10 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 		r.later = append(r.later, b) // Behind all others.
 		return nil
 	case at >= 0:
-		r.later = append(r.later, &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone, tries: 1, brought: r.brought})
+		r.later = append(r.later, &batch{
+			want: b.want, items: []mail.Item{b.items[at]}, stage: alone, tries: 1,
+			brought: r.brought,
+		})
 		return []*batch{{want: b.want, items: slices.Delete(slices.Clone(b.items), at, at+1), stage: b.stage}}
 	}
 	return b.parts(0)

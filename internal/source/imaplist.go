@@ -313,7 +313,9 @@ type question struct {
 
 // List implements Session. A folder whose listing ends the connection is asked
 // for once more, on a new one, and then reported as failed; the others go on.
-func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error {
+func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing,
+	err error) error,
+) error {
 	if len(queries) == 0 {
 		return nil
 	}
@@ -374,7 +376,9 @@ func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
 
 // listAll lists folders until the connection ends and returns of how many it has
 // the outcome, and the bodies that were asked for on the way.
-func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.Query, doubts *folderDoubts) (done int, asked []*earlyRequest, err error) {
+func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.Query,
+	doubts *folderDoubts,
+) (done int, asked []*earlyRequest, err error) {
 	questions := make([]question, 0, min(len(queries), sentAhead))
 	sent, early := 0, false
 	defer func() {

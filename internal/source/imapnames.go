@@ -108,7 +108,8 @@ func (n namespace) strip(raw string) string {
 		return raw
 	}
 	head := raw[:len(n.prefix)]
-	if head == n.prefix || strings.EqualFold(head, n.prefix) && strings.EqualFold(strings.TrimSuffix(n.prefix, n.delim), "INBOX") {
+	if head == n.prefix || strings.EqualFold(head, n.prefix) && strings.EqualFold(strings.TrimSuffix(n.prefix, n.delim),
+		"INBOX") {
 		return raw[len(n.prefix):]
 	}
 	return raw

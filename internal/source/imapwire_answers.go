@@ -343,7 +343,8 @@ func (p *imapFetched) readGlobal(s *imapScanner) error {
 
 // isObjectID reports whether b is an objectid of RFC 8474 section 7.
 func isObjectID(b []byte) bool {
-	return len(b) > 0 && len(b) <= 255 && len(bytes.Trim(b, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")) == 0
+	return len(b) > 0 && len(b) <= 255 &&
+		len(bytes.Trim(b, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")) == 0
 }
 
 // isHeaderItem reports whether an answer's item is the header that was asked

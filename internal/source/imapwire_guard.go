@@ -356,7 +356,8 @@ func quotedLen(s string) int {
 }
 
 func isTag(s string) bool {
-	return s != "" && len(s) <= 20 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == ""
+	return s != "" && len(s) <= 20 &&
+		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 func isAtom(s string) bool {

@@ -20,23 +20,24 @@ func quotedAlias(name string) string { return `"` + aliasOf(name) + `"` }
 // What changes nothing is sent, in pieces of any size, with aliases turned back.
 func TestGuardLetsReadingThrough(t *testing.T) {
 	for in, want := range map[string]string{
-		"T1 CAPABILITY\r\n":                                                   "",
-		"T1 NOOP\r\nT2 LOGOUT\r\n":                                            "",
-		"T1 STARTTLS\r\n":                                                     "",
-		"T1 NAMESPACE\r\n":                                                    "",
-		`T1 LOGIN "u" "p"` + "\r\n":                                           "",
-		`T1 LOGIN "u\" \\" "EXPUNGE"` + "\r\n":                                "",
-		"T1 LOGIN {3}\r\nabc {4+}\r\npass\r\n":                                "",
-		"T1 LOGIN \"u\" {4+}\r\np)ss\r\nT2 NOOP\r\n":                          "",
-		"T1 AUTHENTICATE PLAIN AGEAYg==\r\n":                                  "",
-		"T1 AUTHENTICATE PLAIN\r\nAGFiYwBkZWY=\r\n\r\n":                       "",
-		`T1 LIST "" "*"` + "\r\n":                                             "",
-		`T1 LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT))` + "\r\n":          "",
-		"T1 EXAMINE " + quotedAlias("INBOX") + "\r\n":                         "T1 EXAMINE \"INBOX\"\r\n",
-		"T1 EXAMINE " + quotedAlias(`a"b\c`) + "\r\n":                         `T1 EXAMINE "a\"b\\c"` + "\r\n",
-		"T1 STATUS " + quotedAlias("Entw\xfcrfe") + " (UIDNEXT MESSAGES)\r\n": "T1 STATUS \"Entw\xfcrfe\" (UIDNEXT MESSAGES)\r\n",
-		"T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)\r\n":           "",
-		"T1 UID FETCH 7,9:12 (UID BODY.PEEK[])\r\n":                           "",
+		"T1 CAPABILITY\r\n":                                          "",
+		"T1 NOOP\r\nT2 LOGOUT\r\n":                                   "",
+		"T1 STARTTLS\r\n":                                            "",
+		"T1 NAMESPACE\r\n":                                           "",
+		`T1 LOGIN "u" "p"` + "\r\n":                                  "",
+		`T1 LOGIN "u\" \\" "EXPUNGE"` + "\r\n":                       "",
+		"T1 LOGIN {3}\r\nabc {4+}\r\npass\r\n":                       "",
+		"T1 LOGIN \"u\" {4+}\r\np)ss\r\nT2 NOOP\r\n":                 "",
+		"T1 AUTHENTICATE PLAIN AGEAYg==\r\n":                         "",
+		"T1 AUTHENTICATE PLAIN\r\nAGFiYwBkZWY=\r\n\r\n":              "",
+		`T1 LIST "" "*"` + "\r\n":                                    "",
+		`T1 LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT))` + "\r\n": "",
+		"T1 EXAMINE " + quotedAlias("INBOX") + "\r\n":                "T1 EXAMINE \"INBOX\"\r\n",
+		"T1 EXAMINE " + quotedAlias(`a"b\c`) + "\r\n":                `T1 EXAMINE "a\"b\\c"` + "\r\n",
+		"T1 STATUS " + quotedAlias("Entw\xfcrfe") + " (UIDNEXT MESSAGES)\r\n": "T1 STATUS \"Entw\xfcrfe\" (UIDNEXT " +
+			"MESSAGES)\r\n",
+		"T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)\r\n": "",
+		"T1 UID FETCH 7,9:12 (UID BODY.PEEK[])\r\n":                 "",
 	} {
 		if want == "" {
 			want = in
@@ -84,19 +85,30 @@ func TestGuardSendsNothingAsAnEmptyLine(t *testing.T) {
 func TestGuardRefusesTheRest(t *testing.T) {
 	inbox := quotedAlias("INBOX")
 	for _, in := range []string{
-		"a SELECT " + inbox + "\r\n", "a STORE 1 +FLAGS (\\Seen)\r\n", "a UID STORE 1 +FLAGS (\\Deleted)\r\n", "a EXPUNGE\r\n",
-		"a UID EXPUNGE 1\r\n", "a CLOSE\r\n", "a DELETE x\r\n", "a RENAME a b\r\n", "a CREATE x\r\n", "a APPEND x {3}\r\nabc\r\n",
+		"a SELECT " + inbox + "\r\n", "a STORE 1 +FLAGS (\\Seen)\r\n", "a UID STORE 1 +FLAGS (\\Deleted)\r\n",
+		"a EXPUNGE\r\n",
+		"a UID EXPUNGE 1\r\n", "a CLOSE\r\n", "a DELETE x\r\n", "a RENAME a b\r\n", "a CREATE x\r\n",
+		"a APPEND x {3}\r\nabc\r\n",
 		"a COPY 1 x\r\n", "a UID MOVE 1 x\r\n", "a UID COPY 1 x\r\n", "a SUBSCRIBE x\r\n", "a SETMETADATA x (/a NIL)\r\n",
 		"a SETACL x y z\r\n", "a UID FETCH 1 (BODY[])\r\n", "a UID FETCH 1 BODY[TEXT]\r\n", "a UID FETCH 1 (RFC822)\r\n",
-		"a UID FETCH 1 (BODY.PEEK[] BODY[1])\r\n", "a UID FETCH 1 FULL\r\n", "a FETCH 1 (UID)\r\n", "a UID FETCH 1 (BINARY[1])\r\n",
-		"a UID FETCH 1 (ENVELOPE)\r\n", "a UID FETCH 1 (BODYSTRUCTURE)\r\n", "a UID FETCH 3,1 (UID)\r\n", "a UID FETCH 0 (UID)\r\n",
-		"a UID FETCH 1 (UID) (CHANGEDSINCE 5)\r\n", "a UID SEARCH ALL\r\n", "a IDLE\r\n", "a ENABLE QRESYNC\r\n", "a COMPRESS DEFLATE\r\n",
-		"a NOOP x\r\n", "a\r\n", "\r\n", " NOOP\r\n", "a  NOOP\r\n", "a LOGIN x y\nb EXPUNGE\r\n", "a LOGIN \"x\" \"y\" \"z\"\r\n",
-		"a LOGIN \"x\"\r\n", "a LOGIN x y\r\n", "a LOGIN {3}\r\na\r\nb \"y\"\r\n", "a LOGIN {9999}\r\n", "a LOGIN {3}\r\nabc EXPUNGE\r\n",
-		"a AUTHENTICATE PLAIN\r\nb EXPUNGE\r\n", "a AUTHENTICATE PLAIN x y\r\n", "a EXAMINE INBOX\r\n", "a EXAMINE \"INBOX\"\r\n", "a EXAMINE {5}\r\nINBOX\r\n",
-		"a EXAMINE " + inbox + " (CONDSTORE)\r\n", "a EXAMINE " + quotedAlias("a\r\nb EXPUNGE") + "\r\n", "a EXAMINE " + quotedAlias(strings.Repeat("x", 2000)) + "\r\n",
-		"a STATUS " + inbox + " (RECENT)\r\n", "a STATUS " + inbox + "\r\n", "a LIST \"\" {1}\r\n*\r\n", "a LIST \"\" a\r\n", "a ID NIL\r\n",
-		"a UNAUTHENTICATE\r\n", "a REPLACE 1 x {1}\r\n", "a GETQUOTA x\r\n", "a notify set\r\n", "a uid store 1 flags ()\r\n", "a capability\r\n",
+		"a UID FETCH 1 (BODY.PEEK[] BODY[1])\r\n", "a UID FETCH 1 FULL\r\n", "a FETCH 1 (UID)\r\n",
+		"a UID FETCH 1 (BINARY[1])\r\n",
+		"a UID FETCH 1 (ENVELOPE)\r\n", "a UID FETCH 1 (BODYSTRUCTURE)\r\n", "a UID FETCH 3,1 (UID)\r\n",
+		"a UID FETCH 0 (UID)\r\n",
+		"a UID FETCH 1 (UID) (CHANGEDSINCE 5)\r\n", "a UID SEARCH ALL\r\n", "a IDLE\r\n", "a ENABLE QRESYNC\r\n",
+		"a COMPRESS DEFLATE\r\n",
+		"a NOOP x\r\n", "a\r\n", "\r\n", " NOOP\r\n", "a  NOOP\r\n", "a LOGIN x y\nb EXPUNGE\r\n",
+		"a LOGIN \"x\" \"y\" \"z\"\r\n",
+		"a LOGIN \"x\"\r\n", "a LOGIN x y\r\n", "a LOGIN {3}\r\na\r\nb \"y\"\r\n", "a LOGIN {9999}\r\n",
+		"a LOGIN {3}\r\nabc EXPUNGE\r\n",
+		"a AUTHENTICATE PLAIN\r\nb EXPUNGE\r\n", "a AUTHENTICATE PLAIN x y\r\n", "a EXAMINE INBOX\r\n",
+		"a EXAMINE \"INBOX\"\r\n", "a EXAMINE {5}\r\nINBOX\r\n",
+		"a EXAMINE " + inbox + " (CONDSTORE)\r\n", "a EXAMINE " + quotedAlias("a\r\nb EXPUNGE") + "\r\n", "a EXAMINE " +
+			quotedAlias(strings.Repeat("x", 2000)) + "\r\n",
+		"a STATUS " + inbox + " (RECENT)\r\n", "a STATUS " + inbox + "\r\n", "a LIST \"\" {1}\r\n*\r\n", "a LIST \"\" a\r\n",
+		"a ID NIL\r\n",
+		"a UNAUTHENTICATE\r\n", "a REPLACE 1 x {1}\r\n", "a GETQUOTA x\r\n", "a notify set\r\n", "a uid store 1 flags ()\r\n",
+		"a capability\r\n",
 		"a NOOP\x00\r\n", "a NOOP\rb EXPUNGE\r\n", "a " + strings.Repeat("x", maxCommandLine), "a-b NOOP\r\n",
 	} {
 		for _, size := range []int{1, len(in)} {
@@ -192,38 +204,66 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 			"* 3 FETCH (X-GM-MSGID 9 MODSEQ (5) RFC822.SIZE 12 INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" FLAGS (\\seen Foo\\Bar $x] \\Draft) UID 7)\r\n",
 			"* 3 FETCH (UID 7 FLAGS (\\Draft \\Seen) INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" RFC822.SIZE 12)\r\n",
 		},
-		{"body last", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 FLAGS (x) BODY[] {3}\r\na)\n)\r\n", "* 3 FETCH (UID 7 BODY[] {3}\r\na)\n)\r\n"},
-		{"body first", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (BODY[] {3}\r\na)\n UID 7)\r\n", "* 3 FETCH (UID 7 BODY[] {3}\r\na)\n)\r\n"},
+		{
+			"body last", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 FLAGS (x) BODY[] {3}\r\na)\n)\r\n",
+			"* 3 FETCH (UID 7 BODY[] {3}\r\na)\n)\r\n",
+		},
+		{
+			"body first", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (BODY[] {3}\r\na)\n UID 7)\r\n",
+			"* 3 FETCH (UID 7 BODY[] {3}\r\na)\n)\r\n",
+		},
 		{
 			"body first, too large for memory", "T1 UID FETCH 7 (UID BODY.PEEK[])",
-			"* 3 FETCH (BODY[] {300000}\r\n" + strings.Repeat("x", 300000) + " UID 7)\r\n", "* 3 FETCH (UID 7 BODY[] {300000}\r\n" + strings.Repeat("x", 300000) + ")\r\n",
+			"* 3 FETCH (BODY[] {300000}\r\n" + strings.Repeat("x", 300000) + " UID 7)\r\n", "* 3 FETCH (UID 7 BODY[] " +
+				"{300000}\r\n" + strings.Repeat("x", 300000) + ")\r\n",
 		},
-		{"body of nothing", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 BODY[] {0}\r\n)\r\n", "* 3 FETCH (UID 7 BODY[] {0}\r\n)\r\n"},
-		{"literal8", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 BODY[] ~{3}\r\na\x00b)\r\n", "* 3 FETCH (UID 7 BODY[] {3}\r\na\x00b)\r\n"},
+		{
+			"body of nothing", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 BODY[] {0}\r\n)\r\n",
+			"* 3 FETCH (UID 7 BODY[] {0}\r\n)\r\n",
+		},
+		{
+			"literal8", "T1 UID FETCH 7 (UID BODY.PEEK[])", "* 3 FETCH (UID 7 BODY[] ~{3}\r\na\x00b)\r\n",
+			"* 3 FETCH (UID 7 BODY[] {3}\r\na\x00b)\r\n",
+		},
 		{"lower than asked", "T1 UID FETCH 7:* (UID FLAGS)", "* 3 FETCH (UID 6 RFC822.SIZE 1)\r\n", ""},
-		{"an answer while a folder is opened", "T1 EXAMINE " + quotedAlias("A"), "* 3 FETCH (UID 6 RFC822.SIZE 1)\r\n* 4 EXISTS\r\n", "* 4 EXISTS\r\n"},
+		{"an answer while a folder is opened", "T1 EXAMINE " + quotedAlias("A"), "* 3 FETCH (UID 6 RFC822.SIZE 1)\r\n* 4 " +
+			"EXISTS\r\n", "* 4 EXISTS\r\n"},
 		{"capabilities", "T1 CAPABILITY", "* CAPABILITY IMAP4rev1 X{} A=B\r\n", "* CAPABILITY IMAP4rev1 A=B\r\n"},
-		{"a login without capabilities", "T1 LOGIN \"a\" \"b\"", "T1 ok [foo bar] welcome\r\n", "T1 OK [CAPABILITY IMAP4rev1 X-NOT-TOLD] welcome\r\n"},
+		{
+			"a login without capabilities", "T1 LOGIN \"a\" \"b\"", "T1 ok [foo bar] welcome\r\n",
+			"T1 OK [CAPABILITY IMAP4rev1 X-NOT-TOLD] welcome\r\n",
+		},
 		{"a refusal without words", "T1 NOOP", "T1 NO [serverbug]\r\n", "T1 NO [SERVERBUG] -\r\n"},
 		{
-			"status", "T1 STATUS " + quotedAlias("a b") + " (MESSAGES)", "* STATUS a b (uidnext 4 X (1 (2)) MESSAGES 2 UIDVALIDITY 99999999999)\r\n",
+			"status", "T1 STATUS " + quotedAlias("a b") + " (MESSAGES)", "* STATUS a b (uidnext 4 X (1 (2)) MESSAGES 2 " +
+				"UIDVALIDITY 99999999999)\r\n",
 			"* STATUS " + aliasOf("a b") + " (UIDNEXT 4 MESSAGES 2)\r\n",
 		},
-		{"a bad answer with a literal", `T1 LIST "" "*"`, "* LIST ((broken {3}\r\n* 1 \r\n* LIST () \"/\" x\r\n", "* LIST () NIL " + string(unreadAlias([]byte("LIST ((broken {3}"))) + "\r\n* LIST () \"/\" " + aliasOf("x") + "\r\n"},
 		{
-			"servers D2: a name that begins with a tilde", `T1 LIST "" "*"`, "* LIST () \"/\" ~archive\r\n* LIST () \"/\" ~{1}\r\nx\r\n",
+			"a bad answer with a literal", `T1 LIST "" "*"`, "* LIST ((broken {3}\r\n* 1 \r\n* LIST () \"/\" x\r\n",
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST ((broken {3}"))) + "\r\n* LIST () \"/\" " + aliasOf("x") +
+				"\r\n",
+		},
+		{
+			"servers D2: a name that begins with a tilde", `T1 LIST "" "*"`, "* LIST () \"/\" ~archive\r\n* LIST () \"/\" " +
+				"~{1}\r\nx\r\n",
 			"* LIST () \"/\" " + aliasOf("~archive") + "\r\n* LIST () \"/\" " + aliasOf("x") + "\r\n",
 		},
 		{
-			"bugreports F7: names that do not end", `T1 LIST "" "*"`, "* LIST () \"/\" \"Kat\\\"\r\n* LIST () \"/\" {003}\r\nabc\r\n",
-			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" \"Kat\\\""))) + "\r\n* LIST () \"/\" " + aliasOf("abc") + "\r\n",
+			"bugreports F7: names that do not end", `T1 LIST "" "*"`, "* LIST () \"/\" \"Kat\\\"\r\n* LIST () \"/\" " +
+				"{003}\r\nabc\r\n",
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" \"Kat\\\""))) + "\r\n* LIST () \"/\" " + aliasOf("abc") +
+				"\r\n",
 		},
 		{
 			"bugreports F7: a message whose answer does not end", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
 			"* 1 FETCH (UID 7 RFC822.SIZE 3 FLAGS (\\Seen)\r\n* 2 FETCH (UID 8 FLAGS (\\Seen \"x\r\n* 3 FETCH (RFC822.SIZE 3 UID 9)\r\n",
 			"* 1 FETCH (UID 7 FLAGS (\\Seen) RFC822.SIZE 3)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n* 3 FETCH (UID 9 FLAGS () RFC822.SIZE 3)\r\n",
 		},
-		{"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n", "* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\n"},
+		{
+			"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n",
+			"* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := filtered([]byte(tc.in), defaultIMAPLimits(1<<20), tc.command)
@@ -271,27 +311,39 @@ func TestTooManyFoldersAreSaidToBe(t *testing.T) {
 	max := defaultIMAPLimits(1 << 20)
 	one := "* LIST () \"/\" x\r\n"
 	_, err := filtered([]byte(strings.Repeat(one, max.folders+1)), max, `T1 LIST "" "*"`)
-	if f := fault.Of(err); f.Code != fault.FolderFailed || !strings.Contains(f.Detail, "more than 10000") || errors.Is(err, errIMAPProtocol) {
+	if f := fault.Of(err); f.Code != fault.FolderFailed || !strings.Contains(f.Detail, "more than 10000") ||
+		errors.Is(err, errIMAPProtocol) {
 		t.Errorf("too many folders are told as %v", err)
 	}
-	if _, err := filtered([]byte(strings.Repeat(one, max.folders)+"T1 OK x\r\n"), max, `T1 LIST "" "*"`); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := filtered([]byte(strings.Repeat(one, max.folders)+"T1 OK x\r\n"), max, `T1 LIST "" "*"`); err != nil &&
+		!errors.Is(err, io.EOF) {
 		t.Errorf("as many folders as are allowed: %v", err)
 	}
 }
 
 func FuzzFilter(f *testing.F) {
 	for _, s := range []string{
-		"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\nT1 OK x\r\n", "* 1 FETCH (BODY[] {3}\r\nabc UID 1)\r\n", "* LIST (\\Sent) \".\" {3}\r\na.b\r\n",
-		"* OK [UIDVALIDITY 7] x\r\n", "* STATUS x (MESSAGES 1)\r\n", "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n", "T1 NO [X y] z\r\n", "+ \r\n",
-		"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (MESSAGE-ID)] {3}\r\na:\n X-GM-MSGID 7)\r\n", "* 1 FETCH (X-GM-MSGID 7 UID 1 EMAILID (a) RFC822.SIZE 1)\r\n", "* 1 FETCH (ENVELOPE (NIL {2000000000}\r\n", "* 1 FETCH (FLAGS (\\Seen) UID 2 INTERNALDATE \"01-Jan-2020 00:00:00 +0000\" RFC822.SIZE 5)\r\n",
+		"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\nT1 OK x\r\n", "* 1 FETCH (BODY[] {3}\r\nabc UID 1)\r\n",
+		"* LIST (\\Sent) \".\" {3}\r\na.b\r\n",
+		"* OK [UIDVALIDITY 7] x\r\n", "* STATUS x (MESSAGES 1)\r\n", "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n",
+		"T1 NO [X y] z\r\n", "+ \r\n",
+		"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (MESSAGE-ID)] {3}\r\na:\n X-GM-MSGID 7)\r\n", "* 1 FETCH (X-GM-MSGID 7 UID 1 " +
+			"EMAILID (a) RFC822.SIZE 1)\r\n", "* 1 FETCH (ENVELOPE (NIL {2000000000}\r\n", "* 1 FETCH (FLAGS (\\Seen) UID 2 " +
+			"INTERNALDATE \"01-Jan-2020 00:00:00 +0000\" RFC822.SIZE 5)\r\n",
 	} {
 		for kind := range 5 {
 			f.Add([]byte(s), byte(kind))
 		}
 	}
-	commands := []string{"T1 UID FETCH 1:9 (UID BODY.PEEK[])", "T1 UID FETCH 1:* (UID FLAGS)", `T1 LIST "" "*"`, "T1 EXAMINE " + quotedAlias("x"), "T1 UID FETCH 1:9 " + headersAsked}
+	commands := []string{
+		"T1 UID FETCH 1:9 (UID BODY.PEEK[])", "T1 UID FETCH 1:* (UID FLAGS)", `T1 LIST "" "*"`,
+		"T1 EXAMINE " + quotedAlias("x"), "T1 UID FETCH 1:9 " + headersAsked,
+	}
 	f.Fuzz(func(t *testing.T, in []byte, kind byte) {
-		max := imapLimits{line: 4096, literal: 1024, body: 4096, depth: 8, dropped: 100, dropSize: 10000, folders: 50, listing: 50, rounds: 3}
+		max := imapLimits{
+			line: 4096, literal: 1024, body: 4096, depth: 8, dropped: 100, dropSize: 10000, folders: 50,
+			listing: 50, rounds: 3,
+		}
 		out, _ := filtered(in, max, commands[int(kind)%len(commands)])
 		if len(out) > 4*len(in)+1000 {
 			t.Fatalf("%d octets became %d", len(in), len(out))
@@ -318,7 +370,10 @@ func TestUIDSet(t *testing.T) {
 			t.Fatalf("has(%d) is %v", uid, s.has(uid))
 		}
 	}
-	for text, ok := range map[string]bool{"1": true, "1:*": true, "1,3:5,9:*": true, "4294967295": true, "": false, "0": false, "*": false, "5:1": false, "3,3": false, "4294967296": false, "1:*,5": false, "-1": false} {
+	for text, ok := range map[string]bool{
+		"1": true, "1:*": true, "1,3:5,9:*": true, "4294967295": true, "": false,
+		"0": false, "*": false, "5:1": false, "3,3": false, "4294967296": false, "1:*,5": false, "-1": false,
+	} {
 		if _, got := parseUIDSet(text); got != ok {
 			t.Errorf("parseUIDSet(%q) is %v", text, got)
 		}
@@ -336,7 +391,8 @@ func BenchmarkFilterBodies(b *testing.B) {
 	for b.Loop() {
 		q := &imapQueue{}
 		io.WriteString(&imapGuard{w: io.Discard, queue: q}, "T1 UID FETCH 1:100 (UID BODY.PEEK[])\r\n")
-		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(bytes.NewReader(in.Bytes()), 64<<10)}, q, defaultIMAPLimits(1<<20), &imapSaid{})
+		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(bytes.NewReader(in.Bytes()), 64<<10)}, q, defaultIMAPLimits(1<<20),
+			&imapSaid{})
 		for {
 			if _, err := f.Read(buf); err != nil {
 				break
@@ -348,14 +404,16 @@ func BenchmarkFilterBodies(b *testing.B) {
 func BenchmarkFilterListing(b *testing.B) {
 	var in bytes.Buffer
 	for i := range 1000 {
-		fmt.Fprintf(&in, "* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE 4286)\r\n", i+1, i+1)
+		fmt.Fprintf(&in, "* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE "+
+			"4286)\r\n", i+1, i+1)
 	}
 	buf := make([]byte, 64<<10)
 	b.ReportAllocs()
 	for b.Loop() {
 		q := &imapQueue{}
 		io.WriteString(&imapGuard{w: io.Discard, queue: q}, "T1 UID FETCH 1:* (UID FLAGS)\r\n")
-		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(bytes.NewReader(in.Bytes()), 64<<10)}, q, defaultIMAPLimits(1<<20), &imapSaid{})
+		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(bytes.NewReader(in.Bytes()), 64<<10)}, q, defaultIMAPLimits(1<<20),
+			&imapSaid{})
 		for {
 			if _, err := f.Read(buf); err != nil {
 				break

@@ -104,7 +104,9 @@ var _ net.Conn = (*link)(nil)
 // login admitted, connects and, with security tls, shakes hands. observe, which may be nil, is told of
 // the steps resolve, connect and tls. With starttls the caller reads the
 // greeting and calls upgrade.
-func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimits, session *sessionPace, observe func(account.Step)) (_ *link, err error) {
+func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimits, session *sessionPace,
+	observe func(account.Step),
+) (_ *link, err error) {
 	if f := session.overdue(fault.ServerUnavailable); f != nil {
 		return nil, f
 	}
@@ -185,7 +187,8 @@ func (l *link) upgrade(ctx context.Context) error {
 	_, err := timed(l, account.StepTLS, func() (struct{}, string, error) {
 		var none struct{}
 		if l.r.Buffered() > 0 {
-			return none, "", l.abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the TLS handshake."))
+			return none, "", l.abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the "+
+				"TLS handshake."))
 		}
 		l.mu.Lock()
 		conn, err := l.conn, l.err
@@ -321,7 +324,8 @@ func (l *link) ReadLine(max int) ([]byte, error) {
 			return nil, l.fail("reading from the server", err)
 		}
 		if len(l.long)+len(chunk) > max {
-			return nil, l.abort(fault.New(fault.ProtocolError, "reading from the server", fmt.Sprintf("The server sent a line of more than %d bytes.", max)))
+			return nil, l.abort(fault.New(fault.ProtocolError, "reading from the server", fmt.Sprintf(
+				"The server sent a line of more than %d bytes.", max)))
 		}
 		if err == nil && len(l.long) == 0 {
 			return chunk, nil
@@ -454,7 +458,8 @@ func (l *link) fail(op string, err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		f.Err = io.ErrUnexpectedEOF // Nothing above may take it for the proper end of something.
-	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) &&
+		!errors.Is(err, os.ErrDeadlineExceeded):
 		return l.abort(err)
 	case errors.As(err, &n) && n.Timeout():
 		f.Code, f.Detail = l.silence(), "The server did not answer in time."

@@ -53,25 +53,42 @@ func TestEveryReadEnds(t *testing.T) {
 	}{
 		{"silence before the login", false, linkLimits{}, nil, readLine, time.Minute, fault.ConnectTimeout},
 		{"silence after the login", true, linkLimits{}, nil, readLine, time.Minute, fault.ServerUnavailable},
-		{"silence for as long as an option says", true, linkLimits{Patience: Patience{Idle: time.Second}}, nil, readLine, time.Second, fault.ServerUnavailable},
+		{
+			"silence for as long as an option says", true,
+			linkLimits{Patience: Patience{Idle: time.Second}},
+			nil, readLine,
+			time.Second, fault.ServerUnavailable,
+		},
 		{"S45 no greeting", false, linkLimits{}, nil, func(l *link) error {
 			defer l.greeting(context.Background())()
 			return readLine(l)
 		}, 20 * time.Second, fault.ConnectTimeout},
-		{"a phase that dribbles whole lines", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x\r\n", 100), 3, 10*time.Second) }, func(l *link) error {
+		{"a phase that dribbles whole lines", true, linkLimits{}, func(c net.Conn) {
+			dribble(c, strings.Repeat("x\r\n", 100), 3, 10*time.Second)
+		}, func(l *link) error {
 			defer l.within(context.Background(), 45*time.Second)()
 			return readLines(l)
 		}, 45 * time.Second, fault.ServerUnavailable},
-		{"S44 one octet in 20 s, inside a line", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x", 100), 1, 20*time.Second) }, readLine, 90 * time.Second, fault.ServerUnavailable},
+		{"S44 one octet in 20 s, inside a line", true, linkLimits{}, func(c net.Conn) {
+			dribble(c, strings.Repeat("x", 100), 1, 20*time.Second)
+		}, readLine, 90 * time.Second, fault.ServerUnavailable},
 		{"S44 one octet in 20 s, inside a long line", false, linkLimits{}, func(c net.Conn) {
 			io.WriteString(c, strings.Repeat("x", linkBuffer+1))
 			dribble(c, strings.Repeat("x", 100), 1, 20*time.Second)
 		}, readLine, 90 * time.Second, fault.ConnectTimeout},
-		{"S44 one line in 20 s, inside a body", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("x\r\n", 100), 3, 20*time.Second) }, func(l *link) error {
+		{"S44 one line in 20 s, inside a body", true, linkLimits{}, func(c net.Conn) {
+			dribble(c, strings.Repeat("x\r\n", 100), 3, 20*time.Second)
+		}, func(l *link) error {
 			return discard(bringing{l}) // Each line earns 3 ms.
 		}, 90*time.Second + 4*(3*time.Second/1024), fault.ServerUnavailable},
-		{"S44 one line in 5 s, and none of them asked for", true, linkLimits{}, func(c net.Conn) { dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second) }, readLines, 90 * time.Second, fault.ServerUnavailable},
-		{"S44 the same where the connection may take for ever, but not the session", true, linkLimits{Patience: Patience{Command: -1}}, func(c net.Conn) { dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second) }, readLines, 2 * time.Minute, fault.ServerUnavailable},
+		{"S44 one line in 5 s, and none of them asked for", true, linkLimits{}, func(c net.Conn) {
+			dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second)
+		}, readLines, 90 * time.Second, fault.ServerUnavailable},
+		{"S44 the same where the connection may take for ever, but not the session", true, linkLimits{Patience: Patience{
+			Command: -1,
+		}}, func(c net.Conn) {
+			dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second)
+		}, readLines, 2 * time.Minute, fault.ServerUnavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -197,7 +214,8 @@ func TestAWriteThatIsNotTakenEnds(t *testing.T) {
 		defer c.Close()
 		l.SetWriteDeadline(time.Now().Add(time.Hour)) // A library's wish.
 		began := time.Now()
-		if _, err := l.Write([]byte("NOOP\r\n")); fault.CodeOf(err) != fault.ConnectTimeout || time.Since(began) != time.Minute {
+		if _, err := l.Write([]byte("NOOP\r\n")); fault.CodeOf(err) != fault.ConnectTimeout ||
+			time.Since(began) != time.Minute {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 	})
@@ -271,11 +289,37 @@ func TestDialReportsItsSteps(t *testing.T) {
 		code   fault.Code
 		steps  string
 	}{
-		{"well", account.Server{Host: "localhost", Port: s.Port(), Security: account.TLS}, outbound.Options{}, "", "resolve+ connect+ tls+"},
-		{"plaintext where TLS is due", account.Server{Host: "localhost", Port: plain.Port(), Security: account.TLS}, outbound.Options{}, fault.TLSFailure, "resolve+ connect+ tls-"},
-		{"an expired certificate", account.Server{Host: "localhost", Port: expired.Port(), Security: account.TLS}, outbound.Options{}, fault.TLSCertificateInvalid, "resolve+ connect+ tls-"},
-		{"plaintext where it is not allowed", account.Server{Host: "localhost", Port: plain.Port(), Security: account.None}, outbound.Options{}, fault.HostNotAllowed, "resolve-"},
-		{"a port that is not on the list", account.Server{Host: "localhost", Port: 22, Security: account.TLS}, outbound.Options{AllowPorts: []int{993}}, fault.HostNotAllowed, "resolve-"},
+		{
+			"well",
+			account.Server{Host: "localhost", Port: s.Port(), Security: account.TLS},
+			outbound.Options{},
+			"",
+			"resolve+ connect+ tls+",
+		},
+		{
+			"plaintext where TLS is due",
+			account.Server{Host: "localhost", Port: plain.Port(), Security: account.TLS},
+			outbound.Options{},
+			fault.TLSFailure, "resolve+ connect+ tls-",
+		},
+		{
+			"an expired certificate",
+			account.Server{Host: "localhost", Port: expired.Port(), Security: account.TLS},
+			outbound.Options{},
+			fault.TLSCertificateInvalid, "resolve+ connect+ tls-",
+		},
+		{
+			"plaintext where it is not allowed",
+			account.Server{Host: "localhost", Port: plain.Port(), Security: account.None},
+			outbound.Options{},
+			fault.HostNotAllowed, "resolve-",
+		},
+		{
+			"a port that is not on the list",
+			account.Server{Host: "localhost", Port: 22, Security: account.TLS},
+			outbound.Options{AllowPorts: []int{993}},
+			fault.HostNotAllowed, "resolve-",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := tc.opts
@@ -283,13 +327,14 @@ func TestDialReportsItsSteps(t *testing.T) {
 			o.AllowAnyPort = o.AllowPorts == nil
 			o.RootCAs = ca.Pool()
 			var steps []string
-			l, err := dial(t.Context(), outbound.New(o), &signer{account: account.Account{Server: tc.server}}, linkLimits{}, newSessionPace(Patience{}), func(st account.Step) {
-				mark := map[bool]string{true: "+", false: "-"}[st.OK]
-				steps = append(steps, string(st.Name)+mark)
-				if !st.OK && st.Detail == "" {
-					t.Errorf("%s failed without a word", st.Name)
-				}
-			})
+			l, err := dial(t.Context(), outbound.New(o), &signer{account: account.Account{Server: tc.server}}, linkLimits{},
+				newSessionPace(Patience{}), func(st account.Step) {
+					mark := map[bool]string{true: "+", false: "-"}[st.OK]
+					steps = append(steps, string(st.Name)+mark)
+					if !st.OK && st.Detail == "" {
+						t.Errorf("%s failed without a word", st.Name)
+					}
+				})
 			if fault.CodeOf(err) != tc.code {
 				t.Fatalf("got %v", err)
 			}

@@ -10,7 +10,8 @@ import (
 
 // mutf7 is the alphabet of modified UTF-7 (RFC 3501 section 5.1.3): base64
 // with "," for "/" and no padding.
-var mutf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding)
+var mutf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(
+	base64.NoPadding)
 
 // decodeMUTF7 decodes one part of a mailbox name from modified UTF-7. It is
 // strict where a name would be ambiguous (8-bit octets, unfinished or broken

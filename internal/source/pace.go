@@ -123,9 +123,11 @@ func (s *sessionPace) overdue(code fault.Code) *fault.Error {
 	switch {
 	case s.whole.rest() <= 0:
 		f.Limit, f.Err = true, errTooLong
-		f.Detail = fmt.Sprintf("The server is too slow: it was waited for %v in all. The rest is left for the next visit.", s.whole.limit)
+		f.Detail = fmt.Sprintf("The server is too slow: it was waited for %v in all. The rest is left for the next visit.",
+			s.whole.limit)
 	case s.progress.rest() <= 0:
-		f.Err, f.Detail = errNoProgress, fmt.Sprintf("The server is too slow: in %v of waiting it sent neither a message nor what a folder holds.", s.progress.limit)
+		f.Err, f.Detail = errNoProgress, fmt.Sprintf("The server is too slow: in %v of waiting it sent neither a message "+
+			"nor what a folder holds.", s.progress.limit)
 	default:
 		return nil
 	}

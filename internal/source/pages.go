@@ -55,7 +55,8 @@ func (p *pageFile) add(it *mail.Item) (uint32, error) {
 	}
 	at := p.size + int64(len(p.buf))
 	if p.count++; p.count > maxPaged || at > 1<<32-maxRecord {
-		return 0, fault.New(fault.FolderFailed, "listing", fmt.Sprintf("The account has more than %d messages that are not fetched yet.", maxPaged))
+		return 0, fault.New(fault.FolderFailed, "listing", fmt.Sprintf("The account has more than %d messages that are not "+
+			"fetched yet.", maxPaged))
 	}
 	if p.buf = appendItem(p.buf, it); len(p.buf) > pageBuffer {
 		return uint32(at), p.flush()
@@ -148,7 +149,10 @@ func take(ctx context.Context, n int64) error {
 	err := memory.Of(ctx).Take(ctx, n)
 	switch {
 	case errors.Is(err, memory.ErrTooMuch):
-		return &fault.Error{Code: fault.FolderFailed, Op: "listing", Detail: "The folder has too many messages to be listed.", Err: err}
+		return &fault.Error{
+			Code: fault.FolderFailed, Op: "listing", Detail: "The folder has too many messages to be listed.",
+			Err: err,
+		}
 	case err != nil:
 		return &fault.Error{Code: fault.Interrupted, Op: "listing", Err: err}
 	}

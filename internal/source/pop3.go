@@ -86,7 +86,9 @@ type bearer struct {
 // Capabilities told. For a test, which observes its steps, one question is asked
 // at a time, so that each step's outcome is its own; for a visit what it asks
 // first goes along with the login.
-func openPOP3(ctx context.Context, c *Client, who *signer, cred account.Credential, observe func(account.Step)) (Session, error) {
+func openPOP3(ctx context.Context, c *Client, who *signer, cred account.Credential,
+	observe func(account.Step),
+) (Session, error) {
 	pace := newSessionPace(c.opts.Patience)
 	l, err := c.dial(ctx, who, cred, pace, observe)
 	if err != nil {
@@ -145,14 +147,17 @@ func (s *pop3Session) stat(ctx context.Context) error {
 		return err
 	}
 	if s.count, s.counted = parseSTAT(text); !s.counted {
-		return s.link.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages there are."))
+		return s.link.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
+			"there are."))
 	}
 	return nil
 }
 
 // List implements Session. There is no listing from a message on: it is always
 // the whole folder's.
-func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error {
+func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing,
+	err error) error,
+) error {
 	defer s.enter(ctx)()
 	for _, q := range queries {
 		if q.Folder.Wire != pop3Inbox {
@@ -329,7 +334,9 @@ func (s *pop3Session) another(ctx context.Context) error {
 }
 
 // Fetch implements Session.
-func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error {
+func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
+	body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error),
+) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s, take: take, miss: miss, seed: maphash.MakeSeed()}
 	if err := r.plan(wants, func(f mail.Folder, it mail.Item) { miss(f, it, noSuchFolder()) }); err != nil {
@@ -351,7 +358,9 @@ func (s *pop3Session) number(it *mail.Item) (n uint32, ok bool) {
 	if s.listed == nil {
 		return it.Number, true
 	}
-	at, ok := slices.BinarySearchFunc(s.listed, it.Number, func(b bearer, n uint32) int { return cmp.Compare(b.number, n) })
+	at, ok := slices.BinarySearchFunc(s.listed, it.Number, func(b bearer, n uint32) int {
+		return cmp.Compare(b.number, n)
+	})
 	if ok && s.listed[at].id == it.ID {
 		return it.Number, true
 	}
@@ -553,7 +562,9 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 		return r.broke(w, err)
 	}
 	r.pending--
-	b := &pop3Body{r: r, w: w, dots: r.wire.body(r.client.opts.MaxMessageBytes), restart: func() error { return r.restart(ctx) }}
+	b := &pop3Body{r: r, w: w, dots: r.wire.body(r.client.opts.MaxMessageBytes), restart: func() error {
+		return r.restart(ctx)
+	}}
 	b.sum.SetSeed(r.seed)
 	r.partial = b.dots
 	body, why := substance(b, w.item.Size)
@@ -615,7 +626,10 @@ func (r *retrieval) broke(w *wanted, err error) error {
 		w.tries++ // Silence takes long: once more is enough.
 	}
 	if w.tries >= maxTries {
-		r.todo, r.doubts = r.todo[1:], append(r.doubts, popDoubt{wanted: *w, why: r.reason(err), brought: r.cuts[w.item], cut: true})
+		r.todo, r.doubts = r.todo[1:], append(r.doubts, popDoubt{
+			wanted: *w, why: r.reason(err), brought: r.cuts[w.item],
+			cut: true,
+		})
 	}
 	return nil
 }
@@ -690,7 +704,8 @@ func (b *pop3Body) Read(p []byte) (int, error) {
 		if n > 0 {
 			b.sum.Write(p[:n])
 			if b.n += int64(n); b.n > b.r.client.opts.MaxMessageBytes {
-				b.err = b.give(fault.New(fault.MessageFailed, "reading a message", "The message is larger than "+binarySize(b.r.client.opts.MaxMessageBytes)+"."))
+				b.err = b.give(fault.New(fault.MessageFailed, "reading a message", "The message is larger than "+binarySize(
+					b.r.client.opts.MaxMessageBytes)+"."))
 				break
 			}
 			return n, nil

@@ -23,7 +23,9 @@ func readPOP3(ctx context.Context, t *testing.T, c *Client, s account.Server) (s
 }
 
 // readKnownPOP3 is readPOP3 for an account of whose server something is remembered.
-func readKnownPOP3(ctx context.Context, t *testing.T, c *Client, a account.Account) (sums map[string]int, items []mail.Item) {
+func readKnownPOP3(ctx context.Context, t *testing.T, c *Client,
+	a account.Account,
+) (sums map[string]int, items []mail.Item) {
 	t.Helper()
 	session, err := c.Open(ctx, a, credential("anna", "sekret"))
 	if err != nil {
@@ -45,7 +47,9 @@ func readKnownPOP3(ctx context.Context, t *testing.T, c *Client, a account.Accou
 	}
 	sums = map[string]int{}
 	taken := map[mail.ID]bool{}
-	err = session.Fetch(ctx, []mail.Want{{Folder: folders[0], Items: items}}, func(_ mail.Folder, it mail.Item, body io.Reader) error {
+	err = session.Fetch(ctx, []mail.Want{{Folder: folders[0], Items: items}}, func(_ mail.Folder, it mail.Item,
+		body io.Reader,
+	) error {
 		h := sha256.New()
 		n, err := io.Copy(h, body)
 		if err != nil {
@@ -82,12 +86,21 @@ func TestDovecotsMaildropIsReadWholeAndUnchanged(t *testing.T) {
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
 	var first []mail.Item
 	for name, a := range map[string]account.Account{
-		"by TLS":                  {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}},
-		"by STLS":                 {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS}},
-		"by none":                 {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.None}},
-		"by TLS and remembered":   {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Capabilities: dovecotOffers},
-		"by STLS and remembered":  {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS}, Capabilities: dovecotOffers},
-		"by PLAIN and remembered": {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Capabilities: "CAPA PIPELINING SASL-PLAIN TOP UIDL"},
+		"by TLS":  {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}},
+		"by STLS": {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS}},
+		"by none": {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.None}},
+		"by TLS and remembered": {
+			Server:       account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS},
+			Capabilities: dovecotOffers,
+		},
+		"by STLS and remembered": {
+			Server:       account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS},
+			Capabilities: dovecotOffers,
+		},
+		"by PLAIN and remembered": {
+			Server:       account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS},
+			Capabilities: "CAPA PIPELINING SASL-PLAIN TOP UIDL",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.Protocol = account.POP3
@@ -121,7 +134,9 @@ func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
 	}
 	mailtest.Fill(t, d, "anna", msgs)
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
-	session, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Protocol: account.POP3}, credential("anna", "sekret"))
+	session, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{
+		Host: "localhost", Port: d.POP3S, Security: account.TLS,
+	}, Protocol: account.POP3}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +172,10 @@ func TestABrokenConnectionLosesAndDoublesNothing(t *testing.T) {
 			target := map[account.Security]string{account.None: d.Addr("pop3"), account.TLS: d.Addr("pop3s")}[security]
 			p := mailtest.StartProxy(t, target)
 			p.CutAfter(max(total/5, largest*5/4) + 20_000) // Each connection.
-			got, _ := readPOP3(t.Context(), t, pop3Client(d.CA, false, nil), account.Server{Host: "localhost", Port: p.Port(), Security: security})
+			got, _ := readPOP3(t.Context(), t, pop3Client(d.CA, false, nil), account.Server{
+				Host: "localhost", Port: p.Port(),
+				Security: security,
+			})
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("the messages differ (-want +got):\n%s", diff)
 			}
@@ -170,11 +188,17 @@ func TestABrokenConnectionLosesAndDoublesNothing(t *testing.T) {
 
 func TestAWrongPasswordIsSaidSo(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
-	_, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}, Protocol: account.POP3}, credential("anna", "wrong"))
+	_, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{
+		Host: "localhost",
+		Port: d.POP3S, Security: account.TLS,
+	}, Protocol: account.POP3}, credential("anna", "wrong"))
 	if fault.CodeOf(err) != fault.AuthFailed {
 		t.Errorf("got %v", err)
 	}
-	_, err = pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}, Protocol: account.POP3}, credential("anna", "sekret"))
+	_, err = pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{
+		Host: "localhost",
+		Port: d.IMAPS, Security: account.TLS,
+	}, Protocol: account.POP3}, credential("anna", "sekret"))
 	if f := fault.Of(err); f == nil || f.Code != fault.ProtocolError || f.Detail != "This port speaks IMAP, not POP3." {
 		t.Errorf("POP3 on IMAP's port: %v", err)
 	}
@@ -190,7 +214,10 @@ func TestRoundTripsDoNotGrowWithTheMessages(t *testing.T) {
 		mailtest.Fill(t, d, "anna", all[filled:n])
 		filled = n
 		p := mailtest.StartProxy(t, d.Addr("pop3"))
-		readPOP3(t.Context(), t, pop3Client(nil, false, nil), account.Server{Host: "localhost", Port: p.Port(), Security: account.None})
+		readPOP3(t.Context(), t, pop3Client(nil, false, nil), account.Server{
+			Host: "localhost", Port: p.Port(),
+			Security: account.None,
+		})
 		turns[n] = p.Traffic().Turns
 	}
 	if turns[400] > turns[100]+60 {

@@ -43,7 +43,10 @@ func playPOP3(t *testing.T, dialogue string) (*mailtest.Script, Session) {
 	t.Helper()
 	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential("anna", "sekret"))
+		account.Account{
+			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
+			Protocol: account.POP3,
+		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +72,8 @@ func TestMessagesThatShareAUniqueIDAreNamedByWhatTheyAre(t *testing.T) {
 	first := listPlayed(t, []drop{{"x", "a", 10}, {"x", "b", 10}, {"y", "c", 10}, {"x", "b", 10}}, 1, 2, 4)
 	then := listPlayed(t, []drop{{"x", "b", 10}, {"y", "c", 10}, {"x", "new", 10}, {"x", "b", 10}}, 1, 3, 4)
 	a, b, again := first[0].ID, first[1].ID, first[3].ID
-	if a == b || b.UIDL != again.UIDL || b.Ordinal != 0 || again.Ordinal != 1 || a.Ordinal != 0 || first[2].ID != (mail.ID{UIDL: "y"}) {
+	if a == b || b.UIDL != again.UIDL || b.Ordinal != 0 || again.Ordinal != 1 || a.Ordinal != 0 ||
+		first[2].ID != (mail.ID{UIDL: "y"}) {
 		t.Errorf("at first: %v", first)
 	}
 	if !strings.HasPrefix(a.UIDL, "x top ") {
@@ -121,10 +125,14 @@ func TestAReusedUniqueIDIsReadUnderAnOrdinal(t *testing.T) {
 // Without TOP no header comes, and nothing is lost by asking.
 func TestHeadersWithoutTOP(t *testing.T) {
 	login := strings.Replace(pop3Opening, "S: TOP\n", "", 1)
-	_, session := playPOP3(t, strings.Replace(maildrop([]drop{{"x", "a", 10}}), pop3Opening, login, 1)+"C: TOP 1 0\nS: -ERR what?\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
+	_, session := playPOP3(t, strings.Replace(maildrop([]drop{{"x", "a", 10}}), pop3Opening, login, 1)+
+		"C: TOP 1 0\nS: -ERR what?\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
 	wants := listEverything(t, session)
 	for range 2 {
-		err := session.Headers(t.Context(), wants, func(mail.Folder, mail.Item, []byte) error { t.Error("a header came"); return nil })
+		err := session.Headers(t.Context(), wants, func(mail.Folder, mail.Item, []byte) error {
+			t.Error("a header came")
+			return nil
+		})
 		if err != nil {
 			t.Error(err)
 		}
@@ -140,9 +148,12 @@ func TestPOP3HeadersThatDoNotComeAreLeftOut(t *testing.T) {
 	drops := []drop{{"a", "a", 10}, {"b", "b", 10}, {"c", "c", 10}, {"d", "d", 10}}
 	_, session := playPOP3(t, maildrop(drops)+"C: TOP 1 0\nS: -ERR not this one\nC: TOP 2 0\nS: +OK\nCLOSE\n---\n"+
 		maildrop(drops)+"C: TOP 2 0\nS: +OK\nS: Subject: b\nCLOSE\n---\n"+
-		maildrop(drops)+"C: TOP 3 0\nS: +OK\nS* 300000 x\nS< \\r\\n.\\r\\n\nC: TOP 4 0\nS: +OK\nS: d\nS: .\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
+		maildrop(drops)+"C: TOP 3 0\nS: +OK\nS* 300000 x\nS< \\r\\n.\\r\\n\nC: TOP 4 0\nS: +OK\nS: d\nS: .\nC: RSET\nS: "+
+		"+OK\nC: QUIT\nS: +OK\n")
 	got := map[string]int{}
-	err := session.Headers(t.Context(), listEverything(t, session), func(_ mail.Folder, it mail.Item, header []byte) error {
+	err := session.Headers(t.Context(), listEverything(t, session), func(_ mail.Folder, it mail.Item,
+		header []byte,
+	) error {
 		got[it.ID.UIDL] += len(header)
 		return nil
 	})

@@ -90,7 +90,9 @@ func visitPOP3(ctx context.Context, c *Client, a account.Account, test bool, cre
 		failed(out, "list", err)
 		return
 	}
-	err = session.Fetch(ctx, []mail.Want{{Folder: fs[0], Items: items}}, func(_ mail.Folder, it mail.Item, body io.Reader) error {
+	err = session.Fetch(ctx, []mail.Want{{Folder: fs[0], Items: items}}, func(_ mail.Folder, it mail.Item,
+		body io.Reader,
+	) error {
 		b, err := io.ReadAll(body)
 		if err != nil && fault.CodeOf(err) != fault.MessageFailed {
 			return err
@@ -205,7 +207,10 @@ func openPlayed(t *testing.T, dialogue string, impatient bool) error {
 	t.Helper()
 	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{Lenient: true})
 	session, err := pop3Client(nil, impatient, nil).Open(t.Context(),
-		account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential("anna", "sekret"))
+		account.Account{
+			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
+			Protocol: account.POP3,
+		}, credential("anna", "sekret"))
 	if session != nil {
 		session.Close()
 	}
@@ -230,9 +235,13 @@ func TestWhatIsRememberedOfAPOP3Server(t *testing.T) {
 	}{
 		"no CAPA":        {nil, false, "NO-CAPA"},
 		"nothing of use": {pop3Capas{}, false, "CAPA"},
-		"all of it":      {pop3Capas{"USER": nil, "UIDL": nil, "TOP": nil, "PIPELINING": nil, "SASL": {"PLAIN"}}, false, "CAPA PIPELINING SASL-PLAIN TOP UIDL USER"},
-		"too much":       {flood, false, "CAPA PIPELINING SASL-CRAM-MD5 SASL-PLAIN SASL-XOAUTH2"},
-		"lost":           {pop3Capas{"PIPELINING": nil}, true, "CAPA NO-EARLY PIPELINING"},
+		"all of it": {
+			pop3Capas{"USER": nil, "UIDL": nil, "TOP": nil, "PIPELINING": nil, "SASL": {"PLAIN"}},
+			false,
+			"CAPA PIPELINING SASL-PLAIN TOP UIDL USER",
+		},
+		"too much": {flood, false, "CAPA PIPELINING SASL-CRAM-MD5 SASL-PLAIN SASL-XOAUTH2"},
+		"lost":     {pop3Capas{"PIPELINING": nil}, true, "CAPA NO-EARLY PIPELINING"},
 	} {
 		m := pop3Memory{capas: tc.capas, late: tc.late}
 		if got := m.String(); got != tc.want {
@@ -242,7 +251,10 @@ func TestWhatIsRememberedOfAPOP3Server(t *testing.T) {
 			t.Errorf("%s: read again it is %q", name, again)
 		}
 	}
-	for _, junk := range []string{"", "PIPELINING", "LIST-STATUS NAMESPACE PIPELINING", "NO-CAPA PIPELINING USER", "\x00 \xff"} {
+	for _, junk := range []string{
+		"", "PIPELINING", "LIST-STATUS NAMESPACE PIPELINING", "NO-CAPA PIPELINING USER",
+		"\x00 \xff",
+	} {
 		if m := rememberPOP3(junk); m.ready() || m.late {
 			t.Errorf("%q is taken for a memory: %v", junk, m)
 		}
@@ -255,7 +267,10 @@ func TestPOP3GreetingsAndTheirDiagnoses(t *testing.T) {
 		code           fault.Code
 		detail         string
 	}{
-		{"S43 in use", "S: -ERR [IN-USE] Do you have another POP session running?", fault.MailboxInUse, "another POP session"},
+		{
+			"S43 in use", "S: -ERR [IN-USE] Do you have another POP session running?", fault.MailboxInUse,
+			"another POP session",
+		},
 		{"S43 login delay", "S: -ERR [LOGIN-DELAY] minimum time between mail checks violation", fault.RateLimited, ""},
 		{"S43 temporary", "S: -ERR [SYS/TEMP] out of order", fault.ServerUnavailable, "out of order"},
 		{"S43 permanent", "S: -ERR [SYS/PERM] this service is gone", fault.AccessDisabled, ""},
@@ -278,7 +293,8 @@ func TestPOP3GreetingsAndTheirDiagnoses(t *testing.T) {
 			if err == nil || f.Code != tc.code || !strings.Contains(f.Detail, tc.detail) {
 				t.Fatalf("got %v", err)
 			}
-			if strings.Contains(tc.name, "S63") && strings.ContainsAny(f.Detail, "0123456789/-") && strings.Contains(err.Error(), tc.greeting[3:]) {
+			if strings.Contains(tc.name, "S63") && strings.ContainsAny(f.Detail, "0123456789/-") &&
+				strings.Contains(err.Error(), tc.greeting[3:]) {
 				t.Errorf("the banner is shown: %v", err)
 			}
 		})
@@ -288,7 +304,8 @@ func TestPOP3GreetingsAndTheirDiagnoses(t *testing.T) {
 func TestS42OnlyOKFollowedByABlankOrTheEndIsSuccess(t *testing.T) {
 	for _, status := range []string{"", "+", "OK", "+OKxyz", "+ok", "+OK\tfine", " +OK", "+OK\x00", "+ OK", "-ERRor"} {
 		t.Run(fmt.Sprintf("%q", status), func(t *testing.T) {
-			err := openPlayed(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS< "+strings.NewReplacer("\x00", `\x00`, "\t", `\t`).Replace(status)+`\r\n`, false)
+			err := openPlayed(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS< "+strings.NewReplacer(
+				"\x00", `\x00`, "\t", `\t`).Replace(status)+`\r\n`, false)
 			if fault.CodeOf(err) != fault.ProtocolError {
 				t.Errorf("got %v", err)
 			}
@@ -321,7 +338,8 @@ func TestPOP3RefusedLogins(t *testing.T) {
 		{"Konto zostało zablokowane", fault.AccountLocked},
 	} {
 		t.Run(tc.words, func(t *testing.T) {
-			err := openPlayed(t, "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: LOGIN-DELAY 900\nS: .\nC: USER anna\nS: +OK\nC: PASS sekret\nS: -ERR "+tc.words, false)
+			err := openPlayed(t, "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: LOGIN-DELAY 900\nS: .\nC: USER anna\nS: +OK\nC: PASS "+
+				"sekret\nS: -ERR "+tc.words, false)
 			f := fault.Of(err)
 			if err == nil || f.Code != tc.code {
 				t.Fatalf("got %v", err)
@@ -331,7 +349,8 @@ func TestPOP3RefusedLogins(t *testing.T) {
 			}
 		})
 	}
-	err := openPlayed(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: -ERR wrong password: sekret", false)
+	err := openPlayed(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: -ERR wrong password: sekret",
+		false)
 	if fault.CodeOf(err) != fault.AuthFailed || strings.Contains(err.Error(), "sekret") {
 		t.Errorf("the server's echo of the password: %v", err)
 	}
@@ -382,9 +401,13 @@ func TestPOP3SignsInByPlainWhereThereIsNothingElse(t *testing.T) {
 		"letters beyond ASCII": {"USER\nS: SASL PLAIN", "anię", "C: AUTH PLAIN AGFuacSZAHNla3JldA=="},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: +OK\nS: "+tc.capa+"\nS: .\n"+tc.line+"\nS: +OK\n", mailtest.ScriptOptions{})
+			s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: +OK\nS: "+tc.capa+"\nS: .\n"+tc.line+"\nS: +OK\n",
+				mailtest.ScriptOptions{})
 			session, err := pop3Client(nil, false, nil).Open(t.Context(),
-				account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential(tc.user, "sekret"))
+				account.Account{
+					Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
+					Protocol: account.POP3,
+				}, credential(tc.user, "sekret"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -394,10 +417,14 @@ func TestPOP3SignsInByPlainWhereThereIsNothingElse(t *testing.T) {
 }
 
 func TestU20ControlCharactersInCredentialsAreNeverSent(t *testing.T) {
-	for _, cred := range []account.Credential{credential("a\r\nDELE 1", "x"), credential("a", "x\nDELE 1"), credential("a\x00", "x"), credential("", "x"), credential("a", "")} {
+	for _, cred := range []account.Credential{credential("a\r\nDELE 1", "x"), credential("a", "x\nDELE 1"), credential(
+		"a\x00", "x"), credential("", "x"), credential("a", "")} {
 		s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: -ERR\n", mailtest.ScriptOptions{})
 		c := pop3Client(nil, false, nil)
-		_, err := c.Open(t.Context(), account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, cred)
+		_, err := c.Open(t.Context(), account.Account{Server: account.Server{
+			Host: "localhost", Port: s.Port(),
+			Security: account.None,
+		}, Protocol: account.POP3}, cred)
 		if fault.CodeOf(err) != fault.AuthFailed {
 			t.Errorf("got %v", err)
 		}
@@ -409,9 +436,13 @@ func TestU20ControlCharactersInCredentialsAreNeverSent(t *testing.T) {
 }
 
 func TestPOP3SessionsEndWithTheirContext(t *testing.T) {
-	s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\nC: STAT\nSTALL\n", mailtest.ScriptOptions{})
+	s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\nC: STAT\nSTALL\n",
+		mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential("anna", "sekret"))
+		account.Account{
+			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
+			Protocol: account.POP3,
+		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,13 +484,21 @@ C: QUIT
 S: +OK
 `, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential("anna", "sekret"))
+		account.Account{
+			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
+			Protocol: account.POP3,
+		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer session.Close()
 	var l mail.Listing
-	if err := session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}, func(got mail.Listing, err error) error { l = got; return err }); err != nil {
+	if err := session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}, func(got mail.Listing,
+		err error,
+	) error {
+		l = got
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	enough := errors.New("enough")
@@ -498,19 +537,29 @@ C: QUIT
 S: +OK
 `, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3}, credential("anna", "sekret"))
+		account.Account{
+			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
+			Protocol: account.POP3,
+		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer session.Close()
 	var l mail.Listing
-	if err := session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}, func(got mail.Listing, err error) error { l = got; return err }); err != nil {
+	if err := session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}, func(got mail.Listing,
+		err error,
+	) error {
+		l = got
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	// One fetch for each message: the second begins on the new connection.
 	var met []string
 	for _, it := range l.Items {
-		err := session.Fetch(t.Context(), []mail.Want{{Folder: l.Folder, Items: []mail.Item{it}}}, func(_ mail.Folder, it mail.Item, body io.Reader) error {
+		err := session.Fetch(t.Context(), []mail.Want{{Folder: l.Folder, Items: []mail.Item{it}}}, func(_ mail.Folder,
+			it mail.Item, body io.Reader,
+		) error {
 			b, err := io.ReadAll(body)
 			met = append(met, it.ID.UIDL+": "+strings.TrimSpace(string(b)))
 			return err

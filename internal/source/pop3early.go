@@ -133,11 +133,14 @@ var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took 
 // in by another way than is remembered. A connection that breaks, or falls
 // silent, over what was sent ahead is replaced once by one that is not hurried.
 func (s *pop3Session) start(ctx context.Context, hurry bool) error {
-	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory, listing: func() *listing { return s.client.listing(s.file) }}
+	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory, listing: func() *listing {
+		return s.client.listing(s.file)
+	}}
 	err := p.run(ctx, s.client, s.link)
 	s.link.attempt.failed(err)
 	if p.told {
-		s.memory.late = s.memory.late && s.memory.capas.equal(p.capas) // Else it is another server than the one that lost them.
+		// Else it is another server than the one that lost them.
+		s.memory.late = s.memory.late && s.memory.capas.equal(p.capas)
 		s.memory.capas = p.capas
 	}
 	switch lost := p.lost(err); {
@@ -148,7 +151,8 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 		s.memory.signIn = p.memory.signIn
 		return nil
 	case lost || p.otherWay(err):
-		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host, "reason", err)
+		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host,
+			"reason", err)
 		s.link.abort(err)
 		s.memory.late = s.memory.late || lost
 		err := s.another(ctx)
@@ -231,7 +235,8 @@ func (p *pop3Login) listen(ctx context.Context) error {
 	}
 	count, counted := parseSTAT(text)
 	if understood && !counted {
-		return p.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages there are."))
+		return p.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
+			"there are."))
 	}
 	l := p.listing()
 	refused, err := l.read(ctx, p.pop3Wire, nil)

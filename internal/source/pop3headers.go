@@ -17,7 +17,9 @@ const maxHeaderWindow = 200
 // Headers implements Session, by TOP n 0 (RFC 1939 section 7). Without TOP
 // nothing comes. A message over which the server breaks off is left out the
 // second time.
-func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error {
+func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
+	header []byte) error,
+) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s}
 	if err := r.plan(wants, func(mail.Folder, mail.Item) {}); err != nil {

@@ -166,7 +166,9 @@ func (l *listing) takeID(_ context.Context, line []byte, whole bool) (used bool,
 	at := l.next
 	if at >= len(l.entries) || l.entries[at].number != n {
 		var listed bool
-		if at, listed = slices.BinarySearchFunc(l.entries, n, func(e entry, n uint32) int { return cmp.Compare(e.number, n) }); !listed {
+		if at, listed = slices.BinarySearchFunc(l.entries, n, func(e entry, n uint32) int {
+			return cmp.Compare(e.number, n)
+		}); !listed {
 			if len(l.others) >= l.most {
 				l.bad++
 				return false, nil
@@ -214,7 +216,9 @@ var listQuestions = []pop3Command{{verb: popLIST}, {verb: popUIDL}}
 
 // read reads the answers to LIST and UIDL. ask, unless nil, is called before
 // each to send the question. Both may be refused: refused says by which verb.
-func (l *listing) read(ctx context.Context, w *pop3Wire, ask func(pop3Command) error) (refused map[pop3Verb]*pop3Refusal, err error) {
+func (l *listing) read(ctx context.Context, w *pop3Wire,
+	ask func(pop3Command) error,
+) (refused map[pop3Verb]*pop3Refusal, err error) {
 	for _, q := range listQuestions {
 		if ask != nil {
 			if err := ask(q); err != nil {
@@ -364,7 +368,8 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 			len(nameless), "UIDL", most)), nil
 	}
 	if len(nameless)+len(shared) > most {
-		s.client.opts.Log.WarnContext(ctx, "too many messages share a unique-id", "host", s.server.Host, "messages", len(shared))
+		s.client.opts.Log.WarnContext(ctx, "too many messages share a unique-id", "host", s.server.Host, "messages", len(
+			shared))
 		shared = nil
 	}
 	todo := slices.Concat(nameless, shared)

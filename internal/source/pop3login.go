@@ -135,7 +135,8 @@ func (p *pop3Login) secureConnection(ctx context.Context) error {
 	if p.security != account.STARTTLS {
 		return nil
 	}
-	unsupported := fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer to encrypt the connection on this port (STLS).")
+	unsupported := fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer to encrypt "+
+		"the connection on this port (STLS).")
 	if !p.recalled && p.capas != nil && !p.capas.has("STLS") {
 		return unsupported
 	}
@@ -339,7 +340,10 @@ func (p *pop3Login) by(way popWay) error {
 		return p.say(true, name, pass)
 	case wayAPOP:
 		p.attempt.presents()
-		return p.say(true, pop3Command{verb: popAPOP, arg: user + " " + apopDigest(p.timestamp(), secret, p.secrets), secret: true})
+		return p.say(true, pop3Command{
+			verb: popAPOP, arg: user + " " + apopDigest(p.timestamp(), secret, p.secrets),
+			secret: true,
+		})
 	}
 	p.attempt.presents()
 	return p.authenticate(string(way))

@@ -120,7 +120,8 @@ func (g *pop3Guard) check(raw []byte) error {
 		if string(line) == "*" || isSASLAnswer(line) {
 			return nil
 		}
-		return g.refuse("an answer to a challenge that is not base64") // Questions sent ahead, STAT and its like, look like it.
+		// Questions sent ahead, STAT and its like, look like it.
+		return g.refuse("an answer to a challenge that is not base64")
 	}
 	verb, arg, has := strings.Cut(string(line), " ")
 	if !pop3Allowed(pop3Verb(verb), arg, has) {
@@ -296,7 +297,8 @@ func (w *pop3Wire) refusal(err error) error {
 	case !w.ok:
 		return &pop3Refusal{text: w.text}
 	}
-	return w.abort(&fault.Error{Code: fault.ProtocolError, Op: "reading from the server", Detail: "The server's answer is not one of POP3.", Err: err})
+	return w.abort(&fault.Error{Code: fault.ProtocolError, Op: "reading from the server", Detail: "The server's answer " +
+		"is not one of POP3.", Err: err})
 }
 
 // send writes commands, all at once.
@@ -306,7 +308,8 @@ func (w *pop3Wire) send(cmds ...pop3Command) error {
 		lines[i] = c.line()
 		w.read = w.read || c.verb == popRETR || c.verb == popTOP
 		if strings.ContainsAny(c.arg, "\r\n\x00") {
-			return w.abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: w.guard.refuse("control character in an argument")})
+			return w.abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: w.guard.refuse(
+				"control character in an argument")})
 		}
 		shown := c.arg
 		if c.secret {
@@ -383,7 +386,8 @@ func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool, err error))
 			w.listed()
 		}
 	}
-	return w.abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines", maxPOP3Lines)))
+	return w.abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines",
+		maxPOP3Lines)))
 }
 
 // body reads the message, or what of it was asked for, that follows a +OK. Its
@@ -396,7 +400,8 @@ func (w *pop3Wire) body(most int64) *dotReader {
 func (w *pop3Wire) skip(d *dotReader, limit int64) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(d, limit+1))
 	if err == nil && n > limit {
-		err = w.abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+binarySize(limit)+"."))
+		err = w.abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+binarySize(limit)+
+			"."))
 	}
 	return err
 }

@@ -15,8 +15,10 @@ import (
 
 func TestPOP3GuardLetsThroughWhatChangesNothing(t *testing.T) {
 	for _, line := range []string{
-		"CAPA", "STLS", "STAT", "LIST", "UIDL", "NOOP", "RSET", "QUIT", "USER anna@example.org", "USER two words", "PASS p w ",
-		"AUTH PLAIN", "AUTH PLAIN AGFubmEAc2VrcmV0", "AUTH XOAUTH2", "AUTH XOAUTH2 abc=", "RETR 1", "RETR 2147483647", "TOP 7 0",
+		"CAPA", "STLS", "STAT", "LIST", "UIDL", "NOOP", "RSET", "QUIT", "USER anna@example.org", "USER two words",
+		"PASS p w ",
+		"AUTH PLAIN", "AUTH PLAIN AGFubmEAc2VrcmV0", "AUTH XOAUTH2", "AUTH XOAUTH2 abc=", "RETR 1", "RETR 2147483647",
+		"TOP 7 0",
 	} {
 		for _, step := range []int{1, 1000} {
 			var wire bytes.Buffer
@@ -38,9 +40,12 @@ func TestPOP3GuardLetsThroughWhatChangesNothing(t *testing.T) {
 
 func TestPOP3GuardRefusesAllElseAndIsPoisoned(t *testing.T) {
 	for _, in := range []string{
-		"DELE 1\r\n", "dele 1\r\n", "retr 1\r\n", "RETR 1\n", "RETR 1\r\nDELE 1\r\n", "USER a\rb\r\n", "USER a\x00\r\n", "USER\r\n", "PASS\r\n", "LAST\r\n", "APOP a b\r\n", "XTND XMIT\r\n",
-		"RETR\r\n", "RETR 0\r\n", "RETR -1\r\n", "RETR 1 2\r\n", "RETR 01\r\n", "RETR 1;DELE 1\r\n", "TOP 1\r\n", "TOP 1 10\r\n", "STAT 1\r\n", "QUIT now\r\n", "QUIT \r\n", "LIST 1\r\n",
-		"AUTH\r\n", "AUTH DIGEST-MD5\r\n", "APOP anna 0123456789abcdef0123456789ABCDEF\r\n", "AUTH PLAIN a b\r\n", "\r\n", " \r\n", "*\r\n", strings.Repeat("x", maxPOP3Command+1), "PASS " + strings.Repeat("x", maxPOP3Command) + "\r\n",
+		"DELE 1\r\n", "dele 1\r\n", "retr 1\r\n", "RETR 1\n", "RETR 1\r\nDELE 1\r\n", "USER a\rb\r\n", "USER a\x00\r\n",
+		"USER\r\n", "PASS\r\n", "LAST\r\n", "APOP a b\r\n", "XTND XMIT\r\n",
+		"RETR\r\n", "RETR 0\r\n", "RETR -1\r\n", "RETR 1 2\r\n", "RETR 01\r\n", "RETR 1;DELE 1\r\n", "TOP 1\r\n",
+		"TOP 1 10\r\n", "STAT 1\r\n", "QUIT now\r\n", "QUIT \r\n", "LIST 1\r\n",
+		"AUTH\r\n", "AUTH DIGEST-MD5\r\n", "APOP anna 0123456789abcdef0123456789ABCDEF\r\n", "AUTH PLAIN a b\r\n", "\r\n",
+		" \r\n", "*\r\n", strings.Repeat("x", maxPOP3Command+1), "PASS " + strings.Repeat("x", maxPOP3Command) + "\r\n",
 	} {
 		var wire bytes.Buffer
 		var refused atomic.Int64
@@ -72,7 +77,10 @@ func TestPOP3GuardTakesAnswersOnlyWhileAnAuthIsUnderWay(t *testing.T) {
 }
 
 func FuzzPOP3Guard(f *testing.F) {
-	for _, s := range []string{"STAT\r\n", "RETR 1\r\nRETR 2\r\n", "USER a\r\nDELE 1\r\n", "AUTH PLAIN\r\nDELE 1\r\n", "PASS x\n", "TOP 1 0\r\n\x00"} {
+	for _, s := range []string{
+		"STAT\r\n", "RETR 1\r\nRETR 2\r\n", "USER a\r\nDELE 1\r\n", "AUTH PLAIN\r\nDELE 1\r\n",
+		"PASS x\n", "TOP 1 0\r\n\x00",
+	} {
 		f.Add(s, uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, in string, lines uint8) {
@@ -165,8 +173,10 @@ func checkDots(t *testing.T, text string, step int) {
 func TestDotReaderAgainstThePlainWay(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 5000)
 	for _, text := range []string{
-		".\r\n", "", ".", ".\r", "\r\n.\r\n", "a\r\n.\r\nrest", "a\n.\n.\r\n.\r\n+OK", "..\r\n.\r\n", "...\r\n.\r\n", ".a\r\n.\r\n", "a\r\n.\n\r\n.\r\n", "a\r.\r\n.\r\n", "\r\r\n.\r\n", "a\r\n.\r.\r\n.\r\n",
-		long + "\r\n.\r\n" + long, strings.Repeat("x", linkBuffer-1) + "\r\n.\r\nrest", strings.Repeat("x", linkBuffer-2) + "\r\n.\r\nrest", strings.Repeat("x", linkBuffer) + "\n.\r\n\r\n.\r\n", "\x00\xff\r\n.\r\n",
+		".\r\n", "", ".", ".\r", "\r\n.\r\n", "a\r\n.\r\nrest", "a\n.\n.\r\n.\r\n+OK", "..\r\n.\r\n", "...\r\n.\r\n",
+		".a\r\n.\r\n", "a\r\n.\n\r\n.\r\n", "a\r.\r\n.\r\n", "\r\r\n.\r\n", "a\r\n.\r.\r\n.\r\n",
+		long + "\r\n.\r\n" + long, strings.Repeat("x", linkBuffer-1) + "\r\n.\r\nrest", strings.Repeat("x", linkBuffer-2) +
+			"\r\n.\r\nrest", strings.Repeat("x", linkBuffer) + "\n.\r\n\r\n.\r\n", "\x00\xff\r\n.\r\n",
 		strings.Repeat("x", linkBuffer-1) + "\r.\r\n.\r\n",
 	} {
 		for _, step := range []int{1 << 20, 1000, 7} {
@@ -179,7 +189,10 @@ func TestDotReaderAgainstThePlainWay(t *testing.T) {
 }
 
 func FuzzDotReader(f *testing.F) {
-	for _, s := range []string{".\r\n", "a\r\n.\r\nrest", "a\n.\n.\r\n.\r\n+OK", "..\r\n.\r\n", "\r\n..\r\n.\r\n", "a\r.\r\n.\r\n"} {
+	for _, s := range []string{
+		".\r\n", "a\r\n.\r\nrest", "a\n.\n.\r\n.\r\n+OK", "..\r\n.\r\n", "\r\n..\r\n.\r\n",
+		"a\r.\r\n.\r\n",
+	} {
 		f.Add(s, uint16(3))
 	}
 	f.Fuzz(func(t *testing.T, text string, step uint16) {
@@ -191,7 +204,10 @@ func FuzzDotReader(f *testing.F) {
 }
 
 func FuzzParseUIDL(f *testing.F) {
-	for _, s := range []string{"1 whqtswO00WBw418f9t5JxYwZ", "2 QhdPYR:00WBw1Ph7x7", "", "1", "0 a", "1  a", "01 a", "+1 a", "-1 a", "2147483648 a", "1 a b", "1 \x01", "1 \xff", "1 " + strings.Repeat("z", 300)} {
+	for _, s := range []string{
+		"1 whqtswO00WBw418f9t5JxYwZ", "2 QhdPYR:00WBw1Ph7x7", "", "1", "0 a", "1  a", "01 a",
+		"+1 a", "-1 a", "2147483648 a", "1 a b", "1 \x01", "1 \xff", "1 " + strings.Repeat("z", 300),
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

@@ -11,20 +11,25 @@ import (
 // servers D9, bugreports F6: what would keep every visit from reading anything is told
 // by the connection test.
 func TestAConnectionTestOpensTheInbox(t *testing.T) {
-	const login = "ALSO TAG LOGOUT => TAG OK bye\\r\\n\n" + "S: * OK [CAPABILITY IMAP4rev1 LIST-STATUS AUTH=PLAIN SASL-IR] hello\n" +
+	const login = "ALSO TAG LOGOUT => TAG OK bye\\r\\n\n" + "S: * OK [CAPABILITY IMAP4rev1 LIST-STATUS AUTH=PLAIN " +
+		"SASL-IR] hello\n" +
 		"C~ TAG AUTHENTICATE PLAIN *\nS: TAG OK [CAPABILITY IMAP4rev1 LIST-STATUS] in\nC~ TAG LIST \"\" \"?\" RETURN (STATUS (*))\n" +
 		"S: * LIST () \"/\" INBOX\nS: * STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\n"
 	const other = "S: * LIST () \"/\" A\nS: * STATUS A (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 8)\n"
-	const inbox, unsafe = "S: TAG OK -\nC: TAG EXAMINE \"INBOX\"\n", "S: TAG NO Unsafe Login. Please contact kefu@188.com\n"
+	const inbox, unsafe = "S: TAG OK -\nC: TAG EXAMINE \"INBOX\"\n",
+		"S: TAG NO Unsafe Login. Please contact kefu@188.com\n"
 	const opened = "S: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] -\nS: TAG OK [READ-ONLY] -\n"
 	for name, tc := range map[string]struct {
 		dialogue string
 		code     fault.Code
 	}{
-		"opens":                       {login + inbox + opened, ""},
-		"refused":                     {login + inbox + unsafe, fault.AccessDisabled},
-		"refused without a reason":    {login + inbox + "S: TAG NO -\n", fault.FolderFailed},
-		"every folder is refused":     {login + other + inbox + unsafe + "C: TAG EXAMINE \"A\"\n" + unsafe, fault.AccessDisabled},
+		"opens":                    {login + inbox + opened, ""},
+		"refused":                  {login + inbox + unsafe, fault.AccessDisabled},
+		"refused without a reason": {login + inbox + "S: TAG NO -\n", fault.FolderFailed},
+		"every folder is refused": {
+			login + other + inbox + unsafe + "C: TAG EXAMINE \"A\"\n" + unsafe,
+			fault.AccessDisabled,
+		},
 		"the inbox alone is refused":  {login + other + inbox + unsafe + "C: TAG EXAMINE \"A\"\n" + opened, ""},
 		"the connection is cut there": {login + inbox + "CLOSE\n", fault.ServerUnavailable},
 	} {
@@ -33,7 +38,8 @@ func TestAConnectionTestOpensTheInbox(t *testing.T) {
 			defer script.Close()
 			server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
 			var last account.Step
-			_, err := loopback(nil, nil).Probe(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential("anna", testSecret), func(s account.Step) {
+			_, err := loopback(nil, nil).Probe(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential(
+				"anna", testSecret), func(s account.Step) {
 				last = s
 			})
 			if fault.CodeOf(err) != tc.code || last.Name != account.StepFolders || last.OK != (tc.code == "") {

@@ -20,7 +20,10 @@ func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 		t.Run(string(protocol), func(t *testing.T) {
 			ca := mailtest.NewCA(t)
 			o := mailtest.StartOAuth(t, ca, user)
-			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{CA: ca, Users: map[string]string{user: "sekret"}, Extra: o.Dovecot(t)})
+			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+				CA: ca, Users: map[string]string{user: "sekret"},
+				Extra: o.Dovecot(t),
+			})
 			msgs := mailtest.Corpus(5, 40, false)
 			mailtest.Append(t, d.Addr("imaps"), ca.Client(), user, "sekret", msgs)
 			var total, largest int64
@@ -39,7 +42,9 @@ func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 				p.CutAfter(1 << 40) // The next connection holds.
 				return account.NewSecret(o.Give(user)), nil
 			}
-			session, err := loopback(ca, nil).Open(t.Context(), account.Account{Protocol: protocol, Server: account.Server{Host: "localhost", Port: p.Port(), Security: account.TLS}}, cred)
+			session, err := loopback(ca, nil).Open(t.Context(), account.Account{Protocol: protocol, Server: account.Server{
+				Host: "localhost", Port: p.Port(), Security: account.TLS,
+			}}, cred)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +107,9 @@ func TestASecretIsRenewedOnceAndOnlyForARefusal(t *testing.T) {
 		"refused, and broken": {[]error{refused, fault.New(fault.ServerUnavailable, "", "")}, 2, 1, fault.ServerUnavailable},
 	} {
 		opened, renewed := 0, 0
-		cred := account.Credential{Auth: account.OAuth2, Secret: account.NewSecret("old"), Renew: func(context.Context, account.Secret) (account.Secret, error) {
+		cred := account.Credential{Auth: account.OAuth2, Secret: account.NewSecret("old"), Renew: func(context.Context,
+			account.Secret,
+		) (account.Secret, error) {
 			renewed++
 			return account.NewSecret("new"), nil
 		}}
@@ -118,7 +125,9 @@ func TestASecretIsRenewedOnceAndOnlyForARefusal(t *testing.T) {
 		}
 	}
 	cred := account.Credential{Auth: account.Password, Secret: account.NewSecret("old")}
-	if _, err := renewing(t.Context(), &cred, func(account.Credential) (int, error) { return 0, refused }); fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
+	if _, err := renewing(t.Context(), &cred, func(account.Credential) (int, error) {
+		return 0, refused
+	}); fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
 		t.Errorf("a password: %v", err)
 	}
 }

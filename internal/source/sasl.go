@@ -137,7 +137,8 @@ func (c *saslLoginClient) Next([]byte) ([]byte, error) {
 // noMechanism says that the server wants to be signed in to in no way that is known here.
 func noMechanism(offered []string, private bool) *fault.Error {
 	known := "This service knows SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN and LOGIN."
-	f := fault.New(fault.AuthMechanismUnsupported, "signing in", "The server offers no way to sign in with a password. "+known)
+	f := fault.New(fault.AuthMechanismUnsupported, "signing in", "The server offers no way to sign in with a password. "+
+		known)
 	slices.Sort(offered)
 	shown := ""
 	for _, m := range offered[:min(len(offered), 10)] {

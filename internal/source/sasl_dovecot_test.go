@@ -39,7 +39,9 @@ func servers(d *mailtest.Dovecot) (all []account.Account) {
 
 // attempts signs in twice, the second time with what the first remembered, and lists
 // the folders; it returns what the client sent, and what was remembered.
-func attempts(t *testing.T, d *mailtest.Dovecot, a account.Account, cred account.Credential) (sent []string, remembered string, err error) {
+func attempts(t *testing.T, d *mailtest.Dovecot, a account.Account,
+	cred account.Credential,
+) (sent []string, remembered string, err error) {
 	t.Helper()
 	var said transcript
 	c := loopback(d.CA, func(o *Options) { o.Transcript = said.add })

@@ -42,7 +42,8 @@ func TestSCRAMIsTheStandards(t *testing.T) {
 		if s.proved() == nil {
 			t.Error("an acceptance without the server's proof is believed")
 		}
-		if said := s.secrets.Redact("no such command: " + base64.StdEncoding.EncodeToString([]byte(x.final))); said != "no such command: ***" {
+		if said := s.secrets.Redact("no such command: " + base64.StdEncoding.EncodeToString(
+			[]byte(x.final))); said != "no such command: ***" {
 			t.Errorf("the proof is shown: %q", said)
 		}
 		if _, err := s.Next([]byte(x.last)); err != nil || s.proved() != nil {
@@ -141,7 +142,10 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 	const secret = `Hunt"er2\zazolc`
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00anna\x00" + secret))
-	for _, echo := range []string{secret, `Hunt\"er2\\zazolc`, `LOGIN "anna" "Hunt\"er2\\zazolc"`, "Hunt%22er2%5Czazolc", "r2\\zazolc", plain, plain[5:]} {
+	for _, echo := range []string{
+		secret, `Hunt\"er2\\zazolc`, `LOGIN "anna" "Hunt\"er2\\zazolc"`, "Hunt%22er2%5Czazolc",
+		"r2\\zazolc", plain, plain[5:],
+	} {
 		for protocol, dialogue := range map[account.Protocol]string{
 			account.IMAP: "S: * OK [CAPABILITY IMAP4rev1] ready\nC~ TAG LOGIN *\nS: * NO I got %[1]s\nS: TAG NO bad: %[1]s\n",
 			account.POP3: "S: +OK ready\nC: CAPA\nS: -ERR no\nC: USER anna\nS: +OK\nC~ PASS *\nS: -ERR bad: %[1]s\n",
@@ -152,7 +156,9 @@ func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 			server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
 			a := account.Account{Protocol: protocol, Server: server}
 			var steps strings.Builder
-			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s account.Step) { steps.WriteString(s.Detail + "\n") })
+			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s account.Step) {
+				steps.WriteString(s.Detail + "\n")
+			})
 			script.Close()
 			var f *fault.Error
 			if !errors.As(err, &f) || !strings.Contains(f.Detail, "***") {

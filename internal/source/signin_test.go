@@ -34,16 +34,26 @@ func (g *logbook) Admit(_ context.Context, a account.Account, _ []netip.Addr) (f
 
 // TestEachLoginIsAdmittedAndItsEndTold by both protocols: once for each connection.
 func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
-	const hello, asks = "S: * OK [CAPABILITY IMAP4rev1] hi\n", "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\n"
+	const hello, asks = "S: * OK [CAPABILITY IMAP4rev1] hi\n",
+		"S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\n"
 	for _, tc := range []struct {
 		name     string
 		protocol account.Protocol
 		dialogue string
 		want     account.SignIn
 	}{
-		{"IMAP accepted", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG OK [CAPABILITY IMAP4rev1] in\n", account.SignInAccepted},
-		{"IMAP refused", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [AUTHENTICATIONFAILED] no\n", account.SignInRefused},
-		{"IMAP out of order", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [UNAVAILABLE] later\n", account.SignInFailed},
+		{
+			"IMAP accepted", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG OK [CAPABILITY IMAP4rev1] in\n",
+			account.SignInAccepted,
+		},
+		{
+			"IMAP refused", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [AUTHENTICATIONFAILED] no\n",
+			account.SignInRefused,
+		},
+		{
+			"IMAP out of order", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [UNAVAILABLE] later\n",
+			account.SignInFailed,
+		},
 		{"IMAP broken off", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nCLOSE\n", account.SignInFailed},
 		{"IMAP takes no password", account.IMAP, "S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\n", account.SignInUntried},
 		{"IMAP no greeting", account.IMAP, "S: * BYE full\nCLOSE\n", account.SignInUntried},
@@ -57,7 +67,10 @@ func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
 			s := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{Lenient: true})
 			g := &logbook{}
 			c := loopback(nil, func(o *Options) { o.Gate = g })
-			a := account.Account{Protocol: tc.protocol, Server: account.Server{Host: "127.0.0.1", Port: s.Port(), Security: account.None}}
+			a := account.Account{Protocol: tc.protocol, Server: account.Server{
+				Host: "127.0.0.1", Port: s.Port(),
+				Security: account.None,
+			}}
 			if session, err := c.Open(t.Context(), a, credential("anna", "sekret")); err == nil {
 				defer session.Close()
 			} else if tc.want == account.SignInAccepted {
@@ -81,7 +94,9 @@ func TestACredentialPresentedTwiceTakesTwoPlaces(t *testing.T) {
 		want []account.SignIn
 	}{
 		{"accepted", false, (*attempt).accepted, []account.SignIn{account.SignInUntried, account.SignInAccepted}},
-		{"refused", false, func(a *attempt) { a.failed(refused) }, []account.SignIn{account.SignInRefused, account.SignInRefused}},
+		{"refused", false, func(a *attempt) {
+			a.failed(refused)
+		}, []account.SignIn{account.SignInRefused, account.SignInRefused}},
 		{"no place", true, func(a *attempt) { a.failed(refused) }, []account.SignIn{account.SignInRefused}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -112,7 +127,10 @@ func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
 			s := mailtest.Play(t, "S: * BYE\nCLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 			p := mailtest.StartProxy(t, s.Addr())
 			c := loopback(nil, func(o *Options) { o.Gate = &logbook{closed: closed} })
-			a := account.Account{Protocol: protocol, Server: account.Server{Host: "127.0.0.1", Port: p.Port(), Security: account.None}}
+			a := account.Account{Protocol: protocol, Server: account.Server{
+				Host: "127.0.0.1", Port: p.Port(),
+				Security: account.None,
+			}}
 			_, opened := c.Open(t.Context(), a, credential("anna", "sekret"))
 			_, probed := c.Probe(t.Context(), a, credential("anna", "sekret"), nil)
 			want := 2
@@ -135,7 +153,10 @@ func TestAFurtherConnectionOfASessionGoesByItsLogin(t *testing.T) {
 	s := mailtest.Play(t, in+"C: STAT\nCLOSE\n---\n"+in, mailtest.ScriptOptions{Lenient: true, Repeat: true})
 	g := &logbook{}
 	c := loopback(nil, func(o *Options) { o.Gate = g })
-	a := account.Account{ID: "a", Protocol: account.POP3, Server: account.Server{Host: "127.0.0.1", Port: s.Port(), Security: account.None}, SettingsEpoch: 3}
+	a := account.Account{ID: "a", Protocol: account.POP3, Server: account.Server{
+		Host: "127.0.0.1", Port: s.Port(),
+		Security: account.None,
+	}, SettingsEpoch: 3}
 	session, err := c.Open(t.Context(), a, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)

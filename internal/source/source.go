@@ -108,7 +108,8 @@ type Session interface {
 	// for each. take's error ends the fetch and is returned as it is. A take
 	// that failed because the server broke off in the middle of its body does
 	// not count: the message is asked for again, then missed.
-	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
+	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error,
+		miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
 	// Headers reads the Message-ID, Date, From and Subject fields of the wanted
 	// messages, at least, and calls take for each that came; header is cut
 	// at 256 KiB and good until take returns. What does not come is left out.
@@ -131,7 +132,9 @@ func (c *Client) Open(ctx context.Context, a account.Account, cred account.Crede
 	return c.open(ctx, a, cred, nil)
 }
 
-func (c *Client) open(ctx context.Context, a account.Account, cred account.Credential, observe func(account.Step)) (Session, error) {
+func (c *Client) open(ctx context.Context, a account.Account, cred account.Credential,
+	observe func(account.Step),
+) (Session, error) {
 	who := c.signer(a)
 	if a.Protocol == account.IMAP {
 		return openIMAP(ctx, c, who, cred, observe)
@@ -143,7 +146,9 @@ func (c *Client) open(ctx context.Context, a account.Account, cred account.Crede
 
 // renewing opens, and once more with another secret when the server refuses one
 // that may have run out meanwhile. The new one is kept in cred.
-func renewing[T any](ctx context.Context, cred *account.Credential, open func(account.Credential) (T, error)) (T, error) {
+func renewing[T any](ctx context.Context, cred *account.Credential, open func(account.Credential) (T,
+	error),
+) (T, error) {
 	got, err := open(*cred)
 	if cred.Renew == nil || fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
 		return got, err
@@ -158,7 +163,9 @@ func renewing[T any](ctx context.Context, cred *account.Credential, open func(ac
 }
 
 // dial makes a link that keeps to the client's options.
-func (c *Client) dial(ctx context.Context, who *signer, cred account.Credential, session *sessionPace, observe func(account.Step)) (*link, error) {
+func (c *Client) dial(ctx context.Context, who *signer, cred account.Credential, session *sessionPace,
+	observe func(account.Step),
+) (*link, error) {
 	l, err := dial(ctx, c.opts.Dialer, who, linkLimits{Patience: c.opts.Patience}, session, observe)
 	if err != nil {
 		return nil, err
@@ -186,7 +193,9 @@ const (
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported. The account may be one that is not saved, or
 // not like this: what was known of its login is no matter.
-func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Credential, observe func(account.Step)) ([]mail.Folder, error) {
+func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Credential,
+	observe func(account.Step),
+) ([]mail.Folder, error) {
 	a.ID, a.LoginProof, a.Capabilities = "", "", ""
 	impatient := *c
 	if idle := &impatient.opts.Patience.Idle; *idle == 0 || *idle > probeIdle {

@@ -170,13 +170,16 @@ func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) 
 		}
 		return phase, says(b.String() + ok)
 	case verb == verbStatus:
-		return phase, says(fmt.Sprintf("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n%s", quoted, r.messages, r.messages+1, ok))
+		return phase, says(fmt.Sprintf("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n%s", quoted, r.messages,
+			r.messages+1, ok))
 	case verb == verbExamine:
-		return phase, says(fmt.Sprintf("* %d EXISTS\r\n* OK [UIDVALIDITY 7] -\r\n* OK [UIDNEXT %d] -\r\n%s", r.messages, r.messages+1, ok))
+		return phase, says(fmt.Sprintf("* %d EXISTS\r\n* OK [UIDVALIDITY 7] -\r\n* OK [UIDNEXT %d] -\r\n%s", r.messages,
+			r.messages+1, ok))
 	case strings.Contains(args, "RFC822.SIZE"):
 		phase = atListing
 		return phase, r.parts(phase, "", wanted, func(i int) string {
-			return fmt.Sprintf("* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE %d)\r\n", i, i, r.body)
+			return fmt.Sprintf("* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" RFC822.SIZE "+
+				"%d)\r\n", i, i, r.body)
 		}, ok)
 	case strings.Contains(args, "HEADER.FIELDS"):
 		phase = atHeaders
@@ -190,7 +193,8 @@ func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) 
 				if !wanted.has(uint32(i + 1)) {
 					continue
 				}
-				if err := r.text(w, phase, fmt.Sprintf("* %d FETCH (UID %d BODY[] {%d}\r\n", i+1, i+1, r.body), ")\r\n"); err != nil {
+				if err := r.text(w, phase, fmt.Sprintf("* %d FETCH (UID %d BODY[] {%d}\r\n", i+1, i+1, r.body),
+					")\r\n"); err != nil {
 					return err
 				}
 			}
@@ -217,9 +221,13 @@ func (r *remote) pop3(line string) (phase string, answer func(io.Writer) error) 
 	case popSTAT:
 		return phase, says(fmt.Sprintf("+OK %d %d\r\n", r.messages, r.messages*r.body))
 	case popLIST:
-		return phase, r.parts(phase, "+OK\r\n", nil, func(i int) string { return fmt.Sprintf("%d %d\r\n", i, r.body) }, ".\r\n")
+		return phase, r.parts(phase, "+OK\r\n", nil, func(i int) string {
+			return fmt.Sprintf("%d %d\r\n", i, r.body)
+		}, ".\r\n")
 	case popUIDL:
-		return phase, r.parts(phase, "+OK\r\n", nil, func(i int) string { return fmt.Sprintf("%d id-of-%d\r\n", i, i) }, ".\r\n")
+		return phase, r.parts(phase, "+OK\r\n", nil, func(i int) string {
+			return fmt.Sprintf("%d id-of-%d\r\n", i, i)
+		}, ".\r\n")
 	case popTOP:
 		return phase, says("+OK\r\na: b\r\n\r\n.\r\n")
 	case popRETR:
@@ -253,9 +261,12 @@ var (
 	chatter      = trap{"still here", "", "* OK still here\r\n", errTooSlow}
 	newMail      = trap{"mail that came meanwhile", "", "* 5 EXISTS\r\n", errTooSlow}
 	capabilities = trap{"capabilities", "", "* CAPABILITY IMAP4rev1\r\n", errTooSlow}
-	states       = trap{"the state of one folder", "", "* STATUS INBOX (MESSAGES 2 UIDNEXT 3 UIDVALIDITY 7)\r\n", errTooSlow}
-	goOn         = trap{"continuation", "", "+ \r\n", nil}
-	junk         = trap{"lines that say nothing", "+OK\r\n", "x\r\n", errTooSlow}
+	states       = trap{
+		"the state of one folder", "", "* STATUS INBOX (MESSAGES 2 UIDNEXT 3 UIDVALIDITY 7)\r\n",
+		errTooSlow,
+	}
+	goOn = trap{"continuation", "", "+ \r\n", nil}
+	junk = trap{"lines that say nothing", "+OK\r\n", "x\r\n", errTooSlow}
 )
 
 func inside(what, first string) trap {
@@ -272,12 +283,16 @@ var traps = []struct {
 	{account.IMAP, verbSTARTTLS, []trap{silence, drip, chatter, bye, capabilities}},
 	{account.IMAP, verbLogin, []trap{silence, drip, chatter, bye, goOn, capabilities}},
 	{account.IMAP, verbNamespace, []trap{silence, drip, chatter, bye, goOn, newMail}},
-	{account.IMAP, verbList, []trap{silence, drip, chatter, bye, newMail, states, goOn, inside("a folder's name", "* LIST () \"/\" {1000}\r\n")}},
+	{account.IMAP, verbList, []trap{silence, drip, chatter, bye, newMail, states, goOn, inside("a folder's name",
+		"* LIST () \"/\" {1000}\r\n")}},
 	{account.IMAP, verbStatus, []trap{silence, drip, chatter, bye, newMail, goOn, states}},
 	{account.IMAP, verbExamine, []trap{silence, drip, chatter, bye, goOn, newMail}},
-	{account.IMAP, atListing, []trap{silence, drip, chatter, bye, newMail, goOn, inside("a value", "* 1 FETCH (UID 1 X {100000}\r\n")}},
-	{account.IMAP, atHeaders, []trap{silence, drip, chatter, newMail, goOn, inside("a header", "* 1 FETCH (UID 1 BODY[HEADER.FIELDS (DATE)] {100000}\r\n")}},
-	{account.IMAP, atBody, []trap{silence, drip, chatter, newMail, goOn, inside("a body", "* 1 FETCH (UID 1 BODY[] {100000}\r\n"), inside("a body without UID", "* 1 FETCH (BODY[] {100000}\r\n")}},
+	{account.IMAP, atListing, []trap{silence, drip, chatter, bye, newMail, goOn, inside("a value",
+		"* 1 FETCH (UID 1 X {100000}\r\n")}},
+	{account.IMAP, atHeaders, []trap{silence, drip, chatter, newMail, goOn, inside("a header",
+		"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (DATE)] {100000}\r\n")}},
+	{account.IMAP, atBody, []trap{silence, drip, chatter, newMail, goOn, inside("a body", "* 1 FETCH (UID 1 BODY[] "+
+		"{100000}\r\n"), inside("a body without UID", "* 1 FETCH (BODY[] {100000}\r\n")}},
 	{account.POP3, string(popCAPA), []trap{silence, drip, goOn, junk}},
 	{account.POP3, string(popSTLS), []trap{silence, goOn, drip}},
 	{account.POP3, string(popAUTH), []trap{silence, goOn, drip}},
@@ -374,7 +389,10 @@ func goThrough(ctx context.Context, session Session) (err, first error) {
 	var wants []mail.Want
 	err = session.List(ctx, queries, func(l mail.Listing, err error) error {
 		if err == nil {
-			wants = append(wants, mail.Want{Folder: l.Folder, Validity: l.Folder.Status.UIDValidity, Items: l.Items[:min(len(l.Items), 50)]})
+			wants = append(wants, mail.Want{
+				Folder: l.Folder, Validity: l.Folder.Status.UIDValidity,
+				Items: l.Items[:min(len(l.Items), 50)],
+			})
 		}
 		return nil
 	})
@@ -384,7 +402,9 @@ func goThrough(ctx context.Context, session Session) (err, first error) {
 	if err = session.Headers(ctx, wants, func(mail.Folder, mail.Item, []byte) error { return nil }); err != nil {
 		return err, nil
 	}
-	err = session.Fetch(ctx, wants, func(_ mail.Folder, _ mail.Item, body io.Reader) error { return discard(body) }, func(mail.Folder, mail.Item, *fault.Error) {})
+	err = session.Fetch(ctx, wants, func(_ mail.Folder, _ mail.Item, body io.Reader) error {
+		return discard(body)
+	}, func(mail.Folder, mail.Item, *fault.Error) {})
 	if err != nil {
 		return err, nil
 	}
@@ -403,7 +423,10 @@ func trapped(t *testing.T, p Patience, protocol account.Protocol, at string, tr 
 		security, ca = account.STARTTLS, mailtest.NewCA(t)
 		r.starttls = ca.Server().Config()
 	}
-	a := account.Account{Protocol: protocol, Server: account.Server{Host: "localhost", Port: r.start(t), Security: security}}
+	a := account.Account{Protocol: protocol, Server: account.Server{
+		Host: "localhost", Port: r.start(t),
+		Security: security,
+	}}
 	session, err := patient(ca, p).Open(t.Context(), a, credential("anna", testSecret))
 	if err != nil {
 		return err
@@ -425,9 +448,21 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 		p       Patience
 		outcome error
 	}{
-		{"by a command's time", Patience{Idle: time.Hour, Command: limit, Progress: never, Session: never, Floor: floor}, errTooSlow},
-		{"without progress", Patience{Idle: time.Hour, Command: never, Progress: limit, Session: never, Floor: floor}, errNoProgress},
-		{"by a session's time", Patience{Idle: time.Hour, Command: never, Progress: never, Session: limit, Floor: floor}, errTooLong},
+		{
+			"by a command's time",
+			Patience{Idle: time.Hour, Command: limit, Progress: never, Session: never, Floor: floor},
+			errTooSlow,
+		},
+		{
+			"without progress",
+			Patience{Idle: time.Hour, Command: never, Progress: limit, Session: never, Floor: floor},
+			errNoProgress,
+		},
+		{
+			"by a session's time",
+			Patience{Idle: time.Hour, Command: never, Progress: never, Session: limit, Floor: floor},
+			errTooLong,
+		},
 		{"by silence", Patience{Idle: limit, Command: never, Progress: never, Session: never}, errSilence},
 	} {
 		for _, phase := range traps {
@@ -504,7 +539,8 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 				})
 			}
 			server := account.Server{Host: "localhost", Port: r.start(t), Security: account.None}
-			session, err := patient(nil, unlimited).Open(t.Context(), account.Account{Protocol: tc.protocol, Server: server}, credential("anna", testSecret))
+			session, err := patient(nil, unlimited).Open(t.Context(), account.Account{Protocol: tc.protocol, Server: server},
+				credential("anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -533,7 +569,8 @@ func TestProgressIsCountedOverAllConnections(t *testing.T) {
 			r.trap = func(c net.Conn) { drip.spring(c, nil) }
 			server := account.Server{Host: "localhost", Port: r.start(t), Security: account.None}
 			p := Patience{Idle: time.Hour, Command: limit, Progress: 4 * limit, Session: -1, Floor: 1 << 20}
-			session, err := patient(nil, p).Open(t.Context(), account.Account{Protocol: protocol, Server: server}, credential("anna", testSecret))
+			session, err := patient(nil, p).Open(t.Context(), account.Account{Protocol: protocol, Server: server}, credential(
+				"anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -550,7 +587,8 @@ func TestAHandshakeThatIsDraggedOutEnds(t *testing.T) {
 		for _, tr := range []trap{silence, drip, {"a record, an octet at a time", "\x16\x03\x03\x40\x00", "x", nil}} {
 			t.Run(fmt.Sprintf("%s/%s", protocol, tr.name), func(t *testing.T) {
 				t.Parallel()
-				err := trapped(t, Patience{Idle: limit, Command: limit, Progress: limit, Session: -1}, protocol, atHandshake, tr, nil)
+				err := trapped(t, Patience{Idle: limit, Command: limit, Progress: limit, Session: -1}, protocol, atHandshake, tr,
+					nil)
 				if code := fault.CodeOf(err); code != fault.ConnectTimeout && code != fault.TLSFailure {
 					t.Errorf("it ended by %v", err)
 				}
@@ -612,7 +650,10 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 		{"POP3, 40 ms away", remote{protocol: account.POP3, messages: 500, body: 2000}},
 		{"IMAP, folders of which nobody has asked for long", remote{
 			protocol: account.IMAP, folders: 30, messages: 20, body: 2000,
-			pause: after(map[string]time.Duration{verbLogin: 15 * time.Second, verbStatus: 10 * time.Second, verbExamine: 50 * time.Second, atBody: 10 * time.Second}),
+			pause: after(map[string]time.Duration{
+				verbLogin: 15 * time.Second, verbStatus: 10 * time.Second,
+				verbExamine: 50 * time.Second, atBody: 10 * time.Second,
+			}),
 		}},
 		{"IMAP, one that says that it is still at it", remote{
 			protocol: account.IMAP, folders: 2, messages: 20, body: 2000,
@@ -630,7 +671,8 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 		}},
 		{"POP3, 100,000 messages, 100 listed in a second", remote{
 			protocol: account.POP3, messages: 100_000,
-			pause: after(map[string]time.Duration{string(popLIST): 30 * time.Second, string(popLIST) + part: 10 * time.Millisecond, string(popUIDL) + part: 10 * time.Millisecond}),
+			pause: after(map[string]time.Duration{string(popLIST): 30 * time.Second, string(popLIST) +
+				part: 10 * time.Millisecond, string(popUIDL) + part: 10 * time.Millisecond}),
 		}},
 		{"IMAP, 50 MB at 20 KiB/s", remote{
 			protocol: account.IMAP, messages: 1, body: 50_000_000,
@@ -656,7 +698,8 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 				serving.Go(func() { r.serve(buffered(theirs)) })
 				defer serving.Wait()
 				session := piping(t, ours, r.protocol)
-				if err, first := goThrough(t.Context(), session); err != nil || givenUp(first) || errors.Is(first, os.ErrDeadlineExceeded) {
+				if err, first := goThrough(t.Context(), session); err != nil || givenUp(first) ||
+					errors.Is(first, os.ErrDeadlineExceeded) {
 					t.Errorf("it ended by %v, its connection by %v", err, first)
 				}
 			})
@@ -707,10 +750,15 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	t.Helper()
 	c := New(Options{})
 	cred := credential("anna", testSecret)
-	l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{}), server: account.Server{Security: account.None}}
+	l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{}), server: account.Server{
+		Security: account.None,
+	}}
 	l.attach(conn)
 	if protocol == account.POP3 {
-		s := &pop3Session{client: c, server: l.server, cred: cred, link: l, pace: l.session, release: func() {}, file: &pageFile{}}
+		s := &pop3Session{
+			client: c, server: l.server, cred: cred, link: l, pace: l.session, release: func() {},
+			file: &pageFile{},
+		}
 		if err := s.start(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
@@ -722,7 +770,10 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	}
 	signedIn.quirks = &imapQuirks{}
 	none := func(context.Context) (*imapConn, error) { return nil, l.failure() }
-	return &imapSession{connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn, listings: c.collector()}
+	return &imapSession{
+		connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn,
+		listings: c.collector(),
+	}
 }
 
 // dripped is what comes of a line that servers begin so and send on an octet a

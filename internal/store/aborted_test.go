@@ -19,7 +19,10 @@ import (
 // dies has an account claimed by a process that dies, and its lease run out.
 func (w *world) dies(a account.Account, worker string) {
 	w.Helper()
-	_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute})
+	_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
+		Worker: worker, Now: w.clock.now(),
+		Lease: time.Minute,
+	})
 	w.must(err)
 	w.clock.pass(time.Minute + time.Second)
 }
@@ -47,13 +50,16 @@ func TestOnlyVisitsThatNeverEndedAreCounted(t *testing.T) {
 			w.clock.pass(2 * time.Minute)
 			edit(w, l)
 		}, "p2-x", fetch.Aborted{Visits: 2}},
-		{"its process lives and could not write the end", func(*world, fetch.Lease) {}, "p1-x/one-3", fetch.Aborted{Visits: 1}},
+		{"its process lives and could not write the end", func(*world, fetch.Lease) {}, "p1-x/one-3", fetch.Aborted{
+			Visits: 1,
+		}},
 		{"given back at the end of the process", abandon, "p2-x", fetch.Aborted{Visits: 1}},
 		{"cut short by an edit", edit, "p2-x", fetch.Aborted{Visits: 1}},
 		{"went well", func(w *world, l fetch.Lease) { w.finish(l, time.Second) }, "p2-x", fetch.Aborted{}},
 		{"failed", func(w *world, l fetch.Lease) {
 			w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
-				State: account.Retrying, Failures: 1, Diagnosis: &account.Diagnosis{Code: fault.ConnectTimeout}, DueAt: w.clock.now(),
+				State: account.Retrying, Failures: 1, Diagnosis: &account.Diagnosis{Code: fault.ConnectTimeout},
+				DueAt: w.clock.now(),
 			}))
 		}, "p2-x", fetch.Aborted{}},
 		{"told that visits never ended", func(w *world, l fetch.Lease) {
@@ -99,7 +105,10 @@ func TestASuspectIsAloneAmongThoseThatMayBeOne(t *testing.T) {
 		if got := names(w.claim("p1/2")); len(got) > 0 {
 			w.Errorf("beside a suspect %q are visited", got)
 		}
-		_, err := w.Queue().ClaimOne(w.Context(), once.Owner, once.ID, schedule.Claim{Worker: "p1/3", Now: w.clock.now(), Lease: time.Minute})
+		_, err := w.Queue().ClaimOne(w.Context(), once.Owner, once.ID, schedule.Claim{
+			Worker: "p1/3", Now: w.clock.now(),
+			Lease: time.Minute,
+		})
 		w.want(err, schedule.ErrBusy)
 		other := w.claim("p2/1") // Another process has a lane of its own.
 		if got := names(other); len(got) != 1 {
@@ -114,7 +123,10 @@ func TestASuspectIsAloneAmongThoseThatMayBeOne(t *testing.T) {
 		// And one that was there at one death keeps a suspect waiting.
 		late := w.add("e@firma.test", 5)
 		for _, worker := range []string{"d4", "d5"} {
-			_, err := w.Queue().ClaimOne(w.Context(), late.Owner, late.ID, schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Second})
+			_, err := w.Queue().ClaimOne(w.Context(), late.Owner, late.ID, schedule.Claim{
+				Worker: worker, Now: w.clock.now(),
+				Lease: time.Second,
+			})
 			w.must(err)
 			w.clock.pass(2 * time.Second)
 		}
@@ -135,7 +147,8 @@ func TestAPauseAfterDeathsIsNotCutShort(t *testing.T) {
 		}
 		l := w.lease1(a)
 		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
-			State: account.Retrying, Failures: 1, Diagnosis: &account.Diagnosis{Code: fault.VisitAborted}, DueAt: w.clock.now().Add(time.Hour),
+			State: account.Retrying, Failures: 1, Diagnosis: &account.Diagnosis{Code: fault.VisitAborted},
+			DueAt: w.clock.now().Add(time.Hour),
 		}))
 		w.must(w.Accounts().Hurry(w.Context(), a.Owner, a.ID))
 		if got := names(w.claim("p1")); len(got) > 0 {
@@ -271,12 +284,15 @@ func (p *poisoned) live(name string, together bool) life {
 		}
 		return fetch.Report{Err: ctx.Err()}
 	}
-	r := schedule.New(schedule.Options{Queue: q, Worker: name, Visitor: visitorFunc(visit), Rand: func() float64 { return 0.5 }})
+	r := schedule.New(schedule.Options{Queue: q, Worker: name, Visitor: visitorFunc(visit), Rand: func() float64 {
+		return 0.5
+	}})
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	p.must(c.until(p.Context(), func() bool {
 		n := 0
-		p.must(p.on(p.r).row(p.Context(), "SELECT count(*) FROM poll_schedule WHERE due_at_ms <= ? OR lease_owner <> ''", p.clock.now().UnixMilli()).Scan(&n))
+		p.must(p.on(p.r).row(p.Context(), "SELECT count(*) FROM poll_schedule WHERE due_at_ms <= ? OR lease_owner <> ''",
+			p.clock.now().UnixMilli()).Scan(&n))
 		return n == 0 || q.gone()
 	}))
 	cancel()

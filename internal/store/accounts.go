@@ -72,7 +72,9 @@ func (r Accounts) Any(ctx context.Context, id account.ID) (account.Account, erro
 }
 
 // Add saves a new account: see account.Repository.
-func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte, limit int) (added account.Account, err error) {
+func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
+	limit int,
+) (added account.Account, err error) {
 	if a.Owner.IsZero() || !isID(string(a.ID)) || !isID(a.Journal) {
 		return account.Account{}, r.s.wrap(ctx, "adding an account", errors.New("it has no owner or no proper identity"))
 	}
@@ -98,7 +100,8 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte, lim
 			return err
 		}
 		c := r.s.on(tx)
-		if _, err := c.exec(ctx, "INSERT INTO secrets (account_id, sealed) VALUES (?, ?)", row.ID, orEmpty(sealed)); err != nil {
+		if _, err := c.exec(ctx, "INSERT INTO secrets (account_id, sealed) VALUES (?, ?)", row.ID,
+			orEmpty(sealed)); err != nil {
 			return err
 		}
 		j, err := r.s.takeUp(ctx, tx, row, a.Journal)
@@ -125,13 +128,15 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte, lim
 // lockOwner makes whoever adds or edits this owner's accounts wait for us.
 func (s *Store) lockOwner(tx *gorm.DB, o account.Owner) error {
 	// An update, where the row is there already, so that it is locked either way.
-	_, err := s.on(tx).exec(tx.Statement.Context, "INSERT INTO owners (owner) VALUES (?) ON CONFLICT (owner) DO UPDATE SET owner = excluded.owner", o.String())
+	_, err := s.on(tx).exec(tx.Statement.Context, "INSERT INTO owners (owner) VALUES (?) ON CONFLICT (owner) DO UPDATE "+
+		"SET owner = excluded.owner", o.String())
 	return err
 }
 
 // forgetOwner removes the owner's row when nothing is to be remembered of it.
 func (s *Store) forgetOwner(tx *gorm.DB, o account.Owner) error {
-	_, err := s.on(tx).exec(tx.Statement.Context, `DELETE FROM owners WHERE owner = ? AND limit_bytes = ? AND limit_messages = ? AND used_ms = 0
+	_, err := s.on(tx).exec(tx.Statement.Context,
+		`DELETE FROM owners WHERE owner = ? AND limit_bytes = ? AND limit_messages = ? AND used_ms = 0
 		AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.owner = owners.owner)`, o.String(), int64(never), int64(never))
 	return err
 }
@@ -207,7 +212,9 @@ func (sc scheduled) waits() bool {
 
 // lockSchedule reads an account's schedule row and holds it against claims and
 // journal writes until the transaction ends.
-func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner, id account.ID) (sc scheduled, err error) {
+func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner,
+	id account.ID,
+) (sc scheduled, err error) {
 	query := "SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted, hurried_ms, state, failures FROM poll_schedule WHERE account_id = ? AND owner = ?"
 	if s.postgres {
 		query += " FOR NO KEY UPDATE"
@@ -215,7 +222,8 @@ func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner, 
 	found := false
 	err = s.on(tx).each(ctx, func(r rowScanner) error {
 		found = true
-		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted, &sc.aborted, &sc.hurried, &sc.state, &sc.failures)
+		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted, &sc.aborted,
+			&sc.hurried, &sc.state, &sc.failures)
 	}, query, string(id), o.String())
 	if err == nil {
 		s.hear()
@@ -228,7 +236,9 @@ func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner, 
 
 // Update replaces an account's settings: see account.Repository. Switching the
 // account off fences a visit under way too.
-func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte, dueNow bool) (updated account.Account, err error) {
+func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte,
+	dueNow bool,
+) (updated account.Account, err error) {
 	if !isID(string(a.ID)) {
 		return account.Account{}, account.ErrNotFound
 	}
@@ -255,7 +265,8 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte, 
 			return err
 		}
 		row.SettingsEpoch++
-		if err := tx.Model(&accountRow{}).Where("id = ? AND owner = ?", row.ID, row.Owner).Updates(row.settings()).Error; err != nil {
+		if err := tx.Model(&accountRow{}).Where("id = ? AND owner = ?", row.ID, row.Owner).Updates(
+			row.settings()).Error; err != nil {
 			return err
 		}
 		if sealed != nil {
@@ -273,13 +284,16 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte, 
 }
 
 // reschedule brings schedule and journal in line with an edit.
-func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Account, row accountRow, newSecret, dueNow bool) error {
+func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Account, row accountRow, newSecret,
+	dueNow bool,
+) error {
 	sc, err := s.lockSchedule(ctx, tx, a.Owner, a.ID)
 	if err != nil {
 		return err
 	}
 	now := s.now().UnixMilli()
-	remote := newSecret || old.Protocol != a.Protocol || old.Server != a.Server || old.Username != a.Username || old.Auth != a.Auth
+	remote := newSecret || old.Protocol != a.Protocol || old.Server != a.Server || old.Username != a.Username ||
+		old.Auth != a.Auth
 	fence := remote || old.Folder != a.Folder || !slices.Equal(old.Folders.Include, a.Folders.Include) ||
 		!slices.Equal(old.Folders.Exclude, a.Folders.Exclude) || old.Start != a.Start || old.Enabled && !a.Enabled
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
@@ -338,20 +352,24 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 // it gets its own journal, as if the account had been removed and added. At
 // another host it may be the same mailbox under another name: then UIDVALIDITY
 // decides, folder by folder, and everything is compared anew.
-func (s *Store) switchJournal(ctx context.Context, tx *gorm.DB, old, a account.Account, row accountRow, j journalRef) (journalRef, error) {
+func (s *Store) switchJournal(ctx context.Context, tx *gorm.DB, old, a account.Account, row accountRow,
+	j journalRef,
+) (journalRef, error) {
 	c := s.on(tx)
 	if old.SameRemote(a) {
 		return j, nil
 	}
 	if old.Protocol == a.Protocol && sameUser(old.Username, a.Username) {
-		if _, err := c.exec(ctx, "UPDATE journals SET protocol = ?, host = ?, port = ?, username = ?, capabilities = '' WHERE id = ?",
+		if _, err := c.exec(ctx, "UPDATE journals SET protocol = ?, host = ?, port = ?, username = ?, capabilities = '' "+
+			"WHERE id = ?",
 			row.Protocol, row.Host, row.Port, row.Username, j.id); err != nil {
 			return j, err
 		}
 		if account.FoldASCII(old.Server.Host) == account.FoldASCII(a.Server.Host) {
 			return j, nil
 		}
-		_, err := c.exec(ctx, "UPDATE folders SET next_uid = 0, counted = 0, listing = ?, full_scan_ms = 0 WHERE journal_id = ?", []byte{}, j.id)
+		_, err := c.exec(ctx, "UPDATE folders SET next_uid = 0, counted = 0, listing = ?, full_scan_ms = 0 WHERE "+
+			"journal_id = ?", []byte{}, j.id)
 		return j, err
 	}
 	if err := s.retire(ctx, tx, j.id, j.leaseEpoch, true); err != nil {
@@ -409,7 +427,8 @@ func (r Accounts) SealedSecret(ctx context.Context, o account.Owner, id account.
 	}
 	var sealed []byte
 	err := r.s.on(r.s.r).each(ctx, scanInto(&sealed),
-		"SELECT s.sealed FROM secrets s JOIN accounts a ON a.id = s.account_id WHERE a.id = ? AND a.owner = ?", string(id), o.String())
+		"SELECT s.sealed FROM secrets s JOIN accounts a ON a.id = s.account_id WHERE a.id = ? AND a.owner = ?", string(id),
+		o.String())
 	if err == nil && sealed == nil {
 		err = account.ErrNotFound
 	}
@@ -472,7 +491,8 @@ func (r Accounts) FolderInfos(ctx context.Context, o account.Owner, id account.I
 		f.Selected, f.LeadsBack = selected != 0, leadsBack != 0
 		out = append(out, f)
 		return err
-	}, "SELECT remote, local, special_use, selected, remaining, fetched, leads_back FROM folders WHERE journal_id = ? ORDER BY id", journal)
+	}, "SELECT remote, local, special_use, selected, remaining, fetched, leads_back FROM folders WHERE journal_id = ? "+
+		"ORDER BY id", journal)
 	return out, r.s.wrap(ctx, "loading folders", err)
 }
 
@@ -481,7 +501,8 @@ func (r Accounts) owned(ctx context.Context, o account.Owner, id account.ID) (jo
 	if !isID(string(id)) {
 		return 0, account.ErrNotFound
 	}
-	err = r.s.on(r.s.r).each(ctx, scanInto(&journal), "SELECT journal_id FROM poll_schedule WHERE account_id = ? AND owner = ?", string(id), o.String())
+	err = r.s.on(r.s.r).each(ctx, scanInto(&journal), "SELECT journal_id FROM poll_schedule WHERE account_id = ? AND "+
+		"owner = ?", string(id), o.String())
 	if err == nil && journal == 0 {
 		err = account.ErrNotFound
 	}
@@ -518,7 +539,8 @@ func (r Accounts) Runs(ctx context.Context, o account.Owner, id account.ID, limi
 			out = append(out, x.run())
 		}
 		return nil
-	}, "SELECT id, started_ms, finished_ms, ok, messages, bytes, code, detail, since_ms FROM runs WHERE account_id = ? ORDER BY started_ms DESC, id DESC LIMIT ?", string(id), limit)
+	}, "SELECT id, started_ms, finished_ms, ok, messages, bytes, code, detail, since_ms FROM runs WHERE account_id = ? "+
+		"ORDER BY started_ms DESC, id DESC LIMIT ?", string(id), limit)
 	if err != nil {
 		return nil, r.s.wrap(ctx, "loading visits", err)
 	}

@@ -101,17 +101,19 @@ func TestWhatIsTakenIsRefused(t *testing.T) {
 		change func(a *account.Account)
 		want   error
 	}{
-		"the same remote":               {func(a *account.Account) { a.Username = "box1" }, account.ErrExists},
-		"the same remote, host in caps": {func(a *account.Account) { a.Username, a.Server.Host = "box1", "IMAP.Example.ORG" }, account.ErrExists},
-		"another port":                  {func(a *account.Account) { a.Username, a.Server.Port = "box1", 143 }, nil},
-		"another protocol":              {func(a *account.Account) { a.Username, a.Protocol = "box1", account.POP3 }, nil},
-		"another spelling of the user":  {func(a *account.Account) { a.Username = "BOX1" }, nil},
-		"the same name":                 {func(a *account.Account) { a.Name = "Box 1" }, account.ErrNameTaken},
-		"the same name in caps":         {func(a *account.Account) { a.Name = "BOX 1" }, account.ErrNameTaken},
-		"the same folder":               {func(a *account.Account) { a.Folder = "box1" }, account.ErrFolderTaken},
-		"a folder below":                {func(a *account.Account) { a.Folder = "Box1/Sent" }, account.ErrFolderTaken},
-		"a folder above":                {func(a *account.Account) { a.Folder = "deep" }, account.ErrFolderTaken},
-		"a folder beside":               {func(a *account.Account) { a.Folder = "Box1 more" }, nil},
+		"the same remote": {func(a *account.Account) { a.Username = "box1" }, account.ErrExists},
+		"the same remote, host in caps": {func(a *account.Account) {
+			a.Username, a.Server.Host = "box1", "IMAP.Example.ORG"
+		}, account.ErrExists},
+		"another port":                 {func(a *account.Account) { a.Username, a.Server.Port = "box1", 143 }, nil},
+		"another protocol":             {func(a *account.Account) { a.Username, a.Protocol = "box1", account.POP3 }, nil},
+		"another spelling of the user": {func(a *account.Account) { a.Username = "BOX1" }, nil},
+		"the same name":                {func(a *account.Account) { a.Name = "Box 1" }, account.ErrNameTaken},
+		"the same name in caps":        {func(a *account.Account) { a.Name = "BOX 1" }, account.ErrNameTaken},
+		"the same folder":              {func(a *account.Account) { a.Folder = "box1" }, account.ErrFolderTaken},
+		"a folder below":               {func(a *account.Account) { a.Folder = "Box1/Sent" }, account.ErrFolderTaken},
+		"a folder above":               {func(a *account.Account) { a.Folder = "deep" }, account.ErrFolderTaken},
+		"a folder beside":              {func(a *account.Account) { a.Folder = "Box1 more" }, nil},
 	}
 	onBoth(t, func(w *world) {
 		for name, c := range cases {
@@ -168,7 +170,8 @@ func TestAFifthAccountIsRefusedHoweverManyProcessesAdd(t *testing.T) {
 				w.want(err, account.ErrLimitReached)
 			}
 		}
-		if n := w.table("SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM secrets), (SELECT count(*) FROM poll_schedule), (SELECT count(*) FROM journals)"); added != 4 || n[0] != "4|4|4|4|" {
+		if n := w.table("SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM secrets), (SELECT count(*) FROM " +
+			"poll_schedule), (SELECT count(*) FROM journals)"); added != 4 || n[0] != "4|4|4|4|" {
 			w.Errorf("%d were added, the tables have %s rows", added, n)
 		}
 	})
@@ -185,7 +188,8 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 		r := w.Accounts()
 		stolen := a
 		stolen.Owner = jan
-		for _, id := range []account.ID{a.ID, account.ID(uuid.NewString()), "1 OR 1=1", "", "\x00", account.ID(strings.ToUpper(string(a.ID))), "{" + a.ID + "}"} {
+		for _, id := range []account.ID{a.ID, account.ID(uuid.NewString()), "1 OR 1=1", "", "\x00", account.ID(
+			strings.ToUpper(string(a.ID))), "{" + a.ID + "}"} {
 			for _, o := range []account.Owner{jan, {}} {
 				bad := stolen
 				bad.Owner, bad.ID = o, id
@@ -295,13 +299,19 @@ func TestWhatIsToBeForgottenIsForgotten(t *testing.T) {
 				for i, x := range []account.Account{a, kept} {
 					l, f := w.lease(x)
 					w.deliver(l, 1, members(f, 1, 7+i))
-					w.must(w.commit(l, fetch.Entry{Skip: []fetch.Skipped{{FolderID: f.ID, ID: mail.ID{UID: 99}}}, Intend: &fetch.BatchKey{Epoch: l.Epoch, Seq: 9}}))
+					w.must(w.commit(l, fetch.Entry{
+						Skip:   []fetch.Skipped{{FolderID: f.ID, ID: mail.ID{UID: 99}}},
+						Intend: &fetch.BatchKey{Epoch: l.Epoch, Seq: 9},
+					}))
 				}
 				w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, c.keep))
 				now := w.clock.pass(c.pass)
 				if strings.Contains(name, "pruned") || !c.keep {
 					w.must(w.Prune(ctx, now.Add(-JournalKept)))
-					for table, want := range map[string]string{"messages": "8|", "folders": "1|", "skipped": "1|", "batches": "1|", "journals": "1|"} {
+					for table, want := range map[string]string{
+						"messages": "8|", "folders": "1|", "skipped": "1|", "batches": "1|",
+						"journals": "1|",
+					} {
 						if got := w.table("SELECT count(*) FROM " + table); got[0] != want {
 							w.Errorf("%s has %s rows, not %s", table, got[0], want)
 						}
@@ -348,7 +358,10 @@ func TestTheJournalFollowsTheMailboxThroughAnEdit(t *testing.T) {
 				if (b.Journal == a.Journal) != c.same {
 					t.Fatalf("the journal went on: %v", b.Journal == a.Journal)
 				}
-				next, err := w.Queue().ClaimOne(t.Context(), b.Owner, b.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+				next, err := w.Queue().ClaimOne(t.Context(), b.Owner, b.ID, schedule.Claim{
+					Worker: "p1/1", Now: w.clock.now(),
+					Lease: time.Minute,
+				})
 				w.must(err)
 				if next.Epoch <= l.Epoch {
 					t.Errorf("the epoch went from %d to %d", l.Epoch, next.Epoch)
@@ -385,7 +398,10 @@ func TestFolderInfosTellWhatWasFetched(t *testing.T) {
 		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}}))
 		got, err := w.Accounts().FolderInfos(w.Context(), a.Owner, a.ID)
 		w.must(err)
-		want := []account.FolderInfo{{RemoteName: "INBOX", LocalName: "Box1", SpecialUse: `\All`, Selected: true, Messages: 12, Fetched: 3}}
+		want := []account.FolderInfo{{
+			RemoteName: "INBOX", LocalName: "Box1", SpecialUse: `\All`, Selected: true,
+			Messages: 12, Fetched: 3,
+		}}
 		if !cmp.Equal(got, want) {
 			w.Error(cmp.Diff(got, want))
 		}

@@ -95,7 +95,14 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 				}
 			}
 		}
-		for _, f := range []QuotaFilter{{Sort: "password"}, {Sort: "owner; DROP TABLE owners"}, {Sort: "-"}, {State: "x"}, {Cursor: "x"}, {Cursor: cursor{Owner: "a", Order: "user"}.String()}} {
+		for _, f := range []QuotaFilter{
+			{Sort: "password"},
+			{Sort: "owner; DROP TABLE owners"},
+			{Sort: "-"},
+			{State: "x"},
+			{Cursor: "x"},
+			{Cursor: cursor{Owner: "a", Order: "user"}.String()},
+		} {
 			_, _, err := w.AdminQuotas(ctx, f)
 			var bad *account.InvalidError
 			if !errors.As(err, &bad) {
@@ -143,13 +150,20 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 		ctx := w.Context()
 		stop := func(a account.Account, s account.State) {
 			w.Helper()
-			l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+			l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+				Worker: "p1/1", Now: w.clock.now(),
+				Lease: time.Minute,
+			})
 			w.must(err)
-			w.must(w.Queue().Finish(ctx, l, schedule.Settlement{State: s, At: w.clock.now(), DueAt: w.clock.now().Add(time.Hour)}))
+			w.must(w.Queue().Finish(ctx, l, schedule.Settlement{State: s, At: w.clock.now(), DueAt: w.clock.now().Add(
+				time.Hour)}))
 		}
 		check := func(when, over, near, ok string, bands QuotaSummary) {
 			w.Helper()
-			for state, want := range map[account.QuotaState]string{account.QuotaOver: over, account.QuotaNear: near, account.QuotaOK: ok} {
+			for state, want := range map[account.QuotaState]string{
+				account.QuotaOver: over, account.QuotaNear: near,
+				account.QuotaOK: ok,
+			} {
 				if got := strings.Join(w.quotaPages(QuotaFilter{State: state, Limit: 2}), " "); got != want {
 					w.Errorf("%s: %s are %q, want %q", when, state, got, want)
 				}
@@ -177,7 +191,10 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 				w.must(w.SetLimits(ctx, o, ptr(1000), nil))
 			}
 		}
-		check("before", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{1: 1, 5: 1, 9: 1}})
+		check("before", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{
+			1: 1, 5: 1,
+			9: 1,
+		}})
 		for _, u := range []string{"half", "near", "unlimited"} {
 			stop(accounts[u], account.OverQuota)
 		}
@@ -194,7 +211,10 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 		_, err = w.Accounts().Update(ctx, a, nil, false)
 		w.must(err)
 		w.must(w.Accounts().Remove(ctx, accounts["unlimited"].Owner, accounts["unlimited"].ID, false))
-		check("over", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{1: 1, 5: 1, 9: 1}})
+		check("over", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{
+			1: 1, 5: 1,
+			9: 1,
+		}})
 	})
 }
 
@@ -231,7 +251,8 @@ func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
 			var want []string
 			for _, a := range all {
 				a = w.load(a)
-				if (f.Owner.IsZero() || a.Owner == f.Owner) && (f.Host == "" || a.Server.Host == strings.ToLower(f.Host)) && (f.State == "" || a.Status.State == f.State) {
+				if (f.Owner.IsZero() || a.Owner == f.Owner) && (f.Host == "" || a.Server.Host == strings.ToLower(f.Host)) &&
+					(f.State == "" || a.Status.State == f.State) {
 					want = append(want, a.Owner.String()+" "+a.Name)
 				}
 			}
@@ -251,7 +272,11 @@ func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
 				w.Errorf("%+v: %s", f, cmp.Diff(got, want))
 			}
 		}
-		for _, f := range []AccountFilter{{State: "odd"}, {Cursor: "?"}, {Cursor: cursor{Owner: "a", Account: "1"}.String()}} {
+		for _, f := range []AccountFilter{
+			{State: "odd"},
+			{Cursor: "?"},
+			{Cursor: cursor{Owner: "a", Account: "1"}.String()},
+		} {
 			_, _, err := w.AdminAccounts(ctx, f)
 			var bad *account.InvalidError
 			if !errors.As(err, &bad) {
@@ -270,7 +295,9 @@ func TestStatsCountAccountsVisitsAndLag(t *testing.T) {
 		}
 		finish := func(s *Store, messages int64, code fault.Code) {
 			l := w.claim("p1/1", func(c *schedule.Claim) { c.Limit = 1 })[0]
-			st := schedule.Settlement{State: account.OK, Success: true, DueAt: w.clock.now().Add(time.Hour), Run: account.Run{OK: true, Messages: messages, Bytes: 100 * messages}}
+			st := schedule.Settlement{State: account.OK, Success: true, DueAt: w.clock.now().Add(time.Hour), Run: account.Run{
+				OK: true, Messages: messages, Bytes: 100 * messages,
+			}}
 			if code != "" {
 				st.State, st.Success, st.Failures = account.Retrying, false, 1
 				st.Diagnosis = &account.Diagnosis{Code: code, Since: w.clock.now()}
@@ -288,10 +315,17 @@ func TestStatsCountAccountsVisitsAndLag(t *testing.T) {
 		got, err := w.AdminStats(ctx)
 		w.must(err)
 		want := Stats{
-			Accounts: map[account.State]int64{account.Pending: 0, account.Fetching: 0, account.OK: 2, account.Retrying: 1, account.NeedsAttention: 0, account.OverQuota: 0, account.Paused: 1},
-			LastHour: Activity{Polls: 2, Failed: 1, Messages: 4, Bytes: 400, Failures: map[fault.Code]int64{fault.ConnectTimeout: 1}},
-			LastDay:  Activity{Polls: 3, Failed: 1, Messages: 7, Bytes: 700, Failures: map[fault.Code]int64{fault.ConnectTimeout: 1}},
-			Due:      2, Lag: 2*time.Hour + time.Minute,
+			Accounts: map[account.State]int64{
+				account.Pending: 0, account.Fetching: 0, account.OK: 2, account.Retrying: 1,
+				account.NeedsAttention: 0, account.OverQuota: 0, account.Paused: 1,
+			},
+			LastHour: Activity{Polls: 2, Failed: 1, Messages: 4, Bytes: 400, Failures: map[fault.Code]int64{
+				fault.ConnectTimeout: 1,
+			}},
+			LastDay: Activity{Polls: 3, Failed: 1, Messages: 7, Bytes: 700, Failures: map[fault.Code]int64{
+				fault.ConnectTimeout: 1,
+			}},
+			Due: 2, Lag: 2*time.Hour + time.Minute,
 			Failing: map[fault.Code]int64{fault.ConnectTimeout: 1},
 		}
 		want.Accounts[account.Pending] = 1
@@ -348,7 +382,8 @@ func TestTheMostOverdueAreListedFirstPageByPage(t *testing.T) {
 			return w.add(user+"@firma.test", n, func(a *account.Account) { a.Server.Host = host })
 		}
 		later, sooner, same := at("later", 1, "h.test"), at("sooner", 2, "h.test"), at("same", 3, "other.test")
-		busy, off, notYet, part := at("busy", 4, "h.test"), at("off", 5, "h.test"), at("notyet", 6, "h.test"), at("part", 7, "h.test")
+		busy, off, notYet, part := at("busy", 4, "h.test"), at("off", 5, "h.test"), at("notyet", 6, "h.test"),
+			at("part", 7, "h.test")
 		w.settled(later, account.OK, "", 20*time.Minute)
 		w.settled(sooner, account.Retrying, fault.ConnectTimeout, 10*time.Minute)
 		w.settled(same, account.OK, "", 10*time.Minute)
@@ -363,7 +398,10 @@ func TestTheMostOverdueAreListedFirstPageByPage(t *testing.T) {
 		asked := at("asked", 8, "h.test") // Due at once, and that means 0.
 		w.clock.pass(45 * time.Minute)
 		at("askedlater", 9, "other.test")
-		_, err = w.Queue().ClaimOne(w.Context(), busy.Owner, busy.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+		_, err = w.Queue().ClaimOne(w.Context(), busy.Owner, busy.ID, schedule.Claim{
+			Worker: "p1/1", Now: w.clock.now(),
+			Lease: time.Minute,
+		})
 		w.must(err)
 
 		want := []string{"same 50m0s", "sooner 50m0s", "asked 45m0s", "later 40m0s", "part 30m0s", "askedlater 0s"}
@@ -375,7 +413,10 @@ func TestTheMostOverdueAreListedFirstPageByPage(t *testing.T) {
 				w.Errorf("pages of %d: %q, want %q", limit, got, want)
 			}
 		}
-		if got := w.overdue(AccountFilter{Limit: 1, Host: "other.test"}); !slices.Equal(got, []string{"same 50m0s", "askedlater 0s"}) {
+		if got := w.overdue(AccountFilter{Limit: 1, Host: "other.test"}); !slices.Equal(got, []string{
+			"same 50m0s",
+			"askedlater 0s",
+		}) {
 			w.Errorf("at one host: %q", got)
 		}
 		if got := w.overdue(AccountFilter{Limit: 1, State: account.Retrying}); !slices.Equal(got, []string{"sooner 50m0s"}) {
@@ -464,7 +505,8 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 			if summary, err = w.plan(w.on(tx), quotaBands+" GROUP BY band", quotaBandArgs...); err != nil {
 				return err
 			}
-			overdue, err = w.plan(w.on(tx), accountColumns+outOfOrderColumn+accountTables+query, append([]any{int64(0)}, args...)...)
+			overdue, err = w.plan(w.on(tx), accountColumns+outOfOrderColumn+accountTables+query, append([]any{int64(0)},
+				args...)...)
 			return err
 		}))
 		for _, tc := range []struct {
@@ -479,7 +521,10 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 					w.Errorf("%s is not used:\n%s", name, tc.plan)
 				}
 			}
-			for _, whole := range []string{"Seq Scan on poll_schedule", "Seq Scan on accounts", "Seq Scan on owners", "SCAN poll_schedule\n", "SCAN p\n", "SCAN a\n", "SCAN owners\n"} {
+			for _, whole := range []string{
+				"Seq Scan on poll_schedule", "Seq Scan on accounts", "Seq Scan on owners",
+				"SCAN poll_schedule\n", "SCAN p\n", "SCAN a\n", "SCAN owners\n",
+			} {
 				if strings.Contains(tc.plan, whole) {
 					w.Errorf("all rows are read:\n%s", tc.plan)
 				}

@@ -21,7 +21,8 @@ func (j Journal) Remembered(ctx context.Context, l fetch.Lease, each func(k fetc
 			var k fetch.Known
 			var uid int64
 			var uidl, digest, body, header []byte
-			if err := r.Scan(&k.FolderID, &k.FolderEpoch, &uid, &uidl, &k.ID.Ordinal, &k.Fingerprint.Size, &digest, &body, &header); err != nil {
+			if err := r.Scan(&k.FolderID, &k.FolderEpoch, &uid, &uidl, &k.ID.Ordinal, &k.Fingerprint.Size, &digest, &body,
+				&header); err != nil {
 				return err
 			}
 			k.ID.UID, k.ID.UIDL = uint32(uid), string(uidl)
@@ -70,11 +71,13 @@ func (w *entryWriter) adopt(ctx context.Context, e fetch.Entry) error {
 			return err
 		}
 		var size int64
-		if err := w.row(ctx, "SELECT size FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ?", refKey(a.From)...).Scan(&size); err != nil {
+		if err := w.row(ctx, "SELECT size FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND "+
+			"ordinal = ?", refKey(a.From)...).Scan(&size); err != nil {
 			return errors.Join(errNotAdopted, err)
 		}
 		n, err := w.exec(ctx, `UPDATE messages SET folder_id = ?, epoch = ?, uid = ?, uidl = ?, ordinal = ?
-			WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ?`, append(refKey(a.To), refKey(a.From)...)...)
+			WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ?`, append(refKey(a.To),
+			refKey(a.From)...)...)
 		if err != nil {
 			return err
 		}
@@ -88,10 +91,12 @@ func (w *entryWriter) adopt(ctx context.Context, e fetch.Entry) error {
 			folder int64
 			by     int64
 		}{{a.From.FolderID, -1}, {a.To.FolderID, 1}} {
-			if _, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ?", move.by, move.by*size, move.folder); err != nil {
+			if _, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ?", move.by,
+				move.by*size, move.folder); err != nil {
 				return err
 			}
-			if _, err := w.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = (SELECT journal_id FROM folders WHERE id = ?)", move.by, move.by*size, move.folder); err != nil {
+			if _, err := w.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = (SELECT "+
+				"journal_id FROM folders WHERE id = ?)", move.by, move.by*size, move.folder); err != nil {
 				return err
 			}
 		}

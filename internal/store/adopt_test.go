@@ -36,7 +36,8 @@ func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
 		if fs[0].Fetched != 2 || fs[1].Fetched != 1 || fs[1].Bytes != known[1].Fingerprint.Size {
 			w.Errorf("the folders count %+v", fs)
 		}
-		if err := w.commit(l, fetch.Entry{Adopt: []fetch.Adoption{{From: known[1].Ref, To: to}}}); !errors.Is(err, errNotAdopted) {
+		if err := w.commit(l, fetch.Entry{Adopt: []fetch.Adoption{{From: known[1].Ref, To: to}}}); !errors.Is(
+			err, errNotAdopted) {
 			w.Errorf("adopted twice: %v", err)
 		}
 	})
@@ -71,14 +72,20 @@ func TestAMessageIsKnownByItsGlobalNameInEveryFolder(t *testing.T) {
 		ms := members(f, 1, 3)
 		ms[0].Global, ms[1].Global = "gm:1", "gm:2"
 		w.deliver(l, 1, ms)
-		added, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{Wire: "Label", Remote: "Label", Local: "Box1/Label"}})
+		added, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{
+			Wire: "Label", Remote: "Label",
+			Local: "Box1/Label",
+		}})
 		w.must(err)
 		got, err := w.Journal().Delivered(w.Context(), l, []string{"gm:1", "gm:2", "gm:3"})
 		w.must(err)
 		if len(got) != 2 || !got["gm:1"] || !got["gm:2"] {
 			w.Errorf("delivered %v", got)
 		}
-		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: added[0].ID, ID: mail.ID{UID: 9}}, Size: 5, Global: "gm:1"}}}))
+		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{
+			Ref:  fetch.Ref{FolderID: added[0].ID, ID: mail.ID{UID: 9}},
+			Size: 5, Global: "gm:1",
+		}}}))
 		settled, err := settledOf(w.Context(), w.Journal(), l, added[0], 0)
 		w.must(err)
 		known, err := rememberedOf(w.Context(), w.Journal(), l)

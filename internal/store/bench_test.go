@@ -86,7 +86,8 @@ func BenchmarkPollWithoutNews(b *testing.B) {
 	benchBoth(b, func(b *testing.B, s *Store) {
 		ctx := b.Context()
 		for i := range 200 {
-			if _, err := s.Accounts().Add(ctx, draft(b, "u"+uuid.NewString()[:8]+"@firma.test", i), []byte("sealed"), 4); err != nil {
+			if _, err := s.Accounts().Add(ctx, draft(b, "u"+uuid.NewString()[:8]+"@firma.test", i), []byte("sealed"),
+				4); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -94,12 +95,18 @@ func BenchmarkPollWithoutNews(b *testing.B) {
 		used, polls := cpu(b), 0
 		for b.Loop() {
 			now = now.Add(time.Hour)
-			ls, err := s.Queue().Claim(ctx, schedule.Claim{Worker: "p/1", Now: now, Lease: time.Minute, Limit: 50, Unsure: 50, PerHost: 100, PerUser: 1})
+			ls, err := s.Queue().Claim(ctx, schedule.Claim{
+				Worker: "p/1", Now: now, Lease: time.Minute, Limit: 50, Unsure: 50,
+				PerHost: 100, PerUser: 1,
+			})
 			if err != nil || len(ls) != 50 {
 				b.Fatal(len(ls), err)
 			}
 			for _, l := range ls {
-				err := s.Queue().Finish(ctx, l, schedule.Settlement{State: account.OK, Success: true, DueAt: now.Add(time.Minute), Run: account.Run{StartedAt: now, FinishedAt: now, OK: true}})
+				err := s.Queue().Finish(ctx, l, schedule.Settlement{
+					State: account.OK, Success: true, DueAt: now.Add(time.Minute),
+					Run: account.Run{StartedAt: now, FinishedAt: now, OK: true},
+				})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -89,7 +89,8 @@ func (c *sharedClock) tell(ctx context.Context) {
 		c.log.InfoContext(ctx, "this machine's clock is right again", "skew", skew.Round(time.Millisecond))
 		return
 	}
-	c.log.WarnContext(ctx, "this machine's clock differs from the time that the processes share", "skew", skew.Round(time.Millisecond))
+	c.log.WarnContext(ctx, "this machine's clock differs from the time that the processes share", "skew", skew.Round(
+		time.Millisecond))
 }
 
 // believe returns the zero point that the machine's clock asks for once it has
@@ -173,7 +174,8 @@ func (s *Store) compareSQLite(ctx context.Context) error {
 	c, boot := s.clock, s.clock.boot
 	if boot == "" || !c.set {
 		var tables int
-		if err := s.on(s.r).row(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'").Scan(&tables); err != nil {
+		if err := s.on(s.r).row(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'").Scan(
+			&tables); err != nil {
 			return err
 		}
 		if boot == "" || tables == 0 { // Nowhere to write, or no way to tell one start of the machine from another.
@@ -202,7 +204,8 @@ func (s *Store) compareSQLite(ctx context.Context) error {
 			right = c.zero.Load()
 		}
 		n, err := s.on(s.w).exec(ctx, `INSERT INTO meta (name, value) VALUES ('clock', ?)
-			ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE meta.value = ?`, fmt.Sprintf("%s %d", boot, right), written)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE meta.value = ?`, fmt.Sprintf("%s %d", boot, right),
+			written)
 		if err != nil {
 			return err
 		}

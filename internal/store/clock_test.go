@@ -120,9 +120,13 @@ func newPollers(w *world, own bool, accounts int) *pollers {
 		s, err := Open(w.Context(), w.dsn, o)
 		w.must(err)
 		w.Cleanup(func() { w.must(s.Close()) })
-		p.two[i] = &poller{world: w, name: fmt.Sprintf("p%d", i), store: s, claims: &counted{Queue: s.Queue(), claimed: p.made}}
+		p.two[i] = &poller{world: w, name: fmt.Sprintf("p%d", i), store: s, claims: &counted{
+			Queue:   s.Queue(),
+			claimed: p.made,
+		}}
 	}
-	_, err := w.w.Statement.ConnPool.ExecContext(w.Context(), "UPDATE poll_schedule SET due_at_ms = 0") // Whatever the time is.
+	// Whatever the time is.
+	_, err := w.w.Statement.ConnPool.ExecContext(w.Context(), "UPDATE poll_schedule SET due_at_ms = 0")
 	w.must(err)
 	return p
 }
@@ -360,7 +364,9 @@ func TestThePausesBetweenComparisonsAreBridged(t *testing.T) {
 	var up time.Duration
 	wall := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	var out bytes.Buffer
-	c := newSharedClock(func() time.Time { return wall }, func() time.Duration { return up }, "b", slog.New(slog.NewTextHandler(&out, nil)))
+	c := newSharedClock(func() time.Time {
+		return wall
+	}, func() time.Duration { return up }, "b", slog.New(slog.NewTextHandler(&out, nil)))
 	pass := func(d time.Duration) { up += d; wall = wall.Add(d) }
 	begin := wall
 	c.back.Store(false)
@@ -441,14 +447,16 @@ func TestTimesThatCannotBeAreCorrected(t *testing.T) {
 		settle(2, 0, 12*time.Hour) // By the right time: it may wait for so long.
 		settle(3, 0, 5*time.Minute)
 		settle(4, 0, 26*time.Hour)
-		_, err := w.w.Statement.ConnPool.ExecContext(w.Context(), w.on(w.w).bind("UPDATE poll_schedule SET due_at_ms = ? WHERE account_id = ?"),
+		_, err := w.w.Statement.ConnPool.ExecContext(w.Context(), w.on(w.w).bind("UPDATE poll_schedule SET due_at_ms = ? "+
+			"WHERE account_id = ?"),
 			w.clock.now().Add(30*24*time.Hour).UnixMilli(), string(as[3].ID))
 		w.must(err)
 		if got := names(w.claim("p2")); len(got) > 0 {
 			w.Fatalf("%q are due before", got)
 		}
 		w.must(w.Queue().CorrectTimes(w.Context()))
-		if got := names(w.claim("p2")); fmt.Sprint(got) != fmt.Sprint([]string{"Box 0", "Box 3"}) && fmt.Sprint(got) != fmt.Sprint([]string{"Box 3", "Box 0"}) {
+		if got := names(w.claim("p2")); fmt.Sprint(got) != fmt.Sprint([]string{"Box 0", "Box 3"}) &&
+			fmt.Sprint(got) != fmt.Sprint([]string{"Box 3", "Box 0"}) {
 			w.Errorf("due are %q", got)
 		}
 		// The visit of the last one is under way, or its process died.
@@ -464,7 +472,8 @@ func TestTimesThatCannotBeAreCorrected(t *testing.T) {
 			w.finish(l, time.Hour)
 		}
 		// Without a reason it looks at those that are due last.
-		_, err = w.w.Statement.ConnPool.ExecContext(w.Context(), w.on(w.w).bind("UPDATE poll_schedule SET due_at_ms = ? WHERE account_id = ?"),
+		_, err = w.w.Statement.ConnPool.ExecContext(w.Context(), w.on(w.w).bind("UPDATE poll_schedule SET due_at_ms = ? "+
+			"WHERE account_id = ?"),
 			w.clock.now().Add(30*24*time.Hour).UnixMilli(), string(as[4].ID))
 		w.must(err)
 		w.must(w.Queue().CorrectTimes(w.Context()))
@@ -498,7 +507,8 @@ func TestAPauseIsKeptWhenTheClockIsSetBackWhileItIsWritten(t *testing.T) {
 			from = now
 		}
 		due, pause := dueAfter(schedule.Settlement{At: tc.at, DueAt: from.Add(5 * time.Minute)}, now)
-		if late := time.UnixMilli(due).Sub(now.Add(5 * time.Minute)).Abs(); late > 3*time.Millisecond || pause != (5*time.Minute).Milliseconds() {
+		if late := time.UnixMilli(due).Sub(now.Add(5 * time.Minute)).Abs(); late > 3*time.Millisecond ||
+			pause != (5*time.Minute).Milliseconds() {
 			t.Errorf("%s: due %v after the pause of %d ms", tc.name, late, pause)
 		}
 	}

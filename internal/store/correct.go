@@ -48,7 +48,8 @@ func (q Queue) CorrectTimes(ctx context.Context) error {
 	err := s.on(s.r).each(ctx, scanInto(&found), "SELECT 1 FROM poll_schedule WHERE "+tooLong+" LIMIT 1", latest)
 	if err == nil && found > 0 {
 		cut, err = s.on(s.w).exec(ctx, `UPDATE poll_schedule SET lease_until_ms = CAST(? AS BIGINT) + lease_ms,
-			due_at_ms = CASE WHEN enabled = 0 THEN due_at_ms ELSE CAST(? AS BIGINT) + lease_ms END WHERE `+tooLong, at, at, latest)
+			due_at_ms = CASE WHEN enabled = 0 THEN due_at_ms ELSE CAST(? AS BIGINT) + lease_ms END WHERE `+tooLong, at, at,
+			latest)
 	}
 	if err != nil {
 		return s.wrap(ctx, op, err)
@@ -82,10 +83,12 @@ func (q Queue) correctDue(ctx context.Context, now time.Time, all bool, cut int6
 		args = append(args, int64(never), now.UnixMilli(), correctFarthest)
 	}
 	due := int64(0)
-	err = c.each(ctx, scanInto(&found), "SELECT 1 FROM "+from+" WHERE "+tooFar+" LIMIT 1", append(args, tooFarArgs(now)...)...)
+	err = c.each(ctx, scanInto(&found), "SELECT 1 FROM "+from+" WHERE "+tooFar+" LIMIT 1",
+		append(args, tooFarArgs(now)...)...)
 	for more := found; err == nil && more > 0; {
 		var n int64
-		n, err = s.on(s.w).exec(ctx, "UPDATE poll_schedule SET due_at_ms = ? WHERE "+tooFar+" AND account_id IN (SELECT account_id FROM poll_schedule WHERE "+tooFar+" LIMIT ?)",
+		n, err = s.on(s.w).exec(ctx, "UPDATE poll_schedule SET due_at_ms = ? WHERE "+tooFar+" AND account_id IN (SELECT "+
+			"account_id FROM poll_schedule WHERE "+tooFar+" LIMIT ?)",
 			append(append(append([]any{now.UnixMilli()}, tooFarArgs(now)...), tooFarArgs(now)...), pruneAtOnce)...)
 		due, more = due+n, int(n)
 	}

@@ -118,6 +118,7 @@ func (s *Store) activity(ctx context.Context, since time.Time) (Activity, error)
 		err := r.Scan(&code, &v.polls, &v.messages, &v.bytes)
 		add(code, v)
 		return err
-	}, "SELECT code, CAST(sum(polls) AS BIGINT), CAST(sum(messages) AS BIGINT), CAST(sum(bytes) AS BIGINT) FROM poll_counts WHERE minute_ms > ? GROUP BY code", from)
+	}, "SELECT code, CAST(sum(polls) AS BIGINT), CAST(sum(messages) AS BIGINT), CAST(sum(bytes) AS BIGINT) FROM "+
+		"poll_counts WHERE minute_ms > ? GROUP BY code", from)
 	return a, err
 }

@@ -117,7 +117,8 @@ func (s *Store) signs(db *gorm.DB, as []account.Account, now time.Time) (signs, 
 		found.atHost[host]++
 		found.ofUser[user]++
 		return err
-	}, "SELECT host_key, owner FROM poll_schedule WHERE lease_owner <> '' AND (host_key IN "+marks(len(hosts))+" OR owner IN "+marks(len(owners))+") AND lease_until_ms > ?",
+	}, "SELECT host_key, owner FROM poll_schedule WHERE lease_owner <> '' AND (host_key IN "+marks(len(hosts))+
+		" OR owner IN "+marks(len(owners))+") AND lease_until_ms > ?",
 		append(args, now.UnixMilli())...)
 	return found, err
 }

@@ -16,7 +16,10 @@ import (
 func (w *world) settled(a account.Account, state account.State, code fault.Code, due time.Duration) {
 	w.Helper()
 	l, _ := w.lease(a)
-	s := schedule.Settlement{State: state, Success: code == "", Run: account.Run{StartedAt: w.clock.now(), FinishedAt: w.clock.now(), OK: code == ""}}
+	s := schedule.Settlement{State: state, Success: code == "", Run: account.Run{
+		StartedAt:  w.clock.now(),
+		FinishedAt: w.clock.now(), OK: code == "",
+	}}
 	if due != 0 {
 		s.DueAt = w.clock.now().Add(due)
 	}
@@ -38,7 +41,10 @@ func (w *world) delayed(name string, a account.Account, want *account.Delay) {
 	w.must(err)
 	page, _, err := w.AdminAccounts(w.Context(), AccountFilter{Owner: a.Owner})
 	w.must(err)
-	for way, got := range map[string]account.Account{"alone": one, "by id": byID, "among the owner's": all[0], "among everybody's": page[0]} {
+	for way, got := range map[string]account.Account{
+		"alone": one, "by id": byID, "among the owner's": all[0],
+		"among everybody's": page[0],
+	} {
 		if diff := cmp.Diff(want, got.Status.Delay); diff != "" {
 			w.Errorf("%s, %s (-want +got):\n%s", name, way, diff)
 		}
@@ -56,7 +62,8 @@ func TestWhatDelaysAnAccountIsReadOffTheDatabase(t *testing.T) {
 			a.Server = account.Server{Host: "down.test", Port: 143, Security: account.STARTTLS}
 		})
 		w.settled(beside, account.OK, "", time.Hour)
-		alone, full, limited, wrong := w.add("alone@firma.test", 3), w.add("full@firma.test", 4), w.add("limited@firma.test", 5), w.add("wrong@firma.test", 6)
+		alone, full, limited, wrong := w.add("alone@firma.test", 3), w.add("full@firma.test", 4), w.add("limited@firma.test",
+			5), w.add("wrong@firma.test", 6)
 		w.settled(well, account.OK, "", time.Hour)
 		w.settled(fails, account.Retrying, fault.ConnectTimeout, 10*time.Minute)
 		w.settled(alone, account.Retrying, fault.ConnectTimeout, 10*time.Minute)
@@ -76,16 +83,29 @@ func TestWhatDelaysAnAccountIsReadOffTheDatabase(t *testing.T) {
 
 		// Two pollers find out that the host is out of order.
 		note := func(worker string, all ...schedule.Outage) { w.must(w.Queue().NoteOutages(w.Context(), worker, all)) }
-		down := schedule.Outage{Circuit: "down.test:993/tls", Code: fault.ConnectTimeout, Since: in(time.Second), Probe: in(12 * time.Minute)}
+		down := schedule.Outage{Circuit: "down.test:993/tls", Code: fault.ConnectTimeout, Since: in(time.Second), Probe: in(
+			12 * time.Minute)}
 		note("p1", down)
-		note("p2", schedule.Outage{Circuit: "down.test:993/tls", Code: fault.ServerUnavailable, Since: in(time.Minute), Probe: in(15 * time.Minute)}, schedule.Outage{Circuit: "other.test:993/tls", Code: fault.DNSFailure, Since: began, Probe: in(time.Hour)})
+		note("p2", schedule.Outage{
+			Circuit: "down.test:993/tls", Code: fault.ServerUnavailable, Since: in(time.Minute),
+			Probe: in(15 * time.Minute),
+		}, schedule.Outage{
+			Circuit: "other.test:993/tls", Code: fault.DNSFailure, Since: began,
+			Probe: in(time.Hour),
+		})
 		outage := &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: down.Probe}
 		w.delayed("failing with its host", fails, outage)
-		w.delayed("well at a host that is out of order", well, &account.Delay{Kind: account.DelayOutage, Since: down.Since, Until: in(time.Hour)})
+		w.delayed("well at a host that is out of order", well, &account.Delay{
+			Kind: account.DelayOutage, Since: down.Since,
+			Until: in(time.Hour),
+		})
 		w.delayed("at another port of it", beside, nil)
 		w.delayed("at another host", alone, backoff(10*time.Minute))
 		note("p1")
-		w.delayed("still out of order for the other", fails, &account.Delay{Kind: account.DelayOutage, Since: in(time.Minute), Until: in(15 * time.Minute)})
+		w.delayed("still out of order for the other", fails, &account.Delay{
+			Kind: account.DelayOutage, Since: in(time.Minute),
+			Until: in(15 * time.Minute),
+		})
 		w.clock.pass(15*time.Minute + schedule.OutageKept)
 		if d := w.load(fails).Status.Delay; d == nil || d.Kind != account.DelayWaiting {
 			w.Errorf("a poller that says nothing more is believed: %+v", d)

@@ -24,7 +24,8 @@ func (j Journal) Delivered(ctx context.Context, l fetch.Lease, globals []string)
 			found[g] = true
 			return err
 		}, `SELECT m.global FROM messages m JOIN folders f ON f.id = m.folder_id JOIN journals j ON j.id = f.journal_id
-			WHERE j.uuid = ? AND j.owner = ? AND m.global <> '' AND m.global IN (?`+strings.Repeat(", ?", len(part)-1)+")", args...)
+			WHERE j.uuid = ? AND j.owner = ? AND m.global <> '' AND m.global IN (?`+strings.Repeat(", ?", len(part)-1)+")",
+			args...)
 		if err != nil {
 			return nil, j.s.wrap(ctx, "finding what was delivered from other folders", err)
 		}
@@ -40,7 +41,8 @@ func (w *entryWriter) alias(ctx context.Context, e fetch.Entry) error {
 			return err
 		}
 		args := append(refKey(a.Ref), a.Size, []byte{}, []byte{}, []byte{}, 0, a.Global)
-		if _, err := w.exec(ctx, "INSERT INTO messages (folder_id, epoch, uid, uidl, ordinal, size, digest, body, header, received_ms, global) VALUES "+marks(messageColumns), args...); err != nil {
+		if _, err := w.exec(ctx, "INSERT INTO messages (folder_id, epoch, uid, uidl, ordinal, size, digest, body, header, "+
+			"received_ms, global) VALUES "+marks(messageColumns), args...); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,9 @@ func TestHostsAreListedTheMostFailingFirst(t *testing.T) {
 		}
 		visited := func(a account.Account, state account.State, code fault.Code, due time.Duration) {
 			l, _ := w.lease(a)
-			s := schedule.Settlement{State: state, Success: code == "", DueAt: w.clock.now().Add(due), Run: account.Run{StartedAt: w.clock.now(), FinishedAt: w.clock.now(), OK: code == ""}}
+			s := schedule.Settlement{State: state, Success: code == "", DueAt: w.clock.now().Add(due), Run: account.Run{
+				StartedAt: w.clock.now(), FinishedAt: w.clock.now(), OK: code == "",
+			}}
 			if code != "" {
 				s.Diagnosis = &account.Diagnosis{Code: code, Since: w.clock.now()}
 				s.Run.Diagnosis = s.Diagnosis
@@ -55,12 +57,24 @@ func TestHostsAreListedTheMostFailingFirst(t *testing.T) {
 		}
 		want := []HostHealth{
 			{
-				Host: "bad.test", Accounts: 3, Failing: 3, States: states(map[account.State]int64{account.Retrying: 1, account.NeedsAttention: 2}),
+				Host: "bad.test", Accounts: 3, Failing: 3, States: states(map[account.State]int64{
+					account.Retrying:       1,
+					account.NeedsAttention: 2,
+				}),
 				Failures: map[fault.Code]int64{fault.ConnectTimeout: 1, fault.AuthFailed: 2}, Overdue: 5 * time.Minute,
 			},
-			{Host: "fine.test", Accounts: 3, States: states(map[account.State]int64{account.OK: 3}), Failures: map[fault.Code]int64{}},
-			{Host: "new.test", Accounts: 1, States: states(map[account.State]int64{account.Pending: 1}), Failures: map[fault.Code]int64{}, Overdue: 15 * time.Minute},
-			{Host: "off.test", Accounts: 1, States: states(map[account.State]int64{account.Paused: 1}), Failures: map[fault.Code]int64{}},
+			{
+				Host: "fine.test", Accounts: 3, States: states(map[account.State]int64{account.OK: 3}),
+				Failures: map[fault.Code]int64{},
+			},
+			{
+				Host: "new.test", Accounts: 1, States: states(map[account.State]int64{account.Pending: 1}),
+				Failures: map[fault.Code]int64{}, Overdue: 15 * time.Minute,
+			},
+			{
+				Host: "off.test", Accounts: 1, States: states(map[account.State]int64{account.Paused: 1}),
+				Failures: map[fault.Code]int64{},
+			},
 		}
 		got, err := w.AdminHosts(w.Context(), 100)
 		w.must(err)
@@ -83,15 +97,19 @@ func million(b *testing.B, s *Store) {
 		id = "printf('%08x-0000-4000-8000-%012x', i, i)"
 		series = "(WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < ?) SELECT i FROM g) AS g"
 	}
-	host, user := "'imap' || (CASE WHEN i % 2 = 0 THEN 0 ELSE i % 5000 END) || '.example.org'", "'u' || (i % 250000) || '@firma.test'"
+	host, user := "'imap' || (CASE WHEN i % 2 = 0 THEN 0 ELSE i % 5000 END) || '.example.org'",
+		"'u' || (i % 250000) || '@firma.test'"
 	for _, stmt := range []string{
 		`INSERT INTO owners (owner, limit_bytes, used_bytes, used_ms, fill) SELECT 'u' || i || '@firma.test', 1000000, i * 4, 1, i / 25 FROM ` + series + " WHERE i < 250000",
-		"INSERT INTO journals (id, uuid, owner, protocol, host, port, username) SELECT i, " + id + ", " + user + ", 1, 'h', 993, 'u' FROM " + series,
+		"INSERT INTO journals (id, uuid, owner, protocol, host, port, username) SELECT i, " + id + ", " + user +
+			", 1, 'h', 993, 'u' FROM " + series,
 		`INSERT INTO accounts (id, owner, email, name, name_key, sender_name, provider, protocol, host, port, security, username, auth, folder, folder_key, rules,
 			poll_interval_ms, created_ms, updated_ms, settings_epoch)
-			SELECT ` + id + ", " + user + ", 'a@b.test', 'n' || i, 'n' || i, '', 'other', 1, " + host + ", 993, 1, 'u' || i, 1, 'f' || i, 'f' || i, '{}', 300000, i, i, 1 FROM " + series,
+			SELECT ` + id + ", " + user + ", 'a@b.test', 'n' || i, 'n' || i, '', 'other', 1, " + host + ", 993, 1, 'u' || i, " +
+			"1, 'f' || i, 'f' || i, '{}', 300000, i, i, 1 FROM " + series,
 		`INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, lease_epoch, last_attempt_ms, state, code)
-			SELECT ` + id + ", i, " + user + ", " + host + ", 1, " + fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()) + ` + i, 1, 1,
+			SELECT ` + id + ", i, " + user + ", " + host + ", 1, " + fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()) +
+			` + i, 1, 1,
 			CASE WHEN i % 50 = 0 THEN 4 ELSE 3 END, CASE WHEN i % 50 = 0 THEN 'connect_timeout' ELSE '' END FROM ` + series,
 	} {
 		if _, err := s.on(s.w).exec(b.Context(), stmt, all); err != nil {
@@ -130,8 +148,13 @@ func BenchmarkAdminLooks(b *testing.B) {
 		})
 		for name, f := range map[string]AccountFilter{
 			"overdue": {Overdue: true}, "overdue at a host": {Overdue: true, Host: "imap7.example.org"},
-			"all": {}, "host": {Host: "imap0.example.org"}, "retrying": {State: account.Retrying}, "paused": {State: account.Paused},
-			"ok": {State: account.OK}, "pending": {State: account.Pending}, "retrying at a host": {Host: "imap0.example.org", State: account.Retrying},
+			"all": {}, "host": {Host: "imap0.example.org"}, "retrying": {State: account.Retrying}, "paused": {
+				State: account.Paused,
+			},
+			"ok": {State: account.OK}, "pending": {State: account.Pending}, "retrying at a host": {
+				Host:  "imap0.example.org",
+				State: account.Retrying,
+			},
 		} {
 			b.Run(name, func(b *testing.B) {
 				for b.Loop() {

@@ -48,7 +48,8 @@ func (s *Store) Noted(ctx context.Context, n Note) (string, error) {
 
 // SetNote keeps a note in the place of an earlier one.
 func (s *Store) SetNote(ctx context.Context, n Note, value string) error {
-	_, err := s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", string(n), value)
+	_, err := s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = "+
+		"excluded.value", string(n), value)
 	return s.wrap(ctx, "noting something of the installation", err)
 }
 
@@ -184,7 +185,8 @@ func (s *Store) Integrity(ctx context.Context) (wrong []string, remark string, e
 		return wrong, "", s.wrap(ctx, op, err)
 	}
 	installed := 0
-	if err := s.on(s.r).each(ctx, scanInto(&installed), "SELECT 1 FROM pg_extension WHERE extname = 'amcheck'"); err != nil {
+	if err := s.on(s.r).each(ctx, scanInto(&installed),
+		"SELECT 1 FROM pg_extension WHERE extname = 'amcheck'"); err != nil {
 		return nil, "", s.wrap(ctx, op, err)
 	}
 	if installed == 0 {
@@ -206,7 +208,8 @@ func (s *Store) Integrity(ctx context.Context) (wrong []string, remark string, e
 		var pg *pgconn.PgError
 		switch {
 		case errors.As(err, &pg) && pg.Code == "42501":
-			return wrong, "its indexes were not looked at: this role may not use amcheck (GRANT EXECUTE ON FUNCTION bt_index_check(regclass) …)", nil
+			return wrong, "its indexes were not looked at: this role may not use amcheck (GRANT EXECUTE ON FUNCTION " +
+				"bt_index_check(regclass) …)", nil
 		case errors.As(err, &pg) && strings.HasPrefix(pg.Code, "XX"):
 			wrong = append(wrong, fmt.Sprintf("index %s: %s", name, pg.Message))
 		case err != nil:

@@ -41,7 +41,10 @@ func TestNothingIsSaidOfWhatAnEmptiedDatabaseLacks(t *testing.T) {
 			}
 		}
 		w.must(w.Verify(w.Context()))
-		for _, statement := range []string{"UPDATE meta SET value = 'another' WHERE name = 'instance'", "DELETE FROM meta", "DROP TABLE meta"} {
+		for _, statement := range []string{
+			"UPDATE meta SET value = 'another' WHERE name = 'instance'", "DELETE FROM meta",
+			"DROP TABLE meta",
+		} {
 			w.must(w.w.Exec(statement).Error)
 			if err := w.Verify(w.Context()); !errors.Is(err, ErrReplaced) {
 				t.Errorf("after %s it verifies with %v", statement, err)
@@ -67,13 +70,15 @@ func TestNotes(t *testing.T) {
 			if id, err := s.Noted(t.Context(), NoteInstance); id != "" || err != nil {
 				t.Errorf("an empty database bears %q, %v", id, err)
 			}
-			if err := errors.Join(s.Migrate(t.Context()), s.SetNote(t.Context(), NoteKeys, "a"), s.SetNote(t.Context(), NoteKeys, "b"), s.Probe(t.Context())); err != nil {
+			if err := errors.Join(s.Migrate(t.Context()), s.SetNote(t.Context(), NoteKeys, "a"), s.SetNote(t.Context(), NoteKeys,
+				"b"), s.Probe(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := s.Noted(t.Context(), NoteKeys); got != "b" || err != nil {
 				t.Errorf("noted is %q, %v", got, err)
 			}
-			if wrong, remark, err := s.Integrity(t.Context()); len(wrong) > 0 || err != nil || (remark != "") != (kind == "postgres") {
+			if wrong, remark, err := s.Integrity(t.Context()); len(wrong) > 0 || err != nil ||
+				(remark != "") != (kind == "postgres") {
 				t.Errorf("a new database is found wrong: %v, %q, %v", wrong, remark, err)
 			}
 		})
@@ -89,7 +94,15 @@ func TestAFileThatStaysShortWasCut(t *testing.T) {
 		after time.Duration
 		short bool
 		want  bool
-	}{{0, true, false}, {time.Second, true, false}, {2 * time.Second, false, false}, {6 * time.Second, true, false}, {12 * time.Second, true, true}, {13 * time.Second, true, true}, {14 * time.Second, false, false}} {
+	}{
+		{0, true, false},
+		{time.Second, true, false},
+		{2 * time.Second, false, false},
+		{6 * time.Second, true, false},
+		{12 * time.Second, true, true},
+		{13 * time.Second, true, true},
+		{14 * time.Second, false, false},
+	} {
 		if got := c.forLong(step.short, now.Add(step.after)); got != step.want {
 			t.Errorf("after %v, short %v: %v", step.after, step.short, got)
 		}
@@ -130,7 +143,8 @@ func TestAnOutageIsToldFromADefect(t *testing.T) {
 		}
 	}
 	s := &Store{}
-	if err := s.wrap(t.Context(), "asking", driver.ErrBadConn); !errors.Is(err, account.ErrUnavailable) || fault.CodeOf(err) != fault.Internal {
+	if err := s.wrap(t.Context(), "asking", driver.ErrBadConn); !errors.Is(err, account.ErrUnavailable) ||
+		fault.CodeOf(err) != fault.Internal {
 		t.Errorf("an outage is told as %v", err)
 	}
 	if err := s.wrap(t.Context(), "asking", coded(sqliteError)); errors.Is(err, account.ErrUnavailable) {

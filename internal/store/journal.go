@@ -42,7 +42,8 @@ func (j Journal) Folders(ctx context.Context, l fetch.Lease) ([]fetch.Folder, er
 		var selected, leadsBack int16
 		var scanned, since int64
 		err := r.Scan(&f.ID, &wire, &f.Remote, &f.Local, &f.SpecialUse, &selected, &f.Epoch, &f.UIDValidity,
-			&f.Cursor.UIDNext, &f.Cursor.Messages, &listing, &scanned, &f.Remaining, &since, &f.FirstUID, &f.Fetched, &f.Bytes, &leadsBack)
+			&f.Cursor.UIDNext, &f.Cursor.Messages, &listing, &scanned, &f.Remaining, &since, &f.FirstUID, &f.Fetched, &f.Bytes,
+			&leadsBack)
 		f.Wire, f.Selected, f.Cursor.FullScan = string(wire), selected != 0, fromMillis(scanned)
 		f.Since, f.LeadsBack = fromMillis(since), leadsBack != 0
 		copy(f.Cursor.Listing[:], listing)
@@ -81,8 +82,10 @@ func (j Journal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetch.Folde
 			}
 			wires[f.Wire] = true
 			f.Fetched, f.Bytes = 0, 0
-			err := c.row(ctx, "INSERT INTO folders (journal_id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, since_ms, first_uid, leads_back) VALUES "+
-				marks(16)+" RETURNING id", append([]any{journal, []byte(f.Wire), storable(f.Remote), storable(f.Local)}, folderState(*f)...)...).Scan(&f.ID)
+			err := c.row(ctx, "INSERT INTO folders (journal_id, wire, remote, local, special_use, selected, epoch, "+
+				"uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, since_ms, first_uid, leads_back) VALUES "+
+				marks(16)+" RETURNING id", append([]any{journal, []byte(f.Wire), storable(f.Remote), storable(f.Local)},
+				folderState(*f)...)...).Scan(&f.ID)
 			if err != nil {
 				return fmt.Errorf("folder %q in %q: %w", f.Remote, f.Local, err)
 			}
@@ -103,7 +106,8 @@ func folderState(f fetch.Folder) []any {
 		listing = []byte{}
 	}
 	return []any{
-		storable(f.SpecialUse), flag(f.Selected), f.Epoch, int64(f.UIDValidity), int64(f.Cursor.UIDNext), int64(f.Cursor.Messages),
+		storable(f.SpecialUse), flag(f.Selected), f.Epoch, int64(f.UIDValidity), int64(f.Cursor.UIDNext),
+		int64(f.Cursor.Messages),
 		listing, toMillis(f.Cursor.FullScan), f.Remaining, toMillis(f.Since), int64(f.FirstUID), flag(f.LeadsBack),
 	}
 }
@@ -119,7 +123,8 @@ func (s *Store) hold(ctx context.Context, c sqlConn, l fetch.Lease, p *account.P
 		args = append(args, storable(p.Folder), p.MessagesDone, p.MessagesTotal, p.BytesDone)
 	}
 	err = c.each(ctx, scanInto(&journal), `UPDATE poll_schedule SET lease_until_ms =
-		CASE WHEN lease_until_ms > CAST(? AS BIGINT) + lease_ms THEN lease_until_ms ELSE CAST(? AS BIGINT) + lease_ms END`+set+`
+		CASE WHEN lease_until_ms > CAST(? AS BIGINT) + lease_ms THEN lease_until_ms ELSE CAST(? AS BIGINT) + lease_ms END`+
+		set+`
 		WHERE account_id = ? AND lease_epoch = ? AND lease_owner = ? RETURNING journal_id`,
 		append(args, leaseKey(l)...)...)
 	if err == nil && journal == 0 {
@@ -149,13 +154,16 @@ func (j Journal) Open(ctx context.Context, l fetch.Lease) ([]fetch.Batch, error)
 		}
 		bs = append(bs, b)
 		return nil
-	}, "SELECT lease_epoch, seq, state, members FROM batches WHERE journal_id = "+ofJournal+" ORDER BY lease_epoch, seq", journalOf(l)...)
+	}, "SELECT lease_epoch, seq, state, members FROM batches WHERE journal_id = "+ofJournal+" ORDER BY lease_epoch, seq",
+		journalOf(l)...)
 	return bs, j.s.wrap(ctx, "loading open batches", err)
 }
 
 // Settled calls each for a folder's staged and delivered messages: see
 // fetch.Journal. The order is that of the key.
-func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(id mail.ID, size int64) error) error {
+func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, from uint32, each func(id mail.ID,
+	size int64) error,
+) error {
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var id mail.ID
 		var uidl []byte
@@ -165,14 +173,18 @@ func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, fro
 		}
 		id.UIDL = string(uidl)
 		return each(id, size)
-	}, "SELECT uid, uidl, ordinal, size FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+
-		") AND epoch = ? AND uid >= ? ORDER BY uid, uidl, ordinal", append(append([]any{f.ID}, journalOf(l)...), f.Epoch, int64(from))...)
+	}, "SELECT uid, uidl, ordinal, size FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND "+
+		"journal_id = "+ofJournal+
+		") AND epoch = ? AND uid >= ? ORDER BY uid, uidl, ordinal", append(append([]any{f.ID}, journalOf(l)...), f.Epoch,
+		int64(from))...)
 	return j.s.wrap(ctx, "loading what is settled", err)
 }
 
 // HeadersOf returns the header hashes of messages by their unique-ids: see
 // fetch.Journal.
-func (j Journal) HeadersOf(ctx context.Context, l fetch.Lease, f fetch.Folder, uidls []string) (map[string][][16]byte, error) {
+func (j Journal) HeadersOf(ctx context.Context, l fetch.Lease, f fetch.Folder,
+	uidls []string,
+) (map[string][][16]byte, error) {
 	out := map[string][][16]byte{}
 	for rest := uidls; len(rest) > 0; {
 		part := rest[:min(len(rest), messagesAtOnce)]
@@ -189,7 +201,8 @@ func (j Journal) HeadersOf(ctx context.Context, l fetch.Lease, f fetch.Folder, u
 				out[string(uidl)] = append(out[string(uidl)], hash)
 			}
 			return err
-		}, "SELECT uidl, header FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+
+		}, "SELECT uidl, header FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+
+			ofJournal+
 			") AND epoch = ? AND uid = 0 AND digest <> ? AND uidl IN (?"+strings.Repeat(", ?", len(part)-1)+")", args...)
 		if err != nil {
 			return nil, j.s.wrap(ctx, "finding messages by their unique-ids", err)
@@ -207,22 +220,26 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 		var code string
 		var first, last, next int64
 		var held, requested int16
-		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &k.Detail, &k.Attempts, &first, &last, &next, &held, &requested)
+		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &k.Detail, &k.Attempts,
+			&first, &last, &next, &held, &requested)
 		k.Held, k.Requested = held != 0, requested != 0
 		k.ID.UIDL, k.Code = string(uidl), fault.Code(code)
 		k.FirstAt, k.LastAt, k.NextAt = fromMillis(first), fromMillis(last), fromMillis(next)
 		out = append(out, k)
 		return err
 	}, `SELECT k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal, k.size, k.code, k.detail, k.attempts, k.first_ms, k.last_ms, k.next_ms, k.held, k.requested
-		FROM skipped k JOIN folders f ON f.id = k.folder_id WHERE f.journal_id = `+ofJournal+` ORDER BY k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal`, journalOf(l)...)
+		FROM skipped k JOIN folders f ON f.id = k.folder_id WHERE f.journal_id = `+ofJournal+
+		` ORDER BY k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal`, journalOf(l)...)
 	return out, j.s.wrap(ctx, "loading skipped messages", err)
 }
 
 // Limit returns what the owner's mailbox may hold.
 func (j Journal) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
 	limitBytes, limitMessages := int64(never), int64(never)
-	err := j.s.on(j.s.r).each(ctx, scanInto(&limitBytes, &limitMessages), "SELECT limit_bytes, limit_messages FROM owners WHERE owner = ?", o.String())
-	return account.Limit{Bytes: limitPointer(limitBytes), Messages: limitPointer(limitMessages)}, j.s.wrap(ctx, "loading a quota", err)
+	err := j.s.on(j.s.r).each(ctx, scanInto(&limitBytes, &limitMessages), "SELECT limit_bytes, limit_messages FROM "+
+		"owners WHERE owner = ?", o.String())
+	return account.Limit{Bytes: limitPointer(limitBytes), Messages: limitPointer(limitMessages)},
+		j.s.wrap(ctx, "loading a quota", err)
 }
 
 // Commit writes an entry in one transaction: see fetch.Journal. A message
@@ -236,7 +253,10 @@ func (j Journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error
 			return err
 		}
 		w := entryWriter{sqlConn: c, journal: id}
-		for _, step := range []func(context.Context, fetch.Entry) error{w.deliver, w.drop, w.unsettle, w.stage, w.found, w.restored, w.alias, w.adopt, w.intend, w.folders, w.pass, w.skip, w.unskip, w.capabilities, w.inbox} {
+		for _, step := range []func(context.Context, fetch.Entry) error{
+			w.deliver, w.drop, w.unsettle, w.stage, w.found, w.restored, w.alias, w.adopt, w.intend, w.folders, w.pass, w.skip,
+			w.unskip, w.capabilities, w.inbox,
+		} {
 			if err := step(ctx, e); err != nil {
 				return err
 			}
@@ -257,7 +277,8 @@ func (w *entryWriter) deliver(ctx context.Context, e fetch.Entry) error {
 		return nil
 	}
 	for _, k := range e.Deliver {
-		n, err := w.exec(ctx, "DELETE FROM batches WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?", w.journal, k.Epoch, k.Seq, staged)
+		n, err := w.exec(ctx, "DELETE FROM batches WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?",
+			w.journal, k.Epoch, k.Seq, staged)
 		if err != nil {
 			return err
 		}
@@ -270,7 +291,8 @@ func (w *entryWriter) deliver(ctx context.Context, e fetch.Entry) error {
 
 func (w *entryWriter) drop(ctx context.Context, e fetch.Entry) error {
 	for _, k := range e.Drop {
-		if _, err := w.exec(ctx, "DELETE FROM batches WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?", w.journal, k.Epoch, k.Seq, intended); err != nil {
+		if _, err := w.exec(ctx, "DELETE FROM batches WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?",
+			w.journal, k.Epoch, k.Seq, intended); err != nil {
 			return err
 		}
 	}
@@ -286,7 +308,8 @@ func (w *entryWriter) stage(ctx context.Context, e fetch.Entry) error {
 	if err != nil {
 		return err
 	}
-	n, err := w.exec(ctx, "UPDATE batches SET state = ?, members = ? WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?",
+	n, err := w.exec(ctx, "UPDATE batches SET state = ?, members = ? WHERE journal_id = ? AND lease_epoch = ? AND seq = "+
+		"? AND state = ?",
 		staged, members, w.journal, b.Key.Epoch, b.Key.Seq, intended)
 	if err != nil {
 		return err
@@ -322,7 +345,8 @@ func (w *entryWriter) insertMessages(ctx context.Context, ms []fetch.Member) err
 		args = append(args, m.FolderID, m.FolderEpoch, int64(m.ID.UID), []byte(m.ID.UIDL), m.ID.Ordinal,
 			p.Size, p.Digest[:], p.Body[:], p.Header[:], toMillis(m.Placement.Received), m.Global)
 	}
-	_, err := w.exec(ctx, "INSERT INTO messages (folder_id, epoch, uid, uidl, ordinal, size, digest, body, header, received_ms, global) VALUES "+
+	_, err := w.exec(ctx, "INSERT INTO messages (folder_id, epoch, uid, uidl, ordinal, size, digest, body, header, "+
+		"received_ms, global) VALUES "+
 		marks(messageColumns)+strings.Repeat(","+marks(messageColumns), len(ms)-1), args...)
 	if err != nil {
 		return fmt.Errorf("settling %d messages: %w", len(ms), err)
@@ -349,7 +373,8 @@ func (w *entryWriter) addUp(ctx context.Context, ms []fetch.Member) error {
 		total.bytes += ms[i].Fingerprint.Size
 	}
 	for _, id := range order {
-		n, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ? AND journal_id = ?", sums[id].messages, sums[id].bytes, id, w.journal)
+		n, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ? AND journal_id = ?",
+			sums[id].messages, sums[id].bytes, id, w.journal)
 		if err != nil {
 			return err
 		}
@@ -357,7 +382,8 @@ func (w *entryWriter) addUp(ctx context.Context, ms []fetch.Member) error {
 			return errOtherFolder
 		}
 	}
-	_, err := w.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = ?", total.messages, total.bytes, w.journal)
+	_, err := w.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = ?", total.messages,
+		total.bytes, w.journal)
 	return err
 }
 
@@ -405,7 +431,8 @@ func (w *entryWriter) skip(ctx context.Context, e fetch.Entry) error {
 			VALUES `+marks(14)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size, code = excluded.code,
 			detail = excluded.detail, attempts = excluded.attempts, last_ms = excluded.last_ms, next_ms = excluded.next_ms, held = excluded.held,
 			requested = CASE WHEN CAST(? AS INTEGER) = 1 THEN 0 ELSE skipped.requested END`,
-			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal, k.Size, string(k.Code), storable(k.Detail),
+			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal, k.Size, string(k.Code),
+			storable(k.Detail),
 			k.Attempts, toMillis(k.FirstAt), toMillis(k.LastAt), toMillis(k.NextAt), flag(k.Held), newSID(), flag(k.Requested))
 		if err != nil {
 			return err
@@ -419,7 +446,8 @@ func (w *entryWriter) unskip(ctx context.Context, e fetch.Entry) error {
 		if err := w.own(ctx, k.FolderID); err != nil {
 			return err
 		}
-		if _, err := w.exec(ctx, "DELETE FROM skipped WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ?",
+		if _, err := w.exec(ctx, "DELETE FROM skipped WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND "+
+			"ordinal = ?",
 			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal); err != nil {
 			return err
 		}

@@ -49,7 +49,9 @@ func TestHeadersAreKnownByUniqueIDs(t *testing.T) {
 		k := fetch.BatchKey{Epoch: l.Epoch, Seq: 1}
 		w.must(w.commit(l, fetch.Entry{Intend: &k}))
 		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: k, Members: ms}}))
-		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UIDL: "a", Ordinal: 2}}, Size: 77}}}))
+		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{
+			UIDL: "a", Ordinal: 2,
+		}}, Size: 77}}}))
 		uidls := []string{"a", "c", "none"}
 		for i := range 500 { // More than one statement takes.
 			uidls = append(uidls, fmt.Sprint("none", i))
@@ -131,7 +133,8 @@ func TestOneCommitDeliversStagesAndIntends(t *testing.T) {
 		key := func(n int) *fetch.BatchKey { return &fetch.BatchKey{Epoch: l.Epoch, Seq: n} }
 		w.must(w.commit(l, fetch.Entry{Intend: key(1)}))
 		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: *key(1), Members: members(f, 1, 3)}, Intend: key(2)}))
-		w.must(w.commit(l, fetch.Entry{Deliver: []fetch.BatchKey{*key(1)}, Stage: &fetch.Batch{Key: *key(2), Members: members(f, 4, 3)}, Intend: key(3)}))
+		w.must(w.commit(l, fetch.Entry{Deliver: []fetch.BatchKey{*key(1)}, Stage: &fetch.Batch{Key: *key(2), Members: members(
+			f, 4, 3)}, Intend: key(3)}))
 		w.must(w.commit(l, fetch.Entry{Deliver: []fetch.BatchKey{*key(2)}, Drop: []fetch.BatchKey{*key(3)}}))
 		bs, err := w.Journal().Open(w.Context(), l)
 		w.must(err)
@@ -146,8 +149,10 @@ func TestFoldersAreKeptAsTheServerNamesThem(t *testing.T) {
 		ctx := w.Context()
 		l, first := w.lease(w.add("anna@firma.test", 1))
 		odd := fetch.Folder{
-			Wire: "Sp\xff&\x01AOk-", Remote: "Sp\xff\x00am", Local: "Box1/Spam", SpecialUse: `\Junk`, UIDValidity: 1<<32 - 1, Epoch: 3,
-			Cursor: fetch.Cursor{UIDNext: 1<<32 - 1, Messages: 9, Listing: [16]byte{1, 2}, FullScan: w.clock.now()}, Remaining: 12,
+			Wire: "Sp\xff&\x01AOk-", Remote: "Sp\xff\x00am", Local: "Box1/Spam", SpecialUse: `\Junk`, UIDValidity: 1<<32 - 1,
+			Epoch:     3,
+			Cursor:    fetch.Cursor{UIDNext: 1<<32 - 1, Messages: 9, Listing: [16]byte{1, 2}, FullScan: w.clock.now()},
+			Remaining: 12,
 		}
 		added, err := w.Journal().AddFolders(ctx, l, []fetch.Folder{odd, {Wire: "B", Remote: "B", Local: "Box1/B"}})
 		w.must(err)
@@ -167,7 +172,8 @@ func TestFoldersAreKeptAsTheServerNamesThem(t *testing.T) {
 			}
 		}
 		changed := odd
-		changed.Epoch, changed.UIDValidity, changed.Cursor, changed.Selected, changed.Local, changed.Fetched = 4, 8, fetch.Cursor{UIDNext: 5}, true, "Other/Spam", 77
+		changed.Epoch, changed.UIDValidity, changed.Cursor, changed.Selected, changed.Local, changed.Fetched = 4, 8,
+			fetch.Cursor{UIDNext: 5}, true, "Other/Spam", 77
 		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{changed}}))
 		changed.Fetched = 0 // The journal's own sum.
 		fs, err = w.Journal().Folders(ctx, l)
@@ -183,7 +189,10 @@ func TestSkippedMessagesAreKeptWithTheirReason(t *testing.T) {
 		ctx := w.Context()
 		l, f := w.lease(w.add("anna@firma.test", 1))
 		at := w.clock.now()
-		skip := fetch.Skipped{FolderID: f.ID, ID: mail.ID{UIDL: "\xfe\x00x", Ordinal: 2}, Size: 5, Code: fault.MessageFailed, Detail: "too\x00 long", Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(time.Hour)}
+		skip := fetch.Skipped{
+			FolderID: f.ID, ID: mail.ID{UIDL: "\xfe\x00x", Ordinal: 2}, Size: 5, Code: fault.MessageFailed,
+			Detail: "too\x00 long", Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(time.Hour),
+		}
 		w.must(w.commit(l, fetch.Entry{Skip: []fetch.Skipped{skip}}))
 		skip.Attempts, skip.LastAt, skip.FirstAt = 2, at.Add(time.Minute), at.Add(time.Minute)
 		w.must(w.commit(l, fetch.Entry{Skip: []fetch.Skipped{skip}}))
@@ -273,7 +282,8 @@ func TestTheFenceBites(t *testing.T) {
 				k := fetch.BatchKey{Epoch: l.Epoch, Seq: 1}
 				w.must(w.commit(l, fetch.Entry{Intend: &k}))
 				lose(w, a)
-				before := append(w.table("SELECT * FROM messages"), append(w.table("SELECT * FROM batches"), w.table("SELECT * FROM poll_schedule")...)...)
+				before := append(w.table("SELECT * FROM messages"), append(w.table("SELECT * FROM batches"),
+					w.table("SELECT * FROM poll_schedule")...)...)
 				for i, e := range []fetch.Entry{
 					{},
 					{Stage: &fetch.Batch{Key: k, Members: members(f, 1, 2)}},
@@ -293,7 +303,8 @@ func TestTheFenceBites(t *testing.T) {
 				w.want(w.Queue().Extend(ctx, l, w.clock.now().Add(time.Hour)), fetch.ErrFenced)
 				w.want(w.Queue().Finish(ctx, l, schedule.Settlement{State: account.OK}), fetch.ErrFenced)
 				w.want(w.Queue().Abandon(ctx, l), fetch.ErrFenced)
-				after := append(w.table("SELECT * FROM messages"), append(w.table("SELECT * FROM batches"), w.table("SELECT * FROM poll_schedule")...)...)
+				after := append(w.table("SELECT * FROM messages"), append(w.table("SELECT * FROM batches"),
+					w.table("SELECT * FROM poll_schedule")...)...)
 				if !cmp.Equal(before, after) {
 					w.Error(cmp.Diff(before, after))
 				}
@@ -377,7 +388,10 @@ func TestWhatTheProtocolForbidsIsRefusedWhole(t *testing.T) {
 			"skip in another's folder":   {Intend: intend, Skip: []fetch.Skipped{{FolderID: foreign.ID}}},
 			"unskip in another's folder": {Intend: intend, Unskip: []fetch.Skipped{{FolderID: foreign.ID}}},
 			"another's folder's cursor":  {Intend: intend, Folders: []fetch.Folder{foreign}},
-			"staging what is no intent":  {Intend: intend, Stage: &fetch.Batch{Key: fetch.BatchKey{Epoch: l.Epoch, Seq: 9}, Members: members(f, 20, 1)}},
+			"staging what is no intent": {Intend: intend, Stage: &fetch.Batch{
+				Key:     fetch.BatchKey{Epoch: l.Epoch, Seq: 9},
+				Members: members(f, 20, 1),
+			}},
 			"delivering a mere intent":   {Intend: intend, Deliver: []fetch.BatchKey{k}},
 			"delivering what is unknown": {Intend: intend, Deliver: []fetch.BatchKey{{Epoch: 9, Seq: 9}}},
 			"intending one batch twice":  {Intend: &k},
@@ -426,7 +440,10 @@ func TestProgressIsSeenWhileTheVisitLasts(t *testing.T) {
 		if st := w.load(l.Account).Status; st.State != account.Fetching || st.Progress != p || !st.NextPollAt.IsZero() {
 			w.Errorf("while fetching: %+v", st)
 		}
-		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{State: account.OK, Success: true, DueAt: w.clock.now().Add(time.Minute)}))
+		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
+			State: account.OK, Success: true,
+			DueAt: w.clock.now().Add(time.Minute),
+		}))
 		if st := w.load(l.Account).Status; st.State != account.OK || st.Progress != (account.Progress{}) {
 			w.Errorf("afterwards: %+v", st)
 		}

@@ -64,7 +64,8 @@ func (s *Store) fillLedger(ctx context.Context, o account.Owner, l *fetch.Ledger
 		var m fetch.Settled
 		var uid, received int64
 		var uidl, digest, body, header []byte
-		err := r.Scan(&m.FolderID, &m.FolderEpoch, &uid, &uidl, &m.ID.Ordinal, &m.Fingerprint.Size, &digest, &body, &header, &received, &m.Global)
+		err := r.Scan(&m.FolderID, &m.FolderEpoch, &uid, &uidl, &m.ID.Ordinal, &m.Fingerprint.Size, &digest, &body, &header,
+			&received, &m.Global)
 		m.ID.UID, m.ID.UIDL, m.Received, m.Alias = uint32(uid), string(uidl), fromMillis(received), len(digest) == 0
 		copy(m.Fingerprint.Digest[:], digest)
 		copy(m.Fingerprint.Body[:], body)

@@ -48,7 +48,8 @@ const good = ` WHERE hash = ? AND expires_ms > ? AND (session IS NULL
 // what never was a token, and for a user who cannot sign in any more it is
 // account.ErrNotFound.
 func (r Links) Look(ctx context.Context, token string) (Link, error) {
-	return r.get(ctx, "looking at a link", r.s.on(r.s.r), "SELECT owner, admin, return_to, expires_ms FROM links"+good, token)
+	return r.get(ctx, "looking at a link", r.s.on(r.s.r), "SELECT owner, admin, return_to, expires_ms FROM links"+good,
+		token)
 }
 
 // Exchange takes the link of a token for a session of its user, which lives
@@ -63,10 +64,12 @@ func (r Links) Exchange(ctx context.Context, token, session string, until time.T
 	err = r.s.write(ctx, op, func(tx *gorm.DB) error {
 		c := r.s.on(tx)
 		var err error
-		if l, err = r.get(ctx, op, c, "DELETE FROM links"+good+" RETURNING owner, admin, return_to, expires_ms", token); err != nil {
+		if l, err = r.get(ctx, op, c, "DELETE FROM links"+good+" RETURNING owner, admin, return_to, expires_ms",
+			token); err != nil {
 			return err
 		}
-		_, err = c.exec(ctx, "INSERT INTO sessions (hash, owner, expires_ms) VALUES (?, ?, ?)", nameHash(session), l.Owner.String(), toMillis(until))
+		_, err = c.exec(ctx, "INSERT INTO sessions (hash, owner, expires_ms) VALUES (?, ?, ?)", nameHash(session),
+			l.Owner.String(), toMillis(until))
 		return err
 	})
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 
 func (w *world) link(token string, life time.Duration) Link {
 	w.Helper()
-	l := Link{Owner: owner(w, "anna@firma.test"), Admin: true, ReturnTo: "/accounts/new?ż=1", Expires: w.clock.now().Add(life)}
+	l := Link{Owner: owner(w, "anna@firma.test"), Admin: true, ReturnTo: "/accounts/new?ż=1", Expires: w.clock.now().Add(
+		life)}
 	w.must(w.Links().Save(w.Context(), token, l))
 	return l
 }
@@ -54,7 +55,8 @@ func TestOfManyProcessesOneGetsTheLink(t *testing.T) {
 			got := make([]bool, 5*len(stores))
 			for i := range got {
 				g.Go(func() error {
-					_, err := stores[i%len(stores)].Links().Exchange(w.Context(), token, fmt.Sprint(token, i), w.clock.now().Add(time.Hour))
+					_, err := stores[i%len(stores)].Links().Exchange(w.Context(), token, fmt.Sprint(token, i), w.clock.now().Add(
+						time.Hour))
 					got[i] = err == nil
 					if got[i] || isAnswer(err) {
 						return nil

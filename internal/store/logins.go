@@ -30,7 +30,9 @@ const (
 )
 
 // Reserve takes a place for a login: see logins.Ledger.
-func (r Logins) Reserve(ctx context.Context, a logins.Attempt, l logins.Limits) (id string, wait time.Duration, err error) {
+func (r Logins) Reserve(ctx context.Context, a logins.Attempt,
+	l logins.Limits,
+) (id string, wait time.Duration, err error) {
 	err = r.s.write(ctx, "counting logins", func(tx *gorm.DB) error {
 		c := r.s.on(tx)
 		if err := r.lock(ctx, c, a); err != nil {
@@ -58,14 +60,19 @@ func (r Logins) lock(ctx context.Context, c sqlConn, a logins.Attempt) error {
 	return err
 }
 
-func (r Logins) insert(ctx context.Context, c sqlConn, id string, a logins.Attempt, pending bool, until time.Time) error {
-	_, err := c.exec(ctx, "INSERT INTO failed_logins (id, owner, name, mailbox, pending, until_ms) VALUES (?, ?, ?, ?, ?, ?)",
+func (r Logins) insert(ctx context.Context, c sqlConn, id string, a logins.Attempt, pending bool,
+	until time.Time,
+) error {
+	_, err := c.exec(ctx, "INSERT INTO failed_logins (id, owner, name, mailbox, pending, until_ms) VALUES (?, ?, ?, ?, "+
+		"?, ?)",
 		id, a.Owner.String(), strings.Join(a.Names, " "), a.Mailbox, flag(pending), until.UnixMilli())
 	return err
 }
 
 // wait returns how long it is until a login may be made; 0: now.
-func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.Limits, now time.Time) (time.Duration, error) {
+func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.Limits,
+	now time.Time,
+) (time.Duration, error) {
 	// What counts for longer than can be was written when the clock was wrong.
 	longest := now.Add(l.Window + logins.Pending + clockBelieved)
 	between := []any{now.UnixMilli(), longest.UnixMilli()}
@@ -81,7 +88,8 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 			ofName = append(ofName, p)
 		}
 		return nil
-	}, "SELECT name, pending, until_ms FROM failed_logins WHERE owner = ? AND until_ms > ? AND until_ms <= ? ORDER BY until_ms", append([]any{a.Owner.String()}, between...)...)
+	}, "SELECT name, pending, until_ms FROM failed_logins WHERE owner = ? AND until_ms > ? AND until_ms <= ? ORDER BY "+
+		"until_ms", append([]any{a.Owner.String()}, between...)...)
 	if err != nil {
 		return 0, err
 	}
@@ -94,7 +102,8 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 		err := row.Scan(&p.pending, &p.until)
 		ofAll = append(ofAll, p)
 		return err
-	}, "SELECT pending, until_ms FROM failed_logins WHERE mailbox = ? AND until_ms > ? AND until_ms <= ? ORDER BY until_ms", append([]any{a.Mailbox}, between...)...)
+	}, "SELECT pending, until_ms FROM failed_logins WHERE mailbox = ? AND until_ms > ? AND until_ms <= ? ORDER BY "+
+		"until_ms", append([]any{a.Mailbox}, between...)...)
 	wait := ofAll.wait(l.Everybody, now)
 	if err != nil || wait == 0 {
 		return 0, err
@@ -103,7 +112,8 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 		return 0, nil // Not one of the guessers, so far.
 	}
 	home := 0
-	err = c.each(ctx, scanInto(&home), "SELECT 1 FROM accounts a JOIN poll_schedule p ON p.account_id = a.id WHERE a.owner = ? AND p.login_home = ? LIMIT 1", a.Owner.String(), a.Home)
+	err = c.each(ctx, scanInto(&home), "SELECT 1 FROM accounts a JOIN poll_schedule p ON p.account_id = a.id WHERE "+
+		"a.owner = ? AND p.login_home = ? LIMIT 1", a.Owner.String(), a.Home)
 	if home != 0 {
 		wait = 0
 	}

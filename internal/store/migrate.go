@@ -15,7 +15,8 @@ import (
 // What CheckSchema finds.
 var (
 	ErrSchemaOld = errors.New(`the database's schema is older than this program: run "mailbrook migrate up"`)
-	ErrSchemaNew = errors.New("the database's schema is newer than this program: run the newer mailbrook, or restore a backup")
+	ErrSchemaNew = errors.New("the database's schema is newer than this program: run the newer mailbrook, or restore a " +
+		"backup")
 )
 
 // Migration is one step of the schema.
@@ -143,7 +144,8 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	sources := p.ListSources()
 	want, have := sources[len(sources)-1].Version, int64(0)
 	if s.w.WithContext(ctx).Migrator().HasTable(goose.DefaultTablename) {
-		if err := s.on(s.w).row(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(&have); err != nil {
+		if err := s.on(s.w).row(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(
+			&have); err != nil {
 			return s.wrap(ctx, "reading the schema's version", err)
 		}
 	} else if err := s.Ping(ctx); err != nil { // No table, or no database.

@@ -45,7 +45,8 @@ func (j Journal) Suspects(ctx context.Context, validity uint32, logins []string)
 	if len(conditions) == 0 {
 		return nil, nil
 	}
-	return j.owners(ctx, "SELECT DISTINCT owner FROM journals WHERE "+strings.Join(conditions, " OR ")+" ORDER BY owner LIMIT ?", append(args, mostSuspects)...)
+	return j.owners(ctx, "SELECT DISTINCT owner FROM journals WHERE "+strings.Join(conditions, " OR ")+" ORDER BY owner "+
+		"LIMIT ?", append(args, mostSuspects)...)
 }
 
 func (j Journal) owners(ctx context.Context, query string, args ...any) ([]account.Owner, error) {
@@ -63,7 +64,9 @@ func (j Journal) owners(ctx context.Context, query string, args ...any) ([]accou
 }
 
 // Brought goes through all that was delivered for a user: see fetch.Journal.
-func (j Journal) Brought(ctx context.Context, o account.Owner, yield func(size int64, received time.Time, digest [32]byte)) error {
+func (j Journal) Brought(ctx context.Context, o account.Owner, yield func(size int64, received time.Time,
+	digest [32]byte),
+) error {
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var size, received int64
 		var digest []byte
@@ -85,6 +88,7 @@ func (w *entryWriter) inbox(ctx context.Context, e fetch.Entry) error {
 	if e.Inbox == 0 {
 		return nil
 	}
-	_, err := w.exec(ctx, "UPDATE journals SET inbox_validity = ? WHERE id = ? AND inbox_validity <> ?", int64(e.Inbox), w.journal, int64(e.Inbox))
+	_, err := w.exec(ctx, "UPDATE journals SET inbox_validity = ? WHERE id = ? AND inbox_validity <> ?", int64(e.Inbox),
+		w.journal, int64(e.Inbox))
 	return err
 }

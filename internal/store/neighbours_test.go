@@ -14,7 +14,10 @@ import (
 func TestAJournalTellsWhoseMailboxItFills(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
-		for journal, want := range map[string]string{a.Journal: "anna@firma.test", uuid.NewString(): "", "": "", "no uuid": ""} {
+		for journal, want := range map[string]string{
+			a.Journal: "anna@firma.test", uuid.NewString(): "", "": "",
+			"no uuid": "",
+		} {
 			o, known, err := w.Journal().OwnerOf(w.Context(), journal)
 			if w.must(err); known != (want != "") || o.String() != want {
 				t.Errorf("journal %q: %q, %v", journal, o, known)
@@ -72,7 +75,10 @@ func TestWhatWasBroughtIsOfAllAccountsOfOneUser(t *testing.T) {
 			owner = a.Owner
 			l, f := w.lease(a)
 			w.deliver(l, 1, members(f, 1+10*n, 3))
-			w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: f.ID, ID: members(f, 99, 1)[0].ID}, Size: 5}}}))
+			w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{
+				Ref:  fetch.Ref{FolderID: f.ID, ID: members(f, 99, 1)[0].ID},
+				Size: 5,
+			}}}))
 			if n == 0 {
 				w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true))
 			}
@@ -95,7 +101,8 @@ func TestAFolderThatLeadsBackIsRememberedAsSuch(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
 		l, f := w.lease(a)
-		more, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{Wire: "Gmail", Remote: "Gmail", Local: a.Folder + "/Gmail", LeadsBack: true}})
+		more, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{Wire: "Gmail", Remote: "Gmail", Local: a.Folder +
+			"/Gmail", LeadsBack: true}})
 		w.must(err)
 		f.Selected, f.LeadsBack = false, true
 		more[0].Selected, more[0].LeadsBack = true, false

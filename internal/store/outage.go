@@ -49,20 +49,23 @@ func outage(err error) bool {
 			return true
 		}
 		switch pg.Code[:min(len(pg.Code), 2)] {
-		case "08", "28", "53", "57", "58": // Connection, authorization, resources, operator's hand, system error (appendix A of its manual).
+		// Connection, authorization, resources, operator's hand, system error (appendix A of its manual).
+		case "08", "28", "53", "57", "58":
 			return true
 		}
 		return strings.HasPrefix(pg.Code, "XX")
 	}
 	if code, ok := sqliteCode(err); ok {
 		switch code {
-		case sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteIOErr, sqliteCorrupt, sqliteFull, sqliteCantOpen, sqliteProtocol, sqliteNotADB:
+		case sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteIOErr, sqliteCorrupt, sqliteFull, sqliteCantOpen, sqliteProtocol,
+			sqliteNotADB:
 			return true
 		}
 		return false
 	}
 	for _, known := range []error{
-		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded, context.DeadlineExceeded,
+		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded,
+		context.DeadlineExceeded,
 	} {
 		if errors.Is(err, known) {
 			return true

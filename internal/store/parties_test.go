@@ -32,7 +32,9 @@ func newScene(w *world) *scene {
 	w.must(err)
 	w.Cleanup(func() { w.must(s.Close()) })
 	return &scene{
-		world: &world{T: w.T, Store: s, dsn: w.dsn, clock: w.clock}, queue: func(q schedule.Queue) schedule.Queue { return q },
+		world: &world{T: w.T, Store: s, dsn: w.dsn, clock: w.clock}, queue: func(q schedule.Queue) schedule.Queue {
+			return q
+		},
 		visits: map[account.ID]int{}, active: map[account.ID]bool{}, noted: map[string]bool{}, moved: make(chan struct{}, 1),
 	}
 }
@@ -201,11 +203,21 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 		off     bool // Whether that is an outage of the good accounts' server.
 	}{
 		{"six people who mistyped the port", 6, each, always("good.test", 143, account.TLS), false, refused, false},
-		{"six people who mistyped the security", 6, each, always("good.test", 993, account.STARTTLS), false, fault.New(fault.TLSFailure, "", ""), false},
-		{"six people whose accounts never worked there", 6, each, always("good.test", 993, account.TLS), false, refused, false},
-		{"one with malice, whose accounts worked there", 9, func(int) string { return "mallory" }, always("good.test", 993, account.TLS), true, refused, false},
-		{"two of them", 9, func(i int) string { return fmt.Sprint("mallory", i%2) }, always("good.test", 993, account.TLS), true, refused, false},
-		{"people whose provider gives no tokens", 6, each, always("good.test", 993, account.TLS), true, &fault.Error{Code: fault.ServerUnavailable, Elsewhere: true}, false},
+		{"six people who mistyped the security", 6, each, always("good.test", 993, account.STARTTLS), false, fault.New(
+			fault.TLSFailure, "", ""), false},
+		{
+			"six people whose accounts never worked there", 6, each, always("good.test", 993, account.TLS), false, refused,
+			false,
+		},
+		{"one with malice, whose accounts worked there", 9, func(int) string {
+			return "mallory"
+		}, always("good.test", 993, account.TLS), true, refused, false},
+		{"two of them", 9, func(i int) string {
+			return fmt.Sprint("mallory", i%2)
+		}, always("good.test", 993, account.TLS), true, refused, false},
+		{"people whose provider gives no tokens", 6, each, always("good.test", 993, account.TLS), true, &fault.Error{
+			Code: fault.ServerUnavailable, Elsewhere: true,
+		}, false},
 		// The control: the same number, whose accounts worked there.
 		{"people whose server is down", 6, each, always("good.test", 993, account.TLS), true, refused, true},
 	} {
@@ -216,7 +228,9 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 				for i := range tc.n {
 					bad = append(bad, s.add(tc.user(i)+"@firma.test", i, tc.server(i), often))
 				}
-				resting := s.add("resting@firma.test", 99, at("good.test", 993, account.TLS), func(a *account.Account) { a.PollInterval = time.Hour })
+				resting := s.add("resting@firma.test", 99, at("good.test", 993, account.TLS), func(a *account.Account) {
+					a.PollInterval = time.Hour
+				})
 				watched := s.add("watched@firma.test", 98, at("well.test", 993, account.TLS), often)
 				s.do = func(_ context.Context, a account.Account, n int) *fault.Error {
 					if !isOf(bad, a.ID) || tc.worked && n == 0 {

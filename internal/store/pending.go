@@ -22,7 +22,9 @@ func (s *Store) Pending() Pending { return Pending{s} }
 
 // SavePending keeps sealed under a name, in the place of what was there: see
 // oauth.Pending.
-func (r Pending) SavePending(ctx context.Context, name string, o account.Owner, sealed []byte, expires time.Time) error {
+func (r Pending) SavePending(ctx context.Context, name string, o account.Owner, sealed []byte,
+	expires time.Time,
+) error {
 	_, err := r.s.on(r.s.w).exec(ctx, `INSERT INTO oauth_pending (hash, owner, sealed, expires_ms) VALUES (?, ?, ?, ?)
 		ON CONFLICT (hash) DO UPDATE SET owner = excluded.owner, sealed = excluded.sealed, expires_ms = excluded.expires_ms`,
 		nameHash(name), o.String(), orEmpty(sealed), toMillis(expires))
@@ -31,7 +33,8 @@ func (r Pending) SavePending(ctx context.Context, name string, o account.Owner, 
 
 // PendingOf returns what is kept under a name, or account.ErrNotFound.
 func (r Pending) PendingOf(ctx context.Context, name string) (account.Owner, []byte, error) {
-	return r.get(ctx, "loading what is pending", r.s.on(r.s.r), "SELECT owner, sealed FROM oauth_pending WHERE hash = ? AND expires_ms > ?", name)
+	return r.get(ctx, "loading what is pending", r.s.on(r.s.r), "SELECT owner, sealed FROM oauth_pending WHERE hash = ? "+
+		"AND expires_ms > ?", name)
 }
 
 // UsePending returns what is kept and forgets it in the same statement: of any
@@ -41,10 +44,13 @@ func (r Pending) UsePending(ctx context.Context, name string) (account.Owner, []
 	if o, sealed, err := r.PendingOf(ctx, name); err != nil {
 		return o, sealed, err
 	}
-	return r.get(ctx, "taking what is pending", r.s.on(r.s.w), "DELETE FROM oauth_pending WHERE hash = ? AND expires_ms > ? RETURNING owner, sealed", name)
+	return r.get(ctx, "taking what is pending", r.s.on(r.s.w), "DELETE FROM oauth_pending WHERE hash = ? AND expires_ms "+
+		"> ? RETURNING owner, sealed", name)
 }
 
-func (r Pending) get(ctx context.Context, op string, c sqlConn, query, name string) (o account.Owner, sealed []byte, err error) {
+func (r Pending) get(ctx context.Context, op string, c sqlConn, query,
+	name string,
+) (o account.Owner, sealed []byte, err error) {
 	var owner string
 	err = c.each(ctx, scanInto(&owner, &sealed), query, nameHash(name), r.s.now().UnixMilli())
 	if err == nil && owner == "" {

@@ -18,7 +18,8 @@ func (s *Store) Prune(ctx context.Context, before time.Time) error {
 	c := s.on(s.w)
 	// Marked first, in one go: what is marked is never taken up again, so the
 	// rest may take its time.
-	if _, err := c.exec(ctx, "UPDATE journals SET retired_ms = 1 WHERE retired_ms > 1 AND retired_ms < ?", before.UnixMilli()); err != nil {
+	if _, err := c.exec(ctx, "UPDATE journals SET retired_ms = 1 WHERE retired_ms > 1 AND retired_ms < ?",
+		before.UnixMilli()); err != nil {
 		return s.wrap(ctx, op, err)
 	}
 	var journals []int64
@@ -39,7 +40,8 @@ func (s *Store) Prune(ctx context.Context, before time.Time) error {
 	if len(journals) > 0 {
 		s.log.InfoContext(ctx, "journals pruned", "journals", len(journals))
 	}
-	if err := s.inSlices(ctx, op, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE finished_ms < ? LIMIT ?)", before.UnixMilli(), pruneAtOnce); err != nil {
+	if err := s.inSlices(ctx, op, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE finished_ms < ? LIMIT ?)",
+		before.UnixMilli(), pruneAtOnce); err != nil {
 		return err
 	}
 	_, err = c.exec(ctx, "DELETE FROM poll_counts WHERE minute_ms < ?", s.now().Add(-countsKept).UnixMilli())
@@ -48,7 +50,8 @@ func (s *Store) Prune(ctx context.Context, before time.Time) error {
 
 func (s *Store) pruneJournal(ctx context.Context, journal int64) error {
 	const op = "pruning a journal"
-	err := s.inSlices(ctx, op, `DELETE FROM messages WHERE (folder_id, epoch, uid, uidl, ordinal) IN (SELECT m.folder_id, m.epoch, m.uid, m.uidl, m.ordinal
+	err := s.inSlices(ctx, op,
+		`DELETE FROM messages WHERE (folder_id, epoch, uid, uidl, ordinal) IN (SELECT m.folder_id, m.epoch, m.uid, m.uidl, m.ordinal
 		FROM folders f JOIN messages m ON m.folder_id = f.id WHERE f.journal_id = ? LIMIT ?)`, journal, pruneAtOnce)
 	if err != nil {
 		return err

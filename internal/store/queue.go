@@ -36,7 +36,8 @@ func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []fetch.Leas
 	const op = "claiming due accounts"
 	now := c.Now.UnixMilli()
 	due := 0
-	err = q.s.on(q.s.r).each(ctx, scanInto(&due), "SELECT 1 FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ? ORDER BY due_at_ms LIMIT 1", now, now)
+	err = q.s.on(q.s.r).each(ctx, scanInto(&due), "SELECT 1 FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms "+
+		"<= ? ORDER BY due_at_ms LIMIT 1", now, now)
 	if err == nil {
 		q.s.hear()
 	}
@@ -286,7 +287,9 @@ func except(query string, args []any, column string, values []string) (string, [
 // lease gives accounts to the claim's worker and returns them as they are now,
 // in the order of ids. Those for which the condition does not hold, or which
 // somebody is writing at this moment, are left out.
-func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []string, condition string, args ...any) ([]fetch.Lease, error) {
+func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []string, condition string,
+	args ...any,
+) ([]fetch.Lease, error) {
 	conn := s.on(tx)
 	which := "SELECT account_id FROM poll_schedule WHERE account_id IN " + marks(len(ids)) + " AND " + condition
 	if s.postgres {
@@ -315,7 +318,8 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 		epochs[id], before[id] = epoch, ab
 		return err
 	}, `UPDATE poll_schedule SET due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END,
-		aborted = aborted + `+lostNow+`, lost = `+lostNow+`, lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until_ms = ?, lease_ms = ?, started_ms = ?, hurried_ms = 0,
+		aborted = aborted + `+lostNow+`, lost = `+lostNow+
+		`, lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until_ms = ?, lease_ms = ?, started_ms = ?, hurried_ms = 0,
 		progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0
 		WHERE account_id IN (`+which+`) RETURNING account_id, lease_epoch, aborted, lost`, append(params, args...)...)
 	if err != nil || len(epochs) == 0 {
@@ -338,7 +342,9 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 
 // ClaimOne leases one account whether due or not: see schedule.Queue. A worker
 // may take over its own lease.
-func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID, c schedule.Claim) (l fetch.Lease, err error) {
+func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID,
+	c schedule.Claim,
+) (l fetch.Lease, err error) {
 	if !isID(string(id)) {
 		return fetch.Lease{}, account.ErrNotFound
 	}
@@ -384,7 +390,8 @@ func (q Queue) Extend(ctx context.Context, l fetch.Lease, until time.Time) error
 
 // settle writes the schedule's row of a lease, if it is still the account's.
 func (q Queue) settle(ctx context.Context, op string, l fetch.Lease, c sqlConn, set string, args ...any) error {
-	n, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE account_id = ? AND lease_epoch = ? AND lease_owner = ?", append(args, leaseKey(l)...)...)
+	n, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE account_id = ? AND lease_epoch = ? AND lease_owner = ?",
+		append(args, leaseKey(l)...)...)
 	if err == nil && n == 0 {
 		err = fetch.ErrFenced
 	}
@@ -452,7 +459,8 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 			if err := q.settle(ctx, op, l, q.s.on(tx), set, args...); err != nil {
 				return err
 			}
-			_, err := q.s.on(tx).exec(ctx, "INSERT INTO runs (id, account_id, started_ms, finished_ms, ok, messages, bytes, code, detail, since_ms) VALUES "+marks(10),
+			_, err := q.s.on(tx).exec(ctx, "INSERT INTO runs (id, account_id, started_ms, finished_ms, ok, messages, bytes, "+
+				"code, detail, since_ms) VALUES "+marks(10),
 				append([]any{run.ID, string(l.Account.ID)}, visit...)...)
 			return err
 		})
@@ -494,8 +502,12 @@ func (q Queue) GiveWay(ctx context.Context, l fetch.Lease) error {
 // schedule.Queue. Those that were asked for have no due time to go by.
 func (q Queue) Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error) {
 	since := int64(never)
-	for _, kind := range []struct{ column, which string }{{"hurried_ms", "due_at_ms = 0"}, {"due_at_ms", "due_at_ms > 0"}} {
-		query := "SELECT " + kind.column + " FROM poll_schedule WHERE " + kind.which + " AND " + kind.column + " <= ? AND lease_until_ms <= ?"
+	for _, kind := range []struct{ column, which string }{
+		{"hurried_ms", "due_at_ms = 0"},
+		{"due_at_ms", "due_at_ms > 0"},
+	} {
+		query := "SELECT " + kind.column + " FROM poll_schedule WHERE " + kind.which + " AND " + kind.column +
+			" <= ? AND lease_until_ms <= ?"
 		query, args := except(query, []any{now.UnixMilli(), now.UnixMilli()}, "circuit", closed)
 		first := int64(never)
 		if err := q.s.on(q.s.r).each(ctx, scanInto(&first), query+" ORDER BY "+kind.column+" LIMIT 1", args...); err != nil {
@@ -514,7 +526,8 @@ func (q Queue) Overdue(ctx context.Context, now time.Time, closed []string) (tim
 func (q Queue) NextDue(ctx context.Context) (time.Time, error) {
 	c := q.s.on(q.s.r)
 	free, leased := int64(never), int64(never)
-	err := c.each(ctx, scanInto(&free), "SELECT due_at_ms FROM poll_schedule WHERE lease_owner = '' ORDER BY due_at_ms LIMIT 1")
+	err := c.each(ctx, scanInto(&free), "SELECT due_at_ms FROM poll_schedule WHERE lease_owner = '' ORDER BY due_at_ms "+
+		"LIMIT 1")
 	if err == nil {
 		err = c.row(ctx, `SELECT coalesce(min(CASE WHEN due_at_ms > lease_until_ms THEN due_at_ms ELSE lease_until_ms END), ?)
 			FROM poll_schedule WHERE lease_owner <> ''`, int64(never)).Scan(&leased)

@@ -27,7 +27,10 @@ func (w *world) finish(l fetch.Lease, due time.Duration) {
 	w.Helper()
 	now := w.clock.now()
 	w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
-		State: account.OK, Success: true, DueAt: now.Add(due), Run: account.Run{StartedAt: now.Add(-time.Second), FinishedAt: now, OK: true},
+		State: account.OK, Success: true, DueAt: now.Add(due), Run: account.Run{
+			StartedAt:  now.Add(-time.Second),
+			FinishedAt: now, OK: true,
+		},
 	}))
 }
 
@@ -35,7 +38,9 @@ func TestConcurrentClaimsNeverShareAnAccountAndKeepTheCaps(t *testing.T) {
 	onBoth(t, func(w *world) {
 		const accounts, perHost, perUser = 60, 5, 2
 		for i := range accounts {
-			w.add(fmt.Sprintf("u%d@firma.test", i/4), i, func(a *account.Account) { a.Server.Host = fmt.Sprintf("h%d.example.org", i%6) })
+			w.add(fmt.Sprintf("u%d@firma.test", i/4), i, func(a *account.Account) {
+				a.Server.Host = fmt.Sprintf("h%d.example.org", i%6)
+			})
 		}
 		stores := []*Store{w.Store, w.another(), w.another()}
 		var mu sync.Mutex
@@ -46,7 +51,10 @@ func TestConcurrentClaimsNeverShareAnAccountAndKeepTheCaps(t *testing.T) {
 			for n := range 4 {
 				worker := fmt.Sprintf("p%d/%d", p, n)
 				g.Go(func() error {
-					ls, err := s.Queue().Claim(w.Context(), schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 4, Unsure: 4, PerHost: perHost, PerUser: perUser})
+					ls, err := s.Queue().Claim(w.Context(), schedule.Claim{
+						Worker: worker, Now: w.clock.now(), Lease: time.Minute,
+						Limit: 4, Unsure: 4, PerHost: perHost, PerUser: perUser,
+					})
 					mu.Lock()
 					defer mu.Unlock()
 					for _, l := range ls {
@@ -113,7 +121,9 @@ func TestTheLongestDueIsVisitedFirstAndTheHurriedBeforeAll(t *testing.T) {
 		if got := w.load(as[0]).Status.NextPollAt; !got.Equal(w.clock.now()) {
 			w.Errorf("the hurried account is due at %v", got)
 		}
-		if got := names(w.claim("p1/1", func(c *schedule.Claim) { c.Limit = 3 })); !cmp.Equal(got, []string{"Box 0", "Box 3", "Box 2"}) {
+		if got := names(w.claim("p1/1", func(c *schedule.Claim) {
+			c.Limit = 3
+		})); !cmp.Equal(got, []string{"Box 0", "Box 3", "Box 2"}) {
 			w.Errorf("the order is %v", got)
 		}
 	})
@@ -162,7 +172,8 @@ func TestAFullHostHoldsUpNobody(t *testing.T) {
 		w.clock.pass(time.Minute)
 		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?", w.clock.now().UnixMilli()-1000).Error)
 		w.add("late@firma.test", 1)
-		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE owner = 'late@firma.test'", w.clock.now().UnixMilli()).Error)
+		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE owner = 'late@firma.test'",
+			w.clock.now().UnixMilli()).Error)
 		got := w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.PerHost = 10, 3 })
 		if len(got) != 4 || got[3].Account.Owner.String() != "late@firma.test" {
 			w.Errorf("claimed: %v", names(got))
@@ -253,10 +264,16 @@ func TestADisabledAccountIsNeverDue(t *testing.T) {
 		if next, err := w.Queue().NextDue(ctx); err != nil || !next.IsZero() {
 			w.Errorf("due at %v, %v", next, err)
 		}
-		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "pull/1", Now: w.clock.now(), Lease: time.Minute})
+		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+			Worker: "pull/1", Now: w.clock.now(),
+			Lease: time.Minute,
+		})
 		w.must(err) // On demand it may be visited.
 		w.finish(l, time.Second)
-		l, err = w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "pull/1", Now: w.clock.now(), Lease: time.Minute})
+		l, err = w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+			Worker: "pull/1", Now: w.clock.now(),
+			Lease: time.Minute,
+		})
 		w.must(err) // And this one crashes.
 		w.clock.pass(time.Hour)
 		if got := w.claim("p1/1"); len(got) != 0 {
@@ -343,7 +360,10 @@ func TestEditsMoveTheNextVisit(t *testing.T) {
 			w.Errorf("a shorter interval: next at %v", got)
 		}
 		l := w.lease1(a)
-		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{State: account.NeedsAttention, Failures: 3, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}}))
+		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
+			State: account.NeedsAttention, Failures: 3,
+			Diagnosis: &account.Diagnosis{Code: fault.AuthFailed},
+		}))
 		a = w.load(a)
 		if !a.Status.NextPollAt.IsZero() || a.Status.State != account.NeedsAttention || a.Status.Failures != 3 {
 			w.Fatalf("needs attention: %+v", a.Status)
@@ -352,7 +372,8 @@ func TestEditsMoveTheNextVisit(t *testing.T) {
 		if a, err = w.Accounts().Update(w.Context(), a, nil, false); err != nil || !a.Status.NextPollAt.IsZero() {
 			w.Errorf("a new label is no reason to try again: %v, %v", a.Status.NextPollAt, err)
 		}
-		if a, err = w.Accounts().Update(w.Context(), a, []byte("new"), true); err != nil || !a.Status.NextPollAt.Equal(w.clock.now()) || a.Status.Failures != 0 {
+		if a, err = w.Accounts().Update(w.Context(), a, []byte("new"), true); err != nil ||
+			!a.Status.NextPollAt.Equal(w.clock.now()) || a.Status.Failures != 0 {
 			w.Errorf("a new password is: %+v, %v", a.Status, err)
 		}
 		if got := w.claim("p1/1"); len(got) != 1 {
@@ -363,7 +384,10 @@ func TestEditsMoveTheNextVisit(t *testing.T) {
 
 func (w *world) lease1(a account.Account) fetch.Lease {
 	w.Helper()
-	l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+	l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
+		Worker: "p1/1", Now: w.clock.now(),
+		Lease: time.Minute,
+	})
 	w.must(err)
 	return l
 }
@@ -372,7 +396,8 @@ func TestAnAbandonedVisitHasNotBeen(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
 		w.must(w.Queue().Abandon(w.Context(), w.claim("p1/1")[0]))
-		if st := w.load(a).Status; st.State != account.Pending || !st.LastAttemptAt.IsZero() || !st.NextPollAt.Equal(w.clock.now()) {
+		if st := w.load(a).Status; st.State != account.Pending || !st.LastAttemptAt.IsZero() ||
+			!st.NextPollAt.Equal(w.clock.now()) {
 			w.Errorf("%+v", st)
 		}
 		if runs, err := w.Accounts().Runs(w.Context(), a.Owner, a.ID, 10); err != nil || len(runs) != 0 {
@@ -406,7 +431,8 @@ func TestASettlementIsWhatTheStatusTells(t *testing.T) {
 		w.clock.pass(time.Minute)
 		w.finish(w.claim("p1/1")[0], time.Minute)
 		got := w.load(a).Status
-		if got.State != account.OK || got.Diagnosis != nil || got.Failures != 0 || !got.LastSuccessAt.Equal(w.clock.now()) || !got.Proven {
+		if got.State != account.OK || got.Diagnosis != nil || got.Failures != 0 || !got.LastSuccessAt.Equal(w.clock.now()) ||
+			!got.Proven {
 			w.Errorf("after a success: %+v", got)
 		}
 	})
@@ -436,7 +462,8 @@ func TestRunsAreTheVisitUnderWayTheLastOneAndThoseWorthARow(t *testing.T) {
 		}
 		visit(5, true)
 		visit(0, false)
-		if got := runs(10); len(got) != 2 || got[0].Messages != 0 || got[1].Messages != 5 || got[1].Bytes != 50 || !got[0].OK {
+		if got := runs(10); len(got) != 2 || got[0].Messages != 0 || got[1].Messages != 5 || got[1].Bytes != 50 ||
+			!got[0].OK {
 			w.Fatalf("the last one is shown although it has no row: %+v", got)
 		}
 		visit(0, false)
@@ -484,7 +511,10 @@ func TestAVisitThatWritesMoreThanItsRowIsNoticed(t *testing.T) {
 		l := w.claimNew()
 		if w.rowsBeside(func() {
 			w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
-				State: account.OK, DueAt: w.clock.now().Add(time.Minute), Success: true, Keep: true, Run: account.Run{OK: true, StartedAt: w.clock.now(), FinishedAt: w.clock.now()},
+				State: account.OK, DueAt: w.clock.now().Add(time.Minute), Success: true, Keep: true, Run: account.Run{
+					OK:        true,
+					StartedAt: w.clock.now(), FinishedAt: w.clock.now(),
+				},
 			}))
 		}) == "" {
 			w.Error("a row of a visit without news is not noticed")

@@ -85,11 +85,16 @@ func (s *Store) SetLimits(ctx context.Context, o account.Owner, limitBytes, limi
 func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages int64) error {
 	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(r *ownerRow) map[string]any {
 		r.UsedBytes, r.UsedMessages = bytes, messages
-		return map[string]any{"used_bytes": bytes, "used_messages": messages, "used_ms": max(1, s.now().UnixMilli()), "fill": fill(*r)}
+		return map[string]any{
+			"used_bytes": bytes, "used_messages": messages, "used_ms": max(1, s.now().UnixMilli()),
+			"fill": fill(*r),
+		}
 	})
 }
 
-func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner, change func(*ownerRow) map[string]any) error {
+func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
+	change func(*ownerRow) map[string]any,
+) error {
 	return s.write(ctx, op, func(tx *gorm.DB) error {
 		if err := s.lockOwner(tx, o); err != nil {
 			return err
@@ -122,7 +127,10 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 	}
 	byOwner := map[string][]account.AccountUsage{}
 	for _, u := range uses {
-		byOwner[u.Owner] = append(byOwner[u.Owner], account.AccountUsage{ID: account.ID(u.ID), Name: u.Name, Bytes: u.Bytes, Messages: u.Messages})
+		byOwner[u.Owner] = append(byOwner[u.Owner], account.AccountUsage{
+			ID: account.ID(u.ID), Name: u.Name, Bytes: u.Bytes,
+			Messages: u.Messages,
+		})
 	}
 	var full []string
 	if err := db.Raw(stopped+" AND owner IN ?", owners).Scan(&full).Error; err != nil {
@@ -145,11 +153,12 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 
 // QuotaFilter chooses a page of users.
 type QuotaFilter struct {
-	Query  string             // Only users whose address contains this, in any case; "": all.
-	State  account.QuotaState // "": all.
-	Sort   string             // "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage"; "-" before it turns it round.
-	Limit  int                // Of the page; 0: 50.
-	Cursor string             // As the page before returned it; "": the first page.
+	Query string             // Only users whose address contains this, in any case; "": all.
+	State account.QuotaState // "": all.
+	// "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage"; "-" before it turns it round.
+	Sort   string
+	Limit  int    // Of the page; 0: 50.
+	Cursor string // As the page before returned it; "": the first page.
 }
 
 // quotaSorts are the orders that an index serves.
@@ -209,7 +218,10 @@ func (s *Store) AdminQuotaSummary(ctx context.Context) (sum QuotaSummary, err er
 const quotaBands = `SELECT band, count(*) FROM (SELECT owner, CASE WHEN limit_bytes = ? AND limit_messages = ? THEN -1
 	WHEN fill >= ? THEN CAST(? AS INTEGER) ELSE fill / ? END AS band FROM owners) AS x`
 
-var quotaBandArgs = []any{int64(never), int64(never), account.FullMark, QuotaBands - 1, account.FullMark / (QuotaBands - 1)}
+var quotaBandArgs = []any{
+	int64(never), int64(never), account.FullMark, QuotaBands - 1,
+	account.FullMark / (QuotaBands - 1),
+}
 
 const maxPage = 500
 
@@ -237,7 +249,10 @@ func (s *Store) AdminQuotas(ctx context.Context, f QuotaFilter) (page []account.
 	if len(rows) > size {
 		rows = rows[:size]
 		last := rows[size-1]
-		key := map[string]int64{"used_bytes": last.UsedBytes, "used_messages": last.UsedMessages, "limit_bytes": last.LimitBytes, "fill": last.Fill}[column]
+		key := map[string]int64{
+			"used_bytes": last.UsedBytes, "used_messages": last.UsedMessages,
+			"limit_bytes": last.LimitBytes, "fill": last.Fill,
+		}[column]
 		next = cursor{Order: f.Sort, Number: key, Owner: last.Owner}.String()
 	}
 	if len(rows) == 0 {
@@ -259,7 +274,8 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 	}
 	var where []string
 	if f.Query != "" {
-		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(storable(account.FoldASCII(f.Query)))+"%")
+		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(
+			storable(account.FoldASCII(f.Query)))+"%")
 	}
 	switch f.State {
 	case "":

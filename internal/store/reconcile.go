@@ -31,7 +31,8 @@ func (w *entryWriter) found(ctx context.Context, e fetch.Entry) error {
 		}
 		var have int
 		key := refKey(fetch.Ref{FolderID: e.Found[i].FolderID, FolderEpoch: e.Found[i].FolderEpoch, ID: e.Found[i].ID})
-		err := w.each(ctx, scanInto(&have), "SELECT 1 FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ?", key...)
+		err := w.each(ctx, scanInto(&have), "SELECT 1 FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl "+
+			"= ? AND ordinal = ?", key...)
 		if err != nil {
 			return err
 		}
@@ -63,17 +64,20 @@ func (w *entryWriter) unsettle(ctx context.Context, e fetch.Entry) error {
 		err := w.each(ctx, func(row rowScanner) error {
 			gone = true
 			return row.Scan(&size)
-		}, "DELETE FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ? RETURNING size", refKey(r)...)
+		}, "DELETE FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ? RETURNING size",
+			refKey(r)...)
 		if err != nil {
 			return err
 		}
 		if !gone {
 			continue // By an earlier try.
 		}
-		if _, err := w.exec(ctx, "UPDATE folders SET fetched = fetched - 1, bytes = bytes - ? WHERE id = ?", size, r.FolderID); err != nil {
+		if _, err := w.exec(ctx, "UPDATE folders SET fetched = fetched - 1, bytes = bytes - ? WHERE id = ?", size,
+			r.FolderID); err != nil {
 			return err
 		}
-		if _, err := w.exec(ctx, "UPDATE journals SET messages = messages - 1, bytes = bytes - ? WHERE id = ?", size, w.journal); err != nil {
+		if _, err := w.exec(ctx, "UPDATE journals SET messages = messages - 1, bytes = bytes - ? WHERE id = ?", size,
+			w.journal); err != nil {
 			return err
 		}
 	}
@@ -85,6 +89,7 @@ func (w *entryWriter) restored(ctx context.Context, e fetch.Entry) error {
 	if e.Restored == 0 {
 		return nil
 	}
-	_, err := w.exec(ctx, "UPDATE journals SET generation = ? WHERE id = ? AND generation < ?", e.Restored, w.journal, e.Restored)
+	_, err := w.exec(ctx, "UPDATE journals SET generation = ? WHERE id = ? AND generation < ?", e.Restored, w.journal,
+		e.Restored)
 	return err
 }

@@ -79,8 +79,10 @@ func TestLedgersAreAUsersJournalsAtOneMoment(t *testing.T) {
 			w.Fatalf("%d journals: %+v", len(got), got)
 		}
 		a, b := got[0], got[1]
-		if a.Account != l.Account.ID || a.Journal != l.Account.Journal || a.Email != "box1@example.org" || !a.Visiting || a.Generation != 1 ||
-			len(a.Folders) != 1 || len(a.Open) != 1 || len(a.Messages) != 3 || a.Messages[2].Fingerprint != members(f, 3, 1)[0].Fingerprint {
+		if a.Account != l.Account.ID || a.Journal != l.Account.Journal || a.Email != "box1@example.org" || !a.Visiting ||
+			a.Generation != 1 ||
+			len(a.Folders) != 1 || len(a.Open) != 1 || len(a.Messages) != 3 || a.Messages[2].Fingerprint != members(
+			f, 3, 1)[0].Fingerprint {
 			w.Errorf("%+v", a)
 		}
 		if b.Account != "" || b.Journal != gone.Journal || b.Visiting || len(b.Messages) != 1 {

@@ -72,10 +72,11 @@ func newAccountRow(a account.Account) (accountRow, error) {
 	return accountRow{
 		ID: string(a.ID), Owner: a.Owner.String(), Email: a.Email,
 		Name: a.Name, NameKey: strings.ToLower(a.Name), SenderName: a.SenderName, Provider: a.Provider,
-		Protocol: protocols.code(a.Protocol), Host: strings.ToLower(a.Server.Host), Port: a.Server.Port, Security: securities.code(a.Server.Security),
-		Username: a.Username, Auth: auths.code(a.Auth),
-		Folder: a.Folder, FolderKey: strings.ToLower(a.Folder), Rules: string(rules), StartDays: int(a.Start), MaxMessageBytes: cmp.Or(a.MaxMessageBytes, account.DefaultMessageBytes),
-		PollIntervalMS: a.PollInterval.Milliseconds(), CreatedMS: toMillis(a.CreatedAt), UpdatedMS: toMillis(a.UpdatedAt),
+		Protocol: protocols.code(a.Protocol), Host: strings.ToLower(a.Server.Host), Port: a.Server.Port,
+		Security: securities.code(a.Server.Security), Username: a.Username, Auth: auths.code(a.Auth),
+		Folder: a.Folder, FolderKey: strings.ToLower(a.Folder), Rules: string(rules), StartDays: int(a.Start),
+		MaxMessageBytes: cmp.Or(a.MaxMessageBytes, account.DefaultMessageBytes),
+		PollIntervalMS:  a.PollInterval.Milliseconds(), CreatedMS: toMillis(a.CreatedAt), UpdatedMS: toMillis(a.UpdatedAt),
 		SettingsEpoch: a.SettingsEpoch,
 	}, nil
 }
@@ -85,8 +86,10 @@ func newAccountRow(a account.Account) (accountRow, error) {
 func (r accountRow) settings() map[string]any {
 	return map[string]any{
 		"email": r.Email, "name": r.Name, "name_key": r.NameKey, "sender_name": r.SenderName, "provider": r.Provider,
-		"protocol": r.Protocol, "host": r.Host, "port": r.Port, "security": r.Security, "username": r.Username, "auth": r.Auth,
-		"folder": r.Folder, "folder_key": r.FolderKey, "rules": r.Rules, "start_days": r.StartDays, "max_message_bytes": r.MaxMessageBytes, "poll_interval_ms": r.PollIntervalMS,
+		"protocol": r.Protocol, "host": r.Host, "port": r.Port, "security": r.Security, "username": r.Username,
+		"auth":   r.Auth,
+		"folder": r.Folder, "folder_key": r.FolderKey, "rules": r.Rules, "start_days": r.StartDays,
+		"max_message_bytes": r.MaxMessageBytes, "poll_interval_ms": r.PollIntervalMS,
 		"updated_ms": r.UpdatedMS, "settings_epoch": r.SettingsEpoch,
 	}
 }
@@ -196,8 +199,8 @@ func (v accountView) account(now int64) (account.Account, error) {
 		return account.Account{}, fmt.Errorf("reading an account: %w", err)
 	}
 	a := account.Account{
-		ID: account.ID(v.Row.ID), Owner: owner, Email: v.Row.Email, Name: v.Row.Name, SenderName: v.Row.SenderName, Provider: v.Row.Provider,
-		Protocol: protocols.word(v.Row.Protocol),
+		ID: account.ID(v.Row.ID), Owner: owner, Email: v.Row.Email, Name: v.Row.Name, SenderName: v.Row.SenderName,
+		Provider: v.Row.Provider, Protocol: protocols.word(v.Row.Protocol),
 		Server:   account.Server{Host: v.Row.Host, Port: v.Row.Port, Security: securities.word(v.Row.Security)},
 		Username: v.Row.Username, Auth: auths.word(v.Row.Auth), Folder: v.Row.Folder,
 		Start: account.Start(v.Row.StartDays), MaxMessageBytes: v.Row.MaxMessageBytes,
@@ -216,7 +219,10 @@ func (v accountView) account(now int64) (account.Account, error) {
 		Proven: v.Proven != 0, Slow: int(v.Slow),
 	}
 	if a.Status.State == account.Fetching {
-		a.Status.Progress = account.Progress{Folder: v.ProgressFolder, MessagesDone: v.ProgressDone, MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes}
+		a.Status.Progress = account.Progress{
+			Folder: v.ProgressFolder, MessagesDone: v.ProgressDone,
+			MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes,
+		}
 	}
 	if v.LeaseOwner == "" || v.LeaseUntilMS <= now { // Between two parts of a long fetch there is a next one, too.
 		a.Status.NextPollAt = v.nextPoll()

@@ -16,9 +16,11 @@ import (
 // tablesOf lists every table and column.
 func (w *world) tablesOf() []string {
 	if w.postgres {
-		return w.table("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' ORDER BY table_name COLLATE \"C\", ordinal_position")
+		return w.table("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND " +
+			"table_name NOT LIKE 'goose%' ORDER BY table_name COLLATE \"C\", ordinal_position")
 	}
-	return w.table("SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%' ORDER BY m.name, c.cid")
+	return w.table("SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND " +
+		"m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%' ORDER BY m.name, c.cid")
 }
 
 func TestMigrationsGoUpDownAndUpToTheSameTablesOnBothDatabases(t *testing.T) {
@@ -137,7 +139,8 @@ func TestMigrationsAreTakenBackToOne(t *testing.T) {
 		if _, known, err := w.SchemaVersion(w.Context(), 99999); known || err != nil {
 			w.Errorf("a migration that is none is known: %v, %v", known, err)
 		}
-		w.must(w.w.Exec("INSERT INTO journals (uuid, owner, protocol, host, port, username, generation) VALUES ('6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11', 'a@b.test', 1, 'h', 1, 'u', 7)").Error)
+		w.must(w.w.Exec("INSERT INTO journals (uuid, owner, protocol, host, port, username, generation) VALUES " +
+			"('6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11', 'a@b.test', 1, 'h', 1, 'u', 7)").Error)
 		w.must(w.Migrate(w.Context()))
 		generation := int64(-1)
 		w.must(w.w.Raw("SELECT generation FROM journals").Scan(&generation).Error)

@@ -41,7 +41,8 @@ func (x Secrets) SealedSecrets(ctx context.Context, after account.ID, limit int)
 		o, err := account.StoredOwner(address)
 		out = append(out, vault.SealedSecret{Owner: o, ID: account.ID(id), Sealed: sealed})
 		return err
-	}, "SELECT a.id, a.owner, s.sealed FROM accounts a JOIN secrets s ON s.account_id = a.id"+where+" ORDER BY a.id LIMIT ?", append(args, limit)...)
+	}, "SELECT a.id, a.owner, s.sealed FROM accounts a JOIN secrets s ON s.account_id = a.id"+where+
+		" ORDER BY a.id LIMIT ?", append(args, limit)...)
 	return out, x.s.wrap(ctx, op, err)
 }
 
@@ -52,6 +53,7 @@ func (x Secrets) ReplaceSealed(ctx context.Context, o account.Owner, id account.
 		return account.ErrNotFound
 	}
 	_, err := x.s.on(x.s.w).exec(ctx, `UPDATE secrets SET sealed = ? WHERE account_id = ? AND sealed = ?
-		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.account_id AND a.owner = ?)`, to, string(id), from, o.String())
+		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.account_id AND a.owner = ?)`, to, string(id), from,
+		o.String())
 	return x.s.wrap(ctx, "sealing a secret anew", err)
 }

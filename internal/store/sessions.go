@@ -19,7 +19,8 @@ func (s *Store) Sessions() Sessions { return Sessions{s} }
 // is read by its primary key, each time.
 func (r Sessions) Alive(ctx context.Context, name string) (bool, error) {
 	found := 0
-	err := r.s.on(r.s.r).each(ctx, scanInto(&found), "SELECT 1 FROM sessions WHERE hash = ? AND expires_ms > ?", nameHash(name), r.s.now().UnixMilli())
+	err := r.s.on(r.s.r).each(ctx, scanInto(&found), "SELECT 1 FROM sessions WHERE hash = ? AND expires_ms > ?",
+		nameHash(name), r.s.now().UnixMilli())
 	return found > 0, r.s.wrap(ctx, "looking for a session", err)
 }
 

@@ -13,7 +13,8 @@ import (
 // begin signs a user in by a link and returns the session's name.
 func (w *world) begin(user, name string) string {
 	w.Helper()
-	w.must(w.Links().Save(w.Context(), name, Link{Owner: owner(w, user), ReturnTo: "/", Expires: w.clock.now().Add(time.Minute)}))
+	w.must(w.Links().Save(w.Context(), name, Link{Owner: owner(w, user), ReturnTo: "/", Expires: w.clock.now().Add(
+		time.Minute)}))
 	_, err := w.exchange(name)
 	w.must(err)
 	return "session of " + name

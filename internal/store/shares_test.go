@@ -112,7 +112,8 @@ func TestAClaimLeavesSlotsToAccountsThatAreQuick(t *testing.T) {
 			for _, l := range ls {
 				w.must(w.Queue().Abandon(w.Context(), l))
 			}
-			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = 4 - CASE WHEN slow = 3 THEN 3 WHEN slow = 1 THEN 2 ELSE 1 END").Error)
+			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = 4 - CASE WHEN slow = 3 THEN 3 WHEN slow = 1 THEN 2 ELSE " +
+				"1 END").Error)
 		}
 	})
 }
@@ -123,10 +124,14 @@ func TestWhoHoldsFewestSlowVisitsGoesFirst(t *testing.T) {
 		add := func(user, host string, slow int) account.Account {
 			n++
 			a := w.add(user+"@firma.test", n, at(host, 993, account.TLS))
-			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?", n, slow, string(a.ID)).Error)
+			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?", n, slow,
+				string(a.ID)).Error)
 			return a
 		}
-		for _, a := range []account.Account{add("greedy", "a.test", 1), add("greedy", "b.test", 1), add("early", "c.test", 0), add("other", "d.test", 1)} {
+		for _, a := range []account.Account{
+			add("greedy", "a.test", 1), add("greedy", "b.test", 1), add("early", "c.test", 0),
+			add("other", "d.test", 1),
+		} {
 			w.lease1(a)
 		}
 		w.clock.pass(schedule.SlowAfter) // What early has under way is slow by now.
@@ -206,7 +211,10 @@ func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 			want    []string
 		}{
 			{"a probe", schedule.Careful{Visits: 1, Proven: true}, []string{"anna", "else"}},
-			{"by another than the last", schedule.Careful{Visits: 1, Proven: true, Except: []account.Owner{o}}, []string{"else", "jan"}},
+			{"by another than the last", schedule.Careful{Visits: 1, Proven: true, Except: []account.Owner{o}}, []string{
+				"else",
+				"jan",
+			}},
 		} {
 			if got := who(tc.careful); !slices.Equal(got, tc.want) {
 				w.Errorf("%s: %v, want %v", tc.name, got, tc.want)
@@ -233,7 +241,8 @@ func TestWhoWaitsLongestIsMeasuredWithoutThoseOfClosedCircuits(t *testing.T) {
 		if got := overdue(); got != -1 {
 			w.Errorf("with nobody: %v", got)
 		}
-		down, well := w.add("down@firma.test", 1, at("down.test", 993, account.TLS)), w.add("well@firma.test", 2, at("well.test", 993, account.TLS))
+		down, well := w.add("down@firma.test", 1, at("down.test", 993, account.TLS)), w.add("well@firma.test", 2,
+			at("well.test", 993, account.TLS))
 		w.settled(down, account.Retrying, fault.ConnectTimeout, time.Minute)
 		w.settled(well, account.OK, "", 5*time.Minute)
 		w.clock.pass(10 * time.Minute)
@@ -242,7 +251,8 @@ func TestWhoWaitsLongestIsMeasuredWithoutThoseOfClosedCircuits(t *testing.T) {
 		}
 		asked := w.add("asked@firma.test", 3, at("down.test", 993, account.TLS))
 		w.clock.pass(time.Minute)
-		if all, ours := overdue("well.test:993/tls"), overdue("down.test:993/tls", "well.test:993/tls"); all != 10*time.Minute || ours != -1 {
+		if all, ours := overdue("well.test:993/tls"), overdue("down.test:993/tls",
+			"well.test:993/tls"); all != 10*time.Minute || ours != -1 {
 			w.Errorf("waiting %v and %v", all, ours)
 		}
 		w.lease1(down)
@@ -291,9 +301,15 @@ func TestAnOutageShowsInEveryListAlike(t *testing.T) {
 			w.Errorf("all well: %q", got)
 		}
 		since := w.clock.now()
-		w.must(w.Queue().NoteOutages(w.Context(), "p1", []schedule.Outage{{Circuit: "down.test:993/tls", Code: fault.ConnectTimeout, Since: since, Probe: since.Add(time.Minute)}}))
+		w.must(w.Queue().NoteOutages(w.Context(), "p1", []schedule.Outage{{
+			Circuit: "down.test:993/tls",
+			Code:    fault.ConnectTimeout, Since: since, Probe: since.Add(time.Minute),
+		}}))
 		w.clock.pass(time.Second)
-		if got := states(); !slices.Equal(got, []string{"Box 3 ok", "Box 2 retrying", "Box 1 retrying", "Box 4 needs_attention"}) {
+		if got := states(); !slices.Equal(got, []string{
+			"Box 3 ok", "Box 2 retrying", "Box 1 retrying",
+			"Box 4 needs_attention",
+		}) {
 			w.Errorf("out of order: %q", got)
 		}
 		want := &account.Diagnosis{Code: fault.ConnectTimeout, Since: since}
@@ -342,7 +358,8 @@ func TestAnUpgradeKnowsWhichAccountsWorkedWhere(t *testing.T) {
 		w.must(w.Migrate(w.Context()))
 		got := w.table("SELECT owner, host_key, circuit, proven, slow FROM poll_schedule ORDER BY owner")
 		want := []string{
-			"u1@firma.test|h.test|h.test:993/tls|1|0|", "u2@firma.test|h.test|h.test:143/starttls|1|1|", "u3@firma.test|192.0.2.1|192.0.2.1:110/none|0|1|",
+			"u1@firma.test|h.test|h.test:993/tls|1|0|", "u2@firma.test|h.test|h.test:143/starttls|1|1|",
+			"u3@firma.test|192.0.2.1|192.0.2.1:110/none|0|1|",
 			"u4@firma.test|2001:db8::1|[2001:db8::1]:993/tls|0|0|", "u5@firma.test|h.test|h.test:993/tls|0|0|",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -25,7 +25,8 @@ func (j Journal) Passed(ctx context.Context, l fetch.Lease, f fetch.Folder, each
 			return err
 		}
 		return each(mail.ID{UIDL: string(uidl), Ordinal: ordinal})
-	}, "SELECT uidl, ordinal FROM passed WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+ofJournal+") AND epoch = ?",
+	}, "SELECT uidl, ordinal FROM passed WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+
+		ofJournal+") AND epoch = ?",
 		append(append([]any{f.ID}, journalOf(l)...), f.Epoch)...)
 	return j.s.wrap(ctx, "loading what is passed over", err)
 }
@@ -47,7 +48,8 @@ func (w *entryWriter) pass(ctx context.Context, e fetch.Entry) error {
 			if len(args) == 0 {
 				return nil
 			}
-			_, err := w.exec(ctx, "INSERT INTO passed (folder_id, epoch, uidl, ordinal) VALUES "+marks(4)+strings.Repeat(","+marks(4), len(args)/4-1), args...)
+			_, err := w.exec(ctx, "INSERT INTO passed (folder_id, epoch, uidl, ordinal) VALUES "+marks(4)+strings.Repeat(
+				","+marks(4), len(args)/4-1), args...)
 			args = args[:0]
 			return err
 		}
@@ -77,7 +79,8 @@ func skippedRow(r rowScanner) (m account.Skipped, err error) {
 	var uidl []byte
 	var code string
 	var held, requested int16
-	err = r.Scan(&m.SID, &m.Folder, &m.LocalFolder, &uid, &uidl, &m.Size, &code, &m.Detail, &m.Attempts, &first, &last, &next, &held, &requested)
+	err = r.Scan(&m.SID, &m.Folder, &m.LocalFolder, &uid, &uidl, &m.Size, &code, &m.Detail, &m.Attempts, &first, &last,
+		&next, &held, &requested)
 	m.Code, m.FirstAt, m.LastAt = fault.Code(code), fromMillis(first), fromMillis(last)
 	if m.Message = fmt.Sprintf("UID %d", uid); uid == 0 {
 		m.Message = "UIDL " + fault.Clean(string(uidl), 255)
@@ -90,7 +93,9 @@ func skippedRow(r rowScanner) (m account.Skipped, err error) {
 
 // Skipped returns a page of an account's skipped messages: see
 // account.Repository.
-func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, limit int, after string) (page account.SkippedPage, err error) {
+func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, limit int,
+	after string,
+) (page account.SkippedPage, err error) {
 	journal, err := r.owned(ctx, o, id)
 	if err != nil {
 		return page, err
@@ -103,7 +108,8 @@ func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, l
 			bad.Add("cursor", "invalid", "must be next_cursor of the page before, with the other parameters unchanged")
 			return page, bad
 		}
-		query, args = query+"AND (k.first_ms < ? OR k.first_ms = ? AND k.sid > ?) ", append(args, c.Number, c.Number, c.Account)
+		query, args = query+"AND (k.first_ms < ? OR k.first_ms = ? AND k.sid > ?) ", append(args, c.Number, c.Number,
+			c.Account)
 	}
 	size := pageSize(limit)
 	err = r.s.on(r.s.r).each(ctx, func(row rowScanner) error {
@@ -120,7 +126,9 @@ func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, l
 }
 
 // RetrySkipped asks for a skipped message: see account.Repository.
-func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.ID, sid string) (m account.Skipped, err error) {
+func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.ID,
+	sid string,
+) (m account.Skipped, err error) {
 	if !isID(string(id)) || !isID(sid) {
 		return m, account.ErrNotFound
 	}
@@ -131,7 +139,8 @@ func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.
 		}
 		c := r.s.on(tx)
 		n, err := c.exec(ctx, `UPDATE skipped SET requested = 1, next_ms = ? WHERE sid = ?
-			AND folder_id IN (SELECT f.id FROM folders f WHERE f.journal_id = ? AND f.epoch = skipped.epoch)`, r.s.now().UnixMilli(), sid, sc.journal)
+			AND folder_id IN (SELECT f.id FROM folders f WHERE f.journal_id = ? AND f.epoch = skipped.epoch)`,
+			r.s.now().UnixMilli(), sid, sc.journal)
 		if err == nil && n == 0 {
 			err = account.ErrNotFound
 		}

@@ -22,8 +22,8 @@ func (w *world) skip(l fetch.Lease, f fetch.Folder, n int, change ...func(*fetch
 	for i := range n {
 		at := w.clock.pass(time.Second)
 		s := fetch.Skipped{
-			FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UID: uint32(i + 1)}, Size: int64(i), Code: fault.MessageFailed, Detail: "no",
-			Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(24 * time.Hour),
+			FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UID: uint32(i + 1)}, Size: int64(i), Code: fault.MessageFailed,
+			Detail: "no", Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(24 * time.Hour),
 		}
 		for _, c := range change {
 			c(&s)
@@ -66,8 +66,8 @@ func TestSkippedMessagesAreListedNewestFirstInPages(t *testing.T) {
 		}
 		got := w.skipped(a, 1, "").Messages[0]
 		want := account.Skipped{
-			SID: got.SID, Folder: "INBOX", LocalFolder: a.Folder, Message: "UID 5", Size: 4, Code: fault.MessageFailed, Detail: "no", Attempts: 1,
-			FirstAt: ss[4].FirstAt, LastAt: ss[4].LastAt, NextAt: ss[4].NextAt,
+			SID: got.SID, Folder: "INBOX", LocalFolder: a.Folder, Message: "UID 5", Size: 4, Code: fault.MessageFailed,
+			Detail: "no", Attempts: 1, FirstAt: ss[4].FirstAt, LastAt: ss[4].LastAt, NextAt: ss[4].NextAt,
 		}
 		if !cmp.Equal(got, want) {
 			w.Error(cmp.Diff(got, want))
@@ -101,7 +101,13 @@ func TestAMessageThatIsAskedForIsDueWithItsAccount(t *testing.T) {
 		for _, tc := range []struct {
 			a   account.Account
 			sid string
-		}{{other, sid}, {a, uuid.NewString()}, {a, "x"}, {account.Account{ID: a.ID, Owner: other.Owner}, sid}, {account.Account{ID: "x", Owner: a.Owner}, sid}} {
+		}{
+			{other, sid},
+			{a, uuid.NewString()},
+			{a, "x"},
+			{account.Account{ID: a.ID, Owner: other.Owner}, sid},
+			{account.Account{ID: "x", Owner: a.Owner}, sid},
+		} {
 			_, err := w.Accounts().RetrySkipped(ctx, tc.a.Owner, tc.a.ID, tc.sid)
 			w.want(err, account.ErrNotFound)
 		}
@@ -115,7 +121,10 @@ func TestAMessageThatIsAskedForIsDueWithItsAccount(t *testing.T) {
 		if !w.load(a).Status.NextPollAt.Equal(w.clock.now()) {
 			w.Errorf("next visit at %s", w.load(a).Status.NextPollAt)
 		}
-		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+			Worker: "p1/1", Now: w.clock.now(),
+			Lease: time.Minute,
+		})
 		w.must(err)
 		ss, err := w.Journal().Skipped(ctx, l)
 		w.must(err)
@@ -181,7 +190,10 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 		for i := range 500 {
 			ids[mail.ID{UIDL: fmt.Sprintf("\xff%d", i), Ordinal: i % 2}] = true
 		}
-		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}, Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch, Each: eachOf(ids)}}}))
+		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}, Pass: []fetch.Passed{{
+			FolderID: f.ID, FolderEpoch: f.Epoch,
+			Each: eachOf(ids),
+		}}}))
 		delete(ids, mail.ID{UIDL: "no"})
 		got, err := passedOf(ctx, w.Journal(), l, f)
 		w.must(err)
@@ -210,7 +222,8 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 		if a.Start != 30 {
 			w.Errorf("start %s", a.Start)
 		}
-		w.want(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}}), fetch.ErrFenced) // The visit under way had the old start.
+		// The visit under way had the old start.
+		w.want(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}}), fetch.ErrFenced)
 	})
 }
 
@@ -244,7 +257,10 @@ func TestAVisitThatIsAskedForTriesWhatWaits(t *testing.T) {
 		ask := map[string]func(a account.Account) error{
 			"hurried": func(a account.Account) error { return w.Accounts().Hurry(w.Context(), a.Owner, a.ID) },
 			"claimed": func(a account.Account) error {
-				_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "one/1", Now: w.clock.now(), Lease: time.Minute})
+				_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
+					Worker: "one/1", Now: w.clock.now(),
+					Lease: time.Minute,
+				})
 				return err
 			},
 		}

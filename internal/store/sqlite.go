@@ -105,7 +105,8 @@ func durableSQLite(synchronous int, mode string) error {
 		return fmt.Errorf("SQLite's journal_mode is %s, wal is needed: is the file on a network filesystem?", mode)
 	}
 	if synchronous < 2 {
-		return fmt.Errorf("SQLite's synchronous is %d, 2 (FULL) is needed: a power cut would lose what was committed", synchronous)
+		return fmt.Errorf("SQLite's synchronous is %d, 2 (FULL) is needed: a power cut would lose what was committed",
+			synchronous)
 	}
 	return nil
 }
@@ -129,7 +130,8 @@ func lockFile(ctx context.Context, name string) (unlock func(), err error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("waiting for another process that sets up the database: %w", context.Cause(ctx)), f.Close())
+			return nil, errors.Join(fmt.Errorf("waiting for another process that sets up the database: %w", context.Cause(ctx)),
+				f.Close())
 		case <-tick.C:
 		}
 	}

@@ -55,7 +55,9 @@ type Options struct {
 
 // Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
-	w, r     *gorm.DB // For writing and for reading: the same on PostgreSQL; on SQLite w has one connection, as there can be one writer only.
+	// For writing and for reading: the same on PostgreSQL; on SQLite w has one connection, as there can be one
+	// writer only.
+	w, r     *gorm.DB
 	postgres bool
 	path     string // Of the SQLite file.
 	log      *slog.Logger

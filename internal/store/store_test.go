@@ -110,11 +110,13 @@ func owner(tb testing.TB, address string) account.Owner {
 func draft(tb testing.TB, user string, n int) account.Account {
 	at := time.Date(2026, 2, 1, 0, 0, n, 0, time.UTC)
 	return account.Account{
-		ID: account.ID(uuid.NewString()), Owner: owner(tb, user), Email: fmt.Sprintf("box%d@example.org", n), Name: fmt.Sprintf("Box %d", n),
-		SenderName: "Anna Nowak", Provider: "other", Protocol: account.IMAP,
-		Server: account.Server{Host: "imap.example.org", Port: 993, Security: account.TLS}, Username: fmt.Sprintf("box%d", n), Auth: account.Password,
-		Folder: fmt.Sprintf("Box%d", n), Folders: account.FolderRules{Include: []string{"INBOX"}, Exclude: []string{`\Junk`}}, MaxMessageBytes: account.DefaultMessageBytes,
-		PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: at, UpdatedAt: at, Journal: uuid.NewString(),
+		ID: account.ID(uuid.NewString()), Owner: owner(tb, user), Email: fmt.Sprintf("box%d@example.org", n),
+		Name: fmt.Sprintf("Box %d", n), SenderName: "Anna Nowak", Provider: "other", Protocol: account.IMAP,
+		Server: account.Server{Host: "imap.example.org", Port: 993, Security: account.TLS}, Username: fmt.Sprintf("box%d", n),
+		Auth:   account.Password,
+		Folder: fmt.Sprintf("Box%d", n), Folders: account.FolderRules{Include: []string{"INBOX"}, Exclude: []string{`\Junk`}},
+		MaxMessageBytes: account.DefaultMessageBytes,
+		PollInterval:    5 * time.Minute, Enabled: true, CreatedAt: at, UpdatedAt: at, Journal: uuid.NewString(),
 	}
 }
 
@@ -138,7 +140,10 @@ func (w *world) load(a account.Account) account.Account {
 
 func (w *world) claim(worker string, change ...func(*schedule.Claim)) []fetch.Lease {
 	w.Helper()
-	c := schedule.Claim{Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 1000, Unsure: 1000, Slow: 1000, PerHost: 1000, PerUser: 1000}
+	c := schedule.Claim{
+		Worker: worker, Now: w.clock.now(), Lease: time.Minute, Limit: 1000, Unsure: 1000, Slow: 1000,
+		PerHost: 1000, PerUser: 1000,
+	}
 	for _, f := range change {
 		f(&c)
 	}
@@ -150,7 +155,10 @@ func (w *world) claim(worker string, change ...func(*schedule.Claim)) []fetch.Le
 // lease visits an account of a fresh world: its lease and one folder.
 func (w *world) lease(a account.Account) (fetch.Lease, fetch.Folder) {
 	w.Helper()
-	l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: w.clock.now(), Lease: time.Minute})
+	l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
+		Worker: "p1/1", Now: w.clock.now(),
+		Lease: time.Minute,
+	})
 	w.must(err)
 	fs, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{
 		Wire: "INBOX", Remote: "INBOX", Local: a.Folder, Selected: true, UIDValidity: 7,
@@ -165,9 +173,13 @@ func members(f fetch.Folder, from, n int) []fetch.Member {
 		uid := uint32(from + i)
 		ms[i] = fetch.Member{
 			FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UID: uid},
-			Fingerprint: mail.Fingerprint{Size: 1000 + int64(uid), Digest: [32]byte{1, byte(uid)}, Body: [16]byte{2, byte(uid)}, Header: [16]byte{3}},
+			Fingerprint: mail.Fingerprint{
+				Size: 1000 + int64(uid), Digest: [32]byte{1, byte(uid)}, Body: [16]byte{2, byte(uid)},
+				Header: [16]byte{3},
+			},
 			Placement: mail.Placement{
-				Spool: fmt.Sprintf("spool-%d", uid), Token: mail.Token(fmt.Sprintf("Fabcdefghijklmnopqrstu%06d", uid)), Folder: f.Local, Flags: mail.Seen,
+				Spool: fmt.Sprintf("spool-%d", uid), Token: mail.Token(fmt.Sprintf("Fabcdefghijklmnopqrstu%06d", uid)),
+				Folder: f.Local, Flags: mail.Seen,
 				Received: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), FileSize: 990 + int64(uid), VirtualSize: 1000 + int64(uid),
 			},
 		}

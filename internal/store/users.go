@@ -41,7 +41,8 @@ func (s *Store) Shadows(ctx context.Context) ([]Shadow, error) {
 		out = append(out, x)
 		return err
 	}, `SELECT o.owner, (SELECT count(*) FROM accounts a WHERE a.owner = o.owner) FROM
-		(SELECT owner FROM owners WHERE `+foreign+" UNION SELECT owner FROM accounts WHERE "+foreign+" UNION SELECT owner FROM journals WHERE "+foreign+`) o
+		(SELECT owner FROM owners WHERE `+foreign+" UNION SELECT owner FROM accounts WHERE "+foreign+" UNION SELECT owner "+
+		"FROM journals WHERE "+foreign+`) o
 		ORDER BY o.owner`)
 	if err != nil {
 		return nil, s.wrap(ctx, op, err)

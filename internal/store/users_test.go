@@ -18,7 +18,8 @@ const shadowless = 14
 func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 	onBoth(t, func(w *world) {
 		was := map[int]string{
-			1: "kowal@firma.test", 2: "\uFF4Bowal@firma.test", 3: "i\u0307x@firma.test", 4: "an\u0303na@firma.test", 5: "a\u00F1na@firma.test", 6: "anna@\u017C\u00F3\u0142w.test",
+			1: "kowal@firma.test", 2: "\uFF4Bowal@firma.test", 3: "i\u0307x@firma.test", 4: "an\u0303na@firma.test",
+			5: "a\u00F1na@firma.test", 6: "anna@\u017C\u00F3\u0142w.test",
 			7: "zofia@firma.test",
 		}
 		var all []account.Account
@@ -39,7 +40,8 @@ func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 			w.must(err)
 		}
 		// A user who has nothing any more but a journal of what was fetched.
-		_, err := w.on(w.w).exec(w.Context(), "UPDATE journals SET owner = ? WHERE owner = ?", "\u017Bofia@firma.test", was[7])
+		_, err := w.on(w.w).exec(w.Context(), "UPDATE journals SET owner = ? WHERE owner = ?", "\u017Bofia@firma.test",
+			was[7])
 		w.must(err)
 		w.must(w.Migrate(w.Context()))
 
@@ -109,7 +111,12 @@ func TestAnotherScriptsUserNameIsAnotherMailbox(t *testing.T) {
 	for _, tc := range []struct {
 		a, b string
 		same bool
-	}{{"kowal", "Kowal@example.org", true}, {"kowal", "\u212Aowal", false}, {"basia", "ba\u017Fia", false}, {"kowal@example.org", "kowal@EXAMPLE.org", true}} {
+	}{
+		{"kowal", "Kowal@example.org", true},
+		{"kowal", "\u212Aowal", false},
+		{"basia", "ba\u017Fia", false},
+		{"kowal@example.org", "kowal@EXAMPLE.org", true},
+	} {
 		if sameUser(tc.a, tc.b) != tc.same {
 			t.Errorf("%q and %q", tc.a, tc.b)
 		}

@@ -44,12 +44,17 @@ func TestAnAccountThatWaitsForItsUserIsClaimedOnlyWhenAskedFor(t *testing.T) {
 		do   func(w *world, a account.Account)
 		free bool // Whether it may be claimed then.
 	}{
-		"nothing":                 {func(*world, account.Account) {}, false},
-		"resumed by an operator":  {func(w *world, a account.Account) { pause(w, a, true) }, false},
-		"resumed by its user":     {func(w *world, a account.Account) { pause(w, a, false) }, true},
-		"asked for by its user":   {func(w *world, a account.Account) { w.must(w.Accounts().Hurry(w.Context(), a.Owner, a.ID)) }, true},
-		"given a new password":    {func(w *world, a account.Account) { w.renew(a) }, true},
-		"its process was killed":  {func(w *world, a account.Account) { w.must(one(w, a, true)); w.clock.pass(time.Hour) }, false},
+		"nothing":                {func(*world, account.Account) {}, false},
+		"resumed by an operator": {func(w *world, a account.Account) { pause(w, a, true) }, false},
+		"resumed by its user":    {func(w *world, a account.Account) { pause(w, a, false) }, true},
+		"asked for by its user": {func(w *world, a account.Account) {
+			w.must(w.Accounts().Hurry(w.Context(), a.Owner, a.ID))
+		}, true},
+		"given a new password": {func(w *world, a account.Account) { w.renew(a) }, true},
+		"its process was killed": {func(w *world, a account.Account) {
+			w.must(one(w, a, true))
+			w.clock.pass(time.Hour)
+		}, false},
 		"renamed":                 {func(w *world, a account.Account) { w.rename(a) }, false},
 		"new password and paused": {func(w *world, a account.Account) { w.renew(a); pause(w, a, true) }, true},
 	}

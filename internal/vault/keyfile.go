@@ -92,7 +92,8 @@ func (d folder) read(name string, k kind) ([]byte, error) {
 		return nil, fmt.Errorf("reading a key: %w", err)
 	}
 	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("the key file %s is open to every user of this machine: take their rights away (chmod 600)", path)
+		return nil, fmt.Errorf("the key file %s is open to every user of this machine: take their rights away (chmod 600)",
+			path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {

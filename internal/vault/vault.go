@@ -138,7 +138,8 @@ func (v *Vault) Unseal(o account.Owner, id account.ID, sealed []byte) (account.S
 // error is a *fault.Error, or wraps what rows answered.
 func (v *Vault) Credential(ctx context.Context, rows Rows, a account.Account) (account.Credential, error) {
 	if a.Auth == account.OAuth2 {
-		return account.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in", "This account has no password: it signs in by what its user allowed on the provider's page.")
+		return account.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in",
+			"This account has no password: it signs in by what its user allowed on the provider's page.")
 	}
 	sealed, err := rows.SealedSecret(ctx, a.Owner, a.ID)
 	if err != nil {

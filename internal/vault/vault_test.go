@@ -144,7 +144,8 @@ func openings(t *testing.T, v sealer) (bad []string) {
 		"another vault":              opens(open(t, t.TempDir()), anna, "11", sealed),
 	} {
 		var f *fault.Error
-		if !errors.Is(err, vault.ErrUnreadable) || !errors.As(err, &f) || f.Code != fault.Internal || !strings.Contains(f.Detail, "enter it again") {
+		if !errors.Is(err, vault.ErrUnreadable) || !errors.As(err, &f) || f.Code != fault.Internal ||
+			!strings.Contains(f.Detail, "enter it again") {
 			bad = append(bad, fmt.Sprintf("%s: %v", name, err))
 		}
 	}
@@ -159,8 +160,10 @@ func TestASecretThatCanBeMovedIsNoticed(t *testing.T) {
 		v    unbound
 		says []string
 	}{
-		"bound to no account": {unbound{Vault: v, id: "1"}, []string{"another account: <nil>", "owner and account run into: <nil>"}},
-		"bound to no owner":   {unbound{Vault: v, owner: bea}, []string{"another owner: <nil>", "no owner: <nil>"}},
+		"bound to no account": {unbound{Vault: v, id: "1"}, []string{"another account: <nil>", "owner and account run " +
+			"into: " +
+			"<nil>"}},
+		"bound to no owner": {unbound{Vault: v, owner: bea}, []string{"another owner: <nil>", "no owner: <nil>"}},
 	} {
 		if bad := openings(t, tc.v); !slices.Equal(bad, tc.says) {
 			t.Errorf("%s: %q, want %q", name, bad, tc.says)
@@ -334,7 +337,10 @@ func TestRotatedKeysOpenOldSecrets(t *testing.T) {
 	if bytes.Equal(old[:6], fresh[:6]) {
 		t.Error("sealed by the old key still")
 	}
-	for name, w := range map[string]*vault.Vault{"the rotating process": v, "one that runs": running, "one that starts": open(t, dir)} {
+	for name, w := range map[string]*vault.Vault{
+		"the rotating process": v, "one that runs": running,
+		"one that starts": open(t, dir),
+	} {
 		if err := errors.Join(opens(w, anna, "1", fresh), opens(w, anna, "1", old)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -439,14 +445,16 @@ func TestCredential(t *testing.T) {
 	if err != nil || c.Username != "anna" || c.Auth != account.Password || c.Secret.Reveal() != canary {
 		t.Errorf("%v, %v", c, err)
 	}
-	if _, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "2")}, a); fault.CodeOf(err) != fault.Internal || !errors.Is(err, vault.ErrUnreadable) {
+	if _, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "2")}, a); fault.CodeOf(err) != fault.Internal ||
+		!errors.Is(err, vault.ErrUnreadable) {
 		t.Errorf("another account's secret: %v", err)
 	}
 	if _, err := v.Credential(t.Context(), rows{err: account.ErrNotFound}, a); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("an account that is gone: %v", err)
 	}
 	a.Auth = account.OAuth2
-	if c, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "1")}, a); fault.CodeOf(err) != fault.OAuthReauthorizationRequired || !c.Secret.Empty() {
+	if c, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "1")}, a); fault.CodeOf(
+		err) != fault.OAuthReauthorizationRequired || !c.Secret.Empty() {
 		t.Errorf("a sign-in that is not offered: %v", err)
 	}
 }
@@ -527,7 +535,10 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 	dir, anna := t.TempDir(), owner(t, "anna@firma.test")
 	v := open(t, dir)
 	sealed := seal(t, v, anna, "1")
-	c, err := v.Credential(t.Context(), rows{sealed: sealed}, account.Account{ID: "1", Owner: anna, Auth: account.Password})
+	c, err := v.Credential(t.Context(), rows{sealed: sealed}, account.Account{
+		ID: "1", Owner: anna,
+		Auth: account.Password,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -540,7 +551,8 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 	if err := json.Unmarshal(material, &ring); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "keys", "sealing-000002.key"), material[:len(material)-40], 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "keys", "sealing-000002.key"), material[:len(material)-40],
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, corrupt := vault.Open(dir)
@@ -550,9 +562,13 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 		inner *vault.Vault
 		cred  account.Credential
 	}
-	things := []any{v, c, unreadable, corrupt, outer{v, v, c}, &outer{v, v, c}, vault.SealedSecret{Owner: anna, ID: "1", Sealed: sealed}}
+	things := []any{v, c, unreadable, corrupt, outer{v, v, c}, &outer{v, v, c}, vault.SealedSecret{
+		Owner: anna, ID: "1",
+		Sealed: sealed,
+	}}
 	for _, bad := range printed(things, map[string][]byte{
-		"the password": []byte(canary), "the token key": v.TokenKey(), "the signing key": v.SigningKey(), "the sealing keys": ring.Key[len(ring.Key)-24:],
+		"the password": []byte(canary), "the token key": v.TokenKey(), "the signing key": v.SigningKey(),
+		"the sealing keys": ring.Key[len(ring.Key)-24:],
 	}) {
 		t.Error(bad)
 	}
@@ -577,7 +593,11 @@ func printed(things []any, secrets map[string][]byte) (bad []string) {
 	text := log.String()
 	for name, secret := range secrets {
 		decimal := strings.Trim(fmt.Sprintf("%d", secret), "[]")
-		for _, form := range []string{string(secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), base64.StdEncoding.EncodeToString(secret), decimal, strings.ReplaceAll(decimal, " ", ", "), fmt.Sprintf("%q", secret)} {
+		for _, form := range []string{
+			string(secret), fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret),
+			base64.StdEncoding.EncodeToString(secret), decimal, strings.ReplaceAll(decimal, " ", ", "), fmt.Sprintf(
+				"%q", secret),
+		} {
 			if strings.Contains(text, form) {
 				bad = append(bad, name+" was printed")
 			}
@@ -591,8 +611,10 @@ func TestASecretThatCanBePrintedIsNoticed(t *testing.T) {
 	type text struct{ password string }
 	type octets struct{ password []byte }
 	for name, thing := range map[string]any{
-		"text": canary, "octets": []byte(canary), "in an unexported field": text{canary}, "octets in an unexported field": &octets{[]byte(canary)},
-		"as JSON": map[string]any{"outer": struct{ Password string }{canary}}, "in an error": fmt.Errorf("logging in with %s", canary),
+		"text": canary, "octets": []byte(canary), "in an unexported field": text{canary},
+		"octets in an unexported field": &octets{[]byte(canary)},
+		"as JSON":                       map[string]any{"outer": struct{ Password string }{canary}},
+		"in an error":                   fmt.Errorf("logging in with %s", canary),
 	} {
 		if bad := printed([]any{thing}, map[string][]byte{"the password": []byte(canary)}); len(bad) == 0 {
 			t.Errorf("%s: nothing is noticed", name)

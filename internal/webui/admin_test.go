@@ -52,8 +52,11 @@ func TestAdministratorsFindSetAndExportQuotas(t *testing.T) {
 	p.sees("Nobody matches.")
 	p.enter("Search users", "user")
 	p.until("document.querySelectorAll('tbody tr').length === 50")
-	js[any](p, `(() => { const e = `+labelled("Show")+`; e.value = "over"; e.dispatchEvent(new Event("change")); return null; })()`)
-	p.until("document.querySelectorAll('tbody tr').length > 0 && [...document.querySelectorAll('tbody tr')].every((r) => r.textContent.includes('over'))")
+	js[any](p, `(() => { const e = `+labelled("Show")+
+		`; e.value = "over"; e.dispatchEvent(new Event("change")); return null; })()`)
+	p.until("document.querySelectorAll('tbody tr').length > 0 && [...document.querySelectorAll('tbody " +
+		"tr')].every((r) => " +
+		"r.textContent.includes('over'))")
 	p.press("User")
 	p.until("document.querySelector('th[aria-sort=ascending]')?.textContent.startsWith('User')")
 
@@ -63,7 +66,8 @@ func TestAdministratorsFindSetAndExportQuotas(t *testing.T) {
 	p.press("Export CSV")
 	p.sees("1,200 users written.")
 	csv := js[string](p, "window.exported.text()")
-	if lines := strings.Count(csv, "\r\n"); lines != 1201 || !strings.Contains(csv, "user000123@firma.test,") || !strings.HasPrefix(csv, "user,used_bytes,limit_bytes,") {
+	if lines := strings.Count(csv, "\r\n"); lines != 1201 || !strings.Contains(csv, "user000123@firma.test,") ||
+		!strings.HasPrefix(csv, "user,used_bytes,limit_bytes,") {
 		t.Errorf("the file has %d lines and begins %q", lines, csv[:min(len(csv), 200)])
 	}
 	p.until("document.querySelector('.chart.small')?.getAttribute('aria-label').includes('no limit: 120')")
@@ -114,12 +118,17 @@ func BenchmarkQuotasOf100000Users(b *testing.B) {
 	s.crowd(100_000)
 	p := look(b, desktop, s.link("root@firma.test", "--admin"))
 	p.sees("Quotas")
-	for _, q := range []struct{ name, query string }{{"fullest", ""}, {"search", "?query=user09"}, {"over", "?state=over&sort=-used_bytes"}} {
+	for _, q := range []struct{ name, query string }{
+		{"fullest", ""},
+		{"search", "?query=user09"},
+		{"over", "?state=over&sort=-used_bytes"},
+	} {
 		b.Run(q.name, func(b *testing.B) {
 			total := 0.0
 			for b.Loop() {
 				p.do(chromedp.Navigate(s.addr + "/admin/quotas" + q.query))
-				ms, err := chromedp.Run(p.ctx, chromedp.Poll[float64]("document.querySelectorAll('tbody tr').length === 50 && performance.now()"))
+				ms, err := chromedp.Run(p.ctx, chromedp.Poll[float64]("document.querySelectorAll('tbody tr').length === 50 && "+
+					"performance.now()"))
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -58,8 +58,10 @@ func TestTheFirstLoadIsSmallCompressedAndComesFromNowhereElse(t *testing.T) {
 		}
 		seen[address] = true
 		resp, n, body := ask(t, h, address)
-		if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") || resp.Header.Get("Content-Encoding") != "gzip" {
-			t.Errorf("%s: %d, %q, %q", address, resp.StatusCode, resp.Header.Get("Cache-Control"), resp.Header.Get("Content-Encoding"))
+		if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") ||
+			resp.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("%s: %d, %q, %q", address, resp.StatusCode, resp.Header.Get("Cache-Control"), resp.Header.Get(
+				"Content-Encoding"))
 		}
 		total += n
 		for _, m := range imported.FindAllStringSubmatch(body, -1) { // All pages' modules, also those that are loaded later.
@@ -85,7 +87,10 @@ func TestTheFirstLoadIsSmallCompressedAndComesFromNowhereElse(t *testing.T) {
 func TestThePagesNeedNoLooserPolicy(t *testing.T) {
 	resp, _, _ := ask(t, webui.Handler(webui.Options{}), "/")
 	policy := resp.Header.Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+	for _, want := range []string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'",
+		"base-uri 'none'",
+	} {
 		if !strings.Contains(policy, want) {
 			t.Errorf("the policy lacks %q: %s", want, policy)
 		}
@@ -102,7 +107,10 @@ func TestThePagesNeedNoLooserPolicy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, bad := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", `"style"`} {
+		for _, bad := range []string{
+			"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(",
+			"new Function", `"style"`,
+		} {
 			if strings.Contains(string(b), bad) {
 				t.Errorf("%s uses %s", f, bad)
 			}

@@ -43,9 +43,11 @@ func (b *browserProcess) start() error {
 			b.err = fmt.Errorf("no Chromium is here; on Debian, as root: apt-get install chromium-headless-shell (%w)", b.err)
 			return
 		}
-		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+			chromedp.DisableGPU,
 			chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-			chromedp.Flag("disable-sync", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-dev-shm-usage", true),
+			chromedp.Flag("disable-sync", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-dev-shm-usage",
+				true),
 			chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"))
 		ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 		b.cancel = append(b.cancel, cancel)
@@ -110,7 +112,9 @@ func open(ctx context.Context, tb testing.TB, d device, address string) *tab {
 	ctx, cancel := context.WithTimeout(ctx, 4*soon)
 	tb.Cleanup(cancel)
 	p := &tab{tb: tb, ctx: ctx, dev: d}
-	p.do(chromedp.EmulateViewport(d.width, d.height, func(m *emulation.SetDeviceMetricsOverrideParams, t *emulation.SetTouchEmulationEnabledParams) {
+	p.do(chromedp.EmulateViewport(d.width, d.height, func(m *emulation.SetDeviceMetricsOverrideParams,
+		t *emulation.SetTouchEmulationEnabledParams,
+	) {
 		m.Mobile, t.Enabled = d.phone, d.phone
 		m.DeviceScaleFactor = 1
 	}))
@@ -135,7 +139,8 @@ func open(ctx context.Context, tb testing.TB, d device, address string) *tab {
 			if ctx.Err() == nil {
 				shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(90))
 				if err == nil {
-					name := filepath.Join(os.TempDir(), "mailbrook-failed-"+strings.NewReplacer("/", "-", " ", "-").Replace(tb.Name())+".jpg")
+					name := filepath.Join(os.TempDir(), "mailbrook-failed-"+strings.NewReplacer("/", "-", " ", "-").Replace(tb.Name())+
+						".jpg")
 					if os.WriteFile(name, shot, 0o600) == nil {
 						tb.Logf("how the page looked: %s", name)
 					}
@@ -205,7 +210,10 @@ func (p *tab) until(expression string) {
 }
 
 func left(err error) bool {
-	for _, sign := range []string{"navigated or closed", "context was destroyed", "Cannot find context", "uniqueContextId not found", "Promise was collected"} {
+	for _, sign := range []string{
+		"navigated or closed", "context was destroyed", "Cannot find context",
+		"uniqueContextId not found", "Promise was collected",
+	} {
 		if strings.Contains(err.Error(), sign) {
 			return true
 		}
@@ -244,7 +252,8 @@ func quote(s string) string {
 // named finds what can be pressed by its name, as a screen reader says it.
 func named(name string) string {
 	return `[...document.querySelectorAll("dialog[open]")].concat(document).map((root) => [...root.querySelectorAll("a[href], button, summary, label, [role=menuitem], [role=switch]")]
-		.find((e) => (e.getAttribute("aria-label") || e.textContent).replace(/\s+/g, " ").trim() === ` + quote(name) + ` && e.checkVisibility({visibilityProperty: true}) && !e.disabled)).find(Boolean)`
+		.find((e) => (e.getAttribute("aria-label") || e.textContent).replace(/\s+/g, " ").trim() === ` + quote(name) +
+		` && e.checkVisibility({visibilityProperty: true}) && !e.disabled)).find(Boolean)`
 }
 
 // labelled finds a field by its label.
@@ -344,7 +353,8 @@ func (p *tab) hold(element string) {
 	p.tb.Helper()
 	x, y := p.place(element)
 	touch := func(kind input.DispatchTouchEventType, points ...*input.TouchPoint) {
-		call(p, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: append([]*input.TouchPoint{}, points...)})
+		call(p, input.DispatchTouchEvent, input.DispatchTouchEventParams{Type: kind, TouchPoints: append(
+			[]*input.TouchPoint{}, points...)})
 	}
 	touch(input.DispatchTouchEventTypeTouchStart, &input.TouchPoint{X: x, Y: y})
 	p.until(`document.querySelector("[role=menu]")`)

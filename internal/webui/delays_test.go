@@ -56,7 +56,8 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		row("state = 3, code = '', detail = '', since_ms = 0, failures = 0, due_at_ms = %d, hurried_ms = 0", ms(time.Hour)),
 	}
 	fails := func(state int, code string, n int, due int64) string {
-		return row("state = %d, code = '%s', detail = 'as the server puts it', since_ms = %d, failures = %d, due_at_ms = %d", state, code, ms(-time.Hour), n, due)
+		return row("state = %d, code = '%s', detail = 'as the server puts it', since_ms = %d, failures = %d, due_at_ms = %d",
+			state, code, ms(-time.Hour), n, due)
 	}
 	busy := fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 32)
 		INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, lease_epoch, lease_owner, lease_until_ms)
@@ -73,22 +74,66 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		polish  string
 		because func()
 	}{
-		{name: "backoff", facts: []string{fails(4, "connect_timeout", 3, ms(20*time.Minute))}, says: []string{"The last visit failed, and the next comes later", "The last 3 visits failed: The server did not answer in time.", "as the server puts it"}, helps: "Fetch now", polish: "Ostatnie 3 pobierania się nie udały"},
-		{name: "attention", facts: []string{fails(5, "auth_failed", 3, 1<<63-1)}, says: []string{"It waits for you", "The user name or the password was refused", "none planned"}, helps: "Enter the password", polish: "Konto czeka na ciebie"},
-		{name: "attention by the server", facts: []string{fails(5, "tls_certificate_invalid", 3, 1<<63-1)}, says: []string{"It waits for you", "certificate is not valid"}, helps: "Check the server", polish: "Certyfikat serwera jest nieprawidłowy"},
-		{name: "budget of the provider", facts: []string{fails(4, "rate_limited", 1, ms(6*time.Hour))}, says: []string{"The provider allows no more for now", "Trying sooner would make the pause longer.", "in 5 hours"}, helps: "Check the settings", polish: "Dostawca na razie nie pozwala na więcej"},
-		{name: "budget of ours", facts: []string{busy, row("due_at_ms = %d", ms(-5*time.Minute))}, says: []string{"Many accounts at this server are being fetched", "under way at localhost", "Due since", "as soon as its turn comes"}, polish: "tyle pobrań naraz"},
-		{name: "quota", facts: []string{fails(6, "local_over_quota", 1, ms(3*time.Minute))}, says: []string{"Your own mailbox is full", "At the last visit there was no room left in it."}, helps: "See what takes up the room", polish: "nie było w niej już miejsca"},
-		{name: "outage", facts: []string{fails(4, "connect_refused", 4, ms(2*time.Minute)), fmt.Sprintf("INSERT INTO host_outages SELECT circuit, 'p', %d, %d, 'connect_refused' FROM poll_schedule", ms(-10*time.Minute), ms(4*time.Minute))}, says: []string{"The provider's server is out of order", "Several accounts at localhost failed one after the other", "we keep trying"}, polish: "próbujemy dalej"},
-		{name: "waiting", facts: []string{row("due_at_ms = %d", ms(-5*time.Minute))}, says: []string{"Its turn has come, and others are before it", "It is due", "Due since"}, helps: "Fetch now", polish: "wolnego miejsca jeszcze nie ma"},
-		{name: "waiting, and asked for", facts: []string{row("due_at_ms = 0, hurried_ms = %d", ms(-5*time.Minute))}, says: []string{"Its turn has come", "It was asked for already"}, polish: "na żądanie"},
-		{name: "maintenance", because: func() {
-			s.ask(root, "PATCH", "/v1/admin/accounts/"+id, map[string]any{"enabled": false})
-		}, says: []string{"Your administrator has paused fetching", "switched off by an administrator", "none planned"}, polish: "Administrator wstrzymał pobieranie"},
-		{name: "paused", because: func() {
-			s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": true})
-			s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": false})
-		}, says: []string{"Fetching is switched off", "in this account's settings"}, helps: "Switch it on", polish: "Wyłączono je w ustawieniach"},
+		{name: "backoff", facts: []string{fails(4, "connect_timeout", 3, ms(20*time.Minute))}, says: []string{
+			"The last visit failed, and the next comes later", "The last 3 visits failed: The server did not answer in time.",
+			"as the server puts it",
+		}, helps: "Fetch now", polish: "Ostatnie 3 pobierania się nie udały"},
+		{
+			name: "attention", facts: []string{fails(5, "auth_failed", 3, 1<<63-1)}, says: []string{
+				"It waits for you",
+				"The user name or the password was refused", "none planned",
+			}, helps: "Enter the password",
+			polish: "Konto czeka na " +
+				"ciebie",
+		},
+		{name: "attention by the server", facts: []string{fails(5, "tls_certificate_invalid", 3, 1<<63-1)}, says: []string{
+			"It waits for you", "certificate is not valid",
+		}, helps: "Check the server", polish: "Certyfikat serwera jest " +
+			"nieprawidłowy"},
+		{
+			name: "budget of the provider", facts: []string{fails(4, "rate_limited", 1, ms(6*time.Hour))}, says: []string{
+				"The provider allows no more for now", "Trying sooner would make the pause longer.", "in 5 hours",
+			},
+			helps: "Check the settings", polish: "Dostawca na razie nie pozwala na więcej",
+		},
+		{name: "budget of ours", facts: []string{busy, row("due_at_ms = %d", ms(-5*time.Minute))}, says: []string{
+			"Many accounts at this server are being fetched", "under way at localhost", "Due since",
+			"as soon as its turn comes",
+		}, polish: "tyle pobrań naraz"},
+		{
+			name: "quota", facts: []string{fails(6, "local_over_quota", 1, ms(3*time.Minute))}, says: []string{
+				"Your own mailbox is full", "At the last visit there was no room left in it.",
+			}, helps: "See what takes up the room",
+			polish: "nie było w niej już miejsca",
+		},
+		{name: "outage", facts: []string{fails(4, "connect_refused", 4, ms(2*time.Minute)), fmt.Sprintf(
+			"INSERT INTO host_outages SELECT circuit, 'p', %d, %d, 'connect_refused' FROM poll_schedule", ms(-10*time.Minute),
+			ms(4*time.Minute))}, says: []string{"The provider's server is out of order", "Several accounts at localhost " +
+			"failed " +
+			"one after the other", "we keep trying"}, polish: "próbujemy dalej"},
+		{
+			name: "waiting", facts: []string{row("due_at_ms = %d", ms(-5*time.Minute))}, says: []string{
+				"Its turn has come, and others are before it", "It is due", "Due since",
+			}, helps: "Fetch now",
+			polish: "wolnego miejsca jeszcze nie ma",
+		},
+		{
+			name: "waiting, and asked for", facts: []string{row("due_at_ms = 0, hurried_ms = %d", ms(-5*time.Minute))},
+			says: []string{"Its turn has come", "It was asked for already"}, polish: "na żądanie",
+		},
+		{
+			name: "maintenance", because: func() {
+				s.ask(root, "PATCH", "/v1/admin/accounts/"+id, map[string]any{"enabled": false})
+			}, says: []string{"Your administrator has paused fetching", "switched off by an administrator", "none planned"},
+			polish: "Administrator wstrzymał pobieranie",
+		},
+		{
+			name: "paused", because: func() {
+				s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": true})
+				s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": false})
+			}, says: []string{"Fetching is switched off", "in this account's settings"}, helps: "Switch it on",
+			polish: "Wyłączono je w ustawieniach",
+		},
 	} {
 		s.writes(append(well, tc.facts...)...)
 		if tc.because != nil {
@@ -128,8 +173,10 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 // speak chooses a language at the top of the page.
 func speak(p *tab, lang string) {
 	p.tb.Helper()
-	js[any](p, `(() => { const e = document.getElementById("language"); e.value = `+quote(lang)+`; e.dispatchEvent(new Event("change")); return null; })()`)
-	p.until("document.documentElement.lang === " + quote(lang) + " && document.querySelector('main h1') && !document.querySelector('main[aria-busy]')")
+	js[any](p, `(() => { const e = document.getElementById("language"); e.value = `+quote(lang)+
+		`; e.dispatchEvent(new Event("change")); return null; })()`)
+	p.until("document.documentElement.lang === " + quote(lang) + " && document.querySelector('main h1') && " +
+		"!document.querySelector('main[aria-busy]')")
 }
 
 // TestAnOutageThatAnotherProcessFoundOutIsTold: one process polls and another
@@ -201,10 +248,14 @@ func TestAdministratorsSeeWhichAccountsWaitLongest(t *testing.T) {
 	s.restart("--roles", "api")
 	now := time.Now()
 	for name, in := range map[string]time.Duration{"anna": -10 * time.Minute, "jan": -3 * time.Hour, "ola": time.Hour} {
-		s.writes(fmt.Sprintf("UPDATE poll_schedule SET due_at_ms = %d, hurried_ms = 0 WHERE account_id = '%s'", now.Add(in).UnixMilli(), ids[name]))
+		s.writes(fmt.Sprintf("UPDATE poll_schedule SET due_at_ms = %d, hurried_ms = 0 WHERE account_id = '%s'",
+			now.Add(in).UnixMilli(), ids[name]))
 	}
 	const root = "root@firma.test"
-	for _, dev := range []device{{name: "phone-dark-pl", width: 320, height: 640, phone: true, lang: "pl", dark: true}, desktop} {
+	for _, dev := range []device{
+		{name: "phone-dark-pl", width: 320, height: 640, phone: true, lang: "pl", dark: true},
+		desktop,
+	} {
 		p := look(t, dev, s.link(root, "--admin"))
 		p.until("document.querySelector('main h1')")
 		p.goTo("/admin")
@@ -213,15 +264,19 @@ func TestAdministratorsSeeWhichAccountsWaitLongest(t *testing.T) {
 		if dev.phone {
 			continue
 		}
-		got := js[string](p, "[...document.querySelectorAll('.overdue li')].map((e) => e.innerText.replace(/\\s+/g, ' ')).join('; ')")
+		got := js[string](p, "[...document.querySelectorAll('.overdue li')].map((e) => e.innerText.replace(/\\s+/g, ' "+
+			"')).join('; ')")
 		want := "jan@firma.test, Box jan localhost · Its turn has come, and others are before it 3 hours; anna@firma.test, Box anna localhost · Its turn has come, and others are before it 10 minutes"
 		if got != want {
 			t.Errorf("the most overdue are %q, want %q", got, want)
 		}
 		p.press("All that are due")
-		p.until("document.querySelectorAll('tbody tr').length === 2 && document.querySelector('tbody tr').textContent.includes('jan@firma.test')")
-		js[any](p, `(() => { const e = `+labelled("Order")+`; e.value = ""; e.dispatchEvent(new Event("change")); return null; })()`)
-		p.until("document.querySelectorAll('tbody tr').length === 3 && document.querySelector('tbody tr').textContent.includes('anna@firma.test')")
+		p.until("document.querySelectorAll('tbody tr').length === 2 && document.querySelector('tbody " +
+			"tr').textContent.includes('jan@firma.test')")
+		js[any](p, `(() => { const e = `+labelled("Order")+
+			`; e.value = ""; e.dispatchEvent(new Event("change")); return null; })()`)
+		p.until("document.querySelectorAll('tbody tr').length === 3 && document.querySelector('tbody " +
+			"tr').textContent.includes('anna@firma.test')")
 		p.quiet()
 	}
 }

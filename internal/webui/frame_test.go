@@ -28,7 +28,9 @@ type front struct {
 
 func newFront(tb testing.TB) *front {
 	f := &front{}
-	f.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.to.Load().ServeHTTP(w, r) }))
+	f.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.to.Load().ServeHTTP(w, r)
+	}))
 	tb.Cleanup(func() {
 		f.CloseClientConnections() // Streams of events do not end by themselves.
 		f.Close()
@@ -103,11 +105,16 @@ func (f frame) holds(expression string) bool {
 		if !strings.HasPrefix(child.Frame.URL, f.origin) {
 			continue
 		}
-		world, err := chromedp.Call(f.tab.ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: child.Frame.ID})
+		world, err := chromedp.Call(f.tab.ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{
+			FrameID: child.Frame.ID,
+		})
 		if err != nil {
 			return false // It is being left for another page.
 		}
-		got, err := chromedp.Call(f.tab.ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: expression, ContextID: world.ExecutionContextID})
+		got, err := chromedp.Call(f.tab.ctx, runtime.Evaluate, runtime.EvaluateParams{
+			Expression: expression,
+			ContextID:  world.ExecutionContextID,
+		})
 		return err == nil && string(got.Result.Value) == "true"
 	}
 	return false
@@ -142,7 +149,8 @@ func TestThePagesWorkInAFrameOfAnotherSiteThatIsConfigured(t *testing.T) {
 	in.until(card("Poczta") + `?.dataset.state === "ok"`)
 
 	cookies := call(p, network.GetCookies, network.GetCookiesParams{}).Cookies
-	if len(cookies) != 1 || !cookies[0].Secure || !cookies[0].HTTPOnly || cookies[0].SameSite != network.CookieSameSiteNone || cookies[0].PartitionKey == nil {
+	if len(cookies) != 1 || !cookies[0].Secure || !cookies[0].HTTPOnly ||
+		cookies[0].SameSite != network.CookieSameSiteNone || cookies[0].PartitionKey == nil {
 		t.Errorf("the cookie is %+v", cookies)
 	}
 	// Somebody else signs in to the webmail: here too, nobody is replaced unasked.
@@ -154,7 +162,9 @@ func TestThePagesWorkInAFrameOfAnotherSiteThatIsConfigured(t *testing.T) {
 
 	// The webmail's own page cannot use it: neither to change nor to read.
 	for _, method := range []string{"GET", "DELETE"} {
-		got := js[string](p, fmt.Sprintf(`fetch(%s, {method: %q, credentials: "include", mode: "no-cors"}).then((r) => r.type, (e) => String(e))`, quote(front.URL+"/v1/accounts/"+id), method))
+		got := js[string](p, fmt.Sprintf(
+			`fetch(%s, {method: %q, credentials: "include", mode: "no-cors"}).then((r) => r.type, (e) => String(e))`,
+			quote(front.URL+"/v1/accounts/"+id), method))
 		if method == "DELETE" && !strings.Contains(got, "TypeError") || got == "basic" || got == "cors" {
 			t.Errorf("the other site's page got %q by %s", got, method)
 		}
@@ -167,7 +177,10 @@ func TestThePagesAreShownInNobodysFrameUnlessConfigured(t *testing.T) {
 	front, webmail := newFront(t), newWebmail(t)
 	elsewhere := "https://webmail.firma.test"
 	for name, settings := range map[string][]string{
-		"nobody is configured": {"WEB_PUBLIC_URL=" + front.URL}, "somebody else is": {"WEB_PUBLIC_URL=" + front.URL, "WEB_FRAME_ANCESTORS=" + elsewhere},
+		"nobody is configured": {"WEB_PUBLIC_URL=" + front.URL}, "somebody else is": {
+			"WEB_PUBLIC_URL=" + front.URL,
+			"WEB_FRAME_ANCESTORS=" + elsewhere,
+		},
 	} {
 		s := newSite(t, (*mailtest.CA)(nil), settings...)
 		front.before(t, s)

@@ -26,15 +26,24 @@ var address = regexp.MustCompile(`(?:src|href)="([^"]+)"`)
 func TestTheShellIsServedForEveryPageAndNothingElse(t *testing.T) {
 	h := webui.Handler(webui.Options{})
 	shell := served(h, "GET", "/", "").Body.String()
-	for _, path := range []string{"/accounts/new", "/accounts/6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11", "/accounts/6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11/edit", "/admin", "/admin/quotas", "/admin/accounts"} {
+	for _, path := range []string{
+		"/accounts/new", "/accounts/6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11",
+		"/accounts/6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11/edit", "/admin", "/admin/quotas", "/admin/accounts",
+	} {
 		w := served(h, "GET", path, "")
-		if w.Code != 200 || w.Body.String() != shell || w.Header().Get("Cache-Control") != "no-cache" || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+		if w.Code != 200 || w.Body.String() != shell || w.Header().Get("Cache-Control") != "no-cache" ||
+			!strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())
 		}
 	}
-	for _, path := range []string{"/index.html", "/nothing", "/accounts", "/accounts/", "/accounts/a/b", "/accounts/a/edit/b", "/admin/", "/assets", "/assets/", "/assets/app.js", "/assets/../webui.go", "//", "/<script>alert(1)</script>"} {
+	for _, path := range []string{
+		"/index.html", "/nothing", "/accounts", "/accounts/", "/accounts/a/b",
+		"/accounts/a/edit/b", "/admin/", "/assets", "/assets/", "/assets/app.js", "/assets/../webui.go", "//",
+		"/<script>alert(1)</script>",
+	} {
 		w := served(h, "GET", path, "")
-		if w.Code != 404 || strings.Contains(w.Body.String(), "alert") || strings.Contains(w.Body.String(), ".js") || w.Header().Get("Cache-Control") != "no-cache" {
+		if w.Code != 404 || strings.Contains(w.Body.String(), "alert") || strings.Contains(w.Body.String(), ".js") ||
+			w.Header().Get("Cache-Control") != "no-cache" {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -57,7 +66,8 @@ func TestTheShellsAssetsAreThereAndMayBeKeptForEver(t *testing.T) {
 	}
 	for _, a := range found {
 		plain, packed := served(h, "GET", a[1], "gzip;q=0"), served(h, "GET", a[1], "br, gzip")
-		if plain.Code != 200 || plain.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" || plain.Header().Get("Content-Encoding") != "" || plain.Header().Get("Vary") != "Accept-Encoding" {
+		if plain.Code != 200 || plain.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" ||
+			plain.Header().Get("Content-Encoding") != "" || plain.Header().Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%s: %d %v", a[1], plain.Code, plain.Header())
 			continue
 		}
@@ -86,18 +96,24 @@ func TestNothingInlineIsAllowedAndFramesOnlyAsConfigured(t *testing.T) {
 		deny      string
 	}{
 		{nil, "frame-ancestors 'none'", "DENY"},
-		{[]string{"https://webmail.firma.test", "https://b.test:8443"}, "frame-ancestors https://webmail.firma.test https://b.test:8443", ""},
+		{[]string{"https://webmail.firma.test", "https://b.test:8443"}, "frame-ancestors https://webmail.firma.test " +
+			"https://b.test:8443", ""},
 	} {
 		h := webui.Handler(webui.Options{FrameAncestors: tc.ancestors})
-		for _, path := range []string{"/", "/nothing", address.FindStringSubmatch(served(h, "GET", "/", "").Body.String())[1]} {
+		for _, path := range []string{"/", "/nothing", address.FindStringSubmatch(
+			served(h, "GET", "/", "").Body.String())[1]} {
 			got := served(h, "GET", path, "").Header()
 			rules := strings.Split(got.Get("Content-Security-Policy"), "; ")
-			for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "base-uri 'none'", "form-action 'self'", tc.want} {
+			for _, want := range []string{
+				"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'",
+				"base-uri 'none'", "form-action 'self'", tc.want,
+			} {
 				if !slices.Contains(rules, want) {
 					t.Errorf("%s: %q is not among %q", path, want, rules)
 				}
 			}
-			if strings.Contains(got.Get("Content-Security-Policy"), "unsafe") || got.Get("X-Frame-Options") != tc.deny || got.Get("X-Content-Type-Options") != "nosniff" {
+			if strings.Contains(got.Get("Content-Security-Policy"), "unsafe") || got.Get("X-Frame-Options") != tc.deny ||
+				got.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("%s: %v", path, got)
 			}
 		}

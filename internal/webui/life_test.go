@@ -103,7 +103,8 @@ func TestAnAccountsWholeLifeByMouse(t *testing.T) {
 	}
 	p.enter("User name", "anna")
 	p.press("Save")
-	p.until("document.querySelector('h1').textContent === 'Domowa' && document.querySelector('.badge').textContent === 'POP3'")
+	p.until("document.querySelector('h1').textContent === 'Domowa' && document.querySelector('.badge').textContent === " +
+		"'POP3'")
 
 	// Deletion, the mail kept, then with the mail.
 	p.press("All accounts")
@@ -233,7 +234,10 @@ func TestAWrongPasswordOrServerLeadsBackToItsFieldWithNothingLost(t *testing.T) 
 	p.sees("Enter the password again")
 	p.enter("Password", d.Users["anna"])
 	p.press("Continue")
-	for label, want := range map[string]string{"Name of the account": "Poczta", "Your name": "Anna Nowak", "Server": "localhost", "User name": "anna"} {
+	for label, want := range map[string]string{
+		"Name of the account": "Poczta", "Your name": "Anna Nowak",
+		"Server": "localhost", "User name": "anna",
+	} {
 		if got := p.holds(label); got != want {
 			t.Errorf("%s holds %q, want %q", label, got, want)
 		}
@@ -282,7 +286,8 @@ func TestASessionThatEndsInTheWizardLosesNothing(t *testing.T) {
 	p.press("Finish")
 	p.until("document.activeElement?.name === 'password'")
 	p.sees("Enter the password again")
-	if kept := js[string](p, "JSON.stringify(sessionStorage) + JSON.stringify(localStorage)"); strings.Contains(kept, "cokolwiek") || strings.Contains(kept, d.Users["anna"]) {
+	if kept := js[string](p, "JSON.stringify(sessionStorage) + JSON.stringify(localStorage)"); strings.Contains(
+		kept, "cokolwiek") || strings.Contains(kept, d.Users["anna"]) {
 		t.Error("a password is kept in the browser")
 	}
 }
@@ -408,7 +413,8 @@ func TestBothLanguagesHaveTheSameTextsWithAllPlurals(t *testing.T) {
 	p.sees("Please sign in")
 	p.sound("signed-out")
 	base := js[string](p, `document.querySelector("script[src]").src.replace(/app\.js$/, "")`)
-	wrong := js[string](p, `Promise.all(["en", "pl"].map((l) => import(`+quote(base)+` + "i18n/" + l + ".js"))).then(([en, pl]) => {
+	wrong := js[string](p, `Promise.all(["en", "pl"].map((l) => import(`+quote(base)+
+		` + "i18n/" + l + ".js"))).then(([en, pl]) => {
 		const bad = [];
 		for (const k of new Set([...Object.keys(en.default), ...Object.keys(pl.default)])) {
 			const e = en.default[k], q = pl.default[k];

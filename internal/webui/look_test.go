@@ -31,7 +31,8 @@ func (p *tab) sound(name string) {
 	if !js[bool](p, "Boolean(window.axe)") {
 		js[any](p, string(axe)+"; null")
 	}
-	p.until("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getComputedTiming().iterations === Infinity)")
+	p.until("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getComputedTiming().iterations " +
+		"=== Infinity)")
 	report := js[string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
 		.then((r) => JSON.stringify(r.violations.map((v) => ({id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 200) + " | " + n.failureSummary)}))))`)
 	var violations []struct {
@@ -76,7 +77,8 @@ func (p *tab) picture(path string) {
 // goTo shows another page of the same server.
 func (p *tab) goTo(path string) {
 	p.tb.Helper()
-	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("history.pushState(null, '', %s); window.dispatchEvent(new PopStateEvent('popstate'))", quote(path))))
+	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf("history.pushState(null, '', %s); window.dispatchEvent(new "+
+		"PopStateEvent('popstate'))", quote(path))))
 	p.until("document.querySelector('main h1') && !document.querySelector('main[aria-busy]')")
 }
 
@@ -87,7 +89,9 @@ func TestEveryPageIsAccessibleInBothLanguagesLightAndDark(t *testing.T) {
 	s := newSite(t, d.CA)
 	const user = "anna@firma.test"
 	gmail := s.add(user, d, "Poczta", "imap", "anna")
-	broken := s.add(user, d, "Firma", "imap", "jan", map[string]any{"max_message_bytes": 4096, "folders": map[string]any{"exclude": []string{`\\Junk`, "Lists"}}})
+	broken := s.add(user, d, "Firma", "imap", "jan", map[string]any{"max_message_bytes": 4096, "folders": map[string]any{
+		"exclude": []string{`\\Junk`, "Lists"},
+	}})
 	old := s.add(user, d, "Stara skrzynka", "pop3", "ola")
 	s.state(user, gmail, "ok")
 	s.state(user, old, "ok")
@@ -122,11 +126,15 @@ func TestEveryPageIsAccessibleInBothLanguagesLightAndDark(t *testing.T) {
 			p.goTo("/accounts/" + gmail + "/edit")
 			js[any](p, "document.querySelector('.advanced').open = true; null")
 			p.sound("edit")
-			js[any](p, "document.querySelector('input[name=name]').value = ''; document.querySelector('form').requestSubmit(); null")
+			js[any](p, "document.querySelector('input[name=name]').value = ''; "+
+				"document.querySelector('form').requestSubmit(); null")
 			p.until("document.querySelector('[aria-invalid]')")
 			p.sound("edit-wrong")
 			p.wizard(w)
-			for path, name := range map[string]string{"/admin": "admin", "/admin/quotas": "admin-quotas", "/admin/accounts": "admin-accounts"} {
+			for path, name := range map[string]string{
+				"/admin": "admin", "/admin/quotas": "admin-quotas",
+				"/admin/accounts": "admin-accounts",
+			} {
 				p.goTo(path)
 				p.until("document.querySelector('.page.wide tbody tr')")
 				p.sound(name)
@@ -155,8 +163,14 @@ func TestEveryPageIsAccessibleInBothLanguagesLightAndDark(t *testing.T) {
 
 // words are what the test has to press in each language.
 var words = map[string]map[string]string{
-	"en": {"more": "More for ", "delete": "Delete ", "fetch": "Fetch now", "finish": "Finish", "fix": "Put it right", "signout": "Sign out"},
-	"pl": {"more": "Więcej dla ", "delete": "Usuń ", "fetch": "Pobierz teraz", "finish": "Zakończ", "fix": "Popraw to", "signout": "Wyloguj"},
+	"en": {
+		"more": "More for ", "delete": "Delete ", "fetch": "Fetch now", "finish": "Finish", "fix": "Put it right",
+		"signout": "Sign out",
+	},
+	"pl": {
+		"more": "Więcej dla ", "delete": "Usuń ", "fetch": "Pobierz teraz", "finish": "Zakończ", "fix": "Popraw to",
+		"signout": "Wyloguj",
+	},
 }
 
 // wizard looks at both steps and at a test that fails.
@@ -171,7 +185,8 @@ func (p *tab) wizard(w map[string]string) {
 	p.keys("abcd efgh\r")
 	p.until("document.querySelector('input[name=folder]')")
 	p.sound("wizard-2")
-	js[any](p, "document.querySelector('.advanced summary').click(); const i = document.querySelector('input[name=\"server.host\"]'); i.value = 'imap.gmail.invalid'; i.dispatchEvent(new Event('input', {bubbles: true})); null")
+	js[any](p, "document.querySelector('.advanced summary').click(); const i = "+
+		"document.querySelector('input[name=\"server.host\"]'); i.value = 'imap.gmail.invalid'; i.dispatchEvent(new Event('input', {bubbles: true})); null")
 	p.sound("wizard-2-advanced")
 	p.press(w["finish"])
 	p.until("document.querySelector('dialog .notice.bad')")

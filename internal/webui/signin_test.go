@@ -19,11 +19,15 @@ func signInSite(t *testing.T, messages int) (*site, *mailtest.OAuth, *mailtest.D
 	t.Helper()
 	ca := mailtest.NewCA(t)
 	o := mailtest.StartOAuth(t, ca, gmail)
-	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{CA: ca, Users: map[string]string{gmail: "nie-do-zgadniecia"}, Extra: append(o.Dovecot(t), patientWithErrors...)})
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		CA: ca, Users: map[string]string{gmail: "nie-do-zgadniecia"},
+		Extra: append(o.Dovecot(t), patientWithErrors...),
+	})
 	mailtest.Fill(t, d, gmail, mailtest.Corpus(31, messages, true))
 	return newSite(
 		t, ca, "WEB_PUBLIC_URL={addr}", "OAUTH_GOOGLE_CLIENT_ID="+o.ClientID, "OAUTH_GOOGLE_CLIENT_SECRET="+o.ClientSecret,
-		"OAUTH_GOOGLE_AUTHORIZE_URL="+o.AuthorizeURL, "OAUTH_GOOGLE_TOKEN_URL="+o.TokenURL, "OAUTH_GOOGLE_ISSUER="+o.Issuer, "OAUTH_GOOGLE_HOSTS=localhost",
+		"OAUTH_GOOGLE_AUTHORIZE_URL="+o.AuthorizeURL, "OAUTH_GOOGLE_TOKEN_URL="+o.TokenURL, "OAUTH_GOOGLE_ISSUER="+o.Issuer,
+		"OAUTH_GOOGLE_HOSTS=localhost",
 		"OAUTH_MICROSOFT_CLIENT_ID=x",
 	), o, d
 }
@@ -145,7 +149,10 @@ func TestThePagesForSigningInAreAccessible(t *testing.T) {
 	const user = "anna@firma.test"
 	for _, dev := range looks {
 		t.Run(dev.name, func(t *testing.T) {
-			w := map[string][]string{"en": {"Sign in with Google", "Sign in again", "Use jan@gmail.com"}, "pl": {"Zaloguj się przez Google", "Zaloguj się ponownie", "Użyj jan@gmail.com"}}[dev.lang]
+			w := map[string][]string{
+				"en": {"Sign in with Google", "Sign in again", "Use jan@gmail.com"},
+				"pl": {"Zaloguj się przez Google", "Zaloguj się ponownie", "Użyj jan@gmail.com"},
+			}[dev.lang]
 			p := look(t, dev, s.link(user))
 			p.until("document.querySelector('main h1')")
 			p.goTo("/accounts/new")

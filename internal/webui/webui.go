@@ -53,7 +53,8 @@ func Handler(o Options) http.Handler {
 	}
 	p := &pages{
 		framed: len(o.FrameAncestors) > 0,
-		policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
+		policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+			"font-src 'self'; " +
 			"base-uri 'none'; form-action 'self'; frame-ancestors " + ancestors,
 		assets: map[string]file{},
 	}

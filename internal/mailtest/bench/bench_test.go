@@ -46,9 +46,15 @@ func TestTheProxyCountsSequentialRoundTrips(t *testing.T) {
 		hangUp bool  // One more line, whose answer is not waited for.
 		want   traffic
 	}{
-		"one after the other":     {ahead: []int{1, 1, 1}, want: traffic{Conns: 1, Depth: 3, Waited: 3, Turns: 2, Up: 6, Down: 6}},
-		"sent ahead":              {ahead: []int{3}, want: traffic{Conns: 1, Depth: 1, Waited: 1, Up: 6, Down: 6}},
-		"a farewell unwaited for": {ahead: []int{1, 1}, hangUp: true, want: traffic{Conns: 1, Depth: 3, Waited: 2, Turns: 2, Up: 6, Down: 6}},
+		"one after the other": {ahead: []int{1, 1, 1}, want: traffic{
+			Conns: 1, Depth: 3, Waited: 3, Turns: 2, Up: 6,
+			Down: 6,
+		}},
+		"sent ahead": {ahead: []int{3}, want: traffic{Conns: 1, Depth: 1, Waited: 1, Up: 6, Down: 6}},
+		"a farewell unwaited for": {ahead: []int{1, 1}, hangUp: true, want: traffic{
+			Conns: 1, Depth: 3, Waited: 2, Turns: 2,
+			Up: 6, Down: 6,
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := newDistance(echo(t), 20*time.Millisecond)

@@ -117,7 +117,8 @@ func (b *bench) inTurns(ctx context.Context, c benchCase, peers []peer) ([]resul
 			if err != nil {
 				return nil, fmt.Errorf("%s %s: %w", c.name(), p.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "%-4s %-15s round %d  %8.3f s  cpu %6.2f s  %6.1f MB  got %d %s\n", r.Case, r.Peer, round, r.Wall, r.CPU, r.Peak, r.Got, r.Note)
+			fmt.Fprintf(os.Stderr, "%-4s %-15s round %d  %8.3f s  cpu %6.2f s  %6.1f MB  got %d %s\n", r.Case, r.Peer, round,
+				r.Wall, r.CPU, r.Peak, r.Got, r.Note)
 			if err := b.record(r); err != nil {
 				return nil, err
 			}
@@ -137,7 +138,8 @@ func (c benchCase) account(p peer) string {
 
 func (b *bench) place(c benchCase, p peer) place {
 	dir := filepath.Join(b.work, c.user+"-"+p.name)
-	return place{dir: dir, dst: filepath.Join(dir, "dst"), user: c.account(p), tree: c.tree, port: b.port(p.protocol, c.ms), first: c.first}
+	return place{dir: dir, dst: filepath.Join(dir, "dst"), user: c.account(p), tree: c.tree, port: b.port(p.protocol,
+		c.ms), first: c.first}
 }
 
 // ready makes sure that a peer has pulled a mailbox before, by a run that is

@@ -30,7 +30,8 @@ const (
 
 func newLetters(seed uint64, scale float64) *letters {
 	l := &letters{r: rand.New(rand.NewPCG(seed, 0x62656e6368)), scale: scale, when: map[string]time.Time{}}
-	words := strings.Fields("the invoice meeting report please find attached regards schedule budget contract tomorrow faktura umowa żółć gęślą jaźń")
+	words := strings.Fields("the invoice meeting report please find attached regards schedule budget contract tomorrow " +
+		"faktura umowa żółć gęślą jaźń")
 	var b strings.Builder
 	for b.Len() < 1<<20 {
 		for range 10 {
@@ -88,16 +89,19 @@ func (l *letters) next(folder string, size int) mailtest.Message {
 	var b strings.Builder
 	date := when.Format(time.RFC1123Z)
 	for k := range 2 + l.r.IntN(4) {
-		fmt.Fprintf(&b, "Received: from mx%d.example.test (mx%d.example.test [192.0.2.%d])\n\tby mail.example.test (Postfix) with ESMTPS id %X\n\tfor <user@example.test>; %s\n",
+		fmt.Fprintf(&b, "Received: from mx%d.example.test (mx%d.example.test [192.0.2.%d])\n\tby mail.example.test "+
+			"(Postfix) with ESMTPS id %X\n\tfor <user@example.test>; %s\n",
 			k, k, l.r.IntN(250), l.r.Uint32(), date)
 	}
-	fmt.Fprintf(&b, "From: \"Anna Nowak\" <%x@example.test>\nTo: user@example.test\nSubject: message %d\nDate: %s\nMessage-ID: <%d.%x@mail.example.test>\nMIME-Version: 1.0\n",
+	fmt.Fprintf(&b, "From: \"Anna Nowak\" <%x@example.test>\nTo: user@example.test\nSubject: message %d\nDate: "+
+		"%s\nMessage-ID: <%d.%x@mail.example.test>\nMIME-Version: 1.0\n",
 		l.r.Uint32(), l.made, date, l.made, l.r.Uint64())
 	room := max(80, size-b.Len()-300)
 	if room <= 40_000 {
 		b.WriteString("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n" + l.cut(l.text, room))
 	} else {
-		b.WriteString("Content-Type: multipart/mixed; boundary=\"=_x\"\n\n--=_x\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n" + l.cut(l.text, 2000))
+		b.WriteString("Content-Type: multipart/mixed; boundary=\"=_x\"\n\n--=_x\nContent-Type: text/plain; " +
+			"charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n" + l.cut(l.text, 2000))
 		b.WriteString("--=_x\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\n\n")
 		for room -= 2000; room > 0; room -= largest {
 			b.WriteString(l.cut(l.base64, min(room, largest)))

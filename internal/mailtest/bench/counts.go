@@ -27,16 +27,19 @@ type written struct {
 // commit since leaves a mark in it. The triggers cost a little, so nothing is
 // timed meanwhile.
 func watch(ctx context.Context, db string) (done func() (written, error), err error) {
-	tables, err := sqlite(ctx, db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'bench_%' AND name NOT LIKE 'goose%';")
+	tables, err := sqlite(ctx, db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND "+
+		"name NOT LIKE 'bench_%' AND name NOT LIKE 'goose%';")
 	if err != nil {
 		return nil, err
 	}
 	var s strings.Builder
-	s.WriteString("BEGIN; CREATE TABLE IF NOT EXISTS bench_rows (tab TEXT PRIMARY KEY, n INTEGER NOT NULL); DELETE FROM bench_rows;\n")
+	s.WriteString("BEGIN; CREATE TABLE IF NOT EXISTS bench_rows (tab TEXT PRIMARY KEY, n INTEGER NOT NULL); DELETE FROM " +
+		"bench_rows;\n")
 	for _, t := range strings.Fields(tables) {
 		fmt.Fprintf(&s, "INSERT INTO bench_rows VALUES ('%s', 0);\n", t)
 		for _, on := range []string{"INSERT", "UPDATE", "DELETE"} {
-			fmt.Fprintf(&s, "CREATE TRIGGER IF NOT EXISTS bench_%s_%s AFTER %s ON %s BEGIN UPDATE bench_rows SET n = n + 1 WHERE tab = '%s'; END;\n", t, on, on, t, t)
+			fmt.Fprintf(&s, "CREATE TRIGGER IF NOT EXISTS bench_%s_%s AFTER %s ON %s BEGIN UPDATE bench_rows SET n = n + 1 "+
+				"WHERE tab = '%s'; END;\n", t, on, on, t, t)
 		}
 	}
 	s.WriteString("COMMIT;\nPRAGMA wal_checkpoint(TRUNCATE);")

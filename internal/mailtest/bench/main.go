@@ -54,12 +54,14 @@ func main() {
 		return
 	}
 	var o options
-	flag.StringVar(&o.cases, "cases", "A0,S40,B0,B40,C40,T40,D40,G0,H0,W0", "which cases, as in the report's headings; the number is the round trip in ms")
+	flag.StringVar(&o.cases, "cases", "A0,S40,B0,B40,C40,T40,D40,G0,H0,W0", "which cases, as in the report's headings; "+
+		"the number is the round trip in ms")
 	flag.StringVar(&o.only, "only", "", "beginnings of the names of the programs to measure; empty: all")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is measured")
 	flag.IntVar(&o.serialRounds, "serial-rounds", 1, "the same, for first pulls by programs that go message by message")
 	flag.Float64Var(&o.scale, "scale", 1, "of the number of messages, for a quick look")
-	flag.StringVar(&o.scratch, "scratch", "/var/tmp", "where to work: a real disk, or fsync costs nothing, with 15 GB free at full scale")
+	flag.StringVar(&o.scratch, "scratch", "/var/tmp", "where to work: a real disk, or fsync costs nothing, with 15 GB "+
+		"free at full scale")
 	flag.StringVar(&o.json, "json", "", "file to which each run is appended as a line of JSON")
 	flag.StringVar(&o.mailbrook, "mailbrook", "", "the program to measure; empty: built from this module")
 	flag.DurationVar(&o.limit, "limit", 10*time.Minute, "the most that one run may take")
@@ -127,7 +129,10 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	s := &stage{}
-	b := &bench{options: o, work: filepath.Join(dir, "work"), far: map[string]*distance{}, mail: map[string]mailboxSize{}, out: out}
+	b := &bench{
+		options: o, work: filepath.Join(dir, "work"), far: map[string]*distance{}, mail: map[string]mailboxSize{},
+		out: out,
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			f, ok := p.(fatal)
@@ -238,7 +243,8 @@ func (b *bench) serve(ctx context.Context, s *stage, cases []benchCase) error {
 			return err
 		}
 		b.mail[m.user] = size
-		if _, err := quietly(ctx, "", command{argv: []string{"cp", "-al", b.dovecot.Store(m.user), b.dovecot.Store(m.user + "-marks")}}); err != nil {
+		if _, err := quietly(ctx, "", command{argv: []string{"cp", "-al", b.dovecot.Store(m.user), b.dovecot.Store(
+			m.user + "-marks")}}); err != nil {
 			return err
 		}
 		for _, u := range []string{m.user, m.user + "-marks"} {
@@ -253,7 +259,8 @@ func (b *bench) serve(ctx context.Context, s *stage, cases []benchCase) error {
 // warm has the server build its indexes, so that every client meets the same
 // server.
 func (b *bench) warm(user string) {
-	b.dovecot.Adm("-o", "stats_writer_socket_path=", "fetch", "-u", user, "size.virtual date.received flags", "mailbox", "*")
+	b.dovecot.Adm("-o", "stats_writer_socket_path=", "fetch", "-u", user, "size.virtual date.received flags", "mailbox",
+		"*")
 	b.dovecot.Adm("-o", "stats_writer_socket_path=", "fetch", "-u", user, "size.virtual", "mailbox", "INBOX")
 }
 

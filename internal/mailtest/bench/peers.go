@@ -41,11 +41,26 @@ func (b *bench) allPeers() []peer {
 		{name: "mailbrook-pop3", protocol: "pop3", cases: "ASCDGH", prepare: b.mailbrook("pop3")},
 		{name: "mbsync", protocol: "imap", program: "mbsync", pack: "isync", cases: "ASBCTDGH", prepare: b.mbsync},
 		{name: "mpop", protocol: "pop3", program: "mpop", pack: "mpop", cases: "ASCDGH", prepare: b.mpop},
-		{name: "fetchmail-imap", protocol: "imap", program: "fetchmail", pack: "fetchmail", cases: "ASCD", serial: true, marks: true, prepare: b.fetchmail("IMAP")},
-		{name: "fetchmail-pop3", protocol: "pop3", program: "fetchmail", pack: "fetchmail", cases: "ASCD", serial: true, prepare: b.fetchmail("POP3")},
-		{name: "offlineimap", protocol: "imap", program: "offlineimap", pack: "offlineimap3", cases: "ASBCTD", serial: true, prepare: b.offlineimap},
-		{name: "getmail-imap", protocol: "imap", program: "getmail", pack: "getmail6", cases: "S", serial: true, prepare: b.getmail("IMAP")},
-		{name: "getmail-pop3", protocol: "pop3", program: "getmail", pack: "getmail6", cases: "S", serial: true, prepare: b.getmail("POP3")},
+		{
+			name: "fetchmail-imap", protocol: "imap", program: "fetchmail", pack: "fetchmail", cases: "ASCD", serial: true,
+			marks: true, prepare: b.fetchmail("IMAP"),
+		},
+		{
+			name: "fetchmail-pop3", protocol: "pop3", program: "fetchmail", pack: "fetchmail", cases: "ASCD", serial: true,
+			prepare: b.fetchmail("POP3"),
+		},
+		{
+			name: "offlineimap", protocol: "imap", program: "offlineimap", pack: "offlineimap3", cases: "ASBCTD", serial: true,
+			prepare: b.offlineimap,
+		},
+		{
+			name: "getmail-imap", protocol: "imap", program: "getmail", pack: "getmail6", cases: "S", serial: true,
+			prepare: b.getmail("IMAP"),
+		},
+		{
+			name: "getmail-pop3", protocol: "pop3", program: "getmail", pack: "getmail6", cases: "S", serial: true,
+			prepare: b.getmail("POP3"),
+		},
 	}
 }
 
@@ -80,7 +95,8 @@ func (b *bench) install(ctx context.Context, peers []peer) {
 	if _, err := quietly(bounded, "", command{[]string{"apt-get", "update", "-q"}, env}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	if _, err := quietly(bounded, "", command{append([]string{"apt-get", "install", "-qy", "--no-install-recommends"}, missing...), env}); err != nil {
+	if _, err := quietly(bounded, "", command{append([]string{"apt-get", "install", "-qy", "--no-install-recommends"},
+		missing...), env}); err != nil {
 		fmt.Fprintln(os.Stderr, err) // Each peer that is missing is named in the report.
 	}
 }
@@ -127,7 +143,8 @@ func (b *bench) mailbrook(protocol string) func(context.Context, place) (command
 		id := filepath.Join(p.dir, "id")
 		port := fmt.Sprint(p.port)
 		args := []string{
-			b.binary, "account", "add", "--user", benchUser, "--email", p.user + "@remote.test", "--name", "far", "--protocol", protocol,
+			b.binary, "account", "add", "--user", benchUser, "--email", p.user + "@remote.test", "--name", "far", "--protocol",
+			protocol,
 			"--host", "localhost", "--port", port, "--security", "tls", "--username", p.user, "--password-stdin", "--skip-test",
 			"--max-message-bytes", fmt.Sprint(256 << 20), // As much as there is: the peers know no bound.
 		}
@@ -222,8 +239,9 @@ func (b *bench) fetchmail(protocol string) func(context.Context, place) (command
 		}
 		rc := filepath.Join(p.dir, "fetchmailrc")
 		return command{
-			argv: []string{"fetchmail", "-s", "-f", rc, "--pidfile", filepath.Join(p.dir, "pid"), "--idfile", filepath.Join(p.dir, "ids")},
-			env:  []string{"FETCHMAILHOME=" + p.dir},
+			argv: []string{"fetchmail", "-s", "-f", rc, "--pidfile", filepath.Join(p.dir, "pid"), "--idfile", filepath.Join(
+				p.dir, "ids")},
+			env: []string{"FETCHMAILHOME=" + p.dir},
 		}, write(rc, fmt.Sprintf(`set no bouncemail
 set no spambounce
 poll localhost port %d protocol %s %s timeout 120
@@ -242,7 +260,8 @@ func (b *bench) offlineimap(_ context.Context, p place) (command, error) {
 		return command{}, err
 	}
 	rc := filepath.Join(p.dir, "offlineimaprc")
-	return command{argv: []string{"offlineimap", "-o", "-c", rc}, env: []string{"HOME=" + p.dir}}, write(rc, fmt.Sprintf(`[general]
+	return command{argv: []string{"offlineimap", "-o", "-c", rc}, env: []string{"HOME=" + p.dir}},
+		write(rc, fmt.Sprintf(`[general]
 metadata = %s/meta
 accounts = A
 ui = quiet

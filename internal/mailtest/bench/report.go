@@ -15,7 +15,8 @@ import (
 func (b *bench) heading(ctx context.Context, peers []peer) {
 	fmt.Fprintf(b.out, "Made on %s by `%s`.\n\n", time.Now().UTC().Format(time.DateOnly), b.again())
 	fmt.Fprintf(b.out, "- machine: %s\n", machine(ctx, b.work))
-	fmt.Fprintf(b.out, "- server: Dovecot %s on the same machine; TLS, certificate verified\n", firstWord(ctx, "dovecot", "--version"))
+	fmt.Fprintf(b.out, "- server: Dovecot %s on the same machine; TLS, certificate verified\n", firstWord(ctx, "dovecot",
+		"--version"))
 	var have, missing []string
 	for _, p := range peers {
 		switch {
@@ -79,7 +80,8 @@ func machine(ctx context.Context, dir string) string {
 	load, _ := os.ReadFile("/proc/loadavg")
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	return fmt.Sprintf("%d × %s%s, %s, Linux %s, %s; load at the start %s", runtime.NumCPU(), model, memory, disk,
-		strings.TrimSpace(string(kernel)), runtime.Version(), strings.Join(strings.Fields(string(load))[:min(1, len(load))], ""))
+		strings.TrimSpace(string(kernel)), runtime.Version(), strings.Join(strings.Fields(string(load))[:min(1, len(load))],
+			""))
 }
 
 // table prints one case.
@@ -90,7 +92,8 @@ func (b *bench) table(c benchCase, results []result) {
 		where = fmt.Sprintf("%d ms round trip", c.ms)
 	}
 	fmt.Fprintf(b.out, "### %s: %s; %s\n\n", c.name(), fmt.Sprintf(c.title, size.messages, size.octets/1e6), where)
-	fmt.Fprintln(b.out, "| program | runs | seconds (min–max) | × mbsync | × mpop | CPU s | CPU ms/MB | peak MB | messages | connections | round trips (waited for) | MB in |")
+	fmt.Fprintln(b.out, "| program | runs | seconds (min–max) | × mbsync | × mpop | CPU s | CPU ms/MB | peak MB | "+
+		"messages | connections | round trips (waited for) | MB in |")
 	fmt.Fprintln(b.out, "|---|---|---|---|---|---|---|---|---|---|---|---|")
 	by := map[string][]result{}
 	var names []string
@@ -123,7 +126,9 @@ func (b *bench) table(c benchCase, results []result) {
 		}
 		if rs[0].Wire != nil {
 			conns = fmt.Sprintf("%.0f", m(func(r result) float64 { return float64(r.Wire.Conns) }))
-			trips = fmt.Sprintf("%.0f (%.0f)", m(func(r result) float64 { return float64(r.Wire.Depth) }), m(func(r result) float64 { return float64(r.Wire.Waited) }))
+			trips = fmt.Sprintf("%.0f (%.0f)", m(func(r result) float64 {
+				return float64(r.Wire.Depth)
+			}), m(func(r result) float64 { return float64(r.Wire.Waited) }))
 			in = fmt.Sprintf("%.2f", m(func(r result) float64 { return float64(r.Wire.Down) })/1e6)
 		}
 		walls := make([]float64, len(rs))
@@ -133,8 +138,11 @@ func (b *bench) table(c benchCase, results []result) {
 				notes = append(notes, fmt.Sprintf("%s, round %d: %s", name, r.Round+1, r.Note))
 			}
 		}
-		fmt.Fprintf(b.out, "| %s | %d | %.3f (%.3f–%.3f) | %s | %s | %.2f | %s | %.0f | %.0f | %s | %s | %s |\n", name, len(rs), wall(name), slices.Min(walls), slices.Max(walls),
-			ratio("mbsync"), ratio("mpop"), m(func(r result) float64 { return r.CPU }), perMB, m(func(r result) float64 { return r.Peak }),
+		fmt.Fprintf(b.out, "| %s | %d | %.3f (%.3f–%.3f) | %s | %s | %.2f | %s | %.0f | %.0f | %s | %s | %s |\n", name,
+			len(rs), wall(name), slices.Min(walls), slices.Max(walls),
+			ratio("mbsync"), ratio("mpop"), m(func(r result) float64 {
+				return r.CPU
+			}), perMB, m(func(r result) float64 { return r.Peak }),
 			m(func(r result) float64 { return float64(r.Got) }), conns, trips, in)
 	}
 	fmt.Fprintln(b.out)
@@ -185,7 +193,8 @@ func (b *bench) writes(ctx context.Context) error {
 				tables = append(tables, fmt.Sprintf("%s %d", t, n))
 			}
 			slices.Sort(tables)
-			fmt.Fprintf(b.out, "| %s | %s | %d | %d | %s | %d | %d | %s |\n", m.title, pull, got, w.Commits, per, w.Total, w.Pages, strings.Join(tables, ", "))
+			fmt.Fprintf(b.out, "| %s | %s | %d | %d | %s | %d | %d | %s |\n", m.title, pull, got, w.Commits, per, w.Total,
+				w.Pages, strings.Join(tables, ", "))
 		}
 		line("first", got, first)
 		line("no news", 0, again)

@@ -110,7 +110,8 @@ func quietly(ctx context.Context, stdin string, c command) (string, error) {
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", strings.Join(c.argv[:min(3, len(c.argv))], " "), err, strings.TrimSpace(problems.String()))
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(c.argv[:min(3, len(c.argv))], " "), err, strings.TrimSpace(
+			problems.String()))
 	}
 	return strings.TrimSpace(string(out)), nil
 }

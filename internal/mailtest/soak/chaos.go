@@ -347,7 +347,8 @@ func (w *world) verdict() (bad []string) {
 		}
 		for what, n := range map[string]int{"lost": lost, "doubled": doubled, "not as it was sent": foreign} {
 			if n > 0 {
-				bad = append(bad, fmt.Sprintf("%s: %d messages of %s on %s (%s)", what, n, u.name, u.site.name, strings.Join(accounts, ", ")))
+				bad = append(bad, fmt.Sprintf("%s: %d messages of %s on %s (%s)", what, n, u.name, u.site.name, strings.Join(
+					accounts, ", ")))
 			}
 		}
 	}

@@ -49,7 +49,8 @@ func init() {
 // can be set: of package time it gets a copy that adds a number of seconds. Nothing
 // of the program itself is another.
 func (w *world) buildMailbrook(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "time", "github.com/mailbrook/mailbrook/cmd/mailbrook").Output()
+	out, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "time",
+		"github.com/mailbrook/mailbrook/cmd/mailbrook").Output()
 	if err != nil {
 		return fmt.Errorf("looking for the sources: %w", err)
 	}
@@ -66,7 +67,8 @@ func (w *world) buildMailbrook(ctx context.Context) error {
 	}
 	source = bytes.ReplaceAll(source, []byte(now), []byte(now+"\tsec += shifted.Load()\n"))
 	source = bytes.Replace(source, []byte("\t\"math/bits\"\n"), []byte("\t\"math/bits\"\n\t\"sync/atomic\"\n"), 1)
-	source = append(source, "\nvar shifted atomic.Int64\n\n// Shift moves the clock.\nfunc Shift(seconds int64) { shifted.Store(seconds) }\n"...)
+	source = append(source, "\nvar shifted atomic.Int64\n\n// Shift moves the clock.\nfunc Shift(seconds int64) { "+
+		"shifted.Store(seconds) }\n"...)
 	overlay := map[string]map[string]string{"Replace": {
 		filepath.Join(std, "time.go"):         w.path("time.go"),
 		filepath.Join(program, "follower.go"): w.path("follower.go"),

@@ -62,7 +62,8 @@ type hostile struct {
 
 // startHostile starts one on loopback.
 func (w *world) startHostile(v vice, protocol, target string, seed uint64) (*hostile, error) {
-	h := &hostile{world: w, vice: v, protocol: protocol, target: target, tls: w.ca.Server().Config(), rand: rand.New(rand.NewPCG(w.seed, seed))}
+	h := &hostile{world: w, vice: v, protocol: protocol, target: target, tls: w.ca.Server().Config(), rand: rand.New(
+		rand.NewPCG(w.seed, seed))}
 	var err error
 	if h.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
@@ -329,7 +330,8 @@ func (h *hostile) fetch(text []byte) (all []byte, silent bool) {
 			forged := "From: <forged@evil.test>\r\nSubject: Nobody sent this\r\n\r\nNever asked for.\r\n"
 			all = append(all, []string{
 				"* OK [ALERT] <script>alert(1)</script>\r\n",
-				fmt.Sprintf("* %d FETCH (UID %d BODY[] {%d}\r\n%s)\r\n", 1+h.rand.IntN(9), 4100000000+h.rand.IntN(100), len(forged), forged),
+				fmt.Sprintf("* %d FETCH (UID %d BODY[] {%d}\r\n%s)\r\n", 1+h.rand.IntN(9), 4100000000+h.rand.IntN(100), len(forged),
+					forged),
 				fmt.Sprintf("* %d FETCH (FLAGS (\\Seen $Junk))\r\n", 1+h.rand.IntN(9)),
 				"* XYZZY (a (b) \"c\")\r\n",
 				"* 0 RECENT\r\n",

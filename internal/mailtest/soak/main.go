@@ -64,7 +64,8 @@ func main() {
 	flag.StringVar(&o.scratch, "scratch", "", "where to work; empty: the temporary directory")
 	flag.StringVar(&o.mailbrook, "mailbrook", "", "the program; empty: built from this module")
 	flag.StringVar(&o.trace, "trace", "", "file for everything that was done, and when")
-	flag.StringVar(&o.control, "control", "", "before the verdict, lose, double or alter one delivered message: the verdict has to notice")
+	flag.StringVar(&o.control, "control", "", "before the verdict, lose, double or alter one delivered message: the "+
+		"verdict has to notice")
 	flag.BoolVar(&o.kills, "kills", true, "whether processes are killed and stopped")
 	flag.BoolVar(&o.monsters, "monsters", true, "whether there are users who would harm all the others")
 	flag.Parse()
@@ -116,7 +117,10 @@ func soak(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	s := &stage{}
-	w := &world{options: o, stage: s, dir: dir, out: out, rand: rand.New(rand.NewPCG(o.seed, 1)), trace: io.Discard, began: time.Now()}
+	w := &world{
+		options: o, stage: s, dir: dir, out: out, rand: rand.New(rand.NewPCG(o.seed, 1)), trace: io.Discard,
+		began: time.Now(),
+	}
 	defer func() {
 		for _, f := range slices.Backward(s.cleanups) {
 			f()
@@ -198,13 +202,15 @@ func (w *world) report(well bool) {
 		}
 	}
 	if w.monsters {
-		row("monsters", "%d accounts at a tarpit and %d with %d messages in each of %d installations, %d typing errors, rings; %d guesses; %d jumps of clocks",
+		row("monsters", "%d accounts at a tarpit and %d with %d messages in each of %d installations, %d typing errors, "+
+			"rings; %d guesses; %d jumps of clocks",
 			tarpitUsers*accountsEach, accountsEach, poisonMessages, len(w.sites), 2*typists, c.guesses, c.jumps)
 	}
 	row("bystanders", "%d visits every %v; late by %v (median), %v (p99), %v (most)", c.visits, calm,
 		c.late[0].Round(time.Millisecond), c.late[1].Round(time.Millisecond), c.late[2].Round(time.Millisecond))
 	row("memory", "%d MB at most in a process", c.memory>>20)
-	row("messages", "%d arrived in %d accounts; %d different ones were seen in mailboxes", c.arrived, len(w.accounts), w.watch.count())
+	row("messages", "%d arrived in %d accounts; %d different ones were seen in mailboxes", c.arrived, len(w.accounts),
+		w.watch.count())
 	row("users", "moved %d, deleted %d", c.moved, c.deleted)
 	row("skipped", "%d, asked for again at the end", c.retried)
 	row("lost", "%d", c.lost)

@@ -69,7 +69,8 @@ func (w *world) unleash(ctx context.Context) error {
 		for k := range accountsEach {
 			protocol := []string{"imap", "pop3"}[k%2]
 			login := fmt.Sprintf("large%d@poison.test", k)
-			if err := s.monster(ctx, "poison", protocol, login, servers["poison "+protocol], "--poll-interval", "10s"); err != nil {
+			if err := s.monster(ctx, "poison", protocol, login, servers["poison "+protocol], "--poll-interval",
+				"10s"); err != nil {
 				return err
 			}
 		}
@@ -268,7 +269,8 @@ func poisonIMAP(d *dialogue) error {
 		case "LIST":
 			return errors.Join(d.say(`* LIST () "/" INBOX`), d.say("%s OK done", d.tag))
 		case "STATUS":
-			return errors.Join(d.say(`* STATUS INBOX (`+status+`)`, poisonMessages, poisonMessages+1), d.say("%s OK done", d.tag))
+			return errors.Join(d.say(`* STATUS INBOX (`+status+`)`, poisonMessages, poisonMessages+1), d.say("%s OK done",
+				d.tag))
 		case "EXAMINE":
 			return errors.Join(d.say("* %d EXISTS", poisonMessages), d.say("* OK [UIDVALIDITY 7] valid"),
 				d.say("* OK [UIDNEXT %d] next", poisonMessages+1), d.say("%s OK [READ-ONLY] done", d.tag))
@@ -285,7 +287,8 @@ func poisonIMAP(d *dialogue) error {
 				to = poisonMessages
 			}
 			for n := max(1, from); n <= min(to, poisonMessages); n++ {
-				if _, err := fmt.Fprintf(d.W, "* %d FETCH (UID %d FLAGS () RFC822.SIZE 100 INTERNALDATE \"01-Jan-2026 00:00:00 +0000\")\r\n", n, n); err != nil {
+				if _, err := fmt.Fprintf(d.W, "* %d FETCH (UID %d FLAGS () RFC822.SIZE 100 INTERNALDATE \"01-Jan-2026 00:00:00 "+
+					"+0000\")\r\n", n, n); err != nil {
 					return err
 				}
 			}
@@ -330,7 +333,8 @@ func (s *site) guess(ctx context.Context, p *process) {
 		_ = errors.Join( // Most of it is refused; what counts is what reaches the server.
 			s.send(ctx, p, m.user.name, "PATCH", own, `{"skip_test": true, "password": `+guess+`}`, nil),
 			s.send(ctx, p, m.user.name, "POST", own+"/fetch", "", nil),
-			s.send(ctx, p, m.user.name, "POST", "/v1/connection-tests", `{"account_id": "`+m.account.id+`", "password": `+guess+`}`, nil))
+			s.send(ctx, p, m.user.name, "POST", "/v1/connection-tests", `{"account_id": "`+m.account.id+`", "password": `+guess+
+				`}`, nil))
 		select {
 		case <-ctx.Done():
 		case <-time.After(100 * time.Millisecond):

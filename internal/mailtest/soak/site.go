@@ -47,8 +47,10 @@ func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: mailtest.MailOwner()}
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.path(), "TMPDIR=" + os.TempDir(), "MAILBROOK_LISTEN=127.0.0.1:0",
-		"MAILBROOK_DATA_DIR=" + s.path(s.name), "MAILBROOK_DATABASE=" + s.database, "MAILBROOK_LOG_FORMAT=json", "MAILBROOK_LOG_LEVEL=debug",
-		"MAILBROOK_REMOTE_ALLOW_NETWORKS=127.0.0.0/8,::1/128", "MAILBROOK_REMOTE_ALLOW_PORTS=*", "MAILBROOK_REMOTE_CA_FILE=" + s.path("roots.pem"),
+		"MAILBROOK_DATA_DIR=" + s.path(s.name), "MAILBROOK_DATABASE=" + s.database, "MAILBROOK_LOG_FORMAT=json",
+		"MAILBROOK_LOG_LEVEL=debug",
+		"MAILBROOK_REMOTE_ALLOW_NETWORKS=127.0.0.0/8,::1/128", "MAILBROOK_REMOTE_ALLOW_PORTS=*", "MAILBROOK_REMOTE_CA_FILE=" +
+			s.path("roots.pem"),
 		"MAILBROOK_POLL_INTERVAL=500ms", "MAILBROOK_POLL_MIN_INTERVAL=500ms", "MAILBROOK_REMOTE_ALLOW_PLAINTEXT=true",
 	}
 	return cmd

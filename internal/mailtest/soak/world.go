@@ -39,11 +39,11 @@ type world struct {
 	accounts   []*account // Whose connections are harmed.
 	bystanders []*account // Those of users whom nobody harms.
 	rings      []*ring
-	corpus     uint64 // Corpora that were taken so far.
-	named      int    // Accounts that were named so far.
+	corpus     uint64    // Corpora that were taken so far.
+	named      int       // Accounts that were named so far.
+	nextJump   time.Time // When a clock jumps next at the earliest.
 	watch      *watch
 	harmed     time.Time // When harm began,
-	nextJump   time.Time // When a clock jumps next at the earliest.
 	healed     time.Time // and ended.
 }
 
@@ -63,9 +63,10 @@ type account struct {
 	demo                                    *demo.Provider
 	oracle                                  mailtest.Oracle // Of what was put there, at a Dovecot.
 	hostile                                 *hostile        // In front of the Dovecot; nil: nobody.
-	served                                  [][32]byte      // What a hostile server makes of the oracle's messages, if it changes them.
-	next                                    time.Time       // When its connections are healed.
-	state                                   string          // At the end, with its diagnosis.
+	// What a hostile server makes of the oracle's messages, if it changes them.
+	served [][32]byte
+	next   time.Time // When its connections are healed.
+	state  string    // At the end, with its diagnosis.
 }
 
 const password = "sekret"
@@ -94,7 +95,10 @@ func (w *world) build(ctx context.Context) error {
 			users["bystander"+strconv.Itoa(i)] = password
 		}
 		separator := []string{".", "/"}[d]
-		w.dovecots = append(w.dovecots, mailtest.StartDovecot(w.stage, mailtest.DovecotOptions{Users: users, CA: w.ca, Separator: separator}))
+		w.dovecots = append(w.dovecots, mailtest.StartDovecot(w.stage, mailtest.DovecotOptions{
+			Users: users, CA: w.ca,
+			Separator: separator,
+		}))
 	}
 	for i := range 2 {
 		p, err := demo.Start(ctx, demo.Options{Dir: w.path(), Seed: w.seed + uint64(i) + 1})
@@ -167,7 +171,10 @@ func (w *world) enrol(ctx context.Context) error {
 				protocol, service = "pop3", "pop3s"
 			}
 			name := "remote" + strconv.Itoa(i)
-			a := &account{protocol: protocol, username: name, password: password, email: name + "@dovecot.test", dovecot: d, proxy: mailtest.StartProxy(w.stage, d.Addr(service))}
+			a := &account{
+				protocol: protocol, username: name, password: password, email: name + "@dovecot.test", dovecot: d,
+				proxy: mailtest.StartProxy(w.stage, d.Addr(service)),
+			}
 			w.accounts = append(w.accounts, a)
 			w.arrive(a, 12)
 		}
@@ -187,7 +194,10 @@ func (w *world) enrol(ctx context.Context) error {
 	w.rand.Shuffle(len(w.accounts), func(i, j int) { w.accounts[i], w.accounts[j] = w.accounts[j], w.accounts[i] })
 	for i, a := range w.accounts {
 		if i%2 == 0 {
-			w.users = append(w.users, &user{site: w.sites[i/2%len(w.sites)], name: fmt.Sprintf("user%d@firma.test", i/2), deleted: map[[32]byte]int{}})
+			w.users = append(w.users, &user{
+				site: w.sites[i/2%len(w.sites)], name: fmt.Sprintf("user%d@firma.test", i/2),
+				deleted: map[[32]byte]int{},
+			})
 		}
 		u := w.users[i/2]
 		if err := u.add(ctx, a, place{"localhost", a.proxy.Port(), "tls"}); err != nil {
