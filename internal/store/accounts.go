@@ -174,7 +174,8 @@ func (s *Store) takeUp(ctx context.Context, tx *gorm.DB, row accountRow, fresh s
 	if err != nil || j.id != 0 {
 		return j, err
 	}
-	err = c.row(ctx, `INSERT INTO journals (uuid, owner, protocol, host, port, username) VALUES (?, ?, ?, ?, ?, ?) RETURNING id, lease_epoch`,
+	err = c.row(ctx, `INSERT INTO journals (uuid, owner, protocol, host, port, username) VALUES (?, ?, ?, ?, ?, ?)
+		RETURNING id, lease_epoch`,
 		fresh, row.Owner, row.Protocol, row.Host, row.Port, row.Username).Scan(&j.id, &j.leaseEpoch)
 	return j, err
 }

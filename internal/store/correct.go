@@ -23,7 +23,8 @@ const (
 
 // tooFar holds for an account that is due later than its last visit was followed
 // by, whatever time the visit was thought to be at. Its arguments: tooFarArgs.
-const tooFar = `lease_owner = '' AND due_at_ms < ? AND due_at_ms > CAST(? AS BIGINT) + CASE WHEN pause_ms > 0 THEN pause_ms ELSE CAST(? AS BIGINT) END`
+const tooFar = `lease_owner = '' AND due_at_ms < ? AND due_at_ms > CAST(? AS BIGINT) + CASE WHEN pause_ms > 0
+	THEN pause_ms ELSE CAST(? AS BIGINT) END`
 
 func tooFarArgs(now time.Time) []any {
 	return []any{int64(never), now.Add(clockSlack).UnixMilli(), schedule.LongestPause.Milliseconds()}
@@ -79,7 +80,8 @@ func (q Queue) correctDue(ctx context.Context, now time.Time, all bool, cut int6
 	s, c := q.s, q.s.on(q.s.r)
 	from, args := "poll_schedule", []any{}
 	if !all {
-		from = `(SELECT lease_owner, due_at_ms, pause_ms FROM poll_schedule WHERE due_at_ms < ? AND due_at_ms > ? ORDER BY due_at_ms DESC LIMIT ?) AS farthest`
+		from = `(SELECT lease_owner, due_at_ms, pause_ms FROM poll_schedule WHERE due_at_ms < ? AND due_at_ms > ?
+			ORDER BY due_at_ms DESC LIMIT ?) AS farthest`
 		args = append(args, int64(never), now.UnixMilli(), correctFarthest)
 	}
 	due := int64(0)

@@ -60,7 +60,8 @@ func (s *Store) AdminHosts(ctx context.Context, limit int) ([]HostHealth, error)
 		return nil
 	}, `SELECT host_key, s, c, count(*), min(since) FROM (SELECT p.host_key, `+state+
 		` AS s, CASE WHEN p.enabled = 1 THEN p.code ELSE '' END AS c,
-		CASE WHEN p.due_at_ms > ? OR p.lease_until_ms > ? THEN CAST(? AS BIGINT) WHEN p.due_at_ms = 0 THEN p.hurried_ms ELSE p.due_at_ms END AS since
+		CASE WHEN p.due_at_ms > ? OR p.lease_until_ms > ? THEN CAST(? AS BIGINT) WHEN p.due_at_ms = 0 THEN p.hurried_ms
+		ELSE p.due_at_ms END AS since
 		FROM poll_schedule p) AS x GROUP BY host_key, s, c`, append(args, now, now, int64(never))...)
 	if err != nil {
 		return nil, s.wrap(ctx, "counting accounts by host", err)

@@ -198,7 +198,8 @@ func (s *Store) Integrity(ctx context.Context) (wrong []string, remark string, e
 		err := r.Scan(&name)
 		indexes = append(indexes, name)
 		return err
-	}, `SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+	}, `SELECT c.oid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a
+		ON a.oid = c.relam
 		WHERE a.amname = 'btree' AND c.relnamespace = current_schema()::regnamespace AND i.indisvalid ORDER BY 1`)
 	if err != nil {
 		return nil, "", s.wrap(ctx, op, err)

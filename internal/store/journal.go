@@ -227,7 +227,8 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 		k.FirstAt, k.LastAt, k.NextAt = fromMillis(first), fromMillis(last), fromMillis(next)
 		out = append(out, k)
 		return err
-	}, `SELECT k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal, k.size, k.code, k.detail, k.attempts, k.first_ms, k.last_ms, k.next_ms, k.held, k.requested
+	}, `SELECT k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal, k.size, k.code, k.detail, k.attempts, k.first_ms,
+		k.last_ms, k.next_ms, k.held, k.requested
 		FROM skipped k JOIN folders f ON f.id = k.folder_id WHERE f.journal_id = `+ofJournal+
 		` ORDER BY k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal`, journalOf(l)...)
 	return out, j.s.wrap(ctx, "loading skipped messages", err)
@@ -410,8 +411,10 @@ func (w *entryWriter) folders(ctx context.Context, e fetch.Entry) error {
 	for _, f := range e.Folders {
 		// Its local folder moves when the user renames the account's.
 		args := append([]any{storable(f.Local)}, folderState(f)...)
-		n, err := w.exec(ctx, `UPDATE folders SET local = ?, special_use = ?, selected = ?, epoch = ?, uidvalidity = ?, next_uid = ?, counted = ?,
-			listing = ?, full_scan_ms = ?, remaining = ?, since_ms = ?, first_uid = ?, leads_back = ? WHERE id = ? AND journal_id = ?`, append(args, f.ID, w.journal)...)
+		n, err := w.exec(ctx, `UPDATE folders SET local = ?, special_use = ?, selected = ?, epoch = ?, uidvalidity = ?,
+			next_uid = ?, counted = ?,
+			listing = ?, full_scan_ms = ?, remaining = ?, since_ms = ?, first_uid = ?, leads_back = ? WHERE id = ?
+			AND journal_id = ?`, append(args, f.ID, w.journal)...)
 		if err != nil {
 			return err
 		}
@@ -427,9 +430,12 @@ func (w *entryWriter) skip(ctx context.Context, e fetch.Entry) error {
 		if err := w.own(ctx, k.FolderID); err != nil {
 			return err
 		}
-		_, err := w.exec(ctx, `INSERT INTO skipped (folder_id, epoch, uid, uidl, ordinal, size, code, detail, attempts, first_ms, last_ms, next_ms, held, sid)
-			VALUES `+marks(14)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size, code = excluded.code,
-			detail = excluded.detail, attempts = excluded.attempts, last_ms = excluded.last_ms, next_ms = excluded.next_ms, held = excluded.held,
+		_, err := w.exec(ctx, `INSERT INTO skipped (folder_id, epoch, uid, uidl, ordinal, size, code, detail, attempts,
+			first_ms, last_ms, next_ms, held, sid)
+			VALUES `+marks(14)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size,
+			code = excluded.code,
+			detail = excluded.detail, attempts = excluded.attempts, last_ms = excluded.last_ms, next_ms = excluded.next_ms,
+			held = excluded.held,
 			requested = CASE WHEN CAST(? AS INTEGER) = 1 THEN 0 ELSE skipped.requested END`,
 			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal, k.Size, string(k.Code),
 			storable(k.Detail),

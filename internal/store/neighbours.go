@@ -78,7 +78,8 @@ func (j Journal) Brought(ctx context.Context, o account.Owner, yield func(size i
 			yield(size, fromMillis(received), d)
 		}
 		return nil
-	}, `SELECT m.size, m.received_ms, m.digest FROM journals j JOIN folders f ON f.journal_id = j.id JOIN messages m ON m.folder_id = f.id
+	}, `SELECT m.size, m.received_ms, m.digest FROM journals j JOIN folders f ON f.journal_id = j.id JOIN messages m
+		ON m.folder_id = f.id
 		WHERE j.owner = ?`, o.String())
 	return j.s.wrap(ctx, "going through what was fetched for a user", err)
 }

@@ -70,7 +70,8 @@ func (r Pending) get(ctx context.Context, op string, c sqlConn, query,
 // is asked for now was made while the clock was ahead, and is none.
 func (r Pending) ClaimPending(ctx context.Context, name string, o account.Owner, until time.Time) (bool, error) {
 	n, err := r.s.on(r.s.w).exec(ctx, `INSERT INTO oauth_pending (hash, owner, sealed, expires_ms) VALUES (?, ?, ?, ?)
-		ON CONFLICT (hash) DO UPDATE SET expires_ms = excluded.expires_ms WHERE oauth_pending.expires_ms <= ? OR oauth_pending.expires_ms > ?`,
+		ON CONFLICT (hash) DO UPDATE SET expires_ms = excluded.expires_ms WHERE oauth_pending.expires_ms <= ?
+		OR oauth_pending.expires_ms > ?`,
 		nameHash(name), o.String(), []byte{}, toMillis(until), r.s.now().UnixMilli(), until.Add(clockSlack).UnixMilli())
 	return n > 0, r.s.wrap(ctx, "claiming", err)
 }

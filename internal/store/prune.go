@@ -51,7 +51,8 @@ func (s *Store) Prune(ctx context.Context, before time.Time) error {
 func (s *Store) pruneJournal(ctx context.Context, journal int64) error {
 	const op = "pruning a journal"
 	err := s.inSlices(ctx, op,
-		`DELETE FROM messages WHERE (folder_id, epoch, uid, uidl, ordinal) IN (SELECT m.folder_id, m.epoch, m.uid, m.uidl, m.ordinal
+		`DELETE FROM messages WHERE (folder_id, epoch, uid, uidl, ordinal) IN (SELECT m.folder_id, m.epoch, m.uid, m.uidl,
+			m.ordinal
 		FROM folders f JOIN messages m ON m.folder_id = f.id WHERE f.journal_id = ? LIMIT ?)`, journal, pruneAtOnce)
 	if err != nil {
 		return err

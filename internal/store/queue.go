@@ -400,7 +400,8 @@ func (q Queue) settle(ctx context.Context, op string, l fetch.Lease, c sqlConn, 
 
 // endLease is what ends a lease; its arguments are never, and when the account
 // is due unless it was hurried or edited meanwhile.
-const endLease = `lease_owner = '', lease_until_ms = 0, progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0,
+const endLease = `lease_owner = '', lease_until_ms = 0, progress_folder = '', progress_done = 0, progress_total = 0,
+	progress_bytes = 0,
 	due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) WHEN hurried_ms > 0 THEN 0 ELSE CAST(? AS BIGINT) END`
 
 // dueAfter returns when an account is due again that is settled now, and how long
@@ -441,8 +442,10 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 		state = ?, failures = ?, code = ?, detail = ?, since_ms = ?,
 		proven = CASE WHEN CAST(? AS INTEGER) = 1 THEN 1 ELSE proven END,
 		slow = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS SMALLINT) WHEN slow > 0 THEN slow - 1 ELSE 0 END,
-		last_attempt_ms = ?, last_success_ms = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS BIGINT) ELSE last_success_ms END,
-		run_id = ?, run_started_ms = ?, run_finished_ms = ?, run_ok = ?, run_messages = ?, run_bytes = ?, run_code = ?, run_detail = ?, run_since_ms = ?`
+		last_attempt_ms = ?, last_success_ms = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS BIGINT)
+		ELSE last_success_ms END,
+		run_id = ?, run_started_ms = ?, run_finished_ms = ?, run_ok = ?, run_messages = ?, run_bytes = ?, run_code = ?,
+		run_detail = ?, run_since_ms = ?`
 	started, finished := toMillis(run.StartedAt), toMillis(run.FinishedAt)
 	visit := []any{started, finished, flag(run.OK), run.Messages, run.Bytes, runCode, runDetail, runSince}
 	args := append([]any{

@@ -120,7 +120,8 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 		Owner, ID, Name string
 		Bytes, Messages int64
 	}
-	err := db.Raw(`SELECT a.owner, a.id, a.name, j.bytes, j.messages FROM accounts a JOIN poll_schedule p ON p.account_id = a.id
+	err := db.Raw(`SELECT a.owner, a.id, a.name, j.bytes, j.messages FROM accounts a JOIN poll_schedule p
+		ON p.account_id = a.id
 		JOIN journals j ON j.id = p.journal_id WHERE a.owner IN ? ORDER BY a.created_ms, a.id`, owners).Scan(&uses).Error
 	if err != nil {
 		return nil, err

@@ -4,7 +4,8 @@ import "context"
 
 // runOut ends a lease and leaves its worker's name, so that the next claim sees
 // that the visit never ended. Its arguments are now, never, and now.
-const runOut = `lease_until_ms = CAST(? AS BIGINT), progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0,
+const runOut = `lease_until_ms = CAST(? AS BIGINT), progress_folder = '', progress_done = 0, progress_total = 0,
+	progress_bytes = 0,
 	due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) WHEN hurried_ms > 0 THEN 0 ELSE CAST(? AS BIGINT) END`
 
 // Reap ends the leases of workers that dead says are gone, so that their

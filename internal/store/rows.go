@@ -131,7 +131,8 @@ type accountView struct {
 const accountColumns = `
 SELECT a.*, j.uuid AS journal, j.capabilities, j.messages AS total_messages, j.bytes AS total_bytes,
 	(SELECT count(*) FROM folders f WHERE f.journal_id = p.journal_id AND f.selected = 1) AS total_folders,
-	p.enabled, p.paused_ms, p.paused_by, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms, p.failures, p.state,
+	p.enabled, p.paused_ms, p.paused_by, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms,
+	p.failures, p.state,
 	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms, p.proven, p.slow,
 	p.progress_folder, p.progress_done, p.progress_total, p.progress_bytes, p.login_proof`
 

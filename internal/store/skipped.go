@@ -71,7 +71,8 @@ func (w *entryWriter) pass(ctx context.Context, e fetch.Entry) error {
 
 // skippedQuery selects what skippedRow scans, of one journal. What was skipped
 // under UIDs that mean nothing any more is left out.
-const skippedQuery = `SELECT k.sid, f.remote, f.local, k.uid, k.uidl, k.size, k.code, k.detail, k.attempts, k.first_ms, k.last_ms, k.next_ms, k.held, k.requested
+const skippedQuery = `SELECT k.sid, f.remote, f.local, k.uid, k.uidl, k.size, k.code, k.detail, k.attempts,
+	k.first_ms, k.last_ms, k.next_ms, k.held, k.requested
 	FROM skipped k JOIN folders f ON f.id = k.folder_id AND f.epoch = k.epoch WHERE f.journal_id = ? `
 
 func skippedRow(r rowScanner) (m account.Skipped, err error) {

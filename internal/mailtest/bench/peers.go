@@ -239,8 +239,9 @@ func (b *bench) fetchmail(protocol string) func(context.Context, place) (command
 		}
 		rc := filepath.Join(p.dir, "fetchmailrc")
 		return command{
-			argv: []string{"fetchmail", "-s", "-f", rc, "--pidfile", filepath.Join(p.dir, "pid"), "--idfile", filepath.Join(
-				p.dir, "ids")},
+			argv: []string{
+				"fetchmail", "-s", "-f", rc, "--pidfile", filepath.Join(p.dir, "pid"), "--idfile", filepath.Join(p.dir, "ids"),
+			},
 			env: []string{"FETCHMAILHOME=" + p.dir},
 		}, write(rc, fmt.Sprintf(`set no bouncemail
 set no spambounce
