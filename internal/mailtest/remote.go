@@ -469,3 +469,19 @@ func (c *imapConn) messages(items string) []imapMessage {
 	slices.SortFunc(all, func(a, b imapMessage) int { return a.uid - b.uid })
 	return all
 }
+
+// DeleteFirst removes the first message of the inbox, as a mail program of the
+// user's does, and returns its digest.
+func DeleteFirst(tb testing.TB, addr string, config *tls.Config, user, pass string) [32]byte {
+	tb.Helper()
+	c := dialIMAP(tb, addr, config, user, pass)
+	defer c.close()
+	c.do("SELECT INBOX")
+	all := c.messages("UID BODY.PEEK[]")
+	if len(all) == 0 {
+		tb.Fatalf("IMAP at %s: the inbox is empty", addr)
+	}
+	c.do(fmt.Sprintf(`UID STORE %d +FLAGS (\Deleted)`, all[0].uid))
+	c.do("EXPUNGE")
+	return sha256.Sum256(all[0].body)
+}
