@@ -68,6 +68,9 @@ func startStrict(t *testing.T, right string) *strict {
 				say("* CAPABILITY IMAP4rev1")
 			case "LIST":
 				say(`* LIST () "/" INBOX`)
+			case "EXAMINE":
+				say("* 0 EXISTS")
+				say("* OK [UIDVALIDITY 1] -")
 			case "STATUS":
 				say("* STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0 RECENT 0)")
 			}

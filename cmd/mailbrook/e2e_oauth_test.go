@@ -415,10 +415,9 @@ func TestAHostileTokenServiceGetsNothingOutOfUs(t *testing.T) {
 		h    http.HandlerFunc
 		want int
 	}{
-		"ten megabytes":            {text("application/json", token+`,"x":"`+strings.Repeat("x", 10<<20)+`"}`), 502},
-		"HTML":                     {text("text/html", "<html><script>alert(1)</script>"), 502},
-		"JSON that is called HTML": {text("text/html", token+"}"), 502},
-		"no JSON":                  {text("application/json", token), 502},
+		"ten megabytes": {text("application/json", token+`,"x":"`+strings.Repeat("x", 10<<20)+`"}`), 502},
+		"HTML":          {text("text/html", "<html><script>alert(1)</script>"), 502},
+		"no JSON":       {text("application/json", token), 502},
 		"a redirect to the inside": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, spy, http.StatusTemporaryRedirect)
 		}, 502},
