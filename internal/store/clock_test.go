@@ -273,9 +273,8 @@ func TestAProcessThatGoesByItsOwnClockIsNoticed(t *testing.T) {
 		p.start(func(context.Context, int, fetch.Lease) {})
 		w.must(p.until(w.Context(), func() bool { p.lock.Lock(); defer p.lock.Unlock(); return len(p.visited) == 6 }))
 		p.jump(0, -24*time.Hour)
-		if bad := p.late(); !slicesEqual(bad, "p0") {
-			w.Errorf("a clock is a day back, and these are late: %q", bad)
-		}
+		// A visit that was under way may have been settled by the clock that is back.
+		w.must(p.until(w.Context(), func() bool { return slicesEqual(p.late(), "p0") }))
 		p.jump(0, 24*time.Hour)
 		w.must(p.until(w.Context(), func() bool { return len(p.late()) > 0 && strings.HasPrefix(p.late()[0], "6") }))
 		p.jump(0, 0)
