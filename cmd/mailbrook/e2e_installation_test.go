@@ -366,6 +366,21 @@ func TestALogThatIsDeletedWhileItIsOpenIsNoticed(t *testing.T) {
 	p.term()
 }
 
+// Accounts are in the database's file and not only in its log, which somebody may take for
+// a leftover of a process that was killed.
+func TestAccountsOutliveALogThatWasThrownAway(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, false)
+	p := h.serve("--roles", "api")
+	h.rename(p, "Ostatnia")
+	p.kill()
+	h.must(os.Remove(h.file() + "-wal"))
+	h.must(os.Remove(h.file() + "-shm"))
+	p = h.serve("--roles", "api")
+	h.bears(p, "Ostatnia")
+	p.term()
+}
+
 // Keys that were made for a token before the first start are not taken for those
 // of an installation whose database is gone, also beside mailboxes that were
 // there before. The control: keys that were used.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -12,7 +13,8 @@ import (
 // miscounting is a server that counts more messages than it lists.
 type miscounting struct {
 	*remote
-	unread int // Of those that it lists, so many cannot be read.
+	unread int  // Of those that it lists, so many cannot be read.
+	mute   bool // It lists none.
 }
 
 func (s *miscounting) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
@@ -25,6 +27,9 @@ func (s *miscounting) List(
 	return s.remote.List(ctx, qs, func(l mail.Listing, err error) error {
 		l.Folder.Status.Messages += 2
 		l.Complete, l.Unread = false, s.unread
+		if s.mute {
+			l.Items = nil
+		}
 		return yield(l, err)
 	})
 }
@@ -51,5 +56,22 @@ func TestD4_ACountThatLiesIsNoTrouble(t *testing.T) {
 	visit(1, false)
 	s.unread = 1
 	visit(0, true)
+	w.complete(t)
+}
+
+// TestAServerThatCountsMessagesAndListsNoneIsNotWell: nothing at all of what is there is
+// no matter of counting.
+func TestAServerThatCountsMessagesAndListsNoneIsNotWell(t *testing.T) {
+	w := newWorld(t, "INBOX")
+	s := &miscounting{remote: w.remote, mute: true}
+	w.engine.Source = s
+	w.remote.folders[0].add(letters(3, "in")...)
+	if r := w.visit(t.Context()); fault.CodeOf(r.Err) != fault.FolderFailed {
+		t.Errorf("three messages are counted and none is listed: %+v", r)
+	}
+	s.mute = false
+	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 3 { // The control.
+		t.Errorf("they are listed: %+v", r)
+	}
 	w.complete(t)
 }

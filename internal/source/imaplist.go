@@ -146,14 +146,14 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	if !seen["INBOX"] { // It always is (RFC 9051 section 5.1), listed or not.
 		folders = append(folders, mail.Folder{Wire: "INBOX", Selectable: true})
 	}
-	if c.unlisted != nil {
-		folders = append(folders, mail.Folder{Wire: "\x00*", Path: []string{"*"}, Problem: c.unlisted})
-	}
 	if err := c.statuses(folders); err != nil {
 		return nil, err
 	}
 	if last := len(folders) - 1; !seen["INBOX"] && !c.quirks.stateless.Load() && !folders[last].Status.Known {
 		folders = folders[:last]
+	}
+	if c.unlisted != nil {
+		folders = append(folders, mail.Folder{Wire: "\x00*", Path: []string{"*"}, Problem: c.unlisted})
 	}
 	slices.SortStableFunc(folders, func(a, b mail.Folder) int { return inboxFirst(a) - inboxFirst(b) })
 	return folders, nil

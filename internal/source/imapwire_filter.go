@@ -498,6 +498,9 @@ func (f *imapFilter) recover(err error, whole []byte, s *imapScanner) error {
 // is known.
 func (f *imapFilter) listUnread(whole []byte, s *imapScanner) error {
 	f.leaveOut(whole)
+	if f.redact != nil { // It is shown to people, and saved.
+		whole = []byte(f.redact(string(whole)))
+	}
 	if err := f.dropAnswer(s.b); err != nil {
 		return err
 	}

@@ -192,6 +192,32 @@ func filtered(in []byte, max imapLimits, commands ...string) (string, error) {
 	return string(out), err
 }
 
+// TestWhatCannotBeReadIsShownWithoutSecrets: as a folder of that name, and to the log.
+// The control is a filter that knows no secret.
+func TestWhatCannotBeReadIsShownWithoutSecrets(t *testing.T) {
+	for _, knows := range []bool{true, false} {
+		q := &imapQueue{}
+		g := &imapGuard{w: io.Discard, queue: q}
+		if _, err := io.WriteString(g, "T1 LIST \"\" \"*\"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		in := "* LIST ((((Zx9-Secr3t/Qu\r\n"
+		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(strings.NewReader(in), 4096)}, q, defaultIMAPLimits(1), &imapSaid{})
+		if knows {
+			f.redact = strings.NewReplacer("Zx9-Secr3t/Qu", "***").Replace
+		}
+		out, err := io.ReadAll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alias := strings.TrimSuffix(strings.TrimPrefix(string(out), "* LIST () NIL "), "\r\n")
+		folder, ok := unreadFolder(alias)
+		if !ok || strings.Contains(folder.Path[0]+folder.Problem.Error(), "Zx9") == knows {
+			t.Errorf("a secret is known: %v; it is shown as %q, %v", knows, folder.Path, folder.Problem)
+		}
+	}
+}
+
 func TestFilterWritesAnswersAnew(t *testing.T) {
 	for _, tc := range []struct{ name, command, in, want string }{
 		{

@@ -122,7 +122,7 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		added, err = r.s.account(tx, a.Owner, a.ID)
 		return err
 	})
-	return added, err
+	return added, r.s.intoFile(ctx, err)
 }
 
 // lockOwner makes whoever adds or edits this owner's accounts wait for us.
@@ -281,7 +281,7 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte,
 		updated, err = r.s.account(tx, a.Owner, a.ID)
 		return err
 	})
-	return updated, err
+	return updated, r.s.intoFile(ctx, err)
 }
 
 // reschedule brings schedule and journal in line with an edit.
@@ -395,7 +395,7 @@ func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, ke
 	if !isID(string(id)) {
 		return account.ErrNotFound
 	}
-	return r.s.write(ctx, "removing an account", func(tx *gorm.DB) error {
+	err := r.s.write(ctx, "removing an account", func(tx *gorm.DB) error {
 		if err := r.s.lockOwner(tx, o); err != nil {
 			return err
 		}
@@ -419,6 +419,7 @@ func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, ke
 		}
 		return r.s.forgetOwner(tx, o)
 	})
+	return r.s.intoFile(ctx, err)
 }
 
 // SealedSecret returns what Add or Update was given.

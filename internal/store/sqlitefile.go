@@ -63,6 +63,19 @@ func (s *Store) markFile(ctx context.Context, instance string) error {
 	return fmt.Errorf("%w: others read the database all the time: its file could not be marked", account.ErrUnavailable)
 }
 
+// intoFile carries what is committed from the log into the SQLite file, as far as
+// nobody reads it: what people would miss must not hang on a file that somebody may
+// take for a leftover of a process that was killed.
+func (s *Store) intoFile(ctx context.Context, err error) error {
+	if err != nil || s.postgres {
+		return err
+	}
+	if _, err := s.on(s.w).exec(ctx, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		s.log.DebugContext(ctx, "carrying the log into the database's file", "error", err)
+	}
+	return nil
+}
+
 // strangeLog refuses a file that bears none of the identities while a
 // write-ahead log lies beside it: it may be the log of the file that was there
 // before, and opening the two would mix them.
