@@ -118,7 +118,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.dialer = outbound.New(outbound.Options{
 		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List,
 		AllowAnyPort:   cfg.Remote.AllowPorts.Any,
-		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool, Now: a.store.Now,
 	})
 	budget := newBudget(cfg.Memory, log)
 	a.transcripts = transcript.NewDir(filepath.Join(cfg.DataDir, "transcripts"), a.store.Now)

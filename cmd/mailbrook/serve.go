@@ -142,7 +142,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		return nil, usageError{err}
 	}
 	keys := signingKeys(a.cfg, a.vault)
-	keys.HTTP, keys.Log = a.dialer.Trusted(), a.log
+	keys.HTTP, keys.Log, keys.Now = a.dialer.Trusted(), a.log, a.store.Now
 	tokens, err := httpapi.NewVerifier(keys)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("auth: %w", err)}

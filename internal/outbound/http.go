@@ -67,7 +67,7 @@ func (d *Dialer) Trusted() *http.Client {
 }
 
 func (d *Dialer) httpTLS() *tls.Config {
-	return &tls.Config{RootCAs: d.opts.RootCAs, MinVersion: tls.VersionTLS12}
+	return &tls.Config{RootCAs: d.opts.RootCAs, MinVersion: tls.VersionTLS12, Time: d.opts.Now}
 }
 
 // transport has no proxy: one would dial in our place, unchecked.

@@ -60,6 +60,9 @@ type Options struct {
 	Resolver       Resolver       // Nil: net.DefaultResolver.
 	Exchangers     Exchangers     // Nil: net.DefaultResolver.
 	Timeouts       Timeouts
+	// Now is the time by which certificates are judged; nil: time.Now. This machine's
+	// clock may be a day off, and no server's certificate is the worse for it.
+	Now func() time.Time
 }
 
 var defaultPorts = []int{110, 143, 993, 995}

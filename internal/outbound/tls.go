@@ -38,6 +38,7 @@ func (d *Dialer) tlsConfig(host string) *tls.Config {
 		RootCAs:            d.opts.RootCAs,
 		MinVersion:         tls.VersionTLS12,
 		ClientSessionCache: d.sessions,
+		Time:               d.opts.Now,
 	}
 }
 

@@ -91,6 +91,26 @@ func serveTLS(cfg *tls.Config) func(net.Conn) {
 	}
 }
 
+// TestCertificatesAreJudgedByTheTimeThatProcessesShare: a machine whose clock has jumped
+// refuses no good certificate. The control is that of a time in which it is none.
+func TestCertificatesAreJudgedByTheTimeThatProcessesShare(t *testing.T) {
+	days := func(n int) func() time.Time { return func() time.Time { return time.Now().AddDate(0, 0, n) } }
+	old, roots, _ := certificate(t, "mail.example.org", time.Now().AddDate(0, 0, -30))
+	for _, tc := range []struct {
+		now  func() time.Time
+		code fault.Code
+	}{{days(-31), ""}, {days(-40), fault.TLSCertificateInvalid}, {nil, fault.TLSCertificateInvalid}} {
+		d := New(Options{AllowNetworks: loopback, AllowAnyPort: true, RootCAs: roots, Now: tc.now})
+		_, err := handshake(t, d, "mail.example.org", serveTLS(&tls.Config{Certificates: []tls.Certificate{old}}))
+		if fault.CodeOf(err) != tc.code {
+			t.Errorf("%v, want %q", err, tc.code)
+		}
+		if got := d.httpTLS().Time; (got == nil) != (tc.now == nil) {
+			t.Error("the HTTP client goes by another time")
+		}
+	}
+}
+
 func TestHandshakeFailuresHaveTheirOwnCodes(t *testing.T) {
 	fresh := time.Now().Add(24 * time.Hour)
 	good, roots, _ := certificate(t, "mail.example.org", fresh)
