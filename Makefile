@@ -36,7 +36,7 @@ build: ## Build bin/mailbrook
 test: parts ## Run everything: lint, all tests under the race detector, real servers
 	@mkdir -p $(CACHE) && : > $(NOT_RUN)
 	@$(MAKE) --no-print-directory lint api-lint
-	MAILBROOK_NOT_RUN=$(NOT_RUN) CGO_ENABLED=1 go test -race -shuffle=on -timeout 15m $(TESTARGS) ./...
+	MAILBROOK_NOT_RUN=$(NOT_RUN) CGO_ENABLED=1 go test -race -shuffle=on -timeout 30m $(TESTARGS) ./...
 	@$(MAKE) --no-print-directory vuln
 	@echo "make test: all well; checks not made here: $$(wc -l < $(NOT_RUN))"; cat $(NOT_RUN)
 
