@@ -64,7 +64,8 @@ func TestARefusedPasswordIsTriedThreeTimesAndThenWaitsForTheUser(t *testing.T) {
 	t.Parallel()
 	for protocol, dialogue := range map[string]string{
 		"imap": "TLS\nS: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nALSO TAG CAPABILITY => * CAPABILITY " +
-			"IMAP4rev1 AUTH=PLAIN SASL-IR\\r\\nTAG OK done\\r\\n\nALSO TAG LOGOUT => * BYE\\r\\nTAG OK done\\r\\n\nC~ TAG *\nS: TAG NO [AUTHENTICATIONFAILED] wrong\n",
+			"IMAP4rev1 AUTH=PLAIN SASL-IR\\r\\nTAG OK done\\r\\n\nALSO TAG LOGOUT => * BYE\\r\\nTAG OK done\\r\\n\nC~ TAG " +
+			"*\nS: TAG NO [AUTHENTICATIONFAILED] wrong\n",
 		"pop3": "TLS\nS: +OK ready\nALSO CAPA => +OK\\r\\nUSER\\r\\nUIDL\\r\\n.\\r\\n\nALSO QUIT => +OK\\r\\n\nC~ USER " +
 			"*\nS: +OK\nC~ PASS *\nS: -ERR [AUTH] wrong\n",
 	} {

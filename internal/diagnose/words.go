@@ -39,8 +39,10 @@ var texts = map[fault.Code]text{
 	fault.HostNotAllowed: {
 		words{"This server may not be used", "Tego serwera nie można użyć"},
 		words{
-			"This host or port is not one that an external account may name. Enter the public name of the provider's mail server and one of its usual ports: 993 for IMAP, 995 for POP3.",
-			"Konto zewnętrzne nie może wskazywać tego adresu lub portu. Wpisz publiczną nazwę serwera poczty dostawcy i jeden ze zwykłych portów: 993 dla IMAP, 995 dla POP3.",
+			"This host or port is not one that an external account may name. Enter the public name of the provider's mail " +
+				"server and one of its usual ports: 993 for IMAP, 995 for POP3.",
+			"Konto zewnętrzne nie może wskazywać tego adresu lub portu. Wpisz publiczną nazwę serwera poczty dostawcy i jeden " +
+				"ze zwykłych portów: 993 dla IMAP, 995 dla POP3.",
 		},
 	},
 	fault.ConnectRefused: {
@@ -51,7 +53,8 @@ var texts = map[fault.Code]text{
 	fault.ConnectTimeout: {
 		words{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
 		words{
-			"Check the server's name, the port and the encryption. If they are right, the server is overloaded or cannot be reached for now.",
+			"Check the server's name, the port and the encryption. If they are right, the server is overloaded or cannot be " +
+				"reached for now.",
 			"Sprawdź nazwę serwera, port i szyfrowanie. Jeśli są poprawne, serwer jest przeciążony lub chwilowo nieosiągalny.",
 		},
 	},
@@ -65,8 +68,10 @@ var texts = map[fault.Code]text{
 	fault.TLSCertificateInvalid: {
 		words{"The server's certificate is not valid", "Certyfikat serwera jest nieprawidłowy"},
 		words{
-			"The connection was ended before the password was sent. Enter the server's name exactly as the provider gives it. If it is right, ask the provider to put its certificate in order.",
-			"Połączenie przerwano przed wysłaniem hasła. Wpisz nazwę serwera dokładnie tak, jak podaje ją dostawca. Jeśli jest poprawna, poproś dostawcę o naprawę certyfikatu.",
+			"The connection was ended before the password was sent. Enter the server's name exactly as the provider gives it. " +
+				"If it is right, ask the provider to put its certificate in order.",
+			"Połączenie przerwano przed wysłaniem hasła. Wpisz nazwę serwera dokładnie tak, jak podaje ją dostawca. Jeśli " +
+				"jest poprawna, poproś dostawcę o naprawę certyfikatu.",
 		},
 	},
 	fault.STARTTLSUnsupported: {
@@ -88,23 +93,31 @@ var texts = map[fault.Code]text{
 	fault.AppPasswordRequired: {
 		words{"An app password is needed", "Potrzebne jest hasło do aplikacji"},
 		words{
-			"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter that. If you did, it has been cancelled or mistyped: make a new one.",
-			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji (dla programów) i wpisz je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane: utwórz kolejne.",
+			"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter " +
+				"that. If you did, it has been cancelled or mistyped: make a new one.",
+			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji (dla programów) i " +
+				"wpisz je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane: utwórz kolejne.",
 		},
 	},
 	fault.OAuthReauthorizationRequired: {
 		words{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
 		words{
-			"{provider} takes no password here, only signing in on its own page (OAuth2). That is not switched on here: this mailbox cannot be fetched for now.",
-			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego tu nie włączono: na razie tej skrzynki nie można pobierać.",
+			"{provider} takes no password here, only signing in on its own page (OAuth2). That is not switched on here: this " +
+				"mailbox cannot be fetched for now.",
+			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego tu nie włączono: na razie " +
+				"tej skrzynki nie można pobierać.",
 		},
 	},
 	fault.AuthMechanismUnsupported: {
 		words{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, " +
 			"którego tu nie obsługujemy"},
 		words{
-			"The password was not sent, so it need not be wrong. If the connection is not encrypted, choose TLS or STARTTLS. Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow signing in with a password.",
-			"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, wybierz TLS lub STARTTLS. W przeciwnym razie spróbuj drugiego protokołu (IMAP lub POP3) albo poproś dostawcę o zezwolenie na logowanie hasłem.",
+			"The password was not sent, so it need not be wrong. If the connection is not encrypted, choose TLS or STARTTLS. " +
+				"Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow signing in with a " +
+				"password.",
+			"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, wybierz TLS lub " +
+				"STARTTLS. W przeciwnym razie spróbuj drugiego protokołu (IMAP lub POP3) albo poproś dostawcę o zezwolenie na " +
+				"logowanie hasłem.",
 		},
 	},
 	fault.AccessDisabled: {
@@ -148,22 +161,28 @@ var texts = map[fault.Code]text{
 	fault.FolderFailed: {
 		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
 		words{
-			"Whatever could be read was fetched, unless there are more than 10,000 folders: of such a mailbox nothing is. If this keeps happening, leave those folders out in the account's settings.",
-			"Pobraliśmy to, co dało się odczytać, chyba że folderów jest ponad 10 000: wtedy nie pobieramy nic. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
+			"Whatever could be read was fetched, unless there are more than 10,000 folders: of such a mailbox nothing is. If " +
+				"this keeps happening, leave those folders out in the account's settings.",
+			"Pobraliśmy to, co dało się odczytać, chyba że folderów jest ponad 10 000: wtedy nie pobieramy nic. Jeśli to się " +
+				"powtarza, pomiń te foldery w ustawieniach konta.",
 		},
 	},
 	fault.MessageFailed: {
 		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
 		words{
-			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day in the end, and whenever you ask for a visit; what is too large is fetched when you ask for it.",
-			"Są nadal u dostawcy i niczego innego nie wstrzymują. Tych, których nie dało się odczytać, próbujemy ponownie sami, z czasem raz na dobę, oraz za każdym razem, gdy zażądasz pobrania; zbyt duże są pobierane na żądanie.",
+			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day " +
+				"in the end, and whenever you ask for a visit; what is too large is fetched when you ask for it.",
+			"Są nadal u dostawcy i niczego innego nie wstrzymują. Tych, których nie dało się odczytać, próbujemy ponownie " +
+				"sami, z czasem raz na dobę, oraz za każdym razem, gdy zażądasz pobrania; zbyt duże są pobierane na żądanie.",
 		},
 	},
 	fault.LocalOverQuota: {
 		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
 		words{
-			"Delete mail that you do not need, or ask your administrator for more room. Fetching then goes on by itself; nothing is lost at the provider.",
-			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u dostawcy nic nie ginie.",
+			"Delete mail that you do not need, or ask your administrator for more room. Fetching then goes on by itself; " +
+				"nothing is lost at the provider.",
+			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u " +
+				"dostawcy nic nie ginie.",
 		},
 	},
 	fault.LocalMailboxUnavailable: {
@@ -176,22 +195,28 @@ var texts = map[fault.Code]text{
 	fault.VisitAborted: {
 		words{"Fetching broke off on our side several times", "Pobieranie kilkakrotnie zostało przerwane po naszej stronie"},
 		words{
-			"The account is tried again by itself, after longer and longer pauses. A very large mailbox can be the reason: leaving out folders that you do not need may help. If the trouble lasts, tell your administrator.",
-			"Będziemy ponawiać próby automatycznie, coraz rzadziej. Przyczyną może być bardzo duża skrzynka: pomóc może pominięcie niepotrzebnych folderów. Jeśli kłopot potrwa dłużej, powiadom administratora.",
+			"The account is tried again by itself, after longer and longer pauses. A very large mailbox can be the reason: " +
+				"leaving out folders that you do not need may help. If the trouble lasts, tell your administrator.",
+			"Będziemy ponawiać próby automatycznie, coraz rzadziej. Przyczyną może być bardzo duża skrzynka: pomóc może " +
+				"pominięcie niepotrzebnych folderów. Jeśli kłopot potrwa dłużej, powiadom administratora.",
 		},
 	},
 	fault.MailLoop: {
 		words{"Mail would be fetched back into where it came from", "Wiadomości krążyłyby w kółko"},
 		words{
-			"This account reads a mailbox of this same service. Mail that was fetched into that mailbox from elsewhere is not fetched again: add the account it comes from instead. Your own mailbox cannot be fetched into itself: if that is what this account is, delete it.",
-			"To konto pobiera pocztę ze skrzynki w tej samej usłudze. Wiadomości, które trafiły tam z innych kont, nie są pobierane ponownie: dodaj bezpośrednio konto, z którego pochodzą. Jeśli to Twoja własna skrzynka, usuń to konto.",
+			"This account reads a mailbox of this same service. Mail that was fetched into that mailbox from elsewhere is not " +
+				"fetched again: add the account it comes from instead. Your own mailbox cannot be fetched into itself: if " +
+				"that is what this account is, delete it.",
+			"To konto pobiera pocztę ze skrzynki w tej samej usłudze. Wiadomości, które trafiły tam z innych kont, nie są " +
+				"pobierane ponownie: dodaj bezpośrednio konto, z którego pochodzą. Jeśli to Twoja własna skrzynka, usuń to konto.",
 		},
 	},
 	fault.Internal: {
 		words{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
 		words{
 			"If the saved password cannot be read, enter it again. If the trouble lasts, tell your administrator.",
-			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli kłopot potrwa dłużej, powiadom administratora.",
+			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli kłopot potrwa dłużej, powiadom " +
+				"administratora.",
 		},
 	},
 }
@@ -234,16 +259,20 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 var heldBack = text{
 	words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
 	words{
-		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there for a while, not even with the right password. Check the user name and the password meanwhile.",
-		"Dla bezpieczeństwa i po to, by dostawca nie zablokował skrzynki, przez pewien czas nie logujemy się do niej, nawet z poprawnym hasłem. W tym czasie sprawdź nazwę użytkownika i hasło.",
+		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there for a " +
+			"while, not even with the right password. Check the user name and the password meanwhile.",
+		"Dla bezpieczeństwa i po to, by dostawca nie zablokował skrzynki, przez pewien czas nie logujemy się do niej, " +
+			"nawet z poprawnym hasłem. W tym czasie sprawdź nazwę użytkownika i hasło.",
 	},
 }
 
 // signInAgain is what a user can do where signing in on the provider's page is
 // offered.
 var signInAgain = words{
-	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching goes on where it stopped.",
-	"Zaloguj się na stronie dostawcy, przyciskiem do tego służącym. To, co pobrano, zostaje, a pobieranie ruszy tam, gdzie się zatrzymało.",
+	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching goes on where it " +
+		"stopped.",
+	"Zaloguj się na stronie dostawcy, przyciskiem do tego służącym. To, co pobrano, zostaje, a pobieranie ruszy tam, " +
+		"gdzie się zatrzymało.",
 }
 
 // What is added where the provider is known.

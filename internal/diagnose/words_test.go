@@ -13,7 +13,8 @@ import (
 var (
 	// Words that no Polish sentence has, whatever names and links stand in it.
 	english = regexp.MustCompile(
-		`(?i)\b(the|is|are|not|and|of|your|you|it|server|servers|password|mailbox|account|provider|with|for|again|enter|check|folder failed|cannot|name)\b`)
+		`(?i)\b(the|is|are|not|and|of|your|you|it|server|servers|password|mailbox|account|provider|` +
+			`with|for|again|enter|check|folder failed|cannot|name)\b`)
 	polish = regexp.MustCompile(`(?i)[ąćęłńóśźż]|\b(nie|jest|dostawca|konto|serwer)\b`)
 	names  = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
 )

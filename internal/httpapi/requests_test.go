@@ -411,7 +411,8 @@ func TestWordsAreAboutTheSettingsThatWereTried(t *testing.T) {
 		`{"email":"anna@gmail.com","password":"x","provider":"other","protocol":"pop3","server":{"host":"pop.firma.test"}}`: "at other pop3 pop.firma.test anna@gmail.com",
 		`{"account_id":"` + annaID + `"}`: "at google imap imap.gmail.com Gmail@gmail.com",
 		`{"account_id":"` + annaID +
-			`","protocol":"pop3","server":{"host":"pop.firma.test"},"email":"anna@firma.example","password":"x"}`: "at google pop3 pop.firma.test anna@firma.example",
+			`","protocol":"pop3","server":{"host":"pop.firma.test"},"email":"anna@firma.example",` +
+			`"password":"x"}`: "at google pop3 pop.firma.test anna@firma.example",
 	} {
 		f := newFixture(t)
 		f.report = account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.DNSFailure}}

@@ -107,7 +107,8 @@ func (r *relay) lines() []string {
 // RFC 1939, RFC 2449, RFC 5034, RFC 2595).
 var (
 	imapReads = regexp.MustCompile(
-		`^\S+ (CAPABILITY|NOOP|LOGOUT|STARTTLS|NAMESPACE|LOGIN .*|AUTHENTICATE .*|ID \("name" "Mailbrook"\)|LIST .*|STATUS .*|EXAMINE .*|UID FETCH [0-9,:*]+ (.*))\r\n$`)
+		`^\S+ (CAPABILITY|NOOP|LOGOUT|STARTTLS|NAMESPACE|LOGIN .*|AUTHENTICATE .*|` +
+			`ID \("name" "Mailbrook"\)|LIST .*|STATUS .*|EXAMINE .*|UID FETCH [0-9,:*]+ (.*))\r\n$`)
 	imapMarks = regexp.MustCompile(`BODY\[|RFC822(\.TEXT)?[ )\r]|BINARY\[`)
 	pop3Reads = regexp.MustCompile(
 		`^(CAPA|STLS|USER .*|PASS .*|AUTH .*|APOP .*|STAT|LIST|UIDL|TOP \d+ 0|RETR \d+|NOOP|RSET|QUIT)\r\n$`)

@@ -64,7 +64,8 @@ S: TAG OK -
 // of a range above all that there is means that there is nothing. The control: where
 // neither has told it, the listing is not known to be whole.
 func TestD4_NoUIDNEXTIsNoTrouble(t *testing.T) {
-	const examined = "C: TAG EXAMINE \"INBOX\"\nC~ TAG UID FETCH 141:? (UID *\nS: * 135 EXISTS\nS: * OK [UIDVALIDITY 7] -\nS: TAG-1 OK -\n"
+	const examined = "C: TAG EXAMINE \"INBOX\"\nC~ TAG UID FETCH 141:? (UID *\n" +
+		"S: * 135 EXISTS\nS: * OK [UIDVALIDITY 7] -\nS: TAG-1 OK -\n"
 	for _, tc := range []struct {
 		name     string
 		next     uint32 // By STATUS.

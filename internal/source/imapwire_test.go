@@ -227,7 +227,8 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 		},
 		{
 			"flags, dates and unknown items", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
-			"* 3 FETCH (X-GM-MSGID 9 MODSEQ (5) RFC822.SIZE 12 INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" FLAGS (\\seen Foo\\Bar $x] \\Draft) UID 7)\r\n",
+			"* 3 FETCH (X-GM-MSGID 9 MODSEQ (5) RFC822.SIZE 12 INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" FLAGS (\\seen " +
+				"Foo\\Bar $x] \\Draft) UID 7)\r\n",
 			"* 3 FETCH (UID 7 FLAGS (\\Draft \\Seen) INTERNALDATE \" 1-Feb-2026 10:00:00 +0100\" RFC822.SIZE 12)\r\n",
 		},
 		{
@@ -283,8 +284,10 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 		},
 		{
 			"bugreports F7: a message whose answer does not end", "T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
-			"* 1 FETCH (UID 7 RFC822.SIZE 3 FLAGS (\\Seen)\r\n* 2 FETCH (UID 8 FLAGS (\\Seen \"x\r\n* 3 FETCH (RFC822.SIZE 3 UID 9)\r\n",
-			"* 1 FETCH (UID 7 FLAGS (\\Seen) RFC822.SIZE 3)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n* 3 FETCH (UID 9 FLAGS () RFC822.SIZE 3)\r\n",
+			"* 1 FETCH (UID 7 RFC822.SIZE 3 FLAGS (\\Seen)\r\n* 2 FETCH (UID 8 FLAGS (\\Seen \"x\r\n* 3 FETCH (RFC822.SIZE 3 " +
+				"UID 9)\r\n",
+			"* 1 FETCH (UID 7 FLAGS (\\Seen) RFC822.SIZE 3)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n* 3 FETCH (UID 9 FLAGS () " +
+				"RFC822.SIZE 3)\r\n",
 		},
 		{
 			"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n",

@@ -13,7 +13,8 @@ import (
 func TestAConnectionTestOpensTheInbox(t *testing.T) {
 	const login = "ALSO TAG LOGOUT => TAG OK bye\\r\\n\n" + "S: * OK [CAPABILITY IMAP4rev1 LIST-STATUS AUTH=PLAIN " +
 		"SASL-IR] hello\n" +
-		"C~ TAG AUTHENTICATE PLAIN *\nS: TAG OK [CAPABILITY IMAP4rev1 LIST-STATUS] in\nC~ TAG LIST \"\" \"?\" RETURN (STATUS (*))\n" +
+		"C~ TAG AUTHENTICATE PLAIN *\nS: TAG OK [CAPABILITY IMAP4rev1 LIST-STATUS] in\nC~ TAG LIST \"\" \"?\" RETURN " +
+		"(STATUS (*))\n" +
 		"S: * LIST () \"/\" INBOX\nS: * STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\n"
 	const other = "S: * LIST () \"/\" A\nS: * STATUS A (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 8)\n"
 	const inbox, unsafe = "S: TAG OK -\nC: TAG EXAMINE \"INBOX\"\n",

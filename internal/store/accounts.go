@@ -216,7 +216,8 @@ func (sc scheduled) waits() bool {
 func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner,
 	id account.ID,
 ) (sc scheduled, err error) {
-	query := "SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted, hurried_ms, state, failures FROM poll_schedule WHERE account_id = ? AND owner = ?"
+	query := `SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted, hurried_ms,
+		state, failures FROM poll_schedule WHERE account_id = ? AND owner = ?`
 	if s.postgres {
 		query += " FOR NO KEY UPDATE"
 	}

@@ -33,8 +33,10 @@ func (p *tab) sound(name string) {
 	}
 	p.until("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getComputedTiming().iterations " +
 		"=== Infinity)")
-	report := js[string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
-		.then((r) => JSON.stringify(r.violations.map((v) => ({id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 200) + " | " + n.failureSummary)}))))`)
+	report := js[string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa",
+		"wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+		.then((r) => JSON.stringify(r.violations.map((v) => ({id: v.id, help: v.help, nodes: v.nodes.map(
+			(n) => n.html.slice(0, 200) + " | " + n.failureSummary)}))))`)
 	var violations []struct {
 		ID, Help string
 		Nodes    []string
@@ -186,7 +188,8 @@ func (p *tab) wizard(w map[string]string) {
 	p.until("document.querySelector('input[name=folder]')")
 	p.sound("wizard-2")
 	js[any](p, "document.querySelector('.advanced summary').click(); const i = "+
-		"document.querySelector('input[name=\"server.host\"]'); i.value = 'imap.gmail.invalid'; i.dispatchEvent(new Event('input', {bubbles: true})); null")
+		"document.querySelector('input[name=\"server.host\"]'); i.value = 'imap.gmail.invalid'; i.dispatchEvent(new "+
+		"Event('input', {bubbles: true})); null")
 	p.sound("wizard-2-advanced")
 	p.press(w["finish"])
 	p.until("document.querySelector('dialog .notice.bad')")

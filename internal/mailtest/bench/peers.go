@@ -238,12 +238,13 @@ func (b *bench) fetchmail(protocol string) func(context.Context, place) (command
 			}
 		}
 		rc := filepath.Join(p.dir, "fetchmailrc")
-		return command{
+		run := command{
 			argv: []string{
 				"fetchmail", "-s", "-f", rc, "--pidfile", filepath.Join(p.dir, "pid"), "--idfile", filepath.Join(p.dir, "ids"),
 			},
 			env: []string{"FETCHMAILHOME=" + p.dir},
-		}, write(rc, fmt.Sprintf(`set no bouncemail
+		}
+		return run, write(rc, fmt.Sprintf(`set no bouncemail
 set no spambounce
 poll localhost port %d protocol %s %s timeout 120
   username "%s" password "%s" ssl sslcertck sslcertfile "%s" keep %s no rewrite fetchlimit 0
