@@ -424,8 +424,10 @@ func TestAConnectionTestAsksNothingAhead(t *testing.T) {
 	script := mailtest.Play(t, `S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] Dovecot (Debian) ready.
 C~ TAG AUTHENTICATE PLAIN *
 S: TAG OK [CAPABILITY IMAP4rev1 LIST-STATUS] in
-C~ TAG LIST "" "?" RETURN (STATUS (*)
+C: TAG LIST "" "*"
 S: * LIST () "." INBOX
+S: TAG OK -
+C~ TAG STATUS "INBOX" *
 S: * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)
 S: TAG OK -
 C: TAG EXAMINE "INBOX"

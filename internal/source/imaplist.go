@@ -130,10 +130,13 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	seen := make(map[string]bool, len(listed))
 	unread := 0
 	for _, data := range listed {
-		if f, ok := unreadFolder(data.Mailbox); ok && !seen[f.Wire] && unread < mostUnread {
-			unread++
+		if f, ok := unreadFolder(data.Mailbox); ok {
+			if !seen[f.Wire] {
+				if unread++; unread <= mostUnread {
+					folders = append(folders, f)
+				}
+			}
 			seen[f.Wire] = true
-			folders = append(folders, f)
 			continue
 		}
 		raw, long, ok := fromAlias(data.Mailbox)
@@ -149,8 +152,12 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	if err := c.statuses(folders); err != nil {
 		return nil, err
 	}
-	if last := len(folders) - 1; !seen["INBOX"] && !c.quirks.stateless.Load() && !folders[last].Status.Known {
+	if last := len(folders) - 1; !seen["INBOX"] && c.unlisted == nil && !c.quirks.stateless.Load() &&
+		!folders[last].Status.Known {
 		folders = folders[:last]
+	}
+	if unread > mostUnread {
+		folders = append(folders, otherUnread(unread-mostUnread))
 	}
 	if c.unlisted != nil {
 		folders = append(folders, mail.Folder{Wire: "\x00*", Path: []string{"*"}, Problem: c.unlisted})
@@ -159,7 +166,8 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	return folders, nil
 }
 
-// mostUnread is how many folders are told of that cannot be read; the log has more.
+// mostUnread is how many folders are named that cannot be read; of the others their
+// number is told. It is how many such lines of a connection the log has, too.
 const mostUnread = 20
 
 func inboxFirst(f mail.Folder) int {
@@ -173,7 +181,7 @@ func inboxFirst(f mail.Folder) int {
 // server that offers the longer form and refuses it is asked in the short one,
 // as is one that is known to.
 func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
-	if c.caps.Has(imap.CapListStatus) && !short && !c.quirks.stateless.Load() {
+	if c.caps.Has(imap.CapListStatus) && !short && !c.quirks.stateless.Load() && c.countUntil.IsZero() {
 		c.askedState = true
 		listed, err := c.client.List("", "*", listOptions(c.caps)).Collect()
 		if refusal(err) == nil {
@@ -259,7 +267,8 @@ func statusOf(d *imap.StatusData) mail.Status {
 // which the server does not tell it is opened all the same; where it tells of none,
 // in words about the session, nothing else is asked for.
 //
-// A connection test counts messages only as far as it may: until countUntil.
+// A connection test counts messages only as far as it may: until countUntil, and
+// until the server falls silent.
 func (c *imapConn) statuses(folders []mail.Folder) error {
 	if c.quirks.stateless.Load() {
 		return nil
@@ -290,7 +299,10 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 			f.Status = statusOf(data)
 			most, told = ahead, true
 		case refusal(err) == nil:
-			return c.failed("asking for the state of folders", err)
+			if err = c.failed("asking for the state of folders", err); !c.countUntil.IsZero() && silent(err) {
+				return nil // Whether a folder opens is seen anyway.
+			}
+			return err
 		case !told:
 			said := imapReply(refusal(err)).judge(openingFolder, "asking for the state of folders", c.cred)
 			if said.Session && refused != nil {
@@ -477,9 +489,12 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 			c.quirks.nameless.Store(true)
 			return l, nil, c.link.abort(folderFault(op, name, err))
 		}
-		next := l.Folder.Status.UIDNext
-		if opened.NumMessages > 0 && (next == 0 || q.query.From < next) { // Some servers refuse a set that names nothing.
-			return mail.Listing{Folder: l.Folder}, folderFault(op, name, err), nil
+		// Some servers refuse a set that names nothing, as the end of a folder may
+		// since something went: what is there the whole of it tells.
+		why, next := folderFault(op, name, err), l.Folder.Status.UIDNext
+		if nothing := next != 0 && q.query.From >= next; opened.NumMessages > 0 && !nothing &&
+			(q.query.From <= 1 || why.Session) {
+			return mail.Listing{Folder: l.Folder}, why, nil
 		}
 	}
 	if opened.UIDValidity == 0 {

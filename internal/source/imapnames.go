@@ -3,6 +3,7 @@ package source
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"unicode"
 
@@ -59,6 +60,14 @@ func unreadFolder(alias string) (f mail.Folder, ok bool) {
 		Wire: "\x00" + shown, Path: []string{shown},
 		Problem: badName("the server's answer about it cannot be read: " + shown),
 	}, true
+}
+
+// otherUnread stands for n more folders of that kind.
+func otherUnread(n int) mail.Folder {
+	return mail.Folder{
+		Wire: "\x00+", Path: []string{fmt.Sprintf("+%d", n)},
+		Problem: badName(fmt.Sprintf("the server's answers about it and %d others cannot be read", n-1)),
+	}
 }
 
 // aliasOf is the alias of a raw name that the server told before.

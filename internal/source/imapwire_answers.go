@@ -215,6 +215,9 @@ func (f *imapFilter) fetch(number uint32, s imapScanner) error {
 	s.b = s.b[1:]
 	err := f.fetchItems(&s)
 	part := &f.part
+	if errors.Is(err, errNoSize) {
+		return protocolError(errNoSize.Error())
+	}
 	if !errors.As(err, new(*unreadableError)) || part.open {
 		return err
 	}
@@ -250,8 +253,12 @@ func (f *imapFilter) fetchItems(s *imapScanner) error {
 	for {
 		s.spaces()
 		if s.take(')') {
-			if s.spaces(); len(s.b) > 0 {
+			if s.spaces(); len(s.b) > 0 && part.open {
 				return protocolError("something behind the end of an answer")
+			} else if len(s.b) > 0 {
+				if err := f.dropAnswer(s.b); err != nil {
+					return err
+				}
 			}
 			return f.fetched()
 		}
@@ -263,7 +270,10 @@ func (f *imapFilter) fetchItems(s *imapScanner) error {
 		switch {
 		case is(item, "UID"):
 			s.spaces()
-			n, _ := s.number(32)
+			n, ok := s.number(32)
+			if !ok && !part.open {
+				return unreadable("a UID that is no number")
+			}
 			part.uid = uint32(n)
 		case is(item, "FLAGS"):
 			s.spaces()

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -104,6 +105,15 @@ func (q *imapQueue) current() *imapCommand {
 func (q *imapQueue) answering(verb string) bool {
 	c := q.current()
 	return c != nil && c.verb == verb
+}
+
+// tells reports whether the server is telling of folders, and no command of this
+// tag is under way: then a line that is no answer is part of one that cannot be read.
+func (q *imapQueue) tells(tag string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.open) > 0 && (q.open[0].verb == verbList || q.open[0].verb == verbStatus) &&
+		!slices.ContainsFunc(q.open, func(c *imapCommand) bool { return c.tag == tag })
 }
 
 // behindLogin reports whether a command was sent behind a login that is not

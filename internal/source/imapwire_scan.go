@@ -52,6 +52,9 @@ func (s *imapScanner) word() []byte {
 			return w
 		}
 	}
+	if depth > 0 { // "[" is a letter like others, unless it is closed.
+		return s.flag()
+	}
 	w := s.b
 	s.b = nil
 	return w
@@ -96,24 +99,30 @@ func (s *imapScanner) literalAhead() bool {
 
 // announced returns the size of the literal that the rest of the line
 // announces. ok is false when it announces none; the size is at most what an
-// int64 holds, and nothing may be allocated by it.
+// int64 holds, and nothing may be allocated by it. Its error may be errNoSize.
 func (s *imapScanner) announced() (size int64, ok bool, err error) {
 	b := bytes.TrimPrefix(s.b, []byte("~"))
 	if len(b) == 0 || b[0] != '{' {
 		return 0, false, nil
 	}
 	digits, found := bytes.CutSuffix(b[1:], []byte("}"))
-	if !found || len(digits) == 0 || len(digits) > 18 {
-		return 0, false, protocolError("a literal's size that is no number")
+	if !found || len(digits) == 0 {
+		return 0, false, errNoSize
 	}
 	for _, c := range digits {
 		if c < '0' || c > '9' {
-			return 0, false, protocolError("a literal's size that is no number")
+			return 0, false, errNoSize
 		}
-		size = size*10 + int64(c-'0')
+		if size = size*10 + int64(c-'0'); size > 1e17 {
+			return 0, false, protocolError("a literal too long")
+		}
 	}
 	return size, true, nil
 }
+
+// errNoSize is a brace that announces no literal. In an answer that may hold
+// octets of mail it ends the session: whether some follow nobody knows.
+var errNoSize = unreadable("a literal's size that is no number")
 
 // text takes a quoted string, a literal, or a word; NIL in any case is none.
 func (s *imapScanner) text() (text []byte, ok bool, err error) {
@@ -130,7 +139,13 @@ func (s *imapScanner) text() (text []byte, ok bool, err error) {
 			return nil, false, err
 		}
 		if size > s.f.max.literal {
-			return nil, false, protocolError("a literal too long")
+			if err := s.f.discard(size); err != nil {
+				return nil, false, err
+			}
+			if s.b, err = s.f.line(); err != nil {
+				return nil, false, err
+			}
+			return nil, false, unreadable("a literal too long")
 		}
 		text, err := s.f.literal(size)
 		if err != nil {

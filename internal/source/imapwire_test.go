@@ -290,6 +290,32 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 				"RFC822.SIZE 3)\r\n",
 		},
 		{
+			"bugreports F7: a name with a line break, and a brace that announces nothing", `T1 LIST "" "*"`,
+			"* LIST () \"/\" \"Kat\r\nalog\"\r\n* LIST () \"/\" {x}\r\n* LIST () \"/\" b\r\n",
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" \"Kat"))) + "\r\n" +
+				"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" {x}"))) + "\r\n" +
+				"* LIST () \"/\" " + aliasOf("b") + "\r\n",
+		},
+		{
+			"bugreports F7: a literal that is too long for a name", `T1 LIST "" "*"`,
+			"* LIST () \"/\" {300000}\r\n" + strings.Repeat("x", 300000) + "\r\n* LIST () \"/\" b\r\n",
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" {300000}"))) + "\r\n* LIST () \"/\" " + aliasOf("b") +
+				"\r\n",
+		},
+		{
+			"servers D2: atoms hold every ATOM-CHAR", `T1 LIST "" "*"`,
+			"* LIST (\\Sent[ \\Junk) \"/\" [a\r\n* LIST () \"/\" a]!#$&'+,-./:;<=>?@^_`|}~\r\n",
+			"* LIST (\\Junk) \"/\" " + aliasOf("[a") + "\r\n* LIST () \"/\" " + aliasOf("a]!#$&'+,-./:;<=>?@^_`|}~") + "\r\n",
+		},
+		{
+			"bugreports F7: an unpaired bracket, something behind the end, a UID that is none, no list",
+			"T1 UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)",
+			"* 1 FETCH (UID 7 X-LABELS ([a b) RFC822.SIZE 3)\r\n* 2 FETCH (UID 8 RFC822.SIZE 3) more\r\n" +
+				"* 3 FETCH (UID x RFC822.SIZE 3)\r\n* 4 FETCH UID 9\r\n* 5 FETCH (UID 10 RFC822.SIZE 3)\r\n",
+			"* 1 FETCH (UID 7 FLAGS () RFC822.SIZE 3)\r\n* 2 FETCH (UID 8 FLAGS () RFC822.SIZE 3)\r\n" +
+				"* 5 FETCH (UID 10 FLAGS () RFC822.SIZE 3)\r\n",
+		},
+		{
 			"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n",
 			"* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\n",
 		},

@@ -11,12 +11,12 @@ import (
 // servers D9, bugreports F6: what would keep every visit from reading anything is told
 // by the connection test.
 func TestAConnectionTestOpensTheInbox(t *testing.T) {
-	const login = "ALSO TAG LOGOUT => TAG OK bye\\r\\n\n" + "S: * OK [CAPABILITY IMAP4rev1 LIST-STATUS AUTH=PLAIN " +
+	const login = "ALSO TAG LOGOUT => TAG OK bye\\r\\n\n" + "ALSO TAG STATUS * => TAG OK -\\r\\n\n" +
+		"S: * OK [CAPABILITY IMAP4rev1 LIST-STATUS AUTH=PLAIN " +
 		"SASL-IR] hello\n" +
-		"C~ TAG AUTHENTICATE PLAIN *\nS: TAG OK [CAPABILITY IMAP4rev1 LIST-STATUS] in\nC~ TAG LIST \"\" \"?\" RETURN " +
-		"(STATUS (*))\n" +
-		"S: * LIST () \"/\" INBOX\nS: * STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\n"
-	const other = "S: * LIST () \"/\" A\nS: * STATUS A (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 8)\n"
+		"C~ TAG AUTHENTICATE PLAIN *\nS: TAG OK [CAPABILITY IMAP4rev1 LIST-STATUS] in\nC: TAG LIST \"\" \"*\"\n" +
+		"S: * LIST () \"/\" INBOX\n"
+	const other = "S: * LIST () \"/\" A\n"
 	const inbox, unsafe = "S: TAG OK -\nC: TAG EXAMINE \"INBOX\"\n",
 		"S: TAG NO Unsafe Login. Please contact kefu@188.com\n"
 	const opened = "S: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] -\nS: TAG OK [READ-ONLY] -\n"

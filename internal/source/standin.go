@@ -6,18 +6,27 @@ import (
 	"io"
 )
 
-// standIns are sentences of messages that servers send in the place of one that
-// they cannot give: Exchange (Mailspring issue 2038), Courier where a message
-// has octets beyond ASCII in its header and the client does not speak UTF8.
-var standIns = [][]byte{
-	[]byte("Retrieval using the IMAP4 protocol failed for the following message"),
-	[]byte("Retrieval using the POP3 protocol failed for the following message"),
-	[]byte("Cannot display Unicode content"),
+// standIn is a message that a server sends in the place of one that it cannot give.
+type standIn struct {
+	sentence string // What it says, in its Subject above all.
+	sender   string // What its From holds.
+	whole    bool   // It has nothing of the message in it.
+}
+
+// standIns are in lower case, with single blanks: Exchange folds the line.
+//
+//   - Exchange (Mailspring issue 2038, OfflineIMAP issue 62).
+//   - Courier, where a message has octets beyond ASCII in its header and the client
+//     does not speak UTF8; the message is attached.
+var standIns = []standIn{
+	{"retrieval using the imap4 protocol failed for the following message", "microsoft", true},
+	{"retrieval using the pop3 protocol failed for the following message", "microsoft", true},
+	{"cannot display unicode content", "mail delivery subsystem", false},
 }
 
 const (
-	standInHead = 4 << 10  // Within so many octets the sentence stands,
-	standInMost = 16 << 10 // and so long is the longest of them.
+	standInHead = 4 << 10  // Within so many octets it shows what it is,
+	standInMost = 16 << 10 // and it is no longer, where its sender is not known.
 )
 
 // Why a message that came counts as one that did not.
@@ -39,21 +48,49 @@ func substance(body io.Reader, listed int64) (whole io.Reader, why string) {
 		return body, cameEmpty
 	}
 	whole = io.MultiReader(bytes.NewReader(head), body)
-	if listed <= 0 || !isStandIn(head) {
+	kind, certain := resembles(head)
+	if listed <= 0 || kind == nil {
 		return whole, ""
 	}
 	rest, err := io.ReadAll(io.LimitReader(body, standInMost))
-	if err == nil && len(rest) < standInMost && int64(n+len(rest)) != listed {
+	came, short := int64(n+len(rest)), len(rest) < standInMost
+	switch {
+	case err != nil:
+	case certain && (kind.whole || came != listed || !short), // A longer one has the message attached.
+		!certain && short && came != listed:
 		return body, cameStandIn
 	}
 	return io.MultiReader(bytes.NewReader(head), bytes.NewReader(rest), body), ""
 }
 
-func isStandIn(head []byte) bool {
-	for _, sentence := range standIns {
-		if bytes.Contains(head, sentence) {
-			return true
+// resembles returns which stand-in a message looks like by its beginning, or nil.
+// certain says that its sender is the server, too. What was on its way through
+// the post (Received) is a mail, though it may speak of a stand-in, as may what does
+// not begin with it.
+func resembles(head []byte) (kind *standIn, certain bool) {
+	fields, text, _ := bytes.Cut(bytes.ReplaceAll(bytes.ToLower(head), []byte("\r\n"), []byte("\n")), []byte("\n\n"))
+	for _, fold := range []string{"\n ", "\n\t"} {
+		fields = bytes.ReplaceAll(fields, []byte(fold), []byte(" "))
+	}
+	var subject, from []byte
+	for field := range bytes.SplitSeq(fields, []byte("\n")) {
+		name, value, _ := bytes.Cut(field, []byte(":"))
+		value = bytes.Join(bytes.Fields(value), []byte(" "))
+		switch string(bytes.TrimSpace(name)) {
+		case "received":
+			return nil, false
+		case "subject":
+			subject = value
+		case "from":
+			from = value
 		}
 	}
-	return false
+	text = bytes.Join(bytes.Fields(text), []byte(" "))
+	for i := range standIns {
+		k := &standIns[i]
+		if told := bytes.HasPrefix(subject, []byte(k.sentence)); told || bytes.HasPrefix(text, []byte(k.sentence)) {
+			return k, told && bytes.Contains(from, []byte(k.sender))
+		}
+	}
+	return nil, false
 }

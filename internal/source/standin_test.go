@@ -1,0 +1,58 @@
+package source
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// servers D3, D6: what a server sends in the place of a message is told from mail,
+// which may speak of such a notice and be of another length than listed.
+func TestD6_StandInsAreToldFromMail(t *testing.T) {
+	const (
+		subject  = "Subject: Retrieval using the IMAP4 protocol failed for the following\r\n message: 20004\r\n"
+		exchange = "From: Microsoft Exchange Server 2010\r\n" + subject + "\r\nThe server couldn't retrieve it.\r\n"
+		courier  = "From: Mail Delivery Subsystem <postmaster>\r\nSubject: Cannot display Unicode content\r\n\r\n"
+	)
+	attached := courier + strings.Repeat("the message itself\r\n", 2000)
+	for _, tc := range []struct {
+		name, body string
+		listed     int // More octets than there are.
+		why        string
+	}{
+		{"nothing", "", 145, cameEmpty},
+		{"nothing, of nothing", "", 0, ""},
+		{"Exchange", exchange, 145, cameStandIn},
+		{"Exchange, which counts it rightly", exchange, 0, cameStandIn},
+		{"Exchange, from elsewhere", "From: microsoft@unknown\n" + subject + "\nx", 9, cameStandIn},
+		{"its sender is not known", subject + "\r\nx", 1, cameStandIn},
+		{
+			"said in the text alone",
+			"Subject: x\r\n\r\nRetrieval using the POP3 protocol failed for the following message: 5", 1, cameStandIn,
+		},
+		{"Courier, with the message attached", attached, -30, cameStandIn},
+		{"control: Courier's, as it was kept by somebody", courier + "the message itself", 0, ""},
+		{"control: mail came by post", "Received: from a\r\n" + exchange, 145, ""},
+		{
+			"control: an answer",
+			"Subject: Re: Retrieval using the IMAP4 protocol failed for the following message: 5\r\n\r\nx", 145, "",
+		},
+		{
+			"control: mail that quotes it",
+			"Subject: help\r\n\r\nHello,\r\nit says: Cannot display Unicode content\r\n", 145, "",
+		},
+		{"control: the sender is not known, the length is right", subject + "\r\nx", 0, ""},
+		{"control: another length", "Subject: x\r\n\r\nshort", 145, ""},
+		{"control: much longer", "Subject: x\r\n\r\n" + strings.Repeat("long ", 20000), -5, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			whole, why := substance(strings.NewReader(tc.body), int64(len(tc.body)+tc.listed))
+			if why != tc.why {
+				t.Errorf("%q, want %q", why, tc.why)
+			}
+			if got, err := io.ReadAll(whole); why == "" && (err != nil || string(got) != tc.body) {
+				t.Errorf("%d octets of %d, %v", len(got), len(tc.body), err)
+			}
+		})
+	}
+}
