@@ -161,7 +161,10 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	}, func() float64 { return float64(a.source.Refused()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_unreadable_answers_total",
 		Help: "Answers of remote servers that could not be read and were left out, each with what it is about.",
-	}, func() float64 { return float64(a.source.Unreadable()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	}, func() float64 { return float64(a.source.Unreadable()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailbrook_miscounted_listings_total",
+		Help: "Listings of folders that by their server's count hold other messages than it lists.",
+	}, func() float64 { return float64(a.engine.Miscounted()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mailbrook_clock_skew_seconds",
 		Help: "How far this machine's clock is ahead of the time that the processes share: the database's.",
 	}, func() float64 { return a.store.ClockSkew().Seconds() }), prometheus.NewCounterFunc(prometheus.CounterOpts{

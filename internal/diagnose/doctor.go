@@ -10,6 +10,7 @@ package diagnose
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -73,7 +74,8 @@ func (d *Doctor) explainable(ctx, step context.Context, a account.Account, err e
 	f := fault.Of(err)
 	switch {
 	case f.Code == fault.Interrupted && ctx.Err() == nil && step.Err() != nil:
-		return fault.New(fault.ConnectTimeout, f.Op, "The server did not answer in time.")
+		return fault.New(fault.ConnectTimeout, f.Op, fmt.Sprintf(
+			"The server answers, but too slowly: after %d seconds the test was given up.", int(Patience/time.Second)))
 	case f.Code == fault.Interrupted:
 		return fault.New(fault.Internal, f.Op, "The test was stopped before it ended.")
 	case f.Code == fault.HostNotAllowed:

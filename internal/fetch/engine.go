@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -53,7 +54,14 @@ type Options struct {
 
 // Engine performs visits. It is safe for concurrent use; two visits to one
 // account are kept apart by their leases.
-type Engine struct{ Options }
+type Engine struct {
+	Options
+	miscounted atomic.Int64
+}
+
+// Miscounted counts the listings so far of folders that by their server's count hold
+// other messages than it lists. All that is listed is fetched, so it is no failure.
+func (e *Engine) Miscounted() int64 { return e.miscounted.Load() }
 
 // The other bounds of a batch.
 const (
@@ -100,7 +108,7 @@ func New(o Options) *Engine {
 	if o.OnProgress == nil {
 		o.OnProgress = func(Lease, account.Progress) {}
 	}
-	return &Engine{o}
+	return &Engine{Options: o}
 }
 
 // visit is the state of one visit.

@@ -45,9 +45,13 @@ func TestD4_ACountThatLiesIsNoTrouble(t *testing.T) {
 	f.add(letters(10, "in")...)
 	visit := func(want int64, told bool) {
 		t.Helper()
+		before := w.engine.Miscounted()
 		r := w.visit(t.Context())
 		if r.Err != nil || r.Messages != want || (r.Partial != nil) != told {
 			t.Fatalf("%d messages came, want %d, told %v: %+v", r.Messages, want, told, r)
+		}
+		if counted := w.engine.Miscounted() > before; counted == told {
+			t.Errorf("counted %v, told %v", counted, told)
 		}
 	}
 	visit(10, false)

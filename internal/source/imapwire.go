@@ -22,14 +22,7 @@ func newIMAPWire(l *link, c *Client) *imapWire {
 	w.guard = &imapGuard{w: l, queue: w.queue, refused: c.refused, aborted: l.abort}
 	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(c.opts.MaxMessageBytes), w.said)
 	w.filter.redact = l.secrets.Redact
-	told := 0
-	w.filter.unread = func(answer string) {
-		c.unreadable.Add(1)
-		if told++; told <= mostUnread {
-			c.opts.Log.Warn("an answer of the server cannot be read and is left out",
-				"host", l.server.Host, "answer", l.secrets.Redact(answer))
-		}
-	}
+	w.filter.unread = c.leavesOut(l)
 	w.filter.fail = func(err error) {
 		var known *fault.Error
 		if !errors.As(err, &known) {

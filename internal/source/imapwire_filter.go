@@ -78,7 +78,7 @@ type imapFilter struct {
 	fail  func(error)            // Told the cause once, at once.
 	// redact cuts secrets out of the words for people; nil: they stay.
 	redact func(string) string
-	unread func(answer string) // Told of each answer that is left out as it cannot be read; may be nil.
+	unread func(answer []byte) // Told of each answer that is left out as it cannot be read; may be nil.
 
 	out  []byte // Written anew, still to be read by the library.
 	sent int    // How much of out was read.
@@ -490,7 +490,7 @@ func (f *imapFilter) leaveOut(whole []byte) {
 		c.unread++
 	}
 	if f.unread != nil {
-		f.unread(fault.Clean(string(bytes.ToValidUTF8(whole[:min(len(whole), unreadShown)], []byte("?"))), unreadShown))
+		f.unread(whole)
 	}
 }
 

@@ -86,6 +86,7 @@ type link struct {
 	login   bool      // Signed in: silence from here on is the server's outage.
 	idle    bool      // No answer is due: expect(false).
 	until   time.Time // End of the phase; zero: none.
+	soon    time.Time // End of what should be there already: await; zero: nothing is.
 	hasty   time.Time // End of what the server may take although it has refused; zero: it has not.
 	reading bool      // A read is waiting,
 	writing int       // … and so many writes.
@@ -95,6 +96,7 @@ type link struct {
 	r     *bufio.Reader
 	long  []byte // A line that is longer than the buffer.
 	head  []byte // Of the line under way, as far as BYE shows; nil: none is.
+	dots  bool   // A line of a message is read, which may be its end: see bareEnd.
 	total int64  // Bytes received in all.
 }
 
@@ -257,6 +259,19 @@ func (l *link) within(ctx context.Context, d time.Duration) (done func()) {
 	return func() { l.setPhase(time.Time{}) }
 }
 
+// await gives what is read until done is called no more time than what should be
+// there already has. It may be used within a phase.
+func (l *link) await() (done func()) {
+	set := func(t time.Time) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.soon = t
+		l.arm()
+	}
+	set(time.Now().Add(l.limits.Ahead))
+	return func() { set(time.Time{}) }
+}
+
 // greeting is within for the greeting.
 func (l *link) greeting(ctx context.Context) (done func()) {
 	return l.within(ctx, l.limits.Greeting)
@@ -290,7 +305,7 @@ func (l *link) arm() {
 	if !l.idle {
 		t = time.Now().Add(min(l.limits.Idle, l.command.rest(), l.session.progress.rest(), l.session.whole.rest()))
 	}
-	for _, end := range []time.Time{l.until, l.hasty} {
+	for _, end := range []time.Time{l.until, l.hasty, l.soon} {
 		if !end.IsZero() && (t.IsZero() || end.Before(t)) {
 			t = end
 		}
@@ -357,6 +372,10 @@ func (r rawReader) Read(p []byte) (int, error) {
 	if l.parting() && !l.hasten() {
 		return 0, errPartOfBYE
 	}
+	bare := l.dots && l.bareEnd()
+	if bare {
+		defer l.await()()
+	}
 	conn, err := l.beginRead()
 	if err != nil {
 		return 0, err
@@ -370,6 +389,9 @@ func (r rawReader) Read(p []byte) (int, error) {
 	if err != nil && l.parting() && l.failure() == nil && l.overdue() == nil {
 		return n, errPartOfBYE
 	}
+	if bare && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && l.failure() == nil && l.overdue() == nil {
+		return 0, errBareEnd
+	}
 	var timeout net.Error
 	if err != nil && (!errors.As(err, &timeout) || !timeout.Timeout()) {
 		return n, l.fail("reading from the server", err)
@@ -381,6 +403,20 @@ func (r rawReader) Read(p []byte) (int, error) {
 		return n, l.fail("reading from the server", err)
 	}
 	return n, nil
+}
+
+// errBareEnd says that nothing follows the "." CR that a message ends in.
+var errBareEnd = errors.New("a message's end without its last octet")
+
+// bareEnd reports whether all that was received and not yet read is the end of a
+// message but for its LF. Cyrus 3.4 leaves that out (its issue 4717). A line that is
+// longer and begins so begins with two dots (RFC 1939 section 3).
+func (l *link) bareEnd() bool {
+	if l.r.Buffered() != 2 {
+		return false
+	}
+	b, _ := l.r.Peek(2) // It does not read.
+	return string(b) == ".\r"
 }
 
 // beginRead says that a read begins to wait, and returns where to read.

@@ -12,8 +12,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// Patience is how long a server may take. Zero means the default; of the last
-// three fields a negative one means that there is no such limit.
+// Patience is how long a server may take. Zero means the default; of Command,
+// Progress and Session a negative one means that there is no such limit.
 //
 // Each second that we wait for a server counts, on the way to it, inside a line
 // and between lines alike, and uses up what it is granted; what it brings of what
@@ -32,6 +32,10 @@ type Patience struct {
 	Command  time.Duration // Without what was asked for, over one connection: 90 s.
 	Progress time.Duration // Without a message or a folder, over all connections of a session: 2 min.
 	Session  time.Duration // In all, over all connections of a session: 90 min.
+	// Ahead is for what should have come with what came before: by POP3 the answer
+	// to a question sent ahead, at a server that has not answered one yet, and the
+	// last octet of a message's end. 5 s.
+	Ahead time.Duration
 }
 
 func (p Patience) orDefault() Patience {
@@ -43,7 +47,8 @@ func (p Patience) orDefault() Patience {
 			*d = forever
 		}
 	}
-	p.Greeting, p.Idle = max(p.Greeting, 0), max(p.Idle, 0)
+	p.Greeting, p.Idle, p.Ahead = max(p.Greeting, 0), max(p.Idle, 0), max(p.Ahead, 0)
+	orElse(&p.Ahead, 5*time.Second)
 	orElse(&p.Greeting, 20*time.Second)
 	orElse(&p.Idle, time.Minute)
 	orElse(&p.Command, 90*time.Second)

@@ -195,18 +195,30 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	if err := s.settle(); err != nil {
 		return mail.Listing{}, nil, err
 	}
-	items, long, why, err := s.list(ctx)
+	items, long, unread, why, err := s.list(ctx)
+	if err != nil && s.lostAhead(ctx) {
+		if err := s.retry(ctx, s.reopen); err != nil {
+			return mail.Listing{}, nil, err
+		}
+		return s.survey(ctx)
+	}
 	if err != nil {
 		return mail.Listing{}, nil, err
 	}
 	if s.long, s.relisted = long, false; long != nil {
-		return mail.Listing{Folder: s.inbox(), Older: long, Complete: why == nil && long.Len() == int(s.count)}, why, nil
+		return mail.Listing{
+			Folder: s.inbox(), Older: long, Unread: unread,
+			Complete: why == nil && long.Len() == int(s.count),
+		}, why, nil
 	}
 	s.listed, s.numbers = make([]bearer, len(items)), nil
 	for i, it := range items {
 		s.listed[i] = bearer{it.Number, it.ID}
 	}
-	return mail.Listing{Folder: s.inbox(), Items: items, Complete: why == nil && len(items) == int(s.count)}, why, nil
+	return mail.Listing{
+		Folder: s.inbox(), Items: items, Unread: unread,
+		Complete: why == nil && len(items) == int(s.count),
+	}, why, nil
 }
 
 // settle reads what is still to come, so that the next answer is the next
@@ -237,7 +249,9 @@ func (s *pop3Session) settle() error {
 
 // Capabilities implements Session.
 func (s *pop3Session) Capabilities() string {
-	return pop3Memory{capas: s.capas, late: s.memory.late, signIn: s.memory.signIn}.String()
+	return pop3Memory{
+		capas: s.capas, late: s.memory.late, single: s.memory.single, signIn: s.memory.signIn,
+	}.String()
 }
 
 // Leave implements Session: RSET, which takes back even the "seen" of servers
@@ -268,7 +282,7 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 		}
 		return s.wire.send(quit)
 	}
-	pipelined := s.capas.has("PIPELINING") && !stays
+	pipelined := s.pipelines() && !stays
 	words := []pop3Command{reset}
 	if pipelined {
 		words = append(words, quit)
@@ -513,7 +527,7 @@ func (r *retrieval) askAhead() error {
 	}
 	window := 1
 	switch {
-	case !r.capas.has("PIPELINING"):
+	case !r.pipelines():
 	case r.brought == 0:
 		window = unproven
 	default:
@@ -557,6 +571,9 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	if errors.As(err, &no) {
 		r.pending--
 		return r.refused(w, no)
+	}
+	if err != nil && r.lostAhead(ctx) {
+		return nil // Over another connection, and not this message's fault.
 	}
 	if err != nil {
 		return r.broke(w, err)

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -149,6 +150,9 @@ func TestPOP3Dialogues(t *testing.T) {
 				if is("closes") {
 					o.CloseOnly = func(a account.Account) bool { return a.Protocol == account.POP3 }
 				}
+				if is("ahead") {
+					o.Patience.Ahead = 200 * time.Millisecond
+				}
 				if is("max") {
 					o.MaxMessageBytes = 64 << 10
 				}
@@ -169,8 +173,14 @@ func TestPOP3Dialogues(t *testing.T) {
 			if is("long") {
 				cred.Secret = account.NewSecret(strings.Repeat("sekret", 100))
 			}
+			ctx := t.Context()
+			if is("ahead") { // Well before the silence of anything else ends.
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 30*time.Second)
+				defer cancel()
+			}
 			var out bytes.Buffer
-			visitPOP3(t.Context(), c, a, !visit, cred, &out)
+			visitPOP3(ctx, c, a, !visit, cred, &out)
 			s.Finish()
 			fmt.Fprintf(&out, "refused %d\n", c.Refused())
 			out.WriteString(transcript.String())
@@ -575,4 +585,60 @@ S: +OK
 		t.Error(err)
 	}
 	s.Finish()
+}
+
+// bugreports F7, row 2: of a message of which nothing can be read it is told that there
+// is one, and its lines are counted and logged. The control: where all can be read, a
+// count that does not fit is none.
+func TestLinesThatCannotBeReadAreToldOf(t *testing.T) {
+	const dialogue = `S: +OK ready
+C: CAPA
+S: -ERR
+C: USER anna
+S: +OK
+C: PASS sekret
+S: +OK
+C: STAT
+S: +OK 2 20
+C: LIST
+S: +OK
+S: 1 10
+%sS: .
+C: UIDL
+S: +OK
+S: 1 a
+%sS: .
+`
+	for _, tc := range []struct {
+		list, uidl     string
+		unread, counts int
+	}{
+		{"S: one\x01 10\n", "S: \n", 1, 2},
+		{"", "", 0, 0},
+	} {
+		s := mailtest.Play(t, fmt.Sprintf(dialogue, tc.list, tc.uidl), mailtest.ScriptOptions{Lenient: true})
+		var log bytes.Buffer
+		c := pop3Client(nil, false, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		session, err := c.Open(t.Context(), account.Account{
+			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
+			Protocol: account.POP3,
+		}, credential("anna", "sekret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer session.Close()
+		inbox := []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}}
+		err = session.List(t.Context(), inbox, func(l mail.Listing, err error) error {
+			if l.Unread != tc.unread || l.Len() != 1 || l.Complete {
+				t.Errorf("%d unread of %d, complete %v", l.Unread, l.Len(), l.Complete)
+			}
+			return err
+		})
+		if err != nil || c.Unreadable() != int64(tc.counts) {
+			t.Errorf("%d lines are counted, want %d: %v", c.Unreadable(), tc.counts, err)
+		}
+		if strings.Contains(log.String(), "answer=") != (tc.counts > 0) || strings.Contains(log.String(), "\x01") {
+			t.Errorf("the log says %q", log.String())
+		}
+	}
 }

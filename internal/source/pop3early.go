@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
@@ -35,8 +34,9 @@ var visitQuestions = append([]pop3Command{{verb: popSTAT}}, listQuestions...)
 
 // pop3Memory is what is remembered of a server from one session to the next.
 type pop3Memory struct {
-	capas pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
-	late  bool      // Questions behind a login are lost: they are not sent ahead of its answer.
+	capas  pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
+	late   bool      // Questions behind a login are lost: they are not sent ahead of its answer.
+	single bool      // Questions are lost that are sent ahead of any answer.
 	// signIn is memoryProved or memoryShown: how the account has signed in where
 	// SCRAM was offered; "": not known.
 	signIn string
@@ -48,6 +48,7 @@ const (
 	memoryNoCapa  = "NO-CAPA"  // There is none.
 	memorySASL    = "SASL-"    // Then a mechanism.
 	memoryNoEarly = "NO-EARLY" // Questions behind the login are lost.
+	memoryNoAhead = "NO-AHEAD" // Questions behind any other are lost.
 )
 
 // rememberedCapas and rememberedMechanisms are what a later login goes by.
@@ -55,10 +56,6 @@ var (
 	rememberedCapas      = []string{"PIPELINING", "TOP", "UIDL", "USER", "UTF8"}
 	rememberedMechanisms = saslMechanisms
 )
-
-// earlyPatience is how long the first answer behind the login's may take before
-// the question counts as lost: servers that lose it say nothing for a minute and more.
-const earlyPatience = 5 * time.Second
 
 // losesEarly reports whether a server says of itself that it is one of those
 // that lose what is sent behind a login.
@@ -75,6 +72,8 @@ func rememberPOP3(text string) (m pop3Memory) {
 			m.capas = pop3Capas{}
 		case word == memoryNoEarly:
 			m.late = true
+		case word == memoryNoAhead:
+			m.single = true
 		case word == memoryProved, word == memoryShown:
 			m.signIn = word
 		case m.capas == nil:
@@ -112,6 +111,9 @@ func (m pop3Memory) String() string {
 	if m.late {
 		words = append(words, memoryNoEarly)
 	}
+	if m.single {
+		words = append(words, memoryNoAhead)
+	}
 	if m.signIn != "" {
 		words = append(words, m.signIn)
 	}
@@ -120,7 +122,9 @@ func (m pop3Memory) String() string {
 }
 
 // ready says that a login may go by the memory alone.
-func (m pop3Memory) ready() bool { return m.capas.has("PIPELINING") && !m.capas.has("UTF8") && !m.late }
+func (m pop3Memory) ready() bool {
+	return m.capas.has("PIPELINING") && !m.capas.has("UTF8") && !m.late && !m.single
+}
 
 // errTooEarly says that a server took a question sent ahead for something else.
 var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took a question for the credential.")
@@ -134,13 +138,14 @@ var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took 
 // silent, over what was sent ahead is replaced once by one that is not hurried.
 func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory, listing: func() *listing {
-		return s.client.listing(s.file)
+		return s.client.listing(s.file, s.link)
 	}}
 	err := p.run(ctx, s.client, s.link)
 	s.link.attempt.failed(err)
 	if p.told {
 		// Else it is another server than the one that lost them.
-		s.memory.late = s.memory.late && s.memory.capas.equal(p.capas)
+		same := s.memory.capas.equal(p.capas)
+		s.memory.late, s.memory.single = s.memory.late && same, s.memory.single && same
 		s.memory.capas = p.capas
 	}
 	switch lost := p.lost(err); {
@@ -221,13 +226,27 @@ func (p *pop3Login) say(last bool, cmds ...pop3Command) error {
 	return nil
 }
 
+// pipelines reports whether questions are sent ahead of answers.
+func (s *pop3Session) pipelines() bool { return s.capas.has("PIPELINING") && !s.memory.single }
+
+// lostAhead reports whether the connection ended since a question was lost that was
+// sent ahead of the answer to another, at a server that promises to keep it. From now
+// on one question is asked at a time.
+func (s *pop3Session) lostAhead(ctx context.Context) bool {
+	if s.wire == nil || !s.wire.lost || s.memory.single {
+		return false
+	}
+	s.memory.single = true
+	s.client.opts.Log.InfoContext(ctx, "questions that are sent ahead are lost: one is asked at a time",
+		"host", s.server.Host)
+	return true
+}
+
 // listen reads the answers to visitQuestions. If they were not understood, there
 // is nothing early, and they can be asked again. They count together only: where one
 // was lost another is missing at the end.
 func (p *pop3Login) listen(ctx context.Context) error {
-	done := p.within(ctx, earlyPatience)
 	text, err := p.status()
-	done()
 	var no *pop3Refusal
 	understood := err == nil
 	if err != nil && !errors.As(err, &no) {

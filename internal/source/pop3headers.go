@@ -56,6 +56,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 			return stop.err
 		case err != nil && final(err):
 			return err
+		case err != nil && r.lostAhead(ctx):
 		case err != nil:
 			w := &r.todo[0]
 			if w.tries++; w.tries > 1 {
@@ -70,7 +71,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 // an error other than the caller's is about its first message.
 func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mail.Item, header []byte) error) error {
 	window := 1
-	if r.capas.has("PIPELINING") {
+	if r.pipelines() {
 		window = maxHeaderWindow
 	}
 	buf := make([]byte, 0, 4<<10)

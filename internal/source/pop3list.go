@@ -98,7 +98,9 @@ type listing struct {
 	entries []entry      // Of LIST; by ascending number once it is read.
 	others  []entry      // Of UIDL alone.
 	next    int          // Where in entries the next line of UIDL belongs, most likely.
-	bad     int          // Lines that said nothing that could be used.
+	bad     int          // Lines that said nothing that could be used,
+	broken  int          // … since they could not be read,
+	unread  func([]byte) // … which is told of each.
 }
 
 // entry is one message of a listing.
@@ -109,12 +111,21 @@ type entry struct {
 	id     string
 }
 
-func (c *Client) listing(f *pageFile) *listing { return &listing{most: c.opts.Window, file: f} }
+func (c *Client) listing(f *pageFile, l *link) *listing {
+	return &listing{most: c.opts.Window, file: f, unread: c.leavesOut(l)}
+}
+
+// leaveOut notes a line that cannot be read.
+func (l *listing) leaveOut(line []byte) {
+	l.bad++
+	l.broken++
+	l.unread(line)
+}
 
 func (l *listing) takeSize(ctx context.Context, line []byte, whole bool) (used bool, err error) {
 	n, size, ok := parseLIST(line)
 	if !ok || !whole {
-		l.bad++
+		l.leaveOut(line)
 		return false, nil
 	}
 	if l.long == nil && len(l.entries) >= l.most {
@@ -153,7 +164,7 @@ func (l *listing) sizesRead() {
 func (l *listing) takeID(_ context.Context, line []byte, whole bool) (used bool, err error) {
 	n, id, ok := parseUIDL(line)
 	if !ok || !whole {
-		l.bad++
+		l.leaveOut(line)
 		return false, nil
 	}
 	if l.long != nil {
@@ -259,13 +270,13 @@ func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 		return l, nil
 	}
 	send := func(c pop3Command) error { return s.wire.send(c) }
-	if s.capas.has("PIPELINING") {
+	if s.pipelines() {
 		if err := s.wire.send(listQuestions...); err != nil {
 			return nil, err
 		}
 		send = nil
 	}
-	l := s.client.listing(s.file)
+	l := s.client.listing(s.file, s.link)
 	refused, err := l.read(ctx, s.wire, send)
 	if err != nil {
 		return nil, err
@@ -277,36 +288,52 @@ func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 }
 
 // list returns the messages by ascending number, each with its identity; those
-// that cannot be named are left out. why is the reason for which the folder as a
-// whole cannot be read.
-func (s *pop3Session) list(ctx context.Context) (items []mail.Item, long *pages, why *fault.Error, err error) {
+// that cannot be named are left out, and unread says how many these are, with those
+// of which nothing can be read. why is the reason for which the folder as a whole
+// cannot be read.
+func (s *pop3Session) list(ctx context.Context) (items []mail.Item, long *pages, unread int, why *fault.Error,
+	err error,
+) {
 	l, err := s.ask(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, 0, nil, err
 	}
 	if l.bad > 0 {
 		s.client.opts.Log.WarnContext(ctx, "listing has unreadable lines", "host", s.server.Host, "lines", l.bad)
 	}
 	if l.long != nil {
 		if long, err = l.long.finish(); err == nil {
+			told := long.Len()
 			why, err = s.listLong(ctx, long)
+			unread = l.missing(s.count, told) + told - long.Len()
 		}
-		return nil, long, why, err
+		return nil, long, unread, why, err
 	}
 	items = l.items()
 	if err := take(ctx, int64(len(items))*itemCost); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, 0, nil, err
 	}
+	told := len(items)
+	unread = l.missing(s.count, told)
 	nameless, shared := unclear(items)
 	if len(nameless)+len(shared) == 0 {
-		return items, nil, nil, nil
+		return items, nil, unread, nil, nil
 	}
 	if why, err = s.identify(ctx, items, nameless, shared); why != nil || err != nil {
-		return nil, nil, why, err
+		return nil, nil, 0, why, err
 	}
 	items = slices.DeleteFunc(items, func(it mail.Item) bool { return it.ID.UIDL == "" })
 	number(items)
-	return items, nil, nil, nil
+	return items, nil, unread + told - len(items), nil, nil
+}
+
+// missing is how many messages are counted of which no line could be read; a count
+// that does not fit otherwise says nothing.
+func (l *listing) missing(counted uint32, told int) int {
+	if l.broken == 0 {
+		return 0
+	}
+	return max(int(counted)-told, 0)
 }
 
 // number tells messages that bear one name apart by their order.
@@ -375,7 +402,7 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 	todo := slices.Concat(nameless, shared)
 	slices.Sort(todo)
 	window := 1
-	if s.capas.has("PIPELINING") {
+	if s.pipelines() {
 		window = maxWindow
 	}
 	for len(todo) > 0 {

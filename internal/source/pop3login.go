@@ -88,7 +88,7 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	if err := p.secureConnection(ctx); err != nil {
 		return err
 	}
-	late := p.memory.late && p.memory.capas.equal(p.capas)
+	late := (p.memory.late || p.memory.single) && p.memory.capas.equal(p.capas)
 	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
 		!p.capas.losesEarly() && !p.capas.has("UTF8")
 	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {

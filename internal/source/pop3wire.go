@@ -205,6 +205,12 @@ type pop3Wire struct {
 	text string // What followed it.
 	imap bool   // The last line was one of IMAP's.
 
+	asked  []askedVerb // What was sent and is not answered, in order.
+	keeps  bool        // A question that was sent ahead, after the login, was answered,
+	lost   bool        // … or was not.
+	pushed []byte      // A status line that came with the end of a message.
+	bare   bool        // The last message ended without its LF, which may come yet.
+
 	challenge string // As it came, in base64; "" where the server merely waits.
 	greeted   string // The words of the greeting.
 
@@ -242,7 +248,7 @@ func (w *pop3Wire) Write(p []byte) (int, error) {
 // Read implements net.Conn for go-pop3: it returns at most one status line.
 func (w *pop3Wire) Read(p []byte) (int, error) {
 	if len(w.rest) == 0 {
-		line, err := w.ReadLine(maxPOP3Status)
+		line, err := w.statusLine()
 		if err != nil {
 			return 0, err
 		}
@@ -254,6 +260,54 @@ func (w *pop3Wire) Read(p []byte) (int, error) {
 	n := copy(p, w.rest)
 	w.rest = w.rest[n:]
 	return n, nil
+}
+
+// statusLine reads a line, also one that came with the end of a message, or behind
+// the rest of it.
+func (w *pop3Wire) statusLine() ([]byte, error) {
+	if line := w.pushed; line != nil {
+		w.pushed = nil
+		return line, nil
+	}
+	line, err := w.ReadLine(maxPOP3Status)
+	if err == nil && w.bare && string(line) == "\n" {
+		line, err = w.ReadLine(maxPOP3Status)
+	}
+	w.bare = false
+	return line, err
+}
+
+// askedVerb is a question that is under way.
+type askedVerb struct {
+	verb  pop3Verb
+	ahead bool // It was sent behind another one that was not answered yet.
+}
+
+// due reports whether the answer that comes next should be there already: its
+// question was sent behind another one, which was answered. What asks for a
+// decision on a login may take longer, and so may anything at a server that is known
+// to keep what is sent ahead.
+func (w *pop3Wire) due() bool {
+	if len(w.asked) == 0 || !w.asked[0].ahead || w.keeps {
+		return false
+	}
+	switch w.asked[0].verb {
+	case popPASS, popAUTH, popAPOP:
+		return false
+	}
+	return true
+}
+
+// done notes that a question was answered.
+func (w *pop3Wire) done() {
+	if len(w.asked) == 0 {
+		return
+	}
+	switch q := w.asked[0]; q.verb {
+	case popUIDL, popTOP, popRETR: // What goes along with the login ends with UIDL.
+		w.keeps = w.keeps || q.ahead
+	}
+	w.asked = w.asked[1:]
 }
 
 // parse takes only what RFC 1939 section 3 calls a status: "+OK" or "-ERR",
@@ -320,6 +374,9 @@ func (w *pop3Wire) send(cmds ...pop3Command) error {
 		}
 		w.note("C", pop3Command{verb: c.verb, arg: shown}.line())
 	}
+	for _, c := range cmds {
+		w.asked = append(w.asked, askedVerb{c.verb, len(w.asked) > 0})
+	}
 	w.guard.lines += len(cmds)
 	return w.write(strings.Join(lines, "\r\n"))
 }
@@ -341,14 +398,24 @@ func (w *pop3Wire) write(lines string) error {
 // status reads the answer to one command: its text, a *pop3Refusal, or what
 // broke the connection.
 func (w *pop3Wire) status() (string, error) {
-	if _, err := w.codec.ReadOne(); err != nil {
-		if err = w.refusal(err); errors.As(err, new(*pop3Refusal)) {
-			w.answered()
-		}
-		return "", err
+	due := w.due()
+	release := func() {}
+	if due {
+		release = w.await()
 	}
-	w.answered()
-	return w.text, nil
+	_, err := w.codec.ReadOne()
+	release()
+	if err == nil {
+		w.done()
+		w.answered()
+		return w.text, nil
+	}
+	if err = w.refusal(err); errors.As(err, new(*pop3Refusal)) {
+		w.done()
+		w.answered()
+	}
+	w.lost = due && silent(err)
+	return "", err
 }
 
 // ask sends one command and reads its status.
@@ -415,7 +482,8 @@ func binarySize(n int64) string {
 
 // dotReader reads a message as RFC 1939 section 3 sends it: lines that begin
 // with a dot have lost one, and CRLF "." CRLF, and nothing else, is the end. An
-// LF that stands alone begins no line.
+// LF that stands alone begins no line. The last LF may be missing: where nothing
+// follows for a while, or the next answer does at once.
 type dotReader struct {
 	w    *pop3Wire
 	rest []byte // Of the piece that is being handed over, in the link's buffer.
@@ -444,9 +512,22 @@ func (d *dotReader) Read(p []byte) (n int, err error) {
 	return 0, d.err
 }
 
+// isStatus reports whether a line, with its end, is the answer to a question.
+func isStatus(line []byte) bool {
+	line, crlf := bytes.CutSuffix(line, []byte("\r\n"))
+	word, _, _ := bytes.Cut(line, []byte(" "))
+	return crlf && (string(word) == "+OK" || string(word) == "-ERR")
+}
+
 // next takes the next piece: up to an LF, or a full buffer.
 func (d *dotReader) next() {
+	d.w.dots = !d.mid
 	piece, err := d.w.r.ReadSlice('\n')
+	d.w.dots = false
+	if errors.Is(err, errBareEnd) {
+		d.w.bare, d.err = true, io.EOF
+		return
+	}
 	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 		d.err = d.w.fail("reading a message", err) // Never io.EOF: a message without its end is none.
 		return
@@ -457,6 +538,10 @@ func (d *dotReader) next() {
 	if begins && piece[0] == '.' {
 		if string(piece) == ".\r\n" {
 			d.err = io.EOF
+			return
+		}
+		if next := piece[min(len(piece), 2):]; piece[1] == '\r' && len(d.w.asked) > 0 && isStatus(next) {
+			d.w.pushed, d.err = bytes.Clone(next), io.EOF // Its own LF is missing.
 			return
 		}
 		piece = piece[1:]

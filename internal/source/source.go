@@ -12,6 +12,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -93,6 +94,21 @@ func (c *Client) Refused() int64 { return c.refused.Load() }
 // Unreadable counts the answers of servers that could not be read and were left
 // out, each with what it is about.
 func (c *Client) Unreadable() int64 { return c.unreadable.Load() }
+
+// leavesOut returns what is told of each answer over a connection that is left out
+// since it cannot be read: it is counted, and the first are logged, fit to be shown.
+func (c *Client) leavesOut(l *link) func(answer []byte) {
+	told := 0
+	return func(answer []byte) {
+		c.unreadable.Add(1)
+		if told++; told > mostUnread {
+			return
+		}
+		shown := bytes.ToValidUTF8(answer[:min(len(answer), unreadShown)], []byte("?"))
+		c.opts.Log.Warn("an answer of the server cannot be read and is left out",
+			"host", l.server.Host, "answer", l.secrets.Redact(fault.Clean(string(shown), unreadShown)))
+	}
+}
 
 // Session reads one external account. It cannot change anything there. It is
 // used by one goroutine at a time, except for Close.
