@@ -227,7 +227,7 @@ func TestATestEndsAfterItsPatienceWhoeverWaits(t *testing.T) {
 		}
 		last := rep.Steps[len(rep.Steps)-1]
 		if rep.OK || rep.Diagnosis.Code != fault.ConnectTimeout || last.Name != greeting || last.OK ||
-			last.Took != diagnose.Patience {
+			last.Took != diagnose.Patience || !strings.Contains(rep.Diagnosis.Detail, "too slowly: after 90 seconds") {
 			t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 		}
 	})

@@ -211,7 +211,7 @@ type imapFetched struct {
 // fetch handles a FETCH answer (RFC 9051 section 7.5.2).
 func (f *imapFilter) fetch(number uint32, s imapScanner) error {
 	f.part = imapFetched{command: f.queue.current(), number: number}
-	whole := s.b[:min(len(s.b), unreadShown)]
+	whole := s.b[:min(len(s.b), unreadKept)]
 	s.b = s.b[1:]
 	err := f.fetchItems(&s)
 	part := &f.part

@@ -458,7 +458,7 @@ func (f *imapFilter) untagged(b []byte) error {
 		f.out = append(appendCapabilities(append(f.out, "* "...), s.b), "\r\n"...)
 		return nil
 	case is(word, "LIST") && f.queue.answering(verbList):
-		whole := bytes.Clone(b[:min(len(b), unreadShown)]) // Good until the next line is read.
+		whole := bytes.Clone(b[:min(len(b), unreadKept)]) // Good until the next line is read.
 		if err := f.list(&s); !isUnreadable(err) {
 			return err
 		}
@@ -480,8 +480,9 @@ func isUnreadable(err error) bool {
 	return errors.Is(err, errSkipAnswer) || errors.As(err, new(*unreadableError))
 }
 
-// unreadShown is how much of an answer that cannot be read is shown, in octets.
-const unreadShown = 200
+// unreadShown is how much of an answer that cannot be read is shown, in octets, and
+// unreadKept what of it is looked through before for secrets that end behind that.
+const unreadShown, unreadKept = 200, 2000
 
 // leaveOut tells of an answer that cannot be read.
 func (f *imapFilter) leaveOut(whole []byte) {

@@ -85,6 +85,7 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	if p.recalled = p.hurry && p.memory.ready() && p.way(p.memory.capas).whole(); p.recalled {
 		p.capas = p.memory.capas
 	}
+	p.fresh = !p.recalled
 	if err := p.secureConnection(ctx); err != nil {
 		return err
 	}

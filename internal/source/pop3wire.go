@@ -206,6 +206,7 @@ type pop3Wire struct {
 	imap bool   // The last line was one of IMAP's.
 
 	asked  []askedVerb // What was sent and is not answered, in order.
+	fresh  bool        // Nothing is known of the server from earlier sessions.
 	keeps  bool        // A question that was sent ahead, after the login, was answered,
 	lost   bool        // … or was not.
 	pushed []byte      // A status line that came with the end of a message.
@@ -284,16 +285,16 @@ type askedVerb struct {
 }
 
 // due reports whether the answer that comes next should be there already: its
-// question was sent behind another one, which was answered. What asks for a
-// decision on a login may take longer, and so may anything at a server that is known
-// to keep what is sent ahead.
+// question was sent behind another one, which was answered. What decides on a login
+// may take longer at a server that was seen to keep what is sent ahead, and is not to
+// be asked twice; so may anything once this connection has shown it.
 func (w *pop3Wire) due() bool {
 	if len(w.asked) == 0 || !w.asked[0].ahead || w.keeps {
 		return false
 	}
 	switch w.asked[0].verb {
 	case popPASS, popAUTH, popAPOP:
-		return false
+		return w.fresh
 	}
 	return true
 }

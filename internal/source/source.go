@@ -104,9 +104,9 @@ func (c *Client) leavesOut(l *link) func(answer []byte) {
 		if told++; told > mostUnread {
 			return
 		}
-		shown := bytes.ToValidUTF8(answer[:min(len(answer), unreadShown)], []byte("?"))
+		shown := l.secrets.Redact(string(bytes.ToValidUTF8(answer[:min(len(answer), unreadKept)], []byte("?"))))
 		c.opts.Log.Warn("an answer of the server cannot be read and is left out",
-			"host", l.server.Host, "answer", l.secrets.Redact(fault.Clean(string(shown), unreadShown)))
+			"host", l.server.Host, "answer", fault.Clean(shown, unreadShown))
 	}
 }
 

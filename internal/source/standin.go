@@ -63,22 +63,22 @@ func substance(body io.Reader, listed int64) (whole io.Reader, why string) {
 	return io.MultiReader(bytes.NewReader(head), bytes.NewReader(rest), body), ""
 }
 
-// resembles returns which stand-in a message looks like by its beginning, or nil.
-// certain says that its sender is the server, too. What was on its way through
-// the post (Received) is a mail, though it may speak of a stand-in, as may what does
-// not begin with it.
+// resembles returns which stand-in a message looks like, by how its subject or its
+// text begins, or nil: a mail may well speak of one. certain says that its sender is
+// the server, too, and that it was not sent by anybody (Received).
 func resembles(head []byte) (kind *standIn, certain bool) {
 	fields, text, _ := bytes.Cut(bytes.ReplaceAll(bytes.ToLower(head), []byte("\r\n"), []byte("\n")), []byte("\n\n"))
 	for _, fold := range []string{"\n ", "\n\t"} {
 		fields = bytes.ReplaceAll(fields, []byte(fold), []byte(" "))
 	}
 	var subject, from []byte
+	sent := false
 	for field := range bytes.SplitSeq(fields, []byte("\n")) {
 		name, value, _ := bytes.Cut(field, []byte(":"))
 		value = bytes.Join(bytes.Fields(value), []byte(" "))
 		switch string(bytes.TrimSpace(name)) {
 		case "received":
-			return nil, false
+			sent = true
 		case "subject":
 			subject = value
 		case "from":
@@ -89,7 +89,7 @@ func resembles(head []byte) (kind *standIn, certain bool) {
 	for i := range standIns {
 		k := &standIns[i]
 		if told := bytes.HasPrefix(subject, []byte(k.sentence)); told || bytes.HasPrefix(text, []byte(k.sentence)) {
-			return k, told && bytes.Contains(from, []byte(k.sender))
+			return k, told && !sent && bytes.Contains(from, []byte(k.sender))
 		}
 	}
 	return nil, false

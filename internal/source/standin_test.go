@@ -32,7 +32,8 @@ func TestD6_StandInsAreToldFromMail(t *testing.T) {
 		},
 		{"Courier, with the message attached", attached, -30, cameStandIn},
 		{"control: Courier's, as it was kept by somebody", courier + "the message itself", 0, ""},
-		{"control: mail came by post", "Received: from a\r\n" + exchange, 145, ""},
+		{"it bears Received", "Received: from a\r\n" + exchange, 145, cameStandIn},
+		{"control: somebody sent it", "Received: from a\r\n" + exchange, 0, ""},
 		{
 			"control: an answer",
 			"Subject: Re: Retrieval using the IMAP4 protocol failed for the following message: 5\r\n\r\nx", 145, "",
