@@ -66,31 +66,73 @@ func substance(body io.Reader, listed int64) (whole io.Reader, why string) {
 // resembles returns which stand-in a message looks like, by how its subject or its
 // text begins, or nil: a mail may well speak of one. certain says that its sender is
 // the server, too, and that it was not sent by anybody (Received).
+//
+// Every message passes through here: it looks at what it must, and copies nothing.
 func resembles(head []byte) (kind *standIn, certain bool) {
-	fields, text, _ := bytes.Cut(bytes.ReplaceAll(bytes.ToLower(head), []byte("\r\n"), []byte("\n")), []byte("\n\n"))
-	for _, fold := range []string{"\n ", "\n\t"} {
-		fields = bytes.ReplaceAll(fields, []byte(fold), []byte(" "))
-	}
-	var subject, from []byte
+	var field, subject, from []byte
 	sent := false
-	for field := range bytes.SplitSeq(fields, []byte("\n")) {
+	for text := head; ; {
+		field, text = cutField(text)
+		if len(field) == 0 {
+			head = text
+			break
+		}
 		name, value, _ := bytes.Cut(field, []byte(":"))
-		value = bytes.Join(bytes.Fields(value), []byte(" "))
-		switch string(bytes.TrimSpace(name)) {
-		case "received":
+		switch name = bytes.TrimSpace(name); {
+		case bytes.EqualFold(name, []byte("Received")):
 			sent = true
-		case "subject":
+		case bytes.EqualFold(name, []byte("Subject")):
 			subject = value
-		case "from":
+		case bytes.EqualFold(name, []byte("From")):
 			from = value
 		}
 	}
-	text = bytes.Join(bytes.Fields(text), []byte(" "))
 	for i := range standIns {
 		k := &standIns[i]
-		if told := bytes.HasPrefix(subject, []byte(k.sentence)); told || bytes.HasPrefix(text, []byte(k.sentence)) {
+		if told := begins(subject, k.sentence); told || begins(head, k.sentence) {
+			from = bytes.ToLower(bytes.Join(bytes.Fields(from), []byte(" ")))
 			return k, told && !sent && bytes.Contains(from, []byte(k.sender))
 		}
 	}
 	return nil, false
+}
+
+// cutField returns the first header field with the lines that are folded into it (RFC
+// 5322, 2.2.3) and what follows; where the header ends, no field and the text.
+func cutField(b []byte) (field, rest []byte) {
+	if line, text, _ := bytes.Cut(b, []byte("\n")); len(line) == 0 || string(line) == "\r" {
+		return nil, text
+	}
+	for end := 0; ; {
+		n := bytes.IndexByte(b[end:], '\n')
+		if n < 0 {
+			return b, nil
+		}
+		if end += n + 1; end == len(b) || b[end] != ' ' && b[end] != '\t' {
+			return b[:end], b[end:]
+		}
+	}
+}
+
+// begins reports whether text begins with a sentence in lower case, whatever the
+// case of its letters and the blanks and line ends before and between its words.
+func begins(text []byte, sentence string) bool {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	for i := range len(sentence) {
+		switch {
+		case len(text) == 0:
+			return false
+		case sentence[i] == ' ':
+			after := bytes.TrimLeft(text, " \t\r\n")
+			if len(after) == len(text) {
+				return false
+			}
+			text = after
+		case text[0]|('a'-'A') != sentence[i] && text[0] != sentence[i]:
+			return false
+		default:
+			text = text[1:]
+		}
+	}
+	return true
 }

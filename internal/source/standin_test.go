@@ -30,6 +30,11 @@ func TestD6_StandInsAreToldFromMail(t *testing.T) {
 			"said in the text alone",
 			"Subject: x\r\n\r\nRetrieval using the POP3 protocol failed for the following message: 5", 1, cameStandIn,
 		},
+		{"in capitals, with tabs", "FROM :\tMICROSOFT\nSUBJECT:\n\tRETRIEVAL\tUSING  THE POP3 protocol\n" +
+			" failed for\n the following message\n\nx", 0, cameStandIn},
+		{"no header", "\r\n \r\nCannot display\r\n Unicode content", 1, cameStandIn},
+		{"control: words in one", "Subject: Cannot displayUnicode content\r\n\r\nx", 1, ""},
+		{"control: a text that is cut off", "Subject: Cannot display Unicode\r\n\r\nx", 1, ""},
 		{"Courier, with the message attached", attached, -30, cameStandIn},
 		{"control: Courier's, as it was kept by somebody", courier + "the message itself", 0, ""},
 		{"it bears Received", "Received: from a\r\n" + exchange, 145, cameStandIn},
