@@ -17,12 +17,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
 // config is what an operator may set. Only this package reads it; every part
@@ -79,6 +82,7 @@ type authConfig struct {
 type webConfig struct {
 	FrameAncestors []string // Origins whose pages may show ours in a frame.
 	PublicURL      string   // The origin at which people see ours; empty: where we listen.
+	Brand          webui.Brand
 }
 
 // oauthConfig is what the operator registered with a provider, so that users
@@ -213,6 +217,30 @@ func allSettings() []setting {
 				c.Web.PublicURL, err = parseOrigin(v)
 			}
 			return err
+		}},
+		{key: "web.brand.name", optional: true, set: func(c *config, v string) (err error) {
+			c.Web.Brand.Name, err = parseTitle(v)
+			return err
+		}},
+		{key: "web.brand.logo", optional: true, set: func(c *config, v string) (err error) {
+			if v != "" {
+				c.Web.Brand.Logo, err = readLogo(v)
+			}
+			return err
+		}},
+		{key: "web.brand.color", optional: true, set: func(c *config, v string) (err error) {
+			if v != "" {
+				c.Web.Brand.Color, err = webui.ParseColor(v)
+			}
+			return err
+		}},
+		{key: "web.brand.help_url", optional: true, set: func(c *config, v string) error {
+			c.Web.Brand.HelpURL = v
+			return checkForPeople(v)
+		}},
+		{key: "web.brand.privacy_url", optional: true, set: func(c *config, v string) error {
+			c.Web.Brand.PrivacyURL = v
+			return checkForPeople(v)
 		}},
 		{key: "log.level", set: func(c *config, v string) error {
 			if c.Log.Level.UnmarshalText([]byte(v)) != nil {
@@ -707,6 +735,34 @@ func checkJWKS(v string) error {
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		return errors.New("must begin with https://: whoever can change the keys on the way can sign in as anybody")
+	}
+	return nil
+}
+
+// parseTitle wants a name that fits the head of a page.
+func parseTitle(v string) (string, error) {
+	v = strings.TrimSpace(v)
+	if !utf8.ValidString(v) || utf8.RuneCountInString(v) > 40 || strings.ContainsFunc(v, unicode.IsControl) {
+		return "", errors.New("must have 40 characters at most, all of them printable")
+	}
+	return v, nil
+}
+
+func readLogo(file string) (webui.Logo, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return webui.Logo{}, fmt.Errorf("must name a picture that can be read: %w", err)
+	}
+	return webui.NewLogo(file, data)
+}
+
+// checkForPeople wants an address that a link may lead people to, or none.
+func checkForPeople(v string) error {
+	if v == "" {
+		return nil
+	}
+	if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		return errors.New("must be the address of a page, like https://firma.example/pomoc")
 	}
 	return nil
 }

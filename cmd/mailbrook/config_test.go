@@ -341,6 +341,14 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 			name: "frames with another rule behind", environ: "MAILBROOK_WEB_FRAME_ANCESTORS=https://a.test;script-src",
 			says: []string{"web.frame_ancestors"},
 		},
+		{name: "a colour by name", environ: "MAILBROOK_WEB_BRAND_COLOR=red", says: []string{"web.brand.color", "#0b6e66"}},
+		{name: "a logo that is not there", environ: "MAILBROOK_WEB_BRAND_LOGO=/no/such.svg", says: []string{
+			"web.brand.logo", "/no/such.svg",
+		}},
+		{name: "a name of two lines", environ: "MAILBROOK_WEB_BRAND_NAME=a\nb", says: []string{"web.brand.name", "printable"}},
+		{name: "help by script", environ: "MAILBROOK_WEB_BRAND_HELP_URL=javascript:alert(1)", says: []string{
+			"web.brand.help_url", "https://",
+		}},
 		{name: "a level unheard of", environ: "MAILBROOK_LOG_LEVEL=loud", says: []string{"log.level", "debug"}},
 		{name: "a format unheard of", environ: "MAILBROOK_LOG_FORMAT=xml", says: []string{"log.format", "json"}},
 	} {

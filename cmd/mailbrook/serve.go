@@ -163,7 +163,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		Ready:   ready,
 		Holds:   a.house.holds,
 		Metrics: a.metrics, Version: version, Log: a.log, Now: a.store.Now, Stopping: stopping,
-		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors}),
+		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors, Brand: a.cfg.Web.Brand}),
 		Web: httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{
 			a.store.Links(),
 		}, Sessions: a.store.Sessions()},

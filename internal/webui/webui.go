@@ -12,6 +12,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"html"
 	"io"
 	"io/fs"
 	"net/http"
@@ -28,6 +29,8 @@ type Options struct {
 	// FrameAncestors are the origins whose pages may show these in a frame;
 	// none: nobody's.
 	FrameAncestors []string
+
+	Brand Brand
 }
 
 // file is an asset as it goes out.
@@ -42,6 +45,7 @@ type pages struct {
 	framed bool   // Whether anybody may show us in a frame.
 	prefix string // Of the assets' addresses; it changes with their content.
 	shell  file
+	lost   string          // Said where there is no page.
 	assets map[string]file // By address.
 }
 
@@ -72,6 +76,13 @@ func Handler(o Options) http.Handler {
 	if err != nil { // The files are in the program: it cannot.
 		panic(err)
 	}
+	if style := o.Brand.style(); style != "" {
+		contents["/brand.css"] = []byte(style)
+	}
+	if o.Brand.Logo.kind != "" {
+		contents["/logo"+o.Brand.Logo.kind] = o.Brand.Logo.data
+	}
+	fmt.Fprintf(sum, "%s\n%s", o.Brand.style(), o.Brand.Logo.data)
 	p.prefix = "/assets/" + hex.EncodeToString(sum.Sum(nil))[:16]
 	for name, b := range contents {
 		if name == "/index.html" {
@@ -79,7 +90,8 @@ func Handler(o Options) http.Handler {
 		}
 		p.assets[p.prefix+name] = pack(name, b)
 	}
-	p.shell = pack("/index.html", bytes.ReplaceAll(contents["/index.html"], []byte("{{assets}}"), []byte(p.prefix)))
+	p.shell = pack("/index.html", o.Brand.shell(contents["/index.html"], p.prefix))
+	p.lost = strings.ReplaceAll(lost, "{{name}}", html.EscapeString(o.Brand.name()))
 	return p
 }
 
@@ -134,7 +146,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "no-cache")
 		w.WriteHeader(http.StatusNotFound)
 		if r.Method == http.MethodGet {
-			_, _ = io.WriteString(w, lost) // Whoever asked may be gone.
+			_, _ = io.WriteString(w, p.lost) // Whoever asked may be gone.
 		}
 		return
 	}
@@ -145,7 +157,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // lost is said where there is no page. It shows nothing of what was asked for.
 const lost = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>Mailbrook</title></head>
+<meta name="color-scheme" content="light dark"><title>{{name}}</title></head>
 <body><main><h1>There is no such page</h1><p><a href="/">Go to your accounts</a></p>
 <div lang="pl"><h2>Nie ma takiej strony</h2><p><a href="/">Przejdź do swoich kont</a></p></div></main></body></html>
 `

@@ -6,7 +6,7 @@ import { h, s, say, show, regions, announce, dialog, notice } from "./dom.js";
 import * as live from "./events.js";
 import { choose, language, languages, t } from "./i18n.js";
 import { page as listPage, ticking } from "./list.js";
-import { explain, go, missing, shownBy, setSession } from "./page.js";
+import { brand, explain, go, missing, shownBy, setSession } from "./page.js";
 
 let session = null;
 let current = null;
@@ -32,7 +32,7 @@ function frame() {
     h("a", { class: "skip", href: "#main", onclick: (e) => { e.preventDefault(); document.querySelector("main h1")?.focus(); } }, t("skip")),
     h("header", { class: "top" },
       h("div", { class: "top-in" },
-        h("a", { class: "brand", href: "/" }, brand(), t("app.name")),
+        h("a", { class: "brand", href: "/" }, logo(), brand.name),
         session && h("nav", { "aria-label": t("nav") }, nav.map(([path, key]) =>
           h("a", { href: path, "aria-current": path === location.pathname ? "page" : undefined }, t(key)))),
         h("div", { class: "me" }, picker,
@@ -40,10 +40,14 @@ function frame() {
           session && h("button", { type: "button", class: "link", onclick: signOut }, t("signout"))))),
     h("p", { class: "offline", role: "status", hidden: true, id: "offline" }),
     h("main", { id: "main" }),
-  ];
+    (brand.help || brand.privacy) && h("footer", { class: "foot" },
+      brand.help && h("a", { href: brand.help, target: "_blank", rel: "noopener" }, t("foot.help")),
+      brand.privacy && h("a", { href: brand.privacy, target: "_blank", rel: "noopener" }, t("foot.privacy"))),
+  ].filter(Boolean);
 }
 
-function brand() {
+function logo() {
+  if (brand.logo) return h("img", { class: "logo own", src: brand.logo, alt: "" });
   return s("svg", { viewBox: "0 0 32 32", class: "logo", "aria-hidden": "true" },
     s("rect", { width: "32", height: "32", rx: "8" }), s("path", { class: "fold", d: "M6 10.500 16 18l10-7.500" }),
     s("path", { class: "waves", d: "M6 18c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2M6 23c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2" }));
@@ -107,7 +111,7 @@ async function find() {
 }
 
 function titled(text) {
-  document.title = text + " · " + t("app.name");
+  document.title = text + " · " + brand.name;
 }
 
 function failed(e) {

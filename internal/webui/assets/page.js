@@ -2,7 +2,7 @@
 // how something is said to people.
 
 import { Problem } from "./api.js";
-import { h, announce, icon, notice } from "./dom.js";
+import { h, announce, dialog, icon, notice } from "./dom.js";
 import { known, t } from "./i18n.js";
 
 let session = null;
@@ -13,6 +13,26 @@ let render = null;
  * the address names. Both are for the frame of the pages alone. */
 export function setSession(now) { session = now; }
 export function shownBy(show) { render = show; }
+
+const told = (selector, name) => document.head.querySelector(selector)?.[name] || null;
+
+/** brand is the operator's own: a name, and what else there is of it. */
+export const brand = {
+  name: told("meta[name=application-name]", "content"), logo: told("link[rel=logo]", "href"),
+  help: told("link[rel=help]", "href"), privacy: told("link[rel=privacy-policy]", "href"),
+};
+
+/** safety says in two sentences what happens to a password, and leads to more. */
+export function safety() {
+  const title = t("wizard.safe.more");
+  const more = brand.privacy
+    ? h("a", { href: brand.privacy, target: "_blank", rel: "noopener" }, title)
+    : h("button", { type: "button", class: "link", onclick: () => {
+      const d = dialog({ title, body: h("p", null, t("wizard.safe.text")),
+        actions: h("button", { type: "button", class: "primary", onclick: () => d.close() }, t("close")) });
+    } }, title);
+  return h("p", { class: "hint" }, t("wizard.safe"), " ", more);
+}
 
 export const user = () => session?.user;
 

@@ -6,7 +6,7 @@ import { get, post, query, Problem } from "./api.js";
 import { h, say, show, icon, notice, external, announce } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
-import { explain, go, user } from "./page.js";
+import { explain, go, safety, user } from "./page.js";
 import { advanced, complain, failure, field, fieldFor, isAddress, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
@@ -125,7 +125,7 @@ function first(turnTo) {
   const there = h("button", { type: "button", class: "primary" });
   const or = h("p", { class: "hint or" }, t("wizard.or"));
   const signin = h("div", { class: "signin" }, there, or);
-  const safe = h("p", { class: "hint" }, t("wizard.safe"));
+  const safe = safety();
   const trouble = h("div", { class: "trouble-box" });
   const next = h("button", { class: "primary", type: "submit" }, t("wizard.next"));
   const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, signin, pass.el, safe, h("div", { class: "actions" }, next));
