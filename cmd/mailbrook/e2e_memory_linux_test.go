@@ -7,17 +7,17 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
 // I11: four mailboxes of a million messages each, of one user, do not end a process
-// that may take 1 GB, and another user's mail arrives meanwhile.
+// that may take 1 GB, and another user's mail arrives meanwhile. What is resident
+// counts, as it does where a container has 1 GB: a limit of the data segment would
+// count each thread's stack whole, of which pages are touched.
 func TestGiantMailboxesDoNotEndTheProcess(t *testing.T) {
 	messages, most, budget := 100_000, int64(300<<20), int64(128<<20)
 	if os.Getenv("MAILBROOK_TEST_LONG") != "" {
-		messages, most, budget = 1_000_000, 1<<30, 768<<20 // Three quarters, as is the default.
+		messages, most, budget = 1_000_000, 512<<20, 768<<20 // Three quarters, as is the default.
 	}
 	ca := mailtest.NewCA(t)
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
@@ -25,10 +25,6 @@ func TestGiantMailboxesDoNotEndTheProcess(t *testing.T) {
 	s := newSite(t, ca, "POLL_INTERVAL=1s", "POLL_MIN_INTERVAL=1s", "REMOTE_ALLOW_PLAINTEXT=true",
 		fmt.Sprintf("MEMORY_LIMIT=%dMB", budget>>20))
 	p := s.serve()
-	limit := unix.Rlimit{Cur: 1 << 30, Max: 1 << 30}
-	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_DATA, &limit, nil); err != nil {
-		t.Fatalf("limiting the process: %v", err)
-	}
 	a, j := p.as(anna), p.as(jan)
 	var giants []accountAnswer
 	for i, g := range []struct {
