@@ -99,7 +99,7 @@ func TestSigningOutInOneProcessSignsOutInAll(t *testing.T) {
 			if status, _ := ps[0].follow(unused); status != http.StatusGone {
 				t.Errorf("a link from before is answered %d", status)
 			}
-			if said := s.ok("", "sessions", "end", "--all"); !strings.Contains(said, "ended 1 sessions") {
+			if said := s.ok("", "sessions", "end", "--all"); !strings.Contains(said, "ended 1 session\n") {
 				t.Errorf("it says %q", said)
 			}
 			alive(false, false, false, false)

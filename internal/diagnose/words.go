@@ -26,7 +26,7 @@ type text struct{ title, advice words }
 // connection tests, where nothing is saved yet.
 var again = words{
 	"Try again in a few minutes; a saved account is tried again by itself.",
-	"Spróbuj ponownie za kilka minut; zapisane konto jest sprawdzane ponownie samo.",
+	"Spróbuj ponownie za kilka minut; zapisane konto sprawdzimy ponownie automatycznie.",
 }
 
 // texts say what each code means and what to do. {provider}, {protocol} and
@@ -172,8 +172,8 @@ var texts = map[fault.Code]text{
 		words{
 			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day " +
 				"in the end, and whenever you ask for a visit; what is too large is fetched when you ask for it.",
-			"Są nadal u dostawcy i niczego innego nie wstrzymują. Tych, których nie dało się odczytać, próbujemy ponownie " +
-				"sami, z czasem raz na dobę, oraz za każdym razem, gdy zażądasz pobrania; zbyt duże są pobierane na żądanie.",
+			"Są nadal u dostawcy i niczego innego nie wstrzymują. Te, których nie dało się odczytać, spróbujemy pobrać " +
+				"ponownie: z czasem raz na dobę, a także za każdym razem, gdy zlecisz pobranie; zbyt duże pobierzemy na żądanie.",
 		},
 	},
 	fault.LocalOverQuota: {

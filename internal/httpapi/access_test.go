@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -275,6 +276,24 @@ func TestUnknownAddresses(t *testing.T) {
 		slices.Sort(allow)
 		if got := strings.Join(allow, ", "); got != tc.allow {
 			t.Errorf("%s %s: Allow %q, want %q", tc.method, tc.path, got, tc.allow)
+		}
+	}
+}
+
+func TestProbesMayAskByHEAD(t *testing.T) {
+	srv := httptest.NewServer(newFixture(t).h)
+	defer srv.Close()
+	for path, want := range map[string]int{
+		"/healthz": 200, "/readyz": 200, "/metrics": 200, "/openapi.yaml": 200, "/v1/accounts": 401, "/nothing": 404,
+	} {
+		res, err := http.Head(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || len(body) > 0 || res.StatusCode != want {
+			t.Errorf("HEAD %s: %d, %d octets, %v; want %d and none", path, res.StatusCode, len(body), err, want)
 		}
 	}
 }

@@ -95,6 +95,9 @@ type server struct {
 
 var _ api.StrictServerInterface = (*server)(nil)
 
+// documentPath is where this API's own document is.
+const documentPath = "/openapi.yaml"
+
 // New returns the handler of the API. It fails when the document is wrong, or
 // when it and the code disagree about which calls exist and who may make them.
 func New(o Options) (http.Handler, error) {
@@ -131,6 +134,11 @@ func New(o Options) (http.Handler, error) {
 		// Paths are matched as they were sent and decoded once, afterwards:
 		// otherwise "%2f" and "%25" could mean one thing here and another there.
 		r.URL.RawPath = r.URL.EscapedPath()
+		if p := r.URL.Path; r.Method == http.MethodHead && (p == documentPath || slices.Contains(Vital(), p)) {
+			// Probes ask by HEAD (RFC 9110, 9.3.2); net/http knows what came, and sends no body.
+			r = r.Clone(r.Context())
+			r.Method = http.MethodGet
+		}
 		e.ServeHTTP(w, r)
 	}), nil
 }
@@ -149,7 +157,7 @@ func (s *server) echo() *echo.Echo {
 		slog.LevelWarn)})
 	e.GET("/metrics", echo.WrapHandler(metrics))
 	document := api.Document()
-	e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", document) })
+	e.GET(documentPath, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", document) })
 	return e
 }
 

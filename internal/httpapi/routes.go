@@ -54,7 +54,7 @@ func routesOf(doc *openapi3.T) (map[string]*route, error) {
 			if below(path) != (r.policy != open) {
 				return nil, fmt.Errorf("%s %s: calls are open outside %s, and only there", method, path, basePath)
 			}
-			r.vital = slices.Contains(Vital(), path) || path == "/openapi.yaml"
+			r.vital = slices.Contains(Vital(), path) || path == documentPath
 			for _, p := range r.params() {
 				switch {
 				case p.In == openapi3.ParameterInQuery:

@@ -293,7 +293,7 @@ export default {
   "why.button.again": "Sign in again",
   "why.button.server": "Check the server",
 
-  "admin.overview": "How it goes",
+  "admin.overview": "Overview",
   "admin.states": "Accounts by state",
   "admin.total": "Accounts",
   "admin.hour": "Visits in the last hour",
