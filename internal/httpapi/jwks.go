@@ -28,8 +28,8 @@ const (
 	keysPatience = 5 * time.Second
 	keysMaxBytes = 1 << 20
 	keysLogPause = time.Minute // Between two lines in the log about an address that does not answer.
-	// unknownLife is for how long a key id that the issuer did not have is not
-	// asked for again; unknownMost bounds how many such are remembered, and with
+	// unknownLife is for how long nobody waits for a key id that the issuer did not
+	// have; unknownMost bounds how many such are remembered, and with
 	// them the memory that anybody can have us use: 32 bytes for each.
 	unknownLife = time.Minute
 	unknownMost = 1024
@@ -79,6 +79,9 @@ func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, er
 	known := s.usable()
 	k, ok := known.find(kid)
 	if !ok && s.isUnknown(kid) && known != nil {
+		// Nobody waits for it, but whoever writes the id of a key that is to come into
+		// a token of their own must not shut its users out.
+		s.refresh()
 		return nil, errUnknownKey
 	}
 	if ok && s.now().Sub(known.fetched) > keysFresh {

@@ -148,7 +148,7 @@ func TestALoginHasOneNameHoweverItIsSpelt(t *testing.T) {
 			"anna", "Anna", " ANNA ", "anna@gmail.com", "Anna@GoogleMail.com", "a.n.n.a@gmail.com", "anna+x@gmail.com",
 			"anna%gmail.com",
 			`FIRMA\anna`, "firma/anna", "gmail.com!anna", `"anna"@gmail.com`, "recent:anna@gmail.com", `FIRMA\anna\biuro`,
-			"ａｎｎａ", "anna\u00ad", "an\u200bna", "anna*admin", "an\tna",
+			"ａｎｎａ", "ánna", "an\u0303nå", "anna\u00ad", "an\u200bna", "anna*admin", "an\tna",
 		}},
 		{name: "k", spelt: []string{"k", "K", "\u212A", "\uFF4B@x.test"}},
 		{name: "annamaria", spelt: []string{"anna-maria", "anna_maria", "anna.maria"}},

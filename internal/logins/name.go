@@ -79,11 +79,12 @@ func Names(login string) []string {
 // split folds a login and cuts its domain off.
 func split(login string) (local, domain string) {
 	s := strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || r == '"' {
+		// Accents do not tell users apart for Active Directory and for MySQL's collations.
+		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Mn, r) || r == '"' {
 			return -1
 		}
 		return r
-	}, strings.ToLower(norm.NFKC.String(login)))
+	}, strings.ToLower(norm.NFKD.String(login)))
 	if i := strings.IndexAny(s, "@%"); i >= 0 {
 		return s[:i], strings.TrimRight(s[i+1:], ".")
 	}

@@ -126,6 +126,9 @@ func TestAnOutageIsToldFromADefect(t *testing.T) {
 		{&pgconn.PgError{Code: "08006"}, true},
 		{&pgconn.PgError{Code: "25006"}, true},
 		{&pgconn.PgError{Code: "3D000"}, true},
+		{&pgconn.PgError{Code: "55000"}, true}, // The database takes no connections.
+		{&pgconn.PgError{Code: "55P03"}, true},
+		{&pgconn.PgError{Code: "42501"}, true},
 		{&pgconn.PgError{Code: "XX001"}, true},
 		{&pgconn.PgError{Code: "42601"}, false},
 		{&pgconn.PgError{Code: "23505"}, false},

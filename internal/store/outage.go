@@ -45,12 +45,14 @@ func outage(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code {
-		case "25006", "3D000", "55P03": // Read-only, as a standby is; no such database; a lock was not to be had.
+		// Read-only, as a standby is; no such database; rights that the operator took.
+		case "25006", "3D000", "42501":
 			return true
 		}
 		switch pg.Code[:min(len(pg.Code), 2)] {
-		// Connection, authorization, resources, operator's hand, system error (appendix A of its manual).
-		case "08", "28", "53", "57", "58":
+		// Connection, authorization, resources, a state that forbids it (no connections to the database are
+		// allowed, a lock was not to be had), operator's hand, system error (appendix A of its manual).
+		case "08", "28", "53", "55", "57", "58":
 			return true
 		}
 		return strings.HasPrefix(pg.Code, "XX")
