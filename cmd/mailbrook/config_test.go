@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
 const longSecret = "0123456789abcdef0123456789abcdef"
@@ -31,6 +33,7 @@ func inFile(t *testing.T, text string) string {
 var comparingConfigs = cmp.Options{
 	cmp.Transformer("secret", func(s account.Secret) string { return s.Reveal() }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b webui.Brand) bool { return reflect.DeepEqual(a, b) }),
 }
 
 func TestDefaultsAreTheContracts(t *testing.T) {
@@ -53,7 +56,20 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 }
 
 func TestEveryKeyCanBeSetInFileEnvironmentAndOnTheCommandLine(t *testing.T) {
-	ca := inFile(t, "")
+	ca, logo := inFile(t, ""), filepath.Join(t.TempDir(), "logo.svg")
+	if err := os.WriteFile(logo, []byte("<svg/>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	brand := webui.Brand{
+		Name: "Poczta Firma", HelpURL: "https://firma.test/pomoc", PrivacyURL: "https://firma.test/rodo",
+	}
+	var err error
+	if brand.Logo, err = webui.NewLogo(logo, []byte("<svg/>")); err != nil {
+		t.Fatal(err)
+	}
+	if brand.Color, err = webui.ParseColor("#6a1b9a"); err != nil {
+		t.Fatal(err)
+	}
 	file := fmt.Sprintf(`
 listen = "0.0.0.0:80"
 listen_ops = "127.0.0.1:9090"
@@ -81,10 +97,16 @@ audience = "mailbrook"
 [web]
 frame_ancestors = ["https://webmail.firma.test", "http://Localhost:8081/"]
 public_url = "https://Mail.firma.test:443/"
+[web.brand]
+name = " Poczta Firma"
+logo = %q
+color = "#6A1B9A"
+help_url = "https://firma.test/pomoc"
+privacy_url = "https://firma.test/rodo"
 [log]
 level = "debug"
 format = "json"
-`, ca, longSecret)
+`, ca, longSecret, logo)
 	want := config{
 		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb",
 		Mailbox: "maildir:/srv/mail/{user}", Memory: 512 << 20,
@@ -108,6 +130,7 @@ format = "json"
 		Web: webConfig{
 			FrameAncestors: []string{"https://webmail.firma.test", "http://localhost:8081"},
 			PublicURL:      "https://mail.firma.test",
+			Brand:          brand,
 		}, Log: logConfig{Level: slog.LevelDebug, Format: "json"},
 	}
 	words := map[string]string{
@@ -120,7 +143,9 @@ format = "json"
 		"auth.audience":       "mailbrook",
 		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081",
 		"web.public_url":      "https://mail.firma.test",
-		"log.level":           "debug", "log.format": "json",
+		"web.brand.name":      "Poczta Firma", "web.brand.logo": logo, "web.brand.color": "#6a1b9a",
+		"web.brand.help_url": brand.HelpURL, "web.brand.privacy_url": brand.PrivacyURL,
+		"log.level": "debug", "log.format": "json",
 	}
 	want.OAuth = map[string]oauthConfig{}
 	for _, id := range oauthServers {

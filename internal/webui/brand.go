@@ -62,6 +62,7 @@ func ParseColor(text string) (Color, error) {
 	return Color{true, float64(n >> 16), float64(n >> 8 & 255), float64(n & 255)}, nil
 }
 
+// String is the colour as ParseColor reads it.
 func (c Color) String() string {
 	return fmt.Sprintf("#%02x%02x%02x", int(math.Round(c.r)), int(math.Round(c.g)), int(math.Round(c.b)))
 }
