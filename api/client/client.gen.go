@@ -899,10 +899,13 @@ type ConnectionTest struct {
 	// Folders Names of the remote folders, `/` between parts.
 	Folders []string `json:"folders"`
 
-	// Messages In all folders, as far as the server told.
-	Messages int64      `json:"messages"`
-	Ok       bool       `json:"ok"`
-	Steps    []TestStep `json:"steps"`
+	// Messages In all of `folders`, as far as the server told.
+	Messages int64 `json:"messages"`
+	Ok       bool  `json:"ok"`
+
+	// OtherFolders Names of the folders of other users, and of those shared with others, as the server tells (NAMESPACE, RFC 2342). They are not fetched unless `folders.include` names them.
+	OtherFolders []string   `json:"other_folders"`
+	Steps        []TestStep `json:"steps"`
 }
 
 // ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `start`, `max_message_bytes`, `poll_interval_seconds`, `enabled` and `skip_test` are taken, and checked, so that the
@@ -925,7 +928,7 @@ type ConnectionTestRequest struct {
 	// Example: Gmail
 	Folder *FolderText `json:"folder,omitempty"`
 
-	// Folders Which remote folders are fetched. Empty `include` means all; `exclude` wins.
+	// Folders Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins.
 	Folders *FolderChoice `json:"folders,omitempty"`
 
 	// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
@@ -1080,7 +1083,7 @@ type FieldError struct {
 	Field string `json:"field"`
 }
 
-// FolderChoice Which remote folders are fetched. Empty `include` means all; `exclude` wins.
+// FolderChoice Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins.
 type FolderChoice struct {
 	Exclude *[]FolderRule `json:"exclude,omitempty"`
 	Include *[]FolderRule `json:"include,omitempty"`
@@ -1217,7 +1220,7 @@ type NewAccount struct {
 	// Example: Gmail
 	Folder *FolderText `json:"folder,omitempty"`
 
-	// Folders Which remote folders are fetched. Empty `include` means all; `exclude` wins.
+	// Folders Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins.
 	Folders *FolderChoice `json:"folders,omitempty"`
 
 	// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
@@ -1528,6 +1531,9 @@ type RemoteFolder struct {
 
 	// Selected Whether it is fetched: the account's rules choose it, and it is not left out.
 	Selected bool `json:"selected"`
+
+	// Shared Whether the server counts the folder as another user's, or as shared with others (NAMESPACE, RFC 2342). It is fetched only where a rule of `folders.include` names it or a folder above it.
+	Shared bool `json:"shared"`
 
 	// SpecialUse Such as `\Sent` (RFC 6154), or null.
 	//

@@ -255,6 +255,9 @@ func (a *app) printReport(t terminal, acc account.Account, rep account.TestRepor
 	}
 	if rep.OK {
 		fmt.Fprintf(t.out, "%d folders, %d messages\n", len(rep.Folders), rep.Messages)
+		if n := len(rep.Shared); n > 0 {
+			fmt.Fprintf(t.out, "folders of others, not fetched unless named in folders.include: %d\n", n)
+		}
 		return nil
 	}
 	if d := rep.Diagnosis; d != nil {

@@ -223,6 +223,7 @@ type FolderInfo struct {
 	LocalName  string // Its folder in the local mailbox, "/" between parts.
 	SpecialUse string
 	Selected   bool  // Whether it is fetched: the account's rules choose it, and it does not lead back.
+	Shared     bool  // It is another user's, or shared with others: chosen only by a rule that names it.
 	LeadsBack  bool  // The rules choose it, and it is left out: this service, or another like it, fetched what is in it.
 	Messages   int64 // At the last visit.
 	Fetched    int64
@@ -287,7 +288,8 @@ type TestReport struct {
 	OK        bool
 	Steps     []Step
 	Folders   []string // Remote names, decoded, "/" between parts.
-	Messages  int64    // In all selectable folders, where the server told.
+	Shared    []string // Of other users, or shared with others: left out unless a rule names them.
+	Messages  int64    // In all selectable folders of Folders, where the server told.
 	Diagnosis *Diagnosis
 	Held      time.Duration // Not 0: too many logins failed lately, and none is tried for so long.
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -201,6 +202,14 @@ func DefaultPort(p Protocol, s Security) int {
 		return 993
 	}
 	return 143
+}
+
+// Names reports whether a rule to include names a folder, or one of its parents, by
+// its name, given with "/" between parts.
+func (r FolderRules) Names(name string) bool {
+	return slices.ContainsFunc(r.Include, func(rule string) bool {
+		return !strings.HasPrefix(rule, `\`) && (FolderRules{Include: []string{rule}}).Selects(name, "")
+	})
 }
 
 // Selects reports whether the rules choose a folder, given its name with "/"

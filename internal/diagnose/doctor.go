@@ -94,6 +94,10 @@ func report(steps []account.Step, folders []mail.Folder) account.TestReport {
 				continue // Nothing to choose.
 			}
 		}
+		if f.Shared {
+			r.Shared = append(r.Shared, folderName(f))
+			continue
+		}
 		r.Folders = append(r.Folders, folderName(f))
 		if f.Selectable && f.Status.Known {
 			r.Messages += int64(f.Status.Messages)

@@ -25,6 +25,7 @@ import (
 type remoteFolder struct {
 	name     string
 	use      string
+	shared   bool
 	validity uint32
 	next     uint32
 	uids     []uint32
@@ -79,7 +80,7 @@ func (r *remote) status(f *remoteFolder) mail.Status {
 
 func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
 	for _, f := range r.folders {
-		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true}
+		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true, Shared: f.shared}
 		if f.name != "INBOX" {
 			m.Path = strings.Split(f.name, "/")
 		}

@@ -135,16 +135,19 @@ type Folder struct {
 	Local       string // Its folder in the local mailbox. Never changes, never shared.
 	SpecialUse  string
 	Selected    bool
+	Shared      bool  // See mail.Folder.
 	LeadsBack   bool  // The account's rules choose it, and it is left out for what loop.go says.
 	Epoch       int64 // Grows with each change of UIDVALIDITY.
 	UIDValidity uint32
 	Cursor      Cursor
 	Since       time.Time // What is older is passed over, as far as the cursor goes; zero: nothing is.
 	// UIDNEXT of this epoch when the folder was first listed: what lies above came later. 0: not yet.
-	FirstUID  uint32
-	Remaining int64 // Messages at the remote at the last visit.
-	Fetched   int64 // Messages delivered so far.
-	Bytes     int64 // Their octets.
+	FirstUID uint32
+	// When the server was last seen to use UIDs of the folder again: see renumber.go. Zero: never.
+	Renumbered time.Time
+	Remaining  int64 // Messages at the remote at the last visit.
+	Fetched    int64 // Messages delivered so far.
+	Bytes      int64 // Their octets.
 }
 
 // Cursor is how far a folder is settled in its epoch: every message below

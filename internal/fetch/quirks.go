@@ -21,11 +21,12 @@ func (v *visit) quirks() Quirks {
 }
 
 // selects reports whether a folder is fetched: as the account's rules say, and
-// without a rule that names it none that holds no mail. It is listed as not
+// without a rule that names it none that holds no mail, or that is another user's or
+// shared with others: that is not the account's own mail. It is listed as not
 // chosen, so that nobody misses it in silence.
 func (v *visit) selects(f mail.Folder) bool {
 	rules := v.lease.Account.Folders
-	if !rules.Selects(remoteName(f), f.SpecialUse) {
+	if !rules.Selects(remoteName(f), f.SpecialUse) || f.Shared && !rules.Names(remoteName(f)) {
 		return false
 	}
 	return len(rules.Include) > 0 || len(f.Path) != 1 || !slices.ContainsFunc(v.quirks().NoMail, func(name string) bool {

@@ -179,7 +179,9 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 	for _, r := range remotes {
 		remote := remoteName(r)
 		if r.Problem != nil {
-			v.failed(fault.FolderFailed, "folder "+remote, r.Problem)
+			if !r.Shared || v.selects(r) {
+				v.failed(fault.FolderFailed, "folder "+remote, r.Problem)
+			}
 			continue
 		}
 		v.present[r.Wire] = true
@@ -193,7 +195,10 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 		}
 		if f := known[r.Wire]; f != nil {
 			before := *f
-			f.Selected, f.LeadsBack, f.SpecialUse = selected, leadsBack, r.SpecialUse
+			f.Selected, f.Shared, f.LeadsBack, f.SpecialUse = selected, r.Shared, leadsBack, r.SpecialUse
+			if before.Selected && !selected && r.Shared {
+				v.log.InfoContext(ctx, "a folder of others is no longer fetched; what was stays", "folder", remote)
+			}
 			if !below(f.Local, a.Folder) {
 				// The account's folder was renamed: what comes from now on goes there.
 				f.Local = v.localName(r.Path, taken)
@@ -204,7 +209,8 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 		} else {
 			fresh = append(fresh, Folder{
 				Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken),
-				SpecialUse: r.SpecialUse, Selected: selected, LeadsBack: leadsBack, UIDValidity: r.Status.UIDValidity,
+				SpecialUse: r.SpecialUse, Selected: selected, Shared: r.Shared, LeadsBack: leadsBack,
+				UIDValidity: r.Status.UIDValidity,
 			})
 		}
 		order = append(order, r.Wire)

@@ -129,7 +129,7 @@ func (s *server) ListAccountFolders(ctx context.Context,
 	for i, f := range fs {
 		out[i] = api.RemoteFolder{
 			RemoteName: f.RemoteName, LocalName: f.LocalName, SpecialUse: text(f.SpecialUse), Selected: f.Selected,
-			Messages: f.Messages, Fetched: f.Fetched, LeftOut: leftOut(f),
+			Messages: f.Messages, Fetched: f.Fetched, Shared: f.Shared, LeftOut: leftOut(f),
 		}
 	}
 	return api.ListAccountFolders200JSONResponse{Folders: out}, nil

@@ -35,6 +35,9 @@ type Folder struct {
 	SpecialUse string
 	// Selectable is false for a name that only holds others (\Noselect, \NonExistent).
 	Selectable bool
+	// Shared is true for what is another user's, or shared with others, by the
+	// server's word (NAMESPACE, RFC 2342 section 5): it is not the account's own mail.
+	Shared bool
 	// Status is what the server said of it along with the list.
 	Status Status
 	// Problem says why this folder cannot be read although others can: a name

@@ -125,7 +125,7 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns := c.namespace(asked)
+	ns := c.namespaces(asked)
 	folders := make([]mail.Folder, 0, len(listed)+1)
 	seen := make(map[string]bool, len(listed))
 	unread := 0
@@ -220,24 +220,30 @@ func (c *imapConn) sessionError(op string, err error) error {
 	return c.failed(op, err)
 }
 
-// namespace waits for what was asked. Where it is refused or not told, no
-// prefix is taken off.
-func (c *imapConn) namespace(asked *imapclient.NamespaceCommand) namespace {
+// namespaces waits for what was asked. Where it is refused or not told, no
+// prefix is taken off, and every folder is the account's own.
+func (c *imapConn) namespaces(asked *imapclient.NamespaceCommand) (ns namespaces) {
 	if asked == nil {
-		return namespace{}
+		return ns
 	}
 	data, err := asked.Wait()
-	if err != nil || len(data.Personal) == 0 {
-		return namespace{}
+	if err != nil {
+		return ns
 	}
-	ns := namespace{prefix: data.Personal[0].Prefix}
-	if d := data.Personal[0].Delim; d != 0 {
-		ns.delim = string(d)
+	read := func(told []imap.NamespaceDescriptor) (of []namespace) {
+		for _, d := range told {
+			n := namespace{prefix: d.Prefix}
+			if d.Delim != 0 {
+				n.delim = string(d.Delim)
+			}
+			of = append(of, n)
+		}
+		return of
 	}
-	return ns
+	return namespaces{personal: read(data.Personal), shared: append(read(data.Other), read(data.Shared)...)}
 }
 
-func folderOf(data *imap.ListData, raw string, long bool, ns namespace) mail.Folder {
+func folderOf(data *imap.ListData, raw string, long bool, ns namespaces) mail.Folder {
 	delim := ""
 	if data.Delim != 0 {
 		delim = string(data.Delim)

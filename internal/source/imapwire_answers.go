@@ -2,10 +2,12 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -166,13 +168,71 @@ func (f *imapFilter) status(s *imapScanner) error {
 	return nil
 }
 
-// namespace handles an answer to NAMESPACE (RFC 2342 section 5) and passes on
-// the first personal one.
+// maxNamespaces is how many namespaces of a kind are passed on.
+const maxNamespaces = 50
+
+// namespace handles an answer to NAMESPACE (RFC 2342 section 5): the personal
+// namespaces, those of other users, and the shared ones, each without what may
+// follow its delimiter. What cannot be read is none, with all behind it; an answer
+// of which the personal ones cannot be read is left out.
 func (f *imapFilter) namespace(s *imapScanner) error {
-	for range 2 { // A list of namespaces, each a list.
-		if !s.take('(') {
-			return errSkipAnswer
+	f.out = append(f.out, "* NAMESPACE"...)
+	kinds := 0
+	for ; kinds < 3; kinds++ {
+		start := len(f.out)
+		if err := f.namespaces(s); !isUnreadable(err) && err != nil || isUnreadable(err) && kinds == 0 {
+			return err
+		} else if err != nil {
+			f.out = f.out[:start]
+			break
 		}
+	}
+	for ; kinds < 3; kinds++ {
+		f.out = append(f.out, " NIL"...)
+	}
+	f.out = append(f.out, "\r\n"...)
+	return f.dropAnswer(s.b)
+}
+
+// namespaces passes on the namespaces of a kind: NIL or a list of them.
+func (f *imapFilter) namespaces(s *imapScanner) error {
+	s.spaces()
+	if !s.take('(') {
+		if _, other, err := s.text(); err != nil || other {
+			return cmp.Or(err, errSkipAnswer)
+		}
+		f.out = append(f.out, " NIL"...)
+		return nil
+	}
+	f.out = append(f.out, ' ')
+	for n := 0; ; n++ {
+		s.spaces()
+		if s.take(')') {
+			if n == 0 {
+				f.out = append(f.out, "NIL"...)
+			} else {
+				f.out = append(f.out, ')')
+			}
+			return nil
+		}
+		start := len(f.out)
+		if err := f.oneNamespace(s); err != nil {
+			return err
+		}
+		switch {
+		case n >= maxNamespaces:
+			f.out = f.out[:start]
+		case n == 0:
+			f.out = slices.Insert(f.out, start, '(')
+		default: // The library wants a blank, which the RFC has not.
+			f.out = slices.Insert(f.out, start, ' ')
+		}
+	}
+}
+
+func (f *imapFilter) oneNamespace(s *imapScanner) error {
+	if !s.take('(') {
+		return errSkipAnswer
 	}
 	prefix, ok, err := s.text()
 	if err != nil {
@@ -181,14 +241,22 @@ func (f *imapFilter) namespace(s *imapScanner) error {
 	if !ok || len(prefix) > maxFolderName || !askable(string(prefix)) {
 		return errSkipAnswer
 	}
-	f.out = append(appendQuoted(append(f.out, "* NAMESPACE (("...), string(prefix)), ' ')
+	f.out = append(appendQuoted(append(f.out, '('), string(prefix)), ' ')
 	s.spaces()
 	delim, ok, err := s.text()
 	if err != nil {
 		return err
 	}
-	f.out = append(appendDelimiter(f.out, delim, ok), ")) NIL NIL\r\n"...)
-	return f.dropAnswer(s.b)
+	f.out = append(appendDelimiter(f.out, delim, ok), ')')
+	for s.spaces(); !s.take(')'); s.spaces() { // Extensions.
+		if len(s.b) == 0 {
+			return errSkipAnswer
+		}
+		if err := s.skip(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // imapFetched is one FETCH answer as far as it was read.

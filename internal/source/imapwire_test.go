@@ -317,7 +317,19 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 		},
 		{
 			"namespace", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\" \"X\" (\"y\"))) NIL ((\"#shared\" \"/\"))\r\n",
+			"* NAMESPACE ((\"INBOX.\" \".\")) NIL ((\"#shared\" \"/\"))\r\n",
+		},
+		{
+			"several namespaces", "T1 NAMESPACE", "* NAMESPACE ((\"\" \"/\")(\"#mh/\" \"/\"))  ((~ \"/\") ({5}\r\nuser/ NIL)) NIL\r\n",
+			"* NAMESPACE ((\"\" \"/\") (\"#mh/\" \"/\")) ((\"~\" \"/\") (\"user/\" NIL)) NIL\r\n",
+		},
+		{
+			"namespaces that do not end", "T1 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\")) ((\"user.\" \".\") ((\"x\"\r\n",
 			"* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\n",
+		},
+		{
+			"no personal namespace", "T1 NAMESPACE", "* NAMESPACE NIL () ((\"\" \".\"))\r\n",
+			"* NAMESPACE NIL NIL ((\"\" \".\"))\r\n",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

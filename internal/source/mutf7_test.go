@@ -69,7 +69,7 @@ func FuzzAlias(f *testing.F) {
 		if n := quotedLen(string(appendQuoted(nil, raw)) + " x"); n < len(raw)+2 {
 			t.Fatalf("%q in quotes has %d octets", raw, n)
 		}
-		folder := folderFrom(raw, false, "/", namespace{"INBOX/", "/"})
+		folder := folderFrom(raw, false, "/", namespaces{personal: []namespace{{"INBOX/", "/"}}})
 		for _, part := range folder.Path {
 			if folder.Problem == nil && (part == "" || part == "." || part == ".." || strings.ContainsAny(part, "\x00\r\n")) {
 				t.Fatalf("%q has path %q", raw, folder.Path)

@@ -489,13 +489,13 @@ func (r Accounts) FolderInfos(ctx context.Context, o account.Owner, id account.I
 	var out []account.FolderInfo
 	err = r.s.on(r.s.r).each(ctx, func(row rowScanner) error {
 		var f account.FolderInfo
-		var selected, leadsBack int16
-		err := row.Scan(&f.RemoteName, &f.LocalName, &f.SpecialUse, &selected, &f.Messages, &f.Fetched, &leadsBack)
-		f.Selected, f.LeadsBack = selected != 0, leadsBack != 0
+		var selected, leadsBack, shared int16
+		err := row.Scan(&f.RemoteName, &f.LocalName, &f.SpecialUse, &selected, &f.Messages, &f.Fetched, &leadsBack, &shared)
+		f.Selected, f.LeadsBack, f.Shared = selected != 0, leadsBack != 0, shared != 0
 		out = append(out, f)
 		return err
-	}, "SELECT remote, local, special_use, selected, remaining, fetched, leads_back FROM folders WHERE journal_id = ? "+
-		"ORDER BY id", journal)
+	}, "SELECT remote, local, special_use, selected, remaining, fetched, leads_back, shared FROM folders "+
+		"WHERE journal_id = ? ORDER BY id", journal)
 	return out, r.s.wrap(ctx, "loading folders", err)
 }
 

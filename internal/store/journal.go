@@ -31,7 +31,8 @@ const (
 // ofJournal restricts a statement to the journal of a lease's account.
 const ofJournal = "(SELECT id FROM journals WHERE uuid = ? AND owner = ?)"
 
-const folderColumns = "id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, since_ms, first_uid, fetched, bytes, leads_back"
+const folderColumns = "id, wire, remote, local, special_use, selected, epoch, uidvalidity, next_uid, counted, " +
+	"listing, full_scan_ms, remaining, since_ms, first_uid, fetched, bytes, leads_back, shared, renumbered_ms"
 
 // Folders returns what is known of the account's folders, oldest first.
 func (j Journal) Folders(ctx context.Context, l fetch.Lease) ([]fetch.Folder, error) {
@@ -39,13 +40,14 @@ func (j Journal) Folders(ctx context.Context, l fetch.Lease) ([]fetch.Folder, er
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var f fetch.Folder
 		var wire, listing []byte
-		var selected, leadsBack int16
-		var scanned, since int64
+		var selected, leadsBack, shared int16
+		var scanned, since, renumbered int64
 		err := r.Scan(&f.ID, &wire, &f.Remote, &f.Local, &f.SpecialUse, &selected, &f.Epoch, &f.UIDValidity,
 			&f.Cursor.UIDNext, &f.Cursor.Messages, &listing, &scanned, &f.Remaining, &since, &f.FirstUID, &f.Fetched, &f.Bytes,
-			&leadsBack)
+			&leadsBack, &shared, &renumbered)
 		f.Wire, f.Selected, f.Cursor.FullScan = string(wire), selected != 0, fromMillis(scanned)
 		f.Since, f.LeadsBack = fromMillis(since), leadsBack != 0
+		f.Shared, f.Renumbered = shared != 0, fromMillis(renumbered)
 		copy(f.Cursor.Listing[:], listing)
 		fs = append(fs, f)
 		return err
@@ -83,9 +85,9 @@ func (j Journal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetch.Folde
 			wires[f.Wire] = true
 			f.Fetched, f.Bytes = 0, 0
 			err := c.row(ctx, "INSERT INTO folders (journal_id, wire, remote, local, special_use, selected, epoch, "+
-				"uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, since_ms, first_uid, leads_back) VALUES "+
-				marks(16)+" RETURNING id", append([]any{journal, []byte(f.Wire), storable(f.Remote), storable(f.Local)},
-				folderState(*f)...)...).Scan(&f.ID)
+				"uidvalidity, next_uid, counted, listing, full_scan_ms, remaining, since_ms, first_uid, leads_back, "+
+				"shared, renumbered_ms) VALUES "+marks(18)+" RETURNING id",
+				append([]any{journal, []byte(f.Wire), storable(f.Remote), storable(f.Local)}, folderState(*f)...)...).Scan(&f.ID)
 			if err != nil {
 				return fmt.Errorf("folder %q in %q: %w", f.Remote, f.Local, err)
 			}
@@ -109,6 +111,7 @@ func folderState(f fetch.Folder) []any {
 		storable(f.SpecialUse), flag(f.Selected), f.Epoch, int64(f.UIDValidity), int64(f.Cursor.UIDNext),
 		int64(f.Cursor.Messages),
 		listing, toMillis(f.Cursor.FullScan), f.Remaining, toMillis(f.Since), int64(f.FirstUID), flag(f.LeadsBack),
+		flag(f.Shared), toMillis(f.Renumbered),
 	}
 }
 
@@ -413,8 +416,8 @@ func (w *entryWriter) folders(ctx context.Context, e fetch.Entry) error {
 		args := append([]any{storable(f.Local)}, folderState(f)...)
 		n, err := w.exec(ctx, `UPDATE folders SET local = ?, special_use = ?, selected = ?, epoch = ?, uidvalidity = ?,
 			next_uid = ?, counted = ?,
-			listing = ?, full_scan_ms = ?, remaining = ?, since_ms = ?, first_uid = ?, leads_back = ? WHERE id = ?
-			AND journal_id = ?`, append(args, f.ID, w.journal)...)
+			listing = ?, full_scan_ms = ?, remaining = ?, since_ms = ?, first_uid = ?, leads_back = ?,
+			shared = ?, renumbered_ms = ? WHERE id = ? AND journal_id = ?`, append(args, f.ID, w.journal)...)
 		if err != nil {
 			return err
 		}

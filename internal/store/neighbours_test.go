@@ -97,15 +97,15 @@ func TestWhatWasBroughtIsOfAllAccountsOfOneUser(t *testing.T) {
 	})
 }
 
-func TestAFolderThatLeadsBackIsRememberedAsSuch(t *testing.T) {
+func TestAFolderThatLeadsBackOrIsSharedIsRememberedAsSuch(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
 		l, f := w.lease(a)
 		more, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{Wire: "Gmail", Remote: "Gmail", Local: a.Folder +
-			"/Gmail", LeadsBack: true}})
+			"/Gmail", LeadsBack: true, Shared: true, Renumbered: time.UnixMilli(5)}})
 		w.must(err)
-		f.Selected, f.LeadsBack = false, true
-		more[0].Selected, more[0].LeadsBack = true, false
+		f.Selected, f.LeadsBack, f.Shared, f.Renumbered = false, true, true, time.UnixMilli(6)
+		more[0].Selected, more[0].LeadsBack, more[0].Shared, more[0].Renumbered = true, false, false, time.Time{}
 		for step, want := range [][]bool{{false, true}, {true, false}} {
 			if step == 1 {
 				w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f, more[0]}}))
@@ -117,6 +117,10 @@ func TestAFolderThatLeadsBackIsRememberedAsSuch(t *testing.T) {
 			for i := range want {
 				if fs[i].LeadsBack != want[i] || infos[i].LeadsBack != want[i] {
 					t.Errorf("step %d: folder %s: %v and %v", step, fs[i].Remote, fs[i].LeadsBack, infos[i].LeadsBack)
+				}
+				if fs[i].Shared != want[i] || infos[i].Shared != want[i] || fs[i].Renumbered.IsZero() == want[i] {
+					t.Errorf("step %d: folder %s: shared %v and %v, renumbered %v", step, fs[i].Remote, fs[i].Shared,
+						infos[i].Shared, fs[i].Renumbered)
 				}
 			}
 		}

@@ -218,7 +218,7 @@ function branch(node) {
   return h("ul", { class: "tree" }, [...node.below.values()].map((n) => {
     const f = n.folder;
     return h("li", null, h("div", { class: f && !f.selected ? "left-out" : "" }, icon("folder"),
-      h("span", { class: "folder-name" }, n.name, f && h("small", null, f.selected ? t("account.folders.to", { folder: f.local_name }) : t("account.folders.left"))),
+      h("span", { class: "folder-name" }, n.name, f && h("small", null, f.selected ? t("account.folders.to", { folder: f.local_name }) : t(f.shared ? "account.folders.shared" : "account.folders.left"))),
       f?.selected && h("span", { class: "num" }, t("account.folders.fetched", { fetched: count(f.fetched), total: count(Math.max(f.messages, f.fetched)) }))),
     n.below.size > 0 && branch(n));
   }));

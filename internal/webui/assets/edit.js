@@ -195,7 +195,7 @@ function picker(folders) {
   const boxes = sorted.map((f) => [f, h("input", { type: "checkbox", checked: f.selected })]);
   const el = h("fieldset", { class: "choice folders" }, h("legend", null, t("form.folders")),
     boxes.length ? boxes.map(([f, box]) => {
-      const label = h("label", null, box, h("span", null, f.remote_name));
+      const label = h("label", null, box, h("span", null, f.remote_name, f.shared && h("small", null, " ", t("form.folders.shared"))));
       label.classList.add("depth-" + Math.min(4, f.remote_name.split("/").length - 1));
       return label;
     }) : h("p", { class: "hint" }, t("form.folders.none")));
@@ -207,11 +207,12 @@ function picker(folders) {
     el,
     get changed() { return boxes.some(([f, box]) => box.checked !== f.selected); },
     /** rules says what is chosen in the API's words: a rule for a folder holds
-     * for those below it, and what is left out wins. */
+     * for those below it, what is left out wins, and what is shared by others is
+     * to be named. */
     rules() {
       const off = boxes.filter(([, b]) => !b.checked).map(([f]) => f), on = boxes.filter(([, b]) => b.checked).map(([f]) => f);
-      const lonely = on.some((f) => off.some((g) => below(f, g)));
-      const left = off.filter((f) => (lonely ? on.some((g) => below(f, g)) : !off.some((g) => below(f, g))));
+      const lonely = on.some((f) => f.shared || off.some((g) => below(f, g)));
+      const left = off.filter((f) => (lonely ? on.some((g) => below(f, g)) : !f.shared && !off.some((g) => below(f, g))));
       return { include: lonely ? on.map((f) => f.remote_name) : [], exclude: left.map((f) => f.remote_name) };
     },
   };

@@ -146,6 +146,9 @@ const order = ["resolve", "connect", "tls", "greeting", "login", "folders"];
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const breath = (ms) => new Promise((done) => setTimeout(done, still.matches ? 0 : ms));
 
+/** others says that folders of other people are there, which are not fetched. */
+export const others = (report) => (report?.other_folders.length ? " " + t("test.others", { n: report.other_folders.length }) : "");
+
 /** test shows a connection test in a dialog, its steps ticking off one by one.
  * It returns {ok: true, close} with the dialog open, to say that it is saved,
  * or {ok: false, diagnosis | problem, anyway} with it closed. */

@@ -7,7 +7,7 @@ import { h, say, show, icon, notice, external, announce } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { explain, go, safety, user } from "./page.js";
-import { advanced, complain, failure, field, fieldFor, isAddress, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
+import { advanced, complain, failure, field, fieldFor, isAddress, others, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const store = "mailbrook.wizard";
@@ -408,7 +408,7 @@ function second(turnTo) {
         result.close?.();
         forget();
         live.put(a);
-        go("/", { id: a.id, text: t("card.new", { name: a.name }) });
+        go("/", { id: a.id, text: t("card.new", { name: a.name }) + others(result.report) });
       } catch (e2) {
         result.close?.();
         problem(e2);

@@ -197,6 +197,7 @@ export default {
   "form.password": "Password",
   "form.password.keep": "Leave empty to keep the saved one.",
   "form.folders": "Folders to fetch",
+  "form.folders.shared": "(shared by other people)",
   "form.folders.none": "The folders appear here after the first visit.",
 
   "test.title": "Checking {email}",
@@ -212,6 +213,10 @@ export default {
   "test.waiting": "to do",
   "test.saving": "Everything works. Saving…",
   "test.good": { one: "Everything works: {n} message is there.", other: "Everything works: {n} messages are there." },
+  "test.others": {
+    one: "One folder there is shared by other people and is not fetched, unless you choose it in the settings after the first visit.",
+    other: "{n} folders there are shared by other people and are not fetched, unless you choose them in the settings after the first visit.",
+  },
   "test.fix": "Put it right",
   "test.anyway": "Save anyway",
   "test.details": "What exactly happened",
@@ -242,6 +247,7 @@ export default {
   "account.folders.empty": "They appear after the first visit.",
   "account.folders.fetched": "{fetched} of {total} fetched",
   "account.folders.left": "left out",
+  "account.folders.shared": "left out: shared by other people",
   "account.folders.to": "in {folder}",
   "account.history": "The last two weeks",
   "account.history.empty": "No visits to show yet.",

@@ -197,6 +197,7 @@ export default {
   "form.password": "Hasło",
   "form.password.keep": "Zostaw puste, aby zachować zapisane.",
   "form.folders": "Foldery do pobierania",
+  "form.folders.shared": "(udostępniają go inni)",
   "form.folders.none": "Foldery pojawią się tu po pierwszym pobraniu.",
 
   "test.title": "Sprawdzam {email}",
@@ -212,6 +213,12 @@ export default {
   "test.waiting": "do zrobienia",
   "test.saving": "Wszystko działa. Zapisuję…",
   "test.good": { one: "Wszystko działa: jest tam {n} wiadomość.", few: "Wszystko działa: są tam {n} wiadomości.", many: "Wszystko działa: jest tam {n} wiadomości.", other: "Wszystko działa: jest tam {n} wiadomości." },
+  "test.others": {
+    one: "Jest tam {n} folder udostępniony przez inne osoby. Nie będzie pobierany, chyba że po pierwszym pobraniu wybierzesz go w ustawieniach.",
+    few: "Są tam {n} foldery udostępnione przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu wybierzesz je w ustawieniach.",
+    many: "Jest tam {n} folderów udostępnionych przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu wybierzesz je w ustawieniach.",
+    other: "Jest tam {n} folderu udostępnionego przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu wybierzesz je w ustawieniach.",
+  },
   "test.fix": "Popraw to",
   "test.anyway": "Zapisz mimo to",
   "test.details": "Co dokładnie się stało",
@@ -242,6 +249,7 @@ export default {
   "account.folders.empty": "Pojawią się po pierwszym pobraniu.",
   "account.folders.fetched": "pobrano {fetched} z {total}",
   "account.folders.left": "pomijany",
+  "account.folders.shared": "pomijany: udostępniają go inni",
   "account.folders.to": "w {folder}",
   "account.history": "Ostatnie dwa tygodnie",
   "account.history.empty": "Nie ma jeszcze czego pokazać.",
