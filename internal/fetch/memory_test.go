@@ -438,9 +438,9 @@ func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from
 	return nil
 }
 
-func (j *journal) marks(folder, epoch int64, uidl string) (hs [][16]byte) {
+func (j *journal) marks(folder, epoch int64, id mail.ID) (hs [][16]byte) {
 	for r, f := range j.rows {
-		if r.FolderID == folder && r.FolderEpoch == epoch && r.ID.UIDL == uidl && uidl != "" && f.Digest != [32]byte{} {
+		if r.FolderID == folder && r.FolderEpoch == epoch && r.ID.UID == id.UID && r.ID.UIDL == id.UIDL && f.Digest != [32]byte{} {
 			hs = append(hs, f.Header)
 		}
 	}
@@ -448,12 +448,12 @@ func (j *journal) marks(folder, epoch int64, uidl string) (hs [][16]byte) {
 }
 
 func (j *journal) HeadersOf(_ context.Context, _ fetch.Lease, f fetch.Folder,
-	uidls []string,
-) (map[string][][16]byte, error) {
-	out := map[string][][16]byte{}
-	for _, u := range uidls {
-		if hs := j.marks(f.ID, f.Epoch, u); hs != nil {
-			out[u] = hs
+	ids []mail.ID,
+) (map[mail.ID][][16]byte, error) {
+	out := map[mail.ID][][16]byte{}
+	for _, id := range ids {
+		if hs := j.marks(f.ID, f.Epoch, id); hs != nil {
+			out[id] = hs
 		}
 	}
 	return out, nil
@@ -536,7 +536,7 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	}
 	j.staged = max(j.staged, e.Restored)
 	for _, a := range e.Alias {
-		if a.Global == "" && len(j.marks(a.FolderID, a.FolderEpoch, a.ID.UIDL)) == 0 || a.Global != "" &&
+		if a.Global == "" && len(j.marks(a.FolderID, a.FolderEpoch, a.ID)) == 0 || a.Global != "" &&
 			!j.globals[a.Global] {
 			return fmt.Errorf("%v stands for nothing that was delivered", a.Ref)
 		}

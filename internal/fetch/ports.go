@@ -276,10 +276,10 @@ type Journal interface {
 	// ascending UID, unique-id and ordinal. None is kept in memory. each's error
 	// is returned.
 	Settled(ctx context.Context, l Lease, f Folder, from uint32, each func(id mail.ID, size int64) error) error
-	// HeadersOf returns, by unique-id, the header hashes of the messages of a
-	// folder's current epoch that are staged or delivered under these unique-ids,
-	// whatever their ordinals. What has none is left out.
-	HeadersOf(ctx context.Context, l Lease, f Folder, uidls []string) (map[string][][16]byte, error)
+	// HeadersOf returns, by UID or unique-id, the header hashes of the messages of a
+	// folder's current epoch that are staged or delivered under these, whatever
+	// their ordinals; ids bear none. What has none is left out.
+	HeadersOf(ctx context.Context, l Lease, f Folder, ids []mail.ID) (map[mail.ID][][16]byte, error)
 	// Delivered returns which of these global names were delivered for the
 	// account, from whatever folder.
 	Delivered(ctx context.Context, l Lease, globals []string) (map[string]bool, error)

@@ -42,7 +42,9 @@ type suspect struct {
 }
 
 // renamed is the name of a suspect that is another message.
-func (s suspect) renamed() mail.ID { return mail.ID{UIDL: s.item.ID.UIDL, Ordinal: s.next} }
+func (s suspect) renamed() mail.ID {
+	return mail.ID{UID: s.item.ID.UID, UIDL: s.item.ID.UIDL, Ordinal: s.next}
+}
 
 // succeeds reports whether a settled message may be the one that bears a listed
 // unique-id now, after others that are gone.
@@ -54,11 +56,14 @@ func succeeds(id mail.ID, listed *roll) bool {
 // another message and skipped has a time of its own; those are returned, as they
 // are still there.
 func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (there map[mail.ID]bool, err error) {
-	if c.differ > suspectsAlways && 2*c.differ > c.known {
+	slices.SortFunc(c.suspects, func(a, b suspect) int { return a.place - b.place })
+	if most := c.differ > suspectsAlways && 2*c.differ > c.known; most && v.byUID() {
+		// Or all of them are others: the newest show which.
+		c.suspects = c.suspects[len(c.suspects)-suspectsAlways:]
+	} else if most {
 		v.log.Info("the server lists other sizes than it sends", "messages", c.known, "differ", c.differ)
 		return nil, nil
 	}
-	slices.SortFunc(c.suspects, func(a, b suspect) int { return a.place - b.place })
 	there = map[mail.ID]bool{}
 	for _, s := range c.suspects {
 		items, err := l.Page(s.place, 1)
@@ -75,9 +80,11 @@ func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (t
 	return there, nil
 }
 
-// reuse looks at the suspects.
+// reuse looks at the suspects. A folder in which a UID is another message's is
+// compared anew as a whole.
 func (v *visit) reuse(ctx context.Context) error {
 	session, ok := v.session.(HeaderSession)
+	var anew []*plan
 	for _, p := range v.plans {
 		if !ok || len(p.suspects) == 0 {
 			continue
@@ -90,18 +97,21 @@ func (v *visit) reuse(ctx context.Context) error {
 		if len(headers) == 0 {
 			continue // There is no TOP.
 		}
-		known, err := v.Journal.HeadersOf(ctx, v.lease, p.folder, uidlsOf(part))
+		known, err := v.Journal.HeadersOf(ctx, v.lease, p.folder, idsOf(part))
 		if err != nil {
 			return err
 		}
+		var same []Alias
+		others := 0
 		for _, s := range part {
-			uidl := s.item.ID.UIDL
-			header, came := headers[uidl]
-			switch {
+			header, came := headers[s.item.ID]
+			switch hashes := known[s.item.ID]; {
 			case !came:
 				p.settles = false // No answer is no proof: the next visit asks again.
-			case len(known[uidl]) == 0 || slices.Contains(known[uidl], header):
-				v.same = append(v.same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
+			case len(hashes) == 0 || slices.Contains(hashes, header):
+				same = append(same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
+			case v.byUID():
+				others++
 			default:
 				v.log.InfoContext(ctx, "a unique-id was used again", "folder", p.name(), "ordinal", s.next)
 				it := s.item
@@ -109,36 +119,42 @@ func (v *visit) reuse(ctx context.Context) error {
 				p.extra = append(p.extra, it)
 			}
 		}
+		if others > 0 {
+			v.renumber(p, "UIDs are other messages' now")
+			anew = append(anew, p)
+			continue
+		}
+		v.same = append(v.same, same...)
 		p.settles = p.settles && len(part) == len(p.suspects)
 	}
-	return nil
+	return v.listAnew(ctx, anew)
 }
 
-func uidlsOf(ss []suspect) []string {
-	ids := make([]string, len(ss))
+func idsOf(ss []suspect) []mail.ID {
+	ids := make([]mail.ID, len(ss))
 	for i, s := range ss {
-		ids[i] = s.item.ID.UIDL
+		ids[i] = s.item.ID
 	}
 	return ids
 }
 
-// headersOf reads the suspects' headers and returns their hashes by unique-id.
+// headersOf reads the suspects' headers and returns their hashes.
 func (v *visit) headersOf(ctx context.Context, session HeaderSession, p *plan,
 	ss []suspect,
-) (map[string][16]byte, error) {
+) (map[mail.ID][16]byte, error) {
 	want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity}
 	for _, s := range ss {
 		want.Items = append(want.Items, s.item)
 	}
 	v.Step("reuse.headers")
-	out := map[string][16]byte{}
+	out := map[mail.ID][16]byte{}
 	scanner := mail.NewScanner()
 	err := session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
 		scanner.Reset()
 		if _, err := scanner.Write(header); err != nil {
 			return err
 		}
-		out[it.ID.UIDL] = scanner.Sum().Header
+		out[it.ID] = scanner.Sum().Header
 		return nil
 	})
 	return out, err

@@ -27,7 +27,7 @@ const DefaultWindow = 20_000
 
 // What a listed message takes in a roll, in octets, while that is made.
 const (
-	uidCost  = 4
+	uidCost  = 8
 	nameCost = 20
 )
 
@@ -36,7 +36,7 @@ type roll struct {
 	n     int
 	uids  []uint32 // By IMAP: ascending. Their place is that in the listing.
 	names []name   // By POP3: in order.
-	sizes []uint32 // By POP3, by place: as listed, as far as that fits.
+	sizes []uint32 // By place: as listed, as far as that fits.
 	// bases are the unique-ids that several messages share, which bear names that
 	// begin with them: see regrouped.
 	bases map[string]bool
@@ -77,20 +77,21 @@ func (v *visit) cost(l *mail.Listing) int64 {
 // enrol makes the roll of a listing.
 func (v *visit) enrol(l *mail.Listing) (*roll, error) {
 	r := &roll{n: l.Len()}
+	r.sizes = make([]uint32, 0, r.n)
 	if v.byUID() {
 		r.uids = make([]uint32, 0, r.n)
 	} else {
-		r.names, r.sizes = make([]name, 0, r.n), make([]uint32, 0, r.n)
+		r.names = make([]name, 0, r.n)
 	}
 	err := v.eachPage(l, func(at int, items []mail.Item) error {
 		for i := range items {
 			it := &items[i]
+			r.sizes = append(r.sizes, sizeMark(it.Size))
 			if v.byUID() {
 				r.uids = append(r.uids, it.ID.UID)
 				continue
 			}
 			r.names = append(r.names, name{sumOf(it.ID), uint32(at + i)})
-			r.sizes = append(r.sizes, sizeMark(it.Size))
 			if b := base(it.ID); b != it.ID.UIDL && b != "" {
 				if r.bases == nil {
 					r.bases = map[string]bool{}
@@ -168,8 +169,8 @@ type comparison struct {
 	lost     bool            // A message with a unique-id is missing,
 	anybody  bool            // … and one that was given none.
 	suspects []suspect
-	differ   int // Listed with a size that no message of the unique-id had.
-	known    int // Listed and settled, by POP3.
+	differ   int // Listed with a size that no message of the UID or unique-id had.
+	known    int // Listed and settled.
 }
 
 // hold reads the journal past the roll.
@@ -188,13 +189,11 @@ func (v *visit) hold(ctx context.Context, p *plan, r *roll) (*comparison, error)
 		} else if id.UIDL != "" {
 			c.miss(base(id))
 		}
-		if !v.byUID() {
-			if id.UIDL != group.uidl {
-				c.doubt(group)
-				group = sameName{uidl: id.UIDL}
-			}
-			group.add(id, size, r)
+		if of := (mail.ID{UID: id.UID, UIDL: id.UIDL}); of != group.of {
+			c.doubt(group)
+			group = sameName{of: of}
 		}
+		group.add(id, size, r)
 		return nil
 	})
 	c.doubt(group)
@@ -215,9 +214,9 @@ func (c *comparison) miss(base string) {
 	c.missing[base] = true
 }
 
-// sameName is the rows of one unique-id, as the journal is read.
+// sameName is the rows of one UID or unique-id, as the journal is read.
 type sameName struct {
-	uidl string
+	of   mail.ID
 	at   int    // Where it is listed,
 	mark uint32 // … with that size,
 	is   bool   // … and it is settled.
@@ -231,14 +230,14 @@ func (g *sameName) add(id mail.ID, size int64, r *roll) {
 	if id.Ordinal == 0 && !strings.Contains(id.UIDL, " ") {
 		if g.at, g.is = r.find(id); g.is {
 			g.mark = r.sizes[g.at]
-			g.two = r.has(mail.ID{UIDL: id.UIDL, Ordinal: 1})
+			g.two = id.UID == 0 && r.has(mail.ID{UIDL: id.UIDL, Ordinal: 1})
 		}
 	}
 	g.next = max(g.next, id.Ordinal+1)
 	g.same = g.same || sizeMark(size) == g.mark
 }
 
-// doubt notes a listed message whose unique-id was another's, perhaps: none of
+// doubt notes a listed message whose UID or unique-id was another's, perhaps: none of
 // those that bore it had its size, and where several bear it at once their order
 // tells them apart.
 func (c *comparison) doubt(g sameName) {

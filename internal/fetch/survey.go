@@ -295,6 +295,9 @@ func (v *visit) planFor(f Folder, r mail.Folder) *plan {
 			p.from = min(p.from, s.ID.UID)
 		}
 	}
+	if v.byUID() && v.renumbers(p.folder) {
+		p.from, p.unfamiliar = 0, true
+	}
 	if p.folder.Cursor.UIDNext == 0 || v.scanDue(p.folder, due) {
 		p.from = 0
 	}
@@ -345,6 +348,13 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 	}
 	if !l.Complete && !p.whole && v.byUID() {
 		return true, nil // What is new cannot be told from what is only counted otherwise.
+	}
+	back, again, err := v.wentBack(p, &l)
+	if again || err != nil {
+		return again, err
+	}
+	if back {
+		v.renumber(p, "UIDNEXT went back")
 	}
 	if l.Unread > 0 {
 		v.failed(fault.FolderFailed, "folder "+p.name(), fault.New(fault.ProtocolError, "listing",
@@ -441,7 +451,7 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 			k.UIDNext = max(k.UIDNext, p.folder.Cursor.UIDNext)
 		}
 	}
-	if p.whole {
+	if p.whole && (!v.renumbers(p.folder) || v.scanDue(p.folder, now)) {
 		k.FullScan = now
 	}
 	p.cursor, p.settles = k, l.Complete
@@ -501,10 +511,10 @@ func (v *visit) regrouped(p *plan, c *comparison) (found bool, err error) {
 // base is the unique-id that is part of a message's name; "" for one that is
 // named by its content alone: see source.
 func base(id mail.ID) string {
-	b, rest, _ := strings.Cut(id.UIDL, " ")
-	if rest != "" && !strings.Contains(rest, " ") {
+	if strings.Count(id.UIDL, " ")%2 == 1 {
 		return ""
 	}
+	b, _, _ := strings.Cut(id.UIDL, " ")
 	return b
 }
 

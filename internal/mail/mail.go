@@ -91,6 +91,9 @@ type Listing struct {
 	// Complete says that the listing has every message of the folder from the asked
 	// UID on, by the server's own count.
 	Complete bool
+	// Below is the last message's UID where that is lower than what was asked for; 0:
+	// not told.
+	Below uint32
 	// Unread counts messages whose line could not be read, so that not even their
 	// UID is known.
 	Unread int

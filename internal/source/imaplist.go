@@ -513,7 +513,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 	if l.Complete, err = isComplete(&l, q); err != nil {
 		return l, nil, err
 	}
-	l.Unread = q.sent.unread
+	l.Unread, l.Below = q.sent.unread, q.sent.below
 	return l, nil, nil
 }
 
@@ -562,7 +562,7 @@ func isComplete(l *mail.Listing, q question) (bool, error) {
 		return err == nil && messages-first[0].Number+1 == n, err
 	}
 	next := l.Folder.Status.UIDNext
-	return messages == 0 || q.sent.below || next != 0 && next <= q.query.From, nil
+	return messages == 0 || q.sent.below > 0 || next != 0 && next <= q.query.From, nil
 }
 
 func itemOf(msg *imapclient.FetchMessageData) mail.Item {

@@ -575,7 +575,7 @@ func (f *imapFilter) fetched() error {
 		f.appendListed()
 		return nil
 	case part.uid != 0 && len(c.wanted) > 0 && part.uid < c.wanted[0].lo:
-		c.below = true
+		c.below = max(c.below, part.uid)
 	}
 	if part.held != nil {
 		part.held.close()

@@ -24,7 +24,7 @@ type imapCommand struct {
 	answered uidSet
 	disorder int // Answers that did not come in ascending order.
 	globals  globalNames
-	below    bool         // An answer for a UID lower than any that was asked for: "n:*" of an end.
+	below    uint32       // The highest UID answered that is lower than any that was asked for: "n:*" of an end.
 	literals atomic.Int32 // LOGIN: announced, each for a continuation request.
 	rounds   int          // Continuation requests.
 	answers  int          // Untagged answers passed on,

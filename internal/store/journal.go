@@ -183,32 +183,37 @@ func (j Journal) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, fro
 	return j.s.wrap(ctx, "loading what is settled", err)
 }
 
-// HeadersOf returns the header hashes of messages by their unique-ids: see
-// fetch.Journal.
+// HeadersOf returns the header hashes of messages by their UIDs or unique-ids:
+// see fetch.Journal.
 func (j Journal) HeadersOf(ctx context.Context, l fetch.Lease, f fetch.Folder,
-	uidls []string,
-) (map[string][][16]byte, error) {
-	out := map[string][][16]byte{}
-	for rest := uidls; len(rest) > 0; {
+	ids []mail.ID,
+) (map[mail.ID][][16]byte, error) {
+	out := map[mail.ID][][16]byte{}
+	for rest := ids; len(rest) > 0; {
 		part := rest[:min(len(rest), messagesAtOnce)]
 		rest = rest[len(part):]
 		args := append(append([]any{f.ID}, journalOf(l)...), f.Epoch, []byte{})
-		for _, u := range part {
-			args = append(args, []byte(u))
+		for _, id := range part {
+			args = append(args, int64(id.UID))
 		}
+		for _, id := range part {
+			args = append(args, []byte(id.UIDL))
+		}
+		list := "(?" + strings.Repeat(", ?", len(part)-1) + ")"
 		err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
+			var id mail.ID
 			var uidl, header []byte
-			err := r.Scan(&uidl, &header)
+			err := r.Scan(&id.UID, &uidl, &header)
+			id.UIDL = string(uidl)
 			var hash [16]byte
 			if copy(hash[:], header); hash != [16]byte{} { // Else the message was found again and not read.
-				out[string(uidl)] = append(out[string(uidl)], hash)
+				out[id] = append(out[id], hash)
 			}
 			return err
-		}, "SELECT uidl, header FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+
-			ofJournal+
-			") AND epoch = ? AND uid = 0 AND digest <> ? AND uidl IN (?"+strings.Repeat(", ?", len(part)-1)+")", args...)
+		}, "SELECT uid, uidl, header FROM messages WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+
+			ofJournal+") AND epoch = ? AND digest <> ? AND uid IN "+list+" AND uidl IN "+list, args...)
 		if err != nil {
-			return nil, j.s.wrap(ctx, "finding messages by their unique-ids", err)
+			return nil, j.s.wrap(ctx, "finding messages by their names", err)
 		}
 	}
 	return out, nil

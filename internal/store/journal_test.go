@@ -41,8 +41,8 @@ func TestHeadersAreKnownByUniqueIDs(t *testing.T) {
 		ctx := w.Context()
 		l, f := w.lease(w.add("anna@firma.test", 1))
 		other, of := w.lease(w.add("jan@firma.test", 1))
-		ms := members(f, 1, 4)
-		for i, id := range []mail.ID{{UIDL: "a"}, {UIDL: "a", Ordinal: 1}, {UIDL: "b"}, {UIDL: "c"}} {
+		ms := members(f, 1, 5)
+		for i, id := range []mail.ID{{UIDL: "a"}, {UIDL: "a", Ordinal: 1}, {UIDL: "b"}, {UIDL: "c"}, {UID: 7}} {
 			ms[i].ID, ms[i].Fingerprint.Header = id, [16]byte{9, byte(i)}
 		}
 		ms[3].Fingerprint.Header = [16]byte{}
@@ -52,14 +52,16 @@ func TestHeadersAreKnownByUniqueIDs(t *testing.T) {
 		w.must(w.commit(l, fetch.Entry{Alias: []fetch.Alias{{Ref: fetch.Ref{FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{
 			UIDL: "a", Ordinal: 2,
 		}}, Size: 77}}}))
-		uidls := []string{"a", "c", "none"}
+		ids := []mail.ID{{UIDL: "a"}, {UIDL: "c"}, {UIDL: "none"}, {UID: 7}, {UID: 8}}
 		for i := range 500 { // More than one statement takes.
-			uidls = append(uidls, fmt.Sprint("none", i))
+			ids = append(ids, mail.ID{UIDL: fmt.Sprint("none", i)})
 		}
-		got, err := w.Journal().HeadersOf(ctx, l, f, append(uidls, "b"))
+		got, err := w.Journal().HeadersOf(ctx, l, f, append(ids, mail.ID{UIDL: "b"}))
 		w.must(err)
-		slices.SortFunc(got["a"], func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
-		if diff := cmp.Diff(map[string][][16]byte{"a": {{9, 0}, {9, 1}}, "b": {{9, 2}}}, got); diff != "" {
+		a := mail.ID{UIDL: "a"}
+		slices.SortFunc(got[a], func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+		if diff := cmp.Diff(map[mail.ID][][16]byte{a: {{9, 0}, {9, 1}}, {UIDL: "b"}: {{9, 2}}, {UID: 7}: {{9, 4}}},
+			got); diff != "" {
 			w.Error(diff)
 		}
 		settled, err := settledOf(ctx, w.Journal(), l, f, 0)
@@ -72,7 +74,7 @@ func TestHeadersAreKnownByUniqueIDs(t *testing.T) {
 			l fetch.Lease
 			f fetch.Folder
 		}{{l, f}, {l, of}, {other, of}} {
-			if got, err := w.Journal().HeadersOf(ctx, tc.l, tc.f, []string{"a"}); err != nil || len(got) != 0 {
+			if got, err := w.Journal().HeadersOf(ctx, tc.l, tc.f, []mail.ID{{UIDL: "a"}}); err != nil || len(got) != 0 {
 				w.Errorf("of another epoch, folder or account: %v, %v", got, err)
 			}
 		}
