@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type fickle struct {
 	*remote
 	silent  map[uint32]bool // Messages whose UIDL is not told.
 	partial bool            // The listing does not agree with the count.
+	called  map[uint32]mail.ID
 }
 
 func (s *fickle) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
@@ -28,6 +30,9 @@ func (s *fickle) Open(context.Context, account.Account, account.Credential) (fet
 }
 
 func (s *fickle) name(n uint32) mail.ID {
+	if id, ok := s.called[n]; ok {
+		return id
+	}
 	if s.silent[n] {
 		return mail.ID{UIDL: fmt.Sprintf("top DIGEST%d", n)}
 	}
@@ -109,5 +114,52 @@ func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 			visit(0)
 			w.complete(t)
 		})
+	}
+}
+
+// bugreports F12: at a server without UIDL messages alike in header and size bear
+// names of all their octets, or of their header alone where they bore these before.
+func TestF12_WhatIsNamedByItsContentArrivesOnceHoweverItIsNamed(t *testing.T) {
+	w := newWorld(t, "INBOX")
+	s := &fickle{remote: w.remote}
+	w.engine.Source, w.account.Protocol = s, account.POP3
+	f := w.remote.folders[0]
+	texts := map[string]string{}
+	for _, l := range []string{"a", "b", "c", "d"} {
+		texts[l] = "Subject: alarm\r\n\r\n" + l + "\r\n"
+	}
+	for i, step := range []struct {
+		holds string // The messages,
+		whole bool   // … and whether they are named by all of their octets.
+		want  int64
+	}{
+		{"ab", false, 2}, // As an earlier version named them.
+		{"ab", true, 0},
+		{"bc", true, 1}, // One went, one came.
+		{"c", true, 0},
+		{"cd", true, 1},
+		{"cd", false, 0}, // They are too many to be read.
+		{"cdd", true, 1},
+		{"cdd", true, 0},
+	} {
+		f.refilled()
+		s.called = map[uint32]mail.ID{}
+		seen := map[mail.ID]int{}
+		for _, l := range strings.Split(step.holds, "") {
+			id := mail.ID{UIDL: "top ALARM"}
+			if step.whole {
+				id.UIDL += " retr " + l
+			}
+			id.Ordinal, seen[id] = seen[id], seen[id]+1
+			s.called[f.next] = id
+			f.add(texts[l])
+		}
+		if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil || r.Messages != step.want {
+			t.Fatalf("step %d: %+v", i, r)
+		}
+	}
+	got := strings.Join(slices.Sorted(slices.Values(w.box.folders["Gmail"])), "")
+	if want := texts["a"] + texts["b"] + texts["c"] + texts["d"] + texts["d"]; got != want {
+		t.Errorf("delivered %q", got)
 	}
 }

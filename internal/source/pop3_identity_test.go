@@ -17,11 +17,13 @@ import (
 type drop struct {
 	uidl, subject string
 	size          int
+	body          string
 }
 
 const pop3Opening = "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: TOP\nS: .\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\n"
 
-// maildrop is the dialogue up to a listing, with the TOPs of those looked at.
+// maildrop is the dialogue up to a listing, with the TOPs of those looked at, and the
+// RETRs of those read, by negative numbers.
 func maildrop(drops []drop, look ...int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%sC: STAT\nS: +OK %d 0\nC: LIST\nS: +OK\n", pop3Opening, len(drops))
@@ -34,6 +36,10 @@ func maildrop(drops []drop, look ...int) string {
 	}
 	b.WriteString("S: .\n")
 	for _, n := range look {
+		if n < 0 {
+			fmt.Fprintf(&b, "C: RETR %d\nS: +OK\nS: Subject: %s\nS: \nS: %s\nS: .\n", -n, drops[-n-1].subject, drops[-n-1].body)
+			continue
+		}
 		fmt.Fprintf(&b, "C: TOP %d 0\nS: +OK\nS: Subject: %s\nS< \\r\\n.\\r\\n\n", n, drops[n-1].subject)
 	}
 	return b.String()
@@ -69,8 +75,8 @@ func listPlayed(t *testing.T, drops []drop, look ...int) []mail.Item {
 // Messages that share a unique-id keep their names whichever of them goes and
 // whatever comes.
 func TestMessagesThatShareAUniqueIDAreNamedByWhatTheyAre(t *testing.T) {
-	first := listPlayed(t, []drop{{"x", "a", 10}, {"x", "b", 10}, {"y", "c", 10}, {"x", "b", 10}}, 1, 2, 4)
-	then := listPlayed(t, []drop{{"x", "b", 10}, {"y", "c", 10}, {"x", "new", 10}, {"x", "b", 10}}, 1, 3, 4)
+	first := listPlayed(t, []drop{{"x", "a", 10, ""}, {"x", "b", 10, ""}, {"y", "c", 10, ""}, {"x", "b", 10, ""}}, 1, 2, 4, -2, -4)
+	then := listPlayed(t, []drop{{"x", "b", 10, ""}, {"y", "c", 10, ""}, {"x", "new", 10, ""}, {"x", "b", 10, ""}}, 1, 3, 4, -1, -4)
 	a, b, again := first[0].ID, first[1].ID, first[3].ID
 	if a == b || b.UIDL != again.UIDL || b.Ordinal != 0 || again.Ordinal != 1 || a.Ordinal != 0 ||
 		first[2].ID != (mail.ID{UIDL: "y"}) {
@@ -87,7 +93,7 @@ func TestMessagesThatShareAUniqueIDAreNamedByWhatTheyAre(t *testing.T) {
 // A unique-id that another message bears now is listed with its size, and can
 // be fetched under an ordinal of its own.
 func TestAReusedUniqueIDIsReadUnderAnOrdinal(t *testing.T) {
-	_, session := playPOP3(t, maildrop([]drop{{"x", "a", 77}, {"y", "b", 10}})+
+	_, session := playPOP3(t, maildrop([]drop{{"x", "a", 77, ""}, {"y", "b", 10, ""}})+
 		"C: TOP 1 0\nS: +OK\nS: Subject: a\nS: .\nC: RETR 1\nS: +OK\nS: new\nS: .\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
 	wants := listEverything(t, session)
 	it := wants[0].Items[0]
@@ -125,7 +131,7 @@ func TestAReusedUniqueIDIsReadUnderAnOrdinal(t *testing.T) {
 // Without TOP no header comes, and nothing is lost by asking.
 func TestHeadersWithoutTOP(t *testing.T) {
 	login := strings.Replace(pop3Opening, "S: TOP\n", "", 1)
-	_, session := playPOP3(t, strings.Replace(maildrop([]drop{{"x", "a", 10}}), pop3Opening, login, 1)+
+	_, session := playPOP3(t, strings.Replace(maildrop([]drop{{"x", "a", 10, ""}}), pop3Opening, login, 1)+
 		"C: TOP 1 0\nS: -ERR what?\nC: RSET\nS: +OK\nC: QUIT\nS: +OK\n")
 	wants := listEverything(t, session)
 	for range 2 {
@@ -145,7 +151,7 @@ func TestHeadersWithoutTOP(t *testing.T) {
 // A header that is refused, or over which the server breaks off twice, is left
 // out; one that is too long is cut.
 func TestPOP3HeadersThatDoNotComeAreLeftOut(t *testing.T) {
-	drops := []drop{{"a", "a", 10}, {"b", "b", 10}, {"c", "c", 10}, {"d", "d", 10}}
+	drops := []drop{{"a", "a", 10, ""}, {"b", "b", 10, ""}, {"c", "c", 10, ""}, {"d", "d", 10, ""}}
 	_, session := playPOP3(t, maildrop(drops)+"C: TOP 1 0\nS: -ERR not this one\nC: TOP 2 0\nS: +OK\nCLOSE\n---\n"+
 		maildrop(drops)+"C: TOP 2 0\nS: +OK\nS: Subject: b\nCLOSE\n---\n"+
 		maildrop(drops)+"C: TOP 3 0\nS: +OK\nS* 300000 x\nS< \\r\\n.\\r\\n\nC: TOP 4 0\nS: +OK\nS: d\nS: .\nC: RSET\nS: "+
@@ -162,5 +168,54 @@ func TestPOP3HeadersThatDoNotComeAreLeftOut(t *testing.T) {
 	}
 	if err := session.Leave(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// bugreports F12: messages of robots that are alike in header and size, at a server
+// without UIDL.
+func TestF12_MessagesAlikeInHeaderAndSizeAreToldApartByReadingThem(t *testing.T) {
+	a, b, c := drop{"", "alarm", 10, "aaa"}, drop{"", "alarm", 10, "bbb"}, drop{"", "alarm", 10, "ccc"}
+	first := listPlayed(t, []drop{a, b, b}, 1, 2, 3, -1, -2, -3)
+	then := listPlayed(t, []drop{b, b, c}, 1, 2, 3, -1, -2, -3)
+	if first[0].ID == first[1].ID || first[1].ID.UIDL != first[2].ID.UIDL || first[1].ID == first[2].ID {
+		t.Errorf("at first: %v", first)
+	}
+	if then[0].ID != first[1].ID || then[1].ID != first[2].ID || then[2].ID == first[0].ID {
+		t.Errorf("at first: %v, then: %v", first, then)
+	}
+	if words := strings.Count(first[0].ID.UIDL, " "); words%2 != 1 {
+		t.Errorf("the name does not tell that there is no unique-id: %q", first[0].ID.UIDL)
+	}
+	// The only one, in the place of the only one.
+	if was, is := listPlayed(t, []drop{a}, 1, -1), listPlayed(t, []drop{c}, 1, -1); was[0].ID == is[0].ID {
+		t.Errorf("%v is as %v", was, is)
+	}
+	shared := drop{"x", "alarm", 10, "aaa"}
+	other := shared
+	other.body = "bbb"
+	both := listPlayed(t, []drop{shared, other}, 1, 2, -1, -2)
+	if both[0].ID == both[1].ID || strings.Count(both[0].ID.UIDL, " ")%2 != 0 {
+		t.Errorf("of one unique-id: %v", both)
+	}
+}
+
+func TestOwnFieldsAreFoundWhereverTheHeaderIsCut(t *testing.T) {
+	for header, want := range map[string]bool{
+		"Subject: x\r\nMESSAGE-ID: <1>\r\n": true,
+		"received: by x\r\n":                true,
+		"To: x\r\nDate: today\r\n":          true,
+		"Subject: Date: x\r\nX-Date: y\r\n": false,
+		"Subject:\r\n date: x\r\n":          false,
+		"":                                  false,
+	} {
+		for size := 1; size <= len(header)+1; size++ {
+			o := &ownFields{}
+			for rest := header; rest != ""; rest = rest[min(size, len(rest)):] {
+				_, _ = o.Write([]byte(rest[:min(size, len(rest))]))
+			}
+			if o.found != want {
+				t.Errorf("%q by %d: %v", header, size, o.found)
+			}
+		}
 	}
 }

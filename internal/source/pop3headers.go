@@ -150,7 +150,7 @@ func (s *pop3Session) canTOP(ctx context.Context, n uint32) (bool, error) {
 		if err := s.wire.send(topCommand(n)); err != nil {
 			return false, err
 		}
-		_, err := s.digest(0, true)
+		_, _, err := s.digest(0, true)
 		var no *pop3Refusal
 		switch {
 		case err == nil:

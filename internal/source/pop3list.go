@@ -26,6 +26,9 @@ const (
 	maxByRETR = 500
 	// maxByTOP is how many messages may be told apart by their headers.
 	maxByTOP = 20_000
+	// maxAlike is how many octets of messages are read at each visit to tell those
+	// apart whose headers do not.
+	maxAlike = 64 << 20
 	// maxHeaderRead is how much of a header counts.
 	maxHeaderRead = 256 << 10
 )
@@ -33,7 +36,16 @@ const (
 // Messages without a usable unique-id are named by what they are; those that
 // share one, by it, a blank, and what they are, so that it does not matter which
 // of them goes and which comes. The blank keeps these names apart from every
-// unique-id there can be.
+// unique-id there can be. What such a name is of, and of how many words it is:
+//
+//	top DIGEST                      no unique-id: header and size
+//	top DIGEST retr DIGEST          … which others have too, or may have
+//	retr DIGEST                     … without TOP
+//	UNIQUE-ID top DIGEST            a shared one
+//	UNIQUE-ID top DIGEST retr DIGEST
+//	UNIQUE-ID retr DIGEST
+//
+// An odd number of words begins with a unique-id, which the engine goes by.
 const (
 	byTOP  = "top "  // Then a digest of the answer to TOP n 0, and of the size.
 	byRETR = "retr " // Then a digest of the whole message.
@@ -401,6 +413,49 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 	}
 	todo := slices.Concat(nameless, shared)
 	slices.Sort(todo)
+	plain, err := s.nameBy(ctx, items, todo, verb, prefix, false)
+	if err != nil || verb == popRETR {
+		return nil, err
+	}
+	for _, at := range shared { // The next of it gets another unique-id, most likely.
+		delete(plain, at)
+	}
+	alike := alike(items, todo, plain)
+	octets := int64(0)
+	for _, at := range alike {
+		octets += items[at].Size
+	}
+	if len(alike) > maxByRETR || octets > maxAlike {
+		s.client.opts.Log.WarnContext(ctx, "too many messages have one header and size", "host", s.server.Host,
+			"messages", len(alike), "octets", octets)
+		return nil, nil
+	}
+	_, err = s.nameBy(ctx, items, alike, popRETR, byRETR, true)
+	return nil, err
+}
+
+// alike returns the messages, of those that were named by header and size, whose
+// name another one bears, or may bear at another visit.
+func alike(items []mail.Item, todo []int, plain map[int]bool) (which []int) {
+	bearers := map[string]int{}
+	for _, at := range todo {
+		bearers[items[at].ID.UIDL]++
+	}
+	for _, at := range todo {
+		if id := items[at].ID.UIDL; id != "" && (bearers[id] > 1 || plain[at]) {
+			which = append(which, at)
+		}
+	}
+	return which
+}
+
+// nameBy adds to the names of messages what the answer to verb is. One that is
+// refused is left without a name, unless keep says that the one it has will do.
+// plain are those whose header has nothing of their own.
+func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int, verb pop3Verb,
+	prefix string, keep bool,
+) (plain map[int]bool, err error) {
+	plain = map[int]bool{}
 	window := 1
 	if s.pipelines() {
 		window = maxWindow
@@ -419,13 +474,17 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 			return nil, err
 		}
 		for _, at := range part {
-			sum, err := s.digest(items[at].Size, verb == popTOP)
+			sum, own, err := s.digest(items[at].Size, verb == popTOP)
+			if !own {
+				plain[at] = true
+			}
 			var no *pop3Refusal
 			switch id := &items[at].ID; {
 			case err != nil && !errors.As(err, &no):
 				return nil, err
-			case err != nil:
+			case err != nil && !keep:
 				id.UIDL = ""
+			case err != nil:
 			case id.UIDL == "":
 				id.UIDL = prefix + sum
 			default:
@@ -433,27 +492,56 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 			}
 		}
 	}
-	return nil, nil
+	return plain, nil
 }
 
-// digest reads the answer to TOP or RETR and returns what identifies it.
-func (s *pop3Session) digest(size int64, header bool) (string, error) {
+// digest reads the answer to TOP or RETR and returns what identifies it. own is
+// false for a header that has no field by which it could be no other's.
+func (s *pop3Session) digest(size int64, header bool) (sum string, own bool, err error) {
 	if _, err := s.wire.status(); err != nil {
-		return "", err
+		return "", false, err
 	}
 	h := sha256.New()
+	fields := &ownFields{}
+	var into io.Writer = h
 	most := s.client.opts.MaxMessageBytes
 	if header {
 		fmt.Fprintf(h, "%d\n", size)
 		most = maxHeaderRead
+		into = io.MultiWriter(h, fields)
 	}
 	body := s.wire.body(most)
-	if _, err := io.Copy(h, io.LimitReader(body, most)); err != nil {
-		return "", err
+	if _, err := io.Copy(into, io.LimitReader(body, most)); err != nil {
+		return "", false, err
 	}
 	if err := s.wire.skip(body, s.client.opts.MaxMessageBytes); err != nil {
-		return "", err
+		return "", false, err
 	}
 	s.link.listed()
-	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:20]), nil
+	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:20]), fields.found, nil
+}
+
+// ownFields looks for a field in a header that differs from message to message,
+// however alike they are.
+type ownFields struct {
+	line  []byte // What begins the line, as far as it matters.
+	found bool
+}
+
+// Write takes a header in pieces of any size.
+func (o *ownFields) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && !o.found {
+		line, _, ends := bytes.Cut(p, []byte{'\n'})
+		p = p[min(len(line)+1, len(p)):]
+		const longest = len("message-id:")
+		o.line = append(o.line, line[:min(len(line), longest-min(len(o.line), longest))]...)
+		for _, field := range []string{"message-id:", "received:", "date:"} {
+			o.found = o.found || len(o.line) >= len(field) && strings.EqualFold(string(o.line[:len(field)]), field)
+		}
+		if ends {
+			o.line = o.line[:0]
+		}
+	}
+	return n, nil
 }
