@@ -22,9 +22,9 @@ import (
 //
 // A server that did it once does it again, perhaps between two visits and with as
 // many messages as before, which no count would show. For a while such a folder is
-// listed as a whole at each visit, and what seems new in it is compared with all
-// that is missing: a server of which one half lags behind the other goes back and
-// forth.
+// listed as a whole at each visit, the headers of its newest messages are read, and
+// what seems new in it is compared with all that is missing: a server of which one
+// half lags behind the other goes back and forth.
 
 // renumberedFor is how long a folder is looked at in that way.
 const renumberedFor = 30 * 24 * time.Hour

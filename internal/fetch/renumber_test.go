@@ -47,12 +47,14 @@ func TestF12_MailUnderUIDsThatAreUsedAgainArrives(t *testing.T) {
 	w.brings(t, 1)
 	f.refilled(mailNo(3)) // Nothing that is counted shows it.
 	w.brings(t, 1)
+	f.refilled(strings.Replace(mailNo(3), "3@x", "4@y", 1)) // Nor does its size.
+	w.brings(t, 1)
 	commits := w.journal.commits
 	w.brings(t, 0)
 	if w.journal.commits != commits {
 		t.Error("a visit without news wrote")
 	}
-	w.once(t, mailNos(1, 3)...)
+	w.once(t, append(mailNos(1, 3), f.bodies[1])...)
 	if f := w.journal.folders[0]; f.Renumbered.IsZero() || f.Epoch == 0 {
 		t.Errorf("folder %+v", f)
 	}

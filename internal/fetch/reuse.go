@@ -22,6 +22,9 @@ import (
 // nothing is looked at twice. Without TOP there is no header, and the unique-id
 // is believed. Another message of just the same size is not noticed.
 //
+// By IMAP it is the same with UIDs, but what follows is another thing: see
+// renumber.go.
+//
 // A server that counts octets in a way of its own makes suspects of most of its
 // messages, and is left alone.
 
@@ -30,6 +33,8 @@ const (
 	suspectsAtOnce = 200
 	// suspectsAlways are looked at however few messages there are beside them.
 	suspectsAlways = 20
+	// watchedAtOnce are looked at whatever their size, where UIDs were used again.
+	watchedAtOnce = 50
 	// mostSuspects are kept of those that are to be looked at.
 	mostSuspects = 10_000
 )
@@ -37,8 +42,9 @@ const (
 // suspect is a listed message whose unique-id was another's, perhaps.
 type suspect struct {
 	item  mail.Item
-	place int // In the listing.
-	next  int // The first free ordinal of its unique-id.
+	place int  // In the listing.
+	next  int  // The first free ordinal of its unique-id.
+	sized bool // It has the size that it had: only its header can show that it is another.
 }
 
 // renamed is the name of a suspect that is another message.
@@ -77,7 +83,26 @@ func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (t
 			p.suspects = append(p.suspects, s)
 		}
 	}
+	if v.byUID() && v.renumbers(p.folder) {
+		return there, v.watch(p, l, c)
+	}
 	return there, nil
+}
+
+// watch adds the newest of the messages that have the size that they had.
+func (v *visit) watch(p *plan, l *mail.Listing, c *comparison) error {
+	for at, n := l.Len()-1, 0; at >= 0 && n < watchedAtOnce; at-- {
+		if !c.settled.has(at) || slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.place == at }) {
+			continue
+		}
+		items, err := l.Page(at, 1)
+		if err != nil {
+			return err
+		}
+		p.suspects = append(p.suspects, suspect{item: items[0], place: at, sized: true})
+		n++
+	}
+	return nil
 }
 
 // reuse looks at the suspects. A folder in which a UID is another message's is
@@ -106,6 +131,7 @@ func (v *visit) reuse(ctx context.Context) error {
 		for _, s := range part {
 			header, came := headers[s.item.ID]
 			switch hashes := known[s.item.ID]; {
+			case s.sized && (!came || len(hashes) == 0 || slices.Contains(hashes, header)):
 			case !came:
 				p.settles = false // No answer is no proof: the next visit asks again.
 			case len(hashes) == 0 || slices.Contains(hashes, header):

@@ -403,7 +403,8 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 	}
 	if len(nameless) > most {
 		return fault.New(fault.FolderFailed, op, fmt.Sprintf(
-			"The server gives %d messages no identity of their own (%s), and there are too many to read them all at each visit; at most %d are.",
+			"The server gives %d messages no identity of their own (%s), and there are too many to read them all at each "+
+				"visit; at most %d are.",
 			len(nameless), "UIDL", most)), nil
 	}
 	if len(nameless)+len(shared) > most {
