@@ -440,7 +440,8 @@ func (j *journal) Settled(_ context.Context, _ fetch.Lease, f fetch.Folder, from
 
 func (j *journal) marks(folder, epoch int64, id mail.ID) (hs [][16]byte) {
 	for r, f := range j.rows {
-		if r.FolderID == folder && r.FolderEpoch == epoch && r.ID.UID == id.UID && r.ID.UIDL == id.UIDL && f.Digest != [32]byte{} {
+		if r.FolderID == folder && r.FolderEpoch == epoch && r.ID.UID == id.UID && r.ID.UIDL == id.UIDL &&
+			f.Digest != [32]byte{} {
 			hs = append(hs, f.Header)
 		}
 	}

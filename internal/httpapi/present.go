@@ -145,7 +145,8 @@ func stepsJSON(steps []account.Step) []api.TestStep {
 
 func (s *server) testJSON(ctx context.Context, r account.TestReport, a account.Account) api.ConnectionTest {
 	return api.ConnectionTest{
-		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), OtherFolders: list(r.Shared), Messages: r.Messages, Diagnosis: s.diagnosis(
+		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), OtherFolders: list(r.Shared),
+		Messages: r.Messages, Diagnosis: s.diagnosis(
 			ctx, r.Diagnosis, a),
 	}
 }

@@ -320,7 +320,8 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 			"* NAMESPACE ((\"INBOX.\" \".\")) NIL ((\"#shared\" \"/\"))\r\n",
 		},
 		{
-			"several namespaces", "T1 NAMESPACE", "* NAMESPACE ((\"\" \"/\")(\"#mh/\" \"/\"))  ((~ \"/\") ({5}\r\nuser/ NIL)) NIL\r\n",
+			"several namespaces", "T1 NAMESPACE", "* NAMESPACE ((\"\" \"/\")(\"#mh/\" \"/\"))  " +
+				"((~ \"/\") ({5}\r\nuser/ NIL)) NIL\r\n",
 			"* NAMESPACE ((\"\" \"/\") (\"#mh/\" \"/\")) ((\"~\" \"/\") (\"user/\" NIL)) NIL\r\n",
 		},
 		{

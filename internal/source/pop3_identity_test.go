@@ -77,8 +77,8 @@ func listPlayed(t *testing.T, drops []drop, look ...int) []mail.Item {
 func TestMessagesThatShareAUniqueIDAreNamedByWhatTheyAre(t *testing.T) {
 	first := listPlayed(t, []drop{{"x", "a", 10, ""}, {"x", "b", 10, ""}, {"y", "c", 10, ""}, {"x", "b", 10, ""}}, 1, 2, 4,
 		-2, -4)
-	then := listPlayed(t, []drop{{"x", "b", 10, ""}, {"y", "c", 10, ""}, {"x", "new", 10, ""}, {"x", "b", 10, ""}}, 1, 3, 4,
-		-1, -4)
+	then := listPlayed(t, []drop{{"x", "b", 10, ""}, {"y", "c", 10, ""}, {"x", "new", 10, ""}, {"x", "b", 10, ""}},
+		1, 3, 4, -1, -4)
 	a, b, again := first[0].ID, first[1].ID, first[3].ID
 	if a == b || b.UIDL != again.UIDL || b.Ordinal != 0 || again.Ordinal != 1 || a.Ordinal != 0 ||
 		first[2].ID != (mail.ID{UIDL: "y"}) {
