@@ -22,7 +22,8 @@ func TestOtherPeoplesFoldersAreFetchedWhereARuleNamesThem(t *testing.T) {
 		{"by one above", account.FolderRules{Include: []string{"user"}}, []string{"user/boss"}},
 		{"by a use", account.FolderRules{Include: []string{`\Sent`}}, []string{"Sent"}},
 		{
-			"named and excluded", account.FolderRules{Include: []string{"Sent", "user"}, Exclude: []string{"user/boss"}},
+			"named and excluded",
+			account.FolderRules{Include: []string{"Sent", "user"}, Exclude: []string{"user/boss"}},
 			[]string{"Sent"},
 		},
 	} {

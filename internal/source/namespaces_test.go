@@ -12,25 +12,34 @@ func TestOtherPeoplesFoldersAreToldFromTheOwn(t *testing.T) {
 	}{
 		{name: "no namespaces", mine: []string{"INBOX", "user/anna", "Shared Folders/x"}},
 		{
-			"Cyrus, Dovecot, Stalwart", namespaces{own(""), []namespace{{"user/", "/"}, {"Shared Folders/", "/"}}},
+			"Cyrus, Dovecot, Stalwart",
+			namespaces{own(""), []namespace{{"user/", "/"}, {"Shared Folders/", "/"}}},
 			[]string{"INBOX", "Sent", "user", "users/x", "Shared Folders", "Archive/user/x"},
 			[]string{"user/boss", "user/boss/Sent", "Shared Folders/support@firma.test/INBOX"},
 		},
 		{
-			"Cyrus of old", namespaces{[]namespace{{"INBOX.", "."}}, []namespace{{"user.", "."}, {"", "."}}},
-			[]string{"INBOX", "INBOX.Sent", "inbox.Sent"}, []string{"user.boss", "bulletin", "INBOXES"},
+			"Cyrus of old",
+			namespaces{[]namespace{{"INBOX.", "."}}, []namespace{{"user.", "."}, {"", "."}}},
+			[]string{"INBOX", "INBOX.Sent", "inbox.Sent"},
+			[]string{"user.boss", "bulletin", "INBOXES"},
 		},
 		{
-			"nothing personal is told", namespaces{nil, []namespace{{"", "."}, {"#shared/", "/"}}},
-			[]string{"INBOX", "Sent"}, []string{"#shared/x"},
+			"nothing personal is told",
+			namespaces{nil, []namespace{{"", "."}, {"#shared/", "/"}}},
+			[]string{"INBOX", "Sent"},
+			[]string{"#shared/x"},
 		},
 		{
-			"a prefix without its separator", namespaces{own(""), []namespace{{"#Public", "/"}, {"~", "/"}}},
-			[]string{"#Publications", "#Publications/x"}, []string{"#Public", "#Public/x", "~boss", "~boss/x"},
+			"a prefix without its separator",
+			namespaces{own(""), []namespace{{"#Public", "/"}, {"~", "/"}}},
+			[]string{"#Publications", "#Publications/x"},
+			[]string{"#Public", "#Public/x", "~boss", "~boss/x"},
 		},
 		{
-			"below what is shared, and below the inbox", namespaces{own("Shared/anna/"), []namespace{{"Shared/", "/"}}},
-			[]string{"Shared/anna/x", "INBOX/y"}, []string{"Shared/boss/x", "Shared/annabel"},
+			"below what is shared, and below the inbox",
+			namespaces{own("Shared/anna/"), []namespace{{"Shared/", "/"}}},
+			[]string{"Shared/anna/x", "INBOX/y"},
+			[]string{"Shared/boss/x", "Shared/annabel"},
 		},
 		{"one prefix for both", namespaces{own("INBOX/"), own("INBOX/")}, []string{"INBOX", "INBOX/x"}, nil},
 	} {
