@@ -44,9 +44,12 @@ func (f *remoteFolder) add(bodies ...string) {
 type remote struct {
 	folders    []*remoteFolder
 	noStatus   bool
+	noNext     bool              // It tells no UIDNEXT.
+	noSpaces   bool              // It does not say which folders are others'.
 	breakAfter int               // Messages after which a fetch breaks; 0 never.
 	missing    map[string]string // Bodies that cannot be read, and why.
 	noHeader   map[uint32]bool   // Headers that do not come.
+	madeUp     bool              // Headers that are asked for alone are not the messages' own.
 	sizes      map[uint32]int64  // Sizes that are listed wrongly.
 	badFolder  string
 	globals    map[string]string // Names over all folders, by body.
@@ -75,12 +78,16 @@ func (r *remote) Open(context.Context, account.Account, account.Credential) (fet
 func (r *remote) Capabilities() string { return r.offers }
 
 func (r *remote) status(f *remoteFolder) mail.Status {
-	return mail.Status{Known: true, Messages: uint32(len(f.uids)), UIDNext: f.next, UIDValidity: f.validity}
+	st := mail.Status{Known: true, Messages: uint32(len(f.uids)), UIDNext: f.next, UIDValidity: f.validity}
+	if r.noNext {
+		st.UIDNext = 0
+	}
+	return st
 }
 
 func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
 	for _, f := range r.folders {
-		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true, Shared: f.shared}
+		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true, Shared: f.shared && !r.noSpaces, Guessed: r.noSpaces}
 		if f.name != "INBOX" {
 			m.Path = strings.Split(f.name, "/")
 		}
@@ -164,6 +171,9 @@ func (r *remote) Headers(_ context.Context, ws []mail.Want, take func(mail.Folde
 				continue
 			}
 			head, _, _ := strings.Cut(f.bodies[it.ID.UID], "\r\n\r\n")
+			if r.madeUp {
+				head = "Subject: made up\r\n" + head
+			}
 			if err := take(w.Folder, it, []byte(head+"\r\n\r\n")); err != nil {
 				return err
 			}

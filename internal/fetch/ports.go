@@ -55,7 +55,7 @@ type Session interface {
 	// body is good until take returns; take's error ends the fetch and is returned.
 	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error,
 		miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
-	// Capabilities returns, in at most 1,000 printable octets, what of the
+	// Capabilities returns, in at most 10,000 printable octets, what of the
 	// server's offers a later Open is quicker for knowing.
 	Capabilities() string
 	// Leave ends the session as the protocol wants it, after everything taken

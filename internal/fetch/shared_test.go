@@ -86,3 +86,22 @@ func TestAFolderOfOthersThatWasFetchedIsLeftAndTakenUpAgain(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Where a server does not say at one visit which folders are others', those are that
+// were; only its word makes them the account's own.
+func TestWhatWasOthersStaysSoUntilTheServerSaysOtherwise(t *testing.T) {
+	w := newWorld(t, "INBOX", "user/boss", "Praca")
+	for _, f := range w.remote.folders {
+		f.add(bodies(2, f.name)...)
+	}
+	w.remote.folders[1].shared = true
+	w.brings(t, 4)
+	w.remote.noSpaces = true
+	w.remote.folders[1].add(bodies(3, "boss")...)
+	w.brings(t, 0)
+	if f := w.journal.folders[1]; !f.Shared || f.Selected || !w.journal.folders[2].Selected {
+		t.Errorf("folders %+v", w.journal.folders)
+	}
+	w.remote.noSpaces, w.remote.folders[1].shared = false, false // Control: now it says so.
+	w.brings(t, 5)
+}

@@ -178,6 +178,9 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 	byWire := map[string]mail.Folder{}
 	for _, r := range remotes {
 		remote := remoteName(r)
+		if f := known[r.Wire]; f != nil && r.Guessed {
+			r.Shared = r.Shared || f.Shared // What was told once holds until it is told otherwise.
+		}
 		if r.Problem != nil {
 			if !r.Shared || v.selects(r) {
 				v.failed(fault.FolderFailed, "folder "+remote, r.Problem)

@@ -38,6 +38,8 @@ type Folder struct {
 	// Shared is true for what is another user's, or shared with others, by the
 	// server's word (NAMESPACE, RFC 2342 section 5): it is not the account's own mail.
 	Shared bool
+	// Guessed says that Shared is not the server's word, which says nothing of it.
+	Guessed bool
 	// Status is what the server said of it along with the list.
 	Status Status
 	// Problem says why this folder cannot be read although others can: a name

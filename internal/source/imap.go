@@ -53,6 +53,9 @@ type imapQuirks struct {
 	// stateless: the server ended the connection when it was asked for the state
 	// of folders.
 	stateless atomic.Bool
+	// namespaces: what the server last told of them, now or in an earlier session;
+	// nil: nothing.
+	namespaces atomic.Pointer[namespaces]
 }
 
 // imapSession is an account being read, over one connection after another.
@@ -81,6 +84,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 	known := parseCapabilities(who.account.Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
+	quirks.namespaces.Store(rememberedNamespaces(known))
 	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn,
 		error,
 	) {

@@ -54,6 +54,11 @@ func (s *imapSession) Capabilities() string {
 	if s.quirks.stateless.Load() {
 		words = append(words, string(statelessOn(time.Now())))
 	}
+	if ns := s.quirks.namespaces.Load(); ns != nil {
+		if w := ns.word(); len(w) <= maxNamespaceWord {
+			words = append(words, w)
+		}
+	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
 }
@@ -63,7 +68,7 @@ func parseCapabilities(remembered string) imap.CapSet {
 	caps := imap.CapSet{}
 	for w := range strings.FieldsSeq(remembered) {
 		if c := imap.Cap(w); c == capAlone || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown ||
-			slices.Contains(capsOfUse, c) {
+			strings.HasPrefix(w, capNamespaces) || slices.Contains(capsOfUse, c) {
 			caps[c] = struct{}{}
 		}
 	}
@@ -83,9 +88,9 @@ func softwareCapabilities(greeting string) imap.CapSet {
 // flight is what was asked behind the login. It is read as it comes, so that
 // nothing stands in the way of what is asked next, whoever asks it.
 type flight struct {
-	uses      bool                         // The special uses were asked for.
-	namespace *imapclient.NamespaceCommand // Nil: not asked.
-	done      chan struct{}                // Closed when the list is whole, or nothing more can come.
+	uses      bool               // The special uses were asked for.
+	namespace *namespaceQuestion // Nil: not asked.
+	done      chan struct{}      // Closed when the list is whole, or nothing more can come.
 	listed    []*imap.ListData
 	err       error
 	landed    bool // Its answers were used.
@@ -95,7 +100,7 @@ type flight struct {
 func (c *imapConn) takeOff(known imap.CapSet) *flight {
 	f := &flight{uses: known.Has(imap.CapSpecialUse), done: make(chan struct{})}
 	if known.Has(imap.CapNamespace) {
-		f.namespace = c.client.Namespace()
+		f.namespace = c.askNamespaces()
 	}
 	c.askedState = true
 	list := c.client.List("", "*", listOptions(known))
@@ -109,7 +114,7 @@ func (c *imapConn) takeOff(known imap.CapSet) *flight {
 // land returns what the flight brought, once: no list where there was none or it
 // told too little, no namespace where that was not asked. refused says that the
 // server takes no LIST of the longer form.
-func (c *imapConn) land() (asked *imapclient.NamespaceCommand, listed []*imap.ListData, refused bool, err error) {
+func (c *imapConn) land() (asked *namespaceQuestion, listed []*imap.ListData, refused bool, err error) {
 	f := c.flight
 	if !f.pending() {
 		return nil, nil, false, nil
@@ -120,7 +125,7 @@ func (c *imapConn) land() (asked *imapclient.NamespaceCommand, listed []*imap.Li
 	}
 	f.landed = true
 	if asked = f.namespace; asked != nil && c.caps.Has(imap.CapNamespace) {
-		if _, err := asked.Wait(); refusal(err) != nil { // Folders would change their names from visit to visit.
+		if _, err := asked.command.Wait(); refusal(err) != nil { // Folders would change their names from visit to visit.
 			asked = nil
 			c.quirks.alone.Store(true)
 		}

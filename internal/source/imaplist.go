@@ -115,7 +115,7 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	}
 	switch named := c.caps.Has(imap.CapNamespace); {
 	case named && asked == nil:
-		asked = c.client.Namespace()
+		asked = c.askNamespaces()
 	case !named:
 		asked = nil
 	}
@@ -125,7 +125,7 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns := c.namespaces(asked)
+	ns := c.namespaces(asked, listed)
 	folders := make([]mail.Folder, 0, len(listed)+1)
 	seen := make(map[string]bool, len(listed))
 	unread := 0
@@ -218,29 +218,6 @@ func (c *imapConn) sessionError(op string, err error) error {
 		return nil
 	}
 	return c.failed(op, err)
-}
-
-// namespaces waits for what was asked. Where it is refused or not told, no
-// prefix is taken off, and every folder is the account's own.
-func (c *imapConn) namespaces(asked *imapclient.NamespaceCommand) (ns namespaces) {
-	if asked == nil {
-		return ns
-	}
-	data, err := asked.Wait()
-	if err != nil {
-		return ns
-	}
-	read := func(told []imap.NamespaceDescriptor) (of []namespace) {
-		for _, d := range told {
-			n := namespace{prefix: d.Prefix}
-			if d.Delim != 0 {
-				n.delim = string(d.Delim)
-			}
-			of = append(of, n)
-		}
-		return of
-	}
-	return namespaces{personal: read(data.Personal), shared: append(read(data.Other), read(data.Shared)...)}
 }
 
 func folderOf(data *imap.ListData, raw string, long bool, ns namespaces) mail.Folder {

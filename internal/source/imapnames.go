@@ -105,79 +105,10 @@ func appendQuoted(dst []byte, raw string) []byte {
 	return append(dst, '"')
 }
 
-// namespaces are what the server says of whose folders are whose (RFC 2342).
-type namespaces struct {
-	personal, shared []namespace // Shared: those of other users, too.
-}
-
-// namespace is what the names of folders begin with that belong together.
-type namespace struct {
-	prefix string
-	delim  string
-}
-
-// strip takes the prefix of the first personal namespace off.
-func (n namespaces) strip(raw string) string {
-	if len(n.personal) == 0 {
-		return raw
-	}
-	if own := n.personal[0]; own.prefix != "" && own.begins(raw) > 0 && len(raw) > len(own.prefix) {
-		return raw[len(own.prefix):]
-	}
-	return raw
-}
-
-// others reports whether a folder is another user's, or shared: not the account's
-// own. The longest prefix decides, and between two that are alike the personal
-// one. INBOX is always the account's own, and so is what no prefix fits.
-func (n namespaces) others(raw string) bool {
-	longest := func(of []namespace) int {
-		most := -1
-		for _, ns := range of {
-			most = max(most, ns.begins(raw))
-		}
-		return most
-	}
-	own := longest(n.personal)
-	if raw == "INBOX" {
-		return false
-	}
-	for _, ns := range n.shared {
-		// All else is shared only where something is said to be personal.
-		if l := ns.begins(raw); l > own && (l > 0 || len(n.personal) > 0) {
-			return true
-		}
-	}
-	return false
-}
-
-// begins returns how much of a name is the namespace's prefix; -1: it is not in
-// the namespace. INBOX as a prefix has no case. A prefix that ends like a word,
-// as some servers tell it ("#Public"), is followed by a separator.
-func (n namespace) begins(raw string) int {
-	if len(raw) < len(n.prefix) {
-		return -1
-	}
-	head, rest := raw[:len(n.prefix)], raw[len(n.prefix):]
-	if head != n.prefix && !(strings.EqualFold(head, n.prefix) &&
-		strings.EqualFold(strings.TrimSuffix(n.prefix, n.delim), "INBOX")) {
-		return -1
-	}
-	if n.prefix != "" && rest != "" && n.delim != "" && isWordEnd(n.prefix[len(n.prefix)-1]) &&
-		!strings.HasPrefix(rest, n.delim) {
-		return -1
-	}
-	return len(n.prefix)
-}
-
-func isWordEnd(c byte) bool {
-	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c >= 0x80
-}
-
 // folderFrom makes the folder of a raw name. delim is "" when the server has
 // no hierarchy.
 func folderFrom(raw string, long bool, delim string, ns namespaces) mail.Folder {
-	f := mail.Folder{Wire: raw, Selectable: true, Shared: ns.others(raw)}
+	f := mail.Folder{Wire: raw, Selectable: true, Shared: ns.others(raw), Guessed: ns.guessed}
 	if raw == "INBOX" {
 		return f
 	}

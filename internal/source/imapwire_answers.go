@@ -169,23 +169,31 @@ func (f *imapFilter) status(s *imapScanner) error {
 }
 
 // maxNamespaces is how many namespaces of a kind are passed on.
-const maxNamespaces = 50
+const maxNamespaces = 500
 
 // namespace handles an answer to NAMESPACE (RFC 2342 section 5): the personal
 // namespaces, those of other users, and the shared ones, each without what may
-// follow its delimiter. What cannot be read is none, with all behind it; an answer
-// of which the personal ones cannot be read is left out.
+// follow its delimiter. What cannot be read is left out, with all behind it, and
+// counted; so is an answer of which the personal ones cannot be read.
 func (f *imapFilter) namespace(s *imapScanner) error {
+	whole := bytes.Clone(s.b[:min(len(s.b), unreadKept)]) // Good until the next line is read.
 	f.out = append(f.out, "* NAMESPACE"...)
-	kinds := 0
+	kinds, more := 0, false
 	for ; kinds < 3; kinds++ {
 		start := len(f.out)
-		if err := f.namespaces(s); !isUnreadable(err) && err != nil || isUnreadable(err) && kinds == 0 {
+		most, err := f.namespaces(s)
+		if err != nil && (kinds == 0 || !isUnreadable(err)) {
 			return err
-		} else if err != nil {
+		}
+		if more = more || most; err != nil {
 			f.out = f.out[:start]
 			break
 		}
+	}
+	if kinds < 3 || more {
+		told := f.out
+		f.leaveOut(whole)
+		f.out = told
 	}
 	for ; kinds < 3; kinds++ {
 		f.out = append(f.out, " NIL"...)
@@ -194,15 +202,16 @@ func (f *imapFilter) namespace(s *imapScanner) error {
 	return f.dropAnswer(s.b)
 }
 
-// namespaces passes on the namespaces of a kind: NIL or a list of them.
-func (f *imapFilter) namespaces(s *imapScanner) error {
+// namespaces passes on the namespaces of a kind: NIL or a list of them. most says
+// that there are more than are passed on.
+func (f *imapFilter) namespaces(s *imapScanner) (most bool, err error) {
 	s.spaces()
 	if !s.take('(') {
 		if _, other, err := s.text(); err != nil || other {
-			return cmp.Or(err, errSkipAnswer)
+			return false, cmp.Or(err, errSkipAnswer)
 		}
 		f.out = append(f.out, " NIL"...)
-		return nil
+		return false, nil
 	}
 	f.out = append(f.out, ' ')
 	for n := 0; ; n++ {
@@ -213,11 +222,11 @@ func (f *imapFilter) namespaces(s *imapScanner) error {
 			} else {
 				f.out = append(f.out, ')')
 			}
-			return nil
+			return n > maxNamespaces, nil
 		}
 		start := len(f.out)
 		if err := f.oneNamespace(s); err != nil {
-			return err
+			return false, err
 		}
 		switch {
 		case n >= maxNamespaces:

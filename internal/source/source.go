@@ -131,7 +131,7 @@ type Session interface {
 	// at 256 KiB and good until take returns. What does not come is left out.
 	// take's error ends it and is returned as it is.
 	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
-	// Capabilities returns, in at most 1,000 printable octets, what of the
+	// Capabilities returns, in at most 10,000 printable octets, what of the
 	// server's offers a later Open is quicker for knowing: see
 	// account.Account.Capabilities.
 	Capabilities() string
