@@ -83,7 +83,10 @@ func (v *visit) listAnew(ctx context.Context, plans []*plan) error {
 			v.failed(fault.FolderFailed, "folder "+p.name(), err)
 			return nil
 		}
-		_, err = v.compare(ctx, p, l)
+		again, err := v.compare(ctx, p, l)
+		if again { // It changed in the meantime: the next visit's.
+			p.settles, p.news, p.left = false, 0, 0
+		}
 		return err
 	})
 }

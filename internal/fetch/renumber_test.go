@@ -38,6 +38,16 @@ func renumbering(t *testing.T, ms ...string) (*world, *remoteFolder) {
 	return w, w.remote.folders[0]
 }
 
+// proves makes a visit that finds out by one message's own text that UIDs are other
+// messages' now, and brings n.
+func (w *world) proves(t *testing.T, n int64) {
+	t.Helper()
+	w.remote.fetched = 0
+	if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil || r.Messages != n || w.remote.fetched != int(n)+1 {
+		t.Fatalf("want %d messages: report %+v, %d downloaded", n, r, w.remote.fetched)
+	}
+}
+
 // bugreports F12 (case c18): a mailbox that was emptied begins with UID 1 again.
 func TestF12_MailUnderUIDsThatAreUsedAgainArrives(t *testing.T) {
 	w, f := renumbering(t, mailNo(1))
@@ -46,9 +56,9 @@ func TestF12_MailUnderUIDsThatAreUsedAgainArrives(t *testing.T) {
 	f.refilled(mailNo(2))
 	w.brings(t, 1)
 	f.refilled(mailNo(3)) // Nothing that is counted shows it.
-	w.brings(t, 1)
+	w.proves(t, 1)
 	f.refilled(strings.Replace(mailNo(3), "3@x", "4@y", 1)) // Nor does its size.
-	w.brings(t, 1)
+	w.proves(t, 1)
 	commits := w.journal.commits
 	w.brings(t, 0)
 	if w.journal.commits != commits {
@@ -58,6 +68,25 @@ func TestF12_MailUnderUIDsThatAreUsedAgainArrives(t *testing.T) {
 	if f := w.journal.folders[0]; f.Renumbered.IsZero() || f.Epoch == 0 {
 		t.Errorf("folder %+v", f)
 	}
+}
+
+// The same at a server that tells no UIDNEXT, where the next message of a robot has
+// the size of the last.
+func TestF12_WithoutUIDNEXTAMailboxThatIsFilledAgainHidesNoMail(t *testing.T) {
+	w := newWorld(t, "INBOX")
+	w.remote.noNext = true
+	f := w.remote.folders[0]
+	alarms := []string{mailNo(1), strings.Replace(mailNo(1), "1@x", "2@x", 1), strings.Replace(mailNo(1), "1@x", "3@x", 1)}
+	for i, alarm := range alarms {
+		if f.refilled(alarm); i == 0 {
+			w.brings(t, 1)
+		} else {
+			w.proves(t, 1)
+		}
+		f.refilled()
+		w.brings(t, 0)
+	}
+	w.once(t, alarms...)
 }
 
 func TestF12_AMailboxThatBeginsAnewBetweenVisitsHidesNoMail(t *testing.T) {
@@ -144,6 +173,22 @@ func TestF12_NothingIsAskedForWhereUIDsAreInOrder(t *testing.T) {
 	w.now = w.now.Add(25 * 60 * 60e9)
 	w.brings(t, 0)
 	w.readsHeaders(t, 20) // It is seen what they are by some of them.
+	if f := w.journal.folders[0]; !f.Renumbered.IsZero() || f.Epoch != 0 {
+		t.Errorf("folder %+v", f)
+	}
+}
+
+// A server that makes up the headers that it is asked for alone is no such server, and
+// its messages are not read at each visit.
+func TestF12_HeadersThatAreMadeUpProveNothing(t *testing.T) {
+	w, _ := renumbering(t, mailNos(1, 9)...)
+	w.remote.madeUp, w.remote.sizes = true, map[uint32]int64{2: 7777, 3: 9999}
+	for i, want := range []int{1, 0, 0} {
+		w.now, w.remote.fetched = w.now.Add(25*60*60e9), 0
+		if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil || r.Messages != 0 || w.remote.fetched != want {
+			t.Errorf("day %d: report %+v, %d downloaded", i, r, w.remote.fetched)
+		}
+	}
 	if f := w.journal.folders[0]; !f.Renumbered.IsZero() || f.Epoch != 0 {
 		t.Errorf("folder %+v", f)
 	}

@@ -1,11 +1,14 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -83,10 +86,18 @@ func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (t
 			p.suspects = append(p.suspects, s)
 		}
 	}
-	if v.byUID() && v.renumbers(p.folder) {
+	if v.byUID() && (v.renumbers(p.folder) || reappeared(p, c)) {
 		return there, v.watch(p, l, c)
 	}
 	return there, nil
+}
+
+// reappeared reports whether more is there under UIDs that are settled than there
+// was of anything: so it shows at a server that tells no UIDNEXT, whose mailbox was
+// emptied and filled again.
+func reappeared(p *plan, c *comparison) bool {
+	was := p.folder.Cursor
+	return was.UIDNext != 0 && c.settled.count() > int(was.Messages)
 }
 
 // watch adds the newest of the messages that have the size that they had.
@@ -127,7 +138,7 @@ func (v *visit) reuse(ctx context.Context) error {
 			return err
 		}
 		var same []Alias
-		others := 0
+		var others []suspect
 		for _, s := range part {
 			header, came := headers[s.item.ID]
 			switch hashes := known[s.item.ID]; {
@@ -137,7 +148,7 @@ func (v *visit) reuse(ctx context.Context) error {
 			case len(hashes) == 0 || slices.Contains(hashes, header):
 				same = append(same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
 			case v.byUID():
-				others++
+				others = append(others, s)
 			default:
 				v.log.InfoContext(ctx, "a unique-id was used again", "folder", p.name(), "ordinal", s.next)
 				it := s.item
@@ -145,15 +156,54 @@ func (v *visit) reuse(ctx context.Context) error {
 				p.extra = append(p.extra, it)
 			}
 		}
-		if others > 0 {
-			v.renumber(p, "UIDs are other messages' now")
-			anew = append(anew, p)
-			continue
+		if len(others) > 0 {
+			came, is, err := v.another(ctx, p, others, known)
+			switch {
+			case err != nil:
+				return err
+			case is:
+				v.renumber(p, "UIDs are other messages' now")
+				anew = append(anew, p)
+				continue
+			case !came:
+				p.settles = false
+			}
+			for _, s := range others {
+				if came && !s.sized {
+					same = append(same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
+				}
+			}
 		}
 		v.same = append(v.same, same...)
 		p.settles = p.settles && len(part) == len(p.suspects)
 	}
 	return v.listAnew(ctx, anew)
+}
+
+// another reports whether a message whose header is not that of its UID is another
+// by its own text. There are servers that make up the header that they are asked for
+// alone: all of theirs would seem to be others, at each visit anew. The smallest of
+// those in question tells; came says that it did.
+func (v *visit) another(ctx context.Context, p *plan, others []suspect,
+	known map[mail.ID][][16]byte,
+) (came, is bool, err error) {
+	s := slices.MinFunc(others, func(a, b suspect) int { return cmp.Compare(a.item.Size, b.item.Size) })
+	want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: []mail.Item{s.item}}
+	v.Step("reuse.message")
+	err = v.session.Fetch(ctx, []mail.Want{want}, func(_ mail.Folder, _ mail.Item, body io.Reader) error {
+		scanner := mail.NewScanner()
+		if _, err := io.Copy(scanner, body); err != nil {
+			return err
+		}
+		came, is = true, !slices.Contains(known[s.item.ID], scanner.Sum().Header)
+		return nil
+	}, func(_ mail.Folder, _ mail.Item, why *fault.Error) {
+		v.log.WarnContext(ctx, "a message under a known UID did not come", "folder", p.name(), "error", why)
+	})
+	if came && !is {
+		v.log.InfoContext(ctx, "the server's headers are not those of its messages", "folder", p.name())
+	}
+	return came, is, err
 }
 
 func idsOf(ss []suspect) []mail.ID {
