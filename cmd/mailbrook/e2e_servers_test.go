@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,29 +29,29 @@ func TestRealServersGoThroughTheSameCycle(t *testing.T) {
 	if file == "" {
 		return
 	}
-	users := map[string]string{"anna": canary}
+	cache, err := filepath.Abs("../../.cache/servers")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var rows []verdict
-	for _, server := range []struct {
-		name  string
-		start func(t *testing.T, ca *mailtest.CA) *mailtest.Server
-	}{
-		{"Dovecot", func(t *testing.T, ca *mailtest.CA) *mailtest.Server {
-			return &mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: users, CA: ca}).Server
-		}},
-		{"Cyrus", func(t *testing.T, ca *mailtest.CA) *mailtest.Server {
-			return &mailtest.StartCyrus(t, mailtest.CyrusOptions{Users: users, CA: ca}).Server
-		}},
-	} {
+	for _, server := range realServers {
 		t.Run(server.name, func(t *testing.T) {
+			var program string
+			if server.fetch != nil {
+				var err error
+				if program, err = server.fetch(cache); err != nil {
+					rows = append(rows, verdict{server: server.name, found: []string{"not run: " + err.Error()}})
+					mailtest.NotRun(t, err.Error())
+				}
+			}
 			ca := mailtest.NewCA(t)
-			remote := server.start(t, ca)
-			c := &cycle{t: t, server: remote, site: newSite(t, ca, "REMOTE_ALLOW_PLAINTEXT=true", "ACCOUNTS_MAX_PER_USER=10")}
-			// By another name: two accounts at one host, port and user name are refused as one.
-			byAddress := *remote
-			byAddress.Host = "127.0.0.1"
-			c.ways = append(waysTo(remote, server.name, nil, nil),
-				way{server.name + " IMAP plain", "imap", "imap", "none", remote.IMAP, &byAddress, nil},
-				way{server.name + " POP3 plain", "pop3", "pop3", "none", remote.POP3, &byAddress, nil})
+			user := cmp.Or(server.user, "anna")
+			remote, deliver := server.start(t, program, ca, map[string]string{user: canary})
+			c := &cycle{
+				t: t, server: remote, user: user, deliver: deliver, refuses: server.refuses,
+				site: newSite(t, ca, "REMOTE_ALLOW_PLAINTEXT=true", "ACCOUNTS_MAX_PER_USER=10"),
+			}
+			c.ways = waysOffered(remote, server.name)
 			for _, w := range c.ways {
 				c.rows = append(c.rows, verdict{server: server.name, protocol: w.protocol, security: w.security})
 			}
@@ -70,30 +72,105 @@ func TestRealServersGoThroughTheSameCycle(t *testing.T) {
 	}
 }
 
+// realServers are the servers of `make test-servers`.
+var realServers = []struct {
+	name  string
+	user  string                                         // "": anna.
+	fetch func(cache string) (program string, err error) // Nil: make test needs it too.
+	// start starts it with empty mailboxes. It says how mail is put into them, if
+	// that is not to be done over IMAP.
+	start func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
+		func([]mailtest.Message))
+	refuses func(mailtest.Message) bool // What it cannot take without losing its way; nil: nothing.
+}{
+	{name: "Dovecot", start: func(t *testing.T, _ string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
+		func([]mailtest.Message),
+	) {
+		return &mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: users, CA: ca}).Server, nil
+	}},
+	{name: "Cyrus", start: func(t *testing.T, _ string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
+		func([]mailtest.Message),
+	) {
+		return &mailtest.StartCyrus(t, mailtest.CyrusOptions{Users: users, CA: ca}).Server, nil
+	}},
+	{name: "Courier", fetch: mailtest.FetchCourier, start: func(t *testing.T, program string, ca *mailtest.CA,
+		users map[string]string,
+	) (*mailtest.Server, func([]mailtest.Message)) {
+		return &mailtest.StartCourier(t, program, ca, users).Server, nil
+	}},
+	{name: "GNU mailutils imap4d", fetch: mailtest.FetchMailutils, start: func(t *testing.T, program string,
+		ca *mailtest.CA, users map[string]string,
+	) (*mailtest.Server, func([]mailtest.Message)) {
+		return &mailtest.StartMailutils(t, program, "imap4d", ca, users).Server, nil
+	}},
+	{name: "GNU mailutils pop3d", fetch: mailtest.FetchMailutils, start: func(t *testing.T, program string,
+		ca *mailtest.CA, users map[string]string,
+	) (*mailtest.Server, func([]mailtest.Message)) {
+		s := mailtest.StartMailutils(t, program, "pop3d", ca, users)
+		return &s.Server, func(msgs []mailtest.Message) { s.Deliver("anna", msgs) }
+	}},
+	{name: "popa3d", fetch: mailtest.FetchPopa3d, start: func(t *testing.T, program string, _ *mailtest.CA,
+		users map[string]string,
+	) (*mailtest.Server, func([]mailtest.Message)) {
+		s := mailtest.StartPopa3d(t, program, users)
+		return &s.Server, func(msgs []mailtest.Message) { s.Deliver("anna", msgs) }
+	}},
+	{name: "mox", user: "anna@localhost", fetch: mailtest.FetchMox, start: func(t *testing.T, program string,
+		ca *mailtest.CA, users map[string]string,
+	) (*mailtest.Server, func([]mailtest.Message)) {
+		return mailtest.StartMox(t, program, ca, users), nil
+	}},
+	{
+		name: "maddy", user: "anna@localhost", fetch: mailtest.FetchMaddy,
+		start: func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
+			func([]mailtest.Message),
+		) {
+			return mailtest.StartMaddy(t, program, ca, users), nil
+		},
+		// It answers NO before it has read such a message, and takes the rest of it for commands.
+		refuses: func(m mailtest.Message) bool { return m.Odd == "only dots" || m.Odd == "no header" },
+	},
+}
+
+// waysOffered returns a way for each protocol and security that a server
+// offers; one without a certificate offers no TLS.
+func waysOffered(s *mailtest.Server, name string) []way {
+	// By another name: two accounts at one host, port and user name are refused as one.
+	byAddress := *s
+	byAddress.Host = "127.0.0.1"
+	return slices.DeleteFunc(append(waysTo(s, name, nil, nil),
+		way{name + " IMAP plain", "imap", "imap", "none", s.IMAP, &byAddress, nil},
+		way{name + " POP3 plain", "pop3", "pop3", "none", s.POP3, &byAddress, nil}),
+		func(w way) bool { return w.port == 0 || s.CA == nil && w.security != "none" })
+}
+
 // cycle is what one server goes through.
 type cycle struct {
-	t      *testing.T
-	server *mailtest.Server
-	site   *site
-	ways   []way
-	rows   []verdict
-	ids    []string
-	gone   [][32]byte // What was deleted remotely: the local copies stay.
-	ended  bool
+	t       *testing.T
+	server  *mailtest.Server
+	user    string
+	deliver func([]mailtest.Message) // Nil: over IMAP.
+	refuses func(mailtest.Message) bool
+	site    *site
+	ways    []way
+	rows    []verdict
+	ids     []string
+	gone    [][32]byte // What was deleted remotely: the local copies stay.
+	ended   bool
 }
 
 func (c *cycle) run() {
 	c.t.Helper()
-	addr, config := c.server.Addr("imaps"), c.server.CA.Client()
-	mailtest.Append(c.t, addr, config, "anna", canary, mailtest.Corpus(42, 60, true))
+	c.put(mailtest.Corpus(42, 60, true))
 	u := c.site.serve().as(anna)
-	before := c.ways[0].snapshot(c.t)
+	before := c.snapshot()
 	for i, w := range c.ways {
-		a := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", w.fields())
+		f := remoteAccount(w.name, w.protocol, w.remote.Host, w.port, w.security, c.user)
+		a := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", f)
 		if !a.OK {
 			c.wrong(i, "the connection test fails: %+v", a.Diagnosis)
 		}
-		c.ids = append(c.ids, u.add(w.fields()).ID)
+		c.ids = append(c.ids, u.add(f).ID)
 	}
 	for _, id := range c.ids {
 		u.reaches(id, "ok")
@@ -106,17 +183,58 @@ func (c *cycle) run() {
 	}
 	c.unchanged("the first two visits", before)
 
-	mailtest.Append(c.t, addr, config, "anna", canary, mailtest.Corpus(4711, 10, false))
-	before = c.ways[0].snapshot(c.t)
+	c.put(mailtest.Corpus(4711, 10, false))
+	before = c.snapshot()
 	c.visit(u, "ten new messages")
 	c.unchanged("fetching ten new messages", before)
 
-	c.gone = append(c.gone, mailtest.DeleteFirst(c.t, addr, config, "anna", canary))
-	before = c.ways[0].snapshot(c.t)
+	c.deleteFirst()
+	before = c.snapshot()
 	c.visit(u, "one message deleted")
 	c.unchanged("the visit after a deletion", before)
 	u.p.term()
 	c.ended = true
+}
+
+// door is the way by which the test itself reads and writes the mailbox.
+func (c *cycle) door() (w way, addr string, config *tls.Config) {
+	w = c.ways[0]
+	if w.security == "tls" {
+		config = c.server.CA.Client()
+	}
+	return w, c.server.Addr(w.service), config
+}
+
+func (c *cycle) put(msgs []mailtest.Message) {
+	c.t.Helper()
+	if c.refuses != nil {
+		msgs = slices.DeleteFunc(msgs, c.refuses)
+	}
+	if c.deliver != nil {
+		c.deliver(msgs)
+		return
+	}
+	_, addr, config := c.door()
+	mailtest.Append(c.t, addr, config, c.user, canary, msgs)
+}
+
+func (c *cycle) snapshot() string {
+	c.t.Helper()
+	w, addr, config := c.door()
+	if w.protocol == "pop3" {
+		return mailtest.SnapshotPOP3(c.t, addr, config, c.user, canary)
+	}
+	return mailtest.Snapshot(c.t, addr, config, c.user, canary)
+}
+
+func (c *cycle) deleteFirst() {
+	c.t.Helper()
+	w, addr, config := c.door()
+	remove := mailtest.DeleteFirst
+	if w.protocol == "pop3" {
+		remove = mailtest.DeleteFirstPOP3
+	}
+	c.gone = append(c.gone, remove(c.t, addr, config, c.user, canary))
 }
 
 func (c *cycle) visit(u *user, when string) {
@@ -133,16 +251,16 @@ func (c *cycle) compare(u *user, when string) {
 	c.t.Helper()
 	local := mailtest.ReadMaildir(c.t, c.site.mail(anna))
 	for i, w := range c.ways {
-		config := c.server.CA.Client()
-		if w.security != "tls" {
-			config = nil
+		var config *tls.Config
+		if w.security == "tls" {
+			config = c.server.CA.Client()
 		}
 		read := mailtest.ReadIMAP
 		if w.protocol == "pop3" {
 			read = mailtest.ReadPOP3
 		}
 		want := map[[32]byte]int{}
-		for _, m := range read(c.t, c.server.Addr(w.service), config, "anna", canary) {
+		for _, m := range read(c.t, c.server.Addr(w.service), config, c.user, canary) {
 			want[m.SHA]++
 		}
 		for _, sha := range c.gone {
@@ -168,7 +286,7 @@ func (c *cycle) compare(u *user, when string) {
 
 func (c *cycle) unchanged(when, before string) {
 	c.t.Helper()
-	if after := c.ways[0].snapshot(c.t); after != before {
+	if after := c.snapshot(); after != before {
 		c.wrongAll("%s changed the remote mailbox", when)
 		c.t.Log(difference(before, after))
 	}
@@ -204,9 +322,8 @@ UIDs, flags and dates at the server are as they were.
 	slices.SortStableFunc(rows, func(a, b verdict) int { return cmp.Compare(a.server, b.server) })
 	for _, r := range rows {
 		found := cmp.Or(strings.Join(r.found, "; "), "well")
-		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", r.server, r.protocol, r.security, r.messages,
+		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", r.server, cmp.Or(r.protocol, "-"), cmp.Or(r.security, "-"), r.messages,
 			strings.NewReplacer("|", "\\|", "\n", " ").Replace(found))
 	}
-	b.WriteString("\nCourier, mox, maddy, GNU mailutils and popa3d are not in the suite yet.\n")
 	return b.String()
 }

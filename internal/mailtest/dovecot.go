@@ -191,15 +191,7 @@ func (d *Dovecot) Adm(args ...string) string {
 // it after writing into Store by hand.
 func (d *Dovecot) Own(path string) {
 	d.tb.Helper()
-	if os.Getuid() != 0 {
-		return
-	}
-	d.must(filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(p, mailUID, mailUID)
-	}))
+	d.must(own(path))
 }
 
 func (d *Dovecot) must(err error) {

@@ -2,10 +2,12 @@ package mailtest
 
 import (
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -22,6 +24,19 @@ func MailOwner() *syscall.Credential {
 		return nil
 	}
 	return &syscall.Credential{Uid: mailUID, Gid: mailUID}
+}
+
+// own gives what lies below path to the owner of mail.
+func own(path string) error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(p, mailUID, mailUID)
+	})
 }
 
 // openDir makes a temporary directory into which other users may look, which

@@ -2,6 +2,7 @@ package mailtest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -29,10 +30,16 @@ type process struct {
 // startProcess starts the program in a process group of its own. It is told to end if this process dies
 // before it could stop it.
 func startProcess(env []string, name string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(name, args...), exited: make(chan struct{})}
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(append(os.Environ(), "LC_ALL=C", "TZ=UTC"), env...)
+	return startCommand(cmd)
+}
+
+// startCommand is startProcess for a command that was set up already.
+func startCommand(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.SysProcAttr = ownGroup()
-	p.cmd.Env = append(append(os.Environ(), "LC_ALL=C", "TZ=UTC"), env...)
+	p.cmd.SysProcAttr = ownGroup(p.cmd.SysProcAttr)
 	p.cmd.WaitDelay = time.Second // A grandchild may keep the pipes open.
 	started := make(chan error)
 	go func() {
@@ -49,7 +56,7 @@ func startProcess(env []string, name string, args ...string) (*process, error) {
 		close(p.exited)
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting %s: %w", name, err)
+		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
 	return p, nil
 }
@@ -82,14 +89,17 @@ func (p *process) stop() error {
 // awaitGreetings returns once a server greets on every address, or the program
 // has ended. Until it greets, Dovecot is still starting children, and would take
 // seconds to stop.
-func (p *process) awaitGreetings(addrs ...string) error {
+func (p *process) awaitGreetings(addrs ...string) error { return p.awaitGreetingsBy(nil, addrs...) }
+
+// awaitGreetingsBy is awaitGreetings over TLS, unless config is nil.
+func (p *process) awaitGreetingsBy(config *tls.Config, addrs ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for _, addr := range addrs {
 		for {
-			err := greets(ctx, addr)
+			err := greets(ctx, config, addr)
 			if err == nil {
 				break
 			}
@@ -111,7 +121,7 @@ func (p *process) awaitGreetings(addrs ...string) error {
 	}
 }
 
-func greets(ctx context.Context, addr string) error {
+func greets(ctx context.Context, config *tls.Config, addr string) error {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -119,6 +129,9 @@ func greets(ctx context.Context, addr string) error {
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
+	if config != nil {
+		c = tls.Client(c, config)
+	}
 	_, err = c.Read(make([]byte, 1))
 	return err
 }

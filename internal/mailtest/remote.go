@@ -139,51 +139,108 @@ func Append(tb testing.TB, addr string, config *tls.Config, user, pass string, m
 // ReadPOP3 returns every message of a POP3 mailbox, without deleting any.
 func ReadPOP3(tb testing.TB, addr string, config *tls.Config, user, pass string) []Delivered {
 	tb.Helper()
-	conn := dial(tb, addr, config)
-	c := textproto.NewConn(conn)
-	defer c.Close()
-	answer := func() string {
-		tb.Helper()
-		line, err := c.ReadLine()
-		if err != nil || !strings.HasPrefix(line, "+OK") {
-			tb.Fatalf("POP3 at %s: %q, %v", addr, line, err)
-		}
-		return line
-	}
-	say := func(format string, args ...any) string {
-		tb.Helper()
-		if err := c.PrintfLine(format, args...); err != nil {
-			tb.Fatalf("POP3 at %s: %v", addr, err)
-		}
-		return answer()
-	}
-	answer()
-	say("USER %s", user)
-	say("PASS %s", pass)
-	var n, size int
-	if _, err := fmt.Sscanf(say("STAT"), "+OK %d %d", &n, &size); err != nil {
-		tb.Fatalf("POP3 at %s: reading STAT: %v", addr, err)
-	}
+	c := dialPOP3(tb, addr, config, user, pass)
+	defer c.close()
 	var all []Delivered
-	for i := range n {
-		say("RETR %d", i+1)
-		// Not ReadDotBytes: that one rewrites line ends.
-		var body []byte
-		for {
-			line, err := c.R.ReadBytes('\n')
-			if err != nil {
-				tb.Fatalf("POP3 at %s: reading message %d: %v", addr, i+1, err)
-			}
-			if string(line) == ".\r\n" {
-				break
-			}
-			body = append(body, bytes.TrimPrefix(line, []byte("."))...)
-		}
+	for i := range c.count() {
+		body := c.retrieve(i + 1)
 		all = append(all, Delivered{Folder: "INBOX", SHA: sha256.Sum256(body), Size: int64(len(body)), S: -1, W: -1})
 	}
-	say("RSET")
-	say("QUIT")
 	return all
+}
+
+// SnapshotPOP3 describes everything of a POP3 mailbox that a reader must leave
+// as it was: of each message identity, size and digest.
+func SnapshotPOP3(tb testing.TB, addr string, config *tls.Config, user, pass string) string {
+	tb.Helper()
+	c := dialPOP3(tb, addr, config, user, pass)
+	defer c.close()
+	var b strings.Builder
+	for i := range c.count() {
+		identity, size := c.say("UIDL %d", i+1), c.say("LIST %d", i+1)
+		fmt.Fprintf(&b, "%s, %s, %x\n", identity, size, sha256.Sum256(c.retrieve(i+1)))
+	}
+	return b.String()
+}
+
+// DeleteFirstPOP3 removes the first message, as a mail program of the user's
+// does, and returns its digest.
+func DeleteFirstPOP3(tb testing.TB, addr string, config *tls.Config, user, pass string) [32]byte {
+	tb.Helper()
+	c := dialPOP3(tb, addr, config, user, pass)
+	body := c.retrieve(1)
+	c.say("DELE 1")
+	c.say("QUIT")
+	c.c.Close()
+	return sha256.Sum256(body)
+}
+
+// pop3Conn is a small POP3 client for well-behaved servers. Any surprise fails
+// the test.
+type pop3Conn struct {
+	tb   testing.TB
+	addr string
+	c    *textproto.Conn
+}
+
+func dialPOP3(tb testing.TB, addr string, config *tls.Config, user, pass string) *pop3Conn {
+	tb.Helper()
+	c := &pop3Conn{tb: tb, addr: addr, c: textproto.NewConn(dial(tb, addr, config))}
+	c.answer()
+	c.say("USER %s", user)
+	c.say("PASS %s", pass)
+	return c
+}
+
+// close ends the session so that nothing that was read is marked as seen.
+func (c *pop3Conn) close() {
+	c.tb.Helper()
+	c.say("RSET")
+	c.say("QUIT")
+	c.c.Close()
+}
+
+func (c *pop3Conn) answer() string {
+	c.tb.Helper()
+	line, err := c.c.ReadLine()
+	if err != nil || !strings.HasPrefix(line, "+OK") {
+		c.tb.Fatalf("POP3 at %s: %q, %v", c.addr, line, err)
+	}
+	return line
+}
+
+func (c *pop3Conn) say(format string, args ...any) string {
+	c.tb.Helper()
+	if err := c.c.PrintfLine(format, args...); err != nil {
+		c.tb.Fatalf("POP3 at %s: %v", c.addr, err)
+	}
+	return c.answer()
+}
+
+func (c *pop3Conn) count() int {
+	c.tb.Helper()
+	var n, size int
+	if _, err := fmt.Sscanf(c.say("STAT"), "+OK %d %d", &n, &size); err != nil {
+		c.tb.Fatalf("POP3 at %s: reading STAT: %v", c.addr, err)
+	}
+	return n
+}
+
+func (c *pop3Conn) retrieve(n int) []byte {
+	c.tb.Helper()
+	c.say("RETR %d", n)
+	// Not ReadDotBytes: that one rewrites line ends.
+	var body []byte
+	for {
+		line, err := c.c.R.ReadBytes('\n')
+		if err != nil {
+			c.tb.Fatalf("POP3 at %s: reading message %d: %v", c.addr, n, err)
+		}
+		if string(line) == ".\r\n" {
+			return body
+		}
+		body = append(body, bytes.TrimPrefix(line, []byte("."))...)
+	}
 }
 
 func dial(tb testing.TB, addr string, config *tls.Config) net.Conn {

@@ -1,0 +1,135 @@
+package mailtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Mailutils is one of Debian's servers of GNU mailutils, imap4d or pop3d, in a
+// root directory of its own. Its other ports are 0.
+type Mailutils struct {
+	Server
+	tb   testing.TB
+	root string
+	proc *process
+}
+
+// FetchMailutils unpacks both below the cache directory and returns where.
+func FetchMailutils(cache string) (root string, err error) {
+	return unpackDebian(cache, "mailutils", "mailutils-imap4d", "mailutils-pop3d", "mailutils-common")
+}
+
+// StartMailutils starts "imap4d" or "pop3d" of what FetchMailutils unpacked; it
+// serves empty mailboxes until the test ends, each a Maildir.
+func StartMailutils(tb testing.TB, root, program string, ca *CA, users map[string]string) *Mailutils {
+	tb.Helper()
+	m := &Mailutils{Server: Server{Host: "localhost", CA: ca, Users: users}, tb: tb, root: root}
+	cert := ca.Server()
+	if err := errors.Join(populate(root, users), os.MkdirAll(m.file("run"), 0o755), emptyMaildirs(root, users)); err != nil {
+		tb.Fatalf("setting up mailutils: %v", err)
+	}
+	writeFile(tb, m.file("etc/server.pem"), cert.CertPEM, 0o644)
+	writeFile(tb, m.file("etc/server.key"), cert.KeyPEM, 0o600)
+	writeFile(tb, m.file("etc/pam.d/mailutils"), []byte(pamUnix), 0o644)
+	tb.Cleanup(func() {
+		if m.proc == nil {
+			return
+		}
+		if err := m.proc.stop(); err != nil {
+			tb.Errorf("stopping mailutils: %v", err)
+		}
+		if tb.Failed() {
+			tb.Logf("mailutils said: %s", m.proc.out.String())
+		}
+	})
+	const tries = 5
+	for try := 1; ; try++ {
+		err := m.start(program)
+		if err == nil {
+			return m
+		}
+		if try == tries {
+			tb.Fatalf("starting mailutils: %v", err)
+		}
+	}
+}
+
+// pamUnix has passwords of /etc/shadow, and nothing else.
+const pamUnix = "auth required pam_unix.so\naccount required pam_unix.so\n"
+
+// emptyMaildirs makes an empty Maildir of each user.
+func emptyMaildirs(root string, users map[string]string) error {
+	var errs []error
+	for name := range users {
+		for _, dir := range []string{"", "cur", "new", "tmp"} {
+			errs = append(errs, ownedDir(filepath.Join(root, "home", name, "Maildir", dir)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Deliver puts messages, of whatever folder, into a user's inbox, as an MTA on
+// its machine does.
+func (m *Mailutils) Deliver(user string, msgs []Message) {
+	m.tb.Helper()
+	inbox := m.file(filepath.Join("home", user, "Maildir"))
+	msgs = slices.Clone(msgs)
+	for i := range msgs {
+		msgs[i].Folder = "INBOX"
+	}
+	if err := errors.Join(WriteMaildir(inbox, msgs), own(inbox)); err != nil {
+		m.tb.Fatalf("delivering to mailutils: %v", err)
+	}
+}
+
+func (m *Mailutils) file(name string) string { return filepath.Join(m.root, name) }
+
+func (m *Mailutils) start(program string) error {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	plain, secure := ports[0], ports[1]
+	if program == "imap4d" {
+		m.IMAP, m.IMAPS = plain, secure
+	} else {
+		m.POP3, m.POP3S = plain, secure
+	}
+	config := fmt.Sprintf(`mode daemon;
+transcript no;
+pidfile /run/%[1]s.pid;
+logging { syslog no; }
+auth {
+	authorization system;
+	authentication pam;
+}
+pam { service mailutils; }
+mailbox {
+	mailbox-pattern "maildir:///home/${user}/Maildir";
+	mailbox-type maildir;
+}
+tls {
+	ssl-certificate-file /etc/server.pem;
+	ssl-key-file /etc/server.key;
+}
+server 127.0.0.1:%[2]d { tls-mode ondemand; }
+server 127.0.0.1:%[3]d { tls-mode connection; }
+`, program, plain, secure)
+	writeFile(m.tb, m.file("etc/server.conf"), []byte(config), 0o644)
+	m.proc, err = startCommand(jailed(m.root, nil, "/usr/sbin/"+program, "--foreground", "--no-config", "--config-file=/etc/server.conf"))
+	if err != nil {
+		return err
+	}
+	err = m.proc.awaitGreetings(fmt.Sprintf("127.0.0.1:%d", plain))
+	if err == nil {
+		err = m.proc.awaitGreetingsBy(m.CA.Client(), fmt.Sprintf("127.0.0.1:%d", secure))
+	}
+	if err != nil {
+		return errors.Join(err, m.proc.stop())
+	}
+	return nil
+}
