@@ -62,12 +62,12 @@ func (c *Courier) configure() {
 			c.tb.Fatalf("setting up Courier: %v", err)
 		}
 	}
-	must(populate(c.root, c.Users))
+	must(populate(c.root, c.Users, "courier"))
 	for _, dir := range []string{"run/courier/authdaemon", "var/lib/courier", "tmp"} {
 		must(os.MkdirAll(c.file(dir), 0o755))
 	}
 	cert := c.CA.Server()
-	writeFile(c.tb, c.file("etc/courier/server.pem"), append(slices.Clone(cert.CertPEM), cert.KeyPEM...), 0o600)
+	writeFile(c.tb, c.file("etc/courier/server.pem"), append(slices.Clone(cert.CertPEM), cert.KeyPEM...), 0o644)
 	writeFile(c.tb, c.file("etc/courier/ca.pem"), cert.CertPEM, 0o644)
 	rc, err := os.ReadFile(c.file("etc/courier/authdaemonrc"))
 	must(err)

@@ -50,7 +50,7 @@ func runJailed(root, input, name string, args ...string) (string, error) {
 
 // populate writes the users of a root directory, with passwords and homes
 // that are empty. They share one number, as the mail of the real servers does.
-// A program may want users of its own, without a password.
+// A program may want users and groups of its own, without a password.
 func populate(root string, users map[string]string, system ...string) error {
 	var passwd, shadow, passwords strings.Builder
 	passwd.WriteString("root:x:0:0::/:/bin/false\n")
@@ -60,13 +60,15 @@ func populate(root string, users map[string]string, system ...string) error {
 		fmt.Fprintf(&shadow, "%s:*:1::::::\n", name)
 		fmt.Fprintf(&passwords, "%s:%s\n", name, users[name])
 	}
+	group := "root:x:0:\nmail:x:8:\nshadow:x:42:\n"
 	for i, name := range system {
+		group += fmt.Sprintf("%s:x:%d:\n", name, mailUID+1+i)
 		fmt.Fprintf(&passwd, "%s:x:%d:%d::/:/bin/false\n", name, mailUID+1+i, mailUID+1+i)
 	}
 	errs := []error{
 		os.RemoveAll(filepath.Join(root, "home")),
 		os.WriteFile(filepath.Join(root, "etc/passwd"), []byte(passwd.String()), 0o644),
-		os.WriteFile(filepath.Join(root, "etc/group"), []byte("root:x:0:\nmail:x:8:\nshadow:x:42:\n"), 0o644),
+		os.WriteFile(filepath.Join(root, "etc/group"), []byte(group), 0o644),
 		os.WriteFile(filepath.Join(root, "etc/shadow"), []byte(shadow.String()), 0o600),
 		os.WriteFile(filepath.Join(root, "etc/nsswitch.conf"), []byte("passwd: files\nshadow: files\ngroup: files\n"), 0o644),
 		os.WriteFile(filepath.Join(root, "etc/hosts"), []byte("127.0.0.1 localhost\n"), 0o644),

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"testing"
 )
 
@@ -24,17 +24,24 @@ func FetchMailutils(cache string) (root string, err error) {
 }
 
 // StartMailutils starts "imap4d" or "pop3d" of what FetchMailutils unpacked; it
-// serves empty mailboxes until the test ends, each a Maildir.
+// serves empty mailboxes until the test ends, each a file in mbox format.
 func StartMailutils(tb testing.TB, root, program string, ca *CA, users map[string]string) *Mailutils {
 	tb.Helper()
 	m := &Mailutils{Server: Server{Host: "localhost", CA: ca, Users: users}, tb: tb, root: root}
 	cert := ca.Server()
-	if err := errors.Join(populate(root, users), os.MkdirAll(m.file("run"), 0o755), emptyMaildirs(root, users)); err != nil {
+	if err := errors.Join(populate(root, users), os.MkdirAll(m.file("run"), 0o755), os.MkdirAll(m.file(mailutilsLocks), 0o755),
+		os.Chmod(m.file(mailutilsLocks), 0o777), emptySpool(root, users)); err != nil {
 		tb.Fatalf("setting up mailutils: %v", err)
 	}
 	writeFile(tb, m.file("etc/server.pem"), cert.CertPEM, 0o644)
 	writeFile(tb, m.file("etc/server.key"), cert.KeyPEM, 0o600)
 	writeFile(tb, m.file("etc/pam.d/mailutils"), []byte(pamUnix), 0o644)
+	// It offers SCRAM by this file alone.
+	var proofs strings.Builder
+	for name, password := range users {
+		fmt.Fprintf(&proofs, "%s\t%s\n", name, password)
+	}
+	writeFile(tb, m.file("etc/cram-md5.pwd"), []byte(proofs.String()), 0o600)
 	tb.Cleanup(func() {
 		if m.proc == nil {
 			return
@@ -58,32 +65,17 @@ func StartMailutils(tb testing.TB, root, program string, ca *CA, users map[strin
 	}
 }
 
+// mailutilsLocks is where its servers lock mailboxes.
+const mailutilsLocks = "var/lock/subsys/mail"
+
 // pamUnix has passwords of /etc/shadow, and nothing else.
 const pamUnix = "auth required pam_unix.so\naccount required pam_unix.so\n"
-
-// emptyMaildirs makes an empty Maildir of each user.
-func emptyMaildirs(root string, users map[string]string) error {
-	var errs []error
-	for name := range users {
-		for _, dir := range []string{"", "cur", "new", "tmp"} {
-			errs = append(errs, ownedDir(filepath.Join(root, "home", name, "Maildir", dir)))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // Deliver puts messages, of whatever folder, into a user's inbox, as an MTA on
 // its machine does.
 func (m *Mailutils) Deliver(user string, msgs []Message) {
 	m.tb.Helper()
-	inbox := m.file(filepath.Join("home", user, "Maildir"))
-	msgs = slices.Clone(msgs)
-	for i := range msgs {
-		msgs[i].Folder = "INBOX"
-	}
-	if err := errors.Join(WriteMaildir(inbox, msgs), own(inbox)); err != nil {
-		m.tb.Fatalf("delivering to mailutils: %v", err)
-	}
+	deliverMbox(m.tb, m.file(filepath.Join("var/mail", user)), msgs)
 }
 
 func (m *Mailutils) file(name string) string { return filepath.Join(m.root, name) }
@@ -109,8 +101,8 @@ auth {
 }
 pam { service mailutils; }
 mailbox {
-	mailbox-pattern "maildir:///home/${user}/Maildir";
-	mailbox-type maildir;
+	mailbox-pattern "/var/mail/${user}";
+	mailbox-type mbox;
 }
 tls {
 	ssl-certificate-file /etc/server.pem;

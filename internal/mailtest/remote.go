@@ -170,8 +170,7 @@ func DeleteFirstPOP3(tb testing.TB, addr string, config *tls.Config, user, pass 
 	c := dialPOP3(tb, addr, config, user, pass)
 	body := c.retrieve(1)
 	c.say("DELE 1")
-	c.say("QUIT")
-	c.c.Close()
+	c.quit()
 	return sha256.Sum256(body)
 }
 
@@ -185,19 +184,45 @@ type pop3Conn struct {
 
 func dialPOP3(tb testing.TB, addr string, config *tls.Config, user, pass string) *pop3Conn {
 	tb.Helper()
-	c := &pop3Conn{tb: tb, addr: addr, c: textproto.NewConn(dial(tb, addr, config))}
-	c.answer()
-	c.say("USER %s", user)
-	c.say("PASS %s", pass)
-	return c
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(patience); ; <-tick.C {
+		c := &pop3Conn{tb: tb, addr: addr, c: textproto.NewConn(dial(tb, addr, config))}
+		c.answer()
+		c.say("USER %s", user)
+		answer, err := c.ask("PASS %s", pass)
+		// The session before this one may hold its lock a little longer than its client stays.
+		if err == nil && strings.HasPrefix(answer, "-ERR [IN-USE]") && time.Now().Before(until) {
+			c.c.Close()
+			continue
+		}
+		if err != nil || !strings.HasPrefix(answer, "+OK") {
+			tb.Fatalf("POP3 at %s: PASS: %q, %v", addr, answer, err)
+		}
+		return c
+	}
 }
 
 // close ends the session so that nothing that was read is marked as seen.
 func (c *pop3Conn) close() {
 	c.tb.Helper()
 	c.say("RSET")
+	c.quit()
+}
+
+// quit waits for the server to hang up: its lock on the mailbox is gone then.
+func (c *pop3Conn) quit() {
+	c.tb.Helper()
 	c.say("QUIT")
+	io.Copy(io.Discard, c.c.R) // However it hangs up.
 	c.c.Close()
+}
+
+func (c *pop3Conn) ask(format string, args ...any) (string, error) {
+	if err := c.c.PrintfLine(format, args...); err != nil {
+		return "", err
+	}
+	return c.c.ReadLine()
 }
 
 func (c *pop3Conn) answer() string {
@@ -211,10 +236,11 @@ func (c *pop3Conn) answer() string {
 
 func (c *pop3Conn) say(format string, args ...any) string {
 	c.tb.Helper()
-	if err := c.c.PrintfLine(format, args...); err != nil {
-		c.tb.Fatalf("POP3 at %s: %v", c.addr, err)
+	line, err := c.ask(format, args...)
+	if err != nil || !strings.HasPrefix(line, "+OK") {
+		c.tb.Fatalf("POP3 at %s: %q, %v", c.addr, line, err)
 	}
-	return c.answer()
+	return line
 }
 
 func (c *pop3Conn) count() int {
@@ -450,7 +476,7 @@ func (c *imapConn) list(cmd string) []imapFolder {
 		}
 		for _, a := range strings.Fields(m[2]) {
 			// Whether there is something new is no property of the folder.
-			if a != `\Marked` && a != `\UnMarked` {
+			if !strings.EqualFold(a, `\Marked`) && !strings.EqualFold(a, `\Unmarked`) {
 				f.attrs = append(f.attrs, a)
 			}
 		}
