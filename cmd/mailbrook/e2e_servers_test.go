@@ -37,6 +37,10 @@ func TestRealServersGoThroughTheSameCycle(t *testing.T) {
 	var rows []verdict
 	for _, server := range realServers {
 		t.Run(server.name, func(t *testing.T) {
+			if server.notRun != "" {
+				rows = append(rows, verdict{server: server.name, found: []string{"not run: " + server.notRun}})
+				mailtest.NotRun(t, server.notRun)
+			}
 			var program string
 			if server.fetch != nil {
 				var err error
@@ -82,6 +86,7 @@ var realServers = []struct {
 	// that is not to be done over IMAP.
 	start func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
 		func([]mailtest.Message))
+	notRun  string                      // Why it is not run: it stands in the table.
 	note    string                      // What is to be known of a server that did well.
 	refuses func(mailtest.Message) bool // What it cannot take without losing its way; nil: nothing.
 }{
@@ -116,6 +121,7 @@ var realServers = []struct {
 	},
 	{
 		name: "GNU mailutils imap4d", fetch: mailtest.FetchMailutils,
+		notRun: "with Maildir it renumbers mail while others read; with mbox no cycle has come to its end yet",
 		start: func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
 			func([]mailtest.Message),
 		) {
@@ -124,7 +130,8 @@ var realServers = []struct {
 		// Its folders are files, and have none below them.
 		refuses: func(m mailtest.Message) bool { return strings.Contains(m.Folder, "/") },
 	},
-	{name: "GNU mailutils pop3d", fetch: mailtest.FetchMailutils, start: func(t *testing.T, program string,
+	{name: "GNU mailutils pop3d", fetch: mailtest.FetchMailutils, notRun: "no cycle has come to its end yet: " +
+		"it answers \"Mailbox in use\" after a session has ended", start: func(t *testing.T, program string,
 		ca *mailtest.CA, users map[string]string,
 	) (*mailtest.Server, func([]mailtest.Message)) {
 		s := mailtest.StartMailutils(t, program, "pop3d", ca, users)
