@@ -71,7 +71,8 @@ func (c *Courier) configure() {
 	writeFile(c.tb, c.file("etc/courier/ca.pem"), cert.CertPEM, 0o644)
 	rc, err := os.ReadFile(c.file("etc/courier/authdaemonrc"))
 	must(err)
-	writeFile(c.tb, c.file("etc/courier/authdaemonrc"), bytes.ReplaceAll(rc, []byte(`="authpam"`), []byte(`="authuserdb"`)), 0o644)
+	writeFile(c.tb, c.file("etc/courier/authdaemonrc"), bytes.ReplaceAll(rc, []byte(`="authpam"`),
+		[]byte(`="authuserdb"`)), 0o644)
 
 	var users, secrets strings.Builder
 	for name, password := range c.Users {
@@ -82,7 +83,8 @@ func (c *Courier) configure() {
 		must(ownedDir(c.file("home/" + name)))
 		must(c.asOwner("/usr/bin/maildirmake.courier", "/home/"+name+"/Maildir"))
 	}
-	for name, records := range map[string]string{"userdb": users.String() + ".\n", "userdbshadow": secrets.String() + ".\n"} {
+	for name, records := range map[string]string{"userdb": users.String() + ".\n",
+		"userdbshadow": secrets.String() + ".\n"} {
 		_, err := runJailed(c.root, records, "/usr/lib/courier/courier-authlib/makedatprog", "-",
 			"/etc/courier/"+name+".tmp", "/etc/courier/"+name+".dat")
 		must(err)

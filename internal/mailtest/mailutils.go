@@ -112,7 +112,8 @@ server 127.0.0.1:%[2]d { tls-mode ondemand; }
 server 127.0.0.1:%[3]d { tls-mode connection; }
 `, program, plain, secure)
 	writeFile(m.tb, m.file("etc/server.conf"), []byte(config), 0o644)
-	m.proc, err = startCommand(jailed(m.root, nil, "/usr/sbin/"+program, "--foreground", "--no-config", "--config-file=/etc/server.conf"))
+	m.proc, err = startCommand(jailed(m.root, nil, "/usr/sbin/"+program,
+		"--foreground", "--no-config", "--config-file=/etc/server.conf"))
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ func FetchPopa3d(cache string) (root string, err error) {
 func StartPopa3d(tb testing.TB, root string, users map[string]string) *Popa3d {
 	tb.Helper()
 	p := &Popa3d{Server: Server{Host: "localhost", Users: users}, tb: tb, root: root}
-	if err := errors.Join(populate(root, users, "popa3d"), emptySpool(root, users), os.MkdirAll(filepath.Join(root, "var/lib/popa3d"), 0o755)); err != nil {
+	if err := errors.Join(populate(root, users, "popa3d"), emptySpool(root, users),
+		os.MkdirAll(filepath.Join(root, "var/lib/popa3d"), 0o755)); err != nil {
 		tb.Fatalf("setting up popa3d: %v", err)
 	}
 	writeFile(tb, filepath.Join(root, "etc/pam.d/popa3d"), []byte(pamUnix), 0o644)
