@@ -121,7 +121,7 @@ var realServers = []struct {
 	},
 	{
 		name: "GNU mailutils imap4d", fetch: mailtest.FetchMailutils,
-		notRun: "with Maildir it renumbers mail while others read; with mbox no cycle has come to its end yet",
+		notRun: "no cycle has come to its end yet: with Maildir, folders were made anew from visit to visit",
 		start: func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
 			func([]mailtest.Message),
 		) {
@@ -131,7 +131,7 @@ var realServers = []struct {
 		refuses: func(m mailtest.Message) bool { return strings.Contains(m.Folder, "/") },
 	},
 	{name: "GNU mailutils pop3d", fetch: mailtest.FetchMailutils, notRun: "no cycle has come to its end yet: " +
-		"it answers \"Mailbox in use\" after a session has ended", start: func(t *testing.T, program string,
+		"it answered \"Mailbox in use\" when a visit came", start: func(t *testing.T, program string,
 		ca *mailtest.CA, users map[string]string,
 	) (*mailtest.Server, func([]mailtest.Message)) {
 		s := mailtest.StartMailutils(t, program, "pop3d", ca, users)
@@ -355,8 +355,8 @@ UIDs, flags and dates at the server are as they were.
 			well += "; " + r.note
 		}
 		found := cmp.Or(strings.Join(r.found, "; "), well)
-		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", r.server, cmp.Or(r.protocol, "-"), cmp.Or(r.security, "-"), r.messages,
-			strings.NewReplacer("|", "\\|", "\n", " ").Replace(found))
+		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s |\n", r.server, cmp.Or(r.protocol, "-"), cmp.Or(r.security, "-"),
+			r.messages, strings.NewReplacer("|", "\\|", "\n", " ").Replace(found))
 	}
 	return b.String()
 }

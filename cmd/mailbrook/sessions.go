@@ -35,7 +35,7 @@ func (c sessionsEndCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, "ended %s\n", count(int64(n), "session"))
+		fmt.Fprintf(t.out, "ended %s\n", count(n, "session"))
 		return nil
 	})
 }

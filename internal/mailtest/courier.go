@@ -83,8 +83,10 @@ func (c *Courier) configure() {
 		must(ownedDir(c.file("home/" + name)))
 		must(c.asOwner("/usr/bin/maildirmake.courier", "/home/"+name+"/Maildir"))
 	}
-	for name, records := range map[string]string{"userdb": users.String() + ".\n",
-		"userdbshadow": secrets.String() + ".\n"} {
+	for name, records := range map[string]string{
+		"userdb":       users.String() + ".\n",
+		"userdbshadow": secrets.String() + ".\n",
+	} {
 		_, err := runJailed(c.root, records, "/usr/lib/courier/courier-authlib/makedatprog", "-",
 			"/etc/courier/"+name+".tmp", "/etc/courier/"+name+".dat")
 		must(err)
