@@ -13,14 +13,19 @@ import (
 
 // told loads accounts as people are told of them: with what delays each. While
 // all is well that costs nothing more than loading them.
-func (s *Store) told(db *gorm.DB, conditions string, args ...any) ([]account.Account, error) {
+func (s *Store) told(db *gorm.DB, conditions string, args ...any) (as []account.Account, err error) {
+	defer func() {
+		if foreign := s.stillOurs(); foreign != nil {
+			as, err = nil, foreign
+		}
+	}()
 	now := s.now()
 	var vs []accountView
 	args = append([]any{outageFrom(now)}, args...)
 	if err := db.Raw(accountColumns+outOfOrderColumn+accountTables+conditions, args...).Scan(&vs).Error; err != nil {
 		return nil, err
 	}
-	as, err := accountsOf(vs, now)
+	as, err = accountsOf(vs, now)
 	if err != nil {
 		return nil, err
 	}

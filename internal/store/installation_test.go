@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -160,3 +161,58 @@ type coded int
 
 func (c coded) Error() string { return fmt.Sprintf("result code %d", int(c)) }
 func (c coded) Code() int     { return int(c) }
+
+// A file that is copied over the database's is told from it by whoever reads, and
+// not only at the next look: nobody is told of another installation's accounts. The
+// control is what is told before.
+func TestNobodyIsToldOfAFileThatWasCopiedOver(t *testing.T) {
+	open := func() *Store {
+		s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "mailbrook.db"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		id, err := s.InstanceID(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Expect(id)
+		return s
+	}
+	ours, theirs := open(), open()
+	o := owner(t, "anna@firma.test")
+	asks := map[string]func() error{
+		"accounts":     func() error { _, err := ours.Accounts().Accounts(t.Context(), o); return err },
+		"a quota":      func() error { _, err := ours.Quota(t.Context(), o); return err },
+		"all accounts": func() error { _, _, err := ours.AdminAccounts(t.Context(), AccountFilter{}); return err },
+	}
+	limit := int64(1000)
+	for _, s := range []*Store{ours, theirs} {
+		if err := s.SetLimits(t.Context(), o, &limit, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.intoFile(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, ask := range asks {
+		if err := ask(); err != nil {
+			t.Errorf("%s, while all is well: %v", name, err)
+		}
+	}
+	text, err := os.ReadFile(theirs.path)
+	if err == nil {
+		err = os.WriteFile(ours.path, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range asks {
+		if err := ask(); !errors.Is(err, account.ErrUnavailable) {
+			t.Errorf("%s, after another file was copied over: %v", name, err)
+		}
+	}
+}
