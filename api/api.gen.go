@@ -287,6 +287,24 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for LimitSource.
+const (
+	LimitByMailbox   LimitSource = "mailbox"
+	LimitByMailbrook LimitSource = "mailbrook"
+)
+
+// Valid indicates whether the value is a known member of the LimitSource enum.
+func (e LimitSource) Valid() bool {
+	switch e {
+	case LimitByMailbox:
+		return true
+	case LimitByMailbrook:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProblemCode.
 const (
 	ProblemCodeAccountChanged          ProblemCode = "account_changed"
@@ -296,6 +314,8 @@ const (
 	ProblemCodeFolderTaken             ProblemCode = "folder_taken"
 	ProblemCodeForbidden               ProblemCode = "forbidden"
 	ProblemCodeHostNotAllowed          ProblemCode = "host_not_allowed"
+	ProblemCodeIdempotencyInProgress   ProblemCode = "idempotency_in_progress"
+	ProblemCodeIdempotencyKeyReused    ProblemCode = "idempotency_key_reused"
 	ProblemCodeInternal                ProblemCode = "internal"
 	ProblemCodeInvalidRequest          ProblemCode = "invalid_request"
 	ProblemCodeLocalMailboxUnavailable ProblemCode = "local_mailbox_unavailable"
@@ -305,6 +325,7 @@ const (
 	ProblemCodeNotReady                ProblemCode = "not_ready"
 	ProblemCodeOauthAddressDiffers     ProblemCode = "oauth_address_differs"
 	ProblemCodePayloadTooLarge         ProblemCode = "payload_too_large"
+	ProblemCodePreconditionFailed      ProblemCode = "precondition_failed"
 	ProblemCodeRateLimited             ProblemCode = "rate_limited"
 	ProblemCodeUnauthenticated         ProblemCode = "unauthenticated"
 	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
@@ -328,6 +349,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeHostNotAllowed:
 		return true
+	case ProblemCodeIdempotencyInProgress:
+		return true
+	case ProblemCodeIdempotencyKeyReused:
+		return true
 	case ProblemCodeInternal:
 		return true
 	case ProblemCodeInvalidRequest:
@@ -345,6 +370,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeOauthAddressDiffers:
 		return true
 	case ProblemCodePayloadTooLarge:
+		return true
+	case ProblemCodePreconditionFailed:
 		return true
 	case ProblemCodeRateLimited:
 		return true
@@ -575,6 +602,24 @@ func (e AdminListQuotasParamsSort) Valid() bool {
 	case ByUser:
 		return true
 	case ByUserDown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AdminDeleteUserParamsMail.
+const (
+	DeleteUsersMail AdminDeleteUserParamsMail = "delete"
+	KeepUsersMail   AdminDeleteUserParamsMail = "keep"
+)
+
+// Valid indicates whether the value is a known member of the AdminDeleteUserParamsMail enum.
+func (e AdminDeleteUserParamsMail) Valid() bool {
+	switch e {
+	case DeleteUsersMail:
+		return true
+	case KeepUsersMail:
 		return true
 	default:
 		return false
@@ -1180,6 +1225,12 @@ type IdentityList struct {
 // Limit `null` is unlimited; 0 lets nothing in.
 type Limit = int64
 
+// LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here, or
+// `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth of a limit
+// of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
+// that bounces.
+type LimitSource string
+
 // Link defines model for Link.
 type Link struct {
 	Admin     bool      `json:"admin"`
@@ -1451,6 +1502,7 @@ type Quota struct {
 	Accounts      []AccountUsage `json:"accounts"`
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
+	LimitSource   *LimitSource   `json:"limit_source"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
 	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
@@ -1612,6 +1664,12 @@ type Session struct {
 	User string `json:"user"`
 }
 
+// SetLimits What `PUT` set, whatever the mailbox's own limits are.
+type SetLimits struct {
+	LimitBytes    *int64 `json:"limit_bytes"`
+	LimitMessages *int64 `json:"limit_messages"`
+}
+
 // SkippedList defines model for SkippedList.
 type SkippedList struct {
 	// NextCursor `null` on the last page.
@@ -1741,6 +1799,10 @@ type UserQuota struct {
 	Accounts      []AccountUsage `json:"accounts"`
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
+	LimitSource   *LimitSource   `json:"limit_source"`
+
+	// Set What `PUT` set, whatever the mailbox's own limits are.
+	Set SetLimits `json:"set"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
 	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
@@ -1764,6 +1826,12 @@ type AccountID = string
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
 // PageLimit defines model for PageLimit.
 type PageLimit = int
 
@@ -1772,6 +1840,9 @@ type SkippedID = string
 
 // Forbidden An error, as RFC 9457 has it.
 type Forbidden = Problem
+
+// IdempotencyInProgress An error, as RFC 9457 has it.
+type IdempotencyInProgress = Problem
 
 // Internal An error, as RFC 9457 has it.
 type Internal = Problem
@@ -1793,6 +1864,9 @@ type NotReady = Problem
 
 // PayloadTooLarge An error, as RFC 9457 has it.
 type PayloadTooLarge = Problem
+
+// PreconditionFailed An error, as RFC 9457 has it.
+type PreconditionFailed = Problem
 
 // RateLimited An error, as RFC 9457 has it.
 type RateLimited = Problem
@@ -1844,6 +1918,13 @@ type ListAccountsParams struct {
 type CreateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A name of this request, new for each and hard to guess, such as a UUID; in quotes (a structured field string)
+	// or without. The same request again within 24 hours, with the same name, gets the answer of the first, and
+	// nothing is done twice, whatever happened in between. With another body it is `idempotency_key_reused`, while
+	// the first is still under way `idempotency_in_progress`. A request that failed may be sent again, changed or
+	// not. Of one user's names the newest 1,000 are remembered.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteAccountParams defines parameters for DeleteAccount.
@@ -1851,6 +1932,11 @@ type DeleteAccountParams struct {
 	// Mail What becomes of the mail that was fetched: `keep` leaves the local folder as it is, `delete` removes it with
 	// everything below it.
 	Mail *DeleteAccountParamsMail `form:"mail,omitempty" json:"mail,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // DeleteAccountParamsMail defines parameters for DeleteAccount.
@@ -1866,6 +1952,11 @@ type GetAccountParams struct {
 type UpdateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // FetchAccountParams defines parameters for FetchAccount.
@@ -1912,6 +2003,10 @@ type AdminListAccountsParams struct {
 	// Host Only accounts at this remote host; the whole name.
 	Host *Host `form:"host,omitempty" json:"host,omitempty"`
 
+	// Diagnosis Only accounts whose last visit failed for this reason; `local_mailbox_unavailable` are those whose user's
+	// own mailbox is not there, or cannot be written.
+	Diagnosis *FaultCode `form:"diagnosis,omitempty" json:"diagnosis,omitempty"`
+
 	// Sort The order. `overdue` lists only accounts that are due and not being visited; they have been so since `status.next_poll_at`.
 	Sort *AdminListAccountsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
 
@@ -1932,6 +2027,11 @@ type AdminListAccountsParamsSort string
 type AdminUpdateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // AdminFetchAccountParams defines parameters for AdminFetchAccount.
@@ -1973,6 +2073,25 @@ type AdminListQuotasParams struct {
 // AdminListQuotasParamsSort defines parameters for AdminListQuotas.
 type AdminListQuotasParamsSort string
 
+// AdminSetQuotaParams defines parameters for AdminSetQuota.
+type AdminSetQuotaParams struct {
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// AdminDeleteUserParams defines parameters for AdminDeleteUser.
+type AdminDeleteUserParams struct {
+	// Mail What becomes of the mail that was fetched: `keep` leaves the account folders in the mailbox, `delete`
+	// removes them with everything below. What was kept once, when an account or the user was removed, is the
+	// mailbox's own.
+	Mail *AdminDeleteUserParamsMail `form:"mail,omitempty" json:"mail,omitempty"`
+}
+
+// AdminDeleteUserParamsMail defines parameters for AdminDeleteUser.
+type AdminDeleteUserParamsMail string
+
 // GetAutoconfigParams defines parameters for GetAutoconfig.
 type GetAutoconfigParams struct {
 	// Email The mailbox address at the other provider.
@@ -1999,6 +2118,16 @@ type ListEventsParams struct {
 
 // ListEventsParamsLang defines parameters for ListEvents.
 type ListEventsParamsLang string
+
+// CreateLinkParams defines parameters for CreateLink.
+type CreateLinkParams struct {
+	// IdempotencyKey A name of this request, new for each and hard to guess, such as a UUID; in quotes (a structured field string)
+	// or without. The same request again within 24 hours, with the same name, gets the answer of the first, and
+	// nothing is done twice, whatever happened in between. With another body it is `idempotency_key_reused`, while
+	// the first is still under way `idempotency_in_progress`. A request that failed may be sent again, changed or
+	// not. Of one user's names the newest 1,000 are remembered.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListProvidersParams defines parameters for ListProviders.
 type ListProvidersParams struct {
@@ -2183,10 +2312,13 @@ type ServerInterface interface {
 	AdminGetQuota(ctx echo.Context, user string) error
 	// AdminSetQuota Set one user's limits
 	// (PUT /v1/admin/quotas/{user})
-	AdminSetQuota(ctx echo.Context, user string) error
+	AdminSetQuota(ctx echo.Context, user string, params AdminSetQuotaParams) error
 	// AdminGetStats How the fetching goes
 	// (GET /v1/admin/stats)
 	AdminGetStats(ctx echo.Context) error
+	// AdminDeleteUser Remove a user
+	// (DELETE /v1/admin/users/{user})
+	AdminDeleteUser(ctx echo.Context, user string, params AdminDeleteUserParams) error
 	// GetAutoconfig Settings for a mail address
 	// (GET /v1/autoconfig)
 	GetAutoconfig(ctx echo.Context, params GetAutoconfigParams) error
@@ -2201,7 +2333,7 @@ type ServerInterface interface {
 	ListIdentities(ctx echo.Context) error
 	// CreateLink A link that opens the pages signed in
 	// (POST /v1/links)
-	CreateLink(ctx echo.Context) error
+	CreateLink(ctx echo.Context, params CreateLinkParams) error
 	// GetOAuthGrant What the user allowed on a provider's page
 	// (GET /v1/oauth/grants/{grant})
 	GetOAuthGrant(ctx echo.Context, grant GrantID) error
@@ -2441,6 +2573,21 @@ func (w *ServerInterfaceWrapper) CreateAccount(ctx echo.Context) error {
 
 		params.AcceptLanguage = &AcceptLanguage
 	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateAccount(ctx, params)
@@ -2465,6 +2612,23 @@ func (w *ServerInterfaceWrapper) DeleteAccount(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "mail", ctx.QueryParams(), &params.Mail, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2537,6 +2701,21 @@ func (w *ServerInterfaceWrapper) UpdateAccount(ctx echo.Context) error {
 		}
 
 		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2758,6 +2937,13 @@ func (w *ServerInterfaceWrapper) AdminListAccounts(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter host: %s", err))
 	}
 
+	// ------------- Optional query parameter "diagnosis" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "diagnosis", ctx.QueryParams(), &params.Diagnosis, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter diagnosis: %s", err))
+	}
+
 	// ------------- Optional query parameter "sort" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -2830,6 +3016,21 @@ func (w *ServerInterfaceWrapper) AdminUpdateAccount(ctx echo.Context) error {
 		}
 
 		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -3030,8 +3231,28 @@ func (w *ServerInterfaceWrapper) AdminSetQuota(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminSetQuotaParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.AdminSetQuota(ctx, user)
+	err = w.Handler.AdminSetQuota(ctx, user, params)
 	return err
 }
 
@@ -3041,6 +3262,31 @@ func (w *ServerInterfaceWrapper) AdminGetStats(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdminGetStats(ctx)
+	return err
+}
+
+// AdminDeleteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminDeleteUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminDeleteUserParams
+	// ------------- Optional query parameter "mail" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "mail", ctx.QueryParams(), &params.Mail, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminDeleteUser(ctx, user, params)
 	return err
 }
 
@@ -3154,8 +3400,28 @@ func (w *ServerInterfaceWrapper) ListIdentities(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CreateLink(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateLinkParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateLink(ctx)
+	err = w.Handler.CreateLink(ctx, params)
 	return err
 }
 
@@ -3351,6 +3617,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminDeleteTranscript, options.OperationMiddlewares["adminDeleteTranscript"]...)
 	router.GET(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminGetTranscript, options.OperationMiddlewares["adminGetTranscript"]...)
 	router.PUT(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminStartTranscript, options.OperationMiddlewares["adminStartTranscript"]...)
+	router.DELETE(options.BaseURL+"/v1/admin/users/:user", wrapper.AdminDeleteUser, options.OperationMiddlewares["adminDeleteUser"]...)
 	router.GET(options.BaseURL+"/v1/admin/hosts", wrapper.AdminListHosts, options.OperationMiddlewares["adminListHosts"]...)
 	router.GET(options.BaseURL+"/v1/admin/stats", wrapper.AdminGetStats, options.OperationMiddlewares["adminGetStats"]...)
 	router.GET(options.BaseURL+"/link/:token", wrapper.FollowLink, options.OperationMiddlewares["followLink"]...)
@@ -3362,6 +3629,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 }
 
 type ForbiddenApplicationProblemPlusJSONResponse Problem
+
+type IdempotencyInProgressApplicationProblemPlusJSONResponse Problem
 
 type InternalApplicationProblemPlusJSONResponse Problem
 
@@ -3395,6 +3664,8 @@ type NotReadyApplicationProblemPlusJSONResponse struct {
 }
 
 type PayloadTooLargeApplicationProblemPlusJSONResponse Problem
+
+type PreconditionFailedApplicationProblemPlusJSONResponse Problem
 
 type RateLimitedResponseHeaders struct {
 	RetryAfter int
@@ -3906,6 +4177,7 @@ type CreateAccountResponseObject interface {
 
 type CreateAccount201ResponseHeaders struct {
 	ContentLanguage *string
+	ETag            string
 	Location        string
 }
 
@@ -3924,6 +4196,7 @@ func (response CreateAccount201JSONResponse) VisitCreateAccountResponse(w http.R
 	if response.Headers.ContentLanguage != nil {
 		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
 	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -4149,6 +4422,22 @@ func (response DeleteAccount404ApplicationProblemPlusJSONResponse) VisitDeleteAc
 	return err
 }
 
+type DeleteAccount412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAccount412ApplicationProblemPlusJSONResponse) VisitDeleteAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteAccount422ApplicationProblemPlusJSONResponse struct {
 	ValidationFailedApplicationProblemPlusJSONResponse
 }
@@ -4225,6 +4514,7 @@ type GetAccountResponseObject interface {
 
 type GetAccount200ResponseHeaders struct {
 	ContentLanguage *string
+	ETag            string
 }
 
 type GetAccount200JSONResponse struct {
@@ -4242,6 +4532,7 @@ func (response GetAccount200JSONResponse) VisitGetAccountResponse(w http.Respons
 	if response.Headers.ContentLanguage != nil {
 		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
 	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4359,6 +4650,7 @@ type UpdateAccountResponseObject interface {
 
 type UpdateAccount200ResponseHeaders struct {
 	ContentLanguage *string
+	ETag            string
 }
 
 type UpdateAccount200JSONResponse struct {
@@ -4376,6 +4668,7 @@ func (response UpdateAccount200JSONResponse) VisitUpdateAccountResponse(w http.R
 	if response.Headers.ContentLanguage != nil {
 		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
 	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4440,6 +4733,22 @@ func (response UpdateAccount409ApplicationProblemPlusJSONResponse) VisitUpdateAc
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAccount412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateAccount412ApplicationProblemPlusJSONResponse) VisitUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5392,6 +5701,7 @@ type AdminUpdateAccountResponseObject interface {
 
 type AdminUpdateAccount200ResponseHeaders struct {
 	ContentLanguage *string
+	ETag            string
 }
 
 type AdminUpdateAccount200JSONResponse struct {
@@ -5409,6 +5719,7 @@ func (response AdminUpdateAccount200JSONResponse) VisitAdminUpdateAccountRespons
 	if response.Headers.ContentLanguage != nil {
 		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
 	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5489,6 +5800,22 @@ func (response AdminUpdateAccount409ApplicationProblemPlusJSONResponse) VisitAdm
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminUpdateAccount412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminUpdateAccount412ApplicationProblemPlusJSONResponse) VisitAdminUpdateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6558,15 +6885,23 @@ type AdminGetQuotaResponseObject interface {
 	VisitAdminGetQuotaResponse(w http.ResponseWriter) error
 }
 
-type AdminGetQuota200JSONResponse UserQuota
+type AdminGetQuota200ResponseHeaders struct {
+	ETag string
+}
+
+type AdminGetQuota200JSONResponse struct {
+	Body    UserQuota
+	Headers AdminGetQuota200ResponseHeaders
+}
 
 func (response AdminGetQuota200JSONResponse) VisitAdminGetQuotaResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6687,23 +7022,32 @@ func (response AdminGetQuota503ApplicationProblemPlusJSONResponse) VisitAdminGet
 }
 
 type AdminSetQuotaRequestObject struct {
-	User string `json:"user"`
-	Body *AdminSetQuotaJSONRequestBody
+	User   string `json:"user"`
+	Params AdminSetQuotaParams
+	Body   *AdminSetQuotaJSONRequestBody
 }
 
 type AdminSetQuotaResponseObject interface {
 	VisitAdminSetQuotaResponse(w http.ResponseWriter) error
 }
 
-type AdminSetQuota200JSONResponse UserQuota
+type AdminSetQuota200ResponseHeaders struct {
+	ETag string
+}
+
+type AdminSetQuota200JSONResponse struct {
+	Body    UserQuota
+	Headers AdminSetQuota200ResponseHeaders
+}
 
 func (response AdminSetQuota200JSONResponse) VisitAdminSetQuotaResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -6770,6 +7114,22 @@ func (response AdminSetQuota404ApplicationProblemPlusJSONResponse) VisitAdminSet
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetQuota412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetQuota412ApplicationProblemPlusJSONResponse) VisitAdminSetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6986,6 +7346,153 @@ func (response AdminGetStats503ApplicationProblemPlusJSONResponse) VisitAdminGet
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUserRequestObject struct {
+	User   string `json:"user"`
+	Params AdminDeleteUserParams
+}
+
+type AdminDeleteUserResponseObject interface {
+	VisitAdminDeleteUserResponse(w http.ResponseWriter) error
+}
+
+type AdminDeleteUser204Response struct {
+}
+
+func (response AdminDeleteUser204Response) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AdminDeleteUser400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser400ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser401ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser403ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUser404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser404ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUser422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser422ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUser429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser429ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUser500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser500ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteUser503ApplicationProblemPlusJSONResponse struct {
+	MailboxUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteUser503ApplicationProblemPlusJSONResponse) VisitAdminDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -7567,7 +8074,8 @@ func (response ListIdentities503ApplicationProblemPlusJSONResponse) VisitListIde
 }
 
 type CreateLinkRequestObject struct {
-	Body *CreateLinkJSONRequestBody
+	Params CreateLinkParams
+	Body   *CreateLinkJSONRequestBody
 }
 
 type CreateLinkResponseObject interface {
@@ -7637,6 +8145,22 @@ func (response CreateLink403ApplicationProblemPlusJSONResponse) VisitCreateLinkR
 	return err
 }
 
+type CreateLink409ApplicationProblemPlusJSONResponse struct {
+	IdempotencyInProgressApplicationProblemPlusJSONResponse
+}
+
+func (response CreateLink409ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateLink413ApplicationProblemPlusJSONResponse struct {
 	PayloadTooLargeApplicationProblemPlusJSONResponse
 }
@@ -7669,9 +8193,7 @@ func (response CreateLink415ApplicationProblemPlusJSONResponse) VisitCreateLinkR
 	return err
 }
 
-type CreateLink422ApplicationProblemPlusJSONResponse struct {
-	ValidationFailedApplicationProblemPlusJSONResponse
-}
+type CreateLink422ApplicationProblemPlusJSONResponse Problem
 
 func (response CreateLink422ApplicationProblemPlusJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
 
@@ -8156,15 +8678,23 @@ type GetQuotaResponseObject interface {
 	VisitGetQuotaResponse(w http.ResponseWriter) error
 }
 
-type GetQuota200JSONResponse Quota
+type GetQuota200ResponseHeaders struct {
+	ETag string
+}
+
+type GetQuota200JSONResponse struct {
+	Body    Quota
+	Headers GetQuota200ResponseHeaders
+}
 
 func (response GetQuota200JSONResponse) VisitGetQuotaResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -8680,6 +9210,9 @@ type StrictServerInterface interface {
 	// AdminGetStats How the fetching goes
 	// (GET /v1/admin/stats)
 	AdminGetStats(ctx context.Context, request AdminGetStatsRequestObject) (AdminGetStatsResponseObject, error)
+	// AdminDeleteUser Remove a user
+	// (DELETE /v1/admin/users/{user})
+	AdminDeleteUser(ctx context.Context, request AdminDeleteUserRequestObject) (AdminDeleteUserResponseObject, error)
 	// GetAutoconfig Settings for a mail address
 	// (GET /v1/autoconfig)
 	GetAutoconfig(ctx context.Context, request GetAutoconfigRequestObject) (GetAutoconfigResponseObject, error)
@@ -9487,10 +10020,11 @@ func (sh *strictHandler) AdminGetQuota(ctx echo.Context, user string) error {
 }
 
 // AdminSetQuota operation middleware
-func (sh *strictHandler) AdminSetQuota(ctx echo.Context, user string) error {
+func (sh *strictHandler) AdminSetQuota(ctx echo.Context, user string, params AdminSetQuotaParams) error {
 	var request AdminSetQuotaRequestObject
 
 	request.User = user
+	request.Params = params
 
 	var body AdminSetQuotaJSONRequestBody
 	var err error
@@ -9551,6 +10085,32 @@ func (sh *strictHandler) AdminGetStats(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(AdminGetStatsResponseObject); ok {
 		return validResponse.VisitAdminGetStatsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminDeleteUser operation middleware
+func (sh *strictHandler) AdminDeleteUser(ctx echo.Context, user string, params AdminDeleteUserParams) error {
+	var request AdminDeleteUserRequestObject
+
+	request.User = user
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminDeleteUser(ctx.Request().Context(), request.(AdminDeleteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminDeleteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminDeleteUserResponseObject); ok {
+		return validResponse.VisitAdminDeleteUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9679,8 +10239,10 @@ func (sh *strictHandler) ListIdentities(ctx echo.Context) error {
 }
 
 // CreateLink operation middleware
-func (sh *strictHandler) CreateLink(ctx echo.Context) error {
+func (sh *strictHandler) CreateLink(ctx echo.Context, params CreateLinkParams) error {
 	var request CreateLinkRequestObject
+
+	request.Params = params
 
 	var body CreateLinkJSONRequestBody
 	var err error

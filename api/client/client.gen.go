@@ -287,6 +287,24 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for LimitSource.
+const (
+	LimitByMailbox   LimitSource = "mailbox"
+	LimitByMailbrook LimitSource = "mailbrook"
+)
+
+// Valid indicates whether the value is a known member of the LimitSource enum.
+func (e LimitSource) Valid() bool {
+	switch e {
+	case LimitByMailbox:
+		return true
+	case LimitByMailbrook:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProblemCode.
 const (
 	ProblemCodeAccountChanged          ProblemCode = "account_changed"
@@ -296,6 +314,8 @@ const (
 	ProblemCodeFolderTaken             ProblemCode = "folder_taken"
 	ProblemCodeForbidden               ProblemCode = "forbidden"
 	ProblemCodeHostNotAllowed          ProblemCode = "host_not_allowed"
+	ProblemCodeIdempotencyInProgress   ProblemCode = "idempotency_in_progress"
+	ProblemCodeIdempotencyKeyReused    ProblemCode = "idempotency_key_reused"
 	ProblemCodeInternal                ProblemCode = "internal"
 	ProblemCodeInvalidRequest          ProblemCode = "invalid_request"
 	ProblemCodeLocalMailboxUnavailable ProblemCode = "local_mailbox_unavailable"
@@ -305,6 +325,7 @@ const (
 	ProblemCodeNotReady                ProblemCode = "not_ready"
 	ProblemCodeOauthAddressDiffers     ProblemCode = "oauth_address_differs"
 	ProblemCodePayloadTooLarge         ProblemCode = "payload_too_large"
+	ProblemCodePreconditionFailed      ProblemCode = "precondition_failed"
 	ProblemCodeRateLimited             ProblemCode = "rate_limited"
 	ProblemCodeUnauthenticated         ProblemCode = "unauthenticated"
 	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
@@ -328,6 +349,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeHostNotAllowed:
 		return true
+	case ProblemCodeIdempotencyInProgress:
+		return true
+	case ProblemCodeIdempotencyKeyReused:
+		return true
 	case ProblemCodeInternal:
 		return true
 	case ProblemCodeInvalidRequest:
@@ -345,6 +370,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeOauthAddressDiffers:
 		return true
 	case ProblemCodePayloadTooLarge:
+		return true
+	case ProblemCodePreconditionFailed:
 		return true
 	case ProblemCodeRateLimited:
 		return true
@@ -575,6 +602,24 @@ func (e AdminListQuotasParamsSort) Valid() bool {
 	case ByUser:
 		return true
 	case ByUserDown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AdminDeleteUserParamsMail.
+const (
+	DeleteUsersMail AdminDeleteUserParamsMail = "delete"
+	KeepUsersMail   AdminDeleteUserParamsMail = "keep"
+)
+
+// Valid indicates whether the value is a known member of the AdminDeleteUserParamsMail enum.
+func (e AdminDeleteUserParamsMail) Valid() bool {
+	switch e {
+	case DeleteUsersMail:
+		return true
+	case KeepUsersMail:
 		return true
 	default:
 		return false
@@ -1180,6 +1225,12 @@ type IdentityList struct {
 // Limit `null` is unlimited; 0 lets nothing in.
 type Limit = int64
 
+// LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here, or
+// `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth of a limit
+// of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
+// that bounces.
+type LimitSource string
+
 // Link defines model for Link.
 type Link struct {
 	Admin     bool      `json:"admin"`
@@ -1451,6 +1502,7 @@ type Quota struct {
 	Accounts      []AccountUsage `json:"accounts"`
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
+	LimitSource   *LimitSource   `json:"limit_source"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
 	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
@@ -1612,6 +1664,12 @@ type Session struct {
 	User string `json:"user"`
 }
 
+// SetLimits What `PUT` set, whatever the mailbox's own limits are.
+type SetLimits struct {
+	LimitBytes    *int64 `json:"limit_bytes"`
+	LimitMessages *int64 `json:"limit_messages"`
+}
+
 // SkippedList defines model for SkippedList.
 type SkippedList struct {
 	// NextCursor `null` on the last page.
@@ -1741,6 +1799,10 @@ type UserQuota struct {
 	Accounts      []AccountUsage `json:"accounts"`
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
+	LimitSource   *LimitSource   `json:"limit_source"`
+
+	// Set What `PUT` set, whatever the mailbox's own limits are.
+	Set SetLimits `json:"set"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
 	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
@@ -1764,6 +1826,12 @@ type AccountID = string
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
 // PageLimit defines model for PageLimit.
 type PageLimit = int
 
@@ -1772,6 +1840,9 @@ type SkippedID = string
 
 // Forbidden An error, as RFC 9457 has it.
 type Forbidden = Problem
+
+// IdempotencyInProgress An error, as RFC 9457 has it.
+type IdempotencyInProgress = Problem
 
 // Internal An error, as RFC 9457 has it.
 type Internal = Problem
@@ -1793,6 +1864,9 @@ type NotReady = Problem
 
 // PayloadTooLarge An error, as RFC 9457 has it.
 type PayloadTooLarge = Problem
+
+// PreconditionFailed An error, as RFC 9457 has it.
+type PreconditionFailed = Problem
 
 // RateLimited An error, as RFC 9457 has it.
 type RateLimited = Problem
@@ -1844,6 +1918,13 @@ type ListAccountsParams struct {
 type CreateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A name of this request, new for each and hard to guess, such as a UUID; in quotes (a structured field string)
+	// or without. The same request again within 24 hours, with the same name, gets the answer of the first, and
+	// nothing is done twice, whatever happened in between. With another body it is `idempotency_key_reused`, while
+	// the first is still under way `idempotency_in_progress`. A request that failed may be sent again, changed or
+	// not. Of one user's names the newest 1,000 are remembered.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteAccountParams defines parameters for DeleteAccount.
@@ -1851,6 +1932,11 @@ type DeleteAccountParams struct {
 	// Mail What becomes of the mail that was fetched: `keep` leaves the local folder as it is, `delete` removes it with
 	// everything below it.
 	Mail *DeleteAccountParamsMail `form:"mail,omitempty" json:"mail,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // DeleteAccountParamsMail defines parameters for DeleteAccount.
@@ -1866,6 +1952,11 @@ type GetAccountParams struct {
 type UpdateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // FetchAccountParams defines parameters for FetchAccount.
@@ -1912,6 +2003,10 @@ type AdminListAccountsParams struct {
 	// Host Only accounts at this remote host; the whole name.
 	Host *Host `form:"host,omitempty" json:"host,omitempty"`
 
+	// Diagnosis Only accounts whose last visit failed for this reason; `local_mailbox_unavailable` are those whose user's
+	// own mailbox is not there, or cannot be written.
+	Diagnosis *FaultCode `form:"diagnosis,omitempty" json:"diagnosis,omitempty"`
+
 	// Sort The order. `overdue` lists only accounts that are due and not being visited; they have been so since `status.next_poll_at`.
 	Sort *AdminListAccountsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
 
@@ -1932,6 +2027,11 @@ type AdminListAccountsParamsSort string
 type AdminUpdateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // AdminFetchAccountParams defines parameters for AdminFetchAccount.
@@ -1973,6 +2073,25 @@ type AdminListQuotasParams struct {
 // AdminListQuotasParamsSort defines parameters for AdminListQuotas.
 type AdminListQuotasParamsSort string
 
+// AdminSetQuotaParams defines parameters for AdminSetQuota.
+type AdminSetQuotaParams struct {
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// AdminDeleteUserParams defines parameters for AdminDeleteUser.
+type AdminDeleteUserParams struct {
+	// Mail What becomes of the mail that was fetched: `keep` leaves the account folders in the mailbox, `delete`
+	// removes them with everything below. What was kept once, when an account or the user was removed, is the
+	// mailbox's own.
+	Mail *AdminDeleteUserParamsMail `form:"mail,omitempty" json:"mail,omitempty"`
+}
+
+// AdminDeleteUserParamsMail defines parameters for AdminDeleteUser.
+type AdminDeleteUserParamsMail string
+
 // GetAutoconfigParams defines parameters for GetAutoconfig.
 type GetAutoconfigParams struct {
 	// Email The mailbox address at the other provider.
@@ -1999,6 +2118,16 @@ type ListEventsParams struct {
 
 // ListEventsParamsLang defines parameters for ListEvents.
 type ListEventsParamsLang string
+
+// CreateLinkParams defines parameters for CreateLink.
+type CreateLinkParams struct {
+	// IdempotencyKey A name of this request, new for each and hard to guess, such as a UUID; in quotes (a structured field string)
+	// or without. The same request again within 24 hours, with the same name, gets the answer of the first, and
+	// nothing is done twice, whatever happened in between. With another body it is `idempotency_key_reused`, while
+	// the first is still under way `idempotency_in_progress`. A request that failed may be sent again, changed or
+	// not. Of one user's names the newest 1,000 are remembered.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListProvidersParams defines parameters for ListProviders.
 type ListProvidersParams struct {
@@ -2304,7 +2433,8 @@ type ClientInterface interface {
 	// `protocol` or `provider`. The connection is tested when the server,
 	// the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 	// saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-	// Two edits at the same moment: the later one is refused with `account_changed`.
+	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+	// refused whenever the settings are others than those it was made for.
 	//
 	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -2329,7 +2459,8 @@ type ClientInterface interface {
 	// `protocol` or `provider`. The connection is tested when the server,
 	// the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 	// saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-	// Two edits at the same moment: the later one is refused with `account_changed`.
+	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+	// refused whenever the settings are others than those it was made for.
 	//
 	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -2354,7 +2485,8 @@ type ClientInterface interface {
 	// `protocol` or `provider`. The connection is tested when the server,
 	// the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 	// saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-	// Two edits at the same moment: the later one is refused with `account_changed`.
+	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+	// refused whenever the settings are others than those it was made for.
 	//
 	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -2509,22 +2641,24 @@ type ClientInterface interface {
 	// AdminSetQuotaWithBody Set one user's limits
 	//
 	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-	AdminSetQuotaWithBody(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	AdminSetQuotaWithBody(ctx context.Context, user string, params *AdminSetQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AdminSetQuota Set one user's limits
 	//
 	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-	AdminSetQuota(ctx context.Context, user string, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	AdminSetQuota(ctx context.Context, user string, params *AdminSetQuotaParams, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AdminGetStats How the fetching goes
 	//
@@ -2532,6 +2666,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/admin/stats (the `AdminGetStats` operationId).
 	AdminGetStats(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminDeleteUser Remove a user
+	//
+	// For the hook that removes a mailbox, or gives its address to somebody else. Visits under way end, in whichever
+	// process; then nothing of the user is left here: accounts, passwords, what was allowed on providers' pages, the
+	// memory of what was fetched, limits, sessions and links. Whoever has the address next finds nothing. Nothing at
+	// other providers is touched, and no mail that Mailbrook did not bring.
+	//
+	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
+	// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
+	// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+	//
+	// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
+	AdminDeleteUser(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAutoconfig Settings for a mail address
 	//
@@ -2612,7 +2760,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/links (the `CreateLink` operationId).
-	CreateLinkWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateLinkWithBody(ctx context.Context, params *CreateLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateLink A link that opens the pages signed in
 	//
@@ -2624,7 +2772,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/links (the `CreateLink` operationId).
-	CreateLink(ctx context.Context, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateLink(ctx context.Context, params *CreateLinkParams, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOAuthGrant What the user allowed on a provider's page
 	//
@@ -2672,7 +2820,9 @@ type ClientInterface interface {
 
 	// GetQuota The user's own quota
 	//
-	// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in.
+	// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+	// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
+	// enforces; `limit_source` says whose it is.
 	//
 	// Corresponds with GET /v1/quota (the `GetQuota` operationId).
 	GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2928,7 +3078,8 @@ func (c *Client) GetAccount(ctx context.Context, id AccountID, params *GetAccoun
 // `protocol` or `provider`. The connection is tested when the server,
 // the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 // saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-// Two edits at the same moment: the later one is refused with `account_changed`.
+// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+// refused whenever the settings are others than those it was made for.
 //
 // `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -2963,7 +3114,8 @@ func (c *Client) UpdateAccountWithBody(ctx context.Context, id AccountID, params
 // `protocol` or `provider`. The connection is tested when the server,
 // the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 // saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-// Two edits at the same moment: the later one is refused with `account_changed`.
+// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+// refused whenever the settings are others than those it was made for.
 //
 // `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -2998,7 +3150,8 @@ func (c *Client) UpdateAccount(ctx context.Context, id AccountID, params *Update
 // `protocol` or `provider`. The connection is tested when the server,
 // the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 // saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-// Two edits at the same moment: the later one is refused with `account_changed`.
+// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+// refused whenever the settings are others than those it was made for.
 //
 // `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -3333,13 +3486,14 @@ func (c *Client) AdminGetQuota(ctx context.Context, user string, reqEditors ...R
 // AdminSetQuotaWithBody Set one user's limits
 //
 // Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-func (c *Client) AdminSetQuotaWithBody(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAdminSetQuotaRequestWithBody(c.Server, user, contentType, body)
+func (c *Client) AdminSetQuotaWithBody(ctx context.Context, user string, params *AdminSetQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminSetQuotaRequestWithBody(c.Server, user, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3353,13 +3507,14 @@ func (c *Client) AdminSetQuotaWithBody(ctx context.Context, user string, content
 // AdminSetQuota Set one user's limits
 //
 // Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-func (c *Client) AdminSetQuota(ctx context.Context, user string, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewAdminSetQuotaRequest(c.Server, user, body)
+func (c *Client) AdminSetQuota(ctx context.Context, user string, params *AdminSetQuotaParams, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminSetQuotaRequest(c.Server, user, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3377,6 +3532,30 @@ func (c *Client) AdminSetQuota(ctx context.Context, user string, body AdminSetQu
 // Corresponds with GET /v1/admin/stats (the `AdminGetStats` operationId).
 func (c *Client) AdminGetStats(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAdminGetStatsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminDeleteUser Remove a user
+//
+// For the hook that removes a mailbox, or gives its address to somebody else. Visits under way end, in whichever
+// process; then nothing of the user is left here: accounts, passwords, what was allowed on providers' pages, the
+// memory of what was fetched, limits, sessions and links. Whoever has the address next finds nothing. Nothing at
+// other providers is touched, and no mail that Mailbrook did not bring.
+//
+// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
+// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
+// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+//
+// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
+func (c *Client) AdminDeleteUser(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminDeleteUserRequest(c.Server, user, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3516,8 +3695,8 @@ func (c *Client) ListIdentities(ctx context.Context, reqEditors ...RequestEditor
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/links (the `CreateLink` operationId).
-func (c *Client) CreateLinkWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateLinkRequestWithBody(c.Server, contentType, body)
+func (c *Client) CreateLinkWithBody(ctx context.Context, params *CreateLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLinkRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3538,8 +3717,8 @@ func (c *Client) CreateLinkWithBody(ctx context.Context, contentType string, bod
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/links (the `CreateLink` operationId).
-func (c *Client) CreateLink(ctx context.Context, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateLinkRequest(c.Server, body)
+func (c *Client) CreateLink(ctx context.Context, params *CreateLinkParams, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLinkRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3636,7 +3815,9 @@ func (c *Client) ListProviders(ctx context.Context, params *ListProvidersParams,
 
 // GetQuota The user's own quota
 //
-// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in.
+// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
+// enforces; `limit_source` says whose it is.
 //
 // Corresponds with GET /v1/quota (the `GetQuota` operationId).
 func (c *Client) GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4088,6 +4269,17 @@ func NewCreateAccountRequestWithBody(server string, params *CreateAccountParams,
 			req.Header.Set("Accept-Language", headerParam0)
 		}
 
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -4149,6 +4341,21 @@ func NewDeleteAccountRequest(server string, id AccountID, params *DeleteAccountP
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -4269,6 +4476,17 @@ func NewUpdateAccountRequestWithBody(server string, id AccountID, params *Update
 			}
 
 			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -4643,6 +4861,18 @@ func NewAdminListAccountsRequest(server string, params *AdminListAccountsParams)
 
 		}
 
+		if params.Diagnosis != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "diagnosis", *params.Diagnosis, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Sort != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -4774,6 +5004,17 @@ func NewAdminUpdateAccountRequestWithBody(server string, id AccountID, params *A
 			}
 
 			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -5177,18 +5418,18 @@ func NewAdminGetQuotaRequest(server string, user string) (*http.Request, error) 
 }
 
 // NewAdminSetQuotaRequest calls the generic AdminSetQuota builder with application/json body
-func NewAdminSetQuotaRequest(server string, user string, body AdminSetQuotaJSONRequestBody) (*http.Request, error) {
+func NewAdminSetQuotaRequest(server string, user string, params *AdminSetQuotaParams, body AdminSetQuotaJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewAdminSetQuotaRequestWithBody(server, user, "application/json", bodyReader)
+	return NewAdminSetQuotaRequestWithBody(server, user, params, "application/json", bodyReader)
 }
 
 // NewAdminSetQuotaRequestWithBody constructs an http.Request for the AdminSetQuota method, with any body, and a specified content type
-func NewAdminSetQuotaRequestWithBody(server string, user string, contentType string, body io.Reader) (*http.Request, error) {
+func NewAdminSetQuotaRequestWithBody(server string, user string, params *AdminSetQuotaParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5220,6 +5461,21 @@ func NewAdminSetQuotaRequestWithBody(server string, user string, contentType str
 
 	req.Header.Add("Content-Type", contentType)
 
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -5243,6 +5499,67 @@ func NewAdminGetStatsRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminDeleteUserRequest constructs an http.Request for the AdminDeleteUser method
+func NewAdminDeleteUserRequest(server string, user string, params *AdminDeleteUserParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/users/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Mail != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "mail", *params.Mail, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -5463,18 +5780,18 @@ func NewListIdentitiesRequest(server string) (*http.Request, error) {
 }
 
 // NewCreateLinkRequest calls the generic CreateLink builder with application/json body
-func NewCreateLinkRequest(server string, body CreateLinkJSONRequestBody) (*http.Request, error) {
+func NewCreateLinkRequest(server string, params *CreateLinkParams, body CreateLinkJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateLinkRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateLinkRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateLinkRequestWithBody constructs an http.Request for the CreateLink method, with any body, and a specified content type
-func NewCreateLinkRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateLinkRequestWithBody(server string, params *CreateLinkParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -5498,6 +5815,21 @@ func NewCreateLinkRequestWithBody(server string, contentType string, body io.Rea
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -5958,7 +6290,8 @@ type ClientWithResponsesInterface interface {
 	// `protocol` or `provider`. The connection is tested when the server,
 	// the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 	// saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-	// Two edits at the same moment: the later one is refused with `account_changed`.
+	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+	// refused whenever the settings are others than those it was made for.
 	//
 	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -5983,7 +6316,8 @@ type ClientWithResponsesInterface interface {
 	// `protocol` or `provider`. The connection is tested when the server,
 	// the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 	// saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-	// Two edits at the same moment: the later one is refused with `account_changed`.
+	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+	// refused whenever the settings are others than those it was made for.
 	//
 	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -6008,7 +6342,8 @@ type ClientWithResponsesInterface interface {
 	// `protocol` or `provider`. The connection is tested when the server,
 	// the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 	// saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-	// Two edits at the same moment: the later one is refused with `account_changed`.
+	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+	// refused whenever the settings are others than those it was made for.
 	//
 	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -6191,22 +6526,24 @@ type ClientWithResponsesInterface interface {
 	// AdminSetQuotaWithBodyWithResponse Set one user's limits
 	//
 	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-	AdminSetQuotaWithBodyWithResponse(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error)
+	AdminSetQuotaWithBodyWithResponse(ctx context.Context, user string, params *AdminSetQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error)
 
 	// AdminSetQuotaWithResponse Set one user's limits
 	//
 	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-	AdminSetQuotaWithResponse(ctx context.Context, user string, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error)
+	AdminSetQuotaWithResponse(ctx context.Context, user string, params *AdminSetQuotaParams, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error)
 
 	// AdminGetStatsWithResponse How the fetching goes
 	//
@@ -6216,6 +6553,22 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/admin/stats (the `AdminGetStats` operationId).
 	AdminGetStatsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*AdminGetStatsResponse, error)
+
+	// AdminDeleteUserWithResponse Remove a user
+	//
+	// For the hook that removes a mailbox, or gives its address to somebody else. Visits under way end, in whichever
+	// process; then nothing of the user is left here: accounts, passwords, what was allowed on providers' pages, the
+	// memory of what was fetched, limits, sessions and links. Whoever has the address next finds nothing. Nothing at
+	// other providers is touched, and no mail that Mailbrook did not bring.
+	//
+	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
+	// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
+	// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
+	AdminDeleteUserWithResponse(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*AdminDeleteUserResponse, error)
 
 	// GetAutoconfigWithResponse Settings for a mail address
 	//
@@ -6302,7 +6655,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/links (the `CreateLink` operationId).
-	CreateLinkWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error)
+	CreateLinkWithBodyWithResponse(ctx context.Context, params *CreateLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error)
 
 	// CreateLinkWithResponse A link that opens the pages signed in
 	//
@@ -6314,7 +6667,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/links (the `CreateLink` operationId).
-	CreateLinkWithResponse(ctx context.Context, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error)
+	CreateLinkWithResponse(ctx context.Context, params *CreateLinkParams, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error)
 
 	// GetOAuthGrantWithResponse What the user allowed on a provider's page
 	//
@@ -6366,7 +6719,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetQuotaWithResponse The user's own quota
 	//
-	// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in.
+	// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+	// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
+	// enforces; `limit_source` says whose it is.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6802,6 +7157,7 @@ func (r ListAccountsResponse) ContentType() string {
 // CreateAccountResponse201Headers the declared response headers of an HTTP 201 response for CreateAccount
 type CreateAccountResponse201Headers struct {
 	ContentLanguage *string
+	ETag            string
 	Location        string
 }
 
@@ -6958,6 +7314,8 @@ type DeleteAccountResponse struct {
 	ApplicationproblemJSON401 *Unauthenticated
 	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationproblemJSON422 *ValidationFailed
 	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -6985,6 +7343,11 @@ func (r DeleteAccountResponse) GetApplicationproblemJSON401() *Unauthenticated {
 // GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r DeleteAccountResponse) GetApplicationproblemJSON404() *NotFound {
 	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteAccountResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
 }
 
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
@@ -7039,6 +7402,7 @@ func (r DeleteAccountResponse) ContentType() string {
 // GetAccountResponse200Headers the declared response headers of an HTTP 200 response for GetAccount
 type GetAccountResponse200Headers struct {
 	ContentLanguage *string
+	ETag            string
 }
 
 // GetAccountResponse401Headers the declared response headers of an HTTP 401 response for GetAccount
@@ -7150,6 +7514,7 @@ func (r GetAccountResponse) ContentType() string {
 // UpdateAccountResponse200Headers the declared response headers of an HTTP 200 response for UpdateAccount
 type UpdateAccountResponse200Headers struct {
 	ContentLanguage *string
+	ETag            string
 }
 
 // UpdateAccountResponse401Headers the declared response headers of an HTTP 401 response for UpdateAccount
@@ -7185,6 +7550,8 @@ type UpdateAccountResponse struct {
 	ApplicationproblemJSON404 *NotFound
 	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *PayloadTooLarge
 	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -7232,6 +7599,11 @@ func (r UpdateAccountResponse) GetApplicationproblemJSON404() *NotFound {
 // GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
 func (r UpdateAccountResponse) GetApplicationproblemJSON409() *Problem {
 	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r UpdateAccountResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
 }
 
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -7976,6 +8348,7 @@ func (r AdminListAccountsResponse) ContentType() string {
 // AdminUpdateAccountResponse200Headers the declared response headers of an HTTP 200 response for AdminUpdateAccount
 type AdminUpdateAccountResponse200Headers struct {
 	ContentLanguage *string
+	ETag            string
 }
 
 // AdminUpdateAccountResponse401Headers the declared response headers of an HTTP 401 response for AdminUpdateAccount
@@ -8008,6 +8381,8 @@ type AdminUpdateAccountResponse struct {
 	ApplicationproblemJSON404 *NotFound
 	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *PayloadTooLarge
 	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -8058,6 +8433,11 @@ func (r AdminUpdateAccountResponse) GetApplicationproblemJSON404() *NotFound {
 // GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
 func (r AdminUpdateAccountResponse) GetApplicationproblemJSON409() *Problem {
 	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r AdminUpdateAccountResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
 }
 
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -8889,6 +9269,11 @@ func (r AdminListQuotasResponse) ContentType() string {
 	return ""
 }
 
+// AdminGetQuotaResponse200Headers the declared response headers of an HTTP 200 response for AdminGetQuota
+type AdminGetQuotaResponse200Headers struct {
+	ETag string
+}
+
 // AdminGetQuotaResponse401Headers the declared response headers of an HTTP 401 response for AdminGetQuota
 type AdminGetQuotaResponse401Headers struct {
 	WWWAuthenticate string
@@ -8918,6 +9303,8 @@ type AdminGetQuotaResponse struct {
 	ApplicationproblemJSON500 *Internal
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationproblemJSON503 *MailboxUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminGetQuotaResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *AdminGetQuotaResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -8993,6 +9380,11 @@ func (r AdminGetQuotaResponse) ContentType() string {
 	return ""
 }
 
+// AdminSetQuotaResponse200Headers the declared response headers of an HTTP 200 response for AdminSetQuota
+type AdminSetQuotaResponse200Headers struct {
+	ETag string
+}
+
 // AdminSetQuotaResponse401Headers the declared response headers of an HTTP 401 response for AdminSetQuota
 type AdminSetQuotaResponse401Headers struct {
 	WWWAuthenticate string
@@ -9016,6 +9408,8 @@ type AdminSetQuotaResponse struct {
 	ApplicationproblemJSON403 *Forbidden
 	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *PayloadTooLarge
 	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -9028,6 +9422,8 @@ type AdminSetQuotaResponse struct {
 	ApplicationproblemJSON500 *Internal
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationproblemJSON503 *MailboxUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminSetQuotaResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *AdminSetQuotaResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -9057,6 +9453,11 @@ func (r AdminSetQuotaResponse) GetApplicationproblemJSON403() *Forbidden {
 // GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r AdminSetQuotaResponse) GetApplicationproblemJSON404() *NotFound {
 	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r AdminSetQuotaResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
 }
 
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -9216,6 +9617,110 @@ func (r AdminGetStatsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdminGetStatsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminDeleteUserResponse401Headers the declared response headers of an HTTP 401 response for AdminDeleteUser
+type AdminDeleteUserResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminDeleteUserResponse429Headers the declared response headers of an HTTP 429 response for AdminDeleteUser
+type AdminDeleteUserResponse429Headers struct {
+	RetryAfter int
+}
+
+type AdminDeleteUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *MailboxUnavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminDeleteUserResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminDeleteUserResponse429Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminDeleteUserResponse) GetApplicationproblemJSON503() *MailboxUnavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminDeleteUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminDeleteUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminDeleteUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminDeleteUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9692,12 +10197,14 @@ type CreateLinkResponse struct {
 	ApplicationproblemJSON401 *Unauthenticated
 	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *IdempotencyInProgress
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *PayloadTooLarge
 	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationproblemJSON415 *UnsupportedMediaType
 	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationproblemJSON422 *ValidationFailed
+	ApplicationproblemJSON422 *Problem
 	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationproblemJSON429 *RateLimited
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -9732,6 +10239,11 @@ func (r CreateLinkResponse) GetApplicationproblemJSON403() *Forbidden {
 	return r.ApplicationproblemJSON403
 }
 
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateLinkResponse) GetApplicationproblemJSON409() *IdempotencyInProgress {
+	return r.ApplicationproblemJSON409
+}
+
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r CreateLinkResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
 	return r.ApplicationproblemJSON413
@@ -9743,7 +10255,7 @@ func (r CreateLinkResponse) GetApplicationproblemJSON415() *UnsupportedMediaType
 }
 
 // GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r CreateLinkResponse) GetApplicationproblemJSON422() *ValidationFailed {
+func (r CreateLinkResponse) GetApplicationproblemJSON422() *Problem {
 	return r.ApplicationproblemJSON422
 }
 
@@ -10131,6 +10643,11 @@ func (r ListProvidersResponse) ContentType() string {
 	return ""
 }
 
+// GetQuotaResponse200Headers the declared response headers of an HTTP 200 response for GetQuota
+type GetQuotaResponse200Headers struct {
+	ETag string
+}
+
 // GetQuotaResponse401Headers the declared response headers of an HTTP 401 response for GetQuota
 type GetQuotaResponse401Headers struct {
 	WWWAuthenticate string
@@ -10156,6 +10673,8 @@ type GetQuotaResponse struct {
 	ApplicationproblemJSON500 *Internal
 	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationproblemJSON503 *MailboxUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetQuotaResponse200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *GetQuotaResponse401Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -10728,7 +11247,8 @@ func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, id Acc
 // `protocol` or `provider`. The connection is tested when the server,
 // the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 // saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-// Two edits at the same moment: the later one is refused with `account_changed`.
+// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+// refused whenever the settings are others than those it was made for.
 //
 // `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -10759,7 +11279,8 @@ func (c *ClientWithResponses) UpdateAccountWithBodyWithResponse(ctx context.Cont
 // `protocol` or `provider`. The connection is tested when the server,
 // the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 // saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-// Two edits at the same moment: the later one is refused with `account_changed`.
+// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+// refused whenever the settings are others than those it was made for.
 //
 // `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -10790,7 +11311,8 @@ func (c *ClientWithResponses) UpdateAccountWithResponse(ctx context.Context, id 
 // `protocol` or `provider`. The connection is tested when the server,
 // the protocol, the user name or the password change, unless `skip_test` is true; if the test fails nothing is
 // saved. An account that waits for its user (`needs_attention`) is tried again after such a change.
-// Two edits at the same moment: the later one is refused with `account_changed`.
+// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
+// refused whenever the settings are others than those it was made for.
 //
 // `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
@@ -11081,13 +11603,14 @@ func (c *ClientWithResponses) AdminGetQuotaWithResponse(ctx context.Context, use
 // AdminSetQuotaWithBodyWithResponse Set one user's limits
 //
 // Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-func (c *ClientWithResponses) AdminSetQuotaWithBodyWithResponse(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error) {
-	rsp, err := c.AdminSetQuotaWithBody(ctx, user, contentType, body, reqEditors...)
+func (c *ClientWithResponses) AdminSetQuotaWithBodyWithResponse(ctx context.Context, user string, params *AdminSetQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error) {
+	rsp, err := c.AdminSetQuotaWithBody(ctx, user, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11097,13 +11620,14 @@ func (c *ClientWithResponses) AdminSetQuotaWithBodyWithResponse(ctx context.Cont
 // AdminSetQuotaWithResponse Set one user's limits
 //
 // Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room.
+// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/admin/quotas/{user} (the `AdminSetQuota` operationId).
-func (c *ClientWithResponses) AdminSetQuotaWithResponse(ctx context.Context, user string, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error) {
-	rsp, err := c.AdminSetQuota(ctx, user, body, reqEditors...)
+func (c *ClientWithResponses) AdminSetQuotaWithResponse(ctx context.Context, user string, params *AdminSetQuotaParams, body AdminSetQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetQuotaResponse, error) {
+	rsp, err := c.AdminSetQuota(ctx, user, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11123,6 +11647,28 @@ func (c *ClientWithResponses) AdminGetStatsWithResponse(ctx context.Context, req
 		return nil, err
 	}
 	return ParseAdminGetStatsResponse(rsp)
+}
+
+// AdminDeleteUserWithResponse Remove a user
+//
+// For the hook that removes a mailbox, or gives its address to somebody else. Visits under way end, in whichever
+// process; then nothing of the user is left here: accounts, passwords, what was allowed on providers' pages, the
+// memory of what was fetched, limits, sessions and links. Whoever has the address next finds nothing. Nothing at
+// other providers is touched, and no mail that Mailbrook did not bring.
+//
+// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
+// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
+// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
+func (c *ClientWithResponses) AdminDeleteUserWithResponse(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*AdminDeleteUserResponse, error) {
+	rsp, err := c.AdminDeleteUser(ctx, user, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminDeleteUserResponse(rsp)
 }
 
 // GetAutoconfigWithResponse Settings for a mail address
@@ -11240,8 +11786,8 @@ func (c *ClientWithResponses) ListIdentitiesWithResponse(ctx context.Context, re
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/links (the `CreateLink` operationId).
-func (c *ClientWithResponses) CreateLinkWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error) {
-	rsp, err := c.CreateLinkWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateLinkWithBodyWithResponse(ctx context.Context, params *CreateLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error) {
+	rsp, err := c.CreateLinkWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11258,8 +11804,8 @@ func (c *ClientWithResponses) CreateLinkWithBodyWithResponse(ctx context.Context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/links (the `CreateLink` operationId).
-func (c *ClientWithResponses) CreateLinkWithResponse(ctx context.Context, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error) {
-	rsp, err := c.CreateLink(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateLinkWithResponse(ctx context.Context, params *CreateLinkParams, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error) {
+	rsp, err := c.CreateLink(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -11340,7 +11886,9 @@ func (c *ClientWithResponses) ListProvidersWithResponse(ctx context.Context, par
 
 // GetQuotaWithResponse The user's own quota
 //
-// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in.
+// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
+// enforces; `limit_source` says whose it is.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11865,6 +12413,13 @@ func ParseCreateAccountResponse(rsp *http.Response) (*CreateAccountResponse, err
 			}
 			headers.ContentLanguage = &value
 		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -11955,6 +12510,13 @@ func ParseDeleteAccountResponse(rsp *http.Response) (*DeleteAccountResponse, err
 			return nil, err
 		}
 		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest ValidationFailed
@@ -12087,6 +12649,13 @@ func ParseGetAccountResponse(rsp *http.Response) (*GetAccountResponse, error) {
 			}
 			headers.ContentLanguage = &value
 		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetAccountResponse401Headers
@@ -12172,6 +12741,13 @@ func ParseUpdateAccountResponse(rsp *http.Response) (*UpdateAccountResponse, err
 		}
 		response.ApplicationproblemJSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest PayloadTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -12225,6 +12801,13 @@ func ParseUpdateAccountResponse(rsp *http.Response) (*UpdateAccountResponse, err
 				return nil, err
 			}
 			headers.ContentLanguage = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
 		}
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
@@ -13005,6 +13588,13 @@ func ParseAdminUpdateAccountResponse(rsp *http.Response) (*AdminUpdateAccountRes
 		}
 		response.ApplicationproblemJSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest PayloadTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -13058,6 +13648,13 @@ func ParseAdminUpdateAccountResponse(rsp *http.Response) (*AdminUpdateAccountRes
 				return nil, err
 			}
 			headers.ContentLanguage = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
 		}
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
@@ -13926,6 +14523,16 @@ func ParseAdminGetQuotaResponse(rsp *http.Response) (*AdminGetQuotaResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminGetQuotaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers AdminGetQuotaResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
@@ -14000,6 +14607,13 @@ func ParseAdminSetQuotaResponse(rsp *http.Response) (*AdminSetQuotaResponse, err
 		}
 		response.ApplicationproblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest PayloadTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -14045,6 +14659,16 @@ func ParseAdminSetQuotaResponse(rsp *http.Response) (*AdminSetQuotaResponse, err
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminSetQuotaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers AdminSetQuotaResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
@@ -14166,6 +14790,107 @@ func ParseAdminGetStatsResponse(rsp *http.Response) (*AdminGetStatsResponse, err
 			headers.RetryAfter = value
 		}
 		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminDeleteUserResponse parses an HTTP response from a AdminDeleteUserWithResponse call
+func ParseAdminDeleteUserResponse(rsp *http.Response) (*AdminDeleteUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminDeleteUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest MailboxUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminDeleteUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminDeleteUserResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	}
 
 	return response, nil
@@ -14651,6 +15376,13 @@ func ParseCreateLinkResponse(rsp *http.Response) (*CreateLinkResponse, error) {
 		}
 		response.ApplicationproblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest IdempotencyInProgress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest PayloadTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -14666,7 +15398,7 @@ func ParseCreateLinkResponse(rsp *http.Response) (*CreateLinkResponse, error) {
 		response.ApplicationproblemJSON415 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest ValidationFailed
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -15127,6 +15859,16 @@ func ParseGetQuotaResponse(rsp *http.Response) (*GetQuotaResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetQuotaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetQuotaResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {

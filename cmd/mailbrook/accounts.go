@@ -269,7 +269,7 @@ func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) erro
 		if err != nil {
 			return err
 		}
-		if err := a.registry.Delete(ctx, acc.Owner, acc.ID, c.Mail == "keep"); err != nil {
+		if err := a.registry.Delete(ctx, acc.Owner, acc.ID, c.Mail == "keep", nil); err != nil {
 			return err
 		}
 		fmt.Fprintf(t.out, "deleted %s; nothing was changed at %s\n", acc.ID, acc.Server.Host)

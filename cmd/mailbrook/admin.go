@@ -19,18 +19,23 @@ func (q quotas) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 	if err != nil {
 		return account.Quota{}, err
 	}
-	saved := [2]int64{quota.UsedBytes, quota.UsedMessages}
+	saved, own := [2]int64{quota.UsedBytes, quota.UsedMessages}, quota.Own.Version()
 	if quota.UsedBytes, quota.UsedMessages, err = q.app.mailbox.Usage(ctx, o); err != nil {
 		return account.Quota{}, err
 	}
-	if saved != [2]int64{quota.UsedBytes, quota.UsedMessages} {
-		err = q.app.store.SaveUsage(ctx, o, quota.UsedBytes, quota.UsedMessages)
+	if quota.Own, err = q.app.mailbox.OwnLimit(ctx, o, quota.Set); err != nil {
+		return account.Quota{}, err
 	}
-	return quota, err
+	if saved != [2]int64{quota.UsedBytes, quota.UsedMessages} || own != quota.Own.Version() {
+		err = q.app.store.SaveUsage(ctx, o, quota.UsedBytes, quota.UsedMessages, quota.Own)
+	}
+	return quota.Limited(), err
 }
 
-func (q quotas) SetLimit(ctx context.Context, o account.Owner, l account.Limit) (account.Quota, error) {
-	if err := q.app.store.SetLimits(ctx, o, l.Bytes, l.Messages); err != nil {
+func (q quotas) SetLimit(ctx context.Context, o account.Owner, l account.Limit,
+	match account.Match,
+) (account.Quota, error) {
+	if err := q.app.store.SetLimits(ctx, o, l, match); err != nil {
 		return account.Quota{}, err
 	}
 	q.app.log.InfoContext(ctx, "limits set", "user", o)
@@ -60,7 +65,7 @@ func (a admin) QuotaSummary(ctx context.Context) (httpapi.QuotaSummary, error) {
 
 func (a admin) Accounts(ctx context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
 	page, next, err := a.app.store.AdminAccounts(ctx, store.AccountFilter{
-		Owner: q.User, State: q.State, Host: q.Host,
+		Owner: q.User, State: q.State, Host: q.Host, Code: q.Code,
 		Overdue: q.Overdue, Limit: q.Limit, Cursor: q.Cursor,
 	})
 	return httpapi.AccountPage{Accounts: page, Next: next}, err

@@ -21,7 +21,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/logins"
-	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -131,8 +130,9 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if a.oauth, err = a.newOAuth(); err != nil {
 		return nil, err
 	}
+	boxes := newDeliveries(a)
 	a.engine = fetch.New(fetch.Options{
-		Source: sources{a}, Mailbox: deliveries{a.mailbox}, Journal: a.store.Journal(), Quirks: a.visitQuirks,
+		Source: sources{a}, Mailbox: boxes, Journal: a.store.Journal(), Quirks: a.visitQuirks,
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(),
 		LocalName: mailbox.LocalName, MaxMessageBytes: account.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
 		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
@@ -268,6 +268,8 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
 		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
 		{Name: "prune_logins", Every: time.Hour, Run: a.store.Logins().Prune},
+		{Name: "prune_repeatable", Every: time.Hour, Run: a.store.Repeatable().Prune},
+		{Name: "finish_removals", Every: 15 * time.Second, Run: users{a}.finishRemovals},
 		{Name: "prune_transcripts", Every: time.Hour, Run: a.pruneTranscripts},
 		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
@@ -293,7 +295,10 @@ func signingKeys(cfg config, v *vault.Vault) httpapi.Keys {
 	if len(secret) == 0 {
 		secret = v.SigningKey()
 	}
-	return httpapi.Keys{Secret: secret, JWKS: cfg.Auth.JWKSURL, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience}
+	return httpapi.Keys{
+		Secret: secret, JWKS: cfg.Auth.JWKSURL, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience,
+		UserIDClaim: cfg.Auth.UserIDClaim,
+	}
 }
 
 // loadRoots begins to read the root certificates, which takes as long as all
@@ -302,29 +307,6 @@ func loadRoots(file string) func() (*x509.CertPool, error) {
 	load := sync.OnceValues(func() (*x509.CertPool, error) { return outbound.LoadRoots(file) })
 	go load() //nolint:errcheck // Told to who waits.
 	return load
-}
-
-// deliveries gives the engine its mailbox.
-type deliveries struct{ boxes *mailbox.Store }
-
-func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	limit account.Limit,
-) (fetch.Delivery, error) {
-	delivery, err := d.boxes.Open(ctx, o, journal, epoch, limit)
-	if err != nil {
-		return nil, err
-	}
-	return delivery, nil
-}
-
-func (d deliveries) InboxValidity(ctx context.Context, o account.Owner) (uint32, error) {
-	return d.boxes.InboxValidity(ctx, o)
-}
-
-func (d deliveries) InboxMessage(ctx context.Context, o account.Owner, validity,
-	uid uint32,
-) (mail.Fingerprint, bool, error) {
-	return d.boxes.InboxMessage(ctx, o, validity, uid)
 }
 
 // credentials has an account's secret ready for one login: unsealed, or an
@@ -379,5 +361,13 @@ func (a *app) measure(ctx context.Context, o account.Owner) error {
 	if err != nil {
 		return err
 	}
-	return a.store.SaveUsage(ctx, o, bytes, messages)
+	set, err := a.store.Journal().Limit(ctx, o)
+	if err != nil {
+		return err
+	}
+	own, err := a.mailbox.OwnLimit(ctx, o, set)
+	if err != nil {
+		return err
+	}
+	return a.store.SaveUsage(ctx, o, bytes, messages, own)
 }

@@ -36,14 +36,17 @@ type config struct {
 	DataDir  string
 	Database string // "sqlite:PATH" or "postgres://…".
 	Mailbox  string // "maildir:PATH" with {user}, {domain} or {local} to be filled in.
-	Memory   int64  // Octets that the visits of this process may hold together; 0: by what the machine has.
-	Remote   remoteConfig
-	Poll     pollConfig
-	Accounts accountsConfig
-	Auth     authConfig
-	Web      webConfig
-	OAuth    map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
-	Log      logConfig
+	// CreateMailboxes says whether a user's first delivery makes a mailbox that was
+	// never there.
+	CreateMailboxes bool
+	Memory          int64 // Octets that the visits of this process may hold together; 0: by what the machine has.
+	Remote          remoteConfig
+	Poll            pollConfig
+	Accounts        accountsConfig
+	Auth            authConfig
+	Web             webConfig
+	OAuth           map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
+	Log             logConfig
 }
 
 // remoteConfig bounds which servers accounts may name.
@@ -76,6 +79,9 @@ type authConfig struct {
 	JWKSURL  string
 	Issuer   string
 	Audience string
+	// UserIDClaim names the claim that tells apart users who have one address one
+	// after the other; empty: there is none.
+	UserIDClaim string
 }
 
 // webConfig is about the web pages.
@@ -158,6 +164,10 @@ func allSettings() []setting {
 		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
 		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
 		{key: "mailbox", set: func(c *config, v string) error { c.Mailbox = v; return checkMailbox(v) }},
+		{key: "create_mailboxes", kind: truth, set: func(c *config, v string) (err error) {
+			c.CreateMailboxes, err = parseTruth(v)
+			return err
+		}},
 		{key: "memory_limit", kind: number, set: func(c *config, v string) (err error) {
 			c.Memory, err = parseBytes(v)
 			return err
@@ -208,6 +218,10 @@ func allSettings() []setting {
 		}},
 		{key: "auth.issuer", optional: true, set: func(c *config, v string) error { c.Auth.Issuer = v; return nil }},
 		{key: "auth.audience", optional: true, set: func(c *config, v string) error { c.Auth.Audience = v; return nil }},
+		{key: "auth.user_id_claim", optional: true, set: func(c *config, v string) error {
+			c.Auth.UserIDClaim = v
+			return checkClaim(v)
+		}},
 		{key: "web.frame_ancestors", kind: list, optional: true, set: func(c *config, v string) (err error) {
 			c.Web.FrameAncestors, err = parseOrigins(v)
 			return err
@@ -360,7 +374,11 @@ func loadConfig(file string, environ []string, flags map[string]string) (config,
 		}
 	}
 	c.Database = cmp.Or(c.Database, "sqlite:"+filepath.Join(c.DataDir, "mailbrook.db"))
-	c.Mailbox = cmp.Or(c.Mailbox, "maildir:"+filepath.Join(c.DataDir, "mail", "{domain}", "{local}"))
+	ours := "maildir:" + filepath.Join(c.DataDir, "mail", "{domain}", "{local}")
+	c.Mailbox = cmp.Or(c.Mailbox, ours)
+	if _, ok := values["create_mailboxes"]; !ok {
+		c.CreateMailboxes = samePlace(c.Mailbox, ours) // Elsewhere the mail system makes them.
+	}
 	// A default gives way to what was set.
 	if _, ok := values["poll.min_interval"]; !ok {
 		c.Poll.MinInterval = min(c.Poll.MinInterval, c.Poll.Interval)
@@ -723,6 +741,30 @@ func checkSecret(v string) error {
 			"\"openssl rand -base64 48\"", minSecret)
 	}
 	return nil
+}
+
+// samePlace reports whether two settings lead to the same mailboxes, however their
+// paths are written.
+func samePlace(a, b string) bool {
+	if a == b {
+		return true
+	}
+	pa, err1 := filepath.Abs(strings.TrimPrefix(a, "maildir:"))
+	pb, err2 := filepath.Abs(strings.TrimPrefix(b, "maildir:"))
+	return err1 == nil && err2 == nil && pa == pb
+}
+
+// perToken are claims that are another one in each token, or the same for
+// everybody, or the address.
+var perToken = []string{"jti", "iat", "exp", "nbf", "aud", "iss", "scope", "nonce", "sid", "auth_time", "sub", "email"}
+
+// checkClaim refuses what cannot tell users apart: with a claim that changes each
+// token would be another user's, and the accounts of the one before be removed.
+func checkClaim(v string) error {
+	if slices.Contains(perToken, v) {
+		return errors.New("must name a claim that every token of a user bears alike, and no other user's does, such as uid")
+	}
+	return checkText(v)
 }
 
 func checkJWKS(v string) error {

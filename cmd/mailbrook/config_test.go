@@ -44,7 +44,7 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 	}
 	want := config{
 		Listen: "127.0.0.1:8080", DataDir: "./data",
-		Database: "sqlite:data/mailbrook.db", Mailbox: "maildir:data/mail/{domain}/{local}",
+		Database: "sqlite:data/mailbrook.db", Mailbox: "maildir:data/mail/{domain}/{local}", CreateMailboxes: true,
 		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
 		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
 		Accounts: accountsConfig{MaxPerUser: 4},
@@ -76,6 +76,7 @@ listen_ops = "127.0.0.1:9090"
 data_dir = "/srv/mb"
 database = "postgres://mb:p%%40ss@db.test/mb"
 mailbox = "maildir:/srv/mail/{user}"
+create_mailboxes = true
 memory_limit = "512MB"
 [remote]
 allow_networks = ["10.0.0.0/8", "192.0.2.1", "127.0.0.1/8"]
@@ -94,6 +95,7 @@ secret = %q
 jwks_url = "https://login.test/keys"
 issuer = "https://login.test"
 audience = "mailbrook"
+user_id_claim = "uid"
 [web]
 frame_ancestors = ["https://webmail.firma.test", "http://Localhost:8081/"]
 public_url = "https://Mail.firma.test:443/"
@@ -109,7 +111,7 @@ format = "json"
 `, ca, longSecret, logo)
 	want := config{
 		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb",
-		Mailbox: "maildir:/srv/mail/{user}", Memory: 512 << 20,
+		Mailbox: "maildir:/srv/mail/{user}", CreateMailboxes: true, Memory: 512 << 20,
 		Remote: remoteConfig{
 			AllowNetworks: []netip.Prefix{
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
@@ -125,7 +127,7 @@ format = "json"
 		},
 		Auth: authConfig{
 			Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys",
-			Issuer: "https://login.test", Audience: "mailbrook",
+			Issuer: "https://login.test", Audience: "mailbrook", UserIDClaim: "uid",
 		},
 		Web: webConfig{
 			FrameAncestors: []string{"https://webmail.firma.test", "http://localhost:8081"},
@@ -141,6 +143,8 @@ format = "json"
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test",
 		"auth.audience":       "mailbrook",
+		"auth.user_id_claim":  "uid",
+		"create_mailboxes":    "yes",
 		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081",
 		"web.public_url":      "https://mail.firma.test",
 		"web.brand.name":      "Poczta Firma", "web.brand.logo": logo, "web.brand.color": "#6a1b9a",
@@ -193,6 +197,38 @@ format = "json"
 				t.Errorf("configuration (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestCreateMailboxesByDefault(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, tc := range map[string]struct {
+		flags map[string]string
+		want  bool
+	}{
+		"the default place":       {nil, true},
+		"the same, written out":   {map[string]string{"mailbox": "maildir:data/mail/{domain}/{local}"}, true},
+		"the same, from here":     {map[string]string{"mailbox": "maildir:./data/../data/mail/{domain}/{local}"}, true},
+		"another place":           {map[string]string{"mailbox": "maildir:/srv/mail/{user}"}, false},
+		"another, and told to":    {map[string]string{"mailbox": "maildir:/srv/mail/{user}", "create_mailboxes": "on"}, true},
+		"the default, and not to": {map[string]string{"create_mailboxes": "false"}, false},
+	} {
+		got, err := loadConfig("", nil, tc.flags)
+		if err != nil || got.CreateMailboxes != tc.want {
+			t.Errorf("%s: %t, %v", name, got.CreateMailboxes, err)
+		}
+	}
+}
+
+// TestAClaimThatDiffersFromTokenToTokenIsRefused: with it each token would be
+// another user's. The control is one that does not.
+func TestAClaimThatDiffersFromTokenToTokenIsRefused(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, claim := range append(perToken, "uid", "") {
+		_, err := loadConfig("", nil, map[string]string{"auth.user_id_claim": claim})
+		if (err == nil) != (claim == "uid" || claim == "") {
+			t.Errorf("%q: %v", claim, err)
+		}
 	}
 }
 

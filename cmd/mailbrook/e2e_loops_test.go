@@ -35,7 +35,7 @@ func newCircle(t *testing.T, extra []string, names ...string) *circle {
 	ca := mailtest.NewCA(t)
 	c.d = mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: logins, CA: ca, Extra: append(
 		[]string{"auth_default_realm = loop.test"}, extra...)})
-	c.site = newSite(t, ca, "MAILBOX=maildir:"+c.d.Store("{user}"))
+	c.site = newSite(t, ca, "CREATE_MAILBOXES=true", "MAILBOX=maildir:"+c.d.Store("{user}"))
 	return c
 }
 

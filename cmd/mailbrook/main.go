@@ -37,6 +37,7 @@ type cli struct {
 	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes with each other; explain one message."`
 	Token        tokenCmd        `cmd:"" help:"Print a bearer token for the REST API."`
 	Link         linkCmd         `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
+	User         userCmd         `cmd:"" help:"Remove users whose mailbox is gone, or whose address somebody else gets."`
 	Sessions     sessionsCmd     `cmd:"" help:"End sessions of the web pages."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database schema up or down, or show where it is."`
 	Installation installationCmd `cmd:"" help:"Show or mend what holds database, keys and mailboxes together."`

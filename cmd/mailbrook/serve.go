@@ -159,6 +159,8 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 	}
 	return httpapi.New(httpapi.Options{
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth,
+		Users:       users{a},
+		Repeats:     repeats{a.store.Repeatable(), a.vault, a.store.Now},
 		Transcripts: transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(),
 		Ready:   ready,
 		Holds:   a.house.holds,

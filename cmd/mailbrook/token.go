@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -13,6 +15,8 @@ type tokenCmd struct {
 	User  string        `help:"Whose token it is: a mailbox address of this provider." required:""`
 	Admin bool          `help:"With the scope of an administrator."`
 	TTL   time.Duration `name:"ttl" help:"How long it is valid." default:"1h"`
+	// UserID may be left out: the token is for whoever has the address then.
+	UserID string `name:"user-id" help:"The user's id (auth.user_id_claim); else it is for whoever has the address."`
 }
 
 func (c tokenCmd) Run(_ context.Context, t terminal, load loader) error {
@@ -27,14 +31,30 @@ func (c tokenCmd) Run(_ context.Context, t terminal, load loader) error {
 	if err != nil {
 		return err
 	}
+	id, err := c.userID(cfg)
+	if err != nil {
+		return err
+	}
 	v, err := vault.Open(cfg.DataDir)
 	if err != nil {
 		return err
 	}
-	token, err := signingKeys(cfg, v).Sign(owner, c.Admin, c.TTL)
+	token, err := signingKeys(cfg, v).SignAs(owner, id, c.Admin, c.TTL)
 	if err != nil {
 		return usageError{err}
 	}
 	fmt.Fprintln(t.out, token)
 	return nil
+}
+
+// userID is what the token says in the claim that tells users of one address apart;
+// "" where there is none. Without --user-id it vouches for whoever has the address.
+func (c tokenCmd) userID(cfg config) (string, error) {
+	switch {
+	case cfg.Auth.UserIDClaim != "":
+		return cmp.Or(c.UserID, httpapi.AnyUser), nil
+	case c.UserID != "":
+		return "", usageError{errors.New("--user-id: auth.user_id_claim names no claim for it")}
+	}
+	return "", nil
 }

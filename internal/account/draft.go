@@ -5,6 +5,8 @@ import "time"
 // Draft is an account as a user asks for it. Nil means "not said": presets and
 // defaults fill it in.
 type Draft struct {
+	ID       ID        // A random UUID; "": one is made.
+	AskedAt  time.Time // When whoever asks was recognised as the user; zero: now.
 	Email    string
 	Password Secret
 	// Grant is the id of what the user allowed on the provider's page, in the
@@ -51,7 +53,8 @@ type Patch struct {
 	MaxMessageBytes *int64
 	PollInterval    *time.Duration
 	Enabled         *bool
-	Operator        bool // An administrator asks: what is switched off is told to be so by one.
+	Operator        bool  // An administrator asks: what is switched off is told to be so by one.
+	Match           Match // The versions of the account for which it is meant.
 	SkipTest        bool
 }
 

@@ -14,6 +14,9 @@ var (
 	ErrNameTaken    = errors.New("another of your accounts bears this name: choose a different one")
 	ErrFolderTaken  = errors.New("this folder is taken: choose another name for it")
 	ErrChanged      = errors.New("the account was changed meanwhile: load it again")
+	// ErrPrecondition says that what is to be changed is not what the caller thinks
+	// that it is.
+	ErrPrecondition = errors.New("it was changed meanwhile: load it again")
 )
 
 // ErrUnavailable says that what is kept of accounts cannot be asked or changed

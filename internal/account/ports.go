@@ -23,7 +23,8 @@ type Repository interface {
 	Update(ctx context.Context, a Account, sealed []byte, dueNow bool) (Account, error)
 	// Remove deletes account, secret and schedule and fences a visit under way.
 	// The journal is retired for 30 days if keepJournal is true, else forgotten.
-	Remove(ctx context.Context, o Owner, id ID, keepJournal bool) error
+	// An account that does not match is left as it is: ErrPrecondition.
+	Remove(ctx context.Context, o Owner, id ID, keepJournal bool, match Match) error
 	// SealedSecret returns what Add or Update was given.
 	SealedSecret(ctx context.Context, o Owner, id ID) ([]byte, error)
 	// Hurry makes the account due now.

@@ -10,8 +10,10 @@ type Quota struct {
 	Owner         Owner
 	UsedBytes     int64
 	UsedMessages  int64
-	LimitBytes    *int64 // Nil: unlimited.
-	LimitMessages *int64 // Nil: unlimited.
+	LimitBytes    *int64 // The tighter of Set and Own; nil: unlimited.
+	LimitMessages *int64 // The same.
+	Set           Limit  // By an administrator, here.
+	Own           Limit  // The mailbox's own, as last read: the mail server's.
 	Accounts      []AccountUsage
 	// Stopped says that an account of the user is over_quota: what comes next does
 	// not fit, however much of a limit is left.
@@ -58,6 +60,42 @@ func (q Quota) State() QuotaState {
 	return QuotaOK
 }
 
+// Limited returns q with the limits that count: the tighter of Set and Own.
+func (q Quota) Limited() Quota {
+	l := q.Set.Tighter(q.Own)
+	q.LimitBytes, q.LimitMessages = l.Bytes, l.Messages
+	return q
+}
+
+// LimitSource says whose a limit is.
+type LimitSource string
+
+// The sources of limits.
+const (
+	LimitByMailbrook LimitSource = "mailbrook" // An administrator set it here.
+	LimitByMailbox   LimitSource = "mailbox"   // It stands in the mailbox's own quota file.
+)
+
+// Source says whose the limit is that the mailbox comes to first; "" without a
+// limit. Where both say the same, it is Mailbrook's.
+func (q Quota) Source() LimitSource {
+	set := max(share(q.UsedBytes, q.Set.Bytes), share(q.UsedMessages, q.Set.Messages))
+	own := max(share(q.UsedBytes, q.Own.Bytes), share(q.UsedMessages, q.Own.Messages))
+	switch l := q.Set.Tighter(q.Own); {
+	case l == Limit{}:
+		return ""
+	case q.Own == Limit{}, set > own:
+		return LimitByMailbrook
+	case q.Set == Limit{}, own > set:
+		return LimitByMailbox
+	case l.Bytes != nil && !same(l.Bytes, q.Set.Bytes), l.Bytes == nil && !same(l.Messages, q.Set.Messages):
+		return LimitByMailbox // As full by the one as by the other, such as empty: by size, then.
+	}
+	return LimitByMailbrook
+}
+
+func same(a, b *int64) bool { return a != nil && b != nil && *a == *b }
+
 func share(used int64, limit *int64) int64 {
 	switch {
 	case limit == nil:
@@ -85,4 +123,16 @@ type AccountUsage struct {
 type Limit struct {
 	Bytes    *int64
 	Messages *int64
+}
+
+// Tighter returns what keeps within both.
+func (l Limit) Tighter(m Limit) Limit {
+	return Limit{Bytes: tighter(l.Bytes, m.Bytes), Messages: tighter(l.Messages, m.Messages)}
+}
+
+func tighter(a, b *int64) *int64 {
+	if a == nil || b != nil && *b < *a {
+		return b
+	}
+	return a
 }

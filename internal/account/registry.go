@@ -156,9 +156,12 @@ func (r *Registry) admitted(ctx context.Context, a Account, login login) (TestRe
 
 // Update changes an account. The connection is tested again when server,
 // protocol or credentials change. Errors as for Create, and ErrNotFound,
-// ErrChanged.
+// ErrChanged, ErrPrecondition.
 func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account, error) {
 	old, err := r.Repository.Account(ctx, o, id)
+	if err == nil {
+		err = p.Match.Check(old.Version())
+	}
 	if err != nil {
 		return Account{}, err
 	}
@@ -199,6 +202,9 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 	dueNow := a.Enabled && (remote || more || !old.Enabled)
 	a.UpdatedAt = r.Now().UTC()
 	a, err = r.Repository.Update(ctx, a, sealed, dueNow)
+	if errors.Is(err, ErrChanged) && p.Match != nil { // Since it was compared.
+		err = cmp.Or(p.Match.Check(""), err)
+	}
 	if err != nil {
 		return Account{}, err
 	}
@@ -213,13 +219,13 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 // Delete removes an account and its secret; the remote is not touched. With
 // keepMail the local folder stays, and adding the same account again within 30
 // days goes on where it was; without, the folder and all below it are removed
-// and nothing is remembered.
-func (r *Registry) Delete(ctx context.Context, o Owner, id ID, keepMail bool) error {
+// and nothing is remembered. One that does not match is left: ErrPrecondition.
+func (r *Registry) Delete(ctx context.Context, o Owner, id ID, keepMail bool, match Match) error {
 	a, err := r.Repository.Account(ctx, o, id)
 	if err != nil {
 		return err
 	}
-	if err := r.Repository.Remove(ctx, o, id, keepMail); err != nil {
+	if err := r.Repository.Remove(ctx, o, id, keepMail, match); err != nil {
 		return err
 	}
 	r.Log.InfoContext(ctx, "account removed", "account", id, "keep_mail", keepMail)
@@ -312,10 +318,10 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		return Account{}, login{}, bad
 	}
 	server = override(server, protocol, d.Host, d.Port, d.Security)
-	now := r.Now().UTC()
+	now := cmp.Or(d.AskedAt, r.Now()).UTC()
 	a := Account{
-		ID: ID(uuid.NewString()), Owner: o, Email: d.Email, Provider: preset.Provider, Protocol: protocol, Server: server,
-		Username: value(d.Username, first(preset.Username, d.Email)), Auth: Password,
+		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Email: d.Email, Provider: preset.Provider, Protocol: protocol,
+		Server: server, Username: value(d.Username, first(preset.Username, d.Email)), Auth: Password,
 		SenderName: value(d.SenderName, ""), Folders: FolderRules{d.Include, d.Exclude},
 		Start: value(d.Start, StartAll), MaxMessageBytes: value(d.MaxMessageBytes, DefaultMessageBytes),
 		PollInterval: value(d.PollInterval, r.PollInterval), Enabled: value(d.Enabled, true),

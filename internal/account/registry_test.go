@@ -59,7 +59,12 @@ func (r *rows) Update(_ context.Context, a account.Account, sealed []byte, dueNo
 	return a, nil
 }
 
-func (r *rows) Remove(_ context.Context, o account.Owner, id account.ID, keep bool) error {
+func (r *rows) Remove(_ context.Context, o account.Owner, id account.ID, keep bool, m account.Match) error {
+	for _, a := range r.accounts {
+		if err := m.Check(a.Version()); a.ID == id && err != nil {
+			return err
+		}
+	}
 	r.accounts = slices.DeleteFunc(r.accounts, func(a account.Account) bool { return a.ID == id })
 	r.kept[id] = keep
 	return nil
@@ -420,7 +425,7 @@ func TestAnotherUsersAccountDoesNotExist(t *testing.T) {
 	_, update := f.Update(ctx, eve, a.ID, account.Patch{Name: ptr("x")})
 	_, test := f.TestExisting(ctx, eve, a.ID, account.Patch{})
 	for name, err := range map[string]error{"get": get, "update": update, "test": test, "delete": f.Delete(ctx, eve, a.ID,
-		false)} {
+		false, nil)} {
 		if !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -433,8 +438,8 @@ func TestAnotherUsersAccountDoesNotExist(t *testing.T) {
 func TestDeletingKeepsMailUnlessToldOtherwise(t *testing.T) {
 	f := setup(t)
 	a, b := f.add(t, draft("anna@gmail.com")), f.add(t, draft("bea@gmail.com"))
-	if err := errors.Join(f.Delete(t.Context(), f.anna, a.ID, true), f.Delete(t.Context(), f.anna, b.ID,
-		false)); err != nil {
+	if err := errors.Join(f.Delete(t.Context(), f.anna, a.ID, true, nil), f.Delete(t.Context(), f.anna, b.ID,
+		false, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(f.folders.removed, []string{"Google 2"}) || !f.rows.kept[a.ID] || f.rows.kept[b.ID] {

@@ -20,6 +20,7 @@ var sentences = []words{
 	{"A valid bearer token is needed", "Potrzebny jest ważny token (Bearer)"},
 	{"An account may not name this server", "Tego serwera nie można użyć w koncie"},
 	{"Another account bears this name", "Inne konto ma już tę nazwę"},
+	{"It was changed meanwhile", "W międzyczasie coś zmieniono"},
 	{"Not ready", "Usługa nie jest gotowa"},
 	{"Some fields cannot be accepted", "Niektórych pól nie można przyjąć"},
 	{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
@@ -29,9 +30,11 @@ var sentences = []words{
 	{"The body is too large", "Treść żądania jest za duża"},
 	{"The connection test failed", "Test połączenia się nie powiódł"},
 	{"The folder is taken", "Folder jest zajęty"},
+	{"The idempotency key is taken", "Ten klucz Idempotency-Key jest już zajęty"},
 	{"The limit of external accounts is reached", "Osiągnięto limit kont zewnętrznych"},
 	{"The mailbox is not available now", "Skrzynka jest teraz niedostępna"},
 	{"The request cannot be understood", "Nie można zrozumieć żądania"},
+	{"The same request is under way", "To samo żądanie jest w toku"},
 	{"The sign-in was for another mailbox", "Zalogowano się do innej skrzynki"},
 	{"There is nothing here", "Nic tu nie ma"},
 	{"This external account was added already", "To konto zewnętrzne jest już dodane"},
@@ -62,6 +65,10 @@ var sentences = []words{
 		"część nazwy folderu jest pusta: usuń zbędny ukośnik",
 	},
 	{
+		"a request of this Idempotency-Key is under way: ask again in a few seconds",
+		"żądanie z tym Idempotency-Key jest w toku: zapytaj ponownie za kilka sekund",
+	},
+	{
 		"another of your accounts bears this name: choose a different one",
 		"inne z twoich kont ma już tę nazwę: wybierz inną",
 	},
@@ -89,6 +96,7 @@ var sentences = []words{
 		"is not a parameter of this call: leave it out, or check its spelling",
 		"to wywołanie nie ma takiego parametru: usuń go albo sprawdź pisownię",
 	},
+	{"is not honoured by this call: leave it out", "nie działa w tym wywołaniu: pomiń ten nagłówek"},
 	{
 		"is not known for this address: give the server's name",
 		"dla tego adresu nie znamy serwera: podaj jego nazwę",
@@ -105,6 +113,15 @@ var sentences = []words{
 	{
 		`must be "all", "new", or days from 1 to 36500, such as {"days": 30}`,
 		`podaj "all", "new" albo liczbę dni od 1 do 36500, na przykład {"days": 30}`,
+	},
+	{"it was changed meanwhile: load it again", "w międzyczasie coś zmieniono: wczytaj dane ponownie"},
+	{
+		"must be * or entity tags in quotes, as the header ETag has them",
+		"podaj * albo znaczniki w cudzysłowie, takie jak w nagłówku ETag",
+	},
+	{
+		"must be 1 to 255 visible characters of ASCII, in quotes or without",
+		"podaj od 1 do 255 widocznych znaków ASCII, w cudzysłowie lub bez",
 	},
 	{
 		"must be a full mailbox address, such as anna@example.org",
@@ -213,6 +230,10 @@ var sentences = []words{
 	{
 		"there is no such provider: see GET /v1/providers, or leave it out",
 		"nie ma takiego dostawcy: zobacz GET /v1/providers albo pomiń to pole",
+	},
+	{
+		"this Idempotency-Key was sent with another body: take a new one for a new request",
+		"ten Idempotency-Key przysłano już z inną treścią: dla nowego żądania użyj nowego klucza",
 	},
 	{
 		"this external account was added already: edit that one instead",

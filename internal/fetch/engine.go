@@ -185,13 +185,9 @@ func (v *visit) run(ctx context.Context) error {
 	if err := memory.Of(ctx).Take(ctx, visitCost); err != nil {
 		return err
 	}
-	limit, err := v.Journal.Limit(ctx, v.lease.Account.Owner)
-	if err != nil {
+	defer v.leave()
+	if err := v.openMailbox(ctx); err != nil {
 		return err
-	}
-	v.delivery, err = v.Mailbox.Open(ctx, v.lease.Account.Owner, v.lease.Account.Journal, v.lease.Epoch, limit)
-	if err != nil {
-		return fault.Wrap(fault.LocalMailboxUnavailable, "opening the local mailbox", err)
 	}
 	defer v.delivery.Close()
 	if err := v.compareGenerations(ctx); err != nil {
@@ -211,7 +207,6 @@ func (v *visit) run(ctx context.Context) error {
 	if err := v.open(ctx); err != nil {
 		return err
 	}
-	defer v.session.Close()
 	if err := v.survey(ctx); err != nil {
 		return err
 	}
@@ -279,14 +274,55 @@ func placements(ms []Member) []mail.Placement {
 	return ps
 }
 
-// open signs in at the remote.
+// openMailbox opens the user's mailbox. One that was never there is made for mail
+// that comes, and not for an account that may never get as far as to sign in.
+func (v *visit) openMailbox(ctx context.Context) error {
+	const op = "opening the local mailbox"
+	a := v.lease.Account
+	limit, err := v.Journal.Limit(ctx, a.Owner)
+	if err != nil {
+		return err
+	}
+	v.delivery, err = v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
+	if errors.Is(err, ErrNotMade) {
+		if err := v.open(ctx); err != nil {
+			return err
+		}
+		// Nobody's who was removed while the server took its time to answer.
+		if err := v.Journal.Commit(ctx, v.lease, Entry{}); err != nil {
+			return err
+		}
+		if err := v.Mailbox.Make(ctx, a.Owner); err != nil {
+			return fault.Wrap(fault.LocalMailboxUnavailable, "making the local mailbox", err)
+		}
+		v.log.InfoContext(ctx, "a mailbox was made", "user", a.Owner)
+		v.delivery, err = v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
+	}
+	return fault.Wrap(fault.LocalMailboxUnavailable, op, err)
+}
+
+// leave closes the session, if there is one.
+func (v *visit) leave() {
+	if v.session != nil {
+		v.session.Close()
+	}
+}
+
+// open signs in at the remote, if that was not done yet.
 func (v *visit) open(ctx context.Context) error {
+	if v.session != nil {
+		return nil
+	}
 	c, err := v.Credentials.Credential(ctx, v.lease.Account)
 	if err != nil {
 		return fault.Wrap(fault.Internal, "reading the credential", err)
 	}
-	v.session, err = v.Source.Open(ctx, v.lease.Account, c)
-	return err
+	s, err := v.Source.Open(ctx, v.lease.Account, c)
+	if err != nil {
+		return err
+	}
+	v.session = s
+	return nil
 }
 
 // toldFailures is how many folders and messages that failed a visit tells of one

@@ -289,6 +289,8 @@ func (b *box) InboxValidity(_ context.Context, o account.Owner) (uint32, error) 
 	return b.validities[o], nil
 }
 
+func (b *box) Make(context.Context, account.Owner) error { return nil }
+
 func (b *box) InboxMessage(context.Context, account.Owner, uint32, uint32) (mail.Fingerprint, bool, error) {
 	return mail.Fingerprint{}, false, nil
 }

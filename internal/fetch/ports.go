@@ -15,6 +15,9 @@ import (
 // account, or its owner edited or removed it. Nothing was written.
 var ErrFenced = errors.New("the lease on the account was lost")
 
+// ErrNotMade says that a user has no mailbox yet, and that one may be made.
+var ErrNotMade = errors.New("the local mailbox is not made yet")
+
 // Lease is the right to visit one account, held by one worker until it ends.
 // Epoch is the fencing token: it grows with every lease of the account, every
 // journal write carries it, and a write with an old one changes nothing.
@@ -69,8 +72,12 @@ type Session interface {
 // Mailbox is the users' own mailboxes.
 type Mailbox interface {
 	// Open prepares delivery for one account into one user's mailbox. journal
-	// and epoch name the spool's owner; limit is enforced by Reserve.
+	// and epoch name the spool's owner; limit is enforced by Reserve, beside the
+	// mailbox's own. No mailbox is made: where there is none, and Make may make it,
+	// the error is ErrNotMade.
 	Open(ctx context.Context, o account.Owner, journal string, epoch int64, limit account.Limit) (Delivery, error)
+	// Make makes a user's mailbox, if it is not there.
+	Make(ctx context.Context, o account.Owner) error
 	// InboxValidity returns the UIDVALIDITY under which the server of users'
 	// mailboxes shows a user's inbox; 0: not known.
 	InboxValidity(ctx context.Context, o account.Owner) (uint32, error)

@@ -148,6 +148,9 @@ type realBoxes struct{ *mailbox.Store }
 func (b realBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
 	l account.Limit,
 ) (fetch.Delivery, error) {
+	if err := b.Make(ctx, o); err != nil {
+		return nil, err
+	}
 	return b.Store.Open(ctx, o, journal, epoch, l)
 }
 

@@ -156,11 +156,11 @@ func (a anybodys) Update(ctx context.Context, _ account.Owner, id account.ID,
 	return a.Accounts.Update(ctx, a.owner, id, p)
 }
 
-func (a anybodys) Delete(ctx context.Context, _ account.Owner, id account.ID, keep bool) error {
+func (a anybodys) Delete(ctx context.Context, _ account.Owner, id account.ID, keep bool, m account.Match) error {
 	if err := a.ask(ctx, id); err != nil {
 		return err
 	}
-	return a.Accounts.Delete(ctx, a.owner, id, keep)
+	return a.Accounts.Delete(ctx, a.owner, id, keep, m)
 }
 
 func (a anybodys) TestExisting(ctx context.Context, _ account.Owner, id account.ID,

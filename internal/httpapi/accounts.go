@@ -31,24 +31,50 @@ func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestOb
 	error,
 ) {
 	d := draftOf(*r.Body)
-	var a account.Account
+	d.AskedAt = caller(ctx).asked
+	made, err := once(ctx, s, "accounts", r.Params.IdempotencyKey,
+		func(ctx context.Context, id string) (api.CreateAccount201JSONResponse, error) {
+			d.ID = account.ID(id)
+			a, err := s.create(ctx, caller(ctx).Owner, d)
+			if err != nil {
+				return api.CreateAccount201JSONResponse{}, err
+			}
+			return api.CreateAccount201JSONResponse{
+				Body: s.accountJSON(ctx, a),
+				Headers: api.CreateAccount201ResponseHeaders{
+					Location: basePath + "/accounts/" + string(a.ID), ETag: etag(a.Version()),
+				},
+			}, nil
+		})
+	if err != nil {
+		return nil, s.at(ctx, err, accountOf(d))
+	}
+	return made, nil
+}
+
+// create adds an account, unless another attempt at the same request did: its
+// process died before it could answer, or was taken for dead.
+func (s *server) create(ctx context.Context, o account.Owner, d account.Draft) (a account.Account, err error) {
+	if d.ID != "" {
+		if a, err = s.Accounts.Get(ctx, o, d.ID); !errors.Is(err, account.ErrNotFound) {
+			return a, err
+		}
+	}
 	add := func() (err error) {
-		a, err = s.Accounts.Create(ctx, caller(ctx).Owner, d)
+		a, err = s.Accounts.Create(ctx, o, d)
 		return err
 	}
-	var err error
 	if d.SkipTest {
 		err = add()
 	} else {
 		err = s.tested(ctx, add)
 	}
-	if err != nil {
-		return nil, s.at(ctx, err, accountOf(d))
+	if d.ID != "" && errors.Is(err, account.ErrExists) {
+		if made, found := s.Accounts.Get(ctx, o, d.ID); found == nil {
+			return made, nil
+		}
 	}
-	return api.CreateAccount201JSONResponse{
-		Body:    s.accountJSON(ctx, a),
-		Headers: api.CreateAccount201ResponseHeaders{Location: basePath + "/accounts/" + string(a.ID)},
-	}, nil
+	return a, err
 }
 
 // GetAccount returns one account.
@@ -57,7 +83,9 @@ func (s *server) GetAccount(ctx context.Context, r api.GetAccountRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return api.GetAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
+	return api.GetAccount200JSONResponse{
+		Body: s.accountJSON(ctx, a), Headers: api.GetAccount200ResponseHeaders{ETag: etag(a.Version())},
+	}, nil
 }
 
 // UpdateAccount changes an account.
@@ -69,6 +97,10 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 		in = r.ApplicationMergePatchPlusJSONBody
 	}
 	p := patchOf(ctx, *in)
+	var err error
+	if p.Match, err = matchOf(r.Params.IfMatch); err != nil {
+		return nil, err
+	}
 	o, id := caller(ctx).Owner, account.ID(r.Id)
 	var a account.Account
 	change := func() (err error) {
@@ -79,7 +111,7 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 		if err := change(); err != nil {
 			return nil, err
 		}
-		return api.UpdateAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
+		return s.updated(ctx, a), nil
 	}
 	saved, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
 	if err != nil {
@@ -88,7 +120,13 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 	if err := s.tested(ctx, change); err != nil {
 		return nil, s.at(ctx, err, accountAfter(saved, p))
 	}
-	return api.UpdateAccount200JSONResponse{Body: s.accountJSON(ctx, a)}, nil
+	return s.updated(ctx, a), nil
+}
+
+func (s *server) updated(ctx context.Context, a account.Account) api.UpdateAccountResponseObject {
+	return api.UpdateAccount200JSONResponse{
+		Body: s.accountJSON(ctx, a), Headers: api.UpdateAccount200ResponseHeaders{ETag: etag(a.Version())},
+	}
 }
 
 // DeleteAccount removes an account, and its mail if that is said.
@@ -96,7 +134,11 @@ func (s *server) DeleteAccount(ctx context.Context, r api.DeleteAccountRequestOb
 	error,
 ) {
 	keep := r.Params.Mail == nil || *r.Params.Mail != api.Delete
-	if err := s.Accounts.Delete(ctx, caller(ctx).Owner, account.ID(r.Id), keep); err != nil {
+	match, err := matchOf(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Accounts.Delete(ctx, caller(ctx).Owner, account.ID(r.Id), keep, match); err != nil {
 		return nil, err
 	}
 	return api.DeleteAccount204Response{}, nil

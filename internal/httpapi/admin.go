@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // AdminListQuotas returns a page of users' quotas.
@@ -58,7 +59,9 @@ func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return api.AdminGetQuota200JSONResponse(userQuotaJSON(q)), nil
+	return api.AdminGetQuota200JSONResponse{
+		Body: userQuotaJSON(q), Headers: api.AdminGetQuota200ResponseHeaders{ETag: etag(q.Set.Version())},
+	}, nil
 }
 
 // AdminSetQuota replaces one user's limits.
@@ -69,11 +72,36 @@ func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestOb
 	if err != nil {
 		return nil, account.ErrNotFound
 	}
-	q, err := s.Quotas.SetLimit(ctx, o, account.Limit{Bytes: r.Body.LimitBytes, Messages: r.Body.LimitMessages})
+	match, err := matchOf(r.Params.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	return api.AdminSetQuota200JSONResponse(userQuotaJSON(q)), nil
+	q, err := s.Quotas.SetLimit(ctx, o, account.Limit{Bytes: r.Body.LimitBytes, Messages: r.Body.LimitMessages}, match)
+	if err != nil {
+		return nil, err
+	}
+	return api.AdminSetQuota200JSONResponse{
+		Body: userQuotaJSON(q), Headers: api.AdminSetQuota200ResponseHeaders{ETag: etag(q.Set.Version())},
+	}, nil
+}
+
+// AdminDeleteUser removes a user, and the mail that was fetched if that is said.
+func (s *server) AdminDeleteUser(ctx context.Context,
+	r api.AdminDeleteUserRequestObject,
+) (api.AdminDeleteUserResponseObject, error) {
+	o, err := account.ParseOwner(r.User)
+	if err != nil {
+		// Nobody signs in as a user of an earlier version any more; it can be removed.
+		if o, err = account.StoredOwner(r.User); err != nil {
+			return nil, account.ErrNotFound
+		}
+	}
+	deleteMail := value(r.Params.Mail) == api.DeleteUsersMail
+	if err := s.Users.Remove(ctx, o, deleteMail, caller(ctx).Owner); err != nil {
+		return nil, err
+	}
+	s.hub.nudge(o)
+	return api.AdminDeleteUser204Response{}, nil
 }
 
 // AdminListAccounts returns a page of accounts across users.
@@ -82,6 +110,7 @@ func (s *server) AdminListAccounts(ctx context.Context,
 ) (api.AdminListAccountsResponseObject, error) {
 	q := AccountQuery{State: account.State(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(
 		r.Params.Cursor)}
+	q.Code = fault.Code(value(r.Params.Diagnosis))
 	q.Overdue = value(r.Params.Sort) == api.AccountsByOverdue
 	if r.Params.Host != nil {
 		q.Host = account.NormalHost(*r.Params.Host)
@@ -156,11 +185,17 @@ func (s *server) AdminUpdateAccount(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	if a, err = s.Accounts.Update(ctx, a.Owner, a.ID, account.Patch{Enabled: &in.Enabled, Operator: true}); err != nil {
+	p := account.Patch{Enabled: &in.Enabled, Operator: true}
+	if p.Match, err = matchOf(r.Params.IfMatch); err != nil {
+		return nil, err
+	}
+	if a, err = s.Accounts.Update(ctx, a.Owner, a.ID, p); err != nil {
 		return nil, err
 	}
 	s.hub.nudge(a.Owner)
-	return api.AdminUpdateAccount200JSONResponse{Body: s.adminAccountJSON(ctx, a)}, nil
+	return api.AdminUpdateAccount200JSONResponse{
+		Body: s.adminAccountJSON(ctx, a), Headers: api.AdminUpdateAccount200ResponseHeaders{ETag: etag(a.Version())},
+	}, nil
 }
 
 // AdminFetchAccount makes anybody's account due and answers with it.

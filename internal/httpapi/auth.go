@@ -1,9 +1,12 @@
 package httpapi
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // ErrToken says that a bearer token is not valid. Whoever sent it is not told
@@ -28,9 +32,13 @@ var (
 	errTokenLife    = fmt.Errorf("%w: it lives too long", ErrToken)
 	errTokenSubject = fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
 	errTokenHeader  = fmt.Errorf("%w: a header that is not allowed", ErrToken)
+	errTokenUserID  = fmt.Errorf("%w: it has no id of a user", ErrToken)
 	errUnknownKey   = fmt.Errorf("%w: unknown key", ErrToken)
 	errKeyAlgorithm = fmt.Errorf("%w: key of another algorithm", ErrToken)
 )
+
+// ErrFormerUser says that a token is for somebody whose the address was before.
+var ErrFormerUser = fmt.Errorf("%w: the address is another user's by now", ErrToken)
 
 const (
 	tokenLeeway      = time.Minute
@@ -44,13 +52,17 @@ const (
 // 32 bytes (HS256), by the keys at a JWKS address, or by both. The algorithms
 // are fixed by the kind of key, never by the token.
 type Keys struct {
-	Secret   []byte       // Nil: no HS256.
-	JWKS     string       // An https address; "": none.
-	Issuer   string       // Required with JWKS; "": not checked.
-	Audience string       // Required with JWKS; "": not checked.
-	HTTP     *http.Client // For JWKS.
-	Now      func() time.Time
-	Log      *slog.Logger // Of what becomes of JWKS; nil: nothing is logged.
+	Secret   []byte // Nil: no HS256.
+	JWKS     string // An https address; "": none.
+	Issuer   string // Required with JWKS; "": not checked.
+	Audience string // Required with JWKS; "": not checked.
+	// UserIDClaim names the claim that tells apart users who have one address one
+	// after the other; "": there is none. Each token has to bear it, administrators'
+	// aside, which open everybody's house; AnyUser in it vouches for whoever it is.
+	UserIDClaim string
+	HTTP        *http.Client // For JWKS.
+	Now         func() time.Time
+	Log         *slog.Logger // Of what becomes of JWKS; nil: nothing is logged.
 }
 
 // claims are what a token says.
@@ -61,6 +73,15 @@ type claims struct {
 
 // Sign makes a token for a user with the secret, valid for ttl.
 func (k Keys) Sign(o account.Owner, admin bool, ttl time.Duration) (string, error) {
+	return k.SignAs(o, "", admin, ttl)
+}
+
+// AnyUser stands, as the id of a user, for whoever has the address.
+const AnyUser = "*"
+
+// SignAs is Sign for the user with this id, of those who have the address one after
+// the other, or AnyUser; "" leaves it out.
+func (k Keys) SignAs(o account.Owner, id string, admin bool, ttl time.Duration) (string, error) {
 	switch {
 	case len(k.Secret) < minSecret:
 		return "", errors.New("there is no secret to sign with: tokens are made by the issuer of the configured keys")
@@ -79,11 +100,64 @@ func (k Keys) Sign(o account.Owner, admin bool, ttl time.Duration) (string, erro
 	if admin {
 		c.Scope = adminScope
 	}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(k.Secret)
+	var all jwt.Claims = c
+	if id != "" {
+		with, err := withClaim(c, k.UserIDClaim, id)
+		if err != nil {
+			return "", err
+		}
+		all = with
+	}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, all).SignedString(k.Secret)
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)
 	}
 	return signed, nil
+}
+
+// withClaim adds a claim of a name that is not known before.
+func withClaim(c claims, name, value string) (jwt.MapClaims, error) {
+	text, err := json.Marshal(c)
+	all := jwt.MapClaims{}
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("writing a token: %w", err)
+	}
+	all[name] = value
+	return all, nil
+}
+
+// maxUserID is how long the id of a user may be.
+const maxUserID = 255
+
+// userID reads the claim with the user's id, text or a whole number, of a token
+// that was verified.
+func userID(token, claim string) (string, error) {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return "", errTokenForm
+	}
+	all := map[string]any{}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&all); err != nil {
+		return "", errTokenForm
+	}
+	var id string
+	switch v := all[claim].(type) {
+	case string:
+		id = v
+	case json.Number:
+		id = v.String()
+	}
+	if id == "" || len(id) > maxUserID || fault.Clean(id, maxUserID) != id {
+		return "", errTokenUserID
+	}
+	return id, nil
 }
 
 func (k Keys) now() time.Time {
@@ -186,7 +260,17 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, errTokenSubject
 	}
-	return Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time}, nil
+	who := Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time}
+	if v.keys.UserIDClaim == "" {
+		return who, nil
+	}
+	switch who.UserID, err = userID(token, v.keys.UserIDClaim); {
+	case who.UserID == AnyUser, who.UserID == "" && who.Admin && errors.Is(err, errTokenUserID):
+		who.UserID, err = "", nil
+	case err != nil:
+		return Identity{}, err
+	}
+	return who, err
 }
 
 // keyFor returns the key a token must be signed with. Headers by which a token

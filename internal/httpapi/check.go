@@ -37,6 +37,7 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
 		}
 		var found findings
+		found.conditions(c.Request(), r)
 		if err := s.checkParameters(c, r, &found); err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 	in.Options = &openapi3filter.Options{MultiError: true}
 	for _, p := range r.params() {
 		if p.In == openapi3.ParameterInHeader {
-			continue // Accept-Language takes anything.
+			continue // They take anything, or are read where they are used.
 		}
 		err := openapi3filter.ValidateParameter(req.Context(), in, p)
 		if err != nil && p.In == openapi3.ParameterInPath {

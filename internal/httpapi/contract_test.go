@@ -81,6 +81,7 @@ var valid = map[string]request{
 	"adminGetTranscript":    {Method: "GET", Path: "/v1/admin/accounts/" + annaID + "/transcript"},
 	"adminStartTranscript":  {Method: "PUT", Path: "/v1/admin/accounts/" + annaID + "/transcript"},
 	"adminDeleteTranscript": {Method: "DELETE", Path: "/v1/admin/accounts/" + annaID + "/transcript"},
+	"adminDeleteUser":       {Method: "DELETE", Path: "/v1/admin/users/" + anna},
 	"adminListHosts":        {Method: "GET", Path: "/v1/admin/hosts"},
 	"createLink":            {Method: "POST", Path: "/v1/links", Body: `{"return_to":"/accounts/new","ttl_seconds":60}`},
 	"followLink":            byHand("/link/followme"),
@@ -171,6 +172,13 @@ func particular() []provoked {
 		{"adminDeleteTranscript", 404, "not_found", nil, func(r *request) {
 			r.Path = strings.ReplaceAll(r.Path, annaID, noID)
 		}},
+		{"adminDeleteUser", 404, "not_found", nil, with("%20nobody", "")},
+		{"adminDeleteUser", 422, "validation_failed", nil, with("?mail=burn", "")},
+		{"adminDeleteUser", 503, "local_mailbox_unavailable", unavailable, nil},
+		{"adminSetQuota", 412, "precondition_failed", account.ErrPrecondition, nil},
+		{"adminUpdateAccount", 412, "precondition_failed", account.ErrPrecondition, nil},
+		{"updateAccount", 412, "precondition_failed", account.ErrPrecondition, nil},
+		{"deleteAccount", 412, "precondition_failed", account.ErrPrecondition, nil},
 		{"adminListHosts", 422, "validation_failed", nil, with("?limit=0", "")},
 		{"createLink", 403, "forbidden", nil, with("", `{"user":"`+bartek+`"}`)},
 		{"createLink", 422, "validation_failed", nil, with("", `{"return_to":"//evil.example"}`)},
@@ -187,6 +195,12 @@ func particular() []provoked {
 		{"deleteSessions", 422, "validation_failed", nil, with("?user=nobody", "")},
 		{"listEvents", 422, "validation_failed", nil, with("?lang=de", "")},
 		{"adminListAccounts", 422, "validation_failed", nil, with("?state=' OR 1=1 --", "")},
+	}
+	for _, op := range []string{"createAccount", "createLink"} {
+		cases = append(cases,
+			provoked{op, 409, "idempotency_in_progress", httpapi.ErrKeyInProgress, nil},
+			provoked{op, 422, "idempotency_key_reused", httpapi.ErrKeyReused, nil},
+		)
 	}
 	for _, op := range []string{"createAccount", "updateAccount"} {
 		cases = append(cases,
@@ -220,6 +234,11 @@ func everywhere(item *openapi3.PathItem, op *openapi3.Operation) []provoked {
 			r.Path += map[bool]string{true: "&", false: "?"}[strings.Contains(r.Path, "?")] + "nonsense=1"
 		}},
 		{id, 401, "unauthenticated", nil, func(r *request) { r.As = "" }},
+	}
+	if !slices.ContainsFunc(op.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.Name == "If-Match" }) {
+		cases = append(cases, provoked{id, 400, "invalid_request", nil, func(r *request) {
+			r.Header = map[string]string{"If-Match": `"1"`}
+		}})
 	}
 	if !slices.Contains([]string{"listProviders", "getSession", "deleteSession"}, id) { // They ask nobody.
 		cases = append(cases, provoked{id, 500, "internal", errors.New(inner), nil})

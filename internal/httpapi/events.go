@@ -197,7 +197,7 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 	v := newView(func(a account.Account) api.Account { return s.accountJSON(ctx, a) })
 	v.resume(value(r.Params.LastEventID), first.accounts)
 	return &stream{
-		server: s, ctx: ctx, news: news, leave: leave, first: first, view: v, session: who.session,
+		server: s, ctx: ctx, news: news, leave: leave, first: first, view: v, who: who,
 		until: who.Expires.Add(tokenLeeway),
 	}, nil
 }
@@ -205,13 +205,13 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 // stream is one answer with events.
 type stream struct {
 	*server
-	ctx     context.Context // Of the request: the generated interface has no place for it.
-	news    <-chan sight
-	leave   func()
-	first   sight
-	view    *view
-	session string    // Its name; "" with a token.
-	until   time.Time // When the session ends, with the leeway that it is granted.
+	ctx   context.Context // Of the request: the generated interface has no place for it.
+	news  <-chan sight
+	leave func()
+	first sight
+	view  *view
+	who   Identity
+	until time.Time // When the session ends, with the leeway that it is granted.
 }
 
 // VisitListEventsResponse writes events until the reader leaves, the session
@@ -266,12 +266,17 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 	}
 }
 
-// ended reports whether the session has ended, in whichever process.
+// ended reports whether the session has ended, in whichever process, or the address
+// is another user's by now.
 func (s *stream) ended(ctx context.Context) (bool, error) {
-	if s.session == "" {
-		return false, nil
+	if s.who.session == "" {
+		err := s.recognise(ctx, s.who)
+		if errors.Is(err, ErrToken) {
+			return true, nil
+		}
+		return false, err
 	}
-	alive, err := s.Web.Sessions.Alive(ctx, s.session)
+	alive, err := s.Web.Sessions.Alive(ctx, s.who.session)
 	return err == nil && !alive, err
 }
 

@@ -58,6 +58,8 @@ type world struct {
 	panicked  any
 	recording map[account.ID]httpapi.Transcript
 	unready   error
+	userIDs   map[account.Owner]string
+	answers   map[string][2]string // By user and name: what was asked and answered.
 }
 
 func owner(t testing.TB, s string) account.Owner {
@@ -86,7 +88,7 @@ func newWorld(t testing.TB) *world {
 	}
 	return &world{
 		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")},
-		limits: map[string]account.Limit{}, links: map[string]httpapi.Link{"followme": {
+		limits: map[string]account.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
 			Owner:    owner(t, anna),
 			ReturnTo: "/accounts/new",
 		}}, sessions: map[string]account.Owner{}, order: map[string]int{},
@@ -158,16 +160,23 @@ func (w *world) Update(_ context.Context, o account.Owner, id account.ID, p acco
 	}
 	w.patches = append(w.patches, p)
 	if err == nil {
+		err = p.Match.Check(a.Version())
+	}
+	if err == nil {
 		w.did(o, "update "+string(id))
 	}
 	return a, err
 }
 
-func (w *world) Delete(_ context.Context, o account.Owner, id account.ID, keep bool) error {
+func (w *world) Delete(_ context.Context, o account.Owner, id account.ID, keep bool, m account.Match) error {
 	done, err := w.enter()
 	defer done()
-	if _, err := w.get(o, id, nil); err != nil {
-		return err
+	a, err2 := w.get(o, id, nil)
+	if err2 != nil {
+		return err2
+	}
+	if err == nil {
+		err = m.Check(a.Version())
 	}
 	if err == nil {
 		w.did(o, "delete "+string(id)+map[bool]string{true: " keep", false: " mail"}[keep])
@@ -283,14 +292,17 @@ func (w *world) Quota(_ context.Context, o account.Owner) (account.Quota, error)
 func (w *world) quota(o account.Owner) account.Quota {
 	l := w.limits[o.String()]
 	return account.Quota{
-		Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages,
+		Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages, Set: l,
 		Accounts: []account.AccountUsage{{ID: annaID, Name: "Gmail", Bytes: 90, Messages: 1}},
 	}
 }
 
-func (w *world) SetLimit(_ context.Context, o account.Owner, l account.Limit) (account.Quota, error) {
+func (w *world) SetLimit(_ context.Context, o account.Owner, l account.Limit, m account.Match) (account.Quota, error) {
 	done, err := w.enter()
 	defer done()
+	if err == nil {
+		err = m.Check(w.limits[o.String()].Version())
+	}
 	if err == nil {
 		w.limits[o.String()] = l
 		w.did(o, "limit")
@@ -518,6 +530,55 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 }
 
 // recordings are the transcripts of a world.
+// people are the operator's users.
+type people struct{ *world }
+
+func (p people) Remove(_ context.Context, o account.Owner, deleteMail bool, by account.Owner) error {
+	done, err := p.enter()
+	defer done()
+	if err == nil {
+		p.did(by, fmt.Sprintf("remove %s mail=%t", o, deleteMail))
+	}
+	return err
+}
+
+func (p people) Recognise(_ context.Context, o account.Owner, id string) error {
+	done, err := p.enter()
+	defer done()
+	if before := p.userIDs[o]; err == nil && before != "" && before != id {
+		err = httpapi.ErrFormerUser
+	}
+	return err
+}
+
+// repeated keeps answers for ever.
+type repeated struct{ *world }
+
+func (r repeated) Once(_ context.Context, o account.Owner, name string, request []byte,
+	do func(string) ([]byte, error),
+) ([]byte, error) {
+	key := o.String() + name
+	done, err := r.enter()
+	before, known := r.answers[key]
+	done()
+	switch {
+	case err != nil:
+		return nil, err
+	case known && before[0] != string(request):
+		return nil, httpapi.ErrKeyReused
+	case known:
+		return []byte(before[1]), nil
+	}
+	answer, err := do(noID)
+	if err != nil {
+		return nil, err
+	}
+	done, err = r.enter()
+	defer done()
+	r.answers[key] = [2]string{string(request), string(answer)}
+	return answer, err
+}
+
 type recordings struct{ w *world }
 
 func (r recordings) Status(id account.ID) (httpapi.Transcript, error) {
@@ -552,6 +613,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	}
 	o := httpapi.Options{
 		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
+		Users: people{f.world}, Repeats: repeated{f.world},
 		Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error {
 			return f.unready

@@ -34,6 +34,8 @@ type Options struct {
 	Admin     Admin
 	Providers Providers
 	OAuth     OAuth
+	Users     Users
+	Repeats   Repeats
 	// Transcripts are those that administrators switch on.
 	Transcripts Transcripts
 	Tokens      Tokens

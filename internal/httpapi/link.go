@@ -40,6 +40,16 @@ func NewLink(ctx context.Context, links Links, origin string, l Link) (string, e
 	return strings.TrimSuffix(origin, "/") + "/link/" + token, nil
 }
 
+// stillOurs fails where the address has become another user's since the caller was
+// recognised: a link made meanwhile is told to nobody.
+func (s *server) stillOurs(ctx context.Context, who Identity) error {
+	err := s.recognise(ctx, who)
+	if errors.Is(err, ErrToken) {
+		return &unauthenticatedError{tokenSent: true}
+	}
+	return err
+}
+
 // CreateLink makes a link: users for themselves, administrators for anybody.
 func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) (api.CreateLinkResponseObject, error) {
 	who, in := caller(ctx), *r.Body
@@ -60,12 +70,20 @@ func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) 
 		life = time.Duration(*in.TtlSeconds) * time.Second
 	}
 	l.Expires = s.Now().Add(life)
-	address, err := NewLink(ctx, s.Web.Links, s.Web.PublicURL, l)
+	made, err := once(ctx, s, "links", r.Params.IdempotencyKey,
+		func(ctx context.Context, _ string) (api.CreateLink201JSONResponse, error) {
+			address, err := NewLink(ctx, s.Web.Links, s.Web.PublicURL, l)
+			if err == nil {
+				err = s.stillOurs(ctx, caller(ctx))
+			}
+			return api.CreateLink201JSONResponse{
+				Url: address, User: l.Owner.String(), Admin: l.Admin, ExpiresAt: utc(l.Expires),
+			}, err
+		})
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateLink201JSONResponse{Url: address, User: l.Owner.String(), Admin: l.Admin, ExpiresAt: utc(l.Expires)},
-		nil
+	return made, nil
 }
 
 // arrival is how a browser came to an address, as far as it says so (Fetch

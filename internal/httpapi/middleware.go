@@ -165,7 +165,9 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		asked := s.Now()
 		who, err := s.identify(c)
+		who.asked = asked
 		switch {
 		case err != nil:
 			return err

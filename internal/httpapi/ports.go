@@ -18,7 +18,7 @@ type Accounts interface {
 	Get(ctx context.Context, o account.Owner, id account.ID) (account.Account, error)
 	Create(ctx context.Context, o account.Owner, d account.Draft) (account.Account, error)
 	Update(ctx context.Context, o account.Owner, id account.ID, p account.Patch) (account.Account, error)
-	Delete(ctx context.Context, o account.Owner, id account.ID, keepMail bool) error
+	Delete(ctx context.Context, o account.Owner, id account.ID, keepMail bool, match account.Match) error
 	Test(ctx context.Context, o account.Owner, d account.Draft) (account.TestReport, error)
 	TestExisting(ctx context.Context, o account.Owner, id account.ID, p account.Patch) (account.TestReport, error)
 	FetchNow(ctx context.Context, o account.Owner, id account.ID) error
@@ -36,8 +36,30 @@ var _ Accounts = (*account.Registry)(nil)
 // with LocalMailboxUnavailable. A user who was never seen has an empty one.
 type Quotas interface {
 	Quota(ctx context.Context, o account.Owner) (account.Quota, error)
-	// SetLimit replaces both limits and returns the quota as it is then.
-	SetLimit(ctx context.Context, o account.Owner, l account.Limit) (account.Quota, error)
+	// SetLimit replaces both limits and returns the quota as it is then; unless what
+	// was set before does not match, which is account.ErrPrecondition.
+	SetLimit(ctx context.Context, o account.Owner, l account.Limit, match account.Match) (account.Quota, error)
+}
+
+// Users are the operator's users, who come and go.
+type Users interface {
+	// Remove removes a user with all that is here of it, and the mail that was fetched
+	// if deleteMail says so. It may be repeated. While visits are ending it fails with
+	// account.ErrUnavailable, and goes on by itself.
+	Remove(ctx context.Context, o account.Owner, deleteMail bool, by account.Owner) error
+	// Recognise compares the id of an address's user with the one that came before:
+	// with another, what the former user had is removed. The former user is
+	// ErrFormerUser from then on.
+	Recognise(ctx context.Context, o account.Owner, id string) error
+}
+
+// Repeats are requests that may be repeated under a name.
+type Repeats interface {
+	// Once performs a user's request, unless one of this name was performed within
+	// the last day: then it returns that one's answer. For another request it is
+	// ErrKeyReused, while the first is under way ErrKeyInProgress. do's error frees the name.
+	Once(ctx context.Context, o account.Owner, name string, request []byte,
+		do func(id string) (answer []byte, err error)) (answer []byte, err error)
 }
 
 // Admin looks across users.
@@ -161,6 +183,7 @@ type AccountQuery struct {
 	User  account.Owner // Zero: any.
 	State account.State // "": any.
 	Host  string        // In lower case; "": any.
+	Code  fault.Code    // Of those whose last visit failed for this reason; "": any.
 	// Overdue asks only for accounts that are due and not being visited, the one
 	// that waits longest first.
 	Overdue bool
@@ -248,5 +271,7 @@ type Identity struct {
 	Owner   account.Owner
 	Admin   bool
 	Expires time.Time
-	session string // The name of the browser's session; "" with a token.
+	UserID  string    // Tells apart those who have the address one after the other; "": not told.
+	asked   time.Time // When, before it was looked at who it is.
+	session string    // The name of the browser's session; "" with a token.
 }

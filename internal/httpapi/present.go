@@ -158,7 +158,7 @@ func quotaJSON(q account.Quota) api.Quota {
 	}
 	return api.Quota{
 		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,
-		State: api.QuotaState(q.State()), Accounts: usage,
+		LimitSource: limitSource(q), State: api.QuotaState(q.State()), Accounts: usage,
 	}
 }
 
@@ -166,8 +166,16 @@ func userQuotaJSON(q account.Quota) api.UserQuota {
 	b := quotaJSON(q)
 	return api.UserQuota{
 		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages,
-		LimitMessages: b.LimitMessages, State: b.State, Accounts: b.Accounts,
+		LimitMessages: b.LimitMessages, LimitSource: b.LimitSource, State: b.State, Accounts: b.Accounts,
+		Set: api.SetLimits{LimitBytes: q.Set.Bytes, LimitMessages: q.Set.Messages},
 	}
+}
+
+func limitSource(q account.Quota) *api.LimitSource {
+	if by := q.Source(); by != "" {
+		return ptr(api.LimitSource(by))
+	}
+	return nil
 }
 
 // utc writes a time as the contract does: UTC, to the millisecond.

@@ -24,6 +24,8 @@ var refusalReasons = []struct {
 	{errTokenHeader, "it has a header that is not allowed"},
 	{errTokenLife, "it lives longer than allowed (exp)"},
 	{errTokenSubject, "its subject (sub) is no mailbox address"},
+	{errTokenUserID, "it does not say which user it is for: see auth.user_id_claim"},
+	{ErrFormerUser, "its user's id (auth.user_id_claim) is not the one that the address belongs to any more"},
 	{jwt.ErrTokenExpired, "it has expired (exp)"},
 	{jwt.ErrTokenNotValidYet, "it is not valid yet (nbf)"},
 	{jwt.ErrTokenUsedBeforeIssued, "it was issued in the future (iat): compare the clocks"},

@@ -27,6 +27,7 @@ type route struct {
 	policy     policy
 	path       string   // As Echo writes it; the label of metrics and logs.
 	parameters []string // Of the query.
+	headers    []string // That are parameters, as they are written in the document.
 	vital      bool     // Whether it tells of the process itself, and is answered whatever state that is in.
 	languages  bool     // Whether the answer depends on Accept-Language.
 }
@@ -56,11 +57,12 @@ func routesOf(doc *openapi3.T) (map[string]*route, error) {
 			}
 			r.vital = slices.Contains(Vital(), path) || path == documentPath
 			for _, p := range r.params() {
-				switch {
-				case p.In == openapi3.ParameterInQuery:
+				switch p.In {
+				case openapi3.ParameterInQuery:
 					r.parameters = append(r.parameters, p.Name)
-				case p.In == openapi3.ParameterInHeader && p.Name == "Accept-Language":
-					r.languages = true
+				case openapi3.ParameterInHeader:
+					r.headers = append(r.headers, p.Name)
+					r.languages = r.languages || p.Name == "Accept-Language"
 				}
 			}
 			routes[routeKey(method, r.path)] = r

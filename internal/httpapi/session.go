@@ -240,6 +240,14 @@ func (s *sessions) alive(ctx context.Context, cookies []string) (Identity, strin
 	return Identity{}, "", ErrToken
 }
 
+// recognise fails with ErrToken for who had the address before somebody else.
+func (s *server) recognise(ctx context.Context, who Identity) error {
+	if who.UserID == "" {
+		return nil
+	}
+	return s.Users.Recognise(ctx, who.Owner, who.UserID)
+}
+
 // identify returns who asks: by the bearer token if there is one, else by the
 // cookie.
 func (s *server) identify(c echo.Context) (Identity, error) {
@@ -263,6 +271,9 @@ func (s *server) identify(c echo.Context) (Identity, error) {
 		return who, nil
 	}
 	who, err := s.Tokens.Verify(r.Context(), token)
+	if err == nil {
+		err = s.recognise(r.Context(), who)
+	}
 	switch {
 	case errors.Is(err, ErrToken):
 		s.refusals.tell(r.Context(), s.Log, s.Now(), err)

@@ -64,5 +64,7 @@ func (s *server) GetQuota(ctx context.Context, _ api.GetQuotaRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	return api.GetQuota200JSONResponse(quotaJSON(q)), nil
+	return api.GetQuota200JSONResponse{
+		Body: quotaJSON(q), Headers: api.GetQuota200ResponseHeaders{ETag: etag(q.Set.Version())},
+	}, nil
 }

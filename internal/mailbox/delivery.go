@@ -36,8 +36,11 @@ type Delivery struct {
 	// together says that one syncfs does what an fsync of each file does.
 	together bool
 
-	reserved usage // Guarded by tracker.mu, as is looked.
-	looked   bool  // Whether this delivery has seen the quota file.
+	reserved usage         // Guarded by tracker.mu, as is what follows.
+	looked   bool          // Whether this delivery has seen the quota file.
+	own      account.Limit // The mailbox's own limits, as they stand in the quota file …
+	ownSeen  stat          // … that this was.
+	outdated bool          // Its first line tells of limits that we set before.
 
 	mu     sync.Mutex
 	files  map[string]*staged  // In the spool, by name: staged by us and not published.
@@ -60,9 +63,26 @@ type staged struct {
 // file system commits those that wait together.
 const syncers = 32
 
-// Open prepares delivery for one account into one user's mailbox, which is made
-// if need be. journal and epoch name the spool's owner; limit is enforced by
-// Reserve.
+// ErrNoMailbox says that a user has no mailbox; it has the code
+// local_mailbox_unavailable.
+var ErrNoMailbox = errors.New("there is no mailbox")
+
+// Make makes a user's mailbox, if it is not there.
+func (s *Store) Make(ctx context.Context, o account.Owner) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r, err := s.openRoot(o, toMake)
+	if err != nil {
+		return err
+	}
+	r.close()
+	return nil
+}
+
+// Open prepares delivery for one account into one user's mailbox, which has to be
+// there: else the error is ErrNoMailbox. journal and epoch name the spool's owner;
+// limit is enforced by Reserve, beside the mailbox's own.
 func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
 	limit account.Limit,
 ) (*Delivery, error) {
@@ -72,7 +92,13 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 	if !journalName.MatchString(journal) || epoch < 0 {
 		return nil, internal("opening the spool", "the journal's name cannot be a file name")
 	}
-	r, err := s.openRoot(o, true)
+	r, err := s.openRoot(o, toDeliver)
+	if missing(err) {
+		return nil, &fault.Error{
+			Code: fault.LocalMailboxUnavailable, Op: "opening the mailbox", Err: ErrNoMailbox,
+			Detail: "The user has no mailbox where it should lie.",
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,7 @@ func openFor(t testing.TB, template string, l account.Limit) (*mailbox.Store, ac
 	must(t, err)
 	o, err := account.ParseOwner(user)
 	must(t, err)
+	must(t, s.Make(t.Context(), o))
 	d, err := s.Open(t.Context(), o, "journal", 1, l)
 	must(t, err)
 	t.Cleanup(func() {

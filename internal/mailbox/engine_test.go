@@ -133,6 +133,9 @@ type boxes struct{ *Store }
 func (b boxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
 	l account.Limit,
 ) (fetch.Delivery, error) {
+	if err := b.Make(ctx, o); err != nil {
+		return nil, err
+	}
 	return b.Store.Open(ctx, o, journal, epoch, l)
 }
 

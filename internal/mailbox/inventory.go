@@ -120,7 +120,7 @@ func (d *Delivery) Fingerprint(ctx context.Context, f mail.Found) (mail.Fingerpr
 
 // Fingerprint reads a message of a user's mailbox: see Delivery.Fingerprint.
 func (s *Store) Fingerprint(ctx context.Context, o account.Owner, f mail.Found) (mail.Fingerprint, error) {
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if err != nil {
 		return mail.Fingerprint{}, err
 	}
@@ -195,7 +195,7 @@ func appendCRLF(dst, p []byte, last byte) ([]byte, byte) {
 // is empty.
 func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, error) {
 	inv := mail.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if missing(err) {
 		return inv, nil
 	}

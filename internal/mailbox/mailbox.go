@@ -154,7 +154,7 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 	if err := errors.Join(ctx.Err(), checkLocal(folder)); err != nil {
 		return false, err
 	}
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if missing(err) {
 		return false, nil
 	}
@@ -172,7 +172,7 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 // Usage returns what the user's mailbox holds, all folders together, as
 // Dovecot's Maildir++ quota counts. A user without a mailbox uses nothing.
 func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int64, err error) {
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if missing(err) {
 		return 0, 0, nil
 	}

@@ -54,6 +54,7 @@ func newStore(t testing.TB, o Options) (*Store, string) {
 
 func open(t testing.TB, s *Store, epoch int64, l account.Limit) *Delivery {
 	t.Helper()
+	must(t, s.Make(t.Context(), anna(t)))
 	d, err := s.Open(t.Context(), anna(t), journal, epoch, l)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +142,7 @@ func tree(t testing.TB, root string) (mails map[string]string, spool []string) {
 			mails[rel] = string(data)
 			return err
 		}
-		if strings.HasPrefix(rel, spoolDir+"/") && !strings.HasPrefix(e.Name(), notePrefix) {
+		if strings.HasPrefix(rel, spoolDir+"/") && !strings.HasPrefix(e.Name(), notePrefix) && e.Name() != limitsNote {
 			spool = append(spool, rel)
 		}
 		return nil
@@ -500,6 +501,9 @@ func (tc trick) play(t *testing.T, d disk) (bad []string) {
 }
 
 func (tc trick) deliver(t *testing.T, s *Store) error {
+	if err := s.Make(t.Context(), anna(t)); err != nil {
+		return err
+	}
 	d, err := s.Open(t.Context(), anna(t), journal, 2, account.Limit{})
 	if err != nil {
 		return err
@@ -726,7 +730,9 @@ func TestOneMailboxIsNeverTwoUsers(t *testing.T) {
 		s, err := New(Options{Template: "maildir:" + dir + template})
 		must(t, err)
 		open(t, s, 1, account.Limit{})
-		_, err = s.Open(t.Context(), other, journal, 1, account.Limit{})
+		if err = s.Make(t.Context(), other); err == nil {
+			_, err = s.Open(t.Context(), other, journal, 1, account.Limit{})
+		}
 		if template == "/c/{domain}-{local}" {
 			must(t, err)
 			continue
@@ -759,6 +765,7 @@ func BenchmarkDeliver100x20KiB(b *testing.B) {
 	defer os.RemoveAll(dir)
 	s, err := New(Options{Template: "maildir:" + dir + "/{user}"})
 	must(b, err)
+	must(b, s.Make(b.Context(), anna(b)))
 	d, err := s.Open(b.Context(), anna(b), journal, 1, account.Limit{})
 	must(b, err)
 	defer d.Close()

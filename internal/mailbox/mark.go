@@ -49,7 +49,7 @@ const challengeOld = 10 * time.Minute
 // guess, until remove is called. The name is "" where there is no mailbox yet.
 func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, remove func() error, err error) {
 	const op = "making a folder for a test"
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if missing(err) {
 		return "", func() error { return nil }, nil
 	}
@@ -62,7 +62,7 @@ func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, re
 		return "", nil, trouble(op, err)
 	}
 	return name, func() error {
-		r, err := s.openRoot(o, false)
+		r, err := s.openRoot(o, toLook)
 		if err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 	if err != nil || v != validity || v == 0 || name == "" {
 		return mail.Fingerprint{}, false, err
 	}
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if err != nil {
 		return mail.Fingerprint{}, false, err
 	}
@@ -188,7 +188,7 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 // message's name in it.
 func (s *Store) inbox(ctx context.Context, o account.Owner, uid uint32) (validity uint32, name string, err error) {
 	const op = "reading the inbox"
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if missing(err) {
 		return 0, "", nil
 	}

@@ -23,6 +23,7 @@ func TestAMarkIsListedNotSubscribedAndFollowsItsFolder(t *testing.T) {
 	must(t, err)
 	o, err := account.ParseOwner(user)
 	must(t, err)
+	must(t, s.Make(t.Context(), o))
 	delivery, err := s.Open(t.Context(), o, "journal", 1, account.Limit{})
 	must(t, err)
 	defer delivery.Close()
@@ -121,6 +122,7 @@ func TestAChallengeLeavesNothing(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(base, user)); err == nil {
 		t.Error("a mailbox was made for a test")
 	}
+	must(t, s.Make(t.Context(), o))
 	delivery, err := s.Open(t.Context(), o, "journal", 1, account.Limit{})
 	must(t, err)
 	must(t, delivery.Close())

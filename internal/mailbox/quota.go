@@ -244,7 +244,10 @@ func limitLine(l account.Limit) string {
 	return strings.Join(parts, ",")
 }
 
-func (d *Delivery) limited() bool { return d.limit.Bytes != nil || d.limit.Messages != nil }
+// limited reports whether anything limits the mailbox, as far as was looked.
+func (d *Delivery) limited() bool { return limits(d.limit) || limits(d.own) }
+
+func limits(l account.Limit) bool { return l.Bytes != nil || l.Messages != nil }
 
 // overBy says why u does not fit the limit; "" when it does.
 func overBy(l account.Limit, used, wanted usage) string {
@@ -266,10 +269,10 @@ func inMB(n int64) string {
 	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
-// Reserve makes room for messages about to be staged, against the limit and
-// against other deliveries of this process into the same mailbox. When there
-// is none it fails with local_over_quota and reserves nothing. It costs one
-// look at the quota file's date.
+// Reserve makes room for messages about to be staged, against the limits of
+// Mailbrook and of the mailbox itself, and against other deliveries of this process
+// into the same mailbox. When there is none it fails with local_over_quota and
+// reserves nothing. It costs two looks at the quota file's date.
 func (d *Delivery) Reserve(messages, bytes int64) error {
 	n := usage{max(0, bytes), max(0, messages)}
 	const tries = 4 // The second decides, unless somebody is delivering in between.
@@ -293,12 +296,18 @@ func (d *Delivery) reserve(n usage, measured bool) (bool, error) {
 	t := d.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := d.lookAtOwn(); err != nil {
+		return true, err
+	}
+	if d.outdated && !measured {
+		return false, nil // Measuring writes the limits anew.
+	}
 	if d.limited() {
 		good, err := d.look(measured)
 		if err != nil || !good {
 			return err != nil, err
 		}
-		if over := overBy(d.limit, t.used.plus(t.reserved), n); over != "" {
+		if over := d.over(t.used.plus(t.reserved), n); over != "" {
 			if !measured && !d.certain() {
 				return false, nil
 			}
@@ -369,10 +378,9 @@ func (d *Delivery) remeasure(ctx context.Context) error {
 		if changed && try < tries {
 			continue
 		}
-		header := limitLine(d.limit)
 		old, err := r.readQuotaFile()
-		if err == nil && old.header != "" {
-			header = old.header // The mail server's, perhaps.
+		if err != nil {
+			old.header = ""
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -380,7 +388,7 @@ func (d *Delivery) remeasure(ctx context.Context) error {
 		if changed {
 			return nil // Somebody is busy there: the next one writes.
 		}
-		if err := d.writeQuotaFile(header, u); err != nil {
+		if err := d.renewQuotaFile(old.header, u); err != nil {
 			d.store.log.Warn("the quota file was not written", "mailbox", r.path, "error", err)
 			return nil
 		}
@@ -389,14 +397,17 @@ func (d *Delivery) remeasure(ctx context.Context) error {
 	}
 }
 
-func (d *Delivery) writeQuotaFile(header string, u usage) error {
+func (d *Delivery) writeQuotaFile(header string, u usage, durable bool) error {
 	temp := d.temp("quota")
 	if err := d.root.writeNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages),
-		false); err != nil {
+		durable); err != nil {
 		return err
 	}
 	if err := d.root.replace(d.spool, temp, d.root.fd, quotaFile); err != nil {
 		return errors.Join(err, d.root.unlink(d.spool, temp))
+	}
+	if durable {
+		return d.root.sync(d.root.fd)
 	}
 	return nil
 }
@@ -443,7 +454,7 @@ func (d *Delivery) Release(messages, bytes int64) {
 
 // keepsQuota reports whether the quota file matters here.
 func (d *Delivery) keepsQuota() bool {
-	if d.limited() {
+	if limits(d.limit) {
 		return true
 	}
 	_, err := d.root.lstat(d.root.fd, quotaFile)

@@ -122,9 +122,9 @@ func TestQuotaFileIsKept(t *testing.T) {
 		"without a limit it is kept too":  {limit(-1, -1), "5000000S\n0 0\n", "5000000S"},
 		"a broken one is made anew":       {limit(-1, 100), "5000000S\nwhat?\n", "5000000S"},
 		"an empty one is made anew":       {limit(-1, 100), "\n", "100C"},
-		"a negative one is made anew":     {limit(-1, 100), "1S\n-5 -5\n", "1S"},
-		"a long one is made anew":         {limit(-1, 100), "77S\n" + strings.Repeat("0 0\n", 2000), "77S"},
-		"a long one, without a limit too": {limit(-1, -1), "77S\n" + strings.Repeat("0 0\n", 2000), "77S"},
+		"a negative one is made anew":     {limit(-1, 100), "1000000S\n-5 -5\n", "1000000S"},
+		"a long one is made anew":         {limit(-1, 100), "7700000S\n" + strings.Repeat("0 0\n", 2000), "7700000S"},
+		"a long one, without a limit too": {limit(-1, -1), "7700000S\n" + strings.Repeat("0 0\n", 2000), "7700000S"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, root := newStore(t, Options{})
@@ -233,6 +233,7 @@ func fillUp(t *testing.T, s *Store, root string, most int64, reserve func(d *Del
 	bytes int64) error,
 ) int64 {
 	t.Helper()
+	must(t, s.Make(t.Context(), anna(t)))
 	l := limit(-1, most)
 	var wait sync.WaitGroup
 	for a := range 6 {

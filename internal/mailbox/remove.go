@@ -15,7 +15,8 @@ const removedDir = "removed."
 
 // RemoveFolder removes a folder and everything below it, with the mail in it,
 // from the user's mailbox, from the subscriptions and from the quota file.
-// Removing what is not there is no error.
+// Removing what is not there is no error; a mailbox that is another user's, whom
+// the template leads there too, is left as it is.
 func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string) error {
 	const op = "removing a folder"
 	if err := checkLocal(folder); err != nil {
@@ -24,7 +25,7 @@ func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string
 	if Reserved(folder) {
 		return internal(op, "this folder is no account folder")
 	}
-	r, err := s.openRoot(o, false)
+	r, err := s.openRoot(o, toLook)
 	if missing(err) {
 		return nil
 	}
@@ -32,11 +33,88 @@ func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string
 		return err
 	}
 	defer r.close()
+	if is, err := s.isOf(r, o); err != nil || !is {
+		return trouble(op, err)
+	}
 	t := s.track(r.path)
 	defer s.untrack(r.path)
 	t.folders.Lock()
 	defer t.folders.Unlock()
 	return trouble(op, s.remove(ctx, r, folder))
+}
+
+// isOf reports whether a mailbox that is there is this user's, and this
+// installation's: another's is an error.
+func (s *Store) isOf(r *root, o account.Owner) (bool, error) {
+	fd, _, err := r.openDir(r.fd, spoolDir)
+	if missing(err) {
+		return !s.template.sole, nil // Whoever delivers claims it.
+	}
+	if err != nil {
+		return false, err
+	}
+	defer r.disk.close(fd)
+	text, err := r.readSmall(fd, userFile, identityBytes)
+	id := strings.TrimSpace(string(text))
+	switch {
+	case err != nil && !missing(err):
+		return false, err
+	case err == nil && s.installation != "" && id != s.installation && (s.former == "" || id != s.former):
+		return false, unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
+	case !s.template.sole:
+		return true, nil
+	}
+	text, err = r.readSmall(fd, ownerFile, ownerBytes)
+	if missing(err) {
+		return false, nil
+	}
+	return strings.TrimSpace(string(text)) == o.String(), err
+}
+
+// Forget removes what we keep in a user's mailbox for ourselves: the spools, with
+// mail that was on its way, whose the mailbox is, and the quota file with the limits
+// that we wrote into it. The mail that was delivered stays. Nobody may be delivering
+// there.
+func (s *Store) Forget(ctx context.Context, o account.Owner) error {
+	const op = "forgetting a mailbox"
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r, err := s.openRoot(o, toLook)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if is, err := s.isOf(r, o); err != nil || !is {
+		return trouble(op, err)
+	}
+	if err := r.forgetLimits(); err != nil {
+		return trouble(op, err)
+	}
+	if err := r.removeTree(r.fd, spoolDir); err != nil && !missing(err) {
+		return trouble(op, err)
+	}
+	return trouble(op, r.sync(r.fd))
+}
+
+// forgetLimits removes a quota file with limits of ours, while it is known that
+// they are: the next user's would be taken for the mail server's.
+func (r *root) forgetLimits() error {
+	noted, err := r.notedLimits()
+	if err != nil || len(noted) == 0 {
+		return err
+	}
+	f, err := r.readQuotaFile()
+	if err != nil || !slices.Contains(noted, f.header) {
+		return nil //nolint:nilerr // What cannot be read as one is no quota file.
+	}
+	if err := r.unlink(r.fd, quotaFile); err != nil && !missing(err) {
+		return err
+	}
+	return r.sync(r.fd)
 }
 
 func (s *Store) remove(ctx context.Context, r *root, folder string) error {

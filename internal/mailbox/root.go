@@ -20,9 +20,18 @@ type root struct {
 	path string // For the log and as a key; never opened.
 }
 
-// openRoot opens a user's mailbox. With create it is made if need be; without,
-// the error of one that does not exist satisfies missing.
-func (s *Store) openRoot(o account.Owner, create bool) (*root, error) {
+// purpose is what a mailbox is opened for.
+type purpose int
+
+const (
+	toLook    purpose = iota // It is taken as it is.
+	toDeliver                // It has to be a Maildir; what deliveries need beside is made.
+	toMake                   // It is made if need be.
+)
+
+// openRoot opens a user's mailbox. Unless it is to be made, the error of one that
+// does not exist satisfies missing.
+func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
 	const op = "opening the mailbox"
 	if o.IsZero() {
 		return nil, internal(op, "no user is named")
@@ -37,13 +46,16 @@ func (s *Store) openRoot(o account.Owner, create bool) (*root, error) {
 	r.st, err = s.disk.fstat(fd)
 	for _, name := range elements {
 		if err == nil {
-			err = r.descend(name, create)
+			err = r.descend(name, how == toMake)
 		}
 	}
-	if err == nil && create {
+	if err == nil && how == toDeliver {
+		err = r.isMaildir()
+	}
+	if err == nil && how != toLook {
 		err = r.makeMaildir(s.template.sole, o)
 	}
-	if err == nil && create && s.installation != "" {
+	if err == nil && how != toLook && s.installation != "" {
 		err = r.belong(s.installation, s.former)
 	}
 	if err != nil {
@@ -82,6 +94,18 @@ func (r *root) descend(name string, create bool) error {
 	return err
 }
 
+// isMaildir looks for the directories in which mail lies; without either the
+// error satisfies missing.
+func (r *root) isMaildir() error {
+	var err error
+	for _, name := range []string{"cur", "new"} {
+		if _, err = r.lstat(r.fd, name); !missing(err) {
+			return err
+		}
+	}
+	return err
+}
+
 // subdirs are the directories of a Maildir.
 var subdirs = []string{"new", "cur", "tmp"}
 
@@ -97,6 +121,13 @@ func (r *root) makeMaildir(sole bool, o account.Owner) error {
 	return r.claim(o)
 }
 
+// ownerFile is, beside the spools, the file that says whose a mailbox is to which
+// the template leads more than one user; ownerBytes is how long it may be.
+const (
+	ownerFile  = "owner"
+	ownerBytes = 1024
+)
+
 // claim keeps a mailbox that the template gives to more than one user for the
 // first of them.
 func (r *root) claim(o account.Owner) error {
@@ -105,8 +136,8 @@ func (r *root) claim(o account.Owner) error {
 		return err
 	}
 	defer r.disk.close(fd)
-	const name = "owner"
-	if text, err := r.readSmall(fd, name, 1024); err == nil {
+	const name = ownerFile
+	if text, err := r.readSmall(fd, name, ownerBytes); err == nil {
 		if strings.TrimSpace(string(text)) != o.String() {
 			return unavailable("opening the mailbox", "This mailbox belongs to another user; the mailbox setting should name "+
 				"{user}, or {domain} and {local}.")

@@ -79,7 +79,7 @@ type Queue interface {
 	// oldest first.
 	Brought(ctx context.Context, id account.ID, since time.Time) ([]Brought, error)
 	// Abandon ends the lease and makes the account due again at once, as if
-	// the visit had not been.
+	// the visit had not been. A visit whose lease is lost is known to be over then.
 	Abandon(ctx context.Context, l fetch.Lease) error
 	// GiveWay ends the lease of a slow visit that was cut short: as Abandon, but
 	// the account does not count as quick any more.

@@ -150,6 +150,18 @@ func (r *Runner) end(ctx context.Context, u *underWay, now time.Time) {
 		"account", u.lease.Account.ID, "after", now.Sub(u.began).Round(time.Second))
 }
 
+// EndVisits ends this process's visits for a user whose leases were taken away, at
+// once; other processes find out when they prolong or use theirs.
+func (r *Runner) EndVisits(o account.Owner) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, u := range r.running {
+		if u.lease.Account.Owner == o {
+			u.cancel(fetch.ErrFenced)
+		}
+	}
+}
+
 // takeTurns ends slow visits that have had their turn, when slow ones hold all
 // that they may and the users of others have fewer: those that settle a folder now
 // and then would keep their slots for as long as a session may last.

@@ -239,8 +239,12 @@ func (r *Runner) heartbeat(ctx context.Context, l fetch.Lease, cancel context.Ca
 func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, pause time.Duration) (Settlement, error) {
 	rep := done.Report
 	switch {
-	case errors.Is(rep.Err, fetch.ErrFenced):
-		return Settlement{}, rep.Err // Nothing here is ours any more.
+	case errors.Is(rep.Err, fetch.ErrFenced): // Nothing here is ours any more, but to say that it is over.
+		if err := r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) }); err != nil &&
+			!errors.Is(err, fetch.ErrFenced) {
+			r.o.Log.WarnContext(ctx, "saying that a visit is over", "account", l.Account.ID, "error", err)
+		}
+		return Settlement{}, rep.Err
 	case errors.Is(rep.Err, errGaveWay):
 		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.GiveWay(ctx, l) })
 	case fault.CodeOf(rep.Err) == fault.Interrupted:

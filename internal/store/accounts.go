@@ -82,9 +82,15 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if err := r.s.lockOwner(tx, a.Owner); err != nil {
 			return err
 		}
+		if err := r.s.refuseRemoved(ctx, r.s.on(tx), a.Owner, a.CreatedAt); err != nil {
+			return err
+		}
 		others, err := r.s.accounts(tx, "WHERE a.owner = ?", a.Owner.String())
 		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(others, func(b account.Account) bool { return a.ID == b.ID }) {
+			return account.ErrExists
 		}
 		if len(others) >= limit {
 			return account.ErrLimitReached
@@ -136,7 +142,7 @@ func (s *Store) lockOwner(tx *gorm.DB, o account.Owner) error {
 // forgetOwner removes the owner's row when nothing is to be remembered of it.
 func (s *Store) forgetOwner(tx *gorm.DB, o account.Owner) error {
 	_, err := s.on(tx).exec(tx.Statement.Context,
-		`DELETE FROM owners WHERE owner = ? AND limit_bytes = ? AND limit_messages = ? AND used_ms = 0
+		`DELETE FROM owners WHERE owner = ? AND set_bytes = ? AND set_messages = ? AND used_ms = 0 AND mailbox_ms = 0
 		AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.owner = owners.owner)`, o.String(), int64(never), int64(never))
 	return err
 }
@@ -391,8 +397,26 @@ func sameUser(a, b string) bool {
 	return account.SameAddress(la, lb) && (da == "" || db == "" || account.SameAddress(da, db))
 }
 
+// dropAccount deletes what is an account's alone; a visit under way is fenced.
+func (s *Store) dropAccount(ctx context.Context, tx *gorm.DB, id account.ID, sc scheduled, keepJournal bool) error {
+	c := s.on(tx)
+	for _, stmt := range []string{
+		"DELETE FROM accounts WHERE id = ?",
+		"DELETE FROM secrets WHERE account_id = ?",
+		"DELETE FROM runs WHERE account_id = ?",
+		"DELETE FROM poll_schedule WHERE account_id = ?",
+	} {
+		if _, err := c.exec(ctx, stmt, string(id)); err != nil {
+			return err
+		}
+	}
+	return s.retire(ctx, tx, sc.journal, sc.epoch+1, keepJournal)
+}
+
 // Remove deletes an account: see account.Repository.
-func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, keepJournal bool) error {
+func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, keepJournal bool,
+	match account.Match,
+) error {
 	if !isID(string(id)) {
 		return account.ErrNotFound
 	}
@@ -404,18 +428,16 @@ func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, ke
 		if err != nil {
 			return err
 		}
-		c := r.s.on(tx)
-		for _, stmt := range []string{
-			"DELETE FROM accounts WHERE id = ?",
-			"DELETE FROM secrets WHERE account_id = ?",
-			"DELETE FROM runs WHERE account_id = ?",
-			"DELETE FROM poll_schedule WHERE account_id = ?",
-		} {
-			if _, err := c.exec(ctx, stmt, string(id)); err != nil {
+		if match != nil {
+			a, err := r.s.account(tx, o, id)
+			if err == nil {
+				err = match.Check(a.Version())
+			}
+			if err != nil {
 				return err
 			}
 		}
-		if err := r.s.retire(ctx, tx, sc.journal, sc.epoch+1, keepJournal); err != nil {
+		if err := r.s.dropAccount(ctx, tx, id, sc, keepJournal); err != nil {
 			return err
 		}
 		return r.s.forgetOwner(tx, o)

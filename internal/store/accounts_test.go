@@ -197,7 +197,7 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 				w.want(err, account.ErrNotFound)
 				_, err = r.Update(ctx, bad, []byte("x"), true)
 				w.want(err, account.ErrNotFound)
-				w.want(r.Remove(ctx, o, id, false), account.ErrNotFound)
+				w.want(r.Remove(ctx, o, id, false, nil), account.ErrNotFound)
 				_, err = r.SealedSecret(ctx, o, id)
 				w.want(err, account.ErrNotFound)
 				w.want(r.Hurry(ctx, o, id), account.ErrNotFound)
@@ -246,7 +246,7 @@ func TestAnAccountAddedAgainGoesOnWhereItWas(t *testing.T) {
 		w.deliver(l, 1, members(f, 1, 3))
 		open := fetch.BatchKey{Epoch: l.Epoch, Seq: 2}
 		w.must(w.commit(l, fetch.Entry{Intend: &open}))
-		w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, true))
+		w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, true, nil))
 		for _, table := range []string{"accounts", "secrets", "poll_schedule", "runs", "owners"} {
 			if n := w.table("SELECT count(*) FROM " + table); n[0] != "0|" {
 				w.Errorf("%s rows are left in %s", n[0], table)
@@ -304,7 +304,7 @@ func TestWhatIsToBeForgottenIsForgotten(t *testing.T) {
 						Intend: &fetch.BatchKey{Epoch: l.Epoch, Seq: 9},
 					}))
 				}
-				w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, c.keep))
+				w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, c.keep, nil))
 				now := w.clock.pass(c.pass)
 				if strings.Contains(name, "pruned") || !c.keep {
 					w.must(w.Prune(ctx, now.Add(-JournalKept)))

@@ -49,6 +49,7 @@ type AccountFilter struct {
 	Owner account.Owner // Zero: every user's.
 	State account.State // "": any.
 	Host  string        // "": any.
+	Code  fault.Code    // Of those whose last visit failed for this reason; "": any.
 	// Overdue asks only for accounts that are due and not being visited, the one
 	// that waits longest first.
 	Overdue bool
@@ -94,6 +95,9 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	}
 	if f.Host != "" {
 		where, args = append(where, "a.host = ?"), append(args, storable(strings.ToLower(f.Host)))
+	}
+	if f.Code != "" {
+		where, args = append(where, "p.state > 3 AND p.code = ?"), append(args, string(f.Code))
 	}
 	var after *cursor
 	if f.Cursor != "" {

@@ -59,13 +59,13 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 			{"h_%", 5, 5, nil, nil},
 		} {
 			o := owner(w, u.name+"@firma.test")
-			w.must(w.SaveUsage(ctx, o, u.used, u.messages))
-			w.must(w.SetLimits(ctx, o, u.limit, u.limitMessages))
+			w.must(w.SaveUsage(ctx, o, u.used, u.messages, account.Limit{}))
+			w.must(w.SetLimits(ctx, o, account.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
 		}
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
 		o := owner(w, "gone@firma.test")
-		w.must(w.SetLimits(ctx, o, ptr(1), nil))
-		w.must(w.SetLimits(ctx, o, nil, nil)) // Nothing is left to tell of it.
+		w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1), Messages: nil}, nil))
+		w.must(w.SetLimits(ctx, o, account.Limit{Bytes: nil, Messages: nil}, nil)) // Nothing is left to tell of it.
 		cases := []struct {
 			f    QuotaFilter
 			want string
@@ -118,12 +118,13 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 		a := w.add("anna@firma.test", 1)
 		l, f := w.lease(a)
 		w.deliver(l, 1, members(f, 1, 2))
-		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7))
-		w.must(w.SetLimits(ctx, a.Owner, ptr(1<<53-1), nil))
+		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}))
+		w.must(w.SetLimits(ctx, a.Owner, account.Limit{Bytes: ptr(1<<53 - 1), Messages: nil}, nil))
 		got, err := w.Quota(ctx, a.Owner)
 		w.must(err)
 		want := account.Quota{
 			Owner: a.Owner, UsedBytes: 5000, UsedMessages: 7, LimitBytes: ptr(1<<53 - 1),
+			Set:      account.Limit{Bytes: ptr(1<<53 - 1)},
 			Accounts: []account.AccountUsage{{ID: a.ID, Name: a.Name, Bytes: 2003, Messages: 2}},
 		}
 		if !cmp.Equal(got, want, sameOwner) {
@@ -186,9 +187,9 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 			accounts[u] = w.add(u+"@firma.test", i)
 			o := accounts[u].Owner
 			used := map[string]int64{"half": 500, "near": 950, "well": 100, "unlimited": 5000}[u]
-			w.must(w.SaveUsage(ctx, o, used, 1))
+			w.must(w.SaveUsage(ctx, o, used, 1, account.Limit{}))
 			if u != "unlimited" {
-				w.must(w.SetLimits(ctx, o, ptr(1000), nil))
+				w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1000), Messages: nil}, nil))
 			}
 		}
 		check("before", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{
@@ -210,7 +211,7 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 		a.Enabled = false
 		_, err = w.Accounts().Update(ctx, a, nil, false)
 		w.must(err)
-		w.must(w.Accounts().Remove(ctx, accounts["unlimited"].Owner, accounts["unlimited"].ID, false))
+		w.must(w.Accounts().Remove(ctx, accounts["unlimited"].Owner, accounts["unlimited"].ID, false, nil))
 		check("over", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{
 			1: 1, 5: 1,
 			9: 1,
@@ -454,8 +455,8 @@ func TestUsersAreCountedByHowFullTheyAre(t *testing.T) {
 			{3000, 0, nil, ptr(7)},
 		} {
 			o := owner(w, fmt.Sprintf("u%d@firma.test", i))
-			w.must(w.SaveUsage(w.Context(), o, u.used, u.messages))
-			w.must(w.SetLimits(w.Context(), o, u.limit, u.limitMessages))
+			w.must(w.SaveUsage(w.Context(), o, u.used, u.messages, account.Limit{}))
+			w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
 		}
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
 		got, err := w.AdminQuotaSummary(w.Context())

@@ -132,7 +132,7 @@ func TestAnAccountThatIsDueTellsWhoHoldsItUp(t *testing.T) {
 			w.lease(busy[i])
 		}
 		w.delayed("the host is full", a, &account.Delay{Kind: account.DelayBudget, Since: due, AtHost: true})
-		w.must(w.Accounts().Remove(w.Context(), busy[0].Owner, busy[0].ID, false))
+		w.must(w.Accounts().Remove(w.Context(), busy[0].Owner, busy[0].ID, false, nil))
 		w.delayed("the host has room", a, &account.Delay{Kind: account.DelayWaiting, Since: due, Asked: true})
 
 		// Its user has.

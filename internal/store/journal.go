@@ -242,10 +242,10 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 	return out, j.s.wrap(ctx, "loading skipped messages", err)
 }
 
-// Limit returns what the owner's mailbox may hold.
+// Limit returns what the owner's mailbox may hold, as it was set here.
 func (j Journal) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
 	limitBytes, limitMessages := int64(never), int64(never)
-	err := j.s.on(j.s.r).each(ctx, scanInto(&limitBytes, &limitMessages), "SELECT limit_bytes, limit_messages FROM "+
+	err := j.s.on(j.s.r).each(ctx, scanInto(&limitBytes, &limitMessages), "SELECT set_bytes, set_messages FROM "+
 		"owners WHERE owner = ?", o.String())
 	return account.Limit{Bytes: limitPointer(limitBytes), Messages: limitPointer(limitMessages)},
 		j.s.wrap(ctx, "loading a quota", err)

@@ -264,10 +264,10 @@ func TestTheFenceBites(t *testing.T) {
 			w.must(err)
 		},
 		"the owner removed the account": func(w *world, a account.Account) {
-			w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true))
+			w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true, nil))
 		},
 		"the owner removed the account and added it again": func(w *world, a account.Account) {
-			w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true))
+			w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true, nil))
 			_, err := w.Accounts().Add(w.Context(), draft(w, a.Owner.String(), 1), []byte("sealed"), 4)
 			w.must(err)
 		},
@@ -425,7 +425,7 @@ func TestTheLimitIsWhatTheAdministratorSet(t *testing.T) {
 			w.Errorf("unlimited is %+v", got)
 		}
 		n, zero := int64(5000), int64(0)
-		w.must(w.SetLimits(w.Context(), o, &n, &zero))
+		w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: &n, Messages: &zero}, nil))
 		got, err = w.Journal().Limit(w.Context(), o)
 		w.must(err)
 		if got.Bytes == nil || *got.Bytes != n || got.Messages == nil || *got.Messages != 0 {

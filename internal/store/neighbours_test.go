@@ -23,7 +23,7 @@ func TestAJournalTellsWhoseMailboxItFills(t *testing.T) {
 				t.Errorf("journal %q: %q, %v", journal, o, known)
 			}
 		}
-		w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true))
+		w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true, nil))
 		if o, known, err := w.Journal().OwnerOf(w.Context(), a.Journal); err != nil || !known || o != a.Owner {
 			t.Errorf("after its account was removed: %q, %v, %v", o, known, err)
 		}
@@ -80,7 +80,7 @@ func TestWhatWasBroughtIsOfAllAccountsOfOneUser(t *testing.T) {
 				Size: 5,
 			}}}))
 			if n == 0 {
-				w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true))
+				w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, true, nil))
 			}
 		}
 		var got []int64

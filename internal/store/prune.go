@@ -44,6 +44,18 @@ func (s *Store) Prune(ctx context.Context, before time.Time) error {
 		before.UnixMilli(), pruneAtOnce); err != nil {
 		return err
 	}
+	if _, err := c.exec(ctx, "DELETE FROM user_ids WHERE left_ms > 0 AND left_ms < ?",
+		s.now().Add(-formerKept).UnixMilli()); err != nil {
+		return s.wrap(ctx, op, err)
+	}
+	if _, err := c.exec(ctx, "DELETE FROM ending_visits WHERE until_ms < ?",
+		s.now().Add(-time.Hour).UnixMilli()); err != nil {
+		return s.wrap(ctx, op, err)
+	}
+	if _, err := c.exec(ctx, "DELETE FROM removals WHERE finished_ms > 0 AND finished_ms < ?",
+		s.now().Add(-removalKept).UnixMilli()); err != nil {
+		return s.wrap(ctx, op, err)
+	}
 	_, err = c.exec(ctx, "DELETE FROM poll_counts WHERE minute_ms < ?", s.now().Add(-countsKept).UnixMilli())
 	return s.wrap(ctx, op, err)
 }

@@ -471,7 +471,7 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 	if err == nil {
 		q.s.counts.add(q.s.now(), runCode, run.Messages, run.Bytes)
 	}
-	return err
+	return q.visitOver(ctx, l, err)
 }
 
 // Brought returns what the account's visits brought that ended after since: see
@@ -492,13 +492,14 @@ func (q Queue) Brought(ctx context.Context, id account.ID, since time.Time) (all
 // Abandon ends the lease and makes the account due at once; fetch.ErrFenced
 // when the lease is lost already.
 func (q Queue) Abandon(ctx context.Context, l fetch.Lease) error {
-	return q.settle(ctx, "abandoning a visit", l, q.s.on(q.s.w), endLease, int64(never), q.s.now().UnixMilli())
+	return q.visitOver(ctx, l, q.settle(ctx, "abandoning a visit", l, q.s.on(q.s.w), endLease, int64(never),
+		q.s.now().UnixMilli()))
 }
 
 // GiveWay ends the lease of a slow visit that was cut short: see schedule.Queue.
 func (q Queue) GiveWay(ctx context.Context, l fetch.Lease) error {
-	return q.settle(ctx, "cutting a visit short", l, q.s.on(q.s.w), endLease+", slow = ?",
-		int64(never), q.s.now().UnixMilli(), schedule.QuickAgain)
+	return q.visitOver(ctx, l, q.settle(ctx, "cutting a visit short", l, q.s.on(q.s.w), endLease+", slow = ?",
+		int64(never), q.s.now().UnixMilli(), schedule.QuickAgain))
 }
 
 // Overdue returns since when the account has been due that waits longest: see

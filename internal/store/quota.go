@@ -14,14 +14,41 @@ import (
 // ownerRow is a row of the table owners.
 type ownerRow struct {
 	Owner         string
-	LimitBytes    int64
+	LimitBytes    int64 // The tighter of what was set here and of the mailbox's own.
 	LimitMessages int64
+	SetBytes      int64
+	SetMessages   int64
+	OwnBytes      int64
+	OwnMessages   int64
 	UsedBytes     int64
 	UsedMessages  int64
 	Fill          int64
 }
 
-const ownerColumns = "owner, limit_bytes, limit_messages, used_bytes, used_messages, fill"
+const ownerColumns = "owner, limit_bytes, limit_messages, set_bytes, set_messages, own_bytes, own_messages, " +
+	"used_bytes, used_messages, fill"
+
+// unlimited is the row of a user of whom nothing is known.
+func unlimited(o account.Owner) ownerRow {
+	return ownerRow{
+		Owner: o.String(), LimitBytes: never, LimitMessages: never, SetBytes: never, SetMessages: never,
+		OwnBytes: never, OwnMessages: never,
+	}
+}
+
+// limited brings the limits that count, and what is reckoned by them, in line with
+// the others, and returns these columns.
+func (r *ownerRow) limited() map[string]any {
+	r.LimitBytes, r.LimitMessages = min(r.SetBytes, r.OwnBytes), min(r.SetMessages, r.OwnMessages)
+	return map[string]any{
+		"set_bytes": r.SetBytes, "set_messages": r.SetMessages, "own_bytes": r.OwnBytes, "own_messages": r.OwnMessages,
+		"limit_bytes": r.LimitBytes, "limit_messages": r.LimitMessages, "fill": fill(*r),
+	}
+}
+
+func (r *ownerRow) set() account.Limit {
+	return account.Limit{Bytes: limitPointer(r.SetBytes), Messages: limitPointer(r.SetMessages)}
+}
 
 func limitPointer(n int64) *int64 {
 	if n == never {
@@ -55,7 +82,7 @@ var stopped = fmt.Sprintf("SELECT owner FROM poll_schedule WHERE state > 3 AND s
 // and what each account brought in. A user who was never seen has used nothing
 // and has no limit.
 func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, error) {
-	row := ownerRow{Owner: o.String(), LimitBytes: never, LimitMessages: never}
+	row := unlimited(o)
 	db := s.r.WithContext(ctx)
 	found := db.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row)
 	err := found.Error
@@ -75,28 +102,32 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 	return qs[0], nil
 }
 
-// SetLimits sets what a user's mailbox may hold; nil is unlimited.
-func (s *Store) SetLimits(ctx context.Context, o account.Owner, limitBytes, limitMessages *int64) error {
-	return s.changeOwner(ctx, "setting a quota", o, func(r *ownerRow) map[string]any {
-		r.LimitBytes, r.LimitMessages = limitColumn(limitBytes), limitColumn(limitMessages)
-		return map[string]any{"limit_bytes": r.LimitBytes, "limit_messages": r.LimitMessages, "fill": fill(*r)}
+// SetLimits sets what a user's mailbox may hold; nil is unlimited. What was set
+// before has to match, else the error is account.ErrPrecondition.
+func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit, match account.Match) error {
+	return s.changeOwner(ctx, "setting a quota", o, func(r *ownerRow) (map[string]any, error) {
+		if err := match.Check(r.set().Version()); err != nil {
+			return nil, err
+		}
+		r.SetBytes, r.SetMessages = limitColumn(l.Bytes), limitColumn(l.Messages)
+		return r.limited(), nil
 	})
 }
 
-// SaveUsage notes what a user's mailbox was measured to hold, for lists over
-// all users.
-func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages int64) error {
-	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(r *ownerRow) map[string]any {
+// SaveUsage notes what a user's mailbox was measured to hold, and its own limits,
+// for lists over all users.
+func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages int64, own account.Limit) error {
+	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(r *ownerRow) (map[string]any, error) {
 		r.UsedBytes, r.UsedMessages = bytes, messages
-		return map[string]any{
-			"used_bytes": bytes, "used_messages": messages, "used_ms": max(1, s.now().UnixMilli()),
-			"fill": fill(*r),
-		}
+		r.OwnBytes, r.OwnMessages = limitColumn(own.Bytes), limitColumn(own.Messages)
+		set := r.limited()
+		set["used_bytes"], set["used_messages"], set["used_ms"] = bytes, messages, max(1, s.now().UnixMilli())
+		return set, nil
 	})
 }
 
 func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
-	change func(*ownerRow) map[string]any,
+	change func(*ownerRow) (map[string]any, error),
 ) error {
 	return s.write(ctx, op, func(tx *gorm.DB) error {
 		if err := s.lockOwner(tx, o); err != nil {
@@ -106,7 +137,11 @@ func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
 		if err := tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error; err != nil {
 			return err
 		}
-		if err := tx.Table("owners").Where("owner = ?", o.String()).Updates(change(&row)).Error; err != nil {
+		set, err := change(&row)
+		if err != nil {
+			return err
+		}
+		if err := tx.Table("owners").Where("owner = ?", o.String()).Updates(set).Error; err != nil {
 			return err
 		}
 		return s.forgetOwner(tx, o)
@@ -148,8 +183,9 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 		}
 		out[i] = account.Quota{
 			Owner: o, UsedBytes: r.UsedBytes, UsedMessages: r.UsedMessages,
-			LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages), Accounts: byOwner[r.Owner],
-			Stopped: slices.Contains(full, r.Owner),
+			LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages), Set: r.set(),
+			Own:      account.Limit{Bytes: limitPointer(r.OwnBytes), Messages: limitPointer(r.OwnMessages)},
+			Accounts: byOwner[r.Owner], Stopped: slices.Contains(full, r.Owner),
 		}
 	}
 	return out, nil

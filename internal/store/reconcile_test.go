@@ -68,9 +68,9 @@ func TestLedgersAreAUsersJournalsAtOneMoment(t *testing.T) {
 		gone := w.add("anna@firma.test", 2)
 		gl, gf := w.lease(gone)
 		w.deliver(gl, 1, members(gf, 1, 1))
-		w.must(w.Accounts().Remove(ctx, gone.Owner, gone.ID, true))
+		w.must(w.Accounts().Remove(ctx, gone.Owner, gone.ID, true, nil))
 		forgotten := w.add("anna@firma.test", 3)
-		w.must(w.Accounts().Remove(ctx, forgotten.Owner, forgotten.ID, false))
+		w.must(w.Accounts().Remove(ctx, forgotten.Owner, forgotten.ID, false, nil))
 		w.lease(w.add("bob@firma.test", 1))
 
 		got, err := w.Ledgers(ctx, l.Account.Owner, true)

@@ -213,7 +213,8 @@ func (s *Store) wrap(ctx context.Context, op string, err error) error {
 func isAnswer(err error) bool {
 	for _, a := range []error{
 		account.ErrNotFound, account.ErrLimitReached, account.ErrExists, account.ErrNameTaken,
-		account.ErrFolderTaken, account.ErrChanged, fetch.ErrFenced, schedule.ErrBusy,
+		account.ErrFolderTaken, account.ErrChanged, account.ErrPrecondition, fetch.ErrFenced, schedule.ErrBusy,
+		ErrFormerUser,
 	} {
 		if errors.Is(err, a) {
 			return true

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/store"
+)
+
+type userCmd struct {
+	Delete userDeleteCmd `cmd:"" help:"Remove a user: accounts, passwords, sessions, limits, journals."`
+}
+
+type userDeleteCmd struct {
+	User string `arg:"" help:"The user's mailbox address."`
+	Mail string `help:"Whether the account folders stay: keep or delete." enum:"keep,delete" default:"keep"`
+}
+
+// Run removes a user. It may be repeated, and finishes what was broken off.
+func (c userDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
+	owner, err := anyUser(c.User)
+	if err != nil {
+		return usageError{fmt.Errorf("USER: %w", err)}
+	}
+	return withApp(ctx, t, load, func(a *app) error {
+		n, err := users{a}.remove(ctx, owner, c.Mail == "delete", "the command line")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "deleted %s with %d accounts; nothing was changed at other providers\n", owner, n)
+		return nil
+	})
+}
+
+// anyUser reads an address of a user who may be one of an earlier version, as whom
+// nobody can sign in any more.
+func anyUser(s string) (account.Owner, error) {
+	o, err := account.ParseOwner(s)
+	if err != nil {
+		if old, olderr := account.StoredOwner(s); olderr == nil {
+			return old, nil
+		}
+	}
+	return o, err
+}
+
+// users are the operator's users, who come and go.
+type users struct{ app *app }
+
+const (
+	// endingPatience is how long a removal waits for visits: other processes find
+	// out that they have ended within a third of a lease.
+	endingPatience = 25 * time.Second
+	// endingLook is how often it looks.
+	endingLook = 100 * time.Millisecond
+	// removalLease is for how long one process has the rest of a removal to itself.
+	removalLease = 2 * time.Minute
+)
+
+// Remove removes a user: see httpapi.Users.
+func (u users) Remove(ctx context.Context, o account.Owner, deleteMail bool, by account.Owner) error {
+	_, err := u.remove(ctx, o, deleteMail, by.String())
+	return err
+}
+
+// remove removes a user and says how many accounts there were. When visits take
+// too long to end, the error is account.ErrUnavailable, and the rest is done by
+// finishRemovals, or by the next call.
+func (u users) remove(ctx context.Context, o account.Owner, deleteMail bool, by string) (accounts int, err error) {
+	r, err := u.app.store.BeginRemoval(ctx, o, deleteMail)
+	if err != nil {
+		return 0, err
+	}
+	mail := "keep"
+	if r.DeleteMail {
+		mail = "delete"
+	}
+	u.app.log.InfoContext(ctx, "user removed", "user", o, "by", by, "accounts", len(r.Accounts), "mail", mail)
+	u.app.runner.EndVisits(o)
+	wctx, cancel := context.WithTimeoutCause(ctx, endingPatience,
+		fmt.Errorf("%w: visits of the user are still ending", account.ErrUnavailable))
+	defer cancel()
+	for {
+		done, err := u.finish(wctx, ctx, r)
+		if done || err != nil {
+			return len(r.Accounts), err
+		}
+		if !pause(wctx, endingLook) {
+			return 0, context.Cause(wctx)
+		}
+	}
+}
+
+// finish does what is left of a removal outside of the database; false while visits
+// are ending or another process is at it. What is begun is bounded by work alone.
+func (u users) finish(wait, work context.Context, r store.Removal) (done bool, err error) {
+	s := u.app.store
+	if n, err := s.VisitsEnding(wait, r.Owner); err != nil || n > 0 {
+		return false, err
+	}
+	worker := workerID()
+	claimed, pending, err := s.ClaimRemoval(wait, r.Owner, worker, s.Now().Add(removalLease))
+	if err != nil || !claimed {
+		return !pending && err == nil, err
+	}
+	ctx, cancel := context.WithCancelCause(work)
+	ours := func() error {
+		ok, _, err := s.ClaimRemoval(ctx, r.Owner, worker, s.Now().Add(removalLease))
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: another process removes the user", account.ErrUnavailable)
+		}
+		return err
+	}
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		for pause(ctx, removalLease/4) {
+			if err := ours(); err != nil {
+				cancel(err)
+			}
+		}
+	}()
+	if r, err = s.Removal(ctx, r.Owner); err == nil { // Another call may have asked for more.
+		done, err = u.clear(ctx, r, worker, ours)
+	}
+	cancel(nil)
+	<-renewed
+	if !done {
+		err = errors.Join(err, s.ReleaseRemoval(context.WithoutCancel(work), r.Owner, worker))
+	}
+	return done, err
+}
+
+// clear removes what a removed user has on disk, then the last of the database; false
+// when there is more to do by now. Before each step it makes sure of its claim: a process that stood still for
+// minutes must not remove what is the next user's by now.
+func (u users) clear(ctx context.Context, r store.Removal, worker string, ours func() error) (done bool, err error) {
+	if r.DeleteMail {
+		for _, folder := range r.Folders {
+			if err := ours(); err != nil {
+				return false, err
+			}
+			if err := u.app.mailbox.RemoveFolder(ctx, r.Owner, folder); err != nil {
+				return false, err
+			}
+		}
+	}
+	if err := ours(); err != nil {
+		return false, err
+	}
+	if err := u.app.mailbox.Forget(ctx, r.Owner); err != nil {
+		return false, err
+	}
+	for _, id := range r.Accounts {
+		if err := u.app.transcripts.SwitchOff(string(id)); err != nil {
+			return false, fmt.Errorf("removing a transcript of a removed user: %w", err)
+		}
+	}
+	return u.app.store.EndRemoval(ctx, r, worker)
+}
+
+// finishRemovals is a chore: it finishes removals that were broken off.
+func (u users) finishRemovals(ctx context.Context) error {
+	all, err := u.app.store.Removals(ctx)
+	for _, r := range all {
+		done, rerr := u.finish(ctx, ctx, r)
+		if done {
+			u.app.log.InfoContext(ctx, "the removal of a user is finished", "user", r.Owner)
+		}
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+// Recognise compares the id of an address's user with the one that came before:
+// see httpapi.Users.
+func (u users) Recognise(ctx context.Context, o account.Owner, id string) error {
+	removed, err := u.app.store.Recognise(ctx, o, id)
+	if errors.Is(err, store.ErrFormerUser) {
+		return httpapi.ErrFormerUser
+	}
+	if err != nil || removed == nil {
+		return err
+	}
+	u.app.log.WarnContext(ctx, "an address has another user now: what the former one had is removed, the mail is kept",
+		"user", o, "accounts", len(removed.Accounts))
+	u.app.runner.EndVisits(o)
+	// What is not done now is done by finishRemovals.
+	if _, err := u.finish(ctx, ctx, *removed); err != nil {
+		u.app.log.WarnContext(ctx, "removing what a former user of an address had", "user", o, "error", err)
+	}
+	return nil
+}

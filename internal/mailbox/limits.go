@@ -1,0 +1,191 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// limitsNote is, beside the spools, the file with the first line that we wrote into
+// the quota file last; with two lines while one takes the other's place. Any other
+// that stands there is the mail server's: the mailbox's own limits.
+const (
+	limitsNote  = "limits"
+	limitsBytes = 200 // At most.
+)
+
+// parseLimits reads a quota file's first line, "204800S,1000C". What is 0, or
+// cannot be read, limits nothing.
+func parseLimits(header string) (l account.Limit) {
+	for _, part := range strings.Split(header, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(part[:len(part)-1], 10, 62)
+		if err != nil || n <= 0 {
+			continue
+		}
+		switch part[len(part)-1] {
+		case 'S':
+			l.Bytes = &n
+		case 'C':
+			l.Messages = &n
+		}
+	}
+	return l
+}
+
+// notedLimits returns the first lines that are ours.
+func (r *root) notedLimits() ([]string, error) {
+	fd, _, err := r.openDir(r.fd, spoolDir)
+	if missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.disk.close(fd)
+	text, err := r.readSmall(fd, limitsNote, limitsBytes)
+	if missing(err) {
+		return nil, nil
+	}
+	return strings.Fields(string(text)), err
+}
+
+// ownLimit returns the mailbox's own limits, beside those that Mailbrook set. What
+// says the same twice is said by us. outdated says that the line is ours and tells
+// of limits that were set before.
+func (r *root) ownLimit(set account.Limit) (own account.Limit, seen stat, outdated bool, err error) {
+	f, err := r.readQuotaFile()
+	if err != nil || f.header == "" || f.header == limitLine(set) {
+		return account.Limit{}, f.st, false, nil //nolint:nilerr // What cannot be read as one is no quota file.
+	}
+	noted, err := r.notedLimits()
+	if err != nil || slices.Contains(noted, f.header) {
+		return account.Limit{}, f.st, err == nil, err
+	}
+	return parseLimits(f.header), f.st, false, nil
+}
+
+// OwnLimit returns the limits that stand in the user's mailbox itself, where the
+// mail server wrote them, beside those that Mailbrook set. A user without a
+// mailbox has none.
+func (s *Store) OwnLimit(ctx context.Context, o account.Owner, set account.Limit) (account.Limit, error) {
+	if err := ctx.Err(); err != nil {
+		return account.Limit{}, err
+	}
+	r, err := s.openRoot(o, toLook)
+	if missing(err) {
+		return account.Limit{}, nil
+	}
+	if err != nil {
+		return account.Limit{}, err
+	}
+	defer r.close()
+	own, _, _, err := r.ownLimit(set)
+	return own, trouble("reading the mailbox's limits", err)
+}
+
+// lookAtOwn refreshes the mailbox's own limits if the quota file changed; called
+// with tracker.mu held.
+func (d *Delivery) lookAtOwn() error {
+	st, err := d.root.lstat(d.root.fd, quotaFile)
+	switch {
+	case missing(err):
+		d.own, d.ownSeen, d.outdated = account.Limit{}, stat{}, false
+		return nil
+	case err != nil:
+		return err
+	case d.ownSeen.same(st):
+		return nil
+	}
+	d.own, d.ownSeen, d.outdated, err = d.root.ownLimit(d.limit)
+	return err
+}
+
+// Of a limit of the mailbox's own a twentieth is left free, and no more than
+// this: it is the mail server's, and refuses the user's other mail when fetched
+// mail has filled it to the brim.
+const (
+	leftFree         = 20
+	leftFreeBytes    = 50 << 20
+	leftFreeMessages = 1000
+)
+
+// forFetched is what fetched mail may take of a mailbox's own limit.
+func forFetched(own account.Limit) account.Limit {
+	part := func(limit *int64, most int64) *int64 {
+		if limit == nil {
+			return nil
+		}
+		n := *limit - min(*limit/leftFree, most)
+		return &n
+	}
+	return account.Limit{
+		Bytes: part(own.Bytes, leftFreeBytes), Messages: part(own.Messages, leftFreeMessages),
+	}
+}
+
+// over says why u does not fit what Mailbrook or the mail server allows; ""
+// when it does.
+func (d *Delivery) over(used, wanted usage) string {
+	if why := overBy(d.limit, used, wanted); why != "" {
+		return why
+	}
+	if overBy(forFetched(d.own), used, wanted) == "" {
+		return ""
+	}
+	if why := overBy(d.own, used, wanted); why != "" {
+		return why
+	}
+	return "The mailbox is nearly full; what is left is kept free for the mail that comes there by itself. Delete " +
+		"something, or ask for more space."
+}
+
+// renewQuotaFile writes the quota file anew. What the mail server wrote into its
+// first line stays; what we write there is noted as ours before, and only that once
+// it is durable.
+func (d *Delivery) renewQuotaFile(old string, u usage) error {
+	header := limitLine(d.limit)
+	noted, err := d.root.notedLimits()
+	switch {
+	case err != nil:
+		return err
+	case old != "" && old != header && !slices.Contains(noted, old):
+		return d.writeQuotaFile(old, u, false)
+	case slices.Equal(noted, []string{header}):
+		return d.writeQuotaFile(header, u, false)
+	}
+	both := []string{header}
+	if slices.Contains(noted, old) && old != header {
+		both = []string{old, header}
+	}
+	if err := d.noteLimits(both...); err != nil {
+		return err
+	}
+	if err := d.writeQuotaFile(header, u, true); err != nil || len(both) == 1 {
+		return err
+	}
+	return d.noteLimits(header)
+}
+
+func (d *Delivery) noteLimits(lines ...string) error {
+	fd, _, err := d.root.openDir(d.root.fd, spoolDir)
+	if err != nil {
+		return err
+	}
+	defer d.root.disk.close(fd)
+	temp := d.temp("limits")
+	if err := d.root.writeNew(d.spool, temp, []byte(strings.Join(lines, "\n")+"\n"), true); err != nil {
+		return err
+	}
+	if err := d.root.replace(d.spool, temp, fd, limitsNote); err != nil {
+		return errors.Join(err, d.root.unlink(d.spool, temp))
+	}
+	return d.root.sync(fd)
+}
