@@ -1,0 +1,361 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// beside opens an installation's database beside the program; dsn is "" for SQLite.
+func (s *site) beside(dsn string) *sql.DB {
+	s.t.Helper()
+	driver := "pgx"
+	if dsn == "" {
+		driver, dsn = "sqlite", "file:"+filepath.Join(s.data(), "mailbrook.db")+
+			"?_pragma=busy_timeout(1000)&_txlock=immediate"
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// freeze stops a process where it holds up nobody's writing to the database.
+func (p *process) freeze(db *sql.DB) {
+	p.t.Helper()
+	eventually(p.t, soon, func() (bool, string) {
+		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			p.t.Fatal(err)
+		}
+		tx, err := db.Begin()
+		if err == nil {
+			_, err = tx.Exec("DELETE FROM removals WHERE owner = 'nobody'")
+			err = errors.Join(err, tx.Rollback())
+		}
+		if err != nil {
+			_ = p.cmd.Process.Signal(syscall.SIGCONT)
+		}
+		return err == nil, fmt.Sprint(err)
+	})
+}
+
+// farOff is a time, in milliseconds, that does not come while a test runs.
+const farOff = int64(1) << 50
+
+// exec changes the database behind the program's back.
+func (s *site) exec(db *sql.DB, statement string) {
+	s.t.Helper()
+	eventually(s.t, soon, func() (bool, string) {
+		_, err := db.Exec(statement)
+		return err == nil, fmt.Sprint(err)
+	})
+}
+
+func (p *process) thaw() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestD2_AVisitThatStoodStillWhileItsUserWasRemovedBringsNothing to the next owner of
+// the address, on both databases. The control is the same visit of a user who was not.
+// Another process, which is killed while it waits for that visit, leaves the rest of
+// the removal to one that comes later.
+func TestD2_AVisitThatStoodStillWhileItsUserWasRemovedBringsNothing(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary, "jan": canary}, CA: ca,
+	})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(96, 60, false))
+	mailtest.Fill(t, d, "jan", mailtest.Corpus(97, 5, false))
+	for name, tc := range map[string]struct{ postgres, removed bool }{
+		"SQLite": {false, true}, "PostgreSQL": {true, true}, "control": {false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn, further := "", []string(nil)
+			if tc.postgres {
+				dsn = mailtest.StartPostgres(t)
+				further = []string{"DATABASE=" + dsn}
+			}
+			s := newSite(t, ca, further...)
+			s.ok("", "migrate", "up")
+			db := s.beside(dsn)
+			proxy := mailtest.StartProxy(t, fmt.Sprintf("127.0.0.1:%d", d.IMAPS))
+			p := s.serve("--roles", "api")
+			u := p.as(anna)
+			u.add(remoteAccount("Obce", "imap", "127.0.0.1", proxy.Port(), "tls", "anna").with(fields{"skip_test": true}))
+			proxy.StallAfter(60_000) // Some messages have come by then.
+			stuck := s.start("pull", "--user", anna)
+			<-proxy.Stalled()
+			stuck.freeze(db)
+			s.exec(db, fmt.Sprintf("UPDATE poll_schedule SET lease_until_ms = %d WHERE lease_owner <> ''", farOff))
+			if tc.removed {
+				p = s.removeAround(p, db)
+				u = p.as(anna)
+				obce := u.add(remoteAccount("Obce", "imap", "127.0.0.1", d.IMAPS, "tls", "jan"))
+				u.reaches(obce.ID, "ok")
+			}
+			proxy.Heal()
+			stuck.thaw()
+			proxy.CutAll()
+			<-stuck.over
+			got := mailtest.ReadMaildir(t, s.mail(anna))
+			if !tc.removed {
+				if len(got) == 0 {
+					t.Error("the visit that stood still had nothing to bring")
+				}
+				return
+			}
+			if len(got) != 5 || len(u.accounts()) != 1 {
+				t.Errorf("the next owner has %d messages of 5, and %d accounts", len(got), len(u.accounts()))
+			}
+			spools, err := os.ReadDir(filepath.Join(s.mail(anna), "fetch-spool"))
+			dirs := 0
+			for _, e := range spools {
+				if e.IsDir() {
+					dirs++
+				}
+			}
+			if err != nil || dirs != 1 {
+				t.Errorf("spools: %v, %v", spools, err)
+			}
+			p.term()
+		})
+	}
+}
+
+// removeAround removes anna while a visit of hers stands still. p is killed while it
+// waits for that; what it began is finished by the process that is returned, once the
+// visit's lease has run out.
+func (s *site) removeAround(p *process, db *sql.DB) *process {
+	s.t.Helper()
+	admin := p.admin()
+	var asked sync.WaitGroup
+	req, err := http.NewRequest("DELETE", p.addr+"/v1/admin/users/"+anna+"?mail=delete", http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+admin.token)
+	asked.Go(func() {
+		if res, err := client.Do(req); err == nil {
+			if res.Body.Close(); res.StatusCode != http.StatusServiceUnavailable {
+				s.t.Errorf("removing ended with %d before the visit did", res.StatusCode)
+			}
+		}
+	})
+	eventually(s.t, soon, func() (bool, string) {
+		var n int
+		err := db.QueryRow("SELECT count(*) FROM ending_visits").Scan(&n)
+		return n == 1, fmt.Sprintf("%d visits are waited for, %v", n, err)
+	})
+	p.kill()
+	asked.Wait()
+	p = s.serve()
+	if a := p.as(anna).do("POST", "/v1/accounts", remoteAccount("Inne", "imap", "127.0.0.1", 993, "tls", "x").with(
+		fields{"skip_test": true})); a.status != http.StatusServiceUnavailable {
+		s.t.Errorf("while the removal is not finished an account is added: %d %s", a.status, a.body)
+	}
+	s.exec(db, "UPDATE ending_visits SET until_ms = 0") // The lease of the visit runs out.
+	p.await(func(said string) bool { return strings.Contains(said, "the removal of a user is finished") })
+	return p
+}
+
+// TestD2_ALoginThatFailsMakesNoMailbox; the control is the right password.
+func TestD2_ALoginThatFailsMakesNoMailbox(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	s := newSite(t, ca)
+	p := s.serve()
+	u := p.as(anna)
+	obce := remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna").with(fields{"skip_test": true})
+	id := u.add(obce.with(fields{"password": "wrong " + canary})).ID
+	u.reaches(id, "retrying")
+	if _, err := os.Stat(filepath.Dir(s.mail(anna))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a mailbox was made for an account that never signed in: %v", err)
+	}
+	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+id, fields{"password": canary})
+	u.reaches(id, "ok")
+	if _, err := os.Stat(filepath.Join(s.mail(anna), "cur")); err != nil {
+		t.Errorf("once it signs in: %v", err)
+	}
+	p.term()
+}
+
+// TestD3_AnotherUserUnderAnAddressIsToldApart by the claim of tokens that are made
+// elsewhere. The control is the former one, who had everything until then.
+func TestD3_AnotherUserUnderAnAddressIsToldApart(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(98, 3, false))
+	secret := strings.Repeat("s3cret-", 6)
+	s := newSite(t, ca, "AUTH_SECRET="+secret, "AUTH_USER_ID_CLAIM=uid", "WEB_PUBLIC_URL=http://pages.test")
+	p := s.serve()
+	now := time.Now()
+	token := func(more jwt.MapClaims) *user {
+		t.Helper()
+		c := jwt.MapClaims{"sub": anna, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+		for k, v := range more {
+			c[k] = v
+		}
+		signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &user{p: p, name: anna, token: signed}
+	}
+	first, second := token(jwt.MapClaims{"uid": 1041}), token(jwt.MapClaims{"uid": "1042"})
+	first.reaches(first.add(remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")).ID, "ok")
+	link := must[struct{ URL string }](first, http.StatusCreated, "POST", "/v1/links", fields{}).URL
+	_, cookie := p.follow(must[struct{ URL string }](first, http.StatusCreated, "POST", "/v1/links", fields{}).URL)
+	session := func() int { return p.ask("GET", "/v1/accounts", http.Header{"Cookie": {cookie}}, nil).status }
+	if n := len(first.accounts()); n != 1 || session() != http.StatusOK {
+		t.Fatalf("the first user has %d accounts", n)
+	}
+	if n := len(second.accounts()); n != 0 {
+		t.Errorf("the second user has %d accounts of the first", n)
+	}
+	if !strings.Contains(p.log(), "an address has another user now") {
+		t.Error("no line tells of it")
+	}
+	if a := first.do("GET", "/v1/accounts", nil); a.status != http.StatusUnauthorized || session() != a.status {
+		t.Errorf("the former user is answered %d, its session %d", a.status, session())
+	}
+	if status, _ := p.follow(link); status == http.StatusSeeOther {
+		t.Error("a link of the former user signs in")
+	}
+	for name, tc := range map[string]struct {
+		more   jwt.MapClaims
+		status int
+	}{
+		"no id":                    {nil, http.StatusUnauthorized},
+		"an empty id":              {jwt.MapClaims{"uid": ""}, http.StatusUnauthorized},
+		"an id that is a list":     {jwt.MapClaims{"uid": []string{"1042"}}, http.StatusUnauthorized},
+		"an administrator without": {jwt.MapClaims{"scope": "admin"}, http.StatusOK},
+		"whoever it is":            {jwt.MapClaims{"uid": "*"}, http.StatusOK},
+	} {
+		if a := token(tc.more).do("GET", "/v1/accounts", nil); a.status != tc.status {
+			t.Errorf("%s: %d", name, a.status)
+		}
+	}
+	if n := len(p.as(anna).accounts()); n != 0 {
+		t.Errorf("with a token of the command line there are %d accounts", n)
+	}
+	if n := len(mailtest.ReadMaildir(t, s.mail(anna))); n != 3 {
+		t.Errorf("%d messages of 3 are kept", n)
+	}
+	p.term()
+}
+
+// TestD5_ARequestThatIsRepeatedAtOnceOrAfterACrashIsDoneOnce: of many at once one is
+// performed, and one whose process died is taken up. The control is without a name,
+// where each is tried.
+func TestD5_ARequestThatIsRepeatedAtOnceOrAfterACrashIsDoneOnce(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary, "jan": canary}, CA: ca})
+	s := newSite(t, ca)
+	p := s.serve("--roles", "api")
+	token := p.as(anna).token
+	post := func(p *process, key string, body any) answer {
+		h := http.Header{"Authorization": {"Bearer " + token}}
+		if key != "" {
+			h.Set("Idempotency-Key", key)
+		}
+		return p.ask("POST", "/v1/accounts", h, body)
+	}
+	counts := func(key string, body any) map[string]int {
+		var mu sync.Mutex
+		var wait sync.WaitGroup
+		found := map[string]int{}
+		for range 6 {
+			wait.Go(func() {
+				a := post(p, key, body)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case a.status == http.StatusCreated:
+					found[string(a.body)]++
+				case strings.Contains(string(a.body), `"idempotency_in_progress"`):
+					found["in progress"]++
+				default:
+					found[fmt.Sprintf("%d %s", a.status, a.body)]++
+				}
+			})
+		}
+		wait.Wait()
+		return found
+	}
+	obce := remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")
+	found := counts("k-1", obce)
+	delete(found, "in progress")
+	last := post(p, "k-1", obce)
+	if len(found) != 1 || found[string(last.body)] == 0 || last.status != http.StatusCreated {
+		t.Errorf("six at once are answered %v, then %d %s", found, last.status, last.body)
+	}
+	if found := counts("", obce); len(found) == 0 || found["in progress"] > 0 {
+		t.Errorf("without a name they are answered %v", found)
+	}
+	proxy := mailtest.StartProxy(t, fmt.Sprintf("127.0.0.1:%d", d.IMAPS))
+	proxy.StallAfter(0)
+	inne := remoteAccount("Inne", "imap", "127.0.0.1", proxy.Port(), "tls", "jan")
+	var asked sync.WaitGroup
+	text, err := json.Marshal(inne)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequest("POST", p.addr+"/v1/accounts", bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{
+		"Authorization": {"Bearer " + token}, "Idempotency-Key": {"k-2"}, "Content-Type": {"application/json"},
+	}
+	asked.Go(func() {
+		if res, err := client.Do(req); err == nil {
+			t.Errorf("it was answered %d", res.StatusCode)
+			res.Body.Close()
+		}
+	})
+	<-proxy.Stalled()
+	p.kill()
+	asked.Wait()
+	proxy.Heal()
+	proxy.CutAll()
+	p = s.serve("--roles", "api")
+	db := s.beside("")
+	s.exec(db, fmt.Sprintf("UPDATE repeatable SET until_ms = %d WHERE done = 0", farOff))
+	if a := post(p, "k-2", inne); a.status != http.StatusConflict {
+		t.Errorf("moments after the crash: %d %s", a.status, a.body)
+	}
+	s.exec(db, "UPDATE repeatable SET until_ms = 0 WHERE done = 0")
+	again := post(p, "k-2", inne)
+	if last := post(p, "k-2", inne); again.status != http.StatusCreated || string(last.body) != string(again.body) {
+		t.Errorf("once it is known to be dead: %d %s, then %s", again.status, again.body, last.body)
+	}
+	if n := len(p.as(anna).accounts()); n != 2 {
+		t.Errorf("there are %d accounts", n)
+	}
+	p.term()
+}
