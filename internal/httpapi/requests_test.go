@@ -253,7 +253,10 @@ func TestDraft(t *testing.T) {
 	if got := d.Password.Reveal(); got != `p"\{5+} zażółć 🔑` {
 		t.Errorf("password %q", got)
 	}
-	d.Password = account.Secret{}
+	if d.AskedAt.IsZero() {
+		t.Error("nobody knows when it was asked for")
+	}
+	d.Password, d.AskedAt = account.Secret{}, time.Time{}
 	want := account.Draft{
 		Email: "anna@example.org", Name: ptr("Praca"), SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(
 			account.POP3), Host: ptr("mail.example.org"), Port: ptr(110),

@@ -154,6 +154,9 @@ type visit struct {
 func (v *visit) run() (err error) {
 	ctx := context.Background()
 	v.epoch++
+	if err := v.store.Make(ctx, anna(v.t)); err != nil {
+		return err
+	}
 	d, err := v.store.Open(ctx, anna(v.t), journal, v.epoch, limit(1<<20, -1))
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 )
 
 // limitsNote is, beside the spools, the file with the first line that we wrote into
-// the quota file last; with two lines while one takes the other's place. Any other
+// the quota file last, and before it the one in whose place it came. Any other
 // that stands there is the mail server's: the mailbox's own limits.
 const (
 	limitsNote  = "limits"
@@ -148,8 +148,8 @@ func (d *Delivery) over(used, wanted usage) string {
 }
 
 // renewQuotaFile writes the quota file anew. What the mail server wrote into its
-// first line stays; what we write there is noted as ours before, and only that once
-// it is durable.
+// first line stays; what we write there is noted as ours before, beside the line
+// whose place it takes, which a power cut may bring back.
 func (d *Delivery) renewQuotaFile(old string, u usage) error {
 	header := limitLine(d.limit)
 	noted, err := d.root.notedLimits()
@@ -157,9 +157,9 @@ func (d *Delivery) renewQuotaFile(old string, u usage) error {
 	case err != nil:
 		return err
 	case old != "" && old != header && !slices.Contains(noted, old):
-		return d.writeQuotaFile(old, u, false)
+		return d.writeQuotaFile(old, u)
 	case slices.Equal(noted, []string{header}):
-		return d.writeQuotaFile(header, u, false)
+		return d.writeQuotaFile(header, u)
 	}
 	both := []string{header}
 	if slices.Contains(noted, old) && old != header {
@@ -168,10 +168,7 @@ func (d *Delivery) renewQuotaFile(old string, u usage) error {
 	if err := d.noteLimits(both...); err != nil {
 		return err
 	}
-	if err := d.writeQuotaFile(header, u, true); err != nil || len(both) == 1 {
-		return err
-	}
-	return d.noteLimits(header)
+	return d.writeQuotaFile(header, u)
 }
 
 func (d *Delivery) noteLimits(lines ...string) error {

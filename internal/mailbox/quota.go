@@ -397,17 +397,14 @@ func (d *Delivery) remeasure(ctx context.Context) error {
 	}
 }
 
-func (d *Delivery) writeQuotaFile(header string, u usage, durable bool) error {
+func (d *Delivery) writeQuotaFile(header string, u usage) error {
 	temp := d.temp("quota")
 	if err := d.root.writeNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages),
-		durable); err != nil {
+		false); err != nil {
 		return err
 	}
 	if err := d.root.replace(d.spool, temp, d.root.fd, quotaFile); err != nil {
 		return errors.Join(err, d.root.unlink(d.spool, temp))
-	}
-	if durable {
-		return d.root.sync(d.root.fd)
 	}
 	return nil
 }
