@@ -191,7 +191,7 @@ func TestNobodyIsToldOfAFileThatWasCopiedOver(t *testing.T) {
 	}
 	limit := int64(1000)
 	for _, s := range []*Store{ours, theirs} {
-		if err := s.SetLimits(t.Context(), o, &limit, nil); err != nil {
+		if err := s.SetLimits(t.Context(), o, account.Limit{Bytes: &limit}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.intoFile(t.Context(), nil); err != nil {
