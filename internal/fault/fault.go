@@ -110,6 +110,7 @@ type Error struct {
 	Elsewhere  bool          // It failed at another server than the account's mail server, such as one that issues tokens.
 	Limit      bool          // A bound of ours on what one visit may take ended it: the server did answer.
 	Session    bool          // The server speaks of itself or the account: nothing else that is asked now fares better.
+	Ended      bool          // The connection ended over it: each further try may cost another one.
 	Err        error         // The cause; may be nil.
 }
 
@@ -145,7 +146,7 @@ func Wrap(code Code, op string, err error) error {
 	if errors.As(err, &e) {
 		return &Error{
 			Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Elsewhere: e.Elsewhere,
-			Limit: e.Limit, Session: e.Session, Err: err,
+			Limit: e.Limit, Session: e.Session, Ended: e.Ended, Err: err,
 		}
 	}
 	return &Error{Code: code, Op: op, Err: err}

@@ -76,9 +76,12 @@ const visitCost = memory.First
 
 // A message that could not be read is tried again by every visit for hastyTries,
 // however many they are: trouble of the server looks like a bad message. After that
-// it waits for as long as it has been waiting, and for retrySkipped at most.
+// it waits for as long as it has been waiting, and for retrySkipped at most. One over
+// which connections end waits likewise, and for endedPause at least, once the next
+// visit has tried it: each try costs a login.
 const (
 	hastyTries   = time.Hour
+	endedPause   = 15 * time.Minute
 	retrySkipped = 24 * time.Hour
 )
 
@@ -146,6 +149,7 @@ type visit struct {
 	failures int          // How many did.
 	progress account.Progress
 	full     *fault.Error // Why not everything fits, when it does not.
+	left     bool         // The source left messages for another visit.
 }
 
 // Visit performs one visit under a lease: it finishes what an earlier visit

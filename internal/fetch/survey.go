@@ -37,6 +37,7 @@ type plan struct {
 	asked   int         // Items of todo, in all windows so far,
 	landed  int         // … that were delivered,
 	passed  int         // … and that were skipped.
+	untried int         // Of this window's: skipped in earlier visits, and not yet tried in this one.
 	coupled int         // Items of twins, in all windows so far,
 	paired  int         // … and those whose other copy was delivered.
 	written bool        // Where the folder stands was written.
@@ -87,7 +88,7 @@ func (v *visit) survey(ctx context.Context) error {
 		if v.unchanged(p) {
 			continue
 		}
-		queries = append(queries, mail.Query{Folder: p.remote, From: p.from})
+		queries = append(queries, mail.Query{Folder: p.remote, From: p.from, Failing: v.fails(p)})
 		asked = append(asked, p)
 	}
 	if len(queries) == 0 {
@@ -306,6 +307,13 @@ func (v *visit) planFor(f Folder, r mail.Folder) *plan {
 	}
 	p.whole = p.from == 0
 	return p
+}
+
+// fails reports whether any of what is listed was skipped before.
+func (v *visit) fails(p *plan) bool {
+	return slices.ContainsFunc(v.skipped, func(s Skipped) bool {
+		return s.FolderID == p.folder.ID && s.FolderEpoch == p.folder.Epoch && s.ID.UID >= p.from
+	})
 }
 
 // scanDue reports whether the whole folder is to be compared again. A last time

@@ -61,6 +61,13 @@ func (v *visit) transfer(ctx context.Context) error {
 	if errors.Is(err, errYield) {
 		v.report.More, err = true, nil
 	}
+	if errors.Is(err, mail.ErrLeft) {
+		v.log.InfoContext(ctx, "connections ended over many messages: the rest is left for the next visit")
+		v.left, err = true, nil
+		for _, pl := range v.plans {
+			pl.passed += pl.untried // They are listed as skipped as before.
+		}
+	}
 	// What came before a broken connection is settled all the same.
 	return errors.Join(err, v.settle(ctx, p))
 }
@@ -121,9 +128,10 @@ func (v *visit) aliases() (as []Alias) {
 
 // wants turns the plans into questions, as far as the local mailbox has room.
 func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
-	var ws []mail.Want
-	asked, doubtful := 0, true
+	var ws, late []mail.Want
+	asked, doubtful, failed := 0, true, v.lease.Account.Status.Failures > 0
 	for _, p := range v.plans {
+		p.untried = 0
 		if v.full != nil {
 			p.settles, p.todo = p.settles && len(p.todo)+p.left == 0, nil
 			continue
@@ -141,15 +149,20 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 		}
 		p.asked += len(p.todo)
 		v.progress.MessagesTotal += int64(len(p.todo))
-		if len(p.todo) > 0 {
-			ws = append(ws, mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: p.todo})
+		fresh, again := p.apart()
+		want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: fresh}
+		if len(fresh) > 0 {
+			ws = append(ws, want)
 		}
-		for _, it := range p.todo {
-			_, skipped := p.waiting[it.ID]
-			asked, doubtful = asked+1, doubtful && skipped
+		if want.Items, want.Again = again, true; len(again) > 0 {
+			late = append(late, want)
 		}
+		p.untried = len(again)
+		asked, doubtful = asked+len(p.todo), doubtful && len(fresh) == 0
+		failed = failed || len(p.waiting) > 0
 	}
-	if asked <= fewWanted || doubtful {
+	ws = append(ws, late...)
+	if asked <= fewWanted || doubtful || failed {
 		// Those that are wanted may not tell whether the server sends any.
 		for i := range ws {
 			var err error
@@ -159,6 +172,32 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 		}
 	}
 	return ws, nil
+}
+
+// apart divides what is to be fetched into what is new and what was skipped before,
+// what was tried last coming last: where not all can be tried, each has its turn.
+func (p *plan) apart() (fresh, again []mail.Item) {
+	if len(p.waiting) == 0 {
+		return p.todo, nil
+	}
+	for _, it := range p.todo {
+		if _, skipped := p.waiting[it.ID]; skipped {
+			again = append(again, it)
+		} else {
+			fresh = append(fresh, it)
+		}
+	}
+	slices.SortStableFunc(again, func(a, b mail.Item) int {
+		return p.waiting[a.ID].LastAt.Compare(p.waiting[b.ID].LastAt)
+	})
+	return fresh, again
+}
+
+// tried notes that a message which was skipped before has been tried.
+func (p *plan) tried(id mail.ID) {
+	if _, skipped := p.waiting[id]; skipped {
+		p.untried--
+	}
 }
 
 // settle writes where the folders stand now, if that changed, closes what is
@@ -323,6 +362,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	}
 	p.batch = append(p.batch, m)
 	p.bytes += st.FileSize
+	pl.tried(it.ID)
 	p.unskipped(m)
 	p.visit.progress.Folder = pl.name()
 	p.visit.progress.MessagesDone++
@@ -354,6 +394,7 @@ func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.adoptions = append(p.adoptions, tentative{pl, it.ID, st.Fingerprint})
+	pl.tried(it.ID)
 	pl.passed++
 	p.visit.progress.MessagesDone++
 	return true
@@ -378,6 +419,7 @@ func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
 func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	pl.tried(it.ID)
 	if p.mayList(pl, it.ID) {
 		p.skips = append(p.skips, p.skippedNow(pl, it, why))
 		pl.passed++

@@ -25,7 +25,7 @@ func (v *visit) work(ctx context.Context) error {
 		if err := v.transfer(ctx); err != nil {
 			return err
 		}
-		if v.round++; !more || v.report.More || v.full != nil {
+		if v.round++; !more || v.report.More || v.left || v.full != nil {
 			return nil
 		}
 	}

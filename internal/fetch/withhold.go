@@ -87,8 +87,11 @@ func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
 	if old, ok := p.waiting[it.ID]; ok {
 		s.Attempts, s.FirstAt, s.Requested = old.Attempts+1, old.FirstAt, old.Requested
 	}
-	if waited := now.Sub(s.FirstAt); waited >= hastyTries {
+	switch waited := now.Sub(s.FirstAt); {
+	case waited >= hastyTries:
 		s.NextAt = now.Add(min(waited, retrySkipped))
+	case why.Ended && s.Attempts > 1:
+		s.NextAt = now.Add(max(waited, endedPause))
 	}
 	return s
 }

@@ -1,12 +1,17 @@
 package mail
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Query asks for the listing of one folder, of the messages from UID From on;
-// 0 asks for all.
+// 0 asks for all. Failing says that messages lie there that failed before: bodies are
+// asked for only once they are wanted.
 type Query struct {
-	Folder Folder
-	From   uint32
+	Folder  Folder
+	From    uint32
+	Failing bool
 }
 
 // Want names messages of one folder whose bytes are to be read. Validity is
@@ -20,7 +25,15 @@ type Want struct {
 	Validity uint32
 	Items    []Item
 	Others   []Item
+	// Again says that its items were skipped in earlier visits. They are asked for
+	// behind all others, one at a time: one over which the connection ends is missed
+	// at once, and after two of them the rest is left (ErrLeft).
+	Again bool
 }
+
+// ErrLeft says that messages were left for another visit, since connections ended
+// over too many of them. Others came, and what is to blame was missed.
+var ErrLeft = errors.New("messages were left for another visit")
 
 // Staged is a message that lies in the spool, not yet visible to the user.
 type Staged struct {

@@ -71,6 +71,7 @@ type imapSession struct {
 	closed bool
 
 	farewells int      // Connections that the server ended by BYE.
+	cuts      int      // Connections that ended while messages were fetched.
 	known     []string // The folders that there are, by wire name.
 	listings  collector
 }

@@ -204,7 +204,7 @@ func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
 	total := uint32(0)
 	for _, q := range queries {
 		st := q.Folder.Status
-		if q.From == 0 || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From ||
+		if q.From == 0 || q.Failing || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From ||
 			st.UIDNext-q.From > earlyMessages-total {
 			continue
 		}

@@ -92,7 +92,9 @@ func (r *fetchRun) convict(d doubted) {
 			}
 		}
 		r.settled++
-		r.miss(b.want.Folder, b.items[0], &fault.Error{Code: fault.MessageFailed, Op: d.why.Op, Detail: detail, Err: d.why})
+		r.miss(b.want.Folder, b.items[0], &fault.Error{
+			Code: fault.MessageFailed, Op: d.why.Op, Detail: detail, Ended: d.cut, Err: d.why,
+		})
 		b.items = nil
 	case b.stage == early:
 		r.queue = append(r.queue, r.group(b.want, b.items)...)
@@ -135,6 +137,66 @@ func (b *batch) next(last uint32) (uid uint32) {
 		}
 	}
 	return uid
+}
+
+// first returns the message that a server which sends by ascending UIDs sends first.
+func (b *batch) first() (uid uint32) {
+	for _, it := range b.items {
+		if uid == 0 || it.ID.UID < uid {
+			uid = it.ID.UID
+		}
+	}
+	return uid
+}
+
+// bringLater has messages over which a connection ended asked for once more: behind
+// all that is new, and before what failed in earlier visits.
+func (r *fetchRun) bringLater() {
+	at := slices.IndexFunc(r.queue, func(b *batch) bool { return b.want.Again })
+	if at < 0 {
+		at = len(r.queue)
+	}
+	r.queue, r.later = slices.Insert(r.queue, at, r.later...), nil
+}
+
+// haveOthers reports whether messages are known that came in earlier visits.
+func (r *fetchRun) haveOthers() bool {
+	return slices.ContainsFunc(r.wants, func(w mail.Want) bool { return len(w.Others) > 0 })
+}
+
+// prove asks for another message, alone, after connections ended one after the other:
+// if it comes, that was over what was asked for. Its error ended the connection.
+func (r *fetchRun) prove(c *imapConn) error {
+	for _, o := range r.others(1) {
+		refused, err := r.probe(c, o)
+		if err != nil && len(o.items) > 0 {
+			o.tries, o.brought = 1, r.brought
+			r.later = append(r.later, o.batch)
+		}
+		if refused != nil {
+			r.doubts = append(r.doubts, *refused)
+		}
+		return err
+	}
+	return nil
+}
+
+// onlyAgain reports whether connections ended over enough messages that were skipped
+// in earlier visits, and nothing else is left.
+func (r *fetchRun) onlyAgain() bool {
+	fresh := func(b *batch) bool { return !b.want.Again }
+	return r.again >= maxAgain && len(r.doubts) == 0 && !slices.ContainsFunc(append(r.queue, r.later...), fresh)
+}
+
+// tellLater misses those over which a connection ended, where other messages came
+// since: no more connections are made for them in this visit, and the next goes
+// around them.
+func (r *fetchRun) tellLater(why error) {
+	for _, b := range append(r.queue, r.later...) {
+		if len(b.items) == 1 && b.tries > 0 && r.brought > b.brought && !r.headers {
+			r.convict(doubted{batch: b, why: cutFault(b, why), cut: true})
+		}
+	}
 }
 
 // tell asks for other messages, alone, until one comes. Its error is of the
@@ -184,10 +246,8 @@ func (r *fetchRun) alone() (over bool, err error) {
 	if len(r.queue) > 0 || len(r.doubts) == 0 || r.proof.uid != 0 {
 		return false, nil
 	}
-	for _, w := range r.wants {
-		if len(w.Others) > 0 {
-			return false, nil
-		}
+	if r.haveOthers() {
+		return false, nil
 	}
 	for _, d := range r.doubts {
 		if len(d.items) > 1 {
@@ -233,7 +293,7 @@ func (r *fetchRun) others(most int) (chosen []other) {
 			}
 		}
 	}
-	batches := append([]*batch(nil), r.queue...)
+	batches := slices.DeleteFunc(slices.Clone(r.queue), func(b *batch) bool { return b.tries > 0 })
 	for i := range r.doubts {
 		if d := &r.doubts[i]; len(d.items) > 1 && !d.folder {
 			batches = append(batches, d.batch)
@@ -271,12 +331,18 @@ func (r *fetchRun) others(most int) (chosen []other) {
 // returns one that is wanted and was refused.
 func (r *fetchRun) probe(c *imapConn, o other) (refused *doubted, err error) {
 	q := request{batch: o.batch}
+	defer func() {
+		if err != nil { // Whoever ends the connection waits for all that was asked for.
+			c.link.Close()
+			q.bodies.Close()
+		}
+	}()
 	if r.open == o.want && r.openAt == c {
 		q.bodies = c.bodies(imap.UIDSetNum(imap.UID(o.uid)), r.headers)
 	} else {
 		q.opened, q.bodies = c.askBodies(o.want.Folder.Wire, imap.UIDSetNum(imap.UID(o.uid)), r.headers)
-		verdict, err := r.enter(c, q)
-		if err != nil {
+		var verdict *fault.Error
+		if verdict, err = r.enter(c, q); err != nil {
 			return nil, err
 		}
 		switch {

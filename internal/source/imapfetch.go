@@ -76,6 +76,16 @@ type fetchRun struct {
 	openAt  *imapConn                   // … at this connection.
 	openErr map[*mail.Want]int          // How often opening the folder ended the connection.
 	given   map[*mail.Want]*fault.Error // Folders given up.
+	again   int                         // Connections that ended over what was skipped before.
+	struck  map[*mail.Want]strike       // Over which a connection ended, perhaps: the first of what was asked for.
+	// disordered: the server does not send by ascending UIDs.
+	disordered bool
+}
+
+// strike is a message over which a connection ended, and what had come by then.
+type strike struct {
+	uid     uint32
+	brought int
 }
 
 // Fetch implements Session.
@@ -102,6 +112,7 @@ func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(
 
 func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want) error {
 	r.s, r.wants, r.openErr, r.given = s, wants, map[*mail.Want]int{}, map[*mail.Want]*fault.Error{}
+	r.struck = map[*mail.Want]strike{}
 	var expected []*earlyRequest
 	if !r.headers {
 		expected = s.expected()
@@ -114,9 +125,18 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 		return err
 	}
 	defer func() { release() }()
-	for strikes := 0; ; {
-		before := r.settled
-		err := r.over(c)
+	for strikes, dry := 0, 0; ; {
+		before, brought := r.settled, r.brought
+		err := error(nil)
+		if (dry >= indoubt || dry > 0 && r.brought == 0 && r.haveOthers()) && !r.headers {
+			err = r.prove(c)
+		}
+		if err == nil {
+			err = r.over(c)
+		}
+		if dry++; r.brought > brought {
+			dry = 0
+		}
 		r.cleared()
 		var stop *callerError
 		if errors.As(err, &stop) {
@@ -128,17 +148,24 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 		switch {
 		case len(r.queue)+len(r.later)+len(r.doubts) == 0:
 			return nil // Even if the connection ended: the next call makes a new one.
-		case err != nil && (strikes > maxStrikes || !s.mayRetry(ctx, err)):
+		case err != nil && (strikes > maxStrikes || dry >= hopeless && !r.headers || !s.mayRetry(ctx, err)):
 			return err
 		}
 		s.owner.opts.Log.DebugContext(ctx, "imap_reconnect", "host", c.link.server.Host, "settled", r.settled, "err", err)
-		r.queue, r.later = append(r.queue, r.later...), nil
+		if err != nil {
+			if s.cuts++; s.cuts >= maxReopens && r.brought > 0 && !r.headers || r.onlyAgain() {
+				r.tellLater(err)
+				return mail.ErrLeft
+			}
+		}
+		r.bringLater()
 		if over, err := r.alone(); over {
 			return err
 		}
 		release()
 		if c, release, err = s.renew(ctx); err != nil {
 			release = func() {}
+			r.tellLater(err)
 			return err
 		}
 	}
@@ -193,9 +220,20 @@ func (r *fetchRun) plan(wants []mail.Want, expected []*earlyRequest) (wanted boo
 				rest = append(rest, it)
 			}
 		}
-		r.queue = append(r.queue, r.group(w, rest)...)
+		groups := r.group(w, rest)
+		if w.Again && !r.headers {
+			groups = oneByOne(w, rest)
+		}
+		r.queue = append(r.queue, groups...)
 	}
 	return wanted || len(r.queue) > 0
+}
+
+func oneByOne(w *mail.Want, items []mail.Item) (batches []*batch) {
+	for i := range items {
+		batches = append(batches, &batch{want: w, items: items[i : i+1 : i+1], size: items[i].Size, stage: alone})
+	}
+	return batches
 }
 
 // group makes batches of messages.
@@ -274,6 +312,9 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 			q.bodies.Close()
 			switch {
 			case q.stage == early:
+				if i == 0 && suspect != 0 {
+					r.struck[q.want] = strike{suspect, r.brought}
+				}
 				rest = append(rest, r.group(q.want, q.items)...)
 			case i == 0:
 				rest = r.blame(q.batch, suspect, err)
@@ -461,6 +502,7 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 				} else if err != nil {
 					return 0, err
 				}
+				r.disordered = r.disordered || uid < last
 				last = max(last, uid)
 			}
 		}
@@ -469,6 +511,9 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 	if err := q.bodies.Close(); err != nil {
 		e := refusal(err)
 		if e == nil {
+			if last == 0 && (q.stage == early || r.brought > 0 && !r.disordered) {
+				return q.first(), c.failed("fetching", err)
+			}
 			return q.next(last), c.failed("fetching", err)
 		}
 		f := imapReply(e).judge(readingMessage, "fetching from folder "+displayName(q.want.Folder), r.s.cred)
@@ -584,7 +629,14 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 	switch {
 	case fault.Of(err).Session: // A BYE: there is not to be another for the same message.
 		return r.blameBYE(b, suspect, err)
+	case len(b.items) == 1 && b.want.Again && !r.headers:
+		r.again++
+		r.convict(doubted{batch: b, why: cutFault(b, err), cut: true})
+		return nil
 	case len(b.items) == 1:
+		if s := r.struck[b.want]; s.uid == b.items[0].ID.UID && b.tries == 0 {
+			b.tries, b.brought = 1, s.brought
+		}
 		if b.tries++; b.tries > 1 && r.headers {
 			b.items = nil // It is left out: nobody is blamed.
 			r.settled++
@@ -597,12 +649,15 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 		r.later = append(r.later, b) // Behind all others.
 		return nil
 	case at >= 0:
-		r.later = append(r.later, &batch{
-			want: b.want, items: []mail.Item{b.items[at]}, stage: alone, tries: 1,
-			brought: r.brought,
-		})
+		one := &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone, tries: 1, brought: r.brought}
+		if s := r.struck[b.want]; s.uid == one.items[0].ID.UID {
+			r.accuse(one, cutFault(one, err), s.brought)
+		} else {
+			r.later = append(r.later, one)
+		}
 		return []*batch{{want: b.want, items: slices.Delete(slices.Clone(b.items), at, at+1), stage: b.stage}}
 	}
+	r.struck[b.want] = strike{b.first(), r.brought}
 	return b.parts(0)
 }
 

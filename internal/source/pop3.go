@@ -30,9 +30,17 @@ const (
 	// maxTries of one message end in a miss, with the message asked for alone
 	// after the first.
 	maxTries = 3
-	// maxReopens of one session: a server that breaks off this often has more
-	// wrong than a message.
+	// maxCuts is how many connections may end over one message in a session.
+	maxCuts = 2
+	// maxReopens of one session: what then has not come is left for another one.
 	maxReopens = 10
+	// maxAgain is how many connections may end over messages that were skipped in
+	// earlier visits.
+	maxAgain = 2
+	// resumedFrom is how much of a message must have come for it to be gone on with
+	// at once when the connection ends inside, where it ended inside of another each
+	// time.
+	resumedFrom = 256 << 10
 	// tail is how much of a message that its taker did not want to the end is
 	// read past rather than giving up the connection.
 	tail = 256 << 10
@@ -410,11 +418,15 @@ type wanted struct {
 	want   *mail.Want
 	item   *mail.Item
 	number uint32 // In the present session.
-	tries  uint8  // That failed.
+	tries  uint8  // That were answered, and brought nothing.
+	cuts   uint8  // Connections that ended over it.
 	gone   bool   // The present session does not list it.
 }
 
 func (w *wanted) folder() mail.Folder { return w.want.Folder }
+
+// failed reports whether it was asked for before.
+func (w *wanted) failed() bool { return w.tries > 0 || w.cuts > 0 || w.want.Again }
 
 // retrieval reads messages, with questions sent ahead where the server allows
 // it (RFC 2449 section 6.6).
@@ -431,6 +443,10 @@ type retrieval struct {
 	brought int                // Messages that came whole.
 	proof   *mail.Item         // A small one of them.
 	cuts    map[*mail.Item]int // What had come when the connection first ended over a message.
+	later   []popDoubt         // Over which one connection ended while others came: once more, behind the others.
+	again   int                // Connections that ended over what was skipped before.
+	// poisoned: connections ended inside of a message each time.
+	poisoned bool
 }
 
 // plan makes todo of what is wanted, and calls other for what is in no folder
@@ -468,7 +484,8 @@ func (r *retrieval) locate() error {
 }
 
 func (r *retrieval) run(ctx context.Context) error {
-	for r.cleared(); len(r.todo)+len(r.doubts) > 0; r.cleared() {
+	for r.cleared(); len(r.todo)+len(r.later)+len(r.doubts) > 0; r.cleared() {
+		r.bringLater()
 		if broken := r.link.failure(); broken != nil {
 			if final(broken) {
 				return broken
@@ -479,7 +496,7 @@ func (r *retrieval) run(ctx context.Context) error {
 				}
 				continue
 			}
-			if err := r.restart(ctx); err != nil {
+			if err := r.reconnect(ctx, broken); err != nil {
 				return err
 			}
 		}
@@ -505,6 +522,30 @@ func (r *retrieval) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// reconnect takes another connection in place of a broken one, unless too many
+// ended. Over which messages they ended is told in any case: the next session goes
+// around them.
+func (r *retrieval) reconnect(ctx context.Context, broken error) error {
+	var err error
+	switch {
+	case r.again >= maxAgain && len(r.doubts) == 0 && r.todo[0].want.Again:
+		err = mail.ErrLeft
+	case r.reopens >= maxReopens && r.brought > 0:
+		err = mail.ErrLeft
+	case r.reopens >= maxReopens:
+		err = fault.Wrap(fault.ServerUnavailable, "reading messages", broken)
+	default:
+		if err = r.restart(ctx); err == nil {
+			return nil
+		}
+	}
+	for _, d := range r.later {
+		r.convict(d)
+	}
+	r.later = nil
+	return err
 }
 
 // final tells what no new connection can mend: the end of the context, a
@@ -536,7 +577,7 @@ func (r *retrieval) askAhead() error {
 	var bytes int64
 	var cmds []pop3Command
 	for i, w := range r.todo[:min(window, len(r.todo))] {
-		if i > 0 && (w.tries > 0 || w.gone || r.todo[0].tries > 0 || bytes >= windowBytes) {
+		if i > 0 && (w.failed() || w.gone || r.todo[0].failed() || bytes >= windowBytes) {
 			break
 		}
 		if i > 0 { // The message being read does not count.
@@ -585,12 +626,14 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	b.sum.SetSeed(r.seed)
 	r.partial = b.dots
 	body, why := substance(b, w.item.Size)
-	if why != "" {
+	if why != "" && (b.done || b.err == nil) {
 		r.partial = nil
 		r.unproved(w, why)
 		return nil
 	}
-	if err := r.take(w.folder(), *w.item, body); err != nil {
+	if err := r.take(w.folder(), *w.item, body); err != nil && b.cut != nil {
+		return r.broke(w, b.cut)
+	} else if err != nil {
 		return err
 	}
 	r.todo = r.todo[1:]
@@ -631,32 +674,33 @@ func (r *retrieval) unproved(w *wanted, why string) {
 	r.drop(w, fault.New(fault.MessageFailed, "reading a message", why))
 }
 
-// broke settles a connection that broke before the message's first byte.
+// broke settles a connection that broke over a message. The others are asked for
+// first.
 func (r *retrieval) broke(w *wanted, err error) error {
 	if final(err) {
 		return err
 	}
-	if w.tries == 0 {
+	r.partial = nil
+	if w.want.Again {
+		r.again++
+		r.drop(w, r.reason(err))
+		return nil
+	}
+	if w.cuts == 0 {
 		r.cuts[w.item] = r.brought
 	}
-	if w.tries++; silent(err) {
-		w.tries++ // Silence takes long: once more is enough.
-	}
-	if w.tries >= maxTries {
-		r.todo, r.doubts = r.todo[1:], append(r.doubts, popDoubt{
-			wanted: *w, why: r.reason(err), brought: r.cuts[w.item],
-			cut: true,
-		})
-	}
+	w.cuts++
+	one := popDoubt{wanted: *w, why: r.reason(err), brought: r.cuts[w.item], cut: true}
+	r.todo, r.doubts = r.todo[1:], append(r.doubts, one)
 	return nil
 }
 
 func (r *retrieval) reason(err error) *fault.Error {
-	detail := "The connection broke off at this message each time."
+	detail := breaksOff
 	if silent(err) {
 		detail = "The server stopped in the middle of the message."
 	}
-	return &fault.Error{Code: fault.MessageFailed, Op: "reading a message", Detail: detail, Err: err}
+	return &fault.Error{Code: fault.MessageFailed, Op: "reading a message", Detail: detail, Ended: true, Err: err}
 }
 
 // silent reports whether a server stopped sending, or nearly so, as against
@@ -699,9 +743,9 @@ func (s *pop3Session) retry(ctx context.Context, open func(context.Context) erro
 	}
 }
 
-// pop3Body is one message's bytes. When the connection breaks in the middle it
-// goes on over another one, after the bytes that were read already, provided
-// that they are the same there.
+// pop3Body is one message's bytes. When the connection breaks in the middle of a
+// long one it goes on over another one, after the bytes that were read already,
+// provided that they are the same there.
 type pop3Body struct {
 	r       *retrieval
 	w       *wanted
@@ -712,6 +756,7 @@ type pop3Body struct {
 	sum  maphash.Hash
 	done bool // Read to its end.
 	err  error
+	cut  error // The connection broke, and the message is to be asked for again, from its beginning.
 }
 
 // Read implements io.Reader.
@@ -751,8 +796,14 @@ func (b *pop3Body) resume(cause error) error {
 		if final(cause) {
 			return cause
 		}
-		if b.w.tries++; b.w.tries >= maxTries || silent(cause) {
+		if b.w.cuts++; b.w.cuts >= maxCuts || silent(cause) {
+			b.r.poisoned = true
 			return b.give(b.r.reason(cause))
+		}
+		if b.r.poisoned && b.n < resumedFrom || b.w.want.Again || b.r.reopens >= maxReopens {
+			b.w.cuts--
+			b.cut = cause
+			return cause
 		}
 		if err := b.restart(); err != nil {
 			return err

@@ -19,6 +19,14 @@ type popDoubt struct {
 	cut     bool // Connections ended, without a word.
 }
 
+const (
+	// indoubt is over how many messages in a row connections may end before another
+	// one is to tell whose fault it is.
+	indoubt = 2
+	// hopeless is over how many they end where the server is taken to send none.
+	hopeless = 5
+)
+
 // waits reports whether nothing is to be asked for but to settle whose fault a
 // refusal is.
 func (r *retrieval) waits() bool {
@@ -27,7 +35,20 @@ func (r *retrieval) waits() bool {
 			return true
 		}
 	}
-	return false
+	return len(r.doubts) >= indoubt
+}
+
+// bringLater puts what is tried once more in its place: behind all that is new, and
+// before what failed in earlier visits.
+func (r *retrieval) bringLater() {
+	if len(r.later) == 0 || len(r.doubts) > 0 || len(r.todo) > 0 && !r.todo[0].want.Again {
+		return
+	}
+	todo := make([]wanted, 0, len(r.later)+len(r.todo))
+	for _, d := range r.later {
+		todo = append(todo, d.wanted)
+	}
+	r.todo, r.later = append(todo, r.todo...), nil
 }
 
 // came notes that a message came whole.
@@ -37,12 +58,17 @@ func (r *retrieval) came(it *mail.Item, octets int64) {
 	}
 }
 
-// cleared misses what was refused, where another message came since.
+// cleared misses what was refused, where another message came since. Where a
+// connection ended once, that may have been by chance.
 func (r *retrieval) cleared() {
 	var open []popDoubt
 	for _, d := range r.doubts {
 		if r.brought == d.brought {
 			open = append(open, d)
+			continue
+		}
+		if d.cut && d.cuts < maxCuts {
+			r.later = append(r.later, d)
 			continue
 		}
 		r.convict(d)
@@ -76,6 +102,9 @@ func (r *retrieval) tell(ctx context.Context) error {
 			break
 		}
 	}
+	if r.doubts[0].cut && r.proof == nil && len(r.todo) > 0 && len(r.doubts) < hopeless {
+		return nil // Another one by chance, over another connection.
+	}
 	return r.conclude()
 }
 
@@ -84,6 +113,10 @@ func (r *retrieval) conclude() error {
 	first := r.doubts[0]
 	if len(r.doubts) == 1 && first.cut {
 		r.doubts = nil // The server gave no reason.
+		if first.cuts < maxCuts {
+			r.todo = []wanted{first.wanted}
+			return nil
+		}
 		r.convict(first)
 		return nil
 	}
