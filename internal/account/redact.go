@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"html"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -25,7 +26,8 @@ type Redactor struct {
 	secrets []Secret // Of which nothing is worked out yet.
 	whole   []string // Forms in lower case, to be found from end to end,
 	pieces  map[string]bool
-	lengths []int // … and the lengths of their pieces, in letters.
+	lengths []int           // … and the lengths of their pieces, in letters.
+	short   map[string]bool // Shorter pieces, which count where they are told from words: see markShort.
 }
 
 // Add has a secret cut out from now on: a password, a token, or what was made of
@@ -79,7 +81,7 @@ func piece(n int) int {
 // learn adds a secret in each form in which it may come back.
 func (r *Redactor) learn(secret string) {
 	if r.pieces == nil {
-		r.pieces = map[string]bool{}
+		r.pieces, r.short = map[string]bool{}, map[string]bool{}
 	}
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	once := quoted.Replace(secret)
@@ -96,6 +98,9 @@ func (r *Redactor) learn(secret string) {
 		seen[form] = true
 		r.whole = append(r.whole, form)
 		letters := []rune(form)
+		for i := 0; i+shortPiece <= len(letters); i++ {
+			r.short[string(letters[i:i+shortPiece])] = true
+		}
 		n := piece(len(letters))
 		if n == len(letters) {
 			continue
@@ -169,6 +174,7 @@ func (r *Redactor) mark(text []rune) []bool {
 			}
 		}
 	}
+	r.markShort(text, marked, common)
 	joined := string(text)
 	for _, form := range r.whole {
 		rest, at, n := joined, 0, len([]rune(form))
@@ -183,6 +189,44 @@ func (r *Redactor) mark(text []rune) []bool {
 		}
 	}
 	return marked
+}
+
+// shortPiece is how many letters of a secret are cut out at the least.
+const shortPiece = 4
+
+// markShort marks runs of shortPiece letters of a secret and more that are no part of
+// a longer word, or hold more than letters or digits alone.
+func (r *Redactor) markShort(text []rune, marked, common []bool) {
+	word := func(i int) bool {
+		return i >= 0 && i < len(text) && (unicode.IsLetter(text[i]) || unicode.IsDigit(text[i]))
+	}
+	for i := 0; i+shortPiece <= len(text); {
+		end := i
+		for j := i + shortPiece; j <= len(text) && r.short[string(text[j-shortPiece:j])]; j++ {
+			end = j
+		}
+		if end == i {
+			i++
+			continue
+		}
+		from, to := i, end
+		for from < to && unicode.IsSpace(text[from]) {
+			from++
+		}
+		for to > from && unicode.IsSpace(text[to-1]) {
+			to--
+		}
+		alone := !(word(from-1) && word(from)) && !(word(to-1) && word(to))
+		if (alone || mixed(text[from:to])) && !all(common[from:to]) {
+			fill(marked[from:to])
+		}
+		i = end
+	}
+}
+
+// mixed reports whether a run holds letters and digits.
+func mixed(run []rune) bool {
+	return slices.ContainsFunc(run, unicode.IsLetter) && slices.ContainsFunc(run, unicode.IsDigit)
 }
 
 func fill(part []bool) {
@@ -207,6 +251,10 @@ var loginVocabulary = map[string]bool{
 	"credentials": true, "disabled": true, "failed": true, "incorrect": true, "invalid": true, "login": true,
 	"mailbox": true, "message": true, "password": true, "server": true, "temporarily": true, "unavailable": true,
 	"unknown": true, "username": true, "wrong": true,
+	"about": true, "access": true, "again": true, "been": true, "client": true, "code": true, "error": true, "from": true,
+	"have": true, "imap": true, "later": true, "line": true, "mail": true, "name": true, "near": true, "please": true,
+	"pop3": true, "secure": true, "support": true, "syntax": true, "that": true, "this": true, "user": true, "with": true,
+	"your": true, "hasło": true, "haslo": true, "konto": true, "poczta": true, "błąd": true,
 }
 
 // commonWords marks the words of loginVocabulary that stand alone.

@@ -43,6 +43,32 @@ func TestNoFormOfASecretIsQuoted(t *testing.T) {
 	}
 }
 
+// A few letters of a secret are cut out wherever they stand by themselves.
+func TestNoPartOfASecretIsQuoted(t *testing.T) {
+	const secret = "Zimorodek-7Lipiec"
+	coded := base64.StdEncoding.EncodeToString([]byte("\x00anna\x00" + secret))
+	for _, part := range []string{
+		"Zimo", "zimo", "ZIMOR", "piec", "ipiec", "7Lip", "dek-7", secret[:9], coded[8:16], coded[len(coded)-8:],
+	} {
+		for _, words := range []string{`begins with "%"`, "password %... is wrong", "%", "(%)", "pass=%***", "***%"} {
+			said := account.Redact(strings.ReplaceAll(words, "%", part), account.NewSecret(secret))
+			if strings.Contains(said, part) || !strings.Contains(said, "***") {
+				t.Errorf("of %q in %q: %q", part, words, said)
+			}
+		}
+	}
+	// The control: a word that has as many letters in common with it stays.
+	for _, said := range []string{
+		"Opieczętowane zimozielone drzewo", "Directory of recipients", "user name and password from this client",
+	} {
+		for _, other := range []string{secret, "correct-horse", "username-password", "fromthisuser7"} {
+			if got := account.Redact(said, account.NewSecret(other)); got != said {
+				t.Errorf("with %q: %q became %q", other, said, got)
+			}
+		}
+	}
+}
+
 // The control: what holds no secret stays as it is, whatever the secret looks like.
 func TestWordsWithoutASecretStayAsTheyAre(t *testing.T) {
 	for _, said := range []string{
