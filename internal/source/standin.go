@@ -27,6 +27,10 @@ var standIns = []standIn{
 const (
 	standInHead = 4 << 10  // Within so many octets it shows what it is,
 	standInMost = 16 << 10 // and it is no longer, where its sender is not known.
+
+	// endings is by how many octets a server may count a message of nothing but line
+	// ends too large: with the line that ends it by POP3.
+	endings = 4
 )
 
 // Why a message that came counts as one that did not.
@@ -36,15 +40,15 @@ const (
 )
 
 // substance looks at the beginning of a body and returns it whole again. why is not
-// "" if it is not the message that was listed with so many octets: nothing, or a
-// stand-in. A length that differs proves nothing, as servers count wrongly: a
+// "" if it is not the message that was listed with so many octets: nothing, or nothing
+// but line ends, or a stand-in. A length that differs proves nothing, as servers count wrongly: a
 // body with something in it is the message, whatever its length.
 func substance(body io.Reader, listed int64) (whole io.Reader, why string) {
 	head := make([]byte, standInHead)
 	n, err := io.ReadFull(body, head)
 	head = head[:n]
 	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-	if n == 0 && ended && listed > 0 {
+	if ended && (n == 0 && listed > 0 || listed > int64(n)+endings && len(bytes.Trim(head, "\r\n")) == 0) {
 		return body, cameEmpty
 	}
 	whole = io.MultiReader(bytes.NewReader(head), body)

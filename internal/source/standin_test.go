@@ -22,6 +22,11 @@ func TestD6_StandInsAreToldFromMail(t *testing.T) {
 	}{
 		{"nothing", "", 145, cameEmpty},
 		{"nothing, of nothing", "", 0, ""},
+		{"servers D3: nothing but a line end", "\r\n", 10, cameEmpty},
+		{"servers D3: nothing but line ends", "\n\r\n\r\n", 100, cameEmpty},
+		{"control: line ends, as listed", "\r\n", 0, ""},
+		{"control: line ends, counted with the end of the answer", "\r\n", 3, ""},
+		{"control: a letter", "x\r\n", 100, ""},
 		{"Exchange", exchange, 145, cameStandIn},
 		{"Exchange, which counts it rightly", exchange, 0, cameStandIn},
 		{"Exchange, from elsewhere", "From: microsoft@unknown\n" + subject + "\nx", 9, cameStandIn},
