@@ -111,6 +111,7 @@ type Error struct {
 	Limit      bool          // A bound of ours on what one visit may take ended it: the server did answer.
 	Session    bool          // The server speaks of itself or the account: nothing else that is asked now fares better.
 	Ended      bool          // The connection ended over it: each further try may cost another one.
+	TooLarge   bool          // The message is larger than it may be: it is not tried again by itself.
 	Err        error         // The cause; may be nil.
 }
 
@@ -146,7 +147,8 @@ func Wrap(code Code, op string, err error) error {
 	if errors.As(err, &e) {
 		return &Error{
 			Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Elsewhere: e.Elsewhere,
-			Limit: e.Limit, Session: e.Session, Ended: e.Ended, Err: err,
+			Limit: e.Limit, Session: e.Session, Ended: e.Ended,
+			TooLarge: e.TooLarge, Err: err,
 		}
 	}
 	return &Error{Code: code, Op: op, Err: err}

@@ -3,7 +3,9 @@ package fetch_test
 import (
 	"context"
 	"io"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -103,4 +105,81 @@ func TestAfterVisitsThatFailedAnotherFolderIsAskedForFirst(t *testing.T) {
 		}
 		w.complete(t)
 	}
+}
+
+// An account of which no message ever came, as the server refuses each, does not fare
+// well, also while nothing is asked for. The control is one that comes.
+func TestAMailboxOfWhichEachMessageIsRefusedDoesNotFareWell(t *testing.T) {
+	w := newWorld(t, "INBOX", "Empty")
+	w.remote.folders[0].add(bodies(3, "in")...)
+	for _, m := range bodies(3, "in") {
+		w.remote.missing[m] = "it cannot be read"
+	}
+	for range 2 {
+		if r := w.visit(t.Context()); fault.CodeOf(r.Err) != fault.MessageFailed || r.Partial == nil {
+			t.Fatalf("report %+v", r)
+		}
+		w.now = w.now.Add(time.Minute)
+	}
+	w.remote.folders[0].add("Subject: good\r\n\r\n")
+	for i := range 2 {
+		if r := w.visit(t.Context()); r.Err != nil || fault.CodeOf(r.Partial) != fault.MessageFailed {
+			t.Fatalf("visit %d: report %+v", i, r)
+		}
+	}
+}
+
+// unlisting is a server that lists nothing: the source adds INBOX.
+type unlisting struct {
+	*remote
+	empty bool
+}
+
+func (u *unlisting) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+	return u, nil
+}
+
+func (u *unlisting) Folders(ctx context.Context) ([]mail.Folder, error) {
+	fs, err := u.remote.Folders(ctx)
+	if u.empty {
+		fs = fs[:1]
+		fs[0].Unlisted = true
+	}
+	return fs, err
+}
+
+// bugreports F8: an empty list hides no folder in silence, and INBOX comes. The
+// control is a list that names INBOX alone: the others are gone.
+func TestAnEmptyListOfFoldersIsTold(t *testing.T) {
+	w := newWorld(t, "INBOX", "Work")
+	u := &unlisting{remote: w.remote}
+	w.engine.Source = u
+	for _, f := range w.remote.folders {
+		f.add(bodies(2, f.name)...)
+	}
+	w.brings(t, 4)
+	u.empty = true
+	w.remote.folders[0].add("Subject: new\r\n\r\n")
+	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 1 || fault.CodeOf(r.Partial) != fault.FolderFailed {
+		t.Fatalf("report %+v", r)
+	}
+	u.empty, w.remote.folders = false, w.remote.folders[:1]
+	w.brings(t, 0)
+}
+
+// A message that turns out to be too large while it is read is listed so once, and
+// not read again, as one whose size was told.
+func TestWhatTurnsOutToBeTooLargeIsReadOnce(t *testing.T) {
+	w := newWorld(t, "INBOX")
+	large := "Subject: large\r\n\r\n" + strings.Repeat("x", 2000)
+	w.remote.folders[0].add("Subject: good\r\n\r\n", large)
+	w.remote.sizes = map[uint32]int64{2: 10}
+	if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil || r.Messages != 1 || r.Skipped != 1 {
+		t.Fatalf("report %+v", r)
+	}
+	if s := w.onlySkip(t); !s.Held || s.Size <= 1000 {
+		t.Errorf("skipped %+v", s)
+	}
+	w.now = w.now.Add(48 * time.Hour)
+	w.brings(t, 0)
 }

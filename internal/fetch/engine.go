@@ -179,6 +179,9 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 		v.report.Err = v.full
 	}
 	v.report.Partial = cmp.Or(v.failing, v.waiting(), v.told())
+	if all := v.allRefused(v.report.Partial); err == nil && v.report.Err == nil && all != nil {
+		v.report.Err = all
+	}
 	if more := v.failures - toldFailures; more > 0 {
 		v.log.Warn("passed over more", "folders_and_messages", more)
 	}

@@ -211,7 +211,7 @@ func TestAMailboxOfBadMessagesDoesNotFillTheLog(t *testing.T) {
 	}
 	var log bytes.Buffer
 	w.engine.Log = slog.New(slog.NewTextHandler(&log, nil))
-	if r := w.visit(t.Context()); r.Err != nil || r.Skipped != 200 {
+	if r := w.visit(t.Context()); fault.CodeOf(r.Err) != fault.MessageFailed || r.Skipped != 200 {
 		t.Fatalf("report %+v", r)
 	}
 	if n := strings.Count(log.String(), "a message in INBOX"); n != told {

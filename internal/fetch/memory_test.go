@@ -244,7 +244,7 @@ func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, receiv
 		return mail.Staged{}, err
 	}
 	if int64(len(b)) > limit {
-		return mail.Staged{}, fault.New(fault.MessageFailed, "staging", "too large")
+		return mail.Staged{}, &fault.Error{Code: fault.MessageFailed, Op: "staging", Detail: "too large", TooLarge: true}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

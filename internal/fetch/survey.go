@@ -37,6 +37,7 @@ type plan struct {
 	asked   int         // Items of todo, in all windows so far,
 	landed  int         // … that were delivered,
 	passed  int         // … and that were skipped.
+	refused int         // Skipped for the first time, and not for their size.
 	untried int         // Of this window's: skipped in earlier visits, and not yet tried in this one.
 	coupled int         // Items of twins, in all windows so far,
 	paired  int         // … and those whose other copy was delivered.
@@ -174,6 +175,7 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 	if err != nil {
 		return err
 	}
+	v.missNames(remotes)
 	var fresh []Folder
 	var order []string
 	byWire := map[string]mail.Folder{}
@@ -250,6 +252,22 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 	}
 	sort.SliceStable(v.plans, func(i, j int) bool { return rank(v.plans[i].remote) < rank(v.plans[j].remote) })
 	return nil
+}
+
+// missNames tells of folders that had mail where the server lists none at all, and
+// refuses nothing: it may have lost them, and has not said so.
+func (v *visit) missNames(remotes []mail.Folder) {
+	for _, r := range remotes {
+		if !r.Unlisted {
+			return
+		}
+	}
+	for i := range v.folders {
+		if f := &v.folders[i]; f.Selected && f.Wire != "INBOX" && (f.Remaining > 0 || f.Fetched > 0) {
+			v.failed(fault.FolderFailed, "folder "+f.Remote, fault.New(fault.FolderFailed, "listing folders",
+				"The server lists no folders, not even this one, which it had before."))
+		}
+	}
 }
 
 // rank orders folders: the inbox first, for that is where today's mail is; last

@@ -420,11 +420,18 @@ func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pl.tried(it.ID)
+	if _, before := pl.waiting[it.ID]; !before && !why.TooLarge {
+		pl.refused++
+	}
 	if p.mayList(pl, it.ID) {
 		p.skips = append(p.skips, p.skippedNow(pl, it, why))
 		pl.passed++
 	}
 	p.report.Skipped++
+	if why.TooLarge { // No failure, whoever found it out: see withhold.
+		p.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
+		return
+	}
 	p.visit.failed(fault.MessageFailed, "a message in "+pl.name(), why)
 }
 

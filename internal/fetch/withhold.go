@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -62,9 +63,10 @@ func (v *visit) withhold() {
 			if !v.mayList(p, it.ID) {
 				return true
 			}
-			s := v.skippedNow(p, it, fault.New(fault.MessageFailed, "fetching", fmt.Sprintf("The message is %s large; the "+
-				"limit is %s.", inMB(it.Size), inMB(most))))
-			s.Held = true
+			s := v.skippedNow(p, it, &fault.Error{
+				Code: fault.MessageFailed, Op: "fetching", TooLarge: true,
+				Detail: fmt.Sprintf("The message is %s large; the limit is %s.", inMB(it.Size), inMB(most)),
+			})
 			v.withheld = append(v.withheld, s)
 			if it.Global != "" {
 				v.heldBack[it.Global] = true
@@ -86,6 +88,9 @@ func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
 	}
 	if old, ok := p.waiting[it.ID]; ok {
 		s.Attempts, s.FirstAt, s.Requested = old.Attempts+1, old.FirstAt, old.Requested
+	}
+	if why.TooLarge { // Its listed size may be none that shows it.
+		s.Held, s.Size = true, max(it.Size, v.largest(p, it.ID)+1)
 	}
 	switch waited := now.Sub(s.FirstAt); {
 	case waited >= hastyTries:
@@ -127,6 +132,38 @@ func (v *visit) waiting() *fault.Error {
 		return fault.New(fault.MessageFailed, "visiting", detail)
 	}
 	return nil
+}
+
+// allRefused is why an account fares badly of which no message ever came, since the
+// server refuses all that there are: nil where any came, or may. Of one message
+// alone that says nothing.
+func (v *visit) allRefused(why *fault.Error) *fault.Error {
+	if why == nil || why.Code != fault.MessageFailed || v.report.Messages > 0 || v.report.More {
+		return nil
+	}
+	refused, there := 0, int64(0)
+	for _, s := range v.skipped {
+		if !s.Held && !v.overcome[s.ref()] {
+			refused++
+		}
+	}
+	for _, p := range v.plans {
+		if p.folder.Fetched > 0 {
+			return nil
+		}
+		refused += p.refused
+		there += p.folder.Remaining
+	}
+	if refused < 2 || int64(refused) < there {
+		return nil
+	}
+	all := *why
+	var cause *fault.Error
+	for errors.As(all.Err, &cause) && all.Code == fault.MessageFailed {
+		all.Code, all.Err = cause.Code, cause.Err
+	}
+	all.Op = "fetching"
+	return &all
 }
 
 func inMB(n int64) string {

@@ -40,6 +40,8 @@ type Folder struct {
 	Shared bool
 	// Guessed says that Shared is not the server's word, which says nothing of it.
 	Guessed bool
+	// Unlisted says that the server does not list it, though it must be there: INBOX.
+	Unlisted bool
 	// Status is what the server said of it along with the list.
 	Status Status
 	// Problem says why this folder cannot be read although others can: a name

@@ -254,8 +254,10 @@ func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, ma
 	for {
 		n, err := fill(body, w.in)
 		if left -= int64(n); left < 0 {
-			return fault.New(fault.MessageFailed, "storing a message", fmt.Sprintf("The message is larger than %s, the most "+
-				"that is fetched.", inMB(max)))
+			return &fault.Error{
+				Code: fault.MessageFailed, Op: "storing a message", TooLarge: true,
+				Detail: fmt.Sprintf("The message is larger than %s, the most that is fetched.", inMB(max)),
+			}
 		}
 		if n > 0 {
 			_, _ = w.scan.Write(w.in[:n]) // It never fails.

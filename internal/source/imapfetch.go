@@ -211,7 +211,7 @@ func (r *fetchRun) plan(wants []mail.Want, expected []*earlyRequest) (wanted boo
 			case it.ID.UID == 0:
 				r.missed(w, it, "The message has no number (UID).")
 			case it.Size > limit && !r.headers:
-				r.missed(w, it, tooLarge(it.Size, limit))
+				r.missedLarge(w, it, it.Size)
 			case e.lo <= it.ID.UID && it.ID.UID <= e.hi:
 				e.items = append(e.items, it)
 				e.size += it.Size
@@ -278,6 +278,15 @@ func octets(n int64) string {
 func (r *fetchRun) missed(w *mail.Want, it mail.Item, why string) {
 	r.settled++
 	r.miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching from folder "+displayName(w.Folder), why))
+}
+
+// missedLarge misses a message of more octets than are taken.
+func (r *fetchRun) missedLarge(w *mail.Want, it mail.Item, size int64) {
+	r.settled++
+	r.miss(w.Folder, it, &fault.Error{
+		Code: fault.MessageFailed, Op: "fetching from folder " + displayName(w.Folder),
+		Detail: tooLarge(size, r.s.owner.opts.MaxMessageBytes), TooLarge: true,
+	})
 }
 
 // request is a batch under way. Each opens its folder, even if it is open
@@ -619,7 +628,7 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 		at = 0 // The server did not say whose body it was, but only one was asked for.
 	}
 	if at >= 0 && big != nil {
-		r.missed(b.want, b.items[at], tooLarge(big.size, r.s.owner.opts.MaxMessageBytes))
+		r.missedLarge(b.want, b.items[at], big.size)
 		b.items = slices.Delete(b.items, at, at+1)
 		if len(b.items) == 0 {
 			return nil

@@ -147,12 +147,12 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 		folders = append(folders, folderOf(data, raw, long, ns))
 	}
 	if !seen["INBOX"] { // It always is (RFC 9051 section 5.1), listed or not.
-		folders = append(folders, mail.Folder{Wire: "INBOX", Selectable: true})
+		folders = append(folders, mail.Folder{Wire: "INBOX", Selectable: true, Unlisted: true})
 	}
 	if err := c.statuses(folders); err != nil {
 		return nil, err
 	}
-	if last := len(folders) - 1; !seen["INBOX"] && c.unlisted == nil && !c.quirks.stateless.Load() &&
+	if last := len(folders) - 1; !seen["INBOX"] && len(listed) > 0 && c.unlisted == nil && !c.quirks.stateless.Load() &&
 		!folders[last].Status.Known {
 		folders = folders[:last]
 	}

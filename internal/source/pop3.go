@@ -766,8 +766,10 @@ func (b *pop3Body) Read(p []byte) (int, error) {
 		if n > 0 {
 			b.sum.Write(p[:n])
 			if b.n += int64(n); b.n > b.r.client.opts.MaxMessageBytes {
-				b.err = b.give(fault.New(fault.MessageFailed, "reading a message", "The message is larger than "+binarySize(
-					b.r.client.opts.MaxMessageBytes)+"."))
+				b.err = b.give(&fault.Error{
+					Code: fault.MessageFailed, Op: "reading a message", TooLarge: true,
+					Detail: "The message is larger than " + binarySize(b.r.client.opts.MaxMessageBytes) + ".",
+				})
 				break
 			}
 			return n, nil
