@@ -2,7 +2,9 @@ package fetch_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,4 +184,42 @@ func TestWhatTurnsOutToBeTooLargeIsReadOnce(t *testing.T) {
 	}
 	w.now = w.now.Add(48 * time.Hour)
 	w.brings(t, 0)
+}
+
+// bugreports F3: a folder over which the connection ends is gone around, then tried
+// last, after longer and longer pauses. The control is one that is only refused.
+func TestAFolderThatEndsTheConnectionIsGoneAround(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		w := newWorld(t, "INBOX", "Bad", "Good")
+		for _, f := range w.remote.folders {
+			f.add(bodies(2, f.name)...)
+		}
+		w.remote.badFolder, w.remote.ends = "Bad", ends
+		visit := func(after time.Duration, wants int64) (listed []string) {
+			t.Helper()
+			w.now = w.now.Add(after)
+			w.remote.listed = nil
+			w.remote.folders[0].add(fmt.Sprintf("Subject: at %d\r\n\r\n", w.now.Unix()))
+			r := w.visit(t.Context())
+			if bad := w.remote.badFolder != ""; r.Err != nil || r.Messages != wants ||
+				bad != (fault.CodeOf(r.Partial) == fault.FolderFailed) {
+				t.Fatalf("ends %v: %+v", ends, r)
+			}
+			return w.remote.listed
+		}
+		visit(0, 5)
+		for _, around := range []struct {
+			after time.Duration
+			tried bool
+		}{{time.Minute, false}, {15 * time.Minute, true}, {15 * time.Minute, false}, {16 * time.Minute, true}} {
+			listed := visit(around.after, 1)
+			at := slices.Index(listed, "Bad from 0")
+			if want := around.tried || !ends; want != (at >= 0) || ends && at >= 0 && at != len(listed)-1 {
+				t.Errorf("ends %v: listed %v", ends, listed)
+			}
+		}
+		w.remote.badFolder = ""
+		visit(24*time.Hour, 3)
+		w.complete(t)
+	}
 }

@@ -57,6 +57,7 @@ type Options struct {
 type Engine struct {
 	Options
 	miscounted atomic.Int64
+	closing    closing
 }
 
 // Miscounted counts the listings so far of folders that by their server's count hold

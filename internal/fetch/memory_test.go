@@ -52,6 +52,7 @@ type remote struct {
 	madeUp     bool              // Headers that are asked for alone are not the messages' own.
 	sizes      map[uint32]int64  // Sizes that are listed wrongly.
 	badFolder  string
+	ends       bool              // The connection ends over it.
 	globals    map[string]string // Names over all folders, by body.
 	opened     int
 	listed     []string
@@ -123,7 +124,7 @@ func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 		}
 		var err error
 		if f.name == r.badFolder {
-			l, err = mail.Listing{}, fault.New(fault.FolderFailed, "listing", "the server says NO")
+			l, err = mail.Listing{}, &fault.Error{Code: fault.FolderFailed, Op: "listing", Detail: "it says NO", Ended: r.ends}
 		}
 		if err := yield(l, err); err != nil {
 			return err

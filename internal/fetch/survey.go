@@ -84,18 +84,20 @@ func (v *visit) survey(ctx context.Context) error {
 		return err
 	}
 	var queries []mail.Query
-	var asked []*plan
+	var changed []*plan
 	for _, p := range v.plans {
-		if v.unchanged(p) {
-			continue
+		if !v.unchanged(p) {
+			changed = append(changed, p)
 		}
-		queries = append(queries, mail.Query{Folder: p.remote, From: p.from, Failing: v.fails(p)})
-		asked = append(asked, p)
 	}
-	if len(queries) == 0 {
+	if len(changed) == 0 {
 		return v.readAny()
 	}
-	v.rotate(queries, asked)
+	v.rotate(changed)
+	asked := v.around(changed)
+	for _, p := range asked {
+		queries = append(queries, mail.Query{Folder: p.remote, From: p.from, Failing: v.fails(p)})
+	}
 	next := 0
 	var rescan []*plan
 	collect := func(l mail.Listing, err error) error {
@@ -103,9 +105,11 @@ func (v *visit) survey(ctx context.Context) error {
 		next++
 		if err != nil {
 			p.unread = fault.Of(err)
+			v.closing.learn(v.lease.Account.ID, p.folder.Wire, p.unread, v.Now())
 			v.failed(fault.FolderFailed, "folder "+p.name(), err)
 			return nil
 		}
+		v.closing.learn(v.lease.Account.ID, p.folder.Wire, nil, v.Now())
 		again, err := v.compare(ctx, p, l)
 		if again {
 			rescan = append(rescan, p)
@@ -153,10 +157,9 @@ func (v *visit) readAny() error {
 
 // rotate has another folder asked for first after visits that failed: two that are
 // to blame would otherwise look like a server that opens none, again and again.
-func (v *visit) rotate(queries []mail.Query, asked []*plan) {
-	n := v.lease.Account.Status.Failures % len(queries)
-	for _, half := range [][2]int{{0, n}, {n, len(queries)}, {0, len(queries)}} {
-		slices.Reverse(queries[half[0]:half[1]])
+func (v *visit) rotate(asked []*plan) {
+	n := v.lease.Account.Status.Failures % len(asked)
+	for _, half := range [][2]int{{0, n}, {n, len(asked)}, {0, len(asked)}} {
 		slices.Reverse(asked[half[0]:half[1]])
 	}
 }

@@ -38,8 +38,9 @@ func folderFault(op, name string, err error) *fault.Error {
 	var known *fault.Error
 	if errors.As(err, &known) && known.Session { // It said BYE.
 		return &fault.Error{
-			Code: known.Code, Op: op, Detail: detail + " " + known.Detail, RetryAfter: known.RetryAfter, Session: true, Err: err,
+			Code: known.Code, Op: op, Detail: detail + " " + known.Detail, RetryAfter: known.RetryAfter, Session: true,
+			Ended: true, Err: err,
 		}
 	}
-	return &fault.Error{Code: fault.FolderFailed, Op: op, Detail: detail, Err: err}
+	return &fault.Error{Code: fault.FolderFailed, Op: op, Detail: detail, Ended: true, Err: err}
 }
