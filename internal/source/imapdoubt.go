@@ -167,18 +167,20 @@ func (r *fetchRun) haveOthers() bool {
 // prove asks for another message, alone, after connections ended one after the other:
 // if it comes, that was over what was asked for. Its error ended the connection.
 func (r *fetchRun) prove(c *imapConn) error {
-	for _, o := range r.others(1) {
-		refused, err := r.probe(c, o)
-		if err != nil && len(o.items) > 0 {
-			o.tries, o.brought = 1, r.brought
-			r.later = append(r.later, o.batch)
-		}
-		if refused != nil {
-			r.doubts = append(r.doubts, *refused)
-		}
-		return err
+	chosen := r.others(1)
+	if len(chosen) == 0 {
+		return nil
 	}
-	return nil
+	o := chosen[0]
+	refused, err := r.probe(c, o)
+	if err != nil && len(o.items) > 0 {
+		o.tries, o.brought = 1, r.brought
+		r.later = append(r.later, o.batch)
+	}
+	if refused != nil {
+		r.doubts = append(r.doubts, *refused)
+	}
+	return err
 }
 
 // onlyAgain reports whether connections ended over enough messages that were skipped
