@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -23,8 +24,22 @@ const (
 // shared.
 func (s *Store) Expect(id, former string) { s.installation, s.former = id, former }
 
+// ErrDamaged says that something else is where the identity was written, or where
+// the mailboxes are to be: a directory, a pipe, a huge file, a file. A disk that does
+// not answer says nothing of the kind.
+var ErrDamaged = errors.New("something else is in the place of what was there")
+
+// misplaced adds ErrDamaged to what says so.
+func misplaced(err error) error {
+	if errors.Is(err, errNotPlain) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) ||
+		errors.Is(err, unix.ENXIO) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
 // Installation returns the identity that the place of mailboxes bears; "" where
-// it bears none, or is not there.
+// it bears none, or is not there. Its error may wrap ErrDamaged.
 func (s *Store) Installation() (string, error) {
 	const op = "reading whose the mailboxes are"
 	r, err := s.place()
@@ -32,14 +47,14 @@ func (s *Store) Installation() (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", trouble(op, err)
+		return "", trouble(op, misplaced(err))
 	}
 	defer r.close()
 	text, err := r.readSmall(r.fd, placeFile, identityBytes)
 	if missing(err) {
 		return "", nil
 	}
-	return strings.TrimSpace(string(text)), trouble(op, err)
+	return strings.TrimSpace(string(text)), trouble(op, misplaced(err))
 }
 
 // Inhabited reports whether the place of mailboxes holds anything, where it is

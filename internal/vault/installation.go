@@ -21,17 +21,21 @@ var ErrForeign = errors.New("the keys are not those of this installation")
 
 // installationFile holds the identity of the installation that the keys beside
 // it belong to. It is no secret.
-const installationFile = "installation"
+const (
+	installationFile = "installation"
+	maxIdentity      = 256 // Bytes.
+)
 
 // unused is what keys bear that were made for no installation yet: they have
 // sealed nothing, so nothing is missing where there is no database.
 const unused = "none"
 
 // Installation returns the identity that the keys below dir bear, "" where they
-// bear none, and whether there is any key that may have been used.
+// bear none, and whether there is any key that may have been used. Its error wraps
+// ErrDamaged where something else is in the place of the file or the directory.
 func Installation(dir string) (id string, any bool, err error) {
 	d := folder(filepath.Join(dir, subfolder))
-	text, err := os.ReadFile(filepath.Join(string(d), installationFile))
+	text, _, err := readPlain(filepath.Join(string(d), installationFile), maxIdentity)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", false, fmt.Errorf("reading whose the keys are: %w", err)
 	}
@@ -41,7 +45,7 @@ func Installation(dir string) (id string, any bool, err error) {
 	}
 	entries, err := os.ReadDir(string(d))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", false, fmt.Errorf("listing the keys: %w", err)
+		return "", false, fmt.Errorf("listing the keys: %w", misplaced(err))
 	}
 	for _, e := range entries {
 		any = any || strings.HasSuffix(e.Name(), ".key") && !strings.HasPrefix(e.Name(), ".")

@@ -12,10 +12,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-// ErrNoKey says that a key file is not there.
-var ErrNoKey = errors.New("there is no such key file")
+// What Load and Installation find wrong for certain. A disk that does not answer
+// is neither.
+var (
+	// ErrNoKey says that a key file is not there.
+	ErrNoKey = errors.New("there is no such key file")
+	// ErrDamaged says that something else is in a file's place than what was
+	// written there: it is empty, cut, no file.
+	ErrDamaged = errors.New("it is damaged")
+)
 
 // kind says what a key is for, so that no file serves in another's place.
 type kind string
@@ -55,15 +63,15 @@ func decodeKey(k kind, text []byte) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if d.Decode(&f) != nil || d.More() {
-		return nil, errors.New("it is damaged: it does not have the form of a key file")
+		return nil, fmt.Errorf("%w: it does not have the form of a key file", ErrDamaged)
 	}
 	switch {
 	case f.Version != formatV1:
-		return nil, fmt.Errorf("it has the form %d, this version of the program knows %d", f.Version, formatV1)
+		return nil, fmt.Errorf("%w: it has the form %d, this version of the program knows %d", ErrDamaged, f.Version, formatV1)
 	case f.Kind != k:
-		return nil, fmt.Errorf("it is not a %s key", k)
+		return nil, fmt.Errorf("%w: it is not a %s key", ErrDamaged, k)
 	case len(f.Key) == 0, f.SHA256 != digest(f.Key):
-		return nil, errors.New("it is damaged: the key does not match its digest")
+		return nil, fmt.Errorf("%w: the key does not match its digest", ErrDamaged)
 	}
 	return f.Key, nil
 }
@@ -79,31 +87,50 @@ type folder string
 // read returns a key; ErrNoKey when its file is not there.
 func (d folder) read(name string, k kind) ([]byte, error) {
 	path := filepath.Join(string(d), name)
-	f, err := os.Open(path)
+	text, mode, err := readPlain(path, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrNoKey, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a key: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("reading a key: %w", err)
-	}
-	if info.Mode().Perm()&0o007 != 0 {
+	if mode.Perm()&0o007 != 0 {
 		return nil, fmt.Errorf("the key file %s is open to every user of this machine: take their rights away (chmod 600)",
 			path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("reading a key: %w", err)
 	}
 	key, err := decodeKey(k, text)
 	if err != nil {
 		return nil, fmt.Errorf("the key file %s cannot be used: %w; put it back from a backup", path, err)
 	}
 	return key, nil
+}
+
+// readPlain returns what a small file holds, and its mode. What is no plain file, or
+// too large, is ErrDamaged, and nobody waits for who writes into a pipe.
+func readPlain(path string, limit int64) ([]byte, fs.FileMode, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, misplaced(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, 0, fmt.Errorf("%w: %s is no small plain file", ErrDamaged, path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit))
+	return text, info.Mode(), err
+}
+
+// misplaced adds ErrDamaged to an error that says that a file is in the place of a
+// directory, or links go round in a circle: disks that fail say other things.
+func misplaced(err error) error {
+	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
 }
 
 // create writes a new key file, whole or not at all, and durable when it

@@ -2,9 +2,24 @@ package vault
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 )
+
+// A disk that fails says nothing about what is on it; the control is what is certain.
+func TestADiskThatFailsIsNoDamage(t *testing.T) {
+	for err, want := range map[error]bool{
+		syscall.EIO: false, syscall.ESTALE: false, syscall.EACCES: false, syscall.EMFILE: false, syscall.ETIMEDOUT: false,
+		syscall.ENOTDIR: true, syscall.ELOOP: true,
+	} {
+		if got := errors.Is(misplaced(&fs.PathError{Op: "open", Err: err}), ErrDamaged); got != want {
+			t.Errorf("%v is damage: %v", err, got)
+		}
+	}
+}
 
 // A key file comes from a disk, a backup or an editor. Whatever it holds, it
 // is either exactly a key of the asked kind or an error that quotes nothing.

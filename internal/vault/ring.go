@@ -32,7 +32,7 @@ type ring struct {
 func (d folder) newestGeneration() (int, error) {
 	entries, err := os.ReadDir(string(d))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return 0, fmt.Errorf("listing the keys: %w", err)
+		return 0, fmt.Errorf("listing the keys: %w", misplaced(err))
 	}
 	newest := 0
 	for _, e := range entries {
@@ -78,15 +78,15 @@ func (d folder) obtainRing() (*ring, error) {
 func parseRing(generation int, material []byte) (*ring, error) {
 	handle, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(material)))
 	if err != nil {
-		return nil, errors.New("it holds no set of keys") // Tink's own words might quote it.
+		return nil, fmt.Errorf("%w: it holds no set of keys", ErrDamaged) // Tink's own words might quote it.
 	}
 	primary, err := handle.Primary()
 	if err != nil {
-		return nil, errors.New("none of its keys is the first")
+		return nil, fmt.Errorf("%w: none of its keys is the first", ErrDamaged)
 	}
 	a, err := aead.New(handle)
 	if err != nil {
-		return nil, errors.New("its keys are of another kind")
+		return nil, fmt.Errorf("%w: its keys are of another kind", ErrDamaged)
 	}
 	return &ring{generation: generation, handle: handle, aead: a, primary: primary.KeyID(), keys: handle.Len()}, nil
 }

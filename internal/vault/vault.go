@@ -69,7 +69,7 @@ func Open(dir string) (*Vault, error) {
 
 // Load is Open that makes nothing. Its error wraps ErrNoKey when a key is
 // missing: who knows that the database has secrets can tell a first start from
-// a lost or unmounted directory.
+// a lost or unmounted directory. It wraps ErrDamaged when one is no key.
 func Load(dir string) (*Vault, error) {
 	d := folder(filepath.Join(dir, subfolder))
 	r, err := d.readRing()
@@ -91,7 +91,8 @@ func load(d folder, r *ring, get func(string, kind) ([]byte, error)) (*Vault, er
 			return nil, err
 		}
 		if len(key) != keySize {
-			return nil, fmt.Errorf("the key file %s cannot be used: the key has %d bytes, not %d", f.name, len(key), keySize)
+			return nil, fmt.Errorf("the key file %s cannot be used: %w: the key has %d bytes, not %d", f.name, ErrDamaged,
+				len(key), keySize)
 		}
 		*f.into = account.NewSecret(string(key))
 	}

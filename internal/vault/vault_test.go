@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -305,11 +306,46 @@ func TestABadKeyFileIsAClearErrorAndIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := vault.Open(dir)
-			if err == nil || errors.Is(err, vault.ErrNoKey) || !strings.Contains(err.Error(), name) {
+			if !errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrNoKey) || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
 			if now, readErr := os.ReadFile(path); readErr != nil || !bytes.Equal(now, content) {
 				t.Errorf("%s, %s: the file was changed", name, what)
+			}
+		}
+	}
+}
+
+// Whatever is in the place of a key, or of what keys bear, is damage, and nobody
+// waits for who writes into a pipe. The control is TestADiskThatFailsIsNoDamage.
+func TestWhatIsNoPlainFileIsDamage(t *testing.T) {
+	t.Parallel()
+	key := func(name string) func(string) string {
+		return func(dir string) string { return filepath.Join(dir, "keys", name) }
+	}
+	mark := key("installation")
+	for what, spoil := range map[string]func(path string) error{
+		"a directory": func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+		"a pipe":      func(path string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) },
+		"huge":        func(path string) error { return os.Truncate(path, 1<<33) },
+		"a loop":      func(path string) error { return errors.Join(os.Remove(path), os.Symlink(path, path)) },
+		"no folder": func(path string) error {
+			return errors.Join(os.RemoveAll(filepath.Dir(path)), os.WriteFile(filepath.Dir(path), nil, 0o600))
+		},
+	} {
+		for _, at := range []func(string) string{key("sealing-000001.key"), key("token.key"), key("signing.key"), mark} {
+			dir := t.TempDir()
+			open(t, dir)
+			path := at(dir)
+			if err := spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			_, err := vault.Load(dir)
+			if path == mark(dir) {
+				_, _, err = vault.Installation(dir)
+			}
+			if !errors.Is(err, vault.ErrDamaged) {
+				t.Errorf("%s in the place of %s: %v", what, path, err)
 			}
 		}
 	}
