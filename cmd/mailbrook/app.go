@@ -89,6 +89,9 @@ func quietly(ctx context.Context, t terminal, load loader, do func(*app) error) 
 func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
 	a := &app{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), progress: func(account.ID, account.Progress) {}}
 	defer func() {
+		if errors.Is(err, store.ErrDamaged) {
+			err = refuseDamaged(cfg, err)
+		}
 		if err != nil {
 			a.close()
 		}

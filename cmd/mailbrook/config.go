@@ -45,8 +45,11 @@ type config struct {
 	Accounts        accountsConfig
 	Auth            authConfig
 	Web             webConfig
-	OAuth           map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
-	Log             logConfig
+	// LookThrough is whether an embedded database is read as a whole before it is
+	// used, which the command decides.
+	LookThrough bool
+	OAuth       map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
+	Log         logConfig
 }
 
 // remoteConfig bounds which servers accounts may name.

@@ -41,7 +41,11 @@ func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if len(roles) == 0 {
 		return usageError{errors.New("--roles: choose api, poller, or both")}
 	}
-	return withApp(ctx, t, load, func(a *app) error {
+	return withApp(ctx, t, func() (config, error) {
+		cfg, err := load()
+		cfg.LookThrough = true
+		return cfg, err
+	}, func(a *app) error {
 		warnOfRoot(ctx, a.log)
 		if err := confine(); err != nil {
 			a.log.WarnContext(ctx, "this process may do more than it needs", "error", err)
@@ -97,7 +101,10 @@ func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) er
 		return nil
 	})
 	if slices.Contains(roles, rolePoller) {
-		g.Go(func() error { return a.runner.Run(ctx) })
+		g.Go(func() error {
+			a.house.lookThroughLarge(ctx, looksThrough)
+			return a.runner.Run(ctx)
+		})
 	}
 	g.Go(func() error { return a.warnOfShadows(ctx) })
 	err = g.Wait()

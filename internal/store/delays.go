@@ -15,7 +15,7 @@ import (
 // all is well that costs nothing more than loading them.
 func (s *Store) told(db *gorm.DB, conditions string, args ...any) (as []account.Account, err error) {
 	defer func() {
-		if foreign := s.stillOurs(); foreign != nil {
+		if foreign := s.stillOurs(db.Statement.Context); foreign != nil {
 			as, err = nil, foreign
 		}
 	}()

@@ -38,11 +38,11 @@ const (
 // Noted returns a note; "" where there is none, and in a database that never
 // held anything of ours.
 func (s *Store) Noted(ctx context.Context, n Note) (string, error) {
-	if !s.w.WithContext(ctx).Migrator().HasTable("meta") {
-		return "", s.Ping(ctx) // No table, or no database.
-	}
 	value := ""
 	err := s.on(s.r).each(ctx, scanInto(&value), "SELECT value FROM meta WHERE name = ?", string(n))
+	if gone(err) {
+		return "", s.Ping(ctx) // No table, or no database.
+	}
 	return value, s.wrap(ctx, "reading what is noted of the installation", err)
 }
 
@@ -88,10 +88,13 @@ func (s *Store) SetInstance(ctx context.Context, id string) error {
 func (s *Store) Expect(instance string) { s.expected = instance }
 
 // Verify reports whether this is still the database that was opened, whole as
-// far as a look can tell: an error with ErrReplaced where it is not, and any
-// other where the database does not answer. It writes nothing.
+// far as a look can tell: an error with ErrReplaced or ErrDamaged where it is not,
+// and any other where the database does not answer. It writes nothing.
 func (s *Store) Verify(ctx context.Context) error {
-	if err := s.verifyFile(); err != nil {
+	if err := s.verifyFile(ctx); err != nil {
+		return err
+	}
+	if _, err := s.damage.now(); err != nil {
 		return err
 	}
 	return s.verifyInstance(ctx)
@@ -128,11 +131,11 @@ func (s *Store) nothing(ctx context.Context) error {
 // pages that it remembers, seconds before the next look may notice: what is read
 // before the copy began is ours, and afterwards the file bears the mark of another.
 // It costs a few system calls, and nothing with PostgreSQL.
-func (s *Store) stillOurs() error {
+func (s *Store) stillOurs(ctx context.Context) error {
 	if s.expected == "" {
 		return nil
 	}
-	return s.verifyFile()
+	return s.verifyFile(ctx)
 }
 
 // gone reports whether the database holds nothing of ours any more.
@@ -142,13 +145,7 @@ func gone(err error) bool {
 		return pg.Code == "42P01" || pg.Code == "3D000" || pg.Code == "3F000" // No such table, database, schema.
 	}
 	code, ok := sqliteCode(err)
-	switch {
-	case !ok:
-		return false
-	case code == sqliteError:
-		return strings.Contains(err.Error(), "no such table")
-	}
-	return code == sqliteCorrupt || code == sqliteNotADB
+	return ok && code == sqliteError && strings.Contains(err.Error(), "no such table")
 }
 
 // probeBytes is what a probe writes: more than what is left in a block that a
@@ -191,7 +188,7 @@ func (s *Store) Integrity(ctx context.Context) (wrong []string, remark string, e
 			}
 			return err
 		}, "PRAGMA integrity_check(100)")
-		if gone(err) {
+		if damaged(err) {
 			return append(wrong, err.Error()), "", nil
 		}
 		return wrong, "", s.wrap(ctx, op, err)

@@ -86,26 +86,31 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// A checkpoint may make a file look too short for a while; a file that stays so
-// was cut.
-func TestAFileThatStaysShortWasCut(t *testing.T) {
-	var c shortness
+// A checkpoint may make a file look too short while it grows, and VACUUM makes it
+// shorter; a file that is shorter than it was and says it is not, or stays short, was cut.
+func TestAFileThatIsTooShortWasCut(t *testing.T) {
+	var l length
 	now := time.Now()
 	for _, step := range []struct {
-		after time.Duration
-		short bool
-		want  bool
+		after      time.Duration
+		size, said int64
+		want       bool
 	}{
-		{0, true, false},
-		{time.Second, true, false},
-		{2 * time.Second, false, false},
-		{6 * time.Second, true, false},
-		{12 * time.Second, true, true},
-		{13 * time.Second, true, true},
-		{14 * time.Second, false, false},
+		{0, 100, 100, false},
+		{time.Second, 100, 300, false}, // A checkpoint has written the first page,
+		{4 * time.Second, 150, 300, false},
+		{8 * time.Second, 250, 300, false}, // is slow,
+		{9 * time.Second, 300, 300, false}, // and done.
+		{10 * time.Second, 200, 200, false},
+		{11 * time.Second, 199, 200, true}, // The control: cut.
+		{12 * time.Second, 199, 200, true},
+		{13 * time.Second, 200, 200, false},
+		{14 * time.Second, 200, 300, false}, // Cut as soon as it had grown, before anybody looked.
+		{18 * time.Second, 200, 300, false},
+		{19 * time.Second, 200, 300, true},
 	} {
-		if got := c.forLong(step.short, now.Add(step.after)); got != step.want {
-			t.Errorf("after %v, short %v: %v", step.after, step.short, got)
+		if got := l.wasCut(step.size, step.said, now.Add(step.after)); got != step.want {
+			t.Errorf("after %v, %d bytes of %d: %v", step.after, step.size, step.said, got)
 		}
 	}
 }
@@ -146,7 +151,7 @@ func TestAnOutageIsToldFromADefect(t *testing.T) {
 			t.Errorf("%v: %v, want %v", tc.err, got, tc.want)
 		}
 	}
-	s := &Store{}
+	s := &Store{damage: newDamage()}
 	if err := s.wrap(t.Context(), "asking", driver.ErrBadConn); !errors.Is(err, account.ErrUnavailable) ||
 		fault.CodeOf(err) != fault.Internal {
 		t.Errorf("an outage is told as %v", err)

@@ -20,7 +20,7 @@ func (s *Store) Ledgers(ctx context.Context, o account.Owner, messages bool) (ou
 		opts = append(opts, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	}
 	err = s.r.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		moment := &Store{w: tx, r: tx, postgres: s.postgres, log: s.log, now: s.now, clock: s.clock}
+		moment := &Store{w: tx, r: tx, postgres: s.postgres, log: s.log, now: s.now, clock: s.clock, damage: s.damage}
 		out, err = moment.ledgers(ctx, o)
 		for i := range out {
 			if err == nil {

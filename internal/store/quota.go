@@ -93,7 +93,7 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 		return account.Quota{}, s.wrap(ctx, "loading a quota", err)
 	}
 	qs, err := s.quotas(db, []ownerRow{row})
-	if foreign := s.stillOurs(); foreign != nil {
+	if foreign := s.stillOurs(ctx); foreign != nil {
 		err = foreign
 	}
 	if err != nil {

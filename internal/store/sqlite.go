@@ -38,8 +38,8 @@ func (s *Store) openSQLite(ctx context.Context, name string, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.file, err = f.Stat()
-	if err := errors.Join(err, f.Close()); err != nil {
+	s.header = f
+	if s.file, err = f.Stat(); err != nil {
 		return err
 	}
 	if len(o.Instances) > 0 {

@@ -48,7 +48,7 @@ func (s *Store) markFile(ctx context.Context, instance string) error {
 	}
 	mark := fileMark(instance)
 	for range markTries {
-		head, err := readHead(s.path)
+		head, err := parseHead(s.header, s.path)
 		if err != nil || head.mark == mark {
 			return err
 		}
@@ -102,7 +102,7 @@ func strangeLog(path string, instances []string) error {
 
 // verifyFile looks at the SQLite file itself: connections go on reading and
 // writing a file that was deleted or replaced, and pages that they remember.
-func (s *Store) verifyFile() error {
+func (s *Store) verifyFile(ctx context.Context) error {
 	if s.postgres {
 		return nil
 	}
@@ -116,16 +116,15 @@ func (s *Store) verifyFile() error {
 	case !os.SameFile(now, s.file):
 		return fmt.Errorf("%s: %w: %s was replaced by another file", op, ErrReplaced, s.path)
 	}
-	head, err := readHead(s.path)
+	head, err := parseHead(s.header, s.path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	if s.expected != "" && head.mark != fileMark(s.expected) {
 		return fmt.Errorf("%s: %w: another file was copied over %s", op, ErrReplaced, s.path)
 	}
-	if s.short.forLong(now.Size() < head.pages*head.pageSize, time.Now()) {
-		return fmt.Errorf("%s: %w: %s was cut to %d bytes, it had %d",
-			op, ErrReplaced, s.path, now.Size(), head.pages*head.pageSize)
+	if err := s.verifyLength(ctx, time.Now()); err != nil {
+		return err
 	}
 	if err := s.companions.verify(s.path); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
@@ -164,28 +163,64 @@ func (c *companions) verify(path string) error {
 	return nil
 }
 
-// cutAfter is for how long a file has to be seen shorter than it should be: a
-// checkpoint writes the first page, which has the number of pages, before it
-// has made the file longer.
+// cutAfter is for how long a file has to be seen shorter than its first page says,
+// and not growing, where it was never seen longer: a checkpoint writes the first
+// page, which has the number of pages, before it has made the file longer.
 const cutAfter = 5 * time.Second
 
-// shortness is since when the file is too short.
-type shortness struct {
+// length is how long the SQLite file was seen.
+type length struct {
 	mu    sync.Mutex
-	since time.Time
+	seen  int64     // Bytes.
+	since time.Time // Since when it is too short without growing; zero: it is not.
 }
 
-// forLong notes how the file is now, and reports whether that is no checkpoint.
-func (c *shortness) forLong(short bool, now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// wasCut notes how long the file is and how long it says it is, in bytes, and
+// reports whether it was cut.
+//
+// SQLite makes a file shorter in VACUUM alone, which writes the first page before.
+// So a file that is shorter than it was, and than its first page says, was cut.
+func (l *length) wasCut(size, said int64, now time.Time) bool {
 	switch {
-	case !short:
-		c.since = time.Time{}
-	case c.since.IsZero():
-		c.since = now
+	case size >= said:
+		l.seen, l.since = size, time.Time{}
+		return false
+	case size < l.seen:
+		return true
+	case size > l.seen || l.since.IsZero():
+		l.seen, l.since = size, now
 	}
-	return short && now.Sub(c.since) >= cutAfter
+	return now.Sub(l.since) >= cutAfter
+}
+
+// verifyLength notes that the database is damaged if its file was cut.
+func (s *Store) verifyLength(ctx context.Context, now time.Time) error {
+	if s.postgres {
+		return nil
+	}
+	const op = "looking at the length of the database's file"
+	s.length.mu.Lock()
+	defer s.length.mu.Unlock()
+	before, err := s.header.Stat()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", op, account.ErrUnavailable, err)
+	}
+	head, err := parseHead(s.header, s.path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	after, err := s.header.Stat()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", op, account.ErrUnavailable, err)
+	}
+	if before.Size() != after.Size() { // It is being written: the next look tells.
+		return nil
+	}
+	if said := head.pages * head.pageSize; s.length.wasCut(after.Size(), said, now) {
+		return s.foundDamage(ctx, op, fmt.Errorf("%w: %s was cut to %d bytes, it had %d",
+			ErrDamaged, s.path, after.Size(), max(said, s.length.seen)))
+	}
+	return nil
 }
 
 // readHead reads the beginning of a SQLite file; ErrReplaced where it is none.
@@ -195,9 +230,16 @@ func readHead(path string) (sqliteHead, error) {
 		return sqliteHead{}, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
 	}
 	defer f.Close()
+	return parseHead(f, path)
+}
+
+// parseHead is readHead of an open file. Of one that SQLite has open none is ever
+// closed before SQLite's: closing any takes away the locks of the whole process
+// (section 3.4 of https://www.sqlite.org/howtocorrupt.html is about this).
+func parseHead(f io.ReaderAt, path string) (sqliteHead, error) {
 	head := make([]byte, sqliteHeader)
-	_, err = io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	_, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return sqliteHead{}, fmt.Errorf("%w: %w", account.ErrUnavailable, err)
 	}
 	if !bytes.HasPrefix(head, []byte(sqliteMagic)) {

@@ -66,14 +66,17 @@ type Store struct {
 	clock    *sharedClock
 	contact  contact
 	counts   counter
-	stop     func() // Ends what runs beside; nil: nothing does.
+	stop     func() // Ends what keeps the clock; nil: nothing does.
+	damage   *damage
+	watching func() // Ends what watches for damage; nil: nothing does.
 
 	correct   sync.Mutex
 	corrected time.Time // When CorrectTimes last looked at every account.
 	suspicion time.Time // Until when it does so each time.
 
 	file       os.FileInfo // Of the SQLite file, as it was opened.
-	short      shortness
+	header     *os.File    // The same file, to read its first page: see parseHead.
+	length     length
 	companions companions
 	expected   string // The identity that the database has to bear; "": any.
 }
@@ -82,7 +85,7 @@ type Store struct {
 // schema is not looked at: see Migrate and CheckSchema. A database that is set
 // up to forget what it acknowledged is refused.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	s := &Store{log: o.Log, now: o.Now, allowed: o.Allowed}
+	s := &Store{log: o.Log, now: o.Now, allowed: o.Allowed, damage: newDamage()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -107,9 +110,13 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 			s.stop = beside(s.keepClock)
 		}
 	}
+	if damaged(err) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", errors.Join(err, s.Close()))
 	}
+	s.watching = beside(s.watchDamage)
 	return s, nil
 }
 
@@ -126,8 +133,13 @@ func beside(fn func(context.Context)) (stop func()) {
 
 // Close flushes the counts of visits and closes the database.
 func (s *Store) Close() error {
-	if s.stop != nil {
-		s.stop()
+	for _, stop := range []func(){s.stop, s.watching} {
+		if stop != nil {
+			stop()
+		}
+	}
+	if s.header != nil {
+		defer s.header.Close()
 	}
 	if s.w == nil {
 		return nil
@@ -188,12 +200,18 @@ func gormConfig() *gorm.Config {
 
 // write runs fn in one transaction.
 func (s *Store) write(ctx context.Context, op string, fn func(tx *gorm.DB) error) error {
+	if err := s.writable(ctx); err != nil {
+		return s.wrap(ctx, op, err)
+	}
 	return s.wrap(ctx, op, s.w.WithContext(ctx).Transaction(fn))
 }
 
 // wrap says what was being done. The answers that callers tell apart pass as
 // they are; all else is a failure of ours.
 func (s *Store) wrap(ctx context.Context, op string, err error) error {
+	if damaged(err) {
+		err = s.foundDamage(ctx, op, err)
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -229,12 +247,24 @@ func isAnswer(err error) bool {
 type sqlConn struct {
 	pool     gorm.ConnPool
 	postgres bool
+	writable func(context.Context) error // Nil in a transaction, which asked already, and for reading.
 }
 
-func (s *Store) on(db *gorm.DB) sqlConn { return sqlConn{db.Statement.ConnPool, s.postgres} }
+func (s *Store) on(db *gorm.DB) sqlConn {
+	c := sqlConn{pool: db.Statement.ConnPool, postgres: s.postgres}
+	if db == s.w {
+		c.writable = s.writable
+	}
+	return c
+}
 
 // exec returns how many rows were touched.
 func (c sqlConn) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if c.writable != nil {
+		if err := c.writable(ctx); err != nil {
+			return 0, err
+		}
+	}
 	res, err := c.pool.ExecContext(ctx, c.bind(query), args...)
 	if err != nil {
 		return 0, err

@@ -67,7 +67,8 @@ func decodeKey(k kind, text []byte) ([]byte, error) {
 	}
 	switch {
 	case f.Version != formatV1:
-		return nil, fmt.Errorf("%w: it has the form %d, this version of the program knows %d", ErrDamaged, f.Version, formatV1)
+		return nil, fmt.Errorf("%w: it has the form %d, this version of the program knows %d", ErrDamaged, f.Version,
+			formatV1)
 	case f.Kind != k:
 		return nil, fmt.Errorf("%w: it is not a %s key", ErrDamaged, k)
 	case len(f.Key) == 0, f.SHA256 != digest(f.Key):
