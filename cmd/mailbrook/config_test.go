@@ -406,7 +406,10 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 		{name: "a logo that is not there", environ: "MAILBROOK_WEB_BRAND_LOGO=/no/such.svg", says: []string{
 			"web.brand.logo", "/no/such.svg",
 		}},
-		{name: "a name of two lines", environ: "MAILBROOK_WEB_BRAND_NAME=a\nb", says: []string{"web.brand.name", "printable"}},
+		{name: "a name of two lines", environ: "MAILBROOK_WEB_BRAND_NAME=a\nb", says: []string{
+			"web.brand.name",
+			"printable",
+		}},
 		{name: "help by script", environ: "MAILBROOK_WEB_BRAND_HELP_URL=javascript:alert(1)", says: []string{
 			"web.brand.help_url", "https://",
 		}},

@@ -57,7 +57,8 @@ func TestGiantMailboxesDoNotEndTheProcess(t *testing.T) {
 	} else {
 		t.Logf("the process took %d MiB at most", peak>>20)
 	}
-	if text := string(p.plain("GET", "/metrics").body); !strings.Contains(text, fmt.Sprintf("mailbrook_memory_limit_bytes %v\n",
+	if text := string(p.plain("GET", "/metrics").body); !strings.Contains(text, fmt.Sprintf(
+		"mailbrook_memory_limit_bytes %v\n",
 		float64(budget))) || !strings.Contains(text, "mailbrook_memory_taken_bytes ") {
 		t.Error("the metrics do not tell the budget")
 	}

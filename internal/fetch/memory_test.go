@@ -88,7 +88,8 @@ func (r *remote) status(f *remoteFolder) mail.Status {
 
 func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
 	for _, f := range r.folders {
-		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true, Shared: f.shared && !r.noSpaces, Guessed: r.noSpaces}
+		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true, Shared: f.shared &&
+			!r.noSpaces, Guessed: r.noSpaces}
 		if f.name != "INBOX" {
 			m.Path = strings.Split(f.name, "/")
 		}

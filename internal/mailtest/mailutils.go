@@ -30,7 +30,8 @@ func StartMailutils(tb testing.TB, root, program string, ca *CA, users map[strin
 	m := &Mailutils{Server: Server{Host: "localhost", CA: ca, Users: users}, tb: tb, root: root}
 	cert := ca.Server()
 	if err := errors.Join(populate(root, users), os.MkdirAll(m.file("run"), 0o755),
-		os.MkdirAll(m.file(mailutilsLocks), 0o755), os.Chmod(m.file(mailutilsLocks), 0o777), emptySpool(root, users)); err != nil {
+		os.MkdirAll(m.file(mailutilsLocks), 0o755), os.Chmod(m.file(mailutilsLocks), 0o777), emptySpool(
+			root, users)); err != nil {
 		tb.Fatalf("setting up mailutils: %v", err)
 	}
 	writeFile(tb, m.file("etc/server.pem"), cert.CertPEM, 0o644)

@@ -51,7 +51,12 @@ func TestOtherPeoplesFoldersAreToldFromTheOwn(t *testing.T) {
 			[]string{"Shared/anna/x", "INBOX/y"},
 			[]string{"Shared/boss/x", "Shared/annabel"},
 		},
-		{"one prefix for both", namespaces{personal: own("INBOX/"), shared: own("INBOX/")}, []string{"INBOX", "INBOX/x"}, nil},
+		{
+			"one prefix for both",
+			namespaces{personal: own("INBOX/"), shared: own("INBOX/")},
+			[]string{"INBOX", "INBOX/x"},
+			nil,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, raw := range tc.mine {
@@ -76,7 +81,8 @@ func namespaceDialogue(offered bool, answer string, more ...string) string {
 	if offered {
 		caps += " NAMESPACE"
 	}
-	b.WriteString("ALSO TAG LOGOUT => TAG OK bye\\r\\n\nALSO TAG STATUS * => TAG NO -\\r\\n\nS: * OK [CAPABILITY " + caps + "] hello\n" +
+	b.WriteString("ALSO TAG LOGOUT => TAG OK bye\\r\\n\nALSO TAG STATUS * => TAG NO -\\r\\n\nS: * OK [CAPABILITY " + caps +
+		"] hello\n" +
 		"C~ TAG LOGIN \"anna\" *\nS: TAG OK [CAPABILITY " + caps + "] in\n")
 	if offered {
 		b.WriteString("C: TAG NAMESPACE\n")
@@ -187,7 +193,10 @@ func TestNamespacesThatWereNeverToldAreSupposed(t *testing.T) {
 		{"NO", true, noNamespaces, nil, []string{"user.boss"}},
 		{
 			"usual names", true, noNamespaces,
-			[]string{`\Noselect|Shared Folders`, "Shared Folders.it@firma", "public.a", "INBOX.user.x", "Publications.x", "#shared.x"},
+			[]string{
+				`\Noselect|Shared Folders`, "Shared Folders.it@firma", "public.a", "INBOX.user.x", "Publications.x",
+				"#shared.x",
+			},
 			[]string{"user.boss", "Shared Folders.it@firma", "public.a", "#shared.x"},
 		},
 		{"own folders of such names", true, noNamespaces, []string{"user", "Shared", "Shared.Holidays"}, nil},

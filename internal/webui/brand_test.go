@@ -11,7 +11,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
-const wave = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="4" fill="#6a1b9a"/></svg>`
+const wave = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">` +
+	`<circle cx="4" cy="4" r="4" fill="#6a1b9a"/></svg>`
 
 func TestThePagesBearTheOperatorsNameLogoColourAndLinks(t *testing.T) {
 	logo := filepath.Join(t.TempDir(), "logo.svg")
@@ -76,7 +77,8 @@ func TestABrandChangesTheAddressesOfTheAssetsAndNothingOfThePolicy(t *testing.T)
 		t.Error("another policy")
 	}
 	shell := w.Body.String()
-	if strings.Contains(shell, "<script>") || strings.Contains(shell, "{{") || strings.Contains(plain.Body.String(), "{{") {
+	if strings.Contains(shell, "<script>") || strings.Contains(shell, "{{") ||
+		strings.Contains(plain.Body.String(), "{{") {
 		t.Errorf("the shell: %s", shell)
 	}
 	for _, a := range address.FindAllStringSubmatch(shell, -1) {
