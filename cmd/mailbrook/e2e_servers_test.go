@@ -53,8 +53,9 @@ func TestRealServersGoThroughTheSameCycle(t *testing.T) {
 			user := cmp.Or(server.user, "anna")
 			remote, deliver := server.start(t, program, ca, map[string]string{user: canary})
 			c := &cycle{
-				t: t, server: remote, user: user, deliver: deliver, refuses: server.refuses,
-				site: newSite(t, ca, "REMOTE_ALLOW_PLAINTEXT=true", "ACCOUNTS_MAX_PER_USER=10"),
+				t: t, server: remote, user: user, deliver: deliver, refuses: server.refuses, rewrites: server.rewrites,
+				site:  newSite(t, ca, "REMOTE_ALLOW_PLAINTEXT=true", "ACCOUNTS_MAX_PER_USER=10"),
+				first: map[string][32]byte{},
 			}
 			c.ways = waysOffered(remote, server.name)
 			for _, w := range c.ways {
@@ -89,6 +90,9 @@ var realServers = []struct {
 	notRun  string                      // Why it is not run: it stands in the table.
 	note    string                      // What is to be known of a server that did well.
 	refuses func(mailtest.Message) bool // What it cannot take without losing its way; nil: nothing.
+	// It writes into messages that are there already: each is compared with what it
+	// was when it was first read.
+	rewrites bool
 }{
 	{name: "Dovecot", start: func(t *testing.T, _ string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
 		func([]mailtest.Message),
@@ -120,23 +124,50 @@ var realServers = []struct {
 		note: "RETR itself marks mail as read at this server, whoever asks and however the session ends",
 	},
 	{
-		name: "GNU mailutils imap4d", fetch: mailtest.FetchMailutils,
-		notRun: "no cycle has come to its end yet: with Maildir, folders were made anew from visit to visit",
+		name: "GNU mailutils imap4d, mbox", fetch: mailtest.FetchMailutils,
 		start: func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
 			func([]mailtest.Message),
 		) {
-			return &mailtest.StartMailutils(t, program, "imap4d", ca, users).Server, nil
+			return &mailtest.StartMailutils(t, program, "imap4d", "mbox", ca, users).Server, nil
 		},
-		// Its folders are files, and have none below them.
-		refuses: func(m mailtest.Message) bool { return strings.Contains(m.Folder, "/") },
+		rewrites: true,
+		note: "it keeps numbers and flags within the messages that it serves (X-IMAPbase, X-UID, Status), " +
+			"so their bytes change when others come or go: the copy is what it served at the visit",
 	},
-	{name: "GNU mailutils pop3d", fetch: mailtest.FetchMailutils, notRun: "no cycle has come to its end yet: " +
-		"it answered \"Mailbox in use\" when a visit came", start: func(t *testing.T, program string,
-		ca *mailtest.CA, users map[string]string,
-	) (*mailtest.Server, func([]mailtest.Message)) {
-		s := mailtest.StartMailutils(t, program, "pop3d", ca, users)
-		return &s.Server, func(msgs []mailtest.Message) { s.Deliver("anna", msgs) }
-	}},
+	{
+		name: "GNU mailutils imap4d, Maildir", fetch: mailtest.FetchMailutils,
+		start: func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
+			func([]mailtest.Message),
+		) {
+			s := mailtest.StartMailutils(t, program, "imap4d", "maildir", ca, users).Server
+			addr := s.Addr("imap")
+			return &s, func(msgs []mailtest.Message) {
+				mailtest.OpenFolders(t, addr, nil, "anna", canary) // The inbox is made by it.
+				mailtest.Append(t, addr, nil, "anna", canary, msgs)
+				mailtest.OpenFolders(t, addr, nil, "anna", canary)
+			}
+		},
+		// Its date of such a message is the time of each look.
+		refuses: func(m mailtest.Message) bool { return m.HeaderDate.IsZero() },
+		note: "until a program opens a folder for writing, as was done here, it gives new mail another UID " +
+			"and the folder another UIDVALIDITY at each look, whoever looks",
+	},
+	{
+		name: "GNU mailutils pop3d", fetch: mailtest.FetchMailutils,
+		start: func(t *testing.T, program string, ca *mailtest.CA, users map[string]string) (*mailtest.Server,
+			func([]mailtest.Message),
+		) {
+			s := mailtest.StartMailutils(t, program, "pop3d", "mbox", ca, users)
+			addr := s.Addr("pop3")
+			return &s.Server, func(msgs []mailtest.Message) {
+				s.Deliver("anna", msgs)
+				mailtest.ReadPOP3(t, addr, nil, "anna", canary)
+			}
+		},
+		rewrites: true,
+		note: "whoever reads first, here a plain reader, has it write X-UIDL, X-IMAPbase, X-UID and Status into the " +
+			"messages, and RETR itself marks mail as read: the copy is what it served at the visit",
+	},
 	{name: "popa3d", fetch: mailtest.FetchPopa3d, start: func(t *testing.T, program string, _ *mailtest.CA,
 		users map[string]string,
 	) (*mailtest.Server, func([]mailtest.Message)) {
@@ -185,6 +216,10 @@ type cycle struct {
 	ids     []string
 	gone    [][32]byte // What was deleted remotely: the local copies stay.
 	ended   bool
+	// Of a server that rewrites messages, each message's digest when it was first
+	// read, by way, folder and identity.
+	rewrites bool
+	first    map[string][32]byte
 }
 
 func (c *cycle) run() {
@@ -195,10 +230,12 @@ func (c *cycle) run() {
 	for i, w := range c.ways {
 		f := remoteAccount(w.name, w.protocol, w.remote.Host, w.port, w.security, "anna")
 		f["username"] = c.user
+		c.awaitDoor()
 		a := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", f)
 		if !a.OK {
 			c.wrong(i, "the connection test fails: %+v", *a.Diagnosis)
 		}
+		c.awaitDoor()
 		id := u.add(f).ID
 		// One after the other: some servers let one session into a mailbox at a time.
 		u.reaches(id, "ok")
@@ -232,6 +269,15 @@ func (c *cycle) door() (w way, addr string, config *tls.Config) {
 		config = c.server.CA.Client()
 	}
 	return w, c.server.Addr(w.service), config
+}
+
+// awaitDoor waits until the session that was last over POP3 has left the
+// mailbox: it leaves a little later than its client.
+func (c *cycle) awaitDoor() {
+	c.t.Helper()
+	if w, addr, config := c.door(); w.protocol == "pop3" {
+		mailtest.AwaitPOP3(c.t, addr, config, c.user, canary)
+	}
 }
 
 func (c *cycle) put(msgs []mailtest.Message) {
@@ -269,6 +315,7 @@ func (c *cycle) deleteFirst() {
 func (c *cycle) visit(u *user, when string) {
 	c.t.Helper()
 	for _, id := range c.ids {
+		c.awaitDoor()
 		u.fetch(id)
 	}
 	c.compare(u, when)
@@ -288,13 +335,7 @@ func (c *cycle) compare(u *user, when string) {
 		if w.protocol == "pop3" {
 			read = mailtest.ReadPOP3
 		}
-		want := map[[32]byte]int{}
-		for _, m := range read(c.t, c.server.Addr(w.service), config, c.user, canary) {
-			want[m.SHA]++
-		}
-		for _, sha := range c.gone {
-			want[sha]++
-		}
+		want := c.wanted(i, read(c.t, c.server.Addr(w.service), config, c.user, canary))
 		got := below(local, w.name)
 		for _, m := range got {
 			want[m.SHA]--
@@ -311,6 +352,33 @@ func (c *cycle) compare(u *user, when string) {
 		}
 		c.rows[i].messages = len(got)
 	}
+}
+
+// wanted counts the digests of what a way is to have delivered by now, where
+// the server serves these messages.
+func (c *cycle) wanted(i int, served []mailtest.Delivered) map[[32]byte]int {
+	want := map[[32]byte]int{}
+	if c.rewrites {
+		for _, m := range served {
+			key := fmt.Sprintf("%d %s %s", i, m.Folder, m.ID)
+			if _, ok := c.first[key]; !ok {
+				c.first[key] = m.SHA
+			}
+		}
+		for key, sha := range c.first {
+			if strings.HasPrefix(key, fmt.Sprintf("%d ", i)) {
+				want[sha]++
+			}
+		}
+		return want
+	}
+	for _, m := range served {
+		want[m.SHA]++
+	}
+	for _, sha := range c.gone {
+		want[sha]++
+	}
+	return want
 }
 
 func (c *cycle) unchanged(when, before string) {

@@ -114,6 +114,8 @@ type Delivered struct {
 	Flags  string    // Maildir letters D, F, R and S, in that order.
 	Time   time.Time // Internal date; of a file its time of change.
 
+	ID string // Of what a server served only: the UID, or UIDL's answer.
+
 	// Of files only:
 	Path  string
 	Token string // "F" and 26 letters out of the name; "" when it has none.

@@ -24,8 +24,8 @@ func FetchMailutils(cache string) (root string, err error) {
 }
 
 // StartMailutils starts "imap4d" or "pop3d" of what FetchMailutils unpacked; it
-// serves empty mailboxes until the test ends, each a file in mbox format.
-func StartMailutils(tb testing.TB, root, program string, ca *CA, users map[string]string) *Mailutils {
+// serves empty mailboxes until the test ends, in the format "mbox" or "maildir".
+func StartMailutils(tb testing.TB, root, program, format string, ca *CA, users map[string]string) *Mailutils {
 	tb.Helper()
 	m := &Mailutils{Server: Server{Host: "localhost", CA: ca, Users: users}, tb: tb, root: root}
 	cert := ca.Server()
@@ -56,7 +56,7 @@ func StartMailutils(tb testing.TB, root, program string, ca *CA, users map[strin
 	})
 	const tries = 5
 	for try := 1; ; try++ {
-		err := m.start(program)
+		err := m.start(program, format)
 		if err == nil {
 			return m
 		}
@@ -81,7 +81,7 @@ func (m *Mailutils) Deliver(user string, msgs []Message) {
 
 func (m *Mailutils) file(name string) string { return filepath.Join(m.root, name) }
 
-func (m *Mailutils) start(program string) error {
+func (m *Mailutils) start(program, format string) error {
 	ports, err := freePorts(2)
 	if err != nil {
 		return err
@@ -91,6 +91,10 @@ func (m *Mailutils) start(program string) error {
 		m.IMAP, m.IMAPS = plain, secure
 	} else {
 		m.POP3, m.POP3S = plain, secure
+	}
+	inbox := "/var/mail/${user}"
+	if format == "maildir" {
+		inbox = "maildir:/home/${user}/INBOX"
 	}
 	config := fmt.Sprintf(`mode daemon;
 transcript no;
@@ -102,8 +106,8 @@ auth {
 }
 pam { service mailutils; }
 mailbox {
-	mailbox-pattern "/var/mail/${user}";
-	mailbox-type mbox;
+	mailbox-pattern "%[4]s";
+	mailbox-type %[5]s;
 }
 tls {
 	ssl-certificate-file /etc/server.pem;
@@ -111,7 +115,7 @@ tls {
 }
 server 127.0.0.1:%[2]d { tls-mode ondemand; }
 server 127.0.0.1:%[3]d { tls-mode connection; }
-`, program, plain, secure)
+`, program, plain, secure, inbox, format)
 	writeFile(m.tb, m.file("etc/server.conf"), []byte(config), 0o644)
 	m.proc, err = startCommand(jailed(m.root, nil, "/usr/sbin/"+program,
 		"--foreground", "--no-config", "--config-file=/etc/server.conf"))

@@ -66,7 +66,7 @@ func ReadIMAP(tb testing.TB, addr string, config *tls.Config, user, pass string)
 		for _, m := range c.messages("UID FLAGS INTERNALDATE BODY.PEEK[]") {
 			d := Delivered{
 				Folder: f.path(tb, prefix), SHA: sha256.Sum256(m.body), Size: int64(len(m.body)), Time: m.date, S: -1,
-				W: -1,
+				W: -1, ID: strconv.Itoa(m.uid),
 			}
 			for _, pair := range []struct{ flag, letter string }{
 				{`\Draft`, "D"},
@@ -82,6 +82,20 @@ func ReadIMAP(tb testing.TB, addr string, config *tls.Config, user, pass string)
 		}
 	}
 	return all
+}
+
+// OpenFolders opens every folder for writing and leaves it again, as a mail
+// program of the user's does.
+func OpenFolders(tb testing.TB, addr string, config *tls.Config, user, pass string) {
+	tb.Helper()
+	c := dialIMAP(tb, addr, config, user, pass)
+	defer c.close()
+	for _, f := range c.list("LIST") {
+		if f.selectable() {
+			c.do("SELECT " + quote(f.wire))
+			c.do("CLOSE")
+		}
+	}
 }
 
 // SubscribedIMAP returns the subscribed folders as IMAP lists them, sorted.
@@ -143,10 +157,19 @@ func ReadPOP3(tb testing.TB, addr string, config *tls.Config, user, pass string)
 	defer c.close()
 	var all []Delivered
 	for i := range c.count() {
-		body := c.retrieve(i + 1)
-		all = append(all, Delivered{Folder: "INBOX", SHA: sha256.Sum256(body), Size: int64(len(body)), S: -1, W: -1})
+		body, id := c.retrieve(i+1), strings.Fields(c.say("UIDL %d", i+1))
+		all = append(all, Delivered{
+			Folder: "INBOX", SHA: sha256.Sum256(body), Size: int64(len(body)), S: -1, W: -1, ID: id[len(id)-1],
+		})
 	}
 	return all
+}
+
+// AwaitPOP3 waits until a POP3 server that lets one session at a time into a
+// mailbox lets another one in.
+func AwaitPOP3(tb testing.TB, addr string, config *tls.Config, user, pass string) {
+	tb.Helper()
+	dialPOP3(tb, addr, config, user, pass).quit()
 }
 
 // SnapshotPOP3 describes everything of a POP3 mailbox that a reader must leave
@@ -439,7 +462,9 @@ type imapFolder struct {
 }
 
 func (f imapFolder) selectable() bool {
-	return !slices.Contains(f.attrs, `\Noselect`) && !slices.Contains(f.attrs, `\NonExistent`)
+	return !slices.ContainsFunc(f.attrs, func(attr string) bool {
+		return strings.EqualFold(attr, `\Noselect`) || strings.EqualFold(attr, `\NonExistent`)
+	})
 }
 
 func (f imapFolder) path(tb testing.TB, prefix string) string {
