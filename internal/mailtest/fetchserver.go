@@ -98,7 +98,9 @@ func buildGoServer(cache, module, version, pkg string) (program string, err erro
 	if err := os.CopyFS(filepath.Join(tmp, "source"), os.DirFS(source.Dir)); err != nil {
 		return "", err
 	}
-	_, err = output(filepath.Join(tmp, "source"), []string{"CGO_ENABLED=0"}, "go", "build", "-o", program+".new", pkg)
+	// Readonly: of a vendor directory, a module has the list alone.
+	_, err = output(filepath.Join(tmp, "source"), []string{"CGO_ENABLED=0"}, "go", "build", "-mod=readonly",
+		"-o", program+".new", pkg)
 	if err != nil {
 		return "", err
 	}
