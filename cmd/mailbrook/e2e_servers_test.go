@@ -121,7 +121,7 @@ var realServers = []struct {
 			s.IMAP, s.IMAPS = 0, 0
 			return &s, func(msgs []mailtest.Message) { mailtest.Append(t, imap, ca.Client(), "anna", canary, msgs) }
 		},
-		note: "RETR itself marks mail as read at this server, whoever asks and however the session ends",
+		note: "RETR itself marks mail as read at this server, whoever asks and however the session ends; TOP does not",
 	},
 	{
 		name: "GNU mailutils imap4d, mbox", fetch: mailtest.FetchMailutils,
