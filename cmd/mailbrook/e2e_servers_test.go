@@ -132,7 +132,10 @@ var realServers = []struct {
 		},
 		rewrites: true,
 		note: "it keeps numbers and flags within the messages that it serves (X-IMAPbase, X-UID, Status), " +
-			"so their bytes change when others come or go: the copy is what it served at the visit",
+			"so their bytes change when others come or go: the copy is what it served at the visit. " +
+			"The mail was put in over IMAP: with what another program adds to the file, the folder has another " +
+			"UIDVALIDITY at each look until a program opens it for writing, and a message whose bytes the server " +
+			"changed meanwhile comes once more",
 	},
 	{
 		name: "GNU mailutils imap4d, Maildir", fetch: mailtest.FetchMailutils,
