@@ -21,6 +21,9 @@ import (
 // is not subscribed: see mail.MarkFor. The mark is there before the folder is,
 // so that nobody ever sees an account folder without one. Where the mark is
 // there already nothing is done.
+//
+// It has no cur and no new: for Dovecot it is a folder all the same, which gets them
+// when somebody opens it, and for whoever looks for Maildirs it is none.
 func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 	const op = "marking the account folder"
 	name := folder + "/" + mark
@@ -33,7 +36,7 @@ func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 		return trouble(op, err)
 	}
 	d.tracker.folders.Lock()
-	err := d.makeFolder(dirName(name))
+	err := d.makeFolder(dirName(name), nil)
 	d.tracker.folders.Unlock()
 	if err == nil {
 		err = d.ensure(ctx, []string{folder}) // Also makes the root durable, where there is something new.

@@ -31,6 +31,14 @@ func TestAMarkIsListedNotSubscribedAndFollowsItsFolder(t *testing.T) {
 	for range 2 {
 		must(t, delivery.Mark(t.Context(), "Work/Łódź", mark))
 	}
+	marks, err := filepath.Glob(filepath.Join(d.Store(user), ".*."+mark))
+	must(t, err)
+	if len(marks) != 1 {
+		t.Fatalf("the marks are %v", marks)
+	}
+	if _, err := os.Stat(filepath.Join(marks[0], "cur")); !os.IsNotExist(err) {
+		t.Errorf("who looks for Maildirs takes the mark for one: %v", err)
+	}
 	d.Own(d.Store(user))
 	list := func(what ...string) []string {
 		return strings.Fields(d.Adm(append([]string{"mailbox", "list", "-u", user}, what...)...))

@@ -248,7 +248,7 @@ func (d *Delivery) ensure(ctx context.Context, folders []string) error {
 		return err
 	}
 	for _, f := range absent {
-		if err := d.makeFolder(dirName(f)); err != nil {
+		if err := d.makeFolder(dirName(f), subdirs); err != nil {
 			return err
 		}
 	}
@@ -269,14 +269,15 @@ func (r *root) complete(dir string) error {
 	return err
 }
 
-// makeFolder builds a folder in the spool and moves it to its place whole.
-func (d *Delivery) makeFolder(dir string) error {
+// makeFolder builds a folder with these directories in the spool and moves it to its
+// place whole.
+func (d *Delivery) makeFolder(dir string, subs []string) error {
 	r := d.root
 	temp := d.temp("folder")
 	if err := r.mkdir(d.spool, temp, r.dirPerm(temp)); err != nil {
 		return err
 	}
-	err := d.furnish(temp)
+	err := d.furnish(temp, subs)
 	if err == nil {
 		d.store.step("folder.make")
 		err = r.move(d.spool, temp, r.fd, dir)
@@ -295,13 +296,16 @@ func (d *Delivery) makeFolder(dir string) error {
 		err = errors.Join(err, rm)
 	}
 	if exists(err) {
+		if len(subs) == 0 {
+			return nil
+		}
 		return r.complete(dir) // Somebody else made it just now.
 	}
 	return err
 }
 
 // furnish makes what belongs into a Maildir++ folder.
-func (d *Delivery) furnish(temp string) error {
+func (d *Delivery) furnish(temp string, subs []string) error {
 	r := d.root
 	fd, _, err := r.openDir(d.spool, temp)
 	if err != nil {
@@ -311,7 +315,7 @@ func (d *Delivery) furnish(temp string) error {
 	if err := r.adopt(fd); err != nil {
 		return err
 	}
-	if _, err := r.makeDirs(fd, subdirs); err != nil {
+	if _, err := r.makeDirs(fd, subs); err != nil {
 		return err
 	}
 	if err := r.writeNew(fd, "maildirfolder", nil, false); err != nil {
