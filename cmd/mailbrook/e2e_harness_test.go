@@ -388,6 +388,13 @@ func (p *process) await(ok func(said string) bool) {
 	}
 }
 
+// tells waits until the process has said a text: a line is written before an answer,
+// and may be read after it.
+func (p *process) tells(text string) {
+	p.t.Helper()
+	p.await(func(said string) bool { return strings.Contains(said, text) })
+}
+
 // stop ends the process by a signal and returns its exit status. It fails the
 // test when that takes longer than the contract allows.
 func (p *process) stop(sig os.Signal) int {

@@ -236,9 +236,7 @@ func TestD3_AnotherUserUnderAnAddressIsToldApart(t *testing.T) {
 	if n := len(second.accounts()); n != 0 {
 		t.Errorf("the second user has %d accounts of the first", n)
 	}
-	if !strings.Contains(p.log(), "an address has another user now") {
-		t.Error("no line tells of it")
-	}
+	p.tells("an address has another user now")
 	if a := first.do("GET", "/v1/accounts", nil); a.status != http.StatusUnauthorized || session() != a.status {
 		t.Errorf("the former user is answered %d, its session %d", a.status, session())
 	}
