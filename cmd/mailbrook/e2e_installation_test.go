@@ -160,12 +160,15 @@ func losses(postgres bool) []loss {
 		back := func(h *house) { h.exec("DROP SCHEMA public CASCADE", "ALTER SCHEMA away RENAME TO public") }
 		return append(all,
 			loss{name: "an emptied database", part: "database", do: (*house).emptied, undo: back},
+			loss{name: "no accounts", part: "database", do: func(h *house) {
+				h.exec("CREATE TABLE away AS SELECT * FROM accounts", "TRUNCATE accounts")
+			}, undo: func(h *house) { h.exec("INSERT INTO accounts SELECT * FROM away", "DROP TABLE away") }},
 			loss{name: "no tables", part: "database", do: func(h *house) {
 				h.exec("ALTER SCHEMA public RENAME TO away", "CREATE SCHEMA public")
 			}, undo: back},
 			loss{name: "a foreign database", part: "database", do: func(h *house) {
 				h.exec("UPDATE meta SET value = '00000000-0000-4000-8000-000000000000' WHERE name = 'instance'",
-					"DELETE FROM accounts")
+					"DELETE FROM accounts", "DELETE FROM meta WHERE name = 'accounts'")
 			}, undo: func(h *house) {}},
 		)
 	}
@@ -180,6 +183,7 @@ func losses(postgres bool) []loss {
 		loss{name: "an emptied database", part: "database", do: func(h *house) {
 			h.exec("DELETE FROM poll_schedule", "DELETE FROM accounts", "DELETE FROM secrets", "DELETE FROM meta")
 		}},
+		loss{name: "no accounts", part: "database", do: func(h *house) { h.exec("DELETE FROM accounts") }},
 		loss{name: "a foreign database", part: "database", do: func(h *house) {
 			text, err := os.ReadFile(other(h).file())
 			h.must(err)

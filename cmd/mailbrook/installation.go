@@ -228,6 +228,13 @@ func (n *installation) compare(ctx context.Context, b borne) error {
 		return notOurs(partMailboxes, fmt.Errorf("the place of %s does not bear the identity that it bore: is it mounted",
 			n.cfg.Mailbox))
 	}
+	emptied, err := n.store.Emptied(ctx)
+	if err == nil && emptied {
+		err = notOurs(partDatabase, errors.New("it has no accounts any more, though nobody removed them"))
+	}
+	if err != nil {
+		return err
+	}
 	return nil
 }
 

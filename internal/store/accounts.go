@@ -125,6 +125,9 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if err != nil {
 			return err
 		}
+		if err := r.s.noteAdded(ctx, c); err != nil {
+			return err
+		}
 		added, err = r.s.account(tx, a.Owner, a.ID)
 		return err
 	})
@@ -410,7 +413,10 @@ func (s *Store) dropAccount(ctx context.Context, tx *gorm.DB, id account.ID, sc 
 			return err
 		}
 	}
-	return s.retire(ctx, tx, sc.journal, sc.epoch+1, keepJournal)
+	if err := s.retire(ctx, tx, sc.journal, sc.epoch+1, keepJournal); err != nil {
+		return err
+	}
+	return s.noteRemoved(ctx, c)
 }
 
 // Remove deletes an account: see account.Repository.

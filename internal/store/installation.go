@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 )
@@ -32,7 +33,8 @@ const (
 	// NoteMailboxes is set once the place of the mailboxes bears the identity.
 	NoteMailboxes Note = "mailboxes"
 
-	noteProbe Note = "probe" // Rewritten by Probe.
+	noteProbe    Note = "probe"    // Rewritten by Probe.
+	noteAccounts Note = "accounts" // There while there are accounts.
 )
 
 // Noted returns a note; "" where there is none, and in a database that never
@@ -67,6 +69,12 @@ func (s *Store) makeInstance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Versions that did not note it added accounts too.
+	_, err = s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) SELECT ?, 'some' WHERE EXISTS (SELECT 1 FROM accounts) "+
+		"ON CONFLICT (name) DO NOTHING", string(noteAccounts))
+	if err != nil {
+		return err
+	}
 	id, err := s.InstanceID(ctx)
 	if err != nil {
 		return err
@@ -79,7 +87,59 @@ func (s *Store) SetInstance(ctx context.Context, id string) error {
 	if err := s.SetNote(ctx, NoteInstance, id); err != nil {
 		return err
 	}
-	return s.wrap(ctx, "marking the database's file", s.markFile(ctx, id))
+	const op = "marking the database"
+	if err := s.write(ctx, op, func(tx *gorm.DB) error { return s.noteRemoved(ctx, s.on(tx)) }); err != nil {
+		return err
+	}
+	return s.wrap(ctx, op, s.markFile(ctx, id))
+}
+
+// noteAdded notes, with an account that is being added, that there are accounts: a
+// database that lost them must not pass for one that has none. Whoever adds holds
+// off whoever removes the last one, and nobody else who adds.
+func (s *Store) noteAdded(ctx context.Context, c sqlConn) error {
+	noted := 0
+	if err := c.each(ctx, scanInto(&noted), "SELECT 1 FROM meta WHERE name = ?"+s.locking("SHARE"),
+		string(noteAccounts)); err != nil || noted > 0 {
+		return err
+	}
+	_, err := c.exec(ctx, "INSERT INTO meta (name, value) VALUES (?, 'some') ON CONFLICT (name) DO NOTHING",
+		string(noteAccounts))
+	return err
+}
+
+// noteRemoved takes the note back when the last account was removed. It is the last
+// that a transaction does to rows that others may wait for.
+func (s *Store) noteRemoved(ctx context.Context, c sqlConn) error {
+	noted := 0
+	if err := c.each(ctx, scanInto(&noted), "SELECT 1 FROM meta WHERE name = ?"+s.locking("UPDATE"),
+		string(noteAccounts)); err != nil || noted == 0 {
+		return err
+	}
+	// In a statement of its own, which sees what was removed by whom we waited for.
+	_, err := c.exec(ctx, "DELETE FROM meta WHERE name = ? AND NOT EXISTS (SELECT 1 FROM accounts)", string(noteAccounts))
+	return err
+}
+
+// locking makes a SELECT lock the rows that it finds, until the transaction ends. On
+// SQLite who writes is alone.
+func (s *Store) locking(how string) string {
+	if !s.postgres {
+		return ""
+	}
+	return " FOR " + how
+}
+
+// Emptied reports whether there were accounts that nobody removed and that are not
+// there. A database without the tables of ours is none.
+func (s *Store) Emptied(ctx context.Context) (bool, error) {
+	emptied := 0
+	err := s.on(s.r).each(ctx, scanInto(&emptied),
+		"SELECT 1 FROM meta WHERE name = ? AND NOT EXISTS (SELECT 1 FROM accounts)", string(noteAccounts))
+	if gone(err) {
+		return false, s.Ping(ctx)
+	}
+	return emptied > 0, s.wrap(ctx, "looking whether there are accounts", err)
 }
 
 // Expect names the identity that the database has to bear from now on: Verify
@@ -114,7 +174,11 @@ func (s *Store) verifyInstance(ctx context.Context) error {
 	case id != s.expected:
 		return fmt.Errorf("%s: %w: it bears %s", op, ErrReplaced, id)
 	}
-	return nil
+	emptied, err := s.Emptied(ctx)
+	if err == nil && emptied {
+		err = fmt.Errorf("%s: %w: its accounts are gone, though nobody removed them", op, ErrReplaced)
+	}
+	return err
 }
 
 // nothing is asked before anybody is told that there is nothing: an emptied

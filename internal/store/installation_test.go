@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -54,6 +55,76 @@ func TestNothingIsSaidOfWhatAnEmptiedDatabaseLacks(t *testing.T) {
 				if err := ask(); !errors.Is(err, account.ErrUnavailable) || errors.Is(err, account.ErrNotFound) {
 					t.Errorf("%s, after %s: %v", name, statement, err)
 				}
+			}
+		}
+	})
+}
+
+// A database whose accounts are gone is not served as one that has none, whatever
+// else is left in it; one whose last account was removed is. The controls are the
+// same calls before, and after somebody said that it is right as it is.
+func TestAccountsThatNobodyRemovedAreMissed(t *testing.T) {
+	onBoth(t, func(w *world) {
+		id, err := w.InstanceID(w.Context())
+		w.must(err)
+		w.Expect(id)
+		verified := func(when string, want bool) {
+			w.Helper()
+			_, err := w.Accounts().Accounts(w.Context(), owner(t, "nobody@firma.test"))
+			if verify := w.Verify(w.Context()); errors.Is(verify, ErrReplaced) == want || (verify != nil) == want ||
+				errors.Is(err, account.ErrUnavailable) == want {
+				t.Errorf("%s it verifies with %v, and says of accounts %v", when, verify, err)
+			}
+		}
+		verified("new,", true)
+		a := w.add("anna@firma.test", 1)
+		verified("with an account", true)
+		w.must(w.Accounts().Remove(w.Context(), a.Owner, a.ID, false, nil))
+		verified("with none any more", true)
+		w.add("bartek@firma.test", 1)
+		w.must(w.w.Exec("DELETE FROM accounts").Error)
+		verified("emptied", false)
+		w.must(w.SetInstance(w.Context(), id))
+		verified("said to be right", true)
+		b := w.add("celina@firma.test", 1)
+		_, err = w.BeginRemoval(w.Context(), b.Owner, false)
+		w.must(err)
+		verified("with its last user removed", true)
+		// Accounts of a version that noted nothing.
+		w.add("dorota@firma.test", 1)
+		w.must(w.w.Exec("DELETE FROM meta WHERE name = 'accounts'").Error)
+		w.must(w.Migrate(w.Context()))
+		w.must(w.w.Exec("DELETE FROM accounts").Error)
+		verified("emptied after an upgrade", false)
+	})
+}
+
+// Whoever removes the last accounts at the same time, and adds one meanwhile, leaves
+// a note that is there exactly if accounts are.
+func TestTheNoteOfAccountsIsRightWhoeverAddsAndRemoves(t *testing.T) {
+	onBoth(t, func(w *world) {
+		for round := range 12 {
+			var g errgroup.Group
+			for i := range 3 {
+				a := w.add(fmt.Sprintf("user%d.%d@firma.test", round, i), 1)
+				g.Go(func() error { return w.Accounts().Remove(w.Context(), a.Owner, a.ID, false, nil) })
+			}
+			stays := round%2 == 0
+			last := draft(w, fmt.Sprintf("last%d@firma.test", round), 1)
+			if stays {
+				g.Go(func() error {
+					_, err := w.Accounts().Add(w.Context(), last, []byte("sealed"), 4)
+					return err
+				})
+			}
+			w.must(g.Wait())
+			noted, err := w.Noted(w.Context(), noteAccounts)
+			w.must(err)
+			if (noted != "") != stays {
+				t.Fatalf("round %d: noted is %q, and that an account is there is %v", round, noted, stays)
+			}
+			if stays {
+				w.must(w.Accounts().Remove(w.Context(), last.Owner, last.ID, false, nil))
 			}
 		}
 	})
