@@ -30,8 +30,11 @@ type Limits struct {
 	User    int           // By one user over all mailboxes: 30.
 	// Everybody is how many may fail at one mailbox by all users: 50. It does not
 	// bind a user whose own account has signed in there, nor anybody's first
-	// attempt: its owner, who adds it while others guess, knows the password.
+	// attempts: its owner, who adds it while others guess, knows the password.
 	Everybody int
+	// First is how many logins of a user Everybody does not bind: 3, as who knows
+	// the password mistypes it once or twice.
+	First int
 }
 
 func (l Limits) filled() Limits {
@@ -46,6 +49,7 @@ func (l Limits) filled() Limits {
 	fill(&l.Mailbox, 10)
 	fill(&l.User, 30)
 	fill(&l.Everybody, 50)
+	fill(&l.First, 3)
 	return l
 }
 

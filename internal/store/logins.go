@@ -108,7 +108,7 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 	if err != nil || wait == 0 {
 		return 0, err
 	}
-	if len(ofName) == 0 {
+	if len(ofName) < l.First {
 		return 0, nil // Not one of the guessers, so far.
 	}
 	home := 0

@@ -11,7 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/logins"
 )
 
-var loginLimits = logins.Limits{Window: 15 * time.Minute, Mailbox: 10, User: 30, Everybody: 50}
+var loginLimits = logins.Limits{Window: 15 * time.Minute, Mailbox: 10, User: 30, Everybody: 50, First: 3}
 
 func login(w *world, user, name string) logins.Attempt {
 	return logins.Attempt{Owner: owner(w, user), Names: []string{name}, Mailbox: "at " + name, Home: "home " + name}
@@ -170,7 +170,11 @@ func TestManyGuessersAreBoundTogetherAndTheOwnerIsNot(t *testing.T) {
 			w.failLogins(login(w, fmt.Sprintf("bot%d@firma.test", i), "anna"), 10)
 		}
 		bot := login(w, "bot9@firma.test", "anna")
-		w.failLogins(bot, 1) // Like an owner who adds the mailbox meanwhile: once.
+		w.failLogins(bot, 2) // Like an owner who adds the mailbox meanwhile, and mistypes twice.
+		if wait := w.waits(bot); wait != 0 {
+			w.Errorf("an owner who mistyped twice: wait %v", wait)
+		}
+		w.failLogins(bot, 1)
 		if wait := w.waits(bot); wait != 15*time.Minute {
 			w.Errorf("one more guesser: wait %v", wait)
 		}
