@@ -54,14 +54,19 @@ func (c *closing) learn(a account.ID, wire string, why *fault.Error, now time.Ti
 
 // around divides folders that are to be listed: those that ended connections are left
 // out until they are due, and then asked for last, one in a visit. Where there is
-// nothing else to ask for, one is in any case.
+// nothing else to ask for, one is in any case; at a visit that was requested all are.
 func (v *visit) around(all []*plan) (asked []*plan) {
 	var due *plan
 	var since time.Time
+	var last []*plan
 	for _, p := range all {
 		k, known := v.closing.of(v.lease.Account.ID, p.folder.Wire)
-		if !known {
+		switch {
+		case !known:
 			asked = append(asked, p)
+			continue
+		case v.lease.Requested:
+			last = append(last, p)
 			continue
 		}
 		p.unread = k.why
@@ -78,5 +83,5 @@ func (v *visit) around(all []*plan) (asked []*plan) {
 			v.failed(fault.FolderFailed, "folder "+p.name(), p.unread)
 		}
 	}
-	return asked
+	return append(asked, last...)
 }

@@ -616,6 +616,8 @@ type world struct {
 	engine  *fetch.Engine
 	account account.Account
 	now     time.Time
+
+	requested bool // By the account's owner.
 }
 
 func newWorld(t *testing.T, folders ...string) *world {
@@ -639,7 +641,9 @@ func newWorld(t *testing.T, folders ...string) *world {
 
 func (w *world) visit(ctx context.Context) fetch.Report {
 	w.journal.epoch++
-	return w.engine.Visit(ctx, fetch.Lease{Account: w.account, Worker: "w", Epoch: w.journal.epoch})
+	return w.engine.Visit(ctx, fetch.Lease{
+		Account: w.account, Worker: "w", Epoch: w.journal.epoch, Requested: w.requested,
+	})
 }
 
 // complete checks that the local mailbox holds the remote, each message once.

@@ -26,6 +26,9 @@ type Lease struct {
 	Worker  string
 	Epoch   int64
 	Aborted Aborted
+	// Requested says that the visit is made for its owner, who asks for it or has
+	// added or edited the account: what waits is tried too.
+	Requested bool
 }
 
 // Aborted is what a lease knows of visits in a row, before its own, that began and

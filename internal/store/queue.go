@@ -304,11 +304,23 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 		params = append(params, process(c.Worker), us, from, to)
 	}
 	params = append(params, c.Worker, until, c.Lease.Milliseconds(), now)
-	for _, id := range ids {
-		params = append(params, id)
+	chosen := make([]any, len(ids))
+	for i, id := range ids {
+		chosen[i] = id
+	}
+	params = append(params, chosen...)
+	requested := map[string]bool{}
+	err := conn.each(ctx, func(r rowScanner) error {
+		var id string
+		err := r.Scan(&id)
+		requested[id] = true
+		return err
+	}, "SELECT account_id FROM poll_schedule WHERE hurried_ms > 0 AND account_id IN "+marks(len(ids)), chosen...)
+	if err != nil {
+		return nil, err
 	}
 	epochs, before := map[string]int64{}, map[string]fetch.Aborted{}
-	err := conn.each(ctx, func(r rowScanner) error {
+	err = conn.each(ctx, func(r rowScanner) error {
 		var id string
 		var epoch int64
 		var ab fetch.Aborted
@@ -335,7 +347,10 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 	})
 	leases := make([]fetch.Lease, len(as))
 	for i, a := range as {
-		leases[i] = fetch.Lease{Account: a, Worker: c.Worker, Epoch: epochs[string(a.ID)], Aborted: before[string(a.ID)]}
+		id := string(a.ID)
+		leases[i] = fetch.Lease{
+			Account: a, Worker: c.Worker, Epoch: epochs[id], Aborted: before[id], Requested: requested[id],
+		}
 	}
 	return leases, nil
 }

@@ -121,10 +121,14 @@ func TestTheLongestDueIsVisitedFirstAndTheHurriedBeforeAll(t *testing.T) {
 		if got := w.load(as[0]).Status.NextPollAt; !got.Equal(w.clock.now()) {
 			w.Errorf("the hurried account is due at %v", got)
 		}
-		if got := names(w.claim("p1/1", func(c *schedule.Claim) {
-			c.Limit = 3
-		})); !cmp.Equal(got, []string{"Box 0", "Box 3", "Box 2"}) {
+		leases := w.claim("p1/1", func(c *schedule.Claim) { c.Limit = 3 })
+		if got := names(leases); !cmp.Equal(got, []string{"Box 0", "Box 3", "Box 2"}) {
 			w.Errorf("the order is %v", got)
+		}
+		for i, l := range leases {
+			if l.Requested != (i == 0) {
+				w.Errorf("of the visit of %s it is said that it was requested: %v", l.Account.Name, l.Requested)
+			}
 		}
 	})
 }
