@@ -25,6 +25,17 @@ func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string
 	if Reserved(folder) {
 		return internal(op, "this folder is no account folder")
 	}
+	return s.inOwn(op, o, func(r *root) error {
+		t := s.track(r.path)
+		defer s.untrack(r.path)
+		t.folders.Lock()
+		defer t.folders.Unlock()
+		return s.remove(ctx, r, folder)
+	})
+}
+
+// inOwn calls do with the user's mailbox, if it is there and is this user's.
+func (s *Store) inOwn(op string, o account.Owner, do func(r *root) error) error {
 	r, err := s.openRoot(o, toLook)
 	if missing(err) {
 		return nil
@@ -36,11 +47,7 @@ func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string
 	if is, err := s.isOf(r, o); err != nil || !is {
 		return trouble(op, err)
 	}
-	t := s.track(r.path)
-	defer s.untrack(r.path)
-	t.folders.Lock()
-	defer t.folders.Unlock()
-	return trouble(op, s.remove(ctx, r, folder))
+	return trouble(op, do(r))
 }
 
 // isOf reports whether a mailbox that is there is this user's, and this
@@ -76,28 +83,18 @@ func (s *Store) isOf(r *root, o account.Owner) (bool, error) {
 // that we wrote into it. The mail that was delivered stays. Nobody may be delivering
 // there.
 func (s *Store) Forget(ctx context.Context, o account.Owner) error {
-	const op = "forgetting a mailbox"
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r, err := s.openRoot(o, toLook)
-	if missing(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	if is, err := s.isOf(r, o); err != nil || !is {
-		return trouble(op, err)
-	}
-	if err := r.forgetLimits(); err != nil {
-		return trouble(op, err)
-	}
-	if err := r.removeTree(r.fd, spoolDir); err != nil && !missing(err) {
-		return trouble(op, err)
-	}
-	return trouble(op, r.sync(r.fd))
+	return s.inOwn("forgetting a mailbox", o, func(r *root) error {
+		if err := r.forgetLimits(); err != nil {
+			return err
+		}
+		if err := r.removeTree(r.fd, spoolDir); err != nil && !missing(err) {
+			return err
+		}
+		return r.sync(r.fd)
+	})
 }
 
 // forgetLimits removes a quota file with limits of ours, while it is known that
