@@ -146,6 +146,21 @@ func (v *visit) anyOrphan(ctx context.Context) (bool, error) {
 	return false, err
 }
 
+// readWhole returns the names under which delivered messages were told apart by their
+// content: see mail.Query.
+func (v *visit) readWhole(ctx context.Context) (map[string]bool, error) {
+	names := map[string]bool{}
+	err := v.Journal.Remembered(ctx, v.lease, func(k Known) error {
+		before, is := k.ID.NamedByContent()
+		if !is || before == "" || names[before] {
+			return nil
+		}
+		names[before] = true
+		return taken(ctx, int64(len(before)+knownCost))
+	})
+	return names, err
+}
+
 // candidate is a message that seems new.
 type candidate struct {
 	plan *plan
@@ -172,7 +187,8 @@ func (v *visit) byHeaders(ctx context.Context, session HeaderSession, unfamiliar
 				}
 			}
 			_, err := v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
-				if b.has(it.Size) && !v.isOld(p, &it) {
+				// One that had to be read to be named is told by all of it alone.
+				if _, read := it.ID.NamedByContent(); b.has(it.Size) && !read && !v.isOld(p, &it) {
 					group = append(group, candidate{p, at, it})
 				}
 				return true

@@ -21,7 +21,8 @@ import (
 // poisoned is a server, of IMAP or POP3, that ends the connection when it is asked for
 // certain messages.
 type poisoned struct {
-	port int
+	port     int
+	nameless bool // By POP3 it knows no UIDL, but TOP.
 
 	mu     sync.Mutex
 	bodies []string     // By number, from 1 on.
@@ -85,6 +86,13 @@ func (s *poisoned) body(i int) (body string, whole bool) {
 	return "", false
 }
 
+// drop returns the messages of a POP3 session, which it has for as long as it lasts.
+func (s *poisoned) drop() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bodies
+}
+
 func (s *poisoned) login() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,20 +115,29 @@ func (s *poisoned) visited() (logins, worst int) {
 func (s *poisoned) pop3(c net.Conn) {
 	lines, w := bufio.NewScanner(c), bufio.NewWriter(c)
 	say := func(format string, args ...any) { fmt.Fprintf(w, format+"\r\n", args...) }
+	bodies := s.drop()
 	say("+OK hello")
 	for w.Flush(); lines.Scan(); w.Flush() {
 		verb, arg, _ := strings.Cut(lines.Text(), " ")
 		switch verb {
 		case "CAPA":
+			if s.nameless {
+				say("+OK\r\nTOP\r\nUSER\r\nPIPELINING\r\n.")
+				continue
+			}
 			say("+OK\r\nUIDL\r\nUSER\r\nPIPELINING\r\n.")
 		case "PASS":
 			s.login()
 			say("+OK")
 		case "STAT":
-			say("+OK %d 1000", len(s.bodies))
+			say("+OK %d 1000", len(bodies))
 		case "LIST", "UIDL":
+			if s.nameless && verb == "UIDL" {
+				say("-ERR what?")
+				continue
+			}
 			say("+OK")
-			for i, b := range s.bodies {
+			for i, b := range bodies {
 				if verb == "LIST" {
 					say("%d %d", i+1, len(b))
 				} else {
@@ -140,6 +157,11 @@ func (s *poisoned) pop3(c net.Conn) {
 				return
 			}
 			say(".")
+		case "TOP":
+			number, _, _ := strings.Cut(arg, " ")
+			i, _ := strconv.Atoi(number)
+			header, _, _ := strings.Cut(bodies[i-1], "\r\n\r\n")
+			say("+OK\r\n%s\r\n\r\n.", header)
 		case "QUIT":
 			return
 		default:
@@ -223,6 +245,54 @@ func poisonedWorld(t *testing.T, protocol account.Protocol, s *poisoned) *world 
 		AllowAnyPort:  true, AllowPlaintext: true,
 	})}), func() {}}
 	return w
+}
+
+// At a POP3 server without UIDL messages that are alike in header and size come each
+// once, whichever goes and whichever comes. The control is the last case: what nobody
+// could tell apart, as no two were there together.
+func TestMessagesAlikeInHeaderAndSizeComeOnceEach(t *testing.T) {
+	for _, own := range []string{"Message-ID: <1@x>\r\nDate: Sat, 28 Nov 2026 10:00:00 +0000\r\n", ""} {
+		for _, tc := range []struct{ drops, want string }{
+			{"AB BC", "ABC"},
+			{"AB CD", "ABCD"},
+			{"AB BCD", "ABCD"},
+			{"A AB B BC", "ABC"},
+			{"AB A AC", "ABC"},
+			{"AB A C", "ABC"},
+			{"AB A C CA", "ABC"},
+			{"AA AAB AB", "AAB"},
+			{"AB BA A B BC AB", "ABC"},
+			{"A B", map[bool]string{true: "AB", false: "A"}[own == ""]},
+		} {
+			t.Run(fmt.Sprintf("%s, own fields %v", tc.drops, own != ""), func(t *testing.T) {
+				t.Parallel()
+				s := startPoisoned(t, account.POP3, "", 0, nil)
+				s.nameless = true
+				w := poisonedWorld(t, account.POP3, s)
+				for drop := range strings.FieldsSeq(tc.drops) {
+					s.mu.Lock()
+					s.bodies = nil
+					for _, text := range drop {
+						s.bodies = append(s.bodies, fmt.Sprintf("Subject: alarm\r\n%s\r\ntext %c\r\n", own, text))
+					}
+					s.mu.Unlock()
+					w.account.Capabilities = w.journal.offers
+					if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil {
+						t.Fatalf("%s: %+v", drop, r)
+					}
+					w.now = w.now.Add(10 * time.Minute)
+				}
+				var got []string
+				for _, m := range w.box.folders["Gmail"] {
+					got = append(got, string(m[len(m)-3]))
+				}
+				slices.Sort(got)
+				if g := strings.Join(got, ""); g != tc.want {
+					t.Errorf("%s came of %s, want %s", g, tc.drops, tc.want)
+				}
+			})
+		}
+	}
 }
 
 // However many messages end the connection, all others come within a few visits, no

@@ -68,7 +68,7 @@ func (v *visit) listAnew(ctx context.Context, plans []*plan) error {
 	queries := make([]mail.Query, len(plans))
 	for i, p := range plans {
 		p.suspects, p.extra = nil, nil
-		queries[i] = mail.Query{Folder: p.remote}
+		queries[i] = mail.Query{Folder: p.remote, ReadWhole: v.readWhole}
 	}
 	if len(queries) == 0 {
 		return nil

@@ -96,7 +96,9 @@ func (v *visit) survey(ctx context.Context) error {
 	v.rotate(changed)
 	asked := v.around(changed)
 	for _, p := range asked {
-		queries = append(queries, mail.Query{Folder: p.remote, From: p.from, Failing: v.fails(p)})
+		queries = append(queries, mail.Query{
+			Folder: p.remote, From: p.from, Failing: v.fails(p), ReadWhole: v.readWhole,
+		})
 	}
 	next := 0
 	var rescan []*plan
@@ -125,7 +127,7 @@ func (v *visit) survey(ctx context.Context) error {
 	queries, asked, next = nil, rescan, 0
 	for _, p := range rescan {
 		p.from, p.whole = 0, true
-		queries = append(queries, mail.Query{Folder: p.remote})
+		queries = append(queries, mail.Query{Folder: p.remote, ReadWhole: v.readWhole})
 	}
 	rescan = nil
 	if err := v.session.List(ctx, queries, collect); err != nil {

@@ -68,6 +68,19 @@ type ID struct {
 	Ordinal int    // Above 0 for a further message that bears the same UIDL.
 }
 
+// ByContent stands in a UIDL that a source made before a digest of the whole message.
+const ByContent = "retr "
+
+// NamedByContent reports whether a source read the whole message to name it, so that
+// the name says which it is, and returns the name that it had before that: "" for none.
+func (id ID) NamedByContent() (before string, is bool) {
+	at := strings.LastIndex(" "+id.UIDL, " "+ByContent)
+	if at < 0 {
+		return "", false
+	}
+	return strings.TrimSuffix(id.UIDL[:at], " "), true
+}
+
 // Item is one message as listed, without its bytes.
 type Item struct {
 	ID       ID

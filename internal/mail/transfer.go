@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -12,6 +13,10 @@ type Query struct {
 	Folder  Folder
 	From    uint32
 	Failing bool
+	// ReadWhole tells names under which messages of the folder had to be told apart by
+	// reading them, at a server that gives them none of their own (POP3 without UIDL):
+	// what bears one of them is read as a whole again. Nil: none.
+	ReadWhole func(ctx context.Context) (map[string]bool, error)
 }
 
 // Want names messages of one folder whose bytes are to be read. Validity is

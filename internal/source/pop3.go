@@ -78,6 +78,8 @@ type pop3Session struct {
 	reopens  int
 	release  func() // Undoes the binding of the link to the call's context.
 
+	readWhole func(context.Context) (map[string]bool, error) // Of the query: see mail.Query.
+
 	// What is still to come on the wire: the rest of a message, and the
 	// answers to so many RETRs after it.
 	partial *dotReader
@@ -174,6 +176,7 @@ func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func
 			}
 			continue
 		}
+		s.readWhole = q.ReadWhole
 		l, why, err := s.survey(ctx)
 		if err != nil {
 			return err

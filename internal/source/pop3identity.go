@@ -42,8 +42,8 @@ const (
 //
 // An odd number of words begins with a unique-id, which the engine goes by.
 const (
-	byTOP  = "top "  // Then a digest of the answer to TOP n 0, and of the size.
-	byRETR = "retr " // Then a digest of the whole message.
+	byTOP  = "top "         // Then a digest of the answer to TOP n 0, and of the size.
+	byRETR = mail.ByContent // Then a digest of the whole message.
 )
 
 // number tells messages that bear one name apart by their order.
@@ -119,7 +119,13 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 	for _, at := range shared { // The next of it gets another unique-id, most likely.
 		delete(plain, at)
 	}
-	alike := alike(items, todo, plain)
+	var before map[string]bool
+	if s.readWhole != nil {
+		if before, err = s.readWhole(ctx); err != nil {
+			return nil, err
+		}
+	}
+	alike := alike(items, todo, plain, before)
 	octets := int64(0)
 	for _, at := range alike {
 		octets += items[at].Size
@@ -134,14 +140,14 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 }
 
 // alike returns the messages, of those that were named by header and size, whose
-// name another one bears, or may bear at another visit.
-func alike(items []mail.Item, todo []int, plain map[int]bool) (which []int) {
+// name another one bears, bore before, or may bear at another visit.
+func alike(items []mail.Item, todo []int, plain map[int]bool, before map[string]bool) (which []int) {
 	bearers := map[string]int{}
 	for _, at := range todo {
 		bearers[items[at].ID.UIDL]++
 	}
 	for _, at := range todo {
-		if id := items[at].ID.UIDL; id != "" && (bearers[id] > 1 || plain[at]) {
+		if id := items[at].ID.UIDL; id != "" && (bearers[id] > 1 || plain[at] || before[id]) {
 			which = append(which, at)
 		}
 	}
