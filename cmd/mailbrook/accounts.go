@@ -105,7 +105,7 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if err != nil {
 		return err
 	}
-	return quietly(ctx, t, load, func(a *app) error {
+	return founding(ctx, t, hushed(load), func(a *app) error {
 		added, err := a.registry.Create(ctx, owner, c.draft(password))
 		if err != nil {
 			return a.explain(t, added, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -54,6 +55,9 @@ func (installationAdoptCmd) Help() string {
 // the installation runs.
 func (c installationAdoptCmd) Run(ctx context.Context, t terminal, load loader) error {
 	return withParts(ctx, t, load, func(n *installation, b borne, id string) error {
+		if _, err := os.Stat(n.cfg.DataDir); err != nil {
+			return usageError{fmt.Errorf("data_dir: %w: mount it, or make it", err)}
+		}
 		switch c.Part {
 		case "database":
 			return n.adoptDatabase(ctx, t, b, id)
@@ -70,8 +74,13 @@ func withParts(ctx context.Context, t terminal, load loader, do func(n *installa
 	if err != nil {
 		return err
 	}
+	if cfg.embedded() {
+		if err := cfg.mustStand(); err != nil {
+			return err
+		}
+	}
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
-	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log}); err != nil {
+	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
 		return usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	b, err := n.read()

@@ -58,12 +58,32 @@ type app struct {
 // loader reads the configuration when a command wants it.
 type loader func() (config, error)
 
-// withApp wires everything for one command.
+// withApp wires everything for one command, on an installation that is there.
 func withApp(ctx context.Context, t terminal, load loader, do func(*app) error) error {
 	cfg, err := load()
 	if err != nil {
 		return err
 	}
+	if err := cfg.mustStand(); err != nil {
+		return err
+	}
+	return wired(ctx, t, cfg, do)
+}
+
+// founding is withApp for the few commands that make an installation where there
+// is none.
+func founding(ctx context.Context, t terminal, load loader, do func(*app) error) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	if err := cfg.makeDataDir(); err != nil {
+		return err
+	}
+	return wired(ctx, t, cfg, do)
+}
+
+func wired(ctx context.Context, t terminal, cfg config, do func(*app) error) error {
 	a, err := newApp(ctx, cfg, newLogger(cfg, t.err))
 	if err != nil {
 		return err
@@ -72,16 +92,20 @@ func withApp(ctx context.Context, t terminal, load loader, do func(*app) error) 
 	return do(a)
 }
 
-// quietly is withApp for commands that tell by themselves what they do: the
-// log says only what went wrong, unless more of it was asked for.
+// quietly is withApp for commands that tell by themselves what they do.
 func quietly(ctx context.Context, t terminal, load loader, do func(*app) error) error {
-	return withApp(ctx, t, func() (config, error) {
+	return withApp(ctx, t, hushed(load), do)
+}
+
+// hushed has the log say only what went wrong, unless more of it was asked for.
+func hushed(load loader) loader {
+	return func() (config, error) {
 		cfg, err := load()
 		if cfg.Log.Level == slog.LevelInfo {
 			cfg.Log.Level = slog.LevelWarn
 		}
 		return cfg, err
-	}, do)
+	}
 }
 
 // newApp wires the parts, from the outside in: keys and database, then the two
@@ -185,14 +209,10 @@ func (a *app) close() {
 	}
 }
 
-// openStore opens the configured database, making data_dir for an embedded one.
-// existing says that the database cannot be a new one, allowed what providers ask.
+// openStore opens the configured database. existing says that the database cannot be a new one, allowed what providers ask.
 func openStore(ctx context.Context, cfg config, b borne, existing bool, allowed schedule.Allowances,
 	log *slog.Logger,
 ) (*store.Store, error) {
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
-	}
 	return store.Open(ctx, cfg.Database, store.Options{
 		Log: log, Existing: existing, Instances: b.identities(),
 		Allowed: allowed,
@@ -250,6 +270,9 @@ func openVault(ctx context.Context, cfg config, s *store.Store) (*vault.Vault, e
 	if len(sealed) > 0 || proof != "" {
 		return nil, fmt.Errorf(`data_dir: the database has accounts, but their keys are not in %s: mount or restore it; `+
 			`if they are lost for good, "mailbrook installation adopt keys" makes new ones (%w)`, cfg.DataDir, err)
+	}
+	if _, err := os.Stat(cfg.DataDir); err != nil { // Only founding makes it.
+		return nil, cfg.nothingThere()
 	}
 	return vault.Open(cfg.DataDir)
 }

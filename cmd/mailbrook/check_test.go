@@ -17,6 +17,7 @@ func TestCheckComparesWhatWasDeliveredWithTheJournal(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
 	mailtest.Fill(t, d, "anna", mailtest.Corpus(21, 40, true))
 	s := newSite(t, ca)
+	s.ok("", "init")
 	if out := s.ok("", "check"); !strings.Contains(out, "no accounts") {
 		t.Errorf("without accounts: %q", out)
 	}

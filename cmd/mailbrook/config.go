@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -50,6 +49,7 @@ type config struct {
 	LookThrough bool
 	OAuth       map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
 	Log         logConfig
+	Found       found
 }
 
 // remoteConfig bounds which servers accounts may name.
@@ -126,9 +126,6 @@ func (c config) databaseName() string {
 	}
 	return "postgres://" + u.Host + u.Path
 }
-
-// defaultFile is read when no file is named, if it is there.
-const defaultFile = "mailbrook.toml"
 
 // minSecret is the least length of a shared secret: RFC 7518 section 3.2
 // requires a key as long as the hash.
@@ -334,11 +331,15 @@ func oauthSettings() []setting {
 // given is one value and where it was found, for messages.
 type given struct{ value, from string }
 
-// loadConfig reads the file (or mailbrook.toml where none is named), then the
+// loadConfig reads the file (where none is named, one of standardFiles), then the
 // environment, then what the command line says, by key; the later wins. Its
 // error names the key and what to do, and never a secret's value.
 func loadConfig(file string, environ []string, flags map[string]string) (config, error) {
 	settings := allSettings()
+	file, err := findFile(file, environ, standardFiles())
+	if err != nil {
+		return config{}, err
+	}
 	values, err := fromFile(file, settings)
 	if err != nil {
 		return config{}, err
@@ -392,6 +393,7 @@ func loadConfig(file string, environ []string, flags map[string]string) (config,
 	if err := c.check(values); err != nil {
 		return config{}, err
 	}
+	c.Found = found{file, values}
 	return c, nil
 }
 
@@ -459,16 +461,14 @@ func (c config) checkOAuth(values map[string]given) error {
 	return nil
 }
 
-// fromFile reads the configuration file.
+// fromFile reads the configuration file; "" is one without any key.
 func fromFile(file string, settings []setting) (map[string]given, error) {
-	named := file != ""
-	file = cmp.Or(file, defaultFile)
-	data, err := os.ReadFile(file)
-	switch {
-	case !named && errors.Is(err, fs.ErrNotExist):
+	if file == "" {
 		return map[string]given{}, nil
-	case err != nil:
-		return nil, fmt.Errorf("reading the configuration (--config): %w", err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	tree := map[string]any{}
 	if err := toml.Unmarshal(data, &tree); err != nil {

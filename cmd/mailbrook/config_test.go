@@ -34,6 +34,7 @@ var comparingConfigs = cmp.Options{
 	cmp.Transformer("secret", func(s account.Secret) string { return s.Reveal() }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b webui.Brand) bool { return reflect.DeepEqual(a, b) }),
+	cmp.Comparer(func(a, b found) bool { return true }),
 }
 
 func TestDefaultsAreTheContracts(t *testing.T) {
@@ -234,7 +235,7 @@ func TestAClaimThatDiffersFromTokenToTokenIsRefused(t *testing.T) {
 
 func TestTheLaterWins(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile(defaultFile, []byte("listen = \"file:1\"\ndata_dir = \"file\"\nlog = {level = \"debug\"}"),
+	if err := os.WriteFile(standardFiles()[0], []byte("listen = \"file:1\"\ndata_dir = \"file\"\nlog = {level = \"debug\"}"),
 		0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,9 @@ func (c demoCmd) Run(ctx context.Context, t terminal, load loader) (err error) {
 	if c.Verbose {
 		log = newLogger(cfg, t.err)
 	}
+	if err := cfg.makeDataDir(); err != nil {
+		return err
+	}
 	a, err := newApp(ctx, cfg, log)
 	if err != nil {
 		return err

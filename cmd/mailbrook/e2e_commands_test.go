@@ -191,6 +191,7 @@ func TestPullSaysHowItWent(t *testing.T) {
 			if running {
 				s.serve()
 			}
+			s.ok("", "init")
 			if r := s.run("", "pull"); r.status != 0 {
 				t.Errorf("pull without accounts ends with status %d: %s", r.status, r.err)
 			}
@@ -261,6 +262,8 @@ func TestMigrateTokenAndVersion(t *testing.T) {
 			if database == "PostgreSQL" {
 				s = newSite(t, nil, "DATABASE="+mailtest.StartPostgres(t))
 			}
+			s.ok("", "migrate", "up")
+			s.ok("", "migrate", "down", "--to", "0")
 			pending := strings.Count(s.ok("", "migrate", "status"), "pending")
 			if pending == 0 {
 				t.Fatal("a new database has nothing pending")
@@ -285,6 +288,7 @@ func TestMigrateTokenAndVersion(t *testing.T) {
 		})
 	}
 	s := newSite(t, nil)
+	s.ok("", "init")
 	if out := s.ok("", "version"); !strings.Contains(out, "mailbrook") || !strings.Contains(out, runtime.Version()) ||
 		!strings.Contains(out, "commit") {
 		t.Errorf("version says %q", out)
@@ -376,6 +380,7 @@ func TestBadConfigurationStartsNothingAndNamesTheKey(t *testing.T) {
 		{[]string{"MAILBROOK_ACCOUNTS_MAX_PER_USER=3"}, nil, 3},
 		{[]string{"MAILBROOK_ACCOUNTS_MAX_PER_USER=3"}, []string{"--accounts-max-per-user", "5"}, 5},
 	} {
+		s.ok("", "--config", "/dev/null", "init")
 		var list accountsAnswer
 		r := s.runIn(tc.env, "", append(tc.args, "account", "list", "--user", anna, "--json")...)
 		decode(t, r.out, &list)

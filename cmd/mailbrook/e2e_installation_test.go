@@ -495,7 +495,12 @@ func TestATokenBeforeTheFirstStartMakesNoInstallation(t *testing.T) {
 	t.Parallel()
 	h := &house{site: newSite(t, nil)}
 	h.must(os.MkdirAll(filepath.Join(h.mail(anna), "cur"), 0o700))
-	h.ok("", "token", "--user", anna)
+	// What a version did that made keys for a token.
+	other := newSite(t, nil)
+	other.ok("", "init")
+	h.must(os.Rename(filepath.Join(other.data(), "keys"), filepath.Join(h.data(), "keys")))
+	h.must(os.WriteFile(filepath.Join(h.data(), "keys", "installation"), []byte("none\n"), 0o600))
+	h.must(os.RemoveAll(other.data()))
 	p := h.serve("--roles", "api")
 	if got := p.as(anna).accounts(); len(got) != 0 {
 		t.Errorf("a new house has accounts: %+v", got)

@@ -54,6 +54,7 @@ func (p *process) follow(link string) (status int, cookie string) {
 func TestALinkOpensThePagesOnceInWhicheverProcess(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, "WEB_PUBLIC_URL=http://pages.test")
+	s.ok("", "init")
 	before := s.ok("", "link", "--user", anna) // Nothing runs yet.
 	ps := []*process{s.serve("--roles", "api"), s.serve("--roles", "api")}
 	if status, _ := ps[0].follow(before); status != http.StatusSeeOther {
@@ -97,6 +98,7 @@ func TestALinkOpensThePagesOnceInWhicheverProcess(t *testing.T) {
 func TestLinkSaysWhatItLacks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
+	s.ok("", "init")
 	if r := s.run("", "link", "--user", anna); r.status != exitUsage || !strings.Contains(r.err, "web.public_url") {
 		t.Errorf("without a port: status %d, %s", r.status, r.err)
 	}

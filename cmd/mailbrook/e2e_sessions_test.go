@@ -134,6 +134,7 @@ func TestNoCommandTakesAFoldedUser(t *testing.T) {
 			}
 		}
 	}
+	s.ok("", "init")
 	for _, args := range [][]string{{"sessions", "end"}, {"sessions", "end", "--all", "--user", anna}} {
 		if r := s.run("", args...); r.status != exitUsage || r.out != "" {
 			t.Errorf("%v: status %d, %s", args, r.status, r.out)

@@ -26,12 +26,13 @@ const (
 
 // cli is the command line. Each field's help is its documentation.
 type cli struct {
-	Config string `help:"Configuration file (TOML); mailbrook.toml in the working directory if there is one." placeholder:"FILE"`
+	Config string `help:"Configuration file (TOML); else the one that MAILBROOK_CONFIG names, ./mailbrook.toml or /etc/mailbrook/mailbrook.toml." placeholder:"FILE"`
 
 	settings `embed:""`
 
 	Serve        serveCmd        `cmd:"" help:"REST API, web pages and poller in one process."`
 	Demo         demoCmd         `cmd:"" help:"Try everything out: a scratch server with a small mail provider inside, two accounts added."`
+	Init         initCmd         `cmd:"" help:"Make a new installation: data directory, keys and database."`
 	Pull         pullCmd         `cmd:"" help:"Visit accounts once, now."`
 	Account      accountCmd      `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
 	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes with each other; explain one message."`

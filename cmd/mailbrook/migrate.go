@@ -23,12 +23,22 @@ type (
 	migrateStatusCmd struct{}
 )
 
-// withStore opens the database as it is, whatever its schema.
+// withStore opens the database as it is, whatever its schema. To one that is not
+// embedded nothing in data_dir is needed.
 func withStore(ctx context.Context, t terminal, load loader, do func(*store.Store) error) error {
 	cfg, err := load()
 	if err != nil {
 		return err
 	}
+	if cfg.embedded() {
+		if err := cfg.mustStand(); err != nil {
+			return err
+		}
+	}
+	return openedStore(ctx, t, cfg, do)
+}
+
+func openedStore(ctx context.Context, t terminal, cfg config, do func(*store.Store) error) (err error) {
 	b := borne{}
 	if b.keys, b.anyKeys, err = vault.Installation(cfg.DataDir); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
@@ -42,7 +52,14 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*store.Stor
 }
 
 func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withStore(ctx, t, load, func(s *store.Store) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	if err := cfg.makeDataDir(); err != nil {
+		return err
+	}
+	return openedStore(ctx, t, cfg, func(s *store.Store) error {
 		if err := s.Migrate(ctx); err != nil {
 			return err
 		}

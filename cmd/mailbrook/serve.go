@@ -41,7 +41,7 @@ func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if len(roles) == 0 {
 		return usageError{errors.New("--roles: choose api, poller, or both")}
 	}
-	return withApp(ctx, t, func() (config, error) {
+	return founding(ctx, t, func() (config, error) {
 		cfg, err := load()
 		cfg.LookThrough = true
 		return cfg, err

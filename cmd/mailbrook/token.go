@@ -35,7 +35,13 @@ func (c tokenCmd) Run(_ context.Context, t terminal, load loader) error {
 	if err != nil {
 		return err
 	}
-	v, err := vault.Open(cfg.DataDir)
+	var v *vault.Vault
+	if cfg.Auth.Secret.Reveal() == "" {
+		v, err = vault.Load(cfg.DataDir)
+	}
+	if errors.Is(err, vault.ErrNoKey) {
+		return cfg.nothingThere()
+	}
 	if err != nil {
 		return err
 	}

@@ -53,6 +53,8 @@ type Options struct {
 	// HeldOpen is how many files of all deliveries may wait open for their batch
 	// at most; 0, and what is more, stands for 1024, below 0 for none.
 	HeldOpen int
+	// Existing leaves the fixed part of the template alone when it is not there.
+	Existing bool
 }
 
 // Store is the users' mailboxes. It is safe for concurrent use.
@@ -79,8 +81,10 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(t.base, 0o700); err != nil {
-		return nil, fmt.Errorf("making the place for mailboxes: %w", err)
+	if !o.Existing {
+		if err := os.MkdirAll(t.base, 0o700); err != nil {
+			return nil, fmt.Errorf("making the place for mailboxes: %w", err)
+		}
 	}
 	held := heldOpen
 	if o.HeldOpen != 0 {

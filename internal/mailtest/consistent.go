@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -63,7 +65,9 @@ func Check(tb testing.TB, binary string, env []string, args ...string) []Checked
 func AskCheck(tb testing.TB, binary string, env []string, args ...string) (users []CheckedUser, wrong []string) {
 	tb.Helper()
 	cmd := exec.Command(binary, append([]string{"check", "--json"}, args...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool {
+		return strings.HasPrefix(e, "MAILBROOK_") // The tests' own, which the program does not know.
+	}), env...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()

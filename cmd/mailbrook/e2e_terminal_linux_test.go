@@ -1,0 +1,242 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// screenOf is a command that runs in a pseudo-terminal of its own.
+type screenOf struct {
+	t      *testing.T
+	master *os.File
+	cmd    *exec.Cmd
+
+	mu    sync.Mutex
+	shown strings.Builder
+	news  chan struct{} // Closed and made anew with all that is shown.
+	over  chan struct{} // Closed when nothing more is shown.
+}
+
+// openTerminal returns both ends of a pseudo-terminal with so many columns.
+func openTerminal(t *testing.T, columns int) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatalf("opening a pseudo-terminal: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatalf("unlocking a pseudo-terminal: %v", err)
+	}
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatalf("naming a pseudo-terminal: %v", err)
+	}
+	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: uint16(columns)}); err != nil {
+		t.Fatalf("sizing a pseudo-terminal: %v", err)
+	}
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatalf("opening a pseudo-terminal: %v", err)
+	}
+	return master, slave
+}
+
+// onTerminal starts a command in a pseudo-terminal of so many columns. Further
+// variables win.
+func (s *site) onTerminal(columns int, env []string, args ...string) *screenOf {
+	s.t.Helper()
+	master, slave := openTerminal(s.t, columns)
+	c := &screenOf{
+		t: s.t, master: master, cmd: exec.Command(program(s.t), args...),
+		news: make(chan struct{}), over: make(chan struct{}),
+	}
+	c.cmd.Dir, c.cmd.Env = s.dir, append(append(s.env[:len(s.env):len(s.env)], "TERM=xterm", "LANG=C.UTF-8"), env...)
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := c.cmd.Start(); err != nil {
+		s.t.Fatalf("starting mailbrook %s: %v", strings.Join(args, " "), err)
+	}
+	slave.Close() //nolint:errcheck // The command has its own.
+	go c.listen()
+	s.t.Cleanup(func() {
+		c.cmd.Process.Kill() //nolint:errcheck // It has ended already, when all went well.
+		<-c.over
+		s.hear([]byte(c.text()))
+	})
+	return c
+}
+
+// listen keeps what is shown, until the command has closed its end.
+func (c *screenOf) listen() {
+	defer close(c.over)
+	for b := make([]byte, 4096); ; {
+		n, err := c.master.Read(b)
+		c.mu.Lock()
+		c.shown.Write(b[:n])
+		close(c.news)
+		c.news = make(chan struct{})
+		c.mu.Unlock()
+		if err != nil { // EIO, once nobody has the other end any more.
+			return
+		}
+	}
+}
+
+// text is what was shown so far, with plain line ends.
+func (c *screenOf) text() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.ReplaceAll(c.shown.String(), "\r\n", "\n")
+}
+
+// expect waits until the screen shows something.
+func (c *screenOf) expect(what string) {
+	c.t.Helper()
+	for {
+		c.mu.Lock()
+		news := c.news
+		c.mu.Unlock()
+		if strings.Contains(c.text(), what) {
+			return
+		}
+		select {
+		case <-news:
+		case <-c.over:
+			if !strings.Contains(c.text(), what) {
+				c.t.Fatalf("the command ended without showing %q:\n%s", what, c.text())
+			}
+			return
+		}
+	}
+}
+
+// types types something at the terminal.
+func (c *screenOf) types(keys string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.master, keys); err != nil {
+		c.t.Fatalf("typing %q: %v", keys, err)
+	}
+}
+
+// What Ctrl-C and Ctrl-D send.
+const (
+	ctrlC = "\x03"
+	ctrlD = "\x04"
+)
+
+// ends waits for the command's end, and returns its status and all that was shown.
+func (c *screenOf) ends() (status int, shown string) {
+	c.t.Helper()
+	<-c.over
+	err := c.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		c.t.Fatalf("waiting for the command: %v", err)
+	}
+	return c.cmd.ProcessState.ExitCode(), c.text()
+}
+
+// showing is onTerminal for a command that asks nothing.
+func (s *site) showing(columns int, env []string, args ...string) (status int, shown string) {
+	s.t.Helper()
+	return s.onTerminal(columns, env, args...).ends()
+}
+
+// Commands that read make nothing where there is no installation: they say where
+// they looked. The control: those that may make one do.
+func TestReadingCommandsCreateNothing(t *testing.T) {
+	t.Parallel()
+	id := "00000000-0000-4000-8000-000000000000"
+	for _, command := range []string{
+		"check", "pull", "token --user " + anna, "link --user " + anna, "sessions end --all", "account list",
+		"account show " + id, "account test " + id, "account edit --name X " + id, "account delete " + id,
+		"migrate status", "migrate down", "installation", "installation adopt keys", "installation adopt database",
+	} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			for _, made := range []bool{false, true} { // The second time with an empty directory.
+				if made {
+					if err := os.Mkdir(s.data(), 0o700); err != nil {
+						t.Fatal(err)
+					}
+				}
+				status, shown := s.showing(400, nil, strings.Fields(command)...)
+				if status != exitUsage || !strings.Contains(shown, "there is no installation") {
+					t.Errorf("status %d, want %d: %s", status, exitUsage, shown)
+				}
+				for _, want := range []string{
+					s.data(), "MAILBROOK_DATA_DIR", filepath.Join(s.data(), "mailbrook.db"), "mailbrook.toml",
+					"/etc/mailbrook/mailbrook.toml", "mailbrook init",
+				} {
+					if !strings.Contains(shown, want) {
+						t.Errorf("it does not name %s: %s", want, shown)
+					}
+				}
+				left, err := os.ReadDir(s.dir)
+				if err != nil || len(left) > 1 || len(left) == 1 && !made {
+					t.Errorf("left behind: %v, %v", left, err)
+				}
+				if in, err := os.ReadDir(s.data()); made && (err != nil || len(in) > 0) {
+					t.Errorf("left behind in data_dir: %v, %v", in, err)
+				}
+			}
+			if err := os.Remove(s.data()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	for _, command := range []string{
+		"init", "migrate up", "account add --user " + anna + " --email a@poczta.example.test --skip-test " +
+			"--host 127.0.0.1 --port 993 --protocol imap --security tls --username a --password-stdin",
+	} {
+		t.Run(strings.Join(strings.Fields(command)[:1], " ")+" makes one", func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			for range 2 { // Again is no harm but for an account.
+				if r := s.run(canary+"\n", strings.Fields(command)...); r.status != exitOK &&
+					!strings.HasPrefix(command, "account") {
+					t.Errorf("status %d: %s%s", r.status, r.out, r.err)
+				}
+			}
+			if out := s.ok("", "account", "list"); out == "" {
+				t.Error("account list says nothing")
+			}
+		})
+	}
+}
+
+// An installation on PostgreSQL is looked for by its keys; the schema can be
+// asked for without.
+func TestReadingCommandsCreateNothingBesideAPostgreSQL(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, "DATABASE="+mailtest.StartPostgres(t))
+	for _, args := range [][]string{{"pull"}, {"check"}, {"account", "list"}, {"token", "--user", anna}} {
+		if r := s.run("", args...); r.status != exitUsage || !strings.Contains(r.err, "mailbrook migrate up") {
+			t.Errorf("%v: status %d: %s", args, r.status, r.err)
+		}
+	}
+	if out := s.ok("", "migrate", "status"); !strings.Contains(out, "pending") {
+		t.Errorf("migrate status says %q", out)
+	}
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	s.ok("", "migrate", "up") // The control.
+	s.ok("", "init")
+	s.ok("", "account", "list")
+}
