@@ -564,13 +564,16 @@ func (s setting) envName() string {
 	return "MAILBROOK_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
 
-// fromEnviron reads the environment. Variables that are not ours to know are
-// left alone, since others may use the prefix.
+// fromEnviron reads the environment. A variable of ours that says nothing is an
+// error, like a key that says nothing.
 func fromEnviron(environ []string, settings []setting) (map[string]given, error) {
 	env := map[string]string{}
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value
+	}
+	if err := knownVariables(env, settings); err != nil {
+		return nil, err
 	}
 	values := map[string]given{}
 	for _, s := range settings {

@@ -464,10 +464,51 @@ func TestAllPortsAreAStar(t *testing.T) {
 	}
 }
 
-func TestForeignVariablesAreLeftAlone(t *testing.T) {
+func TestUnknownVariablesAreMistakesAndForeignOnesAreNot(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if _, err := loadConfig("", []string{"MAILBROOK_LISTN=x", "MAILBROOK=1", "novalue", ""}, nil); err != nil {
-		t.Error(err)
+	for variable, says := range map[string]string{
+		"MAILBROOK_POLL_INTERVALL=9m":      "unknown variable MAILBROOK_POLL_INTERVALL: did you mean MAILBROOK_POLL_INTERVAL?",
+		"MAILBROOK_LISTN=x":                "did you mean MAILBROOK_LISTEN?",
+		"MAILBROOK_ALLOW_PORTS=993":        "did you mean MAILBROOK_REMOTE_ALLOW_PORTS?",
+		"MAILBROOK_AUTH_SECRETFILE=x":      "did you mean MAILBROOK_AUTH_SECRET_FILE?",
+		"MAILBROOK_CONFG=x":                "did you mean MAILBROOK_CONFIG?",
+		"MAILBROOK_LISTEN_FILE=x":          "unknown variable MAILBROOK_LISTEN_FILE",
+		"MAILBROOK_NOTHING_OF_KIND=geheim": "unknown variable MAILBROOK_NOTHING_OF_KIND: \"mailbrook --help\"",
+		"MAILBROOK_PORT=8080":              "unknown variable MAILBROOK_PORT",
+		"MAILBROOK_=":                      "unknown variable MAILBROOK_",
+		// Of others, and of platforms that name variables after services.
+		"MAILBROOK=1": "", "novalue": "", "": "", "XMAILBROOK_LISTN=x": "", "mailbrook_listen=x": "",
+		"MAILBROOK_SERVICE_HOST=10.0.0.1": "", "MAILBROOK_SERVICE_PORT=80": "", "MAILBROOK_SERVICE_PORT_HTTP=80": "",
+		"MAILBROOK_PORT=tcp://10.0.0.1:80": "", "MAILBROOK_PORT_80_TCP_ADDR=10.0.0.1": "",
+		"MAILBROOK_PORT_80_TCP_PORT=80": "", "MAILBROOK_API_PORT=tcp://10.0.0.1:80": "",
+	} {
+		_, err := loadConfig("", []string{variable}, nil)
+		if (err != nil) != (says != "") || err != nil && !strings.Contains(err.Error(), says) ||
+			err != nil && strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: %v, want %q", variable, err, says)
+		}
+	}
+}
+
+// The defaults that are shown are those that hold: setting a key to them changes
+// nothing.
+func TestDefaultsAreShownAsTheyHold(t *testing.T) {
+	t.Chdir(t.TempDir())
+	want, err := loadConfig("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range allSettings() {
+		text := want.shown(s)
+		if text == "" && (s.optional || s.key == "memory_limit") {
+			continue // Nothing, or what the machine has.
+		}
+		got, err := loadConfig("", []string{s.envName() + "=" + text}, nil)
+		if err != nil {
+			t.Errorf("%s is shown as %q, which it cannot be: %v", s.key, text, err)
+		} else if diff := cmp.Diff(want, got, comparingConfigs); diff != "" {
+			t.Errorf("%s is shown as %q, which changes (-want +got):\n%s", s.key, text, diff)
+		}
 	}
 }
 

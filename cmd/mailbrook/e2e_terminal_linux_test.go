@@ -240,3 +240,52 @@ func TestReadingCommandsCreateNothingBesideAPostgreSQL(t *testing.T) {
 	s.ok("", "init")
 	s.ok("", "account", "list")
 }
+
+// Every key is shown with where its value came from, and no secret.
+func TestConfigShowsEveryKeyAndItsOrigin(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, "AUTH_SECRET="+canary+canary, "DATABASE=postgres://mb:"+canary+"@db.test/mb", "POLL_INTERVAL=9m")
+	file := filepath.Join(s.dir, "mailbrook.toml")
+	if err := os.WriteFile(file, []byte("web.public_url = \"https://post.firma.test\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var shown []struct{ Key, Value, From, Variable string }
+	decode(t, s.ok("", "config", "--json", "--log-level", "warn"), &shown)
+	byKey := map[string]string{}
+	for _, k := range shown {
+		byKey[k.Key] = k.Value + " from " + k.From
+	}
+	for key, want := range map[string]string{
+		"poll.interval": "9m from MAILBROOK_POLL_INTERVAL", "web.public_url": "https://post.firma.test from mailbrook.toml",
+		"log.level": "warn from the command line", "poll.min_interval": "1m0s from the default",
+		"auth.secret": "[redacted] from MAILBROOK_AUTH_SECRET", "database": "postgres://db.test/mb from MAILBROOK_DATABASE",
+		"oauth.google.client_secret": " from the default",
+	} {
+		if byKey[key] != want {
+			t.Errorf("%s is shown as %q, want %q", key, byKey[key], want)
+		}
+	}
+	if len(shown) != len(allSettings()) {
+		t.Errorf("%d keys are shown, there are %d", len(shown), len(allSettings()))
+	}
+	status, text := s.showing(120, nil, "config")
+	for _, setting := range allSettings() {
+		if status != exitOK || !strings.Contains(text, "\n"+setting.key) {
+			t.Errorf("on a terminal %s is not shown (status %d): %s", setting.key, status, text)
+		}
+	}
+	if status, text := s.showing(80, nil, "config", "check"); status != exitOK || !strings.Contains(text, "mailbrook.toml") {
+		t.Errorf("config check of a good one: %d, %s", status, text)
+	}
+	status, text = s.showing(80, []string{"MAILBROOK_POLL_INTERVALL=9m"}, "config", "check") // The control.
+	if status != exitUsage || !strings.Contains(text, "did you mean MAILBROOK_POLL_INTERVAL?") {
+		t.Errorf("config check of a bad one: %d, %s", status, text)
+	}
+	if r := s.runIn([]string{"MAILBROOK_CONFIG=/no/such.toml"}, "", "config"); r.status != exitUsage ||
+		!strings.Contains(r.err, "MAILBROOK_CONFIG") {
+		t.Errorf("a missing file: %d, %s", r.status, r.err)
+	}
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+type configCmd struct {
+	Show  configShowCmd  `cmd:"" default:"withargs" help:"Print every key, its value, and where it came from."`
+	Check configCheckCmd `cmd:"" help:"Say whether the configuration is right, and nothing else."`
+}
+
+type (
+	configShowCmd struct {
+		JSON bool `name:"json" help:"Print JSON: an object for each key."`
+	}
+	configCheckCmd struct{}
+)
+
+// keyShown is what config --json prints of a key.
+type keyShown struct {
+	Key      string `json:"key"`
+	Value    string `json:"value"` // Secrets are redacted.
+	From     string `json:"from"`
+	Variable string `json:"variable"`
+}
+
+// Run prints the configuration as it holds. It opens nothing.
+func (c configShowCmd) Run(t terminal, load loader) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	all := []keyShown{}
+	for _, s := range allSettings() {
+		all = append(all, keyShown{s.key, cfg.shown(s), cfg.Found.from(s.key), s.envName()})
+	}
+	if c.JSON {
+		return t.json(all)
+	}
+	tab := newTable("key", "value", "from")
+	for _, k := range all {
+		tab.add(k.Key, k.Value, k.From)
+	}
+	return tab.write(t.out)
+}
+
+// Run ends with status 0 when the configuration is right; what is wrong with it
+// is the error of every other command, too.
+func (configCheckCmd) Run(t terminal, load loader) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	if _, err := loadRoots(cfg.Remote.CAFile)(); err != nil {
+		return usageError{fmt.Errorf("remote.ca_file: %w", err)}
+	}
+	file := cfg.Found.File
+	if file == "" {
+		file = "no file, environment and command line only"
+	}
+	fmt.Fprintf(t.out, "The configuration is right (%s).\n", file)
+	return nil
+}
+
+// redacted stands for a secret.
+const redacted = "[redacted]"
+
+// shown is a key's value for people: as it was given, or the default. No secret
+// is in it.
+func (c config) shown(s setting) string {
+	switch given, ok := c.Found.Values[s.key]; {
+	case s.key == "database":
+		return c.databaseName()
+	case !ok:
+		return c.byDefault(s)
+	case s.secret && given.value != "":
+		return redacted
+	default:
+		return given.value
+	}
+}
+
+// byDefault is the text of a key that nobody gave: what setting it to that text
+// changes nothing of.
+func (c config) byDefault(s setting) string {
+	switch s.key {
+	case "listen":
+		return c.Listen
+	case "data_dir":
+		return c.DataDir
+	case "mailbox":
+		return c.Mailbox
+	case "remote.allow_ports":
+		ports := make([]string, len(c.Remote.AllowPorts.List))
+		for i, p := range c.Remote.AllowPorts.List {
+			ports[i] = strconv.Itoa(p)
+		}
+		return strings.Join(ports, ",")
+	case "remote.allow_plaintext":
+		return strconv.FormatBool(c.Remote.AllowPlaintext)
+	case "poll.interval":
+		return c.Poll.Interval.String()
+	case "poll.min_interval":
+		return c.Poll.MinInterval.String()
+	case "poll.workers":
+		return strconv.Itoa(c.Poll.Workers)
+	case "accounts.max_per_user":
+		return strconv.Itoa(c.Accounts.MaxPerUser)
+	case "log.level":
+		return strings.ToLower(c.Log.Level.String())
+	case "log.format":
+		return c.Log.Format
+	}
+	return ""
+}
