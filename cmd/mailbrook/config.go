@@ -22,6 +22,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/webui"
@@ -718,6 +719,9 @@ func checkMailbox(v string) error {
 	}
 	if !personal {
 		return errors.New("must contain {user} or {local}, or all users would share one mailbox")
+	}
+	if err := mailbox.CheckTemplate(v); errors.Is(err, mailbox.ErrShared) {
+		return fmt.Errorf("must not be so: %w", err)
 	}
 	return checkText(v)
 }

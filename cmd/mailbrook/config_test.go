@@ -360,6 +360,9 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 			"mailbox",
 			"{user}", "{local}",
 		}},
+		{name: "one mailbox for two domains", environ: "MAILBROOK_MAILBOX=maildir:/srv/mail/{local}", says: []string{
+			"mailbox", "two users would share one mailbox", "{domain}",
+		}},
 		{name: "an unknown word in the mailbox", environ: "MAILBROOK_MAILBOX=maildir:/var/mail/{user}/{year}", says: []string{
 			"mailbox", "{year}",
 		}},

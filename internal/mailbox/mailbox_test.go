@@ -722,6 +722,34 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// A template is refused exactly when two users may be led to one place.
+func TestATemplateGivesEachUserAPlace(t *testing.T) {
+	for text, shared := range map[string]bool{
+		"{user}": false, "x-{user}/Maildir": false, "{domain}/{local}": false, "{local}/{domain}": false,
+		"{domain}/u-{local}.d": false, "{local}@{domain}": false, "{domain}@{local}/x": false, "{local}/../{user}": false,
+		"{local}": true, "{local}/Maildir": true, "{domain}": true, "one": true, "{local}{domain}": true,
+		"{domain}-{local}": true, "{local}.{domain}": true, "{user}/../{local}": true, "{user}{local}": true,
+	} {
+		if err := CheckTemplate("maildir:/srv/" + text); errors.Is(err, ErrShared) != shared || !shared && err != nil {
+			t.Errorf("%s: %v, want it shared: %t", text, err, shared)
+		}
+	}
+	// The control: two users that such a template leads to one place.
+	for text, users := range map[string][2]string{
+		"{local}":          {"anna@firma.test", "anna@other.test"},
+		"{domain}-{local}": {"c@a-b.test", "b.test-c@a"},
+	} {
+		tmpl, err := parseTemplate("maildir:/srv/" + text)
+		must(t, err)
+		a, err := account.ParseOwner(users[0])
+		must(t, err)
+		b, err := account.ParseOwner(users[1])
+		if !slices.Equal(tmpl.elements(a), tmpl.elements(b)) {
+			t.Errorf("%s leads %v to %v and %v", text, users, tmpl.elements(a), tmpl.elements(b))
+		}
+	}
+}
+
 func TestOneMailboxIsNeverTwoUsers(t *testing.T) {
 	dir := t.TempDir()
 	other, err := account.ParseOwner("anna@other.test")

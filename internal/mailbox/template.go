@@ -60,6 +60,29 @@ func parseTemplate(text string) (template, error) {
 	return t, nil
 }
 
+// ErrShared says that a template leads two users to one mailbox.
+var ErrShared = errors.New("two users would share one mailbox: name {user}, {local}@{domain}, or {domain} and {local} as " +
+	"directories of their own, as in maildir:/srv/mail/{domain}/{local}")
+
+// CheckTemplate returns nil for a template by which every user has a mailbox of
+// its own; ErrShared for one by which two may have the same.
+func CheckTemplate(text string) error {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return err
+	}
+	if !t.sole {
+		return nil
+	}
+	for _, p := range t.rest {
+		// A domain has no @, so that one between them tells where it begins or ends.
+		if strings.Contains(p, "{local}@{domain}") || strings.Contains(p, "{domain}@{local}") {
+			return nil
+		}
+	}
+	return ErrShared
+}
+
 // fillIns returns the names in braces in one path element.
 func fillIns(part string) ([]string, error) {
 	var names []string
