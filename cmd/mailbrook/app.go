@@ -89,6 +89,7 @@ func wired(ctx context.Context, t terminal, cfg config, do func(*app) error) err
 		return err
 	}
 	defer a.close()
+	warnOfOwner(ctx, cfg, a.log)
 	return do(a)
 }
 

@@ -263,7 +263,7 @@ func TestMigrateTokenAndVersion(t *testing.T) {
 				s = newSite(t, nil, "DATABASE="+mailtest.StartPostgres(t))
 			}
 			s.ok("", "migrate", "up")
-			s.ok("", "migrate", "down", "--to", "0")
+			s.ok("", "migrate", "down", "--yes", "--to", "0")
 			pending := strings.Count(s.ok("", "migrate", "status"), "pending")
 			if pending == 0 {
 				t.Fatal("a new database has nothing pending")
@@ -274,7 +274,7 @@ func TestMigrateTokenAndVersion(t *testing.T) {
 				}
 			}
 			for range pending {
-				s.ok("", "migrate", "down")
+				s.ok("", "migrate", "down", "--yes")
 			}
 			if down := s.ok("", "migrate", "status"); strings.Contains(down, "applied") {
 				t.Errorf("after taking back all, migrate status says %q", down)

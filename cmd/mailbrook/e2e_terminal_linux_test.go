@@ -289,3 +289,98 @@ func TestConfigShowsEveryKeyAndItsOrigin(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// migrate down asks, also after a yes never beside a serve, and does nothing
+// without an answer.
+func TestMigrateDownAsksAndRefusesBesideAServe(t *testing.T) {
+	t.Parallel()
+	for _, database := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			if database == "PostgreSQL" {
+				s = newSite(t, nil, "DATABASE="+mailtest.StartPostgres(t))
+			}
+			s.ok("", "migrate", "up")
+			s.ok("", "init")
+			whole := s.ok("", "migrate", "status")
+			for _, tc := range []struct {
+				keys   string
+				status int
+			}{{"n\r", exitFailed}, {"\r", exitFailed}, {ctrlD, exitFailed}, {ctrlC, exitInterrupted}} {
+				c := s.onTerminal(80, nil, "migrate", "down")
+				c.expect("[y/N] ")
+				c.types(tc.keys)
+				if status, shown := c.ends(); status != tc.status || strings.Contains(shown, "mailbrook:") {
+					t.Errorf("%q ends with status %d, want %d: %s", tc.keys, status, tc.status, shown)
+				}
+			}
+			if r := s.run("", "migrate", "down"); r.status != exitUsage || !strings.Contains(r.err, "--yes") {
+				t.Errorf("with nobody to answer: status %d, %s", r.status, r.err)
+			}
+			for _, roles := range []string{"api", "poller"} {
+				p := s.serve("--roles", roles)
+				for _, args := range [][]string{{}, {"--yes"}, {"--force", "--to", "0"}} {
+					r := s.run("y\n", append([]string{"migrate", "down"}, args...)...)
+					if r.status != exitUsage || !strings.Contains(r.err, "serve") {
+						t.Errorf("beside serve --roles %s, %v: status %d, %s", roles, args, r.status, r.err)
+					}
+				}
+				p.term()
+			}
+			if now := s.ok("", "migrate", "status"); now != whole {
+				t.Errorf("after all refusals the schema is\n%s, was\n%s", now, whole)
+			}
+			c := s.onTerminal(80, nil, "migrate", "down") // The control.
+			c.expect("[y/N] ")
+			c.types("y\r")
+			if status, shown := c.ends(); status != exitOK || s.ok("", "migrate", "status") == whole {
+				t.Errorf("after a yes: status %d, %s", status, shown)
+			}
+			s.ok("", "migrate", "up")
+		})
+	}
+}
+
+// A template that leads two users to one place starts nothing.
+func TestATemplateForTwoUsersIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, "MAILBOX=maildir:/srv/mail/{local}")
+	for _, command := range []string{"serve", "init", "config check", "account list"} {
+		status, shown := s.showing(200, nil, strings.Fields(command)...)
+		if status != exitUsage || !strings.Contains(shown, "two users would share one mailbox") {
+			t.Errorf("%s: status %d, %s", command, status, shown)
+		}
+	}
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Root is warned when it serves or makes an installation, and when it works in
+// somebody else's.
+func TestRootIsWarned(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		mailtest.NotRun(t, "root is warned: these tests do not run as root")
+		return
+	}
+	s := newSite(t, nil)
+	if _, shown := s.showing(200, nil, "init"); !strings.Contains(shown, "running as root") {
+		t.Errorf("init says %s", shown)
+	}
+	if _, shown := s.showing(200, nil, "account", "list"); strings.Contains(shown, "running as root") { // The control.
+		t.Errorf("account list in a data_dir of root's own says %s", shown)
+	}
+	if err := os.Chown(s.data(), 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, shown := s.showing(200, nil, "account", "list"); !strings.Contains(shown, "belongs to another user") {
+		t.Errorf("account list in somebody else's data_dir says %s", shown)
+	}
+	p := s.serve()
+	if log := p.log(); !strings.Contains(log, "running as root") {
+		t.Errorf("serve says %s", log)
+	}
+	p.term()
+}

@@ -145,6 +145,7 @@ func (initCmd) Run(ctx context.Context, t terminal, load loader) error {
 		return err
 	}
 	return founding(ctx, t, hushed(load), func(a *app) error {
+		warnOfRoot(ctx, a.log)
 		said := "Made a new installation."
 		if there {
 			said = "The installation was there already."

@@ -22,6 +22,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // What was asked for did not (all) succeed.
 	exitUsage  = 2 // Bad usage or configuration: nothing was begun.
+
+	exitInterrupted = 130 // Ctrl-C, as shells tell of it.
 )
 
 // cli is the command line. Each field's help is its documentation.
@@ -147,6 +149,8 @@ func run(ctx context.Context, t terminal, args []string) int {
 		return exitUsage
 	case errors.Is(err, errQuiet):
 		return exitFailed
+	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
 	}
 	fmt.Fprintln(t.err, "mailbrook:", err)
 	return exitFailed

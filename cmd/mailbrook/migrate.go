@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -18,7 +19,8 @@ type (
 	migrateUpCmd   struct{}
 	migrateDownCmd struct {
 		To    *int64 `help:"Take back every migration that is newer than this one; 0: all." placeholder:"N"`
-		Force bool   `help:"Even where that drops accounts or the memory of what was delivered."`
+		Yes   bool   `help:"Do not ask."`
+		Force bool   `help:"Do not ask, even where that drops accounts or the memory of what was delivered."`
 	}
 	migrateStatusCmd struct{}
 )
@@ -97,6 +99,24 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if to < lastKeeping && applied > 0 && kept > 0 && !c.Force {
 			return usageError{fmt.Errorf("%d accounts, or what was delivered from them, would be dropped: --force does it",
 				kept)}
+		}
+		if applied == 0 {
+			return printMigrations(ctx, t, s)
+		}
+		alone, err := s.Alone(ctx)
+		if errors.Is(err, store.ErrServed) {
+			return usageError{fmt.Errorf("%w, and would go on without what is taken back: end it first", err)}
+		}
+		if err != nil {
+			return err
+		}
+		defer alone()
+		if !c.Yes && !c.Force {
+			question := fmt.Sprintf("The schema is at %d. Take back all that is newer than %d, with all that its tables hold?",
+				applied, max(to, 0))
+			if err := t.confirm(ctx, question, "--yes"); err != nil {
+				return err
+			}
 		}
 		if c.To == nil {
 			err = s.MigrateDown(ctx)

@@ -50,6 +50,15 @@ func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err := confine(); err != nil {
 			a.log.WarnContext(ctx, "this process may do more than it needs", "error", err)
 		}
+		release, err := a.store.Attend(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
+		// What was taken back a moment before, while nobody served, is not served.
+		if err := a.bringUp(ctx); err != nil {
+			return err
+		}
 		l, err := net.Listen("tcp", a.cfg.Listen)
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)

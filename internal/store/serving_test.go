@@ -1,0 +1,38 @@
+package store
+
+import (
+	"errors"
+	"testing"
+)
+
+// Who serves is known to whoever wants to be alone, on both databases; several
+// may serve, and once they have stopped one may be alone.
+func TestWhoServesIsKnown(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(s *world) {
+		first, err := s.Attend(s.Context())
+		if err != nil {
+			s.Fatal(err)
+		}
+		second, err := s.Attend(s.Context())
+		if err != nil {
+			s.Fatal(err)
+		}
+		for _, stop := range []func(){first, second} {
+			if _, err := s.Alone(s.Context()); !errors.Is(err, ErrServed) {
+				s.Fatalf("beside one that serves: %v", err)
+			}
+			stop()
+		}
+		alone, err := s.Alone(s.Context())
+		if err != nil {
+			s.Fatalf("after all have stopped: %v", err)
+		}
+		alone()
+		again, err := s.Attend(s.Context()) // The control: what was alone holds nothing any more.
+		if err != nil {
+			s.Fatal(err)
+		}
+		again()
+	})
+}
