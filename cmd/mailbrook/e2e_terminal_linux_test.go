@@ -384,3 +384,102 @@ func TestRootIsWarned(t *testing.T) {
 	}
 	p.term()
 }
+
+// doctor finds what is wrong around an installation, each with what to do, and
+// nothing where nothing is.
+func TestDoctorFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	type found struct{ Check, Status, Says, Do string }
+	for _, tc := range []struct {
+		name   string
+		env    []string
+		file   string // Of the configuration, which everybody may read.
+		spoil  func(s *site) error
+		check  string
+		status string
+		says   string
+		does   string
+	}{
+		{"nothing", nil, "", nil, "installation", "ok", "belong together", ""},
+		{"nothing with the database", nil, "", nil, "database", "ok", "this program's", ""},
+		{"nothing with the clock", nil, "", nil, "clock", "ok", "off the database's", ""},
+		{"names", nil, "", nil, "dns", "", "imap.gmail.com", ""},
+		{"roots", nil, "", nil, "roots", "ok", "", ""},
+		{
+			"a readable secret", nil, "auth.secret = \"" + longSecret + "\"\n", nil, "configuration", "warn", "secrets",
+			"chmod o-r",
+		},
+		{"open keys", nil, "", func(s *site) error {
+			return os.Chmod(filepath.Join(s.data(), "keys"), 0o755)
+		}, "keys", "FAIL", "others", "chmod 700"},
+		{"lost keys", nil, "", func(s *site) error {
+			return os.Remove(filepath.Join(s.data(), "keys", "token.key"))
+		}, "keys", "FAIL", "token.key", "backup"},
+		{"lost database", nil, "", func(s *site) error {
+			return os.Remove(filepath.Join(s.data(), "mailbrook.db"))
+		}, "database", "FAIL", "mailbrook.db", "mailbrook config"},
+		{"foreign mailboxes", nil, "", func(s *site) error {
+			return os.WriteFile(filepath.Join(s.data(), "mail", ".mailbrook-installation"), []byte("x\n"), 0o600)
+		}, "installation", "FAIL", "mailbox", "mailbrook installation"},
+		{"open mailboxes", nil, "", func(s *site) error {
+			return os.Chmod(filepath.Join(s.data(), "mail"), 0o777)
+		}, "mailboxes", "FAIL", "everybody", "chmod o-w"},
+		{"no address", []string{"LISTEN=:8080"}, "", nil, "public_url", "warn", "http://localhost:8080", "people see"},
+		{"plain http", []string{"WEB_PUBLIC_URL=http://post.firma.test"}, "", nil, "public_url", "FAIL", "clear", "TLS"},
+		{"https", []string{"WEB_PUBLIC_URL=https://post.firma.test"}, "", nil, "public_url", "ok", "", ""},
+		{
+			"frames over http", []string{"WEB_FRAME_ANCESTORS=https://webmail.test"}, "", nil, "frames", "warn",
+			"SameSite=Lax", "https://",
+		},
+		{
+			"frames", []string{"WEB_FRAME_ANCESTORS=https://webmail.test", "WEB_PUBLIC_URL=https://p.test"}, "", nil,
+			"frames", "ok", "Partitioned", "",
+		},
+		{
+			"a registration", []string{"OAUTH_GOOGLE_CLIENT_ID=x", "WEB_PUBLIC_URL=https://p.test"}, "", nil, "oauth", "ok",
+			"https://p.test/oauth/callback/google", "register exactly",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, ca, tc.env...)
+			s.ok("", "init")
+			s.env = append(s.env, "MAILBROOK_LOG_LEVEL=info")
+			if tc.file != "" {
+				if err := os.WriteFile(filepath.Join(s.dir, "mailbrook.toml"), []byte(tc.file), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.spoil != nil {
+				if err := tc.spoil(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := s.run("", "doctor", "--json")
+			fails, seen := false, false
+			for line := range strings.Lines(r.out) {
+				var f found
+				decode(t, line, &f)
+				fails = fails || f.Status == "FAIL"
+				seen = seen || f.Check == tc.check && (tc.status == "" || f.Status == tc.status) &&
+					strings.Contains(f.Says, tc.says) && strings.Contains(f.Do, tc.does)
+				if f.Status != "ok" && f.Do == "" {
+					t.Errorf("nothing is to be done about %+v", f)
+				}
+			}
+			if !seen || fails != (tc.status == "FAIL") || fails != (r.status == exitFailed) {
+				t.Errorf("status %d, want a finding %s %s of %q: %s%s", r.status, tc.status, tc.check, tc.says, r.out, r.err)
+			}
+			status, shown := s.showing(200, nil, "doctor")
+			if status != r.status || !strings.Contains(shown, tc.check) || !strings.Contains(shown, tc.does) {
+				t.Errorf("on a terminal: status %d, %s", status, shown)
+			}
+			if tc.status == "FAIL" && tc.spoil != nil {
+				if err := os.RemoveAll(s.data()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -42,6 +42,7 @@ type cli struct {
 	Link         linkCmd         `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
 	User         userCmd         `cmd:"" help:"Remove users whose mailbox is gone, or whose address somebody else gets."`
 	Sessions     sessionsCmd     `cmd:"" help:"End sessions of the web pages."`
+	Doctor       doctorCmd       `cmd:"" help:"Look at everything around an installation that can be wrong, and say what to do."`
 	Configured   configCmd       `cmd:"" name:"config" help:"Show the configuration, and where each value comes from, or check it."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database schema up or down, or show where it is."`
 	Installation installationCmd `cmd:"" help:"Show or mend what holds database, keys and mailboxes together."`

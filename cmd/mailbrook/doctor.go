@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/vault"
+)
+
+type doctorCmd struct {
+	JSON bool `name:"json" help:"Print one JSON object per finding."`
+}
+
+// How a finding stands.
+const (
+	well = "ok"
+	warn = "warn"
+	bad  = "FAIL"
+)
+
+// finding is one thing that doctor looked at.
+type finding struct {
+	Check  string `json:"check"`
+	Status string `json:"status"` // ok, warn or FAIL.
+	Says   string `json:"says"`
+	Do     string `json:"do"` // Empty where there is nothing to do.
+}
+
+// doctor looks at an installation and at what is around it.
+type doctor struct {
+	cfg      config
+	findings []finding
+}
+
+func (d *doctor) found(check, status, says, do string) {
+	d.findings = append(d.findings, finding{check, status, says, do})
+}
+
+// Run looks at everything that can be wrong around an installation, and says what
+// to do. It ends with status 1 when something has to be done.
+func (c doctorCmd) Run(ctx context.Context, t terminal, load loader) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	if err := cfg.mustStand(); err != nil {
+		return err
+	}
+	d := &doctor{cfg: cfg}
+	d.configuration()
+	d.process()
+	if err := d.stores(ctx); err != nil {
+		return err
+	}
+	d.roots()
+	d.names(ctx)
+	d.pages()
+	if err := d.redirects(); err != nil {
+		return err
+	}
+	for _, f := range d.findings {
+		if c.JSON {
+			err = errors.Join(err, t.jsonLine(f))
+			continue
+		}
+		fmt.Fprintf(t.out, "%-4s  %-13s  %s\n", f.Status, f.Check, f.Says)
+		if f.Do != "" {
+			fmt.Fprintf(t.out, "%21s> %s\n", "", f.Do)
+		}
+	}
+	if err == nil && slices.ContainsFunc(d.findings, func(f finding) bool { return f.Status == bad }) {
+		err = errQuiet
+	}
+	return err
+}
+
+// configuration was read; who else may read it?
+func (d *doctor) configuration() {
+	file := d.cfg.Found.File
+	if file == "" {
+		d.found("configuration", well, "right; no file, environment and command line only", "")
+		return
+	}
+	info, err := os.Stat(file)
+	secret := slices.ContainsFunc(allSettings(), func(s setting) bool {
+		return s.secret && d.cfg.Found.Values[s.key].from == file
+	})
+	if err == nil && secret && info.Mode().Perm()&0o004 != 0 {
+		d.found("configuration", warn, fmt.Sprintf("%s holds secrets, and everybody on this machine may read it", file),
+			"chmod o-r "+file+", or put each secret into a file of its own (KEY_FILE)")
+		return
+	}
+	d.found("configuration", well, "right: "+file, "")
+}
+
+// process looks at what this process may do, as serve would.
+func (d *doctor) process() {
+	if os.Geteuid() == 0 {
+		d.found("process", warn, "running as root", "run it, and this command, as a user of its own that can write the "+
+			"mailboxes")
+	} else {
+		d.found("process", well, fmt.Sprintf("running as user %d", os.Geteuid()), "")
+	}
+	files := openFiles()
+	if n := workersFor(files, d.cfg.Poll.Workers); n < d.cfg.Poll.Workers {
+		d.found("process", warn, fmt.Sprintf("%d files may be open, which is enough for %d of %d visits at a time", files, n,
+			d.cfg.Poll.Workers), fmt.Sprintf("set LimitNOFILE (ulimit -n) to %d", forEverything+perVisit*d.cfg.Poll.Workers))
+	}
+}
+
+// stores looks at database, keys and mailboxes, and whether they belong together.
+func (d *doctor) stores(ctx context.Context) (err error) {
+	n := &installation{cfg: d.cfg, log: slog.New(slog.DiscardHandler)} // What went wrong is found, not logged.
+	if n.mailbox, err = mailbox.New(mailbox.Options{Template: d.cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
+		return usageError{fmt.Errorf("mailbox: %w", err)}
+	}
+	d.dataDir()
+	d.mailboxes(ctx, n.mailbox)
+	b, err := n.read()
+	if err != nil {
+		d.found("installation", bad, err.Error(), "give the user of serve the right to read data_dir and the mailboxes")
+		return nil
+	}
+	if n.store, err = openStore(ctx, d.cfg, b, true, nil, n.log); err != nil {
+		d.found("database", bad, err.Error(), `see that it runs and that its settings keep what is committed; for its `+
+			`address see "mailbrook config"`)
+		return nil
+	}
+	defer n.store.Close() //nolint:errcheck // It was read only.
+	if !d.database(ctx, n.store) {
+		return nil
+	}
+	if err := n.compare(ctx, b); err != nil {
+		d.found("installation", bad, err.Error(), `see "mailbrook installation"`)
+		return nil
+	}
+	d.found("installation", well, "database, keys and mailboxes belong together", "")
+	return nil
+}
+
+// dataDir looks at the rights of the keys.
+func (d *doctor) dataDir() {
+	dir := filepath.Join(d.cfg.DataDir, "keys")
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.found("keys", warn, "there are none yet in "+dir, `"mailbrook init" makes them, if they are not lost`)
+		return
+	case err != nil:
+		d.found("keys", bad, err.Error(), "give the user of serve the right to read "+dir)
+		return
+	case info.Mode().Perm()&0o077 != 0:
+		d.found("keys", bad, "others than their owner may look into "+dir, "chmod 700 "+dir)
+		return
+	}
+	if _, err := vault.Load(d.cfg.DataDir); err != nil {
+		d.found("keys", bad, err.Error(), "put the keys back from a backup, or give the user of serve the right to read them")
+		return
+	}
+	d.found("keys", well, dir, "")
+}
+
+// database looks at the schema, the file system and the clock; false when nothing
+// more can be asked.
+func (d *doctor) database(ctx context.Context, s *store.Store) bool {
+	err := s.CheckSchema(ctx)
+	switch {
+	case errors.Is(err, store.ErrSchemaOld) && d.cfg.embedded():
+		d.found("database", warn, err.Error(), `the next "mailbrook serve" does it by itself`)
+		return false
+	case errors.Is(err, store.ErrSchemaOld), errors.Is(err, store.ErrSchemaNew):
+		d.found("database", bad, err.Error(), "do what it says before the next start")
+		return false
+	case err != nil:
+		d.found("database", bad, err.Error(), "see that it runs and answers")
+		return false
+	}
+	d.found("database", well, d.cfg.databaseName()+": its schema is this program's, and its settings keep what is committed",
+		"")
+	if d.cfg.embedded() {
+		d.fileSystem("database", filepath.Dir(d.cfg.sqliteFile()), true)
+	}
+	if skew := s.ClockSkew(); skew.Abs() >= 2*time.Second {
+		d.found("clock", warn, fmt.Sprintf("this machine's is %v off the database's", skew.Round(time.Millisecond)),
+			"have both machines' clocks set (NTP)")
+	} else {
+		d.found("clock", well, fmt.Sprintf("%v off the database's", skew.Round(time.Millisecond)), "")
+	}
+	return true
+}
+
+// mailboxes looks at the place of mailboxes.
+func (d *doctor) mailboxes(ctx context.Context, boxes *mailbox.Store) {
+	place := d.cfg.mailboxPlace()
+	info, err := os.Stat(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		d.found("mailboxes", warn, place+" is not there", "mount it; if this is the beginning, the first start makes it")
+		return
+	}
+	if err == nil {
+		err = boxes.Check(ctx)
+	}
+	if err != nil {
+		d.found("mailboxes", bad, fmt.Sprintf("%s: %v", place, err), "give the user of serve the right to write there, and see "+
+			"that there is space")
+		return
+	}
+	if uid, _ := owner(place); info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		d.found("mailboxes", bad, fmt.Sprintf("everybody on this machine may write into %s (of user %d)", place, uid),
+			"chmod o-w "+place)
+		return
+	}
+	d.found("mailboxes", well, d.cfg.Mailbox+" can be written", "")
+	d.fileSystem("mailboxes", place, false)
+}
+
+// mailboxPlace is the fixed part of the template.
+func (c config) mailboxPlace() string {
+	path := strings.TrimPrefix(c.Mailbox, "maildir:")
+	if i := strings.IndexByte(path, '{'); i >= 0 {
+		path = path[:strings.LastIndexByte(path[:i], '/')+1]
+	}
+	return filepath.Clean(path)
+}
+
+// fileSystem warns of those that forget, or that lock and sync for themselves
+// only.
+func (d *doctor) fileSystem(check, dir string, locks bool) {
+	kind := fileSystemOf(dir)
+	switch kind {
+	case "tmpfs", "ramfs", "overlay":
+		d.found(check, warn, fmt.Sprintf("%s lies on %s, which is gone with the machine or the container", dir, kind),
+			"put it on a volume of its own")
+	case "nfs", "smb", "cifs":
+		if locks {
+			d.found(check, bad, fmt.Sprintf("%s lies on %s, where SQLite cannot lock", dir, kind),
+				"put it on a local disk, or use PostgreSQL")
+			return
+		}
+		d.found(check, warn, fmt.Sprintf("%s lies on %s", dir, kind), "mount it so that it fails rather than waits for ever, "+
+			"and with the server's own durability (NFS: no async export)")
+	}
+}
+
+// roots looks at whom TLS trusts.
+func (d *doctor) roots() {
+	pool, err := outbound.LoadRoots(d.cfg.Remote.CAFile)
+	switch {
+	case err != nil:
+		d.found("roots", bad, err.Error(), "correct remote.ca_file, or install the system's certificates (ca-certificates)")
+	case pool.Equal(x509.NewCertPool()):
+		d.found("roots", bad, "no root certificate is known: no provider's server can be trusted",
+			"install the system's certificates (ca-certificates), or set remote.ca_file")
+	default:
+		d.found("roots", well, "root certificates are there", "")
+	}
+}
+
+// probeName is asked for to see whether names can be had: the most used of the
+// providers' servers.
+const probeName = "imap.gmail.com"
+
+// names looks whether the world's names can be had.
+func (d *doctor) names(ctx context.Context) {
+	if _, err := outbound.New(outbound.Options{}).Resolve(ctx, probeName); err != nil {
+		d.found("dns", warn, fmt.Sprintf("%s cannot be found: %v", probeName, err), "see to /etc/resolv.conf and the firewall, "+
+			"unless only servers of your own are to be reached")
+		return
+	}
+	d.found("dns", well, probeName+" was found", "")
+}
+
+// pages looks at where people see the pages, in whose frames, by which cookie.
+func (d *doctor) pages() {
+	web := d.cfg.Web
+	public, err := d.cfg.publicURL(nil)
+	https, at := strings.HasPrefix(public, "https://"), &url.URL{}
+	if err == nil {
+		at, err = url.Parse(public)
+	}
+	switch {
+	case err != nil:
+		d.found("public_url", warn, err.Error(), "set web.public_url to the address that people see")
+	case web.PublicURL == "":
+		d.found("public_url", warn, "web.public_url is not set: links lead to "+public, "set it to the address that people see")
+	case !https && !loopback(at.Hostname()):
+		d.found("public_url", bad, public+" is not https: passwords and cookies travel in the clear",
+			"put TLS in front, and set web.public_url to the https:// address")
+	default:
+		d.found("public_url", well, public, "")
+	}
+	policy := "no page may show ours in a frame"
+	if len(web.FrameAncestors) > 0 {
+		policy = "in frames of " + strings.Join(web.FrameAncestors, ", ")
+	}
+	switch {
+	case len(web.FrameAncestors) > 0 && https:
+		d.found("frames", well, policy+"; the cookie is Secure, SameSite=None and Partitioned", "")
+	case len(web.FrameAncestors) > 0:
+		d.found("frames", warn, policy+"; but over plain http the cookie is SameSite=Lax, which browsers keep from frames of "+
+			"other sites", "set web.public_url to an https:// address")
+	case https:
+		d.found("frames", well, policy+"; the cookie is Secure and SameSite=Lax", "")
+	default:
+		d.found("frames", well, policy+"; the cookie is SameSite=Lax, and not Secure", "")
+	}
+}
+
+// redirects says which addresses have to be registered with providers.
+func (d *doctor) redirects() error {
+	catalog, err := provider.New()
+	if err != nil {
+		return err
+	}
+	all := d.cfg.oauthProviders(catalog)
+	for _, p := range all {
+		d.found("oauth", well, fmt.Sprintf("%s sends browsers back to %s", p.Name,
+			oauth.RedirectURL(d.cfg.Web.PublicURL, p.ID)), "register exactly this address there")
+	}
+	if len(all) == 0 {
+		d.found("oauth", well, "no registration with a provider is configured", "")
+	}
+	return nil
+}

@@ -1,0 +1,16 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// fileSystemOf names the kind of file system that a directory lies on, where it
+// is one to know of; "" for all others.
+func fileSystemOf(dir string) string {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return ""
+	}
+	return map[uint32]string{
+		unix.TMPFS_MAGIC: "tmpfs", unix.RAMFS_MAGIC: "ramfs", unix.OVERLAYFS_SUPER_MAGIC: "overlay",
+		unix.NFS_SUPER_MAGIC: "nfs", unix.SMB_SUPER_MAGIC: "smb", unix.SMB2_SUPER_MAGIC: "smb", unix.CIFS_SUPER_MAGIC: "cifs",
+	}[uint32(st.Type)]
+}
