@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -139,13 +140,38 @@ func (c accountListCmd) Run(ctx context.Context, t terminal, load loader) error 
 			fmt.Fprintln(t.out, "no accounts")
 			return nil
 		}
-		tbl := newTable("id", "user", "name", "address", "protocol", "folder", "state", "messages", "next visit")
+		page := t.page()
+		tbl := newTable("id", "user", "name", "address", "protocol", "folder", "state", "messages", "next visit").
+			sparing("protocol", "next visit", "folder", "name", "messages")
+		id := shortIDs(accounts, page)
 		for _, acc := range accounts {
-			tbl.add(string(acc.ID), acc.Owner.String(), acc.Name, acc.Email, string(acc.Protocol), acc.Folder, stateText(acc),
+			tbl.add(id(acc.ID), acc.Owner.String(), acc.Name, acc.Email, string(acc.Protocol), acc.Folder, stateText(acc),
 				fmt.Sprint(acc.Status.Totals.Messages), whenText(acc.Status.NextPollAt))
 		}
-		return tbl.write(t.out)
+		return tbl.write(page)
 	})
+}
+
+// leastID is how many letters of an id are shown, and taken, at least.
+const leastID = 8
+
+// shortIDs returns how accounts are named on a terminal: by as many letters of
+// their ids as tell them apart. Programs, which read no terminal, get all.
+func shortIDs(accounts []account.Account, p page) func(account.ID) string {
+	length := leastID
+	if p.columns == 0 {
+		length = math.MaxInt
+	}
+	for seen := map[account.ID]bool{}; len(seen) < len(accounts) && length < 36; length++ {
+		clear(seen)
+		for _, a := range accounts {
+			seen[a.ID[:min(length, len(a.ID))]] = true
+		}
+		if len(seen) == len(accounts) {
+			break
+		}
+	}
+	return func(id account.ID) string { return string(id[:min(length, len(id))]) }
 }
 
 // stateText is an account's state with the reason for it.
@@ -165,19 +191,52 @@ func whenText(at time.Time) string {
 
 // chosen is one account, named by its id.
 type chosen struct {
-	ID   string `arg:"" help:"The account's id."`
+	ID   string `arg:"" help:"The account's id, or its beginning (8 letters or more)."`
 	User string `help:"Whose account it is; found by the id if not given."`
 }
 
 func (c chosen) find(ctx context.Context, a *app) (account.Account, error) {
-	if c.User == "" {
-		return a.store.Accounts().Any(ctx, account.ID(c.ID))
+	var owner account.Owner
+	if c.User != "" {
+		var err error
+		if owner, err = parseUser(c.User); err != nil {
+			return account.Account{}, err
+		}
 	}
-	owner, err := parseUser(c.User)
+	id, err := c.whole(ctx, a)
 	if err != nil {
 		return account.Account{}, err
 	}
-	return a.registry.Get(ctx, owner, account.ID(c.ID))
+	if c.User == "" {
+		return a.store.Accounts().Any(ctx, id)
+	}
+	return a.registry.Get(ctx, owner, id)
+}
+
+// whole returns the id that begins as the one that was given, where that is not
+// whole.
+func (c chosen) whole(ctx context.Context, a *app) (account.ID, error) {
+	given := strings.ToLower(c.ID)
+	if len(given) < leastID || len(given) >= 36 {
+		return account.ID(c.ID), nil
+	}
+	all, err := a.accountsOf(ctx, c.User)
+	if err != nil {
+		return "", err
+	}
+	var like []string
+	for _, acc := range all {
+		if strings.HasPrefix(string(acc.ID), given) {
+			like = append(like, string(acc.ID))
+		}
+	}
+	switch len(like) {
+	case 0:
+		return account.ID(c.ID), nil
+	case 1:
+		return account.ID(like[0]), nil
+	}
+	return "", usageError{fmt.Errorf("%d accounts' ids begin with %s: %s", len(like), c.ID, strings.Join(like, ", "))}
 }
 
 type accountShowCmd struct {

@@ -25,7 +25,7 @@ func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) e
 		tab.add(partDatabase, orNone(id), n.cfg.databaseName())
 		tab.add(partKeys, orNone(b.keys), n.cfg.DataDir)
 		tab.add(partMailboxes, orNone(b.mailboxes), n.cfg.Mailbox)
-		if err := tab.write(t.out); err != nil {
+		if err := tab.write(t.page()); err != nil {
 			return err
 		}
 		return n.compare(ctx, b)

@@ -106,13 +106,15 @@ func (c checkCmd) database(ctx context.Context, t terminal, a *app) (whole bool,
 	return len(wrong) == 0, nil
 }
 
-// owners returns whose mailboxes are to be checked.
-func (c checkCmd) owners(ctx context.Context, a *app) ([]account.Owner, error) {
+// owners returns whose mailboxes are to be checked, having made the account's id
+// whole.
+func (c *checkCmd) owners(ctx context.Context, a *app) ([]account.Owner, error) {
 	if c.Account != "" {
 		acc, err := chosen{ID: c.Account, User: c.User}.find(ctx, a)
 		if errors.Is(err, account.ErrNotFound) {
 			return nil, usageError{fmt.Errorf("--account %s: %w", c.Account, err)}
 		}
+		c.Account = string(acc.ID)
 		return []account.Owner{acc.Owner}, err
 	}
 	if c.User != "" {
@@ -143,8 +145,14 @@ func (c checkCmd) print(t terminal, f *fetch.Findings) error {
 	}
 	fmt.Fprintf(t.out, "%s: %s. The mailbox holds %d messages, %d of them from elsewhere.\n", f.User, verdict, f.Messages,
 		f.Foreign)
+	page := t.page()
+	known := make([]account.Account, len(f.Accounts))
+	for i, a := range f.Accounts {
+		known[i].ID = a.Account
+	}
+	id := shortIDs(known, page)
 	tab := newTable("account", "id", "folders", "present", "gone", "elsewhere", "staged", "intended", "stray", "skipped",
-		"")
+		"").sparing("stray", "intended", "elsewhere", "staged", "folders", "id")
 	for _, a := range f.Accounts {
 		name, remark := a.Email, ""
 		if a.Account == "" {
@@ -162,14 +170,14 @@ func (c checkCmd) print(t terminal, f *fetch.Findings) error {
 		if len(reasons) > 0 {
 			remark = strings.TrimSpace(remark + " " + strings.Join(reasons, ", "))
 		}
-		figures := []string{name, string(a.Account)}
+		figures := []string{name, id(a.Account)}
 		for _, n := range []int{a.Folders, a.Present, a.Gone, a.Elsewhere, a.Staged, a.Intended, a.Stray, skipped} {
 			figures = append(figures, strconv.Itoa(n))
 		}
 		tab.add(append(figures, remark)...)
 	}
 	if len(f.Accounts) > 0 {
-		if err := tab.write(t.out); err != nil {
+		if err := tab.write(page); err != nil {
 			return err
 		}
 	}

@@ -43,7 +43,7 @@ func (c configShowCmd) Run(t terminal, load loader) error {
 	for _, k := range all {
 		tab.add(k.Key, k.Value, k.From)
 	}
-	return tab.write(t.out)
+	return tab.write(t.page())
 }
 
 // Run ends with status 0 when the configuration is right; what is wrong with it

@@ -187,7 +187,7 @@ func (d *demonstration) printFolders(ctx context.Context, owner account.Owner, a
 		}
 	}
 	fmt.Fprintln(d.t.out)
-	return tbl.write(d.t.out)
+	return tbl.write(d.t.page())
 }
 
 // printLinks prints addresses that open the pages.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mattn/go-runewidth"
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -481,5 +482,64 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Tables and bars fit a terminal of 60 columns and more, name accounts by short
+// ids that every command takes, and are drawn in ASCII where the locale wants it.
+func TestOutputFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(71, 20, true))
+	s := newSite(t, ca)
+	id, _, _ := strings.Cut(s.ok(canary+"\n", append([]string{
+		"account", "add", "--user", anna, "--email", "bardzo.dlugi.adres.skrzynki@poczta.dostawca.example.test",
+		"--name", "Skrzynka o dlugiej nazwie", "--password-stdin",
+	}, cliFlags("imap", d.Host, d.IMAPS, "tls", "anna")...)...), "\n")
+	for _, columns := range []int{60, 80, 100, 200} {
+		for _, locale := range []string{"LC_ALL=C", "LC_ALL=pl_PL.UTF-8"} {
+			for _, command := range []string{"account list", "check", "installation", "config", "pull", "pull --force"} {
+				status, shown := s.showing(columns, []string{locale, "MAILBROOK_LOG_LEVEL=error"}, strings.Fields(command)...)
+				text := plain(shown)
+				if status != exitOK {
+					t.Errorf("%s: status %d, %s", command, status, shown)
+				}
+				table := false
+				for line := range strings.Lines(text) {
+					line = strings.TrimRight(line, "\n")
+					table = table || strings.HasPrefix(line, "---") || strings.HasPrefix(line, "───")
+					if strings.Contains(line, ". ") || strings.HasPrefix(line, anna) {
+						continue // A sentence.
+					}
+					if runewidth.StringWidth(line) > columns {
+						t.Errorf("%s on %d columns: %q", command, columns, line)
+					}
+				}
+				if !table || strings.Contains(text, "─") != (locale != "LC_ALL=C") {
+					t.Errorf("%s with %s: %s", command, locale, text)
+				}
+				if strings.HasPrefix(command, "pull") && !strings.Contains(text, "[=") {
+					t.Errorf("no bar on %d columns: %s", columns, text)
+				}
+				if command == "account list" && (!strings.Contains(text, id[:8]) || strings.Contains(text, id)) {
+					t.Errorf("account list on %d columns names accounts so: %s", columns, text)
+				}
+			}
+		}
+	}
+	if out := s.ok("", "account", "list"); !strings.Contains(out, id) { // The control.
+		t.Errorf("a program is told %s", out)
+	}
+	for _, command := range []string{
+		"account show ID", "account test ID", "account edit ID --name X", "pull --account ID", "check --account ID",
+		"account delete ID",
+	} {
+		if r := s.run("", strings.Fields(strings.ReplaceAll(command, "ID", id[:8]))...); r.status != exitOK {
+			t.Errorf("%s: status %d, %s%s", command, r.status, r.out, r.err)
+		}
+	}
+	if r := s.run("", "account", "show", id[:8]); r.status == exitOK { // It is deleted.
+		t.Errorf("an id that no account has: %s", r.out)
 	}
 }

@@ -158,6 +158,6 @@ func (initCmd) Run(ctx context.Context, t terminal, load loader) error {
 		} {
 			tab.add(row...)
 		}
-		return tab.write(t.out)
+		return tab.write(t.page())
 	})
 }

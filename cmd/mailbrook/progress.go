@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"github.com/mattn/go-runewidth"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
@@ -36,6 +37,7 @@ type progress struct {
 	now   func() time.Time
 	lines io.Writer     // Plain lines, or nil.
 	bars  *mpb.Progress // Or bars, or nil.
+	room  page          // For the bars.
 
 	mu     sync.Mutex
 	tracks map[account.ID]*track
@@ -52,6 +54,7 @@ func newProgress(t terminal, accounts []account.Account, silent bool) *progress 
 	case silent:
 	case onTerminal(t.err):
 		p.bars = mpb.New(mpb.WithOutput(t.err), mpb.PopCompletedMode())
+		p.room = page{columns: columnsOf(t.err), ascii: !speaksUTF8(t.environ)}
 	default:
 		p.lines = t.err
 	}
@@ -75,7 +78,8 @@ type track struct {
 	said  time.Time        // When the last line was written.
 	part  account.Progress // As last told.
 	done  account.Progress // Sums of the parts before, when a visit goes on in parts.
-	ended string           // The last words, once it is over.
+	ended string           // The last words, once it is over;
+	short string           // and the same where there is little room.
 }
 
 // start says that a visit begins.
@@ -95,9 +99,10 @@ func (p *progress) start(a account.Account) {
 		return
 	}
 	// Bars call back to be described: they are never touched under the lock.
-	bar := p.bars.New(0, mpb.BarStyle().Filler("=").Tip(">").Padding(" "), mpb.BarWidth(30),
-		mpb.PrependDecorators(decor.Name(t.label, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + p.describe(t) })))
+	name, width, words := p.shares(t.label)
+	bar := p.bars.New(0, mpb.BarStyle().Filler("=").Tip(">").Padding(" "), mpb.BarWidth(width),
+		mpb.PrependDecorators(decor.Name(name, decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + p.briefly(t, words) })))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.bar = bar
@@ -149,7 +154,13 @@ func (p *progress) end(r pullResult) (*mpb.Bar, account.Progress) {
 	if t == nil || t.ended != "" {
 		return nil, account.Progress{}
 	}
-	if t.ended = r.outcome(); !r.Skipped {
+	t.ended = r.outcome()
+	if t.short = t.ended; r.Skipped {
+		t.short = "waits: " + string(r.Diagnosis.Code)
+	} else {
+		if r.Diagnosis == nil {
+			t.short = fmt.Sprintf("%s, %s in %s s", t.ended, count(r.Report.Messages, "message"), seconds(r.Took))
+		}
 		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, count(r.Report.Messages, "message"), size(r.Report.Bytes),
 			seconds(r.Took))
 	}
@@ -168,7 +179,7 @@ func (p *progress) wait() {
 	p.mu.Lock()
 	for _, t := range p.tracks {
 		if t.bar != nil && t.ended == "" {
-			t.ended = "not finished"
+			t.ended, t.short = "not finished", "not finished"
 			open = append(open, t.bar)
 		}
 	}
@@ -179,10 +190,51 @@ func (p *progress) wait() {
 	p.bars.Wait()
 }
 
-func (p *progress) describe(t *track) string {
+// shares divides the terminal's width: a third at most for the name, a fifth for
+// the bar, and the rest for words.
+func (p *progress) shares(label string) (name string, bar, words int) {
+	if p.room.columns == 0 {
+		return label, 30, 120
+	}
+	longest := 0
+	p.mu.Lock()
+	for _, t := range p.tracks {
+		longest = max(longest, runewidth.StringWidth(t.label))
+	}
+	p.mu.Unlock()
+	most := min(longest, p.room.columns/3)
+	bar = max(10, min(30, p.room.columns/5-2))
+	return runewidth.Truncate(label, most, p.room.dots()), bar, max(8, p.room.columns-most-bar-4)
+}
+
+// briefly describes a visit in at most so many columns.
+func (p *progress) briefly(t *track, columns int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return t.describe(p.now())
+	text := t.describe(p.now())
+	for _, shorter := range []string{text, t.brief(p.now())} {
+		if text = shorter; runewidth.StringWidth(text) <= columns {
+			return text
+		}
+	}
+	return runewidth.Truncate(text, columns, p.room.dots())
+}
+
+// brief is describe without folder, octets and rate.
+func (t *track) brief(now time.Time) string {
+	if t.ended != "" {
+		return t.short
+	}
+	s, took := t.sum(), now.Sub(t.began).Seconds()
+	if s.MessagesTotal == 0 {
+		return "looking for mail"
+	}
+	text := fmt.Sprintf("%d/%d", s.MessagesDone, s.MessagesTotal)
+	if took >= 1 && s.MessagesDone > 0 {
+		left := took / float64(s.MessagesDone) * float64(s.MessagesTotal-s.MessagesDone)
+		text += ", " + clock(time.Duration(left*float64(time.Second))) + " left"
+	}
+	return text
 }
 
 // add notes how far the visit is. Counts that fall tell of its next part.
@@ -237,13 +289,14 @@ func (r pullResult) outcome() string {
 }
 
 // printTable writes one row for each account.
-func printTable(w io.Writer, results []pullResult) error {
-	t := newTable("account", "protocol", "folder", "messages", "bytes", "seconds", "result")
+func printTable(p page, results []pullResult) error {
+	t := newTable("account", "protocol", "folder", "messages", "bytes", "seconds", "result").
+		sparing("protocol", "folder", "seconds", "bytes")
 	for _, r := range results {
 		t.add(label(r.Account), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages),
 			size(r.Report.Bytes), seconds(r.Took), r.outcome())
 	}
-	return t.write(w)
+	return t.write(p)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-runewidth"
 	"github.com/vbauerster/mpb/v8"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -137,7 +139,7 @@ func TestBarsEndWithTheResultOfEachAccount(t *testing.T) {
 
 func TestTablesAreAlignedWhateverTheLetters(t *testing.T) {
 	var out bytes.Buffer
-	err := printTable(&out, []pullResult{
+	err := printTable(page{w: &out}, []pullResult{
 		{Account: gmail, Report: fetch.Report{Messages: 1234, Bytes: 56_789_012}, Took: 12345 * time.Millisecond},
 		{Account: zolta, Report: fetch.Report{Err: errors.New("x")}, Took: time.Second, Diagnosis: &account.Diagnosis{
 			Code: fault.AuthFailed,
@@ -178,5 +180,108 @@ func TestSizesAndTimesAreReadable(t *testing.T) {
 		if got := clock(d); got != want {
 			t.Errorf("clock(%v) = %q, want %q", d, got, want)
 		}
+	}
+}
+
+// Whatever the width, no line is longer, and what tells accounts apart stays. The
+// control: without a terminal nothing is cut.
+func TestTablesFitTheTerminal(t *testing.T) {
+	for columns := range 200 {
+		tab := newTable("id", "user", "address", "protocol", "state", "messages").sparing("protocol", "user")
+		tab.add("b559e576", "anna@firma.test", "żółta.łódź.bardzo.daleko@dostawca.example.test", "imap",
+			"needs_attention (auth_failed)", "12345")
+		tab.add("1adb5e18", "jan@firma.test", "日本語の住所@例え.test", "pop3", "ok", "1")
+		var out bytes.Buffer
+		if err := tab.write(page{w: &out, columns: columns, ascii: columns%2 == 0}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if n := runewidth.StringWidth(line); columns >= 20 && n > columns {
+				t.Errorf("a line of %d columns on a terminal of %d: %q", n, columns, line)
+			}
+			if strings.Contains(line, "─") && columns%2 == 0 {
+				t.Errorf("lines are drawn in Unicode where ASCII is wanted: %q", line)
+			}
+		}
+		whole := strings.Contains(out.String(), "żółta.łódź.bardzo.daleko@dostawca.example.test")
+		if columns >= 48 && !strings.Contains(out.String(), "b559e576") || (columns == 0 || columns >= 140) != whole &&
+			(columns == 0 || columns < 60 || columns >= 140) {
+			t.Errorf("on %d columns:\n%s", columns, out.String())
+		}
+	}
+}
+
+func TestTheLocaleSaysWhichLettersThereAre(t *testing.T) {
+	for environ, want := range map[string]bool{
+		"": false, "LANG=C": false, "LANG=pl_PL.UTF-8": true, "LANG=pl_PL.utf8": true, "LANG=C.UTF-8 LC_ALL=C": false,
+		"LC_ALL=en_US.UTF-8 LANG=C": true, "LC_ALL= LC_CTYPE=C.UTF-8 LANG=C": true, "LANG=pl_PL.ISO-8859-2": false,
+	} {
+		if got := speaksUTF8(strings.Fields(environ)); got != want {
+			t.Errorf("%q: %t, want %t", environ, got, want)
+		}
+	}
+}
+
+func TestShortIDsTellAccountsApart(t *testing.T) {
+	accounts := []account.Account{
+		{ID: "b559e576-ed8b-4268-a9f5-450c8d2b6894"}, {ID: "b559e576-e08b-4268-a9f5-450c8d2b6894"},
+		{ID: "1adb5e18-c130-405a-b832-eb47df5f0b0b"},
+	}
+	short := shortIDs(accounts, page{columns: 80})
+	if got := short(accounts[0].ID) + " " + short(accounts[1].ID); got != "b559e576-ed b559e576-e0" {
+		t.Errorf("two that begin alike: %s", got)
+	}
+	if got := shortIDs(accounts[1:], page{columns: 80})(accounts[2].ID); got != "1adb5e18" {
+		t.Errorf("two that do not: %s", got)
+	}
+	if got := shortIDs(accounts, page{})(accounts[0].ID); got != string(accounts[0].ID) {
+		t.Errorf("where no terminal is: %s", got)
+	}
+}
+
+// From 60 columns on a bar is drawn and its words are whole.
+func TestBarsFitTheTerminal(t *testing.T) {
+	long := account.Account{ID: "1", Email: "bardzo.dlugi.adres@poczta.dostawca.example.test"}
+	for _, columns := range []int{60, 80, 120} {
+		out := &screen{}
+		p := newProgress(terminal{err: io.Discard}, []account.Account{long}, true)
+		p.room = page{columns: columns, ascii: true}
+		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh(), mpb.WithWidth(columns))
+		p.start(long)
+		p.update(long.ID, account.Progress{Folder: "INBOX", MessagesDone: 300, MessagesTotal: 300, BytesDone: 3000})
+		p.finish(pullResult{Account: long, Report: fetch.Report{Messages: 300, Bytes: 3000}, Took: 2 * time.Second})
+		p.wait()
+		last := out.buf.String()
+		if !strings.Contains(last, "[=") || !strings.Contains(last, "ok, 300 messages") ||
+			!strings.Contains(last, "in 2.0 s") {
+			t.Errorf("on %d columns:\n%s", columns, last)
+		}
+		for line := range strings.Lines(last) {
+			if i := strings.IndexByte(line, '['); i >= 0 && runewidth.StringWidth(strings.TrimRight(plain(line), "\n")) > columns {
+				t.Errorf("too long for %d columns: %q", columns, line)
+			}
+		}
+	}
+}
+
+// plain leaves out what moves the cursor.
+func plain(s string) string { return escapes.ReplaceAllString(s, "") }
+
+var escapes = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\r")
+
+// Figures stand to the right, as one compares them; ids and times, which begin with
+// a figure, do not.
+func TestOnlyFiguresStandToTheRight(t *testing.T) {
+	var b strings.Builder
+	tab := newTable("id", "messages", "size", "next")
+	tab.add("0ab1", "5", "1.2 kB", "2026-11-29 12:00:00")
+	tab.add("12cd9f", "1000", "999 B", "-")
+	if err := tab.write(page{w: &b, ascii: true}); err != nil {
+		t.Fatal(err)
+	}
+	want := "0ab1           5  1.2 kB  2026-11-29 12:00:00\n12cd9f      1000   999 B  -\n"
+	if !strings.HasSuffix(b.String(), want) {
+		t.Errorf("got\n%s", b.String())
 	}
 }

@@ -196,7 +196,7 @@ func diagnosisOf(r fetch.Report) *account.Diagnosis {
 
 // printResults prints the table, and under it what to do about failures.
 func (a *app) printResults(t terminal, results []pullResult) error {
-	if err := printTable(t.out, results); err != nil {
+	if err := printTable(t.page(), results); err != nil {
 		return err
 	}
 	for _, r := range results {
