@@ -15,7 +15,9 @@ GOVULNCHECK_VERSION := v1.8.0
 # versions stand in .ci/api.
 API_TOOLS := $(CACHE)/api
 FUZZTIME ?= 20s
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags --dirty 2>/dev/null || echo dev)
+# The commit, with tags or without: a clone need not have them.
+REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff-index --quiet HEAD 2>/dev/null; [ $$? != 1 ] || echo ", with changes")
 # Extra arguments: make run ARGS="--trickle 3s", make test TESTARGS="-run Policy".
 ARGS ?=
 TESTARGS ?=
@@ -30,7 +32,7 @@ run: build ## Show it: a sample mail provider inside the process, two accounts, 
 
 .PHONY: build
 build: ## Build bin/mailbrook
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN)/mailbrook ./cmd/mailbrook
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION) -X 'main.revision=$(REVISION)'" -o $(BIN)/mailbrook ./cmd/mailbrook
 
 .PHONY: test
 test: parts ## Run everything: lint, all tests under the race detector, real servers

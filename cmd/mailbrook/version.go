@@ -1,38 +1,54 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 )
 
-// version is set by the linker for releases.
-var version = "dev"
+// version and revision are set by the linker for what "make build" builds.
+var (
+	version  = "dev"
+	revision = ""
+)
 
 type versionCmd struct{}
 
 func (versionCmd) Run(t terminal) error {
-	fmt.Fprintf(t.out, "mailbrook %s (%s) %s\n", version, commit(), runtime.Version())
+	info, _ := debug.ReadBuildInfo()
+	fmt.Fprintf(t.out, "mailbrook %s (%s) %s\n", version, commit(revision, info), runtime.Version())
 	return nil
 }
 
-// commit returns the commit that the binary was built from, as the Go tool
-// noted it.
-func commit() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown commit"
-	}
-	rev, dirty := "unknown commit", ""
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			rev = "commit " + s.Value[:min(12, len(s.Value))]
-		case "vcs.modified":
-			if s.Value == "true" {
-				dirty = ", with changes"
+// pseudoVersion is what the Go tool calls a module at a commit without a tag.
+var pseudoVersion = regexp.MustCompile(`-[0-9]{14}-([0-9a-f]{12})(\+dirty)?$`)
+
+// commit returns the commit that the binary was built from: as the linker was
+// told, else as the Go tool noted it, else as the module's version has it.
+func commit(linked string, info *debug.BuildInfo) string {
+	noted, changes := "", ""
+	if info != nil {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				noted = s.Value[:min(12, len(s.Value))]
+			case "vcs.modified":
+				if s.Value == "true" {
+					changes = ", with changes"
+				}
 			}
 		}
+		if m := pseudoVersion.FindStringSubmatch(info.Main.Version); m != nil {
+			noted = cmp.Or(noted, m[1])
+		}
 	}
-	return rev + dirty
+	switch {
+	case linked != "":
+		return "commit " + linked
+	case noted != "":
+		return "commit " + noted + changes
+	}
+	return "unknown commit"
 }
