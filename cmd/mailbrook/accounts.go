@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
@@ -102,7 +99,7 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if c.Email == nil {
 		return usageError{errors.New("--email is needed: the address at the other provider")}
 	}
-	password, err := t.password(c.PasswordStdin, *c.Email)
+	password, err := t.password(ctx, c.PasswordStdin, *c.Email)
 	if err != nil {
 		return err
 	}
@@ -263,7 +260,7 @@ type accountTestCmd struct {
 func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error {
 	var password *account.Secret
 	if c.PasswordStdin {
-		s, err := t.password(true, "")
+		s, err := t.password(ctx, true, "")
 		if err != nil {
 			return err
 		}
@@ -293,7 +290,7 @@ type accountEditCmd struct {
 func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error {
 	var password *account.Secret
 	if c.Password || c.PasswordStdin {
-		s, err := t.password(c.PasswordStdin, c.ID)
+		s, err := t.password(ctx, c.PasswordStdin, c.ID)
 		if err != nil {
 			return err
 		}
@@ -347,16 +344,13 @@ func parseUser(s string) (account.Owner, error) {
 // password reads a password: a line of standard input, or what is typed at the
 // terminal without being shown. It is never an argument, where anybody on the
 // machine could read it.
-func (t terminal) password(fromStdin bool, whose string) (account.Secret, error) {
-	in, isFile := t.in.(*os.File)
-	if !fromStdin && isFile && term.IsTerminal(int(in.Fd())) {
-		fmt.Fprintf(t.err, "Password of %s: ", whose)
-		b, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(t.err)
+func (t terminal) password(ctx context.Context, fromStdin bool, whose string) (account.Secret, error) {
+	if fd, ok := t.keyboard(); ok && !fromStdin {
+		text, err := t.askHidden(ctx, fd, fmt.Sprintf("Password of %s: ", whose))
 		if err != nil {
-			return account.Secret{}, fmt.Errorf("reading the password: %w", err)
+			return account.Secret{}, err
 		}
-		return account.NewSecret(string(b)), nil
+		return account.NewSecret(text), nil
 	}
 	if !fromStdin {
 		return account.Secret{}, usageError{errors.New("a password is needed, and there is no terminal to ask at: use " +

@@ -8,8 +8,11 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/mailbrook/mailbrook/internal/account"
 )
 
 // errInterrupted ends a command that was interrupted at a question, quietly.
@@ -28,14 +31,6 @@ func (t terminal) keyboard() (fd int, ok bool) {
 // end of the input (Ctrl-D) ends the command as quietly as an interruption.
 func (t terminal) ask(ctx context.Context, question string, read func() (string, error)) (string, error) {
 	fmt.Fprint(t.err, question)
-	fd, ok := t.keyboard()
-	var before *term.State
-	if ok {
-		var err error
-		if before, err = term.GetState(fd); err != nil {
-			return "", fmt.Errorf("asking the terminal: %w", err)
-		}
-	}
 	type answer struct {
 		text string
 		err  error
@@ -47,19 +42,55 @@ func (t terminal) ask(ctx context.Context, question string, read func() (string,
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(t.err)
-		if ok {
-			if err := term.Restore(fd, before); err != nil {
-				return "", fmt.Errorf("giving the terminal back: %w", err)
-			}
-		}
 		return "", errInterrupted
 	case a := <-got:
-		if errors.Is(a.err, io.EOF) && ok {
-			fmt.Fprintln(t.err)
+		if _, ok := t.keyboard(); ok && errors.Is(a.err, io.EOF) {
 			return "", errQuiet
 		}
 		return a.text, a.err
+	}
+}
+
+// askHidden asks for what must not be seen.
+func (t terminal) askHidden(ctx context.Context, fd int, question string) (text string, err error) {
+	before, err := term.MakeRaw(fd) // Before the question: whoever answers early is not seen either.
+	if err != nil {
+		return "", fmt.Errorf("hiding what is typed: %w", err)
+	}
+	defer func() {
+		err = errors.Join(err, term.Restore(fd, before))
+		fmt.Fprintln(t.err)
+	}()
+	return t.ask(ctx, question, func() (string, error) { return readHidden(t.in) })
+}
+
+// readHidden reads a line from a terminal that does nothing by itself: neither
+// show, nor delete, nor interrupt.
+func readHidden(r io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); ; {
+		if _, err := io.ReadFull(r, b); err != nil {
+			return "", err
+		}
+		switch b[0] {
+		case '\r', '\n':
+			return string(line), nil
+		case 3: // Ctrl-C
+			return "", errInterrupted
+		case 4: // Ctrl-D
+			if len(line) == 0 {
+				return "", io.EOF
+			}
+		case 8, 127: // Backspace
+			_, size := utf8.DecodeLastRune(line)
+			line = line[:len(line)-size]
+		case 21: // Ctrl-U
+			line = line[:0]
+		default:
+			if line = append(line, b[0]); len(line) > account.MaxPassword {
+				return "", errors.New("what is typed is too long")
+			}
+		}
 	}
 }
 
@@ -76,6 +107,7 @@ func (t terminal) confirm(ctx context.Context, question, flag string) error {
 		fmt.Fprintln(t.err)
 		return usageError{fmt.Errorf("nobody answered: %s goes on without asking", flag)}
 	case err != nil && !errors.Is(err, io.EOF):
+		fmt.Fprintln(t.err)
 		return err
 	}
 	fmt.Fprintln(t.err, "Nothing was done.")

@@ -543,3 +543,37 @@ func TestOutputFitsTheTerminal(t *testing.T) {
 		t.Errorf("an id that no account has: %s", r.out)
 	}
 }
+
+// At a question Ctrl-C and Ctrl-D end the command without a word, with the
+// terminal as it was, and nothing made. The control: an answer is taken, unseen.
+func TestPromptsEndQuietly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	add := []string{
+		"account", "add", "--user", anna, "--email", "a@poczta.example.test", "--host", "poczta.example.test", "--skip-test",
+	}
+	for keys, want := range map[string]int{ctrlC: exitInterrupted, "abc" + ctrlC: exitInterrupted, ctrlD: exitFailed} {
+		c := s.onTerminal(80, nil, add...)
+		c.expect("Password of a@poczta.example.test: ")
+		c.types(keys)
+		status, shown := c.ends()
+		lines := strings.Split(strings.TrimSpace(shown), "\n")
+		if status != want || len(lines) != 1 ||
+			strings.Contains(shown, "mailbrook:") {
+			t.Errorf("%q ends with status %d, want %d: %s", keys, status, want, shown)
+		}
+		attr, err := unix.IoctlGetTermios(int(c.master.Fd()), unix.TCGETS)
+		if err != nil || attr.Lflag&unix.ECHO == 0 {
+			t.Errorf("after %q the terminal does not show what is typed: %v", keys, err)
+		}
+	}
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	c := s.onTerminal(80, nil, add...)
+	c.expect("Password of ")
+	c.types("x\x7fzle\x15" + canary + "\r")
+	if status, shown := c.ends(); status != exitOK || strings.Contains(shown, canary) {
+		t.Errorf("with a password: status %d, %s", status, shown)
+	}
+}
