@@ -141,7 +141,7 @@ func (d *doctor) stores(ctx context.Context) (err error) {
 			`address see "mailbrook config"`)
 		return nil
 	}
-	defer n.store.Close() //nolint:errcheck // It was read only.
+	defer n.store.Close()
 	if !d.database(ctx, n.store) {
 		return nil
 	}

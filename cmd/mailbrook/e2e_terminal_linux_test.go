@@ -71,10 +71,10 @@ func (s *site) onTerminal(columns int, env []string, args ...string) *screenOf {
 	if err := c.cmd.Start(); err != nil {
 		s.t.Fatalf("starting mailbrook %s: %v", strings.Join(args, " "), err)
 	}
-	slave.Close() //nolint:errcheck // The command has its own.
+	slave.Close() // The command has its own.
 	go c.listen()
 	s.t.Cleanup(func() {
-		c.cmd.Process.Kill() //nolint:errcheck // It has ended already, when all went well.
+		c.cmd.Process.Kill() // It has ended already, when all went well.
 		<-c.over
 		s.hear([]byte(c.text()))
 	})
@@ -430,15 +430,21 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		{"plain http", []string{"WEB_PUBLIC_URL=http://post.firma.test"}, "", nil, "public_url", "FAIL", "clear", "TLS"},
 		{"https", []string{"WEB_PUBLIC_URL=https://post.firma.test"}, "", nil, "public_url", "ok", "", ""},
 		{
-			"frames over http", []string{"WEB_FRAME_ANCESTORS=https://webmail.test"}, "", nil, "frames", "warn",
+			"frames over http",
+			[]string{"WEB_FRAME_ANCESTORS=https://webmail.test"},
+			"", nil, "frames", "warn",
 			"SameSite=Lax", "https://",
 		},
 		{
-			"frames", []string{"WEB_FRAME_ANCESTORS=https://webmail.test", "WEB_PUBLIC_URL=https://p.test"}, "", nil,
+			"frames",
+			[]string{"WEB_FRAME_ANCESTORS=https://webmail.test", "WEB_PUBLIC_URL=https://p.test"},
+			"", nil,
 			"frames", "ok", "Partitioned", "",
 		},
 		{
-			"a registration", []string{"OAUTH_GOOGLE_CLIENT_ID=x", "WEB_PUBLIC_URL=https://p.test"}, "", nil, "oauth", "ok",
+			"a registration",
+			[]string{"OAUTH_GOOGLE_CLIENT_ID=x", "WEB_PUBLIC_URL=https://p.test"},
+			"", nil, "oauth", "ok",
 			"https://p.test/oauth/callback/google", "register exactly",
 		},
 	} {
@@ -575,5 +581,42 @@ func TestPromptsEndQuietly(t *testing.T) {
 	c.types("x\x7fzle\x15" + canary + "\r")
 	if status, shown := c.ends(); status != exitOK || strings.Contains(shown, canary) {
 		t.Errorf("with a password: status %d, %s", status, shown)
+	}
+}
+
+// --help names every key and every variable, each with what it means; so does
+// the manual. The control: a command's own help does not.
+func TestHelpNamesEveryKeyAndVariable(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	status, shown := s.showing(80, nil, "--help")
+	manual, err := os.ReadFile("../../docs/operations.md")
+	if err != nil || status != exitOK {
+		t.Fatalf("status %d, %v: %s", status, err, shown)
+	}
+	for _, setting := range allSettings() {
+		if setting.meaning() == "" {
+			t.Errorf("nothing says what %s is for", setting.key)
+		}
+		if strings.HasPrefix(setting.key, "oauth.") {
+			continue // They are all alike; the first one's are looked at below.
+		}
+		if !strings.Contains(shown, "  "+setting.key+", "+setting.envName()) || !strings.Contains(shown, setting.meaning()) {
+			t.Errorf("--help does not name %s, %s: %s", setting.key, setting.envName(), setting.meaning())
+		}
+		if !strings.Contains(string(manual), "`"+setting.key+"`") {
+			t.Errorf("docs/operations.md does not name %s", setting.key)
+		}
+	}
+	for _, want := range []string{
+		"oauth.google.client_id, MAILBROOK_OAUTH_GOOGLE_CLIENT_ID", "MAILBROOK_OAUTH_GOOGLE_CLIENT_SECRET_FILE",
+		"oauth.google.hosts", "MAILBROOK_CONFIG", "/etc/mailbrook/mailbrook.toml", "microsoft",
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("--help does not name %s", want)
+		}
+	}
+	if _, shown := s.showing(80, nil, "pull", "--help"); strings.Contains(shown, "web.public_url") {
+		t.Errorf("the help of a command names all keys: %s", shown)
 	}
 }

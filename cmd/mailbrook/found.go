@@ -153,7 +153,8 @@ func (initCmd) Run(ctx context.Context, t terminal, load loader) error {
 		fmt.Fprintln(t.out, said)
 		tab := newTable("part", "where")
 		for _, row := range [][]string{
-			{partDatabase, a.cfg.databaseName()}, {partKeys, filepath.Join(a.cfg.DataDir, "keys")},
+			{partDatabase, a.cfg.databaseName()},
+			{partKeys, filepath.Join(a.cfg.DataDir, "keys")},
 			{partMailboxes, a.cfg.Mailbox},
 		} {
 			tab.add(row...)

@@ -120,6 +120,7 @@ func run(ctx context.Context, t terminal, args []string) int {
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.UsageOnError(),
+		kong.Help(help),
 	)
 	if err != nil {
 		fmt.Fprintln(t.err, "mailbrook:", err)

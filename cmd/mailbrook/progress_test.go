@@ -225,7 +225,8 @@ func TestTheLocaleSaysWhichLettersThereAre(t *testing.T) {
 
 func TestShortIDsTellAccountsApart(t *testing.T) {
 	accounts := []account.Account{
-		{ID: "b559e576-ed8b-4268-a9f5-450c8d2b6894"}, {ID: "b559e576-e08b-4268-a9f5-450c8d2b6894"},
+		{ID: "b559e576-ed8b-4268-a9f5-450c8d2b6894"},
+		{ID: "b559e576-e08b-4268-a9f5-450c8d2b6894"},
 		{ID: "1adb5e18-c130-405a-b832-eb47df5f0b0b"},
 	}
 	short := shortIDs(accounts, page{columns: 80})

@@ -744,6 +744,7 @@ func TestATemplateGivesEachUserAPlace(t *testing.T) {
 		a, err := account.ParseOwner(users[0])
 		must(t, err)
 		b, err := account.ParseOwner(users[1])
+		must(t, err)
 		if !slices.Equal(tmpl.elements(a), tmpl.elements(b)) {
 			t.Errorf("%s leads %v to %v and %v", text, users, tmpl.elements(a), tmpl.elements(b))
 		}

@@ -54,7 +54,7 @@ func (s *Store) stayAttending(ctx context.Context, conn *sql.Conn) {
 			conn = nil
 		}
 		if conn == nil {
-			conn, _ = s.lockServing(ctx, "SELECT pg_advisory_lock_shared($1)") //nolint:errcheck // Tried again.
+			conn, _ = s.lockServing(ctx, "SELECT pg_advisory_lock_shared($1)") // Tried again.
 		}
 	}
 }
@@ -111,7 +111,7 @@ func endSession(conn *sql.Conn) {
 		return
 	}
 	conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // That is what it answers.
-	conn.Close()                                           //nolint:errcheck // It is closed.
+	conn.Close()
 }
 
 // flockServing locks the file that stands for serving beside a SQLite database.

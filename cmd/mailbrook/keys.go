@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// meaning says in a sentence what a key is for.
+func (s setting) meaning() string {
+	if rest, ok := strings.CutPrefix(s.key, "oauth."); ok {
+		_, rest, _ = strings.Cut(rest, ".")
+		return map[string]string{
+			"client_id":     "The registration at that provider, so that users sign in on its page.",
+			"client_secret": "The registration's secret.",
+			"authorize_url": "Another page to sign in on than the provider's usual one.",
+			"token_url":     "Another place to fetch tokens from.",
+			"issuer":        "Who has to have issued its answers.",
+			"scopes":        "What is asked for, in the place of what is known.",
+			"hosts":         "Further mail servers that are shown its tokens.",
+		}[rest]
+	}
+	return map[string]string{
+		"listen":                 "Address of the REST API and the web pages.",
+		"listen_ops":             "Address of readiness and metrics, if not that one.",
+		"data_dir":               "Where keys, the embedded database and local mailboxes lie.",
+		"database":               "sqlite:FILE or postgres://...",
+		"mailbox":                "Maildir++ root of a user: maildir:/path/{domain}/{local}",
+		"memory_limit":           "What visits may hold in memory together, such as 512MB.",
+		"remote.allow_networks":  "Networks that are allowed although not public.",
+		"remote.allow_ports":     "Ports an account may name; * for all.",
+		"remote.own_hosts":       "Hosts of users' own mailboxes, which no account may name.",
+		"remote.ca_file":         "Further roots for remote TLS (PEM).",
+		"remote.allow_plaintext": "Whether unencrypted accounts are accepted.",
+		"poll.interval":          "Default between polls of one account; its flag is --default-poll-interval.",
+		"poll.min_interval":      "The least interval a user may ask for.",
+		"poll.workers":           "Visits at a time in one process.",
+		"accounts.max_per_user":  "Accounts per user.",
+		"auth.secret":            "Secret shared with who signs bearer tokens (HS256).",
+		"auth.jwks_url":          "Where the keys of tokens made elsewhere are.",
+		"auth.issuer":            "Who has to have issued those tokens.",
+		"auth.audience":          "For whom those tokens have to be.",
+		"web.frame_ancestors":    "Origins whose pages may show the web pages in a frame.",
+		"web.public_url":         "The address at which people see the web pages.",
+		"web.brand.name":         "The name that users see on the web pages.",
+		"web.brand.logo":         "The picture beside it.",
+		"web.brand.color":        "The colour of buttons and links.",
+		"web.brand.help_url":     "Where users find help.",
+		"web.brand.privacy_url":  "Where they read what happens to their data.",
+		"log.level":              "debug, info, warn or error.",
+		"log.format":             "text or json.",
+	}[s.key]
+}
+
+// help is kong's, and below that of the program as a whole all keys.
+func help(o kong.HelpOptions, k *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(o, k); err != nil || k.Selected() != nil || k.Error != nil {
+		return err
+	}
+	return describeKeys(k.Stdout)
+}
+
+// describeKeys names every key with its variable. What holds for one provider
+// holds for all of them.
+func describeKeys(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nConfiguration keys and variables, in the file that --config or %s names, in %s:\n", fileVariable,
+		strings.Join(standardFiles(), " or "))
+	for _, s := range allSettings() {
+		if strings.HasPrefix(s.key, "oauth.") && !strings.HasPrefix(s.key, "oauth."+oauthServers[0]+".") {
+			continue
+		}
+		file := ""
+		if s.secret {
+			file = ", " + s.envName() + "_FILE"
+		}
+		fmt.Fprintf(&b, "  %s, %s%s\n      %s\n", s.key, s.envName(), file, s.meaning())
+	}
+	fmt.Fprintf(&b, "  In the place of %s: %s.\n", oauthServers[0], strings.Join(oauthServers[1:], ", "))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
