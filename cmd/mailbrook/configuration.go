@@ -92,6 +92,8 @@ func (c config) byDefault(s setting) string {
 		return c.DataDir
 	case "mailbox":
 		return c.Mailbox
+	case "create_mailboxes":
+		return strconv.FormatBool(c.CreateMailboxes)
 	case "remote.allow_ports":
 		ports := make([]string, len(c.Remote.AllowPorts.List))
 		for i, p := range c.Remote.AllowPorts.List {
