@@ -14,8 +14,9 @@ import (
 // ErrServed says that a process serves from the database.
 var ErrServed = errors.New(`"mailbrook serve" runs on this database`)
 
-// servingKey is the advisory lock of PostgreSQL that serving processes share.
-const servingKey = 0x6d61696c62726f6f // "mailbroo"
+// servingKey is the advisory lock of PostgreSQL that serving processes share: another
+// one than claimLock, which each claim has for itself.
+const servingKey = 0x6d61696c73657276 // "mailserv"
 
 // reattend is how often a serving process looks whether PostgreSQL still knows of
 // it: its lock ends with the session.

@@ -36,3 +36,16 @@ func TestWhoServesIsKnown(t *testing.T) {
 		again()
 	})
 }
+
+// Who serves keeps nobody from claiming accounts: the locks are two.
+func TestWhoServesHoldsUpNoClaim(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(w *world) {
+		release, err := w.Attend(w.Context())
+		w.must(err)
+		defer release()
+		if l := w.claimNew(); l.Account.ID == "" {
+			w.Error("nothing is claimed")
+		}
+	})
+}
