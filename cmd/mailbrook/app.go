@@ -210,7 +210,8 @@ func (a *app) close() {
 	}
 }
 
-// openStore opens the configured database. existing says that the database cannot be a new one, allowed what providers ask.
+// openStore opens the configured database. existing says that the database cannot be a new one, allowed what
+// providers ask.
 func openStore(ctx context.Context, cfg config, b borne, existing bool, allowed schedule.Allowances,
 	log *slog.Logger,
 ) (*store.Store, error) {

@@ -235,7 +235,8 @@ func TestAClaimThatDiffersFromTokenToTokenIsRefused(t *testing.T) {
 
 func TestTheLaterWins(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile(standardFiles()[0], []byte("listen = \"file:1\"\ndata_dir = \"file\"\nlog = {level = \"debug\"}"),
+	if err := os.WriteFile(standardFiles()[0], []byte("listen = \"file:1\"\ndata_dir = \"file\"\nlog = {level = "+
+		"\"debug\"}"),
 		0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -470,7 +471,8 @@ func TestAllPortsAreAStar(t *testing.T) {
 func TestUnknownVariablesAreMistakesAndForeignOnesAreNot(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for variable, says := range map[string]string{
-		"MAILBROOK_POLL_INTERVALL=9m":      "unknown variable MAILBROOK_POLL_INTERVALL: did you mean MAILBROOK_POLL_INTERVAL?",
+		"MAILBROOK_POLL_INTERVALL=9m": "unknown variable MAILBROOK_POLL_INTERVALL: did you mean " +
+			"MAILBROOK_POLL_INTERVAL?",
 		"MAILBROOK_LISTN=x":                "did you mean MAILBROOK_LISTEN?",
 		"MAILBROOK_ALLOW_PORTS=993":        "did you mean MAILBROOK_REMOTE_ALLOW_PORTS?",
 		"MAILBROOK_AUTH_SECRETFILE=x":      "did you mean MAILBROOK_AUTH_SECRET_FILE?",

@@ -190,7 +190,8 @@ func (d *doctor) database(ctx context.Context, s *store.Store) bool {
 		d.found("database", bad, err.Error(), "see that it runs and answers")
 		return false
 	}
-	d.found("database", well, d.cfg.databaseName()+": its schema is this program's, and its settings keep what is committed",
+	d.found("database", well, d.cfg.databaseName()+": its schema is this program's, and its settings keep what is "+
+		"committed",
 		"")
 	if d.cfg.embedded() {
 		d.fileSystem("database", filepath.Dir(d.cfg.sqliteFile()), true)
@@ -216,7 +217,8 @@ func (d *doctor) mailboxes(ctx context.Context, boxes *mailbox.Store) {
 		err = boxes.Check(ctx)
 	}
 	if err != nil {
-		d.found("mailboxes", bad, fmt.Sprintf("%s: %v", place, err), "give the user of serve the right to write there, and see "+
+		d.found("mailboxes", bad, fmt.Sprintf("%s: %v", place, err), "give the user of serve the right to write there, "+
+			"and see "+
 			"that there is space")
 		return
 	}
@@ -252,7 +254,8 @@ func (d *doctor) fileSystem(check, dir string, locks bool) {
 				"put it on a local disk, or use PostgreSQL")
 			return
 		}
-		d.found(check, warn, fmt.Sprintf("%s lies on %s", dir, kind), "mount it so that it fails rather than waits for ever, "+
+		d.found(check, warn, fmt.Sprintf("%s lies on %s", dir, kind), "mount it so that it fails rather than waits for "+
+			"ever, "+
 			"and with the server's own durability (NFS: no async export)")
 	}
 }
@@ -278,7 +281,8 @@ const probeName = "imap.gmail.com"
 // names looks whether the world's names can be had.
 func (d *doctor) names(ctx context.Context) {
 	if _, err := outbound.New(outbound.Options{}).Resolve(ctx, probeName); err != nil {
-		d.found("dns", warn, fmt.Sprintf("%s cannot be found: %v", probeName, err), "see to /etc/resolv.conf and the firewall, "+
+		d.found("dns", warn, fmt.Sprintf("%s cannot be found: %v", probeName, err), "see to /etc/resolv.conf and the "+
+			"firewall, "+
 			"unless only servers of your own are to be reached")
 		return
 	}
@@ -297,7 +301,8 @@ func (d *doctor) pages() {
 	case err != nil:
 		d.found("public_url", warn, err.Error(), "set web.public_url to the address that people see")
 	case web.PublicURL == "":
-		d.found("public_url", warn, "web.public_url is not set: links lead to "+public, "set it to the address that people see")
+		d.found("public_url", warn, "web.public_url is not set: links lead to "+public, "set it to the address that "+
+			"people see")
 	case !https && !loopback(at.Hostname()):
 		d.found("public_url", bad, public+" is not https: passwords and cookies travel in the clear",
 			"put TLS in front, and set web.public_url to the https:// address")
@@ -312,7 +317,8 @@ func (d *doctor) pages() {
 	case len(web.FrameAncestors) > 0 && https:
 		d.found("frames", well, policy+"; the cookie is Secure, SameSite=None and Partitioned", "")
 	case len(web.FrameAncestors) > 0:
-		d.found("frames", warn, policy+"; but over plain http the cookie is SameSite=Lax, which browsers keep from frames of "+
+		d.found("frames", warn, policy+"; but over plain http the cookie is SameSite=Lax, which browsers keep from "+
+			"frames of "+
 			"other sites", "set web.public_url to an https:// address")
 	case https:
 		d.found("frames", well, policy+"; the cookie is Secure and SameSite=Lax", "")

@@ -275,7 +275,8 @@ func TestConfigShowsEveryKeyAndItsOrigin(t *testing.T) {
 			t.Errorf("on a terminal %s is not shown (status %d): %s", setting.key, status, text)
 		}
 	}
-	if status, text := s.showing(80, nil, "config", "check"); status != exitOK || !strings.Contains(text, "mailbrook.toml") {
+	if status, text := s.showing(80, nil, "config", "check"); status != exitOK ||
+		!strings.Contains(text, "mailbrook.toml") {
 		t.Errorf("config check of a good one: %d, %s", status, text)
 	}
 	status, text = s.showing(80, []string{"MAILBROOK_POLL_INTERVALL=9m"}, "config", "check") // The control.

@@ -259,7 +259,8 @@ func TestBarsFitTheTerminal(t *testing.T) {
 			t.Errorf("on %d columns:\n%s", columns, last)
 		}
 		for line := range strings.Lines(last) {
-			if i := strings.IndexByte(line, '['); i >= 0 && runewidth.StringWidth(strings.TrimRight(plain(line), "\n")) > columns {
+			if i := strings.IndexByte(line, '['); i >= 0 &&
+				runewidth.StringWidth(strings.TrimRight(plain(line), "\n")) > columns {
 				t.Errorf("too long for %d columns: %q", columns, line)
 			}
 		}
