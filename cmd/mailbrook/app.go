@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -58,7 +57,17 @@ type app struct {
 // loader reads the configuration when a command wants it.
 type loader func() (config, error)
 
-// withApp wires everything for one command, on an installation that is there.
+// use is what a command may do with an installation.
+type use int
+
+const (
+	reads    use = iota // Neither make one, nor change the schema of its database.
+	upgrades            // Bring an embedded database up to this version's schema.
+	founds              // Make one where there is none, too.
+)
+
+// withApp wires everything for one command, on an installation that is there as
+// it is.
 func withApp(ctx context.Context, t terminal, load loader, do func(*app) error) error {
 	cfg, err := load()
 	if err != nil {
@@ -80,7 +89,18 @@ func founding(ctx context.Context, t terminal, load loader, do func(*app) error)
 	if err := cfg.makeDataDir(); err != nil {
 		return err
 	}
+	cfg.May = founds
 	return wired(ctx, t, cfg, do)
+}
+
+// upgrading is withApp for commands that bring an embedded database up by
+// themselves.
+func upgrading(ctx context.Context, t terminal, load loader, do func(*app) error) error {
+	return withApp(ctx, t, func() (config, error) {
+		cfg, err := load()
+		cfg.May = upgrades
+		return cfg, err
+	}, do)
 }
 
 func wired(ctx context.Context, t terminal, cfg config, do func(*app) error) error {
@@ -222,10 +242,15 @@ func openStore(ctx context.Context, cfg config, b borne, existing bool, allowed 
 }
 
 // bringUp sees to it that the schema is this version's: on the embedded
-// database by itself, on PostgreSQL only the operator does it.
+// database by itself, where the command may; on PostgreSQL only the operator does
+// it.
 func (a *app) bringUp(ctx context.Context) error {
 	if a.cfg.embedded() {
-		if err := a.store.Migrate(ctx); err != nil {
+		bring := a.store.Migrate
+		if a.cfg.May == reads {
+			bring = func(ctx context.Context) error { return checkSchema(a.store.CheckSchema(ctx)) }
+		}
+		if err := bring(ctx); err != nil {
 			return err
 		}
 		// Its processes are all on this machine: those that were killed need
@@ -253,7 +278,7 @@ func (a *app) warnOfShadows(ctx context.Context) error {
 	return nil
 }
 
-// openVault loads the keys in data_dir, and makes them on the first start. With
+// openVault loads the keys in data_dir; a command that founds makes them on the first start. With
 // accounts in the database and no keys it refuses: new keys would lock every
 // user out, and what is missing is a disk that is not mounted or a backup.
 func openVault(ctx context.Context, cfg config, s *store.Store) (*vault.Vault, error) {
@@ -273,7 +298,7 @@ func openVault(ctx context.Context, cfg config, s *store.Store) (*vault.Vault, e
 		return nil, fmt.Errorf(`data_dir: the database has accounts, but their keys are not in %s: mount or restore it; `+
 			`if they are lost for good, "mailbrook installation adopt keys" makes new ones (%w)`, cfg.DataDir, err)
 	}
-	if _, err := os.Stat(cfg.DataDir); err != nil { // Only founding makes it.
+	if cfg.May != founds {
 		return nil, cfg.nothingThere()
 	}
 	return vault.Open(cfg.DataDir)

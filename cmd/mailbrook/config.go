@@ -48,9 +48,11 @@ type config struct {
 	// LookThrough is whether an embedded database is read as a whole before it is
 	// used, which the command decides.
 	LookThrough bool
-	OAuth       map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
-	Log         logConfig
-	Found       found
+	// May is what the command may do with an installation, which it decides too.
+	May   use
+	OAuth map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
+	Log   logConfig
+	Found found
 }
 
 // remoteConfig bounds which servers accounts may name.

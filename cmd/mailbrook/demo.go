@@ -54,6 +54,7 @@ func (c demoCmd) Run(ctx context.Context, t terminal, load loader) (err error) {
 	if err := cfg.makeDataDir(); err != nil {
 		return err
 	}
+	cfg.May = founds
 	a, err := newApp(ctx, cfg, log)
 	if err != nil {
 		return err

@@ -444,7 +444,7 @@ type answer struct {
 }
 
 // client makes no connection outlive its test.
-var client = &http.Client{Timeout: soon, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: 2 * soon, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // ask makes one request. A body may be a string, which is sent as it is, or
 // anything that becomes JSON.

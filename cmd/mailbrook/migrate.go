@@ -62,8 +62,18 @@ func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
 		return err
 	}
 	return openedStore(ctx, t, cfg, func(s *store.Store) error {
+		before, _, err := s.SchemaVersion(ctx, 0)
+		if err != nil {
+			return err
+		}
 		if err := s.Migrate(ctx); err != nil {
 			return err
+		}
+		if before == 0 && cfg.embedded() { // A new installation, which other commands can read then.
+			cfg.May = founds
+			if _, err := openVault(ctx, cfg, s); err != nil {
+				return err
+			}
 		}
 		return printMigrations(ctx, t, s)
 	})

@@ -33,7 +33,7 @@ func (c pullCmd) Run(ctx context.Context, t terminal, load loader) error {
 	// A few visits leave the collector little to do: at 40 in place of 100 per cent
 	// the peak of a first pull of 10,000 messages is 2 MB lower (case A0 of make bench).
 	debug.SetGCPercent(40)
-	return quietly(ctx, t, load, func(a *app) error {
+	return upgrading(ctx, t, hushed(load), func(a *app) error {
 		accounts, err := c.chosen(ctx, a)
 		if err != nil {
 			return err

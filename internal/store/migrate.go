@@ -35,8 +35,12 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return err
 		}
 		done, err := p.Up(ctx)
+		var took time.Duration
 		for _, m := range done {
-			s.log.InfoContext(ctx, "schema migrated", "version", m.Source.Version, "took", m.Duration)
+			took += m.Duration
+		}
+		if n := len(done); n > 0 {
+			s.log.InfoContext(ctx, "schema migrated", "version", done[n-1].Source.Version, "steps", n, "took", took)
 		}
 		if err != nil {
 			return err
