@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/store"
 )
 
 // found is where a configuration came from.
@@ -93,7 +94,7 @@ func (c config) stands() (bool, error) {
 
 // sqliteFile is the file of an embedded database.
 func (c config) sqliteFile() string {
-	file, _, _ := strings.Cut(strings.TrimPrefix(c.Database, "sqlite:"), "?")
+	file, _ := store.SQLiteFile(c.Database)
 	return file
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -16,10 +17,24 @@ import (
 	"gorm.io/gorm"
 )
 
+// sqliteParameters are what may follow the name of a file and a question mark,
+// which may be in the name as well.
+var sqliteParameters = regexp.MustCompile(`^[a-z_]+=[^/]*$`)
+
+// SQLiteFile returns the file that a database's name means, PATH or
+// PATH?parameters, and the parameters.
+func SQLiteFile(name string) (path, parameters string) {
+	name = strings.TrimPrefix(name, "sqlite:")
+	if i := strings.LastIndexByte(name, '?'); i >= 0 && sqliteParameters.MatchString(name[i+1:]) {
+		return name[:i], name[i+1:]
+	}
+	return name, ""
+}
+
 // openSQLite opens PATH or PATH?parameters. The parameters are the driver's,
 // applied after ours.
 func (s *Store) openSQLite(ctx context.Context, name string, o Options) error {
-	path, extra, _ := strings.Cut(name, "?")
+	path, extra := SQLiteFile(name)
 	if path == "" || strings.HasPrefix(path, ":memory:") {
 		return errors.New("SQLite needs the path of a file")
 	}
