@@ -24,17 +24,23 @@ type accountCmd struct {
 	Delete accountDeleteCmd `cmd:"" help:"Delete an account. Nothing is changed at the provider."`
 }
 
+// connectionFlags are what a connection test depends on, as flags. Nil: not given.
+type connectionFlags struct {
+	Email         *string `help:"The address at the other provider."`
+	Provider      *string `help:"A provider's id, as \"mailbrook providers\" lists them; by default from the address."`
+	Protocol      *string `help:"imap or pop3." enum:"imap,pop3"`
+	Host          *string `help:"The server's name."`
+	Port          *int    `help:"The server's port."`
+	Security      *string `help:"tls, starttls or none." enum:"tls,starttls,none"`
+	Username      *string `help:"The name to sign in with; by default as the provider wants it."`
+	PasswordStdin bool    `help:"Read the password from standard input instead of asking for it."`
+}
+
 // accountFlags are the settings of an account as flags. Nil: not given.
 type accountFlags struct {
-	Email           *string        `help:"The address at the other provider."`
+	connectionFlags
 	Name            *string        `help:"The user's own label for the account."`
 	SenderName      *string        `help:"The name for the From field."`
-	Provider        *string        `help:"A provider's id; by default from the address."`
-	Protocol        *string        `help:"imap or pop3." enum:"imap,pop3"`
-	Host            *string        `help:"The server's name."`
-	Port            *int           `help:"The server's port."`
-	Security        *string        `help:"tls, starttls or none." enum:"tls,starttls,none"`
-	Username        *string        `help:"The name to sign in with; by default as the provider wants it."`
 	Folder          *string        `help:"The local folder to fetch into; by default the account's name."`
 	Include         []string       `help:"A remote folder to fetch, by name or special use (\\Sent); may be repeated. Default: all." sep:"none"`
 	Exclude         []string       `help:"A remote folder not to fetch; may be repeated." sep:"none"`
@@ -42,7 +48,6 @@ type accountFlags struct {
 	MaxMessageBytes *int64         `help:"The largest message to fetch, in bytes; larger ones are listed as skipped. Default: 50 MiB." placeholder:"BYTES"`
 	PollInterval    *time.Duration `help:"How often to poll, such as 5m."`
 	SkipTest        bool           `help:"Save without testing the connection."`
-	PasswordStdin   bool           `help:"Read the password from standard input instead of asking for it."`
 }
 
 // startFlag is account.Start as the command line writes it.
@@ -69,14 +74,17 @@ func (f accountFlags) draft(password account.Secret) account.Draft {
 	return d
 }
 
-func (f accountFlags) patch(password *account.Secret) account.Patch {
-	p := account.Patch{
-		Email: f.Email, Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host,
-		Port:     f.Port,
-		Username: f.Username, Folder: f.Folder, Start: (*account.Start)(f.Start), MaxMessageBytes: f.MaxMessageBytes,
-		PollInterval: f.PollInterval, SkipTest: f.SkipTest,
+func (f connectionFlags) patch(password *account.Secret) account.Patch {
+	return account.Patch{
+		Email: f.Email, Password: password, Provider: f.Provider, Host: f.Host, Port: f.Port, Username: f.Username,
 		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
 	}
+}
+
+func (f accountFlags) patch(password *account.Secret) account.Patch {
+	p := f.connectionFlags.patch(password)
+	p.Name, p.SenderName, p.Folder, p.Start = f.Name, f.SenderName, f.Folder, (*account.Start)(f.Start)
+	p.MaxMessageBytes, p.PollInterval, p.SkipTest = f.MaxMessageBytes, f.PollInterval, f.SkipTest
 	if f.Include != nil {
 		p.Include = &f.Include
 	}
@@ -253,7 +261,7 @@ func (c accountShowCmd) Run(ctx context.Context, t terminal, load loader) error 
 
 type accountTestCmd struct {
 	chosen
-	accountFlags
+	connectionFlags
 	Transcript string `help:"Write what is said with the server into FILE, without secrets." placeholder:"FILE"`
 }
 

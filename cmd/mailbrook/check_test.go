@@ -79,6 +79,17 @@ func TestCheckComparesWhatWasDeliveredWithTheJournal(t *testing.T) {
 		len(x.Files) != 1 || !strings.HasPrefix(x.Files[0], "cur/") {
 		t.Errorf("%+v, %v", x, err)
 	}
+	for _, part := range []string{ // Of the file's name, in which the token is.
+		filepath.Base(doubled.Path), doubled.Path, doubled.Token + ".host",
+		"cur/1700000000." + doubled.Token + ".host,S=1:2,S",
+	} {
+		if again := s.ok("", "check", "--explain", part); again != out {
+			t.Errorf("of %s it explains %s", part, again)
+		}
+	}
+	if r := s.run("", "check", "--explain", "x"+doubled.Token); r.status != exitFailed { // The control.
+		t.Errorf("explaining what is no token ends with status %d", r.status)
+	}
 	if r := s.run("", "check", "--explain", "F"+strings.Repeat("a", 26)); r.status != exitFailed {
 		t.Errorf("explaining a message that does not exist ends with status %d", r.status)
 	}

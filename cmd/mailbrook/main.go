@@ -37,6 +37,7 @@ type cli struct {
 	Init         initCmd         `cmd:"" help:"Make a new installation: data directory, keys and database."`
 	Pull         pullCmd         `cmd:"" help:"Visit accounts once, now."`
 	Account      accountCmd      `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
+	Providers    providersCmd    `cmd:"" help:"List the providers whose settings are known."`
 	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes with each other; explain one message."`
 	Token        tokenCmd        `cmd:"" help:"Print a bearer token for the REST API."`
 	Link         linkCmd         `cmd:"" help:"Print a one-time address that opens the web pages signed in."`

@@ -61,6 +61,9 @@ func (c pullCmd) chosen(ctx context.Context, a *app) ([]account.Account, error) 
 		return []account.Account{acc}, err
 	}
 	all, err := a.accountsOf(ctx, c.User)
+	if err == nil && len(all) == 0 && c.User != "" {
+		err = a.mustKnow(ctx, c.User)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +97,35 @@ func (a *app) accountsOf(ctx context.Context, user string) ([]account.Account, e
 			return all, nil
 		}
 	}
+}
+
+// mustKnow refuses a user who has neither an account nor a mailbox: the address
+// was mistyped.
+func (a *app) mustKnow(ctx context.Context, user string) error {
+	owner, err := parseUser(user)
+	if err != nil {
+		return err
+	}
+	switch rights, err := a.mailbox.Rights(ctx, owner); {
+	case err != nil:
+		return err
+	case rights.Exists:
+		return nil
+	}
+	all, err := a.accountsOf(ctx, "")
+	if err != nil {
+		return err
+	}
+	best, least := "", 3
+	for _, acc := range all {
+		if d := distance(user, acc.Owner.String()); d < least {
+			best, least = acc.Owner.String(), d
+		}
+	}
+	if best != "" {
+		return usageError{fmt.Errorf("--user: nothing is known of %s: did you mean %s?", owner, best)}
+	}
+	return usageError{fmt.Errorf("--user: nothing is known of %s: there is neither an account nor a mailbox", owner)}
 }
 
 // pulled is what --json prints for an account.
@@ -208,6 +240,9 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 		if r.Diagnosis.Detail != "" {
 			fmt.Fprintf(t.out, " (%s)", r.Diagnosis.Detail)
 		}
+		if hint := forOperators(r.Diagnosis.Code); hint != "" {
+			advice += "\n  " + hint
+		}
 		if r.Skipped {
 			fmt.Fprintf(t.out, "\n  It waits for its user and was not visited; pull --force tries it once.")
 		}
@@ -225,6 +260,10 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 	switch {
 	case errors.As(err, &bad):
 		for _, f := range bad.Fields {
+			if f.Field == "provider" && f.Code == "unknown" {
+				fmt.Fprintln(t.err, `mailbrook: --provider: there is no such provider: see "mailbrook providers"`)
+				continue
+			}
 			fmt.Fprintf(t.err, "mailbrook: %s %s\n", f.Field, f.Detail)
 		}
 		return usageError{errors.New("nothing was saved")}
@@ -239,9 +278,18 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 		return fmt.Errorf("%s: %w. %s", title, held, advice)
 	case fault.CodeOf(err) == fault.HostNotAllowed:
 		title, advice := diagnose.Explain(fault.HostNotAllowed, "en", diagnose.Context{})
-		return usageError{fmt.Errorf("%s. %s", title, advice)}
+		return usageError{fmt.Errorf("%s. %s\n%s", title, advice, forOperators(fault.HostNotAllowed))}
 	}
 	return err
+}
+
+// forOperators is what an operator can do about a code, where a user cannot.
+func forOperators(code fault.Code) string {
+	if code != fault.HostNotAllowed {
+		return ""
+	}
+	return "As the operator you can allow networks that are not public (remote.allow_networks), further ports " +
+		"(remote.allow_ports) and plain text (remote.allow_plaintext); \"mailbrook config\" shows what holds."
 }
 
 // printReport prints a connection test; errQuiet says that it failed.
@@ -263,6 +311,9 @@ func (a *app) printReport(t terminal, acc account.Account, rep account.TestRepor
 	if d := rep.Diagnosis; d != nil {
 		title, advice := a.advice().Explain(d.Code, acc, "en")
 		fmt.Fprintf(t.out, "%s (%s): %s\n%s\n", title, d.Code, d.Detail, advice)
+		if hint := forOperators(d.Code); hint != "" {
+			fmt.Fprintln(t.out, hint)
+		}
 	}
 	return errQuiet
 }

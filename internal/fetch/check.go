@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -456,9 +457,16 @@ type SkippedMessage struct {
 	Next     time.Time `json:"next_at"`
 }
 
-// Explain returns what is known of the messages that a token, a UID or a UIDL
-// names; UIDs and UIDLs may name one in each folder and epoch.
+// tokenIn finds the token in the name of a message's file, or in a part of it.
+var tokenIn = regexp.MustCompile(`(?:^|[./])(F[a-z2-7]{26})(?:[.,:]|$)`)
+
+// Explain returns what is known of the messages that a token, a file's name with
+// one in it, a UID or a UIDL names; UIDs and UIDLs may name one in each folder and
+// epoch.
 func (f *Findings) Explain(what string) []Explained {
+	if m := tokenIn.FindStringSubmatch(what); m != nil {
+		what = m[1]
+	}
 	var out []Explained
 	for t, e := range f.entries {
 		id := e.id()

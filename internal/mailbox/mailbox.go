@@ -153,6 +153,33 @@ func (r *root) others(err error) bool {
 	return errors.Is(err, unix.EACCES) && r.st.uid != uint32(os.Geteuid())
 }
 
+// Rights are those at a user's mailbox.
+type Rights struct {
+	Exists   bool
+	UID      uint32 // Of the user of the system that it belongs to.
+	Writable bool   // By this process.
+}
+
+// Rights looks at the directory of the user's mailbox; what is in it is not looked
+// at. One that cannot be entered is not writable.
+func (s *Store) Rights(ctx context.Context, o account.Owner) (Rights, error) {
+	if err := ctx.Err(); err != nil {
+		return Rights{}, err
+	}
+	r, err := s.openRoot(o, toLook)
+	switch {
+	case missing(err):
+		return Rights{}, nil
+	case errors.Is(err, unix.EACCES):
+		return Rights{Exists: true}, nil
+	case err != nil:
+		return Rights{}, err
+	}
+	defer r.close()
+	may := unix.Faccessat(r.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	return Rights{Exists: true, UID: r.st.uid, Writable: may == nil}, nil
+}
+
 // FolderExists reports whether the user's mailbox has the folder.
 func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string) (bool, error) {
 	if err := errors.Join(ctx.Err(), checkLocal(folder)); err != nil {
