@@ -150,6 +150,51 @@ func (d *doctor) stores(ctx context.Context) (err error) {
 		return nil
 	}
 	d.found("installation", well, "database, keys and mailboxes belong together", "")
+	return d.rights(ctx, n)
+}
+
+// rights looks at the mailboxes of those who have accounts: what another program
+// or another user of the system has made cannot be delivered into.
+func (d *doctor) rights(ctx context.Context, n *installation) error {
+	service, _ := owner(d.cfg.DataDir)
+	var shut, foreign []string
+	seen := 0
+	for f := (store.AccountFilter{Limit: 500}); ; {
+		page, next, err := n.store.AdminAccounts(ctx, f)
+		if err != nil {
+			return err
+		}
+		for _, a := range page {
+			r, err := n.mailbox.Rights(ctx, a.Owner)
+			name := a.Owner.String()
+			switch {
+			case err != nil:
+				return fmt.Errorf("looking at the mailbox of %s: %w", name, err)
+			case !r.Exists || slices.Contains(shut, name) || slices.Contains(foreign, name):
+				continue
+			case !r.Writable:
+				shut = append(shut, name)
+			case os.Geteuid() == 0 && service != 0 && r.UID != service:
+				foreign = append(foreign, name)
+			}
+			seen++
+		}
+		if f.Cursor = next; next == "" {
+			break
+		}
+	}
+	if len(shut) > 0 {
+		d.found("mailboxes", bad, fmt.Sprintf("those of %s cannot be written, such as that of %s",
+			count(int64(len(shut)), "user"), shut[0]), "give the user of serve the right to write there")
+	}
+	if len(foreign) > 0 {
+		d.found("mailboxes", warn, fmt.Sprintf("those of %s do not belong to user %d, as data_dir does, such as that of %s",
+			count(int64(len(foreign)), "user"), service, foreign[0]),
+			fmt.Sprintf("chown them, unless user %d may write there all the same", service))
+	}
+	if seen > 0 && len(shut) == 0 && len(foreign) == 0 {
+		d.found("mailboxes", well, "those that accounts are fetched into can be written", "")
+	}
 	return nil
 }
 
@@ -196,13 +241,23 @@ func (d *doctor) database(ctx context.Context, s *store.Store) bool {
 	if d.cfg.embedded() {
 		d.fileSystem("database", filepath.Dir(d.cfg.sqliteFile()), true)
 	}
-	if skew := s.ClockSkew(); skew.Abs() >= 2*time.Second {
-		d.found("clock", warn, fmt.Sprintf("this machine's is %v off the database's", skew.Round(time.Millisecond)),
-			"have both machines' clocks set (NTP)")
-	} else {
-		d.found("clock", well, fmt.Sprintf("%v off the database's", skew.Round(time.Millisecond)), "")
-	}
+	d.clock(s.ClockSkew())
 	return true
+}
+
+// clock looks at this machine's clock, which is so far ahead of the database's.
+func (d *doctor) clock(skew time.Duration) {
+	skew = skew.Round(time.Millisecond)
+	switch synchronised, known := clockSynchronised(); {
+	case skew.Abs() >= 2*time.Second:
+		d.found("clock", warn, fmt.Sprintf("this machine's is %v off the database's", skew),
+			"have both machines' clocks set (NTP)")
+	case known && !synchronised:
+		d.found("clock", warn, fmt.Sprintf("%v off the database's, but nothing sets this machine's", skew),
+			"have it set (NTP: chrony or systemd-timesyncd); in a container look at the host")
+	default:
+		d.found("clock", well, fmt.Sprintf("%v off the database's", skew), "")
+	}
 }
 
 // mailboxes looks at the place of mailboxes.

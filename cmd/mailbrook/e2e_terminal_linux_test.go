@@ -421,6 +421,10 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		{"lost database", nil, "", func(s *site) error {
 			return os.Remove(filepath.Join(s.data(), "mailbrook.db"))
 		}, "database", "FAIL", "mailbrook.db", "mailbrook config"},
+		{"a database that forgets", nil, "", func(s *site) error {
+			s.env = append(s.env, "MAILBROOK_DATABASE=sqlite:"+filepath.Join(s.data(), "mailbrook.db")+"?_pragma=synchronous(1)")
+			return nil
+		}, "database", "FAIL", "synchronous is 1", "settings"},
 		{"foreign mailboxes", nil, "", func(s *site) error {
 			return os.WriteFile(filepath.Join(s.data(), "mail", ".mailbrook-installation"), []byte("x\n"), 0o600)
 		}, "installation", "FAIL", "mailbox", "mailbrook installation"},

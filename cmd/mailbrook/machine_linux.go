@@ -14,3 +14,10 @@ func fileSystemOf(dir string) string {
 		unix.NFS_SUPER_MAGIC: "nfs", unix.SMB_SUPER_MAGIC: "smb", unix.SMB2_SUPER_MAGIC: "smb", unix.CIFS_SUPER_MAGIC: "cifs",
 	}[uint32(st.Type)]
 }
+
+// clockSynchronised reports whether the kernel knows its clock to be set by others
+// (adjtimex(2): TIME_ERROR), if that can be asked.
+func clockSynchronised() (synchronised, known bool) {
+	state, err := unix.Adjtimex(&unix.Timex{})
+	return state != unix.TIME_ERROR, err == nil
+}
