@@ -126,7 +126,7 @@ clean: ## Remove what was built, and the linters
 # themselves, a C compiler for the race detector, and Node.js for the public
 # document and its TypeScript client. Debian starts services
 # of packages that it installs; RUNLEVEL=1 asks it not to.
-PACKAGES := dovecot-core dovecot-imapd dovecot-pop3d postgresql chromium-headless-shell gcc libc6-dev nodejs npm
+PACKAGES := dovecot-core dovecot-imapd dovecot-pop3d postgresql chromium-headless-shell gcc libc6-dev nodejs npm zsh fish groff-base
 CYRUS := internal/mailtest/install-cyrus.sh
 
 .PHONY: parts
@@ -138,6 +138,8 @@ parts:
 	{ command -v chromium-headless-shell || command -v chromium; } >/dev/null || missing="$$missing chromium-headless-shell"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v gcc >/dev/null || missing="$$missing gcc"; [ -e /usr/include/stdlib.h ] || missing="$$missing libc6-dev"; \
+	command -v zsh >/dev/null || missing="$$missing zsh"; command -v fish >/dev/null || missing="$$missing fish"; \
+	command -v groff >/dev/null || missing="$$missing groff-base"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 			echo "make test needs what is missing here:$$missing. On Debian, as root: apt-get install $(PACKAGES)"; exit 1; fi; \

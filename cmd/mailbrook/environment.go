@@ -16,10 +16,7 @@ const ours = "MAILBROOK_"
 func variables(settings []setting) []string {
 	names := []string{fileVariable}
 	for _, s := range settings {
-		names = append(names, s.envName())
-		if s.secret {
-			names = append(names, s.envName()+"_FILE")
-		}
+		names = append(names, s.variables()...)
 	}
 	return names
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -70,17 +71,31 @@ func describeKeys(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nConfiguration keys and variables, in the file that --config or %s names, in %s:\n", fileVariable,
 		strings.Join(standardFiles(), " or "))
-	for _, s := range allSettings() {
-		if strings.HasPrefix(s.key, "oauth.") && !strings.HasPrefix(s.key, "oauth."+oauthServers[0]+".") {
-			continue
-		}
-		file := ""
-		if s.secret {
-			file = ", " + s.envName() + "_FILE"
-		}
-		fmt.Fprintf(&b, "  %s, %s%s\n      %s\n", s.key, s.envName(), file, s.meaning())
+	for _, s := range shownSettings() {
+		fmt.Fprintf(&b, "  %s, %s\n      %s\n", s.key, strings.Join(s.variables(), ", "), s.meaning())
 	}
-	fmt.Fprintf(&b, "  In the place of %s: %s.\n", oauthServers[0], strings.Join(oauthServers[1:], ", "))
+	fmt.Fprintf(&b, "  %s\n", oneForAll())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// shownSettings are the keys, those of providers' pages once.
+func shownSettings() []setting {
+	return slices.DeleteFunc(allSettings(), func(s setting) bool {
+		return strings.HasPrefix(s.key, "oauth.") && !strings.HasPrefix(s.key, "oauth."+oauthServers[0]+".")
+	})
+}
+
+// oneForAll says what holds for the keys that shownSettings leaves out.
+func oneForAll() string {
+	return fmt.Sprintf("In the place of %s: %s.", oauthServers[0], strings.Join(oauthServers[1:], ", "))
+}
+
+// variables are the names of the variables that set the key.
+func (s setting) variables() []string {
+	names := []string{s.envName()}
+	if s.secret {
+		names = append(names, s.envName()+"_FILE")
+	}
+	return names
 }

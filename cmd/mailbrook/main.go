@@ -47,6 +47,8 @@ type cli struct {
 	Configured   configCmd       `cmd:"" name:"config" help:"Show the configuration, and where each value comes from, or check it."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database schema up or down, or show where it is."`
 	Installation installationCmd `cmd:"" help:"Show or mend what holds database, keys and mailboxes together."`
+	Completion   completionCmd   `cmd:"" help:"Print what makes a shell complete commands, flags and values."`
+	Man          manCmd          `cmd:"" help:"Print the manual page."`
 	Version      versionCmd      `cmd:"" help:"Print version, commit and Go version."`
 }
 
@@ -55,11 +57,11 @@ type cli struct {
 type settings struct {
 	Listen               string `help:"Address of the REST API and the web pages." placeholder:"ADDR" group:"Configuration"`
 	DataDir              string `help:"Where database, keys and local mailboxes lie." placeholder:"DIR" group:"Configuration"`
-	Database             string `help:"sqlite:FILE or postgres://…" placeholder:"URL" group:"Configuration"`
+	Database             string `help:"sqlite:FILE or postgres://..." placeholder:"URL" group:"Configuration"`
 	Mailbox              string `help:"Maildir++ root of a user: maildir:/path/{domain}/{local}" placeholder:"TEMPLATE" group:"Configuration"`
-	RemoteAllowNetworks  string `help:"Networks that are allowed although not public." placeholder:"CIDR,…" group:"Configuration"`
-	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,…" group:"Configuration"`
-	RemoteOwnHosts       string `help:"Hosts where users' own mailboxes lie, which no account may name." placeholder:"HOST,…" group:"Configuration"`
+	RemoteAllowNetworks  string `help:"Networks that are allowed although not public." placeholder:"CIDR,..." group:"Configuration"`
+	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,..." group:"Configuration"`
+	RemoteOwnHosts       string `help:"Hosts where users' own mailboxes lie, which no account may name." placeholder:"HOST,..." group:"Configuration"`
 	RemoteCAFile         string `name:"remote-ca-file" help:"Further roots for remote TLS." placeholder:"FILE" group:"Configuration"`
 	RemoteAllowPlaintext string `help:"Whether unencrypted accounts are accepted." placeholder:"BOOL" group:"Configuration"`
 	PollInterval         string `name:"default-poll-interval" help:"Default between polls of one account." placeholder:"5m" group:"Configuration"`
