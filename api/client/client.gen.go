@@ -722,6 +722,9 @@ type AccountPatch struct {
 	// Folder The account folder: where the mail goes in the local mailbox, with `/` between the parts of its name. No two accounts share one, and
 	// the mailbox's own folders (`INBOX`) are refused. Changing it does not move what was delivered.
 	//
+	// Any text will do: what the mailbox cannot have in a folder's name is replaced (`firma.example` becomes
+	// `firma_example`), and the account's `folder` is the name as it is in the mailbox.
+	//
 	//
 	// Example: Gmail
 	Folder *FolderText `json:"folder,omitempty"`
@@ -911,8 +914,18 @@ type AdminAccountPatch struct {
 
 // Autoconfig defines model for Autoconfig.
 type Autoconfig struct {
-	// Name The provider's name, or null.
-	Name *string `json:"name"`
+	// Folder The account folder if nothing is said: after the name, as the mailbox can have it, and free.
+	//
+	//
+	// Example: firma_example
+	Folder string `json:"folder"`
+
+	// Name What the account will be called if nothing is said: the provider's name or the domain, with a number where
+	// another of the user's accounts bears it.
+	//
+	//
+	// Example: firma.example
+	Name string `json:"name"`
 
 	// Protocols A protocol that is not offered, or not known, is left out.
 	Protocols Protocols `json:"protocols"`
@@ -968,6 +981,9 @@ type ConnectionTestRequest struct {
 
 	// Folder The account folder: where the mail goes in the local mailbox, with `/` between the parts of its name. No two accounts share one, and
 	// the mailbox's own folders (`INBOX`) are refused. Changing it does not move what was delivered.
+	//
+	// Any text will do: what the mailbox cannot have in a folder's name is replaced (`firma.example` becomes
+	// `firma_example`), and the account's `folder` is the name as it is in the mailbox.
 	//
 	//
 	// Example: Gmail
@@ -1153,6 +1169,9 @@ type FolderRule = string
 // FolderText The account folder: where the mail goes in the local mailbox, with `/` between the parts of its name. No two accounts share one, and
 // the mailbox's own folders (`INBOX`) are refused. Changing it does not move what was delivered.
 //
+// Any text will do: what the mailbox cannot have in a folder's name is replaced (`firma.example` becomes
+// `firma_example`), and the account's `folder` is the name as it is in the mailbox.
+//
 // Example: Gmail
 type FolderText = string
 
@@ -1266,6 +1285,9 @@ type NewAccount struct {
 
 	// Folder The account folder: where the mail goes in the local mailbox, with `/` between the parts of its name. No two accounts share one, and
 	// the mailbox's own folders (`INBOX`) are refused. Changing it does not move what was delivered.
+	//
+	// Any text will do: what the mailbox cannot have in a folder's name is replaced (`firma.example` becomes
+	// `firma_example`), and the account's `folder` is the name as it is in the mailbox.
 	//
 	//
 	// Example: Gmail

@@ -71,7 +71,8 @@ type Preset struct {
 type Suggestion struct {
 	Source   string // "preset", "autoconfig", "srv", "guess" or "none".
 	Provider string
-	Name     string
+	Name     string // The provider's; from Discover the one that the account would be given.
+	Folder   string // From Discover: the folder that the account would be given.
 	Servers  map[Protocol]Server
 	Username string
 }

@@ -19,6 +19,20 @@ var (
 	ErrPrecondition = errors.New("it was changed meanwhile: load it again")
 )
 
+// ErrFolderReserved is an ErrFolderTaken: the folder is one that every mailbox
+// has or that mail programs make.
+var ErrFolderReserved error = reserved{}
+
+type reserved struct{}
+
+// Error says so to users.
+func (reserved) Error() string {
+	return "every mailbox has a folder of this name, for mail of your own: choose another name"
+}
+
+// Unwrap makes it an ErrFolderTaken.
+func (reserved) Unwrap() error { return ErrFolderTaken }
+
 // ErrUnavailable says that what is kept of accounts cannot be asked or changed
 // now: the database does not answer, or is not the one that it should be. It is
 // nobody's fault who asks, and may be over soon.

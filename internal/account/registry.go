@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -24,9 +27,10 @@ type Options struct {
 	Folders    LocalFolders
 	Nudger     Nudger
 	Grants     Grants // Nil: nobody signs in on a provider's page.
-	// CheckFolder says whether the local mailbox can have a folder of this
-	// name: nil, ErrFolderTaken for a reserved one, or what is wrong with it.
-	CheckFolder    func(name string) error
+	// AccountFolder maps what a user calls an account folder to the name that it
+	// has in the local mailbox, which it maps to itself. ErrFolderReserved says that
+	// every mailbox has this folder, a Sentence what is wrong with it.
+	AccountFolder  func(name string) (string, error)
 	Limit          int           // Accounts per user.
 	PollInterval   time.Duration // For accounts that name none.
 	MinInterval    time.Duration // The least a user may ask for.
@@ -61,14 +65,22 @@ func (r *Registry) Get(ctx context.Context, o Owner, id ID) (Account, error) {
 	return r.Repository.Account(ctx, o, id)
 }
 
-// Discover returns settings for an address, or an *InvalidError.
-func (r *Registry) Discover(ctx context.Context, email string) (Suggestion, error) {
+// Discover returns settings for an address, with the name and the folder that
+// the account would be given, or an *InvalidError.
+func (r *Registry) Discover(ctx context.Context, o Owner, email string) (Suggestion, error) {
 	var bad InvalidError
 	bad.email("email", email)
 	if err := bad.OrNil(); err != nil {
 		return Suggestion{}, err
 	}
-	return r.Presets.Suggest(ctx, email), nil
+	existing, err := r.Repository.Accounts(ctx, o)
+	if err != nil {
+		return Suggestion{}, fmt.Errorf("loading accounts: %w", err)
+	}
+	s := r.Presets.Suggest(ctx, email)
+	s.Name = freeName(first(s.Name, Domain(email)), existing)
+	s.Folder = r.freeFolder(s.Name, existing)
+	return s, nil
 }
 
 // Create adds an account: settings filled in from presets, checked, the
@@ -331,8 +343,8 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		a.Pause.At = now
 	}
 	a.Name = value(d.Name, freeName(first(preset.Name, Domain(d.Email)), existing))
-	a.Folder = value(d.Folder, folderOf(a.Name))
-	if err := r.check(a); err != nil {
+	a.Folder = value(d.Folder, r.freeFolder(a.Name, existing))
+	if err := r.check(&a); err != nil {
 		return Account{}, login{}, err
 	}
 	if err := r.refuseOwn(ctx, a.Server); err != nil {
@@ -424,7 +436,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 		base = old.Server
 	}
 	a.Server = override(base, a.Protocol, p.Host, p.Port, p.Security)
-	if err := r.check(a); err != nil {
+	if err := r.check(&a); err != nil {
 		return Account{}, login{}, err
 	}
 	if a.Server.Host != old.Server.Host { // An account that is there already goes on.
@@ -455,14 +467,15 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	return a, login{}, nil
 }
 
-// check holds an account against the rules, all at once.
-func (r *Registry) check(a Account) error {
+// check holds an account against the rules, all at once, and gives its folder
+// the name that it has in the mailbox.
+func (r *Registry) check(a *Account) error {
 	bad := &InvalidError{}
 	bad.server(a.Server, r.AllowPlaintext)
 	bad.text("username", a.Username, MaxUsername, true)
 	bad.text("name", a.Name, MaxName, true)
 	bad.text("sender_name", a.SenderName, MaxSenderName, false)
-	bad.text("folder", a.Folder, MaxFolder, true)
+	bad.text("folder", strings.TrimSpace(a.Folder), MaxFolder, true)
 	bad.rules("folders.include", a.Folders.Include)
 	bad.rules("folders.exclude", a.Folders.Exclude)
 	bad.start(a.Start)
@@ -473,9 +486,8 @@ func (r *Registry) check(a Account) error {
 	} else if SameAddress(a.Username, a.Owner.String()) {
 		bad.Add("username", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
 	}
-	err := r.CheckFolder(a.Folder)
-	var why Sentence
-	if errors.As(err, &why) {
+	folder, err := r.AccountFolder(a.Folder)
+	if why := (Sentence{}); errors.As(err, &why) && strings.TrimSpace(a.Folder) != "" {
 		bad.Add("folder", "invalid", why.Format, why.Args...)
 	}
 	if err := bad.OrNil(); err != nil {
@@ -484,6 +496,7 @@ func (r *Registry) check(a Account) error {
 	if err != nil {
 		return err
 	}
+	a.Folder = folder
 	return r.Remotes.CheckServer(a.Server)
 }
 
@@ -549,30 +562,44 @@ func NormalHost(h string) string {
 	return h
 }
 
-// freeName returns the name, or the name with the first free number.
+// freeName returns the name, or the name with the first free number, in at most
+// MaxName bytes.
 func freeName(name string, others []Account) string {
 	taken := map[string]bool{}
 	for _, a := range others {
 		taken[strings.ToLower(a.Name)] = true
 	}
-	for n := 2; taken[strings.ToLower(name)]; n++ {
-		next := fmt.Sprintf("%s %d", strings.TrimSuffix(name, fmt.Sprintf(" %d", n-1)), n)
-		name = next
+	free := cut(name, MaxName)
+	for n := 2; taken[strings.ToLower(free)]; n++ {
+		number := fmt.Sprintf(" %d", n)
+		free = cut(name, MaxName-len(number)) + number
 	}
-	return name
+	return free
 }
 
-// folderOf makes a folder name of an account's name, where the two differ in
-// what they may contain.
-func folderOf(name string) string {
-	f := strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch r {
-		case '/', '\\', '.', '~', '*', '%':
-			return '_'
+// cut returns at most max bytes of a text, no part of a character and no blank
+// at the end.
+func cut(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	for max > 0 && !utf8.RuneStart(s[max]) {
+		max--
+	}
+	return strings.TrimRightFunc(s[:max], unicode.IsSpace)
+}
+
+// freeFolder returns the folder of an account that is called this and whose
+// user named none: after it, with the first number by which it is free.
+func (r *Registry) freeFolder(name string, others []Account) string {
+	name = strings.ReplaceAll(name, "/", "_") // A name is no path.
+	for n, try := 2, name; ; n++ {
+		folder, err := r.AccountFolder(try)
+		if err == nil && !slices.ContainsFunc(others, func(b Account) bool { return FoldersClash(folder, b.Folder) }) {
+			return folder
 		}
-		return r
-	}, name))
-	return f
+		try = fmt.Sprintf("%s %d", name, n)
+	}
 }
 
 func without(as []Account, id ID) []Account {

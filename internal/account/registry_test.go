@@ -1,9 +1,11 @@
 package account_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"slices"
 	"strings"
@@ -190,14 +192,16 @@ func setup(t *testing.T) *fixture {
 	f.Registry = account.NewRegistry(account.Options{
 		Repository: f.rows, Sealer: plainSealer{}, Presets: presets{}, Prober: f.prober, Remotes: remotes{},
 		Folders: f.folders, Nudger: f.nudges,
-		CheckFolder: func(name string) error {
+		AccountFolder: func(name string) (string, error) {
 			switch {
-			case strings.EqualFold(name, "INBOX"):
-				return account.ErrFolderTaken
+			case strings.EqualFold(name, "INBOX"), strings.EqualFold(name, "Sent"):
+				return "", account.ErrFolderReserved
 			case strings.Contains(name, ".."):
-				return account.Say("must not contain ..")
+				return "", account.Say("must not contain ..")
+			case len(name) > 60:
+				name = name[:50] + fmt.Sprintf("~%x", crc32.ChecksumIEEE([]byte(name)))
 			}
-			return nil
+			return strings.ReplaceAll(strings.TrimSpace(name), ".", "_"), nil
 		},
 		Limit: 4, PollInterval: 5 * time.Minute, MinInterval: time.Minute, Log: slog.New(slog.DiscardHandler),
 	})
@@ -319,6 +323,60 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 				t.Error("something was saved")
 			}
 		})
+	}
+}
+
+// A company's mailbox needs two fields besides its server, whatever its domain
+// is called: the account's name is the domain, and the folder is after it.
+func TestNameAndFolderAreFoundForEveryDomain(t *testing.T) {
+	f := setup(t)
+	company := func(email string) account.Draft {
+		d := draft(email)
+		d.Host = ptr("mail.example.test")
+		return d
+	}
+	long := strings.Repeat("dlugi.", 25) + "test"
+	for _, tc := range []struct{ email, name, folder string }{
+		{"jan@mala-firma.test", "mala-firma.test", "mala-firma_test"},
+		{"jan@inbox", "inbox", "inbox 2"},
+		{"jan@a.test", "a.test", "a_test"},
+		{"ola@a.test", "a.test 2", "a_test 2"},
+		{"ela@A.test", "a.test 3", "a_test 3"},
+		{"jan@" + long, long[:100], ""},
+		{"ola@" + long, long[:98] + " 2", ""},
+	} {
+		found, err := f.Discover(t.Context(), f.anna, tc.email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Limit = 100
+		a := f.add(t, company(tc.email))
+		if a.Name != tc.name || a.Folder != cmp.Or(tc.folder, a.Folder) || strings.Contains(a.Folder, ".") {
+			t.Errorf("%s: %q in %q, want %q in %q", tc.email, a.Name, a.Folder, tc.name, tc.folder)
+		}
+		if found.Name != a.Name || found.Folder != a.Folder {
+			t.Errorf("%s: %q in %q was told before, %q in %q it became", tc.email, found.Name, found.Folder, a.Name, a.Folder)
+		}
+	}
+	d := company("jan@b.test")
+	d.Name = ptr("Poczta/stara.firma")
+	if a := f.add(t, d); a.Folder != "Poczta_stara_firma" {
+		t.Errorf("a name became the folder %q", a.Folder)
+	}
+	d = company("jan@c.test")
+	d.Folder = ptr("Praca/c.test ")
+	a := f.add(t, d)
+	if a.Folder != "Praca/c_test" {
+		t.Errorf("a folder of the user's choice became %q", a.Folder)
+	}
+	a, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Folder: ptr("Praca/c.d")})
+	if err != nil || a.Folder != "Praca/c_d" {
+		t.Errorf("a folder changed by its user became %q, %v", a.Folder, err)
+	}
+	d = company("jan@d.test")
+	d.Folder = ptr("praca/C.D")
+	if _, err := f.Create(t.Context(), f.anna, d); !errors.Is(err, account.ErrFolderTaken) {
+		t.Errorf("the same folder, written otherwise: %v", err)
 	}
 }
 

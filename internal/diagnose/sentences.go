@@ -46,18 +46,9 @@ var sentences = []words{
 	{"Too many requests", "Zbyt wiele żądań"},
 	{"a body in JSON is needed", "potrzebna jest treść w formacie JSON"},
 	{"a check failed", "jedno ze sprawdzeń się nie powiodło"},
-	{"a folder's name cannot begin or end with a blank", "usuń spację z początku lub końca nazwy folderu"},
 	{
-		"a folder's name cannot begin with ~: leave that out",
-		"nazwa folderu nie może zaczynać się od ~: usuń ten znak",
-	},
-	{
-		"a folder's name cannot have a dot in it: the mailbox separates levels by dots",
-		"usuń kropkę z nazwy folderu: w skrzynce kropki rozdzielają poziomy folderów",
-	},
-	{
-		"a folder's name cannot have control characters or line breaks in it",
-		"usuń z nazwy folderu znaki sterujące i podziały wierszy",
+		"a folder's name is no path: leave out the parts that are only dots",
+		"podaj nazwę folderu, a nie ścieżkę: usuń części złożone z samych kropek",
 	},
 	{"a parameter cannot be read", "nie można odczytać jednego z parametrów"},
 	{
@@ -73,12 +64,12 @@ var sentences = []words{
 		"inne z twoich kont ma już tę nazwę: wybierz inną",
 	},
 	{
-		"at most %d levels of folders are possible: leave out some of the slashes",
-		"możliwe są najwyżej %d poziomy folderów: usuń część ukośników",
-	},
-	{
 		"enter the password again when the server, its encryption or the user name changes",
 		"podaj hasło jeszcze raz, gdy zmienia się serwer, szyfrowanie lub nazwa użytkownika",
+	},
+	{
+		"every mailbox has a folder of this name, for mail of your own: choose another name",
+		"folder o tej nazwie ma każda skrzynka na własną pocztę: wybierz inną nazwę",
 	},
 	{"for administrators only", "tylko dla administratorów"},
 	{
@@ -204,9 +195,6 @@ var sentences = []words{
 		"the body must be application/json in UTF-8, not encoded",
 		"treść musi być typu application/json, w UTF-8, bez kodowania (Content-Encoding)",
 	},
-	{"the folder needs a name", "podaj nazwę folderu"},
-	{"the folder's name is not valid text: enter it again", "nazwa folderu jest uszkodzona: wpisz ją jeszcze raz"},
-	{"the folder's name is too long: choose a shorter one", "nazwa folderu jest za długa: wybierz krótszą"},
 	{"the keys of the tokens' issuer cannot be had now", "klucze wystawcy tokenów są teraz nieosiągalne"},
 	{
 		"the limit of external accounts is reached: delete one to add another",

@@ -460,7 +460,7 @@ func (s *server) recognised(ctx context.Context, a account.Account) account.Acco
 	if a.Provider != "" {
 		return a
 	}
-	found, err := s.Accounts.Discover(ctx, a.Email)
+	found, err := s.Accounts.Discover(ctx, caller(ctx).Owner, a.Email)
 	if err != nil {
 		return a // It only words the advice.
 	}

@@ -263,17 +263,18 @@ func (w *world) RetrySkipped(_ context.Context, o account.Owner, id account.ID, 
 	return m, nil
 }
 
-func (w *world) Discover(_ context.Context, email string) (account.Suggestion, error) {
+func (w *world) Discover(_ context.Context, _ account.Owner, email string) (account.Suggestion, error) {
 	done, err := w.enter()
 	defer done()
 	if errors.Is(err, failedTest) {
 		err = nil // That is how Create fails; looking up presets does not.
 	}
 	if strings.HasSuffix(email, "@unknown.test") {
-		return account.Suggestion{Source: "none"}, err
+		return account.Suggestion{Source: "none", Name: "unknown.test", Folder: "unknown_test"}, err
 	}
 	return account.Suggestion{
-		Source: "preset", Provider: "google", Name: "Google", Username: email,
+		Source: "preset", Provider: "google", Name: "Google", Folder: "Google",
+		Username: email,
 		Servers: map[account.Protocol]account.Server{account.IMAP: {
 			Host: "imap.gmail.com", Port: 993,
 			Security: account.TLS,

@@ -197,6 +197,7 @@ var plainErrors = []struct {
 	{err: account.ErrLimitReached, code: api.ProblemCodeAccountLimitReached},
 	{err: account.ErrExists, code: api.ProblemCodeAccountExists, field: "username", what: "taken"},
 	{err: account.ErrNameTaken, code: api.ProblemCodeNameTaken, field: "name", what: "taken"},
+	{err: account.ErrFolderReserved, code: api.ProblemCodeFolderTaken, field: "folder", what: "reserved"},
 	{err: account.ErrFolderTaken, code: api.ProblemCodeFolderTaken, field: "folder", what: "taken"},
 	{err: account.ErrChanged, code: api.ProblemCodeAccountChanged},
 	{err: account.ErrPrecondition, code: api.ProblemCodePreconditionFailed},

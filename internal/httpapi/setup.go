@@ -33,13 +33,13 @@ func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestOb
 func (s *server) GetAutoconfig(ctx context.Context, r api.GetAutoconfigRequestObject) (api.GetAutoconfigResponseObject,
 	error,
 ) {
-	found, err := s.Accounts.Discover(ctx, r.Params.Email)
+	found, err := s.Accounts.Discover(ctx, caller(ctx).Owner, r.Params.Email)
 	if err != nil {
 		return nil, err
 	}
 	return api.GetAutoconfig200JSONResponse{
-		Source: api.AutoconfigSource(found.Source), Provider: text(found.Provider), Name: text(found.Name),
-		Protocols: protocolsJSON(found.Servers), Username: text(found.Username),
+		Source: api.AutoconfigSource(found.Source), Provider: text(found.Provider), Name: found.Name,
+		Folder: found.Folder, Protocols: protocolsJSON(found.Servers), Username: text(found.Username),
 	}, nil
 }
 

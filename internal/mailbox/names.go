@@ -45,48 +45,44 @@ func Reserved(name string) bool {
 	return false
 }
 
-// CheckFolderName says whether a user can choose this name for an account
-// folder, "/" between its parts: nil, an error that wraps
-// account.ErrFolderTaken for a reserved one, or an account.Sentence that says
-// what is wrong.
-func CheckFolderName(name string) error {
-	parts := strings.Split(name, "/")
-	switch {
-	case name == "":
-		return account.Say("the folder needs a name")
-	case !utf8.ValidString(name):
-		return account.Say("the folder's name is not valid text: enter it again")
-	case strings.HasPrefix(name, "~"):
-		return account.Say("a folder's name cannot begin with ~: leave that out")
-	case len(parts) > maxLevels:
-		return account.Say("at most %d levels of folders are possible: leave out some of the slashes", maxLevels)
-	}
-	for _, p := range parts {
-		if err := checkPart(p); err != nil {
-			return err
+// AccountFolder maps what a user calls an account folder, "/" between its
+// parts, to the name that it has in the mailbox: that name itself where Maildir++
+// permits, else as LocalName maps a remote folder's. Blanks around a part are
+// left out, a "~" in front and slashes beyond the third level become "_", what is
+// too long is cut and marked. What it returns it maps to itself. An
+// account.Sentence says what is wrong with a path that is no name;
+// account.ErrFolderReserved, that every mailbox has this folder.
+func AccountFolder(name string) (string, error) {
+	var parts []string
+	for p := range strings.SplitSeq(name, "/") {
+		switch p = strings.TrimSpace(p); p {
+		case "":
+			return "", account.Say("a part of the folder's name is empty: leave out the slash there")
+		case ".", "..":
+			return "", account.Say("a folder's name is no path: leave out the parts that are only dots")
 		}
+		parts = append(parts, cleanPart(p))
 	}
-	if len(dirName(name)) > maxAccount {
-		return account.Say("the folder's name is too long: choose a shorter one")
+	if len(parts) > maxLevels {
+		parts = append(parts[:maxLevels-1], cleanPart(strings.Join(parts[maxLevels-1:], "_")))
 	}
-	if Reserved(name) {
-		return fmt.Errorf("%q is a folder of every mailbox: %w", name, account.ErrFolderTaken)
+	if rest, ok := strings.CutPrefix(parts[0], "~"); ok { // Mail servers take it for a home directory.
+		parts[0] = "_" + rest
 	}
-	return nil
-}
-
-func checkPart(part string) error {
-	switch {
-	case part == "":
-		return account.Say("a part of the folder's name is empty: leave out the slash there")
-	case strings.Contains(part, "."):
-		return account.Say("a folder's name cannot have a dot in it: the mailbox separates levels by dots")
-	case strings.ContainsFunc(part, unfit):
-		return account.Say("a folder's name cannot have control characters or line breaks in it")
-	case strings.TrimSpace(part) != part:
-		return account.Say("a folder's name cannot begin or end with a blank")
+	folder := strings.Join(parts, "/")
+	if len(dirName(folder)) > maxAccount {
+		tag := "~" + shortHash(parts...)
+		for i, p := range parts {
+			if room := maxAccount/len(parts) - 1; len(encodePart(p)) > room {
+				parts[i] = shorten(p, room, tag)
+			}
+		}
+		folder = strings.Join(parts, "/")
 	}
-	return nil
+	if Reserved(folder) {
+		return "", fmt.Errorf("%q cannot be an account folder: %w", folder, account.ErrFolderReserved)
+	}
+	return folder, nil
 }
 
 // unfit reports whether mail servers refuse the character in folder names.

@@ -15,30 +15,67 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 )
 
-func TestCheckFolderName(t *testing.T) {
-	for _, good := range []string{
+// A user may call an account folder whatever they like: names that the mailbox
+// can have are left alone, others are mapped, and only what every mailbox has is
+// refused.
+func TestAnAccountFolderMayBeCalledAnything(t *testing.T) {
+	for _, same := range []string{
 		"Gmail", "Work/Old", "A/B/C", "Wysłane", "A&B", "a*b%c", "x~", "Archive/Gmail", "日本語",
-		"Mail (2)", "INBOX2",
+		"Mail (2)", "INBOX2", "żółw & syn: 100 %", `"quoted" \\ back`,
 	} {
-		if err := CheckFolderName(good); err != nil {
-			t.Errorf("%q: %v", good, err)
+		if got, err := AccountFolder(same); err != nil || got != same {
+			t.Errorf("%q became %q, %v", same, got, err)
 		}
 	}
-	for _, bad := range []string{
-		"", "../x", "a/../../b", "/etc", ".", "..", "~", "~anna", "a.b", "a//b", "a/", "/a", "a\x00", "a\nb", "a\u0085b",
-		"a\u2028b", "a\ufffeb",
-		" a", "a ", "a/ b", "a\u00a0", "A/B/C/D", strings.Repeat("x", 300), strings.Repeat("ł", 60), "\xff",
+	for name, want := range map[string]string{
+		"firma.test": "firma_test", "poczta.firma.com.pl": "poczta_firma_com_pl", "Praca/nowak.example": "Praca/nowak_example",
+		"...": "___", ".trash": "_trash", "~": "_", "~anna": "_anna", " a": "a", "a\u00a0": "a", "a / b": "a/b",
+		"A/B/C/D": "A/B/C_D", "A/B/C/D/E": "A/B/C_D_E",
+		"a\x00": "a_", "a\nb": "a_b", "a\u2028b": "a_b", "\xff": "_",
 	} {
-		if err := CheckFolderName(bad); err == nil || errors.Is(err, account.ErrFolderTaken) {
-			t.Errorf("%q: %v", bad, err)
+		if got, err := AccountFolder(name); err != nil || got != want {
+			t.Errorf("%q became %q, %v; want %q", name, got, err, want)
 		}
+	}
+	seen := map[string]string{}
+	for _, long := range []string{
+		strings.Repeat("x", 300), strings.Repeat("x", 301), strings.Repeat("ł", 60), strings.Repeat("ł", 61),
+		strings.Repeat("a/", 2) + strings.Repeat("日本", 90), strings.Repeat("y", 100) + "/" + strings.Repeat("y", 100),
+	} {
+		got, err := AccountFolder(long)
+		if before, twice := seen[got]; err != nil || len(dirName(got)) > maxAccount || twice {
+			t.Errorf("%q became %q (as did %q), %v", long, got, before, err)
+		}
+		seen[got] = long
 	}
 	for _, taken := range []string{
 		"INBOX", "inbox", "InBoX/Gmail", "Sent", "drafts", "TRASH", "Junk", "Spam", "Archive",
-		"Templates", "Outbox",
+		"Templates", "Outbox", " Sent ", "Inbox/a.b",
 	} {
-		if err := CheckFolderName(taken); !errors.Is(err, account.ErrFolderTaken) || !Reserved(taken) {
-			t.Errorf("%q: %v", taken, err)
+		got, err := AccountFolder(taken)
+		if !errors.Is(err, account.ErrFolderReserved) || !errors.Is(err, account.ErrFolderTaken) {
+			t.Errorf("%q became %q, %v", taken, got, err)
+		}
+	}
+}
+
+// What is a path and no name is refused, and the reason said (U23).
+func TestAnAccountFolderIsNoPath(t *testing.T) {
+	for _, path := range []string{"", " ", "/", "/etc", "a/", "a//b", "a/ /b", ".", "..", "../x", "a/../../b", "a/./b"} {
+		got, err := AccountFolder(path)
+		if why := (account.Sentence{}); !errors.As(err, &why) {
+			t.Errorf("%q became %q, %v", path, got, err)
+		}
+	}
+}
+
+// The control: without the mapping, these names do not get past the last wall
+// before the disk.
+func TestNamesThatAreMappedWouldNotFitTheMailbox(t *testing.T) {
+	for _, raw := range []string{"firma.test", ".trash", "a\x00", "\xff", strings.Repeat("x", 300)} {
+		mapped, err := AccountFolder(raw)
+		if checkLocal(raw) == nil || err != nil || checkLocal(mapped) != nil {
+			t.Errorf("%q: %v as it is, %v as %q", raw, checkLocal(raw), checkLocal(mapped), mapped)
 		}
 	}
 }
@@ -221,7 +258,8 @@ func FuzzLocalName(f *testing.F) {
 	f.Add("x", "e\u0301", "é", " \x00\t")
 	f.Add("x", "a (2)", "a", "A\x00 (2)")
 	f.Fuzz(func(t *testing.T, folder, a, b, deep string) {
-		if CheckFolderName(folder) != nil {
+		folder, err := AccountFolder(folder)
+		if err != nil {
 			folder = "Gmail"
 		}
 		parts := strings.Split(deep, "\x00")
@@ -257,13 +295,22 @@ func checkFuzz(t *testing.T, name string, seen map[string]bool) {
 	}
 }
 
-func FuzzCheckFolderName(f *testing.F) {
+func FuzzAccountFolder(f *testing.F) {
 	f.Add("Gmail/Sent")
 	f.Add("a.b")
 	f.Add("~")
+	f.Add(strings.Repeat("ł/", 70))
 	f.Fuzz(func(t *testing.T, name string) {
-		if CheckFolderName(name) == nil {
-			check(t, name, map[string]bool{})
+		folder, err := AccountFolder(name)
+		if err != nil {
+			return
+		}
+		checkFuzz(t, folder, map[string]bool{})
+		if len(dirName(folder)) > maxAccount || strings.Count(folder, "/") >= maxLevels {
+			t.Errorf("%q became %q, which leaves no room below it", name, folder)
+		}
+		if again, err := AccountFolder(folder); err != nil || again != folder {
+			t.Errorf("%q became %q, and that %q, %v", name, folder, again, err)
 		}
 	})
 }

@@ -50,8 +50,8 @@ func TestAnAccountsWholeLifeByMouse(t *testing.T) {
 	p.sees("poczta.example.test is not known here")
 	p.begin("anna@poczta.example.test", d.Users["anna"])
 	p.enter("Name of the account", "Poczta")
-	if got := p.holds("Folder"); got != "Poczta" {
-		t.Errorf("the folder does not follow the name: %q", got)
+	if got := p.holds("Folder"); got != "" {
+		t.Errorf("the folder is not left to the server, but is %q", got)
 	}
 	p.enter("Your name", "Anna Nowak")
 	p.settings("localhost", d.IMAPS, "anna")
@@ -401,9 +401,9 @@ func TestTheLanguageCanBeChangedInTheMiddle(t *testing.T) {
 	p.enter("Hasło", "cokolwiek")
 	p.press("Dalej")
 	p.until(labelled("Folder"))
-	p.enter("Folder", "dostawca.test")
+	p.enter("Folder", "Praca//Stare")
 	p.press("Zakończ")
-	p.sees("Usuń kropkę z nazwy folderu: w skrzynce kropki rozdzielają poziomy folderów.")
+	p.sees("Część nazwy folderu jest pusta: usuń zbędny ukośnik.")
 }
 
 func TestBothLanguagesHaveTheSameTextsWithAllPlurals(t *testing.T) {

@@ -90,7 +90,7 @@ export function dialog({ title, body, actions, onclose, kind }) {
     h("h2", { id, tabindex: "-1" }, title), body, h("div", { class: "actions" }, actions));
   d.addEventListener("close", () => {
     d.remove();
-    if (back && back.isConnected) back.focus();
+    if (back?.isConnected && document.activeElement === document.body) back.focus(); // Unless it was led elsewhere meanwhile.
     onclose?.();
   });
   d.addEventListener("click", (e) => { if (e.target === d && !d.dataset.busy) d.close(); });

@@ -241,13 +241,13 @@ function first(turnTo) {
 
 /** defaults are the values that step 2 begins with. */
 function defaults() {
-  const found = state.settings, v = state.values, domain = state.email.split("@")[1];
+  const found = state.settings, v = state.values;
   const protocols = Object.keys(found.protocols || {});
   v.protocol = protocols.includes(v.protocol) || (state.touched.protocol && v.protocol) ? v.protocol : protocols[0] || "imap";
   if (!state.touched.server) Object.assign(v, server(found, v.protocol));
   if (!state.touched.username) v.username = found.username || state.email;
-  if (!state.touched.name) v.name = unique(found.name || domain);
-  if (!state.touched.folder) v.folder = v.name;
+  if (!state.touched.name) v.name = found.name;
+  if (!state.touched.folder) v.folder = "";
   v.start ||= "all";
   return v;
 }
@@ -257,20 +257,13 @@ function server(found, protocol) {
   return { host: x?.host.replace("{domain}", state.email.split("@")[1]) || "", port: x?.port || usualPort(protocol, "tls"), security: x?.security || "tls" };
 }
 
-/** unique is a name that none of the accounts has. */
-function unique(name) {
-  const taken = new Set(live.accounts().flatMap((a) => [a.name.toLowerCase(), a.folder.toLowerCase()]));
-  if (!taken.has(name.toLowerCase())) return name;
-  for (let i = 2; ; i++) if (!taken.has((name + " " + i).toLowerCase())) return name + " " + i;
-}
-
 /** Step 2: names, folder, protocol, start, and the server under a fold. */
 function second(turnTo) {
   const v = defaults();
   const found = state.settings, p = providerOf(found);
   const name = field({ name: "name", label: t("form.name"), hint: t("form.name.hint"), value: v.name, autocomplete: "off", maxlength: "100", required: true });
   const sender = field({ name: "sender_name", label: t("form.sender"), hint: t("form.sender.hint"), value: v.sender_name || "", autocomplete: "name", maxlength: "200" });
-  const folder = field({ name: "folder", label: t("form.folder"), hint: t("form.folder.hint"), value: v.folder, autocomplete: "off", maxlength: "200", required: true });
+  const folder = field({ name: "folder", label: t("form.folder"), hint: t("wizard.folder.hint"), value: v.folder, placeholder: state.touched.name ? "" : found.folder, autocomplete: "off", maxlength: "200" });
   const offered = Object.keys(found.protocols || {});
   const both = offered.length !== 1;
   const protocol = radios("protocol", t("form.protocol"), [["imap", t("form.protocol.imap")], ["pop3", t("form.protocol.pop3")]].filter(([k]) => both || offered.includes(k)), v.protocol);
@@ -317,9 +310,11 @@ function second(turnTo) {
   }
   function body() {
     const b = {
-      email: state.email, ...(byGrant ? { oauth_grant: state.grant.id, confirm_address: state.confirmed } : { password: state.password }), name: v.name, sender_name: v.sender_name, folder: v.folder, protocol: v.protocol,
+      email: state.email, ...(byGrant ? { oauth_grant: state.grant.id, confirm_address: state.confirmed } : { password: state.password }), sender_name: v.sender_name, protocol: v.protocol,
       server: { host: v.host, port: portOf(v.port), security: v.security }, username: v.username,
     };
+    if (state.touched.name) b.name = v.name; // What nobody touched is the server's to find.
+    if (v.folder) b.folder = v.folder;
     if (found.provider) b.provider = found.provider;
     if (v.start === "new") b.start = "new";
     if (v.start === "days") b.start = { days: 30 };
@@ -327,7 +322,7 @@ function second(turnTo) {
   }
   name.input.addEventListener("input", () => {
     state.touched.name = true;
-    if (!state.touched.folder) { folder.input.value = name.input.value; folder.fail(""); }
+    folder.input.placeholder = ""; // The server makes it of the name.
   });
   folder.input.addEventListener("input", () => { state.touched.folder = true; });
   adv.fields.username.input.addEventListener("input", () => { state.touched.username = true; });
@@ -352,7 +347,6 @@ function second(turnTo) {
   function local() {
     const wrong = [];
     if (!v.name) wrong.push(["name", t("field.required")]);
-    if (!v.folder) wrong.push(["folder", t("field.required")]);
     if (!v.host) wrong.push(["server.host", t("field.required")]);
     if (!portOf(v.port)) wrong.push(["server.port", t("field.port")]);
     if (!v.username) wrong.push(["username", t("field.required")]);

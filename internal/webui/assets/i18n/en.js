@@ -146,6 +146,7 @@ export default {
   "wizard.found": "Settings found for {domain}",
   "wizard.guess": "{domain} is not known here. The settings on the next page are a guess; check them.",
   "wizard.unknown": "Nothing is known about {domain}. You can enter its server on the next page.",
+  "wizard.folder.hint": "Leave it empty and it is called like the account.",
   "wizard.searching": "Looking for settings…",
   "wizard.help.apppassword": "{name} wants an app password here, not your usual one.",
   "wizard.help.apppassword.link": "Make an app password",

@@ -146,6 +146,7 @@ export default {
   "wizard.found": "Znaleziono ustawienia dla {domain}",
   "wizard.guess": "Domena {domain} nie jest tu znana. Ustawienia na następnej stronie to tylko propozycja – sprawdź je.",
   "wizard.unknown": "Nic nie wiadomo o {domain}. Serwer można wpisać na następnej stronie.",
+  "wizard.folder.hint": "Zostaw puste, a folder będzie się nazywał jak konto.",
   "wizard.searching": "Szukam ustawień…",
   "wizard.help.apppassword": "{name} wymaga tu hasła do aplikacji, nie zwykłego hasła.",
   "wizard.help.apppassword.link": "Utwórz hasło do aplikacji",
