@@ -914,6 +914,13 @@ type AdminAccountPatch struct {
 
 // Autoconfig defines model for Autoconfig.
 type Autoconfig struct {
+	// DidYouMean The domain of a known provider that this address's is probably a slip of, or null. Ask the person before any
+	// password is typed: what is guessed for a slip is somebody else's server.
+	//
+	//
+	// Example: gmail.com
+	DidYouMean *string `json:"did_you_mean"`
+
 	// Folder The account folder if nothing is said: after the name, as the mailbox can have it, and free.
 	//
 	//
@@ -1485,6 +1492,16 @@ type Provider struct {
 
 		// EnableAccessUrl Where IMAP or POP3 is switched on.
 		EnableAccessUrl *string `json:"enable_access_url"`
+
+		// Note What is peculiar to this provider; may be empty.
+		Note string `json:"note"`
+
+		// Pop3 What matters only to who chooses POP3; may be empty. `text` leaves it out.
+		Pop3 string `json:"pop3"`
+
+		// Steps What to do before a password is accepted, one action each; empty where nothing has to be done. `steps`
+		// and `note` say with more room what `text` says in one paragraph.
+		Steps []string `json:"steps"`
 
 		// Text What a user has to know or do before it works; may be empty.
 		Text string `json:"text"`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
 type accountCmd struct {
@@ -107,6 +108,9 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if c.Email == nil {
 		return usageError{errors.New("--email is needed: the address at the other provider")}
 	}
+	if err := c.slip(); err != nil {
+		return err
+	}
 	password, err := t.password(ctx, c.PasswordStdin, *c.Email)
 	if err != nil {
 		return err
@@ -121,6 +125,22 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 			added.Server.Host, added.Folder)
 		return nil
 	})
+}
+
+// slip refuses, before a password is asked for, an address whose domain is
+// probably mistyped, unless the server or the provider is named.
+func (f accountFlags) slip() error {
+	if f.Host != nil || f.Provider != nil {
+		return nil
+	}
+	catalog, err := provider.New()
+	if err != nil {
+		return err
+	}
+	if meant := catalog.DidYouMean(*f.Email); meant != "" {
+		return usageError{fmt.Errorf("--email %s: did you mean %s? If not, name the server with --host", *f.Email, meant)}
+	}
+	return nil
 }
 
 type accountListCmd struct {

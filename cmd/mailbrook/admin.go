@@ -123,8 +123,8 @@ func (p providers) Providers(lang string) []httpapi.Provider {
 		out[i] = httpapi.Provider{
 			ID: x.ID, Name: x.DisplayName(lang), Domains: x.Domains, Servers: x.Servers, Auth: auth, OAuth: signIn,
 			Help: httpapi.Help{
-				Text: x.Help(lang, signIn), URL: x.HelpURL, EnableAccessURL: x.AccessURL,
-				AppPasswordURL: x.AppPasswordURL,
+				Text: x.Help(lang, signIn), Steps: x.Steps(lang), Note: x.Note(lang), POP3: x.POP3(lang),
+				URL: x.HelpURL, EnableAccessURL: x.AccessURL, AppPasswordURL: x.AppPasswordURL,
 			},
 		}
 	}

@@ -123,6 +123,10 @@ func TestAddingFromTheCommandLineRefusesAndSavesNothing(t *testing.T) {
 		{"no user", canary, []string{"account", "add", "--email", "a@b.test", "--password-stdin"}, exitUsage, "--user"},
 		{"no address", canary, []string{"account", "add", "--user", anna, "--password-stdin"}, exitUsage, "--email"},
 		{
+			"a slip in the domain, before a password is read", "", // None is there to be read.
+			[]string{"account", "add", "--user", anna, "--email", "anna@gmial.com"}, exitUsage, "did you mean gmail.com?",
+		},
+		{
 			"an unknown protocol", canary, append(slices.Clone(good), "--protocol", "jmap", "--password-stdin"), exitUsage,
 			"--protocol",
 		},

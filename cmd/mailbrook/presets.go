@@ -30,6 +30,7 @@ func (p presets) Suggest(ctx context.Context, email string) account.Suggestion {
 		return s
 	}
 	if hosted, ok := p.Hosted(email, exchangers); ok {
+		hosted.DidYouMean = s.DidYouMean // Who registers slips of domains can host them anywhere.
 		return hosted
 	}
 	return s

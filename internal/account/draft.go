@@ -75,4 +75,7 @@ type Suggestion struct {
 	Folder   string // From Discover: the folder that the account would be given.
 	Servers  map[Protocol]Server
 	Username string
+	// DidYouMean is the domain of which the address's is probably a slip; "": none.
+	// Until a person has said which is right, no password should be asked for.
+	DidYouMean string
 }

@@ -270,7 +270,7 @@ func (w *world) Discover(_ context.Context, _ account.Owner, email string) (acco
 		err = nil // That is how Create fails; looking up presets does not.
 	}
 	if strings.HasSuffix(email, "@unknown.test") {
-		return account.Suggestion{Source: "none", Name: "unknown.test", Folder: "unknown_test"}, err
+		return account.Suggestion{Source: "none", Name: "unknown.test", Folder: "unknown_test", DidYouMean: "known.test"}, err
 	}
 	return account.Suggestion{
 		Source: "preset", Provider: "google", Name: "Google", Folder: "Google",

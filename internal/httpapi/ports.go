@@ -231,6 +231,9 @@ type Provider struct {
 // Help is what a user has to know of a provider. URLs may be empty.
 type Help struct {
 	Text            string
+	Steps           []string // What has to be done before a password is accepted.
+	Note            string   // What is peculiar to this provider; in Text, too.
+	POP3            string   // What is only of use to who chooses POP3.
 	URL             string
 	EnableAccessURL string
 	AppPasswordURL  string

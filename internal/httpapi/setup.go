@@ -21,7 +21,8 @@ func (s *server) ListProviders(ctx context.Context, _ api.ListProvidersRequestOb
 			Id: p.ID, Name: p.Name, Domains: list(p.Domains), Protocols: protocolsJSON(p.Servers),
 			Auth: auth, Oauth: p.OAuth,
 		}
-		out[i].Help.Text = p.Help.Text
+		out[i].Help.Text, out[i].Help.Steps = p.Help.Text, list(p.Help.Steps)
+		out[i].Help.Note, out[i].Help.Pop3 = p.Help.Note, p.Help.POP3
 		out[i].Help.Url = text(p.Help.URL)
 		out[i].Help.EnableAccessUrl = text(p.Help.EnableAccessURL)
 		out[i].Help.AppPasswordUrl = text(p.Help.AppPasswordURL)
@@ -40,6 +41,7 @@ func (s *server) GetAutoconfig(ctx context.Context, r api.GetAutoconfigRequestOb
 	return api.GetAutoconfig200JSONResponse{
 		Source: api.AutoconfigSource(found.Source), Provider: text(found.Provider), Name: found.Name,
 		Folder: found.Folder, Protocols: protocolsJSON(found.Servers), Username: text(found.Username),
+		DidYouMean: text(found.DidYouMean),
 	}, nil
 }
 

@@ -57,6 +57,7 @@ type entry struct {
 	AccessURL                  string `toml:"access_url"`
 	AppPasswordURL             string `toml:"app_password_url"`
 	Note                       words
+	POP3Note                   words `toml:"pop3_note"`
 	Limits                     struct {
 		Connections       int
 		PollMinutes       int   `toml:"poll_minutes"`
@@ -132,7 +133,7 @@ func (e entry) provider() Provider {
 	p := Provider{
 		ID: e.ID, Name: e.Name, Domains: e.Domains, MX: e.MX, Servers: servers(e.IMAP, e.POP3), Auth: e.Auth, OAuth: e.OAuth,
 		HelpURL: e.HelpURL, AccessURL: e.AccessURL, AppPasswordURL: e.AppPasswordURL, Confidence: e.Confidence,
-		username: e.Username, access: e.Access, unsupported: e.Unsupported, note: e.Note,
+		username: e.Username, access: e.Access, unsupported: e.Unsupported, note: e.Note, pop3: e.POP3Note,
 		Limits: Limits{
 			Connections: e.Limits.Connections, MessagesPerFolder: e.Limits.MessagesPerFolder,
 			PollInterval: map[account.Protocol]time.Duration{}, BytesPerDay: map[account.Protocol]int64{},
@@ -304,7 +305,7 @@ func (c *Catalog) Serving(id, host string) Provider {
 func (c *Catalog) Suggest(_ context.Context, email string) account.Suggestion {
 	_, domain, ok := split(email)
 	if !ok {
-		return account.Suggestion{Source: "none", Provider: account.OtherProvider}
+		return account.Suggestion{Source: "none", Provider: account.OtherProvider, DidYouMean: c.DidYouMean(email)}
 	}
 	p := c.ByID(account.OtherProvider)
 	if i, known := c.byDomain[domain]; known {
@@ -314,7 +315,7 @@ func (c *Catalog) Suggest(_ context.Context, email string) account.Suggestion {
 		}
 	}
 	guess := account.Suggestion{
-		Source: "guess", Provider: p.ID, Username: p.Username(email),
+		Source: "guess", Provider: p.ID, Username: p.Username(email), DidYouMean: c.DidYouMean(email),
 		Servers: map[account.Protocol]account.Server{
 			account.IMAP: {Host: "imap." + domain, Port: 993, Security: account.TLS},
 			account.POP3: {Host: "pop3." + domain, Port: 995, Security: account.TLS},

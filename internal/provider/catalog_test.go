@@ -104,7 +104,7 @@ func TestTheTableIsSound(t *testing.T) {
 			}
 		}
 		checkServers(t, p)
-		if (p.note.EN == "") != (p.note.PL == "") {
+		if (p.note.EN == "") != (p.note.PL == "") || (p.pop3.EN == "") != (p.pop3.PL == "") {
 			bad("a note in one language only")
 		}
 	}
@@ -324,6 +324,17 @@ func TestHelpInBothLanguages(t *testing.T) {
 		}
 		if p.NeedsAppPassword() && (!strings.Contains(en, "app password") || !strings.Contains(pl, "hasło do aplikacji")) {
 			t.Errorf("%s: says nothing of app passwords: %q", p.ID, en)
+		}
+		if steps := p.Steps("pl"); len(steps) != 0 && len(steps) != 3 || len(steps) != len(p.Steps("en")) ||
+			p.NeedsAppPassword() != strings.Contains(strings.Join(steps, ""), "hasło do aplikacji") ||
+			len(steps) > 0 && (p.NeedsOAuth() || p.Unsupported()) {
+			t.Errorf("%s: %q is no three-line how-to", p.ID, steps)
+		}
+		if strings.Contains(strings.ReplaceAll(en, "(IMAP, POP3)", ""), "POP3 has to") || (p.POP3("en") == "") != (p.POP3("pl") == "") {
+			t.Errorf("%s: advice on POP3 for everybody: %q", p.ID, en)
+		}
+		if p.NeedsOAuth() && (strings.Contains(en, "switched on in") || !strings.Contains(en, "forwarded")) {
+			t.Errorf("%s: a dead end: %q", p.ID, en)
 		}
 		if p.NeedsOAuth() && !strings.Contains(en, "cannot be added") {
 			t.Errorf("%s: does not say that it cannot be added: %q", p.ID, en)

@@ -13,6 +13,10 @@ var (
 		"{name} lets other programs in only when you sign in on its own page (OAuth2). That is not switched on here: the mailbox cannot be added for now.",
 		"{name} wpuszcza inne programy tylko po zalogowaniu na własnej stronie (OAuth2). Tego tu nie włączono: na razie tej skrzynki nie można dodać.",
 	}
+	sayForward = words{
+		"Have its mail forwarded to your own mailbox instead.",
+		"Zamiast tego włącz u dostawcy przekazywanie poczty na swój adres.",
+	}
 	saySignIn = words{
 		"Sign in on {name}'s own page: your password stays there.",
 		"Zaloguj się na stronie {name}: hasło zostaje tylko tam.",
@@ -41,14 +45,80 @@ var (
 		"By IMAP, {name} shows programs only the newest {count} messages of a folder.",
 		"Przez IMAP {name} pokazuje programom tylko {count} najnowszych wiadomości z każdego folderu.",
 	}
-	sayNoPOP3 = words{
-		"POP3 is not offered, or its settings are not known: choose IMAP.",
-		"POP3 nie jest dostępny albo jego ustawienia nie są znane: wybierz IMAP.",
+)
+
+// What Steps say: one action a sentence.
+var (
+	sayOpen = words{
+		"Open the security settings at {name}.",
+		"Otwórz ustawienia bezpieczeństwa konta {name}.",
+	}
+	sayOpenSettings = words{
+		"Open the mailbox's settings at {name}.",
+		"Otwórz ustawienia skrzynki {name}.",
+	}
+	saySwitchOn = words{
+		"Switch on access for mail programs.",
+		"Włącz dostęp dla programów pocztowych.",
+	}
+	sayMake = words{
+		"Make an app password there.",
+		"Utwórz tam hasło do aplikacji.",
+	}
+	saySwitchOnAt = words{
+		"Switch on access for mail programs at {name}.",
+		"Włącz dostęp dla programów pocztowych w ustawieniach {name}.",
+	}
+	sayPaste = words{
+		"Paste it here.",
+		"Wklej je tutaj.",
+	}
+	sayComeBack = words{
+		"Enter the mailbox's password here.",
+		"Wpisz tutaj hasło skrzynki.",
 	}
 )
 
+// Steps returns what a user has to do, in "en" or "pl", before a password is
+// accepted, in three sentences; none where nothing has to be done or no password
+// is ever accepted.
+func (p Provider) Steps(lang string) []string {
+	var say []words
+	switch both := p.access == "both"; {
+	case p.unsupported, p.NeedsOAuth():
+	case p.NeedsAppPassword() && both:
+		say = []words{saySwitchOnAt, sayMake, sayPaste}
+	case p.NeedsAppPassword():
+		say = []words{sayOpen, sayMake, sayPaste}
+	case both:
+		say = []words{sayOpenSettings, saySwitchOn, sayComeBack}
+	}
+	return p.fill(say, lang)
+}
+
+// POP3 returns what is only of use to who chooses POP3, or "".
+func (p Provider) POP3(lang string) string {
+	var say []words
+	if p.access == "pop3" {
+		say = append(say, sayAccessPOP3)
+	}
+	if p.pop3 != (words{}) {
+		say = append(say, p.pop3)
+	}
+	return strings.Join(p.fill(say, lang), " ")
+}
+
+func (p Provider) fill(say []words, lang string) []string {
+	fill := strings.NewReplacer("{name}", p.DisplayName(lang), "{count}", strconv.Itoa(p.Limits.MessagesPerFolder))
+	parts := make([]string, len(say))
+	for i, w := range say {
+		parts[i] = fill.Replace(w.in(lang))
+	}
+	return parts
+}
+
 // Help returns what a user has to know before adding a mailbox, in "en" or
-// "pl". signIn says whether the operator lets users sign in on its page.
+// "pl", whichever protocol is chosen. signIn says whether the operator lets users sign in on its page.
 func (p Provider) Help(lang string, signIn bool) string {
 	var say []words
 	if !p.unsupported {
@@ -57,12 +127,7 @@ func (p Provider) Help(lang string, signIn bool) string {
 	if p.note != (words{}) {
 		say = append(say, p.note)
 	}
-	var parts []string
-	for _, w := range say {
-		fill := strings.NewReplacer("{name}", p.DisplayName(lang), "{count}", strconv.Itoa(p.Limits.MessagesPerFolder))
-		parts = append(parts, fill.Replace(w.in(lang)))
-	}
-	return strings.Join(parts, " ")
+	return strings.Join(p.fill(say, lang), " ")
 }
 
 func (p Provider) advice(signIn bool) (say []words) {
@@ -72,24 +137,17 @@ func (p Provider) advice(signIn bool) (say []words) {
 	switch {
 	case signIn && p.NeedsOAuth(), signIn && p.NeedsAppPassword():
 	case p.NeedsOAuth():
-		say = append(say, sayOAuth)
+		return append(say, sayOAuth, sayForward) // There is nothing to switch on for it.
 	case p.NeedsAppPassword():
 		say = append(say, sayAppPassword)
 	case p.accepts(AppPassword):
 		say = append(say, sayEitherPassword)
 	}
-	switch p.access {
-	case "both":
+	if p.access == "both" {
 		say = append(say, sayAccess)
-	case "pop3":
-		say = append(say, sayAccessPOP3)
 	}
 	if p.username == "local" {
 		say = append(say, sayLocalPart)
-	}
-	_, imap := p.Servers[account.IMAP]
-	if _, pop3 := p.Servers[account.POP3]; imap && !pop3 {
-		say = append(say, sayNoPOP3)
 	}
 	if p.Limits.MessagesPerFolder > 0 {
 		say = append(say, sayNewest)

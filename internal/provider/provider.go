@@ -45,6 +45,7 @@ type Provider struct {
 	access      string
 	unsupported bool
 	note        words
+	pop3        words
 	variants    []variant
 }
 

@@ -55,6 +55,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 
 	// Where there is only the provider's page, nothing else is asked for.
 	p.enter("E-mail address", "anna@outlook.com")
+	p.press("Continue")
 	p.until(named("Sign in with Outlook.com"))
 	if js[bool](p, "Boolean("+labelled("Password")+" || "+named("Continue")+")") {
 		t.Error("a password is asked for that the provider does not take")
@@ -62,6 +63,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 
 	// There, not allowed, and back by hand: what was typed is still there.
 	p.enter("E-mail address", gmail)
+	p.press("Continue")
 	p.press("Sign in with Google")
 	p.onThePage()
 	p.sees(gmail)
@@ -125,7 +127,7 @@ func TestSigningInOnTheProvidersPageByKeyboardAlone(t *testing.T) {
 	p.tabTo(named("Add a mailbox"))
 	p.keys(kb.Enter)
 	p.until("document.activeElement?.name === 'email'")
-	p.keys(gmail)
+	p.keys(gmail + kb.Enter)
 	p.tabTo(named("Sign in with Google"))
 	p.keys(kb.Enter)
 	p.onThePage()
@@ -157,7 +159,7 @@ func TestThePagesForSigningInAreAccessible(t *testing.T) {
 			p.until("document.querySelector('main h1')")
 			p.goTo("/accounts/new")
 			p.until("document.activeElement?.name === 'email'")
-			p.keys(gmail)
+			p.keys(gmail + kb.Enter)
 			p.until(named(w[0]))
 			p.sound("wizard-1-signin")
 			o.As("jan@gmail.com")

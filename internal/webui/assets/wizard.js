@@ -11,7 +11,7 @@ import { advanced, complain, failure, field, fieldFor, isAddress, others, passwo
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const store = "mailbrook.wizard";
-const fresh = () => ({ step: 1, email: "", password: "", grant: null, confirmed: false, values: {}, touched: {}, domain: "" });
+const fresh = () => ({ step: 1, email: "", password: "", grant: null, confirmed: false, values: {}, touched: {}, domain: "", chosen: "", meant: "", opened: "" });
 let state = fresh();
 let providers = null;
 let presets = ""; // The language that they came in.
@@ -70,14 +70,15 @@ export async function page() {
 /** comeBack goes on where the user left for the provider's page. */
 async function comeBack() {
   const asked = new URLSearchParams(location.search).get("email");
-  if (asked && !state.email) {
-    state.email = asked;
+  if (asked && (!state.email || state.email === asked)) {
+    state.email = state.opened = asked;
     history.replaceState(null, "", location.pathname + location.hash);
   }
   const grant = await arrived();
   if (!grant) return;
   if (grant.gone) {
     state.step = 1;
+    state.opened = state.email;
     state.grant = null;
     state.trouble = () => notice("warn", null, h("p", null, t("signin.gone")));
     return;
@@ -86,6 +87,7 @@ async function comeBack() {
   Object.assign(state, { grant, confirmed: false, password: "" });
   if (!isAddress(state.email)) return;
   await settle(state.email);
+  state.opened = state.email;
   state.step = 2;
   save();
 }
@@ -96,11 +98,26 @@ async function settle(address, signal) {
   const domain = address.split("@")[1].toLowerCase();
   if (domain !== state.domain) { state.values = { sender_name: state.values.sender_name }; state.touched = {}; }
   state.domain = domain;
-  const found = await get("/v1/autoconfig" + query({ email: address }), signal);
-  state.settings = found;
+  state.settings = byName(await get("/v1/autoconfig" + query({ email: address }), signal), address);
   state.asked = address;
-  return found;
+  return state.settings;
 }
+
+/** tiles are the providers to choose from for people who look for a name. */
+const tiles = [["google", "Google"], ["aol", "AOL"], ["yahoo", "Yahoo"], ["outlook", "Outlook"], ["wp", "WP"], ["onet", "Onet"], ["o2", "o2"],
+  ["interia", "Interia"], ["ovhpl", "OVH"], ["homepl", "home.pl"], ["forpsi", "Forpsi"], ["other", ""]];
+
+/** byName takes the settings of the provider that was chosen by its name, where
+ * nothing is known of the address. */
+function byName(found, address) {
+  const p = providers.find((x) => x.id === state.chosen && x.id !== "other");
+  if (!p || !["guess", "none"].includes(found.source)) return found;
+  return { ...found, source: "preset", provider: p.id, protocols: p.protocols, username: address };
+}
+
+/** slip is the domain that was probably meant, until the user has said that the
+ * one in the address is right. */
+const slip = (found) => (found?.did_you_mean && state.meant !== state.email.split("@")[1] ? found.did_you_mean : null);
 
 /** fits says whether what was allowed is of any use with these settings. */
 const fits = (found) => Boolean(state.grant && providerOf(found) && state.grant.presets.includes(providerOf(found).id));
@@ -117,18 +134,21 @@ function head(n) {
 
 const providerOf = (settings) => providers.find((p) => p.id === settings?.provider && p.id !== "other");
 
-/** Step 1: the address and the password, the provider recognised meanwhile. */
+/** Step 1: the address alone; then the ways to sign in that its provider has. */
 function first(turnTo) {
   const email = field({ name: "email", label: t("wizard.email"), type: "email", value: state.email, autocomplete: "off", inputmode: "email", required: true });
   const pass = password({ label: t("wizard.password"), value: state.password, required: true });
   const recognised = h("div", { class: "recognised", "aria-live": "polite" });
+  const names = h("fieldset", { class: "tiles" }, h("legend", null, t("wizard.tiles")), tiles.map(([id, name]) =>
+    h("button", { type: "button", class: "tile", "aria-pressed": String(state.chosen === id), "data-id": id, onclick: () => choose(id) }, name || t("wizard.tiles.other"))));
+  const way = h("div", { class: "way" });
   const there = h("button", { type: "button", class: "primary" });
   const or = h("p", { class: "hint or" }, t("wizard.or"));
   const signin = h("div", { class: "signin" }, there, or);
   const safe = safety();
   const trouble = h("div", { class: "trouble-box" });
   const next = h("button", { class: "primary", type: "submit" }, t("wizard.next"));
-  const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, signin, pass.el, safe, h("div", { class: "actions" }, next));
+  const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, names, signin, way, pass.el, safe, h("div", { class: "actions" }, next));
   offer(null);
   if (state.lost) { pass.fail(t("wizard.lost")); state.lost = false; }
   let timer = 0, asking = null, stop = new AbortController();
@@ -138,16 +158,40 @@ function first(turnTo) {
     state.password = pass.input.value;
     save();
   };
+  const opened = () => state.opened === state.email && !slip(state.settings);
+  /** locked says that a provider lets nobody in whom this service could be. */
+  const locked = (p) => Boolean(p && !p.oauth && p.auth.every((a) => a === "oauth2"));
   /** offer shows the ways to sign in that the provider has. */
   function offer(found) {
-    const p = providerOf(found), done = found && fits(found);
-    const onPage = Boolean(p?.oauth), byPassword = !onPage || p.auth.some((a) => a !== "oauth2");
+    const p = providerOf(found), done = found && fits(found), open = Boolean(found) && opened();
+    const onPage = open && Boolean(p?.oauth), byPassword = open && !locked(p) && (!p?.oauth || p.auth.some((a) => a !== "oauth2"));
+    show(names, !open);
     show(signin, onPage && !done);
     show(or, byPassword);
     if (p) say(there, t("wizard.signin", { name: p.name }));
+    const app = p?.auth.find((a) => a !== "oauth2") === "app_password";
+    say(pass.label, t(app ? "wizard.apppassword" : "wizard.password"));
+    way.replaceChildren(...(open && !done ? [locked(p) ? forward(p) : byPassword && p && howTo(p)].filter(Boolean) : []));
     for (const el of [pass.el, safe]) show(el, byPassword && !done);
-    show(next, byPassword || done);
+    show(next, !open || byPassword || done);
     next.className = onPage && !done ? "" : "primary";
+  }
+  /** howTo is what to do at the provider before the password is of any use. */
+  function howTo(p) {
+    const { help } = p;
+    const links = new Map([
+      [help.app_password_url, t("wizard.help.apppassword.link")], [help.enable_access_url, t("wizard.help.enable.link")], [help.url, t("wizard.help.more", { name: p.name })],
+    ].reverse().filter(([url]) => url)); // Of one address the first name is said.
+    const shown = [...links].reverse().map(([url, text]) => external(url, text, t("newtab"))).filter(Boolean);
+    const either = p.auth.includes("app_password") && p.auth.includes("password") && t("wizard.help.either");
+    if (!help.steps.length && !help.note && !shown.length && !either) return null;
+    return h("div", { class: "howto" }, help.steps.length > 0 && h("ol", { class: "numbered" }, help.steps.map((x) => h("li", null, x))),
+      either && h("p", { class: "hint" }, either), help.note && h("p", { class: "hint" }, help.note), shown.length > 0 && h("ul", { class: "links" }, shown.map((l) => h("li", null, l))));
+  }
+  /** forward is the way round a provider that lets nobody in: no password is asked for. */
+  function forward(p) {
+    return notice("warn", t("wizard.locked", { name: p.name }), p.help.note && h("p", null, p.help.note), h("p", null, t("wizard.forward")),
+      h("ol", { class: "numbered" }, [1, 2, 3].map((i) => h("li", null, t("wizard.forward." + i, { name: p.name, user: user() })))));
   }
   there.addEventListener("click", async () => {
     keep();
@@ -157,45 +201,56 @@ function first(turnTo) {
     if (!await leave(p.id, { email: state.email }, "/accounts/new" + query({ email: state.email }))) there.disabled = false;
   });
   function picture(found) {
-    const p = providerOf(found), domain = state.email.split("@")[1];
-    const what = [];
-    say(pass.label, t("wizard.password"));
-    if (p) {
-      const help = p.help, first = p.auth.find((a) => a !== "oauth2");
-      if (fits(found)) return notice("good", t("wizard.recognised", { name: p.name }), h("p", null, signedInAs(state.grant)));
-      if (!first && !p.oauth) what.push(h("p", null, t("wizard.help.oauth", { name: p.name })));
-      else if (first === "app_password") {
-        say(pass.label, t("wizard.apppassword"));
-        if (!help.text && !p.oauth) what.push(h("p", null, t("wizard.help.apppassword", { name: p.name })));
-      }
-      if (help.text) what.push(h("p", null, help.text));
-      const links = [
-        help.app_password_url && external(help.app_password_url, t("wizard.help.apppassword.link"), t("newtab")),
-        help.enable_access_url && external(help.enable_access_url, t("wizard.help.enable.link"), t("newtab")),
-        help.url && external(help.url, t("wizard.help.more", { name: p.name }), t("newtab")),
-      ].filter(Boolean);
-      if (links.length) what.push(h("ul", { class: "links" }, links.map((l) => h("li", null, l))));
-      return notice(first || p.oauth ? "good" : "warn", t("wizard.recognised", { name: p.name }), what);
-    }
+    const p = providerOf(found), domain = state.email.split("@")[1], meant = slip(found);
+    if (meant) return question(meant, domain);
+    if (p && fits(found)) return notice("good", t("wizard.recognised", { name: p.name }), h("p", null, signedInAs(state.grant)));
+    if (p) return notice(locked(p) ? "warn" : "good", t("wizard.recognised", { name: p.name }));
     if (found.source === "autoconfig" || found.source === "srv") return notice("good", t("wizard.found", { domain }));
     return notice("info", null, h("p", null, t(found.source === "guess" ? "wizard.guess" : "wizard.unknown", { domain })));
+  }
+  /** question asks about a domain that is probably mistyped, before any password. */
+  function question(meant, domain) {
+    const right = state.email.split("@")[0] + "@" + meant;
+    const yes = () => { email.input.value = right; keep(); return look(); };
+    const no = () => { state.meant = domain; refresh(); };
+    const then = (f) => async () => { await f(); (opened() ? next : email.input).focus(); };
+    return notice("warn", t("wizard.meant", { domain: meant }),
+      h("p", { class: "actions start" }, h("button", { type: "button", class: "primary", onclick: then(yes) }, t("wizard.meant.yes", { email: right })),
+        h("button", { type: "button", onclick: then(no) }, t("wizard.meant.no", { domain }))));
+  }
+  function refresh() {
+    keep();
+    recognised.replaceChildren(picture(state.settings));
+    offer(state.settings);
+  }
+  function choose(id) {
+    state.chosen = state.chosen === id ? "" : id;
+    for (const b of names.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b.dataset.id === state.chosen));
+    state.asked = "";
+    keep();
+    if (isAddress(state.email)) look();
+    email.input.focus();
   }
   async function recognise() {
     const address = email.input.value.trim();
     if (!isAddress(address)) { state.settings = null; recognised.replaceChildren(); offer(null); return null; }
-    if (state.settings && state.asked === address) { if (!recognised.childElementCount) { recognised.replaceChildren(picture(state.settings)); offer(state.settings); } return state.settings; }
+    if (state.settings && state.asked === address) { if (!recognised.childElementCount) refresh(); return state.settings; }
     stop.abort();
     stop = new AbortController();
     const found = await settle(address, stop.signal);
     state.confirmed = false;
-    keep();
-    recognised.replaceChildren(picture(found));
-    offer(found);
+    refresh();
     return found;
   }
   const look = () => { asking = recognise().catch((e) => { if (e.name !== "AbortError") asking = null; return null; }); return asking; };
   email.input.addEventListener("input", () => {
     keep();
+    if (state.opened && !opened()) { // A password typed for one address is not sent for another.
+      pass.input.value = "";
+      state.opened = "";
+      keep();
+      offer(null);
+    }
     clearTimeout(timer);
     timer = setTimeout(look, 300);
   });
@@ -205,17 +260,19 @@ function first(turnTo) {
     e.preventDefault();
     keep();
     clearTimeout(timer);
-    const wrong = [];
-    if (!isAddress(state.email)) wrong.push(["email", t(state.email ? "field.email" : "field.required")]);
-    const p = providerOf(state.settings), needed = () => !fits(state.settings) && !state.password;
-    if (!pass.el.hidden && needed()) wrong.push(["password", t("field.required")]);
-    if (complain({ email, password: pass }, wrong)) return;
-    if (p?.oauth && pass.el.hidden && needed()) { there.click(); return; }
+    if (complain({ email }, isAddress(state.email) ? [] : [["email", t(state.email ? "field.email" : "field.required")]])) return;
+    const needed = () => !fits(state.settings) && !state.password;
     next.disabled = true;
     trouble.replaceChildren();
     try {
+      const was = opened();
       await recognise();
-      if (pass.el.hidden ? needed() && !signin.hidden : complain({ email, password: pass }, needed() ? [["password", t("field.required")]] : [])) return;
+      if (slip(state.settings)) { recognised.querySelector("button").focus(); return; }
+      state.opened = state.email;
+      refresh();
+      if (!was && needed()) { begin(); return; }
+      if (next.hidden || !signin.hidden && needed() && pass.el.hidden) { begin(); return; }
+      if (!pass.el.hidden && complain({ password: pass }, needed() ? [["password", t("field.required")]] : [])) return;
       turnTo(2);
     } catch (e2) {
       if (e2.name === "AbortError") return;
@@ -227,14 +284,18 @@ function first(turnTo) {
     } finally { next.disabled = false; }
   });
   if (state.trouble) { trouble.replaceChildren(state.trouble()); state.trouble = null; }
-  if (isAddress(state.email)) look();
+  if (state.settings && state.asked === state.email) refresh();
+  else if (isAddress(state.email)) look();
+  /** begin brings the user to what comes next. */
+  function begin() {
+    if (!state.email || !opened()) email.input.focus();
+    else if (!signin.hidden) there.focus();
+    else if (!pass.el.hidden) pass.input.focus();
+    else if (!next.hidden) next.focus();
+    else email.input.focus();
+  }
   return {
-    el: h("div", null, head(1), form), keep, fields: { email, password: pass },
-    begin() {
-      if (!state.email) email.input.focus();
-      else if (!signin.hidden) there.focus();
-      else (pass.el.hidden ? next : pass.input).focus();
-    },
+    el: h("div", null, head(1), form), keep, fields: { email, password: pass }, begin,
     leave() { clearTimeout(timer); stop.abort(); keep(); },
   };
 }
@@ -277,9 +338,12 @@ function second(turnTo) {
   show(protocol.el, both);
   if (!v.host || found.source === "guess") adv.el.open = true;
   if (state.open) adv.el.open = true;
+  const pop3 = h("p", { class: "hint" }, p?.help.pop3);
+  const advise = () => show(pop3, Boolean(p?.help.pop3) && (protocol.value || v.protocol) === "pop3");
+  advise();
   const form = h("form", { novalidate: true, class: "panel" },
     h("p", { class: "for" }, icon("mail"), h("span", null, state.email), p && h("span", { class: "badge" }, p.name)),
-    whose, trouble, name.el, sender.el, folder.el, protocol.el, start.el, adv.el, h("div", { class: "actions" }, back, finish));
+    whose, trouble, name.el, sender.el, folder.el, protocol.el, pop3, start.el, adv.el, h("div", { class: "actions" }, back, finish));
 
   /** confirm says who signed in at the provider, and when that is somebody
    * else than was typed, has the user choose. It says whether that is open. */
@@ -290,7 +354,7 @@ function second(turnTo) {
     const choose = async (address) => {
       keep();
       if (address === state.email) state.confirmed = true;
-      else { state.email = address; await settle(address).catch(explain); }
+      else { state.email = state.opened = address; await settle(address).catch(explain); }
       turnTo(2);
     };
     whose.replaceChildren(notice("warn", t("signin.differs"), h("p", null, t("signin.differs.text", { signed: state.grant.email, email: state.email })),
@@ -334,6 +398,7 @@ function second(turnTo) {
   });
   protocol.onchange(() => {
     state.touched.protocol = true;
+    advise();
     const f = adv.fields, x = server(found, protocol.value);
     if (!state.touched.server) f["server.host"].input.value = x.host;
     if (!state.touched.server || [993, 143, 995, 110].includes(Number(f["server.port"].input.value))) {
@@ -356,6 +421,7 @@ function second(turnTo) {
   function lead(wrong, box) {
     if (wrong.some(([f]) => f === "oauth_grant")) { // It is over: the way to the provider's page is on step 1.
       state.grant = null;
+      state.opened = state.email;
       state.trouble = () => notice("warn", null, h("p", null, t("signin.gone")));
       turnTo(1);
       return;
@@ -363,6 +429,7 @@ function second(turnTo) {
     const there = wrong.filter(([f]) => f === "email" || f === "password");
     if (there.length && !wrong.some(([f]) => fields[f])) {
       state.trouble = box;
+      state.opened = state.email;
       turnTo(1, (s1) => { complain(s1.fields, there); });
       return;
     }

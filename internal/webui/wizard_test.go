@@ -1,0 +1,133 @@
+package webui_test
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+var noPassword = `![...document.querySelectorAll("input[type=password]")].some((e) => e.checkVisibility())`
+
+// TestTheAddressComesFirstThenTheProvidersWay: step 1 asks for the address
+// alone, then for what its provider takes, with a how-to of three lines.
+func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("anna@firma.test"))
+			p.press(sayAdd.in(dev))
+			p.until(labelled(sayEmail.in(dev)) + " && " + noPassword)
+			p.sound("wizard-address")
+
+			// An app password, with what to do before, and nothing about POP3.
+			p.enter(sayEmail.in(dev), "anna@gmail.com")
+			p.sees(said{"Google recognised", "Rozpoznano: Google"}.in(dev))
+			p.until(noPassword)
+			p.press(sayContinue.in(dev))
+			p.until(labelled(said{"App password", "Hasło do aplikacji"}.in(dev)) + " === document.activeElement")
+			p.sees(said{"Make an app password there.", "Utwórz tam hasło do aplikacji."}.in(dev))
+			if n := js[float64](p, `document.querySelectorAll(".howto .numbered li").length`); n != 3 {
+				t.Errorf("the how-to has %v lines", n)
+			}
+			p.sound("wizard-app-password")
+			p.until("!document.querySelector('main').innerText.includes('POP3')")
+			p.keys("abcd efgh" + kb.Enter)
+			p.until(labelled(sayName.in(dev)))
+			advice := said{"Over POP3 Google shows", "Przez POP3 Google pokazuje"}.in(dev)
+			p.until("!document.body.innerText.includes(" + quote(advice) + ")")
+			p.press(said{"Only the inbox (POP3)", "Tylko odebrane (POP3)"}.in(dev))
+			p.sees(advice)
+			p.sound("wizard-pop3")
+			p.press(said{"Back", "Wstecz"}.in(dev))
+
+			// The mailbox's own password.
+			p.enter(sayEmail.in(dev), "anna@onet.pl")
+			p.until(noPassword)
+			p.press(sayContinue.in(dev))
+			if got := p.holds(sayPassword.in(dev)); got != "" {
+				t.Errorf("the password of one address is kept for another: %q", got)
+			}
+			if twice := js[bool](p, `(() => { const a = [...document.querySelectorAll(".howto a")].map((e) => e.href);
+				return new Set(a).size !== a.length; })()`); twice {
+				t.Error("two links of the how-to lead to one page")
+			}
+
+			// No dead end: what takes no password asks for none, and there is a way round.
+			p.enter(sayEmail.in(dev), "anna@outlook.com")
+			p.press(sayContinue.in(dev))
+			p.sees(said{"Outlook.com cannot be added here", "Poczty Outlook.com nie można tu dodać"}.in(dev))
+			p.sees(said{"Enter anna@firma.test as the address to", "Wpisz anna@firma.test jako adres docelowy."}.in(dev))
+			p.until(noPassword + " && !" + named(sayContinue.in(dev)))
+			p.sound("wizard-forwarding")
+			p.quiet()
+		})
+	}
+}
+
+// TestAMistypedDomainIsAskedAbout before any password can be typed.
+func TestAMistypedDomainIsAskedAbout(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("anna@firma.test"))
+			p.press(sayAdd.in(dev))
+			for typed, meant := range map[string]string{"gmial.com": "gmail.com", "gmail.con": "gmail.com", "wp.p": "wp.pl"} {
+				p.enter(sayEmail.in(dev), "jan@"+typed)
+				p.sees(said{"Did you mean " + meant + "?", "Czy chodziło o " + meant + "?"}.in(dev))
+				p.press(sayContinue.in(dev)) // Is no answer.
+				p.until("document.activeElement?.closest('.recognised') && " + noPassword)
+				p.press(said{"Yes, jan@" + meant, "Tak, jan@" + meant}.in(dev))
+				p.until(labelled(sayEmail.in(dev)) + ".value === " + quote("jan@"+meant))
+				p.until("!document.querySelector('.recognised .warn') && " + noPassword)
+			}
+			p.enter(sayEmail.in(dev), "jan@gmial.com")
+			p.sees("gmail.com?")
+			p.sound("wizard-slip")
+
+			// The control: who says that it is right is asked for the password.
+			p.press(said{"No, gmial.com is right", "Nie, gmial.com jest poprawne"}.in(dev))
+			p.press(sayContinue.in(dev))
+			p.until(labelled(sayPassword.in(dev)))
+			p.quiet()
+		})
+	}
+}
+
+// TestAProviderIsChosenByName by who does not know that an address tells it.
+func TestAProviderIsChosenByName(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("anna@firma.test"))
+			p.press(sayAdd.in(dev))
+			for _, name := range []string{
+				"Google", "AOL", "Yahoo", "Outlook", "WP", "Onet", "o2", "Interia", "OVH", "home.pl", "Forpsi",
+				said{"Another one", "Inny"}.in(dev),
+			} {
+				p.until(named(name))
+			}
+			p.press("Forpsi")
+			p.until("document.activeElement?.name === 'email'")
+			p.enter(sayEmail.in(dev), "biuro@mala-firma.test")
+			p.sees(said{"Forpsi recognised", "Rozpoznano: Forpsi"}.in(dev))
+			p.press("OVH")
+			p.until("document.querySelector('.recognised').innerText.includes('OVH')")
+			p.press("Forpsi")
+			p.until("document.querySelector('.recognised').innerText.includes('Forpsi')")
+			p.press(sayContinue.in(dev))
+			p.enter(sayPassword.in(dev), "haslo")
+			p.press(sayContinue.in(dev))
+			if got := p.holds(sayName.in(dev)); got != "mala-firma.test" {
+				t.Errorf("the account would be called %q", got)
+			}
+			js[any](p, "document.querySelector('.advanced').open = true; null")
+			if got := p.holds(sayServer.in(dev)); got != "imap.mala-firma.test" {
+				t.Errorf("the server would be %q", got)
+			}
+			p.quiet()
+		})
+	}
+}
