@@ -1714,6 +1714,11 @@ type SkippedList struct {
 	// NextCursor `null` on the last page.
 	NextCursor *string          `json:"next_cursor"`
 	Skipped    []SkippedMessage `json:"skipped"`
+
+	// Total How many there are on all pages.
+	//
+	// Example: 12
+	Total int `json:"total"`
 }
 
 // SkippedMessage defines model for SkippedMessage.
@@ -2316,6 +2321,9 @@ type ServerInterface interface {
 	// ListAccountSkipped Messages that could not be fetched
 	// (GET /v1/accounts/{id}/skipped)
 	ListAccountSkipped(ctx echo.Context, id AccountID, params ListAccountSkippedParams) error
+	// RetryAllSkipped Try all skipped messages again
+	// (POST /v1/accounts/{id}/skipped/retry)
+	RetryAllSkipped(ctx echo.Context, id AccountID) error
 	// RetrySkipped Try a skipped message again
 	// (POST /v1/accounts/{id}/skipped/{sid}/retry)
 	RetrySkipped(ctx echo.Context, id AccountID, sid SkippedID, params RetrySkippedParams) error
@@ -2902,6 +2910,22 @@ func (w *ServerInterfaceWrapper) ListAccountSkipped(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAccountSkipped(ctx, id, params)
+	return err
+}
+
+// RetryAllSkipped converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryAllSkipped(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryAllSkipped(ctx, id)
 	return err
 }
 
@@ -3638,6 +3662,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/accounts/:id/folders", wrapper.ListAccountFolders, options.OperationMiddlewares["listAccountFolders"]...)
 	router.GET(options.BaseURL+"/v1/accounts/:id/runs", wrapper.ListAccountRuns, options.OperationMiddlewares["listAccountRuns"]...)
 	router.GET(options.BaseURL+"/v1/accounts/:id/skipped", wrapper.ListAccountSkipped, options.OperationMiddlewares["listAccountSkipped"]...)
+	router.POST(options.BaseURL+"/v1/accounts/:id/skipped/retry", wrapper.RetryAllSkipped, options.OperationMiddlewares["retryAllSkipped"]...)
 	router.POST(options.BaseURL+"/v1/accounts/:id/skipped/:sid/retry", wrapper.RetrySkipped, options.OperationMiddlewares["retrySkipped"]...)
 	router.GET(options.BaseURL+"/v1/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.GET(options.BaseURL+"/v1/quota", wrapper.GetQuota, options.OperationMiddlewares["getQuota"]...)
@@ -5435,6 +5460,132 @@ type ListAccountSkipped503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAccountSkipped503ApplicationProblemPlusJSONResponse) VisitListAccountSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryAllSkippedRequestObject struct {
+	Id AccountID `json:"id"`
+}
+
+type RetryAllSkippedResponseObject interface {
+	VisitRetryAllSkippedResponse(w http.ResponseWriter) error
+}
+
+type RetryAllSkipped202JSONResponse struct {
+	// Messages How many they are.
+	//
+	// Example: 12
+	Messages int `json:"messages"`
+}
+
+func (response RetryAllSkipped202JSONResponse) VisitRetryAllSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryAllSkipped400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response RetryAllSkipped400ApplicationProblemPlusJSONResponse) VisitRetryAllSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryAllSkipped401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryAllSkipped401ApplicationProblemPlusJSONResponse) VisitRetryAllSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryAllSkipped404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetryAllSkipped404ApplicationProblemPlusJSONResponse) VisitRetryAllSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryAllSkipped429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryAllSkipped429ApplicationProblemPlusJSONResponse) VisitRetryAllSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryAllSkipped500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RetryAllSkipped500ApplicationProblemPlusJSONResponse) VisitRetryAllSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryAllSkipped503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response RetryAllSkipped503ApplicationProblemPlusJSONResponse) VisitRetryAllSkippedResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9210,6 +9361,9 @@ type StrictServerInterface interface {
 	// ListAccountSkipped Messages that could not be fetched
 	// (GET /v1/accounts/{id}/skipped)
 	ListAccountSkipped(ctx context.Context, request ListAccountSkippedRequestObject) (ListAccountSkippedResponseObject, error)
+	// RetryAllSkipped Try all skipped messages again
+	// (POST /v1/accounts/{id}/skipped/retry)
+	RetryAllSkipped(ctx context.Context, request RetryAllSkippedRequestObject) (RetryAllSkippedResponseObject, error)
 	// RetrySkipped Try a skipped message again
 	// (POST /v1/accounts/{id}/skipped/{sid}/retry)
 	RetrySkipped(ctx context.Context, request RetrySkippedRequestObject) (RetrySkippedResponseObject, error)
@@ -9724,6 +9878,31 @@ func (sh *strictHandler) ListAccountSkipped(ctx echo.Context, id AccountID, para
 		return err
 	} else if validResponse, ok := response.(ListAccountSkippedResponseObject); ok {
 		return validResponse.VisitListAccountSkippedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryAllSkipped operation middleware
+func (sh *strictHandler) RetryAllSkipped(ctx echo.Context, id AccountID) error {
+	var request RetryAllSkippedRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryAllSkipped(ctx.Request().Context(), request.(RetryAllSkippedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryAllSkipped")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryAllSkippedResponseObject); ok {
+		return validResponse.VisitRetryAllSkippedResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -1714,6 +1714,11 @@ type SkippedList struct {
 	// NextCursor `null` on the last page.
 	NextCursor *string          `json:"next_cursor"`
 	Skipped    []SkippedMessage `json:"skipped"`
+
+	// Total How many there are on all pages.
+	//
+	// Example: 12
+	Total int `json:"total"`
 }
 
 // SkippedMessage defines model for SkippedMessage.
@@ -2571,6 +2576,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/accounts/{id}/skipped (the `ListAccountSkipped` operationId).
 	ListAccountSkipped(ctx context.Context, id AccountID, params *ListAccountSkippedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RetryAllSkipped Try all skipped messages again
+	//
+	// As for one message: each is tried once more at the next visit, which is due at once, whatever its size. Without
+	// skipped messages nothing happens. No body is needed.
+	//
+	// Corresponds with POST /v1/accounts/{id}/skipped/retry (the `RetryAllSkipped` operationId).
+	RetryAllSkipped(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RetrySkipped Try a skipped message again
 	//
 	// The message is tried once more at the next visit, which is due at once, whatever its size: up to 256 MiB, above
@@ -3276,6 +3289,24 @@ func (c *Client) ListAccountRuns(ctx context.Context, id AccountID, params *List
 // Corresponds with GET /v1/accounts/{id}/skipped (the `ListAccountSkipped` operationId).
 func (c *Client) ListAccountSkipped(ctx context.Context, id AccountID, params *ListAccountSkippedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAccountSkippedRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryAllSkipped Try all skipped messages again
+//
+// As for one message: each is tried once more at the next visit, which is due at once, whatever its size. Without
+// skipped messages nothing happens. No body is needed.
+//
+// Corresponds with POST /v1/accounts/{id}/skipped/retry (the `RetryAllSkipped` operationId).
+func (c *Client) RetryAllSkipped(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryAllSkippedRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -4775,6 +4806,40 @@ func NewListAccountSkippedRequest(server string, id AccountID, params *ListAccou
 			req.Header.Set("Accept-Language", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewRetryAllSkippedRequest constructs an http.Request for the RetryAllSkipped method
+func NewRetryAllSkippedRequest(server string, id AccountID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/accounts/%s/skipped/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -6435,6 +6500,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/accounts/{id}/skipped (the `ListAccountSkipped` operationId).
 	ListAccountSkippedWithResponse(ctx context.Context, id AccountID, params *ListAccountSkippedParams, reqEditors ...RequestEditorFn) (*ListAccountSkippedResponse, error)
+
+	// RetryAllSkippedWithResponse Try all skipped messages again
+	//
+	// As for one message: each is tried once more at the next visit, which is due at once, whatever its size. Without
+	// skipped messages nothing happens. No body is needed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/accounts/{id}/skipped/retry (the `RetryAllSkipped` operationId).
+	RetryAllSkippedWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*RetryAllSkippedResponse, error)
 
 	// RetrySkippedWithResponse Try a skipped message again
 	//
@@ -8149,6 +8224,120 @@ func (r ListAccountSkippedResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListAccountSkippedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryAllSkippedResponse401Headers the declared response headers of an HTTP 401 response for RetryAllSkipped
+type RetryAllSkippedResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RetryAllSkippedResponse429Headers the declared response headers of an HTTP 429 response for RetryAllSkipped
+type RetryAllSkippedResponse429Headers struct {
+	RetryAfter int
+}
+
+// RetryAllSkippedResponse503Headers the declared response headers of an HTTP 503 response for RetryAllSkipped
+type RetryAllSkippedResponse503Headers struct {
+	RetryAfter int
+}
+
+type RetryAllSkippedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *struct {
+		// Messages How many they are.
+		//
+		// Example: 12
+		Messages int `json:"messages"`
+	}
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetryAllSkippedResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetryAllSkippedResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetryAllSkippedResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RetryAllSkippedResponse) GetJSON202() *struct {
+	// Messages How many they are.
+	//
+	// Example: 12
+	Messages int `json:"messages"`
+} {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetryAllSkippedResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetryAllSkippedResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetryAllSkippedResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetryAllSkippedResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetryAllSkippedResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetryAllSkippedResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryAllSkippedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryAllSkippedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryAllSkippedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryAllSkippedResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11435,6 +11624,22 @@ func (c *ClientWithResponses) ListAccountSkippedWithResponse(ctx context.Context
 	return ParseListAccountSkippedResponse(rsp)
 }
 
+// RetryAllSkippedWithResponse Try all skipped messages again
+//
+// As for one message: each is tried once more at the next visit, which is due at once, whatever its size. Without
+// skipped messages nothing happens. No body is needed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/accounts/{id}/skipped/retry (the `RetryAllSkipped` operationId).
+func (c *ClientWithResponses) RetryAllSkippedWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*RetryAllSkippedResponse, error) {
+	rsp, err := c.RetryAllSkipped(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryAllSkippedResponse(rsp)
+}
+
 // RetrySkippedWithResponse Try a skipped message again
 //
 // The message is tried once more at the next visit, which is due at once, whatever its size: up to 256 MiB, above
@@ -13329,6 +13534,112 @@ func ParseListAccountSkippedResponse(rsp *http.Response) (*ListAccountSkippedRes
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListAccountSkippedResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryAllSkippedResponse parses an HTTP response from a RetryAllSkippedWithResponse call
+func ParseRetryAllSkippedResponse(rsp *http.Response) (*RetryAllSkippedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryAllSkippedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest struct {
+			// Messages How many they are.
+			//
+			// Example: 12
+			Messages int `json:"messages"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RetryAllSkippedResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetryAllSkippedResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetryAllSkippedResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {

@@ -39,6 +39,9 @@ type Repository interface {
 	// makes the account due, and returns the message as it is then. One that is
 	// not there, or is of another account, is ErrNotFound.
 	RetrySkipped(ctx context.Context, o Owner, id ID, sid string) (Skipped, error)
+	// RetryAllSkipped does the same for all of an account, and returns how many
+	// they are.
+	RetryAllSkipped(ctx context.Context, o Owner, id ID) (int, error)
 }
 
 // Sealer encrypts secrets at rest, bound to owner, account and field, so that

@@ -289,6 +289,18 @@ func (r *Registry) RetrySkipped(ctx context.Context, o Owner, id ID, sid string)
 	return m, nil
 }
 
+// RetryAllSkipped has all of them tried at the next visit, as RetrySkipped has
+// one, and returns how many they are.
+func (r *Registry) RetryAllSkipped(ctx context.Context, o Owner, id ID) (int, error) {
+	n, err := r.Repository.RetryAllSkipped(ctx, o, id)
+	if err != nil {
+		return 0, err
+	}
+	r.Log.InfoContext(ctx, "all skipped messages are to be tried again", "account", id, "messages", n)
+	r.Nudger.Nudge()
+	return n, nil
+}
+
 // test runs the connection test and turns a failure into an error.
 func (r *Registry) test(ctx context.Context, a Account, login login) error {
 	rep, err := r.admitted(ctx, a, login)

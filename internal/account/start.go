@@ -98,4 +98,5 @@ type Skipped struct {
 type SkippedPage struct {
 	Messages []Skipped
 	Next     string // "": this is the last page.
+	Total    int    // On all pages.
 }

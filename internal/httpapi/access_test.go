@@ -211,6 +211,13 @@ func (a anybodys) RetrySkipped(ctx context.Context, _ account.Owner, id account.
 	return a.Accounts.RetrySkipped(ctx, a.owner, id, sid)
 }
 
+func (a anybodys) RetryAllSkipped(ctx context.Context, _ account.Owner, id account.ID) (int, error) {
+	if err := a.ask(ctx, id); err != nil {
+		return 0, err
+	}
+	return a.Accounts.RetryAllSkipped(ctx, a.owner, id)
+}
+
 // TestUsersAreNotAdministrators: every call under /v1/admin is forbidden to
 // users, whatever is wrong with the request besides.
 func TestUsersAreNotAdministrators(t *testing.T) {

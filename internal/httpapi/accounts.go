@@ -225,7 +225,20 @@ func (s *server) ListAccountSkipped(ctx context.Context,
 	for i, m := range page.Messages {
 		out[i] = s.skippedJSON(ctx, m, a)
 	}
-	return api.ListAccountSkipped200JSONResponse{Body: api.SkippedList{Skipped: out, NextCursor: text(page.Next)}}, nil
+	return api.ListAccountSkipped200JSONResponse{Body: api.SkippedList{
+		Skipped: out, NextCursor: text(page.Next), Total: page.Total,
+	}}, nil
+}
+
+// RetryAllSkipped has all of them tried again.
+func (s *server) RetryAllSkipped(ctx context.Context,
+	r api.RetryAllSkippedRequestObject,
+) (api.RetryAllSkippedResponseObject, error) {
+	n, err := s.Accounts.RetryAllSkipped(ctx, caller(ctx).Owner, account.ID(r.Id))
+	if err != nil {
+		return nil, err
+	}
+	return api.RetryAllSkipped202JSONResponse{Messages: n}, nil
 }
 
 // RetrySkipped has one of them tried again.

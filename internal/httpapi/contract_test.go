@@ -69,6 +69,7 @@ var valid = map[string]request{
 	"listAccountRuns":       {Method: "GET", Path: "/v1/accounts/" + annaID + "/runs"},
 	"listAccountSkipped":    {Method: "GET", Path: "/v1/accounts/" + annaID + "/skipped?limit=10"},
 	"retrySkipped":          {Method: "POST", Path: "/v1/accounts/" + annaID + "/skipped/" + skippedID + "/retry"},
+	"retryAllSkipped":       {Method: "POST", Path: "/v1/accounts/" + annaID + "/skipped/retry"},
 	"listIdentities":        {Method: "GET", Path: "/v1/identities"},
 	"getQuota":              {Method: "GET", Path: "/v1/quota"},
 	"adminListQuotas":       {Method: "GET", Path: "/v1/admin/quotas"},
@@ -214,7 +215,7 @@ func particular() []provoked {
 	}
 	for _, op := range []string{
 		"getAccount", "updateAccount", "deleteAccount", "fetchAccount", "listAccountFolders",
-		"listAccountRuns", "listAccountSkipped", "retrySkipped",
+		"listAccountRuns", "listAccountSkipped", "retrySkipped", "retryAllSkipped",
 	} {
 		cases = append(cases, provoked{op, 404, "not_found", nil, func(r *request) {
 			r.Path = strings.ReplaceAll(r.Path, annaID, bobsID)

@@ -248,7 +248,7 @@ func (w *world) Skipped(_ context.Context, o account.Owner, id account.ID, limit
 	defer done()
 	_, err = w.get(o, id, err)
 	w.did(o, fmt.Sprintf("skipped %d %q", limit, cursor))
-	return account.SkippedPage{Messages: []account.Skipped{w.skipped()}, Next: "abc"}, err
+	return account.SkippedPage{Messages: []account.Skipped{w.skipped()}, Next: "abc", Total: 2}, err
 }
 
 func (w *world) RetrySkipped(_ context.Context, o account.Owner, id account.ID, sid string) (account.Skipped, error) {
@@ -261,6 +261,14 @@ func (w *world) RetrySkipped(_ context.Context, o account.Owner, id account.ID, 
 	m := w.skipped()
 	m.NextAt = w.now
 	return m, nil
+}
+
+func (w *world) RetryAllSkipped(_ context.Context, o account.Owner, id account.ID) (int, error) {
+	done, err := w.enter()
+	defer done()
+	_, err = w.get(o, id, err)
+	w.did(o, "retry all")
+	return 2, err
 }
 
 func (w *world) Discover(_ context.Context, _ account.Owner, email string) (account.Suggestion, error) {

@@ -26,6 +26,7 @@ type Accounts interface {
 	Runs(ctx context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error)
 	Skipped(ctx context.Context, o account.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error)
 	RetrySkipped(ctx context.Context, o account.Owner, id account.ID, sid string) (account.Skipped, error)
+	RetryAllSkipped(ctx context.Context, o account.Owner, id account.ID) (int, error)
 	Discover(ctx context.Context, o account.Owner, email string) (account.Suggestion, error)
 	MaxPerUser() int
 }

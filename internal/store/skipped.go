@@ -123,6 +123,10 @@ func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, l
 		last := page.Messages[size-1]
 		page.Next = cursor{Number: toMillis(last.FirstAt), Owner: o.String(), Account: last.SID}.String()
 	}
+	if err == nil {
+		err = r.s.on(r.s.r).each(ctx, scanInto(&page.Total), `SELECT COUNT(*) FROM skipped k
+			JOIN folders f ON f.id = k.folder_id AND f.epoch = k.epoch WHERE f.journal_id = ?`, journal)
+	}
 	return page, r.s.wrap(ctx, "listing skipped messages", err)
 }
 
@@ -163,6 +167,29 @@ func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.
 		return err
 	})
 	return m, err
+}
+
+// RetryAllSkipped asks for all of an account's skipped messages: see
+// account.Repository.
+func (r Accounts) RetryAllSkipped(ctx context.Context, o account.Owner, id account.ID) (asked int, err error) {
+	if !isID(string(id)) {
+		return 0, account.ErrNotFound
+	}
+	err = r.s.write(ctx, "asking for all skipped messages", func(tx *gorm.DB) error {
+		sc, err := r.s.lockSchedule(ctx, tx, o, id)
+		if err != nil {
+			return err
+		}
+		c := r.s.on(tx)
+		n, err := c.exec(ctx, `UPDATE skipped SET requested = 1, next_ms = ?
+			WHERE folder_id IN (SELECT f.id FROM folders f WHERE f.journal_id = ? AND f.epoch = skipped.epoch)`,
+			r.s.now().UnixMilli(), sc.journal)
+		if asked = int(n); err != nil || n == 0 {
+			return err
+		}
+		return r.s.hurry(ctx, c, o, id)
+	})
+	return asked, err
 }
 
 // allow has messages tried again that were held back for a limit which an

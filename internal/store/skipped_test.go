@@ -78,8 +78,14 @@ func TestSkippedMessagesAreListedNewestFirstInPages(t *testing.T) {
 				w.Errorf("cursor %q: %v", bad, err)
 			}
 		}
+		if first, last := w.skipped(a, 1, ""), w.skipped(a, 10, ""); first.Total != 5 || last.Total != 5 {
+			w.Errorf("in all %d, and %d with all on one page, want 5", first.Total, last.Total)
+		}
 		f.Epoch++
 		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}}))
+		if n := w.skipped(a, 10, "").Total; n > 0 {
+			w.Errorf("%d in all under UIDs that mean nothing any more", n)
+		}
 		if left := w.skipped(a, 10, "").Messages; len(left) > 0 {
 			w.Errorf("under UIDs that mean nothing any more: %v", left)
 		}
@@ -147,6 +153,40 @@ func TestAMessageThatIsAskedForIsDueWithItsAccount(t *testing.T) {
 		w.must(w.commit(l, fetch.Entry{Skip: asked}))
 		if m := w.skipped(a, 1, "").Messages[0]; !m.NextAt.IsZero() || m.SID != sid {
 			w.Errorf("after it was tried: %+v", m)
+		}
+	})
+}
+
+func TestAllSkippedMessagesAreAskedForAtOnce(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx := w.Context()
+		a, other := w.add("anna@firma.test", 1), w.add("jan@firma.test", 2)
+		l, f := w.lease(a)
+		w.skip(l, f, 3, func(s *fetch.Skipped) { s.Held = true })
+		w.finish(l, time.Hour)
+		l2, f2 := w.lease(other)
+		w.skip(l2, f2, 2, func(s *fetch.Skipped) { s.Held = true })
+		for _, stranger := range []account.Account{{ID: a.ID, Owner: other.Owner}, {ID: "x", Owner: a.Owner}} {
+			_, err := w.Accounts().RetryAllSkipped(ctx, stranger.Owner, stranger.ID)
+			w.want(err, account.ErrNotFound)
+		}
+		if w.load(a).Status.NextPollAt.Equal(w.clock.now()) {
+			w.Error("due before anybody asked")
+		}
+		n, err := w.Accounts().RetryAllSkipped(ctx, a.Owner, a.ID)
+		w.must(err)
+		if n != 3 || !w.load(a).Status.NextPollAt.Equal(w.clock.now()) {
+			w.Errorf("%d are asked for, the next visit is at %s", n, w.load(a).Status.NextPollAt)
+		}
+		for _, m := range w.skipped(a, 10, "").Messages {
+			if m.NextAt.IsZero() {
+				w.Errorf("not asked for: %+v", m)
+			}
+		}
+		for _, m := range w.skipped(other, 10, "").Messages { // The control: another account's are not.
+			if !m.NextAt.IsZero() {
+				w.Errorf("asked for with another account's: %+v", m)
+			}
 		}
 	})
 }

@@ -65,7 +65,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 
 	p := look(t, desktop, s.link(user))
 	p.press("Poczta")
-	p.sees("Nothing: what was there at the last visit is here.")
+	p.sees("Everything is here: what was there at the last visit is here.")
 	for _, tc := range []struct {
 		name    string
 		facts   []string
@@ -217,7 +217,7 @@ func TestAnOutageThatAnotherProcessFoundOutIsTold(t *testing.T) {
 	p := look(t, desktop, s.link("anna@firma.test"))
 	p.until("document.querySelector('.card')")
 	p.goTo("/accounts/" + mine)
-	p.sees("Nothing: what was there at the last visit is here.")
+	p.sees("Everything is here: what was there at the last visit is here.")
 	proxy.Refuse()
 	for id, user := range owners {
 		s.ask(user, "POST", "/v1/accounts/"+id+"/fetch", nil)

@@ -354,7 +354,7 @@ func TestASkippedMessageIsFetchedWhenAskedFor(t *testing.T) {
 	p.until("document.querySelector('.skipped li')")
 	p.sees("larger than the limit of 1 kB")
 	before := js[float64](p, "document.querySelectorAll('.skipped li').length")
-	p.hit("document.querySelector('.skipped button')")
+	p.hit("document.querySelector('.skipped li button')")
 	p.until(fmt.Sprintf("document.querySelectorAll('.skipped li').length === %v", before-1))
 	p.quiet()
 }

@@ -22,7 +22,7 @@ export async function page(id) {
   const folders = h("section", { class: "panel", "aria-labelledby": "folders" });
   const history = h("section", { class: "panel", "aria-labelledby": "history" });
   const skipped = h("section", { class: "panel", "aria-labelledby": "skipped" });
-  const known = { folders: [], runs: [], skipped: [], more: null, quota: null };
+  const known = { folders: [], runs: [], skipped: [], total: null, more: null, quota: null };
 
   function draw() {
     say(heading, a.name);
@@ -33,11 +33,17 @@ export async function page(id) {
     explainDelay();
   }
 
-  let shownWhy = "";
+  let shownWhy = "", asked = false; // For all that was skipped.
+  function toSkipped(e) {
+    e.preventDefault();
+    const to = document.getElementById("skipped");
+    to.scrollIntoView();
+    to.focus();
+  }
   function explainDelay() {
     const because = reason(a, known);
     const left = known.folders.filter((f) => !f.selected).length;
-    const shown = JSON.stringify([a.status, a.enabled, known.quota?.state, left, known.skipped.length, a.status.progress.messages_total > 0 ? 0 : 1, document.documentElement.lang]
+    const shown = JSON.stringify([a.status, a.enabled, known.quota?.state, left, known.total, asked, a.status.progress.messages_total > 0 ? 0 : 1, document.documentElement.lang]
       .map((x) => (x?.progress ? { ...x, progress: 0 } : x)));
     if (shown === shownWhy) return;
     shownWhy = shown;
@@ -47,7 +53,9 @@ export async function page(id) {
     const focused = why.contains(document.activeElement);
     put(why,
       h("h2", { id: "why" }, t("why.title")),
-      notice(tones[because.kind] || "info", because.title, because.words.map((w) => h("p", null, w))),
+      known.total > 0 && notice("warn", t("why.skipped.first", { n: known.total }), h("p", null, t(asked ? "why.skipped.asked" : "why.skipped.how")),
+        h("p", { class: "actions start" }, h("a", { class: "button", href: "#skipped", onclick: toSkipped }, t("why.skipped.show")))),
+      (because.kind !== "ok" || known.total === 0) && notice(tones[because.kind] || "info", because.title, because.words.map((w) => h("p", null, w))),
       because.help in helps && h("p", { class: "actions start" }, action(because.help)),
       h("dl", { class: "evidence" },
         fact(t("why.last"), st.last_attempt_at ? time(st.last_attempt_at) : t("never")),
@@ -57,7 +65,6 @@ export async function page(id) {
         delay?.since && fact(t(overdue(delay) ? "why.due" : "why.since"), time(delay.since)),
         known.quota?.limit_bytes != null && fact(t("why.quota"), t("quota.used", { used: size(known.quota.used_bytes), limit: size(known.quota.limit_bytes) })),
         left > 0 && fact(t("why.left"), t("folders", { n: left })),
-        known.skipped.length > 0 && fact(t("why.skipped"), h("a", { href: "#skipped", onclick: (e) => { e.preventDefault(); const to = document.getElementById("skipped"); to.scrollIntoView(); to.focus(); } }, t("messages", { n: known.skipped.length }) + (known.more ? " +" : ""))),
         troubled && d.detail && h("div", { class: "whole" }, h("dt", null, t("why.evidence")), h("dd", { class: "mono", lang: "en" }, d.detail))));
     if (focused) why.querySelector("button, a.button")?.focus();
   }
@@ -74,7 +81,7 @@ export async function page(id) {
     const [f, r, k, q] = await Promise.all([part(get(path + "/folders")), part(get(path + "/runs?limit=200")), part(get(path + "/skipped?limit=20")), part(get("/v1/quota"))]);
     if (f) known.folders = f.folders;
     if (r) known.runs = r.runs;
-    if (k) { known.skipped = k.skipped; known.more = k.next_cursor; }
+    if (k) { known.skipped = k.skipped; known.total = k.total; known.more = k.next_cursor; }
     known.quota = q;
     keeping(folders, drawFolders);
     keeping(history, drawHistory);
@@ -100,16 +107,30 @@ export async function page(id) {
   function drawSkipped() {
     put(skipped, h("h2", { id: "skipped", tabindex: "-1" }, t("account.skipped")),
       known.skipped.length > 0 && h("p", { class: "muted" }, known.skipped[0].advice),
-      known.skipped.length ? h("ul", { class: "skipped" }, known.skipped.map(skippedRow)) : h("p", { class: "hint" }, t("account.skipped.none")),
+      known.total > 1 && h("p", null, h("button", { type: "button", disabled: asked, onclick: askForAll }, t("account.skipped.all", { n: known.total }))),
+      known.skipped.length ? h("ul", { class: "skipped" }, known.skipped.map(skippedRow)) : known.total === 0 && h("p", { class: "hint" }, t(a.status.last_success_at ? "account.skipped.none" : "account.skipped.unknown")),
       known.more && h("p", null, h("button", { type: "button", onclick: more }, t("account.skipped.more"))));
   }
+  async function askForAll(e) {
+    e.target.disabled = true;
+    try {
+      const { messages } = await post(path + "/skipped/retry");
+      asked = true;
+      announce(t("account.skipped.asked.all", { n: messages }));
+      await load();
+      document.getElementById("skipped").focus();
+    } catch (e2) { e.target.disabled = false; explain(e2); }
+  }
   async function more(e) {
+    const n = known.skipped.length;
     e.target.disabled = true;
     try {
       const next = await get(path + "/skipped" + query({ limit: 50, cursor: known.more }));
       known.skipped.push(...next.skipped);
-      known.more = next.next_cursor;
+      Object.assign(known, { more: next.next_cursor, total: next.total });
+      draw();
       drawSkipped();
+      skipped.querySelectorAll("li button")[n]?.focus();
     } catch (e2) { e.target.disabled = false; explain(e2); }
   }
   function skippedRow(m) {
@@ -147,7 +168,7 @@ export async function page(id) {
     a = latest;
     draw();
     if (other) announce(t("said.state", { name: a.name, state: t("state." + a.status.state) }));
-    if (over && kind !== "progress") load();
+    if (over && kind !== "progress") { asked = false; load(); }
   });
   await loading;
   const el = h("div", { class: "page" },

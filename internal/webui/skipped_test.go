@@ -1,0 +1,79 @@
+package webui_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// TestWhatWasLeftOutIsSaidFirst: newcomer 4. An account whose mail is too large
+// is not said to be complete; all of it can be asked for at once.
+func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
+	t.Parallel()
+	const messages = 26 // More than a page of the list.
+	d := provider(t, messages, "anna")
+	s := newSite(t, d.CA)
+	for i, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			local := fmt.Sprintf("anna%d", i)
+			user := local + "@firma.test"
+			id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{"max_message_bytes": 1024})
+			s.state(user, id, "ok")
+			left, ok := s.ask(user, "GET", "/v1/accounts/"+id+"/skipped", nil)["total"].(float64)
+			if !ok || left <= 20 {
+				t.Fatalf("%v messages were left out", left)
+			}
+			p := look(t, dev, s.link(user))
+			p.until(card("Poczta"))
+			p.goTo("/accounts/" + id)
+			p.sees(fmt.Sprintf(said{"%v messages were left out", "Pominięto %v wiadomości"}.in(dev), left))
+			all := said{"Everything is here", "Wszystko jest na miejscu"}.in(dev)
+			first := `document.querySelector(".why .notice").classList.contains("warn") && !document.body.innerText.includes(` +
+				quote(all) + ")"
+			p.until(first)
+			p.sound("account-left-out")
+			p.until("document.querySelectorAll('.skipped li').length === 20")
+			p.press(said{"Show more", "Pokaż więcej"}.in(dev))
+			p.until(fmt.Sprintf("document.querySelectorAll('.skipped li').length === %v", left))
+			p.press(fmt.Sprintf(said{"Fetch all of these (%v)", "Pobierz wszystkie (%v)"}.in(dev), left))
+			p.until("!document.querySelector('.skipped li')")
+			p.sees(said{"None. Everything that was seen was fetched.", "Brak. Wszystko, co było widać, zostało pobrane."}.in(dev))
+			if got := mailtest.ReadMaildir(t, filepath.Join(s.data(), "mail", "firma.test", local)); len(got) != messages {
+				t.Errorf("%d messages arrived, want %d", len(got), messages)
+			}
+
+			// The control: it is said when it is true.
+			p.sees(all)
+			p.quiet()
+		})
+	}
+}
+
+// TestAnAccountThatNeverSignedInClaimsNothing about mail that nobody has seen.
+func TestAnAccountThatNeverSignedInClaimsNothing(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 2, "anna")
+	s := newSite(t, d.CA)
+	const user = "anna@firma.test"
+	id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{"password": "nie to haslo", "skip_test": true})
+	s.refused(user, id)
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link(user))
+			p.until(card("Poczta"))
+			p.goTo("/accounts/" + id)
+			p.sees(said{
+				"Nothing is known yet: no fetch has succeeded so far.",
+				"Jeszcze nic nie wiadomo: żadne pobieranie się dotąd nie powiodło.",
+			}.in(dev))
+			for _, claim := range []said{{"Everything", "Wszystko"}, {"None.", "Brak."}} {
+				if js[bool](p, "document.querySelector('main').innerText.includes("+quote(claim.in(dev))+")") {
+					t.Errorf("it is claimed: %s", claim.in(dev))
+				}
+			}
+			p.quiet()
+		})
+	}
+}
