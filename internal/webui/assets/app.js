@@ -116,7 +116,7 @@ function titled(text) {
 
 function failed(e) {
   if (e.status === 404) return missing();
-  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("error.title")),
+  return h("div", { class: "page narrow", "data-failed": e.status === 401 ? undefined : "1" }, h("h1", { tabindex: "-1" }, t("error.title")),
     e.status === 401 ? h("p", null, t("expired.title")) : notice("bad", null, h("p", null, explain(e, true))),
     h("p", null, h("button", { type: "button", onclick: () => render(true) }, t("again"))));
 }
@@ -180,6 +180,7 @@ live.follow((kind) => {
     clearTimeout(lost);
     lost = 0;
     if (bar && !bar.hidden) { show(bar, false); announce(t("online")); }
+    if (document.querySelector("main [data-failed]")) render(false); // Nobody has to press for what is there again.
   }
 });
 setInterval(ticking, 5000);

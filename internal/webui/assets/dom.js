@@ -99,6 +99,23 @@ export function dialog({ title, body, actions, onclose, kind }) {
   return d;
 }
 
+/** steady has a press count although the page moves the button away under a
+ * pointer that keeps still. */
+export function steady(button) {
+  let down = null;
+  const up = (e) => {
+    const still = down && Math.hypot(e.clientX - down.clientX, e.clientY - down.clientY) < 10;
+    if (!still) down = null;
+    setTimeout(() => { if (down) button.click(); }); // A click of the browser's own comes before.
+  };
+  button.addEventListener("pointerdown", (e) => {
+    down = e.isPrimary && e.button === 0 ? e : null;
+    document.addEventListener("pointerup", up, { once: true });
+  });
+  button.addEventListener("click", () => { down = null; });
+  return button;
+}
+
 let counter = 0;
 
 /** uid is an id that nothing else on the page has. */

@@ -33,6 +33,8 @@ export async function page(id) {
   const adv = advanced({ ...a.server, username: a.username }, a.server.security === "none");
   Object.assign(f, adv.fields);
   const pick = picker(tree.folders);
+  const only = h("p", { class: "hint" }, t("form.protocol.only"));
+  const folders = () => { show(pick.el, f.protocol.value !== "pop3"); show(only, f.protocol.value === "pop3" && a.protocol === "imap"); };
   const trouble = h("div", { class: "trouble-box" });
   const onPage = a.auth === "oauth2", signIn = preset?.oauth ? h("button", { type: "button" }, onPage ? t("edit.again") : t("wizard.signin", { name: preset.name })) : null;
   signIn?.addEventListener("click", async () => {
@@ -48,7 +50,7 @@ export async function page(id) {
     trouble,
     part("account", f.name.el, f.sender_name.el, f.folder.el),
     part("signin", f.email.el, ways, f.password.el, adv.el),
-    part("fetching", f.protocol.el, f.start?.el, h("div", { class: "grid" }, f.poll_interval_seconds.el, f.max_message_bytes?.el), pick.el),
+    part("fetching", f.protocol.el, f.start?.el, h("div", { class: "grid" }, f.poll_interval_seconds.el, f.max_message_bytes?.el), pick.el, only),
     h("div", { class: "actions" }, h("a", { class: "button", href: "/accounts/" + id }, t("cancel")), save));
 
   const at = (name) => f[name].input.value.trim();
@@ -63,7 +65,7 @@ export async function page(id) {
     if (Number(at("poll_interval_seconds")) !== a.poll_interval_seconds) b.poll_interval_seconds = Number(at("poll_interval_seconds"));
     if (f.start && f.start.value !== startWord(a.start)) b.start = f.start.value === "days" ? { days: 30 } : f.start.value;
     if (f.max_message_bytes && Number(at("max_message_bytes")) !== Math.round(a.max_message_bytes / MB)) b.max_message_bytes = Number(at("max_message_bytes")) * MB;
-    if (pick.changed) b.folders = pick.rules();
+    if (pick.changed && f.protocol.value !== "pop3") b.folders = pick.rules();
     return b;
   }
   function wrongOf(b) {
@@ -77,7 +79,9 @@ export async function page(id) {
     if (!onPage && elsewhere && !b.password) wrong.push(["password", t("field.password.again")]);
     return wrong;
   }
+  folders();
   f.protocol.onchange(async () => {
+    folders();
     // The other protocol has a server of its own: it is looked up for the address.
     const to = f.protocol.value, host = f["server.host"].input, port = f["server.port"].input, kind = f["server.security"].input;
     if (to === a.protocol) { host.value = a.server.host; port.value = a.server.port; kind.value = a.server.security; return; }

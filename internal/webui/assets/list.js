@@ -79,7 +79,9 @@ export function remove(a, done) {
 /** menu opens the context menu of an account at a place of the window. */
 export function menu(a, x, y, opener) {
   document.querySelector(".menu")?.remove();
-  const back = opener || document.activeElement;
+  // A menu opened by mouse, where nothing had the focus, gives it to what it is about.
+  const nowhere = document.activeElement === document.body;
+  const back = opener || (nowhere ? document.querySelector('.card[data-id="' + a.id + '"] h2 a') || document.querySelector("main h1") : document.activeElement);
   const item = (key, picture, act, kind) => h("button", { type: "button", role: "menuitem", tabindex: "-1", class: kind, onclick: () => { close(); act(); } }, icon(picture), t(key));
   const items = [
     item("menu.open", "open", () => go("/accounts/" + a.id)),

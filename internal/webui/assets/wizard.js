@@ -3,7 +3,7 @@
 // to sign in again.
 
 import { get, post, query, Problem } from "./api.js";
-import { h, say, show, icon, notice, external, announce } from "./dom.js";
+import { h, say, show, steady, icon, notice, external, announce } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { explain, go, safety, user } from "./page.js";
@@ -147,7 +147,7 @@ function first(turnTo) {
   const signin = h("div", { class: "signin" }, there, or);
   const safe = safety();
   const trouble = h("div", { class: "trouble-box" });
-  const next = h("button", { class: "primary", type: "submit" }, t("wizard.next"));
+  const next = steady(h("button", { class: "primary", type: "submit" }, t("wizard.next")));
   const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, names, signin, way, pass.el, safe, h("div", { class: "actions" }, next));
   offer(null);
   if (state.lost) { pass.fail(t("wizard.lost")); state.lost = false; }

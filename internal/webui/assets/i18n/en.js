@@ -184,6 +184,7 @@ export default {
   "form.protocol": "What to fetch",
   "form.protocol.imap": "All folders (IMAP)",
   "form.protocol.pop3": "Only the inbox (POP3)",
+  "form.protocol.only": "Only the inbox is fetched from then on. Folders already fetched stay in your mailbox.",
   "form.start": "Begin with",
   "form.start.all": "All mail",
   "form.start.days": { one: "The last day", other: "The last {n} days" },

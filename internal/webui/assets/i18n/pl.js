@@ -184,6 +184,7 @@ export default {
   "form.protocol": "Co pobierać",
   "form.protocol.imap": "Wszystkie foldery (IMAP)",
   "form.protocol.pop3": "Tylko odebrane (POP3)",
+  "form.protocol.only": "Odtąd pobierane będą tylko wiadomości odebrane. Foldery już pobrane zostają w twojej skrzynce.",
   "form.start": "Zacznij od",
   "form.start.all": "Cała poczta",
   "form.start.days": { one: "Z ostatniego dnia", few: "Z ostatnich {n} dni", many: "Z ostatnich {n} dni", other: "Z ostatnich {n} dni" },

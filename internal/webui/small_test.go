@@ -1,0 +1,133 @@
+package webui_test
+
+import (
+	"testing"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// TestSmallThingsOnThePages: newcomer §2.
+func TestSmallThingsOnThePages(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 7, "anna")
+	s := newSite(t, d.CA)
+	const user = "anna@firma.test"
+	id := s.add(user, d, "Poczta", "imap", "anna")
+	s.state(user, id, "ok")
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link(user))
+			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+
+			// Who is signed in can be seen, on a phone, too.
+			p.until(`document.querySelector(".me .who").checkVisibility() && document.querySelector(".me .who").textContent === ` +
+				quote(user))
+			// No separator is left hanging at a line's end, and no unit is broken in two.
+			if js[bool](p, `[...document.querySelectorAll(".facts span")].some((e) => getComputedStyle(e, "::after").content !== "none")`) {
+				t.Error("something is put behind the facts of a card")
+			}
+			p.until(wholeSizes(".facts"))
+			p.sound("list-small")
+
+			// A menu that was opened where nothing had the focus gives it to its account.
+			if !dev.phone {
+				js[any](p, "document.activeElement.blur(); null")
+				x, y := p.place(card("Poczta"))
+				p.do(chromedp.MouseClickXY(x, y, chromedp.ButtonType("right")))
+				p.until("document.activeElement?.getAttribute('role') === 'menuitem'")
+				p.keys(kb.Escape)
+				p.until("!document.querySelector('.menu') && document.activeElement === " + card("Poczta") + ".querySelector('h2 a')")
+			}
+
+			p.goTo("/accounts/" + id)
+			p.until(wholeSizes(".page-head .who"))
+
+			// Folders to choose from belong to IMAP; what POP3 changes is said.
+			p.goTo("/accounts/" + id + "/edit")
+			const folders = `document.querySelector("fieldset.folders").checkVisibility()`
+			only := said{"Only the inbox is fetched from then on.", "Odtąd pobierane będą tylko wiadomości odebrane."}.in(dev)
+			tells := "document.querySelector('main').innerText.includes(" + quote(only) + ")"
+			p.until(folders + " && !" + tells) // The control.
+			p.press(said{"Only the inbox (POP3)", "Tylko odebrane (POP3)"}.in(dev))
+			p.until("!" + folders + " && " + tells)
+			p.sound("edit-pop3")
+			p.press(said{"All folders (IMAP)", "Wszystkie foldery (IMAP)"}.in(dev))
+			p.until(folders + " && !" + tells)
+			p.quiet()
+		})
+	}
+}
+
+// TestNoPressOnContinueIsLost to a page that moves the button away under the
+// pointer, newcomer 15: what is recognised comes between pressing and letting go.
+func TestNoPressOnContinueIsLost(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for _, dev := range owners {
+		if dev.phone {
+			continue // A finger's target is where it came down.
+		}
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("anna@firma.test"))
+			p.press(sayAdd.in(dev))
+			for _, away := range []bool{false, true} {
+				p.enter(sayEmail.in(dev), "anna")
+				p.until("!document.querySelector('.recognised .notice')")
+				p.keys("@gmail.com")
+				x, y := p.place(named(sayContinue.in(dev)))
+				mouse := func(kind input.DispatchMouseEventType, y float64) {
+					call(p, input.DispatchMouseEvent, input.DispatchMouseEventParams{
+						Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: 1,
+					})
+				}
+				mouse(input.DispatchMouseEventTypeMousePressed, y)
+				p.until("document.querySelector('.recognised .notice')")
+				if away { // The control: who lets go elsewhere has thought better of it.
+					mouse(input.DispatchMouseEventTypeMouseMoved, 5)
+					mouse(input.DispatchMouseEventTypeMouseReleased, 5)
+					p.until(noPassword)
+					continue
+				}
+				mouse(input.DispatchMouseEventTypeMouseReleased, y)
+				p.until("document.activeElement?.name === 'password'")
+			}
+			p.quiet()
+		})
+	}
+}
+
+// wholeSizes says that each size below an element stands on one line.
+func wholeSizes(selector string) string {
+	return `(() => {
+		const texts = document.createTreeWalker(document.querySelector(` + quote(selector) + `), NodeFilter.SHOW_TEXT);
+		let sizes = 0;
+		while (texts.nextNode()) for (const m of texts.currentNode.data.matchAll(/[\d.,]+\u00a0[kMG]?B/g)) {
+			const r = document.createRange();
+			r.setStart(texts.currentNode, m.index);
+			r.setEnd(texts.currentNode, m.index + m[0].length);
+			if (r.getClientRects().length !== 1) return false;
+			sizes += 1;
+		}
+		return sizes > 0;
+	})()`
+}
+
+// TestAPageThatFailedComesBackByItself once the server is there again.
+func TestAPageThatFailedComesBackByItself(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 2, "anna")
+	s := newSite(t, d.CA)
+	const user = "anna@firma.test"
+	id := s.add(user, d, "Poczta", "imap", "anna")
+	s.state(user, id, "ok")
+	p := look(t, desktop, s.link(user))
+	p.until(card("Poczta"))
+	s.kill()
+	p.do(chromedp.Evaluate[chromedp.Void]("history.pushState(null, '', '/accounts/" + id +
+		"'); window.dispatchEvent(new PopStateEvent('popstate'))"))
+	p.until("document.querySelector('main [data-failed]')") // The control: the page is not there.
+	s.serve()
+	p.until("document.querySelector('h1').textContent === 'Poczta' && document.querySelector('.tree')")
+}
