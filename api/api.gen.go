@@ -1496,7 +1496,7 @@ type Provider struct {
 		// Note What is peculiar to this provider; may be empty.
 		Note string `json:"note"`
 
-		// Pop3 What matters only to who chooses POP3; may be empty. `text` leaves it out.
+		// Pop3 What matters with POP3 only; may be empty. `text` leaves it out.
 		Pop3 string `json:"pop3"`
 
 		// Steps What to do before a password is accepted, one action each; empty where nothing has to be done. `steps`

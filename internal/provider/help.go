@@ -15,7 +15,7 @@ var (
 	}
 	sayForward = words{
 		"Have its mail forwarded to your own mailbox instead.",
-		"Zamiast tego włącz u dostawcy przekazywanie poczty na swój adres.",
+		"Zamiast tego włącz u dostawcy przekazywanie poczty do swojej skrzynki.",
 	}
 	saySignIn = words{
 		"Sign in on {name}'s own page: your password stays there.",

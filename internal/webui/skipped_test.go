@@ -39,7 +39,9 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 			p.until(fmt.Sprintf("document.querySelectorAll('.skipped li').length === %v", left))
 			p.press(fmt.Sprintf(said{"Fetch all of these (%v)", "Pobierz wszystkie (%v)"}.in(dev), left))
 			p.until("!document.querySelector('.skipped li')")
-			p.sees(said{"None. Everything that was seen was fetched.", "Brak. Wszystko, co było widać, zostało pobrane."}.in(dev))
+			p.sees(said{
+				"None. Everything that was seen was fetched.", "Brak. Wszystko, co było widać, zostało pobrane.",
+			}.in(dev))
 			if got := mailtest.ReadMaildir(t, filepath.Join(s.data(), "mail", "firma.test", local)); len(got) != messages {
 				t.Errorf("%d messages arrived, want %d", len(got), messages)
 			}

@@ -22,10 +22,11 @@ func TestSmallThingsOnThePages(t *testing.T) {
 			p.until(card("Poczta") + "?.dataset.state === 'ok'")
 
 			// Who is signed in can be seen, on a phone, too.
-			p.until(`document.querySelector(".me .who").checkVisibility() && document.querySelector(".me .who").textContent === ` +
-				quote(user))
+			const who = `document.querySelector(".me .who")`
+			p.until(who + ".checkVisibility() && " + who + ".textContent === " + quote(user))
 			// No separator is left hanging at a line's end, and no unit is broken in two.
-			if js[bool](p, `[...document.querySelectorAll(".facts span")].some((e) => getComputedStyle(e, "::after").content !== "none")`) {
+			if js[bool](p, `[...document.querySelectorAll(".facts span")].some(
+				(e) => getComputedStyle(e, "::after").content !== "none")`) {
 				t.Error("something is put behind the facts of a card")
 			}
 			p.until(wholeSizes(".facts"))
@@ -38,7 +39,8 @@ func TestSmallThingsOnThePages(t *testing.T) {
 				p.do(chromedp.MouseClickXY(x, y, chromedp.ButtonType("right")))
 				p.until("document.activeElement?.getAttribute('role') === 'menuitem'")
 				p.keys(kb.Escape)
-				p.until("!document.querySelector('.menu') && document.activeElement === " + card("Poczta") + ".querySelector('h2 a')")
+				p.until("!document.querySelector('.menu')")
+				p.until("document.activeElement === " + card("Poczta") + ".querySelector('h2 a')")
 			}
 
 			p.goTo("/accounts/" + id)
@@ -47,7 +49,9 @@ func TestSmallThingsOnThePages(t *testing.T) {
 			// Folders to choose from belong to IMAP; what POP3 changes is said.
 			p.goTo("/accounts/" + id + "/edit")
 			const folders = `document.querySelector("fieldset.folders").checkVisibility()`
-			only := said{"Only the inbox is fetched from then on.", "Odtąd pobierane będą tylko wiadomości odebrane."}.in(dev)
+			only := said{
+				"Only the inbox is fetched from then on.", "Odtąd pobierane będą tylko wiadomości odebrane.",
+			}.in(dev)
 			tells := "document.querySelector('main').innerText.includes(" + quote(only) + ")"
 			p.until(folders + " && !" + tells) // The control.
 			p.press(said{"Only the inbox (POP3)", "Tylko odebrane (POP3)"}.in(dev))
