@@ -266,9 +266,11 @@ func (w *world) RetrySkipped(_ context.Context, o account.Owner, id account.ID, 
 func (w *world) RetryAllSkipped(_ context.Context, o account.Owner, id account.ID) (int, error) {
 	done, err := w.enter()
 	defer done()
-	_, err = w.get(o, id, err)
+	if _, err = w.get(o, id, err); err != nil {
+		return 0, err
+	}
 	w.did(o, "retry all")
-	return 2, err
+	return 2, nil
 }
 
 func (w *world) Discover(_ context.Context, _ account.Owner, email string) (account.Suggestion, error) {

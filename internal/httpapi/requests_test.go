@@ -881,7 +881,7 @@ func TestSkipped(t *testing.T) {
 			"Gmail@gmail.com", "attempts": 1.0,
 		"first_at": "2026-11-21T09:00:00Z", "last_at": "2026-11-21T09:00:00Z", "next_at": nil,
 	}
-	if d := cmp.Diff(map[string]any{"skipped": []any{item}, "next_cursor": "abc"}, decode[map[string]any](t,
+	if d := cmp.Diff(map[string]any{"skipped": []any{item}, "next_cursor": "abc", "total": 2.0}, decode[map[string]any](t,
 		list)); d != "" {
 		t.Error(d)
 	}
