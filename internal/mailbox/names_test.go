@@ -28,8 +28,10 @@ func TestAnAccountFolderMayBeCalledAnything(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"firma.test": "firma_test", "poczta.firma.com.pl": "poczta_firma_com_pl", "Praca/nowak.example": "Praca/nowak_example",
-		"...": "___", ".trash": "_trash", "~": "_", "~anna": "_anna", " a": "a", "a\u00a0": "a", "a / b": "a/b",
+		"firma.test": "firma_test", "poczta.firma.com.pl": "poczta_firma_com_pl",
+		"Praca/nowak.example": "Praca/nowak_example",
+		"...":                 "___", ".trash": "_trash", "~": "_", "~anna": "_anna", " a": "a", "a\u00a0": "a",
+		"a / b":   "a/b",
 		"A/B/C/D": "A/B/C_D", "A/B/C/D/E": "A/B/C_D_E",
 		"a\x00": "a_", "a\nb": "a_b", "a\u2028b": "a_b", "\xff": "_",
 	} {

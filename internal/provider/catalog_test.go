@@ -330,7 +330,8 @@ func TestHelpInBothLanguages(t *testing.T) {
 			len(steps) > 0 && (p.NeedsOAuth() || p.Unsupported()) {
 			t.Errorf("%s: %q is no three-line how-to", p.ID, steps)
 		}
-		if strings.Contains(strings.ReplaceAll(en, "(IMAP, POP3)", ""), "POP3 has to") || (p.POP3("en") == "") != (p.POP3("pl") == "") {
+		if strings.Contains(strings.ReplaceAll(en, "(IMAP, POP3)", ""), "POP3 has to") ||
+			(p.POP3("en") == "") != (p.POP3("pl") == "") {
 			t.Errorf("%s: advice on POP3 for everybody: %q", p.ID, en)
 		}
 		if p.NeedsOAuth() && (strings.Contains(en, "switched on in") || !strings.Contains(en, "forwarded")) {

@@ -6,8 +6,9 @@ func TestASlipInADomainIsFound(t *testing.T) {
 	t.Parallel()
 	c := catalog(t)
 	for typed, want := range map[string]string{
-		"gmial.com": "gmail.com", "gmail.con": "gmail.com", "wp.p": "wp.pl", "gmai.com": "gmail.com", "gmaill.com": "gmail.com",
-		"gnail.com": "gmail.com", "gmail.co": "gmail.com", "gmail.cm": "gmail.com", "gmail.om": "gmail.com",
+		"gmial.com": "gmail.com", "gmail.con": "gmail.com", "wp.p": "wp.pl", "gmai.com": "gmail.com",
+		"gmaill.com": "gmail.com",
+		"gnail.com":  "gmail.com", "gmail.co": "gmail.com", "gmail.cm": "gmail.com", "gmail.om": "gmail.com",
 		"gmail.comm": "gmail.com", "gmial.con": "gmail.com", "GMIAL.COM": "gmail.com", "gmailcom": "gmail.com",
 		"yaho.com": "yahoo.com", "yahooo.com": "yahoo.com", "yhaoo.com": "yahoo.com", "outlok.com": "outlook.com",
 		"hotmial.com": "hotmail.com", "hotmail.con": "hotmail.com", "wp.lp": "wp.pl", "wp.pll": "wp.pl", "o2.p": "o2.pl",
