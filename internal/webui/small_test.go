@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/cdproto/input"
@@ -97,6 +98,42 @@ func TestNoPressOnContinueIsLost(t *testing.T) {
 				mouse(input.DispatchMouseEventTypeMouseReleased, y)
 				p.until("document.activeElement?.name === 'password'")
 			}
+			p.quiet()
+		})
+	}
+}
+
+// TestAFingerPressesContinueOnce: the mouse events that a browser sends after a
+// touch neither press again nor take the focus, and what is typed, elsewhere.
+func TestAFingerPressesContinueOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for _, dev := range owners {
+		if !dev.phone {
+			continue
+		}
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("anna@firma.test"))
+			p.press(sayAdd.in(dev))
+			js[any](p, `window.presses = 0; addEventListener("submit", () => { window.presses += 1; }, true); null`)
+			for i := range 3 {
+				p.enter(sayEmail.in(dev), fmt.Sprintf("anna@firma%d.test", i))
+				p.press(sayContinue.in(dev))
+				p.until("document.activeElement?.name === 'password'")
+				p.keys("haslo")
+				if got := p.holds(sayPassword.in(dev)); got != "haslo" {
+					t.Errorf("the password's field holds %q", got)
+				}
+				if n := js[float64](p, "window.presses"); n != float64(i+1) {
+					t.Errorf("%v presses after %d", n, i+1)
+				}
+			}
+
+			// The control: a button that is not held steady is pressed by those mouse events.
+			js[any](p, `window.clicks = 0; const b = document.querySelector(".reveal");
+				b.addEventListener("click", () => { window.clicks += 1; }); null`)
+			p.hit("document.querySelector('.reveal')")
+			p.until("window.clicks === 1 && document.activeElement.classList.contains('reveal')")
 			p.quiet()
 		})
 	}

@@ -100,19 +100,28 @@ export function dialog({ title, body, actions, onclose, kind }) {
 }
 
 /** steady has a press count although the page moves the button away under a
- * pointer that keeps still. */
+ * pointer that keeps still, and count once. */
 export function steady(button) {
-  let down = null;
+  let down = null, finger = null;
+  const near = (a, b) => a && Math.hypot(b.clientX - a.clientX, b.clientY - a.clientY) < 10;
   const up = (e) => {
-    const still = down && Math.hypot(e.clientX - down.clientX, e.clientY - down.clientY) < 10;
-    if (!still) down = null;
-    setTimeout(() => { if (down) button.click(); }); // A click of the browser's own comes before.
+    if (!near(down, e)) down = null;
+    setTimeout(() => { if (down) button.click(); }); // A mouse's own click comes before.
   };
   button.addEventListener("pointerdown", (e) => {
-    down = e.isPrimary && e.button === 0 ? e : null;
-    document.addEventListener("pointerup", up, { once: true });
+    down = e.isPrimary && e.button === 0 && e.pointerType !== "touch" ? e : null;
+    if (down) document.addEventListener("pointerup", up, { once: true });
   });
   button.addEventListener("click", () => { down = null; });
+  // After a finger the browser presses and focuses once more, as a mouse would, when the page may long have led the
+  // user on to another field: what is typed there would be lost.
+  button.addEventListener("touchstart", (e) => { finger = e.touches.length === 1 ? e.touches[0] : null; }, { passive: true });
+  button.addEventListener("contextmenu", () => { finger = null; });
+  button.addEventListener("touchend", (e) => {
+    if (!e.cancelable || !near(finger, e.changedTouches[0])) return;
+    e.preventDefault();
+    button.click();
+  });
   return button;
 }
 
