@@ -1734,6 +1734,9 @@ type SkippedMessage struct {
 	// Code Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
 	Code FaultCode `json:"code"`
 
+	// Date By its own Date field.
+	Date *time.Time `json:"date"`
+
 	// Detail What is specific to this message, in English; may be empty. Plain text: escape it.
 	//
 	// Example: The message is 70.0 MiB large; the limit is 50.0 MiB.
@@ -1759,6 +1762,14 @@ type SkippedMessage struct {
 	// NextAt When it is tried again; `null`: not unless it is asked for.
 	NextAt *time.Time `json:"next_at"`
 
+	// Sender Who sent it: a name, else an address, at most 200 bytes of it. Anybody may have written it: escape it. `null`,
+	// as `subject` and `date`, where that was not read: of messages that are too large a visit reads the headers of
+	// 500, and of others it reads none.
+	//
+	//
+	// Example: Anna Nowak
+	Sender *string `json:"sender"`
+
 	// Sid Example: 3b0e0b9c-52a4-4a0c-a2b7-0d6d4f0c9e01
 	Sid string `json:"sid"`
 
@@ -1766,6 +1777,11 @@ type SkippedMessage struct {
 	//
 	// Example: 73400320
 	Size int64 `json:"size"`
+
+	// Subject At most 200 bytes of it.
+	//
+	// Example: Zdjęcia z wakacji
+	Subject *string `json:"subject"`
 
 	// Title What is wrong, in one line.
 	Title string `json:"title"`

@@ -86,6 +86,9 @@ type Skipped struct {
 	LocalFolder string
 	Message     string // How the server names it: "UID 17", "UIDL x7".
 	Size        int64  // As the server tells.
+	Sender      string // A name or an address; "" where it is not known, as the next two.
+	Subject     string
+	SentAt      time.Time // By its own Date field.
 	Code        fault.Code
 	Detail      string
 	Attempts    int

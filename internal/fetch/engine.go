@@ -126,17 +126,20 @@ type visit struct {
 	round    int       // How many windows were worked through.
 	seq      int       // Batches of this visit.
 
-	folders    []Folder // As the journal knows them.
-	plans      []*plan
-	skipped    []Skipped        // As the journal knows them.
-	withheld   []Skipped        // What is too large.
-	skippedNew int              // What was not skipped before.
-	heldBack   map[string]bool  // Global names of these.
-	unskip     []Skipped        // Of those, what needs no further try,
-	overcome   map[Ref]bool     // … as far as that is written.
-	same       []Alias          // Messages that are listed with another size than they were sent with.
-	touched    map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
-	present    map[string]bool  // The folders that the remote has, by wire name.
+	folders  []Folder // As the journal knows them.
+	plans    []*plan
+	skipped  []Skipped // As the journal knows them.
+	withheld []Skipped // What is too large,
+	// … those of them whose headers are not read yet, with their places among these, and how many it were so far.
+	undescribed []candidate
+	described   int
+	skippedNew  int              // What was not skipped before.
+	heldBack    map[string]bool  // Global names of these.
+	unskip      []Skipped        // Of those, what needs no further try,
+	overcome    map[Ref]bool     // … as far as that is written.
+	same        []Alias          // Messages that are listed with another size than they were sent with.
+	touched     map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
+	present     map[string]bool  // The folders that the remote has, by wire name.
 
 	delivered map[string]bool // Global names of messages that are delivered.
 	matching  *matching       // Nil where nothing needs to be recognised.

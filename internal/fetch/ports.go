@@ -208,6 +208,9 @@ type Skipped struct {
 	NextAt      time.Time // When it is tried again.
 	Held        bool      // Too large: it is not tried again by itself.
 	Requested   bool      // Its owner asks for it. In an entry: this was done, and did not help.
+	// Who sent it, what about and when, each at most 200 octets, as far as that is known. In an entry: what is not
+	// known stays as it was.
+	About mail.Envelope
 }
 
 // Passed are the messages of a folder that are passed over for the account's

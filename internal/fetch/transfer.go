@@ -24,6 +24,7 @@ func (v *visit) transfer(ctx context.Context) error {
 		return err
 	}
 	if len(wants) == 0 {
+		v.describe(ctx)
 		return v.settle(ctx, nil)
 	}
 	v.OnProgress(v.lease, v.progress)
@@ -67,6 +68,9 @@ func (v *visit) transfer(ctx context.Context) error {
 		for _, pl := range v.plans {
 			pl.passed += pl.untried // They are listed as skipped as before.
 		}
+	}
+	if err == nil {
+		v.describe(ctx)
 	}
 	// What came before a broken connection is settled all the same.
 	return errors.Join(err, v.settle(ctx, p))
@@ -214,7 +218,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 		}
 	}
 	unskipped := v.unskip
-	v.unskip, v.same, v.withheld = nil, nil, nil
+	v.unskip, v.same, v.withheld, v.undescribed = nil, nil, nil, nil
 	for _, pl := range v.plans {
 		f := pl.folder
 		done := pl.settled()

@@ -67,6 +67,10 @@ func (v *visit) withhold() {
 				Code: fault.MessageFailed, Op: "fetching", TooLarge: true,
 				Detail: fmt.Sprintf("The message is %s large; the limit is %s.", inMB(it.Size), inMB(most)),
 			})
+			if _, listed := p.waiting[it.ID]; !listed && v.described < mostDescribed {
+				v.undescribed = append(v.undescribed, candidate{p, len(v.withheld), it})
+				v.described++
+			}
 			v.withheld = append(v.withheld, s)
 			if it.Global != "" {
 				v.heldBack[it.Global] = true

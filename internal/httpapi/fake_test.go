@@ -238,6 +238,7 @@ func (w *world) skipped() account.Skipped {
 	return account.Skipped{
 		SID: skippedID, Folder: "INBOX", LocalFolder: "Gmail", Message: "UID 7", Size: 70 << 20,
 		Code: fault.MessageFailed, Detail: "large", Attempts: 1, FirstAt: w.now, LastAt: w.now,
+		Sender: "Anna Nowak", Subject: "Zdjęcia", SentAt: w.now,
 	}
 }
 

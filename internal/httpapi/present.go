@@ -83,6 +83,7 @@ func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.A
 			m.Code), Title: title,
 		Detail: m.Detail, Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
 			m.NextAt),
+		Sender: text(m.Sender), Subject: text(m.Subject), Date: when(m.SentAt),
 	}
 }
 

@@ -880,6 +880,7 @@ func TestSkipped(t *testing.T) {
 		"title": "pl title of message_failed", "detail": "large", "advice": "pl advice at google imap imap.gmail.com " +
 			"Gmail@gmail.com", "attempts": 1.0,
 		"first_at": "2026-11-21T09:00:00Z", "last_at": "2026-11-21T09:00:00Z", "next_at": nil,
+		"sender": "Anna Nowak", "subject": "Zdjęcia", "date": "2026-11-21T09:00:00Z",
 	}
 	if d := cmp.Diff(map[string]any{"skipped": []any{item}, "next_cursor": "abc", "total": 2.0}, decode[map[string]any](t,
 		list)); d != "" {

@@ -226,17 +226,18 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 		var k fetch.Skipped
 		var uidl []byte
 		var code string
-		var first, last, next int64
+		var first, last, next, sent int64
 		var held, requested int16
 		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &k.Detail, &k.Attempts,
-			&first, &last, &next, &held, &requested)
+			&first, &last, &next, &held, &requested, &k.About.Sender, &k.About.Subject, &sent)
+		k.About.Date = fromMillis(sent)
 		k.Held, k.Requested = held != 0, requested != 0
 		k.ID.UIDL, k.Code = string(uidl), fault.Code(code)
 		k.FirstAt, k.LastAt, k.NextAt = fromMillis(first), fromMillis(last), fromMillis(next)
 		out = append(out, k)
 		return err
 	}, `SELECT k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal, k.size, k.code, k.detail, k.attempts, k.first_ms,
-		k.last_ms, k.next_ms, k.held, k.requested
+		k.last_ms, k.next_ms, k.held, k.requested, k.sender, k.subject, k.sent_ms
 		FROM skipped k JOIN folders f ON f.id = k.folder_id WHERE f.journal_id = `+ofJournal+
 		` ORDER BY k.folder_id, k.epoch, k.uid, k.uidl, k.ordinal`, journalOf(l)...)
 	return out, j.s.wrap(ctx, "loading skipped messages", err)
@@ -439,15 +440,18 @@ func (w *entryWriter) skip(ctx context.Context, e fetch.Entry) error {
 			return err
 		}
 		_, err := w.exec(ctx, `INSERT INTO skipped (folder_id, epoch, uid, uidl, ordinal, size, code, detail, attempts,
-			first_ms, last_ms, next_ms, held, sid)
-			VALUES `+marks(14)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size,
+			first_ms, last_ms, next_ms, held, sid, sender, subject, sent_ms)
+			VALUES `+marks(17)+` ON CONFLICT (folder_id, epoch, uid, uidl, ordinal) DO UPDATE SET size = excluded.size,
 			code = excluded.code,
 			detail = excluded.detail, attempts = excluded.attempts, last_ms = excluded.last_ms, next_ms = excluded.next_ms,
-			held = excluded.held,
+			held = excluded.held, sender = COALESCE(NULLIF(excluded.sender, ''), skipped.sender),
+			subject = COALESCE(NULLIF(excluded.subject, ''), skipped.subject),
+			sent_ms = COALESCE(NULLIF(excluded.sent_ms, 0), skipped.sent_ms),
 			requested = CASE WHEN CAST(? AS INTEGER) = 1 THEN 0 ELSE skipped.requested END`,
 			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal, k.Size, string(k.Code),
 			storable(k.Detail),
-			k.Attempts, toMillis(k.FirstAt), toMillis(k.LastAt), toMillis(k.NextAt), flag(k.Held), newSID(), flag(k.Requested))
+			k.Attempts, toMillis(k.FirstAt), toMillis(k.LastAt), toMillis(k.NextAt), flag(k.Held), newSID(),
+			storable(k.About.Sender), storable(k.About.Subject), toMillis(k.About.Date), flag(k.Requested))
 		if err != nil {
 			return err
 		}

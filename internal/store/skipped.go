@@ -72,16 +72,17 @@ func (w *entryWriter) pass(ctx context.Context, e fetch.Entry) error {
 // skippedQuery selects what skippedRow scans, of one journal. What was skipped
 // under UIDs that mean nothing any more is left out.
 const skippedQuery = `SELECT k.sid, f.remote, f.local, k.uid, k.uidl, k.size, k.code, k.detail, k.attempts,
-	k.first_ms, k.last_ms, k.next_ms, k.held, k.requested
+	k.first_ms, k.last_ms, k.next_ms, k.held, k.requested, k.sender, k.subject, k.sent_ms
 	FROM skipped k JOIN folders f ON f.id = k.folder_id AND f.epoch = k.epoch WHERE f.journal_id = ? `
 
 func skippedRow(r rowScanner) (m account.Skipped, err error) {
-	var uid, first, last, next int64
+	var uid, first, last, next, sent int64
 	var uidl []byte
 	var code string
 	var held, requested int16
 	err = r.Scan(&m.SID, &m.Folder, &m.LocalFolder, &uid, &uidl, &m.Size, &code, &m.Detail, &m.Attempts, &first, &last,
-		&next, &held, &requested)
+		&next, &held, &requested, &m.Sender, &m.Subject, &sent)
+	m.SentAt = fromMillis(sent)
 	m.Code, m.FirstAt, m.LastAt = fault.Code(code), fromMillis(first), fromMillis(last)
 	if m.Message = fmt.Sprintf("UID %d", uid); uid == 0 {
 		m.Message = "UIDL " + fault.Clean(string(uidl), 255)

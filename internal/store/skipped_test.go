@@ -339,3 +339,31 @@ func (w *world) dueNow(l fetch.Lease) (due []uint32) {
 	}
 	return due
 }
+
+// TestWhatASkippedMessageIsAboutIsKept when it is skipped once more without it.
+func TestWhatASkippedMessageIsAboutIsKept(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		l, f := w.lease(a)
+		about := mail.Envelope{Sender: "Anna Żółw", Subject: "Faktura\x00", Date: w.clock.pass(0).Add(-time.Hour)}
+		ss := w.skip(l, f, 2, func(s *fetch.Skipped) {
+			if s.ID.UID == 2 {
+				s.About = about
+			}
+		})
+		ss[1].About = mail.Envelope{}
+		w.must(w.commit(l, fetch.Entry{Skip: ss}))
+		got := w.skipped(a, 2, "").Messages
+		if m := got[0]; m.Sender != "Anna Żółw" || m.Subject != "Faktura\uFFFD" || !m.SentAt.Equal(about.Date) {
+			w.Errorf("kept is %+v", m)
+		}
+		if m := got[1]; m.Sender != "" || m.Subject != "" || !m.SentAt.IsZero() { // The control.
+			w.Errorf("of another nothing is known, and kept is %+v", m)
+		}
+		kept, err := w.Journal().Skipped(w.Context(), l)
+		w.must(err)
+		if len(kept) != 2 || kept[1].About.Sender != "Anna Żółw" || !kept[1].About.Date.Equal(about.Date) {
+			w.Errorf("the journal has %+v", kept)
+		}
+	})
+}

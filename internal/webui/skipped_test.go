@@ -35,6 +35,9 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 			p.until(first)
 			p.sound("account-left-out")
 			p.until("document.querySelectorAll('.skipped li').length === 20")
+			// Which they are is said by who sent them, what about and when.
+			p.until("[...document.querySelectorAll('.skipped li')].every((e) => e.querySelector('.strong').textContent && " +
+				"!e.querySelector('.strong').textContent.startsWith('UID') && e.querySelector('time'))")
 			p.press(said{"Show more", "Pokaż więcej"}.in(dev))
 			p.until(fmt.Sprintf("document.querySelectorAll('.skipped li').length === %v", left))
 			p.press(fmt.Sprintf(said{"Fetch all of these (%v)", "Pobierz wszystkie (%v)"}.in(dev), left))

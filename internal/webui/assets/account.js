@@ -3,7 +3,7 @@
 import { get, post, query } from "./api.js";
 import { h, put, say, icon, announce, notice } from "./dom.js";
 import * as live from "./events.js";
-import { count, size, t, when } from "./i18n.js";
+import { count, date, full, size, t, when } from "./i18n.js";
 import { explain, go, missing } from "./page.js";
 import { fetchNow, menu, pause, pauseSwitch, progressView, remove, stateView, time } from "./list.js";
 import { days } from "./chart.js";
@@ -135,7 +135,7 @@ export async function page(id) {
   }
   function skippedRow(m) {
     const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: when(m.next_at) }) : t("account.skipped.never"));
-    const retry = h("button", { type: "button", "aria-label": t("account.skipped.retry.of", { message: m.message, folder: m.folder }) }, t("account.skipped.retry"));
+    const retry = h("button", { type: "button", "aria-label": t("account.skipped.retry.of", { message: m.subject || m.message, folder: m.folder }) }, t("account.skipped.retry"));
     retry.addEventListener("click", async () => {
       retry.disabled = true;
       try {
@@ -149,7 +149,13 @@ export async function page(id) {
       }
     });
     const large = a.max_message_bytes && m.size > a.max_message_bytes;
-    return h("li", null, h("div", null, h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
+    const described = m.sender || m.subject || m.date;
+    const what = described
+      ? [h("p", { class: "strong", dir: "auto" }, m.subject || t("account.skipped.nosubject")),
+        h("p", { dir: "auto" }, [m.sender, m.date && h("time", { datetime: m.date, title: full(m.date) }, date(m.date))].filter(Boolean).flatMap((x, i) => (i ? [", ", x] : [x]))),
+        h("p", { class: "hint" }, t("account.skipped.what", { message: m.message, folder: m.folder }))]
+      : h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder }));
+    return h("li", null, h("div", null, what,
       h("p", null, large ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)),
       !large && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), said), retry);
   }

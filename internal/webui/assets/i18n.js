@@ -8,7 +8,7 @@ export const languages = [["en", "English"], ["pl", "Polski"]];
 const remembered = "mailbrook.language";
 
 let lang = "en";
-let plural, number, decimal, percent, dayTime, fullTime, dayOnly, relative, list;
+let plural, number, decimal, percent, dayTime, fullTime, dated, dayOnly, relative, list;
 
 /** language is the code of the one in use. */
 export const language = () => lang;
@@ -30,6 +30,7 @@ export function choose(wanted) {
   percent = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 });
   dayTime = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   fullTime = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" });
+  dated = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
   dayOnly = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
   relative = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
   list = new Intl.ListFormat(lang, { type: "conjunction" });
@@ -65,6 +66,8 @@ export function size(bytes) {
 }
 
 export const full = (iso) => fullTime.format(new Date(iso));
+/** date is a day with its year. */
+export const date = (iso) => dated.format(new Date(iso));
 export const day = (date) => dayOnly.format(date);
 
 /** when is how long ago, or in what time, something is; after a day the date. */

@@ -272,6 +272,7 @@ export default {
   "account.skipped.retry.of": "Try again: {message} in {folder}",
   "account.skipped.asked": "It will be tried again at the next visit.",
   "account.skipped.what": "{message} in {folder}",
+  "account.skipped.nosubject": "(no subject)",
   "account.skipped.next": "Tried again {when}",
   "account.skipped.never": "Not tried again unless you ask for it",
   "account.skipped.large": "{size}: larger than the limit of {limit}.",

@@ -274,6 +274,7 @@ export default {
   "account.skipped.retry.of": "Spróbuj ponownie: {message} w {folder}",
   "account.skipped.asked": "Próba przy następnym pobieraniu.",
   "account.skipped.what": "{message} w {folder}",
+  "account.skipped.nosubject": "(bez tematu)",
   "account.skipped.next": "Następna próba {when}",
   "account.skipped.never": "Bez kolejnych prób, chyba że o nie poprosisz",
   "account.skipped.large": "{size}: powyżej limitu {limit}.",
