@@ -2770,6 +2770,15 @@ type ClientInterface interface {
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
 	//
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	//
+	// - `step`: a `TestStep` that went well, as soon as it did;
+	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+	//
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+	// What is refused before the first step is answered as without a stream.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/connection-tests (the `TestConnection` operationId).
@@ -2786,6 +2795,15 @@ type ClientInterface interface {
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
+	//
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	//
+	// - `step`: a `TestStep` that went well, as soon as it did;
+	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+	//
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+	// What is refused before the first step is answered as without a stream.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3683,6 +3701,15 @@ func (c *Client) GetAutoconfig(ctx context.Context, params *GetAutoconfigParams,
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
 //
+// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+//
+// - `step`: a `TestStep` that went well, as soon as it did;
+// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+//
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+// What is refused before the first step is answered as without a stream.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/connection-tests (the `TestConnection` operationId).
@@ -3709,6 +3736,15 @@ func (c *Client) TestConnectionWithBody(ctx context.Context, params *TestConnect
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
+//
+// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+//
+// - `step`: a `TestStep` that went well, as soon as it did;
+// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+//
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+// What is refused before the first step is answered as without a stream.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6723,6 +6759,15 @@ type ClientWithResponsesInterface interface {
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
 	//
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	//
+	// - `step`: a `TestStep` that went well, as soon as it did;
+	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+	//
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+	// What is refused before the first step is answered as without a stream.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/connection-tests (the `TestConnection` operationId).
@@ -6739,6 +6784,15 @@ type ClientWithResponsesInterface interface {
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
+	//
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	//
+	// - `step`: a `TestStep` that went well, as soon as it did;
+	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+	//
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+	// What is refused before the first step is answered as without a stream.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11960,6 +12014,15 @@ func (c *ClientWithResponses) GetAutoconfigWithResponse(ctx context.Context, par
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
 //
+// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+//
+// - `step`: a `TestStep` that went well, as soon as it did;
+// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+//
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+// What is refused before the first step is answered as without a stream.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/connection-tests (the `TestConnection` operationId).
@@ -11982,6 +12045,15 @@ func (c *ClientWithResponses) TestConnectionWithBodyWithResponse(ctx context.Con
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
+//
+// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+//
+// - `step`: a `TestStep` that went well, as soon as it did;
+// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
+// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
+//
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
+// What is refused before the first step is answered as without a stream.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15453,6 +15525,9 @@ func ParseTestConnectionResponse(rsp *http.Response) (*TestConnectionResponse, e
 			return nil, err
 		}
 		response.ApplicationproblemJSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/event-stream) unsupported
 
 	}
 

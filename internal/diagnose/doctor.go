@@ -52,7 +52,10 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credent
 	step, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	t := &test{security: a.Server.Security, began: d.now(), now: d.now}
-	folders, err := d.prober.Probe(step, a, c, t.observe)
+	folders, err := d.prober.Probe(step, a, c, func(s account.Step) {
+		t.observe(s)
+		account.TellStep(ctx, s)
+	})
 	if err == nil || t.complete() {
 		// A failed farewell after everything was seen is no failure.
 		return report(t.steps, folders)

@@ -261,7 +261,19 @@ func (s *server) RetrySkipped(ctx context.Context, r api.RetrySkippedRequestObje
 func (s *server) TestConnection(ctx context.Context,
 	r api.TestConnectionRequestObject,
 ) (api.TestConnectionResponseObject, error) {
-	o, in := caller(ctx).Owner, *r.Body
+	if wantsEvents(ctx) {
+		return s.streamTest(ctx, *r.Body)
+	}
+	out, err := s.testConnection(ctx, *r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return api.TestConnection200JSONResponse{Body: out}, nil
+}
+
+// testConnection tries settings, and tells its steps to whom account.WithSteps names.
+func (s *server) testConnection(ctx context.Context, in api.ConnectionTestRequest) (out api.ConnectionTest, err error) {
+	o := caller(ctx).Owner
 	var report account.TestReport
 	var tested account.Account
 	try := func(f func() (account.TestReport, error)) error {
@@ -273,31 +285,31 @@ func (s *server) TestConnection(ctx context.Context,
 	if in.AccountId == nil {
 		d, err := draftOfTest(in)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		tested = accountOf(d)
 		if err := try(func() (account.TestReport, error) { return s.Accounts.Test(ctx, o, d) }); err != nil {
-			return nil, err
+			return out, err
 		}
 	} else {
 		id := account.ID(*in.AccountId)
 		if !uuidForm.MatchString(string(id)) {
-			return nil, account.ErrNotFound
+			return out, account.ErrNotFound
 		}
 		saved, err := s.Accounts.Get(ctx, o, id)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		p := patchOfTest(in)
 		tested = accountAfter(saved, p)
 		if err := try(func() (account.TestReport, error) { return s.Accounts.TestExisting(ctx, o, id, p) }); err != nil {
-			return nil, err
+			return out, err
 		}
 	}
 	if report.Diagnosis != nil {
 		tested = s.recognised(ctx, tested)
 	}
-	return api.TestConnection200JSONResponse{Body: s.testJSON(ctx, report, tested)}, nil
+	return s.testJSON(ctx, report, tested), nil
 }
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)

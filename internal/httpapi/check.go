@@ -36,6 +36,7 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Response().Header().Set("Content-Language", lang)
 			c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
 		}
+		ctx = context.WithValue(ctx, streamKey{}, acceptsEvents(c.Request().Header.Values("Accept")))
 		var found findings
 		found.conditions(c.Request(), r)
 		if err := s.checkParameters(c, r, &found); err != nil {

@@ -288,13 +288,16 @@ type events struct {
 	patience time.Duration
 }
 
-// put adds an event. JSON has no line ends, which would end its data.
+// put adds an event; id may be "". JSON has no line ends, which would end its data.
 func (e *events) put(id, kind string, data any) {
 	b, err := json.Marshal(data)
 	if err != nil { // Our own types: it cannot.
 		panic(err)
 	}
-	fmt.Fprintf(e, "id: %s\nevent: %s\ndata: %s\n\n", id, kind, b)
+	if id != "" {
+		fmt.Fprintf(e, "id: %s\n", id)
+	}
+	fmt.Fprintf(e, "event: %s\ndata: %s\n\n", kind, b)
 }
 
 func (e *events) flush() error {

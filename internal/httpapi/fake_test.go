@@ -44,6 +44,9 @@ type world struct {
 	fail      error
 	accounts  []account.Account
 	report    account.TestReport
+	told      []account.Step             // By a test, as it goes on,
+	pause     chan struct{}              // … each time waiting for this, if it is not nil.
+	waits     func(done <-chan struct{}) // What it does then, if it is not nil.
 	limits    map[string]account.Limit
 	calls     []string // What was changed, by whom.
 	drafts    []account.Draft
@@ -184,7 +187,16 @@ func (w *world) Delete(_ context.Context, o account.Owner, id account.ID, keep b
 	return err
 }
 
-func (w *world) Test(_ context.Context, _ account.Owner, d account.Draft) (account.TestReport, error) {
+func (w *world) Test(ctx context.Context, _ account.Owner, d account.Draft) (account.TestReport, error) {
+	for _, s := range w.told {
+		account.TellStep(ctx, s)
+		if w.pause != nil {
+			<-w.pause
+		}
+	}
+	if w.waits != nil {
+		w.waits(ctx.Done())
+	}
 	done, err := w.enter()
 	defer done()
 	w.drafts = append(w.drafts, d)

@@ -83,7 +83,7 @@ const retryAfter = "5"
 func (s *server) answer(err error, c echo.Context) {
 	ctx := c.Request().Context()
 	t := teller{s.readers(c)}
-	p := s.problemOf(err, c, t)
+	p := s.problemOf(err, c.Response().Header(), t)
 	// In the log already, and not for each request.
 	var told *KeysError
 	// Who hung up is no alarm.
@@ -116,8 +116,7 @@ func (s *server) readers(c echo.Context) string {
 }
 
 // problemOf maps an error to a problem, and sets the headers that go with it.
-func (s *server) problemOf(err error, c echo.Context, t teller) api.Problem {
-	h := c.Response().Header()
+func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 	var (
 		noToken *unauthenticatedError
 		bad     *badRequestError
