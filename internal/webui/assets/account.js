@@ -4,7 +4,7 @@ import { get, post, query } from "./api.js";
 import { h, put, say, icon, announce, notice } from "./dom.js";
 import * as live from "./events.js";
 import { count, date, full, size, t, when } from "./i18n.js";
-import { explain, go, missing } from "./page.js";
+import { explain, go, missing, toast } from "./page.js";
 import { fetchNow, menu, pause, pauseSwitch, progressView, remove, stateView, time } from "./list.js";
 import { days } from "./chart.js";
 import { leave } from "./signin.js";
@@ -17,7 +17,7 @@ export async function page(id) {
   const state = stateView(), progress = progressView(), paused = pauseSwitch(() => a);
   const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"), h("span", null, t("card.fetch")));
   const edit = h("a", { class: "button icon-button", href: "/accounts/" + id + "/edit" }, icon("edit"), h("span", null, t("menu.edit")));
-  const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a, () => go("/")) }, icon("trash"), h("span", null, t("menu.delete")));
+  const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a, (note) => go("/", note)) }, icon("trash"), h("span", null, t("menu.delete")));
   const why = h("section", { class: "panel why", "aria-labelledby": "why" });
   const folders = h("section", { class: "panel", "aria-labelledby": "folders" });
   const history = h("section", { class: "panel", "aria-labelledby": "history" });
@@ -116,7 +116,7 @@ export async function page(id) {
     try {
       const { messages } = await post(path + "/skipped/retry");
       asked = true;
-      announce(t("account.skipped.asked.all", { n: messages }));
+      toast(t("account.skipped.asked.all", { n: messages }), "good");
       await load();
       document.getElementById("skipped").focus();
     } catch (e2) { e.target.disabled = false; explain(e2); }
@@ -141,7 +141,7 @@ export async function page(id) {
       try {
         await post(path + "/skipped/" + m.sid + "/retry");
         say(said, t("account.skipped.asked"));
-        announce(t("account.skipped.asked"));
+        toast(t("account.skipped.asked"), "good");
       } catch (e) {
         retry.disabled = false;
         explain(e);
@@ -166,7 +166,7 @@ export async function page(id) {
   drawSkipped();
   const loading = load();
   const stop = live.follow((kind, changed) => {
-    if (kind === "removed" && changed.id === id) { go("/", { text: t("delete.done", { name: a.name }) }, true); return; }
+    if (kind === "removed" && changed.id === id) { go("/", { text: t("delete.done", { name: a.name }), kind: "info" }, true); return; }
     const latest = live.account(id);
     if (!latest) return;
     const over = a.status.state === "fetching" && latest.status.state !== "fetching" || a.status.last_attempt_at !== latest.status.last_attempt_at;

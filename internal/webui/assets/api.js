@@ -22,16 +22,22 @@ export function onExpired(f) { listeners.add(f); }
 /** call asks the server. A request that gets no answer is a Problem with the
  * status 0. */
 export async function call(method, path, body, signal) {
-  const headers = { Accept: "application/json, application/problem+json", "Accept-Language": language };
+  return read(await ask(method, path, body, signal, "application/json, application/problem+json"));
+}
+
+async function ask(method, path, body, signal, accept) {
+  const headers = { Accept: accept, "Accept-Language": language };
   if (method !== "GET") headers["X-Mailbrook"] = "1";
   if (body !== undefined) headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
-  let answer;
   try {
-    answer = await fetch(path, { method, headers, signal, credentials: "same-origin", cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) });
+    return await fetch(path, { method, headers, signal, credentials: "same-origin", cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) });
   } catch (e) {
     if (e.name === "AbortError") throw e;
     throw new Problem(0);
   }
+}
+
+async function read(answer) {
   if (answer.status === 204) return null;
   let value = null;
   try { value = await answer.json(); } catch (e) {
@@ -41,6 +47,32 @@ export async function call(method, path, body, signal) {
   if (answer.ok) return value;
   if (answer.status === 401) for (const f of listeners) f();
   throw new Problem(answer.status, value, Number(answer.headers.get("Retry-After")) || undefined);
+}
+
+/** stream posts and calls on(kind, value) for each event of the answer, in order. It returns the value of the
+ * last one, "result"; a "problem" in its place is a Problem. */
+export async function stream(path, body, on, signal) {
+  const answer = await ask("POST", path, body, signal, "text/event-stream, application/json, application/problem+json");
+  if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) return read(answer);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    for (let text = ""; ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const events = (text + value).split("\n\n");
+      text = events.pop();
+      for (const event of events) {
+        const kind = /^event: (.*)$/m.exec(event)?.[1], data = /^data: (.*)$/m.exec(event)?.[1];
+        if (!kind || !data) continue;
+        if (kind === "result") return JSON.parse(data);
+        if (kind === "problem") { const p = JSON.parse(data); throw new Problem(p.status, p); }
+        on(kind, JSON.parse(data));
+      }
+    }
+  } catch (e) {
+    if (e instanceof Problem || e.name === "AbortError") throw e;
+  } finally { reader.cancel().catch(() => {}); }
+  throw new Problem(0);
 }
 
 export const get = (path, signal) => call("GET", path, undefined, signal);

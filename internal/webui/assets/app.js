@@ -6,7 +6,7 @@ import { h, s, say, show, regions, announce, dialog, notice } from "./dom.js";
 import * as live from "./events.js";
 import { choose, language, languages, t } from "./i18n.js";
 import { page as listPage, ticking } from "./list.js";
-import { brand, explain, go, missing, shownBy, setSession } from "./page.js";
+import { arrive, brand, explain, go, missing, quieten, shownBy, setSession } from "./page.js";
 
 let session = null;
 let current = null;
@@ -62,8 +62,8 @@ function switchTo(code) {
 }
 
 function draw() {
-  const said = [...document.querySelectorAll("#said, #alert")];
-  document.body.replaceChildren(...frame(), ...(said.length ? said : regions()));
+  const said = [...document.querySelectorAll("#said, #alert, #toasts")];
+  document.body.replaceChildren(...frame(), ...(said.length ? said : regions(t("toasts"))));
 }
 
 /** render shows the page that the address names. */
@@ -86,6 +86,8 @@ async function render(moved) {
     if (mine !== turn) { shown.leave?.(); return; }
     current = shown;
     main.replaceChildren(shown.el);
+    if (moved) quieten();
+    arrive();
     titled(shown.title);
     if (moved) {
       scrollTo(0, 0);

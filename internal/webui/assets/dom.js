@@ -68,11 +68,11 @@ export function icon(name, extra) {
 
 let polite, urgent;
 
-/** regions are where announcements are made; the page has them from the start. */
-export function regions() {
+/** regions are where announcements are made; the page has them from the start. The last is for what is seen. */
+export function regions(label) {
   polite = h("div", { class: "unseen", role: "status", "aria-live": "polite", id: "said" });
   urgent = h("div", { class: "unseen", role: "alert", id: "alert" });
-  return [polite, urgent];
+  return [polite, urgent, h("section", { id: "toasts", "aria-label": label, hidden: true })];
 }
 
 /** announce tells people who listen what others see. */

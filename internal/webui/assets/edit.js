@@ -2,11 +2,11 @@
 // again where that matters.
 
 import { get, patch, query, Problem } from "./api.js";
-import { h, icon, notice, announce, show } from "./dom.js";
+import { h, icon, notice, announce, show, steady } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { explain, go, missing } from "./page.js";
-import { advanced, complain, failure, field, fieldFor, intervals, isAddress, password, portOf, problemFields, radios, select, startOptions, startWord, test, usualPort } from "./form.js";
+import { advanced, complain, failure, field, fieldFor, forgetful, intervals, isAddress, password, portOf, problemFields, radios, select, startOptions, startWord, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const MB = 1000 * 1000;
@@ -44,7 +44,7 @@ export async function page(id) {
   });
   const ways = onPage || signIn ? h("div", { class: "signin" }, h("p", null, onPage ? t("edit.onpage", { name: preset?.name || a.provider }) : t("edit.instead")), signIn) : null;
   if (onPage) show(f.password.el, false);
-  const save = h("button", { type: "submit", class: "primary" }, t("save"));
+  const save = steady(h("button", { type: "submit", class: "primary" }, t("save")));
   const part = (key, ...els) => { const i = "part-" + key; return h("section", { class: "panel", "aria-labelledby": i }, h("h2", { id: i }, t("edit." + key)), els); };
   const form = h("form", { novalidate: true },
     trouble,
@@ -53,6 +53,7 @@ export async function page(id) {
     part("fetching", f.protocol.el, f.start?.el, h("div", { class: "grid" }, f.poll_interval_seconds.el, f.max_message_bytes?.el), pick.el, only),
     h("div", { class: "actions" }, h("a", { class: "button", href: "/accounts/" + id }, t("cancel")), save));
 
+  forgetful(form, trouble, f);
   const at = (name) => f[name].input.value.trim();
   function diff() {
     const b = {};
@@ -82,6 +83,7 @@ export async function page(id) {
   folders();
   f.protocol.onchange(async () => {
     folders();
+    for (const k of Object.keys(adv.fields)) f[k].fail("");
     // The other protocol has a server of its own: it is looked up for the address.
     const to = f.protocol.value, host = f["server.host"].input, port = f["server.port"].input, kind = f["server.security"].input;
     if (to === a.protocol) { host.value = a.server.host; port.value = a.server.port; kind.value = a.server.security; return; }
@@ -104,7 +106,7 @@ export async function page(id) {
   }
   function problem(e) {
     if (e.status === 401) return;
-    if (e.status === 404) { go("/", { text: t("edit.gone") }); return; }
+    if (e.status === 404) { go("/", { text: t("edit.gone"), kind: "info" }); return; }
     if (e.body?.diagnosis) { const d = e.body.diagnosis; blame([[fieldFor(d.code) || "", d.title]], failure(d, preset?.help, e.wait)); return; }
     const text = explain(e, true);
     blame(problemFields(e), notice("bad", t("error.title"), h("p", null, text)));
@@ -189,7 +191,7 @@ export async function page(id) {
   const wanted = location.hash.slice(1);
   if (wanted === "password") f.password.input.setAttribute("data-focus", "");
   if (wanted === "server") { adv.el.open = true; f["server.host"].input.setAttribute("data-focus", ""); }
-  const stop = live.follow((kind, gone) => { if (kind === "removed" && gone.id === id) go("/", { text: t("edit.gone") }, true); });
+  const stop = live.follow((kind, gone) => { if (kind === "removed" && gone.id === id) go("/", { text: t("edit.gone"), kind: "info" }, true); });
   return { el, title: t("edit.title", { name: a.name }), leave: stop, keep, ready: () => el.querySelector(".arrived button")?.focus() };
 }
 

@@ -1,6 +1,6 @@
 // The fields of an account, for adding and editing, and the connection test.
 
-import { post, Problem } from "./api.js";
+import { stream, Problem } from "./api.js";
 import { h, say, show, icon, dialog, uid, notice, external } from "./dom.js";
 import { t, span } from "./i18n.js";
 
@@ -61,6 +61,20 @@ export function radios(name, label, options, value) {
     onchange(f) { group.addEventListener("change", f); },
     fail(text) { say(error, text); show(error, text); },
   };
+}
+
+/** login are the fields by which a server is reached and somebody signs in. */
+const login = ["email", "password", "protocol", "server.host", "server.port", "server.security", "username"];
+
+/** forgetful has old errors go once what they are about changes. By which of its fields a login fails nobody knows for
+ * sure: they are one thing. */
+export function forgetful(form, trouble, fields) {
+  form.addEventListener("input", (e) => {
+    const one = login.includes(e.target.name);
+    if (!one && !e.target.hasAttribute("aria-invalid")) return;
+    if (one) for (const name of login) fields[name]?.fail("");
+    trouble.replaceChildren();
+  }, true);
 }
 
 /** select is a field with a list. */
@@ -142,14 +156,17 @@ export function failure(d, help, wait) {
     d.detail && h("details", { class: "detail" }, h("summary", null, t("test.details")), h("p", { class: "mono", lang: "en" }, d.detail)));
 }
 
-const order = ["resolve", "connect", "tls", "greeting", "login", "folders"];
+/** order is that of the steps of a test, by how the connection is secured. */
+const order = (security) => ({
+  none: ["resolve", "connect", "greeting", "login", "folders"], starttls: ["resolve", "connect", "greeting", "tls", "login", "folders"],
+}[security] || ["resolve", "connect", "tls", "greeting", "login", "folders"]);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const breath = (ms) => new Promise((done) => setTimeout(done, still.matches ? 0 : ms));
 
 /** others says that folders of other people are there, which are not fetched. */
 export const others = (report) => (report?.other_folders.length ? " " + t("test.others", { n: report.other_folders.length }) : "");
 
-/** test shows a connection test in a dialog, its steps ticking off one by one.
+/** test shows a connection test in a dialog, its steps ticking off as they end.
  * It returns {ok: true, close} with the dialog open, to say that it is saved,
  * or {ok: false, diagnosis | problem, anyway} with it closed. */
 export async function test(body, email, help) {
@@ -160,6 +177,7 @@ export async function test(body, email, help) {
     const mark = h("span", { class: "mark" }), state = h("span", { class: "unseen" });
     const el = h("li", null, mark, h("span", null, t("test." + name)), state);
     const set = (kind) => {
+      if (el.className === kind) return;
       el.className = kind;
       mark.replaceChildren(...(kind === "done" ? [icon("check")] : kind === "failed" ? [icon("cross")] : []));
       say(state, ": " + t("test." + kind));
@@ -168,7 +186,7 @@ export async function test(body, email, help) {
     rows.set(name, { el, set });
     return el;
   };
-  const first = order.filter((n) => n !== "tls" || body.server?.security !== "none");
+  const first = order(body.server?.security);
   steps.append(...first.map(row));
   const outcome = h("div", { class: "outcome", role: "status" });
   const cancel = h("button", { type: "button" }, t("cancel"));
@@ -176,21 +194,21 @@ export async function test(body, email, help) {
   d.dataset.busy = "1";
   cancel.addEventListener("click", () => d.close());
   rows.get("resolve").set("running");
+  const tick = (step) => {
+    rows.get(step.name)?.set("done");
+    [...rows.values()].find((r) => r.el.className === "waiting")?.set("running");
+  };
   let report;
   try {
-    report = await post("/v1/connection-tests", body, stop.signal);
+    report = await stream("/v1/connection-tests", body, (kind, value) => { if (kind === "step") tick(value); }, stop.signal);
   } catch (e) {
     d.close();
     if (e.name === "AbortError") return { ok: false };
     return { ok: false, problem: e };
   }
   steps.replaceChildren(...report.steps.map((x) => (rows.get(x.name)?.el || row(x.name))), ...(report.ok ? [] : first.filter((n) => !report.steps.some((x) => x.name === n)).map((n) => rows.get(n).el)));
-  for (const x of report.steps) {
-    if (!d.isConnected) return { ok: false };
-    rows.get(x.name).set("running");
-    await breath(140);
-    rows.get(x.name).set(x.ok ? "done" : "failed");
-  }
+  for (const r of rows.values()) if (r.el.className === "running") r.set("waiting");
+  for (const x of report.steps) rows.get(x.name).set(x.ok ? "done" : "failed");
   if (!d.isConnected) return { ok: false };
   if (report.ok) {
     outcome.replaceChildren(h("p", { class: "strong" }, t("test.saving")));
@@ -198,6 +216,7 @@ export async function test(body, email, help) {
     await breath(350);
     return { ok: true, report, close: () => d.close() };
   }
+  say(d.querySelector("h2"), t("test.bad", { email }));
   outcome.replaceChildren(failure(report.diagnosis, help));
   return new Promise((done) => {
     let anyway = false;

@@ -4,7 +4,7 @@ import { call, patch, post, get, Problem } from "./api.js";
 import { h, s, say, show, icon, announce, dialog, uid } from "./dom.js";
 import * as live from "./events.js";
 import { t, when, full, size, span } from "./i18n.js";
-import { explain, go, flash } from "./page.js";
+import { explain, go, flash, toast } from "./page.js";
 import { quotaBar } from "./chart.js";
 
 export const glyph = { pending: "clock", fetching: "fetch", ok: "check", retrying: "clock", needs_attention: "warn", over_quota: "full", paused: "pause" };
@@ -28,18 +28,19 @@ export function timeLine(el, key, iso) {
 export async function fetchNow(a) {
   try {
     live.put(await post("/v1/accounts/" + a.id + "/fetch"));
-    announce(t("card.asked", { name: a.name }));
+    toast(t("card.asked", { name: a.name }), "good");
   } catch (e) { explain(e); }
 }
 
 export async function pause(a, on) {
   try {
     live.put(await patch("/v1/accounts/" + a.id, { enabled: on }));
-    announce(t(on ? "card.resumed" : "card.paused", { name: a.name }));
+    toast(t(on ? "card.resumed" : "card.paused", { name: a.name }), "good");
   } catch (e) { explain(e); }
 }
 
-/** remove asks what is to become of the mail, and deletes the account. */
+/** remove asks what is to become of the mail, and deletes the account. Without done, which is given a note, the page
+ * stays. */
 export function remove(a, done) {
   const keep = h("input", { type: "radio", name: "mail", value: "keep", checked: true, id: uid("keep") });
   const drop = h("input", { type: "radio", name: "mail", value: "delete", id: uid("drop") });
@@ -70,9 +71,10 @@ export function remove(a, done) {
       }
     }
     d.close();
+    const text = t("delete.done", { name: a.name });
+    done?.({ text });
     live.drop(a.id);
-    done?.();
-    announce(t("delete.done", { name: a.name }));
+    if (!done) toast(text, "good");
   });
 }
 
@@ -333,10 +335,7 @@ export async function page() {
       h("div", { class: "page-side" }, h("div", { class: "used-line" }, dots, used), add)),
     fullUp, list, empty, space);
   const fresh = flash();
-  if (fresh?.id) {
-    cards.get(fresh.id)?.el.classList.add("fresh");
-    announce(fresh.text);
-  } else if (fresh) announce(fresh.text);
+  if (fresh?.id) cards.get(fresh.id)?.el.classList.add("fresh");
   return { el, title: t("list.title"), leave: stop };
 }
 

@@ -2,7 +2,7 @@
 // how something is said to people.
 
 import { Problem } from "./api.js";
-import { h, announce, dialog, icon, notice } from "./dom.js";
+import { h, announce, dialog, icon, notice, put, show } from "./dom.js";
 import { known, t } from "./i18n.js";
 
 let session = null;
@@ -36,18 +36,19 @@ export function safety() {
 
 export const user = () => session?.user;
 
-/** go shows another page. A note is announced there. */
+/** go shows another page. A note, {text, kind}, is shown and announced there. */
 export function go(path, note, replace) {
   message = note || null;
   history[replace ? "replaceState" : "pushState"](null, "", path);
   return render(true);
 }
 
-/** flash is the note for the page that is shown now. */
-export function flash() {
+/** flash is the note for the page that is about to be shown; arrive shows it there. */
+export const flash = () => message;
+export function arrive() {
   const m = message;
   message = null;
-  return m;
+  if (m) toast(m.text, m.kind || "good");
 }
 
 /** explain says a failure in words; silent returns them without saying them. */
@@ -64,14 +65,27 @@ export function explain(e, silent) {
   return text;
 }
 
-/** toast shows a sentence for a while at the edge of the page. */
+let shown = 0;
+
+/** toast shows a sentence for a while at the edge of the page, unless somebody is about to read it, and tells it to
+ * people who listen. */
 export function toast(text, kind = "bad") {
-  document.querySelector(".toast")?.remove();
+  const box = document.getElementById("toasts");
+  const close = () => { clearTimeout(shown); put(box); show(box, false); };
   const el = h("div", { class: "toast " + kind }, notice(kind, null, h("p", null, text)),
-    h("button", { type: "button", class: "icon-button quiet", "aria-label": t("close"), onclick: () => el.remove() }, icon("cross")));
-  document.querySelector("main").append(el);
+    h("button", { type: "button", class: "icon-button quiet", "aria-label": t("close"), onclick: close }, icon("cross")));
+  const later = () => { clearTimeout(shown); shown = setTimeout(() => (el.matches(":hover, :focus-within") ? later() : close()), 12000); };
+  put(box, el);
+  show(box, true);
   announce(text, kind === "bad");
-  setTimeout(() => el.remove(), 12000);
+  later();
+}
+
+/** quieten takes away what was shown for another page. */
+export function quieten() {
+  const box = document.getElementById("toasts");
+  put(box);
+  show(box, false);
 }
 
 /** missing is the page of an address that names none. */

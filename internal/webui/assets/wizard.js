@@ -7,7 +7,7 @@ import { h, say, show, steady, icon, notice, external, announce } from "./dom.js
 import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { explain, go, safety, user } from "./page.js";
-import { advanced, complain, failure, field, fieldFor, isAddress, others, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
+import { advanced, complain, failure, field, fieldFor, forgetful, isAddress, others, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const store = "mailbrook.wizard";
@@ -149,6 +149,7 @@ function first(turnTo) {
   const trouble = h("div", { class: "trouble-box" });
   const next = steady(h("button", { class: "primary", type: "submit" }, t("wizard.next")));
   const form = h("form", { novalidate: true, class: "panel" }, trouble, email.el, recognised, names, signin, way, pass.el, safe, h("div", { class: "actions" }, next));
+  forgetful(form, trouble, { email, password: pass });
   offer(null);
   if (state.lost) { pass.fail(t("wizard.lost")); state.lost = false; }
   let timer = 0, asking = null, stop = new AbortController();
@@ -332,7 +333,7 @@ function second(turnTo) {
   const adv = advanced({ host: v.host, port: v.port, security: v.security, username: v.username }, v.security === "none");
   const byGrant = fits(found), whose = h("div", { class: "whose" });
   const trouble = h("div", { class: "trouble-box" });
-  const finish = h("button", { class: "primary", type: "submit" }, t("wizard.finish"));
+  const finish = steady(h("button", { class: "primary", type: "submit" }, t("wizard.finish")));
   const back = h("button", { type: "button", onclick: () => { keep(); turnTo(1); } }, t("back"));
   const fields = { name, sender_name: sender, folder, protocol, start, ...adv.fields };
   show(protocol.el, both);
@@ -344,6 +345,8 @@ function second(turnTo) {
   const form = h("form", { novalidate: true, class: "panel" },
     h("p", { class: "for" }, icon("mail"), h("span", null, state.email), p && h("span", { class: "badge" }, p.name)),
     whose, trouble, name.el, sender.el, folder.el, protocol.el, pop3, start.el, adv.el, h("div", { class: "actions" }, back, finish));
+
+  forgetful(form, trouble, fields);
 
   /** confirm says who signed in at the provider, and when that is somebody
    * else than was typed, has the user choose. It says whether that is open. */
@@ -399,6 +402,7 @@ function second(turnTo) {
   protocol.onchange(() => {
     state.touched.protocol = true;
     advise();
+    for (const k of Object.keys(adv.fields)) adv.fields[k].fail("");
     const f = adv.fields, x = server(found, protocol.value);
     if (!state.touched.server) f["server.host"].input.value = x.host;
     if (!state.touched.server || [993, 143, 995, 110].includes(Number(f["server.port"].input.value))) {

@@ -10,6 +10,7 @@ export default {
   "language": "Language",
   "signout": "Sign out",
   "signedin": "Signed in as {user}",
+  "toasts": "Messages",
   "loading": "One moment…",
   "back": "Back",
   "back.list": "All accounts",
@@ -210,6 +211,7 @@ export default {
   "form.folders.none": "The folders appear here after the first visit.",
 
   "test.title": "Checking {email}",
+  "test.bad": "{email} does not work yet",
   "test.resolve": "Find the server",
   "test.connect": "Reach it",
   "test.tls": "Encrypt the connection",

@@ -10,6 +10,7 @@ export default {
   "language": "Język",
   "signout": "Wyloguj",
   "signedin": "Zalogowano jako {user}",
+  "toasts": "Komunikaty",
   "loading": "Chwileczkę…",
   "back": "Wstecz",
   "back.list": "Twoje konta",
@@ -210,6 +211,7 @@ export default {
   "form.folders.none": "Foldery pojawią się tu po pierwszym pobraniu.",
 
   "test.title": "Sprawdzam {email}",
+  "test.bad": "{email} jeszcze nie działa",
   "test.resolve": "Znalezienie serwera",
   "test.connect": "Połączenie",
   "test.tls": "Szyfrowanie połączenia",
