@@ -808,7 +808,7 @@ type AccountStatus struct {
 	// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 	State AccountState `json:"state"`
 
-	// Totals What the account has brought into the local mailbox so far.
+	// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk.
 	Totals Totals `json:"totals"`
 }
 
@@ -1835,7 +1835,7 @@ type TestStep struct {
 // TestStepName defines model for TestStep.Name.
 type TestStepName string
 
-// Totals What the account has brought into the local mailbox so far.
+// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk.
 type Totals struct {
 	Bytes    int64 `json:"bytes"`
 	Folders  int64 `json:"folders"`

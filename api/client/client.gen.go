@@ -808,7 +808,7 @@ type AccountStatus struct {
 	// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 	State AccountState `json:"state"`
 
-	// Totals What the account has brought into the local mailbox so far.
+	// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk.
 	Totals Totals `json:"totals"`
 }
 
@@ -1835,7 +1835,7 @@ type TestStep struct {
 // TestStepName defines model for TestStep.Name.
 type TestStepName string
 
-// Totals What the account has brought into the local mailbox so far.
+// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk.
 type Totals struct {
 	Bytes    int64 `json:"bytes"`
 	Folders  int64 `json:"folders"`
@@ -2906,7 +2906,9 @@ type ClientInterface interface {
 
 	// GetQuota The user's own quota
 	//
-	// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+	// `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
+	// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+	// of users the shares are those that were last looked at here. A limit is
 	// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
 	// enforces; `limit_source` says whose it is.
 	//
@@ -3937,7 +3939,9 @@ func (c *Client) ListProviders(ctx context.Context, params *ListProvidersParams,
 
 // GetQuota The user's own quota
 //
-// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+// `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
+// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+// of users the shares are those that were last looked at here. A limit is
 // the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
 // enforces; `limit_source` says whose it is.
 //
@@ -6903,7 +6907,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetQuotaWithResponse The user's own quota
 	//
-	// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+	// `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
+	// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+	// of users the shares are those that were last looked at here. A limit is
 	// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
 	// enforces; `limit_source` says whose it is.
 	//
@@ -12218,7 +12224,9 @@ func (c *ClientWithResponses) ListProvidersWithResponse(ctx context.Context, par
 
 // GetQuotaWithResponse The user's own quota
 //
-// `used_*` counts the whole local mailbox; `accounts` says what each external account has brought in. A limit is
+// `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
+// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+// of users the shares are those that were last looked at here. A limit is
 // the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
 // enforces; `limit_source` says whose it is.
 //

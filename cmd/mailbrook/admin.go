@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
@@ -19,15 +20,24 @@ func (q quotas) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 	if err != nil {
 		return account.Quota{}, err
 	}
-	saved, own := [2]int64{quota.UsedBytes, quota.UsedMessages}, quota.Own.Version()
-	if quota.UsedBytes, quota.UsedMessages, err = q.app.mailbox.Usage(ctx, o); err != nil {
+	saved, own := quota.Used(), quota.Own.Version()
+	folders := make([]string, len(quota.Accounts))
+	for i, a := range quota.Accounts {
+		folders[i] = a.Folder
+	}
+	all, shares, err := q.app.mailbox.Shares(ctx, o, folders)
+	if err != nil {
 		return account.Quota{}, err
+	}
+	quota.UsedBytes, quota.UsedMessages = all.Bytes, all.Messages
+	for i, u := range shares {
+		quota.Accounts[i].Bytes, quota.Accounts[i].Messages = u.Bytes, u.Messages
 	}
 	if quota.Own, err = q.app.mailbox.OwnLimit(ctx, o, quota.Set); err != nil {
 		return account.Quota{}, err
 	}
-	if saved != [2]int64{quota.UsedBytes, quota.UsedMessages} || own != quota.Own.Version() {
-		err = q.app.store.SaveUsage(ctx, o, quota.UsedBytes, quota.UsedMessages, quota.Own)
+	if !slices.Equal(saved, quota.Used()) || own != quota.Own.Version() {
+		err = q.app.store.SaveUsage(ctx, o, quota.UsedBytes, quota.UsedMessages, quota.Own, quota.Accounts)
 	}
 	return quota.Limited(), err
 }

@@ -422,5 +422,6 @@ func (a *app) measure(ctx context.Context, o account.Owner) error {
 	if err != nil {
 		return err
 	}
-	return a.store.SaveUsage(ctx, o, bytes, messages, own)
+	// The accounts' shares are measured when somebody looks at them: that reads whole folders.
+	return a.store.SaveUsage(ctx, o, bytes, messages, own, nil)
 }

@@ -261,15 +261,15 @@ func agrees(t *testing.T, u *user, w way, id string) {
 		quota.LimitMessages != nil {
 		t.Errorf("the quota is %+v; %d messages of %d octets lie in the mailbox", quota, len(local), inFiles)
 	}
-	_, sent := octets(below(local, w.name)) // A share is by the journal, which counts what the server sent.
+	share, _ := octets(below(local, w.name)) // In the measure of the whole.
 	ok := false
 	for _, q := range quota.Accounts {
 		if q.AccountID == id {
-			ok = q.Messages == messages && q.Bytes == sent && q.Name == w.name
+			ok = q.Messages == messages && q.Bytes == share && q.Name == w.name
 		}
 	}
 	if !ok {
-		t.Errorf("the account's share of the quota is not %d messages of %d octets: %+v", messages, sent, quota.Accounts)
+		t.Errorf("the account's share of the quota is not %d messages of %d octets: %+v", messages, share, quota.Accounts)
 	}
 	identities := must[identitiesAnswer](u, http.StatusOK, "GET", "/v1/identities", nil).Identities
 	ok = false

@@ -60,6 +60,15 @@ func (q Quota) State() QuotaState {
 	return QuotaOK
 }
 
+// Used lists all that was measured: the mailbox's octets and messages, then each account's.
+func (q Quota) Used() []int64 {
+	used := []int64{q.UsedBytes, q.UsedMessages}
+	for _, a := range q.Accounts {
+		used = append(used, a.Bytes, a.Messages)
+	}
+	return used
+}
+
 // Limited returns q with the limits that count: the tighter of Set and Own.
 func (q Quota) Limited() Quota {
 	l := q.Set.Tighter(q.Own)
@@ -111,10 +120,12 @@ func share(used int64, limit *int64) int64 {
 	return int64(min(q, math.MaxInt64))
 }
 
-// AccountUsage is what one account has brought in and is accounted to it.
+// AccountUsage is what lies in one account's folder and below: the share that it has
+// of what the mailbox holds, in the same measure.
 type AccountUsage struct {
 	ID       ID
 	Name     string
+	Folder   string
 	Bytes    int64
 	Messages int64
 }

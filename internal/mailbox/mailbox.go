@@ -225,6 +225,61 @@ func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int
 	return u.bytes, u.messages, trouble(op, err)
 }
 
+// Use is what a mailbox, or a part of it, holds: octets of the files, as Dovecot's
+// Maildir++ quota counts.
+type Use struct{ Bytes, Messages int64 }
+
+// Shares returns what Usage does and, of it, what lies in each of these folders and
+// below; what lies in one below another is the lower one's. They never add up to
+// more than all.
+func (s *Store) Shares(ctx context.Context, o account.Owner, folders []string) (all Use, of []Use, err error) {
+	of = make([]Use, len(folders))
+	all.Bytes, all.Messages, err = s.Usage(ctx, o)
+	if err != nil || len(folders) == 0 {
+		return all, of, err
+	}
+	r, err := s.openRoot(o, toLook)
+	if missing(err) {
+		return all, of, nil
+	}
+	if err != nil {
+		return all, of, err
+	}
+	defer r.close()
+	var sum, rest usage
+	held := make([]usage, len(folders))
+	err = r.folders(ctx, func(dir string) error {
+		at := shareOf(dir, folders)
+		if at < 0 {
+			return nil
+		}
+		u, _, err := r.measureFolder(ctx, dir)
+		held[at], sum = held[at].plus(u), sum.plus(u)
+		return err
+	})
+	for i, u := range held {
+		of[i] = Use{u.bytes, u.messages}
+	}
+	if err == nil && (sum.bytes > all.Bytes || sum.messages > all.Messages) {
+		// The quota file counts otherwise, or lags behind: the files tell.
+		rest, _, err = r.measure(ctx)
+		all = Use{max(rest.bytes, sum.bytes), max(rest.messages, sum.messages)}
+	}
+	return all, of, trouble("measuring the mailbox", err)
+}
+
+// shareOf is in which of the folders, or below which, a directory is: the lowest; -1: none.
+func shareOf(dir string, folders []string) int {
+	found, length := -1, 0
+	for i, folder := range folders {
+		name := dirName(folder)
+		if (dir == name || strings.HasPrefix(dir, name+".")) && len(name) > length {
+			found, length = i, len(name)
+		}
+	}
+	return found
+}
+
 // tracker is what deliveries into one mailbox share within this process.
 type tracker struct {
 	refs int // Guarded by Store.mu.

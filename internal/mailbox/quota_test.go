@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -105,6 +106,38 @@ func TestUsageCountsAsDovecotDoes(t *testing.T) {
 	b, m, err := s.Usage(t.Context(), anna(t))
 	if b != 305 || m != 4 || err != nil {
 		t.Errorf("usage is %d octets, %d messages, %v", b, m, err)
+	}
+}
+
+// TestSharesNeverAddUpToMoreThanAll, whatever the quota file says, and each folder is
+// in one share.
+func TestSharesNeverAddUpToMoreThanAll(t *testing.T) {
+	s, root := newStore(t, Options{})
+	for _, name := range []string{
+		"cur/1.a,S=100:2,", ".Gmail/cur/2.b,S=200:2,", ".Gmail.Sent/new/3.c,S=300", ".Gmail.Firma/cur/4.d,S=400:2,",
+		".Gmail2/cur/5.e,S=500:2,",
+	} {
+		path := filepath.Join(root, name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		must(t, os.WriteFile(path, nil, 0o600))
+	}
+	folders := []string{"Gmail", "Gmail/Firma", "Nothing"}
+	want := []Use{{500, 2}, {400, 1}, {}}
+	for _, quotaFile := range []string{"", "0S\n1500 5\n", "0S\n700 2\n", "0S\n9000 90\n"} {
+		all := Use{1500, 5}
+		if quotaFile != "" {
+			path := filepath.Join(root, "maildirsize")
+			must(t, os.WriteFile(path, []byte(quotaFile), 0o600))
+			late := time.Now().Add(time.Hour) // Nothing changed since.
+			must(t, os.Chtimes(path, late, late))
+		}
+		if strings.Contains(quotaFile, "9000") { // The control: what it says is believed where it can be true.
+			all = Use{9000, 90}
+		}
+		got, of, err := s.Shares(t.Context(), anna(t), folders)
+		if err != nil || got != all || !slices.Equal(of, want) {
+			t.Errorf("%q: %v, of which %v, %v", quotaFile, got, of, err)
+		}
 	}
 }
 

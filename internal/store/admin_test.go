@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -59,7 +60,7 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 			{"h_%", 5, 5, nil, nil},
 		} {
 			o := owner(w, u.name+"@firma.test")
-			w.must(w.SaveUsage(ctx, o, u.used, u.messages, account.Limit{}))
+			w.must(w.SaveUsage(ctx, o, u.used, u.messages, account.Limit{}, nil))
 			w.must(w.SetLimits(ctx, o, account.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
 		}
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
@@ -118,14 +119,16 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 		a := w.add("anna@firma.test", 1)
 		l, f := w.lease(a)
 		w.deliver(l, 1, members(f, 1, 2))
-		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}))
+		shares := []account.AccountUsage{{ID: a.ID, Bytes: 2003, Messages: 2}, {ID: account.ID(uuid.NewString()), Bytes: 1}} // Gone.
+		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}, shares))
+		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}, nil)) // Keeps them.
 		w.must(w.SetLimits(ctx, a.Owner, account.Limit{Bytes: ptr(1<<53 - 1), Messages: nil}, nil))
 		got, err := w.Quota(ctx, a.Owner)
 		w.must(err)
 		want := account.Quota{
 			Owner: a.Owner, UsedBytes: 5000, UsedMessages: 7, LimitBytes: ptr(1<<53 - 1),
 			Set:      account.Limit{Bytes: ptr(1<<53 - 1)},
-			Accounts: []account.AccountUsage{{ID: a.ID, Name: a.Name, Bytes: 2003, Messages: 2}},
+			Accounts: []account.AccountUsage{{ID: a.ID, Name: a.Name, Folder: a.Folder, Bytes: 2003, Messages: 2}},
 		}
 		if !cmp.Equal(got, want, sameOwner) {
 			w.Error(cmp.Diff(got, want, sameOwner))
@@ -187,7 +190,7 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 			accounts[u] = w.add(u+"@firma.test", i)
 			o := accounts[u].Owner
 			used := map[string]int64{"half": 500, "near": 950, "well": 100, "unlimited": 5000}[u]
-			w.must(w.SaveUsage(ctx, o, used, 1, account.Limit{}))
+			w.must(w.SaveUsage(ctx, o, used, 1, account.Limit{}, nil))
 			if u != "unlimited" {
 				w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1000), Messages: nil}, nil))
 			}
@@ -455,7 +458,7 @@ func TestUsersAreCountedByHowFullTheyAre(t *testing.T) {
 			{3000, 0, nil, ptr(7)},
 		} {
 			o := owner(w, fmt.Sprintf("u%d@firma.test", i))
-			w.must(w.SaveUsage(w.Context(), o, u.used, u.messages, account.Limit{}))
+			w.must(w.SaveUsage(w.Context(), o, u.used, u.messages, account.Limit{}, nil))
 			w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
 		}
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.

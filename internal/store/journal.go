@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -378,9 +379,11 @@ func (w *entryWriter) addUp(ctx context.Context, ms []fetch.Member) error {
 			order = append(order, ms[i].FolderID)
 		}
 		s.messages++
-		s.bytes += ms[i].Fingerprint.Size
+		// As the mailbox is measured; of what was found in it again only the octets as sent are known.
+		octets := cmp.Or(ms[i].Placement.FileSize, ms[i].Fingerprint.Size)
+		s.bytes += octets
 		total.messages++
-		total.bytes += ms[i].Fingerprint.Size
+		total.bytes += octets
 	}
 	for _, id := range order {
 		n, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ? AND journal_id = ?",

@@ -105,7 +105,7 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 // SetLimits sets what a user's mailbox may hold; nil is unlimited. What was set
 // before has to match, else the error is account.ErrPrecondition.
 func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit, match account.Match) error {
-	return s.changeOwner(ctx, "setting a quota", o, func(r *ownerRow) (map[string]any, error) {
+	return s.changeOwner(ctx, "setting a quota", o, func(_ *gorm.DB, r *ownerRow) (map[string]any, error) {
 		if err := match.Check(r.set().Version()); err != nil {
 			return nil, err
 		}
@@ -114,10 +114,19 @@ func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit,
 	})
 }
 
-// SaveUsage notes what a user's mailbox was measured to hold, and its own limits,
-// for lists over all users.
-func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages int64, own account.Limit) error {
-	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(r *ownerRow) (map[string]any, error) {
+// SaveUsage notes what a user's mailbox was measured to hold, in all and by account, and
+// its own limits, for lists over all users.
+func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages int64, own account.Limit,
+	shares []account.AccountUsage,
+) error {
+	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(tx *gorm.DB, r *ownerRow) (map[string]any, error) {
+		for _, u := range shares {
+			err := tx.Exec("UPDATE accounts SET held_bytes = ?, held_messages = ? WHERE id = ? AND owner = ?",
+				u.Bytes, u.Messages, string(u.ID), o.String()).Error
+			if err != nil {
+				return nil, err
+			}
+		}
 		r.UsedBytes, r.UsedMessages = bytes, messages
 		r.OwnBytes, r.OwnMessages = limitColumn(own.Bytes), limitColumn(own.Messages)
 		set := r.limited()
@@ -127,7 +136,7 @@ func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages 
 }
 
 func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
-	change func(*ownerRow) (map[string]any, error),
+	change func(*gorm.DB, *ownerRow) (map[string]any, error),
 ) error {
 	return s.write(ctx, op, func(tx *gorm.DB) error {
 		if err := s.lockOwner(tx, o); err != nil {
@@ -137,7 +146,7 @@ func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
 		if err := tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error; err != nil {
 			return err
 		}
-		set, err := change(&row)
+		set, err := change(tx, &row)
 		if err != nil {
 			return err
 		}
@@ -155,19 +164,18 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 		owners[i] = r.Owner
 	}
 	var uses []struct {
-		Owner, ID, Name string
-		Bytes, Messages int64
+		Owner, ID, Name, Folder string
+		Bytes, Messages         int64
 	}
-	err := db.Raw(`SELECT a.owner, a.id, a.name, j.bytes, j.messages FROM accounts a JOIN poll_schedule p
-		ON p.account_id = a.id
-		JOIN journals j ON j.id = p.journal_id WHERE a.owner IN ? ORDER BY a.created_ms, a.id`, owners).Scan(&uses).Error
+	err := db.Raw(`SELECT owner, id, name, folder, held_bytes AS bytes, held_messages AS messages FROM accounts
+		WHERE owner IN ? ORDER BY created_ms, id`, owners).Scan(&uses).Error
 	if err != nil {
 		return nil, err
 	}
 	byOwner := map[string][]account.AccountUsage{}
 	for _, u := range uses {
 		byOwner[u.Owner] = append(byOwner[u.Owner], account.AccountUsage{
-			ID: account.ID(u.ID), Name: u.Name, Bytes: u.Bytes,
+			ID: account.ID(u.ID), Name: u.Name, Folder: u.Folder, Bytes: u.Bytes,
 			Messages: u.Messages,
 		})
 	}

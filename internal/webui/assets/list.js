@@ -309,6 +309,8 @@ export async function page() {
     states.set(a.id, a.status.state);
     if (before && before !== a.status.state && a.status.state !== "pending") announce(t("said.state", { name: a.name, state: t("state." + a.status.state) }));
   }
+  const visited = (a) => a.status.last_attempt_at + " " + a.status.totals.messages, visits = new Map();
+  for (const a of live.accounts()) visits.set(a.id, visited(a));
   let asked = 0;
   async function measure() {
     const mine = ++asked;
@@ -322,7 +324,9 @@ export async function page() {
   }
   const stop = live.follow((kind, a) => {
     if (kind === "progress") { cards.get(a.id)?.update(a); return; }
-    const busy = kind === "account" && states.get(a.id) === "fetching" && a.status.state !== "fetching";
+    // A quick visit may have been over before anybody heard that it had begun.
+    const busy = kind === "account" && a.status.state !== "fetching" && visited(a) !== visits.get(a.id);
+    if (kind === "account") visits.set(a.id, visited(a));
     if (kind === "account" && cards.has(a.id)) one(a);
     else if (["list", "account", "removed"].includes(kind)) all();
     if (busy || kind === "removed") measure();
