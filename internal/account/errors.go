@@ -11,7 +11,7 @@ var (
 	ErrNotFound     = errors.New("there is no such account")
 	ErrLimitReached = errors.New("the limit of external accounts is reached: delete one to add another")
 	ErrExists       = errors.New("this external account was added already: edit that one instead")
-	ErrNameTaken    = errors.New("another of your accounts bears this name: choose a different one")
+	ErrNameTaken    = errors.New("another of your accounts already has this name: choose a different one")
 	ErrFolderTaken  = errors.New("this folder is taken: choose another name for it")
 	ErrChanged      = errors.New("the account was changed meanwhile: load it again")
 	// ErrPrecondition says that what is to be changed is not what the caller thinks

@@ -79,7 +79,7 @@ func (e *InvalidError) text(field, s string, max int, required bool) {
 	case hasControl(s):
 		e.Add(field, "control_character", "must not contain control characters or line breaks")
 	case s != strings.TrimSpace(s):
-		e.Add(field, "invalid", "must not begin or end with a blank")
+		e.Add(field, "invalid", "must not start or end with a space")
 	}
 }
 

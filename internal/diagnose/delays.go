@@ -98,8 +98,8 @@ var delayTexts = map[account.DelayKind]delayText{
 		words{"It is due, and no place for a visit has become free yet.", "Termin pobrania minął, a wolnego miejsca " +
 			"jeszcze " +
 			"nie ma."},
-		words{"It comes by itself. Ask for it, and it goes before those that nobody asked for.", "Kolej przyjdzie sama. Na " +
-			"żądanie konto przechodzi przed te, o które nikt nie prosił."},
+		words{"It will run by itself. Choose “Fetch now” to move it to the front.", "Pobieranie ruszy samo. " +
+			"Wybierz „Pobierz teraz”, aby przesunąć to konto na początek."},
 	},
 }
 

@@ -19,7 +19,7 @@ var sentences = []words{
 	{"%s does not offer %s: choose the other protocol", "%s nie oferuje %s: wybierz drugi protokół"},
 	{"A valid bearer token is needed", "Potrzebny jest ważny token (Bearer)"},
 	{"An account may not name this server", "Tego serwera nie można użyć w koncie"},
-	{"Another account bears this name", "Inne konto ma już tę nazwę"},
+	{"Another account already has this name", "Inne konto ma już tę nazwę"},
 	{"It was changed meanwhile", "W międzyczasie coś zmieniono"},
 	{"Not ready", "Usługa nie jest gotowa"},
 	{"Some fields cannot be accepted", "Niektórych pól nie można przyjąć"},
@@ -60,7 +60,7 @@ var sentences = []words{
 		"żądanie z tym Idempotency-Key jest w toku: zapytaj ponownie za kilka sekund",
 	},
 	{
-		"another of your accounts bears this name: choose a different one",
+		"another of your accounts already has this name: choose a different one",
 		"inne z twoich kont ma już tę nazwę: wybierz inną",
 	},
 	{
@@ -168,7 +168,7 @@ var sentences = []words{
 	{"must not be longer than a week, which is %d seconds", "podaj najwyżej tydzień, czyli %d s"},
 	{"must not be null: leave it out or give a value", "nie może być null: pomiń to pole albo podaj wartość"},
 	{"must not be shorter than %d characters", "za krótkie: uzupełnij do co najmniej %d znaków"},
-	{"must not begin or end with a blank", "usuń spację z początku lub końca"},
+	{"must not start or end with a space", "usuń spację z początku lub końca"},
 	{"must not contain control characters or line breaks", "usuń znaki sterujące i podziały wierszy"},
 	{"must not have more than %d entries", "za dużo wpisów: ogranicz ich liczbę do %d"},
 	{"nothing was saved: see the diagnosis", "niczego nie zapisano: przeczytaj diagnozę"},

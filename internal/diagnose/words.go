@@ -95,7 +95,7 @@ var texts = map[fault.Code]text{
 		words{
 			"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter " +
 				"that. If you did, it has been cancelled or mistyped: make a new one.",
-			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji (dla programów) i " +
+			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji i " +
 				"wpisz je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane: utwórz kolejne.",
 		},
 	},
@@ -283,7 +283,7 @@ var (
 	}
 	addAppPass = words{
 		"With two-step sign-in on, an app password (one for programs) is needed in its place.",
-		"Przy włączonym logowaniu dwuetapowym potrzebne jest zamiast niego hasło do aplikacji (dla programów).",
+		"Przy włączonym logowaniu dwuetapowym potrzebne jest zamiast niego hasło do aplikacji.",
 	}
 	addAccess = words{
 		"Access for mail programs has to be switched on in the mailbox's settings too.",

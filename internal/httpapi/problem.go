@@ -32,7 +32,7 @@ var kinds = map[api.ProblemCode]struct {
 	api.ProblemCodeAccountLimitReached:     {409, "The limit of external accounts is reached"},
 	api.ProblemCodeAccountExists:           {409, "This external account was added already"},
 	api.ProblemCodeAccountChanged:          {409, "The account was changed meanwhile"},
-	api.ProblemCodeNameTaken:               {409, "Another account bears this name"},
+	api.ProblemCodeNameTaken:               {409, "Another account already has this name"},
 	api.ProblemCodeFolderTaken:             {409, "The folder is taken"},
 	api.ProblemCodeOauthAddressDiffers:     {409, "The sign-in was for another mailbox"},
 	api.ProblemCodeIdempotencyInProgress:   {409, "The same request is under way"},

@@ -487,7 +487,7 @@ func (c *imapConn) opened(q request) (verdict *fault.Error, err error) {
 	}
 	c.inside = true
 	if data.UIDValidity == 0 || data.UIDValidity != q.want.Validity {
-		return fault.New(fault.FolderFailed, op, "Folder "+name+" was made anew at the server since it was listed."), nil
+		return fault.New(fault.FolderFailed, op, "Folder "+name+" was recreated on the server after it was listed."), nil
 	}
 	return nil, nil
 }

@@ -26,7 +26,7 @@ func (w said) in(d device) string {
 }
 
 var (
-	sayAdd      = said{"Add a mailbox", "Dodaj skrzynkę"}
+	sayAdd      = said{"Add an external account", "Dodaj konto zewnętrzne"}
 	sayEmail    = said{"E-mail address", "Adres e-mail"}
 	sayPassword = said{"Password", "Hasło"}
 	sayContinue = said{"Continue", "Dalej"}

@@ -65,7 +65,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 
 	p := look(t, desktop, s.link(user))
 	p.press("Poczta")
-	p.sees("Everything is here: what was there at the last visit is here.")
+	p.sees("Everything is here: all that was on the server has been fetched.")
 	for _, tc := range []struct {
 		name    string
 		facts   []string
@@ -103,7 +103,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		{
 			name: "quota", facts: []string{fails(6, "local_over_quota", 1, ms(3*time.Minute))}, says: []string{
 				"Your own mailbox is full", "At the last visit there was no room left in it.",
-			}, helps: "See what takes up the room",
+			}, helps: "See what takes up space",
 			polish: "nie było w niej już miejsca",
 		},
 		{name: "outage", facts: []string{fails(4, "connect_refused", 4, ms(2*time.Minute)), fmt.Sprintf(
@@ -165,7 +165,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 	p.until("document.activeElement?.name === 'password'")
 	p.goTo("/accounts/" + id)
 	s.writes(append(well, fails(6, "local_over_quota", 1, ms(3*time.Minute)))...)
-	p.press("See what takes up the room")
+	p.press("See what takes up space")
 	p.until("document.activeElement?.id === 'space' && location.pathname === '/'")
 	p.quiet()
 }
@@ -217,7 +217,7 @@ func TestAnOutageThatAnotherProcessFoundOutIsTold(t *testing.T) {
 	p := look(t, desktop, s.link("anna@firma.test"))
 	p.until("document.querySelector('.card')")
 	p.goTo("/accounts/" + mine)
-	p.sees("Everything is here: what was there at the last visit is here.")
+	p.sees("Everything is here: all that was on the server has been fetched.")
 	proxy.Refuse()
 	for id, user := range owners {
 		s.ask(user, "POST", "/v1/accounts/"+id+"/fetch", nil)

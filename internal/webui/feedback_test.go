@@ -116,7 +116,7 @@ func TestTheStepsOfATestTickAsTheyEnd(t *testing.T) {
 			// An old error goes once what it is about changes.
 			p.enter("Port", "1")
 			p.press(sayFinish.in(dev))
-			p.press(said{"Put it right", "Popraw to"}.in(dev))
+			p.press(said{"Fix it", "Popraw"}.in(dev))
 			const wrong = `document.querySelector("form [aria-invalid]") && document.querySelector(".trouble-box .notice")`
 			p.until(wrong)
 			p.enter("Port", "2")

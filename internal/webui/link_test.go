@@ -89,7 +89,7 @@ func TestALinkDoesNotReplaceSomebodyElseUnasked(t *testing.T) {
 	if got := s.whose(annas); got != ended {
 		t.Errorf("a copy of the cookie that was replaced is answered %s", got)
 	}
-	p.press("Add a mailbox")
+	p.press("Add an external account")
 	p.sees("Its mail will be delivered to the mailbox of " + mallory + ".")
 }
 
@@ -140,8 +140,8 @@ func TestThePageThatAsksSpeaksPolish(t *testing.T) {
 	p.sees("W tej przeglądarce jest już zalogowana inna osoba")
 	p.press("Zaloguj się jako bartek@firma.test")
 	p.until(who("bartek@firma.test"))
-	p.press("Dodaj skrzynkę")
-	p.sees("Wiadomości z dodanej skrzynki będą trafiać do bartek@firma.test.")
+	p.press("Dodaj konto zewnętrzne")
+	p.sees("Wiadomości z tego konta będą trafiać do skrzynki bartek@firma.test.")
 }
 
 func TestSigningOutEndsTheSessionOnTheServer(t *testing.T) {

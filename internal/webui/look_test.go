@@ -166,11 +166,11 @@ func TestEveryPageIsAccessibleInBothLanguagesLightAndDark(t *testing.T) {
 // words are what the test has to press in each language.
 var words = map[string]map[string]string{
 	"en": {
-		"more": "More for ", "delete": "Delete ", "fetch": "Fetch now", "finish": "Finish", "fix": "Put it right",
+		"more": "More for ", "delete": "Delete ", "fetch": "Fetch now", "finish": "Finish", "fix": "Fix it",
 		"signout": "Sign out",
 	},
 	"pl": {
-		"more": "Więcej dla ", "delete": "Usuń ", "fetch": "Pobierz teraz", "finish": "Zakończ", "fix": "Popraw to",
+		"more": "Więcej opcji: ", "delete": "Usuń ", "fetch": "Pobierz teraz", "finish": "Zakończ", "fix": "Popraw",
 		"signout": "Wyloguj",
 	},
 }

@@ -51,7 +51,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 		}
 	}
 	p := look(t, desktop, s.link(user))
-	p.press("Add a mailbox")
+	p.press("Add an external account")
 
 	// Where there is only the provider's page, nothing else is asked for.
 	p.enter("E-mail address", "anna@outlook.com")
@@ -97,7 +97,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 	mailtest.Fill(t, d, gmail, mailtest.Corpus(32, 4, true))
 	p.press("Fetch now: Poczta")
 	p.until(card("Poczta") + `?.dataset.state === "needs_attention"`)
-	p.press("Put it right: Poczta")
+	p.press("Fix it: Poczta")
 	p.press("Sign in again")
 	p.onThePage()
 
@@ -106,7 +106,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 	p.do(chromedp.Reload())
 	p.onThePage()
 	p.press("Allow")
-	p.sees("That is another mailbox")
+	p.sees("That is another account")
 	p.sees("You signed in as jan@gmail.com")
 	o.As(gmail)
 	p.press("Sign in again")
@@ -115,7 +115,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 	p.sees("You are signed in at Google as " + gmail)
 	p.press("Go on fetching " + gmail)
 	p.until("document.querySelector('h1').textContent === 'Poczta'")
-	p.until("document.querySelector('.notice.good')")
+	p.until("document.querySelector('.why .notice.good')")
 	arrived(13)
 	p.quiet()
 }
@@ -124,7 +124,7 @@ func TestSigningInOnTheProvidersPageByKeyboardAlone(t *testing.T) {
 	t.Parallel()
 	s, _, d := signInSite(t, 5)
 	p := look(t, desktop, s.link("anna@firma.test"))
-	p.tabTo(named("Add a mailbox"))
+	p.tabTo(named("Add an external account"))
 	p.keys(kb.Enter)
 	p.until("document.activeElement?.name === 'email'")
 	p.keys(gmail + kb.Enter)

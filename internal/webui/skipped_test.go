@@ -43,7 +43,7 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 			p.press(fmt.Sprintf(said{"Fetch all of these (%v)", "Pobierz wszystkie (%v)"}.in(dev), left))
 			p.until("!document.querySelector('.skipped li')")
 			p.sees(said{
-				"None. Everything that was seen was fetched.", "Brak. Wszystko, co było widać, zostało pobrane.",
+				"None: no message was skipped.", "Brak: żadna wiadomość nie została pominięta.",
 			}.in(dev))
 			if got := mailtest.ReadMaildir(t, filepath.Join(s.data(), "mail", "firma.test", local)); len(got) != messages {
 				t.Errorf("%d messages arrived, want %d", len(got), messages)
@@ -71,9 +71,9 @@ func TestAnAccountThatNeverSignedInClaimsNothing(t *testing.T) {
 			p.goTo("/accounts/" + id)
 			p.sees(said{
 				"Nothing is known yet: no fetch has succeeded so far.",
-				"Jeszcze nic nie wiadomo: żadne pobieranie się dotąd nie powiodło.",
+				"Jeszcze nic nie wiadomo: żadne pobieranie się dotąd nie udało.",
 			}.in(dev))
-			for _, claim := range []said{{"Everything", "Wszystko"}, {"None.", "Brak."}} {
+			for _, claim := range []said{{"Everything", "Wszystko"}, {"None:", "Brak:"}} {
 				if js[bool](p, "document.querySelector('main').innerText.includes("+quote(claim.in(dev))+")") {
 					t.Errorf("it is claimed: %s", claim.in(dev))
 				}

@@ -205,7 +205,8 @@ export function reason(a, known) {
   if (known.quota?.state === "over") return plain("quota", "why.over_quota", "space");
   if (st.state === "fetching") return plain("fetching", "why.fetching", null);
   if (st.state === "pending") return plain("pending", "why.pending", "fetch");
-  return plain("ok", "why.ok", "fetch");
+  const chosen = known.folders.some((f) => !f.selected) || a.protocol === "pop3" || (a.start ?? "all") !== "all";
+  return plain("ok", chosen ? "why.ok.chosen" : "why.ok", "fetch");
 }
 
 /** overdue says of a delay that the visit should have been. */
