@@ -1762,9 +1762,9 @@ type SkippedMessage struct {
 	// NextAt When it is tried again; `null`: not unless it is asked for.
 	NextAt *time.Time `json:"next_at"`
 
-	// Sender Who sent it: a name, else an address, at most 200 bytes of it. Anybody may have written it: escape it. `null`,
-	// as `subject` and `date`, where that was not read: of messages that are too large a visit reads the headers of
-	// 500, and of others it reads none.
+	// Sender Who sent it: a name, else an address, at most 200 bytes of it. Anybody may have written it: escape it.
+	// `null`, as `subject` and `date`, where that was not read: of messages that are too large a visit reads the
+	// headers of 500, and of others it reads none.
 	//
 	//
 	// Example: Anna Nowak

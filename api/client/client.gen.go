@@ -1762,9 +1762,9 @@ type SkippedMessage struct {
 	// NextAt When it is tried again; `null`: not unless it is asked for.
 	NextAt *time.Time `json:"next_at"`
 
-	// Sender Who sent it: a name, else an address, at most 200 bytes of it. Anybody may have written it: escape it. `null`,
-	// as `subject` and `date`, where that was not read: of messages that are too large a visit reads the headers of
-	// 500, and of others it reads none.
+	// Sender Who sent it: a name, else an address, at most 200 bytes of it. Anybody may have written it: escape it.
+	// `null`, as `subject` and `date`, where that was not read: of messages that are too large a visit reads the
+	// headers of 500, and of others it reads none.
 	//
 	//
 	// Example: Anna Nowak
@@ -2776,8 +2776,8 @@ type ClientInterface interface {
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 	//
-	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-	// What is refused before the first step is answered as without a stream.
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+	// the test. What is refused before the first step is answered as without a stream.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2802,8 +2802,8 @@ type ClientInterface interface {
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 	//
-	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-	// What is refused before the first step is answered as without a stream.
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+	// the test. What is refused before the first step is answered as without a stream.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3709,8 +3709,8 @@ func (c *Client) GetAutoconfig(ctx context.Context, params *GetAutoconfigParams,
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 // - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 //
-// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-// What is refused before the first step is answered as without a stream.
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+// the test. What is refused before the first step is answered as without a stream.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3745,8 +3745,8 @@ func (c *Client) TestConnectionWithBody(ctx context.Context, params *TestConnect
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 // - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 //
-// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-// What is refused before the first step is answered as without a stream.
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+// the test. What is refused before the first step is answered as without a stream.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6769,8 +6769,8 @@ type ClientWithResponsesInterface interface {
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 	//
-	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-	// What is refused before the first step is answered as without a stream.
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+	// the test. What is refused before the first step is answered as without a stream.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6795,8 +6795,8 @@ type ClientWithResponsesInterface interface {
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 	// - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 	//
-	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-	// What is refused before the first step is answered as without a stream.
+	// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+	// the test. What is refused before the first step is answered as without a stream.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -12026,8 +12026,8 @@ func (c *ClientWithResponses) GetAutoconfigWithResponse(ctx context.Context, par
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 // - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 //
-// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-// What is refused before the first step is answered as without a stream.
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+// the test. What is refused before the first step is answered as without a stream.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12058,8 +12058,8 @@ func (c *ClientWithResponses) TestConnectionWithBodyWithResponse(ctx context.Con
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
 // - `problem`: a `Problem`, in place of `result`, where the test could not be ended.
 //
-// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops the test.
-// What is refused before the first step is answered as without a stream.
+// The schema is that of one event's `data`. The stream ends with `result` or `problem`; who closes it before stops
+// the test. What is refused before the first step is answered as without a stream.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -27,7 +27,8 @@ var (
 	}
 	sayEitherPassword = words{
 		"With two-step sign-in on, or if your own password is refused, make an app password (one for programs) and enter that.",
-		"Przy włączonym logowaniu dwuetapowym, albo gdy zwykłe hasło jest odrzucane, utwórz hasło do aplikacji i wpisz je.",
+		"Przy włączonym logowaniu dwuetapowym, albo gdy zwykłe hasło jest odrzucane, utwórz hasło do aplikacji " +
+			"i wpisz je.",
 	}
 	sayAccess = words{
 		"Access for mail programs (IMAP, POP3) has to be switched on in the mailbox's settings first.",

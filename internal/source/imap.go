@@ -284,7 +284,8 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 			return "", fault.New(fault.ProtocolError, "securing the connection", "The server's answer to "+verb+" is no IMAP.")
 		}
 	}
-	return "", fault.New(fault.ProtocolError, "securing the connection", "The server kept sending other lines and never answered.")
+	return "", fault.New(fault.ProtocolError, "securing the connection",
+		"The server kept sending other lines and never answered.")
 }
 
 // login signs in and learns what the server can do. What known and the

@@ -119,7 +119,10 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 		a := w.add("anna@firma.test", 1)
 		l, f := w.lease(a)
 		w.deliver(l, 1, members(f, 1, 2))
-		shares := []account.AccountUsage{{ID: a.ID, Bytes: 2003, Messages: 2}, {ID: account.ID(uuid.NewString()), Bytes: 1}} // Gone.
+		shares := []account.AccountUsage{
+			{ID: a.ID, Bytes: 2003, Messages: 2},
+			{ID: account.ID(uuid.NewString()), Bytes: 1}, // Gone.
+		}
 		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}, shares))
 		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}, nil)) // Keeps them.
 		w.must(w.SetLimits(ctx, a.Owner, account.Limit{Bytes: ptr(1<<53 - 1), Messages: nil}, nil))

@@ -9,7 +9,8 @@ import (
 // toast is what is shown at the edge of the page, if it can be seen.
 const toast = `[...document.querySelectorAll("#toasts .toast")].find((e) => {
 	const r = e.getBoundingClientRect();
-	return e.checkVisibility() && r.width > 0 && r.left >= 0 && r.right <= innerWidth && r.top >= 0 && r.bottom <= innerHeight;
+	return e.checkVisibility() && r.width > 0 && r.left >= 0 && r.right <= innerWidth && r.top >= 0 &&
+		r.bottom <= innerHeight;
 })`
 
 // seesDone waits until a success can be seen and is told to people who listen.
