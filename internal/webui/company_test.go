@@ -74,6 +74,10 @@ func TestACompanysMailboxTakesAnAddressAndAPassword(t *testing.T) {
 			if got := p.focused(); got != "folder" {
 				t.Errorf("the focus is on %q, want the folder", got)
 			}
+			p.until(`(() => {
+				const r = document.activeElement.closest(".field").querySelector(".error").getBoundingClientRect();
+				return r.height > 0 && r.top >= 0 && r.bottom <= innerHeight && r.right <= innerWidth;
+			})()`)
 
 			// Left to the server again, it is taken.
 			js[any](p, labelled("Folder")+".select(); null")

@@ -241,6 +241,7 @@ export function complain(fields, wrong, fold) {
   if (!first) return false;
   if (fold?.contains(first.input)) fold.open = true;
   first.input.focus();
+  first.el.scrollIntoView({ block: "nearest" }); // What is wrong stands below the field.
   return true;
 }
 
