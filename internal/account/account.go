@@ -196,7 +196,9 @@ type Status struct {
 	Delay         *Delay   // What keeps the next visit away; nil: nothing does.
 	Progress      Progress // Of the visit under way, else zero.
 	Totals        Totals
-	Proven        bool // A visit has succeeded with the server's settings as they are.
+	// Proven says that a visit has succeeded with the server's settings, the
+	// username and the credential as they are, and that none was refused since.
+	Proven bool
 	// Slow is how many visits in a row that do not take long the account is away
 	// from counting as quick: 0, it does; 1, as a new one; more, the last was slow.
 	Slow int

@@ -46,7 +46,7 @@ func CircuitKey(a account.Account) string {
 type Careful struct {
 	Circuit string
 	Visits  int  // That may begin.
-	Proven  bool // Only accounts that have succeeded there may be taken: it is probed.
+	Proven  bool // Only accounts that are account.Status.Proven may be taken: it is probed.
 	// Except are users whose accounts are not taken, because they were the last
 	// to probe in vain: nobody has all the probes.
 	Except []account.Owner
@@ -55,8 +55,8 @@ type Careful struct {
 // circuits knows which remote servers are out of order, as far as this process
 // has seen: many accounts that fail at one server at once, and worked there
 // before, are the server's trouble and not the accounts'. An account that never
-// succeeded there proves nothing: its settings may be wrong. It is not safe for
-// concurrent use.
+// succeeded there with its settings and credential as they are proves nothing:
+// they may be wrong. It is not safe for concurrent use.
 type circuits struct {
 	cap      int // Visits at a host at a time when all is well.
 	byKey    map[string]*circuit
@@ -261,7 +261,12 @@ func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
 		if c.since.After(now) {
 			c.since = now
 		}
-		allow := c.allow
+		allow, proven := c.allow, c.probing(now)
+		if proven && now.Sub(c.probe) > lastProbe {
+			// Of those who may, nobody is left: users who are told of an outage enter
+			// their passwords anew. Whoever is due finds out as well whether it is there.
+			proven = false
+		}
 		switch {
 		case c.probing(now):
 			allow = 1
@@ -275,7 +280,7 @@ func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
 			continue
 		}
 		careful = append(careful, Careful{
-			Circuit: key, Visits: allow - c.trying, Proven: c.probing(now), Except: slices.Clone(c.vain),
+			Circuit: key, Visits: allow - c.trying, Proven: proven, Except: slices.Clone(c.vain),
 		})
 	}
 	slices.Sort(closed)

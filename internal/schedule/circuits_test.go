@@ -281,6 +281,34 @@ func TestAProbeThatShowsNothingIsRepeatedByAnotherUser(t *testing.T) {
 	}
 }
 
+// TestAServerWhoseWitnessesAreGoneIsProbedByAnybody, as when all of them entered
+// their passwords anew while it was down.
+func TestAServerWhoseWitnessesAreGoneIsProbedByAnybody(t *testing.T) {
+	cs := newCircuits(32)
+	outage(cs, noon)
+	late := noon.Add(firstProbe + lastProbe)
+	if got := state(cs, late); got != "probed by 1" { // The control: their time is not over.
+		t.Errorf("while witnesses may come, the host is %s", got)
+	}
+	late = late.Add(time.Second)
+	if got := state(cs, late); got != "at most 1" {
+		t.Fatalf("with no witness left, the host is %s", got)
+	}
+	visitOf(cs, unproven(9), fault.New(fault.ConnectTimeout, "", ""), late)
+	if got := state(cs, late); got != "closed" {
+		t.Errorf("after one in vain, the host is %s", got)
+	}
+	late = late.Add(firstProbe)
+	if got := state(cs, late); got != "probed by 1" {
+		t.Errorf("at the next probe, witnesses come first: %s", got)
+	}
+	late = late.Add(lastProbe + time.Second)
+	visitOf(cs, unproven(9), nil, late)
+	if got := state(cs, late); got != "at most 2" {
+		t.Errorf("after an answer, the host is %s", got)
+	}
+}
+
 func TestAClockThatWasAheadKeepsNoServerClosed(t *testing.T) {
 	cs := newCircuits(32)
 	outage(cs, noon.Add(24*time.Hour))
@@ -393,19 +421,21 @@ func TestWhoEndsOneOwnVisitIsNoWitness(t *testing.T) {
 	gone := fault.New(fault.ServerUnavailable, "", "")
 	bound := &fault.Error{Code: fault.ServerUnavailable, Limit: true}
 	for _, tc := range []struct {
-		name string
-		rep  fetch.Report
-		want string
+		name   string
+		rep    fetch.Report
+		edited bool
+		want   string
 	}{
-		{"the connection broke", fetch.Report{Err: gone}, "closed"},
-		{"it broke after it had brought mail", fetch.Report{Err: gone, Messages: 1}, "open to all"},
-		{"our bound on octets or time", fetch.Report{Err: bound}, "open to all"},
-		{"the same, wrapped", fetch.Report{Err: fault.Wrap(fault.Internal, "", bound)}, "open to all"},
+		{"the connection broke", fetch.Report{Err: gone}, false, "closed"},
+		{"it broke, and the account was edited meanwhile", fetch.Report{Err: gone}, true, "open to all"},
+		{"it broke after it had brought mail", fetch.Report{Err: gone, Messages: 1}, false, "open to all"},
+		{"our bound on octets or time", fetch.Report{Err: bound}, false, "open to all"},
+		{"the same, wrapped", fetch.Report{Err: fault.Wrap(fault.Internal, "", bound)}, false, "open to all"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cs := newCircuits(32)
 			for n := range outageAccounts {
-				visitOf(cs, proven(n), witness(tc.rep), noon)
+				visitOf(cs, proven(n), witness(tc.rep, !tc.edited), noon)
 			}
 			if got := state(cs, noon); got != tc.want {
 				t.Errorf("the host is %s, want %s", got, tc.want)
@@ -418,7 +448,7 @@ func TestVisitsThatHadNoMemorySayNothingOfTheServer(t *testing.T) {
 	cs := newCircuits(32)
 	for n := range outageAccounts {
 		visit(cs, n, fault.ConnectTimeout, noon)
-		visitOf(cs, proven(n+outageAccounts), witness(fetch.Report{More: true, Busy: true}), noon)
+		visitOf(cs, proven(n+outageAccounts), witness(fetch.Report{More: true, Busy: true}, true), noon)
 	}
 	if got := state(cs, noon); got != "closed" {
 		t.Errorf("others had no memory meanwhile, and the host is %s", got)
@@ -441,11 +471,11 @@ func TestAProbeThatBroughtMailIsAnAnswer(t *testing.T) {
 		turn := cs.began(a)
 		outage(cs, noon)
 		if !tc.late {
-			cs.ended(a, turn, witness(rep), noon)
+			cs.ended(a, turn, witness(rep, true), noon)
 			turn = cs.began(a)
 		}
 		cs.brought(a, turn, now)
-		cs.ended(a, turn, witness(rep), now)
+		cs.ended(a, turn, witness(rep, true), now)
 		if got := state(cs, now); got != tc.want {
 			t.Errorf("after %s the host is %s, want %s", tc.name, got, tc.want)
 		}

@@ -172,7 +172,8 @@ func (q *memory) Finish(_ context.Context, l fetch.Lease, s Settlement) error {
 	r.leaseOwner, r.leaseUntil, r.due = "", time.Time{}, s.DueAt
 	r.settled = append(r.settled, s)
 	r.account.Status.State, r.account.Status.Failures, r.account.Status.Diagnosis = s.State, s.Failures, s.Diagnosis
-	r.account.Status.Proven = r.account.Status.Proven || s.Success
+	refused := s.Diagnosis != nil && s.Diagnosis.Code.Credential()
+	r.account.Status.Proven = s.Success || r.account.Status.Proven && !refused
 	if r.account.Status.Slow = max(0, r.account.Status.Slow-1); s.Slow {
 		r.account.Status.Slow = QuickAgain
 	}

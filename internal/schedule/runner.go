@@ -267,10 +267,11 @@ func (r *Runner) start(ctx context.Context, l fetch.Lease, visits *sync.WaitGrou
 			}
 		}()
 		done := r.perform(vctx, l)
-		if _, err := r.settle(ctx, l, done, 0); err != nil && !errors.Is(err, fetch.ErrFenced) {
+		_, err := r.settle(ctx, l, done, 0)
+		if err != nil && !errors.Is(err, fetch.ErrFenced) {
 			r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Account.ID, "error", err)
 		}
-		r.over(n, done.Report)
+		r.over(n, done.Report, err == nil)
 	})
 }
 
@@ -283,8 +284,8 @@ func (r *Runner) began(l fetch.Lease, cancel context.CancelCauseFunc) int {
 	return r.started
 }
 
-// over notes that a visit has ended.
-func (r *Runner) over(n int, rep fetch.Report) {
+// over notes that a visit has ended, and whether it was settled.
+func (r *Runner) over(n int, rep fetch.Report, settled bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	u, now := r.running[n], r.o.Now()
@@ -292,18 +293,19 @@ func (r *Runner) over(n int, rep fetch.Report) {
 	if rep.Messages > 0 {
 		r.circuits.brought(u.lease.Account, u.turn, now)
 	}
-	r.circuits.ended(u.lease.Account, u.turn, witness(rep), now)
+	r.circuits.ended(u.lease.Account, u.turn, witness(rep, settled), now)
 }
 
 // witness is what a visit says of its server: nil, that it is well. One that had
 // no memory may never have been there; one that brought mail and broke off then
-// shows no more than that the connection did.
-func witness(rep fetch.Report) *fault.Error {
+// shows no more than that the connection did; and one that could not be settled
+// may have failed by a password that was entered after its account was claimed.
+func witness(rep fetch.Report, settled bool) *fault.Error {
 	e := fault.Of(rep.Err)
 	switch {
 	case e == nil && rep.Busy && rep.Messages == 0:
 		return fault.New(fault.Interrupted, "visiting the account", "")
-	case e != nil && rep.Messages > 0 && hostFailed(e.Code):
+	case e != nil && hostFailed(e.Code) && (rep.Messages > 0 || !settled):
 		return fault.New(fault.Interrupted, "visiting the account", "")
 	}
 	return e

@@ -320,8 +320,11 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	if remote {
 		set["failures"] = 0 // What failed before says nothing of what is tried now.
 	}
+	if remote {
+		set["proven"] = 0 // Nor does what went well. The visit under way, with the old ones, is fenced.
+	}
 	if old.Protocol != a.Protocol || schedule.CircuitKey(old) != schedule.CircuitKey(a) {
-		set["proven"], set["slow"] = 0, gorm.Expr("CASE WHEN slow > 1 THEN slow ELSE 1 END") // Nor does what went well.
+		set["slow"] = gorm.Expr("CASE WHEN slow > 1 THEN slow ELSE 1 END")
 	}
 	epoch := sc.epoch
 	if fence {

@@ -203,53 +203,80 @@ func (q unshared) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, e
 func TestWhoMaySwitchAProviderOff(t *testing.T) {
 	const good = "good.test:993/tls"
 	refused := fault.New(fault.ConnectRefused, "connecting", "")
+	ended := fault.New(fault.ServerUnavailable, "signing in", "") // As some servers do with a wrong password.
 	for _, tc := range []struct {
 		name    string
 		n       int                                // Accounts that fail,
 		user    func(i int) string                 // of these users,
 		server  func(i int) func(*account.Account) // at these servers,
 		worked  bool                               // after a first visit that went well,
+		edit    func(*account.Account) []byte      // and an edit after that,
 		failure *fault.Error
 		off     bool // Whether that is an outage of the good accounts' server.
 	}{
-		{"six people who mistyped the port", 6, each, always("good.test", 143, account.TLS), false, refused, false},
-		{"six people who mistyped the security", 6, each, always("good.test", 993, account.STARTTLS), false, fault.New(
+		{"six people who mistyped the port", 6, each, always("good.test", 143, account.TLS), false, nil, refused, false},
+		{"six people who mistyped the security", 6, each, always("good.test", 993, account.STARTTLS), false, nil, fault.New(
 			fault.TLSFailure, "", ""), false},
 		{
-			"six people whose accounts never worked there", 6, each, always("good.test", 993, account.TLS), false, refused,
-			false,
+			"six people whose accounts never worked there", 6, each, always("good.test", 993, account.TLS), false, nil,
+			refused, false,
 		},
 		{"one with malice, whose accounts worked there", 9, func(int) string {
 			return "mallory"
-		}, always("good.test", 993, account.TLS), true, refused, false},
+		}, always("good.test", 993, account.TLS), true, nil, refused, false},
 		{"two of them", 9, func(i int) string {
 			return fmt.Sprint("mallory", i%2)
-		}, always("good.test", 993, account.TLS), true, refused, false},
-		{"people whose provider gives no tokens", 6, each, always("good.test", 993, account.TLS), true, &fault.Error{
+		}, always("good.test", 993, account.TLS), true, nil, refused, false},
+		{"people whose provider gives no tokens", 6, each, always("good.test", 993, account.TLS), true, nil, &fault.Error{
 			Code: fault.ServerUnavailable, Elsewhere: true,
 		}, false},
+		{"six people who mistyped their passwords", 6, each, always("good.test", 993, account.TLS), true, func(
+			*account.Account,
+		) []byte {
+			return []byte("mistyped")
+		}, ended, false},
+		{"six people who mistyped their user names", 6, each, always("good.test", 993, account.TLS), true, func(
+			a *account.Account,
+		) []byte {
+			a.Username += "x"
+			return nil
+		}, ended, false},
 		// The control: the same number, whose accounts worked there.
-		{"people whose server is down", 6, each, always("good.test", 993, account.TLS), true, refused, true},
+		{"people whose server is down", 6, each, always("good.test", 993, account.TLS), true, nil, refused, true},
+		{"the same, who renamed their accounts", 6, each, always("good.test", 993, account.TLS), true, func(
+			a *account.Account,
+		) []byte {
+			a.Name += "x"
+			return nil
+		}, ended, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			onBoth(t, func(w *world) {
 				s := newScene(w)
 				var bad []account.Account
 				for i := range tc.n {
-					bad = append(bad, s.add(tc.user(i)+"@firma.test", i, tc.server(i), often))
+					a := s.add(tc.user(i)+"@firma.test", i, tc.server(i), often)
+					if tc.edit != nil {
+						w.visited(w.lease1(a), time.Second, true)
+						a = w.load(a)
+						sealed := tc.edit(&a)
+						_, err := w.Accounts().Update(w.Context(), a, sealed, true)
+						w.must(err)
+					}
+					bad = append(bad, a)
 				}
 				resting := s.add("resting@firma.test", 99, at("good.test", 993, account.TLS), func(a *account.Account) {
 					a.PollInterval = time.Hour
 				})
 				watched := s.add("watched@firma.test", 98, at("well.test", 993, account.TLS), often)
 				s.do = func(_ context.Context, a account.Account, n int) *fault.Error {
-					if !isOf(bad, a.ID) || tc.worked && n == 0 {
+					if !isOf(bad, a.ID) || tc.worked && tc.edit == nil && n == 0 {
 						return nil
 					}
 					return tc.failure
 				}
 				fails, from := 1, -1
-				if tc.worked {
+				if tc.worked && tc.edit == nil {
 					fails = 2
 				}
 				s.poll(func() bool {

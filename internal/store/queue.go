@@ -455,7 +455,7 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 	runCode, runDetail, runSince := diagnosisColumns(run.Diagnosis)
 	set := endLease + `, pause_ms = ?, aborted = CASE WHEN CAST(? AS INTEGER) = 1 THEN aborted ELSE 0 END,
 		state = ?, failures = ?, code = ?, detail = ?, since_ms = ?,
-		proven = CASE WHEN CAST(? AS INTEGER) = 1 THEN 1 ELSE proven END,
+		proven = CASE WHEN CAST(? AS INTEGER) = 1 THEN 1 WHEN CAST(? AS INTEGER) = 1 THEN 0 ELSE proven END,
 		slow = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS SMALLINT) WHEN slow > 0 THEN slow - 1 ELSE 0 END,
 		last_attempt_ms = ?, last_success_ms = CASE WHEN CAST(? AS INTEGER) = 1 THEN CAST(? AS BIGINT)
 		ELSE last_success_ms END,
@@ -466,7 +466,7 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 	args := append([]any{
 		int64(never), due, pause, flag(st.Diagnosis != nil && st.Diagnosis.Code == fault.VisitAborted),
 		states.code(st.State), st.Failures, code, detail, since,
-		flag(st.Success), flag(st.Slow), schedule.QuickAgain,
+		flag(st.Success), flag(st.Diagnosis != nil && st.Diagnosis.Code.Credential()), flag(st.Slow), schedule.QuickAgain,
 		started, flag(st.Success), finished, run.ID,
 	}, visit...)
 	var err error

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,11 +41,11 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 				w.Errorf("%s: proven %t and %d visits from quick, want %t and %d", when, st.Proven, st.Slow, proven, slow)
 			}
 		}
-		edit := func(change func(*account.Account)) {
+		edit := func(change func(*account.Account), sealed ...byte) {
 			w.Helper()
 			a = w.load(a)
 			change(&a)
-			_, err := w.Accounts().Update(w.Context(), a, nil, true)
+			_, err := w.Accounts().Update(w.Context(), a, sealed, true)
 			w.must(err)
 		}
 		is("new", false, 1)
@@ -56,8 +57,13 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 		is("after a long one", true, schedule.QuickAgain)
 		w.visited(w.lease1(a), time.Second, true)
 		is("after a short one again", true, schedule.QuickAgain-1)
-		edit(func(a *account.Account) { a.Name, a.Username = "Other", "other" })
-		is("with another name", true, schedule.QuickAgain-1)
+		edit(func(a *account.Account) {
+			a.Name, a.Folder, a.SenderName, a.PollInterval, a.Enabled = "Other", "Other", "Somebody", time.Hour, false
+		})
+		edit(func(a *account.Account) { a.Enabled = true })
+		is("with another name, folder and interval, after a pause", true, schedule.QuickAgain-1)
+		w.must(w.Secrets().ReplaceSealed(w.Context(), a.Owner, a.ID, []byte("sealed"), []byte("by a newer key")))
+		is("its secret sealed by another key, or its grant renewed", true, schedule.QuickAgain-1)
 		edit(at("imap.example.org", 143, account.TLS))
 		is("at another port", false, schedule.QuickAgain-1)
 		for range schedule.QuickAgain {
@@ -72,6 +78,32 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 			w.Errorf("after a visit that gave way: %+v", st)
 		}
 		is("gave way", true, schedule.QuickAgain)
+		for name, change := range map[string]func(){
+			"another password":    func() { edit(func(*account.Account) {}, 'x') },
+			"another user":        func() { edit(func(a *account.Account) { a.Username = "other" }) },
+			"another way to sign": func() { edit(func(a *account.Account) { a.Auth = account.OAuth2 }, 'g') },
+			"another protocol":    func() { edit(func(a *account.Account) { a.Protocol = account.POP3 }) },
+			"another host":        func() { edit(func(a *account.Account) { a.Server.Host = "other.test" }) },
+			"a refusal": func() {
+				w.must(w.Queue().Finish(w.Context(), w.lease1(a), schedule.Settlement{
+					State: account.Retrying, Failures: 1, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Since: w.clock.now()},
+				}))
+			},
+		} {
+			w.visited(w.lease1(a), time.Second, true)
+			old := w.lease1(a) // The control: it is proven.
+			if !old.Account.Status.Proven {
+				w.Fatalf("%s: not proven before", name)
+			}
+			change()
+			if w.load(a).Status.Proven {
+				w.Errorf("%s: the success of the former settings proves them", name)
+			}
+			err := w.Queue().Finish(w.Context(), old, schedule.Settlement{State: account.OK, Success: true})
+			if !errors.Is(err, fetch.ErrFenced) || w.load(a).Status.Proven {
+				w.Errorf("%s: a visit with the former settings proves them: %v", name, err)
+			}
+		}
 	})
 }
 
