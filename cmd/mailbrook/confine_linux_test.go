@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
@@ -147,6 +152,72 @@ func TestFewOpenFilesBoundTheVisits(t *testing.T) {
 	p.term()
 }
 
+// Connections on which nothing is sent use up neither what visits need nor the
+// places of users and of who asks for readiness.
+func TestSilentCallersLeaveFilesForVisits(t *testing.T) {
+	t.Parallel()
+	const limit, silent = 64, 100
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"u0": canary, "u1": canary}, CA: ca})
+	s := newSite(t, ca, "LISTEN_OPS=127.0.0.1:0")
+	p := s.startLimited(limit, "serve")
+	var ops string
+	p.await(func(said string) bool {
+		p.addr, ops = listenersIn(said)
+		return ops != ""
+	})
+	// called opens connections, and returns when the last was answered: all the others
+	// were accepted before.
+	called := func(url string) {
+		t.Helper()
+		at := strings.TrimPrefix(url, "http://")
+		for i := range silent {
+			conn, err := net.Dial("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if i < silent-1 {
+				continue
+			}
+			if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+				t.Fatalf("after %d silent callers: %v", silent, err)
+			}
+		}
+	}
+	u := p.as(anna)
+	for n := range 2 {
+		user := fmt.Sprint("u", n)
+		want := mailtest.Fill(t, d, user, mailtest.Corpus(uint64(n+70), 60, false))
+		called(p.addr)
+		called(ops)
+		id := u.add(remoteAccount(user, "imap", d.Host, d.IMAPS, "tls", user)).ID
+		called(p.addr)
+		if a := u.reaches(id, "ok", "retrying"); a.Status.State != "ok" {
+			t.Errorf("beside silent callers: %+v", a.Status.Diagnosis)
+		}
+		mailtest.CompareDelivered(t, want, below(mailtest.ReadMaildir(t, s.mail(anna)), user), user)
+	}
+	p.tells("connections are closed to make room for others")
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) >= limit {
+		t.Errorf("%d files are open of %d", len(files), limit)
+	}
+	public := p.addr
+	p.addr = ops
+	if r := p.plain("GET", "/readyz"); r.status != http.StatusOK {
+		t.Errorf("readiness: %d %s", r.status, r.body)
+	}
+	p.addr = public
+	p.term()
+}
+
 // startLimited starts the program with a limit of open files.
 func (s *site) startLimited(files int, args ...string) *process {
 	s.t.Helper()
@@ -154,24 +225,26 @@ func (s *site) startLimited(files int, args ...string) *process {
 	return s.startProgram("/bin/sh", append([]string{"-c", shell, program(s.t)}, args...)...)
 }
 
-// How many visits fit, one at least, and never more than were wanted.
-func TestWorkersFitIntoOpenFiles(t *testing.T) {
+// How many visits and callers fit, a few at least, and never more visits than were
+// wanted.
+func TestVisitsAndCallersFitIntoOpenFiles(t *testing.T) {
 	for _, tc := range []struct {
 		files  uint64
 		wanted int
-		want   int
+		want   descriptors
 	}{
-		{1 << 20, 64, 64},
-		{forEverything + 64*perVisit, 64, 64},
-		{forEverything + 64*perVisit - 1, 64, 63},
-		{1024, 64, 24},
-		{64, 64, 1},
-		{3, 64, 1},
-		{1 << 63, 10000, 10000},
-		{1024, 2, 2},
+		{1 << 20, 64, descriptors{64, mostCallers, 1<<20 - forEverything - forChecks - 64*perVisit - 2*mostCallers}},
+		{uint64(filesFor(64)), 64, descriptors{64, 188, 1}},
+		{uint64(filesFor(64)) - 4, 64, descriptors{63, 187, 39}},
+		{uint64(filesFor(10_000)), 10_000, descriptors{10_000, mostCallers, -1}},
+		{1024, 64, descriptors{20, 64, 24}},
+		{64, 64, descriptors{1, leastCallers, -1}},
+		{3, 64, descriptors{1, leastCallers, -1}},
+		{1 << 63, 10000, descriptors{10000, mostCallers, math.MaxInt32}},
+		{1024, 2, descriptors{2, 64, 744}},
 	} {
-		if got := workersFor(tc.files, tc.wanted); got != tc.want {
-			t.Errorf("%d files, %d wanted: %d visits, want %d", tc.files, tc.wanted, got, tc.want)
+		if got := shareFiles(tc.files, tc.wanted); got != tc.want {
+			t.Errorf("%d files, %d wanted: %+v, want %+v", tc.files, tc.wanted, got, tc.want)
 		}
 	}
 	var said bytes.Buffer

@@ -117,9 +117,9 @@ func (d *doctor) process() {
 		d.found("process", well, fmt.Sprintf("running as user %d", os.Geteuid()), "")
 	}
 	files := openFiles()
-	if n := workersFor(files, d.cfg.Poll.Workers); n < d.cfg.Poll.Workers {
+	if n := shareFiles(files, d.cfg.Poll.Workers).visits; n < d.cfg.Poll.Workers {
 		d.found("process", warn, fmt.Sprintf("%d files may be open, which is enough for %d of %d visits at a time", files, n,
-			d.cfg.Poll.Workers), fmt.Sprintf("set LimitNOFILE (ulimit -n) to %d", forEverything+perVisit*d.cfg.Poll.Workers))
+			d.cfg.Poll.Workers), fmt.Sprintf("set LimitNOFILE (ulimit -n) to %d", filesFor(d.cfg.Poll.Workers)))
 	}
 }
 

@@ -69,7 +69,7 @@ func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowanc
 	n := &installation{cfg: cfg, log: log}
 	n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
 	if n.mailbox, err = mailbox.New(mailbox.Options{
-		Template: cfg.Mailbox, HeldOpen: spareFiles(cfg.Poll.Workers),
+		Template: cfg.Mailbox, HeldOpen: shareFiles(openFiles(), cfg.Poll.Workers).spare,
 		Log: log,
 	}); err != nil {
 		return nil, usageError{fmt.Errorf("mailbox: %w", err)}

@@ -10,22 +10,56 @@ import (
 )
 
 // What descriptors are counted for: a visit holds a connection, a few directories
-// and up to 32 files on their way to the disk (mailbox.Delivery); the rest is the
-// database, requests and streams.
+// and up to 32 files on their way to the disk (mailbox.Delivery); a caller its
+// connection, and as much for what its request opens; the rest is the database.
 const (
 	perVisit      = 40
+	perCaller     = 2
+	leastCallers  = 8
+	mostCallers   = 10_000
+	callersOf     = 16 // One caller of so many descriptors.
+	forChecks     = 8  // Callers of listen_ops, which others cannot keep away.
 	forEverything = 64
 )
+
+// descriptors is how the files that may be open are shared.
+type descriptors struct {
+	visits  int // At a time.
+	callers int // Connections to listen.
+	spare   int // What may be held open beyond, -1 for none.
+}
+
+// shareFiles shares a limit of open files, of which one visit at least and a few
+// callers have a part, however low it is.
+func shareFiles(limit uint64, wanted int) descriptors {
+	files := int64(min(limit, math.MaxInt64))
+	d := descriptors{visits: wanted, callers: int(min(max(files/callersOf, leastCallers), mostCallers))}
+	left := files - forEverything - forChecks - perCaller*int64(d.callers)
+	if left < perVisit*int64(wanted) {
+		d.visits = min(wanted, max(1, int(left/perVisit)))
+	}
+	d.spare = int(min(left-perVisit*int64(d.visits), math.MaxInt32))
+	if d.spare <= 0 {
+		d.spare = -1
+	}
+	return d
+}
+
+// filesFor is a limit of open files that has room for so many visits.
+func filesFor(visits int) int {
+	fixed := forEverything + forChecks + perVisit*visits
+	return min(fixed*callersOf/(callersOf-perCaller)+1, fixed+perCaller*mostCallers)
+}
 
 // boundWorkers returns how many visits at a time the limit of open files allows,
 // which is raised as far as may be first.
 func boundWorkers(ctx context.Context, wanted int, log *slog.Logger) int {
 	files := openFiles()
-	workers := workersFor(files, wanted)
+	workers := shareFiles(files, wanted).visits
 	if workers < wanted {
 		log.WarnContext(ctx, "fewer visits at a time than poll.workers says: too few files may be open (ulimit -n, "+
 			"LimitNOFILE)",
-			"workers", workers, "wanted", wanted, "open_files", files, "needed", forEverything+perVisit*wanted)
+			"workers", workers, "wanted", wanted, "open_files", files, "needed", filesFor(wanted))
 	}
 	return workers
 }
@@ -42,25 +76,6 @@ func openFiles() uint64 {
 		return raised.Cur
 	}
 	return limit.Cur
-}
-
-// spareFiles returns how many files may be held open beyond what the visits are
-// counted for, -1 for none.
-func spareFiles(wanted int) int {
-	files := openFiles()
-	spare := int64(min(files, math.MaxInt64)) - int64(forEverything+perVisit*workersFor(files, wanted))
-	if spare <= 0 {
-		return -1
-	}
-	return int(min(spare, math.MaxInt32))
-}
-
-// workersFor is how many visits fit into a limit of open files, one at least.
-func workersFor(files uint64, wanted int) int {
-	if files >= uint64(forEverything+perVisit*wanted) {
-		return wanted
-	}
-	return min(wanted, max(1, (int(files)-forEverything)/perVisit))
 }
 
 // warnOfRoot says loudly that the process may do more than it needs.

@@ -101,9 +101,9 @@ func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) er
 	case ops != nil:
 		h = without(h, httpapi.Vital(), pathHealth)
 	}
-	g.Go(func() error { return a.answer(ctx, l, h) })
+	g.Go(func() error { return a.answer(ctx, l, shareFiles(openFiles(), a.cfg.Poll.Workers).callers, h) })
 	if ops != nil {
-		g.Go(func() error { return a.answer(ctx, ops, vital) })
+		g.Go(func() error { return a.answer(ctx, ops, forChecks, vital) })
 	}
 	g.Go(func() error {
 		a.house.watch(ctx, lookEvery)
@@ -121,8 +121,9 @@ func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) er
 	return err
 }
 
-// answer answers requests on l until ctx ends.
-func (a *app) answer(ctx context.Context, l net.Listener, h http.Handler) error {
+// answer answers requests on l until ctx ends, over so many connections at a time.
+func (a *app) answer(ctx context.Context, l net.Listener, most int, h http.Handler) error {
+	l = httpapi.Bounded(l, most, a.log)
 	server := httpapi.Server(l.Addr().String(), h, a.log)
 	var g errgroup.Group
 	over := make(chan struct{})

@@ -220,6 +220,7 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 	defer s.leave()
 	ctx, cancel := context.WithDeadline(s.ctx, s.until)
 	defer cancel()
+	streams(s.ctx)
 	out := &events{w: w, to: http.NewResponseController(w), patience: s.hub.Patience}
 	// The server's limits are for requests that end; a read deadline that
 	// passes would end this one too.

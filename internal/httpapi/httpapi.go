@@ -176,6 +176,8 @@ func Server(addr string, h http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext:       withConnection,
+		ConnState:         heard,
 	}
 }
 

@@ -174,6 +174,7 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		case r != nil && r.policy == admin && !who.Admin:
 			return errForbidden
 		}
+		defer asks(req.Context(), who.Owner)()
 		c.SetRequest(req.WithContext(withIdentity(req.Context(), who)))
 		return next(c)
 	}
