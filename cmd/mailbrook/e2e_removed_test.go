@@ -230,8 +230,10 @@ func TestD3_AnotherUserUnderAnAddressIsToldApart(t *testing.T) {
 	link := must[struct{ URL string }](first, http.StatusCreated, "POST", "/v1/links", fields{}).URL
 	_, cookie := p.follow(must[struct{ URL string }](first, http.StatusCreated, "POST", "/v1/links", fields{}).URL)
 	session := func() int { return p.ask("GET", "/v1/accounts", http.Header{"Cookie": {cookie}}, nil).status }
-	if n := len(first.accounts()); n != 1 || session() != http.StatusOK {
-		t.Fatalf("the first user has %d accounts", n)
+	for _, uid := range []any{json.Number("1041.0"), json.Number("1.041e3"), "1041", 1041} {
+		if n := len(token(jwt.MapClaims{"uid": uid}).accounts()); n != 1 || session() != http.StatusOK {
+			t.Fatalf("the first user has %d accounts as %v", n, uid)
+		}
 	}
 	if n := len(second.accounts()); n != 0 {
 		t.Errorf("the second user has %d accounts of the first", n)

@@ -178,7 +178,7 @@ func (u users) finishRemovals(ctx context.Context) error {
 
 // Recognise compares the id of an address's user with the one that came before:
 // see httpapi.Users.
-func (u users) Recognise(ctx context.Context, o account.Owner, id string) error {
+func (u users) Recognise(ctx context.Context, o account.Owner, id account.UserID) error {
 	removed, err := u.app.store.Recognise(ctx, o, id)
 	if errors.Is(err, store.ErrFormerUser) {
 		return httpapi.ErrFormerUser

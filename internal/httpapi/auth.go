@@ -132,30 +132,29 @@ func withClaim(c claims, name, value string) (jwt.MapClaims, error) {
 // maxUserID is how long the id of a user may be.
 const maxUserID = 255
 
-// userID reads the claim with the user's id, text or a whole number, of a token
-// that was verified.
-func userID(token, claim string) (string, error) {
+// userID reads the claim with the user's id, text or a number, of a token that was
+// verified.
+func userID(token, claim string) (id account.UserID, err error) {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	text, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil {
-		return "", errTokenForm
+		return id, errTokenForm
 	}
 	all := map[string]any{}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	if err := dec.Decode(&all); err != nil {
-		return "", errTokenForm
+		return id, errTokenForm
 	}
-	var id string
 	switch v := all[claim].(type) {
 	case string:
-		id = v
+		id = account.TextID(v)
 	case json.Number:
-		id = v.String()
+		id, _ = account.NumberID(v.String())
 	}
-	if id == "" || len(id) > maxUserID || fault.Clean(id, maxUserID) != id {
-		return "", errTokenUserID
+	if said := id.String(); said == "" || len(said) > maxUserID || fault.Clean(said, maxUserID) != said {
+		return account.UserID{}, errTokenUserID
 	}
 	return id, nil
 }
@@ -265,8 +264,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		return who, nil
 	}
 	switch who.UserID, err = userID(token, v.keys.UserIDClaim); {
-	case who.UserID == AnyUser, who.UserID == "" && who.Admin && errors.Is(err, errTokenUserID):
-		who.UserID, err = "", nil
+	case who.UserID.Is(AnyUser), who.UserID.IsZero() && who.Admin && errors.Is(err, errTokenUserID):
+		who.UserID, err = account.UserID{}, nil
 	case err != nil:
 		return Identity{}, err
 	}

@@ -566,10 +566,10 @@ func (p people) Remove(_ context.Context, o account.Owner, deleteMail bool, by a
 	return err
 }
 
-func (p people) Recognise(_ context.Context, o account.Owner, id string) error {
+func (p people) Recognise(_ context.Context, o account.Owner, id account.UserID) error {
 	done, err := p.enter()
 	defer done()
-	if before := p.userIDs[o]; err == nil && before != "" && before != id {
+	if before := p.userIDs[o]; err == nil && before != "" && !id.Is(before) {
 		err = httpapi.ErrFormerUser
 	}
 	return err

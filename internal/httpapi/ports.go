@@ -51,7 +51,7 @@ type Users interface {
 	// Recognise compares the id of an address's user with the one that came before:
 	// with another, what the former user had is removed. The former user is
 	// ErrFormerUser from then on.
-	Recognise(ctx context.Context, o account.Owner, id string) error
+	Recognise(ctx context.Context, o account.Owner, id account.UserID) error
 }
 
 // Repeats are requests that may be repeated under a name.
@@ -275,7 +275,7 @@ type Identity struct {
 	Owner   account.Owner
 	Admin   bool
 	Expires time.Time
-	UserID  string    // Tells apart those who have the address one after the other; "": not told.
-	asked   time.Time // When, before it was looked at who it is.
-	session string    // The name of the browser's session; "" with a token.
+	UserID  account.UserID // Of those who have the address one after the other; zero: not told.
+	asked   time.Time      // When, before it was looked at who it is.
+	session string         // The name of the browser's session; "" with a token.
 }

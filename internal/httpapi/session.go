@@ -242,7 +242,7 @@ func (s *sessions) alive(ctx context.Context, cookies []string) (Identity, strin
 
 // recognise fails with ErrToken for who had the address before somebody else.
 func (s *server) recognise(ctx context.Context, who Identity) error {
-	if who.UserID == "" {
+	if who.UserID.IsZero() {
 		return nil
 	}
 	return s.Users.Recognise(ctx, who.Owner, who.UserID)

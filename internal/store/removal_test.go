@@ -40,7 +40,7 @@ func (w *world) settle(user string) account.Account {
 	w.must(w.Pending().SavePending(ctx, "pending of "+user, o, []byte("x"), w.clock.now().Add(time.Hour)))
 	_, err := w.Repeatable().Begin(ctx, o, user, "1", nil, w.clock.now().Add(time.Hour))
 	w.must(err)
-	_, err = w.Recognise(ctx, o, "id of "+user)
+	_, err = w.Recognise(ctx, o, account.TextID("id of "+user))
 	w.must(err)
 	w.must(w.NoteMailbox(ctx, o))
 	return a
@@ -161,7 +161,7 @@ func TestD3_AnotherIdUnderAnAddressFindsNothing(t *testing.T) {
 			accounts int // After it.
 			err      error
 		}{{"1", 1, nil}, {"1", 1, nil}, {"2", 0, nil}, {"1", 0, ErrFormerUser}, {"3", 0, nil}, {"2", 0, ErrFormerUser}} {
-			if _, err := w.another().Recognise(ctx, bob, step.id); step.err != nil {
+			if _, err := w.another().Recognise(ctx, bob, account.TextID(step.id)); step.err != nil {
 				w.want(err, step.err)
 			} else {
 				w.must(err)
@@ -173,13 +173,38 @@ func TestD3_AnotherIdUnderAnAddressFindsNothing(t *testing.T) {
 	})
 }
 
+// TestANumberIsTheSameUserHoweverItIsSpelt, also where an earlier version kept it as
+// it was spelt then; the control is a number that a double could not tell apart.
+func TestANumberIsTheSameUserHoweverItIsSpelt(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx, bob := w.Context(), owner(w, "bob@firma.test")
+		w.add("bob@firma.test", 1)
+		_, err := w.Recognise(ctx, bob, account.TextID("9007199254740993.0")) // As an earlier version.
+		w.must(err)
+		for _, spelt := range []string{"9007199254740993", "9007199254740993.0", "9.007199254740993e15"} {
+			id, ok := account.NumberID(spelt)
+			removed, err := w.Recognise(ctx, bob, id)
+			if !ok || removed != nil || err != nil {
+				w.Errorf("%s: %t, removed %v, %v", spelt, ok, removed, err)
+			}
+		}
+		next, _ := account.NumberID("9007199254740992")
+		if removed, err := w.Recognise(ctx, bob, next); removed == nil || err != nil {
+			w.Errorf("another number: removed %v, %v", removed, err)
+		}
+		former, _ := account.NumberID("9007199254740993")
+		_, err = w.Recognise(ctx, bob, former)
+		w.want(err, ErrFormerUser)
+	})
+}
+
 // TestD3_ARemovedUsersTokenThrowsOutNobody: it is refused once the address is somebody
 // else's. The control is a user who is removed and comes again before anybody else.
 func TestD3_ARemovedUsersTokenThrowsOutNobody(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx, bob := w.Context(), owner(w, "bob@firma.test")
 		recognise := func(id string) error {
-			_, err := w.Recognise(ctx, bob, id)
+			_, err := w.Recognise(ctx, bob, account.TextID(id))
 			return err
 		}
 		w.must(recognise("1"))

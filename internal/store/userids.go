@@ -20,8 +20,8 @@ const formerKept = 32 * 24 * time.Hour
 
 // userIDs returns the id of the user whose an address is, "" where none was told,
 // and whether id was a former one's.
-func (s *Store) userIDs(ctx context.Context, c sqlConn, o account.Owner, id string) (present string, former bool,
-	err error,
+func (s *Store) userIDs(ctx context.Context, c sqlConn, o account.Owner, id account.UserID) (present string,
+	former bool, err error,
 ) {
 	err = c.each(ctx, func(row rowScanner) error {
 		var one string
@@ -29,7 +29,7 @@ func (s *Store) userIDs(ctx context.Context, c sqlConn, o account.Owner, id stri
 		err := row.Scan(&one, &left)
 		if left == 0 {
 			present = one
-		} else if one == id {
+		} else if id.Is(one) {
 			former = true
 		}
 		return err
@@ -42,13 +42,13 @@ func (s *Store) userIDs(ctx context.Context, c sqlConn, o account.Owner, id stri
 // somebody else's: what the former user had is removed, as by BeginRemoval with
 // its mail kept, in the same transaction; then removed is not nil. The former user
 // is ErrFormerUser from then on, as is one who was removed once somebody else came.
-func (s *Store) Recognise(ctx context.Context, o account.Owner, id string) (removed *Removal, err error) {
+func (s *Store) Recognise(ctx context.Context, o account.Owner, id account.UserID) (removed *Removal, err error) {
 	const op = "recognising a user"
 	present, former, err := s.userIDs(ctx, s.on(s.r), o, id)
 	switch {
 	case err != nil:
 		return nil, s.wrap(ctx, op, err)
-	case present == id:
+	case id.Is(present):
 		return nil, nil
 	case former && present != "":
 		return nil, ErrFormerUser
@@ -62,7 +62,7 @@ func (s *Store) Recognise(ctx context.Context, o account.Owner, id string) (remo
 		switch {
 		case err != nil:
 			return err
-		case present == id:
+		case id.Is(present):
 			return nil // Another request was faster.
 		case former && present != "":
 			return ErrFormerUser
@@ -74,7 +74,7 @@ func (s *Store) Recognise(ctx context.Context, o account.Owner, id string) (remo
 			removed = &r
 		}
 		if _, err := c.exec(ctx, "INSERT INTO user_ids (owner, user_id, left_ms) VALUES (?, ?, 0) "+
-			"ON CONFLICT (owner, user_id) DO UPDATE SET left_ms = 0", o.String(), id); err != nil {
+			"ON CONFLICT (owner, user_id) DO UPDATE SET left_ms = 0", o.String(), id.String()); err != nil {
 			return err
 		}
 		return s.forgetOwner(tx, o)
