@@ -289,13 +289,19 @@ func (e HealthStatus) Valid() bool {
 
 // Defines values for LimitSource.
 const (
-	LimitByMailbox   LimitSource = "mailbox"
-	LimitByMailbrook LimitSource = "mailbrook"
+	LimitByDomain       LimitSource = "domain"
+	LimitByInstallation LimitSource = "installation"
+	LimitByMailbox      LimitSource = "mailbox"
+	LimitByMailbrook    LimitSource = "mailbrook"
 )
 
 // Valid indicates whether the value is a known member of the LimitSource enum.
 func (e LimitSource) Valid() bool {
 	switch e {
+	case LimitByDomain:
+		return true
+	case LimitByInstallation:
+		return true
 	case LimitByMailbox:
 		return true
 	case LimitByMailbrook:
@@ -419,6 +425,45 @@ func (e ProviderAuth) Valid() bool {
 	case ProviderAuthOauth2:
 		return true
 	case ProviderAuthPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuotaChangeAction.
+const (
+	CountUsers       QuotaChangeAction = "count"
+	InheritLimits    QuotaChangeAction = "inherit"
+	SetLimitsOfUsers QuotaChangeAction = "set"
+)
+
+// Valid indicates whether the value is a known member of the QuotaChangeAction enum.
+func (e QuotaChangeAction) Valid() bool {
+	switch e {
+	case CountUsers:
+		return true
+	case InheritLimits:
+		return true
+	case SetLimitsOfUsers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuotaChangeUnlimited.
+const (
+	UnlimitedBytes    QuotaChangeUnlimited = "bytes"
+	UnlimitedMessages QuotaChangeUnlimited = "messages"
+)
+
+// Valid indicates whether the value is a known member of the QuotaChangeUnlimited enum.
+func (e QuotaChangeUnlimited) Valid() bool {
+	switch e {
+	case UnlimitedBytes:
+		return true
+	case UnlimitedMessages:
 		return true
 	default:
 		return false
@@ -1049,6 +1094,24 @@ type ConnectionTestRequest struct {
 	Username *UsernameText `json:"username,omitempty"`
 }
 
+// DefaultLimit defines model for DefaultLimit.
+type DefaultLimit struct {
+	// Domain `*`: of users whose domain has none.
+	//
+	// Example: firma.test
+	Domain        string `json:"domain"`
+	LimitBytes    *int64 `json:"limit_bytes"`
+	LimitMessages *int64 `json:"limit_messages"`
+}
+
+// DefaultLimitList defines model for DefaultLimitList.
+type DefaultLimitList struct {
+	Defaults []DefaultLimit `json:"defaults"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
 // Delay What keeps an account's mail away, why that is known, and what helps.
 //
 // Example: {"advice":"Switch it on: everything that came meanwhile is then fetched.","evidence":"It was switched off in this account's settings.","help":"resume","kind":"paused","since":"2026-11-21T09:00:00Z","title":"Fetching is switched off","until":null}
@@ -1209,20 +1272,33 @@ type HostDiagnosis struct {
 type HostHealth struct {
 	Accounts int64 `json:"accounts"`
 
+	// Affected Accounts whose mail the server keeps away: those that are `failing`, and those that are not visited while it
+	// is out of order. They are `GET /v1/admin/accounts?host=…&port=…&affected=true`.
+	Affected int64 `json:"affected"`
+
 	// ByState Every state of `AccountState`, also those with none.
 	ByState map[string]int64 `json:"by_state"`
 
-	// Diagnoses Why they fail; the most frequent first.
+	// Diagnoses Why they are `failing`; the most frequent first.
 	Diagnoses []HostDiagnosis `json:"diagnoses"`
 
-	// Failing Accounts that are switched on and whose last visit failed.
+	// Failing Accounts that are switched on and whose last visit failed by the server's fault.
 	Failing int64 `json:"failing"`
+
+	// FailingOtherwise Accounts that are switched on and whose last visit failed for another reason, such as a refused password.
+	FailingOtherwise int64 `json:"failing_otherwise"`
 
 	// Host Example: imap.gmail.com
 	Host string `json:"host"`
 
+	// OutOfOrder Whether several users' accounts found it so and it is only probed for now.
+	OutOfOrder bool `json:"out_of_order"`
+
 	// OverdueSeconds How long the account that waits longest has been due; 0 when none waits.
 	OverdueSeconds float64 `json:"overdue_seconds"`
+
+	// Port Example: 993
+	Port int `json:"port"`
 }
 
 // HostList defines model for HostList.
@@ -1251,8 +1327,9 @@ type IdentityList struct {
 // Limit `null` is unlimited; 0 lets nothing in.
 type Limit = int64
 
-// LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here, or
-// `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth of a limit
+// LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here for this user,
+// `domain`, the default for the domain of the user's address, `installation`, the default for users whose domain
+// has none, or `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth of a limit
 // of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
 // that bounces.
 type LimitSource string
@@ -1559,6 +1636,54 @@ type QuotaBand struct {
 	Users       int64 `json:"users"`
 }
 
+// QuotaChange defines model for QuotaChange.
+type QuotaChange struct {
+	// Action `set` sets the limits that are given or `unlimited`, at least one, and leaves the other as it is; `inherit`
+	// takes back what was set for these users.
+	Action QuotaChangeAction `json:"action"`
+
+	// Cursor `next_cursor` of the step before.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Filter As the parameters of `GET /v1/admin/quotas`; `{}` are all users.
+	Filter        QuotaFilter `json:"filter"`
+	LimitBytes    *int64      `json:"limit_bytes,omitempty"`
+	LimitMessages *int64      `json:"limit_messages,omitempty"`
+
+	// Unlimited Which limits are taken away.
+	Unlimited *[]QuotaChangeUnlimited `json:"unlimited,omitempty"`
+}
+
+// QuotaChangeAction `set` sets the limits that are given or `unlimited`, at least one, and leaves the other as it is; `inherit`
+// takes back what was set for these users.
+type QuotaChangeAction string
+
+// QuotaChangeUnlimited defines model for QuotaChange.Unlimited.
+type QuotaChangeUnlimited string
+
+// QuotaChanged defines model for QuotaChanged.
+type QuotaChanged struct {
+	// Changed Those for whom now something else is set than before.
+	Changed int64 `json:"changed"`
+
+	// Matching Users whom the filter chooses: of this step, or with `count` all.
+	Matching int64 `json:"matching"`
+
+	// NextCursor `null`: all were come by.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// QuotaFilter As the parameters of `GET /v1/admin/quotas`; `{}` are all users.
+type QuotaFilter struct {
+	// Domain A DNS name or an IP address; no port, no scheme.
+	Domain *Host       `json:"domain,omitempty"`
+	Query  *SearchText `json:"query,omitempty"`
+
+	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
+	State *QuotaState `json:"state,omitempty"`
+}
+
 // QuotaLimits defines model for QuotaLimits.
 type QuotaLimits struct {
 	// LimitBytes `null` is unlimited; 0 lets nothing in.
@@ -1703,10 +1828,13 @@ type Session struct {
 	User string `json:"user"`
 }
 
-// SetLimits What `PUT` set, whatever the mailbox's own limits are.
+// SetLimits What `PUT` set, or a default says, whatever the mailbox's own limits are.
 type SetLimits struct {
 	LimitBytes    *int64 `json:"limit_bytes"`
 	LimitMessages *int64 `json:"limit_messages"`
+
+	// Source Where they stand: `mailbrook`, `domain` or `installation`; `null`: nowhere.
+	Source *LimitSource `json:"source"`
 }
 
 // SkippedList defines model for SkippedList.
@@ -1861,7 +1989,7 @@ type UserQuota struct {
 	LimitMessages *int64         `json:"limit_messages"`
 	LimitSource   *LimitSource   `json:"limit_source"`
 
-	// Set What `PUT` set, whatever the mailbox's own limits are.
+	// Set What `PUT` set, or a default says, whatever the mailbox's own limits are.
 	Set SetLimits `json:"set"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
@@ -2063,6 +2191,16 @@ type AdminListAccountsParams struct {
 	// Host Only accounts at this remote host; the whole name.
 	Host *Host `form:"host,omitempty" json:"host,omitempty"`
 
+	// Port Only accounts at this port.
+	Port *int `form:"port,omitempty" json:"port,omitempty"`
+
+	// Query Only accounts where the user's address, the account's own address or the server's name contains this, in any
+	// case. Nothing in it is a wildcard.
+	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
+
+	// Affected `true`: only accounts whose mail the provider's server keeps away, as `GET /v1/admin/hosts` counts them.
+	Affected *bool `form:"affected,omitempty" json:"affected,omitempty"`
+
 	// Diagnosis Only accounts whose last visit failed for this reason; `local_mailbox_unavailable` are those whose user's
 	// own mailbox is not there, or cannot be written.
 	Diagnosis *FaultCode `form:"diagnosis,omitempty" json:"diagnosis,omitempty"`
@@ -2083,6 +2221,12 @@ type AdminListAccountsParams struct {
 // AdminListAccountsParamsSort defines parameters for AdminListAccounts.
 type AdminListAccountsParamsSort string
 
+// AdminGetAccountParams defines parameters for AdminGetAccount.
+type AdminGetAccountParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // AdminUpdateAccountParams defines parameters for AdminUpdateAccount.
 type AdminUpdateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
@@ -2100,10 +2244,46 @@ type AdminFetchAccountParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// AdminListRunsParams defines parameters for AdminListRuns.
+type AdminListRunsParams struct {
+	// Limit How many at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminListSkippedParams defines parameters for AdminListSkipped.
+type AdminListSkippedParams struct {
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminTestAccountParams defines parameters for AdminTestAccount.
+type AdminTestAccountParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // AdminGetTranscriptParams defines parameters for AdminGetTranscript.
 type AdminGetTranscriptParams struct {
 	// Download The lines in the place of the status; 404 when there are none.
 	Download *bool `form:"download,omitempty" json:"download,omitempty"`
+}
+
+// AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
+type AdminListDefaultLimitsParams struct {
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AdminListHostsParams defines parameters for AdminListHosts.
@@ -2116,6 +2296,9 @@ type AdminListHostsParams struct {
 type AdminListQuotasParams struct {
 	// Query Only users whose address contains this, in any case. Nothing in it is a wildcard.
 	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
+
+	// Domain Only users of this domain; the whole name, what follows the `@`.
+	Domain *Host `form:"domain,omitempty" json:"domain,omitempty"`
 
 	// State Only users who are over a limit, near one, or neither; see `QuotaState`.
 	State *QuotaState `form:"state,omitempty" json:"state,omitempty"`
@@ -2132,6 +2315,14 @@ type AdminListQuotasParams struct {
 
 // AdminListQuotasParamsSort defines parameters for AdminListQuotas.
 type AdminListQuotasParamsSort string
+
+// AdminResetQuotaParams defines parameters for AdminResetQuota.
+type AdminResetQuotaParams struct {
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
 
 // AdminSetQuotaParams defines parameters for AdminSetQuota.
 type AdminSetQuotaParams struct {
@@ -2218,6 +2409,12 @@ type AdminUpdateAccountJSONRequestBody = AdminAccountPatch
 
 // AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody defines body for AdminUpdateAccount for application/merge-patch+json ContentType.
 type AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody = AdminAccountPatch
+
+// AdminSetDefaultLimitJSONRequestBody defines body for AdminSetDefaultLimit for application/json ContentType.
+type AdminSetDefaultLimitJSONRequestBody = QuotaLimits
+
+// AdminChangeQuotasJSONRequestBody defines body for AdminChangeQuotas for application/json ContentType.
+type AdminChangeQuotasJSONRequestBody = QuotaChange
 
 // AdminSetQuotaJSONRequestBody defines body for AdminSetQuota for application/json ContentType.
 type AdminSetQuotaJSONRequestBody = QuotaLimits
@@ -2346,12 +2543,24 @@ type ServerInterface interface {
 	// AdminListAccounts Accounts across users
 	// (GET /v1/admin/accounts)
 	AdminListAccounts(ctx echo.Context, params AdminListAccountsParams) error
+	// AdminGetAccount A user's account
+	// (GET /v1/admin/accounts/{id})
+	AdminGetAccount(ctx echo.Context, id AccountID, params AdminGetAccountParams) error
 	// AdminUpdateAccount Switch a user's account off or on
 	// (PATCH /v1/admin/accounts/{id})
 	AdminUpdateAccount(ctx echo.Context, id AccountID, params AdminUpdateAccountParams) error
 	// AdminFetchAccount Fetch a user's account now
 	// (POST /v1/admin/accounts/{id}/fetch)
 	AdminFetchAccount(ctx echo.Context, id AccountID, params AdminFetchAccountParams) error
+	// AdminListRuns Past visits of a user's account
+	// (GET /v1/admin/accounts/{id}/runs)
+	AdminListRuns(ctx echo.Context, id AccountID, params AdminListRunsParams) error
+	// AdminListSkipped Messages of a user's account that could not be fetched
+	// (GET /v1/admin/accounts/{id}/skipped)
+	AdminListSkipped(ctx echo.Context, id AccountID, params AdminListSkippedParams) error
+	// AdminTestAccount Try a user's account
+	// (POST /v1/admin/accounts/{id}/test)
+	AdminTestAccount(ctx echo.Context, id AccountID, params AdminTestAccountParams) error
 	// AdminDeleteTranscript End and remove a transcript
 	// (DELETE /v1/admin/accounts/{id}/transcript)
 	AdminDeleteTranscript(ctx echo.Context, id AccountID) error
@@ -2361,15 +2570,30 @@ type ServerInterface interface {
 	// AdminStartTranscript Write a transcript for a day
 	// (PUT /v1/admin/accounts/{id}/transcript)
 	AdminStartTranscript(ctx echo.Context, id AccountID) error
-	// AdminListHosts Remote hosts and how their accounts are
+	// AdminListDefaultLimits Default limits
+	// (GET /v1/admin/default-limits)
+	AdminListDefaultLimits(ctx echo.Context, params AdminListDefaultLimitsParams) error
+	// AdminDeleteDefaultLimit Take back a default
+	// (DELETE /v1/admin/default-limits/{domain})
+	AdminDeleteDefaultLimit(ctx echo.Context, domain string) error
+	// AdminSetDefaultLimit Set the limits of all users of a domain
+	// (PUT /v1/admin/default-limits/{domain})
+	AdminSetDefaultLimit(ctx echo.Context, domain string) error
+	// AdminListHosts Remote servers and how their accounts are
 	// (GET /v1/admin/hosts)
 	AdminListHosts(ctx echo.Context, params AdminListHostsParams) error
+	// AdminChangeQuotas Set the limits of all users that match a filter
+	// (POST /v1/admin/quota-changes)
+	AdminChangeQuotas(ctx echo.Context) error
 	// AdminGetQuotaSummary How full all users' mailboxes are
 	// (GET /v1/admin/quota-summary)
 	AdminGetQuotaSummary(ctx echo.Context) error
 	// AdminListQuotas Every user's quota
 	// (GET /v1/admin/quotas)
 	AdminListQuotas(ctx echo.Context, params AdminListQuotasParams) error
+	// AdminResetQuota Take back one user's limits
+	// (DELETE /v1/admin/quotas/{user})
+	AdminResetQuota(ctx echo.Context, user string, params AdminResetQuotaParams) error
 	// AdminGetQuota One user's quota
 	// (GET /v1/admin/quotas/{user})
 	AdminGetQuota(ctx echo.Context, user string) error
@@ -3016,6 +3240,27 @@ func (w *ServerInterfaceWrapper) AdminListAccounts(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter host: %s", err))
 	}
 
+	// ------------- Optional query parameter "port" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "port", ctx.QueryParams(), &params.Port, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter port: %s", err))
+	}
+
+	// ------------- Optional query parameter "query" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "query", ctx.QueryParams(), &params.Query, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter query: %s", err))
+	}
+
+	// ------------- Optional query parameter "affected" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "affected", ctx.QueryParams(), &params.Affected, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter affected: %s", err))
+	}
+
 	// ------------- Optional query parameter "diagnosis" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "diagnosis", ctx.QueryParams(), &params.Diagnosis, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3063,6 +3308,42 @@ func (w *ServerInterfaceWrapper) AdminListAccounts(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdminListAccounts(ctx, params)
+	return err
+}
+
+// AdminGetAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminGetAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminGetAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminGetAccount(ctx, id, params)
 	return err
 }
 
@@ -3153,6 +3434,133 @@ func (w *ServerInterfaceWrapper) AdminFetchAccount(ctx echo.Context) error {
 	return err
 }
 
+// AdminListRuns converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminListRuns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminListRunsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminListRuns(ctx, id, params)
+	return err
+}
+
+// AdminListSkipped converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminListSkipped(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminListSkippedParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminListSkipped(ctx, id, params)
+	return err
+}
+
+// AdminTestAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminTestAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id AccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminTestAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminTestAccount(ctx, id, params)
+	return err
+}
+
 // AdminDeleteTranscript converts echo context to params.
 func (w *ServerInterfaceWrapper) AdminDeleteTranscript(ctx echo.Context) error {
 	var err error
@@ -3210,6 +3618,63 @@ func (w *ServerInterfaceWrapper) AdminStartTranscript(ctx echo.Context) error {
 	return err
 }
 
+// AdminListDefaultLimits converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminListDefaultLimits(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminListDefaultLimitsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminListDefaultLimits(ctx, params)
+	return err
+}
+
+// AdminDeleteDefaultLimit converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminDeleteDefaultLimit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminDeleteDefaultLimit(ctx, domain)
+	return err
+}
+
+// AdminSetDefaultLimit converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminSetDefaultLimit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "domain" -------------
+	var domain string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "domain", ctx.Param("domain"), &domain, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminSetDefaultLimit(ctx, domain)
+	return err
+}
+
 // AdminListHosts converts echo context to params.
 func (w *ServerInterfaceWrapper) AdminListHosts(ctx echo.Context) error {
 	var err error
@@ -3225,6 +3690,15 @@ func (w *ServerInterfaceWrapper) AdminListHosts(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdminListHosts(ctx, params)
+	return err
+}
+
+// AdminChangeQuotas converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminChangeQuotas(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminChangeQuotas(ctx)
 	return err
 }
 
@@ -3248,6 +3722,13 @@ func (w *ServerInterfaceWrapper) AdminListQuotas(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "query", ctx.QueryParams(), &params.Query, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter query: %s", err))
+	}
+
+	// ------------- Optional query parameter "domain" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "domain", ctx.QueryParams(), &params.Domain, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
 	}
 
 	// ------------- Optional query parameter "state" -------------
@@ -3280,6 +3761,42 @@ func (w *ServerInterfaceWrapper) AdminListQuotas(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdminListQuotas(ctx, params)
+	return err
+}
+
+// AdminResetQuota converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminResetQuota(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminResetQuotaParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminResetQuota(ctx, user, params)
 	return err
 }
 
@@ -3689,11 +4206,20 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/admin/quotas", wrapper.AdminListQuotas, options.OperationMiddlewares["adminListQuotas"]...)
 	router.GET(options.BaseURL+"/v1/admin/quota-summary", wrapper.AdminGetQuotaSummary, options.OperationMiddlewares["adminGetQuotaSummary"]...)
+	router.DELETE(options.BaseURL+"/v1/admin/quotas/:user", wrapper.AdminResetQuota, options.OperationMiddlewares["adminResetQuota"]...)
 	router.GET(options.BaseURL+"/v1/admin/quotas/:user", wrapper.AdminGetQuota, options.OperationMiddlewares["adminGetQuota"]...)
 	router.PUT(options.BaseURL+"/v1/admin/quotas/:user", wrapper.AdminSetQuota, options.OperationMiddlewares["adminSetQuota"]...)
+	router.POST(options.BaseURL+"/v1/admin/quota-changes", wrapper.AdminChangeQuotas, options.OperationMiddlewares["adminChangeQuotas"]...)
+	router.GET(options.BaseURL+"/v1/admin/default-limits", wrapper.AdminListDefaultLimits, options.OperationMiddlewares["adminListDefaultLimits"]...)
+	router.DELETE(options.BaseURL+"/v1/admin/default-limits/:domain", wrapper.AdminDeleteDefaultLimit, options.OperationMiddlewares["adminDeleteDefaultLimit"]...)
+	router.PUT(options.BaseURL+"/v1/admin/default-limits/:domain", wrapper.AdminSetDefaultLimit, options.OperationMiddlewares["adminSetDefaultLimit"]...)
 	router.GET(options.BaseURL+"/v1/admin/accounts", wrapper.AdminListAccounts, options.OperationMiddlewares["adminListAccounts"]...)
+	router.GET(options.BaseURL+"/v1/admin/accounts/:id", wrapper.AdminGetAccount, options.OperationMiddlewares["adminGetAccount"]...)
 	router.PATCH(options.BaseURL+"/v1/admin/accounts/:id", wrapper.AdminUpdateAccount, options.OperationMiddlewares["adminUpdateAccount"]...)
 	router.POST(options.BaseURL+"/v1/admin/accounts/:id/fetch", wrapper.AdminFetchAccount, options.OperationMiddlewares["adminFetchAccount"]...)
+	router.POST(options.BaseURL+"/v1/admin/accounts/:id/test", wrapper.AdminTestAccount, options.OperationMiddlewares["adminTestAccount"]...)
+	router.GET(options.BaseURL+"/v1/admin/accounts/:id/runs", wrapper.AdminListRuns, options.OperationMiddlewares["adminListRuns"]...)
+	router.GET(options.BaseURL+"/v1/admin/accounts/:id/skipped", wrapper.AdminListSkipped, options.OperationMiddlewares["adminListSkipped"]...)
 	router.DELETE(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminDeleteTranscript, options.OperationMiddlewares["adminDeleteTranscript"]...)
 	router.GET(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminGetTranscript, options.OperationMiddlewares["adminGetTranscript"]...)
 	router.PUT(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminStartTranscript, options.OperationMiddlewares["adminStartTranscript"]...)
@@ -5894,6 +6420,156 @@ func (response AdminListAccounts503ApplicationProblemPlusJSONResponse) VisitAdmi
 	return err
 }
 
+type AdminGetAccountRequestObject struct {
+	Id     AccountID `json:"id"`
+	Params AdminGetAccountParams
+}
+
+type AdminGetAccountResponseObject interface {
+	VisitAdminGetAccountResponse(w http.ResponseWriter) error
+}
+
+type AdminGetAccount200ResponseHeaders struct {
+	ContentLanguage *string
+	ETag            string
+}
+
+type AdminGetAccount200JSONResponse struct {
+	Body    AdminAccount
+	Headers AdminGetAccount200ResponseHeaders
+}
+
+func (response AdminGetAccount200JSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetAccount400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetAccount400ApplicationProblemPlusJSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetAccount401ApplicationProblemPlusJSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetAccount403ApplicationProblemPlusJSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetAccount404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetAccount404ApplicationProblemPlusJSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetAccount429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetAccount429ApplicationProblemPlusJSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetAccount500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetAccount500ApplicationProblemPlusJSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetAccount503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetAccount503ApplicationProblemPlusJSONResponse) VisitAdminGetAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AdminUpdateAccountRequestObject struct {
 	Id                                AccountID `json:"id"`
 	Params                            AdminUpdateAccountParams
@@ -6260,6 +6936,496 @@ type AdminFetchAccount503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AdminFetchAccount503ApplicationProblemPlusJSONResponse) VisitAdminFetchAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRunsRequestObject struct {
+	Id     AccountID `json:"id"`
+	Params AdminListRunsParams
+}
+
+type AdminListRunsResponseObject interface {
+	VisitAdminListRunsResponse(w http.ResponseWriter) error
+}
+
+type AdminListRuns200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type AdminListRuns200JSONResponse struct {
+	Body    RunList
+	Headers AdminListRuns200ResponseHeaders
+}
+
+func (response AdminListRuns200JSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns400ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns401ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns403ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns404ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns422ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns429ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns500ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListRuns503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListRuns503ApplicationProblemPlusJSONResponse) VisitAdminListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkippedRequestObject struct {
+	Id     AccountID `json:"id"`
+	Params AdminListSkippedParams
+}
+
+type AdminListSkippedResponseObject interface {
+	VisitAdminListSkippedResponse(w http.ResponseWriter) error
+}
+
+type AdminListSkipped200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type AdminListSkipped200JSONResponse struct {
+	Body    SkippedList
+	Headers AdminListSkipped200ResponseHeaders
+}
+
+func (response AdminListSkipped200JSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped400ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped401ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped403ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped404ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped422ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped429ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped500ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListSkipped503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListSkipped503ApplicationProblemPlusJSONResponse) VisitAdminListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccountRequestObject struct {
+	Id     AccountID `json:"id"`
+	Params AdminTestAccountParams
+}
+
+type AdminTestAccountResponseObject interface {
+	VisitAdminTestAccountResponse(w http.ResponseWriter) error
+}
+
+type AdminTestAccount200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type AdminTestAccount200JSONResponse struct {
+	Body    ConnectionTest
+	Headers AdminTestAccount200ResponseHeaders
+}
+
+func (response AdminTestAccount200JSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminTestAccount400ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminTestAccount401ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminTestAccount403ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminTestAccount404ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount422ApplicationProblemPlusJSONResponse Problem
+
+func (response AdminTestAccount422ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminTestAccount429ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminTestAccount500ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminTestAccount503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminTestAccount503ApplicationProblemPlusJSONResponse) VisitAdminTestAccountResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6689,6 +7855,460 @@ func (response AdminStartTranscript503ApplicationProblemPlusJSONResponse) VisitA
 	return err
 }
 
+type AdminListDefaultLimitsRequestObject struct {
+	Params AdminListDefaultLimitsParams
+}
+
+type AdminListDefaultLimitsResponseObject interface {
+	VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error
+}
+
+type AdminListDefaultLimits200JSONResponse DefaultLimitList
+
+func (response AdminListDefaultLimits200JSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListDefaultLimits400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListDefaultLimits400ApplicationProblemPlusJSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListDefaultLimits401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListDefaultLimits401ApplicationProblemPlusJSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListDefaultLimits403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListDefaultLimits403ApplicationProblemPlusJSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListDefaultLimits422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListDefaultLimits422ApplicationProblemPlusJSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListDefaultLimits429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListDefaultLimits429ApplicationProblemPlusJSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListDefaultLimits500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListDefaultLimits500ApplicationProblemPlusJSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListDefaultLimits503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListDefaultLimits503ApplicationProblemPlusJSONResponse) VisitAdminListDefaultLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteDefaultLimitRequestObject struct {
+	Domain string `json:"domain"`
+}
+
+type AdminDeleteDefaultLimitResponseObject interface {
+	VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error
+}
+
+type AdminDeleteDefaultLimit204Response struct {
+}
+
+func (response AdminDeleteDefaultLimit204Response) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AdminDeleteDefaultLimit400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteDefaultLimit400ApplicationProblemPlusJSONResponse) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteDefaultLimit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteDefaultLimit401ApplicationProblemPlusJSONResponse) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteDefaultLimit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteDefaultLimit403ApplicationProblemPlusJSONResponse) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteDefaultLimit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteDefaultLimit404ApplicationProblemPlusJSONResponse) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteDefaultLimit429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteDefaultLimit429ApplicationProblemPlusJSONResponse) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteDefaultLimit500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteDefaultLimit500ApplicationProblemPlusJSONResponse) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminDeleteDefaultLimit503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminDeleteDefaultLimit503ApplicationProblemPlusJSONResponse) VisitAdminDeleteDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimitRequestObject struct {
+	Domain string `json:"domain"`
+	Body   *AdminSetDefaultLimitJSONRequestBody
+}
+
+type AdminSetDefaultLimitResponseObject interface {
+	VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error
+}
+
+type AdminSetDefaultLimit200JSONResponse DefaultLimit
+
+func (response AdminSetDefaultLimit200JSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit400ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit401ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit403ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit404ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit413ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit415ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit422ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit429ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit500ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetDefaultLimit503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetDefaultLimit503ApplicationProblemPlusJSONResponse) VisitAdminSetDefaultLimitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AdminListHostsRequestObject struct {
 	Params AdminListHostsParams
 }
@@ -6814,6 +8434,175 @@ type AdminListHosts503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AdminListHosts503ApplicationProblemPlusJSONResponse) VisitAdminListHostsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotasRequestObject struct {
+	Body *AdminChangeQuotasJSONRequestBody
+}
+
+type AdminChangeQuotasResponseObject interface {
+	VisitAdminChangeQuotasResponse(w http.ResponseWriter) error
+}
+
+type AdminChangeQuotas200JSONResponse QuotaChanged
+
+func (response AdminChangeQuotas200JSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas400ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas401ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas403ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas413ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas415ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas422ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas429ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas500ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminChangeQuotas503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminChangeQuotas503ApplicationProblemPlusJSONResponse) VisitAdminChangeQuotasResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7078,6 +8867,167 @@ func (response AdminListQuotas503ApplicationProblemPlusJSONResponse) VisitAdminL
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuotaRequestObject struct {
+	User   string `json:"user"`
+	Params AdminResetQuotaParams
+}
+
+type AdminResetQuotaResponseObject interface {
+	VisitAdminResetQuotaResponse(w http.ResponseWriter) error
+}
+
+type AdminResetQuota200ResponseHeaders struct {
+	ETag string
+}
+
+type AdminResetQuota200JSONResponse struct {
+	Body    UserQuota
+	Headers AdminResetQuota200ResponseHeaders
+}
+
+func (response AdminResetQuota200JSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota400ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota401ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota403ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota404ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota412ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota429ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota500ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminResetQuota503ApplicationProblemPlusJSONResponse struct {
+	MailboxUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response AdminResetQuota503ApplicationProblemPlusJSONResponse) VisitAdminResetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
@@ -9433,12 +11383,24 @@ type StrictServerInterface interface {
 	// AdminListAccounts Accounts across users
 	// (GET /v1/admin/accounts)
 	AdminListAccounts(ctx context.Context, request AdminListAccountsRequestObject) (AdminListAccountsResponseObject, error)
+	// AdminGetAccount A user's account
+	// (GET /v1/admin/accounts/{id})
+	AdminGetAccount(ctx context.Context, request AdminGetAccountRequestObject) (AdminGetAccountResponseObject, error)
 	// AdminUpdateAccount Switch a user's account off or on
 	// (PATCH /v1/admin/accounts/{id})
 	AdminUpdateAccount(ctx context.Context, request AdminUpdateAccountRequestObject) (AdminUpdateAccountResponseObject, error)
 	// AdminFetchAccount Fetch a user's account now
 	// (POST /v1/admin/accounts/{id}/fetch)
 	AdminFetchAccount(ctx context.Context, request AdminFetchAccountRequestObject) (AdminFetchAccountResponseObject, error)
+	// AdminListRuns Past visits of a user's account
+	// (GET /v1/admin/accounts/{id}/runs)
+	AdminListRuns(ctx context.Context, request AdminListRunsRequestObject) (AdminListRunsResponseObject, error)
+	// AdminListSkipped Messages of a user's account that could not be fetched
+	// (GET /v1/admin/accounts/{id}/skipped)
+	AdminListSkipped(ctx context.Context, request AdminListSkippedRequestObject) (AdminListSkippedResponseObject, error)
+	// AdminTestAccount Try a user's account
+	// (POST /v1/admin/accounts/{id}/test)
+	AdminTestAccount(ctx context.Context, request AdminTestAccountRequestObject) (AdminTestAccountResponseObject, error)
 	// AdminDeleteTranscript End and remove a transcript
 	// (DELETE /v1/admin/accounts/{id}/transcript)
 	AdminDeleteTranscript(ctx context.Context, request AdminDeleteTranscriptRequestObject) (AdminDeleteTranscriptResponseObject, error)
@@ -9448,15 +11410,30 @@ type StrictServerInterface interface {
 	// AdminStartTranscript Write a transcript for a day
 	// (PUT /v1/admin/accounts/{id}/transcript)
 	AdminStartTranscript(ctx context.Context, request AdminStartTranscriptRequestObject) (AdminStartTranscriptResponseObject, error)
-	// AdminListHosts Remote hosts and how their accounts are
+	// AdminListDefaultLimits Default limits
+	// (GET /v1/admin/default-limits)
+	AdminListDefaultLimits(ctx context.Context, request AdminListDefaultLimitsRequestObject) (AdminListDefaultLimitsResponseObject, error)
+	// AdminDeleteDefaultLimit Take back a default
+	// (DELETE /v1/admin/default-limits/{domain})
+	AdminDeleteDefaultLimit(ctx context.Context, request AdminDeleteDefaultLimitRequestObject) (AdminDeleteDefaultLimitResponseObject, error)
+	// AdminSetDefaultLimit Set the limits of all users of a domain
+	// (PUT /v1/admin/default-limits/{domain})
+	AdminSetDefaultLimit(ctx context.Context, request AdminSetDefaultLimitRequestObject) (AdminSetDefaultLimitResponseObject, error)
+	// AdminListHosts Remote servers and how their accounts are
 	// (GET /v1/admin/hosts)
 	AdminListHosts(ctx context.Context, request AdminListHostsRequestObject) (AdminListHostsResponseObject, error)
+	// AdminChangeQuotas Set the limits of all users that match a filter
+	// (POST /v1/admin/quota-changes)
+	AdminChangeQuotas(ctx context.Context, request AdminChangeQuotasRequestObject) (AdminChangeQuotasResponseObject, error)
 	// AdminGetQuotaSummary How full all users' mailboxes are
 	// (GET /v1/admin/quota-summary)
 	AdminGetQuotaSummary(ctx context.Context, request AdminGetQuotaSummaryRequestObject) (AdminGetQuotaSummaryResponseObject, error)
 	// AdminListQuotas Every user's quota
 	// (GET /v1/admin/quotas)
 	AdminListQuotas(ctx context.Context, request AdminListQuotasRequestObject) (AdminListQuotasResponseObject, error)
+	// AdminResetQuota Take back one user's limits
+	// (DELETE /v1/admin/quotas/{user})
+	AdminResetQuota(ctx context.Context, request AdminResetQuotaRequestObject) (AdminResetQuotaResponseObject, error)
 	// AdminGetQuota One user's quota
 	// (GET /v1/admin/quotas/{user})
 	AdminGetQuota(ctx context.Context, request AdminGetQuotaRequestObject) (AdminGetQuotaResponseObject, error)
@@ -10024,6 +12001,32 @@ func (sh *strictHandler) AdminListAccounts(ctx echo.Context, params AdminListAcc
 	return nil
 }
 
+// AdminGetAccount operation middleware
+func (sh *strictHandler) AdminGetAccount(ctx echo.Context, id AccountID, params AdminGetAccountParams) error {
+	var request AdminGetAccountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminGetAccount(ctx.Request().Context(), request.(AdminGetAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminGetAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminGetAccountResponseObject); ok {
+		return validResponse.VisitAdminGetAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AdminUpdateAccount operation middleware
 func (sh *strictHandler) AdminUpdateAccount(ctx echo.Context, id AccountID, params AdminUpdateAccountParams) error {
 	var request AdminUpdateAccountRequestObject
@@ -10126,6 +12129,84 @@ func (sh *strictHandler) AdminFetchAccount(ctx echo.Context, id AccountID, param
 	return nil
 }
 
+// AdminListRuns operation middleware
+func (sh *strictHandler) AdminListRuns(ctx echo.Context, id AccountID, params AdminListRunsParams) error {
+	var request AdminListRunsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminListRuns(ctx.Request().Context(), request.(AdminListRunsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminListRuns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminListRunsResponseObject); ok {
+		return validResponse.VisitAdminListRunsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminListSkipped operation middleware
+func (sh *strictHandler) AdminListSkipped(ctx echo.Context, id AccountID, params AdminListSkippedParams) error {
+	var request AdminListSkippedRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminListSkipped(ctx.Request().Context(), request.(AdminListSkippedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminListSkipped")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminListSkippedResponseObject); ok {
+		return validResponse.VisitAdminListSkippedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminTestAccount operation middleware
+func (sh *strictHandler) AdminTestAccount(ctx echo.Context, id AccountID, params AdminTestAccountParams) error {
+	var request AdminTestAccountRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminTestAccount(ctx.Request().Context(), request.(AdminTestAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminTestAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminTestAccountResponseObject); ok {
+		return validResponse.VisitAdminTestAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AdminDeleteTranscript operation middleware
 func (sh *strictHandler) AdminDeleteTranscript(ctx echo.Context, id AccountID) error {
 	var request AdminDeleteTranscriptRequestObject
@@ -10202,6 +12283,104 @@ func (sh *strictHandler) AdminStartTranscript(ctx echo.Context, id AccountID) er
 	return nil
 }
 
+// AdminListDefaultLimits operation middleware
+func (sh *strictHandler) AdminListDefaultLimits(ctx echo.Context, params AdminListDefaultLimitsParams) error {
+	var request AdminListDefaultLimitsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminListDefaultLimits(ctx.Request().Context(), request.(AdminListDefaultLimitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminListDefaultLimits")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminListDefaultLimitsResponseObject); ok {
+		return validResponse.VisitAdminListDefaultLimitsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminDeleteDefaultLimit operation middleware
+func (sh *strictHandler) AdminDeleteDefaultLimit(ctx echo.Context, domain string) error {
+	var request AdminDeleteDefaultLimitRequestObject
+
+	request.Domain = domain
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminDeleteDefaultLimit(ctx.Request().Context(), request.(AdminDeleteDefaultLimitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminDeleteDefaultLimit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminDeleteDefaultLimitResponseObject); ok {
+		return validResponse.VisitAdminDeleteDefaultLimitResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminSetDefaultLimit operation middleware
+func (sh *strictHandler) AdminSetDefaultLimit(ctx echo.Context, domain string) error {
+	var request AdminSetDefaultLimitRequestObject
+
+	request.Domain = domain
+
+	var body AdminSetDefaultLimitJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminSetDefaultLimit(ctx.Request().Context(), request.(AdminSetDefaultLimitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminSetDefaultLimit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminSetDefaultLimitResponseObject); ok {
+		return validResponse.VisitAdminSetDefaultLimitResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AdminListHosts operation middleware
 func (sh *strictHandler) AdminListHosts(ctx echo.Context, params AdminListHostsParams) error {
 	var request AdminListHostsRequestObject
@@ -10221,6 +12400,52 @@ func (sh *strictHandler) AdminListHosts(ctx echo.Context, params AdminListHostsP
 		return err
 	} else if validResponse, ok := response.(AdminListHostsResponseObject); ok {
 		return validResponse.VisitAdminListHostsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminChangeQuotas operation middleware
+func (sh *strictHandler) AdminChangeQuotas(ctx echo.Context) error {
+	var request AdminChangeQuotasRequestObject
+
+	var body AdminChangeQuotasJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminChangeQuotas(ctx.Request().Context(), request.(AdminChangeQuotasRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminChangeQuotas")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminChangeQuotasResponseObject); ok {
+		return validResponse.VisitAdminChangeQuotasResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -10269,6 +12494,32 @@ func (sh *strictHandler) AdminListQuotas(ctx echo.Context, params AdminListQuota
 		return err
 	} else if validResponse, ok := response.(AdminListQuotasResponseObject); ok {
 		return validResponse.VisitAdminListQuotasResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminResetQuota operation middleware
+func (sh *strictHandler) AdminResetQuota(ctx echo.Context, user string, params AdminResetQuotaParams) error {
+	var request AdminResetQuotaRequestObject
+
+	request.User = user
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminResetQuota(ctx.Request().Context(), request.(AdminResetQuotaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminResetQuota")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminResetQuotaResponseObject); ok {
+		return validResponse.VisitAdminResetQuotaResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -289,13 +289,19 @@ func (e HealthStatus) Valid() bool {
 
 // Defines values for LimitSource.
 const (
-	LimitByMailbox   LimitSource = "mailbox"
-	LimitByMailbrook LimitSource = "mailbrook"
+	LimitByDomain       LimitSource = "domain"
+	LimitByInstallation LimitSource = "installation"
+	LimitByMailbox      LimitSource = "mailbox"
+	LimitByMailbrook    LimitSource = "mailbrook"
 )
 
 // Valid indicates whether the value is a known member of the LimitSource enum.
 func (e LimitSource) Valid() bool {
 	switch e {
+	case LimitByDomain:
+		return true
+	case LimitByInstallation:
+		return true
 	case LimitByMailbox:
 		return true
 	case LimitByMailbrook:
@@ -419,6 +425,45 @@ func (e ProviderAuth) Valid() bool {
 	case ProviderAuthOauth2:
 		return true
 	case ProviderAuthPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuotaChangeAction.
+const (
+	CountUsers       QuotaChangeAction = "count"
+	InheritLimits    QuotaChangeAction = "inherit"
+	SetLimitsOfUsers QuotaChangeAction = "set"
+)
+
+// Valid indicates whether the value is a known member of the QuotaChangeAction enum.
+func (e QuotaChangeAction) Valid() bool {
+	switch e {
+	case CountUsers:
+		return true
+	case InheritLimits:
+		return true
+	case SetLimitsOfUsers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuotaChangeUnlimited.
+const (
+	UnlimitedBytes    QuotaChangeUnlimited = "bytes"
+	UnlimitedMessages QuotaChangeUnlimited = "messages"
+)
+
+// Valid indicates whether the value is a known member of the QuotaChangeUnlimited enum.
+func (e QuotaChangeUnlimited) Valid() bool {
+	switch e {
+	case UnlimitedBytes:
+		return true
+	case UnlimitedMessages:
 		return true
 	default:
 		return false
@@ -1049,6 +1094,24 @@ type ConnectionTestRequest struct {
 	Username *UsernameText `json:"username,omitempty"`
 }
 
+// DefaultLimit defines model for DefaultLimit.
+type DefaultLimit struct {
+	// Domain `*`: of users whose domain has none.
+	//
+	// Example: firma.test
+	Domain        string `json:"domain"`
+	LimitBytes    *int64 `json:"limit_bytes"`
+	LimitMessages *int64 `json:"limit_messages"`
+}
+
+// DefaultLimitList defines model for DefaultLimitList.
+type DefaultLimitList struct {
+	Defaults []DefaultLimit `json:"defaults"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
 // Delay What keeps an account's mail away, why that is known, and what helps.
 //
 // Example: {"advice":"Switch it on: everything that came meanwhile is then fetched.","evidence":"It was switched off in this account's settings.","help":"resume","kind":"paused","since":"2026-11-21T09:00:00Z","title":"Fetching is switched off","until":null}
@@ -1209,20 +1272,33 @@ type HostDiagnosis struct {
 type HostHealth struct {
 	Accounts int64 `json:"accounts"`
 
+	// Affected Accounts whose mail the server keeps away: those that are `failing`, and those that are not visited while it
+	// is out of order. They are `GET /v1/admin/accounts?host=…&port=…&affected=true`.
+	Affected int64 `json:"affected"`
+
 	// ByState Every state of `AccountState`, also those with none.
 	ByState map[string]int64 `json:"by_state"`
 
-	// Diagnoses Why they fail; the most frequent first.
+	// Diagnoses Why they are `failing`; the most frequent first.
 	Diagnoses []HostDiagnosis `json:"diagnoses"`
 
-	// Failing Accounts that are switched on and whose last visit failed.
+	// Failing Accounts that are switched on and whose last visit failed by the server's fault.
 	Failing int64 `json:"failing"`
+
+	// FailingOtherwise Accounts that are switched on and whose last visit failed for another reason, such as a refused password.
+	FailingOtherwise int64 `json:"failing_otherwise"`
 
 	// Host Example: imap.gmail.com
 	Host string `json:"host"`
 
+	// OutOfOrder Whether several users' accounts found it so and it is only probed for now.
+	OutOfOrder bool `json:"out_of_order"`
+
 	// OverdueSeconds How long the account that waits longest has been due; 0 when none waits.
 	OverdueSeconds float64 `json:"overdue_seconds"`
+
+	// Port Example: 993
+	Port int `json:"port"`
 }
 
 // HostList defines model for HostList.
@@ -1251,8 +1327,9 @@ type IdentityList struct {
 // Limit `null` is unlimited; 0 lets nothing in.
 type Limit = int64
 
-// LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here, or
-// `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth of a limit
+// LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here for this user,
+// `domain`, the default for the domain of the user's address, `installation`, the default for users whose domain
+// has none, or `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth of a limit
 // of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
 // that bounces.
 type LimitSource string
@@ -1559,6 +1636,54 @@ type QuotaBand struct {
 	Users       int64 `json:"users"`
 }
 
+// QuotaChange defines model for QuotaChange.
+type QuotaChange struct {
+	// Action `set` sets the limits that are given or `unlimited`, at least one, and leaves the other as it is; `inherit`
+	// takes back what was set for these users.
+	Action QuotaChangeAction `json:"action"`
+
+	// Cursor `next_cursor` of the step before.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Filter As the parameters of `GET /v1/admin/quotas`; `{}` are all users.
+	Filter        QuotaFilter `json:"filter"`
+	LimitBytes    *int64      `json:"limit_bytes,omitempty"`
+	LimitMessages *int64      `json:"limit_messages,omitempty"`
+
+	// Unlimited Which limits are taken away.
+	Unlimited *[]QuotaChangeUnlimited `json:"unlimited,omitempty"`
+}
+
+// QuotaChangeAction `set` sets the limits that are given or `unlimited`, at least one, and leaves the other as it is; `inherit`
+// takes back what was set for these users.
+type QuotaChangeAction string
+
+// QuotaChangeUnlimited defines model for QuotaChange.Unlimited.
+type QuotaChangeUnlimited string
+
+// QuotaChanged defines model for QuotaChanged.
+type QuotaChanged struct {
+	// Changed Those for whom now something else is set than before.
+	Changed int64 `json:"changed"`
+
+	// Matching Users whom the filter chooses: of this step, or with `count` all.
+	Matching int64 `json:"matching"`
+
+	// NextCursor `null`: all were come by.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// QuotaFilter As the parameters of `GET /v1/admin/quotas`; `{}` are all users.
+type QuotaFilter struct {
+	// Domain A DNS name or an IP address; no port, no scheme.
+	Domain *Host       `json:"domain,omitempty"`
+	Query  *SearchText `json:"query,omitempty"`
+
+	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
+	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
+	State *QuotaState `json:"state,omitempty"`
+}
+
 // QuotaLimits defines model for QuotaLimits.
 type QuotaLimits struct {
 	// LimitBytes `null` is unlimited; 0 lets nothing in.
@@ -1703,10 +1828,13 @@ type Session struct {
 	User string `json:"user"`
 }
 
-// SetLimits What `PUT` set, whatever the mailbox's own limits are.
+// SetLimits What `PUT` set, or a default says, whatever the mailbox's own limits are.
 type SetLimits struct {
 	LimitBytes    *int64 `json:"limit_bytes"`
 	LimitMessages *int64 `json:"limit_messages"`
+
+	// Source Where they stand: `mailbrook`, `domain` or `installation`; `null`: nowhere.
+	Source *LimitSource `json:"source"`
 }
 
 // SkippedList defines model for SkippedList.
@@ -1861,7 +1989,7 @@ type UserQuota struct {
 	LimitMessages *int64         `json:"limit_messages"`
 	LimitSource   *LimitSource   `json:"limit_source"`
 
-	// Set What `PUT` set, whatever the mailbox's own limits are.
+	// Set What `PUT` set, or a default says, whatever the mailbox's own limits are.
 	Set SetLimits `json:"set"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
@@ -2063,6 +2191,16 @@ type AdminListAccountsParams struct {
 	// Host Only accounts at this remote host; the whole name.
 	Host *Host `form:"host,omitempty" json:"host,omitempty"`
 
+	// Port Only accounts at this port.
+	Port *int `form:"port,omitempty" json:"port,omitempty"`
+
+	// Query Only accounts where the user's address, the account's own address or the server's name contains this, in any
+	// case. Nothing in it is a wildcard.
+	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
+
+	// Affected `true`: only accounts whose mail the provider's server keeps away, as `GET /v1/admin/hosts` counts them.
+	Affected *bool `form:"affected,omitempty" json:"affected,omitempty"`
+
 	// Diagnosis Only accounts whose last visit failed for this reason; `local_mailbox_unavailable` are those whose user's
 	// own mailbox is not there, or cannot be written.
 	Diagnosis *FaultCode `form:"diagnosis,omitempty" json:"diagnosis,omitempty"`
@@ -2083,6 +2221,12 @@ type AdminListAccountsParams struct {
 // AdminListAccountsParamsSort defines parameters for AdminListAccounts.
 type AdminListAccountsParamsSort string
 
+// AdminGetAccountParams defines parameters for AdminGetAccount.
+type AdminGetAccountParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // AdminUpdateAccountParams defines parameters for AdminUpdateAccount.
 type AdminUpdateAccountParams struct {
 	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
@@ -2100,10 +2244,46 @@ type AdminFetchAccountParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// AdminListRunsParams defines parameters for AdminListRuns.
+type AdminListRunsParams struct {
+	// Limit How many at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminListSkippedParams defines parameters for AdminListSkipped.
+type AdminListSkippedParams struct {
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// AdminTestAccountParams defines parameters for AdminTestAccount.
+type AdminTestAccountParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // AdminGetTranscriptParams defines parameters for AdminGetTranscript.
 type AdminGetTranscriptParams struct {
 	// Download The lines in the place of the status; 404 when there are none.
 	Download *bool `form:"download,omitempty" json:"download,omitempty"`
+}
+
+// AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
+type AdminListDefaultLimitsParams struct {
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AdminListHostsParams defines parameters for AdminListHosts.
@@ -2116,6 +2296,9 @@ type AdminListHostsParams struct {
 type AdminListQuotasParams struct {
 	// Query Only users whose address contains this, in any case. Nothing in it is a wildcard.
 	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
+
+	// Domain Only users of this domain; the whole name, what follows the `@`.
+	Domain *Host `form:"domain,omitempty" json:"domain,omitempty"`
 
 	// State Only users who are over a limit, near one, or neither; see `QuotaState`.
 	State *QuotaState `form:"state,omitempty" json:"state,omitempty"`
@@ -2132,6 +2315,14 @@ type AdminListQuotasParams struct {
 
 // AdminListQuotasParamsSort defines parameters for AdminListQuotas.
 type AdminListQuotasParamsSort string
+
+// AdminResetQuotaParams defines parameters for AdminResetQuota.
+type AdminResetQuotaParams struct {
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
 
 // AdminSetQuotaParams defines parameters for AdminSetQuota.
 type AdminSetQuotaParams struct {
@@ -2218,6 +2409,12 @@ type AdminUpdateAccountJSONRequestBody = AdminAccountPatch
 
 // AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody defines body for AdminUpdateAccount for application/merge-patch+json ContentType.
 type AdminUpdateAccountApplicationMergePatchPlusJSONRequestBody = AdminAccountPatch
+
+// AdminSetDefaultLimitJSONRequestBody defines body for AdminSetDefaultLimit for application/json ContentType.
+type AdminSetDefaultLimitJSONRequestBody = QuotaLimits
+
+// AdminChangeQuotasJSONRequestBody defines body for AdminChangeQuotas for application/json ContentType.
+type AdminChangeQuotasJSONRequestBody = QuotaChange
 
 // AdminSetQuotaJSONRequestBody defines body for AdminSetQuota for application/json ContentType.
 type AdminSetQuotaJSONRequestBody = QuotaLimits
@@ -2617,6 +2814,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/admin/accounts (the `AdminListAccounts` operationId).
 	AdminListAccounts(ctx context.Context, params *AdminListAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AdminGetAccount A user's account
+	//
+	// Without any secret. `diagnosis` and `delay` are worded for an administrator, here and in all that is below
+	// `/v1/admin`.
+	//
+	// Corresponds with GET /v1/admin/accounts/{id} (the `AdminGetAccount` operationId).
+	AdminGetAccount(ctx context.Context, id AccountID, params *AdminGetAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AdminUpdateAccountWithBody Switch a user's account off or on
 	//
 	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
@@ -2654,6 +2859,28 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/admin/accounts/{id}/fetch (the `AdminFetchAccount` operationId).
 	AdminFetchAccount(ctx context.Context, id AccountID, params *AdminFetchAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AdminListRuns Past visits of a user's account
+	//
+	// As `GET /v1/accounts/{id}/runs`.
+	//
+	// Corresponds with GET /v1/admin/accounts/{id}/runs (the `AdminListRuns` operationId).
+	AdminListRuns(ctx context.Context, id AccountID, params *AdminListRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminListSkipped Messages of a user's account that could not be fetched
+	//
+	// As `GET /v1/accounts/{id}/skipped`, but without sender and subject, which are the user's alone.
+	//
+	// Corresponds with GET /v1/admin/accounts/{id}/skipped (the `AdminListSkipped` operationId).
+	AdminListSkipped(ctx context.Context, id AccountID, params *AdminListSkippedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminTestAccount Try a user's account
+	//
+	// As `POST /v1/connection-tests` with the account as it is saved; nothing is changed, and nothing can be laid over
+	// it. No body is needed.
+	//
+	// Corresponds with POST /v1/admin/accounts/{id}/test (the `AdminTestAccount` operationId).
+	AdminTestAccount(ctx context.Context, id AccountID, params *AdminTestAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AdminDeleteTranscript End and remove a transcript
 	//
 	// Repeatable; there need not be one.
@@ -2678,12 +2905,78 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
 	AdminStartTranscript(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AdminListHosts Remote hosts and how their accounts are
+	// AdminListDefaultLimits Default limits
 	//
-	// Those with the most failing accounts first, then those with the most accounts.
+	// The installation's first (`*`), then by domain.
+	//
+	// Corresponds with GET /v1/admin/default-limits (the `AdminListDefaultLimits` operationId).
+	AdminListDefaultLimits(ctx context.Context, params *AdminListDefaultLimitsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminDeleteDefaultLimit Take back a default
+	//
+	// The installation's default counts in its place, if there is one. Repeatable.
+	//
+	// Corresponds with DELETE /v1/admin/default-limits/{domain} (the `AdminDeleteDefaultLimit` operationId).
+	AdminDeleteDefaultLimit(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminSetDefaultLimitWithBody Set the limits of all users of a domain
+	//
+	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+	// many thousand users follow within a minute.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+	AdminSetDefaultLimitWithBody(ctx context.Context, domain string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminSetDefaultLimit Set the limits of all users of a domain
+	//
+	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+	// many thousand users follow within a minute.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+	AdminSetDefaultLimit(ctx context.Context, domain string, body AdminSetDefaultLimitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminListHosts Remote servers and how their accounts are
+	//
+	// By host and port. Those that keep away the mail of the most accounts first, then those with the most accounts.
+	// Only what is the server's fault counts as `failing` and `affected`: no refused passwords, no full mailboxes of
+	// the users' own.
 	//
 	// Corresponds with GET /v1/admin/hosts (the `AdminListHosts` operationId).
 	AdminListHosts(ctx context.Context, params *AdminListHostsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminChangeQuotasWithBody Set the limits of all users that match a filter
+	//
+	// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+	// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+	// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+	// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+	// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+	AdminChangeQuotasWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminChangeQuotas Set the limits of all users that match a filter
+	//
+	// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+	// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+	// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+	// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+	// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+	AdminChangeQuotas(ctx context.Context, body AdminChangeQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AdminGetQuotaSummary How full all users' mailboxes are
 	//
@@ -2699,6 +2992,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/admin/quotas (the `AdminListQuotas` operationId).
 	AdminListQuotas(ctx context.Context, params *AdminListQuotasParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AdminResetQuota Take back one user's limits
+	//
+	// What was set for this user is taken back: the default of the domain counts again, else the installation's; see
+	// `PUT /v1/admin/default-limits/{domain}`. Repeatable.
+	//
+	// Corresponds with DELETE /v1/admin/quotas/{user} (the `AdminResetQuota` operationId).
+	AdminResetQuota(ctx context.Context, user string, params *AdminResetQuotaParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AdminGetQuota One user's quota
 	//
 	// A user who has never been seen has used nothing and has no limit.
@@ -2708,8 +3009,9 @@ type ClientInterface interface {
 
 	// AdminSetQuotaWithBody Set one user's limits
 	//
-	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+	// accounts become `over_quota` and resume by themselves when there is room. A
 	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes any type of body and a specified content type.
@@ -2719,8 +3021,9 @@ type ClientInterface interface {
 
 	// AdminSetQuota Set one user's limits
 	//
-	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+	// accounts become `over_quota` and resume by themselves when there is room. A
 	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -3390,6 +3693,24 @@ func (c *Client) AdminListAccounts(ctx context.Context, params *AdminListAccount
 	return c.Client.Do(req)
 }
 
+// AdminGetAccount A user's account
+//
+// Without any secret. `diagnosis` and `delay` are worded for an administrator, here and in all that is below
+// `/v1/admin`.
+//
+// Corresponds with GET /v1/admin/accounts/{id} (the `AdminGetAccount` operationId).
+func (c *Client) AdminGetAccount(ctx context.Context, id AccountID, params *AdminGetAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminGetAccountRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AdminUpdateAccountWithBody Switch a user's account off or on
 //
 // Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
@@ -3467,6 +3788,58 @@ func (c *Client) AdminFetchAccount(ctx context.Context, id AccountID, params *Ad
 	return c.Client.Do(req)
 }
 
+// AdminListRuns Past visits of a user's account
+//
+// As `GET /v1/accounts/{id}/runs`.
+//
+// Corresponds with GET /v1/admin/accounts/{id}/runs (the `AdminListRuns` operationId).
+func (c *Client) AdminListRuns(ctx context.Context, id AccountID, params *AdminListRunsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminListRunsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminListSkipped Messages of a user's account that could not be fetched
+//
+// As `GET /v1/accounts/{id}/skipped`, but without sender and subject, which are the user's alone.
+//
+// Corresponds with GET /v1/admin/accounts/{id}/skipped (the `AdminListSkipped` operationId).
+func (c *Client) AdminListSkipped(ctx context.Context, id AccountID, params *AdminListSkippedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminListSkippedRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminTestAccount Try a user's account
+//
+// As `POST /v1/connection-tests` with the account as it is saved; nothing is changed, and nothing can be laid over
+// it. No body is needed.
+//
+// Corresponds with POST /v1/admin/accounts/{id}/test (the `AdminTestAccount` operationId).
+func (c *Client) AdminTestAccount(ctx context.Context, id AccountID, params *AdminTestAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminTestAccountRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AdminDeleteTranscript End and remove a transcript
 //
 // Repeatable; there need not be one.
@@ -3521,13 +3894,139 @@ func (c *Client) AdminStartTranscript(ctx context.Context, id AccountID, reqEdit
 	return c.Client.Do(req)
 }
 
-// AdminListHosts Remote hosts and how their accounts are
+// AdminListDefaultLimits Default limits
 //
-// Those with the most failing accounts first, then those with the most accounts.
+// The installation's first (`*`), then by domain.
+//
+// Corresponds with GET /v1/admin/default-limits (the `AdminListDefaultLimits` operationId).
+func (c *Client) AdminListDefaultLimits(ctx context.Context, params *AdminListDefaultLimitsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminListDefaultLimitsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminDeleteDefaultLimit Take back a default
+//
+// The installation's default counts in its place, if there is one. Repeatable.
+//
+// Corresponds with DELETE /v1/admin/default-limits/{domain} (the `AdminDeleteDefaultLimit` operationId).
+func (c *Client) AdminDeleteDefaultLimit(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminDeleteDefaultLimitRequest(c.Server, domain)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminSetDefaultLimitWithBody Set the limits of all users of a domain
+//
+// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+// many thousand users follow within a minute.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+func (c *Client) AdminSetDefaultLimitWithBody(ctx context.Context, domain string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminSetDefaultLimitRequestWithBody(c.Server, domain, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminSetDefaultLimit Set the limits of all users of a domain
+//
+// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+// many thousand users follow within a minute.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+func (c *Client) AdminSetDefaultLimit(ctx context.Context, domain string, body AdminSetDefaultLimitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminSetDefaultLimitRequest(c.Server, domain, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminListHosts Remote servers and how their accounts are
+//
+// By host and port. Those that keep away the mail of the most accounts first, then those with the most accounts.
+// Only what is the server's fault counts as `failing` and `affected`: no refused passwords, no full mailboxes of
+// the users' own.
 //
 // Corresponds with GET /v1/admin/hosts (the `AdminListHosts` operationId).
 func (c *Client) AdminListHosts(ctx context.Context, params *AdminListHostsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAdminListHostsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminChangeQuotasWithBody Set the limits of all users that match a filter
+//
+// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+func (c *Client) AdminChangeQuotasWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminChangeQuotasRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminChangeQuotas Set the limits of all users that match a filter
+//
+// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+func (c *Client) AdminChangeQuotas(ctx context.Context, body AdminChangeQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminChangeQuotasRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3572,6 +4071,24 @@ func (c *Client) AdminListQuotas(ctx context.Context, params *AdminListQuotasPar
 	return c.Client.Do(req)
 }
 
+// AdminResetQuota Take back one user's limits
+//
+// What was set for this user is taken back: the default of the domain counts again, else the installation's; see
+// `PUT /v1/admin/default-limits/{domain}`. Repeatable.
+//
+// Corresponds with DELETE /v1/admin/quotas/{user} (the `AdminResetQuota` operationId).
+func (c *Client) AdminResetQuota(ctx context.Context, user string, params *AdminResetQuotaParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminResetQuotaRequest(c.Server, user, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AdminGetQuota One user's quota
 //
 // A user who has never been seen has used nothing and has no limit.
@@ -3591,8 +4108,9 @@ func (c *Client) AdminGetQuota(ctx context.Context, user string, reqEditors ...R
 
 // AdminSetQuotaWithBody Set one user's limits
 //
-// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+// accounts become `over_quota` and resume by themselves when there is room. A
 // limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes any type of body and a specified content type.
@@ -3612,8 +4130,9 @@ func (c *Client) AdminSetQuotaWithBody(ctx context.Context, user string, params 
 
 // AdminSetQuota Set one user's limits
 //
-// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+// accounts become `over_quota` and resume by themselves when there is room. A
 // limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes a body of the `application/json` content type.
@@ -5021,6 +5540,42 @@ func NewAdminListAccountsRequest(server string, params *AdminListAccountsParams)
 
 		}
 
+		if params.Port != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "port", *params.Port, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Query != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "query", *params.Query, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Affected != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "affected", *params.Affected, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Diagnosis != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "diagnosis", *params.Diagnosis, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -5073,6 +5628,55 @@ func NewAdminListAccountsRequest(server string, params *AdminListAccountsParams)
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAdminGetAccountRequest constructs an http.Request for the AdminGetAccount method
+func NewAdminGetAccountRequest(server string, id AccountID, params *AdminGetAccountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/accounts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -5199,6 +5803,219 @@ func NewAdminFetchAccountRequest(server string, id AccountID, params *AdminFetch
 	}
 
 	operationPath := fmt.Sprintf("/v1/admin/accounts/%s/fetch", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAdminListRunsRequest constructs an http.Request for the AdminListRuns method
+func NewAdminListRunsRequest(server string, id AccountID, params *AdminListRunsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/accounts/%s/runs", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAdminListSkippedRequest constructs an http.Request for the AdminListSkipped method
+func NewAdminListSkippedRequest(server string, id AccountID, params *AdminListSkippedParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/accounts/%s/skipped", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAdminTestAccountRequest constructs an http.Request for the AdminTestAccount method
+func NewAdminTestAccountRequest(server string, id AccountID, params *AdminTestAccountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/accounts/%s/test", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -5360,6 +6177,153 @@ func NewAdminStartTranscriptRequest(server string, id AccountID) (*http.Request,
 	return req, nil
 }
 
+// NewAdminListDefaultLimitsRequest constructs an http.Request for the AdminListDefaultLimits method
+func NewAdminListDefaultLimitsRequest(server string, params *AdminListDefaultLimitsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/default-limits")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminDeleteDefaultLimitRequest constructs an http.Request for the AdminDeleteDefaultLimit method
+func NewAdminDeleteDefaultLimitRequest(server string, domain string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/default-limits/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminSetDefaultLimitRequest calls the generic AdminSetDefaultLimit builder with application/json body
+func NewAdminSetDefaultLimitRequest(server string, domain string, body AdminSetDefaultLimitJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAdminSetDefaultLimitRequestWithBody(server, domain, "application/json", bodyReader)
+}
+
+// NewAdminSetDefaultLimitRequestWithBody constructs an http.Request for the AdminSetDefaultLimit method, with any body, and a specified content type
+func NewAdminSetDefaultLimitRequestWithBody(server string, domain string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "domain", domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/default-limits/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewAdminListHostsRequest constructs an http.Request for the AdminListHosts method
 func NewAdminListHostsRequest(server string, params *AdminListHostsParams) (*http.Request, error) {
 	var err error
@@ -5410,6 +6374,46 @@ func NewAdminListHostsRequest(server string, params *AdminListHostsParams) (*htt
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewAdminChangeQuotasRequest calls the generic AdminChangeQuotas builder with application/json body
+func NewAdminChangeQuotasRequest(server string, body AdminChangeQuotasJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAdminChangeQuotasRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAdminChangeQuotasRequestWithBody constructs an http.Request for the AdminChangeQuotas method, with any body, and a specified content type
+func NewAdminChangeQuotasRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/quota-changes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5481,6 +6485,18 @@ func NewAdminListQuotasRequest(server string, params *AdminListQuotasParams) (*h
 
 		}
 
+		if params.Domain != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "domain", *params.Domain, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -5538,6 +6554,55 @@ func NewAdminListQuotasRequest(server string, params *AdminListQuotasParams) (*h
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminResetQuotaRequest constructs an http.Request for the AdminResetQuota method
+func NewAdminResetQuotaRequest(server string, user string, params *AdminResetQuotaParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/quotas/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -6588,6 +7653,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/admin/accounts (the `AdminListAccounts` operationId).
 	AdminListAccountsWithResponse(ctx context.Context, params *AdminListAccountsParams, reqEditors ...RequestEditorFn) (*AdminListAccountsResponse, error)
 
+	// AdminGetAccountWithResponse A user's account
+	//
+	// Without any secret. `diagnosis` and `delay` are worded for an administrator, here and in all that is below
+	// `/v1/admin`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/accounts/{id} (the `AdminGetAccount` operationId).
+	AdminGetAccountWithResponse(ctx context.Context, id AccountID, params *AdminGetAccountParams, reqEditors ...RequestEditorFn) (*AdminGetAccountResponse, error)
+
 	// AdminUpdateAccountWithBodyWithResponse Switch a user's account off or on
 	//
 	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
@@ -6627,6 +7702,34 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/admin/accounts/{id}/fetch (the `AdminFetchAccount` operationId).
 	AdminFetchAccountWithResponse(ctx context.Context, id AccountID, params *AdminFetchAccountParams, reqEditors ...RequestEditorFn) (*AdminFetchAccountResponse, error)
 
+	// AdminListRunsWithResponse Past visits of a user's account
+	//
+	// As `GET /v1/accounts/{id}/runs`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/accounts/{id}/runs (the `AdminListRuns` operationId).
+	AdminListRunsWithResponse(ctx context.Context, id AccountID, params *AdminListRunsParams, reqEditors ...RequestEditorFn) (*AdminListRunsResponse, error)
+
+	// AdminListSkippedWithResponse Messages of a user's account that could not be fetched
+	//
+	// As `GET /v1/accounts/{id}/skipped`, but without sender and subject, which are the user's alone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/accounts/{id}/skipped (the `AdminListSkipped` operationId).
+	AdminListSkippedWithResponse(ctx context.Context, id AccountID, params *AdminListSkippedParams, reqEditors ...RequestEditorFn) (*AdminListSkippedResponse, error)
+
+	// AdminTestAccountWithResponse Try a user's account
+	//
+	// As `POST /v1/connection-tests` with the account as it is saved; nothing is changed, and nothing can be laid over
+	// it. No body is needed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/accounts/{id}/test (the `AdminTestAccount` operationId).
+	AdminTestAccountWithResponse(ctx context.Context, id AccountID, params *AdminTestAccountParams, reqEditors ...RequestEditorFn) (*AdminTestAccountResponse, error)
+
 	// AdminDeleteTranscriptWithResponse End and remove a transcript
 	//
 	// Repeatable; there need not be one.
@@ -6657,14 +7760,84 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
 	AdminStartTranscriptWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*AdminStartTranscriptResponse, error)
 
-	// AdminListHostsWithResponse Remote hosts and how their accounts are
+	// AdminListDefaultLimitsWithResponse Default limits
 	//
-	// Those with the most failing accounts first, then those with the most accounts.
+	// The installation's first (`*`), then by domain.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/default-limits (the `AdminListDefaultLimits` operationId).
+	AdminListDefaultLimitsWithResponse(ctx context.Context, params *AdminListDefaultLimitsParams, reqEditors ...RequestEditorFn) (*AdminListDefaultLimitsResponse, error)
+
+	// AdminDeleteDefaultLimitWithResponse Take back a default
+	//
+	// The installation's default counts in its place, if there is one. Repeatable.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/admin/default-limits/{domain} (the `AdminDeleteDefaultLimit` operationId).
+	AdminDeleteDefaultLimitWithResponse(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*AdminDeleteDefaultLimitResponse, error)
+
+	// AdminSetDefaultLimitWithBodyWithResponse Set the limits of all users of a domain
+	//
+	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+	// many thousand users follow within a minute.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+	AdminSetDefaultLimitWithBodyWithResponse(ctx context.Context, domain string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetDefaultLimitResponse, error)
+
+	// AdminSetDefaultLimitWithResponse Set the limits of all users of a domain
+	//
+	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+	// many thousand users follow within a minute.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+	AdminSetDefaultLimitWithResponse(ctx context.Context, domain string, body AdminSetDefaultLimitJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetDefaultLimitResponse, error)
+
+	// AdminListHostsWithResponse Remote servers and how their accounts are
+	//
+	// By host and port. Those that keep away the mail of the most accounts first, then those with the most accounts.
+	// Only what is the server's fault counts as `failing` and `affected`: no refused passwords, no full mailboxes of
+	// the users' own.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/admin/hosts (the `AdminListHosts` operationId).
 	AdminListHostsWithResponse(ctx context.Context, params *AdminListHostsParams, reqEditors ...RequestEditorFn) (*AdminListHostsResponse, error)
+
+	// AdminChangeQuotasWithBodyWithResponse Set the limits of all users that match a filter
+	//
+	// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+	// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+	// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+	// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+	// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+	AdminChangeQuotasWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminChangeQuotasResponse, error)
+
+	// AdminChangeQuotasWithResponse Set the limits of all users that match a filter
+	//
+	// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+	// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+	// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+	// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+	// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+	AdminChangeQuotasWithResponse(ctx context.Context, body AdminChangeQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminChangeQuotasResponse, error)
 
 	// AdminGetQuotaSummaryWithResponse How full all users' mailboxes are
 	//
@@ -6684,6 +7857,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/admin/quotas (the `AdminListQuotas` operationId).
 	AdminListQuotasWithResponse(ctx context.Context, params *AdminListQuotasParams, reqEditors ...RequestEditorFn) (*AdminListQuotasResponse, error)
 
+	// AdminResetQuotaWithResponse Take back one user's limits
+	//
+	// What was set for this user is taken back: the default of the domain counts again, else the installation's; see
+	// `PUT /v1/admin/default-limits/{domain}`. Repeatable.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/admin/quotas/{user} (the `AdminResetQuota` operationId).
+	AdminResetQuotaWithResponse(ctx context.Context, user string, params *AdminResetQuotaParams, reqEditors ...RequestEditorFn) (*AdminResetQuotaResponse, error)
+
 	// AdminGetQuotaWithResponse One user's quota
 	//
 	// A user who has never been seen has used nothing and has no limit.
@@ -6695,8 +7878,9 @@ type ClientWithResponsesInterface interface {
 
 	// AdminSetQuotaWithBodyWithResponse Set one user's limits
 	//
-	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+	// accounts become `over_quota` and resume by themselves when there is room. A
 	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6706,8 +7890,9 @@ type ClientWithResponsesInterface interface {
 
 	// AdminSetQuotaWithResponse Set one user's limits
 	//
-	// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-	// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+	// accounts become `over_quota` and resume by themselves when there is room. A
 	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -8649,6 +9834,125 @@ func (r AdminListAccountsResponse) ContentType() string {
 	return ""
 }
 
+// AdminGetAccountResponse200Headers the declared response headers of an HTTP 200 response for AdminGetAccount
+type AdminGetAccountResponse200Headers struct {
+	ContentLanguage *string
+	ETag            string
+}
+
+// AdminGetAccountResponse401Headers the declared response headers of an HTTP 401 response for AdminGetAccount
+type AdminGetAccountResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminGetAccountResponse429Headers the declared response headers of an HTTP 429 response for AdminGetAccount
+type AdminGetAccountResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminGetAccountResponse503Headers the declared response headers of an HTTP 503 response for AdminGetAccount
+type AdminGetAccountResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminGetAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AdminAccount
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminGetAccountResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminGetAccountResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminGetAccountResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminGetAccountResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminGetAccountResponse) GetJSON200() *AdminAccount {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminGetAccountResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminGetAccountResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminGetAccountResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminGetAccountResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminGetAccountResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminGetAccountResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminGetAccountResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminGetAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminGetAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminGetAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminGetAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AdminUpdateAccountResponse200Headers the declared response headers of an HTTP 200 response for AdminUpdateAccount
 type AdminUpdateAccountResponse200Headers struct {
 	ContentLanguage *string
@@ -8915,6 +10219,381 @@ func (r AdminFetchAccountResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdminFetchAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminListRunsResponse200Headers the declared response headers of an HTTP 200 response for AdminListRuns
+type AdminListRunsResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// AdminListRunsResponse401Headers the declared response headers of an HTTP 401 response for AdminListRuns
+type AdminListRunsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminListRunsResponse429Headers the declared response headers of an HTTP 429 response for AdminListRuns
+type AdminListRunsResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminListRunsResponse503Headers the declared response headers of an HTTP 503 response for AdminListRuns
+type AdminListRunsResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminListRunsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RunList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminListRunsResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminListRunsResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminListRunsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminListRunsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminListRunsResponse) GetJSON200() *RunList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminListRunsResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminListRunsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminListRunsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminListRunsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminListRunsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminListSkippedResponse200Headers the declared response headers of an HTTP 200 response for AdminListSkipped
+type AdminListSkippedResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// AdminListSkippedResponse401Headers the declared response headers of an HTTP 401 response for AdminListSkipped
+type AdminListSkippedResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminListSkippedResponse429Headers the declared response headers of an HTTP 429 response for AdminListSkipped
+type AdminListSkippedResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminListSkippedResponse503Headers the declared response headers of an HTTP 503 response for AdminListSkipped
+type AdminListSkippedResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminListSkippedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SkippedList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminListSkippedResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminListSkippedResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminListSkippedResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminListSkippedResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminListSkippedResponse) GetJSON200() *SkippedList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminListSkippedResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminListSkippedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminListSkippedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminListSkippedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminListSkippedResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminTestAccountResponse200Headers the declared response headers of an HTTP 200 response for AdminTestAccount
+type AdminTestAccountResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// AdminTestAccountResponse401Headers the declared response headers of an HTTP 401 response for AdminTestAccount
+type AdminTestAccountResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminTestAccountResponse429Headers the declared response headers of an HTTP 429 response for AdminTestAccount
+type AdminTestAccountResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminTestAccountResponse503Headers the declared response headers of an HTTP 503 response for AdminTestAccount
+type AdminTestAccountResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminTestAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConnectionTest
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminTestAccountResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminTestAccountResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminTestAccountResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminTestAccountResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminTestAccountResponse) GetJSON200() *ConnectionTest {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminTestAccountResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminTestAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminTestAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminTestAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminTestAccountResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9247,6 +10926,353 @@ func (r AdminStartTranscriptResponse) ContentType() string {
 	return ""
 }
 
+// AdminListDefaultLimitsResponse401Headers the declared response headers of an HTTP 401 response for AdminListDefaultLimits
+type AdminListDefaultLimitsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminListDefaultLimitsResponse429Headers the declared response headers of an HTTP 429 response for AdminListDefaultLimits
+type AdminListDefaultLimitsResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminListDefaultLimitsResponse503Headers the declared response headers of an HTTP 503 response for AdminListDefaultLimits
+type AdminListDefaultLimitsResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminListDefaultLimitsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DefaultLimitList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminListDefaultLimitsResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminListDefaultLimitsResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminListDefaultLimitsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminListDefaultLimitsResponse) GetJSON200() *DefaultLimitList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminListDefaultLimitsResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminListDefaultLimitsResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminListDefaultLimitsResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminListDefaultLimitsResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminListDefaultLimitsResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminListDefaultLimitsResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminListDefaultLimitsResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminListDefaultLimitsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminListDefaultLimitsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminListDefaultLimitsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminListDefaultLimitsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminDeleteDefaultLimitResponse401Headers the declared response headers of an HTTP 401 response for AdminDeleteDefaultLimit
+type AdminDeleteDefaultLimitResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminDeleteDefaultLimitResponse429Headers the declared response headers of an HTTP 429 response for AdminDeleteDefaultLimit
+type AdminDeleteDefaultLimitResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminDeleteDefaultLimitResponse503Headers the declared response headers of an HTTP 503 response for AdminDeleteDefaultLimit
+type AdminDeleteDefaultLimitResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminDeleteDefaultLimitResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminDeleteDefaultLimitResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminDeleteDefaultLimitResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminDeleteDefaultLimitResponse503Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminDeleteDefaultLimitResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminDeleteDefaultLimitResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminDeleteDefaultLimitResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminDeleteDefaultLimitResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminDeleteDefaultLimitResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminDeleteDefaultLimitResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminDeleteDefaultLimitResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminDeleteDefaultLimitResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminDeleteDefaultLimitResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminDeleteDefaultLimitResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminDeleteDefaultLimitResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminSetDefaultLimitResponse401Headers the declared response headers of an HTTP 401 response for AdminSetDefaultLimit
+type AdminSetDefaultLimitResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminSetDefaultLimitResponse429Headers the declared response headers of an HTTP 429 response for AdminSetDefaultLimit
+type AdminSetDefaultLimitResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminSetDefaultLimitResponse503Headers the declared response headers of an HTTP 503 response for AdminSetDefaultLimit
+type AdminSetDefaultLimitResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminSetDefaultLimitResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DefaultLimit
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *PayloadTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminSetDefaultLimitResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminSetDefaultLimitResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminSetDefaultLimitResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminSetDefaultLimitResponse) GetJSON200() *DefaultLimit {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON400() *InvalidRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminSetDefaultLimitResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminSetDefaultLimitResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminSetDefaultLimitResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminSetDefaultLimitResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminSetDefaultLimitResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AdminListHostsResponse401Headers the declared response headers of an HTTP 401 response for AdminListHosts
 type AdminListHostsResponse401Headers struct {
 	WWWAuthenticate string
@@ -9352,6 +11378,131 @@ func (r AdminListHostsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdminListHostsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminChangeQuotasResponse401Headers the declared response headers of an HTTP 401 response for AdminChangeQuotas
+type AdminChangeQuotasResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminChangeQuotasResponse429Headers the declared response headers of an HTTP 429 response for AdminChangeQuotas
+type AdminChangeQuotasResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminChangeQuotasResponse503Headers the declared response headers of an HTTP 503 response for AdminChangeQuotas
+type AdminChangeQuotasResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminChangeQuotasResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QuotaChanged
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *PayloadTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminChangeQuotasResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminChangeQuotasResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminChangeQuotasResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminChangeQuotasResponse) GetJSON200() *QuotaChanged {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON400() *InvalidRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminChangeQuotasResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminChangeQuotasResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminChangeQuotasResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminChangeQuotasResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminChangeQuotasResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9567,6 +11718,124 @@ func (r AdminListQuotasResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdminListQuotasResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminResetQuotaResponse200Headers the declared response headers of an HTTP 200 response for AdminResetQuota
+type AdminResetQuotaResponse200Headers struct {
+	ETag string
+}
+
+// AdminResetQuotaResponse401Headers the declared response headers of an HTTP 401 response for AdminResetQuota
+type AdminResetQuotaResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminResetQuotaResponse429Headers the declared response headers of an HTTP 429 response for AdminResetQuota
+type AdminResetQuotaResponse429Headers struct {
+	RetryAfter int
+}
+
+type AdminResetQuotaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UserQuota
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *MailboxUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminResetQuotaResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminResetQuotaResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminResetQuotaResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminResetQuotaResponse) GetJSON200() *UserQuota {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminResetQuotaResponse) GetApplicationproblemJSON503() *MailboxUnavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminResetQuotaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminResetQuotaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminResetQuotaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminResetQuotaResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11749,6 +14018,22 @@ func (c *ClientWithResponses) AdminListAccountsWithResponse(ctx context.Context,
 	return ParseAdminListAccountsResponse(rsp)
 }
 
+// AdminGetAccountWithResponse A user's account
+//
+// Without any secret. `diagnosis` and `delay` are worded for an administrator, here and in all that is below
+// `/v1/admin`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/accounts/{id} (the `AdminGetAccount` operationId).
+func (c *ClientWithResponses) AdminGetAccountWithResponse(ctx context.Context, id AccountID, params *AdminGetAccountParams, reqEditors ...RequestEditorFn) (*AdminGetAccountResponse, error) {
+	rsp, err := c.AdminGetAccount(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminGetAccountResponse(rsp)
+}
+
 // AdminUpdateAccountWithBodyWithResponse Switch a user's account off or on
 //
 // Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
@@ -11812,6 +14097,52 @@ func (c *ClientWithResponses) AdminFetchAccountWithResponse(ctx context.Context,
 	return ParseAdminFetchAccountResponse(rsp)
 }
 
+// AdminListRunsWithResponse Past visits of a user's account
+//
+// As `GET /v1/accounts/{id}/runs`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/accounts/{id}/runs (the `AdminListRuns` operationId).
+func (c *ClientWithResponses) AdminListRunsWithResponse(ctx context.Context, id AccountID, params *AdminListRunsParams, reqEditors ...RequestEditorFn) (*AdminListRunsResponse, error) {
+	rsp, err := c.AdminListRuns(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminListRunsResponse(rsp)
+}
+
+// AdminListSkippedWithResponse Messages of a user's account that could not be fetched
+//
+// As `GET /v1/accounts/{id}/skipped`, but without sender and subject, which are the user's alone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/accounts/{id}/skipped (the `AdminListSkipped` operationId).
+func (c *ClientWithResponses) AdminListSkippedWithResponse(ctx context.Context, id AccountID, params *AdminListSkippedParams, reqEditors ...RequestEditorFn) (*AdminListSkippedResponse, error) {
+	rsp, err := c.AdminListSkipped(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminListSkippedResponse(rsp)
+}
+
+// AdminTestAccountWithResponse Try a user's account
+//
+// As `POST /v1/connection-tests` with the account as it is saved; nothing is changed, and nothing can be laid over
+// it. No body is needed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/accounts/{id}/test (the `AdminTestAccount` operationId).
+func (c *ClientWithResponses) AdminTestAccountWithResponse(ctx context.Context, id AccountID, params *AdminTestAccountParams, reqEditors ...RequestEditorFn) (*AdminTestAccountResponse, error) {
+	rsp, err := c.AdminTestAccount(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminTestAccountResponse(rsp)
+}
+
 // AdminDeleteTranscriptWithResponse End and remove a transcript
 //
 // Repeatable; there need not be one.
@@ -11860,9 +14191,77 @@ func (c *ClientWithResponses) AdminStartTranscriptWithResponse(ctx context.Conte
 	return ParseAdminStartTranscriptResponse(rsp)
 }
 
-// AdminListHostsWithResponse Remote hosts and how their accounts are
+// AdminListDefaultLimitsWithResponse Default limits
 //
-// Those with the most failing accounts first, then those with the most accounts.
+// The installation's first (`*`), then by domain.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/default-limits (the `AdminListDefaultLimits` operationId).
+func (c *ClientWithResponses) AdminListDefaultLimitsWithResponse(ctx context.Context, params *AdminListDefaultLimitsParams, reqEditors ...RequestEditorFn) (*AdminListDefaultLimitsResponse, error) {
+	rsp, err := c.AdminListDefaultLimits(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminListDefaultLimitsResponse(rsp)
+}
+
+// AdminDeleteDefaultLimitWithResponse Take back a default
+//
+// The installation's default counts in its place, if there is one. Repeatable.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/admin/default-limits/{domain} (the `AdminDeleteDefaultLimit` operationId).
+func (c *ClientWithResponses) AdminDeleteDefaultLimitWithResponse(ctx context.Context, domain string, reqEditors ...RequestEditorFn) (*AdminDeleteDefaultLimitResponse, error) {
+	rsp, err := c.AdminDeleteDefaultLimit(ctx, domain, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminDeleteDefaultLimitResponse(rsp)
+}
+
+// AdminSetDefaultLimitWithBodyWithResponse Set the limits of all users of a domain
+//
+// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+// many thousand users follow within a minute.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+func (c *ClientWithResponses) AdminSetDefaultLimitWithBodyWithResponse(ctx context.Context, domain string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetDefaultLimitResponse, error) {
+	rsp, err := c.AdminSetDefaultLimitWithBody(ctx, domain, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminSetDefaultLimitResponse(rsp)
+}
+
+// AdminSetDefaultLimitWithResponse Set the limits of all users of a domain
+//
+// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
+// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
+// many thousand users follow within a minute.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/admin/default-limits/{domain} (the `AdminSetDefaultLimit` operationId).
+func (c *ClientWithResponses) AdminSetDefaultLimitWithResponse(ctx context.Context, domain string, body AdminSetDefaultLimitJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetDefaultLimitResponse, error) {
+	rsp, err := c.AdminSetDefaultLimit(ctx, domain, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminSetDefaultLimitResponse(rsp)
+}
+
+// AdminListHostsWithResponse Remote servers and how their accounts are
+//
+// By host and port. Those that keep away the mail of the most accounts first, then those with the most accounts.
+// Only what is the server's fault counts as `failing` and `affected`: no refused passwords, no full mailboxes of
+// the users' own.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11873,6 +14272,44 @@ func (c *ClientWithResponses) AdminListHostsWithResponse(ctx context.Context, pa
 		return nil, err
 	}
 	return ParseAdminListHostsResponse(rsp)
+}
+
+// AdminChangeQuotasWithBodyWithResponse Set the limits of all users that match a filter
+//
+// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+func (c *ClientWithResponses) AdminChangeQuotasWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminChangeQuotasResponse, error) {
+	rsp, err := c.AdminChangeQuotasWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminChangeQuotasResponse(rsp)
+}
+
+// AdminChangeQuotasWithResponse Set the limits of all users that match a filter
+//
+// `count` changes nothing and says how many users the filter chooses. `set` and `inherit` change the limits of the
+// next of them, by address, at most 500 in one transaction: such a step is done whole or not at all. While
+// `next_cursor` is not `null` there may be more; send the same body with it as `cursor`. A user is never
+// changed twice on the way, also when the change makes it meet the filter or not. Repeating a step changes nothing
+// more. The filter goes by what was last measured, as `GET /v1/admin/quotas` does.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/quota-changes (the `AdminChangeQuotas` operationId).
+func (c *ClientWithResponses) AdminChangeQuotasWithResponse(ctx context.Context, body AdminChangeQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminChangeQuotasResponse, error) {
+	rsp, err := c.AdminChangeQuotas(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminChangeQuotasResponse(rsp)
 }
 
 // AdminGetQuotaSummaryWithResponse How full all users' mailboxes are
@@ -11905,6 +14342,22 @@ func (c *ClientWithResponses) AdminListQuotasWithResponse(ctx context.Context, p
 	return ParseAdminListQuotasResponse(rsp)
 }
 
+// AdminResetQuotaWithResponse Take back one user's limits
+//
+// What was set for this user is taken back: the default of the domain counts again, else the installation's; see
+// `PUT /v1/admin/default-limits/{domain}`. Repeatable.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/admin/quotas/{user} (the `AdminResetQuota` operationId).
+func (c *ClientWithResponses) AdminResetQuotaWithResponse(ctx context.Context, user string, params *AdminResetQuotaParams, reqEditors ...RequestEditorFn) (*AdminResetQuotaResponse, error) {
+	rsp, err := c.AdminResetQuota(ctx, user, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminResetQuotaResponse(rsp)
+}
+
 // AdminGetQuotaWithResponse One user's quota
 //
 // A user who has never been seen has used nothing and has no limit.
@@ -11922,8 +14375,9 @@ func (c *ClientWithResponses) AdminGetQuotaWithResponse(ctx context.Context, use
 
 // AdminSetQuotaWithBodyWithResponse Set one user's limits
 //
-// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+// accounts become `over_quota` and resume by themselves when there is room. A
 // limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -11939,8 +14393,9 @@ func (c *ClientWithResponses) AdminSetQuotaWithBodyWithResponse(ctx context.Cont
 
 // AdminSetQuotaWithResponse Set one user's limits
 //
-// Replaces both limits: `null`, or a limit left out, is unlimited. At least one must be given. A limit below what is
-// used removes nothing; the user's accounts become `over_quota` and resume by themselves when there is room. A
+// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
+// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
+// accounts become `over_quota` and resume by themselves when there is room. A
 // limit that is wider than the mailbox's own changes nothing: see `limit_source`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -13978,6 +16433,131 @@ func ParseAdminListAccountsResponse(rsp *http.Response) (*AdminListAccountsRespo
 	return response, nil
 }
 
+// ParseAdminGetAccountResponse parses an HTTP response from a AdminGetAccountWithResponse call
+func ParseAdminGetAccountResponse(rsp *http.Response) (*AdminGetAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminGetAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AdminAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminGetAccountResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers AdminGetAccountResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminGetAccountResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminGetAccountResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAdminUpdateAccountResponse parses an HTTP response from a AdminUpdateAccountWithResponse call
 func ParseAdminUpdateAccountResponse(rsp *http.Response) (*AdminUpdateAccountResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14243,6 +16823,381 @@ func ParseAdminFetchAccountResponse(rsp *http.Response) (*AdminFetchAccountRespo
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers AdminFetchAccountResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminListRunsResponse parses an HTTP response from a AdminListRunsWithResponse call
+func ParseAdminListRunsResponse(rsp *http.Response) (*AdminListRunsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminListRunsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RunList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminListRunsResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers AdminListRunsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminListRunsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminListRunsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminListSkippedResponse parses an HTTP response from a AdminListSkippedWithResponse call
+func ParseAdminListSkippedResponse(rsp *http.Response) (*AdminListSkippedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminListSkippedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SkippedList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminListSkippedResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers AdminListSkippedResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminListSkippedResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminListSkippedResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminTestAccountResponse parses an HTTP response from a AdminTestAccountWithResponse call
+func ParseAdminTestAccountResponse(rsp *http.Response) (*AdminTestAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminTestAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConnectionTest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminTestAccountResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers AdminTestAccountResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminTestAccountResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminTestAccountResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
@@ -14579,6 +17534,347 @@ func ParseAdminStartTranscriptResponse(rsp *http.Response) (*AdminStartTranscrip
 	return response, nil
 }
 
+// ParseAdminListDefaultLimitsResponse parses an HTTP response from a AdminListDefaultLimitsWithResponse call
+func ParseAdminListDefaultLimitsResponse(rsp *http.Response) (*AdminListDefaultLimitsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminListDefaultLimitsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DefaultLimitList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminListDefaultLimitsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminListDefaultLimitsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminListDefaultLimitsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminDeleteDefaultLimitResponse parses an HTTP response from a AdminDeleteDefaultLimitWithResponse call
+func ParseAdminDeleteDefaultLimitResponse(rsp *http.Response) (*AdminDeleteDefaultLimitResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminDeleteDefaultLimitResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminDeleteDefaultLimitResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminDeleteDefaultLimitResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminDeleteDefaultLimitResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminSetDefaultLimitResponse parses an HTTP response from a AdminSetDefaultLimitWithResponse call
+func ParseAdminSetDefaultLimitResponse(rsp *http.Response) (*AdminSetDefaultLimitResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminSetDefaultLimitResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DefaultLimit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminSetDefaultLimitResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminSetDefaultLimitResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminSetDefaultLimitResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAdminListHostsResponse parses an HTTP response from a AdminListHostsWithResponse call
 func ParseAdminListHostsResponse(rsp *http.Response) (*AdminListHostsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14674,6 +17970,128 @@ func ParseAdminListHostsResponse(rsp *http.Response) (*AdminListHostsResponse, e
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers AdminListHostsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminChangeQuotasResponse parses an HTTP response from a AdminChangeQuotasWithResponse call
+func ParseAdminChangeQuotasResponse(rsp *http.Response) (*AdminChangeQuotasResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminChangeQuotasResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QuotaChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminChangeQuotasResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminChangeQuotasResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminChangeQuotasResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
@@ -14891,6 +18309,121 @@ func ParseAdminListQuotasResponse(rsp *http.Response) (*AdminListQuotasResponse,
 			headers.RetryAfter = value
 		}
 		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminResetQuotaResponse parses an HTTP response from a AdminResetQuotaWithResponse call
+func ParseAdminResetQuotaResponse(rsp *http.Response) (*AdminResetQuotaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminResetQuotaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UserQuota
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest MailboxUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminResetQuotaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers AdminResetQuotaResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminResetQuotaResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	}
 
 	return response, nil

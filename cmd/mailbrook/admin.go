@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
@@ -53,6 +54,15 @@ func (q quotas) SetLimit(ctx context.Context, o account.Owner, l account.Limit,
 	return q.Quota(ctx, o)
 }
 
+func (q quotas) ClearLimit(ctx context.Context, o account.Owner, match account.Match) (account.Quota, error) {
+	if err := q.app.store.ClearLimits(ctx, o, match); err != nil {
+		return account.Quota{}, err
+	}
+	q.app.log.InfoContext(ctx, "limits taken back", "user", o)
+	q.app.runner.Nudge()
+	return q.Quota(ctx, o)
+}
+
 // admin looks across users, at what was last measured.
 type admin struct{ app *app }
 
@@ -61,11 +71,58 @@ func (a admin) Quotas(ctx context.Context, q httpapi.QuotaQuery) (httpapi.QuotaP
 	if q.Down {
 		sort = "-" + sort
 	}
-	page, next, err := a.app.store.AdminQuotas(ctx, store.QuotaFilter{
-		Query: q.Match, State: q.State, Sort: sort,
-		Limit: q.Limit, Cursor: q.Cursor,
-	})
+	f := quotaFilter(q.QuotaFilter)
+	f.Sort, f.Limit, f.Cursor = sort, q.Limit, q.Cursor
+	page, next, err := a.app.store.AdminQuotas(ctx, f)
 	return httpapi.QuotaPage{Quotas: page, Next: next}, err
+}
+
+func quotaFilter(f httpapi.QuotaFilter) store.QuotaFilter {
+	return store.QuotaFilter{Query: f.Match, Domain: f.Domain, State: f.State}
+}
+
+func (a admin) CountQuotas(ctx context.Context, f httpapi.QuotaFilter) (int64, error) {
+	return a.app.store.CountQuotas(ctx, quotaFilter(f))
+}
+
+func (a admin) ChangeLimits(ctx context.Context, f httpapi.QuotaFilter, c account.LimitChange,
+	after string,
+) (httpapi.LimitStep, error) {
+	step, err := a.app.store.ChangeLimits(ctx, quotaFilter(f), c, after)
+	if err != nil {
+		return httpapi.LimitStep{}, err
+	}
+	a.app.log.InfoContext(ctx, "limits of many users set", "matching", step.Matching, "changed", step.Changed,
+		"query", f.Match, "domain", f.Domain, "state", f.State)
+	a.app.runner.Nudge()
+	return httpapi.LimitStep(step), nil
+}
+
+func (a admin) DefaultLimits(ctx context.Context, after string, limit int) ([]httpapi.DefaultLimit, string, error) {
+	page, next, err := a.app.store.DefaultLimits(ctx, after, limit)
+	out := make([]httpapi.DefaultLimit, len(page))
+	for i, d := range page {
+		out[i] = httpapi.DefaultLimit(d)
+	}
+	return out, next, err
+}
+
+// spreadPatience is how long whoever sets a default limit waits until the lists
+// say so; the chore spread_limits goes on from there.
+const spreadPatience = 5 * time.Second
+
+func (a admin) SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error {
+	if err := a.app.store.SetDefaultLimit(ctx, domain, l); err != nil {
+		return err
+	}
+	a.app.log.InfoContext(ctx, "default limits set", "domain", domain, "taken_back", l == nil)
+	a.app.runner.Nudge()
+	soon, cancel := context.WithTimeout(ctx, spreadPatience)
+	defer cancel()
+	if err := a.app.store.SpreadLimits(soon); err != nil {
+		a.app.log.WarnContext(ctx, "spreading default limits: going on later", "error", err)
+	}
+	return nil
 }
 
 func (a admin) QuotaSummary(ctx context.Context) (httpapi.QuotaSummary, error) {
@@ -75,7 +132,7 @@ func (a admin) QuotaSummary(ctx context.Context) (httpapi.QuotaSummary, error) {
 
 func (a admin) Accounts(ctx context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
 	page, next, err := a.app.store.AdminAccounts(ctx, store.AccountFilter{
-		Owner: q.User, State: q.State, Host: q.Host, Code: q.Code,
+		Owner: q.User, State: q.State, Query: q.Match, Host: q.Host, Port: q.Port, Affected: q.Affected, Code: q.Code,
 		Overdue: q.Overdue, Limit: q.Limit, Cursor: q.Cursor,
 	})
 	return httpapi.AccountPage{Accounts: page, Next: next}, err
@@ -111,8 +168,8 @@ func (a admin) Hosts(ctx context.Context, limit int) ([]httpapi.HostHealth, erro
 	out := make([]httpapi.HostHealth, len(hosts))
 	for i, h := range hosts {
 		out[i] = httpapi.HostHealth{
-			Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: h.States,
-			Failures: h.Failures, Overdue: h.Overdue,
+			Host: h.Host, Port: h.Port, Accounts: h.Accounts, Affected: h.Affected, Failing: h.Failing, Others: h.Others,
+			Down: h.Down, ByState: h.States, Failures: h.Failures, Overdue: h.Overdue,
 		}
 	}
 	return out, nil

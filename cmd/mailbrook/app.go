@@ -325,6 +325,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "finish_removals", Every: 15 * time.Second, Run: users{a}.finishRemovals},
 		{Name: "prune_transcripts", Every: time.Hour, Run: a.pruneTranscripts},
 		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
+		{Name: "spread_limits", Every: time.Minute, Run: a.store.SpreadLimits},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "correct_times", Every: store.CorrectEvery, Run: a.store.Queue().CorrectTimes},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},

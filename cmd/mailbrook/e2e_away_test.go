@@ -121,11 +121,14 @@ func calls(t *testing.T, id string) map[string]request {
 		"startOAuth":         `{}`,
 		"updateAccount":      `{"name":"Other"}`,
 		"adminSetQuota":      `{"limit_bytes":100}`,
+		"adminChangeQuotas":  `{"action":"set","filter":{},"limit_bytes":100}`,
 		"adminUpdateAccount": `{"enabled":false}`,
 		"createLink":         `{}`,
+
+		"adminSetDefaultLimit": `{"limit_bytes":100}`,
 	}
 	fill := strings.NewReplacer("{id}", id, "{user}", anna, "{sid}", id, "{registration}", "google", "{provider}",
-		"google", "{server}", "google", "{token}", "none", "{grant}", strings.Repeat("A", 43))
+		"google", "{server}", "google", "{token}", "none", "{grant}", strings.Repeat("A", 43), "{domain}", "firma.test")
 	all := map[string]request{}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {

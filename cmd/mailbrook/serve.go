@@ -178,7 +178,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth,
 		Users:       users{a},
 		Repeats:     repeats{a.store.Repeatable(), a.vault, a.store.Now},
-		Transcripts: transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(),
+		Transcripts: transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(), ExplainAdmin: advice{a.catalog, a.oauth, true},
 		Ready:   ready,
 		Holds:   a.house.holds,
 		Metrics: a.metrics, Version: version, Log: a.log, Now: a.store.Now, Stopping: stopping,
@@ -193,14 +193,16 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 type advice struct {
 	catalog *provider.Catalog
 	signIn  *oauth.Service
+	admin   bool // Whether administrators read it, and not the accounts' users.
 }
 
-func (a *app) advice() advice { return advice{a.catalog, a.oauth} }
+func (a *app) advice() advice { return advice{a.catalog, a.oauth, false} }
 
 func (w advice) about(a account.Account) diagnose.Context {
 	return diagnose.Context{
 		Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host,
 		Email: a.Email, SignIn: w.signIn.Offers(a.Provider), HeldBack: a.Status.Diagnosis.HeldBack(),
+		Admin: w.admin,
 	}
 }
 

@@ -38,6 +38,19 @@ func StoredOwner(s string) (Owner, error) {
 	return Owner{a}, nil
 }
 
+// ParseDomain checks that s can be what follows the @ in the address of a user,
+// and returns it as it stands there.
+func ParseDomain(s string) (string, error) {
+	o, err := ParseOwner("anna@" + s)
+	if err == nil && strings.Contains(s, EveryDomain) {
+		err = fmt.Errorf("%s stands for all domains, and for no part of one", EveryDomain)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%q is no domain of users: %w", clip(s), err)
+	}
+	return strings.TrimPrefix(o.String(), "anna@"), nil
+}
+
 // PlainAddress checks that s is a plain mailbox address at whichever provider,
 // in any script, and returns it with the letters A to Z in lower case.
 func PlainAddress(s string) (string, error) {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 )
@@ -10,10 +11,11 @@ type Quota struct {
 	Owner         Owner
 	UsedBytes     int64
 	UsedMessages  int64
-	LimitBytes    *int64 // The tighter of Set and Own; nil: unlimited.
-	LimitMessages *int64 // The same.
-	Set           Limit  // By an administrator, here.
-	Own           Limit  // The mailbox's own, as last read: the mail server's.
+	LimitBytes    *int64      // The tighter of Set and Own; nil: unlimited.
+	LimitMessages *int64      // The same.
+	Set           Limit       // Here: by an administrator for this user, or by a default.
+	SetBy         LimitSource // Who said what Set says; "": nobody, and LimitByMailbox never.
+	Own           Limit       // The mailbox's own, as last read: the mail server's.
 	Accounts      []AccountUsage
 	// Stopped says that an account of the user is over_quota: what comes next does
 	// not fit, however much of a limit is left.
@@ -81,26 +83,60 @@ type LimitSource string
 
 // The sources of limits.
 const (
-	LimitByMailbrook LimitSource = "mailbrook" // An administrator set it here.
-	LimitByMailbox   LimitSource = "mailbox"   // It stands in the mailbox's own quota file.
+	LimitByMailbrook    LimitSource = "mailbrook"    // An administrator set it here, for this user.
+	LimitByDomain       LimitSource = "domain"       // The default for the domain of the user's address.
+	LimitByInstallation LimitSource = "installation" // The default for users whose domain has none.
+	LimitByMailbox      LimitSource = "mailbox"      // It stands in the mailbox's own quota file.
 )
 
+// Version names the limits that were set for this user: what becomes of a default
+// does not change it.
+func (q Quota) Version() string {
+	if q.SetBy != LimitByMailbrook {
+		return "default"
+	}
+	return q.Set.Version()
+}
+
+// EveryDomain stands, in the place of a domain, for all that have no default
+// limit of their own.
+const EveryDomain = "*"
+
+// LimitChange is what becomes of the limits of many users.
+type LimitChange struct {
+	Inherit                 bool // What was set for them is taken back: their default counts again. Else:
+	Limit                   Limit
+	KeepBytes, KeepMessages bool // That part of Limit does not count: it stays as it is.
+}
+
+// Of returns what becomes of a user's limits.
+func (c LimitChange) Of(l Limit) Limit {
+	if !c.KeepBytes {
+		l.Bytes = c.Limit.Bytes
+	}
+	if !c.KeepMessages {
+		l.Messages = c.Limit.Messages
+	}
+	return l
+}
+
 // Source says whose the limit is that the mailbox comes to first; "" without a
-// limit. Where both say the same, it is Mailbrook's.
+// limit. Where both say the same, it is the one that was set here.
 func (q Quota) Source() LimitSource {
+	here := cmp.Or(q.SetBy, LimitByMailbrook)
 	set := max(share(q.UsedBytes, q.Set.Bytes), share(q.UsedMessages, q.Set.Messages))
 	own := max(share(q.UsedBytes, q.Own.Bytes), share(q.UsedMessages, q.Own.Messages))
 	switch l := q.Set.Tighter(q.Own); {
 	case l == Limit{}:
 		return ""
 	case q.Own == Limit{}, set > own:
-		return LimitByMailbrook
+		return here
 	case q.Set == Limit{}, own > set:
 		return LimitByMailbox
 	case l.Bytes != nil && !same(l.Bytes, q.Set.Bytes), l.Bytes == nil && !same(l.Messages, q.Set.Messages):
 		return LimitByMailbox // As full by the one as by the other, such as empty: by size, then.
 	}
-	return LimitByMailbrook
+	return here
 }
 
 func same(a, b *int64) bool { return a != nil && b != nil && *a == *b }

@@ -158,6 +158,7 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	}
 	why, advice := Explain(code, lang, c)
 	t, help := delayTexts[d.Kind], Nothing
+	theirs := adminDelays[d.Kind]
 	switch d.Kind {
 	case account.DelayPaused:
 		help = Resume
@@ -172,16 +173,19 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	case account.DelayBudget:
 		switch {
 		case code == fault.RateLimited && c.HeldBack:
-			t, help = ourPause, SignIn
+			t, theirs, help = ourPause, adminOurPause, SignIn
 		case d.Daily > 0:
-			t = dailyBudget
+			t, theirs = dailyBudget, adminDailyBudget
 		case !d.Until.IsZero():
 			t, help = theirBudget, Settings
 		case d.AtHost:
-			t = hostBudget
+			t, theirs = hostBudget, adminHostBudget
 		default:
-			t = userBudget
+			t, theirs = userBudget, adminUserBudget
 		}
+	}
+	if c.Admin {
+		t = t.over(theirs)
 	}
 	if t.advice.en != "" {
 		advice = t.advice.in(lang)

@@ -28,6 +28,7 @@ func TestEveryDelayIsExplainedInEveryLanguage(t *testing.T) {
 				if code != "" {
 					a.Status.Diagnosis = &account.Diagnosis{Code: code, Since: at}
 				}
+				c.Admin = !c.Admin // Each in turn.
 				en, pl := diagnose.ExplainDelay(a, "en", c), diagnose.ExplainDelay(a, "pl", c)
 				where := string(kind) + " " + string(code)
 				for _, s := range []string{en.Title, en.Evidence, en.Advice, pl.Title, pl.Evidence, pl.Advice} {

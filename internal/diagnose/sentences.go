@@ -142,6 +142,7 @@ var sentences = []words{
 		"po zalogowaniu na stronie %s podaj jeden z własnych serwerów tego dostawcy",
 	},
 	{"must be one of %s, with a - before it or not", "podaj jedną z wartości: %s, poprzedzoną znakiem - lub nie"},
+	{"must be set where a limit is given", "gdy podajesz limit, musi to być set"},
 	{
 		"must be the 43 characters that the pages are told behind #grant=",
 		"podaj 43 znaki, które strona dostaje po #grant=",
@@ -171,6 +172,7 @@ var sentences = []words{
 	{"must not start or end with a space", "usuń spację z początku lub końca"},
 	{"must not contain control characters or line breaks", "usuń znaki sterujące i podziały wierszy"},
 	{"must not have more than %d entries", "za dużo wpisów: ogranicz ich liczbę do %d"},
+	{"must not name a limit that is given too", "nie wymieniaj tu limitu, który podajesz"},
 	{"nothing was saved: see the diagnosis", "niczego nie zapisano: przeczytaj diagnozę"},
 	{"see the header Allow", "zobacz nagłówek Allow"},
 	{

@@ -17,6 +17,7 @@ type Context struct {
 	Email    string
 	SignIn   bool // Whether users can sign in on the provider's own page here.
 	HeldBack bool // For rate_limited: it is we who make a pause, after logins that failed.
+	Admin    bool // Whether an administrator reads it, and not the account's user.
 }
 
 // text is what is said of a code.
@@ -236,11 +237,17 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 	if !ok {
 		code, t = fault.Internal, texts[fault.Internal]
 	}
+	again := again
+	if c.Admin {
+		t, again = t.over(adminTexts[code]), adminAgain
+	}
 	if code == fault.OAuthReauthorizationRequired && c.SignIn {
-		t.advice = signInAgain
+		t.advice = c.reader(signInAgain, adminSignInAgain)
 	}
 	if code == fault.RateLimited && c.HeldBack {
-		t = heldBack
+		if t = heldBack; c.Admin {
+			t = adminHeldBack
+		}
 	}
 	parts := []string{t.advice.in(lang)}
 	sentences, links := c.particular(code, lang)
@@ -252,6 +259,14 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 		parts = append(append(parts, see.in(lang)), links...)
 	}
 	return c.fill(t.title.in(lang), lang), c.fill(strings.Join(parts, " "), lang)
+}
+
+// reader returns what is said to whoever reads it.
+func (c Context) reader(user, admin words) words {
+	if c.Admin {
+		return admin
+	}
+	return user
 }
 
 // heldBack is what is said where too many logins failed, so that for a while we

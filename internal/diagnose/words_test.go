@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
@@ -22,7 +23,9 @@ var (
 // Every code, in every language, at every provider, by each protocol: there is
 // a title and advice, nothing is left unfilled, and no language is mixed in.
 func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
-	contexts := []diagnose.Context{{}, {Protocol: account.IMAP}}
+	contexts := []diagnose.Context{
+		{}, {Protocol: account.IMAP}, {Admin: true}, {Admin: true, SignIn: true}, {Admin: true, HeldBack: true},
+	}
 	for _, p := range catalog(t).All() {
 		contexts = append(contexts,
 			diagnose.Context{Provider: p},
@@ -59,6 +62,58 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 				t.Errorf("%s: not translated", where)
 			}
 		}
+	}
+}
+
+// second are words that speak to whoever reads them of what is the user's; to be
+// matched with single words, in lower case.
+var second = map[string]*regexp.Regexp{
+	"en": regexp.MustCompile(`^(you|your|we|us|our)$`),
+	"pl": regexp.MustCompile(`^(twoj.*|twój|twe|ci|cię|ciebie|tobie|wpisz|usuń|włącz|utwórz|zaloguj|pobierzemy|` +
+		`spróbujemy|pobraliśmy|powiadom|poproś|zapytaj)$`),
+}
+
+// spokenTo returns the words that speak to the reader.
+func spokenTo(lang, text string) (found []string) {
+	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {
+		if second[lang].MatchString(w) {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+// An administrator is spoken to of the user, whatever fails and delays; of what is
+// this service's, too.
+func TestAdministratorsReadOfTheUser(t *testing.T) {
+	spoken := 0
+	for _, lang := range []string{"en", "pl"} {
+		for _, code := range fault.Codes() {
+			for _, c := range []diagnose.Context{{}, {SignIn: true}, {HeldBack: true}} {
+				_, users := diagnose.Explain(code, lang, c)
+				spoken += len(spokenTo(lang, users))
+				c.Admin = true
+				title, advice := diagnose.Explain(code, lang, c)
+				if found := spokenTo(lang, title+" "+advice); found != nil {
+					t.Errorf("%s %s: %q in %q", lang, code, found, title+": "+advice)
+				}
+			}
+			for _, kind := range account.DelayKinds() {
+				for _, d := range []account.Delay{
+					{Kind: kind}, {Kind: kind, AtHost: true}, {Kind: kind, Daily: 5 << 20}, {Kind: kind, Asked: true},
+				} {
+					a := account.Account{Status: account.Status{Delay: &d, Diagnosis: &account.Diagnosis{Code: code}}}
+					w := diagnose.ExplainDelay(a, lang, diagnose.Context{Host: "imap.firma.example", Admin: true})
+					all := w.Title + " " + w.Evidence + " " + w.Advice
+					if found := spokenTo(lang, all); found != nil {
+						t.Errorf("%s %s %s: %q in %q", lang, kind, code, found, all)
+					}
+				}
+			}
+		}
+	}
+	if spoken < 50 { // The control: users are spoken to, and this test would see it.
+		t.Errorf("users are spoken to %d times", spoken)
 	}
 }
 

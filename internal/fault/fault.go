@@ -98,6 +98,18 @@ func (c Code) Credential() bool {
 	return false
 }
 
+// Providers reports whether the code says that the provider's server does not do
+// what it should, whoever the account's user is: no credential, no single folder or
+// message, no full mailbox and no defect here is behind it.
+func (c Code) Providers() bool {
+	switch c {
+	case DNSFailure, ConnectRefused, ConnectTimeout, TLSFailure, TLSCertificateInvalid, STARTTLSUnsupported,
+		ProtocolError, TooManyConnections, RateLimited, ServerUnavailable:
+		return true
+	}
+	return false
+}
+
 // Error is a failure with its code. Detail is for people: one sentence, free
 // of secrets, already passed through Clean where a server's words are in it.
 // Err is for the log.

@@ -267,7 +267,7 @@ func TestUnknownAddresses(t *testing.T) {
 		{"BREW", "/v1/accounts", 405, "GET, POST"},
 		{"POST", "/v1/accounts/" + annaID, 405, "DELETE, GET, PATCH"},
 		{"GET", "/v1/accounts/" + annaID + "/fetch", 405, "POST"},
-		{"DELETE", "/v1/admin/quotas/" + anna, 405, "GET, PUT"},
+		{"POST", "/v1/admin/quotas/" + anna, 405, "DELETE, GET, PUT"},
 		{"POST", "/healthz", 405, "GET"},
 	} {
 		r := request{Method: tc.method, Path: tc.path, As: anna, Admin: true, Header: map[string]string{

@@ -189,14 +189,22 @@ func leftOut(f account.FolderInfo) *api.FaultCode {
 func (s *server) ListAccountRuns(ctx context.Context,
 	r api.ListAccountRunsRequestObject,
 ) (api.ListAccountRunsResponseObject, error) {
-	o, id := caller(ctx).Owner, account.ID(r.Id)
-	a, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
+	a, err := s.Accounts.Get(ctx, caller(ctx).Owner, account.ID(r.Id))
 	if err != nil {
 		return nil, err
 	}
-	runs, err := s.Accounts.Runs(ctx, o, id, value(r.Params.Limit))
+	runs, err := s.runs(ctx, a, value(r.Params.Limit))
 	if err != nil {
 		return nil, err
+	}
+	return api.ListAccountRuns200JSONResponse{Body: runs}, nil
+}
+
+// runs returns an account's past visits; its settings word the advice.
+func (s *server) runs(ctx context.Context, a account.Account, limit int) (api.RunList, error) {
+	runs, err := s.Accounts.Runs(ctx, a.Owner, a.ID, limit)
+	if err != nil {
+		return api.RunList{}, err
 	}
 	out := make([]api.Run, len(runs))
 	for i, v := range runs {
@@ -205,29 +213,36 @@ func (s *server) ListAccountRuns(ctx context.Context,
 			Bytes: v.Bytes, Diagnosis: s.diagnosis(ctx, v.Diagnosis, a),
 		}
 	}
-	return api.ListAccountRuns200JSONResponse{Body: api.RunList{Runs: out}}, nil
+	return api.RunList{Runs: out}, nil
 }
 
 // ListAccountSkipped returns a page of what could not be fetched.
 func (s *server) ListAccountSkipped(ctx context.Context,
 	r api.ListAccountSkippedRequestObject,
 ) (api.ListAccountSkippedResponseObject, error) {
-	o, id := caller(ctx).Owner, account.ID(r.Id)
-	a, err := s.Accounts.Get(ctx, o, id) // Its settings word the advice.
+	a, err := s.Accounts.Get(ctx, caller(ctx).Owner, account.ID(r.Id))
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.Accounts.Skipped(ctx, o, id, value(r.Params.Limit), value(r.Params.Cursor))
+	page, err := s.skipped(ctx, a, value(r.Params.Limit), value(r.Params.Cursor))
 	if err != nil {
 		return nil, err
+	}
+	return api.ListAccountSkipped200JSONResponse{Body: page}, nil
+}
+
+// skipped returns a page of what of an account could not be fetched; its settings
+// word the advice.
+func (s *server) skipped(ctx context.Context, a account.Account, limit int, cursor string) (api.SkippedList, error) {
+	page, err := s.Accounts.Skipped(ctx, a.Owner, a.ID, limit, cursor)
+	if err != nil {
+		return api.SkippedList{}, err
 	}
 	out := make([]api.SkippedMessage, len(page.Messages))
 	for i, m := range page.Messages {
 		out[i] = s.skippedJSON(ctx, m, a)
 	}
-	return api.ListAccountSkipped200JSONResponse{Body: api.SkippedList{
-		Skipped: out, NextCursor: text(page.Next), Total: page.Total,
-	}}, nil
+	return api.SkippedList{Skipped: out, NextCursor: text(page.Next), Total: page.Total}, nil
 }
 
 // RetryAllSkipped has all of them tried again.

@@ -15,8 +15,12 @@ import (
 func (s *server) AdminListQuotas(ctx context.Context,
 	r api.AdminListQuotasRequestObject,
 ) (api.AdminListQuotasResponseObject, error) {
-	q := QuotaQuery{Match: value(r.Params.Query), State: account.QuotaState(value(r.Params.State)), Limit: value(
-		r.Params.Limit), Cursor: value(r.Params.Cursor)}
+	q := QuotaQuery{
+		QuotaFilter: QuotaFilter{
+			Match: value(r.Params.Query), Domain: value(r.Params.Domain), State: account.QuotaState(value(r.Params.State)),
+		},
+		Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor),
+	}
 	by, down := strings.CutPrefix(string(value(r.Params.Sort)), "-")
 	q.Sort, q.Down = QuotaSort(by), down
 	page, err := s.Admin.Quotas(ctx, q)
@@ -60,7 +64,7 @@ func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestOb
 		return nil, err
 	}
 	return api.AdminGetQuota200JSONResponse{
-		Body: userQuotaJSON(q), Headers: api.AdminGetQuota200ResponseHeaders{ETag: etag(q.Set.Version())},
+		Body: userQuotaJSON(q), Headers: api.AdminGetQuota200ResponseHeaders{ETag: etag(q.Version())},
 	}, nil
 }
 
@@ -81,7 +85,7 @@ func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestOb
 		return nil, err
 	}
 	return api.AdminSetQuota200JSONResponse{
-		Body: userQuotaJSON(q), Headers: api.AdminSetQuota200ResponseHeaders{ETag: etag(q.Set.Version())},
+		Body: userQuotaJSON(q), Headers: api.AdminSetQuota200ResponseHeaders{ETag: etag(q.Version())},
 	}, nil
 }
 
@@ -112,6 +116,7 @@ func (s *server) AdminListAccounts(ctx context.Context,
 		r.Params.Cursor)}
 	q.Code = fault.Code(value(r.Params.Diagnosis))
 	q.Overdue = value(r.Params.Sort) == api.AccountsByOverdue
+	q.Match, q.Port, q.Affected = value(r.Params.Query), value(r.Params.Port), value(r.Params.Affected)
 	if r.Params.Host != nil {
 		q.Host = account.NormalHost(*r.Params.Host)
 	}
@@ -227,7 +232,8 @@ func (s *server) AdminListHosts(ctx context.Context,
 	out := make([]api.HostHealth, len(hosts))
 	for i, h := range hosts {
 		out[i] = api.HostHealth{
-			Host: h.Host, Accounts: h.Accounts, Failing: h.Failing, ByState: map[string]int64{},
+			Host: h.Host, Port: h.Port, Accounts: h.Accounts, Affected: h.Affected, Failing: h.Failing,
+			FailingOtherwise: h.Others, OutOfOrder: h.Down, ByState: map[string]int64{},
 			Diagnoses: []api.HostDiagnosis{}, OverdueSeconds: max(h.Overdue.Seconds(), 0),
 		}
 		for _, state := range account.States() {

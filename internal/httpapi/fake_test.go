@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +54,8 @@ type world struct {
 	drafts    []account.Draft
 	patches   []account.Patch
 	quotaQ    httpapi.QuotaQuery
+	change    account.LimitChange
+	defaults  map[string]account.Limit
 	accountQ  httpapi.AccountQuery
 	links     map[string]httpapi.Link
 	sessions  map[string]account.Owner
@@ -91,7 +95,8 @@ func newWorld(t testing.TB) *world {
 	}
 	return &world{
 		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")},
-		limits: map[string]account.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
+		defaults: map[string]account.Limit{},
+		limits:   map[string]account.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
 			Owner:    owner(t, anna),
 			ReturnTo: "/accounts/new",
 		}}, sessions: map[string]account.Owner{}, order: map[string]int{},
@@ -314,9 +319,13 @@ func (w *world) Quota(_ context.Context, o account.Owner) (account.Quota, error)
 }
 
 func (w *world) quota(o account.Owner) account.Quota {
-	l := w.limits[o.String()]
+	l, set := w.limits[o.String()]
+	by := account.LimitByMailbrook
+	if !set {
+		by = ""
+	}
 	return account.Quota{
-		Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages, Set: l,
+		Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages, Set: l, SetBy: by,
 		Accounts: []account.AccountUsage{{ID: annaID, Name: "Gmail", Bytes: 90, Messages: 1}},
 	}
 }
@@ -325,11 +334,24 @@ func (w *world) SetLimit(_ context.Context, o account.Owner, l account.Limit, m 
 	done, err := w.enter()
 	defer done()
 	if err == nil {
-		err = m.Check(w.limits[o.String()].Version())
+		err = m.Check(w.quota(o).Version())
 	}
 	if err == nil {
 		w.limits[o.String()] = l
 		w.did(o, "limit")
+	}
+	return w.quota(o), err
+}
+
+func (w *world) ClearLimit(_ context.Context, o account.Owner, m account.Match) (account.Quota, error) {
+	done, err := w.enter()
+	defer done()
+	if err == nil {
+		err = m.Check(w.quota(o).Version())
+	}
+	if err == nil {
+		delete(w.limits, o.String())
+		w.did(o, "limit taken back")
 	}
 	return w.quota(o), err
 }
@@ -345,6 +367,53 @@ func (a admins) Quotas(_ context.Context, q httpapi.QuotaQuery) (httpapi.QuotaPa
 		return httpapi.QuotaPage{}, httpapi.ErrCursor
 	}
 	return httpapi.QuotaPage{Quotas: []account.Quota{a.quota(a.accounts[0].Owner)}, Next: "abc"}, err
+}
+
+func (a admins) CountQuotas(_ context.Context, f httpapi.QuotaFilter) (int64, error) {
+	done, err := a.enter()
+	defer done()
+	a.quotaQ = httpapi.QuotaQuery{QuotaFilter: f}
+	return 1234, err
+}
+
+func (a admins) ChangeLimits(_ context.Context, f httpapi.QuotaFilter, c account.LimitChange,
+	after string,
+) (httpapi.LimitStep, error) {
+	done, err := a.enter()
+	defer done()
+	a.quotaQ, a.change = httpapi.QuotaQuery{QuotaFilter: f, Cursor: after}, c
+	step := httpapi.LimitStep{Matching: 500, Changed: 400}
+	if after == "" {
+		step.Next = bartek
+	}
+	return step, err
+}
+
+func (a admins) DefaultLimits(_ context.Context, after string, limit int) ([]httpapi.DefaultLimit, string, error) {
+	done, err := a.enter()
+	defer done()
+	var page []httpapi.DefaultLimit
+	for _, d := range slices.Sorted(maps.Keys(a.defaults)) {
+		if d > after {
+			page = append(page, httpapi.DefaultLimit{Domain: d, Limit: a.defaults[d]})
+		}
+	}
+	if len(page) > limit {
+		return page[:limit], page[limit-1].Domain, err
+	}
+	return page, "", err
+}
+
+func (a admins) SetDefaultLimit(_ context.Context, domain string, l *account.Limit) error {
+	done, err := a.enter()
+	defer done()
+	if err != nil {
+		return err
+	}
+	if delete(a.defaults, domain); l != nil {
+		a.defaults[domain] = *l
+	}
+	return nil
 }
 
 func (a admins) QuotaSummary(context.Context) (httpapi.QuotaSummary, error) {
@@ -391,11 +460,11 @@ func (a admins) Hosts(_ context.Context, limit int) ([]httpapi.HostHealth, error
 	done, err := a.enter()
 	defer done()
 	return []httpapi.HostHealth{{
-		Host: "imap.gmail.com", Accounts: 9, Failing: 3, ByState: map[account.State]int64{
+		Host: "imap.gmail.com", Port: 993, Accounts: 9, Affected: 4, Failing: 3, Others: 1, Down: true, ByState: map[account.State]int64{
 			account.OK:             6,
 			account.NeedsAttention: 3,
 		},
-		Failures: map[fault.Code]int64{fault.AuthFailed: 1, fault.AppPasswordRequired: 2}, Overdue: 90 * time.Second,
+		Failures: map[fault.Code]int64{fault.ConnectTimeout: 1, fault.ServerUnavailable: 2}, Overdue: 90 * time.Second,
 	}}[:min(limit, 1)], err
 }
 
@@ -514,16 +583,16 @@ func (presets) Providers(lang string) []httpapi.Provider {
 }
 
 // speaker is an Explainer that says what it is asked.
-type speaker struct{}
+type speaker struct{ to string }
 
-func (speaker) Explain(code fault.Code, a account.Account, lang string) (string, string) {
-	return lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang, a.Provider,
+func (s speaker) Explain(code fault.Code, a account.Account, lang string) (string, string) {
+	return s.to + lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang, a.Provider,
 		a.Protocol, a.Server.Host, a.Email))
 }
 
-func (speaker) ExplainDelay(a account.Account, lang string) httpapi.Delay {
+func (s speaker) ExplainDelay(a account.Account, lang string) httpapi.Delay {
 	kind := string(a.Status.Delay.Kind)
-	d := httpapi.Delay{Title: lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang +
+	d := httpapi.Delay{Title: s.to + lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang +
 		" advice"}
 	if a.Status.Delay.Kind == account.DelayBackoff {
 		d.Help = "fetch"
@@ -638,7 +707,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	o := httpapi.Options{
 		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
 		Users: people{f.world}, Repeats: repeated{f.world},
-		Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, Version: "test", Stopping: over,
+		Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "}, Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error {
 			return f.unready
 		}}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},

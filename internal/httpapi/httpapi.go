@@ -40,6 +40,8 @@ type Options struct {
 	Transcripts Transcripts
 	Tokens      Tokens
 	Explain     Explainer
+	// ExplainAdmin says it to administrators, of accounts that are not theirs.
+	ExplainAdmin Explainer
 	// Ready are the checks behind /readyz; may be empty. What they said is
 	// remembered for a moment, so that they may write.
 	Ready []Check

@@ -40,6 +40,22 @@ type Quotas interface {
 	// SetLimit replaces both limits and returns the quota as it is then; unless what
 	// was set before does not match, which is account.ErrPrecondition.
 	SetLimit(ctx context.Context, o account.Owner, l account.Limit, match account.Match) (account.Quota, error)
+	// ClearLimit takes back what was set for the user: its default counts. What was set
+	// has to match as in SetLimit.
+	ClearLimit(ctx context.Context, o account.Owner, match account.Match) (account.Quota, error)
+}
+
+// LimitStep is what a step of a change of many users' limits came to.
+type LimitStep struct {
+	Matching int64  // Users that the filter chooses, of those that the step came by.
+	Changed  int64  // Those of them for whom something else is set now.
+	Next     string // After whom the next step begins; "": there is none.
+}
+
+// DefaultLimit is what users of a domain may hold for whom nothing else was set.
+type DefaultLimit struct {
+	Domain string // account.EveryDomain: whose domain has none.
+	Limit  account.Limit
 }
 
 // Users are the operator's users, who come and go.
@@ -63,8 +79,19 @@ type Repeats interface {
 		do func(id string) (answer []byte, err error)) (answer []byte, err error)
 }
 
-// Admin looks across users.
+// Admin looks across users, and sets the limits of many at a time.
 type Admin interface {
+	// CountQuotas says how many users a filter chooses.
+	CountQuotas(ctx context.Context, f QuotaFilter) (int64, error)
+	// ChangeLimits changes the limits of the next users that a filter chooses, in one bounded
+	// transaction. The first step begins after "", each further one as the step before says.
+	ChangeLimits(ctx context.Context, f QuotaFilter, c account.LimitChange, after string) (LimitStep, error)
+	// DefaultLimits returns a page of default limits, everybody's first, then by domain,
+	// beginning after one; and after which the next page begins, "" after the last.
+	DefaultLimits(ctx context.Context, after string, limit int) (page []DefaultLimit, next string, err error)
+	// SetDefaultLimit sets the limits of all users of a domain for whom nothing else was
+	// set (account.EveryDomain: of all whose domain has none); nil takes them back.
+	SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error
 	Quotas(ctx context.Context, q QuotaQuery) (QuotaPage, error)
 	// QuotaSummary counts all users by how full their mailboxes are.
 	QuotaSummary(ctx context.Context) (QuotaSummary, error)
@@ -72,8 +99,8 @@ type Admin interface {
 	Stats(ctx context.Context) (Stats, error)
 	// Account finds anybody's account by its id; account.ErrNotFound without one.
 	Account(ctx context.Context, id account.ID) (account.Account, error)
-	// Hosts returns up to limit remote hosts, those with the most failing
-	// accounts first.
+	// Hosts returns up to limit remote servers by host and port, those with the most
+	// affected accounts first.
 	Hosts(ctx context.Context, limit int) ([]HostHealth, error)
 }
 
@@ -87,11 +114,15 @@ type OAuth interface {
 
 var _ OAuth = (*oauth.Service)(nil)
 
-// HostHealth is how the accounts at one remote host are.
+// HostHealth is how the accounts at one port of a remote host are.
 type HostHealth struct {
 	Host     string
+	Port     int
 	Accounts int64
-	Failing  int64 // Switched on, and the last visit failed.
+	Affected int64 // The server keeps their mail away: failing, or not visited while it is out of order.
+	Failing  int64 // Switched on, and the last visit failed by the server's fault.
+	Others   int64 // Switched on, and the last visit failed for another reason.
+	Down     bool  // It is out of order for everybody, and only probed.
 	ByState  map[account.State]int64
 	Failures map[fault.Code]int64 // The failing ones by diagnosis.
 	Overdue  time.Duration        // How long the account that waits longest has been due.
@@ -153,10 +184,16 @@ const (
 	SortUsage        QuotaSort = "usage" // The fuller of the two limits; without a limit, empty.
 )
 
+// QuotaFilter chooses users.
+type QuotaFilter struct {
+	Match  string             // Part of the user's address, in any case, no wildcards; "": all.
+	Domain string             // Of the user's address; "": any.
+	State  account.QuotaState // "": any.
+}
+
 // QuotaQuery asks for a page of quotas.
 type QuotaQuery struct {
-	Match  string             // Part of the user's address, in any case, no wildcards; "": all.
-	State  account.QuotaState // "": any.
+	QuotaFilter
 	Sort   QuotaSort
 	Down   bool // Largest, or last, first.
 	Limit  int
@@ -183,8 +220,12 @@ type QuotaSummary struct {
 type AccountQuery struct {
 	User  account.Owner // Zero: any.
 	State account.State // "": any.
+	Match string        // Part of the user's or the account's address or of the host, in any case, no wildcards; "": any.
 	Host  string        // In lower case; "": any.
-	Code  fault.Code    // Of those whose last visit failed for this reason; "": any.
+	Port  int           // 0: any.
+	// Affected asks only for accounts whose mail the provider's server keeps away.
+	Affected bool
+	Code     fault.Code // Of those whose last visit failed for this reason; "": any.
 	// Overdue asks only for accounts that are due and not being visited, the one
 	// that waits longest first.
 	Overdue bool

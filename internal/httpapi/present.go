@@ -45,11 +45,24 @@ func AccountJSON(a account.Account, explain Explainer, lang string) api.Account 
 
 // accountJSON writes an account for the reader of ctx.
 func (s *server) accountJSON(ctx context.Context, a account.Account) api.Account {
-	return AccountJSON(a, s.Explain, languageOf(ctx))
+	return AccountJSON(a, s.explainer(ctx), languageOf(ctx))
+}
+
+type adminKey struct{}
+
+// forAdmin marks that an administrator reads the answer, of what is others'.
+func forAdmin(ctx context.Context) context.Context { return context.WithValue(ctx, adminKey{}, true) }
+
+// explainer finds words for the reader of ctx.
+func (s *server) explainer(ctx context.Context) Explainer {
+	if ctx.Value(adminKey{}) != nil {
+		return s.ExplainAdmin
+	}
+	return s.Explain
 }
 
 func (s *server) adminAccountJSON(ctx context.Context, a account.Account) api.AdminAccount {
-	b := s.accountJSON(ctx, a)
+	b := s.accountJSON(forAdmin(ctx), a)
 	return api.AdminAccount{
 		User: a.Owner.String(),
 		Id:   b.Id, Email: b.Email, Name: b.Name, SenderName: b.SenderName, Provider: b.Provider, Protocol: b.Protocol,
@@ -77,7 +90,10 @@ func startJSON(s account.Start) (out api.Start) {
 }
 
 func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.Account) api.SkippedMessage {
-	title, advice := s.Explain.Explain(m.Code, a, languageOf(ctx))
+	title, advice := s.explainer(ctx).Explain(m.Code, a, languageOf(ctx))
+	if ctx.Value(adminKey{}) != nil { // What mail says is its owner's alone.
+		m.Sender, m.Subject = "", ""
+	}
 	return api.SkippedMessage{
 		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(
 			m.Code), Title: title,
@@ -104,7 +120,7 @@ func protocolsJSON(servers map[account.Protocol]account.Server) api.Protocols {
 
 // diagnosis writes an account's diagnosis for the reader of ctx.
 func (s *server) diagnosis(ctx context.Context, d *account.Diagnosis, a account.Account) *api.Diagnosis {
-	return DiagnosisJSON(d, a, s.Explain, languageOf(ctx))
+	return DiagnosisJSON(d, a, s.explainer(ctx), languageOf(ctx))
 }
 
 // delayJSON writes what delays an account; nil when nothing does.
@@ -168,7 +184,8 @@ func userQuotaJSON(q account.Quota) api.UserQuota {
 	return api.UserQuota{
 		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages,
 		LimitMessages: b.LimitMessages, LimitSource: b.LimitSource, State: b.State, Accounts: b.Accounts,
-		Set: api.SetLimits{LimitBytes: q.Set.Bytes, LimitMessages: q.Set.Messages},
+		Set: api.SetLimits{LimitBytes: q.Set.Bytes, LimitMessages: q.Set.Messages,
+			Source: (*api.LimitSource)(text(string(q.SetBy)))},
 	}
 }
 

@@ -577,10 +577,10 @@ func TestAdminQueries(t *testing.T) {
 	if want := (httpapi.QuotaQuery{Sort: "user", Limit: 50}); f.quotaQ != want {
 		t.Errorf("%+v", f.quotaQ)
 	}
-	ask("/v1/admin/quotas?query=%25%27_&state=near&sort=-used_bytes&limit=500&cursor=abc")
+	ask("/v1/admin/quotas?query=%25%27_&domain=firma.test&state=near&sort=-used_bytes&limit=500&cursor=abc")
 	if want := (httpapi.QuotaQuery{
-		Match: "%'_", State: account.QuotaNear, Sort: httpapi.SortUsedBytes, Down: true,
-		Limit: 500, Cursor: "abc",
+		QuotaFilter: httpapi.QuotaFilter{Match: "%'_", Domain: "firma.test", State: account.QuotaNear},
+		Sort:        httpapi.SortUsedBytes, Down: true, Limit: 500, Cursor: "abc",
 	}); f.quotaQ != want {
 		t.Errorf("%+v", f.quotaQ)
 	}
@@ -592,6 +592,12 @@ func TestAdminQueries(t *testing.T) {
 	if want := (httpapi.AccountQuery{
 		User: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com",
 		Limit: 1,
+	}); f.accountQ != want {
+		t.Errorf("%+v", f.accountQ)
+	}
+	ask("/v1/admin/accounts?query=anna%25&host=h.test&port=993&affected=true")
+	if want := (httpapi.AccountQuery{
+		Match: "anna%", Host: "h.test", Port: 993, Affected: true, Limit: 50,
 	}); f.accountQ != want {
 		t.Errorf("%+v", f.accountQ)
 	}
@@ -634,6 +640,141 @@ func TestQuotaLimits(t *testing.T) {
 		if rec := f.do(request{Method: "GET", Path: "/v1/admin/quotas/" + path, As: anna, Admin: true}); rec.Code != 404 {
 			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 		}
+	}
+}
+
+// A limit that was set for a user and its default have tags of their own, also
+// where both say that there is none; and a default is gone back to.
+func TestALimitIsTakenBack(t *testing.T) {
+	f := newFixture(t)
+	ask := func(method, body, match string) *httptest.ResponseRecorder {
+		r := request{Method: method, Path: "/v1/admin/quotas/" + anna, As: bartek, Admin: true, Body: body}
+		if match != "" {
+			r.Header = map[string]string{"If-Match": match}
+		}
+		return f.do(r)
+	}
+	first := ask("GET", "", "").Header().Get("ETag")
+	none := ask("PUT", `{"limit_bytes":null}`, first)
+	if none.Code != 200 || none.Header().Get("ETag") == first {
+		t.Errorf("no limit: %d, tag %s as with nothing set", none.Code, none.Header().Get("ETag"))
+	}
+	if rec := ask("DELETE", "", first); rec.Code != 412 {
+		t.Errorf("taking back by the tag from before: %d", rec.Code)
+	}
+	back := ask("DELETE", "", none.Header().Get("ETag"))
+	if back.Code != 200 || back.Header().Get("ETag") != first {
+		t.Errorf("taken back: %d %s, want %s", back.Code, back.Header().Get("ETag"), first)
+	}
+	if got := decode[api.UserQuota](t, back); got.Set.Source != nil {
+		t.Errorf("source %v", *got.Set.Source)
+	}
+}
+
+// What is asked to become of many users' limits arrives, and nothing is guessed.
+func TestTheLimitsOfManyUsers(t *testing.T) {
+	f := newFixture(t)
+	ask := func(body string) *httptest.ResponseRecorder {
+		return f.do(request{Method: "POST", Path: "/v1/admin/quota-changes", As: anna, Admin: true, Body: body})
+	}
+	for _, tc := range []struct {
+		body string
+		want account.LimitChange
+	}{
+		{`{"action":"set","filter":{},"limit_bytes":5}`, account.LimitChange{
+			Limit: account.Limit{Bytes: ptr(int64(5))}, KeepMessages: true,
+		}},
+		{`{"action":"set","filter":{},"limit_messages":0,"unlimited":["bytes"]}`, account.LimitChange{
+			Limit: account.Limit{Messages: ptr(int64(0))},
+		}},
+		{`{"action":"set","filter":{},"unlimited":["messages"]}`, account.LimitChange{KeepBytes: true}},
+		{`{"action":"inherit","filter":{}}`, account.LimitChange{Inherit: true, KeepBytes: true, KeepMessages: true}},
+	} {
+		if rec := ask(tc.body); rec.Code != 200 || !reflect.DeepEqual(f.change, tc.want) {
+			t.Errorf("%s: %d %+v", tc.body, rec.Code, f.change)
+		}
+	}
+	got := decode[api.QuotaChanged](t, ask(`{"action":"set","filter":{"query":"a","domain":"firma.test","state":"over"},
+		"limit_bytes":5}`))
+	want := httpapi.QuotaFilter{Match: "a", Domain: "firma.test", State: account.QuotaOver}
+	if f.quotaQ.QuotaFilter != want || got.Matching != 500 || got.Changed != 400 || got.NextCursor == nil {
+		t.Fatalf("%+v, %+v", f.quotaQ, got)
+	}
+	got = decode[api.QuotaChanged](t, ask(`{"action":"set","filter":{},"limit_bytes":5,"cursor":"`+*got.NextCursor+`"}`))
+	if f.quotaQ.Cursor != bartek || got.NextCursor != nil {
+		t.Errorf("the second step begins after %q; %+v", f.quotaQ.Cursor, got)
+	}
+	if got = decode[api.QuotaChanged](t, ask(`{"action":"count","filter":{}}`)); got.Matching != 1234 || got.Changed != 0 {
+		t.Errorf("counted: %+v", got)
+	}
+	f.change = account.LimitChange{}
+	for _, body := range []string{
+		`{"action":"set","filter":{}}`, `{"action":"set","filter":{},"limit_bytes":null}`,
+		`{"action":"set","filter":{},"limit_bytes":5,"unlimited":["bytes"]}`, `{"action":"set","limit_bytes":5}`,
+		`{"action":"inherit","filter":{},"limit_bytes":5}`, `{"action":"count","filter":{},"unlimited":["bytes"]}`,
+		`{"action":"set","filter":{},"limit_bytes":5,"cursor":"%"}`, `{"action":"set","filter":{"stat":"over"},"limit_bytes":5}`,
+	} {
+		if rec := ask(body); rec.Code < 400 || rec.Code > 422 || f.change != (account.LimitChange{}) {
+			t.Errorf("%s: %d %s", body, rec.Code, rec.Body)
+		}
+	}
+}
+
+// Defaults come page by page, a domain is one whatever its case, and no address.
+func TestDefaultLimits(t *testing.T) {
+	f := newFixture(t)
+	ask := func(method, path, body string) *httptest.ResponseRecorder {
+		return f.do(request{Method: method, Path: "/v1/admin/default-limits" + path, As: anna, Admin: true, Body: body})
+	}
+	for path, want := range map[string]int{
+		"/*": 200, "/Firma.Test": 200, "/inna.test": 200, "/%2A": 200, "/a@b.test": 404, "/a%20b": 404, "/%2A.test": 404,
+	} {
+		if rec := ask("PUT", path, `{"limit_bytes":5}`); rec.Code != want {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	var domains []string
+	for cursor := "?limit=1"; ; {
+		page := decode[api.DefaultLimitList](t, ask("GET", cursor, ""))
+		for _, d := range page.Defaults {
+			domains = append(domains, d.Domain)
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		cursor = "?limit=1&cursor=" + *page.NextCursor
+	}
+	if want := []string{"*", "firma.test", "inna.test"}; !slices.Equal(domains, want) {
+		t.Errorf("%q", domains)
+	}
+	if rec := ask("DELETE", "/FIRMA.test", ""); rec.Code != 204 || len(f.defaults) != 2 {
+		t.Errorf("%d, %v", rec.Code, f.defaults)
+	}
+}
+
+// Administrators are spoken to of the user, on every call; the user is spoken to.
+func TestAdministratorsAreSpokenToOfTheUser(t *testing.T) {
+	f := newFixture(t)
+	f.report = failedTest.Report
+	for _, r := range []request{
+		{Method: "GET", Path: "/v1/admin/accounts"},
+		{Method: "GET", Path: "/v1/admin/accounts/" + annaID},
+		{Method: "GET", Path: "/v1/admin/accounts/" + annaID + "/runs"},
+		{Method: "GET", Path: "/v1/admin/accounts/" + annaID + "/skipped"},
+		{Method: "POST", Path: "/v1/admin/accounts/" + annaID + "/test"},
+		{Method: "POST", Path: "/v1/admin/accounts/" + annaID + "/fetch"},
+		{Method: "PATCH", Path: "/v1/admin/accounts/" + annaID, Body: `{"enabled":false}`},
+	} {
+		r.As, r.Admin, r.Header = anna, true, map[string]string{"Accept-Language": "pl"}
+		rec := f.do(r)
+		if rec.Code >= 300 || !strings.Contains(rec.Body.String(), `"admin pl title of `) ||
+			strings.Contains(rec.Body.String(), `"pl title of `) {
+			t.Errorf("%s %s: %d %s", r.Method, r.Path, rec.Code, rec.Body)
+		}
+	}
+	rec := f.do(request{Method: "GET", Path: "/v1/accounts/" + annaID, As: anna, Admin: true})
+	if strings.Contains(rec.Body.String(), "admin en title of") { // The control: their own account.
+		t.Errorf("%s", rec.Body)
 	}
 }
 

@@ -67,6 +67,6 @@ func (s *server) GetQuota(ctx context.Context, _ api.GetQuotaRequestObject) (api
 		return nil, err
 	}
 	return api.GetQuota200JSONResponse{
-		Body: quotaJSON(q), Headers: api.GetQuota200ResponseHeaders{ETag: etag(q.Set.Version())},
+		Body: quotaJSON(q), Headers: api.GetQuota200ResponseHeaders{ETag: etag(q.Version())},
 	}, nil
 }

@@ -85,6 +85,9 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if err := r.s.refuseRemoved(ctx, r.s.on(tx), a.Owner, a.CreatedAt); err != nil {
 			return err
 		}
+		if err := r.s.changeLocked(tx, a.Owner, nothingElse); err != nil { // It may be new, and get the default.
+			return err
+		}
 		others, err := r.s.accounts(tx, "WHERE a.owner = ?", a.Owner.String())
 		if err != nil {
 			return err
@@ -145,8 +148,8 @@ func (s *Store) lockOwner(tx *gorm.DB, o account.Owner) error {
 // forgetOwner removes the owner's row when nothing is to be remembered of it.
 func (s *Store) forgetOwner(tx *gorm.DB, o account.Owner) error {
 	_, err := s.on(tx).exec(tx.Statement.Context,
-		`DELETE FROM owners WHERE owner = ? AND set_bytes = ? AND set_messages = ? AND used_ms = 0 AND mailbox_ms = 0
-		AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.owner = owners.owner)`, o.String(), int64(never), int64(never))
+		`DELETE FROM owners WHERE owner = ? AND set_by <> ? AND used_ms = 0 AND mailbox_ms = 0
+		AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.owner = owners.owner)`, o.String(), setForUser)
 	return err
 }
 

@@ -48,8 +48,12 @@ func parseCursor(s string) (c cursor, ok bool) {
 type AccountFilter struct {
 	Owner account.Owner // Zero: every user's.
 	State account.State // "": any.
+	Query string        // Part of the user's or the account's address or of the host, in any case; "": any.
 	Host  string        // "": any.
-	Code  fault.Code    // Of those whose last visit failed for this reason; "": any.
+	Port  int           // 0: any.
+	// Affected asks only for accounts whose mail the provider's server keeps away.
+	Affected bool
+	Code     fault.Code // Of those whose last visit failed for this reason; "": any.
 	// Overdue asks only for accounts that are due and not being visited, the one
 	// that waits longest first.
 	Overdue bool
@@ -76,15 +80,16 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	if !f.Owner.IsZero() {
 		where, args = append(where, "a.owner = ?"), append(args, f.Owner.String())
 	}
+	now, out := s.now(), []string(nil)
+	if f.State != "" || f.Affected {
+		if out, err = s.outOfOrder(ctx, s.on(s.r), now); err != nil {
+			return nil, "", s.wrap(ctx, "listing accounts", err)
+		}
+	}
 	if f.State != "" {
 		code := states.code(f.State)
 		if code == 0 {
 			bad.Add("state", "invalid", "must be one of %s", account.List(account.States()))
-		}
-		now := s.now()
-		out, err := s.outOfOrder(ctx, s.on(s.r), now)
-		if err != nil {
-			return nil, "", s.wrap(ctx, "listing accounts", err)
 		}
 		state, values := stateOf(now.UnixMilli(), out)
 		where, args = append(where, state+" = ?"), append(append(args, values...), code)
@@ -95,6 +100,18 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	}
 	if f.Host != "" {
 		where, args = append(where, "a.host = ?"), append(args, storable(strings.ToLower(f.Host)))
+	}
+	if f.Port != 0 {
+		where, args = append(where, "a.port = ?"), append(args, f.Port)
+	}
+	if f.Query != "" {
+		part := "%" + escapeLike(storable(account.FoldASCII(f.Query))) + "%"
+		where = append(where, `(a.owner LIKE ? ESCAPE '\' OR lower(a.email) LIKE ? ESCAPE '\' OR a.host LIKE ? ESCAPE '\')`)
+		args = append(args, part, part, part)
+	}
+	if f.Affected {
+		kept, values := affected(out)
+		where, args = append(where, kept), append(args, values...)
 	}
 	if f.Code != "" {
 		where, args = append(where, "p.state > 3 AND p.code = ?"), append(args, string(f.Code))

@@ -66,7 +66,7 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
 		o := owner(w, "gone@firma.test")
 		w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1), Messages: nil}, nil))
-		w.must(w.SetLimits(ctx, o, account.Limit{Bytes: nil, Messages: nil}, nil)) // Nothing is left to tell of it.
+		w.must(w.ClearLimits(ctx, o, nil)) // Nothing is left to tell of it.
 		cases := []struct {
 			f    QuotaFilter
 			want string
@@ -130,7 +130,7 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 		w.must(err)
 		want := account.Quota{
 			Owner: a.Owner, UsedBytes: 5000, UsedMessages: 7, LimitBytes: ptr(1<<53 - 1),
-			Set:      account.Limit{Bytes: ptr(1<<53 - 1)},
+			Set: account.Limit{Bytes: ptr(1<<53 - 1)}, SetBy: account.LimitByMailbrook,
 			Accounts: []account.AccountUsage{{ID: a.ID, Name: a.Name, Folder: a.Folder, Bytes: 2003, Messages: 2}},
 		}
 		if !cmp.Equal(got, want, sameOwner) {
@@ -499,7 +499,9 @@ func (w *world) plan(c sqlConn, query string, args ...any) (string, error) {
 func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 	onBoth(t, func(w *world) {
 		query, args := w.overdueQuery([]string{"1 = 1"}, nil, nil, 50)
-		var summary, overdue string
+		var summary, overdue, domain string
+		where, values, err := QuotaFilter{Domain: "firma.test"}.chosen()
+		w.must(err)
 		w.must(w.write(w.Context(), "asking for plans", func(tx *gorm.DB) (err error) {
 			if w.postgres {
 				// With next to no rows it would read the tables, rightly. It is asked how it would go about many.
@@ -512,6 +514,10 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 			if summary, err = w.plan(w.on(tx), quotaBands+" GROUP BY band", quotaBandArgs...); err != nil {
 				return err
 			}
+			domain, err = w.plan(w.on(tx), "SELECT count(*) FROM owners WHERE "+strings.Join(where, " AND "), values...)
+			if err != nil {
+				return err
+			}
 			overdue, err = w.plan(w.on(tx), accountColumns+outOfOrderColumn+accountTables+query, append([]any{int64(0)},
 				args...)...)
 			return err
@@ -522,6 +528,7 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 		}{
 			{summary, []string{"owners_by_fill"}},
 			{overdue, []string{"poll_schedule_due", "poll_schedule_hurried"}},
+			{domain, []string{"owners_by_domain"}},
 		} {
 			for _, name := range tc.names {
 				if !strings.Contains(tc.plan, name) {

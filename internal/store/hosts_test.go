@@ -13,7 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
-func TestHostsAreListedTheMostFailingFirst(t *testing.T) {
+func TestServersAreListedByTheirOwnFaultsTheWorstFirst(t *testing.T) {
 	onBoth(t, func(w *world) {
 		at := func(host string) func(*account.Account) {
 			return func(a *account.Account) { a.Server.Host = host }
@@ -40,7 +40,10 @@ func TestHostsAreListedTheMostFailingFirst(t *testing.T) {
 		add("new.test")
 		visited(add("bad.test"), account.Retrying, fault.ConnectTimeout, 10*time.Minute)
 		visited(add("bad.test"), account.NeedsAttention, fault.AuthFailed, 20*time.Minute)
-		visited(add("bad.test"), account.NeedsAttention, fault.AuthFailed, time.Hour)
+		n++
+		visited(w.add(fmt.Sprintf("user%d@firma.test", n), n, func(a *account.Account) {
+			a.Server.Host, a.Server.Port = "bad.test", 995
+		}), account.NeedsAttention, fault.AuthFailed, time.Hour)
 		off := add("off.test")
 		visited(off, account.Retrying, fault.ConnectTimeout, time.Minute)
 		off = w.load(off)
@@ -57,22 +60,24 @@ func TestHostsAreListedTheMostFailingFirst(t *testing.T) {
 		}
 		want := []HostHealth{
 			{
-				Host: "bad.test", Accounts: 3, Failing: 3, States: states(map[account.State]int64{
-					account.Retrying:       1,
-					account.NeedsAttention: 2,
-				}),
-				Failures: map[fault.Code]int64{fault.ConnectTimeout: 1, fault.AuthFailed: 2}, Overdue: 5 * time.Minute,
+				Host: "bad.test", Port: 993, Accounts: 2, Affected: 1, Failing: 1, Others: 1,
+				States:   states(map[account.State]int64{account.Retrying: 1, account.NeedsAttention: 1}),
+				Failures: map[fault.Code]int64{fault.ConnectTimeout: 1}, Overdue: 5 * time.Minute,
 			},
 			{
-				Host: "fine.test", Accounts: 3, States: states(map[account.State]int64{account.OK: 3}),
+				Host: "fine.test", Port: 993, Accounts: 3, States: states(map[account.State]int64{account.OK: 3}),
 				Failures: map[fault.Code]int64{},
 			},
+			{ // All refuse their password, which is not the server's fault; the other port is another server.
+				Host: "bad.test", Port: 995, Accounts: 1, Others: 1,
+				States: states(map[account.State]int64{account.NeedsAttention: 1}), Failures: map[fault.Code]int64{},
+			},
 			{
-				Host: "new.test", Accounts: 1, States: states(map[account.State]int64{account.Pending: 1}),
+				Host: "new.test", Port: 993, Accounts: 1, States: states(map[account.State]int64{account.Pending: 1}),
 				Failures: map[fault.Code]int64{}, Overdue: 15 * time.Minute,
 			},
 			{
-				Host: "off.test", Accounts: 1, States: states(map[account.State]int64{account.Paused: 1}),
+				Host: "off.test", Port: 993, Accounts: 1, States: states(map[account.State]int64{account.Paused: 1}),
 				Failures: map[fault.Code]int64{},
 			},
 		}

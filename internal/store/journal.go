@@ -246,11 +246,13 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 
 // Limit returns what the owner's mailbox may hold, as it was set here.
 func (j Journal) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
-	limitBytes, limitMessages := int64(never), int64(never)
-	err := j.s.on(j.s.r).each(ctx, scanInto(&limitBytes, &limitMessages), "SELECT set_bytes, set_messages FROM "+
-		"owners WHERE owner = ?", o.String())
-	return account.Limit{Bytes: limitPointer(limitBytes), Messages: limitPointer(limitMessages)},
-		j.s.wrap(ctx, "loading a quota", err)
+	row, c := unlimited(o), j.s.on(j.s.r)
+	err := c.each(ctx, scanInto(&row.SetBytes, &row.SetMessages, &row.SetBy), "SELECT set_bytes, set_messages, set_by "+
+		"FROM owners WHERE owner = ?", o.String())
+	if err == nil {
+		err = j.s.inherit(ctx, c, &row)
+	}
+	return row.set(), j.s.wrap(ctx, "loading a quota", err)
 }
 
 // Commit writes an entry in one transaction: see fetch.Journal. A message

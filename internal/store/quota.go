@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,10 +24,11 @@ type ownerRow struct {
 	UsedBytes     int64
 	UsedMessages  int64
 	Fill          int64
+	SetBy         int16 // See setBy.
 }
 
 const ownerColumns = "owner, limit_bytes, limit_messages, set_bytes, set_messages, own_bytes, own_messages, " +
-	"used_bytes, used_messages, fill"
+	"used_bytes, used_messages, fill, set_by"
 
 // unlimited is the row of a user of whom nothing is known.
 func unlimited(o account.Owner) ownerRow {
@@ -42,8 +44,12 @@ func (r *ownerRow) limited() map[string]any {
 	r.LimitBytes, r.LimitMessages = min(r.SetBytes, r.OwnBytes), min(r.SetMessages, r.OwnMessages)
 	return map[string]any{
 		"set_bytes": r.SetBytes, "set_messages": r.SetMessages, "own_bytes": r.OwnBytes, "own_messages": r.OwnMessages,
-		"limit_bytes": r.LimitBytes, "limit_messages": r.LimitMessages, "fill": fill(*r),
+		"limit_bytes": r.LimitBytes, "limit_messages": r.LimitMessages, "fill": fill(*r), "set_by": r.SetBy,
 	}
+}
+
+func (r *ownerRow) version() string {
+	return account.Quota{Set: r.set(), SetBy: setBy(r.SetBy)}.Version()
 }
 
 func (r *ownerRow) set() account.Limit {
@@ -89,9 +95,13 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 	if err == nil && found.RowsAffected == 0 {
 		err = s.nothing(ctx)
 	}
+	if err == nil {
+		err = s.inherit(ctx, s.on(db), &row)
+	}
 	if err != nil {
 		return account.Quota{}, s.wrap(ctx, "loading a quota", err)
 	}
+	row.limited()
 	qs, err := s.quotas(db, []ownerRow{row})
 	if foreign := s.stillOurs(ctx); foreign != nil {
 		err = foreign
@@ -102,15 +112,28 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 	return qs[0], nil
 }
 
-// SetLimits sets what a user's mailbox may hold; nil is unlimited. What was set
-// before has to match, else the error is account.ErrPrecondition.
+// SetLimits sets what a user's mailbox may hold, whatever the default is; nil is
+// unlimited. What was set before has to match, else the error is
+// account.ErrPrecondition.
 func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit, match account.Match) error {
 	return s.changeOwner(ctx, "setting a quota", o, func(_ *gorm.DB, r *ownerRow) (map[string]any, error) {
-		if err := match.Check(r.set().Version()); err != nil {
+		if err := match.Check(r.version()); err != nil {
 			return nil, err
 		}
-		r.SetBytes, r.SetMessages = limitColumn(l.Bytes), limitColumn(l.Messages)
-		return r.limited(), nil
+		r.SetBytes, r.SetMessages, r.SetBy = limitColumn(l.Bytes), limitColumn(l.Messages), setForUser
+		return nil, nil
+	})
+}
+
+// ClearLimits takes back what was set for a user, so that the default counts. What
+// was set has to match as in SetLimits.
+func (s *Store) ClearLimits(ctx context.Context, o account.Owner, match account.Match) error {
+	return s.changeOwner(ctx, "taking a quota back", o, func(_ *gorm.DB, r *ownerRow) (map[string]any, error) {
+		if err := match.Check(r.version()); err != nil {
+			return nil, err
+		}
+		r.SetBy = setByNobody
+		return nil, nil
 	})
 }
 
@@ -129,32 +152,44 @@ func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages 
 		}
 		r.UsedBytes, r.UsedMessages = bytes, messages
 		r.OwnBytes, r.OwnMessages = limitColumn(own.Bytes), limitColumn(own.Messages)
-		set := r.limited()
-		set["used_bytes"], set["used_messages"], set["used_ms"] = bytes, messages, max(1, s.now().UnixMilli())
-		return set, nil
+		return map[string]any{
+			"used_bytes": bytes, "used_messages": messages, "used_ms": max(1, s.now().UnixMilli()),
+		}, nil
 	})
 }
 
 func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
-	change func(*gorm.DB, *ownerRow) (map[string]any, error),
+	change func(*gorm.DB, *ownerRow) (further map[string]any, err error),
 ) error {
 	return s.write(ctx, op, func(tx *gorm.DB) error {
 		if err := s.lockOwner(tx, o); err != nil {
 			return err
 		}
-		var row ownerRow
-		if err := tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error; err != nil {
-			return err
-		}
-		set, err := change(tx, &row)
-		if err != nil {
-			return err
-		}
-		if err := tx.Table("owners").Where("owner = ?", o.String()).Updates(set).Error; err != nil {
+		if err := s.changeLocked(tx, o, change); err != nil {
 			return err
 		}
 		return s.forgetOwner(tx, o)
 	})
+}
+
+// changeLocked changes the row of a user, which is locked, and reckons its limits
+// anew. What change returns are further columns.
+func (s *Store) changeLocked(tx *gorm.DB, o account.Owner, change func(*gorm.DB, *ownerRow) (map[string]any, error),
+) error {
+	var row ownerRow
+	if err := tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error; err != nil {
+		return err
+	}
+	further, err := change(tx, &row)
+	if err != nil {
+		return err
+	}
+	if err := s.inherit(tx.Statement.Context, s.on(tx), &row); err != nil {
+		return err
+	}
+	set := row.limited()
+	maps.Copy(set, further)
+	return tx.Table("owners").Where("owner = ?", o.String()).Updates(set).Error
 }
 
 // quotas adds the accounts' shares to owners' rows.
@@ -191,7 +226,8 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 		}
 		out[i] = account.Quota{
 			Owner: o, UsedBytes: r.UsedBytes, UsedMessages: r.UsedMessages,
-			LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages), Set: r.set(),
+			LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages),
+			Set: r.set(), SetBy: setBy(r.SetBy),
 			Own:      account.Limit{Bytes: limitPointer(r.OwnBytes), Messages: limitPointer(r.OwnMessages)},
 			Accounts: byOwner[r.Owner], Stopped: slices.Contains(full, r.Owner),
 		}
@@ -201,8 +237,9 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 
 // QuotaFilter chooses a page of users.
 type QuotaFilter struct {
-	Query string             // Only users whose address contains this, in any case; "": all.
-	State account.QuotaState // "": all.
+	Query  string             // Only users whose address contains this, in any case; "": all.
+	Domain string             // Only users of this domain; "": all.
+	State  account.QuotaState // "": all.
 	// "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage"; "-" before it turns it round.
 	Sort   string
 	Limit  int    // Of the page; 0: 50.
@@ -320,23 +357,7 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 		bad.Add("sort", "invalid", "must be one of %s, with a - before it or not",
 			"user, used_bytes, used_messages, limit_bytes, usage")
 	}
-	var where []string
-	if f.Query != "" {
-		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(
-			storable(account.FoldASCII(f.Query)))+"%")
-	}
-	switch f.State {
-	case "":
-	case account.QuotaOver:
-		where, args = append(where, "(fill >= ? OR owner IN ("+stopped+"))"), append(args, account.FullMark)
-	case account.QuotaNear:
-		where = append(where, "fill >= ? AND fill < ? AND owner NOT IN ("+stopped+")")
-		args = append(args, account.NearMark, account.FullMark)
-	case account.QuotaOK:
-		where, args = append(where, "fill < ? AND owner NOT IN ("+stopped+")"), append(args, account.NearMark)
-	default:
-		bad.Add("state", "invalid", "must be one of %s", "over, near, ok")
-	}
+	where, args := f.conditions(bad)
 	after, direction := ">", "ASC"
 	if down {
 		after, direction = "<", "DESC"
@@ -364,6 +385,30 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 		order = slices.Insert(order, 0, column+" "+direction)
 	}
 	return query + " ORDER BY " + strings.Join(order, ", ") + " LIMIT ?", args, column, nil
+}
+
+// conditions are those that the filter makes; what is wrong with it goes to bad.
+func (f QuotaFilter) conditions(bad *account.InvalidError) (where []string, args []any) {
+	if f.Query != "" {
+		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(
+			storable(account.FoldASCII(f.Query)))+"%")
+	}
+	if f.Domain != "" {
+		where, args = append(where, domainOf+" = ?"), append(args, storable(account.FoldASCII(f.Domain)))
+	}
+	switch f.State {
+	case "":
+	case account.QuotaOver:
+		where, args = append(where, "(fill >= ? OR owner IN ("+stopped+"))"), append(args, account.FullMark)
+	case account.QuotaNear:
+		where = append(where, "fill >= ? AND fill < ? AND owner NOT IN ("+stopped+")")
+		args = append(args, account.NearMark, account.FullMark)
+	case account.QuotaOK:
+		where, args = append(where, "fill < ? AND owner NOT IN ("+stopped+")"), append(args, account.NearMark)
+	default:
+		bad.Add("state", "invalid", "must be one of %s", "over, near, ok")
+	}
+	return where, args
 }
 
 func escapeLike(s string) string {

@@ -317,14 +317,25 @@ func TestAnOutageShowsInEveryListAlike(t *testing.T) {
 			for _, s := range account.States() {
 				page, _, err := w.AdminAccounts(w.Context(), AccountFilter{State: s})
 				w.must(err)
-				if n := int64(len(page)); n != st.Accounts[s] || n != hosts[0].States[s] {
-					w.Errorf("%s: %d in the list, %d and %d counted", s, n, st.Accounts[s], hosts[0].States[s])
+				atHosts := int64(0)
+				for _, h := range hosts {
+					atHosts += h.States[s]
+				}
+				if n := int64(len(page)); n != st.Accounts[s] || n != atHosts {
+					w.Errorf("%s: %d in the list, %d and %d counted", s, n, st.Accounts[s], atHosts)
 				}
 				for _, a := range page {
 					if a.Status.State != s {
 						w.Errorf("listed as %s and shown as %s", s, a.Status.State)
 					}
 					got = append(got, fmt.Sprint(a.Name, " ", s))
+				}
+			}
+			for _, h := range hosts {
+				page, _, err := w.AdminAccounts(w.Context(), AccountFilter{Host: h.Host, Port: h.Port, Affected: true})
+				w.must(err)
+				if int64(len(page)) != h.Affected {
+					w.Errorf("port %d: %d affected in the list, %d counted", h.Port, len(page), h.Affected)
 				}
 			}
 			return got
@@ -343,6 +354,14 @@ func TestAnOutageShowsInEveryListAlike(t *testing.T) {
 			"Box 4 needs_attention",
 		}) {
 			w.Errorf("out of order: %q", got)
+		}
+		// Newcomer 12: all who wait for the server are affected, though one visit failed
+		// there; whose password is refused is not, nor who is at another port.
+		hosts, err := w.AdminHosts(w.Context(), 10)
+		w.must(err)
+		if len(hosts) != 2 || hosts[0].Port != 993 || !hosts[0].Down || hosts[0].Affected != 2 || hosts[0].Others != 1 ||
+			hosts[1].Down || hosts[1].Affected != 0 {
+			w.Errorf("%+v", hosts)
 		}
 		want := &account.Diagnosis{Code: fault.ConnectTimeout, Since: since}
 		for _, a := range []account.Account{well, fresh} {
