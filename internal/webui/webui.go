@@ -167,9 +167,15 @@ func isPage(p string) bool {
 	case "/", "/accounts/new", "/admin", "/admin/quotas", "/admin/accounts":
 		return true
 	}
-	rest, ok := strings.CutPrefix(p, "/accounts/")
-	rest = strings.TrimSuffix(rest, "/edit")
-	return ok && rest != "" && !strings.Contains(rest, "/")
+	for _, of := range []string{"/admin/users/", "/admin/accounts/", "/accounts/"} {
+		if rest, ok := strings.CutPrefix(p, of); ok {
+			if of == "/accounts/" {
+				rest = strings.TrimSuffix(rest, "/edit")
+			}
+			return rest != "" && !strings.Contains(rest, "/")
+		}
+	}
+	return false
 }
 
 // takesGzip reads Accept-Encoding, in which "gzip;q=0" is a refusal.

@@ -87,14 +87,14 @@ export function query(values) {
   return text ? "?" + text : "";
 }
 
-/** patient is get for long rows of requests: told to slow down it does, and a
- * server that is away for a moment is waited for. */
-export async function patient(path, signal) {
+/** patient is for long rows of requests, which may be repeated: told to slow down
+ * it does, and a server that is away for a moment is waited for. */
+export async function patient(request, signal) {
   for (let tries = 0; ; tries++) {
     try {
-      return await get(path, signal);
+      return await request();
     } catch (e) {
-      if (!(e instanceof Problem) || tries > 5 || (e.status !== 429 && e.status !== 0 && e.status !== 503)) throw e;
+      if (signal.aborted || !(e instanceof Problem) || tries > 5 || (e.status !== 429 && e.status !== 0 && e.status !== 503)) throw e;
       await new Promise((done) => setTimeout(done, (e.wait || 1) * 1000));
     }
   }

@@ -19,7 +19,9 @@ const routes = [
   [/^\/accounts\/([^/]+)$/, async () => (await import("./account.js")).page],
   [/^\/accounts\/([^/]+)\/edit$/, async () => (await import("./edit.js")).page],
   [/^\/admin$/, async () => (await import("./admin.js")).overview, true],
-  [/^\/admin\/quotas$/, async () => (await import("./admin.js")).quotas, true],
+  [/^\/admin\/quotas$/, async () => (await import("./quotas.js")).quotas, true],
+  [/^\/admin\/users\/([^/]+)$/, async () => (await import("./adminuser.js")).user, true],
+  [/^\/admin\/accounts\/([^/]+)$/, async () => (await import("./adminuser.js")).account, true],
   [/^\/admin\/accounts$/, async () => (await import("./admin.js")).health, true],
 ];
 

@@ -1,0 +1,178 @@
+// One user, and one account of a user, for administrators: all that there is to
+// tell without a secret, and what they can do.
+
+import { get, post, query } from "./api.js";
+import { h, put, say, show, icon, announce, dialog, notice } from "./dom.js";
+import { count, size, span, t } from "./i18n.js";
+import { accountRow, accountTable, actions, reason } from "./admin.js";
+import { codeWords, panel, serverLink, serverName, stateView, stateWords, userLink } from "./adminparts.js";
+import { days, fillBar } from "./chart.js";
+import { userLimit } from "./limits.js";
+import { explain, missing } from "./page.js";
+import { progressView, time } from "./list.js";
+
+const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
+
+function frame(title, back, ...content) {
+  return h("div", { class: "page wide" }, h("p", { class: "crumb" }, back), h("header", { class: "page-head" }, title), content);
+}
+
+/** watching asks again every few seconds while the page is looked at; a look that
+ * fails is left out, as the next one comes soon. */
+function watching(look) {
+  const stop = new AbortController();
+  const timer = setInterval(async () => {
+    if (document.hidden || stop.signal.aborted) return;
+    try { await look(stop.signal); } catch (e) { if (e.status === 401) clearInterval(timer); }
+  }, 5000);
+  return () => { stop.abort(); clearInterval(timer); };
+}
+
+/** user is one user: how full the mailbox is, the limit, the accounts. */
+export async function user(name) {
+  name = decodeURIComponent(name);
+  const path = "/v1/admin/quotas/" + encodeURIComponent(name), mine = "/v1/admin/accounts" + query({ user: name, limit: 500 });
+  const [first, list] = await Promise.all([get(path), get(mine)]);
+  const bar = fillBar(), mark = h("span", { class: "tag" }), used = h("span"), messages = h("span"), parts = h("ul", { class: "plain" });
+  const limit = userLimit(first, draw);
+  function draw(q) {
+    bar.update(q);
+    mark.className = "tag " + q.state;
+    say(mark, t("quotas.state.word." + q.state));
+    say(used, size(q.used_bytes));
+    say(messages, q.limit_messages === null ? count(q.used_messages) : t("quota.messages", { used: count(q.used_messages), limit: count(q.limit_messages) }));
+    put(parts, q.accounts.map((a) => h("li", null, h("span", null, a.name), h("span", { class: "num" }, t("card.totals", { messages: t("messages", { n: a.messages }), size: size(a.bytes) })))));
+    show(parts, q.accounts.length);
+  }
+  draw(first);
+  const body = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("user.accounts.none"));
+  function accounts(got) {
+    put(body, got.map((a) => accountRow(a, false)));
+    show(none, !got.length);
+  }
+  accounts(list.accounts);
+  let told = JSON.stringify(list.accounts);
+  const leave = watching(async (signal) => {
+    const [q, now] = [await get(path, signal), await get(mine, signal)];
+    draw(q);
+    limit.update(q);
+    const text = JSON.stringify(now.accounts);
+    if (text === told || body.contains(document.activeElement)) return;
+    told = text;
+    accounts(now.accounts);
+  });
+  const el = frame(h("h1", { tabindex: "-1" }, first.user), h("a", { href: "/admin/quotas" }, icon("back"), t("quotas.title")),
+    panel(t("user.space"), h("dl", { class: "evidence" }, fact(t("quotas.used"), used), fact(t("quotas.limit"), limit.el), fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)), parts),
+    h("section", { class: "stack", id: "accounts", "aria-labelledby": "accounts-title" }, h("h2", { id: "accounts-title", tabindex: "-1" }, t("quotas.accounts")),
+      h("div", { class: "panel flush" }, list.accounts.length > 0 && accountTable(body, false), none)));
+  return { el, title: first.user, leave, ready: () => { if (location.hash === "#accounts") el.querySelector("#accounts").scrollIntoView(); } };
+}
+
+/** account is one account of whomever: settings, state and reason, visits, what
+ * was skipped. */
+export async function account(id) {
+  if (!/^[0-9a-f-]{36}$/.test(id)) return { el: missing(), title: t("page.missing.title") };
+  const path = "/v1/admin/accounts/" + id;
+  let a = await get(path);
+  const heading = h("h1", { tabindex: "-1" }), who = h("p", { class: "who" }), state = stateView(), progress = progressView();
+  const why = h("section", { class: "panel why", "aria-labelledby": "why" }), settings = h("dl", { class: "evidence" });
+  const history = h("div", { class: "stack" }), skipped = h("div", { class: "stack" });
+  const act = actions(a, (next) => draw({ ...a, ...next }));
+  const probe = h("button", { type: "button" }, icon("check"), t("admin.account.test"));
+  probe.addEventListener("click", () => tested(path, a));
+
+  function draw(next) {
+    a = next;
+    say(heading, a.name);
+    put(who, userLink(a.user), h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)));
+    for (const part of [state, progress, act]) part.update(a);
+    explained();
+    const where = serverName(a.server.host, a.server.port);
+    put(settings,
+      fact(t("health.user"), userLink(a.user)), fact(t("form.host"), serverLink(a.server.host, a.server.port, where)),
+      fact(t("form.security"), t("form.security." + a.server.security)), fact(t("form.username"), a.username),
+      fact(t("admin.account.auth"), t("admin.account.auth." + a.auth)), fact(t("admin.account.provider"), a.provider),
+      fact(t("form.folder"), a.folder), fact(t("form.sender"), a.sender_name || "–"),
+      fact(t("form.interval"), span(a.poll_interval_seconds)), fact(t("admin.account.largest"), size(a.max_message_bytes)),
+      fact(t("form.start"), begins(a.start)),
+      a.folders.include.length > 0 && fact(t("admin.account.include"), a.folders.include.join(", ")),
+      a.folders.exclude.length > 0 && fact(t("admin.account.exclude"), a.folders.exclude.join(", ")),
+      fact(t("admin.account.added"), time(a.created_at)), fact(t("admin.account.edited"), time(a.updated_at)),
+      fact(t("admin.account.fetched"), t("card.totals", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
+  }
+  let shown = "";
+  function explained() {
+    const st = a.status, because = reason(a), text = JSON.stringify([because, st.last_attempt_at, st.last_success_at, st.next_poll_at, st.state, a.enabled]);
+    if (text === shown) return;
+    shown = text;
+    const grave = st.state === "needs_attention" ? "bad" : because ? "warn" : st.state === "ok" ? "good" : "info";
+    put(why, h("h2", { id: "why" }, t("admin.account.why")),
+      notice(grave, because?.title || stateWords(st.state), [because?.evidence, because?.advice].filter(Boolean).map((w) => h("p", null, w))),
+      h("dl", { class: "evidence" },
+        fact(t("why.last"), st.last_attempt_at ? time(st.last_attempt_at) : t("never")),
+        fact(t("why.success"), st.last_success_at ? time(st.last_success_at) : t("never")),
+        fact(t("why.next"), a.enabled && st.next_poll_at ? time(st.next_poll_at) : t("why.none")),
+        st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
+        st.delay?.since && fact(t("why.since"), time(st.delay.since)), st.delay?.until && fact(t("admin.account.until"), time(st.delay.until)),
+        st.diagnosis && fact(t("admin.account.code"), codeWords(st.diagnosis.code), h("small", { class: "mono" }, st.diagnosis.code)),
+        st.diagnosis?.detail && h("div", { class: "whole" }, h("dt", null, t("why.evidence")), h("dd", { class: "mono", lang: "en" }, st.diagnosis.detail))));
+  }
+  async function visits(signal) {
+    const { runs } = await get(path + "/runs?limit=200", signal);
+    const open = [...history.querySelectorAll("details")].map((d) => d.open);
+    put(history, runs.length ? days(runs) : h("p", { class: "hint" }, t("account.history.empty")),
+      runs.length > 0 && h("details", { class: "detail", open: true }, h("summary", null, t("account.history.visits")), h("ul", { class: "visits" }, runs.slice(0, 20).map((r) =>
+        h("li", null, time(r.started_at), h("span", { class: r.finished_at && !r.ok ? "bad" : "" }, outcome(r)))))));
+    history.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? d.open; });
+  }
+  const listed = h("ul", { class: "skipped" }), more = h("button", { type: "button" }, t("account.skipped.more"));
+  let cursor = null;
+  more.addEventListener("click", async () => {
+    more.disabled = true;
+    try { await left(cursor); } catch (e) { explain(e); }
+    more.disabled = false;
+  });
+  async function left(at) {
+    const got = await get(path + "/skipped" + query({ limit: 50, cursor: at }));
+    listed.append(...got.skipped.map((m) => h("li", null, h("div", null, h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
+      h("p", null, m.title + " · " + size(m.size)), m.detail && h("p", { class: "mono", lang: "en" }, m.detail), h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", time(m.next_at)] : t("admin.account.notagain"))))));
+    cursor = got.next_cursor;
+    put(skipped, listed.children.length ? listed : h("p", { class: "hint" }, t("admin.account.skipped.none")), cursor && h("p", null, more));
+  }
+  draw(a);
+  await Promise.all([visits(), left("")].map((p) => p.catch((e) => explain(e))));
+  const leave = watching(async (signal) => {
+    const before = a.status.last_attempt_at;
+    draw(await get(path, signal));
+    if (a.status.last_attempt_at !== before) await visits(signal);
+  });
+  const el = frame([h("div", null, heading, who, state.el), h("div", { class: "row-actions" }, act.el, probe)], h("a", { href: "/admin/accounts" }, icon("back"), t("health.title")),
+    progress.el, h("div", { class: "columns" }, h("div", { class: "stack" }, why, panel(t("account.history"), history), panel(t("account.skipped"), skipped)), panel(t("account.settings"), settings)));
+  return { el, title: a.user + ", " + a.name, leave };
+}
+
+const begins = (start) => (typeof start === "string" ? t("form.start." + start) : t("form.start.days", { n: start.days }));
+
+function outcome(r) {
+  if (!r.finished_at) return t("run.running");
+  if (!r.ok) return t("run.failed", { title: r.diagnosis?.title || "" });
+  return r.messages ? t("run.ok", { n: r.messages }) + ", " + size(r.bytes) : t("run.none");
+}
+
+/** tested tries the account and shows each step, and what a failure means. */
+async function tested(path, a) {
+  const stop = new AbortController(), result = h("div", { class: "stack", role: "status" }, h("p", null, t("admin.account.testing")));
+  const close = h("button", { type: "button", onclick: () => d.close() }, t("cancel"));
+  const d = dialog({ title: t("test.title", { email: a.email }), body: [result], actions: [close], onclose: () => stop.abort() });
+  try {
+    const got = await post(path + "/test", undefined, stop.signal);
+    put(result, h("ol", { class: "steps" }, got.steps.map((x) => h("li", { class: x.ok ? "done" : "failed" }, h("span", { class: "mark" }, icon(x.ok ? "check" : "cross")), h("span", null, t("test." + x.name)), h("span", { class: "unseen" }, ": " + t(x.ok ? "test.done" : "test.failed")), h("small", null, count(x.millis) + " ms")))),
+      got.ok ? notice("good", null, h("p", null, t("test.good", { n: got.messages })))
+        : notice("bad", got.diagnosis.title, h("p", null, got.diagnosis.advice), got.diagnosis.detail && h("p", { class: "mono", lang: "en" }, got.diagnosis.detail)));
+    say(close, t("close"));
+    announce(got.ok ? t("test.good", { n: got.messages }) : got.diagnosis.title);
+  } catch (e) {
+    d.close();
+    explain(e);
+  }
+}
