@@ -127,8 +127,8 @@ export function accountRow(a, users) {
     act.update(a);
   }
   update(a);
-  const name = [users && h("span", { class: "account-of" }, userLink(a.user)), h("span", { class: "account-of strong" }, accountLink(a)), h("span", { class: "account-of muted" }, a.email, " ", h("span", { class: "badge" }, t(a.protocol)))].filter(Boolean);
-  return row([t("health.account"), name, "whose"], [t("health.host"), serverLink(a.server.host, a.server.port, serverName(a.server.host, a.server.port))],
+  const name = [users && h("span", { class: "account-of" }, userLink(a.user)), h("span", { class: "account-of strong" }, accountLink(a)), h("span", { class: "account-of muted" }, a.email)].filter(Boolean);
+  return row([t("health.account"), name, "whose"], [t("health.host"), [serverLink(a.server.host, a.server.port, serverName(a.server.host, a.server.port)), " ", h("span", { class: "badge" }, t(a.protocol))]],
     [t("health.state"), [state.el, why], "why-cell"], [t("health.times"), times], [t("health.actions"), h("div", { class: "row-actions" }, act.el)]);
 }
 

@@ -92,9 +92,9 @@ export async function account(id) {
       fact(t("health.user"), userLink(a.user)), fact(t("form.host"), serverLink(a.server.host, a.server.port, where)),
       fact(t("form.security"), t("form.security." + a.server.security)), fact(t("form.username"), a.username),
       fact(t("admin.account.auth"), t("admin.account.auth." + a.auth)), fact(t("admin.account.provider"), a.provider),
-      fact(t("form.folder"), a.folder), fact(t("form.sender"), a.sender_name || "–"),
-      fact(t("form.interval"), span(a.poll_interval_seconds)), fact(t("admin.account.largest"), size(a.max_message_bytes)),
-      fact(t("form.start"), begins(a.start)),
+      fact(t("form.folder"), a.folder), fact(t("admin.account.sender"), a.sender_name || "–"),
+      fact(t("admin.account.interval"), span(a.poll_interval_seconds)), fact(t("admin.account.largest"), size(a.max_message_bytes)),
+      fact(t("admin.account.start"), begins(a.start)),
       a.folders.include.length > 0 && fact(t("admin.account.include"), a.folders.include.join(", ")),
       a.folders.exclude.length > 0 && fact(t("admin.account.exclude"), a.folders.exclude.join(", ")),
       fact(t("admin.account.added"), time(a.created_at)), fact(t("admin.account.edited"), time(a.updated_at)),
@@ -132,10 +132,11 @@ export async function account(id) {
     try { await left(cursor); } catch (e) { explain(e); }
     more.disabled = false;
   });
+  const large = (m) => a.max_message_bytes && m.size > a.max_message_bytes;
   async function left(at) {
     const got = await get(path + "/skipped" + query({ limit: 50, cursor: at }));
     listed.append(...got.skipped.map((m) => h("li", null, h("div", null, h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
-      h("p", null, m.title + " · " + size(m.size)), m.detail && h("p", { class: "mono", lang: "en" }, m.detail), h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", time(m.next_at)] : t("admin.account.notagain"))))));
+      h("p", null, large(m) ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)), !large(m) && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", time(m.next_at)] : t("admin.account.notagain"))))));
     cursor = got.next_cursor;
     put(skipped, listed.children.length ? listed : h("p", { class: "hint" }, t("admin.account.skipped.none")), cursor && h("p", null, more));
   }
