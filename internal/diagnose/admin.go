@@ -140,11 +140,11 @@ var adminTexts = map[fault.Code]text{
 		},
 	},
 	fault.VisitAborted: {
-		words{"The process ended during several visits", "Proces kilkakrotnie kończył się podczas pobierania"},
+		words{"The process ended during several visits", "Usługa kilkakrotnie kończyła pracę podczas pobierania"},
 		words{
 			"The account is tried again by itself, after longer and longer pauses. The log and the system's journal say why " +
 				"the process ended; a very large mailbox and too little memory can be the reason.",
-			"Kolejne próby nastąpią automatycznie, coraz rzadziej. O tym, dlaczego proces się kończył, mówią dziennik usługi i " +
+			"Kolejne próby nastąpią automatycznie, coraz rzadziej. O tym, dlaczego usługa kończyła pracę, mówią jej dziennik i " +
 				"dziennik systemowy; przyczyną może być bardzo duża skrzynka i za mało pamięci.",
 		},
 	},

@@ -184,8 +184,9 @@ func userQuotaJSON(q account.Quota) api.UserQuota {
 	return api.UserQuota{
 		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages,
 		LimitMessages: b.LimitMessages, LimitSource: b.LimitSource, State: b.State, Accounts: b.Accounts,
-		Set: api.SetLimits{LimitBytes: q.Set.Bytes, LimitMessages: q.Set.Messages,
-			Source: (*api.LimitSource)(text(string(q.SetBy)))},
+		Set: api.SetLimits{
+			LimitBytes: q.Set.Bytes, LimitMessages: q.Set.Messages, Source: (*api.LimitSource)(text(string(q.SetBy))),
+		},
 	}
 }
 

@@ -156,6 +156,7 @@ func BenchmarkAdminLooks(b *testing.B) {
 			"all": {}, "host": {Host: "imap0.example.org"}, "retrying": {State: account.Retrying}, "paused": {
 				State: account.Paused,
 			},
+			"a part": {Query: "u24999"}, "a part that nobody has": {Query: "nobody"}, "affected": {Affected: true},
 			"ok": {State: account.OK}, "pending": {State: account.Pending}, "retrying at a host": {
 				Host:  "imap0.example.org",
 				State: account.Retrying,

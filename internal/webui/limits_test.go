@@ -32,8 +32,9 @@ func TestALimitThatIsNotChangedStaysToTheByte(t *testing.T) {
 		"kilo": 1000, "gibi": 1073741824, "mega": 5_000_000, "one": 1, "zero": 0, "most": 1<<53 - 1, "odd": 1234567,
 	}
 	for user, n := range limits {
-		s.ask("root@firma.test", "PUT", "/v1/admin/quotas/"+user+"@firma.test", map[string]any{"limit_bytes": n,
-			"limit_messages": 77})
+		s.ask("root@firma.test", "PUT", "/v1/admin/quotas/"+user+"@firma.test", map[string]any{
+			"limit_bytes": n, "limit_messages": 77,
+		})
 	}
 	p := look(t, desktop, s.link("root@firma.test", "--admin"))
 	p.until("document.querySelector('main h1')")
