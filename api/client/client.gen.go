@@ -1329,7 +1329,8 @@ type Limit = int64
 
 // LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here for this user,
 // `domain`, the default for the domain of the user's address, `installation`, the default for users whose domain
-// has none, or `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth of a limit
+// has none, or `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth
+// of a limit
 // of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
 // that bounces.
 type LimitSource string
@@ -2923,8 +2924,8 @@ type ClientInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-	// many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+	// lists of many thousand users follow within a minute.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2935,8 +2936,8 @@ type ClientInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-	// many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+	// lists of many thousand users follow within a minute.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3932,8 +3933,8 @@ func (c *Client) AdminDeleteDefaultLimit(ctx context.Context, domain string, req
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-// many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+// lists of many thousand users follow within a minute.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3954,8 +3955,8 @@ func (c *Client) AdminSetDefaultLimitWithBody(ctx context.Context, domain string
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-// many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+// lists of many thousand users follow within a minute.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7782,8 +7783,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-	// many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+	// lists of many thousand users follow within a minute.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7794,8 +7795,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-	// many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+	// lists of many thousand users follow within a minute.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -14225,8 +14226,8 @@ func (c *ClientWithResponses) AdminDeleteDefaultLimitWithResponse(ctx context.Co
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-// many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+// lists of many thousand users follow within a minute.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14243,8 +14244,8 @@ func (c *ClientWithResponses) AdminSetDefaultLimitWithBodyWithResponse(ctx conte
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once; lists of
-// many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
+// lists of many thousand users follow within a minute.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

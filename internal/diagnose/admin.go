@@ -39,8 +39,8 @@ var adminTexts = map[fault.Code]text{
 			"odpowiada wielu dostawców, sprawdź sieć tej maszyny.",
 	}},
 	fault.TLSFailure: {advice: words{
-		"The encryption should match the port: TLS on 993 and 995, STARTTLS on 143 and 110. The user can change both in the " +
-			"account's settings.",
+		"The encryption should match the port: TLS on 993 and 995, STARTTLS on 143 and 110. The user can change both in " +
+			"the account's settings.",
 		"Szyfrowanie powinno pasować do portu: TLS na 993 i 995, STARTTLS na 143 i 110. Użytkownik może zmienić jedno i " +
 			"drugie w ustawieniach konta.",
 	}},
@@ -126,8 +126,8 @@ var adminTexts = map[fault.Code]text{
 		words{
 			"The user can delete mail, or gets more room by a higher limit. Fetching then goes on by itself; nothing is lost " +
 				"at the provider.",
-			"Użytkownik może usunąć część poczty albo dostać więcej miejsca przez wyższy limit. Pobieranie ruszy wtedy samo; u " +
-				"dostawcy nic nie ginie.",
+			"Użytkownik może usunąć część poczty albo dostać więcej miejsca przez wyższy limit. Pobieranie ruszy wtedy samo; " +
+				"u dostawcy nic nie ginie.",
 		},
 	},
 	fault.LocalMailboxUnavailable: {
@@ -144,8 +144,8 @@ var adminTexts = map[fault.Code]text{
 		words{
 			"The account is tried again by itself, after longer and longer pauses. The log and the system's journal say why " +
 				"the process ended; a very large mailbox and too little memory can be the reason.",
-			"Kolejne próby nastąpią automatycznie, coraz rzadziej. O tym, dlaczego usługa kończyła pracę, mówią jej dziennik i " +
-				"dziennik systemowy; przyczyną może być bardzo duża skrzynka i za mało pamięci.",
+			"Kolejne próby nastąpią automatycznie, coraz rzadziej. O tym, dlaczego usługa kończyła pracę, mówią jej dziennik " +
+				"i dziennik systemowy; przyczyną może być bardzo duża skrzynka i za mało pamięci.",
 		},
 	},
 	fault.MailLoop: {advice: words{

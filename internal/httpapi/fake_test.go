@@ -460,7 +460,8 @@ func (a admins) Hosts(_ context.Context, limit int) ([]httpapi.HostHealth, error
 	done, err := a.enter()
 	defer done()
 	return []httpapi.HostHealth{{
-		Host: "imap.gmail.com", Port: 993, Accounts: 9, Affected: 4, Failing: 3, Others: 1, Down: true, ByState: map[account.State]int64{
+		Host: "imap.gmail.com", Port: 993, Accounts: 9, Affected: 4, Failing: 3, Others: 1, Down: true,
+		ByState: map[account.State]int64{
 			account.OK:             6,
 			account.NeedsAttention: 3,
 		},
@@ -586,8 +587,8 @@ func (presets) Providers(lang string) []httpapi.Provider {
 type speaker struct{ to string }
 
 func (s speaker) Explain(code fault.Code, a account.Account, lang string) (string, string) {
-	return s.to + lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang, a.Provider,
-		a.Protocol, a.Server.Host, a.Email))
+	return s.to + lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang,
+		a.Provider, a.Protocol, a.Server.Host, a.Email))
 }
 
 func (s speaker) ExplainDelay(a account.Account, lang string) httpapi.Delay {
@@ -707,7 +708,8 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	o := httpapi.Options{
 		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
 		Users: people{f.world}, Repeats: repeated{f.world},
-		Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "}, Version: "test", Stopping: over,
+		Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},
+		Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error {
 			return f.unready
 		}}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},

@@ -712,7 +712,8 @@ func TestTheLimitsOfManyUsers(t *testing.T) {
 		`{"action":"set","filter":{}}`, `{"action":"set","filter":{},"limit_bytes":null}`,
 		`{"action":"set","filter":{},"limit_bytes":5,"unlimited":["bytes"]}`, `{"action":"set","limit_bytes":5}`,
 		`{"action":"inherit","filter":{},"limit_bytes":5}`, `{"action":"count","filter":{},"unlimited":["bytes"]}`,
-		`{"action":"set","filter":{},"limit_bytes":5,"cursor":"%"}`, `{"action":"set","filter":{"stat":"over"},"limit_bytes":5}`,
+		`{"action":"set","filter":{},"limit_bytes":5,"cursor":"%"}`,
+		`{"action":"set","filter":{"stat":"over"},"limit_bytes":5}`,
 	} {
 		if rec := ask(body); rec.Code < 400 || rec.Code > 422 || f.change != (account.LimitChange{}) {
 			t.Errorf("%s: %d %s", body, rec.Code, rec.Body)

@@ -18,8 +18,8 @@ func troubled(tb testing.TB) (s *site, well, refused, down string, d *mailtest.D
 	d = provider(tb, 12, "anna", "jan")
 	s = newSite(tb, d.CA)
 	well = s.add("anna@firma.test", d, "Poczta", "imap", "anna")
-	refused = s.add("jan.kowalski-nowak.z.dlugim.adresem@firma.test", d, "Bardzo długa nazwa konta w firmie", "imap", "jan",
-		map[string]any{"max_message_bytes": 4096})
+	refused = s.add("jan.kowalski-nowak.z.dlugim.adresem@firma.test", d, "Bardzo długa nazwa konta w firmie", "imap",
+		"jan", map[string]any{"max_message_bytes": 4096})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -105,7 +105,8 @@ func TestAdministratorsPagesAreReadableAtEveryWidth(t *testing.T) {
 				if hidden, _, _, _ := p.layout(); hidden == 0 {
 					t.Error("a table that is too wide is not seen")
 				}
-				js[any](p, `(() => { for (const e of document.querySelectorAll(".why-cell")) e.style.height = "167px"; return null; })()`)
+				js[any](p, `(() => { for (const e of document.querySelectorAll(".why-cell")) e.style.height = "167px";
+					return null; })()`)
 				if _, average, most, _ := p.layout(); average <= 140 && most <= 200 {
 					t.Errorf("rows of %v and %v pixels are not seen", average, most)
 				}
@@ -149,7 +150,8 @@ func TestAdministratorsHavePagesOfOneUserAndOneAccount(t *testing.T) {
 	p.goTo("/admin")
 	p.until("document.querySelector('tbody td[data-label=\"Affected accounts\"] a')?.textContent === '1' && " +
 		"document.querySelector('tbody td[data-label=\"Why\"]').textContent.includes('connection refused')")
-	if got := js[string](p, fmt.Sprintf(`[...document.querySelectorAll("tbody tr")].find((r) => r.textContent.includes("localhost:%d")).querySelector("td[data-label='Affected accounts']").textContent`,
+	if got := js[string](p, fmt.Sprintf(`[...document.querySelectorAll("tbody tr")]
+		.find((r) => r.textContent.includes("localhost:%d")).querySelector("td[data-label='Affected accounts']").textContent`,
 		d.IMAPS)); got != "0" {
 		t.Errorf("the server that refused a password affects %s", got)
 	}

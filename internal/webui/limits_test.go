@@ -10,7 +10,7 @@ import (
 // unit chooses the unit of the limit that is being edited.
 func (p *tab) unit(name string) {
 	p.tb.Helper()
-	const picker = `document.querySelector("dialog .limit-field select, td.limit .limit-field select, .limit .limit-field select")`
+	const picker = `document.querySelector("dialog .limit-field select, .limit .limit-field select")`
 	p.until(picker)
 	js[any](p, `(() => { const s = `+picker+`, i = s.parentElement.querySelector("input"); s.value = `+quote(name)+
 		`; s.dispatchEvent(new Event("change", {bubbles: true})); i.focus(); return null; })()`)
@@ -20,7 +20,8 @@ func (p *tab) unit(name string) {
 func (p *tab) counting() {
 	p.tb.Helper()
 	js[any](p, `(() => { const ask = window.fetch; window.changes = 0;
-		window.fetch = (path, o) => { if (o?.method && o.method !== "GET") window.changes++; return ask(path, o); }; return null; })()`)
+		window.fetch = (path, o) => { if (o?.method && o.method !== "GET") window.changes++;
+			return ask(path, o); }; return null; })()`)
 }
 
 // Newcomer 6: opening a limit and pressing Enter changes nothing, whatever it is,
@@ -48,7 +49,7 @@ func TestALimitThatIsNotChangedStaysToTheByte(t *testing.T) {
 		p.tabTo(`document.querySelector("td.limit button")`)
 		p.keys("\r")
 		p.until(`document.activeElement === document.querySelector("td.limit input")`)
-		if got := js[string](p, `[document.querySelector("td.limit input").value, document.querySelector("td.limit select").value].join(" ")`); got != shows {
+		if got := js[string](p, `["input", "select"].map((e) => document.querySelector("td.limit " + e).value).join(" ")`); got != shows {
 			t.Errorf("%s is shown as %q, want %q", user, got, shows)
 		}
 		p.keys("\r")
@@ -88,7 +89,8 @@ func TestALimitThatIsNotChangedStaysToTheByte(t *testing.T) {
 		"99999999999999": "more than there can be",
 	} {
 		change(text, "kilobyte")
-		p.until(`document.querySelector("td.limit [aria-invalid]") && document.querySelector("td.limit .error").textContent.includes(` +
+		p.until(`document.querySelector("td.limit [aria-invalid]") && ` +
+			`document.querySelector("td.limit .error").textContent.includes(` +
 			quote(says) + ")")
 		p.keys(kb.Escape)
 		p.until(`document.activeElement === document.querySelector("td.limit button")`)
@@ -117,8 +119,8 @@ func TestDefaultLimitsAreSetOnThePage(t *testing.T) {
 	p.press("Set the default")
 	p.hears("Default of firma.test: 2 GB.")
 	p.until(`document.querySelector("td.limit small")?.textContent === "default of the domain"`)
-	if got := s.ask("root@firma.test", "GET", "/v1/admin/quotas/user000010@firma.test", nil); got["limit_source"] != "domain" ||
-		got["limit_bytes"] != 2e9 {
+	got := s.ask("root@firma.test", "GET", "/v1/admin/quotas/user000010@firma.test", nil)
+	if got["limit_source"] != "domain" || got["limit_bytes"] != 2e9 {
 		t.Errorf("the default: %v", got)
 	}
 	p.hit(`document.querySelector("td.limit button")`)
