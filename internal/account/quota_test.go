@@ -46,3 +46,57 @@ func TestOneFunctionSaysHowFullAMailboxIs(t *testing.T) {
 		}
 	}
 }
+
+// Whose a limit is that was set here: the user's, the domain's or everybody's; the
+// mail server's where that is tighter.
+func TestALimitSaysWhoSetIt(t *testing.T) {
+	ten, twenty := account.Limit{Bytes: ptr[int64](10)}, account.Limit{Bytes: ptr[int64](20)}
+	for _, by := range []account.LimitSource{
+		account.LimitByMailbrook, account.LimitByDomain, account.LimitByInstallation,
+	} {
+		for _, tc := range []struct {
+			set, own account.Limit
+			want     account.LimitSource
+		}{
+			{ten, account.Limit{}, by},
+			{ten, twenty, by},
+			{ten, ten, by},
+			{twenty, ten, account.LimitByMailbox},
+			{account.Limit{}, ten, account.LimitByMailbox},
+			{account.Limit{}, account.Limit{}, ""},
+		} {
+			if got := (account.Quota{UsedBytes: 5, Set: tc.set, SetBy: by, Own: tc.own}).Source(); got != tc.want {
+				t.Errorf("set by %s %+v, own %+v: %q, want %q", by, tc.set, tc.own, got, tc.want)
+			}
+		}
+	}
+}
+
+func TestAChangeOfLimitsKeepsWhatItDoesNotName(t *testing.T) {
+	old := account.Limit{Bytes: ptr[int64](1), Messages: ptr[int64](2)}
+	five := account.Limit{Bytes: ptr[int64](5)}
+	for _, tc := range []struct {
+		change account.LimitChange
+		want   string
+	}{
+		{account.LimitChange{Limit: five, KeepMessages: true}, "5-2"},
+		{account.LimitChange{Limit: five}, "5-none"},
+		{account.LimitChange{KeepBytes: true}, "1-none"},
+		{account.LimitChange{KeepBytes: true, KeepMessages: true}, "1-2"},
+	} {
+		if got := tc.change.Of(old).Version(); got != tc.want {
+			t.Errorf("%+v: %s, want %s", tc.change, got, tc.want)
+		}
+	}
+}
+
+func TestADomainIsWhatFollowsTheAt(t *testing.T) {
+	for in, want := range map[string]string{
+		"firma.test": "firma.test", "FIRMA.Test": "firma.test", "xn--bcher-kva.test": "xn--bcher-kva.test", "": "",
+		"*": "", "*.test": "", "a@b.test": "", "a b": "", "bücher.test": "",
+	} {
+		if got, err := account.ParseDomain(in); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}

@@ -106,11 +106,11 @@ func (s *Store) AdminHosts(ctx context.Context, limit int) ([]HostHealth, error)
 			h.Overdue = max(h.Overdue, time.Duration(now-since)*time.Millisecond)
 		}
 		return nil
-	}, `SELECT host_key, circuit, s, k, c, count(*), min(since) FROM (SELECT p.host_key, p.circuit, `+state+
+	}, `SELECT min(host_key), circuit, s, k, c, count(*), min(since) FROM (SELECT p.host_key, p.circuit, `+state+
 		` AS s, CASE WHEN `+kept+` THEN 1 ELSE 0 END AS k, CASE WHEN p.enabled = 1 THEN p.code ELSE '' END AS c,
 		CASE WHEN p.due_at_ms > ? OR p.lease_until_ms > ? THEN CAST(? AS BIGINT) WHEN p.due_at_ms = 0 THEN p.hurried_ms
 		ELSE p.due_at_ms END AS since
-		FROM poll_schedule p) AS x GROUP BY host_key, circuit, s, k, c`, append(append(args, values...), now, now,
+		FROM poll_schedule p) AS x GROUP BY circuit, s, k, c`, append(append(args, values...), now, now,
 		int64(never))...)
 	if err != nil {
 		return nil, s.wrap(ctx, "counting accounts by host", err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 )
@@ -150,6 +151,44 @@ func TestADefaultCountsAtOnceAndSpreadingIsFinished(t *testing.T) {
 		}
 		if left := w.table("SELECT domain FROM default_limits_changed"); len(left) != 0 {
 			w.Errorf("still to be spread: %v", left)
+		}
+	})
+}
+
+// Several processes spread at once, while mailboxes are measured and the default
+// changes once more: in the end everybody has the last one.
+func TestSpreadingAtOnceDoesNoHarm(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx, n := w.Context(), 60
+		w.many("u%04d@firma.test", n)
+		w.must(w.SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(20))))
+		other := w.another()
+		var g errgroup.Group
+		for _, s := range []*Store{w.Store, other} {
+			g.Go(func() error { return s.SpreadLimits(ctx) })
+		}
+		g.Go(func() error {
+			for i := range n {
+				o, err := account.ParseOwner(fmt.Sprintf("u%04d@firma.test", i))
+				if err == nil {
+					err = other.SaveUsage(ctx, o, int64(i), 1, account.Limit{})
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		g.Go(func() error {
+			if err := w.SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(30))); err != nil {
+				return err
+			}
+			return w.SpreadLimits(ctx)
+		})
+		w.must(g.Wait())
+		w.must(w.SpreadLimits(ctx))
+		if got := w.table("SELECT DISTINCT limit_bytes, set_by FROM owners"); !cmp.Equal(got, []string{"30|2|"}) {
+			w.Errorf("the users have %q", got)
 		}
 	})
 }
