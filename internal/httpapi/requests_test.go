@@ -779,6 +779,18 @@ func TestAdministratorsAreSpokenToOfTheUser(t *testing.T) {
 	}
 }
 
+// Who wrote to a user about what is the user's alone to read.
+func TestAdministratorsAreNotToldWhatMailSays(t *testing.T) {
+	f := newFixture(t)
+	for path, told := range map[string]bool{"/v1/admin/accounts/": false, "/v1/accounts/": true} { // With its control.
+		rec := f.do(request{Method: "GET", Path: path + annaID + "/skipped", As: anna, Admin: true})
+		got := decode[api.SkippedList](t, rec)
+		if m := got.Skipped[0]; (m.Sender != nil) != told || (m.Subject != nil) != told || m.Date == nil {
+			t.Errorf("%s: %s", path, rec.Body)
+		}
+	}
+}
+
 // TestStats: every state is there, codes without accounts are not.
 func TestStats(t *testing.T) {
 	f := newFixture(t)

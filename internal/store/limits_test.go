@@ -171,7 +171,7 @@ func TestSpreadingAtOnceDoesNoHarm(t *testing.T) {
 			for i := range n {
 				o, err := account.ParseOwner(fmt.Sprintf("u%04d@firma.test", i))
 				if err == nil {
-					err = other.SaveUsage(ctx, o, int64(i), 1, account.Limit{})
+					err = other.SaveUsage(ctx, o, int64(i), 1, account.Limit{}, nil)
 				}
 				if err != nil {
 					return err

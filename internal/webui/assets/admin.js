@@ -1,11 +1,11 @@
 // For administrators: how it goes, and whose account is broken.
 
 import { get, patch, post, query } from "./api.js";
-import { h, say, show, icon, announce, uid } from "./dom.js";
+import { h, say, show, icon, uid } from "./dom.js";
 import { count, size, span, t } from "./i18n.js";
 import { accountLink, address, codeWords, page, pager, panel, row, serverLink, serverName, stateView, stateWords, table, th, userLink } from "./adminparts.js";
 import { bars } from "./chart.js";
-import { explain } from "./page.js";
+import { explain, toast } from "./page.js";
 import { time } from "./list.js";
 
 const stateKinds = { ok: "ok", fetching: "c1", pending: "c3", retrying: "near", needs_attention: "over", over_quota: "over", paused: "c0" };
@@ -145,7 +145,7 @@ export function actions(a, changed) {
     try {
       const next = await f();
       changed(next || {});
-      announce(said());
+      toast(said(), "good");
     } catch (e) { explain(e); }
     button.disabled = button === now && !a.enabled;
     button.focus();

@@ -106,7 +106,7 @@ export function userLimit(q, changed) {
           : await call("PUT", path, { limit_bytes: wanted, limit_messages: q.set.limit_messages });
         changed(q);
         back();
-        announce(t("quotas.set.done", { user: q.user, limit: limitWords(q.limit_bytes) }));
+        toast(t("quotas.set.done", { user: q.user, limit: limitWords(q.limit_bytes) }), "good");
       } catch (e2) { ok.disabled = false; explain(e2); }
     });
     put(el, form);
@@ -190,7 +190,7 @@ export function defaults(changed) {
   async function save(domain, wanted, messages) {
     await call("PUT", path(domain), { limit_bytes: wanted, limit_messages: messages });
     await draw();
-    announce(t("defaults.done", { domain: name(domain), limit: limitWords(wanted) }));
+    toast(t("defaults.done", { domain: name(domain), limit: limitWords(wanted) }), "good");
     changed();
   }
   function line(x) {
@@ -219,7 +219,7 @@ export function defaults(changed) {
       try {
         await call("DELETE", path(x.domain));
         await draw();
-        announce(t("defaults.dropped", { domain: name(x.domain) }));
+        toast(t("defaults.dropped", { domain: name(x.domain) }), "good");
         changed();
         domain.focus();
       } catch (e) { drop.disabled = false; explain(e); }
