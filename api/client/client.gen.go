@@ -2924,8 +2924,8 @@ type ClientInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-	// lists of many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+	// once; lists of many thousand users follow within a minute.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2936,8 +2936,8 @@ type ClientInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-	// lists of many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+	// once; lists of many thousand users follow within a minute.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3933,8 +3933,8 @@ func (c *Client) AdminDeleteDefaultLimit(ctx context.Context, domain string, req
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-// lists of many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+// once; lists of many thousand users follow within a minute.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3955,8 +3955,8 @@ func (c *Client) AdminSetDefaultLimitWithBody(ctx context.Context, domain string
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-// lists of many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+// once; lists of many thousand users follow within a minute.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7783,8 +7783,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-	// lists of many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+	// once; lists of many thousand users follow within a minute.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7795,8 +7795,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 	// for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-	// lists of many thousand users follow within a minute.
+	// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+	// once; lists of many thousand users follow within a minute.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -14226,8 +14226,8 @@ func (c *ClientWithResponses) AdminDeleteDefaultLimitWithResponse(ctx context.Co
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-// lists of many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+// once; lists of many thousand users follow within a minute.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14244,8 +14244,8 @@ func (c *ClientWithResponses) AdminSetDefaultLimitWithBodyWithResponse(ctx conte
 //
 // They count for all users of the domain for whom nothing else was set, also those who come later. What was set
 // for a user (`PUT /v1/admin/quotas/{user}`) goes before the domain's, and the domain's before the installation's;
-// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at once;
-// lists of many thousand users follow within a minute.
+// both limits are taken from the same place. `null`, or a limit left out, is unlimited. Deliveries go by it at
+// once; lists of many thousand users follow within a minute.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -49,14 +49,15 @@ func TestALimitThatIsNotChangedStaysToTheByte(t *testing.T) {
 		p.tabTo(`document.querySelector("td.limit button")`)
 		p.keys("\r")
 		p.until(`document.activeElement === document.querySelector("td.limit input")`)
-		if got := js[string](p, `["input", "select"].map((e) => document.querySelector("td.limit " + e).value).join(" ")`); got != shows {
+		got := js[string](p, `["input", "select"].map((e) => document.querySelector("td.limit " + e).value).join(" ")`)
+		if got != shows {
 			t.Errorf("%s is shown as %q, want %q", user, got, shows)
 		}
 		p.keys("\r")
 		p.until(`document.activeElement === document.querySelector("td.limit button")`)
-		got := s.ask("root@firma.test", "GET", "/v1/admin/quotas/"+user+"@firma.test", nil)
-		if n := js[float64](p, "window.changes"); n != 0 || got["limit_bytes"] != float64(limits[user]) {
-			t.Errorf("%s: %v requests, limit %v", user, n, got["limit_bytes"])
+		now := s.ask("root@firma.test", "GET", "/v1/admin/quotas/"+user+"@firma.test", nil)
+		if n := js[float64](p, "window.changes"); n != 0 || now["limit_bytes"] != float64(limits[user]) {
+			t.Errorf("%s: %v requests, limit %v", user, n, now["limit_bytes"])
 		}
 	}
 	p.goTo("/admin/quotas?query=odd@")
