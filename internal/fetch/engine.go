@@ -266,6 +266,9 @@ func (v *visit) recover(ctx context.Context) error {
 		e.Deliver = append(e.Deliver, b.Key)
 	}
 	if len(batches) > 0 {
+		if err := v.atItsPlace(ctx); err != nil {
+			return err
+		}
 		v.Step("recover.commit")
 		if err := v.Journal.Commit(ctx, v.lease, e); err != nil {
 			return err
@@ -275,6 +278,13 @@ func (v *visit) recover(ctx context.Context) error {
 	}
 	v.Step("recover.sweep")
 	return v.delivery.Sweep(ctx, nil)
+}
+
+// atItsPlace ends a visit whose mailbox is not where it was: what was put into it last
+// is not taken for delivered before it is known that it is in the one that is there.
+func (v *visit) atItsPlace(ctx context.Context) error {
+	return fault.Wrap(fault.LocalMailboxUnavailable, "looking whether the local mailbox is at its place",
+		v.delivery.Present(ctx))
 }
 
 func placements(ms []Member) []mail.Placement {

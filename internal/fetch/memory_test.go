@@ -332,6 +332,16 @@ func (d *delivery) SetGeneration(_ context.Context, n int64) error {
 	return nil
 }
 
+func (d *delivery) Present(context.Context) error { return nil }
+
+func (d *delivery) Copied(context.Context) (bool, error) { return false, nil }
+
+func (d *delivery) NoteSpool(context.Context) error { return nil }
+
+func (d *delivery) Intact(context.Context, mail.Placement, mail.Fingerprint) (bool, error) {
+	return true, nil
+}
+
 func (d *delivery) Spooled(context.Context) (map[string]bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -112,6 +112,9 @@ type Delivery interface {
 	// durable. A spool file that is gone was delivered before. Folders are made
 	// and subscribed as needed.
 	Publish(ctx context.Context, ps []mail.Placement) error
+	// Present fails with local_mailbox_unavailable unless the user's mailbox is
+	// still what was opened. Publish asks for it first.
+	Present(ctx context.Context) error
 	// Mark makes the account folder and, in it, an empty folder of this name
 	// that is not subscribed. Where that is there nothing is done.
 	Mark(ctx context.Context, folder, mark string) error
@@ -125,6 +128,15 @@ type Delivery interface {
 	// SetGeneration notes beside the spool how many batches were staged. The note
 	// need not be durable by itself, but is once a later Publish is.
 	SetGeneration(ctx context.Context, n int64) error
+	// Copied reports whether the spool is a copy of the one in which NoteSpool was
+	// called last: then what is gone from it need not have been delivered here, and
+	// what is in it may be cut short.
+	Copied(ctx context.Context) (bool, error)
+	// NoteSpool notes that the spool is this mailbox's, as durably as SetGeneration.
+	NoteSpool(ctx context.Context) error
+	// Intact reports whether a spool file of a copy is the message that was staged,
+	// and makes it durable. It may be wrong about one that is.
+	Intact(ctx context.Context, p mail.Placement, f mail.Fingerprint) (bool, error)
 	// Spooled returns the names of the files in the spool.
 	Spooled(ctx context.Context) (map[string]bool, error)
 	// Tokens looks through the whole mailbox for delivered messages, wherever

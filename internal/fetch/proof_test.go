@@ -43,6 +43,7 @@ type proof struct {
 	Owner   string
 	Account account.ID
 	At      int64
+	Replace string   // What becomes of the mailbox there, before it dies: see replace.
 	Stop    bool     // It is stopped there, until somebody continues it.
 	Power   []string // The file systems that lose power there; it dies then.
 	Broken  string   // The rule to break; "": none.
@@ -102,6 +103,12 @@ func (p proof) work(ctx context.Context) error {
 				os.Exit(3)
 			}
 			return
+		}
+		if p.Replace != "" {
+			if _, _, err := replace(p.home(), p.Replace); err != nil {
+				fmt.Fprintln(os.Stderr, "replacing the mailbox:", err)
+				os.Exit(3)
+			}
 		}
 		for _, dir := range p.Power {
 			if err := cutPower(dir); err != nil {

@@ -146,15 +146,73 @@ func (v *visit) where(ctx context.Context, tokens map[mail.Token]mail.Found) err
 // checkSpool sees to it that "gone from the spool" is proof of delivery before
 // recover relies on it. It is none where the spool's note is behind: then no
 // rename of the last batch was begun, and whatever is missing was taken away
-// with the spool. What lies in the mailbox all the same is delivered; the rest
-// is fetched again, which may bring back what the user has deleted since.
+// with the spool. Nor is it where the spool is a copy, in a mailbox that took the
+// place of another: what is missing may have come into the other one. What lies in
+// the mailbox all the same is delivered; the rest is fetched again, which may bring
+// back what the user has deleted since.
 func (v *visit) checkSpool(ctx context.Context, open []Batch) error {
-	if v.noted >= v.generation {
-		return nil
-	}
 	var staged []Member
 	for _, b := range open {
 		staged = append(staged, b.Members...)
+	}
+	v.Step("recover.spool")
+	copied, err := v.delivery.Copied(ctx)
+	if err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "looking whose the spool is", err)
+	}
+	if copied {
+		err = v.takeCopy(ctx, staged)
+	} else {
+		err = v.checkNote(ctx, staged)
+	}
+	if err != nil {
+		return err
+	}
+	return fault.Wrap(fault.LocalMailboxUnavailable, "noting whose the spool is", v.delivery.NoteSpool(ctx))
+}
+
+// takeCopy makes the spool of a copied mailbox its own. Of each staged message then
+// either the spool has a whole file, or the mailbox has the message, or it is fetched
+// again.
+func (v *visit) takeCopy(ctx context.Context, staged []Member) error {
+	v.log.WarnContext(ctx, "the mailbox is not the one it was: was it restored or moved?", "under_way", len(staged))
+	if len(staged) == 0 {
+		return v.noteGeneration(ctx)
+	}
+	if err := v.lookThrough(ctx); err != nil {
+		return err
+	}
+	whole := map[string]bool{}
+	var missing []Member
+	for _, m := range staged {
+		if !v.shelf.has(m.Placement.Token) {
+			intact, err := v.delivery.Intact(ctx, m.Placement, m.Fingerprint)
+			if err != nil {
+				return fault.Wrap(fault.LocalMailboxUnavailable, "reading a spool file", err)
+			}
+			if intact {
+				whole[m.Placement.Spool] = true
+				continue
+			}
+		}
+		missing = append(missing, m)
+	}
+	if len(missing) > 0 {
+		if err := v.unsettle(ctx, missing); err != nil {
+			return err
+		}
+	}
+	v.Step("recover.copy")
+	if err := v.delivery.Sweep(ctx, whole); err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "sweeping the spool", err)
+	}
+	return v.noteGeneration(ctx)
+}
+
+// checkNote is checkSpool for a spool that lies where it always did.
+func (v *visit) checkNote(ctx context.Context, staged []Member) error {
+	if v.noted >= v.generation {
+		return nil
 	}
 	if len(staged) == 0 {
 		v.log.WarnContext(ctx, "the spool does not know of all that the journal counts as delivered: was the mailbox "+
@@ -194,7 +252,7 @@ func (v *visit) unsettle(ctx context.Context, missing []Member) error {
 			again[m.FolderID] = true
 		}
 	}
-	v.log.WarnContext(ctx, "the spool was emptied by somebody", "lost", len(e.Unsettle), "delivered", len(missing)-len(
+	v.log.WarnContext(ctx, "messages are gone from the spool, or may be", "lost", len(e.Unsettle), "delivered", len(missing)-len(
 		e.Unsettle))
 	if len(e.Unsettle) == 0 {
 		return nil

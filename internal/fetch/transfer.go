@@ -245,9 +245,14 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 		e.Capabilities == "" {
 		return nil
 	}
-	v.Step("settle.commit")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
+	if len(e.Deliver) > 0 {
+		if err := v.atItsPlace(ctx); err != nil {
+			return err
+		}
+	}
+	v.Step("settle.commit")
 	e.Progress = v.progress
 	if err := v.Journal.Commit(ctx, v.lease, e); err != nil {
 		return err
@@ -514,6 +519,10 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	p.mu.Lock()
 	progress := p.visit.progress
 	p.mu.Unlock()
+	if err := p.atItsPlace(ctx); err != nil {
+		p.delivery.Discard(staged)
+		return err
+	}
 	p.Step("deliver.stage")
 	err := p.Journal.Commit(ctx, p.lease, Entry{
 		Deliver: p.published, Stage: &Batch{Key: key, Members: batch},

@@ -27,6 +27,7 @@ const spoolDir = "fetch-spool"
 // Stage may be called concurrently with everything but Close.
 type Delivery struct {
 	store   *Store
+	owner   account.Owner
 	root    *root
 	spool   int    // The journal's directory.
 	note    string // The name of the file that notes the generation; "" while it is not known.
@@ -108,7 +109,7 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 		return nil, trouble("opening the spool", err)
 	}
 	return &Delivery{
-		store: s, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path), together: s.disk.syncsAll(
+		store: s, owner: o, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path), together: s.disk.syncsAll(
 			spool),
 		files: map[string]*staged{}, litter: map[string]struct{}{}, syncing: make(chan struct{}, syncers),
 	}, nil

@@ -53,6 +53,9 @@ type stat struct {
 func (s stat) isDir() bool     { return s.mode&unix.S_IFMT == unix.S_IFDIR }
 func (s stat) isRegular() bool { return s.mode&unix.S_IFMT == unix.S_IFREG }
 
+// is reports whether both are of one file, whatever became of its content.
+func (s stat) is(o stat) bool { return s.dev == o.dev && s.ino == o.ino }
+
 // same reports whether neither the file nor its content was exchanged.
 func (s stat) same(o stat) bool {
 	return s.dev == o.dev && s.ino == o.ino && s.size == o.size && s.mtime.Equal(o.mtime)

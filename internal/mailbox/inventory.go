@@ -148,6 +148,11 @@ func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint,
 	if st, err := r.fstat(fd); err != nil || !st.isRegular() {
 		return mail.Fingerprint{}, errors.Join(err, errNotPlain)
 	}
+	return r.fingerprintOf(ctx, fd)
+}
+
+// fingerprintOf reads an open message.
+func (r *root) fingerprintOf(ctx context.Context, fd int) (mail.Fingerprint, error) {
 	w := works.Get().(*work)
 	defer works.Put(w)
 	w.scan.Reset()
@@ -289,7 +294,8 @@ func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
 		inv.Spools[journal] = files
 		return r.each(fd, func(name string) error {
 			st, err := r.lstat(fd, name)
-			if missing(err) || strings.HasPrefix(name, notePrefix) {
+			if missing(err) || strings.HasPrefix(name, notePrefix) ||
+				strings.HasPrefix(name, homePrefix) {
 				return nil
 			}
 			files[name] = st.size

@@ -142,7 +142,8 @@ func tree(t testing.TB, root string) (mails map[string]string, spool []string) {
 			mails[rel] = string(data)
 			return err
 		}
-		if strings.HasPrefix(rel, spoolDir+"/") && !strings.HasPrefix(e.Name(), notePrefix) && e.Name() != limitsNote {
+		if strings.HasPrefix(rel, spoolDir+"/") && !strings.HasPrefix(e.Name(), notePrefix) &&
+			!strings.HasPrefix(e.Name(), homePrefix) && e.Name() != limitsNote {
 			spool = append(spool, rel)
 		}
 		return nil

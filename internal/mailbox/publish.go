@@ -33,16 +33,34 @@ func (s *Store) fileName(p mail.Placement) (sub, name string) {
 // publication is one call of Publish.
 type publication struct {
 	d       *Delivery
-	targets map[string]int // Open directories, by folder and sub-directory.
-	linked  []string       // Spool files that were linked, not moved.
-	names   []string       // Spool files that are settled.
+	targets map[string]*target // Open directories, by folder and sub-directory.
+	opened  []*target          // With those that were removed meanwhile.
+	arrived []arrival
+	linked  []string // Spool files that were linked, not moved.
+	names   []string // Spool files that are settled.
 	moved   usage
 	gone    bool // Whether some were delivered before.
 }
 
+// target is an open directory of a folder, as it was found.
+type target struct {
+	fd           int
+	folder, sub  string // The names of both directories.
+	dirSt, subSt stat
+}
+
+// arrival is a message that was put where its folder is.
+type arrival struct {
+	mail.Placement
+	in   *target
+	name string
+}
+
 // Publish delivers: one atomic rename each, then the directories are made
 // durable. A spool file that is gone was delivered before. Folders are made and
-// subscribed as needed.
+// subscribed as needed. Nothing is delivered when the mailbox is not the one that
+// is at its place: see Present. What came into a folder that was taken out of the
+// mailbox at that moment is taken back into the spool.
 //
 // It may fail half way; calling it again with the same placements does the
 // rest.
@@ -56,7 +74,10 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) error {
 			return err
 		}
 	}
-	p := &publication{d: d, targets: map[string]int{}}
+	if err := d.Present(ctx); err != nil {
+		return err
+	}
+	p := &publication{d: d, targets: map[string]*target{}}
 	d.tracker.moves.RLock()
 	err := p.run(ctx, ps)
 	counted := err == nil && d.settle(p.moved, p.names, p.gone)
@@ -74,8 +95,8 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) error {
 
 func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 	defer func() {
-		for _, fd := range p.targets {
-			p.d.root.disk.close(fd)
+		for _, t := range p.opened {
+			p.d.root.disk.close(t.fd)
 		}
 	}()
 	for _, m := range ps {
@@ -90,6 +111,9 @@ func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 		return err
 	}
 	p.d.store.step("publish.synced")
+	if err := p.retrieve(ctx); err != nil {
+		return err
+	}
 	for _, name := range p.linked {
 		if err := p.d.root.unlink(p.d.spool, name); err != nil && !missing(err) {
 			return err
@@ -102,10 +126,10 @@ func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 func (p *publication) move(ctx context.Context, m mail.Placement) error {
 	sub, name := p.d.store.fileName(m)
 	for try := 0; ; try++ {
-		fd, err := p.target(m.Folder, sub)
+		t, err := p.target(m.Folder, sub)
 		if err == nil {
 			p.d.store.step("publish.rename")
-			err = p.rename(m, fd, name)
+			err = p.rename(arrival{m, t, name})
 		}
 		if !missing(err) {
 			return err
@@ -128,11 +152,11 @@ func (p *publication) move(ctx context.Context, m mail.Placement) error {
 	}
 }
 
-func (p *publication) rename(m mail.Placement, fd int, name string) error {
-	r := p.d.root
-	err := r.move(p.d.spool, m.Spool, fd, name)
+func (p *publication) rename(m arrival) error {
+	r, fd := p.d.root, m.in.fd
+	err := r.move(p.d.spool, m.Spool, fd, m.name)
 	if unsupported(err) {
-		if err = r.link(p.d.spool, m.Spool, fd, name); err == nil {
+		if err = r.link(p.d.spool, m.Spool, fd, m.name); err == nil {
 			p.linked = append(p.linked, m.Spool)
 		}
 	}
@@ -145,6 +169,7 @@ func (p *publication) rename(m mail.Placement, fd int, name string) error {
 		}
 	case err == nil:
 		p.moved = p.moved.plus(usage{m.FileSize, 1})
+		p.arrived = append(p.arrived, m)
 	}
 	if err == nil {
 		p.names = append(p.names, m.Spool)
@@ -153,42 +178,44 @@ func (p *publication) rename(m mail.Placement, fd int, name string) error {
 }
 
 // target opens new or cur of a folder, checked to be what it should be.
-func (p *publication) target(folder, sub string) (int, error) {
+func (p *publication) target(folder, sub string) (*target, error) {
 	key := folder + "/" + sub
-	if fd, ok := p.targets[key]; ok {
-		return fd, nil
+	if t, ok := p.targets[key]; ok {
+		return t, nil
 	}
-	r := p.d.root
-	dir, _, err := r.openDir(r.fd, dirName(folder))
+	t, err := p.d.root.openTarget(dirName(folder), sub)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
-	defer r.disk.close(dir)
-	fd, _, err := r.openDir(dir, sub)
-	if err != nil {
-		return -1, err
-	}
-	p.targets[key] = fd
-	return fd, nil
+	p.targets[key] = t
+	p.opened = append(p.opened, t)
+	return t, nil
 }
 
-func (p *publication) forgetTarget(folder, sub string) {
-	key := folder + "/" + sub
-	if fd, ok := p.targets[key]; ok {
-		p.d.root.disk.close(fd)
-		delete(p.targets, key)
+func (r *root) openTarget(folder, sub string) (*target, error) {
+	dir, st, err := r.openDir(r.fd, folder)
+	if err != nil {
+		return nil, err
 	}
+	defer r.disk.close(dir)
+	t := &target{folder: folder, sub: sub, dirSt: st}
+	if t.fd, t.subSt, err = r.openDir(dir, sub); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
+
+func (p *publication) forgetTarget(folder, sub string) { delete(p.targets, folder+"/"+sub) }
 
 // syncTargets makes the directories durable, several at a time.
 func (p *publication) syncTargets() error {
 	var wait sync.WaitGroup
 	turn := make(chan struct{}, syncers)
 	errs := make(chan error, len(p.targets))
-	for _, fd := range p.targets {
+	for _, t := range p.targets {
 		turn <- struct{}{}
 		wait.Go(func() {
-			errs <- p.d.root.sync(fd)
+			errs <- p.d.root.sync(t.fd)
 			<-turn
 		})
 	}

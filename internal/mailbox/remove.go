@@ -47,7 +47,11 @@ func (s *Store) inOwn(op string, o account.Owner, do func(r *root) error) error 
 	if is, err := s.isOf(r, o); err != nil || !is {
 		return trouble(op, err)
 	}
-	return trouble(op, do(r))
+	err = do(r)
+	if err == nil {
+		err = s.still(o, r)
+	}
+	return trouble(op, err)
 }
 
 // isOf reports whether a mailbox that is there is this user's, and this

@@ -36,20 +36,11 @@ func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
 	if o.IsZero() {
 		return nil, internal(op, "no user is named")
 	}
-	elements := s.template.elements(o)
-	fd, err := s.disk.open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	r, err := s.reach(o, how == toMake)
 	if err != nil {
-		// Not ErrNotExist: a place that is gone is no empty mailbox.
-		return nil, &hidden{trouble(op, err)}
+		return nil, err
 	}
-	r := &root{disk: s.disk, fd: fd, path: s.template.base}
-	r.st, err = s.disk.fstat(fd)
-	for _, name := range elements {
-		if err == nil {
-			err = r.descend(name, how == toMake)
-		}
-	}
-	if err == nil && how == toDeliver {
+	if how == toDeliver {
 		err = r.isMaildir()
 	}
 	if err == nil && how != toLook {
@@ -57,6 +48,28 @@ func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
 	}
 	if err == nil && how != toLook && s.installation != "" {
 		err = r.belong(s.installation, s.former)
+	}
+	if err != nil {
+		s.disk.close(r.fd)
+		return nil, trouble(op, err)
+	}
+	return r, nil
+}
+
+// reach goes to where a user's mailbox lies, and opens the directory there.
+func (s *Store) reach(o account.Owner, create bool) (*root, error) {
+	const op = "opening the mailbox"
+	fd, err := s.disk.open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		// Not ErrNotExist: a place that is gone is no empty mailbox.
+		return nil, &hidden{trouble(op, err)}
+	}
+	r := &root{disk: s.disk, fd: fd, path: s.template.base}
+	r.st, err = s.disk.fstat(fd)
+	for _, name := range s.template.elements(o) {
+		if err == nil {
+			err = r.descend(name, create)
+		}
 	}
 	if err != nil {
 		s.disk.close(r.fd)
