@@ -3047,8 +3047,10 @@ type ClientInterface interface {
 	// other providers is touched, and no mail that Mailbrook did not bring.
 	//
 	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
-	// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
-	// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+	// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
+	// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+	// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+	// the address is a new user.
 	//
 	// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
 	AdminDeleteUser(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4176,8 +4178,10 @@ func (c *Client) AdminGetStats(ctx context.Context, reqEditors ...RequestEditorF
 // other providers is touched, and no mail that Mailbrook did not bring.
 //
 // It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
-// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
-// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
+// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+// the address is a new user.
 //
 // Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
 func (c *Client) AdminDeleteUser(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7918,8 +7922,10 @@ type ClientWithResponsesInterface interface {
 	// other providers is touched, and no mail that Mailbrook did not bring.
 	//
 	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
-	// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
-	// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+	// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
+	// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+	// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+	// the address is a new user.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14433,8 +14439,10 @@ func (c *ClientWithResponses) AdminGetStatsWithResponse(ctx context.Context, req
 // other providers is touched, and no mail that Mailbrook did not bring.
 //
 // It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
-// While visits are still ending the answer is 503 with `Retry-After`; the removal goes on by itself. Bearer
-// tokens are their issuer's to end: whoever has a good one for the address is a new user.
+// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
+// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+// the address is a new user.
 //
 // Returns a wrapper object for the known response body format(s).
 //

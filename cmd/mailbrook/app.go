@@ -322,7 +322,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
 		{Name: "prune_logins", Every: time.Hour, Run: a.store.Logins().Prune},
 		{Name: "prune_repeatable", Every: time.Hour, Run: a.store.Repeatable().Prune},
-		{Name: "finish_removals", Every: 15 * time.Second, Run: users{a}.finishRemovals},
+		{Name: "finish_removals", Every: removalsEvery, Run: users{a}.finishRemovals},
 		{Name: "prune_transcripts", Every: time.Hour, Run: a.pruneTranscripts},
 		{Name: "prune_pending", Every: time.Hour, Run: a.store.Pending().Prune},
 		{Name: "spread_limits", Every: time.Minute, Run: a.store.SpreadLimits},

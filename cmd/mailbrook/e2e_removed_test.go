@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -358,4 +359,72 @@ func TestD5_ARequestThatIsRepeatedAtOnceOrAfterACrashIsDoneOnce(t *testing.T) {
 		t.Errorf("there are %d accounts", n)
 	}
 	p.term()
+}
+
+// TestF6_ARemovalThatWasKilledIsFinishedByWhateverProcessComes, also by one that polls
+// nobody, and at once; until then an account is refused with the true reason. The
+// control is that nothing is finished while a process elsewhere may be at it.
+func TestF6_ARemovalThatWasKilledIsFinishedByWhateverProcessComes(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(99, 3, false))
+	for name, roles := range map[string]string{"api": "api", "both": "api,poller"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, ca)
+			s.ok("", "migrate", "up")
+			db := s.beside("")
+			p := s.serve("--roles", "api")
+			obce := remoteAccount("Obce", "imap", "127.0.0.1", d.IMAPS, "tls", "anna").with(fields{"skip_test": true})
+			p.as(anna).add(obce)
+			s.ok("", "pull", "--user", anna)
+			if got := mailtest.ReadMaildir(t, s.mail(anna)); len(got) != 3 {
+				t.Fatalf("%d messages came", len(got))
+			}
+			dead := fmt.Sprintf("%s%d-killed", workerHost(), p.cmd.Process.Pid)
+			p.kill()
+			// As a process leaves it that was killed while it removed files.
+			s.exec(db, fmt.Sprintf("INSERT INTO removals (owner, delete_mail, folders, accounts, started_ms, worker, until_ms) "+
+				"VALUES ('%s', 1, '[\"Obce\"]', '[]', 1, 'elsewhere-1-alive', %d)", anna, farOff))
+			body, err := json.Marshal(remoteAccount("Inne", "imap", "127.0.0.1", 993, "tls", "x").with(
+				fields{"skip_test": true}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = s.serve("--roles", roles)
+			for lang, words := range map[string]string{"en": "is being removed", "pl": "właśnie usuwany"} {
+				req, err := http.NewRequest("POST", p.addr+"/v1/accounts", bytes.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Authorization", "Bearer "+p.as(anna).token)
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("Accept-Language", lang)
+				res, err := client.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(res.Body)
+				if err := errors.Join(err, res.Body.Close()); err != nil {
+					t.Fatal(err)
+				}
+				if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" ||
+					!strings.Contains(string(text), words) {
+					t.Errorf("adding an account meanwhile: %d, %v: %s", res.StatusCode, res.Header, text)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(s.mail(anna), ".Obce")); err != nil {
+				t.Errorf("while another process may be at it: %v", err)
+			}
+			p.term()
+			s.exec(db, fmt.Sprintf("UPDATE removals SET worker = '%s'", dead))
+			p = s.serve("--roles", roles)
+			p.tells("the removal of a user is finished")
+			if _, err := os.Stat(filepath.Join(s.mail(anna), ".Obce")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the folder is there: %v", err)
+			}
+			p.term()
+		})
+	}
 }

@@ -114,6 +114,8 @@ func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) er
 			a.house.lookThroughLarge(ctx, looksThrough)
 			return a.runner.Run(ctx)
 		})
+	} else {
+		g.Go(func() error { return users{a}.keepFinishing(ctx) })
 	}
 	g.Go(func() error { return a.warnOfShadows(ctx) })
 	err = g.Wait()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,8 +58,11 @@ const (
 	endingPatience = 25 * time.Second
 	// endingLook is how often it looks.
 	endingLook = 100 * time.Millisecond
-	// removalLease is for how long one process has the rest of a removal to itself.
-	removalLease = 2 * time.Minute
+	// removalLease is for how long one process has the rest of a removal to itself,
+	// unless it prolongs that: it does so four times meanwhile.
+	removalLease = 15 * time.Second
+	// removalsEvery is how often what was broken off is looked for.
+	removalsEvery = 15 * time.Second
 )
 
 // Remove removes a user: see httpapi.Users.
@@ -68,7 +72,8 @@ func (u users) Remove(ctx context.Context, o account.Owner, deleteMail bool, by 
 }
 
 // remove removes a user and says how many accounts there were. When visits take
-// too long to end, the error is account.ErrUnavailable, and the rest is done by
+// too long to end, or another process to remove the rest, the error is
+// account.ErrVisitsEnding or account.ErrRemoving, and the rest is done by
 // finishRemovals, or by the next call.
 func (u users) remove(ctx context.Context, o account.Owner, deleteMail bool, by string) (accounts int, err error) {
 	r, err := u.app.store.BeginRemoval(ctx, o, deleteMail)
@@ -81,37 +86,87 @@ func (u users) remove(ctx context.Context, o account.Owner, deleteMail bool, by 
 	}
 	u.app.log.InfoContext(ctx, "user removed", "user", o, "by", by, "accounts", len(r.Accounts), "mail", mail)
 	u.app.runner.EndVisits(o)
-	wctx, cancel := context.WithTimeoutCause(ctx, endingPatience,
-		fmt.Errorf("%w: visits of the user are still ending", account.ErrUnavailable))
+	wctx, cancel := context.WithTimeout(ctx, endingPatience)
 	defer cancel()
+	why := account.ErrRemoving
 	for {
-		done, err := u.finish(wctx, ctx, r)
-		if done || err != nil {
-			return len(r.Accounts), err
+		err := u.finish(wctx, ctx, r)
+		switch {
+		case err == nil:
+			return len(r.Accounts), nil
+		case waits(err):
+			why = err
+		case wctx.Err() == nil || ctx.Err() != nil:
+			return 0, err
 		}
 		if !pause(wctx, endingLook) {
-			return 0, context.Cause(wctx)
+			return 0, errors.Join(why, ctx.Err())
 		}
 	}
 }
 
-// finish does what is left of a removal outside of the database; false while visits
-// are ending or another process is at it. What is begun is bounded by work alone.
-func (u users) finish(wait, work context.Context, r store.Removal) (done bool, err error) {
+// waits reports whether a removal has to wait for others.
+func waits(err error) bool {
+	return errors.Is(err, account.ErrVisitsEnding) || errors.Is(err, account.ErrRemoving)
+}
+
+// ending reports whether visits of a removed user may be under way. Those of a process
+// of this host that has ended are not.
+func (u users) ending(ctx context.Context, o account.Owner) (bool, error) {
+	workers, err := u.app.store.VisitsEnding(ctx, o)
+	alive := false
+	for _, worker := range workers {
+		if err == nil && gone(worker) {
+			err = u.app.store.VisitsOver(ctx, o, worker)
+		} else {
+			alive = true
+		}
+	}
+	return alive, err
+}
+
+// claim takes the rest of a removal for a worker: account.ErrRemoving while another
+// is at it, whose process may be alive. pending is false when there is no rest.
+func (u users) claim(ctx context.Context, o account.Owner, worker string) (pending bool, err error) {
 	s := u.app.store
-	if n, err := s.VisitsEnding(wait, r.Owner); err != nil || n > 0 {
-		return false, err
+	for {
+		claimed, pending, err := s.ClaimRemoval(ctx, o, worker, s.Now().Add(removalLease))
+		if err != nil || claimed || !pending {
+			return pending, err
+		}
+		other, err := s.RemovalWorker(ctx, o)
+		if err != nil {
+			return true, err
+		}
+		if !gone(other) {
+			return true, account.ErrRemoving
+		}
+		u.app.log.InfoContext(ctx, "the removal of a user goes on, of which the process is gone", "user", o, "worker", other)
+		if err := s.ReleaseRemoval(ctx, o, other); err != nil {
+			return true, err
+		}
+	}
+}
+
+// finish does what is left of a removal outside of the database. While visits are
+// ending or another process is at it, the error is one that waits knows. What is begun
+// is bounded by work alone.
+func (u users) finish(wait, work context.Context, r store.Removal) error {
+	s := u.app.store
+	if ending, err := u.ending(wait, r.Owner); err != nil {
+		return err
+	} else if ending {
+		return account.ErrVisitsEnding
 	}
 	worker := workerID()
-	claimed, pending, err := s.ClaimRemoval(wait, r.Owner, worker, s.Now().Add(removalLease))
-	if err != nil || !claimed {
-		return !pending && err == nil, err
+	if pending, err := u.claim(wait, r.Owner, worker); err != nil || !pending {
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(work)
 	ours := func() error {
 		ok, _, err := s.ClaimRemoval(ctx, r.Owner, worker, s.Now().Add(removalLease))
 		if err == nil && !ok {
-			err = fmt.Errorf("%w: another process removes the user", account.ErrUnavailable)
+			err = account.ErrRemoving
 		}
 		return err
 	}
@@ -119,20 +174,27 @@ func (u users) finish(wait, work context.Context, r store.Removal) (done bool, e
 	go func() {
 		defer close(renewed)
 		for pause(ctx, removalLease/4) {
-			if err := ours(); err != nil {
+			if err := ours(); errors.Is(err, account.ErrRemoving) { // Else the next one may go well.
 				cancel(err)
 			}
 		}
 	}()
-	if r, err = s.Removal(ctx, r.Owner); err == nil { // Another call may have asked for more.
+	done := false
+	r, err := s.Removal(ctx, r.Owner)
+	if err == nil { // Another call may have asked for more.
 		done, err = u.clear(ctx, r, worker, ours)
 	}
 	cancel(nil)
 	<-renewed
-	if !done {
-		err = errors.Join(err, s.ReleaseRemoval(context.WithoutCancel(work), r.Owner, worker))
+	switch {
+	case done:
+		return nil
+	case err == nil:
+		err = account.ErrRemoving // There is more to do by now.
+	case ctx.Err() != nil && work.Err() == nil:
+		err = cmp.Or(context.Cause(ctx), err)
 	}
-	return done, err
+	return errors.Join(err, s.ReleaseRemoval(context.WithoutCancel(work), r.Owner, worker))
 }
 
 // clear removes what a removed user has on disk, then the last of the database; false
@@ -167,13 +229,26 @@ func (u users) clear(ctx context.Context, r store.Removal, worker string, ours f
 func (u users) finishRemovals(ctx context.Context) error {
 	all, err := u.app.store.Removals(ctx)
 	for _, r := range all {
-		done, rerr := u.finish(ctx, ctx, r)
-		if done {
+		switch rerr := u.finish(ctx, ctx, r); {
+		case rerr == nil:
 			u.app.log.InfoContext(ctx, "the removal of a user is finished", "user", r.Owner)
+		case !waits(rerr):
+			err = errors.Join(err, rerr)
 		}
-		err = errors.Join(err, rerr)
 	}
 	return err
+}
+
+// keepFinishing is finishRemovals in a process that polls nobody, and so has no chores.
+func (u users) keepFinishing(ctx context.Context) error {
+	for {
+		if err := u.finishRemovals(ctx); err != nil && ctx.Err() == nil {
+			u.app.log.WarnContext(ctx, "finishing the removals of users", "error", err)
+		}
+		if !pause(ctx, removalsEvery) {
+			return nil
+		}
+	}
 }
 
 // Recognise compares the id of an address's user with the one that came before:
@@ -190,7 +265,7 @@ func (u users) Recognise(ctx context.Context, o account.Owner, id account.UserID
 		"user", o, "accounts", len(removed.Accounts))
 	u.app.runner.EndVisits(o)
 	// What is not done now is done by finishRemovals.
-	if _, err := u.finish(ctx, ctx, *removed); err != nil {
+	if err := u.finish(ctx, ctx, *removed); err != nil && !waits(err) {
 		u.app.log.WarnContext(ctx, "removing what a former user of an address had", "user", o, "error", err)
 	}
 	return nil

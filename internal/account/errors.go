@@ -38,6 +38,12 @@ func (reserved) Unwrap() error { return ErrFolderTaken }
 // nobody's fault who asks, and may be over soon.
 var ErrUnavailable = errors.New("the database does not answer")
 
+// Why a user cannot be removed, or added to, at the moment. It is over by itself.
+var (
+	ErrVisitsEnding = errors.New("the user's visits are still ending; the removal then goes on by itself")
+	ErrRemoving     = errors.New("the user is being removed; the address is free when that is done")
+)
+
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
 	Field  string   // As the contract spells it: "server.host".

@@ -252,6 +252,14 @@ var sentences = []words{
 		"too many streams of events at once: close some of the pages",
 		"zbyt wiele otwartych strumieni zdarzeń: zamknij część stron",
 	},
+	{
+		"the user's visits are still ending; the removal then goes on by itself",
+		"wizyty użytkownika jeszcze się kończą; usuwanie będzie potem kontynuowane samo",
+	},
+	{
+		"the user is being removed; the address is free when that is done",
+		"użytkownik jest właśnie usuwany; adres będzie wolny po zakończeniu",
+	},
 	{"try again in a few seconds", "spróbuj ponownie za kilka sekund"},
 	{"try again later", "spróbuj ponownie później"},
 	{

@@ -61,8 +61,9 @@ type DefaultLimit struct {
 // Users are the operator's users, who come and go.
 type Users interface {
 	// Remove removes a user with all that is here of it, and the mail that was fetched
-	// if deleteMail says so. It may be repeated. While visits are ending it fails with
-	// account.ErrUnavailable, and goes on by itself.
+	// if deleteMail says so. It may be repeated. While visits are ending, or another
+	// process is at it, it fails with account.ErrVisitsEnding or account.ErrRemoving,
+	// and goes on by itself.
 	Remove(ctx context.Context, o account.Owner, deleteMail bool, by account.Owner) error
 	// Recognise compares the id of an address's user with the one that came before:
 	// with another, what the former user had is removed. The former user is

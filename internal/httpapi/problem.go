@@ -134,6 +134,8 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 	case errors.Is(err, account.ErrUnavailable):
 		h.Set(echo.HeaderRetryAfter, retryAfter)
 		return t.problem(api.ProblemCodeNotReady, sayTryShortly)
+	case errors.Is(err, account.ErrVisitsEnding), errors.Is(err, account.ErrRemoving):
+		h.Set(echo.HeaderRetryAfter, retryAfter)
 	case errors.As(err, &noToken):
 		h.Set(echo.HeaderWWWAuthenticate, noToken.challenge())
 		return t.problem(api.ProblemCodeUnauthenticated, sayToken)
@@ -200,6 +202,8 @@ var plainErrors = []struct {
 	{err: account.ErrFolderTaken, code: api.ProblemCodeFolderTaken, field: "folder", what: "taken"},
 	{err: account.ErrChanged, code: api.ProblemCodeAccountChanged},
 	{err: account.ErrPrecondition, code: api.ProblemCodePreconditionFailed},
+	{err: account.ErrVisitsEnding, code: api.ProblemCodeNotReady},
+	{err: account.ErrRemoving, code: api.ProblemCodeNotReady},
 	{err: ErrKeyReused, code: api.ProblemCodeIdempotencyKeyReused},
 	{err: ErrKeyInProgress, code: api.ProblemCodeIdempotencyInProgress},
 	{err: errForbidden, code: api.ProblemCodeForbidden},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -129,12 +128,22 @@ func (r *Removal) lists() (folders, accounts string, err error) {
 	return string(f), string(a), errors.Join(err1, err2)
 }
 
-// VisitsEnding returns how many visits of a removed user may still be under way,
-// in whichever process.
-func (s *Store) VisitsEnding(ctx context.Context, o account.Owner) (n int, err error) {
-	err = s.on(s.r).row(ctx, "SELECT count(*) FROM ending_visits WHERE owner = ? AND until_ms > ?", o.String(),
-		s.now().UnixMilli()).Scan(&n)
-	return n, s.wrap(ctx, "waiting for visits to end", err)
+// VisitsEnding returns the workers whose visits of a removed user may still be under
+// way, one for each visit.
+func (s *Store) VisitsEnding(ctx context.Context, o account.Owner) (workers []string, err error) {
+	err = s.on(s.r).each(ctx, func(row rowScanner) error {
+		var worker string
+		err := row.Scan(&worker)
+		workers = append(workers, worker)
+		return err
+	}, "SELECT worker FROM ending_visits WHERE owner = ? AND until_ms > ?", o.String(), s.now().UnixMilli())
+	return workers, s.wrap(ctx, "waiting for visits to end", err)
+}
+
+// VisitsOver notes that a worker visits a removed user no more: its process has ended.
+func (s *Store) VisitsOver(ctx context.Context, o account.Owner, worker string) error {
+	_, err := s.on(s.w).exec(ctx, "DELETE FROM ending_visits WHERE owner = ? AND worker = ?", o.String(), worker)
+	return s.wrap(ctx, "noting that visits have ended", err)
 }
 
 // visitOver notes that a visit has ended that lost its lease, and passes err on.
@@ -194,6 +203,13 @@ func (s *Store) ClaimRemoval(ctx context.Context, o account.Owner, worker string
 	return false, found > 0, s.wrap(ctx, op, err)
 }
 
+// RemovalWorker returns who has the rest of a removal to itself now; "" where nobody has.
+func (s *Store) RemovalWorker(ctx context.Context, o account.Owner) (worker string, err error) {
+	err = s.on(s.r).each(ctx, scanInto(&worker), "SELECT worker FROM removals WHERE owner = ? AND finished_ms = 0 "+
+		"AND until_ms > ?", o.String(), s.now().UnixMilli())
+	return worker, s.wrap(ctx, "looking who removes a user", err)
+}
+
 // ReleaseRemoval lets others go on with a removal that could not be finished.
 func (s *Store) ReleaseRemoval(ctx context.Context, o account.Owner, worker string) error {
 	_, err := s.on(s.w).exec(ctx, "UPDATE removals SET until_ms = 0 WHERE owner = ? AND worker = ?", o.String(), worker)
@@ -243,7 +259,7 @@ func (s *Store) EndRemoval(ctx context.Context, r Removal, worker string) (ended
 	return ended && err == nil, err
 }
 
-// refuseRemoved fails with account.ErrUnavailable while the owner's removal is not
+// refuseRemoved fails with account.ErrRemoving while the owner's removal is not
 // finished: what is added meanwhile would be taken for what is removed. What was
 // asked for before a removal is never added after it: it would be a former user's.
 func (s *Store) refuseRemoved(ctx context.Context, c sqlConn, o account.Owner, asked time.Time) error {
@@ -253,7 +269,7 @@ func (s *Store) refuseRemoved(ctx context.Context, c sqlConn, o account.Owner, a
 		return err
 	}
 	if found > 0 {
-		return fmt.Errorf("%w: the user is being removed", account.ErrUnavailable)
+		return account.ErrRemoving
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestD2_NothingOfARemovedUserIsLeft(t *testing.T) {
 			w.Errorf("what is left to do: %+v", r)
 		}
 		_, err = w.Accounts().Add(ctx, draft(w, "bob@firma.test", 9), nil, 4)
-		w.want(err, account.ErrUnavailable)
+		w.want(err, account.ErrRemoving)
 		if ended, err := w.EndRemoval(ctx, r, "a process that lost its claim"); ended || err != nil {
 			w.Errorf("who lost the claim ended it, %v", err)
 		}
@@ -103,7 +103,7 @@ func TestD2_NothingOfARemovedUserIsLeft(t *testing.T) {
 		}
 		// What the former user asked for before, and comes late, is not the next one's.
 		_, err = w.Accounts().Add(ctx, draft(w, "bob@firma.test", 9), nil, 4)
-		w.want(err, account.ErrUnavailable)
+		w.want(err, account.ErrRemoving)
 		n := w.add("bob@firma.test", 1, func(n *account.Account) { n.CreatedAt = w.clock.pass(time.Second) })
 		if n.Journal == a.Journal {
 			w.Error("the next owner goes on with the journal of the one before")
@@ -139,12 +139,12 @@ func TestD2_VisitsOfARemovedUserEnd(t *testing.T) {
 			_, err := w.BeginRemoval(ctx, a.Owner, false)
 			w.must(err)
 			w.want(w.Queue().Extend(ctx, l, w.clock.now().Add(time.Hour)), fetch.ErrFenced)
-			if n, err := w.VisitsEnding(ctx, a.Owner); n != 1 || err != nil {
-				w.Errorf("%s: %d are ending, %v", user, n, err)
+			if n, err := w.VisitsEnding(ctx, a.Owner); len(n) != 1 || err != nil {
+				w.Errorf("%s: %v are ending, %v", user, n, err)
 			}
 			w.want(over(l), fetch.ErrFenced)
-			if n, err := w.VisitsEnding(ctx, a.Owner); n != 0 || err != nil {
-				w.Errorf("%s: %d are ending still, %v", user, n, err)
+			if n, err := w.VisitsEnding(ctx, a.Owner); len(n) != 0 || err != nil {
+				w.Errorf("%s: %v are ending still, %v", user, n, err)
 			}
 		}
 	})
