@@ -428,3 +428,62 @@ func TestF6_ARemovalThatWasKilledIsFinishedByWhateverProcessComes(t *testing.T) 
 		})
 	}
 }
+
+// TestF9_APullThatItsUsersRemovalEndsSaysSo, and blames nobody. The control is one
+// whose account stays.
+func TestF9_APullThatItsUsersRemovalEndsSaysSo(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(99, 60, false))
+	for name, removed := range map[string]bool{"removed": true, "stays": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, ca)
+			s.ok("", "migrate", "up")
+			proxy := mailtest.StartProxy(t, fmt.Sprintf("127.0.0.1:%d", d.IMAPS))
+			p := s.serve("--roles", "api")
+			p.as(anna).add(remoteAccount("Obce", "imap", "127.0.0.1", proxy.Port(), "tls", "anna").with(
+				fields{"skip_test": true}))
+			proxy.StallAfter(60_000)
+			pull := s.start("pull", "--user", anna, "--json")
+			<-proxy.Stalled()
+			var asked sync.WaitGroup
+			defer asked.Wait()
+			if removed {
+				req, err := http.NewRequest("DELETE", p.addr+"/v1/admin/users/"+anna, http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Authorization", "Bearer "+p.admin().token)
+				asked.Go(func() {
+					res, err := client.Do(req)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if res.Body.Close(); res.StatusCode != http.StatusNoContent {
+						t.Errorf("removing the user: %d", res.StatusCode)
+					}
+				})
+				db := s.beside("")
+				eventually(t, soon, func() (bool, string) {
+					var n int
+					err := db.QueryRow("SELECT count(*) FROM ending_visits").Scan(&n)
+					return n == 1, fmt.Sprintf("%d visits are waited for, %v", n, err)
+				})
+			}
+			proxy.Heal()
+			proxy.CutAll()
+			<-pull.over
+			if got := strings.Contains(pull.log(), `"removed":true`); got != removed {
+				t.Errorf("it says %s", pull.log())
+			}
+			asked.Wait()
+			if removed && strings.Contains(pull.log(), `"internal"`) {
+				t.Errorf("it blames us: %s", pull.log())
+			}
+			p.term()
+		})
+	}
+}

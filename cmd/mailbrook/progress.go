@@ -23,6 +23,7 @@ type pullResult struct {
 	Report    fetch.Report
 	Took      time.Duration
 	Diagnosis *account.Diagnosis // Nil when all went well.
+	Removed   bool               // The account was removed meanwhile: there is nothing to diagnose.
 	Skipped   bool               // It waits for its user, for what Diagnosis says, and was not visited.
 }
 
@@ -280,6 +281,8 @@ func (r pullResult) outcome() string {
 	switch {
 	case r.Skipped:
 		return "skipped, waits for its user: " + string(r.Diagnosis.Code)
+	case r.Removed:
+		return "over: the account was removed meanwhile"
 	case r.Diagnosis != nil:
 		return string(r.Diagnosis.Code)
 	case r.Report.Err != nil:

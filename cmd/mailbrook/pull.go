@@ -137,6 +137,7 @@ type pulled struct {
 	Bytes     int64      `json:"bytes"`
 	Seconds   float64    `json:"seconds"`
 	Skipped   bool       `json:"skipped"` // It waits for its user and was not visited.
+	Removed   bool       `json:"removed"` // Meanwhile, which ended the visit.
 	Diagnosis any        `json:"diagnosis"`
 }
 
@@ -160,11 +161,12 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 			mu.Lock()
 			defer mu.Unlock()
 			results[i] = r
-			ok = ok && d == nil
+			well := d == nil && !r.Removed
+			ok = ok && well
 			show.finish(r)
 			if asJSON {
 				return t.jsonLine(pulled{
-					acc.ID, acc.Email, d == nil, r.Report.Messages, r.Report.Bytes, r.Took.Seconds(), r.Skipped,
+					acc.ID, acc.Email, well, r.Report.Messages, r.Report.Bytes, r.Took.Seconds(), r.Skipped, r.Removed,
 					httpapi.DiagnosisJSON(d, acc, a.advice(), "en"),
 				})
 			}
@@ -203,6 +205,9 @@ func (a *app) pullOne(ctx context.Context, acc account.Account, show *progress, 
 			d = &account.Diagnosis{Code: fault.Internal, Detail: err.Error()}
 		}
 		return pullResult{Account: acc, Diagnosis: d, Skipped: true}
+	}
+	if errors.Is(err, account.ErrNotFound) {
+		return pullResult{Account: acc, Report: res.Report, Took: res.Took, Removed: true}
 	}
 	if err != nil && res.Report.Err == nil {
 		res.Report.Err = err

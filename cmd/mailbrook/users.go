@@ -201,14 +201,16 @@ func (u users) finish(wait, work context.Context, r store.Removal) error {
 // when there is more to do by now. Before each step it makes sure of its claim: a process that stood still for
 // minutes must not remove what is the next user's by now.
 func (u users) clear(ctx context.Context, r store.Removal, worker string, ours func() error) (done bool, err error) {
+	remove := u.app.mailbox.RemoveEmptyFolder
 	if r.DeleteMail {
-		for _, folder := range r.Folders {
-			if err := ours(); err != nil {
-				return false, err
-			}
-			if err := u.app.mailbox.RemoveFolder(ctx, r.Owner, folder); err != nil {
-				return false, err
-			}
+		remove = u.app.mailbox.RemoveFolder
+	}
+	for _, folder := range r.Folders {
+		if err := ours(); err != nil {
+			return false, err
+		}
+		if err := remove(ctx, r.Owner, folder); err != nil {
+			return false, err
 		}
 	}
 	if err := ours(); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
 // TestD1_TheMailboxsOwnLimitCounts beside Mailbrook's, the tighter of them, and of
@@ -214,5 +215,53 @@ func TestD2_RemovingAUserTouchesNobodyElsesMailbox(t *testing.T) {
 	must(t, remove(s, anna(t)))
 	if there() {
 		t.Error("its own user's is there still")
+	}
+}
+
+// TestF9_AFolderThatHoldsNothingGoesWithItsMark when its user's mail is kept; the
+// controls are folders that hold something.
+func TestF9_AFolderThatHoldsNothingGoesWithItsMark(t *testing.T) {
+	mark := mail.MarkFor([]byte("key"), journal)
+	for name, tc := range map[string]struct {
+		also func(root string) error
+		gone bool
+	}{
+		"nothing": {func(string) error { return nil }, true},
+		"what a server keeps there": {func(root string) error {
+			return os.WriteFile(filepath.Join(root, ".Gmail", uidList), []byte("3 V1 N1"), 0o600)
+		}, true},
+		"the mark alone, after a removal that was cut short": {func(root string) error {
+			return os.RemoveAll(filepath.Join(root, ".Gmail"))
+		}, true},
+		"new mail": {func(root string) error {
+			return os.WriteFile(filepath.Join(root, ".Gmail", "new", "1.x,S=1"), []byte("x"), 0o600)
+		}, false},
+		"read mail": {func(root string) error {
+			return os.WriteFile(filepath.Join(root, ".Gmail", "cur", "1.x,S=1:2,S"), []byte("x"), 0o600)
+		}, false},
+		"another folder": {func(root string) error {
+			return os.MkdirAll(filepath.Join(root, ".Gmail.Mine", "cur"), 0o700)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, root := newStore(t, Options{})
+			d := open(t, s, 1, account.Limit{})
+			must(t, d.EnsureFolders(t.Context(), []string{"Other"}))
+			must(t, d.Mark(t.Context(), "Gmail", mark))
+			must(t, tc.also(root))
+			for range 2 {
+				must(t, s.RemoveEmptyFolder(t.Context(), anna(t), "Gmail"))
+			}
+			left, err := filepath.Glob(filepath.Join(root, ".Gmail*"))
+			must(t, err)
+			_, whole := os.Stat(filepath.Join(root, ".Gmail", "new"))
+			text, err := os.ReadFile(filepath.Join(root, subscriptionsFile))
+			must(t, err)
+			subscribed := strings.Contains(string(text), "Gmail")
+			if gone := len(left) == 0; gone != tc.gone || whole == nil == tc.gone || subscribed == tc.gone ||
+				!strings.Contains(string(text), "Other") {
+				t.Errorf("left are %v, %v, subscribed %q", left, whole, text)
+			}
+		})
 	}
 }

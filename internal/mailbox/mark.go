@@ -70,7 +70,7 @@ func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, re
 			return err
 		}
 		defer r.close()
-		if err := r.removeChallenge(dirName(name)); !missing(err) {
+		if _, err := r.removeEmpty(dirName(name)); !missing(err) {
 			return trouble("removing a folder of a test", err)
 		}
 		return nil
@@ -98,7 +98,7 @@ func (r *root) dropChallenges(ctx context.Context) error {
 		}
 		st, err := r.lstat(r.fd, dir)
 		if err == nil && time.Since(st.mtime) > challengeOld {
-			err = r.removeChallenge(dir)
+			_, err = r.removeEmpty(dir)
 		}
 		if missing(err) {
 			return nil
@@ -107,25 +107,26 @@ func (r *root) dropChallenges(ctx context.Context) error {
 	})
 }
 
-// removeChallenge removes a challenge's folder with what a server keeps in it of
-// its own. One with a message in it stays, whoever put it there.
-func (r *root) removeChallenge(dir string) error {
+// removeEmpty removes a folder with what a server keeps in it of its own. One with a
+// message in it stays, whoever put it there: then removed is false.
+func (r *root) removeEmpty(dir string) (removed bool, err error) {
 	fd, _, err := r.openDir(r.fd, dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer r.disk.close(fd)
 	for _, sub := range subdirs {
 		err := r.rmdir(fd, sub)
 		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
 			_, err = r.makeDirs(fd, subdirs)
-			return err
+			return false, err
 		}
 		if err != nil && !missing(err) {
-			return err
+			return false, err
 		}
 	}
-	return r.removeTree(r.fd, dir)
+	err = r.removeTree(r.fd, dir)
+	return err == nil, err
 }
 
 // uidList is where Dovecot keeps a folder's UIDVALIDITY and the UIDs of its

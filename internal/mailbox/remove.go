@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
 // removedDir begins the names of the directories in which folders are removed.
@@ -32,6 +33,79 @@ func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string
 		defer t.folders.Unlock()
 		return s.remove(ctx, r, folder)
 	})
+}
+
+// RemoveEmptyFolder removes an account folder in which there is nothing but our mark,
+// with the mark. One that holds mail, or another folder, stays as it is: its mark says
+// that the mail was fetched, so that no account fetches it out of this mailbox again.
+func (s *Store) RemoveEmptyFolder(ctx context.Context, o account.Owner, folder string) error {
+	const op = "removing an empty folder"
+	if err := checkLocal(folder); err != nil {
+		return err
+	}
+	if Reserved(folder) {
+		return internal(op, "this folder is no account folder")
+	}
+	return s.inOwn(op, o, func(r *root) error {
+		t := s.track(r.path)
+		defer s.untrack(r.path)
+		t.folders.Lock()
+		defer t.folders.Unlock()
+		return s.removeUnused(ctx, r, folder)
+	})
+}
+
+func (s *Store) removeUnused(ctx context.Context, r *root, folder string) error {
+	dir := dirName(folder)
+	var marks []string
+	used, there := false, false
+	err := r.folders(ctx, func(name string) error {
+		below, isBelow := strings.CutPrefix(name, dir+".")
+		_, isMark := mail.ReadMark(nil, below)
+		switch {
+		case name == dir:
+			there = true
+		case isBelow && isMark:
+			marks = append(marks, name)
+		case isBelow:
+			used = true
+		}
+		return nil
+	})
+	if err != nil || used {
+		return err
+	}
+	if u, _, err := r.measureFolder(ctx, dir); err != nil && !missing(err) || u != (usage{}) {
+		return err
+	}
+	if there { // Before its marks: no account folder is ever seen without one.
+		s.step("remove.empty")
+		if removed, err := r.removeEmpty(dir); err != nil && !missing(err) || err == nil && !removed {
+			return err
+		}
+	}
+	for _, name := range marks {
+		s.step("remove.mark")
+		if _, err := r.removeEmpty(name); err != nil && !missing(err) {
+			return err
+		}
+	}
+	if !there && len(marks) == 0 {
+		return nil
+	}
+	spool, _, err := r.openDir(r.fd, spoolDir)
+	if missing(err) {
+		return r.sync(r.fd)
+	}
+	if err != nil {
+		return err
+	}
+	defer r.disk.close(spool)
+	return errors.Join(r.sync(r.fd), r.editSubscriptions(ctx, spool, func() string {
+		return subscriptionsTemp + "0." + random()
+	}, func(text []byte) []byte {
+		return unsubscribed(text, folder)
+	}))
 }
 
 // inOwn calls do with the user's mailbox, if it is there and is this user's.
