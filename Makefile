@@ -45,7 +45,7 @@ test: parts ## Run everything: lint, all tests under the race detector, real ser
 .PHONY: lint
 lint: vet $(GOLANGCI) ## Vet, formatting and golangci-lint
 	@mkdir -p $(CACHE)
-	@if [ -x $(GOLANGCI) ]; then set -x; $(GOLANGCI) run; else \
+	@if [ -x $(GOLANGCI) ]; then set -x; $(GOLANGCI) run --allow-parallel-runners; else \
 		unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
 		if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted"; exit 1; fi; fi
 

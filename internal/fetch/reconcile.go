@@ -252,7 +252,8 @@ func (v *visit) unsettle(ctx context.Context, missing []Member) error {
 			again[m.FolderID] = true
 		}
 	}
-	v.log.WarnContext(ctx, "messages are gone from the spool, or may be", "lost", len(e.Unsettle), "delivered", len(missing)-len(
+	v.log.WarnContext(ctx, "messages are gone from the spool, or may be", "lost", len(e.Unsettle), "delivered", len(
+		missing)-len(
 		e.Unsettle))
 	if len(e.Unsettle) == 0 {
 		return nil

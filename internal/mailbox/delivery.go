@@ -109,7 +109,8 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 		return nil, trouble("opening the spool", err)
 	}
 	return &Delivery{
-		store: s, owner: o, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path), together: s.disk.syncsAll(
+		store: s, owner: o, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path),
+		together: s.disk.syncsAll(
 			spool),
 		files: map[string]*staged{}, litter: map[string]struct{}{}, syncing: make(chan struct{}, syncers),
 	}, nil

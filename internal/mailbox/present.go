@@ -80,7 +80,8 @@ func (p *publication) retrieve(ctx context.Context) error {
 	if back == 0 {
 		return nil
 	}
-	return errors.Join(unavailable("delivering messages", "A folder of the local mailbox was moved out of it, or replaced, "+
+	return errors.Join(unavailable("delivering messages", "A folder of the local mailbox was moved out of it, or "+
+		"replaced, "+
 		"while mail was put there."), r.sync(p.d.spool))
 }
 

@@ -61,7 +61,8 @@ func parseTemplate(text string) (template, error) {
 }
 
 // ErrShared says that a template leads two users to one mailbox.
-var ErrShared = errors.New("two users would share one mailbox: name {user}, {local}@{domain}, or {domain} and {local} as " +
+var ErrShared = errors.New("two users would share one mailbox: name {user}, {local}@{domain}, or {domain} and " +
+	"{local} as " +
 	"directories of their own, as in maildir:/srv/mail/{domain}/{local}")
 
 // CheckTemplate returns nil for a template by which every user has a mailbox of
