@@ -556,8 +556,8 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 		j.rows[row{m.FolderID, m.FolderEpoch, m.ID}] = m.Fingerprint
 		j.globals[m.Global] = true
 	}
-	for _, r := range e.Unsettle {
-		delete(j.rows, r)
+	for _, m := range e.Unsettle {
+		delete(j.rows, row{m.FolderID, m.FolderEpoch, m.ID})
 	}
 	j.staged = max(j.staged, e.Restored)
 	for _, a := range e.Alias {

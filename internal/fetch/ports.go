@@ -267,7 +267,7 @@ type Entry struct {
 	Intend   *BatchKey  // A batch about to be downloaded.
 	Drop     []BatchKey // Intended batches that came to nothing.
 	Found    []Member   // Delivered messages that the journal had forgotten; of the placement only Received is set.
-	Unsettle []Ref      // Staged messages that are lost: they are fetched again.
+	Unsettle []Member   // Staged messages that are lost: they are fetched again.
 	Restored int64      // Not 0: the journal's generation is at least this again, as all that was forgotten is found.
 	Alias    []Alias    // Settled without a delivery: the same message was delivered under another name.
 	Adopt    []Adoption // Delivered messages that were recognised under another name.

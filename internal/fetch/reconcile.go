@@ -248,7 +248,7 @@ func (v *visit) unsettle(ctx context.Context, missing []Member) error {
 	again := map[int64]bool{}
 	for _, m := range missing {
 		if !v.shelf.has(m.Placement.Token) {
-			e.Unsettle = append(e.Unsettle, Ref{m.FolderID, m.FolderEpoch, m.ID})
+			e.Unsettle = append(e.Unsettle, m)
 			again[m.FolderID] = true
 		}
 	}

@@ -367,6 +367,10 @@ func (w *entryWriter) insertMessages(ctx context.Context, ms []fetch.Member) err
 	return nil
 }
 
+// octets is what a message counts for, as the mailbox is measured; of what was found in
+// it again only the octets as sent are known.
+func octets(m *fetch.Member) int64 { return cmp.Or(m.Placement.FileSize, m.Fingerprint.Size) }
+
 // addUp adds staged messages to the sums of their folders and of the journal.
 func (w *entryWriter) addUp(ctx context.Context, ms []fetch.Member) error {
 	type sum struct{ messages, bytes int64 }
@@ -381,11 +385,10 @@ func (w *entryWriter) addUp(ctx context.Context, ms []fetch.Member) error {
 			order = append(order, ms[i].FolderID)
 		}
 		s.messages++
-		// As the mailbox is measured; of what was found in it again only the octets as sent are known.
-		octets := cmp.Or(ms[i].Placement.FileSize, ms[i].Fingerprint.Size)
-		s.bytes += octets
+		n := octets(&ms[i])
+		s.bytes += n
 		total.messages++
-		total.bytes += octets
+		total.bytes += n
 	}
 	for _, id := range order {
 		n, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ? AND journal_id = ?",

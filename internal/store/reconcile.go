@@ -55,25 +55,22 @@ func (w *entryWriter) found(ctx context.Context, e fetch.Entry) error {
 
 // unsettle forgets staged messages that are to be fetched again.
 func (w *entryWriter) unsettle(ctx context.Context, e fetch.Entry) error {
-	for _, r := range e.Unsettle {
-		if err := w.own(ctx, r.FolderID); err != nil {
+	for i := range e.Unsettle {
+		m := &e.Unsettle[i]
+		if err := w.own(ctx, m.FolderID); err != nil {
 			return err
 		}
-		var size int64
-		gone := false
-		err := w.each(ctx, func(row rowScanner) error {
-			gone = true
-			return row.Scan(&size)
-		}, "DELETE FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ? RETURNING size",
-			refKey(r)...)
+		gone, err := w.exec(ctx, "DELETE FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? "+
+			"AND ordinal = ?", refKey(fetch.Ref{FolderID: m.FolderID, FolderEpoch: m.FolderEpoch, ID: m.ID})...)
 		if err != nil {
 			return err
 		}
-		if !gone {
+		if gone == 0 {
 			continue // By an earlier try.
 		}
+		size := octets(m)
 		if _, err := w.exec(ctx, "UPDATE folders SET fetched = fetched - 1, bytes = bytes - ? WHERE id = ?", size,
-			r.FolderID); err != nil {
+			m.FolderID); err != nil {
 			return err
 		}
 		if _, err := w.exec(ctx, "UPDATE journals SET messages = messages - 1, bytes = bytes - ? WHERE id = ?", size,

@@ -46,12 +46,12 @@ func TestUnsettledMessagesAreForgotten(t *testing.T) {
 		l, f := w.lease(w.add("anna@firma.test", 1))
 		ms := members(f, 1, 3)
 		w.deliver(l, 1, ms)
-		e := fetch.Entry{Unsettle: []fetch.Ref{{FolderID: f.ID, FolderEpoch: f.Epoch, ID: ms[1].ID}}}
+		e := fetch.Entry{Unsettle: ms[1:2]}
 		w.must(w.commit(l, e))
 		w.must(w.commit(l, e)) // As after a crash in between.
 		settled, err := settledOf(w.Context(), w.Journal(), l, f, 0)
 		w.must(err)
-		want := account.Totals{Folders: 1, Messages: 2, Bytes: ms[0].Fingerprint.Size + ms[2].Fingerprint.Size}
+		want := account.Totals{Folders: 1, Messages: 2, Bytes: octets(&ms[0]) + octets(&ms[2])}
 		if got := w.load(l.Account).Status.Totals; len(settled) != 2 || got != want {
 			w.Errorf("%v are settled, the account counts %+v", settled, got)
 		}
