@@ -1,7 +1,9 @@
 package webui_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -51,6 +53,49 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 
 			// The control: it is said when it is true.
 			p.sees(all)
+			p.quiet()
+		})
+	}
+}
+
+// TestAFolderThatCannotBeReadIsNamed: an account of which something could not be read is
+// not said to be up to date, and complete. The control is the same account before.
+func TestAFolderThatCannotBeReadIsNamed(t *testing.T) {
+	t.Parallel()
+	var remotes []string
+	for i := range owners {
+		remotes = append(remotes, fmt.Sprintf("anna%d", i))
+	}
+	d := provider(t, 3, remotes...)
+	s := newSite(t, d.CA)
+	for i, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			closed := filepath.Join(d.Store(remotes[i]), ".Closed")
+			if err := os.MkdirAll(filepath.Join(closed, "cur"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			d.Own(closed)
+			user := fmt.Sprintf("jan%d@firma.test", i)
+			id := s.add(user, d, "Poczta", "imap", remotes[i], nil)
+			s.state(user, id, "ok")
+			p := look(t, dev, s.link(user))
+			p.until(card("Poczta"))
+			p.until("document.querySelector('.card .state').dataset.state === 'ok'")
+			p.goTo("/accounts/" + id)
+			all := said{"Everything is here", "Wszystko jest na miejscu"}.in(dev)
+			p.sees(all)
+			if err := errors.Join(os.Chmod(closed, 0), os.Chown(closed, 0, 0)); err != nil {
+				t.Fatal(err)
+			}
+			p.press(said{"Fetch now", "Pobierz teraz"}.in(dev))
+			p.until("document.querySelector('.state').dataset.state === 'partial' && " +
+				"document.querySelector('.why .notice').classList.contains('warn') && " +
+				"document.querySelector('.why .mono').textContent.includes('Closed') && " +
+				"!document.body.innerText.includes(" + quote(all) + ")")
+			p.sound("account-partial")
+			p.goTo("/")
+			p.until("document.querySelector('.card .state').dataset.state === 'partial' && " +
+				"document.querySelector('.card .trouble').textContent !== ''")
 			p.quiet()
 		})
 	}

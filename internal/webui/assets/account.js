@@ -49,7 +49,7 @@ export async function page(id) {
     shownWhy = shown;
     const d = a.status.diagnosis, st = a.status, delay = st.delay;
     const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
-    const troubled = d && ["retrying", "needs_attention", "over_quota"].includes(st.state);
+    const troubled = d && ["ok", "retrying", "needs_attention", "over_quota"].includes(st.state);
     const focused = why.contains(document.activeElement);
     put(why,
       h("h2", { id: "why" }, t("why.title")),
@@ -191,7 +191,7 @@ export async function page(id) {
 }
 
 /** tones are how grave each reason is. */
-const tones = { ok: "good", attention: "bad", backoff: "warn", quota: "warn", outage: "warn", maintenance: "warn" };
+const tones = { ok: "good", attention: "bad", backoff: "warn", partial: "warn", quota: "warn", outage: "warn", maintenance: "warn" };
 
 /** helps are the buttons there are, and where on the page of settings they lead. */
 const helps = { fetch: "", resume: "", space: "", sign_in: "#password", server: "#server", settings: "" };
@@ -202,6 +202,7 @@ export function reason(a, known) {
   const st = a.status, d = st.delay;
   if (d) return { kind: d.kind, title: d.title, words: [d.evidence, d.advice].filter(Boolean), help: d.help };
   const plain = (kind, key, help) => ({ kind, title: null, words: [t(key)], help });
+  if (st.state === "ok" && st.diagnosis) return { kind: "partial", title: st.diagnosis.title, words: [st.diagnosis.advice], help: "fetch" };
   if (known.quota?.state === "over") return plain("quota", "why.over_quota", "space");
   if (st.state === "fetching") return plain("fetching", "why.fetching", null);
   if (st.state === "pending") return plain("pending", "why.pending", "fetch");

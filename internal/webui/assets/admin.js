@@ -133,7 +133,7 @@ export function accountRow(a, users) {
 }
 
 /** reason is why mail is not here, as it was worded for administrators. */
-export const reason = (a) => (a.status.state === "needs_attention" || a.status.delay?.kind === "backoff" ? a.status.diagnosis : a.status.delay);
+export const reason = (a) => (["needs_attention", "ok"].includes(a.status.state) || a.status.delay?.kind === "backoff" ? a.status.diagnosis || a.status.delay : a.status.delay);
 
 /** actions are what an administrator can do with an account, as buttons; changed is
  * called with the account as it is then. */

@@ -7,7 +7,7 @@ import { t, when, full, size, span } from "./i18n.js";
 import { explain, go, flash, toast } from "./page.js";
 import { quotaBar } from "./chart.js";
 
-export const glyph = { pending: "clock", fetching: "fetch", ok: "check", retrying: "clock", needs_attention: "warn", over_quota: "full", paused: "pause" };
+export const glyph = { pending: "clock", fetching: "fetch", ok: "check", partial: "warn", retrying: "clock", needs_attention: "warn", over_quota: "full", paused: "pause" };
 
 /** time is an element that says how long ago something is and keeps saying it. */
 export function time(iso) {
@@ -199,13 +199,17 @@ export function progressView() {
   };
 }
 
+/** shownState is an account's state as it is shown: one of which something could
+ * not be read is not up to date. */
+export const shownState = (a) => (a.status.state === "ok" && a.status.diagnosis ? "partial" : a.status.state);
+
 /** stateView says how an account is, in words with a picture. */
 export function stateView() {
   const el = h("p", { class: "state" });
   return {
     el,
     update(a) {
-      const state = a.status.state;
+      const state = shownState(a);
       if (el.dataset.state === state) return;
       el.dataset.state = state;
       el.replaceChildren(icon(glyph[state] || "info"), h("span", null, t("state." + state)));
@@ -254,7 +258,7 @@ function card(first) {
       show(next, planned);
       if (planned) timeLine(next, "card.next", st.next_poll_at);
       say(totals, t("card.totals", { messages: t("messages", { n: st.totals.messages }), size: size(st.totals.bytes) }));
-      const wrong = others.includes(st.delay?.kind) ? st.delay : st.state !== "ok" && st.state !== "paused" ? st.diagnosis : null;
+      const wrong = others.includes(st.delay?.kind) ? st.delay : st.state !== "paused" ? st.diagnosis : null;
       show(trouble, Boolean(wrong));
       say(trouble, wrong ? wrong.title : "");
       show(fix, st.state === "needs_attention");

@@ -83,6 +83,7 @@ export default {
   "state.pending": "Waiting for the first fetch",
   "state.fetching": "Fetching now",
   "state.ok": "Up to date",
+  "state.partial": "Up to date, but for what could not be read",
   "state.retrying": "Did not work, trying again later",
   "state.needs_attention": "Needs your attention",
   "state.over_quota": "Your mailbox is full",

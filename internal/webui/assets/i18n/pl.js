@@ -83,6 +83,7 @@ export default {
   "state.pending": "Czeka na pierwsze pobranie",
   "state.fetching": "Trwa pobieranie",
   "state.ok": "Aktualne",
+  "state.partial": "Aktualne, oprócz tego, czego nie udało się odczytać",
   "state.retrying": "Nie udało się, będzie ponowna próba",
   "state.needs_attention": "Wymaga twojej uwagi",
   "state.over_quota": "Twoja skrzynka jest pełna",
