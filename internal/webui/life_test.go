@@ -259,8 +259,10 @@ func TestASessionThatEndsInTheWizardLosesNothing(t *testing.T) {
 	p.enter("Name of the account", "Poczta")
 	p.settings("localhost", d.IMAPS, "anna")
 	p.forgetSession()
+	p.until("!(document.getElementById('offline').hidden = false)")
 	p.press("Finish")
 	p.sees("Your session has ended")
+	p.until("document.getElementById('offline').hidden") // Nobody's connection is lost.
 	p.press("I am signed in again")
 	p.sees("Not signed in yet.")
 	p.beside(s.link("anna@firma.test")).sees("Read all your mail in one place")

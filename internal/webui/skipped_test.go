@@ -96,6 +96,10 @@ func TestAFolderThatCannotBeReadIsNamed(t *testing.T) {
 			p.goTo("/")
 			p.until("document.querySelector('.card .state').dataset.state === 'partial' && " +
 				"document.querySelector('.card .trouble').textContent !== ''")
+			// A visit whose time has come is not said to be "next, a minute ago".
+			p.until("Boolean(Object.assign(document.querySelector('.card time[data-live=due]'), " +
+				"{ dateTime: '2020-01-01T00:00:00Z' }))")
+			p.sees(said{"next fetch as soon as its turn comes", "następne pobieranie: gdy tylko przyjdzie kolej"}.in(dev))
 			p.quiet()
 		})
 	}

@@ -3,9 +3,9 @@
 import { get, post, query } from "./api.js";
 import { h, put, say, icon, announce, notice } from "./dom.js";
 import * as live from "./events.js";
-import { count, date, full, size, t, when } from "./i18n.js";
+import { count, date, full, size, t } from "./i18n.js";
 import { explain, go, missing, toast } from "./page.js";
-import { fetchNow, menu, pause, pauseSwitch, progressView, remove, stateView, time } from "./list.js";
+import { due, fetchNow, menu, pause, pauseSwitch, planned, progressView, remove, stateView, time } from "./list.js";
 import { days } from "./chart.js";
 import { leave } from "./signin.js";
 
@@ -134,7 +134,7 @@ export async function page(id) {
     } catch (e2) { e.target.disabled = false; explain(e2); }
   }
   function skippedRow(m) {
-    const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: when(m.next_at) }) : t("account.skipped.never"));
+    const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: planned(m.next_at) }) : t("account.skipped.never"));
     const retry = h("button", { type: "button", "aria-label": t("account.skipped.retry.of", { message: m.subject || m.message, folder: m.folder }) }, t("account.skipped.retry"));
     retry.addEventListener("click", async () => {
       retry.disabled = true;
@@ -219,7 +219,7 @@ function next(a) {
   if (!a.enabled) return t("why.none");
   if (d && overdue(d)) return t("why.turn");
   const at = d?.until || st.next_poll_at;
-  return at ? time(at) : t(st.state === "fetching" ? "why.now" : "why.none");
+  return at ? due(at) : t(st.state === "fetching" ? "why.now" : "why.none");
 }
 
 function outcome(r) {

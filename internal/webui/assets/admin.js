@@ -6,7 +6,7 @@ import { count, size, span, t } from "./i18n.js";
 import { accountLink, address, codeWords, page, pager, panel, row, serverLink, serverName, stateView, stateWords, table, th, userLink } from "./adminparts.js";
 import { bars } from "./chart.js";
 import { explain, toast } from "./page.js";
-import { time } from "./list.js";
+import { due, time } from "./list.js";
 
 const stateKinds = { ok: "ok", fetching: "c1", pending: "c3", retrying: "near", needs_attention: "over", over_quota: "over", paused: "c0" };
 
@@ -123,7 +123,7 @@ export function accountRow(a, users) {
     const title = reason(a)?.title;
     show(why, title);
     say(why, title || "");
-    times.replaceChildren(h("span", null, a.status.last_success_at ? time(a.status.last_success_at) : t("never")), h("span", null, a.status.next_poll_at && a.enabled ? time(a.status.next_poll_at) : "–"));
+    times.replaceChildren(h("span", null, a.status.last_success_at ? time(a.status.last_success_at) : t("never")), h("span", null, a.status.next_poll_at && a.enabled ? due(a.status.next_poll_at) : "–"));
     act.update(a);
   }
   update(a);

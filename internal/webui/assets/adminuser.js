@@ -9,7 +9,7 @@ import { codeWords, panel, serverLink, serverName, stateView, stateWords, userLi
 import { days, fillBar } from "./chart.js";
 import { userLimit } from "./limits.js";
 import { explain, missing } from "./page.js";
-import { progressView, time } from "./list.js";
+import { due, progressView, time } from "./list.js";
 
 const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 
@@ -111,7 +111,7 @@ export async function account(id) {
       h("dl", { class: "evidence" },
         fact(t("why.last"), st.last_attempt_at ? time(st.last_attempt_at) : t("never")),
         fact(t("why.success"), st.last_success_at ? time(st.last_success_at) : t("never")),
-        fact(t("why.next"), a.enabled && st.next_poll_at ? time(st.next_poll_at) : t("why.none")),
+        fact(t("why.next"), a.enabled && st.next_poll_at ? due(st.next_poll_at) : t("why.none")),
         st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
         st.delay?.since && fact(t("why.since"), time(st.delay.since)), st.delay?.until && fact(t("admin.account.until"), time(st.delay.until)),
         st.diagnosis && fact(t("admin.account.code"), codeWords(st.diagnosis.code), h("small", { class: "mono" }, st.diagnosis.code)),
@@ -136,7 +136,7 @@ export async function account(id) {
   async function left(at) {
     const got = await get(path + "/skipped" + query({ limit: 50, cursor: at }));
     listed.append(...got.skipped.map((m) => h("li", null, h("div", null, h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
-      h("p", null, large(m) ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)), !large(m) && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", time(m.next_at)] : t("admin.account.notagain"))))));
+      h("p", null, large(m) ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)), !large(m) && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", due(m.next_at)] : t("admin.account.notagain"))))));
     cursor = got.next_cursor;
     put(skipped, listed.children.length ? listed : h("p", { class: "hint" }, t("admin.account.skipped.none")), cursor && h("p", null, more));
   }

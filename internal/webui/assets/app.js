@@ -139,6 +139,7 @@ async function signOut() {
 /** expired leaves the page as it is and asks the user to sign in elsewhere. */
 function expired() {
   if (waiting || !session) return;
+  connected(); // The server answers: it is nobody's connection that is lost.
   const note = h("p", { class: "hint", role: "status" });
   const check = h("button", { type: "button", class: "primary", onclick: () => signedIn(note) }, t("expired.check"));
   for (const d of document.querySelectorAll("dialog")) d.close();
@@ -176,14 +177,23 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden && wa
 window.addEventListener("focus", () => { if (waiting) signedIn(); });
 
 let lost = 0;
-live.follow((kind) => {
+
+/** connected takes back that the server does not answer, and returns whether that was said. */
+function connected() {
   const bar = document.getElementById("offline");
+  clearTimeout(lost);
+  lost = 0;
+  const told = Boolean(bar && !bar.hidden);
+  if (told) show(bar, false);
+  return told;
+}
+
+live.follow((kind) => {
   if (kind === "offline") {
+    const bar = document.getElementById("offline");
     lost ||= setTimeout(() => { if (bar?.isConnected && !waiting) { say(bar, t("offline")); show(bar, true); } }, 1500);
   } else if (kind === "online") {
-    clearTimeout(lost);
-    lost = 0;
-    if (bar && !bar.hidden) { show(bar, false); announce(t("online")); }
+    if (connected()) announce(t("online"));
     if (document.querySelector("main [data-failed]")) render(false); // Nobody has to press for what is there again.
   }
 });

@@ -14,15 +14,23 @@ export function time(iso) {
   return h("time", { datetime: iso, title: full(iso), "data-live": "" }, when(iso));
 }
 
+/** planned says when something is to be: what should have been by now has no turn yet. */
+export const planned = (iso) => (Date.parse(iso) <= Date.now() ? t("why.turn") : when(iso));
+
+/** due is time for what is planned. */
+export function due(iso) {
+  return h("time", { datetime: iso, title: full(iso), "data-live": "due" }, planned(iso));
+}
+
 /** ticking keeps the times on the page right. */
 export function ticking() {
-  for (const el of document.querySelectorAll("time[data-live]")) say(el, when(el.dateTime));
+  for (const el of document.querySelectorAll("time[data-live]")) say(el, (el.dataset.live === "due" ? planned : when)(el.dateTime));
 }
 
 /** timeLine fills a sentence that has {when} in it with a time element. */
-export function timeLine(el, key, iso) {
+export function timeLine(el, key, iso, element = time) {
   const [before, after] = t(key, { when: "\u0000" }).split("\u0000");
-  el.replaceChildren(before, time(iso), after);
+  el.replaceChildren(before, element(iso), after);
 }
 
 export async function fetchNow(a) {
@@ -254,9 +262,9 @@ function card(first) {
       el.dataset.state = st.state;
       for (const part of [state, progress, paused]) part.update(a);
       if (st.last_success_at) timeLine(last, "card.last", st.last_success_at); else say(last, t("card.last.never"));
-      const planned = st.next_poll_at && a.enabled && st.state !== "fetching";
-      show(next, planned);
-      if (planned) timeLine(next, "card.next", st.next_poll_at);
+      const comes = st.next_poll_at && a.enabled && st.state !== "fetching";
+      show(next, comes);
+      if (comes) timeLine(next, "card.next", st.next_poll_at, due);
       say(totals, t("card.totals", { messages: t("messages", { n: st.totals.messages }), size: size(st.totals.bytes) }));
       const wrong = others.includes(st.delay?.kind) ? st.delay : st.state !== "paused" ? st.diagnosis : null;
       show(trouble, Boolean(wrong));

@@ -278,7 +278,7 @@ export default {
   "account.skipped.asked": "Spróbujemy przy następnym pobieraniu.",
   "account.skipped.what": "{message} w {folder}",
   "account.skipped.nosubject": "(bez tematu)",
-  "account.skipped.next": "Następna próba {when}",
+  "account.skipped.next": "Następna próba: {when}",
   "account.skipped.never": "Nie spróbujemy ponownie, chyba że o to poprosisz",
   "account.skipped.large": "{size}: więcej niż limit {limit}.",
   "account.skipped.more": "Pokaż więcej",
