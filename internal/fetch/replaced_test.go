@@ -320,8 +320,11 @@ func TestACopyThatWasMadeDuringADeliveryIsNotBelieved(t *testing.T) {
 					}
 					old := p.home() + ".aside"
 					var failed error
+					var mu sync.Mutex // Steps are told by several goroutines.
 					renames, done := 0, false
 					r, _, err := p.visit(t.Context(), k.db, k.db.Journal(), killRemote(), func(step string) {
+						mu.Lock()
+						defer mu.Unlock()
 						switch {
 						case done:
 						case step == "publish.rename": // Of three messages of the batch, the first …
