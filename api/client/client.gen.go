@@ -3013,7 +3013,8 @@ type ClientInterface interface {
 	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 	// accounts become `over_quota` and resume by themselves when there is room. A
-	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+	// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3025,7 +3026,8 @@ type ClientInterface interface {
 	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 	// accounts become `over_quota` and resume by themselves when there is room. A
-	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+	// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4114,7 +4116,8 @@ func (c *Client) AdminGetQuota(ctx context.Context, user string, reqEditors ...R
 // Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 // (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 // accounts become `over_quota` and resume by themselves when there is room. A
-// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4136,7 +4139,8 @@ func (c *Client) AdminSetQuotaWithBody(ctx context.Context, user string, params 
 // Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 // (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 // accounts become `over_quota` and resume by themselves when there is room. A
-// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7886,7 +7890,8 @@ type ClientWithResponsesInterface interface {
 	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 	// accounts become `over_quota` and resume by themselves when there is room. A
-	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+	// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7898,7 +7903,8 @@ type ClientWithResponsesInterface interface {
 	// Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 	// (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 	// accounts become `over_quota` and resume by themselves when there is room. A
-	// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+	// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+	// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -14385,7 +14391,8 @@ func (c *ClientWithResponses) AdminGetQuotaWithResponse(ctx context.Context, use
 // Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 // (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 // accounts become `over_quota` and resume by themselves when there is room. A
-// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14403,7 +14410,8 @@ func (c *ClientWithResponses) AdminSetQuotaWithBodyWithResponse(ctx context.Cont
 // Replaces both limits: `null`, or a limit left out, is unlimited, whatever the default of the user's domain is
 // (`DELETE` goes back to that). At least one must be given. A limit below what is used removes nothing; the user's
 // accounts become `over_quota` and resume by themselves when there is room. A
-// limit that is wider than the mailbox's own changes nothing: see `limit_source`.
+// limit that is wider than the mailbox's own changes nothing: see `limit_source`. Where a new limit, by whatever
+// call, makes room, accounts that were `over_quota` are `ok` and due at once.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -39,8 +39,19 @@ func (q quotas) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 	}
 	if !slices.Equal(saved, quota.Used()) || own != quota.Own.Version() {
 		err = q.app.store.SaveUsage(ctx, o, quota.UsedBytes, quota.UsedMessages, quota.Own, quota.Accounts)
+		if err != nil {
+			return account.Quota{}, err
+		}
+		now, err := q.app.store.Quota(ctx, o)
+		if err != nil {
+			return account.Quota{}, err
+		}
+		if quota.Stopped && !now.Stopped {
+			q.app.runner.Nudge()
+		}
+		quota.Stopped = now.Stopped
 	}
-	return quota.Limited(), err
+	return quota.Limited(), nil
 }
 
 func (q quotas) SetLimit(ctx context.Context, o account.Owner, l account.Limit,
@@ -122,6 +133,7 @@ func (a admin) SetDefaultLimit(ctx context.Context, domain string, l *account.Li
 	if err := a.app.store.SpreadLimits(soon); err != nil {
 		a.app.log.WarnContext(ctx, "spreading default limits: going on later", "error", err)
 	}
+	a.app.runner.Nudge() // For the accounts that have room again.
 	return nil
 }
 

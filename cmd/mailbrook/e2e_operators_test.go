@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -67,6 +68,43 @@ func TestD1_TheMailServersQuotaIsKept(t *testing.T) {
 	if q := must[limited](v, http.StatusOK, "GET", "/v1/quota", nil); q.LimitSource != nil || q.UsedMessages != 40 {
 		t.Errorf("without a limit: %+v", q)
 	}
+	p.term()
+}
+
+// Newcomer N2: what is said goes by limits and use as they are, whether anybody
+// visits the account since or not.
+func TestALiftedLimitIsNotOverAnyMore(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(93, 6, false))
+	s := newSite(t, ca)
+	p := s.serve()
+	must[quotaAnswer](p.admin(), http.StatusOK, "PUT", "/v1/admin/quotas/"+anna, fields{"limit_messages": 3})
+	u := p.as(anna)
+	id := u.add(remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")).ID
+	u.reaches(id, "over_quota")
+	p.term()
+	p = s.serve("--roles", "api") // Nobody visits anything any more.
+	type said struct{ State string }
+	if q := must[said](p.as(anna), http.StatusOK, "GET", "/v1/quota", nil); q.State != "over" {
+		t.Errorf("the control: with the limit it is %q", q.State)
+	}
+	put := must[said](p.admin(), http.StatusOK, "PUT", "/v1/admin/quotas/"+anna, fields{"limit_messages": nil})
+	got := must[said](p.as(anna), http.StatusOK, "GET", "/v1/quota", nil)
+	if put.State != "ok" || got.State != "ok" {
+		t.Errorf("without a limit PUT says %q, GET %q", put.State, got.State)
+	}
+	if a := p.as(anna).account(id); a.Status.State != "ok" || a.Status.Diagnosis != nil {
+		t.Errorf("the account is %+v", a.Status)
+	}
+	p.term()
+	p = s.serve()
+	u = p.as(anna)
+	eventually(t, soon, func() (bool, string) {
+		n := u.account(id).Status.Totals.Messages
+		return n == 6, fmt.Sprintf("%d messages", n)
+	})
 	p.term()
 }
 

@@ -84,6 +84,7 @@ func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestOb
 	if err != nil {
 		return nil, err
 	}
+	s.hub.nudge(o)
 	return api.AdminSetQuota200JSONResponse{
 		Body: userQuotaJSON(q), Headers: api.AdminSetQuota200ResponseHeaders{ETag: etag(q.Version())},
 	}, nil

@@ -225,6 +225,112 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 	})
 }
 
+// Issue 10, newcomer: "over" stayed after a limit was lifted until the next visit.
+func TestAccountsThatWereStoppedAreDueAtOnceWhenThereIsRoom(t *testing.T) {
+	own := func(n int64) account.Limit { return account.Limit{Messages: &n} }
+	for name, c := range map[string]struct {
+		own     account.Limit
+		change  func(w *world, o account.Owner) error
+		resumes bool
+	}{
+		"lifted": {account.Limit{}, func(w *world, o account.Owner) error {
+			return w.SetLimits(w.Context(), o, account.Limit{}, nil)
+		}, true},
+		"raised": {account.Limit{}, func(w *world, o account.Owner) error {
+			return w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(100)}, nil)
+		}, true},
+		"raised by too little": {account.Limit{}, func(w *world, o account.Owner) error {
+			return w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(20)}, nil)
+		}, false},
+		"lowered": {account.Limit{}, func(w *world, o account.Owner) error {
+			return w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(2)}, nil)
+		}, false},
+		"lifted, and the mailbox's own stays": {own(27), func(w *world, o account.Owner) error {
+			return w.SetLimits(w.Context(), o, account.Limit{}, nil)
+		}, false},
+		"mail is deleted": {account.Limit{}, func(w *world, o account.Owner) error {
+			return w.SaveUsage(w.Context(), o, 100, 2, account.Limit{}, nil)
+		}, true},
+		"the mailbox's own is raised": {own(3), func(w *world, o account.Owner) error {
+			return errors.Join(w.SetLimits(w.Context(), o, account.Limit{}, nil),
+				w.SaveUsage(w.Context(), o, 100, 27, own(100), nil))
+		}, true},
+		"the default is raised": {account.Limit{}, func(w *world, o account.Owner) error {
+			return errors.Join(w.SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(3)}),
+				w.ClearLimits(w.Context(), o, nil),
+				w.SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(100)}),
+				w.SpreadLimits(w.Context()))
+		}, true},
+		"those of many are raised": {account.Limit{}, func(w *world, o account.Owner) error {
+			_, err := w.ChangeLimits(w.Context(), QuotaFilter{Query: o.String()}, account.LimitChange{
+				Limit: account.Limit{Messages: ptr(100)},
+			}, "")
+			return err
+		}, true},
+		"measured again": {account.Limit{}, func(w *world, o account.Owner) error {
+			return w.SaveUsage(w.Context(), o, 100, 27, account.Limit{}, nil)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(w *world) {
+				a, well, off := w.add("anna@firma.test", 1), w.add("anna@firma.test", 2), w.add("anna@firma.test", 3)
+				other := w.add("jan@firma.test", 4)
+				o := a.Owner
+				w.must(w.SaveUsage(w.Context(), o, 100, 27, c.own, nil))
+				w.must(w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(3)}, nil))
+				w.settled(a, account.OverQuota, fault.LocalOverQuota, time.Hour)
+				w.settled(well, account.OK, "", time.Hour)
+				w.settled(off, account.OverQuota, fault.LocalOverQuota, time.Hour)
+				w.settled(other, account.OverQuota, fault.LocalOverQuota, time.Hour)
+				off = w.load(off)
+				off.Enabled = false
+				_, err := w.Accounts().Update(w.Context(), off, nil, false)
+				w.must(err)
+				w.must(c.change(w, o))
+				q, err := w.Quota(w.Context(), o)
+				w.must(err)
+				want, state := []string{"Box 1"}, account.QuotaOK
+				if !c.resumes {
+					want, state = nil, account.QuotaOver
+				}
+				if q.State() != state || q.Stopped == c.resumes {
+					w.Errorf("the quota is %s, stopped %t", q.State(), q.Stopped)
+				}
+				if st := w.load(a).Status; (st.State == account.OK && st.Diagnosis == nil && st.Failures == 0) != c.resumes {
+					w.Errorf("the account is %+v", st)
+				}
+				if got := names(w.claim("p1/1")); !slices.Equal(got, want) {
+					w.Errorf("due at once are %q, want %q", got, want)
+				}
+				if st := w.load(other).Status.State; st != account.OverQuota {
+					w.Errorf("the account of another user is %s", st)
+				}
+			})
+		})
+	}
+}
+
+func TestAVisitThatReckonsWithAnOldLimitIsFollowedByAnother(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		w.must(w.SaveUsage(w.Context(), a.Owner, 100, 27, account.Limit{}, nil))
+		w.must(w.SetLimits(w.Context(), a.Owner, account.Limit{Messages: ptr(3)}, nil))
+		w.settled(a, account.OverQuota, fault.LocalOverQuota, time.Hour)
+		l := w.lease1(a)
+		w.must(w.SetLimits(w.Context(), a.Owner, account.Limit{}, nil))
+		if got := names(w.claim("p1/2")); got != nil {
+			w.Fatalf("%q are visited twice at a time", got)
+		}
+		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
+			State: account.OverQuota, DueAt: w.clock.now().Add(time.Hour),
+			Diagnosis: &account.Diagnosis{Code: fault.LocalOverQuota},
+		}))
+		if got := names(w.claim("p1/1")); !slices.Equal(got, []string{"Box 1"}) {
+			w.Errorf("due after the visit are %q", got)
+		}
+	})
+}
+
 func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx := w.Context()

@@ -189,13 +189,17 @@ func (s *Store) lockRows(tx *gorm.DB, where []string, args []any, after string) 
 // rewrite brings a row that is locked in line with its default and saves what is
 // other than it was; changed says whether what was set for the user is, too.
 func (s *Store) rewrite(tx *gorm.DB, r *ownerRow) (changed bool, err error) {
+	before := *r // But for what was set.
 	if err := s.inherit(tx.Statement.Context, s.on(tx), r); err != nil {
 		return false, err
 	}
 	set := r.limited()
 	done := tx.Table("owners").Where("owner = ?", r.Owner).Where("set_bytes <> ? OR set_messages <> ? OR set_by <> ?",
 		r.SetBytes, r.SetMessages, r.SetBy).Updates(set)
-	return done.RowsAffected > 0, done.Error
+	if done.Error != nil {
+		return false, done.Error
+	}
+	return done.RowsAffected > 0, s.resumeStopped(tx.Statement.Context, s.on(tx), *r, before)
 }
 
 // LimitStep is what one step of a change of many users' limits came to.

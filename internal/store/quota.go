@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
 // ownerRow is a row of the table owners.
@@ -114,7 +115,8 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 
 // SetLimits sets what a user's mailbox may hold, whatever the default is; nil is
 // unlimited. What was set before has to match, else the error is
-// account.ErrPrecondition.
+// account.ErrPrecondition. Where that makes room, accounts that were stopped are due at
+// once, as they are whatever else makes room.
 func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit, match account.Match) error {
 	return s.changeOwner(ctx, "setting a quota", o, func(_ *gorm.DB, r *ownerRow) (map[string]any, error) {
 		if err := match.Check(r.version()); err != nil {
@@ -180,6 +182,7 @@ func (s *Store) changeLocked(tx *gorm.DB, o account.Owner, change func(*gorm.DB,
 	if err := tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error; err != nil {
 		return err
 	}
+	before := row
 	further, err := change(tx, &row)
 	if err != nil {
 		return err
@@ -189,7 +192,36 @@ func (s *Store) changeLocked(tx *gorm.DB, o account.Owner, change func(*gorm.DB,
 	}
 	set := row.limited()
 	maps.Copy(set, further)
-	return tx.Table("owners").Where("owner = ?", o.String()).Updates(set).Error
+	if err := tx.Table("owners").Where("owner = ?", o.String()).Updates(set).Error; err != nil {
+		return err
+	}
+	return s.resumeStopped(tx.Statement.Context, s.on(tx), row, before)
+}
+
+// roomierThan reports whether what did not fit before may fit now: a limit is
+// wider or less is used, and no limit is reached.
+func (r *ownerRow) roomierThan(before ownerRow) bool {
+	return fill(*r) < account.FullMark && (r.LimitBytes > before.LimitBytes || r.LimitMessages > before.LimitMessages ||
+		r.UsedBytes < before.UsedBytes || r.UsedMessages < before.UsedMessages)
+}
+
+// resumeStopped forgets that a user's accounts were over_quota where that was told of
+// a fuller mailbox than there is now, and makes them due: the next visit finds out
+// whether there is room. One under way reckons with the old limits: another follows
+// it.
+func (s *Store) resumeStopped(ctx context.Context, c sqlConn, r, before ownerRow) error {
+	if !r.roomierThan(before) {
+		return nil
+	}
+	now := s.now().UnixMilli()
+	_, err := c.exec(ctx, `UPDATE poll_schedule SET state = ?, failures = 0, code = '', detail = '', since_ms = 0,
+		hurried_ms = CASE WHEN enabled = 1 AND lease_owner <> '' AND lease_until_ms > ? THEN CAST(? AS BIGINT)
+		ELSE hurried_ms END,
+		due_at_ms = CASE WHEN enabled = 0 OR aborted > ? OR lease_owner <> '' AND lease_until_ms > ? OR due_at_ms < ?
+		THEN due_at_ms ELSE CAST(? AS BIGINT) END
+		WHERE owner = ? AND state > 3 AND state = ?`, states.code(account.OK), now, now, schedule.AbortedAlone, now, now, now,
+		r.Owner, states.code(account.OverQuota))
+	return err
 }
 
 // quotas adds the accounts' shares to owners' rows.
