@@ -699,7 +699,13 @@ type Account struct {
 	Enabled bool   `json:"enabled"`
 
 	// Folder Example: Gmail
-	Folder  string        `json:"folder"`
+	Folder string `json:"folder"`
+
+	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting, with `/`
+	// between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is the inbox
+	// alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a name. Empty
+	// `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the diagnosis is
+	// `folder_failed`, with its name in `detail`; the others are fetched.
 	Folders ChosenFolders `json:"folders"`
 
 	// Id Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
@@ -892,7 +898,13 @@ type AdminAccount struct {
 	Enabled bool   `json:"enabled"`
 
 	// Folder Example: Gmail
-	Folder  string        `json:"folder"`
+	Folder string `json:"folder"`
+
+	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting, with `/`
+	// between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is the inbox
+	// alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a name. Empty
+	// `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the diagnosis is
+	// `folder_failed`, with its name in `detail`; the others are fetched.
 	Folders ChosenFolders `json:"folders"`
 
 	// Id Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
@@ -993,7 +1005,11 @@ type Autoconfig struct {
 // AutoconfigSource defines model for Autoconfig.Source.
 type AutoconfigSource string
 
-// ChosenFolders defines model for ChosenFolders.
+// ChosenFolders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting, with `/`
+// between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is the inbox
+// alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a name. Empty
+// `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the diagnosis is
+// `folder_failed`, with its name in `detail`; the others are fetched.
 type ChosenFolders struct {
 	Exclude []string `json:"exclude"`
 	Include []string `json:"include"`
@@ -1041,7 +1057,8 @@ type ConnectionTestRequest struct {
 	// Example: Gmail
 	Folder *FolderText `json:"folder,omitempty"`
 
-	// Folders Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins.
+	// Folders Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins. See
+	// `ChosenFolders` for what an entry may be, and for what happens when there is no such folder.
 	Folders *FolderChoice `json:"folders,omitempty"`
 
 	// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
@@ -1214,7 +1231,8 @@ type FieldError struct {
 	Field string `json:"field"`
 }
 
-// FolderChoice Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins.
+// FolderChoice Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins. See
+// `ChosenFolders` for what an entry may be, and for what happens when there is no such folder.
 type FolderChoice struct {
 	Exclude *[]FolderRule `json:"exclude,omitempty"`
 	Include *[]FolderRule `json:"include,omitempty"`
@@ -1378,7 +1396,8 @@ type NewAccount struct {
 	// Example: Gmail
 	Folder *FolderText `json:"folder,omitempty"`
 
-	// Folders Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins.
+	// Folders Which remote folders are fetched. Empty `include` means all of the account's own; `exclude` wins. See
+	// `ChosenFolders` for what an entry may be, and for what happens when there is no such folder.
 	Folders *FolderChoice `json:"folders,omitempty"`
 
 	// MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.

@@ -202,11 +202,15 @@ type advice struct {
 func (a *app) advice() advice { return advice{a.catalog, a.oauth, false} }
 
 func (w advice) about(a account.Account) diagnose.Context {
-	return diagnose.Context{
+	c := diagnose.Context{
 		Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host,
 		Email: a.Email, SignIn: w.signIn.Offers(a.Provider), HeldBack: a.Status.Diagnosis.HeldBack(),
 		Admin: w.admin,
 	}
+	if a.Status.Diagnosis != nil {
+		c.Detail = a.Status.Diagnosis.Detail
+	}
+	return c
 }
 
 // Explain says what a code means and what to do about it.

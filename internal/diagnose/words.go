@@ -15,9 +15,10 @@ type Context struct {
 	Protocol account.Protocol
 	Host     string
 	Email    string
-	SignIn   bool // Whether users can sign in on the provider's own page here.
-	HeldBack bool // For rate_limited: it is we who make a pause, after logins that failed.
-	Admin    bool // Whether an administrator reads it, and not the account's user.
+	SignIn   bool   // Whether users can sign in on the provider's own page here.
+	HeldBack bool   // For rate_limited: it is we who make a pause, after logins that failed.
+	Admin    bool   // Whether an administrator reads it, and not the account's user.
+	Detail   string // The diagnosis's own: some tell which of several situations a code means.
 }
 
 // text is what is said of a code.
@@ -249,10 +250,14 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 			t = adminHeldBack
 		}
 	}
+	passes := passing[code]
+	if told, ok := c.situation(code); ok {
+		t, passes, c.Provider = told, false, provider.Provider{}
+	}
 	parts := []string{t.advice.in(lang)}
 	sentences, links := c.particular(code, lang)
 	parts = append(parts, sentences...)
-	if passing[code] {
+	if passes {
 		parts = append(parts, again.in(lang))
 	}
 	if len(links) > 0 { // At the end, with no full stop that could be taken for a part of them.

@@ -25,6 +25,7 @@ var (
 func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 	contexts := []diagnose.Context{
 		{}, {Protocol: account.IMAP}, {Admin: true}, {Admin: true, SignIn: true}, {Admin: true, HeldBack: true},
+		{Detail: fault.NotThere + "Sent"}, {Detail: fault.NotThere + "Sent", Admin: true},
 	}
 	for _, p := range catalog(t).All() {
 		contexts = append(contexts,

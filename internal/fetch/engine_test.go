@@ -239,6 +239,42 @@ func TestABadFolderDoesNotStopTheOthers(t *testing.T) {
 	w.complete(t)
 }
 
+// Newcomer N3: chosen folders that do not exist fetched nothing, and all seemed well.
+func TestChosenFoldersThatAreNotThereAreTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		include []string
+		fetched int64
+		told    string
+	}{
+		"the control":           {[]string{"Sent", "INBOX", "Archive"}, 6, ""},
+		"all":                   {nil, 6, ""},
+		"none is there":         {[]string{"Sent Items", "sent", `\Junk`, "Arch*"}, 0, "Sent Items, sent, \\Junk, Arch*"},
+		"one is not there":      {[]string{"inbox", "Gone"}, 2, "Gone"},
+		"what is below it goes": {[]string{"Archive"}, 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "INBOX", "Sent", "Archive/2023")
+			for _, f := range w.remote.folders {
+				f.add(bodies(2, f.name)...)
+			}
+			w.account.Folders.Include = c.include
+			r := w.visit(t.Context())
+			why := r.Partial
+			if c.fetched == 0 {
+				why = fault.Of(r.Err) // It is not said to be well.
+			} else if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			if r.Messages != c.fetched || (why != nil) != (c.told != "") {
+				t.Fatalf("report %+v, %v", r, why)
+			}
+			if why != nil && (why.Code != fault.FolderFailed || why.Detail != fault.NotThere+c.told) {
+				t.Errorf("it is told as %v", why)
+			}
+		})
+	}
+}
+
 func TestMessagesThatDoNotFitStayAtTheRemoteUntilThereIsRoom(t *testing.T) {
 	w := newWorld(t, "INBOX", "B")
 	w.remote.folders[0].add(bodies(100, "in")...)

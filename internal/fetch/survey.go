@@ -181,6 +181,7 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 		return err
 	}
 	v.missNames(remotes)
+	v.missChosen(remotes)
 	var fresh []Folder
 	var order []string
 	byWire := map[string]mail.Folder{}
@@ -272,6 +273,25 @@ func (v *visit) missNames(remotes []mail.Folder) {
 			v.failed(fault.FolderFailed, "folder "+f.Remote, fault.New(fault.FolderFailed, "listing folders",
 				"The server lists no folders, not even this one, which it had before."))
 		}
+	}
+}
+
+// missChosen tells of folders that were chosen by name or special use and that the
+// server does not have: mail that is waited for in vain is missed in silence. While
+// folders cannot be read by name, it may be one of them.
+func (v *visit) missChosen(remotes []mail.Folder) {
+	var missing []string
+	for _, rule := range v.lease.Account.Folders.Include {
+		chosen := account.FolderRules{Include: []string{rule}}
+		if !slices.ContainsFunc(remotes, func(r mail.Folder) bool {
+			return r.Problem != nil || r.Selectable && chosen.Selects(remoteName(r), r.SpecialUse)
+		}) {
+			missing = append(missing, rule)
+		}
+	}
+	if len(missing) > 0 {
+		v.failed(fault.FolderFailed, fault.NotThere+strings.Join(missing, ", "), fault.New(fault.FolderFailed,
+			"choosing folders", ""))
 	}
 }
 

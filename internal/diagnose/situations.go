@@ -1,0 +1,54 @@
+package diagnose
+
+import (
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// situation is one of several that a code means, told by how the detail begins. It
+// does not pass by itself, and what is known of the provider has no part in it.
+type situation struct {
+	code   fault.Code
+	begins string
+	user   text
+	admin  text // An empty title is the user's.
+}
+
+// situations are told in the place of texts.
+var situations = []situation{
+	{
+		fault.FolderFailed, fault.NotThere,
+		text{
+			words{"Folders that you chose are not at the provider", "U dostawcy nie ma wybranych folderów"},
+			words{
+				"Choose among those that there are in the account's settings. A name counts as it is written at the provider, " +
+					"capital letters too, with / between parts.",
+				"Wybierz w ustawieniach konta spośród folderów, które istnieją. Nazwa musi być zapisana dokładnie tak, jak u " +
+					"dostawcy, także wielkimi i małymi literami, z ukośnikiem / między częściami.",
+			},
+		},
+		text{
+			words{"Chosen folders are not at the provider", "U dostawcy nie ma wybranych folderów"},
+			words{
+				"The user can choose among those that there are in the account's settings. A name counts as it is written at " +
+					"the provider, capital letters too, with / between parts.",
+				"Użytkownik może wybrać w ustawieniach konta spośród folderów, które istnieją. Nazwa musi być zapisana dokładnie " +
+					"tak, jak u dostawcy, także wielkimi i małymi literami, z ukośnikiem / między częściami.",
+			},
+		},
+	},
+}
+
+// situation returns what is said of a code where the detail tells more than it does.
+func (c Context) situation(code fault.Code) (text, bool) {
+	for _, s := range situations {
+		if s.code == code && strings.HasPrefix(c.Detail, s.begins) {
+			if c.Admin {
+				return s.user.over(s.admin), true
+			}
+			return s.user, true
+		}
+	}
+	return text{}, false
+}
