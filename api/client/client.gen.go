@@ -1640,6 +1640,10 @@ type Quota struct {
 	LimitMessages *int64         `json:"limit_messages"`
 	LimitSource   *LimitSource   `json:"limit_source"`
 
+	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest with
+	// `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
+	MailboxMissing *bool `json:"mailbox_missing,omitempty"`
+
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
 	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
 	State        QuotaState `json:"state"`
@@ -2008,6 +2012,10 @@ type UserQuota struct {
 	LimitBytes    *int64         `json:"limit_bytes"`
 	LimitMessages *int64         `json:"limit_messages"`
 	LimitSource   *LimitSource   `json:"limit_source"`
+
+	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest with
+	// `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
+	MailboxMissing *bool `json:"mailbox_missing,omitempty"`
 
 	// Set What `PUT` set, or a default says, whatever the mailbox's own limits are.
 	Set SetLimits `json:"set"`

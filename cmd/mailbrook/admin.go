@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -15,7 +16,8 @@ import (
 // mailboxes.
 type quotas struct{ app *app }
 
-// Quota measures one user's mailbox, and saves the measure for the lists.
+// Quota measures one user's mailbox, and saves the measure for the lists. Of a
+// mailbox that was there and is gone it tells what was measured last.
 func (q quotas) Quota(ctx context.Context, o account.Owner) (account.Quota, error) {
 	quota, err := q.app.store.Quota(ctx, o)
 	if err != nil {
@@ -27,6 +29,12 @@ func (q quotas) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 		folders[i] = a.Folder
 	}
 	all, shares, err := q.app.mailbox.Shares(ctx, o, folders)
+	if errors.Is(err, mailbox.ErrNoMailbox) {
+		quota.Gone, err = q.app.store.MailboxSeen(ctx, o)
+		if quota.Gone {
+			return quota, err
+		}
+	}
 	if err != nil {
 		return account.Quota{}, err
 	}

@@ -412,6 +412,9 @@ func (a *app) measure(ctx context.Context, o account.Owner) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	bytes, messages, err := a.mailbox.Usage(ctx, o)
+	if errors.Is(err, mailbox.ErrNoMailbox) {
+		return nil // Gone meanwhile: what was measured last stays.
+	}
 	if err != nil {
 		return err
 	}

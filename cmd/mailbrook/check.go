@@ -143,8 +143,14 @@ func (c checkCmd) print(t terminal, f *fetch.Findings) error {
 	if !f.OK {
 		verdict = "NOT CONSISTENT"
 	}
-	fmt.Fprintf(t.out, "%s: %s. The mailbox holds %d messages, %d of them from elsewhere.\n", f.User, verdict, f.Messages,
-		f.Foreign)
+	holds := fmt.Sprintf("The mailbox holds %d messages, %d of them from elsewhere.", f.Messages, f.Foreign)
+	switch {
+	case f.Missing && slices.ContainsFunc(f.Findings, func(x fetch.Finding) bool { return x.Kind == fetch.GoneMailbox }):
+		holds = "The mailbox was there and is gone."
+	case f.Missing:
+		holds = "There is no mailbox yet."
+	}
+	fmt.Fprintf(t.out, "%s: %s. %s\n", f.User, verdict, holds)
 	page := t.page()
 	known := make([]account.Account, len(f.Accounts))
 	for i, a := range f.Accounts {

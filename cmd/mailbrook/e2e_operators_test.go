@@ -120,8 +120,27 @@ func TestD2_AMailboxThatIsGoneIsNotMadeAgain(t *testing.T) {
 	u := p.as(anna)
 	id := u.add(remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")).ID
 	u.reaches(id, "ok")
+	type held struct {
+		quotaAnswer
+		Missing bool `json:"mailbox_missing"`
+	}
+	quota := func() held { return must[held](u, http.StatusOK, "GET", "/v1/quota", nil) }
+	before := quota()
+	if before.Missing || before.UsedMessages != 5 {
+		t.Errorf("before, the quota is %+v", before)
+	}
+	if out := s.ok("", "check"); !strings.Contains(out, "consistent. The mailbox holds 5 messages") {
+		t.Errorf("before, check says %s", out)
+	}
 	if err := os.Rename(s.mail(anna), s.mail(anna)+".away"); err != nil {
 		t.Fatal(err)
+	}
+	if q := quota(); !q.Missing || q.UsedMessages != 5 || q.UsedBytes != before.UsedBytes {
+		t.Errorf("of a mailbox that is gone the quota is %+v", q)
+	}
+	if r := s.run("", "check"); r.status != exitFailed || !strings.Contains(r.out, "mailbox_gone") ||
+		!strings.Contains(r.out, "NOT CONSISTENT. The mailbox was there and is gone.") {
+		t.Errorf("of a mailbox that is gone check ends with %d and says %s", r.status, r.out)
 	}
 	a := u.reaches(id, "retrying")
 	if a.Status.Diagnosis == nil || a.Status.Diagnosis.Code != "local_mailbox_unavailable" {
@@ -141,6 +160,9 @@ func TestD2_AMailboxThatIsGoneIsNotMadeAgain(t *testing.T) {
 	}
 	must[accountAnswer](u, http.StatusAccepted, "POST", "/v1/accounts/"+id+"/fetch", nil)
 	u.reaches(id, "ok")
+	if q := quota(); q.Missing || q.UsedMessages != 5 {
+		t.Errorf("when it is back, the quota is %+v", q)
+	}
 	p.term()
 }
 

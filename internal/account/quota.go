@@ -20,6 +20,9 @@ type Quota struct {
 	// Stopped says that an account of the user is over_quota: what comes next does
 	// not fit, however much of a limit is left.
 	Stopped bool
+	// Gone says that the mailbox was there and is not any more: what is used is as
+	// it was measured last. Lists do not look.
+	Gone bool
 }
 
 // QuotaState says how full a mailbox is.

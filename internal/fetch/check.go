@@ -41,6 +41,8 @@ type Ledgers interface {
 	// Ledgers returns a user's journals as they are at one moment, without
 	// their messages if those are not wanted.
 	Ledgers(ctx context.Context, o account.Owner, messages bool) ([]Ledger, error)
+	// MailboxSeen reports whether the user's mailbox was ever there.
+	MailboxSeen(ctx context.Context, o account.Owner) (bool, error)
 }
 
 // Premises are the users' mailboxes, for checking. Nothing is changed there.
@@ -67,6 +69,7 @@ const (
 	WrongSize   = "wrong_size"     // A delivered message has another size than its name tells.
 	OldDatabase = "database_older" // The database was restored; the next visit reconciles it.
 	OldMailbox  = "mailbox_older"  // The mailbox, or its spool, was restored or emptied.
+	GoneMailbox = "mailbox_gone"   // The mailbox was there and is gone, with all that it held.
 	// As UnknownToken, where a journal of the mailbox is forgotten that may have known it.
 	Forgotten     = "forgotten_message"
 	StraySpool    = "stray_spool_file"    // A spool file that no staged message needs; the next visit sweeps it.
@@ -80,7 +83,7 @@ const (
 // wrong are the kinds that make a check fail.
 var wrong = map[string]bool{
 	DoubledToken: true, UnknownToken: true, LostInSpool: true, WrongSize: true,
-	OldDatabase: true,
+	OldDatabase: true, GoneMailbox: true,
 }
 
 // Finding is something that a check noticed.
@@ -114,7 +117,8 @@ type Findings struct {
 	OK       bool       `json:"ok"`
 	Messages int64      `json:"messages"` // In the mailbox, whoever delivered them.
 	Bytes    int64      `json:"bytes"`
-	Foreign  int        `json:"foreign"` // Of those, not delivered by us.
+	Missing  bool       `json:"mailbox_missing"` // There is no mailbox: it is gone (GoneMailbox), or was never made.
+	Foreign  int        `json:"foreign"`         // Of those, not delivered by us.
 	Accounts []*Checked `json:"accounts"`
 	Findings []Finding  `json:"findings"`
 
@@ -151,7 +155,8 @@ func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) 
 		return nil, err
 	}
 	f := &Findings{
-		User: o.String(), Messages: inv.Measured.Messages, Bytes: inv.Measured.Bytes, Findings: []Finding{},
+		User: o.String(), Messages: inv.Measured.Messages, Bytes: inv.Measured.Bytes, Missing: inv.Missing,
+		Findings: []Finding{},
 		Accounts: []*Checked{}, inv: inv, entries: map[mail.Token]*entry{}, files: map[mail.Token][]mail.LocalFile{},
 	}
 	quiet := map[string]bool{}
@@ -159,6 +164,9 @@ func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) 
 		if !l.Visiting {
 			quiet[l.Journal] = true
 		}
+	}
+	if err := c.judgeMissing(ctx, o, f, ledgers); err != nil {
+		return nil, err
 	}
 	f.readFiles()
 	rows := map[string]*Checked{}
@@ -190,6 +198,23 @@ func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) 
 	}
 	f.OK = !slices.ContainsFunc(f.Findings, func(x Finding) bool { return x.Wrong })
 	return f, nil
+}
+
+// judgeMissing tells a mailbox that is gone from one that was never there. A journal
+// that knows of delivered messages is proof as good as what is noted.
+func (c Checker) judgeMissing(ctx context.Context, o account.Owner, f *Findings, ledgers []Ledger) error {
+	if !f.Missing {
+		return nil
+	}
+	gone, err := c.Ledgers.MailboxSeen(ctx, o)
+	if err != nil {
+		return err
+	}
+	if gone || slices.ContainsFunc(ledgers, func(l Ledger) bool { return len(l.Messages) > 0 }) {
+		f.note(GoneMailbox, "", "", "The mailbox was there and is gone. Put it back, or remove the user: until then "+
+			"nothing is fetched.")
+	}
+	return nil
 }
 
 func (f *Findings) note(kind string, a account.ID, t mail.Token, detail string) {
@@ -307,7 +332,7 @@ func (f *Findings) judgeSpool(l *Ledger, row *Checked, still bool) {
 	case note > l.Generation:
 		f.note(OldDatabase, l.Account, "", fmt.Sprintf("The spool has seen %d batches, the journal knows of %d: the "+
 			"database was restored; the next visit finds what it forgot.", note, l.Generation))
-	case note < l.Generation && !staged:
+	case note < l.Generation && !staged && !f.Missing:
 		f.note(OldMailbox, l.Account, "", fmt.Sprintf("The journal knows of %d batches, the spool has seen %d: the mailbox "+
 			"was restored or its spool emptied.", l.Generation, note))
 	}
@@ -321,7 +346,7 @@ func (f *Findings) judgeSpool(l *Ledger, row *Checked, still bool) {
 
 // judgeFolders looks for the chosen folders in the mailbox.
 func (c Checker) judgeFolders(f *Findings, l *Ledger) {
-	if l.Account == "" {
+	if l.Account == "" || f.Missing {
 		return
 	}
 	dirs := map[string]mail.LocalFolder{}

@@ -137,6 +137,9 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			o.must(os.RemoveAll(o.spool()))
 			o.must(os.Mkdir(o.spool(), 0o700))
 		}, map[string]int{fetch.OldMailbox: 1}, false},
+		"the mailbox is gone": {func(o *office) {
+			o.must(os.RemoveAll(o.home()))
+		}, map[string]int{fetch.GoneMailbox: 1}, true},
 		"a folder is gone": {func(o *office) {
 			o.must(os.RemoveAll(filepath.Join(o.home(), ".Remote.Archive.2023")))
 		}, map[string]int{fetch.NoFolder: 1}, false},

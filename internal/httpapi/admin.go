@@ -30,6 +30,7 @@ func (s *server) AdminListQuotas(ctx context.Context,
 	out := make([]api.UserQuota, len(page.Quotas))
 	for i, u := range page.Quotas {
 		out[i] = userQuotaJSON(u)
+		out[i].MailboxMissing = nil // Not looked at.
 	}
 	return api.AdminListQuotas200JSONResponse{Quotas: out, NextCursor: text(page.Next)}, nil
 }

@@ -175,7 +175,7 @@ func quotaJSON(q account.Quota) api.Quota {
 	}
 	return api.Quota{
 		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,
-		LimitSource: limitSource(q), State: api.QuotaState(q.State()), Accounts: usage,
+		LimitSource: limitSource(q), State: api.QuotaState(q.State()), Accounts: usage, MailboxMissing: ptr(q.Gone),
 	}
 }
 
@@ -187,6 +187,7 @@ func userQuotaJSON(q account.Quota) api.UserQuota {
 		Set: api.SetLimits{
 			LimitBytes: q.Set.Bytes, LimitMessages: q.Set.Messages, Source: (*api.LimitSource)(text(string(q.SetBy))),
 		},
+		MailboxMissing: b.MailboxMissing,
 	}
 }
 

@@ -18,6 +18,7 @@ type Found struct {
 // Inventory is all that lies in one user's local mailbox, for comparing it with
 // the journals of the user's accounts.
 type Inventory struct {
+	Missing  bool // There is no mailbox; all the rest is empty.
 	Folders  []LocalFolder
 	Files    []LocalFile                 // Every message, those that others delivered included.
 	Spools   map[string]map[string]int64 // By journal: the spool's files and their sizes.

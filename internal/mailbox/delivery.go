@@ -68,6 +68,13 @@ const syncers = 32
 // local_mailbox_unavailable.
 var ErrNoMailbox = errors.New("there is no mailbox")
 
+func noMailbox(op string) error {
+	return &fault.Error{
+		Code: fault.LocalMailboxUnavailable, Op: op, Err: ErrNoMailbox,
+		Detail: "The user has no mailbox where it should lie.",
+	}
+}
+
 // Make makes a user's mailbox, if it is not there.
 func (s *Store) Make(ctx context.Context, o account.Owner) error {
 	if err := ctx.Err(); err != nil {
@@ -95,10 +102,7 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 	}
 	r, err := s.openRoot(o, toDeliver)
 	if missing(err) {
-		return nil, &fault.Error{
-			Code: fault.LocalMailboxUnavailable, Op: "opening the mailbox", Err: ErrNoMailbox,
-			Detail: "The user has no mailbox where it should lie.",
-		}
+		return nil, noMailbox("opening the mailbox")
 	}
 	if err != nil {
 		return nil, err

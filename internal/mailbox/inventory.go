@@ -202,6 +202,7 @@ func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, e
 	inv := mail.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
 	r, err := s.openRoot(o, toLook)
 	if missing(err) {
+		inv.Missing = true
 		return inv, nil
 	}
 	if err != nil {

@@ -201,17 +201,17 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 }
 
 // Usage returns what the user's mailbox holds, all folders together, as
-// Dovecot's Maildir++ quota counts. A user without a mailbox uses nothing.
+// Dovecot's Maildir++ quota counts. Without a mailbox the error is ErrNoMailbox.
 func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int64, err error) {
 	r, err := s.openRoot(o, toLook)
+	const op = "measuring the mailbox"
 	if missing(err) {
-		return 0, 0, nil
+		return 0, 0, noMailbox(op)
 	}
 	if err != nil {
 		return 0, 0, err
 	}
 	defer r.close()
-	const op = "measuring the mailbox"
 	if f, err := r.readQuotaFile(); err == nil && f.ok() {
 		changed, err := r.changedSince(ctx, f.st.mtime)
 		if err != nil {
@@ -240,7 +240,7 @@ func (s *Store) Shares(ctx context.Context, o account.Owner, folders []string) (
 	}
 	r, err := s.openRoot(o, toLook)
 	if missing(err) {
-		return all, of, nil
+		return all, of, noMailbox("measuring the mailbox")
 	}
 	if err != nil {
 		return all, of, err
