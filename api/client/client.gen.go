@@ -1022,7 +1022,7 @@ type ConfirmAddress = bool
 type ConnectionTest struct {
 	Diagnosis *Diagnosis `json:"diagnosis"`
 
-	// Folders Names of the remote folders, `/` between parts.
+	// Folders Names of the remote folders that can be opened, `/` between parts.
 	Folders []string `json:"folders"`
 
 	// Messages In all of `folders`, as far as the server told.

@@ -92,6 +92,9 @@ func (d *Doctor) explainable(ctx, step context.Context, a account.Account, err e
 func report(steps []account.Step, folders []mail.Folder) account.TestReport {
 	r := account.TestReport{OK: true, Steps: steps, Folders: []string{}}
 	for _, f := range folders {
+		if !f.Selectable && f.Problem == nil {
+			continue // No folder of mail: it only holds others.
+		}
 		if len(f.Path) > 0 {
 			if _, marks := mail.ReadMark(nil, f.Path[len(f.Path)-1]); marks {
 				continue // Nothing to choose.

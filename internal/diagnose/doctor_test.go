@@ -252,6 +252,8 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 		{Wire: "Archive.2023", Path: []string{"Archive", "2023"}, Selectable: true, Status: known(40)},
 		{Wire: "Wys&AUI-ane", Path: []string{"Wysłane"}, Selectable: true},
 		{Wire: "x", Path: []string{"a\u202eb\r\nc"}, Selectable: true, Status: known(1)},
+		{Wire: "user", Path: []string{"user"}, Shared: true},
+		{Wire: "bad", Path: []string{"bad"}, Problem: fault.New(fault.FolderFailed, "", "")},
 		{Wire: "user.boss", Path: []string{"user", "boss"}, Selectable: true, Status: known(900), Shared: true},
 	}
 	for name, err := range map[string]error{"": nil, "and a failed farewell is no failure": fault.New(
@@ -262,8 +264,8 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 			Server:   account.Server{Security: account.STARTTLS},
 		}, account.Credential{})
 		want := account.TestReport{OK: true, Steps: probe.steps, Folders: []string{
-			"INBOX", "Archive", "Archive/2023",
-			"Wysłane", "ab c",
+			"INBOX", "Archive/2023",
+			"Wysłane", "ab c", "bad",
 		}, Shared: []string{"user/boss"}, Messages: 44}
 		if d := cmp.Diff(want, rep); d != "" {
 			t.Errorf("%s: %s", name, d)

@@ -234,6 +234,11 @@ func folderOf(data *imap.ListData, raw string, long bool, ns namespaces) mail.Fo
 			f.SpecialUse = string(a)
 		}
 	}
+	// A namespace of others may be listed itself, without the separator at its end. A
+	// folder of such a name that holds mail may be the account's own.
+	if !f.Selectable && delim != "" && ns.others(raw+delim) {
+		f.Shared = true
+	}
 	f.Status = statusOf(data.Status)
 	return f
 }

@@ -180,6 +180,33 @@ func TestNamespacesThatAreNotToldAreAsTheyWere(t *testing.T) {
 	})
 }
 
+// Newcomer N9: what Dovecot lists of its namespaces "shared/" and "Public/" passed for
+// the account's own folders, as did all that cannot be opened.
+func TestAFolderThatOnlyHoldsOthersIsNotCounted(t *testing.T) {
+	const told = "S: * NAMESPACE ((\"\" \".\")) ((\"shared.\" \".\")) ((\"Public.\" \".\"))\nS: DONE OK -\n"
+	dialogue := namespaceDialogue(true, told, `\Noselect|shared`, `\Noselect|Public`, `\Noselect|shared.ok`,
+		"shared.ok.Projekty", "Public.Team", `\Noselect|Archive`, "Archive.2023", "sharedness")
+	others, _, _ := othersOf(t, dialogue, "")
+	want := []string{"shared", "Public", "shared.ok", "shared.ok.Projekty", "Public.Team"}
+	if diff := cmp.Diff(want, others); diff != "" {
+		t.Error(diff)
+	}
+	others, _, _ = othersOf(t, namespaceDialogue(true, told, "shared", "Public"), "") // The control: they hold mail.
+	if len(others) > 0 {
+		t.Errorf("%q are others'", others)
+	}
+	script := mailtest.Play(t, dialogue+"C: TAG EXAMINE \"INBOX\"\nS: TAG OK -\n", mailtest.ScriptOptions{})
+	defer script.Close()
+	var last account.Step
+	_, err := loopback(nil, nil).Probe(t.Context(), account.Account{
+		Server: account.Server{Host: "localhost", Port: script.Port(), Security: account.None}, Protocol: account.IMAP,
+	}, credential("anna", testSecret), func(s account.Step) { last = s })
+	// INBOX, INBOX.Sent, INBOX.#news, user.boss, Biuro.Faktury, Archive.2023, sharedness.
+	if err != nil || last.Name != account.StepFolders || last.Detail != "7 folders" {
+		t.Errorf("%+v, %v", last, err)
+	}
+}
+
 // At a first visit nothing is known. Then names that servers give to what is
 // others' are that, unless they hold mail as a user's own folder does.
 func TestNamespacesThatWereNeverToldAreSupposed(t *testing.T) {
@@ -197,7 +224,7 @@ func TestNamespacesThatWereNeverToldAreSupposed(t *testing.T) {
 				`\Noselect|Shared Folders`, "Shared Folders.it@firma", "public.a", "INBOX.user.x", "Publications.x",
 				"#shared.x",
 			},
-			[]string{"user.boss", "Shared Folders.it@firma", "public.a", "#shared.x"},
+			[]string{"user.boss", "Shared Folders", "Shared Folders.it@firma", "public.a", "#shared.x"},
 		},
 		{"own folders of such names", true, noNamespaces, []string{"user", "Shared", "Shared.Holidays"}, nil},
 		{"the rest cannot be read", true, "S: * NAMESPACE ((\"\" \".\")) user.\nS: DONE OK -\n", nil, []string{"user.boss"}},

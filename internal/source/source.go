@@ -205,6 +205,16 @@ const (
 	countedAhead = 8
 )
 
+// own counts the account's own folders of mail: what cannot be opened is none.
+func own(folders []mail.Folder) (n int) {
+	for _, f := range folders {
+		if !f.Shared && (f.Selectable || f.Problem != nil) {
+			n++
+		}
+	}
+	return n
+}
+
 // Probe is Open and Folders, and by IMAP opening the inbox, for a connection test: it reports each step to
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported. The account may be one that is not saved, or
@@ -230,7 +240,7 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 		if reads, ok := session.(*imapSession); ok && err == nil {
 			err = reads.opensAny(ctx, fs)
 		}
-		return fs, plural(len(fs), "folder", "folders"), err
+		return fs, plural(own(fs), "folder", "folders"), err
 	})
 	if err != nil {
 		return nil, err
