@@ -18,6 +18,20 @@ type situation struct {
 // situations are told in the place of texts.
 var situations = []situation{
 	{
+		fault.AuthFailed, fault.PasswordExpired,
+		text{
+			words{"The password has expired", "Hasło wygasło"},
+			words{
+				"Set a new password at the provider first, on its own pages, and then enter it here.",
+				"Najpierw ustaw nowe hasło u dostawcy, na jego stronach, a potem wpisz je tutaj.",
+			},
+		},
+		text{advice: words{
+			"The user has to set a new password at the provider first, on its own pages, and then enter it here.",
+			"Użytkownik musi najpierw ustawić nowe hasło u dostawcy, na jego stronach, a potem wpisać je tutaj.",
+		}},
+	},
+	{
 		fault.FolderFailed, fault.NotThere,
 		text{
 			words{"Folders that you chose are not at the provider", "U dostawcy nie ma wybranych folderów"},

@@ -20,12 +20,33 @@ var (
 	names  = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
 )
 
+// Newcomer N8: an expired password is not entered again, but set anew first.
+func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
+	expired := diagnose.Context{Detail: fault.PasswordExpired + ` The server says: "no"`}
+	for lang, want := range map[string][2]string{
+		"en": {"The password has expired", "Set a new password at the provider first"},
+		"pl": {"Hasło wygasło", "Najpierw ustaw nowe hasło u dostawcy"},
+	} {
+		title, advice := diagnose.Explain(fault.AuthFailed, lang, expired)
+		if title != want[0] || !strings.HasPrefix(advice, want[1]) {
+			t.Errorf("%s: %s. %s", lang, title, advice)
+		}
+		wrong, _ := diagnose.Explain(fault.AuthFailed, lang, diagnose.Context{Detail: "The server says: no"})
+		other, _ := diagnose.Explain(fault.RateLimited, lang, expired)
+		if wrong == title || other == title {
+			t.Errorf("%s: the controls are told as %q and %q", lang, wrong, other)
+		}
+	}
+}
+
 // Every code, in every language, at every provider, by each protocol: there is
 // a title and advice, nothing is left unfilled, and no language is mixed in.
 func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 	contexts := []diagnose.Context{
 		{}, {Protocol: account.IMAP}, {Admin: true}, {Admin: true, SignIn: true}, {Admin: true, HeldBack: true},
 		{Detail: fault.NotThere + "Sent"}, {Detail: fault.NotThere + "Sent", Admin: true},
+		{Detail: fault.PasswordExpired + " The server says: no"},
+		{Detail: fault.PasswordExpired + " The server says: no", Admin: true},
 	}
 	for _, p := range catalog(t).All() {
 		contexts = append(contexts,

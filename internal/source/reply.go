@@ -77,10 +77,10 @@ func (r reply) judge(p phase, op string, cred account.Credential) *fault.Error {
 		f.Code = fault.OAuthReauthorizationRequired
 	}
 	f.Detail = serverSays(r.text, cred)
-	switch r.code {
-	case "EXPIRED":
-		f.Detail = "The password has expired. " + f.Detail
-	case "PRIVACYREQUIRED":
+	switch {
+	case f.Code == fault.AuthFailed && (r.code == "EXPIRED" || holdsOne(foldWords(r.text), passwordExpired)):
+		f.Detail = fault.PasswordExpired + " " + f.Detail
+	case r.code == "PRIVACYREQUIRED":
 		f.Detail = "The server wants an encrypted connection. " + f.Detail
 	}
 	return f

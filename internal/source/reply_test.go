@@ -146,6 +146,33 @@ func TestTheSameWordsMeanTheSameInEveryPhase(t *testing.T) {
 	}
 }
 
+// Newcomer N8: a password that was right until it had to be changed is no wrong one.
+func TestAnExpiredPasswordIsToldFromAWrongOne(t *testing.T) {
+	for said, expired := range map[string]bool{
+		"[EXPIRED] Password expired":                            true,
+		"[EXPIRED] LOGIN failed.":                               true,
+		"[AUTHENTICATIONFAILED] Your password has expired":      true,
+		"Hasło do konta wygasło, hasło musi zostać zmienione":   true,
+		"Hasło wygasło":                                         true,
+		"LOGIN failed: user password must change at next logon": true,
+		"[AUTH] Ihr Passwort ist abgelaufen":                    true,
+		"[SYS/PERM] PASSEXPIRED":                                true,
+		"密码已过期":                                                 true,
+		"[AUTHENTICATIONFAILED] Authentication failed.":         false,
+		"Wrong password":                                        false,
+		"Konto wygasło":                                         false,
+		"Session expired, password needed":                      false,
+	} {
+		for name, r := range map[string]reply{"POP3": popReply(said), "NO": asIMAP(replyNO, said)} {
+			f := r.judge(signingIn, "signing in", account.Credential{})
+			if told := strings.HasPrefix(f.Detail, fault.PasswordExpired+" The server says: "); told != expired ||
+				expired && f.Code != fault.AuthFailed {
+				t.Errorf("%s %q is told as %s: %q", name, said, f.Code, f.Detail)
+			}
+		}
+	}
+}
+
 // servers D11: Exchange means the session, unless one thing was asked for.
 func TestAProtocolErrorIsNoWrongPassword(t *testing.T) {
 	for p, want := range map[phase]fault.Code{

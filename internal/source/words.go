@@ -74,6 +74,22 @@ var (
 	}
 )
 
+// passwordExpired is what servers say of a password that was right until it had to be
+// changed: Dovecot, Exchange and others in front of a directory, and PAM.
+var passwordExpired = []string{
+	"password expired", "password has expired", "password is expired", "password had expired", "passwords expired",
+	"password was expired", "expired password", "passexpired", "password_expired",
+	"password must be changed", "password must change",
+	"must change your password", "must change password", "password needs to be changed", "password is too old",
+	"have to change your password", "need to change your password", "password change required",
+	"password change is required",
+	"haslo wygaslo", "haslo stracilo waznosc", "waznosc hasla", "haslo jest niewazne", "wygasle haslo",
+	"haslo musi zostac zmienione",
+	"passwort ist abgelaufen", "passwort abgelaufen", "kennwort ist abgelaufen", "kennwort abgelaufen",
+	"abgelaufenes passwort", "passwort muss geandert", "passwort muss geaendert", "kennwort muss geandert",
+	"kennwort muss geaendert", "密码已过期", "密码过期", "密码已经过期",
+}
+
 // tellingWords are what servers of the catalogue's providers say, in English,
 // Polish, German and Chinese, from the most to the least telling. They hold for
 // both protocols and for every phase, and refine a code that says little.
@@ -140,6 +156,7 @@ var tellingWords = []saidWords{
 		"blocked", "banned", "blacklist", "locked", "zablokowan", "gesperrt", "blockiert",
 	}},
 	{fault.RateLimited, []string{"temporarily locked"}, accountNames},
+	{fault.AuthFailed, passwordExpired, nil},
 	{fault.AccessDisabled, []string{
 		"authenticated but not connected", "unsafe login", "basicauthblocked", "basic authentication is disabled",
 		"basic auth is disabled",
