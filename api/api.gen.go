@@ -287,6 +287,24 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for LimitDimension.
+const (
+	LimitInBytes    LimitDimension = "bytes"
+	LimitInMessages LimitDimension = "messages"
+)
+
+// Valid indicates whether the value is a known member of the LimitDimension enum.
+func (e LimitDimension) Valid() bool {
+	switch e {
+	case LimitInBytes:
+		return true
+	case LimitInMessages:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LimitSource.
 const (
 	LimitByDomain       LimitSource = "domain"
@@ -1345,6 +1363,9 @@ type IdentityList struct {
 // Limit `null` is unlimited; 0 lets nothing in.
 type Limit = int64
 
+// LimitDimension Of the two limits the one that the mailbox comes to first. `null` without a limit.
+type LimitDimension string
+
 // LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here for this user,
 // `domain`, the default for the domain of the user's address, `installation`, the default for users whose domain
 // has none, or `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth
@@ -1635,14 +1656,24 @@ type ProviderList struct {
 
 // Quota defines model for Quota.
 type Quota struct {
-	Accounts      []AccountUsage `json:"accounts"`
-	LimitBytes    *int64         `json:"limit_bytes"`
-	LimitMessages *int64         `json:"limit_messages"`
-	LimitSource   *LimitSource   `json:"limit_source"`
+	Accounts   []AccountUsage `json:"accounts"`
+	LimitBytes *int64         `json:"limit_bytes"`
+
+	// LimitBytesSource Whose `limit_bytes` is; `null`: there is none.
+	LimitBytesSource *LimitSource `json:"limit_bytes_source"`
+	LimitMessages    *int64       `json:"limit_messages"`
+
+	// LimitMessagesSource Whose `limit_messages` is; `null`: there is none.
+	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
+	LimitSource         *LimitSource `json:"limit_source"`
 
 	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest with
 	// `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
-	MailboxMissing *bool `json:"mailbox_missing,omitempty"`
+	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
+	NearestLimit   *LimitDimension `json:"nearest_limit"`
+
+	// NearestPercent How much of the limit in `nearest_limit` is used, rounded down; above 100 it is exceeded. `null` without a limit.
+	NearestPercent *int64 `json:"nearest_percent"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
 	// the limit is left. `near`: 90 % of a limit is used. `ok`: neither, or there is no limit.
@@ -2008,14 +2039,24 @@ type Transcript struct {
 
 // UserQuota defines model for UserQuota.
 type UserQuota struct {
-	Accounts      []AccountUsage `json:"accounts"`
-	LimitBytes    *int64         `json:"limit_bytes"`
-	LimitMessages *int64         `json:"limit_messages"`
-	LimitSource   *LimitSource   `json:"limit_source"`
+	Accounts   []AccountUsage `json:"accounts"`
+	LimitBytes *int64         `json:"limit_bytes"`
+
+	// LimitBytesSource Whose `limit_bytes` is; `null`: there is none.
+	LimitBytesSource *LimitSource `json:"limit_bytes_source"`
+	LimitMessages    *int64       `json:"limit_messages"`
+
+	// LimitMessagesSource Whose `limit_messages` is; `null`: there is none.
+	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
+	LimitSource         *LimitSource `json:"limit_source"`
 
 	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest with
 	// `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
-	MailboxMissing *bool `json:"mailbox_missing,omitempty"`
+	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
+	NearestLimit   *LimitDimension `json:"nearest_limit"`
+
+	// NearestPercent How much of the limit in `nearest_limit` is used, rounded down; above 100 it is exceeded. `null` without a limit.
+	NearestPercent *int64 `json:"nearest_percent"`
 
 	// Set What `PUT` set, or a default says, whatever the mailbox's own limits are.
 	Set SetLimits `json:"set"`

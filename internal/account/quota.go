@@ -142,6 +142,46 @@ func (q Quota) Source() LimitSource {
 	return here
 }
 
+// Dimension is what a limit counts.
+type Dimension string
+
+// The dimensions of limits.
+const (
+	InBytes    Dimension = "bytes"
+	InMessages Dimension = "messages"
+)
+
+// Nearest returns the dimension in which the mailbox comes to its limit first, and
+// what part of that is used, in percent rounded down; "" without a limit. Where both
+// are used alike it is the size.
+func (q Quota) Nearest() (by Dimension, percent int64) {
+	b, m := share(q.UsedBytes, q.LimitBytes), share(q.UsedMessages, q.LimitMessages)
+	const each = FullMark / 100
+	switch {
+	case q.LimitBytes != nil && (q.LimitMessages == nil || b >= m):
+		return InBytes, b / each
+	case q.LimitMessages != nil:
+		return InMessages, m / each
+	}
+	return "", 0
+}
+
+// SourceIn says whose the limit is in one dimension; "" without one there. Where both
+// say the same, it is the one that was set here.
+func (q Quota) SourceIn(d Dimension) LimitSource {
+	set, own := q.Set.Bytes, q.Own.Bytes
+	if d == InMessages {
+		set, own = q.Set.Messages, q.Own.Messages
+	}
+	switch {
+	case set == nil && own == nil:
+		return ""
+	case set == nil, own != nil && *own < *set:
+		return LimitByMailbox
+	}
+	return cmp.Or(q.SetBy, LimitByMailbrook)
+}
+
 func same(a, b *int64) bool { return a != nil && b != nil && *a == *b }
 
 func share(used int64, limit *int64) int64 {

@@ -68,6 +68,10 @@ func TestALimitSaysWhoSetIt(t *testing.T) {
 			if got := (account.Quota{UsedBytes: 5, Set: tc.set, SetBy: by, Own: tc.own}).Source(); got != tc.want {
 				t.Errorf("set by %s %+v, own %+v: %q, want %q", by, tc.set, tc.own, got, tc.want)
 			}
+			q := account.Quota{UsedBytes: 5, Set: tc.set, SetBy: by, Own: tc.own}
+			if got := q.SourceIn(account.InBytes); got != tc.want || q.SourceIn(account.InMessages) != "" {
+				t.Errorf("set by %s %+v, own %+v: in bytes %q, want %q", by, tc.set, tc.own, got, tc.want)
+			}
 		}
 	}
 }
@@ -97,6 +101,44 @@ func TestADomainIsWhatFollowsTheAt(t *testing.T) {
 	} {
 		if got, err := account.ParseDomain(in); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+// Newcomer N10: whose each limit is, and which of them is near.
+func TestEachLimitTellsWhoseItIsAndTheNearestIsNamed(t *testing.T) {
+	const ours, theirs = account.LimitByMailbrook, account.LimitByMailbox
+	for name, tc := range map[string]struct {
+		set, own        account.Limit
+		bytes, messages account.LimitSource
+		first           account.LimitSource
+		by              account.Dimension
+		percent         int64
+	}{
+		"none": {},
+		"theirs in bytes, ours in messages": {
+			account.Limit{Messages: ptr[int64](3)}, account.Limit{Bytes: ptr[int64](2000)}, theirs, ours, ours,
+			account.InMessages, 66,
+		},
+		"the other way round": {
+			account.Limit{Bytes: ptr[int64](2000)}, account.Limit{Messages: ptr[int64](100)}, ours, theirs, ours,
+			account.InBytes, 50,
+		},
+		"both in bytes": {
+			account.Limit{Bytes: ptr[int64](2000)}, account.Limit{Bytes: ptr[int64](1000)}, theirs, "", theirs,
+			account.InBytes, 100,
+		},
+		"alike": {
+			account.Limit{Messages: ptr[int64](1)}, account.Limit{Messages: ptr[int64](1)}, "", ours, ours,
+			account.InMessages, 200,
+		},
+	} {
+		q := account.Quota{UsedBytes: 1000, UsedMessages: 2, Set: tc.set, Own: tc.own}.Limited()
+		by, percent := q.Nearest()
+		if q.SourceIn(account.InBytes) != tc.bytes || q.SourceIn(account.InMessages) != tc.messages ||
+			q.Source() != tc.first || by != tc.by || percent != tc.percent {
+			t.Errorf("%s: %q, %q, first %q, %d %% in %q", name, q.SourceIn(account.InBytes), q.SourceIn(account.InMessages),
+				q.Source(), percent, by)
 		}
 	}
 }

@@ -173,17 +173,25 @@ func quotaJSON(q account.Quota) api.Quota {
 	for i, a := range q.Accounts {
 		usage[i] = api.AccountUsage{AccountId: string(a.ID), Name: a.Name, Bytes: a.Bytes, Messages: a.Messages}
 	}
-	return api.Quota{
+	out := api.Quota{
 		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,
-		LimitSource: limitSource(q), State: api.QuotaState(q.State()), Accounts: usage, MailboxMissing: ptr(q.Gone),
+		LimitSource: limitSource(q.Source()), LimitBytesSource: limitSource(q.SourceIn(account.InBytes)),
+		LimitMessagesSource: limitSource(q.SourceIn(account.InMessages)),
+		State:               api.QuotaState(q.State()), Accounts: usage, MailboxMissing: ptr(q.Gone),
 	}
+	if by, percent := q.Nearest(); by != "" {
+		out.NearestLimit, out.NearestPercent = ptr(api.LimitDimension(by)), &percent
+	}
+	return out
 }
 
 func userQuotaJSON(q account.Quota) api.UserQuota {
 	b := quotaJSON(q)
 	return api.UserQuota{
 		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages,
-		LimitMessages: b.LimitMessages, LimitSource: b.LimitSource, State: b.State, Accounts: b.Accounts,
+		LimitMessages: b.LimitMessages, LimitSource: b.LimitSource, LimitBytesSource: b.LimitBytesSource,
+		LimitMessagesSource: b.LimitMessagesSource, NearestLimit: b.NearestLimit, NearestPercent: b.NearestPercent,
+		State: b.State, Accounts: b.Accounts,
 		Set: api.SetLimits{
 			LimitBytes: q.Set.Bytes, LimitMessages: q.Set.Messages, Source: (*api.LimitSource)(text(string(q.SetBy))),
 		},
@@ -191,8 +199,8 @@ func userQuotaJSON(q account.Quota) api.UserQuota {
 	}
 }
 
-func limitSource(q account.Quota) *api.LimitSource {
-	if by := q.Source(); by != "" {
+func limitSource(by account.LimitSource) *api.LimitSource {
+	if by != "" {
 		return ptr(api.LimitSource(by))
 	}
 	return nil
