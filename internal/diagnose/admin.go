@@ -110,10 +110,8 @@ var adminTexts = map[fault.Code]text{
 		"Kłopot leży po stronie dostawcy: tutaj niczego nie trzeba zmieniać.",
 	}},
 	fault.FolderFailed: {advice: words{
-		"Whatever could be read was fetched, unless there are more than 10,000 folders: of such a mailbox nothing is. The " +
-			"user can leave those folders out in the account's settings.",
-		"Pobrano to, co dało się odczytać, chyba że folderów jest ponad 10 000: wtedy nie jest pobierane nic. Użytkownik " +
-			"może pominąć te foldery w ustawieniach konta.",
+		"Whatever could be read was fetched. The user can leave those folders out in the account's settings.",
+		"Pobrano to, co dało się odczytać. Użytkownik może pominąć te foldery w ustawieniach konta.",
 	}},
 	fault.MessageFailed: {advice: words{
 		"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day " +

@@ -32,6 +32,24 @@ var situations = []situation{
 		}},
 	},
 	{
+		fault.FolderFailed, fault.TooManyFolders,
+		text{
+			words{"There are too many folders", "Folderów jest za dużo"},
+			words{
+				"Of a mailbox with more than 10,000 folders nothing is fetched. Delete or merge folders at the provider, such " +
+					"as empty ones; fetching then begins by itself.",
+				"Ze skrzynki, która ma ponad 10 000 folderów, nie pobieramy nic. Usuń lub połącz foldery u dostawcy, na " +
+					"przykład puste; pobieranie zacznie się wtedy samo.",
+			},
+		},
+		text{advice: words{
+			"Of a mailbox with more than 10,000 folders nothing is fetched. The user can delete or merge folders at the " +
+				"provider, such as empty ones; fetching then begins by itself.",
+			"Ze skrzynki, która ma ponad 10 000 folderów, nie jest pobierane nic. Użytkownik może usunąć lub połączyć " +
+				"foldery u dostawcy, na przykład puste; pobieranie zacznie się wtedy samo.",
+		}},
+	},
+	{
 		fault.FolderFailed, fault.NotThere,
 		text{
 			words{"Folders that you chose are not at the provider", "U dostawcy nie ma wybranych folderów"},

@@ -163,10 +163,8 @@ var texts = map[fault.Code]text{
 	fault.FolderFailed: {
 		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
 		words{
-			"Whatever could be read was fetched, unless there are more than 10,000 folders: of such a mailbox nothing is. If " +
-				"this keeps happening, leave those folders out in the account's settings.",
-			"Pobraliśmy to, co dało się odczytać, chyba że folderów jest ponad 10 000: wtedy nie pobieramy nic. Jeśli to się " +
-				"powtarza, pomiń te foldery w ustawieniach konta.",
+			"Whatever could be read was fetched. If this keeps happening, leave those folders out in the account's settings.",
+			"Pobraliśmy to, co dało się odczytać. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
 		},
 	},
 	fault.MessageFailed: {

@@ -20,6 +20,19 @@ var (
 	names  = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
 )
 
+// Newcomer N11: of four folders nobody is told what happens with ten thousand.
+func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
+	for lang, number := range map[string]string{"en": "10,000", "pl": "10 000"} {
+		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{Detail: "folder Sent: NO"})
+		many, nothing := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{
+			Detail: fault.TooManyFolders + ": more than 10000, so nothing was fetched.",
+		})
+		if some == many || strings.Contains(fetched, number) || !strings.Contains(nothing, number) {
+			t.Errorf("%s: %s: %s; %s: %s", lang, some, fetched, many, nothing)
+		}
+	}
+}
+
 // Newcomer N8: an expired password is not entered again, but set anew first.
 func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
 	expired := diagnose.Context{Detail: fault.PasswordExpired + ` The server says: "no"`}
@@ -45,6 +58,7 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 	contexts := []diagnose.Context{
 		{}, {Protocol: account.IMAP}, {Admin: true}, {Admin: true, SignIn: true}, {Admin: true, HeldBack: true},
 		{Detail: fault.NotThere + "Sent"}, {Detail: fault.NotThere + "Sent", Admin: true},
+		{Detail: fault.TooManyFolders + ": more"}, {Detail: fault.TooManyFolders + ": more", Admin: true},
 		{Detail: fault.PasswordExpired + " The server says: no"},
 		{Detail: fault.PasswordExpired + " The server says: no", Admin: true},
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // TestRouteWithoutPolicyDoesNotStart: a call that does not say who may make it
@@ -303,5 +305,28 @@ func TestSlotsWaitTheirTurn(t *testing.T) {
 	}
 	if len(s.open) != 0 {
 		t.Errorf("slots are left: %v", s.open)
+	}
+}
+
+// titles is an Explainer that says what it is asked.
+type titles struct{}
+
+func (titles) Explain(code fault.Code, a account.Account, _ string) (title, advice string) {
+	return string(code), a.Status.Diagnosis.Detail
+}
+
+func (titles) ExplainDelay(account.Account, string) Delay { return Delay{} }
+
+// Newcomer N11: of a message that a folder's failure kept away, the words are about
+// messages, and the code is as it was.
+func TestASkippedMessageIsToldOfAsOne(t *testing.T) {
+	s := &server{Options: Options{Explain: titles{}}}
+	for code, want := range map[fault.Code]string{
+		fault.FolderFailed: "message_failed", fault.MessageFailed: "message_failed", fault.RateLimited: "rate_limited",
+	} {
+		got := s.skippedJSON(t.Context(), account.Skipped{Code: code, Detail: "of this one"}, account.Account{})
+		if got.Title != want || got.Advice != "of this one" || string(got.Code) != string(code) {
+			t.Errorf("%s is told as %+v", code, got)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // What is written here is all that leaves the API: the generated types have no
@@ -90,7 +91,13 @@ func startJSON(s account.Start) (out api.Start) {
 }
 
 func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.Account) api.SkippedMessage {
-	title, advice := s.explainer(ctx).Explain(m.Code, a, languageOf(ctx))
+	code := m.Code
+	if code == fault.FolderFailed {
+		code = fault.MessageFailed // It is one message that is told of here, whatever kept it away.
+	}
+	a.Status.Diagnosis = &account.Diagnosis{Code: m.Code, Detail: m.Detail}
+	a.Status.NextPollAt = m.NextAt
+	title, advice := s.explainer(ctx).Explain(code, a, languageOf(ctx))
 	if ctx.Value(adminKey{}) != nil { // What mail says is its owner's alone.
 		m.Sender, m.Subject = "", ""
 	}

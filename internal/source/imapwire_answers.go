@@ -25,7 +25,7 @@ func (f *imapFilter) list(s *imapScanner) error {
 	if c.answers++; c.answers > f.max.folders {
 		return &fault.Error{
 			Code: fault.FolderFailed, Op: "listing folders",
-			Detail: fmt.Sprintf("The mailbox has too many folders: more than %d, so nothing was fetched.", f.max.folders),
+			Detail: fmt.Sprintf(fault.TooManyFolders+": more than %d, so nothing was fetched.", f.max.folders),
 		}
 	}
 	f.out = append(f.out, "* LIST ("...)
