@@ -279,7 +279,7 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 		}
 		return errors.New("the connection test failed: nothing was saved (--skip-test saves without it)")
 	case errors.As(err, &held):
-		title, advice := diagnose.Explain(fault.RateLimited, "en", diagnose.Context{HeldBack: true})
+		title, advice := diagnose.Explain(fault.RateLimited, "en", diagnose.Context{HeldBack: true, Wait: held.Wait})
 		return fmt.Errorf("%s: %w. %s", title, held, advice)
 	case fault.CodeOf(err) == fault.HostNotAllowed:
 		title, advice := diagnose.Explain(fault.HostNotAllowed, "en", diagnose.Context{})

@@ -209,6 +209,9 @@ func (w advice) about(a account.Account) diagnose.Context {
 	}
 	if a.Status.Diagnosis != nil {
 		c.Detail = a.Status.Diagnosis.Detail
+		if next := a.Status.NextPollAt; !next.IsZero() {
+			c.Wait = max(0, time.Until(next))
+		}
 	}
 	return c
 }

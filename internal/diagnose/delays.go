@@ -221,11 +221,10 @@ func failures(n int, lang string) string {
 		}
 		return "The last " + number + " visits failed"
 	}
-	few := n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14)
 	switch {
 	case n <= 1:
 		return "Ostatnie pobieranie się nie udało"
-	case few:
+	case fewInPolish(n):
 		return "Ostatnie " + number + " pobierania się nie udały"
 	}
 	return "Ostatnich " + number + " pobierań się nie udało"

@@ -1,7 +1,9 @@
 package diagnose
 
 import (
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -19,17 +21,80 @@ type Context struct {
 	HeldBack bool   // For rate_limited: it is we who make a pause, after logins that failed.
 	Admin    bool   // Whether an administrator reads it, and not the account's user.
 	Detail   string // The diagnosis's own: some tell which of several situations a code means.
+	// Wait is how long until the account is tried again by itself, or may be; 0: not
+	// known.
+	Wait time.Duration
 }
 
 // text is what is said of a code.
 type text struct{ title, advice words }
 
-// again ends the advice on what passes by itself. The same words stand in
-// connection tests, where nothing is saved yet.
+// again ends the advice on what passes by itself, where it is not known when. The
+// same words stand in connection tests, where nothing is saved yet.
 var again = words{
 	"Try again in a few minutes; a saved account is tried again by itself.",
 	"Spróbuj ponownie za kilka minut; zapisane konto sprawdzimy ponownie automatycznie.",
 }
+
+// againIn ends it where it is known when that is, and tryIn where nobody may try
+// sooner. {wait} is filled in, as in "15 minutes".
+var (
+	againIn = words{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
+	tryIn   = words{
+		"Try again in {wait}; a saved account is tried again by itself.",
+		"Spróbuj ponownie za {wait}; zapisane konto sprawdzimy ponownie automatycznie.",
+	}
+	againLater = words{
+		"Try again later; a saved account is tried again by itself.",
+		"Spróbuj ponownie później; zapisane konto sprawdzimy ponownie automatycznie.",
+	}
+)
+
+// again is what ends the advice on a code that passes by itself.
+func (c Context) again(code fault.Code, lang string) string {
+	w := again
+	switch {
+	case c.Wait > 0 && code == fault.RateLimited && c.HeldBack && !c.Admin:
+		w = tryIn
+	case c.Wait > 0:
+		w = againIn
+	case c.Admin:
+		w = adminAgain
+	case code == fault.RateLimited: // The provider may mean tomorrow.
+		w = againLater
+	}
+	return strings.Replace(w.in(lang), "{wait}", inWords(c.Wait, lang), 1)
+}
+
+// inWords says how long a wait is, as it stands behind "in", rounded up: in minutes
+// up to an hour and a half, in hours up to two days, else in days.
+func inWords(d time.Duration, lang string) string {
+	n, one, few, many := int64((d+time.Minute-1)/time.Minute), "minutę", "minuty", "minut"
+	single, plural := "a minute", "minutes"
+	switch {
+	case d > 48*time.Hour:
+		n, one, few, many = int64((d+24*time.Hour-1)/(24*time.Hour)), "dzień", "dni", "dni"
+		single, plural = "a day", "days"
+	case d > 90*time.Minute:
+		n, one, few, many = int64((d+time.Hour-1)/time.Hour), "godzinę", "godziny", "godzin"
+		single, plural = "an hour", "hours"
+	}
+	number := strconv.FormatInt(n, 10) + " "
+	switch {
+	case lang != Polish && n <= 1:
+		return single
+	case lang != Polish:
+		return number + plural
+	case n <= 1:
+		return one
+	case fewInPolish(int(n)):
+		return number + few
+	}
+	return number + many
+}
+
+// fewInPolish reports whether a number goes with the plural of few: 2, 3, 4, 22, …
+func fewInPolish(n int) bool { return n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14) }
 
 // texts say what each code means and what to do. {provider}, {protocol} and
 // {host} are filled in.
@@ -236,9 +301,8 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 	if !ok {
 		code, t = fault.Internal, texts[fault.Internal]
 	}
-	again := again
 	if c.Admin {
-		t, again = t.over(adminTexts[code]), adminAgain
+		t = t.over(adminTexts[code])
 	}
 	if code == fault.OAuthReauthorizationRequired && c.SignIn {
 		t.advice = c.reader(signInAgain, adminSignInAgain)
@@ -256,7 +320,7 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 	sentences, links := c.particular(code, lang)
 	parts = append(parts, sentences...)
 	if passes {
-		parts = append(parts, again.in(lang))
+		parts = append(parts, c.again(code, lang))
 	}
 	if len(links) > 0 { // At the end, with no full stop that could be taken for a part of them.
 		parts = append(append(parts, see.in(lang)), links...)

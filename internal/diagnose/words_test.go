@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -19,6 +20,40 @@ var (
 	polish = regexp.MustCompile(`(?i)[ąćęłńóśźż]|\b(nie|jest|dostawca|konto|serwer)\b`)
 	names  = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
 )
+
+// Newcomer N13, N19: when it is tried again is said as it is.
+func TestTheAdviceSaysWhenItIsTriedAgain(t *testing.T) {
+	for _, tc := range []struct {
+		wait   time.Duration
+		en, pl string
+	}{
+		{time.Second, "in a minute", "za minutę"},
+		{61 * time.Second, "in 2 minutes", "za 2 minuty"},
+		{778 * time.Second, "in 13 minutes", "za 13 minut"},
+		{22 * time.Minute, "in 22 minutes", "za 22 minuty"},
+		{90 * time.Minute, "in 90 minutes", "za 90 minut"},
+		{91 * time.Minute, "in 2 hours", "za 2 godziny"},
+		{6 * time.Hour, "in 6 hours", "za 6 godzin"},
+		{23 * time.Hour, "in 23 hours", "za 23 godziny"},
+		{49 * time.Hour, "in 3 days", "za 3 dni"},
+	} {
+		for _, held := range []bool{true, false} {
+			c := diagnose.Context{Wait: tc.wait, HeldBack: held}
+			_, en := diagnose.Explain(fault.RateLimited, "en", c)
+			_, pl := diagnose.Explain(fault.RateLimited, "pl", c)
+			if !strings.Contains(en, tc.en) || !strings.Contains(pl, tc.pl) || strings.Contains(en+pl, "few minutes") ||
+				strings.Contains(en+pl, "kilka minut") {
+				t.Errorf("%v: %s; %s", tc.wait, en, pl)
+			}
+		}
+	}
+	// The controls: it is not known; nobody waits.
+	_, en := diagnose.Explain(fault.ConnectTimeout, "en", diagnose.Context{})
+	_, pl := diagnose.Explain(fault.AuthFailed, "pl", diagnose.Context{Wait: time.Hour})
+	if !strings.Contains(en, "in a few minutes") || strings.Contains(pl, "za ") {
+		t.Errorf("%s; %s", en, pl)
+	}
+}
 
 // Newcomer N11: of four folders nobody is told what happens with ten thousand.
 func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
@@ -57,6 +92,7 @@ func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
 func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 	contexts := []diagnose.Context{
 		{}, {Protocol: account.IMAP}, {Admin: true}, {Admin: true, SignIn: true}, {Admin: true, HeldBack: true},
+		{Wait: time.Hour}, {Wait: time.Hour, HeldBack: true}, {Wait: time.Hour, Admin: true},
 		{Detail: fault.NotThere + "Sent"}, {Detail: fault.NotThere + "Sent", Admin: true},
 		{Detail: fault.TooManyFolders + ": more"}, {Detail: fault.TooManyFolders + ": more", Admin: true},
 		{Detail: fault.PasswordExpired + " The server says: no"},

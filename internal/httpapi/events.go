@@ -333,6 +333,16 @@ func newView(write func(account.Account) api.Account) *view {
 func tellingOf(a api.Account) told {
 	t := told{progress: a.Status.Progress}
 	a.Status.Progress = api.Progress{}
+	// Advice says how long there is to wait, which is another number by the minute. All
+	// that it depends on stands beside it.
+	if d := a.Status.Diagnosis; d != nil {
+		quiet := *d
+		quiet.Advice, a.Status.Diagnosis = "", &quiet
+	}
+	if d := a.Status.Delay; d != nil {
+		quiet := *d
+		quiet.Advice, a.Status.Delay = "", &quiet
+	}
 	b, err := json.Marshal(a)
 	if err != nil { // Our own type: it cannot.
 		panic(err)

@@ -330,3 +330,18 @@ func TestASkippedMessageIsToldOfAsOne(t *testing.T) {
 		}
 	}
 }
+
+func TestTimeThatPassesIsNoChange(t *testing.T) {
+	one := func(code api.FaultCode, advice string) told {
+		return tellingOf(api.Account{Status: api.AccountStatus{
+			Diagnosis: &api.Diagnosis{Code: code, Advice: advice}, Delay: &api.Delay{Advice: advice},
+		}})
+	}
+	before := one("rate_limited", "in 13 minutes")
+	if before != one("rate_limited", "in 12 minutes") {
+		t.Error("a stream tells of an account each minute")
+	}
+	if before == one("auth_failed", "in 13 minutes") { // The control.
+		t.Error("a stream tells of no change")
+	}
+}

@@ -151,7 +151,10 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	if d == nil {
 		return nil
 	}
-	a.Status.Diagnosis = d // It may be an earlier one's words that are wanted.
+	if now := a.Status.Diagnosis; now == nil || now.Code != d.Code || !now.Since.Equal(d.Since) {
+		// An earlier one's words are wanted: when the next visit is, is no matter of it.
+		a.Status.Diagnosis, a.Status.NextPollAt = d, time.Time{}
+	}
 	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
 		Code: api.FaultCode(d.Code), Title: title, Detail: d.Detail, Advice: advice, Retryable: d.Code.Retryable(),

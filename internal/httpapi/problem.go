@@ -159,7 +159,9 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(held.Wait)))
 		p := t.problem(api.ProblemCodeRateLimited, account.Sentence{Format: account.HeldBack})
 		why := account.Diagnosis{Code: fault.RateLimited, Detail: account.HeldBack, Since: s.Now()}
-		p.Diagnosis = DiagnosisJSON(&why, account.Account{}, s.Explain, t.lang)
+		// As of an account that rests for so long.
+		rests := account.Account{Status: account.Status{NextPollAt: s.Now().Add(held.Wait), Diagnosis: &why}}
+		p.Diagnosis = DiagnosisJSON(&why, rests, s.Explain, t.lang)
 		return p
 	case errors.As(err, &tested):
 		p := t.problem(api.ProblemCodeConnectionTestFailed, account.Say("nothing was saved: see the diagnosis"))
