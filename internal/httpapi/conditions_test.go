@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,6 +65,32 @@ func TestD5_WhatAnEarlierProcessMadeIsTheAnswer(t *testing.T) {
 		}
 		if rec := f.do(r); rec.Code != 201 || len(f.calls) != calls {
 			t.Errorf("with %q: %d %s, done: %v", key, rec.Code, rec.Body, f.calls)
+		}
+	}
+}
+
+// Newcomer N15: a name that is empty is none, however it is written; and is not taken
+// for a request without a name (the control).
+func TestAnEmptyNameOfARequestIsRefused(t *testing.T) {
+	f := newFixture(t)
+	for _, call := range []string{"createAccount", "createLink"} {
+		for key, status := range map[string]int{
+			"": 400, " ": 400, `""`: 400, `" "`: 400, strings.Repeat("x", 256): 400, strings.Repeat("x", 255): 201,
+		} {
+			r := signedIn(valid[call])
+			req := httptest.NewRequest(r.Method, r.Path, strings.NewReader(r.Body))
+			req.Header = http.Header{
+				"Content-Type": {"application/json"}, "Authorization": {"Bearer " + f.token(r.As, r.Admin)},
+				"Idempotency-Key": {key},
+			}
+			rec := httptest.NewRecorder()
+			f.h.ServeHTTP(rec, req)
+			if rec.Code != status || status == 400 && !strings.Contains(rec.Body.String(), "1 to 255") {
+				t.Errorf("%s with %q: %d %s", call, key, rec.Code, rec.Body)
+			}
+		}
+		if rec := f.do(signedIn(valid[call])); rec.Code != 201 {
+			t.Errorf("%s without a name: %d %s", call, rec.Code, rec.Body)
 		}
 	}
 }
