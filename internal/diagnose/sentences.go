@@ -63,6 +63,7 @@ var sentences = []words{
 		"another of your accounts already has this name: choose a different one",
 		"inne z twoich kont ma już tę nazwę: wybierz inną",
 	},
+	{"check the address and the id", "sprawdź adres i identyfikator"},
 	{
 		"enter the password again when the server, its encryption or the user name changes",
 		"podaj hasło jeszcze raz, gdy zmienia się serwer, szyfrowanie lub nazwa użytkownika",
@@ -136,6 +137,12 @@ var sentences = []words{
 		"podaj next_cursor z poprzedniej strony, bez zmiany pozostałych parametrów",
 	},
 	{"must be of type %s", "podaj wartość typu %s"},
+	{"must be of type array", "podaj listę"},
+	{"must be of type boolean", "podaj true albo false"},
+	{"must be of type integer", "podaj liczbę całkowitą"},
+	{"must be of type number", "podaj liczbę"},
+	{"must be of type object", "podaj obiekt"},
+	{"must be of type string", "podaj tekst"},
 	{"must be one of %s", "podaj jedną z wartości: %s"},
 	{
 		"must be one of %s's own servers after signing in there",

@@ -167,6 +167,28 @@ func (f *findings) bad(field, code, detail string, args ...any) {
 	f.malformed = append(f.malformed, e)
 }
 
+// ofType notes a value of another type than its schema's, which is said in a
+// person's words for types.
+func (f *findings) ofType(field string, s *openapi3.Schema) {
+	name := account.List(s.Type.Slice())
+	detail := account.Say("must be of type %s", name)
+	switch name {
+	case openapi3.TypeString:
+		detail = account.Say("must be of type string")
+	case openapi3.TypeInteger:
+		detail = account.Say("must be of type integer")
+	case openapi3.TypeNumber:
+		detail = account.Say("must be of type number")
+	case openapi3.TypeBoolean:
+		detail = account.Say("must be of type boolean")
+	case openapi3.TypeArray:
+		detail = account.Say("must be of type array")
+	case openapi3.TypeObject:
+		detail = account.Say("must be of type object")
+	}
+	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: "wrong_type", Detail: detail})
+}
+
 // wrong notes a value out of bounds.
 func (f *findings) wrong(field, code, detail string, args ...any) {
 	f.note(field, code, account.Say(detail, args...))
@@ -220,7 +242,7 @@ func (f *findings) parameter(p *openapi3.Parameter, err error) {
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
 		f.wrong(p.Name, "required", "is needed")
 	case errors.As(err, &parse):
-		f.bad(p.Name, "wrong_type", "must be of type %s", account.List(p.Schema.Value.Type.Slice()))
+		f.ofType(p.Name, p.Schema.Value)
 	default:
 		var re *openapi3filter.RequestError
 		if errors.As(err, &re) {
@@ -280,7 +302,7 @@ func path(at string, pointer []string) string {
 func (f *findings) one(known openapi3.Schemas, se *openapi3.SchemaError, field string) {
 	switch s := se.Schema; se.SchemaField {
 	case "type":
-		f.bad(field, "wrong_type", "must be of type %s", account.List(s.Type.Slice()))
+		f.ofType(field, s)
 	case "properties":
 		name := unknownMember(se)
 		if field == "" && known[name] != nil {

@@ -120,6 +120,33 @@ func TestFieldErrorsSayWhatWouldBeRight(t *testing.T) {
 			}
 		}
 	}
+	// Newcomer N14: types in words; names as they are spelt; no detail is empty.
+	post := func(path, body string) api.Problem {
+		return decode[api.Problem](t, f.do(request{
+			Method: "POST", Path: path, As: anna, Body: body, Header: map[string]string{"Accept-Language": "pl"},
+		}))
+	}
+	for body, want := range map[string]string{
+		`{"email":5,"password":"x"}`:                                        "podaj tekst",
+		`{"email":"anna@gmail.com","password":"x","server":5}`:              "podaj obiekt",
+		`{"email":"anna@gmail.com","password":"x","folders":{"exclude":5}}`: "podaj listę",
+		`{"email":"anna@gmail.com","password":"x","skip_test":5}`:           "podaj true albo false",
+		`{"email":"anna@gmail.com","password":"x","server":{"port":"5"}}`:   "podaj liczbę całkowitą",
+		`[]`: "podaj obiekt",
+	} {
+		if p := post("/v1/accounts", body); p.Errors == nil || (*p.Errors)[0].Detail != want {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	p := post("/v1/accounts", `{"email":"anna@gmail.com","password":"x","poll_interval_seconds":-1}`)
+	if !strings.HasPrefix(p.Detail, "poll_interval_seconds: ") || !strings.HasSuffix(p.Detail, ".") {
+		t.Errorf("%+v", p)
+	}
+	for _, path := range []string{"/v1/accounts/" + noID + "/fetch", "/v1/nothing"} {
+		if p := post(path, ""); p.Code != api.ProblemCodeNotFound || p.Detail != "Sprawdź adres i identyfikator." {
+			t.Errorf("%s: %+v", path, p)
+		}
+	}
 	f.fail = account.ErrNameTaken
 	rec := f.do(request{
 		Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"anna@gmail.com","password":"x"}`,

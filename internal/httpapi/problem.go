@@ -68,10 +68,12 @@ var nothing account.Sentence
 
 // What is said where the reason is no user's business, or in the log.
 var (
-	sayToken      = account.Say("send the header Authorization with the word Bearer and a valid token")
-	sayInTheLog   = account.Say("the log has the reason")
-	sayTryLater   = account.Say("try again later")
-	sayTryShortly = account.Say("try again in a few seconds")
+	sayToken    = account.Say("send the header Authorization with the word Bearer and a valid token")
+	sayInTheLog = account.Say("the log has the reason")
+	// The same for what is not there and what is somebody else's.
+	sayCheckAddress = account.Say("check the address and the id")
+	sayTryLater     = account.Say("try again later")
+	sayTryShortly   = account.Say("try again in a few seconds")
 )
 
 // retryAfter is for how many seconds to leave the database in peace that does
@@ -222,7 +224,7 @@ func (t teller) plain(err error) (api.Problem, bool) {
 			continue
 		}
 		if known.code == api.ProblemCodeNotFound { // The same for what is not there and what is somebody else's.
-			return t.problem(known.code, nothing), true
+			return t.problem(known.code, sayCheckAddress), true
 		}
 		why := account.Sentence{Format: known.err.Error()}
 		p := t.problem(known.code, why)
@@ -278,7 +280,7 @@ func (t teller) failure(f *fault.Error) api.Problem {
 func (t teller) routing(e *echo.HTTPError) api.Problem {
 	switch e.Code {
 	case http.StatusNotFound:
-		return t.problem(api.ProblemCodeNotFound, nothing)
+		return t.problem(api.ProblemCodeNotFound, sayCheckAddress)
 	case http.StatusMethodNotAllowed:
 		return t.problem(api.ProblemCodeMethodNotAllowed, account.Say("see the header Allow"))
 	case http.StatusBadRequest:
@@ -299,13 +301,14 @@ func (t teller) fields(p api.Problem, fields ...account.FieldError) api.Problem 
 	return p
 }
 
-// listing names the fields and what is wrong with each in one sentence.
+// listing names the fields, as they are spelt, and what is wrong with each in one
+// sentence.
 func (t teller) listing(fields []account.FieldError) string {
 	parts := make([]string, len(fields))
 	for i, f := range fields {
 		parts[i] = f.Field + ": " + t.say(f.Detail)
 	}
-	return sentence(strings.Join(parts, "; "))
+	return strings.TrimSuffix(strings.Join(parts, "; "), ".") + "."
 }
 
 // challenge is the header of RFC 6750 section 3.
