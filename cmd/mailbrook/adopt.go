@@ -18,18 +18,33 @@ type installationCmd struct {
 
 type installationStatusCmd struct{}
 
-// Run prints what each part bears; it ends with status 1 when they differ.
+// Run prints what each part bears; it ends with status 1 when they differ, or keys
+// are damaged.
 func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) error {
 	return withParts(ctx, t, load, func(n *installation, b borne, id string) error {
 		tab := newTable("part", "identity", "where")
 		tab.add(partDatabase, orNone(id), n.cfg.databaseName())
-		tab.add(partKeys, orNone(b.keys), n.cfg.DataDir)
+		keys, damaged := orNone(b.keys), n.damagedKeys()
+		if damaged != nil {
+			keys += " (DAMAGED)"
+		}
+		tab.add(partKeys, keys, n.cfg.DataDir)
 		tab.add(partMailboxes, orNone(b.mailboxes), n.cfg.Mailbox)
 		if err := tab.write(t.page()); err != nil {
 			return err
 		}
-		return n.compare(ctx, b)
+		return errors.Join(damaged, n.compare(ctx, b))
 	})
+}
+
+// damagedKeys is what is wrong with the key files themselves, nil where they can be
+// used or are not there.
+func (n *installation) damagedKeys() error {
+	_, err := vault.Load(n.cfg.DataDir)
+	if errors.Is(err, vault.ErrDamaged) {
+		return notOurs(partKeys, err)
+	}
+	return nil
 }
 
 func orNone(id string) string {

@@ -248,6 +248,11 @@ func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
 			!strings.Contains(r.err, "malformed") {
 			t.Errorf("serve ends with status %d and says %q, want a refusal that names the %s", r.status, r.err, l.part)
 		}
+		// Newcomer N17: keys that cannot be used are shown as that; other losses are the control.
+		if r := h.run("", "installation"); strings.Contains(r.out, "DAMAGED") != (l.damage && l.part == "keys") ||
+			l.damage && r.status == exitOK {
+			t.Errorf("installation ends with status %d and says %q %q", r.status, r.out, r.err)
+		}
 		if l.name == "a foreign database" && h.dsn != "" {
 			h.exec("UPDATE meta SET value = '" + h.identity() + "' WHERE name = 'instance'")
 			h.goesOn(0)

@@ -424,12 +424,20 @@ func (n *installation) look(ctx context.Context, remind bool) {
 	}
 }
 
+// partedError is why nothing is answered: account.ErrUnavailable, and no word of a
+// database that does not answer.
+type partedError struct{ why error }
+
+func (e *partedError) Error() string { return "nothing is answered: " + e.why.Error() }
+
+func (e *partedError) Unwrap() []error { return []error{account.ErrUnavailable, e.why} }
+
 // holds returns why nothing may be answered or delivered, nil if it may.
 func (n *installation) holds() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.wrong != nil {
-		return fmt.Errorf("%w: %w", account.ErrUnavailable, n.wrong)
+		return &partedError{n.wrong}
 	}
 	return nil
 }

@@ -6,9 +6,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
 // A database that is too large to be looked through before anything is answered is
@@ -51,5 +54,18 @@ func TestALargeDatabaseIsLookedThroughBeforeAnythingIsDelivered(t *testing.T) {
 	n.lookThroughLarge(ctx, size-1)
 	if err := n.holds(); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("its pages are lost, and it holds: %v", err)
+	}
+}
+
+// Newcomer N17: a key that is damaged is no database that does not answer; the control
+// is what callers go by.
+func TestWhatIsNotTheDatabasesIsNotBlamedOnIt(t *testing.T) {
+	n := &installation{wrong: &mismatch{partKeys, vault.ErrDamaged}}
+	err := n.holds()
+	if !errors.Is(err, account.ErrUnavailable) || !errors.Is(err, vault.ErrDamaged) {
+		t.Errorf("it is told as %v", err)
+	}
+	if said := err.Error(); strings.Contains(said, "database does not answer") || !strings.Contains(said, "keys") {
+		t.Errorf("the log says %q", said)
 	}
 }

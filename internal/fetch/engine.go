@@ -316,7 +316,6 @@ func (v *visit) openMailbox(ctx context.Context) error {
 		if err := v.Mailbox.Make(ctx, a.Owner); err != nil {
 			return fault.Wrap(fault.LocalMailboxUnavailable, "making the local mailbox", err)
 		}
-		v.log.InfoContext(ctx, "a mailbox was made", "user", a.Owner)
 		v.delivery, err = v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
 	}
 	return fault.Wrap(fault.LocalMailboxUnavailable, op, err)

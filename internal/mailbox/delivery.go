@@ -75,7 +75,7 @@ func noMailbox(op string) error {
 	}
 }
 
-// Make makes a user's mailbox, if it is not there.
+// Make makes a user's mailbox, if it is not there; the log tells who did.
 func (s *Store) Make(ctx context.Context, o account.Owner) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -84,7 +84,10 @@ func (s *Store) Make(ctx context.Context, o account.Owner) error {
 	if err != nil {
 		return err
 	}
-	r.close()
+	defer r.close()
+	if r.founded {
+		s.log.InfoContext(ctx, "a mailbox was made", "user", o)
+	}
 	return nil
 }
 

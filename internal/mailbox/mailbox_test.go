@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -607,6 +609,24 @@ func TestAPlaceThatIsGoneIsNoEmptyMailbox(t *testing.T) {
 	_, _, err = s.Usage(t.Context(), anna(t))
 	wantCode(t, err, fault.LocalMailboxUnavailable)
 	wantCode(t, s.Check(t.Context()), fault.LocalMailboxUnavailable)
+}
+
+// Newcomer N17: visits that begin at once each said that they had made the mailbox.
+func TestOneOfSeveralMakesAMailboxAndSaysSo(t *testing.T) {
+	var log bytes.Buffer
+	s, _ := newStore(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}) // A handler writes one line at a time.
+	var g errgroup.Group
+	for range 8 {
+		g.Go(func() error { return s.Make(t.Context(), anna(t)) })
+	}
+	must(t, g.Wait())
+	if n := strings.Count(log.String(), "a mailbox was made"); n != 1 {
+		t.Errorf("%d times: %s", n, &log)
+	}
+	must(t, s.Make(t.Context(), anna(t))) // The control: it is there.
+	if n := strings.Count(log.String(), "a mailbox was made"); n != 1 {
+		t.Errorf("once more: %s", &log)
+	}
 }
 
 func TestUserWithoutMailbox(t *testing.T) {

@@ -18,6 +18,9 @@ type root struct {
 	fd   int
 	st   stat
 	path string // For the log and as a key; never opened.
+	// founded says that it was made a Maildir through this very descriptor: of several
+	// who open it at once, by one of them.
+	founded bool
 }
 
 // purpose is what a mailbox is opened for.
@@ -182,9 +185,11 @@ func (r *root) makeDirs(dir int, names []string) (made bool, err error) {
 		st, err := r.lstat(dir, name)
 		switch {
 		case missing(err):
-			if err := r.mkdir(dir, name, r.dirPerm(name)); err != nil && !exists(err) {
+			err := r.mkdir(dir, name, r.dirPerm(name))
+			if err != nil && !exists(err) {
 				return made, err
 			}
+			r.founded = r.founded || err == nil && dir == r.fd && name == subdirs[0]
 			made = true
 			fd, _, err := r.openDir(dir, name)
 			if err != nil {
