@@ -1204,7 +1204,7 @@ type Diagnosis struct {
 	// Code Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
 	Code FaultCode `json:"code"`
 
-	// Detail What is specific to this case, in English, with the server's own words where it gave any; may be empty. Plain text: escape it.
+	// Detail What is specific to this case, with the server's own words, as it gave them, where it gave any; may be empty. Plain text: escape it.
 	Detail string `json:"detail"`
 
 	// Retryable Whether it can mend itself; if not, the account waits for the user.
@@ -1920,7 +1920,7 @@ type SkippedMessage struct {
 	// Date By its own Date field.
 	Date *time.Time `json:"date"`
 
-	// Detail What is specific to this message, in English; may be empty. Plain text: escape it.
+	// Detail What is specific to this message, with the server's own words as it gave them; may be empty. Plain text: escape it.
 	//
 	// Example: The message is 70.0 MiB large; the limit is 50.0 MiB.
 	Detail  string    `json:"detail"`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -104,7 +105,7 @@ func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.A
 	return api.SkippedMessage{
 		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(
 			m.Code), Title: title,
-		Detail: m.Detail, Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
+		Detail: diagnose.TellDetail(m.Detail, languageOf(ctx)), Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
 			m.NextAt),
 		Sender: text(m.Sender), Subject: text(m.Subject), Date: when(m.SentAt),
 	}
@@ -157,22 +158,25 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	}
 	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
-		Code: api.FaultCode(d.Code), Title: title, Detail: d.Detail, Advice: advice, Retryable: d.Code.Retryable(),
+		Code: api.FaultCode(d.Code), Title: title, Detail: diagnose.TellDetail(d.Detail, lang), Advice: advice, Retryable: d.Code.Retryable(),
 		Since: when(d.Since),
 	}
 }
 
-func stepsJSON(steps []account.Step) []api.TestStep {
+func stepsJSON(steps []account.Step, lang string) []api.TestStep {
 	out := make([]api.TestStep, len(steps))
 	for i, st := range steps {
-		out[i] = api.TestStep{Name: api.TestStepName(st.Name), Ok: st.OK, Millis: st.Took.Milliseconds(), Detail: st.Detail}
+		out[i] = api.TestStep{
+			Name: api.TestStepName(st.Name), Ok: st.OK, Millis: st.Took.Milliseconds(),
+			Detail: diagnose.TellDetail(st.Detail, lang),
+		}
 	}
 	return out
 }
 
 func (s *server) testJSON(ctx context.Context, r account.TestReport, a account.Account) api.ConnectionTest {
 	return api.ConnectionTest{
-		Ok: r.OK, Steps: stepsJSON(r.Steps), Folders: list(r.Folders), OtherFolders: list(r.Shared),
+		Ok: r.OK, Steps: stepsJSON(r.Steps, languageOf(ctx)), Folders: list(r.Folders), OtherFolders: list(r.Shared),
 		Messages: r.Messages, Diagnosis: s.diagnosis(
 			ctx, r.Diagnosis, a),
 	}

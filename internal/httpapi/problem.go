@@ -168,7 +168,7 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 	case errors.As(err, &tested):
 		p := t.problem(api.ProblemCodeConnectionTestFailed, account.Say("nothing was saved: see the diagnosis"))
 		p.Diagnosis = DiagnosisJSON(tested.Report.Diagnosis, testedIn(err), s.Explain, t.lang)
-		steps := stepsJSON(tested.Report.Steps)
+		steps := stepsJSON(tested.Report.Steps, t.lang)
 		p.Steps = &steps
 		return p
 	case errors.As(err, &unready):

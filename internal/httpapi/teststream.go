@@ -93,7 +93,7 @@ func (t *testStream) VisitTestConnectionResponse(w http.ResponseWriter) error {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // For nginx.
 	w.WriteHeader(http.StatusOK)
-	step := func(s account.Step) { out.put("", "step", stepsJSON([]account.Step{s})[0]) }
+	step := func(s account.Step) { out.put("", "step", stepsJSON([]account.Step{s}, languageOf(t.ctx))[0]) }
 	for _, s := range t.first {
 		step(s)
 	}

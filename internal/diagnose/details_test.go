@@ -1,0 +1,101 @@
+package diagnose
+
+import (
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Newcomer N21: what we write of a failure is in the reader's language; what a server
+// said, and names, stay as they are.
+func TestDetailsAreInTheReadersLanguage(t *testing.T) {
+	for en, pl := range map[string]string{
+		"The server says: NO [X] is gone. The server gave no reason.": "Serwer odpowiada: NO [X] is gone. The server gave " +
+			"no reason.",
+		"This is your own mailbox, and would be fetched into itself. Its messages are those of your inbox.": "To Twoja " +
+			"własna skrzynka: poczta byłaby pobierana z niej do niej samej. Są w niej wiadomości z Twojej skrzynki odbiorczej.",
+		"The password has expired. The server says: Password expired": "Hasło wygasło. Serwer odpowiada: Password expired",
+		"folder Sent: The server says: no":                            "folder Sent: Serwer odpowiada: no",
+		"a message in INBOX: The message is no longer there.":         "wiadomość w INBOX: Tej wiadomości już nie ma.",
+		"Folders that hold mail fetched from elsewhere are left out: A, B, C and 2 more. Messages that were fetched there " +
+			"from elsewhere are skipped: 3.": "Pominięto foldery z pocztą pobraną z innych kont: A, B, C i jeszcze 2. " +
+			"Liczba pominiętych wiadomości pobranych tam z innych kont: 3.",
+		"6 folders":                         "Liczba folderów: 6",
+		"1 folder":                          "Liczba folderów: 1",
+		"":                                  "",
+		"something that nobody here writes": "something that nobody here writes",
+		"The server says: $1 ${1} {}":       "Serwer odpowiada: $1 ${1} {}",
+	} {
+		if got := TellDetail(en, Polish); got != pl {
+			t.Errorf("%q is told as %q, want %q", en, got, pl)
+		}
+		if got := TellDetail(en, English); got != en { // The control.
+			t.Errorf("%q is told in English as %q", en, got)
+		}
+	}
+}
+
+// TestEveryDetailIsSaidSomewhere: one whose English was changed is found.
+func TestEveryDetailIsSaidSomewhere(t *testing.T) {
+	said := literals(t, "../account", "../fault", "../fetch", "../mailbox", "../oauth", "../outbound", "../schedule",
+		"../source", "../vault", "../../cmd/mailbrook", ".")
+	for _, w := range details {
+		for _, part := range strings.FieldsFunc(w.en, func(r rune) bool { return r == '{' || r == '}' }) {
+			if part = strings.TrimPrefix(strings.TrimSpace(part), fault.TooManyFolders); len(part) > 8 && !strings.Contains(said, part) {
+				t.Errorf("nobody says this any more: %q of %q", part, w.en)
+			}
+		}
+		if strings.Count(w.en, "{}")+strings.Count(w.en, "{:}") != strings.Count(w.pl, "{}")+strings.Count(w.pl, "{:}") ||
+			w.pl == "" {
+			t.Errorf("%q and %q are not filled in alike", w.en, w.pl)
+		}
+	}
+	if strings.Contains(said, "nobody says such a thing") { // The control of what is looked through.
+		t.Error("tests are looked through, too")
+	}
+}
+
+// literals are the texts of packages' product files, what is joined by + in one.
+func literals(t *testing.T, dirs ...string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range files {
+			if strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "details.go" && dir == "." {
+				continue
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			set := token.NewFileSet()
+			var s scanner.Scanner
+			s.Init(set.AddFile(path, -1, len(text)), text, nil, 0)
+			for {
+				_, tok, lit := s.Scan()
+				switch tok {
+				case token.EOF:
+				case token.STRING:
+					b.WriteString(strings.ReplaceAll(strings.Trim(lit, "\"`"), `\"`, `"`))
+					continue
+				case token.ADD, token.SEMICOLON:
+					continue
+				default:
+					b.WriteByte('\n')
+					continue
+				}
+				break
+			}
+		}
+	}
+	return b.String()
+}
