@@ -719,11 +719,11 @@ type Account struct {
 	// Folder Example: Gmail
 	Folder string `json:"folder"`
 
-	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting, with `/`
-	// between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is the inbox
-	// alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a name. Empty
-	// `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the diagnosis is
-	// `folder_failed`, with its name in `detail`; the others are fetched.
+	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting,
+	// with `/` between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is
+	// the inbox alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a
+	// name. Empty `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the
+	// diagnosis is `folder_failed`, with its name in `detail`; the others are fetched.
 	Folders ChosenFolders `json:"folders"`
 
 	// Id Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
@@ -918,11 +918,11 @@ type AdminAccount struct {
 	// Folder Example: Gmail
 	Folder string `json:"folder"`
 
-	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting, with `/`
-	// between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is the inbox
-	// alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a name. Empty
-	// `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the diagnosis is
-	// `folder_failed`, with its name in `detail`; the others are fetched.
+	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting,
+	// with `/` between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is
+	// the inbox alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a
+	// name. Empty `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the
+	// diagnosis is `folder_failed`, with its name in `detail`; the others are fetched.
 	Folders ChosenFolders `json:"folders"`
 
 	// Id Example: 6f1d1c1e-8a0e-4d0a-9f0b-2f4f0a9f7b11
@@ -1023,11 +1023,11 @@ type Autoconfig struct {
 // AutoconfigSource defines model for Autoconfig.Source.
 type AutoconfigSource string
 
-// ChosenFolders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting, with `/`
-// between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is the inbox
-// alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a name. Empty
-// `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the diagnosis is
-// `folder_failed`, with its name in `detail`; the others are fetched.
+// ChosenFolders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting,
+// with `/` between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is
+// the inbox alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a
+// name. Empty `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the
+// diagnosis is `folder_failed`, with its name in `detail`; the others are fetched.
 type ChosenFolders struct {
 	Exclude []string `json:"exclude"`
 	Include []string `json:"include"`
@@ -1667,12 +1667,13 @@ type Quota struct {
 	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
 	LimitSource         *LimitSource `json:"limit_source"`
 
-	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest with
-	// `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
+	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest
+	// with `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
 	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
 	NearestLimit   *LimitDimension `json:"nearest_limit"`
 
-	// NearestPercent How much of the limit in `nearest_limit` is used, rounded down; above 100 it is exceeded. `null` without a limit.
+	// NearestPercent How much of the limit in `nearest_limit` is used, rounded down; above 100 it is exceeded. `null` without a
+	// limit.
 	NearestPercent *int64 `json:"nearest_percent"`
 
 	// State `over`: a limit is reached, or an account of the user is `over_quota`: what comes next does not fit, though some of
@@ -2050,12 +2051,13 @@ type UserQuota struct {
 	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
 	LimitSource         *LimitSource `json:"limit_source"`
 
-	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest with
-	// `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
+	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest
+	// with `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
 	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
 	NearestLimit   *LimitDimension `json:"nearest_limit"`
 
-	// NearestPercent How much of the limit in `nearest_limit` is used, rounded down; above 100 it is exceeded. `null` without a limit.
+	// NearestPercent How much of the limit in `nearest_limit` is used, rounded down; above 100 it is exceeded. `null` without a
+	// limit.
 	NearestPercent *int64 `json:"nearest_percent"`
 
 	// Set What `PUT` set, or a default says, whatever the mailbox's own limits are.

@@ -117,19 +117,27 @@ func TestEachLimitTellsWhoseItIsAndTheNearestIsNamed(t *testing.T) {
 	}{
 		"none": {},
 		"theirs in bytes, ours in messages": {
-			account.Limit{Messages: ptr[int64](3)}, account.Limit{Bytes: ptr[int64](2000)}, theirs, ours, ours,
+			account.Limit{Messages: ptr[int64](3)},
+			account.Limit{Bytes: ptr[int64](2000)},
+			theirs, ours, ours,
 			account.InMessages, 66,
 		},
 		"the other way round": {
-			account.Limit{Bytes: ptr[int64](2000)}, account.Limit{Messages: ptr[int64](100)}, ours, theirs, ours,
+			account.Limit{Bytes: ptr[int64](2000)},
+			account.Limit{Messages: ptr[int64](100)},
+			ours, theirs, ours,
 			account.InBytes, 50,
 		},
 		"both in bytes": {
-			account.Limit{Bytes: ptr[int64](2000)}, account.Limit{Bytes: ptr[int64](1000)}, theirs, "", theirs,
+			account.Limit{Bytes: ptr[int64](2000)},
+			account.Limit{Bytes: ptr[int64](1000)},
+			theirs, "", theirs,
 			account.InBytes, 100,
 		},
 		"alike": {
-			account.Limit{Messages: ptr[int64](1)}, account.Limit{Messages: ptr[int64](1)}, "", ours, ours,
+			account.Limit{Messages: ptr[int64](1)},
+			account.Limit{Messages: ptr[int64](1)},
+			"", ours, ours,
 			account.InMessages, 200,
 		},
 	} {

@@ -46,7 +46,8 @@ func TestEveryDetailIsSaidSomewhere(t *testing.T) {
 		"../source", "../vault", "../../cmd/mailbrook", ".")
 	for _, w := range details {
 		for _, part := range strings.FieldsFunc(w.en, func(r rune) bool { return r == '{' || r == '}' }) {
-			if part = strings.TrimPrefix(strings.TrimSpace(part), fault.TooManyFolders); len(part) > 8 && !strings.Contains(said, part) {
+			part = strings.TrimPrefix(strings.TrimSpace(part), fault.TooManyFolders)
+			if len(part) > 8 && !strings.Contains(said, part) {
 				t.Errorf("nobody says this any more: %q of %q", part, w.en)
 			}
 		}

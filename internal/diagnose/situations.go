@@ -23,12 +23,12 @@ var situations = []situation{
 			words{"The password has expired", "Hasło wygasło"},
 			words{
 				"Set a new password at the provider first, on its own pages, and then enter it here.",
-				"Najpierw ustaw nowe hasło u dostawcy, na jego stronach, a potem wpisz je tutaj.",
+				"Najpierw zmień hasło u dostawcy, na jego stronach, a potem wpisz je tutaj.",
 			},
 		},
 		text{advice: words{
 			"The user has to set a new password at the provider first, on its own pages, and then enter it here.",
-			"Użytkownik musi najpierw ustawić nowe hasło u dostawcy, na jego stronach, a potem wpisać je tutaj.",
+			"Użytkownik musi najpierw zmienić hasło u dostawcy, na jego stronach, a potem wpisać je tutaj.",
 		}},
 	},
 	{

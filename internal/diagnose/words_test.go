@@ -73,7 +73,7 @@ func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
 	expired := diagnose.Context{Detail: fault.PasswordExpired + ` The server says: "no"`}
 	for lang, want := range map[string][2]string{
 		"en": {"The password has expired", "Set a new password at the provider first"},
-		"pl": {"Hasło wygasło", "Najpierw ustaw nowe hasło u dostawcy"},
+		"pl": {"Hasło wygasło", "Najpierw zmień hasło u dostawcy"},
 	} {
 		title, advice := diagnose.Explain(fault.AuthFailed, lang, expired)
 		if title != want[0] || !strings.HasPrefix(advice, want[1]) {
@@ -91,10 +91,18 @@ func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
 // a title and advice, nothing is left unfilled, and no language is mixed in.
 func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 	contexts := []diagnose.Context{
-		{}, {Protocol: account.IMAP}, {Admin: true}, {Admin: true, SignIn: true}, {Admin: true, HeldBack: true},
-		{Wait: time.Hour}, {Wait: time.Hour, HeldBack: true}, {Wait: time.Hour, Admin: true},
-		{Detail: fault.NotThere + "Sent"}, {Detail: fault.NotThere + "Sent", Admin: true},
-		{Detail: fault.TooManyFolders + ": more"}, {Detail: fault.TooManyFolders + ": more", Admin: true},
+		{},
+		{Protocol: account.IMAP},
+		{Admin: true},
+		{Admin: true, SignIn: true},
+		{Admin: true, HeldBack: true},
+		{Wait: time.Hour},
+		{Wait: time.Hour, HeldBack: true},
+		{Wait: time.Hour, Admin: true},
+		{Detail: fault.NotThere + "Sent"},
+		{Detail: fault.NotThere + "Sent", Admin: true},
+		{Detail: fault.TooManyFolders + ": more"},
+		{Detail: fault.TooManyFolders + ": more", Admin: true},
 		{Detail: fault.PasswordExpired + " The server says: no"},
 		{Detail: fault.PasswordExpired + " The server says: no", Admin: true},
 	}

@@ -105,7 +105,8 @@ func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.A
 	return api.SkippedMessage{
 		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(
 			m.Code), Title: title,
-		Detail: diagnose.TellDetail(m.Detail, languageOf(ctx)), Advice: advice, Attempts: m.Attempts, FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
+		Detail: diagnose.TellDetail(m.Detail, languageOf(ctx)), Advice: advice, Attempts: m.Attempts,
+		FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
 			m.NextAt),
 		Sender: text(m.Sender), Subject: text(m.Subject), Date: when(m.SentAt),
 	}
@@ -158,8 +159,9 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	}
 	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
-		Code: api.FaultCode(d.Code), Title: title, Detail: diagnose.TellDetail(d.Detail, lang), Advice: advice, Retryable: d.Code.Retryable(),
-		Since: when(d.Since),
+		Code: api.FaultCode(d.Code), Title: title, Detail: diagnose.TellDetail(d.Detail, lang), Advice: advice,
+		Retryable: d.Code.Retryable(),
+		Since:     when(d.Since),
 	}
 }
 
