@@ -68,10 +68,20 @@ const (
 // type into the wrong field nothing is kept.
 type Attempt struct {
 	Owner   account.Owner
+	Client  string     // Who signs in to the pages, in the place of an owner; "": this is no such attempt.
 	Account account.ID // "": settings that are not saved.
 	Names   []string   // What the login may name a mailbox by: one user's logins that share one are counted together.
 	Mailbox string     // The mailbox at its server's address, by which everybody's are.
 	Home    string     // The mailbox at its server's name, by which its owner is known.
+}
+
+// By names whose attempts count together: an owner's, or a client's, which no owner
+// is called like.
+func (a Attempt) By() string {
+	if a.Client != "" {
+		return "client " + a.Client
+	}
+	return a.Owner.String()
 }
 
 // Ledger keeps the count for all processes. Times are its own clock's.
@@ -123,9 +133,14 @@ func (l *Limiter) Held() int64 { return l.held.Load() }
 func (l *Limiter) Admit(ctx context.Context, a account.Account,
 	addrs []netip.Addr,
 ) (settle func(account.SignIn), err error) {
-	at, proof := attempt(a, addrs), a.Proof(addrs)
+	proof := a.Proof(addrs)
+	return l.admit(ctx, attempt(a, addrs), proof, a.LoginProof == proof)
+}
+
+func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bool) (settle func(account.SignIn),
+	err error,
+) {
 	var id string
-	proven := a.LoginProof == proof
 	if !proven {
 		var wait time.Duration
 		if id, wait, err = l.Ledger.Reserve(ctx, at, l.Limits); err != nil {
@@ -145,7 +160,7 @@ func (l *Limiter) Admit(ctx context.Context, a account.Account,
 		defer cancel()
 		if err := l.settle(ctx, id, at, proof, proven, how); err != nil {
 			// A place that is taken stays so for a while.
-			l.Log.WarnContext(ctx, "counting a login", "account", a.ID, "error", err)
+			l.Log.WarnContext(ctx, "counting a login", "account", at.Account, "error", err)
 		}
 	}, nil
 }

@@ -53,7 +53,7 @@ func (r Logins) lock(ctx context.Context, c sqlConn, a logins.Attempt) error {
 		return nil
 	}
 	// In one statement the order of the two would be the planner's.
-	if _, err := c.exec(ctx, "SELECT pg_advisory_xact_lock(?, hashtext(?))", loginsOfUser, a.Owner.String()); err != nil {
+	if _, err := c.exec(ctx, "SELECT pg_advisory_xact_lock(?, hashtext(?))", loginsOfUser, a.By()); err != nil {
 		return err
 	}
 	_, err := c.exec(ctx, "SELECT pg_advisory_xact_lock(?, hashtext(?))", loginsOfMailbox, a.Mailbox)
@@ -65,7 +65,7 @@ func (r Logins) insert(ctx context.Context, c sqlConn, id string, a logins.Attem
 ) error {
 	_, err := c.exec(ctx, "INSERT INTO failed_logins (id, owner, name, mailbox, pending, until_ms) VALUES (?, ?, ?, ?, "+
 		"?, ?)",
-		id, a.Owner.String(), strings.Join(a.Names, " "), a.Mailbox, flag(pending), until.UnixMilli())
+		id, a.By(), strings.Join(a.Names, " "), a.Mailbox, flag(pending), until.UnixMilli())
 	return err
 }
 
@@ -89,7 +89,7 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 		}
 		return nil
 	}, "SELECT name, pending, until_ms FROM failed_logins WHERE owner = ? AND until_ms > ? AND until_ms <= ? ORDER BY "+
-		"until_ms", append([]any{a.Owner.String()}, between...)...)
+		"until_ms", append([]any{a.By()}, between...)...)
 	if err != nil {
 		return 0, err
 	}
@@ -107,6 +107,9 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 	wait := ofAll.wait(l.Everybody, now)
 	if err != nil || wait == 0 {
 		return 0, err
+	}
+if a.Client != "" {
+		return wait, nil // Nobody is known to be the owner before the password was right.
 	}
 	if len(ofName) < l.First {
 		return 0, nil // Not one of the guessers, so far.

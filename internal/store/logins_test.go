@@ -251,3 +251,57 @@ func TestAnAccountKeepsItsProofUntilItIsRefusedOrEdited(t *testing.T) {
 		}
 	})
 }
+
+// atDoor is an attempt of a client's to sign in to the pages.
+func atDoor(client, user string) logins.Attempt {
+	return logins.Attempt{Client: client, Names: []string{"page-" + user}, Mailbox: "page-" + user}
+}
+
+// TestOf300AttemptsAtTheDoorNoMoreThanThePlacesBegin, by one client for one user, by
+// one client, and for one user, in three processes.
+func TestOf300AttemptsAtTheDoorNoMoreThanThePlacesBegin(t *testing.T) {
+	onBoth(t, func(w *world) {
+		stores := []*Store{w.Store, w.another(), w.another()}
+		for name, tc := range map[string]struct {
+			attempt func(i int) logins.Attempt
+			want    int64
+		}{
+			"one client, one user":   {func(int) logins.Attempt { return atDoor("a", "1") }, 10},
+			"one client, many users": {func(i int) logins.Attempt { return atDoor("b", fmt.Sprint("of-b-", i)) }, 30},
+			"many clients, one user": {func(i int) logins.Attempt { return atDoor(fmt.Sprint("c", i), "2") }, 50},
+			"many clients, and users": {func(i int) logins.Attempt {
+				return atDoor(fmt.Sprint("d", i), fmt.Sprint("d", i))
+			}, 300},
+		} {
+			var n atomic.Int64
+			var g errgroup.Group
+			for i := range 300 {
+				g.Go(func() error {
+					_, wait, err := stores[i%3].Logins().Reserve(w.Context(), tc.attempt(i), loginLimits)
+					if wait == 0 && err == nil {
+						n.Add(1)
+					}
+					return err
+				})
+			}
+			w.must(g.Wait())
+			if n.Load() != tc.want {
+				w.Errorf("%s: %d attempts began, not %d", name, n.Load(), tc.want)
+			}
+		}
+	})
+}
+
+// TestTheDoorAndMailboxesElsewhereShareNothing: who guesses at the door keeps no
+// user from its accounts.
+func TestTheDoorAndMailboxesElsewhereShareNothing(t *testing.T) {
+	onBoth(t, func(w *world) {
+		w.failLogins(atDoor("anna@firma.test", "anna"), 10)
+		if wait := w.waits(login(w, "anna@firma.test", "anna")); wait != 0 {
+			w.Errorf("a user waits %v for what a client did", wait)
+		}
+		if wait := w.waits(atDoor("anna@firma.test", "anna")); wait == 0 { // The control.
+			w.Error("the client does not wait")
+		}
+	})
+}
