@@ -1,0 +1,447 @@
+package oidc_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/oidc"
+)
+
+const back = "https://pages.test/signin/callback"
+
+var flow = oidc.Flow{State: "a-state", Nonce: "a-nonce", Verifier: account.NewSecret(strings.Repeat("v", 43))}
+
+// TestARealProviderSignsIn: the code flow with PKCE and nonce, by a confidential and
+// by a public client, at zitadel/oidc.
+func TestARealProviderSignsIn(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	for name, secret := range map[string]string{"confidential": "s3kret-klienta", "public": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := mailtest.StartOpenID(t, ca, back, secret, map[string]mailtest.OpenIDUser{
+				"anna":  {Password: "haslo-anny", Email: "Anna@firma.test", Verified: true},
+				"ewa":   {Password: "haslo-ewy", Email: "ewa@firma.test", Verified: false},
+				"kowal": {Password: "haslo-kowala", Email: "\u212Aowal@firma.test", Verified: true},
+			})
+			opts := oidc.Options{
+				Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: account.NewSecret(secret), RedirectURL: back,
+				Scopes: []string{"email"}, Claim: "email",
+				HTTP: &http.Client{Transport: &http.Transport{TLSClientConfig: ca.Client()}},
+			}
+			p := oidc.New(opts)
+			signIn := func(p *oidc.Provider, user string, f oidc.Flow) (oidc.Person, url.Values, error) {
+				t.Helper()
+				address, err := p.Begin(t.Context(), flow)
+				if err != nil {
+					t.Fatal(err)
+				}
+				u, err := url.Parse(o.SignIn(address, user))
+				if err != nil || !strings.HasPrefix(u.String(), back+"?") || u.Query().Get("state") != flow.State {
+					t.Fatalf("the browser is sent to %v (%v)", u, err)
+				}
+				who, err := p.Finish(t.Context(), f, u.Query().Get("code"), u.Query().Get("iss"))
+				return who, u.Query(), err
+			}
+			who, came, err := signIn(p, "anna", flow)
+			if err != nil || who.Owner.String() != "anna@firma.test" {
+				t.Fatalf("%v, %v", who, err)
+			}
+			_, err = p.Finish(t.Context(), flow, came.Get("code"), "")
+			refused(t, err, "over") // The code was used.
+			other := flow
+			other.Verifier = account.NewSecret(strings.Repeat("w", 43))
+			_, _, err = signIn(p, "anna", other)
+			refused(t, err, "over") // Somebody else's code: PKCE.
+			other = flow
+			other.Nonce = "another"
+			_, _, err = signIn(p, "anna", other)
+			refused(t, err, "false")
+			_, _, err = signIn(p, "ewa", flow)
+			refused(t, err, "address")
+			_, _, err = signIn(p, "kowal", flow)
+			refused(t, err, "address")
+			opts.Unverified = true // The control.
+			if who, _, err = signIn(oidc.New(opts), "ewa", flow); err != nil || who.Owner.String() != "ewa@firma.test" {
+				t.Errorf("%v, %v", who, err)
+			}
+			if secret != "" {
+				opts.ClientSecret = account.NewSecret("not this one")
+				_, _, err = signIn(oidc.New(opts), "anna", flow)
+				refused(t, err, "setup")
+			}
+		})
+	}
+}
+
+func refused(t *testing.T, err error, why string) {
+	t.Helper()
+	var r *oidc.RefusedError
+	if !errors.As(err, &r) || r.Why != why {
+		t.Errorf("%v, want it refused: %s", err, why)
+	}
+}
+
+func away(t *testing.T, err error) *oidc.AwayError {
+	t.Helper()
+	var a *oidc.AwayError
+	if !errors.As(err, &a) || a.Wait <= 0 || len(a.Error()) > 500 {
+		t.Fatalf("%v, want the provider to be away", err)
+	}
+	return a
+}
+
+// liar is a provider that says what the test wants.
+type liar struct {
+	*httptest.Server
+	key, other *rsa.PrivateKey
+
+	mu       sync.Mutex
+	metadata map[string]any // Over the true ones.
+	claims   map[string]any // Over the true ones; nil values are left out.
+	info     map[string]any
+	sign     func(c map[string]any) string // Nil: as it should be.
+	token    http.HandlerFunc              // Nil: answers with the id token.
+	wellKnow http.HandlerFunc              // Nil: answers with the metadata.
+	keys     http.HandlerFunc              // Nil: answers with the key.
+	asked    map[string]int
+}
+
+func newLiar(t *testing.T) *liar {
+	t.Helper()
+	l := &liar{asked: map[string]int{}}
+	for _, k := range []**rsa.PrivateKey{&l.key, &l.other} {
+		var err error
+		if *k, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say := func(w http.ResponseWriter, v any) {
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}
+	l.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.asked[r.URL.Path]++
+		switch r.URL.Path {
+		case "/.well-known/openid-configuration":
+			if l.wellKnow != nil {
+				l.wellKnow(w, r)
+				return
+			}
+			m := map[string]any{
+				"issuer": l.URL, "authorization_endpoint": l.URL + "/auth", "token_endpoint": l.URL + "/token",
+				"jwks_uri": l.URL + "/keys", "userinfo_endpoint": l.URL + "/info",
+				"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"},
+			}
+			maps.Copy(m, l.metadata)
+			say(w, m)
+		case "/keys":
+			if l.keys != nil {
+				l.keys(w, r)
+				return
+			}
+			key := jose.JSONWebKey{Key: l.key.Public(), KeyID: "k", Algorithm: "RS256", Use: "sig"}
+			say(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+		case "/token":
+			if l.token != nil {
+				l.token(w, r)
+				return
+			}
+			c := map[string]any{
+				"iss": l.URL, "aud": "client", "sub": "1", "nonce": flow.Nonce, "exp": time.Now().Add(time.Hour).Unix(),
+				"iat": time.Now().Unix(), "email": "anna@firma.test", "email_verified": true, "uid": 17,
+			}
+			for k, v := range l.claims {
+				if c[k] = v; v == nil {
+					delete(c, k)
+				}
+			}
+			sign := l.sign
+			if sign == nil {
+				sign = by(t, jose.RS256, l.key)
+			}
+			say(w, map[string]any{"access_token": "at", "token_type": "Bearer", "id_token": sign(c)})
+		case "/info":
+			say(w, l.info)
+		}
+	}))
+	t.Cleanup(l.Close)
+	return l
+}
+
+func signed(t *testing.T, alg jose.SignatureAlgorithm, key any, c map[string]any) string {
+	t.Helper()
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := jwt.Signed(s).Claims(c).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// at returns the provider as this package sees it.
+func (l *liar) at(change ...func(*oidc.Options)) *oidc.Provider {
+	o := oidc.Options{
+		Issuer: l.URL, ClientID: "client", ClientSecret: account.NewSecret("secret"), RedirectURL: back, Claim: "email",
+		HTTP: l.Client(),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	return oidc.New(o)
+}
+
+// TestNothingFalseSignsIn: each case differs from what signs in, which is the
+// control, in one thing.
+func TestNothingFalseSignsIn(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	claim := func(name string, value any) func(*liar) {
+		return func(l *liar) { l.claims = map[string]any{name: value} }
+	}
+	for name, tc := range map[string]struct {
+		change func(*liar)
+		why    string // "": anna is signed in.
+	}{
+		"as it should be":       {func(*liar) {}, ""},
+		"another nonce":         {claim("nonce", "b-nonce"), "false"},
+		"no nonce":              {claim("nonce", nil), "false"},
+		"another audience":      {claim("aud", "somebody"), "false"},
+		"an audience beside us": {claim("aud", []string{"client", "somebody"}), "false"},
+		"for another party":     {claim("azp", "somebody"), "false"},
+		"for us":                {claim("azp", "client"), ""},
+		"another issuer":        {claim("iss", "https://evil.example"), "false"},
+		"too old":               {claim("exp", time.Now().Add(-time.Hour).Unix()), "false"},
+		"not verified":          {claim("email_verified", false), "address"},
+		"verified, as a word":   {claim("email_verified", "true"), ""},
+		"nothing said of that":  {claim("email_verified", nil), "address"},
+		"no address":            {claim("email", "anna"), "address"},
+		"two addresses":         {claim("email", []string{"anna@firma.test"}), "address"},
+		"full-width":            {claim("email", "\uFF41nna@firma.test"), "address"},
+		"a display name":        {claim("email", "Anna <anna@firma.test>"), "address"},
+		"signed by somebody":    {func(l *liar) { l.sign = by(t, jose.RS256, l.other) }, "false"},
+		"signed with the secret": {func(l *liar) {
+			l.sign = func(c map[string]any) string { return signed(t, jose.HS256, []byte(strings.Repeat("secret", 6)), c) }
+		}, "false"},
+		"not signed":                         {func(l *liar) { l.sign = unsigned }, "false"},
+		"no id token":                        {func(l *liar) { l.sign = nothing }, "false"},
+		"the answer about the user":          {told("1", true), ""},
+		"… about another user":               {told("2", true), "false"},
+		"… not verified there":               {told("1", false), "address"},
+		"a code that was used":               {refuses(http.StatusBadRequest, `{"error":"invalid_grant"}`), "over"},
+		"a client that is not registered":    {refuses(http.StatusUnauthorized, `{"error":"invalid_client"}`), "setup"},
+		"an answer that is not JSON":         {refuses(http.StatusBadRequest, strings.Repeat("<p>", 1000)), "setup"},
+		"the answer has no access token":     {refuses(http.StatusOK, "{}"), "away"},
+		"out of order":                       {refuses(http.StatusInternalServerError, "oops"), "away"},
+		"too many requests":                  {refuses(http.StatusTooManyRequests, "slow"), "away"},
+		"an answer without an end":           {func(l *liar) { l.token = endless }, "away"},
+		"an answer that breaks off":          {func(l *liar) { l.token = breaks }, "away"},
+		"keys that break off":                {func(l *liar) { l.keys = breaks }, "away"},
+		"keys without an end":                {func(l *liar) { l.keys = endless }, "away"},
+		"keys that are none":                 {func(l *liar) { l.keys = refuses0 }, "away"},
+		"metadata without an end":            {func(l *liar) { l.wellKnow = endless }, "away"},
+		"metadata of another issuer":         {meta("issuer", "https://evil.example"), "away"},
+		"keys at a plain address":            {meta("jwks_uri", "http://evil.example/keys"), "away"},
+		"tokens at a plain address":          {meta("token_endpoint", "http://evil.example/token"), "away"},
+		"metadata that breaks off":           {func(l *liar) { l.wellKnow = breaks }, "away"},
+		"metadata that is no page of theirs": {func(l *liar) { l.wellKnow = http.NotFound }, "away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.mu.Lock()
+			l.claims, l.info, l.sign, l.token, l.keys, l.wellKnow, l.metadata = nil, nil, nil, nil, nil, nil, nil
+			tc.change(l)
+			l.mu.Unlock()
+			who, err := l.at().Finish(t.Context(), flow, "code", "")
+			switch tc.why {
+			case "":
+				if err != nil || who.Owner.String() != "anna@firma.test" || who.UserID != "" {
+					t.Errorf("%v, %v", who, err)
+				}
+			case "away":
+				away(t, err)
+			default:
+				refused(t, err, tc.why)
+			}
+		})
+	}
+	_, err := l.at().Finish(t.Context(), flow, "code", "https://evil.example")
+	refused(t, err, "false")
+	_, err = l.at().Finish(t.Context(), flow, "", l.URL)
+	refused(t, err, "false")
+}
+
+func unsigned(map[string]any) string { return "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0." }
+
+func nothing(map[string]any) string { return "" }
+
+// by signs as somebody who has this key.
+func by(t *testing.T, alg jose.SignatureAlgorithm, key any) func(map[string]any) string {
+	return func(c map[string]any) string { return signed(t, alg, key, c) }
+}
+
+// told has the address in the answer about the user alone.
+func told(sub string, verified bool) func(*liar) {
+	return func(l *liar) {
+		l.claims = map[string]any{"email": nil}
+		l.info = map[string]any{"sub": sub, "email": "anna@firma.test", "email_verified": verified}
+	}
+}
+
+func meta(name, value string) func(*liar) {
+	return func(l *liar) { l.metadata = map[string]any{name: value} }
+}
+
+func refuses(status int, body string) func(*liar) {
+	return func(l *liar) {
+		l.token = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
+		}
+	}
+}
+
+func refuses0(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }
+
+func endless(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{"x":"`)
+	for r.Context().Err() == nil {
+		if _, err := w.Write([]byte(strings.Repeat("x", 64<<10))); err != nil {
+			return
+		}
+	}
+}
+
+func breaks(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// TestWhoHasTheAddressIsToldByAClaim, text or number, wherever it is told.
+func TestWhoHasTheAddressIsToldByAClaim(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	with := func(o *oidc.Options) { o.UserIDClaim = "uid" }
+	for name, tc := range map[string]struct {
+		uid  any
+		want string // "": refused.
+	}{
+		"a number": {17, "17"}, "text": {"u-17", "u-17"}, "none": {nil, ""}, "empty": {"", ""}, "a list": {[]int{17}, ""},
+		"too long": {strings.Repeat("a", 256), ""}, "a line break": {"a\nb", ""}, "a truth": {true, ""},
+	} {
+		l.mu.Lock()
+		l.claims = map[string]any{"uid": tc.uid}
+		l.mu.Unlock()
+		who, err := l.at(with).Finish(t.Context(), flow, "code", "")
+		if who.UserID != tc.want || (err == nil) != (tc.want != "") {
+			t.Errorf("%s: %q, %v", name, who.UserID, err)
+		}
+	}
+}
+
+// dead is a way to a server that is not there.
+type dead struct {
+	mu    sync.Mutex
+	asked int
+	up    http.RoundTripper // Nil: it is down.
+}
+
+func (d *dead) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked++
+	if d.up == nil {
+		return nil, errors.New("connection refused")
+	}
+	return d.up.RoundTrip(r)
+}
+
+// TestAProviderThatIsDownIsLeftInPeaceAndComesBack, and while what it says of itself
+// is known it is not asked again.
+func TestAProviderThatIsDownIsLeftInPeaceAndComesBack(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	d := &dead{}
+	now := time.Now()
+	p := l.at(func(o *oidc.Options) {
+		o.HTTP, o.Now = &http.Client{Transport: d}, func() time.Time { return now }
+	})
+	for i := range 5 {
+		_, err := p.Begin(t.Context(), flow)
+		if a := away(t, err); a.Wait != time.Duration(10-i)*time.Second || d.asked != 1 {
+			t.Errorf("after %d s: wait %v, asked %d times", i, a.Wait, d.asked)
+		}
+		now = now.Add(time.Second)
+	}
+	now = now.Add(5 * time.Second)
+	d.up = l.Client().Transport
+	begin := func() {
+		t.Helper()
+		address, err := p.Begin(t.Context(), flow)
+		u, perr := url.Parse(address)
+		if err != nil || perr != nil {
+			t.Fatal(err, perr)
+		}
+		q := u.Query()
+		if !strings.HasPrefix(address, l.URL+"/auth?") || q.Get("state") != flow.State || q.Get("nonce") != flow.Nonce ||
+			q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 || q.Get("redirect_uri") != back ||
+			strings.Contains(address, flow.Verifier.Reveal()) || q.Get("scope") != "openid" || q.Get("client_secret") != "" {
+			t.Errorf("the browser is sent to %s", address)
+		}
+	}
+	begin()
+	begin()
+	if d.asked != 2 {
+		t.Errorf("asked %d times", d.asked)
+	}
+	now = now.Add(25 * time.Hour) // What is known is old by now, and better than nothing.
+	d.up = nil
+	begin()
+	begin()
+	if d.asked != 3 {
+		t.Errorf("asked %d times", d.asked)
+	}
+}
+
+// stuck never answers.
+type stuck struct{}
+
+func (stuck) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestSilenceEnds: whoever waits is told after ten seconds, or leaves when it likes.
+func TestSilenceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := oidc.New(oidc.Options{Issuer: "https://login.test", ClientID: "c", HTTP: &http.Client{Transport: stuck{}}})
+		began := time.Now()
+		_, err := p.Begin(t.Context(), flow)
+		away(t, err)
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

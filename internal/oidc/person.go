@@ -1,0 +1,163 @@
+package oidc
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// claims are what the provider says of somebody.
+type claims map[string]json.RawMessage
+
+// person reads who an id token speaks of, and asks for what is not in it: many
+// providers put the address into the answer about the user alone.
+func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.IDToken, token *oauth2.Token) (Person,
+	error,
+) {
+	var says claims
+	if err := id.Claims(&says); err != nil {
+		return Person{}, &RefusedError{"false", err}
+	}
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.Nonce)) != 1 {
+		return Person{}, refuse("false", "the id token is of another sign-in")
+	}
+	if azp := says.text("azp"); azp != "" && azp != p.opts.ClientID || azp == "" && len(id.Audience) > 1 {
+		return Person{}, refuse("false", "the id token is for another client, %q", fault.Clean(azp, shown))
+	}
+	if _, there := says[p.opts.Claim]; !there && m.provider.UserInfoEndpoint() != "" {
+		more, err := p.about(ctx, m, id.Subject, token)
+		if err != nil {
+			return Person{}, err
+		}
+		// Not mixed: whether an address is verified is said where the address is.
+		says[p.opts.Claim], says["email_verified"] = more[p.opts.Claim], more["email_verified"]
+		if c := p.opts.UserIDClaim; says[c] == nil {
+			says[c] = more[c]
+		}
+	}
+	if p.opts.Claim == "email" && !p.opts.Unverified && !says.true("email_verified") {
+		return Person{}, refuse("address", "the address of %q is not verified", fault.Clean(id.Subject, shown))
+	}
+	o, err := account.ParseOwner(says.text(p.opts.Claim))
+	if err != nil {
+		return Person{}, refuse("address", "the claim %s of %q is no user's address: %w", p.opts.Claim,
+			fault.Clean(id.Subject, shown), err)
+	}
+	who := Person{Owner: o}
+	if c := p.opts.UserIDClaim; c != "" {
+		if who.UserID = says.id(c); who.UserID == "" {
+			return Person{}, refuse("setup", "the claim %s, which tells users apart, is missing", c)
+		}
+	}
+	return who, nil
+}
+
+// about asks for the claims of the user whose token it is.
+func (p *Provider) about(ctx context.Context, m *metadata, subject string, token *oauth2.Token) (claims, error) {
+	info, err := m.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("asking about a user: %w", ctx.Err())
+	case err != nil:
+		return nil, &AwayError{pause, fmt.Errorf("asking about a user: %w", err)}
+	case info.Subject != subject: // OpenID Connect Core 1.0, 5.3.2.
+		return nil, refuse("false", "the answer about the user is about another one")
+	}
+	var says claims
+	if err := info.Claims(&says); err != nil {
+		return nil, &RefusedError{"false", err}
+	}
+	return says, nil
+}
+
+func (c claims) text(name string) string {
+	var s string
+	if json.Unmarshal(c[name], &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// true reads a truth, which some providers write as a word.
+func (c claims) true(name string) bool {
+	var b bool
+	return json.Unmarshal(c[name], &b) == nil && b || c.text(name) == "true"
+}
+
+// maxID is how long the id of a user may be, as in tokens.
+const maxID = 255
+
+// id reads the id of a user, text or a number, "" without one.
+func (c claims) id(name string) string {
+	id := c.text(name)
+	var n json.Number
+	dec := json.NewDecoder(bytes.NewReader(c[name]))
+	dec.UseNumber()
+	if id == "" && len(c[name]) > 0 && c[name][0] != '"' && dec.Decode(&n) == nil {
+		id = n.String()
+	}
+	if len(id) > maxID || fault.Clean(id, maxID) != id {
+		return ""
+	}
+	return id
+}
+
+// CheckAddress wants an address that browsers and secrets may be sent to: https, or
+// http to this machine. Its errors follow the address: "must …".
+func CheckAddress(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return errors.New("must be an address that begins with https://")
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	if here := u.Hostname() == "localhost" || err == nil && a.IsLoopback(); u.Scheme != "https" && (u.Scheme != "http" ||
+		!here) {
+		return errors.New("must begin with https://: whoever can change it on the way can sign in as anybody")
+	}
+	return nil
+}
+
+// maxAnswer bounds what the provider may answer: the libraries read all that comes.
+const maxAnswer = 1 << 20
+
+// bounded cuts answers that are too long.
+type bounded struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.next.RoundTrip(r)
+	if err == nil {
+		resp.Body = &cut{resp.Body, maxAnswer}
+	}
+	return resp, err
+}
+
+type cut struct {
+	io.ReadCloser
+	left int
+}
+
+var errTooLong = fmt.Errorf("the answer is longer than %d octets", maxAnswer)
+
+// Read implements io.Reader.
+func (c *cut) Read(b []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := c.ReadCloser.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
+}
