@@ -49,10 +49,12 @@ type config struct {
 	// used, which the command decides.
 	LookThrough bool
 	// May is what the command may do with an installation, which it decides too.
-	May   use
-	OAuth map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
-	Log   logConfig
-	Found found
+	May            use
+	TrustedProxies []netip.Prefix // Of proxies in front of us: where requests come from is their word.
+	SignIn         signInConfig
+	OAuth          map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
+	Log            logConfig
+	Found          found
 }
 
 // remoteConfig bounds which servers accounts may name.
@@ -95,6 +97,7 @@ type webConfig struct {
 	FrameAncestors []string // Origins whose pages may show ours in a frame.
 	PublicURL      string   // The origin at which people see ours; empty: where we listen.
 	Brand          webui.Brand
+	SignIn         string // How people sign in who have no link.
 }
 
 // oauthConfig is what the operator registered with a provider, so that users
@@ -272,7 +275,7 @@ func allSettings() []setting {
 			}
 			return nil
 		}},
-	}, oauthSettings()...)
+	}, append(signInSettings(), oauthSettings()...)...)
 }
 
 // oauthServers are the ids of the pages that users can be let sign in on: those
@@ -405,8 +408,8 @@ func defaults() config {
 		Listen: "127.0.0.1:8080", DataDir: "./data",
 		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
 		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
-		Accounts: accountsConfig{MaxPerUser: 4},
-		Log:      logConfig{Level: slog.LevelInfo, Format: "text"},
+		Accounts: accountsConfig{MaxPerUser: 4}, Web: webConfig{SignIn: signInNone}, SignIn: signInDefaults(),
+		Log: logConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 
@@ -437,6 +440,9 @@ func (c config) check(values map[string]given) error {
 			return fmt.Errorf("%s is missing: auth.jwks_url (from %s) needs it, or tokens made for anybody would be accepted",
 				key, values["auth.jwks_url"].from)
 		}
+	}
+	if err := c.checkSignIn(values); err != nil {
+		return err
 	}
 	return c.checkOAuth(values)
 }

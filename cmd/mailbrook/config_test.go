@@ -49,7 +49,12 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
 		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
 		Accounts: accountsConfig{MaxPerUser: 4},
-		Log:      logConfig{Level: slog.LevelInfo, Format: "text"},
+		Web:      webConfig{SignIn: "none"},
+		SignIn: signInConfig{
+			IMAP: signInIMAPConfig{Security: "tls", Login: "address"},
+			OIDC: signInOIDCConfig{Scopes: []string{"email"}, Claim: "email"},
+		},
+		Log: logConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 	if diff := cmp.Diff(want, got, comparingConfigs); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -79,6 +84,7 @@ database = "postgres://mb:p%%40ss@db.test/mb"
 mailbox = "maildir:/srv/mail/{user}"
 create_mailboxes = true
 memory_limit = "512MB"
+trusted_proxies = ["127.0.0.1", "10.1.2.3/16"]
 [remote]
 allow_networks = ["10.0.0.0/8", "192.0.2.1", "127.0.0.1/8"]
 allow_ports = [993, 1993]
@@ -100,6 +106,18 @@ user_id_claim = "uid"
 [web]
 frame_ancestors = ["https://webmail.firma.test", "http://Localhost:8081/"]
 public_url = "https://Mail.firma.test:443/"
+signin = "oidc"
+[signin]
+domains = ["Firma.test", "xn--fiq.test"]
+imap = {host = "IMAP.Firma.test.", port = 1143, security = "starttls", ca_file = %q, login = "local"}
+header = {name = "remote-email"}
+[signin.oidc]
+issuer = "https://login.firma.test/realms/firma"
+client_id = "mailbrook"
+client_secret = "s3kret"
+scopes = ["email", "profile"]
+claim = "mailbox"
+allow_unverified = true
 [web.brand]
 name = " Poczta Firma"
 logo = %q
@@ -109,7 +127,7 @@ privacy_url = "https://firma.test/rodo"
 [log]
 level = "debug"
 format = "json"
-`, ca, longSecret, logo)
+`, ca, longSecret, ca, logo)
 	want := config{
 		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb",
 		Mailbox: "maildir:/srv/mail/{user}", CreateMailboxes: true, Memory: 512 << 20,
@@ -133,8 +151,22 @@ format = "json"
 		Web: webConfig{
 			FrameAncestors: []string{"https://webmail.firma.test", "http://localhost:8081"},
 			PublicURL:      "https://mail.firma.test",
-			Brand:          brand,
-		}, Log: logConfig{Level: slog.LevelDebug, Format: "json"},
+			Brand:          brand, SignIn: "oidc",
+		},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.0.0/16")},
+		SignIn: signInConfig{
+			Domains: []string{"firma.test", "xn--fiq.test"},
+			IMAP: signInIMAPConfig{
+				Host: "imap.firma.test", Port: 1143, Security: account.STARTTLS, CAFile: ca, Login: "local",
+			},
+			Header: signInHeaderConfig{Name: "Remote-Email"},
+			OIDC: signInOIDCConfig{
+				Issuer: "https://login.firma.test/realms/firma", ClientID: "mailbrook",
+				ClientSecret: account.NewSecret("s3kret"), Scopes: []string{"email", "profile"}, Claim: "mailbox",
+				AllowUnverified: true,
+			},
+		},
+		Log: logConfig{Level: slog.LevelDebug, Format: "json"},
 	}
 	words := map[string]string{
 		"listen": "0.0.0.0:80", "listen_ops": "127.0.0.1:9090", "data_dir": "/srv/mb",
@@ -148,7 +180,14 @@ format = "json"
 		"create_mailboxes":    "yes",
 		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081",
 		"web.public_url":      "https://mail.firma.test",
-		"web.brand.name":      "Poczta Firma", "web.brand.logo": logo, "web.brand.color": "#6a1b9a",
+		"web.signin":          "oidc", "trusted_proxies": "127.0.0.1, 10.1.2.3/16",
+		"signin.domains":   "firma.test xn--fiq.test",
+		"signin.imap.host": "imap.firma.test", "signin.imap.port": "1143", "signin.imap.security": "starttls",
+		"signin.imap.ca_file": ca, "signin.imap.login": "local", "signin.header.name": "Remote-Email",
+		"signin.oidc.issuer":    "https://login.firma.test/realms/firma",
+		"signin.oidc.client_id": "mailbrook", "signin.oidc.client_secret": "s3kret", "signin.oidc.scopes": "email,profile",
+		"signin.oidc.claim": "mailbox", "signin.oidc.allow_unverified": "yes",
+		"web.brand.name": "Poczta Firma", "web.brand.logo": logo, "web.brand.color": "#6a1b9a",
 		"web.brand.help_url": brand.HelpURL, "web.brand.privacy_url": brand.PrivacyURL,
 		"log.level": "debug", "log.format": "json",
 	}

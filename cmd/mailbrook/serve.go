@@ -166,6 +166,10 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 	if err != nil {
 		return nil, usageError{fmt.Errorf("auth: %w", err)}
 	}
+	signIn, err := a.signIn(public)
+	if err != nil {
+		return nil, err
+	}
 	ready := []httpapi.Check{
 		{Name: partDatabase, Run: a.house.verifyDatabase},
 		{Name: partDatabase, Run: a.store.Probe},
@@ -185,10 +189,12 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		Ready:        ready,
 		Holds:        a.house.holds,
 		Metrics:      a.metrics, Version: version, Log: a.log, Now: a.store.Now, Stopping: stopping,
-		Pages: webui.Handler(webui.Options{FrameAncestors: a.cfg.Web.FrameAncestors, Brand: a.cfg.Web.Brand}),
+		Pages: webui.Handler(webui.Options{
+			FrameAncestors: a.cfg.Web.FrameAncestors, Brand: a.cfg.Web.Brand, SignIn: a.cfg.Web.SignIn,
+		}),
 		Web: httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{
 			a.store.Links(),
-		}, Sessions: a.store.Sessions()},
+		}, Sessions: a.store.Sessions(), SignIn: signIn},
 	})
 }
 

@@ -44,6 +44,9 @@ var (
 	ErrRemoving     = errors.New("the user is being removed; the address is free when that is done")
 )
 
+// ErrRefused says that a password is not that user's, or that there is no such user.
+var ErrRefused = errors.New("the address or the password is wrong")
+
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
 	Field  string   // As the contract spells it: "server.host".

@@ -22,6 +22,7 @@ var sentences = []words{
 	{"Another account already has this name", "Inne konto ma już tę nazwę"},
 	{"It was changed meanwhile", "W międzyczasie coś zmieniono"},
 	{"Not ready", "Usługa nie jest gotowa"},
+	{"Signing in is not possible now", "Logowanie jest teraz niemożliwe"},
 	{"Some fields cannot be accepted", "Niektórych pól nie można przyjąć"},
 	{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
 	{"The account was changed meanwhile", "Konto zmieniono w międzyczasie"},
@@ -44,6 +45,7 @@ var sentences = []words{
 		"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
 	},
 	{"Too many requests", "Zbyt wiele żądań"},
+	{"You are not signed in", "Nie udało się zalogować"},
 	{"a body in JSON is needed", "potrzebna jest treść w formacie JSON"},
 	{"a check failed", "jedno ze sprawdzeń się nie powiodło"},
 	{
@@ -193,6 +195,10 @@ var sentences = []words{
 	},
 	{"something follows the JSON value", "po wartości JSON jest coś jeszcze"},
 	{"the account was changed meanwhile: load it again", "konto zmieniono w międzyczasie: wczytaj je ponownie"},
+	{
+		"the address or the password is wrong: enter both again",
+		"błędny adres lub błędne hasło: wpisz je jeszcze raz",
+	},
 	{"the body could not be read", "nie udało się odczytać treści żądania"},
 	{"the body is larger than 65536 bytes", "treść żądania ma więcej niż 65536 bajtów"},
 	{"the body is nested deeper than %d", "zagnieżdżenie treści jest głębsze niż %d"},
@@ -211,6 +217,10 @@ var sentences = []words{
 	},
 	{"the log has the reason", "przyczyna jest w dzienniku serwera"},
 	{"the query is not encoded as it should be", "parametry w adresie są źle zakodowane"},
+	{
+		"the mail server cannot check passwords now: try again in a minute",
+		"serwer poczty nie może teraz sprawdzić hasła: spróbuj ponownie za minutę",
+	},
 	{
 		"the request has members or parameters that are unknown or of the wrong type",
 		"w żądaniu są pola lub parametry nieznane albo niewłaściwego typu",
@@ -248,6 +258,10 @@ var sentences = []words{
 	{
 		"this server is not one that an account may name: enter the public name of the provider's mail server",
 		"konto nie może wskazywać tego serwera: podaj publiczną nazwę serwera poczty dostawcy",
+	},
+	{
+		"too many attempts to sign in failed: nothing is tried for %d s",
+		"zbyt wiele nieudanych prób logowania: kolejną można podjąć za %d s",
 	},
 	{
 		"too many connection tests at once: wait until the others have ended",

@@ -26,7 +26,7 @@ import (
 func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := s.route(c)
-		if r == nil || r.policy == open {
+		if r == nil || r.policy == open && !r.hasBody() {
 			return next(c)
 		}
 		ctx := c.Request().Context()

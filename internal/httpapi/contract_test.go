@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -23,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/oidc"
 )
 
 func init() { // Pages are texts to the document, and a stream is the data of its first event.
@@ -98,15 +101,21 @@ var valid = map[string]request{
 	"createLink":              {Method: "POST", Path: "/v1/links", Body: `{"return_to":"/accounts/new","ttl_seconds":60}`},
 	"followLink":              byHand("/link/followme"),
 	"useLink":                 {Method: "POST", Path: "/link/useme?replace=true"},
-	"deleteSessions":          {Method: "DELETE", Path: "/v1/sessions"},
-	"getSession":              {Method: "GET", Path: "/v1/session"},
-	"deleteSession":           {Method: "DELETE", Path: "/v1/session"},
-	"listEvents":              {Method: "GET", Path: "/v1/events"},
-	"adminGetStats":           {Method: "GET", Path: "/v1/admin/stats"},
-	"getHealth":               {Method: "GET", Path: "/healthz"},
-	"getReadiness":            {Method: "GET", Path: "/readyz"},
-	"getMetrics":              {Method: "GET", Path: "/metrics"},
-	"getOpenAPI":              {Method: "GET", Path: "/openapi.yaml"},
+	"signIn":                  {Method: "GET", Path: "/signin?return_to=/accounts/new"},
+	"finishSignIn":            {Method: "GET", Path: "/signin/callback?state=x"}, // See comesBack.
+	"signInWithPassword": {
+		Method: "POST", Path: "/signin", Header: map[string]string{"X-Mailbrook": "1"},
+		Body: `{"user":"` + anna + `","password":"` + canary + `","return_to":"/accounts/new"}`,
+	},
+	"deleteSessions": {Method: "DELETE", Path: "/v1/sessions"},
+	"getSession":     {Method: "GET", Path: "/v1/session"},
+	"deleteSession":  {Method: "DELETE", Path: "/v1/session"},
+	"listEvents":     {Method: "GET", Path: "/v1/events"},
+	"adminGetStats":  {Method: "GET", Path: "/v1/admin/stats"},
+	"getHealth":      {Method: "GET", Path: "/healthz"},
+	"getReadiness":   {Method: "GET", Path: "/readyz"},
+	"getMetrics":     {Method: "GET", Path: "/metrics"},
+	"getOpenAPI":     {Method: "GET", Path: "/openapi.yaml"},
 }
 
 // provoked says how a call comes to an answer, apart from going well: what
@@ -214,6 +223,23 @@ func particular() []provoked {
 		{"useLink", 403, "forbidden", nil, func(r *request) {
 			r.Header = map[string]string{"Origin": "https://evil.example"}
 		}},
+		{"signIn", 500, "internal", errors.New(inner), nil},
+		{"signIn", 503, "", &oidc.AwayError{Wait: time.Second, Err: errors.New(inner)}, nil},
+		{"finishSignIn", 400, "", nil, func(r *request) { r.Header = nil }},
+		{"finishSignIn", 403, "", &oidc.RefusedError{Why: "address", Err: errors.New(inner)}, nil},
+		{"finishSignIn", 500, "internal", errors.New(inner), nil},
+		{"finishSignIn", 503, "", &oidc.AwayError{Wait: time.Second, Err: errors.New(inner)}, nil},
+		{"signInWithPassword", 400, "invalid_request", nil, with("", `{"user":"`+anna+`","admin":true}`)},
+		{"signInWithPassword", 403, "sign_in_refused", nil, with("", `{"user":"`+bartek+`","password":"x"}`)},
+		{"signInWithPassword", 403, "forbidden", nil, func(r *request) { r.Header = nil }},
+		{"signInWithPassword", 413, "payload_too_large", nil, with("", `{"user":"`+strings.Repeat("a", 64<<10)+`"}`)},
+		{"signInWithPassword", 415, "unsupported_media_type", nil, func(r *request) {
+			r.Header = map[string]string{"X-Mailbrook": "1", "Content-Type": "application/x-www-form-urlencoded"}
+		}},
+		{"signInWithPassword", 422, "validation_failed", nil, with("", `{"user":"anna","password":""}`)},
+		{"signInWithPassword", 429, "rate_limited", &account.HeldBackError{Wait: time.Minute}, nil},
+		{"signInWithPassword", 500, "internal", errors.New(inner), nil},
+		{"signInWithPassword", 503, "sign_in_unavailable", errNoServer, nil},
 		{"deleteSessions", 403, "forbidden", nil, with("?user="+bartek, "")},
 		{"deleteSessions", 422, "validation_failed", nil, with("?user=nobody", "")},
 		{"listEvents", 422, "validation_failed", nil, with("?lang=de", "")},
@@ -290,7 +316,8 @@ func everywhere(item *openapi3.PathItem, op *openapi3.Operation) []provoked {
 // TestContract makes every call of the document answer in every way that the
 // document says, and in no other.
 func TestContract(t *testing.T) {
-	doc := spec(t)
+	doc, valid := spec(t), maps.Clone(valid)
+	valid["finishSignIn"] = newFixture(t).comesBack(t, "/accounts/new")
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -348,6 +375,22 @@ func TestContract(t *testing.T) {
 		r.Path = strings.ReplaceAll(r.Path, " ", "%20")
 		run(fmt.Sprintf("%s %d %s", c.op, c.status, c.code), plenty, r, c.op, c.status, c.code)
 	}
+	plenty.fail = nil
+	for status, r := range map[int]request{
+		200: {Header: map[string]string{"Cookie": bartekIn, "Remote-Email": anna}}, 403: {},
+	} {
+		f := newFixture(t, byProxy)
+		f.links["bartek"] = httpapi.Link{Owner: owner(t, bartek), ReturnTo: "/"}
+		f.sessions = plenty.sessions
+		r.Method, r.Path = "GET", "/signin"
+		run(fmt.Sprintf("signIn by a proxy %d", status), f, r, "signIn", status, "")
+	}
+	none := newFixture(t, func(o *httpapi.Options) { o.Web.SignIn = httpapi.SignIn{} })
+	run("signInWithPassword 404", none, valid["signInWithPassword"], "signInWithPassword", 404, "not_found")
+	run("finishSignIn 404", none, valid["finishSignIn"], "finishSignIn", 404, "not_found")
+	back := valid["finishSignIn"]
+	back.Header = map[string]string{"Cookie": back.Header["Cookie"] + "; " + bartekIn}
+	run("finishSignIn asks", plenty, back, "finishSignIn", 200, "")
 	f := newFixture(t, func(o *httpapi.Options) { o.Providers = brokenPresets{} })
 	run("listProviders 500", f, signedIn(valid["listProviders"]), "listProviders", 500, "internal")
 	f = newFixture(t, func(o *httpapi.Options) { o.Tokens = brokenTokens{} })
@@ -410,8 +453,8 @@ func documented(t *testing.T, doc *openapi3.T) []string {
 				if ok != (resp.Value.Content["application/problem+json"] != nil) {
 					t.Errorf("%s %s: x-codes belongs to errors, and only to them", op.OperationID, status)
 				}
-				if !ok {
-					codes = []any{""}
+				if !ok || resp.Value.Content["text/html"] != nil { // A page for people has no code.
+					codes = append(slices.Clone(codes), "")
 				}
 				for _, code := range codes {
 					all = append(all, fmt.Sprintf("%s %s %s", op.OperationID, status, code))

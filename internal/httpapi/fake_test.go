@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/oidc"
 )
 
 const (
@@ -65,6 +67,9 @@ type world struct {
 	panicked  any
 	recording map[account.ID]httpapi.Transcript
 	unready   error
+	checks    []string    // Of passwords: by which client, for whom.
+	person    oidc.Person // Who signs in at the identity provider.
+	finished  []string    // With which code, by which issuer, in which state.
 	userIDs   map[account.Owner]string
 	answers   map[string][2]string // By user and name: what was asked and answered.
 }
@@ -94,7 +99,8 @@ func newWorld(t testing.TB) *world {
 		}
 	}
 	return &world{
-		now: now, accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")},
+		now: now, person: oidc.Person{Owner: owner(t, anna)},
+		accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")},
 		defaults: map[string]account.Limit{},
 		limits:   map[string]account.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
 			Owner:    owner(t, anna),
@@ -566,6 +572,41 @@ func (s signIns) Grant(_ context.Context, o account.Owner, id string) (account.G
 	}, err
 }
 
+// passwords knows anna's.
+type passwords struct{ *world }
+
+var errNoServer = errors.New("no answer from imap.inner.test")
+
+func (p passwords) Check(_ context.Context, client netip.Addr, user account.Owner, password account.Secret) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.checks = append(p.checks, client.String()+" "+user.String())
+	var held *account.HeldBackError
+	switch {
+	case errors.As(p.fail, &held), errors.Is(p.fail, errNoServer):
+		return p.fail
+	case user.String() != anna || password.Reveal() != canary:
+		return fmt.Errorf("%w: NO", account.ErrRefused)
+	}
+	return nil
+}
+
+// identityProvider lets in whoever the test says.
+type identityProvider struct{ *world }
+
+func (i identityProvider) Begin(_ context.Context, f oidc.Flow) (string, error) {
+	done, err := i.enter()
+	defer done()
+	return "https://login.test/authorize?state=" + f.State, err
+}
+
+func (i identityProvider) Finish(_ context.Context, f oidc.Flow, code, from string) (oidc.Person, error) {
+	done, err := i.enter()
+	defer done()
+	i.finished = append(i.finished, code+" "+from+" "+f.State)
+	return i.person, err
+}
+
 type presets struct{}
 
 func (presets) Providers(lang string) []httpapi.Provider {
@@ -713,9 +754,10 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error {
 			return f.unready
 		}}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
-		Web: httpapi.Web{Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{
-			f.world,
-		}},
+		Web: httpapi.Web{
+			Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{f.world},
+			SignIn: httpapi.SignIn{Passwords: passwords{f.world}, Issuer: identityProvider{f.world}},
+		},
 		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {

@@ -95,6 +95,7 @@ type server struct {
 	sessions *sessions
 	ready    readiness
 	refusals refusals
+	checks   chan struct{} // Passwords that are being checked.
 }
 
 var _ api.StrictServerInterface = (*server)(nil)
@@ -123,7 +124,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts,
-		o.Holds, o.Log)}
+		o.Holds, o.Log), checks: make(chan struct{}, checksAtOnce)}
 	if s.sessions, err = newSessions(o.Web, o.Now); err != nil {
 		return nil, err
 	}

@@ -153,32 +153,42 @@ type linkAnswer interface {
 // exchange takes a link for a session. The one that the browser had ends: its
 // cookie is replaced, and who copied it shall have nothing of it.
 func (s *server) exchange(ctx context.Context, b browser, token string, accept *string) (linkAnswer, error) {
-	name := rand.Text()
-	l, err := s.Web.Links.Exchange(ctx, token, name, s.Now().Add(sessionLife+tokenLeeway))
+	l, cookie, err := s.begin(ctx, b, token, "link")
 	if errors.Is(err, account.ErrNotFound) {
 		return s.linkGone(accept), nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	return followedLink{l.ReturnTo, cookie}, nil
+}
+
+// begin takes a link for a session, and returns its cookie; way is how somebody
+// came by the link.
+func (s *server) begin(ctx context.Context, b browser, token, way string) (Link, *http.Cookie, error) {
+	name := rand.Text()
+	l, err := s.Web.Links.Exchange(ctx, token, name, s.Now().Add(sessionLife+tokenLeeway))
+	if err != nil {
+		return Link{}, nil, err
+	}
 	session, err := s.sessions.sign(name, l.Owner, l.Admin)
 	if err != nil {
-		return nil, err
+		return Link{}, nil, err
 	}
 	if b.who.session != "" {
 		if err := s.Web.Sessions.End(ctx, b.who.session); err != nil {
 			s.Log.WarnContext(ctx, "ending the session that a link replaced", "user", b.who.Owner, "error", err)
 		}
 	}
-	s.Log.InfoContext(ctx, "signed in by a link", "user", l.Owner, "admin", l.Admin)
-	return followedLink{l.ReturnTo, s.sessions.cookie(session)}, nil
+	s.Log.InfoContext(ctx, "signed in", "by", way, "user", l.Owner, "admin", l.Admin)
+	return l, s.sessions.cookie(session), nil
 }
 
 func (s *server) linkGone(accept *string) linkAnswer {
 	return goneLink{s.Web.FrameAncestors, languageOfLink(accept)}
 }
 
-func (s *server) linkPage(b browser, token string, l Link, accept *string) linkAnswer {
+func (s *server) linkPage(b browser, token string, l Link, accept *string) linkPage {
 	p := linkPage{ancestors: s.Web.FrameAncestors, lang: languageOfLink(accept), token: token, user: l.Owner}
 	if b.isOther(l.Owner) {
 		p.other = b.who.Owner

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/api"
@@ -22,8 +23,13 @@ type browser struct {
 	who       Identity       // Whose session it has; zero without one.
 	session   account.Secret // The cookie of the session.
 	mark      account.Secret // The cookie that StartOAuth sets.
+	ticket    account.Secret // The cookie that SignIn sets.
 	arrival   arrival
 	crossSite error // Not nil: no page of ours made the request.
+	ours      bool  // The request bears the header that only our pages can send.
+	named     named // Whose it is by the proxy's word.
+	peer      netip.Addr
+	client    netip.Addr // As far as proxies vouch for it.
 }
 
 // isOther reports whether somebody else than o is signed in.
@@ -33,10 +39,14 @@ type browserKey struct{}
 
 // withBrowser keeps what is known of a browser for the calls that need it.
 func (s *server) withBrowser(r *http.Request) (*http.Request, error) {
-	if !strings.Contains(r.URL.Path, "/oauth/") && !strings.HasPrefix(r.URL.Path, "/link/") {
+	if path := r.URL.Path; !strings.Contains(path, "/oauth/") && !strings.HasPrefix(path, "/link/") &&
+		path != "/signin" && !strings.HasPrefix(path, "/signin/") {
 		return r, nil
 	}
-	b := browser{arrival: arrivalOf(r), crossSite: s.sessions.fromOurPage(r)}
+	b := browser{
+		arrival: arrivalOf(r), crossSite: s.sessions.fromOurPage(r), ours: r.Header.Get(pagesHeader) == "1",
+		named: s.Web.SignIn.namedBy(r), peer: peerOf(r), client: s.Web.SignIn.clientOf(r),
+	}
 	switch who, cookie, err := s.sessions.alive(r.Context(), s.sessions.signed(r)); {
 	case err == nil:
 		b.who, b.session = who, account.NewSecret(cookie)
@@ -45,6 +55,9 @@ func (s *server) withBrowser(r *http.Request) (*http.Request, error) {
 	}
 	if c, err := r.Cookie(s.sessions.markName()); err == nil && len(c.Value) == markLength {
 		b.mark = account.NewSecret(c.Value)
+	}
+	if c, err := r.Cookie(s.sessions.ticketName()); err == nil {
+		b.ticket = account.NewSecret(c.Value)
 	}
 	return r.WithContext(context.WithValue(r.Context(), browserKey{}, b)), nil
 }

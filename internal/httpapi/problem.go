@@ -43,6 +43,8 @@ var kinds = map[api.ProblemCode]struct {
 	api.ProblemCodeConnectionTestFailed:    {422, "The connection test failed"},
 	api.ProblemCodeHostNotAllowed:          {422, "An account may not name this server"},
 	api.ProblemCodeIdempotencyKeyReused:    {422, "The idempotency key is taken"},
+	api.ProblemCodeSignInRefused:           {403, "You are not signed in"},
+	api.ProblemCodeSignInUnavailable:       {503, "Signing in is not possible now"},
 	api.ProblemCodeRateLimited:             {429, "Too many requests"},
 	api.ProblemCodeInternal:                {500, "Something went wrong on our side"},
 	api.ProblemCodeLocalMailboxUnavailable: {503, "The mailbox is not available now"},
@@ -180,6 +182,9 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 		}
 		return t.fields(p, failed...)
 	}
+	if errors.Is(err, errUnavailable) {
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(checkAway))
+	}
 	if p, ok := t.plain(err); ok { // Before the faults, which may have wrapped one.
 		return p
 	}
@@ -210,6 +215,8 @@ var plainErrors = []struct {
 	{err: account.ErrRemoving, code: api.ProblemCodeNotReady},
 	{err: ErrKeyReused, code: api.ProblemCodeIdempotencyKeyReused},
 	{err: ErrKeyInProgress, code: api.ProblemCodeIdempotencyInProgress},
+	{err: errNotThisOne, code: api.ProblemCodeSignInRefused},
+	{err: errUnavailable, code: api.ProblemCodeSignInUnavailable},
 	{err: errForbidden, code: api.ProblemCodeForbidden},
 	{err: errCrossSite, code: api.ProblemCodeForbidden},
 	{err: errMediaType, code: api.ProblemCodeUnsupportedMediaType},

@@ -458,7 +458,7 @@ func TestQuotaSummary(t *testing.T) {
 func TestNothingAnsweredCanHoldASecret(t *testing.T) {
 	for name, schema := range spec(t).Components.Schemas {
 		switch name {
-		case "NewAccount", "AccountPatch", "ConnectionTestRequest":
+		case "NewAccount", "AccountPatch", "ConnectionTestRequest", "PasswordSignIn":
 			continue
 		}
 		for member := range schema.Value.Properties {

@@ -32,6 +32,7 @@ type Web struct {
 	FrameAncestors []string
 	Links          Links
 	Sessions       Sessions
+	SignIn         SignIn
 }
 
 const (
@@ -50,12 +51,14 @@ const (
 // is forged costs no look into the database; and a row there for as long as it
 // has not ended, so that it can be ended from anywhere.
 type sessions struct {
-	key    []byte
-	rows   Sessions
-	parser *jwt.Parser
-	now    func() time.Time
-	public *url.URL
-	framed bool
+	key     []byte
+	tickets []byte // The key of what browsers carry to the identity provider and back.
+	rows    Sessions
+	parser  *jwt.Parser
+	now     func() time.Time
+	public  *url.URL
+	framed  bool
+	signIn  SignIn
 }
 
 func newSessions(w Web, now func() time.Time) (*sessions, error) {
@@ -66,10 +69,13 @@ func newSessions(w Web, now func() time.Time) (*sessions, error) {
 	if err != nil || public.Host == "" || public.Scheme != "https" && public.Scheme != "http" {
 		return nil, errors.New("the public address of the pages must begin with https:// or http://")
 	}
-	mac := hmac.New(sha256.New, w.Secret)
-	mac.Write([]byte("mailbrook web session 1"))
+	key := func(use string) []byte {
+		mac := hmac.New(sha256.New, w.Secret)
+		mac.Write([]byte(use))
+		return mac.Sum(nil)
+	}
 	return &sessions{
-		key: mac.Sum(nil), rows: w.Sessions, now: now, public: public, framed: len(w.FrameAncestors) > 0,
+		key: key("mailbrook web session 1"), tickets: key("mailbrook sign-in 1"), signIn: w.SignIn, rows: w.Sessions, now: now, public: public, framed: len(w.FrameAncestors) > 0,
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(tokenLeeway), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(), jwt.WithAudience(sessionAudience)),
@@ -263,7 +269,7 @@ func (s *server) identify(c echo.Context) (Identity, error) {
 		}
 		who, _, err := s.sessions.alive(r.Context(), cookies)
 		switch {
-		case errors.Is(err, ErrToken):
+		case errors.Is(err, ErrToken), err == nil && !s.Web.SignIn.agrees(r, who.Owner):
 			return Identity{}, &unauthenticatedError{}
 		case err != nil:
 			return Identity{}, err

@@ -215,6 +215,19 @@ func own(folders []mail.Folder) (n int) {
 	return n
 }
 
+// SignIn signs in at an IMAP server and leaves again: whether the credential is
+// right is all that is asked.
+func (c *Client) SignIn(ctx context.Context, a account.Account, cred account.Credential) error {
+	a.ID, a.LoginProof, a.Capabilities = "", "", ""
+	// As for a test, nothing is sent ahead.
+	session, err := openIMAP(ctx, c, c.signer(a), cred, func(account.Step) {})
+	if err != nil {
+		return err
+	}
+	_ = session.Close() // It was right, whatever becomes of the connection.
+	return nil
+}
+
 // Probe is Open and Folders, and by IMAP opening the inbox, for a connection test: it reports each step to
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported. The account may be one that is not saved, or

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/outbound"
+)
+
+// What web.signin may be.
+const (
+	signInNone   = "none"
+	signInIMAP   = "imap"
+	signInHeader = "header"
+	signInOIDC   = "oidc"
+)
+
+// How users are called at the server of signin.imap.
+const (
+	loginAddress = "address"
+	loginLocal   = "local"
+)
+
+// signInConfig is about people who sign in to the pages without a link.
+type signInConfig struct {
+	Domains []string // Whose users may, by a password; empty: all.
+	IMAP    signInIMAPConfig
+	Header  signInHeaderConfig
+	OIDC    signInOIDCConfig
+}
+
+// signInIMAPConfig is the server that says whether a password is right.
+type signInIMAPConfig struct {
+	Host     string
+	Port     int // 0: by Security.
+	Security account.Security
+	CAFile   string // PEM; empty: the system's roots only.
+	Login    string
+}
+
+type signInHeaderConfig struct{ Name string }
+
+// signInOIDCConfig is what is registered at the identity provider.
+type signInOIDCConfig struct {
+	Issuer          string
+	ClientID        string
+	ClientSecret    account.Secret
+	Scopes          []string
+	Claim           string // With the user's mailbox address.
+	AllowUnverified bool   // An email counts without email_verified.
+}
+
+// signInDefaults are what is not set.
+func signInDefaults() signInConfig {
+	return signInConfig{
+		IMAP: signInIMAPConfig{Security: account.TLS, Login: loginAddress},
+		OIDC: signInOIDCConfig{Scopes: []string{"email"}, Claim: "email"},
+	}
+}
+
+// signInSettings are the keys about signing in to the pages.
+func signInSettings() []setting {
+	choice := func(into func(*config) *string, words ...string) func(*config, string) error {
+		return func(c *config, v string) error {
+			*into(c) = v
+			if !slices.Contains(words, v) {
+				return fmt.Errorf("must be %s or %s", strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
+			}
+			return nil
+		}
+	}
+	return []setting{
+		{key: "web.signin", set: choice(func(c *config) *string { return &c.Web.SignIn },
+			signInNone, signInIMAP, signInHeader, signInOIDC)},
+		{key: "trusted_proxies", kind: list, optional: true, set: func(c *config, v string) (err error) {
+			c.TrustedProxies, err = parseNetworks(v)
+			return err
+		}},
+		{key: "signin.domains", kind: list, optional: true, set: func(c *config, v string) (err error) {
+			c.SignIn.Domains, err = parseDomains(v)
+			return err
+		}},
+		{key: "signin.imap.host", optional: true, set: func(c *config, v string) (err error) {
+			if v != "" {
+				v, err = outbound.NormalHost(v)
+			}
+			if c.SignIn.IMAP.Host = v; err != nil {
+				return fmt.Errorf("must be a host such as imap.example.org: %w", err)
+			}
+			return nil
+		}},
+		{key: "signin.imap.port", kind: number, set: func(c *config, v string) (err error) {
+			c.SignIn.IMAP.Port, err = parseNumber(v, 65535)
+			return err
+		}},
+		{key: "signin.imap.security", set: func(c *config, v string) error {
+			c.SignIn.IMAP.Security = account.Security(v)
+			if !slices.Contains([]account.Security{account.TLS, account.STARTTLS, account.None}, c.SignIn.IMAP.Security) {
+				return errors.New("must be tls, starttls or none")
+			}
+			return nil
+		}},
+		{key: "signin.imap.ca_file", optional: true, set: func(c *config, v string) error {
+			c.SignIn.IMAP.CAFile = v
+			return checkFile(v)
+		}},
+		{key: "signin.imap.login", set: choice(func(c *config) *string { return &c.SignIn.IMAP.Login },
+			loginAddress, loginLocal)},
+		{key: "signin.header.name", optional: true, set: func(c *config, v string) (err error) {
+			c.SignIn.Header.Name, err = parseHeader(v)
+			return err
+		}},
+		{key: "signin.oidc.issuer", optional: true, set: func(c *config, v string) error {
+			c.SignIn.OIDC.Issuer = v
+			if v == "" {
+				return nil
+			}
+			return oidc.CheckAddress(v)
+		}},
+		{key: "signin.oidc.client_id", optional: true, set: func(c *config, v string) error {
+			c.SignIn.OIDC.ClientID = v
+			return checkText(v)
+		}},
+		{key: "signin.oidc.client_secret", optional: true, secret: true, set: func(c *config, v string) error {
+			c.SignIn.OIDC.ClientSecret = account.NewSecret(v)
+			return checkText(v)
+		}},
+		{key: "signin.oidc.scopes", kind: list, optional: true, set: func(c *config, v string) error {
+			c.SignIn.OIDC.Scopes = words(v)
+			return nil
+		}},
+		{key: "signin.oidc.claim", set: func(c *config, v string) error {
+			c.SignIn.OIDC.Claim = v
+			return checkText(v)
+		}},
+		{key: "signin.oidc.allow_unverified", kind: truth, set: func(c *config, v string) (err error) {
+			c.SignIn.OIDC.AllowUnverified, err = parseTruth(v)
+			return err
+		}},
+	}
+}
+
+// loopbackNetworks are this machine itself.
+var loopbackNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// checkSignIn looks at what the chosen way needs. What is set for another one may
+// stay: operators go from one to the other and back.
+func (c config) checkSignIn(values map[string]given) error {
+	chosen := func(key string) string {
+		return fmt.Sprintf("web.signin = %q (from %s) needs %s", c.Web.SignIn, values["web.signin"].from, key)
+	}
+	switch o := c.SignIn; c.Web.SignIn {
+	case signInIMAP:
+		switch {
+		case o.IMAP.Host == "":
+			return errors.New("signin.imap.host is missing: " + chosen("the server that knows the passwords"))
+		case o.IMAP.Security == account.None && !loopback(o.IMAP.Host):
+			return fmt.Errorf(`signin.imap.security (from %s) is "none", and signin.imap.host (from %s) is not this machine: `+
+				`write "tls" or "starttls", or passwords could be read on the way`,
+				values["signin.imap.security"].from, values["signin.imap.host"].from)
+		case o.IMAP.Login == loginLocal && len(o.Domains) != 1:
+			return fmt.Errorf(`signin.domains must name one domain: signin.imap.login (from %s) is "local", so that the `+
+				`server cannot tell users of two domains apart`, values["signin.imap.login"].from)
+		}
+	case signInHeader:
+		switch {
+		case o.Header.Name == "":
+			return errors.New("signin.header.name is missing: " + chosen("the header in which the proxy says who it is, "+
+				"such as Remote-Email"))
+		case len(c.TrustedProxies) == 0:
+			return errors.New("trusted_proxies is missing: " + chosen("the addresses of the proxy, or anybody could send the "+
+				"header"))
+		case slices.ContainsFunc(c.TrustedProxies, func(p netip.Prefix) bool { return p.Bits() == 0 }):
+			return fmt.Errorf("trusted_proxies (from %s) is the whole internet: name the proxy's own addresses, or anybody "+
+				"could send the header", values["trusted_proxies"].from)
+		}
+	case signInOIDC:
+		for _, need := range []struct{ key, value string }{
+			{"signin.oidc.issuer", o.OIDC.Issuer},
+			{"signin.oidc.client_id", o.OIDC.ClientID},
+			{"web.public_url", c.Web.PublicURL},
+		} {
+			if need.value == "" {
+				return fmt.Errorf("%s is missing: %s", need.key, chosen("it"))
+			}
+		}
+	}
+	return nil
+}
+
+// port is the one of the server, or the usual one.
+func (c signInIMAPConfig) port() int {
+	if c.Security == account.TLS {
+		return cmp.Or(c.Port, 993)
+	}
+	return cmp.Or(c.Port, 143)
+}
+
+// parseHeader wants a header that no browser or proxy uses for anything else.
+func parseHeader(v string) (string, error) {
+	if v == "" {
+		return "", nil
+	}
+	name := textproto.CanonicalMIMEHeaderKey(v)
+	taken := []string{"Authorization", "Cookie", "Host", "Origin", "Referer", "X-Forwarded-For", "Forwarded", "From"}
+	if strings.Trim(strings.ToLower(v), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || slices.Contains(taken, name) ||
+		strings.HasPrefix(name, "Sec-") {
+		return "", errors.New("must be the name of a header of the proxy's own, such as Remote-Email")
+	}
+	return name, nil
+}
+
+// parseDomains reads domains of users, as they stand behind the @.
+func parseDomains(v string) ([]string, error) {
+	var domains []string
+	for _, word := range words(v) {
+		o, err := account.ParseOwner("a@" + word)
+		if err != nil {
+			return nil, fmt.Errorf("must be domains such as example.org, which %q is not", word)
+		}
+		_, domain := parts(o)
+		domains = append(domains, domain)
+	}
+	return domains, nil
+}
+
+// inDomains reports whether a user is of one of these domains; of none: whether
+// there is no such rule.
+func inDomains(o account.Owner, domains []string) bool {
+	_, domain := parts(o)
+	return len(domains) == 0 || slices.Contains(domains, domain)
+}
+
+// parts are what stands before and behind the @.
+func parts(o account.Owner) (local, domain string) {
+	local, domain, _ = strings.Cut(o.String(), "@")
+	return local, domain
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// enter posts the form as our page does, from a client behind a proxy or, with "",
+// from here.
+func (p *process) enter(user, password, client string) answer {
+	p.t.Helper()
+	h := http.Header{"X-Mailbrook": {"1"}, "Sec-Fetch-Site": {"same-origin"}}
+	if client != "" {
+		h.Set("X-Forwarded-For", client)
+	}
+	return p.ask("POST", "/signin", h, fields{"user": user, "password": password, "return_to": "/accounts/new"})
+}
+
+// whose says who is signed in by the cookie of an answer; "" for nobody.
+func (p *process) whose(a answer) string {
+	p.t.Helper()
+	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	if cookie == "" {
+		return ""
+	}
+	r := p.ask("GET", "/v1/session", http.Header{"Cookie": {cookie}}, nil)
+	var s struct{ User string }
+	if err := json.Unmarshal(r.body, &s); err != nil {
+		p.t.Fatalf("GET /v1/session answers %d %s", r.status, r.body)
+	}
+	return s.User
+}
+
+// TestTheMailServersPasswordSignsIn at a real Dovecot, by each kind of connection; and
+// nobody can tell an unknown user from a wrong password. That the password is kept
+// nowhere each test of an installation looks for.
+func TestTheMailServersPasswordSignsIn(t *testing.T) {
+	t.Parallel()
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{anna: canary}, Extra: patientWithErrors,
+	})
+	for security, port := range map[string]int{"tls": d.IMAPS, "starttls": d.IMAP, "none": d.IMAP} {
+		t.Run(security, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil, "WEB_SIGNIN=imap", "SIGNIN_IMAP_HOST=localhost", fmt.Sprintf("SIGNIN_IMAP_PORT=%d", port),
+				"SIGNIN_IMAP_SECURITY="+security, "SIGNIN_IMAP_CA_FILE="+d.CA.File, "REMOTE_ALLOW_NETWORKS=")
+			p := s.serve()
+			a := p.enter("Anna@FIRMA.test", canary, "")
+			if a.status != http.StatusOK || p.whose(a) != anna {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+			wrong, unknown := p.enter(anna, "x", ""), p.enter("nobody@firma.test", "x", "")
+			if wrong.status != http.StatusForbidden || unknown.status != wrong.status ||
+				string(wrong.body) != string(unknown.body) || !strings.Contains(string(wrong.body), "sign_in_refused") {
+				t.Errorf("%d %s, %d %s", wrong.status, wrong.body, unknown.status, unknown.body)
+			}
+			p.tells(`"msg":"signed in","by":"password"`)
+			p.tells(`"msg":"an attempt to sign in was refused"`)
+			p.term()
+		})
+	}
+}
+
+// TestGuessesAtThePagesStopAtTheLimit, exactly, in two processes: by a client for a
+// user, for a user by all clients; and everybody else signs in meanwhile.
+func TestGuessesAtThePagesStopAtTheLimit(t *testing.T) {
+	t.Parallel()
+	for _, database := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			remote := startStrict(t, canary)
+			further := []string{
+				"WEB_SIGNIN=imap", "SIGNIN_IMAP_HOST=127.0.0.1", fmt.Sprintf("SIGNIN_IMAP_PORT=%d", remote.imap),
+				"SIGNIN_IMAP_SECURITY=none", "TRUSTED_PROXIES=127.0.0.1",
+			}
+			if database == "PostgreSQL" {
+				further = append(further, "DATABASE="+mailtest.StartPostgres(t))
+			}
+			s := newSite(t, nil, further...)
+			if database == "PostgreSQL" {
+				s.ok("", "migrate", "up")
+			}
+			ps := []*process{s.serve("--roles", "api"), s.serve("--roles", "api")}
+			guess := func(n int, client func(i int) string) (held int) {
+				t.Helper()
+				var wg sync.WaitGroup
+				answers := make(chan answer, n)
+				for i := range n {
+					wg.Go(func() { answers <- ps[i%2].enter(anna, fmt.Sprint("zgadnij-", i), client(i)) })
+				}
+				wg.Wait()
+				for range n {
+					switch a := <-answers; a.status {
+					case http.StatusTooManyRequests:
+						if held++; a.header.Get("Retry-After") == "" {
+							t.Errorf("it is not told until when: %v", a.header)
+						}
+					case http.StatusForbidden:
+					default:
+						t.Errorf("a guess is answered %d %s", a.status, a.body)
+					}
+				}
+				return held
+			}
+			const one = "203.0.113.7"
+			if held := guess(40, func(int) string { return one }); held != 30 || remote.count() != 10 {
+				t.Fatalf("%d guesses of one client came through, %d were held", remote.count(), held)
+			}
+			if a := ps[0].enter(anna, canary, one); a.status != http.StatusTooManyRequests {
+				t.Errorf("the right one, too late, is answered %d", a.status)
+			}
+			if a := ps[1].enter(jan, canary, one); ps[1].whose(a) != jan {
+				t.Errorf("another user of the same client is answered %d %s", a.status, a.body)
+			}
+			if a := ps[1].enter(anna, canary, "203.0.113.8"); ps[1].whose(a) != anna {
+				t.Errorf("the user's own client is answered %d %s", a.status, a.body)
+			}
+			// Of many clients, 50 guesses in all; the first 10 are made.
+			held := guess(80, func(i int) string { return fmt.Sprintf("198.51.100.%d", i) })
+			if held != 40 || remote.count() != 50 {
+				t.Errorf("%d guesses of all clients came through, %d were held", remote.count(), held)
+			}
+			if a := ps[0].enter(jan, canary, "203.0.113.9"); ps[0].whose(a) != jan { // The control.
+				t.Errorf("another user is answered %d %s", a.status, a.body)
+			}
+			for _, p := range ps {
+				p.term()
+			}
+		})
+	}
+}
+
+// TestTheProxysWordSignsIn, and without trusted_proxies nobody's does.
+func TestTheProxysWordSignsIn(t *testing.T) {
+	t.Parallel()
+	for proxies, want := range map[string]string{"127.0.0.1": anna, "192.0.2.7": ""} {
+		s := newSite(t, nil, "WEB_SIGNIN=header", "SIGNIN_HEADER_NAME=Remote-Email", "TRUSTED_PROXIES="+proxies)
+		p := s.serve("--roles", "api")
+		a := p.lead("/signin?return_to=/accounts/new", http.Header{"Remote-Email": {anna}, "X-Forwarded-For": {"192.0.2.7"}})
+		if got := p.whose(a); got != want {
+			t.Errorf("from 127.0.0.1 with trusted_proxies %s: %d signs in %q", proxies, a.status, got)
+		}
+		if want == "" && a.status != http.StatusForbidden || want != "" && a.header.Get("Location") != "/accounts/new" {
+			t.Errorf("%d %v %s", a.status, a.header, a.body)
+		}
+		p.term()
+	}
+}
+
+// lead goes to an address as a browser does, and returns the answer without
+// following it.
+func (p *process) lead(path string, h http.Header) answer {
+	p.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, p.addr+path, http.NoBody)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for k, v := range h {
+		req.Header[k] = v
+	}
+	resp, err := browser.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var text strings.Builder
+	if err := resp.Write(&text); err != nil {
+		p.t.Fatal(err)
+	}
+	p.hear([]byte(text.String()))
+	return answer{resp.StatusCode, resp.Header, []byte(text.String())}
+}
+
+// TestARealIdentityProviderSignsIn: the browser goes out from one process and comes
+// back to another; signing out ends the session here.
+func TestARealIdentityProviderSignsIn(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	const secret = "tajemnica-klienta-5Rq"
+	o := mailtest.StartOpenID(t, ca, "http://pages.test/signin/callback", secret, map[string]mailtest.OpenIDUser{
+		"anna": {Password: canary, Email: anna, Verified: true}, "ewa": {Password: canary, Email: "ewa@firma.test"},
+	})
+	s := newSite(t, ca, "WEB_SIGNIN=oidc", "WEB_PUBLIC_URL=http://pages.test", "SIGNIN_OIDC_ISSUER="+o.Issuer,
+		"SIGNIN_OIDC_CLIENT_ID="+o.ClientID, "SIGNIN_OIDC_CLIENT_SECRET="+secret)
+	s.secrets = append(s.secrets, secret)
+	ps := []*process{s.serve("--roles", "api"), s.serve("--roles", "api")}
+	signIn := func(user string) (back string, h http.Header, a answer) {
+		t.Helper()
+		out := ps[0].lead("/signin?return_to=/accounts/new", nil)
+		cookie, _, _ := strings.Cut(out.header.Get("Set-Cookie"), ";")
+		if out.status != http.StatusSeeOther || cookie == "" {
+			t.Fatalf("%d %s", out.status, out.body)
+		}
+		u, err := url.Parse(o.SignIn(out.header.Get("Location"), user))
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, h = u.Path+"?"+u.RawQuery, http.Header{"Cookie": {cookie}}
+		return back, h, ps[1].lead(back, h)
+	}
+	back, h, a := signIn("anna")
+	if a.status != http.StatusSeeOther || a.header.Get("Location") != "/accounts/new" || ps[0].whose(a) != anna {
+		t.Fatalf("%d %v %s", a.status, a.header, a.body)
+	}
+	if again := ps[0].lead(back, h); again.status != http.StatusForbidden || again.header.Get("Set-Cookie") != "" {
+		t.Errorf("coming back twice is answered %d %s", again.status, again.body)
+	}
+	if _, _, a := signIn("ewa"); a.status != http.StatusForbidden ||
+		!strings.Contains(string(a.body), "has not verified it") {
+		t.Errorf("an address that is not verified: %d %s", a.status, a.body)
+	}
+	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	out := ps[0].ask("DELETE", "/v1/session", http.Header{"Cookie": {cookie}, "X-Mailbrook": {"1"}}, nil)
+	if out.status != http.StatusNoContent || ps[1].ask("GET", "/v1/session", http.Header{"Cookie": {cookie}},
+		nil).status != http.StatusUnauthorized {
+		t.Errorf("after signing out the session lives: %d", out.status)
+	}
+	for _, p := range ps {
+		p.term()
+	}
+}
+
+// TestAnIdentityProviderThatIsDownStopsNothingElse: the installation starts, is ready,
+// and says so to who wants to sign in.
+func TestAnIdentityProviderThatIsDownStopsNothingElse(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, nil, "WEB_SIGNIN=oidc", "WEB_PUBLIC_URL=http://pages.test", "SIGNIN_OIDC_ISSUER=https://"+
+		l.Addr().String(), "SIGNIN_OIDC_CLIENT_ID=mailbrook")
+	p := s.serve() // Waits until it is ready.
+	a := p.lead("/signin", http.Header{"Accept-Language": {"pl"}})
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" ||
+		!strings.Contains(string(a.body), "w tej chwili nie odpowiada") {
+		t.Errorf("%d %v %s", a.status, a.header, a.body)
+	}
+	p.tells(`"msg":"the identity provider cannot be asked"`)
+	must[accountsAnswer](p.as(anna), http.StatusOK, "GET", "/v1/accounts", nil)
+	p.term()
+}

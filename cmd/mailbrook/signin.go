@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/logins"
+	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/source"
+)
+
+// signIn is the way to sign in to the pages that is configured. Nothing is asked
+// yet: what is down now may be up when somebody comes.
+func (a *app) signIn(public string) (httpapi.SignIn, error) {
+	c := a.cfg.SignIn
+	way := httpapi.SignIn{Proxies: a.cfg.TrustedProxies}
+	switch a.cfg.Web.SignIn {
+	case signInHeader:
+		way.Header = c.Header.Name
+	case signInIMAP:
+		p, err := a.passwords()
+		if err != nil {
+			return httpapi.SignIn{}, err
+		}
+		way.Passwords = p
+	case signInOIDC:
+		way.Issuer = oidc.New(oidc.Options{
+			Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret,
+			RedirectURL: public + "/signin/callback", Scopes: c.OIDC.Scopes, Claim: c.OIDC.Claim,
+			Unverified: c.OIDC.AllowUnverified, UserIDClaim: a.cfg.Auth.UserIDClaim, HTTP: a.dialer.Trusted(), Now: a.store.Now,
+		})
+	}
+	return way, nil
+}
+
+// passwords asks the operator's IMAP server whether a password is right.
+type passwords struct {
+	server  account.Server
+	local   bool // The server knows users without their domain.
+	domains []string
+	dialer  *outbound.Dialer
+	logins  *logins.Limiter
+	log     *slog.Logger
+	// patience is for how long the server may take to say it.
+	patience time.Duration
+}
+
+// signInPatience is for how long a server may take to say whether a password is
+// right; no shorter than servers delay their answer to a wrong one.
+const signInPatience = 20 * time.Second
+
+func (a *app) passwords() (*passwords, error) {
+	c := a.cfg.SignIn.IMAP
+	roots, err := outbound.LoadRoots(c.CAFile)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("signin.imap.ca_file: %w", err)}
+	}
+	// The operator says where it is, so it may be inside; without TLS only here.
+	networks := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	if c.Security == account.None {
+		networks = loopbackNetworks
+	}
+	return &passwords{
+		server:  account.Server{Host: account.NormalHost(c.Host), Port: c.port(), Security: c.Security},
+		local:   c.Login == loginLocal,
+		domains: a.cfg.SignIn.Domains, logins: a.logins, log: a.log, patience: signInPatience,
+		dialer: outbound.New(outbound.Options{
+			AllowNetworks: networks, AllowAnyPort: true, AllowPlaintext: c.Security == account.None, RootCAs: roots,
+			Now: a.store.Now,
+		}),
+	}, nil
+}
+
+// Check implements httpapi.Passwords.
+func (p *passwords) Check(ctx context.Context, client netip.Addr, user account.Owner, password account.Secret) error {
+	if !inDomains(user, p.domains) {
+		return fmt.Errorf("%w: its domain is not one of signin.domains", account.ErrRefused)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
+	defer cancel()
+	name := user.String()
+	if p.local {
+		name, _ = parts(user)
+	}
+	asks := source.New(source.Options{
+		Dialer: p.dialer, Gate: p.logins.Door(client), Log: p.log, Version: version,
+		Patience: source.Patience{Greeting: p.patience, Idle: p.patience, Command: p.patience},
+	})
+	err := asks.SignIn(ctx, account.Account{
+		Owner: user, Email: user.String(), Protocol: account.IMAP, Server: p.server, Username: name, Auth: account.Password,
+	}, account.Credential{Auth: account.Password, Username: name, Secret: password})
+	var held *account.HeldBackError
+	switch {
+	case err == nil || errors.As(err, &held):
+		return err
+	case fault.CodeOf(err).Credential():
+		return fmt.Errorf("%w: %w", account.ErrRefused, err)
+	}
+	return fmt.Errorf("asking the mail server of signin.imap: %w", err)
+}

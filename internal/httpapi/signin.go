@@ -1,0 +1,240 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"time"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/oidc"
+)
+
+// SignIn is how people sign in to the pages who do not come by a link. The zero
+// value: only by links.
+type SignIn struct {
+	// Proxies are where the proxies in front of this server are. Of what else connects,
+	// no header counts that says where a request comes from, or whose it is.
+	Proxies []netip.Prefix
+	// Header is in what such a proxy says whose a request is; "": in none.
+	Header    string
+	Passwords Passwords // Nil: passwords are not asked for.
+	Issuer    Issuer    // Nil: there is no identity provider.
+}
+
+// Passwords says whether a password is a user's.
+type Passwords interface {
+	// Check returns nil where it is; account.ErrRefused (wrapped) where there is no such
+	// user or another password, and nothing tells the two apart; an *account.HeldBackError
+	// where too many attempts failed lately. Any other error means that it cannot be
+	// said now. client is who asks.
+	Check(ctx context.Context, client netip.Addr, user account.Owner, password account.Secret) error
+}
+
+// Issuer is the identity provider on whose page people sign in. *oidc.Provider
+// implements it.
+type Issuer interface {
+	// Begin returns the address to send the browser to.
+	Begin(ctx context.Context, f oidc.Flow) (address string, err error)
+	// Finish returns who signed in there. Its errors are *oidc.AwayError,
+	// *oidc.RefusedError, or ours.
+	Finish(ctx context.Context, f oidc.Flow, code, issuer string) (oidc.Person, error)
+}
+
+var _ Issuer = (*oidc.Provider)(nil)
+
+const (
+	// checksAtOnce bounds the passwords that are checked at a time, and checkTurn how
+	// long one waits until it is its turn.
+	checksAtOnce = 32
+	checkTurn    = 5 * time.Second
+	// checkAway is after how many seconds to try again where a password cannot be
+	// checked now.
+	checkAway = 10
+)
+
+// What people are told of passwords that were not taken.
+var (
+	errNotThisOne  = errors.New("the address or the password is wrong: enter both again")
+	errUnavailable = errors.New("the mail server cannot check passwords now: try again in a minute")
+)
+
+// SignIn begins to sign in by the installation's own way, or does it.
+func (s *server) SignIn(ctx context.Context, r api.SignInRequestObject) (api.SignInResponseObject, error) {
+	b, _ := ctx.Value(browserKey{}).(browser)
+	to, way := pagePath(value(r.Params.ReturnTo)), s.Web.SignIn
+	switch {
+	case way.Header != "":
+		if b.named.err != nil || b.named.user.IsZero() {
+			s.Log.WarnContext(ctx, "the proxy names nobody who can be signed in", "client", b.client, "peer", b.peer,
+				"header", way.Header, "error", b.named.err)
+			return s.nobody(http.StatusForbidden, "unnamed", r.Params.AcceptLanguage, to), nil
+		}
+		return s.arrive(ctx, b, b.named.user, to, "header", r.Params.AcceptLanguage)
+	case way.Issuer != nil:
+		return s.goToIssuer(ctx, to, r.Params.AcceptLanguage)
+	}
+	return ledOn{to: to}, nil
+}
+
+// SignInWithPassword signs in whoever knows the password of the user's mailbox.
+func (s *server) SignInWithPassword(ctx context.Context,
+	r api.SignInWithPasswordRequestObject,
+) (api.SignInWithPasswordResponseObject, error) {
+	b, _ := ctx.Value(browserKey{}).(browser)
+	switch {
+	case s.Web.SignIn.Passwords == nil:
+		return nil, account.ErrNotFound
+	case b.crossSite != nil:
+		return nil, b.crossSite
+	case !b.ours:
+		return nil, errCrossSite
+	}
+	user, err := account.ParseOwner(r.Body.User)
+	if err != nil {
+		bad := &account.InvalidError{}
+		bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
+		return nil, bad
+	}
+	if err := s.checkPassword(ctx, b.client, user, account.NewSecret(value(r.Body.Password))); err != nil {
+		return nil, err
+	}
+	on, err := s.arrive(ctx, b, user, pagePath(value(r.Body.ReturnTo)), "password", nil)
+	if err != nil {
+		return nil, err
+	}
+	return on.(api.SignInWithPasswordResponseObject), nil
+}
+
+// checkPassword asks within the bounds, and tells all failures apart that people
+// may be told apart.
+func (s *server) checkPassword(ctx context.Context, client netip.Addr, user account.Owner,
+	password account.Secret,
+) error {
+	turn := time.NewTimer(checkTurn)
+	defer turn.Stop()
+	select {
+	case s.checks <- struct{}{}:
+		defer func() { <-s.checks }()
+	case <-turn.C:
+		return errUnavailable
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := s.Web.SignIn.Passwords.Check(ctx, client, user, password)
+	var held *account.HeldBackError
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case errors.As(err, &held):
+		s.Log.WarnContext(ctx, "an attempt to sign in was held back", "user", user, "client", client, "wait", held.Wait)
+		return &tooManyError{held.Wait, account.Say(
+			"too many attempts to sign in failed: nothing is tried for %d s", wholeSeconds(held.Wait))}
+	case errors.Is(err, account.ErrRefused):
+		s.Log.WarnContext(ctx, "an attempt to sign in was refused", "user", user, "client", client)
+		return errNotThisOne
+	}
+	s.Log.ErrorContext(ctx, "a password cannot be checked", "user", user, "client", client, "error", err)
+	return errUnavailable
+}
+
+// pagePath is a path on this server to lead on to; "/" for what is none.
+func pagePath(path string) string {
+	if len(path) > 500 || !pagePaths.MatchString(path) {
+		return "/"
+	}
+	return path
+}
+
+// pagePaths is as PagePath of the document: no other server's ("//", "/\").
+var pagePaths = regexp.MustCompile(`^/([\x21-\x2E\x30-\x5B\x5D-\x7E][\x21-\x5B\x5D-\x7E]*)?$`)
+
+// arrived answers every call that signs somebody in.
+type arrived interface {
+	linkAnswer
+	api.SignInResponseObject
+	api.FinishSignInResponseObject
+}
+
+// arrive signs a browser in, or asks where somebody else is signed in there: by a
+// link that nobody sees otherwise, so that what holds for links holds here.
+func (s *server) arrive(ctx context.Context, b browser, o account.Owner, to, way string,
+	accept *string,
+) (arrived, error) {
+	token, l := rand.Text(), Link{Owner: o, ReturnTo: to, Expires: s.Now().Add(LinkLife)}
+	if err := s.Web.Links.Save(ctx, token, l); err != nil {
+		return nil, err
+	}
+	if b.isOther(o) {
+		return s.linkPage(b, token, l, accept), nil
+	}
+	_, cookie, err := s.begin(ctx, b, token, way)
+	if err != nil {
+		return nil, fmt.Errorf("signing in: %w", err)
+	}
+	return followedLink{to, cookie}, nil
+}
+
+// goToIssuer sends a browser to the identity provider.
+func (s *server) goToIssuer(ctx context.Context, to string, accept *string) (api.SignInResponseObject, error) {
+	t, err := s.sessions.newTicket(to)
+	if err != nil {
+		return nil, err
+	}
+	address, err := s.Web.SignIn.Issuer.Begin(ctx, t.flow)
+	var away *oidc.AwayError
+	if errors.As(err, &away) {
+		s.Log.ErrorContext(ctx, "the identity provider cannot be asked", "error", err)
+		return s.away(away, accept, to), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ledOn{address, s.sessions.ticket(t.cookie)}, nil
+}
+
+// FinishSignIn takes a browser back from the identity provider.
+func (s *server) FinishSignIn(ctx context.Context,
+	r api.FinishSignInRequestObject,
+) (api.FinishSignInResponseObject, error) {
+	b, _ := ctx.Value(browserKey{}).(browser)
+	if s.Web.SignIn.Issuer == nil {
+		return nil, account.ErrNotFound
+	}
+	t, err := s.sessions.readTicket(b.ticket.Reveal(), value(r.Params.State))
+	if err != nil {
+		s.Log.WarnContext(ctx, "a sign-in that was not begun by this browser", "client", b.client, "error", err)
+		return s.nobody(http.StatusBadRequest, "over", r.Params.AcceptLanguage, "/"), nil
+	}
+	if denied := value(r.Params.Error); denied != "" {
+		s.Log.WarnContext(ctx, "the identity provider let nobody in", "client", b.client, "reason", clean(denied))
+		return s.nobody(http.StatusForbidden, "denied", r.Params.AcceptLanguage, t.to), nil
+	}
+	who, err := s.Web.SignIn.Issuer.Finish(ctx, t.flow, value(r.Params.Code), value(r.Params.Iss))
+	var away *oidc.AwayError
+	var refused *oidc.RefusedError
+	switch {
+	case errors.As(err, &away):
+		s.Log.ErrorContext(ctx, "the identity provider cannot be asked", "error", err)
+		return s.away(away, r.Params.AcceptLanguage, t.to), nil
+	case errors.As(err, &refused):
+		s.Log.WarnContext(ctx, "the identity provider's word is not taken", "client", b.client, "error", err)
+		return s.nobody(http.StatusForbidden, refused.Why, r.Params.AcceptLanguage, t.to), nil
+	case err != nil:
+		return nil, err
+	}
+	if who.UserID != "" {
+		if err := s.Users.Recognise(ctx, who.Owner, who.UserID); errors.Is(err, ErrToken) {
+			s.Log.WarnContext(ctx, "the address is another user's by now", "user", who.Owner)
+			return s.nobody(http.StatusForbidden, "former", r.Params.AcceptLanguage, t.to), nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return s.arrive(ctx, b, who.Owner, t.to, "oidc", r.Params.AcceptLanguage)
+}

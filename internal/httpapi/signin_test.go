@@ -1,0 +1,446 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/oidc"
+)
+
+// byProxy signs in whom a proxy names; httptest's requests come from 192.0.2.1.
+func byProxy(o *httpapi.Options) {
+	o.Web.SignIn = httpapi.SignIn{
+		Header: "Remote-Email", Proxies: []netip.Prefix{
+			netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("fd00::/8"),
+		},
+	}
+}
+
+// from makes a request of another peer, with headers that may be there twice.
+func (f *fixture) from(peer, method, path string, h http.Header) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, path, http.NoBody)
+	req.RemoteAddr = peer
+	maps.Copy(req.Header, h)
+	rec := httptest.NewRecorder()
+	f.h.ServeHTTP(rec, req)
+	return rec
+}
+
+// whose says who the session of an answer's cookie is; "" without one.
+func (f *fixture) whose(rec *httptest.ResponseRecorder) string {
+	f.t.Helper()
+	cookie, _, _ := strings.Cut(rec.Header().Get("Set-Cookie"), ";")
+	if !strings.HasPrefix(cookie, "mailbrook_session=") {
+		return ""
+	}
+	who := f.do(request{Method: "GET", Path: "/v1/session", Header: headers{"Cookie": cookie}})
+	var session api.Session
+	if err := json.Unmarshal(who.Body.Bytes(), &session); err != nil {
+		f.t.Fatal(err)
+	}
+	return session.User
+}
+
+// TestAProxysWordCountsFromTheProxyAlone: once, well formed, and by who makes the
+// connection, whatever X-Forwarded-For says.
+func TestAProxysWordCountsFromTheProxyAlone(t *testing.T) {
+	const proxy, other = "192.0.2.1:1234", "198.51.100.7:1234"
+	for name, tc := range map[string]struct {
+		peer string
+		h    http.Header
+		user string // "": nobody.
+	}{
+		"from the proxy":           {proxy, http.Header{"Remote-Email": {anna}}, anna},
+		"in capitals":              {proxy, http.Header{"Remote-Email": {"ANNA@Firma.Test"}}, anna},
+		"from a proxy, by IPv6":    {"[fd00::1]:1234", http.Header{"Remote-Email": {anna}}, anna},
+		"from a proxy, mapped":     {"[::ffff:192.0.2.1]:1234", http.Header{"Remote-Email": {anna}}, anna},
+		"from somebody":            {other, http.Header{"Remote-Email": {anna}}, ""},
+		"from somebody who claims": {other, http.Header{"Remote-Email": {anna}, "X-Forwarded-For": {"192.0.2.1"}}, ""},
+		"twice":                    {proxy, http.Header{"Remote-Email": {anna, bartek}}, ""},
+		"twice the same":           {proxy, http.Header{"Remote-Email": {anna, anna}}, ""},
+		"in a list":                {proxy, http.Header{"Remote-Email": {anna + ", " + bartek}}, ""},
+		"with a name":              {proxy, http.Header{"Remote-Email": {"Anna <" + anna + ">"}}, ""},
+		"no address":               {proxy, http.Header{"Remote-Email": {"anna"}}, ""},
+		"empty":                    {proxy, http.Header{"Remote-Email": {""}}, ""},
+		"KELVIN SIGN":              {proxy, http.Header{"Remote-Email": {"\u212Aowal@firma.test"}}, ""},
+		"full-width":               {proxy, http.Header{"Remote-Email": {"\uFF41nna@firma.test"}}, ""},
+		"another header":           {proxy, http.Header{"X-Remote-Email": {anna}}, ""},
+		"an underscore":            {proxy, http.Header{"Remote_Email": {anna}}, ""},
+		"none":                     {proxy, http.Header{}, ""},
+		"no peer's address":        {"@", http.Header{"Remote-Email": {anna}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, byProxy)
+			rec := f.from(tc.peer, "GET", "/signin?return_to=/accounts/new", tc.h)
+			if got := f.whose(rec); got != tc.user {
+				t.Fatalf("%d signs in %q", rec.Code, got)
+			}
+			if tc.user != "" && (rec.Code != 303 || rec.Header().Get("Location") != "/accounts/new") ||
+				tc.user == "" && (rec.Code != 403 || len(f.sessions) > 0) {
+				t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+			}
+		})
+	}
+	f := newFixture(t) // The control: where no header is configured, none counts.
+	if rec := f.from(proxy, "GET", "/signin", http.Header{"Remote-Email": {anna}}); f.whose(rec) != "" {
+		t.Errorf("a header that nobody configured signs in: %v", rec.Header())
+	}
+}
+
+// TestASessionEndsWhereTheProxyNamesSomebodyElse: who signs out there and in as
+// another does not meet the session of the one before; and is asked before it is
+// replaced.
+func TestASessionEndsWhereTheProxyNamesSomebodyElse(t *testing.T) {
+	f := newFixture(t, byProxy)
+	rec := f.from("192.0.2.1:1", "GET", "/signin", http.Header{"Remote-Email": {anna}})
+	cookie, _, _ := strings.Cut(rec.Header().Get("Set-Cookie"), ";")
+	for name, tc := range map[string]struct {
+		peer   string
+		named  []string
+		status int
+	}{
+		"the same":              {"192.0.2.1:1", []string{anna}, 200},
+		"not named":             {"192.0.2.1:1", nil, 200}, // A link's session beside the proxy.
+		"somebody else":         {"192.0.2.1:1", []string{bartek}, 401},
+		"two":                   {"192.0.2.1:1", []string{anna, bartek}, 401},
+		"nobody that we know":   {"192.0.2.1:1", []string{"-"}, 401},
+		"by a stranger's words": {"198.51.100.7:1", []string{bartek}, 200},
+	} {
+		h := http.Header{"Cookie": {cookie}}
+		if tc.named != nil {
+			h["Remote-Email"] = tc.named
+		}
+		if rec := f.from(tc.peer, "GET", "/v1/accounts", h); rec.Code != tc.status {
+			t.Errorf("%s: %d, want %d", name, rec.Code, tc.status)
+		}
+	}
+	asked := f.from("192.0.2.1:1", "GET", "/signin", http.Header{"Cookie": {cookie}, "Remote-Email": {bartek}})
+	if asked.Code != 200 || !strings.Contains(asked.Body.String(), "Somebody else is signed in here") ||
+		asked.Header().Get("Set-Cookie") != "" || len(f.sessions) != 1 {
+		t.Errorf("anna is replaced unasked: %d %s", asked.Code, asked.Body)
+	}
+}
+
+// TestTheClientIsWhoeverTheProxiesVouchFor, and what a client writes itself counts
+// for nothing.
+func TestTheClientIsWhoeverTheProxiesVouchFor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		peer      string
+		forwarded []string
+		want      string
+	}{
+		"no proxy":                 {"198.51.100.7:1", []string{"203.0.113.9"}, "198.51.100.7"},
+		"a proxy":                  {"192.0.2.1:1", []string{"203.0.113.9"}, "203.0.113.9"},
+		"two proxies":              {"192.0.2.1:1", []string{"203.0.113.9, 192.0.2.2"}, "203.0.113.9"},
+		"two headers":              {"192.0.2.1:1", []string{"203.0.113.9", "192.0.2.2"}, "203.0.113.9"},
+		"made up on the left":      {"192.0.2.1:1", []string{"192.0.2.5, 10.0.0.1, 203.0.113.9"}, "203.0.113.9"},
+		"with a port":              {"192.0.2.1:1", []string{"203.0.113.9:4711"}, "203.0.113.9"},
+		"IPv6 with a port":         {"192.0.2.1:1", []string{"[2001:db8::1]:4711"}, "2001:db8::1"},
+		"IPv6 in brackets":         {"192.0.2.1:1", []string{"[2001:db8::1]"}, "2001:db8::1"},
+		"no address":               {"192.0.2.1:1", []string{"unknown"}, "192.0.2.1"},
+		"no address on the left":   {"192.0.2.1:1", []string{"' OR 1=1, 203.0.113.9"}, "203.0.113.9"},
+		"a proxy that says nobody": {"192.0.2.1:1", nil, "192.0.2.1"},
+	} {
+		f := newFixture(t, byProxy, func(o *httpapi.Options) {
+			o.Web.SignIn.Header, o.Web.SignIn.Passwords = "", nil
+		}, func(o *httpapi.Options) { o.Web.SignIn.Passwords = passwords{o.Web.Links.(links).world} })
+		req := httptest.NewRequest("POST", "/signin", strings.NewReader(`{"user":"`+bartek+`","password":"x"}`))
+		req.RemoteAddr = tc.peer
+		req.Header = http.Header{
+			"Content-Type": {"application/json"}, "X-Mailbrook": {"1"}, "X-Forwarded-For": tc.forwarded,
+		}
+		f.h.ServeHTTP(httptest.NewRecorder(), req)
+		if len(f.checks) != 1 || f.checks[0] != tc.want+" "+bartek {
+			t.Errorf("%s: checked for %q, want %s", name, f.checks, tc.want)
+		}
+	}
+}
+
+// enters posts the form as our page does.
+func (f *fixture) enters(user, password string, h headers) *httptest.ResponseRecorder {
+	f.t.Helper()
+	all := headers{"X-Mailbrook": "1", "Sec-Fetch-Site": "same-origin", "Origin": "http://mail.firma.test"}
+	maps.Copy(all, h)
+	return f.do(request{
+		Method: "POST", Path: "/signin", Header: all,
+		Body: fmt.Sprintf(`{"user":%q,"password":%q,"return_to":"/accounts/new"}`, user, password),
+	})
+}
+
+func TestARightPasswordSignsInAndAWrongOneSaysNoMore(t *testing.T) {
+	f := newFixture(t)
+	rec := f.enters(anna, canary, nil)
+	if rec.Code != 200 || f.whose(rec) != anna || !strings.Contains(rec.Body.String(), `"location":"/accounts/new"`) {
+		t.Fatalf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	}
+	wrong, unknown := f.enters(anna, "x", nil), f.enters("nobody@firma.test", "x", nil)
+	if wrong.Code != 403 || unknown.Code != 403 || wrong.Body.String() != unknown.Body.String() ||
+		wrong.Header().Get("Set-Cookie") != "" {
+		t.Errorf("a wrong password is told from an unknown user: %s %s", wrong.Body, unknown.Body)
+	}
+	polish := f.enters(anna, "x", headers{"Accept-Language": "pl"})
+	if !strings.Contains(polish.Body.String(), "łędny adres lub błędne hasło") {
+		t.Errorf("in Polish: %s", polish.Body)
+	}
+	noCanary(t, f)
+}
+
+// TestOnlyOurPageSignsInWithAPassword: otherwise another site's page signs people
+// in as somebody whose mailbox gets the mail of the accounts that they add.
+func TestOnlyOurPageSignsInWithAPassword(t *testing.T) {
+	for name, h := range map[string]headers{
+		"another site's script": {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+		"a neighbour's":         {"Sec-Fetch-Site": "same-site", "Origin": "http://evil.firma.test"},
+		"an older browser":      {"Sec-Fetch-Site": "", "Origin": "https://evil.example"},
+		"nobody's":              {"Sec-Fetch-Site": "", "Origin": "null"},
+		"a form":                {"X-Mailbrook": ""},
+	} {
+		f := newFixture(t)
+		if rec := f.enters(anna, canary, h); rec.Code != 403 || len(f.sessions) > 0 || len(f.checks) > 0 {
+			t.Errorf("%s: %d, %q was checked", name, rec.Code, f.checks)
+		}
+	}
+	f := newFixture(t)
+	form := f.enters(anna, canary, headers{"Content-Type": "application/x-www-form-urlencoded"})
+	if form.Code != 415 || len(f.checks) > 0 {
+		t.Errorf("a form is answered %d", form.Code)
+	}
+}
+
+func TestSigningInAsksBeforeItReplacesSomebodyElse(t *testing.T) {
+	f := newFixture(t)
+	f.links["bartek"] = httpapi.Link{Owner: owner(t, bartek), ReturnTo: "/"}
+	bartekIn := f.signInBy(t, "/link/bartek")
+	rec := f.enters(anna, canary, headers{"Cookie": bartekIn})
+	var on struct{ Location string }
+	if on = decode[struct{ Location string }](t, rec); rec.Code != 200 || rec.Header().Get("Set-Cookie") != "" ||
+		!strings.HasPrefix(on.Location, "/link/") || len(f.sessions) != 1 {
+		t.Fatalf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	}
+	asks := f.do(request{Method: "GET", Path: on.Location, Header: fetchMetadata("same-origin", "navigate", "document",
+		headers{"Cookie": bartekIn})})
+	if asks.Code != 200 || !strings.Contains(asks.Body.String(), "Somebody else is signed in here") {
+		t.Fatalf("%d %s", asks.Code, asks.Body)
+	}
+	done := f.do(request{Method: "POST", Path: on.Location + "?replace=true", Header: headers{"Cookie": bartekIn}})
+	if f.whose(done) != anna || done.Header().Get("Location") != "/accounts/new" {
+		t.Errorf("%d %v", done.Code, done.Header())
+	}
+}
+
+// held holds checks until it is told to let them go.
+type held struct {
+	at, top *int
+	mu      *sync.Mutex
+	let     chan struct{}
+}
+
+func (h held) Check(_ context.Context, _ netip.Addr, _ account.Owner, _ account.Secret) error {
+	h.mu.Lock()
+	*h.at++
+	*h.top = max(*h.top, *h.at)
+	h.mu.Unlock()
+	<-h.let
+	h.mu.Lock()
+	*h.at--
+	h.mu.Unlock()
+	return account.ErrRefused
+}
+
+// TestPasswordsAreCheckedByAFewAtATime, and who waits too long is told so.
+func TestPasswordsAreCheckedByAFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at, top int
+		h := held{&at, &top, &sync.Mutex{}, make(chan struct{})}
+		f := newFixture(t, func(o *httpapi.Options) { o.Web.SignIn.Passwords = h })
+		var wg sync.WaitGroup
+		codes := make(chan int, 40)
+		for range 40 {
+			wg.Go(func() { codes <- f.enters(anna, "x", nil).Code })
+		}
+		synctest.Wait()
+		time.Sleep(6 * time.Second) // By the clock of the bubble.
+		synctest.Wait()
+		if top != 32 || len(codes) != 8 {
+			t.Errorf("%d at a time, %d gave up", top, len(codes))
+		}
+		for range 8 {
+			if code := <-codes; code != 503 {
+				t.Errorf("who waited is answered %d", code)
+			}
+		}
+		close(h.let)
+		wg.Wait()
+	})
+}
+
+// comesBack sends a browser to the identity provider and returns the request with
+// which it comes back.
+func (f *fixture) comesBack(t testing.TB, to string) request {
+	t.Helper()
+	rec := f.do(request{Method: "GET", Path: "/signin?return_to=" + to})
+	u, err := url.Parse(rec.Header().Get("Location"))
+	cookie, _, _ := strings.Cut(rec.Header().Get("Set-Cookie"), ";")
+	if rec.Code != 303 || err != nil || u.Host != "login.test" || cookie == "" {
+		t.Fatalf("%d %v %v", rec.Code, rec.Header(), err)
+	}
+	return request{
+		Method: "GET", Path: "/signin/callback?code=x&iss=https://login.test&session_state=1&state=" + u.Query().Get("state"),
+		Header: fetchMetadata("cross-site", "navigate", "document", headers{"Cookie": cookie}),
+	}
+}
+
+// TestABrowserComesBackFromTheIdentityProvider, and no other than went out, within
+// ten minutes.
+func TestABrowserComesBackFromTheIdentityProvider(t *testing.T) {
+	f := newFixture(t)
+	good := f.comesBack(t, "/accounts/new")
+	other := f.comesBack(t, "/")
+	cookie := good.Header["Cookie"]
+	for name, change := range map[string]func(*request){
+		"without the cookie":       func(r *request) { r.Header = nil },
+		"with another's cookie":    func(r *request) { r.Header = other.Header },
+		"with a changed cookie":    func(r *request) { r.Header = headers{"Cookie": cookie[:len(cookie)-2] + "AA"} },
+		"with a cookie cut short":  func(r *request) { r.Header = headers{"Cookie": cookie[:40]} },
+		"without the state":        func(r *request) { r.Path = "/signin/callback?code=x" },
+		"with a session's cookie":  func(r *request) { r.Header = headers{"Cookie": "mailbrook_signin=" + f.signIn(t)[18:]} },
+		"with the state of others": func(r *request) { r.Path = other.Path },
+	} {
+		r := good
+		if change(&r); f.whose(f.do(r)) != "" || len(f.finished) > 0 {
+			t.Errorf("%s: somebody is signed in, or the provider was asked: %q", name, f.finished)
+		}
+	}
+	rec := f.do(good)
+	if rec.Code != 303 || f.whose(rec) != anna || rec.Header().Get("Location") != "/accounts/new" {
+		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	}
+	if len(f.finished) != 1 || !strings.HasPrefix(f.finished[0], "x https://login.test ") {
+		t.Errorf("the provider was asked %q", f.finished)
+	}
+	now := time.Now()
+	late := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return now } })
+	first := late.comesBack(t, "/")
+	now = now.Add(10*time.Minute - time.Second)
+	if rec := late.do(first); rec.Code != 303 {
+		t.Errorf("just in time: %d", rec.Code)
+	}
+	now = now.Add(time.Second)
+	if rec := late.do(first); rec.Code != 400 {
+		t.Errorf("after ten minutes: %d", rec.Code)
+	}
+}
+
+// TestWhatTheIdentityProviderSaysIsToldInWords, and no page leads anywhere else.
+func TestWhatTheIdentityProviderSaysIsToldInWords(t *testing.T) {
+	f := newFixture(t)
+	f.userIDs = map[account.Owner]string{owner(t, anna): "1"}
+	for name, tc := range map[string]struct {
+		fail   error
+		person oidc.Person
+		denied bool
+		status int
+		en, pl string
+	}{
+		"away": {
+			&oidc.AwayError{Wait: 7 * time.Second, Err: errors.New("x")},
+			oidc.Person{},
+			false, 503,
+			"does not answer at the moment", "w tej chwili nie odpowiada",
+		},
+		"denied": {nil, oidc.Person{}, true, 403, "did not let you in", "nie wpuściła cię"},
+		"no address": {
+			&oidc.RefusedError{Why: "address", Err: errors.New("x")},
+			oidc.Person{},
+			false, 403,
+			"did not tell your mailbox address", "nie podała adresu",
+		},
+		"used": {
+			&oidc.RefusedError{Why: "over", Err: errors.New("x")},
+			oidc.Person{},
+			false, 403,
+			"was finished already", "zostało już zakończone",
+		},
+		"false": {
+			&oidc.RefusedError{Why: "false", Err: errors.New("x")},
+			oidc.Person{},
+			false, 403,
+			"cannot be trusted", "nie można zaufać",
+		},
+		"setup": {
+			&oidc.RefusedError{Why: "setup", Err: errors.New("x")},
+			oidc.Person{},
+			false, 403,
+			"do not agree", "nie są ze sobą uzgodnione",
+		},
+		"another user's by now": {
+			nil,
+			oidc.Person{Owner: owner(t, anna), UserID: "2"},
+			false, 403,
+			"another person's by now", "należy już do kogoś innego",
+		},
+	} {
+		for lang, words := range map[string]string{"en": tc.en, "pl": tc.pl} {
+			r := f.comesBack(t, "/accounts/new")
+			f.fail, f.person = tc.fail, tc.person
+			r.Header["Accept-Language"] = lang
+			if tc.denied {
+				r.Path += "&error=access_denied<script>"
+			}
+			rec := f.do(r)
+			f.fail = nil
+			if rec.Code != tc.status || !strings.Contains(rec.Body.String(), words) || len(f.sessions) > 0 ||
+				strings.Contains(rec.Body.String(), "<script") || rec.Header().Get("Content-Language") != lang ||
+				!strings.Contains(rec.Body.String(), `<a href="/accounts/new">`) {
+				t.Errorf("%s in %s: %d %v %s", name, lang, rec.Code, rec.Header(), rec.Body)
+			}
+			if tc.status == 503 && rec.Header().Get("Retry-After") != "7" {
+				t.Errorf("%s: %v", name, rec.Header())
+			}
+		}
+	}
+}
+
+// TestSigningInLeadsToPagesOfOursAlone.
+func TestSigningInLeadsToPagesOfOursAlone(t *testing.T) {
+	for to, want := range map[string]string{
+		"/accounts/new": "/accounts/new", "": "/", "//evil.example": "/", "/%5Cevil.example": "/%5Cevil.example",
+		`/\evil.example`: "/", "https://evil.example": "/", "/a\nb": "/", "/" + strings.Repeat("a", 600): "/",
+	} {
+		f := newFixture(t, byProxy)
+		rec := f.from("192.0.2.1:1", "GET", "/signin?return_to="+url.QueryEscape(to), http.Header{"Remote-Email": {anna}})
+		if got := rec.Header().Get("Location"); got != want {
+			t.Errorf("%q leads to %q", to, got)
+		}
+	}
+}
+
+// TestWithoutAWayOfItsOwnThePageIsShown: it has the form, or says whom to ask.
+func TestWithoutAWayOfItsOwnThePageIsShown(t *testing.T) {
+	f := newFixture(t, func(o *httpapi.Options) { o.Web.SignIn = httpapi.SignIn{} })
+	if rec := f.do(request{Method: "GET", Path: "/signin?return_to=/accounts/new"}); rec.Code != 303 ||
+		rec.Header().Get("Location") != "/accounts/new" || rec.Header().Get("Set-Cookie") != "" {
+		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+	if rec := f.do(request{Method: "GET", Path: "/signin/callback?state=x"}); rec.Code != 404 {
+		t.Errorf("a browser comes back from nowhere: %d", rec.Code)
+	}
+	if rec := f.enters(anna, canary, nil); rec.Code != 404 || len(f.checks) > 0 {
+		t.Errorf("a password is taken: %d", rec.Code)
+	}
+}

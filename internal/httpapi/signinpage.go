@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"strconv"
+
+	"github.com/mailbrook/mailbrook/internal/oidc"
+)
+
+// ledOn leads a browser on, perhaps with a cookie.
+type ledOn struct {
+	to     string
+	cookie *http.Cookie // Nil: without.
+}
+
+// VisitSignInResponse implements api.SignInResponseObject.
+func (l ledOn) VisitSignInResponse(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Location", l.to)
+	if l.cookie != nil {
+		http.SetCookie(w, l.cookie)
+	}
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// VisitSignInResponse implements api.SignInResponseObject.
+func (f followedLink) VisitSignInResponse(w http.ResponseWriter) error {
+	return f.VisitFollowLinkResponse(w)
+}
+
+// VisitFinishSignInResponse implements api.FinishSignInResponseObject.
+func (f followedLink) VisitFinishSignInResponse(w http.ResponseWriter) error {
+	return f.VisitFollowLinkResponse(w)
+}
+
+// VisitSignInWithPasswordResponse implements api.SignInWithPasswordResponseObject.
+func (f followedLink) VisitSignInWithPasswordResponse(w http.ResponseWriter) error {
+	http.SetCookie(w, f.cookie)
+	return goOn(w, f.to)
+}
+
+// VisitSignInResponse implements api.SignInResponseObject.
+func (p linkPage) VisitSignInResponse(w http.ResponseWriter) error {
+	return p.VisitFollowLinkResponse(w)
+}
+
+// VisitFinishSignInResponse implements api.FinishSignInResponseObject.
+func (p linkPage) VisitFinishSignInResponse(w http.ResponseWriter) error {
+	return p.VisitFollowLinkResponse(w)
+}
+
+// VisitSignInWithPasswordResponse implements api.SignInWithPasswordResponseObject:
+// the browser finds the page that asks at the link's own address.
+func (p linkPage) VisitSignInWithPasswordResponse(w http.ResponseWriter) error {
+	return goOn(w, "/link/"+p.token)
+}
+
+// goOn tells a page where to go on.
+func goOn(w http.ResponseWriter, to string) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(map[string]string{"location": to})
+}
+
+// notArrived tells a person why nobody was signed in.
+type notArrived struct {
+	ancestors []string
+	lang, why string
+	back      string // Where to try again.
+	status    int
+	wait      int // Seconds; 0: not told.
+}
+
+func (s *server) nobody(status int, why string, accept *string, to string) notArrived {
+	return notArrived{s.Web.FrameAncestors, languageOfLink(accept), why, to, status, 0}
+}
+
+func (s *server) away(e *oidc.AwayError, accept *string, to string) notArrived {
+	page := s.nobody(http.StatusServiceUnavailable, "away", accept, to)
+	page.wait = wholeSeconds(e.Wait)
+	return page
+}
+
+const notArrivedPage = `<!doctype html>
+<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>%[2]s</title><style>` +
+	linkStyle + `</style></head>
+<body><main><h1>%[2]s</h1><p>%[3]s</p><p><a href="%[4]s">%[5]s</a></p></main></body></html>
+`
+
+var notArrivedWords = map[string]map[string]string{
+	"en": {
+		"title": "You are not signed in", "back": "Try again",
+		"unnamed": "The sign-in service of your organisation did not say who you are. Sign in there first. If you have " +
+			"done so, tell your administrator.",
+		"over": "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already.",
+		"denied": "The sign-in service did not let you in. If you did not cancel it yourself, ask your administrator " +
+			"whether you may use these pages.",
+		"address": "The sign-in service did not tell your mailbox address, or has not verified it. Tell your administrator.",
+		"false": "The sign-in service answered in a way that cannot be trusted. Try again; if that does not help, tell " +
+			"your administrator.",
+		"setup":  "The sign-in service and these pages do not agree on how to sign in. Tell your administrator.",
+		"former": "This address is another person's by now. If it is yours, tell your administrator.",
+		"away": "The sign-in service does not answer at the moment. Nothing is lost: your mail is fetched all the same. " +
+			"Try again in a minute.",
+	},
+	"pl": {
+		"title": "Nie udało się zalogować", "back": "Spróbuj ponownie",
+		"unnamed": "Usługa logowania twojej organizacji nie przekazała, kim jesteś. Najpierw zaloguj się w niej. " +
+			"Jeśli to już za tobą, powiadom administratora.",
+		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
+			"zakończone.",
+		"denied": "Usługa logowania nie wpuściła cię. Jeśli logowanie nie zostało przerwane przez ciebie, zapytaj " +
+			"administratora, czy możesz korzystać z tych stron.",
+		"address": "Usługa logowania nie podała adresu twojej skrzynki albo go nie potwierdziła. Powiadom administratora.",
+		"false": "Odpowiedzi usługi logowania nie można zaufać. Spróbuj ponownie; jeśli to nie pomoże, powiadom " +
+			"administratora.",
+		"setup":  "Usługa logowania i te strony nie są ze sobą uzgodnione. Powiadom administratora.",
+		"former": "Ta skrzynka należy już do kogoś innego. Jeśli jest twoja, powiadom administratora.",
+		"away": "Usługa logowania w tej chwili nie odpowiada. Nic nie przepadło: poczta jest pobierana jak zwykle. " +
+			"Spróbuj ponownie za minutę.",
+	},
+}
+
+// VisitSignInResponse implements api.SignInResponseObject.
+func (n notArrived) VisitSignInResponse(w http.ResponseWriter) error {
+	say := notArrivedWords[n.lang]
+	forPeople(w, n.lang, n.ancestors, "style-src "+digestOf(linkStyle)+"; ")
+	if n.wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(n.wait))
+	}
+	w.WriteHeader(n.status)
+	_, err := fmt.Fprintf(w, notArrivedPage, n.lang, say["title"], say[n.why], html.EscapeString(n.back), say["back"])
+	return err
+}
+
+// VisitFinishSignInResponse implements api.FinishSignInResponseObject.
+func (n notArrived) VisitFinishSignInResponse(w http.ResponseWriter) error {
+	return n.VisitSignInResponse(w)
+}
