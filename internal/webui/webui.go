@@ -31,6 +31,10 @@ type Options struct {
 	FrameAncestors []string
 
 	Brand Brand
+
+	// SignIn is how people sign in who have no link: "imap", "header", "oidc"; anything
+	// else: not at all.
+	SignIn string
 }
 
 // file is an asset as it goes out.
@@ -90,7 +94,7 @@ func Handler(o Options) http.Handler {
 		}
 		p.assets[p.prefix+name] = pack(name, b)
 	}
-	p.shell = pack("/index.html", o.Brand.shell(contents["/index.html"], p.prefix))
+	p.shell = pack("/index.html", o.Brand.shell(signInShell(contents["/index.html"], o.SignIn), p.prefix))
 	p.lost = strings.ReplaceAll(lost, "{{name}}", html.EscapeString(o.Brand.name()))
 	return p
 }

@@ -6,7 +6,7 @@ import { h, s, say, show, regions, announce, dialog, notice } from "./dom.js";
 import * as live from "./events.js";
 import { choose, language, languages, t } from "./i18n.js";
 import { page as listPage, ticking } from "./list.js";
-import { arrive, brand, explain, go, missing, quieten, shownBy, setSession } from "./page.js";
+import { arrive, brand, explain, go, missing, quieten, shownBy, setSession, way } from "./page.js";
 
 let session = null;
 let current = null;
@@ -79,7 +79,6 @@ async function render(moved) {
   for (const a of document.querySelectorAll(".top nav a")) {
     if (a.getAttribute("href") === location.pathname) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
   }
-  if (!session) { main.replaceChildren(signIn()); titled(t("signin.title")); return; }
   const slow = setTimeout(() => { if (mine === turn) main.replaceChildren(h("p", { class: "loading", role: "status" }, t("loading"))); }, 250);
   main.setAttribute("aria-busy", "true");
   try {
@@ -107,6 +106,7 @@ async function render(moved) {
 }
 
 async function find() {
+  if (!session) return (await import("./enter.js")).page();
   for (const [pattern, module, admin] of routes) {
     const match = location.pathname.match(pattern);
     if (match && (!admin || session.admin)) return (await module())(...match.slice(1));
@@ -125,14 +125,13 @@ function failed(e) {
     h("p", null, h("button", { type: "button", onclick: () => render(true) }, t("again"))));
 }
 
-function signIn() {
-  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("signin.title")), h("p", null, t("signin.text")), h("p", { class: "hint" }, t("signin.admin")));
-}
-
 async function signOut() {
   try { await call("DELETE", "/v1/session"); } catch (e) { if (e.status !== 401) { explain(e); return; } }
   live.stop();
-  try { sessionStorage.clear(); } catch { /* There is none. */ }
+  try {
+    sessionStorage.clear();
+    sessionStorage.setItem("mailbrook.tried", "1"); // Who signs out is not signed in again unasked.
+  } catch { /* There is none. */ }
   location.replace("/"); // A new document remembers nothing of what was typed.
 }
 
@@ -143,7 +142,8 @@ function expired() {
   const note = h("p", { class: "hint", role: "status" });
   const check = h("button", { type: "button", class: "primary", onclick: () => signedIn(note) }, t("expired.check"));
   for (const d of document.querySelectorAll("dialog")) d.close();
-  waiting = dialog({ title: t("expired.title"), body: [h("p", null, t("expired.text")), note], actions: [check] });
+  const again = way !== "none" && h("a", { class: "button", href: "/", target: "_blank" }, t("signin.button"), h("span", { class: "unseen" }, " " + t("newtab")));
+  waiting = dialog({ title: t("expired.title"), body: [h("p", null, t(again ? "expired.own" : "expired.text")), note], actions: [again, check].filter(Boolean) });
   waiting.dataset.busy = "1";
   waiting.addEventListener("cancel", (e) => e.preventDefault());
   waiting.addEventListener("close", () => { waiting = null; });
@@ -204,6 +204,7 @@ async function begin() {
   speak(language());
   try {
     setSession(session = await get("/v1/session"));
+    try { sessionStorage.removeItem("mailbrook.tried"); } catch { /* There is none. */ }
   } catch (e) {
     draw();
     if (e.status === 401) return render(false);

@@ -22,6 +22,9 @@ export const brand = {
   help: told("link[rel=help]", "href"), privacy: told("link[rel=privacy-policy]", "href"),
 };
 
+/** way is how people sign in who have no link: imap, header, oidc or none. */
+export const way = told("meta[name=signin]", "content") || "none";
+
 /** safety says in two sentences what happens to a password, and leads to more. */
 export function safety() {
   const title = t("wizard.safe.more");
