@@ -65,6 +65,20 @@ type site struct {
 // the environment's variables; {addr} stands for the server's address.
 func newSite(tb testing.TB, ca *mailtest.CA, further ...string) *site {
 	tb.Helper()
+	s := unservedSite(tb)
+	if ca != nil {
+		s.env = append(s.env, "MAILBROOK_REMOTE_CA_FILE="+ca.File)
+	}
+	for _, f := range further {
+		s.env = append(s.env, "MAILBROOK_"+strings.ReplaceAll(f, "{addr}", s.addr))
+	}
+	s.serve()
+	return s
+}
+
+// unservedSite is newSite for what wants to know the address before it is served.
+func unservedSite(tb testing.TB) *site {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -79,12 +93,6 @@ func newSite(tb testing.TB, ca *mailtest.CA, further ...string) *site {
 		"MAILBROOK_LISTEN=" + addr, "MAILBROOK_DATA_DIR=" + s.data(), "MAILBROOK_LOG_FORMAT=json", "MAILBROOK_LOG_LEVEL=info",
 		"MAILBROOK_REMOTE_ALLOW_NETWORKS=127.0.0.0/8,::1/128", "MAILBROOK_REMOTE_ALLOW_PORTS=*",
 	}
-	if ca != nil {
-		s.env = append(s.env, "MAILBROOK_REMOTE_CA_FILE="+ca.File)
-	}
-	for _, f := range further {
-		s.env = append(s.env, "MAILBROOK_"+strings.ReplaceAll(f, "{addr}", s.addr))
-	}
 	tb.Cleanup(func() {
 		s.kill()
 		mailtest.Check(tb, program(tb), s.env)
@@ -95,7 +103,6 @@ func newSite(tb testing.TB, ca *mailtest.CA, further ...string) *site {
 			tb.Logf("mailbrook serve said:\n%s", text[max(0, len(text)-4000):])
 		}
 	})
-	s.serve()
 	return s
 }
 
