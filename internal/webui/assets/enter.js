@@ -2,7 +2,7 @@
 // whom to ask.
 
 import { post, Problem } from "./api.js";
-import { h, announce, external, notice, put } from "./dom.js";
+import { h, announce, external, notice, put, show } from "./dom.js";
 import { field, isAddress, password, problemFields } from "./form.js";
 import { t } from "./i18n.js";
 import { brand, explain, way } from "./page.js";
@@ -41,18 +41,18 @@ function untried() {
 const tried = "mailbrook.tried";
 
 function form() {
-  const trouble = h("div", { id: "trouble" });
+  const trouble = h("div", { hidden: true });
   const user = field({ name: "user", label: t("signin.user"), type: "email", autocomplete: "username", maxlength: "254", required: true });
   const pass = password({ label: t("signin.password"), autocomplete: "current-password", maxlength: "1024", required: true });
   const go = h("button", { type: "submit", class: "primary" }, t("signin.button"));
-  const say = (text) => { put(trouble, notice("bad", null, h("p", null, text))); announce(text, true); };
+  const say = (text) => { put(trouble, notice("bad", null, h("p", null, text))); show(trouble, true); announce(text, true); };
   let busy = false;
   const el = h("form", { novalidate: true, class: "panel", onsubmit: submit }, trouble, user.el, pass.el, h("p", { class: "hint" }, t("signin.safe")),
     h("div", { class: "actions" }, go));
   async function submit(e) {
     e.preventDefault();
     if (busy) return;
-    put(trouble);
+    show(trouble, false);
     user.fail(isAddress(user.input.value) ? "" : t("field.email"));
     pass.fail(pass.input.value ? "" : t("field.required"));
     const wrong = el.querySelector("[aria-invalid]");
