@@ -15,9 +15,9 @@ import (
 
 // enter posts the form as our page does, from a client behind a proxy or, with "",
 // from here.
-func (p *process) enter(user, password, client string) answer {
+func (p *process) enter(user, password, client string, cookies ...string) answer {
 	p.t.Helper()
-	h := http.Header{"X-Mailbrook": {"1"}, "Sec-Fetch-Site": {"same-origin"}}
+	h := http.Header{"X-Mailbrook": {"1"}, "Sec-Fetch-Site": {"same-origin"}, "Cookie": cookies}
 	if client != "" {
 		h.Set("X-Forwarded-For", client)
 	}
@@ -27,7 +27,7 @@ func (p *process) enter(user, password, client string) answer {
 // whose says who is signed in by the cookie of an answer; "" for nobody.
 func (p *process) whose(a answer) string {
 	p.t.Helper()
-	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	cookie := a.cookie("mailbrook_session")
 	if cookie == "" {
 		return ""
 	}
@@ -37,6 +37,16 @@ func (p *process) whose(a answer) string {
 		p.t.Fatalf("GET /v1/session answers %d %s", r.status, r.body)
 	}
 	return s.User
+}
+
+// cookie returns a cookie that an answer sets, as it is sent back; "" for none.
+func (a answer) cookie(name string) string {
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		if c.Name == name {
+			return c.Name + "=" + c.Value
+		}
+	}
+	return ""
 }
 
 // TestTheMailServersPasswordSignsIn at a real Dovecot, by each kind of connection; and
@@ -120,8 +130,9 @@ func TestGuessesAtThePagesStopAtTheLimit(t *testing.T) {
 			if a := ps[1].enter(jan, canary, one); ps[1].whose(a) != jan {
 				t.Errorf("another user of the same client is answered %d %s", a.status, a.body)
 			}
-			if a := ps[1].enter(anna, canary, "203.0.113.8"); ps[1].whose(a) != anna {
-				t.Errorf("the user's own client is answered %d %s", a.status, a.body)
+			own := ps[1].enter(anna, canary, "203.0.113.8")
+			if ps[1].whose(own) != anna {
+				t.Errorf("the user's own client is answered %d %s", own.status, own.body)
 			}
 			// Of many clients, 50 guesses in all; the first 10 are made.
 			held := guess(80, func(i int) string { return fmt.Sprintf("198.51.100.%d", i) })
@@ -130,6 +141,20 @@ func TestGuessesAtThePagesStopAtTheLimit(t *testing.T) {
 			}
 			if a := ps[0].enter(jan, canary, "203.0.113.9"); ps[0].whose(a) != jan { // The control.
 				t.Errorf("another user is answered %d %s", a.status, a.body)
+			}
+			// The user is kept out nowhere but in browsers that never saw it.
+			if a := ps[1].enter(anna, canary, "203.0.113.10"); a.status != http.StatusTooManyRequests {
+				t.Errorf("a browser that is not known is answered %d", a.status)
+			}
+			known := own.cookie("mailbrook_known")
+			if a := ps[0].enter(anna, canary, "203.0.113.10", known); ps[0].whose(a) != anna {
+				t.Errorf("the user's own browser is answered %d %s", a.status, a.body)
+			}
+			for i := range 11 {
+				want := map[bool]int{true: http.StatusForbidden, false: http.StatusTooManyRequests}[i < 10]
+				if a := ps[i%2].enter(anna, "x", "203.0.113.10", known); a.status != want {
+					t.Errorf("guess %d in the user's own browser is answered %d", i+1, a.status)
+				}
 			}
 			for _, p := range ps {
 				p.term()
@@ -195,7 +220,7 @@ func TestARealIdentityProviderSignsIn(t *testing.T) {
 	signIn := func(user string) (back string, h http.Header, a answer) {
 		t.Helper()
 		out := ps[0].lead("/signin?return_to=/accounts/new", nil)
-		cookie, _, _ := strings.Cut(out.header.Get("Set-Cookie"), ";")
+		cookie := out.cookie("mailbrook_signin")
 		if out.status != http.StatusSeeOther || cookie == "" {
 			t.Fatalf("%d %s", out.status, out.body)
 		}
@@ -217,7 +242,7 @@ func TestARealIdentityProviderSignsIn(t *testing.T) {
 		!strings.Contains(string(a.body), "has not verified it") {
 		t.Errorf("an address that is not verified: %d %s", a.status, a.body)
 	}
-	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+	cookie := a.cookie("mailbrook_session")
 	out := ps[0].ask("DELETE", "/v1/session", http.Header{"Cookie": {cookie}, "X-Mailbrook": {"1"}}, nil)
 	if out.status != http.StatusNoContent || ps[1].ask("GET", "/v1/session", http.Header{"Cookie": {cookie}},
 		nil).status != http.StatusUnauthorized {

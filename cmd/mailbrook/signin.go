@@ -80,7 +80,7 @@ func (a *app) passwords() (*passwords, error) {
 }
 
 // Check implements httpapi.Passwords.
-func (p *passwords) Check(ctx context.Context, client netip.Addr, user account.Owner, password account.Secret) error {
+func (p *passwords) Check(ctx context.Context, c httpapi.Client, user account.Owner, password account.Secret) error {
 	if !inDomains(user, p.domains) {
 		return fmt.Errorf("%w: its domain is not one of signin.domains", account.ErrRefused)
 	}
@@ -91,7 +91,7 @@ func (p *passwords) Check(ctx context.Context, client netip.Addr, user account.O
 		name, _ = parts(user)
 	}
 	asks := source.New(source.Options{
-		Dialer: p.dialer, Gate: p.logins.Door(client), Log: p.log, Version: version,
+		Dialer: p.dialer, Gate: p.logins.Door(c.Addr, c.Browser), Log: p.log, Version: version,
 		Patience: source.Patience{Greeting: p.patience, Idle: p.patience, Command: p.patience},
 	})
 	err := asks.SignIn(ctx, account.Account{

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -135,7 +136,7 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = p.Check(ctx, netip.MustParseAddr("192.0.2.7"), user, account.NewSecret(canary))
+			err = p.Check(ctx, httpapi.Client{Addr: netip.MustParseAddr("192.0.2.7")}, user, account.NewSecret(canary))
 			if (err == nil) != tc.signedIn || errors.Is(err, account.ErrRefused) != (tc.want != nil) {
 				t.Errorf("it says %v", err)
 			}
@@ -168,7 +169,7 @@ func TestSilenceOfTheMailServerEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Check(t.Context(), netip.Addr{}, user, account.NewSecret(canary)); err == nil ||
+	if err := p.Check(t.Context(), httpapi.Client{}, user, account.NewSecret(canary)); err == nil ||
 		errors.Is(err, account.ErrRefused) {
 		t.Errorf("it says %v", err)
 	}
@@ -193,7 +194,7 @@ func TestUsersOfOtherDomainsAreNotAsked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.Check(t.Context(), netip.Addr{}, user, account.NewSecret(canary))
+		return p.Check(t.Context(), httpapi.Client{}, user, account.NewSecret(canary))
 	}
 	if err := check("anna@inna.test"); !errors.Is(err, account.ErrRefused) || server.Connections() != 0 {
 		t.Errorf("anna of another domain: %v, %d connections", err, server.Connections())

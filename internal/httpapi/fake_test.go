@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +67,7 @@ type world struct {
 	recording map[account.ID]httpapi.Transcript
 	unready   error
 	checks    []string    // Of passwords: by which client, for whom.
+	browsers  []string    // Likewise: in which browser that is known.
 	person    oidc.Person // Who signs in at the identity provider.
 	finished  []string    // With which code, by which issuer, in which state.
 	userIDs   map[account.Owner]string
@@ -577,10 +577,10 @@ type passwords struct{ *world }
 
 var errNoServer = errors.New("no answer from imap.inner.test")
 
-func (p passwords) Check(_ context.Context, client netip.Addr, user account.Owner, password account.Secret) error {
+func (p passwords) Check(_ context.Context, c httpapi.Client, user account.Owner, password account.Secret) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.checks = append(p.checks, client.String()+" "+user.String())
+	p.checks, p.browsers = append(p.checks, c.Addr.String()+" "+user.String()), append(p.browsers, c.Browser)
 	var held *account.HeldBackError
 	switch {
 	case errors.As(p.fail, &held), errors.Is(p.fail, errNoServer):

@@ -24,6 +24,7 @@ type browser struct {
 	session   account.Secret // The cookie of the session.
 	mark      account.Secret // The cookie that StartOAuth sets.
 	ticket    account.Secret // The cookie that SignIn sets.
+	known     account.Secret // The cookie that SignInWithPassword sets.
 	arrival   arrival
 	crossSite error // Not nil: no page of ours made the request.
 	ours      bool  // The request bears the header that only our pages can send.
@@ -58,6 +59,9 @@ func (s *server) withBrowser(r *http.Request) (*http.Request, error) {
 	}
 	if c, err := r.Cookie(s.sessions.ticketName()); err == nil {
 		b.ticket = account.NewSecret(c.Value)
+	}
+	if c, err := r.Cookie(s.sessions.knownName()); err == nil {
+		b.known = account.NewSecret(c.Value)
 	}
 	return r.WithContext(context.WithValue(r.Context(), browserKey{}, b)), nil
 }

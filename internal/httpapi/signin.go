@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -32,8 +33,16 @@ type Passwords interface {
 	// Check returns nil where it is; account.ErrRefused (wrapped) where there is no such
 	// user or another password, and nothing tells the two apart; an *account.HeldBackError
 	// where too many attempts failed lately. Any other error means that it cannot be
-	// said now. client is who asks.
-	Check(ctx context.Context, client netip.Addr, user account.Owner, password account.Secret) error
+	// said now.
+	Check(ctx context.Context, c Client, user account.Owner, password account.Secret) error
+}
+
+// Client is who wants to sign in.
+type Client struct {
+	Addr netip.Addr // As far as proxies vouch for it.
+	// Browser is the name of one in which the user has signed in by a password before;
+	// "": of none that is known.
+	Browser string
 }
 
 // Issuer is the identity provider on whose page people sign in. *oidc.Provider
@@ -101,21 +110,20 @@ func (s *server) SignInWithPassword(ctx context.Context,
 		bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 		return nil, bad
 	}
-	if err := s.checkPassword(ctx, b.client, user, account.NewSecret(value(r.Body.Password))); err != nil {
+	c := Client{b.client, s.sessions.knows(b.known.Reveal(), user)}
+	if err := s.checkPassword(ctx, c, user, account.NewSecret(value(r.Body.Password))); err != nil {
 		return nil, err
 	}
 	on, err := s.arrive(ctx, b, user, pagePath(value(r.Body.ReturnTo)), "password", nil)
 	if err != nil {
 		return nil, err
 	}
-	return on.(api.SignInWithPasswordResponseObject), nil
+	return passed{on, s.sessions.known(cmp.Or(c.Browser, rand.Text()), user)}, nil
 }
 
 // checkPassword asks within the bounds, and tells all failures apart that people
 // may be told apart.
-func (s *server) checkPassword(ctx context.Context, client netip.Addr, user account.Owner,
-	password account.Secret,
-) error {
+func (s *server) checkPassword(ctx context.Context, c Client, user account.Owner, password account.Secret) error {
 	turn := time.NewTimer(checkTurn)
 	defer turn.Stop()
 	select {
@@ -126,20 +134,20 @@ func (s *server) checkPassword(ctx context.Context, client netip.Addr, user acco
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	err := s.Web.SignIn.Passwords.Check(ctx, client, user, password)
+	err := s.Web.SignIn.Passwords.Check(ctx, c, user, password)
 	var held *account.HeldBackError
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
 	case errors.As(err, &held):
-		s.Log.WarnContext(ctx, "an attempt to sign in was held back", "user", user, "client", client, "wait", held.Wait)
+		s.Log.WarnContext(ctx, "an attempt to sign in was held back", "user", user, "client", c.Addr, "wait", held.Wait)
 		return &tooManyError{held.Wait, account.Say(
 			"too many attempts to sign in failed: nothing is tried for %d s", wholeSeconds(held.Wait))}
 	case errors.Is(err, account.ErrRefused):
-		s.Log.WarnContext(ctx, "an attempt to sign in was refused", "user", user, "client", client)
+		s.Log.WarnContext(ctx, "an attempt to sign in was refused", "user", user, "client", c.Addr)
 		return errNotThisOne
 	}
-	s.Log.ErrorContext(ctx, "a password cannot be checked", "user", user, "client", client, "error", err)
+	s.Log.ErrorContext(ctx, "a password cannot be checked", "user", user, "client", c.Addr, "error", err)
 	return errUnavailable
 }
 
@@ -159,6 +167,7 @@ type arrived interface {
 	linkAnswer
 	api.SignInResponseObject
 	api.FinishSignInResponseObject
+	api.SignInWithPasswordResponseObject
 }
 
 // arrive signs a browser in, or asks where somebody else is signed in there: by a

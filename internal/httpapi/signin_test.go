@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,8 +45,13 @@ func (f *fixture) from(peer, method, path string, h http.Header) *httptest.Respo
 // whose says who the session of an answer's cookie is; "" without one.
 func (f *fixture) whose(rec *httptest.ResponseRecorder) string {
 	f.t.Helper()
-	cookie, _, _ := strings.Cut(rec.Header().Get("Set-Cookie"), ";")
-	if !strings.HasPrefix(cookie, "mailbrook_session=") {
+	cookie := ""
+	for _, c := range rec.Result().Cookies() {
+		if c.Name == "mailbrook_session" {
+			cookie = c.Name + "=" + c.Value
+		}
+	}
+	if cookie == "" {
 		return ""
 	}
 	who := f.do(request{Method: "GET", Path: "/v1/session", Header: headers{"Cookie": cookie}})
@@ -200,6 +206,30 @@ func TestARightPasswordSignsInAndAWrongOneSaysNoMore(t *testing.T) {
 	noCanary(t, f)
 }
 
+// TestABrowserIsKnownAgainForItsUserAlone, signs nobody in by that, and a cookie that
+// somebody made up is none.
+func TestABrowserIsKnownAgainForItsUserAlone(t *testing.T) {
+	f := newFixture(t)
+	known := ""
+	for _, c := range f.enters(anna, canary, nil).Result().Cookies() {
+		if c.Name == "mailbrook_known" && c.HttpOnly && c.MaxAge > 0 {
+			known = c.Name + "=" + c.Value
+		}
+	}
+	f.enters(anna, "x", headers{"Cookie": known})
+	f.enters(bartek, "x", headers{"Cookie": known})
+	f.enters(anna, "x", headers{"Cookie": known[:len(known)-3]})
+	f.enters(anna, "x", headers{"Cookie": "mailbrook_known=."})
+	f.enters(anna, canary, headers{"Cookie": known}) // Still the same.
+	name, _, _ := strings.Cut(strings.TrimPrefix(known, "mailbrook_known="), ".")
+	if want := []string{"", name, "", "", "", name}; name == "" || !slices.Equal(f.browsers, want) {
+		t.Errorf("known are %q, want %q", f.browsers, want)
+	}
+	if who := f.do(request{Method: "GET", Path: "/v1/session", Header: headers{"Cookie": known}}); who.Code != 401 {
+		t.Errorf("it signs in: %d", who.Code)
+	}
+}
+
 // TestOnlyOurPageSignsInWithAPassword: otherwise another site's page signs people
 // in as somebody whose mailbox gets the mail of the accounts that they add.
 func TestOnlyOurPageSignsInWithAPassword(t *testing.T) {
@@ -228,7 +258,7 @@ func TestSigningInAsksBeforeItReplacesSomebodyElse(t *testing.T) {
 	bartekIn := f.signInBy(t, "/link/bartek")
 	rec := f.enters(anna, canary, headers{"Cookie": bartekIn})
 	var on struct{ Location string }
-	if on = decode[struct{ Location string }](t, rec); rec.Code != 200 || rec.Header().Get("Set-Cookie") != "" ||
+	if on = decode[struct{ Location string }](t, rec); rec.Code != 200 || f.whose(rec) != "" ||
 		!strings.HasPrefix(on.Location, "/link/") || len(f.sessions) != 1 {
 		t.Fatalf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 	}
@@ -250,7 +280,7 @@ type held struct {
 	let     chan struct{}
 }
 
-func (h held) Check(_ context.Context, _ netip.Addr, _ account.Owner, _ account.Secret) error {
+func (h held) Check(_ context.Context, _ httpapi.Client, _ account.Owner, _ account.Secret) error {
 	h.mu.Lock()
 	*h.at++
 	*h.top = max(*h.top, *h.at)

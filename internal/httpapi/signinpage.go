@@ -60,6 +60,18 @@ func (p linkPage) VisitSignInWithPasswordResponse(w http.ResponseWriter) error {
 	return goOn(w, "/link/"+p.token)
 }
 
+// passed answers a right password.
+type passed struct {
+	arrived
+	known *http.Cookie
+}
+
+// VisitSignInWithPasswordResponse implements api.SignInWithPasswordResponseObject.
+func (p passed) VisitSignInWithPasswordResponse(w http.ResponseWriter) error {
+	http.SetCookie(w, p.known)
+	return p.arrived.VisitSignInWithPasswordResponse(w)
+}
+
 // goOn tells a page where to go on.
 func goOn(w http.ResponseWriter, to string) error {
 	h := w.Header()

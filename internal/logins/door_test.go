@@ -18,7 +18,7 @@ func by(t *testing.T, address string) string {
 	if address != "" {
 		client = netip.MustParseAddr(address)
 	}
-	settle, err := New(Options{Ledger: l}).Door(client).Admit(t.Context(), theAccount(t), nil)
+	settle, err := New(Options{Ledger: l}).Door(client, "").Admit(t.Context(), theAccount(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,14 +53,37 @@ func TestAClientIsANetworkOfOneCustomer(t *testing.T) {
 
 func TestWhoIsHeldBackAtTheDoorIsToldUntilWhen(t *testing.T) {
 	l := New(Options{Ledger: &ledger{wait: time.Minute}})
-	_, err := l.Door(netip.MustParseAddr("192.0.2.7")).Admit(t.Context(), theAccount(t), nil)
+	_, err := l.Door(netip.MustParseAddr("192.0.2.7"), "").Admit(t.Context(), theAccount(t), nil)
 	var held *account.HeldBackError
 	if !errors.As(err, &held) || held.Wait != time.Minute || l.Held() != 1 {
 		t.Errorf("%v, %d held", err, l.Held())
 	}
 	// Without the count nobody is admitted.
 	away := New(Options{Ledger: &ledger{fail: errors.New("away")}})
-	if _, err := away.Door(netip.Addr{}).Admit(t.Context(), theAccount(t), nil); err == nil {
+	if _, err := away.Door(netip.Addr{}, "").Admit(t.Context(), theAccount(t), nil); err == nil {
 		t.Error("a limit that cannot count lets everybody in")
+	}
+}
+
+// TestAKnownBrowsersAttemptsAreItsOwn, wherever it is: others' leave them alone.
+func TestAKnownBrowsersAttemptsAreItsOwn(t *testing.T) {
+	at := func(address, browser string) Attempt {
+		t.Helper()
+		l := &ledger{}
+		if _, err := New(Options{Ledger: l}).Door(netip.MustParseAddr(address), browser).Admit(t.Context(), theAccount(t),
+			nil); err != nil {
+			t.Fatal(err)
+		}
+		return l.at
+	}
+	known, strange := at("192.0.2.7", "b"), at("192.0.2.7", "")
+	if known.By() == strange.By() || known.Mailbox == strange.Mailbox {
+		t.Errorf("%+v counts with %+v", known, strange)
+	}
+	if there := at("198.51.100.7", "b"); there.By() != known.By() || there.Mailbox != known.Mailbox {
+		t.Errorf("elsewhere it is another: %+v", there)
+	}
+	if other := at("192.0.2.7", "c"); other.By() == known.By() || other.Mailbox == known.Mailbox {
+		t.Errorf("two browsers are one: %+v", other)
 	}
 }

@@ -108,7 +108,7 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 	if err != nil || wait == 0 {
 		return 0, err
 	}
-if a.Client != "" {
+	if a.Client != "" {
 		return wait, nil // Nobody is known to be the owner before the password was right.
 	}
 	if len(ofName) < l.First {
