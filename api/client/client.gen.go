@@ -2730,20 +2730,24 @@ type ClientInterface interface {
 
 	// SignIn Sign in to the pages by the installation's own way
 	//
-	// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it is, and the answer leads on, signed in.
-	// `oidc`: leads to the identity provider's page, which sends the browser back to `/signin/callback`. `imap`, `none`: leads to the page,
-	// which shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
+	// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
+	// is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
+	// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
+	// another user is signed in, the answer is the page that asks first.
 	//
 	// Corresponds with GET /signin (the `SignIn` operationId).
 	SignIn(ctx context.Context, params *SignInParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SignInWithPasswordWithBody Sign in to the pages with a password
 	//
-	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-	// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-	// answer. The password is neither kept nor logged.
+	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+	// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+	// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+	// kept nor logged.
 	//
-	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// known again, and has 10 of its own.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2752,11 +2756,14 @@ type ClientInterface interface {
 
 	// SignInWithPassword Sign in to the pages with a password
 	//
-	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-	// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-	// answer. The password is neither kept nor logged.
+	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+	// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+	// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+	// kept nor logged.
 	//
-	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// known again, and has 10 of its own.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2765,8 +2772,8 @@ type ClientInterface interface {
 
 	// FinishSignIn Where the identity provider sends the browser back to
 	//
-	// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is led on, signed in.
-	// Further parameters are ignored (RFC 6749 section 4.1.2).
+	// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
+	// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
 	//
 	// Corresponds with GET /signin/callback (the `FinishSignIn` operationId).
 	FinishSignIn(ctx context.Context, params *FinishSignInParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3506,9 +3513,10 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 
 // SignIn Sign in to the pages by the installation's own way
 //
-// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it is, and the answer leads on, signed in.
-// `oidc`: leads to the identity provider's page, which sends the browser back to `/signin/callback`. `imap`, `none`: leads to the page,
-// which shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
+// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
+// is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
+// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
+// another user is signed in, the answer is the page that asks first.
 //
 // Corresponds with GET /signin (the `SignIn` operationId).
 func (c *Client) SignIn(ctx context.Context, params *SignInParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3525,11 +3533,14 @@ func (c *Client) SignIn(ctx context.Context, params *SignInParams, reqEditors ..
 
 // SignInWithPasswordWithBody Sign in to the pages with a password
 //
-// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-// answer. The password is neither kept nor logged.
+// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+// kept nor logged.
 //
-// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// known again, and has 10 of its own.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3548,11 +3559,14 @@ func (c *Client) SignInWithPasswordWithBody(ctx context.Context, contentType str
 
 // SignInWithPassword Sign in to the pages with a password
 //
-// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-// answer. The password is neither kept nor logged.
+// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+// kept nor logged.
 //
-// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// known again, and has 10 of its own.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3571,8 +3585,8 @@ func (c *Client) SignInWithPassword(ctx context.Context, body SignInWithPassword
 
 // FinishSignIn Where the identity provider sends the browser back to
 //
-// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is led on, signed in.
-// Further parameters are ignored (RFC 6749 section 4.1.2).
+// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
+// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
 //
 // Corresponds with GET /signin/callback (the `FinishSignIn` operationId).
 func (c *Client) FinishSignIn(ctx context.Context, params *FinishSignInParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7897,9 +7911,10 @@ type ClientWithResponsesInterface interface {
 
 	// SignInWithResponse Sign in to the pages by the installation's own way
 	//
-	// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it is, and the answer leads on, signed in.
-	// `oidc`: leads to the identity provider's page, which sends the browser back to `/signin/callback`. `imap`, `none`: leads to the page,
-	// which shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
+	// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
+	// is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
+	// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
+	// another user is signed in, the answer is the page that asks first.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7908,11 +7923,14 @@ type ClientWithResponsesInterface interface {
 
 	// SignInWithPasswordWithBodyWithResponse Sign in to the pages with a password
 	//
-	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-	// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-	// answer. The password is neither kept nor logged.
+	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+	// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+	// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+	// kept nor logged.
 	//
-	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// known again, and has 10 of its own.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7921,11 +7939,14 @@ type ClientWithResponsesInterface interface {
 
 	// SignInWithPasswordWithResponse Sign in to the pages with a password
 	//
-	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-	// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-	// answer. The password is neither kept nor logged.
+	// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+	// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+	// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+	// kept nor logged.
 	//
-	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// known again, and has 10 of its own.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7934,8 +7955,8 @@ type ClientWithResponsesInterface interface {
 
 	// FinishSignInWithResponse Where the identity provider sends the browser back to
 	//
-	// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is led on, signed in.
-	// Further parameters are ignored (RFC 6749 section 4.1.2).
+	// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
+	// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14490,9 +14511,10 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 
 // SignInWithResponse Sign in to the pages by the installation's own way
 //
-// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it is, and the answer leads on, signed in.
-// `oidc`: leads to the identity provider's page, which sends the browser back to `/signin/callback`. `imap`, `none`: leads to the page,
-// which shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
+// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
+// is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
+// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
+// another user is signed in, the answer is the page that asks first.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14507,11 +14529,14 @@ func (c *ClientWithResponses) SignInWithResponse(ctx context.Context, params *Si
 
 // SignInWithPasswordWithBodyWithResponse Sign in to the pages with a password
 //
-// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-// answer. The password is neither kept nor logged.
+// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+// kept nor logged.
 //
-// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// known again, and has 10 of its own.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14526,11 +14551,14 @@ func (c *ClientWithResponses) SignInWithPasswordWithBodyWithResponse(ctx context
 
 // SignInWithPasswordWithResponse Sign in to the pages with a password
 //
-// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is right. Pages of other origins may not
-// (`Sec-Fetch-Site` and `Origin` are looked at, and the header `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one
-// answer. The password is neither kept nor logged.
+// What the form of `web.signin = "imap"` does: the operator's IMAP server is asked whether the password is
+// right. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at, and the header
+// `X-Mailbrook: 1` is needed). An unknown user and a wrong password have one answer. The password is neither
+// kept nor logged.
 //
-// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one user; beyond that nothing is asked.
+// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
+// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// known again, and has 10 of its own.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -14545,8 +14573,8 @@ func (c *ClientWithResponses) SignInWithPasswordWithResponse(ctx context.Context
 
 // FinishSignInWithResponse Where the identity provider sends the browser back to
 //
-// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is led on, signed in.
-// Further parameters are ignored (RFC 6749 section 4.1.2).
+// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
+// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -18,34 +18,34 @@ import (
 	"github.com/mailbrook/mailbrook/internal/outbound"
 )
 
-// places counts the attempts that may be made, and what became of them.
-type places struct {
+// tally counts the attempts that may be made, and what became of them.
+type tally struct {
 	mu   sync.Mutex
 	said []string
 }
 
-func (p *places) note(what string) {
+func (p *tally) note(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.said = append(p.said, what)
 }
 
-func (p *places) Reserve(context.Context, logins.Attempt, logins.Limits) (string, time.Duration, error) {
+func (p *tally) Reserve(context.Context, logins.Attempt, logins.Limits) (string, time.Duration, error) {
 	p.note("taken")
 	return "place", 0, nil
 }
 
-func (p *places) Release(context.Context, string) error {
+func (p *tally) Release(context.Context, string) error {
 	p.note("given back")
 	return nil
 }
 
-func (p *places) Accept(context.Context, string, logins.Attempt, string) error {
+func (p *tally) Accept(context.Context, string, logins.Attempt, string) error {
 	p.note("given back")
 	return nil
 }
 
-func (p *places) Refuse(context.Context, string, logins.Attempt, logins.Limits) error {
+func (p *tally) Refuse(context.Context, string, logins.Attempt, logins.Limits) error {
 	p.note("kept")
 	return nil
 }
@@ -112,7 +112,7 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 			t.Parallel()
 			o := mailtest.ScriptOptions{Lenient: true, Certificate: tc.cert, CA: ca}
 			server := mailtest.Play(t, tc.dialogue, o)
-			counted := &places{}
+			counted := &tally{}
 			p := &passwords{
 				server: account.Server{Host: "localhost", Port: server.Port(), Security: tc.security},
 				dialer: outbound.New(outbound.Options{
@@ -162,7 +162,7 @@ func TestSilenceOfTheMailServerEnds(t *testing.T) {
 	p := &passwords{
 		server: account.Server{Host: "localhost", Port: server.Port(), Security: account.None},
 		dialer: outbound.New(outbound.Options{AllowNetworks: loopbackNetworks, AllowAnyPort: true, AllowPlaintext: true}),
-		logins: logins.New(logins.Options{Ledger: &places{}}), log: slog.New(slog.DiscardHandler),
+		logins: logins.New(logins.Options{Ledger: &tally{}}), log: slog.New(slog.DiscardHandler),
 		patience: 50 * time.Millisecond,
 	}
 	user, err := account.ParseOwner(anna)
@@ -186,7 +186,7 @@ func TestUsersOfOtherDomainsAreNotAsked(t *testing.T) {
 		domains: []string{"firma.test"}, dialer: outbound.New(outbound.Options{
 			AllowNetworks: loopbackNetworks, AllowAnyPort: true, AllowPlaintext: true,
 		}),
-		logins: logins.New(logins.Options{Ledger: &places{}}), log: slog.New(slog.DiscardHandler), patience: signInPatience,
+		logins: logins.New(logins.Options{Ledger: &tally{}}), log: slog.New(slog.DiscardHandler), patience: signInPatience,
 	}
 	check := func(address string) error {
 		t.Helper()

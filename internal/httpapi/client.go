@@ -79,6 +79,9 @@ func (w SignIn) namedBy(r *http.Request) named {
 	case len(values) > 1:
 		return named{err: errTwice}
 	}
+	if values[0] == "" {
+		return named{} // So some proxies write that nobody is signed in.
+	}
 	user, err := account.ParseOwner(values[0])
 	if err != nil {
 		return named{err: fmt.Errorf("reading whom the proxy names: %w", err)}

@@ -122,6 +122,7 @@ func TestASessionEndsWhereTheProxyNamesSomebodyElse(t *testing.T) {
 	}{
 		"the same":              {"192.0.2.1:1", []string{anna}, 200},
 		"not named":             {"192.0.2.1:1", nil, 200}, // A link's session beside the proxy.
+		"named nobody":          {"192.0.2.1:1", []string{""}, 200},
 		"somebody else":         {"192.0.2.1:1", []string{bartek}, 401},
 		"two":                   {"192.0.2.1:1", []string{anna, bartek}, 401},
 		"nobody that we know":   {"192.0.2.1:1", []string{"-"}, 401},
