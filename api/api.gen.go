@@ -1539,7 +1539,8 @@ type PagePath = string
 
 // PasswordSignIn defines model for PasswordSignIn.
 type PasswordSignIn struct {
-	Password *string `json:"password,omitempty"`
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password PasswordText `json:"password"`
 
 	// ReturnTo Where the link leads, a path on this server; `/` unless said otherwise.
 	//

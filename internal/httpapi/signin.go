@@ -111,7 +111,7 @@ func (s *server) SignInWithPassword(ctx context.Context,
 		return nil, bad
 	}
 	c := Client{b.client, s.sessions.knows(b.known.Reveal(), user)}
-	if err := s.checkPassword(ctx, c, user, account.NewSecret(value(r.Body.Password))); err != nil {
+	if err := s.checkPassword(ctx, c, user, account.NewSecret(r.Body.Password)); err != nil {
 		return nil, err
 	}
 	on, err := s.arrive(ctx, b, user, pagePath(value(r.Body.ReturnTo)), "password", nil)

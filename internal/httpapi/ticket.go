@@ -85,9 +85,13 @@ func (s *sessions) ticketName() string {
 
 // ticket returns the cookie: Lax, as the browser comes back by another site's leave.
 func (s *sessions) ticket(value account.Secret) *http.Cookie {
+	return s.lax(s.ticketName(), value, ticketLife)
+}
+
+func (s *sessions) lax(name string, value account.Secret, life time.Duration) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
-		Name: s.ticketName(), Value: value.Reveal(), Path: "/", MaxAge: int(ticketLife.Seconds()), HttpOnly: true,
-		Secure: s.secure(), SameSite: http.SameSiteLaxMode,
+		Name: name, Value: value.Reveal(), Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: s.secure(),
+		SameSite: http.SameSiteLaxMode,
 	}
 }
 
@@ -105,9 +109,7 @@ func (s *sessions) knownName() string {
 // known returns the cookie by which a browser is known again. It signs nobody in: it
 // only has its attempts counted apart from those of all others.
 func (s *sessions) known(name string, o account.Owner) *http.Cookie {
-	c := s.ticket(account.NewSecret(name + "." + s.knownMark(name, o)))
-	c.Name, c.MaxAge = s.knownName(), int(knownLife.Seconds())
-	return c
+	return s.lax(s.knownName(), account.NewSecret(name+"."+s.knownMark(name, o)), knownLife)
 }
 
 // knows returns the name of a browser in which the user has signed in, "" for any
