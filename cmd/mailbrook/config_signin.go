@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -65,6 +66,25 @@ func signInDefaults() signInConfig {
 	}
 }
 
+// signInByDefault is byDefault for the keys about signing in to the pages.
+func (c config) signInByDefault(key string) string {
+	switch key {
+	case "web.signin":
+		return c.Web.SignIn
+	case "signin.imap.security":
+		return string(c.SignIn.IMAP.Security)
+	case "signin.imap.login":
+		return c.SignIn.IMAP.Login
+	case "signin.oidc.scopes":
+		return strings.Join(c.SignIn.OIDC.Scopes, ",")
+	case "signin.oidc.claim":
+		return c.SignIn.OIDC.Claim
+	case "signin.oidc.allow_unverified":
+		return strconv.FormatBool(c.SignIn.OIDC.AllowUnverified)
+	}
+	return ""
+}
+
 // signInSettings are the keys about signing in to the pages.
 func signInSettings() []setting {
 	choice := func(into func(*config) *string, words ...string) func(*config, string) error {
@@ -96,8 +116,10 @@ func signInSettings() []setting {
 			}
 			return nil
 		}},
-		{key: "signin.imap.port", kind: number, set: func(c *config, v string) (err error) {
-			c.SignIn.IMAP.Port, err = parseNumber(v, 65535)
+		{key: "signin.imap.port", kind: number, optional: true, set: func(c *config, v string) (err error) {
+			if v != "" {
+				c.SignIn.IMAP.Port, err = parseNumber(v, 65535)
+			}
 			return err
 		}},
 		{key: "signin.imap.security", set: func(c *config, v string) error {

@@ -68,7 +68,9 @@ func TestAWayToSignInThatCannotWorkIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var environ []string
 			for _, v := range append(tc.environ[:len(tc.environ):len(tc.environ)], tc.further) {
-				environ = append(environ, "MAILBROOK_"+v)
+				if v != "" {
+					environ = append(environ, "MAILBROOK_"+v)
+				}
 			}
 			_, err := loadConfig("", environ, nil)
 			if (err == nil) != (tc.says == nil) {

@@ -56,6 +56,9 @@ func (configCheckCmd) Run(t terminal, load loader) error {
 	if _, err := loadRoots(cfg.Remote.CAFile)(); err != nil {
 		return usageError{fmt.Errorf("remote.ca_file: %w", err)}
 	}
+	if _, err := loadRoots(cfg.SignIn.IMAP.CAFile)(); err != nil {
+		return usageError{fmt.Errorf("signin.imap.ca_file: %w", err)}
+	}
 	file := cfg.Found.File
 	if file == "" {
 		file = "no file, environment and command line only"
@@ -115,5 +118,5 @@ func (c config) byDefault(s setting) string {
 	case "log.format":
 		return c.Log.Format
 	}
-	return ""
+	return c.signInByDefault(s.key)
 }
