@@ -237,7 +237,7 @@ func (s *server) FinishSignIn(ctx context.Context,
 	case err != nil:
 		return nil, err
 	}
-	if who.UserID != "" {
+	if !who.UserID.IsZero() {
 		if err := s.Users.Recognise(ctx, who.Owner, who.UserID); errors.Is(err, ErrToken) {
 			s.Log.WarnContext(ctx, "the address is another user's by now", "user", who.Owner)
 			return s.nobody(http.StatusForbidden, "former", r.Params.AcceptLanguage, t.to), nil

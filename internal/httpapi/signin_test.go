@@ -421,7 +421,7 @@ func TestWhatTheIdentityProviderSaysIsToldInWords(t *testing.T) {
 		},
 		"another user's by now": {
 			nil,
-			oidc.Person{Owner: owner(t, anna), UserID: "2"},
+			oidc.Person{Owner: owner(t, anna), UserID: account.TextID("2")},
 			false, 403,
 			"another person's by now", "należy już do kogoś innego",
 		},

@@ -101,7 +101,7 @@ type Flow struct {
 // Person is who signed in.
 type Person struct {
 	Owner  account.Owner
-	UserID string // Of Options.UserIDClaim; "" without.
+	UserID account.UserID // Of Options.UserIDClaim; zero without.
 }
 
 // AwayError says that the provider cannot be asked now.

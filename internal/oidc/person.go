@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -58,7 +57,7 @@ func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.I
 	}
 	who := Person{Owner: o}
 	if c := p.opts.UserIDClaim; c != "" {
-		if who.UserID = says.id(c); who.UserID == "" {
+		if who.UserID = says.id(c); who.UserID.IsZero() {
 			return Person{}, refuse("setup", "the claim %s, which tells users apart, is missing", c)
 		}
 	}
@@ -100,19 +99,17 @@ func (c claims) true(name string) bool {
 // maxID is how long the id of a user may be, as in tokens.
 const maxID = 255
 
-// id reads the id of a user, text or a number, "" without one.
-func (c claims) id(name string) string {
-	id := c.text(name)
-	var n json.Number
-	dec := json.NewDecoder(bytes.NewReader(c[name]))
-	dec.UseNumber()
-	if id == "" && len(c[name]) > 0 && c[name][0] != '"' && dec.Decode(&n) == nil {
-		id = n.String()
+// id reads the id of a user, text or a number; the zero id without one.
+func (c claims) id(name string) account.UserID {
+	text := c.text(name)
+	if text == "" && len(c[name]) > 0 && c[name][0] != '"' {
+		id, _ := account.NumberID(string(c[name]))
+		return id
 	}
-	if len(id) > maxID || fault.Clean(id, maxID) != id {
-		return ""
+	if len(text) > maxID || fault.Clean(text, maxID) != text {
+		return account.UserID{}
 	}
-	return id
+	return account.TextID(text)
 }
 
 // CheckAddress wants an address that browsers and secrets may be sent to: https, or
