@@ -75,8 +75,8 @@ func newSessions(w Web, now func() time.Time) (*sessions, error) {
 		return mac.Sum(nil)
 	}
 	return &sessions{
-		key: key("mailbrook web session 1"), tickets: key("mailbrook sign-in 1"), signIn: w.SignIn, rows: w.Sessions, now: now, public: public, framed: len(w.FrameAncestors) > 0,
-		parser: jwt.NewParser(
+		key: key("mailbrook web session 1"), tickets: key("mailbrook sign-in 1"), signIn: w.SignIn, rows: w.Sessions,
+		now: now, public: public, framed: len(w.FrameAncestors) > 0, parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(tokenLeeway), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(), jwt.WithAudience(sessionAudience)),
 	}, nil

@@ -348,7 +348,8 @@ func TestWhoHasTheAddressIsToldByAClaim(t *testing.T) {
 		uid  any
 		want string // "": refused.
 	}{
-		"a number": {17, "17"}, "the same number": {json.RawMessage("17.0"), "17"}, "text": {"u-17", "u-17"}, "none": {nil, ""}, "empty": {"", ""}, "a list": {[]int{17}, ""},
+		"a number": {17, "17"}, "the same number": {json.RawMessage("17.0"), "17"}, "text": {"u-17", "u-17"},
+		"none": {nil, ""}, "empty": {"", ""}, "a list": {[]int{17}, ""},
 		"too long": {strings.Repeat("a", 256), ""}, "a line break": {"a\nb", ""}, "a truth": {true, ""},
 	} {
 		l.mu.Lock()

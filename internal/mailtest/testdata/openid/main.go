@@ -21,7 +21,8 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "where")
 	cert, key := flag.String("cert", "", "PEM"), flag.String("key", "", "PEM")
 	users := flag.String("users", "", "a file in JSON, as the example's storage reads it")
-	client, secret := flag.String("client", "", "the client's id"), flag.String("secret", "", "its secret; none: it is public")
+	client, secret := flag.String("client", "", "the client's id"), flag.String("secret", "", "its secret; none: it is "+
+		"public")
 	redirect := flag.String("redirect", "", "where the client has browsers sent back to")
 	flag.Parse()
 	pair, err := tls.LoadX509KeyPair(*cert, *key)
