@@ -21,20 +21,30 @@ type installationStatusCmd struct{}
 // Run prints what each part bears; it ends with status 1 when they differ, or keys
 // are damaged.
 func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withParts(ctx, t, load, func(n *installation, b borne, id string) error {
-		tab := newTable("part", "identity", "where")
-		tab.add(partDatabase, orNone(id), n.cfg.databaseName())
-		keys, damaged := orNone(b.keys), n.damagedKeys()
-		if damaged != nil {
-			keys += " (DAMAGED)"
-		}
-		tab.add(partKeys, keys, n.cfg.DataDir)
-		tab.add(partMailboxes, orNone(b.mailboxes), n.cfg.Mailbox)
-		if err := tab.write(t.page()); err != nil {
-			return err
-		}
-		return errors.Join(damaged, n.compare(ctx, b))
-	})
+	n, b, err := borneParts(t, load)
+	if err != nil {
+		return err
+	}
+	differ := n.openParts(ctx, b, n.cfg.embedded())
+	if differ != nil && !errors.Is(differ, errNoDatabase) {
+		return differ
+	}
+	if differ == nil {
+		defer n.store.Close()
+		differ = n.compare(ctx, b)
+	}
+	tab := newTable("part", "identity", "where")
+	tab.add(partDatabase, orNone(n.id), n.cfg.databaseName())
+	keys, damaged := orNone(b.keys), n.damagedKeys()
+	if damaged != nil {
+		keys += " (DAMAGED)"
+	}
+	tab.add(partKeys, keys, n.cfg.DataDir)
+	tab.add(partMailboxes, orNone(b.mailboxes), n.cfg.Mailbox)
+	if err := tab.write(t.page()); err != nil {
+		return err
+	}
+	return errors.Join(damaged, differ)
 }
 
 // damagedKeys is what is wrong with the key files themselves, nil where they can be
@@ -69,47 +79,55 @@ func (installationAdoptCmd) Help() string {
 // Run gives one part the identity of the others. It is for when no process of
 // the installation runs.
 func (c installationAdoptCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withParts(ctx, t, load, func(n *installation, b borne, id string) error {
-		if _, err := os.Stat(n.cfg.DataDir); err != nil {
-			return usageError{fmt.Errorf("data_dir: %w: mount it, or make it", err)}
-		}
-		switch c.Part {
-		case "database":
-			return n.adoptDatabase(ctx, t, b, id)
-		case "keys":
-			return n.adoptKeys(ctx, t, id)
-		}
-		return n.adoptMailboxes(ctx, t, b, id)
-	})
-}
-
-// withParts opens database and mailboxes as they are, agreeing or not.
-func withParts(ctx context.Context, t terminal, load loader, do func(n *installation, b borne, id string) error) error {
-	cfg, err := load()
+	n, b, err := borneParts(t, load)
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(n.cfg.DataDir); err != nil {
+		return usageError{fmt.Errorf("data_dir: %w: mount it, or make it", err)}
+	}
+	// A database that is new may be one that is not there yet.
+	if err := n.openParts(ctx, b, n.cfg.embedded() && c.Part != "database"); err != nil {
+		return err
+	}
+	defer n.store.Close()
+	switch c.Part {
+	case "database":
+		return n.adoptDatabase(ctx, t, b, n.id)
+	case "keys":
+		return n.adoptKeys(ctx, t, n.id)
+	}
+	return n.adoptMailboxes(ctx, t, b, n.id)
+}
+
+// borneParts reads what keys and mailboxes bear, agreeing or not.
+func borneParts(t terminal, load loader) (*installation, borne, error) {
+	cfg, err := load()
+	if err != nil {
+		return nil, borne{}, err
+	}
 	if cfg.embedded() {
 		if err := cfg.mustStand(); err != nil {
-			return err
+			return nil, borne{}, err
 		}
 	}
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
 	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
-		return usageError{fmt.Errorf("mailbox: %w", err)}
+		return nil, borne{}, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	b, err := n.read()
-	if err != nil {
+	return n, b, err
+}
+
+// openParts opens the database as it is, with what it bears as the identity.
+func (n *installation) openParts(ctx context.Context, b borne, exists bool) (err error) {
+	if err := n.openDatabase(ctx, b, exists, nil); err != nil {
 		return err
 	}
-	if n.store, err = openStore(ctx, cfg, b, false, nil, n.log); err != nil {
-		return err
-	}
-	defer n.store.Close()
 	if n.id, err = n.store.Noted(ctx, store.NoteInstance); err != nil {
-		return err
+		return errors.Join(err, n.store.Close())
 	}
-	return do(n, b, n.id)
+	return nil
 }
 
 var errNothingBorne = errors.New("neither keys nor mailboxes bear an identity, so there is none to take: start the " +

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -456,6 +457,55 @@ func TestAFileBesideTheLogOfAnotherIsRefused(t *testing.T) {
 			p.term()
 		})
 	}
+}
+
+// A SQLite file that is lost is made by no command, whether its log is still there or
+// not, and all of them say that it is lost. The control is the one that says it is to
+// be a new one.
+func TestALostFileIsMadeByNoCommand(t *testing.T) {
+	t.Parallel()
+	for _, logged := range []bool{false, true} {
+		t.Run(fmt.Sprintf("its log is there: %v", logged), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, false)
+			p := h.serve("--roles", "api")
+			h.rename(p, "Ostatnia")
+			p.kill()
+			h.must(os.Rename(h.file(), filepath.Join(h.saved, "lost")))
+			h.must(os.Remove(h.file() + "-shm"))
+			if !logged {
+				h.must(os.Remove(h.file() + "-wal"))
+			}
+			left := h.beside()
+			for _, command := range []string{
+				"installation", "installation adopt keys", "installation adopt mailboxes", "migrate status",
+				"migrate down --yes", "migrate up", "account list", "account show " + h.id, "account delete " + h.id, "check",
+				"doctor", "pull", "link --user " + anna, "sessions end --all", "user delete " + anna, "serve",
+			} {
+				status, shown := h.showing(400, nil, strings.Fields(command)...)
+				if status == exitOK || status < 0 || !strings.Contains(shown, "there is none") &&
+					!strings.Contains(shown, "no such file") {
+					t.Errorf("%s: status %d, %s", command, status, shown)
+				}
+				if now := h.beside(); !slices.Equal(now, left) {
+					t.Fatalf("%s: there are %v, there were %v", command, now, left)
+				}
+			}
+			if logged {
+				h.must(os.Remove(h.file() + "-wal"))
+			}
+			h.ok("", "installation", "adopt", "database")
+			h.goesOn(0)
+		})
+	}
+}
+
+// beside returns the database's file and those beside it that bear its name.
+func (h *house) beside() []string {
+	h.t.Helper()
+	names, err := filepath.Glob(h.file() + "*")
+	h.must(err)
+	return names
 }
 
 // A write-ahead log that is deleted under a process is noticed, and what was

@@ -79,14 +79,7 @@ func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowanc
 	if err != nil {
 		return nil, err
 	}
-	n.store, err = openStore(ctx, cfg, b, b.any(), allowed, log)
-	if errors.Is(err, fs.ErrNotExist) && b.any() {
-		return nil, notOurs(partDatabase, fmt.Errorf("there is none, while %s", b))
-	}
-	if errors.Is(err, store.ErrReplaced) {
-		return nil, notOurs(partDatabase, err)
-	}
-	if err != nil {
+	if err := n.openDatabase(ctx, b, b.any(), allowed); err != nil {
 		return nil, err
 	}
 	if cfg.LookThrough && n.store.Size() <= looksThrough {
@@ -109,6 +102,22 @@ func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowanc
 		}
 	}
 }
+
+// openDatabase opens the database. Where it has to exist, a SQLite file that is not there
+// is a loss, and none is made in its place.
+func (n *installation) openDatabase(ctx context.Context, b borne, exists bool, allowed schedule.Allowances) (err error) {
+	n.store, err = openStore(ctx, n.cfg, b, exists, allowed, n.log)
+	switch {
+	case exists && errors.Is(err, fs.ErrNotExist):
+		return notOurs(partDatabase, fmt.Errorf("%w, while %s", errNoDatabase, b))
+	case errors.Is(err, store.ErrReplaced):
+		return notOurs(partDatabase, err)
+	}
+	return err
+}
+
+// errNoDatabase says that an installation has lost its SQLite file.
+var errNoDatabase = errors.New("there is none")
 
 const (
 	firstLooks = 8                      // So often the parts are compared before they are refused,

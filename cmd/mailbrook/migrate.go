@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/store"
-	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
 type migrateCmd struct {
@@ -40,17 +40,24 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*store.Stor
 	return openedStore(ctx, t, cfg, do)
 }
 
+// openedStore opens the database of an installation that may be a new one. A SQLite
+// file that was lost is no new one.
 func openedStore(ctx context.Context, t terminal, cfg config, do func(*store.Store) error) (err error) {
+	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
 	b := borne{}
-	if b.keys, b.anyKeys, err = vault.Installation(cfg.DataDir); err != nil {
-		return fmt.Errorf("data_dir: %w", err)
+	if cfg.embedded() {
+		if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
+			return usageError{fmt.Errorf("mailbox: %w", err)}
+		}
+		if b, err = n.read(); err != nil {
+			return err
+		}
 	}
-	s, err := openStore(ctx, cfg, b, false, nil, newLogger(cfg, t.err))
-	if err != nil {
+	if err := n.openDatabase(ctx, b, b.any(), nil); err != nil {
 		return err
 	}
-	defer s.Close()
-	return do(s)
+	defer n.store.Close()
+	return do(n.store)
 }
 
 func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
