@@ -140,14 +140,7 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 			p.settles, p.todo = p.settles && len(p.todo)+p.left == 0, nil
 			continue
 		}
-		fit := len(p.todo)
-		for i, it := range p.todo {
-			if err := v.delivery.Reserve(1, it.Size); err != nil {
-				v.full = fault.Of(err)
-				fit = i
-				break
-			}
-		}
+		fit := v.reserve(p.todo)
 		if fit < len(p.todo) {
 			p.todo, p.settles = p.todo[:fit], false
 		}
@@ -176,6 +169,26 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 		}
 	}
 	return ws, nil
+}
+
+// reserve makes room for the first of items, and returns how many they are: all, or
+// those before the one that v.full is about.
+func (v *visit) reserve(items []mail.Item) int {
+	var bytes int64
+	for _, it := range items {
+		bytes += max(0, it.Size) // No larger than a message may be.
+	}
+	// Each time looks at the mailbox's quota file: once, where there is room for all.
+	if v.delivery.Reserve(int64(len(items)), bytes) == nil {
+		return len(items)
+	}
+	for i, it := range items {
+		if err := v.delivery.Reserve(1, it.Size); err != nil {
+			v.full = fault.Of(err)
+			return i
+		}
+	}
+	return len(items)
 }
 
 // apart divides what is to be fetched into what is new and what was skipped before,

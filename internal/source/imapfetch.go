@@ -61,7 +61,8 @@ type fetchRun struct {
 	s       *imapSession
 	take    takeFunc
 	miss    missFunc
-	headers bool // Headers alone are wanted: what does not come at once is left out.
+	head    [standInHead]byte // Of the message that is being looked at.
+	headers bool              // Headers alone are wanted: what does not come at once is left out.
 
 	ahead   []request // Asked for already, on this connection.
 	queue   []*batch  // To be asked for on this connection.
@@ -555,7 +556,7 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 	var whole io.Reader = body
 	if !r.headers {
 		var why string
-		if whole, why = substance(body, b.items[i].Size); why != "" && body.err == nil {
+		if whole, why = substance(body, b.items[i].Size, &r.head); why != "" && body.err == nil {
 			b.doubt = why // Among those without an answer.
 			return false, nil
 		}

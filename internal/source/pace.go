@@ -122,22 +122,26 @@ func (s *sessionPace) spend(d time.Duration) {
 	s.whole.spend(d)
 }
 
-// overdue says why the session has to end, or returns nil.
+// overdue says why the session has to end, or returns nil. It is asked before and
+// after each read.
 func (s *sessionPace) overdue(code fault.Code) *fault.Error {
-	f := &fault.Error{Code: code, Op: "waiting for the server"}
 	switch {
 	case s.whole.rest() <= 0:
+		f := fault.New(code, waiting, fmt.Sprintf("The server is too slow: it was waited for %v in all. The rest is left "+
+			"for the next visit.", s.whole.limit))
 		f.Limit, f.Err = true, errTooLong
-		f.Detail = fmt.Sprintf("The server is too slow: it was waited for %v in all. The rest is left for the next visit.",
-			s.whole.limit)
+		return f
 	case s.progress.rest() <= 0:
-		f.Err, f.Detail = errNoProgress, fmt.Sprintf("The server is too slow: in %v of waiting it sent neither a message "+
-			"nor what a folder holds.", s.progress.limit)
-	default:
-		return nil
+		f := fault.New(code, waiting, fmt.Sprintf("The server is too slow: in %v of waiting it sent neither a message nor "+
+			"what a folder holds.", s.progress.limit))
+		f.Err = errNoProgress
+		return f
 	}
-	return f
+	return nil
 }
+
+// waiting is what was being done when a server was given up.
+const waiting = "waiting for the server"
 
 // named tells that the server named a folder that was asked for.
 func (l *link) named() {
@@ -154,6 +158,15 @@ func (l *link) brought(n int) {
 	d := l.atFloor(n)
 	l.command.earn(d)
 	l.session.progress.earn(d)
+}
+
+// count tells what was brought and was not told, which is due before the server is
+// waited for again.
+func (l *link) count() {
+	if n := l.uncounted; n > 0 {
+		l.uncounted = 0
+		l.brought(n)
+	}
 }
 
 func (l *link) atFloor(octets int) time.Duration {
@@ -184,7 +197,7 @@ func (l *link) overdue() *fault.Error {
 		return nil
 	}
 	return &fault.Error{
-		Code: code, Op: "waiting for the server",
+		Code: code, Op: waiting,
 		Detail: "The server is too slow: what it was asked for did not come in time.", Err: errTooSlow,
 	}
 }

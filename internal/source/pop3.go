@@ -439,6 +439,8 @@ type retrieval struct {
 	miss func(f mail.Folder, it mail.Item, why *fault.Error)
 	seed maphash.Seed
 
+	head [standInHead]byte // Of the message that is being looked at.
+
 	todo []wanted // Asked for in this order; the first pending ones are on their way.
 
 	wants   []mail.Want
@@ -628,7 +630,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	}}
 	b.sum.SetSeed(r.seed)
 	r.partial = b.dots
-	body, why := substance(b, w.item.Size)
+	body, why := substance(b, w.item.Size, &r.head)
 	if why != "" && (b.done || b.err == nil) {
 		r.partial = nil
 		r.unproved(w, why)

@@ -496,6 +496,7 @@ type dotReader struct {
 
 // Read implements io.Reader. It returns io.EOF only after the terminator.
 func (d *dotReader) Read(p []byte) (n int, err error) {
+	defer d.w.count()
 	for n < len(p) {
 		if len(d.rest) == 0 {
 			if d.err != nil || n > 0 && d.w.r.Buffered() == 0 {
@@ -550,6 +551,6 @@ func (d *dotReader) next() {
 	d.rest = piece
 	if n := min(int64(len(piece)), d.most); n > 0 {
 		d.most -= n
-		d.w.brought(int(n))
+		d.w.uncounted += int(n)
 	}
 }

@@ -43,10 +43,12 @@ const (
 // "" if it is not the message that was listed with so many octets: nothing, or nothing
 // but line ends, or a stand-in. A length that differs proves nothing, as servers count wrongly: a
 // body with something in it is the message, whatever its length.
-func substance(body io.Reader, listed int64) (whole io.Reader, why string) {
-	head := make([]byte, standInHead)
-	n, err := io.ReadFull(body, head)
-	head = head[:n]
+//
+// The beginning is read into buf, which is needed until whole has been read or is
+// given up.
+func substance(body io.Reader, listed int64, buf *[standInHead]byte) (whole io.Reader, why string) {
+	n, err := io.ReadFull(body, buf[:])
+	head := buf[:n]
 	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	if ended && (n == 0 && listed > 0 || listed > int64(n)+endings && len(bytes.Trim(head, "\r\n")) == 0) {
 		return body, cameEmpty

@@ -57,7 +57,7 @@ func TestD6_StandInsAreToldFromMail(t *testing.T) {
 		{"control: much longer", "Subject: x\r\n\r\n" + strings.Repeat("long ", 20000), -5, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			whole, why := substance(strings.NewReader(tc.body), int64(len(tc.body)+tc.listed))
+			whole, why := substance(strings.NewReader(tc.body), int64(len(tc.body)+tc.listed), new([standInHead]byte))
 			if why != tc.why {
 				t.Errorf("%q, want %q", why, tc.why)
 			}
