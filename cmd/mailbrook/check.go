@@ -18,7 +18,7 @@ type checkCmd struct {
 	User    string `help:"Only this user."`
 	Account string `help:"Only what concerns this account." placeholder:"ID"`
 	JSON    bool   `name:"json" help:"Print one JSON object per user."`
-	Explain string `help:"Print all that is known of one message, by its name in the mailbox (F...), its UID or its UIDL." placeholder:"TOKEN|UID|UIDL"`
+	Explain string `help:"Print all about one message, by its name (F...), UID or UIDL." placeholder:"TOKEN|UID|UIDL"`
 }
 
 // Run compares journals, spools and mailboxes. It ends with status 1 when

@@ -105,7 +105,9 @@ func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowanc
 
 // openDatabase opens the database. Where it has to exist, a SQLite file that is not there
 // is a loss, and none is made in its place.
-func (n *installation) openDatabase(ctx context.Context, b borne, exists bool, allowed schedule.Allowances) (err error) {
+func (n *installation) openDatabase(ctx context.Context, b borne, exists bool,
+	allowed schedule.Allowances,
+) (err error) {
 	n.store, err = openStore(ctx, n.cfg, b, exists, allowed, n.log)
 	switch {
 	case exists && errors.Is(err, fs.ErrNotExist):

@@ -31,7 +31,7 @@ func (s setting) meaning() string {
 		"mailbox":                      "Maildir++ root of a user: maildir:/path/{domain}/{local}",
 		"create_mailboxes":             "Whether a user's first visit makes a mailbox that never was there.",
 		"memory_limit":                 "What visits may hold in memory together, such as 512MB.",
-		"remote.allow_networks":        "Networks that are allowed although not public.",
+		"remote.allow_networks":        "Networks allowed although not public.",
 		"remote.allow_ports":           "Ports an account may name; * for all.",
 		"remote.own_hosts":             "Hosts of users' own mailboxes, which no account may name.",
 		"remote.ca_file":               "Further roots for remote TLS (PEM).",

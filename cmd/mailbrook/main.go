@@ -28,7 +28,7 @@ const (
 
 // cli is the command line. Each field's help is its documentation.
 type cli struct {
-	Config string `help:"Configuration file (TOML); else the one that MAILBROOK_CONFIG names, ./mailbrook.toml or /etc/mailbrook/mailbrook.toml." placeholder:"FILE"`
+	Config string `help:"TOML file; else $MAILBROOK_CONFIG, ./ or /etc/mailbrook/mailbrook.toml." placeholder:"FILE"`
 
 	settings `embed:""`
 
@@ -43,8 +43,8 @@ type cli struct {
 	Link         linkCmd         `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
 	User         userCmd         `cmd:"" help:"Remove users whose mailbox is gone, or whose address somebody else gets."`
 	Sessions     sessionsCmd     `cmd:"" help:"End sessions of the web pages."`
-	Doctor       doctorCmd       `cmd:"" help:"Look at everything around an installation that can be wrong, and say what to do."`
-	Configured   configCmd       `cmd:"" name:"config" help:"Show the configuration, and where each value comes from, or check it."`
+	Doctor       doctorCmd       `cmd:"" help:"Find what is wrong around an installation, and say what to do."`
+	Configured   configCmd       `cmd:"" name:"config" help:"Show keys, values and where they come from, or check them."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database schema up or down, or show where it is."`
 	Installation installationCmd `cmd:"" help:"Show or mend what holds database, keys and mailboxes together."`
 	Completion   completionCmd   `cmd:"" help:"Print what makes a shell complete commands, flags and values."`
@@ -59,9 +59,9 @@ type settings struct {
 	DataDir              string `help:"Where database, keys and local mailboxes lie." placeholder:"DIR" group:"Configuration"`
 	Database             string `help:"sqlite:FILE or postgres://..." placeholder:"URL" group:"Configuration"`
 	Mailbox              string `help:"Maildir++ root of a user: maildir:/path/{domain}/{local}" placeholder:"TEMPLATE" group:"Configuration"`
-	RemoteAllowNetworks  string `help:"Networks that are allowed although not public." placeholder:"CIDR,..." group:"Configuration"`
+	RemoteAllowNetworks  string `help:"Networks allowed although not public." placeholder:"CIDR,..." group:"Configuration"`
 	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,..." group:"Configuration"`
-	RemoteOwnHosts       string `help:"Hosts where users' own mailboxes lie, which no account may name." placeholder:"HOST,..." group:"Configuration"`
+	RemoteOwnHosts       string `help:"Hosts of users' own mailboxes." placeholder:"HOST,..." group:"Configuration"`
 	RemoteCAFile         string `name:"remote-ca-file" help:"Further roots for remote TLS." placeholder:"FILE" group:"Configuration"`
 	RemoteAllowPlaintext string `help:"Whether unencrypted accounts are accepted." placeholder:"BOOL" group:"Configuration"`
 	PollInterval         string `name:"default-poll-interval" help:"Default between polls of one account." placeholder:"5m" group:"Configuration"`
