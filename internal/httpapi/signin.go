@@ -137,7 +137,7 @@ func (s *server) checkPassword(ctx context.Context, c Client, user account.Owner
 	err := s.Web.SignIn.Passwords.Check(ctx, c, user, password)
 	var held *account.HeldBackError
 	switch {
-	case err == nil || ctx.Err() != nil:
+	case err == nil || ctx.Err() != nil || errors.Is(err, account.ErrUnavailable):
 		return err
 	case errors.As(err, &held):
 		s.Log.WarnContext(ctx, "an attempt to sign in was held back", "user", user, "client", c.Addr, "wait", held.Wait)
