@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -85,7 +86,7 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if err := r.s.refuseRemoved(ctx, r.s.on(tx), a.Owner, a.CreatedAt); err != nil {
 			return err
 		}
-		if err := r.s.changeLocked(tx, a.Owner, nothingElse); err != nil { // It may be new, and get the default.
+		if _, _, err := r.s.changeLocked(tx, a.Owner, nothingElse); err != nil { // It may be new, and get the default.
 			return err
 		}
 		others, err := r.s.accounts(tx, "WHERE a.owner = ?", a.Owner.String())
@@ -131,8 +132,10 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if err := r.s.noteAdded(ctx, c); err != nil {
 			return err
 		}
-		added, err = r.s.account(tx, a.Owner, a.ID)
-		return err
+		if added, err = r.s.account(tx, a.Owner, a.ID); err != nil {
+			return err
+		}
+		return r.s.record(ctx, c, aboutAccount(audit.AccountAdded, added))
 	})
 	return added, r.s.intoFile(ctx, err)
 }
@@ -291,8 +294,10 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte,
 		if err := r.s.reschedule(ctx, tx, old, a, row, sealed != nil, dueNow); err != nil {
 			return err
 		}
-		updated, err = r.s.account(tx, a.Owner, a.ID)
-		return err
+		if updated, err = r.s.account(tx, a.Owner, a.ID); err != nil {
+			return err
+		}
+		return r.s.record(ctx, r.s.on(tx), edited(old, updated, sealed != nil))
 	})
 	return updated, r.s.intoFile(ctx, err)
 }
@@ -440,19 +445,22 @@ func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, ke
 		if err != nil {
 			return err
 		}
-		if match != nil {
-			a, err := r.s.account(tx, o, id)
-			if err == nil {
-				err = match.Check(a.Version())
-			}
-			if err != nil {
-				return err
-			}
+		a, err := r.s.account(tx, o, id)
+		if err == nil && match != nil {
+			err = match.Check(a.Version())
+		}
+		if err != nil {
+			return err
 		}
 		if err := r.s.dropAccount(ctx, tx, id, sc, keepJournal); err != nil {
 			return err
 		}
-		return r.s.forgetOwner(tx, o)
+		if err := r.s.forgetOwner(tx, o); err != nil {
+			return err
+		}
+		e := aboutAccount(audit.AccountDeleted, a)
+		e.Details["mail"] = mailWord(!keepJournal)
+		return r.s.record(ctx, r.s.on(tx), e)
 	})
 	return r.s.intoFile(ctx, err)
 }
@@ -488,7 +496,10 @@ func (r Accounts) Hurry(ctx context.Context, o account.Owner, id account.ID) err
 		if err := r.s.tryWaiting(ctx, r.s.on(tx), sc.journal); err != nil {
 			return err
 		}
-		return r.s.hurry(ctx, r.s.on(tx), o, id)
+		if err := r.s.hurry(ctx, r.s.on(tx), o, id); err != nil {
+			return err
+		}
+		return r.s.recordForeign(ctx, r.s.on(tx), audit.Entry{Action: audit.AccountFetched, User: o, Account: id})
 	})
 }
 

@@ -104,7 +104,10 @@ func (s *Store) DefaultLimits(ctx context.Context, after string, limit int) (pag
 func (s *Store) SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error {
 	return s.write(ctx, "setting a default limit", func(tx *gorm.DB) error {
 		c := s.on(tx)
-		var err error
+		before, err := s.lockDefault(ctx, c, domain)
+		if err != nil {
+			return err
+		}
 		if l == nil {
 			_, err = c.exec(ctx, "DELETE FROM default_limits WHERE domain = ?", domain)
 		} else {
@@ -117,8 +120,27 @@ func (s *Store) SetDefaultLimit(ctx context.Context, domain string, l *account.L
 		}
 		_, err = c.exec(ctx, `INSERT INTO default_limits_changed (domain, attempt) VALUES (?, ?)
 			ON CONFLICT (domain) DO UPDATE SET attempt = excluded.attempt`, domain, uuid.NewString())
-		return err
+		if err != nil || l == nil && before == nil {
+			return err
+		}
+		return s.record(ctx, c, defaultSet(domain, before, l))
 	})
+}
+
+// lockDefault returns the default of a domain, which nobody else changes meanwhile; nil:
+// it has none.
+func (s *Store) lockDefault(ctx context.Context, c sqlConn, domain string) (l *account.Limit, err error) {
+	query := "SELECT bytes, messages FROM default_limits WHERE domain = ?"
+	if s.postgres {
+		query += " FOR UPDATE"
+	}
+	err = c.each(ctx, func(r rowScanner) error {
+		var bytes, messages int64
+		err := r.Scan(&bytes, &messages)
+		l = &account.Limit{Bytes: limitPointer(bytes), Messages: limitPointer(messages)}
+		return err
+	}, query, domain)
+	return l, err
 }
 
 // SpreadLimits writes default limits that changed into the rows of their users,
@@ -226,7 +248,7 @@ func (s *Store) ChangeLimits(ctx context.Context, f QuotaFilter, change account.
 			return err
 		}
 		for i := range rows {
-			r := &rows[i]
+			r, before := &rows[i], rows[i]
 			if change.Inherit {
 				r.SetBy = setByNobody
 			} else {
@@ -237,12 +259,15 @@ func (s *Store) ChangeLimits(ctx context.Context, f QuotaFilter, change account.
 			if err != nil {
 				return err
 			}
-			if changed {
-				step.Changed++
-			}
 			o, err := account.StoredOwner(r.Owner)
 			if err != nil {
 				return fmt.Errorf("reading a quota: %w", err)
+			}
+			if changed {
+				step.Changed++
+				if err := s.record(ctx, s.on(tx), limitsSet(o, before, *r)); err != nil {
+					return err
+				}
 			}
 			if err := s.forgetOwner(tx, o); err != nil {
 				return err

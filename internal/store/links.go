@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 )
 
 // Link is a link that signs in to the web pages, once.
@@ -33,10 +35,17 @@ func (r Links) Save(ctx context.Context, token string, l Link) error {
 	if l.Session != "" {
 		session = nameHash(l.Session)
 	}
-	_, err := r.s.on(r.s.w).exec(ctx,
-		"INSERT INTO links (hash, owner, admin, return_to, expires_ms, session) VALUES (?, ?, ?, ?, ?, ?)",
-		nameHash(token), l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires), session)
-	return r.s.wrap(ctx, "saving a link", err)
+	return r.s.write(ctx, "saving a link", func(tx *gorm.DB) error {
+		c := r.s.on(tx)
+		if _, err := c.exec(ctx,
+			"INSERT INTO links (hash, owner, admin, return_to, expires_ms, session) VALUES (?, ?, ?, ?, ?, ?)",
+			nameHash(token), l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires), session); err != nil {
+			return err
+		}
+		return r.s.record(ctx, c, audit.Entry{Action: audit.LinkMade, User: l.Owner, Details: map[string]string{
+			"admin": strconv.FormatBool(l.Admin), "expires_at": l.Expires.UTC().Format(time.RFC3339),
+		}})
+	})
 }
 
 // good is whether a link may be followed: until its time is over, and no longer
@@ -68,14 +77,27 @@ func (r Links) Exchange(ctx context.Context, token, session string, until time.T
 			token); err != nil {
 			return err
 		}
-		_, err = c.exec(ctx, "INSERT INTO sessions (hash, owner, expires_ms) VALUES (?, ?, ?)", nameHash(session),
-			l.Owner.String(), toMillis(until))
-		return err
+		if _, err = c.exec(ctx, "INSERT INTO sessions (hash, owner, expires_ms) VALUES (?, ?, ?)", nameHash(session),
+			l.Owner.String(), toMillis(until)); err != nil {
+			return err
+		}
+		return r.s.record(ctx, c, audit.Entry{
+			Actor: actorOfSession(l), Action: audit.SessionBegun, User: l.Owner,
+			Details: map[string]string{"admin": strconv.FormatBool(l.Admin), "by": "link"},
+		})
 	})
 	if err != nil {
 		return Link{}, err
 	}
 	return l, nil
+}
+
+// actorOfSession is whoever follows a link: the one whom it signs in.
+func actorOfSession(l Link) audit.Actor {
+	if l.Admin {
+		return audit.Actor{Role: audit.Admin, Name: l.Owner.String()}
+	}
+	return audit.Actor{Role: audit.User, Name: l.Owner.String()}
 }
 
 func (r Links) get(ctx context.Context, op string, c sqlConn, query, token string) (l Link, err error) {

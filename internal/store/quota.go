@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -124,7 +125,7 @@ func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit,
 		}
 		r.SetBytes, r.SetMessages, r.SetBy = limitColumn(l.Bytes), limitColumn(l.Messages), setForUser
 		return nil, nil
-	})
+	}, limitsSet)
 }
 
 // ClearLimits takes back what was set for a user, so that the default counts. What
@@ -136,7 +137,7 @@ func (s *Store) ClearLimits(ctx context.Context, o account.Owner, match account.
 		}
 		r.SetBy = setByNobody
 		return nil, nil
-	})
+	}, limitsSet)
 }
 
 // SaveUsage notes what a user's mailbox was measured to hold, in all and by account, and
@@ -157,45 +158,52 @@ func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages 
 		return map[string]any{
 			"used_bytes": bytes, "used_messages": messages, "used_ms": max(1, s.now().UnixMilli()),
 		}, nil
-	})
+	}, nil)
 }
 
+// changeOwner changes a user's row and writes the act down that act makes of the row
+// before and now; nil: it is a measure, and nobody's act.
 func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
 	change func(*gorm.DB, *ownerRow) (further map[string]any, err error),
+	act func(o account.Owner, before, now ownerRow) audit.Entry,
 ) error {
 	return s.write(ctx, op, func(tx *gorm.DB) error {
 		if err := s.lockOwner(tx, o); err != nil {
 			return err
 		}
-		if err := s.changeLocked(tx, o, change); err != nil {
+		before, now, err := s.changeLocked(tx, o, change)
+		if err != nil {
 			return err
 		}
-		return s.forgetOwner(tx, o)
+		if err := s.forgetOwner(tx, o); err != nil || act == nil {
+			return err
+		}
+		return s.record(ctx, s.on(tx), act(o, before, now))
 	})
 }
 
 // changeLocked changes the row of a user, which is locked, and reckons its limits
-// anew. What change returns are further columns.
+// anew. What change returns are further columns. It returns the row as it was and is.
 func (s *Store) changeLocked(tx *gorm.DB, o account.Owner, change func(*gorm.DB, *ownerRow) (map[string]any, error),
-) error {
-	var row ownerRow
-	if err := tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row).Error; err != nil {
-		return err
-	}
-	before := row
-	further, err := change(tx, &row)
+) (before, now ownerRow, err error) {
+	err = tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&before).Error
 	if err != nil {
-		return err
+		return before, now, err
 	}
-	if err := s.inherit(tx.Statement.Context, s.on(tx), &row); err != nil {
-		return err
+	now = before
+	further, err := change(tx, &now)
+	if err != nil {
+		return before, now, err
 	}
-	set := row.limited()
+	if err := s.inherit(tx.Statement.Context, s.on(tx), &now); err != nil {
+		return before, now, err
+	}
+	set := now.limited()
 	maps.Copy(set, further)
 	if err := tx.Table("owners").Where("owner = ?", o.String()).Updates(set).Error; err != nil {
-		return err
+		return before, now, err
 	}
-	return s.resumeStopped(tx.Statement.Context, s.on(tx), row, before)
+	return before, now, s.resumeStopped(tx.Statement.Context, s.on(tx), now, before)
 }
 
 // roomierThan reports whether what did not fit before may fit now: a limit is

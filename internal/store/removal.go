@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 )
 
@@ -84,7 +86,12 @@ func (s *Store) remove(ctx context.Context, tx *gorm.DB, o account.Owner, delete
 			return Removal{}, err
 		}
 	}
-	return r, s.noteRemoval(ctx, c, r)
+	if err := s.noteRemoval(ctx, c, r); err != nil {
+		return Removal{}, err
+	}
+	return r, s.record(ctx, c, audit.Entry{Action: audit.UserRemoved, User: o, Details: map[string]string{
+		"accounts": strconv.Itoa(len(as)), "mail": mailWord(r.DeleteMail),
+	}})
 }
 
 // ending notes that a visit of the account may still be under way.

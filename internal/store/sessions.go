@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"strconv"
 
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 )
 
 // Sessions keeps which browsers are signed in, under hashes of the sessions'
@@ -26,8 +28,18 @@ func (r Sessions) Alive(ctx context.Context, name string) (bool, error) {
 
 // End ends one session. One that is over already is no error.
 func (r Sessions) End(ctx context.Context, name string) error {
-	_, err := r.s.on(r.s.w).exec(ctx, "DELETE FROM sessions WHERE hash = ?", nameHash(name))
-	return r.s.wrap(ctx, "ending a session", err)
+	return r.s.write(ctx, "ending a session", func(tx *gorm.DB) error {
+		c, whose := r.s.on(tx), ""
+		if err := c.each(ctx, scanInto(&whose), "DELETE FROM sessions WHERE hash = ? RETURNING owner",
+			nameHash(name)); err != nil || whose == "" {
+			return err
+		}
+		o, err := account.StoredOwner(whose)
+		if err != nil {
+			return err
+		}
+		return r.s.record(ctx, c, audit.Entry{Action: audit.SessionEnded, User: o})
+	})
 }
 
 // EndAll ends all sessions of a user, or with the zero Owner everybody's, and
@@ -44,8 +56,12 @@ func (r Sessions) EndAll(ctx context.Context, o account.Owner) (ended int64, err
 		if _, err := c.exec(ctx, "DELETE FROM links"+where, args...); err != nil {
 			return err
 		}
-		ended, err = c.exec(ctx, "DELETE FROM sessions"+where, args...)
-		return err
+		if ended, err = c.exec(ctx, "DELETE FROM sessions"+where, args...); err != nil {
+			return err
+		}
+		return r.s.record(ctx, c, audit.Entry{Action: audit.SessionsEnded, User: o, Details: map[string]string{
+			"sessions": strconv.FormatInt(ended, 10),
+		}})
 	})
 	return ended, err
 }

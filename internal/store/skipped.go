@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -165,7 +166,10 @@ func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.
 		if err == nil && !found {
 			err = errors.New("the message is gone at once")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return r.s.recordForeign(ctx, c, audit.Entry{Action: audit.MessageRetried, User: o, Account: id})
 	})
 	return m, err
 }
