@@ -15,6 +15,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for AccountAuth.
@@ -80,6 +81,105 @@ func (e AdminAccountAuth) Valid() bool {
 	case AdminAccountAuthOauth2:
 		return true
 	case AdminAccountAuthPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditAction.
+const (
+	AuditActionAccountAdded        AuditAction = "account.added"
+	AuditActionAccountChanged      AuditAction = "account.changed"
+	AuditActionAccountDeleted      AuditAction = "account.deleted"
+	AuditActionAccountFetched      AuditAction = "account.fetched"
+	AuditActionAccountPaused       AuditAction = "account.paused"
+	AuditActionAccountResumed      AuditAction = "account.resumed"
+	AuditActionAccountTestFailed   AuditAction = "account.test_failed"
+	AuditActionAccountTested       AuditAction = "account.tested"
+	AuditActionDefaultLimitRemoved AuditAction = "default_limit.removed"
+	AuditActionDefaultLimitSet     AuditAction = "default_limit.set"
+	AuditActionLinkMade            AuditAction = "link.made"
+	AuditActionMessageRetried      AuditAction = "message.retried"
+	AuditActionQuotaSet            AuditAction = "quota.set"
+	AuditActionSessionBegun        AuditAction = "session.begun"
+	AuditActionSessionEnded        AuditAction = "session.ended"
+	AuditActionSessionsEnded       AuditAction = "sessions.ended"
+	AuditActionTranscriptBegun     AuditAction = "transcript.begun"
+	AuditActionTranscriptRead      AuditAction = "transcript.read"
+	AuditActionTranscriptRemoved   AuditAction = "transcript.removed"
+	AuditActionUserExported        AuditAction = "user.exported"
+	AuditActionUserRemoved         AuditAction = "user.removed"
+)
+
+// Valid indicates whether the value is a known member of the AuditAction enum.
+func (e AuditAction) Valid() bool {
+	switch e {
+	case AuditActionAccountAdded:
+		return true
+	case AuditActionAccountChanged:
+		return true
+	case AuditActionAccountDeleted:
+		return true
+	case AuditActionAccountFetched:
+		return true
+	case AuditActionAccountPaused:
+		return true
+	case AuditActionAccountResumed:
+		return true
+	case AuditActionAccountTestFailed:
+		return true
+	case AuditActionAccountTested:
+		return true
+	case AuditActionDefaultLimitRemoved:
+		return true
+	case AuditActionDefaultLimitSet:
+		return true
+	case AuditActionLinkMade:
+		return true
+	case AuditActionMessageRetried:
+		return true
+	case AuditActionQuotaSet:
+		return true
+	case AuditActionSessionBegun:
+		return true
+	case AuditActionSessionEnded:
+		return true
+	case AuditActionSessionsEnded:
+		return true
+	case AuditActionTranscriptBegun:
+		return true
+	case AuditActionTranscriptRead:
+		return true
+	case AuditActionTranscriptRemoved:
+		return true
+	case AuditActionUserExported:
+		return true
+	case AuditActionUserRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditEntryRole.
+const (
+	AuditByAdmin  AuditEntryRole = "admin"
+	AuditByCLI    AuditEntryRole = "cli"
+	AuditBySystem AuditEntryRole = "system"
+	AuditByUser   AuditEntryRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the AuditEntryRole enum.
+func (e AuditEntryRole) Valid() bool {
+	switch e {
+	case AuditByAdmin:
+		return true
+	case AuditByCLI:
+		return true
+	case AuditBySystem:
+		return true
+	case AuditByUser:
 		return true
 	default:
 		return false
@@ -599,6 +699,21 @@ func (e TestStepName) Valid() bool {
 	}
 }
 
+// Defines values for UserExportComplete.
+const (
+	ExportIsComplete UserExportComplete = true
+)
+
+// Valid indicates whether the value is a known member of the UserExportComplete enum.
+func (e UserExportComplete) Valid() bool {
+	switch e {
+	case ExportIsComplete:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeleteAccountParamsMail.
 const (
 	Delete DeleteAccountParamsMail = "delete"
@@ -993,6 +1108,78 @@ type AdminAccountPatch struct {
 	Enabled bool `json:"enabled"`
 }
 
+// AuditAction What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
+// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
+// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
+// asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
+// `sessions.ended` all of a user's or everybody's.
+type AuditAction string
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	// AccountId `null` where it is no account, or none that is saved.
+	AccountId *string `json:"account_id"`
+
+	// Action What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
+	// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
+	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
+	// asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
+	// `sessions.ended` all of a user's or everybody's.
+	Action AuditAction `json:"action"`
+
+	// Actor The address of the user or administrator; of a command, the name of the machine's user who ran it.
+	//
+	// Example: boss@firma.test
+	Actor *string   `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Changed The names of the settings that an edit changed, as the account has them.
+	//
+	// Example: ["server.host","password"]
+	Changed []string `json:"changed"`
+
+	// Client The network address of who asked; of a command, the machine's name.
+	//
+	// Example: 192.0.2.7
+	Client *string `json:"client"`
+
+	// Details What else is known, by the action: `email`, `protocol`, `host`, `port`, `security` and `auth` of an account;
+	// `limit_bytes` and `limit_messages`, and what they were before; `mail`, `accounts`, `sessions`, `admin`,
+	// `expires_at`, `diagnosis`.
+	//
+	//
+	// Example: {"email":"anna@gmail.com","host":"imap.gmail.com"}
+	Details map[string]string `json:"details"`
+
+	// Id Its own
+	//
+	// Example: 1042
+	Id string `json:"id"`
+
+	// Role By which right: a user's own, an administrator's (also in what is its own), a command on a machine of the
+	// installation, or the program by its own rules.
+	Role AuditEntryRole `json:"role"`
+
+	// User Whom it concerns; `null`: everybody.
+	//
+	// Example: anna@firma.test
+	User *string `json:"user"`
+}
+
+// AuditEntryRole By which right: a user's own, an administrator's (also in what is its own), a command on a machine of the
+// installation, or the program by its own rules.
+type AuditEntryRole string
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	// CompleteSince What is older was forgotten (`audit.keep`); `null`: nothing was yet.
+	CompleteSince *time.Time   `json:"complete_since"`
+	Entries       []AuditEntry `json:"entries"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
 // Autoconfig defines model for Autoconfig.
 type Autoconfig struct {
 	// DidYouMean The domain of a known provider that this address's is probably a slip of, or null. Ask the person before any
@@ -1231,6 +1418,10 @@ type EndedSessions struct {
 	// Ended How many there were.
 	Ended int64 `json:"ended"`
 }
+
+// ExportRow One row of what is stored. Its members are named as the same thing is in the rest of this document; times are RFC
+// 3339 or null, octets are text where they are UTF-8 and `base64:…` where not, digests are hexadecimal.
+type ExportRow map[string]interface{}
 
 // FaultCode Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
 type FaultCode string
@@ -2058,6 +2249,89 @@ type Transcript struct {
 	Until *time.Time `json:"until"`
 }
 
+// UserExport Its members come in this order. A document that has `complete` at its end is whole.
+type UserExport struct {
+	// Accounts The settings of external accounts.
+	Accounts []ExportRow `json:"accounts"`
+
+	// Audit What the user did, and what was done to it.
+	Audit []AuditEntry `json:"audit"`
+
+	// Batches Messages on their way at this moment.
+	Batches  []ExportRow        `json:"batches"`
+	Complete UserExportComplete `json:"complete"`
+
+	// EndingVisits Visits of removed accounts that may still be under way.
+	EndingVisits []ExportRow `json:"ending_visits"`
+	ExportedAt   time.Time   `json:"exported_at"`
+
+	// FailedLogins Logins at providers that failed lately.
+	FailedLogins []ExportRow `json:"failed_logins"`
+
+	// Grants Sign-ins on providers' pages under way, without what they allow.
+	Grants []ExportRow `json:"grants"`
+
+	// Journals One for each remote mailbox of which something is remembered, also for 30 days after its account.
+	Journals []ExportRow `json:"journals"`
+
+	// LeftOut What is stored and not in this document.
+	LeftOut []struct {
+		What string `json:"what"`
+		Why  string `json:"why"`
+	} `json:"left_out"`
+
+	// Limits Limits and measured use; one row, or none.
+	Limits []ExportRow `json:"limits"`
+
+	// Links Links that were not followed yet, without their addresses.
+	Links []ExportRow `json:"links"`
+
+	// Mailbox The user's own mailbox as far as Mailbrook put something there; no mail.
+	Mailbox struct {
+		// Folders The account folders. What lies below them is in `remote_folders`, as `local_name`.
+		Folders []string `json:"folders"`
+
+		// Marks The empty folders that mark account folders.
+		Marks []string `json:"marks"`
+	} `json:"mailbox"`
+
+	// Messages One row for each message that was fetched, by which it is known again. There may be a million.
+	Messages []ExportRow `json:"messages"`
+
+	// PassedOver POP3 messages older than the account's start.
+	PassedOver []ExportRow `json:"passed_over"`
+
+	// RemoteFolders The folders of remote mailboxes, and where in the local one they lie.
+	RemoteFolders []ExportRow `json:"remote_folders"`
+
+	// Removals A removal of the user that is under way or just ended.
+	Removals []ExportRow `json:"removals"`
+
+	// RepeatableRequests Requests with an `Idempotency-Key` of the last day, without what was asked and answered.
+	RepeatableRequests []ExportRow `json:"repeatable_requests"`
+
+	// Schedule How each account's visits stand.
+	Schedule []ExportRow `json:"schedule"`
+
+	// Sessions Browsers that are signed in, without the names of sessions.
+	Sessions []ExportRow `json:"sessions"`
+
+	// Skipped Messages that could not be fetched.
+	Skipped []ExportRow `json:"skipped"`
+
+	// User Example: anna@firma.test
+	User string `json:"user"`
+
+	// UserIds The ids by which tokens tell apart who has the address (`auth.user_id_claim`).
+	UserIds []ExportRow `json:"user_ids"`
+
+	// Visits Visits that are remembered.
+	Visits []ExportRow `json:"visits"`
+}
+
+// UserExportComplete defines model for UserExport.Complete.
+type UserExportComplete bool
+
 // UserQuota defines model for UserQuota.
 type UserQuota struct {
 	Accounts   []AccountUsage `json:"accounts"`
@@ -2393,6 +2667,33 @@ type AdminGetTranscriptParams struct {
 	Download *bool `form:"download,omitempty" json:"download,omitempty"`
 }
 
+// AdminListAuditParams defines parameters for AdminListAudit.
+type AdminListAuditParams struct {
+	// User Only acts that concern this user; the whole address.
+	User *EmailAddress `form:"user,omitempty" json:"user,omitempty"`
+
+	// Account Only acts that concern the account with this id, which need not be there any more.
+	Account *openapi_types.UUID `form:"account,omitempty" json:"account,omitempty"`
+
+	// Actor Only what this address did; or all that was done by one right, as `role` of an entry names it.
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action Only acts of this kind.
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// From Not before this moment.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this moment.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
 type AdminListDefaultLimitsParams struct {
 	// Limit How many on a page at most.
@@ -2698,6 +2999,9 @@ type ServerInterface interface {
 	// AdminStartTranscript Write a transcript for a day
 	// (PUT /v1/admin/accounts/{id}/transcript)
 	AdminStartTranscript(ctx echo.Context, id AccountID) error
+	// AdminListAudit Who did what
+	// (GET /v1/admin/audit)
+	AdminListAudit(ctx echo.Context, params AdminListAuditParams) error
 	// AdminListDefaultLimits Default limits
 	// (GET /v1/admin/default-limits)
 	AdminListDefaultLimits(ctx echo.Context, params AdminListDefaultLimitsParams) error
@@ -2734,6 +3038,9 @@ type ServerInterface interface {
 	// AdminDeleteUser Remove a user
 	// (DELETE /v1/admin/users/{user})
 	AdminDeleteUser(ctx echo.Context, user string, params AdminDeleteUserParams) error
+	// AdminExportUser All that is stored about a user
+	// (GET /v1/admin/users/{user}/export)
+	AdminExportUser(ctx echo.Context, user string) error
 	// GetAutoconfig Settings for a mail address
 	// (GET /v1/autoconfig)
 	GetAutoconfig(ctx echo.Context, params GetAutoconfigParams) error
@@ -3846,6 +4153,73 @@ func (w *ServerInterfaceWrapper) AdminStartTranscript(ctx echo.Context) error {
 	return err
 }
 
+// AdminListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminListAudit(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminListAuditParams
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", ctx.QueryParams(), &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// ------------- Optional query parameter "account" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "account", ctx.QueryParams(), &params.Account, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter account: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "action" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "action", ctx.QueryParams(), &params.Action, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter action: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminListAudit(ctx, params)
+	return err
+}
+
 // AdminListDefaultLimits converts echo context to params.
 func (w *ServerInterfaceWrapper) AdminListDefaultLimits(ctx echo.Context) error {
 	var err error
@@ -4111,6 +4485,22 @@ func (w *ServerInterfaceWrapper) AdminDeleteUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdminDeleteUser(ctx, user, params)
+	return err
+}
+
+// AdminExportUser converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminExportUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminExportUser(ctx, user)
 	return err
 }
 
@@ -4452,6 +4842,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminGetTranscript, options.OperationMiddlewares["adminGetTranscript"]...)
 	router.PUT(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminStartTranscript, options.OperationMiddlewares["adminStartTranscript"]...)
 	router.DELETE(options.BaseURL+"/v1/admin/users/:user", wrapper.AdminDeleteUser, options.OperationMiddlewares["adminDeleteUser"]...)
+	router.GET(options.BaseURL+"/v1/admin/users/:user/export", wrapper.AdminExportUser, options.OperationMiddlewares["adminExportUser"]...)
+	router.GET(options.BaseURL+"/v1/admin/audit", wrapper.AdminListAudit, options.OperationMiddlewares["adminListAudit"]...)
 	router.GET(options.BaseURL+"/v1/admin/hosts", wrapper.AdminListHosts, options.OperationMiddlewares["adminListHosts"]...)
 	router.GET(options.BaseURL+"/v1/admin/stats", wrapper.AdminGetStats, options.OperationMiddlewares["adminGetStats"]...)
 	router.GET(options.BaseURL+"/link/:token", wrapper.FollowLink, options.OperationMiddlewares["followLink"]...)
@@ -8538,6 +8930,143 @@ func (response AdminStartTranscript503ApplicationProblemPlusJSONResponse) VisitA
 	return err
 }
 
+type AdminListAuditRequestObject struct {
+	Params AdminListAuditParams
+}
+
+type AdminListAuditResponseObject interface {
+	VisitAdminListAuditResponse(w http.ResponseWriter) error
+}
+
+type AdminListAudit200JSONResponse AuditPage
+
+func (response AdminListAudit200JSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListAudit400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListAudit400ApplicationProblemPlusJSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListAudit401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListAudit401ApplicationProblemPlusJSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListAudit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListAudit403ApplicationProblemPlusJSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListAudit422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListAudit422ApplicationProblemPlusJSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListAudit429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListAudit429ApplicationProblemPlusJSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListAudit500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListAudit500ApplicationProblemPlusJSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListAudit503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListAudit503ApplicationProblemPlusJSONResponse) VisitAdminListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AdminListDefaultLimitsRequestObject struct {
 	Params AdminListDefaultLimitsParams
 }
@@ -10337,6 +10866,153 @@ func (response AdminDeleteUser503ApplicationProblemPlusJSONResponse) VisitAdminD
 	return err
 }
 
+type AdminExportUserRequestObject struct {
+	User string `json:"user"`
+}
+
+type AdminExportUserResponseObject interface {
+	VisitAdminExportUserResponse(w http.ResponseWriter) error
+}
+
+type AdminExportUser200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type AdminExportUser200JSONResponse struct {
+	Body    UserExport
+	Headers AdminExportUser200ResponseHeaders
+}
+
+func (response AdminExportUser200JSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminExportUser400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminExportUser400ApplicationProblemPlusJSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminExportUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminExportUser401ApplicationProblemPlusJSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminExportUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminExportUser403ApplicationProblemPlusJSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminExportUser404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminExportUser404ApplicationProblemPlusJSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminExportUser429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminExportUser429ApplicationProblemPlusJSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminExportUser500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminExportUser500ApplicationProblemPlusJSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminExportUser503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminExportUser503ApplicationProblemPlusJSONResponse) VisitAdminExportUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetAutoconfigRequestObject struct {
 	Params GetAutoconfigParams
 }
@@ -12102,6 +12778,9 @@ type StrictServerInterface interface {
 	// AdminStartTranscript Write a transcript for a day
 	// (PUT /v1/admin/accounts/{id}/transcript)
 	AdminStartTranscript(ctx context.Context, request AdminStartTranscriptRequestObject) (AdminStartTranscriptResponseObject, error)
+	// AdminListAudit Who did what
+	// (GET /v1/admin/audit)
+	AdminListAudit(ctx context.Context, request AdminListAuditRequestObject) (AdminListAuditResponseObject, error)
 	// AdminListDefaultLimits Default limits
 	// (GET /v1/admin/default-limits)
 	AdminListDefaultLimits(ctx context.Context, request AdminListDefaultLimitsRequestObject) (AdminListDefaultLimitsResponseObject, error)
@@ -12138,6 +12817,9 @@ type StrictServerInterface interface {
 	// AdminDeleteUser Remove a user
 	// (DELETE /v1/admin/users/{user})
 	AdminDeleteUser(ctx context.Context, request AdminDeleteUserRequestObject) (AdminDeleteUserResponseObject, error)
+	// AdminExportUser All that is stored about a user
+	// (GET /v1/admin/users/{user}/export)
+	AdminExportUser(ctx context.Context, request AdminExportUserRequestObject) (AdminExportUserResponseObject, error)
 	// GetAutoconfig Settings for a mail address
 	// (GET /v1/autoconfig)
 	GetAutoconfig(ctx context.Context, request GetAutoconfigRequestObject) (GetAutoconfigResponseObject, error)
@@ -13071,6 +13753,31 @@ func (sh *strictHandler) AdminStartTranscript(ctx echo.Context, id AccountID) er
 	return nil
 }
 
+// AdminListAudit operation middleware
+func (sh *strictHandler) AdminListAudit(ctx echo.Context, params AdminListAuditParams) error {
+	var request AdminListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminListAudit(ctx.Request().Context(), request.(AdminListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminListAuditResponseObject); ok {
+		return validResponse.VisitAdminListAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AdminListDefaultLimits operation middleware
 func (sh *strictHandler) AdminListDefaultLimits(ctx echo.Context, params AdminListDefaultLimitsParams) error {
 	var request AdminListDefaultLimitsRequestObject
@@ -13431,6 +14138,31 @@ func (sh *strictHandler) AdminDeleteUser(ctx echo.Context, user string, params A
 		return err
 	} else if validResponse, ok := response.(AdminDeleteUserResponseObject); ok {
 		return validResponse.VisitAdminDeleteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminExportUser operation middleware
+func (sh *strictHandler) AdminExportUser(ctx echo.Context, user string) error {
+	var request AdminExportUserRequestObject
+
+	request.User = user
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminExportUser(ctx.Request().Context(), request.(AdminExportUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminExportUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminExportUserResponseObject); ok {
+		return validResponse.VisitAdminExportUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for AccountAuth.
@@ -80,6 +81,105 @@ func (e AdminAccountAuth) Valid() bool {
 	case AdminAccountAuthOauth2:
 		return true
 	case AdminAccountAuthPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditAction.
+const (
+	AuditActionAccountAdded        AuditAction = "account.added"
+	AuditActionAccountChanged      AuditAction = "account.changed"
+	AuditActionAccountDeleted      AuditAction = "account.deleted"
+	AuditActionAccountFetched      AuditAction = "account.fetched"
+	AuditActionAccountPaused       AuditAction = "account.paused"
+	AuditActionAccountResumed      AuditAction = "account.resumed"
+	AuditActionAccountTestFailed   AuditAction = "account.test_failed"
+	AuditActionAccountTested       AuditAction = "account.tested"
+	AuditActionDefaultLimitRemoved AuditAction = "default_limit.removed"
+	AuditActionDefaultLimitSet     AuditAction = "default_limit.set"
+	AuditActionLinkMade            AuditAction = "link.made"
+	AuditActionMessageRetried      AuditAction = "message.retried"
+	AuditActionQuotaSet            AuditAction = "quota.set"
+	AuditActionSessionBegun        AuditAction = "session.begun"
+	AuditActionSessionEnded        AuditAction = "session.ended"
+	AuditActionSessionsEnded       AuditAction = "sessions.ended"
+	AuditActionTranscriptBegun     AuditAction = "transcript.begun"
+	AuditActionTranscriptRead      AuditAction = "transcript.read"
+	AuditActionTranscriptRemoved   AuditAction = "transcript.removed"
+	AuditActionUserExported        AuditAction = "user.exported"
+	AuditActionUserRemoved         AuditAction = "user.removed"
+)
+
+// Valid indicates whether the value is a known member of the AuditAction enum.
+func (e AuditAction) Valid() bool {
+	switch e {
+	case AuditActionAccountAdded:
+		return true
+	case AuditActionAccountChanged:
+		return true
+	case AuditActionAccountDeleted:
+		return true
+	case AuditActionAccountFetched:
+		return true
+	case AuditActionAccountPaused:
+		return true
+	case AuditActionAccountResumed:
+		return true
+	case AuditActionAccountTestFailed:
+		return true
+	case AuditActionAccountTested:
+		return true
+	case AuditActionDefaultLimitRemoved:
+		return true
+	case AuditActionDefaultLimitSet:
+		return true
+	case AuditActionLinkMade:
+		return true
+	case AuditActionMessageRetried:
+		return true
+	case AuditActionQuotaSet:
+		return true
+	case AuditActionSessionBegun:
+		return true
+	case AuditActionSessionEnded:
+		return true
+	case AuditActionSessionsEnded:
+		return true
+	case AuditActionTranscriptBegun:
+		return true
+	case AuditActionTranscriptRead:
+		return true
+	case AuditActionTranscriptRemoved:
+		return true
+	case AuditActionUserExported:
+		return true
+	case AuditActionUserRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditEntryRole.
+const (
+	AuditByAdmin  AuditEntryRole = "admin"
+	AuditByCLI    AuditEntryRole = "cli"
+	AuditBySystem AuditEntryRole = "system"
+	AuditByUser   AuditEntryRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the AuditEntryRole enum.
+func (e AuditEntryRole) Valid() bool {
+	switch e {
+	case AuditByAdmin:
+		return true
+	case AuditByCLI:
+		return true
+	case AuditBySystem:
+		return true
+	case AuditByUser:
 		return true
 	default:
 		return false
@@ -599,6 +699,21 @@ func (e TestStepName) Valid() bool {
 	}
 }
 
+// Defines values for UserExportComplete.
+const (
+	ExportIsComplete UserExportComplete = true
+)
+
+// Valid indicates whether the value is a known member of the UserExportComplete enum.
+func (e UserExportComplete) Valid() bool {
+	switch e {
+	case ExportIsComplete:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeleteAccountParamsMail.
 const (
 	Delete DeleteAccountParamsMail = "delete"
@@ -993,6 +1108,78 @@ type AdminAccountPatch struct {
 	Enabled bool `json:"enabled"`
 }
 
+// AuditAction What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
+// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
+// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
+// asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
+// `sessions.ended` all of a user's or everybody's.
+type AuditAction string
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	// AccountId `null` where it is no account, or none that is saved.
+	AccountId *string `json:"account_id"`
+
+	// Action What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
+	// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
+	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
+	// asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
+	// `sessions.ended` all of a user's or everybody's.
+	Action AuditAction `json:"action"`
+
+	// Actor The address of the user or administrator; of a command, the name of the machine's user who ran it.
+	//
+	// Example: boss@firma.test
+	Actor *string   `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Changed The names of the settings that an edit changed, as the account has them.
+	//
+	// Example: ["server.host","password"]
+	Changed []string `json:"changed"`
+
+	// Client The network address of who asked; of a command, the machine's name.
+	//
+	// Example: 192.0.2.7
+	Client *string `json:"client"`
+
+	// Details What else is known, by the action: `email`, `protocol`, `host`, `port`, `security` and `auth` of an account;
+	// `limit_bytes` and `limit_messages`, and what they were before; `mail`, `accounts`, `sessions`, `admin`,
+	// `expires_at`, `diagnosis`.
+	//
+	//
+	// Example: {"email":"anna@gmail.com","host":"imap.gmail.com"}
+	Details map[string]string `json:"details"`
+
+	// Id Its own
+	//
+	// Example: 1042
+	Id string `json:"id"`
+
+	// Role By which right: a user's own, an administrator's (also in what is its own), a command on a machine of the
+	// installation, or the program by its own rules.
+	Role AuditEntryRole `json:"role"`
+
+	// User Whom it concerns; `null`: everybody.
+	//
+	// Example: anna@firma.test
+	User *string `json:"user"`
+}
+
+// AuditEntryRole By which right: a user's own, an administrator's (also in what is its own), a command on a machine of the
+// installation, or the program by its own rules.
+type AuditEntryRole string
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	// CompleteSince What is older was forgotten (`audit.keep`); `null`: nothing was yet.
+	CompleteSince *time.Time   `json:"complete_since"`
+	Entries       []AuditEntry `json:"entries"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
 // Autoconfig defines model for Autoconfig.
 type Autoconfig struct {
 	// DidYouMean The domain of a known provider that this address's is probably a slip of, or null. Ask the person before any
@@ -1231,6 +1418,10 @@ type EndedSessions struct {
 	// Ended How many there were.
 	Ended int64 `json:"ended"`
 }
+
+// ExportRow One row of what is stored. Its members are named as the same thing is in the rest of this document; times are RFC
+// 3339 or null, octets are text where they are UTF-8 and `base64:…` where not, digests are hexadecimal.
+type ExportRow map[string]interface{}
 
 // FaultCode Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
 type FaultCode string
@@ -2058,6 +2249,89 @@ type Transcript struct {
 	Until *time.Time `json:"until"`
 }
 
+// UserExport Its members come in this order. A document that has `complete` at its end is whole.
+type UserExport struct {
+	// Accounts The settings of external accounts.
+	Accounts []ExportRow `json:"accounts"`
+
+	// Audit What the user did, and what was done to it.
+	Audit []AuditEntry `json:"audit"`
+
+	// Batches Messages on their way at this moment.
+	Batches  []ExportRow        `json:"batches"`
+	Complete UserExportComplete `json:"complete"`
+
+	// EndingVisits Visits of removed accounts that may still be under way.
+	EndingVisits []ExportRow `json:"ending_visits"`
+	ExportedAt   time.Time   `json:"exported_at"`
+
+	// FailedLogins Logins at providers that failed lately.
+	FailedLogins []ExportRow `json:"failed_logins"`
+
+	// Grants Sign-ins on providers' pages under way, without what they allow.
+	Grants []ExportRow `json:"grants"`
+
+	// Journals One for each remote mailbox of which something is remembered, also for 30 days after its account.
+	Journals []ExportRow `json:"journals"`
+
+	// LeftOut What is stored and not in this document.
+	LeftOut []struct {
+		What string `json:"what"`
+		Why  string `json:"why"`
+	} `json:"left_out"`
+
+	// Limits Limits and measured use; one row, or none.
+	Limits []ExportRow `json:"limits"`
+
+	// Links Links that were not followed yet, without their addresses.
+	Links []ExportRow `json:"links"`
+
+	// Mailbox The user's own mailbox as far as Mailbrook put something there; no mail.
+	Mailbox struct {
+		// Folders The account folders. What lies below them is in `remote_folders`, as `local_name`.
+		Folders []string `json:"folders"`
+
+		// Marks The empty folders that mark account folders.
+		Marks []string `json:"marks"`
+	} `json:"mailbox"`
+
+	// Messages One row for each message that was fetched, by which it is known again. There may be a million.
+	Messages []ExportRow `json:"messages"`
+
+	// PassedOver POP3 messages older than the account's start.
+	PassedOver []ExportRow `json:"passed_over"`
+
+	// RemoteFolders The folders of remote mailboxes, and where in the local one they lie.
+	RemoteFolders []ExportRow `json:"remote_folders"`
+
+	// Removals A removal of the user that is under way or just ended.
+	Removals []ExportRow `json:"removals"`
+
+	// RepeatableRequests Requests with an `Idempotency-Key` of the last day, without what was asked and answered.
+	RepeatableRequests []ExportRow `json:"repeatable_requests"`
+
+	// Schedule How each account's visits stand.
+	Schedule []ExportRow `json:"schedule"`
+
+	// Sessions Browsers that are signed in, without the names of sessions.
+	Sessions []ExportRow `json:"sessions"`
+
+	// Skipped Messages that could not be fetched.
+	Skipped []ExportRow `json:"skipped"`
+
+	// User Example: anna@firma.test
+	User string `json:"user"`
+
+	// UserIds The ids by which tokens tell apart who has the address (`auth.user_id_claim`).
+	UserIds []ExportRow `json:"user_ids"`
+
+	// Visits Visits that are remembered.
+	Visits []ExportRow `json:"visits"`
+}
+
+// UserExportComplete defines model for UserExport.Complete.
+type UserExportComplete bool
+
 // UserQuota defines model for UserQuota.
 type UserQuota struct {
 	Accounts   []AccountUsage `json:"accounts"`
@@ -2391,6 +2665,33 @@ type AdminTestAccountParams struct {
 type AdminGetTranscriptParams struct {
 	// Download The lines in the place of the status; 404 when there are none.
 	Download *bool `form:"download,omitempty" json:"download,omitempty"`
+}
+
+// AdminListAuditParams defines parameters for AdminListAudit.
+type AdminListAuditParams struct {
+	// User Only acts that concern this user; the whole address.
+	User *EmailAddress `form:"user,omitempty" json:"user,omitempty"`
+
+	// Account Only acts that concern the account with this id, which need not be there any more.
+	Account *openapi_types.UUID `form:"account,omitempty" json:"account,omitempty"`
+
+	// Actor Only what this address did; or all that was done by one right, as `role` of an entry names it.
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action Only acts of this kind.
+	Action *AuditAction `form:"action,omitempty" json:"action,omitempty"`
+
+	// From Not before this moment.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this moment.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
@@ -3074,6 +3375,16 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
 	AdminStartTranscript(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AdminListAudit Who did what
+	//
+	// Acts of users, administrators, commands and the program itself, the newest first. An entry is written in one
+	// step with its act and never changes. It outlives account and user, and is forgotten by age alone
+	// (`audit.keep`). What was refused left no entry. Of what is not in the database, such as a connection test, the
+	// entry comes first. No entry holds a secret: of a changed setting there is the name.
+	//
+	// Corresponds with GET /v1/admin/audit (the `AdminListAudit` operationId).
+	AdminListAudit(ctx context.Context, params *AdminListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AdminListDefaultLimits Default limits
 	//
 	// The installation's first (`*`), then by domain.
@@ -3224,6 +3535,18 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
 	AdminDeleteUser(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminExportUser All that is stored about a user
+	//
+	// One JSON document: accounts, what was fetched, visits, skipped messages, sessions, links, limits, and the user's
+	// part of the audit. No secret is in it: no password, token, link or session that could be used; `left_out` names
+	// what is left out, and why. Mail is not in it: it lies in the user's own mailbox, whose folders are named.
+	//
+	// It is sent while it is read, however long it is, and each part is as it was when it was read. A document that
+	// was broken off is no valid JSON. That it was handed out is written into the audit.
+	//
+	// Corresponds with GET /v1/admin/users/{user}/export (the `AdminExportUser` operationId).
+	AdminExportUser(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAutoconfig Settings for a mail address
 	//
@@ -4157,6 +4480,26 @@ func (c *Client) AdminStartTranscript(ctx context.Context, id AccountID, reqEdit
 	return c.Client.Do(req)
 }
 
+// AdminListAudit Who did what
+//
+// Acts of users, administrators, commands and the program itself, the newest first. An entry is written in one
+// step with its act and never changes. It outlives account and user, and is forgotten by age alone
+// (`audit.keep`). What was refused left no entry. Of what is not in the database, such as a connection test, the
+// entry comes first. No entry holds a secret: of a changed setting there is the name.
+//
+// Corresponds with GET /v1/admin/audit (the `AdminListAudit` operationId).
+func (c *Client) AdminListAudit(ctx context.Context, params *AdminListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminListAuditRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AdminListDefaultLimits Default limits
 //
 // The installation's first (`*`), then by domain.
@@ -4448,6 +4791,28 @@ func (c *Client) AdminGetStats(ctx context.Context, reqEditors ...RequestEditorF
 // Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
 func (c *Client) AdminDeleteUser(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAdminDeleteUserRequest(c.Server, user, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminExportUser All that is stored about a user
+//
+// One JSON document: accounts, what was fetched, visits, skipped messages, sessions, links, limits, and the user's
+// part of the audit. No secret is in it: no password, token, link or session that could be used; `left_out` names
+// what is left out, and why. Mail is not in it: it lies in the user's own mailbox, whose folders are named.
+//
+// It is sent while it is read, however long it is, and each part is as it was when it was read. A document that
+// was broken off is no valid JSON. That it was handed out is written into the audit.
+//
+// Corresponds with GET /v1/admin/users/{user}/export (the `AdminExportUser` operationId).
+func (c *Client) AdminExportUser(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminExportUserRequest(c.Server, user)
 	if err != nil {
 		return nil, err
 	}
@@ -6658,6 +7023,144 @@ func NewAdminStartTranscriptRequest(server string, id AccountID) (*http.Request,
 	return req, nil
 }
 
+// NewAdminListAuditRequest constructs an http.Request for the AdminListAudit method
+func NewAdminListAuditRequest(server string, params *AdminListAuditParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Account != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account", *params.Account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Action != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "action", *params.Action, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewAdminListDefaultLimitsRequest constructs an http.Request for the AdminListDefaultLimits method
 func NewAdminListDefaultLimitsRequest(server string, params *AdminListDefaultLimitsParams) (*http.Request, error) {
 	var err error
@@ -7266,6 +7769,40 @@ func NewAdminDeleteUserRequest(server string, user string, params *AdminDeleteUs
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminExportUserRequest constructs an http.Request for the AdminExportUser method
+func NewAdminExportUserRequest(server string, user string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/users/%s/export", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -8295,6 +8832,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/admin/accounts/{id}/transcript (the `AdminStartTranscript` operationId).
 	AdminStartTranscriptWithResponse(ctx context.Context, id AccountID, reqEditors ...RequestEditorFn) (*AdminStartTranscriptResponse, error)
 
+	// AdminListAuditWithResponse Who did what
+	//
+	// Acts of users, administrators, commands and the program itself, the newest first. An entry is written in one
+	// step with its act and never changes. It outlives account and user, and is forgotten by age alone
+	// (`audit.keep`). What was refused left no entry. Of what is not in the database, such as a connection test, the
+	// entry comes first. No entry holds a secret: of a changed setting there is the name.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/audit (the `AdminListAudit` operationId).
+	AdminListAuditWithResponse(ctx context.Context, params *AdminListAuditParams, reqEditors ...RequestEditorFn) (*AdminListAuditResponse, error)
+
 	// AdminListDefaultLimitsWithResponse Default limits
 	//
 	// The installation's first (`*`), then by domain.
@@ -8463,6 +9012,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
 	AdminDeleteUserWithResponse(ctx context.Context, user string, params *AdminDeleteUserParams, reqEditors ...RequestEditorFn) (*AdminDeleteUserResponse, error)
+
+	// AdminExportUserWithResponse All that is stored about a user
+	//
+	// One JSON document: accounts, what was fetched, visits, skipped messages, sessions, links, limits, and the user's
+	// part of the audit. No secret is in it: no password, token, link or session that could be used; `left_out` names
+	// what is left out, and why. Mail is not in it: it lies in the user's own mailbox, whose folders are named.
+	//
+	// It is sent while it is read, however long it is, and each part is as it was when it was read. A document that
+	// was broken off is no valid JSON. That it was handed out is written into the audit.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/users/{user}/export (the `AdminExportUser` operationId).
+	AdminExportUserWithResponse(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*AdminExportUserResponse, error)
 
 	// GetAutoconfigWithResponse Settings for a mail address
 	//
@@ -11732,6 +12295,117 @@ func (r AdminStartTranscriptResponse) ContentType() string {
 	return ""
 }
 
+// AdminListAuditResponse401Headers the declared response headers of an HTTP 401 response for AdminListAudit
+type AdminListAuditResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminListAuditResponse429Headers the declared response headers of an HTTP 429 response for AdminListAudit
+type AdminListAuditResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminListAuditResponse503Headers the declared response headers of an HTTP 503 response for AdminListAudit
+type AdminListAuditResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminListAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditPage
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminListAuditResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminListAuditResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminListAuditResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminListAuditResponse) GetJSON200() *AuditPage {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminListAuditResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminListAuditResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminListAuditResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminListAuditResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminListAuditResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminListAuditResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminListAuditResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminListAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminListAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminListAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminListAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AdminListDefaultLimitsResponse401Headers the declared response headers of an HTTP 401 response for AdminListDefaultLimits
 type AdminListDefaultLimitsResponse401Headers struct {
 	WWWAuthenticate string
@@ -13100,6 +13774,124 @@ func (r AdminDeleteUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdminDeleteUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminExportUserResponse200Headers the declared response headers of an HTTP 200 response for AdminExportUser
+type AdminExportUserResponse200Headers struct {
+	ContentDisposition *string
+}
+
+// AdminExportUserResponse401Headers the declared response headers of an HTTP 401 response for AdminExportUser
+type AdminExportUserResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminExportUserResponse429Headers the declared response headers of an HTTP 429 response for AdminExportUser
+type AdminExportUserResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminExportUserResponse503Headers the declared response headers of an HTTP 503 response for AdminExportUser
+type AdminExportUserResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminExportUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UserExport
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminExportUserResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminExportUserResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminExportUserResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminExportUserResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminExportUserResponse) GetJSON200() *UserExport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminExportUserResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminExportUserResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminExportUserResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminExportUserResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminExportUserResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminExportUserResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminExportUserResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminExportUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminExportUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminExportUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminExportUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15075,6 +15867,24 @@ func (c *ClientWithResponses) AdminStartTranscriptWithResponse(ctx context.Conte
 	return ParseAdminStartTranscriptResponse(rsp)
 }
 
+// AdminListAuditWithResponse Who did what
+//
+// Acts of users, administrators, commands and the program itself, the newest first. An entry is written in one
+// step with its act and never changes. It outlives account and user, and is forgotten by age alone
+// (`audit.keep`). What was refused left no entry. Of what is not in the database, such as a connection test, the
+// entry comes first. No entry holds a secret: of a changed setting there is the name.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/audit (the `AdminListAudit` operationId).
+func (c *ClientWithResponses) AdminListAuditWithResponse(ctx context.Context, params *AdminListAuditParams, reqEditors ...RequestEditorFn) (*AdminListAuditResponse, error) {
+	rsp, err := c.AdminListAudit(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminListAuditResponse(rsp)
+}
+
 // AdminListDefaultLimitsWithResponse Default limits
 //
 // The installation's first (`*`), then by domain.
@@ -15332,6 +16142,26 @@ func (c *ClientWithResponses) AdminDeleteUserWithResponse(ctx context.Context, u
 		return nil, err
 	}
 	return ParseAdminDeleteUserResponse(rsp)
+}
+
+// AdminExportUserWithResponse All that is stored about a user
+//
+// One JSON document: accounts, what was fetched, visits, skipped messages, sessions, links, limits, and the user's
+// part of the audit. No secret is in it: no password, token, link or session that could be used; `left_out` names
+// what is left out, and why. Mail is not in it: it lies in the user's own mailbox, whose folders are named.
+//
+// It is sent while it is read, however long it is, and each part is as it was when it was read. A document that
+// was broken off is no valid JSON. That it was handed out is written into the audit.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/users/{user}/export (the `AdminExportUser` operationId).
+func (c *ClientWithResponses) AdminExportUserWithResponse(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*AdminExportUserResponse, error) {
+	rsp, err := c.AdminExportUser(ctx, user, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminExportUserResponse(rsp)
 }
 
 // GetAutoconfigWithResponse Settings for a mail address
@@ -18687,6 +19517,114 @@ func ParseAdminStartTranscriptResponse(rsp *http.Response) (*AdminStartTranscrip
 	return response, nil
 }
 
+// ParseAdminListAuditResponse parses an HTTP response from a AdminListAuditWithResponse call
+func ParseAdminListAuditResponse(rsp *http.Response) (*AdminListAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminListAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminListAuditResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminListAuditResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminListAuditResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAdminListDefaultLimitsResponse parses an HTTP response from a AdminListDefaultLimitsWithResponse call
 func ParseAdminListDefaultLimitsResponse(rsp *http.Response) (*AdminListDefaultLimitsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -20023,6 +20961,124 @@ func ParseAdminDeleteUserResponse(rsp *http.Response) (*AdminDeleteUserResponse,
 			headers.RetryAfter = value
 		}
 		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminExportUserResponse parses an HTTP response from a AdminExportUserWithResponse call
+func ParseAdminExportUserResponse(rsp *http.Response) (*AdminExportUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminExportUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UserExport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminExportUserResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers AdminExportUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminExportUserResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminExportUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil

@@ -195,7 +195,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	})
 	a.registry = account.NewRegistry(account.Options{
 		Repository: a.store.Accounts(), Sealer: a.vault, Presets: presets{a.catalog, a.dialer},
-		Prober:  diagnose.NewDoctor(a.source, a.catalog),
+		Prober: diagnose.NewDoctor(a.source, a.catalog), Tests: tests{a.store.Audit()},
 		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth,
 		AccountFolder: mailbox.AccountFolder,
 		Limit:         cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
@@ -318,6 +318,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "prune_journals", Every: time.Hour, Run: func(ctx context.Context) error {
 			return a.store.Prune(ctx, a.store.Now().AddDate(0, 0, -30))
 		}},
+		{Name: "prune_audit", Every: time.Hour, Run: a.pruneAudit},
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
 		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
 		{Name: "prune_logins", Every: time.Hour, Run: a.store.Logins().Prune},
@@ -330,6 +331,14 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "correct_times", Every: store.CorrectEvery, Run: a.store.Queue().CorrectTimes},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},
 	}
+}
+
+// pruneAudit forgets the acts that are older than audit.keep.
+func (a *app) pruneAudit(ctx context.Context) error {
+	if a.cfg.Audit.Keep == forever {
+		return nil
+	}
+	return a.store.Audit().Prune(ctx, a.store.Now().Add(-a.cfg.Audit.Keep))
 }
 
 // reseal brings secrets that an older key sealed under the newest one.

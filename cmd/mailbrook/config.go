@@ -52,6 +52,7 @@ type config struct {
 	May            use
 	TrustedProxies []netip.Prefix // Of proxies in front of us: where requests come from is their word.
 	SignIn         signInConfig
+	Audit          auditConfig
 	OAuth          map[string]oauthConfig // By the id of the provider's page, as the catalogue has it.
 	Log            logConfig
 	Found          found
@@ -275,7 +276,7 @@ func allSettings() []setting {
 			}
 			return nil
 		}},
-	}, append(signInSettings(), oauthSettings()...)...)
+	}, slices.Concat(signInSettings(), auditSettings(), oauthSettings())...)
 }
 
 // oauthServers are the ids of the pages that users can be let sign in on: those
@@ -409,7 +410,7 @@ func defaults() config {
 		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
 		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
 		Accounts: accountsConfig{MaxPerUser: 4}, Web: webConfig{SignIn: signInNone}, SignIn: signInDefaults(),
-		Log: logConfig{Level: slog.LevelInfo, Format: "text"},
+		Audit: auditConfig{Keep: 365 * 24 * time.Hour}, Log: logConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 

@@ -54,7 +54,8 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 			IMAP: signInIMAPConfig{Security: "tls", Login: "address"},
 			OIDC: signInOIDCConfig{Scopes: []string{"email"}, Claim: "email"},
 		},
-		Log: logConfig{Level: slog.LevelInfo, Format: "text"},
+		Audit: auditConfig{Keep: 365 * 24 * time.Hour},
+		Log:   logConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 	if diff := cmp.Diff(want, got, comparingConfigs); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -97,6 +98,8 @@ min_interval = "1s"
 workers = 8
 [accounts]
 max_per_user = 2
+[audit]
+keep = "90d"
 [auth]
 secret = %q
 jwks_url = "https://login.test/keys"
@@ -144,6 +147,7 @@ format = "json"
 		Poll: pollConfig{Interval: 90 * time.Second, MinInterval: time.Second, Workers: 8}, Accounts: accountsConfig{
 			MaxPerUser: 2,
 		},
+		Audit: auditConfig{Keep: 90 * 24 * time.Hour},
 		Auth: authConfig{
 			Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys",
 			Issuer: "https://login.test", Audience: "mailbrook", UserIDClaim: "uid",
@@ -174,6 +178,7 @@ format = "json"
 		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca,
 		"remote.allow_plaintext": "true", "remote.own_hosts": "IMAP.firma.test., 192.0.2.7,[2001:db8::1]",
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
+		"audit.keep":  "90d",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test",
 		"auth.audience":       "mailbrook",
 		"auth.user_id_claim":  "uid",

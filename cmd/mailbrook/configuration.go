@@ -113,6 +113,8 @@ func (c config) byDefault(s setting) string {
 		return strconv.Itoa(c.Poll.Workers)
 	case "accounts.max_per_user":
 		return strconv.Itoa(c.Accounts.MaxPerUser)
+	case "audit.keep":
+		return "1y" // As the manual has it: see parseKeep.
 	case "log.level":
 		return strings.ToLower(c.Log.Level.String())
 	case "log.format":

@@ -40,6 +40,7 @@ func (s setting) meaning() string {
 		"poll.min_interval":            "The least interval a user may ask for.",
 		"poll.workers":                 "Visits at a time in one process.",
 		"accounts.max_per_user":        "Accounts per user.",
+		"audit.keep":                   "How long it is known who did what: 90d, 1y or forever.",
 		"auth.secret":                  "Secret shared with who signs bearer tokens (HS256).",
 		"auth.jwks_url":                "Where the keys of tokens made elsewhere are.",
 		"auth.issuer":                  "Who has to have issued those tokens.",

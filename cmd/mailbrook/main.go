@@ -121,7 +121,7 @@ func run(ctx context.Context, t terminal, args []string) int {
 		kong.Description("External mail accounts for a webmail: fetched by POP3 and IMAP, changed never."),
 		kong.Writers(t.out, t.err),
 		kong.Exit(func(code int) { exited = code }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(atTheTerminal(ctx), (*context.Context)(nil)),
 		kong.UsageOnError(),
 		kong.Help(help),
 	)

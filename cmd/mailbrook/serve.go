@@ -83,7 +83,7 @@ const shutdownGrace = 5 * time.Second
 // serve answers requests and polls until ctx ends, then stops both. ops, if not
 // nil, is where readiness and metrics are answered in the place of l.
 func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := errgroup.WithContext(byItself(ctx)) // From here on nobody at the terminal acts.
 	h, err := a.handler(l, slices.Contains(roles, roleAPI), ctx.Done())
 	if err != nil {
 		err = errors.Join(err, l.Close())
@@ -183,6 +183,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 	return httpapi.New(httpapi.Options{
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth,
 		Users:       users{a},
+		Audit:       a.store.Audit(),
 		Repeats:     repeats{a.store.Repeatable(), a.vault, a.store.Now},
 		Transcripts: transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(),
 		ExplainAdmin: advice{a.catalog, a.oauth, true},

@@ -14,6 +14,7 @@ import (
 
 type userCmd struct {
 	Delete userDeleteCmd `cmd:"" help:"Remove a user: accounts, passwords, sessions, limits, journals."`
+	Export userExportCmd `cmd:"" help:"Print all that is stored about a user, as JSON, without secrets and without mail."`
 }
 
 type userDeleteCmd struct {

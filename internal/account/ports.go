@@ -1,6 +1,10 @@
 package account
 
-import "context"
+import (
+	"context"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
 
 // Repository keeps accounts. Every call but those of package schedule names
 // the owner: there is no way to ask for an account by its id alone.
@@ -64,6 +68,14 @@ type Prober interface {
 	// Probe never fails by itself: what went wrong is in the report. It is
 	// bounded to 20 seconds.
 	Probe(ctx context.Context, a Account, c Credential) TestReport
+}
+
+// TestLog writes connection tests down.
+type TestLog interface {
+	// Begun is told before a test; one that cannot be written down is not made.
+	Begun(ctx context.Context, a Account) error
+	// Failed is told what came of a test that did not succeed.
+	Failed(ctx context.Context, a Account, code fault.Code) error
 }
 
 // Grants is what users allowed on providers' own pages (OAuth 2.0).

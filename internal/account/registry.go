@@ -23,6 +23,7 @@ type Options struct {
 	Sealer     Sealer
 	Presets    Presets
 	Prober     Prober
+	Tests      TestLog
 	Remotes    Remotes
 	Folders    LocalFolders
 	Nudger     Nudger
@@ -159,7 +160,15 @@ func (r *Registry) TestExisting(ctx context.Context, o Owner, id ID, p Patch) (T
 // admitted runs the connection test, unless too many logins failed lately,
 // which is a *HeldBackError.
 func (r *Registry) admitted(ctx context.Context, a Account, login login) (TestReport, error) {
+	if err := r.Tests.Begun(ctx, a); err != nil {
+		return TestReport{}, err
+	}
 	rep := r.probe(ctx, a, login)
+	if rep.Diagnosis != nil {
+		if err := r.Tests.Failed(context.WithoutCancel(ctx), a, rep.Diagnosis.Code); err != nil {
+			return TestReport{}, err
+		}
+	}
 	if rep.Held > 0 {
 		return TestReport{}, &HeldBackError{rep.Held}
 	}

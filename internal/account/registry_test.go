@@ -128,9 +128,23 @@ func (p presets) Preset(id, email string) (account.Preset, bool) {
 }
 
 type prober struct {
-	report account.TestReport
-	tested []account.Account
-	secret string
+	report  account.TestReport
+	tested  []account.Account
+	secret  string
+	written []string // What was written down of tests.
+	refuses error    // Not nil: nothing can be.
+}
+
+func (p *prober) Begun(_ context.Context, a account.Account) error {
+	if p.refuses == nil {
+		p.written = append(p.written, "begun at "+a.Server.Host)
+	}
+	return p.refuses
+}
+
+func (p *prober) Failed(_ context.Context, a account.Account, code fault.Code) error {
+	p.written = append(p.written, string(code)+" at "+a.Server.Host)
+	return nil
 }
 
 func (p *prober) Probe(_ context.Context, a account.Account, c account.Credential) account.TestReport {
@@ -190,7 +204,7 @@ func setup(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f.Registry = account.NewRegistry(account.Options{
-		Repository: f.rows, Sealer: plainSealer{}, Presets: presets{}, Prober: f.prober, Remotes: remotes{},
+		Repository: f.rows, Sealer: plainSealer{}, Presets: presets{}, Prober: f.prober, Tests: f.prober, Remotes: remotes{},
 		Folders: f.folders, Nudger: f.nudges,
 		AccountFolder: func(name string) (string, error) {
 			switch {
@@ -564,5 +578,50 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 	}
 	if c.Secret.Reveal() != canary {
 		t.Error("not revealed either")
+	}
+}
+
+// Each way to a connection test writes it down first, and what came of it if that is
+// no success; a test that cannot be written down is not made.
+func TestEachConnectionTestIsWrittenDownFirst(t *testing.T) {
+	good, d := account.TestReport{OK: true}, draft("anna@gmail.com")
+	failed := account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}}
+	d.SkipTest = false
+	password := account.NewSecret("another")
+	for name, test := range map[string]func(f *fixture, id account.ID) error{
+		"adding": func(f *fixture, _ account.ID) error {
+			second := d
+			second.Email = fmt.Sprintf("jan%d@gmail.com", len(f.prober.tested))
+			_, err := f.Create(t.Context(), f.anna, second)
+			return err
+		},
+		"settings": func(f *fixture, _ account.ID) error { _, err := f.Test(t.Context(), f.anna, d); return err },
+		"a saved account": func(f *fixture, id account.ID) error {
+			_, err := f.TestExisting(t.Context(), f.anna, id, account.Patch{})
+			return err
+		},
+		"an edit": func(f *fixture, id account.ID) error {
+			_, err := f.Update(t.Context(), f.anna, id, account.Patch{Password: &password})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t)
+			id := f.add(t, draft("anna@gmail.com")).ID
+			f.prober.report = failed
+			test(f, id) //nolint:errcheck // Some of the ways say that it failed, some report it.
+			f.prober.report = good
+			if err := test(f, id); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"begun at imap.gmail.com", "auth_failed at imap.gmail.com", "begun at imap.gmail.com"}
+			if !slices.Equal(f.prober.written, want) || len(f.prober.tested) != 2 {
+				t.Errorf("%d tests were made, and written down: %q", len(f.prober.tested), f.prober.written)
+			}
+			f.prober.refuses = errors.New("the database is away")
+			if err := test(f, id); !errors.Is(err, f.prober.refuses) || len(f.prober.tested) != 2 {
+				t.Errorf("%d tests were made, the last without a word of it: %v", len(f.prober.tested), err)
+			}
+		})
 	}
 }

@@ -67,8 +67,8 @@ const (
 	AccountDeleted    Action = "account.deleted"
 	MessageRetried    Action = "message.retried" // A skipped message was asked for by somebody else than its user.
 	QuotaSet          Action = "quota.set"
-	DefaultSet        Action = "default.set"     // What users of a domain may hold of whom nothing else was said.
-	DefaultRemoved    Action = "default.removed" // That is not said any more.
+	DefaultSet        Action = "default_limit.set"     // What users of a domain may hold of whom nothing else was said.
+	DefaultRemoved    Action = "default_limit.removed" // That is not said any more.
 	UserRemoved       Action = "user.removed"
 	UserExported      Action = "user.exported" // All that is stored about a user was handed out.
 	LinkMade          Action = "link.made"

@@ -134,6 +134,7 @@ var sentences = []words{
 		"nie podawaj razem z oauth_grant: konto używa jednego albo drugiego",
 	},
 	{"must be left out where user is given", "nie podawaj razem z user"},
+	{"must be a time such as 2026-11-29T08:00:00Z", "musi być czasem, na przykład 2026-11-29T08:00:00Z"},
 	{
 		"must be next_cursor of the page before, with the other parameters unchanged",
 		"podaj next_cursor z poprzedniej strony, bez zmiany pozostałych parametrów",

@@ -44,6 +44,14 @@ func (w SignIn) clientOf(r *http.Request) netip.Addr {
 	return client
 }
 
+// clientName writes a client down; "" where nobody knows its address.
+func clientName(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
 // addressIn reads an address, which some proxies write with a port.
 func addressIn(hop string) (netip.Addr, error) {
 	if at, err := netip.ParseAddrPort(hop); err == nil {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oauth"
@@ -97,6 +98,8 @@ var valid = map[string]request{
 	"adminStartTranscript":    {Method: "PUT", Path: "/v1/admin/accounts/" + annaID + "/transcript"},
 	"adminDeleteTranscript":   {Method: "DELETE", Path: "/v1/admin/accounts/" + annaID + "/transcript"},
 	"adminDeleteUser":         {Method: "DELETE", Path: "/v1/admin/users/" + anna},
+	"adminExportUser":         {Method: "GET", Path: "/v1/admin/users/" + anna + "/export"},
+	"adminListAudit":          {Method: "GET", Path: "/v1/admin/audit?user=" + anna + "&from=2026-01-01T00:00:00Z"},
 	"adminListHosts":          {Method: "GET", Path: "/v1/admin/hosts"},
 	"createLink":              {Method: "POST", Path: "/v1/links", Body: `{"return_to":"/accounts/new","ttl_seconds":60}`},
 	"followLink":              byHand("/link/followme"),
@@ -204,6 +207,8 @@ func particular() []provoked {
 		{"adminDeleteTranscript", 404, "not_found", nil, func(r *request) {
 			r.Path = strings.ReplaceAll(r.Path, annaID, noID)
 		}},
+		{"adminExportUser", 404, "not_found", nil, func(r *request) { r.Path = "/v1/admin/users/nobody/export" }},
+		{"adminListAudit", 422, "validation_failed", nil, with("&action=burn", "")},
 		{"adminDeleteUser", 404, "not_found", nil, with("%20nobody", "")},
 		{"adminDeleteUser", 422, "validation_failed", nil, with("?mail=burn", "")},
 		{"adminDeleteUser", 503, "local_mailbox_unavailable", unavailable, nil},
@@ -531,6 +536,20 @@ func TestFaultCodesMatchDocument(t *testing.T) {
 	}
 	for _, c := range fault.Codes() {
 		code = append(code, string(c))
+	}
+	if !slices.Equal(doc, code) {
+		t.Errorf("openapi.yaml has %v, the code has %v", doc, code)
+	}
+}
+
+// TestActionsMatchDocument does so for what people do.
+func TestActionsMatchDocument(t *testing.T) {
+	var doc, code []string
+	for _, v := range spec(t).Components.Schemas["AuditAction"].Value.Enum {
+		doc = append(doc, v.(string))
+	}
+	for _, a := range audit.Actions() {
+		code = append(code, string(a))
 	}
 	if !slices.Equal(doc, code) {
 		t.Errorf("openapi.yaml has %v, the code has %v", doc, code)

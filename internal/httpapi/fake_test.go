@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oauth"
@@ -70,6 +71,9 @@ type world struct {
 	browsers  []string    // Likewise: in which browser that is known.
 	person    oidc.Person // Who signs in at the identity provider.
 	finished  []string    // With which code, by which issuer, in which state.
+	auditQ    audit.Filter
+	padding   int   // KiB in an export.
+	broken    error // With what it ends then.
 	userIDs   map[account.Owner]string
 	answers   map[string][2]string // By user and name: what was asked and answered.
 }
@@ -749,7 +753,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	o := httpapi.Options{
 		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
 		Users: people{f.world}, Repeats: repeated{f.world},
-		Transcripts: recordings{f.world}, Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},
+		Transcripts: recordings{f.world}, Audit: acts{f.world}, Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},
 		Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error {
 			return f.unready

@@ -38,6 +38,7 @@ type Options struct {
 	Repeats   Repeats
 	// Transcripts are those that administrators switch on.
 	Transcripts Transcripts
+	Audit       Audit
 	Tokens      Tokens
 	Explain     Explainer
 	// ExplainAdmin says it to administrators, of accounts that are not theirs.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 )
 
 // Link is what an address that signs in stands for.
@@ -176,6 +177,7 @@ func (s *server) begin(ctx context.Context, b browser, token, way string) (Link,
 		return Link{}, nil, err
 	}
 	if b.who.session != "" {
+		ctx := audit.By(ctx, Identity{Owner: l.Owner, Admin: l.Admin}.actor(audit.ActorOf(ctx).Client))
 		if err := s.Web.Sessions.End(ctx, b.who.session); err != nil {
 			s.Log.WarnContext(ctx, "ending the session that a link replaced", "user", b.who.Owner, "error", err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 )
 
 // metrics count requests. No label holds anything a user wrote.
@@ -140,6 +141,9 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := s.route(c)
 		req := c.Request()
+		client := clientName(s.Web.SignIn.clientOf(req))
+		req = req.WithContext(audit.By(req.Context(), audit.Actor{Client: client})) // Nobody is known yet.
+		c.SetRequest(req)
 		switch {
 		case r == nil && !below(req.URL.Path):
 			if s.Pages != nil {
@@ -175,7 +179,7 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 			return errForbidden
 		}
 		defer asks(req.Context(), who.Owner)()
-		c.SetRequest(req.WithContext(withIdentity(req.Context(), who)))
+		c.SetRequest(req.WithContext(audit.By(withIdentity(req.Context(), who), who.actor(client))))
 		return next(c)
 	}
 }

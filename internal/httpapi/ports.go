@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -69,6 +70,9 @@ type Users interface {
 	// with another, what the former user had is removed. The former user is
 	// ErrFormerUser from then on.
 	Recognise(ctx context.Context, o account.Owner, id account.UserID) error
+	// Export writes all that is stored about a user as one JSON document, without any
+	// secret, and writes down that it does. It holds little of it at a time.
+	Export(ctx context.Context, o account.Owner, w io.Writer) error
 }
 
 // Repeats are requests that may be repeated under a name.

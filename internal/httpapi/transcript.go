@@ -5,6 +5,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 )
 
 func (s *server) transcriptJSON(t Transcript) api.Transcript {
@@ -27,6 +28,9 @@ func (s *server) AdminGetTranscript(
 		return api.AdminGetTranscript200JSONResponse(s.transcriptJSON(t)), nil
 	}
 	text, err := s.Transcripts.Read(a.ID)
+	if err == nil {
+		err = s.Audit.Record(ctx, audit.Entry{Action: audit.TranscriptRead, User: a.Owner, Account: a.ID})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +47,9 @@ func (s *server) AdminStartTranscript(
 	if err != nil {
 		return nil, err
 	}
+	if err := s.Audit.Record(ctx, audit.Entry{Action: audit.TranscriptBegun, User: a.Owner, Account: a.ID}); err != nil {
+		return nil, err
+	}
 	t, err := s.Transcripts.SwitchOn(a.ID)
 	if err != nil {
 		return nil, err
@@ -57,6 +64,9 @@ func (s *server) AdminDeleteTranscript(
 ) (api.AdminDeleteTranscriptResponseObject, error) {
 	a, err := s.Admin.Account(ctx, account.ID(r.Id))
 	if err != nil {
+		return nil, err
+	}
+	if err := s.Audit.Record(ctx, audit.Entry{Action: audit.TranscriptRemoved, User: a.Owner, Account: a.ID}); err != nil {
 		return nil, err
 	}
 	if err := s.Transcripts.SwitchOff(a.ID); err != nil {

@@ -135,7 +135,7 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if added, err = r.s.account(tx, a.Owner, a.ID); err != nil {
 			return err
 		}
-		return r.s.record(ctx, c, aboutAccount(audit.AccountAdded, added))
+		return r.s.record(ctx, c, AboutAccount(audit.AccountAdded, added))
 	})
 	return added, r.s.intoFile(ctx, err)
 }
@@ -458,7 +458,7 @@ func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, ke
 		if err := r.s.forgetOwner(tx, o); err != nil {
 			return err
 		}
-		e := aboutAccount(audit.AccountDeleted, a)
+		e := AboutAccount(audit.AccountDeleted, a)
 		e.Details["mail"] = mailWord(!keepJournal)
 		return r.s.record(ctx, r.s.on(tx), e)
 	})

@@ -71,8 +71,9 @@ func (s *Store) recordForeign(ctx context.Context, c sqlConn, e audit.Entry) err
 	return s.record(ctx, c, e)
 }
 
-// aboutAccount is an entry of an account: which mailbox, and where.
-func aboutAccount(action audit.Action, a account.Account) audit.Entry {
+// AboutAccount returns the entry of an act on an account: which mailbox, and where.
+// Its details may be added to.
+func AboutAccount(action audit.Action, a account.Account) audit.Entry {
 	return audit.Entry{Action: action, User: a.Owner, Account: a.ID, Details: map[string]string{
 		"email": a.Email, "protocol": string(a.Protocol), "host": a.Server.Host,
 		"port": strconv.Itoa(a.Server.Port), "security": string(a.Server.Security), "auth": string(a.Auth),
@@ -82,7 +83,7 @@ func aboutAccount(action audit.Action, a account.Account) audit.Entry {
 // edited is the entry of an edit: which settings are other ones now. Of a password
 // that it is another one is all that is known here.
 func edited(old, a account.Account, newSecret bool) audit.Entry {
-	e := aboutAccount(audit.AccountChanged, a)
+	e := AboutAccount(audit.AccountChanged, a)
 	for _, f := range []struct {
 		name    string
 		changed bool
