@@ -99,6 +99,7 @@ const (
 	AuditActionAccountTested       AuditAction = "account.tested"
 	AuditActionDefaultLimitRemoved AuditAction = "default_limit.removed"
 	AuditActionDefaultLimitSet     AuditAction = "default_limit.set"
+	AuditActionInstallationAdopted AuditAction = "installation.adopted"
 	AuditActionLinkMade            AuditAction = "link.made"
 	AuditActionMessageRetried      AuditAction = "message.retried"
 	AuditActionQuotaSet            AuditAction = "quota.set"
@@ -134,6 +135,8 @@ func (e AuditAction) Valid() bool {
 	case AuditActionDefaultLimitRemoved:
 		return true
 	case AuditActionDefaultLimitSet:
+		return true
+	case AuditActionInstallationAdopted:
 		return true
 	case AuditActionLinkMade:
 		return true
@@ -1112,7 +1115,7 @@ type AdminAccountPatch struct {
 // outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 // on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 // asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
-// `sessions.ended` all of a user's or everybody's.
+// `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 type AuditAction string
 
 // AuditEntry defines model for AuditEntry.
@@ -1124,7 +1127,7 @@ type AuditEntry struct {
 	// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 	// asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
-	// `sessions.ended` all of a user's or everybody's.
+	// `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 	Action AuditAction `json:"action"`
 
 	// Actor The address of the user or administrator; of a command, the name of the machine's user who ran it.

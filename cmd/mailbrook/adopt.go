@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/vault"
@@ -100,6 +101,20 @@ func (c installationAdoptCmd) Run(ctx context.Context, t terminal, load loader) 
 	return n.adoptMailboxes(ctx, t, b, n.id)
 }
 
+// note writes down that a part is adopted, before it is. A database of another
+// version's schema, which is brought up later, has no place for it.
+func (n *installation) note(ctx context.Context, part string) error {
+	if err := n.store.CheckSchema(ctx); err != nil {
+		if errors.Is(err, store.ErrSchemaOld) || errors.Is(err, store.ErrSchemaNew) {
+			return nil
+		}
+		return err
+	}
+	return n.store.Audit().Record(ctx, audit.Entry{
+		Action: audit.InstallationAdopted, Details: map[string]string{"part": part},
+	})
+}
+
 // borneParts reads what keys and mailboxes bear, agreeing or not.
 func borneParts(t terminal, load loader) (*installation, borne, error) {
 	cfg, err := load()
@@ -157,6 +172,9 @@ func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, w
 			return err
 		}
 	}
+	if err := n.note(ctx, partDatabase); err != nil {
+		return err
+	}
 	if err := n.store.SetInstance(ctx, n.id); err != nil {
 		return err
 	}
@@ -179,6 +197,9 @@ func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, w
 func (n *installation) adoptKeys(ctx context.Context, t terminal, id string) error {
 	if id == "" {
 		return usageError{errors.New("the database bears no identity: adopt the database first")}
+	}
+	if err := n.note(ctx, partKeys); err != nil {
+		return err
 	}
 	v, err := vault.Open(n.cfg.DataDir)
 	if err != nil {
@@ -213,6 +234,9 @@ func (n *installation) takeKeys(ctx context.Context, t terminal, v *vault.Vault)
 func (n *installation) adoptMailboxes(ctx context.Context, t terminal, b borne, id string) error {
 	if id == "" {
 		return usageError{errors.New("the database bears no identity: adopt the database first")}
+	}
+	if err := n.note(ctx, partMailboxes); err != nil {
+		return err
 	}
 	former := ownMailboxes
 	if b.mailboxes != "" && b.mailboxes != id {

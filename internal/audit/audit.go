@@ -78,6 +78,9 @@ const (
 	TranscriptBegun   Action = "transcript.begun"
 	TranscriptRead    Action = "transcript.read"
 	TranscriptRemoved Action = "transcript.removed"
+	// InstallationAdopted is that somebody said of database, keys or mailboxes that they
+	// are right although they bear another identity.
+	InstallationAdopted Action = "installation.adopted"
 )
 
 // Actions lists them.
@@ -86,6 +89,7 @@ func Actions() []Action {
 		AccountAdded, AccountTested, AccountTestFailed, AccountChanged, AccountPaused, AccountResumed, AccountFetched,
 		AccountDeleted, MessageRetried, QuotaSet, DefaultSet, DefaultRemoved, UserRemoved, UserExported, LinkMade,
 		SessionBegun, SessionEnded, SessionsEnded, TranscriptBegun, TranscriptRead, TranscriptRemoved,
+		InstallationAdopted,
 	}
 }
 

@@ -210,7 +210,7 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 // down first, by Record.
 var outside = []audit.Action{
 	audit.AccountTested, audit.AccountTestFailed, audit.UserExported, audit.TranscriptBegun, audit.TranscriptRead,
-	audit.TranscriptRemoved,
+	audit.TranscriptRemoved, audit.InstallationAdopted,
 }
 
 // session signs in, by a link.

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	osuser "os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// actAnswer is an entry of the audit.
+type actAnswer struct {
+	ID, Role, Action    string
+	Actor, Client, User *string
+	AccountID           *string `json:"account_id"`
+	Changed             []string
+	Details             map[string]string
+}
+
+type auditAnswer struct {
+	Entries []actAnswer
+	Next    *string `json:"next_cursor"`
+}
+
+func orDash(p *string) string {
+	if p == nil {
+		return "-"
+	}
+	return *p
+}
+
+// acts returns what was written down since the last call, oldest first.
+func (p *process) acts(admin *user, known map[string]bool) (news []string) {
+	p.t.Helper()
+	for cursor := ""; ; {
+		page := must[auditAnswer](admin, http.StatusOK, "GET", "/v1/admin/audit?limit=500&cursor="+cursor, nil)
+		if cursor == "" {
+			page = must[auditAnswer](admin, http.StatusOK, "GET", "/v1/admin/audit?limit=500", nil)
+		}
+		for _, e := range page.Entries {
+			if !known[e.ID] {
+				known[e.ID] = true
+				news = append(news, strings.Join([]string{
+					e.Action, e.Role, orDash(e.Actor), orDash(e.Client), orDash(e.User),
+					strings.Join(e.Changed, ","),
+				}, " "))
+			}
+		}
+		if page.Next == nil {
+			slices.Reverse(news)
+			return news
+		}
+		cursor = *page.Next
+	}
+}
+
+// at is the same user at another process.
+func (u *user) at(p *process) *user {
+	v := *u
+	v.p = p
+	return &v
+}
+
+// notWritten are the calls that change something and leave no act, and why.
+var notWritten = map[string]string{
+	"fetchAccount": "a user's own wish to fetch changes no setting; somebody else's is account.fetched",
+	"retrySkipped": "likewise; somebody else's is message.retried",
+	"startOAuth":   "nothing is saved: what is allowed on a provider's page counts once an account takes it",
+}
+
+// Every call of the document that changes something is made, and written down as by
+// whom and from where it came; what is not says why.
+func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary, "jan": canary}, CA: ca, Extra: patientWithErrors,
+	})
+	s := newSite(t, ca, "WEB_PUBLIC_URL=http://pages.test")
+	p := s.serve("--roles", "api")
+	u, admin := p.as(anna), p.admin()
+	known := map[string]bool{}
+	made := map[string]bool{}
+	by := func(action, role, actor, about, changed string) string {
+		return strings.Join([]string{action, role, actor, "127.0.0.1", about, changed}, " ")
+	}
+	mine := func(action string) string { return by(action, "user", anna, anna, "") }
+	roots := func(action string) string { return by(action, "admin", root, anna, "") }
+	step := func(op string, do func() answer, want ...string) {
+		t.Helper()
+		made[op] = true
+		if a := do(); a.status >= http.StatusBadRequest {
+			t.Errorf("%s: %d %s", op, a.status, a.body)
+		}
+		if got := p.acts(admin, known); !slices.Equal(got, want) {
+			t.Errorf("%s was written down as %q, want %q", op, got, want)
+		}
+	}
+	call := func(u *user, method, path string, body any) func() answer {
+		return func() answer { return u.do(method, path, body) }
+	}
+	obce := remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")
+	step("testConnection", call(u, "POST", "/v1/connection-tests", obce), mine("account.tested"))
+	step("testConnection", call(u, "POST", "/v1/connection-tests", obce.with(fields{"password": "x"})),
+		mine("account.tested"), mine("account.test_failed"))
+	step("createAccount", call(u, "POST", "/v1/accounts", obce), mine("account.tested"), mine("account.added"))
+	id := u.accounts()[0].ID
+	path, adminPath := "/v1/accounts/"+id, "/v1/admin/accounts/"+id
+	step("updateAccount", call(u, "PATCH", path, fields{"name": "Moje", "password": canary, "skip_test": true}),
+		by("account.changed", "user", anna, anna, "name,password"))
+	step("updateAccount", call(u, "PATCH", path, fields{"enabled": false}), mine("account.paused"))
+	step("adminUpdateAccount", call(admin, "PATCH", adminPath, fields{"enabled": true}), roots("account.resumed"))
+	step("fetchAccount", call(u, "POST", path+"/fetch", nil))
+	step("adminFetchAccount", call(admin, "POST", adminPath+"/fetch", nil), roots("account.fetched"))
+	step("adminSetQuota", call(admin, "PUT", "/v1/admin/quotas/"+anna, fields{"limit_bytes": 1 << 30}),
+		by("quota.set", "admin", root, anna, "limit_bytes"))
+	step("adminStartTranscript", call(admin, "PUT", adminPath+"/transcript", nil), roots("transcript.begun"))
+	step("adminDeleteTranscript", call(admin, "DELETE", adminPath+"/transcript", nil), roots("transcript.removed"))
+	var link struct{ URL string }
+	step("createLink", func() answer {
+		a := admin.do("POST", "/v1/links", fields{"user": anna})
+		if err := json.Unmarshal(a.body, &link); err != nil {
+			t.Error(err)
+		}
+		return a
+	}, roots("link.made"))
+	cookie := ""
+	step("followLink", func() answer {
+		var status int
+		status, cookie = p.follow(link.URL)
+		return answer{status: status}
+	}, mine("session.begun"))
+	signedIn := func() http.Header { return http.Header{"Cookie": {cookie}, "X-Mailbrook": {"1"}} }
+	step("createLink", func() answer {
+		a := p.ask("POST", "/v1/links", signedIn(), fields{})
+		if err := json.Unmarshal(a.body, &link); err != nil {
+			t.Error(err)
+		}
+		return a
+	}, mine("link.made"))
+	step("useLink", func() answer { // Another browser: the session before goes on.
+		_, token, _ := strings.Cut(link.URL, "/link/")
+		req, err := http.NewRequest(http.MethodPost, p.addr+"/link/"+token, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := browser.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer{status: resp.StatusCode}
+	}, mine("session.begun"))
+	step("deleteSession", func() answer { return p.ask("DELETE", "/v1/session", signedIn(), nil) }, mine("session.ended"))
+	step("deleteSessions", call(u, "DELETE", "/v1/sessions", nil), mine("sessions.ended"))
+	step("deleteSessions", call(admin, "DELETE", "/v1/sessions?everybody=true", nil),
+		by("sessions.ended", "admin", root, "-", ""))
+	step("adminExportUser", call(admin, "GET", "/v1/admin/users/"+anna+"/export", nil), roots("user.exported"))
+	step("deleteAccount", call(u, "DELETE", path, nil), mine("account.deleted"))
+	step("adminDeleteUser", call(admin, "DELETE", "/v1/admin/users/"+anna, nil), roots("user.removed"))
+	if a := u.do("POST", "/v1/accounts", obce.with(fields{"email": "nobody"})); a.status != 422 {
+		t.Errorf("a refused act: %d %s", a.status, a.body)
+	}
+	if got := p.acts(admin, known); len(got) != 0 {
+		t.Errorf("a refused act was written down as %q", got)
+	}
+
+	doc, err := api.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			why, left := notWritten[op.OperationID]
+			if method != http.MethodGet && !made[op.OperationID] && !left || left && why == "" {
+				t.Errorf("%s changes something: is it written down, or why not", op.OperationID)
+			}
+		}
+	}
+	p.term()
+}
+
+// What commands do is written down as the command line's, with who ran it where.
+func TestWhatCommandsDoIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	s := newSite(t, ca, "WEB_PUBLIC_URL=http://pages.test")
+	p := s.serve("--roles", "api")
+	admin, known := p.admin(), map[string]bool{}
+	me, err := osuser.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(stdin string, args []string, want ...string) string {
+		t.Helper()
+		said := s.ok(stdin, args...)
+		for i, action := range want {
+			name, changed, _ := strings.Cut(action, " ")
+			want[i] = strings.Join([]string{name, "cli", me.Username, machine, anna, changed}, " ")
+		}
+		if got := p.acts(admin, known); !slices.Equal(got, want) {
+			t.Errorf("%v was written down as %q, want %q", args, got, want)
+		}
+		return said
+	}
+	add := append([]string{"account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--password-stdin"},
+		cliFlags("imap", d.Host, d.IMAPS, "tls", "anna")...)
+	id, _, _ := strings.Cut(step(canary+"\n", add, "account.tested", "account.added"), "\n")
+	step("", []string{"account", "test", id}, "account.tested")
+	step("", []string{"account", "test", id, "--transcript", filepath.Join(s.dir, "t")}, "account.tested")
+	step("", []string{"account", "edit", id, "--name", "Moje"}, "account.changed name")
+	step("", []string{"account", "list", "--user", anna})
+	step("", []string{"link", "--user", anna}, "link.made")
+	step("", []string{"sessions", "end", "--user", anna}, "sessions.ended")
+	step("", []string{"user", "export", anna}, "user.exported")
+	step("", []string{"account", "delete", id}, "account.deleted")
+	step("", []string{"user", "delete", anna}, "user.removed")
+	p.term()
+	s.ok("", "installation", "adopt", "mailboxes")
+	p = s.serve("--roles", "api")
+	want := []string{strings.Join([]string{"installation.adopted", "cli", me.Username, machine, "-", ""}, " ")}
+	if got := p.acts(admin.at(p), known); !slices.Equal(got, want) {
+		t.Errorf("adopting was written down as %q, want %q", got, want)
+	}
+	p.term()
+}
+
+// Nothing by which anybody could be signed in, and no mail, is in an export, whichever
+// way it is asked for; the control is that the search finds each of them where it is.
+func TestAnExportIsWholeAndHasNoSecretAndNoMail(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(96, 7, true))
+	s := newSite(t, ca, "WEB_PUBLIC_URL=http://pages.test")
+	p := s.serve()
+	u, admin := p.as(anna), p.admin()
+	u.reaches(u.add(remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")).ID, "ok")
+	_, cookie := p.follow(s.ok("", "link", "--user", anna))
+	_, session, _ := strings.Cut(cookie, "=")
+	_, link, _ := strings.Cut(strings.TrimSpace(s.ok("", "link", "--user", anna)), "/link/")
+	secrets := map[string]string{
+		"the password": canary, "a session": session, "a link": link, "a token": u.token, "an administrator's": admin.token,
+	}
+	for _, name := range messageIDs(t, s.mail(anna)) {
+		secrets["the message "+name] = name
+	}
+	if len(secrets) < 8 {
+		t.Fatalf("only %v are searched for", secrets)
+	}
+	byREST := admin.do("GET", "/v1/admin/users/"+anna+"/export", nil)
+	if byREST.status != http.StatusOK {
+		t.Fatalf("%d %s", byREST.status, byREST.body)
+	}
+	for way, text := range map[string]string{
+		"REST": string(byREST.body), "the command line": s.ok("", "user", "export", anna),
+	} {
+		for what, secret := range secrets {
+			if secret == "" || strings.Contains(text, secret) {
+				t.Errorf("by %s, %s (%q) is in the export", way, what, secret)
+			}
+		}
+		var got struct {
+			User     string
+			Complete bool
+			Accounts []struct{ Email string }
+			Messages []struct{ Digest string }
+			Sessions []map[string]any
+			Links    []map[string]any
+			Audit    []actAnswer
+			Mailbox  struct{ Folders, Marks []string }
+			LeftOut  []struct{ What, Why string } `json:"left_out"`
+		}
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatalf("by %s: %v: %s", way, err, text)
+		}
+		if !got.Complete || got.User != anna || len(got.Accounts) != 1 || len(got.Messages) != 7 || len(got.Sessions) != 1 ||
+			len(got.Links) != 1 || len(got.Audit) < 5 || !slices.Equal(got.Mailbox.Folders, []string{"Obce"}) ||
+			len(got.LeftOut) == 0 {
+			t.Errorf("by %s: %s", way, text)
+		}
+		for _, mark := range got.Mailbox.Marks {
+			if _, err := os.Stat(filepath.Join(s.mail(anna), "."+strings.ReplaceAll(mark, "/", "."))); err != nil {
+				t.Errorf("by %s: the mark is not there: %v", way, err)
+			}
+		}
+	}
+	if a := u.do("GET", "/v1/admin/users/"+anna+"/export", nil); a.status != http.StatusForbidden {
+		t.Errorf("a user exports: %d", a.status)
+	}
+	p.term()
+}
+
+// messageIDs returns the Message-IDs of what lies in a mailbox.
+func messageIDs(t *testing.T, dir string) (ids []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for line := range strings.Lines(string(text)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.EqualFold(name, "Message-ID") {
+				ids = append(ids, strings.Trim(strings.TrimSpace(value), "<>"))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(fmt.Errorf("reading the mailbox: %w", err))
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+}
