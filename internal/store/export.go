@@ -304,7 +304,7 @@ type LeftOut struct {
 func ExportLeavesOut() (all []LeftOut) {
 	for _, x := range exported {
 		for column, why := range x.leftOut {
-			if why != notOfTheUser {
+			if why != notOfTheUser && why != itIsTheUser {
 				all = append(all, LeftOut{x.name + "." + column, why})
 			}
 		}
