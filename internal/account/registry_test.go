@@ -609,7 +609,7 @@ func TestEachConnectionTestIsWrittenDownFirst(t *testing.T) {
 			f := setup(t)
 			id := f.add(t, draft("anna@gmail.com")).ID
 			f.prober.report = failed
-			test(f, id) //nolint:errcheck // Some of the ways say that it failed, some report it.
+			test(f, id) // Some of the ways say that it failed, some report it.
 			f.prober.report = good
 			if err := test(f, id); err != nil {
 				t.Fatal(err)

@@ -22,12 +22,13 @@ const routes = [
   [/^\/admin\/quotas$/, async () => (await import("./quotas.js")).quotas, true],
   [/^\/admin\/users\/([^/]+)$/, async () => (await import("./adminuser.js")).user, true],
   [/^\/admin\/accounts\/([^/]+)$/, async () => (await import("./adminuser.js")).account, true],
+  [/^\/admin\/audit$/, async () => (await import("./audit.js")).acts, true],
   [/^\/admin\/accounts$/, async () => (await import("./admin.js")).health, true],
 ];
 
 function frame() {
   const nav = [["/", "nav.accounts"]];
-  if (session?.admin) nav.push(["/admin", "nav.overview"], ["/admin/quotas", "nav.quotas"], ["/admin/accounts", "nav.health"]);
+  if (session?.admin) nav.push(["/admin", "nav.overview"], ["/admin/quotas", "nav.quotas"], ["/admin/accounts", "nav.health"], ["/admin/audit", "nav.audit"]);
   const picker = h("select", { id: "language", "aria-label": t("language"), onchange: () => switchTo(picker.value) },
     languages.map(([code, name]) => h("option", { value: code, lang: code, selected: code === language() }, name)));
   return [
