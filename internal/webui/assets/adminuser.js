@@ -11,6 +11,9 @@ import { userLimit } from "./limits.js";
 import { explain, missing } from "./page.js";
 import { due, progressView, time } from "./list.js";
 
+/** acts is a link to who did what to a user or an account. */
+const acts = (about) => h("a", { href: "/admin/audit" + query(about) }, t("audit.title"));
+
 const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 
 function frame(title, back, ...content) {
@@ -61,7 +64,7 @@ export async function user(name) {
     told = text;
     accounts(now.accounts);
   });
-  const el = frame(h("h1", { tabindex: "-1" }, first.user), h("a", { href: "/admin/quotas" }, icon("back"), t("quotas.title")),
+  const el = frame([h("h1", { tabindex: "-1" }, first.user), acts({ user: first.user })], h("a", { href: "/admin/quotas" }, icon("back"), t("quotas.title")),
     panel(t("user.space"), h("dl", { class: "evidence" }, fact(t("quotas.used"), used), fact(t("quotas.limit"), limit.el), fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)), parts),
     h("section", { class: "stack", id: "accounts", "aria-labelledby": "accounts-title" }, h("h2", { id: "accounts-title", tabindex: "-1" }, t("quotas.accounts")),
       h("div", { class: "panel flush" }, list.accounts.length > 0 && accountTable(body, false), none)));
@@ -147,7 +150,7 @@ export async function account(id) {
     draw(await get(path, signal));
     if (a.status.last_attempt_at !== before) await visits(signal);
   });
-  const el = frame([h("div", null, heading, who, state.el), h("div", { class: "row-actions" }, act.el, probe)], h("a", { href: "/admin/accounts" }, icon("back"), t("health.title")),
+  const el = frame([h("div", null, heading, who, state.el), h("div", { class: "row-actions" }, act.el, probe, acts({ account: id }))], h("a", { href: "/admin/accounts" }, icon("back"), t("health.title")),
     progress.el, h("div", { class: "columns" }, h("div", { class: "stack" }, why, panel(t("account.history"), history), panel(t("account.skipped"), skipped)), panel(t("account.settings"), settings)));
   return { el, title: a.user + ", " + a.name, leave };
 }

@@ -1,18 +1,19 @@
 // For administrators: who did what to whose account, from where and when.
 
 import { get, query } from "./api.js";
-import { address, page, pager, table, th } from "./adminparts.js";
-import { h, show, icon, uid } from "./dom.js";
-import { known, language, size, t } from "./i18n.js";
+import { h, say, show, icon, uid } from "./dom.js";
+import { count, known, language, size, t } from "./i18n.js";
+import { problemFields } from "./form.js";
+import { address, codeWords, page, pager, row, serverName, table, th, userLink } from "./adminparts.js";
 
 const actions = [
   "account.added", "account.tested", "account.test_failed", "account.changed", "account.paused", "account.resumed",
-  "account.fetched", "account.deleted", "message.retried", "quota.set", "user.removed", "user.exported", "link.made",
-  "session.begun", "session.ended", "sessions.ended", "transcript.begun", "transcript.read", "transcript.removed",
-  "installation.adopted",
+  "account.fetched", "account.deleted", "message.retried", "quota.set", "default_limit.set", "default_limit.removed",
+  "user.removed", "user.exported", "link.made", "session.begun", "session.ended", "sessions.ended", "transcript.begun",
+  "transcript.read", "transcript.removed", "installation.adopted",
 ];
 
-const names = ["user", "actor", "action", "from", "to"];
+const names = ["user", "account", "actor", "action", "from", "to"];
 
 /** acts is the page of acts. */
 export async function acts() {
@@ -23,28 +24,55 @@ export async function acts() {
   const kind = h("select", { id: uid("q") }, [["", t("audit.action.any")], ...actions.map((a) => [a, t("audit.act." + a)])]
     .map(([v, text]) => h("option", { value: v, selected: v === filter.action }, text)));
   const inputs = { user: typed("user"), actor: typed("actor"), action: kind, from: day("from"), to: day("to") };
-  const list = h("tbody", { role: "rowgroup" }), none = h("p", { class: "empty-row", hidden: true }, t("audit.none")), old = h("p", { class: "hint", hidden: true });
+  const list = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("audit.none")), old = h("p", { class: "hint", hidden: true }), fixed = h("p", { class: "fixed" });
+  const bad = h("span", { class: "error", id: uid("e"), role: "alert" });
+  inputs.user.setAttribute("aria-describedby", bad.id);
+  function wrong(text) {
+    say(bad, text);
+    show(bad, text);
+    if (text) inputs.user.setAttribute("aria-invalid", "true"); else inputs.user.removeAttribute("aria-invalid");
+  }
+  inputs.user.addEventListener("input", () => wrong(""));
   async function load(cursor, signal) {
-    const answer = await get("/v1/admin/audit" + query({ ...filter, from: begin(filter.from, 0), to: begin(filter.to, 1), limit: 50, cursor }), signal);
-    list.replaceChildren(...answer.entries.map(row));
-    show(none, !answer.entries.length);
-    show(old, answer.complete_since);
-    if (answer.complete_since) old.textContent = t("audit.since", { time: moment(answer.complete_since) });
-    return { ...answer, n: answer.entries.length };
+    try {
+      const answer = await get("/v1/admin/audit" + query({ ...filter, from: begin(filter.from, 0), to: begin(filter.to, 1), limit: 50, cursor }), signal);
+      list.replaceChildren(...answer.entries.map(line));
+      show(none, !answer.entries.length);
+      show(old, answer.complete_since);
+      if (answer.complete_since) say(old, t("audit.since", { time: moment(answer.complete_since, "long") }));
+      return { ...answer, n: answer.entries.length };
+    } catch (e) {
+      const at = problemFields(e).find(([name]) => name === "user");
+      if (at) wrong(at[1]);
+      throw e;
+    }
   }
   const walk = pager(load, "audit.shown");
-  const again = () => {
-    for (const n of names) filter[n] = inputs[n].value.trim();
+  function again() {
+    for (const n of Object.keys(inputs)) filter[n] = inputs[n].value.trim();
+    wrong("");
     address(filter);
     return walk.restart();
-  };
+  }
+  /** narrowed says that a link that led here has narrowed the list to an account, and takes it back. */
+  function narrowed() {
+    show(fixed, filter.account);
+    fixed.replaceChildren(h("span", null, t("audit.account")), h("button", { type: "button", class: "link", onclick: () => {
+      filter.account = "";
+      narrowed();
+      again();
+      inputs.user.focus();
+    } }, t("audit.account.drop")));
+  }
+  wrong("");
+  narrowed();
   await walk.turn();
-  const field = (name, hint) => h("div", { class: "field" }, h("label", { for: inputs[name].id }, t("audit.filter." + name), hint && h("small", null, " " + hint)), inputs[name]);
+  const field = (name, hint, error) => h("div", { class: "field" }, h("label", { for: inputs[name].id }, t("audit.filter." + name), hint && h("small", null, " " + hint)), inputs[name], error);
   const el = page(t("audit.title"),
     h("form", { class: "filters", role: "search", novalidate: true, onsubmit: (e) => { e.preventDefault(); again(); } },
-      field("user", t("health.user.hint")), field("actor", t("audit.filter.actor.hint")), field("action"), field("from"), field("to"),
-      h("div", { class: "export" }, h("button", { type: "submit" }, icon("search"), t("health.filter")))),
-    h("div", { class: "panel flush" }, table(t("audit.title"), [th(t("audit.when")), th(t("audit.what")), th(t("audit.who")), th(t("audit.whom")), th(t("audit.more"))], list), none),
+      field("user", t("audit.filter.user.hint"), bad), field("actor", t("audit.filter.actor.hint")), field("action"), field("from"), field("to"),
+      h("div", { class: "export" }, h("button", { type: "submit" }, icon("search"), t("audit.filter")))),
+    fixed, h("div", { class: "panel flush" }, table(t("audit.title"), [th(t("audit.when")), th(t("audit.what")), th(t("audit.who")), th(t("audit.whom")), th(t("audit.more"))], list), none),
     old, walk.el);
   return { el, title: t("audit.title"), leave: walk.leave };
 }
@@ -56,31 +84,48 @@ function begin(date, after) {
   return new Date(y, m - 1, d + after).toISOString();
 }
 
-const moment = (iso) => new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
+const moment = (iso, style = "medium") => new Intl.DateTimeFormat(language(), { dateStyle: style, timeStyle: "medium" }).format(new Date(iso));
 
-/** row is one act; its cells bear their columns' names, for where a table is cards. */
-function row(e) {
-  const cell = (name, ...content) => h("td", { role: "cell", "data-label": t(name) }, content);
-  const muted = (text) => text && h("small", { class: "muted" }, text);
+const muted = (text) => text && h("small", { class: "muted account-of" }, text);
+
+/** line is one act. */
+function line(e) {
   const by = e.role === "user" && e.actor === e.user ? t("audit.self") : e.actor;
-  return h("tr", { role: "row" },
-    h("th", { scope: "row", role: "rowheader", "data-label": t("audit.when") }, h("time", { datetime: e.at }, moment(e.at))),
-    cell("audit.what", known("audit.act." + e.action) ? t("audit.act." + e.action) : e.action),
-    cell("audit.who", e.role === "user" ? by : [t("audit.role." + e.role), by && h("br"), by], muted(e.client)),
-    cell("audit.whom", e.user || t("audit.everybody")),
-    cell("audit.more", details(e).map(muted)));
+  return row([t("audit.when"), h("time", { datetime: e.at }, moment(e.at))],
+    [t("audit.what"), known("audit.act." + e.action) ? t("audit.act." + e.action) : e.action],
+    [t("audit.who"), [h("span", { class: "account-of" }, e.role === "user" ? by : t("audit.role." + e.role)), e.role !== "user" && by && h("span", { class: "account-of" }, by), muted(e.client)], "actor"],
+    [t("audit.whom"), whom(e), "actor"], [t("audit.more"), details(e).map(muted)]);
+}
+
+function whom(e) {
+  if (e.user) return userLink(e.user);
+  if (e.details.domain) return e.details.domain === "*" ? t("defaults.everybody") : e.details.domain;
+  return e.action === "installation.adopted" ? "–" : t("audit.everybody");
 }
 
 /** details are what else is known of an act, in lines. */
 function details(e) {
   const d = e.details, lines = [];
+  const word = (key) => known(key) && lines.push(t(key));
   if (d.email) lines.push(d.email);
-  if (d.host) lines.push(d.host + ":" + d.port);
-  if (e.changed.length && e.action === "account.changed") lines.push(t("audit.changed", { what: e.changed.join(", ") }));
-  if (d.diagnosis) lines.push(known("code." + d.diagnosis) ? t("code." + d.diagnosis) : d.diagnosis);
-  if (d.limit_bytes) lines.push(t("quotas.limit") + ": " + limit(d.limit_bytes));
-  if (d.mail === "delete") lines.push(t("audit.mail"));
+  if (d.host) lines.push(serverName(d.host, d.port));
+  if (e.changed.length && e.action === "account.changed") lines.push(t("audit.changed", { what: e.changed.map(setting).join(", ") }));
+  if (d.diagnosis) lines.push(codeWords(d.diagnosis));
+  if (d.limit_bytes) lines.push(t("quotas.limit") + ": " + limit(d, "limit_bytes", size));
+  if (d.limit_messages_before || d.limit_messages && d.limit_messages !== "unlimited") lines.push(t("quotas.messages") + ": " + limit(d, "limit_messages", count));
+  word("limit.by." + d.limit_source);
+  if (d.messages) lines.push(t("messages", { n: Number(d.messages) }));
+  if (d.mail === "delete") word("audit.mail");
+  word("audit.by." + d.by);
+  if (d.admin === "true") word("audit.admin");
+  word("audit.part." + d.part);
   return lines;
 }
 
-const limit = (n) => (n === "unlimited" ? t("unlimited") : size(Number(n)));
+const setting = (name) => (known("audit.setting." + name) ? t("audit.setting." + name) : name);
+
+/** limit is what a limit is now, and was before where that was something else. */
+function limit(d, name, words) {
+  const said = (n) => (n === "unlimited" ? t("unlimited") : words(Number(n)));
+  return said(d[name]) + (d[name + "_before"] ? " " + t("audit.before", { limit: said(d[name + "_before"]) }) : "");
+}
