@@ -30,6 +30,10 @@ CREATE TABLE audit_horizon (
     before_ms BIGINT NOT NULL
 );
 INSERT INTO audit_horizon (one, before_ms) VALUES (1, 0);
+
+-- How whoever gets a link has shown who it is: password, header or oidc; '': by the
+-- link itself.
+ALTER TABLE links ADD COLUMN way {{.Text}} NOT NULL DEFAULT '';
 {{if .Postgres}}
 -- +goose StatementBegin
 CREATE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -76,6 +80,7 @@ END;
 -- +goose StatementEnd
 {{end}}
 -- +goose Down
+ALTER TABLE links DROP COLUMN way;
 DROP TABLE audit;
 {{- if .Postgres}}
 DROP TABLE audit_horizon;

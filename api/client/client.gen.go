@@ -1114,7 +1114,9 @@ type AdminAccountPatch struct {
 // AuditAction What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
 // outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 // on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
-// asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
+// asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
+// and `default_limit.removed` are those of a domain or of everybody; `session.begun` is somebody who signed in,
+// `session.ended` one session that its user ended,
 // `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 type AuditAction string
 
@@ -1126,11 +1128,13 @@ type AuditEntry struct {
 	// Action What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
 	// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
-	// asked for it; `session.begun` is a link that was followed, `session.ended` one session that its user ended,
+	// asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
+	// and `default_limit.removed` are those of a domain or of everybody; `session.begun` is somebody who signed in,
+	// `session.ended` one session that its user ended,
 	// `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 	Action AuditAction `json:"action"`
 
-	// Actor The address of the user or administrator; of a command, the name of the machine's user who ran it.
+	// Actor The address of the user or administrator; of a command, the machine's user who ran it.
 	//
 	// Example: boss@firma.test
 	Actor *string   `json:"actor"`
@@ -1141,14 +1145,17 @@ type AuditEntry struct {
 	// Example: ["server.host","password"]
 	Changed []string `json:"changed"`
 
-	// Client The network address of who asked; of a command, the machine's name.
+	// Client The network address of who asked, as far as proxies vouch for it (`trusted_proxies`); of a command, the
+	// machine's name.
+	//
 	//
 	// Example: 192.0.2.7
 	Client *string `json:"client"`
 
 	// Details What else is known, by the action: `email`, `protocol`, `host`, `port`, `security` and `auth` of an account;
-	// `limit_bytes` and `limit_messages`, and what they were before; `mail`, `accounts`, `sessions`, `admin`,
-	// `expires_at`, `diagnosis`.
+	// `limit_bytes` and `limit_messages`, with `…_before` where they were others, `limit_source` and `domain`;
+	// `by`, how somebody signed in: `link`, `password`, `header` or `oidc`; `mail`, `accounts`, `messages`,
+	// `sessions`, `admin`, `expires_at`, `diagnosis`, `part`.
 	//
 	//
 	// Example: {"email":"anna@gmail.com","host":"imap.gmail.com"}
@@ -1163,7 +1170,7 @@ type AuditEntry struct {
 	// installation, or the program by its own rules.
 	Role AuditEntryRole `json:"role"`
 
-	// User Whom it concerns; `null`: everybody.
+	// User Whom it concerns; `null`: everybody, or all of a domain.
 	//
 	// Example: anna@firma.test
 	User *string `json:"user"`
@@ -1422,8 +1429,8 @@ type EndedSessions struct {
 	Ended int64 `json:"ended"`
 }
 
-// ExportRow One row of what is stored. Its members are named as the same thing is in the rest of this document; times are RFC
-// 3339 or null, octets are text where they are UTF-8 and `base64:…` where not, digests are hexadecimal.
+// ExportRow One row of what is stored. Its members are named as the same thing is in the rest of this document; times are
+// RFC 3339 or null, octets are text where they are UTF-8 and `base64:…` where not, digests are hexadecimal.
 type ExportRow map[string]interface{}
 
 // FaultCode Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
@@ -2268,7 +2275,7 @@ type UserExport struct {
 	EndingVisits []ExportRow `json:"ending_visits"`
 	ExportedAt   time.Time   `json:"exported_at"`
 
-	// FailedLogins Logins at providers that failed lately.
+	// FailedLogins Logins that failed lately, at providers and to the pages.
 	FailedLogins []ExportRow `json:"failed_logins"`
 
 	// Grants Sign-ins on providers' pages under way, without what they allow.

@@ -62,6 +62,16 @@ func (p *process) acts(admin *user, known map[string]bool) (news []string) {
 	}
 }
 
+// signedIn says by which ways and from where sessions were begun, the newest first.
+func (p *process) signedIn() (ways []string) {
+	p.t.Helper()
+	page := must[auditAnswer](p.admin(), http.StatusOK, "GET", "/v1/admin/audit?action=session.begun", nil)
+	for _, e := range page.Entries {
+		ways = append(ways, e.Details["by"]+" from "+orDash(e.Client))
+	}
+	return ways
+}
+
 // at is the same user at another process.
 func (u *user) at(p *process) *user {
 	v := *u
@@ -71,9 +81,10 @@ func (u *user) at(p *process) *user {
 
 // notWritten are the calls that change something and leave no act, and why.
 var notWritten = map[string]string{
-	"fetchAccount": "a user's own wish to fetch changes no setting; somebody else's is account.fetched",
-	"retrySkipped": "likewise; somebody else's is message.retried",
-	"startOAuth":   "nothing is saved: what is allowed on a provider's page counts once an account takes it",
+	"fetchAccount":    "a user's own wish to fetch changes no setting; somebody else's is account.fetched",
+	"retrySkipped":    "likewise; somebody else's is message.retried",
+	"retryAllSkipped": "likewise",
+	"startOAuth":      "nothing is saved: what is allowed on a provider's page counts once an account takes it",
 }
 
 // Every call of the document that changes something is made, and written down as by
@@ -82,9 +93,10 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
-		Users: map[string]string{"anna": canary, "jan": canary}, CA: ca, Extra: patientWithErrors,
+		Users: map[string]string{"anna": canary, "jan": canary, anna: canary}, CA: ca, Extra: patientWithErrors,
 	})
-	s := newSite(t, ca, "WEB_PUBLIC_URL=http://pages.test")
+	s := newSite(t, ca, "WEB_PUBLIC_URL=http://pages.test", "WEB_SIGNIN=imap", "SIGNIN_IMAP_HOST=localhost",
+		fmt.Sprintf("SIGNIN_IMAP_PORT=%d", d.IMAPS), "SIGNIN_IMAP_CA_FILE="+ca.File, "TRUSTED_PROXIES=127.0.0.1")
 	p := s.serve("--roles", "api")
 	u, admin := p.as(anna), p.admin()
 	known := map[string]bool{}
@@ -121,7 +133,19 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 	step("fetchAccount", call(u, "POST", path+"/fetch", nil))
 	step("adminFetchAccount", call(admin, "POST", adminPath+"/fetch", nil), roots("account.fetched"))
 	step("adminSetQuota", call(admin, "PUT", "/v1/admin/quotas/"+anna, fields{"limit_bytes": 1 << 30}),
-		by("quota.set", "admin", root, anna, "limit_bytes"))
+		by("quota.set", "admin", root, anna, "limit_bytes,limit_source"))
+	step("adminResetQuota", call(admin, "DELETE", "/v1/admin/quotas/"+anna, nil),
+		by("quota.set", "admin", root, anna, "limit_bytes,limit_source"))
+	chosen := fields{"action": "count", "filter": fields{"query": anna}}
+	step("adminChangeQuotas", call(admin, "POST", "/v1/admin/quota-changes", chosen))
+	step("adminChangeQuotas", call(admin, "POST", "/v1/admin/quota-changes", chosen.with(fields{
+		"action": "set", "limit_bytes": 1 << 30,
+	})), by("quota.set", "admin", root, anna, "limit_bytes,limit_source"))
+	step("adminSetDefaultLimit", call(admin, "PUT", "/v1/admin/default-limits/firma.test", fields{"limit_bytes": 1 << 30}),
+		by("default_limit.set", "admin", root, "-", "limit_bytes"))
+	step("adminDeleteDefaultLimit", call(admin, "DELETE", "/v1/admin/default-limits/firma.test", nil),
+		by("default_limit.removed", "admin", root, "-", ""))
+	step("adminTestAccount", call(admin, "POST", adminPath+"/test", nil), roots("account.tested"))
 	step("adminStartTranscript", call(admin, "PUT", adminPath+"/transcript", nil), roots("transcript.begun"))
 	step("adminDeleteTranscript", call(admin, "DELETE", adminPath+"/transcript", nil), roots("transcript.removed"))
 	var link struct{ URL string }
@@ -159,6 +183,9 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 		return answer{status: resp.StatusCode}
 	}, mine("session.begun"))
 	step("deleteSession", func() answer { return p.ask("DELETE", "/v1/session", signedIn(), nil) }, mine("session.ended"))
+	// From where it came is what the proxy vouches for.
+	step("signInWithPassword", func() answer { return p.enter(anna, canary, "203.0.113.9, 192.0.2.9") },
+		strings.Replace(mine("session.begun"), "127.0.0.1", "192.0.2.9", 1))
 	step("deleteSessions", call(u, "DELETE", "/v1/sessions", nil), mine("sessions.ended"))
 	step("deleteSessions", call(admin, "DELETE", "/v1/sessions?everybody=true", nil),
 		by("sessions.ended", "admin", root, "-", ""))
@@ -168,8 +195,16 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 	if a := u.do("POST", "/v1/accounts", obce.with(fields{"email": "nobody"})); a.status != 422 {
 		t.Errorf("a refused act: %d %s", a.status, a.body)
 	}
+	if a := p.enter(anna, "x", ""); a.status != http.StatusForbidden {
+		t.Errorf("a refused password: %d %s", a.status, a.body)
+	}
 	if got := p.acts(admin, known); len(got) != 0 {
 		t.Errorf("a refused act was written down as %q", got)
+	}
+	if got := p.signedIn(); !slices.Equal(got, []string{
+		"password from 192.0.2.9", "link from 127.0.0.1", "link from 127.0.0.1",
+	}) {
+		t.Errorf("somebody signed in by %q", got)
 	}
 
 	doc, err := api.Spec()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -176,6 +177,11 @@ func TestTheProxysWordSignsIn(t *testing.T) {
 		if want == "" && a.status != http.StatusForbidden || want != "" && a.header.Get("Location") != "/accounts/new" {
 			t.Errorf("%d %v %s", a.status, a.header, a.body)
 		}
+		if got := p.signedIn(); want == "" && len(got) > 0 || want != "" && !slices.Equal(got, []string{
+			"header from 192.0.2.7",
+		}) {
+			t.Errorf("with trusted_proxies %s, written down is %q", proxies, got)
+		}
 		p.term()
 	}
 }
@@ -247,6 +253,9 @@ func TestARealIdentityProviderSignsIn(t *testing.T) {
 	if out.status != http.StatusNoContent || ps[1].ask("GET", "/v1/session", http.Header{"Cookie": {cookie}},
 		nil).status != http.StatusUnauthorized {
 		t.Errorf("after signing out the session lives: %d", out.status)
+	}
+	if got := ps[0].signedIn(); !slices.Equal(got, []string{"oidc from 127.0.0.1"}) {
+		t.Errorf("written down is %q", got)
 	}
 	for _, p := range ps {
 		p.term()

@@ -35,9 +35,9 @@ func (who Identity) actor(client string) audit.Actor {
 }
 
 // AdminListAudit returns a page of acts.
-func (s *server) AdminListAudit(ctx context.Context, r api.AdminListAuditRequestObject) (api.AdminListAuditResponseObject,
-	error,
-) {
+func (s *server) AdminListAudit(ctx context.Context,
+	r api.AdminListAuditRequestObject,
+) (api.AdminListAuditResponseObject, error) {
 	p := r.Params
 	f := audit.Filter{
 		Actor: value(p.Actor), Action: audit.Action(value(p.Action)), From: value(p.From), To: value(p.To),

@@ -143,6 +143,31 @@ func TestTranscriptsAreWrittenDownBeforeTheyAre(t *testing.T) {
 	}
 }
 
+// From where somebody acts is what the proxies vouch for.
+func TestWhoActsIsWhereTheProxiesSay(t *testing.T) {
+	for name, tc := range map[string]struct{ peer, forwarded, want string }{
+		"a proxy":           {"192.0.2.1:1", "192.0.2.5, 203.0.113.9", "203.0.113.9"},
+		"no proxy":          {"198.51.100.7:1", "203.0.113.9", "198.51.100.7"},
+		"IPv6, with a zone": {"[fe80::1%eth0]:1", "", "fe80::1"},
+		"no address":        {"@", "203.0.113.9", ""},
+	} {
+		f := newFixture(t, byProxy)
+		token, err := f.keys.Sign(owner(t, anna), true, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := valid["adminStartTranscript"]
+		f.from(tc.peer, r.Method, r.Path, http.Header{
+			"Authorization": {"Bearer " + token}, "X-Forwarded-For": {tc.forwarded},
+		})
+		want := fmt.Sprintf("%s %s by %+v", anna, audit.TranscriptBegun,
+			audit.Actor{Role: audit.Admin, Name: anna, Client: tc.want})
+		if len(f.calls) == 0 || f.calls[0] != want {
+			t.Errorf("%s: %q, want first %q", name, f.calls, want)
+		}
+	}
+}
+
 type refusing struct{ httpapi.Audit }
 
 func (refusing) Record(context.Context, audit.Entry) error { return errors.New("the database is away") }

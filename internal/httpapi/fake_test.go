@@ -753,7 +753,8 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	o := httpapi.Options{
 		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
 		Users: people{f.world}, Repeats: repeated{f.world},
-		Transcripts: recordings{f.world}, Audit: acts{f.world}, Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},
+		Transcripts: recordings{f.world}, Audit: acts{f.world},
+		Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},
 		Version: "test", Stopping: over,
 		Ready: []httpapi.Check{{Name: "database", Run: func(context.Context) error {
 			return f.unready

@@ -154,7 +154,6 @@ func New(o Options) (http.Handler, error) {
 func (s *server) echo() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.IPExtractor = echo.ExtractIPDirect() // Forwarded headers are anybody's to write.
 	e.HTTPErrorHandler = s.answer
 	e.Binder = binder{}
 	e.Use(s.observe, s.rescue, s.harden, s.admit, s.pace, s.check, s.stir)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,6 +21,9 @@ type Link struct {
 	ReturnTo string // A path on this server.
 	Expires  time.Time
 	Session  string // The session that made it, without which it is worth nothing; "": none did.
+	// Way is how whoever gets it has shown who it is: "password", "header" or "oidc";
+	// "": by the link itself.
+	Way string
 }
 
 const (
@@ -154,7 +158,7 @@ type linkAnswer interface {
 // exchange takes a link for a session. The one that the browser had ends: its
 // cookie is replaced, and who copied it shall have nothing of it.
 func (s *server) exchange(ctx context.Context, b browser, token string, accept *string) (linkAnswer, error) {
-	l, cookie, err := s.begin(ctx, b, token, "link")
+	l, cookie, err := s.begin(ctx, b, token)
 	if errors.Is(err, account.ErrNotFound) {
 		return s.linkGone(accept), nil
 	}
@@ -164,9 +168,8 @@ func (s *server) exchange(ctx context.Context, b browser, token string, accept *
 	return followedLink{l.ReturnTo, cookie}, nil
 }
 
-// begin takes a link for a session, and returns its cookie; way is how somebody
-// came by the link.
-func (s *server) begin(ctx context.Context, b browser, token, way string) (Link, *http.Cookie, error) {
+// begin takes a link for a session, and returns its cookie.
+func (s *server) begin(ctx context.Context, b browser, token string) (Link, *http.Cookie, error) {
 	name := rand.Text()
 	l, err := s.Web.Links.Exchange(ctx, token, name, s.Now().Add(sessionLife+tokenLeeway))
 	if err != nil {
@@ -182,7 +185,7 @@ func (s *server) begin(ctx context.Context, b browser, token, way string) (Link,
 			s.Log.WarnContext(ctx, "ending the session that a link replaced", "user", b.who.Owner, "error", err)
 		}
 	}
-	s.Log.InfoContext(ctx, "signed in", "by", way, "user", l.Owner, "admin", l.Admin)
+	s.Log.InfoContext(ctx, "signed in", "by", cmp.Or(l.Way, "link"), "user", l.Owner, "admin", l.Admin)
 	return l, s.sessions.cookie(session), nil
 }
 

@@ -61,8 +61,8 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			level = slog.LevelDebug // Probes and scrapes, every few seconds.
 		}
 		s.Log.Log(c.Request().Context(), level, "request", "request_id", id, "method", method, "route", name,
-			"status", status, "duration_ms", took.Milliseconds(), "bytes", c.Response().Size, "client", c.RealIP(), "user",
-			userOf(c))
+			"status", status, "duration_ms", took.Milliseconds(), "bytes", c.Response().Size, "client",
+			clientName(s.Web.SignIn.clientOf(c.Request())), "user", userOf(c))
 		return nil
 	}
 }

@@ -175,14 +175,14 @@ type arrived interface {
 func (s *server) arrive(ctx context.Context, b browser, o account.Owner, to, way string,
 	accept *string,
 ) (arrived, error) {
-	token, l := rand.Text(), Link{Owner: o, ReturnTo: to, Expires: s.Now().Add(LinkLife)}
+	token, l := rand.Text(), Link{Owner: o, ReturnTo: to, Expires: s.Now().Add(LinkLife), Way: way}
 	if err := s.Web.Links.Save(ctx, token, l); err != nil {
 		return nil, err
 	}
 	if b.isOther(o) {
 		return s.linkPage(b, token, l, accept), nil
 	}
-	_, cookie, err := s.begin(ctx, b, token, way)
+	_, cookie, err := s.begin(ctx, b, token)
 	if err != nil {
 		return nil, fmt.Errorf("signing in: %w", err)
 	}

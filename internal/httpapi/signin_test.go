@@ -141,6 +141,11 @@ func TestASessionEndsWhereTheProxyNamesSomebodyElse(t *testing.T) {
 		asked.Header().Get("Set-Cookie") != "" || len(f.sessions) != 1 {
 		t.Errorf("anna is replaced unasked: %d %s", asked.Code, asked.Body)
 	}
+	if !slices.ContainsFunc(slices.Collect(maps.Values(f.links)), func(l httpapi.Link) bool {
+		return l.Owner == owner(t, bartek) && l.Way == "header"
+	}) {
+		t.Errorf("by which way is not known when the question is answered: %+v", f.links)
+	}
 }
 
 // TestTheClientIsWhoeverTheProxiesVouchFor, and what a client writes itself counts

@@ -274,7 +274,8 @@ func scanEntry(row rowScanner) (e audit.Entry, err error) {
 func (r Audit) Prune(ctx context.Context, before time.Time) error {
 	const op = "forgetting old acts"
 	ms := before.UnixMilli()
-	if _, err := r.s.on(r.s.w).exec(ctx, "UPDATE audit_horizon SET before_ms = ? WHERE before_ms < ?", ms, ms); err != nil {
+	_, err := r.s.on(r.s.w).exec(ctx, "UPDATE audit_horizon SET before_ms = ? WHERE before_ms < ?", ms, ms)
+	if err != nil {
 		return r.s.wrap(ctx, op, err)
 	}
 	return r.s.inSlices(ctx, op,

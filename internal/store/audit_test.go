@@ -158,6 +158,7 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 		w.must(w.session(o, name))
 	}
 	limit := int64(5000)
+	w.must(w.SetDefaultLimit(w.Context(), "gone.test", &account.Limit{Bytes: &limit}))
 	return map[audit.Action]func(ctx context.Context) error{
 		audit.AccountAdded: func(ctx context.Context) error {
 			_, err := w.Accounts().Add(ctx, draft(w, annas, 6), []byte("sealed"), 1000)
@@ -190,6 +191,10 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 		audit.QuotaSet: func(ctx context.Context) error {
 			return w.SetLimits(ctx, o, account.Limit{Bytes: &limit}, nil)
 		},
+		audit.DefaultSet: func(ctx context.Context) error {
+			return w.SetDefaultLimit(ctx, "firma.test", &account.Limit{Bytes: &limit})
+		},
+		audit.DefaultRemoved: func(ctx context.Context) error { return w.SetDefaultLimit(ctx, "gone.test", nil) },
 		audit.UserRemoved: func(ctx context.Context) error {
 			_, err := w.BeginRemoval(ctx, gone.Owner, true)
 			return err
@@ -248,6 +253,107 @@ func TestAnActAndItsRowAreOneWhereverTheDatabaseFails(t *testing.T) {
 	})
 }
 
+// What leads to an act on further ways is one with its row as well.
+func TestFurtherWaysToAnActAreWrittenDownWithIt(t *testing.T) {
+	onBoth(t, func(w *world) {
+		o, limit := owner(w, annas), int64(5000)
+		unlucky := w.add(annas, 1)
+		l, f := w.lease(unlucky)
+		w.skip(l, f, 1)
+		w.clock.pass(time.Second)
+		w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: &limit}, nil))
+		w.must(w.Links().Save(w.Context(), "signs in", Link{
+			Owner: o, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour), Way: "oidc",
+		}))
+		change := func(c account.LimitChange) func(ctx context.Context) error {
+			return func(ctx context.Context) error {
+				_, err := w.ChangeLimits(ctx, QuotaFilter{Query: "anna"}, c, "")
+				return err
+			}
+		}
+		for _, tc := range []struct {
+			name    string
+			act     func(ctx context.Context) error
+			action  audit.Action
+			changed []string
+			details map[string]string
+		}{
+			{"a limit is taken back", func(ctx context.Context) error {
+				return w.ClearLimits(ctx, o, nil)
+			}, audit.QuotaSet, []string{"limit_bytes", "limit_source"}, map[string]string{
+				"limit_bytes": "unlimited", "limit_bytes_before": "5000", "limit_messages": "unlimited", "limit_source": "nobody",
+			}},
+			{"limits of many are set", change(account.LimitChange{
+				Limit: account.Limit{Bytes: &limit}, KeepMessages: true,
+			}), audit.QuotaSet, []string{"limit_bytes", "limit_source"}, map[string]string{
+				"limit_bytes": "5000", "limit_bytes_before": "unlimited", "limit_messages": "unlimited",
+				"limit_source": "mailbrook",
+			}},
+			{"a default changes", func(ctx context.Context) error {
+				more := limit + 1
+				return w.SetDefaultLimit(ctx, "firma.test", &account.Limit{Messages: &more})
+			}, audit.DefaultSet, []string{"limit_messages"}, map[string]string{
+				"domain": "firma.test", "limit_bytes": "unlimited", "limit_messages": "5001", "limit_messages_before": "unlimited",
+			}},
+			{"limits of many are taken back", change(account.LimitChange{Inherit: true}), audit.QuotaSet, []string{
+				"limit_bytes", "limit_messages", "limit_source",
+			}, map[string]string{
+				"limit_bytes": "unlimited", "limit_bytes_before": "5000", "limit_messages": "5001",
+				"limit_messages_before": "unlimited", "limit_source": "domain",
+			}},
+			{"all skipped messages are asked for", func(ctx context.Context) error {
+				_, err := w.Accounts().RetryAllSkipped(ctx, o, unlucky.ID)
+				return err
+			}, audit.MessageRetried, nil, map[string]string{"messages": "1"}},
+			{"somebody signs in at a provider", func(ctx context.Context) error {
+				_, err := w.Links().Exchange(ctx, "signs in", "a session", w.clock.now().Add(time.Hour))
+				return err
+			}, audit.SessionBegun, nil, map[string]string{"by": "oidc", "admin": "false"}},
+		} {
+			for _, wrong := range w.torn(tc.act) {
+				w.Errorf("%s: %s", tc.name, wrong)
+			}
+			page, err := w.Audit().Acts(w.Context(), audit.Filter{Limit: 1})
+			w.must(err)
+			e := page.Entries[0]
+			if e.Action != tc.action || len(e.Changed)+len(tc.changed) > 0 && !cmp.Equal(e.Changed, tc.changed) ||
+				!cmp.Equal(e.Details, tc.details) {
+				w.Errorf("%s was written down as %+v", tc.name, e)
+			}
+			w.clock.pass(time.Second)
+		}
+	})
+}
+
+// Of many users whose limits are set those have a row whose limits changed, and only
+// they.
+func TestOfManyUsersThoseAreWrittenDownWhoseLimitsChanged(t *testing.T) {
+	onBoth(t, func(w *world) {
+		limit := int64(5000)
+		for i, user := range []string{annas, "bartek@firma.test", "carol@firma.test"} {
+			w.add(user, i+1)
+		}
+		w.must(w.SetLimits(w.Context(), owner(w, annas), account.Limit{Bytes: &limit}, nil))
+		w.clock.pass(time.Second)
+		start := w.clock.now()
+		for range 2 { // The second time nothing changes.
+			_, err := w.ChangeLimits(w.Context(), QuotaFilter{}, account.LimitChange{
+				Limit: account.Limit{Bytes: &limit}, KeepMessages: true,
+			}, "")
+			w.must(err)
+		}
+		page, err := w.Audit().Acts(w.Context(), audit.Filter{From: start})
+		w.must(err)
+		var users []string
+		for _, e := range page.Entries {
+			users = append(users, e.User.String())
+		}
+		if slices.Sort(users); !slices.Equal(users, []string{"bartek@firma.test", "carol@firma.test"}) {
+			w.Errorf("written down are %v", users)
+		}
+	})
+}
+
 // A row that is written beside the transaction is found to come apart, either way.
 func TestTheTestOfActsFindsARowBesideTheTransaction(t *testing.T) {
 	onBoth(t, func(w *world) {
@@ -293,6 +399,10 @@ func TestARefusedActLeavesNoRow(t *testing.T) {
 		_, err = w.Links().Exchange(ctx, "no link", "s", w.clock.now().Add(time.Hour))
 		w.want(err, account.ErrNotFound)
 		w.must(w.Sessions().End(ctx, "no session"))
+		w.want(w.ClearLimits(ctx, o, account.Match{"another"}), account.ErrPrecondition)
+		w.must(w.Links().Save(ctx, "signs in", Link{
+			Owner: o, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour), Way: "password",
+		})) // It is not followed.
 		if after, _ := w.dump(); !cmp.Equal(before, after) {
 			w.Error(cmp.Diff(before, after))
 		}
@@ -386,7 +496,9 @@ func TestActsAreFoundByEachFilterAndPaged(t *testing.T) {
 				}
 			}
 		}
-		for _, forged := range []string{"x", cursor{Owner: annas, Account: "1"}.String(), cursor{Owner: actsCursor}.String()} {
+		for _, forged := range []string{
+			"x", cursor{Owner: annas, Account: "1"}.String(), cursor{Owner: actsCursor}.String(),
+		} {
 			_, err := w.Audit().Acts(w.Context(), audit.Filter{Cursor: forged})
 			var bad *account.InvalidError
 			if !errors.As(err, &bad) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"strconv"
@@ -21,6 +22,9 @@ type Link struct {
 	// Session is the name of the session that made it, whose end is the link's
 	// too; "": none did.
 	Session string
+	// Way is how whoever gets it has shown who it is: "password", "header" or "oidc";
+	// "": by the link itself, which somebody hands out.
+	Way string
 }
 
 // Links keeps links under hashes of their tokens.
@@ -38,8 +42,9 @@ func (r Links) Save(ctx context.Context, token string, l Link) error {
 	return r.s.write(ctx, "saving a link", func(tx *gorm.DB) error {
 		c := r.s.on(tx)
 		if _, err := c.exec(ctx,
-			"INSERT INTO links (hash, owner, admin, return_to, expires_ms, session) VALUES (?, ?, ?, ?, ?, ?)",
-			nameHash(token), l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires), session); err != nil {
+			"INSERT INTO links (hash, owner, admin, return_to, expires_ms, session, way) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			nameHash(token), l.Owner.String(), flag(l.Admin), l.ReturnTo, toMillis(l.Expires), session, l.Way); err != nil ||
+			l.Way != "" { // That is a part of signing in, which is written down when it is done.
 			return err
 		}
 		return r.s.record(ctx, c, audit.Entry{Action: audit.LinkMade, User: l.Owner, Details: map[string]string{
@@ -57,8 +62,8 @@ const good = ` WHERE hash = ? AND expires_ms > ? AND (session IS NULL
 // what never was a token, and for a user who cannot sign in any more it is
 // account.ErrNotFound.
 func (r Links) Look(ctx context.Context, token string) (Link, error) {
-	return r.get(ctx, "looking at a link", r.s.on(r.s.r), "SELECT owner, admin, return_to, expires_ms FROM links"+good,
-		token)
+	return r.get(ctx, "looking at a link", r.s.on(r.s.r),
+		"SELECT owner, admin, return_to, expires_ms, way FROM links"+good, token)
 }
 
 // Exchange takes the link of a token for a session of its user, which lives
@@ -73,7 +78,7 @@ func (r Links) Exchange(ctx context.Context, token, session string, until time.T
 	err = r.s.write(ctx, op, func(tx *gorm.DB) error {
 		c := r.s.on(tx)
 		var err error
-		if l, err = r.get(ctx, op, c, "DELETE FROM links"+good+" RETURNING owner, admin, return_to, expires_ms",
+		if l, err = r.get(ctx, op, c, "DELETE FROM links"+good+" RETURNING owner, admin, return_to, expires_ms, way",
 			token); err != nil {
 			return err
 		}
@@ -83,7 +88,7 @@ func (r Links) Exchange(ctx context.Context, token, session string, until time.T
 		}
 		return r.s.record(ctx, c, audit.Entry{
 			Actor: actorOfSession(l), Action: audit.SessionBegun, User: l.Owner,
-			Details: map[string]string{"admin": strconv.FormatBool(l.Admin), "by": "link"},
+			Details: map[string]string{"admin": strconv.FormatBool(l.Admin), "by": cmp.Or(l.Way, "link")},
 		})
 	})
 	if err != nil {
@@ -105,7 +110,7 @@ func (r Links) get(ctx context.Context, op string, c sqlConn, query, token strin
 	err = c.each(ctx, func(row rowScanner) error {
 		var admin int16
 		var expires int64
-		err := row.Scan(&owner, &admin, &l.ReturnTo, &expires)
+		err := row.Scan(&owner, &admin, &l.ReturnTo, &expires, &l.Way)
 		l.Admin, l.Expires = admin != 0, fromMillis(expires)
 		return err
 	}, query, nameHash(token), r.s.now().UnixMilli(), r.s.now().UnixMilli())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -192,7 +193,13 @@ func (r Accounts) RetryAllSkipped(ctx context.Context, o account.Owner, id accou
 		if asked = int(n); err != nil || n == 0 {
 			return err
 		}
-		return r.s.hurry(ctx, c, o, id)
+		if err := r.s.hurry(ctx, c, o, id); err != nil {
+			return err
+		}
+		return r.s.recordForeign(ctx, c, audit.Entry{
+			Action: audit.MessageRetried, User: o, Account: id,
+			Details: map[string]string{"messages": strconv.Itoa(asked)},
+		})
 	})
 	return asked, err
 }
