@@ -38,10 +38,13 @@ func (l *Limiter) Door(client netip.Addr, browser string) Door {
 	return Door{l, key("client", network.String()), false}
 }
 
+// PagesName is by what attempts to sign in to the pages as a user are known.
+func PagesName(o account.Owner) string { return key("pages", o.String()) }
+
 // Admit is as of Limiter, for an account whose owner is the user that somebody
 // wants to be.
 func (d Door) Admit(ctx context.Context, a account.Account, _ []netip.Addr) (settle func(account.SignIn), err error) {
-	user := key("pages", a.Owner.String())
+	user := PagesName(a.Owner)
 	at := Attempt{Client: d.client, Names: []string{user}, Mailbox: user}
 	if d.known {
 		at.Mailbox = key("pages", a.Owner.String(), d.client) // Nobody else's attempts are among these.

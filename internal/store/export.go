@@ -31,7 +31,7 @@ func (s *Store) Export(ctx context.Context, o account.Owner, each func(section s
 		}
 		emit := func(rows [][]byte) error { return each(x.name, rows) }
 		if x.under == "" {
-			if err := s.exportRows(ctx, x, x.where, x.owner(o), emit); err != nil {
+			if err := s.exportRows(ctx, x, x.where, x.of(o), emit); err != nil {
 				return err
 			}
 			continue
@@ -43,8 +43,11 @@ func (s *Store) Export(ctx context.Context, o account.Owner, each func(section s
 	return nil
 }
 
-// owner is what stands for the user in the section's condition.
-func (x *exportSection) owner(o account.Owner) []any {
+// of is what stands for the user in the section's condition.
+func (x *exportSection) of(o account.Owner) []any {
+	if x.args != nil {
+		return x.args(o)
+	}
 	return slices.Repeat([]any{o.String()}, strings.Count(x.where, "?"))
 }
 
@@ -264,7 +267,10 @@ func (c exportColumn) number(n int64) any {
 			return nil
 		}
 	case exWord:
-		return c.word(int16(n))
+		if word := c.word(int16(n)); word != "" {
+			return word
+		}
+		return nil
 	}
 	return n
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/logins"
 )
 
 // exports returns an export as its sections' rows.
@@ -106,7 +107,9 @@ func TestTheListOfWhatIsLeftOutNamesSecretsAndNoMachinery(t *testing.T) {
 			t.Errorf("%s is left out for no reason", x.What)
 		}
 	}
-	for _, want := range []string{"secrets", "sessions.hash", "links.hash", "grants.sealed", "repeatable_requests.sealed"} {
+	for _, want := range []string{
+		"secrets", "sessions.hash", "links.hash", "grants.sealed", "repeatable_requests.sealed",
+	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is not among %v", want, names)
 		}
@@ -136,12 +139,15 @@ func (w *world) inhabited() (o account.Owner) {
 		w.must(w.commit(l, fetch.Entry{Intend: &on}))
 		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: on, Members: members(f, 9, 1)}}))
 		w.must(w.SetLimits(ctx, x, account.Limit{Bytes: &limit}, nil))
-		w.must(w.SaveUsage(ctx, x, 100, 6, account.Limit{}))
+		w.must(w.SaveUsage(ctx, x, 100, 6, account.Limit{}, nil))
 		w.must(w.session(x, "session of "+user))
 		w.must(w.Links().Save(ctx, "link of "+user, Link{Owner: x, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour)}))
 		_, err := w.Repeatable().Begin(ctx, x, "name of "+user, "attempt", []byte("sealed"), w.clock.now().Add(time.Hour))
 		w.must(err)
-		_, err = w.Recognise(ctx, x, "uid-of-"+user)
+		_, err = w.Recognise(ctx, x, account.TextID("uid-of-"+user))
+		w.must(err)
+		at := logins.Attempt{Client: "192.0.2.7", Names: []string{logins.PagesName(x)}, Mailbox: logins.PagesName(x)}
+		_, _, err = w.Logins().Reserve(ctx, at, loginLimits)
 		w.must(err)
 		c := w.on(w.w)
 		for _, stmt := range []string{
@@ -180,7 +186,7 @@ func TestAnExportHasAllOfAUserAndNothingOfAnother(t *testing.T) {
 		want := map[string]int{
 			"limits": 1, "user_ids": 1, "accounts": 1, "schedule": 1, "visits": 1, "journals": 2, "remote_folders": 2,
 			"messages": 7, "passed_over": 1, "skipped": 1, "batches": 1, "sessions": 1, "links": 1, "grants": 1,
-			"failed_logins": 1, "repeatable_requests": 1, "removals": 1, "ending_visits": 1, "audit": counts["audit"],
+			"failed_logins": 2, "repeatable_requests": 1, "removals": 1, "ending_visits": 1, "audit": counts["audit"],
 		}
 		if diff := cmp.Diff(want, counts); diff != "" || counts["audit"] < 5 {
 			w.Error(diff)
@@ -207,7 +213,8 @@ func TestAnExportHasAllOfAUserAndNothingOfAnother(t *testing.T) {
 		if b := got["batches"][0]; b["state"] != "staged" || len(b["messages"].([]any)) != 1 {
 			w.Errorf("the batch is %v", b)
 		}
-		if l := got["limits"][0]; l["limit_bytes"] != float64(1<<30) || l["limit_messages"] != nil {
+		if l := got["limits"][0]; l["limit_bytes"] != float64(1<<30) || l["limit_messages"] != nil ||
+			l["set_by"] != "mailbrook" {
 			w.Errorf("the limits are %v", l)
 		}
 		for name, rows := range w.exports(owner(w, "nobody@firma.test")) {
@@ -231,7 +238,8 @@ func TestAnExportHasNoOneElsesActs(t *testing.T) {
 		if rows := w.exports(o)["audit"]; len(rows) != 1 || rows[0]["actor"] != "boss@firma.test" {
 			w.Errorf("anna's: %v", rows)
 		}
-		if rows := w.exports(boss)["audit"]; len(rows) != 1 || rows[0]["action"] != "sessions.ended" || rows[0]["user"] != nil {
+		if rows := w.exports(boss)["audit"]; len(rows) != 1 || rows[0]["action"] != "sessions.ended" ||
+			rows[0]["user"] != nil {
 			w.Errorf("the administrator's: %v", rows)
 		}
 	})

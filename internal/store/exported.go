@@ -1,5 +1,10 @@
 package store
 
+import (
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/logins"
+)
+
 // exportSection is a table of an export: which rows of it are a user's, what is
 // shown of them, and why the rest is not. TestEveryColumnIsExportedOrNamed holds it
 // against the schema.
@@ -7,7 +12,8 @@ type exportSection struct {
 	name, table string
 	under       string // One of parents: where is about one of those; "": about the user.
 	where       string
-	key         []exportColumn // By which pages are read; with the condition, no two rows have the same.
+	args        func(o account.Owner) []any // Of where; nil: the user's address, for each.
+	key         []exportColumn              // By which pages are read; with the condition, no two rows have the same.
 	columns     []exportColumn
 	leftOut     map[string]string // By column: why.
 }
@@ -34,11 +40,13 @@ const (
 
 // notExported are the tables of which nothing is in an export.
 var notExported = map[string]string{
-	"secrets":       "passwords and what was allowed on providers' pages, sealed: they are secrets",
-	"meta":          ofNobody + "of the installation",
-	"poll_counts":   ofNobody + "counts over all users",
-	"host_outages":  ofNobody + "of servers that are out of order",
-	"audit_horizon": ofNobody + "up to when acts were forgotten",
+	"secrets":                "passwords and what was allowed on providers' pages, sealed: they are secrets",
+	"meta":                   ofNobody + "of the installation",
+	"poll_counts":            ofNobody + "counts over all users",
+	"host_outages":           ofNobody + "of servers that are out of order",
+	"audit_horizon":          ofNobody + "up to when acts were forgotten",
+	"default_limits":         ofNobody + "of a domain, or of everybody",
+	"default_limits_changed": ofNobody + "which of them changed lately",
 }
 
 func wordOf[T ~string](e enum[T]) func(int16) string {
@@ -64,6 +72,7 @@ var exported = []*exportSection{
 			{"used_messages", "used_messages", exNumber, nil},
 			{"used_ms", "measured_at", exTime, nil},
 			{"mailbox_ms", "mailbox_seen_at", exTime, nil},
+			{"set_by", "set_by", exWord, func(n int16) string { return string(setBy(n)) }},
 		},
 		leftOut: map[string]string{"owner": itIsTheUser, "fill": saidAlready},
 	},
@@ -94,6 +103,8 @@ var exported = []*exportSection{
 			{"created_ms", "created_at", exTime, nil},
 			{"updated_ms", "updated_at", exTime, nil},
 			{"settings_epoch", "edits", exNumber, nil},
+			{"held_bytes", "held_bytes", exNumber, nil},
+			{"held_messages", "held_messages", exNumber, nil},
 		},
 		leftOut: map[string]string{"owner": itIsTheUser, "name_key": saidAlready, "folder_key": saidAlready},
 	},
@@ -251,6 +262,9 @@ var exported = []*exportSection{
 			{"next_ms", "next_at", exTime, nil},
 			{"held", "held", exTruth, nil},
 			{"requested", "requested", exTruth, nil},
+			{"sender", "sender", exMaybe, nil},
+			{"subject", "subject", exMaybe, nil},
+			{"sent_ms", "sent_at", exTime, nil},
 		},
 	},
 	{
@@ -272,7 +286,10 @@ var exported = []*exportSection{
 	{
 		name: "links", table: "links", where: "owner = ?", key: []exportColumn{{column: "hash", kind: exDigest}},
 		columns: []exportColumn{
-			{"admin", "admin", exTruth, nil}, {"return_to", "return_to", exText, nil}, {"expires_ms", "expires_at", exTime, nil},
+			{"admin", "admin", exTruth, nil},
+			{"return_to", "return_to", exText, nil},
+			{"expires_ms", "expires_at", exTime, nil},
+			{"way", "signs_in_by", exMaybe, nil},
 		},
 		leftOut: map[string]string{"owner": itIsTheUser, "hash": aSecret, "session": aSecret},
 	},
@@ -282,7 +299,9 @@ var exported = []*exportSection{
 		leftOut: map[string]string{"owner": itIsTheUser, "hash": aSecret, "sealed": aSecret},
 	},
 	{
-		name: "failed_logins", table: "failed_logins", where: "owner = ?", key: []exportColumn{{column: "id"}},
+		// At providers, and at our pages, where the user is known by a digest.
+		name: "failed_logins", table: "failed_logins", where: "owner = ? OR name = ?", key: []exportColumn{{column: "id"}},
+		args:    func(o account.Owner) []any { return []any{o.String(), logins.PagesName(o)} },
 		columns: []exportColumn{{"pending", "under_way", exTruth, nil}, {"until_ms", "counts_until", exTime, nil}},
 		leftOut: map[string]string{"owner": itIsTheUser, "id": aDigest, "name": aDigest, "mailbox": aDigest},
 	},
