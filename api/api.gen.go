@@ -2329,6 +2329,15 @@ type UserExport struct {
 	// Skipped Messages that could not be fetched.
 	Skipped []ExportRow `json:"skipped"`
 
+	// Transcripts What was said with the servers of accounts whose transcript an administrator switched on.
+	Transcripts []struct {
+		AccountId openapi_types.UUID `json:"account_id"`
+		Text      string             `json:"text"`
+
+		// Until When it ends, or ended.
+		Until time.Time `json:"until"`
+	} `json:"transcripts"`
+
 	// User Example: anna@firma.test
 	User string `json:"user"`
 

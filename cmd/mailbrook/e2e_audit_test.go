@@ -282,7 +282,15 @@ func TestAnExportIsWholeAndHasNoSecretAndNoMail(t *testing.T) {
 	s := newSite(t, ca, "WEB_PUBLIC_URL=http://pages.test")
 	p := s.serve()
 	u, admin := p.as(anna), p.admin()
-	u.reaches(u.add(remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")).ID, "ok")
+	id := u.add(remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")).ID
+	u.reaches(id, "ok")
+	transcript := "/v1/admin/accounts/" + id + "/transcript"
+	must[struct{}](admin, http.StatusOK, "PUT", transcript, nil)
+	u.do("POST", "/v1/accounts/"+id+"/fetch", nil)
+	eventually(t, soon, func() (bool, string) {
+		a := admin.do("GET", transcript+"?download=true", nil)
+		return strings.Contains(string(a.body), "LOGOUT"), "the transcript is " + string(a.body)
+	})
 	_, cookie := p.follow(s.ok("", "link", "--user", anna))
 	_, session, _ := strings.Cut(cookie, "=")
 	_, link, _ := strings.Cut(strings.TrimSpace(s.ok("", "link", "--user", anna)), "/link/")
@@ -317,13 +325,15 @@ func TestAnExportIsWholeAndHasNoSecretAndNoMail(t *testing.T) {
 			Audit    []actAnswer
 			Mailbox  struct{ Folders, Marks []string }
 			LeftOut  []struct{ What, Why string } `json:"left_out"`
+
+			Transcripts []struct{ Text string }
 		}
 		if err := json.Unmarshal([]byte(text), &got); err != nil {
 			t.Fatalf("by %s: %v: %s", way, err, text)
 		}
 		if !got.Complete || got.User != anna || len(got.Accounts) != 1 || len(got.Messages) != 7 || len(got.Sessions) != 1 ||
 			len(got.Links) != 1 || len(got.Audit) < 5 || !slices.Equal(got.Mailbox.Folders, []string{"Obce"}) ||
-			len(got.LeftOut) == 0 {
+			len(got.LeftOut) == 0 || len(got.Transcripts) != 1 || !strings.Contains(got.Transcripts[0].Text, "LOGOUT") {
 			t.Errorf("by %s: %s", way, text)
 		}
 		for _, mark := range got.Mailbox.Marks {

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -56,6 +58,9 @@ func (u users) Export(ctx context.Context, o account.Owner, w io.Writer) error {
 		return err
 	}
 	d.member("mailbox", box)
+	if err := u.transcriptsOf(ctx, o, &d); err != nil {
+		return err
+	}
 	d.member("left_out", store.ExportLeavesOut())
 	d.member("complete", true)
 	d.put("}\n")
@@ -76,6 +81,41 @@ func (u users) mailboxOf(ctx context.Context, o account.Owner) (mailboxNames, er
 		box.Marks = append(box.Marks, acc.Folder+"/"+mail.MarkFor(u.app.vault.TokenKey(), acc.Journal))
 	}
 	return box, err
+}
+
+// transcriptsOf writes what was said with the servers of the user's accounts, as far as
+// an administrator had it written down: no secret and no mail. One of at most
+// transcript.MaxBytes is in memory at a time.
+func (u users) transcriptsOf(ctx context.Context, o account.Owner, d *document) error {
+	as, err := u.app.store.Accounts().Accounts(ctx, o)
+	if err != nil {
+		return err
+	}
+	d.rows("transcripts", nil)
+	for _, acc := range as {
+		st, err := u.app.transcripts.Status(string(acc.ID))
+		if err != nil {
+			return err
+		}
+		text, err := u.app.transcripts.Read(string(acc.ID))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		row, err := json.Marshal(struct {
+			Account account.ID `json:"account_id"`
+			Until   string     `json:"until"`
+			Text    string     `json:"text"`
+		}{acc.ID, st.Until.UTC().Format(time.RFC3339), text})
+		if err != nil {
+			return err
+		}
+		d.rows("transcripts", [][]byte{row})
+	}
+	d.endRows()
+	return d.err
 }
 
 // document writes a JSON object member by member. What fails is kept in err, and

@@ -68,7 +68,7 @@ func (p people) Export(ctx context.Context, o account.Owner, w io.Writer) error 
 	if p.broken != nil {
 		return p.broken
 	}
-	_, err = io.WriteString(w, `,"mailbox":{"folders":[],"marks":[]},"complete":true}`)
+	_, err = io.WriteString(w, `,"mailbox":{"folders":[],"marks":[]},"transcripts":[],"complete":true}`)
 	return err
 }
 
