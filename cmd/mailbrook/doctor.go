@@ -70,6 +70,7 @@ func (c doctorCmd) Run(ctx context.Context, t terminal, load loader) error {
 	d.roots()
 	d.names(ctx)
 	d.pages()
+	d.signIn(ctx)
 	if err := d.redirects(); err != nil {
 		return err
 	}

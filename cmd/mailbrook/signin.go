@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -20,11 +21,10 @@ import (
 // signIn is the way to sign in to the pages that is configured. Nothing is asked
 // yet: what is down now may be up when somebody comes.
 func (a *app) signIn(public string) (httpapi.SignIn, error) {
-	c := a.cfg.SignIn
 	way := httpapi.SignIn{Proxies: a.cfg.TrustedProxies}
 	switch a.cfg.Web.SignIn {
 	case signInHeader:
-		way.Header = c.Header.Name
+		way.Header = a.cfg.SignIn.Header.Name
 	case signInIMAP:
 		p, err := a.passwords()
 		if err != nil {
@@ -32,13 +32,20 @@ func (a *app) signIn(public string) (httpapi.SignIn, error) {
 		}
 		way.Passwords = p
 	case signInOIDC:
-		way.Issuer = oidc.New(oidc.Options{
-			Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.ClientSecret,
-			RedirectURL: public + "/signin/callback", Scopes: c.OIDC.Scopes, Claim: c.OIDC.Claim,
-			Unverified: c.OIDC.AllowUnverified, UserIDClaim: a.cfg.Auth.UserIDClaim, HTTP: a.dialer.Trusted(), Now: a.store.Now,
-		})
+		way.Issuer = oidc.New(a.cfg.identityProvider(public, a.dialer.Trusted(), a.store.Now))
 	}
 	return way, nil
+}
+
+// identityProvider is what there is to know of the one of signin.oidc; public is the
+// origin of the pages, to which it sends browsers back.
+func (c config) identityProvider(public string, client *http.Client, now func() time.Time) oidc.Options {
+	o := c.SignIn.OIDC
+	return oidc.Options{
+		Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret,
+		RedirectURL: public + "/signin/callback", Scopes: o.Scopes, Claim: o.Claim,
+		Unverified: o.AllowUnverified, UserIDClaim: c.Auth.UserIDClaim, HTTP: client, Now: now,
+	}
 }
 
 // passwords asks the operator's IMAP server whether a password is right.
@@ -59,24 +66,35 @@ const signInPatience = 20 * time.Second
 
 func (a *app) passwords() (*passwords, error) {
 	c := a.cfg.SignIn.IMAP
+	dialer, err := c.dialer(a.store.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &passwords{
+		server: c.server(), local: c.Login == loginLocal, domains: a.cfg.SignIn.Domains,
+		dialer: dialer, logins: a.logins, log: a.log, patience: signInPatience,
+	}, nil
+}
+
+// server is where passwords are asked for.
+func (c signInIMAPConfig) server() account.Server {
+	return account.Server{Host: account.NormalHost(c.Host), Port: c.port(), Security: c.Security}
+}
+
+// dialer reaches the server. The operator says where it is, so it may be inside;
+// without TLS only here. Now tells the time by which certificates are judged.
+func (c signInIMAPConfig) dialer(now func() time.Time) (*outbound.Dialer, error) {
 	roots, err := outbound.LoadRoots(c.CAFile)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("signin.imap.ca_file: %w", err)}
 	}
-	// The operator says where it is, so it may be inside; without TLS only here.
 	networks := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	if c.Security == account.None {
 		networks = loopbackNetworks
 	}
-	return &passwords{
-		server:  account.Server{Host: account.NormalHost(c.Host), Port: c.port(), Security: c.Security},
-		local:   c.Login == loginLocal,
-		domains: a.cfg.SignIn.Domains, logins: a.logins, log: a.log, patience: signInPatience,
-		dialer: outbound.New(outbound.Options{
-			AllowNetworks: networks, AllowAnyPort: true, AllowPlaintext: c.Security == account.None, RootCAs: roots,
-			Now: a.store.Now,
-		}),
-	}, nil
+	return outbound.New(outbound.Options{
+		AllowNetworks: networks, AllowAnyPort: true, AllowPlaintext: c.Security == account.None, RootCAs: roots, Now: now,
+	}), nil
 }
 
 // Check implements httpapi.Passwords.

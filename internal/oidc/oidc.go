@@ -140,6 +140,16 @@ func refuse(why, format string, args ...any) error {
 // told is an error for the log: it may quote a page of the provider's.
 func told(err error) string { return fault.Clean(err.Error(), shown) }
 
+// ErrOtherIssuer says that what is found at the issuer's address is another's.
+var ErrOtherIssuer = errors.New("the discovery document found there is of another issuer")
+
+// Reach asks the provider what it says of itself. Its errors are *AwayError, which
+// wraps ErrOtherIssuer if that is why, or ctx's.
+func (p *Provider) Reach(ctx context.Context) error {
+	_, err := p.ask(ctx)
+	return err
+}
+
 // Begin returns the address of the provider's page for a sign-in.
 func (p *Provider) Begin(ctx context.Context, f Flow) (address string, err error) {
 	m, err := p.ask(ctx)
@@ -195,6 +205,9 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 func (p *Provider) discover() (*metadata, error) {
 	ctx := gooidc.ClientContext(context.Background(), p.opts.HTTP)
 	provider, err := gooidc.NewProvider(ctx, p.opts.Issuer)
+	if other := (*gooidc.IssuerMismatchError)(nil); errors.As(err, &other) {
+		return nil, fmt.Errorf("%w: %q", ErrOtherIssuer, fault.Clean(other.Discovered, shown))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking what the provider offers: %w", err)
 	}

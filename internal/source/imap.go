@@ -137,25 +137,12 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 func signInIMAP(ctx context.Context, c *Client, who *signer, l *link, cred account.Credential, known imap.CapSet,
 	ahead bool,
 ) (*imapConn, error) {
-	var words string
-	caps, err := timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
-		caps, words, err = greetIMAP(ctx, l)
-		return caps, "", err
-	})
+	caps, words, err := welcome(ctx, c, l)
 	if err != nil {
 		return nil, err
 	}
-	if l.server.Security == account.STARTTLS {
-		if err := startTLS(ctx, c, l, caps); err != nil {
-			return nil, err
-		}
-		caps, words = "", "" // What was said before counts for nothing.
-	}
 	if len(known) == 0 {
 		known = softwareCapabilities(words)
-	}
-	if l.server.Security != account.None && !l.private() {
-		return nil, l.abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
 	}
 	conn := &imapConn{link: l, wire: newIMAPWire(l, c)}
 	l.expect(false)

@@ -1,0 +1,75 @@
+package source
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Reach goes as far towards an IMAP server as one can who has no password: it
+// resolves, connects, secures the connection, reads the greeting, and asks whether
+// passwords are taken on such a connection. It reports each step to observe as it
+// ends. Its error is a *fault.Error, or wraps ctx's.
+func (c *Client) Reach(ctx context.Context, server account.Server, observe func(account.Step)) error {
+	nobody := account.Credential{}
+	l, err := c.dial(ctx, &signer{account: account.Account{Server: server}}, nobody, newSessionPace(c.opts.Patience),
+		observe)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	release := l.bind(ctx)
+	defer release()
+	caps, _, err := welcome(ctx, c, l)
+	if err != nil {
+		return err
+	}
+	if caps == "" {
+		queue := &imapQueue{}
+		guard := &imapGuard{w: l, queue: queue, refused: c.refused}
+		if caps, err = plainCommand(l, guard, queue, "p3", verbCapability); err != nil {
+			return l.abort(err)
+		}
+	}
+	words := strings.Fields(strings.ToUpper(caps))
+	var mechanisms []string
+	for _, w := range words {
+		if m, ok := strings.CutPrefix(w, "AUTH="); ok {
+			mechanisms = append(mechanisms, m)
+		}
+	}
+	offered := func(m string) bool { return slices.Contains(mechanisms, m) }
+	shown := !slices.Contains(words, string(imap.CapLoginDisabled)) || offered(saslPlain) || offered(saslLogin) ||
+		offered(saslCRAM)
+	if !shown && provingMechanism(offered, l.private(), false) == "" {
+		return l.abort(noMechanism(mechanisms, l.private()))
+	}
+	return nil
+}
+
+// welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
+// It returns the capabilities in the greeting, and its words, if they count.
+func welcome(ctx context.Context, c *Client, l *link) (caps, words string, err error) {
+	caps, err = timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
+		caps, words, err = greetIMAP(ctx, l)
+		return caps, "", err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	if l.server.Security == account.STARTTLS {
+		if err := startTLS(ctx, c, l, caps); err != nil {
+			return "", "", err
+		}
+		caps, words = "", "" // What was said before counts for nothing.
+	}
+	if l.server.Security != account.None && !l.private() {
+		return "", "", l.abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
+	}
+	return caps, words, nil
+}
