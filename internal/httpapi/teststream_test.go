@@ -31,16 +31,12 @@ func kinds(body string) (out []string) {
 	return out
 }
 
-// TestAConnectionTestTellsItsStepsAsTheyEnd: the first is read before the second
-// is begun.
-func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
-	f := newFixture(t)
-	f.told = []account.Step{
-		{Name: account.StepResolve, OK: true}, {Name: account.StepConnect, OK: true, Took: 3 * time.Millisecond},
-	}
-	f.pause = make(chan struct{})
+// stream asks a server for testRequest's stream, and returns what there is to read
+// of it.
+func (f *fixture) stream(t *testing.T) *http.Response {
+	t.Helper()
 	server := httptest.NewServer(f.h)
-	defer server.Close()
+	t.Cleanup(server.Close)
 	r := testRequest()
 	req, err := http.NewRequestWithContext(t.Context(), r.Method, server.URL+r.Path, strings.NewReader(r.Body))
 	if err != nil {
@@ -53,6 +49,19 @@ func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// TestAConnectionTestTellsItsStepsAsTheyEnd: the first is read before the second
+// is begun.
+func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
+	f := newFixture(t)
+	f.told = []account.Step{
+		{Name: account.StepResolve, OK: true}, {Name: account.StepConnect, OK: true, Took: 3 * time.Millisecond},
+	}
+	f.pause = make(chan struct{})
+	resp := f.stream(t)
 	defer resp.Body.Close()
 	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
 		t.Fatalf("%d, %s", resp.StatusCode, got)
@@ -126,20 +135,7 @@ func TestAReaderWhoLeavesStopsTheTest(t *testing.T) {
 		<-done
 		close(stopped)
 	}
-	server := httptest.NewServer(f.h)
-	defer server.Close()
-	r := testRequest()
-	req, err := http.NewRequestWithContext(t.Context(), r.Method, server.URL+r.Path, strings.NewReader(r.Body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+f.token(r.As, false))
-	req.Header.Set("Accept", r.Header["Accept"])
-	resp, err := server.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := f.stream(t)
 	resp.Body.Close()
 	<-stopped
 }
