@@ -19,27 +19,19 @@ const removedDir = "removed."
 // Removing what is not there is no error; a mailbox that is another user's, whom
 // the template leads there too, is left as it is.
 func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string) error {
-	const op = "removing a folder"
-	if err := checkLocal(folder); err != nil {
-		return err
-	}
-	if Reserved(folder) {
-		return internal(op, "this folder is no account folder")
-	}
-	return s.inOwn(op, o, func(r *root) error {
-		t := s.track(r.path)
-		defer s.untrack(r.path)
-		t.folders.Lock()
-		defer t.folders.Unlock()
-		return s.remove(ctx, r, folder)
-	})
+	return s.removeIn("removing a folder", o, folder, func(r *root) error { return s.remove(ctx, r, folder) })
 }
 
 // RemoveEmptyFolder removes an account folder in which there is nothing but our mark,
 // with the mark. One that holds mail, or another folder, stays as it is: its mark says
 // that the mail was fetched, so that no account fetches it out of this mailbox again.
 func (s *Store) RemoveEmptyFolder(ctx context.Context, o account.Owner, folder string) error {
-	const op = "removing an empty folder"
+	return s.removeIn("removing an empty folder", o, folder, func(r *root) error { return s.removeUnused(ctx, r, folder) })
+}
+
+// removeIn calls do with the user's mailbox, if it is there and is this user's, while
+// nobody else makes or removes folders in it. What it removes must be an account's.
+func (s *Store) removeIn(op string, o account.Owner, folder string, do func(r *root) error) error {
 	if err := checkLocal(folder); err != nil {
 		return err
 	}
@@ -51,7 +43,7 @@ func (s *Store) RemoveEmptyFolder(ctx context.Context, o account.Owner, folder s
 		defer s.untrack(r.path)
 		t.folders.Lock()
 		defer t.folders.Unlock()
-		return s.removeUnused(ctx, r, folder)
+		return do(r)
 	})
 }
 
