@@ -143,7 +143,7 @@ function first(turnTo) {
     h("button", { type: "button", class: "tile", "aria-pressed": String(state.chosen === id), "data-id": id, onclick: () => choose(id) }, name || t("wizard.tiles.other"))));
   const way = h("div", { class: "way" });
   const there = h("button", { type: "button", class: "primary" });
-  const or = h("p", { class: "hint or" }, t("wizard.or"));
+  const or = h("p", { class: "hint or" });
   const signin = h("div", { class: "signin" }, there, or);
   const safe = safety();
   const trouble = h("div", { class: "trouble-box" });
@@ -170,7 +170,8 @@ function first(turnTo) {
     show(signin, onPage && !done);
     show(or, byPassword);
     if (p) say(there, t("wizard.signin", { name: p.name }));
-    const app = p?.auth.find((a) => a !== "oauth2") === "app_password";
+    const app = Boolean(p?.auth.includes("app_password") && !p.auth.includes("password"));
+    say(or, t(app ? "wizard.or" : "wizard.or.password"));
     say(pass.label, t(app ? "wizard.apppassword" : "wizard.password"));
     way.replaceChildren(...(open && !done ? [locked(p) ? forward(p) : byPassword && p && howTo(p)].filter(Boolean) : []));
     for (const el of [pass.el, safe]) show(el, byPassword && !done);

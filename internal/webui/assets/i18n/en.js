@@ -177,6 +177,7 @@ export default {
   "wizard.lost": "Enter the password again: it is not kept between pages.",
   "wizard.signin": "Sign in with {name}",
   "wizard.or": "or use an app password:",
+  "wizard.or.password": "or use the password:",
   "signedin.as": "You are signed in at {name} as {email}.",
   "signedin.there": "You are signed in at {name}.",
   "signin.differs": "That is another account",

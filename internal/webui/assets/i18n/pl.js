@@ -177,6 +177,7 @@ export default {
   "wizard.lost": "Wpisz hasło jeszcze raz: nie zapamiętujemy go między stronami.",
   "wizard.signin": "Zaloguj się przez {name}",
   "wizard.or": "albo użyj hasła do aplikacji:",
+  "wizard.or.password": "albo użyj hasła:",
   "signedin.as": "Zalogowano u dostawcy {name} jako {email}.",
   "signedin.there": "Zalogowano u dostawcy {name}.",
   "signin.differs": "To inne konto",
