@@ -1,6 +1,7 @@
 package mailtest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -91,7 +92,7 @@ func (o *OAuth) Dovecot(tb testing.TB) []string {
 	}
 }
 
-// As has the next browser sign in as somebody else.
+// As has the next browser sign in as somebody else; "": as whom it is sent for.
 func (o *OAuth) As(user string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -176,11 +177,11 @@ func (o *OAuth) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o.mu.Lock()
-	user := o.user
+	user := cmp.Or(o.user, q.Get("login_hint"))
 	o.mu.Unlock()
 	allow := "/allow?" + html.EscapeString(url.Values{
 		"redirect_uri": {q.Get("redirect_uri")}, "state": {q.Get("state")}, "challenge": {q.Get("code_challenge")},
-		"client": {q.Get("client_id")},
+		"client": {q.Get("client_id")}, "hint": {q.Get("login_hint")},
 	}.Encode())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprintf(w, `<!doctype html><html lang="en"><head><title>Sign in</title></head><body><main><h1>The provider's own page</h1><p>Let Mailbrook read %s? (%s)</p>
@@ -199,8 +200,10 @@ func (o *OAuth) allow(w http.ResponseWriter, r *http.Request) {
 		back.Set("error_description", "<script>alert(1)</script>")
 	} else {
 		code := o.secret()
-		o.codes[code] = request{user: o.user, challenge: q.Get("challenge"), redirect: q.Get("redirect_uri"), client: q.Get(
-			"client")}
+		o.codes[code] = request{
+			user: cmp.Or(o.user, q.Get("hint")), challenge: q.Get("challenge"), redirect: q.Get("redirect_uri"),
+			client: q.Get("client"),
+		}
 		back.Set("code", code)
 	}
 	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)

@@ -12,6 +12,9 @@ import (
 // Program is `mailbrook`, built once in a test binary by the first test that
 // needs it.
 type Program struct {
+	// Redirected has it look up and reach hosts as an Elsewhere says.
+	Redirected bool
+
 	once sync.Once
 	dir  string
 	err  error
@@ -24,8 +27,15 @@ func (p *Program) Path(tb testing.TB) string {
 		if p.dir, p.err = os.MkdirTemp("", "mailbrook-built-"); p.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(p.dir, "mailbrook"),
-			"github.com/mailbrook/mailbrook/cmd/mailbrook").CombinedOutput()
+		args := []string{"build", "-o", filepath.Join(p.dir, "mailbrook")}
+		if p.Redirected {
+			var list string
+			if list, p.err = overlay(p.dir); p.err != nil {
+				return
+			}
+			args = append(args, "-overlay", list)
+		}
+		out, err := exec.Command("go", append(args, "github.com/mailbrook/mailbrook/cmd/mailbrook")...).CombinedOutput()
 		if err != nil {
 			p.err = fmt.Errorf("%w: %s", err, out)
 		}
