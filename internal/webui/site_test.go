@@ -32,8 +32,8 @@ var built mailtest.Program
 func TestMain(m *testing.M) {
 	status := m.Run()
 	chrome.close()
-	if err := built.Remove(); err != nil {
-		fmt.Fprintln(os.Stderr, "removing the built program:", err)
+	if err := errors.Join(built.Remove(), redirected.Remove()); err != nil {
+		fmt.Fprintln(os.Stderr, "removing the built programs:", err)
 		status = 1
 	}
 	os.Exit(status)
@@ -48,6 +48,7 @@ func program(tb testing.TB) string {
 // site is one installation, with `mailbrook serve` running on it.
 type site struct {
 	tb   testing.TB
+	path string // Of the program; "": of the one that is built for all tests.
 	dir  string
 	env  []string
 	addr string // Of the server: "http://127.0.0.1:…".
@@ -95,7 +96,7 @@ func unservedSite(tb testing.TB) *site {
 	}
 	tb.Cleanup(func() {
 		s.kill()
-		mailtest.Check(tb, program(tb), s.env)
+		mailtest.Check(tb, s.program(), s.env)
 		if tb.Failed() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -104,6 +105,14 @@ func unservedSite(tb testing.TB) *site {
 		}
 	})
 	return s
+}
+
+// program returns the path of the program that this installation runs.
+func (s *site) program() string {
+	if s.path == "" {
+		return program(s.tb)
+	}
+	return s.path
 }
 
 func (s *site) data() string { return filepath.Join(s.dir, "data") }
@@ -118,7 +127,7 @@ func (s *site) Write(b []byte) (int, error) {
 // serve starts the server and waits until it answers.
 func (s *site) serve() {
 	s.tb.Helper()
-	s.cmd, s.over = exec.Command(program(s.tb), append([]string{"serve"}, s.args...)...), make(chan struct{})
+	s.cmd, s.over = exec.Command(s.program(), append([]string{"serve"}, s.args...)...), make(chan struct{})
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.env, s, s
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatalf("starting the server: %v", err)
@@ -170,7 +179,7 @@ func (s *site) eventually(what string, ok func() bool) {
 // run performs a command of the program and returns what it prints.
 func (s *site) run(args ...string) string {
 	s.tb.Helper()
-	cmd := exec.Command(program(s.tb), args...)
+	cmd := exec.Command(s.program(), args...)
 	var out, errs bytes.Buffer
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.env, &out, &errs
 	if err := cmd.Run(); err != nil {
