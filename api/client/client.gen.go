@@ -2168,8 +2168,8 @@ type SkippedMessage struct {
 	NextAt *time.Time `json:"next_at"`
 
 	// Sender Who sent it: a name, else an address, at most 200 bytes of it. Anybody may have written it: escape it.
-	// `null`, as `subject` and `date`, where that was not read: of messages that are too large a visit reads the
-	// headers of 500, and of others it reads none.
+	// `null`, as `subject` and `date`, where that was not read: a visit reads the headers of 500 messages that are
+	// too large, and of 100 that the server refuses to send, as far as it gives them.
 	//
 	//
 	// Example: Anna Nowak

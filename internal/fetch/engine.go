@@ -126,13 +126,11 @@ type visit struct {
 	round    int       // How many windows were worked through.
 	seq      int       // Batches of this visit.
 
-	folders  []Folder // As the journal knows them.
-	plans    []*plan
-	skipped  []Skipped // As the journal knows them.
-	withheld []Skipped // What is too large,
-	// … those of them whose headers are not read yet, with their places among these, and how many it were so far.
-	undescribed []candidate
-	described   int
+	folders     []Folder // As the journal knows them.
+	plans       []*plan
+	skipped     []Skipped        // As the journal knows them.
+	withheld    []Skipped        // What is too large.
+	undescribed undescribed      // What is listed as skipped in this visit, and not known who sent it.
 	skippedNew  int              // What was not skipped before.
 	heldBack    map[string]bool  // Global names of these.
 	unskip      []Skipped        // Of those, what needs no further try,
@@ -234,6 +232,9 @@ func (v *visit) run(ctx context.Context) error {
 		return err
 	}
 	if err := v.work(ctx); err != nil {
+		return err
+	}
+	if err := v.describe(ctx); err != nil {
 		return err
 	}
 	if err := v.session.Leave(ctx); err != nil {

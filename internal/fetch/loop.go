@@ -213,9 +213,11 @@ func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.
 	if !p.mayList(pl, it.ID) {
 		return true, nil
 	}
-	s := p.skippedNow(pl, it, fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, "+
-		"and its user moved or copied it."))
+	why := fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, "+
+		"and its user moved or copied it.")
+	s := p.skippedNow(pl, it, why)
 	s.Held = true
+	p.visit.undescribed.note(pl, it, s, why)
 	p.skips = append(p.skips, s)
 	pl.passed++
 	p.report.Skipped++

@@ -597,6 +597,9 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	for _, s := range e.Skip {
 		r := row{s.FolderID, s.FolderEpoch, s.ID}
 		s.Requested = !s.Requested && j.skips[r].Requested
+		if s.About == (mail.Envelope{}) {
+			s.About = j.skips[r].About
+		}
 		j.skips[r] = s
 	}
 	for _, s := range e.Unskip {

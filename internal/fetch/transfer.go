@@ -24,7 +24,6 @@ func (v *visit) transfer(ctx context.Context) error {
 		return err
 	}
 	if len(wants) == 0 {
-		v.describe(ctx)
 		return v.settle(ctx, nil)
 	}
 	v.OnProgress(v.lease, v.progress)
@@ -68,9 +67,6 @@ func (v *visit) transfer(ctx context.Context) error {
 		for _, pl := range v.plans {
 			pl.passed += pl.untried // They are listed as skipped as before.
 		}
-	}
-	if err == nil {
-		v.describe(ctx)
 	}
 	// What came before a broken connection is settled all the same.
 	return errors.Join(err, v.settle(ctx, p))
@@ -231,7 +227,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 		}
 	}
 	unskipped := v.unskip
-	v.unskip, v.same, v.withheld, v.undescribed = nil, nil, nil, nil
+	v.unskip, v.same, v.withheld = nil, nil, nil
 	for _, pl := range v.plans {
 		f := pl.folder
 		done := pl.settled()
@@ -446,7 +442,9 @@ func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
 		pl.refused++
 	}
 	if p.mayList(pl, it.ID) {
-		p.skips = append(p.skips, p.skippedNow(pl, it, why))
+		s := p.skippedNow(pl, it, why)
+		p.visit.undescribed.note(pl, it, s, why)
+		p.skips = append(p.skips, s)
 		pl.passed++
 	}
 	p.report.Skipped++

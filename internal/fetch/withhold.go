@@ -63,14 +63,12 @@ func (v *visit) withhold() {
 			if !v.mayList(p, it.ID) {
 				return true
 			}
-			s := v.skippedNow(p, it, &fault.Error{
+			why := &fault.Error{
 				Code: fault.MessageFailed, Op: "fetching", TooLarge: true,
 				Detail: fmt.Sprintf("The message is %s large; the limit is %s.", inMB(it.Size), inMB(most)),
-			})
-			if _, listed := p.waiting[it.ID]; !listed && v.described < mostDescribed {
-				v.undescribed = append(v.undescribed, candidate{p, len(v.withheld), it})
-				v.described++
 			}
+			s := v.skippedNow(p, it, why)
+			v.undescribed.note(p, it, s, why)
 			v.withheld = append(v.withheld, s)
 			if it.Global != "" {
 				v.heldBack[it.Global] = true

@@ -222,7 +222,7 @@ func (r *fetchRun) plan(wants []mail.Want, expected []*earlyRequest) (wanted boo
 			}
 		}
 		groups := r.group(w, rest)
-		if w.Again && !r.headers {
+		if w.Again {
 			groups = oneByOne(w, rest)
 		}
 		r.queue = append(r.queue, groups...)
