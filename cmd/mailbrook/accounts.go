@@ -121,8 +121,9 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 			return a.explain(t, added, err)
 		}
 		fmt.Fprintln(t.out, added.ID)
-		fmt.Fprintf(t.out, "%s: %s by %s from %s into folder %q\n", added.Name, added.Email, added.Protocol,
-			added.Server.Host, added.Folder)
+		names := t.page().names
+		fmt.Fprintf(t.out, "%s: %s by %s from %s into folder %q\n", names(added.Name), names(added.Email), added.Protocol,
+			names(added.Server.Host), added.Folder)
 		return nil
 	})
 }
@@ -170,8 +171,9 @@ func (c accountListCmd) Run(ctx context.Context, t terminal, load loader) error 
 			sparing("protocol", "next visit", "folder", "name", "messages")
 		id := shortIDs(accounts, page)
 		for _, acc := range accounts {
-			tbl.add(id(acc.ID), acc.Owner.String(), acc.Name, acc.Email, string(acc.Protocol), acc.Folder, stateText(acc),
-				fmt.Sprint(acc.Status.Totals.Messages), whenText(acc.Status.NextPollAt))
+			tbl.add(id(acc.ID), page.names(acc.Owner.String()), page.names(acc.Name), page.names(acc.Email),
+				string(acc.Protocol), acc.Folder, stateText(acc), fmt.Sprint(acc.Status.Totals.Messages),
+				whenText(acc.Status.NextPollAt))
 		}
 		return tbl.write(page)
 	})
@@ -356,13 +358,14 @@ func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) erro
 		if err := a.registry.Delete(ctx, acc.Owner, acc.ID, c.Mail == "keep", nil); err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, "deleted %s; nothing was changed at %s\n", acc.ID, acc.Server.Host)
+		fmt.Fprintf(t.out, "deleted %s; nothing was changed at %s\n", acc.ID, t.page().names(acc.Server.Host))
 		return nil
 	})
 }
 
+// parseUser takes a user's address with the domain in letters too, as tables show it.
 func parseUser(s string) (account.Owner, error) {
-	o, err := account.ParseOwner(s)
+	o, err := account.ParseOwner(account.LabelsOf(s))
 	if err != nil {
 		return o, usageError{fmt.Errorf("--user: %w", err)}
 	}

@@ -160,7 +160,7 @@ func (c checkCmd) print(t terminal, f *fetch.Findings) error {
 	tab := newTable("account", "id", "folders", "present", "gone", "elsewhere", "staged", "intended", "stray", "skipped",
 		"").sparing("stray", "intended", "elsewhere", "staged", "folders", "id")
 	for _, a := range f.Accounts {
-		name, remark := a.Email, ""
+		name, remark := page.names(a.Email), ""
 		if a.Account == "" {
 			name = "(removed)"
 		}

@@ -504,3 +504,32 @@ func TestStoppingDoesNotWaitForASilentServer(t *testing.T) {
 		t.Errorf("after the stop the account is: %s%s", r.out, r.err)
 	}
 }
+
+// TestNamesAreInLettersInTables where the locale has such letters, and taken in them.
+func TestNamesAreInLettersInTables(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	id, _, _ := strings.Cut(s.ok(canary+"\n", append([]string{
+		"account", "add", "--user", "anna@żółw.test", "--email", "anna@xn--mnchen-3ya.test", "--skip-test", "--password-stdin",
+	}, cliFlags("imap", "imap.xn--mnchen-3ya.test", 993, "tls", "anna")...)...), "\n")
+	args := []string{"account", "list", "--user", "anna@żółw.test"}
+	letters := s.runIn(append(slices.Clone(s.env), "LC_ALL=C.UTF-8"), "", args...)
+	if letters.status != 0 || !strings.Contains(letters.out, "anna@żółw.test  münchen.test  anna@münchen.test") ||
+		!strings.Contains(letters.out, "münchen_test ") || strings.Contains(letters.out, "xn--") {
+		t.Errorf("account list: %+v", letters)
+	}
+	plain := s.runIn(append(slices.Clone(s.env), "LC_ALL=C"), "", args...) // The control.
+	if !strings.Contains(plain.out, "anna@xn--w-uga1v8h.test") || !strings.Contains(plain.out, "anna@xn--mnchen-3ya.test") {
+		t.Errorf("account list in ASCII: %+v", plain)
+	}
+	var shown accountAnswer // What programs read stays as it is.
+	if decode(t, s.ok("", "account", "show", id), &shown); shown.Email != "anna@xn--mnchen-3ya.test" ||
+		shown.Server.Host != "imap.xn--mnchen-3ya.test" {
+		t.Errorf("account show: %+v", shown)
+	}
+	pull := s.runIn(append(slices.Clone(s.env), "LC_ALL=C.UTF-8"), "", "pull", "--user", "anna@żółw.test")
+	if !strings.Contains(pull.out, "anna@münchen.test: ") || strings.Contains(pull.out, "xn--") ||
+		!strings.Contains(pull.err, "anna@münchen.test: visiting imap.münchen.test by imap\n") {
+		t.Errorf("pull: %+v", pull)
+	}
+}

@@ -48,14 +48,15 @@ type progress struct {
 // output, so that the standard output holds results only.
 func newProgress(t terminal, accounts []account.Account, silent bool) *progress {
 	p := &progress{now: time.Now, tracks: make(map[account.ID]*track, len(accounts))}
+	p.room.ascii = !speaksUTF8(t.environ)
 	for _, a := range accounts {
-		p.tracks[a.ID] = &track{label: label(a)}
+		p.tracks[a.ID] = &track{label: p.room.names(label(a))}
 	}
 	switch {
 	case silent:
 	case onTerminal(t.err):
 		p.bars = mpb.New(mpb.WithOutput(t.err), mpb.PopCompletedMode())
-		p.room = page{columns: columnsOf(t.err), ascii: !speaksUTF8(t.environ)}
+		p.room.columns = columnsOf(t.err)
 	default:
 		p.lines = t.err
 	}
@@ -88,12 +89,12 @@ func (p *progress) start(a account.Account) {
 	p.mu.Lock()
 	t := p.tracks[a.ID]
 	if t == nil {
-		t = &track{label: label(a)}
+		t = &track{label: p.room.names(label(a))}
 		p.tracks[a.ID] = t
 	}
 	t.began, t.said = p.now(), p.now()
 	if p.lines != nil {
-		fmt.Fprintf(p.lines, "%s: visiting %s by %s\n", t.label, a.Server.Host, a.Protocol)
+		fmt.Fprintf(p.lines, "%s: visiting %s by %s\n", t.label, p.room.names(a.Server.Host), a.Protocol)
 	}
 	p.mu.Unlock()
 	if p.bars == nil {
@@ -296,7 +297,7 @@ func printTable(p page, results []pullResult) error {
 	t := newTable("account", "protocol", "folder", "messages", "bytes", "seconds", "result").
 		sparing("protocol", "folder", "seconds", "bytes")
 	for _, r := range results {
-		t.add(label(r.Account), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages),
+		t.add(p.names(label(r.Account)), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages),
 			size(r.Report.Bytes), seconds(r.Took), r.outcome())
 	}
 	return t.write(p)

@@ -241,9 +241,12 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 			continue
 		}
 		title, advice := a.advice().Explain(r.Diagnosis.Code, r.Account, "en")
-		fmt.Fprintf(t.out, "\n%s: %s", r.Account.Email, title)
-		if r.Diagnosis.Detail != "" {
-			fmt.Fprintf(t.out, " (%s)", r.Diagnosis.Detail)
+		fmt.Fprintf(t.out, "\n%s: %s", t.page().names(r.Account.Email), title)
+		if detail := r.Diagnosis.Detail; detail != "" {
+			if !t.page().ascii {
+				detail = diagnose.TellDetail(detail, "en")
+			}
+			fmt.Fprintf(t.out, " (%s)", detail)
 		}
 		if hint := forOperators(r.Diagnosis.Code); hint != "" {
 			advice += "\n  " + hint

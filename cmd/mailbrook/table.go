@@ -12,6 +12,7 @@ import (
 	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -81,6 +82,14 @@ func (p page) dots() string {
 		return "~"
 	}
 	return "…"
+}
+
+// names shows names of hosts, alone or in addresses, in letters, where the locale has them.
+func (p page) names(s string) string {
+	if p.ascii {
+		return s
+	}
+	return account.Letters(s)
 }
 
 // sparing names columns that may be left out on a narrow terminal, the first one

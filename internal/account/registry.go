@@ -79,7 +79,7 @@ func (r *Registry) Discover(ctx context.Context, o Owner, email string) (Suggest
 		return Suggestion{}, fmt.Errorf("loading accounts: %w", err)
 	}
 	s := r.Presets.Suggest(ctx, email)
-	s.Name = freeName(first(s.Name, Domain(email)), existing)
+	s.Name = freeName(first(s.Name, Letters(Domain(email))), existing)
 	s.Folder = r.freeFolder(s.Name, existing)
 	return s, nil
 }
@@ -363,7 +363,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	if !a.Enabled {
 		a.Pause.At = now
 	}
-	a.Name = value(d.Name, freeName(first(preset.Name, Domain(d.Email)), existing))
+	a.Name = value(d.Name, freeName(first(preset.Name, Letters(Domain(d.Email))), existing))
 	a.Folder = value(d.Folder, r.freeFolder(a.Name, existing))
 	if err := r.check(&a); err != nil {
 		return Account{}, login{}, err

@@ -63,6 +63,7 @@ var confined = map[string][]string{
 	"github.com/golang-jwt/":               {"httpapi"},
 	"github.com/coreos/go-oidc/":           {"oidc"},
 	"golang.org/x/oauth2":                  {"oidc"},
+	"golang.org/x/net/":                    {"account"},
 	"github.com/alecthomas/kong":           {"cmd"},
 	"github.com/pelletier/go-toml/":        {"cmd", "provider"},
 	"github.com/vbauerster/mpb/":           {"cmd"},

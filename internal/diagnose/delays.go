@@ -190,7 +190,7 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	if t.advice.en != "" {
 		advice = t.advice.in(lang)
 	}
-	fill := strings.NewReplacer("{host}", c.Host, "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures,
+	fill := strings.NewReplacer("{host}", account.Letters(c.Host), "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures,
 		lang),
 		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", strconv.FormatInt(d.Daily/1_000_000, 10)+" MB")
 	return Delay{

@@ -4,12 +4,18 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/mailbrook/mailbrook/internal/account"
 )
 
 // TellDetail says a diagnosis's or a step's detail in a person's language. What we
 // wrote is said in it; a server's own words, and names, stay as they are, and so does
-// what is not known here.
+// what is not known here. Names of hosts are in letters before a server's words.
 func TellDetail(detail, lang string) string {
+	own, theirs, quoted := strings.Cut(detail, serverSays)
+	if detail = account.Letters(own); quoted {
+		detail += serverSays + theirs
+	}
 	if lang != Polish {
 		return detail
 	}
@@ -25,6 +31,9 @@ func TellDetail(detail, lang string) string {
 	}
 	return strings.Join(told, " ")
 }
+
+// serverSays comes before words that are not ours.
+const serverSays = "The server says: "
 
 // tellFirst says the longest of our sentences that a text begins with, and how long
 // that is in English; 0: it begins with none.
@@ -62,7 +71,7 @@ var compiledDetails = sync.OnceValue(func() []compiledDetail {
 // details are what we say of what went wrong. What is filled in comes in the same
 // order in both.
 var details = []words{
-	{"The server says: {:}", "Serwer odpowiada: {:}"},
+	{serverSays + "{:}", "Serwer odpowiada: {:}"},
 	{"The server gave no reason.", "Serwer nie podał przyczyny."},
 	{"folder {}:", "folder {}:"},
 	{"a message in {}:", "wiadomość w {}:"},

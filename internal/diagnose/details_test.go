@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -99,4 +100,24 @@ func literals(t *testing.T, dirs ...string) string {
 		}
 	}
 	return b.String()
+}
+
+// TestNamesInDiagnosesAreInLetters, and a server's words as it said them.
+func TestNamesInDiagnosesAreInLetters(t *testing.T) {
+	const host = "imap.xn--w-uga1v8h.test"
+	for _, lang := range []string{English, Polish} {
+		got := TellDetail("There is no server called "+host+". The server says: "+host, lang)
+		if !strings.Contains(got, "imap.żółw.test") || !strings.HasSuffix(got, ": "+host) {
+			t.Errorf("%s: %q", lang, got)
+		}
+		a := account.Account{Status: account.Status{Delay: &account.Delay{Kind: account.DelayOutage}}}
+		d := ExplainDelay(a, lang, Context{Host: host})
+		if text := d.Title + d.Evidence + d.Advice; !strings.Contains(text, "imap.żółw.test") || strings.Contains(text, "xn--") {
+			t.Errorf("%s: %+v", lang, d)
+		}
+		spoof := TellDetail("There is no server called imap.xn--pple-43d.test.", lang) // The control.
+		if !strings.Contains(spoof, "imap.xn--pple-43d.test") {
+			t.Errorf("%s: %q", lang, spoof)
+		}
+	}
 }

@@ -416,11 +416,11 @@ func (c Context) particular(code fault.Code, lang string) (sentences, links []st
 		link(first(p.AccessURL, p.HelpURL))
 	case fault.TLSCertificateInvalid:
 		if s, ok := p.Certified(c.protocol()); ok && s.Host != c.Host {
-			say(addCertified, "{server}", s.Host)
+			say(addCertified, "{server}", account.Letters(s.Host))
 		}
 	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout, fault.TLSFailure, fault.ProtocolError:
 		if server := c.known(); server != "" && server != c.Host {
-			say(addServer, "{server}", server)
+			say(addServer, "{server}", account.Letters(server))
 		}
 	}
 	return sentences, links

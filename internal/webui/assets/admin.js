@@ -3,6 +3,7 @@
 import { get, patch, post, query } from "./api.js";
 import { h, say, show, icon, uid } from "./dom.js";
 import { count, size, span, t } from "./i18n.js";
+import { labels, letters } from "./letters.js";
 import { accountLink, address, codeWords, page, pager, panel, row, serverLink, serverName, stateView, stateWords, table, th, userLink } from "./adminparts.js";
 import { bars } from "./chart.js";
 import { explain, toast } from "./page.js";
@@ -63,7 +64,7 @@ function affectedLink(x, name) {
 export async function health() {
   const from = new URLSearchParams(location.search);
   const filter = { query: from.get("query") || "", user: from.get("user") || "", state: from.get("state") || "", host: from.get("host") || "", port: from.get("port") || "", affected: from.get("affected") === "true" ? "true" : "", sort: from.get("sort") === "overdue" ? "overdue" : "" };
-  const search = h("input", { type: "search", id: uid("q"), value: filter.query, maxlength: "254", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
+  const search = h("input", { type: "search", id: uid("q"), value: letters(filter.query), maxlength: "254", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
   const state = h("select", { id: uid("q") }, [["", t("health.state.any")], ...["needs_attention", "retrying", "over_quota", "fetching", "pending", "ok", "paused"].map((k) => [k, stateWords(k)])]
     .map(([v, text]) => h("option", { value: v, selected: v === filter.state }, text)));
   const sort = h("select", { id: uid("q") }, [["", t("health.sort.user")], ["overdue", t("health.sort.overdue")]].map(([v, text]) => h("option", { value: v, selected: v === filter.sort }, text)));
@@ -78,7 +79,7 @@ export async function health() {
   let timer = 0;
   const again = () => {
     clearTimeout(timer);
-    Object.assign(filter, { query: search.value.trim(), state: state.value, sort: sort.value });
+    Object.assign(filter, { query: labels(search.value.trim()), state: state.value, sort: sort.value });
     address(filter);
     return walk.restart();
   };
@@ -138,7 +139,7 @@ export const reason = (a) => (["needs_attention", "ok"].includes(a.status.state)
 /** actions are what an administrator can do with an account, as buttons; changed is
  * called with the account as it is then. */
 export function actions(a, changed) {
-  const label = () => a.user + ", " + a.name;
+  const label = () => letters(a.user + ", " + a.name);
   const toggle = h("button", { type: "button" }), now = h("button", { type: "button", class: "icon-button", title: t("card.fetch") }, icon("fetch"));
   const act = (button, f, said) => button.addEventListener("click", async () => {
     button.disabled = true;

@@ -4,6 +4,7 @@
 import { call, get, onExpired, speak } from "./api.js";
 import { h, s, say, show, regions, announce, dialog, notice } from "./dom.js";
 import * as live from "./events.js";
+import { letters } from "./letters.js";
 import { choose, language, languages, t } from "./i18n.js";
 import { page as listPage, ticking } from "./list.js";
 import { arrive, brand, explain, go, missing, quieten, shownBy, setSession, way } from "./page.js";
@@ -116,7 +117,7 @@ async function find() {
 }
 
 function titled(text) {
-  document.title = text + " · " + brand.name;
+  document.title = letters(text) + " · " + brand.name;
 }
 
 function failed(e) {

@@ -1,5 +1,8 @@
 // Building the page: elements, icons, dialogs, announcements. Text goes in as
-// text nodes only, so that nothing a server says can become markup.
+// text nodes only, so that nothing a server says can become markup, and names of hosts
+// in letters, except in what is shown word for word (class "mono").
+
+import { letters } from "./letters.js";
 
 /** h makes an element: h("p", {class: "x", onclick: f}, "text", child). */
 export function h(tag, props, ...children) {
@@ -16,21 +19,31 @@ function fill(el, props, children) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) el.addEventListener(name.slice(2), value);
     else if (name === "value" && "value" in el) el.value = value;
-    else el.setAttribute(name, value === true ? "" : value);
+    else el.setAttribute(name, value === true ? "" : told.has(name) ? letters(String(value)) : value);
   }
-  el.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  el.append(...shown(el, children));
   return el;
+}
+
+const told = new Set(["title", "aria-label", "placeholder"]);
+
+const verbatim = (el) => el.classList.contains("mono");
+
+function shown(el, children) {
+  const there = children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false);
+  return verbatim(el) ? there : there.map((c) => (typeof c === "string" ? letters(c) : c));
 }
 
 /** put makes these, and nothing else, the children of an element; what is
  * null or false is left out. */
 export function put(el, ...children) {
-  el.replaceChildren(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
+  el.replaceChildren(...shown(el, children));
 }
 
 /** say sets an element's text, only if it differs, so that readers are not disturbed. */
 export function say(el, text) {
-  if (el.textContent !== text) el.textContent = text;
+  const words = verbatim(el) ? text : letters(String(text));
+  if (el.textContent !== words) el.textContent = words;
 }
 
 /** show hides or shows an element. */

@@ -5,6 +5,7 @@ import { get, patch, query, Problem } from "./api.js";
 import { h, icon, notice, announce, show, steady } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
+import { labels, letters } from "./letters.js";
 import { explain, go, missing } from "./page.js";
 import { advanced, complain, failure, field, fieldFor, forgetful, intervals, isAddress, password, portOf, problemFields, radios, select, startOptions, startWord, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
@@ -21,7 +22,7 @@ export async function page(id) {
     name: field({ name: "name", label: t("form.name"), hint: t("form.name.hint"), value: a.name, maxlength: "100", required: true, autocomplete: "off" }),
     sender_name: field({ name: "sender_name", label: t("form.sender"), hint: t("form.sender.hint"), value: a.sender_name, maxlength: "200", autocomplete: "name" }),
     folder: field({ name: "folder", label: t("form.folder"), hint: t("form.folder.change"), value: a.folder, maxlength: "200", required: true, autocomplete: "off" }),
-    email: field({ name: "email", label: t("form.email"), type: "email", value: a.email, required: true, autocomplete: "off" }),
+    email: field({ name: "email", label: t("form.email"), type: "email", value: letters(a.email), required: true, autocomplete: "off" }),
     password: password({ label: t("form.password"), hint: t("form.password.keep") }),
     protocol: radios("protocol", t("form.protocol"), [["imap", t("form.protocol.imap")], ["pop3", t("form.protocol.pop3")]], a.protocol),
     poll_interval_seconds: select("poll_interval_seconds", t("form.interval"), intervals(a.poll_interval_seconds), a.poll_interval_seconds),
@@ -54,7 +55,11 @@ export async function page(id) {
     h("div", { class: "actions" }, h("a", { class: "button", href: "/accounts/" + id }, t("cancel")), save));
 
   forgetful(form, trouble, f);
-  const at = (name) => f[name].input.value.trim();
+  /** at is what stands in a field. Names in letters are for the eye: what nobody touched is as it was. */
+  const at = (name) => {
+    const v = f[name].input.value.trim();
+    return name === "server.host" ? labels(v) : name === "email" && v === letters(a.email) ? a.email : v;
+  };
   function diff() {
     const b = {};
     for (const k of ["name", "folder", "email", "sender_name", "username"]) if (at(k) !== a[k]) b[k] = at(k);
@@ -86,12 +91,12 @@ export async function page(id) {
     for (const k of Object.keys(adv.fields)) f[k].fail("");
     // The other protocol has a server of its own: it is looked up for the address.
     const to = f.protocol.value, host = f["server.host"].input, port = f["server.port"].input, kind = f["server.security"].input;
-    if (to === a.protocol) { host.value = a.server.host; port.value = a.server.port; kind.value = a.server.security; return; }
+    if (to === a.protocol) { host.value = letters(a.server.host); port.value = a.server.port; kind.value = a.server.security; return; }
     port.value = usualPort(to, kind.value);
     try {
       const found = (await get("/v1/autoconfig" + query({ email: at("email") })));
       const x = found.protocols?.[to];
-      if (x && f.protocol.value === to && found.source !== "guess" && found.source !== "none") { host.value = x.host; port.value = x.port; kind.value = x.security; }
+      if (x && f.protocol.value === to && found.source !== "guess" && found.source !== "none") { host.value = letters(x.host); port.value = x.port; kind.value = x.security; }
     } catch { /* The usual port stands, and the user may enter the rest. */ }
     adv.el.open = true;
   });

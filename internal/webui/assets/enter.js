@@ -5,6 +5,7 @@ import { post, Problem } from "./api.js";
 import { h, announce, external, notice, put, show } from "./dom.js";
 import { field, isAddress, password, problemFields } from "./form.js";
 import { t } from "./i18n.js";
+import { labels } from "./letters.js";
 import { brand, explain, way } from "./page.js";
 
 /** page shows what the operator's web.signin is. */
@@ -61,7 +62,7 @@ function form() {
     go.setAttribute("aria-disabled", "true");
     go.textContent = t("signin.busy");
     try {
-      const on = await post("/signin", { user: user.input.value.trim(), password: pass.input.value, return_to: location.pathname });
+      const on = await post("/signin", { user: labels(user.input.value.trim()), password: pass.input.value, return_to: location.pathname });
       location.assign(on.location);
       return;
     } catch (x) {

@@ -3,6 +3,7 @@
 import { stream, Problem } from "./api.js";
 import { h, say, show, icon, dialog, uid, notice, external } from "./dom.js";
 import { t, span } from "./i18n.js";
+import { letters } from "./letters.js";
 
 /** field is a labelled input with its hint and error. */
 export function field({ name, label, hint, type = "text", input, ...rest }) {
@@ -85,7 +86,7 @@ export function select(name, label, options, value, hint) {
 
 /** advanced is the fold with the server's settings. */
 export function advanced(value, plaintext) {
-  const host = field({ name: "server.host", label: t("form.host"), value: value.host || "", inputmode: "url", autocomplete: "off" });
+  const host = field({ name: "server.host", label: t("form.host"), value: letters(value.host || ""), inputmode: "url", autocomplete: "off" });
   const port = field({ name: "server.port", label: t("form.port"), value: value.port || "", inputmode: "numeric", autocomplete: "off", maxlength: "5" });
   const kinds = ["tls", "starttls"];
   if (plaintext) kinds.push("none");

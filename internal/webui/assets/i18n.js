@@ -2,6 +2,7 @@
 
 import en from "./i18n/en.js";
 import pl from "./i18n/pl.js";
+import { letters } from "./letters.js";
 
 const words = { en, pl };
 export const languages = [["en", "English"], ["pl", "Polski"]];
@@ -45,7 +46,7 @@ export function t(key, values) {
   if (typeof text === "object") text = text[plural.select(values.n)] ?? text.other;
   return text.replace(/\{(\w+)\}/g, (_, name) => {
     const v = values?.[name];
-    return typeof v === "number" ? number.format(v) : String(v ?? "");
+    return typeof v === "number" ? number.format(v) : letters(String(v ?? ""));
   });
 }
 

@@ -4,6 +4,7 @@
 import { call, get, patient, post, query } from "./api.js";
 import { h, put, say, show, icon, announce, dialog, uid } from "./dom.js";
 import { count, language, size, t } from "./i18n.js";
+import { labels } from "./letters.js";
 import { row, table, th } from "./adminparts.js";
 import { explain, toast } from "./page.js";
 
@@ -248,7 +249,7 @@ export function defaults(changed) {
     const wanted = limit.value();
     if (wanted === false) return;
     try {
-      await save(domain.value.trim().replace(/^@/, "") || "*", wanted, null);
+      await save(labels(domain.value.trim().replace(/^@/, "")) || "*", wanted, null);
       domain.value = limit.input.value = "";
     } catch (e2) { if (e2.status === 404) { domain.setAttribute("aria-invalid", "true"); toast(t("defaults.invalid")); domain.focus(); } else explain(e2); }
   } },

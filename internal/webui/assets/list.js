@@ -4,6 +4,7 @@ import { call, patch, post, get, Problem } from "./api.js";
 import { h, s, say, show, icon, announce, dialog, uid } from "./dom.js";
 import * as live from "./events.js";
 import { t, when, full, size, span } from "./i18n.js";
+import { letters } from "./letters.js";
 import { explain, go, flash, toast } from "./page.js";
 import { quotaBar } from "./chart.js";
 
@@ -271,7 +272,7 @@ function card(first) {
       say(trouble, wrong ? wrong.title : "");
       show(fix, st.state === "needs_attention");
       fix.href = "/accounts/" + a.id;
-      fix.setAttribute("aria-label", t("card.fix") + ": " + a.name);
+      fix.setAttribute("aria-label", t("card.fix") + ": " + letters(a.name));
       now.disabled = st.state === "fetching" || !a.enabled;
       now.setAttribute("aria-label", st.state === "fetching" ? t("card.fetching") : t("card.fetch.of", { name: a.name }));
       now.title = t("card.fetch");

@@ -3,6 +3,7 @@
 import { get, patient, query } from "./api.js";
 import { h, say, show, icon, uid } from "./dom.js";
 import { count, size, t } from "./i18n.js";
+import { labels, letters } from "./letters.js";
 import { address, page, pager, panel, row, table, th, userLink } from "./adminparts.js";
 import { fillBar, fullness, histogram } from "./chart.js";
 import { bulk, defaults, userLimit } from "./limits.js";
@@ -12,8 +13,8 @@ import { explain } from "./page.js";
 export async function quotas() {
   const from = new URLSearchParams(location.search);
   const filter = { query: from.get("query") || "", domain: from.get("domain") || "", state: from.get("state") || "", sort: from.get("sort") || "-usage" };
-  const search = h("input", { type: "search", id: uid("q"), value: filter.query, maxlength: "254", autocomplete: "off", spellcheck: "false" });
-  const domain = h("input", { type: "text", id: uid("q"), value: filter.domain, maxlength: "253", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
+  const search = h("input", { type: "search", id: uid("q"), value: letters(filter.query), maxlength: "254", autocomplete: "off", spellcheck: "false" });
+  const domain = h("input", { type: "text", id: uid("q"), value: letters(filter.domain), maxlength: "253", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
   const state = h("select", { id: uid("q") }, [["", "all"], ["over", "over"], ["near", "near"], ["ok", "ok"]].map(([v, k]) => h("option", { value: v, selected: v === filter.state }, t("quotas.state." + k))));
   const body = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("quotas.none"));
   const columns = [["user", "quotas.user"], ["used_bytes", "quotas.used", "num"], ["limit_bytes", "quotas.limit", "num"], ["usage", "quotas.fill"], ["used_messages", "quotas.messages", "num"]];
@@ -47,7 +48,7 @@ export async function quotas() {
     return walk.restart();
   }
   let timer = 0;
-  const look = () => { clearTimeout(timer); filter.query = search.value.trim(); filter.domain = domain.value.trim().replace(/^@/, ""); return again(); };
+  const look = () => { clearTimeout(timer); filter.query = labels(search.value.trim()); filter.domain = labels(domain.value.trim().replace(/^@/, "")); return again(); };
   for (const el of [search, domain]) el.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(look, 250); });
   state.addEventListener("change", () => { filter.state = state.value; again(); });
   /** chosen is what is filtered by, without what is empty. */

@@ -6,6 +6,7 @@ import { get, post, query, Problem } from "./api.js";
 import { h, say, show, steady, icon, notice, external, announce } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
+import { labels, letters } from "./letters.js";
 import { explain, go, safety, user } from "./page.js";
 import { advanced, complain, failure, field, fieldFor, forgetful, isAddress, others, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
@@ -371,7 +372,7 @@ function second(turnTo) {
     const f = adv.fields;
     Object.assign(v, {
       name: name.input.value.trim(), sender_name: sender.input.value.trim(), folder: folder.input.value.trim(), protocol: protocol.value || v.protocol, start: start.value,
-      host: f["server.host"].input.value.trim(), port: f["server.port"].input.value.trim(), security: f["server.security"].input.value, username: f.username.input.value.trim(),
+      host: labels(f["server.host"].input.value.trim()), port: f["server.port"].input.value.trim(), security: f["server.security"].input.value, username: f.username.input.value.trim(),
     });
     state.open = adv.el.open;
     save();
@@ -405,7 +406,7 @@ function second(turnTo) {
     advise();
     for (const k of Object.keys(adv.fields)) adv.fields[k].fail("");
     const f = adv.fields, x = server(found, protocol.value);
-    if (!state.touched.server) f["server.host"].input.value = x.host;
+    if (!state.touched.server) f["server.host"].input.value = letters(x.host);
     if (!state.touched.server || [993, 143, 995, 110].includes(Number(f["server.port"].input.value))) {
       f["server.port"].input.value = state.touched.server ? usualPort(protocol.value, f["server.security"].input.value) : x.port;
     }
