@@ -122,7 +122,7 @@ func (s *server) FollowLink(ctx context.Context, r api.FollowLinkRequestObject) 
 	l, err := s.Web.Links.Look(ctx, r.Token)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
-		return s.linkGone(r.Params.AcceptLanguage), nil
+		return s.linkGone(b, r.Params.AcceptLanguage), nil
 	case err != nil:
 		return nil, err
 	case b.arrival.direct && !b.isOther(l.Owner):
@@ -140,7 +140,7 @@ func (s *server) UseLink(ctx context.Context, r api.UseLinkRequestObject) (api.U
 	l, err := s.Web.Links.Look(ctx, r.Token)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
-		return s.linkGone(r.Params.AcceptLanguage), nil
+		return s.linkGone(b, r.Params.AcceptLanguage), nil
 	case err != nil:
 		return nil, err
 	case b.isOther(l.Owner) && !value(r.Params.Replace): // Signed in after the page was shown.
@@ -160,7 +160,7 @@ type linkAnswer interface {
 func (s *server) exchange(ctx context.Context, b browser, token string, accept *string) (linkAnswer, error) {
 	l, cookie, err := s.begin(ctx, b, token)
 	if errors.Is(err, account.ErrNotFound) {
-		return s.linkGone(accept), nil
+		return s.linkGone(b, accept), nil
 	}
 	if err != nil {
 		return nil, err
@@ -189,8 +189,8 @@ func (s *server) begin(ctx context.Context, b browser, token string) (Link, *htt
 	return l, s.sessions.cookie(session), nil
 }
 
-func (s *server) linkGone(accept *string) linkAnswer {
-	return goneLink{s.Web.FrameAncestors, languageOfLink(accept)}
+func (s *server) linkGone(b browser, accept *string) linkAnswer {
+	return goneLink{s.Web.FrameAncestors, languageOfLink(accept), b.who.Owner}
 }
 
 func (s *server) linkPage(b browser, token string, l Link, accept *string) linkPage {

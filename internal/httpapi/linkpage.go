@@ -33,17 +33,19 @@ func (f followedLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	return nil
 }
 
-// goneLink tells a person that the link leads nowhere any more.
+// goneLink tells a person that the link leads nowhere any more, and whoever is
+// signed in all the same the way back.
 type goneLink struct {
 	ancestors []string
 	lang      string
+	user      account.Owner // Who is signed in; zero: nobody.
 }
 
 // gonePage is plain: it has to say one thing.
 const gonePage = `<!doctype html>
 <html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>%[2]s</title><style>` + linkStyle + `</style></head>
-<body><main><h1>%[2]s</h1><p>%[3]s</p></main></body></html>
+<body><main><h1>%[2]s</h1><p>%[3]s</p>%[4]s</main></body></html>
 `
 
 // VisitUseLinkResponse implements api.UseLinkResponseObject.
@@ -53,15 +55,23 @@ func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	title, text := "This link does not work any more",
-		"It was used already, or its time is over. Go back to your mail and open these pages from there once more."
+	title, text, back := "This link does not work any more",
+		"It was used already, or its time is over. Go back to your mail and open these pages from there once more.", ""
 	if g.lang == "pl" {
 		title, text = "Ten link już nie działa",
 			"Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie."
 	}
+	if !g.user.IsZero() {
+		signedIn, lead := "It was used already, or its time is over. You are still signed in as %s.",
+			"Go to your external accounts"
+		if g.lang == "pl" {
+			signedIn, lead = "Został już użyty albo wygasł. Nadal korzystasz z konta %s.", "Przejdź do swoich kont zewnętrznych"
+		}
+		text, back = fmt.Sprintf(signedIn, bold(g.user)), `<p><a href="/">`+lead+`</a></p>`
+	}
 	forPeople(w, g.lang, g.ancestors, "style-src "+digestOf(linkStyle)+"; ")
 	w.WriteHeader(http.StatusGone)
-	_, err := fmt.Fprintf(w, gonePage, g.lang, title, text)
+	_, err := fmt.Fprintf(w, gonePage, g.lang, title, text, back)
 	return err
 }
 
@@ -135,14 +145,13 @@ func (p linkPage) VisitUseLinkResponse(w http.ResponseWriter) error {
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	say := linkWords[p.lang]
-	bold := func(o account.Owner) string { return "<strong>" + html.EscapeString(o.String()) + "</strong>" }
-	plain := html.EscapeString(p.user.String())
+	plain := html.EscapeString(account.Letters(p.user.String()))
 	title, text, action, stay, script := say.title, fmt.Sprintf(say.text, bold(p.user)), "/link/"+url.PathEscape(p.token),
 		"", ""
 	further := "style-src " + digestOf(linkStyle) + "; form-action 'self'; "
 	if !p.other.IsZero() {
 		title, text, action = say.otherTitle, fmt.Sprintf(say.otherText, bold(p.user), bold(p.other)), action+"?replace=true"
-		stay = `<p><a href="/">` + fmt.Sprintf(say.stay, html.EscapeString(p.other.String())) + `</a></p>`
+		stay = `<p><a href="/">` + fmt.Sprintf(say.stay, html.EscapeString(account.Letters(p.other.String()))) + `</a></p>`
 	}
 	if p.unasked {
 		script = "<script>" + pressButton + "</script>"
@@ -154,6 +163,11 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	_, err := fmt.Fprintf(w, askingPage, p.lang, title, text, html.EscapeString(action), fmt.Sprintf(say.press, plain),
 		stay, script)
 	return err
+}
+
+// bold is a user as people read the address.
+func bold(o account.Owner) string {
+	return "<strong>" + html.EscapeString(account.Letters(o.String())) + "</strong>"
 }
 
 // digestOf is a source expression of a Content-Security-Policy for what stands

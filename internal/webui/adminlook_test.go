@@ -209,3 +209,92 @@ func TestAdministratorsHavePagesOfOneUserAndOneAccount(t *testing.T) {
 	s.state("anna@firma.test", well, "ok")
 	p.quiet()
 }
+
+// TestThePagesOfAdministratorsAreNamedInWholeWords at 360 and 320 pixels: each name in
+// the head on one line, all of it to be seen, and no more than two lines of them.
+func TestThePagesOfAdministratorsAreNamedInWholeWords(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	const fits = `(() => {
+		const names = [...document.querySelectorAll(".top nav a")].map((a) => {
+			const r = document.createRange();
+			r.selectNodeContents(a);
+			return [...r.getClientRects()];
+		});
+		return names.length === 4 && names.every((r) => r.length === 1 && r[0].left >= 0 && r[0].right <= innerWidth)
+			&& new Set(names.map((r) => r[0].top)).size <= 2;
+	})()`
+	for _, dev := range []device{
+		{name: "360-pl", width: 360, height: 740, phone: true, lang: "pl"},
+		{name: "360-en", width: 360, height: 740, phone: true, lang: "en"},
+		{name: "320-pl", width: 320, height: 640, phone: true, lang: "pl"},
+		{name: "320-en", width: 320, height: 640, phone: true, lang: "en"},
+	} {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("anna@firma.test", "--admin"))
+			p.until("document.querySelector('main h1')")
+			p.until(fits)
+			js[any](p, "document.querySelector('.top nav').style.fontSize = '2rem'; null") // The control.
+			js[any](p, "for (const a of document.querySelectorAll('.top nav a')) a.style.fontSize = 'inherit'; null")
+			p.until("!" + fits)
+		})
+	}
+}
+
+// TestNoPageOfAdministratorsSpeaksToTheUser, whatever happened to an account: what is
+// said of it is said in the third person. The control is the user's own page.
+func TestNoPageOfAdministratorsSpeaksToTheUser(t *testing.T) {
+	t.Parallel()
+	s, well, refused, down, _ := troubled(t)
+	const user = "jan.kowalski-nowak.z.dlugim.adresem@firma.test"
+	const spoken = `([...document.querySelectorAll("main, dialog")].map((e) => e.innerText).join(" ") + [...document.querySelectorAll("main [title], main [aria-label]")]
+		.map((e) => " " + e.title + " " + e.getAttribute("aria-label")).join(" "))
+		.match(/(?<![\p{L}])(you|your|yours|tw[oó]j\p{L}*|ci|ciebie|cię|tobie)(?![\p{L}])/giu)`
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("root@firma.test", "--admin"))
+			p.until("document.querySelector('main h1')")
+			for path, ready := range map[string]string{
+				"/admin": "tbody tr", "/admin/accounts": "tbody tr", "/admin/quotas": "tbody tr",
+				"/admin/users/" + user: "#accounts tbody tr", "/admin/accounts/" + refused: ".skipped li",
+				"/admin/accounts/" + down: ".visits", "/admin/accounts/" + well: ".visits",
+			} {
+				p.goTo(path)
+				p.until("document.querySelector(" + quote("main "+ready) + ")")
+				if ready == ".skipped li" {
+					p.press(said{"Test", "Sprawdź połączenie"}.in(dev))
+					p.until("document.querySelector('dialog .notice.bad')")
+				}
+				if found := js[[]string](p, "Array.from("+spoken+" ?? [])"); len(found) > 0 {
+					t.Errorf("%s says %q: %s", path, found, p.reads())
+				}
+				if ready == ".skipped li" {
+					p.keys(kb.Escape)
+					p.until(`!document.querySelector("dialog")`)
+				}
+			}
+			// What only fails when a mailbox is away, in both frames of mind.
+			failing := `(async () => {
+				const at = document.querySelector("link[href$='/page.js']").href;
+				const { explain } = await import(at), { Problem } = await import(at.replace("page.js", "api.js"));
+				return explain(new Problem(503, { code: "local_mailbox_unavailable" }), true);
+			})()`
+			if got := js[string](p, failing); got != (said{
+				"The user’s mailbox cannot be read right now. Try again later.",
+				"Skrzynki użytkownika nie można teraz odczytać. Spróbuj ponownie później.",
+			}).in(dev) {
+				t.Errorf("an administrator reads %q", got)
+			}
+
+			own := look(t, dev, s.link(user)) // The control.
+			own.until("document.querySelector('.card')")
+			if got := js[string](own, failing); got != (said{
+				"Your own mailbox cannot be read right now. Try again later.",
+				"Nie można teraz odczytać twojej skrzynki. Spróbuj później.",
+			}).in(dev) {
+				t.Errorf("its user reads %q", got)
+			}
+			own.until("Boolean(" + spoken + ")")
+		})
+	}
+}

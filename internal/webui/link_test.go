@@ -168,3 +168,27 @@ func TestSigningOutEndsTheSessionOnTheServer(t *testing.T) {
 		t.Errorf("after all were ended the session is answered %s", got)
 	}
 }
+
+// TestAUsedLinkLeadsBackWhoIsSignedIn to the own accounts, whatever became of the link.
+func TestAUsedLinkLeadsBackWhoIsSignedIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	const user = "anna@xn--w-uga1v8h.test"
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			link := s.link(user)
+			p := look(t, dev, link)
+			p.until(who("anna@żółw.test"))
+			p.do(chromedp.Navigate(link))
+			p.sees(said{"You are still signed in as anna@żółw.test.", "Nadal korzystasz z konta anna@żółw.test."}.in(dev))
+			p.press(said{"Go to your external accounts", "Przejdź do swoich kont zewnętrznych"}.in(dev))
+			p.until("location.pathname === '/' && " + who("anna@żółw.test"))
+
+			stranger := look(t, dev, link) // The control.
+			stranger.sees(said{"Go back to your mail and open", "Wróć do swojej poczty i otwórz"}.in(dev))
+			if js[bool](stranger, "document.links.length > 0 || document.body.innerText.includes('anna')") {
+				t.Errorf("nobody is signed in, and the page reads %s", stranger.reads())
+			}
+		})
+	}
+}

@@ -54,6 +54,9 @@ export function arrive() {
   if (m) toast(m.text, m.kind || "good");
 }
 
+/** toldOfUsers says whether an administrator reads of somebody else what users read of themselves. */
+const toldOfUsers = (code) => location.pathname.startsWith("/admin") && known("admin.error." + code);
+
 /** explain says a failure in words; silent returns them without saying them. */
 export function explain(e, silent) {
   if (!(e instanceof Problem)) {
@@ -63,7 +66,7 @@ export function explain(e, silent) {
   if (e.status === 401) return "";
   let text = t("error.internal");
   if (e.status === 0) text = t("error.offline");
-  else if (e instanceof Problem && known("error." + e.code)) text = t("error." + e.code);
+  else if (e instanceof Problem && known("error." + e.code)) text = t((toldOfUsers(e.code) ? "admin.error." : "error.") + e.code);
   if (!silent) toast(text);
   return text;
 }

@@ -438,6 +438,7 @@ export default {
   "admin.state.needs_attention": "Needs its user",
   "admin.state.over_quota": "Mailbox is full",
   "health.whose": "User and account",
+  "admin.error.local_mailbox_unavailable": "The user’s mailbox cannot be read right now. Try again later.",
   "admin.account.sender": "Sender’s name",
   "admin.account.interval": "Visited every",
   "admin.account.start": "Begins with",

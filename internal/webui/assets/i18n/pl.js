@@ -440,6 +440,7 @@ export default {
   "admin.state.needs_attention": "Wymaga uwagi użytkownika",
   "admin.state.over_quota": "Skrzynka jest pełna",
   "health.whose": "Użytkownik i konto",
+  "admin.error.local_mailbox_unavailable": "Skrzynki użytkownika nie można teraz odczytać. Spróbuj ponownie później.",
   "admin.account.sender": "Nazwa nadawcy",
   "admin.account.interval": "Sprawdzane co",
   "admin.account.start": "Pobierane od",
