@@ -148,13 +148,19 @@ func (b Brand) shell(page []byte, prefix string) []byte {
 	}
 	link("help", b.HelpURL)
 	link("privacy-policy", b.PrivacyURL)
-	icon := prefix + "/icon.svg"
+	icon, logo := prefix+"/icon.svg", ourLogo
 	if b.Logo.kind != "" {
 		icon = prefix + "/logo" + b.Logo.kind
+		logo = `<img class="logo own" src="` + html.EscapeString(icon) + `" alt="">`
 	}
-	return []byte(strings.NewReplacer("{{assets}}", prefix, "{{name}}", name, "{{icon}}", icon, "{{brand}}\n",
+	return []byte(strings.NewReplacer("{{assets}}", prefix, "{{name}}", name, "{{icon}}", icon, "{{logo}}", logo, "{{brand}}\n",
 		more.String()).Replace(string(page)))
 }
+
+// ourLogo is what the pages draw, once they are there: see logo in assets/app.js.
+const ourLogo = `<svg viewBox="0 0 32 32" class="logo" aria-hidden="true"><rect width="32" height="32" rx="8"/>` +
+	`<path class="fold" d="M6 10.500 16 18l10-7.500"/><path class="waves" d="M6 18c2.500 0 2.500 2 5 2s2.500-2 5-2 ` +
+	`2.500 2 5 2 2.500-2 5-2M6 23c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2"/></svg>`
 
 func (b Brand) name() string {
 	if b.Name == "" {

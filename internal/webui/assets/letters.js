@@ -19,7 +19,7 @@ export function labels(name) {
 /** ascii is what the browser would ask for, or null. */
 function ascii(host) {
   if (/[\s/?#@:%\\[\]]/.test(host)) return null;
-  try { return new URL("http://" + host).hostname || null; } catch { return null; }
+  try { return new URL(location.protocol + "//" + host).hostname || null; } catch { return null; }
 }
 
 function lettersOf(name) {
