@@ -510,7 +510,8 @@ func TestNamesAreInLettersInTables(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	id, _, _ := strings.Cut(s.ok(canary+"\n", append([]string{
-		"account", "add", "--user", "anna@żółw.test", "--email", "anna@xn--mnchen-3ya.test", "--skip-test", "--password-stdin",
+		"account", "add", "--user", "anna@żółw.test", "--email", "anna@xn--mnchen-3ya.test", "--skip-test",
+		"--password-stdin",
 	}, cliFlags("imap", "imap.xn--mnchen-3ya.test", 993, "tls", "anna")...)...), "\n")
 	args := []string{"account", "list", "--user", "anna@żółw.test"}
 	letters := s.runIn(append(slices.Clone(s.env), "LC_ALL=C.UTF-8"), "", args...)
@@ -519,7 +520,8 @@ func TestNamesAreInLettersInTables(t *testing.T) {
 		t.Errorf("account list: %+v", letters)
 	}
 	plain := s.runIn(append(slices.Clone(s.env), "LC_ALL=C"), "", args...) // The control.
-	if !strings.Contains(plain.out, "anna@xn--w-uga1v8h.test") || !strings.Contains(plain.out, "anna@xn--mnchen-3ya.test") {
+	if !strings.Contains(plain.out, "anna@xn--w-uga1v8h.test") ||
+		!strings.Contains(plain.out, "anna@xn--mnchen-3ya.test") {
 		t.Errorf("account list in ASCII: %+v", plain)
 	}
 	var shown accountAnswer // What programs read stays as it is.

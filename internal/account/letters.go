@@ -115,8 +115,12 @@ var scripts = [][]*unicode.RangeTable{
 
 var (
 	livingLatin = &unicode.RangeTable{R16: []unicode.Range16{
-		{Lo: 'a', Hi: 'z', Stride: 1}, {Lo: 'ß', Hi: 'ö', Stride: 1}, {Lo: 'ø', Hi: 'İ', Stride: 1},
-		{Lo: 'Ĳ', Hi: 'ſ', Stride: 1}, {Lo: 'Ș', Hi: 'ț', Stride: 1}, {Lo: 'Ḁ', Hi: 'ỿ', Stride: 1},
+		{Lo: 'a', Hi: 'z', Stride: 1},
+		{Lo: 'ß', Hi: 'ö', Stride: 1},
+		{Lo: 'ø', Hi: 'İ', Stride: 1},
+		{Lo: 'Ĳ', Hi: 'ſ', Stride: 1},
+		{Lo: 'Ș', Hi: 'ț', Stride: 1},
+		{Lo: 'Ḁ', Hi: 'ỿ', Stride: 1},
 	}}
 	prolonged = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 'ー', Hi: 'ー', Stride: 1}}}
 )

@@ -190,8 +190,8 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	if t.advice.en != "" {
 		advice = t.advice.in(lang)
 	}
-	fill := strings.NewReplacer("{host}", account.Letters(c.Host), "{why}", strings.TrimSuffix(why, "."), "{n}", failures(a.Status.Failures,
-		lang),
+	fill := strings.NewReplacer("{host}", account.Letters(c.Host), "{why}", strings.TrimSuffix(why, "."),
+		"{n}", failures(a.Status.Failures, lang),
 		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", strconv.FormatInt(d.Daily/1_000_000, 10)+" MB")
 	return Delay{
 		Title: fill.Replace(t.title.in(lang)), Evidence: fill.Replace(t.evidence.in(lang)), Advice: advice,

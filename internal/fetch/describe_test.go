@@ -187,7 +187,9 @@ func (s *spentRemote) Open(context.Context, account.Account, account.Credential)
 	return s, nil
 }
 
-func (s *spentRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
+func (s *spentRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item,
+	[]byte) error,
+) error {
 	s.asked++
 	if s.refuses {
 		return &fault.Error{Code: fault.RateLimited, Op: "reading headers", Detail: "too much", Session: true}

@@ -247,7 +247,8 @@ func TestNoPageOfAdministratorsSpeaksToTheUser(t *testing.T) {
 	t.Parallel()
 	s, well, refused, down, _ := troubled(t)
 	const user = "jan.kowalski-nowak.z.dlugim.adresem@firma.test"
-	const spoken = `([...document.querySelectorAll("main, dialog")].map((e) => e.innerText).join(" ") + [...document.querySelectorAll("main [title], main [aria-label]")]
+	const spoken = `([...document.querySelectorAll("main, dialog")].map((e) => e.innerText).join(" ") +
+		[...document.querySelectorAll("main [title], main [aria-label]")]
 		.map((e) => " " + e.title + " " + e.getAttribute("aria-label")).join(" "))
 		.match(/(?<![\p{L}])(you|your|yours|tw[oó]j\p{L}*|ci|ciebie|cię|tobie)(?![\p{L}])/giu)`
 	for _, dev := range owners {

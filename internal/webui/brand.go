@@ -153,8 +153,8 @@ func (b Brand) shell(page []byte, prefix string) []byte {
 		icon = prefix + "/logo" + b.Logo.kind
 		logo = `<img class="logo own" src="` + html.EscapeString(icon) + `" alt="">`
 	}
-	return []byte(strings.NewReplacer("{{assets}}", prefix, "{{name}}", name, "{{icon}}", icon, "{{logo}}", logo, "{{brand}}\n",
-		more.String()).Replace(string(page)))
+	return []byte(strings.NewReplacer("{{assets}}", prefix, "{{name}}", name, "{{icon}}", icon,
+		"{{logo}}", logo, "{{brand}}\n", more.String()).Replace(string(page)))
 }
 
 // ourLogo is what the pages draw, once they are there: see logo in assets/app.js.

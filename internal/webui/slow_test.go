@@ -97,8 +97,8 @@ func TestWhatIsPaintedFirstStays(t *testing.T) {
 	p.until("document.querySelector('main h1')")
 	_, _, shell := ask(t, webui.Handler(webui.Options{}), "/")
 	same := `(() => {
-		const brand = new DOMParser().parseFromString(` + quote(shell) + `, "text/html").querySelector(".top > .top-in > .brand");
-		return [brand, document.querySelector(".top > .top-in > .brand")].map((e) => e.innerHTML);
+		const then = new DOMParser().parseFromString(` + quote(shell) + `, "text/html");
+		return [then, document].map((d) => d.querySelector(".top > .top-in > .brand").innerHTML);
 	})()`
 	if got := js[[]string](p, same); len(got) != 2 || got[0] != got[1] {
 		t.Errorf("the head was\n%q\nand is", got)
