@@ -126,8 +126,8 @@ var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, st
 			"mail from the mailboxes that you add then is delivered to %[1]s.",
 	},
 	"pl": {
-		title: "Logowanie do Twoich innych skrzynek",
-		text: "Ten link zaloguje Cię jako %s. Kontynuuj tylko wtedy, gdy to Twoja skrzynka: " +
+		title: "Logowanie do twoich kont zewnętrznych",
+		text: "Ten link zaloguje cię jako %s. Kontynuuj tylko wtedy, gdy to twoja skrzynka: " +
 			"będzie do niej trafiać poczta z kont, które dodasz.",
 		press: "Zaloguj się jako %s", otherTitle: "W tej przeglądarce jest już zalogowana inna osoba",
 		stay: "Pozostań na koncie %s",

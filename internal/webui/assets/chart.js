@@ -118,7 +118,7 @@ export function histogram(counts, unlimited) {
     const tall = n ? Math.max(3, n / most * 96) : 0;
     el.append(s("g", null, s("title", null, names[i] + ": " + count(n)), s("rect", { class: "hit", x: String(i * step), y: "0", width: String(step), height: "134" }),
       s("rect", { class: "column " + (i === 10 ? "over" : i === 9 ? "near" : ""), x: String(i * step + 5), y: String(base - tall), width: String(step - 10), height: String(tall), rx: "3" }),
-      s("text", { x: String(i * step + step / 2), y: "128", "text-anchor": "middle" }, i < 10 ? i * 10 + "" : "≥100")));
+      s("text", { x: String(i < 10 ? i * step + step / 2 : 438), y: "128", "text-anchor": i < 10 ? "middle" : "end" }, i < 10 ? i * 10 + "" : "≥100")));
   });
   return h("div", null, el, h("p", { class: "hint" }, t("quotas.picture.none") + ": " + count(unlimited)));
 }
