@@ -91,12 +91,23 @@ type tab struct {
 // look opens an address in a window of its own.
 func look(tb testing.TB, d device, address string) *tab {
 	tb.Helper()
+	return window(tb, d, address, 4*soon)
+}
+
+// stay is look for a window in which many states are looked at, one after another.
+func stay(tb testing.TB, d device, address string) *tab {
+	tb.Helper()
+	return window(tb, d, address, 20*soon)
+}
+
+func window(tb testing.TB, d device, address string, within time.Duration) *tab {
+	tb.Helper()
 	if err := chrome.start(); err != nil {
 		tb.Fatalf("starting the browser: %v", err)
 	}
 	ctx, cancel := chromedp.NewContext(chrome.ctx, chromedp.WithNewBrowserContext())
 	tb.Cleanup(cancel)
-	return open(ctx, tb, d, address)
+	return open(ctx, tb, d, address, within)
 }
 
 // beside opens an address in a second tab of the same window.
@@ -104,12 +115,13 @@ func (p *tab) beside(address string) *tab {
 	p.tb.Helper()
 	ctx, cancel := chromedp.NewContext(p.ctx)
 	p.tb.Cleanup(cancel)
-	return open(ctx, p.tb, p.dev, address)
+	return open(ctx, p.tb, p.dev, address, 4*soon)
 }
 
-func open(ctx context.Context, tb testing.TB, d device, address string) *tab {
+// open opens an address for no longer than within.
+func open(ctx context.Context, tb testing.TB, d device, address string, within time.Duration) *tab {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 4*soon)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	tb.Cleanup(cancel)
 	p := &tab{tb: tb, ctx: ctx, dev: d}
 	p.do(chromedp.EmulateViewport(d.width, d.height, func(m *emulation.SetDeviceMetricsOverrideParams,

@@ -47,6 +47,10 @@ const lookedAt = `(async () => {
 		}
 		if (!scrolled && (r.left < -1 || r.right > innerWidth + 1)) tell("text leaves the window");
 	}
+	for (const e of document.querySelectorAll("svg text")) {
+		const high = parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a;
+		if (seen(e) && high < 10.5) faults.push("text too small: " + e.textContent + " of " + high.toFixed(1) + " pixels");
+	}
 	const pen = document.createElement("canvas").getContext("2d");
 	for (const e of document.querySelectorAll("select")) {
 		if (!seen(e)) continue;
@@ -73,9 +77,10 @@ const lookedAt = `(async () => {
 		? /(?<!\p{L})(the|is|are|was|were|and|your|you|not|with|from|this|that|will|password|accounts?|settings|server|of|has|have|days?|hours?|minutes?|messages?)(?!\p{L})/iu
 		: /[ąćęłńóśźż]|(?<!\p{L})(jest|nie|dla|przez|konto|konta|poczta|serwer|na|od|dni|minut|godzin|temu)(?!\p{L})/iu;
 	// What people have written themselves is in whatever language they like.
-	const theirs = [...document.querySelectorAll(".skipped .strong[dir=auto]")].map((e) => e.textContent);
+	const theirs = [...document.querySelectorAll(".skipped .strong[dir=auto]")].map((e) => e.textContent.replace(/\s+/g, " ").trim())
+		.sort((a, b) => b.length - a.length); // The longer first: one may be a part of another.
 	for (const [raw, e] of said) {
-		const at = e.closest("[lang]")?.lang, text = raw.replace(/\u00a0/g, " ").trim();
+		const at = e.closest("[lang]")?.lang, text = raw.replace(/\s+/g, " ").trim();
 		if (at && at !== lang) continue;
 		const bare = theirs.reduce((rest, x) => rest.replaceAll(x, ""), text).replace(
 			/\S+@\S+|\S+[._]test|\S*localhost\S*|https?:\S+|Wysłane|Żółć|My Folder|With\s+two spaces/g, "");
