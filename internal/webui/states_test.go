@@ -127,7 +127,9 @@ func (w *walk) second(port int, password string) *tab {
 	p.keys(password + kb.Enter)
 	p.until("document.activeElement?.name === 'name'")
 	js[any](p, "document.querySelector('.advanced').open = true; null")
-	for name, text := range map[string]string{"server.host": "localhost", "server.port": fmt.Sprint(port), "username": "anna"} {
+	for name, text := range map[string]string{
+		"server.host": "localhost", "server.port": fmt.Sprint(port), "username": "anna",
+	} {
 		js[any](p, fmt.Sprintf(`(() => { const i = document.querySelector("input[name='%s']"); i.value = %s;
 			i.dispatchEvent(new Event("input", {bubbles: true})); return null; })()`, name, quote(text)))
 	}
@@ -143,6 +145,7 @@ type aState struct {
 const (
 	step1   = "document.activeElement?.name === 'email'"
 	opened  = "document.querySelector('dialog[open]')"
+	noRows  = "document.querySelector('.empty-row:not([hidden])')"
 	heading = "document.querySelector('h1')"
 )
 
@@ -269,7 +272,8 @@ func states() []aState {
 		// One account.
 		{"account-ok", account("Atlas")}, {"account-paused", account("Borealis")}, {"account-refused", account("Cirrus")},
 		{"account-retrying", account("Delta")}, {"account-partial", account("Echo")}, {"account-left-out", account("Fala")},
-		{"account-never-signed-in", account("Granit")}, {"account-pending", account("Hotel")}, {"account-fetching", account("Indygo")},
+		{"account-never-signed-in", account("Granit")}, {"account-pending", account("Hotel")},
+		{"account-fetching", account("Indygo")},
 		{"account-over-quota", func(w *walk) *tab {
 			return w.at(full, "/accounts/"+w.ids["of full"], "document.querySelector('.why .notice.warn')")
 		}},
@@ -286,7 +290,8 @@ func states() []aState {
 		}},
 		{"edit-refused", func(w *walk) *tab {
 			p := w.at(many, "/accounts/"+w.ids["Atlas"]+"/edit", "document.querySelector('input[name=name]')")
-			js[any](p, "document.querySelector('input[name=name]').value = ''; document.querySelector('form').requestSubmit(); null")
+			js[any](p, "document.querySelector('input[name=name]').value = ''; "+
+				"document.querySelector('form').requestSubmit(); null")
 			p.until("document.querySelector('[aria-invalid]')")
 			return p
 		}},
@@ -329,20 +334,24 @@ func states() []aState {
 			p.until("document.querySelector('.notice.bad')")
 			return p
 		}},
-		{"sign-in-by-proxy-failed", func(w *walk) *tab { return w.guest(w.proxy, "/signin", "document.querySelector('main a')") }},
+		{"sign-in-by-proxy-failed", func(w *walk) *tab {
+			return w.guest(w.proxy, "/signin", "document.querySelector('main a')")
+		}},
 		{"sign-in-by-issuer", func(w *walk) *tab {
 			return w.guest(w.issuer, "/", "document.querySelector('a[href^=\"/signin\"]')")
 		}},
-		{"sign-in-by-issuer-failed", func(w *walk) *tab { return w.guest(w.issuer, "/signin", "document.querySelector('main a')") }},
+		{"sign-in-by-issuer-failed", func(w *walk) *tab {
+			return w.guest(w.issuer, "/signin", "document.querySelector('main a')")
+		}},
 		{"sign-in-over", func(w *walk) *tab {
 			return w.guest(w.issuer, "/signin/callback?state=x", "document.querySelector('main a')")
 		}},
 		// Administrators.
 		{"admin-overview", admin("/admin", "document.querySelector('tbody tr')")},
 		{"admin-accounts", admin("/admin/accounts", "document.querySelector('tbody tr')")},
-		{"admin-accounts-none", admin("/admin/accounts?query=nobody-like-this", "document.querySelector('.empty-row:not([hidden])')")},
+		{"admin-accounts-none", admin("/admin/accounts?query=nobody-like-this", noRows)},
 		{"admin-quotas", admin("/admin/quotas", "document.querySelector('tbody tr') && document.querySelector('.chart')")},
-		{"admin-quotas-none", admin("/admin/quotas?query=nobody-like-this", "document.querySelector('.empty-row:not([hidden])')")},
+		{"admin-quotas-none", admin("/admin/quotas?query=nobody-like-this", noRows)},
 		{"admin-limit", limits},
 		{"admin-limit-wrong", func(w *walk) *tab {
 			p := limits(w)
@@ -363,7 +372,7 @@ func states() []aState {
 			return p
 		}},
 		{"admin-user", admin("/admin/users/"+many, "document.querySelector('tbody tr')")},
-		{"admin-user-without", admin("/admin/users/"+longUser, "document.querySelector('.empty-row:not([hidden])')")},
+		{"admin-user-without", admin("/admin/users/"+longUser, noRows)},
 		{"admin-account", func(w *walk) *tab {
 			return w.at(root, "/admin/accounts/"+w.ids["Cirrus"], "document.querySelector('.notice')")
 		}},
@@ -450,17 +459,18 @@ func newPremises(t *testing.T) *premises {
 	ms := func(in time.Duration) int64 { return time.Now().Add(in).UnixMilli() }
 	for name, row := range map[string]string{
 		"Cirrus": fmt.Sprintf("state = 5, code = 'auth_failed', failures = 3, due_at_ms = %d, last_success_ms = %d, "+
-			"last_attempt_ms = %d, detail = 'NO [AUTHENTICATIONFAILED] Authentication failed.'", int64(1<<63-1), ms(-48*time.Hour),
-			ms(-time.Hour)),
-		"Delta": fmt.Sprintf("state = 4, code = 'connect_refused', failures = 4, due_at_ms = %d, last_attempt_ms = %d, since_ms = %d, "+
-			"detail = 'dial tcp [2001:db8::1]:993: connect: connection refused'", ms(20*time.Hour), ms(-time.Hour), ms(-3*time.Hour)),
-		"Echo": fmt.Sprintf("state = 3, code = 'folder_failed', detail = 'Lists/Closed: NO Permission denied', due_at_ms = %d",
-			ms(20*time.Hour)),
+			"last_attempt_ms = %d, detail = 'NO [AUTHENTICATIONFAILED] Authentication failed.'", int64(1<<63-1),
+			ms(-48*time.Hour), ms(-time.Hour)),
+		"Delta": fmt.Sprintf("state = 4, code = 'connect_refused', failures = 4, due_at_ms = %d, "+
+			"last_attempt_ms = %d, since_ms = %d, detail = 'dial tcp [2001:db8::1]:993: connect: connection refused'",
+			ms(20*time.Hour), ms(-time.Hour), ms(-3*time.Hour)),
+		"Echo": fmt.Sprintf("state = 3, code = 'folder_failed', "+
+			"detail = 'Lists/Closed: NO Permission denied', due_at_ms = %d", ms(20*time.Hour)),
 		"Granit": fmt.Sprintf("state = 5, code = 'app_password_required', failures = 1, due_at_ms = %d, last_attempt_ms = %d",
 			int64(1<<63-1), ms(-time.Hour)),
 		"Hotel": fmt.Sprintf("state = 1, due_at_ms = %d", ms(20*time.Hour)),
-		"Indygo": fmt.Sprintf("state = 3, lease_owner = 'elsewhere-1-x/1', lease_epoch = 1, lease_until_ms = %d, started_ms = %d",
-			ms(20*time.Hour), ms(-time.Minute)),
+		"Indygo": fmt.Sprintf("state = 3, lease_owner = 'elsewhere-1-x/1', lease_epoch = 1, "+
+			"lease_until_ms = %d, started_ms = %d", ms(20*time.Hour), ms(-time.Minute)),
 		"of full": fmt.Sprintf("state = 6, code = 'local_over_quota', failures = 1, due_at_ms = %d", ms(20*time.Hour)),
 		"Atlas":   fmt.Sprintf("due_at_ms = %d", ms(20*time.Hour)), "Fala": fmt.Sprintf("due_at_ms = %d", ms(20*time.Hour)),
 	} {
@@ -505,13 +515,17 @@ func TestEveryStateOfEveryPage(t *testing.T) {
 func (w *walk) control() {
 	w.t.Helper()
 	for _, tc := range []struct{ found, breaks string }{
-		{"axe color-contrast", `document.querySelector("h1").style.color = "#888"; document.querySelector("h1").style.background = "#999"`},
+		{"axe color-contrast", `document.querySelector("h1").style = "color: #888; background: #999"`},
 		{"axe select-name", `document.getElementById("language").removeAttribute("aria-label")`},
 		{"overflow", `document.querySelector("main").style.width = "150vw"`},
-		{"text cut off", `Object.assign(document.querySelector("h1").style, {width: "2rem", overflow: "hidden", whiteSpace: "nowrap"})`},
-		{"text leaves its box", `const e = [...document.querySelectorAll(".card .trouble")].find((x) => x.textContent); e.style.whiteSpace = "nowrap"; e.textContent = "x".repeat(99)`},
-		{"text too small", `document.querySelector("h1").innerHTML = "<svg viewBox='0 0 10 10' width='10'><text y='9' font-size='5'>1</text></svg>"`},
-		{"language", `document.querySelector("h1").textContent = document.documentElement.lang === "pl" ? "All of the mail" : "Poczta jest"`},
+		{"text cut off", `document.querySelector("h1").style = "width: 2rem; overflow: hidden; white-space: nowrap"`},
+		{"text leaves its box", `const e = [...document.querySelectorAll(".card .trouble")].find((x) => x.textContent);
+			e.style.whiteSpace = "nowrap"; e.textContent = "x".repeat(99)`},
+		{"a word is broken", `document.querySelector("h1").style = "width: 2rem"`},
+		{"text too small", `document.querySelector("h1").innerHTML =
+			"<svg viewBox='0 0 10 10' width='10'><text y='9' font-size='5'>1</text></svg>"`},
+		{"language", `document.querySelector("h1").textContent =
+			document.documentElement.lang === "pl" ? "All of the mail" : "Poczta jest"`},
 		{"keyboard: the focus cannot be seen", `document.querySelector(".card a").style.outline = "none"`},
 		{"keyboard: not reached", `document.querySelector(".card").insertAdjacentHTML("beforeend", "<a href='/x'>x</a>");
 			document.querySelector(".card a[href='/x']").addEventListener("focusin", (e) => e.stopImmediatePropagation(), true);
@@ -519,7 +533,8 @@ func (w *walk) control() {
 	} {
 		p := w.as(many)
 		p.fresh(w.main.addr + "/")
-		p.until("document.querySelectorAll('.card').length === 9 && [...document.querySelectorAll('.card .trouble')].some((e) => e.textContent)")
+		p.until("document.querySelectorAll('.card').length === 9 && " +
+			"[...document.querySelectorAll('.card .trouble')].some((e) => e.textContent)")
 		js[any](p, tc.breaks+"; null")
 		found := append(p.faults(), p.unreached()...)
 		if !slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, tc.found) }) {
