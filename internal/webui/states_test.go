@@ -270,9 +270,14 @@ func states() []aState {
 		}},
 		{"wizard-limit", func(w *walk) *tab { return w.at(many, "/accounts/new", "document.querySelector('main .notice')") }},
 		// One account.
-		{"account-ok", account("Atlas")}, {"account-paused", account("Borealis")}, {"account-refused", account("Cirrus")},
-		{"account-retrying", account("Delta")}, {"account-partial", account("Echo")}, {"account-left-out", account("Fala")},
-		{"account-never-signed-in", account("Granit")}, {"account-pending", account("Hotel")},
+		{"account-ok", account("Atlas")},
+		{"account-paused", account("Borealis")},
+		{"account-refused", account("Cirrus")},
+		{"account-retrying", account("Delta")},
+		{"account-partial", account("Echo")},
+		{"account-left-out", account("Fala")},
+		{"account-never-signed-in", account("Granit")},
+		{"account-pending", account("Hotel")},
 		{"account-fetching", account("Indygo")},
 		{"account-over-quota", func(w *walk) *tab {
 			return w.at(full, "/accounts/"+w.ids["of full"], "document.querySelector('.why .notice.warn')")
