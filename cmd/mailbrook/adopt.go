@@ -27,7 +27,7 @@ func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) e
 		return err
 	}
 	differ := n.openParts(ctx, b, n.cfg.embedded())
-	if differ != nil && !errors.Is(differ, errNoDatabase) {
+	if differ != nil && !errors.Is(differ, errNoDatabase) && !errors.Is(differ, store.ErrNothing) {
 		return differ
 	}
 	if differ == nil {
@@ -159,11 +159,8 @@ func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, w
 	if n.id == "" && !b.anyKeys {
 		return usageError{errNothingBorne}
 	}
-	if n.cfg.embedded() {
-		if err := n.store.Migrate(ctx); err != nil {
-			return err
-		}
-	} else if err := checkSchema(n.store.CheckSchema(ctx)); err != nil {
+	// "migrate up" refuses one that is not ours yet.
+	if err := n.store.Migrate(ctx); err != nil {
 		return err
 	}
 	if n.id == "" { // Keys of a version that marked nothing: the database's identity is as good as any.

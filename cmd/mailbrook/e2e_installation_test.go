@@ -92,8 +92,12 @@ func (h *house) open() *sql.DB {
 
 // emptied puts an empty house of the same schema in the database's place.
 func (h *house) emptied() {
+	h.t.Helper()
 	h.exec("ALTER SCHEMA public RENAME TO away", "CREATE SCHEMA public")
-	h.ok("", "migrate", "up")
+	// As from a machine that has neither keys nor mailboxes: beside ours it is refused.
+	if r := h.runIn([]string{"MAILBROOK_DATA_DIR=" + h.t.TempDir()}, "", "migrate", "up"); r.status != exitOK {
+		h.t.Fatalf("migrate up elsewhere: %d %s", r.status, r.err)
+	}
 }
 
 func (h *house) must(err error) {
@@ -241,6 +245,9 @@ func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
 		if l.name == "half a file" {
 			h.spoils("half of the database is no database")
 		}
+		if l.part == "database" {
+			h.leavesTheSchema()
+		}
 		r := h.run("", "serve")
 		if l.name == "half a file" && !strings.Contains(r.err, ".recover") {
 			t.Errorf("serve says %q, want what to do", r.err)
@@ -263,6 +270,43 @@ func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
 		h.spoiled = ""
 		h.goesOn(1)
 	})
+}
+
+// leavesTheSchema shows that "migrate" changes nothing in a database that is not the
+// installation's. The control is "installation adopt", see
+// TestAPartIsAdoptedDeliberately.
+func (h *house) leavesTheSchema() {
+	h.t.Helper()
+	tables := func() (names []string) {
+		if h.dsn == "" {
+			text, err := os.ReadFile(h.file())
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				h.t.Fatal(err)
+			}
+			return []string{string(text)}
+		}
+		db := h.open()
+		defer db.Close()
+		rows, err := db.Query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1")
+		h.must(err)
+		defer rows.Close()
+		for rows.Next() {
+			var name string
+			h.must(rows.Scan(&name))
+			names = append(names, name)
+		}
+		return names
+	}
+	before := tables()
+	for _, command := range []string{"migrate status", "migrate up", "migrate down --yes", "installation"} {
+		r := h.run("", strings.Fields(command)...)
+		if r.status < 0 || r.status == exitOK && command != "migrate status" {
+			h.t.Errorf("%s: status %d, %s%s", command, r.status, r.out, r.err)
+		}
+		if now := tables(); !slices.Equal(now, before) {
+			h.t.Errorf("%s changed the database", command)
+		}
+	}
 }
 
 // identity returns what the saved keys bear.
@@ -676,9 +720,6 @@ func TestAPartIsAdoptedDeliberately(t *testing.T) {
 					t.Parallel()
 					h := newHouse(t, postgres)
 					l.do(h)
-					if l.name == "no tables" {
-						h.ok("", "migrate", "up")
-					}
 					if r := h.run("", "serve"); r.status == exitOK {
 						t.Fatalf("serve takes it without a word")
 					}

@@ -112,6 +112,8 @@ func (n *installation) openDatabase(ctx context.Context, b borne, exists bool,
 	switch {
 	case exists && errors.Is(err, fs.ErrNotExist):
 		return notOurs(partDatabase, fmt.Errorf("%w, while %s", errNoDatabase, b))
+	case errors.Is(err, store.ErrNothing):
+		return notOurs(partDatabase, fmt.Errorf("%w, while %s", store.ErrNothing, b))
 	case errors.Is(err, store.ErrReplaced):
 		return notOurs(partDatabase, err)
 	}
@@ -213,6 +215,9 @@ func (n *installation) read() (b borne, err error) {
 	return b, err
 }
 
+// errEmptied says that somebody else emptied the accounts.
+var errEmptied = errors.New("it has no accounts any more, though nobody removed them")
+
 // compare refuses parts that do not belong together.
 func (n *installation) compare(ctx context.Context, b borne) error {
 	id, err := n.store.Noted(ctx, store.NoteInstance)
@@ -241,12 +246,9 @@ func (n *installation) compare(ctx context.Context, b borne) error {
 	}
 	emptied, err := n.store.Emptied(ctx)
 	if err == nil && emptied {
-		err = notOurs(partDatabase, errors.New("it has no accounts any more, though nobody removed them"))
+		err = notOurs(partDatabase, errEmptied)
 	}
-	if err != nil {
-		return err
-	}
-	return nil
+	return err
 }
 
 // former returns the identity that the mailboxes bore in another installation,

@@ -25,9 +25,9 @@ type (
 	migrateStatusCmd struct{}
 )
 
-// withStore opens the database as it is, whatever its schema. To one that is not
-// embedded nothing in data_dir is needed.
-func withStore(ctx context.Context, t terminal, load loader, do func(*store.Store) error) error {
+// withStore opens the database of an installation that stands, whatever its schema. To
+// one that is not embedded nothing in data_dir is needed.
+func withStore(ctx context.Context, t terminal, load loader, do func(*installation, borne) error) error {
 	cfg, err := load()
 	if err != nil {
 		return err
@@ -41,23 +41,35 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*store.Stor
 }
 
 // openedStore opens the database of an installation that may be a new one. A SQLite
-// file that was lost is no new one.
-func openedStore(ctx context.Context, t terminal, cfg config, do func(*store.Store) error) (err error) {
+// file that was lost or emptied is no new one.
+func openedStore(ctx context.Context, t terminal, cfg config, do func(*installation, borne) error) (err error) {
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
-	b := borne{}
-	if cfg.embedded() {
-		if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
-			return usageError{fmt.Errorf("mailbox: %w", err)}
-		}
-		if b, err = n.read(); err != nil {
-			return err
-		}
+	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
+		return usageError{fmt.Errorf("mailbox: %w", err)}
+	}
+	b, err := n.read()
+	if err != nil {
+		return err
 	}
 	if err := n.openDatabase(ctx, b, b.any(), nil); err != nil {
 		return err
 	}
 	defer n.store.Close()
-	return do(n.store)
+	return do(n, b)
+}
+
+// mayMigrate refuses to change the schema of a database that is not the one of the keys
+// and mailboxes that are here. One whose steps were all taken back bears nothing any
+// more, and somebody meant it.
+func (n *installation) mayMigrate(ctx context.Context, b borne) error {
+	if !b.any() {
+		return nil
+	}
+	bare, err := n.store.TakenBack(ctx)
+	if err != nil || bare {
+		return err
+	}
+	return n.compare(ctx, b)
 }
 
 func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
@@ -68,7 +80,11 @@ func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if err := cfg.makeDataDir(); err != nil {
 		return err
 	}
-	return openedStore(ctx, t, cfg, func(s *store.Store) error {
+	return openedStore(ctx, t, cfg, func(n *installation, b borne) error {
+		if err := n.mayMigrate(ctx, b); err != nil {
+			return err
+		}
+		s := n.store
 		before, _, err := s.SchemaVersion(ctx, 0)
 		if err != nil {
 			return err
@@ -91,8 +107,11 @@ func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
 const lastKeeping = 3
 
 func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withStore(ctx, t, load, func(s *store.Store) error {
-		to := int64(-1)
+	return withStore(ctx, t, load, func(n *installation, b borne) error {
+		if err := n.mayMigrate(ctx, b); err != nil {
+			return err
+		}
+		s, to := n.store, int64(-1)
 		if c.To != nil {
 			to = *c.To
 		}
@@ -148,7 +167,9 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 }
 
 func (migrateStatusCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withStore(ctx, t, load, func(s *store.Store) error { return printMigrations(ctx, t, s) })
+	return withStore(ctx, t, load, func(n *installation, _ borne) error {
+		return printMigrations(ctx, t, n.store)
+	})
 }
 
 func printMigrations(ctx context.Context, t terminal, s *store.Store) error {

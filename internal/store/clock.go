@@ -173,12 +173,13 @@ func (s *Store) comparePostgres(ctx context.Context) error {
 func (s *Store) compareSQLite(ctx context.Context) error {
 	c, boot := s.clock, s.clock.boot
 	if boot == "" || !c.set {
-		var tables int
-		if err := s.on(s.r).row(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'").Scan(
-			&tables); err != nil {
+		id, err := s.Noted(ctx, NoteInstance)
+		if err != nil {
 			return err
 		}
-		if boot == "" || tables == 0 { // Nowhere to write, or no way to tell one start of the machine from another.
+		// No way to tell one start of the machine from another, or nowhere to write: no
+		// table, or somebody emptied it, who is refused before anything is written.
+		if boot == "" || id == "" {
 			if zero, ok := c.believe(); ok {
 				c.follow(ctx, zero, 0)
 			}

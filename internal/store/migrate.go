@@ -58,14 +58,18 @@ func (s *Store) Migrate(ctx context.Context) error {
 }
 
 // SchemaVersion returns the newest step that is applied, 0 for none, and whether
-// this program knows a step of that number.
+// this program knows a step of that number. It writes nothing.
 func (s *Store) SchemaVersion(ctx context.Context, version int64) (applied int64, known bool, err error) {
 	err = s.migrating(ctx, func(p *goose.Provider) error {
 		known = version == 0
 		for _, m := range p.ListSources() {
 			known = known || m.Version == version
 		}
-		applied, err = p.GetDBVersion(ctx)
+		if s.versioned(ctx) {
+			applied, err = p.GetDBVersion(ctx)
+		} else {
+			err = s.Ping(ctx) // No table, or no database.
+		}
 		return err
 	})
 	if err != nil {
@@ -88,6 +92,19 @@ func (s *Store) MigrateDownTo(ctx context.Context, version int64) error {
 		return fmt.Errorf("taking back migrations: %w", err)
 	}
 	return nil
+}
+
+// versioned reports whether any step was ever applied. Where there is no place yet to
+// write that down, asking goose would make one.
+func (s *Store) versioned(ctx context.Context) bool {
+	return s.w.WithContext(ctx).Migrator().HasTable(goose.DefaultTablename)
+}
+
+// TakenBack reports whether there were steps, and all of them were taken back: no
+// table is left, but that of the steps. It writes nothing.
+func (s *Store) TakenBack(ctx context.Context) (bool, error) {
+	applied, _, err := s.SchemaVersion(ctx, 0)
+	return err == nil && applied == 0 && s.versioned(ctx), err
 }
 
 // AccountsKept counts the accounts in a database of any schema.
@@ -118,10 +135,17 @@ func (s *Store) MigrateDown(ctx context.Context) error {
 	return nil
 }
 
-// MigrationStatus lists the steps that this program knows, oldest first.
+// MigrationStatus lists the steps that this program knows, oldest first. It writes
+// nothing.
 func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	var out []Migration
 	err := s.migrating(ctx, func(p *goose.Provider) error {
+		if !s.versioned(ctx) {
+			for _, m := range p.ListSources() {
+				out = append(out, Migration{Version: m.Version, Name: m.Path})
+			}
+			return s.Ping(ctx) // No table, or no database.
+		}
 		status, err := p.Status(ctx)
 		for _, m := range status {
 			step := Migration{Version: m.Source.Version, Name: m.Source.Path, Applied: m.State == goose.StateApplied}
@@ -147,7 +171,7 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	}
 	sources := p.ListSources()
 	want, have := sources[len(sources)-1].Version, int64(0)
-	if s.w.WithContext(ctx).Migrator().HasTable(goose.DefaultTablename) {
+	if s.versioned(ctx) {
 		if err := s.on(s.w).row(ctx, "SELECT coalesce(max(version_id), 0) FROM "+goose.DefaultTablename).Scan(
 			&have); err != nil {
 			return s.wrap(ctx, "reading the schema's version", err)

@@ -62,6 +62,9 @@ func (s *Store) openSQLite(ctx context.Context, name string, o Options) error {
 			return err
 		}
 	}
+	if o.Existing && s.file.Size() == 0 { // SQLite takes it for a new one, and writes its first page.
+		return ErrNothing
+	}
 	conns := o.Conns
 	if conns <= 0 {
 		conns = 4

@@ -42,8 +42,9 @@ type Options struct {
 	Log  *slog.Logger     // Nil: nothing is logged.
 	Now  func() time.Time // In the place of the time that the processes share, see Store.Now; nil: that.
 	Wall func() time.Time // This machine's clock; nil: time.Now.
-	// Existing says that a SQLite file is there already: one that is not is no
-	// first start but a loss, and none is made.
+	// Existing says that there is a SQLite file with something in it: one that is not
+	// there (fs.ErrNotExist) or holds nothing (ErrNothing) is no first start but a loss,
+	// and nothing is made of it.
 	Existing bool
 	// Instances are the identities that keys and mailboxes bear, none of a new
 	// installation: see ErrReplaced.
@@ -80,6 +81,9 @@ type Store struct {
 	companions companions
 	expected   string // The identity that the database has to bear; "": any.
 }
+
+// ErrNothing says that a database that was to exist is a file without content.
+var ErrNothing = errors.New("the database's file is empty")
 
 // Open opens the database that dsn names: "sqlite:PATH" or "postgres://…". The
 // schema is not looked at: see Migrate and CheckSchema. A database that is set
