@@ -195,6 +195,7 @@ func (v *visit) run(ctx context.Context) error {
 		return err
 	}
 	defer v.leave()
+	defer v.keepLearned(ctx)
 	if err := v.openMailbox(ctx); err != nil {
 		return err
 	}

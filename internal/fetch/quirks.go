@@ -1,8 +1,10 @@
 package fetch
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -40,4 +42,32 @@ func (v *visit) selects(f mail.Folder) bool {
 func (v *visit) mayFit(p *plan, it mail.Item, most int64) bool {
 	_, tried := p.waiting[it.ID]
 	return !tried && it.Size-most <= most/4 && v.quirks().Estimates
+}
+
+// learned is what the session knows of the server by now, where that is not what the
+// account has; else "".
+func (v *visit) learned() string {
+	now := v.session.Capabilities()
+	if now == v.lease.Account.Capabilities {
+		return ""
+	}
+	v.lease.Account.Capabilities = now
+	return now
+}
+
+// keepLearned writes what a visit learned of the server and did not write yet, as when
+// it failed: the next one goes around what this one failed over.
+func (v *visit) keepLearned(ctx context.Context) {
+	if v.session == nil {
+		return
+	}
+	now := v.learned()
+	if now == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := v.Journal.Commit(ctx, v.lease, Entry{Capabilities: now, Progress: v.progress}); err != nil {
+		v.log.WarnContext(ctx, "keeping what was learned of the server", "error", err)
+	}
 }

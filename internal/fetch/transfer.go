@@ -246,10 +246,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 		e.Folders = append(e.Folders, f)
 	}
 	clear(v.touched)
-	if now := v.session.Capabilities(); now != v.lease.Account.Capabilities {
-		e.Capabilities = now
-		v.lease.Account.Capabilities = now
-	}
+	e.Capabilities = v.learned()
 	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 &&
 		e.Capabilities == "" {
 		return nil

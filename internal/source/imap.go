@@ -40,6 +40,7 @@ type imapConn struct {
 	way        imap.Cap     // memoryProved, memoryShown, or "": what a later login should know of this one.
 	countUntil time.Time    // When to stop asking how many messages folders hold; zero: never.
 	unlisted   *fault.Error // Why not all folders were listed; nil: they were.
+	last       bool         // Should the server say BYE once more, no other connection is made.
 }
 
 // imapQuirks is what a session learned about its server, for all connections.
@@ -56,6 +57,7 @@ type imapQuirks struct {
 	// namespaces: what the server last told of them, now or in an earlier session;
 	// nil: nothing.
 	namespaces atomic.Pointer[namespaces]
+	suspects   suspects
 }
 
 // imapSession is an account being read, over one connection after another.
@@ -86,6 +88,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 	quirks.alone.Store(known.Has(capAlone))
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
 	quirks.namespaces.Store(rememberedNamespaces(known))
+	quirks.suspects.words = rememberedSuspects(known)
 	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn,
 		error,
 	) {
@@ -536,7 +539,8 @@ func (s *imapSession) hold(ctx context.Context) (c *imapConn, release func(), er
 func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*earlyRequest, release func(), err error) {
 	s.mu.Lock()
 	c = s.conn
-	if closed := s.closed; closed || c.link.failure() != nil {
+	// What came before a BYE is read first: it tells over which message that was said.
+	if closed := s.closed; closed || c.link.failure() != nil && (s.early == nil || c.farewell() == nil) {
 		s.mu.Unlock()
 		if closed {
 			return nil, nil, nil, errLinkClosed
@@ -559,6 +563,9 @@ func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), e
 	old.end()
 	if old.flight.lost(old) {
 		s.quirks.alone.Store(true)
+		if old.farewell() != nil { // The last connection is not spent on the same question.
+			s.quirks.stateless.Store(true)
+		}
 	}
 	if closed {
 		return nil, nil, errLinkClosed
@@ -571,6 +578,7 @@ func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), e
 	if c, err = s.connect(ctx); err != nil {
 		return nil, nil, fmt.Errorf("connecting again: %w", err)
 	}
+	c.last = s.farewells == mostFarewells-1
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn = c

@@ -54,6 +54,7 @@ func (s *imapSession) Capabilities() string {
 	if s.quirks.stateless.Load() {
 		words = append(words, string(statelessOn(time.Now())))
 	}
+	words = append(words, s.quirks.suspects.all()...)
 	if ns := s.quirks.namespaces.Load(); ns != nil {
 		if w := ns.word(); len(w) <= maxNamespaceWord {
 			words = append(words, w)
@@ -68,7 +69,7 @@ func parseCapabilities(remembered string) imap.CapSet {
 	caps := imap.CapSet{}
 	for w := range strings.FieldsSeq(remembered) {
 		if c := imap.Cap(w); c == capAlone || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown ||
-			strings.HasPrefix(w, capNamespaces) || slices.Contains(capsOfUse, c) {
+			strings.HasPrefix(w, capBYE) || strings.HasPrefix(w, capNamespaces) || slices.Contains(capsOfUse, c) {
 			caps[c] = struct{}{}
 		}
 	}
@@ -204,7 +205,7 @@ func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
 	total := uint32(0)
 	for _, q := range queries {
 		st := q.Folder.Status
-		if q.From == 0 || q.Failing || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From ||
+		if q.From == 0 || q.Failing || c.quirks.suspects.holds(q.Folder.Wire) || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From ||
 			st.UIDNext-q.From > earlyMessages-total {
 			continue
 		}

@@ -92,6 +92,7 @@ func (r *fetchRun) convict(d doubted) {
 			}
 		}
 		r.settled++
+		r.trust(b.want, b.items[0].ID.UID)
 		r.miss(b.want.Folder, b.items[0], &fault.Error{
 			Code: fault.MessageFailed, Op: d.why.Op, Detail: detail, Ended: d.cut, Err: d.why,
 		})
@@ -184,10 +185,11 @@ func (r *fetchRun) prove(c *imapConn) error {
 }
 
 // onlyAgain reports whether connections ended over enough messages that were skipped
-// in earlier visits, and nothing else is left.
-func (r *fetchRun) onlyAgain() bool {
-	fresh := func(b *batch) bool { return !b.want.Again }
-	return r.again >= maxAgain && len(r.doubts) == 0 && !slices.ContainsFunc(append(r.queue, r.later...), fresh)
+// in earlier visits, or over which a BYE ended one, and nothing else is left.
+func (r *fetchRun) onlyAgain(c *imapConn) bool {
+	fresh := func(b *batch) bool { return !b.want.Again && !b.bye }
+	spent := c.last && c.farewell() != nil && r.brought > 0
+	return (r.again >= maxAgain || spent) && len(r.doubts) == 0 && !slices.ContainsFunc(append(r.queue, r.later...), fresh)
 }
 
 // tellLater misses those over which a connection ended, where other messages came
@@ -371,6 +373,7 @@ func (r *fetchRun) probe(c *imapConn, o other) (refused *doubted, err error) {
 // came notes that a body came: whatever was refused before is to blame itself.
 func (r *fetchRun) came(w *mail.Want, uid uint32, size int64) {
 	r.brought++
+	r.trust(w, uid)
 	if size <= probeBytes && (r.proof.uid == 0 || r.proof.want != w) {
 		r.proof = other{&batch{want: w, stage: alone}, uid}
 	}

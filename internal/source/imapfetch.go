@@ -43,6 +43,7 @@ type batch struct {
 	stage   stage
 	tries   int    // How often the connection ended over it while it was one message.
 	brought int    // What the run had brought when it first did.
+	bye     bool   // The server said BYE over this one message in an earlier visit.
 	doubt   string // Why a message that came for it counts as none; "": none did.
 }
 
@@ -154,7 +155,7 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 		}
 		s.owner.opts.Log.DebugContext(ctx, "imap_reconnect", "host", c.link.server.Host, "settled", r.settled, "err", err)
 		if err != nil {
-			if s.cuts++; s.cuts >= maxReopens && r.brought > 0 && !r.headers || r.onlyAgain() {
+			if s.cuts++; s.cuts >= maxReopens && r.brought > 0 && !r.headers || r.onlyAgain(c) {
 				r.tellLater(err)
 				return mail.ErrLeft
 			}
@@ -221,12 +222,13 @@ func (r *fetchRun) plan(wants []mail.Want, expected []*earlyRequest) (wanted boo
 				rest = append(rest, it)
 			}
 		}
-		groups := r.group(w, rest)
+		groups := r.group(w, r.putLast(w, rest))
 		if w.Again {
 			groups = oneByOne(w, rest)
 		}
 		r.queue = append(r.queue, groups...)
 	}
+	r.bringLater()
 	return wanted || len(r.queue) > 0
 }
 
@@ -321,7 +323,7 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		for i, q := range ahead {
 			q.bodies.Close()
 			switch {
-			case q.stage == early:
+			case q.stage == early && (i > 0 || !fault.Of(err).Session):
 				if i == 0 && suspect != 0 {
 					r.struck[q.want] = strike{suspect, r.brought}
 				}
@@ -436,12 +438,17 @@ func (r *fetchRun) giveUp(b *batch) bool {
 // openFailed notes that the connection ended over opening a folder. The second
 // time it is the folder's fault.
 func (r *fetchRun) openFailed(b *batch, err error) error {
-	w := b.want
-	if b.stage == early {
+	w, name := b.want, displayName(b.want.Folder)
+	switch {
+	case fault.Of(err).Session: // A BYE, over the folder that was read before.
+		why := folderFault("opening folder "+name, name, err)
+		r.doubt(&batch{want: w, items: b.items, stage: b.stage}, why, true, 0)
+		b.items = nil
+		return err
+	case b.stage == early:
 		return err
 	}
 	if r.openErr[w]++; r.openErr[w] > 1 {
-		name := displayName(w.Folder)
 		r.given[w] = folderFault("opening folder "+name, name, err)
 	}
 	return err
@@ -690,9 +697,17 @@ func (r *fetchRun) blameBYE(b *batch, suspect uint32, err error) []*batch {
 		return nil
 	}
 	one := &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone}
+	// Where others came, or one that was skipped is all there is to ask for, it is the
+	// message's fault once more.
+	if again := b.want.Again; (b.bye || again) && r.brought > 0 || again && !r.haveOthers() {
+		r.again++
+		r.convict(doubted{batch: one, why: cutFault(one, err), cut: true})
+		return nil
+	}
+	r.suspect(b.want, one.items[0].ID.UID)
 	r.accuse(one, cutFault(one, err), r.brought)
 	if rest := slices.Delete(slices.Clone(b.items), at, at+1); len(rest) > 0 {
-		return []*batch{{want: b.want, items: rest, stage: b.stage}}
+		return []*batch{{want: b.want, items: rest, stage: max(b.stage, together)}}
 	}
 	return nil
 }

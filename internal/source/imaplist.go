@@ -29,13 +29,19 @@ var specialUses = []imap.MailboxAttr{
 }
 
 // Folders implements Session.
-func (s *imapSession) Folders(ctx context.Context) ([]mail.Folder, error) {
+func (s *imapSession) Folders(ctx context.Context) (folders []mail.Folder, err error) {
+	stateless := s.quirks.stateless.Load()
+	defer func() {
+		if err != nil {
+			s.quirks.stateless.Store(stateless) // It lists none without their state either.
+		}
+	}()
 	c, release, err := s.hold(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ahead := c.flight.pending()
-	folders, err := c.folders()
+	folders, err = c.folders()
 	release()
 	if err != nil && ahead && s.mayRetry(ctx, err) {
 		// A server or proxy may have lost what was sent behind the login.
@@ -309,6 +315,7 @@ type question struct {
 	opened *imapclient.SelectCommand
 	items  *imapclient.FetchCommand
 	sent   *imapCommand
+	left   *fault.Error // Why it was not asked; nil: it was.
 }
 
 // List implements Session. A folder whose listing ends the connection is asked
@@ -326,6 +333,14 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 	defer func() { release() }()
 	failures := 0
 	doubts := &folderDoubts{known: s.known, yield: yield}
+	var accused []string
+	defer func() {
+		if doubts.read == "" { // It may be the server that says BYE to everything.
+			for _, word := range accused {
+				s.quirks.suspects.remove(word)
+			}
+		}
+	}()
 	for len(queries)+len(doubts.held) > 0 {
 		done, asked, err := c.listAll(ctx, &s.listings, queries, doubts)
 		var stop *callerError
@@ -344,6 +359,10 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 		if failures++; len(queries) > 0 && (failures > 1 || fault.Of(err).Session) {
 			name := displayName(queries[0].Folder)
 			doubts.hold(queries[0], folderFault("listing folder "+name, name, err))
+			if fault.Of(err).Session {
+				accused = append(accused, suspectFolder(queries[0].Folder.Wire))
+				s.quirks.suspects.add(suspectFolder(queries[0].Folder.Wire))
+			}
 			queries, failures = queries[1:], 0
 		}
 		if !s.mayRetry(ctx, err) {
@@ -385,7 +404,9 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 		if err != nil {
 			c.link.Close()
 			for _, q := range questions {
-				q.items.Close()
+				if q.left == nil {
+					q.items.Close()
+				}
 			}
 			c.drop(asked)
 		}
@@ -403,17 +424,27 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 		}
 		if most := doubts.mostAhead(); len(questions) <= most/2 { // Asked in bulk: fewer and fuller packets.
 			for ; sent < len(queries) && len(questions) < most; sent++ {
-				questions = append(questions, c.ask(queries[sent]))
+				if left := c.leaves(queries[sent]); left != nil {
+					questions = append(questions, question{query: queries[sent], left: left})
+				} else {
+					questions = append(questions, c.ask(queries[sent]))
+				}
 			}
 			if !early && sent == len(queries) {
 				early, asked = true, c.askEarly(queries)
 			}
+		}
+		if left := questions[0].left; left != nil {
+			doubts.hold(queries[done], left)
+			questions, done = questions[1:], done+1
+			continue
 		}
 		listing, why, err := c.answer(ctx, into, questions[0])
 		if err != nil {
 			return done, asked, err
 		}
 		questions = questions[1:]
+		c.quirks.suspects.remove(suspectFolder(queries[done].Folder.Wire))
 		var known *fault.Error
 		if errors.As(why, &known) && known.Session {
 			doubts.hold(queries[done], known)
