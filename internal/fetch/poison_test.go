@@ -27,7 +27,7 @@ type poisoned struct {
 	mu     sync.Mutex
 	bodies []string     // By number, from 1 on.
 	bad    map[int]bool // Numbers.
-	how    string       // "close", "junk" or "inside".
+	how    string       // "close", "junk", "inside", or by POP3 "says".
 	logins int
 	struck map[int]int // How often the connection ended over a number.
 }
@@ -80,6 +80,8 @@ func (s *poisoned) body(i int) (body string, whole bool) {
 	switch s.how {
 	case "junk":
 		return "\x00\x01 what?\r\n", false
+	case "says":
+		return "-ERR [SYS/TEMP] Internal error\r\n", false
 	case "inside":
 		return s.bodies[i-1][:12], false
 	}
@@ -312,7 +314,12 @@ func TestMessagesThatEndTheConnectionAreGoneAround(t *testing.T) {
 			{"close", func(i int) bool { return i > 450 }, 12},
 			{"close", func(i int) bool { return i <= 50 }, 12},
 			{"close", func(i int) bool { return i == 7 }, 1},
+			{"says", func(i int) bool { return i == 7 }, 1},
+			{"says", func(i int) bool { return i%100 == 4 }, 1},
 		} {
+			if tc.how == "says" && protocol == account.IMAP {
+				continue // TestWhatAServerSaysBYEOverKeepsBackNothingElse
+			}
 			n := 0
 			for i := 1; i <= 500; i++ {
 				if tc.bad(i) {
