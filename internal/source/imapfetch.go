@@ -697,9 +697,8 @@ func (r *fetchRun) blameBYE(b *batch, suspect uint32, err error) []*batch {
 		return nil
 	}
 	one := &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone}
-	// Where others came, or one that was skipped is all there is to ask for, it is the
-	// message's fault once more.
-	if again := b.want.Again; (b.bye || again) && r.brought > 0 || again && !r.haveOthers() {
+	// Twice, and others came since; one that was skipped is asked for behind all others.
+	if b.want.Again || b.bye && r.brought > 0 {
 		r.again++
 		r.convict(doubted{batch: one, why: cutFault(one, err), cut: true})
 		return nil
