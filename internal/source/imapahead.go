@@ -205,8 +205,8 @@ func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
 	total := uint32(0)
 	for _, q := range queries {
 		st := q.Folder.Status
-		if q.From == 0 || q.Failing || c.quirks.suspects.holds(q.Folder.Wire) || !st.Known || st.UIDValidity == 0 || st.UIDNext <= q.From ||
-			st.UIDNext-q.From > earlyMessages-total {
+		if q.From == 0 || q.Failing || c.quirks.suspects.holds(q.Folder.Wire) || !st.Known ||
+			st.UIDValidity == 0 || st.UIDNext <= q.From || st.UIDNext-q.From > earlyMessages-total {
 			continue
 		}
 		total += st.UIDNext - q.From
