@@ -32,7 +32,9 @@ func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) e
 	}
 	if differ == nil {
 		defer n.store.Close()
-		differ = n.compare(ctx, b)
+		if differ = n.compare(ctx, b); differ == nil {
+			differ = n.withoutKeys(ctx)
+		}
 	}
 	tab := newTable("part", "identity", "where")
 	tab.add(partDatabase, orNone(n.id), n.cfg.databaseName())
@@ -56,6 +58,20 @@ func (n *installation) damagedKeys() error {
 		return notOurs(partKeys, err)
 	}
 	return nil
+}
+
+// withoutKeys refuses a database whose keys are lost. One of another version's schema,
+// which does not tell, is left to the start.
+func (n *installation) withoutKeys(ctx context.Context) error {
+	_, missing := vault.Load(n.cfg.DataDir)
+	if !errors.Is(missing, vault.ErrNoKey) || n.store.CheckSchema(ctx) != nil {
+		return nil
+	}
+	lost, err := lostKeys(ctx, n.cfg, n.store)
+	if lost != "" {
+		err = fmt.Errorf("%w: %s", &mismatch{partKeys, errors.New(lost)}, findKeys)
+	}
+	return err
 }
 
 func orNone(id string) string {

@@ -286,22 +286,37 @@ func openVault(ctx context.Context, cfg config, s *store.Store) (*vault.Vault, e
 	if !errors.Is(err, vault.ErrNoKey) {
 		return v, err
 	}
-	sealed, serr := s.Secrets().SealedSecrets(ctx, "", 1)
-	if serr != nil {
-		return nil, serr
-	}
-	proof, perr := s.Noted(ctx, store.NoteKeys)
-	if perr != nil {
-		return nil, perr
-	}
-	if len(sealed) > 0 || proof != "" {
-		return nil, fmt.Errorf(`data_dir: the database has accounts, but their keys are not in %s: mount or restore it; `+
-			`if they are lost for good, "mailbrook installation adopt keys" makes new ones (%w)`, cfg.DataDir, err)
-	}
-	if cfg.May != founds {
+	switch lost, lerr := lostKeys(ctx, cfg, s); {
+	case lerr != nil:
+		return nil, lerr
+	case lost != "":
+		return nil, fmt.Errorf("data_dir: %s: %s (%w)", lost, findKeys, err)
+	case cfg.May != founds:
 		return nil, cfg.nothingThere()
 	}
 	return vault.Open(cfg.DataDir)
+}
+
+// findKeys is what to do about keys that are lost.
+const findKeys = `mount or restore it; if they are lost for good, "mailbrook installation adopt keys" makes new ones`
+
+// lostKeys says what shows that keys belong to the database, none being in data_dir;
+// "": nothing does.
+func lostKeys(ctx context.Context, cfg config, s *store.Store) (string, error) {
+	sealed, err := s.Secrets().SealedSecrets(ctx, "", 1)
+	if err != nil {
+		return "", err
+	}
+	proof, err := s.Noted(ctx, store.NoteKeys)
+	switch {
+	case err != nil:
+		return "", err
+	case len(sealed) > 0:
+		return "the database has accounts, but their keys are not in " + cfg.DataDir, nil
+	case proof != "":
+		return "the database was begun with keys that are not in " + cfg.DataDir, nil
+	}
+	return "", nil
 }
 
 func newLogger(cfg config, w io.Writer) *slog.Logger {

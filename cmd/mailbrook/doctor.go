@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -52,20 +53,29 @@ func (d *doctor) found(check, status, says, do string) {
 }
 
 // Run looks at everything that can be wrong around an installation, and says what
-// to do. It ends with status 1 when something has to be done.
+// to do. It ends with status 1 when something has to be done, and
+// where there is no installation as every command that needs one.
 func (c doctorCmd) Run(ctx context.Context, t terminal, load loader) error {
 	cfg, err := load()
 	if err != nil {
 		return err
 	}
-	if err := cfg.mustStand(); err != nil {
-		return err
+	// What needs no installation is looked at before there is one.
+	missing, usage := cfg.mustStand(), usageError{}
+	switch {
+	case errors.Is(missing, errNoInstallation):
+	case errors.As(missing, &usage):
+		return missing
+	default:
+		missing = nil // What is wrong with a part is found below.
 	}
 	d := &doctor{cfg: cfg}
 	d.configuration()
 	d.process()
-	if err := d.stores(ctx); err != nil {
-		return err
+	if missing == nil {
+		if err := d.stores(ctx); err != nil {
+			return err
+		}
 	}
 	d.roots()
 	d.names(ctx)
@@ -83,6 +93,9 @@ func (c doctorCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if f.Do != "" {
 			fmt.Fprintf(t.out, "%21s> %s\n", "", f.Do)
 		}
+	}
+	if missing != nil {
+		return errors.Join(err, missing)
 	}
 	if err == nil && slices.ContainsFunc(d.findings, func(f finding) bool { return f.Status == bad }) {
 		err = errQuiet
@@ -130,59 +143,127 @@ func (d *doctor) stores(ctx context.Context) (err error) {
 	if n.mailbox, err = mailbox.New(mailbox.Options{Template: d.cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
 		return usageError{fmt.Errorf("mailbox: %w", err)}
 	}
-	d.dataDir()
+	keys, unusable := d.dataDir()
 	d.mailboxes(ctx, n.mailbox)
 	b, err := n.read()
 	if err != nil {
-		d.found("installation", bad, err.Error(), "give the user of serve the right to read data_dir and the mailboxes")
+		d.refused("installation", err, "give the user of serve the right to read data_dir and the mailboxes")
 		return nil
 	}
-	if n.store, err = openStore(ctx, d.cfg, b, true, nil, n.log); err != nil {
-		d.found("database", bad, err.Error(), `see that it runs and that its settings keep what is committed; for its `+
-			`address see "mailbrook config"`)
+	if err := n.openDatabase(ctx, b, true, nil); err != nil {
+		d.refused("database", err, `see that it runs and that its settings keep what is committed; for its address see `+
+			`"mailbrook config"`)
 		return nil
 	}
 	defer n.store.Close()
+	// As at a start, before the schema: an empty database is a loss, and not an old one.
+	if err := n.compare(ctx, b); err != nil {
+		d.refused("installation", err, "see that the database runs and answers")
+		return nil
+	}
 	if !d.database(ctx, n.store) {
 		return nil
 	}
-	if err := n.compare(ctx, b); err != nil {
-		d.found("installation", bad, err.Error(), `see "mailbrook installation"`)
-		return nil
+	if belong, err := d.keys(ctx, n, keys, unusable); err != nil || !belong {
+		return err
 	}
 	d.found("installation", well, "database, keys and mailboxes belong together", "")
 	return d.rights(ctx, n)
 }
 
-// rights looks at the mailboxes of those who have accounts: what another program
-// or another user of the system has made cannot be delivered into.
+// refused is what serve says when it refuses to start, with what it says to do; with
+// this where it says nothing of that.
+func (d *doctor) refused(check string, err error, do string) {
+	if errors.Is(err, store.ErrDamaged) {
+		err = refuseDamaged(d.cfg, err)
+	}
+	says, serves, said := strings.Cut(err.Error(), nothingBegun)
+	if said {
+		do = serves
+	}
+	d.found(check, bad, says, do)
+}
+
+// keys reports whether the keys are those that the database was begun with. Which of
+// them are missing, or why they cannot be used, is what unusable says.
+func (d *doctor) keys(ctx context.Context, n *installation, v *vault.Vault, unusable error) (bool, error) {
+	switch {
+	case errors.Is(unusable, vault.ErrNoKey):
+		lost, err := lostKeys(ctx, d.cfg, n.store)
+		switch {
+		case err != nil:
+			return false, err
+		case lost != "":
+			d.found("keys", bad, fmt.Sprintf("%s (%v)", lost, unusable), findKeys)
+			return false, nil
+		}
+		d.found("keys", warn, "there are none yet in "+filepath.Join(d.cfg.DataDir, "keys"), `"mailbrook init" makes them`)
+		return false, nil
+	case unusable != nil:
+		return false, nil // It is said.
+	}
+	id, err := n.store.Noted(ctx, store.NoteInstance)
+	if err != nil {
+		return false, err
+	}
+	proof, err := n.store.Noted(ctx, store.NoteKeys)
+	if err != nil {
+		return false, err
+	}
+	if proof != "" {
+		if err := v.CheckProof(id, proof); err != nil {
+			d.refused("keys", notOurs(partKeys, err), "")
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// rights looks at the mailboxes of those who have accounts: what is gone, or what
+// another program or another user of the system has made, cannot be delivered into.
 func (d *doctor) rights(ctx context.Context, n *installation) error {
 	service, _ := owner(d.cfg.DataDir)
-	var shut, foreign []string
-	seen := 0
+	var shut, foreign, gone []string
+	looked, there := map[account.Owner]bool{}, 0
 	for f := (store.AccountFilter{Limit: 500}); ; {
 		page, next, err := n.store.AdminAccounts(ctx, f)
 		if err != nil {
 			return err
 		}
 		for _, a := range page {
-			r, err := n.mailbox.Rights(ctx, a.Owner)
+			if looked[a.Owner] {
+				continue
+			}
+			looked[a.Owner] = true
 			name := a.Owner.String()
+			r, err := n.mailbox.Rights(ctx, a.Owner)
+			was := false
+			if err == nil && !r.Exists {
+				was, err = n.store.MailboxSeen(ctx, a.Owner)
+			}
 			switch {
 			case err != nil:
 				return fmt.Errorf("looking at the mailbox of %s: %w", name, err)
-			case !r.Exists || slices.Contains(shut, name) || slices.Contains(foreign, name):
+			case was:
+				gone = append(gone, name)
+				continue
+			case !r.Exists:
 				continue
 			case !r.Writable:
 				shut = append(shut, name)
 			case os.Geteuid() == 0 && service != 0 && r.UID != service:
 				foreign = append(foreign, name)
 			}
-			seen++
+			there++
 		}
 		if f.Cursor = next; next == "" {
 			break
 		}
+	}
+	if len(gone) > 0 {
+		d.found("mailboxes", bad, fmt.Sprintf("those of %s were there and are gone, such as that of %s",
+			count(int64(len(gone)), "user"), gone[0]), `put them back, or remove the users ("mailbrook user delete"): until then `+
+			"nothing is fetched for them")
 	}
 	if len(shut) > 0 {
 		d.found("mailboxes", bad, fmt.Sprintf("those of %s cannot be written, such as that of %s",
@@ -193,32 +274,33 @@ func (d *doctor) rights(ctx context.Context, n *installation) error {
 			count(int64(len(foreign)), "user"), service, foreign[0]),
 			fmt.Sprintf("chown them, unless user %d may write there all the same", service))
 	}
-	if seen > 0 && len(shut) == 0 && len(foreign) == 0 {
+	if there > 0 && len(shut) == 0 && len(foreign) == 0 && len(gone) == 0 {
 		d.found("mailboxes", well, "those that accounts are fetched into can be written", "")
 	}
 	return nil
 }
 
-// dataDir looks at the rights of the keys.
-func (d *doctor) dataDir() {
+// dataDir looks at the rights of the keys, and returns them. Without one of them
+// (vault.ErrNoKey) nothing is said yet: what that means only the database knows.
+func (d *doctor) dataDir() (*vault.Vault, error) {
 	dir := filepath.Join(d.cfg.DataDir, "keys")
 	info, err := os.Stat(dir)
+	open := err == nil && info.Mode().Perm()&0o077 != 0
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		d.found("keys", warn, "there are none yet in "+dir, `"mailbrook init" makes them, if they are not lost`)
-		return
-	case err != nil:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		d.found("keys", bad, err.Error(), "give the user of serve the right to read "+dir)
-		return
-	case info.Mode().Perm()&0o077 != 0:
+		return nil, err
+	case open:
 		d.found("keys", bad, "others than their owner may look into "+dir, "chmod 700 "+dir)
-		return
 	}
-	if _, err := vault.Load(d.cfg.DataDir); err != nil {
+	v, err := vault.Load(d.cfg.DataDir)
+	switch {
+	case err != nil && !errors.Is(err, vault.ErrNoKey):
 		d.found("keys", bad, err.Error(), "put the keys back from a backup, or give the user of serve the right to read them")
-		return
+	case err == nil && !open:
+		d.found("keys", well, dir, "")
 	}
-	d.found("keys", well, dir, "")
+	return v, err
 }
 
 // database looks at the schema, the file system and the clock; false when nothing

@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -261,6 +262,11 @@ func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
 			l.damage && r.status == exitOK {
 			t.Errorf("installation ends with status %d and says %q %q", r.status, r.out, r.err)
 		}
+		// What serve refuses, doctor finds, with serve's advice.
+		if d := h.run("", "doctor", "--json"); d.status != exitFailed || !strings.Contains(d.out, `"FAIL"`) ||
+			strings.Contains(d.out, "belong together") || !strings.Contains(d.out, advised(t, r.err)) || advised(t, r.err) == "" && !l.damage {
+			t.Errorf("doctor ends with status %d and says %s, serve says %s", d.status, d.out, r.err)
+		}
 		if l.name == "a foreign database" && h.dsn != "" {
 			h.exec("UPDATE meta SET value = '" + h.identity() + "' WHERE name = 'instance'")
 			h.goesOn(0)
@@ -307,6 +313,21 @@ func (h *house) leavesTheSchema() {
 			h.t.Errorf("%s changed the database", command)
 		}
 	}
+}
+
+// advised is what serve says to do about a part, as JSON has it.
+func advised(t *testing.T, said string) string {
+	t.Helper()
+	_, do, _ := strings.Cut(said, nothingBegun)
+	if strings.Contains(said, findKeys) {
+		do = findKeys
+	}
+	do, _, _ = strings.Cut(strings.TrimSpace(do), "\n")
+	text, err := json.Marshal(do)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Trim(string(text), `"`)
 }
 
 // identity returns what the saved keys bear.

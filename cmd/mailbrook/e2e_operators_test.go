@@ -166,6 +166,70 @@ func TestD2_AMailboxThatIsGoneIsNotMadeAgain(t *testing.T) {
 	p.term()
 }
 
+// What a visit takes for a mailbox that is gone, check, doctor and the quota take for
+// one: the path, both directories of mail, or all in it. The control is a mailbox that
+// still has one of them.
+func TestD2_AllAgreeOnWhichMailboxIsGone(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(93, 2, false))
+	without := func(s *site, subs ...string) error {
+		var err error
+		for _, sub := range subs {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.mail(anna), sub)))
+		}
+		return err
+	}
+	for name, tc := range map[string]struct {
+		spoil func(s *site) error
+		gone  bool
+	}{
+		"the path": {func(s *site) error { return os.RemoveAll(s.mail(anna)) }, true},
+		"an empty directory in its place": {func(s *site) error {
+			return errors.Join(os.RemoveAll(s.mail(anna)), os.Mkdir(s.mail(anna), 0o700))
+		}, true},
+		"cur and new": {func(s *site) error { return without(s, "cur", "new") }, true},
+		"new alone":   {func(s *site) error { return without(s, "new") }, false},
+		"cur alone":   {func(s *site) error { return without(s, "cur") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, ca)
+			s.ok(canary+"\n", append([]string{
+				"account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--password-stdin",
+			}, cliFlags("imap", d.Host, d.IMAPS, "tls", "anna")...)...)
+			s.ok("", "pull")
+			if err := tc.spoil(s); err != nil {
+				t.Fatal(err)
+			}
+			check, doctor := s.run("", "check"), s.run("", "doctor")
+			if strings.Contains(check.out, "mailbox_gone") != tc.gone || (check.status == exitFailed) != tc.gone {
+				t.Errorf("check ends with %d: %s", check.status, check.out)
+			}
+			if strings.Contains(doctor.out, "those of 1 user were there and are gone, such as that of "+anna) != tc.gone ||
+				(doctor.status == exitFailed) != tc.gone {
+				t.Errorf("doctor ends with %d: %s%s", doctor.status, doctor.out, doctor.err)
+			}
+			p := s.serve("--roles", "api")
+			held := must[struct {
+				Missing bool `json:"mailbox_missing"`
+			}](p.as(anna), http.StatusOK, "GET", "/v1/quota", nil)
+			p.term()
+			if held.Missing != tc.gone {
+				t.Errorf("the quota says %+v", held)
+			}
+			if r := s.run("", "pull", "--force"); (r.status != exitOK) != tc.gone ||
+				strings.Contains(r.out+r.err, "local_mailbox_unavailable") != tc.gone {
+				t.Errorf("pull ends with %d: %s%s", r.status, r.out, r.err)
+			}
+			if err := os.RemoveAll(s.data()); err != nil { // Mail that is gone is what the site's own check would find.
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // TestD2_NoMailboxIsMadeElsewhere: the mail system's place is the mail system's,
 // unless the operator says otherwise (the control).
 func TestD2_NoMailboxIsMadeElsewhere(t *testing.T) {

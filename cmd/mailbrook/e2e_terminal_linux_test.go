@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -423,10 +424,13 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		}, "keys", "FAIL", "others", "chmod 700"},
 		{"lost keys", nil, "", func(s *site) error {
 			return os.Remove(filepath.Join(s.data(), "keys", "token.key"))
-		}, "keys", "FAIL", "token.key", "backup"},
+		}, "keys", "FAIL", "token.key", "restore it"},
+		{"all keys lost", nil, "", func(s *site) error {
+			return os.RemoveAll(filepath.Join(s.data(), "keys"))
+		}, "keys", "FAIL", "was begun with keys that are not in", "installation adopt keys"},
 		{"lost database", nil, "", func(s *site) error {
 			return os.Remove(filepath.Join(s.data(), "mailbrook.db"))
-		}, "database", "FAIL", "mailbrook.db", "mailbrook config"},
+		}, "database", "FAIL", "there is none, while the keys", "put it back from a backup"},
 		{"a database that forgets", nil, "", func(s *site) error {
 			s.env = append(s.env, "MAILBROOK_DATABASE=sqlite:"+filepath.Join(s.data(), "mailbrook.db")+"?_pragma=synchronous(1)")
 			return nil
@@ -499,6 +503,23 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// doctor looks at the configuration before there is an installation, makes none, and
+// ends as every command does that needs one. The control is a configuration that is well.
+func TestDoctorLooksAtTheConfigurationBeforeTheFirstStart(t *testing.T) {
+	t.Parallel()
+	for url, wrong := range map[string]bool{"http://post.firma.test": true, "https://post.firma.test": false} {
+		s := newSite(t, mailtest.NewCA(t), "WEB_PUBLIC_URL="+url)
+		r := s.run("", "doctor")
+		if r.status != exitUsage || strings.Contains(r.out, "FAIL  public_url") != wrong ||
+			!strings.Contains(r.out, "web.signin") || !strings.Contains(r.err, `"mailbrook init" makes one there`) {
+			t.Errorf("with %s: status %d, %s%s", url, r.status, r.out, r.err)
+		}
+		if _, err := os.Stat(filepath.Join(s.data(), "keys")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("doctor made something: %v", err)
+		}
 	}
 }
 

@@ -98,6 +98,8 @@ func (c config) sqliteFile() string {
 	return file
 }
 
+var errNoInstallation = errors.New("there is no installation")
+
 // nothingThere says where an installation was looked for, and how to make one or
 // to look elsewhere.
 func (c config) nothingThere() error {
@@ -108,7 +110,7 @@ func (c config) nothingThere() error {
 		}
 		at = append(at, dir)
 	}
-	text := fmt.Sprintf("there is no installation: looked for keys in %s (data_dir, from %s)", at[0],
+	text := fmt.Sprintf("looked for keys in %s (data_dir, from %s)", at[0],
 		c.Found.from("data_dir"))
 	first := `"mailbrook init" makes one there`
 	if c.embedded() {
@@ -120,8 +122,8 @@ func (c config) nothingThere() error {
 	if c.Found.File == "" {
 		file = "no configuration file: there is neither " + strings.Join(standardFiles(), " nor ")
 	}
-	return usageError{fmt.Errorf("%s; %s. %s; --config FILE or %s names another file, --data-dir or MAILBROOK_DATA_DIR "+
-		"another directory", text, file, first, fileVariable)}
+	return usageError{fmt.Errorf("%w: %s; %s. %s; --config FILE or %s names another file, --data-dir or MAILBROOK_DATA_DIR "+
+		"another directory", errNoInstallation, text, file, first, fileVariable)}
 }
 
 // makeDataDir makes the data directory, for the commands that may.

@@ -155,7 +155,7 @@ func refuseDamaged(cfg config, err error) error {
 		advice = `end every process, move the file, its "-wal" and its "-shm" away together, and put back a backup; ` +
 			`without one, "sqlite3 OLD .recover | sqlite3 NEW" saves what can be read`
 	}
-	return fmt.Errorf("%w; nothing was begun: %s", &mismatch{partDatabase, err}, advice)
+	return fmt.Errorf("%w"+nothingBegun+"%s", &mismatch{partDatabase, err}, advice)
 }
 
 // pause waits; false when ctx has ended.
@@ -267,9 +267,12 @@ func (n *installation) former(ctx context.Context) (*string, error) {
 // ownMailboxes is noted where the mailboxes never bore another identity.
 const ownMailboxes = "own"
 
+// nothingBegun stands between what is wrong with a part and what to do about it.
+const nothingBegun = "; nothing was begun: "
+
 // notOurs refuses to go on with a part, and says how to say that it is right.
 func notOurs(part string, err error) error {
-	return fmt.Errorf(`%w; nothing was begun: mount it or put it back from a backup, or see "mailbrook installation --help" if it is right as it is`,
+	return fmt.Errorf("%w"+nothingBegun+`mount it or put it back from a backup, or see "mailbrook installation --help" if it is right as it is`,
 		&mismatch{part, err})
 }
 

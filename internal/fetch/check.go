@@ -211,8 +211,8 @@ func (c Checker) judgeMissing(ctx context.Context, o account.Owner, f *Findings,
 		return err
 	}
 	if gone || slices.ContainsFunc(ledgers, func(l Ledger) bool { return len(l.Messages) > 0 }) {
-		f.note(GoneMailbox, "", "", "The mailbox was there and is gone. Put it back, or remove the user: until then "+
-			"nothing is fetched.")
+		f.note(GoneMailbox, "", "", "The mailbox was there and is gone: it has no cur and no new. Put it back, or "+
+			"remove the user: until then nothing is fetched.")
 	}
 	return nil
 }

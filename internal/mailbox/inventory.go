@@ -196,11 +196,11 @@ func appendCRLF(dst, p []byte, last byte) ([]byte, byte) {
 }
 
 // Inspect returns all that lies in a user's mailbox, for comparing it with the
-// journals. It changes nothing and holds up nobody; a mailbox that is not there
-// is empty.
+// journals. It changes nothing and holds up nobody; one that is not there,
+// or that is no Maildir, is empty.
 func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, error) {
 	inv := mail.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
-	r, err := s.openRoot(o, toLook)
+	r, err := s.openRoot(o, toMeasure)
 	if missing(err) {
 		inv.Missing = true
 		return inv, nil

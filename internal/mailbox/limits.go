@@ -79,7 +79,7 @@ func (s *Store) OwnLimit(ctx context.Context, o account.Owner, set account.Limit
 	if err := ctx.Err(); err != nil {
 		return account.Limit{}, err
 	}
-	r, err := s.openRoot(o, toLook)
+	r, err := s.openRoot(o, toMeasure)
 	if missing(err) {
 		return account.Limit{}, nil
 	}

@@ -160,13 +160,13 @@ type Rights struct {
 	Writable bool   // By this process.
 }
 
-// Rights looks at the directory of the user's mailbox; what is in it is not looked
-// at. One that cannot be entered is not writable.
+// Rights looks at the directory of the user's mailbox; beyond that it is a Maildir,
+// what is in it is not looked at. One that cannot be entered is not writable.
 func (s *Store) Rights(ctx context.Context, o account.Owner) (Rights, error) {
 	if err := ctx.Err(); err != nil {
 		return Rights{}, err
 	}
-	r, err := s.openRoot(o, toLook)
+	r, err := s.openRoot(o, toMeasure)
 	switch {
 	case missing(err):
 		return Rights{}, nil
@@ -203,7 +203,7 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 // Usage returns what the user's mailbox holds, all folders together, as
 // Dovecot's Maildir++ quota counts. Without a mailbox the error is ErrNoMailbox.
 func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int64, err error) {
-	r, err := s.openRoot(o, toLook)
+	r, err := s.openRoot(o, toMeasure)
 	const op = "measuring the mailbox"
 	if missing(err) {
 		return 0, 0, noMailbox(op)
@@ -238,7 +238,7 @@ func (s *Store) Shares(ctx context.Context, o account.Owner, folders []string) (
 	if err != nil || len(folders) == 0 {
 		return all, of, err
 	}
-	r, err := s.openRoot(o, toLook)
+	r, err := s.openRoot(o, toMeasure)
 	if missing(err) {
 		return all, of, noMailbox("measuring the mailbox")
 	}

@@ -52,7 +52,7 @@ const challengeOld = 10 * time.Minute
 // guess, until remove is called. The name is "" where there is no mailbox yet.
 func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, remove func() error, err error) {
 	const op = "making a folder for a test"
-	r, err := s.openRoot(o, toLook)
+	r, err := s.openRoot(o, toMeasure)
 	if missing(err) {
 		return "", func() error { return nil }, nil
 	}

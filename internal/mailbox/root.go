@@ -27,7 +27,8 @@ type root struct {
 type purpose int
 
 const (
-	toLook    purpose = iota // It is taken as it is.
+	toLook    purpose = iota // What is there is taken as it is.
+	toMeasure                // It has to be a Maildir, and is taken as it is.
 	toDeliver                // It has to be a Maildir; what deliveries need beside is made.
 	toMake                   // It is made if need be.
 )
@@ -43,13 +44,14 @@ func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	if how == toDeliver {
+	if how == toDeliver || how == toMeasure {
 		err = r.isMaildir()
 	}
-	if err == nil && how != toLook {
+	writes := how == toDeliver || how == toMake
+	if err == nil && writes {
 		err = r.makeMaildir(s.template.sole, o)
 	}
-	if err == nil && how != toLook && s.installation != "" {
+	if err == nil && writes && s.installation != "" {
 		err = r.belong(s.installation, s.former)
 	}
 	if err != nil {
