@@ -1253,6 +1253,9 @@ type ConnectionTest struct {
 	// OtherFolders Names of the folders of other users, and of those shared with others, as the server tells (NAMESPACE, RFC 2342). They are not fetched unless `folders.include` names them.
 	OtherFolders []string   `json:"other_folders"`
 	Steps        []TestStep `json:"steps"`
+
+	// Warning Of a test that is `ok`: what each visit will tell all the same, such as `folder_failed` where folders that `folders.include` names are not at the provider; `null`: nothing.
+	Warning *Diagnosis `json:"warning"`
 }
 
 // ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `start`, `max_message_bytes`, `poll_interval_seconds`, `enabled` and `skip_test` are taken, and checked, so that the

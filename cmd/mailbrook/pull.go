@@ -310,9 +310,14 @@ func (a *app) printReport(t terminal, acc account.Account, rep account.TestRepor
 		fmt.Fprintf(t.out, "%s  %-9s %6d ms  %s\n", mark, s.Name, s.Took.Milliseconds(), s.Detail)
 	}
 	if rep.OK {
-		fmt.Fprintf(t.out, "%d folders, %d messages\n", len(rep.Folders), rep.Messages)
+		fmt.Fprintf(t.out, "%s, %s\n", count(int64(len(rep.Folders)), "folder"), count(rep.Messages, "message"))
 		if n := len(rep.Shared); n > 0 {
 			fmt.Fprintf(t.out, "folders of others, not fetched unless named in folders.include: %d\n", n)
+		}
+		if w := rep.Warning; w != nil {
+			acc.Status.Diagnosis = w
+			title, advice := a.advice().Explain(w.Code, acc, "en")
+			fmt.Fprintf(t.out, "%s (%s): %s\n%s\n", title, w.Code, w.Detail, advice)
 		}
 		return nil
 	}

@@ -293,5 +293,6 @@ type TestReport struct {
 	Shared    []string // Of other users, or shared with others: left out unless a rule names them.
 	Messages  int64    // In all selectable folders of Folders, where the server told.
 	Diagnosis *Diagnosis
+	Warning   *Diagnosis    // Of a test that is OK: what visits will have to tell all the same.
 	Held      time.Duration // Not 0: too many logins failed lately, and none is tried for so long.
 }

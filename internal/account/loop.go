@@ -39,7 +39,7 @@ func (r *Registry) probe(ctx context.Context, a Account, l login) TestReport {
 		return rep
 	}
 	const detail = "This is your own mailbox, and would be fetched into itself."
-	rep.OK, rep.Folders, rep.Shared, rep.Messages = false, nil, nil, 0
+	rep.OK, rep.Folders, rep.Shared, rep.Messages, rep.Warning = false, nil, nil, 0, nil
 	rep.Diagnosis = &Diagnosis{Code: fault.MailLoop, Detail: detail, Since: r.Now().UTC()}
 	if last := len(rep.Steps) - 1; last >= 0 {
 		rep.Steps = slices.Clone(rep.Steps)

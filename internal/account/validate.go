@@ -212,6 +212,16 @@ func (r FolderRules) Names(name string) bool {
 	})
 }
 
+// Unmet returns the rules to include that nothing meets, each asked about alone.
+func (r FolderRules) Unmet(met func(FolderRules) bool) (unmet []string) {
+	for _, rule := range r.Include {
+		if !met(FolderRules{Include: []string{rule}}) {
+			unmet = append(unmet, rule)
+		}
+	}
+	return unmet
+}
+
 // Selects reports whether the rules choose a folder, given its name with "/"
 // between parts ("INBOX" for the inbox) and its special use. A rule names a
 // folder exactly or one of its parents; INBOX, in any case, only itself.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,11 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credent
 	})
 	if err == nil || t.complete() {
 		// A failed farewell after everything was seen is no failure.
-		return report(t.steps, folders)
+		rep := report(t.steps, folders)
+		if err == nil {
+			rep.Warning = d.unmet(a.Folders, folders)
+		}
+		return rep
 	}
 	f := d.explainable(ctx, step, a, err)
 	t.fail(f)
@@ -70,6 +75,21 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credent
 		rep.Held = held.Wait
 	}
 	return rep
+}
+
+// unmet tells of folders that were chosen by name or special use and that the server
+// does not have, as a visit will; nil: it has all of them.
+func (d *Doctor) unmet(rules account.FolderRules, folders []mail.Folder) *account.Diagnosis {
+	missing := rules.Unmet(func(rule account.FolderRules) bool {
+		return slices.ContainsFunc(folders, func(f mail.Folder) bool {
+			return f.Problem != nil || f.Selectable && rule.Selects(remoteName(f), f.SpecialUse)
+		})
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	detail := fault.Clean(fault.NotThere+strings.Join(missing, ", "), 1000)
+	return &account.Diagnosis{Code: fault.FolderFailed, Detail: detail, Since: d.now().UTC()}
 }
 
 // explainable makes of any error one that a person can be told of.
@@ -114,11 +134,15 @@ func report(steps []account.Step, folders []mail.Folder) account.TestReport {
 
 // folderName is for people; what a server put into a name is made fit to show.
 func folderName(f mail.Folder) string {
-	name := strings.Join(f.Path, "/")
+	return fault.Clean(remoteName(f), 1000)
+}
+
+// remoteName is a folder's name as rules write it.
+func remoteName(f mail.Folder) string {
 	if len(f.Path) == 0 {
-		name = "INBOX"
+		return "INBOX"
 	}
-	return fault.Clean(name, 1000)
+	return strings.Join(f.Path, "/")
 }
 
 // test is one connection test under way.

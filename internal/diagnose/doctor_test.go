@@ -273,6 +273,38 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 	}
 }
 
+// A test tells of chosen folders that are not there, as the visit will (see
+// TestChosenFoldersThatAreNotThereAreTold of package fetch).
+func TestATestTellsOfChosenFoldersThatAreNotThere(t *testing.T) {
+	there := []mail.Folder{
+		{Selectable: true}, {Path: []string{"Sent"}, SpecialUse: `\Sent`, Selectable: true},
+		{Path: []string{"Archive"}}, {Path: []string{"Archive", "2023"}, Selectable: true},
+	}
+	unreadable := mail.Folder{Path: []string{"?"}, Problem: fault.New(fault.FolderFailed, "listing", "")}
+	for name, c := range map[string]struct {
+		include []string
+		folders []mail.Folder
+		told    string
+	}{
+		"the control":          {[]string{"inbox", "Sent", `\Sent`, "Archive"}, there, ""},
+		"all":                  {nil, there, ""},
+		"some are not there":   {[]string{"INBOX", "sent", `\Junk`, "Gone"}, there, `sent, \Junk, Gone`},
+		"it may be unreadable": {[]string{"Gone"}, append([]mail.Folder{unreadable}, there...), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := script{steps: ok(resolve, connect, secure, greeting, login, list), folders: c.folders}
+			a := account.Account{
+				Server: account.Server{Security: account.TLS}, Folders: account.FolderRules{Include: c.include},
+			}
+			rep := diagnose.NewDoctor(s, catalog(t)).Probe(t.Context(), a, account.Credential{})
+			if w := rep.Warning; !rep.OK || rep.Diagnosis != nil || (w != nil) != (c.told != "") ||
+				w != nil && (w.Code != fault.FolderFailed || w.Detail != fault.NotThere+c.told) {
+				t.Errorf("report %+v, warning %+v", rep, w)
+			}
+		})
+	}
+}
+
 func TestRefine(t *testing.T) {
 	c := catalog(t)
 	for _, tc := range []struct {

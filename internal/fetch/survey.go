@@ -280,15 +280,11 @@ func (v *visit) missNames(remotes []mail.Folder) {
 // server does not have: mail that is waited for in vain is missed in silence. While
 // folders cannot be read by name, it may be one of them.
 func (v *visit) missChosen(remotes []mail.Folder) {
-	var missing []string
-	for _, rule := range v.lease.Account.Folders.Include {
-		chosen := account.FolderRules{Include: []string{rule}}
-		if !slices.ContainsFunc(remotes, func(r mail.Folder) bool {
-			return r.Problem != nil || r.Selectable && chosen.Selects(remoteName(r), r.SpecialUse)
-		}) {
-			missing = append(missing, rule)
-		}
-	}
+	missing := v.lease.Account.Folders.Unmet(func(rule account.FolderRules) bool {
+		return slices.ContainsFunc(remotes, func(r mail.Folder) bool {
+			return r.Problem != nil || r.Selectable && rule.Selects(remoteName(r), r.SpecialUse)
+		})
+	})
 	if len(missing) > 0 {
 		v.failed(fault.FolderFailed, fault.NotThere+strings.Join(missing, ", "), fault.New(fault.FolderFailed,
 			"choosing folders", ""))

@@ -179,8 +179,7 @@ func stepsJSON(steps []account.Step, lang string) []api.TestStep {
 func (s *server) testJSON(ctx context.Context, r account.TestReport, a account.Account) api.ConnectionTest {
 	return api.ConnectionTest{
 		Ok: r.OK, Steps: stepsJSON(r.Steps, languageOf(ctx)), Folders: list(r.Folders), OtherFolders: list(r.Shared),
-		Messages: r.Messages, Diagnosis: s.diagnosis(
-			ctx, r.Diagnosis, a),
+		Messages: r.Messages, Diagnosis: s.diagnosis(ctx, r.Diagnosis, a), Warning: s.diagnosis(ctx, r.Warning, a),
 	}
 }
 

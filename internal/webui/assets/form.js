@@ -164,6 +164,9 @@ const order = (security) => ({
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const breath = (ms) => new Promise((done) => setTimeout(done, still.matches ? 0 : ms));
 
+/** warned says what visits will tell although the test went well. */
+export const warned = (report) => (report?.warning ? " " + report.warning.title + ". " + report.warning.detail : "");
+
 /** others says that folders of other people are there, which are not fetched. */
 export const others = (report) => (report?.other_folders.length ? " " + t("test.others", { n: report.other_folders.length }) : "");
 

@@ -8,7 +8,7 @@ import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { explain, go, safety, user } from "./page.js";
-import { advanced, complain, failure, field, fieldFor, forgetful, isAddress, others, password, portOf, problemFields, radios, startOptions, test, usualPort } from "./form.js";
+import { advanced, complain, failure, field, fieldFor, forgetful, isAddress, others, password, portOf, problemFields, radios, startOptions, test, usualPort, warned } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const store = "mailbrook.wizard";
@@ -475,7 +475,7 @@ function second(turnTo) {
         result.close?.();
         forget();
         live.put(a);
-        go("/", { id: a.id, text: t("card.new", { name: a.name }) + others(result.report) });
+        go("/", { id: a.id, text: t("card.new", { name: a.name }) + others(result.report) + warned(result.report) });
       } catch (e2) {
         result.close?.();
         problem(e2);
