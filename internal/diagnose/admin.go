@@ -8,6 +8,33 @@ import (
 // What administrators read speaks of the user, and not to the user; and says what
 // an administrator can do.
 
+// What users and administrators are told alike; what each can do follows.
+var (
+	onlyOAuth = words{
+		"{provider} takes no password here, only signing in on its own page (OAuth2). ",
+		"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). ",
+	}
+	notSent = words{
+		"The password was not sent, so it need not be wrong. If the connection is not encrypted, ",
+		"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, ",
+	}
+	tooMuch = words{
+		"There were too many logins or too much traffic. If this keeps happening, ",
+		"Było zbyt wiele logowań lub zbyt duży ruch. Jeśli to się powtarza, ",
+	}
+	severalFailed = words{
+		"Several accounts at {host} failed one after the other, and none has worked since.",
+		"Kilka kont na {host} zawiodło jedno po drugim i od tego czasu żadne nie zadziałało.",
+	}
+	whenOn = words{
+		"Nothing is lost at the provider: everything is fetched when it goes on.",
+		"U dostawcy nic nie ginie: po wznowieniu wszystko zostanie pobrane.",
+	}
+)
+
+// then is w with more behind it.
+func (w words) then(en, pl string) words { return words{w.en + en, w.pl + pl} }
+
 // adminAgain ends the advice on what passes by itself.
 var adminAgain = words{"It is tried again by itself.", "Kolejne próby nastąpią automatycznie."}
 
@@ -72,18 +99,14 @@ var adminTexts = map[fault.Code]text{
 		"{provider} nie przyjmuje tu zwykłego hasła. Użytkownik musi utworzyć na stronach dostawcy hasło do aplikacji i " +
 			"wpisać je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane.",
 	}},
-	fault.OAuthReauthorizationRequired: {advice: words{
-		"{provider} takes no password here, only signing in on its own page (OAuth2). Unless this is set up (oauth.*), the " +
-			"mailbox cannot be fetched.",
-		"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Bez skonfigurowania go (oauth.*) " +
-			"tej skrzynki nie można pobierać.",
-	}},
-	fault.AuthMechanismUnsupported: {advice: words{
-		"The password was not sent, so it need not be wrong. If the connection is not encrypted, TLS or STARTTLS may help; " +
-			"otherwise the other protocol (IMAP or POP3). Both are settings of the account.",
-		"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, może pomóc TLS lub " +
-			"STARTTLS, a jeśli jest, drugi protokół (IMAP lub POP3). To ustawienia konta.",
-	}},
+	fault.OAuthReauthorizationRequired: {advice: onlyOAuth.then(
+		"Unless this is set up (oauth.*), the mailbox cannot be fetched.",
+		"Bez skonfigurowania go (oauth.*) tej skrzynki nie można pobierać.",
+	)},
+	fault.AuthMechanismUnsupported: {advice: notSent.then(
+		"TLS or STARTTLS may help; otherwise the other protocol (IMAP or POP3). Both are settings of the account.",
+		"może pomóc TLS lub STARTTLS, a jeśli jest, drugi protokół (IMAP lub POP3). To ustawienia konta.",
+	)},
 	fault.AccessDisabled: {advice: words{
 		"The user has to switch on access for mail programs ({protocol}) in the mailbox's settings at the provider.",
 		"Użytkownik musi włączyć dostęp dla programów pocztowych ({protocol}) w ustawieniach skrzynki u dostawcy.",
@@ -101,10 +124,9 @@ var adminTexts = map[fault.Code]text{
 			"more than that.",
 		"Dostawca ogranicza liczbę programów połączonych naraz, a ta usługa lub inne programy użytkownika ją przekraczają.",
 	}},
-	fault.RateLimited: {advice: words{
-		"There were too many logins or too much traffic. If this keeps happening, the account should be visited less often.",
-		"Było zbyt wiele logowań lub zbyt duży ruch. Jeśli to się powtarza, konto powinno być sprawdzane rzadziej.",
-	}},
+	fault.RateLimited: {advice: tooMuch.then(
+		"the account should be visited less often.", "konto powinno być sprawdzane rzadziej.",
+	)},
 	fault.ServerUnavailable: {advice: words{
 		"The trouble is at the provider: there is nothing to change here.",
 		"Kłopot leży po stronie dostawcy: tutaj niczego nie trzeba zmieniać.",
@@ -189,20 +211,15 @@ var adminDelays = map[account.DelayKind]delayText{
 	account.DelayMaintenance: {
 		title: words{"An administrator has paused fetching", "Administrator wstrzymał pobieranie"},
 		advice: words{
-			"The user is told so, and may switch it on. Nothing is lost at the provider: everything is fetched when it goes on.",
-			"Użytkownik widzi tę informację i może włączyć pobieranie. U dostawcy nic nie ginie: po wznowieniu wszystko " +
-				"zostanie pobrane.",
-		},
+			"The user is told so, and may switch it on. ", "Użytkownik widzi tę informację i może włączyć pobieranie. ",
+		}.then(whenOn.en, whenOn.pl),
 	},
 	account.DelayAttention: {title: words{"It waits for its user", "Konto czeka na użytkownika"}},
 	account.DelayQuota: {
 		title: words{"The user's own mailbox is full", "Skrzynka użytkownika jest pełna"},
 	},
 	account.DelayOutage: {
-		evidence: words{
-			"Several accounts at {host} failed one after the other, and none has worked since.",
-			"Kilka kont na {host} zawiodło jedno po drugim i od tego czasu żadne nie zadziałało.",
-		},
+		evidence: severalFailed,
 		advice: words{
 			"The server is tried now and then, and everything is fetched as soon as it answers.",
 			"Serwer jest co jakiś czas sprawdzany i wszystko zostanie pobrane, gdy tylko odpowie.",

@@ -46,10 +46,9 @@ var delayTexts = map[account.DelayKind]delayText{
 		words{"Your administrator has paused fetching", "Administrator wstrzymał pobieranie"},
 		words{"It was switched off by an administrator, as for maintenance.", "Wyłączył je administrator, na przykład na " +
 			"czas prac konserwacyjnych."},
-		words{
-			"There is nothing for you to do. Nothing is lost at the provider: everything is fetched when it goes on. If it takes long, ask your administrator.",
-			"Nie musisz nic robić. U dostawcy nic nie ginie: po wznowieniu wszystko zostanie pobrane. Jeśli to długo trwa, zapytaj administratora.",
-		},
+		words{"There is nothing for you to do. ", "Nie musisz nic robić. "}.then(whenOn.en, whenOn.pl).then(
+			" If it takes long, ask your administrator.", " Jeśli to długo trwa, zapytaj administratora.",
+		),
 	},
 	account.DelayBackoff: {
 		words{"The last visit failed, and the next comes later", "Ostatnie pobieranie się nie udało, następne będzie " +
@@ -70,10 +69,7 @@ var delayTexts = map[account.DelayKind]delayText{
 	},
 	account.DelayOutage: {
 		words{"The provider's server is out of order", "Serwer dostawcy nie działa"},
-		words{
-			"Several accounts at {host} failed one after the other, and none has worked since. It is not your account.",
-			"Kilka kont na {host} zawiodło jedno po drugim i od tego czasu żadne nie zadziałało. To nie wina twojego konta.",
-		},
+		severalFailed.then(" It is not your account.", " To nie wina twojego konta."),
 		words{
 			"There is nothing for you to do: we keep trying, and everything is fetched as soon as the server answers.",
 			"Nie musisz nic robić: próbujemy dalej i wszystko zostanie pobrane, gdy tylko serwer odpowie.",

@@ -146,10 +146,7 @@ var details = []words{
 	{"The disk that holds the local mailbox reports errors.", "Dysk ze skrzynką zgłasza błędy."},
 
 	// Signing in.
-	{
-		"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
-		"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
-	},
+	tooManyFailed,
 	{
 		"The saved password cannot be read any more: enter it again.",
 		"Zapisanego hasła nie da się już odczytać: podaj je jeszcze raz.",

@@ -13,10 +13,22 @@ func Tell(s account.Sentence, lang string) string {
 	return s.Error()
 }
 
+// tooManyFailed is told of a request, and as the detail of a diagnosis.
+var tooManyFailed = words{
+	"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
+	"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
+}
+
 // sentences are what people are told of their requests, in the order of the
 // alphabet. Numbers come where no word must agree with them.
 var sentences = []words{
 	{"%s does not offer %s: choose the other protocol", "%s nie oferuje %s: wybierz drugi protokół"},
+	{
+		"%s takes no password from other services: sign in on its own page (OAuth2) where that is offered, or have its " +
+			"mail forwarded to your own mailbox",
+		"%s nie przyjmuje haseł od innych usług: zaloguj się na stronie dostawcy (OAuth2), jeśli jest to możliwe, albo " +
+			"włącz u niego przekazywanie poczty do swojej skrzynki",
+	},
 	{"A valid bearer token is needed", "Potrzebny jest ważny token (Bearer)"},
 	{"An account may not name this server", "Tego serwera nie można użyć w koncie"},
 	{"Another account already has this name", "Inne konto ma już tę nazwę"},
@@ -40,10 +52,7 @@ var sentences = []words{
 	{"There is nothing here", "Nic tu nie ma"},
 	{"This external account was added already", "To konto zewnętrzne jest już dodane"},
 	{"This is not allowed", "To nie jest dozwolone"},
-	{
-		"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
-		"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
-	},
+	tooManyFailed,
 	{"Too many requests", "Zbyt wiele żądań"},
 	{"You are not signed in", "Nie udało się zalogować"},
 	{"a body in JSON is needed", "potrzebna jest treść w formacie JSON"},

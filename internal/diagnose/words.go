@@ -168,24 +168,20 @@ var texts = map[fault.Code]text{
 	},
 	fault.OAuthReauthorizationRequired: {
 		words{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
-		words{
-			"{provider} takes no password here, only signing in on its own page (OAuth2). That is not switched on here: this " +
-				"mailbox cannot be fetched for now.",
-			"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). Tego tu nie włączono: na razie " +
-				"tej skrzynki nie można pobierać.",
-		},
+		onlyOAuth.then(
+			"That is not switched on here: this mailbox cannot be fetched for now.",
+			"Tego tu nie włączono: na razie tej skrzynki nie można pobierać.",
+		),
 	},
 	fault.AuthMechanismUnsupported: {
 		words{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, " +
 			"którego tu nie obsługujemy"},
-		words{
-			"The password was not sent, so it need not be wrong. If the connection is not encrypted, choose TLS or STARTTLS. " +
-				"Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow signing in with a " +
-				"password.",
-			"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, wybierz TLS lub " +
-				"STARTTLS. W przeciwnym razie spróbuj drugiego protokołu (IMAP lub POP3) albo poproś dostawcę o zezwolenie na " +
-				"logowanie hasłem.",
-		},
+		notSent.then(
+			"choose TLS or STARTTLS. Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow "+
+				"signing in with a password.",
+			"wybierz TLS lub STARTTLS. W przeciwnym razie spróbuj drugiego protokołu (IMAP lub POP3) albo poproś dostawcę o "+
+				"zezwolenie na logowanie hasłem.",
+		),
 	},
 	fault.AccessDisabled: {
 		words{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
@@ -215,10 +211,7 @@ var texts = map[fault.Code]text{
 	},
 	fault.RateLimited: {
 		words{"The provider asks for a pause", "Dostawca prosi o przerwę"},
-		words{
-			"There were too many logins or too much traffic. If this keeps happening, choose a longer time between checks.",
-			"Było zbyt wiele logowań lub zbyt duży ruch. Jeśli to się powtarza, wybierz rzadsze sprawdzanie.",
-		},
+		tooMuch.then("choose a longer time between checks.", "wybierz rzadsze sprawdzanie."),
 	},
 	fault.ServerUnavailable: {
 		words{"The server is out of order for now", "Serwer chwilowo nie działa"},
