@@ -36,7 +36,7 @@ func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) e
 			differ = n.withoutKeys(ctx)
 		}
 	}
-	tab := newTable("part", "identity", "where")
+	tab := newTable("part", "identity", "where").keeping("identity", "where")
 	tab.add(partDatabase, orNone(n.id), n.cfg.databaseName())
 	keys, damaged := orNone(b.keys), n.damagedKeys()
 	if damaged != nil {

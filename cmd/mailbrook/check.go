@@ -158,7 +158,7 @@ func (c checkCmd) print(t terminal, f *fetch.Findings) error {
 	}
 	id := shortIDs(known, page)
 	tab := newTable("account", "id", "folders", "present", "gone", "elsewhere", "staged", "intended", "stray", "skipped",
-		"").sparing("stray", "intended", "elsewhere", "staged", "folders", "id")
+		"remark").sparing("stray", "intended", "elsewhere", "staged", "folders", "id").keeping("remark")
 	for _, a := range f.Accounts {
 		name, remark := page.names(a.Email), ""
 		if a.Account == "" {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -84,14 +85,15 @@ func (c doctorCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if err := d.redirects(); err != nil {
 		return err
 	}
+	columns := columnsOf(t.out)
 	for _, f := range d.findings {
 		if c.JSON {
 			err = errors.Join(err, t.jsonLine(f))
 			continue
 		}
-		fmt.Fprintf(t.out, "%-4s  %-13s  %s\n", f.Status, f.Check, f.Says)
+		fmt.Fprintf(t.out, "%-4s  %-13s  %s\n", f.Status, f.Check, folded(f.Says, 21, columns))
 		if f.Do != "" {
-			fmt.Fprintf(t.out, "%21s> %s\n", "", f.Do)
+			fmt.Fprintf(t.out, "%21s> %s\n", "", folded(f.Do, 23, columns))
 		}
 	}
 	if missing != nil {
@@ -419,6 +421,9 @@ const probeName = "imap.gmail.com"
 // names looks whether the world's names can be had.
 func (d *doctor) names(ctx context.Context) {
 	if _, err := outbound.New(outbound.Options{}).Resolve(ctx, probeName); err != nil {
+		if f := fault.Of(err); f.Err != nil {
+			err = f.Err // The resolver's own words say all.
+		}
 		d.found("dns", warn, fmt.Sprintf("%s cannot be found: %v", probeName, err), "see to /etc/resolv.conf and the "+
 			"firewall, "+
 			"unless only servers of your own are to be reached")

@@ -494,6 +494,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 				t.Errorf("status %d, want a finding %s %s of %q: %s%s", r.status, tc.status, tc.check, tc.says, r.out, r.err)
 			}
 			status, shown := s.showing(200, nil, "doctor")
+			shown = strings.Join(strings.Fields(shown), " ")
 			if status != r.status || !strings.Contains(shown, tc.check) || !strings.Contains(shown, tc.does) {
 				t.Errorf("on a terminal: status %d, %s", status, shown)
 			}

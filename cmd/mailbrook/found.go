@@ -154,7 +154,7 @@ func (initCmd) Run(ctx context.Context, t terminal, load loader) error {
 			said = "The installation was there already."
 		}
 		fmt.Fprintln(t.out, said)
-		tab := newTable("part", "where")
+		tab := newTable("part", "where").keeping("where")
 		for _, row := range [][]string{
 			{partDatabase, a.cfg.databaseName()},
 			{partKeys, filepath.Join(a.cfg.DataDir, "keys")},

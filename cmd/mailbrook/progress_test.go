@@ -287,3 +287,38 @@ func TestOnlyFiguresStandToTheRight(t *testing.T) {
 		t.Errorf("got\n%s", b.String())
 	}
 }
+
+// What one looks for is never cut: a kept cell goes on in the next line, and where that
+// is too narrow each cell has a line of its own. The control is a cell that is not kept.
+func TestKeptCellsAreNeverCut(t *testing.T) {
+	t.Parallel()
+	path := "/var/lib/mailbrook/" + strings.Repeat("katalog/", 16) + "mailbrook.db"
+	for _, columns := range []int{0, 40, 60, 80, 100, 200} {
+		tab := newTable("key", "value", "from").keeping("key", "value")
+		tab.add("oauth.google.client_secret", path, strings.Repeat("z pliku ", 12))
+		tab.add("oauth.google.client_id", "x", "the default")
+		var b strings.Builder
+		if err := tab.write(page{w: &b, columns: columns}); err != nil {
+			t.Fatal(err)
+		}
+		whole := strings.NewReplacer("\n", "", " ", "").Replace(b.String())
+		for line := range strings.Lines(b.String()) {
+			if width := runewidth.StringWidth(strings.TrimRight(line, "\n")); columns > 0 && width > columns {
+				t.Errorf("on %d columns: %q", columns, line)
+			}
+		}
+		if !strings.Contains(b.String(), "oauth.google.client_secret") || !strings.Contains(b.String(), "client_id ") &&
+			!strings.Contains(b.String(), "client_id\n") {
+			t.Errorf("on %d columns no key is whole:\n%s", columns, b.String())
+		}
+		if columns <= 60 && !strings.Contains(whole, path) { // Beside another column it stands in several lines.
+			t.Errorf("on %d columns the path is cut:\n%s", columns, b.String())
+		}
+		if shown := strings.Count(whole, "katalog"); columns > 60 && shown+4 < 16 {
+			t.Errorf("on %d columns the path is cut:\n%s", columns, b.String())
+		}
+		if cut := strings.Contains(b.String(), "…"); cut != (columns > 60) {
+			t.Errorf("on %d columns what is not kept is cut: %v\n%s", columns, cut, b.String())
+		}
+	}
+}

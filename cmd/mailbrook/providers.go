@@ -28,7 +28,7 @@ func (c providersCmd) Run(t terminal) error {
 	if err != nil {
 		return err
 	}
-	tab := newTable("id", "name", "imap", "pop3", "signs in by").sparing("pop3", "imap", "name")
+	tab := newTable("id", "name", "imap", "pop3", "signs in by").sparing("name", "pop3").keeping("id", "imap", "pop3")
 	for _, p := range catalog.All() {
 		shown := providerShown{
 			ID: p.ID, Name: p.DisplayName("en"), Domains: append([]string{}, p.Domains...),

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mattn/go-isatty"
 	"github.com/mattn/go-runewidth"
@@ -16,14 +17,19 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// cellLimit is the most bytes of one cell that are shown.
-const cellLimit = 120
+// cellLimit is the most bytes of one cell that are shown, wholeLimit of one that is not
+// cut: longer than a path may be.
+const (
+	cellLimit  = 120
+	wholeLimit = 4200
+)
 
 // table is text in columns that stay aligned whatever letters are in them.
 type table struct {
 	head  []string
 	rows  [][]string
 	spare []string // Heads of columns that may be left out.
+	kept  []string // Heads of columns whose cells are never cut.
 }
 
 func newTable(head ...string) *table { return &table{head: head} }
@@ -32,7 +38,11 @@ func newTable(head ...string) *table { return &table{head: head} }
 func (t *table) add(cells ...string) {
 	row := make([]string, len(t.head))
 	for i := range min(len(cells), len(row)) {
-		row[i] = fault.Clean(cells[i], cellLimit)
+		limit := cellLimit
+		if t.whole(i) {
+			limit = wholeLimit
+		}
+		row[i] = fault.Clean(cells[i], limit)
 	}
 	t.rows = append(t.rows, row)
 }
@@ -99,46 +109,135 @@ func (t *table) sparing(heads ...string) *table {
 	return t
 }
 
+// keeping names columns whose cells go on in the next line where they do not fit: what
+// one looks for is never cut.
+func (t *table) keeping(heads ...string) *table {
+	t.kept = heads
+	return t
+}
+
+func (t *table) whole(column int) bool { return slices.Contains(t.kept, t.head[column]) }
+
 // write prints the table, figures to the right. On a terminal no line is longer
-// than it is wide: columns are left out and cells are cut.
+// than it is wide: columns are left out, cells are cut or go on in the next line, and
+// where all that does not help each cell has a line of its own.
 func (t *table) write(p page) error {
 	var b strings.Builder
 	widths, right := t.layout()
 	shown := t.fit(widths, right, p.columns)
-	line := func(cells []string) {
-		var l strings.Builder
-		for _, i := range shown {
-			c := cells[i]
-			if runewidth.StringWidth(c) > widths[i] {
-				c = runewidth.Truncate(c, widths[i], p.dots())
-			}
-			pad := strings.Repeat(" ", widths[i]-runewidth.StringWidth(c))
-			if right[i] {
-				l.WriteString(pad + c)
-			} else {
-				l.WriteString(c + pad)
-			}
-			l.WriteString("  ")
-		}
-		b.WriteString(strings.TrimRight(l.String(), " ") + "\n")
-	}
-	line(t.head)
-	rule, rules := "─", make([]string, len(widths))
+	rule := "─"
 	if p.ascii {
 		rule = "-"
 	}
-	for i, n := range widths {
-		rules[i] = strings.Repeat(rule, n)
-	}
-	line(rules)
-	for _, row := range t.rows {
-		line(row)
+	if t.cramped(shown, widths) {
+		t.writeRecords(&b, shown, p.columns, rule)
+	} else {
+		t.writeLine(&b, t.head, shown, widths, right, p.dots())
+		rules := make([]string, len(widths))
+		for i, n := range widths {
+			rules[i] = strings.Repeat(rule, n)
+		}
+		t.writeLine(&b, rules, shown, widths, right, p.dots())
+		for _, row := range t.rows {
+			t.writeLine(&b, row, shown, widths, right, p.dots())
+		}
 	}
 	if _, err := io.WriteString(p.w, b.String()); err != nil {
 		return fmt.Errorf("writing a table: %w", err)
 	}
 	return nil
 }
+
+// writeLine writes one row, and below it what of its kept cells did not fit.
+func (t *table) writeLine(b *strings.Builder, cells []string, shown, widths []int, right []bool, dots string) {
+	var rest []string
+	var l strings.Builder
+	for _, i := range shown {
+		c := cells[i]
+		if runewidth.StringWidth(c) > widths[i] {
+			if t.whole(i) {
+				if rest == nil {
+					rest = make([]string, len(cells))
+				}
+				c, rest[i] = fold(c, widths[i])
+			} else {
+				c = runewidth.Truncate(c, widths[i], dots)
+			}
+		}
+		pad := strings.Repeat(" ", max(0, widths[i]-runewidth.StringWidth(c)))
+		if right[i] {
+			l.WriteString(pad + c)
+		} else {
+			l.WriteString(c + pad)
+		}
+		l.WriteString("  ")
+	}
+	b.WriteString(strings.TrimRight(l.String(), " ") + "\n")
+	if rest != nil {
+		t.writeLine(b, rest, shown, widths, right, dots)
+	}
+}
+
+// fold splits a text that is wider than so many columns: after a blank where there is
+// one, else anywhere, as in a path.
+func fold(s string, width int) (line, rest string) {
+	line = runewidth.Truncate(s, width, "")
+	if line == "" { // One letter is wider.
+		_, n := utf8.DecodeRuneInString(s)
+		return s[:n], s[n:]
+	}
+	if s[len(line)] != ' ' {
+		if i := strings.LastIndexByte(line, ' '); i > 0 {
+			line = line[:i]
+		}
+	}
+	return line, strings.TrimLeft(s[len(line):], " ")
+}
+
+// folded writes a text whose lines after the first begin with so many blanks; columns
+// 0: in one line.
+func folded(s string, indent, columns int) string {
+	width := columns - indent
+	if columns <= 0 || width < leastCell {
+		return s
+	}
+	var lines []string
+	for runewidth.StringWidth(s) > width {
+		var line string
+		line, s = fold(s, width)
+		lines = append(lines, line)
+	}
+	return strings.Join(append(lines, s), "\n"+strings.Repeat(" ", indent))
+}
+
+// cramped reports whether a kept column is so narrow that a line for each cell reads
+// better.
+func (t *table) cramped(shown, widths []int) bool {
+	natural, _ := t.layout()
+	return slices.ContainsFunc(shown, func(i int) bool {
+		return t.whole(i) && widths[i] < min(natural[i], leastKept)
+	})
+}
+
+// writeRecords writes a line for each cell that is not empty, with its head.
+func (t *table) writeRecords(b *strings.Builder, shown []int, columns int, rule string) {
+	indent := 0
+	for _, i := range shown {
+		indent = max(indent, runewidth.StringWidth(t.head[i])+2)
+	}
+	for _, row := range t.rows {
+		b.WriteString(strings.Repeat(rule, min(columns, 2*indent)) + "\n")
+		for _, i := range shown {
+			if row[i] != "" {
+				b.WriteString(t.head[i] + strings.Repeat(" ", indent-runewidth.StringWidth(t.head[i])))
+				b.WriteString(folded(row[i], indent, columns) + "\n")
+			}
+		}
+	}
+}
+
+// leastKept is how narrow a column whose cells are not cut may become.
+const leastKept = 20
 
 // leastCell is how narrow a cell of words may become before columns are left out.
 const leastCell = 12
@@ -158,8 +257,11 @@ func (t *table) fit(widths []int, right []bool, columns int) (shown []int) {
 		return sum - 2
 	}
 	least := func(i int) int {
-		if right[i] {
+		switch {
+		case right[i]:
 			return widths[i]
+		case t.whole(i):
+			return min(widths[i], leastKept)
 		}
 		return min(widths[i], leastCell)
 	}
@@ -169,11 +271,26 @@ func (t *table) fit(widths []int, right []bool, columns int) (shown []int) {
 		}
 		shown = slices.DeleteFunc(shown, func(i int) bool { return t.head[i] == head })
 	}
+	natural := slices.Clone(widths)
 	for total(func(i int) int { return widths[i] }) > columns {
 		widest := -1
-		for _, i := range shown {
-			if !right[i] && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
+		for _, may := range []func(i int) bool{
+			func(i int) bool { return !t.whole(i) && widths[i] > leastCell },
+			// Of the kept ones only the widest have to go on in the next line.
+			func(i int) bool { return t.whole(i) && natural[i] > leastKept },
+			func(int) bool { return true },
+		} {
+			for _, i := range shown {
+				by := widths
+				if t.whole(i) {
+					by = natural
+				}
+				if !right[i] && may(i) && widths[i] > 1 && (widest < 0 || by[i] > by[widest]) {
+					widest = i
+				}
+			}
+			if widest >= 0 {
+				break
 			}
 		}
 		if widest < 0 || widths[widest] <= 1 {
