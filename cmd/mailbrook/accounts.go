@@ -111,6 +111,9 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if err := c.slip(); err != nil {
 		return err
 	}
+	if err := c.locked(owner); err != nil {
+		return err
+	}
 	password, err := t.password(ctx, c.PasswordStdin, *c.Email)
 	if err != nil {
 		return err
@@ -142,6 +145,30 @@ func (f accountFlags) slip() error {
 		return usageError{fmt.Errorf("--email %s: did you mean %s? If not, name the server with --host", *f.Email, meant)}
 	}
 	return nil
+}
+
+// locked refuses, before a password is asked for, a provider that takes none, unless
+// the server is named, and says what helps.
+func (f accountFlags) locked(owner account.Owner) error {
+	if f.Host != nil {
+		return nil
+	}
+	catalog, err := provider.New()
+	if err != nil {
+		return err
+	}
+	id := catalog.Suggest(context.Background(), *f.Email).Provider
+	if f.Provider != nil {
+		id = *f.Provider
+	}
+	p := catalog.ByID(id)
+	if !p.NeedsOAuth() {
+		return nil
+	}
+	return usageError{fmt.Errorf("--email %s: %s lets other programs in only when one signs in on its own page (OAuth2): "+
+		"no password is taken. Where a registration there is configured (oauth.*), add the account on the web page. Or have "+
+		"its mail forwarded: open forwarding in the settings at %s and enter %s as the address to forward to",
+		*f.Email, p.Name, p.Name, owner)}
 }
 
 type accountListCmd struct {
@@ -244,8 +271,11 @@ func (c chosen) find(ctx context.Context, a *app) (account.Account, error) {
 // whole.
 func (c chosen) whole(ctx context.Context, a *app) (account.ID, error) {
 	given := strings.ToLower(c.ID)
-	if len(given) < leastID || len(given) >= 36 {
+	switch {
+	case len(given) >= 36:
 		return account.ID(c.ID), nil
+	case len(given) < leastID:
+		return "", usageError{fmt.Errorf("%q is too short for an account's id: give %d letters of it or more", c.ID, leastID)}
 	}
 	all, err := a.accountsOf(ctx, c.User)
 	if err != nil {

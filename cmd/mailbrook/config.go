@@ -634,16 +634,7 @@ func unknownKey(key, from string, settings []setting) error {
 	if best != "" {
 		return fmt.Errorf("unknown key %s (from %s): did you mean %s?", key, from, best)
 	}
-	var keys []string
-	for _, s := range settings {
-		if first := strings.Replace(s.key, oauthServers[0], "ID", 1); strings.HasPrefix(first, "oauth.ID.") {
-			keys = append(keys, first) // One of eight that are all alike.
-		} else if !strings.HasPrefix(s.key, "oauth.") {
-			keys = append(keys, s.key)
-		}
-	}
-	return fmt.Errorf("unknown key %s (from %s): there are %s (ID is one of %s)", key, from, strings.Join(keys, ", "),
-		strings.Join(oauthServers, ", "))
+	return fmt.Errorf(`unknown key %s (from %s): "mailbrook --help" names those that there are`, key, from)
 }
 
 // distance is how many letters must be changed, added or dropped to make b of a.

@@ -352,7 +352,7 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 			"jwks_url",
 			"did you mean auth.jwks_url?",
 		}},
-		{name: "unknown table", file: "[imap]\nport = 1", says: []string{"imap", "there are listen"}},
+		{name: "unknown table", file: "[imap]\nport = 1", says: []string{"imap", "mailbrook --help"}},
 		{name: "not TOML", file: "listen = ", says: []string{"test.toml, line 1"}},
 		{name: "twice", file: "listen = 'a:1'\nlisten = 'b:2'", says: []string{"test.toml", "listen"}},
 		{name: "number for text", file: "listen = 8080", says: []string{"listen", "text in quotes"}},

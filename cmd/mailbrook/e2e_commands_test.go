@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -86,6 +87,41 @@ func TestAccountCommandsDoWhatRESTDoes(t *testing.T) {
 				t.Errorf("after deleting there are %+v", list)
 			}
 		})
+	}
+}
+
+// A provider that takes no password is given none, by no door: the command line asks for
+// none and says what helps, REST names the field. The control names a server.
+func TestNoPasswordIsTakenForAProviderThatTakesNone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	p := s.serve("--roles", "api")
+	add := []string{"account", "add", "--user", anna, "--email", "jan@outlook.com"}
+	for _, more := range [][]string{nil, {"--password-stdin"}, {"--password-stdin", "--skip-test"}} {
+		r := s.run(canary+"\n", append(add, more...)...)
+		if r.status != exitUsage || !strings.Contains(r.err, "address to forward to") || strings.Contains(r.err, "Password") {
+			t.Errorf("%v: status %d, %s%s", more, r.status, r.out, r.err)
+		}
+	}
+	u := p.as(anna)
+	body := map[string]any{"email": "jan@outlook.com", "password": canary, "skip_test": true}
+	for _, path := range []string{"/v1/accounts", "/v1/connection-tests"} {
+		told := must[struct {
+			Errors []struct{ Field, Code string }
+		}](u, http.StatusUnprocessableEntity, "POST", path, body)
+		if len(told.Errors) != 1 || told.Errors[0].Field != "auth" || told.Errors[0].Code != "not_offered" {
+			t.Errorf("%s says %+v", path, told)
+		}
+	}
+	if r := s.run("", "account", "show", "abc"); r.status != exitUsage || !strings.Contains(r.err, "8 letters of it") {
+		t.Errorf("a short id: status %d, %s", r.status, r.err)
+	}
+	id, _, _ := strings.Cut(s.ok(canary+"\n", append(add, "--password-stdin", "--skip-test", "--host", "127.0.0.1")...), "\n")
+	s.ok("", "account", "delete", id)
+	for range 2 { // Repeatable, and no address is said to have been a user's that never was.
+		if out := s.ok("", "user", "delete", "nikt@firma.test"); !strings.Contains(out, "nothing to delete") {
+			t.Errorf("deleting nobody says %q", out)
+		}
 	}
 }
 

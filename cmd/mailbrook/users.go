@@ -29,11 +29,23 @@ func (c userDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
 		return usageError{fmt.Errorf("USER: %w", err)}
 	}
 	return withApp(ctx, t, load, func(a *app) error {
+		mailbox, err := a.mailbox.Rights(ctx, owner)
+		if err != nil {
+			return err
+		}
+		seen, err := a.store.MailboxSeen(ctx, owner)
+		if err != nil {
+			return err
+		}
 		n, err := users{a}.remove(ctx, owner, c.Mail == "delete", "the command line")
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, "deleted %s with %d accounts; nothing was changed at other providers\n", owner, n)
+		if n == 0 && !seen && !mailbox.Exists { // Not refused: a call that is repeated ends well.
+			fmt.Fprintf(t.out, "%s has no account and no mailbox here: there was nothing to delete\n", owner)
+			return nil
+		}
+		fmt.Fprintf(t.out, "deleted %s with %s; nothing was changed at other providers\n", owner, count(int64(n), "account"))
 		return nil
 	})
 }

@@ -350,6 +350,11 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		bad.notOffered(preset, protocol)
 		return Account{}, login{}, bad
 	}
+	if d.Grant == "" && d.Host == nil && preset.takesNoPassword() {
+		bad.Add("auth", "not_offered", "%s takes no password from other services: sign in on its own page (OAuth2) where "+
+			"that is offered, or have its mail forwarded to your own mailbox", preset.Name)
+		return Account{}, login{}, bad
+	}
 	server = override(server, protocol, d.Host, d.Port, d.Security)
 	now := cmp.Or(d.AskedAt, r.Now()).UTC()
 	a := Account{
@@ -398,8 +403,15 @@ func (r *Registry) presetFor(ctx context.Context, d Draft) (Preset, error) {
 	if s.Source == "guess" || s.Source == "none" {
 		return Preset{Provider: OtherProvider}, nil // A guess is for a person to confirm, not to save.
 	}
-	return Preset{Provider: s.Provider, Name: s.Name, Servers: s.Servers, Username: s.Username}, nil
+	preset := Preset{Provider: s.Provider, Name: s.Name, Servers: s.Servers, Username: s.Username}
+	if known, ok := r.Presets.Preset(s.Provider, d.Email); ok {
+		preset.Auth = known.Auth
+	}
+	return preset, nil
 }
+
+// takesNoPassword reports whether it is known that nobody signs in by a password.
+func (p Preset) takesNoPassword() bool { return len(p.Auth) > 0 && !slices.Contains(p.Auth, Password) }
 
 // OtherProvider is the preset of everybody who has none.
 const OtherProvider = "other"
