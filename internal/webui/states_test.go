@@ -356,6 +356,7 @@ func states() []aState {
 		{"admin-accounts", admin("/admin/accounts", "document.querySelector('tbody tr')")},
 		{"admin-accounts-none", admin("/admin/accounts?query=nobody-like-this", noRows)},
 		{"admin-quotas", admin("/admin/quotas", "document.querySelector('tbody tr') && document.querySelector('.chart')")},
+		{"admin-audit", admin("/admin/audit", "document.querySelector('main tbody tr')")},
 		{"admin-quotas-none", admin("/admin/quotas?query=nobody-like-this", noRows)},
 		{"admin-limit", limits},
 		{"admin-limit-wrong", func(w *walk) *tab {

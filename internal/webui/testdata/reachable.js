@@ -21,5 +21,6 @@
 		if (!e.classList.contains("skip") && r.bottom < 0 || r.top > innerHeight || r.right < 0 || r.left > innerWidth) keyboard.faults.push("keyboard: out of sight is " + key(e));
 	});
 	if (menu) keyboard.got.add(key(document.activeElement)); // It has the focus since the menu is open.
-	return wanted.length;
+	// A date has a stop for each of its parts.
+	return wanted.length + 4 * wanted.filter((e) => e.type === "date").length;
 })()
