@@ -3,6 +3,7 @@ package webui_test
 import (
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
@@ -112,7 +113,7 @@ func TestAProviderIsChosenByName(t *testing.T) {
 			p.press("Forpsi")
 			p.until("document.activeElement?.name === 'email'")
 			p.enter(sayEmail.in(dev), "biuro@mala-firma.test")
-			p.sees(said{"Forpsi recognised", "Rozpoznano: Forpsi"}.in(dev))
+			p.sees(said{"Chosen: Forpsi", "Wybrano: Forpsi"}.in(dev))
 			p.press("OVH")
 			p.until("document.querySelector('.recognised').innerText.includes('OVH')")
 			p.press("Forpsi")
@@ -127,6 +128,45 @@ func TestAProviderIsChosenByName(t *testing.T) {
 			if got := p.holds(sayServer.in(dev)); got != "imap.mala-firma.test" {
 				t.Errorf("the server would be %q", got)
 			}
+			p.quiet()
+		})
+	}
+}
+
+// TestAChosenProviderCanBeTakenBack and is not there any more for who comes back to the page.
+func TestAChosenProviderCanBeTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	for _, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("anna@firma.test"))
+			chosen := said{"Chosen: Outlook", "Wybrano: Outlook"}.in(dev)
+			tiles := `document.querySelector(".tiles").checkVisibility()`
+			choose := func(email string) {
+				p.until(named("Outlook"))
+				p.press("Outlook")
+				p.enter(sayEmail.in(dev), email)
+				p.sees(chosen)
+				p.press(sayContinue.in(dev))
+				p.until("!" + tiles + " && !" + named(sayContinue.in(dev)))
+			}
+			p.press(sayAdd.in(dev))
+			choose("jan@dostawca.test")
+			p.press(said{"Not Outlook? Choose another provider", "To nie Outlook? Wybierz innego dostawcę"}.in(dev))
+			p.until(tiles + " && document.activeElement?.dataset.id === 'google' && " + named(sayContinue.in(dev)))
+			p.until(`!document.querySelector('.recognised').innerText.includes("Outlook")`)
+
+			choose("jan@dostawca.test")
+			p.do(chromedp.Reload())
+			p.until(named(sayContinue.in(dev)) + " && " + tiles + ` && document.querySelector('.recognised').innerText` +
+				` && !document.querySelector('.recognised').innerText.includes("Outlook")`)
+
+			// The control: what an address tells is no choice, and is told again.
+			p.enter(sayEmail.in(dev), "jan@gmail.com")
+			p.sees(said{"Google recognised", "Rozpoznano: Google"}.in(dev))
+			p.do(chromedp.Reload())
+			p.sees(said{"Google recognised", "Rozpoznano: Google"}.in(dev))
+			p.until("!" + named(said{"Not Google? Choose another provider", "To nie Google? Wybierz innego dostawcę"}.in(dev)))
 			p.quiet()
 		})
 	}

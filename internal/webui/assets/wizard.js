@@ -16,6 +16,7 @@ const fresh = () => ({ step: 1, email: "", password: "", grant: null, confirmed:
 let state = fresh();
 let providers = null;
 let presets = ""; // The language that they came in.
+let translated = false; // The page is shown anew in another language, not come back to.
 
 function save() {
   const rest = { ...state, user: user(), password: "" };
@@ -44,7 +45,8 @@ export async function page() {
     live.allowed() ? null : live.load(),
   ]);
   if (list) { providers = list.providers; presets = document.documentElement.lang; }
-  await comeBack();
+  if (!await comeBack() && !translated) unchoose();
+  translated = false;
   const el = h("div", { class: "page narrow" });
   const n = live.accounts().length;
   if (n >= live.allowed() && !state.email) {
@@ -65,10 +67,18 @@ export async function page() {
   state.step = state.step === 2 && state.settings && state.email ? 2 : 1;
   shown = state.step === 1 ? first(turnTo) : second(turnTo);
   el.append(shown.el);
-  return { el, title: t("wizard.title"), ready: () => { if (state.step === 1 || state.grant) shown.begin(); }, leave: () => shown.leave?.(), keep: () => shown.keep() };
+  return { el, title: t("wizard.title"), ready: () => { if (state.step === 1 || state.grant) shown.begin(); }, leave: () => shown.leave?.(), keep: () => { shown.keep(); translated = true; } };
 }
 
-/** comeBack goes on where the user left for the provider's page. */
+/** unchoose forgets the provider that was chosen by its name, and all that followed from it: a choice is for
+ * the address at hand, and is made anew by who comes back to the page. */
+function unchoose() {
+  if (!state.chosen || state.step === 2) return;
+  state.chosen = state.asked = state.opened = "";
+  state.settings = null;
+}
+
+/** comeBack goes on where the user left for the provider's page, and says whether it was there. */
 async function comeBack() {
   const asked = new URLSearchParams(location.search).get("email");
   if (asked && (!state.email || state.email === asked)) {
@@ -76,21 +86,22 @@ async function comeBack() {
     history.replaceState(null, "", location.pathname + location.hash);
   }
   const grant = await arrived();
-  if (!grant) return;
+  if (!grant) return false;
   if (grant.gone) {
     state.step = 1;
     state.opened = state.email;
     state.grant = null;
     state.trouble = () => notice("warn", null, h("p", null, t("signin.gone")));
-    return;
+    return true;
   }
   state.email ||= grant.email || "";
   Object.assign(state, { grant, confirmed: false, password: "" });
-  if (!isAddress(state.email)) return;
+  if (!isAddress(state.email)) return true;
   await settle(state.email);
   state.opened = state.email;
   state.step = 2;
   save();
+  return true;
 }
 
 /** settle looks up the settings for an address, unless they are known. */
@@ -113,7 +124,7 @@ const tiles = [["google", "Google"], ["aol", "AOL"], ["yahoo", "Yahoo"], ["outlo
 function byName(found, address) {
   const p = providers.find((x) => x.id === state.chosen && x.id !== "other");
   if (!p || !["guess", "none"].includes(found.source)) return found;
-  return { ...found, source: "preset", provider: p.id, protocols: p.protocols, username: address };
+  return { ...found, source: "chosen", provider: p.id, protocols: p.protocols, username: address };
 }
 
 /** slip is the domain that was probably meant, until the user has said that the
@@ -206,8 +217,8 @@ function first(turnTo) {
   function picture(found) {
     const p = providerOf(found), domain = state.email.split("@")[1], meant = slip(found);
     if (meant) return question(meant, domain);
-    if (p && fits(found)) return notice("good", t("wizard.recognised", { name: p.name }), h("p", null, signedInAs(state.grant)));
-    if (p) return notice(locked(p) ? "warn" : "good", t("wizard.recognised", { name: p.name }));
+    if (p && fits(found)) return by("good", p, found, h("p", null, signedInAs(state.grant)));
+    if (p) return by(locked(p) ? "warn" : "good", p, found);
     if (found.source === "autoconfig" || found.source === "srv") return notice("good", t("wizard.found", { domain }));
     return notice("info", null, h("p", null, t(found.source === "guess" ? "wizard.guess" : "wizard.unknown", { domain })));
   }
@@ -226,9 +237,27 @@ function first(turnTo) {
     recognised.replaceChildren(picture(state.settings));
     offer(state.settings);
   }
+  /** by is a notice of the provider: recognised by the address, or chosen by its name, which can be taken back. */
+  function by(kind, p, found, ...body) {
+    if (found.source !== "chosen") return notice(kind, t("wizard.recognised", { name: p.name }), body);
+    const name = tiles.find(([id]) => id === p.id)?.[1] || p.name;
+    return notice(kind, t("wizard.chosen", { name }), body,
+      h("p", { class: "actions start" }, h("button", { type: "button", onclick: another }, t("wizard.chosen.other", { name }))));
+  }
+  /** another takes the choice back and offers all the providers again. */
+  async function another() {
+    keep();
+    state.chosen = state.asked = state.opened = "";
+    state.password = pass.input.value = "";
+    press();
+    await look();
+    offer(state.settings);
+    names.querySelector("button").focus();
+  }
+  const press = () => { for (const b of names.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b.dataset.id === state.chosen)); };
   function choose(id) {
     state.chosen = state.chosen === id ? "" : id;
-    for (const b of names.querySelectorAll("button")) b.setAttribute("aria-pressed", String(b.dataset.id === state.chosen));
+    press();
     state.asked = "";
     keep();
     if (isAddress(state.email)) look();
@@ -310,7 +339,7 @@ function defaults() {
   v.protocol = protocols.includes(v.protocol) || (state.touched.protocol && v.protocol) ? v.protocol : protocols[0] || "imap";
   if (!state.touched.server) Object.assign(v, server(found, v.protocol));
   if (!state.touched.username) v.username = found.username || state.email;
-  if (!state.touched.name) v.name = found.name;
+  if (!state.touched.name) v.name = letters(found.name);
   if (!state.touched.folder) v.folder = "";
   v.start ||= "all";
   return v;
