@@ -2,6 +2,7 @@
 // again where that matters.
 
 import { get, patch, query, Problem } from "./api.js";
+import { read, suited, units, written } from "./bytes.js";
 import { h, icon, notice, announce, show, steady } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
@@ -10,7 +11,6 @@ import { explain, go, missing } from "./page.js";
 import { advanced, complain, failure, field, fieldFor, forgetful, intervals, isAddress, password, portOf, problemFields, radios, select, startOptions, startWord, test, usualPort } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
-const MB = 1000 * 1000;
 let unsaved = null; // What was typed when the language was changed.
 
 export async function page(id) {
@@ -29,7 +29,7 @@ export async function page(id) {
   };
   if (a.start !== undefined) f.start = radios("start", t("form.start"), startOptions(a.start), startWord(a.start));
   if (a.max_message_bytes !== undefined) {
-    f.max_message_bytes = field({ name: "max_message_bytes", label: t("form.largest"), hint: t("form.largest.hint"), value: String(Math.round(a.max_message_bytes / MB)), inputmode: "numeric", maxlength: "3" });
+    f.max_message_bytes = largest(a.max_message_bytes);
   }
   const adv = advanced({ ...a.server, username: a.username }, a.server.security === "none");
   Object.assign(f, adv.fields);
@@ -70,7 +70,7 @@ export async function page(id) {
     if (Object.keys(moved).length || b.protocol) b.server = b.protocol ? server : moved;
     if (Number(at("poll_interval_seconds")) !== a.poll_interval_seconds) b.poll_interval_seconds = Number(at("poll_interval_seconds"));
     if (f.start && f.start.value !== startWord(a.start)) b.start = f.start.value === "days" ? { days: 30 } : f.start.value;
-    if (f.max_message_bytes && Number(at("max_message_bytes")) !== Math.round(a.max_message_bytes / MB)) b.max_message_bytes = Number(at("max_message_bytes")) * MB;
+    if (f.max_message_bytes?.changed) b.max_message_bytes = f.max_message_bytes.read().bytes;
     if (pick.changed && f.protocol.value !== "pop3") b.folders = pick.rules();
     return b;
   }
@@ -79,7 +79,10 @@ export async function page(id) {
     for (const k of ["name", "folder", "username", "server.host"]) if (!at(k)) wrong.push([k, t("field.required")]);
     if (!isAddress(at("email")) && at("email") !== a.email) wrong.push(["email", t("field.email")]);
     if (!portOf(at("server.port"))) wrong.push(["server.port", t("field.port")]);
-    if (f.max_message_bytes && !(Number(at("max_message_bytes")) >= 1 && Number(at("max_message_bytes")) <= 268)) wrong.push(["max_message_bytes", t("field.out_of_range")]);
+    if (f.max_message_bytes?.changed) {
+      const got = f.max_message_bytes.read();
+      if (got.bad || got.bytes < 1024 || got.bytes > most) wrong.push(["max_message_bytes", t(got.bad ? "field.bytes" : "field.out_of_range")]);
+    }
     const elsewhere = (b.server?.host !== undefined && b.server.host !== a.server.host) || (b.server?.security !== undefined && b.server.security !== a.server.security) || b.username !== undefined;
     if (onPage && b.username !== undefined) wrong.push(["username", t("field.signin.again")]);
     if (!onPage && elsewhere && !b.password) wrong.push(["password", t("field.password.again")]);
@@ -198,6 +201,26 @@ export async function page(id) {
   if (wanted === "server") { adv.el.open = true; f["server.host"].input.setAttribute("data-focus", ""); }
   const stop = live.follow((kind, gone) => { if (kind === "removed" && gone.id === id) go("/", { text: t("edit.gone"), kind: "info" }, true); });
   return { el, title: t("edit.title", { name: a.name }), leave: stop, keep, ready: () => el.querySelector(".arrived button")?.focus() };
+}
+
+/** most is the largest limit of a message that the service takes. */
+const most = 268435456;
+
+/** largest is the limit of a message, with its unit, as it is to the byte. */
+function largest(now) {
+  const unit = suited(now), shown = written(now, unit);
+  const f = field({ name: "max_message_bytes", label: t("form.largest"), hint: t("form.largest.hint"), value: shown, inputmode: "decimal", maxlength: "12", size: "8", autocomplete: "off" });
+  const choice = h("select", { "aria-label": t("limit.unit"), onchange: () => f.fail("") },
+    units.filter(([, n]) => n <= 6).map(([u]) => h("option", { value: u, selected: u === unit }, t("unit." + u))));
+  const line = h("span", { class: "limit-field" });
+  f.input.before(line);
+  line.append(f.input, choice);
+  return {
+    ...f,
+    /** changed says whether the user has touched it: what nobody touched is not checked. */
+    get changed() { return f.input.value.trim() !== shown || choice.value !== unit; },
+    read: () => read(f.input.value, choice.value),
+  };
 }
 
 /** picker chooses among the folders; those below a folder follow it. */

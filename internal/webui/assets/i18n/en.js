@@ -75,6 +75,7 @@ export default {
   "field.email": "Please enter a full address, such as anna@example.org.",
   "field.out_of_range": "This number is out of range.",
   "field.bytes": "Enter a number, for example 2.5.",
+  "field.bytes": "Enter a number, for example 2.5.",
   "field.port": "A number from 1 to 65535, usually 993 or 995.",
   "field.password.again": "The server or user name has changed: enter the password again, so that it is not sent elsewhere by accident.",
   "field.signin.again": "The user name comes from signing in on the provider's page: use “Sign in again” instead.",

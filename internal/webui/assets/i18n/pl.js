@@ -75,6 +75,7 @@ export default {
   "field.email": "Wpisz pełny adres, na przykład anna@example.org.",
   "field.out_of_range": "Liczba poza zakresem.",
   "field.bytes": "Wpisz liczbę, na przykład 2,5.",
+  "field.bytes": "Wpisz liczbę, na przykład 2,5.",
   "field.port": "Liczba od 1 do 65535, zwykle 993 lub 995.",
   "field.password.again": "Zmieniły się serwer lub nazwa użytkownika: wpisz hasło jeszcze raz, żeby nie trafiło w niepowołane ręce.",
   "field.signin.again": "Nazwa użytkownika pochodzi z logowania na stronie dostawcy: użyj „Zaloguj się ponownie”.",

@@ -1,0 +1,66 @@
+package webui_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+// TestTheLargestMessageIsShownToTheByte: what nobody touched is neither checked nor changed; a fraction and a
+// unit are taken.
+func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 1, "anna")
+	s := newSite(t, d.CA)
+	const field, unit = `document.querySelector("[name=max_message_bytes]")`, `.parentElement.querySelector("select")`
+	for i, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			user := fmt.Sprintf("anna%d@firma.test", i)
+			id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{"max_message_bytes": 20000})
+			s.state(user, id, "ok")
+			is := func(want float64) {
+				t.Helper()
+				if got := s.ask(user, "GET", "/v1/accounts/"+id, nil)["max_message_bytes"]; got != want {
+					t.Errorf("the largest message is of %v bytes, want %v", got, want)
+				}
+			}
+			p := look(t, dev, s.link(user))
+			open := func() {
+				p.until(card("Poczta") + " || document.querySelector('h1')")
+				p.goTo("/accounts/" + id + "/edit")
+				p.until(field)
+			}
+			saved := func() {
+				p.press(said{"Save", "Zapisz"}.in(dev))
+				p.until("location.pathname === " + quote("/accounts/"+id))
+			}
+			open()
+			p.until(field + `.value === "20" && ` + field + unit + `.value === "kilobyte"`)
+			p.enter(sayName.in(dev), "Praca")
+			saved()
+			is(20000)
+
+			open()
+			js[any](p, field+unit+`.value = "megabyte"; null`)
+			p.hit(field)
+			p.keys("a", kb.ModifierCtrl)
+			p.keys(said{"1.55", "1,55"}.in(dev))
+			saved()
+			is(1550000)
+			open()
+			p.until(field + `.value === ` + quote(said{"1.55", "1,55"}.in(dev)) + ` && ` +
+				field + unit + `.value === "megabyte"`)
+
+			// The control: what was touched and is too little is refused there.
+			js[any](p, field+unit+`.value = "byte"; null`)
+			p.hit(field)
+			p.keys("a", kb.ModifierCtrl)
+			p.keys("1000")
+			p.press(said{"Save", "Zapisz"}.in(dev))
+			p.until(field + `.getAttribute("aria-invalid") === "true"`)
+			is(1550000)
+			p.quiet()
+		})
+	}
+}
