@@ -4,7 +4,7 @@
 import { query } from "./api.js";
 import { h, say, show, icon, uid } from "./dom.js";
 import { known, t } from "./i18n.js";
-import { glyph } from "./list.js";
+import { glyph, shownState } from "./list.js";
 import { explain } from "./page.js";
 
 export const codeWords = (code) => (known("code." + code) ? t("code." + code) : code);
@@ -52,7 +52,7 @@ export function stateView() {
   return {
     el,
     update(a) {
-      const state = a.status.state;
+      const state = shownState(a);
       if (el.dataset.state === state) return;
       el.dataset.state = state;
       el.replaceChildren(icon(glyph[state] || "info"), h("span", null, stateWords(state)));

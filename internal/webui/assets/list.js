@@ -268,7 +268,7 @@ function card(first) {
       if (comes) timeLine(next, "card.next", st.next_poll_at, due);
       say(totals, t("card.totals", { messages: t("messages", { n: st.totals.messages }), size: size(st.totals.bytes) }));
       const wrong = others.includes(st.delay?.kind) ? st.delay : st.state !== "paused" ? st.diagnosis : null;
-      show(trouble, Boolean(wrong));
+      show(trouble, Boolean(wrong) && st.state !== "over_quota"); // The state says that already.
       say(trouble, wrong ? wrong.title : "");
       show(fix, st.state === "needs_attention");
       fix.href = "/accounts/" + a.id;
