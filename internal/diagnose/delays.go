@@ -51,8 +51,8 @@ var delayTexts = map[account.DelayKind]delayText{
 		),
 	},
 	account.DelayBackoff: {
-		words{"The last visit failed, and the next comes later", "Ostatnie pobieranie się nie udało, następne będzie " +
-			"później"},
+		words{"The last visit failed, and the next comes later", "Ostatnie pobieranie nie powiodło się; " +
+			"będzie kolejna próba"},
 		words{"{n}: {why}.", "{n}: {why}."},
 		words{}, // That of the diagnosis.
 	},

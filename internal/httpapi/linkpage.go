@@ -120,10 +120,10 @@ const askingPage = `<!doctype html>
 var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, stay string }{
 	"en": {
 		title: "Sign in to your external accounts", text: "This link signs you in as %s. Go on only if that is your own " +
-			"address: mail from the mailboxes that you add is delivered there.",
+			"address: mail from the external accounts that you add is delivered there.",
 		press: "Sign in as %s", otherTitle: "Somebody else is signed in here", stay: "Stay signed in as %s",
 		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and " +
-			"mail from the mailboxes that you add then is delivered to %[1]s.",
+			"mail from the external accounts that you add then is delivered to %[1]s.",
 	},
 	"pl": {
 		title: "Logowanie do twoich kont zewnętrznych",
@@ -133,7 +133,7 @@ var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, st
 		stay: "Pozostań na koncie %s",
 		otherText: "Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto " +
 			"%[2]s, " +
-			"a poczta ze skrzynek, które potem dodasz, będzie trafiać do %[1]s.",
+			"a poczta z kont, które potem dodasz, będzie trafiać do %[1]s.",
 	},
 }
 

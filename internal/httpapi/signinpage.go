@@ -124,8 +124,8 @@ var notArrivedWords = map[string]map[string]string{
 	},
 	"pl": {
 		"title": "Nie udało się zalogować", "back": "Spróbuj ponownie",
-		"unnamed": "Usługa logowania twojej organizacji nie przekazała, kim jesteś. Najpierw zaloguj się w niej. " +
-			"Jeśli to już za tobą, powiadom administratora.",
+		"unnamed": "Nie otrzymaliśmy twojego adresu od usługi logowania. Zaloguj się w niej i spróbuj ponownie. " +
+			"Jeśli to nie pomoże, skontaktuj się z administratorem.",
 		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
 			"zakończone.",
 		"denied": "Usługa logowania nie wpuściła cię. Jeśli logowanie nie zostało przerwane przez ciebie, zapytaj " +

@@ -56,7 +56,7 @@ var (
 	}
 	sayOpenSettings = words{
 		"Open the mailbox's settings at {name}.",
-		"Otwórz ustawienia skrzynki {name}.",
+		"Otwórz ustawienia skrzynki ({name}).",
 	}
 	saySwitchOn = words{
 		"Switch on access for mail programs.",
@@ -76,7 +76,7 @@ var (
 	}
 	sayComeBack = words{
 		"Enter the mailbox's password here.",
-		"Wpisz tutaj hasło skrzynki.",
+		"Wpisz tutaj hasło do skrzynki.",
 	}
 )
 

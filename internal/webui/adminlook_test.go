@@ -129,7 +129,7 @@ func TestAdministratorsPagesAreReadableAtEveryWidth(t *testing.T) {
 			p.keys("?\r")
 			p.until(`document.querySelector("td.limit [aria-invalid]")`)
 			p.sound("admin-limit-wrong")
-			p.press(map[string]string{"en": "Set for all that match…", "pl": "Ustaw wszystkim pasującym…"}[dev.lang])
+			p.press(map[string]string{"en": "Set for all that match…", "pl": "Ustaw limit wszystkim z listy…"}[dev.lang])
 			p.until("document.querySelector('dialog .primary:not(:disabled)')")
 			p.sound("admin-bulk")
 			p.quiet()

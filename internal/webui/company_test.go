@@ -31,7 +31,7 @@ var (
 	sayPassword = said{"Password", "Hasło"}
 	sayContinue = said{"Continue", "Dalej"}
 	sayFinish   = said{"Finish", "Zakończ"}
-	sayName     = said{"Name of the account", "Nazwa konta (dostawca)"}
+	sayName     = said{"Name of the account", "Nazwa konta"}
 	sayServer   = said{"Server", "Serwer"}
 )
 

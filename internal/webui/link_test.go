@@ -75,7 +75,7 @@ func TestALinkDoesNotReplaceSomebodyElseUnasked(t *testing.T) {
 	} {
 		lead()
 		p.sees("Somebody else is signed in here")
-		p.sees("mail from the mailboxes that you add then is delivered to " + mallory)
+		p.sees("mail from the external accounts that you add then is delivered to " + mallory)
 		if got := s.whose(annas); got != alive {
 			t.Errorf("%s: anna's session is %s before she was asked", name, got)
 		}

@@ -367,7 +367,7 @@ func states() []aState {
 		}},
 		{"admin-bulk", func(w *walk) *tab {
 			p := w.at(root, "/admin/quotas?query=firma", "document.querySelector('td.limit button')")
-			p.press(w.say("Set for all that match…", "Ustaw wszystkim pasującym…"))
+			p.press(w.say("Set for all that match…", "Ustaw limit wszystkim z listy…"))
 			p.until("document.querySelector('dialog .primary:not(:disabled)')")
 			return p
 		}},

@@ -49,11 +49,11 @@ export async function page(id) {
     shownWhy = shown;
     const d = a.status.diagnosis, st = a.status, delay = st.delay;
     const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
-    const troubled = d && ["ok", "retrying", "needs_attention", "over_quota"].includes(st.state);
+    const troubled = d && ["ok", "retrying", "needs_attention"].includes(st.state); // A full mailbox is no answer of a server.
     const focused = why.contains(document.activeElement);
     put(why,
       h("h2", { id: "why" }, t("why.title")),
-      known.total > 0 && notice("warn", t("why.skipped.first", { n: known.total }), h("p", null, t(asked ? "why.skipped.asked" : "why.skipped.how")),
+      known.total > 0 && notice("warn", t("why.skipped.first", { n: known.total }), h("p", null, t(asked ? "why.skipped.asked" : "why.skipped.how", { n: known.total })),
         h("p", { class: "actions start" }, h("a", { class: "button", href: "#skipped", onclick: toSkipped }, t("why.skipped.show")))),
       (because.kind !== "ok" || known.total === 0) && notice(tones[because.kind] || "info", because.title, because.words.map((w) => h("p", null, w))),
       because.help in helps && h("p", { class: "actions start" }, action(because.help)),
@@ -206,8 +206,8 @@ export function reason(a, known) {
   if (known.quota?.state === "over") return plain("quota", "why.over_quota", "space");
   if (st.state === "fetching") return plain("fetching", "why.fetching", null);
   if (st.state === "pending") return plain("pending", "why.pending", "fetch");
-  const chosen = known.folders.some((f) => !f.selected) || a.protocol === "pop3" || (a.start ?? "all") !== "all";
-  return plain("ok", chosen ? "why.ok.chosen" : "why.ok", "fetch");
+  const chosen = known.folders.some((f) => !f.selected && a.protocol !== "pop3") || (a.start ?? "all") !== "all";
+  return plain("ok", chosen ? "why.ok.chosen" : a.protocol === "pop3" ? "why.ok.pop3" : "why.ok", "fetch");
 }
 
 /** overdue says of a delay that the visit should have been. */

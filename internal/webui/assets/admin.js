@@ -29,7 +29,7 @@ export async function overview() {
       figure(t("admin.hour"), count(stats.last_hour.polls), t("admin.failed", { n: stats.last_hour.failed })),
       figure(t("admin.day"), count(stats.last_day.polls), t("admin.failed", { n: stats.last_day.failed })),
       figure(t("admin.received"), count(stats.last_day.messages), size(stats.last_day.bytes)),
-      figure(t("admin.due"), count(stats.due), stats.due ? t("admin.lag", { span: span(stats.lag_seconds) }) : t("admin.nolag"))),
+      figure(t("admin.due"), count(stats.due), stats.due > 0 && t("admin.lag", { span: span(stats.lag_seconds) }))),
     h("div", { class: "columns" },
       panel(t("admin.states"), bars(states)),
       h("div", { class: "stack" }, panel(t(daily ? "admin.failures" : "admin.failures.now"), Object.values(failures).some(Boolean)

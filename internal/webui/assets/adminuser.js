@@ -3,7 +3,7 @@
 
 import { get, post, query } from "./api.js";
 import { h, put, say, show, icon, announce, dialog, notice } from "./dom.js";
-import { count, size, span, t } from "./i18n.js";
+import { count, every, size, t } from "./i18n.js";
 import { accountRow, accountTable, actions, reason } from "./admin.js";
 import { codeWords, panel, serverLink, serverName, stateView, stateWords, userLink } from "./adminparts.js";
 import { days, fillBar } from "./chart.js";
@@ -94,9 +94,9 @@ export async function account(id) {
     put(settings,
       fact(t("health.user"), userLink(a.user)), fact(t("form.host"), serverLink(a.server.host, a.server.port, where)),
       fact(t("form.security"), t("form.security." + a.server.security)), fact(t("form.username"), a.username),
-      fact(t("admin.account.auth"), t("admin.account.auth." + a.auth)), fact(t("admin.account.provider"), a.provider),
+      fact(t("admin.account.auth"), t("admin.account.auth." + a.auth)), fact(t("admin.account.provider"), a.provider === "other" ? t("wizard.tiles.other") : a.provider),
       fact(t("form.folder"), a.folder), fact(t("admin.account.sender"), a.sender_name || "–"),
-      fact(t("admin.account.interval"), span(a.poll_interval_seconds)), fact(t("admin.account.largest"), size(a.max_message_bytes)),
+      fact(t("admin.account.interval"), every(a.poll_interval_seconds)), fact(t("admin.account.largest"), size(a.max_message_bytes)),
       fact(t("admin.account.start"), begins(a.start)),
       a.folders.include.length > 0 && fact(t("admin.account.include"), a.folders.include.join(", ")),
       a.folders.exclude.length > 0 && fact(t("admin.account.exclude"), a.folders.exclude.join(", ")),

@@ -2,7 +2,7 @@
 
 import { stream, Problem } from "./api.js";
 import { h, say, show, icon, dialog, uid, notice, external } from "./dom.js";
-import { t, span } from "./i18n.js";
+import { every, t, span } from "./i18n.js";
 import { letters } from "./letters.js";
 
 /** field is a labelled input with its hint and error. */
@@ -120,7 +120,7 @@ export const startWord = (value) => (typeof value === "object" && value ? "days"
 /** intervals are the choices for how often to visit, with the present one. */
 export function intervals(now) {
   const all = new Set([60, 300, 900, 1800, 3600, 21600, 86400, now]);
-  return [...all].sort((a, b) => a - b).map((n) => [n, t("form.interval.other", { span: span(n) })]);
+  return [...all].sort((a, b) => a - b).map((n) => [n, every(n)]);
 }
 
 /** fieldFor is which field a diagnosis concerns. */

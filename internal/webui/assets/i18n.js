@@ -83,9 +83,14 @@ export function when(iso, now = Date.now()) {
 }
 
 /** span is a length of time in whole words. */
-export function span(seconds) {
-  if (seconds < 60) return t("span.seconds", { n: Math.max(1, Math.round(seconds)) });
-  if (seconds < 3600) return t("span.minutes", { n: Math.round(seconds / 60) });
-  if (seconds < 172800) return t("span.hours", { n: Math.round(seconds / 3600) });
-  return t("span.days", { n: Math.round(seconds / 86400) });
+export const span = (seconds) => lasting("span", seconds);
+
+/** every is how often something is done, in whole words. */
+export const every = (seconds) => lasting("every", seconds);
+
+function lasting(key, seconds) {
+  if (seconds < 60) return t(key + ".seconds", { n: Math.max(1, Math.round(seconds)) });
+  if (seconds < 3600) return t(key + ".minutes", { n: Math.round(seconds / 60) });
+  if (seconds < 172800) return t(key + ".hours", { n: Math.round(seconds / 3600) });
+  return t(key + ".days", { n: Math.round(seconds / 86400) });
 }
