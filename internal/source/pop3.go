@@ -219,7 +219,7 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	if s.long, s.relisted = long, false; long != nil {
 		return mail.Listing{
 			Folder: s.inbox(), Older: long, Unread: unread,
-			Complete: why == nil && long.Len() == int(s.count),
+			Complete: why == nil && unread == 0 && long.Len() == int(s.count),
 		}, why, nil
 	}
 	s.listed, s.numbers = make([]bearer, len(items)), nil
@@ -228,7 +228,7 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	}
 	return mail.Listing{
 		Folder: s.inbox(), Items: items, Unread: unread,
-		Complete: why == nil && len(items) == int(s.count),
+		Complete: why == nil && unread == 0 && len(items) == int(s.count),
 	}, why, nil
 }
 

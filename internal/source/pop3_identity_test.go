@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -218,6 +219,70 @@ func TestOwnFieldsAreFoundWhereverTheHeaderIsCut(t *testing.T) {
 			if o.found != want {
 				t.Errorf("%q by %d: %v", header, size, o.found)
 			}
+		}
+	}
+}
+
+// A message whose identity the server refuses to tell, whether by TOP or by RETR and
+// in whatever words, has no name in that visit: what it would have so far is another's.
+// The others keep theirs. The control is the same dialogue without the refusal.
+func TestAMessageThatCannotBeReadToBeToldApartHasNoName(t *testing.T) {
+	a, b := drop{"", "alarm", 10, "aaa"}, drop{"", "alarm", 10, "bbb"}
+	whole := listPlayed(t, []drop{a, b}, 1, 2, -1, -2)
+	shared := []drop{{"x", "alarm", 10, "aaa"}, {"x", "alarm", 10, "bbb"}}
+	sharedWhole := listPlayed(t, shared, 1, 2, -1, -2)
+	if len(whole) != 2 || len(sharedWhole) != 2 {
+		t.Fatalf("without a refusal: %v, %v", whole, sharedWhole)
+	}
+	for _, words := range []string{"-ERR", "-ERR cannot read", "-ERR [SYS/TEMP] later", "-ERR no such message"} {
+		for name, tc := range map[string]struct {
+			drops []drop
+			look  []int
+			no    string // The question that is refused.
+			want  []mail.Item
+		}{
+			"the second by RETR":         {[]drop{a, b}, []int{1, 2, -1}, "RETR 2", whole[:1]},
+			"the only one by RETR":       {[]drop{a}, []int{1}, "RETR 1", nil},
+			"by TOP":                     {[]drop{a}, nil, "TOP 1 0", nil},
+			"one of a unique-id by RETR": {shared, []int{1, 2, -1}, "RETR 2", sharedWhole[:1]},
+		} {
+			t.Run(words+", "+name, func(t *testing.T) {
+				t.Parallel()
+				_, session := playPOP3(t, maildrop(tc.drops, tc.look...)+"C: "+tc.no+"\nS: "+words+"\n")
+				l := listEverything(t, session)
+				if len(l) != 1 {
+					t.Fatalf("%d listings", len(l))
+				}
+				if diff := cmp.Diff(tc.want, l[0].Items, cmpopts.EquateEmpty()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+}
+
+// What is left without a name is counted, and what is listed is not all: even where
+// the server's count is that of the others, nothing is taken to be gone.
+func TestAListingWithoutAMessageThatCannotBeNamedIsNotComplete(t *testing.T) {
+	a, b := drop{"", "alarm", 10, "aaa"}, drop{"", "alarm", 10, "bbb"}
+	for count, refused := range map[int]bool{1: true, 2: false} {
+		said := maildrop([]drop{a, b}, 1, 2, -1)
+		end := "C: RETR 2\nS: +OK\nS: Subject: alarm\nS: \nS: bbb\nS: .\n"
+		if refused {
+			end = "C: RETR 2\nS: -ERR cannot read\n"
+		}
+		said = strings.Replace(said, "STAT\nS: +OK 2 0", fmt.Sprintf("STAT\nS: +OK %d 0", count), 1)
+		_, session := playPOP3(t, said+end)
+		err := session.List(t.Context(), []mail.Query{{Folder: mail.Folder{Wire: "INBOX"}}},
+			func(l mail.Listing, err error) error {
+				if err != nil || l.Complete == refused || l.Unread > 0 != refused || l.Len() == 2 == refused {
+					t.Errorf("counted %d, refused %v: complete %v, %d unread, %d listed: %v", count, refused, l.Complete,
+						l.Unread, l.Len(), err)
+				}
+				return nil
+			})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

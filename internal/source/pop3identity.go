@@ -112,7 +112,7 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 	}
 	todo := slices.Concat(nameless, shared)
 	slices.Sort(todo)
-	plain, err := s.nameBy(ctx, items, todo, verb, prefix, false)
+	plain, err := s.nameBy(ctx, items, todo, verb, prefix)
 	if err != nil || verb == popRETR {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 			"messages", len(alike), "octets", octets)
 		return nil, nil
 	}
-	_, err = s.nameBy(ctx, items, alike, popRETR, byRETR, true)
+	_, err = s.nameBy(ctx, items, alike, popRETR, byRETR)
 	return nil, err
 }
 
@@ -155,10 +155,11 @@ func alike(items []mail.Item, todo []int, plain map[int]bool, before map[string]
 }
 
 // nameBy adds to the names of messages what the answer to verb is. One that is
-// refused is left without a name, unless keep says that the one it has will do.
-// plain are those whose header has nothing of their own.
+// refused is left without a name: the one it has so far is, or was, another's, and
+// under it this one would pass as delivered, or come twice. plain are those whose
+// header has nothing of their own.
 func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int, verb pop3Verb,
-	prefix string, keep bool,
+	prefix string,
 ) (plain map[int]bool, err error) {
 	plain = map[int]bool{}
 	window := 1
@@ -187,9 +188,10 @@ func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int,
 			switch id := &items[at].ID; {
 			case err != nil && !errors.As(err, &no):
 				return nil, err
-			case err != nil && !keep:
-				id.UIDL = ""
 			case err != nil:
+				id.UIDL = ""
+				s.client.opts.Log.WarnContext(ctx, "a message cannot be told apart: it is left for the next visit",
+					"host", s.server.Host, "number", items[at].Number, "reason", serverSays(no.text, s.cred))
 			case id.UIDL == "":
 				id.UIDL = prefix + sum
 			default:
