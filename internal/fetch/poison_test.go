@@ -30,6 +30,19 @@ type poisoned struct {
 	how    string       // "close", "junk", "inside", or by POP3 "says".
 	logins int
 	struck map[int]int // How often the connection ended over a number.
+	// deny, unless nil, is asked before TOP and RETR: what it returns is answered in
+	// place of the message, and "" ends the connection.
+	deny func(verb, body string) (answer string, denied bool)
+}
+
+// denied is what a question is answered with that is refused.
+func (s *poisoned) denied(verb, body string) (answer string, denied bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deny == nil {
+		return "", false
+	}
+	return s.deny(verb, body)
 }
 
 func startPoisoned(t *testing.T, protocol account.Protocol, how string, n int, bad func(i int) bool) *poisoned {
@@ -121,6 +134,17 @@ func (s *poisoned) pop3(c net.Conn) {
 	say("+OK hello")
 	for w.Flush(); lines.Scan(); w.Flush() {
 		verb, arg, _ := strings.Cut(lines.Text(), " ")
+		if verb == "RETR" || verb == "TOP" {
+			number, _, _ := strings.Cut(arg, " ")
+			i, _ := strconv.Atoi(number)
+			if answer, denied := s.denied(verb, bodies[i-1]); denied {
+				if w.WriteString(answer); !strings.HasPrefix(answer, "-ERR") {
+					w.Flush()
+					return
+				}
+				continue
+			}
+		}
 		switch verb {
 		case "CAPA":
 			if s.nameless {
