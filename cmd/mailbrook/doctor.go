@@ -264,8 +264,8 @@ func (d *doctor) rights(ctx context.Context, n *installation) error {
 	}
 	if len(gone) > 0 {
 		d.found("mailboxes", bad, fmt.Sprintf("those of %s were there and are gone, such as that of %s",
-			count(int64(len(gone)), "user"), gone[0]), `put them back, or remove the users ("mailbrook user delete"): until then `+
-			"nothing is fetched for them")
+			count(int64(len(gone)), "user"), gone[0]), `put them back, or remove the users ("mailbrook user delete"): `+
+			"until then nothing is fetched for them")
 	}
 	if len(shut) > 0 {
 		d.found("mailboxes", bad, fmt.Sprintf("those of %s cannot be written, such as that of %s",

@@ -116,7 +116,8 @@ func TestNoPasswordIsTakenForAProviderThatTakesNone(t *testing.T) {
 	if r := s.run("", "account", "show", "abc"); r.status != exitUsage || !strings.Contains(r.err, "8 letters of it") {
 		t.Errorf("a short id: status %d, %s", r.status, r.err)
 	}
-	id, _, _ := strings.Cut(s.ok(canary+"\n", append(add, "--password-stdin", "--skip-test", "--host", "127.0.0.1")...), "\n")
+	add = append(add, "--password-stdin", "--skip-test", "--host", "127.0.0.1")
+	id, _, _ := strings.Cut(s.ok(canary+"\n", add...), "\n")
 	s.ok("", "account", "delete", id)
 	for range 2 { // Repeatable, and no address is said to have been a user's that never was.
 		if out := s.ok("", "user", "delete", "nikt@firma.test"); !strings.Contains(out, "nothing to delete") {

@@ -264,7 +264,8 @@ func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
 		}
 		// What serve refuses, doctor finds, with serve's advice.
 		if d := h.run("", "doctor", "--json"); d.status != exitFailed || !strings.Contains(d.out, `"FAIL"`) ||
-			strings.Contains(d.out, "belong together") || !strings.Contains(d.out, advised(t, r.err)) || advised(t, r.err) == "" && !l.damage {
+			strings.Contains(d.out, "belong together") || !strings.Contains(d.out, advised(t, r.err)) ||
+			advised(t, r.err) == "" && !l.damage {
 			t.Errorf("doctor ends with status %d and says %s, serve says %s", d.status, d.out, r.err)
 		}
 		if l.name == "a foreign database" && h.dsn != "" {
@@ -301,6 +302,7 @@ func (h *house) leavesTheSchema() {
 			h.must(rows.Scan(&name))
 			names = append(names, name)
 		}
+		h.must(rows.Err())
 		return names
 	}
 	before := tables()

@@ -19,11 +19,14 @@ func TestATerminalShowsWhatNewcomersMissed(t *testing.T) {
 		"account add's, the control": {nil, []string{"account", "add", "--help"}, exitOK, "--skip-test", "mailbrook:"},
 		"an interval below the least": {
 			[]string{"MAILBROOK_POLL_INTERVAL=1m", "MAILBROOK_POLL_MIN_INTERVAL=2m"},
-			[]string{"config", "check"}, exitUsage,
+			[]string{"config", "check"},
+			exitUsage,
 			"poll.min_interval (from MAILBROOK_POLL_MIN_INTERVAL) is 2m0s, which is longer than poll.interval", "",
 		},
 		"the least interval, the control": {
-			[]string{"MAILBROOK_POLL_INTERVAL=2m", "MAILBROOK_POLL_MIN_INTERVAL=2m"}, []string{"config", "check"}, exitOK, "",
+			[]string{"MAILBROOK_POLL_INTERVAL=2m", "MAILBROOK_POLL_MIN_INTERVAL=2m"},
+			[]string{"config", "check"},
+			exitOK, "",
 			"mailbrook:",
 		},
 	} {

@@ -122,8 +122,8 @@ func (c config) nothingThere() error {
 	if c.Found.File == "" {
 		file = "no configuration file: there is neither " + strings.Join(standardFiles(), " nor ")
 	}
-	return usageError{fmt.Errorf("%w: %s; %s. %s; --config FILE or %s names another file, --data-dir or MAILBROOK_DATA_DIR "+
-		"another directory", errNoInstallation, text, file, first, fileVariable)}
+	return usageError{fmt.Errorf("%w: %s; %s. %s; --config FILE or %s names another file, --data-dir or "+
+		"MAILBROOK_DATA_DIR another directory", errNoInstallation, text, file, first, fileVariable)}
 }
 
 // makeDataDir makes the data directory, for the commands that may.

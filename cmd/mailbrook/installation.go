@@ -272,8 +272,8 @@ const nothingBegun = "; nothing was begun: "
 
 // notOurs refuses to go on with a part, and says how to say that it is right.
 func notOurs(part string, err error) error {
-	return fmt.Errorf("%w"+nothingBegun+`mount it or put it back from a backup, or see "mailbrook installation --help" if it is right as it is`,
-		&mismatch{part, err})
+	return fmt.Errorf("%w"+nothingBegun+`mount it or put it back from a backup, or see "mailbrook installation --help" `+
+		"if it is right as it is", &mismatch{part, err})
 }
 
 // settle compares the keys with what the database knows of them, and has each

@@ -277,8 +277,10 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 // TestChosenFoldersThatAreNotThereAreTold of package fetch).
 func TestATestTellsOfChosenFoldersThatAreNotThere(t *testing.T) {
 	there := []mail.Folder{
-		{Selectable: true}, {Path: []string{"Sent"}, SpecialUse: `\Sent`, Selectable: true},
-		{Path: []string{"Archive"}}, {Path: []string{"Archive", "2023"}, Selectable: true},
+		{Selectable: true},
+		{Path: []string{"Sent"}, SpecialUse: `\Sent`, Selectable: true},
+		{Path: []string{"Archive"}},
+		{Path: []string{"Archive", "2023"}, Selectable: true},
 	}
 	unreadable := mail.Folder{Path: []string{"?"}, Problem: fault.New(fault.FolderFailed, "listing", "")}
 	for name, c := range map[string]struct {

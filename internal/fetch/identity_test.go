@@ -201,7 +201,11 @@ func TestAlikeMessagesComeOnceEachWhateverIsRefused(t *testing.T) {
 					}
 				}
 			}
-			if !a.visitWith(t, string(there), nil) && !a.visitWith(t, string(there), nil) {
+			well := a.visitWith(t, string(there), nil)
+			if !well { // It may be the one that looks again at what was refused.
+				well = a.visitWith(t, string(there), nil)
+			}
+			if !well {
 				t.Error("the last visit did not go well")
 			}
 			for _, letter := range there {

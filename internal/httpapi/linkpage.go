@@ -103,7 +103,8 @@ type linkPage struct {
 
 // In a page, style and script are allowed by their digests and nothing else is.
 const (
-	linkStyle = `main{font:1.05rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.25rem;overflow-wrap:anywhere}` +
+	linkStyle = `main{font:1.05rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;` +
+		`padding:0 1.25rem;overflow-wrap:anywhere}` +
 		`button{font:inherit;padding:.6rem 1.1rem}a{color:inherit}`
 	pressButton = `document.forms[0].submit()`
 )
