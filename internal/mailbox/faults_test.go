@@ -452,6 +452,41 @@ func TestWithoutRenameNoReplace(t *testing.T) {
 	mustHold(t, root, 4)
 }
 
+// Another message that lies under the name of a new one, as where two of them were
+// taken for one, hides neither. The control is the same message again, which comes
+// once.
+func TestAMessageUnderTheNameOfAnotherIsNotLost(t *testing.T) {
+	for name, make := range map[string]func(disk) disk{
+		"rename": func(d disk) disk { return d }, "link": func(d disk) disk { return noMove{d} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, root := newStore(t, Options{})
+			s.disk = make(s.disk)
+			d := open(t, s, 1, limit(-1, -1))
+			padding := strings.Repeat("the same in all of them\r\n", 8000)
+			deliver := func(text string) {
+				t.Helper()
+				st, err := d.Stage(t.Context(), token(1), strings.NewReader(padding+text), received, 1<<20)
+				must(t, err)
+				must(t, d.Seal(t.Context(), []mail.Staged{st}))
+				must(t, d.Publish(t.Context(), placements([]mail.Staged{st}, "Gmail")))
+			}
+			for _, text := range []string{"first\r\n", "other\r\n", "third\r\n", "first\r\n"} {
+				deliver(text)
+			}
+			mails, spool := tree(t, root)
+			var came []string
+			for _, text := range mails {
+				came = append(came, text[len(text)-len("first\n"):])
+			}
+			slices.Sort(came)
+			if want := []string{"first\n", "other\n", "third\n"}; !slices.Equal(came, want) || len(spool) != 0 {
+				t.Errorf("came: %q, want %q; spool %v", came, want, spool)
+			}
+		})
+	}
+}
+
 type noMove struct{ disk }
 
 func (noMove) move(int, string, int, string) error { return unix.EINVAL }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -153,12 +155,23 @@ func (p *publication) move(ctx context.Context, m mail.Placement) error {
 }
 
 func (p *publication) rename(m arrival) error {
-	r, fd := p.d.root, m.in.fd
-	err := r.move(p.d.spool, m.Spool, fd, m.name)
-	if unsupported(err) {
-		if err = r.link(p.d.spool, m.Spool, fd, m.name); err == nil {
-			p.linked = append(p.linked, m.Spool)
+	r, own := p.d.root, m.name
+	err := p.put(m)
+	for n := 1; exists(err); n++ {
+		same, unread := r.sameContent(p.d.spool, m.Spool, m.in.fd, m.name)
+		if missing(unread) {
+			break // Taken away just now: as far as can be told it was this one.
 		}
+		if unread != nil {
+			return unread
+		}
+		if same {
+			break
+		}
+		p.d.store.log.Warn("another message bears the name of this one, which is put beside it", "mailbox", r.path,
+			"name", m.name)
+		m.name = beside(own, n)
+		err = p.put(m)
 	}
 	switch {
 	case exists(err):
@@ -173,6 +186,26 @@ func (p *publication) rename(m arrival) error {
 	}
 	if err == nil {
 		p.names = append(p.names, m.Spool)
+	}
+	return err
+}
+
+// beside is the n-th other name for a message whose own is taken: the second of its
+// arrival is a later one. Its token is the same, so check tells of the two.
+func beside(name string, n int) string {
+	second, rest, _ := strings.Cut(name, ".")
+	at, _ := strconv.ParseInt(second, 10, 64) // It is a number: see fileName.
+	return fmt.Sprintf("%d.%s", at+int64(n), rest)
+}
+
+// put moves a message to its name, or links it there where a move would replace.
+func (p *publication) put(m arrival) error {
+	r, fd := p.d.root, m.in.fd
+	err := r.move(p.d.spool, m.Spool, fd, m.name)
+	if unsupported(err) {
+		if err = r.link(p.d.spool, m.Spool, fd, m.name); err == nil {
+			p.linked = append(p.linked, m.Spool)
+		}
 	}
 	return err
 }

@@ -1,9 +1,11 @@
 package mailbox
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"os"
 	"strings"
 
@@ -263,6 +265,44 @@ func (r *root) readSmall(dir int, name string, limit int64) ([]byte, error) {
 		return nil, errNotPlain
 	}
 	return r.readAll(fd, limit)
+}
+
+// sameContent reports whether two entries are regular files of equal content. It is for
+// where that decides whether one of them may go.
+func (r *root) sameContent(dir int, name string, otherDir int, other string) (bool, error) {
+	fd, err := r.open(dir, name, openFile, 0)
+	if err != nil {
+		return false, err
+	}
+	defer r.disk.close(fd)
+	otherFd, err := r.open(otherDir, other, openFile, 0)
+	if err != nil {
+		return false, err
+	}
+	defer r.disk.close(otherFd)
+	st, err := r.fstat(fd)
+	if err != nil {
+		return false, err
+	}
+	otherSt, err := r.fstat(otherFd)
+	if err != nil || !otherSt.isRegular() || st.size != otherSt.size {
+		return false, err
+	}
+	ours, theirs := reading{r, fd}, reading{r, otherFd}
+	now, then := make([]byte, 64<<10), make([]byte, 64<<10)
+	for left := st.size; left > 0; left -= int64(len(now)) {
+		now, then = now[:min(left, int64(len(now)))], then[:min(left, int64(len(then)))]
+		if _, err := io.ReadFull(ours, now); err != nil {
+			return false, err
+		}
+		if _, err := io.ReadFull(theirs, then); err != nil {
+			return false, err
+		}
+		if !bytes.Equal(now, then) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func (r *root) readAll(fd int, limit int64) ([]byte, error) {
