@@ -126,7 +126,8 @@ func TestNoCommandTakesAFoldedUser(t *testing.T) {
 	for name, user := range map[string]string{
 		"KELVIN SIGN": "\u212Aowal@firma.test", "dotted capital I": "\u0130x@firma.test",
 		"full-width": "\uFF4Bowal@firma.test", "combining": "ko\u0301wal@firma.test",
-		"U-label": "anna@\u017C\u00F3\u0142w.test",
+		"full-width domain": "kowal@\uFF46irma.test", "KELVIN SIGN in the domain": "anna@\u212Aowal.test",
+		"combining domain": "anna@zo\u0301lw.test", "ideographic dot": "kowal@firma\u3002test",
 	} {
 		for _, c := range commands {
 			if r := s.run(canary+"\n", append(c, "--user", user)...); r.status != exitUsage || r.out != "" {

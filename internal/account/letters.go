@@ -35,14 +35,16 @@ func Letters(text string) string {
 }
 
 // LabelsOf returns the name of a host, or an address, with the domain as computers
-// name it: where letters other than ASCII are in it, "xn--…". What is no name stays.
+// name it: where letters other than ASCII are in it, "xn--…". What is no name stays, and
+// so does a name that would not be shown so: signs of another width, a Kelvin sign or
+// letters that combine never come to an ASCII name.
 func LabelsOf(name string) string {
 	local, domain, address := cutLast(name, "@")
 	if !address {
 		local, domain = "", name
 	}
 	labels, err := idna.Lookup.ToASCII(domain)
-	if err != nil || isASCII(domain) {
+	if err != nil || isASCII(domain) || lettersOf(labels) != FoldASCII(domain) {
 		return name
 	}
 	if address {

@@ -34,7 +34,10 @@ func TestWhatIsShownIsTheSameName(t *testing.T) {
 			t.Errorf("%q, shown as %q, is %q", name, Letters(name), got)
 		}
 	}
-	for _, no := range []string{"żółw żółw", "anna@ż ółw.test", "żółw@firma.test"} { // The control.
+	for _, no := range []string{ // The control; issue 8, row 6.
+		"żółw żółw", "anna@ż ółw.test", "żółw@firma.test", "anna@\uFF46irma.test", "anna@\u212Aowal.test",
+		"anna@zo\u0301lw.test", "anna@f\u0130rma.test", "anna@firma\u3002test", "anna@\u0430nna.test",
+	} {
 		if got := LabelsOf(no); got != no {
 			t.Errorf("%q became %q", no, got)
 		}

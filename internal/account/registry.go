@@ -351,8 +351,9 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		return Account{}, login{}, bad
 	}
 	if d.Grant == "" && d.Host == nil && preset.takesNoPassword() {
-		bad.Add("auth", "not_offered", "%s takes no password from other services: sign in on its own page (OAuth2) where "+
-			"that is offered, or have its mail forwarded to your own mailbox", preset.Name)
+		bad.Add("auth", "not_offered",
+			"%s takes no password: sign in on its own page if that is offered, or have its mail forwarded to your mailbox",
+			preset.Name)
 		return Account{}, login{}, bad
 	}
 	server = override(server, protocol, d.Host, d.Port, d.Security)

@@ -24,9 +24,8 @@ var tooManyFailed = words{
 var sentences = []words{
 	{"%s does not offer %s: choose the other protocol", "%s nie oferuje %s: wybierz drugi protokół"},
 	{
-		"%s takes no password from other services: sign in on its own page (OAuth2) where that is offered, or have its " +
-			"mail forwarded to your own mailbox",
-		"%s nie przyjmuje haseł od innych usług: zaloguj się na stronie dostawcy (OAuth2), jeśli jest to możliwe, albo " +
+		"%s takes no password: sign in on its own page if that is offered, or have its mail forwarded to your mailbox",
+		"%s nie przyjmuje hasła: zaloguj się na stronie dostawcy, jeśli jest to możliwe, albo " +
 			"włącz u niego przekazywanie poczty do swojej skrzynki",
 	},
 	{"A valid bearer token is needed", "Potrzebny jest ważny token (Bearer)"},

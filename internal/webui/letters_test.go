@@ -31,6 +31,8 @@ func TestThePagesShowTheSameLetters(t *testing.T) {
 	for name, want := range map[string]string{
 		"anna@żółw.test": "anna@xn--w-uga1v8h.test", "пример.рф": "xn--e1afmkfd.xn--p1ai", "firma.test": "firma.test",
 		"żółw@firma.test": "żółw@firma.test", "żółw ż": "żółw ż", "żółw/x": "żółw/x", "": "",
+		"Anna@ŻÓŁW.test": "Anna@ŻÓŁW.test", "anna@\uFF46irma.test": "anna@\uFF46irma.test",
+		"anna@\u212Aowal.test": "anna@\u212Aowal.test", "anna@zo\u0301lw.test": "anna@zo\u0301lw.test",
 	} {
 		if got := js[string](p, "(async () => ("+module+").labels("+quote(name)+"))()"); got != want {
 			t.Errorf("%q is sent as %q, not %q", name, got, want)

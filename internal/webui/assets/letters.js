@@ -9,11 +9,12 @@ export function letters(text) {
   return /xn--/i.test(text) ? text.replace(names, (name) => lettersOf(name)) : text;
 }
 
-/** labels is a name as computers have it; what is no name stays. */
+/** labels is a name as computers have it; what is no name stays, and so does what would
+ * not be shown so, as a letter of another width. */
 export function labels(name) {
   if (!/[^\0-\x7f]/.test(name)) return name;
-  const at = name.lastIndexOf("@") + 1;
-  return ascii(name.slice(at)) === null ? name : name.slice(0, at) + ascii(name.slice(at));
+  const at = name.lastIndexOf("@") + 1, host = name.slice(at), known = ascii(host);
+  return known === null || lettersOf(known) !== host.replace(/[A-Z]/g, (c) => c.toLowerCase()) ? name : name.slice(0, at) + known;
 }
 
 /** ascii is what the browser would ask for, or null. */
