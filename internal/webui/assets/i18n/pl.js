@@ -373,7 +373,7 @@ export default {
   "quotas.title": "Limity",
   "quotas.search": "Szukaj użytkowników",
   "quotas.state": "Pokaż",
-  "quotas.state.all": "wszystkich użytkowników",
+  "quotas.state.all": "wszystkich",
   "quotas.state.over": "Ponad limitem",
   "quotas.state.near": "Prawie pełne",
   "quotas.state.ok": "Mają miejsce",
