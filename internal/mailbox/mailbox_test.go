@@ -349,7 +349,8 @@ func TestTheirsStaysWhenAFileOfTheNameIsThere(t *testing.T) {
 	must(t, os.WriteFile(theirs, []byte("delivered before"), 0o600))
 	must(t, d.Publish(t.Context(), ps))
 	mails, spool := tree(t, root)
-	if len(mails) != 1 || mails[filepath.Join(".Gmail", sub, name)] != "delivered before" || len(spool) > 0 {
+	if len(mails) != 2 || mails[filepath.Join(".Gmail", sub, name)] != "delivered before" || len(spool) > 0 ||
+		!strings.Contains(mails[filepath.Join(".Gmail", sub, beside(name, 1))], "Subject: number 1") {
 		t.Errorf("mails %v, spool %v", mails, spool)
 	}
 }
