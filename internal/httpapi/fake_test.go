@@ -75,6 +75,7 @@ type world struct {
 	padding   int   // KiB in an export.
 	broken    error // With what it ends then.
 	userIDs   map[account.Owner]string
+	linked    func()               // What happens as a link is saved; nil: nothing.
 	answers   map[string][2]string // By user and name: what was asked and answered.
 }
 
@@ -487,6 +488,9 @@ func (l links) Save(_ context.Context, token string, x httpapi.Link) error {
 	defer done()
 	if err == nil {
 		l.links[token] = x
+	}
+	if l.linked != nil {
+		l.linked()
 	}
 	return err
 }

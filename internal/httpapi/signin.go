@@ -237,13 +237,25 @@ func (s *server) FinishSignIn(ctx context.Context,
 	case err != nil:
 		return nil, err
 	}
-	if !who.UserID.IsZero() {
-		if err := s.Users.Recognise(ctx, who.Owner, who.UserID); errors.Is(err, ErrToken) {
-			s.Log.WarnContext(ctx, "the address is another user's by now", "user", who.Owner)
-			return s.nobody(http.StatusForbidden, "former", r.Params.AcceptLanguage, t.to), nil
-		} else if err != nil {
-			return nil, err
+	recognise := func() error {
+		if who.UserID.IsZero() {
+			return nil
 		}
+		return s.Users.Recognise(ctx, who.Owner, who.UserID)
 	}
-	return s.arrive(ctx, b, who.Owner, t.to, "oidc", r.Params.AcceptLanguage)
+	var on arrived
+	if err = recognise(); err == nil {
+		on, err = s.arrive(ctx, b, who.Owner, t.to, "oidc", r.Params.AcceptLanguage)
+	}
+	if err == nil {
+		err = recognise() // What was made while somebody else took the address is given to nobody.
+	}
+	if errors.Is(err, ErrToken) {
+		s.Log.WarnContext(ctx, "the address is another user's by now", "user", who.Owner)
+		return s.nobody(http.StatusForbidden, "former", r.Params.AcceptLanguage, t.to), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return on, nil
 }

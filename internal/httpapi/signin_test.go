@@ -452,6 +452,25 @@ func TestWhatTheIdentityProviderSaysIsToldInWords(t *testing.T) {
 	}
 }
 
+// TestAnAddressThatIsTakenMeanwhileSignsNobodyElseIn. The control is the same without
+// anybody who takes it.
+func TestAnAddressThatIsTakenMeanwhileSignsNobodyElseIn(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		f := newFixture(t)
+		f.userIDs = map[account.Owner]string{owner(t, anna): "1"}
+		f.person = oidc.Person{Owner: owner(t, anna), UserID: account.TextID("1")}
+		r := f.comesBack(t, "/accounts/new")
+		if taken {
+			f.linked = func() { f.userIDs[owner(t, anna)] = "2" }
+		}
+		rec := f.do(r)
+		in := strings.Contains(rec.Header().Get("Set-Cookie"), "mailbrook_session=")
+		if want := map[bool]int{true: 403, false: 303}[taken]; rec.Code != want || in == taken {
+			t.Errorf("taken %t: %d %v", taken, rec.Code, rec.Header())
+		}
+	}
+}
+
 // TestSigningInLeadsToPagesOfOursAlone.
 func TestSigningInLeadsToPagesOfOursAlone(t *testing.T) {
 	for to, want := range map[string]string{
