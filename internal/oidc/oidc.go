@@ -190,7 +190,7 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 	}
 	m, err := p.discover()
 	if err != nil {
-		p.failed, p.why = now, err
+		p.failed, p.why = p.opts.Now(), err // Those who waited meanwhile need not wait as long again.
 		if p.known != nil {
 			return p.known, nil
 		}
@@ -213,6 +213,7 @@ func (p *Provider) discover() (*metadata, error) {
 	}
 	var says struct {
 		Keys    string   `json:"jwks_uri"`
+		Person  string   `json:"userinfo_endpoint"`
 		Algs    []string `json:"id_token_signing_alg_values_supported"`
 		Methods []string `json:"token_endpoint_auth_methods_supported"`
 	}
@@ -220,7 +221,11 @@ func (p *Provider) discover() (*metadata, error) {
 		return nil, fmt.Errorf("reading what the provider offers: %w", err)
 	}
 	at := provider.Endpoint()
-	for _, address := range []string{at.AuthURL, at.TokenURL, says.Keys} {
+	named := []string{at.AuthURL, at.TokenURL, says.Keys}
+	if says.Person != "" { // The only one that a provider need not have.
+		named = append(named, says.Person)
+	}
+	for _, address := range named {
 		if err := CheckAddress(address); err != nil {
 			return nil, fmt.Errorf("the provider names %q, which %w", fault.Clean(address, shown), err)
 		}

@@ -266,6 +266,7 @@ func TestNothingFalseSignsIn(t *testing.T) {
 		"metadata without an end":            {func(l *liar) { l.wellKnow = endless }, "away"},
 		"metadata of another issuer":         {meta("issuer", "https://evil.example"), "away"},
 		"keys at a plain address":            {meta("jwks_uri", "http://evil.example/keys"), "away"},
+		"persons at a plain address":         {meta("userinfo_endpoint", "http://evil.example/info"), "away"},
 		"tokens at a plain address":          {meta("token_endpoint", "http://evil.example/token"), "away"},
 		"metadata that breaks off":           {func(l *liar) { l.wellKnow = breaks }, "away"},
 		"metadata that is no page of theirs": {func(l *liar) { l.wellKnow = http.NotFound }, "away"},
@@ -367,12 +368,16 @@ type dead struct {
 	mu    sync.Mutex
 	asked int
 	up    http.RoundTripper // Nil: it is down.
+	takes func()            // While it is asked; nil: no time.
 }
 
 func (d *dead) RoundTrip(r *http.Request) (*http.Response, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++
+	if d.takes != nil {
+		d.takes()
+	}
 	if d.up == nil {
 		return nil, errors.New("connection refused")
 	}
@@ -423,6 +428,27 @@ func TestAProviderThatIsDownIsLeftInPeaceAndComesBack(t *testing.T) {
 	begin()
 	if d.asked != 3 {
 		t.Errorf("asked %d times", d.asked)
+	}
+}
+
+// TestAProviderThatIsSlowToFailIsAskedOnceForAllWhoWait: the pause begins when it has
+// failed, not when it was asked. That it ends is the control.
+func TestAProviderThatIsSlowToFailIsAskedOnceForAllWhoWait(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	d := &dead{takes: func() { now = now.Add(11 * time.Second) }}
+	p := newLiar(t).at(func(o *oidc.Options) {
+		o.HTTP, o.Now = &http.Client{Transport: d}, func() time.Time { return now }
+	})
+	for range 3 {
+		_, err := p.Begin(t.Context(), flow)
+		if a := away(t, err); a.Wait != 10*time.Second || d.asked != 1 {
+			t.Errorf("wait %v, asked %d times", a.Wait, d.asked)
+		}
+	}
+	now = now.Add(10 * time.Second)
+	if _, err := p.Begin(t.Context(), flow); err == nil || d.asked != 2 {
+		t.Errorf("%v, asked %d times", err, d.asked)
 	}
 }
 
