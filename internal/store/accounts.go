@@ -398,9 +398,27 @@ func (s *Store) switchJournal(ctx context.Context, tx *gorm.DB, old, a account.A
 		return j, err
 	}
 	next, err := s.takeUp(ctx, tx, row, uuid.NewString())
+	if err == nil {
+		err = s.carryOver(ctx, c, j.id, next.id)
+	}
 	// Past both epochs: the fence must hold, and so must the names in the spool.
 	next.leaseEpoch = max(next.leaseEpoch, j.leaseEpoch) + 1
 	return next, err
+}
+
+// carryOver has what an account's former journal counts count in the one that it goes on
+// with: the mail lies in the account's folder all the same.
+func (s *Store) carryOver(ctx context.Context, c sqlConn, from, to int64) error {
+	var messages, bytes int64
+	if err := c.row(ctx, "SELECT messages, bytes FROM journals WHERE id = ?", from).Scan(&messages, &bytes); err != nil {
+		return err
+	}
+	if _, err := c.exec(ctx, "UPDATE journals SET messages = 0, bytes = 0 WHERE id = ?", from); err != nil {
+		return err
+	}
+	_, err := c.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = ?", messages,
+		bytes, to)
+	return err
 }
 
 // sameUser takes "anna" and "anna@example.org" for two ways to sign in to one

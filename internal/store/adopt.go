@@ -87,18 +87,41 @@ func (w *entryWriter) adopt(ctx context.Context, e fetch.Entry) error {
 		if a.From.FolderID == a.To.FolderID {
 			continue
 		}
-		for _, move := range []struct {
-			folder int64
-			by     int64
-		}{{a.From.FolderID, -1}, {a.To.FolderID, 1}} {
-			if _, err := w.exec(ctx, "UPDATE folders SET fetched = fetched + ?, bytes = bytes + ? WHERE id = ?", move.by,
-				move.by*size, move.folder); err != nil {
-				return err
-			}
-			if _, err := w.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = (SELECT "+
-				"journal_id FROM folders WHERE id = ?)", move.by, move.by*size, move.folder); err != nil {
-				return err
-			}
+		if err := w.recount(ctx, "folders", "fetched", a.From.FolderID, a.To.FolderID, size); err != nil {
+			return err
+		}
+		var from int64
+		if err := w.row(ctx, "SELECT journal_id FROM folders WHERE id = ?", a.From.FolderID).Scan(&from); err != nil {
+			return err
+		}
+		if from == w.journal {
+			continue
+		}
+		if err := w.recount(ctx, "journals", "messages", from, w.journal, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recount has a message count in another row of a table. It takes along what it counted
+// for there: about its octets as sent, which is what the journal knows of it, and the
+// last one whatever is left, so that the sums stay those of the files. Of a journal
+// that counts nothing its account has taken the sums along already: see
+// carryOver.
+func (w *entryWriter) recount(ctx context.Context, table, messages string, from, to, size int64) error {
+	var n, bytes int64
+	err := w.row(ctx, "SELECT "+messages+", bytes FROM "+table+" WHERE id = ?", from).Scan(&n, &bytes)
+	if err != nil || n == 0 {
+		return err
+	}
+	if size = min(size, bytes); n == 1 {
+		size = bytes
+	}
+	for _, move := range []struct{ id, by int64 }{{from, -1}, {to, 1}} {
+		if _, err := w.exec(ctx, "UPDATE "+table+" SET "+messages+" = "+messages+" + ?, bytes = bytes + ? WHERE id = ?",
+			move.by, move.by*size, move.id); err != nil {
+			return err
 		}
 	}
 	return nil

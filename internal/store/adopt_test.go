@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -63,6 +64,67 @@ func TestAnAccountEditedToAnotherProtocolRemembersWhatTheOtherBrought(t *testing
 		if known, err := rememberedOf(w.Context(), w.Journal(), le); err != nil || len(known) != 0 {
 			w.Errorf("another user's account remembers %d, %v", len(known), err)
 		}
+	})
+}
+
+// A newcomer in Polish, 5: what the account brought by another protocol counts as before, in
+// octets of the files, whether its messages are found again or not.
+func TestWhatAnotherProtocolBroughtStillCounts(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		l, f := w.lease(a)
+		ms := members(f, 1, 4)
+		w.deliver(l, 1, ms)
+		var want account.Totals
+		for _, m := range ms {
+			want.Messages++
+			want.Bytes += m.Placement.FileSize
+		}
+		is := func(when string, a account.Account, want account.Totals) {
+			w.Helper()
+			got := w.load(a).Status.Totals
+			if got.Folders = 0; got != want {
+				w.Errorf("%s: %+v, want %+v", when, got, want)
+			}
+		}
+		is("as it was", a, want)
+		change := func(p account.Protocol) {
+			w.Helper()
+			x := w.load(a)
+			x.Protocol = p
+			_, err := w.Accounts().Update(w.Context(), x, []byte("sealed"), true)
+			w.must(err)
+		}
+		change(account.POP3)
+		is("by another protocol", a, want)
+		l, f = w.lease(a)
+		adopt := func(l fetch.Lease, f fetch.Folder, n int) {
+			w.Helper()
+			known, err := rememberedOf(w.Context(), w.Journal(), l)
+			w.must(err)
+			var entry fetch.Entry
+			for i, k := range known[:n] {
+				entry.Adopt = append(entry.Adopt, fetch.Adoption{
+					From: k.Ref, To: fetch.Ref{FolderID: f.ID, ID: mail.ID{UIDL: fmt.Sprint(i)}},
+				})
+			}
+			w.must(w.commit(l, entry))
+		}
+		adopt(l, f, 3)
+		is("three found again", a, want)
+		change(account.IMAP)
+		is("and back", a, want)
+
+		// The control: what a removed account brought counts where it is found again, and not before.
+		b := w.add("jan@firma.test", 2)
+		l, f = w.lease(b)
+		w.deliver(l, 1, members(f, 1, 4))
+		w.must(w.Accounts().Remove(w.Context(), b.Owner, b.ID, true, nil))
+		b = w.add("jan@firma.test", 2, func(x *account.Account) { x.Protocol = account.POP3 })
+		is("another account, before it looked", b, account.Totals{})
+		l, f = w.lease(b)
+		adopt(l, f, 4)
+		is("another account that found all", b, want)
 	})
 }
 

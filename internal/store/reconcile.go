@@ -73,7 +73,8 @@ func (w *entryWriter) unsettle(ctx context.Context, e fetch.Entry) error {
 			m.FolderID); err != nil {
 			return err
 		}
-		if _, err := w.exec(ctx, "UPDATE journals SET messages = messages - 1, bytes = bytes - ? WHERE id = ?", size,
+		if _, err := w.exec(ctx, "UPDATE journals SET messages = messages - 1, bytes = bytes - ? WHERE id = ? AND "+
+			"messages > 0", size,
 			w.journal); err != nil {
 			return err
 		}
