@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
@@ -111,7 +112,7 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if err := c.slip(); err != nil {
 		return err
 	}
-	if err := c.locked(owner); err != nil {
+	if err := c.locked(ctx, owner, exchangersOf); err != nil {
 		return err
 	}
 	password, err := t.password(ctx, c.PasswordStdin, *c.Email)
@@ -148,8 +149,9 @@ func (f accountFlags) slip() error {
 }
 
 // locked refuses, before a password is asked for, a provider that takes none, unless
-// the server is named, and says what helps.
-func (f accountFlags) locked(owner account.Owner) error {
+// the server is named, and says what helps. Whom a domain belongs to that the catalogue does
+// not list its exchangers tell, as they do when the account is made.
+func (f accountFlags) locked(ctx context.Context, owner account.Owner, of func(*provider.Catalog) presets) error {
 	if f.Host != nil {
 		return nil
 	}
@@ -157,9 +159,11 @@ func (f accountFlags) locked(owner account.Owner) error {
 	if err != nil {
 		return err
 	}
-	id := catalog.Suggest(context.Background(), *f.Email).Provider
+	var id string
 	if f.Provider != nil {
 		id = *f.Provider
+	} else {
+		id = of(catalog).Suggest(ctx, *f.Email).Provider
 	}
 	p := catalog.ByID(id)
 	if !p.NeedsOAuth() {
@@ -170,6 +174,9 @@ func (f accountFlags) locked(owner account.Owner) error {
 		"its mail forwarded: open forwarding in the settings at %s and enter %s as the address to forward to",
 		*f.Email, p.Name, p.Name, owner)}
 }
+
+// exchangersOf knows domains by the catalogue and by what this machine's resolver says of them.
+func exchangersOf(c *provider.Catalog) presets { return presets{c, outbound.New(outbound.Options{})} }
 
 type accountListCmd struct {
 	User string `help:"Whose accounts; all users' if not given."`

@@ -58,6 +58,32 @@ func TestACompanysDomainIsFoundByItsMailExchangers(t *testing.T) {
 	}
 }
 
+// A domain that only its exchangers tell of is asked about before the password is.
+func TestAHostedDomainThatTakesNoPasswordIsRefusedBeforeOneIsAskedFor(t *testing.T) {
+	of := func(c *provider.Catalog) presets {
+		return presets{c, outbound.New(outbound.Options{Exchangers: zone{
+			"biuro.example": "biuro-example.mail.protection.outlook.com.", "firma.example": "aspmx.l.google.com.",
+		}})}
+	}
+	owner, err := account.ParseOwner("anna@firma.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for email, refused := range map[string]bool{
+		"jan@biuro.example": true, "jan@firma.example": false, "jan@none.example": false,
+	} {
+		f := accountFlags{connectionFlags: connectionFlags{Email: &email}}
+		if err := f.locked(t.Context(), owner, of); (err != nil) != refused {
+			t.Errorf("%s: %v", email, err)
+		}
+		host := "imap.biuro.example"
+		f.Host = &host
+		if err := f.locked(t.Context(), owner, of); err != nil { // The control: the server is named.
+			t.Errorf("%s at %s: %v", email, host, err)
+		}
+	}
+}
+
 // What the catalogue knows of a provider reaches the schedule, by the server
 // that an account names and not by the preset it was made with.
 func TestWhatAProviderAllowsGoesByTheServer(t *testing.T) {

@@ -351,9 +351,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		return Account{}, login{}, bad
 	}
 	if d.Grant == "" && d.Host == nil && preset.takesNoPassword() {
-		bad.Add("auth", "not_offered",
-			"%s takes no password: sign in on its own page if that is offered, or have its mail forwarded to your mailbox",
-			preset.Name)
+		bad.noPassword(preset)
 		return Account{}, login{}, bad
 	}
 	server = override(server, protocol, d.Host, d.Port, d.Security)
@@ -387,6 +385,12 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 
 func (e *InvalidError) notOffered(by Preset, p Protocol) {
 	e.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", by.Name, protocolName(p))
+}
+
+func (e *InvalidError) noPassword(at Preset) {
+	e.Add("auth", "not_offered",
+		"%s takes no password: sign in on its own page if that is offered, or have its mail forwarded to your mailbox",
+		at.Name)
 }
 
 // presetFor finds the preset that a draft names or its address leads to.
@@ -476,6 +480,13 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	if a.Server.Host != old.Server.Host { // An account that is there already goes on.
 		if err := r.refuseOwn(ctx, a.Server); err != nil {
 			return Account{}, login{}, err
+		}
+	}
+	if p.Grant == "" && p.Host == nil && (p.Password != nil || a.Auth == Password && a.Provider != old.Provider) {
+		if known, ok := r.Presets.Preset(a.Provider, a.Email); ok && known.takesNoPassword() &&
+			a.Server.Host == known.Servers[a.Protocol].Host {
+			bad.noPassword(known)
+			return Account{}, login{}, bad
 		}
 	}
 	elsewhere := a.Server.Host != old.Server.Host || a.Server.Security != old.Server.Security

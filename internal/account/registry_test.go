@@ -121,6 +121,11 @@ func (p presets) Preset(id, email string) (account.Preset, bool) {
 			Provider: id, Name: "Google", Servers: servers("imap.gmail.com", "pop.gmail.com"),
 			Username: email,
 		}, true
+	case "locked":
+		return account.Preset{
+			Provider: id, Name: "Locked", Servers: servers("imap.locked.test", "pop.locked.test"), Username: email,
+			Auth: []account.Auth{account.OAuth2},
+		}, true
 	case "other":
 		return account.Preset{Provider: id}, true
 	}

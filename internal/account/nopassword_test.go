@@ -1,0 +1,40 @@
+package account_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// An edit is a door like the others: no password is taken for a provider that takes none. The
+// controls name a server, change something else, or go elsewhere.
+func TestAnEditTakesNoPasswordForAProviderThatTakesNone(t *testing.T) {
+	f := setup(t)
+	secret := account.NewSecret("kanarek")
+	for name, tc := range map[string]struct {
+		patch   account.Patch
+		refused bool
+	}{
+		"with a password":     {account.Patch{Provider: ptr("locked"), Password: &secret, SkipTest: true}, true},
+		"with the one it has": {account.Patch{Provider: ptr("locked"), SkipTest: true}, true},
+		"at a server that is named": {account.Patch{
+			Provider: ptr("locked"), Host: ptr("mx.firma.test"), Password: &secret, SkipTest: true,
+		}, false},
+		"to another provider": {account.Patch{Provider: ptr("google"), Password: &secret, SkipTest: true}, false},
+		"of its name":         {account.Patch{Name: ptr("Inna")}, false},
+	} {
+		a := f.add(t, account.Draft{
+			Email: "anna@firma.example", Password: secret, Host: ptr("mx.firma.test"), SkipTest: true,
+		})
+		_, err := f.Update(t.Context(), f.anna, a.ID, tc.patch)
+		var bad *account.InvalidError
+		refused := errors.As(err, &bad) && bad.Fields[0].Field == "auth" && bad.Fields[0].Code == "not_offered"
+		if refused != tc.refused || !refused && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := f.Delete(t.Context(), f.anna, a.ID, true, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
