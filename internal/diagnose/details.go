@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,10 +44,31 @@ func tellFirst(text string) (said string, length int) {
 		if at == nil || at[1] <= length {
 			continue
 		}
-		said, length = string(d.en.ExpandString(nil, d.pl, text, at)), at[1]
+		said, length = inPolish(d, text, at), at[1]
 	}
 	return said, length
 }
+
+// inPolish says a detail with what is filled in; of that, sizes have a comma.
+func inPolish(d compiledDetail, text string, at []int) string {
+	filled := text[:at[0]]
+	moved := slices.Clone(at)
+	for i := 2; i+1 < len(at); i += 2 {
+		if at[i] < 0 {
+			continue
+		}
+		part := text[at[i]:at[i+1]]
+		if size.MatchString(part) {
+			part = strings.Replace(part, ".", ",", 1)
+		}
+		moved[i] = len(filled)
+		filled += part
+		moved[i+1] = len(filled)
+	}
+	return string(d.en.ExpandString(nil, d.pl, filled, moved))
+}
+
+var size = regexp.MustCompile(`^\d+\.\d+ [kMGT]?i?B$`)
 
 type compiledDetail struct {
 	en *regexp.Regexp
@@ -122,18 +144,16 @@ var details = []words{
 	},
 	{"The user has no mailbox where it should lie.", "W miejscu, w którym powinna być skrzynka użytkownika, nic nie ma."},
 	{
-		"The mailbox holds {} of the {} allowed; the next {} do not fit. Delete something, or ask for more space.",
-		"Skrzynka zajmuje {} z dozwolonych {}; następne {} się nie zmieści. Usuń coś albo poproś o więcej miejsca.",
+		"The mailbox holds {} of the {} allowed; the next {} do not fit.",
+		"Skrzynka zajmuje {} z dozwolonych {}; następne {} się nie zmieści.",
 	},
 	{
-		"The mailbox holds {} of the {} messages allowed. Delete something, or ask for more space.",
-		"Liczba wiadomości w skrzynce: {}, limit: {}. Usuń coś albo poproś o więcej miejsca.",
+		"The mailbox holds {} of the {} messages allowed.",
+		"Liczba wiadomości w skrzynce: {}, limit: {}.",
 	},
 	{
-		"The mailbox is nearly full; what is left is kept free for the mail that comes there by itself. Delete something, " +
-			"or ask for more space.",
-		"Skrzynka jest prawie pełna; resztę miejsca zostawiamy na pocztę, która przychodzi do niej bezpośrednio. Usuń coś " +
-			"albo poproś o więcej miejsca.",
+		"The mailbox is nearly full; what is left is kept free for the mail that comes there by itself.",
+		"Skrzynka jest prawie pełna; resztę miejsca zostawiamy na pocztę, która przychodzi do niej bezpośrednio.",
 	},
 	{"The disk quota of the local mailbox is used up.", "Wykorzystano cały przydział dysku skrzynki."},
 	{"There is no space left on the disk that holds the local mailbox.", "Na dysku ze skrzynką zabrakło miejsca."},

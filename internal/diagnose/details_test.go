@@ -26,6 +26,10 @@ func TestDetailsAreInTheReadersLanguage(t *testing.T) {
 		"Folders that hold mail fetched from elsewhere are left out: A, B, C and 2 more. Messages that were fetched there " +
 			"from elsewhere are skipped: 3.": "Pominięto foldery z pocztą pobraną z innych kont: A, B, C i jeszcze 2. " +
 			"Liczba pominiętych wiadomości pobranych tam z innych kont: 3.",
+		"The mailbox holds 7.9 MB of the 8.0 MB allowed; the next 5.3 MB do not fit.": "Skrzynka zajmuje 7,9 MB z " +
+			"dozwolonych 8,0 MB; następne 5,3 MB się nie zmieści.",
+		"The mailbox holds 7.9.1 of the v1.5 allowed; the next 2 kB do not fit.": "Skrzynka zajmuje 7.9.1 z dozwolonych " +
+			"v1.5; następne 2 kB się nie zmieści.", // No sizes.
 		"6 folders":                         "Liczba folderów: 6",
 		"1 folder":                          "Liczba folderów: 1",
 		"":                                  "",

@@ -143,8 +143,7 @@ func (d *Delivery) over(used, wanted usage) string {
 	if why := overBy(d.own, used, wanted); why != "" {
 		return why
 	}
-	return "The mailbox is nearly full; what is left is kept free for the mail that comes there by itself. Delete " +
-		"something, or ask for more space."
+	return "The mailbox is nearly full; what is left is kept free for the mail that comes there by itself."
 }
 
 // renewQuotaFile writes the quota file anew. What the mail server wrote into its

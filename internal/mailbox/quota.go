@@ -253,11 +253,10 @@ func limits(l account.Limit) bool { return l.Bytes != nil || l.Messages != nil }
 func overBy(l account.Limit, used, wanted usage) string {
 	switch {
 	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit. Delete something, or ask for "+
-			"more space.", inMB(used.bytes), inMB(*l.Bytes), inMB(wanted.bytes))
+		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit.",
+			inMB(used.bytes), inMB(*l.Bytes), inMB(wanted.bytes))
 	case l.Messages != nil && used.messages+wanted.messages > *l.Messages:
-		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed. Delete something, or ask for more space.",
-			used.messages, *l.Messages)
+		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed.", used.messages, *l.Messages)
 	}
 	return ""
 }
