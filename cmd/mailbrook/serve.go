@@ -180,6 +180,11 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 	if answers {
 		ready = append(ready, httpapi.Check{Name: "token_keys", Run: tokens.Ready})
 	}
+	brand := a.cfg.Web.Brand
+	own := httpapi.Brand{
+		Name: brand.ServiceName(), Logo: brand.LogoURI(), Style: brand.Style(), HelpURL: brand.HelpURL,
+		PrivacyURL: brand.PrivacyURL,
+	}
 	return httpapi.New(httpapi.Options{
 		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth,
 		Users:       users{a},
@@ -193,9 +198,10 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		Pages: webui.Handler(webui.Options{
 			FrameAncestors: a.cfg.Web.FrameAncestors, Brand: a.cfg.Web.Brand, SignIn: a.cfg.Web.SignIn,
 		}),
-		Web: httpapi.Web{Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Links: links{
-			a.store.Links(),
-		}, Sessions: a.store.Sessions(), SignIn: signIn},
+		Web: httpapi.Web{
+			Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Brand: own,
+			Links: links{a.store.Links()}, Sessions: a.store.Sessions(), SignIn: signIn,
+		},
 	})
 }
 

@@ -190,11 +190,15 @@ func (s *server) begin(ctx context.Context, b browser, token string) (Link, *htt
 }
 
 func (s *server) linkGone(b browser, accept *string) linkAnswer {
-	return goneLink{s.Web.FrameAncestors, languageOfLink(accept), b.who.Owner}
+	way := s.Web.SignIn
+	return goneLink{
+		standing: s.standing(accept), user: b.who.Owner,
+		here: way.Header != "" || way.Passwords != nil || way.Issuer != nil,
+	}
 }
 
 func (s *server) linkPage(b browser, token string, l Link, accept *string) linkPage {
-	p := linkPage{ancestors: s.Web.FrameAncestors, lang: languageOfLink(accept), token: token, user: l.Owner}
+	p := linkPage{standing: s.standing(accept), token: token, user: l.Owner}
 	if b.isOther(l.Owner) {
 		p.other = b.who.Owner
 	} else {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,45 +35,54 @@ func (f followedLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 }
 
 // goneLink tells a person that the link leads nowhere any more, and whoever is
-// signed in all the same the way back.
+// signed in all the same the way back; whoever is not, where to sign in without a link.
 type goneLink struct {
-	ancestors []string
-	lang      string
-	user      account.Owner // Who is signed in; zero: nobody.
+	standing
+	user account.Owner // Who is signed in; zero: nobody.
+	here bool          // Whether one can sign in at these pages themselves.
 }
-
-// gonePage is plain: it has to say one thing.
-const gonePage = `<!doctype html>
-<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>%[2]s</title><style>` + linkStyle + `</style></head>
-<body><main><h1>%[2]s</h1><p>%[3]s</p>%[4]s</main></body></html>
-`
 
 // VisitUseLinkResponse implements api.UseLinkResponseObject.
 func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 	return g.VisitFollowLinkResponse(w)
 }
 
+var goneWords = map[string]struct{ title, text, here, signIn, still, lead string }{
+	"en": {
+		title:  "This link does not work any more",
+		text:   "It was used already, or its time is over. Go back to your mail and open these pages from there once more.",
+		here:   "It was used already, or its time is over. Sign in here, or open these pages from your mail once more.",
+		signIn: "Sign in",
+		still:  "It was used already, or its time is over. You are still signed in as %s.",
+		lead:   "Go to your external accounts",
+	},
+	"pl": {
+		title:  "Ten link już nie działa",
+		text:   "Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie.",
+		here:   "Został już użyty albo wygasł. Zaloguj się tutaj albo otwórz tę stronę ponownie ze swojej poczty.",
+		signIn: "Zaloguj się",
+		still:  "Został już użyty albo wygasł. Nadal korzystasz z konta %s.",
+		lead:   "Przejdź do swoich kont zewnętrznych",
+	},
+}
+
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	title, text, back := "This link does not work any more",
-		"It was used already, or its time is over. Go back to your mail and open these pages from there once more.", ""
-	if g.lang == "pl" {
-		title, text = "Ten link już nie działa",
-			"Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie."
-	}
-	if !g.user.IsZero() {
-		signedIn, lead := "It was used already, or its time is over. You are still signed in as %s.",
-			"Go to your external accounts"
-		if g.lang == "pl" {
-			signedIn, lead = "Został już użyty albo wygasł. Nadal korzystasz z konta %s.", "Przejdź do swoich kont zewnętrznych"
+	return g.write(w, http.StatusGone, func(lang string) (title, body string) {
+		say := goneWords[lang]
+		text, lead := say.text, ""
+		switch {
+		case !g.user.IsZero():
+			text, lead = fmt.Sprintf(say.still, bold(g.user)), say.lead
+		case g.here:
+			text, lead = say.here, say.signIn
 		}
-		text, back = fmt.Sprintf(signedIn, bold(g.user)), `<p><a href="/">`+lead+`</a></p>`
-	}
-	forPeople(w, g.lang, g.ancestors, "style-src "+digestOf(linkStyle)+"; ")
-	w.WriteHeader(http.StatusGone)
-	_, err := fmt.Fprintf(w, gonePage, g.lang, title, text, back)
-	return err
+		body = "<p>" + text + "</p>"
+		if lead != "" {
+			body += `<p><a href="/">` + lead + `</a></p>`
+		}
+		return say.title, body
+	})
 }
 
 // forPeople sets the headers of a page about a link. Such a page is never kept,
@@ -94,27 +104,16 @@ func forPeople(w http.ResponseWriter, lang string, ancestors []string, further s
 
 // linkPage has the button that follows a link.
 type linkPage struct {
-	ancestors   []string
-	lang        string
+	standing
 	token       string
 	user, other account.Owner // Whose link it is; who is signed in, if that is somebody else.
 	unasked     bool          // Whether the button is pressed as soon as the page is there.
 }
 
-// In a page, style and script are allowed by their digests and nothing else is.
-const (
-	linkStyle = `main{font:1.05rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;` +
-		`padding:0 1.25rem;overflow-wrap:anywhere}` +
-		`button{font:inherit;padding:.6rem 1.1rem}a{color:inherit}`
-	pressButton = `document.forms[0].submit()`
-)
+// pressButton is allowed by its digest, and no other script is.
+const pressButton = `document.forms[0].submit()`
 
-const askingPage = `<!doctype html>
-<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>%[2]s</title><style>` +
-	linkStyle + `</style></head>
-<body><main><h1>%[2]s</h1><p>%[3]s</p><form method="post" action="%[4]s"><p><button>%[5]s</button></p></form>%[6]s</main>%[7]s</body></html>
-`
+const askingForm = `<p>%s</p><form method="post" action="%s"><p><button>%s</button></p></form>%s`
 
 // linkWords are said on the page; in those of the asking page, the first user is
 // the one whose link it is, the second the one who is signed in.
@@ -149,7 +148,7 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	plain := html.EscapeString(account.Letters(p.user.String()))
 	title, text, action, stay, script := say.title, fmt.Sprintf(say.text, bold(p.user)), "/link/"+url.PathEscape(p.token),
 		"", ""
-	further := "style-src " + digestOf(linkStyle) + "; form-action 'self'; "
+	further := "form-action 'self'; "
 	if !p.other.IsZero() {
 		title, text, action = say.otherTitle, fmt.Sprintf(say.otherText, bold(p.user), bold(p.other)), action+"?replace=true"
 		stay = `<p><a href="/">` + fmt.Sprintf(say.stay, html.EscapeString(account.Letters(p.other.String()))) + `</a></p>`
@@ -158,11 +157,12 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 		script = "<script>" + pressButton + "</script>"
 		further += "script-src " + digestOf(pressButton) + "; "
 	}
-	forPeople(w, p.lang, p.ancestors, further)
+	p.headers(w, further)
 	w.Header().Set("Referrer-Policy", "same-origin") // Else the browser would keep the origin of the form to itself.
 	w.WriteHeader(http.StatusOK)
-	_, err := fmt.Fprintf(w, askingPage, p.lang, title, text, html.EscapeString(action), fmt.Sprintf(say.press, plain),
-		stay, script)
+	main := "<main><h1>" + title + "</h1>" + fmt.Sprintf(askingForm, text, html.EscapeString(action),
+		fmt.Sprintf(say.press, plain), stay) + "</main>" + script
+	_, err := io.WriteString(w, p.page(title, main))
 	return err
 }
 

@@ -30,9 +30,20 @@ type Web struct {
 	// FrameAncestors are the origins whose pages may show ours in a frame;
 	// empty: nobody's.
 	FrameAncestors []string
+	Brand          Brand
 	Links          Links
 	Sessions       Sessions
 	SignIn         SignIn
+}
+
+// Brand is what makes the pages about links and about signing in the operator's own, as
+// the others are.
+type Brand struct {
+	Name       string // Of the service.
+	Logo       string // A picture, as a data: URI.
+	Style      string // CSS that sets --accent, for light and dark; "": the browser's colours.
+	HelpURL    string // "": there is none.
+	PrivacyURL string
 }
 
 const (

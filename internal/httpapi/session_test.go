@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -53,7 +55,8 @@ func TestALinkSignsInOnce(t *testing.T) {
 	}
 	for lang, title := range map[string]string{"": "This link does not work any more", "pl": "Ten link już nie działa"} {
 		again := f.do(request{Method: "GET", Path: "/link/followme", Header: map[string]string{"Accept-Language": lang}})
-		if again.Code != 410 || !strings.Contains(again.Body.String(), "<h1>"+title) ||
+		first := fmt.Sprintf(`</header><main lang="%s"><h1>%s`, cmp.Or(lang, "en"), title)
+		if again.Code != 410 || !strings.Contains(again.Body.String(), first) ||
 			again.Header().Get("Set-Cookie") != "" || strings.Contains(again.Body.String(), "followme") {
 			t.Errorf("again, in %q: %d %v %s", lang, again.Code, again.Header(), again.Body)
 		}
@@ -62,6 +65,51 @@ func TestALinkSignsInOnce(t *testing.T) {
 		"mailbrook_session=")) {
 		t.Error("the log holds a link or a session")
 	}
+}
+
+// A newcomer in Polish, 16: the pages that stand by themselves are the operator's as well, can be
+// read in each language, and lead to where one signs in, where there is such a place.
+func TestPagesThatStandByThemselvesAreTheOperators(t *testing.T) {
+	brand := httpapi.Brand{
+		Name: "Poczta <Firmy>", Logo: "data:image/png;base64,iVBORw0=", Style: ":root{--accent:#123456}",
+		HelpURL: "https://pomoc.firma.test/?a=1&b=2", PrivacyURL: "https://firma.test/rodo",
+	}
+	says := func(page string, want ...string) {
+		t.Helper()
+		for _, text := range want {
+			if !strings.Contains(page, text) {
+				t.Errorf("the page does not say %q: %s", text, page)
+			}
+		}
+	}
+	own := []string{
+		"<strong>Poczta &lt;Firmy&gt;</strong>", `<img src="data:image/png;base64,iVBORw0=" alt="">`, "--accent:#123456",
+		`<a href="https://pomoc.firma.test/?a=1&amp;b=2" rel="noreferrer">Pomoc</a>`, ">Prywatność</a>",
+	}
+	const lead = `<a href="/">Zaloguj się</a>`
+	for name, way := range map[string]httpapi.SignIn{
+		"none": {}, "header": {Header: "X-User"}, "imap": {Passwords: passwords{}}, "oidc": {Issuer: identityProvider{}},
+	} {
+		f := newFixture(t, func(o *httpapi.Options) { o.Web.Brand, o.Web.SignIn = brand, way })
+		rec := f.do(request{Method: "GET", Path: "/link/used", Header: map[string]string{"Accept-Language": "pl"}})
+		page := rec.Body.String()
+		says(page, append(own, `<input type="radio" name="lang" id="lang-pl" checked>`, `id="lang-en">`,
+			"This link does not work any more", "Ten link już nie działa")...)
+		if rec.Code != 410 || strings.Contains(page, lead) != (name != "none") {
+			t.Errorf("%s: %d %s", name, rec.Code, page)
+		}
+		csp := rec.Header().Get("Content-Security-Policy")
+		if !strings.Contains(csp, "default-src 'none'; style-src 'sha256-") ||
+			strings.Contains(csp, "unsafe") {
+			t.Errorf("its policy is %s", csp)
+		}
+	}
+	f := newFixture(t, func(o *httpapi.Options) { o.Web.Brand = brand })
+	says(f.do(request{Method: "GET", Path: "/signin/callback?state=x&code=y", Header: map[string]string{
+		"Accept-Language": "pl",
+	}}).Body.String(), append(own, "You are not signed in", "Nie udało się zalogować", `id="lang-pl" checked>`)...)
+	asks := f.do(request{Method: "GET", Path: "/link/followme", Header: map[string]string{"Accept-Language": "pl"}})
+	says(asks.Body.String(), own...)
 }
 
 func TestTheCookieFitsWhereThePagesAre(t *testing.T) {

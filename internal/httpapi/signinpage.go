@@ -82,15 +82,15 @@ func goOn(w http.ResponseWriter, to string) error {
 
 // notArrived tells a person why nobody was signed in.
 type notArrived struct {
-	ancestors []string
-	lang, why string
-	back      string // Where to try again.
-	status    int
-	wait      int // Seconds; 0: not told.
+	standing
+	why    string
+	back   string // Where to try again.
+	status int
+	wait   int // Seconds; 0: not told.
 }
 
 func (s *server) nobody(status int, why string, accept *string, to string) notArrived {
-	return notArrived{s.Web.FrameAncestors, languageOfLink(accept), why, to, status, 0}
+	return notArrived{s.standing(accept), why, to, status, 0}
 }
 
 func (s *server) away(e *oidc.AwayError, accept *string, to string) notArrived {
@@ -98,13 +98,6 @@ func (s *server) away(e *oidc.AwayError, accept *string, to string) notArrived {
 	page.wait = wholeSeconds(e.Wait)
 	return page
 }
-
-const notArrivedPage = `<!doctype html>
-<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>%[2]s</title><style>` +
-	linkStyle + `</style></head>
-<body><main><h1>%[2]s</h1><p>%[3]s</p><p><a href="%[4]s">%[5]s</a></p></main></body></html>
-`
 
 var notArrivedWords = map[string]map[string]string{
 	"en": {
@@ -142,14 +135,14 @@ var notArrivedWords = map[string]map[string]string{
 
 // VisitSignInResponse implements api.SignInResponseObject.
 func (n notArrived) VisitSignInResponse(w http.ResponseWriter) error {
-	say := notArrivedWords[n.lang]
-	forPeople(w, n.lang, n.ancestors, "style-src "+digestOf(linkStyle)+"; ")
 	if n.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(n.wait))
 	}
-	w.WriteHeader(n.status)
-	_, err := fmt.Fprintf(w, notArrivedPage, n.lang, say["title"], say[n.why], html.EscapeString(n.back), say["back"])
-	return err
+	return n.write(w, n.status, func(lang string) (title, body string) {
+		say := notArrivedWords[lang]
+		return say["title"], fmt.Sprintf(`<p>%s</p><p><a href="%s">%s</a></p>`, say[n.why], html.EscapeString(n.back),
+			say["back"])
+	})
 }
 
 // VisitFinishSignInResponse implements api.FinishSignInResponseObject.

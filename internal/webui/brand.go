@@ -2,6 +2,7 @@ package webui
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html"
@@ -168,3 +169,22 @@ func (b Brand) name() string {
 	}
 	return b.Name
 }
+
+// ServiceName is what the operator calls the service.
+func (b Brand) ServiceName() string { return b.name() }
+
+// LogoURI is the picture beside the name as a data: URI, for pages that load nothing.
+func (b Brand) LogoURI() string {
+	kind, data := b.Logo.kind, b.Logo.data
+	if kind == "" {
+		var err error
+		if data, err = embedded.ReadFile("assets/icon.svg"); err != nil { // It is in the program: it is there.
+			panic(err)
+		}
+		kind = ".svg"
+	}
+	return "data:" + kinds[kind] + ";base64," + base64.StdEncoding.EncodeToString(data)
+}
+
+// Style is CSS that sets the operator's colour, light and dark; "": there is none.
+func (b Brand) Style() string { return b.style() }

@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"cmp"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// standing is a page that stands by itself, without the scripts of the others: about a
+// link, or about signing in.
+type standing struct {
+	brand     Brand
+	ancestors []string
+	lang      string // What the browser asks for.
+}
+
+func (s *server) standing(accept *string) standing {
+	return standing{s.Web.Brand, s.Web.FrameAncestors, languageOfLink(accept)}
+}
+
+// standingStyle is allowed by its digest, with the brand's, and no other style is. A language
+// is shown while its button is chosen.
+const standingStyle = `body{font:1.05rem/1.5 system-ui,sans-serif;max-width:34rem;margin:0 auto;` +
+	`padding:1.25rem;overflow-wrap:anywhere}header,footer,fieldset{display:flex;flex-wrap:wrap;gap:.4rem 1rem;` +
+	`align-items:center;border:0;padding:0;margin:0}header img{height:1.75rem;max-width:10rem}` +
+	`header strong{flex:1}main{margin:8vh 0}fieldset label{display:inline-flex;align-items:center;min-height:1.75rem}` +
+	`button{font:inherit;padding:.6rem 1.1rem}a{color:var(--accent,inherit)}` +
+	`body:has(#lang-en:checked) main:lang(pl),body:has(#lang-pl:checked) main:lang(en){display:none}`
+
+const standingPage = `<!doctype html>
+<html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>%s</title>
+<style>%s</style></head>
+<body><header>%s<strong>%s</strong>%s</header>%s<footer>%s</footer></body></html>
+`
+
+// tongue is a language in which such a page can be read, called as in itself.
+type tongue struct{ code, name, choice, help, privacy string }
+
+var tongues = []tongue{
+	{"en", "English", "Language", "Help", "Privacy"},
+	{"pl", "Polski", "Język", "Pomoc", "Prywatność"},
+}
+
+// ordered has the one that the browser asks for first.
+func (p standing) ordered() []tongue {
+	out := slices.Clone(tongues)
+	slices.SortStableFunc(out, func(a, b tongue) int {
+		return cmp.Compare(strings.Index(p.lang, b.code), strings.Index(p.lang, a.code))
+	})
+	return out
+}
+
+func (p standing) style() string { return standingStyle + p.brand.Style }
+
+// headers sets those of the page; what else than look like something it may do is in
+// further.
+func (p standing) headers(w http.ResponseWriter, further string) {
+	forPeople(w, p.lang, p.ancestors, "style-src "+digestOf(p.style())+"; img-src data:; "+further)
+}
+
+// page is the whole of it around its parts; choice is the one of the language, or nothing.
+func (p standing) page(title, parts string, choice ...string) string {
+	logo, foot := "", ""
+	if p.brand.Logo != "" {
+		logo = `<img src="` + html.EscapeString(p.brand.Logo) + `" alt="">`
+	}
+	at := p.ordered()[0]
+	for _, link := range [][2]string{{p.brand.HelpURL, at.help}, {p.brand.PrivacyURL, at.privacy}} {
+		if link[0] != "" {
+			foot += fmt.Sprintf(`<a href="%s" rel="noreferrer">%s</a>`, html.EscapeString(link[0]), link[1])
+		}
+	}
+	return fmt.Sprintf(standingPage, p.lang, title, p.style(), logo, html.EscapeString(p.brand.Name),
+		strings.Join(choice, ""), parts, foot)
+}
+
+// write answers with a page that can be read in every language. The one that the browser
+// asks for comes first; to choose another needs no script.
+func (p standing) write(w http.ResponseWriter, status int, say func(lang string) (title, body string)) error {
+	var choice, parts strings.Builder
+	ordered := p.ordered()
+	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, ordered[0].choice)
+	for i, l := range ordered {
+		title, body := say(l.code)
+		checked := ""
+		if i == 0 {
+			checked = " checked"
+		}
+		fmt.Fprintf(&choice, `<label lang="%[1]s"><input type="radio" name="lang" id="lang-%[1]s"%[2]s>%[3]s</label>`, l.code,
+			checked, l.name)
+		fmt.Fprintf(&parts, `<main lang="%s"><h1>%s</h1>%s</main>`, l.code, title, body)
+	}
+	choice.WriteString("</fieldset>")
+	title, _ := say(p.lang)
+	p.headers(w, "")
+	w.WriteHeader(status)
+	_, err := io.WriteString(w, p.page(title, parts.String(), choice.String()))
+	return err
+}
