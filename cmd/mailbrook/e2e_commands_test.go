@@ -90,6 +90,38 @@ func TestAccountCommandsDoWhatRESTDoes(t *testing.T) {
 	}
 }
 
+// TestATestWarnsOfChosenFoldersThatAreNotThere, by REST and on the command line; the control is an
+// account whose folders are there.
+func TestATestWarnsOfChosenFoldersThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, d, "anna", mailtest.Corpus(21, 3, true))
+	s := newSite(t, ca)
+	u := s.serve("--roles", "api").as(anna)
+	for _, further := range [][]string{nil, {"--include", "Nie ma"}} {
+		add := append([]string{
+			"account", "add", "--user", anna, "--email", fmt.Sprintf("anna%d@poczta.example.test", len(further)),
+			"--password-stdin", "--include", "INBOX",
+		}, cliFlags("imap", d.Host, d.IMAPS, "tls", "anna")...)
+		id, _, _ := strings.Cut(s.ok(canary+"\n", append(add, further...)...), "\n")
+		told := must[struct {
+			OK      bool
+			Warning *struct{ Code, Title, Detail string }
+		}](u, http.StatusOK, "POST", "/v1/connection-tests", map[string]any{"account_id": id})
+		out := s.ok("", "account", "test", id)
+		lines := strings.Contains(out, "folder_failed") && strings.Contains(out, "Nie ma")
+		if !told.OK || lines != (further != nil) || (told.Warning != nil) != (further != nil) {
+			t.Errorf("%v: %+v, %s", further, told, out)
+		}
+		if w := told.Warning; w != nil && (w.Code != "folder_failed" || w.Title == "" ||
+			!strings.Contains(w.Detail, "Nie ma")) {
+			t.Errorf("the warning is %+v", w)
+		}
+		s.ok("", "account", "delete", id)
+	}
+}
+
 // A provider that takes no password is given none, by no door: the command line asks for
 // none and says what helps, REST names the field. The control names a server.
 func TestNoPasswordIsTakenForAProviderThatTakesNone(t *testing.T) {
@@ -113,11 +145,28 @@ func TestNoPasswordIsTakenForAProviderThatTakesNone(t *testing.T) {
 			t.Errorf("%s says %+v", path, told)
 		}
 	}
+	// An edit is another door.
+	id, _, _ := strings.Cut(s.ok(canary+"\n", append(slices.Clone(add), "--password-stdin", "--skip-test", "--host",
+		"127.0.0.1", "--provider", "other")...), "\n")
+	for _, edit := range []map[string]any{{"provider": "outlook", "password": canary}, {"provider": "outlook"}} {
+		edit["skip_test"] = true
+		told := must[struct {
+			Errors []struct{ Field, Code string }
+		}](u, http.StatusUnprocessableEntity, "PATCH", "/v1/accounts/"+id, edit)
+		if len(told.Errors) != 1 || told.Errors[0].Field != "auth" || told.Errors[0].Code != "not_offered" {
+			t.Errorf("an edit to %v says %+v", edit, told)
+		}
+	}
+	r := s.run(canary+"\n", "account", "edit", id, "--provider", "outlook", "--password-stdin", "--skip-test")
+	if r.status == 0 || !strings.Contains(r.err, "takes no password") {
+		t.Errorf("account edit: status %d, %s%s", r.status, r.out, r.err)
+	}
+	s.ok("", "account", "delete", id)
 	if r := s.run("", "account", "show", "abc"); r.status != exitUsage || !strings.Contains(r.err, "8 letters of it") {
 		t.Errorf("a short id: status %d, %s", r.status, r.err)
 	}
 	add = append(add, "--password-stdin", "--skip-test", "--host", "127.0.0.1")
-	id, _, _ := strings.Cut(s.ok(canary+"\n", add...), "\n")
+	id, _, _ = strings.Cut(s.ok(canary+"\n", add...), "\n")
 	s.ok("", "account", "delete", id)
 	for range 2 { // Repeatable, and no address is said to have been a user's that never was.
 		if out := s.ok("", "user", "delete", "nikt@firma.test"); !strings.Contains(out, "nothing to delete") {

@@ -221,8 +221,12 @@ func (p *tab) step(x step) {
 		p.press(said{"Fix it", "Popraw"}.in(p.dev))
 	}
 	p.until(`document.activeElement?.name === ` + quote(x.focus))
-	p.until(`document.activeElement.closest(".field").querySelector(".error").textContent.includes(` +
-		quote(x.refusal.in(p.dev)) + ")")
+	at := x.refusal.in(p.dev)
+	if x.tested { // What a test found stands once, above the field that it points at.
+		p.until(`document.querySelector(".notice.bad .strong")?.textContent.includes(` + quote(at) + ")")
+		at = said{"Check this.", "Sprawdź to pole."}.in(p.dev)
+	}
+	p.until(`document.activeElement.closest(".field").querySelector(".error").textContent.includes(` + quote(at) + ")")
 	if x.focus == "password" { // It is on the first page, and still there.
 		p.press(sayContinue.in(p.dev))
 		p.until(labelled(sayName.in(p.dev)))

@@ -125,6 +125,7 @@ func TestDefaultLimitsAreSetOnThePage(t *testing.T) {
 		t.Errorf("the default: %v", got)
 	}
 	p.hit(`document.querySelector("td.limit button")`)
+	p.unit("gigabyte")
 	p.keys("7\r")
 	p.hears("Limit of user000010@firma.test: 7 GB.")
 	p.hit(`document.querySelector("td.limit button")`)

@@ -6,6 +6,7 @@ import * as live from "./events.js";
 import { count, date, full, size, t } from "./i18n.js";
 import { explain, go, missing, toast } from "./page.js";
 import { due, fetchNow, menu, pause, pauseSwitch, planned, progressView, remove, stateView, time } from "./list.js";
+import { ours } from "./form.js";
 import { days } from "./chart.js";
 import { leave } from "./signin.js";
 
@@ -26,7 +27,7 @@ export async function page(id) {
 
   function draw() {
     say(heading, a.name);
-    who.replaceChildren(h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)), h("span", { class: "muted" }, t("card.totals", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
+    who.replaceChildren(h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)), h("span", { class: "server muted" }, serverName(a.server)), h("span", { class: "muted" }, t("card.totals", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
     for (const part of [state, progress, paused]) part.update(a);
     now.disabled = a.status.state === "fetching" || !a.enabled;
     trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));
@@ -65,7 +66,7 @@ export async function page(id) {
         delay?.since && fact(t(overdue(delay) ? "why.due" : "why.since"), time(delay.since)),
         known.quota?.limit_bytes != null && fact(t("why.quota"), t("quota.used", { used: size(known.quota.used_bytes), limit: size(known.quota.limit_bytes) })),
         left > 0 && fact(t("why.left"), t("folders", { n: left })),
-        troubled && d.detail && h("div", { class: "whole" }, h("dt", null, t("why.evidence")), h("dd", { class: "mono", lang: "en" }, d.detail))));
+        troubled && d.detail && h("div", { class: "whole" }, h("dt", null, t(ours.has(d.code) ? "test.details" : "why.evidence")), h("dd", { class: "mono", lang: ours.has(d.code) ? undefined : "en" }, d.detail))));
     if (focused) why.querySelector("button, a.button")?.focus();
   }
   function action(kind) {
@@ -190,6 +191,9 @@ export async function page(id) {
   return { el, title: a.name, leave: stop };
 }
 
+/** serverName is where an account is visited. */
+const serverName = ({ host, port }) => (host.includes(":") ? "[" + host + "]" : host) + ":" + port;
+
 /** tones are how grave each reason is. */
 const tones = { ok: "good", attention: "bad", backoff: "warn", partial: "warn", quota: "warn", outage: "warn", maintenance: "warn" };
 
@@ -225,7 +229,7 @@ function next(a) {
 function outcome(r) {
   if (!r.finished_at) return t("run.running");
   if (!r.ok) return t("run.failed", { title: r.diagnosis?.title || "" });
-  return r.messages ? t("run.ok", { n: r.messages }) + ", " + size(r.bytes) : t("run.none");
+  return r.messages ? t("run.ok", { n: r.messages }) + ", " + t("run.size", { size: size(r.bytes) }) : t("run.none");
 }
 
 /** tree is the folders, each below the one that holds it. */

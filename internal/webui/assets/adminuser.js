@@ -6,6 +6,7 @@ import { h, put, say, show, icon, announce, dialog, notice } from "./dom.js";
 import { count, every, size, t } from "./i18n.js";
 import { accountRow, accountTable, actions, reason } from "./admin.js";
 import { codeWords, panel, serverLink, serverName, stateView, stateWords, userLink } from "./adminparts.js";
+import { ours } from "./form.js";
 import { days, fillBar } from "./chart.js";
 import { userLimit } from "./limits.js";
 import { explain, missing } from "./page.js";
@@ -118,7 +119,7 @@ export async function account(id) {
         st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
         st.delay?.since && fact(t("why.since"), time(st.delay.since)), st.delay?.until && fact(t("admin.account.until"), time(st.delay.until)),
         st.diagnosis && fact(t("admin.account.code"), codeWords(st.diagnosis.code), h("small", { class: "mono" }, st.diagnosis.code)),
-        st.diagnosis?.detail && h("div", { class: "whole" }, h("dt", null, t("why.evidence")), h("dd", { class: "mono", lang: "en" }, st.diagnosis.detail))));
+        st.diagnosis?.detail && h("div", { class: "whole" }, h("dt", null, t(ours.has(st.diagnosis.code) ? "test.details" : "why.evidence")), h("dd", { class: "mono", lang: ours.has(st.diagnosis.code) ? undefined : "en" }, st.diagnosis.detail))));
   }
   async function visits(signal) {
     const { runs } = await get(path + "/runs?limit=200", signal);
@@ -141,7 +142,7 @@ export async function account(id) {
     listed.append(...got.skipped.map((m) => h("li", null, h("div", null, h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
       h("p", null, large(m) ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)), !large(m) && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", due(m.next_at)] : t("admin.account.notagain"))))));
     cursor = got.next_cursor;
-    put(skipped, listed.children.length ? listed : h("p", { class: "hint" }, t("admin.account.skipped.none")), cursor && h("p", null, more));
+    put(skipped, listed.children.length ? [h("p", { class: "hint" }, t("admin.account.skipped.private")), listed] : h("p", { class: "hint" }, t("admin.account.skipped.none")), cursor && h("p", null, more));
   }
   draw(a);
   await Promise.all([visits(), left("")].map((p) => p.catch((e) => explain(e))));
@@ -160,7 +161,7 @@ const begins = (start) => (typeof start === "string" ? t("form.start." + start) 
 function outcome(r) {
   if (!r.finished_at) return t("run.running");
   if (!r.ok) return t("run.failed", { title: r.diagnosis?.title || "" });
-  return r.messages ? t("run.ok", { n: r.messages }) + ", " + size(r.bytes) : t("run.none");
+  return r.messages ? t("run.ok", { n: r.messages }) + ", " + t("run.size", { size: size(r.bytes) }) : t("run.none");
 }
 
 /** tested tries the account and shows each step, and what a failure means. */

@@ -8,7 +8,7 @@ import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { explain, go, missing } from "./page.js";
-import { advanced, complain, failure, field, fieldFor, forgetful, intervals, isAddress, password, portOf, problemFields, radios, select, startOptions, startWord, test, usualPort } from "./form.js";
+import { advanced, complain, failure, field, forgetful, intervals, isAddress, password, pointedAt, portOf, problemFields, radios, select, startOptions, startWord, test, unblame, usualPort, warned } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 let unsaved = null; // What was typed when the language was changed.
@@ -115,19 +115,20 @@ export async function page(id) {
   function problem(e) {
     if (e.status === 401) return;
     if (e.status === 404) { go("/", { text: t("edit.gone"), kind: "info" }); return; }
-    if (e.body?.diagnosis) { const d = e.body.diagnosis; blame([[fieldFor(d.code) || "", d.title]], failure(d, preset?.help, e.wait)); return; }
+    if (e.body?.diagnosis) { const d = e.body.diagnosis; blame(pointedAt(d), failure(d, preset?.help, e.wait)); return; }
     const text = explain(e, true);
-    blame(problemFields(e), notice("bad", t("error.title"), h("p", null, text)));
+    if (!complain(f, problemFields(e), adv.el)) blame([], notice("bad", t("error.title"), h("p", null, text)));
     announce(text, true);
   }
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
     const b = diff();
     trouble.replaceChildren();
+    unblame(f);
     if (complain(f, wrongOf(b), adv.el)) return;
     if (!Object.keys(b).length) { go("/accounts/" + id); return; }
     save.disabled = true;
-    let close;
+    let close, more = "";
     try {
       if (b.server || b.protocol || b.password || b.username) {
         const { start: _s, max_message_bytes: _m, poll_interval_seconds: _p, folders: _f, ...settings } = b;
@@ -136,18 +137,18 @@ export async function page(id) {
         if (!result.ok && !result.anyway) {
           if (result.problem) problem(result.problem);
           else if (result.diagnosis) {
-            const d = result.diagnosis, g = fieldFor(d.code);
-            blame(g ? [[g, d.title]] : [], failure(d, preset?.help));
+            blame(pointedAt(result.diagnosis), failure(result.diagnosis, preset?.help));
           }
           return;
         }
+        more = warned(result.report);
         b.skip_test = true;
       }
       const saved = await patch("/v1/accounts/" + id, b);
       close?.();
       live.put(saved);
       unsaved = null;
-      go("/accounts/" + id, { text: t("saved") });
+      go("/accounts/" + id, { text: t("saved") + more });
     } catch (e2) {
       close?.();
       if (!(e2 instanceof Problem)) throw e2;
@@ -182,7 +183,7 @@ export async function page(id) {
       close?.();
       live.put(saved);
       unsaved = null;
-      go("/accounts/" + id, { text: t("edit.signed", { name: saved.name }) });
+      go("/accounts/" + id, { text: t("edit.signed", { name: saved.name }) + warned(result.report) });
     } catch (e) {
       close?.();
       if (!(e instanceof Problem)) throw e;
@@ -226,14 +227,14 @@ function largest(now) {
 /** picker chooses among the folders; those below a folder follow it. */
 function picker(folders) {
   const sorted = [...folders].sort((x, y) => (y.remote_name === "INBOX") - (x.remote_name === "INBOX") || x.remote_name.localeCompare(y.remote_name));
+  const below = (f, g) => f.remote_name.startsWith(g.remote_name + "/");
   const boxes = sorted.map((f) => [f, h("input", { type: "checkbox", checked: f.selected })]);
   const el = h("fieldset", { class: "choice folders" }, h("legend", null, t("form.folders")),
     boxes.length ? boxes.map(([f, box]) => {
       const label = h("label", null, box, h("span", null, f.remote_name, f.shared && h("small", null, " ", t("form.folders.shared"))));
-      label.classList.add("depth-" + Math.min(4, f.remote_name.split("/").length - 1));
+      label.classList.add("depth-" + Math.min(4, sorted.filter((g) => below(f, g)).length)); // Below those that have a line.
       return label;
     }) : h("p", { class: "hint" }, t("form.folders.none")));
-  const below = (f, g) => f.remote_name.startsWith(g.remote_name + "/");
   for (const [f, box] of boxes) {
     box.addEventListener("change", () => { for (const [g, other] of boxes) if (below(g, f)) other.checked = box.checked; });
   }

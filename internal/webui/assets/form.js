@@ -132,6 +132,15 @@ export function fieldFor(code) {
   }[code] || null;
 }
 
+/** ours are the diagnoses whose detail is our own words, and no answer of a server. */
+export const ours = new Set(["local_over_quota", "local_mailbox_unavailable", "visit_aborted", "mail_loop", "internal"]);
+
+/** pointedAt is the field that a diagnosis concerns, marked: what is wrong stands above, once. */
+export const pointedAt = (d) => (fieldFor(d.code) ? [[fieldFor(d.code), t("field.check")]] : []);
+
+/** unblame takes what was said of all fields away. */
+export const unblame = (fields) => { for (const f of Object.values(fields)) f.fail?.(""); };
+
 /** wordsFor says a problem with a field. The server says in the page's language
  * what would be right. */
 export function wordsFor(e) {

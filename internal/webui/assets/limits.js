@@ -18,13 +18,10 @@ export function field(label, now, fallback) {
   const input = h("input", { type: "text", id, inputmode: "decimal", size: "8", maxlength: "24", autocomplete: "off", "aria-label": label, "aria-describedby": id + "-bad", value: typeof now === "number" ? written(now, unit) : "" });
   const choices = [...units.map(([u]) => [u, t("unit." + u)]), ["none", t("limit.none")]];
   if (fallback !== undefined) choices.push(["default", fallback]);
-  const select = h("select", { "aria-label": t("limit.unit") }, choices.map(([v, text]) => h("option", { value: v, selected: v === unit }, text)));
+  const select = h("select", { "aria-label": t("limit.unit.or"), "aria-describedby": id + "-bad" }, choices.map(([v, text]) => h("option", { value: v, selected: v === unit }, text)));
   const bad = h("span", { class: "error", id: id + "-bad", role: "alert" });
-  const fine = () => { input.removeAttribute("aria-invalid"); say(bad, ""); };
-  input.addEventListener("input", () => {
-    fine();
-    if (input.value.trim() && !(select.value in digits)) select.value = "gigabyte";
-  });
+  const fine = () => { for (const x of [input, select]) x.removeAttribute("aria-invalid"); say(bad, ""); };
+  input.addEventListener("input", fine);
   select.addEventListener("change", () => {
     fine();
     if (!(select.value in digits)) input.value = "";
@@ -32,6 +29,12 @@ export function field(label, now, fallback) {
   return {
     el: h("span", { class: "limit-field" }, input, select, bad), input, select,
     value() {
+      if (input.value.trim() && !(select.value in digits)) { // What the number is of nobody has said.
+        select.setAttribute("aria-invalid", "true");
+        say(bad, t("limit.unit.missing"));
+        select.focus();
+        return false;
+      }
       if (select.value === "none") return null;
       if (select.value === "default") return undefined;
       const got = read(input.value, select.value);

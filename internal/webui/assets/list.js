@@ -162,8 +162,9 @@ function longPress(el, open) {
   });
 }
 
-/** pauseSwitch is the switch beside an account. */
+/** pauseSwitch is the switch beside an account, with the word for how it stands. */
 export function pauseSwitch(current) {
+  const word = h("span", { class: "switch-word", "aria-hidden": "true", onclick: () => el.click() });
   const el = h("button", { type: "button", role: "switch", class: "switch" }, h("span", { class: "knob" }, icon("check"), icon("pause")));
   el.addEventListener("click", async () => {
     const a = current();
@@ -173,8 +174,9 @@ export function pauseSwitch(current) {
     el.focus();
   });
   return {
-    el,
+    el: h("span", { class: "switch-line" }, el, word),
     update(a) {
+      say(word, t(a.enabled ? "card.on.word" : "card.off.word"));
       el.setAttribute("aria-checked", String(a.enabled));
       el.setAttribute("aria-label", t("card.on", { name: a.name }));
       el.title = t("card.on", { name: a.name });
@@ -237,7 +239,7 @@ function card(first) {
   const last = h("span"), next = h("span"), totals = h("span");
   const trouble = h("p", { class: "trouble" });
   const fix = h("a", { class: "fix" }, t("card.fix"));
-  const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"), h("span", { class: "wide" }, t("card.fetch")));
+  const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"), h("span", null, t("card.fetch")));
   const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a) }, icon("trash"));
   const more = h("button", {
     type: "button", class: "icon-button quiet", "aria-haspopup": "menu", "aria-expanded": "false",

@@ -8,7 +8,7 @@ import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { explain, go, safety, user } from "./page.js";
-import { advanced, complain, failure, field, fieldFor, forgetful, isAddress, others, password, portOf, problemFields, radios, startOptions, test, usualPort, warned } from "./form.js";
+import { advanced, complain, failure, field, forgetful, isAddress, others, password, pointedAt, portOf, problemFields, radios, startOptions, test, unblame, usualPort, warned } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const store = "mailbrook.wizard";
@@ -452,8 +452,9 @@ function second(turnTo) {
     if (!v.username) wrong.push(["username", t("field.required")]);
     return wrong;
   }
-  /** lead brings the user to the field concerned, on whichever step it is. */
-  function lead(wrong, box) {
+  /** lead brings the user to the field concerned, on whichever step it is. A box that would say once what the field
+   * says is for what no field bears. */
+  function lead(wrong, box, once) {
     if (wrong.some(([f]) => f === "oauth_grant")) { // It is over: the way to the provider's page is on step 1.
       state.grant = null;
       state.opened = state.email;
@@ -463,27 +464,30 @@ function second(turnTo) {
     }
     const there = wrong.filter(([f]) => f === "email" || f === "password");
     if (there.length && !wrong.some(([f]) => fields[f])) {
-      state.trouble = box;
+      state.trouble = once ? null : box;
       state.opened = state.email;
       turnTo(1, (s1) => { complain(s1.fields, there); });
       return;
     }
-    trouble.replaceChildren(...(box ? [box()] : []));
-    if (!complain(fields, wrong, adv.el)) trouble.scrollIntoView({ block: "nearest" });
+    trouble.replaceChildren(...(box && !once ? [box()] : []));
+    if (complain(fields, wrong, adv.el)) return;
+    if (once) trouble.replaceChildren(box());
+    trouble.scrollIntoView({ block: "nearest" });
   }
   function problem(e) {
     if (e.status === 401) return;
-    if (e.body?.diagnosis) { const d = e.body.diagnosis; lead([[fieldFor(d.code) || "", d.title]], () => failure(d, p?.help, e.wait)); return; }
+    if (e.body?.diagnosis) { const d = e.body.diagnosis; lead(pointedAt(d), () => failure(d, p?.help, e.wait)); return; }
     const wrong = problemFields(e), text = explain(e, true);
     const box = () => notice("bad", e.code === "account_limit_reached" ? t("wizard.limit.title") : t("error.title"), h("p", null, text),
       e.code === "account_limit_reached" && h("p", null, h("a", { href: "/" }, t("back.list"))));
-    lead(wrong, box);
+    lead(wrong, box, true);
     if (!wrong.length) announce(text, true);
   }
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
     keep();
     trouble.replaceChildren();
+    unblame(fields);
     if (complain(fields, local(), adv.el)) return;
     if (confirm()) { whose.querySelector("button").focus(); return; }
     if (!byGrant && !state.password) { lead([["password", t("wizard.lost")]]); return; }
@@ -494,8 +498,8 @@ function second(turnTo) {
       if (!result.ok && !result.anyway) {
         if (result.problem) problem(result.problem);
         else if (result.diagnosis) {
-          const d = result.diagnosis, f = fieldFor(d.code);
-          lead(f ? [[f, d.title]] : [], () => failure(d, p?.help));
+          const d = result.diagnosis;
+          lead(pointedAt(d), () => failure(d, p?.help));
         }
         return;
       }
