@@ -2287,6 +2287,9 @@ type UserExport struct {
 	// Journals One for each remote mailbox of which something is remembered, also for 30 days after its account.
 	Journals []ExportRow `json:"journals"`
 
+	// KnownBrowsers Browsers in which the user has signed in by a password, without their names.
+	KnownBrowsers []ExportRow `json:"known_browsers"`
+
 	// LeftOut What is stored and not in this document.
 	LeftOut []struct {
 		What string `json:"what"`

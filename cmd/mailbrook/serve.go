@@ -200,7 +200,8 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		}),
 		Web: httpapi.Web{
 			Secret: keys.Secret, PublicURL: public, FrameAncestors: a.cfg.Web.FrameAncestors, Brand: own,
-			Links: links{a.store.Links()}, Sessions: a.store.Sessions(), SignIn: signIn,
+			Links: links{a.store.Links()}, Sessions: a.store.Sessions(), Browsers: a.store.Browsers(),
+			SignIn: signIn,
 		},
 	})
 }

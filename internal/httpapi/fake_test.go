@@ -75,8 +75,11 @@ type world struct {
 	padding   int   // KiB in an export.
 	broken    error // With what it ends then.
 	userIDs   map[account.Owner]string
-	linked    func()               // What happens as a link is saved; nil: nothing.
-	answers   map[string][2]string // By user and name: what was asked and answered.
+	// The browsers that are known, and until when the last of them.
+	remembered map[string]account.Owner
+	until      time.Time
+	linked     func()               // What happens as a link is saved; nil: nothing.
+	answers    map[string][2]string // By user and name: what was asked and answered.
 }
 
 func owner(t testing.TB, s string) account.Owner {
@@ -110,7 +113,7 @@ func newWorld(t testing.TB) *world {
 		limits:   map[string]account.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
 			Owner:    owner(t, anna),
 			ReturnTo: "/accounts/new",
-		}}, sessions: map[string]account.Owner{}, order: map[string]int{},
+		}}, sessions: map[string]account.Owner{}, remembered: map[string]account.Owner{}, order: map[string]int{},
 		report: account.TestReport{OK: true, Steps: []account.Step{{
 			Name: account.StepResolve, OK: true,
 			Took: 3 * time.Millisecond, Detail: "2 addresses",
@@ -548,7 +551,24 @@ func (s signedInOnes) EndAll(_ context.Context, o account.Owner) (n int64, err e
 			n++
 		}
 	}
+	maps.DeleteFunc(s.remembered, func(_ string, of account.Owner) bool { return err == nil && (o.IsZero() || of == o) })
 	return n, err
+}
+
+// known are a world's browsers.
+type known struct{ *world }
+
+func (k known) Knows(_ context.Context, name string, o account.Owner) (bool, error) {
+	done, err := k.enter()
+	defer done()
+	return k.remembered[name] == o, err
+}
+
+func (k known) Remember(_ context.Context, name string, o account.Owner, until time.Time) error {
+	done, err := k.enter()
+	defer done()
+	k.remembered[name], k.until = o, until
+	return err
 }
 
 // signIns are at a provider of a world's, which lets everybody in.
@@ -765,7 +785,8 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		}}, {Name: "mailbox", Run: func(context.Context) error { return nil }}},
 		Web: httpapi.Web{
 			Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{f.world},
-			SignIn: httpapi.SignIn{Passwords: passwords{f.world}, Issuer: identityProvider{f.world}},
+			Browsers: known{f.world},
+			SignIn:   httpapi.SignIn{Passwords: passwords{f.world}, Issuer: identityProvider{f.world}},
 		},
 		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -790,6 +811,7 @@ func (f *fixture) token(user string, admin bool) string {
 // request is one to be made; the zero As is nobody.
 type request struct {
 	Method, Path, Body string
+	Peer               string // "": httptest's.
 	As                 string
 	Admin              bool
 	Header             map[string]string
@@ -802,6 +824,7 @@ func (f *fixture) do(r request) *httptest.ResponseRecorder {
 		body = strings.NewReader(r.Body)
 	}
 	req := httptest.NewRequest(r.Method, r.Path, body)
+	req.RemoteAddr = cmp.Or(r.Peer, req.RemoteAddr)
 	if r.Body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}

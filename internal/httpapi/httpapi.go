@@ -96,7 +96,7 @@ type server struct {
 	sessions *sessions
 	ready    readiness
 	refusals refusals
-	checks   chan struct{} // Passwords that are being checked.
+	turns    turns // To have a password checked.
 }
 
 var _ api.StrictServerInterface = (*server)(nil)
@@ -125,7 +125,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts,
-		o.Holds, o.Log), checks: make(chan struct{}, checksAtOnce)}
+		o.Holds, o.Log), turns: newTurns()}
 	if s.sessions, err = newSessions(o.Web, o.Now); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ type meters struct {
 
 func newMeters(l Limits, now func() time.Time) meters {
 	l = l.filled()
-	return meters{newMeter(l.Requests, now), newMeter(l.Tests, now), &slots{size: l.TestsAtOnce, open: map[string]*slot{}}}
+	return meters{newMeter(l.Requests, now), newMeter(l.Tests, now), newSlots(l.TestsAtOnce)}
 }
 
 // meter is a token bucket per key.
@@ -146,11 +146,27 @@ type slot struct {
 	users  int // Holding or waiting; at 0 the slot is forgotten.
 }
 
+func newSlots(size int) *slots { return &slots{size: size, open: map[string]*slot{}} }
+
+// errNoPlace says that no place was free in time.
+var errNoPlace = errors.New("no place became free in time")
+
 // slotPatience is how long a test waits for its turn: as long as one test may take.
 const slotPatience = 20 * time.Second
 
-// hold waits for a place. The caller must call release.
+// hold waits for a place for a test. The caller must call release.
 func (s *slots) hold(ctx context.Context, key string) (release func(), err error) {
+	patience := time.NewTimer(slotPatience)
+	defer patience.Stop()
+	if release, err = s.wait(ctx, key, patience.C); errors.Is(err, errNoPlace) {
+		err = &tooManyError{slotPatience, account.Say("too many connection tests at once: wait until the others have ended")}
+	}
+	return release, err
+}
+
+// wait waits for a place until over tells something; then it fails with
+// errNoPlace.
+func (s *slots) wait(ctx context.Context, key string, over <-chan time.Time) (release func(), err error) {
 	s.mu.Lock()
 	sl, ok := s.open[key]
 	if !ok {
@@ -166,13 +182,11 @@ func (s *slots) hold(ctx context.Context, key string) (release func(), err error
 			delete(s.open, key)
 		}
 	}
-	patience := time.NewTimer(slotPatience)
-	defer patience.Stop()
 	select {
 	case sl.places <- struct{}{}:
 		return func() { <-sl.places; leave() }, nil
-	case <-patience.C:
-		err = &tooManyError{slotPatience, account.Say("too many connection tests at once: wait until the others have ended")}
+	case <-over:
+		err = errNoPlace
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

@@ -150,8 +150,19 @@ type Sessions interface {
 	Alive(ctx context.Context, name string) (bool, error)
 	End(ctx context.Context, name string) error
 	// EndAll ends a user's sessions, for the zero Owner everybody's, and says how
-	// many there were; and takes back the links that were not followed yet.
+	// many there were; and takes back the links that were not followed yet, and
+	// forgets the Browsers.
 	EndAll(ctx context.Context, o account.Owner) (int64, error)
+}
+
+// Browsers are in which browsers users have signed in by a password, by names that
+// nobody can guess. Nobody is signed in by one.
+type Browsers interface {
+	// Knows reports whether the user has signed in there lately.
+	Knows(ctx context.Context, name string, o account.Owner) (bool, error)
+	// Remember has it known until then, and forgets another one where there are too
+	// many of that user.
+	Remember(ctx context.Context, name string, o account.Owner, until time.Time) error
 }
 
 // ErrCursor says that a page's cursor is none that was given out, or belongs

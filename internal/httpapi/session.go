@@ -33,6 +33,7 @@ type Web struct {
 	Brand          Brand
 	Links          Links
 	Sessions       Sessions
+	Browsers       Browsers
 	SignIn         SignIn
 }
 

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
-	"time"
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -57,15 +55,9 @@ type Issuer interface {
 
 var _ Issuer = (*oidc.Provider)(nil)
 
-const (
-	// checksAtOnce bounds the passwords that are checked at a time, and checkTurn how
-	// long one waits until it is its turn.
-	checksAtOnce = 32
-	checkTurn    = 5 * time.Second
-	// checkAway is after how many seconds to try again where a password cannot be
-	// checked now.
-	checkAway = 10
-)
+// checkAway is after how many seconds to try again where a password cannot be
+// checked now.
+const checkAway = 10
 
 // What people are told of passwords that were not taken.
 var (
@@ -110,31 +102,37 @@ func (s *server) SignInWithPassword(ctx context.Context,
 		bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 		return nil, bad
 	}
-	c := Client{b.client, s.sessions.knows(b.known.Reveal(), user)}
-	if err := s.checkPassword(ctx, c, user, account.NewSecret(r.Body.Password)); err != nil {
+	name, err := s.knows(ctx, b.known, user)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkPassword(ctx, Client{b.client, name}, user, account.NewSecret(r.Body.Password)); err != nil {
+		return nil, err
+	}
+	known, err := s.remember(ctx, name, user)
+	if err != nil {
 		return nil, err
 	}
 	on, err := s.arrive(ctx, b, user, pagePath(value(r.Body.ReturnTo)), "password", nil)
 	if err != nil {
 		return nil, err
 	}
-	return passed{on, s.sessions.known(cmp.Or(c.Browser, rand.Text()), user)}, nil
+	return passed{on, known}, nil
 }
 
 // checkPassword asks within the bounds, and tells all failures apart that people
 // may be told apart.
 func (s *server) checkPassword(ctx context.Context, c Client, user account.Owner, password account.Secret) error {
-	turn := time.NewTimer(checkTurn)
-	defer turn.Stop()
-	select {
-	case s.checks <- struct{}{}:
-		defer func() { <-s.checks }()
-	case <-turn.C:
+	done, err := s.turns.take(ctx, c, user)
+	if errors.Is(err, errNoPlace) {
+		s.Log.WarnContext(ctx, "no place to check a password became free in time", "user", user, "client", c.Addr)
 		return errUnavailable
-	case <-ctx.Done():
-		return ctx.Err()
 	}
-	err := s.Web.SignIn.Passwords.Check(ctx, c, user, password)
+	if err != nil {
+		return err
+	}
+	defer done()
+	err = s.Web.SignIn.Passwords.Check(ctx, c, user, password)
 	var held *account.HeldBackError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, account.ErrUnavailable):

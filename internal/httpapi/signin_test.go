@@ -186,10 +186,21 @@ func TestTheClientIsWhoeverTheProxiesVouchFor(t *testing.T) {
 // enters posts the form as our page does.
 func (f *fixture) enters(user, password string, h headers) *httptest.ResponseRecorder {
 	f.t.Helper()
+	return f.entersWith("", user, password, h)
+}
+
+// entersFrom does so at another address, with a cookie or, with "", without.
+func (f *fixture) entersFrom(peer, user, password, cookie string) *httptest.ResponseRecorder {
+	f.t.Helper()
+	return f.entersWith(peer, user, password, headers{"Cookie": cookie})
+}
+
+func (f *fixture) entersWith(peer, user, password string, h headers) *httptest.ResponseRecorder {
+	f.t.Helper()
 	all := headers{"X-Mailbrook": "1", "Sec-Fetch-Site": "same-origin", "Origin": "http://mail.firma.test"}
 	maps.Copy(all, h)
 	return f.do(request{
-		Method: "POST", Path: "/signin", Header: all,
+		Method: "POST", Path: "/signin", Peer: peer, Header: all,
 		Body: fmt.Sprintf(`{"user":%q,"password":%q,"return_to":"/accounts/new"}`, user, password),
 	})
 }
@@ -212,27 +223,46 @@ func TestARightPasswordSignsInAndAWrongOneSaysNoMore(t *testing.T) {
 	noCanary(t, f)
 }
 
-// TestABrowserIsKnownAgainForItsUserAlone, signs nobody in by that, and a cookie that
-// somebody made up is none.
+// cookieOf returns a cookie that an answer sets, as it is sent back; "" for none.
+func cookieOf(rec *httptest.ResponseRecorder, name string) string {
+	for _, c := range rec.Result().Cookies() {
+		if c.Name == name {
+			return c.Name + "=" + c.Value
+		}
+	}
+	return ""
+}
+
+// TestABrowserIsKnownAgainForItsUserAlone, for half a year, and until all sessions of
+// the user end; it signs nobody in by that, and a cookie that somebody made up is none.
 func TestABrowserIsKnownAgainForItsUserAlone(t *testing.T) {
-	f := newFixture(t)
-	known := ""
-	for _, c := range f.enters(anna, canary, nil).Result().Cookies() {
-		if c.Name == "mailbrook_known" && c.HttpOnly && c.MaxAge > 0 {
-			known = c.Name + "=" + c.Value
+	now := time.Now()
+	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return now } })
+	first := f.enters(anna, canary, nil)
+	known := cookieOf(first, "mailbrook_known")
+	for _, c := range first.Result().Cookies() {
+		if c.Name == "mailbrook_known" && (!c.HttpOnly || c.MaxAge != 180*24*3600) {
+			t.Errorf("the cookie is %s", c)
 		}
 	}
 	f.enters(anna, "x", headers{"Cookie": known})
 	f.enters(bartek, "x", headers{"Cookie": known})
 	f.enters(anna, "x", headers{"Cookie": known[:len(known)-3]})
-	f.enters(anna, "x", headers{"Cookie": "mailbrook_known=."})
-	f.enters(anna, canary, headers{"Cookie": known}) // Still the same.
-	name, _, _ := strings.Cut(strings.TrimPrefix(known, "mailbrook_known="), ".")
-	if want := []string{"", name, "", "", "", name}; name == "" || !slices.Equal(f.browsers, want) {
-		t.Errorf("known are %q, want %q", f.browsers, want)
+	f.enters(anna, "x", headers{"Cookie": known[:len(known)-3] + "AAA"})
+	f.enters(anna, "x", headers{"Cookie": "mailbrook_known="})
+	now = now.Add(time.Hour)
+	again := f.enters(anna, canary, headers{"Cookie": known})
+	if cookieOf(again, "mailbrook_known") != known || !f.until.Equal(now.Add(180*24*time.Hour)) {
+		t.Errorf("it is another browser by now, or known until %v", f.until)
 	}
 	if who := f.do(request{Method: "GET", Path: "/v1/session", Header: headers{"Cookie": known}}); who.Code != 401 {
 		t.Errorf("it signs in: %d", who.Code)
+	}
+	f.do(request{Method: "DELETE", Path: "/v1/sessions", As: anna})
+	f.enters(anna, "x", headers{"Cookie": known})
+	name := strings.TrimPrefix(known, "mailbrook_known=")
+	if want := []string{"", name, "", "", "", "", name, ""}; name == "" || !slices.Equal(f.browsers, want) {
+		t.Errorf("known are %q, want %q", f.browsers, want)
 	}
 }
 
@@ -279,46 +309,123 @@ func TestSigningInAsksBeforeItReplacesSomebodyElse(t *testing.T) {
 	}
 }
 
-// held holds checks until it is told to let them go.
+// held is a mail server that says no when it is told to, and yes to the canary at
+// once.
 type held struct {
-	at, top *int
-	mu      *sync.Mutex
-	let     chan struct{}
+	mu  sync.Mutex
+	at  map[string]int // By client: those that wait for its answer.
+	let chan struct{}
 }
 
-func (h held) Check(_ context.Context, _ httpapi.Client, _ account.Owner, _ account.Secret) error {
+func (h *held) Check(_ context.Context, c httpapi.Client, _ account.Owner, password account.Secret) error {
+	if password.Reveal() == canary {
+		return nil
+	}
 	h.mu.Lock()
-	*h.at++
-	*h.top = max(*h.top, *h.at)
+	h.at[c.Addr.String()]++
 	h.mu.Unlock()
 	<-h.let
-	h.mu.Lock()
-	*h.at--
-	h.mu.Unlock()
 	return account.ErrRefused
 }
 
-// TestPasswordsAreCheckedByAFewAtATime, and who waits too long is told so.
-func TestPasswordsAreCheckedByAFewAtATime(t *testing.T) {
+// asked returns how many passwords the server is asked at this moment.
+func (h *held) asked() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, at := range h.at {
+		n += at
+	}
+	return n
+}
+
+// TestAFewWhoGuessAtASlowServerShutNobodyOut: one address and one network have a few
+// places, all strangers some, and those are kept that are for browsers in which the
+// user has signed in before.
+func TestAFewWhoGuessAtASlowServerShutNobodyOut(t *testing.T) {
+	addresses := func(format string) (peers []string) {
+		for i := range 40 {
+			peers = append(peers, fmt.Sprintf(format, i))
+		}
+		return peers
+	}
+	for name, tc := range map[string]struct {
+		guessers []string // Where each of the guesses comes from.
+		asked    int
+		stranger int // What a stranger elsewhere is answered who knows the password.
+	}{
+		"one address":             {slices.Repeat([]string{"203.0.113.7:1"}, 40), 4, 200},
+		"two addresses":           {slices.Repeat([]string{"203.0.113.7:1", "198.51.100.8:1"}, 20), 8, 200},
+		"a /64":                   {addresses("[2001:db8::%d]:1"), 4, 200},
+		"a /56, or a /48":         {addresses("[2001:db8:0:%d::1]:1"), 8, 200},
+		"a /24":                   {addresses("203.0.113.%d:1"), 8, 200},
+		"more than anybody has":   {addresses("10.%d.0.1:1"), 24, 503},
+		"more, by IPv6 (control)": {addresses("[2001:db8:%d::1]:1"), 24, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &held{at: map[string]int{}, let: make(chan struct{})}
+				f := newFixture(t, func(o *httpapi.Options) { o.Web.SignIn.Passwords = h })
+				own := f.enters(anna, canary, nil)
+				known := cookieOf(own, "mailbrook_known")
+				var wg sync.WaitGroup
+				codes := make(chan int, len(tc.guessers))
+				for i, peer := range tc.guessers {
+					wg.Go(func() { codes <- f.entersFrom(peer, fmt.Sprintf("user-%d@firma.test", i), "x", "").Code })
+				}
+				synctest.Wait()
+				if n := h.asked(); n != tc.asked {
+					t.Errorf("%d are asked at a time", n)
+				}
+				if rec := f.entersFrom("192.0.2.7:1", anna, canary, known); rec.Code != 200 {
+					t.Errorf("the user, in a browser of its own, is answered %d", rec.Code)
+				}
+				if rec := f.entersFrom("192.0.2.7:1", anna, canary, ""); rec.Code != tc.stranger {
+					t.Errorf("in another browser the user is answered %d", rec.Code)
+				}
+				time.Sleep(6 * time.Second) // By the clock of the bubble.
+				synctest.Wait()
+				if gaveUp := len(codes); gaveUp != len(tc.guessers)-tc.asked {
+					t.Errorf("%d gave up", gaveUp)
+				}
+				for range len(codes) {
+					if code := <-codes; code != 503 {
+						t.Errorf("who waited is answered %d", code)
+					}
+				}
+				close(h.let)
+				wg.Wait()
+				if rec := f.entersFrom("192.0.2.7:1", anna, canary, ""); rec.Code != 200 {
+					t.Errorf("when all have their answer, the user is answered %d", rec.Code)
+				}
+			})
+		})
+	}
+}
+
+// TestKnownBrowsersTakeAFewPlacesEach: whoever guesses its own password in one leaves
+// places to others.
+func TestKnownBrowsersTakeAFewPlacesEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var at, top int
-		h := held{&at, &top, &sync.Mutex{}, make(chan struct{})}
+		h := &held{at: map[string]int{}, let: make(chan struct{})}
 		f := newFixture(t, func(o *httpapi.Options) { o.Web.SignIn.Passwords = h })
+		var browsers []string
+		for i := range 6 {
+			own := f.enters(fmt.Sprintf("user-%d@firma.test", i), canary, nil)
+			browsers = append(browsers, cookieOf(own, "mailbrook_known"))
+		}
 		var wg sync.WaitGroup
-		codes := make(chan int, 40)
-		for range 40 {
-			wg.Go(func() { codes <- f.enters(anna, "x", nil).Code })
-		}
-		synctest.Wait()
-		time.Sleep(6 * time.Second) // By the clock of the bubble.
-		synctest.Wait()
-		if top != 32 || len(codes) != 8 {
-			t.Errorf("%d at a time, %d gave up", top, len(codes))
-		}
-		for range 8 {
-			if code := <-codes; code != 503 {
-				t.Errorf("who waited is answered %d", code)
+		for n, want := range []int{0, 2, 4, 6, 8, 8} { // So many are asked, of so many users.
+			if n > 0 {
+				for range 3 {
+					wg.Go(func() { f.entersFrom("203.0.113.7:1", fmt.Sprintf("user-%d@firma.test", n), "x", browsers[n]) })
+				}
 			}
+			if synctest.Wait(); h.asked() != want {
+				t.Errorf("of %d users' browsers %d are asked at a time", n, h.asked())
+			}
+		}
+		if rec := f.entersFrom("203.0.113.7:1", anna, canary, ""); rec.Code != 200 {
+			t.Errorf("a stranger is answered %d", rec.Code)
 		}
 		close(h.let)
 		wg.Wait()

@@ -94,34 +94,3 @@ func (s *sessions) lax(name string, value account.Secret, life time.Duration) *h
 		SameSite: http.SameSiteLaxMode,
 	}
 }
-
-// knownLife is for how long a browser is known again in which somebody has signed in
-// by a password.
-const knownLife = 180 * 24 * time.Hour
-
-func (s *sessions) knownName() string {
-	if s.secure() {
-		return "__Host-mailbrook_known"
-	}
-	return "mailbrook_known"
-}
-
-// known returns the cookie by which a browser is known again. It signs nobody in: it
-// only has its attempts counted apart from those of all others.
-func (s *sessions) known(name string, o account.Owner) *http.Cookie {
-	return s.lax(s.knownName(), account.NewSecret(name+"."+s.knownMark(name, o)), knownLife)
-}
-
-// knows returns the name of a browser in which the user has signed in, "" for any
-// other.
-func (s *sessions) knows(cookie string, o account.Owner) string {
-	name, mark, _ := strings.Cut(cookie, ".")
-	if name == "" || !hmac.Equal([]byte(mark), []byte(s.knownMark(name, o))) {
-		return ""
-	}
-	return name
-}
-
-func (s *sessions) knownMark(name string, o account.Owner) string {
-	return base64.RawURLEncoding.EncodeToString(s.derived("known", []byte(name+" "+o.String())))
-}

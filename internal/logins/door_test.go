@@ -65,25 +65,34 @@ func TestWhoIsHeldBackAtTheDoorIsToldUntilWhen(t *testing.T) {
 	}
 }
 
-// TestAKnownBrowsersAttemptsAreItsOwn, wherever it is: others' leave them alone.
+// TestAKnownBrowsersAttemptsAreItsOwn, wherever it is: others' leave them alone, and
+// those of all that the user has together have a limit.
 func TestAKnownBrowsersAttemptsAreItsOwn(t *testing.T) {
-	at := func(address, browser string) Attempt {
+	at := func(address, browser, user string) Attempt {
 		t.Helper()
-		l := &ledger{}
-		if _, err := New(Options{Ledger: l}).Door(netip.MustParseAddr(address), browser).Admit(t.Context(), theAccount(t),
+		l, a := &ledger{}, theAccount(t)
+		a.Owner = owner(t, user)
+		if _, err := New(Options{Ledger: l}).Door(netip.MustParseAddr(address), browser).Admit(t.Context(), a,
 			nil); err != nil {
 			t.Fatal(err)
 		}
 		return l.at
 	}
-	known, strange := at("192.0.2.7", "b"), at("192.0.2.7", "")
-	if known.By() == strange.By() || known.Mailbox == strange.Mailbox {
+	const anna, here = "anna@firma.test", "192.0.2.7"
+	known, strange := at(here, "b", anna), at(here, "", anna)
+	if known.By() == strange.By() || known.Mailbox == strange.Mailbox || slices.Equal(known.Names, strange.Names) {
 		t.Errorf("%+v counts with %+v", known, strange)
 	}
-	if there := at("198.51.100.7", "b"); there.By() != known.By() || there.Mailbox != known.Mailbox {
+	if known.By() != KnownAtPages(owner(t, anna)) {
+		t.Errorf("it counts as %s", known.By())
+	}
+	if there := at("198.51.100.7", "b", anna); there.By() != known.By() || !slices.Equal(there.Names, known.Names) {
 		t.Errorf("elsewhere it is another: %+v", there)
 	}
-	if other := at("192.0.2.7", "c"); other.By() == known.By() || other.Mailbox == known.Mailbox {
-		t.Errorf("two browsers are one: %+v", other)
+	if other := at(here, "c", anna); other.By() != known.By() || slices.Equal(other.Names, known.Names) {
+		t.Errorf("two browsers of a user are one, or have no limit together: %+v", other)
+	}
+	if other := at(here, "d", "jan@firma.test"); other.By() == known.By() || other.Mailbox == known.Mailbox {
+		t.Errorf("two users are one: %+v", other)
 	}
 }

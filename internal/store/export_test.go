@@ -108,7 +108,7 @@ func TestTheListOfWhatIsLeftOutNamesSecretsAndNoMachinery(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"secrets", "sessions.hash", "links.hash", "grants.sealed", "repeatable_requests.sealed",
+		"secrets", "sessions.hash", "known_browsers.hash", "links.hash", "grants.sealed", "repeatable_requests.sealed",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is not among %v", want, names)
@@ -141,6 +141,7 @@ func (w *world) inhabited() (o account.Owner) {
 		w.must(w.SetLimits(ctx, x, account.Limit{Bytes: &limit}, nil))
 		w.must(w.SaveUsage(ctx, x, 100, 6, account.Limit{}, nil))
 		w.must(w.session(x, "session of "+user))
+		w.must(w.Browsers().Remember(ctx, "browser of "+user, x, w.clock.now().Add(time.Hour)))
 		w.must(w.Links().Save(ctx, "link of "+user, Link{Owner: x, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour)}))
 		_, err := w.Repeatable().Begin(ctx, x, "name of "+user, "attempt", []byte("sealed"), w.clock.now().Add(time.Hour))
 		w.must(err)
@@ -185,7 +186,7 @@ func TestAnExportHasAllOfAUserAndNothingOfAnother(t *testing.T) {
 		}
 		want := map[string]int{
 			"limits": 1, "user_ids": 1, "accounts": 1, "schedule": 1, "visits": 1, "journals": 2, "remote_folders": 2,
-			"messages": 7, "passed_over": 1, "skipped": 1, "batches": 1, "sessions": 1, "links": 1, "grants": 1,
+			"messages": 7, "passed_over": 1, "skipped": 1, "batches": 1, "sessions": 1, "known_browsers": 1, "links": 1, "grants": 1,
 			"failed_logins": 2, "repeatable_requests": 1, "removals": 1, "ending_visits": 1, "audit": counts["audit"],
 		}
 		if diff := cmp.Diff(want, counts); diff != "" || counts["audit"] < 5 {

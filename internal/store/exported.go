@@ -284,6 +284,12 @@ var exported = []*exportSection{
 		leftOut: map[string]string{"owner": itIsTheUser, "hash": aSecret},
 	},
 	{
+		name: "known_browsers", table: "known_browsers", where: "owner = ?",
+		key:     []exportColumn{{column: "hash", kind: exDigest}},
+		columns: []exportColumn{{"expires_ms", "expires_at", exTime, nil}},
+		leftOut: map[string]string{"owner": itIsTheUser, "hash": aSecret},
+	},
+	{
 		name: "links", table: "links", where: "owner = ?", key: []exportColumn{{column: "hash", kind: exDigest}},
 		columns: []exportColumn{
 			{"admin", "admin", exTruth, nil},
@@ -300,8 +306,10 @@ var exported = []*exportSection{
 	},
 	{
 		// At providers, and at our pages, where the user is known by a digest.
-		name: "failed_logins", table: "failed_logins", where: "owner = ? OR name = ?", key: []exportColumn{{column: "id"}},
-		args:    func(o account.Owner) []any { return []any{o.String(), logins.PagesName(o)} },
+		name: "failed_logins", table: "failed_logins", where: "owner IN (?, ?) OR name = ?",
+		key: []exportColumn{{column: "id"}}, args: func(o account.Owner) []any {
+			return []any{o.String(), logins.KnownAtPages(o), logins.PagesName(o)}
+		},
 		columns: []exportColumn{{"pending", "under_way", exTruth, nil}, {"until_ms", "counts_until", exTime, nil}},
 		leftOut: map[string]string{"owner": itIsTheUser, "id": aDigest, "name": aDigest, "mailbox": aDigest},
 	},

@@ -80,6 +80,7 @@ func (s *Store) remove(ctx context.Context, tx *gorm.DB, o account.Owner, delete
 		"DELETE FROM repeatable WHERE owner = ?",
 		"DELETE FROM links WHERE owner = ?", // Before the sessions: see Sessions.EndAll.
 		"DELETE FROM sessions WHERE owner = ?",
+		"DELETE FROM known_browsers WHERE owner = ?",
 		"DELETE FROM owners WHERE owner = ?",
 	} {
 		if _, err := c.exec(ctx, stmt, o.String()); err != nil {

@@ -14,7 +14,7 @@ import (
 func (w *world) traces(o account.Owner) (found []string) {
 	w.Helper()
 	for _, table := range []string{
-		"accounts", "poll_schedule", "journals", "links", "sessions", "oauth_pending", "failed_logins", "repeatable",
+		"accounts", "poll_schedule", "journals", "links", "sessions", "known_browsers", "oauth_pending", "failed_logins", "repeatable",
 		"owners", "removals", "ending_visits", "user_ids",
 	} {
 		n, only := 0, map[string]string{"removals": " AND finished_ms = 0", "user_ids": " AND left_ms = 0"}[table]
@@ -36,6 +36,7 @@ func (w *world) settle(user string) account.Account {
 	w.lease(a)
 	w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1000)}, nil))
 	w.begin(user, "session of "+user)
+	w.must(w.Browsers().Remember(ctx, "browser of "+user, o, w.clock.now().Add(time.Hour)))
 	w.must(w.Links().Save(ctx, "link of "+user, Link{Owner: o, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour)}))
 	w.must(w.Pending().SavePending(ctx, "pending of "+user, o, []byte("x"), w.clock.now().Add(time.Hour)))
 	_, err := w.Repeatable().Begin(ctx, o, user, "1", nil, w.clock.now().Add(time.Hour))

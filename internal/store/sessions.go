@@ -44,7 +44,7 @@ func (r Sessions) End(ctx context.Context, name string) error {
 
 // EndAll ends all sessions of a user, or with the zero Owner everybody's, and
 // returns how many there were. Links that were not followed yet go too: each
-// is a session of tomorrow.
+// is a session of tomorrow; and no browser is known any more.
 func (r Sessions) EndAll(ctx context.Context, o account.Owner) (ended int64, err error) {
 	err = r.s.write(ctx, "ending sessions", func(tx *gorm.DB) error {
 		c, where, args := r.s.on(tx), "", []any{}
@@ -59,6 +59,9 @@ func (r Sessions) EndAll(ctx context.Context, o account.Owner) (ended int64, err
 		if ended, err = c.exec(ctx, "DELETE FROM sessions"+where, args...); err != nil {
 			return err
 		}
+		if _, err := c.exec(ctx, "DELETE FROM known_browsers"+where, args...); err != nil {
+			return err
+		}
 		return r.s.record(ctx, c, audit.Entry{Action: audit.SessionsEnded, User: o, Details: map[string]string{
 			"sessions": strconv.FormatInt(ended, 10),
 		}})
@@ -66,8 +69,11 @@ func (r Sessions) EndAll(ctx context.Context, o account.Owner) (ended int64, err
 	return ended, err
 }
 
-// Prune forgets sessions whose time is over: a chore.
+// Prune forgets sessions and known browsers whose time is over: a chore.
 func (r Sessions) Prune(ctx context.Context) error {
 	_, err := r.s.on(r.s.w).exec(ctx, "DELETE FROM sessions WHERE expires_ms <= ?", r.s.now().UnixMilli())
+	if err == nil {
+		_, err = r.s.on(r.s.w).exec(ctx, "DELETE FROM known_browsers WHERE expires_ms <= ?", r.s.now().UnixMilli())
+	}
 	return r.s.wrap(ctx, "pruning sessions", err)
 }
