@@ -849,7 +849,12 @@ func loopback(host string) bool {
 	return host == "localhost" || (err == nil && a.IsLoopback())
 }
 
-// parseNetworks reads networks, and single addresses as networks of one.
+// mappedBits are before an IPv4 address that is written as IPv6 (RFC 4291 section
+// 2.5.5.2).
+const mappedBits = 96
+
+// parseNetworks reads networks, and single addresses as networks of one. IPv4 that is
+// written as IPv6 (::ffff:192.0.2.7) is IPv4: what connects is compared as such.
 func parseNetworks(v string) ([]netip.Prefix, error) {
 	var nets []netip.Prefix
 	for _, word := range words(v) {
@@ -860,6 +865,12 @@ func parseNetworks(v string) ([]netip.Prefix, error) {
 				return nil, fmt.Errorf("must be networks such as 10.0.0.0/8 or fd00::/8, which %q is not", word)
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		if a := p.Addr(); a.Is4In6() {
+			if p.Bits() < mappedBits {
+				return nil, fmt.Errorf("must be networks such as 10.0.0.0/8 or fd00::/8: write %q as one of IPv4 or of IPv6", word)
+			}
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-mappedBits)
 		}
 		nets = append(nets, p.Masked())
 	}

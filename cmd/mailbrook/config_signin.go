@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,7 +99,7 @@ func signInSettings() []setting {
 		{key: "web.signin", set: choice(func(c *config) *string { return &c.Web.SignIn },
 			signInNone, signInIMAP, signInHeader, signInOIDC)},
 		{key: "trusted_proxies", kind: list, optional: true, set: func(c *config, v string) (err error) {
-			c.TrustedProxies, err = parseNetworks(v)
+			c.TrustedProxies, err = parseProxies(v)
 			return err
 		}},
 		{key: "signin.domains", kind: list, optional: true, set: func(c *config, v string) (err error) {
@@ -199,9 +198,6 @@ func (c config) checkSignIn(values map[string]given) error {
 		case len(c.TrustedProxies) == 0:
 			return errors.New("trusted_proxies is missing: " + chosen("the addresses of the proxy, or anybody could send the "+
 				"header"))
-		case slices.ContainsFunc(c.TrustedProxies, func(p netip.Prefix) bool { return p.Bits() == 0 }):
-			return fmt.Errorf("trusted_proxies (from %s) is the whole internet: name the proxy's own addresses, or anybody "+
-				"could send the header", values["trusted_proxies"].from)
 		}
 	case signInOIDC:
 		for _, need := range []struct{ key, value string }{
@@ -223,20 +219,6 @@ func (c signInIMAPConfig) port() int {
 		return cmp.Or(c.Port, 993)
 	}
 	return cmp.Or(c.Port, 143)
-}
-
-// parseHeader wants a header that no browser or proxy uses for anything else.
-func parseHeader(v string) (string, error) {
-	if v == "" {
-		return "", nil
-	}
-	name := textproto.CanonicalMIMEHeaderKey(v)
-	taken := []string{"Authorization", "Cookie", "Host", "Origin", "Referer", "X-Forwarded-For", "Forwarded", "From"}
-	if strings.Trim(strings.ToLower(v), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || slices.Contains(taken, name) ||
-		strings.HasPrefix(name, "Sec-") {
-		return "", errors.New("must be the name of a header of the proxy's own, such as Remote-Email")
-	}
-	return name, nil
 }
 
 // parseDomains reads domains of users, as they stand behind the @.

@@ -98,12 +98,13 @@ const (
 // signInHeader looks at who can say who signs in.
 func (d *doctor) signInHeader() {
 	name := d.cfg.SignIn.Header.Name
-	wide := slices.IndexFunc(d.cfg.TrustedProxies, func(p netip.Prefix) bool {
+	proxies := merged(d.cfg.TrustedProxies)
+	wide := slices.IndexFunc(proxies, func(p netip.Prefix) bool {
 		return p.Addr().Is4() && p.Bits() <= wideIPv4 || p.Addr().Is6() && p.Bits() <= wideIPv6
 	})
 	if wide >= 0 {
 		d.signs(warn, fmt.Sprintf("header: whoever has one of the addresses in %s can sign in as anybody",
-			d.cfg.TrustedProxies[wide]), "set trusted_proxies to the addresses of the proxy alone")
+			proxies[wide]), "set trusted_proxies to the addresses of the proxy alone")
 	}
 	host, _, err := net.SplitHostPort(d.cfg.Listen)
 	a, literal := netip.ParseAddr(host)

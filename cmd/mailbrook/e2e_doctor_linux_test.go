@@ -78,6 +78,9 @@ func TestDoctorLooksAtSigningIn(t *testing.T) {
 			"remove what browsers send",
 		},
 		"header from everywhere inside": {header("10.0.0.0/8"), "warn", "10.0.0.0/8 can sign in as anybody", "alone"},
+		"header from everywhere inside, in halves": {
+			header("10.128.0.0/9,10.0.0.0/9"), "warn", "10.0.0.0/8 can sign in as anybody", "alone",
+		},
 		"header, and everybody may come": {
 			header("192.0.2.1", "LISTEN=:8080"), "warn", "open to everybody", "set listen to an address",
 		},
