@@ -21,6 +21,7 @@ type strict struct {
 	mu       sync.Mutex
 	refused  int
 	accepted int
+	think    func()
 }
 
 func startStrict(t *testing.T, right string) *strict {
@@ -104,13 +105,24 @@ func startStrict(t *testing.T, right string) *strict {
 
 func (s *strict) judge(right bool) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	think := s.think
 	if right {
 		s.accepted++
 	} else {
 		s.refused++
 	}
+	s.mu.Unlock()
+	if !right && think != nil {
+		think()
+	}
 	return right
+}
+
+// thinks has it do something before it says no.
+func (s *strict) thinks(think func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.think = think
 }
 
 func (s *strict) count() int {

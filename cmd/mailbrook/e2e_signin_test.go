@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
@@ -102,12 +104,18 @@ func TestGuessesAtThePagesStopAtTheLimit(t *testing.T) {
 			ps := []*process{s.serve("--roles", "api"), s.serve("--roles", "api")}
 			guess := func(n int, client func(i int) string) (held int) {
 				t.Helper()
-				var wg sync.WaitGroup
+				var wg errgroup.Group
+				wg.SetLimit(4) // So that none has to wait for a place, by one client.
 				answers := make(chan answer, n)
 				for i := range n {
-					wg.Go(func() { answers <- ps[i%2].enter(anna, fmt.Sprint("zgadnij-", i), client(i)) })
+					wg.Go(func() error {
+						answers <- ps[i%2].enter(anna, fmt.Sprint("zgadnij-", i), client(i))
+						return nil
+					})
 				}
-				wg.Wait()
+				if err := wg.Wait(); err != nil {
+					t.Fatal(err)
+				}
 				for range n {
 					switch a := <-answers; a.status {
 					case http.StatusTooManyRequests:
@@ -151,16 +159,100 @@ func TestGuessesAtThePagesStopAtTheLimit(t *testing.T) {
 			if a := ps[0].enter(anna, canary, "203.0.113.10", known); ps[0].whose(a) != anna {
 				t.Errorf("the user's own browser is answered %d %s", a.status, a.body)
 			}
-			for i := range 11 {
-				want := map[bool]int{true: http.StatusForbidden, false: http.StatusTooManyRequests}[i < 10]
-				if a := ps[i%2].enter(anna, "x", "203.0.113.10", known); a.status != want {
-					t.Errorf("guess %d in the user's own browser is answered %d", i+1, a.status)
+			guessIn := func(browser string, tried int) {
+				t.Helper()
+				for i := range 11 {
+					want := map[bool]int{true: http.StatusForbidden, false: http.StatusTooManyRequests}[i < tried]
+					if a := ps[i%2].enter(anna, "x", "203.0.113.10", browser); a.status != want {
+						t.Errorf("guess %d in the user's own browser is answered %d", i+1, a.status)
+					}
 				}
+			}
+			guessIn(known, 10)
+			s.ok("", "sessions", "end", "--user", jan)
+			if a := ps[0].enter(anna, "x", "203.0.113.10", known); a.status != http.StatusTooManyRequests ||
+				!strings.Contains(string(a.body), "rate_limited") { // The control: jan's sessions are not anna's.
+				t.Errorf("%d %s", a.status, a.body)
 			}
 			for _, p := range ps {
 				p.term()
 			}
 		})
+	}
+}
+
+// TestWhoKnewThePasswordHasFewGuessesAfterwards, however many browsers it signed in in
+// while that was so; and none of its own when all sessions of the user ended.
+func TestWhoKnewThePasswordHasFewGuessesAfterwards(t *testing.T) {
+	t.Parallel()
+	remote := startStrict(t, canary)
+	s := newSite(t, nil, "WEB_SIGNIN=imap", "SIGNIN_IMAP_HOST=127.0.0.1", fmt.Sprintf("SIGNIN_IMAP_PORT=%d", remote.imap),
+		"SIGNIN_IMAP_SECURITY=none", "TRUSTED_PROXIES=127.0.0.1")
+	p := s.serve("--roles", "api")
+	var browsers []string
+	for i := range 6 {
+		a := p.enter(anna, canary, "203.0.113.7")
+		if browsers = append(browsers, a.cookie("mailbrook_known")); p.whose(a) != anna || browsers[i] == "" {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	guess := func(browser string) (tried int) {
+		t.Helper()
+		before := remote.count()
+		for range 11 {
+			p.enter(anna, "x", "203.0.113.7", browser)
+		}
+		return remote.count() - before
+	}
+	// One is forgotten and has what its address has, 10; all others have 30.
+	tried := 0
+	for _, browser := range browsers {
+		tried += guess(browser)
+	}
+	if tried != 40 {
+		t.Errorf("in all there are %d guesses", tried)
+	}
+	s.ok("", "sessions", "end", "--user", anna)
+	for _, browser := range browsers {
+		if tried := guess(browser); tried != 0 { // Known no more, and the address has had its ten.
+			t.Errorf("after all sessions have ended there are %d guesses", tried)
+		}
+	}
+	if a := p.enter(anna, canary, "203.0.113.8"); p.whose(a) != anna { // The control.
+		t.Errorf("the user, elsewhere, is answered %d %s", a.status, a.body)
+	}
+	p.term()
+}
+
+// TestWhoGuessesAtASlowServerKeepsNoOwnerOut: while it thinks about as many guesses as
+// strangers have places, whoever signed in before does so again.
+func TestWhoGuessesAtASlowServerKeepsNoOwnerOut(t *testing.T) {
+	t.Parallel()
+	remote := startStrict(t, canary)
+	s := newSite(t, nil, "WEB_SIGNIN=imap", "SIGNIN_IMAP_HOST=127.0.0.1", fmt.Sprintf("SIGNIN_IMAP_PORT=%d", remote.imap),
+		"SIGNIN_IMAP_SECURITY=none", "TRUSTED_PROXIES=127.0.0.1")
+	p := s.serve("--roles", "api")
+	known := p.enter(anna, canary, "203.0.113.7").cookie("mailbrook_known")
+	asked, answered, let := make(chan struct{}, 24), make(chan answer, 24), make(chan struct{})
+	remote.thinks(func() {
+		asked <- struct{}{}
+		<-let
+	})
+	var guesses sync.WaitGroup
+	defer guesses.Wait()
+	defer close(let)
+	for i := range 24 {
+		guesses.Go(func() { answered <- p.enter(jan, fmt.Sprint("zgadnij-", i), fmt.Sprintf("10.%d.0.1", i)) })
+	}
+	for range 24 {
+		select {
+		case <-asked:
+		case a := <-answered:
+			t.Fatalf("a guess is answered %d %s", a.status, a.body)
+		}
+	}
+	if a := p.enter(anna, canary, "203.0.113.8", known); p.whose(a) != anna {
+		t.Errorf("the user, in a browser of its own, is answered %d %s", a.status, a.body)
 	}
 }
 
