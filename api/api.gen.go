@@ -4959,6 +4959,16 @@ type SignedInResponse struct {
 	Headers SignedInResponseHeaders
 }
 
+type SignedInTooOftenResponseHeaders struct {
+	RetryAfter int
+}
+type SignedInTooOftenTexthtmlResponse struct {
+	Body io.Reader
+
+	Headers       SignedInTooOftenResponseHeaders
+	ContentLength int64
+}
+
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
 }
@@ -5382,6 +5392,26 @@ func (response SignIn403TexthtmlResponse) VisitSignInResponse(w http.ResponseWri
 	return err
 }
 
+type SignIn429TexthtmlResponse struct {
+	SignedInTooOftenTexthtmlResponse
+}
+
+func (response SignIn429TexthtmlResponse) VisitSignInResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type SignIn500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -5703,6 +5733,26 @@ func (response FinishSignIn404ApplicationProblemPlusJSONResponse) VisitFinishSig
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishSignIn429TexthtmlResponse struct {
+	SignedInTooOftenTexthtmlResponse
+}
+
+func (response FinishSignIn429TexthtmlResponse) VisitFinishSignInResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
 	return err
 }
 

@@ -3062,6 +3062,11 @@ type ClientInterface interface {
 	// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
 	// another user is signed in, the answer is the page that asks first.
 	//
+	// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
+	// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
+	// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+	// times a minute, beyond that the answer is 429.
+	//
 	// Corresponds with GET /signin (the `SignIn` operationId).
 	SignIn(ctx context.Context, params *SignInParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -3074,7 +3079,11 @@ type ClientInterface interface {
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-	// known again, and has 10 of its own.
+	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+	// them at most, the last ones, each for half a year and until all sessions of the user end.
+	//
+	// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+	// is answered 503. Places are kept for the browsers that are known.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3090,7 +3099,11 @@ type ClientInterface interface {
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-	// known again, and has 10 of its own.
+	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+	// them at most, the last ones, each for half a year and until all sessions of the user end.
+	//
+	// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+	// is answered 503. Places are kept for the browsers that are known.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3756,7 +3769,8 @@ type ClientInterface interface {
 	// DeleteSessions Sign out everywhere
 	//
 	// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
-	// work any more either, and streams of events end. Bearer tokens stay what they are: whoever issues them ends them.
+	// work any more either, streams of events end, and no browser counts as one in which the user signed in before.
+	// Bearer tokens stay what they are: whoever issues them ends them.
 	//
 	// Users may end their own sessions, administrators anybody's.
 	//
@@ -3867,6 +3881,11 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
 // another user is signed in, the answer is the page that asks first.
 //
+// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
+// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
+// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+// times a minute, beyond that the answer is 429.
+//
 // Corresponds with GET /signin (the `SignIn` operationId).
 func (c *Client) SignIn(ctx context.Context, params *SignInParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSignInRequest(c.Server, params)
@@ -3889,7 +3908,11 @@ func (c *Client) SignIn(ctx context.Context, params *SignInParams, reqEditors ..
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 // user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-// known again, and has 10 of its own.
+// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+// them at most, the last ones, each for half a year and until all sessions of the user end.
+//
+// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+// is answered 503. Places are kept for the browsers that are known.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3915,7 +3938,11 @@ func (c *Client) SignInWithPasswordWithBody(ctx context.Context, contentType str
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 // user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-// known again, and has 10 of its own.
+// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+// them at most, the last ones, each for half a year and until all sessions of the user end.
+//
+// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+// is answered 503. Places are kept for the browsers that are known.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5171,7 +5198,8 @@ func (c *Client) GetSession(ctx context.Context, reqEditors ...RequestEditorFn) 
 // DeleteSessions Sign out everywhere
 //
 // Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
-// work any more either, and streams of events end. Bearer tokens stay what they are: whoever issues them ends them.
+// work any more either, streams of events end, and no browser counts as one in which the user signed in before.
+// Bearer tokens stay what they are: whoever issues them ends them.
 //
 // Users may end their own sessions, administrators anybody's.
 //
@@ -8479,6 +8507,11 @@ type ClientWithResponsesInterface interface {
 	// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
 	// another user is signed in, the answer is the page that asks first.
 	//
+	// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
+	// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
+	// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+	// times a minute, beyond that the answer is 429.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /signin (the `SignIn` operationId).
@@ -8493,7 +8526,11 @@ type ClientWithResponsesInterface interface {
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-	// known again, and has 10 of its own.
+	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+	// them at most, the last ones, each for half a year and until all sessions of the user end.
+	//
+	// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+	// is answered 503. Places are kept for the browsers that are known.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8509,7 +8546,11 @@ type ClientWithResponsesInterface interface {
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-	// known again, and has 10 of its own.
+	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+	// them at most, the last ones, each for half a year and until all sessions of the user end.
+	//
+	// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+	// is answered 503. Places are kept for the browsers that are known.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9251,7 +9292,8 @@ type ClientWithResponsesInterface interface {
 	// DeleteSessionsWithResponse Sign out everywhere
 	//
 	// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
-	// work any more either, and streams of events end. Bearer tokens stay what they are: whoever issues them ends them.
+	// work any more either, streams of events end, and no browser counts as one in which the user signed in before.
+	// Bearer tokens stay what they are: whoever issues them ends them.
 	//
 	// Users may end their own sessions, administrators anybody's.
 	//
@@ -9557,6 +9599,11 @@ type SignInResponse303Headers struct {
 	Location string
 }
 
+// SignInResponse429Headers the declared response headers of an HTTP 429 response for SignIn
+type SignInResponse429Headers struct {
+	RetryAfter int
+}
+
 // SignInResponse503Headers the declared response headers of an HTTP 503 response for SignIn
 type SignInResponse503Headers struct {
 	RetryAfter int
@@ -9571,6 +9618,8 @@ type SignInResponse struct {
 	ApplicationproblemJSON503 *SignInAway
 	// Headers303 the parsed response headers for an HTTP 303 response
 	Headers303 *SignInResponse303Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SignInResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *SignInResponse503Headers
 }
@@ -9755,6 +9804,11 @@ type FinishSignInResponse303Headers struct {
 	SetCookie string
 }
 
+// FinishSignInResponse429Headers the declared response headers of an HTTP 429 response for FinishSignIn
+type FinishSignInResponse429Headers struct {
+	RetryAfter int
+}
+
 // FinishSignInResponse503Headers the declared response headers of an HTTP 503 response for FinishSignIn
 type FinishSignInResponse503Headers struct {
 	RetryAfter int
@@ -9771,6 +9825,8 @@ type FinishSignInResponse struct {
 	ApplicationproblemJSON503 *SignInAway
 	// Headers303 the parsed response headers for an HTTP 303 response
 	Headers303 *FinishSignInResponse303Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *FinishSignInResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *FinishSignInResponse503Headers
 }
@@ -15334,6 +15390,11 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
 // another user is signed in, the answer is the page that asks first.
 //
+// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
+// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
+// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+// times a minute, beyond that the answer is 429.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /signin (the `SignIn` operationId).
@@ -15354,7 +15415,11 @@ func (c *ClientWithResponses) SignInWithResponse(ctx context.Context, params *Si
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 // user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-// known again, and has 10 of its own.
+// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+// them at most, the last ones, each for half a year and until all sessions of the user end.
+//
+// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+// is answered 503. Places are kept for the browsers that are known.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15376,7 +15441,11 @@ func (c *ClientWithResponses) SignInWithPasswordWithBodyWithResponse(ctx context
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
 // user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
-// known again, and has 10 of its own.
+// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
+// them at most, the last ones, each for half a year and until all sessions of the user end.
+//
+// An address (of IPv6: a /64) has 4 passwords checked at a time, a /24 (/48) has 8; who waits for longer than 5 s
+// is answered 503. Places are kept for the browsers that are known.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16472,7 +16541,8 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, reqEdi
 // DeleteSessionsWithResponse Sign out everywhere
 //
 // Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
-// work any more either, and streams of events end. Bearer tokens stay what they are: whoever issues them ends them.
+// work any more either, streams of events end, and no browser counts as one in which the user signed in before.
+// Bearer tokens stay what they are: whoever issues them ends them.
 //
 // Users may end their own sessions, administrators anybody's.
 //
@@ -16798,6 +16868,16 @@ func ParseSignInResponse(rsp *http.Response) (*SignInResponse, error) {
 			headers.Location = value
 		}
 		response.Headers303 = &headers
+	case rsp.StatusCode == 429:
+		var headers SignInResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers SignInResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -17001,6 +17081,16 @@ func ParseFinishSignInResponse(rsp *http.Response) (*FinishSignInResponse, error
 			headers.SetCookie = value
 		}
 		response.Headers303 = &headers
+	case rsp.StatusCode == 429:
+		var headers FinishSignInResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers FinishSignInResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

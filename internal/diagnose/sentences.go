@@ -278,6 +278,11 @@ var sentences = []words{
 	},
 	{"too many connection tests: wait for %d s", "zbyt wiele testów połączenia: odczekaj %d s"},
 	{"too many requests: wait for %d s", "zbyt wiele żądań: odczekaj %d s"},
+	{"you have signed in too often: wait for %d s", "zbyt wiele logowań: odczekaj %d s"},
+	{
+		"send the body with Content-Length and not in chunks",
+		"prześlij treść z nagłówkiem Content-Length, a nie we fragmentach",
+	},
 	{
 		"too many streams of events at once: close some of the pages",
 		"zbyt wiele otwartych strumieni zdarzeń: zamknij część stron",

@@ -72,6 +72,12 @@ var (
 	errTwice    = errors.New("the header is there more than once")
 )
 
+// errNoLength says that a body came in chunks where a proxy says whose a request is.
+// A request with chunks and a length is one to whoever goes by the length, and two to
+// us, the second with any header (RFC 9112 section 6.3); net/http drops the length
+// before anybody sees both.
+var errNoLength = errors.New("send the body with Content-Length and not in chunks")
+
 // namedBy reads the proxy's header. The peer of the connection decides whether it
 // counts: X-Forwarded-For is anybody's.
 func (w SignIn) namedBy(r *http.Request) named {

@@ -396,7 +396,15 @@ func TestContract(t *testing.T) {
 	back := valid["finishSignIn"]
 	back.Header = map[string]string{"Cookie": back.Header["Cookie"] + "; " + bartekIn}
 	run("finishSignIn asks", plenty, back, "finishSignIn", 200, "")
-	f := newFixture(t, func(o *httpapi.Options) { o.Providers = brokenPresets{} })
+	seldom := func(o *httpapi.Options) { o.Limits.SignIns = httpapi.Rate{PerMinute: 1, Burst: 1} }
+	f := newFixture(t, seldom)
+	f.do(f.comesBack(t, "/"))
+	run("finishSignIn too often", f, f.comesBack(t, "/"), "finishSignIn", 429, "")
+	f = newFixture(t, seldom, byProxy)
+	named := request{Method: "GET", Path: "/signin", Header: map[string]string{"Remote-Email": anna}}
+	f.do(named)
+	run("signIn too often", f, named, "signIn", 429, "")
+	f = newFixture(t, func(o *httpapi.Options) { o.Providers = brokenPresets{} })
 	run("listProviders 500", f, signedIn(valid["listProviders"]), "listProviders", 500, "internal")
 	f = newFixture(t, func(o *httpapi.Options) { o.Tokens = brokenTokens{} })
 	run("getSession 500", f, signedIn(valid["getSession"]), "getSession", 500, "internal")

@@ -21,6 +21,7 @@ type Rate struct {
 type Limits struct {
 	Requests Rate // Per user; by default 6,000 a minute, 500 at once.
 	Tests    Rate // Connection tests per user; by default 30 a minute, 60 at once.
+	SignIns  Rate // To the pages, without a link, per user; by default 6 a minute, 30 at once.
 	// TestsAtOnce bounds one user's tests that run at the same time; others
 	// wait for their turn. By default 4.
 	TestsAtOnce int
@@ -34,6 +35,7 @@ func (l Limits) filled() Limits {
 	}
 	fill(&l.Requests, Rate{6000, 500})
 	fill(&l.Tests, Rate{30, 60})
+	fill(&l.SignIns, Rate{6, 30})
 	if l.TestsAtOnce == 0 {
 		l.TestsAtOnce = 4
 	}
@@ -53,13 +55,13 @@ func (e *tooManyError) Error() string { return e.what.Error() }
 
 // meters hold all the counts.
 type meters struct {
-	requests, tests *meter
-	slots           *slots
+	requests, tests, signIns *meter
+	slots                    *slots
 }
 
 func newMeters(l Limits, now func() time.Time) meters {
 	l = l.filled()
-	return meters{newMeter(l.Requests, now), newMeter(l.Tests, now), newSlots(l.TestsAtOnce)}
+	return meters{newMeter(l.Requests, now), newMeter(l.Tests, now), newMeter(l.SignIns, now), newSlots(l.TestsAtOnce)}
 }
 
 // meter is a token bucket per key.

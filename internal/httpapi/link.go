@@ -96,6 +96,7 @@ func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) 
 type arrival struct {
 	direct bool // A person went there by itself: typed, pasted, from another program, or from a page of ours.
 	framed bool // Into a frame.
+	opened bool // A browser shows what is there, or does not say for what it asks.
 }
 
 func arrivalOf(r *http.Request) arrival {
@@ -105,13 +106,14 @@ func arrivalOf(r *http.Request) arrival {
 			return arrival{} // Fetched ahead: nobody may ever look at it.
 		}
 	}
-	if h.Get("Sec-Fetch-Mode") != "navigate" {
-		return arrival{}
+	mode, site, dest := h.Get("Sec-Fetch-Mode"), h.Get("Sec-Fetch-Site"), h.Get("Sec-Fetch-Dest")
+	if mode != "navigate" {
+		return arrival{opened: mode == "" && site == "" && dest == ""}
 	}
-	site, dest := h.Get("Sec-Fetch-Site"), h.Get("Sec-Fetch-Dest")
+	framed := dest == "iframe" || dest == "frame"
 	return arrival{
-		direct: dest == "document" && (site == "none" || site == "same-origin"),
-		framed: dest == "iframe" || dest == "frame",
+		direct: dest == "document" && (site == "none" || site == "same-origin"), framed: framed,
+		opened: framed || dest == "document" || dest == "",
 	}
 }
 

@@ -144,6 +144,10 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		client := clientName(s.Web.SignIn.clientOf(req))
 		req = req.WithContext(audit.By(req.Context(), audit.Actor{Client: client})) // Nobody is known yet.
 		c.SetRequest(req)
+		if s.Web.SignIn.Header != "" && len(req.TransferEncoding) > 0 {
+			c.Response().Header().Set(echo.HeaderConnection, "close") // What follows is not read as a request.
+			return errNoLength
+		}
 		switch {
 		case r == nil && !below(req.URL.Path):
 			if s.Pages != nil {

@@ -220,6 +220,7 @@ var plainErrors = []struct {
 	{err: errForbidden, code: api.ProblemCodeForbidden},
 	{err: errCrossSite, code: api.ProblemCodeForbidden},
 	{err: errMediaType, code: api.ProblemCodeUnsupportedMediaType},
+	{err: errNoLength, code: api.ProblemCodeInvalidRequest},
 	{err: errTooLarge, code: api.ProblemCodePayloadTooLarge},
 	{err: ErrCursor, code: api.ProblemCodeValidationFailed, field: "cursor", what: "invalid"},
 }

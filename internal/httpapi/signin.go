@@ -70,18 +70,28 @@ func (s *server) SignIn(ctx context.Context, r api.SignInRequestObject) (api.Sig
 	b, _ := ctx.Value(browserKey{}).(browser)
 	to, way := pagePath(value(r.Params.ReturnTo)), s.Web.SignIn
 	switch {
+	case (way.Header != "" || way.Issuer != nil) && !s.mayBegin(b.arrival):
+		return s.nobody(http.StatusForbidden, "unopened", r.Params.AcceptLanguage, to), nil
 	case way.Header != "":
 		if b.named.err != nil || b.named.user.IsZero() {
 			s.Log.WarnContext(ctx, "the proxy names nobody who can be signed in", "client", b.client, "peer", b.peer,
 				"header", way.Header, "error", b.named.err)
 			return s.nobody(http.StatusForbidden, "unnamed", r.Params.AcceptLanguage, to), nil
 		}
-		return s.arrive(ctx, b, b.named.user, to, "header", r.Params.AcceptLanguage)
+		if b.who.Owner == b.named.user {
+			return ledOn{to: to}, nil // The session goes on: one more would help nobody.
+		}
+		return s.arriveByPage(ctx, b, b.named.user, to, "header", r.Params.AcceptLanguage)
 	case way.Issuer != nil:
 		return s.goToIssuer(ctx, to, r.Params.AcceptLanguage)
 	}
 	return ledOn{to: to}, nil
 }
+
+// mayBegin reports whether a sign-in may begin by itself where a browser comes like
+// that: not for the picture of another site, nor ahead, nor in a frame where ours are
+// shown in none.
+func (s *server) mayBegin(a arrival) bool { return a.opened && (!a.framed || s.sessions.framed) }
 
 // SignInWithPassword signs in whoever knows the password of the user's mailbox.
 func (s *server) SignInWithPassword(ctx context.Context,
@@ -169,10 +179,15 @@ type arrived interface {
 }
 
 // arrive signs a browser in, or asks where somebody else is signed in there: by a
-// link that nobody sees otherwise, so that what holds for links holds here.
+// link that nobody sees otherwise, so that what holds for links holds here. A user
+// does so only so often: each time there is a session more, and a row of the audit.
 func (s *server) arrive(ctx context.Context, b browser, o account.Owner, to, way string,
 	accept *string,
 ) (arrived, error) {
+	if wait := s.meters.signIns.take(o.String()); wait > 0 {
+		s.Log.WarnContext(ctx, "too many sign-ins of a user", "user", o, "client", b.client, "by", way)
+		return nil, &tooManyError{wait, account.Say("you have signed in too often: wait for %d s", wholeSeconds(wait))}
+	}
 	token, l := rand.Text(), Link{Owner: o, ReturnTo: to, Expires: s.Now().Add(LinkLife), Way: way}
 	if err := s.Web.Links.Save(ctx, token, l); err != nil {
 		return nil, err
@@ -185,6 +200,30 @@ func (s *server) arrive(ctx context.Context, b browser, o account.Owner, to, way
 		return nil, fmt.Errorf("signing in: %w", err)
 	}
 	return followedLink{to, cookie}, nil
+}
+
+// reached answers the calls that a browser follows, which sign somebody in or say why
+// not.
+type reached interface {
+	api.SignInResponseObject
+	api.FinishSignInResponseObject
+}
+
+// arriveByPage is arrive for those who look at the answer themselves.
+func (s *server) arriveByPage(ctx context.Context, b browser, o account.Owner, to, way string,
+	accept *string,
+) (reached, error) {
+	on, err := s.arrive(ctx, b, o, to, way, accept)
+	var often *tooManyError
+	if errors.As(err, &often) {
+		page := s.nobody(http.StatusTooManyRequests, "often", accept, to)
+		page.wait = wholeSeconds(often.wait)
+		return page, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return on, nil
 }
 
 // goToIssuer sends a browser to the identity provider.
@@ -241,9 +280,9 @@ func (s *server) FinishSignIn(ctx context.Context,
 		}
 		return s.Users.Recognise(ctx, who.Owner, who.UserID)
 	}
-	var on arrived
+	var on reached
 	if err = recognise(); err == nil {
-		on, err = s.arrive(ctx, b, who.Owner, t.to, "oidc", r.Params.AcceptLanguage)
+		on, err = s.arriveByPage(ctx, b, who.Owner, t.to, "oidc", r.Params.AcceptLanguage)
 	}
 	if err == nil {
 		err = recognise() // What was made while somebody else took the address is given to nobody.

@@ -1,11 +1,14 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -605,4 +608,182 @@ func TestWithoutAWayOfItsOwnThePageIsShown(t *testing.T) {
 	if rec := f.enters(anna, canary, nil); rec.Code != 404 || len(f.checks) > 0 {
 		t.Errorf("a password is taken: %d", rec.Code)
 	}
+}
+
+// TestNothingBeginsWhereNobodyOpensThePage: as the picture of another site, ahead, or
+// in a frame, the proxy's word signs nobody in, and nobody goes to the provider.
+func TestNothingBeginsWhereNobodyOpensThePage(t *testing.T) {
+	framing := func(o *httpapi.Options) {
+		o.Web.FrameAncestors, o.Web.PublicURL = []string{"https://poczta.firma.test"}, "https://mail.firma.test"
+	}
+	for name, tc := range map[string]struct {
+		h       headers
+		options []func(*httpapi.Options)
+		begins  bool
+	}{
+		"a browser that does not say": {nil, nil, true},
+		"opened":                      {fetchMetadata("none", "navigate", "document", nil), nil, true},
+		"from another site":           {fetchMetadata("cross-site", "navigate", "document", nil), nil, true},
+		"a picture":                   {fetchMetadata("cross-site", "no-cors", "image", nil), nil, false},
+		"a picture of ours":           {fetchMetadata("same-origin", "no-cors", "image", nil), nil, false},
+		"a script":                    {fetchMetadata("cross-site", "cors", "empty", nil), nil, false},
+		"a socket":                    {fetchMetadata("cross-site", "websocket", "websocket", nil), nil, false},
+		"an object":                   {fetchMetadata("cross-site", "navigate", "object", nil), nil, false},
+		"ahead": {
+			fetchMetadata("none", "navigate", "document", headers{"Sec-Purpose": "prefetch;prerender"}), nil, false,
+		},
+		"in a frame": {fetchMetadata("cross-site", "navigate", "iframe", nil), nil, false},
+		"in a frame that may be": {
+			fetchMetadata("cross-site", "navigate", "iframe", nil), []func(*httpapi.Options){framing}, true,
+		},
+		"a picture where frames may be": {
+			fetchMetadata("cross-site", "no-cors", "image", nil), []func(*httpapi.Options){framing}, false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := headers{"Remote-Email": anna}
+			maps.Copy(h, tc.h)
+			f := newFixture(t, append(tc.options, byProxy)...)
+			rec := f.do(request{Method: "GET", Path: "/signin", Header: h})
+			if begun := rec.Code == 303 && len(f.sessions) == 1; begun != tc.begins ||
+				!begun && (rec.Code != 403 || len(f.sessions)+len(f.links) != 1 || // The link of each world.
+					!strings.Contains(rec.Body.String(), "when you open this page yourself")) {
+				t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+			}
+			out := newFixture(t, tc.options...)
+			rec = out.do(request{Method: "GET", Path: "/signin", Header: tc.h})
+			if begun := rec.Header().Get("Set-Cookie") != ""; begun != tc.begins {
+				t.Errorf("to the provider: %d %v", rec.Code, rec.Header())
+			}
+		})
+	}
+}
+
+// TestTheNamedUsersSessionGoesOn: asking again makes no session more.
+func TestTheNamedUsersSessionGoesOn(t *testing.T) {
+	f := newFixture(t, byProxy)
+	first := f.do(request{Method: "GET", Path: "/signin", Header: headers{"Remote-Email": anna}})
+	cookie := cookieOf(first, "mailbrook_session")
+	for range 300 {
+		again := f.do(request{Method: "GET", Path: "/signin?return_to=/accounts/new", Header: headers{
+			"Remote-Email": anna, "Cookie": cookie,
+		}})
+		if again.Code != 303 || again.Header().Get("Location") != "/accounts/new" || again.Header().Get("Set-Cookie") != "" {
+			t.Fatalf("%d %v", again.Code, again.Header())
+		}
+	}
+	if len(f.sessions) != 1 {
+		t.Errorf("there are %d sessions", len(f.sessions))
+	}
+	f.do(request{Method: "DELETE", Path: "/v1/sessions", As: anna})
+	rec := f.do(request{Method: "GET", Path: "/signin", Header: headers{"Remote-Email": anna, "Cookie": cookie}})
+	if f.whose(rec) != anna { // The control: one that has ended does not.
+		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+}
+
+// TestAUserSignsInOnlySoOften, by whichever way: each time is a session and a row of
+// the audit.
+func TestAUserSignsInOnlySoOften(t *testing.T) {
+	now := time.Now()
+	clock := func(o *httpapi.Options) { o.Now = func() time.Time { return now } }
+	for way, tc := range map[string]struct {
+		options []func(*httpapi.Options)
+		signIn  func(f *fixture, user string) *httptest.ResponseRecorder
+		ok      int
+	}{
+		"header": {[]func(*httpapi.Options){clock, byProxy}, func(f *fixture, user string) *httptest.ResponseRecorder {
+			return f.do(request{Method: "GET", Path: "/signin", Header: headers{"Remote-Email": user}})
+		}, 303},
+		"password": {[]func(*httpapi.Options){clock, func(o *httpapi.Options) {
+			o.Web.SignIn.Passwords = &held{}
+		}}, func(f *fixture, user string) *httptest.ResponseRecorder { return f.enters(user, canary, nil) }, 200},
+		"oidc": {[]func(*httpapi.Options){clock}, func(f *fixture, user string) *httptest.ResponseRecorder {
+			f.person = oidc.Person{Owner: owner(f.t, user)}
+			return f.do(f.comesBack(f.t, "/"))
+		}, 303},
+	} {
+		t.Run(way, func(t *testing.T) {
+			f := newFixture(t, tc.options...)
+			for range 30 {
+				if rec := tc.signIn(f, anna); rec.Code != tc.ok {
+					t.Fatalf("%d %s", rec.Code, rec.Body)
+				}
+			}
+			rec := tc.signIn(f, anna)
+			if rec.Code != 429 || rec.Header().Get("Retry-After") == "" || f.whose(rec) != "" || len(f.sessions) > 30 ||
+				!strings.Contains(rec.Body.String(), "signed in too often") {
+				t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+			}
+			if rec := tc.signIn(f, bartek); rec.Code != tc.ok { // The control.
+				t.Errorf("another user is answered %d %s", rec.Code, rec.Body)
+			}
+			now = now.Add(10 * time.Second)
+			if rec := tc.signIn(f, anna); rec.Code != tc.ok {
+				t.Errorf("ten seconds later: %d %s", rec.Code, rec.Body)
+			}
+		})
+	}
+}
+
+// TestNoRequestHidesInTheBodyOfAnother: where a proxy says whose a request is, a body
+// in chunks, which a length may have come with, is not read and the connection closed.
+// The control is where no proxy does.
+func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
+	const hidden = "GET /signin HTTP/1.1\r\nHost: mail.firma.test\r\nRemote-Email: " + anna + "\r\n\r\n"
+	for name, tc := range map[string]struct {
+		body    string
+		options []func(*httpapi.Options)
+		answers []int
+	}{
+		"both, by a proxy": {
+			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 5+len(hidden)),
+			[]func(*httpapi.Options){byLoopback}, []int{400},
+		},
+		"chunks, by a proxy": {
+			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []func(*httpapi.Options){byLoopback}, []int{400},
+		},
+		"a length, by a proxy": {
+			"Content-Length: 2\r\n\r\n{}", []func(*httpapi.Options){byLoopback}, []int{422, 303},
+		},
+		"no proxy": {
+			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 5+len(hidden)), nil,
+			[]int{422, 303},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, tc.options...)
+			server := httptest.NewServer(f.h)
+			defer server.Close()
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "POST /signin HTTP/1.1\r\nHost: mail.firma.test\r\nContent-Type: application/json\r\n"+
+				"X-Mailbrook: 1\r\n%s%s", tc.body, hidden)
+			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			var answers []int
+			for r := bufio.NewReader(conn); ; {
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					break // There is no more.
+				}
+				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+					break
+				}
+				answers = append(answers, resp.StatusCode)
+			}
+			if !slices.Equal(answers, tc.answers) {
+				t.Errorf("the answers are %v, want %v", answers, tc.answers)
+			}
+		})
+	}
+}
+
+// byLoopback is byProxy where connections really come from.
+func byLoopback(o *httpapi.Options) {
+	o.Web.SignIn = httpapi.SignIn{Header: "Remote-Email", Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 }

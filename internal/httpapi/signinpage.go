@@ -110,8 +110,10 @@ var notArrivedWords = map[string]map[string]string{
 		"address": "The sign-in service did not tell your mailbox address, or has not verified it. Tell your administrator.",
 		"false": "The sign-in service answered in a way that cannot be trusted. Try again; if that does not help, tell " +
 			"your administrator.",
-		"setup":  "The sign-in service and these pages do not agree on how to sign in. Tell your administrator.",
-		"former": "This address is another person's by now. If it is yours, tell your administrator.",
+		"setup":    "The sign-in service and these pages do not agree on how to sign in. Tell your administrator.",
+		"former":   "This address is another person's by now. If it is yours, tell your administrator.",
+		"unopened": "Signing in begins when you open this page yourself: not from within another page, and not ahead.",
+		"often":    "You have signed in too often within a short time. Wait a moment and try again.",
 		"away": "The sign-in service does not answer at the moment. Nothing is lost: your mail is fetched all the same. " +
 			"Try again in a minute.",
 	},
@@ -128,6 +130,9 @@ var notArrivedWords = map[string]map[string]string{
 			"administratora.",
 		"setup":  "Usługa logowania i te strony nie są ze sobą uzgodnione. Powiadom administratora.",
 		"former": "Ta skrzynka należy już do kogoś innego. Jeśli jest twoja, powiadom administratora.",
+		"unopened": "Logowanie zaczyna się dopiero, gdy tę stronę otworzysz samodzielnie: nie wewnątrz innej strony " +
+			"i nie z wyprzedzeniem.",
+		"often": "W krótkim czasie było zbyt wiele logowań. Poczekaj chwilę i spróbuj ponownie.",
 		"away": "Usługa logowania w tej chwili nie odpowiada. Nic nie przepadło: poczta jest pobierana jak zwykle. " +
 			"Spróbuj ponownie za minutę.",
 	},
