@@ -85,7 +85,7 @@ func merged(networks []netip.Prefix) []netip.Prefix {
 var (
 	othersHeaders = []string{
 		"Alt-Used", "Authorization", "Baggage", "Cache-Control", "Cdn-Loop", "Client-Ip", "Connection", "Cookie", "Cookie2",
-		"Date", "Device-Memory", "Dnt", "Downlink", "Dpr", "Early-Data", "Ect", "Expect", "Forwarded", "From", "Host",
+		"Date", "Device-Memory", "Dnt", "Downlink", "Dpr", "Early-Data", "Expect", "Forwarded", "From", "Host",
 		"Http2-Settings", "Idempotency-Key", "Keep-Alive", "Last-Event-Id", "Link", "Max-Forwards", "Origin", "Ping-From",
 		"Ping-To", "Pragma", "Priority", "Purpose", "Range", "Referer", "Rtt", "Save-Data", "Server", "Service-Worker",
 		"Set-Cookie", "Te", "Traceparent", "Tracestate", "Trailer", "Transfer-Encoding", "True-Client-Ip", "Upgrade",

@@ -738,7 +738,8 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 	}{
 		"both, by a proxy": {
 			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 5+len(hidden)),
-			[]func(*httpapi.Options){byLoopback}, []int{400},
+			[]func(*httpapi.Options){byLoopback},
+			[]int{400},
 		},
 		"chunks, by a proxy": {
 			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []func(*httpapi.Options){byLoopback}, []int{400},
