@@ -13,6 +13,10 @@ type UserID struct {
 	number bool
 }
 
+// AnyUser stands in a token, in the place of a user's id, for whoever has the address:
+// it is no user's own.
+const AnyUser = "*"
+
 // TextID is an id that is a text: another text is another user.
 func TextID(text string) UserID { return UserID{text: text} }
 

@@ -58,7 +58,7 @@ type Keys struct {
 	Audience string // Required with JWKS; "": not checked.
 	// UserIDClaim names the claim that tells apart users who have one address one
 	// after the other; "": there is none. Each token has to bear it, administrators'
-	// aside, which open everybody's house; AnyUser in it vouches for whoever it is.
+	// aside, which open everybody's house; account.AnyUser in it vouches for whoever it is.
 	UserIDClaim string
 	HTTP        *http.Client // For JWKS.
 	Now         func() time.Time
@@ -76,11 +76,8 @@ func (k Keys) Sign(o account.Owner, admin bool, ttl time.Duration) (string, erro
 	return k.SignAs(o, "", admin, ttl)
 }
 
-// AnyUser stands, as the id of a user, for whoever has the address.
-const AnyUser = "*"
-
 // SignAs is Sign for the user with this id, of those who have the address one after
-// the other, or AnyUser; "" leaves it out.
+// the other, or account.AnyUser; "" leaves it out.
 func (k Keys) SignAs(o account.Owner, id string, admin bool, ttl time.Duration) (string, error) {
 	switch {
 	case len(k.Secret) < minSecret:
@@ -264,7 +261,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		return who, nil
 	}
 	switch who.UserID, err = userID(token, v.keys.UserIDClaim); {
-	case who.UserID.Is(AnyUser), who.UserID.IsZero() && who.Admin && errors.Is(err, errTokenUserID):
+	case who.UserID.Is(account.AnyUser), who.UserID.IsZero() && who.Admin && errors.Is(err, errTokenUserID):
 		who.UserID, err = account.UserID{}, nil
 	case err != nil:
 		return Identity{}, err

@@ -628,11 +628,19 @@ func (i identityProvider) Begin(_ context.Context, f oidc.Flow) (string, error) 
 	return "https://login.test/authorize?state=" + f.State, err
 }
 
-func (i identityProvider) Finish(_ context.Context, f oidc.Flow, code, from string) (oidc.Person, error) {
+func (i identityProvider) Finish(_ context.Context, f oidc.Flow, code string, from *string) (oidc.Person, error) {
 	done, err := i.enter()
 	defer done()
-	i.finished = append(i.finished, code+" "+from+" "+f.State)
+	i.finished = append(i.finished, code+" "+said(from)+" "+f.State)
 	return i.person, err
+}
+
+// said is a parameter; "" where there is none.
+func said(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
 }
 
 type presets struct{}

@@ -48,9 +48,9 @@ type Client struct {
 type Issuer interface {
 	// Begin returns the address to send the browser to.
 	Begin(ctx context.Context, f oidc.Flow) (address string, err error)
-	// Finish returns who signed in there. Its errors are *oidc.AwayError,
-	// *oidc.RefusedError, or ours.
-	Finish(ctx context.Context, f oidc.Flow, code, issuer string) (oidc.Person, error)
+	// Finish returns who signed in there. issuer is nil where the browser names none. Its
+	// errors are *oidc.AwayError, *oidc.RefusedError, or ours.
+	Finish(ctx context.Context, f oidc.Flow, code string, issuer *string) (oidc.Person, error)
 }
 
 var _ Issuer = (*oidc.Provider)(nil)
@@ -261,7 +261,7 @@ func (s *server) FinishSignIn(ctx context.Context,
 		s.Log.WarnContext(ctx, "the identity provider let nobody in", "client", b.client, "reason", clean(denied))
 		return s.nobody(http.StatusForbidden, "denied", r.Params.AcceptLanguage, t.to), nil
 	}
-	who, err := s.Web.SignIn.Issuer.Finish(ctx, t.flow, value(r.Params.Code), value(r.Params.Iss))
+	who, err := s.Web.SignIn.Issuer.Finish(ctx, t.flow, value(r.Params.Code), r.Params.Iss)
 	var away *oidc.AwayError
 	var refused *oidc.RefusedError
 	switch {

@@ -49,8 +49,8 @@ const (
 	pause    = 10 * time.Second
 	// fresh is for how long what it says of itself is believed.
 	fresh = 24 * time.Hour
-	// atOnce bounds the sign-ins that ask it at a time.
-	atOnce = 16
+	// leeway is how far its clock may be ahead of ours, as far as for the library.
+	leeway = 5 * time.Minute
 	// shown is how much of what went wrong is told in the log: providers' pages of
 	// errors are long.
 	shown = 300
@@ -58,8 +58,7 @@ const (
 
 // Provider is an identity provider. It is safe for concurrent use.
 type Provider struct {
-	opts  Options
-	slots chan struct{}
+	opts Options
 
 	mu     chan struct{} // Holds a place while free: who waits can give up.
 	known  *metadata     // Nil before the first time.
@@ -73,6 +72,7 @@ type metadata struct {
 	keys     *gooidc.RemoteKeySet
 	algs     []string
 	style    oauth2.AuthStyle
+	signs    bool // It names itself in what it sends back with a browser (RFC 9207).
 	at       time.Time
 }
 
@@ -85,7 +85,7 @@ func New(o Options) *Provider {
 	client.Timeout = patience
 	client.Transport = bounded{client.Transport}
 	o.HTTP = &client
-	p := &Provider{opts: o, slots: make(chan struct{}, atOnce), mu: make(chan struct{}, 1)}
+	p := &Provider{opts: o, mu: make(chan struct{}, 1)}
 	p.mu <- struct{}{}
 	return p
 }
@@ -122,7 +122,9 @@ func (e *AwayError) Unwrap() error { return e.Err }
 // "false" (nothing of it can be trusted).
 type RefusedError struct {
 	Why string
-	Err error
+	// Vouched says that somebody did sign in there, only not as one of our users.
+	Vouched bool
+	Err     error
 }
 
 // Error says why, for the log.
@@ -134,7 +136,7 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 func refuse(why, format string, args ...any) error {
-	return &RefusedError{why, fmt.Errorf(format, args...)}
+	return &RefusedError{Why: why, Err: fmt.Errorf(format, args...)}
 }
 
 // told is an error for the log: it may quote a page of the provider's.
@@ -216,6 +218,7 @@ func (p *Provider) discover() (*metadata, error) {
 		Person  string   `json:"userinfo_endpoint"`
 		Algs    []string `json:"id_token_signing_alg_values_supported"`
 		Methods []string `json:"token_endpoint_auth_methods_supported"`
+		Signs   bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := provider.Claims(&says); err != nil {
 		return nil, fmt.Errorf("reading what the provider offers: %w", err)
@@ -230,7 +233,9 @@ func (p *Provider) discover() (*metadata, error) {
 			return nil, fmt.Errorf("the provider names %q, which %w", fault.Clean(address, shown), err)
 		}
 	}
-	m := &metadata{provider: provider, keys: gooidc.NewRemoteKeySet(ctx, says.Keys), style: oauth2.AuthStyleInHeader}
+	m := &metadata{
+		provider: provider, keys: gooidc.NewRemoteKeySet(ctx, says.Keys), style: oauth2.AuthStyleInHeader, signs: says.Signs,
+	}
 	for _, alg := range says.Algs { // Nothing that is signed with a shared secret, or not at all.
 		if slices.Contains(algorithms, alg) {
 			m.algs = append(m.algs, alg)
@@ -248,24 +253,22 @@ var algorithms = []string{
 }
 
 // Finish takes the code that the browser brought back, and returns who signed in.
-// issuer is who sent it, if the provider says so (RFC 9207). Its errors are
-// *AwayError, *RefusedError, or ctx's.
-func (p *Provider) Finish(ctx context.Context, f Flow, code, issuer string) (Person, error) {
+// issuer is who the browser says it comes from (RFC 9207); nil: it does not say, which
+// a provider that always says it is not believed. Its errors are *AwayError,
+// *RefusedError, or ctx's.
+func (p *Provider) Finish(ctx context.Context, f Flow, code string, issuer *string) (Person, error) {
 	switch {
-	case issuer != "" && issuer != p.opts.Issuer:
-		return Person{}, refuse("false", "the browser comes from another issuer, %q", fault.Clean(issuer, shown))
+	case issuer != nil && *issuer != p.opts.Issuer:
+		return Person{}, refuse("false", "the browser comes from another issuer, %q", fault.Clean(*issuer, shown))
 	case code == "":
 		return Person{}, refuse("false", "the browser brings no code")
 	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return Person{}, fmt.Errorf("waiting for a turn: %w", ctx.Err())
-	}
 	m, err := p.ask(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Person{}, err
+	case issuer == nil && m.signs:
+		return Person{}, refuse("false", "the browser does not say from which issuer it comes, which this one always says")
 	}
 	ctx = gooidc.ClientContext(ctx, p.opts.HTTP)
 	token, err := p.client(m).Exchange(ctx, code, oauth2.VerifierOption(f.Verifier.Reveal()))
@@ -286,7 +289,7 @@ func (p *Provider) Finish(ctx context.Context, f Flow, code, issuer string) (Per
 	case keys.away != nil:
 		return Person{}, &AwayError{pause, keys.away}
 	case err != nil:
-		return Person{}, &RefusedError{"false", err}
+		return Person{}, &RefusedError{Why: "false", Err: err}
 	}
 	return p.person(ctx, m, f, id, token)
 }
@@ -301,9 +304,9 @@ func exchangeError(ctx context.Context, err error) error {
 		said.Response.StatusCode == http.StatusTooManyRequests:
 		return &AwayError{pause, err}
 	case said.ErrorCode == "invalid_grant":
-		return &RefusedError{"over", err}
+		return &RefusedError{Why: "over", Err: err}
 	}
-	return &RefusedError{"setup", err}
+	return &RefusedError{Why: "setup", Err: err}
 }
 
 // telling says apart keys that could not be had and a signature that is wrong, which

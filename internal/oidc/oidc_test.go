@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -57,14 +58,14 @@ func TestARealProviderSignsIn(t *testing.T) {
 				if err != nil || !strings.HasPrefix(u.String(), back+"?") || u.Query().Get("state") != flow.State {
 					t.Fatalf("the browser is sent to %v (%v)", u, err)
 				}
-				who, err := p.Finish(t.Context(), f, u.Query().Get("code"), u.Query().Get("iss"))
+				who, err := p.Finish(t.Context(), f, u.Query().Get("code"), from(u.Query()))
 				return who, u.Query(), err
 			}
 			who, came, err := signIn(p, "anna", flow)
 			if err != nil || who.Owner.String() != "anna@firma.test" {
 				t.Fatalf("%v, %v", who, err)
 			}
-			_, err = p.Finish(t.Context(), flow, came.Get("code"), "")
+			_, err = p.Finish(t.Context(), flow, came.Get("code"), nil)
 			refused(t, err, "over") // The code was used.
 			other := flow
 			other.Verifier = account.NewSecret(strings.Repeat("w", 43))
@@ -91,10 +92,18 @@ func TestARealProviderSignsIn(t *testing.T) {
 	}
 }
 
+// from is where a browser says that it comes from; nil: it does not say.
+func from(q url.Values) *string {
+	if !q.Has("iss") {
+		return nil
+	}
+	return new(q.Get("iss"))
+}
+
 func refused(t *testing.T, err error, why string) {
 	t.Helper()
 	var r *oidc.RefusedError
-	if !errors.As(err, &r) || r.Why != why {
+	if !errors.As(err, &r) || r.Why != why || r.Vouched != (why == "address") {
 		t.Errorf("%v, want it refused: %s", err, why)
 	}
 }
@@ -114,7 +123,7 @@ type liar struct {
 	key, other *rsa.PrivateKey
 
 	mu       sync.Mutex
-	metadata map[string]any // Over the true ones.
+	metadata map[string]any // Over the true ones; nil values are left out.
 	claims   map[string]any // Over the true ones; nil values are left out.
 	info     map[string]any
 	sign     func(c map[string]any) string // Nil: as it should be.
@@ -155,6 +164,7 @@ func newLiar(t *testing.T) *liar {
 				"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"},
 			}
 			maps.Copy(m, l.metadata)
+			maps.DeleteFunc(m, func(_ string, v any) bool { return v == nil })
 			say(w, m)
 		case "/keys":
 			if l.keys != nil {
@@ -188,6 +198,13 @@ func newLiar(t *testing.T) *liar {
 	}))
 	t.Cleanup(l.Close)
 	return l
+}
+
+// times says how often something was asked for.
+func (l *liar) times(path string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[path]
 }
 
 func signed(t *testing.T, alg jose.SignatureAlgorithm, key any, c map[string]any) string {
@@ -234,6 +251,18 @@ func TestNothingFalseSignsIn(t *testing.T) {
 		"an audience beside us": {claim("aud", []string{"client", "somebody"}), "false"},
 		"for another party":     {claim("azp", "somebody"), "false"},
 		"for us":                {claim("azp", "client"), ""},
+		"for a number":          {claim("azp", 5), "false"},
+		"for a list":            {claim("azp", []string{"client"}), "false"},
+		"for an object":         {claim("azp", map[string]any{"client": 1}), "false"},
+		"for nobody":            {claim("azp", ""), "false"},
+		"for null":              {claim("azp", json.RawMessage("null")), "false"},
+		"about nobody":          {claim("sub", nil), "false"},
+		"about an empty name":   {claim("sub", ""), "false"},
+		"of ten years ahead":    {claim("iat", time.Now().AddDate(10, 0, 0).Unix()), "false"},
+		"of ten minutes ahead":  {claim("iat", time.Now().Add(10*time.Minute).Unix()), "false"},
+		"of the end of time":    {claim("iat", json.RawMessage("1e300")), "false"},
+		"past the end of time":  {claim("iat", int64(math.MaxInt64)), "false"},
+		"by a clock of theirs":  {claim("iat", time.Now().Add(4*time.Minute).Unix()), ""},
 		"another issuer":        {claim("iss", "https://evil.example"), "false"},
 		"too old":               {claim("exp", time.Now().Add(-time.Hour).Unix()), "false"},
 		"not verified":          {claim("email_verified", false), "address"},
@@ -251,6 +280,8 @@ func TestNothingFalseSignsIn(t *testing.T) {
 		"no id token":                        {func(l *liar) { l.sign = nothing }, "false"},
 		"the answer about the user":          {told("1", true), ""},
 		"… about another user":               {told("2", true), "false"},
+		"… about nobody":                     {told("", true), "false"},
+		"neither about anybody":              {aboutNobody, "false"},
 		"… not verified there":               {told("1", false), "address"},
 		"a code that was used":               {refuses(http.StatusBadRequest, `{"error":"invalid_grant"}`), "over"},
 		"a client that is not registered":    {refuses(http.StatusUnauthorized, `{"error":"invalid_client"}`), "setup"},
@@ -276,7 +307,7 @@ func TestNothingFalseSignsIn(t *testing.T) {
 			l.claims, l.info, l.sign, l.token, l.keys, l.wellKnow, l.metadata = nil, nil, nil, nil, nil, nil, nil
 			tc.change(l)
 			l.mu.Unlock()
-			who, err := l.at().Finish(t.Context(), flow, "code", "")
+			who, err := l.at().Finish(t.Context(), flow, "code", nil)
 			switch tc.why {
 			case "":
 				if err != nil || who.Owner.String() != "anna@firma.test" || !who.UserID.IsZero() {
@@ -289,10 +320,37 @@ func TestNothingFalseSignsIn(t *testing.T) {
 			}
 		})
 	}
-	_, err := l.at().Finish(t.Context(), flow, "code", "https://evil.example")
+	_, err := l.at().Finish(t.Context(), flow, "", nil)
 	refused(t, err, "false")
-	_, err = l.at().Finish(t.Context(), flow, "", l.URL)
-	refused(t, err, "false")
+}
+
+// TestABrowserComesFromTheIssuer, as far as the one says it who always does, and
+// whoever says anything (RFC 9207). That others need not say it is the control.
+func TestABrowserComesFromTheIssuer(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	for name, tc := range map[string]struct {
+		says   any // In its metadata.
+		issuer *string
+		good   bool
+	}{
+		"it need not say it": {nil, nil, true}, "it does not": {false, nil, true}, "it always does": {true, nil, false},
+		"right": {nil, &l.URL, true}, "right, as always": {true, &l.URL, true},
+		"empty": {nil, new(string), false}, "empty, where it should be": {true, new(string), false},
+		"another": {nil, new("https://evil.example"), false}, "another's, as always": {true, new(l.URL + "/"), false},
+	} {
+		l.mu.Lock()
+		l.metadata = map[string]any{"authorization_response_iss_parameter_supported": tc.says}
+		l.asked["/token"] = 0
+		l.mu.Unlock()
+		_, err := l.at().Finish(t.Context(), flow, "code", tc.issuer)
+		if !tc.good {
+			refused(t, err, "false")
+		}
+		if n := l.times("/token"); (err == nil) != tc.good || (n > 0) != tc.good {
+			t.Errorf("%s: %v, the code was redeemed %d times", name, err, n)
+		}
+	}
 }
 
 func unsigned(map[string]any) string { return "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0." }
@@ -310,6 +368,12 @@ func told(sub string, verified bool) func(*liar) {
 		l.claims = map[string]any{"email": nil}
 		l.info = map[string]any{"sub": sub, "email": "anna@firma.test", "email_verified": verified}
 	}
+}
+
+// aboutNobody has no sub anywhere.
+func aboutNobody(l *liar) {
+	told("", true)(l)
+	l.claims["sub"] = nil
 }
 
 func meta(name, value string) func(*liar) {
@@ -350,15 +414,83 @@ func TestWhoHasTheAddressIsToldByAClaim(t *testing.T) {
 		want string // "": refused.
 	}{
 		"a number": {17, "17"}, "the same number": {json.RawMessage("17.0"), "17"}, "text": {"u-17", "u-17"},
-		"none": {nil, ""}, "empty": {"", ""}, "a list": {[]int{17}, ""},
+		"none": {nil, ""}, "empty": {"", ""}, "a list": {[]int{17}, ""}, "anybody's": {"*", ""},
 		"too long": {strings.Repeat("a", 256), ""}, "a line break": {"a\nb", ""}, "a truth": {true, ""},
 	} {
 		l.mu.Lock()
 		l.claims = map[string]any{"uid": tc.uid}
 		l.mu.Unlock()
-		who, err := l.at(with).Finish(t.Context(), flow, "code", "")
-		if who.UserID.String() != tc.want || (err == nil) != (tc.want != "") {
-			t.Errorf("%s: %q, %v", name, who.UserID, err)
+		for where, says := range map[string]map[string]any{
+			"in the id token": {"uid": tc.uid}, "in the answer about the user": {"uid": nil},
+			"with the address there": {"uid": nil, "email": nil, "email_verified": nil},
+		} {
+			l.mu.Lock()
+			l.claims, l.info = says, map[string]any{
+				"sub": "1", "uid": tc.uid, "email": "anna@firma.test", "email_verified": true,
+			}
+			if where == "in the id token" {
+				l.info["uid"] = "another's"
+				if tc.uid == nil { // Then it is asked for.
+					l.info["uid"] = nil
+				}
+			}
+			l.mu.Unlock()
+			who, err := l.at(with).Finish(t.Context(), flow, "code", nil)
+			if who.UserID.String() != tc.want || (err == nil) != (tc.want != "") {
+				t.Errorf("%s, %s: %q, %v", name, where, who.UserID, err)
+			}
+			var r *oidc.RefusedError
+			if tc.want == "" && (!errors.As(err, &r) || r.Why != "setup" || !r.Vouched) {
+				t.Errorf("%s, %s: %v", name, where, err)
+			}
+		}
+	}
+}
+
+// TestOnlyWhatIsMissingIsAskedFor: what the id token says counts, and a provider
+// without answers about users is not asked.
+func TestOnlyWhatIsMissingIsAskedFor(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	for name, tc := range map[string]struct {
+		claims, info, metadata map[string]any
+		want                   string // Whom it names, with the id; "": refused.
+		asked                  int
+	}{
+		"nothing is missing": {want: "anna@firma.test 17"},
+		"the id": {
+			claims: map[string]any{"uid": nil}, want: "anna@firma.test 18", asked: 1,
+			info: map[string]any{"sub": "1", "uid": 18, "email": "ewa@firma.test", "email_verified": true},
+		},
+		"the id, which is null": {
+			claims: map[string]any{"uid": json.RawMessage("null")}, want: "anna@firma.test 18", asked: 1,
+			info: map[string]any{"sub": "1", "uid": 18},
+		},
+		"the id, of another user": {
+			claims: map[string]any{"uid": nil}, asked: 1, info: map[string]any{"sub": "2", "uid": 18},
+		},
+		"the id, and the address is not verified": {
+			claims: map[string]any{"uid": nil, "email_verified": false}, asked: 1,
+			info: map[string]any{"sub": "1", "uid": 18, "email": "anna@firma.test", "email_verified": true},
+		},
+		"the id, and nobody can be asked": {
+			claims: map[string]any{"uid": nil}, metadata: map[string]any{"userinfo_endpoint": nil},
+		},
+		"the address": {
+			claims: map[string]any{"email": nil}, want: "ewa@firma.test 17", asked: 1,
+			info: map[string]any{"sub": "1", "uid": 18, "email": "ewa@firma.test", "email_verified": true},
+		},
+	} {
+		l.mu.Lock()
+		l.claims, l.info, l.metadata, l.asked = tc.claims, tc.info, tc.metadata, map[string]int{}
+		l.mu.Unlock()
+		who, err := l.at(func(o *oidc.Options) { o.UserIDClaim = "uid" }).Finish(t.Context(), flow, "code", nil)
+		got := ""
+		if err == nil {
+			got = who.Owner.String() + " " + who.UserID.String()
+		}
+		if n := l.times("/info"); got != tc.want || n != tc.asked {
+			t.Errorf("%s: %q, %v, asked %d times", name, got, err, n)
 		}
 	}
 }

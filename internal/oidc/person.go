@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -28,40 +29,64 @@ func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.I
 ) {
 	var says claims
 	if err := id.Claims(&says); err != nil {
-		return Person{}, &RefusedError{"false", err}
+		return Person{}, &RefusedError{Why: "false", Err: err}
 	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.Nonce)) != 1 {
 		return Person{}, refuse("false", "the id token is of another sign-in")
 	}
-	if azp := says.text("azp"); azp != "" && azp != p.opts.ClientID || azp == "" && len(id.Audience) > 1 {
-		return Person{}, refuse("false", "the id token is for another client, %q", fault.Clean(azp, shown))
+	if id.Subject == "" { // Nothing would tell about whom the answer about the user is.
+		return Person{}, refuse("false", "the id token names nobody: it has no sub")
 	}
-	if _, there := says[p.opts.Claim]; !there && m.provider.UserInfoEndpoint() != "" {
-		more, err := p.about(ctx, m, id.Subject, token)
-		if err != nil {
-			return Person{}, err
-		}
-		// Not mixed: whether an address is verified is said where the address is.
-		says[p.opts.Claim], says["email_verified"] = more[p.opts.Claim], more["email_verified"]
-		if c := p.opts.UserIDClaim; says[c] == nil {
-			says[c] = more[c]
-		}
+	if azp, there := says["azp"]; there && says.text("azp") != p.opts.ClientID || !there && len(id.Audience) > 1 {
+		return Person{}, refuse("false", "the id token is for another client, %s", fault.Clean(string(azp), shown))
+	}
+	if says.after("iat", p.opts.Now().Add(leeway)) {
+		return Person{}, refuse("false", "the id token is of a time to come, %s", fault.Clean(string(says["iat"]), shown))
+	}
+	if err := p.complete(ctx, m, says, id, token); err != nil {
+		return Person{}, err
 	}
 	if p.opts.Claim == "email" && !p.opts.Unverified && !says.true("email_verified") {
-		return Person{}, refuse("address", "the address of %q is not verified", fault.Clean(id.Subject, shown))
+		return Person{}, vouched("address", "the address of %q is not verified", fault.Clean(id.Subject, shown))
 	}
 	o, err := account.ParseOwner(says.text(p.opts.Claim))
 	if err != nil {
-		return Person{}, refuse("address", "the claim %s of %q is no user's address: %w", p.opts.Claim,
+		return Person{}, vouched("address", "the claim %s of %q is no user's address: %w", p.opts.Claim,
 			fault.Clean(id.Subject, shown), err)
 	}
 	who := Person{Owner: o}
 	if c := p.opts.UserIDClaim; c != "" {
 		if who.UserID = says.id(c); who.UserID.IsZero() {
-			return Person{}, refuse("setup", "the claim %s, which tells users apart, is missing", c)
+			return Person{}, vouched("setup", "the claim %s, which tells users apart, is missing or no user's id", c)
 		}
 	}
 	return who, nil
+}
+
+func vouched(why, format string, args ...any) error {
+	return &RefusedError{why, true, fmt.Errorf(format, args...)}
+}
+
+// complete asks for what the id token does not say: the address, the user's id, or
+// both.
+func (p *Provider) complete(ctx context.Context, m *metadata, says claims, id *gooidc.IDToken,
+	token *oauth2.Token,
+) error {
+	address, userID := !says.has(p.opts.Claim), p.opts.UserIDClaim != "" && !says.has(p.opts.UserIDClaim)
+	if !address && !userID || m.provider.UserInfoEndpoint() == "" {
+		return nil
+	}
+	more, err := p.about(ctx, m, id.Subject, token)
+	if err != nil {
+		return err
+	}
+	if address { // Not mixed: whether an address is verified is said where the address is.
+		says[p.opts.Claim], says["email_verified"] = more[p.opts.Claim], more["email_verified"]
+	}
+	if userID {
+		says[p.opts.UserIDClaim] = more[p.opts.UserIDClaim]
+	}
+	return nil
 }
 
 // about asks for the claims of the user whose token it is.
@@ -77,9 +102,19 @@ func (p *Provider) about(ctx context.Context, m *metadata, subject string, token
 	}
 	var says claims
 	if err := info.Claims(&says); err != nil {
-		return nil, &RefusedError{"false", err}
+		return nil, &RefusedError{Why: "false", Err: err}
 	}
 	return says, nil
+}
+
+// has reports whether something is said of name.
+func (c claims) has(name string) bool { return len(c[name]) > 0 && string(c[name]) != "null" }
+
+// after reports whether name is a time later than t. It is read as it is written: the
+// library's times run over.
+func (c claims) after(name string, t time.Time) bool {
+	var seconds float64
+	return json.Unmarshal(c[name], &seconds) == nil && seconds > float64(t.Unix())
 }
 
 func (c claims) text(name string) string {
@@ -99,14 +134,15 @@ func (c claims) true(name string) bool {
 // maxID is how long the id of a user may be, as in tokens.
 const maxID = 255
 
-// id reads the id of a user, text or a number; the zero id without one.
+// id reads the id of a user, text or a number; the zero id without one, and for what
+// is no one user's.
 func (c claims) id(name string) account.UserID {
 	text := c.text(name)
 	if text == "" && len(c[name]) > 0 && c[name][0] != '"' {
 		id, _ := account.NumberID(string(c[name]))
 		return id
 	}
-	if len(text) > maxID || fault.Clean(text, maxID) != text {
+	if len(text) > maxID || fault.Clean(text, maxID) != text || text == account.AnyUser {
 		return account.UserID{}
 	}
 	return account.TextID(text)
