@@ -2503,7 +2503,8 @@ type FinishSignInParams struct {
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 	Code  *string `form:"code,omitempty" json:"code,omitempty"`
 
-	// Iss RFC 9207.
+	// Iss RFC 9207. What is no provider's that the browser went to is refused, and so is none where the provider says
+	// that it always names itself.
 	Iss   *string `form:"iss,omitempty" json:"iss,omitempty"`
 	Error *string `form:"error,omitempty" json:"error,omitempty"`
 
@@ -4969,6 +4970,16 @@ type SignedInTooOftenTexthtmlResponse struct {
 	ContentLength int64
 }
 
+type TooManySignInsResponseHeaders struct {
+	RetryAfter int
+}
+type TooManySignInsTexthtmlResponse struct {
+	Body io.Reader
+
+	Headers       TooManySignInsResponseHeaders
+	ContentLength int64
+}
+
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
 }
@@ -5736,9 +5747,7 @@ func (response FinishSignIn404ApplicationProblemPlusJSONResponse) VisitFinishSig
 	return err
 }
 
-type FinishSignIn429TexthtmlResponse struct {
-	SignedInTooOftenTexthtmlResponse
-}
+type FinishSignIn429TexthtmlResponse struct{ TooManySignInsTexthtmlResponse }
 
 func (response FinishSignIn429TexthtmlResponse) VisitFinishSignInResponse(w http.ResponseWriter) error {
 

@@ -2503,7 +2503,8 @@ type FinishSignInParams struct {
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 	Code  *string `form:"code,omitempty" json:"code,omitempty"`
 
-	// Iss RFC 9207.
+	// Iss RFC 9207. What is no provider's that the browser went to is refused, and so is none where the provider says
+	// that it always names itself.
 	Iss   *string `form:"iss,omitempty" json:"iss,omitempty"`
 	Error *string `form:"error,omitempty" json:"error,omitempty"`
 
@@ -3059,8 +3060,8 @@ type ClientInterface interface {
 	//
 	// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
 	// is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
-	// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
-	// another user is signed in, the answer is the page that asks first.
+	// back to `/signin/callback`; a browser may go there in 5 tabs at a time. `imap`, `none`: leads to the page, which
+	// shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 	//
 	// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
 	// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
@@ -3113,7 +3114,13 @@ type ClientInterface interface {
 	// FinishSignIn Where the identity provider sends the browser back to
 	//
 	// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
-	// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
+	// led on, signed in. Each signing-in comes back once: its cookie is taken away, and coming back again is a 400.
+	// Further parameters are ignored (RFC 6749 section 4.1.2).
+	//
+	// Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
+	// that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
+	// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+	// come again (503).
 	//
 	// Corresponds with GET /signin/callback (the `FinishSignIn` operationId).
 	FinishSignIn(ctx context.Context, params *FinishSignInParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3878,8 +3885,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //
 // What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
 // is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
-// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
-// another user is signed in, the answer is the page that asks first.
+// back to `/signin/callback`; a browser may go there in 5 tabs at a time. `imap`, `none`: leads to the page, which
+// shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 //
 // For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
 // scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
@@ -3962,7 +3969,13 @@ func (c *Client) SignInWithPassword(ctx context.Context, body SignInWithPassword
 // FinishSignIn Where the identity provider sends the browser back to
 //
 // The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
-// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
+// led on, signed in. Each signing-in comes back once: its cookie is taken away, and coming back again is a 400.
+// Further parameters are ignored (RFC 6749 section 4.1.2).
+//
+// Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
+// that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
+// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+// come again (503).
 //
 // Corresponds with GET /signin/callback (the `FinishSignIn` operationId).
 func (c *Client) FinishSignIn(ctx context.Context, params *FinishSignInParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8504,8 +8517,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
 	// is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
-	// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
-	// another user is signed in, the answer is the page that asks first.
+	// back to `/signin/callback`; a browser may go there in 5 tabs at a time. `imap`, `none`: leads to the page, which
+	// shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 	//
 	// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
 	// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
@@ -8560,7 +8573,13 @@ type ClientWithResponsesInterface interface {
 	// FinishSignInWithResponse Where the identity provider sends the browser back to
 	//
 	// The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
-	// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
+	// led on, signed in. Each signing-in comes back once: its cookie is taken away, and coming back again is a 400.
+	// Further parameters are ignored (RFC 6749 section 4.1.2).
+	//
+	// Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
+	// that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
+	// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+	// come again (503).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15387,8 +15406,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //
 // What happens is by the operator's `web.signin`. `header`: the proxy in front of the installation says who it
 // is, and the answer leads on, signed in. `oidc`: leads to the identity provider's page, which sends the browser
-// back to `/signin/callback`. `imap`, `none`: leads to the page, which shows the form, or whom to ask. Where
-// another user is signed in, the answer is the page that asks first.
+// back to `/signin/callback`; a browser may go there in 5 tabs at a time. `imap`, `none`: leads to the page, which
+// shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 //
 // For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
 // scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
@@ -15461,7 +15480,13 @@ func (c *ClientWithResponses) SignInWithPasswordWithResponse(ctx context.Context
 // FinishSignInWithResponse Where the identity provider sends the browser back to
 //
 // The redirect URI of `web.signin = "oidc"`. A browser that went out by `GET /signin` at most ten minutes ago is
-// led on, signed in. Further parameters are ignored (RFC 6749 section 4.1.2).
+// led on, signed in. Each signing-in comes back once: its cookie is taken away, and coming back again is a 400.
+// Further parameters are ignored (RFC 6749 section 4.1.2).
+//
+// Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
+// that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
+// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+// come again (503).
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -42,10 +42,11 @@ func (p *process) whose(a answer) string {
 	return s.User
 }
 
-// cookie returns a cookie that an answer sets, as it is sent back; "" for none.
+// cookie returns a cookie that an answer sets, as it is sent back; "" for none. A name
+// that ends in "_" is the beginning of one.
 func (a answer) cookie(name string) string {
 	for _, c := range (&http.Response{Header: a.header}).Cookies() {
-		if c.Name == name {
+		if c.Name == name || strings.HasSuffix(name, "_") && strings.HasPrefix(c.Name, name) {
 			return c.Name + "=" + c.Value
 		}
 	}
@@ -303,7 +304,8 @@ func (p *process) lead(path string, h http.Header) answer {
 }
 
 // TestARealIdentityProviderSignsIn: the browser goes out from one process and comes
-// back to another; signing out ends the session here.
+// back to another, once; signing out ends the session here. Codes of nobody's making
+// come to the provider up to a limit, in both processes, for a client.
 func TestARealIdentityProviderSignsIn(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
@@ -312,42 +314,66 @@ func TestARealIdentityProviderSignsIn(t *testing.T) {
 		"anna": {Password: canary, Email: anna, Verified: true}, "ewa": {Password: canary, Email: "ewa@firma.test"},
 	})
 	s := newSite(t, ca, "WEB_SIGNIN=oidc", "WEB_PUBLIC_URL=http://pages.test", "SIGNIN_OIDC_ISSUER="+o.Issuer,
-		"SIGNIN_OIDC_CLIENT_ID="+o.ClientID, "SIGNIN_OIDC_CLIENT_SECRET="+secret)
+		"SIGNIN_OIDC_CLIENT_ID="+o.ClientID, "SIGNIN_OIDC_CLIENT_SECRET="+secret, "TRUSTED_PROXIES=127.0.0.1")
 	s.secrets = append(s.secrets, secret)
 	ps := []*process{s.serve("--roles", "api"), s.serve("--roles", "api")}
-	signIn := func(user string) (back string, h http.Header, a answer) {
+	out := func(client string) (address string, h http.Header) {
 		t.Helper()
-		out := ps[0].lead("/signin?return_to=/accounts/new", nil)
-		cookie := out.cookie("mailbrook_signin")
-		if out.status != http.StatusSeeOther || cookie == "" {
-			t.Fatalf("%d %s", out.status, out.body)
+		a := ps[0].lead("/signin?return_to=/accounts/new", nil)
+		cookie := a.cookie("mailbrook_signin_")
+		if a.status != http.StatusSeeOther || cookie == "" {
+			t.Fatalf("%d %s", a.status, a.body)
 		}
-		u, err := url.Parse(o.SignIn(out.header.Get("Location"), user))
+		return a.header.Get("Location"), http.Header{"Cookie": {cookie}, "X-Forwarded-For": {client}}
+	}
+	back := func(address, user string) string {
+		t.Helper()
+		u, err := url.Parse(o.SignIn(address, user))
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, h = u.Path+"?"+u.RawQuery, http.Header{"Cookie": {cookie}}
-		return back, h, ps[1].lead(back, h)
+		return u.Path + "?" + u.RawQuery
 	}
-	back, h, a := signIn("anna")
+	const one, two = "203.0.113.7", "203.0.113.8"
+	address, h := out(one)
+	a := ps[1].lead(back(address, "anna"), h)
 	if a.status != http.StatusSeeOther || a.header.Get("Location") != "/accounts/new" || ps[0].whose(a) != anna {
 		t.Fatalf("%d %v %s", a.status, a.header, a.body)
 	}
-	if again := ps[0].lead(back, h); again.status != http.StatusForbidden || again.header.Get("Set-Cookie") != "" {
+	// Once more, to the other process, with another code that is as good.
+	if again := ps[0].lead(back(address, "anna"), h); again.status != http.StatusBadRequest || ps[0].whose(again) != "" ||
+		!strings.Contains(string(again.body), "was finished already") {
 		t.Errorf("coming back twice is answered %d %s", again.status, again.body)
 	}
-	if _, _, a := signIn("ewa"); a.status != http.StatusForbidden ||
+	address, h = out(one)
+	if a := ps[1].lead(back(address, "ewa"), h); a.status != http.StatusForbidden ||
 		!strings.Contains(string(a.body), "has not verified it") {
 		t.Errorf("an address that is not verified: %d %s", a.status, a.body)
 	}
 	cookie := a.cookie("mailbrook_session")
-	out := ps[0].ask("DELETE", "/v1/session", http.Header{"Cookie": {cookie}, "X-Mailbrook": {"1"}}, nil)
-	if out.status != http.StatusNoContent || ps[1].ask("GET", "/v1/session", http.Header{"Cookie": {cookie}},
+	over := ps[0].ask("DELETE", "/v1/session", http.Header{"Cookie": {cookie}, "X-Mailbrook": {"1"}}, nil)
+	if over.status != http.StatusNoContent || ps[1].ask("GET", "/v1/session", http.Header{"Cookie": {cookie}},
 		nil).status != http.StatusUnauthorized {
-		t.Errorf("after signing out the session lives: %d", out.status)
+		t.Errorf("after signing out the session lives: %d", over.status)
 	}
-	if got := ps[0].signedIn(); !slices.Equal(got, []string{"oidc from 127.0.0.1"}) {
+	if got := ps[0].signedIn(); !slices.Equal(got, []string{"oidc from " + one}) {
 		t.Errorf("written down is %q", got)
+	}
+	// Codes of nobody's: the client's return that came twice counts with them.
+	for i := range 32 {
+		address, h := out(one)
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]int{true: http.StatusForbidden, false: http.StatusTooManyRequests}[i < 29]
+		if a := ps[i%2].lead("/signin/callback?code=x&state="+u.Query().Get("state"), h); a.status != want {
+			t.Errorf("code %d of nobody's is answered %d %s", i+1, a.status, a.body)
+		}
+	}
+	address, h = out(two)
+	if a := ps[0].lead(back(address, "anna"), h); ps[0].whose(a) != anna { // The control.
+		t.Errorf("another client is answered %d %s", a.status, a.body)
 	}
 	for _, p := range ps {
 		p.term()

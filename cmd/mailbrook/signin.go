@@ -33,6 +33,7 @@ func (a *app) signIn(public string) (httpapi.SignIn, error) {
 		way.Passwords = p
 	case signInOIDC:
 		way.Issuer = oidc.New(a.cfg.identityProvider(public, a.dialer.Trusted(), a.store.Now))
+		way.Returns, way.Tickets = a.logins, a.store.Pending()
 	}
 	return way, nil
 }

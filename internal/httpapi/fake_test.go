@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -67,10 +68,12 @@ type world struct {
 	panicked  any
 	recording map[account.ID]httpapi.Transcript
 	unready   error
-	checks    []string    // Of passwords: by which client, for whom.
-	browsers  []string    // Likewise: in which browser that is known.
-	person    oidc.Person // Who signs in at the identity provider.
-	finished  []string    // With which code, by which issuer, in which state.
+	checks    []string        // Of passwords: by which client, for whom.
+	browsers  []string        // Likewise: in which browser that is known.
+	person    oidc.Person     // Who signs in at the identity provider.
+	finished  []string        // With which code, by which issuer, in which state.
+	tickets   map[string]bool // That came back from there, by name.
+	returned  []string        // How each return ended: of which client, and how.
 	auditQ    audit.Filter
 	padding   int   // KiB in an export.
 	broken    error // With what it ends then.
@@ -114,6 +117,7 @@ func newWorld(t testing.TB) *world {
 			Owner:    owner(t, anna),
 			ReturnTo: "/accounts/new",
 		}}, sessions: map[string]account.Owner{}, remembered: map[string]account.Owner{}, order: map[string]int{},
+		tickets: map[string]bool{},
 		report: account.TestReport{OK: true, Steps: []account.Step{{
 			Name: account.StepResolve, OK: true,
 			Took: 3 * time.Millisecond, Detail: "2 addresses",
@@ -635,6 +639,37 @@ func (i identityProvider) Finish(_ context.Context, f oidc.Flow, code string, fr
 	return i.person, err
 }
 
+// returns are those from a world's identity provider. Of what fails there they only say
+// who is held back.
+type returns struct{ *world }
+
+func (r returns) AdmitReturn(_ context.Context, client netip.Addr) (func(account.SignIn), error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var held *account.HeldBackError
+	if errors.As(r.fail, &held) {
+		return nil, fmt.Errorf("counting: %w", held)
+	}
+	return func(how account.SignIn) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.returned = append(r.returned, fmt.Sprintf("%s %d", client, how))
+	}, nil
+}
+
+func (r returns) ClaimPending(_ context.Context, name string, _ account.Owner, _ time.Time) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(r.fail, errNoDatabase) {
+		return false, r.fail
+	}
+	first := !r.tickets[name]
+	r.tickets[name] = true
+	return first, nil
+}
+
+var errNoDatabase = fmt.Errorf("using a ticket: %w", account.ErrUnavailable)
+
 // said is a parameter; "" where there is none.
 func said(p *string) string {
 	if p == nil {
@@ -794,7 +829,10 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		Web: httpapi.Web{
 			Secret: secret, PublicURL: "http://mail.firma.test", Links: links{f.world}, Sessions: signedInOnes{f.world},
 			Browsers: known{f.world},
-			SignIn:   httpapi.SignIn{Passwords: passwords{f.world}, Issuer: identityProvider{f.world}},
+			SignIn: httpapi.SignIn{
+				Passwords: passwords{f.world}, Issuer: identityProvider{f.world}, Returns: returns{f.world},
+				Tickets: returns{f.world},
+			},
 		},
 		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

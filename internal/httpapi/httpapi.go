@@ -96,7 +96,8 @@ type server struct {
 	sessions *sessions
 	ready    readiness
 	refusals refusals
-	turns    turns // To have a password checked.
+	turns    turns       // To have a password checked.
+	returns  returnTurns // From the identity provider.
 }
 
 var _ api.StrictServerInterface = (*server)(nil)
@@ -125,7 +126,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts,
-		o.Holds, o.Log), turns: newTurns()}
+		o.Holds, o.Log), turns: newTurns(), returns: newReturnTurns()}
 	if s.sessions, err = newSessions(o.Web, o.Now); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ type browser struct {
 	who       Identity       // Whose session it has; zero without one.
 	session   account.Secret // The cookie of the session.
 	mark      account.Secret // The cookie that StartOAuth sets.
-	ticket    account.Secret // The cookie that SignIn sets.
+	tickets   []*http.Cookie // Those that SignIn sets, one for each tab that is at the identity provider.
 	known     account.Secret // The cookie that SignInWithPassword sets.
 	arrival   arrival
 	crossSite error // Not nil: no page of ours made the request.
@@ -57,9 +57,7 @@ func (s *server) withBrowser(r *http.Request) (*http.Request, error) {
 	if c, err := r.Cookie(s.sessions.markName()); err == nil && len(c.Value) == markLength {
 		b.mark = account.NewSecret(c.Value)
 	}
-	if c, err := r.Cookie(s.sessions.ticketName()); err == nil {
-		b.ticket = account.NewSecret(c.Value)
-	}
+	b.tickets = s.sessions.ticketsOf(r)
 	if c, err := r.Cookie(s.sessions.knownName()); err == nil {
 		b.known = account.NewSecret(c.Value)
 	}

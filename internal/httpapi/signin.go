@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"time"
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -24,6 +25,8 @@ type SignIn struct {
 	Header    string
 	Passwords Passwords // Nil: passwords are not asked for.
 	Issuer    Issuer    // Nil: there is no identity provider.
+	Returns   Returns   // Required with Issuer.
+	Tickets   Tickets   // Required with Issuer.
 }
 
 // Passwords says whether a password is a user's.
@@ -55,6 +58,23 @@ type Issuer interface {
 
 var _ Issuer = (*oidc.Provider)(nil)
 
+// Returns counts what comes to nothing of a client's returns from the identity
+// provider. *logins.Limiter implements it.
+type Returns interface {
+	// AdmitReturn is asked before the provider is; the error wraps an
+	// *account.HeldBackError where too much came to nothing lately. settle must be called
+	// when it is known how the sign-in ended.
+	AdmitReturn(ctx context.Context, client netip.Addr) (settle func(account.SignIn), err error)
+}
+
+// Tickets keeps which sign-ins at the identity provider have come back. store.Pending
+// implements it.
+type Tickets interface {
+	// ClaimPending reports whether nobody had the name before: of any number of callers
+	// in any number of processes one has it, until then.
+	ClaimPending(ctx context.Context, name string, o account.Owner, until time.Time) (bool, error)
+}
+
 // checkAway is after how many seconds to try again where a password cannot be
 // checked now.
 const checkAway = 10
@@ -83,7 +103,7 @@ func (s *server) SignIn(ctx context.Context, r api.SignInRequestObject) (api.Sig
 		}
 		return s.arriveByPage(ctx, b, b.named.user, to, "header", r.Params.AcceptLanguage)
 	case way.Issuer != nil:
-		return s.goToIssuer(ctx, to, r.Params.AcceptLanguage)
+		return s.goToIssuer(ctx, b, to, r.Params.AcceptLanguage)
 	}
 	return ledOn{to: to}, nil
 }
@@ -219,77 +239,6 @@ func (s *server) arriveByPage(ctx context.Context, b browser, o account.Owner, t
 		page := s.nobody(http.StatusTooManyRequests, "often", accept, to)
 		page.wait = wholeSeconds(often.wait)
 		return page, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return on, nil
-}
-
-// goToIssuer sends a browser to the identity provider.
-func (s *server) goToIssuer(ctx context.Context, to string, accept *string) (api.SignInResponseObject, error) {
-	t, err := s.sessions.newTicket(to)
-	if err != nil {
-		return nil, err
-	}
-	address, err := s.Web.SignIn.Issuer.Begin(ctx, t.flow)
-	var away *oidc.AwayError
-	if errors.As(err, &away) {
-		s.Log.ErrorContext(ctx, "the identity provider cannot be asked", "error", err)
-		return s.away(away, accept, to), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return ledOn{address, s.sessions.ticket(t.cookie)}, nil
-}
-
-// FinishSignIn takes a browser back from the identity provider.
-func (s *server) FinishSignIn(ctx context.Context,
-	r api.FinishSignInRequestObject,
-) (api.FinishSignInResponseObject, error) {
-	b, _ := ctx.Value(browserKey{}).(browser)
-	if s.Web.SignIn.Issuer == nil {
-		return nil, account.ErrNotFound
-	}
-	t, err := s.sessions.readTicket(b.ticket.Reveal(), value(r.Params.State))
-	if err != nil {
-		s.Log.WarnContext(ctx, "a sign-in that was not begun by this browser", "client", b.client, "error", err)
-		return s.nobody(http.StatusBadRequest, "over", r.Params.AcceptLanguage, "/"), nil
-	}
-	if denied := value(r.Params.Error); denied != "" {
-		s.Log.WarnContext(ctx, "the identity provider let nobody in", "client", b.client, "reason", clean(denied))
-		return s.nobody(http.StatusForbidden, "denied", r.Params.AcceptLanguage, t.to), nil
-	}
-	who, err := s.Web.SignIn.Issuer.Finish(ctx, t.flow, value(r.Params.Code), r.Params.Iss)
-	var away *oidc.AwayError
-	var refused *oidc.RefusedError
-	switch {
-	case errors.As(err, &away):
-		s.Log.ErrorContext(ctx, "the identity provider cannot be asked", "error", err)
-		return s.away(away, r.Params.AcceptLanguage, t.to), nil
-	case errors.As(err, &refused):
-		s.Log.WarnContext(ctx, "the identity provider's word is not taken", "client", b.client, "error", err)
-		return s.nobody(http.StatusForbidden, refused.Why, r.Params.AcceptLanguage, t.to), nil
-	case err != nil:
-		return nil, err
-	}
-	recognise := func() error {
-		if who.UserID.IsZero() {
-			return nil
-		}
-		return s.Users.Recognise(ctx, who.Owner, who.UserID)
-	}
-	var on reached
-	if err = recognise(); err == nil {
-		on, err = s.arriveByPage(ctx, b, who.Owner, t.to, "oidc", r.Params.AcceptLanguage)
-	}
-	if err == nil {
-		err = recognise() // What was made while somebody else took the address is given to nobody.
-	}
-	if errors.Is(err, ErrToken) {
-		s.Log.WarnContext(ctx, "the address is another user's by now", "user", who.Owner)
-		return s.nobody(http.StatusForbidden, "former", r.Params.AcceptLanguage, t.to), nil
 	}
 	if err != nil {
 		return nil, err

@@ -6,14 +6,16 @@ import (
 	"html"
 	"net/http"
 	"strconv"
+	"time"
 
+	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 )
 
-// ledOn leads a browser on, perhaps with a cookie.
+// ledOn leads a browser on, perhaps with cookies.
 type ledOn struct {
-	to     string
-	cookie *http.Cookie // Nil: without.
+	to      string
+	cookies []*http.Cookie
 }
 
 // VisitSignInResponse implements api.SignInResponseObject.
@@ -21,8 +23,8 @@ func (l ledOn) VisitSignInResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Location", l.to)
-	if l.cookie != nil {
-		http.SetCookie(w, l.cookie)
+	for _, c := range l.cookies {
+		http.SetCookie(w, c)
 	}
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
@@ -72,6 +74,18 @@ func (p passed) VisitSignInWithPasswordResponse(w http.ResponseWriter) error {
 	return p.arrived.VisitSignInWithPasswordResponse(w)
 }
 
+// returned answers a browser that has come back, whose ticket is used.
+type returned struct {
+	api.FinishSignInResponseObject
+	gone *http.Cookie
+}
+
+// VisitFinishSignInResponse implements api.FinishSignInResponseObject.
+func (r returned) VisitFinishSignInResponse(w http.ResponseWriter) error {
+	http.SetCookie(w, r.gone)
+	return r.FinishSignInResponseObject.VisitFinishSignInResponse(w)
+}
+
 // goOn tells a page where to go on.
 func goOn(w http.ResponseWriter, to string) error {
 	h := w.Header()
@@ -94,8 +108,13 @@ func (s *server) nobody(status int, why string, accept *string, to string) notAr
 }
 
 func (s *server) away(e *oidc.AwayError, accept *string, to string) notArrived {
-	page := s.nobody(http.StatusServiceUnavailable, "away", accept, to)
-	page.wait = wholeSeconds(e.Wait)
+	return s.later(http.StatusServiceUnavailable, "away", e.Wait, accept, to)
+}
+
+// later is nobody, with when to try again.
+func (s *server) later(status int, why string, wait time.Duration, accept *string, to string) notArrived {
+	page := s.nobody(status, why, accept, to)
+	page.wait = wholeSeconds(wait)
 	return page
 }
 
@@ -116,6 +135,8 @@ var notArrivedWords = map[string]map[string]string{
 		"often":    "You have signed in too often within a short time. Wait a moment and try again.",
 		"away": "The sign-in service does not answer at the moment. Nothing is lost: your mail is fetched all the same. " +
 			"Try again in a minute.",
+		"busy": "Too many people are signing in at the moment. Try again in a minute.",
+		"held": "Too many sign-ins from your network have failed. Wait a quarter of an hour, then try again.",
 	},
 	"pl": {
 		"title": "Nie udało się zalogować", "back": "Spróbuj ponownie",
@@ -135,6 +156,8 @@ var notArrivedWords = map[string]map[string]string{
 		"often": "W krótkim czasie było zbyt wiele logowań. Poczekaj chwilę i spróbuj ponownie.",
 		"away": "Usługa logowania w tej chwili nie odpowiada. Nic nie przepadło: poczta jest pobierana jak zwykle. " +
 			"Spróbuj ponownie za minutę.",
+		"busy": "W tej chwili loguje się zbyt wiele osób. Spróbuj ponownie za minutę.",
+		"held": "Z twojej sieci było zbyt wiele nieudanych logowań. Odczekaj kwadrans i spróbuj ponownie.",
 	},
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,10 @@ const ticketLife = 10 * time.Minute
 // PKCE verifier are made with our key. So nothing is stored for whoever begins and
 // does not come back, and any process takes back who went out from another.
 type ticket struct {
+	name   string // Of the cookie.
 	cookie account.Secret
 	flow   oidc.Flow
+	until  time.Time
 	to     string
 }
 
@@ -40,27 +43,64 @@ func (s *sessions) newTicket(to string) (ticket, error) {
 		return ticket{}, err
 	}
 	text = binary.BigEndian.AppendUint64(text, uint64(s.now().Add(ticketLife).Unix()))
-	text = append(text, to...)
-	enc := base64.RawURLEncoding
-	cookie := enc.EncodeToString(text) + "." + enc.EncodeToString(s.derived("ticket", text))
-	return ticket{account.NewSecret(cookie), s.flowOf(text[:seedBytes]), to}, nil
+	return s.ticketOf(append(text, to...)), nil
 }
 
-// readTicket returns the ticket of a cookie, if the state is its.
-func (s *sessions) readTicket(cookie, state string) (ticket, error) {
-	enc := base64.RawURLEncoding.Strict()
-	first, second, _ := strings.Cut(cookie, ".")
-	text, err1 := enc.DecodeString(first)
-	mac, err2 := enc.DecodeString(second)
-	if err1 != nil || err2 != nil || len(text) < seedBytes+8 || !hmac.Equal(mac, s.derived("ticket", text)) {
+// ticketOf returns the ticket with this text, signed.
+func (s *sessions) ticketOf(text []byte) ticket {
+	enc, flow := base64.RawURLEncoding, s.flowOf(text[:seedBytes])
+	return ticket{
+		name: s.ticketPrefix() + flow.State[:ticketMark], flow: flow,
+		cookie: account.NewSecret(enc.EncodeToString(text) + "." + enc.EncodeToString(s.derived("ticket", text))),
+		until:  time.Unix(int64(binary.BigEndian.Uint64(text[seedBytes:])), 0), to: string(text[seedBytes+8:]),
+	}
+}
+
+// readTicket returns the ticket of a cookie that we have made lately.
+func (s *sessions) readTicket(c *http.Cookie) (ticket, error) {
+	first, _, _ := strings.Cut(c.Value, ".")
+	text, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil || len(text) < seedBytes+8 {
 		return ticket{}, errTicket
 	}
-	until := time.Unix(int64(binary.BigEndian.Uint64(text[seedBytes:])), 0)
-	t := ticket{account.NewSecret(cookie), s.flowOf(text[:seedBytes]), string(text[seedBytes+8:])}
-	if !hmac.Equal([]byte(state), []byte(t.flow.State)) || !s.now().Before(until) {
+	t := s.ticketOf(text)
+	if !hmac.Equal([]byte(c.Value), []byte(t.cookie.Reveal())) || c.Name != t.name || !s.now().Before(t.until) {
 		return ticket{}, errTicket
 	}
 	return t, nil
+}
+
+// ticketWith returns the ticket with this state.
+func (s *sessions) ticketWith(cookies []*http.Cookie, state string) (ticket, error) {
+	for _, c := range cookies {
+		if t, err := s.readTicket(c); err == nil && hmac.Equal([]byte(state), []byte(t.flow.State)) {
+			return t, nil
+		}
+	}
+	return ticket{}, errTicket
+}
+
+// mostTickets is for how many tabs of a browser at a time: a request has room for as
+// many with the longest paths to lead on to.
+const mostTickets = 5
+
+// makingRoom returns the cookies with which a browser takes another ticket: those of
+// the oldest go, and what is no ticket any more.
+func (s *sessions) makingRoom(cookies []*http.Cookie, t ticket) []*http.Cookie {
+	var good []ticket
+	var set []*http.Cookie
+	for _, c := range cookies {
+		if old, err := s.readTicket(c); err == nil {
+			good = append(good, old)
+		} else {
+			set = append(set, s.gone(c.Name))
+		}
+	}
+	slices.SortStableFunc(good, func(a, b ticket) int { return a.until.Compare(b.until) })
+	for _, old := range good[:max(0, len(good)-mostTickets+1)] {
+		set = append(set, s.gone(old.name))
+	}
+	return append(set, s.lax(t.name, t.cookie, ticketLife))
 }
 
 func (s *sessions) flowOf(seed []byte) oidc.Flow {
@@ -76,18 +116,30 @@ func (s *sessions) derived(use string, text []byte) []byte {
 	return mac.Sum(nil)
 }
 
-func (s *sessions) ticketName() string {
+// ticketMark is how much of its state is in the name of a ticket's cookie: so that of
+// two tabs none has the other's taken away.
+const ticketMark = 12
+
+func (s *sessions) ticketPrefix() string {
 	if s.secure() {
-		return "__Host-mailbrook_signin"
+		return "__Host-mailbrook_signin_"
 	}
-	return "mailbrook_signin"
+	return "mailbrook_signin_"
 }
 
-// ticket returns the cookie: Lax, as the browser comes back by another site's leave.
-func (s *sessions) ticket(value account.Secret) *http.Cookie {
-	return s.lax(s.ticketName(), value, ticketLife)
+// ticketsOf returns the cookies of a request that may be tickets.
+func (s *sessions) ticketsOf(r *http.Request) []*http.Cookie {
+	return slices.DeleteFunc(r.Cookies(), func(c *http.Cookie) bool {
+		return !strings.HasPrefix(c.Name, s.ticketPrefix())
+	})
 }
 
+// gone takes a cookie of lax away.
+func (s *sessions) gone(name string) *http.Cookie {
+	return s.lax(name, account.Secret{}, -time.Second)
+}
+
+// lax returns a cookie that is sent as a browser comes back by another site's leave.
 func (s *sessions) lax(name string, value account.Secret, life time.Duration) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
 		Name: name, Value: value.Reveal(), Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: s.secure(),

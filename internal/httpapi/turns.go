@@ -37,17 +37,25 @@ func newTurns() turns {
 // Who has many waits for its own places first, so that the others wait with a few of
 // it and not with all.
 func (t turns) take(ctx context.Context, c Client, user account.Owner) (done func(), err error) {
-	type queue struct {
-		places *slots
-		key    string
-	}
 	queues := []queue{
 		{t.clients, network(c.Addr, 32, 64)}, {t.networks, network(c.Addr, 24, 48)}, {t.strangers, ""},
 	}
 	if c.Browser != "" {
 		queues = []queue{{t.owner, user.String()}, {t.owners, ""}}
 	}
-	turn := time.NewTimer(checkTurn)
+	return inTurn(ctx, checkTurn, queues)
+}
+
+// queue is where one waits for a place of those of a key.
+type queue struct {
+	places *slots
+	key    string
+}
+
+// inTurn waits for a place in each queue, one after the other, for so long in all; then
+// it fails with errNoPlace. The caller must call done.
+func inTurn(ctx context.Context, patience time.Duration, queues []queue) (done func(), err error) {
+	turn := time.NewTimer(patience)
 	defer turn.Stop()
 	var held []func()
 	done = func() {

@@ -1,13 +1,16 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/logins"
 )
 
@@ -302,6 +305,45 @@ func TestTheDoorAndMailboxesElsewhereShareNothing(t *testing.T) {
 		}
 		if wait := w.waits(atDoor("anna@firma.test", "anna")); wait == 0 { // The control.
 			w.Error("the client does not wait")
+		}
+	})
+}
+
+// TestOfAClientsReturns30MayComeToNothing, in whichever process, and they keep nobody
+// else out, nor that client for longer than the window.
+func TestOfAClientsReturns30MayComeToNothing(t *testing.T) {
+	onBoth(t, func(w *world) {
+		doors := []*logins.Limiter{
+			logins.New(logins.Options{Ledger: w.Logins()}), logins.New(logins.Options{Ledger: w.another().Logins()}),
+		}
+		comes := func(i int, address string, how account.SignIn) bool {
+			t.Helper()
+			settle, err := doors[i%2].AdmitReturn(w.Context(), netip.MustParseAddr(address))
+			if held := (*account.HeldBackError)(nil); errors.As(err, &held) {
+				return false
+			}
+			w.must(err)
+			settle(how)
+			return true
+		}
+		for i := range 40 {
+			if !comes(i, "2001:db8::1", account.SignInAccepted) || !comes(i, "2001:db8::1", account.SignInUntried) {
+				w.Fatal("what does not come to nothing counts")
+			}
+		}
+		for i := range 40 {
+			if in := comes(i, fmt.Sprintf("2001:db8::%x", i+1), account.SignInRefused); in != (i < 30) {
+				w.Errorf("return %d is let in: %t", i+1, in)
+			}
+		}
+		for i := range 60 { // Whatever others do: the control.
+			if !comes(i, fmt.Sprintf("198.51.100.%d", i), account.SignInRefused) {
+				w.Errorf("client %d is kept out", i+1)
+			}
+		}
+		w.clock.pass(15 * time.Minute)
+		if !comes(0, "2001:db8::1", account.SignInAccepted) {
+			w.Error("it counts for longer than the window")
 		}
 	})
 }
