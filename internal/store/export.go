@@ -48,7 +48,7 @@ func (x *exportSection) of(o account.Owner) []any {
 	if x.args != nil {
 		return x.args(o)
 	}
-	return slices.Repeat([]any{o.String()}, strings.Count(x.where, "?"))
+	return slices.Repeat([]any{o.String()}, strings.Count(x.where+x.or, "?"))
 }
 
 // exportUnder goes through the rows of each of a user's accounts, journals or
@@ -89,26 +89,11 @@ func (s *Store) exportUnder(ctx context.Context, x *exportSection, o account.Own
 func (s *Store) exportRows(ctx context.Context, x *exportSection, where string, args []any,
 	emit func(rows [][]byte) error,
 ) error {
-	var key []string
-	for _, c := range x.key {
-		key = append(key, c.column)
-	}
-	columns := slices.Clone(key)
-	for _, c := range x.columns {
-		columns = append(columns, c.column)
-	}
-	query := "SELECT " + strings.Join(columns, ", ") + " FROM " + x.table + " WHERE (" + where + ")"
-	order := " ORDER BY " + strings.Join(key, ", ") + " LIMIT ?"
-	var after []any
-	for {
-		next, values := query, slices.Clone(args)
-		if after != nil {
-			next += " AND (" + strings.Join(key, ", ") + ") > " + marks(len(key))
-			values = append(values, after...)
-		}
+	for after := []any(nil); ; {
 		var rows [][]byte
+		query, values := x.page(where, args, after)
 		err := s.on(s.r).each(ctx, func(r rowScanner) error {
-			dest := make([]any, 0, len(columns))
+			dest := make([]any, 0, len(x.key)+len(x.columns))
 			for _, c := range slices.Concat(x.key, x.columns) {
 				dest = append(dest, c.kind.dest())
 			}
@@ -116,13 +101,13 @@ func (s *Store) exportRows(ctx context.Context, x *exportSection, where string, 
 				return err
 			}
 			after = nil
-			for _, d := range dest[:len(key)] {
+			for _, d := range dest[:len(x.key)] {
 				after = append(after, plain(d))
 			}
-			row, err := x.row(dest[len(key):])
+			row, err := x.row(dest[len(x.key):])
 			rows = append(rows, row)
 			return err
-		}, next+order, append(values, exportPage)...)
+		}, query, values...)
 		if err != nil {
 			return s.wrap(ctx, "exporting a user", err)
 		}
@@ -133,6 +118,41 @@ func (s *Store) exportRows(ctx context.Context, x *exportSection, where string, 
 			return nil
 		}
 	}
+}
+
+// page asks for the rows after a key, nil for the first. Two conditions are two reads of
+// a page, each in the order of the key: asked for as one, all that either of them ever
+// chooses would be read and sorted for each page.
+func (x *exportSection) page(where string, args, after []any) (query string, values []any) {
+	var key, columns []string
+	for i, c := range slices.Concat(x.key, x.columns) {
+		// Each by its own name: a column of the key may be shown as well.
+		columns = append(columns, fmt.Sprintf("%s AS c%d", c.column, i))
+	}
+	for _, c := range x.key {
+		key = append(key, c.column)
+	}
+	read := func(where string, args []any) string {
+		values = append(values, args...)
+		query := "SELECT " + strings.Join(columns, ", ") + " FROM " + x.table + " WHERE " + where
+		if after != nil {
+			query += " AND (" + strings.Join(key, ", ") + ") > " + marks(len(key))
+			values = append(values, after...)
+		}
+		values = append(values, exportPage)
+		return query + " ORDER BY " + strings.Join(key, ", ") + " LIMIT ?"
+	}
+	if x.or == "" {
+		query = read("("+where+")", args)
+		return query, values
+	}
+	n := strings.Count(where, "?")
+	query = "SELECT * FROM (" + read(where, args[:n]) + ") AS a UNION ALL SELECT * FROM (" + read(x.or, args[n:]) +
+		") AS b ORDER BY "
+	for i := range x.key {
+		query += fmt.Sprintf("c%d, ", i)
+	}
+	return strings.TrimSuffix(query, ", ") + " LIMIT ?", append(values, exportPage)
 }
 
 // row writes one row.

@@ -12,7 +12,8 @@ type exportSection struct {
 	name, table string
 	under       string // One of parents: where is about one of those; "": about the user.
 	where       string
-	args        func(o account.Owner) []any // Of where; nil: the user's address, for each.
+	or          string                      // Further rows, none of which where chooses: read by a key of their own.
+	args        func(o account.Owner) []any // Of where and or; nil: the user's address, for each.
 	key         []exportColumn              // By which pages are read; with the condition, no two rows have the same.
 	columns     []exportColumn
 	leftOut     map[string]string // By column: why.
@@ -339,8 +340,8 @@ var exported = []*exportSection{
 	},
 	{
 		// What the user did to others, as an administrator, is theirs.
-		name: "audit", table: "audit", where: "owner = ? OR actor = ? AND owner = ''",
-		key: []exportColumn{{column: "id", kind: exNumber}},
+		name: "audit", table: "audit", where: "owner = ?", or: "actor = ? AND owner = ''",
+		key: []exportColumn{{column: "at_ms", kind: exNumber}, {column: "id", kind: exNumber}},
 		columns: []exportColumn{
 			{"id", "id", exID, nil},
 			{"at_ms", "at", exTime, nil},
