@@ -24,12 +24,14 @@ CREATE INDEX audit_by_role ON audit (role, at_ms, id);
 CREATE INDEX audit_by_action ON audit (action, at_ms, id);
 
 -- Up to which moment rows may be forgotten, and were. It only moves on, and what
--- is younger cannot be deleted.
-CREATE TABLE audit_horizon (
+-- is younger cannot be deleted. The table outlives this step's way down: where it is
+-- there, acts were dropped, and those from now on are all that are known.
+CREATE TABLE IF NOT EXISTS audit_horizon (
     one       SMALLINT NOT NULL PRIMARY KEY CHECK (one = 1),
     before_ms BIGINT NOT NULL
 );
-INSERT INTO audit_horizon (one, before_ms) VALUES (1, 0);
+UPDATE audit_horizon SET before_ms = {{.NowMillis}};
+INSERT INTO audit_horizon (one, before_ms) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM audit_horizon);
 
 -- How whoever gets a link has shown who it is: password, header or oidc; '': by the
 -- link itself.
@@ -83,9 +85,10 @@ END;
 ALTER TABLE links DROP COLUMN way;
 DROP TABLE audit;
 {{- if .Postgres}}
-DROP TABLE audit_horizon;
+DROP TRIGGER audit_horizon_keeps ON audit_horizon;
+DROP TRIGGER audit_horizon_stays ON audit_horizon;
 DROP FUNCTION audit_refuses();
 {{- else}}
+DROP TRIGGER audit_horizon_moves_on;
 DROP TRIGGER audit_horizon_no_delete;
-DROP TABLE audit_horizon;
 {{- end}}

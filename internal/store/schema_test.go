@@ -41,7 +41,8 @@ func TestMigrationsGoUpDownAndUpToTheSameTablesOnBothDatabases(t *testing.T) {
 		for range len(steps) + 1 { // Once too often.
 			w.must(w.MigrateDown(w.Context()))
 		}
-		if left := w.tablesOf(); len(left) > 0 {
+		// It stays, so that an audit that was dropped is not taken for one that has all.
+		if left := w.tablesOf(); !cmp.Equal(left, []string{"audit_horizon|one|", "audit_horizon|before_ms|"}) {
 			w.Errorf("what is left below the first migration: %v", left)
 		}
 		if steps, err = w.MigrationStatus(w.Context()); err != nil || steps[0].Applied || !steps[0].AppliedAt.IsZero() {
