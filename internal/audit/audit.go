@@ -110,13 +110,17 @@ type Entry struct {
 // Filter chooses entries. Its zero value chooses all.
 type Filter struct {
 	User    account.Owner
+	Query   string // A part of the address of whom it concerns, in any case.
 	Account account.ID
-	Actor   string // An address, or one of Roles: all who act by that right.
-	Action  Action
-	From    time.Time // Not before.
-	To      time.Time // Before.
-	Limit   int       // Of the page; 0: 50.
-	Cursor  string    // As the page before returned it; "": the first page.
+	Role    Role
+	// Actor is an address, or whom a machine calls so; where Role is "", one of Roles is
+	// all who act by that right.
+	Actor  string
+	Action Action
+	From   time.Time // Not before.
+	To     time.Time // Before.
+	Limit  int       // Of the page; 0: 50.
+	Cursor string    // As the page before returned it; "": the first page.
 }
 
 // Page is a page of entries, the newest first.

@@ -297,7 +297,11 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte,
 		if updated, err = r.s.account(tx, a.Owner, a.ID); err != nil {
 			return err
 		}
-		return r.s.record(ctx, r.s.on(tx), edited(old, updated, sealed != nil))
+		act := edited(old, updated, sealed != nil)
+		if nothingChanged(act) {
+			return nil
+		}
+		return r.s.record(ctx, r.s.on(tx), act)
 	})
 	return updated, r.s.intoFile(ctx, err)
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,6 +81,11 @@ func AboutAccount(action audit.Action, a account.Account) audit.Entry {
 	}}
 }
 
+// nothingChanged reports whether an edit left all as it was: no act.
+func nothingChanged(e audit.Entry) bool {
+	return e.Action == audit.AccountChanged && len(e.Changed) == 0
+}
+
 // edited is the entry of an edit: which settings are other ones now. Of a password
 // that it is another one is all that is known here.
 func edited(old, a account.Account, newSecret bool) audit.Entry {
@@ -111,7 +117,9 @@ func edited(old, a account.Account, newSecret bool) audit.Entry {
 			e.Changed = append(e.Changed, f.name)
 		}
 	}
-	if slices.Equal(e.Changed, []string{"enabled"}) {
+	// Switched off by an administrator too, it is not its user's to switch on.
+	byOperator := len(e.Changed) == 0 && !a.Enabled && old.Pause.Operator != a.Pause.Operator
+	if byOperator || slices.Equal(e.Changed, []string{"enabled"}) {
 		e.Changed = nil
 		if e.Action = audit.AccountPaused; a.Enabled {
 			e.Action = audit.AccountResumed
@@ -222,15 +230,21 @@ func actsWhere(f audit.Filter) (where []string, args []any, err error) {
 	if !f.User.IsZero() {
 		and("owner = ?", f.User.String())
 	}
+	if f.Query != "" {
+		and(`owner LIKE ? ESCAPE '\'`, "%"+escapeLike(storable(account.FoldASCII(f.Query)))+"%")
+	}
 	if f.Account != "" {
 		and("account_id <> '' AND account_id = ?", storable(string(f.Account)))
 	}
-	switch {
-	case f.Actor == "":
-	case slices.Contains(audit.Roles(), audit.Role(f.Actor)):
-		and("role = ?", f.Actor)
-	default:
-		and("actor = ?", storable(account.FoldASCII(f.Actor)))
+	role, name := f.Role, f.Actor
+	if role == "" && slices.Contains(audit.Roles(), audit.Role(name)) {
+		role, name = audit.Role(name), ""
+	}
+	if role != "" {
+		and("role = ?", string(role))
+	}
+	if name != "" { // An address is folded, and a machine's user is called as it is.
+		and("actor IN (?, ?)", storable(name), storable(account.FoldASCII(name)))
 	}
 	if f.Action != "" {
 		and("action = ?", storable(string(f.Action)))
@@ -268,12 +282,23 @@ func scanEntry(row rowScanner) (e audit.Entry, err error) {
 	return e, errors.Join(json.Unmarshal([]byte(changed), &e.Changed), json.Unmarshal([]byte(details), &e.Details))
 }
 
-// Prune forgets acts that are older than a moment, a slice at a time: a chore. The
-// moment is noted first, as the database lets nobody delete what is younger than
-// what is noted, and Page.Since tells it.
+// pruneReach is by how much of the time that is written down Prune goes on at once.
+const pruneReach = 24 * time.Hour
+
+// Prune forgets acts that are older than a moment, a slice at a time: a chore. It goes
+// on from the oldest act by a day at most, whatever the moment is: with a clock that is
+// years ahead, all would be old. How far it goes is noted first, as the database lets
+// nobody delete what is younger than what is noted, and Page.Since tells it.
 func (r Audit) Prune(ctx context.Context, before time.Time) error {
 	const op = "forgetting old acts"
-	ms := before.UnixMilli()
+	var oldest sql.NullInt64
+	if err := r.s.on(r.s.w).row(ctx, "SELECT min(at_ms) FROM audit").Scan(&oldest); err != nil {
+		return r.s.wrap(ctx, op, err)
+	}
+	if !oldest.Valid || oldest.Int64 >= before.UnixMilli() {
+		return nil
+	}
+	ms := min(before.UnixMilli(), oldest.Int64+pruneReach.Milliseconds())
 	_, err := r.s.on(r.s.w).exec(ctx, "UPDATE audit_horizon SET before_ms = ? WHERE before_ms < ?", ms, ms)
 	if err != nil {
 		return r.s.wrap(ctx, op, err)

@@ -457,20 +457,29 @@ func TestActsAreFoundByEachFilterAndPaged(t *testing.T) {
 				w.clock.pass(time.Minute)
 			}
 		}
-		w.must(w.Audit().Record(as(audit.CLI, "root"), audit.Entry{Action: audit.UserExported, User: p}))
+		for _, name := range []string{"root", "Bob", "admin"} {
+			w.must(w.Audit().Record(as(audit.CLI, name), audit.Entry{Action: audit.UserExported, User: p}))
+		}
 		w.must(w.Accounts().Hurry(as(audit.Admin, "boss@firma.test"), a.Owner, a.ID))
 		for _, tc := range []struct {
 			name string
 			f    audit.Filter
 			want int
 		}{
-			{"all", audit.Filter{}, 10},
+			{"all", audit.Filter{}, 12},
 			{"user", audit.Filter{User: o}, 7},
 			{"account", audit.Filter{Account: a.ID}, 2},
 			{"actor by address", audit.Filter{Actor: "BOSS@firma.test"}, 1},
-			{"actor by role", audit.Filter{Actor: "cli"}, 1},
-			{"action", audit.Filter{Action: audit.UserExported}, 1},
-			{"from", audit.Filter{From: start.Add(4 * time.Minute)}, 2},
+			{"actor by role", audit.Filter{Actor: "cli"}, 3},
+			{"a machine's user as it is called", audit.Filter{Actor: "Bob"}, 1},
+			{"a machine's user is no other's", audit.Filter{Actor: "bob"}, 0},
+			{"a machine's user who is called as a role", audit.Filter{Role: audit.CLI, Actor: "admin"}, 1},
+			{"a role beside a machine's user of its name", audit.Filter{Actor: "admin"}, 1},
+			{"role", audit.Filter{Role: audit.User}, 7},
+			{"part of the user", audit.Filter{Query: "ARTEK@f"}, 3},
+			{"part of the user, no wildcard", audit.Filter{Query: "b%k"}, 0},
+			{"action", audit.Filter{Action: audit.UserExported}, 3},
+			{"from", audit.Filter{From: start.Add(4 * time.Minute)}, 4},
 			{"to", audit.Filter{To: start.Add(time.Minute)}, 2},
 			{"both", audit.Filter{From: start.Add(time.Minute), To: start.Add(2 * time.Minute), User: o}, 2},
 			{"nothing", audit.Filter{User: p, Actor: annas}, 0},
@@ -511,13 +520,27 @@ func TestActsAreFoundByEachFilterAndPaged(t *testing.T) {
 func TestTheDatabaseItselfKeepsActs(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.add(annas, 1)
+		another := `INSERT INTO audit (id, at_ms, role, actor, client, action, owner, account_id, changed, details)
+			VALUES (1, 1, 'user', 'nobody', '', 'link.made', '', '', '[]', '{}')`
 		refused := []string{
 			"UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "DELETE FROM audit WHERE id = 1",
 			"DELETE FROM audit_horizon", "UPDATE audit_horizon SET before_ms = -1",
 			"INSERT INTO audit_horizon (one, before_ms) VALUES (2, 9)",
+			another + " ON CONFLICT (id) DO UPDATE SET actor = 'nobody'",
+			"INSERT INTO audit_horizon (one, before_ms) VALUES (1, 0) ON CONFLICT (one) DO UPDATE SET before_ms = -1",
+			"UPDATE audit_horizon SET before_ms = 'zzz'", "UPDATE audit_horizon SET before_ms = NULL",
 		}
 		if w.postgres {
-			refused = append(refused, "TRUNCATE audit", "TRUNCATE audit_horizon")
+			refused = append(refused, "TRUNCATE audit", "TRUNCATE audit_horizon", "TRUNCATE accounts, audit",
+				`MERGE INTO audit a USING (SELECT 1 AS id) b ON a.id = b.id WHEN MATCHED THEN UPDATE SET actor = 'nobody'`,
+				`MERGE INTO audit a USING (SELECT 1 AS id) b ON a.id = b.id WHEN MATCHED THEN DELETE`)
+		} else {
+			refused = append(refused, strings.Replace(another, "INSERT", "INSERT OR REPLACE", 1),
+				strings.Replace(another, "INSERT", "REPLACE", 1), strings.Replace(another, "VALUES (1,", "VALUES (-1,", 1),
+				strings.Replace(another, "VALUES (1, 1,", "VALUES (NULL, 'zzz',", 1), "UPDATE OR REPLACE audit SET actor = 'nobody'",
+				"INSERT OR REPLACE INTO audit_horizon (one, before_ms) VALUES (1, 0)",
+				"INSERT OR REPLACE INTO audit_horizon (one, before_ms) VALUES (1, 9)",
+				"UPDATE audit_horizon SET before_ms = 1.5", "UPDATE audit_horizon SET before_ms = x'7a'")
 		}
 		before, _ := w.dump()
 		for _, stmt := range refused {
@@ -527,6 +550,58 @@ func TestTheDatabaseItselfKeepsActs(t *testing.T) {
 		}
 		if after, _ := w.dump(); !cmp.Equal(before, after) {
 			w.Error(cmp.Diff(before, after))
+		}
+		if horizon := w.table("SELECT before_ms FROM audit_horizon"); !cmp.Equal(horizon, []string{"0|"}) {
+			w.Errorf("what may be forgotten is %v", horizon)
+		}
+		// The control: one that is added is, with a number of its own or without.
+		for _, id := range []string{"VALUES (7,", "VALUES (DEFAULT,"} {
+			if !w.postgres {
+				id = strings.Replace(id, "DEFAULT", "NULL", 1)
+			}
+			w.must(w.w.Exec(strings.Replace(another, "VALUES (1,", id, 1)).Error)
+		}
+	})
+}
+
+// A schema from before the database refused it may have had its horizon spoilt: what was
+// deleted since nobody knows, so the list is whole from now on.
+func TestAHorizonThatWasSpoiltBeginsAtNow(t *testing.T) {
+	onBoth(t, func(w *world) {
+		if w.postgres {
+			return // There it was always a number.
+		}
+		for w.version() >= 30 {
+			w.must(w.MigrateDown(w.Context()))
+		}
+		w.must(w.w.Exec("UPDATE audit_horizon SET before_ms = 'zzz'").Error)
+		w.must(w.Migrate(w.Context()))
+		if page, err := w.Audit().Acts(w.Context(), audit.Filter{}); err != nil || time.Since(page.Since).Abs() > time.Hour {
+			w.Errorf("%v: %v", page.Since, err)
+		}
+	})
+}
+
+// Acts that were dropped with their table are not said to have never been.
+func TestAnAuditThatWasTakenBackIsKnownToBeNew(t *testing.T) {
+	onBoth(t, func(w *world) {
+		since := func() time.Time {
+			page, err := w.Audit().Acts(w.Context(), audit.Filter{})
+			w.must(err)
+			return page.Since
+		}
+		if at := since(); !at.IsZero() { // The control.
+			w.Errorf("a new one has forgotten what was before %v", at)
+		}
+		for _, to := range []int64{26, 0} {
+			w.must(w.MigrateDownTo(w.Context(), to))
+			w.must(w.Migrate(w.Context()))
+			if at := since(); time.Since(at).Abs() > time.Hour {
+				w.Errorf("after the way down to %d the list is whole since %v", to, at)
+			}
+			if err := w.w.Exec("UPDATE audit_horizon SET before_ms = 5").Error; err == nil {
+				w.Error("what may be forgotten goes back")
+			}
 		}
 	})
 }
@@ -557,6 +632,54 @@ func TestOldActsAreForgottenAndNothingElse(t *testing.T) {
 		if rows := count(); rows != 1 || page.Entries[0].Action != audit.UserExported ||
 			!page.Since.Equal(start.Add(time.Minute)) {
 			w.Errorf("%d rows are left, since %v: %+v", rows, page.Since, page.Entries)
+		}
+	})
+}
+
+// With a clock that is years ahead all is old. A prune takes a day of it.
+func TestAClockThatIsWrongForgetsADayAndNotAll(t *testing.T) {
+	onBoth(t, func(w *world) {
+		start := w.clock.now()
+		for range 4 {
+			w.must(w.Audit().Record(w.Context(), audit.Entry{Action: audit.SessionsEnded}))
+			w.clock.pass(pruneReach / 2)
+		}
+		ahead := start.AddDate(20, 0, 0)
+		for _, want := range []int{2, 0, 0} {
+			w.must(w.Audit().Prune(w.Context(), ahead))
+			page, err := w.Audit().Acts(w.Context(), audit.Filter{})
+			w.must(err)
+			if len(page.Entries) != want || page.Since.After(start.Add(2*pruneReach)) || page.Since.IsZero() {
+				w.Errorf("%d acts are left, want %d, since %v", len(page.Entries), want, page.Since)
+			}
+		}
+	})
+}
+
+// An edit that leaves all as it was is no act; a pause of somebody else's is, where the
+// account was paused by its user before.
+func TestAnEditThatChangesNothingIsNoAct(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add(annas, 1)
+		before, _ := w.dump()
+		update := func(change func(a *account.Account)) {
+			now := w.load(a)
+			change(&now)
+			_, err := w.Accounts().Update(w.Context(), now, nil, false)
+			w.must(err)
+		}
+		update(func(*account.Account) {})
+		if after, _ := w.dump(); !cmp.Equal(before, after) {
+			w.Error(cmp.Diff(before, after))
+		}
+		at := w.clock.now()
+		update(func(a *account.Account) { a.Enabled, a.Pause = false, account.Pause{At: at} })
+		update(func(a *account.Account) { a.Pause.Operator = true })
+		update(func(*account.Account) {})
+		page, err := w.Audit().Acts(w.Context(), audit.Filter{Action: audit.AccountPaused})
+		w.must(err)
+		if len(page.Entries) != 2 {
+			w.Errorf("written down are %v", page.Entries)
 		}
 	})
 }
