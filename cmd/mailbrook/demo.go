@@ -163,7 +163,7 @@ func (d *demonstration) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.pull(ctx, d.t, accounts, false, false); err != nil {
+	if _, err := d.pull(ctx, d.t, accounts, pullCmd{}); err != nil {
 		return err
 	}
 	if err := d.printFolders(ctx, owner, accounts); err != nil {

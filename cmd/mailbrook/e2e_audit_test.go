@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
@@ -41,10 +43,7 @@ func orDash(p *string) string {
 func (p *process) acts(admin *user, known map[string]bool) (news []string) {
 	p.t.Helper()
 	for cursor := ""; ; {
-		page := must[auditAnswer](admin, http.StatusOK, "GET", "/v1/admin/audit?limit=500&cursor="+cursor, nil)
-		if cursor == "" {
-			page = must[auditAnswer](admin, http.StatusOK, "GET", "/v1/admin/audit?limit=500", nil)
-		}
+		page := must[auditAnswer](admin, http.StatusOK, "GET", "/v1/admin/audit?limit=500"+cursor, nil)
 		for _, e := range page.Entries {
 			if !known[e.ID] {
 				known[e.ID] = true
@@ -58,7 +57,7 @@ func (p *process) acts(admin *user, known map[string]bool) (news []string) {
 			slices.Reverse(news)
 			return news
 		}
-		cursor = *page.Next
+		cursor = "&cursor=" + *page.Next
 	}
 }
 
@@ -222,7 +221,30 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 	p.term()
 }
 
-// What commands do is written down as the command line's, with who ran it where.
+// commandsNotWritten are the commands that leave no act, and why.
+var commandsNotWritten = map[string]string{
+	"serve":               "what is done through it is written down by whoever asks",
+	"demo":                "its installation is a scratch one that ends with it; what is added there is written down",
+	"init":                "there is nobody yet to whom anything could be done",
+	"account list":        "it shows settings, and changes nothing",
+	"account show":        "likewise",
+	"providers":           "it is about no user",
+	"check":               "it compares, and changes nothing; of mail it names files",
+	"token":               "whoever has the key makes them without us; what is done with one is written down",
+	"doctor":              "it looks, and changes nothing of users",
+	"config show":         "it is about no user",
+	"config check":        "likewise",
+	"migrate up":          "it is about no user",
+	"migrate down":        "it is about no user; where the audit itself goes, the next one says from when on it is whole",
+	"migrate status":      "it is about no user",
+	"installation status": "likewise",
+	"completion":          "likewise",
+	"man":                 "likewise",
+	"version":             "likewise",
+}
+
+// What commands do is written down as the command line's, with who ran it where; of each
+// command that there is, or there is a reason why not.
 func TestWhatCommandsDoIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
@@ -238,8 +260,12 @@ func TestWhatCommandsDoIsWrittenDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	made := [][]string{{"installation", "adopt"}}
 	step := func(stdin string, args []string, want ...string) string {
 		t.Helper()
+		if len(want) > 0 {
+			made = append(made, args)
+		}
 		said := s.ok(stdin, args...)
 		for i, action := range want {
 			name, changed, _ := strings.Cut(action, " ")
@@ -257,6 +283,10 @@ func TestWhatCommandsDoIsWrittenDown(t *testing.T) {
 	step("", []string{"account", "test", id, "--transcript", filepath.Join(s.dir, "t")}, "account.tested")
 	step("", []string{"account", "edit", id, "--name", "Moje"}, "account.changed name")
 	step("", []string{"account", "list", "--user", anna})
+	step("", []string{"pull"})
+	step("", []string{"pull", "--account", id}, "account.fetched")
+	step("", []string{"pull", "--user", anna}, "account.fetched")
+	step("", []string{"pull", "--transcript", filepath.Join(s.dir, "all")}, "transcript.begun")
 	step("", []string{"link", "--user", anna}, "link.made")
 	step("", []string{"sessions", "end", "--user", anna}, "sessions.ended")
 	step("", []string{"user", "export", anna}, "user.exported")
@@ -270,6 +300,69 @@ func TestWhatCommandsDoIsWrittenDown(t *testing.T) {
 		t.Errorf("adopting was written down as %q, want %q", got, want)
 	}
 	p.term()
+	var c cli
+	parser, err := kong.New(&c, kong.Name("mailbrook"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range parser.Model.Leaves(false) {
+		_, name, _ := strings.Cut(n.FullPath(), " ")
+		words := strings.Fields(name)
+		why, left := commandsNotWritten[name]
+		did := slices.ContainsFunc(made, func(args []string) bool {
+			return len(args) >= len(words) && slices.Equal(args[:len(words)], words)
+		})
+		if did == left || left && why == "" {
+			t.Errorf("%q: is it written down, or why not", name)
+		}
+	}
+}
+
+// Taking the audit back is meant, and known of afterwards; the control is a step that
+// leaves it.
+func TestTheAuditIsNotTakenBackByTheWay(t *testing.T) {
+	t.Parallel()
+	for _, database := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			settings := []string{"WEB_PUBLIC_URL=http://pages.test"}
+			if database == "PostgreSQL" {
+				settings = append(settings, "DATABASE="+mailtest.StartPostgres(t))
+			}
+			s := newSite(t, nil, settings...)
+			s.ok("", "migrate", "up")
+			s.ok("", "init")
+			s.ok("", "link", "--user", anna)
+			s.ok("", "migrate", "down", "--yes", "--to", "27")
+			for _, to := range []string{"26", "0"} {
+				r := s.run("y\n", "migrate", "down", "--yes", "--to", to)
+				if r.status != exitUsage || !strings.Contains(r.err, "audit") || !strings.Contains(r.err, "--force") {
+					t.Errorf("down to %s: status %d, %s", to, r.status, r.err)
+				}
+			}
+			s.ok("", "migrate", "up")
+			complete := func() (since *string) {
+				p := s.serve("--roles", "api")
+				page := must[struct {
+					Entries []actAnswer
+					Since   *string `json:"complete_since"`
+				}](p.admin(), http.StatusOK, "GET", "/v1/admin/audit", nil)
+				p.term()
+				if len(page.Entries) != 1 && page.Since == nil || len(page.Entries) > 0 && page.Since != nil {
+					t.Errorf("%d acts, complete since %s", len(page.Entries), orDash(page.Since))
+				}
+				return page.Since
+			}
+			if since := complete(); since != nil {
+				t.Errorf("nothing was taken back, and the list is whole since %s", *since)
+			}
+			s.ok("", "migrate", "down", "--force", "--to", "26")
+			s.ok("", "migrate", "up")
+			if since := complete(); since == nil {
+				t.Error("the audit was dropped, and the list says that it is whole")
+			}
+		})
+	}
 }
 
 // Nothing by which anybody could be signed in, and no mail, is in an export, whichever

@@ -340,7 +340,13 @@ func TestMigrateDownAsksAndRefusesBesideAServe(t *testing.T) {
 			if now := s.ok("", "migrate", "status"); now != whole {
 				t.Errorf("after all refusals the schema is\n%s, was\n%s", now, whole)
 			}
-			c := s.onTerminal(80, nil, "migrate", "down") // The control.
+			c := s.onTerminal(200, nil, "migrate", "down", "--to", "0")
+			c.expect("The audit, who did what, is lost with them. [y/N] ")
+			c.types("n\r")
+			if status, shown := c.ends(); status != exitFailed {
+				t.Errorf("after a no: status %d, %s", status, shown)
+			}
+			c = s.onTerminal(80, nil, "migrate", "down") // The control.
 			c.expect("[y/N] ")
 			c.types("y\r")
 			if status, shown := c.ends(); status != exitOK || s.ok("", "migrate", "status") == whole {

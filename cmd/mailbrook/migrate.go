@@ -20,7 +20,7 @@ type (
 	migrateDownCmd struct {
 		To    *int64 `help:"Take back every migration that is newer than this one; 0: all." placeholder:"N"`
 		Yes   bool   `help:"Do not ask."`
-		Force bool   `help:"Do not ask, even where that drops accounts or the memory of what was delivered."`
+		Force bool   `help:"Do not ask, even where that drops accounts, the memory of what was delivered, or who did what."`
 	}
 	migrateStatusCmd struct{}
 )
@@ -106,6 +106,9 @@ func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
 // of them are dropped, and all mail would be fetched again.
 const lastKeeping = 3
 
+// firstActs is the step that made the audit: taken back, all that is in it is lost.
+const firstActs = 27
+
 func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error {
 	return withStore(ctx, t, load, func(n *installation, b borne) error {
 		if err := n.mayMigrate(ctx, b); err != nil {
@@ -136,6 +139,13 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 			return usageError{fmt.Errorf("%d accounts, or what was delivered from them, would be dropped: --force does it",
 				kept)}
 		}
+		lost, err := s.ActsKept(ctx)
+		if err != nil {
+			return err
+		}
+		if to < firstActs && lost > 0 && !c.Force {
+			return usageError{fmt.Errorf("the audit, who did what, would be lost with %s: --force does it", count(lost, "act"))}
+		}
 		if applied == 0 {
 			return printMigrations(ctx, t, s)
 		}
@@ -150,6 +160,9 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if !c.Yes && !c.Force {
 			question := fmt.Sprintf("The schema is at %d. Take back all that is newer than %d, with all that its tables hold?",
 				applied, max(to, 0))
+			if to < firstActs && applied >= firstActs {
+				question += " The audit, who did what, is lost with them."
+			}
 			if err := t.confirm(ctx, question, "--yes"); err != nil {
 				return err
 			}

@@ -10,11 +10,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/store"
 )
 
 type pullCmd struct {
@@ -42,7 +44,7 @@ func (c pullCmd) Run(ctx context.Context, t terminal, load loader) error {
 			return err
 		}
 		a.transcriptDir = c.Transcript
-		ok, err := a.pull(ctx, t, accounts, c.Force, c.JSON)
+		ok, err := a.pull(ctx, t, accounts, c)
 		if err == nil && !ok {
 			return errQuiet
 		}
@@ -144,10 +146,8 @@ type pulled struct {
 // pull visits accounts, a few at a time, and shows how it goes. It reports
 // whether all went well. One that waits for its user is not visited unless
 // forced: each try would be one more login with what was refused.
-func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, force,
-	asJSON bool,
-) (ok bool, err error) {
-	show := newProgress(t, accounts, asJSON)
+func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, c pullCmd) (ok bool, err error) {
+	show := newProgress(t, accounts, c.JSON)
 	a.progress = show.update
 	var mu sync.Mutex
 	ok = true
@@ -156,7 +156,7 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 	g.SetLimit(pullWorkers)
 	for i, acc := range accounts {
 		g.Go(func() error {
-			r := a.pullOne(gctx, acc, show, force)
+			r := a.pullOne(gctx, acc, show, c)
 			d := r.Diagnosis
 			mu.Lock()
 			defer mu.Unlock()
@@ -164,7 +164,7 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 			well := d == nil && !r.Removed
 			ok = ok && well
 			show.finish(r)
-			if asJSON {
+			if c.JSON {
 				return t.jsonLine(pulled{
 					acc.ID, acc.Email, well, r.Report.Messages, r.Report.Bytes, r.Took.Seconds(), r.Skipped, r.Removed,
 					httpapi.DiagnosisJSON(d, acc, a.advice(), "en"),
@@ -175,7 +175,7 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 	}
 	err = g.Wait()
 	show.wait()
-	if asJSON || err != nil {
+	if c.JSON || err != nil {
 		return ok, err
 	}
 	if len(accounts) == 0 {
@@ -186,17 +186,20 @@ func (a *app) pull(ctx context.Context, t terminal, accounts []account.Account, 
 }
 
 // pullOne visits one account, or leaves it alone when it waits for its user.
-func (a *app) pullOne(ctx context.Context, acc account.Account, show *progress, force bool) pullResult {
+func (a *app) pullOne(ctx context.Context, acc account.Account, show *progress, c pullCmd) pullResult {
 	visit := a.runner.VisitOne
-	if force {
+	if c.Force {
 		visit = a.runner.InsistOne
 	}
-	waits := acc.Status.State == account.NeedsAttention && acc.Status.Failures > 0 && !force
+	waiting := acc.Status.State == account.NeedsAttention && acc.Status.Failures > 0
+	waits := waiting && !c.Force
 	var res schedule.Result
 	var err error
 	if !waits {
 		show.start(acc)
-		res, err = visit(ctx, acc.Owner, acc.ID)
+		if err = a.recordPull(ctx, acc, c, waiting); err == nil {
+			res, err = visit(ctx, acc.Owner, acc.ID)
+		}
 		waits = errors.Is(err, schedule.ErrWaits) // Since it was listed.
 	}
 	if waits {
@@ -213,6 +216,19 @@ func (a *app) pullOne(ctx context.Context, acc account.Account, show *progress, 
 		res.Report.Err = err
 	}
 	return pullResult{Account: acc, Report: res.Report, Took: res.Took, Diagnosis: diagnosisOf(res.Report)}
+}
+
+// recordPull writes down that a visit was asked for: of accounts that were named, or that
+// wait for their user. All of them are visited as the service does by itself. Nobody is
+// visited of whom that cannot be written.
+func (a *app) recordPull(ctx context.Context, acc account.Account, c pullCmd, waiting bool) (err error) {
+	if c.Account != "" || c.User != "" || waiting {
+		err = a.store.Audit().Record(ctx, store.AboutAccount(audit.AccountFetched, acc))
+	}
+	if err == nil && c.Transcript != "" {
+		err = a.store.Audit().Record(ctx, store.AboutAccount(audit.TranscriptBegun, acc))
+	}
+	return err
 }
 
 // diagnosisOf is why a visit failed, or nil.

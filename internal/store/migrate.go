@@ -101,19 +101,26 @@ func (s *Store) versioned(ctx context.Context) bool {
 }
 
 // TakenBack reports whether there were steps, and all of them were taken back: no
-// table is left, but that of the steps. It writes nothing.
+// table is left, but that of the steps, and the mark that there was an audit. It
+// writes nothing.
 func (s *Store) TakenBack(ctx context.Context) (bool, error) {
 	applied, _, err := s.SchemaVersion(ctx, 0)
 	return err == nil && applied == 0 && s.versioned(ctx), err
 }
 
 // AccountsKept counts the accounts in a database of any schema.
-func (s *Store) AccountsKept(ctx context.Context) (n int64, err error) {
-	if !s.w.WithContext(ctx).Migrator().HasTable("accounts") {
+func (s *Store) AccountsKept(ctx context.Context) (int64, error) { return s.rowsOf(ctx, "accounts") }
+
+// ActsKept counts the acts in a database of any schema.
+func (s *Store) ActsKept(ctx context.Context) (int64, error) { return s.rowsOf(ctx, "audit") }
+
+// rowsOf counts the rows of a table that need not be there.
+func (s *Store) rowsOf(ctx context.Context, table string) (n int64, err error) {
+	if !s.w.WithContext(ctx).Migrator().HasTable(table) {
 		return 0, s.Ping(ctx)
 	}
-	err = s.on(s.r).row(ctx, "SELECT count(*) FROM accounts").Scan(&n)
-	return n, s.wrap(ctx, "counting accounts", err)
+	err = s.on(s.r).row(ctx, "SELECT count(*) FROM "+table).Scan(&n)
+	return n, s.wrap(ctx, "counting the rows of "+table, err)
 }
 
 // MigrateDown takes back the newest step, with all that its tables hold. On an
