@@ -753,6 +753,30 @@ func (e AdminListAccountsParamsSort) Valid() bool {
 	}
 }
 
+// Defines values for AdminListAuditParamsRole.
+const (
+	ActedAsAdmin  AdminListAuditParamsRole = "admin"
+	ActedAsCLI    AdminListAuditParamsRole = "cli"
+	ActedAsSystem AdminListAuditParamsRole = "system"
+	ActedAsUser   AdminListAuditParamsRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the AdminListAuditParamsRole enum.
+func (e AdminListAuditParamsRole) Valid() bool {
+	switch e {
+	case ActedAsAdmin:
+		return true
+	case ActedAsCLI:
+		return true
+	case ActedAsSystem:
+		return true
+	case ActedAsUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AdminListQuotasParamsSort.
 const (
 	ByLimitBytes       AdminListQuotasParamsSort = "limit_bytes"
@@ -2698,10 +2722,18 @@ type AdminListAuditParams struct {
 	// User Only acts that concern this user; the whole address.
 	User *EmailAddress `form:"user,omitempty" json:"user,omitempty"`
 
+	// Query Only acts that concern a user whose address contains this, in any case. Nothing in it is a wildcard.
+	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
+
 	// Account Only acts that concern the account with this id, which need not be there any more.
 	Account *openapi_types.UUID `form:"account,omitempty" json:"account,omitempty"`
 
-	// Actor Only what this address did; or all that was done by one right, as `role` of an entry names it.
+	// Role Only what was done by this right, as `role` of an entry names it.
+	Role *AdminListAuditParamsRole `form:"role,omitempty" json:"role,omitempty"`
+
+	// Actor Only what this address did, or who is called so on the machine of a command. Without `role`, one of its
+	// words means that right: `actor=admin` is all that administrators did, `role=cli&actor=admin` what the
+	// machine's user `admin` did.
 	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
 
 	// Action Only acts of this kind.
@@ -2719,6 +2751,9 @@ type AdminListAuditParams struct {
 	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// AdminListAuditParamsRole defines parameters for AdminListAudit.
+type AdminListAuditParamsRole string
 
 // AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
 type AdminListDefaultLimitsParams struct {
@@ -4192,11 +4227,25 @@ func (w *ServerInterfaceWrapper) AdminListAudit(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
 	}
 
+	// ------------- Optional query parameter "query" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "query", ctx.QueryParams(), &params.Query, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter query: %s", err))
+	}
+
 	// ------------- Optional query parameter "account" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "account", ctx.QueryParams(), &params.Account, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter account: %s", err))
+	}
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", ctx.QueryParams(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter role: %s", err))
 	}
 
 	// ------------- Optional query parameter "actor" -------------
@@ -8823,6 +8872,22 @@ func (response AdminGetTranscript404ApplicationProblemPlusJSONResponse) VisitAdm
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminGetTranscript422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminGetTranscript422ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }

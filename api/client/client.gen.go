@@ -753,6 +753,30 @@ func (e AdminListAccountsParamsSort) Valid() bool {
 	}
 }
 
+// Defines values for AdminListAuditParamsRole.
+const (
+	ActedAsAdmin  AdminListAuditParamsRole = "admin"
+	ActedAsCLI    AdminListAuditParamsRole = "cli"
+	ActedAsSystem AdminListAuditParamsRole = "system"
+	ActedAsUser   AdminListAuditParamsRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the AdminListAuditParamsRole enum.
+func (e AdminListAuditParamsRole) Valid() bool {
+	switch e {
+	case ActedAsAdmin:
+		return true
+	case ActedAsCLI:
+		return true
+	case ActedAsSystem:
+		return true
+	case ActedAsUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AdminListQuotasParamsSort.
 const (
 	ByLimitBytes       AdminListQuotasParamsSort = "limit_bytes"
@@ -2698,10 +2722,18 @@ type AdminListAuditParams struct {
 	// User Only acts that concern this user; the whole address.
 	User *EmailAddress `form:"user,omitempty" json:"user,omitempty"`
 
+	// Query Only acts that concern a user whose address contains this, in any case. Nothing in it is a wildcard.
+	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
+
 	// Account Only acts that concern the account with this id, which need not be there any more.
 	Account *openapi_types.UUID `form:"account,omitempty" json:"account,omitempty"`
 
-	// Actor Only what this address did; or all that was done by one right, as `role` of an entry names it.
+	// Role Only what was done by this right, as `role` of an entry names it.
+	Role *AdminListAuditParamsRole `form:"role,omitempty" json:"role,omitempty"`
+
+	// Actor Only what this address did, or who is called so on the machine of a command. Without `role`, one of its
+	// words means that right: `actor=admin` is all that administrators did, `role=cli&actor=admin` what the
+	// machine's user `admin` did.
 	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
 
 	// Action Only acts of this kind.
@@ -2719,6 +2751,9 @@ type AdminListAuditParams struct {
 	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// AdminListAuditParamsRole defines parameters for AdminListAudit.
+type AdminListAuditParamsRole string
 
 // AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
 type AdminListDefaultLimitsParams struct {
@@ -7129,9 +7164,33 @@ func NewAdminListAuditRequest(server string, params *AdminListAuditParams) (*htt
 
 		}
 
+		if params.Query != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "query", *params.Query, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Account != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account", *params.Account, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Role != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "role", *params.Role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -12201,6 +12260,8 @@ type AdminGetTranscriptResponse struct {
 	ApplicationproblemJSON403 *Forbidden
 	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
 	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationproblemJSON429 *RateLimited
 	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -12238,6 +12299,11 @@ func (r AdminGetTranscriptResponse) GetApplicationproblemJSON403() *Forbidden {
 // GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r AdminGetTranscriptResponse) GetApplicationproblemJSON404() *NotFound {
 	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminGetTranscriptResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
 }
 
 // GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -19486,6 +19552,13 @@ func ParseAdminGetTranscriptResponse(rsp *http.Response) (*AdminGetTranscriptRes
 			return nil, err
 		}
 		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest RateLimited

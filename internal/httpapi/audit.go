@@ -40,8 +40,9 @@ func (s *server) AdminListAudit(ctx context.Context,
 ) (api.AdminListAuditResponseObject, error) {
 	p := r.Params
 	f := audit.Filter{
-		Actor: value(p.Actor), Action: audit.Action(value(p.Action)), From: value(p.From), To: value(p.To),
-		Limit: value(p.Limit), Cursor: value(p.Cursor),
+		Query: value(p.Query), Role: audit.Role(value(p.Role)), Actor: value(p.Actor),
+		Action: audit.Action(value(p.Action)), From: value(p.From), To: value(p.To), Limit: value(p.Limit),
+		Cursor: value(p.Cursor),
 	}
 	if p.Account != nil {
 		f.Account = account.ID(p.Account.String())

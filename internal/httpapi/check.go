@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -74,7 +75,9 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 			found.bad(name, "unknown_field", "is not a parameter of this call: leave it out, or check its spelling")
 		case len(values) > 1:
 			found.bad(name, "duplicate", "is given twice")
-		case values[0] == "": // A form's empty field: not said.
+		case values[0] == "":
+			// Whoever sends a filter means something by it: nothing is not all.
+			found.wrong(name, "required", "must not be empty")
 			query.Del(name)
 		}
 	}
@@ -100,6 +103,9 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 			return account.ErrNotFound
 		}
 		found.parameter(p, err)
+		if p.In == openapi3.ParameterInQuery && query.Has(p.Name) {
+			found.spelling(p, query.Get(p.Name))
+		}
 	}
 	return nil
 }
@@ -167,26 +173,31 @@ func (f *findings) bad(field, code, detail string, args ...any) {
 	f.malformed = append(f.malformed, e)
 }
 
-// ofType notes a value of another type than its schema's, which is said in a
-// person's words for types.
+// ofType notes a value of another type than its schema's.
 func (f *findings) ofType(field string, s *openapi3.Schema) {
-	name := account.List(s.Type.Slice())
-	detail := account.Say("must be of type %s", name)
-	switch name {
+	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: wrongType, Detail: typeWords(s)})
+}
+
+const wrongType = "wrong_type"
+
+// typeWords says in a person's words for types of which one a value must be.
+func typeWords(s *openapi3.Schema) account.Sentence {
+	switch name := account.List(s.Type.Slice()); name {
 	case openapi3.TypeString:
-		detail = account.Say("must be of type string")
+		return account.Say("must be of type string")
 	case openapi3.TypeInteger:
-		detail = account.Say("must be of type integer")
+		return account.Say("must be of type integer")
 	case openapi3.TypeNumber:
-		detail = account.Say("must be of type number")
+		return account.Say("must be of type number")
 	case openapi3.TypeBoolean:
-		detail = account.Say("must be of type boolean")
+		return account.Say("must be of type boolean")
 	case openapi3.TypeArray:
-		detail = account.Say("must be of type array")
+		return account.Say("must be of type array")
 	case openapi3.TypeObject:
-		detail = account.Say("must be of type object")
+		return account.Say("must be of type object")
+	default:
+		return account.Say("must be of type %s", name)
 	}
-	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: "wrong_type", Detail: detail})
 }
 
 // wrong notes a value out of bounds.
@@ -234,7 +245,8 @@ func (f *findings) err() error {
 	return nil
 }
 
-// parameter notes what is wrong with one parameter.
+// parameter notes what is wrong with one parameter. All of them are text that is read:
+// what cannot be read is a wrong value, and no other type as in a body.
 func (f *findings) parameter(p *openapi3.Parameter, err error) {
 	var parse *openapi3filter.ParseError
 	switch {
@@ -242,13 +254,30 @@ func (f *findings) parameter(p *openapi3.Parameter, err error) {
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
 		f.wrong(p.Name, "required", "is needed")
 	case errors.As(err, &parse):
-		f.ofType(p.Name, p.Schema.Value)
+		f.note(p.Name, wrongType, typeWords(p.Schema.Value))
 	default:
 		var re *openapi3filter.RequestError
 		if errors.As(err, &re) {
 			err = re.Err
 		}
 		f.schema(nil, err, p.Name)
+	}
+}
+
+// spelling notes values that the library takes, and the reading behind it does not, or
+// takes for others: 0x10 and 1_0, of which one knows, 010, which is eight to one and ten
+// to the other, and times that no clock shows.
+func (f *findings) spelling(p *openapi3.Parameter, text string) {
+	s := p.Schema.Value
+	switch {
+	case s.Type.Is(openapi3.TypeInteger):
+		if n, err := strconv.ParseInt(text, 10, 64); err != nil || strconv.FormatInt(n, 10) != text {
+			f.note(p.Name, wrongType, typeWords(s))
+		}
+	case s.Format == "date-time":
+		if _, err := time.Parse(time.RFC3339, text); err != nil {
+			f.form(p.Name, s)
+		}
 	}
 }
 

@@ -265,7 +265,7 @@ func TestWhoMayEndWhoseSessions(t *testing.T) {
 		"both at once":                    {"?everybody=true&user=" + bartek, true, 422, true, true},
 		"of who looks like anna":          {"?user=%C4%B1nna@firma.test", true, 422, true, true},
 		"what is no parameter":            {"?owner=" + bartek, true, 400, true, true},
-		"an empty user is not everybody ": {"?user=", true, 200, false, true},
+		"an empty user is not everybody ": {"?user=", true, 422, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
