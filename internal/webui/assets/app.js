@@ -170,7 +170,7 @@ async function signedIn(note) {
 
 document.addEventListener("click", (e) => {
   const a = e.target.closest?.("a[href^='/']");
-  if (!a || e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey || a.target) return;
+  if (!a || e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey || a.target || a.hasAttribute("download")) return;
   e.preventDefault();
   go(a.getAttribute("href"));
 });

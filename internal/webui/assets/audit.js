@@ -3,7 +3,7 @@
 import { get, query } from "./api.js";
 import { h, say, show, icon, uid } from "./dom.js";
 import { count, known, language, size, t } from "./i18n.js";
-import { problemFields } from "./form.js";
+import { labels, letters } from "./letters.js";
 import { address, codeWords, page, pager, row, serverName, table, th, userLink } from "./adminparts.js";
 
 const actions = [
@@ -13,64 +13,49 @@ const actions = [
   "transcript.read", "transcript.removed", "installation.adopted",
 ];
 
-const names = ["user", "account", "actor", "action", "from", "to"];
+const names = ["query", "user", "account", "actor", "action", "from", "to"];
 
 /** acts is the page of acts. */
 export async function acts() {
   const given = new URLSearchParams(location.search);
   const filter = Object.fromEntries(names.map((n) => [n, given.get(n) || ""]));
-  const typed = (name) => h("input", { type: "text", id: uid("q"), value: filter[name], maxlength: "254", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
+  const typed = (name) => h("input", { type: "text", id: uid("q"), value: letters(filter[name]), maxlength: "254", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
   const day = (name) => h("input", { type: "date", id: uid("q"), value: filter[name] });
   const kind = h("select", { id: uid("q") }, [["", t("audit.action.any")], ...actions.map((a) => [a, t("audit.act." + a)])]
     .map(([v, text]) => h("option", { value: v, selected: v === filter.action }, text)));
-  const inputs = { user: typed("user"), actor: typed("actor"), action: kind, from: day("from"), to: day("to") };
+  const inputs = { query: typed("query"), actor: typed("actor"), action: kind, from: day("from"), to: day("to") };
   const list = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("audit.none")), old = h("p", { class: "hint", hidden: true }), fixed = h("p", { class: "fixed" });
-  const bad = h("span", { class: "error", id: uid("e"), role: "alert" });
-  inputs.user.setAttribute("aria-describedby", bad.id);
-  function wrong(text) {
-    say(bad, text);
-    show(bad, text);
-    if (text) inputs.user.setAttribute("aria-invalid", "true"); else inputs.user.removeAttribute("aria-invalid");
-  }
-  inputs.user.addEventListener("input", () => wrong(""));
   async function load(cursor, signal) {
-    try {
-      const answer = await get("/v1/admin/audit" + query({ ...filter, from: begin(filter.from, 0), to: begin(filter.to, 1), limit: 50, cursor }), signal);
-      list.replaceChildren(...answer.entries.map(line));
-      show(none, !answer.entries.length);
-      show(old, answer.complete_since);
-      if (answer.complete_since) say(old, t("audit.since", { time: moment(answer.complete_since, "long") }));
-      return { ...answer, n: answer.entries.length };
-    } catch (e) {
-      const at = problemFields(e).find(([name]) => name === "user");
-      if (at) wrong(at[1]);
-      throw e;
-    }
+    const answer = await get("/v1/admin/audit" + query({ ...filter, from: begin(filter.from, 0), to: begin(filter.to, 1), limit: 50, cursor }), signal);
+    list.replaceChildren(...answer.entries.map(line));
+    show(none, !answer.entries.length);
+    show(old, answer.complete_since);
+    if (answer.complete_since) say(old, t("audit.since", { time: moment(answer.complete_since, "long") }));
+    return { ...answer, n: answer.entries.length };
   }
   const walk = pager(load, "audit.shown");
   function again() {
     for (const n of Object.keys(inputs)) filter[n] = inputs[n].value.trim();
-    wrong("");
+    for (const n of ["query", "actor"]) filter[n] = labels(filter[n]);
     address(filter);
     return walk.restart();
   }
-  /** narrowed says that a link that led here has narrowed the list to an account, and takes it back. */
+  /** narrowed says that a link that led here has narrowed the list to a user or an account, and takes it back. */
   function narrowed() {
-    show(fixed, filter.account);
-    fixed.replaceChildren(h("span", null, t("audit.account")), h("button", { type: "button", class: "link", onclick: () => {
-      filter.account = "";
+    show(fixed, filter.account || filter.user);
+    fixed.replaceChildren(h("span", null, filter.account ? t("audit.account") : t("health.only", { what: letters(filter.user) })), h("button", { type: "button", class: "link", onclick: () => {
+      filter.account = filter.user = "";
       narrowed();
       again();
-      inputs.user.focus();
+      inputs.query.focus();
     } }, t("audit.account.drop")));
   }
-  wrong("");
   narrowed();
   await walk.turn();
-  const field = (name, hint, error) => h("div", { class: "field" }, h("label", { for: inputs[name].id }, t("audit.filter." + name), hint && h("small", null, " " + hint)), inputs[name], error);
+  const field = (name, hint) => h("div", { class: "field" }, h("label", { for: inputs[name].id }, t("audit.filter." + name), hint && h("small", null, " " + hint)), inputs[name]);
   const el = page(t("audit.title"),
     h("form", { class: "filters", role: "search", novalidate: true, onsubmit: (e) => { e.preventDefault(); again(); } },
-      field("user", t("audit.filter.user.hint"), bad), field("actor", t("audit.filter.actor.hint")), field("action"), field("from"), field("to"),
+      field("query", t("audit.filter.query.hint")), field("actor", t("audit.filter.actor.hint")), field("action"), field("from"), field("to"),
       h("div", { class: "export" }, h("button", { type: "submit" }, icon("search"), t("audit.filter")))),
     fixed, h("div", { class: "panel flush" }, table(t("audit.title"), [th(t("audit.when")), th(t("audit.what")), th(t("audit.who")), th(t("audit.whom")), th(t("audit.more"))], list), none),
     old, walk.el);
