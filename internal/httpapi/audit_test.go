@@ -76,7 +76,8 @@ func (p people) Export(ctx context.Context, o account.Owner, w io.Writer) error 
 func TestTheFiltersOfTheAuditReachIt(t *testing.T) {
 	f := newFixture(t)
 	rec := f.do(signedIn(request{Method: "GET", Path: "/v1/admin/audit?user=" + anna + "&account=" + annaID +
-		"&query=ann&role=cli&actor=admin&action=quota.set&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00%2B01:00&limit=3&cursor=xyz"}))
+		"&query=ann&role=cli&actor=admin&action=quota.set&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00%2B01:00" +
+		"&limit=3&cursor=xyz"}))
 	want := audit.Filter{
 		User: owner(t, anna), Query: "ann", Account: annaID, Role: audit.CLI, Actor: "admin", Action: audit.QuotaSet,
 		From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC),

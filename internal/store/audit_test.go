@@ -537,7 +537,8 @@ func TestTheDatabaseItselfKeepsActs(t *testing.T) {
 		} else {
 			refused = append(refused, strings.Replace(another, "INSERT", "INSERT OR REPLACE", 1),
 				strings.Replace(another, "INSERT", "REPLACE", 1), strings.Replace(another, "VALUES (1,", "VALUES (-1,", 1),
-				strings.Replace(another, "VALUES (1, 1,", "VALUES (NULL, 'zzz',", 1), "UPDATE OR REPLACE audit SET actor = 'nobody'",
+				strings.Replace(another, "VALUES (1, 1,", "VALUES (NULL, 'zzz',", 1),
+				"UPDATE OR REPLACE audit SET actor = 'nobody'",
 				"INSERT OR REPLACE INTO audit_horizon (one, before_ms) VALUES (1, 0)",
 				"INSERT OR REPLACE INTO audit_horizon (one, before_ms) VALUES (1, 9)",
 				"UPDATE audit_horizon SET before_ms = 1.5", "UPDATE audit_horizon SET before_ms = x'7a'")
