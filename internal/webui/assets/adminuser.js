@@ -65,7 +65,7 @@ export async function user(name) {
     told = text;
     accounts(now.accounts);
   });
-  const all = h("a", { href: "/v1/admin/users/" + encodeURIComponent(first.user) + "/export", download: "mailbrook-export.json" }, icon("save"), t("user.export"));
+  const all = h("a", { href: "/v1/admin/users/" + encodeURIComponent(first.user) + "/export", download: "mailbrook-export.json" }, t("user.export"));
   const el = frame([h("h1", { tabindex: "-1" }, first.user), h("p", { class: "export" }, acts({ user: first.user }), all)], h("a", { href: "/admin/quotas" }, icon("back"), t("quotas.title")),
     panel(t("user.space"), h("dl", { class: "evidence" }, fact(t("quotas.used"), used), fact(t("quotas.limit"), limit.el), fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)), parts),
     h("section", { class: "stack", id: "accounts", "aria-labelledby": "accounts-title" }, h("h2", { id: "accounts-title", tabindex: "-1" }, t("quotas.accounts")),
