@@ -8876,22 +8876,6 @@ func (response AdminGetTranscript404ApplicationProblemPlusJSONResponse) VisitAdm
 	return err
 }
 
-type AdminGetTranscript422ApplicationProblemPlusJSONResponse struct {
-	ValidationFailedApplicationProblemPlusJSONResponse
-}
-
-func (response AdminGetTranscript422ApplicationProblemPlusJSONResponse) VisitAdminGetTranscriptResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type AdminGetTranscript429ApplicationProblemPlusJSONResponse struct {
 	RateLimitedApplicationProblemPlusJSONResponse
 }

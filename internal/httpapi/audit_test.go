@@ -103,27 +103,29 @@ func TestNoEmptyParameterStandsForAll(t *testing.T) {
 	f, asked := newFixture(t), 0
 	for path, item := range spec(t).Paths.Map() {
 		for method, op := range item.Operations() {
-			if len(*op.Security) == 0 {
-				continue // They are followed by browsers, and list nothing.
+			parameters := slices.Concat(item.Parameters, op.Parameters)
+			if parameters.GetByInAndName(openapi3.ParameterInQuery, "limit") == nil {
+				continue // It lists nothing.
 			}
-			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+			for _, p := range parameters {
 				if p.Value.In != openapi3.ParameterInQuery {
 					continue
 				}
+				filter := p.Value.Schema.Value.Default == nil && p.Value.Name != "cursor"
 				r := valid[op.OperationID]
 				r.Path, _, _ = strings.Cut(r.Path, "?")
 				r.Path += "?" + p.Value.Name + "="
 				asked++
 				f.calls = nil
 				rec := f.do(signedIn(r))
-				if said := fieldsOf(t, rec); rec.Code != 422 || !strings.Contains(said, p.Value.Name+":required") ||
-					len(f.calls) > 0 {
+				refused := rec.Code == 422 && strings.Contains(fieldsOf(t, rec), p.Value.Name+":required") && len(f.calls) == 0
+				if refused != filter || !filter && rec.Code != 200 {
 					t.Errorf("%s %s with an empty %s: %d %s", method, path, p.Value.Name, rec.Code, rec.Body)
 				}
 			}
 		}
 	}
-	if asked < 30 {
+	if asked < 25 {
 		t.Errorf("only %d parameters were tried", asked)
 	}
 	if rec := f.do(signedIn(request{Method: "GET", Path: "/v1/admin/audit"})); rec.Code != 200 {

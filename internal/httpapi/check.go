@@ -76,8 +76,11 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 		case len(values) > 1:
 			found.bad(name, "duplicate", "is given twice")
 		case values[0] == "":
-			// Whoever sends a filter means something by it: nothing is not all.
-			found.wrong(name, "required", "must not be empty")
+			// Whoever sends a filter means something by it: nothing is not all. Of the
+			// rest, a form's empty field or the first page's cursor, it is not said.
+			if r.filters(name) {
+				found.wrong(name, "required", "must not be empty")
+			}
 			query.Del(name)
 		}
 	}
@@ -103,7 +106,7 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 			return account.ErrNotFound
 		}
 		found.parameter(p, err)
-		if p.In == openapi3.ParameterInQuery && query.Has(p.Name) {
+		if err == nil && p.In == openapi3.ParameterInQuery && query.Has(p.Name) {
 			found.spelling(p, query.Get(p.Name))
 		}
 	}
@@ -175,10 +178,8 @@ func (f *findings) bad(field, code, detail string, args ...any) {
 
 // ofType notes a value of another type than its schema's.
 func (f *findings) ofType(field string, s *openapi3.Schema) {
-	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: wrongType, Detail: typeWords(s)})
+	f.malformed = append(f.malformed, account.FieldError{Field: clean(field), Code: "wrong_type", Detail: typeWords(s)})
 }
-
-const wrongType = "wrong_type"
 
 // typeWords says in a person's words for types of which one a value must be.
 func typeWords(s *openapi3.Schema) account.Sentence {
@@ -245,8 +246,7 @@ func (f *findings) err() error {
 	return nil
 }
 
-// parameter notes what is wrong with one parameter. All of them are text that is read:
-// what cannot be read is a wrong value, and no other type as in a body.
+// parameter notes what is wrong with one parameter.
 func (f *findings) parameter(p *openapi3.Parameter, err error) {
 	var parse *openapi3filter.ParseError
 	switch {
@@ -254,7 +254,7 @@ func (f *findings) parameter(p *openapi3.Parameter, err error) {
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
 		f.wrong(p.Name, "required", "is needed")
 	case errors.As(err, &parse):
-		f.note(p.Name, wrongType, typeWords(p.Schema.Value))
+		f.ofType(p.Name, p.Schema.Value)
 	default:
 		var re *openapi3filter.RequestError
 		if errors.As(err, &re) {
@@ -272,7 +272,7 @@ func (f *findings) spelling(p *openapi3.Parameter, text string) {
 	switch {
 	case s.Type.Is(openapi3.TypeInteger):
 		if n, err := strconv.ParseInt(text, 10, 64); err != nil || strconv.FormatInt(n, 10) != text {
-			f.note(p.Name, wrongType, typeWords(s))
+			f.ofType(p.Name, s)
 		}
 	case s.Format == "date-time":
 		if _, err := time.Parse(time.RFC3339, text); err != nil {

@@ -209,7 +209,6 @@ func particular() []provoked {
 		}},
 		{"adminExportUser", 404, "not_found", nil, func(r *request) { r.Path = "/v1/admin/users/nobody/export" }},
 		{"adminListAudit", 422, "validation_failed", nil, with("&action=burn", "")},
-		{"adminGetTranscript", 422, "validation_failed", nil, with("?download=perhaps", "")},
 		{"adminDeleteUser", 404, "not_found", nil, with("%20nobody", "")},
 		{"adminDeleteUser", 422, "validation_failed", nil, with("?mail=burn", "")},
 		{"adminDeleteUser", 503, "local_mailbox_unavailable", unavailable, nil},

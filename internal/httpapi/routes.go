@@ -84,6 +84,15 @@ func (r *route) params() []*openapi3.Parameter {
 	return ps
 }
 
+// filters reports whether a parameter narrows a list: it has no default, and is not the
+// place to go on from.
+func (r *route) filters(name string) bool {
+	return slices.Contains(r.parameters, "limit") && name != "cursor" &&
+		slices.ContainsFunc(r.params(), func(p *openapi3.Parameter) bool {
+			return p.Name == name && p.In == openapi3.ParameterInQuery && p.Schema.Value.Default == nil
+		})
+}
+
 func policyOf(op *openapi3.Operation) (policy, error) {
 	if op.Security == nil {
 		return 0, errors.New("it does not say who may call it")
