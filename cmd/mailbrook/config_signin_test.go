@@ -79,10 +79,12 @@ func TestAWayToSignInThatCannotWorkIsRefused(t *testing.T) {
 			imap, "TRUSTED_PROXIES=0.0.0.0/1,128.0.0.0/1", []string{"trusted_proxies", "whole internet"},
 		},
 		"header from all inside": {
-			header, "TRUSTED_PROXIES=10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,127.0.0.1,::1,fd00::/8,fe80::/10", nil,
+			header, "TRUSTED_PROXIES=10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10," +
+				"127.0.0.1,::1,fd00::/8,fe80::/10", nil,
 		},
 		"header from a service's networks": {
-			header, "TRUSTED_PROXIES=173.245.48.0/20,103.21.244.0/22,104.16.0.0/13,172.64.0.0/13,2400:cb00::/32,2606:4700::/32," +
+			header, "TRUSTED_PROXIES=173.245.48.0/20,103.21.244.0/22,104.16.0.0/13,172.64.0.0/13," +
+				"2400:cb00::/32,2606:4700::/32," +
 				"2a06:98c0::/29", nil,
 		},
 		"header from one /8": {header, "TRUSTED_PROXIES=8.0.0.0/9,8.128.0.0/9,8.1.2.3", nil},

@@ -112,8 +112,8 @@ func parseHeader(v string) (string, error) {
 	begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
 	if slices.Contains(othersHeaders, name) || slices.ContainsFunc(othersPrefixes, begins) &&
 		!slices.Contains(proxysHeaders, name) {
-		return "", errors.New("is sent by browsers and other clients themselves, and could be anybody's word: have the proxy " +
-			"say who it is in a header of its own, such as Remote-Email, and take that away from what clients send")
+		return "", errors.New("is sent by browsers and other clients themselves, and could be anybody's word: have the " +
+			"proxy say who it is in a header of its own, such as Remote-Email, and take that away from what clients send")
 	}
 	return name, nil
 }

@@ -14,7 +14,8 @@ import (
 func (w *world) traces(o account.Owner) (found []string) {
 	w.Helper()
 	for _, table := range []string{
-		"accounts", "poll_schedule", "journals", "links", "sessions", "known_browsers", "oauth_pending", "failed_logins", "repeatable",
+		"accounts", "poll_schedule", "journals", "links", "sessions", "known_browsers", "oauth_pending",
+		"failed_logins", "repeatable",
 		"owners", "removals", "ending_visits", "user_ids",
 	} {
 		n, only := 0, map[string]string{"removals": " AND finished_ms = 0", "user_ids": " AND left_ms = 0"}[table]
