@@ -24,11 +24,18 @@ func (s *server) standing(accept *string) standing {
 
 // standingStyle is allowed by its digest, with the brand's, and no other style is. A language
 // is shown while its button is chosen.
-const standingStyle = `body{font:1.05rem/1.5 system-ui,sans-serif;max-width:34rem;margin:0 auto;` +
-	`padding:1.25rem;overflow-wrap:anywhere}header,footer,fieldset{display:flex;flex-wrap:wrap;gap:.4rem 1rem;` +
-	`align-items:center;border:0;padding:0;margin:0}header img{height:1.75rem;max-width:10rem}` +
-	`header strong{flex:1}main{margin:8vh 0}fieldset label{display:inline-flex;align-items:center;min-height:1.75rem}` +
-	`button{font:inherit;padding:.6rem 1.1rem}a{color:var(--accent,inherit)}` +
+const standingStyle = `:root{--page:#f3f5f2;--ink:#17302e;--accent:#0b6e66;--on-accent:#fff}` +
+	`@media(prefers-color-scheme:dark){:root{--page:#0e1716;--ink:#e6efec;--accent:#63cdbd;--on-accent:#06211d}}` +
+	`body{font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif;` +
+	`max-width:36rem;margin:0 auto;padding:1rem;background:var(--page);color:var(--ink);overflow-wrap:anywhere}` +
+	`header,footer,fieldset{display:flex;flex-wrap:wrap;gap:.4rem .8rem;align-items:center;border:0;padding:0;margin:0}` +
+	`header img{height:1.8rem;max-width:9rem}header strong{flex:1;overflow-wrap:break-word}main{margin:2.5rem 0}` +
+	`h1{font-size:1.6rem;line-height:1.2;letter-spacing:-.01em;margin:0 0 1rem}p{margin:0 0 1rem}` +
+	`fieldset label{display:inline-flex;align-items:center;gap:.3rem;min-height:1.75rem}` +
+	`input{accent-color:var(--accent);margin:0}a{color:var(--accent)}` +
+	`button{font:inherit;font-weight:600;padding:.6rem 1.1rem;border:0;border-radius:9px;cursor:pointer;` +
+	`background:var(--accent);color:var(--on-accent)}` +
+	`:focus-visible{outline:3px solid var(--accent);outline-offset:2px}` +
 	`body:has(#lang-en:checked) main:lang(pl),body:has(#lang-pl:checked) main:lang(en){display:none}`
 
 const standingPage = `<!doctype html>
