@@ -125,7 +125,7 @@ var adminTexts = map[fault.Code]text{
 		"Dostawca ogranicza liczbę programów połączonych naraz, a ta usługa lub inne programy użytkownika ją przekraczają.",
 	}},
 	fault.RateLimited: {advice: tooMuch.then(
-		"the account should be visited less often.", "konto powinno być sprawdzane rzadziej.",
+		"the account should be checked less often.", "konto powinno być sprawdzane rzadziej.",
 	)},
 	fault.ServerUnavailable: {advice: words{
 		"The trouble is at the provider: there is nothing to change here.",
@@ -160,7 +160,7 @@ var adminTexts = map[fault.Code]text{
 		},
 	},
 	fault.VisitAborted: {
-		words{"The process ended during several visits", "Usługa kilkakrotnie kończyła pracę podczas pobierania"},
+		words{"The process ended during several fetches", "Usługa kilkakrotnie kończyła pracę podczas pobierania"},
 		words{
 			"The account is tried again by itself, after longer and longer pauses. The log and the system's journal say why " +
 				"the process ended; a very large mailbox and too little memory can be the reason.",
@@ -226,7 +226,7 @@ var adminDelays = map[account.DelayKind]delayText{
 		},
 	},
 	account.DelayInterval: {advice: words{
-		"A visit that somebody asks for is made at once all the same.",
+		"A fetch that somebody asks for begins at once all the same.",
 		"Pobieranie na żądanie następuje mimo to od razu.",
 	}},
 }
@@ -240,7 +240,7 @@ var (
 	adminHostBudget = delayText{advice: adminTurn}
 	adminUserBudget = delayText{
 		title: words{"The user's other accounts are being fetched", "Trwa pobieranie innych kont użytkownika"},
-		evidence: words{"As many of the user's accounts are being visited as may be at a time.", "Pobieranych jest tyle " +
+		evidence: words{"As many of the user's accounts are being fetched as may be at a time.", "Pobieranych jest tyle " +
 			"kont użytkownika naraz, na ile pozwala limit."},
 		advice: adminTurn,
 	}

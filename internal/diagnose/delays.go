@@ -3,6 +3,8 @@ package diagnose
 import (
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -51,7 +53,7 @@ var delayTexts = map[account.DelayKind]delayText{
 		),
 	},
 	account.DelayBackoff: {
-		words{"The last visit failed, and the next comes later", "Ostatnie pobieranie nie powiodło się; " +
+		words{"The last fetch failed; it will be tried again", "Ostatnie pobieranie nie powiodło się; " +
 			"będzie kolejna próba"},
 		words{"{n}: {why}.", "{n}: {why}."},
 		words{}, // That of the diagnosis.
@@ -63,7 +65,7 @@ var delayTexts = map[account.DelayKind]delayText{
 	},
 	account.DelayQuota: {
 		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
-		words{"At the last visit there was no room left in it.", "Podczas ostatniego pobierania nie było w niej już " +
+		words{"At the last fetch there was no room left in it.", "Podczas ostatniego pobierania nie było w niej już " +
 			"miejsca."},
 		words{},
 	},
@@ -77,7 +79,7 @@ var delayTexts = map[account.DelayKind]delayText{
 	},
 	account.DelayInterval: {
 		words{
-			"The provider allows one visit every {minutes} minutes",
+			"The provider allows one fetch every {minutes} minutes",
 			"Dostawca pozwala pobierać pocztę najwyżej co {minutes} min",
 		},
 		words{
@@ -90,10 +92,9 @@ var delayTexts = map[account.DelayKind]delayText{
 		},
 	},
 	account.DelayWaiting: {
-		words{"Its turn has come, and others are before it", "Kolej już nadeszła, ale inne konta są wcześniej"},
-		words{"It is due, and no place for a visit has become free yet.", "Termin pobrania minął, a wolnego miejsca " +
-			"jeszcze " +
-			"nie ma."},
+		words{"Waiting for its turn", "Konto czeka na swoją kolej"},
+		words{"It is due, but other accounts are being fetched first.", "Termin pobrania już minął, ale najpierw " +
+			"pobierane są inne konta."},
 		words{"It will run by itself. Choose “Fetch now” to move it to the front.", "Pobieranie ruszy samo. " +
 			"Wybierz „Pobierz teraz”, aby przesunąć to konto na początek."},
 	},
@@ -126,21 +127,21 @@ var (
 	}
 	hostBudget = delayText{
 		words{"Many accounts at this server are being fetched", "Trwa pobieranie wielu kont z tego serwera"},
-		words{"As many visits are under way at {host} as there may be at a time.", "Na {host} trwa tyle pobrań naraz, na " +
+		words{"As many fetches are under way at {host} as there may be at a time.", "Na {host} trwa tyle pobrań naraz, na " +
 			"ile pozwala limit."},
 		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
 			"przyjdzie, gdy któreś z nich się skończy."},
 	}
 	userBudget = delayText{
 		words{"Your other accounts are being fetched", "Trwa pobieranie twoich innych kont"},
-		words{"As many of your accounts are being visited as may be at a time.", "Pobieranych jest tyle twoich kont naraz, " +
+		words{"As many of your accounts are being fetched as may be at a time.", "Pobieranych jest tyle twoich kont naraz, " +
 			"na ile pozwala limit."},
 		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
 			"przyjdzie, gdy któreś z nich się skończy."},
 	}
 	askedAlready = words{
-		"It was asked for already, and goes before those that nobody asked for.",
-		"Konto jest już na żądanie przed tymi, o które nikt nie prosił.",
+		"It was asked for already, so it goes before the others.",
+		"Pobieranie na żądanie już zlecono, więc to konto jest przed innymi.",
 	}
 )
 
@@ -186,13 +187,22 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	if t.advice.en != "" {
 		advice = t.advice.in(lang)
 	}
-	fill := strings.NewReplacer("{host}", account.Letters(c.Host), "{why}", strings.TrimSuffix(why, "."),
+	fill := strings.NewReplacer("{host}", account.Letters(c.Host), "{why}", within(why),
 		"{n}", failures(a.Status.Failures, lang),
 		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", strconv.FormatInt(d.Daily/1_000_000, 10)+" MB")
 	return Delay{
 		Title: fill.Replace(t.title.in(lang)), Evidence: fill.Replace(t.evidence.in(lang)), Advice: advice,
 		Help: help,
 	}
+}
+
+// within is a title as it stands behind a colon, in a sentence.
+func within(title string) string {
+	first, n := utf8.DecodeRuneInString(title)
+	if second, _ := utf8.DecodeRuneInString(title[n:]); !unicode.IsUpper(second) { // No abbreviation.
+		title = string(unicode.ToLower(first)) + title[n:]
+	}
+	return strings.TrimSuffix(title, ".")
 }
 
 // cure is what helps against a failure.
@@ -213,9 +223,9 @@ func failures(n int, lang string) string {
 	number := strconv.Itoa(n)
 	if lang != Polish {
 		if n <= 1 {
-			return "The last visit failed"
+			return "The last fetch failed"
 		}
-		return "The last " + number + " visits failed"
+		return "The last " + number + " fetches failed"
 	}
 	switch {
 	case n <= 1:

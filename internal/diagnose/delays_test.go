@@ -64,7 +64,7 @@ func TestWhatHelpsAgainstADelay(t *testing.T) {
 	}{
 		{account.Delay{Kind: account.DelayPaused}, "", diagnose.Resume, "in this account's settings"},
 		{account.Delay{Kind: account.DelayMaintenance}, "", diagnose.Nothing, "by an administrator"},
-		{account.Delay{Kind: account.DelayAttention}, fault.AuthFailed, diagnose.SignIn, "The last 3 visits failed: The " +
+		{account.Delay{Kind: account.DelayAttention}, fault.AuthFailed, diagnose.SignIn, "The last 3 fetches failed: the " +
 			"user name or the password was refused"},
 		{account.Delay{Kind: account.DelayAttention}, fault.OAuthReauthorizationRequired, diagnose.SignIn, ""},
 		{account.Delay{Kind: account.DelayAttention}, fault.TLSCertificateInvalid, diagnose.Server, ""},
@@ -72,7 +72,7 @@ func TestWhatHelpsAgainstADelay(t *testing.T) {
 		{
 			account.Delay{Kind: account.DelayBackoff, Until: until},
 			fault.ConnectTimeout, diagnose.Fetch,
-			"The last 3 visits failed: The server did not answer in time.",
+			"The last 3 fetches failed: the server did not answer in time.",
 		},
 		{account.Delay{Kind: account.DelayBackoff, Until: until}, fault.DNSFailure, diagnose.Server, ""},
 		{
@@ -84,7 +84,7 @@ func TestWhatHelpsAgainstADelay(t *testing.T) {
 		{
 			account.Delay{Kind: account.DelayBudget, Until: until},
 			fault.RateLimited, diagnose.Settings,
-			"The provider asks for a pause",
+			"the provider asks for a pause",
 		},
 		{account.Delay{Kind: account.DelayBudget, AtHost: true}, "", diagnose.Nothing, "under way at imap.firma.example"},
 		{account.Delay{Kind: account.DelayBudget}, "", diagnose.Nothing, "of your accounts"},

@@ -229,7 +229,7 @@ var texts = map[fault.Code]text{
 		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
 		words{
 			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day " +
-				"in the end, and whenever you ask for a visit; what is too large is fetched when you ask for it.",
+				"in the end, and whenever you ask for a fetch; what is too large is fetched when you ask for it.",
 			"Są nadal u dostawcy i niczego innego nie wstrzymują. Te, których nie dało się odczytać, spróbujemy pobrać " +
 				"ponownie: z czasem raz na dobę, a także za każdym razem, gdy zlecisz pobranie; zbyt duże pobierzemy na żądanie.",
 		},

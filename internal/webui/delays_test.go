@@ -75,7 +75,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		because func()
 	}{
 		{name: "backoff", facts: []string{fails(4, "connect_timeout", 3, ms(20*time.Minute))}, says: []string{
-			"The last visit failed, and the next comes later", "The last 3 visits failed: The server did not answer in time.",
+			"The last fetch failed; it will be tried again", "The last 3 fetches failed: the server did not answer in time.",
 			"as the server puts it",
 		}, helps: "Fetch now", polish: "Ostatnie 3 pobierania się nie udały"},
 		{
@@ -97,7 +97,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 			helps: "Check the settings", polish: "Dostawca na razie nie pozwala na więcej",
 		},
 		{name: "budget of ours", facts: []string{busy, row("due_at_ms = %d", ms(-5*time.Minute))}, says: []string{
-			"Many accounts at this server are being fetched", "under way at localhost", "Due since",
+			"Many accounts at this server are being fetched", "under way at localhost", "Was due",
 			"as soon as its turn comes",
 		}, polish: "tyle pobrań naraz"},
 		{
@@ -113,13 +113,13 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 			"one after the other", "we keep trying"}, polish: "próbujemy dalej"},
 		{
 			name: "waiting", facts: []string{row("due_at_ms = %d", ms(-5*time.Minute))}, says: []string{
-				"Its turn has come, and others are before it", "It is due", "Due since",
+				"Waiting for its turn", "It is due", "Was due",
 			}, helps: "Fetch now",
-			polish: "wolnego miejsca jeszcze nie ma",
+			polish: "najpierw pobierane są inne konta",
 		},
 		{
 			name: "waiting, and asked for", facts: []string{row("due_at_ms = 0, hurried_ms = %d", ms(-5*time.Minute))},
-			says: []string{"Its turn has come", "It was asked for already"}, polish: "na żądanie",
+			says: []string{"Waiting for its turn", "It was asked for already"}, polish: "na żądanie",
 		},
 		{
 			name: "maintenance", because: func() {
@@ -157,9 +157,9 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 	p.press("Switch it on")
 	p.until(`!document.querySelector(".why").innerText.includes("switched off")`)
 	s.writes(append(well, row("due_at_ms = %d", ms(-5*time.Minute)))...)
-	p.sees("Its turn has come")
+	p.sees("Waiting for its turn")
 	p.hit(`[...document.querySelectorAll(".why .actions button")].find((e) => e.textContent === "Fetch now")`)
-	p.until(`!document.querySelector(".why .actions")?.textContent || !document.querySelector(".why").innerText.includes("Its turn has come")`)
+	p.until(`!document.querySelector(".why .actions")?.textContent || !document.querySelector(".why").innerText.includes("Waiting for its turn")`)
 	s.writes(append(well, fails(5, "auth_failed", 3, 1<<63-1))...)
 	p.press("Enter the password")
 	p.until("document.activeElement?.name === 'password'")
@@ -266,7 +266,7 @@ func TestAdministratorsSeeWhichAccountsWaitLongest(t *testing.T) {
 		}
 		got := js[string](p, "[...document.querySelectorAll('.overdue li')].map((e) => e.innerText.replace(/\\s+/g, ' "+
 			"')).join('; ')")
-		want := "jan@firma.test, Box jan localhost · Its turn has come, and others are before it 3 hours; anna@firma.test, Box anna localhost · Its turn has come, and others are before it 10 minutes"
+		want := "jan@firma.test, Box jan localhost · Waiting for its turn 3 hours; anna@firma.test, Box anna localhost · Waiting for its turn 10 minutes"
 		if got != want {
 			t.Errorf("the most overdue are %q, want %q", got, want)
 		}

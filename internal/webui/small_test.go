@@ -172,3 +172,20 @@ func TestAPageThatFailedComesBackByItself(t *testing.T) {
 	s.serve()
 	p.until("document.querySelector('h1').textContent === 'Poczta' && document.querySelector('.tree')")
 }
+
+// TestATimeToComeIsRoundedUpAsInItsSentence: two numbers for one time are one too many.
+func TestATimeToComeIsRoundedUpAsInItsSentence(t *testing.T) {
+	t.Parallel()
+	p := look(t, desktop, newSite(t, nil).link("anna@firma.test"))
+	p.until("document.querySelector('.empty')")
+	module := `import(document.querySelector('link[href$="/i18n.js"]').href)`
+	for seconds, want := range map[int]string{
+		19*3600 + 59*60: "in 20 hours", 75 * 60: "in 75 minutes", 91 * 60: "in 2 hours", 61: "in 2 minutes",
+		-119 * 60: "1 hour ago", -119: "1 minute ago",
+	} {
+		got := js[string](p, module+fmt.Sprintf(".then((m) => m.when(new Date(%d * 1000), 0))", seconds))
+		if got != want {
+			t.Errorf("%d seconds from now are %q, want %q", seconds, got, want)
+		}
+	}
+}

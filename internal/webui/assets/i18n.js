@@ -71,14 +71,15 @@ export const full = (iso) => fullTime.format(new Date(iso));
 export const date = (iso) => dated.format(new Date(iso));
 export const day = (date) => dayOnly.format(date);
 
-/** when is how long ago, or in what time, something is; after a day the date. */
+/** when is how long ago, or in what time, something is; after a day the date. What is to come is rounded up, as
+ * the server's sentences about it are: in minutes up to an hour and a half. */
 export function when(iso, now = Date.now()) {
   const seconds = Math.round((new Date(iso) - now) / 1000);
   const far = Math.abs(seconds);
   if (far < 10) return seconds > 0 ? t("time.soon") : t("time.now");
   if (far < 60) return relative.format(seconds, "second");
-  if (far < 3600) return relative.format(Math.trunc(seconds / 60), "minute");
-  if (far < 86400) return relative.format(Math.trunc(seconds / 3600), "hour");
+  if (far < 3600 || seconds > 0 && far <= 5400) return relative.format(Math.ceil(seconds / 60), "minute");
+  if (far < 86400) return relative.format(Math.ceil(seconds / 3600), "hour");
   return dayTime.format(new Date(iso));
 }
 
