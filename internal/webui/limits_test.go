@@ -166,3 +166,32 @@ func TestALimitIsSetForAllWhoMatch(t *testing.T) {
 	p.until(fmt.Sprintf(`!document.querySelector("dialog") && document.querySelectorAll("tbody tr").length === %d`, 50))
 	p.quiet()
 }
+
+// TestALimitIsEditedInALine, its unit beside it, and its buttons below where there is no
+// room for them; the error that comes between is no part of the line.
+func TestALimitIsEditedInALine(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	const user = "jan.kowalski-nowak.z.dlugim.adresem@firma.test"
+	s.ask("root@firma.test", "PUT", "/v1/admin/quotas/"+user, map[string]any{"limit_bytes": 1 << 30})
+	for width, lines := range map[int64]float64{360: 2, 768: 1, 1024: 2, 1280: 2, 1440: 2} {
+		dev := device{name: fmt.Sprint(width, "-pl"), width: width, height: 800, lang: "pl"}
+		t.Run(dev.name, func(t *testing.T) {
+			p := look(t, dev, s.link("root@firma.test", "--admin"))
+			for path, cell := range map[string]string{"/admin/quotas": "td.limit", "/admin/users/" + user: ".limit"} {
+				p.goTo(path)
+				cell = `document.querySelector("` + cell + `")`
+				p.until(cell + `?.querySelector("button")`)
+				p.hit(cell + `.querySelector("button")`)
+				p.until("document.activeElement === " + cell + `.querySelector("input")`)
+				got := js[float64](p, `new Set([...`+cell+`.querySelectorAll("input, select, button")].map((e) =>
+					Math.round(e.getBoundingClientRect().top / 20))).size`)
+				beside := js[bool](p, `Math.abs(`+cell+`.querySelector("input").getBoundingClientRect().top - `+cell+
+					`.querySelector("select").getBoundingClientRect().top) < 5`)
+				if got > lines || !beside {
+					t.Errorf("%s: %v lines, the unit beside the number: %v", path, got, beside)
+				}
+			}
+		})
+	}
+}

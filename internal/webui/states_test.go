@@ -378,6 +378,12 @@ func states() []aState {
 			return p
 		}},
 		{"admin-user", admin("/admin/users/"+many, "document.querySelector('tbody tr')")},
+		{"admin-user-limit", func(w *walk) *tab {
+			p := w.at(root, "/admin/users/"+full, "document.querySelector('.limit button')")
+			p.hit("document.querySelector('.limit button')")
+			p.until("document.activeElement === document.querySelector('.limit input')")
+			return p
+		}},
 		{"admin-user-without", admin("/admin/users/"+longUser, noRows)},
 		{"admin-account", func(w *walk) *tab {
 			return w.at(root, "/admin/accounts/"+w.ids["Cirrus"], "document.querySelector('.notice')")

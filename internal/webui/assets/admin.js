@@ -1,7 +1,7 @@
 // For administrators: how it goes, and whose account is broken.
 
 import { get, patch, post, query } from "./api.js";
-import { h, say, show, icon, uid } from "./dom.js";
+import { address as broken, h, say, show, icon, uid } from "./dom.js";
 import { count, size, span, t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { accountLink, address, codeWords, page, pager, panel, row, serverLink, serverName, stateView, stateWords, table, th, userLink } from "./adminparts.js";
@@ -128,7 +128,7 @@ export function accountRow(a, users) {
     act.update(a);
   }
   update(a);
-  const name = [users && h("span", { class: "account-of" }, userLink(a.user)), h("span", { class: "account-of strong" }, accountLink(a)), h("span", { class: "account-of muted" }, a.email)].filter(Boolean);
+  const name = [users && h("span", { class: "account-of" }, userLink(a.user)), h("span", { class: "account-of strong" }, accountLink(a)), h("span", { class: "account-of muted" }, broken(a.email))].filter(Boolean);
   return row([t("health.account"), name, "whose"], [t("health.host"), [serverLink(a.server.host, a.server.port, serverName(a.server.host, a.server.port)), " ", h("span", { class: "badge" }, t(a.protocol))]],
     [t("health.state"), [state.el, why], "why-cell"], [t("health.times"), times], [t("health.actions"), h("div", { class: "row-actions" }, act.el)]);
 }

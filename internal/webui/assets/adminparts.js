@@ -2,7 +2,7 @@
 // cards, pages of long lists, links to users and accounts.
 
 import { query } from "./api.js";
-import { h, say, show, icon, uid } from "./dom.js";
+import { address as broken, h, say, show, icon, uid } from "./dom.js";
 import { known, t } from "./i18n.js";
 import { glyph, shownState } from "./list.js";
 import { explain } from "./page.js";
@@ -38,7 +38,7 @@ export function row(...cells) {
 }
 
 const at = (path, name) => path + encodeURIComponent(name);
-export const userLink = (user) => h("a", { href: at("/admin/users/", user) }, user);
+export const userLink = (user) => h("a", { href: at("/admin/users/", user) }, broken(user));
 export const accountLink = (a) => h("a", { href: at("/admin/accounts/", a.id) }, a.name);
 export const serverLink = (host, port, text, more) => h("a", { href: "/admin/accounts" + query({ host, port, ...more }) }, text);
 export const serverName = (host, port) => (host.includes(":") ? "[" + host + "]" : host) + ":" + port;
@@ -85,7 +85,9 @@ export function pager(load, shown) {
       for (const [b, off] of [[first, !way.length], [prev, !way.length], [more, !next]]) {
         if (off && b === document.activeElement) words.focus();
         b.disabled = off;
+        show(b, way.length || next);
       }
+      show(words, answer.n || way.length);
       say(words, t("quotas.page", { n: way.length + 1 }) + " · " + t(shown, { n: answer.n }));
     } catch (e) { explain(e); } finally { el.removeAttribute("aria-busy"); }
   }

@@ -34,6 +34,9 @@ function shown(el, children) {
   return verbatim(el) ? there : there.map((c) => (typeof c === "string" ? letters(c) : c));
 }
 
+/** address is one of mail, to be broken before its domain where there is no room for both. */
+export const address = (text) => text.split(/(?<=@)/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+
 /** put makes these, and nothing else, the children of an element; what is
  * null or false is left out. */
 export function put(el, ...children) {

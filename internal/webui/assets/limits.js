@@ -105,6 +105,7 @@ export function bulk(filter, done) {
 function ask(filter, done) {
   const f = field(t("bulk.limit"), undefined, t("limit.default"));
   f.select.value = "gigabyte";
+  f.input.removeAttribute("aria-label");
   const words = h("p", { role: "status" }, t("loading")), bar = h("progress", { "aria-label": t("bulk.progress"), hidden: true });
   const ok = h("button", { type: "button", class: "primary", disabled: true }, t("bulk.apply")), no = h("button", { type: "button" }, t("cancel"));
   const whom = [filter.query && t("bulk.query", { query: filter.query }), filter.domain && t("bulk.domain", { domain: filter.domain }), filter.state && t("quotas.state." + filter.state)].filter(Boolean);
@@ -112,7 +113,7 @@ function ask(filter, done) {
   let all = 0, running = false, halted = false, matching = 0, changed = 0;
   const d = dialog({
     title: t("bulk.title"),
-    body: [h("p", null, whom.length ? t("bulk.filter", { filter: whom.join(", ") }) : t("bulk.everybody")), words, f.el, h("p", { class: "hint" }, t("bulk.messages")), bar],
+    body: [h("p", null, whom.length ? t("bulk.filter", { filter: whom.join(", ") }) : t("bulk.everybody")), words, h("div", { class: "field" }, h("label", { for: f.input.id }, t("bulk.limit")), f.el), h("p", { class: "hint" }, t("bulk.messages")), bar],
     actions: [no, ok],
     onclose: () => { stop.abort(); if (matching) done(); },
   });

@@ -61,8 +61,7 @@ export async function quotas() {
       h("div", { class: "field" }, h("label", { for: search.id }, t("quotas.search")), search),
       h("div", { class: "field" }, h("label", { for: domain.id }, t("quotas.domain")), domain),
       h("div", { class: "field" }, h("label", { for: state.id }, t("quotas.state")), state),
-      exporter(() => filter, running)),
-    h("div", { class: "actions start" }, bulk(chosen, again)),
+      exporter(() => filter, running, bulk(chosen, again))),
     h("div", { class: "panel flush" }, table(t("quotas.title"), [...heads.map((x) => x.el), th(t("quotas.accounts"), "num")], body), none),
     walk.el, panel(t("defaults.title"), standard.el), picture.el);
   return { el, title: t("quotas.title"), leave() { clearTimeout(timer); walk.leave(); running.abort(); } };
@@ -104,7 +103,7 @@ function quoted(value) {
   return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
 }
 
-function exporter(filter, running) {
+function exporter(filter, running, beside) {
   const words = h("span", { class: "hint", role: "status" });
   const button = h("button", { type: "button" }, icon("save"), h("span", null, t("quotas.export")));
   let stop = null;
@@ -136,7 +135,7 @@ function exporter(filter, running) {
       say(button.lastChild, t("quotas.export"));
     }
   });
-  return h("div", { class: "export" }, button, words);
+  return h("div", { class: "export" }, beside, button, words);
 }
 
 /** distribution shows all users by how full they are. */
