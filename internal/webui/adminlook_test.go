@@ -171,7 +171,7 @@ func TestAdministratorsHavePagesOfOneUserAndOneAccount(t *testing.T) {
 	p.press("Bardzo długa nazwa konta w firmie")
 	p.until("location.pathname === '/admin/accounts/" + refused + "' && document.querySelector('.skipped li')")
 	p.sees("The user has to enter the password again and check the user name.")
-	p.sees("Needs its user")
+	p.sees("Needs the user’s attention")
 	for _, text := range []string{"You", "Your", "tajne-", "nie to haslo"} {
 		if js[bool](p, "new RegExp('\\\\b"+text+"\\\\b').test(document.querySelector('main').innerText)") {
 			t.Errorf("the page of an account says %q: %s", text, p.reads())

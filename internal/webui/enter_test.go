@@ -55,6 +55,7 @@ func TestSigningInWithThePasswordOfTheMailbox(t *testing.T) {
 		t.Errorf("the address is %q by now", got)
 	}
 	p.keys(ownersPW)
+	p.until("!document.querySelector('.notice.bad').checkVisibility()") // It was of what stood there before.
 	p.keys(kb.Enter)
 	p.until("document.activeElement?.name === 'email'") // Of the wizard, where the way began.
 	if path := js[string](p, "location.pathname"); path != "/accounts/new" {

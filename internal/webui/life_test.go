@@ -307,7 +307,7 @@ func TestTheLimitIsSaidWhereverItIsReached(t *testing.T) {
 	p.settings("localhost", d.IMAPS, "anna")
 	s.add("anna@firma.test", d, "Inna", "imap", "jan")
 	p.press("Finish")
-	p.sees("You have all your accounts")
+	p.sees("You cannot add another account")
 	if got := p.holds("Name of the account"); got != "Poczta" {
 		t.Errorf("the name is %q", got)
 	}
@@ -316,7 +316,7 @@ func TestTheLimitIsSaidWhereverItIsReached(t *testing.T) {
 	p.sees("1 of 1 used")
 	p.sees("Delete one to add another")
 	other := p.beside(s.addr + "/accounts/new")
-	other.sees("You have all your accounts")
+	other.sees("You cannot add another account")
 	other.sound("wizard-limit")
 }
 

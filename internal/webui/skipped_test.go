@@ -30,7 +30,7 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 			p := look(t, dev, s.link(user))
 			p.until(card("Poczta"))
 			p.goTo("/accounts/" + id)
-			p.sees(fmt.Sprintf(said{"%v messages were left out", "Pominięto %v wiadomości"}.in(dev), left))
+			p.sees(fmt.Sprintf(said{"%v messages were skipped", "Pominięto %v wiadomości"}.in(dev), left))
 			all := said{"Everything is here", "Wszystko jest na miejscu"}.in(dev)
 			first := `document.querySelector(".why .notice").classList.contains("warn") && !document.body.innerText.includes(` +
 				quote(all) + ")"

@@ -32,6 +32,10 @@ func TestSpaceAddsUpAndIsFresh(t *testing.T) {
 			held := len(mailtest.ReadMaildir(t, filepath.Join(s.data(), "mail", "firma.test", local)))
 			p.until(fmt.Sprintf("document.querySelector('#space .quota-words span').textContent.startsWith('%d ')", held))
 			p.sound("space")
+			// What lies there is less than what was fetched as soon as somebody deletes mail: no word may stand for both.
+			fetched := quote(said{"fetched so far", "pobrano dotąd"}.in(dev))
+			p.until(card("Poczta") + ".querySelector('.facts').textContent.includes(" + fetched + ") && " +
+				"!document.querySelector('#space').textContent.includes(" + fetched + ")")
 
 			q := s.ask(user, "GET", "/v1/quota", nil)
 			used, ok := q["used_bytes"].(float64)

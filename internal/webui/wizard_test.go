@@ -164,6 +164,7 @@ func TestAChosenProviderCanBeTakenBack(t *testing.T) {
 			// The control: what an address tells is no choice, and is told again.
 			p.enter(sayEmail.in(dev), "jan@gmail.com")
 			p.sees(said{"Google recognised", "Rozpoznano: Google"}.in(dev))
+			p.until("!" + tiles) // They would change nothing.
 			p.do(chromedp.Reload())
 			p.sees(said{"Google recognised", "Rozpoznano: Google"}.in(dev))
 			p.until("!" + named(said{"Not Google? Choose another provider", "To nie Google? Wybierz innego dostawcę"}.in(dev)))

@@ -5,7 +5,7 @@ import { h, put, say, icon, announce, notice } from "./dom.js";
 import * as live from "./events.js";
 import { count, date, full, size, t } from "./i18n.js";
 import { explain, go, missing, toast } from "./page.js";
-import { due, fetchNow, menu, pause, pauseSwitch, planned, progressView, remove, stateView, time } from "./list.js";
+import { due, fetched, fetchNow, menu, overdue, pause, pauseSwitch, planned, progressView, remove, stateView, time } from "./list.js";
 import { ours } from "./form.js";
 import { days } from "./chart.js";
 import { leave } from "./signin.js";
@@ -27,7 +27,7 @@ export async function page(id) {
 
   function draw() {
     say(heading, a.name);
-    who.replaceChildren(h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)), h("span", { class: "server muted" }, serverName(a.server)), h("span", { class: "muted" }, t("card.totals", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
+    who.replaceChildren(h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)), h("span", { class: "server muted" }, serverName(a.server)), h("span", { class: "muted" }, fetched(a)));
     for (const part of [state, progress, paused]) part.update(a);
     now.disabled = a.status.state === "fetching" || !a.enabled;
     trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));
@@ -135,8 +135,9 @@ export async function page(id) {
     } catch (e2) { e.target.disabled = false; explain(e2); }
   }
   function skippedRow(m) {
-    const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: planned(m.next_at) }) : t("account.skipped.never"));
-    const retry = h("button", { type: "button", "aria-label": t("account.skipped.retry.of", { message: m.subject || m.message, folder: m.folder }) }, t("account.skipped.retry"));
+    const large = a.max_message_bytes && m.size > a.max_message_bytes, again = "account.skipped." + (large ? "fetch" : "retry");
+    const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: planned(m.next_at) }) : large ? null : t("account.skipped.never"));
+    const retry = h("button", { type: "button", "aria-label": t(again + ".of", { message: m.subject || m.message, folder: m.folder }) }, t(again));
     retry.addEventListener("click", async () => {
       retry.disabled = true;
       try {
@@ -149,12 +150,11 @@ export async function page(id) {
         if (e.status === 404) load();
       }
     });
-    const large = a.max_message_bytes && m.size > a.max_message_bytes;
     const described = m.sender || m.subject || m.date;
     const what = described
       ? [h("p", { class: "strong", dir: "auto" }, m.subject || t("account.skipped.nosubject")),
         h("p", { dir: "auto" }, [m.sender, m.date && h("time", { datetime: m.date, title: full(m.date) }, date(m.date))].filter(Boolean).flatMap((x, i) => (i ? [", ", x] : [x]))),
-        h("p", { class: "hint" }, t("account.skipped.what", { message: m.message, folder: m.folder }))]
+        h("p", { class: "hint" }, t("account.skipped.in", { folder: m.folder }))]
       : h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder }));
     return h("li", null, h("div", null, what,
       h("p", null, large ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)),
@@ -209,13 +209,10 @@ export function reason(a, known) {
   if (st.state === "ok" && st.diagnosis) return { kind: "partial", title: st.diagnosis.title, words: [st.diagnosis.advice], help: "fetch" };
   if (known.quota?.state === "over") return plain("quota", "why.over_quota", "space");
   if (st.state === "fetching") return plain("fetching", "why.fetching", null);
-  if (st.state === "pending") return plain("pending", "why.pending", "fetch");
+  if (st.state === "pending") return plain("pending", "why.pending", null);
   const chosen = known.folders.some((f) => !f.selected && a.protocol !== "pop3") || (a.start ?? "all") !== "all";
-  return plain("ok", chosen ? "why.ok.chosen" : a.protocol === "pop3" ? "why.ok.pop3" : "why.ok", "fetch");
+  return plain("ok", chosen ? "why.ok.chosen" : a.protocol === "pop3" ? "why.ok.pop3" : "why.ok", null);
 }
-
-/** overdue says of a delay that the visit should have been. */
-const overdue = (d) => d.kind === "waiting" || d.kind === "budget" && !d.until;
 
 /** next is when the next visit comes, as far as anybody knows. */
 function next(a) {
@@ -251,8 +248,9 @@ function branch(node) {
   return h("ul", { class: "tree" }, [...node.below.values()].map((n) => {
     const f = n.folder;
     return h("li", null, h("div", { class: f && !f.selected ? "left-out" : "" }, icon("folder"),
-      h("span", { class: "folder-name" }, n.name, f && h("small", null, f.selected ? t("account.folders.to", { folder: f.local_name }) : t(f.shared ? "account.folders.shared" : "account.folders.left"))),
-      f?.selected && h("span", { class: "num" }, t("account.folders.fetched", { fetched: count(f.fetched), total: count(Math.max(f.messages, f.fetched)) }))),
+      h("span", { class: "folder-name" }, n.name),
+      f?.selected && h("span", { class: "num" }, t("account.folders.fetched", { fetched: count(f.fetched), total: count(Math.max(f.messages, f.fetched)) })),
+      f && h("small", null, f.selected ? t("account.folders.to", { folder: f.local_name }) : t(f.shared ? "account.folders.shared" : "account.folders.left"))),
     n.below.size > 0 && branch(n));
   }));
 }

@@ -10,7 +10,7 @@ import { ours } from "./form.js";
 import { days, fillBar } from "./chart.js";
 import { userLimit } from "./limits.js";
 import { explain, missing } from "./page.js";
-import { due, progressView, time } from "./list.js";
+import { due, overdue, progressView, time } from "./list.js";
 
 /** acts is a link to who did what to a user or an account. */
 const acts = (about) => h("a", { href: "/admin/audit" + query(about) }, t("audit.title"));
@@ -45,7 +45,7 @@ export async function user(name) {
     say(mark, t("quotas.state.word." + q.state));
     say(used, size(q.used_bytes));
     say(messages, q.limit_messages === null ? count(q.used_messages) : t("quota.messages", { used: count(q.used_messages), limit: count(q.limit_messages) }));
-    put(parts, q.accounts.map((a) => h("li", null, h("span", null, a.name), h("span", { class: "num" }, t("card.totals", { messages: t("messages", { n: a.messages }), size: size(a.bytes) })))));
+    put(parts, q.accounts.map((a) => h("li", null, h("span", null, a.name), h("span", { class: "num" }, t("quotas.part", { messages: t("messages", { n: a.messages }), size: size(a.bytes) })))));
     show(parts, q.accounts.length);
   }
   draw(first);
@@ -103,7 +103,7 @@ export async function account(id) {
       a.folders.include.length > 0 && fact(t("admin.account.include"), a.folders.include.join(", ")),
       a.folders.exclude.length > 0 && fact(t("admin.account.exclude"), a.folders.exclude.join(", ")),
       fact(t("admin.account.added"), time(a.created_at)), fact(t("admin.account.edited"), time(a.updated_at)),
-      fact(t("admin.account.fetched"), t("card.totals", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
+      fact(t("admin.account.fetched"), t("quotas.part", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
   }
   let shown = "";
   function explained() {
@@ -118,7 +118,7 @@ export async function account(id) {
         fact(t("why.success"), st.last_success_at ? time(st.last_success_at) : t("never")),
         fact(t("why.next"), a.enabled && st.next_poll_at ? due(st.next_poll_at) : t("why.none")),
         st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
-        st.delay?.since && fact(t("why.since"), time(st.delay.since)), st.delay?.until && fact(t("admin.account.until"), time(st.delay.until)),
+        st.delay?.since && fact(t(overdue(st.delay) ? "why.due" : "why.since"), time(st.delay.since)), st.delay?.until && fact(t("admin.account.until"), time(st.delay.until)),
         st.diagnosis && fact(t("admin.account.code"), codeWords(st.diagnosis.code), h("small", { class: "mono" }, st.diagnosis.code)),
         st.diagnosis?.detail && h("div", { class: "whole" }, h("dt", null, t(ours.has(st.diagnosis.code) ? "test.details" : "why.evidence")), h("dd", { class: "mono", lang: ours.has(st.diagnosis.code) ? undefined : "en" }, st.diagnosis.detail))));
   }

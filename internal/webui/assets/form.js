@@ -40,7 +40,7 @@ export function password(options) {
     eye.setAttribute("aria-pressed", String(on));
     say(eye, t(on ? "wizard.hide" : "wizard.show"));
   });
-  f.input.after(eye);
+  f.el.append(eye); // What is wrong stands at the field.
   return f;
 }
 

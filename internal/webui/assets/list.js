@@ -228,6 +228,12 @@ export function stateView() {
   };
 }
 
+/** fetched is what an account has brought so far, whether or not it still lies in the mailbox. */
+export const fetched = ({ status: { totals } }) => t("card.fetched", { messages: t("messages", { n: totals.messages }), size: size(totals.bytes) });
+
+/** overdue says of a delay that the fetch should have been. */
+export const overdue = (d) => d.kind === "waiting" || d.kind === "budget" && !d.until;
+
 /** others are the delays that are not the account's own doing. */
 const others = ["maintenance", "outage", "budget", "waiting"];
 
@@ -268,7 +274,8 @@ function card(first) {
       const comes = st.next_poll_at && a.enabled && st.state !== "fetching";
       show(next, comes);
       if (comes) timeLine(next, "card.next", st.next_poll_at, due);
-      say(totals, t("card.totals", { messages: t("messages", { n: st.totals.messages }), size: size(st.totals.bytes) }));
+      show(totals, st.totals.messages || st.last_success_at);
+      say(totals, fetched(a));
       const wrong = others.includes(st.delay?.kind) ? st.delay : st.state !== "paused" ? st.diagnosis : null;
       show(trouble, Boolean(wrong) && st.state !== "over_quota"); // The state says that already.
       say(trouble, wrong ? wrong.title : "");

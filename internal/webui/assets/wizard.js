@@ -178,7 +178,8 @@ function first(turnTo) {
   function offer(found) {
     const p = providerOf(found), done = found && fits(found), open = Boolean(found) && opened();
     const onPage = open && Boolean(p?.oauth), byPassword = open && !locked(p) && (!p?.oauth || p.auth.some((a) => a !== "oauth2"));
-    show(names, !open);
+    show(names, !open && (!p || found.source === "chosen")); // What is known of an address goes before a choice.
+    show(recognised, !open || done || !locked(p) || found.source === "chosen"); // That it cannot be added says more.
     show(signin, onPage && !done);
     show(or, byPassword);
     if (p) say(there, t("wizard.signin", { name: p.name }));
@@ -218,7 +219,7 @@ function first(turnTo) {
     const p = providerOf(found), domain = state.email.split("@")[1], meant = slip(found);
     if (meant) return question(meant, domain);
     if (p && fits(found)) return by("good", p, found, h("p", null, signedInAs(state.grant)));
-    if (p) return by(locked(p) ? "warn" : "good", p, found);
+    if (p) return by(locked(p) ? "info" : "good", p, found);
     if (found.source === "autoconfig" || found.source === "srv") return notice("good", t("wizard.found", { domain }));
     return notice("info", null, h("p", null, t(found.source === "guess" ? "wizard.guess" : "wizard.unknown", { domain })));
   }
@@ -242,7 +243,7 @@ function first(turnTo) {
     if (found.source !== "chosen") return notice(kind, t("wizard.recognised", { name: p.name }), body);
     const name = tiles.find(([id]) => id === p.id)?.[1] || p.name;
     return notice(kind, t("wizard.chosen", { name }), body,
-      h("p", { class: "actions start" }, h("button", { type: "button", onclick: another }, t("wizard.chosen.other", { name }))));
+      h("p", { class: "actions start" }, h("button", { type: "button", class: "link", onclick: another }, t("wizard.chosen.other", { name }))));
   }
   /** another takes the choice back and offers all the providers again. */
   async function another() {
