@@ -174,7 +174,7 @@ func TestALimitIsEditedInALine(t *testing.T) {
 	s := newSite(t, nil)
 	const user = "jan.kowalski-nowak.z.dlugim.adresem@firma.test"
 	s.ask("root@firma.test", "PUT", "/v1/admin/quotas/"+user, map[string]any{"limit_bytes": 1 << 30})
-	for width, lines := range map[int64]float64{360: 2, 768: 1, 1024: 2, 1280: 2, 1440: 2} {
+	for width, lines := range map[int64]float64{360: 2, 768: 1, 1024: 2, 1280: 1, 1440: 1} {
 		dev := device{name: fmt.Sprint(width, "-pl"), width: width, height: 800, lang: "pl"}
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link("root@firma.test", "--admin"))

@@ -27,7 +27,7 @@ export async function page(id) {
 
   function draw() {
     say(heading, a.name);
-    who.replaceChildren(h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)), h("span", { class: "server muted" }, serverName(a.server)), h("span", { class: "muted" }, fetched(a)));
+    put(who, h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)), h("span", { class: "server muted" }, serverName(a.server)), fetched(a) && h("span", { class: "muted" }, fetched(a)));
     for (const part of [state, progress, paused]) part.update(a);
     now.disabled = a.status.state === "fetching" || !a.enabled;
     trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));

@@ -71,7 +71,7 @@ export function userLimit(q, changed) {
     const f = field(t("quotas.set.label", { user: q.user }), own(q), t("limit.default"));
     const ok = h("button", { type: "submit", class: "icon-button", "aria-label": t("save") }, icon("check"));
     const no = h("button", { type: "button", class: "icon-button quiet", "aria-label": t("cancel"), onclick: back }, icon("cross"));
-    const form = h("form", { class: "inline", novalidate: true }, f.el, ok, no);
+    const form = h("form", { class: "inline", novalidate: true }, f.el, h("span", { class: "pair" }, ok, no));
     form.addEventListener("keydown", (e) => { if (e.key === "Escape") back(); });
     form.addEventListener("submit", async (e) => {
       e.preventDefault();
@@ -179,8 +179,9 @@ export function defaults(changed) {
     const back = () => { words(); cell.querySelector("button").focus(); };
     function edit() {
       const f = field(t("defaults.set", { domain: name(x.domain) }), x.limit_bytes);
-      const form = h("form", { class: "inline", novalidate: true }, f.el, h("button", { type: "submit", class: "icon-button", "aria-label": t("save") }, icon("check")),
-        h("button", { type: "button", class: "icon-button quiet", "aria-label": t("cancel"), onclick: back }, icon("cross")));
+      const form = h("form", { class: "inline", novalidate: true }, f.el, h("span", { class: "pair" },
+        h("button", { type: "submit", class: "icon-button", "aria-label": t("save") }, icon("check")),
+        h("button", { type: "button", class: "icon-button quiet", "aria-label": t("cancel"), onclick: back }, icon("cross"))));
       form.addEventListener("keydown", (e) => { if (e.key === "Escape") back(); });
       form.addEventListener("submit", async (e) => {
         e.preventDefault();

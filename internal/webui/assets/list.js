@@ -228,8 +228,9 @@ export function stateView() {
   };
 }
 
-/** fetched is what an account has brought so far, whether or not it still lies in the mailbox. */
-export const fetched = ({ status: { totals } }) => t("card.fetched", { messages: t("messages", { n: totals.messages }), size: size(totals.bytes) });
+/** fetched is what an account has brought so far, whether or not it still lies in the mailbox; "" before the first fetch. */
+export const fetched = ({ status: { totals, last_success_at: at } }) => (at || totals.messages
+  ? t("card.fetched", { messages: t("messages", { n: totals.messages }), size: size(totals.bytes) }) : "");
 
 /** overdue says of a delay that the fetch should have been. */
 export const overdue = (d) => d.kind === "waiting" || d.kind === "budget" && !d.until;
@@ -274,8 +275,8 @@ function card(first) {
       const comes = st.next_poll_at && a.enabled && st.state !== "fetching";
       show(next, comes);
       if (comes) timeLine(next, "card.next", st.next_poll_at, due);
-      show(totals, st.totals.messages || st.last_success_at);
       say(totals, fetched(a));
+      show(totals, totals.textContent);
       const wrong = others.includes(st.delay?.kind) ? st.delay : st.state !== "paused" ? st.diagnosis : null;
       show(trouble, Boolean(wrong) && st.state !== "over_quota"); // The state says that already.
       say(trouble, wrong ? wrong.title : "");
