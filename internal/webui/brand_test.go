@@ -58,7 +58,7 @@ func TestThePagesBearOurNameUnlessThereIsAnother(t *testing.T) {
 	p.press("Continue")
 	p.press("What happens to the password")
 	p.until("document.querySelector('dialog[open]')")
-	p.sees("When you remove the account here, it is erased.")
+	p.sees("When you delete the account here, it is erased.")
 	p.press("Close")
 	p.until("!document.querySelector('dialog[open]') && document.activeElement?.textContent === " +
 		`"What happens to the password"`)

@@ -81,18 +81,18 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		{
 			name: "attention", facts: []string{fails(5, "auth_failed", 3, 1<<63-1)}, says: []string{
 				"It waits for you",
-				"The user name or the password was refused", "none planned",
+				"the user name or the password was refused", "none planned",
 			}, helps: "Enter the password",
 			polish: "Konto czeka na " +
 				"ciebie",
 		},
 		{name: "attention by the server", facts: []string{fails(5, "tls_certificate_invalid", 3, 1<<63-1)}, says: []string{
 			"It waits for you", "certificate is not valid",
-		}, helps: "Check the server", polish: "Certyfikat serwera jest " +
+		}, helps: "Check the server", polish: "certyfikat serwera jest " +
 			"nieprawidłowy"},
 		{
 			name: "budget of the provider", facts: []string{fails(4, "rate_limited", 1, ms(6*time.Hour))}, says: []string{
-				"The provider allows no more for now", "Trying sooner would make the pause longer.", "in 5 hours",
+				"The provider allows no more for now", "Trying sooner would make the pause longer.", "in 6 hours",
 			},
 			helps: "Check the settings", polish: "Dostawca na razie nie pozwala na więcej",
 		},
@@ -102,7 +102,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		}, polish: "tyle pobrań naraz"},
 		{
 			name: "quota", facts: []string{fails(6, "local_over_quota", 1, ms(3*time.Minute))}, says: []string{
-				"Your own mailbox is full", "At the last visit there was no room left in it.",
+				"Your own mailbox is full", "At the last fetch there was no room left in it.",
 			}, helps: "See what takes up space",
 			polish: "nie było w niej już miejsca",
 		},
