@@ -3,28 +3,9 @@ package source
 import (
 	"errors"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
-
-// serverSays quotes a server, cleaned and without the secret.
-func serverSays(text string, cred account.Credential) string {
-	if text = fault.Clean(account.Redact(text, cred.Secret), 200); text == "" || text == "-" {
-		return "The server gave no reason."
-	}
-	return "The server says: " + text
-}
-
-// refusal returns the NO or BAD in err, or nil.
-func refusal(err error) *imap.Error {
-	var e *imap.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return nil
-}
 
 // folderFault says why one folder could not be read: Session and its code tell
 // whether the server spoke of that folder, or of itself.

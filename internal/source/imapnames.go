@@ -3,12 +3,7 @@ package source
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"strings"
-	"unicode"
-
-	"github.com/mailbrook/mailbrook/internal/fault"
-	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
 // maxFolderName bounds a raw mailbox name, in octets.
@@ -44,32 +39,6 @@ const unreadPrefix = "mu-"
 
 func unreadAlias(line []byte) []byte { return hex.AppendEncode([]byte(unreadPrefix), line) }
 
-// unreadFolder is a folder of which nothing but its line in the list is known.
-// No folder is called like that, so it is never asked for.
-func unreadFolder(alias string) (f mail.Folder, ok bool) {
-	rest, ok := strings.CutPrefix(alias, unreadPrefix)
-	if !ok {
-		return f, false
-	}
-	line, err := hex.DecodeString(rest)
-	if err != nil {
-		return f, false
-	}
-	shown := fault.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown)
-	return mail.Folder{
-		Wire: "\x00" + shown, Path: []string{shown},
-		Problem: badName("the server's answer about it cannot be read: " + shown),
-	}, true
-}
-
-// otherUnread stands for n more folders of that kind.
-func otherUnread(n int) mail.Folder {
-	return mail.Folder{
-		Wire: "\x00+", Path: []string{fmt.Sprintf("+%d", n)},
-		Problem: badName(fmt.Sprintf("the server's answers about it and %d others cannot be read", n-1)),
-	}
-}
-
 // aliasOf is the alias of a raw name that the server told before.
 func aliasOf(raw string) string { return string(appendAlias(nil, []byte(raw))) }
 
@@ -103,57 +72,4 @@ func appendQuoted(dst []byte, raw string) []byte {
 		dst = append(dst, raw[i])
 	}
 	return append(dst, '"')
-}
-
-// folderFrom makes the folder of a raw name. delim is "" when the server has
-// no hierarchy.
-func folderFrom(raw string, long bool, delim string, ns namespaces) mail.Folder {
-	f := mail.Folder{Wire: raw, Selectable: true, Shared: ns.others(raw), Guessed: ns.guessed}
-	if raw == "INBOX" {
-		return f
-	}
-	f.Path, f.Problem = splitName(ns.strip(raw), delim)
-	if long {
-		f.Problem = badName("its name is longer than 1000 octets")
-	}
-	if f.Problem != nil && len(f.Path) == 0 {
-		f.Path = []string{fault.Clean(readableName(raw), 200)}
-	}
-	return f
-}
-
-func splitName(name, delim string) ([]string, error) {
-	parts := []string{name}
-	if delim != "" {
-		// Some servers end the name of what only holds others with a separator.
-		parts = strings.Split(strings.TrimSuffix(name, delim), delim)
-	}
-	if !askable(name) {
-		return nil, badName("its name holds a line break or NUL")
-	}
-	for i, raw := range parts {
-		part := readableName(raw)
-		switch {
-		case part == "":
-			return nil, badName("a part of its name is empty")
-		case part == "." || part == "..":
-			return nil, badName(`a part of its name is "." or ".."`)
-		case strings.ContainsFunc(part, unicode.IsControl):
-			return nil, badName("its name holds a control character")
-		}
-		parts[i] = part
-	}
-	return parts, nil
-}
-
-func badName(why string) error {
-	return fault.New(fault.FolderFailed, "listing folders", "This folder cannot be fetched: "+why+".")
-}
-
-// displayName is a folder's name for people.
-func displayName(f mail.Folder) string {
-	if len(f.Path) == 0 {
-		return "INBOX"
-	}
-	return fault.Clean(strings.Join(f.Path, "/"), 200)
 }

@@ -554,3 +554,23 @@ func (f *imapFilter) state(kind string, b []byte) error {
 	f.out = append(strconv.AppendUint(f.out, n, 10), "] -\r\n"...)
 	return nil
 }
+
+// wanted is the server; what is read of it counts as brought, as long as the
+// command under way may have messages to come.
+func (f *imapFilter) wanted() io.Reader {
+	c := f.part.command
+	if c.held++; c.held > c.wanted.len() {
+		return f.r
+	}
+	return bringing{f.r}
+}
+
+// bringing counts what is read as brought.
+type bringing struct{ answerReader }
+
+// Read implements io.Reader.
+func (b bringing) Read(p []byte) (int, error) {
+	n, err := b.answerReader.Read(p)
+	b.brought(n)
+	return n, err
+}

@@ -3,7 +3,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"sync"
@@ -216,22 +215,6 @@ func (l *link) tally() {
 	}
 }
 
-// wanted is the server; what is read of it counts as brought, as long as the
-// command under way may have messages to come.
-func (f *imapFilter) wanted() io.Reader {
-	c := f.part.command
-	if c.held++; c.held > c.wanted.len() {
-		return f.r
-	}
-	return bringing{f.r}
-}
-
-// bringing counts what is read as brought.
-type bringing struct{ answerReader }
-
-// Read implements io.Reader.
-func (b bringing) Read(p []byte) (int, error) {
-	n, err := b.answerReader.Read(p)
-	b.brought(n)
-	return n, err
-}
+// silent reports whether a server stopped sending, or nearly so, as against
+// closing.
+func silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

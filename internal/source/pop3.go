@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -707,10 +706,6 @@ func (r *retrieval) reason(err error) *fault.Error {
 	}
 	return &fault.Error{Code: fault.MessageFailed, Op: "reading a message", Detail: detail, Ended: true, Err: err}
 }
-
-// silent reports whether a server stopped sending, or nearly so, as against
-// closing.
-func silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // restart opens another connection and finds the messages there again.
 func (r *retrieval) restart(ctx context.Context) error {

@@ -8,7 +8,6 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // Reach goes as far towards an IMAP server as one can who has no password: it
@@ -50,26 +49,4 @@ func (c *Client) Reach(ctx context.Context, server account.Server, observe func(
 		return l.abort(noMechanism(mechanisms, l.private()))
 	}
 	return nil
-}
-
-// welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
-// It returns the capabilities in the greeting, and its words, if they count.
-func welcome(ctx context.Context, c *Client, l *link) (caps, words string, err error) {
-	caps, err = timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
-		caps, words, err = greetIMAP(ctx, l)
-		return caps, "", err
-	})
-	if err != nil {
-		return "", "", err
-	}
-	if l.server.Security == account.STARTTLS {
-		if err := startTLS(ctx, c, l, caps); err != nil {
-			return "", "", err
-		}
-		caps, words = "", "" // What was said before counts for nothing.
-	}
-	if l.server.Security != account.None && !l.private() {
-		return "", "", l.abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
-	}
-	return caps, words, nil
 }

@@ -197,3 +197,11 @@ func waitOf(number, unit string) time.Duration {
 	}
 	return time.Duration(n) * each
 }
+
+// serverSays quotes a server, cleaned and without the secret.
+func serverSays(text string, cred account.Credential) string {
+	if text = fault.Clean(account.Redact(text, cred.Secret), 200); text == "" || text == "-" {
+		return "The server gave no reason."
+	}
+	return "The server says: " + text
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"github.com/emersion/go-sasl"
 
@@ -152,3 +153,23 @@ func noMechanism(offered []string, private bool) *fault.Error {
 	}
 	return f
 }
+
+// isPlain reports whether s goes as a quoted string that every server reads as
+// it is meant.
+func isPlain(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
+}
+
+// xoauth2 is Google's and Microsoft's XOAUTH2: one message, and an empty
+// answer to the error that the server may ask to be acknowledged.
+type xoauth2 struct{ user, token string }
+
+func (x *xoauth2) Start() (string, []byte, error) {
+	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
+}
+
+func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }

@@ -1,0 +1,141 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// greetIMAP reads the greeting and returns the capabilities in it, if any, and
+// its words.
+func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
+	done := l.greeting(ctx)
+	line, err := l.ReadLine(maxGreeting)
+	done()
+	if err != nil {
+		return "", "", err
+	}
+	l.note("S", string(line[:min(len(line), 400)]))
+	line = bytes.TrimRight(line, "\r\n")
+	if rest, ok := bytes.CutPrefix(line, []byte("* ")); ok {
+		word, rest, _ := bytes.Cut(rest, []byte(" "))
+		code, args, text := responseText(rest)
+		text = l.secrets.Redact(text)
+		switch {
+		case is(word, "OK") && code == "CAPABILITY":
+			return string(args), text, nil
+		case is(word, "OK"):
+			return "", text, nil
+		case is(word, "BYE"):
+			said := reply{kind: replyBYE, code: code, args: string(args), text: text}
+			return "", "", l.abort(said.judge(greeting, "reading the greeting", account.Credential{}))
+		case is(word, "PREAUTH"):
+			return "", "", l.abort(fault.New(fault.ProtocolError, "reading the greeting",
+				"The server claims that we are signed in already, which nobody asked of it."))
+		}
+	}
+	detail := "What answers on this port is not an IMAP server."
+	if bytes.HasPrefix(line, []byte("+OK")) || bytes.HasPrefix(line, []byte("-ERR")) {
+		detail = "This port speaks POP3, not IMAP: choose POP3, or IMAP's own port."
+	}
+	return "", "", l.abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
+}
+
+// startTLS makes the connection private, or fails: there is no other way on.
+func startTLS(ctx context.Context, c *Client, l *link, caps string) error {
+	queue := &imapQueue{}
+	guard := &imapGuard{w: l, queue: queue, refused: c.refused}
+	if l.transcript != nil {
+		guard.log = l.note
+	}
+	err := func() error {
+		if caps == "" {
+			told, err := plainCommand(l, guard, queue, "p1", verbCapability)
+			if err != nil {
+				return err
+			}
+			caps = told
+		}
+		offered := false
+		for word := range strings.FieldsSeq(caps) {
+			offered = offered || strings.EqualFold(word, verbSTARTTLS)
+		}
+		if !offered {
+			return fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer STARTTLS.")
+		}
+		_, err := plainCommand(l, guard, queue, "p2", verbSTARTTLS)
+		return err
+	}()
+	if err != nil {
+		if l.observe != nil {
+			l.observe(account.Step{Name: account.StepTLS, Detail: fault.Of(err).Detail})
+		}
+		return l.abort(err)
+	}
+	return l.upgrade(ctx)
+}
+
+// plainCommand sends a command before TLS and reads to its completion. Of
+// everything that is said meanwhile only capabilities are looked at.
+func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string) (caps string, err error) {
+	if _, err := guard.Write([]byte(tag + " " + verb + "\r\n")); err != nil {
+		return "", err
+	}
+	for range maxPlaintext {
+		line, err := l.ReadLine(maxGreeting)
+		if err != nil {
+			return "", err
+		}
+		l.note("S", string(line[:min(len(line), 400)]))
+		who, rest, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
+		word, rest, _ := bytes.Cut(rest, []byte(" "))
+		code, args, text := responseText(rest)
+		text = l.secrets.Redact(text)
+		switch {
+		case string(who) == "*" && is(word, verbCapability):
+			caps = string(rest)
+		case string(who) == "*" && is(word, replyBYE):
+			said := reply{kind: replyBYE, code: code, args: string(args), text: text}
+			return "", said.judge(greeting, "securing the connection", account.Credential{})
+		case string(who) == "*":
+		case string(who) == tag && is(word, "OK"):
+			if code == verbCapability && caps == "" {
+				caps = string(args)
+			}
+			_, err := queue.finish(tag)
+			return caps, err
+		case string(who) == tag && (is(word, "NO") || is(word, "BAD")):
+			return "", fault.New(fault.STARTTLSUnsupported, "securing the connection",
+				"The server refuses "+verb+". "+serverSays(text, account.Credential{}))
+		default:
+			return "", fault.New(fault.ProtocolError, "securing the connection", "The server's answer to "+verb+" is no IMAP.")
+		}
+	}
+	return "", fault.New(fault.ProtocolError, "securing the connection",
+		"The server kept sending other lines and never answered.")
+}
+
+// welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
+// It returns the capabilities in the greeting, and its words, if they count.
+func welcome(ctx context.Context, c *Client, l *link) (caps, words string, err error) {
+	caps, err = timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
+		caps, words, err = greetIMAP(ctx, l)
+		return caps, "", err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	if l.server.Security == account.STARTTLS {
+		if err := startTLS(ctx, c, l, caps); err != nil {
+			return "", "", err
+		}
+		caps, words = "", "" // What was said before counts for nothing.
+	}
+	if l.server.Security != account.None && !l.private() {
+		return "", "", l.abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
+	}
+	return caps, words, nil
+}
