@@ -11,7 +11,7 @@ import (
 // lastWords is why a connection ended, by what the server said before, where it
 // said something: nil otherwise.
 func (c *imapConn) lastWords(op string, why *fault.Error) *fault.Error {
-	said := c.wire.said.last()
+	said := c.wire.LastSaid()
 	if c.inside || said.kind == "" || said.kind == replyBYE {
 		return nil // A BYE is the reason already.
 	}
@@ -32,7 +32,7 @@ func (c *imapConn) lastWords(op string, why *fault.Error) *fault.Error {
 // folders: by its words, or by those that came before.
 func (c *imapConn) refused(op string, e *imap.Error) *fault.Error {
 	said := imapReply(e)
-	if before := c.wire.said.last(); !c.inside && before.kind != "" {
+	if before := c.wire.LastSaid(); !c.inside && before.kind != "" {
 		_, told := said.means()
 		if _, better := before.means(); better && !told {
 			said = before

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	maxGreeting      = 64 << 10 // Octets of the greeting's line.
-	maxPlaintext     = 100      // Lines read before TLS for one answer.
 	logoutPatience   = 5 * time.Second
 	maxCredentialLen = 4 << 10
 )
@@ -83,7 +81,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 	observe func(account.Step),
 ) (Session, error) {
 	quirks, pace := &imapQuirks{}, newSessionPace(c.opts.Patience)
-	known := parseCapabilities(who.account.Capabilities)
+	known := parseCapabilities(who.Account().Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
 	quirks.namespaces.Store(rememberedNamespaces(known))
@@ -91,7 +89,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn,
 		error,
 	) {
-		l, err := c.dial(ctx, who, cred, pace, observe)
+		l, err := c.wire.Dial(ctx, who, cred, pace, observe)
 		if err != nil {
 			return nil, err
 		}
@@ -102,12 +100,12 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 			!quirks.stateless.Load())
 		if err != nil {
 			l.Close()
-			l.attempt.failed(err)
+			l.LoginFailed(err)
 			return nil, err
 		}
 		conn.quirks = quirks
 		if !quirks.nameless.Load() {
-			conn.wire.guard.global = globalItem(conn.caps)
+			conn.wire.NameBy(globalItem(conn.caps))
 		}
 		return conn, nil
 	}
@@ -139,26 +137,26 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 func signInIMAP(ctx context.Context, c *Client, who *signer, l *link, cred account.Credential, known imap.CapSet,
 	ahead bool,
 ) (*imapConn, error) {
-	caps, words, err := welcome(ctx, c, l)
+	caps, words, err := welcome(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	if len(known) == 0 {
 		known = softwareCapabilities(words)
 	}
-	conn := &imapConn{link: l, wire: newIMAPWire(l, c)}
+	conn := &imapConn{link: l, wire: newIMAPWire(l)}
 	l.expect(false)
 	if caps == "" {
-		conn.wire.filter.replay("* OK -\r\n") // The library asks for capabilities by itself.
+		conn.wire.Replay("* OK -\r\n") // The library asks for capabilities by itself.
 	} else {
-		conn.wire.filter.replay("* OK [" + string(appendCapabilities(nil, []byte(caps))) + "] -\r\n")
+		conn.wire.Replay("* OK [" + string(appendCapabilities(nil, []byte(caps))) + "] -\r\n")
 	}
 	conn.client = imapclient.New(conn.wire, nil)
 	if err := conn.introduceFirst(c.opts, who); err != nil {
 		conn.end()
 		return nil, err
 	}
-	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
+	_, err = timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
 		return struct{}{}, "", conn.login(cred, known, ahead, c.opts.Version)
 	})
 	if err != nil {
@@ -175,7 +173,7 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool,
 		return err
 	}
 	c.cred = cred
-	c.wire.said.knows(cred)
+	c.wire.SignsIn(cred)
 	caps := c.client.Caps()
 	if caps == nil {
 		return c.failed("asking for capabilities", errors.New("no capabilities were told"))
@@ -198,7 +196,7 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool,
 		}
 	}
 	if err := c.authenticate(caps, cred, proven, behind); err != nil {
-		said := c.wire.said.last()
+		said := c.wire.LastSaid()
 		if refused := refusal(err); refused != nil {
 			return imapReply(refused).judge(signingIn, "signing in", cred)
 		} else if said.kind == replyBYE {
@@ -269,7 +267,7 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 		return nil
 	case proven || !private || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(saslPlain):
 		return err
-	case !c.link.attempt.again():
+	case !c.link.PresentsAgain():
 		return err
 	}
 	if err = c.show(caps, cred, behind); err == nil {
@@ -292,14 +290,14 @@ func (c *imapConn) show(caps imap.CapSet, cred account.Credential, behind func()
 	disabled, secret := caps.Has(imap.CapLoginDisabled), cred.Secret.Reveal()
 	switch {
 	case behind != nil && !disabled && isPlain(cred.Username+secret):
-		c.link.attempt.presents()
+		c.link.Presents()
 		signedIn := c.client.Login(cred.Username, secret)
 		behind()
 		return signedIn.Wait()
 	case offered(saslPlain) && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
 		return c.exchange(saslPlain, cred)
 	case !disabled:
-		c.link.attempt.presents()
+		c.link.Presents()
 		return c.client.Login(cred.Username, secret).Wait()
 	case offered(saslLogin):
 		return c.exchange(saslLogin, cred)
@@ -319,8 +317,7 @@ func (c *imapConn) show(caps imap.CapSet, cred account.Credential, behind func()
 
 // exchange signs in by a mechanism of SASL.
 func (c *imapConn) exchange(mechanism string, cred account.Credential) error {
-	c.link.attempt.presents()
-	s := newSASL(mechanism, cred, c.link.secrets)
+	s := c.link.SASL(mechanism, cred)
 	if err := c.client.Authenticate(s); err != nil {
 		return err
 	}
@@ -330,7 +327,7 @@ func (c *imapConn) exchange(mechanism string, cred account.Credential) error {
 // introduceFirst tells the server who we are ahead of the login, where its
 // provider wants to know by then; what it answers is no matter.
 func (c *imapConn) introduceFirst(o Options, who *signer) error {
-	if o.IDFirst == nil || !o.IDFirst(who.account) {
+	if o.IDFirst == nil || !o.IDFirst(who.Account()) {
 		return nil
 	}
 	if _, err := c.introduce(o.Version).Wait(); err != nil && refusal(err) == nil {

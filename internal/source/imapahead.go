@@ -156,7 +156,7 @@ func (f *flight) lost(c *imapConn) bool {
 	if f.err == nil || refusal(f.err) != nil {
 		return false
 	}
-	why, bye := c.link.failure(), c.wire.said.last().kind == replyBYE
+	why, bye := c.link.failure(), c.wire.LastSaid().kind == replyBYE
 	return bye || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
 }
 

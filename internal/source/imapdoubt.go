@@ -31,7 +31,7 @@ const (
 // farewell is why the server ended the session by BYE, or nil.
 func (c *imapConn) farewell() *fault.Error {
 	var known *fault.Error
-	if c.wire.said.last().kind == replyBYE && errors.As(c.link.failure(), &known) {
+	if c.wire.LastSaid().kind == replyBYE && errors.As(c.link.failure(), &known) {
 		return known
 	}
 	return nil

@@ -153,7 +153,7 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 		case err != nil && (strikes > maxStrikes || dry >= hopeless && !r.headers || !s.mayRetry(ctx, err)):
 			return err
 		}
-		s.owner.opts.Log.DebugContext(ctx, "imap_reconnect", "host", c.link.server.Host, "settled", r.settled, "err", err)
+		s.owner.opts.Log.DebugContext(ctx, "imap_reconnect", "host", c.link.Host(), "settled", r.settled, "err", err)
 		if err != nil {
 			if s.cuts++; s.cuts >= maxReopens && r.brought > 0 && !r.headers || r.onlyAgain(c) {
 				r.tellLater(err)
@@ -727,7 +727,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
-	if b.conn.wire.filter.filled.Load() || err != nil && b.left > 0 {
+	if b.conn.wire.Padded() || err != nil && b.left > 0 {
 		b.err = b.conn.failed("receiving a message", io.ErrUnexpectedEOF)
 		return 0, b.err
 	}

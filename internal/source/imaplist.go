@@ -461,7 +461,7 @@ func (c *imapConn) ask(q mail.Query) question {
 	set.AddRange(imap.UID(max(q.From, 1)), 0)
 	asked := question{query: q, opened: c.client.Select(aliasOf(q.Folder.Wire), &imap.SelectOptions{ReadOnly: true})}
 	asked.items = c.client.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true})
-	asked.sent = c.wire.queue.newest()
+	asked.sent = c.wire.Newest()
 	return asked
 }
 
@@ -502,7 +502,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 		if refusal(err) == nil {
 			return l, nil, c.failed(op, err)
 		}
-		if e := refusal(err); e.Type == imap.StatusResponseTypeBad && q.sent.global != "" && opened.NumMessages > 0 {
+		if e := refusal(err); e.Type == imap.StatusResponseTypeBad && q.sent.NamedBy() != "" && opened.NumMessages > 0 {
 			// It offers names over all folders and does not know the word for
 			// them: once more, on a new connection, without.
 			c.quirks.nameless.Store(true)
@@ -526,7 +526,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 	if l.Complete, err = isComplete(&l, q); err != nil {
 		return l, nil, err
 	}
-	l.Unread, l.Below = q.sent.unread, q.sent.below
+	l.Unread, l.Below = q.sent.Unread(), q.sent.Below()
 	return l, nil, nil
 }
 
@@ -538,9 +538,9 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 // the other would be one. Hence the date is part of the name, and what is there
 // twice in one folder has none: see distinctNames.
 func nameOf(it *mail.Item, sent *imapCommand) string {
-	name := sent.globals.take(it.ID.UID)
+	name := sent.TakeName(it.ID.UID)
 	switch {
-	case name == "" || sent.global != globalEmail:
+	case name == "" || sent.NamedBy() != globalEmail:
 		return name
 	case it.Received.IsZero():
 		return ""
@@ -575,7 +575,7 @@ func isComplete(l *mail.Listing, q question) (bool, error) {
 		return err == nil && messages-first[0].Number+1 == n, err
 	}
 	next := l.Folder.Status.UIDNext
-	return messages == 0 || q.sent.below > 0 || next != 0 && next <= q.query.From, nil
+	return messages == 0 || q.sent.Below() > 0 || next != 0 && next <= q.query.From, nil
 }
 
 func itemOf(msg *imapclient.FetchMessageData) mail.Item {

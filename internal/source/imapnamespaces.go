@@ -86,7 +86,7 @@ type namespaceQuestion struct {
 }
 
 func (c *imapConn) askNamespaces() *namespaceQuestion {
-	return &namespaceQuestion{command: c.client.Namespace(), sent: c.wire.queue.newest()}
+	return &namespaceQuestion{command: c.client.Namespace(), sent: c.wire.Newest()}
 }
 
 // answer waits for what the server tells; it is empty where that is nothing. whole
@@ -110,7 +110,7 @@ func (q *namespaceQuestion) answer() (ns namespaces, whole bool) {
 		return of
 	}
 	ns = namespaces{personal: read(data.Personal), shared: append(read(data.Other), read(data.Shared)...)}
-	return ns, q.sent.unread == 0 && len(ns.personal)+len(ns.shared) > 0
+	return ns, q.sent.Unread() == 0 && len(ns.personal)+len(ns.shared) > 0
 }
 
 // namespaces returns whose folders are whose, once it is told. One answer that does

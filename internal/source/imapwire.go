@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -17,12 +18,12 @@ type imapWire struct {
 	said   *imapSaid
 }
 
-func newIMAPWire(l *link, c *Client) *imapWire {
+func newIMAPWire(l *link) *imapWire {
 	w := &imapWire{link: l, queue: &imapQueue{due: l.expect}, said: &imapSaid{}}
-	w.guard = &imapGuard{w: l, queue: w.queue, refused: c.refused, aborted: l.abort}
-	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(c.opts.MaxMessageBytes), w.said)
+	w.guard = &imapGuard{w: l, queue: w.queue, refused: l.refused, aborted: l.abort}
+	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(l.limits.Body), w.said)
 	w.filter.redact = l.secrets.Redact
-	w.filter.unread = c.leavesOut(l)
+	w.filter.unread = l.unread
 	w.filter.fail = func(err error) {
 		var known *fault.Error
 		if !errors.As(err, &known) {
@@ -44,3 +45,26 @@ func (w *imapWire) Read(p []byte) (int, error) { return w.filter.Read(p) }
 
 // Write implements net.Conn.
 func (w *imapWire) Write(p []byte) (int, error) { return w.guard.Write(p) }
+
+// Replay makes the library read an answer that the server gave before the library
+// was there.
+func (w *imapWire) Replay(line string) { w.filter.replay(line) }
+
+// Padded reports whether the body under way is filled up with zeros: nothing of what
+// is read of it from now on is the server's.
+func (w *imapWire) Padded() bool { return w.filter.filled.Load() }
+
+// NameBy has each listing ask for the item by which the server names a message
+// over all folders.
+func (w *imapWire) NameBy(item string) { w.guard.global = item }
+
+// Newest returns the command that was sent last and is not completed, or nil.
+func (w *imapWire) Newest() *imapCommand { return w.queue.newest() }
+
+// SignsIn tells with what is signed in, before it is sent: it is cut out of what the
+// server says.
+func (w *imapWire) SignsIn(cred account.Credential) { w.said.knows(cred) }
+
+// LastSaid returns what the server said beside its answers: its BYE, else its last
+// NO, BAD or ALERT; without a kind where it said nothing.
+func (w *imapWire) LastSaid() reply { return w.said.last() }

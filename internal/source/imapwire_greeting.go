@@ -9,6 +9,11 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
+const (
+	maxGreeting  = 64 << 10 // Octets of the greeting's line.
+	maxPlaintext = 100      // Lines read before TLS for one answer.
+)
+
 // greetIMAP reads the greeting and returns the capabilities in it, if any, and
 // its words.
 func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
@@ -45,15 +50,10 @@ func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
 }
 
 // startTLS makes the connection private, or fails: there is no other way on.
-func startTLS(ctx context.Context, c *Client, l *link, caps string) error {
-	queue := &imapQueue{}
-	guard := &imapGuard{w: l, queue: queue, refused: c.refused}
-	if l.transcript != nil {
-		guard.log = l.note
-	}
+func startTLS(ctx context.Context, l *link, caps string) error {
 	err := func() error {
 		if caps == "" {
-			told, err := plainCommand(l, guard, queue, "p1", verbCapability)
+			told, err := plainCommand(l, "p1", verbCapability)
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func startTLS(ctx context.Context, c *Client, l *link, caps string) error {
 		if !offered {
 			return fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer STARTTLS.")
 		}
-		_, err := plainCommand(l, guard, queue, "p2", verbSTARTTLS)
+		_, err := plainCommand(l, "p2", verbSTARTTLS)
 		return err
 	}()
 	if err != nil {
@@ -80,7 +80,12 @@ func startTLS(ctx context.Context, c *Client, l *link, caps string) error {
 
 // plainCommand sends a command before TLS and reads to its completion. Of
 // everything that is said meanwhile only capabilities are looked at.
-func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string) (caps string, err error) {
+func plainCommand(l *link, tag, verb string) (caps string, err error) {
+	queue := &imapQueue{}
+	guard := &imapGuard{w: l, queue: queue, refused: l.refused}
+	if l.transcript != nil {
+		guard.log = l.note
+	}
 	if _, err := guard.Write([]byte(tag + " " + verb + "\r\n")); err != nil {
 		return "", err
 	}
@@ -120,8 +125,8 @@ func plainCommand(l *link, guard *imapGuard, queue *imapQueue, tag, verb string)
 
 // welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
 // It returns the capabilities in the greeting, and its words, if they count.
-func welcome(ctx context.Context, c *Client, l *link) (caps, words string, err error) {
-	caps, err = timed(l, account.StepGreeting, func() (caps string, detail string, err error) {
+func welcome(ctx context.Context, l *link) (caps, words string, err error) {
+	caps, err = timed(l.observe, account.StepGreeting, func() (caps string, detail string, err error) {
 		caps, words, err = greetIMAP(ctx, l)
 		return caps, "", err
 	})
@@ -129,7 +134,7 @@ func welcome(ctx context.Context, c *Client, l *link) (caps, words string, err e
 		return "", "", err
 	}
 	if l.server.Security == account.STARTTLS {
-		if err := startTLS(ctx, c, l, caps); err != nil {
+		if err := startTLS(ctx, l, caps); err != nil {
 			return "", "", err
 		}
 		caps, words = "", "" // What was said before counts for nothing.

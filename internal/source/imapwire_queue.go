@@ -237,3 +237,18 @@ func parseUIDSet(text string) (uidSet, bool) {
 	}
 	return s, true
 }
+
+// Unread counts the answers to the command that could not be read.
+func (c *imapCommand) Unread() int { return c.unread }
+
+// Below is the highest UID that was answered below those that were asked for; 0: none
+// was. It is how a server answers "n:*" whose n is beyond its last message (RFC 9051
+// section 9, seq-range).
+func (c *imapCommand) Below() uint32 { return c.below }
+
+// NamedBy is the item by which messages over all folders are named in the answers; ""
+// where they are not.
+func (c *imapCommand) NamedBy() string { return c.global }
+
+// TakeName returns, once, what the message with a UID is called over all folders, or "".
+func (c *imapCommand) TakeName(uid uint32) string { return c.globals.take(uid) }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -24,6 +25,7 @@ type linkLimits struct {
 	Patience
 	Write  time.Duration // Longest wait for the server to take what we send: 60 s.
 	Octets int64         // What one connection may bring: 2 GiB.
+	Body   int64         // What one message may have: DefaultMaxMessageBytes.
 }
 
 func (l linkLimits) orDefault() linkLimits {
@@ -33,6 +35,9 @@ func (l linkLimits) orDefault() linkLimits {
 	}
 	if l.Octets <= 0 {
 		l.Octets = 2 << 30
+	}
+	if l.Body <= 0 {
+		l.Body = DefaultMaxMessageBytes
 	}
 	return l
 }
@@ -74,6 +79,9 @@ type link struct {
 	// secrets are cut out of whatever the server says: the credential of the
 	// login, and what was made of it. Nil: there are none.
 	secrets *account.Redactor
+
+	refused *atomic.Int64       // Counts commands that may not be sent; nil: nobody does.
+	unread  func(answer []byte) // Told of each answer that is left out as it cannot be read; nil: nobody is.
 
 	command *pace        // What the server is granted over this connection.
 	session *sessionPace // … and over all of the session's.
@@ -118,7 +126,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimit
 	began, server := time.Now(), who.account.Server
 	defer func() { session.spend(time.Since(began)) }()
 	l := &link{limits: limits.orDefault(), dialer: d, server: server, observe: observe, session: session}
-	addrs, err := timed(l, account.StepResolve, func() ([]netip.Addr, string, error) {
+	addrs, err := timed(l.observe, account.StepResolve, func() ([]netip.Addr, string, error) {
 		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {
 			return nil, "", err
 		}
@@ -136,7 +144,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimit
 			l.attempt.failed(err)
 		}
 	}()
-	conn, err := timed(l, account.StepConnect, func() (net.Conn, string, error) {
+	conn, err := timed(l.observe, account.StepConnect, func() (net.Conn, string, error) {
 		conn, err := d.Connect(ctx, addrs, server.Port)
 		return conn, "", err
 	})
@@ -169,7 +177,7 @@ func plural(n int, one, many string) string {
 
 // timed runs one step of reaching a server and reports it. do's detail is
 // shown when it went well, the error's own when it did not.
-func timed[T any](l *link, name account.StepName, do func() (T, string, error)) (T, error) {
+func timed[T any](observe func(account.Step), name account.StepName, do func() (T, string, error)) (T, error) {
 	began := time.Now()
 	v, detail, err := do()
 	s := account.Step{Name: name, OK: err == nil, Took: time.Since(began), Detail: detail}
@@ -179,8 +187,8 @@ func timed[T any](l *link, name account.StepName, do func() (T, string, error)) 
 			s.Detail = string(f.Code)
 		}
 	}
-	if l.observe != nil {
-		l.observe(s)
+	if observe != nil {
+		observe(s)
 	}
 	return v, err
 }
@@ -189,7 +197,7 @@ func timed[T any](l *link, name account.StepName, do func() (T, string, error)) 
 // consent was read, and nothing else). Whatever the server sent ahead of the
 // handshake is an error: it could be anybody's words.
 func (l *link) upgrade(ctx context.Context) error {
-	_, err := timed(l, account.StepTLS, func() (struct{}, string, error) {
+	_, err := timed(l.observe, account.StepTLS, func() (struct{}, string, error) {
 		var none struct{}
 		if l.r.Buffered() > 0 {
 			return none, "", l.abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the "+
@@ -564,3 +572,44 @@ func (l *link) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing: the link keeps its own.
 func (l *link) SetWriteDeadline(time.Time) error { return nil }
+
+// Host is the server's name.
+func (l *link) Host() string { return l.server.Host }
+
+// Observe tells of a step that has ended.
+func (l *link) Observe(s account.Step) {
+	if l.observe != nil {
+		l.observe(s)
+	}
+}
+
+// LeaveOut tells of an answer that cannot be read and is left out.
+func (l *link) LeaveOut(answer []byte) {
+	if l.unread != nil {
+		l.unread(answer)
+	}
+}
+
+// Presents notes that the credential is sent now.
+func (l *link) Presents() { l.attempt.presents() }
+
+// PresentsAgain reports whether a credential that was refused in one form may be
+// presented in another over this connection.
+func (l *link) PresentsAgain() bool { return l.attempt.again() }
+
+// LoginFailed ends the attempt to sign in, unless it has ended.
+func (l *link) LoginFailed(err error) { l.attempt.failed(err) }
+
+// SASL returns a mechanism that signs in with cred over the link, which is presented
+// by that.
+func (l *link) SASL(mechanism string, cred account.Credential) saslClient {
+	l.attempt.presents()
+	return newSASL(mechanism, cred, l.secrets)
+}
+
+// APOP is the argument of APOP that answers a greeting's timestamp.
+func (l *link) APOP(timestamp, secret string) string { return apopDigest(timestamp, secret, l.secrets) }
+
+// DefaultMaxMessageBytes is the size above which messages are missed unless
+// Options says otherwise.
+const DefaultMaxMessageBytes = 50 << 20

@@ -99,13 +99,13 @@ func openPOP3(ctx context.Context, c *Client, who *signer, cred account.Credenti
 	observe func(account.Step),
 ) (Session, error) {
 	pace := newSessionPace(c.opts.Patience)
-	l, err := c.dial(ctx, who, cred, pace, observe)
+	l, err := c.wire.Dial(ctx, who, cred, pace, observe)
 	if err != nil {
 		return nil, err
 	}
 	s := &pop3Session{
-		client: c, who: who, server: who.account.Server, cred: cred, link: l, pace: pace,
-		memory: rememberPOP3(who.account.Capabilities), release: func() {}, file: &pageFile{dir: c.opts.TempDir},
+		client: c, who: who, server: who.Account().Server, cred: cred, link: l, pace: pace,
+		memory: rememberPOP3(who.Account().Capabilities), release: func() {}, file: &pageFile{dir: c.opts.TempDir},
 	}
 	defer s.enter(ctx)()
 	if err := s.start(ctx, observe == nil); err != nil {
@@ -285,8 +285,8 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 	defer s.link.within(ctx, leavePatience)()
 	quit, reset := pop3Command{verb: popQUIT}, pop3Command{verb: popRSET}
 	closes := s.client.opts.CloseOnly
-	stays := closes != nil && closes(s.who.account)
-	if !s.wire.read {
+	stays := closes != nil && closes(s.who.Account())
+	if !s.wire.HasRead() {
 		if stays {
 			return nil
 		}
@@ -340,7 +340,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers, s.long = nil, 0, nil, false, nil, nil, nil
 	s.link.Close()
 	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*link, error) {
-		l, err := s.client.dial(ctx, s.who, cred, s.pace, nil)
+		l, err := s.client.wire.Dial(ctx, s.who, cred, s.pace, nil)
 		if err != nil {
 			return nil, err
 		}

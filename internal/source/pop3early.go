@@ -141,7 +141,7 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 		return s.client.listing(s.file, s.link)
 	}}
 	err := p.run(ctx, s.client, s.link)
-	s.link.attempt.failed(err)
+	s.link.LoginFailed(err)
 	if p.told {
 		// Else it is another server than the one that lost them.
 		same := s.memory.capas.equal(p.capas)
@@ -216,7 +216,7 @@ func (p *pop3Login) say(last bool, cmds ...pop3Command) error {
 		if err := p.readCapas(); err != nil {
 			return err
 		}
-		p.guard.sasl = cmds[0].verb == popAUTH // CAPA's +OK is not its end.
+		p.ExpectChallenge(cmds[0].verb == popAUTH) // CAPA's +OK is not its end.
 	}
 	for range cmds {
 		if _, err := p.status(); err != nil {
@@ -233,7 +233,7 @@ func (s *pop3Session) pipelines() bool { return s.capas.has("PIPELINING") && !s.
 // sent ahead of the answer to another, at a server that promises to keep it. From now
 // on one question is asked at a time.
 func (s *pop3Session) lostAhead(ctx context.Context) bool {
-	if s.wire == nil || !s.wire.lost || s.memory.single {
+	if s.wire == nil || !s.wire.Lost() || s.memory.single {
 		return false
 	}
 	s.memory.single = true

@@ -93,7 +93,7 @@ type entry struct {
 }
 
 func (c *Client) listing(f *pageFile, l *link) *listing {
-	return &listing{most: c.opts.Window, file: f, unread: c.leavesOut(l)}
+	return &listing{most: c.opts.Window, file: f, unread: l.LeaveOut}
 }
 
 // leaveOut notes a line that cannot be read.

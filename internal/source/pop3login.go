@@ -72,9 +72,9 @@ type pop3Login struct {
 // run takes a link from the greeting to the login, and further where questions
 // are sent ahead. The link stays open whatever comes.
 func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
-	_, err := timed(l, account.StepGreeting, func() (struct{}, string, error) {
+	_, err := timed(l.Observe, account.StepGreeting, func() (struct{}, string, error) {
 		defer l.greeting(ctx)()
-		w, err := newPOP3Wire(l, c.refused)
+		w, err := newPOP3Wire(l)
 		p.pop3Wire = w
 		return struct{}{}, "", greetingFault(w, err)
 	})
@@ -85,14 +85,14 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	if p.recalled = p.hurry && p.memory.ready() && p.way(p.memory.capas).whole(); p.recalled {
 		p.capas = p.memory.capas
 	}
-	p.fresh = !p.recalled
+	p.Unknown(!p.recalled)
 	if err := p.secureConnection(ctx); err != nil {
 		return err
 	}
 	late := (p.memory.late || p.memory.single) && p.memory.capas.equal(p.capas)
 	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
 		!p.capas.losesEarly() && !p.capas.has("UTF8")
-	_, err = timed(l, account.StepLogin, func() (struct{}, string, error) {
+	_, err = timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
 		defer l.within(ctx, pop3Patience)()
 		return struct{}{}, "", p.signIn()
 	})
@@ -115,7 +115,7 @@ func greetingFault(w *pop3Wire, err error) error {
 		return nil
 	case errors.As(err, &no):
 		return popReply(no.text).judge(greeting, "greeting", account.Credential{})
-	case fault.CodeOf(err) == fault.ProtocolError && w.imap:
+	case fault.CodeOf(err) == fault.ProtocolError && w.SpeaksIMAP():
 		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port speaks IMAP, not POP3.", Err: err}
 	case fault.CodeOf(err) == fault.ProtocolError:
 		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port does not speak POP3.", Err: err}
@@ -248,15 +248,15 @@ func (p *pop3Login) timestamp() string {
 	if p.pop3Wire == nil {
 		return ""
 	}
-	open := strings.LastIndexByte(p.greeted, '<')
+	open := strings.LastIndexByte(p.Greeted(), '<')
 	if open < 0 {
 		return ""
 	}
-	end := strings.IndexByte(p.greeted[open:], '>')
-	if end < 0 || !strings.Contains(p.greeted[open:open+end], "@") {
+	end := strings.IndexByte(p.Greeted()[open:], '>')
+	if end < 0 || !strings.Contains(p.Greeted()[open:open+end], "@") {
 		return ""
 	}
-	return p.greeted[open : open+end+1]
+	return p.Greeted()[open : open+end+1]
 }
 
 // signIn sends the credential, never in the clear unless the account's own
@@ -313,7 +313,7 @@ func (p *pop3Login) unproved(err error) error {
 		return err
 	}
 	way := p.showing(p.capas)
-	if !way.whole() || !p.attempt.again() {
+	if !way.whole() || !p.PresentsAgain() {
 		return err
 	}
 	if err = p.by(way); err == nil {
@@ -334,19 +334,19 @@ func (p *pop3Login) by(way popWay) error {
 			} else if err != nil {
 				return err
 			}
-			p.attempt.presents()
+			p.Presents()
 			return p.say(true, pass)
 		}
-		p.attempt.presents()
+		p.Presents()
 		return p.say(true, name, pass)
 	case wayAPOP:
-		p.attempt.presents()
+		p.Presents()
 		return p.say(true, pop3Command{
-			verb: popAPOP, arg: user + " " + apopDigest(p.timestamp(), secret, p.secrets),
+			verb: popAPOP, arg: user + " " + p.APOP(p.timestamp(), secret),
 			secret: true,
 		})
 	}
-	p.attempt.presents()
+	p.Presents()
 	return p.authenticate(string(way))
 }
 
@@ -380,7 +380,7 @@ func ascii(s string) bool {
 // whole is the reason for a refusal (XOAUTH2), and is answered with nothing, so that
 // the refusal follows; of what was sent ahead the first line has answered it already.
 func (p *pop3Login) authenticate(mechanism string) error {
-	s := newSASL(mechanism, p.cred, p.secrets)
+	s := p.SASL(mechanism, p.cred)
 	_, response, err := s.Start()
 	if err != nil {
 		return err
@@ -392,7 +392,7 @@ func (p *pop3Login) authenticate(mechanism string) error {
 		c.arg, c.secret = mechanism+" "+initial, true
 	}
 	err = p.say(sent, c)
-	if sent && p.ahead && errors.Is(err, errChallenge) && p.challenge == "" {
+	if sent && p.ahead && errors.Is(err, errChallenge) && p.Challenge() == "" {
 		return errTooEarly // It wants what it was sent, and has a question in its place.
 	}
 	for range maxChallenges {
@@ -431,7 +431,7 @@ func (p *pop3Login) authenticate(mechanism string) error {
 
 // respond answers a challenge.
 func (p *pop3Login) respond(s saslClient) error {
-	challenge, err := base64.StdEncoding.DecodeString(p.challenge)
+	challenge, err := base64.StdEncoding.DecodeString(p.Challenge())
 	if err != nil {
 		challenge = nil // Words for people.
 	}

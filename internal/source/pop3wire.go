@@ -221,8 +221,8 @@ type pop3Wire struct {
 }
 
 // newPOP3Wire reads the greeting. It may return both a wire and a *pop3Refusal.
-func newPOP3Wire(l *link, refused *atomic.Int64) (*pop3Wire, error) {
-	w := &pop3Wire{link: l, guard: pop3Guard{w: l, refused: refused}}
+func newPOP3Wire(l *link) (*pop3Wire, error) {
+	w := &pop3Wire{link: l, guard: pop3Guard{w: l, refused: l.refused}}
 	codec, err := pop3.New(pop3.Opt{Dialer: wireDialer{w}}).NewConn()
 	w.codec, w.greeted = codec, w.text
 	if err != nil {
@@ -554,3 +554,25 @@ func (d *dotReader) next() {
 		d.w.uncounted += int(n)
 	}
 }
+
+// Greeted returns the words of the greeting.
+func (w *pop3Wire) Greeted() string { return w.greeted }
+
+// SpeaksIMAP reports whether the last line was one of IMAP's.
+func (w *pop3Wire) SpeaksIMAP() bool { return w.imap }
+
+// Unknown tells whether nothing is known of the server from earlier sessions.
+func (w *pop3Wire) Unknown(fresh bool) { w.fresh = fresh }
+
+// Challenge returns what the server asks, in base64; "" where it merely waits.
+func (w *pop3Wire) Challenge() string { return w.challenge }
+
+// ExpectChallenge says whether "+" is an answer to what was sent.
+func (w *pop3Wire) ExpectChallenge(due bool) { w.guard.sasl = due }
+
+// Lost reports whether a question that was sent ahead was not answered.
+func (w *pop3Wire) Lost() bool { return w.lost }
+
+// HasRead says that messages were read, some of which the server may mark as seen
+// unless RSET takes that back.
+func (w *pop3Wire) HasRead() bool { return w.read }

@@ -16,7 +16,7 @@ import (
 // ends. Its error is a *fault.Error, or wraps ctx's.
 func (c *Client) Reach(ctx context.Context, server account.Server, observe func(account.Step)) error {
 	nobody := account.Credential{}
-	l, err := c.dial(ctx, &signer{account: account.Account{Server: server}}, nobody, newSessionPace(c.opts.Patience),
+	l, err := c.wire.Dial(ctx, newSigner(nil, account.Account{Server: server}), nobody, newSessionPace(c.opts.Patience),
 		observe)
 	if err != nil {
 		return err
@@ -24,14 +24,12 @@ func (c *Client) Reach(ctx context.Context, server account.Server, observe func(
 	defer l.Close()
 	release := l.bind(ctx)
 	defer release()
-	caps, _, err := welcome(ctx, c, l)
+	caps, _, err := welcome(ctx, l)
 	if err != nil {
 		return err
 	}
 	if caps == "" {
-		queue := &imapQueue{}
-		guard := &imapGuard{w: l, queue: queue, refused: c.refused}
-		if caps, err = plainCommand(l, guard, queue, "p3", verbCapability); err != nil {
+		if caps, err = plainCommand(l, "p3", verbCapability); err != nil {
 			return l.abort(err)
 		}
 	}

@@ -23,7 +23,10 @@ type signer struct {
 	account account.Account // Its LoginProof is the session's.
 }
 
-func (c *Client) signer(a account.Account) *signer { return &signer{c.opts.Gate, a} }
+func newSigner(gate Gate, a account.Account) *signer { return &signer{gate, a} }
+
+// Account is who signs in, with the proof of its last login.
+func (s *signer) Account() account.Account { return s.account }
 
 // admit begins an attempt to sign in.
 func (s *signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error) {

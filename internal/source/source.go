@@ -12,11 +12,9 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -24,10 +22,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 )
-
-// DefaultMaxMessageBytes is the size above which messages are missed unless
-// Options says otherwise.
-const DefaultMaxMessageBytes = 50 << 20
 
 // Options say how a Client works. Only Dialer is required. How long reaching a
 // server and its TLS handshake may take is the dialer's business.
@@ -59,9 +53,8 @@ type Options struct {
 
 // Client opens sessions at external servers. It is safe for concurrent use.
 type Client struct {
-	opts       Options
-	refused    *atomic.Int64 // Shared with those that WithTranscript made.
-	unreadable *atomic.Int64
+	opts Options
+	wire *Connector
 }
 
 // New returns a client.
@@ -75,40 +68,27 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{opts: o, refused: new(atomic.Int64), unreadable: new(atomic.Int64)}
+	return &Client{opts: o, wire: NewConnector(Limits{
+		Dialer: o.Dialer, Patience: o.Patience, MaxMessageBytes: o.MaxMessageBytes, Log: o.Log, Transcript: o.Transcript,
+	})}
 }
 
 // WithTranscript returns a client that works as c does and gives write each line
 // that is sent and received: see Options.Transcript.
 func (c *Client) WithTranscript(write func(line string)) *Client {
 	told := *c
-	told.opts.Transcript = write
+	told.wire = c.wire.With(func(l *Limits) { l.Transcript = write })
 	return &told
 }
 
 // Refused counts the commands that were about to be sent and were refused
 // because they are not on the list of those that change nothing. Anything but 0
 // is a defect.
-func (c *Client) Refused() int64 { return c.refused.Load() }
+func (c *Client) Refused() int64 { return c.wire.Refused() }
 
 // Unreadable counts the answers of servers that could not be read and were left
 // out, each with what it is about.
-func (c *Client) Unreadable() int64 { return c.unreadable.Load() }
-
-// leavesOut returns what is told of each answer over a connection that is left out
-// since it cannot be read: it is counted, and the first are logged, fit to be shown.
-func (c *Client) leavesOut(l *link) func(answer []byte) {
-	told := 0
-	return func(answer []byte) {
-		c.unreadable.Add(1)
-		if told++; told > mostUnread {
-			return
-		}
-		shown := l.secrets.Redact(string(bytes.ToValidUTF8(answer[:min(len(answer), unreadKept)], []byte("?"))))
-		c.opts.Log.Warn("an answer of the server cannot be read and is left out",
-			"host", l.server.Host, "answer", fault.Clean(shown, unreadShown))
-	}
-}
+func (c *Client) Unreadable() int64 { return c.wire.Unreadable() }
 
 // Session reads one external account. It cannot change anything there. It is
 // used by one goroutine at a time, except for Close.
@@ -151,7 +131,7 @@ func (c *Client) Open(ctx context.Context, a account.Account, cred account.Crede
 func (c *Client) open(ctx context.Context, a account.Account, cred account.Credential,
 	observe func(account.Step),
 ) (Session, error) {
-	who := c.signer(a)
+	who := newSigner(c.opts.Gate, a)
 	if a.Protocol == account.IMAP {
 		return openIMAP(ctx, c, who, cred, observe)
 	}
@@ -176,22 +156,6 @@ func renewing[T any](ctx context.Context, cred *account.Credential, open func(ac
 	}
 	cred.Secret = secret
 	return open(*cred)
-}
-
-// dial makes a link that keeps to the client's options.
-func (c *Client) dial(ctx context.Context, who *signer, cred account.Credential, session *sessionPace,
-	observe func(account.Step),
-) (*link, error) {
-	l, err := dial(ctx, c.opts.Dialer, who, linkLimits{Patience: c.opts.Patience}, session, observe)
-	if err != nil {
-		return nil, err
-	}
-	l.secrets = &account.Redactor{}
-	l.secrets.Add(cred.Secret)
-	if t := c.opts.Transcript; t != nil {
-		l.transcript = func(dir, line string) { t(dir + ": " + l.secrets.Redact(line)) }
-	}
-	return l, nil
 }
 
 const (
@@ -220,7 +184,7 @@ func own(folders []mail.Folder) (n int) {
 func (c *Client) SignIn(ctx context.Context, a account.Account, cred account.Credential) error {
 	a.ID, a.LoginProof, a.Capabilities = "", "", ""
 	// As for a test, nothing is sent ahead.
-	session, err := openIMAP(ctx, c, c.signer(a), cred, func(account.Step) {})
+	session, err := openIMAP(ctx, c, newSigner(c.opts.Gate, a), cred, func(account.Step) {})
 	if err != nil {
 		return err
 	}
@@ -240,6 +204,7 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 	if idle := &impatient.opts.Patience.Idle; *idle == 0 || *idle > probeIdle {
 		*idle = probeIdle
 	}
+	impatient.wire = c.wire.With(func(l *Limits) { l.Patience = impatient.opts.Patience })
 	session, err := impatient.open(ctx, a, cred, observe)
 	if err != nil {
 		return nil, err
@@ -248,7 +213,7 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 	if reads, ok := session.(*imapSession); ok {
 		reads.conn.countUntil = time.Now().Add(probeCounts)
 	}
-	folders, err := timed(&link{observe: observe}, account.StepFolders, func() ([]mail.Folder, string, error) {
+	folders, err := timed(observe, account.StepFolders, func() ([]mail.Folder, string, error) {
 		fs, err := session.Folders(ctx)
 		if reads, ok := session.(*imapSession); ok && err == nil {
 			err = reads.opensAny(ctx, fs)
