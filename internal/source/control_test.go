@@ -5,15 +5,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -258,89 +255,5 @@ func TestAPasswordWithoutTLSIsNoticed(t *testing.T) {
 			t.Errorf("%s: the password was sent in plain sight, and nothing is noticed", service)
 		}
 		t.Logf("caught: %q", bad)
-	}
-}
-
-// The most that the endless server sends.
-const plenty = 16 << 20
-
-// swallowed is how much of an endless answer a reader takes before it ends.
-func swallowed(read func(net.Conn) error) (n int) {
-	ours, theirs := net.Pipe()
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		defer theirs.Close()
-		b := bytes.Repeat([]byte("("), 32<<10)
-		for n < plenty {
-			k, err := theirs.Write(b)
-			n += k
-			if err != nil {
-				return
-			}
-		}
-	})
-	_ = read(ours) // However it ends.
-	ours.Close()
-	serving.Wait()
-	return n
-}
-
-// waited is how long a reader waits for a server that says nothing, an hour at
-// most: then the server hangs up.
-func waited(t *testing.T, read func(net.Conn) error) (d time.Duration) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		began := time.Now()
-		hangUp := time.AfterFunc(time.Hour, func() { theirs.Close() })
-		_ = read(ours) // However it ends.
-		d = time.Since(began)
-		hangUp.Stop()
-		ours.Close()
-	})
-	return d
-}
-
-func linked(limits linkLimits, read func(*link) error) func(net.Conn) error {
-	return func(c net.Conn) error {
-		l := &link{limits: limits.orDefault(), session: newSessionPace(limits.Patience)}
-		l.attach(c)
-		return read(l)
-	}
-}
-
-func discard(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
-	return err
-}
-
-func TestWhatAServerCanTakeOfUsIsBounded(t *testing.T) {
-	if n := swallowed(linked(linkLimits{}, readLine)); n > 1<<20+2*linkBuffer {
-		t.Errorf("a line of %d octets was taken", n)
-	}
-	if n := swallowed(linked(linkLimits{Octets: 100_000}, func(l *link) error {
-		return discard(l)
-	})); n > 100_000+linkBuffer {
-		t.Errorf("%d octets were taken in one session", n)
-	}
-	if d := waited(t, linked(linkLimits{}, readLine)); d > time.Minute {
-		t.Errorf("silence was borne for %v", d)
-	}
-}
-
-// The controls for I11: readers without bounds.
-func TestAReaderWithoutBoundsIsNoticed(t *testing.T) {
-	unbounded := func(c net.Conn) error {
-		_, err := bufio.NewReader(c).ReadString('\n')
-		return err
-	}
-	if n := swallowed(unbounded); n <= 1<<20+2*linkBuffer {
-		t.Errorf("a reader without bounds took %d octets", n)
-	}
-	if n := swallowed(func(c net.Conn) error { return discard(c) }); n <= 100_000+linkBuffer {
-		t.Errorf("a reader without bounds took %d octets", n)
-	}
-	if d := waited(t, unbounded); d <= time.Minute {
-		t.Errorf("a reader without bounds waited for %v", d)
 	}
 }

@@ -489,3 +489,30 @@ func BenchmarkFilterListing(b *testing.B) {
 		}
 	}
 }
+
+// What is no listing asks for no name, and no form but ours asks for headers.
+func TestGuardAddsTheGlobalNameToListingsOnly(t *testing.T) {
+	for in, want := range map[string]string{
+		"T1 UID FETCH 1:* (UID FLAGS)\r\n":        "T1 UID FETCH 1:* (UID FLAGS X-GM-MSGID)\r\n",
+		"T1 UID FETCH 1 (UID BODY.PEEK[])\r\n":    "T1 UID FETCH 1 (UID BODY.PEEK[])\r\n",
+		"T1 UID FETCH 1 " + headersAsked + "\r\n": "T1 UID FETCH 1 " + headersSent + "\r\n",
+	} {
+		var out bytes.Buffer
+		g := &imapGuard{w: &out, queue: &imapQueue{}, global: globalGmail}
+		if _, err := io.WriteString(g, in); err != nil || out.String() != want {
+			t.Errorf("%q was sent as %q: %v", in, out.String(), err)
+		}
+	}
+	for _, in := range []string{
+		"(UID BODY.PEEK[HEADER])", "(UID BODY[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)])",
+		"(UID BODY.PEEK[HEADER.FIELDS (TO)])",
+		strings.Replace(headersAsked, ".PEEK", "", 1), headersAsked + " x", "(UID X-GM-LABELS)", "(UID X-GM-MSGID)",
+		"(UID EMAILID)",
+	} {
+		if out, err := guarded("T1 UID FETCH 1 "+in+"\r\n", func() int {
+			return 100
+		}); !errors.Is(err, errIMAPRefused) || out != "" {
+			t.Errorf("%s was sent as %q: %v", in, out, err)
+		}
+	}
+}

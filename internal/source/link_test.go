@@ -1,8 +1,10 @@
 package source
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -349,5 +351,174 @@ func TestDialReportsItsSteps(t *testing.T) {
 			}
 			l.Close()
 		})
+	}
+}
+
+// The most that the endless server sends.
+const plenty = 16 << 20
+
+// swallowed is how much of an endless answer a reader takes before it ends.
+func swallowed(read func(net.Conn) error) (n int) {
+	ours, theirs := net.Pipe()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		defer theirs.Close()
+		b := bytes.Repeat([]byte("("), 32<<10)
+		for n < plenty {
+			k, err := theirs.Write(b)
+			n += k
+			if err != nil {
+				return
+			}
+		}
+	})
+	_ = read(ours) // However it ends.
+	ours.Close()
+	serving.Wait()
+	return n
+}
+
+// waited is how long a reader waits for a server that says nothing, an hour at
+// most: then the server hangs up.
+func waited(t *testing.T, read func(net.Conn) error) (d time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		began := time.Now()
+		hangUp := time.AfterFunc(time.Hour, func() { theirs.Close() })
+		_ = read(ours) // However it ends.
+		d = time.Since(began)
+		hangUp.Stop()
+		ours.Close()
+	})
+	return d
+}
+
+func linked(limits linkLimits, read func(*link) error) func(net.Conn) error {
+	return func(c net.Conn) error {
+		l := &link{limits: limits.orDefault(), session: newSessionPace(limits.Patience)}
+		l.attach(c)
+		return read(l)
+	}
+}
+
+func discard(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+func TestWhatAServerCanTakeOfUsIsBounded(t *testing.T) {
+	if n := swallowed(linked(linkLimits{}, readLine)); n > 1<<20+2*linkBuffer {
+		t.Errorf("a line of %d octets was taken", n)
+	}
+	if n := swallowed(linked(linkLimits{Octets: 100_000}, func(l *link) error {
+		return discard(l)
+	})); n > 100_000+linkBuffer {
+		t.Errorf("%d octets were taken in one session", n)
+	}
+	if d := waited(t, linked(linkLimits{}, readLine)); d > time.Minute {
+		t.Errorf("silence was borne for %v", d)
+	}
+}
+
+// The controls for I11: readers without bounds.
+func TestAReaderWithoutBoundsIsNoticed(t *testing.T) {
+	unbounded := func(c net.Conn) error {
+		_, err := bufio.NewReader(c).ReadString('\n')
+		return err
+	}
+	if n := swallowed(unbounded); n <= 1<<20+2*linkBuffer {
+		t.Errorf("a reader without bounds took %d octets", n)
+	}
+	if n := swallowed(func(c net.Conn) error { return discard(c) }); n <= 100_000+linkBuffer {
+		t.Errorf("a reader without bounds took %d octets", n)
+	}
+	if d := waited(t, unbounded); d <= time.Minute {
+		t.Errorf("a reader without bounds waited for %v", d)
+	}
+}
+
+// A record of TLS is handed on as a whole: no octet of one that does not end is
+// taken for progress.
+func TestARecordThatIsDraggedOutEnds(t *testing.T) {
+	ca := mailtest.NewCA(t)
+	config := ca.Server().Config()
+	config.Time = func() time.Time { return realNow }
+	trust := &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", Time: func() time.Time { return realNow }}
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			if err := tls.Server(theirs, config).Handshake(); err != nil {
+				t.Error(err)
+			}
+			theirs.Write([]byte("\x17\x03\x03\x40\x00"))
+			dribble(theirs, strings.Repeat("x", 1000), 1, time.Second)
+		})
+		private := tls.Client(ours, trust)
+		if err := private.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{})}
+		l.attach(private)
+		l.socket = ours
+		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout {
+			t.Errorf("it ended by %v", err)
+		}
+		serving.Wait()
+	})
+}
+
+var realNow = time.Now() // A bubble's clock is not in the certificates' time.
+
+// dripped is what comes of a line that servers begin so and send on an octet a
+// second for an hour, over connections of one session, and how long that takes.
+func dripped(t *testing.T, first string, connections int) (lines []string, took time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		began, session := time.Now(), newSessionPace(Patience{})
+		for range connections {
+			ours, theirs := net.Pipe()
+			var serving sync.WaitGroup
+			serving.Go(func() {
+				for rest := first; ; rest = "x" {
+					if _, err := io.WriteString(theirs, rest); err != nil {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			})
+			l := &link{limits: linkLimits{}.orDefault(), session: session}
+			l.attach(ours)
+			line, _ := l.ReadLine(maxGreeting)
+			lines = append(lines, string(line))
+			took = time.Since(began)
+			l.Close()
+			serving.Wait()
+			began = began.Add(time.Since(began) - took) // The server's last pause is none of ours.
+		}
+	})
+	return lines, took
+}
+
+// bugreports F11: a BYE sent drop by drop holds a visit for 10 s at most, over
+// however many connections.
+func TestABYEThatDoesNotEndIsTakenAsItIs(t *testing.T) {
+	for _, first := range []string{"* BYE Too many connections", "* bye [OVERQUOTA] ", "* BYE "} {
+		lines, took := dripped(t, first, 5)
+		if took >= 10*time.Second {
+			t.Errorf("%q held for %v", first, took)
+		}
+		for _, line := range lines {
+			if !strings.HasPrefix(line, first) || !strings.HasSuffix(line, "\r\n") {
+				t.Errorf("%q became %q", first, line)
+			}
+		}
+	}
+	// The control: any other line is waited for.
+	for _, first := range []string{"* OK ", "* BYEBYE ", "a1 NO "} {
+		if lines, took := dripped(t, first, 1); took < time.Minute || lines[0] != "" {
+			t.Errorf("%q: %q after %v", first, lines, took)
+		}
 	}
 }

@@ -597,39 +597,6 @@ func TestAHandshakeThatIsDraggedOutEnds(t *testing.T) {
 	}
 }
 
-// A record of TLS is handed on as a whole: no octet of one that does not end is
-// taken for progress.
-func TestARecordThatIsDraggedOutEnds(t *testing.T) {
-	ca := mailtest.NewCA(t)
-	config := ca.Server().Config()
-	config.Time = func() time.Time { return realNow }
-	trust := &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", Time: func() time.Time { return realNow }}
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		var serving sync.WaitGroup
-		serving.Go(func() {
-			if err := tls.Server(theirs, config).Handshake(); err != nil {
-				t.Error(err)
-			}
-			theirs.Write([]byte("\x17\x03\x03\x40\x00"))
-			dribble(theirs, strings.Repeat("x", 1000), 1, time.Second)
-		})
-		private := tls.Client(ours, trust)
-		if err := private.Handshake(); err != nil {
-			t.Fatal(err)
-		}
-		l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{})}
-		l.attach(private)
-		l.socket = ours
-		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout {
-			t.Errorf("it ended by %v", err)
-		}
-		serving.Wait()
-	})
-}
-
-var realNow = time.Now() // A bubble's clock is not in the certificates' time.
-
 // Servers that are slow and honest, by the default limits, on a clock of their
 // own.
 func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
@@ -773,57 +740,5 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	return &imapSession{
 		connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn,
 		listings: c.collector(),
-	}
-}
-
-// dripped is what comes of a line that servers begin so and send on an octet a
-// second for an hour, over connections of one session, and how long that takes.
-func dripped(t *testing.T, first string, connections int) (lines []string, took time.Duration) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		began, session := time.Now(), newSessionPace(Patience{})
-		for range connections {
-			ours, theirs := net.Pipe()
-			var serving sync.WaitGroup
-			serving.Go(func() {
-				for rest := first; ; rest = "x" {
-					if _, err := io.WriteString(theirs, rest); err != nil {
-						return
-					}
-					time.Sleep(time.Second)
-				}
-			})
-			l := &link{limits: linkLimits{}.orDefault(), session: session}
-			l.attach(ours)
-			line, _ := l.ReadLine(maxGreeting)
-			lines = append(lines, string(line))
-			took = time.Since(began)
-			l.Close()
-			serving.Wait()
-			began = began.Add(time.Since(began) - took) // The server's last pause is none of ours.
-		}
-	})
-	return lines, took
-}
-
-// bugreports F11: a BYE sent drop by drop holds a visit for 10 s at most, over
-// however many connections.
-func TestABYEThatDoesNotEndIsTakenAsItIs(t *testing.T) {
-	for _, first := range []string{"* BYE Too many connections", "* bye [OVERQUOTA] ", "* BYE "} {
-		lines, took := dripped(t, first, 5)
-		if took >= 10*time.Second {
-			t.Errorf("%q held for %v", first, took)
-		}
-		for _, line := range lines {
-			if !strings.HasPrefix(line, first) || !strings.HasSuffix(line, "\r\n") {
-				t.Errorf("%q became %q", first, line)
-			}
-		}
-	}
-	// The control: any other line is waited for.
-	for _, first := range []string{"* OK ", "* BYEBYE ", "a1 NO "} {
-		if lines, took := dripped(t, first, 1); took < time.Minute || lines[0] != "" {
-			t.Errorf("%q: %q after %v", first, lines, took)
-		}
 	}
 }
