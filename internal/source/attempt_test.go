@@ -1,12 +1,24 @@
 package source
 
 import (
+	"context"
+	"net/netip"
 	"slices"
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
+
+// places is a gate with one place after another, until it closes.
+type places struct {
+	closed error
+	ends   []account.SignIn
+}
+
+func (p *places) Admit(context.Context, account.Account, []netip.Addr) (func(account.SignIn), error) {
+	return func(how account.SignIn) { p.ends = append(p.ends, how) }, p.closed
+}
 
 // TestACredentialPresentedTwiceTakesTwoPlaces: each is a login that fails at the
 // server. Accepted in the second form, it was right, and costs nothing.
@@ -25,7 +37,7 @@ func TestACredentialPresentedTwiceTakesTwoPlaces(t *testing.T) {
 		{"no place", true, func(a *attempt) { a.failed(refused) }, []account.SignIn{account.SignInRefused}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := &logbook{}
+			g := &places{}
 			a, err := (&signer{gate: g}).admit(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -11,7 +11,10 @@ import (
 // lastWords is why a connection ended, by what the server said before, where it
 // said something: nil otherwise.
 func (c *imapConn) lastWords(op string, why *fault.Error) *fault.Error {
-	said := c.wire.LastSaid()
+	return c.blames(c.wire.LastSaid(), op, why)
+}
+
+func (c *imapConn) blames(said reply, op string, why *fault.Error) *fault.Error {
 	if c.inside || said.kind == "" || said.kind == replyBYE {
 		return nil // A BYE is the reason already.
 	}

@@ -9,20 +9,20 @@ import (
 // bugreports F9, the control: what was said before a folder was opened is no
 // reason for what comes later, and none for what is of our own making.
 func TestLastWordsAreAReasonBeforeAFolderIsOpenedOnly(t *testing.T) {
-	c := &imapConn{wire: &imapWire{said: &imapSaid{}}}
+	c, said := &imapConn{}, reply{}
 	broke := &fault.Error{Code: fault.ServerUnavailable, Detail: "The connection to the server broke."}
-	if f := c.lastWords("listing folders", broke); f != nil {
+	if f := c.blames(said, "listing folders", broke); f != nil {
 		t.Errorf("nothing was said: %v", f)
 	}
-	c.wire.said.note(asIMAP("OK", "[ALERT] Please enable IMAP access in your account settings first."))
-	if f := c.lastWords("listing folders", broke); f == nil || f.Code != fault.AccessDisabled || !f.Session {
+	said = reply{kind: "OK", code: "ALERT", text: "Please enable IMAP access in your account settings first."}
+	if f := c.blames(said, "listing folders", broke); f == nil || f.Code != fault.AccessDisabled || !f.Session {
 		t.Errorf("after an alert: %v", f)
 	}
-	if f := c.lastWords("listing folders", &fault.Error{Code: fault.Interrupted}); f != nil {
+	if f := c.blames(said, "listing folders", &fault.Error{Code: fault.Interrupted}); f != nil {
 		t.Errorf("interrupted: %v", f)
 	}
 	c.inside = true
-	if f := c.lastWords("listing folder INBOX", broke); f != nil {
+	if f := c.blames(said, "listing folder INBOX", broke); f != nil {
 		t.Errorf("after a folder was opened: %v", f)
 	}
 }

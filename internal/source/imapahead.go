@@ -288,3 +288,12 @@ func (q request) readPast(past *int64) error {
 	}
 	return nil
 }
+
+// Words among what is remembered of a server from one session to the next.
+const (
+	// memoryProved: an account signed in by SCRAM. A refusal is one of the password.
+	memoryProved = "X-SIGN-IN-PROVED"
+	// memoryShown: it was refused by SCRAM and accepted with the password itself, as
+	// where the server keeps passwords in another form than SCRAM needs.
+	memoryShown = "X-SIGN-IN-SHOWN"
+)

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode"
@@ -13,15 +12,10 @@ import (
 // unreadFolder is a folder of which nothing but its line in the list is known.
 // No folder is called like that, so it is never asked for.
 func unreadFolder(alias string) (f mail.Folder, ok bool) {
-	rest, ok := strings.CutPrefix(alias, unreadPrefix)
+	shown, ok := fromUnreadAlias(alias)
 	if !ok {
 		return f, false
 	}
-	line, err := hex.DecodeString(rest)
-	if err != nil {
-		return f, false
-	}
-	shown := fault.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown)
 	return mail.Folder{
 		Wire: "\x00" + shown, Path: []string{shown},
 		Problem: badName("the server's answer about it cannot be read: " + shown),

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // maxFolderName bounds a raw mailbox name, in octets.
@@ -38,6 +40,16 @@ func appendAlias(dst, raw []byte) []byte {
 const unreadPrefix = "mu-"
 
 func unreadAlias(line []byte) []byte { return hex.AppendEncode([]byte(unreadPrefix), line) }
+
+// fromUnreadAlias returns the line that such an alias stands for, fit to be shown.
+func fromUnreadAlias(alias string) (shown string, ok bool) {
+	rest, ok := strings.CutPrefix(alias, unreadPrefix)
+	if !ok {
+		return "", false
+	}
+	line, err := hex.DecodeString(rest)
+	return fault.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown), err == nil
+}
 
 // aliasOf is the alias of a raw name that the server told before.
 func aliasOf(raw string) string { return string(appendAlias(nil, []byte(raw))) }

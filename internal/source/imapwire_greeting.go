@@ -144,3 +144,6 @@ func welcome(ctx context.Context, l *link) (caps, words string, err error) {
 	}
 	return caps, words, nil
 }
+
+// askCapabilities asks what the server can do before anybody has signed in.
+func askCapabilities(l *link) (caps string, err error) { return plainCommand(l, "p3", verbCapability) }

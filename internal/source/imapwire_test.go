@@ -211,9 +211,9 @@ func TestWhatCannotBeReadIsShownWithoutSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		alias := strings.TrimSuffix(strings.TrimPrefix(string(out), "* LIST () NIL "), "\r\n")
-		folder, ok := unreadFolder(alias)
-		if !ok || strings.Contains(folder.Path[0]+folder.Problem.Error(), "Zx9") == knows {
-			t.Errorf("a secret is known: %v; it is shown as %q, %v", knows, folder.Path, folder.Problem)
+		shown, ok := fromUnreadAlias(alias)
+		if !ok || strings.Contains(shown, "Zx9") == knows {
+			t.Errorf("a secret is known: %v; it is shown as %q", knows, shown)
 		}
 	}
 }
@@ -513,6 +513,18 @@ func TestGuardAddsTheGlobalNameToListingsOnly(t *testing.T) {
 			return 100
 		}); !errors.Is(err, errIMAPRefused) || out != "" {
 			t.Errorf("%s was sent as %q: %v", in, out, err)
+		}
+	}
+}
+
+func TestAnIntroductionTellsNameAndVersionOnly(t *testing.T) {
+	for args, ok := range map[string]bool{
+		`("name" "Mailbrook" "version" "1.2")`: true, `("name" "Mailbrook")`: true,
+		`("name" "Mailbrook" "os" "Linux")`:                false,
+		`("name" "Mailbrook" "version" "1" "user" "anna")`: false, `("name" "x")`: false, "": false, "NIL": false,
+	} {
+		if isIntroduction(args) != ok {
+			t.Errorf("%q: %v", args, !ok)
 		}
 	}
 }

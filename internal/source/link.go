@@ -161,6 +161,14 @@ func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimit
 	return l, nil
 }
 
+// newLink makes a link of a connection to a server that there is. Nobody counts its
+// login.
+func newLink(conn net.Conn, server account.Server, limits linkLimits, session *sessionPace) *link {
+	l := &link{limits: limits.orDefault(), server: server, session: session}
+	l.attach(conn)
+	return l
+}
+
 // attach gives the link its connection.
 func (l *link) attach(conn net.Conn) {
 	l.conn, l.socket = conn, conn

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -325,7 +326,7 @@ func TestDialReportsItsSteps(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := tc.opts
-			o.AllowNetworks = loopbackNetworks
+			o.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 			o.AllowAnyPort = o.AllowPorts == nil
 			o.RootCAs = ca.Pool()
 			var steps []string

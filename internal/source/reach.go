@@ -29,7 +29,7 @@ func (c *Client) Reach(ctx context.Context, server account.Server, observe func(
 		return err
 	}
 	if caps == "" {
-		if caps, err = plainCommand(l, "p3", verbCapability); err != nil {
+		if caps, err = askCapabilities(l); err != nil {
 			return l.abort(err)
 		}
 	}

@@ -26,15 +26,6 @@ const (
 // saslMechanisms are all that are spoken here.
 var saslMechanisms = []string{saslSCRAM256, saslSCRAM1, saslCRAM, saslPlain, saslLogin, saslXOAUTH2}
 
-// Words among what is remembered of a server from one session to the next.
-const (
-	// memoryProved: an account signed in by SCRAM. A refusal is one of the password.
-	memoryProved = "X-SIGN-IN-PROVED"
-	// memoryShown: it was refused by SCRAM and accepted with the password itself, as
-	// where the server keeps passwords in another form than SCRAM needs.
-	memoryShown = "X-SIGN-IN-SHOWN"
-)
-
 // provingMechanism returns the strongest mechanism offered that proves the
 // password without showing it, if it is to be used; "" if the password itself is sent.
 //

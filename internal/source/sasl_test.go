@@ -70,15 +70,6 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 			script.Close()
 		})
 	}
-	for args, ok := range map[string]bool{
-		`("name" "Mailbrook" "version" "1.2")`: true, `("name" "Mailbrook")`: true,
-		`("name" "Mailbrook" "os" "Linux")`:                false,
-		`("name" "Mailbrook" "version" "1" "user" "anna")`: false, `("name" "x")`: false, "": false, "NIL": false,
-	} {
-		if isIntroduction(args) != ok {
-			t.Errorf("%q: %v", args, !ok)
-		}
-	}
 }
 
 // A refusal that repeats what it was sent shows it to nobody: by either protocol, in the error, its detail and the

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -84,13 +86,13 @@ func (r *remote) serve(c net.Conn) {
 		if trapped(phase) {
 			return
 		}
-		if r.chatter != nil && phase == verbExamine {
+		if r.chatter != nil && phase == atExamine {
 			r.chatter(c)
 		}
 		if err := answer(c); err != nil {
 			return
 		}
-		if phase != verbSTARTTLS && phase != string(popSTLS) {
+		if phase != atSTARTTLS && phase != string(popSTLS) {
 			continue
 		}
 		if trapped(atHandshake) {
@@ -112,13 +114,25 @@ func says(text string) func(io.Writer) error {
 	}
 }
 
+// The commands of IMAP that are answered slowly.
+const (
+	atCapability = "CAPABILITY"
+	atSTARTTLS   = "STARTTLS"
+	atLogin      = "LOGIN"
+	atNamespace  = "NAMESPACE"
+	atList       = "LIST"
+	atStatus     = "STATUS"
+	atExamine    = "EXAMINE"
+)
+
 // parts is an answer of many, each with a pause before it.
-func (r *remote) parts(phase, head string, wanted uidSet, one func(i int) string, end string) func(io.Writer) error {
+func (r *remote) parts(phase, head string, wanted func(uid int) bool, one func(i int) string, end string,
+) func(io.Writer) error {
 	return func(w io.Writer) error {
 		out := bufio.NewWriterSize(w, 4<<10)
 		out.WriteString(head)
 		for i := range r.messages {
-			if wanted != nil && !wanted.has(uint32(i+1)) {
+			if !wanted(i + 1) {
 				continue
 			}
 			r.wait(phase + part)
@@ -147,6 +161,26 @@ func (r *remote) text(w io.Writer, phase, head, end string) error {
 	return err
 }
 
+// inSet tells which UIDs are in a set as it is sent, "1:3,7" or "4:*".
+func inSet(set string) func(uid int) bool {
+	return func(uid int) bool {
+		for part := range strings.SplitSeq(set, ",") {
+			first, last, _ := strings.Cut(part, ":")
+			lo, _ := strconv.Atoi(first)
+			hi, err := strconv.Atoi(last)
+			if last == "" {
+				hi = lo
+			} else if err != nil {
+				hi = math.MaxInt
+			}
+			if lo <= uid && uid <= hi {
+				return true
+			}
+		}
+		return false
+	}
+}
+
 func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) {
 	tag, rest, _ := strings.Cut(line, " ")
 	verb, args, _ := strings.Cut(rest, " ")
@@ -154,25 +188,25 @@ func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) 
 	quoted, _, _ := strings.Cut(args+" ", " ")
 	_, set, _ := strings.Cut(args, " ")
 	set, _, _ = strings.Cut(set, " ")
-	wanted, _ := parseUIDSet(set)
+	wanted := inSet(set)
 	switch phase = verb; {
-	case verb == verbCapability && r.starttls != nil:
+	case verb == atCapability && r.starttls != nil:
 		return phase, says("* CAPABILITY IMAP4rev1 NAMESPACE STARTTLS\r\n" + ok)
-	case verb == verbCapability:
+	case verb == atCapability:
 		return phase, says("* CAPABILITY IMAP4rev1 NAMESPACE\r\n" + ok)
-	case verb == verbNamespace:
+	case verb == atNamespace:
 		return phase, says("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n" + ok)
-	case verb == verbList:
+	case verb == atList:
 		var b strings.Builder
 		b.WriteString("* LIST () \"/\" INBOX\r\n")
 		for i := range r.folders {
 			fmt.Fprintf(&b, "* LIST () \"/\" Work%d\r\n", i)
 		}
 		return phase, says(b.String() + ok)
-	case verb == verbStatus:
+	case verb == atStatus:
 		return phase, says(fmt.Sprintf("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY 7)\r\n%s", quoted, r.messages,
 			r.messages+1, ok))
-	case verb == verbExamine:
+	case verb == atExamine:
 		return phase, says(fmt.Sprintf("* %d EXISTS\r\n* OK [UIDVALIDITY 7] -\r\n* OK [UIDNEXT %d] -\r\n%s", r.messages,
 			r.messages+1, ok))
 	case strings.Contains(args, "RFC822.SIZE"):
@@ -190,7 +224,7 @@ func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) 
 		phase = atBody
 		return phase, func(w io.Writer) error {
 			for i := range r.messages {
-				if !wanted.has(uint32(i + 1)) {
+				if !wanted(i + 1) {
 					continue
 				}
 				if err := r.text(w, phase, fmt.Sprintf("* %d FETCH (UID %d BODY[] {%d}\r\n", i+1, i+1, r.body),
@@ -221,11 +255,11 @@ func (r *remote) pop3(line string) (phase string, answer func(io.Writer) error) 
 	case popSTAT:
 		return phase, says(fmt.Sprintf("+OK %d %d\r\n", r.messages, r.messages*r.body))
 	case popLIST:
-		return phase, r.parts(phase, "+OK\r\n", nil, func(i int) string {
+		return phase, r.parts(phase, "+OK\r\n", inSet("1:*"), func(i int) string {
 			return fmt.Sprintf("%d %d\r\n", i, r.body)
 		}, ".\r\n")
 	case popUIDL:
-		return phase, r.parts(phase, "+OK\r\n", nil, func(i int) string {
+		return phase, r.parts(phase, "+OK\r\n", inSet("1:*"), func(i int) string {
 			return fmt.Sprintf("%d id-of-%d\r\n", i, i)
 		}, ".\r\n")
 	case popTOP:
@@ -279,14 +313,14 @@ var traps = []struct {
 	at       string
 	traps    []trap
 }{
-	{account.IMAP, verbCapability, []trap{silence, drip, chatter, bye, goOn, capabilities}},
-	{account.IMAP, verbSTARTTLS, []trap{silence, drip, chatter, bye, capabilities}},
-	{account.IMAP, verbLogin, []trap{silence, drip, chatter, bye, goOn, capabilities}},
-	{account.IMAP, verbNamespace, []trap{silence, drip, chatter, bye, goOn, newMail}},
-	{account.IMAP, verbList, []trap{silence, drip, chatter, bye, newMail, states, goOn, inside("a folder's name",
+	{account.IMAP, atCapability, []trap{silence, drip, chatter, bye, goOn, capabilities}},
+	{account.IMAP, atSTARTTLS, []trap{silence, drip, chatter, bye, capabilities}},
+	{account.IMAP, atLogin, []trap{silence, drip, chatter, bye, goOn, capabilities}},
+	{account.IMAP, atNamespace, []trap{silence, drip, chatter, bye, goOn, newMail}},
+	{account.IMAP, atList, []trap{silence, drip, chatter, bye, newMail, states, goOn, inside("a folder's name",
 		"* LIST () \"/\" {1000}\r\n")}},
-	{account.IMAP, verbStatus, []trap{silence, drip, chatter, bye, newMail, goOn, states}},
-	{account.IMAP, verbExamine, []trap{silence, drip, chatter, bye, goOn, newMail}},
+	{account.IMAP, atStatus, []trap{silence, drip, chatter, bye, newMail, goOn, states}},
+	{account.IMAP, atExamine, []trap{silence, drip, chatter, bye, goOn, newMail}},
 	{account.IMAP, atListing, []trap{silence, drip, chatter, bye, newMail, goOn, inside("a value",
 		"* 1 FETCH (UID 1 X {100000}\r\n")}},
 	{account.IMAP, atHeaders, []trap{silence, drip, chatter, newMail, goOn, inside("a header",
@@ -403,7 +437,8 @@ func goThrough(ctx context.Context, session Session) (err, first error) {
 		return err, nil
 	}
 	err = session.Fetch(ctx, wants, func(_ mail.Folder, _ mail.Item, body io.Reader) error {
-		return discard(body)
+		_, err := io.Copy(io.Discard, body)
+		return err
 	}, func(mail.Folder, mail.Item, *fault.Error) {})
 	if err != nil {
 		return err, nil
@@ -419,7 +454,7 @@ func trapped(t *testing.T, p Patience, protocol account.Protocol, at string, tr 
 	r.trap = func(c net.Conn) { tr.spring(c, served) }
 	security := account.None
 	var ca *mailtest.CA
-	if at == verbSTARTTLS || at == string(popSTLS) || at == atHandshake {
+	if at == atSTARTTLS || at == string(popSTLS) || at == atHandshake {
 		security, ca = account.STARTTLS, mailtest.NewCA(t)
 		r.starttls = ca.Server().Config()
 	}
@@ -521,7 +556,7 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 		at       string
 		trap     trap
 	}{
-		{account.IMAP, verbList, chatter},
+		{account.IMAP, atList, chatter},
 		{account.IMAP, atListing, chatter},
 		{account.IMAP, atBody, newMail},
 		{account.POP3, string(popUIDL), junk},
@@ -562,7 +597,7 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 
 // Over a connection after the other a server would have a command's time anew.
 func TestProgressIsCountedOverAllConnections(t *testing.T) {
-	for protocol, at := range map[account.Protocol]string{account.IMAP: verbExamine, account.POP3: string(popRETR)} {
+	for protocol, at := range map[account.Protocol]string{account.IMAP: atExamine, account.POP3: string(popRETR)} {
 		t.Run(string(protocol), func(t *testing.T) {
 			t.Parallel()
 			r := &remote{protocol: protocol, at: at, folders: 1000, messages: 20, body: 100}
@@ -618,13 +653,13 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 		{"IMAP, folders of which nobody has asked for long", remote{
 			protocol: account.IMAP, folders: 30, messages: 20, body: 2000,
 			pause: after(map[string]time.Duration{
-				verbLogin: 15 * time.Second, verbStatus: 10 * time.Second,
-				verbExamine: 50 * time.Second, atBody: 10 * time.Second,
+				atLogin: 15 * time.Second, atStatus: 10 * time.Second,
+				atExamine: 50 * time.Second, atBody: 10 * time.Second,
 			}),
 		}},
 		{"IMAP, one that says that it is still at it", remote{
 			protocol: account.IMAP, folders: 2, messages: 20, body: 2000,
-			pause: after(map[string]time.Duration{verbExamine: 40 * time.Second}),
+			pause: after(map[string]time.Duration{atExamine: 40 * time.Second}),
 			chatter: func(w io.Writer) {
 				for range 3 {
 					time.Sleep(8 * time.Second)
@@ -717,13 +752,11 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	t.Helper()
 	c := New(Options{})
 	cred := credential("anna", testSecret)
-	l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{}), server: account.Server{
-		Security: account.None,
-	}}
-	l.attach(conn)
+	server, pace := account.Server{Security: account.None}, newSessionPace(Patience{})
+	l := newLink(conn, server, linkLimits{}, pace)
 	if protocol == account.POP3 {
 		s := &pop3Session{
-			client: c, server: l.server, cred: cred, link: l, pace: l.session, release: func() {},
+			client: c, server: server, cred: cred, link: l, pace: pace, release: func() {},
 			file: &pageFile{},
 		}
 		if err := s.start(t.Context(), false); err != nil {
@@ -731,7 +764,7 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 		}
 		return s
 	}
-	signedIn, err := signInIMAP(t.Context(), c, &signer{}, l, cred, nil, false)
+	signedIn, err := signInIMAP(t.Context(), c, newSigner(nil, account.Account{}), l, cred, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
