@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/source"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // signIn is the way to sign in to the pages that is configured. Nothing is asked
@@ -111,7 +112,7 @@ func (p *passwords) Check(ctx context.Context, c httpapi.Client, user account.Ow
 	}
 	asks := source.New(source.Options{
 		Dialer: p.dialer, Gate: p.logins.Door(c.Addr, c.Browser), Log: p.log, Version: version,
-		Patience: source.Patience{Greeting: p.patience, Idle: p.patience, Command: p.patience},
+		Patience: wire.Patience{Greeting: p.patience, Idle: p.patience, Command: p.patience},
 	})
 	err := asks.SignIn(ctx, account.Account{
 		Owner: user, Email: user.String(), Protocol: account.IMAP, Server: p.server, Username: name, Auth: account.Password,

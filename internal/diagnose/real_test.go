@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/source"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 var _ diagnose.Prober = (*source.Client)(nil)
@@ -114,7 +115,7 @@ func TestTheRealReaderMeetsEachTrouble(t *testing.T) {
 				AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 				AllowAnyPort:  true, RootCAs: ca.Pool(),
 			})
-			client := source.New(source.Options{Dialer: d, Patience: source.Patience{Greeting: 500 * time.Millisecond}})
+			client := source.New(source.Options{Dialer: d, Patience: wire.Patience{Greeting: 500 * time.Millisecond}})
 			a := account.Account{Provider: "other", Protocol: tc.protocol, Server: account.Server{
 				Host: "127.0.0.1",
 				Port: tc.port, Security: tc.security,
@@ -165,7 +166,7 @@ func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
 				AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 				AllowAnyPort:  true, AllowPlaintext: true,
 			})
-			client := source.New(source.Options{Dialer: d, Patience: source.Patience{Command: 100 * time.Millisecond}})
+			client := source.New(source.Options{Dialer: d, Patience: wire.Patience{Command: 100 * time.Millisecond}})
 			a := account.Account{Provider: "other", Protocol: protocol, Server: account.Server{
 				Host: "127.0.0.1",
 				Port: l.Addr().(*net.TCPAddr).Port, Security: account.None,

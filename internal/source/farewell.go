@@ -6,6 +6,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // lastWords is why a connection ended, by what the server said before, where it
@@ -14,8 +15,8 @@ func (c *imapConn) lastWords(op string, why *fault.Error) *fault.Error {
 	return c.blames(c.wire.LastSaid(), op, why)
 }
 
-func (c *imapConn) blames(said reply, op string, why *fault.Error) *fault.Error {
-	if c.inside || said.kind == "" || said.kind == replyBYE {
+func (c *imapConn) blames(said wire.Reply, op string, why *fault.Error) *fault.Error {
+	if c.inside || said.Kind == "" || said.Kind == wire.BYE {
 		return nil // A BYE is the reason already.
 	}
 	switch why.Code {
@@ -23,9 +24,9 @@ func (c *imapConn) blames(said reply, op string, why *fault.Error) *fault.Error 
 	default:
 		return nil
 	}
-	f := said.judge(askingAccount, op, c.cred)
+	f := said.Judge(wire.AskingAccount, op, c.cred)
 	f.Err = why
-	if _, told := said.means(); !told {
+	if _, told := said.Means(); !told {
 		f.Code, f.Detail = why.Code, strings.TrimSpace(why.Detail+" "+f.Detail)
 	}
 	return f
@@ -34,12 +35,12 @@ func (c *imapConn) blames(said reply, op string, why *fault.Error) *fault.Error 
 // refused says why the server does not do what op says, which is about all
 // folders: by its words, or by those that came before.
 func (c *imapConn) refused(op string, e *imap.Error) *fault.Error {
-	said := imapReply(e)
-	if before := c.wire.LastSaid(); !c.inside && before.kind != "" {
-		_, told := said.means()
-		if _, better := before.means(); better && !told {
+	said := wire.IMAPReply(e)
+	if before := c.wire.LastSaid(); !c.inside && before.Kind != "" {
+		_, told := said.Means()
+		if _, better := before.Means(); better && !told {
 			said = before
 		}
 	}
-	return said.judge(askingAccount, op, c.cred)
+	return said.Judge(wire.AskingAccount, op, c.cred)
 }

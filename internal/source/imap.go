@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 const (
@@ -23,8 +24,8 @@ const (
 
 // imapConn is one signed-in connection.
 type imapConn struct {
-	link   *link
-	wire   *imapWire
+	link   *wire.Link
+	wire   *wire.IMAP
 	client *imapclient.Client
 	cred   account.Credential // It signed in with.
 	caps   imap.CapSet
@@ -77,10 +78,10 @@ type imapSession struct {
 
 var _ Session = (*imapSession)(nil)
 
-func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credential,
+func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Credential,
 	observe func(account.Step),
 ) (Session, error) {
-	quirks, pace := &imapQuirks{}, newSessionPace(c.opts.Patience)
+	quirks, pace := &imapQuirks{}, wire.NewSessionPace(c.opts.Patience)
 	known := parseCapabilities(who.Account().Capabilities)
 	quirks.alone.Store(known.Has(capAlone))
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
@@ -93,7 +94,7 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 		if err != nil {
 			return nil, err
 		}
-		release := l.bind(ctx)
+		release := l.Bind(ctx)
 		defer release()
 		// A connection test shows each step for itself.
 		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.alone.Load() &&
@@ -134,29 +135,29 @@ func openIMAP(ctx context.Context, c *Client, who *signer, cred account.Credenti
 // STARTTLS are ours; the library begins behind them, so that nothing said in
 // plaintext reaches it. known is what the server offered earlier, empty if that
 // is not known; ahead lets questions be sent behind the login.
-func signInIMAP(ctx context.Context, c *Client, who *signer, l *link, cred account.Credential, known imap.CapSet,
+func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred account.Credential, known imap.CapSet,
 	ahead bool,
 ) (*imapConn, error) {
-	caps, words, err := welcome(ctx, l)
+	caps, words, err := wire.Welcome(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	if len(known) == 0 {
 		known = softwareCapabilities(words)
 	}
-	conn := &imapConn{link: l, wire: newIMAPWire(l)}
-	l.expect(false)
+	conn := &imapConn{link: l, wire: wire.NewIMAP(l)}
+	l.Expect(false)
 	if caps == "" {
 		conn.wire.Replay("* OK -\r\n") // The library asks for capabilities by itself.
 	} else {
-		conn.wire.Replay("* OK [" + string(appendCapabilities(nil, []byte(caps))) + "] -\r\n")
+		conn.wire.Replay("* OK [" + string(wire.AppendCapabilities(nil, []byte(caps))) + "] -\r\n")
 	}
 	conn.client = imapclient.New(conn.wire, nil)
 	if err := conn.introduceFirst(c.opts, who); err != nil {
 		conn.end()
 		return nil, err
 	}
-	_, err = timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
+	_, err = wire.Timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
 		return struct{}{}, "", conn.login(cred, known, ahead, c.opts.Version)
 	})
 	if err != nil {
@@ -198,9 +199,9 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool,
 	if err := c.authenticate(caps, cred, proven, behind); err != nil {
 		said := c.wire.LastSaid()
 		if refused := refusal(err); refused != nil {
-			return imapReply(refused).judge(signingIn, "signing in", cred)
-		} else if said.kind == replyBYE {
-			err = said.judge(signingIn, "signing in", cred)
+			return wire.IMAPReply(refused).Judge(wire.SigningIn, "signing in", cred)
+		} else if said.Kind == wire.BYE {
+			err = said.Judge(wire.SigningIn, "signing in", cred)
 		} else {
 			err = c.failed("signing in", err)
 		}
@@ -209,8 +210,8 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool,
 		}
 		return err
 	}
-	c.link.signedIn()
-	if c.caps = c.client.Caps(); c.caps.Has(capUnknown) {
+	c.link.SignedIn()
+	if c.caps = c.client.Caps(); c.caps.Has(wire.CapUnknown) {
 		told, err := c.client.Capability().Wait()
 		switch {
 		case refusal(err) != nil:
@@ -231,9 +232,9 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool,
 func globalItem(caps imap.CapSet) string {
 	switch {
 	case caps.Has("X-GM-EXT-1"):
-		return globalGmail
+		return wire.ItemGmailID
 	case caps.Has("OBJECTID"):
-		return globalEmail
+		return wire.ItemEmailID
 	}
 	return ""
 }
@@ -248,24 +249,24 @@ func globalItem(caps imap.CapSet) string {
 func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, proven bool, behind func()) error {
 	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
 	switch {
-	case cred.Auth == account.OAuth2 && offered(saslXOAUTH2):
-		return c.exchange(saslXOAUTH2, cred)
+	case cred.Auth == account.OAuth2 && offered(wire.SASLXOAUTH2):
+		return c.exchange(wire.SASLXOAUTH2, cred)
 	case cred.Auth == account.OAuth2:
 		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
 	}
-	private := c.link.private()
-	mechanism := provingMechanism(offered, private, c.way == memoryShown)
+	private := c.link.Encrypted()
+	mechanism := wire.ProvingMechanism(offered, private, c.way == memoryShown)
 	if mechanism == "" {
 		return c.show(caps, cred, behind)
 	}
 	err := c.exchange(mechanism, cred)
 	switch {
-	case !isSCRAM(mechanism):
+	case !wire.IsSCRAM(mechanism):
 		return err
 	case err == nil:
 		c.way = memoryProved
 		return nil
-	case proven || !private || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(saslPlain):
+	case proven || !private || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(wire.SASLPlain):
 		return err
 	case !c.link.PresentsAgain():
 		return err
@@ -279,7 +280,7 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 // refusesPassword reports whether a login was refused as one of a wrong password is.
 func refusesPassword(err error, cred account.Credential) bool {
 	no := refusal(err)
-	return no != nil && no.Type == imap.StatusResponseTypeNo && imapReply(no).judge(signingIn, "signing in",
+	return no != nil && no.Type == imap.StatusResponseTypeNo && wire.IMAPReply(no).Judge(wire.SigningIn, "signing in",
 		cred).Code == fault.AuthFailed
 }
 
@@ -289,21 +290,21 @@ func (c *imapConn) show(caps imap.CapSet, cred account.Credential, behind func()
 	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
 	disabled, secret := caps.Has(imap.CapLoginDisabled), cred.Secret.Reveal()
 	switch {
-	case behind != nil && !disabled && isPlain(cred.Username+secret):
+	case behind != nil && !disabled && wire.IsPlain(cred.Username+secret):
 		c.link.Presents()
 		signedIn := c.client.Login(cred.Username, secret)
 		behind()
 		return signedIn.Wait()
-	case offered(saslPlain) && (disabled || caps.Has(imap.CapSASLIR) || !isASCII(cred.Username+secret)):
-		return c.exchange(saslPlain, cred)
+	case offered(wire.SASLPlain) && (disabled || caps.Has(imap.CapSASLIR) || !wire.IsASCII(cred.Username+secret)):
+		return c.exchange(wire.SASLPlain, cred)
 	case !disabled:
 		c.link.Presents()
 		return c.client.Login(cred.Username, secret).Wait()
-	case offered(saslLogin):
-		return c.exchange(saslLogin, cred)
-	case offered(saslCRAM):
-		return c.exchange(saslCRAM, cred)
-	case offered(saslXOAUTH2):
+	case offered(wire.SASLLogin):
+		return c.exchange(wire.SASLLogin, cred)
+	case offered(wire.SASLCRAM):
+		return c.exchange(wire.SASLCRAM, cred)
+	case offered(wire.SASLXOAUTH2):
 		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
 	}
 	var mechanisms []string
@@ -312,7 +313,7 @@ func (c *imapConn) show(caps imap.CapSet, cred account.Credential, behind func()
 			mechanisms = append(mechanisms, m)
 		}
 	}
-	return noMechanism(mechanisms, c.link.private())
+	return wire.NoMechanism(mechanisms, c.link.Encrypted())
 }
 
 // exchange signs in by a mechanism of SASL.
@@ -321,12 +322,12 @@ func (c *imapConn) exchange(mechanism string, cred account.Credential) error {
 	if err := c.client.Authenticate(s); err != nil {
 		return err
 	}
-	return s.proved()
+	return s.Proved()
 }
 
 // introduceFirst tells the server who we are ahead of the login, where its
 // provider wants to know by then; what it answers is no matter.
-func (c *imapConn) introduceFirst(o Options, who *signer) error {
+func (c *imapConn) introduceFirst(o Options, who *wire.Signer) error {
 	if o.IDFirst == nil || !o.IDFirst(who.Account()) {
 		return nil
 	}
@@ -339,7 +340,7 @@ func (c *imapConn) introduceFirst(o Options, who *signer) error {
 // introduce tells the server the program's name and version (RFC 2971), and nothing
 // else. Nobody need wait for its answer.
 func (c *imapConn) introduce(version string) *imapclient.IDCommand {
-	return c.client.ID(&imap.IDData{Name: software, Version: version})
+	return c.client.ID(&imap.IDData{Name: wire.Software, Version: version})
 }
 
 // checkCredential refuses what cannot be sent in one line.
@@ -361,7 +362,7 @@ func checkCredential(cred account.Credential) error {
 // last words are the reason for its silence, or for its going.
 func (c *imapConn) failed(op string, err error) error {
 	var known *fault.Error
-	if cause := c.link.failure(); errors.As(cause, &known) {
+	if cause := c.link.Failure(); errors.As(cause, &known) {
 		if f := c.lastWords(op, known); f != nil {
 			return f
 		}
@@ -376,7 +377,7 @@ func (c *imapConn) failed(op string, err error) error {
 	if said := c.lastWords(op, f); said != nil {
 		f = said
 	}
-	return c.link.abort(f)
+	return c.link.Abort(f)
 }
 
 // end closes the connection and waits for the library's goroutine, which must
@@ -407,17 +408,17 @@ func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*earl
 	s.mu.Lock()
 	c = s.conn
 	// What came before a BYE is read first: it tells over which message that was said.
-	if closed := s.closed; closed || c.link.failure() != nil && (s.early == nil || c.farewell() == nil) {
+	if closed := s.closed; closed || c.link.Failure() != nil && (s.early == nil || c.farewell() == nil) {
 		s.mu.Unlock()
 		if closed {
-			return nil, nil, nil, errLinkClosed
+			return nil, nil, nil, wire.ErrClosed
 		}
 		c, release, err = s.renew(ctx)
 		return c, nil, release, err
 	}
 	defer s.mu.Unlock()
 	early, s.early = s.early, nil
-	return c, early, c.link.bind(ctx), nil
+	return c, early, c.link.Bind(ctx), nil
 }
 
 // renew replaces the connection by a new one, bound to ctx.
@@ -435,7 +436,7 @@ func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), e
 		}
 	}
 	if closed {
-		return nil, nil, errLinkClosed
+		return nil, nil, wire.ErrClosed
 	}
 	if bye := old.farewell(); bye != nil {
 		if s.farewells++; s.farewells >= mostFarewells {
@@ -451,9 +452,9 @@ func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), e
 	s.conn = c
 	if s.closed {
 		c.link.Close()
-		return nil, nil, errLinkClosed
+		return nil, nil, wire.ErrClosed
 	}
-	return c, c.link.bind(ctx), nil
+	return c, c.link.Bind(ctx), nil
 }
 
 // Leave says LOGOUT and closes. It does not wait for the server's answer:
@@ -462,9 +463,9 @@ func (s *imapSession) Leave(ctx context.Context) error {
 	s.mu.Lock()
 	c, closed := s.conn, s.closed
 	s.mu.Unlock()
-	if !closed && c.link.failure() == nil {
-		release := c.link.bind(ctx)
-		done := c.link.within(ctx, logoutPatience)
+	if !closed && c.link.Failure() == nil {
+		release := c.link.Bind(ctx)
+		done := c.link.Within(ctx, logoutPatience)
 		c.client.Logout()
 		done()
 		release()

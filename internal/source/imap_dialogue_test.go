@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 var updateIMAP = flag.Bool("update-imap", false, "rewrite what the IMAP dialogues lead to")
@@ -95,7 +96,7 @@ func visit(t *testing.T, script *mailtest.Script, dialogue string, window int) s
 		o.Window = window
 		o.MaxMessageBytes, _ = strconv.ParseInt(setting(dialogue, "max", "0"), 10, 64)
 		if strings.Contains(dialogue, "\nSTALL") {
-			o.Patience = Patience{Greeting: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
+			o.Patience = wire.Patience{Greeting: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
 		}
 		o.Transcript = func(line string) {
 			if strings.Contains(line, testSecret) {

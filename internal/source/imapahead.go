@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // What is asked before it is known that the answer is wanted: the folders,
@@ -156,7 +157,7 @@ func (f *flight) lost(c *imapConn) bool {
 	if f.err == nil || refusal(f.err) != nil {
 		return false
 	}
-	why, bye := c.link.failure(), c.wire.LastSaid().kind == replyBYE
+	why, bye := c.link.Failure(), c.wire.LastSaid().Kind == wire.BYE
 	return bye || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
 }
 
@@ -199,7 +200,7 @@ type earlyRequest struct {
 // askEarly asks for the bodies of what the list of folders lets expect to be
 // new. Where one message is in several folders, the engine wants one copy.
 func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
-	if globalItem(c.caps) == globalGmail {
+	if globalItem(c.caps) == wire.ItemGmailID {
 		return nil
 	}
 	total := uint32(0)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // Words about the session may be about the one message or folder that was asked
@@ -31,7 +32,7 @@ const (
 // farewell is why the server ended the session by BYE, or nil.
 func (c *imapConn) farewell() *fault.Error {
 	var known *fault.Error
-	if c.wire.LastSaid().kind == replyBYE && errors.As(c.link.failure(), &known) {
+	if c.wire.LastSaid().Kind == wire.BYE && errors.As(c.link.Failure(), &known) {
 		return known
 	}
 	return nil
@@ -460,11 +461,11 @@ func (d *folderDoubts) tell(c *imapConn, rest []mail.Query) error {
 	if len(d.held) > 1 && d.read == "" && !d.cut() {
 		return &callerError{d.session()}
 	}
-	_, err := c.client.Select(aliasOf(name), &imap.SelectOptions{ReadOnly: true}).Wait()
+	_, err := c.client.Select(wire.AliasOf(name), &imap.SelectOptions{ReadOnly: true}).Wait()
 	switch {
 	case err != nil && refusal(err) == nil:
 		return &callerError{d.session()}
-	case err != nil && imapReply(refusal(err)).judge(openingFolder, "opening a folder", c.cred).Session:
+	case err != nil && wire.IMAPReply(refusal(err)).Judge(wire.OpeningFolder, "opening a folder", c.cred).Session:
 		return &callerError{d.session()}
 	case err == nil:
 		c.inside, d.read = true, name

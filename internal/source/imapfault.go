@@ -5,6 +5,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // folderFault says why one folder could not be read: Session and its code tell
@@ -12,7 +13,7 @@ import (
 func folderFault(op, name string, err error) *fault.Error {
 	detail := "Folder " + name + " could not be read."
 	if e := refusal(err); e != nil {
-		f := imapReply(e).judge(openingFolder, op, account.Credential{})
+		f := wire.IMAPReply(e).Judge(wire.OpeningFolder, op, account.Credential{})
 		f.Detail = detail + " " + f.Detail
 		return f
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 const (
@@ -468,7 +469,7 @@ func (c *imapConn) request(b *batch, headers bool) request {
 func (c *imapConn) askBodies(folder string, set imap.UIDSet,
 	headers bool,
 ) (*imapclient.SelectCommand, *imapclient.FetchCommand) {
-	opened := c.client.Select(aliasOf(folder), &imap.SelectOptions{ReadOnly: true})
+	opened := c.client.Select(wire.AliasOf(folder), &imap.SelectOptions{ReadOnly: true})
 	return opened, c.bodies(set, headers)
 }
 
@@ -533,7 +534,7 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 			}
 			return q.next(last), c.failed("fetching", err)
 		}
-		f := imapReply(e).judge(readingMessage, "fetching from folder "+displayName(q.want.Folder), r.s.cred)
+		f := wire.IMAPReply(e).Judge(wire.ReadingMessage, "fetching from folder "+displayName(q.want.Folder), r.s.cred)
 		why = refusesMessage + f.Detail
 		if f.Session {
 			r.doubt(&batch{want: q.want, items: q.items, stage: q.stage}, f, false, q.next(last))
@@ -627,16 +628,16 @@ func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
 	if len(b.items) == 0 || r.giveUp(b) {
 		return nil
 	}
-	var big *oversizeError
-	if errors.As(err, &big) && big.uid != 0 {
-		suspect = big.uid
+	var big *wire.OversizeError
+	if errors.As(err, &big) && big.UID != 0 {
+		suspect = big.UID
 	}
 	at := slices.IndexFunc(b.items, func(it mail.Item) bool { return it.ID.UID == suspect })
 	if big != nil && len(b.items) == 1 {
 		at = 0 // The server did not say whose body it was, but only one was asked for.
 	}
 	if at >= 0 && big != nil {
-		r.missedLarge(b.want, b.items[at], big.size)
+		r.missedLarge(b.want, b.items[at], big.Size)
 		b.items = slices.Delete(b.items, at, at+1)
 		if len(b.items) == 0 {
 			return nil

@@ -7,12 +7,13 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // unreadFolder is a folder of which nothing but its line in the list is known.
 // No folder is called like that, so it is never asked for.
 func unreadFolder(alias string) (f mail.Folder, ok bool) {
-	shown, ok := fromUnreadAlias(alias)
+	shown, ok := wire.FromUnreadAlias(alias)
 	if !ok {
 		return f, false
 	}
@@ -42,7 +43,7 @@ func folderFrom(raw string, long bool, delim string, ns namespaces) mail.Folder 
 		f.Problem = badName("its name is longer than 1000 octets")
 	}
 	if f.Problem != nil && len(f.Path) == 0 {
-		f.Path = []string{fault.Clean(readableName(raw), 200)}
+		f.Path = []string{fault.Clean(wire.ReadableName(raw), 200)}
 	}
 	return f
 }
@@ -53,11 +54,11 @@ func splitName(name, delim string) ([]string, error) {
 		// Some servers end the name of what only holds others with a separator.
 		parts = strings.Split(strings.TrimSuffix(name, delim), delim)
 	}
-	if !askable(name) {
+	if !wire.Askable(name) {
 		return nil, badName("its name holds a line break or NUL")
 	}
 	for i, raw := range parts {
-		part := readableName(raw)
+		part := wire.ReadableName(raw)
 		switch {
 		case part == "":
 			return nil, badName("a part of its name is empty")

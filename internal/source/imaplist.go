@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // sentAhead is how many questions about folders are sent before the first
@@ -84,7 +85,7 @@ func (s *imapSession) opensAny(ctx context.Context, folders []mail.Folder) error
 		if !f.Selectable || f.Problem != nil {
 			continue
 		}
-		_, err := c.client.Select(aliasOf(f.Wire), &imap.SelectOptions{ReadOnly: true}).Wait()
+		_, err := c.client.Select(wire.AliasOf(f.Wire), &imap.SelectOptions{ReadOnly: true}).Wait()
 		if err == nil {
 			return nil
 		}
@@ -106,7 +107,7 @@ func (s *imapSession) opensAny(ctx context.Context, folders []mail.Folder) error
 // lostState reports whether the server ended the connection, by BYE or without a
 // word, when it was asked for the state of folders.
 func (c *imapConn) lostState(err error) bool {
-	if !c.askedState || c.quirks.stateless.Load() || c.link.failure() == nil || silent(err) {
+	if !c.askedState || c.quirks.stateless.Load() || c.link.Failure() == nil || wire.Silent(err) {
 		return false
 	}
 	f := fault.Of(err)
@@ -145,7 +146,7 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 			seen[f.Wire] = true
 			continue
 		}
-		raw, long, ok := fromAlias(data.Mailbox)
+		raw, long, ok := wire.FromAlias(data.Mailbox)
 		if !ok || seen[raw] {
 			continue
 		}
@@ -200,7 +201,7 @@ func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
 		return listed, c.sessionError("listing folders", err)
 	}
 	f := c.refused("listing folders", no)
-	if _, told := imapReply(no).means(); told || f.Code != fault.ServerUnavailable {
+	if _, told := wire.IMAPReply(no).Means(); told || f.Code != fault.ServerUnavailable {
 		f.Detail, f.Err = "The server does not list its folders. "+f.Detail, err
 		return nil, f // It speaks of itself, or of the account.
 	}
@@ -285,7 +286,7 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 		}
 		for ; sent < len(open) && sent < i+most; sent++ {
 			c.askedState = true
-			commands[sent] = c.client.Status(aliasOf(open[sent].Wire), &statusAsked)
+			commands[sent] = c.client.Status(wire.AliasOf(open[sent].Wire), &statusAsked)
 		}
 		data, err := commands[i].Wait()
 		switch {
@@ -293,12 +294,12 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 			f.Status = statusOf(data)
 			most, told = ahead, true
 		case refusal(err) == nil:
-			if err = c.failed("asking for the state of folders", err); !c.countUntil.IsZero() && silent(err) {
+			if err = c.failed("asking for the state of folders", err); !c.countUntil.IsZero() && wire.Silent(err) {
 				return nil // Whether a folder opens is seen anyway.
 			}
 			return err
 		case !told:
-			said := imapReply(refusal(err)).judge(openingFolder, "asking for the state of folders", c.cred)
+			said := wire.IMAPReply(refusal(err)).Judge(wire.OpeningFolder, "asking for the state of folders", c.cred)
 			if said.Session && refused != nil {
 				return refused
 			} else if said.Session {
@@ -314,7 +315,7 @@ type question struct {
 	query  mail.Query
 	opened *imapclient.SelectCommand
 	items  *imapclient.FetchCommand
-	sent   *imapCommand
+	sent   *wire.IMAPCommand
 	left   *fault.Error // Why it was not asked; nil: it was.
 }
 
@@ -390,7 +391,7 @@ func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	code := fault.CodeOf(err)
-	return ctx.Err() == nil && !s.closed && !givenUp(err) && code != fault.Interrupted && code != fault.Internal
+	return ctx.Err() == nil && !s.closed && !wire.GivenUp(err) && code != fault.Interrupted && code != fault.Internal
 }
 
 // listAll lists folders until the connection ends and returns of how many it has
@@ -459,7 +460,7 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 func (c *imapConn) ask(q mail.Query) question {
 	set := imap.UIDSet{}
 	set.AddRange(imap.UID(max(q.From, 1)), 0)
-	asked := question{query: q, opened: c.client.Select(aliasOf(q.Folder.Wire), &imap.SelectOptions{ReadOnly: true})}
+	asked := question{query: q, opened: c.client.Select(wire.AliasOf(q.Folder.Wire), &imap.SelectOptions{ReadOnly: true})}
 	asked.items = c.client.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true})
 	asked.sent = c.wire.Newest()
 	return asked
@@ -495,7 +496,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 		it := itemOf(msg)
 		it.Global = nameOf(&it, q.sent)
 		if err := listed.add(&it); err != nil {
-			return l, nil, c.link.abort(err)
+			return l, nil, c.link.Abort(err)
 		}
 	}
 	if err := q.items.Close(); err != nil {
@@ -506,7 +507,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 			// It offers names over all folders and does not know the word for
 			// them: once more, on a new connection, without.
 			c.quirks.nameless.Store(true)
-			return l, nil, c.link.abort(folderFault(op, name, err))
+			return l, nil, c.link.Abort(folderFault(op, name, err))
 		}
 		// Some servers refuse a set that names nothing, as the end of a folder may
 		// since something went: what is there the whole of it tells.
@@ -537,10 +538,10 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 // octets (Cyrus), do not keep to that: two equal messages that came one after
 // the other would be one. Hence the date is part of the name, and what is there
 // twice in one folder has none: see distinctNames.
-func nameOf(it *mail.Item, sent *imapCommand) string {
+func nameOf(it *mail.Item, sent *wire.IMAPCommand) string {
 	name := sent.TakeName(it.ID.UID)
 	switch {
-	case name == "" || sent.NamedBy() != globalEmail:
+	case name == "" || sent.NamedBy() != wire.ItemEmailID:
 		return name
 	case it.Received.IsZero():
 		return ""

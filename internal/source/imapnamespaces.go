@@ -7,6 +7,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // namespaces are what the server says of whose folders are whose (RFC 2342).
@@ -82,7 +83,7 @@ func isWordEnd(c byte) bool {
 // namespaceQuestion is NAMESPACE under way.
 type namespaceQuestion struct {
 	command *imapclient.NamespaceCommand
-	sent    *imapCommand
+	sent    *wire.IMAPCommand
 }
 
 func (c *imapConn) askNamespaces() *namespaceQuestion {
@@ -151,13 +152,13 @@ var usuallyShared = []string{
 func supposedShared(listed []*imap.ListData) (shared []namespace) {
 	own := map[string]bool{}
 	for _, data := range listed {
-		if raw, _, ok := fromAlias(data.Mailbox); ok && !slices.Contains(data.Attrs, imap.MailboxAttrNoSelect) &&
+		if raw, _, ok := wire.FromAlias(data.Mailbox); ok && !slices.Contains(data.Attrs, imap.MailboxAttrNoSelect) &&
 			!slices.Contains(data.Attrs, imap.MailboxAttrNonExistent) {
 			own[raw] = true
 		}
 	}
 	for _, data := range listed {
-		raw, _, ok := fromAlias(data.Mailbox)
+		raw, _, ok := wire.FromAlias(data.Mailbox)
 		if !ok || data.Delim == 0 {
 			continue
 		}

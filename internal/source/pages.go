@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 const (
@@ -67,7 +68,7 @@ func (p *pageFile) add(it *mail.Item) (uint32, error) {
 func (p *pageFile) open() (err error) {
 	switch {
 	case p.closed:
-		return errLinkClosed
+		return wire.ErrClosed
 	case p.file != nil:
 		return nil
 	}
@@ -89,7 +90,7 @@ func (p *pageFile) read(b []byte, at uint32) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.file == nil {
-		return 0, errLinkClosed
+		return 0, wire.ErrClosed
 	}
 	if len(p.buf) > 0 {
 		if err := p.flush(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 const (
@@ -52,16 +53,16 @@ const (
 // messages again by their unique-ids.
 type pop3Session struct {
 	client *Client
-	who    *signer
+	who    *wire.Signer
 	server account.Server
 	cred   account.Credential
 
 	mu     sync.Mutex // Guards what Close needs.
-	link   *link
+	link   *wire.Link
 	closed bool
 
-	pace     *sessionPace
-	wire     *pop3Wire
+	pace     *wire.SessionPace
+	wire     *wire.POP3
 	capas    pop3Capas
 	memory   pop3Memory
 	early    *listing // Asked for along with the login and not yet handed over, as is count.
@@ -81,7 +82,7 @@ type pop3Session struct {
 
 	// What is still to come on the wire: the rest of a message, and the
 	// answers to so many RETRs after it.
-	partial *dotReader
+	partial *wire.DotReader
 	pending int
 }
 
@@ -95,10 +96,10 @@ type bearer struct {
 // Capabilities told. For a test, which observes its steps, one question is asked
 // at a time, so that each step's outcome is its own; for a visit what it asks
 // first goes along with the login.
-func openPOP3(ctx context.Context, c *Client, who *signer, cred account.Credential,
+func openPOP3(ctx context.Context, c *Client, who *wire.Signer, cred account.Credential,
 	observe func(account.Step),
 ) (Session, error) {
-	pace := newSessionPace(c.opts.Patience)
+	pace := wire.NewSessionPace(c.opts.Patience)
 	l, err := c.wire.Dial(ctx, who, cred, pace, observe)
 	if err != nil {
 		return nil, err
@@ -118,7 +119,7 @@ func openPOP3(ctx context.Context, c *Client, who *signer, cred account.Credenti
 // enter binds the session's connection, and those that replace it, to ctx
 // until leave is called.
 func (s *pop3Session) enter(ctx context.Context) (leave func()) {
-	s.release = s.link.bind(ctx)
+	s.release = s.link.Bind(ctx)
 	return func() {
 		s.release()
 		s.release = func() {}
@@ -146,17 +147,17 @@ func (s *pop3Session) stat(ctx context.Context) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	defer s.link.within(ctx, pop3Patience)()
-	text, err := s.wire.ask(pop3Command{verb: popSTAT})
-	var no *pop3Refusal
+	defer s.link.Within(ctx, pop3Patience)()
+	text, err := s.wire.Ask(wire.POP3Command{Verb: wire.PopSTAT})
+	var no *wire.POP3Refusal
 	if errors.As(err, &no) {
-		return popReply(no.text).judge(askingAccount, "counting messages", s.cred)
+		return wire.POP3Reply(no.Text).Judge(wire.AskingAccount, "counting messages", s.cred)
 	}
 	if err != nil {
 		return err
 	}
 	if s.count, s.counted = parseSTAT(text); !s.counted {
-		return s.link.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
+		return s.link.Abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
 			"there are."))
 	}
 	return nil
@@ -180,7 +181,7 @@ func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func
 		if err != nil {
 			return err
 		}
-		s.link.settled()
+		s.link.Settled()
 		var failed error
 		if why != nil {
 			failed = why
@@ -237,18 +238,18 @@ func (s *pop3Session) settle() error {
 	most := s.client.opts.MaxMessageBytes
 	if d := s.partial; d != nil {
 		s.partial = nil
-		if err := s.wire.skip(d, most); err != nil {
+		if err := s.wire.Skip(d, most); err != nil {
 			return err
 		}
 	}
 	for ; s.pending > 0; s.pending-- {
-		_, err := s.wire.status()
-		var no *pop3Refusal
+		_, err := s.wire.Status()
+		var no *wire.POP3Refusal
 		if errors.As(err, &no) {
 			continue
 		}
 		if err == nil {
-			err = s.wire.skip(s.wire.body(most), most)
+			err = s.wire.Skip(s.wire.Body(most), most)
 		}
 		if err != nil {
 			return err
@@ -282,33 +283,33 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	defer s.link.within(ctx, leavePatience)()
-	quit, reset := pop3Command{verb: popQUIT}, pop3Command{verb: popRSET}
+	defer s.link.Within(ctx, leavePatience)()
+	quit, reset := wire.POP3Command{Verb: wire.PopQUIT}, wire.POP3Command{Verb: wire.PopRSET}
 	closes := s.client.opts.CloseOnly
 	stays := closes != nil && closes(s.who.Account())
 	if !s.wire.HasRead() {
 		if stays {
 			return nil
 		}
-		return s.wire.send(quit)
+		return s.wire.Send(quit)
 	}
 	pipelined := s.pipelines() && !stays
-	words := []pop3Command{reset}
+	words := []wire.POP3Command{reset}
 	if pipelined {
 		words = append(words, quit)
 	}
-	if err := s.wire.send(words...); err != nil {
+	if err := s.wire.Send(words...); err != nil {
 		return err
 	}
-	_, err := s.wire.status()
-	var no *pop3Refusal
+	_, err := s.wire.Status()
+	var no *wire.POP3Refusal
 	if err != nil && !errors.As(err, &no) {
 		return err
 	}
 	if pipelined || stays {
 		return nil
 	}
-	return s.wire.send(quit)
+	return s.wire.Send(quit)
 }
 
 // Close implements Session.
@@ -339,7 +340,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 	}
 	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers, s.long = nil, 0, nil, false, nil, nil, nil
 	s.link.Close()
-	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*link, error) {
+	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*wire.Link, error) {
 		l, err := s.client.wire.Dial(ctx, s.who, cred, s.pace, nil)
 		if err != nil {
 			return nil, err
@@ -351,7 +352,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 		s.link = l
 		s.mu.Unlock()
 		s.release()
-		s.release = l.bind(ctx)
+		s.release = l.Bind(ctx)
 		return l, s.start(ctx, false)
 	})
 	return err
@@ -490,7 +491,7 @@ func (r *retrieval) locate() error {
 func (r *retrieval) run(ctx context.Context) error {
 	for r.cleared(); len(r.todo)+len(r.later)+len(r.doubts) > 0; r.cleared() {
 		r.bringLater()
-		if broken := r.link.failure(); broken != nil {
+		if broken := r.link.Failure(); broken != nil {
 			if final(broken) {
 				return broken
 			}
@@ -556,7 +557,7 @@ func (r *retrieval) reconnect(ctx context.Context, broken error) error {
 // closed session, a server that was waited for too long, a defect of ours.
 func final(err error) bool {
 	c := fault.CodeOf(err)
-	return givenUp(err) || c == fault.Interrupted || c == fault.Internal
+	return wire.GivenUp(err) || c == fault.Interrupted || c == fault.Internal
 }
 
 func (r *retrieval) drop(w *wanted, why *fault.Error) {
@@ -579,7 +580,7 @@ func (r *retrieval) askAhead() error {
 		window = maxWindow
 	}
 	var bytes int64
-	var cmds []pop3Command
+	var cmds []wire.POP3Command
 	for i, w := range r.todo[:min(window, len(r.todo))] {
 		if i > 0 && (w.failed() || w.gone || r.todo[0].failed() || bytes >= windowBytes) {
 			break
@@ -588,13 +589,13 @@ func (r *retrieval) askAhead() error {
 			bytes += sizeOrGuess(w.item.Size)
 		}
 		if i >= r.pending {
-			cmds = append(cmds, pop3Command{verb: popRETR, arg: strconv.Itoa(int(w.number))})
+			cmds = append(cmds, wire.POP3Command{Verb: wire.PopRETR, Arg: strconv.Itoa(int(w.number))})
 		}
 	}
 	if len(cmds) == 0 {
 		return nil
 	}
-	if err := r.wire.send(cmds...); err != nil {
+	if err := r.wire.Send(cmds...); err != nil {
 		return err
 	}
 	r.pending += len(cmds)
@@ -611,8 +612,8 @@ func sizeOrGuess(size int64) int64 {
 // one reads the answer for the first message on the way. Its error ends the
 // fetch; a broken connection is the caller's to see.
 func (r *retrieval) one(ctx context.Context, w *wanted) error {
-	_, err := r.wire.status()
-	var no *pop3Refusal
+	_, err := r.wire.Status()
+	var no *wire.POP3Refusal
 	if errors.As(err, &no) {
 		r.pending--
 		return r.refused(w, no)
@@ -624,7 +625,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 		return r.broke(w, err)
 	}
 	r.pending--
-	b := &pop3Body{r: r, w: w, dots: r.wire.body(r.client.opts.MaxMessageBytes), restart: func() error {
+	b := &pop3Body{r: r, w: w, dots: r.wire.Body(r.client.opts.MaxMessageBytes), restart: func() error {
 		return r.restart(ctx)
 	}}
 	b.sum.SetSeed(r.seed)
@@ -643,10 +644,10 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	r.todo = r.todo[1:]
 	r.partial = nil
 	if b.done {
-		r.link.settled()
+		r.link.Settled()
 		r.came(w.item, b.n)
 	}
-	if !b.done && r.link.failure() == nil && r.wire.skip(b.dots, tail) != nil {
+	if !b.done && r.link.Failure() == nil && r.wire.Skip(b.dots, tail) != nil {
 		return nil // Gave the connection up; run opens another one.
 	}
 	return nil
@@ -654,8 +655,8 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 
 // refused settles a RETR that was answered -ERR. If the server speaks of
 // itself rather than of the message, another message tells which it is.
-func (r *retrieval) refused(w *wanted, no *pop3Refusal) error {
-	f := popReply(no.text).judge(readingMessage, "reading a message", r.cred)
+func (r *retrieval) refused(w *wanted, no *wire.POP3Refusal) error {
+	f := wire.POP3Reply(no.Text).Judge(wire.ReadingMessage, "reading a message", r.cred)
 	if f.Session {
 		r.todo, r.doubts = r.todo[1:], append(r.doubts, popDoubt{wanted: *w, why: f, brought: r.brought})
 		return nil
@@ -701,7 +702,7 @@ func (r *retrieval) broke(w *wanted, err error) error {
 
 func (r *retrieval) reason(err error) *fault.Error {
 	detail := breaksOff
-	if silent(err) {
+	if wire.Silent(err) {
 		detail = "The server stopped in the middle of the message."
 	}
 	return &fault.Error{Code: fault.MessageFailed, Op: "reading a message", Detail: detail, Ended: true, Err: err}
@@ -737,7 +738,7 @@ func (s *pop3Session) retry(ctx context.Context, open func(context.Context) erro
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return interrupted(ctx)
+			return wire.Interrupted(ctx)
 		case <-t.C:
 		}
 	}
@@ -749,7 +750,7 @@ func (s *pop3Session) retry(ctx context.Context, open func(context.Context) erro
 type pop3Body struct {
 	r       *retrieval
 	w       *wanted
-	dots    *dotReader
+	dots    *wire.DotReader
 	restart func() error
 
 	n    int64
@@ -768,7 +769,7 @@ func (b *pop3Body) Read(p []byte) (int, error) {
 			if b.n += int64(n); b.n > b.r.client.opts.MaxMessageBytes {
 				b.err = b.give(&fault.Error{
 					Code: fault.MessageFailed, Op: "reading a message", TooLarge: true,
-					Detail: "The message is larger than " + binarySize(b.r.client.opts.MaxMessageBytes) + ".",
+					Detail: "The message is larger than " + wire.BinarySize(b.r.client.opts.MaxMessageBytes) + ".",
 				})
 				break
 			}
@@ -788,7 +789,7 @@ func (b *pop3Body) Read(p []byte) (int, error) {
 
 // give gives the connection up: what is still to come is not worth reading.
 func (b *pop3Body) give(f *fault.Error) error {
-	b.r.link.abort(f)
+	b.r.link.Abort(f)
 	return f
 }
 
@@ -798,7 +799,7 @@ func (b *pop3Body) resume(cause error) error {
 		if final(cause) {
 			return cause
 		}
-		if b.w.cuts++; b.w.cuts >= maxCuts || silent(cause) {
+		if b.w.cuts++; b.w.cuts >= maxCuts || wire.Silent(cause) {
 			b.r.poisoned = true
 			return b.give(b.r.reason(cause))
 		}
@@ -813,7 +814,7 @@ func (b *pop3Body) resume(cause error) error {
 		if cause = b.again(); cause == nil {
 			return nil
 		}
-		if b.r.link.failure() == nil || fault.CodeOf(cause) == fault.MessageFailed {
+		if b.r.link.Failure() == nil || fault.CodeOf(cause) == fault.MessageFailed {
 			return cause // Not the connection's fault.
 		}
 	}
@@ -825,15 +826,15 @@ func (b *pop3Body) again() error {
 	if b.w.gone {
 		return failed("The message is no longer there.")
 	}
-	_, err := b.r.wire.ask(pop3Command{verb: popRETR, arg: strconv.Itoa(int(b.w.number))})
-	var no *pop3Refusal
+	_, err := b.r.wire.Ask(wire.POP3Command{Verb: wire.PopRETR, Arg: strconv.Itoa(int(b.w.number))})
+	var no *wire.POP3Refusal
 	if errors.As(err, &no) {
-		return popReply(no.text).judge(readingMessage, "reading a message", b.r.cred)
+		return wire.POP3Reply(no.Text).Judge(wire.ReadingMessage, "reading a message", b.r.cred)
 	}
 	if err != nil {
 		return err
 	}
-	b.dots = b.r.wire.body(b.r.client.opts.MaxMessageBytes)
+	b.dots = b.r.wire.Body(b.r.client.opts.MaxMessageBytes)
 	b.r.partial = b.dots
 	var sum maphash.Hash
 	sum.SetSeed(b.r.seed)

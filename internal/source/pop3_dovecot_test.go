@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // readPOP3 reads a maildrop to its end, by the methods of a Session, and
@@ -143,14 +144,14 @@ func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
 	defer session.Close()
 	w := session.(*pop3Session).wire
 	for n := range msgs {
-		if _, err := w.ask(pop3Command{verb: popRETR, arg: fmt.Sprint(n + 1)}); err != nil {
+		if _, err := w.Ask(wire.POP3Command{Verb: wire.PopRETR, Arg: fmt.Sprint(n + 1)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, w.body(1<<20)); err != nil {
+		if _, err := io.Copy(io.Discard, w.Body(1<<20)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.ask(pop3Command{verb: popQUIT}); err != nil {
+	if _, err := w.Ask(wire.POP3Command{Verb: wire.PopQUIT}); err != nil {
 		t.Fatal(err)
 	}
 	if mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret") == before {

@@ -23,6 +23,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 var updatePOP3 = flag.Bool("update-pop3", false, "rewrite the .want files of testdata/pop3")
@@ -36,9 +37,9 @@ func pop3Client(ca *mailtest.CA, impatient bool, change func(*Options)) *Client 
 	if ca != nil {
 		o.RootCAs = ca.Pool()
 	}
-	var p Patience
+	var p wire.Patience
 	if impatient {
-		p = Patience{Greeting: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
+		p = wire.Patience{Greeting: 300 * time.Millisecond, Idle: 300 * time.Millisecond}
 		o.Timeouts.Handshake = 300 * time.Millisecond
 	}
 	opts := Options{Dialer: outbound.New(o), Patience: p}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // popDoubt is a message that was refused in words about the session, or over which
@@ -98,7 +99,7 @@ func (r *retrieval) tell(ctx context.Context) error {
 		if r.brought > before {
 			return nil
 		}
-		if !asked || err != nil || r.link.failure() != nil {
+		if !asked || err != nil || r.link.Failure() != nil {
 			break
 		}
 	}
@@ -121,11 +122,11 @@ func (r *retrieval) conclude() error {
 		return nil
 	}
 	if first.cut {
-		return r.link.abort(&fault.Error{
+		return r.link.Abort(&fault.Error{
 			Code: fault.ServerUnavailable, Op: first.why.Op, Detail: first.why.Detail, Session: true, Err: first.why,
 		})
 	}
-	return r.link.abort(first.why)
+	return r.link.Abort(first.why)
 }
 
 // alone reports whether there is no other message to ask for.
@@ -166,7 +167,7 @@ func (r *retrieval) askOther(ctx context.Context) (asked bool, err error) {
 	if w.gone {
 		return true, nil
 	}
-	if err := r.wire.send(pop3Command{verb: popRETR, arg: strconv.Itoa(int(w.number))}); err != nil {
+	if err := r.wire.Send(wire.POP3Command{Verb: wire.PopRETR, Arg: strconv.Itoa(int(w.number))}); err != nil {
 		return true, err
 	}
 	r.pending++
@@ -179,14 +180,14 @@ func (r *retrieval) reread(it *mail.Item) (asked bool, err error) {
 	if !there {
 		return false, nil
 	}
-	_, err = r.wire.ask(pop3Command{verb: popRETR, arg: strconv.Itoa(int(n))})
-	var no *pop3Refusal
+	_, err = r.wire.Ask(wire.POP3Command{Verb: wire.PopRETR, Arg: strconv.Itoa(int(n))})
+	var no *wire.POP3Refusal
 	if errors.As(err, &no) {
 		return true, nil
 	}
 	most := r.client.opts.MaxMessageBytes
 	if err == nil {
-		err = r.wire.skip(r.wire.body(most), most)
+		err = r.wire.Skip(r.wire.Body(most), most)
 	}
 	if err == nil {
 		r.brought++

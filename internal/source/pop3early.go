@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // A visit by POP3 is short and made of waiting, so a server that takes questions
@@ -30,7 +31,7 @@ import (
 // offered (RFC 6856): it is no command to be pipelined (section 2).
 
 // visitQuestions follow the login, in this order.
-var visitQuestions = append([]pop3Command{{verb: popSTAT}}, listQuestions...)
+var visitQuestions = append([]wire.POP3Command{{Verb: wire.PopSTAT}}, listQuestions...)
 
 // pop3Memory is what is remembered of a server from one session to the next.
 type pop3Memory struct {
@@ -54,7 +55,7 @@ const (
 // rememberedCapas and rememberedMechanisms are what a later login goes by.
 var (
 	rememberedCapas      = []string{"PIPELINING", "TOP", "UIDL", "USER", "UTF8"}
-	rememberedMechanisms = saslMechanisms
+	rememberedMechanisms = wire.SASLMechanisms
 )
 
 // losesEarly reports whether a server says of itself that it is one of those
@@ -101,7 +102,7 @@ func (m pop3Memory) String() string {
 	}
 	known := len(words)
 	for _, mechanism := range rememberedMechanisms {
-		if m.capas.sasl(mechanism) && !(mechanism == saslLogin && m.capas.sasl(saslPlain)) { // It goes behind PLAIN.
+		if m.capas.sasl(mechanism) && !(mechanism == wire.SASLLogin && m.capas.sasl(wire.SASLPlain)) { // It goes behind PLAIN.
 			words = append(words, memorySASL+mechanism)
 		}
 	}
@@ -150,7 +151,7 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 	}
 	switch lost := p.lost(err); {
 	case err == nil:
-		s.wire, s.capas = p.pop3Wire, p.capas
+		s.wire, s.capas = p.POP3, p.capas
 		s.early, s.count, s.counted = p.early, p.count, p.early != nil
 		s.memory.late = s.memory.late || p.ahead && p.early == nil || p.capas.losesEarly()
 		s.memory.signIn = p.memory.signIn
@@ -158,7 +159,7 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 	case lost || p.otherWay(err):
 		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host,
 			"reason", err)
-		s.link.abort(err)
+		s.link.Abort(err)
 		s.memory.late = s.memory.late || lost
 		err := s.another(ctx)
 		if fault.CodeOf(err) == fault.MailboxInUse { // By the connection that was given up.
@@ -166,7 +167,7 @@ func (s *pop3Session) start(ctx context.Context, hurry bool) error {
 		}
 		return err
 	}
-	s.link.abort(err)
+	s.link.Abort(err)
 	return err
 }
 
@@ -179,47 +180,47 @@ func (p *pop3Login) lost(err error) bool {
 	if err == nil || !p.ahead || final(err) {
 		return false
 	}
-	return errors.Is(err, errTooEarly) || p.failure() != nil
+	return errors.Is(err, errTooEarly) || p.Failure() != nil
 }
 
 // otherWay reports whether a login was refused that went by a memory, by a
 // server that wants to be signed in to in another way by now.
 func (p *pop3Login) otherWay(err error) bool {
-	return err != nil && p.recalled && p.told && p.failure() == nil && p.way(p.memory.capas) != p.way(p.capas)
+	return err != nil && p.recalled && p.told && p.Failure() == nil && p.way(p.memory.capas) != p.way(p.capas)
 }
 
 // say sends the commands of a login and reads the answers; its error is of the
 // first that was not answered +OK. last says that nothing more is needed for
 // the login.
-func (p *pop3Login) say(last bool, cmds ...pop3Command) error {
+func (p *pop3Login) say(last bool, cmds ...wire.POP3Command) error {
 	if !p.ahead {
 		for _, c := range cmds {
-			if _, err := p.ask(c); err != nil {
+			if _, err := p.Ask(c); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	var flight []pop3Command
+	var flight []wire.POP3Command
 	asks := !p.told
 	if asks {
-		flight = append(flight, pop3Command{verb: popCAPA})
+		flight = append(flight, wire.POP3Command{Verb: wire.PopCAPA})
 	}
 	flight = append(flight, cmds...)
 	if last {
 		flight = append(flight, visitQuestions...)
 	}
-	if err := p.send(flight...); err != nil {
+	if err := p.Send(flight...); err != nil {
 		return err
 	}
 	if asks {
 		if err := p.readCapas(); err != nil {
 			return err
 		}
-		p.ExpectChallenge(cmds[0].verb == popAUTH) // CAPA's +OK is not its end.
+		p.ExpectChallenge(cmds[0].Verb == wire.PopAUTH) // CAPA's +OK is not its end.
 	}
 	for range cmds {
-		if _, err := p.status(); err != nil {
+		if _, err := p.Status(); err != nil {
 			return err
 		}
 	}
@@ -246,23 +247,23 @@ func (s *pop3Session) lostAhead(ctx context.Context) bool {
 // is nothing early, and they can be asked again. They count together only: where one
 // was lost another is missing at the end.
 func (p *pop3Login) listen(ctx context.Context) error {
-	text, err := p.status()
-	var no *pop3Refusal
+	text, err := p.Status()
+	var no *wire.POP3Refusal
 	understood := err == nil
 	if err != nil && !errors.As(err, &no) {
 		return err
 	}
 	count, counted := parseSTAT(text)
 	if understood && !counted {
-		return p.abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
+		return p.Abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
 			"there are."))
 	}
 	l := p.listing()
-	refused, err := l.read(ctx, p.pop3Wire, nil)
+	refused, err := l.read(ctx, p.POP3, nil)
 	if err != nil {
 		return err
 	}
-	if !understood || refused[popLIST] != nil || refused[popUIDL] != nil && p.capas.has("UIDL") {
+	if !understood || refused[wire.PopLIST] != nil || refused[wire.PopUIDL] != nil && p.capas.has("UIDL") {
 		return nil
 	}
 	p.early, p.count = l, count

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // maxHeaderWindow is how many headers are asked for ahead of their answers.
@@ -32,7 +33,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 		return err // Else the loop sees the broken connection.
 	}
 	for len(r.todo) > 0 {
-		if broken := r.link.failure(); broken != nil {
+		if broken := r.link.Failure(); broken != nil {
 			if final(broken) {
 				return broken
 			}
@@ -77,12 +78,12 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 	buf := make([]byte, 0, 4<<10)
 	for len(r.todo) > 0 {
 		if r.pending <= window/2 {
-			var cmds []pop3Command
+			var cmds []wire.POP3Command
 			for _, w := range r.todo[r.pending:min(window, len(r.todo))] {
 				cmds = append(cmds, topCommand(w.number))
 			}
 			if len(cmds) > 0 {
-				if err := r.wire.send(cmds...); err != nil {
+				if err := r.wire.Send(cmds...); err != nil {
 					return err
 				}
 				r.pending += len(cmds)
@@ -90,7 +91,7 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 		}
 		w := &r.todo[0]
 		header, err := r.header(buf[:0])
-		var no *pop3Refusal
+		var no *wire.POP3Refusal
 		switch {
 		case err == nil:
 			buf = header
@@ -99,8 +100,8 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 			}
 		case !errors.As(err, &no):
 			return err
-		case popReply(no.text).judge(readingMessage, "reading headers", r.cred).Code != fault.MessageFailed:
-			return r.link.abort(popReply(no.text).judge(readingMessage, "reading headers", r.cred))
+		case wire.POP3Reply(no.Text).Judge(wire.ReadingMessage, "reading headers", r.cred).Code != fault.MessageFailed:
+			return r.link.Abort(wire.POP3Reply(no.Text).Judge(wire.ReadingMessage, "reading headers", r.cred))
 		}
 		r.todo = r.todo[1:]
 	}
@@ -109,15 +110,15 @@ func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mai
 
 // header reads one answer to TOP into buf: at most maxHeaderRead octets of it.
 func (r *retrieval) header(buf []byte) ([]byte, error) {
-	_, err := r.wire.status()
-	var no *pop3Refusal
+	_, err := r.wire.Status()
+	var no *wire.POP3Refusal
 	if err == nil || errors.As(err, &no) {
 		r.pending--
 	}
 	if err != nil {
 		return nil, err
 	}
-	dots := r.wire.body(maxHeaderRead)
+	dots := r.wire.Body(maxHeaderRead)
 	for len(buf) < maxHeaderRead {
 		if len(buf) == cap(buf) {
 			buf = slices.Grow(buf, len(buf))
@@ -125,18 +126,18 @@ func (r *retrieval) header(buf []byte) ([]byte, error) {
 		n, err := dots.Read(buf[len(buf):min(cap(buf), maxHeaderRead)])
 		buf = buf[:len(buf)+n]
 		if errors.Is(err, io.EOF) {
-			r.link.listed()
+			r.link.Listed()
 			return buf, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return buf, r.wire.skip(dots, r.client.opts.MaxMessageBytes)
+	return buf, r.wire.Skip(dots, r.client.opts.MaxMessageBytes)
 }
 
-func topCommand(n uint32) pop3Command {
-	return pop3Command{verb: popTOP, arg: strconv.Itoa(int(n)) + " 0"}
+func topCommand(n uint32) wire.POP3Command {
+	return wire.POP3Command{Verb: wire.PopTOP, Arg: strconv.Itoa(int(n)) + " 0"}
 }
 
 // canTOP says whether the server has TOP, by trying it on a message where CAPA
@@ -146,12 +147,12 @@ func (s *pop3Session) canTOP(ctx context.Context, n uint32) (bool, error) {
 		return true, nil
 	}
 	if s.top == unknown {
-		defer s.link.within(ctx, pop3Patience)()
-		if err := s.wire.send(topCommand(n)); err != nil {
+		defer s.link.Within(ctx, pop3Patience)()
+		if err := s.wire.Send(topCommand(n)); err != nil {
 			return false, err
 		}
 		_, _, err := s.digest(0, true)
-		var no *pop3Refusal
+		var no *wire.POP3Refusal
 		switch {
 		case err == nil:
 			s.top = present

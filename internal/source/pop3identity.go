@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 const (
@@ -92,12 +93,12 @@ func unclear(items []mail.Item) (nameless, shared []int) {
 // too many for it, by their order, which holds as long as none of them goes.
 func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless, shared []int) (*fault.Error, error) {
 	const op = "telling messages apart"
-	prefix, verb, most := byTOP, popTOP, maxByTOP
+	prefix, verb, most := byTOP, wire.PopTOP, maxByTOP
 	switch yes, err := s.canTOP(ctx, items[slices.Concat(nameless, shared)[0]].Number); {
 	case err != nil:
 		return nil, err
 	case !yes:
-		prefix, verb, most = byRETR, popRETR, maxByRETR
+		prefix, verb, most = byRETR, wire.PopRETR, maxByRETR
 	}
 	if len(nameless) > most {
 		return fault.New(fault.FolderFailed, op, fmt.Sprintf(
@@ -113,7 +114,7 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 	todo := slices.Concat(nameless, shared)
 	slices.Sort(todo)
 	plain, err := s.nameBy(ctx, items, todo, verb, prefix)
-	if err != nil || verb == popRETR {
+	if err != nil || verb == wire.PopRETR {
 		return nil, err
 	}
 	for _, at := range shared { // The next of it gets another unique-id, most likely.
@@ -135,7 +136,7 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 			"messages", len(alike), "octets", octets)
 		return nil, nil
 	}
-	_, err = s.nameBy(ctx, items, alike, popRETR, byRETR)
+	_, err = s.nameBy(ctx, items, alike, wire.PopRETR, byRETR)
 	return nil, err
 }
 
@@ -158,7 +159,7 @@ func alike(items []mail.Item, todo []int, plain map[int]bool, before map[string]
 // refused is left without a name: the one it has so far is, or was, another's, and
 // under it this one would pass as delivered, or come twice. plain are those whose
 // header has nothing of their own.
-func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int, verb pop3Verb,
+func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int, verb wire.POP3Verb,
 	prefix string,
 ) (plain map[int]bool, err error) {
 	plain = map[int]bool{}
@@ -169,29 +170,29 @@ func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int,
 	for len(todo) > 0 {
 		part := todo[:min(window, len(todo))]
 		todo = todo[len(part):]
-		cmds := make([]pop3Command, len(part))
+		cmds := make([]wire.POP3Command, len(part))
 		for i, at := range part {
 			cmds[i] = topCommand(items[at].Number)
-			if verb == popRETR {
-				cmds[i] = pop3Command{verb: popRETR, arg: strconv.Itoa(int(items[at].Number))}
+			if verb == wire.PopRETR {
+				cmds[i] = wire.POP3Command{Verb: wire.PopRETR, Arg: strconv.Itoa(int(items[at].Number))}
 			}
 		}
-		if err := s.wire.send(cmds...); err != nil {
+		if err := s.wire.Send(cmds...); err != nil {
 			return nil, err
 		}
 		for _, at := range part {
-			sum, own, err := s.digest(items[at].Size, verb == popTOP)
+			sum, own, err := s.digest(items[at].Size, verb == wire.PopTOP)
 			if !own {
 				plain[at] = true
 			}
-			var no *pop3Refusal
+			var no *wire.POP3Refusal
 			switch id := &items[at].ID; {
 			case err != nil && !errors.As(err, &no):
 				return nil, err
 			case err != nil:
 				id.UIDL = ""
 				s.client.opts.Log.WarnContext(ctx, "a message cannot be told apart: it is left for the next visit",
-					"host", s.server.Host, "number", items[at].Number, "reason", serverSays(no.text, s.cred))
+					"host", s.server.Host, "number", items[at].Number, "reason", wire.ServerSays(no.Text, s.cred))
 			case id.UIDL == "":
 				id.UIDL = prefix + sum
 			default:
@@ -205,7 +206,7 @@ func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int,
 // digest reads the answer to TOP or RETR and returns what identifies it. own is
 // false for a header that has no field by which it could be no other's.
 func (s *pop3Session) digest(size int64, header bool) (sum string, own bool, err error) {
-	if _, err := s.wire.status(); err != nil {
+	if _, err := s.wire.Status(); err != nil {
 		return "", false, err
 	}
 	h := sha256.New()
@@ -217,14 +218,14 @@ func (s *pop3Session) digest(size int64, header bool) (sum string, own bool, err
 		most = maxHeaderRead
 		into = io.MultiWriter(h, fields)
 	}
-	body := s.wire.body(most)
+	body := s.wire.Body(most)
 	if _, err := io.Copy(into, io.LimitReader(body, most)); err != nil {
 		return "", false, err
 	}
-	if err := s.wire.skip(body, s.client.opts.MaxMessageBytes); err != nil {
+	if err := s.wire.Skip(body, s.client.opts.MaxMessageBytes); err != nil {
 		return "", false, err
 	}
-	s.link.listed()
+	s.link.Listed()
 	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:20]), fields.found, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 const (
@@ -92,7 +93,7 @@ type entry struct {
 	id     string
 }
 
-func (c *Client) listing(f *pageFile, l *link) *listing {
+func (c *Client) listing(f *pageFile, l *wire.Link) *listing {
 	return &listing{most: c.opts.Window, file: f, unread: l.LeaveOut}
 }
 
@@ -204,39 +205,39 @@ func (l *listing) items() []mail.Item {
 
 // listQuestions are what a listing is made of, in the order in which read
 // expects the answers.
-var listQuestions = []pop3Command{{verb: popLIST}, {verb: popUIDL}}
+var listQuestions = []wire.POP3Command{{Verb: wire.PopLIST}, {Verb: wire.PopUIDL}}
 
 // read reads the answers to LIST and UIDL. ask, unless nil, is called before
 // each to send the question. Both may be refused: refused says by which verb.
-func (l *listing) read(ctx context.Context, w *pop3Wire,
-	ask func(pop3Command) error,
-) (refused map[pop3Verb]*pop3Refusal, err error) {
+func (l *listing) read(ctx context.Context, w *wire.POP3,
+	ask func(wire.POP3Command) error,
+) (refused map[wire.POP3Verb]*wire.POP3Refusal, err error) {
 	for _, q := range listQuestions {
 		if ask != nil {
 			if err := ask(q); err != nil {
 				return nil, err
 			}
 		}
-		_, err := w.status()
-		var no *pop3Refusal
+		_, err := w.Status()
+		var no *wire.POP3Refusal
 		switch {
 		case errors.As(err, &no):
 			if refused == nil {
-				refused = map[pop3Verb]*pop3Refusal{}
+				refused = map[wire.POP3Verb]*wire.POP3Refusal{}
 			}
-			refused[q.verb] = no
+			refused[q.Verb] = no
 			continue
 		case err != nil:
 			return nil, err
 		}
 		each := l.takeSize
-		if q.verb == popUIDL {
+		if q.Verb == wire.PopUIDL {
 			each = l.takeID
 		}
-		if err := w.lines(func(line []byte, whole bool) (bool, error) { return each(ctx, line, whole) }); err != nil {
+		if err := w.Lines(func(line []byte, whole bool) (bool, error) { return each(ctx, line, whole) }); err != nil {
 			return nil, err
 		}
-		if q.verb == popLIST {
+		if q.Verb == wire.PopLIST {
 			l.sizesRead()
 		}
 	}
@@ -250,9 +251,9 @@ func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 		s.early = nil
 		return l, nil
 	}
-	send := func(c pop3Command) error { return s.wire.send(c) }
+	send := func(c wire.POP3Command) error { return s.wire.Send(c) }
 	if s.pipelines() {
-		if err := s.wire.send(listQuestions...); err != nil {
+		if err := s.wire.Send(listQuestions...); err != nil {
 			return nil, err
 		}
 		send = nil
@@ -262,8 +263,8 @@ func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	if no := refused[popLIST]; no != nil {
-		return nil, popReply(no.text).judge(askingAccount, "listing messages", s.cred)
+	if no := refused[wire.PopLIST]; no != nil {
+		return nil, wire.POP3Reply(no.Text).Judge(wire.AskingAccount, "listing messages", s.cred)
 	}
 	return l, nil
 }

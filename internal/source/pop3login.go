@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 const (
@@ -54,7 +55,7 @@ func (c pop3Capas) loginDelay() time.Duration {
 
 // pop3Login is one login under way.
 type pop3Login struct {
-	*pop3Wire
+	*wire.POP3
 	cred     account.Credential
 	security account.Security
 	hurry    bool // What a visit asks first may go along with the login.
@@ -71,11 +72,11 @@ type pop3Login struct {
 
 // run takes a link from the greeting to the login, and further where questions
 // are sent ahead. The link stays open whatever comes.
-func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
-	_, err := timed(l.Observe, account.StepGreeting, func() (struct{}, string, error) {
-		defer l.greeting(ctx)()
-		w, err := newPOP3Wire(l)
-		p.pop3Wire = w
+func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
+	_, err := wire.Timed(l.Observe, account.StepGreeting, func() (struct{}, string, error) {
+		defer l.WithinGreeting(ctx)()
+		w, err := wire.NewPOP3(l)
+		p.POP3 = w
 		return struct{}{}, "", greetingFault(w, err)
 	})
 	if err != nil {
@@ -92,14 +93,14 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 	late := (p.memory.late || p.memory.single) && p.memory.capas.equal(p.capas)
 	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
 		!p.capas.losesEarly() && !p.capas.has("UTF8")
-	_, err = timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
-		defer l.within(ctx, pop3Patience)()
+	_, err = wire.Timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
+		defer l.Within(ctx, pop3Patience)()
 		return struct{}{}, "", p.signIn()
 	})
 	if err != nil {
 		return err
 	}
-	l.signedIn()
+	l.SignedIn()
 	if p.ahead {
 		return p.listen(ctx)
 	}
@@ -108,13 +109,13 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *link) error {
 
 // greetingFault says what is wrong with a greeting. Nothing of it is shown
 // that is not POP3's.
-func greetingFault(w *pop3Wire, err error) error {
-	var no *pop3Refusal
+func greetingFault(w *wire.POP3, err error) error {
+	var no *wire.POP3Refusal
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &no):
-		return popReply(no.text).judge(greeting, "greeting", account.Credential{})
+		return wire.POP3Reply(no.Text).Judge(wire.Greeting, "greeting", account.Credential{})
 	case fault.CodeOf(err) == fault.ProtocolError && w.SpeaksIMAP():
 		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port speaks IMAP, not POP3.", Err: err}
 	case fault.CodeOf(err) == fault.ProtocolError:
@@ -126,7 +127,7 @@ func greetingFault(w *pop3Wire, err error) error {
 // secureConnection asks what the server can do, where that is not remembered,
 // and, with starttls, begins TLS; what was said before it is forgotten.
 func (p *pop3Login) secureConnection(ctx context.Context) error {
-	done := p.within(ctx, pop3Patience)
+	done := p.Within(ctx, pop3Patience)
 	defer func() { done() }()
 	if !p.recalled {
 		if err := p.askCapas(); err != nil {
@@ -141,19 +142,19 @@ func (p *pop3Login) secureConnection(ctx context.Context) error {
 	if !p.recalled && p.capas != nil && !p.capas.has("STLS") {
 		return unsupported
 	}
-	if _, err := p.ask(pop3Command{verb: popSTLS}); err != nil {
-		var no *pop3Refusal
+	if _, err := p.Ask(wire.POP3Command{Verb: wire.PopSTLS}); err != nil {
+		var no *wire.POP3Refusal
 		if errors.As(err, &no) {
 			return unsupported
 		}
 		return err
 	}
 	done()
-	if err := p.upgrade(ctx); err != nil {
+	if err := p.Upgrade(ctx); err != nil {
 		done = func() {}
 		return err
 	}
-	done = p.within(ctx, pop3Patience)
+	done = p.Within(ctx, pop3Patience)
 	if p.recalled {
 		return nil
 	}
@@ -161,7 +162,7 @@ func (p *pop3Login) secureConnection(ctx context.Context) error {
 }
 
 func (p *pop3Login) askCapas() error {
-	if err := p.send(pop3Command{verb: popCAPA}); err != nil {
+	if err := p.Send(wire.POP3Command{Verb: wire.PopCAPA}); err != nil {
 		return err
 	}
 	return p.readCapas()
@@ -169,8 +170,8 @@ func (p *pop3Login) askCapas() error {
 
 // readCapas reads the answer to CAPA.
 func (p *pop3Login) readCapas() error {
-	_, err := p.status()
-	var no *pop3Refusal
+	_, err := p.Status()
+	var no *wire.POP3Refusal
 	switch {
 	case errors.As(err, &no):
 		p.capas, p.told = nil, true // RFC 2449 is optional.
@@ -179,7 +180,7 @@ func (p *pop3Login) readCapas() error {
 		return err
 	}
 	capas := pop3Capas{}
-	err = p.lines(func(line []byte, ok bool) (used bool, err error) {
+	err = p.Lines(func(line []byte, ok bool) (used bool, err error) {
 		f := strings.Fields(strings.ToUpper(string(line)))
 		if ok && len(f) > 0 && len(capas) < maxCapas {
 			capas[f[0]] = f[1:]
@@ -203,15 +204,15 @@ const (
 
 // whole reports whether a way goes without a challenge, so that more can be sent
 // ahead of its answer.
-func (w popWay) whole() bool { return w == wayUser || w == saslPlain || w == saslXOAUTH2 }
+func (w popWay) whole() bool { return w == wayUser || w == wire.SASLPlain || w == wire.SASLXOAUTH2 }
 
 // way is how to sign in at a server that told so much: by the strongest that is
 // offered, see provingMechanism, else with the password itself, see showing.
 func (p *pop3Login) way(capas pop3Capas) popWay {
 	if p.cred.Auth == account.OAuth2 {
-		return saslXOAUTH2
+		return wire.SASLXOAUTH2
 	}
-	if m := provingMechanism(capas.sasl, p.security != account.None, p.memory.signIn == memoryShown); m != "" {
+	if m := wire.ProvingMechanism(capas.sasl, p.security != account.None, p.memory.signIn == memoryShown); m != "" {
 		return popWay(m)
 	}
 	return p.showing(capas)
@@ -227,14 +228,14 @@ func (p *pop3Login) way(capas pop3Capas) popWay {
 func (p *pop3Login) showing(capas pop3Capas) popWay {
 	user := capas == nil || capas.has("USER")
 	switch {
-	case capas.sasl(saslPlain) && (!user || !ascii(p.cred.Username+p.cred.Secret.Reveal())):
-		return saslPlain
-	case user && (capas.sasl(saslPlain) || !capas.has("SASL")):
+	case capas.sasl(wire.SASLPlain) && (!user || !ascii(p.cred.Username+p.cred.Secret.Reveal())):
+		return wire.SASLPlain
+	case user && (capas.sasl(wire.SASLPlain) || !capas.has("SASL")):
 		return wayUser
-	case capas.sasl(saslLogin):
-		return saslLogin
-	case capas.sasl(saslCRAM):
-		return saslCRAM
+	case capas.sasl(wire.SASLLogin):
+		return wire.SASLLogin
+	case capas.sasl(wire.SASLCRAM):
+		return wire.SASLCRAM
 	case p.timestamp() != "":
 		return wayAPOP
 	case user || len(capas["SASL"]) == 0: // CAPA need not be complete.
@@ -245,7 +246,7 @@ func (p *pop3Login) showing(capas pop3Capas) popWay {
 
 // timestamp is what the greeting holds for APOP, "" if nothing: "<…@…>".
 func (p *pop3Login) timestamp() string {
-	if p.pop3Wire == nil {
+	if p.POP3 == nil {
 		return ""
 	}
 	open := strings.LastIndexByte(p.Greeted(), '<')
@@ -262,7 +263,7 @@ func (p *pop3Login) timestamp() string {
 // signIn sends the credential, never in the clear unless the account's own
 // security is none.
 func (p *pop3Login) signIn() error {
-	if p.security != account.None && !p.private() {
+	if p.security != account.None && !p.Encrypted() {
 		return fault.New(fault.Internal, "signing in", "The connection is not encrypted.")
 	}
 	user, secret := p.cred.Username, p.cred.Secret.Reveal()
@@ -270,16 +271,16 @@ func (p *pop3Login) signIn() error {
 		return fault.New(fault.AuthFailed, "signing in", "The user name or the password is empty or has a line break in it.")
 	}
 	way := p.way(p.capas)
-	if way == wayNone && p.capas.sasl(saslXOAUTH2) {
+	if way == wayNone && p.capas.sasl(wire.SASLXOAUTH2) {
 		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
 	} else if way == wayNone {
-		return noMechanism(slices.Clone(p.capas["SASL"]), p.private())
+		return wire.NoMechanism(slices.Clone(p.capas["SASL"]), p.Encrypted())
 	}
 	if err := p.speakUTF8(); err != nil {
 		return err
 	}
 	err := p.by(way)
-	if isSCRAM(string(way)) {
+	if wire.IsSCRAM(string(way)) {
 		err = p.unproved(err)
 	}
 	return p.refused(err)
@@ -292,8 +293,8 @@ func (p *pop3Login) speakUTF8() error {
 	if !p.capas.has("UTF8") {
 		return nil
 	}
-	_, err := p.ask(pop3Command{verb: popUTF8})
-	if errors.As(err, new(*pop3Refusal)) {
+	_, err := p.Ask(wire.POP3Command{Verb: wire.PopUTF8})
+	if errors.As(err, new(*wire.POP3Refusal)) {
 		return nil
 	}
 	return err
@@ -302,14 +303,14 @@ func (p *pop3Login) speakUTF8() error {
 // unproved goes on after SCRAM. What was refused may be SCRAM alone, unless the account has
 // signed in by it before: the password itself is tried once, under TLS.
 func (p *pop3Login) unproved(err error) error {
-	var no *pop3Refusal
+	var no *wire.POP3Refusal
 	switch {
 	case err == nil:
 		p.memory.signIn = memoryProved
 		return nil
-	case !errors.As(err, &no), p.memory.signIn == memoryProved, !p.private(), !p.capas.sasl(saslPlain):
+	case !errors.As(err, &no), p.memory.signIn == memoryProved, !p.Encrypted(), !p.capas.sasl(wire.SASLPlain):
 		return err
-	case popReply(no.text).judge(signingIn, "signing in", p.cred).Code != fault.AuthFailed:
+	case wire.POP3Reply(no.Text).Judge(wire.SigningIn, "signing in", p.cred).Code != fault.AuthFailed:
 		return err
 	}
 	way := p.showing(p.capas)
@@ -327,9 +328,9 @@ func (p *pop3Login) by(way popWay) error {
 	user, secret := p.cred.Username, p.cred.Secret.Reveal()
 	switch way {
 	case wayUser:
-		name, pass := pop3Command{verb: popUSER, arg: user}, pop3Command{verb: popPASS, arg: secret, secret: true}
+		name, pass := wire.POP3Command{Verb: wire.PopUSER, Arg: user}, wire.POP3Command{Verb: wire.PopPASS, Arg: secret, Secret: true}
 		if p.capas == nil && p.timestamp() != "" {
-			if _, err := p.ask(name); errors.As(err, new(*pop3Refusal)) {
+			if _, err := p.Ask(name); errors.As(err, new(*wire.POP3Refusal)) {
 				return p.by(wayAPOP) // It has no USER, as nothing but this can tell.
 			} else if err != nil {
 				return err
@@ -341,9 +342,9 @@ func (p *pop3Login) by(way popWay) error {
 		return p.say(true, name, pass)
 	case wayAPOP:
 		p.Presents()
-		return p.say(true, pop3Command{
-			verb: popAPOP, arg: user + " " + p.APOP(p.timestamp(), secret),
-			secret: true,
+		return p.say(true, wire.POP3Command{
+			Verb: wire.PopAPOP, Arg: user + " " + p.APOP(p.timestamp(), secret),
+			Secret: true,
 		})
 	}
 	p.Presents()
@@ -352,14 +353,14 @@ func (p *pop3Login) by(way popWay) error {
 
 // refused says what a refusal means; other errors are left as they are.
 func (p *pop3Login) refused(err error) error {
-	var no *pop3Refusal
+	var no *wire.POP3Refusal
 	if !errors.As(err, &no) {
 		return err
 	}
-	if strings.Contains(strings.ToLower(no.text), "unsupported authentication mechanism") { // Dovecot's, to PASS.
-		return noMechanism(slices.Clone(p.capas["SASL"]), p.private())
+	if strings.Contains(strings.ToLower(no.Text), "unsupported authentication mechanism") { // Dovecot's, to PASS.
+		return wire.NoMechanism(slices.Clone(p.capas["SASL"]), p.Encrypted())
 	}
-	f := popReply(no.text).judge(signingIn, "signing in", p.cred)
+	f := wire.POP3Reply(no.Text).Judge(wire.SigningIn, "signing in", p.cred)
 	if f.RetryAfter == 0 && (f.Code == fault.RateLimited || f.Code == fault.MailboxInUse) {
 		f.RetryAfter = p.capas.loginDelay()
 	}
@@ -386,58 +387,58 @@ func (p *pop3Login) authenticate(mechanism string) error {
 		return err
 	}
 	initial := base64.StdEncoding.EncodeToString(response)
-	c := pop3Command{verb: popAUTH, arg: mechanism}
-	sent := response != nil && len(c.line())+1+len(initial)+2 <= maxInitial
+	c := wire.POP3Command{Verb: wire.PopAUTH, Arg: mechanism}
+	sent := response != nil && len(c.Line())+1+len(initial)+2 <= maxInitial
 	if sent {
-		c.arg, c.secret = mechanism+" "+initial, true
+		c.Arg, c.Secret = mechanism+" "+initial, true
 	}
 	err = p.say(sent, c)
-	if sent && p.ahead && errors.Is(err, errChallenge) && p.Challenge() == "" {
+	if sent && p.ahead && errors.Is(err, wire.ErrChallenge) && p.Challenge() == "" {
 		return errTooEarly // It wants what it was sent, and has a question in its place.
 	}
 	for range maxChallenges {
-		if !errors.Is(err, errChallenge) {
+		if !errors.Is(err, wire.ErrChallenge) {
 			break
 		}
 		switch {
 		case !sent && response != nil:
 			sent = true
-			err = p.answer(initial)
+			err = p.Answer(initial)
 			if err == nil && p.ahead {
-				err = p.send(visitQuestions...)
+				err = p.Send(visitQuestions...)
 			}
 		case popWay(mechanism).whole() && p.ahead:
 			err = nil // Answered by what was sent ahead.
 		case popWay(mechanism).whole():
-			err = p.answer("")
+			err = p.Answer("")
 		default:
 			err = p.respond(s)
 		}
 		if err != nil {
 			return err
 		}
-		_, err = p.status()
+		_, err = p.Status()
 	}
-	if errors.Is(err, errChallenge) {
-		return p.abort(fault.New(fault.ProtocolError, "signing in", "The server does not come to an end of signing in."))
+	if errors.Is(err, wire.ErrChallenge) {
+		return p.Abort(fault.New(fault.ProtocolError, "signing in", "The server does not come to an end of signing in."))
 	}
 	if err == nil {
-		if err = s.proved(); err != nil {
-			return p.abort(err)
+		if err = s.Proved(); err != nil {
+			return p.Abort(err)
 		}
 	}
 	return err
 }
 
 // respond answers a challenge.
-func (p *pop3Login) respond(s saslClient) error {
+func (p *pop3Login) respond(s wire.SASLClient) error {
 	challenge, err := base64.StdEncoding.DecodeString(p.Challenge())
 	if err != nil {
 		challenge = nil // Words for people.
 	}
 	answer, err := s.Next(challenge)
 	if err != nil {
-		return p.abort(err)
+		return p.Abort(err)
 	}
-	return p.answer(base64.StdEncoding.EncodeToString(answer))
+	return p.Answer(base64.StdEncoding.EncodeToString(answer))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // Reach goes as far towards an IMAP server as one can who has no password: it
@@ -16,21 +17,21 @@ import (
 // ends. Its error is a *fault.Error, or wraps ctx's.
 func (c *Client) Reach(ctx context.Context, server account.Server, observe func(account.Step)) error {
 	nobody := account.Credential{}
-	l, err := c.wire.Dial(ctx, newSigner(nil, account.Account{Server: server}), nobody, newSessionPace(c.opts.Patience),
+	l, err := c.wire.Dial(ctx, wire.NewSigner(nil, account.Account{Server: server}), nobody, wire.NewSessionPace(c.opts.Patience),
 		observe)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	release := l.bind(ctx)
+	release := l.Bind(ctx)
 	defer release()
-	caps, _, err := welcome(ctx, l)
+	caps, _, err := wire.Welcome(ctx, l)
 	if err != nil {
 		return err
 	}
 	if caps == "" {
-		if caps, err = askCapabilities(l); err != nil {
-			return l.abort(err)
+		if caps, err = wire.AskCapabilities(l); err != nil {
+			return l.Abort(err)
 		}
 	}
 	words := strings.Fields(strings.ToUpper(caps))
@@ -41,10 +42,10 @@ func (c *Client) Reach(ctx context.Context, server account.Server, observe func(
 		}
 	}
 	offered := func(m string) bool { return slices.Contains(mechanisms, m) }
-	shown := !slices.Contains(words, string(imap.CapLoginDisabled)) || offered(saslPlain) || offered(saslLogin) ||
-		offered(saslCRAM)
-	if !shown && provingMechanism(offered, l.private(), false) == "" {
-		return l.abort(noMechanism(mechanisms, l.private()))
+	shown := !slices.Contains(words, string(imap.CapLoginDisabled)) || offered(wire.SASLPlain) || offered(wire.SASLLogin) ||
+		offered(wire.SASLCRAM)
+	if !shown && wire.ProvingMechanism(offered, l.Encrypted(), false) == "" {
+		return l.Abort(wire.NoMechanism(mechanisms, l.Encrypted()))
 	}
 	return nil
 }

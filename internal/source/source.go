@@ -21,20 +21,21 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // Options say how a Client works. Only Dialer is required. How long reaching a
 // server and its TLS handshake may take is the dialer's business.
 type Options struct {
 	Dialer          *outbound.Dialer
-	Gate            Gate  // Nil: nobody counts logins.
-	MaxMessageBytes int64 // 0: DefaultMaxMessageBytes.
+	Gate            wire.Gate // Nil: nobody counts logins.
+	MaxMessageBytes int64     // 0: DefaultMaxMessageBytes.
 	Log             *slog.Logger
 	// Transcript is given each line that is sent ("C: …") and received
 	// ("S: …"), without secrets and bodies. It may be called from several
 	// goroutines. Nil: none is written.
 	Transcript func(line string)
-	Patience   Patience
+	Patience   wire.Patience
 	// Version is this program's, which servers that ask for it are told (IMAP's
 	// ID); "": the name alone. Printable ASCII.
 	Version string
@@ -54,13 +55,13 @@ type Options struct {
 // Client opens sessions at external servers. It is safe for concurrent use.
 type Client struct {
 	opts Options
-	wire *Connector
+	wire *wire.Connector
 }
 
 // New returns a client.
 func New(o Options) *Client {
 	if o.MaxMessageBytes <= 0 {
-		o.MaxMessageBytes = DefaultMaxMessageBytes
+		o.MaxMessageBytes = wire.DefaultMaxMessageBytes
 	}
 	if o.Window <= 0 {
 		o.Window = DefaultWindow
@@ -68,7 +69,7 @@ func New(o Options) *Client {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{opts: o, wire: NewConnector(Limits{
+	return &Client{opts: o, wire: wire.NewConnector(wire.Limits{
 		Dialer: o.Dialer, Patience: o.Patience, MaxMessageBytes: o.MaxMessageBytes, Log: o.Log, Transcript: o.Transcript,
 	})}
 }
@@ -77,7 +78,7 @@ func New(o Options) *Client {
 // that is sent and received: see Options.Transcript.
 func (c *Client) WithTranscript(write func(line string)) *Client {
 	told := *c
-	told.wire = c.wire.With(func(l *Limits) { l.Transcript = write })
+	told.wire = c.wire.With(func(l *wire.Limits) { l.Transcript = write })
 	return &told
 }
 
@@ -131,7 +132,7 @@ func (c *Client) Open(ctx context.Context, a account.Account, cred account.Crede
 func (c *Client) open(ctx context.Context, a account.Account, cred account.Credential,
 	observe func(account.Step),
 ) (Session, error) {
-	who := newSigner(c.opts.Gate, a)
+	who := wire.NewSigner(c.opts.Gate, a)
 	if a.Protocol == account.IMAP {
 		return openIMAP(ctx, c, who, cred, observe)
 	}
@@ -184,7 +185,7 @@ func own(folders []mail.Folder) (n int) {
 func (c *Client) SignIn(ctx context.Context, a account.Account, cred account.Credential) error {
 	a.ID, a.LoginProof, a.Capabilities = "", "", ""
 	// As for a test, nothing is sent ahead.
-	session, err := openIMAP(ctx, c, newSigner(c.opts.Gate, a), cred, func(account.Step) {})
+	session, err := openIMAP(ctx, c, wire.NewSigner(c.opts.Gate, a), cred, func(account.Step) {})
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 	if idle := &impatient.opts.Patience.Idle; *idle == 0 || *idle > probeIdle {
 		*idle = probeIdle
 	}
-	impatient.wire = c.wire.With(func(l *Limits) { l.Patience = impatient.opts.Patience })
+	impatient.wire = c.wire.With(func(l *wire.Limits) { l.Patience = impatient.opts.Patience })
 	session, err := impatient.open(ctx, a, cred, observe)
 	if err != nil {
 		return nil, err
@@ -213,12 +214,12 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 	if reads, ok := session.(*imapSession); ok {
 		reads.conn.countUntil = time.Now().Add(probeCounts)
 	}
-	folders, err := timed(observe, account.StepFolders, func() ([]mail.Folder, string, error) {
+	folders, err := wire.Timed(observe, account.StepFolders, func() ([]mail.Folder, string, error) {
 		fs, err := session.Folders(ctx)
 		if reads, ok := session.(*imapSession); ok && err == nil {
 			err = reads.opensAny(ctx, fs)
 		}
-		return fs, plural(own(fs), "folder", "folders"), err
+		return fs, wire.Plural(own(fs), "folder", "folders"), err
 	})
 	if err != nil {
 		return nil, err

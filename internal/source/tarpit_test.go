@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // The phases of a session, as the commands that begin them. What both protocols
@@ -92,7 +93,7 @@ func (r *remote) serve(c net.Conn) {
 		if err := answer(c); err != nil {
 			return
 		}
-		if phase != atSTARTTLS && phase != string(popSTLS) {
+		if phase != atSTARTTLS && phase != string(wire.PopSTLS) {
 			continue
 		}
 		if trapped(atHandshake) {
@@ -240,8 +241,8 @@ func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) 
 
 func (r *remote) pop3(line string) (phase string, answer func(io.Writer) error) {
 	phase, _, _ = strings.Cut(line, " ")
-	switch pop3Verb(phase) {
-	case popCAPA:
+	switch wire.POP3Verb(phase) {
+	case wire.PopCAPA:
 		capas := "+OK\r\nUIDL\r\nTOP\r\n"
 		if r.sasl {
 			capas += "SASL PLAIN\r\n"
@@ -252,19 +253,19 @@ func (r *remote) pop3(line string) (phase string, answer func(io.Writer) error) 
 			capas += "STLS\r\n"
 		}
 		return phase, says(capas + ".\r\n")
-	case popSTAT:
+	case wire.PopSTAT:
 		return phase, says(fmt.Sprintf("+OK %d %d\r\n", r.messages, r.messages*r.body))
-	case popLIST:
+	case wire.PopLIST:
 		return phase, r.parts(phase, "+OK\r\n", inSet("1:*"), func(i int) string {
 			return fmt.Sprintf("%d %d\r\n", i, r.body)
 		}, ".\r\n")
-	case popUIDL:
+	case wire.PopUIDL:
 		return phase, r.parts(phase, "+OK\r\n", inSet("1:*"), func(i int) string {
 			return fmt.Sprintf("%d id-of-%d\r\n", i, i)
 		}, ".\r\n")
-	case popTOP:
+	case wire.PopTOP:
 		return phase, says("+OK\r\na: b\r\n\r\n.\r\n")
-	case popRETR:
+	case wire.PopRETR:
 		return phase, func(w io.Writer) error { return r.text(w, phase, "+OK\r\n", "\r\n.\r\n") }
 	}
 	return phase, says("+OK\r\n")
@@ -290,21 +291,21 @@ const (
 
 var (
 	silence      = trap{"silence", "", "", errSilence}
-	drip         = trap{"an octet at a time", "", "x", errTooSlow}
-	bye          = trap{"BYE, an octet at a time", "* BYE ", "x", errTooSlow}
-	chatter      = trap{"still here", "", "* OK still here\r\n", errTooSlow}
-	newMail      = trap{"mail that came meanwhile", "", "* 5 EXISTS\r\n", errTooSlow}
-	capabilities = trap{"capabilities", "", "* CAPABILITY IMAP4rev1\r\n", errTooSlow}
+	drip         = trap{"an octet at a time", "", "x", wire.ErrTooSlow}
+	bye          = trap{"BYE, an octet at a time", "* BYE ", "x", wire.ErrTooSlow}
+	chatter      = trap{"still here", "", "* OK still here\r\n", wire.ErrTooSlow}
+	newMail      = trap{"mail that came meanwhile", "", "* 5 EXISTS\r\n", wire.ErrTooSlow}
+	capabilities = trap{"capabilities", "", "* CAPABILITY IMAP4rev1\r\n", wire.ErrTooSlow}
 	states       = trap{
 		"the state of one folder", "", "* STATUS INBOX (MESSAGES 2 UIDNEXT 3 UIDVALIDITY 7)\r\n",
-		errTooSlow,
+		wire.ErrTooSlow,
 	}
 	goOn = trap{"continuation", "", "+ \r\n", nil}
-	junk = trap{"lines that say nothing", "+OK\r\n", "x\r\n", errTooSlow}
+	junk = trap{"lines that say nothing", "+OK\r\n", "x\r\n", wire.ErrTooSlow}
 )
 
 func inside(what, first string) trap {
-	return trap{what + ", an octet at a time", first, "x", errTooSlow}
+	return trap{what + ", an octet at a time", first, "x", wire.ErrTooSlow}
 }
 
 // traps are by protocol and phase what a server can do.
@@ -327,17 +328,17 @@ var traps = []struct {
 		"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (DATE)] {100000}\r\n")}},
 	{account.IMAP, atBody, []trap{silence, drip, chatter, newMail, goOn, inside("a body", "* 1 FETCH (UID 1 BODY[] "+
 		"{100000}\r\n"), inside("a body without UID", "* 1 FETCH (BODY[] {100000}\r\n")}},
-	{account.POP3, string(popCAPA), []trap{silence, drip, goOn, junk}},
-	{account.POP3, string(popSTLS), []trap{silence, goOn, drip}},
-	{account.POP3, string(popAUTH), []trap{silence, goOn, drip}},
-	{account.POP3, string(popUSER), []trap{silence, goOn, drip}},
-	{account.POP3, string(popPASS), []trap{silence, goOn, drip}},
-	{account.POP3, string(popSTAT), []trap{silence, goOn, drip}},
-	{account.POP3, string(popLIST), []trap{silence, drip, goOn, junk}},
-	{account.POP3, string(popUIDL), []trap{silence, drip, goOn, junk}},
-	{account.POP3, string(popTOP), []trap{silence, drip, goOn, inside("a header", "+OK\r\n")}},
-	{account.POP3, string(popRETR), []trap{silence, drip, goOn, inside("a body", "+OK\r\n"), junk}},
-	{account.POP3, string(popRSET), []trap{silence, goOn, drip}},
+	{account.POP3, string(wire.PopCAPA), []trap{silence, drip, goOn, junk}},
+	{account.POP3, string(wire.PopSTLS), []trap{silence, goOn, drip}},
+	{account.POP3, string(wire.PopAUTH), []trap{silence, goOn, drip}},
+	{account.POP3, string(wire.PopUSER), []trap{silence, goOn, drip}},
+	{account.POP3, string(wire.PopPASS), []trap{silence, goOn, drip}},
+	{account.POP3, string(wire.PopSTAT), []trap{silence, goOn, drip}},
+	{account.POP3, string(wire.PopLIST), []trap{silence, drip, goOn, junk}},
+	{account.POP3, string(wire.PopUIDL), []trap{silence, drip, goOn, junk}},
+	{account.POP3, string(wire.PopTOP), []trap{silence, drip, goOn, inside("a header", "+OK\r\n")}},
+	{account.POP3, string(wire.PopRETR), []trap{silence, drip, goOn, inside("a body", "+OK\r\n"), junk}},
+	{account.POP3, string(wire.PopRSET), []trap{silence, goOn, drip}},
 }
 
 // spring does what the trap does until the client goes. served is told how
@@ -389,7 +390,7 @@ func (r *remote) start(t *testing.T) int {
 
 // patient is a client that waits as p says, for a handshake as long as for
 // everything else.
-func patient(ca *mailtest.CA, p Patience) *Client {
+func patient(ca *mailtest.CA, p wire.Patience) *Client {
 	o := outbound.Options{
 		AllowNetworks: loopbackNetworks, AllowAnyPort: true, AllowPlaintext: true,
 		Timeouts: outbound.Timeouts{Handshake: max(p.Command, p.Progress, p.Idle)},
@@ -403,14 +404,14 @@ func patient(ca *mailtest.CA, p Patience) *Client {
 // goThrough makes a whole visit and returns what ended it, and what ended its
 // first connection.
 func goThrough(ctx context.Context, session Session) (err, first error) {
-	var l *link
+	var l *wire.Link
 	switch s := session.(type) {
 	case *imapSession:
 		l = s.conn.link
 	case *pop3Session:
 		l = s.link
 	}
-	defer func() { first = l.failure() }()
+	defer func() { first = l.Failure() }()
 	defer session.Close()
 	folders, err := session.Folders(ctx)
 	if err != nil {
@@ -448,13 +449,13 @@ func goThrough(ctx context.Context, session Session) (err, first error) {
 
 // trapped visits a server with a trap and returns what ended the connection
 // that fell into it.
-func trapped(t *testing.T, p Patience, protocol account.Protocol, at string, tr trap, served func(int)) error {
+func trapped(t *testing.T, p wire.Patience, protocol account.Protocol, at string, tr trap, served func(int)) error {
 	t.Helper()
-	r := &remote{protocol: protocol, at: at, folders: 1, messages: 2, body: 100, sasl: at == string(popAUTH)}
+	r := &remote{protocol: protocol, at: at, folders: 1, messages: 2, body: 100, sasl: at == string(wire.PopAUTH)}
 	r.trap = func(c net.Conn) { tr.spring(c, served) }
 	security := account.None
 	var ca *mailtest.CA
-	if at == atSTARTTLS || at == string(popSTLS) || at == atHandshake {
+	if at == atSTARTTLS || at == string(wire.PopSTLS) || at == atHandshake {
 		security, ca = account.STARTTLS, mailtest.NewCA(t)
 		r.starttls = ca.Server().Config()
 	}
@@ -467,7 +468,7 @@ func trapped(t *testing.T, p Patience, protocol account.Protocol, at string, tr 
 		return err
 	}
 	err, first := goThrough(t.Context(), session)
-	if givenUp(first) && !givenUp(err) {
+	if wire.GivenUp(first) && !wire.GivenUp(err) {
 		t.Errorf("the session was given up by %v, and returned %v", first, err)
 	}
 	return first
@@ -480,29 +481,29 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 	)
 	for _, limited := range []struct {
 		name    string
-		p       Patience
+		p       wire.Patience
 		outcome error
 	}{
 		{
 			"by a command's time",
-			Patience{Idle: time.Hour, Command: limit, Progress: never, Session: never, Floor: floor},
-			errTooSlow,
+			wire.Patience{Idle: time.Hour, Command: limit, Progress: never, Session: never, Floor: floor},
+			wire.ErrTooSlow,
 		},
 		{
 			"without progress",
-			Patience{Idle: time.Hour, Command: never, Progress: limit, Session: never, Floor: floor},
-			errNoProgress,
+			wire.Patience{Idle: time.Hour, Command: never, Progress: limit, Session: never, Floor: floor},
+			wire.ErrNoProgress,
 		},
 		{
 			"by a session's time",
-			Patience{Idle: time.Hour, Command: never, Progress: never, Session: limit, Floor: floor},
-			errTooLong,
+			wire.Patience{Idle: time.Hour, Command: never, Progress: never, Session: limit, Floor: floor},
+			wire.ErrTooLong,
 		},
-		{"by silence", Patience{Idle: limit, Command: never, Progress: never, Session: never}, errSilence},
+		{"by silence", wire.Patience{Idle: limit, Command: never, Progress: never, Session: never}, errSilence},
 	} {
 		for _, phase := range traps {
 			for i, tr := range phase.traps {
-				if givenUp(limited.outcome) && i < len(phase.traps)-1 {
+				if wire.GivenUp(limited.outcome) && i < len(phase.traps)-1 {
 					continue // What is told apart is so by the command's time.
 				}
 				outcome := tr.outcome
@@ -511,10 +512,10 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 				}
 				p := limited.p
 				switch outcome {
-				case errTooSlow:
+				case wire.ErrTooSlow:
 					outcome = limited.outcome
 				case nil:
-					p = Patience{}
+					p = wire.Patience{}
 				}
 				t.Run(fmt.Sprintf("%s/%s/%s/%s", limited.name, phase.protocol, phase.at, tr.name), func(t *testing.T) {
 					t.Parallel()
@@ -527,14 +528,14 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 						}
 						return
 					case errSilence:
-						if !errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errTooSlow) || givenUp(err) {
+						if !errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, wire.ErrTooSlow) || wire.GivenUp(err) {
 							t.Errorf("it ended by %v", err)
 						}
 					default:
 						if !errors.Is(err, outcome) {
 							t.Errorf("it ended by %v, want %v", err, outcome)
 						}
-						if bound := fault.Of(err).Limit; bound != (outcome == errTooLong) {
+						if bound := fault.Of(err).Limit; bound != (outcome == wire.ErrTooLong) {
 							t.Errorf("a bound of ours: %v; it ended by %v", bound, err)
 						}
 					}
@@ -550,7 +551,7 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 // The control for the whole of it: where only silence is a limit, a server that
 // talks is listened to for as long as it likes.
 func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
-	unlimited := Patience{Idle: time.Hour, Command: -1, Progress: -1, Session: -1}
+	unlimited := wire.Patience{Idle: time.Hour, Command: -1, Progress: -1, Session: -1}
 	for _, tc := range []struct {
 		protocol account.Protocol
 		at       string
@@ -559,8 +560,8 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 		{account.IMAP, atList, chatter},
 		{account.IMAP, atListing, chatter},
 		{account.IMAP, atBody, newMail},
-		{account.POP3, string(popUIDL), junk},
-		{account.POP3, string(popRETR), drip},
+		{account.POP3, string(wire.PopUIDL), junk},
+		{account.POP3, string(wire.PopRETR), drip},
 	} {
 		t.Run(fmt.Sprintf("%s/%s/%s", tc.protocol, tc.at, tc.trap.name), func(t *testing.T) {
 			t.Parallel()
@@ -597,20 +598,20 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 
 // Over a connection after the other a server would have a command's time anew.
 func TestProgressIsCountedOverAllConnections(t *testing.T) {
-	for protocol, at := range map[account.Protocol]string{account.IMAP: atExamine, account.POP3: string(popRETR)} {
+	for protocol, at := range map[account.Protocol]string{account.IMAP: atExamine, account.POP3: string(wire.PopRETR)} {
 		t.Run(string(protocol), func(t *testing.T) {
 			t.Parallel()
 			r := &remote{protocol: protocol, at: at, folders: 1000, messages: 20, body: 100}
 			r.trap = func(c net.Conn) { drip.spring(c, nil) }
 			server := account.Server{Host: "localhost", Port: r.start(t), Security: account.None}
-			p := Patience{Idle: time.Hour, Command: limit, Progress: 4 * limit, Session: -1, Floor: 1 << 20}
+			p := wire.Patience{Idle: time.Hour, Command: limit, Progress: 4 * limit, Session: -1, Floor: 1 << 20}
 			session, err := patient(nil, p).Open(t.Context(), account.Account{Protocol: protocol, Server: server}, credential(
 				"anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
 			}
 			err, first := goThrough(t.Context(), session)
-			if !errors.Is(first, errTooSlow) || !errors.Is(err, errNoProgress) {
+			if !errors.Is(first, wire.ErrTooSlow) || !errors.Is(err, wire.ErrNoProgress) {
 				t.Errorf("the first connection ended by %v, the visit by %v", first, err)
 			}
 		})
@@ -622,7 +623,7 @@ func TestAHandshakeThatIsDraggedOutEnds(t *testing.T) {
 		for _, tr := range []trap{silence, drip, {"a record, an octet at a time", "\x16\x03\x03\x40\x00", "x", nil}} {
 			t.Run(fmt.Sprintf("%s/%s", protocol, tr.name), func(t *testing.T) {
 				t.Parallel()
-				err := trapped(t, Patience{Idle: limit, Command: limit, Progress: limit, Session: -1}, protocol, atHandshake, tr,
+				err := trapped(t, wire.Patience{Idle: limit, Command: limit, Progress: limit, Session: -1}, protocol, atHandshake, tr,
 					nil)
 				if code := fault.CodeOf(err); code != fault.ConnectTimeout && code != fault.TLSFailure {
 					t.Errorf("it ended by %v", err)
@@ -673,8 +674,8 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 		}},
 		{"POP3, 100,000 messages, 100 listed in a second", remote{
 			protocol: account.POP3, messages: 100_000,
-			pause: after(map[string]time.Duration{string(popLIST): 30 * time.Second, string(popLIST) +
-				part: 10 * time.Millisecond, string(popUIDL) + part: 10 * time.Millisecond}),
+			pause: after(map[string]time.Duration{string(wire.PopLIST): 30 * time.Second, string(wire.PopLIST) +
+				part: 10 * time.Millisecond, string(wire.PopUIDL) + part: 10 * time.Millisecond}),
 		}},
 		{"IMAP, 50 MB at 20 KiB/s", remote{
 			protocol: account.IMAP, messages: 1, body: 50_000_000,
@@ -682,11 +683,11 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 		}},
 		{"POP3, 50 MB at 20 KiB/s", remote{
 			protocol: account.POP3, messages: 1, body: 50_000_000,
-			pause: after(map[string]time.Duration{string(popRETR) + part: time.Second / 20}),
+			pause: after(map[string]time.Duration{string(wire.PopRETR) + part: time.Second / 20}),
 		}},
 		{"POP3, from a tape", remote{
 			protocol: account.POP3, messages: 200, body: 2000,
-			pause: after(map[string]time.Duration{string(popPASS): 40 * time.Second, string(popRETR): 15 * time.Second}),
+			pause: after(map[string]time.Duration{string(wire.PopPASS): 40 * time.Second, string(wire.PopRETR): 15 * time.Second}),
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -700,7 +701,7 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 				serving.Go(func() { r.serve(buffered(theirs)) })
 				defer serving.Wait()
 				session := piping(t, ours, r.protocol)
-				if err, first := goThrough(t.Context(), session); err != nil || givenUp(first) ||
+				if err, first := goThrough(t.Context(), session); err != nil || wire.GivenUp(first) ||
 					errors.Is(first, os.ErrDeadlineExceeded) {
 					t.Errorf("it ended by %v, its connection by %v", err, first)
 				}
@@ -752,8 +753,8 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	t.Helper()
 	c := New(Options{})
 	cred := credential("anna", testSecret)
-	server, pace := account.Server{Security: account.None}, newSessionPace(Patience{})
-	l := newLink(conn, server, linkLimits{}, pace)
+	server, pace := account.Server{Security: account.None}, wire.NewSessionPace(wire.Patience{})
+	l := wire.NewLink(conn, server, wire.LinkLimits{}, pace)
 	if protocol == account.POP3 {
 		s := &pop3Session{
 			client: c, server: server, cred: cred, link: l, pace: pace, release: func() {},
@@ -764,12 +765,12 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 		}
 		return s
 	}
-	signedIn, err := signInIMAP(t.Context(), c, newSigner(nil, account.Account{}), l, cred, nil, false)
+	signedIn, err := signInIMAP(t.Context(), c, wire.NewSigner(nil, account.Account{}), l, cred, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	signedIn.quirks = &imapQuirks{}
-	none := func(context.Context) (*imapConn, error) { return nil, l.failure() }
+	none := func(context.Context) (*imapConn, error) { return nil, l.Failure() }
 	return &imapSession{
 		connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn,
 		listings: c.collector(),

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bytes"
@@ -27,15 +27,16 @@ func (e *unreadableError) Unwrap() error { return errIMAPProtocol }
 
 func unreadable(what string) error { return &unreadableError{what} }
 
-// oversizeError says that a body is longer than bodies may be; UID is 0 when
+// OversizeError says that a body is longer than bodies may be; UID is 0 when
 // the server did not say whose it is.
-type oversizeError struct {
-	uid  uint32
-	size int64
+type OversizeError struct {
+	UID  uint32
+	Size int64
 }
 
-func (e *oversizeError) Error() string {
-	return fmt.Sprintf("imap: message %d has %d octets, more than allowed", e.uid, e.size)
+// Error implements error.
+func (e *OversizeError) Error() string {
+	return fmt.Sprintf("imap: message %d has %d octets, more than allowed", e.UID, e.Size)
 }
 
 // imapLimits bounds what a server may send.
@@ -99,10 +100,10 @@ type answerReader interface {
 
 	// What was asked for and has come: see Patience.
 	named()
-	listed()
+	Listed()
 	brought(octets int)
 	answered()
-	settled()
+	Settled()
 	// A refusal that answers nothing: an answer is hardly to be expected.
 	doubted()
 }
@@ -349,7 +350,7 @@ func (f *imapFilter) tagged(b []byte) error {
 		return err
 	}
 	if c.verb == verbStatus || c.verb == verbFetch && !c.bodies {
-		f.r.settled() // All that there is to say of a folder.
+		f.r.Settled() // All that there is to say of a folder.
 	} else {
 		f.r.answered()
 	}
@@ -357,25 +358,25 @@ func (f *imapFilter) tagged(b []byte) error {
 	f.out = append(append(append(append(f.out, tag...), ' '), kind...), ' ')
 	switch login := c.verb == verbLogin || c.verb == verbAuthenticate; {
 	case kind == "OK" && code == "CAPABILITY":
-		f.out = append(appendCapabilities(append(f.out, '['), args), "] "...)
+		f.out = append(AppendCapabilities(append(f.out, '['), args), "] "...)
 	case kind == "OK" && login && c.caps != nil:
-		f.out = append(appendCapabilities(append(f.out, '['), c.caps), "] "...)
+		f.out = append(AppendCapabilities(append(f.out, '['), c.caps), "] "...)
 	case kind == "OK" && login:
 		// The library would ask by itself, at a moment nobody knows.
-		f.out = append(f.out, "[CAPABILITY IMAP4rev1 "+capUnknown+"] "...)
+		f.out = append(f.out, "[CAPABILITY IMAP4rev1 "+CapUnknown+"] "...)
 	case kind != "OK" && code != "" && code != "CAPABILITY":
 		f.out = append(append(append(f.out, '['), code...), "] "...)
 	}
 	if kind == "OK" || c.verb == verbCapability {
-		f.said.note(reply{kind, code, string(args), text})
+		f.said.note(Reply{kind, code, string(args), text})
 	}
 	f.out = append(append(f.out, text...), "\r\n"...)
 	return nil
 }
 
-// capUnknown is what the filter tells the library when a login was answered
+// CapUnknown is what the filter tells the library when a login was answered
 // without capabilities: they have to be asked for.
-const capUnknown = "X-NOT-TOLD"
+const CapUnknown = "X-NOT-TOLD"
 
 // responseText takes apart what follows OK, NO, BAD, BYE (RFC 9051 section
 // 7.1): a code in upper case, its arguments, and words, never empty.
@@ -409,7 +410,8 @@ func (f *imapFilter) words(b []byte) (code string, args []byte, text string) {
 	return code, args, text
 }
 
-func appendCapabilities(dst, args []byte) []byte {
+// AppendCapabilities appends CAPABILITY and those of the words that can be one.
+func AppendCapabilities(dst, args []byte) []byte {
 	dst = append(dst, "CAPABILITY"...)
 	for _, w := range bytes.Fields(args) {
 		if len(w) <= 100 && bytes.IndexFunc(w, func(r rune) bool {
@@ -455,7 +457,7 @@ func (f *imapFilter) untagged(b []byte) error {
 		f.queue.current().caps = bytes.Clone(s.b)
 		return f.drop(b)
 	case is(word, "CAPABILITY"):
-		f.out = append(appendCapabilities(append(f.out, "* "...), s.b), "\r\n"...)
+		f.out = append(AppendCapabilities(append(f.out, "* "...), s.b), "\r\n"...)
 		return nil
 	case is(word, "LIST") && f.queue.answering(verbList):
 		whole := bytes.Clone(b[:min(len(b), unreadKept)]) // Good until the next line is read.
@@ -524,20 +526,20 @@ func (f *imapFilter) listUnread(whole []byte, s *imapScanner) error {
 // closes the connection or not (RFC 9051 section 7.1.5).
 func (f *imapFilter) state(kind string, b []byte) error {
 	code, args, text := f.words(b)
-	said := reply{kind, code, string(args), text}
+	said := Reply{kind, code, string(args), text}
 	f.said.note(said)
 	bits := 32
 	switch {
-	case kind == replyBYE && !f.queue.answering(verbLogout):
+	case kind == BYE && !f.queue.answering(verbLogout):
 		return f.farewell(said)
-	case kind == replyBAD:
+	case kind == BAD:
 		// It may be all the answer there is.
-		if _, told := said.means(); told && f.queue.current() != nil {
+		if _, told := said.Means(); told && f.queue.current() != nil {
 			f.r.doubted()
 		}
 		return f.drop(b)
 	case kind == "OK" && code == "CAPABILITY":
-		f.out = append(appendCapabilities(append(f.out, "* "...), args), "\r\n"...)
+		f.out = append(AppendCapabilities(append(f.out, "* "...), args), "\r\n"...)
 		return nil
 	case kind != "OK" || !f.queue.answering(verbExamine):
 		return f.drop(b)

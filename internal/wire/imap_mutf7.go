@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"encoding/base64"
@@ -65,11 +65,11 @@ func decodeUTF16(b *strings.Builder, section string) bool {
 	return true
 }
 
-// readableName turns one part of a raw mailbox name into text: modified
+// ReadableName turns one part of a raw mailbox name into text: modified
 // UTF-7, else UTF-8 as it stands, else with "%XX" for each octet that is no
 // text. Only the last form loses the way back, which nobody needs: the raw
 // name stays the folder's identity.
-func readableName(raw string) string {
+func ReadableName(raw string) string {
 	if text, ok := decodeMUTF7(raw); ok {
 		return text
 	}

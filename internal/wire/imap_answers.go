@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bytes"
@@ -84,7 +84,7 @@ func (f *imapFilter) listStatus(s *imapScanner) error {
 	}
 	if c := f.queue.current(); c.states < c.answers {
 		c.states++
-		f.r.settled()
+		f.r.Settled()
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (f *imapFilter) oneNamespace(s *imapScanner) error {
 	if err != nil {
 		return err
 	}
-	if !ok || len(prefix) > maxFolderName || !askable(string(prefix)) {
+	if !ok || len(prefix) > maxFolderName || !Askable(string(prefix)) {
 		return errSkipAnswer
 	}
 	f.out = append(appendQuoted(append(f.out, '('), string(prefix)), ' ')
@@ -271,7 +271,7 @@ func (f *imapFilter) oneNamespace(s *imapScanner) error {
 // imapFetched is one FETCH answer as far as it was read.
 type imapFetched struct {
 	open    bool // Its body is being passed on.
-	command *imapCommand
+	command *IMAPCommand
 	number  uint32
 	uid     uint32
 	named   uint32 // The UID that was passed on before the body.
@@ -410,7 +410,7 @@ func (p *imapFetched) readDate(s *imapScanner) error {
 // Gmail, an objectid in parentheses by RFC 8474 section 7. Anything else is none.
 func (p *imapFetched) readGlobal(s *imapScanner) error {
 	try := *s
-	if p.command.global == globalGmail {
+	if p.command.global == ItemGmailID {
 		if n, ok := try.number(64); ok && n != 0 {
 			p.global = "gm:" + strconv.FormatUint(n, 10)
 			*s = try
@@ -503,7 +503,7 @@ func (f *imapFilter) fetchBody(s *imapScanner) (passing bool, err error) {
 	case !literal || !useful:
 		return false, s.skip()
 	case size > f.max.body:
-		return false, &oversizeError{uid: part.uid, size: size}
+		return false, &OversizeError{UID: part.uid, Size: size}
 	case part.uid == 0:
 		part.held = &heldBody{}
 		if _, err = io.CopyN(part.held, f.wanted(), size); err != nil {
@@ -561,11 +561,11 @@ func (f *imapFilter) fetched() error {
 			return protocolError("one answer for two messages")
 		}
 		f.out = append(f.out, ")\r\n"...)
-		f.r.settled()
+		f.r.Settled()
 		return nil
 	case part.held != nil && f.expects(part.uid):
 		if c.bodies {
-			f.r.settled()
+			f.r.Settled()
 		}
 		f.appendBodyHead(part.held.size)
 		f.held, f.left, part.held = part.held, part.held.size, nil
@@ -577,7 +577,7 @@ func (f *imapFilter) fetched() error {
 		if c.answers++; c.answers > f.max.listing {
 			return protocolError("too many messages in one folder")
 		}
-		f.r.listed()
+		f.r.Listed()
 		if part.global != "" {
 			c.globals.add(part.uid, part.global)
 		}

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// imapCommand is a command that was sent and not yet completed.
-type imapCommand struct {
+// IMAPCommand is a command that was sent and not yet completed.
+type IMAPCommand struct {
 	tag, verb string // verb in upper case; "UID FETCH" is one.
 	wanted    uidSet // UID FETCH: what was asked for.
 	bodies    bool   // UID FETCH: whether bodies were asked for,
@@ -69,12 +69,12 @@ func (g *globalNames) take(uid uint32) (name string) {
 // 9051 section 5.5): who sends two UID FETCH sends an EXAMINE in between.
 type imapQueue struct {
 	mu   sync.Mutex
-	open []*imapCommand
-	last *imapCommand
+	open []*IMAPCommand
+	last *IMAPCommand
 	due  func(answer bool) // Told when the first command goes out and the last is completed; may be nil.
 }
 
-func (q *imapQueue) push(c *imapCommand) {
+func (q *imapQueue) push(c *IMAPCommand) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.open = append(q.open, c)
@@ -85,14 +85,14 @@ func (q *imapQueue) push(c *imapCommand) {
 }
 
 // newest returns the command sent last, completed or not.
-func (q *imapQueue) newest() *imapCommand {
+func (q *imapQueue) newest() *IMAPCommand {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.last
 }
 
 // current returns the command that the server is answering, or nil.
-func (q *imapQueue) current() *imapCommand {
+func (q *imapQueue) current() *IMAPCommand {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.open) == 0 {
@@ -113,7 +113,7 @@ func (q *imapQueue) tells(tag string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.open) > 0 && (q.open[0].verb == verbList || q.open[0].verb == verbStatus) &&
-		!slices.ContainsFunc(q.open, func(c *imapCommand) bool { return c.tag == tag })
+		!slices.ContainsFunc(q.open, func(c *IMAPCommand) bool { return c.tag == tag })
 }
 
 // behindLogin reports whether a command was sent behind a login that is not
@@ -135,7 +135,7 @@ func (q *imapQueue) behindLogin(tag string) bool {
 // finish takes a completed command out. A server may complete some commands
 // out of order, but none before an EXAMINE or UID FETCH that was sent earlier:
 // whose answers would those be?
-func (q *imapQueue) finish(tag string) (*imapCommand, error) {
+func (q *imapQueue) finish(tag string) (*IMAPCommand, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, c := range q.open {
@@ -239,16 +239,16 @@ func parseUIDSet(text string) (uidSet, bool) {
 }
 
 // Unread counts the answers to the command that could not be read.
-func (c *imapCommand) Unread() int { return c.unread }
+func (c *IMAPCommand) Unread() int { return c.unread }
 
 // Below is the highest UID that was answered below those that were asked for; 0: none
 // was. It is how a server answers "n:*" whose n is beyond its last message (RFC 9051
 // section 9, seq-range).
-func (c *imapCommand) Below() uint32 { return c.below }
+func (c *IMAPCommand) Below() uint32 { return c.below }
 
 // NamedBy is the item by which messages over all folders are named in the answers; ""
 // where they are not.
-func (c *imapCommand) NamedBy() string { return c.global }
+func (c *IMAPCommand) NamedBy() string { return c.global }
 
 // TakeName returns, once, what the message with a UID is called over all folders, or "".
-func (c *imapCommand) TakeName(uid uint32) string { return c.globals.take(uid) }
+func (c *IMAPCommand) TakeName(uid uint32) string { return c.globals.take(uid) }

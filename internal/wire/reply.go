@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"regexp"
@@ -12,101 +12,101 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// phase is how far a session has come: it says what a refusal means whose words
+// Phase is how far a session has come: it says what a refusal means whose words
 // tell nothing.
-type phase int
+type Phase int
 
 const (
-	greeting       phase = iota // Before anything was asked.
-	signingIn                   // USER and PASS, LOGIN, AUTHENTICATE, AUTH.
-	askingAccount               // Of all folders or messages: LIST, NAMESPACE; STAT, UIDL, LIST by POP3.
-	openingFolder               // Of one folder: STATUS, EXAMINE, and what it holds.
-	readingMessage              // Of messages: FETCH of bodies; TOP, RETR.
+	Greeting       Phase = iota // Before anything was asked.
+	SigningIn                   // USER and PASS, LOGIN, AUTHENTICATE, AUTH.
+	AskingAccount               // Of all folders or messages: LIST, NAMESPACE; STAT, UIDL, LIST by POP3.
+	OpeningFolder               // Of one folder: STATUS, EXAMINE, and what it holds.
+	ReadingMessage              // Of messages: FETCH of bodies; TOP, RETR.
 )
 
 // The kinds of a reply that are no success.
 const (
-	replyNO  = "NO"
-	replyBAD = "BAD"
-	replyBYE = "BYE"
-	replyERR = "-ERR"
+	NO  = "NO"
+	BAD = "BAD"
+	BYE = "BYE"
+	ERR = "-ERR"
 )
 
-// reply is how a server refuses, by IMAP or POP3. Whatever it answers, in
+// Reply is how a server refuses, by IMAP or POP3. Whatever it answers, in
 // whatever phase, is judged by the one table of responseCodes and saidWords.
-type reply struct {
-	kind string
-	code string // The response code in upper case (RFC 9051 section 7.1, RFC 2449 section 8); may be empty.
-	args string // What stands behind it within the brackets.
-	text string
+type Reply struct {
+	Kind string
+	Code string // The response code in upper case (RFC 9051 section 7.1, RFC 2449 section 8); may be empty.
+	Args string // What stands behind it within the brackets.
+	Text string
 }
 
-// imapReply is a tagged NO or BAD as the library gives it.
-func imapReply(e *imap.Error) reply {
-	return reply{kind: string(e.Type), code: string(e.Code), text: e.Text}
+// IMAPReply is a tagged NO or BAD as the library gives it.
+func IMAPReply(e *imap.Error) Reply {
+	return Reply{Kind: string(e.Type), Code: string(e.Code), Text: e.Text}
 }
 
-// popReply is what stands behind "-ERR ".
-func popReply(text string) reply {
-	r := reply{kind: replyERR, text: text}
+// POP3Reply is what stands behind "-ERR ".
+func POP3Reply(text string) Reply {
+	r := Reply{Kind: ERR, Text: text}
 	if inner, rest, ok := strings.Cut(strings.TrimPrefix(text, "["), "]"); ok && strings.HasPrefix(text, "[") {
 		code, args, _ := strings.Cut(inner, " ")
-		r.code, r.args, r.text = strings.ToUpper(code), args, strings.TrimSpace(rest)
+		r.Code, r.Args, r.Text = strings.ToUpper(code), args, strings.TrimSpace(rest)
 	}
 	return r
 }
 
-// judge says what a refusal means that came in a phase, while op was being done.
+// Judge says what a refusal means that came in a phase, while op was being done.
 // Session tells whether the server speaks of itself or the account, rather than
 // of the folder or message that it was asked for; such words may still be about
 // that one alone, which another question shows. RetryAfter is how long the
 // server wants to be left in peace, 0 if it does not say.
-func (r reply) judge(p phase, op string, cred account.Credential) *fault.Error {
-	code, told := r.means()
+func (r Reply) Judge(p Phase, op string, cred account.Credential) *fault.Error {
+	code, told := r.Means()
 	switch {
-	case code == fault.AuthFailed && p > signingIn:
+	case code == fault.AuthFailed && p > SigningIn:
 		code = fault.ServerUnavailable // It had signed us in: the session is gone.
-	case code == fault.ProtocolError && p >= openingFolder:
+	case code == fault.ProtocolError && p >= OpeningFolder:
 		told = false // What was asked for had a part in it.
 	}
 	if !told {
 		code = r.otherwise(p)
 	}
-	f := &fault.Error{Code: code, Op: op, Session: told || p < openingFolder || r.kind == replyBYE, RetryAfter: r.wait()}
+	f := &fault.Error{Code: code, Op: op, Session: told || p < OpeningFolder || r.Kind == BYE, RetryAfter: r.wait()}
 	if f.Code == fault.AuthFailed && cred.Auth == account.OAuth2 {
 		f.Code = fault.OAuthReauthorizationRequired
 	}
-	f.Detail = serverSays(r.text, cred)
+	f.Detail = ServerSays(r.Text, cred)
 	switch {
-	case f.Code == fault.AuthFailed && (r.code == "EXPIRED" || holdsOne(foldWords(r.text), passwordExpired)):
+	case f.Code == fault.AuthFailed && (r.Code == "EXPIRED" || holdsOne(foldWords(r.Text), passwordExpired)):
 		f.Detail = fault.PasswordExpired + " " + f.Detail
-	case r.code == "PRIVACYREQUIRED":
+	case r.Code == "PRIVACYREQUIRED":
 		f.Detail = "The server wants an encrypted connection. " + f.Detail
 	}
 	return f
 }
 
 // otherwise is what a refusal means that gives no reason.
-func (r reply) otherwise(p phase) fault.Code {
+func (r Reply) otherwise(p Phase) fault.Code {
 	switch {
-	case r.kind == replyBYE:
+	case r.Kind == BYE:
 		return fault.ServerUnavailable
-	case p == signingIn && r.kind == replyBAD:
+	case p == SigningIn && r.Kind == BAD:
 		return fault.ProtocolError
-	case p == signingIn:
+	case p == SigningIn:
 		return fault.AuthFailed
-	case p == openingFolder:
+	case p == OpeningFolder:
 		return fault.FolderFailed
-	case p == readingMessage:
+	case p == ReadingMessage:
 		return fault.MessageFailed
 	}
 	return fault.ServerUnavailable
 }
 
-// means finds what the code and the words tell. Words may refine a code that
+// Means finds what the code and the words tell. Words may refine a code that
 // says little; a code that says all, and one about a folder or message, stands.
-func (r reply) means() (code fault.Code, told bool) {
-	name, _, _ := strings.Cut(r.code, "=")
+func (r Reply) Means() (code fault.Code, told bool) {
+	name, _, _ := strings.Cut(r.Code, "=")
 	known, ok := responseCodes[name]
 	if !ok && strings.HasPrefix(name, "LOGIN-DELAY") { // [LOGIN-DELAY/300], of some.
 		known, ok = responseCodes["LOGIN-DELAY"], true
@@ -114,7 +114,7 @@ func (r reply) means() (code fault.Code, told bool) {
 	if ok && !known.refined {
 		return known.code, true
 	}
-	text := foldWords(r.text)
+	text := foldWords(r.Text)
 	for _, w := range tellingWords {
 		if w.in(text) {
 			return w.code, true
@@ -145,13 +145,13 @@ var (
 const longestWait = 30 * 24 * time.Hour
 
 // wait is how long the server wants to be left in peace, 0 if it does not say.
-func (r reply) wait() time.Duration {
-	if rest, ok := strings.CutPrefix(r.code, "LOGIN-DELAY"); ok {
-		if d := waitOf(strings.Trim(rest+" "+r.args, "/=: "), "s"); d > 0 {
+func (r Reply) wait() time.Duration {
+	if rest, ok := strings.CutPrefix(r.Code, "LOGIN-DELAY"); ok {
+		if d := waitOf(strings.Trim(rest+" "+r.Args, "/=: "), "s"); d > 0 {
 			return d
 		}
 	}
-	text := foldWords(r.text)
+	text := foldWords(r.Text)
 	if m := backoffTime.FindStringSubmatch(text); m != nil {
 		return waitOf(m[1], or(m[2], "ms"))
 	}
@@ -198,8 +198,8 @@ func waitOf(number, unit string) time.Duration {
 	return time.Duration(n) * each
 }
 
-// serverSays quotes a server, cleaned and without the secret.
-func serverSays(text string, cred account.Credential) string {
+// ServerSays quotes a server, cleaned and without the secret.
+func ServerSays(text string, cred account.Credential) string {
 	if text = fault.Clean(account.Redact(text, cred.Secret), 200); text == "" || text == "-" {
 		return "The server gave no reason."
 	}

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"slices"
@@ -117,27 +117,27 @@ var refusals = []struct {
 	{"F10", "系统繁忙", fault.ServerUnavailable, 0},
 }
 
-var everyPhase = []phase{greeting, signingIn, askingAccount, openingFolder, readingMessage}
+var everyPhase = []Phase{Greeting, SigningIn, AskingAccount, OpeningFolder, ReadingMessage}
 
 // asIMAP is a refusal as an IMAP server gives it.
-func asIMAP(kind, said string) reply {
+func asIMAP(kind, said string) Reply {
 	code, args, text := responseText([]byte(said))
-	return reply{kind, code, string(args), text}
+	return Reply{kind, code, string(args), text}
 }
 
 func TestTheSameWordsMeanTheSameInEveryPhase(t *testing.T) {
 	for _, tc := range refusals {
 		t.Run(tc.row+" "+tc.said, func(t *testing.T) {
-			for name, r := range map[string]reply{
-				"POP3": popReply(tc.said), "NO": asIMAP(replyNO, tc.said), "BAD": asIMAP(replyBAD, tc.said),
-				"BYE": asIMAP(replyBYE, tc.said),
+			for name, r := range map[string]Reply{
+				"POP3": POP3Reply(tc.said), "NO": asIMAP(NO, tc.said), "BAD": asIMAP(BAD, tc.said),
+				"BYE": asIMAP(BYE, tc.said),
 			} {
 				code, _, _ := strings.Cut(tc.said, "]")
 				if name != "POP3" && strings.HasPrefix(code, "[") && strings.Contains(code, "/") {
 					continue // No code of IMAP's.
 				}
 				for _, p := range everyPhase {
-					if f := r.judge(p, "asking", account.Credential{}); f.Code != tc.code || !f.Session || f.RetryAfter != tc.wait {
+					if f := r.Judge(p, "asking", account.Credential{}); f.Code != tc.code || !f.Session || f.RetryAfter != tc.wait {
 						t.Errorf("%s in phase %d: %s, session %v, wait %v", name, p, f.Code, f.Session, f.RetryAfter)
 					}
 				}
@@ -163,8 +163,8 @@ func TestAnExpiredPasswordIsToldFromAWrongOne(t *testing.T) {
 		"Konto wygasło":                                         false,
 		"Session expired, password needed":                      false,
 	} {
-		for name, r := range map[string]reply{"POP3": popReply(said), "NO": asIMAP(replyNO, said)} {
-			f := r.judge(signingIn, "signing in", account.Credential{})
+		for name, r := range map[string]Reply{"POP3": POP3Reply(said), "NO": asIMAP(NO, said)} {
+			f := r.Judge(SigningIn, "signing in", account.Credential{})
 			if told := strings.HasPrefix(f.Detail, fault.PasswordExpired+" The server says: "); told != expired ||
 				expired && f.Code != fault.AuthFailed {
 				t.Errorf("%s %q is told as %s: %q", name, said, f.Code, f.Detail)
@@ -175,12 +175,12 @@ func TestAnExpiredPasswordIsToldFromAWrongOne(t *testing.T) {
 
 // servers D11: Exchange means the session, unless one thing was asked for.
 func TestAProtocolErrorIsNoWrongPassword(t *testing.T) {
-	for p, want := range map[phase]fault.Code{
-		greeting: fault.ProtocolError, signingIn: fault.ProtocolError, askingAccount: fault.ProtocolError,
-		openingFolder: fault.FolderFailed, readingMessage: fault.MessageFailed,
+	for p, want := range map[Phase]fault.Code{
+		Greeting: fault.ProtocolError, SigningIn: fault.ProtocolError, AskingAccount: fault.ProtocolError,
+		OpeningFolder: fault.FolderFailed, ReadingMessage: fault.MessageFailed,
 	} {
-		f := popReply("Protocol error. 14").judge(p, "asking", account.Credential{})
-		if f.Code != want || f.Session != (p < openingFolder) {
+		f := POP3Reply("Protocol error. 14").Judge(p, "asking", account.Credential{})
+		if f.Code != want || f.Session != (p < OpeningFolder) {
 			t.Errorf("phase %d: %s, session %v", p, f.Code, f.Session)
 		}
 	}
@@ -194,7 +194,7 @@ func TestWordsAreReadInTheEncodingsOfTheirLanguages(t *testing.T) {
 		"Zu viele Anmeldeversuche, zu h\xe4ufig":                                       fault.RateLimited,    // ISO 8859-1.
 		"\xff\xfe\x80":                                                                 fault.AuthFailed,
 	} {
-		if f := popReply(said).judge(signingIn, "signing in", account.Credential{}); f.Code != want {
+		if f := POP3Reply(said).Judge(SigningIn, "signing in", account.Credential{}); f.Code != want {
 			t.Errorf("%q: %s, want %s", said, f.Code, want)
 		}
 	}
@@ -210,17 +210,17 @@ func TestWordsAboutOneThingBlameThatAlone(t *testing.T) {
 		"[NONEXISTENT] Mailbox is temporarily of no use, try again", "Nie ma takiej wiadomości",
 		"Nachricht nicht gefunden", "邮件不存在", "[CLIENTBUG] Invalid UID set",
 	} {
-		for _, p := range []phase{openingFolder, readingMessage} {
+		for _, p := range []Phase{OpeningFolder, ReadingMessage} {
 			want := fault.FolderFailed
-			if p == readingMessage {
+			if p == ReadingMessage {
 				want = fault.MessageFailed
 			}
-			for _, r := range []reply{popReply(said), asIMAP(replyNO, said), asIMAP(replyBAD, said)} {
-				if f := r.judge(p, "asking", account.Credential{}); f.Code != want || f.Session || f.RetryAfter != 0 {
-					t.Errorf("%s %q in phase %d: %s, session %v", r.kind, said, p, f.Code, f.Session)
+			for _, r := range []Reply{POP3Reply(said), asIMAP(NO, said), asIMAP(BAD, said)} {
+				if f := r.Judge(p, "asking", account.Credential{}); f.Code != want || f.Session || f.RetryAfter != 0 {
+					t.Errorf("%s %q in phase %d: %s, session %v", r.Kind, said, p, f.Code, f.Session)
 				}
 			}
-			if f := asIMAP(replyBYE, said).judge(p, "asking", account.Credential{}); f.Code == want || !f.Session {
+			if f := asIMAP(BYE, said).Judge(p, "asking", account.Credential{}); f.Code == want || !f.Session {
 				t.Errorf("BYE %q in phase %d: %s, session %v", said, p, f.Code, f.Session)
 			}
 		}
@@ -238,16 +238,16 @@ func TestARefusedPasswordIsTakenForNothingElse(t *testing.T) {
 		"Login fail. Account is abnormal, service is not open, password is incorrect, " +
 			"login frequency limited, or system is busy.",
 	} {
-		for _, r := range []reply{popReply(said), asIMAP(replyNO, said)} {
-			f := r.judge(signingIn, "signing in", account.Credential{})
+		for _, r := range []Reply{POP3Reply(said), asIMAP(NO, said)} {
+			f := r.Judge(SigningIn, "signing in", account.Credential{})
 			if f.Code != fault.AuthFailed {
 				t.Errorf("%q: %s", said, f.Code)
 			}
 			token := account.Credential{Auth: account.OAuth2}
-			if f = r.judge(signingIn, "signing in", token); f.Code != fault.OAuthReauthorizationRequired {
+			if f = r.Judge(SigningIn, "signing in", token); f.Code != fault.OAuthReauthorizationRequired {
 				t.Errorf("%q, with a token: %s", said, f.Code)
 			}
-			if f = r.judge(readingMessage, "reading", account.Credential{}); f.Code.Credential() {
+			if f = r.Judge(ReadingMessage, "reading", account.Credential{}); f.Code.Credential() {
 				t.Errorf("%q, signed in: %s", said, f.Code)
 			}
 		}
@@ -278,7 +278,7 @@ func TestHowLongAServerWantsToBeLeftInPeace(t *testing.T) {
 		"wait 999999999999 hours":                              longestWait,
 		"Suggested Backoff Time: 99999999999999999999 seconds": longestWait,
 	} {
-		if got := popReply(said).wait(); got != want {
+		if got := POP3Reply(said).wait(); got != want {
 			t.Errorf("%q: %v, want %v", said, got, want)
 		}
 	}
@@ -300,7 +300,7 @@ func TestNoRowOfTheTableIsInVain(t *testing.T) {
 					continue
 				}
 				text := any + " " + with
-				code, told := reply{kind: replyNO, text: text}.means()
+				code, told := Reply{Kind: NO, Text: text}.Means()
 				met = met || told && code == w.code
 			}
 		}
@@ -312,7 +312,7 @@ func TestNoRowOfTheTableIsInVain(t *testing.T) {
 
 func TestTheLibrarysRefusalIsTheServers(t *testing.T) {
 	e := &imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT", Text: "Rate limit hit"}
-	f := imapReply(e).judge(readingMessage, "reading", account.Credential{})
+	f := IMAPReply(e).Judge(ReadingMessage, "reading", account.Credential{})
 	if f.Code != fault.RateLimited || !f.Session {
 		t.Errorf("%+v", f)
 	}

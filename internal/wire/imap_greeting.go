@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ const (
 
 // greetIMAP reads the greeting and returns the capabilities in it, if any, and
 // its words.
-func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
-	done := l.greeting(ctx)
+func greetIMAP(ctx context.Context, l *Link) (caps, words string, err error) {
+	done := l.WithinGreeting(ctx)
 	line, err := l.ReadLine(maxGreeting)
 	done()
 	if err != nil {
@@ -35,10 +35,10 @@ func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
 		case is(word, "OK"):
 			return "", text, nil
 		case is(word, "BYE"):
-			said := reply{kind: replyBYE, code: code, args: string(args), text: text}
-			return "", "", l.abort(said.judge(greeting, "reading the greeting", account.Credential{}))
+			said := Reply{Kind: BYE, Code: code, Args: string(args), Text: text}
+			return "", "", l.Abort(said.Judge(Greeting, "reading the greeting", account.Credential{}))
 		case is(word, "PREAUTH"):
-			return "", "", l.abort(fault.New(fault.ProtocolError, "reading the greeting",
+			return "", "", l.Abort(fault.New(fault.ProtocolError, "reading the greeting",
 				"The server claims that we are signed in already, which nobody asked of it."))
 		}
 	}
@@ -46,11 +46,11 @@ func greetIMAP(ctx context.Context, l *link) (caps, words string, err error) {
 	if bytes.HasPrefix(line, []byte("+OK")) || bytes.HasPrefix(line, []byte("-ERR")) {
 		detail = "This port speaks POP3, not IMAP: choose POP3, or IMAP's own port."
 	}
-	return "", "", l.abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
+	return "", "", l.Abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
 }
 
 // startTLS makes the connection private, or fails: there is no other way on.
-func startTLS(ctx context.Context, l *link, caps string) error {
+func startTLS(ctx context.Context, l *Link, caps string) error {
 	err := func() error {
 		if caps == "" {
 			told, err := plainCommand(l, "p1", verbCapability)
@@ -73,14 +73,14 @@ func startTLS(ctx context.Context, l *link, caps string) error {
 		if l.observe != nil {
 			l.observe(account.Step{Name: account.StepTLS, Detail: fault.Of(err).Detail})
 		}
-		return l.abort(err)
+		return l.Abort(err)
 	}
-	return l.upgrade(ctx)
+	return l.Upgrade(ctx)
 }
 
 // plainCommand sends a command before TLS and reads to its completion. Of
 // everything that is said meanwhile only capabilities are looked at.
-func plainCommand(l *link, tag, verb string) (caps string, err error) {
+func plainCommand(l *Link, tag, verb string) (caps string, err error) {
 	queue := &imapQueue{}
 	guard := &imapGuard{w: l, queue: queue, refused: l.refused}
 	if l.transcript != nil {
@@ -102,9 +102,9 @@ func plainCommand(l *link, tag, verb string) (caps string, err error) {
 		switch {
 		case string(who) == "*" && is(word, verbCapability):
 			caps = string(rest)
-		case string(who) == "*" && is(word, replyBYE):
-			said := reply{kind: replyBYE, code: code, args: string(args), text: text}
-			return "", said.judge(greeting, "securing the connection", account.Credential{})
+		case string(who) == "*" && is(word, BYE):
+			said := Reply{Kind: BYE, Code: code, Args: string(args), Text: text}
+			return "", said.Judge(Greeting, "securing the connection", account.Credential{})
 		case string(who) == "*":
 		case string(who) == tag && is(word, "OK"):
 			if code == verbCapability && caps == "" {
@@ -114,7 +114,7 @@ func plainCommand(l *link, tag, verb string) (caps string, err error) {
 			return caps, err
 		case string(who) == tag && (is(word, "NO") || is(word, "BAD")):
 			return "", fault.New(fault.STARTTLSUnsupported, "securing the connection",
-				"The server refuses "+verb+". "+serverSays(text, account.Credential{}))
+				"The server refuses "+verb+". "+ServerSays(text, account.Credential{}))
 		default:
 			return "", fault.New(fault.ProtocolError, "securing the connection", "The server's answer to "+verb+" is no IMAP.")
 		}
@@ -123,10 +123,10 @@ func plainCommand(l *link, tag, verb string) (caps string, err error) {
 		"The server kept sending other lines and never answered.")
 }
 
-// welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
+// Welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
 // It returns the capabilities in the greeting, and its words, if they count.
-func welcome(ctx context.Context, l *link) (caps, words string, err error) {
-	caps, err = timed(l.observe, account.StepGreeting, func() (caps string, detail string, err error) {
+func Welcome(ctx context.Context, l *Link) (caps, words string, err error) {
+	caps, err = Timed(l.observe, account.StepGreeting, func() (caps string, detail string, err error) {
 		caps, words, err = greetIMAP(ctx, l)
 		return caps, "", err
 	})
@@ -139,11 +139,11 @@ func welcome(ctx context.Context, l *link) (caps, words string, err error) {
 		}
 		caps, words = "", "" // What was said before counts for nothing.
 	}
-	if l.server.Security != account.None && !l.private() {
-		return "", "", l.abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
+	if l.server.Security != account.None && !l.Encrypted() {
+		return "", "", l.Abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
 	}
 	return caps, words, nil
 }
 
-// askCapabilities asks what the server can do before anybody has signed in.
-func askCapabilities(l *link) (caps string, err error) { return plainCommand(l, "p3", verbCapability) }
+// AskCapabilities asks what the server can do before anybody has signed in.
+func AskCapabilities(l *Link) (caps string, err error) { return plainCommand(l, "p3", verbCapability) }

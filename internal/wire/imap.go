@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"errors"
@@ -7,20 +7,21 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// imapWire is the connection that the library gets: outgoing through the
+// IMAP is the connection that the library gets: outgoing through the
 // guard, incoming through the filter. There is no other way to make one, so
 // the library cannot run on an unguarded connection.
-type imapWire struct {
-	*link
+type IMAP struct {
+	*Link
 	guard  *imapGuard
 	filter *imapFilter
 	queue  *imapQueue
 	said   *imapSaid
 }
 
-func newIMAPWire(l *link) *imapWire {
-	w := &imapWire{link: l, queue: &imapQueue{due: l.expect}, said: &imapSaid{}}
-	w.guard = &imapGuard{w: l, queue: w.queue, refused: l.refused, aborted: l.abort}
+// NewIMAP puts a guard and a filter above a link whose greeting was read.
+func NewIMAP(l *Link) *IMAP {
+	w := &IMAP{Link: l, queue: &imapQueue{due: l.Expect}, said: &imapSaid{}}
+	w.guard = &imapGuard{w: l, queue: w.queue, refused: l.refused, aborted: l.Abort}
 	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(l.limits.Body), w.said)
 	w.filter.redact = l.secrets.Redact
 	w.filter.unread = l.unread
@@ -32,7 +33,7 @@ func newIMAPWire(l *link) *imapWire {
 				Detail: "The server sent an answer that cannot be used.", Err: err,
 			}
 		}
-		l.abort(err)
+		l.Abort(err)
 	}
 	if l.transcript != nil {
 		w.guard.log, w.filter.log = l.note, l.note
@@ -41,30 +42,30 @@ func newIMAPWire(l *link) *imapWire {
 }
 
 // Read implements net.Conn.
-func (w *imapWire) Read(p []byte) (int, error) { return w.filter.Read(p) }
+func (w *IMAP) Read(p []byte) (int, error) { return w.filter.Read(p) }
 
 // Write implements net.Conn.
-func (w *imapWire) Write(p []byte) (int, error) { return w.guard.Write(p) }
+func (w *IMAP) Write(p []byte) (int, error) { return w.guard.Write(p) }
 
 // Replay makes the library read an answer that the server gave before the library
 // was there.
-func (w *imapWire) Replay(line string) { w.filter.replay(line) }
+func (w *IMAP) Replay(line string) { w.filter.replay(line) }
 
 // Padded reports whether the body under way is filled up with zeros: nothing of what
 // is read of it from now on is the server's.
-func (w *imapWire) Padded() bool { return w.filter.filled.Load() }
+func (w *IMAP) Padded() bool { return w.filter.filled.Load() }
 
 // NameBy has each listing ask for the item by which the server names a message
 // over all folders.
-func (w *imapWire) NameBy(item string) { w.guard.global = item }
+func (w *IMAP) NameBy(item string) { w.guard.global = item }
 
 // Newest returns the command that was sent last and is not completed, or nil.
-func (w *imapWire) Newest() *imapCommand { return w.queue.newest() }
+func (w *IMAP) Newest() *IMAPCommand { return w.queue.newest() }
 
 // SignsIn tells with what is signed in, before it is sent: it is cut out of what the
 // server says.
-func (w *imapWire) SignsIn(cred account.Credential) { w.said.knows(cred) }
+func (w *IMAP) SignsIn(cred account.Credential) { w.said.knows(cred) }
 
 // LastSaid returns what the server said beside its answers: its BYE, else its last
 // NO, BAD or ALERT; without a kind where it said nothing.
-func (w *imapWire) LastSaid() reply { return w.said.last() }
+func (w *IMAP) LastSaid() Reply { return w.said.last() }

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"crypto/sha256"
@@ -41,8 +41,8 @@ const unreadPrefix = "mu-"
 
 func unreadAlias(line []byte) []byte { return hex.AppendEncode([]byte(unreadPrefix), line) }
 
-// fromUnreadAlias returns the line that such an alias stands for, fit to be shown.
-func fromUnreadAlias(alias string) (shown string, ok bool) {
+// FromUnreadAlias returns the line that such an alias stands for, fit to be shown.
+func FromUnreadAlias(alias string) (shown string, ok bool) {
 	rest, ok := strings.CutPrefix(alias, unreadPrefix)
 	if !ok {
 		return "", false
@@ -51,11 +51,11 @@ func fromUnreadAlias(alias string) (shown string, ok bool) {
 	return fault.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown), err == nil
 }
 
-// aliasOf is the alias of a raw name that the server told before.
-func aliasOf(raw string) string { return string(appendAlias(nil, []byte(raw))) }
+// AliasOf is the alias of a raw name that the server told before.
+func AliasOf(raw string) string { return string(appendAlias(nil, []byte(raw))) }
 
-// fromAlias returns the raw name; long is true when it is not the whole name.
-func fromAlias(alias string) (raw string, long, ok bool) {
+// FromAlias returns the raw name; long is true when it is not the whole name.
+func FromAlias(alias string) (raw string, long, ok bool) {
 	rest, ok := strings.CutPrefix(alias, aliasPrefix)
 	if !ok {
 		if rest, long = strings.CutPrefix(alias, longAliasPrefix); !long {
@@ -69,9 +69,9 @@ func fromAlias(alias string) (raw string, long, ok bool) {
 	return string(octets), long, true
 }
 
-// askable reports whether a raw name can be sent in a quoted string: one
+// Askable reports whether a raw name can be sent in a quoted string: one
 // without NUL, CR and LF (RFC 3501 section 4.3).
-func askable(raw string) bool { return !strings.ContainsAny(raw, "\x00\r\n") }
+func Askable(raw string) bool { return !strings.ContainsAny(raw, "\x00\r\n") }
 
 // appendQuoted appends a raw name as a quoted string. Octets above 127 are sent
 // as the server sent them; a literal would cost a round trip for the same octets.

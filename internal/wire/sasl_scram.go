@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"crypto/hmac"
@@ -41,7 +41,7 @@ type scram struct {
 func newSCRAM(mechanism, user, secret string, secrets *account.Redactor) *scram {
 	s := &scram{mechanism: mechanism, hash: sha256.New, secrets: secrets, nonce: rand.Text()}
 	s.user, s.secret = prepared(user), prepared(secret)
-	if mechanism == saslSCRAM1 {
+	if mechanism == SASLSCRAM1 {
 		s.hash = sha1.New
 	}
 	return s
@@ -50,7 +50,7 @@ func newSCRAM(mechanism, user, secret string, secrets *account.Redactor) *scram 
 // prepared is the part of SASLprep (RFC 4013 section 2) that changes what people
 // type: other blanks become one of ASCII, letters are composed.
 func prepared(text string) string {
-	if isASCII(text) {
+	if IsASCII(text) {
 		return text
 	}
 	return norm.NFKC.String(strings.Map(func(r rune) rune {
@@ -133,8 +133,8 @@ func (s *scram) mac(key []byte, text string) []byte {
 	return m.Sum(nil)
 }
 
-// proved implements saslClient.
-func (s *scram) proved() error {
+// Proved implements saslClient.
+func (s *scram) Proved() error {
 	if !s.done {
 		return scramFault("The server did not prove that it knows the password.")
 	}

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bufio"
@@ -24,9 +24,9 @@ import (
 )
 
 // piped returns a link and its server's end.
-func piped(limits linkLimits) (*link, net.Conn) {
+func piped(limits LinkLimits) (*Link, net.Conn) {
 	ours, theirs := net.Pipe()
-	l := &link{limits: limits.orDefault(), session: newSessionPace(limits.Patience)}
+	l := &Link{limits: limits.orDefault(), session: NewSessionPace(limits.Patience)}
 	l.attach(ours)
 	return l, theirs
 }
@@ -48,46 +48,46 @@ func TestEveryReadEnds(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		signedIn bool
-		limits   linkLimits
+		limits   LinkLimits
 		serve    func(net.Conn)
-		read     func(*link) error
+		read     func(*Link) error
 		after    time.Duration
 		code     fault.Code
 	}{
-		{"silence before the login", false, linkLimits{}, nil, readLine, time.Minute, fault.ConnectTimeout},
-		{"silence after the login", true, linkLimits{}, nil, readLine, time.Minute, fault.ServerUnavailable},
+		{"silence before the login", false, LinkLimits{}, nil, readLine, time.Minute, fault.ConnectTimeout},
+		{"silence after the login", true, LinkLimits{}, nil, readLine, time.Minute, fault.ServerUnavailable},
 		{
 			"silence for as long as an option says", true,
-			linkLimits{Patience: Patience{Idle: time.Second}},
+			LinkLimits{Patience: Patience{Idle: time.Second}},
 			nil, readLine,
 			time.Second, fault.ServerUnavailable,
 		},
-		{"S45 no greeting", false, linkLimits{}, nil, func(l *link) error {
-			defer l.greeting(context.Background())()
+		{"S45 no greeting", false, LinkLimits{}, nil, func(l *Link) error {
+			defer l.WithinGreeting(context.Background())()
 			return readLine(l)
 		}, 20 * time.Second, fault.ConnectTimeout},
-		{"a phase that dribbles whole lines", true, linkLimits{}, func(c net.Conn) {
+		{"a phase that dribbles whole lines", true, LinkLimits{}, func(c net.Conn) {
 			dribble(c, strings.Repeat("x\r\n", 100), 3, 10*time.Second)
-		}, func(l *link) error {
-			defer l.within(context.Background(), 45*time.Second)()
+		}, func(l *Link) error {
+			defer l.Within(context.Background(), 45*time.Second)()
 			return readLines(l)
 		}, 45 * time.Second, fault.ServerUnavailable},
-		{"S44 one octet in 20 s, inside a line", true, linkLimits{}, func(c net.Conn) {
+		{"S44 one octet in 20 s, inside a line", true, LinkLimits{}, func(c net.Conn) {
 			dribble(c, strings.Repeat("x", 100), 1, 20*time.Second)
 		}, readLine, 90 * time.Second, fault.ServerUnavailable},
-		{"S44 one octet in 20 s, inside a long line", false, linkLimits{}, func(c net.Conn) {
+		{"S44 one octet in 20 s, inside a long line", false, LinkLimits{}, func(c net.Conn) {
 			io.WriteString(c, strings.Repeat("x", linkBuffer+1))
 			dribble(c, strings.Repeat("x", 100), 1, 20*time.Second)
 		}, readLine, 90 * time.Second, fault.ConnectTimeout},
-		{"S44 one line in 20 s, inside a body", true, linkLimits{}, func(c net.Conn) {
+		{"S44 one line in 20 s, inside a body", true, LinkLimits{}, func(c net.Conn) {
 			dribble(c, strings.Repeat("x\r\n", 100), 3, 20*time.Second)
-		}, func(l *link) error {
+		}, func(l *Link) error {
 			return discard(bringing{l}) // Each line earns 3 ms.
 		}, 90*time.Second + 4*(3*time.Second/1024), fault.ServerUnavailable},
-		{"S44 one line in 5 s, and none of them asked for", true, linkLimits{}, func(c net.Conn) {
+		{"S44 one line in 5 s, and none of them asked for", true, LinkLimits{}, func(c net.Conn) {
 			dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second)
 		}, readLines, 90 * time.Second, fault.ServerUnavailable},
-		{"S44 the same where the connection may take for ever, but not the session", true, linkLimits{Patience: Patience{
+		{"S44 the same where the connection may take for ever, but not the session", true, LinkLimits{Patience: Patience{
 			Command: -1,
 		}}, func(c net.Conn) {
 			dribble(c, strings.Repeat("* OK\r\n", 100), 6, 5*time.Second)
@@ -97,7 +97,7 @@ func TestEveryReadEnds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, c := piped(tc.limits)
 				if tc.signedIn {
-					l.signedIn()
+					l.SignedIn()
 				}
 				var serving sync.WaitGroup
 				defer serving.Wait()
@@ -115,12 +115,12 @@ func TestEveryReadEnds(t *testing.T) {
 	}
 }
 
-func readLine(l *link) error {
+func readLine(l *Link) error {
 	_, err := l.ReadLine(1 << 20)
 	return err
 }
 
-func readLines(l *link) error {
+func readLines(l *Link) error {
 	for {
 		if err := readLine(l); err != nil {
 			return err
@@ -130,7 +130,7 @@ func readLines(l *link) error {
 
 func TestASteadyServerMayBeSlowBetweenAnswersAndWeBetweenReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, c := piped(linkLimits{})
+		l, c := piped(LinkLimits{})
 		go func() {
 			dribble(c, strings.Repeat("x\r\n", 20), 3, 50*time.Second) // Lines, each after a long wait.
 			dribble(c, strings.Repeat("x", 1<<20), 1<<10, 500*time.Millisecond)
@@ -151,11 +151,11 @@ func TestASteadyServerMayBeSlowBetweenAnswersAndWeBetweenReads(t *testing.T) {
 
 func TestAnIdleReadWaitsUntilAnAnswerIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, c := piped(linkLimits{})
+		l, c := piped(LinkLimits{})
 		defer c.Close()
-		l.expect(false)
+		l.Expect(false)
 		began := time.Now()
-		time.AfterFunc(time.Hour, func() { l.expect(true) })
+		time.AfterFunc(time.Hour, func() { l.Expect(true) })
 		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout || time.Since(began) != time.Hour+time.Minute {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
@@ -164,12 +164,12 @@ func TestAnIdleReadWaitsUntilAnAnswerIsDue(t *testing.T) {
 
 func TestAPhaseEndsALittleBeforeItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, c := piped(linkLimits{})
+		l, c := piped(LinkLimits{})
 		defer c.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		defer l.bind(ctx)()
-		defer l.greeting(ctx)()
+		defer l.Bind(ctx)()
+		defer l.WithinGreeting(ctx)()
 		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout || ctx.Err() != nil {
 			t.Errorf("got %v", err)
 		}
@@ -178,9 +178,9 @@ func TestAPhaseEndsALittleBeforeItsContext(t *testing.T) {
 
 func TestTheEndOfAContextEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, c := piped(linkLimits{})
+		l, c := piped(LinkLimits{})
 		ctx, cancel := context.WithCancelCause(t.Context())
-		release := l.bind(ctx)
+		release := l.Bind(ctx)
 		defer release()
 		why := errors.New("the lease was lost")
 		time.AfterFunc(time.Second, func() { cancel(why) })
@@ -199,9 +199,9 @@ func TestTheEndOfAContextEndsTheConnection(t *testing.T) {
 
 func TestAReleasedContextDoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, c := piped(linkLimits{})
+		l, c := piped(LinkLimits{})
 		ctx, cancel := context.WithCancel(t.Context())
-		l.bind(ctx)()
+		l.Bind(ctx)()
 		cancel()
 		synctest.Wait()
 		go io.WriteString(c, "fine\r\n")
@@ -213,7 +213,7 @@ func TestAReleasedContextDoesNothing(t *testing.T) {
 
 func TestAWriteThatIsNotTakenEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, c := piped(linkLimits{})
+		l, c := piped(LinkLimits{})
 		defer c.Close()
 		l.SetWriteDeadline(time.Now().Add(time.Hour)) // A library's wish.
 		began := time.Now()
@@ -225,19 +225,19 @@ func TestAWriteThatIsNotTakenEnds(t *testing.T) {
 }
 
 func TestTheFirstErrorStaysAndIsNoEndOfFile(t *testing.T) {
-	l, c := piped(linkLimits{})
+	l, c := piped(LinkLimits{})
 	c.Close()
-	l.signedIn()
+	l.SignedIn()
 	first := readLine(l)
 	if fault.CodeOf(first) != fault.ServerUnavailable || errors.Is(first, io.EOF) {
 		t.Errorf("got %v", first)
 	}
 	_, second := l.Read(make([]byte, 1))
-	if abort := l.abort(errors.New("later")); second != first || abort != first || l.failure() != first {
+	if abort := l.Abort(errors.New("later")); second != first || abort != first || l.Failure() != first {
 		t.Errorf("then %v, %v", second, abort)
 	}
-	if err := l.Close(); err != nil || l.failure() != first {
-		t.Errorf("closing: %v, then %v", err, l.failure())
+	if err := l.Close(); err != nil || l.Failure() != first {
+		t.Errorf("closing: %v, then %v", err, l.Failure())
 	}
 }
 
@@ -250,12 +250,12 @@ func TestS11LinesAndSessionsAreBounded(t *testing.T) {
 			}
 		}
 	}
-	l, c := piped(linkLimits{})
+	l, c := piped(LinkLimits{})
 	go endless(c)
 	if _, err := l.ReadLine(1 << 20); fault.CodeOf(err) != fault.ProtocolError || l.total > 1<<20+linkBuffer {
 		t.Errorf("%v after %d bytes", err, l.total)
 	}
-	l, c = piped(linkLimits{Octets: 100_000})
+	l, c = piped(LinkLimits{Octets: 100_000})
 	go endless(c)
 	n, err := io.Copy(io.Discard, l)
 	if f := fault.Of(err); f == nil || f.Code != fault.ServerUnavailable || !f.Limit || n != 100_000 {
@@ -264,7 +264,7 @@ func TestS11LinesAndSessionsAreBounded(t *testing.T) {
 }
 
 func TestReadLineAndReadShareABuffer(t *testing.T) {
-	l, c := piped(linkLimits{})
+	l, c := piped(LinkLimits{})
 	long := strings.Repeat("y", 3*linkBuffer) + "\n"
 	go func() {
 		io.WriteString(c, "one\r\n"+long+"rest")
@@ -330,8 +330,8 @@ func TestDialReportsItsSteps(t *testing.T) {
 			o.AllowAnyPort = o.AllowPorts == nil
 			o.RootCAs = ca.Pool()
 			var steps []string
-			l, err := dial(t.Context(), outbound.New(o), &signer{account: account.Account{Server: tc.server}}, linkLimits{},
-				newSessionPace(Patience{}), func(st account.Step) {
+			l, err := dial(t.Context(), outbound.New(o), &Signer{account: account.Account{Server: tc.server}}, LinkLimits{},
+				NewSessionPace(Patience{}), func(st account.Step) {
 					mark := map[bool]string{true: "+", false: "-"}[st.OK]
 					steps = append(steps, string(st.Name)+mark)
 					if !st.OK && st.Detail == "" {
@@ -347,8 +347,8 @@ func TestDialReportsItsSteps(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if line, err := l.ReadLine(100); string(line) != "hello\r\n" || err != nil || !l.private() {
-				t.Errorf("%q, %v, private %v", line, err, l.private())
+			if line, err := l.ReadLine(100); string(line) != "hello\r\n" || err != nil || !l.Encrypted() {
+				t.Errorf("%q, %v, private %v", line, err, l.Encrypted())
 			}
 			l.Close()
 		})
@@ -395,9 +395,9 @@ func waited(t *testing.T, read func(net.Conn) error) (d time.Duration) {
 	return d
 }
 
-func linked(limits linkLimits, read func(*link) error) func(net.Conn) error {
+func linked(limits LinkLimits, read func(*Link) error) func(net.Conn) error {
 	return func(c net.Conn) error {
-		l := &link{limits: limits.orDefault(), session: newSessionPace(limits.Patience)}
+		l := &Link{limits: limits.orDefault(), session: NewSessionPace(limits.Patience)}
 		l.attach(c)
 		return read(l)
 	}
@@ -409,15 +409,15 @@ func discard(r io.Reader) error {
 }
 
 func TestWhatAServerCanTakeOfUsIsBounded(t *testing.T) {
-	if n := swallowed(linked(linkLimits{}, readLine)); n > 1<<20+2*linkBuffer {
+	if n := swallowed(linked(LinkLimits{}, readLine)); n > 1<<20+2*linkBuffer {
 		t.Errorf("a line of %d octets was taken", n)
 	}
-	if n := swallowed(linked(linkLimits{Octets: 100_000}, func(l *link) error {
+	if n := swallowed(linked(LinkLimits{Octets: 100_000}, func(l *Link) error {
 		return discard(l)
 	})); n > 100_000+linkBuffer {
 		t.Errorf("%d octets were taken in one session", n)
 	}
-	if d := waited(t, linked(linkLimits{}, readLine)); d > time.Minute {
+	if d := waited(t, linked(LinkLimits{}, readLine)); d > time.Minute {
 		t.Errorf("silence was borne for %v", d)
 	}
 }
@@ -460,7 +460,7 @@ func TestARecordThatIsDraggedOutEnds(t *testing.T) {
 		if err := private.Handshake(); err != nil {
 			t.Fatal(err)
 		}
-		l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{})}
+		l := &Link{limits: LinkLimits{}.orDefault(), session: NewSessionPace(Patience{})}
 		l.attach(private)
 		l.socket = ours
 		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout {
@@ -477,7 +477,7 @@ var realNow = time.Now() // A bubble's clock is not in the certificates' time.
 func dripped(t *testing.T, first string, connections int) (lines []string, took time.Duration) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		began, session := time.Now(), newSessionPace(Patience{})
+		began, session := time.Now(), NewSessionPace(Patience{})
 		for range connections {
 			ours, theirs := net.Pipe()
 			var serving sync.WaitGroup
@@ -489,7 +489,7 @@ func dripped(t *testing.T, first string, connections int) (lines []string, took 
 					time.Sleep(time.Second)
 				}
 			})
-			l := &link{limits: linkLimits{}.orDefault(), session: session}
+			l := &Link{limits: LinkLimits{}.orDefault(), session: session}
 			l.attach(ours)
 			line, _ := l.ReadLine(maxGreeting)
 			lines = append(lines, string(line))

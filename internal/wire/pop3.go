@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bufio"
@@ -17,26 +17,28 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// pop3Verb is a POP3 command. These are all that exist here: what would change
+// POP3Verb is a POP3 command. These are all that exist here: what would change
 // a mailbox (RFC 1939 section 5, DELE) has no name.
-type pop3Verb string
+type POP3Verb string
 
+// The commands: of RFC 1939, and CAPA (RFC 2449), STLS (RFC 2595), AUTH (RFC 5034) and
+// UTF8 (RFC 6856).
 const (
-	popCAPA pop3Verb = "CAPA"
-	popSTLS pop3Verb = "STLS"
-	popUSER pop3Verb = "USER"
-	popPASS pop3Verb = "PASS"
-	popAUTH pop3Verb = "AUTH"
-	popAPOP pop3Verb = "APOP"
-	popUTF8 pop3Verb = "UTF8"
-	popSTAT pop3Verb = "STAT"
-	popLIST pop3Verb = "LIST"
-	popUIDL pop3Verb = "UIDL"
-	popTOP  pop3Verb = "TOP"
-	popRETR pop3Verb = "RETR"
-	popNOOP pop3Verb = "NOOP"
-	popRSET pop3Verb = "RSET"
-	popQUIT pop3Verb = "QUIT"
+	PopCAPA POP3Verb = "CAPA"
+	PopSTLS POP3Verb = "STLS"
+	PopUSER POP3Verb = "USER"
+	PopPASS POP3Verb = "PASS"
+	PopAUTH POP3Verb = "AUTH"
+	PopAPOP POP3Verb = "APOP"
+	PopUTF8 POP3Verb = "UTF8"
+	PopSTAT POP3Verb = "STAT"
+	PopLIST POP3Verb = "LIST"
+	PopUIDL POP3Verb = "UIDL"
+	PopTOP  POP3Verb = "TOP"
+	PopRETR POP3Verb = "RETR"
+	PopNOOP POP3Verb = "NOOP"
+	PopRSET POP3Verb = "RSET"
+	PopQUIT POP3Verb = "QUIT"
 )
 
 const (
@@ -124,10 +126,10 @@ func (g *pop3Guard) check(raw []byte) error {
 		return g.refuse("an answer to a challenge that is not base64")
 	}
 	verb, arg, has := strings.Cut(string(line), " ")
-	if !pop3Allowed(pop3Verb(verb), arg, has) {
+	if !pop3Allowed(POP3Verb(verb), arg, has) {
 		return g.refuse("a command outside the list of those that change nothing")
 	}
-	g.sasl = pop3Verb(verb) == popAUTH
+	g.sasl = POP3Verb(verb) == PopAUTH
 	return nil
 }
 
@@ -135,21 +137,21 @@ func isSASLAnswer(line []byte) bool {
 	return len(bytes.Trim(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")) == 0
 }
 
-func pop3Allowed(v pop3Verb, arg string, has bool) bool {
+func pop3Allowed(v POP3Verb, arg string, has bool) bool {
 	switch v {
-	case popCAPA, popSTLS, popUTF8, popSTAT, popLIST, popUIDL, popNOOP, popRSET, popQUIT:
+	case PopCAPA, PopSTLS, PopUTF8, PopSTAT, PopLIST, PopUIDL, PopNOOP, PopRSET, PopQUIT:
 		return !has
-	case popUSER, popPASS:
+	case PopUSER, PopPASS:
 		return arg != ""
-	case popAUTH:
+	case PopAUTH:
 		mech, initial, _ := strings.Cut(arg, " ")
-		return slices.Contains(saslMechanisms, mech) && isSASLAnswer([]byte(initial))
-	case popAPOP:
+		return slices.Contains(SASLMechanisms, mech) && isSASLAnswer([]byte(initial))
+	case PopAPOP:
 		user, digest, _ := cutLast(arg, " ")
 		return user != "" && len(digest) == 32 && strings.Trim(digest, "0123456789abcdef") == ""
-	case popRETR:
+	case PopRETR:
 		return isNumber(arg)
-	case popTOP:
+	case PopTOP:
 		n, lines, _ := strings.Cut(arg, " ")
 		return isNumber(n) && lines == "0"
 	}
@@ -169,33 +171,35 @@ func isNumber(s string) bool {
 	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
 }
 
-// pop3Command is one command on its way.
-type pop3Command struct {
-	verb   pop3Verb
-	arg    string
-	secret bool // The argument is left out of the transcript.
+// POP3Command is one command on its way.
+type POP3Command struct {
+	Verb   POP3Verb
+	Arg    string
+	Secret bool // The argument is left out of the transcript.
 }
 
-func (c pop3Command) line() string {
-	if c.arg == "" {
-		return string(c.verb)
+// Line is the command without its end.
+func (c POP3Command) Line() string {
+	if c.Arg == "" {
+		return string(c.Verb)
 	}
-	return string(c.verb) + " " + c.arg
+	return string(c.Verb) + " " + c.Arg
 }
 
-// pop3Refusal is a server's -ERR: the answer is no, and the dialogue goes on.
-type pop3Refusal struct{ text string }
+// POP3Refusal is a server's -ERR: the answer is no, and the dialogue goes on.
+type POP3Refusal struct{ Text string }
 
-func (r *pop3Refusal) Error() string { return "the server refused: " + fault.Clean(r.text, 200) }
+// Error implements error.
+func (r *POP3Refusal) Error() string { return "the server refused: " + fault.Clean(r.Text, 200) }
 
-// pop3Wire is one connection in POP3's terms. go-pop3 writes the commands and
+// POP3 is one connection in POP3's terms. go-pop3 writes the commands and
 // reads the status lines, as a codec; below it stand the guard, and a reader
 // that hands it status lines one at a time, checked, so that its buffer is
 // always empty when a body or a list follows, or TLS. Those are read from
 // the link directly: go-pop3 takes LF "." LF for the end of a message and ends
 // a list at the first line it does not understand.
-type pop3Wire struct {
-	*link
+type POP3 struct {
+	*Link
 	guard pop3Guard
 	codec *pop3.Conn
 	rest  []byte // Of a status line that is being handed over.
@@ -220,9 +224,9 @@ type pop3Wire struct {
 	read bool
 }
 
-// newPOP3Wire reads the greeting. It may return both a wire and a *pop3Refusal.
-func newPOP3Wire(l *link) (*pop3Wire, error) {
-	w := &pop3Wire{link: l, guard: pop3Guard{w: l, refused: l.refused}}
+// NewPOP3 reads the greeting. It may return both a wire and a *pop3Refusal.
+func NewPOP3(l *Link) (*POP3, error) {
+	w := &POP3{Link: l, guard: pop3Guard{w: l, refused: l.refused}}
 	codec, err := pop3.New(pop3.Opt{Dialer: wireDialer{w}}).NewConn()
 	w.codec, w.greeted = codec, w.text
 	if err != nil {
@@ -232,22 +236,22 @@ func newPOP3Wire(l *link) (*pop3Wire, error) {
 }
 
 // wireDialer gives go-pop3 the connection there is.
-type wireDialer struct{ w *pop3Wire }
+type wireDialer struct{ w *POP3 }
 
 // Dial implements pop3.Dialer.
 func (d wireDialer) Dial(string, string) (net.Conn, error) { return d.w, nil }
 
 // Write implements net.Conn for go-pop3: everything goes through the guard.
-func (w *pop3Wire) Write(p []byte) (int, error) {
+func (w *POP3) Write(p []byte) (int, error) {
 	n, err := w.guard.Write(p)
 	if errors.Is(err, errPOP3Refused) {
-		err = w.abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: err})
+		err = w.Abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: err})
 	}
 	return n, err
 }
 
 // Read implements net.Conn for go-pop3: it returns at most one status line.
-func (w *pop3Wire) Read(p []byte) (int, error) {
+func (w *POP3) Read(p []byte) (int, error) {
 	if len(w.rest) == 0 {
 		line, err := w.statusLine()
 		if err != nil {
@@ -265,7 +269,7 @@ func (w *pop3Wire) Read(p []byte) (int, error) {
 
 // statusLine reads a line, also one that came with the end of a message, or behind
 // the rest of it.
-func (w *pop3Wire) statusLine() ([]byte, error) {
+func (w *POP3) statusLine() ([]byte, error) {
 	if line := w.pushed; line != nil {
 		w.pushed = nil
 		return line, nil
@@ -280,7 +284,7 @@ func (w *pop3Wire) statusLine() ([]byte, error) {
 
 // askedVerb is a question that is under way.
 type askedVerb struct {
-	verb  pop3Verb
+	verb  POP3Verb
 	ahead bool // It was sent behind another one that was not answered yet.
 }
 
@@ -288,24 +292,24 @@ type askedVerb struct {
 // question was sent behind another one, which was answered. What decides on a login
 // may take longer at a server that was seen to keep what is sent ahead, and is not to
 // be asked twice; so may anything once this connection has shown it.
-func (w *pop3Wire) due() bool {
+func (w *POP3) due() bool {
 	if len(w.asked) == 0 || !w.asked[0].ahead || w.keeps {
 		return false
 	}
 	switch w.asked[0].verb {
-	case popPASS, popAUTH, popAPOP:
+	case PopPASS, PopAUTH, PopAPOP:
 		return w.fresh
 	}
 	return true
 }
 
 // done notes that a question was answered.
-func (w *pop3Wire) done() {
+func (w *POP3) done() {
 	if len(w.asked) == 0 {
 		return
 	}
 	switch q := w.asked[0]; q.verb {
-	case popUIDL, popTOP, popRETR: // What goes along with the login ends with UIDL.
+	case PopUIDL, PopTOP, PopRETR: // What goes along with the login ends with UIDL.
 		w.keeps = w.keeps || q.ahead
 	}
 	w.asked = w.asked[1:]
@@ -314,7 +318,7 @@ func (w *pop3Wire) done() {
 // parse takes only what RFC 1939 section 3 calls a status: "+OK" or "-ERR",
 // alone or followed by a blank, ended by CRLF. While an AUTH is under way, "+"
 // alone or followed by a blank is a challenge (RFC 5034 section 4).
-func (w *pop3Wire) parse(line []byte) error {
+func (w *POP3) parse(line []byte) error {
 	text, crlf := strings.CutSuffix(string(line), "\r\n")
 	w.ok, w.more, w.challenge, w.text = false, false, "", ""
 	word, rest, _ := strings.Cut(text, " ")
@@ -332,73 +336,73 @@ func (w *pop3Wire) parse(line []byte) error {
 	}
 	if !crlf {
 		w.imap = word == "*"
-		return w.abort(fault.New(fault.ProtocolError, "reading from the server", "The server's answer is not one of POP3."))
+		return w.Abort(fault.New(fault.ProtocolError, "reading from the server", "The server's answer is not one of POP3."))
 	}
 	w.note("S", text)
 	return nil
 }
 
-// errChallenge says that the server wants an answer before it gives its own.
-var errChallenge = errors.New("the server asks back")
+// ErrChallenge says that the server wants an answer before it gives its own.
+var ErrChallenge = errors.New("the server asks back")
 
 // refusal says what go-pop3's error on a status line was.
-func (w *pop3Wire) refusal(err error) error {
-	broken := w.failure()
+func (w *POP3) refusal(err error) error {
+	broken := w.Failure()
 	switch {
 	case broken != nil:
 		return broken
 	case w.more:
-		return errChallenge
+		return ErrChallenge
 	case !w.ok:
-		return &pop3Refusal{text: w.text}
+		return &POP3Refusal{Text: w.text}
 	}
-	return w.abort(&fault.Error{Code: fault.ProtocolError, Op: "reading from the server", Detail: "The server's answer " +
+	return w.Abort(&fault.Error{Code: fault.ProtocolError, Op: "reading from the server", Detail: "The server's answer " +
 		"is not one of POP3.", Err: err})
 }
 
-// send writes commands, all at once.
-func (w *pop3Wire) send(cmds ...pop3Command) error {
+// Send writes commands, all at once.
+func (w *POP3) Send(cmds ...POP3Command) error {
 	lines := make([]string, len(cmds))
 	for i, c := range cmds {
-		lines[i] = c.line()
-		w.read = w.read || c.verb == popRETR || c.verb == popTOP
-		if strings.ContainsAny(c.arg, "\r\n\x00") {
-			return w.abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: w.guard.refuse(
+		lines[i] = c.Line()
+		w.read = w.read || c.Verb == PopRETR || c.Verb == PopTOP
+		if strings.ContainsAny(c.Arg, "\r\n\x00") {
+			return w.Abort(&fault.Error{Code: fault.Internal, Op: "writing to the server", Err: w.guard.refuse(
 				"control character in an argument")})
 		}
-		shown := c.arg
-		if c.secret {
+		shown := c.Arg
+		if c.Secret {
 			shown = "***"
-			if mechanism, _, found := strings.Cut(c.arg, " "); found && c.verb == popAUTH {
+			if mechanism, _, found := strings.Cut(c.Arg, " "); found && c.Verb == PopAUTH {
 				shown = mechanism + " ***"
 			}
 		}
-		w.note("C", pop3Command{verb: c.verb, arg: shown}.line())
+		w.note("C", POP3Command{Verb: c.Verb, Arg: shown}.Line())
 	}
 	for _, c := range cmds {
-		w.asked = append(w.asked, askedVerb{c.verb, len(w.asked) > 0})
+		w.asked = append(w.asked, askedVerb{c.Verb, len(w.asked) > 0})
 	}
 	w.guard.lines += len(cmds)
 	return w.write(strings.Join(lines, "\r\n"))
 }
 
-// answer writes the answer to a challenge.
-func (w *pop3Wire) answer(base64 string) error {
+// Answer writes the answer to a challenge.
+func (w *POP3) Answer(base64 string) error {
 	w.note("C", "***")
 	w.guard.lines++
 	return w.write(base64)
 }
 
-func (w *pop3Wire) write(lines string) error {
+func (w *POP3) write(lines string) error {
 	if err := w.codec.Send(lines); err != nil {
 		return w.fail("writing to the server", err)
 	}
 	return nil
 }
 
-// status reads the answer to one command: its text, a *pop3Refusal, or what
+// Status reads the answer to one command: its text, a *pop3Refusal, or what
 // broke the connection.
-func (w *pop3Wire) status() (string, error) {
+func (w *POP3) Status() (string, error) {
 	due := w.due()
 	release := func() {}
 	if due {
@@ -411,29 +415,29 @@ func (w *pop3Wire) status() (string, error) {
 		w.answered()
 		return w.text, nil
 	}
-	if err = w.refusal(err); errors.As(err, new(*pop3Refusal)) {
+	if err = w.refusal(err); errors.As(err, new(*POP3Refusal)) {
 		w.done()
 		w.answered()
 	}
-	w.lost = due && silent(err)
+	w.lost = due && Silent(err)
 	return "", err
 }
 
-// ask sends one command and reads its status.
-func (w *pop3Wire) ask(c pop3Command) (string, error) {
-	if err := w.send(c); err != nil {
+// Ask sends one command and reads its status.
+func (w *POP3) Ask(c POP3Command) (string, error) {
+	if err := w.Send(c); err != nil {
 		return "", err
 	}
-	return w.status()
+	return w.Status()
 }
 
 // maxPOP3Lines bounds a list: more messages than any mailbox holds.
 const maxPOP3Lines = 2_000_000
 
-// lines reads what follows a +OK up to the line with a dot alone, and gives
+// Lines reads what follows a +OK up to the line with a dot alone, and gives
 // each line without its end. ok is false for a line that does not end in CRLF.
 // A line that was of use lists a message. each's error ends the connection.
-func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool, err error)) error {
+func (w *POP3) Lines(each func(line []byte, ok bool) (used bool, err error)) error {
 	for range maxPOP3Lines {
 		line, err := w.ReadLine(linkBuffer)
 		if err != nil {
@@ -448,45 +452,46 @@ func (w *pop3Wire) lines(each func(line []byte, ok bool) (used bool, err error))
 		}
 		used, err := each(text, ok)
 		if err != nil {
-			return w.abort(err)
+			return w.Abort(err)
 		}
 		if used {
-			w.listed()
+			w.Listed()
 		}
 	}
-	return w.abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines",
+	return w.Abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines",
 		maxPOP3Lines)))
 }
 
-// body reads the message, or what of it was asked for, that follows a +OK. Its
+// Body reads the message, or what of it was asked for, that follows a +OK. Its
 // first octets count as brought, so many of them.
-func (w *pop3Wire) body(most int64) *dotReader {
-	return &dotReader{w: w, most: most}
+func (w *POP3) Body(most int64) *DotReader {
+	return &DotReader{w: w, most: most}
 }
 
-// skip reads the rest of a message, at most limit bytes of it.
-func (w *pop3Wire) skip(d *dotReader, limit int64) error {
+// Skip reads the rest of a message, at most limit bytes of it.
+func (w *POP3) Skip(d *DotReader, limit int64) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(d, limit+1))
 	if err == nil && n > limit {
-		err = w.abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+binarySize(limit)+
+		err = w.Abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+BinarySize(limit)+
 			"."))
 	}
 	return err
 }
 
-func binarySize(n int64) string {
+// BinarySize is a number of octets in whole KiB or MiB.
+func BinarySize(n int64) string {
 	if n < 1<<20 {
 		return fmt.Sprintf("%d KiB", n>>10)
 	}
 	return fmt.Sprintf("%d MiB", n>>20)
 }
 
-// dotReader reads a message as RFC 1939 section 3 sends it: lines that begin
+// DotReader reads a message as RFC 1939 section 3 sends it: lines that begin
 // with a dot have lost one, and CRLF "." CRLF, and nothing else, is the end. An
 // LF that stands alone begins no line. The last LF may be missing: where nothing
 // follows for a while, or the next answer does at once.
-type dotReader struct {
-	w    *pop3Wire
+type DotReader struct {
+	w    *POP3
 	rest []byte // Of the piece that is being handed over, in the link's buffer.
 	mid  bool   // The last piece ended inside a line.
 	cr   bool   // … with a CR, whose LF may come.
@@ -495,7 +500,7 @@ type dotReader struct {
 }
 
 // Read implements io.Reader. It returns io.EOF only after the terminator.
-func (d *dotReader) Read(p []byte) (n int, err error) {
+func (d *DotReader) Read(p []byte) (n int, err error) {
 	defer d.w.count()
 	for n < len(p) {
 		if len(d.rest) == 0 {
@@ -522,7 +527,7 @@ func isStatus(line []byte) bool {
 }
 
 // next takes the next piece: up to an LF, or a full buffer.
-func (d *dotReader) next() {
+func (d *DotReader) next() {
 	d.w.dots = !d.mid
 	piece, err := d.w.r.ReadSlice('\n')
 	d.w.dots = false
@@ -556,23 +561,23 @@ func (d *dotReader) next() {
 }
 
 // Greeted returns the words of the greeting.
-func (w *pop3Wire) Greeted() string { return w.greeted }
+func (w *POP3) Greeted() string { return w.greeted }
 
 // SpeaksIMAP reports whether the last line was one of IMAP's.
-func (w *pop3Wire) SpeaksIMAP() bool { return w.imap }
+func (w *POP3) SpeaksIMAP() bool { return w.imap }
 
 // Unknown tells whether nothing is known of the server from earlier sessions.
-func (w *pop3Wire) Unknown(fresh bool) { w.fresh = fresh }
+func (w *POP3) Unknown(fresh bool) { w.fresh = fresh }
 
 // Challenge returns what the server asks, in base64; "" where it merely waits.
-func (w *pop3Wire) Challenge() string { return w.challenge }
+func (w *POP3) Challenge() string { return w.challenge }
 
 // ExpectChallenge says whether "+" is an answer to what was sent.
-func (w *pop3Wire) ExpectChallenge(due bool) { w.guard.sasl = due }
+func (w *POP3) ExpectChallenge(due bool) { w.guard.sasl = due }
 
 // Lost reports whether a question that was sent ahead was not answered.
-func (w *pop3Wire) Lost() bool { return w.lost }
+func (w *POP3) Lost() bool { return w.lost }
 
 // HasRead says that messages were read, some of which the server may mark as seen
 // unless RSET takes that back.
-func (w *pop3Wire) HasRead() bool { return w.read }
+func (w *POP3) HasRead() bool { return w.read }

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bytes"
@@ -156,12 +156,12 @@ func (g *imapGuard) sendLine() error {
 	if !isTag(tag) {
 		return g.refuse("a bad tag")
 	}
-	return g.sendCommand(&imapCommand{tag: tag, verb: verb}, args, hasArgs)
+	return g.sendCommand(&IMAPCommand{tag: tag, verb: verb}, args, hasArgs)
 }
 
 // sendCommand checks one command by its own grammar. What is not named here
 // is not sent.
-func (g *imapGuard) sendCommand(c *imapCommand, args string, hasArgs bool) error {
+func (g *imapGuard) sendCommand(c *IMAPCommand, args string, hasArgs bool) error {
 	octets, shown := g.buf, args
 	switch c.verb {
 	case verbCapability, verbNoop, verbLogout, verbSTARTTLS, verbNamespace:
@@ -275,19 +275,19 @@ const (
 // The items that name a message over all folders: of Gmail's extension
 // X-GM-EXT-1, and of RFC 8474 (OBJECTID).
 const (
-	globalGmail = "X-GM-MSGID"
-	globalEmail = "EMAILID"
+	ItemGmailID = "X-GM-MSGID"
+	ItemEmailID = "EMAILID"
 )
 
-func isGlobalItem(item string) bool { return item == globalGmail || item == globalEmail }
+func isGlobalItem(item string) bool { return item == ItemGmailID || item == ItemEmailID }
 
-// software is what servers are told that we are.
-const software = "Mailbrook"
+// Software is what servers are told that we are.
+const Software = "Mailbrook"
 
 // isIntroduction reports whether the arguments of ID tell the program's name and
 // version, and nothing else.
 func isIntroduction(args string) bool {
-	rest, ok := strings.CutPrefix(args, `("name" "`+software+`"`)
+	rest, ok := strings.CutPrefix(args, `("name" "`+Software+`"`)
 	if version, told := strings.CutPrefix(rest, ` "version" `); ok && told {
 		n := quotedLen(version)
 		rest, ok = version[n:], n > 0 && n <= 66
@@ -324,8 +324,8 @@ func cutAlias(args string) (name, rest string, ok bool) {
 	if !ok {
 		return "", "", false
 	}
-	name, long, ok := fromAlias(alias)
-	return name, rest, ok && !long && askable(name)
+	name, long, ok := FromAlias(alias)
+	return name, rest, ok && !long && Askable(name)
 }
 
 // announced reads "{12}" or "{12+}".

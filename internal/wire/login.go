@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"context"
@@ -17,19 +17,21 @@ type Gate interface {
 	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (settle func(account.SignIn), err error)
 }
 
-// signer is who signs in, over all connections of a session.
-type signer struct {
+// Signer is who signs in, over all connections of a session.
+type Signer struct {
 	gate    Gate
 	account account.Account // Its LoginProof is the session's.
 }
 
-func newSigner(gate Gate, a account.Account) *signer { return &signer{gate, a} }
+// NewSigner returns who signs in to a over the connections of one session. gate may
+// be nil: nobody counts.
+func NewSigner(gate Gate, a account.Account) *Signer { return &Signer{gate, a} }
 
 // Account is who signs in, with the proof of its last login.
-func (s *signer) Account() account.Account { return s.account }
+func (s *Signer) Account() account.Account { return s.account }
 
 // admit begins an attempt to sign in.
-func (s *signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error) {
+func (s *Signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error) {
 	if s == nil || s.gate == nil {
 		return nil, nil
 	}
@@ -43,7 +45,7 @@ func (s *signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error
 
 // attempt is one login, on one connection. Nil: nobody counts it.
 type attempt struct {
-	signer *signer
+	signer *Signer
 	addrs  []netip.Addr
 	settle func(account.SignIn) // Nil when it has ended.
 	sent   bool                 // The credential is on its way.

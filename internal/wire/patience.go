@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"errors"
@@ -71,14 +71,14 @@ const (
 
 // Why a server was given up. All of them are deadlines.
 var (
-	errTooSlow    = fmt.Errorf("below the least rate: %w", os.ErrDeadlineExceeded)                // By Command.
-	errNoProgress = fmt.Errorf("neither a message nor a folder came: %w", os.ErrDeadlineExceeded) // By Progress.
-	errTooLong    = fmt.Errorf("the session took too long: %w", os.ErrDeadlineExceeded)           // By Session.
+	ErrTooSlow    = fmt.Errorf("below the least rate: %w", os.ErrDeadlineExceeded)                // By Command.
+	ErrNoProgress = fmt.Errorf("neither a message nor a folder came: %w", os.ErrDeadlineExceeded) // By Progress.
+	ErrTooLong    = fmt.Errorf("the session took too long: %w", os.ErrDeadlineExceeded)           // By Session.
 )
 
-// givenUp reports whether a session as a whole took too long: no other
+// GivenUp reports whether a session as a whole took too long: no other
 // connection makes it better.
-func givenUp(err error) bool { return errors.Is(err, errNoProgress) || errors.Is(err, errTooLong) }
+func GivenUp(err error) bool { return errors.Is(err, ErrNoProgress) || errors.Is(err, ErrTooLong) }
 
 // pace is time of waiting that is used up and earned again, up to a limit.
 type pace struct {
@@ -108,32 +108,33 @@ func (p *pace) rest() time.Duration {
 	return p.left
 }
 
-// sessionPace is what a session grants its server over all connections.
-type sessionPace struct{ progress, whole, hasty *pace }
+// SessionPace is what a session grants its server over all connections.
+type SessionPace struct{ progress, whole, hasty *pace }
 
-func newSessionPace(p Patience) *sessionPace {
+// NewSessionPace returns what p grants a whole session.
+func NewSessionPace(p Patience) *SessionPace {
 	p = p.orDefault()
-	return &sessionPace{progress: newPace(p.Progress), whole: newPace(p.Session), hasty: newPace(hastySession)}
+	return &SessionPace{progress: newPace(p.Progress), whole: newPace(p.Session), hasty: newPace(hastySession)}
 }
 
-func (s *sessionPace) spend(d time.Duration) {
+func (s *SessionPace) spend(d time.Duration) {
 	s.progress.spend(d)
 	s.whole.spend(d)
 }
 
 // overdue says why the session has to end, or returns nil. It is asked before and
 // after each read.
-func (s *sessionPace) overdue(code fault.Code) *fault.Error {
+func (s *SessionPace) overdue(code fault.Code) *fault.Error {
 	switch {
 	case s.whole.rest() <= 0:
 		f := fault.New(code, waiting, fmt.Sprintf("The server is too slow: it was waited for %v in all. The rest is left "+
 			"for the next visit.", s.whole.limit))
-		f.Limit, f.Err = true, errTooLong
+		f.Limit, f.Err = true, ErrTooLong
 		return f
 	case s.progress.rest() <= 0:
 		f := fault.New(code, waiting, fmt.Sprintf("The server is too slow: in %v of waiting it sent neither a message nor "+
 			"what a folder holds.", s.progress.limit))
-		f.Err = errNoProgress
+		f.Err = ErrNoProgress
 		return f
 	}
 	return nil
@@ -143,16 +144,16 @@ func (s *sessionPace) overdue(code fault.Code) *fault.Error {
 const waiting = "waiting for the server"
 
 // named tells that the server named a folder that was asked for.
-func (l *link) named() {
+func (l *Link) named() {
 	l.reassured()
 	l.command.earn(l.atFloor(listedOctets))
 }
 
-// listed tells that the server listed a message that was asked for.
-func (l *link) listed() { l.brought(listedOctets) }
+// Listed tells that the server listed a message that was asked for.
+func (l *Link) Listed() { l.brought(listedOctets) }
 
 // brought tells that the server brought n octets of a message or its header.
-func (l *link) brought(n int) {
+func (l *Link) brought(n int) {
 	l.reassured()
 	d := l.atFloor(n)
 	l.command.earn(d)
@@ -161,33 +162,33 @@ func (l *link) brought(n int) {
 
 // count tells what was brought and was not told, which is due before the server is
 // waited for again.
-func (l *link) count() {
+func (l *Link) count() {
 	if n := l.uncounted; n > 0 {
 		l.uncounted = 0
 		l.brought(n)
 	}
 }
 
-func (l *link) atFloor(octets int) time.Duration {
+func (l *Link) atFloor(octets int) time.Duration {
 	return time.Duration(octets) * time.Second / time.Duration(l.limits.Floor)
 }
 
 // answered tells that a command was completed.
-func (l *link) answered() {
+func (l *Link) answered() {
 	l.reassured()
 	l.command.earn(l.limits.Command / answerShare)
 }
 
-// settled tells that a message came whole, or that all was said of a folder that
+// Settled tells that a message came whole, or that all was said of a folder that
 // was asked for.
-func (l *link) settled() {
+func (l *Link) Settled() {
 	l.reassured()
 	l.command.earn(l.limits.Command)
 	l.session.progress.earn(l.limits.Progress)
 }
 
 // overdue says why the server is not waited for any longer, or returns nil.
-func (l *link) overdue() *fault.Error {
+func (l *Link) overdue() *fault.Error {
 	code := l.silence()
 	if f := l.session.overdue(code); f != nil {
 		return f
@@ -197,12 +198,12 @@ func (l *link) overdue() *fault.Error {
 	}
 	return &fault.Error{
 		Code: code, Op: waiting,
-		Detail: "The server is too slow: what it was asked for did not come in time.", Err: errTooSlow,
+		Detail: "The server is too slow: what it was asked for did not come in time.", Err: ErrTooSlow,
 	}
 }
 
 // tally counts the time that we have been waiting for the server. l.mu is held.
-func (l *link) tally() {
+func (l *Link) tally() {
 	now := time.Now()
 	if !l.since.IsZero() {
 		d := now.Sub(l.since)
@@ -215,6 +216,6 @@ func (l *link) tally() {
 	}
 }
 
-// silent reports whether a server stopped sending, or nearly so, as against
+// Silent reports whether a server stopped sending, or nearly so, as against
 // closing.
-func silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+func Silent(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bufio"
@@ -19,16 +19,16 @@ import (
 	"github.com/mailbrook/mailbrook/internal/outbound"
 )
 
-// linkLimits bound what a server can make us wait for and read. Zero means
+// LinkLimits bound what a server can make us wait for and read. Zero means
 // the default.
-type linkLimits struct {
+type LinkLimits struct {
 	Patience
 	Write  time.Duration // Longest wait for the server to take what we send: 60 s.
 	Octets int64         // What one connection may bring: 2 GiB.
 	Body   int64         // What one message may have: DefaultMaxMessageBytes.
 }
 
-func (l linkLimits) orDefault() linkLimits {
+func (l LinkLimits) orDefault() LinkLimits {
 	l.Patience = l.Patience.orDefault()
 	if l.Write <= 0 {
 		l.Write = time.Minute
@@ -44,7 +44,7 @@ func (l linkLimits) orDefault() linkLimits {
 
 const linkBuffer = 64 << 10
 
-// link is one connection to an external server, below every protocol library.
+// Link is one connection to an external server, below every protocol library.
 // It promises:
 //
 //   - Every wait ends. Each read and write has a deadline of its own; within
@@ -64,8 +64,8 @@ const linkBuffer = 64 << 10
 // cannot lengthen a wait. One goroutine may read while others write; Close may
 // be called by any of them, at any time. ReadLine and Read share one buffer and
 // belong to one goroutine at a time, as do upgrade and due.
-type link struct {
-	limits linkLimits
+type Link struct {
+	limits LinkLimits
 	dialer *outbound.Dialer
 	server account.Server
 	// attempt is the login that the connection is for; nil: nobody counts it.
@@ -84,7 +84,7 @@ type link struct {
 	unread  func(answer []byte) // Told of each answer that is left out as it cannot be read; nil: nobody is.
 
 	command *pace        // What the server is granted over this connection.
-	session *sessionPace // … and over all of the session's.
+	session *SessionPace // … and over all of the session's.
 
 	mu      sync.Mutex // Guards what follows.
 	conn    net.Conn   // What is read and written: plain or private.
@@ -111,27 +111,27 @@ type link struct {
 	uncounted int
 }
 
-var _ net.Conn = (*link)(nil)
+var _ net.Conn = (*Link)(nil)
 
 // dial reaches a server: it checks the words that name it, resolves, has the
 // login admitted, connects and, with security tls, shakes hands. observe, which may be nil, is told of
 // the steps resolve, connect and tls. With starttls the caller reads the
 // greeting and calls upgrade.
-func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimits, session *sessionPace,
+func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimits, session *SessionPace,
 	observe func(account.Step),
-) (_ *link, err error) {
+) (_ *Link, err error) {
 	if f := session.overdue(fault.ServerUnavailable); f != nil {
 		return nil, f
 	}
 	began, server := time.Now(), who.account.Server
 	defer func() { session.spend(time.Since(began)) }()
-	l := &link{limits: limits.orDefault(), dialer: d, server: server, observe: observe, session: session}
-	addrs, err := timed(l.observe, account.StepResolve, func() ([]netip.Addr, string, error) {
+	l := &Link{limits: limits.orDefault(), dialer: d, server: server, observe: observe, session: session}
+	addrs, err := Timed(l.observe, account.StepResolve, func() ([]netip.Addr, string, error) {
 		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {
 			return nil, "", err
 		}
 		addrs, err := d.Resolve(ctx, server.Host)
-		return addrs, plural(len(addrs), "address", "addresses"), err
+		return addrs, Plural(len(addrs), "address", "addresses"), err
 	})
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimit
 			l.attempt.failed(err)
 		}
 	}()
-	conn, err := timed(l.observe, account.StepConnect, func() (net.Conn, string, error) {
+	conn, err := Timed(l.observe, account.StepConnect, func() (net.Conn, string, error) {
 		conn, err := d.Connect(ctx, addrs, server.Port)
 		return conn, "", err
 	})
@@ -153,7 +153,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimit
 	}
 	l.attach(conn)
 	if server.Security == account.TLS {
-		if err := l.upgrade(ctx); err != nil {
+		if err := l.Upgrade(ctx); err != nil {
 			conn.Close()
 			return nil, err
 		}
@@ -161,31 +161,32 @@ func dial(ctx context.Context, d *outbound.Dialer, who *signer, limits linkLimit
 	return l, nil
 }
 
-// newLink makes a link of a connection to a server that there is. Nobody counts its
+// NewLink makes a link of a connection to a server that there is. Nobody counts its
 // login.
-func newLink(conn net.Conn, server account.Server, limits linkLimits, session *sessionPace) *link {
-	l := &link{limits: limits.orDefault(), server: server, session: session}
+func NewLink(conn net.Conn, server account.Server, limits LinkLimits, session *SessionPace) *Link {
+	l := &Link{limits: limits.orDefault(), server: server, session: session}
 	l.attach(conn)
 	return l
 }
 
 // attach gives the link its connection.
-func (l *link) attach(conn net.Conn) {
+func (l *Link) attach(conn net.Conn) {
 	l.conn, l.socket = conn, conn
 	l.command = newPace(l.limits.Command)
 	l.r = bufio.NewReaderSize(rawReader{l}, linkBuffer)
 }
 
-func plural(n int, one, many string) string {
+// Plural is n and what it counts: "1 folder", "2 folders".
+func Plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// timed runs one step of reaching a server and reports it. do's detail is
+// Timed runs one step of reaching a server and reports it. do's detail is
 // shown when it went well, the error's own when it did not.
-func timed[T any](observe func(account.Step), name account.StepName, do func() (T, string, error)) (T, error) {
+func Timed[T any](observe func(account.Step), name account.StepName, do func() (T, string, error)) (T, error) {
 	began := time.Now()
 	v, detail, err := do()
 	s := account.Step{Name: name, OK: err == nil, Took: time.Since(began), Detail: detail}
@@ -201,14 +202,14 @@ func timed[T any](observe func(account.Step), name account.StepName, do func() (
 	return v, err
 }
 
-// upgrade begins TLS on the connection (STARTTLS, STLS: after the server's
+// Upgrade begins TLS on the connection (STARTTLS, STLS: after the server's
 // consent was read, and nothing else). Whatever the server sent ahead of the
 // handshake is an error: it could be anybody's words.
-func (l *link) upgrade(ctx context.Context) error {
-	_, err := timed(l.observe, account.StepTLS, func() (struct{}, string, error) {
+func (l *Link) Upgrade(ctx context.Context) error {
+	_, err := Timed(l.observe, account.StepTLS, func() (struct{}, string, error) {
 		var none struct{}
 		if l.r.Buffered() > 0 {
-			return none, "", l.abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the "+
+			return none, "", l.Abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the "+
 				"TLS handshake."))
 		}
 		l.mu.Lock()
@@ -222,7 +223,7 @@ func (l *link) upgrade(ctx context.Context) error {
 		}
 		private, err := l.dialer.Handshake(ctx, conn, l.server.Host)
 		if err != nil {
-			return none, "", l.abort(err)
+			return none, "", l.Abort(err)
 		}
 		l.mu.Lock()
 		l.conn, l.secure = private, true
@@ -233,33 +234,34 @@ func (l *link) upgrade(ctx context.Context) error {
 	return err
 }
 
-// private reports whether the connection is under TLS. Where it is not, no
+// Encrypted reports whether the connection is under TLS. Where it is not, no
 // credential may be sent unless the account's security is none.
-func (l *link) private() bool {
+func (l *Link) Encrypted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.secure
 }
 
-// signedIn tells that the login went well. Silence before it is
+// SignedIn tells that the login went well. Silence before it is
 // connect_timeout, after it server_unavailable.
-func (l *link) signedIn() {
+func (l *Link) SignedIn() {
 	l.mu.Lock()
 	l.login = true
 	l.mu.Unlock()
 	l.attempt.accepted()
 }
 
-// bind ends the connection when ctx ends; from then on every call returns the
+// Bind ends the connection when ctx ends; from then on every call returns the
 // context's error. release, which must be called, undoes the binding.
-func (l *link) bind(ctx context.Context) (release func()) {
+func (l *Link) Bind(ctx context.Context) (release func()) {
 	stop := context.AfterFunc(ctx, func() {
-		l.abort(interrupted(ctx))
+		l.Abort(Interrupted(ctx))
 	})
 	return func() { stop() }
 }
 
-func interrupted(ctx context.Context) error {
+// Interrupted is the error of what ctx stopped; it wraps the context's and its cause.
+func Interrupted(ctx context.Context) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("the visit was stopped: %w: %w", err, cause)
@@ -267,10 +269,10 @@ func interrupted(ctx context.Context) error {
 	return fmt.Errorf("the visit was stopped: %w", err)
 }
 
-// within gives everything that is read until done is called at most d, or a
+// Within gives everything that is read until done is called at most d, or a
 // little less than ctx's own deadline, so that the server's silence is blamed
 // on the server. Phases do not nest.
-func (l *link) within(ctx context.Context, d time.Duration) (done func()) {
+func (l *Link) Within(ctx context.Context, d time.Duration) (done func()) {
 	if end, ok := ctx.Deadline(); ok {
 		d = min(d, time.Until(end)*9/10)
 	}
@@ -280,7 +282,7 @@ func (l *link) within(ctx context.Context, d time.Duration) (done func()) {
 
 // await gives what is read until done is called no more time than what should be
 // there already has. It may be used within a phase.
-func (l *link) await() (done func()) {
+func (l *Link) await() (done func()) {
 	set := func(t time.Time) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -291,23 +293,23 @@ func (l *link) await() (done func()) {
 	return func() { set(time.Time{}) }
 }
 
-// greeting is within for the greeting.
-func (l *link) greeting(ctx context.Context) (done func()) {
-	return l.within(ctx, l.limits.Greeting)
+// WithinGreeting is within for the greeting.
+func (l *Link) WithinGreeting(ctx context.Context) (done func()) {
+	return l.Within(ctx, l.limits.Greeting)
 }
 
-func (l *link) setPhase(until time.Time) {
+func (l *Link) setPhase(until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = until
 	l.arm()
 }
 
-// expect says whether an answer is due. Where a library reads all the time, a
+// Expect says whether an answer is due. Where a library reads all the time, a
 // read while none is due may wait for ever (for bind, or Close). At first, one
 // is due: who reads only what was asked for need not call it. Any goroutine may
 // call it; it holds for a read already waiting.
-func (l *link) expect(answer bool) {
+func (l *Link) Expect(answer bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.idle = !answer
@@ -315,7 +317,7 @@ func (l *link) expect(answer bool) {
 }
 
 // arm sets the read deadline of now. l.mu is held.
-func (l *link) arm() {
+func (l *Link) arm() {
 	if l.conn == nil {
 		return
 	}
@@ -333,7 +335,7 @@ func (l *link) arm() {
 }
 
 // Read implements net.Conn, through the same buffer as ReadLine.
-func (l *link) Read(p []byte) (int, error) {
+func (l *Link) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if err != nil {
 		err = l.fail("reading from the server", err)
@@ -344,7 +346,7 @@ func (l *link) Read(p []byte) (int, error) {
 // ReadLine returns the next line up to and including its LF, at most max
 // bytes: a longer one is protocol_error. The slice is good until the next read.
 // Of a BYE that does not come to its end what has come is given, ended.
-func (l *link) ReadLine(max int) ([]byte, error) {
+func (l *Link) ReadLine(max int) ([]byte, error) {
 	l.long = l.long[:0]
 	begun, _ := l.r.Peek(min(l.r.Buffered(), len(byeHead))) // It does not read.
 	l.head = append(make([]byte, 0, len(byeHead)), begun...)
@@ -358,7 +360,7 @@ func (l *link) ReadLine(max int) ([]byte, error) {
 			return nil, l.fail("reading from the server", err)
 		}
 		if len(l.long)+len(chunk) > max {
-			return nil, l.abort(fault.New(fault.ProtocolError, "reading from the server", fmt.Sprintf(
+			return nil, l.Abort(fault.New(fault.ProtocolError, "reading from the server", fmt.Sprintf(
 				"The server sent a line of more than %d bytes.", max)))
 		}
 		if err == nil && len(l.long) == 0 {
@@ -372,18 +374,18 @@ func (l *link) ReadLine(max int) ([]byte, error) {
 }
 
 // rawReader is what fills the link's buffer.
-type rawReader struct{ l *link }
+type rawReader struct{ l *Link }
 
 // Read waits for bytes from the server, keeping to every limit.
 func (r rawReader) Read(p []byte) (int, error) {
 	l := r.l
 	l.count()
 	if f := l.overdue(); f != nil {
-		return 0, l.abort(f)
+		return 0, l.Abort(f)
 	}
 	left := l.limits.Octets - l.total
 	if left <= 0 {
-		return 0, l.abort(&fault.Error{
+		return 0, l.Abort(&fault.Error{
 			Code: fault.ServerUnavailable, Op: "reading from the server", Limit: true,
 			Detail: fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.",
 				l.limits.Octets>>20),
@@ -406,10 +408,10 @@ func (r rawReader) Read(p []byte) (int, error) {
 	if l.head != nil {
 		l.head = append(l.head, p[:min(n, cap(l.head)-len(l.head))]...)
 	}
-	if err != nil && l.parting() && l.failure() == nil && l.overdue() == nil {
+	if err != nil && l.parting() && l.Failure() == nil && l.overdue() == nil {
 		return n, errPartOfBYE
 	}
-	if bare && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && l.failure() == nil && l.overdue() == nil {
+	if bare && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && l.Failure() == nil && l.overdue() == nil {
 		return 0, errBareEnd
 	}
 	var timeout net.Error
@@ -417,7 +419,7 @@ func (r rawReader) Read(p []byte) (int, error) {
 		return n, l.fail("reading from the server", err)
 	}
 	if f := l.overdue(); f != nil {
-		return n, l.abort(f)
+		return n, l.Abort(f)
 	}
 	if err != nil {
 		return n, l.fail("reading from the server", err)
@@ -431,7 +433,7 @@ var errBareEnd = errors.New("a message's end without its last octet")
 // bareEnd reports whether all that was received and not yet read is the end of a
 // message but for its LF. Cyrus 3.4 leaves that out (its issue 4717). A line that is
 // longer and begins so begins with two dots (RFC 1939 section 3).
-func (l *link) bareEnd() bool {
+func (l *Link) bareEnd() bool {
 	if l.r.Buffered() != 2 {
 		return false
 	}
@@ -440,7 +442,7 @@ func (l *link) bareEnd() bool {
 }
 
 // beginRead says that a read begins to wait, and returns where to read.
-func (l *link) beginRead() (net.Conn, error) {
+func (l *Link) beginRead() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -451,7 +453,7 @@ func (l *link) beginRead() (net.Conn, error) {
 	return l.conn, nil
 }
 
-func (l *link) endRead() {
+func (l *Link) endRead() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = false
@@ -460,7 +462,7 @@ func (l *link) endRead() {
 
 // Write implements net.Conn. A write that the server does not take in time
 // fails.
-func (l *link) Write(p []byte) (int, error) {
+func (l *Link) Write(p []byte) (int, error) {
 	conn, err := l.beginWrite()
 	if err != nil {
 		return 0, err
@@ -477,7 +479,7 @@ func (l *link) Write(p []byte) (int, error) {
 }
 
 // beginWrite says that a write begins to wait, and returns where to write.
-func (l *link) beginWrite() (net.Conn, error) {
+func (l *Link) beginWrite() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -488,7 +490,7 @@ func (l *link) beginWrite() (net.Conn, error) {
 	return l.conn, nil
 }
 
-func (l *link) endWrite() {
+func (l *Link) endWrite() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writing--
@@ -496,7 +498,7 @@ func (l *link) endWrite() {
 }
 
 // silence is the code of a server that does not answer.
-func (l *link) silence() fault.Code {
+func (l *Link) silence() fault.Code {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.login {
@@ -507,7 +509,7 @@ func (l *link) silence() fault.Code {
 
 // fail makes a connection's error the link's own, unless it has one already,
 // which it returns.
-func (l *link) fail(op string, err error) error {
+func (l *Link) fail(op string, err error) error {
 	var known *fault.Error
 	var n net.Error
 	f := &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The connection to the server broke.", Err: err}
@@ -516,16 +518,16 @@ func (l *link) fail(op string, err error) error {
 		f.Err = io.ErrUnexpectedEOF // Nothing above may take it for the proper end of something.
 	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) &&
 		!errors.Is(err, os.ErrDeadlineExceeded):
-		return l.abort(err)
+		return l.Abort(err)
 	case errors.As(err, &n) && n.Timeout():
 		f.Code, f.Detail = l.silence(), "The server did not answer in time."
 	}
-	return l.abort(f)
+	return l.Abort(f)
 }
 
-// abort ends the connection with err, unless an earlier error did, and returns
+// Abort ends the connection with err, unless an earlier error did, and returns
 // the one that did. Protocols call it when they no longer trust what comes.
-func (l *link) abort(err error) error {
+func (l *Link) Abort(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
@@ -537,16 +539,17 @@ func (l *link) abort(err error) error {
 	return l.err
 }
 
-var errLinkClosed = fault.New(fault.Interrupted, "closing the connection", "")
+// ErrClosed is what a link that was closed by us returns.
+var ErrClosed = fault.New(fault.Interrupted, "closing the connection", "")
 
 // Close ends the connection at once. It may be called again, and at any time.
-func (l *link) Close() error {
-	l.abort(errLinkClosed)
+func (l *Link) Close() error {
+	l.Abort(ErrClosed)
 	return nil
 }
 
-// failure returns the error that ended the connection, or nil.
-func (l *link) failure() error {
+// Failure returns the error that ended the connection, or nil.
+func (l *Link) Failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
@@ -554,69 +557,69 @@ func (l *link) failure() error {
 
 // note writes one line into the transcript, if there is one. dir is "C" for
 // what we sent and "S" for what came.
-func (l *link) note(dir, line string) {
+func (l *Link) note(dir, line string) {
 	if l.transcript != nil {
 		l.transcript(dir, fault.Clean(line, 500))
 	}
 }
 
 // LocalAddr implements net.Conn.
-func (l *link) LocalAddr() net.Addr { return l.current().LocalAddr() }
+func (l *Link) LocalAddr() net.Addr { return l.current().LocalAddr() }
 
 // RemoteAddr implements net.Conn.
-func (l *link) RemoteAddr() net.Addr { return l.current().RemoteAddr() }
+func (l *Link) RemoteAddr() net.Addr { return l.current().RemoteAddr() }
 
-func (l *link) current() net.Conn {
+func (l *Link) current() net.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn
 }
 
 // SetDeadline does nothing: the link keeps its own.
-func (l *link) SetDeadline(time.Time) error { return nil }
+func (l *Link) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline does nothing: the link keeps its own.
-func (l *link) SetReadDeadline(time.Time) error { return nil }
+func (l *Link) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing: the link keeps its own.
-func (l *link) SetWriteDeadline(time.Time) error { return nil }
+func (l *Link) SetWriteDeadline(time.Time) error { return nil }
 
 // Host is the server's name.
-func (l *link) Host() string { return l.server.Host }
+func (l *Link) Host() string { return l.server.Host }
 
 // Observe tells of a step that has ended.
-func (l *link) Observe(s account.Step) {
+func (l *Link) Observe(s account.Step) {
 	if l.observe != nil {
 		l.observe(s)
 	}
 }
 
 // LeaveOut tells of an answer that cannot be read and is left out.
-func (l *link) LeaveOut(answer []byte) {
+func (l *Link) LeaveOut(answer []byte) {
 	if l.unread != nil {
 		l.unread(answer)
 	}
 }
 
 // Presents notes that the credential is sent now.
-func (l *link) Presents() { l.attempt.presents() }
+func (l *Link) Presents() { l.attempt.presents() }
 
 // PresentsAgain reports whether a credential that was refused in one form may be
 // presented in another over this connection.
-func (l *link) PresentsAgain() bool { return l.attempt.again() }
+func (l *Link) PresentsAgain() bool { return l.attempt.again() }
 
 // LoginFailed ends the attempt to sign in, unless it has ended.
-func (l *link) LoginFailed(err error) { l.attempt.failed(err) }
+func (l *Link) LoginFailed(err error) { l.attempt.failed(err) }
 
 // SASL returns a mechanism that signs in with cred over the link, which is presented
 // by that.
-func (l *link) SASL(mechanism string, cred account.Credential) saslClient {
+func (l *Link) SASL(mechanism string, cred account.Credential) SASLClient {
 	l.attempt.presents()
 	return newSASL(mechanism, cred, l.secrets)
 }
 
 // APOP is the argument of APOP that answers a greeting's timestamp.
-func (l *link) APOP(timestamp, secret string) string { return apopDigest(timestamp, secret, l.secrets) }
+func (l *Link) APOP(timestamp, secret string) string { return apopDigest(timestamp, secret, l.secrets) }
 
 // DefaultMaxMessageBytes is the size above which messages are missed unless
 // Options says otherwise.

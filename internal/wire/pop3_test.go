@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bytes"
@@ -114,10 +114,10 @@ func FuzzPOP3Guard(f *testing.F) {
 
 // played returns a wire whose server sends text, in pieces of at most step
 // octets, and closes.
-func played(t testing.TB, text string, step int) *pop3Wire {
+func played(t testing.TB, text string, step int) *POP3 {
 	t.Helper()
 	client, server := net.Pipe()
-	l := &link{limits: linkLimits{}.orDefault(), session: newSessionPace(Patience{})}
+	l := &Link{limits: LinkLimits{}.orDefault(), session: NewSessionPace(Patience{})}
 	l.attach(client)
 	done := make(chan struct{})
 	go func() {
@@ -135,7 +135,7 @@ func played(t testing.TB, text string, step int) *pop3Wire {
 		l.Close()
 		<-done
 	})
-	return &pop3Wire{link: l, guard: pop3Guard{w: l}}
+	return &POP3{Link: l, guard: pop3Guard{w: l}}
 }
 
 // unstuffed is the plainest way to read a message: find the end, then take off
@@ -154,7 +154,7 @@ func checkDots(t *testing.T, text string, step int) {
 	t.Helper()
 	want, rest, ok := unstuffed(text)
 	w := played(t, text, step)
-	got, err := io.ReadAll(w.body(1 << 20))
+	got, err := io.ReadAll(w.Body(1 << 20))
 	if ok != (err == nil) || ok && string(got) != want {
 		t.Fatalf("%q in pieces of %d: %q, %v; want %q, %v", text, step, got, err, want, ok)
 	}
@@ -164,7 +164,7 @@ func checkDots(t *testing.T, text string, step int) {
 		}
 		return
 	}
-	after, err := io.ReadAll(w.link)
+	after, err := io.ReadAll(w.Link)
 	if string(after) != rest || err == nil {
 		t.Fatalf("%q: %q follows, want %q (%v)", text, after, rest, err)
 	}

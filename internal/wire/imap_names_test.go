@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"strings"
@@ -25,7 +25,7 @@ func TestReadableName(t *testing.T) {
 		"a&AAA-b":                         "a\x00b",
 		"":                                "",
 	} {
-		if got := readableName(raw); got != want {
+		if got := ReadableName(raw); got != want {
 			t.Errorf("readableName(%q) = %q, want %q", raw, got, want)
 		}
 	}
@@ -36,7 +36,7 @@ func FuzzMUTF7(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if text := readableName(raw); !utf8.ValidString(text) && utf8.ValidString(raw) {
+		if text := ReadableName(raw); !utf8.ValidString(text) && utf8.ValidString(raw) {
 			t.Fatalf("readableName(%q) = %q", raw, text)
 		}
 		if text, ok := decodeMUTF7(raw); ok && !utf8.ValidString(text) {
@@ -55,11 +55,11 @@ func FuzzAlias(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		alias := aliasOf(raw)
+		alias := AliasOf(raw)
 		if strings.Trim(alias, "ml-0123456789abcdef") != "" {
 			t.Fatalf("alias %q", alias)
 		}
-		back, long, ok := fromAlias(alias)
+		back, long, ok := FromAlias(alias)
 		switch {
 		case !ok || long != (len(raw) > maxFolderName):
 			t.Fatalf("%q: %q %v %v", raw, back, long, ok)

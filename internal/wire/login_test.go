@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"context"
@@ -38,7 +38,7 @@ func TestACredentialPresentedTwiceTakesTwoPlaces(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := &places{}
-			a, err := (&signer{gate: g}).admit(t.Context(), nil)
+			a, err := (&Signer{gate: g}).admit(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

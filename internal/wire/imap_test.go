@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bufio"
@@ -15,7 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-func quotedAlias(name string) string { return `"` + aliasOf(name) + `"` }
+func quotedAlias(name string) string { return `"` + AliasOf(name) + `"` }
 
 // What changes nothing is sent, in pieces of any size, with aliases turned back.
 func TestGuardLetsReadingThrough(t *testing.T) {
@@ -170,15 +170,15 @@ func (l fakeLink) ReadLine(max int) ([]byte, error) {
 
 func (fakeLink) named()      {}
 func (fakeLink) doubted()    {}
-func (fakeLink) listed()     {}
+func (fakeLink) Listed()     {}
 func (fakeLink) brought(int) {}
 func (fakeLink) answered()   {}
-func (fakeLink) settled()    {}
+func (fakeLink) Settled()    {}
 
 // filtered runs octets through a filter while the given commands are under way.
 func filtered(in []byte, max imapLimits, commands ...string) (string, error) {
 	q := &imapQueue{}
-	g := &imapGuard{w: io.Discard, queue: q, global: globalGmail}
+	g := &imapGuard{w: io.Discard, queue: q, global: ItemGmailID}
 	for _, c := range commands {
 		if _, err := io.WriteString(g, c+"\r\n"); err != nil {
 			return "", err
@@ -211,7 +211,7 @@ func TestWhatCannotBeReadIsShownWithoutSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		alias := strings.TrimSuffix(strings.TrimPrefix(string(out), "* LIST () NIL "), "\r\n")
-		shown, ok := fromUnreadAlias(alias)
+		shown, ok := FromUnreadAlias(alias)
 		if !ok || strings.Contains(shown, "Zx9") == knows {
 			t.Errorf("a secret is known: %v; it is shown as %q", knows, shown)
 		}
@@ -264,22 +264,22 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 		{
 			"status", "T1 STATUS " + quotedAlias("a b") + " (MESSAGES)", "* STATUS a b (uidnext 4 X (1 (2)) MESSAGES 2 " +
 				"UIDVALIDITY 99999999999)\r\n",
-			"* STATUS " + aliasOf("a b") + " (UIDNEXT 4 MESSAGES 2)\r\n",
+			"* STATUS " + AliasOf("a b") + " (UIDNEXT 4 MESSAGES 2)\r\n",
 		},
 		{
 			"a bad answer with a literal", `T1 LIST "" "*"`, "* LIST ((broken {3}\r\n* 1 \r\n* LIST () \"/\" x\r\n",
-			"* LIST () NIL " + string(unreadAlias([]byte("LIST ((broken {3}"))) + "\r\n* LIST () \"/\" " + aliasOf("x") +
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST ((broken {3}"))) + "\r\n* LIST () \"/\" " + AliasOf("x") +
 				"\r\n",
 		},
 		{
 			"servers D2: a name that begins with a tilde", `T1 LIST "" "*"`, "* LIST () \"/\" ~archive\r\n* LIST () \"/\" " +
 				"~{1}\r\nx\r\n",
-			"* LIST () \"/\" " + aliasOf("~archive") + "\r\n* LIST () \"/\" " + aliasOf("x") + "\r\n",
+			"* LIST () \"/\" " + AliasOf("~archive") + "\r\n* LIST () \"/\" " + AliasOf("x") + "\r\n",
 		},
 		{
 			"bugreports F7: names that do not end", `T1 LIST "" "*"`, "* LIST () \"/\" \"Kat\\\"\r\n* LIST () \"/\" " +
 				"{003}\r\nabc\r\n",
-			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" \"Kat\\\""))) + "\r\n* LIST () \"/\" " + aliasOf("abc") +
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" \"Kat\\\""))) + "\r\n* LIST () \"/\" " + AliasOf("abc") +
 				"\r\n",
 		},
 		{
@@ -294,18 +294,18 @@ func TestFilterWritesAnswersAnew(t *testing.T) {
 			"* LIST () \"/\" \"Kat\r\nalog\"\r\n* LIST () \"/\" {x}\r\n* LIST () \"/\" b\r\n",
 			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" \"Kat"))) + "\r\n" +
 				"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" {x}"))) + "\r\n" +
-				"* LIST () \"/\" " + aliasOf("b") + "\r\n",
+				"* LIST () \"/\" " + AliasOf("b") + "\r\n",
 		},
 		{
 			"bugreports F7: a literal that is too long for a name", `T1 LIST "" "*"`,
 			"* LIST () \"/\" {300000}\r\n" + strings.Repeat("x", 300000) + "\r\n* LIST () \"/\" b\r\n",
-			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" {300000}"))) + "\r\n* LIST () \"/\" " + aliasOf("b") +
+			"* LIST () NIL " + string(unreadAlias([]byte("LIST () \"/\" {300000}"))) + "\r\n* LIST () \"/\" " + AliasOf("b") +
 				"\r\n",
 		},
 		{
 			"servers D2: atoms hold every ATOM-CHAR", `T1 LIST "" "*"`,
 			"* LIST (\\Sent[ \\Junk) \"/\" [a\r\n* LIST () \"/\" a]!#$&'+,-./:;<=>?@^_`|}~\r\n",
-			"* LIST (\\Junk) \"/\" " + aliasOf("[a") + "\r\n* LIST () \"/\" " + aliasOf("a]!#$&'+,-./:;<=>?@^_`|}~") + "\r\n",
+			"* LIST (\\Junk) \"/\" " + AliasOf("[a") + "\r\n* LIST () \"/\" " + AliasOf("a]!#$&'+,-./:;<=>?@^_`|}~") + "\r\n",
 		},
 		{
 			"bugreports F7: an unpaired bracket, something behind the end, a UID that is none, no list",
@@ -498,7 +498,7 @@ func TestGuardAddsTheGlobalNameToListingsOnly(t *testing.T) {
 		"T1 UID FETCH 1 " + headersAsked + "\r\n": "T1 UID FETCH 1 " + headersSent + "\r\n",
 	} {
 		var out bytes.Buffer
-		g := &imapGuard{w: &out, queue: &imapQueue{}, global: globalGmail}
+		g := &imapGuard{w: &out, queue: &imapQueue{}, global: ItemGmailID}
 		if _, err := io.WriteString(g, in); err != nil || out.String() != want {
 			t.Errorf("%q was sent as %q: %v", in, out.String(), err)
 		}

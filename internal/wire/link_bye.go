@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bytes"
@@ -19,11 +19,11 @@ const byeHead = "* BYE "
 var errPartOfBYE = errors.New("the rest of a BYE does not come")
 
 // parting reports whether the line under way is a BYE.
-func (l *link) parting() bool { return l.head != nil && bytes.EqualFold(l.head, []byte(byeHead)) }
+func (l *Link) parting() bool { return l.head != nil && bytes.EqualFold(l.head, []byte(byeHead)) }
 
 // hasten gives the server hastyPatience from its refusal on, as far as the
 // session has such time left, and returns false when that has passed.
-func (l *link) hasten() bool {
+func (l *Link) hasten() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.hasty.IsZero() {
@@ -36,10 +36,10 @@ func (l *link) hasten() bool {
 }
 
 // doubted tells that the server refused something, and does not say what.
-func (l *link) doubted() { l.hasten() }
+func (l *Link) doubted() { l.hasten() }
 
 // reassured tells that the server answers all the same.
-func (l *link) reassured() {
+func (l *Link) reassured() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.hasty.IsZero() {

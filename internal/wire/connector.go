@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"bytes"
@@ -56,10 +56,10 @@ func (n *Connector) Unreadable() int64 { return n.unreadable.Load() }
 
 // Dial reaches the server that who signs in at: see dial. What the server repeats of cred is
 // cut out of everything that is shown.
-func (n *Connector) Dial(ctx context.Context, who *signer, cred account.Credential, session *sessionPace,
+func (n *Connector) Dial(ctx context.Context, who *Signer, cred account.Credential, session *SessionPace,
 	observe func(account.Step),
-) (*link, error) {
-	limits := linkLimits{Patience: n.limits.Patience, Body: n.limits.MaxMessageBytes}
+) (*Link, error) {
+	limits := LinkLimits{Patience: n.limits.Patience, Body: n.limits.MaxMessageBytes}
 	l, err := dial(ctx, n.limits.Dialer, who, limits, session, observe)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ const mostUnreadable = 20
 
 // leavesOut returns what is told of each answer over a connection that is left out
 // since it cannot be read: it is counted, and the first are logged, fit to be shown.
-func (n *Connector) leavesOut(l *link) func(answer []byte) {
+func (n *Connector) leavesOut(l *Link) func(answer []byte) {
 	told := 0
 	return func(answer []byte) {
 		n.unreadable.Add(1)

@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"sync"
@@ -9,7 +9,7 @@ import (
 // imapSaid is what a server says beside its answers.
 type imapSaid struct {
 	mu   sync.Mutex
-	r    reply              // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
+	r    Reply              // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
 	cred account.Credential // What it may repeat.
 }
 
@@ -20,27 +20,27 @@ func (s *imapSaid) knows(cred account.Credential) {
 	s.cred = cred
 }
 
-func (s *imapSaid) note(r reply) {
+func (s *imapSaid) note(r Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.kind == replyBYE || s.r.kind != replyBYE && (r.kind == replyNO || r.kind == replyBAD || r.code == "ALERT") {
+	if r.Kind == BYE || s.r.Kind != BYE && (r.Kind == NO || r.Kind == BAD || r.Code == "ALERT") {
 		s.r = r
 	}
 }
 
-func (s *imapSaid) last() reply {
+func (s *imapSaid) last() Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.r
 }
 
 // farewell is the error that a BYE ends the connection with.
-func (f *imapFilter) farewell(said reply) error {
+func (f *imapFilter) farewell(said Reply) error {
 	f.said.mu.Lock()
 	cred := f.said.cred
 	f.said.mu.Unlock()
 	if f.queue.answering(verbLogin) || f.queue.answering(verbAuthenticate) {
-		return said.judge(signingIn, "signing in", cred)
+		return said.Judge(SigningIn, "signing in", cred)
 	}
-	return said.judge(askingAccount, "reading from the server", cred)
+	return said.Judge(AskingAccount, "reading from the server", cred)
 }

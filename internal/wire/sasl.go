@@ -1,4 +1,4 @@
-package source
+package wire
 
 import (
 	"crypto/hmac"
@@ -15,57 +15,57 @@ import (
 
 // The SASL mechanisms by which a password is presented.
 const (
-	saslSCRAM256 = "SCRAM-SHA-256" // RFC 7677.
-	saslSCRAM1   = "SCRAM-SHA-1"   // RFC 5802.
-	saslCRAM     = "CRAM-MD5"      // RFC 2195.
-	saslPlain    = "PLAIN"         // RFC 4616.
-	saslLogin    = "LOGIN"         // draft-murchison-sasl-login.
-	saslXOAUTH2  = "XOAUTH2"       // Google's and Microsoft's.
+	SASLSCRAM256 = "SCRAM-SHA-256" // RFC 7677.
+	SASLSCRAM1   = "SCRAM-SHA-1"   // RFC 5802.
+	SASLCRAM     = "CRAM-MD5"      // RFC 2195.
+	SASLPlain    = "PLAIN"         // RFC 4616.
+	SASLLogin    = "LOGIN"         // draft-murchison-sasl-login.
+	SASLXOAUTH2  = "XOAUTH2"       // Google's and Microsoft's.
 )
 
-// saslMechanisms are all that are spoken here.
-var saslMechanisms = []string{saslSCRAM256, saslSCRAM1, saslCRAM, saslPlain, saslLogin, saslXOAUTH2}
+// SASLMechanisms are all that are spoken here.
+var SASLMechanisms = []string{SASLSCRAM256, SASLSCRAM1, SASLCRAM, SASLPlain, SASLLogin, SASLXOAUTH2}
 
-// provingMechanism returns the strongest mechanism offered that proves the
+// ProvingMechanism returns the strongest mechanism offered that proves the
 // password without showing it, if it is to be used; "" if the password itself is sent.
 //
 // SCRAM goes before everything, unless shown says that this account was refused by it.
 // CRAM-MD5 goes before a password in plaintext only: under TLS it protects nothing,
 // and servers that offer it often have no password in the form that it needs.
-func provingMechanism(offered func(string) bool, private, shown bool) string {
+func ProvingMechanism(offered func(string) bool, private, shown bool) string {
 	switch {
-	case offered(saslSCRAM256) && !(shown && private):
-		return saslSCRAM256
-	case offered(saslSCRAM1) && !(shown && private):
-		return saslSCRAM1
-	case offered(saslCRAM) && !private:
-		return saslCRAM
+	case offered(SASLSCRAM256) && !(shown && private):
+		return SASLSCRAM256
+	case offered(SASLSCRAM1) && !(shown && private):
+		return SASLSCRAM1
+	case offered(SASLCRAM) && !private:
+		return SASLCRAM
 	}
 	return ""
 }
 
-// isSCRAM reports whether a mechanism is one that proves the server to us, too.
-func isSCRAM(mechanism string) bool { return mechanism == saslSCRAM256 || mechanism == saslSCRAM1 }
+// IsSCRAM reports whether a mechanism is one that proves the server to us, too.
+func IsSCRAM(mechanism string) bool { return mechanism == SASLSCRAM256 || mechanism == SASLSCRAM1 }
 
-// saslClient is a mechanism with what it takes.
-type saslClient interface {
+// SASLClient is a mechanism with what it takes.
+type SASLClient interface {
 	sasl.Client
 	// proved says, after the server's acceptance, whether it did its part.
-	proved() error
+	Proved() error
 }
 
 // newSASL returns a mechanism that signs in with cred. secrets is told of what is
 // made of the password.
-func newSASL(mechanism string, cred account.Credential, secrets *account.Redactor) saslClient {
+func newSASL(mechanism string, cred account.Credential, secrets *account.Redactor) SASLClient {
 	user, secret := cred.Username, cred.Secret.Reveal()
 	switch mechanism {
-	case saslSCRAM256, saslSCRAM1:
+	case SASLSCRAM256, SASLSCRAM1:
 		return newSCRAM(mechanism, user, secret, secrets)
-	case saslCRAM:
+	case SASLCRAM:
 		return oneSided{&cramMD5{user, secret, secrets}}
-	case saslLogin:
+	case SASLLogin:
 		return oneSided{&saslLoginClient{answers: []string{user, secret}}}
-	case saslXOAUTH2:
+	case SASLXOAUTH2:
 		return oneSided{&xoauth2{user, secret}}
 	}
 	return oneSided{sasl.NewPlainClient("", user, secret)}
@@ -74,11 +74,11 @@ func newSASL(mechanism string, cred account.Credential, secrets *account.Redacto
 // oneSided is a mechanism by which the server proves nothing.
 type oneSided struct{ sasl.Client }
 
-func (oneSided) proved() error { return nil }
+func (oneSided) Proved() error { return nil }
 
 // speaksFirst reports whether a mechanism begins with a challenge, so that there
 // is nothing to send along with the command.
-func speaksFirst(mechanism string) bool { return mechanism == saslCRAM || mechanism == saslLogin }
+func speaksFirst(mechanism string) bool { return mechanism == SASLCRAM || mechanism == SASLLogin }
 
 // cramMD5 answers one challenge.
 type cramMD5 struct {
@@ -87,7 +87,7 @@ type cramMD5 struct {
 }
 
 // Start implements sasl.Client.
-func (c *cramMD5) Start() (string, []byte, error) { return saslCRAM, nil, nil }
+func (c *cramMD5) Start() (string, []byte, error) { return SASLCRAM, nil, nil }
 
 // Next implements sasl.Client.
 func (c *cramMD5) Next(challenge []byte) ([]byte, error) {
@@ -114,7 +114,7 @@ func apopDigest(timestamp, secret string, secrets *account.Redactor) string {
 type saslLoginClient struct{ answers []string }
 
 // Start implements sasl.Client.
-func (c *saslLoginClient) Start() (string, []byte, error) { return saslLogin, nil, nil }
+func (c *saslLoginClient) Start() (string, []byte, error) { return SASLLogin, nil, nil }
 
 // Next implements sasl.Client.
 func (c *saslLoginClient) Next([]byte) ([]byte, error) {
@@ -126,8 +126,8 @@ func (c *saslLoginClient) Next([]byte) ([]byte, error) {
 	return []byte(answer), nil
 }
 
-// noMechanism says that the server wants to be signed in to in no way that is known here.
-func noMechanism(offered []string, private bool) *fault.Error {
+// NoMechanism says that the server wants to be signed in to in no way that is known here.
+func NoMechanism(offered []string, private bool) *fault.Error {
 	known := "This service knows SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN and LOGIN."
 	f := fault.New(fault.AuthMechanismUnsupported, "signing in", "The server offers no way to sign in with a password. "+
 		known)
@@ -145,13 +145,14 @@ func noMechanism(offered []string, private bool) *fault.Error {
 	return f
 }
 
-// isPlain reports whether s goes as a quoted string that every server reads as
+// IsPlain reports whether s goes as a quoted string that every server reads as
 // it is meant.
-func isPlain(s string) bool {
+func IsPlain(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0
 }
 
-func isASCII(s string) bool {
+// IsASCII reports whether s has octets below 128 only.
+func IsASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
 }
 
