@@ -70,7 +70,7 @@ func New(o Options) *Client {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Client{opts: o, wire: wire.NewConnector(wire.Limits{
-		Dialer: o.Dialer, Patience: o.Patience, MaxMessageBytes: o.MaxMessageBytes, Log: o.Log, Transcript: o.Transcript,
+		Dialer: o.Dialer, Allow: wire.Reading(), Patience: o.Patience, MaxMessageBytes: o.MaxMessageBytes, Log: o.Log, Transcript: o.Transcript,
 	})}
 }
 

@@ -754,7 +754,7 @@ func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
 	c := New(Options{})
 	cred := credential("anna", testSecret)
 	server, pace := account.Server{Security: account.None}, wire.NewSessionPace(wire.Patience{})
-	l := wire.NewLink(conn, server, wire.LinkLimits{}, pace)
+	l := wire.NewLink(conn, server, wire.LinkLimits{Allow: wire.Reading()}, pace)
 	if protocol == account.POP3 {
 		s := &pop3Session{
 			client: c, server: server, cred: cred, link: l, pace: pace, release: func() {},

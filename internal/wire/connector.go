@@ -14,6 +14,7 @@ import (
 // Limits say how connections are made, and what they keep to.
 type Limits struct {
 	Dialer   *outbound.Dialer
+	Allow    Allowlist // What may be sent; its zero value: nothing.
 	Patience Patience
 	// MaxMessageBytes is the longest message that is passed on, in octets.
 	MaxMessageBytes int64
@@ -47,7 +48,7 @@ func (n *Connector) With(change func(*Limits)) *Connector {
 }
 
 // Refused counts the commands that were about to be sent and were refused
-// because they are not on the list of those that may be. Anything but 0 is a defect.
+// because they are not allowed. Anything but 0 is a defect.
 func (n *Connector) Refused() int64 { return n.refused.Load() }
 
 // Unreadable counts the answers of servers that could not be read and were left
@@ -59,7 +60,7 @@ func (n *Connector) Unreadable() int64 { return n.unreadable.Load() }
 func (n *Connector) Dial(ctx context.Context, who *Signer, cred account.Credential, session *SessionPace,
 	observe func(account.Step),
 ) (*Link, error) {
-	limits := LinkLimits{Patience: n.limits.Patience, Body: n.limits.MaxMessageBytes}
+	limits := LinkLimits{Patience: n.limits.Patience, Body: n.limits.MaxMessageBytes, Allow: n.limits.Allow}
 	l, err := dial(ctx, n.limits.Dialer, who, limits, session, observe)
 	if err != nil {
 		return nil, err

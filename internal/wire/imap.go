@@ -21,7 +21,7 @@ type IMAP struct {
 // NewIMAP puts a guard and a filter above a link whose greeting was read.
 func NewIMAP(l *Link) *IMAP {
 	w := &IMAP{Link: l, queue: &imapQueue{due: l.Expect}, said: &imapSaid{}}
-	w.guard = &imapGuard{w: l, queue: w.queue, refused: l.refused, aborted: l.Abort}
+	w.guard = &imapGuard{w: l, allowed: l.limits.Allow.imap, queue: w.queue, refused: l.refused, aborted: l.Abort}
 	w.filter = newIMAPFilter(l, w.queue, defaultIMAPLimits(l.limits.Body), w.said)
 	w.filter.redact = l.secrets.Redact
 	w.filter.unread = l.unread

@@ -82,7 +82,7 @@ func startTLS(ctx context.Context, l *Link, caps string) error {
 // everything that is said meanwhile only capabilities are looked at.
 func plainCommand(l *Link, tag, verb string) (caps string, err error) {
 	queue := &imapQueue{}
-	guard := &imapGuard{w: l, queue: queue, refused: l.refused}
+	guard := &imapGuard{w: l, allowed: l.limits.Allow.imap, queue: queue, refused: l.refused}
 	if l.transcript != nil {
 		guard.log = l.note
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // errIMAPRefused says that something was about to be sent that is not on the
-// list of commands that change nothing. It is a defect of ours, never of a server.
+// list of what may be. It is a defect of ours, never of a server.
 var errIMAPRefused = errors.New("imap guard: refused to send")
 
 // The commands that the filter tells apart.
@@ -37,15 +37,13 @@ const (
 	maxCommandLiteral = 4 << 10
 )
 
-// imapGuard lets through only IMAP commands that cannot change anything at the
-// server, whoever writes them: it parses everything about to be sent, passes on
-// whole commands only, and after the first refusal nothing at all.
-//
-// On the way it turns folder aliases back into the server's own names, asks for
-// headers in plain words, and adds to listings the one item that the library
-// does not know.
+// imapGuard lets through only IMAP commands that are allowed, whoever writes them:
+// it parses everything about to be sent, passes on whole commands only, and after
+// the first refusal nothing at all. What the server is sent may differ from what the
+// library wrote: see the grammars.
 type imapGuard struct {
 	w       io.Writer
+	allowed map[string]imapGrammar
 	queue   *imapQueue
 	refused *atomic.Int64          // Counts refusals; may be nil.
 	log     func(dir, line string) // The transcript; may be nil.
@@ -159,63 +157,26 @@ func (g *imapGuard) sendLine() error {
 	return g.sendCommand(&IMAPCommand{tag: tag, verb: verb}, args, hasArgs)
 }
 
-// sendCommand checks one command by its own grammar. What is not named here
-// is not sent.
+// sendCommand checks one command by its own grammar. What is not allowed is not
+// sent.
 func (g *imapGuard) sendCommand(c *IMAPCommand, args string, hasArgs bool) error {
-	octets, shown := g.buf, args
-	switch c.verb {
-	case verbCapability, verbNoop, verbLogout, verbSTARTTLS, verbNamespace:
-		if hasArgs {
-			return g.refuse(c.verb + " with arguments")
-		}
-	case verbLogin:
-		g.queue.push(c)
-		g.note(c.tag + " LOGIN ***")
-		return g.continueLogin(" " + args)
-	case verbAuthenticate:
-		mechanism, initial, _ := strings.Cut(args, " ")
-		if !isAtom(mechanism) || !isBase64(initial) {
-			return g.refuse("AUTHENTICATE with bad arguments")
-		}
-		shown, c.questions = mechanism+" ***", speaksFirst(mechanism)
-	case verbID:
-		if !isIntroduction(args) {
-			return g.refuse("ID that tells more than name and version")
-		}
-	case verbList:
-		if strings.Trim(args, `ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ()*%"-`) != "" {
-			return g.refuse("LIST with bad arguments")
-		}
-	case verbExamine, verbStatus:
-		name, rest, ok := cutAlias(args)
-		if !ok || c.verb == verbExamine && rest != "" || c.verb == verbStatus && !isItemList(rest, statusItems) {
-			return g.refuse(c.verb + " with bad arguments")
-		}
-		octets = appendQuoted([]byte(c.tag+" "+c.verb+" "), name)
-		octets = append(append(octets, rest...), "\r\n"...)
-		shown = strconv.QuoteToASCII(name) + rest
-	case verbFetch:
-		set, items, _ := strings.Cut(args, " ")
-		var ok bool
-		if c.wanted, ok = parseUIDSet(set); !ok || items != headersAsked && !isItemList(" "+items, fetchItems) {
-			return g.refuse("UID FETCH with bad arguments")
-		}
-		c.bodies = strings.Contains(items, "BODY.PEEK[]")
-		switch c.headers = items == headersAsked; {
-		case c.headers:
-			items = headersSent
-		case !c.bodies && isGlobalItem(g.global):
-			c.global = g.global
-			items = strings.TrimSuffix(items, ")") + " " + g.global + ")"
-		}
-		shown = set + " " + items
-		octets = []byte(c.tag + " " + c.verb + " " + shown + "\r\n")
-	default:
+	grammar := g.allowed[c.verb]
+	if grammar == nil {
 		return g.refuse(strconv.QuoteToASCII(c.verb))
+	}
+	instead, shown, why := grammar(g, c, args, hasArgs)
+	if why != "" {
+		return g.refuse(why)
 	}
 	g.queue.push(c)
 	g.note(strings.TrimSuffix(c.tag+" "+c.verb+" "+shown, " "))
-	return g.send(octets)
+	switch {
+	case c.verb == verbLogin:
+		return g.continueLogin(" " + args)
+	case instead != nil:
+		return g.send(instead)
+	}
+	return g.send(g.buf)
 }
 
 // continueLogin checks what follows LOGIN, or a literal of it: at most two

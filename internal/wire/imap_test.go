@@ -55,7 +55,7 @@ func TestGuardLetsReadingThrough(t *testing.T) {
 func guarded(text string, size func() int) (string, error) {
 	var out bytes.Buffer
 	var refused atomic.Int64
-	g := &imapGuard{w: &out, queue: &imapQueue{}, refused: &refused}
+	g := &imapGuard{w: &out, allowed: Reading().imap, queue: &imapQueue{}, refused: &refused}
 	for rest := text; rest != ""; {
 		n := min(max(size(), 1), len(rest))
 		if _, err := g.Write([]byte(rest[:n])); err != nil {
@@ -178,7 +178,7 @@ func (fakeLink) Settled()    {}
 // filtered runs octets through a filter while the given commands are under way.
 func filtered(in []byte, max imapLimits, commands ...string) (string, error) {
 	q := &imapQueue{}
-	g := &imapGuard{w: io.Discard, queue: q, global: ItemGmailID}
+	g := &imapGuard{w: io.Discard, allowed: Reading().imap, queue: q, global: ItemGmailID}
 	for _, c := range commands {
 		if _, err := io.WriteString(g, c+"\r\n"); err != nil {
 			return "", err
@@ -197,7 +197,7 @@ func filtered(in []byte, max imapLimits, commands ...string) (string, error) {
 func TestWhatCannotBeReadIsShownWithoutSecrets(t *testing.T) {
 	for _, knows := range []bool{true, false} {
 		q := &imapQueue{}
-		g := &imapGuard{w: io.Discard, queue: q}
+		g := &imapGuard{w: io.Discard, allowed: Reading().imap, queue: q}
 		if _, err := io.WriteString(g, "T1 LIST \"\" \"*\"\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -458,7 +458,7 @@ func BenchmarkFilterBodies(b *testing.B) {
 	buf := make([]byte, 64<<10)
 	for b.Loop() {
 		q := &imapQueue{}
-		io.WriteString(&imapGuard{w: io.Discard, queue: q}, "T1 UID FETCH 1:100 (UID BODY.PEEK[])\r\n")
+		io.WriteString(&imapGuard{w: io.Discard, allowed: Reading().imap, queue: q}, "T1 UID FETCH 1:100 (UID BODY.PEEK[])\r\n")
 		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(bytes.NewReader(in.Bytes()), 64<<10)}, q, defaultIMAPLimits(1<<20),
 			&imapSaid{})
 		for {
@@ -479,7 +479,7 @@ func BenchmarkFilterListing(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		q := &imapQueue{}
-		io.WriteString(&imapGuard{w: io.Discard, queue: q}, "T1 UID FETCH 1:* (UID FLAGS)\r\n")
+		io.WriteString(&imapGuard{w: io.Discard, allowed: Reading().imap, queue: q}, "T1 UID FETCH 1:* (UID FLAGS)\r\n")
 		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(bytes.NewReader(in.Bytes()), 64<<10)}, q, defaultIMAPLimits(1<<20),
 			&imapSaid{})
 		for {
@@ -498,7 +498,7 @@ func TestGuardAddsTheGlobalNameToListingsOnly(t *testing.T) {
 		"T1 UID FETCH 1 " + headersAsked + "\r\n": "T1 UID FETCH 1 " + headersSent + "\r\n",
 	} {
 		var out bytes.Buffer
-		g := &imapGuard{w: &out, queue: &imapQueue{}, global: ItemGmailID}
+		g := &imapGuard{w: &out, allowed: Reading().imap, queue: &imapQueue{}, global: ItemGmailID}
 		if _, err := io.WriteString(g, in); err != nil || out.String() != want {
 			t.Errorf("%q was sent as %q: %v", in, out.String(), err)
 		}
@@ -525,6 +525,27 @@ func TestAnIntroductionTellsNameAndVersionOnly(t *testing.T) {
 	} {
 		if isIntroduction(args) != ok {
 			t.Errorf("%q: %v", args, !ok)
+		}
+	}
+}
+
+// TestWhatIsNotAllowedIsNotSent, by a list without it, and whatever is written by one
+// that allows nothing. The control is Reading, which sends the same.
+func TestWhatIsNotAllowedIsNotSent(t *testing.T) {
+	withoutNoop := Reading()
+	delete(withoutNoop.imap, verbNoop)
+	delete(withoutNoop.pop3, PopNOOP)
+	for name, tc := range map[string]struct {
+		allowed Allowlist
+		sent    bool
+	}{"nothing": {Allowlist{}, false}, "all but this": {withoutNoop, false}, "reading": {Reading(), true}} {
+		var imap, pop strings.Builder
+		g := &imapGuard{w: &imap, allowed: tc.allowed.imap, queue: &imapQueue{}}
+		_, err := io.WriteString(g, "T1 NOOP\r\n")
+		p := pop3Guard{w: &pop, allowed: tc.allowed.pop3, lines: 1}
+		_, popErr := io.WriteString(&p, "NOOP\r\n")
+		if (err == nil) != tc.sent || (popErr == nil) != tc.sent || (imap.Len() > 0) != tc.sent || (pop.Len() > 0) != tc.sent {
+			t.Errorf("%s: sent %q, %q; %v, %v", name, imap.String(), pop.String(), err, popErr)
 		}
 	}
 }

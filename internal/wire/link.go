@@ -26,6 +26,7 @@ type LinkLimits struct {
 	Write  time.Duration // Longest wait for the server to take what we send: 60 s.
 	Octets int64         // What one connection may bring: 2 GiB.
 	Body   int64         // What one message may have: DefaultMaxMessageBytes.
+	Allow  Allowlist     // What may be sent; the zero value: nothing.
 }
 
 func (l LinkLimits) orDefault() LinkLimits {

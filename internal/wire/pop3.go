@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -50,12 +49,12 @@ const (
 
 var errPOP3Refused = errors.New("pop3 guard: refused to send")
 
-// pop3Guard lets through only POP3 commands that cannot change anything at the
-// server, whoever writes them, and only as many lines as were announced: what
+// pop3Guard lets through only POP3 commands that are allowed, whoever writes them, and only as many lines as were announced: what
 // a line break inside an argument would make of it is not sent. It passes on
 // whole lines; after the first refusal it sends nothing any more.
 type pop3Guard struct {
 	w       io.Writer
+	allowed map[POP3Verb]func(args string, has bool) bool
 	refused *atomic.Int64 // Counts refusals; may be nil.
 	lines   int           // Announced and not yet written.
 	sasl    bool          // An AUTH is under way: an answer may be written.
@@ -126,8 +125,8 @@ func (g *pop3Guard) check(raw []byte) error {
 		return g.refuse("an answer to a challenge that is not base64")
 	}
 	verb, arg, has := strings.Cut(string(line), " ")
-	if !pop3Allowed(POP3Verb(verb), arg, has) {
-		return g.refuse("a command outside the list of those that change nothing")
+	if fits := g.allowed[POP3Verb(verb)]; fits == nil || !fits(arg, has) {
+		return g.refuse("a command outside the list of those that may be sent")
 	}
 	g.sasl = POP3Verb(verb) == PopAUTH
 	return nil
@@ -135,27 +134,6 @@ func (g *pop3Guard) check(raw []byte) error {
 
 func isSASLAnswer(line []byte) bool {
 	return len(bytes.Trim(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")) == 0
-}
-
-func pop3Allowed(v POP3Verb, arg string, has bool) bool {
-	switch v {
-	case PopCAPA, PopSTLS, PopUTF8, PopSTAT, PopLIST, PopUIDL, PopNOOP, PopRSET, PopQUIT:
-		return !has
-	case PopUSER, PopPASS:
-		return arg != ""
-	case PopAUTH:
-		mech, initial, _ := strings.Cut(arg, " ")
-		return slices.Contains(SASLMechanisms, mech) && isSASLAnswer([]byte(initial))
-	case PopAPOP:
-		user, digest, _ := cutLast(arg, " ")
-		return user != "" && len(digest) == 32 && strings.Trim(digest, "0123456789abcdef") == ""
-	case PopRETR:
-		return isNumber(arg)
-	case PopTOP:
-		n, lines, _ := strings.Cut(arg, " ")
-		return isNumber(n) && lines == "0"
-	}
-	return false
 }
 
 // cutLast is strings.Cut at the last sep.
@@ -226,7 +204,7 @@ type POP3 struct {
 
 // NewPOP3 reads the greeting. It may return both a wire and a *pop3Refusal.
 func NewPOP3(l *Link) (*POP3, error) {
-	w := &POP3{Link: l, guard: pop3Guard{w: l, refused: l.refused}}
+	w := &POP3{Link: l, guard: pop3Guard{w: l, allowed: l.limits.Allow.pop3, refused: l.refused}}
 	codec, err := pop3.New(pop3.Opt{Dialer: wireDialer{w}}).NewConn()
 	w.codec, w.greeted = codec, w.text
 	if err != nil {

@@ -22,7 +22,7 @@ func TestPOP3GuardLetsThroughWhatChangesNothing(t *testing.T) {
 	} {
 		for _, step := range []int{1, 1000} {
 			var wire bytes.Buffer
-			g := pop3Guard{w: &wire, lines: 1}
+			g := pop3Guard{w: &wire, allowed: Reading().pop3, lines: 1}
 			in := []byte(line + "\r\n")
 			for len(in) > 0 {
 				n := min(step, len(in))
@@ -49,7 +49,7 @@ func TestPOP3GuardRefusesAllElseAndIsPoisoned(t *testing.T) {
 	} {
 		var wire bytes.Buffer
 		var refused atomic.Int64
-		g := pop3Guard{w: &wire, lines: 1, refused: &refused}
+		g := pop3Guard{w: &wire, allowed: Reading().pop3, lines: 1, refused: &refused}
 		if _, err := g.Write([]byte(in)); !errors.Is(err, errPOP3Refused) {
 			t.Errorf("%.40q: %v", in, err)
 		}
@@ -66,7 +66,7 @@ func TestPOP3GuardRefusesAllElseAndIsPoisoned(t *testing.T) {
 
 func TestPOP3GuardTakesAnswersOnlyWhileAnAuthIsUnderWay(t *testing.T) {
 	var wire bytes.Buffer
-	g := pop3Guard{w: &wire, lines: 3}
+	g := pop3Guard{w: &wire, allowed: Reading().pop3, lines: 3}
 	if _, err := g.Write([]byte("AUTH PLAIN\r\nAGFubmEAc2VrcmV0\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +85,9 @@ func FuzzPOP3Guard(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in string, lines uint8) {
 		var whole, pieces bytes.Buffer
-		a := pop3Guard{w: &whole, lines: int(lines)}
+		a := pop3Guard{w: &whole, allowed: Reading().pop3, lines: int(lines)}
 		a.Write([]byte(in))
-		b := pop3Guard{w: &pieces, lines: int(lines)}
+		b := pop3Guard{w: &pieces, allowed: Reading().pop3, lines: int(lines)}
 		r := rand.New(rand.NewPCG(1, uint64(len(in))))
 		for rest := []byte(in); len(rest) > 0; {
 			n := 1 + r.IntN(len(rest))
@@ -135,7 +135,7 @@ func played(t testing.TB, text string, step int) *POP3 {
 		l.Close()
 		<-done
 	})
-	return &POP3{Link: l, guard: pop3Guard{w: l}}
+	return &POP3{Link: l, guard: pop3Guard{w: l, allowed: Reading().pop3}}
 }
 
 // unstuffed is the plainest way to read a message: find the end, then take off
