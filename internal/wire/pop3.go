@@ -1,15 +1,11 @@
 package wire
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"github.com/knadh/go-pop3"
 
@@ -46,108 +42,6 @@ const (
 	// maxPOP3Command bounds what we send: tokens of providers reach some KiB.
 	maxPOP3Command = 16 << 10
 )
-
-var errPOP3Refused = errors.New("pop3 guard: refused to send")
-
-// pop3Guard lets through only POP3 commands that are allowed, whoever writes them, and only as many lines as were announced: what
-// a line break inside an argument would make of it is not sent. It passes on
-// whole lines; after the first refusal it sends nothing any more.
-type pop3Guard struct {
-	w       io.Writer
-	allowed map[POP3Verb]func(args string, has bool) bool
-	refused *atomic.Int64 // Counts refusals; may be nil.
-	lines   int           // Announced and not yet written.
-	sasl    bool          // An AUTH is under way: an answer may be written.
-	buf     []byte
-	err     error
-}
-
-func (g *pop3Guard) refuse(why string) error {
-	g.err = fmt.Errorf("%w: %s", errPOP3Refused, why)
-	if g.refused != nil {
-		g.refused.Add(1)
-	}
-	return g.err
-}
-
-// Write takes commands in pieces of any size.
-func (g *pop3Guard) Write(p []byte) (int, error) {
-	if g.err != nil {
-		return 0, g.err
-	}
-	total := len(p)
-	var out []byte // Whole lines, in one write: pipelined commands share a segment.
-	for len(p) > 0 {
-		n := bytes.IndexByte(p, '\n') + 1
-		if n == 0 {
-			g.buf = append(g.buf, p...)
-			if len(g.buf) > maxPOP3Command {
-				return 0, g.refuse("a line too long")
-			}
-			break
-		}
-		g.buf, p = append(g.buf, p[:n]...), p[n:]
-		if err := g.check(g.buf); err != nil {
-			clear(g.buf)
-			return 0, err
-		}
-		out = append(out, g.buf...)
-		clear(g.buf) // A password may have been in it.
-		g.buf = g.buf[:0]
-	}
-	if len(out) == 0 {
-		return total, nil
-	}
-	defer clear(out)
-	if _, err := g.w.Write(out); err != nil {
-		g.err = err
-		return 0, err
-	}
-	return total, nil
-}
-
-func (g *pop3Guard) check(raw []byte) error {
-	line, ok := bytes.CutSuffix(raw, []byte("\r\n"))
-	switch {
-	case !ok || bytes.ContainsAny(line, "\r\n\x00"):
-		return g.refuse("control character in a command")
-	case len(raw) > maxPOP3Command:
-		return g.refuse("a line too long")
-	case g.lines == 0:
-		return g.refuse("a line that nobody announced")
-	}
-	g.lines--
-	if g.sasl {
-		if string(line) == "*" || isSASLAnswer(line) {
-			return nil
-		}
-		// Questions sent ahead, STAT and its like, look like it.
-		return g.refuse("an answer to a challenge that is not base64")
-	}
-	verb, arg, has := strings.Cut(string(line), " ")
-	if fits := g.allowed[POP3Verb(verb)]; fits == nil || !fits(arg, has) {
-		return g.refuse("a command outside the list of those that may be sent")
-	}
-	g.sasl = POP3Verb(verb) == PopAUTH
-	return nil
-}
-
-func isSASLAnswer(line []byte) bool {
-	return len(bytes.Trim(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")) == 0
-}
-
-// cutLast is strings.Cut at the last sep.
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
-func isNumber(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 31)
-	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
-}
 
 // POP3Command is one command on its way.
 type POP3Command struct {
@@ -438,104 +332,6 @@ func (w *POP3) Lines(each func(line []byte, ok bool) (used bool, err error)) err
 	}
 	return w.Abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines",
 		maxPOP3Lines)))
-}
-
-// Body reads the message, or what of it was asked for, that follows a +OK. Its
-// first octets count as brought, so many of them.
-func (w *POP3) Body(most int64) *DotReader {
-	return &DotReader{w: w, most: most}
-}
-
-// Skip reads the rest of a message, at most limit bytes of it.
-func (w *POP3) Skip(d *DotReader, limit int64) error {
-	n, err := io.Copy(io.Discard, io.LimitReader(d, limit+1))
-	if err == nil && n > limit {
-		err = w.Abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+BinarySize(limit)+
-			"."))
-	}
-	return err
-}
-
-// BinarySize is a number of octets in whole KiB or MiB.
-func BinarySize(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d MiB", n>>20)
-}
-
-// DotReader reads a message as RFC 1939 section 3 sends it: lines that begin
-// with a dot have lost one, and CRLF "." CRLF, and nothing else, is the end. An
-// LF that stands alone begins no line. The last LF may be missing: where nothing
-// follows for a while, or the next answer does at once.
-type DotReader struct {
-	w    *POP3
-	rest []byte // Of the piece that is being handed over, in the link's buffer.
-	mid  bool   // The last piece ended inside a line.
-	cr   bool   // … with a CR, whose LF may come.
-	most int64  // So many octets still count as brought.
-	err  error  // io.EOF after the end.
-}
-
-// Read implements io.Reader. It returns io.EOF only after the terminator.
-func (d *DotReader) Read(p []byte) (n int, err error) {
-	defer d.w.count()
-	for n < len(p) {
-		if len(d.rest) == 0 {
-			if d.err != nil || n > 0 && d.w.r.Buffered() == 0 {
-				break
-			}
-			d.next()
-			continue
-		}
-		k := copy(p[n:], d.rest)
-		n, d.rest = n+k, d.rest[k:]
-	}
-	if n > 0 {
-		return n, nil
-	}
-	return 0, d.err
-}
-
-// isStatus reports whether a line, with its end, is the answer to a question.
-func isStatus(line []byte) bool {
-	line, crlf := bytes.CutSuffix(line, []byte("\r\n"))
-	word, _, _ := bytes.Cut(line, []byte(" "))
-	return crlf && (string(word) == "+OK" || string(word) == "-ERR")
-}
-
-// next takes the next piece: up to an LF, or a full buffer.
-func (d *DotReader) next() {
-	d.w.dots = !d.mid
-	piece, err := d.w.r.ReadSlice('\n')
-	d.w.dots = false
-	if errors.Is(err, errBareEnd) {
-		d.w.bare, d.err = true, io.EOF
-		return
-	}
-	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-		d.err = d.w.fail("reading a message", err) // Never io.EOF: a message without its end is none.
-		return
-	}
-	begins := !d.mid
-	ended := bytes.HasSuffix(piece, []byte("\r\n")) || d.cr && len(piece) == 1 && piece[0] == '\n'
-	d.mid, d.cr = !ended, piece[len(piece)-1] == '\r'
-	if begins && piece[0] == '.' {
-		if string(piece) == ".\r\n" {
-			d.err = io.EOF
-			return
-		}
-		if next := piece[min(len(piece), 2):]; piece[1] == '\r' && len(d.w.asked) > 0 && isStatus(next) {
-			d.w.pushed, d.err = bytes.Clone(next), io.EOF // Its own LF is missing.
-			return
-		}
-		piece = piece[1:]
-	}
-	d.rest = piece
-	if n := min(int64(len(piece)), d.most); n > 0 {
-		d.most -= n
-		d.w.uncounted += int(n)
-	}
 }
 
 // Greeted returns the words of the greeting.
