@@ -134,8 +134,8 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 // STARTTLS are ours; the library begins behind them, so that nothing said in
 // plaintext reaches it. known is what the server offered earlier, empty if that
 // is not known; ahead lets questions be sent behind the login.
-func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred account.Credential, known imap.CapSet,
-	ahead bool,
+func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred account.Credential,
+	known imap.CapSet, ahead bool,
 ) (*imapConn, error) {
 	caps, words, err := wire.Welcome(ctx, l)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 // ends. Its error is a *fault.Error, or wraps ctx's.
 func (c *Client) Reach(ctx context.Context, server account.Server, observe func(account.Step)) error {
 	nobody := account.Credential{}
-	l, err := c.wire.Dial(ctx, wire.NewSigner(nil, account.Account{Server: server}), nobody, wire.NewSessionPace(c.opts.Patience),
-		observe)
+	who, pace := wire.NewSigner(nil, account.Account{Server: server}), wire.NewSessionPace(c.opts.Patience)
+	l, err := c.wire.Dial(ctx, who, nobody, pace, observe)
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,8 @@ func (c *Client) Reach(ctx context.Context, server account.Server, observe func(
 		}
 	}
 	offered := func(m string) bool { return slices.Contains(mechanisms, m) }
-	shown := !slices.Contains(words, string(imap.CapLoginDisabled)) || offered(wire.SASLPlain) || offered(wire.SASLLogin) ||
-		offered(wire.SASLCRAM)
+	shown := !slices.Contains(words, string(imap.CapLoginDisabled)) || offered(wire.SASLPlain) ||
+		offered(wire.SASLLogin) || offered(wire.SASLCRAM)
 	if !shown && wire.ProvingMechanism(offered, l.Encrypted(), false) == "" {
 		return l.Abort(wire.NoMechanism(mechanisms, l.Encrypted()))
 	}

@@ -102,7 +102,7 @@ func (m pop3Memory) String() string {
 	}
 	known := len(words)
 	for _, mechanism := range rememberedMechanisms {
-		if m.capas.sasl(mechanism) && !(mechanism == wire.SASLLogin && m.capas.sasl(wire.SASLPlain)) { // It goes behind PLAIN.
+		if m.capas.sasl(mechanism) && !(mechanism == wire.SASLLogin && m.capas.sasl(wire.SASLPlain)) {
 			words = append(words, memorySASL+mechanism)
 		}
 	}

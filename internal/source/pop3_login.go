@@ -328,7 +328,8 @@ func (p *pop3Login) by(way popWay) error {
 	user, secret := p.cred.Username, p.cred.Secret.Reveal()
 	switch way {
 	case wayUser:
-		name, pass := wire.POP3Command{Verb: wire.PopUSER, Arg: user}, wire.POP3Command{Verb: wire.PopPASS, Arg: secret, Secret: true}
+		name := wire.POP3Command{Verb: wire.PopUSER, Arg: user}
+		pass := wire.POP3Command{Verb: wire.PopPASS, Arg: secret, Secret: true}
 		if p.capas == nil && p.timestamp() != "" {
 			if _, err := p.Ask(name); errors.As(err, new(*wire.POP3Refusal)) {
 				return p.by(wayAPOP) // It has no USER, as nothing but this can tell.

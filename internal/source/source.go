@@ -1,6 +1,6 @@
 // Package source reads external accounts by IMAP and POP3, and cannot write to
-// them: below the protocol libraries sits a connection of our own that sends
-// nothing but commands that change nothing, and hands up nothing that was not
+// them: below the protocol libraries sits a connection of our own (package wire) that
+// sends nothing but commands that change nothing, and hands up nothing that was not
 // bounded and made plain first.
 //
 // Absence of an answer is never proof: what was asked for and did not come is
@@ -70,7 +70,8 @@ func New(o Options) *Client {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Client{opts: o, wire: wire.NewConnector(wire.Limits{
-		Dialer: o.Dialer, Allow: wire.Reading(), Patience: o.Patience, MaxMessageBytes: o.MaxMessageBytes, Log: o.Log, Transcript: o.Transcript,
+		Dialer: o.Dialer, Allow: wire.Reading(), Patience: o.Patience, MaxMessageBytes: o.MaxMessageBytes,
+		Log: o.Log, Transcript: o.Transcript,
 	})}
 }
 

@@ -623,7 +623,8 @@ func TestAHandshakeThatIsDraggedOutEnds(t *testing.T) {
 		for _, tr := range []trap{silence, drip, {"a record, an octet at a time", "\x16\x03\x03\x40\x00", "x", nil}} {
 			t.Run(fmt.Sprintf("%s/%s", protocol, tr.name), func(t *testing.T) {
 				t.Parallel()
-				err := trapped(t, wire.Patience{Idle: limit, Command: limit, Progress: limit, Session: -1}, protocol, atHandshake, tr,
+				p := wire.Patience{Idle: limit, Command: limit, Progress: limit, Session: -1}
+				err := trapped(t, p, protocol, atHandshake, tr,
 					nil)
 				if code := fault.CodeOf(err); code != fault.ConnectTimeout && code != fault.TLSFailure {
 					t.Errorf("it ended by %v", err)
@@ -687,7 +688,7 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 		}},
 		{"POP3, from a tape", remote{
 			protocol: account.POP3, messages: 200, body: 2000,
-			pause: after(map[string]time.Duration{string(wire.PopPASS): 40 * time.Second, string(wire.PopRETR): 15 * time.Second}),
+			pause: after(map[string]time.Duration{"PASS": 40 * time.Second, "RETR": 15 * time.Second}),
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

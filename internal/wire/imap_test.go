@@ -458,7 +458,8 @@ func BenchmarkFilterBodies(b *testing.B) {
 	buf := make([]byte, 64<<10)
 	for b.Loop() {
 		q := &imapQueue{}
-		io.WriteString(&imapGuard{w: io.Discard, allowed: Reading().imap, queue: q}, "T1 UID FETCH 1:100 (UID BODY.PEEK[])\r\n")
+		g := &imapGuard{w: io.Discard, allowed: Reading().imap, queue: q}
+		io.WriteString(g, "T1 UID FETCH 1:100 (UID BODY.PEEK[])\r\n")
 		f := newIMAPFilter(fakeLink{bufio.NewReaderSize(bytes.NewReader(in.Bytes()), 64<<10)}, q, defaultIMAPLimits(1<<20),
 			&imapSaid{})
 		for {
@@ -544,7 +545,8 @@ func TestWhatIsNotAllowedIsNotSent(t *testing.T) {
 		_, err := io.WriteString(g, "T1 NOOP\r\n")
 		p := pop3Guard{w: &pop, allowed: tc.allowed.pop3, lines: 1}
 		_, popErr := io.WriteString(&p, "NOOP\r\n")
-		if (err == nil) != tc.sent || (popErr == nil) != tc.sent || (imap.Len() > 0) != tc.sent || (pop.Len() > 0) != tc.sent {
+		if (err == nil) != tc.sent || (popErr == nil) != tc.sent || (imap.Len() > 0) != tc.sent ||
+			(pop.Len() > 0) != tc.sent {
 			t.Errorf("%s: sent %q, %q; %v, %v", name, imap.String(), pop.String(), err, popErr)
 		}
 	}

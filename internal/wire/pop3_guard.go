@@ -12,9 +12,9 @@ import (
 
 var errPOP3Refused = errors.New("pop3 guard: refused to send")
 
-// pop3Guard lets through only POP3 commands that are allowed, whoever writes them, and only as many lines as were announced: what
-// a line break inside an argument would make of it is not sent. It passes on
-// whole lines; after the first refusal it sends nothing any more.
+// pop3Guard lets through only POP3 commands that are allowed, whoever writes them, and
+// only as many lines as were announced: what a line break inside an argument would
+// make of it is not sent. It passes on whole lines; after the first refusal it sends nothing any more.
 type pop3Guard struct {
 	w       io.Writer
 	allowed map[POP3Verb]func(args string, has bool) bool
