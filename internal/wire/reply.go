@@ -16,6 +16,7 @@ import (
 // tell nothing.
 type Phase int
 
+// How far a session can have come.
 const (
 	Greeting       Phase = iota // Before anything was asked.
 	SigningIn                   // USER and PASS, LOGIN, AUTHENTICATE, AUTH.
