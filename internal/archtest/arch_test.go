@@ -1,6 +1,8 @@
 package archtest
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,11 +12,17 @@ import (
 func TestHouse(t *testing.T) {
 	root := top(t)
 	module, files := moduleOf(t, root), load(t, root)
+	document, err := os.ReadFile(filepath.Join(root, "docs", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name  string
 		found []violation
 	}{
 		{"packages import only what the map allows", checkImports(module, files)},
+		{"no package may import what it does not", checkGrants(module, files, mayImport)},
+		{"the map is the document's", checkMap(string(document), mayImport)},
 		{"third parties are confined", checkConfined(files)},
 		{"only outbound dials", checkDials(files)},
 		{"packages are named after what they are about", checkNames(files)},
@@ -44,6 +52,16 @@ func TestRulesBite(t *testing.T) {
 			"internal/fetch/fetch.go: fetch must not import source",
 			"internal/fetch/sub/sub.go: fetch must not import mailbox",
 			"internal/utils/strings.go: package utils is not on the map of internal/archtest",
+		}},
+		{"grants", checkGrants("example.test/house", files, map[string][]string{
+			"fetch": {"source", "outbound"}, "cmd": {everything},
+		}), []string{"internal/archtest: fetch may import outbound and does not: take the grant away"}},
+		{"map", checkMap("| `internal/fault` | why | nothing |\n| `internal/fetch` | the engine | mail fault |\n",
+			map[string][]string{
+				"fault": {}, "fetch": {"fault"}, "mail": {},
+			}), []string{
+			"docs/ARCHITECTURE.md: fetch may import \"fault\", not \"mail fault\"",
+			"docs/ARCHITECTURE.md: has no row for internal/mail",
 		}},
 		{"confined", checkConfined(files), []string{
 			"internal/fault/fault.go: fault imports the standard library only, not github.com/google/uuid",
