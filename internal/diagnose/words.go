@@ -476,15 +476,3 @@ func Sentence(code fault.Code, lang string) string {
 	title, _ := Explain(code, lang, Context{})
 	return title + "."
 }
-
-var stepNames = map[account.StepName]words{
-	account.StepResolve:  {"Finding the server", "Szukanie serwera"},
-	account.StepConnect:  {"Connecting", "Łączenie"},
-	account.StepTLS:      {"Encryption", "Szyfrowanie"},
-	account.StepGreeting: {"The server's greeting", "Powitanie serwera"},
-	account.StepLogin:    {"Signing in", "Logowanie"},
-	account.StepFolders:  {"Listing folders", "Lista folderów"},
-}
-
-// StepTitle names a step of a connection test for people.
-func StepTitle(name account.StepName, lang string) string { return stepNames[name].in(lang) }

@@ -113,9 +113,9 @@ type Link struct {
 var _ net.Conn = (*Link)(nil)
 
 // dial reaches a server: it checks the words that name it, resolves, has the
-// login admitted, connects and, with security tls, shakes hands. observe, which may be nil, is told of
-// the steps resolve, connect and tls. With starttls the caller reads the
-// greeting and calls upgrade.
+// login admitted, connects and, with security tls, shakes hands. observe, which may be
+// nil, is told of the steps resolve, connect and tls. With starttls the caller reads
+// the greeting and calls Upgrade.
 func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimits, session *SessionPace,
 	observe func(account.Step),
 ) (_ *Link, err error) {
@@ -124,8 +124,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 	}
 	began, server := time.Now(), who.account.Server
 	defer func() { session.spend(time.Since(began)) }()
-	l := &Link{limits: limits.orDefault(), dialer: d, server: server, observe: observe, session: session}
-	addrs, err := Timed(l.observe, account.StepResolve, func() ([]netip.Addr, string, error) {
+	addrs, err := Timed(observe, account.StepResolve, func() ([]netip.Addr, string, error) {
 		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {
 			return nil, "", err
 		}
@@ -135,22 +134,24 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 	if err != nil {
 		return nil, err
 	}
-	if l.attempt, err = who.admit(ctx, addrs); err != nil {
+	attempt, err := who.admit(ctx, addrs)
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			l.attempt.failed(err)
+			attempt.failed(err)
 		}
 	}()
-	conn, err := Timed(l.observe, account.StepConnect, func() (net.Conn, string, error) {
+	conn, err := Timed(observe, account.StepConnect, func() (net.Conn, string, error) {
 		conn, err := d.Connect(ctx, addrs, server.Port)
 		return conn, "", err
 	})
 	if err != nil {
 		return nil, err
 	}
-	l.attach(conn)
+	l := NewLink(conn, server, limits, session)
+	l.dialer, l.attempt, l.observe = d, attempt, observe
 	if server.Security == account.TLS {
 		if err := l.Upgrade(ctx); err != nil {
 			conn.Close()
