@@ -323,11 +323,11 @@ func oauthSettings() []setting {
 			}, checkTokenURL)},
 			setting{key: key + "issuer", optional: true, set: put(func(o *oauthConfig) *string { return &o.Issuer }, checkText)},
 			setting{key: key + "scopes", kind: list, optional: true, set: func(c *config, v string) error {
-				change(func(o *oauthConfig) { o.Scopes = words(v) })(c)
+				change(func(o *oauthConfig) { o.Scopes = splitWords(v) })(c)
 				return nil
 			}},
 			setting{key: key + "hosts", kind: list, optional: true, set: func(c *config, v string) error {
-				change(func(o *oauthConfig) { o.Hosts = words(strings.ToLower(v)) })(c)
+				change(func(o *oauthConfig) { o.Hosts = splitWords(strings.ToLower(v)) })(c)
 				return nil
 			}},
 		)
@@ -857,7 +857,7 @@ const mappedBits = 96
 // written as IPv6 (::ffff:192.0.2.7) is IPv4: what connects is compared as such.
 func parseNetworks(v string) ([]netip.Prefix, error) {
 	var nets []netip.Prefix
-	for _, word := range words(v) {
+	for _, word := range splitWords(v) {
 		p, err := netip.ParsePrefix(word)
 		if err != nil {
 			a, aerr := netip.ParseAddr(word)
@@ -879,7 +879,7 @@ func parseNetworks(v string) ([]netip.Prefix, error) {
 
 func parseHosts(v string) ([]string, error) {
 	var hosts []string
-	for _, word := range words(v) {
+	for _, word := range splitWords(v) {
 		h, err := outbound.NormalHost(word)
 		if err != nil {
 			return nil, fmt.Errorf("must be hosts such as imap.example.org, which %q is not: %w", word, err)
@@ -894,7 +894,7 @@ func parsePorts(v string) (portList, error) {
 		return portList{Any: true}, nil
 	}
 	var ports []int
-	for _, word := range words(v) {
+	for _, word := range splitWords(v) {
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 1 || n > 65535 {
 			return portList{}, fmt.Errorf("must be ports from 1 to 65535, or \"*\" for all, which %q is not", word)
@@ -909,8 +909,8 @@ func parsePorts(v string) (portList, error) {
 	return portList{List: ports}, nil
 }
 
-// words splits at commas and spaces.
-func words(v string) []string {
+// splitWords splits at commas and spaces.
+func splitWords(v string) []string {
 	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })
 }
 

@@ -154,7 +154,7 @@ func signInSettings() []setting {
 			return checkText(v)
 		}},
 		{key: "signin.oidc.scopes", kind: list, optional: true, set: func(c *config, v string) error {
-			c.SignIn.OIDC.Scopes = words(v)
+			c.SignIn.OIDC.Scopes = splitWords(v)
 			return nil
 		}},
 		{key: "signin.oidc.claim", set: func(c *config, v string) error {
@@ -224,7 +224,7 @@ func (c signInIMAPConfig) port() int {
 // parseDomains reads domains of users, as they stand behind the @.
 func parseDomains(v string) ([]string, error) {
 	var domains []string
-	for _, word := range words(v) {
+	for _, word := range splitWords(v) {
 		o, err := account.ParseOwner("a@" + word)
 		if err != nil {
 			return nil, fmt.Errorf("must be domains such as example.org, which %q is not", word)

@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/vault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 type doctorCmd struct {
@@ -264,16 +265,16 @@ func (d *doctor) rights(ctx context.Context, n *installation) error {
 	}
 	if len(gone) > 0 {
 		d.found("mailboxes", bad, fmt.Sprintf("those of %s were there and are gone, such as that of %s",
-			count(int64(len(gone)), "user"), gone[0]), `put them back, or remove the users ("mailbrook user delete"): `+
+			words.Count(int64(len(gone)), "user"), gone[0]), `put them back, or remove the users ("mailbrook user delete"): `+
 			"until then nothing is fetched for them")
 	}
 	if len(shut) > 0 {
 		d.found("mailboxes", bad, fmt.Sprintf("those of %s cannot be written, such as that of %s",
-			count(int64(len(shut)), "user"), shut[0]), "give the user of serve the right to write there")
+			words.Count(int64(len(shut)), "user"), shut[0]), "give the user of serve the right to write there")
 	}
 	if len(foreign) > 0 {
 		d.found("mailboxes", warn, fmt.Sprintf("those of %s do not belong to user %d, as data_dir does, such as that of %s",
-			count(int64(len(foreign)), "user"), service, foreign[0]),
+			words.Count(int64(len(foreign)), "user"), service, foreign[0]),
 			fmt.Sprintf("chown them, unless user %d may write there all the same", service))
 	}
 	if there > 0 && len(shut) == 0 && len(foreign) == 0 && len(gone) == 0 {

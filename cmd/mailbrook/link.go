@@ -110,7 +110,7 @@ func parseOrigin(v string) (string, error) {
 // parseOrigins reads a list of them.
 func parseOrigins(v string) ([]string, error) {
 	var out []string
-	for _, word := range words(v) {
+	for _, word := range splitWords(v) {
 		o, err := parseOrigin(word)
 		if err != nil {
 			return nil, fmt.Errorf("%w, which %q is not", err, word)

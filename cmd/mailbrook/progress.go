@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // pullResult is how one account's visit went.
@@ -161,9 +162,9 @@ func (p *progress) end(r pullResult) (*mpb.Bar, account.Progress) {
 		t.short = "waits: " + string(r.Diagnosis.Code)
 	} else {
 		if r.Diagnosis == nil {
-			t.short = fmt.Sprintf("%s, %s in %s s", t.ended, count(r.Report.Messages, "message"), seconds(r.Took))
+			t.short = fmt.Sprintf("%s, %s in %s s", t.ended, words.Count(r.Report.Messages, "message"), seconds(r.Took))
 		}
-		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, count(r.Report.Messages, "message"), size(r.Report.Bytes),
+		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, words.Count(r.Report.Messages, "message"), words.Size(r.Report.Bytes),
 			seconds(r.Took))
 	}
 	if p.lines != nil {
@@ -266,13 +267,13 @@ func (t *track) describe(now time.Time) string {
 	if s.MessagesTotal == 0 {
 		return "looking for new mail"
 	}
-	text := fmt.Sprintf("%d/%d, %s", s.MessagesDone, s.MessagesTotal, size(s.BytesDone))
+	text := fmt.Sprintf("%d/%d, %s", s.MessagesDone, s.MessagesTotal, words.Size(s.BytesDone))
 	if folder := fault.Clean(s.Folder, 40); folder != "" {
 		text = folder + " " + text
 	}
 	if took >= 1 && s.MessagesDone > 0 {
 		left := time.Duration(took / float64(s.MessagesDone) * float64(s.MessagesTotal-s.MessagesDone) * float64(time.Second))
-		text += fmt.Sprintf(", %s/s, %s left", size(int64(float64(s.BytesDone)/took)), clock(left))
+		text += fmt.Sprintf(", %s/s, %s left", words.Size(int64(float64(s.BytesDone)/took)), clock(left))
 	}
 	return text
 }
@@ -298,34 +299,12 @@ func printTable(p page, results []pullResult) error {
 		sparing("protocol", "folder", "seconds", "bytes")
 	for _, r := range results {
 		t.add(p.names(label(r.Account)), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages),
-			size(r.Report.Bytes), seconds(r.Took), r.outcome())
+			words.Size(r.Report.Bytes), seconds(r.Took), r.outcome())
 	}
 	return t.write(p)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
-
-// count is a number of things, in words.
-func count(n int64, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// size is a number of octets in the unit that fits: 999 B, 1.2 kB, 34.5 MB.
-func size(n int64) string {
-	units := [...]string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= 999.95 && unit < len(units)-1 {
-		value /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.1f %s", value, units[unit])
-}
 
 // clock is a time as a clock shows it: 0:09, 12:34, 1:02:03.
 func clock(d time.Duration) string {

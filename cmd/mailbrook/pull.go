@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 type pullCmd struct {
@@ -326,7 +327,7 @@ func (a *app) printReport(t terminal, acc account.Account, rep account.TestRepor
 		fmt.Fprintf(t.out, "%s  %-9s %6d ms  %s\n", mark, s.Name, s.Took.Milliseconds(), s.Detail)
 	}
 	if rep.OK {
-		fmt.Fprintf(t.out, "%s, %s\n", count(int64(len(rep.Folders)), "folder"), count(rep.Messages, "message"))
+		fmt.Fprintf(t.out, "%s, %s\n", words.Count(int64(len(rep.Folders)), "folder"), words.Count(rep.Messages, "message"))
 		if n := len(rep.Shared); n > 0 {
 			fmt.Fprintf(t.out, "folders of others, not fetched unless named in folders.include: %d\n", n)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 type sessionsCmd struct {
@@ -35,7 +36,7 @@ func (c sessionsEndCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, "ended %s\n", count(n, "session"))
+		fmt.Fprintf(t.out, "ended %s\n", words.Count(n, "session"))
 		return nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 type userCmd struct {
@@ -45,7 +46,7 @@ func (c userDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
 			fmt.Fprintf(t.out, "%s has no account and no mailbox here: there was nothing to delete\n", owner)
 			return nil
 		}
-		fmt.Fprintf(t.out, "deleted %s with %s; nothing was changed at other providers\n", owner, count(int64(n), "account"))
+		fmt.Fprintf(t.out, "deleted %s with %s; nothing was changed at other providers\n", owner, words.Count(int64(n), "account"))
 		return nil
 	})
 }

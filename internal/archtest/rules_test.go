@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"fault":      {},
 	"mail":       {},
 	"memory":     {},
+	"words":      {},
 	"account":    {"fault"},
 	"audit":      {"account"},
 	"outbound":   {"fault"},
@@ -26,10 +27,10 @@ var mayImport = map[string][]string{
 	"logins":     {"account", "fault"},
 	"oauth":      {"account", "fault"},
 	"oidc":       {"account", "fault"},
-	"wire":       {"account", "fault", "mail", "outbound"},
-	"source":     {"account", "fault", "mail", "memory", "outbound", "wire"},
-	"mailbox":    {"account", "fault", "mail"},
-	"fetch":      {"account", "fault", "mail", "memory"},
+	"wire":       {"account", "fault", "mail", "outbound", "words"},
+	"source":     {"account", "fault", "mail", "memory", "outbound", "wire", "words"},
+	"mailbox":    {"account", "fault", "mail", "words"},
+	"fetch":      {"account", "fault", "mail", "memory", "words"},
 	"diagnose":   {"account", "fault", "mail", "provider"},
 	"schedule":   {"account", "fault", "fetch"},
 	"store":      {"account", "audit", "fault", "mail", "fetch", "schedule", "vault", "oauth", "logins", "migrations"},
@@ -46,7 +47,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages import the standard library only.
-var pure = []string{"fault", "mail", "memory", "migrations"}
+var pure = []string{"fault", "mail", "memory", "migrations", "words"}
 
 // confined are packages that not everybody may know, with those who may. A
 // name that ends in a slash stands for all that begins with it; "C" is cgo.

@@ -285,8 +285,8 @@ func TestATooLargeMessageIsListedNotDownloadedAndFetchedWhenAskedFor(t *testing.
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
 		w := hold(t, pop3, 300)
 		s := w.onlySkip(t)
-		if s.Code != fault.MessageFailed || !s.Held || s.Attempts != 1 || s.Detail != "The message is 318 bytes large; the "+
-			"limit is 100 bytes." {
+		if s.Code != fault.MessageFailed || !s.Held || s.Attempts != 1 || s.Detail != "The message is 318 B large; the "+
+			"limit is 100 B." {
 			t.Errorf("skipped %+v", s)
 		}
 		w.now = w.now.Add(25 * time.Hour)
@@ -310,8 +310,8 @@ func TestMoreThanTheOperatorTakesIsNotFetchedEvenWhenAskedFor(t *testing.T) {
 		w.ask(t)
 		w.brings(t, 0)
 		s := w.onlySkip(t)
-		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail != "The message is 2018 bytes large; the limit is 1000 "+
-			"bytes." {
+		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail != "The message is 2.0 kB large; the "+
+			"limit is 1.0 kB." {
 			t.Errorf("skipped %+v", s)
 		}
 	})

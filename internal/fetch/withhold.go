@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // mostSkipped is how many messages of an account are listed as skipped. A folder
@@ -65,7 +66,7 @@ func (v *visit) withhold() {
 			}
 			why := &fault.Error{
 				Code: fault.MessageFailed, Op: "fetching", TooLarge: true,
-				Detail: fmt.Sprintf("The message is %s large; the limit is %s.", inMB(it.Size), inMB(most)),
+				Detail: fmt.Sprintf("The message is %s large; the limit is %s.", words.Size(it.Size), words.Size(most)),
 			}
 			s := v.skippedNow(p, it, why)
 			v.undescribed.note(p, it, s, why)
@@ -166,11 +167,4 @@ func (v *visit) allRefused(why *fault.Error) *fault.Error {
 	}
 	all.Op = "fetching"
 	return &all
-}
-
-func inMB(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // spoolDir holds, in each mailbox, one directory per journal. Its name has no
@@ -265,7 +266,7 @@ func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, ma
 		if left -= int64(n); left < 0 {
 			return &fault.Error{
 				Code: fault.MessageFailed, Op: "storing a message", TooLarge: true,
-				Detail: fmt.Sprintf("The message is larger than %s, the most that is fetched.", inMB(max)),
+				Detail: fmt.Sprintf("The message is larger than %s, the most that is fetched.", words.Size(max)),
 			}
 		}
 		if n > 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // The Maildir++ quota file: a line with the limits, then a line "octets
@@ -254,18 +255,11 @@ func overBy(l account.Limit, used, wanted usage) string {
 	switch {
 	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
 		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit.",
-			inMB(used.bytes), inMB(*l.Bytes), inMB(wanted.bytes))
+			words.Size(used.bytes), words.Size(*l.Bytes), words.Size(wanted.bytes))
 	case l.Messages != nil && used.messages+wanted.messages > *l.Messages:
 		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed.", used.messages, *l.Messages)
 	}
 	return ""
-}
-
-func inMB(n int64) string {
-	if n < 1_000_000 {
-		return fmt.Sprintf("%d kB", (n+999)/1000)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
 // Reserve makes room for messages about to be staged, against the limits of

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -265,14 +266,7 @@ func (r *fetchRun) group(w *mail.Want, items []mail.Item) (batches []*batch) {
 }
 
 func tooLarge(size, limit int64) string {
-	return fmt.Sprintf("The message is larger (%s) than allowed (%s).", octets(size), octets(limit))
-}
-
-func octets(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	return fmt.Sprintf("The message is larger (%s) than allowed (%s).", words.Size(size), words.Size(limit))
 }
 
 func (r *fetchRun) missed(w *mail.Want, it mail.Item, why string) {

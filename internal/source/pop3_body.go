@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // pop3Body is one message's bytes. When the connection breaks in the middle of a
@@ -35,7 +36,7 @@ func (b *pop3Body) Read(p []byte) (int, error) {
 			if b.n += int64(n); b.n > b.r.client.opts.MaxMessageBytes {
 				b.err = b.give(&fault.Error{
 					Code: fault.MessageFailed, Op: "reading a message", TooLarge: true,
-					Detail: "The message is larger than " + wire.BinarySize(b.r.client.opts.MaxMessageBytes) + ".",
+					Detail: "The message is larger than " + words.Size(b.r.client.opts.MaxMessageBytes) + ".",
 				})
 				break
 			}

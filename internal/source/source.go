@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Options say how a Client works. Only Dialer is required. How long reaching a
@@ -220,7 +221,7 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 		if reads, ok := session.(*imapSession); ok && err == nil {
 			err = reads.opensAny(ctx, fs)
 		}
-		return fs, wire.Plural(own(fs), "folder", "folders"), err
+		return fs, words.Count(int64(own(fs)), "folder", "folders"), err
 	})
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // LinkLimits bound what a server can make us wait for and read. Zero means
@@ -129,7 +130,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 			return nil, "", err
 		}
 		addrs, err := d.Resolve(ctx, server.Host)
-		return addrs, Plural(len(addrs), "address", "addresses"), err
+		return addrs, words.Count(int64(len(addrs)), "address", "addresses"), err
 	})
 	if err != nil {
 		return nil, err
@@ -174,14 +175,6 @@ func (l *Link) attach(conn net.Conn) {
 	l.conn, l.socket = conn, conn
 	l.command = newPace(l.limits.Command)
 	l.r = bufio.NewReaderSize(rawReader{l}, linkBuffer)
-}
-
-// Plural is n and what it counts: "1 folder", "2 folders".
-func Plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // Timed runs one step of reaching a server and reports it. do's detail is

@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Body reads the message, or what of it was asked for, that follows a +OK. Its
@@ -20,18 +20,10 @@ func (w *POP3) Body(most int64) *DotReader {
 func (w *POP3) Skip(d *DotReader, limit int64) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(d, limit+1))
 	if err == nil && n > limit {
-		err = w.Abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+BinarySize(limit)+
+		err = w.Abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+words.Size(limit)+
 			"."))
 	}
 	return err
-}
-
-// BinarySize is a number of octets in whole KiB or MiB.
-func BinarySize(n int64) string {
-	if n < 1<<20 {
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d MiB", n>>20)
 }
 
 // DotReader reads a message as RFC 1939 section 3 sends it: lines that begin
