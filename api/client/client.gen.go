@@ -2171,7 +2171,7 @@ type SkippedMessage struct {
 
 	// Detail What is specific to this message, with the server's own words as it gave them; may be empty. Plain text: escape it.
 	//
-	// Example: The message is 70.0 MiB large; the limit is 50.0 MiB.
+	// Example: The message is 73.4 MB large; the limit is 52.4 MB.
 	Detail  string    `json:"detail"`
 	FirstAt time.Time `json:"first_at"`
 

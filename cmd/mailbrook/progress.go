@@ -164,8 +164,8 @@ func (p *progress) end(r pullResult) (*mpb.Bar, account.Progress) {
 		if r.Diagnosis == nil {
 			t.short = fmt.Sprintf("%s, %s in %s s", t.ended, words.Count(r.Report.Messages, "message"), seconds(r.Took))
 		}
-		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, words.Count(r.Report.Messages, "message"), words.Size(r.Report.Bytes),
-			seconds(r.Took))
+		t.ended = fmt.Sprintf("%s, %s, %s in %s s", t.ended, words.Count(r.Report.Messages, "message"),
+			words.Size(r.Report.Bytes), seconds(r.Took))
 	}
 	if p.lines != nil {
 		fmt.Fprintf(p.lines, "%s: %s\n", t.label, t.ended)

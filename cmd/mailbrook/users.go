@@ -46,7 +46,8 @@ func (c userDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
 			fmt.Fprintf(t.out, "%s has no account and no mailbox here: there was nothing to delete\n", owner)
 			return nil
 		}
-		fmt.Fprintf(t.out, "deleted %s with %s; nothing was changed at other providers\n", owner, words.Count(int64(n), "account"))
+		fmt.Fprintf(t.out, "deleted %s with %s; nothing was changed at other providers\n", owner,
+			words.Count(int64(n), "account"))
 		return nil
 	})
 }
