@@ -35,15 +35,16 @@ build: ## Build bin/mailbrook
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION) -X 'main.revision=$(REVISION)'" -o $(BIN)/mailbrook ./cmd/mailbrook
 
 .PHONY: test
-test: parts ## Run everything: lint, all tests under the race detector, real servers
+test: parts ## Run everything: lint, all tests under the race detector, real servers, a minute of fuzzing
 	@mkdir -p $(CACHE) && : > $(NOT_RUN)
 	@$(MAKE) --no-print-directory lint api-lint
 	MAILBROOK_NOT_RUN=$(NOT_RUN) CGO_ENABLED=1 go test -race -shuffle=on -timeout 30m $(TESTARGS) ./...
+	@$(MAKE) --no-print-directory fuzz-minute
 	@$(MAKE) --no-print-directory vuln
 	@echo "make test: all well; checks not made here: $$(wc -l < $(NOT_RUN))"; cat $(NOT_RUN)
 
 .PHONY: lint
-lint: vet $(GOLANGCI) ## Vet, formatting and golangci-lint
+lint: vet generated $(GOLANGCI) ## Vet, formatting, golangci-lint, generated files
 	@mkdir -p $(CACHE)
 	@if [ -x $(GOLANGCI) ]; then set -x; $(GOLANGCI) run --allow-parallel-runners; else \
 		unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./...)); \
@@ -52,6 +53,10 @@ lint: vet $(GOLANGCI) ## Vet, formatting and golangci-lint
 .PHONY: vet
 vet:
 	go vet ./...
+
+.PHONY: generated
+generated:
+	@.ci/generated
 
 # Where the linter cannot be had, that is noted; in CI it is an error.
 $(GOLANGCI):
@@ -87,11 +92,11 @@ vuln: ## Look for known vulnerabilities, where their database can be reached
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME
-	@set -e; for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
-		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' $$file); do \
-			echo "$$(dirname $$file) $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$(dirname $$file); \
-		done; done
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: fuzz-minute
+fuzz-minute: ## Fuzz every target for a second or two: a minute in all
+	@.ci/fuzz in 60
 
 .PHONY: bench
 bench: ## Measure beside mbsync, mpop, fetchmail, …: make bench ARGS="-cases A0,C40 -rounds 3"

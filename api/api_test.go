@@ -1,10 +1,6 @@
 package api_test
 
 import (
-	"bytes"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -12,36 +8,6 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 )
-
-// TestGeneratedIsCurrent: generating anew changes nothing, on the server's side
-// or in the client.
-func TestGeneratedIsCurrent(t *testing.T) {
-	for dir, output := range map[string]string{".": "api.gen.go", "client": "client.gen.go"} {
-		config, err := os.ReadFile(filepath.Join(dir, "codegen.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		config = bytes.Replace(config, []byte("output: "+output+"\n"), nil, 1) // To standard output.
-		file := filepath.Join(t.TempDir(), "codegen.yaml")
-		if err := os.WriteFile(file, config, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var complaints bytes.Buffer
-		cmd := exec.CommandContext(t.Context(), "go", "tool", "oapi-codegen", "-config", file, "openapi.yaml")
-		cmd.Stderr = &complaints
-		fresh, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%v: %s", err, &complaints)
-		}
-		committed, err := os.ReadFile(filepath.Join(dir, output))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(fresh, committed) {
-			t.Errorf("%s is not what openapi.yaml generates: run go generate ./api/...", output)
-		}
-	}
-}
 
 // TestRequestsAreClosed: every object that a request can hold refuses members
 // that it does not have, and every text and list in it has an end.
