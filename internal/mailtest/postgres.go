@@ -33,7 +33,8 @@ var (
 )
 
 // StartPostgres returns the address of an empty database on a private
-// PostgreSQL, as durable as a real one. The server is started with the first
+// PostgreSQL, which does all that a durable one does, in memory where there is
+// room: no test cuts its power. The server is started with the first
 // call in a test binary and listens on nothing but a Unix socket. It is stopped
 // and its files are removed when the binary ends, however it ends; the database
 // goes with its test.
@@ -43,16 +44,22 @@ func StartPostgres(tb testing.TB) (dsn string) {
 	if err != nil {
 		tb.Fatalf("starting a private PostgreSQL: %v", err)
 	}
+	return cluster.copyOf(tb, "template0")
+}
+
+// copyOf makes a database that is another's copy, and goes with its test.
+func (c *postgresCluster) copyOf(tb testing.TB, template string) (dsn string) {
+	tb.Helper()
 	name := "test_" + strconv.FormatInt(clusterDatabase.Add(1), 10)
-	if err := cluster.exec("CREATE DATABASE " + name + " TEMPLATE template0"); err != nil {
+	if err := c.exec("CREATE DATABASE " + name + " TEMPLATE " + template); err != nil {
 		tb.Fatalf("making a database: %v", err)
 	}
 	tb.Cleanup(func() {
-		if err := cluster.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		if err := c.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
 			tb.Errorf("dropping the test's database: %v", err)
 		}
 	})
-	return cluster.dsn(name)
+	return c.dsn(name)
 }
 
 // postgresCluster is a running server.
@@ -99,7 +106,7 @@ func newPostgresCluster() (*postgresCluster, error) {
 		return nil, err
 	}
 	// The path of a Unix socket has a hundred bytes and some.
-	dir, err := os.MkdirTemp("", "mailtest-pg-")
+	dir, err := os.MkdirTemp(Memory(), "mailtest-pg-")
 	if err != nil {
 		return nil, err
 	}

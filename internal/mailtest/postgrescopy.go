@@ -2,7 +2,6 @@ package mailtest
 
 import (
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -20,14 +19,5 @@ func CopyPostgres(tb testing.TB, dsn string) string {
 	if err != nil {
 		tb.Fatalf("starting a private PostgreSQL: %v", err)
 	}
-	name := "copy_" + strconv.FormatInt(clusterDatabase.Add(1), 10)
-	if err := cluster.exec("CREATE DATABASE " + name + " TEMPLATE " + strings.TrimPrefix(u.Path, "/")); err != nil {
-		tb.Fatalf("copying a database: %v", err)
-	}
-	tb.Cleanup(func() {
-		if err := cluster.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-			tb.Errorf("dropping a copied database: %v", err)
-		}
-	})
-	return cluster.dsn(name)
+	return cluster.copyOf(tb, strings.TrimPrefix(u.Path, "/"))
 }
