@@ -121,7 +121,7 @@ func TestEachConnectionTroubleHasItsOwnDiagnosis(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			// Everybody has a name of their own: tests of one user wait for each other.
-			u := p.as(fmt.Sprintf("proba%d@firma.test", i))
+			u := p.in(t).as(fmt.Sprintf("proba%d@firma.test", i))
 			began := time.Now()
 			got := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", tc.f)
 			if took := time.Since(began); took > testLimit {
@@ -156,7 +156,7 @@ func TestEachConnectionTroubleHasItsOwnDiagnosis(t *testing.T) {
 
 	t.Run("all is well", func(t *testing.T) {
 		t.Parallel()
-		u := p.as(jan)
+		u := p.in(t).as(jan)
 		got := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", imap("localhost", good.IMAP, "starttls"))
 		if !got.OK || got.Diagnosis != nil || got.Messages != 20 || len(got.Folders) < 20 {
 			t.Errorf("the test says %+v", got)

@@ -99,7 +99,16 @@ func eventually(t *testing.T, patience time.Duration, ok func() (bool, string)) 
 // site is one installation: a configuration, a data directory, and whatever
 // processes run on them.
 type site struct {
-	t       *testing.T
+	t *testing.T // Of the test that looks on.
+	*siteState
+}
+
+// in is the same installation for a subtest: what fails there has to end that
+// subtest, and not the test around it, which may have returned.
+func (s *site) in(t *testing.T) *site { return &site{t, s.siteState} }
+
+// siteState is what an installation is, whichever test looks on.
+type siteState struct {
 	dir     string
 	env     []string
 	secrets []string
@@ -115,7 +124,7 @@ type site struct {
 // find nothing wrong.
 func newSite(t *testing.T, ca *mailtest.CA, further ...string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), secrets: []string{canary}}
+	s := &site{t, &siteState{dir: t.TempDir(), secrets: []string{canary}}}
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + os.TempDir(), "TZ=Europe/Warsaw",
 		"MAILBROOK_LISTEN=127.0.0.1:0", "MAILBROOK_DATA_DIR=" + s.data(), "MAILBROOK_LOG_FORMAT=json",
@@ -270,6 +279,14 @@ func (s *site) ok(stdin string, args ...string) string {
 // process is a program that runs until it is told to stop.
 type process struct {
 	*site
+	*processState
+}
+
+// in is the same process for a subtest.
+func (p *process) in(t *testing.T) *process { return &process{p.site.in(t), p.processState} }
+
+// processState is what a process is, whichever test looks on.
+type processState struct {
 	cmd  *exec.Cmd
 	addr string // Of its REST API.
 
@@ -280,7 +297,7 @@ type process struct {
 }
 
 // Write keeps what the process says.
-func (p *process) Write(b []byte) (int, error) {
+func (p *processState) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.said.Write(b)
@@ -306,7 +323,9 @@ func (s *site) start(args ...string) *process {
 // startProgram is start for a program that becomes it.
 func (s *site) startProgram(name string, args ...string) *process {
 	s.t.Helper()
-	p := &process{site: s, cmd: exec.Command(name, args...), news: make(chan struct{}, 1), over: make(chan struct{})}
+	p := &process{s, &processState{
+		cmd: exec.Command(name, args...), news: make(chan struct{}, 1), over: make(chan struct{}),
+	}}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = s.dir, s.env, p, p
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatalf("starting mailbrook %s: %v", strings.Join(args, " "), err)

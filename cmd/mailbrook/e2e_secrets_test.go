@@ -72,7 +72,7 @@ func TestTheSearchForPasswordsFindsThem(t *testing.T) {
 		"in an odd message": "\x00\x01" + canary + "\x00",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &site{t: t, dir: t.TempDir(), secrets: []string{canary}}
+			s := &site{t, &siteState{dir: t.TempDir(), secrets: []string{canary}}}
 			if text != "" {
 				s.hear([]byte(text))
 			} else if err := os.MkdirAll(s.data(), 0o700); err != nil {

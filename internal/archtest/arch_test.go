@@ -27,6 +27,7 @@ func TestHouse(t *testing.T) {
 		{"only outbound dials", checkDials(files)},
 		{"packages are named after what they are about", checkNames(files)},
 		{"everything exported says what it is, and no function is endless", checkDocs(files)},
+		{"a subtest's failure ends that subtest alone", checkSubtests(t, root)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, v := range sorted(tc.found) {
@@ -87,6 +88,10 @@ func TestRulesBite(t *testing.T) {
 			"internal/mailbox/mailbox.go:20: endless has 122 lines, more than 120",
 			"internal/mailbox/mailbox.go:5: exported Limit has no comment",
 			"internal/utils: no file has a package comment that begins with Package utils",
+		}},
+		{"subtests", checkSubtests(t, root), []string{
+			"internal/fetch/fetch_test.go:26: w keeps another test's *testing.T beside it: take w.in(t)",
+			"internal/fetch/fetch_test.go:33: all keeps another test's *testing.T beside it: take all.in(t)",
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -144,6 +144,7 @@ func TestACompanysMailboxIsAddedWhateverItsDomainIsLike(t *testing.T) {
 		t.Run(dev.name+"/"+c.name[:min(30, len(c.name))], func(t *testing.T) {
 			t.Parallel()
 			user := strings.ReplaceAll(dev.name, "-", "") + "@dom.test"
+			s := s.in(t)
 			p := look(t, dev, s.link(user))
 			p.company(m, c)
 			p.quiet()

@@ -133,6 +133,7 @@ func TestTheWizardLeadsToTheMailOfEveryPreset(t *testing.T) {
 		t.Run(dev.name, func(t *testing.T) {
 			t.Parallel()
 			user := fmt.Sprintf("anna%d@dom.test", i)
+			s := s.in(t)
 			p := look(t, dev, s.link(user))
 			for k := i; k < len(all); k += len(windows) {
 				p.preset(m, all[k], user)
@@ -167,6 +168,7 @@ func TestTheWizardLeadsToTheMailOfEveryPresetBySigningIn(t *testing.T) {
 		t.Run(dev.name, func(t *testing.T) {
 			t.Parallel()
 			user := fmt.Sprintf("anna%d@dom.test", i)
+			s := s.in(t)
 			p := look(t, dev, s.link(user))
 			for k := i; k < len(all); k += len(windows) {
 				p.signsIn(all[k])

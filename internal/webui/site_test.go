@@ -47,7 +47,16 @@ func program(tb testing.TB) string {
 
 // site is one installation, with `mailbrook serve` running on it.
 type site struct {
-	tb   testing.TB
+	tb testing.TB // Of the test that looks on.
+	*siteState
+}
+
+// in is the same installation for a subtest: what fails there has to end that
+// subtest, and not the test around it, which may have returned.
+func (s *site) in(tb testing.TB) *site { return &site{tb, s.siteState} }
+
+// siteState is what an installation is, whichever test looks on.
+type siteState struct {
 	path string // Of the program; "": of the one that is built for all tests.
 	dir  string
 	env  []string
@@ -88,7 +97,7 @@ func unservedSite(tb testing.TB) *site {
 	if err := l.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	s := &site{tb: tb, dir: tb.TempDir(), addr: "http://" + addr, tokens: map[string]string{}}
+	s := &site{tb, &siteState{dir: tb.TempDir(), addr: "http://" + addr, tokens: map[string]string{}}}
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + os.TempDir(),
 		"MAILBROOK_LISTEN=" + addr, "MAILBROOK_DATA_DIR=" + s.data(), "MAILBROOK_LOG_FORMAT=json", "MAILBROOK_LOG_LEVEL=info",
@@ -118,7 +127,7 @@ func (s *site) program() string {
 func (s *site) data() string { return filepath.Join(s.dir, "data") }
 
 // Write keeps what the server says.
-func (s *site) Write(b []byte) (int, error) {
+func (s *siteState) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.said.Write(b)
