@@ -369,6 +369,10 @@ func TestDeathsThatAreForgottenAreNoticed(t *testing.T) {
 			w.Errorf("%d processes of 6 died: the pauses do not come from what the lease says", died)
 		}
 	})
+}
+
+// The same of deaths that the database has forgotten.
+func TestDeathsThatTheDatabaseForgotAreNoticed(t *testing.T) {
 	onBoth(t, func(w *world) {
 		p := newPoisoned(w, 3)
 		for _, name := range []string{"p1", "p2"} {

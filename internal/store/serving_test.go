@@ -8,7 +8,6 @@ import (
 // Who serves is known to whoever wants to be alone, on both databases; several
 // may serve, and once they have stopped one may be alone.
 func TestWhoServesIsKnown(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(s *world) {
 		first, err := s.Attend(s.Context())
 		if err != nil {
@@ -39,7 +38,6 @@ func TestWhoServesIsKnown(t *testing.T) {
 
 // Who serves keeps nobody from claiming accounts: the locks are two.
 func TestWhoServesHoldsUpNoClaim(t *testing.T) {
-	t.Parallel()
 	onBoth(t, func(w *world) {
 		release, err := w.Attend(w.Context())
 		w.must(err)

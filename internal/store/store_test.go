@@ -69,6 +69,7 @@ var migrated = mailtest.Migrated{Migrate: func(ctx context.Context, dsn string) 
 // onBoth runs a test on each kind of database: what one promises, both do.
 func onBoth(t *testing.T, test func(w *world)) {
 	t.Helper()
+	t.Parallel()
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) { test(newWorld(t, kind)) })
 	}
