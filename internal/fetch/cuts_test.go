@@ -60,22 +60,14 @@ type cutWorld struct {
 // tested.
 func cutWorlds(t *testing.T, n int, target string) chan cutWorld {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "cuts-")
-	if err != nil {
-		dir = t.TempDir() // No such system: slower, and no worse.
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := mailtest.InMemory(t)
 	all := make(chan cutWorld, n)
 	for i := range n {
 		own := filepath.Join(dir, strconv.Itoa(i))
 		if err := os.Mkdir(own, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		k := newKiller(t, "sqlite:"+filepath.Join(own, "journal.db"))
+		k := newKiller(t, migrated.SQLite(t, filepath.Join(own, "journal.db")))
 		k.root = own
 		all <- cutWorld{k, mailtest.StartProxy(t, target)}
 	}
@@ -100,7 +92,7 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 			protocol account.Protocol
 			security account.Security
 			service  string
-			stride   int64 // In the short version.
+			stride   int64 // But in the long version.
 			worlds   int   // A POP3 visit that is cut again and again mostly waits.
 		}{
 			{"IMAP in plaintext", account.IMAP, account.None, "imap", 61, 6},
@@ -116,9 +108,9 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 						want[string(m.Data)]++
 					}
 				}
-				by, workers := tc.stride, 4
-				if long() {
-					by, workers = 1, tc.worlds
+				by, workers := mailtest.Stride(t, tc.stride, 30*tc.stride), 4
+				if mailtest.Long() {
+					workers = tc.worlds
 				}
 				worlds := cutWorlds(t, workers, d.Addr(tc.service))
 				// once: only the first connection is cut, else every one of the visit.
@@ -168,7 +160,7 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 						return false, nil
 					}
 					for _, once := range []bool{true, false} {
-						if (!long() || tc.security == account.TLS) && once != (i%2 == 0) {
+						if (!mailtest.Long() || tc.security == account.TLS) && once != (i%2 == 0) {
 							continue
 						}
 						if _, err := cycle(n, once); err != nil {

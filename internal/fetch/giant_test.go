@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -28,11 +27,12 @@ import (
 
 // giantSize is how many messages a giant folder has here, and what it may cost: 64
 // MB for a million, and of fewer as much less, but for what a window takes.
-func giantSize() (messages int, most int64) {
-	if os.Getenv("MAILBROOK_TEST_LONG") != "" {
+func giantSize(tb testing.TB) (messages int, most int64) {
+	if mailtest.Long() {
 		return 1_000_000, 64 << 20
 	}
-	return 200_000, 64<<20/5 + 16<<20
+	messages = mailtest.Few(tb, 200_000, 40_000)
+	return messages, int64(messages)*(64<<20)/1_000_000 + 16<<20
 }
 
 // heap watches how far the heap grows.
@@ -93,7 +93,7 @@ func (j manyRows) Settled(ctx context.Context, l fetch.Lease, f fetch.Folder, fr
 // giantWorld visits a giant through the real source.
 func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mailtest.Giant) {
 	t.Helper()
-	messages, _ := giantSize()
+	messages, _ := giantSize(t)
 	w := newWorld(t, "INBOX")
 	var g *mailtest.Giant
 	protocol := account.IMAP
@@ -165,7 +165,7 @@ var giants = []struct {
 
 // I11, S28: a folder of a million messages costs at most 64 MB.
 func TestAGiantFolderCostsLittleMemory(t *testing.T) {
-	messages, most := giantSize()
+	messages, most := giantSize(t)
 	for _, tc := range giants {
 		t.Run(tc.name, func(t *testing.T) {
 			first, later := giantVisits(t, tc.pop3, tc.gap, 0)
@@ -179,7 +179,7 @@ func TestAGiantFolderCostsLittleMemory(t *testing.T) {
 
 // The control: with all of it in one window the same is noticed.
 func TestAGiantFolderInOneWindowIsNoticed(t *testing.T) {
-	messages, most := giantSize()
+	messages, most := giantSize(t)
 	for _, tc := range giants[1:] {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &heap{}
@@ -237,11 +237,11 @@ func unlike(n int, prefix string) (bs []string) {
 	return bs
 }
 
-func windowedSize() (messages, window int) {
-	if os.Getenv("MAILBROOK_TEST_LONG") != "" {
+func windowedSize(tb testing.TB) (messages, window int) {
+	if mailtest.Long() {
 		return 50_000, 5_000
 	}
-	return 2_000, 300
+	return mailtest.Few(tb, 2_000, 400), mailtest.Few(tb, 300, 100)
 }
 
 // breakEach visits with a journal that breaks off at the n-th commit, before or
@@ -276,14 +276,14 @@ func breakEach(t *testing.T, begin func() *world, between func(w *world)) {
 
 // Wherever a fetch in several windows is broken off, each message arrives once.
 func TestAFolderOfManyWindowsArrivesOnceWhereverItIsBrokenOff(t *testing.T) {
-	messages, window := windowedSize()
+	messages, window := windowedSize(t)
 	breakEach(t, func() *world { return windowed(t, messages, window) }, nil)
 }
 
 // So it does when the UIDs lose their meaning between two windows, by headers
 // alone: nothing is downloaded twice but what was not settled.
 func TestUIDVALIDITYThatChangesBetweenWindowsDoublesNothing(t *testing.T) {
-	messages, window := windowedSize()
+	messages, window := windowedSize(t)
 	breakEach(t, func() *world { return windowed(t, messages, window) }, func(w *world) {
 		w.remote.folders[0].renumber(8, 5)
 	})

@@ -146,10 +146,12 @@ func (d failingDelivery) SetGeneration(ctx context.Context, n int64) error {
 	return d.do(func() error { return d.Delivery.SetGeneration(ctx, n) })
 }
 
-// nth runs visits whose n-th call at a seam fails, for all n, and returns how many failed.
-func (k *killer) nth(t *testing.T, seam string, after bool, user string) int {
+// nth runs visits whose n-th call at a seam fails, for all n or every so many, and
+// returns how many failed.
+func (k *killer) nth(t *testing.T, by int64, seam string, after bool, user string) int {
 	t.Helper()
-	for n := int64(1); ; n++ {
+	failed := 0
+	for n := int64(1); ; n += by {
 		p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
 		if err != nil {
 			t.Fatal(err)
@@ -188,14 +190,17 @@ func (k *killer) nth(t *testing.T, seam string, after bool, user string) int {
 			t.Errorf("%s, call %d, after=%v, the user %s: %s (first visit: %v)", seam, n, after, user, bad, first)
 		}
 		if !reached {
-			return int(n - 1)
+			return failed
 		}
+		failed++
 	}
 }
 
 // F15 to F23 of the fault matrix, as far as the engine sees them; what the
 // file system says is up to the tests of package mailbox.
 func TestWhicheverCallFailsTheNextVisitCompletes(t *testing.T) {
+	t.Parallel()
+	by := mailtest.Stride(t, 1, 5)
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)
@@ -203,8 +208,8 @@ func TestWhicheverCallFailsTheNextVisitCompletes(t *testing.T) {
 			for i, seam := range []string{"journal", "mailbox"} {
 				for j, after := range []bool{false, true} {
 					for u, user := range users {
-						if long() || u == (i*2+j)%len(users) {
-							total += k.nth(t, seam, after, user)
+						if mailtest.Long() || u == (i*2+j)%len(users) {
+							total += k.nth(t, by, seam, after, user)
 						}
 					}
 				}
@@ -355,7 +360,8 @@ func (w *wire) await(server net.Conn) {
 
 // F24 of the fault matrix.
 func TestTheDatabaseCutOffAnywhereNothingIsLostOrDoubled(t *testing.T) {
-	dsn := mailtest.StartPostgres(t)
+	t.Parallel()
+	dsn := migrated.Postgres(t)
 	k := newKiller(t, dsn)
 	w, through := newWire(t, dsn)
 	cycle := func(c cut, user string) (up, down, commits int64, made bool) {
@@ -391,11 +397,12 @@ func TestTheDatabaseCutOffAnywhereNothingIsLostOrDoubled(t *testing.T) {
 	}
 	up, down, commits, _ := cycle(cut{}, "does nothing")
 	var at []cut
-	for n := range commits {
+	each := mailtest.Stride(t, 1, 5)
+	for n := int64(0); n < commits; n += each {
 		at = append(at, cut{before: n + 1}, cut{after: n + 1})
 	}
-	by := int64(307)
-	if long() {
+	by := mailtest.Stride(t, 307, 4001)
+	if mailtest.Long() {
 		by = 3
 	}
 	for n := int64(1); n < up; n += by {

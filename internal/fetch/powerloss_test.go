@@ -60,7 +60,7 @@ func newSite(t *testing.T, place string) *site {
 	case bothDisks:
 		s.root, journal = volume(), volume()
 	case postgresMail:
-		s.root, s.dsn = volume(), mailtest.StartPostgres(t)
+		s.root, s.dsn = volume(), migrated.Postgres(t)
 	}
 	if s.dsn == "" {
 		s.dsn = "sqlite:" + filepath.Join(journal, "journal.db")
@@ -159,16 +159,16 @@ func (s *site) steps(ctx context.Context, broken string) (steps int64, err error
 // F04, F05 and F06 of the fault matrix.
 func TestAPowerCutAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 	places := []string{everything, mailsDisk, journalsDisk, bothDisks, postgresMail}
-	const stride = 20 // In the short version; each place begins elsewhere.
+	t.Parallel()
+	stride := int(mailtest.Stride(t, 20, 60)) // Each place begins elsewhere.
+	least := int(9 * 20 / max(20, stride))
 	for i, place := range places {
 		t.Run(place, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, place)
 			cuts := 0
 			for u, user := range users {
 				from, by := int64(1+(i*len(users)+u)*stride/(len(places)*len(users))), int64(stride)
-				if long() {
-					from, by = 1, 1
-				}
 				for n := from; ; n += by {
 					bad, happened, err := s.cycle(t.Context(), "", user, n)
 					if err != nil {
@@ -187,7 +187,7 @@ func TestAPowerCutAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 					t.Errorf("three power cuts in a row, the user %s: %s, %v", user, bad, err)
 				}
 			}
-			if cuts < 9 {
+			if cuts < least {
 				t.Errorf("only %d power cuts: the suite does not bite", cuts)
 			}
 			t.Logf("%d power cuts, and three in a row %d times", cuts, len(users))
@@ -198,15 +198,13 @@ func TestAPowerCutAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 // F25: what a disk forgets although the database was told that it is safe, is
 // noticed by the spool's note, and reconciled with the mailbox.
 func TestAJournalThatForgotWhatItAcknowledgedDoublesNothingThatIsStillThere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, journalsDisk)
 	steps, err := s.steps(t.Context(), lyingDisk)
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := int64(10)
-	if long() {
-		by = 1
-	}
+	by := mailtest.Stride(t, 10, 40)
 	cuts := 0
 	for n := steps; n > 0; n -= by {
 		bad, _, err := s.cycle(t.Context(), lyingDisk, users[n%2], n)
@@ -223,6 +221,7 @@ func TestAJournalThatForgotWhatItAcknowledgedDoublesNothingThatIsStillThere(t *t
 
 // The controls: each rule of durability, broken, has to be noticed.
 func TestAMissingSyncIsNoticedByAPowerCut(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ rule, place, user string }{
 		{fileSync, mailsDisk, "does nothing"},
 		{fileSync, everything, "does nothing"},
@@ -231,6 +230,7 @@ func TestAMissingSyncIsNoticedByAPowerCut(t *testing.T) {
 		{lyingDisk, journalsDisk, "deletes"}, // As SQLite's synchronous=NORMAL would be.
 	} {
 		t.Run(c.rule+", "+c.place, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, c.place)
 			steps, err := s.steps(t.Context(), c.rule)
 			if err != nil {
@@ -238,7 +238,7 @@ func TestAMissingSyncIsNoticedByAPowerCut(t *testing.T) {
 			}
 			var caught, cuts int64
 			example := ""
-			for n := steps; n > 0 && (long() || caught == 0); n-- {
+			for n := steps; n > 0 && (mailtest.Long() || caught == 0); n-- {
 				bad, _, err := s.cycle(t.Context(), c.rule, c.user, n)
 				if err != nil {
 					t.Fatal(err)

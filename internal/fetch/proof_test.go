@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -32,8 +33,23 @@ import (
 // What the proofs of "exactly once" share: a worker in a process of its own
 // that something happens to at its n-th named step, and the oracle's verdict.
 
-// long says that the long versions run: make test-long.
-func long() bool { return os.Getenv("MAILBROOK_TEST_LONG") != "" }
+// migrated are the databases that proofs begin with.
+var migrated = mailtest.Migrated{Migrate: func(ctx context.Context, dsn string) error {
+	db, err := store.Open(ctx, dsn, store.Options{Now: time.Now})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(db.Migrate(ctx), db.Close())
+	if err != nil {
+		return err
+	}
+	rows, err := proof{DSN: dsn}.rows()
+	if err != nil {
+		return err
+	}
+	_, err = rows.ExecContext(ctx, "DELETE FROM meta") // Each has an identity of its own.
+	return errors.Join(err, rows.Close())
+}}
 
 // proof is what a worker is told to do. Things happen at its At-th step; at
 // none if that is 0.

@@ -113,41 +113,14 @@ func (p proof) reappeared(ctx context.Context, db *store.Store, how string, shel
 	return killOracle().verdict(filepath.Join(p.home(), "fetch-spool", "none"), there)
 }
 
-// inMemory returns a directory that needs no disk, where the system has such: no power
-// is cut here.
-func inMemory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "replaced-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// replacers are killers without a disk, one for each database.
+// replacers are killers, one for each database.
 func replacers(t *testing.T) map[string]*killer {
 	t.Helper()
 	all := map[string]*killer{}
-	for name, dsn := range map[string]string{
-		"SQLite": "sqlite:" + filepath.Join(inMemory(t), "journal.db"), "PostgreSQL": mailtest.StartPostgres(t),
-	} {
+	for name, dsn := range databases(t) {
 		all[name] = newKiller(t, dsn)
-		all[name].root = inMemory(t)
 	}
 	return all
-}
-
-// sampled is how far it is from one step that is tried to the next.
-func sampled(one int64) int64 {
-	if long() {
-		return 1
-	}
-	return one
 }
 
 // replaced runs visits during whose n-th step the mailbox is replaced, for all n or
@@ -197,11 +170,13 @@ func (k *killer) replaced(t *testing.T, how string, every int64,
 }
 
 func TestAMailboxThatIsReplacedAtAnyStepTakesNoMailWithIt(t *testing.T) {
+	t.Parallel()
 	for name, k := range replacers(t) {
 		t.Run(name, func(t *testing.T) {
 			for i, how := range []string{byCopy, byFresh, byNone, byTree} {
-				ended, _ := k.replaced(t, how, sampled(2+int64(i)), nil)
-				if ended < killMessages {
+				by := mailtest.Stride(t, 2+int64(i), 13+int64(i))
+				ended, _ := k.replaced(t, how, by, nil)
+				if ended < killMessages*(2+i)/int(max(2+int64(i), by)) {
 					t.Errorf("%s: only %d visits end for it: the suite does not bite", how, ended)
 				}
 				t.Logf("%s: %d visits ended for it", how, ended)
@@ -212,9 +187,11 @@ func TestAMailboxThatIsReplacedAtAnyStepTakesNoMailWithIt(t *testing.T) {
 
 // The same, and the process dies at that step.
 func TestAMailboxThatIsReplacedAsTheProcessDiesTakesNoMailWithIt(t *testing.T) {
+	t.Parallel()
 	for name, k := range replacers(t) {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
+			by := mailtest.Stride(t, 3, 17)
 			each(t, 4, func(n int64) (bool, error) {
 				mu.Lock()
 				p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
@@ -222,7 +199,7 @@ func TestAMailboxThatIsReplacedAsTheProcessDiesTakesNoMailWithIt(t *testing.T) {
 				if err != nil {
 					return false, err
 				}
-				p.At, p.Replace = 1+(n-1)*sampled(3), byCopy
+				p.At, p.Replace = 1+(n-1)*by, byCopy
 				if n%2 == 0 {
 					p.Replace = byFresh
 				}
@@ -271,8 +248,8 @@ type blindDelivery struct{ fetch.Delivery }
 func (blindDelivery) Present(context.Context) error { return nil }
 
 func TestAVisitThatDoesNotLookForItsMailboxIsNoticed(t *testing.T) {
-	k := newKiller(t, "sqlite:"+filepath.Join(inMemory(t), "journal.db"))
-	k.root = inMemory(t)
+	t.Parallel()
+	k := newKiller(t, migrated.SQLite(t, filepath.Join(mailtest.InMemory(t), "journal.db")))
 	_, bad := k.replaced(t, byCopy, 1, func(b fetch.Mailbox) fetch.Mailbox { return blindBoxes{b} })
 	if len(bad) == 0 {
 		t.Error("nothing was lost")
@@ -298,6 +275,7 @@ func (credulousDelivery) Copied(context.Context) (bool, error) { return false, n
 // before, and the spool as it is after; or a spool file that is not written to its
 // end. The control takes its spool for the one that it was.
 func TestACopyThatWasMadeDuringADeliveryIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	for name, k := range replacers(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, credulous := range []bool{false, true} {

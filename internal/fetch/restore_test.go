@@ -35,9 +35,11 @@ type office struct {
 
 func newOffice(t *testing.T, postgres bool) *office {
 	t.Helper()
-	o := &office{t: t, remote: newRemote("INBOX", "Archive/2023"), postgres: postgres, root: t.TempDir()}
-	if o.dsn = "sqlite:" + filepath.Join(t.TempDir(), "journal.db"); postgres {
-		o.dsn = mailtest.StartPostgres(t)
+	o := &office{t: t, remote: newRemote("INBOX", "Archive/2023"), postgres: postgres, root: mailtest.InMemory(t)}
+	if postgres {
+		o.dsn = migrated.Postgres(t)
+	} else {
+		o.dsn = migrated.SQLite(t, filepath.Join(mailtest.InMemory(t), "journal.db"))
 	}
 	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
 	o.must(err)

@@ -235,7 +235,8 @@ func (j *brokenJournal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry
 	return j.Journal.Commit(ctx, l, e)
 }
 
-// killer runs the cycles of one database.
+// killer runs the cycles of one database. Its mailboxes lie in memory: what survives
+// a process does so on any file system; what survives a power cut is for powerloss_test.go.
 type killer struct {
 	dsn    string
 	root   string
@@ -253,7 +254,7 @@ func newKiller(t *testing.T, dsn string) *killer {
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &killer{dsn: dsn, root: t.TempDir(), db: db}
+	return &killer{dsn: dsn, root: mailtest.InMemory(t), db: db}
 }
 
 // cycle is one user's history: the workers killed at the given steps, the user
@@ -441,19 +442,22 @@ func each(t *testing.T, workers int, f func(n int64) (more bool, err error)) {
 
 func databases(t *testing.T) map[string]string {
 	return map[string]string{
-		"SQLite":     "sqlite:" + filepath.Join(t.TempDir(), "journal.db"),
-		"PostgreSQL": mailtest.StartPostgres(t),
+		"SQLite":     migrated.SQLite(t, filepath.Join(mailtest.InMemory(t), "journal.db")),
+		"PostgreSQL": migrated.Postgres(t),
 	}
 }
 
 // F01 of the fault matrix.
 func TestKilledAtAnyStepEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
+	t.Parallel()
+	by := mailtest.Stride(t, 1, 9)
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)
-			for _, user := range []string{"does nothing", "moves", "deletes"} {
+			for u, user := range []string{"does nothing", "moves", "deletes"} {
 				var steps atomic.Int64
-				each(t, 4, func(n int64) (bool, error) {
+				each(t, 4, func(i int64) (bool, error) {
+					n := 1 + (i-1)*by + int64(u)%by
 					bad, killed, err := k.cycle(t.Context(), "", user, n)
 					if bad != "" {
 						t.Errorf("killed at step %d, the user %s: %s", n, user, bad)
@@ -463,7 +467,7 @@ func TestKilledAtAnyStepEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 					}
 					return killed, err
 				})
-				if steps.Load() < 3*killMessages {
+				if steps.Load() < 3*killMessages/by {
 					t.Errorf("only %d steps: the suite does not bite", steps.Load())
 				}
 				t.Logf("the user %s: %d steps, each killed once", user, steps.Load())
@@ -474,6 +478,8 @@ func TestKilledAtAnyStepEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 
 // F02 and F03: killed again, also while recovering from the kill before.
 func TestKilledTwiceAndThriceEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
+	t.Parallel()
+	histories := mailtest.Few(t, 60, 6)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -485,7 +491,7 @@ func TestKilledTwiceAndThriceEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 				kills []int64
 			}
 			var hs []history
-			for range 60 {
+			for range histories {
 				h := history{user: []string{"does nothing", "moves", "deletes"}[random.IntN(3)], kills: []int64{1 + random.Int64N(
 					60), 1 + random.Int64N(20)}}
 				if random.IntN(2) == 0 {
@@ -510,12 +516,13 @@ func TestKilledTwiceAndThriceEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 
 // The controls: a suite that does not notice a broken rule proves nothing.
 func TestABrokenRuleIsNoticed(t *testing.T) {
+	t.Parallel()
 	for _, rule := range []string{
 		"forget open batches", "sweep staged files", "copy instead of rename",
 		"deliver before staging is written",
 	} {
 		t.Run(rule, func(t *testing.T) {
-			k := newKiller(t, "sqlite:"+filepath.Join(t.TempDir(), "journal.db"))
+			k := newKiller(t, migrated.SQLite(t, filepath.Join(mailtest.InMemory(t), "journal.db")))
 			var caught atomic.Int64
 			each(t, 4, func(n int64) (bool, error) {
 				bad, killed, err := k.cycle(t.Context(), rule, "deletes", n)

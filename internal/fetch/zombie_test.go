@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
 // Two workers on one account: the first is stopped at its n-th step until its
@@ -133,13 +134,11 @@ func lines(ctx context.Context, db *sql.DB, query string) (string, error) {
 
 // F28 and F29 of the fault matrix.
 func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	by := mailtest.Stride(t, 6, 30)
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)
-			by := int64(6)
-			if long() {
-				by = 1
-			}
 			var stops, fences atomic.Int64
 			for u, user := range users {
 				each(t, 4, func(i int64) (bool, error) {
@@ -161,7 +160,7 @@ func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
 					return stopped, err
 				})
 			}
-			if fences.Load() == 0 || stops.Load() < killMessages {
+			if fences.Load() == 0 || stops.Load() < killMessages*6/max(6, by) {
 				t.Errorf("%d stops, %d fences: the suite does not bite", stops.Load(), fences.Load())
 			}
 			t.Logf("%d workers were stopped and went on, %d of them were fenced", stops.Load(), fences.Load())
@@ -172,6 +171,7 @@ func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
 // The controls: a worker that writes what it is not allowed to, and goes on; and
 // a database that lets it.
 func TestAWorkerThatDoesNotHeedItsFenceIsNoticed(t *testing.T) {
+	t.Parallel()
 	for name, dsn := range databases(t) {
 		k := newKiller(t, dsn)
 		for _, rule := range []string{heedless, unfenced} {
@@ -184,7 +184,7 @@ func TestAWorkerThatDoesNotHeedItsFenceIsNoticed(t *testing.T) {
 						caught.Add(1)
 						example.Store(bad)
 					}
-					return stopped && (long() || caught.Load() < 3), err
+					return stopped && (mailtest.Long() || caught.Load() < 3), err
 				})
 				if caught.Load() == 0 {
 					t.Error("nothing was lost, doubled or written although the fence was ignored")

@@ -150,13 +150,13 @@ type office struct {
 func offices(t *testing.T) map[string]*office {
 	all := map[string]*office{}
 	for name, dsn := range map[string]string{
-		"SQLite": "sqlite:" + filepath.Join(inMemory(t), "journal.db"), "PostgreSQL": mailtest.StartPostgres(t),
+		"SQLite": "sqlite:" + filepath.Join(mailtest.InMemory(t), "journal.db"), "PostgreSQL": mailtest.StartPostgres(t),
 	} {
 		db, err := store.Open(t.Context(), dsn, store.Options{})
 		must(t, err)
 		t.Cleanup(func() { must(t, db.Close()) })
 		must(t, db.Migrate(t.Context()))
-		all[name] = &office{db: db, place: inMemory(t)}
+		all[name] = &office{db: db, place: mailtest.InMemory(t)}
 	}
 	return all
 }
@@ -268,14 +268,6 @@ func (c *customer) wrong(t *testing.T, end bool) (bad []string) {
 	return bad
 }
 
-// stride is how many operations lie between two that are tried.
-func stride(short int) int {
-	if os.Getenv("MAILBROOK_TEST_LONG") != "" {
-		return 1
-	}
-	return short
-}
-
 // happening is what befalls a disk, and what is between it and the engine.
 type happening struct {
 	mode   *faulty
@@ -354,9 +346,10 @@ var happenings = map[string]happening{
 
 // F15 to F21 and F46 of the fault matrix, through the whole engine.
 func TestWhicheverFileOperationFailsTheNextVisitCompletes(t *testing.T) {
+	t.Parallel()
 	for name, o := range offices(t) {
 		t.Run(name, func(t *testing.T) {
-			by, tried, last := stride(29), 0, 0
+			by, tried, last := int(mailtest.Stride(t, 29, 145)), 0, 0
 			for i, what := range slices.Sorted(maps.Keys(happenings)) {
 				for n := 1 + i*by/len(happenings); ; n += by {
 					custom := customs[(n/by+n+i)%len(customs)]
@@ -371,7 +364,7 @@ func TestWhicheverFileOperationFailsTheNextVisitCompletes(t *testing.T) {
 					tried++
 				}
 			}
-			if last < 100 || tried < len(happenings)*3 {
+			if last < 100 || tried < len(happenings)*3*29/max(29, by) {
 				t.Errorf("%d operations tried, the last of them %d: the suite does not bite", tried, last)
 			}
 			t.Logf("%d operations failed, each once, of %d that a visit takes", tried, last-1)
@@ -451,11 +444,13 @@ func (d copying) move(from int, name string, to int, newName string) error {
 }
 
 func TestABrokenRuleOfTheDiskIsNoticed(t *testing.T) {
+	t.Parallel()
 	o := offices(t)["SQLite"]
 	for name, h := range rules {
 		t.Run(name, func(t *testing.T) {
 			caught, tried, example := 0, 0, ""
-			for n := 1; caught == 0 || stride(2) == 1; n += stride(2) {
+			by := int(mailtest.Stride(t, 2, 2))
+			for n := 1; caught == 0 || by == 1; n += by {
 				bad, happened := o.enrol(t).befall(t, n, h, "does nothing")
 				if len(bad) > 0 {
 					caught++
@@ -682,9 +677,10 @@ func (c *customer) lose(t *testing.T, n int, out func(fd int) bool, custom strin
 // F04 and F05 for a disk that keeps no more than it has to. What real ones do
 // is tried in package fetch.
 func TestAPowerCutLosesNothingWhereTheDiskKeepsOnlyWhatItMust(t *testing.T) {
+	t.Parallel()
 	for name, o := range offices(t) {
 		t.Run(name, func(t *testing.T) {
-			by, cuts := stride(23), 0
+			by, cuts := int(mailtest.Stride(t, 23, 115)), 0
 			for i, custom := range customs {
 				for n := 1 + i*by/len(customs); ; n += by {
 					bad, happened := o.enrol(t).lose(t, n, func(int) bool { return false }, custom)
@@ -697,7 +693,7 @@ func TestAPowerCutLosesNothingWhereTheDiskKeepsOnlyWhatItMust(t *testing.T) {
 					cuts++
 				}
 			}
-			if cuts < 9 {
+			if cuts < 9*23/max(23, by) {
 				t.Errorf("only %d power cuts: the suite does not bite", cuts)
 			}
 			t.Logf("%d power cuts", cuts)
@@ -707,6 +703,7 @@ func TestAPowerCutLosesNothingWhereTheDiskKeepsOnlyWhatItMust(t *testing.T) {
 
 // The controls: each fsync that the protocol names, left out.
 func TestEachMissingFsyncIsNoticedByAPowerCut(t *testing.T) {
+	t.Parallel()
 	o := offices(t)["SQLite"]
 	at := func(fd int, paths ...string) bool {
 		id, err := inodeOf(fd)
@@ -730,7 +727,8 @@ func TestEachMissingFsyncIsNoticedByAPowerCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			caught, cuts, example := 0, 0, ""
-			for n := 1; caught == 0 || stride(4) == 1; n += stride(4) {
+			by := int(mailtest.Stride(t, 4, 4))
+			for n := 1; caught == 0 || by == 1; n += by {
 				c := o.enrol(t)
 				bad, happened := c.lose(t, n, func(fd int) bool { return out(c, fd) }, "deletes")
 				if len(bad) > 0 {

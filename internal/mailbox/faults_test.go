@@ -18,6 +18,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
 // faulty is a disk whose n-th operation fails, after which it is well again or
@@ -275,7 +276,7 @@ func TestFailTheNthOperation(t *testing.T) {
 		for _, together := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/together=%v", name, together), func(t *testing.T) {
 				mode.together = together
-				dir := inMemory(t)
+				dir := mailtest.InMemory(t)
 				n := 1
 				for failNth(t, dir, n, mode) {
 					if n++; t.Failed() {
@@ -289,22 +290,6 @@ func TestFailTheNthOperation(t *testing.T) {
 			})
 		}
 	}
-}
-
-// inMemory returns a directory that needs no disk where the system has such:
-// what survives a power cut is not what is tested.
-func inMemory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "mailbox-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
 
 // failNth reports whether the n-th operation came to pass.
@@ -366,7 +351,7 @@ func mustBeSubscribed(t *testing.T, root string) {
 
 // The same while a folder is removed.
 func TestFailTheNthOperationOfARemoval(t *testing.T) {
-	place := inMemory(t)
+	place := mailtest.InMemory(t)
 	for n := 1; ; n++ {
 		dir := filepath.Join(place, strconv.Itoa(n))
 		s, err := New(Options{Template: "maildir:" + dir + "/{user}"})

@@ -10,7 +10,7 @@ import (
 )
 
 // Program is `mailbrook`, built once in a test binary by the first test that
-// needs it.
+// needs it, or before all of them: then MAILBROOK_BUILT says where it lies.
 type Program struct {
 	// Redirected has it look up and reach hosts as an Elsewhere says.
 	Redirected bool
@@ -23,6 +23,9 @@ type Program struct {
 // Path returns where the program lies.
 func (p *Program) Path(tb testing.TB) string {
 	tb.Helper()
+	if built := os.Getenv("MAILBROOK_BUILT"); built != "" && !p.Redirected {
+		return built
+	}
 	p.once.Do(func() {
 		if p.dir, p.err = os.MkdirTemp("", "mailbrook-built-"); p.err != nil {
 			return

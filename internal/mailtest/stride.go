@@ -1,0 +1,56 @@
+package mailtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// Long reports whether every case of every proof is tried: make test-long.
+func Long() bool { return os.Getenv("MAILBROOK_TEST_LONG") != "" }
+
+// Stride is how far it is from one case of a proof that is tried to the next:
+// usual in make test, quick in make quick (-short), and 1 in make test-long. What
+// make quick leaves out so is written into the file that MAILBROOK_LEFT names. A
+// proof's control is made at any stride.
+func Stride(tb testing.TB, usual, quick int64) int64 {
+	tb.Helper()
+	switch {
+	case Long():
+		return 1
+	case !testing.Short():
+		return usual
+	}
+	if quick != usual {
+		Left(tb, fmt.Sprintf("1 of %d cases was tried; make test tries 1 of %d", quick, usual))
+	}
+	return quick
+}
+
+// Few is one number in make test and make test-long, and a smaller one in make quick.
+func Few(tb testing.TB, usual, quick int) int {
+	tb.Helper()
+	if !testing.Short() || Long() {
+		return usual
+	}
+	Left(tb, fmt.Sprintf("%d instead of %d", quick, usual))
+	return quick
+}
+
+// Left writes down what make quick left to make test.
+func Left(tb testing.TB, what string) {
+	tb.Helper()
+	name := os.Getenv("MAILBROOK_LEFT")
+	if name == "" {
+		return
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "  %s: %s\n", tb.Name(), what)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		tb.Errorf("noting what is left to make test: %v", err)
+	}
+}
