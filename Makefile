@@ -44,7 +44,7 @@ quick: ## Run each package's tests in a minute: no race detector, proofs at a st
 test: parts ## Run everything: lint, all tests under the race detector, real servers, a minute of fuzzing
 	@mkdir -p $(CACHE) && : > $(NOT_RUN)
 	@$(MAKE) --no-print-directory lint api-lint
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $(TESTED) ./cmd/mailbrook
+	go build -buildvcs=false -o $(TESTED) ./cmd/mailbrook
 	MAILBROOK_BUILT=$(TESTED) MAILBROOK_NOT_RUN=$(NOT_RUN) CGO_ENABLED=1 go test -race -shuffle=on -timeout 30m $(TESTARGS) ./...
 	@$(MAKE) --no-print-directory fuzz-minute
 	@$(MAKE) --no-print-directory vuln

@@ -8,6 +8,7 @@ package api
 import (
 	_ "embed"
 	"fmt"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -20,9 +21,14 @@ var document []byte
 // Document returns openapi.yaml, byte for byte.
 func Document() []byte { return append([]byte(nil), document...) }
 
-// Spec returns the parsed and checked document. Each call parses anew: the
-// caller owns what it gets.
-func Spec() (*openapi3.T, error) {
+// Spec returns the parsed and checked document. All callers share it, since
+// parsing takes a tenth of a second of a processor: nobody changes it.
+func Spec() (*openapi3.T, error) { return parsed() }
+
+var parsed = sync.OnceValues(Parse)
+
+// Parse is Spec anew, for a caller of its own.
+func Parse() (*openapi3.T, error) {
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(document)
 	if err != nil {

@@ -34,7 +34,7 @@ func TestRouteWithoutPolicyDoesNotStart(t *testing.T) {
 		"closed outside":    func(d *openapi3.T) { d.Paths.Value("/healthz").Get.Security = required("bearer") },
 		"nothing of it all": nil,
 	} {
-		doc, err := api.Spec()
+		doc, err := api.Parse()
 		if err != nil {
 			t.Fatal(err)
 		}
