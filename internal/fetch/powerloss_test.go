@@ -161,7 +161,7 @@ func TestAPowerCutAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 	places := []string{everything, mailsDisk, journalsDisk, bothDisks, postgresMail}
 	t.Parallel()
 	stride := int(mailtest.Stride(t, 20, 60)) // Each place begins elsewhere.
-	least := int(9 * 20 / max(20, stride))
+	least := 9 * 20 / max(20, stride)
 	for i, place := range places {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
