@@ -200,7 +200,7 @@ func (k *killer) nth(t *testing.T, by int64, seam string, after bool, user strin
 // file system says is up to the tests of package mailbox.
 func TestWhicheverCallFailsTheNextVisitCompletes(t *testing.T) {
 	t.Parallel()
-	by := mailtest.Stride(t, 1, 5)
+	by := mailtest.Stride(t, 1, 11)
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)

@@ -450,7 +450,7 @@ func databases(t *testing.T) map[string]string {
 // F01 of the fault matrix.
 func TestKilledAtAnyStepEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 	t.Parallel()
-	by := mailtest.Stride(t, 1, 9)
+	by := mailtest.Stride(t, 1, 24)
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)
@@ -479,7 +479,7 @@ func TestKilledAtAnyStepEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 // F02 and F03: killed again, also while recovering from the kill before.
 func TestKilledTwiceAndThriceEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 	t.Parallel()
-	histories := mailtest.Few(t, 60, 6)
+	histories := mailtest.Few(t, 60, 4)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))

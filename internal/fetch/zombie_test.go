@@ -135,7 +135,7 @@ func lines(ctx context.Context, db *sql.DB, query string) (string, error) {
 // F28 and F29 of the fault matrix.
 func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
 	t.Parallel()
-	by := mailtest.Stride(t, 6, 30)
+	by := mailtest.Stride(t, 6, 54)
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)

@@ -265,7 +265,7 @@ func mustBeWhole(t *testing.T, root string, messages int) {
 // visible then, and the next visit completes it all, once.
 func TestFailTheNthOperation(t *testing.T) {
 	t.Parallel()
-	by := int(mailtest.Stride(t, 1, 7))
+	by := int(mailtest.Stride(t, 1, 25))
 	for name, mode := range map[string]*faulty{
 		"ENOSPC":      {err: unix.ENOSPC},
 		"EDQUOT":      {err: unix.EDQUOT},
