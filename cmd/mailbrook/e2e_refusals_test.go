@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
@@ -326,34 +327,58 @@ func TestWhatIsSomebodyElsesIsNotThere(t *testing.T) {
 	}
 }
 
+// signedToken is a token as somebody else's program makes it.
+func signedToken(t *testing.T, alg jose.SignatureAlgorithm, key []byte, claims map[string]any) string {
+	t.Helper()
+	var token string
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := signer.Sign(text)
+	if err == nil {
+		token, err = made.CompactSerialize()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// unsigned is a token that says that nobody signed it: RFC 7519 section 6.
+func unsigned(token string) string {
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`))
+	return header + token[strings.Index(token, "."):strings.LastIndex(token, ".")+1]
+}
+
 func TestOnlyAValidTokenOpens(t *testing.T) {
 	t.Parallel()
-	const secret = "kanarek-podpis-0123456789abcdef-0123456789"
+	const secret = "kanarek-podpis-0123456789abcdef-0123456789-0123456789abcdef-0123456789"
 	s := newSite(t, nil, "AUTH_SECRET="+secret, "AUTH_ISSUER=https://login.firma.test", "AUTH_AUDIENCE=mailbrook")
 	s.secrets = append(s.secrets, secret)
 	p := s.serve("--roles", "api")
 	now := time.Now()
-	good := func() jwt.MapClaims {
-		return jwt.MapClaims{"sub": anna, "iss": "https://login.firma.test", "aud": "mailbrook", "exp": now.Add(
+	good := func() map[string]any {
+		return map[string]any{"sub": anna, "iss": "https://login.firma.test", "aud": "mailbrook", "exp": now.Add(
 			time.Hour).Unix(), "iat": now.Unix()}
 	}
-	signed := func(m jwt.SigningMethod, key any, change func(jwt.MapClaims)) string {
+	signed := func(m jose.SignatureAlgorithm, key []byte, change func(map[string]any)) string {
 		c := good()
 		if change != nil {
 			change(c)
 		}
-		token, err := jwt.NewWithClaims(m, c).SignedString(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token
+		return signedToken(t, m, key, c)
 	}
 	key := []byte(secret)
-	if r := (&user{p: p, name: anna, token: signed(jwt.SigningMethodHS256, key, nil)}).do("GET", "/v1/accounts",
+	if r := (&user{p: p, name: anna, token: signed(jose.HS256, key, nil)}).do("GET", "/v1/accounts",
 		nil); r.status != 200 {
 		t.Fatalf("a token signed by the shared secret answers %d: %s", r.status, r.body)
 	}
-	valid := signed(jwt.SigningMethodHS256, key, nil)
+	valid := signed(jose.HS256, key, nil)
 	for name, header := range map[string][]string{
 		"no header":      nil,
 		"an empty one":   {""},
@@ -361,35 +386,35 @@ func TestOnlyAValidTokenOpens(t *testing.T) {
 		"no token":       {"Bearer"},
 		"two tokens":     {"Bearer " + valid + " " + valid},
 		"not a token":    {"Bearer abc"},
-		"expired": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"expired": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			c["exp"] = now.Add(-time.Hour).Unix()
 		})},
-		"without an end": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"without an end": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			delete(c, "exp")
 		})},
-		"not valid yet": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"not valid yet": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			c["nbf"] = now.Add(time.Hour).Unix()
 		})},
-		"by another key": {"Bearer " + signed(jwt.SigningMethodHS256,
+		"by another key": {"Bearer " + signed(jose.HS256,
 			[]byte("another-key-0123456789abcdef-0123456789"), nil)},
-		"unsigned":             {"Bearer " + signed(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil)},
-		"by another algorithm": {"Bearer " + signed(jwt.SigningMethodHS512, key, nil)},
-		"by another issuer": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"unsigned":             {"Bearer " + unsigned(signed(jose.HS256, key, nil))},
+		"by another algorithm": {"Bearer " + signed(jose.HS512, key, nil)},
+		"by another issuer": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			c["iss"] = "https://evil.test"
 		})},
-		"for somebody else": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"for somebody else": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			c["aud"] = "another"
 		})},
-		"of nobody": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"of nobody": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			delete(c, "sub")
 		})},
-		"of no mailbox": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"of no mailbox": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			c["sub"] = "anna"
 		})},
-		"of a path": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"of a path": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			c["sub"] = "../../etc@firma.test"
 		})},
-		"of a mailbox and more": {"Bearer " + signed(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+		"of a mailbox and more": {"Bearer " + signed(jose.HS256, key, func(c map[string]any) {
 			c["sub"] = "Anna <anna@firma.test>"
 		})},
 		"a cut signature": {"Bearer " + valid[:len(valid)-4]},

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
@@ -214,25 +214,21 @@ func TestD3_AnotherUserUnderAnAddressIsToldApart(t *testing.T) {
 	s := newSite(t, ca, "AUTH_SECRET="+secret, "AUTH_USER_ID_CLAIM=uid", "WEB_PUBLIC_URL=http://pages.test")
 	p := s.serve()
 	now := time.Now()
-	token := func(more jwt.MapClaims) *user {
+	token := func(more map[string]any) *user {
 		t.Helper()
-		c := jwt.MapClaims{"sub": anna, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+		c := map[string]any{"sub": anna, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
 		for k, v := range more {
 			c[k] = v
 		}
-		signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &user{p: p, name: anna, token: signed}
+		return &user{p: p, name: anna, token: signedToken(t, jose.HS256, []byte(secret), c)}
 	}
-	first, second := token(jwt.MapClaims{"uid": 1041}), token(jwt.MapClaims{"uid": "1042"})
+	first, second := token(map[string]any{"uid": 1041}), token(map[string]any{"uid": "1042"})
 	first.reaches(first.add(remoteAccount("Obce", "imap", d.Host, d.IMAPS, "tls", "anna")).ID, "ok")
 	link := must[struct{ URL string }](first, http.StatusCreated, "POST", "/v1/links", fields{}).URL
 	_, cookie := p.follow(must[struct{ URL string }](first, http.StatusCreated, "POST", "/v1/links", fields{}).URL)
 	session := func() int { return p.ask("GET", "/v1/accounts", http.Header{"Cookie": {cookie}}, nil).status }
 	for _, uid := range []any{json.Number("1041.0"), json.Number("1.041e3"), "1041", 1041} {
-		if n := len(token(jwt.MapClaims{"uid": uid}).accounts()); n != 1 || session() != http.StatusOK {
+		if n := len(token(map[string]any{"uid": uid}).accounts()); n != 1 || session() != http.StatusOK {
 			t.Fatalf("the first user has %d accounts as %v", n, uid)
 		}
 	}
@@ -247,14 +243,14 @@ func TestD3_AnotherUserUnderAnAddressIsToldApart(t *testing.T) {
 		t.Error("a link of the former user signs in")
 	}
 	for name, tc := range map[string]struct {
-		more   jwt.MapClaims
+		more   map[string]any
 		status int
 	}{
 		"no id":                    {nil, http.StatusUnauthorized},
-		"an empty id":              {jwt.MapClaims{"uid": ""}, http.StatusUnauthorized},
-		"an id that is a list":     {jwt.MapClaims{"uid": []string{"1042"}}, http.StatusUnauthorized},
-		"an administrator without": {jwt.MapClaims{"scope": "admin"}, http.StatusOK},
-		"whoever it is":            {jwt.MapClaims{"uid": "*"}, http.StatusOK},
+		"an empty id":              {map[string]any{"uid": ""}, http.StatusUnauthorized},
+		"an id that is a list":     {map[string]any{"uid": []string{"1042"}}, http.StatusUnauthorized},
+		"an administrator without": {map[string]any{"scope": "admin"}, http.StatusOK},
+		"whoever it is":            {map[string]any{"uid": "*"}, http.StatusOK},
 	} {
 		if a := token(tc.more).do("GET", "/v1/accounts", nil); a.status != tc.status {
 			t.Errorf("%s: %d", name, a.status)

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -26,15 +26,22 @@ import (
 // why.
 var ErrToken = errors.New("the token is not valid")
 
-// What is wrong with a token where we look ourselves.
+// What is wrong with a token.
 var (
-	errTokenForm    = fmt.Errorf("%w: it has not the form of one", ErrToken)
-	errTokenLife    = fmt.Errorf("%w: it lives too long", ErrToken)
-	errTokenSubject = fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
-	errTokenHeader  = fmt.Errorf("%w: a header that is not allowed", ErrToken)
-	errTokenUserID  = fmt.Errorf("%w: it has no id of a user", ErrToken)
-	errUnknownKey   = fmt.Errorf("%w: unknown key", ErrToken)
-	errKeyAlgorithm = fmt.Errorf("%w: key of another algorithm", ErrToken)
+	errTokenForm      = fmt.Errorf("%w: it has not the form of one", ErrToken)
+	errTokenLife      = fmt.Errorf("%w: it lives too long", ErrToken)
+	errTokenSubject   = fmt.Errorf("%w: its subject is no mailbox address", ErrToken)
+	errTokenHeader    = fmt.Errorf("%w: a header that is not allowed", ErrToken)
+	errTokenUserID    = fmt.Errorf("%w: it has no id of a user", ErrToken)
+	errTokenSignature = fmt.Errorf("%w: its signature does not fit", ErrToken)
+	errTokenExpired   = fmt.Errorf("%w: it has expired", ErrToken)
+	errTokenEarly     = fmt.Errorf("%w: it is not valid yet", ErrToken)
+	errTokenFuture    = fmt.Errorf("%w: it was issued in the future", ErrToken)
+	errTokenAudience  = fmt.Errorf("%w: it is for another audience", ErrToken)
+	errTokenIssuer    = fmt.Errorf("%w: it is by another issuer", ErrToken)
+	errTokenClaim     = fmt.Errorf("%w: a claim is missing", ErrToken)
+	errUnknownKey     = fmt.Errorf("%w: unknown key", ErrToken)
+	errKeyAlgorithm   = fmt.Errorf("%w: key of another algorithm", ErrToken)
 )
 
 // ErrFormerUser says that a token is for somebody whose the address was before.
@@ -46,6 +53,7 @@ const (
 	tokenMaxBytes    = 8 << 10
 	adminScope       = "admin"
 	minSecret        = 32
+	tokenType        = "JWT"
 )
 
 // Keys are how bearer tokens are signed and verified: by a secret of at least
@@ -65,12 +73,6 @@ type Keys struct {
 	Log         *slog.Logger // Of what becomes of JWKS; nil: nothing is logged.
 }
 
-// claims are what a token says.
-type claims struct {
-	jwt.RegisteredClaims
-	Scope string `json:"scope,omitempty"`
-}
-
 // Sign makes a token for a user with the secret, valid for ttl.
 func (k Keys) Sign(o account.Owner, admin bool, ttl time.Duration) (string, error) {
 	return k.SignAs(o, "", admin, ttl)
@@ -88,58 +90,33 @@ func (k Keys) SignAs(o account.Owner, id string, admin bool, ttl time.Duration) 
 		return "", fmt.Errorf("a token lives longer than 0 and at most %s", tokenMaxLifetime)
 	}
 	now := k.now()
-	c := claims{RegisteredClaims: jwt.RegisteredClaims{
-		Subject: o.String(), Issuer: k.Issuer, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+	c := claims{Claims: jwt.Claims{
+		Subject: o.String(), Issuer: k.Issuer, IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(ttl)),
 	}}
 	if k.Audience != "" {
-		c.Audience = jwt.ClaimStrings{k.Audience}
+		c.Audience = jwt.Audience{k.Audience}
 	}
 	if admin {
 		c.Scope = adminScope
 	}
-	var all jwt.Claims = c
+	all := []any{c}
 	if id != "" {
-		with, err := withClaim(c, k.UserIDClaim, id)
-		if err != nil {
-			return "", err
-		}
-		all = with
+		all = append(all, map[string]any{k.UserIDClaim: id})
 	}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, all).SignedString(k.Secret)
+	signed, err := signJWT(k.Secret, tokenType, all...)
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)
 	}
 	return signed, nil
 }
 
-// withClaim adds a claim of a name that is not known before.
-func withClaim(c claims, name, value string) (jwt.MapClaims, error) {
-	text, err := json.Marshal(c)
-	all := jwt.MapClaims{}
-	if err == nil {
-		err = json.Unmarshal(text, &all)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("writing a token: %w", err)
-	}
-	all[name] = value
-	return all, nil
-}
-
 // maxUserID is how long the id of a user may be.
 const maxUserID = 255
 
-// userID reads the claim with the user's id, text or a number, of a token that was
-// verified.
-func userID(token, claim string) (id account.UserID, err error) {
-	_, rest, _ := strings.Cut(token, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	text, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		return id, errTokenForm
-	}
+// userID reads the claim with the user's id, text or a number.
+func (c claims) userID(claim string) (id account.UserID, err error) {
 	all := map[string]any{}
-	dec := json.NewDecoder(bytes.NewReader(text))
+	dec := json.NewDecoder(bytes.NewReader(c.text))
 	dec.UseNumber()
 	if err := dec.Decode(&all); err != nil {
 		return id, errTokenForm
@@ -165,22 +142,21 @@ func (k Keys) now() time.Time {
 
 // Verifier verifies bearer tokens.
 type Verifier struct {
-	keys   Keys
-	remote *keySet // Nil without JWKS.
-	parser *jwt.Parser
+	keys    Keys
+	remote  *keySet // Nil without JWKS.
+	demands demands
 }
 
 var _ Tokens = (*Verifier)(nil)
 
 // NewVerifier checks the keys. It does not fetch anything yet.
 func NewVerifier(k Keys) (*Verifier, error) {
-	v := &Verifier{keys: k}
-	var methods []string
+	v := &Verifier{keys: k, demands: demands{issuer: k.Issuer, audience: k.Audience, now: k.now}}
 	if k.Secret != nil {
 		if len(k.Secret) < minSecret {
 			return nil, fmt.Errorf("the secret for tokens has %d bytes, at least %d are needed", len(k.Secret), minSecret)
 		}
-		methods = append(methods, jwt.SigningMethodHS256.Alg())
+		v.demands.algorithms = append(v.demands.algorithms, jose.HS256)
 	}
 	if k.JWKS != "" {
 		u, err := url.Parse(k.JWKS)
@@ -196,22 +172,11 @@ func NewVerifier(k Keys) (*Verifier, error) {
 			address: k.JWKS, client: k.HTTP, now: k.now, log: cmp.Or(k.Log, slog.New(slog.DiscardHandler)),
 			unknown: map[[sha256.Size]byte]time.Time{},
 		}
-		methods = append(methods, asymmetric...)
+		v.demands.algorithms = append(v.demands.algorithms, asymmetric...)
 	}
-	if len(methods) == 0 {
+	if len(v.demands.algorithms) == 0 {
 		return nil, errors.New("tokens need a secret or a JWKS address")
 	}
-	opts := []jwt.ParserOption{
-		jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(tokenLeeway),
-		jwt.WithTimeFunc(k.now), jwt.WithStrictDecoding(),
-	}
-	if k.Issuer != "" {
-		opts = append(opts, jwt.WithIssuer(k.Issuer))
-	}
-	if k.Audience != "" {
-		opts = append(opts, jwt.WithAudience(k.Audience))
-	}
-	v.parser = jwt.NewParser(opts...)
 	return v, nil
 }
 
@@ -227,40 +192,29 @@ func (v *Verifier) Ready(ctx context.Context) error {
 // Verify returns who a token speaks for. Where that cannot be said because the
 // issuer's keys are not to be had, the error is a *KeysError.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
-	if len(token) > tokenMaxBytes || strings.Count(token, ".") != 2 {
-		return Identity{}, errTokenForm
-	}
-	var c claims
-	var ours error // What is our fault, not the token's.
-	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
-		key, err := v.keyFor(ctx, t)
-		if err != nil && !errors.Is(err, ErrToken) {
-			ours = err
-		}
-		return key, err
-	})
+	c, err := v.demands.read(token, func(h jose.Header) (any, error) { return v.keyFor(ctx, h) })
 	switch {
-	case ours != nil:
-		return Identity{}, fmt.Errorf("loading the keys for tokens: %w", ours)
-	case err != nil:
-		return Identity{}, fmt.Errorf("%w: %w", ErrToken, err)
+	case errors.Is(err, ErrToken):
+		return Identity{}, err
+	case err != nil: // It is our fault, not the token's.
+		return Identity{}, fmt.Errorf("loading the keys for tokens: %w", err)
 	}
 	since := v.keys.now()
 	if c.IssuedAt != nil {
-		since = c.IssuedAt.Time
+		since = c.IssuedAt.Time()
 	}
-	if c.ExpiresAt.After(since.Add(tokenMaxLifetime + tokenLeeway)) {
+	if c.Expiry.Time().After(since.Add(tokenMaxLifetime + tokenLeeway)) {
 		return Identity{}, errTokenLife
 	}
 	o, err := account.ParseOwner(c.Subject)
 	if err != nil {
 		return Identity{}, errTokenSubject
 	}
-	who := Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time}
+	who := Identity{Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.Expiry.Time()}
 	if v.keys.UserIDClaim == "" {
 		return who, nil
 	}
-	switch who.UserID, err = userID(token, v.keys.UserIDClaim); {
+	switch who.UserID, err = c.userID(v.keys.UserIDClaim); {
 	case who.UserID.Is(account.AnyUser), who.UserID.IsZero() && who.Admin && errors.Is(err, errTokenUserID):
 		who.UserID, err = account.UserID{}, nil
 	case err != nil:
@@ -269,19 +223,12 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	return who, err
 }
 
-// keyFor returns the key a token must be signed with. Headers by which a token
-// would choose its own key, or demand what we do not know, end it.
-func (v *Verifier) keyFor(ctx context.Context, t *jwt.Token) (any, error) {
-	for _, h := range []string{"jku", "jwk", "x5u", "x5c", "crit"} {
-		if _, ok := t.Header[h]; ok {
-			return nil, fmt.Errorf("%w: %s", errTokenHeader, h)
-		}
+// keyFor returns the key a token must be signed with.
+func (v *Verifier) keyFor(ctx context.Context, h jose.Header) (any, error) {
+	if h.Algorithm == string(jose.HS256) {
+		return v.keys.Secret, nil // Among the algorithms only when there is one.
 	}
-	if t.Method == jwt.SigningMethodHS256 {
-		return v.keys.Secret, nil // Among the valid methods only when there is one.
-	}
-	kid, _ := t.Header["kid"].(string)
-	return v.remote.key(ctx, kid, t.Method.Alg())
+	return v.remote.key(ctx, h.KeyID, h.Algorithm)
 }
 
 // bearer returns the token of a request. Only the header counts: what is in an

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
@@ -28,7 +28,7 @@ func TestNoFoldedFormMeetsAnASCIIUser(t *testing.T) {
 		session := f.signInBy(t, "/link/kowal")
 		escaped := url.PathEscape(form)
 		token := func(sub string) headers {
-			return headers{"Authorization": "Bearer " + sign(t, jwt.SigningMethodHS256, secret, nil, jwt.MapClaims{
+			return headers{"Authorization": "Bearer " + sign(t, jose.HS256, secret, nil, map[string]any{
 				"sub": sub,
 				"exp": time.Now().Add(time.Hour).Unix(),
 			})}

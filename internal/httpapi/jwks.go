@@ -19,7 +19,9 @@ import (
 
 // asymmetric are the algorithms of keys at a JWKS address. No symmetric one is
 // among them: a public key must never serve as a shared secret.
-var asymmetric = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+var asymmetric = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
+}
 
 const (
 	keysFresh    = 10 * time.Minute // How long keys are used without asking again.

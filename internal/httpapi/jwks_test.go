@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 )
@@ -77,7 +76,7 @@ func newTrust(t *testing.T) *trust {
 		log:    &bytes.Buffer{},
 	}
 	w.token = func(kid string) string {
-		return sign(t, jwt.SigningMethodRS256, key, map[string]any{"kid": kid}, jwt.MapClaims{
+		return sign(t, jose.RS256, key, map[string]any{"kid": kid}, map[string]any{
 			"sub": anna, "iss": "i",
 			"aud": "a", "exp": time.Now().Add(48 * time.Hour).Unix(),
 		})

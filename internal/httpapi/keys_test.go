@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 )
@@ -83,8 +82,8 @@ func TestKeysAtAnAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := func(change ...func(jwt.MapClaims)) jwt.MapClaims {
-		c := jwt.MapClaims{
+	claims := func(change ...func(map[string]any)) map[string]any {
+		c := map[string]any{
 			"sub": anna, "iss": "https://id.example", "aud": "mailbrook", "exp": now().Add(time.Hour).Unix(),
 			"scope": "admin",
 		}
@@ -94,7 +93,7 @@ func TestKeysAtAnAddress(t *testing.T) {
 		return c
 	}
 	kid := func(id string) map[string]any { return map[string]any{"kid": id} }
-	rs := jwt.SigningMethodRS256
+	rs := jose.RS256
 	der, err := x509.MarshalPKIXPublicKey(first.Public())
 	if err != nil {
 		t.Fatal(err)
@@ -106,26 +105,26 @@ func TestKeysAtAnAddress(t *testing.T) {
 		ok    bool
 	}{
 		{"a good one", sign(t, rs, first, kid("one"), claims()), true},
-		{"of the other key type", sign(t, jwt.SigningMethodES256, curve, kid("ec"), claims()), true},
-		{"audience among others", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) {
+		{"of the other key type", sign(t, jose.ES256, curve, kid("ec"), claims()), true},
+		{"audience among others", sign(t, rs, first, kid("one"), claims(func(c map[string]any) {
 			c["aud"] = []string{"x", "mailbrook"}
 		})), true},
-		{"another issuer", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) {
+		{"another issuer", sign(t, rs, first, kid("one"), claims(func(c map[string]any) {
 			c["iss"] = "https://evil.example"
 		})), false},
-		{"another audience", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) { c["aud"] = "webshop" })), false},
-		{"no audience", sign(t, rs, first, kid("one"), claims(func(c jwt.MapClaims) { delete(c, "aud") })), false},
+		{"another audience", sign(t, rs, first, kid("one"), claims(func(c map[string]any) { c["aud"] = "webshop" })), false},
+		{"no audience", sign(t, rs, first, kid("one"), claims(func(c map[string]any) { delete(c, "aud") })), false},
 		{"another key", sign(t, rs, second, kid("one"), claims()), false},
-		{"another algorithm than the key's", sign(t, jwt.SigningMethodPS256, first, kid("one"), claims()), false},
+		{"another algorithm than the key's", sign(t, jose.PS256, first, kid("one"), claims()), false},
 		{"another key's type", sign(t, rs, first, kid("ec"), claims()), false},
 		{"no key id among many", sign(t, rs, first, nil, claims()), false},
 		{"key id with a path", sign(t, rs, first, kid("../../dev/null"), claims()), false},
 		{"key id with SQL", sign(t, rs, first, kid("' OR 1=1 --"), claims()), false},
 		{"a key for encryption", sign(t, rs, second, kid("enc"), claims()), false},
-		{"U02: HS256 with the public key", sign(t, jwt.SigningMethodHS256, public, kid("one"), claims()), false},
-		{"HS256 with the key in the set", sign(t, jwt.SigningMethodHS256, []byte("a symmetric key in the set, 32 b"),
+		{"U02: HS256 with the public key", sign(t, jose.HS256, public, kid("one"), claims()), false},
+		{"HS256 with the key in the set", sign(t, jose.HS256, []byte("a symmetric key in the set, 32 b"),
 			kid("oct"), claims()), false},
-		{"HS256 with our usual secret", sign(t, jwt.SigningMethodHS256, secret, nil, claims()), false},
+		{"HS256 with our usual secret", sign(t, jose.HS256, secret, nil, claims()), false},
 	} {
 		id, err := v.Verify(t.Context(), tc.token)
 		switch {
@@ -170,7 +169,7 @@ func TestIssuerOutIsOurFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFixture(t, func(o *httpapi.Options) { o.Tokens = v })
-	token := sign(t, jwt.SigningMethodRS256, rsaKey(t), map[string]any{"kid": "one"}, jwt.MapClaims{
+	token := sign(t, jose.RS256, rsaKey(t), map[string]any{"kid": "one"}, map[string]any{
 		"sub": anna,
 		"iss": "i", "aud": "a", "exp": time.Now().Add(time.Hour).Unix(),
 	})

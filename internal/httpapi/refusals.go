@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // refusalReasons are why a token may be refused, in the order in which they are
@@ -18,7 +16,6 @@ var refusalReasons = []struct {
 	says string
 }{
 	{errTokenForm, "it has not the form of a token"},
-	{jwt.ErrTokenMalformed, "it has not the form of a token"},
 	{errUnknownKey, "it is signed by a key that the issuer does not publish"},
 	{errKeyAlgorithm, "its key is for another algorithm"},
 	{errTokenHeader, "it has a header that is not allowed"},
@@ -26,15 +23,14 @@ var refusalReasons = []struct {
 	{errTokenSubject, "its subject (sub) is no mailbox address"},
 	{errTokenUserID, "it does not say which user it is for: see auth.user_id_claim"},
 	{ErrFormerUser, "its user's id (auth.user_id_claim) is not the one that the address belongs to any more"},
-	{jwt.ErrTokenExpired, "it has expired (exp)"},
-	{jwt.ErrTokenNotValidYet, "it is not valid yet (nbf)"},
-	{jwt.ErrTokenUsedBeforeIssued, "it was issued in the future (iat): compare the clocks"},
-	{jwt.ErrTokenInvalidAudience, "it is for another audience (aud): see auth.audience"},
-	{jwt.ErrTokenInvalidIssuer, "it is by another issuer (iss): see auth.issuer"},
-	{jwt.ErrTokenRequiredClaimMissing, "a claim is missing: sub, exp, and iss or aud where they are configured"},
-	{jwt.ErrTokenSignatureInvalid, "its signature does not fit: another secret or key, or another algorithm than " +
+	{errTokenExpired, "it has expired (exp)"},
+	{errTokenEarly, "it is not valid yet (nbf)"},
+	{errTokenFuture, "it was issued in the future (iat): compare the clocks"},
+	{errTokenAudience, "it is for another audience (aud): see auth.audience"},
+	{errTokenIssuer, "it is by another issuer (iss): see auth.issuer"},
+	{errTokenClaim, "a claim is missing: sub, exp, and iss or aud where they are configured"},
+	{errTokenSignature, "its signature does not fit: another secret or key, or another algorithm than " +
 		"configured"},
-	{jwt.ErrTokenUnverifiable, "its signature cannot be verified"},
 }
 
 // refusalEvery is how often the log tells of a reason.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 )
@@ -15,12 +15,12 @@ import (
 func TestD5_TheLogSaysWhyATokenIsRefused(t *testing.T) {
 	now := time.Now()
 	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return now } })
-	good := func(change func(jwt.MapClaims)) string {
-		claims := jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix()}
+	good := func(change func(map[string]any)) string {
+		claims := map[string]any{"sub": anna, "exp": now.Add(time.Hour).Unix()}
 		if change != nil {
 			change(claims)
 		}
-		return sign(t, jwt.SigningMethodHS256, secret, nil, claims)
+		return sign(t, jose.HS256, secret, nil, claims)
 	}
 	ask := func(token string, status int) {
 		t.Helper()
@@ -36,16 +36,16 @@ func TestD5_TheLogSaysWhyATokenIsRefused(t *testing.T) {
 		t.Error("the log tells of a token that was accepted")
 	}
 	for reason, token := range map[string]string{
-		"it has expired":        good(func(c jwt.MapClaims) { c["exp"] = now.Add(-time.Hour).Unix() }),
-		"is no mailbox address": good(func(c jwt.MapClaims) { c["sub"] = "anna" }),
-		"a claim is missing":    good(func(c jwt.MapClaims) { delete(c, "exp") }),
-		"its signature does not fit": sign(t, jwt.SigningMethodHS256, []byte("another secret of 32 octets here"), nil,
-			jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
+		"it has expired":        good(func(c map[string]any) { c["exp"] = now.Add(-time.Hour).Unix() }),
+		"is no mailbox address": good(func(c map[string]any) { c["sub"] = "anna" }),
+		"a claim is missing":    good(func(c map[string]any) { delete(c, "exp") }),
+		"its signature does not fit": sign(t, jose.HS256, []byte("another secret of 32 octets here"), nil,
+			map[string]any{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
 		"it has not the form":          "nonsense",
-		"it was issued in the future":  good(func(c jwt.MapClaims) { c["iat"] = now.Add(time.Hour).Unix() }),
-		"it lives longer than allowed": good(func(c jwt.MapClaims) { c["exp"] = now.AddDate(1, 0, 0).Unix() }),
-		"a header that is not allowed": sign(t, jwt.SigningMethodHS256, secret, map[string]any{"jku": "https://evil.example"},
-			jwt.MapClaims{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
+		"it was issued in the future":  good(func(c map[string]any) { c["iat"] = now.Add(time.Hour).Unix() }),
+		"it lives longer than allowed": good(func(c map[string]any) { c["exp"] = now.AddDate(1, 0, 0).Unix() }),
+		"a header that is not allowed": sign(t, jose.HS256, secret, map[string]any{"jku": "https://evil.example"},
+			map[string]any{"sub": anna, "exp": now.Add(time.Hour).Unix()}),
 	} {
 		ask(token, 401)
 		ask(token, 401)

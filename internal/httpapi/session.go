@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/labstack/echo/v4"
 
 	"github.com/mailbrook/mailbrook/api"
@@ -66,7 +67,7 @@ type sessions struct {
 	key     []byte
 	tickets []byte // The key of what browsers carry to the identity provider and back.
 	rows    Sessions
-	parser  *jwt.Parser
+	demands demands
 	now     func() time.Time
 	public  *url.URL
 	framed  bool
@@ -88,25 +89,23 @@ func newSessions(w Web, now func() time.Time) (*sessions, error) {
 	}
 	return &sessions{
 		key: key("mailbrook web session 1"), tickets: key("mailbrook sign-in 1"), signIn: w.SignIn, rows: w.Sessions,
-		now: now, public: public, framed: len(w.FrameAncestors) > 0, parser: jwt.NewParser(
-			jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-			jwt.WithLeeway(tokenLeeway), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(), jwt.WithAudience(sessionAudience)),
+		now: now, public: public, framed: len(w.FrameAncestors) > 0, demands: demands{
+			algorithms: []jose.SignatureAlgorithm{jose.HS256}, audience: sessionAudience, now: now,
+		},
 	}, nil
 }
 
 // sign returns the value of the cookie for the session with that name.
 func (s *sessions) sign(name string, o account.Owner, admin bool) (string, error) {
 	now := s.now()
-	c := claims{RegisteredClaims: jwt.RegisteredClaims{
-		ID: name, Subject: o.String(), Audience: jwt.ClaimStrings{sessionAudience},
-		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(sessionLife)),
+	c := claims{Claims: jwt.Claims{
+		ID: name, Subject: o.String(), Audience: jwt.Audience{sessionAudience},
+		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(sessionLife)),
 	}}
 	if admin {
 		c.Scope = adminScope
 	}
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
-	t.Header["typ"] = sessionType
-	signed, err := t.SignedString(s.key)
+	signed, err := signJWT(s.key, sessionType, c)
 	if err != nil {
 		return "", fmt.Errorf("signing a session: %w", err)
 	}
@@ -132,25 +131,21 @@ func (s *sessions) verify(ctx context.Context, token string) (Identity, error) {
 
 // read is verify without a look at whether the session has ended.
 func (s *sessions) read(token string) (Identity, error) {
-	if len(token) > tokenMaxBytes || strings.Count(token, ".") != 2 {
-		return Identity{}, fmt.Errorf("%w: it has not the form of one", ErrToken)
-	}
-	var c claims
-	_, err := s.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
-		if typ, _ := t.Header["typ"].(string); typ != sessionType {
+	c, err := s.demands.read(token, func(h jose.Header) (any, error) {
+		if h.ExtraHeaders[jose.HeaderType] != sessionType {
 			return nil, fmt.Errorf("%w: it is no session", ErrToken)
 		}
 		return s.key, nil
 	})
 	if err != nil {
-		return Identity{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Identity{}, err
 	}
 	o, err := account.ParseOwner(c.Subject)
 	if err != nil || c.ID == "" {
 		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address, or it has no name", ErrToken)
 	}
 	return Identity{
-		Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.ExpiresAt.Time,
+		Owner: o, Admin: slices.Contains(strings.Fields(c.Scope), adminScope), Expires: c.Expiry.Time(),
 		session: c.ID,
 	}, nil
 }
