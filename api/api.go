@@ -14,6 +14,7 @@ import (
 )
 
 //go:generate go tool oapi-codegen -config codegen.yaml openapi.yaml
+//go:generate sh -c "go run ./routes > ../docs/routes.md"
 
 //go:embed openapi.yaml
 var document []byte
