@@ -1,0 +1,64 @@
+package account_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
+
+// However a user is spelled, it is one; what may be taken for another's address is none.
+func ExampleParseOwner() {
+	for _, s := range []string{"Anna@Firma.test", "anna@firma.test", "Anna <anna@firma.test>", "\uFF41nna@firma.test"} {
+		o, err := account.ParseOwner(s)
+		fmt.Printf("%q %v\n", o, err == nil)
+	}
+	// Output:
+	// "anna@firma.test" true
+	// "anna@firma.test" true
+	// "" false
+	// "" false
+}
+
+// A secret shows itself to whoever asks for it by name, and to no formatter.
+func ExampleSecret() {
+	form := struct {
+		User     string
+		Password account.Secret
+	}{"anna@gmail.com", account.NewSecret("correct horse")}
+	fmt.Printf("%v\n%+v\n", form, form)
+	fmt.Println(len(form.Password.Reveal()))
+	// Output:
+	// {anna@gmail.com [redacted]}
+	// {User:anna@gmail.com Password:[redacted]}
+	// 13
+}
+
+// All that is wrong with a request is said at once, each by the name of its field.
+func ExampleInvalidError() {
+	bad := &account.InvalidError{}
+	bad.Add("email", "invalid", "must be a full mailbox address, such as anna@example.org")
+	bad.Add("server.port", "out_of_range", "must be between %d and %d", 1, 65535)
+	var invalid *account.InvalidError
+	if errors.As(fmt.Errorf("adding an account: %w", bad.OrNil()), &invalid) {
+		for _, f := range invalid.Fields {
+			fmt.Println(f.Field, f.Code, f.Detail)
+		}
+	}
+	fmt.Println((&account.InvalidError{}).OrNil())
+	// Output:
+	// email invalid must be a full mailbox address, such as anna@example.org
+	// server.port out_of_range must be between 1 and 65535
+	// <nil>
+}
+
+// No two accounts deliver into one folder, nor one into a folder of the other's.
+func ExampleFoldersClash() {
+	fmt.Println(account.FoldersClash("Gmail", "gmail"))
+	fmt.Println(account.FoldersClash("Work", "Work/Old"))
+	fmt.Println(account.FoldersClash("Work", "Workshop"))
+	// Output:
+	// true
+	// true
+	// false
+}

@@ -1,0 +1,23 @@
+package diagnose_test
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// One code, said to a person in the person's language.
+func ExampleExplain() {
+	c := diagnose.Context{Host: "imap.firma.test", Email: "anna@firma.test", Protocol: account.IMAP}
+	for _, lang := range []string{diagnose.English, diagnose.Polish} {
+		title, advice := diagnose.Explain(fault.TLSCertificateInvalid, lang, c)
+		first, _, _ := strings.Cut(advice, ". ")
+		fmt.Printf("%s: %s.\n", title, first)
+	}
+	// Output:
+	// The server's certificate is not valid: The connection was ended before the password was sent.
+	// Certyfikat serwera jest nieprawidłowy: Połączenie przerwano przed wysłaniem hasła.
+}

@@ -1,0 +1,32 @@
+package fault_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+)
+
+// Whoever sees a failure first gives it its code; who hands it on keeps that.
+func ExampleWrap() {
+	err := fault.Wrap(fault.ConnectTimeout, "connecting to imap.firma.test", io.ErrUnexpectedEOF)
+	err = fault.Wrap(fault.Internal, "visiting an account", fmt.Errorf("opening the source: %w", err))
+	fmt.Println(fault.CodeOf(err))
+	fmt.Println(errors.Is(err, io.ErrUnexpectedEOF))
+	fmt.Println(fault.Wrap(fault.Internal, "nothing", nil) == nil)
+	// Output:
+	// connect_timeout
+	// true
+	// true
+}
+
+// What a server says is shown on one line, and can neither hide nor turn round what stands
+// beside it.
+func ExampleClean() {
+	fmt.Println(fault.Clean("NO [ALERT]\tToo many\r\nlogins \u202Egnp.exe", 200))
+	fmt.Println(fault.Clean("Dziękujemy", 6))
+	// Output:
+	// NO [ALERT] Too many logins gnp.exe
+	// Dzięk
+}

@@ -1,0 +1,41 @@
+package vault_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/vault"
+)
+
+// What was sealed for an account opens for that one alone: a row that is copied to somebody
+// else's account is worth nothing.
+func ExampleVault_Unseal() {
+	dir, err := os.MkdirTemp("", "vault")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	v, err := vault.Open(dir) // Makes the keys where there are none.
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	anna, _ := account.ParseOwner("anna@firma.test")
+	jan, _ := account.ParseOwner("jan@firma.test")
+	id := account.ID("5a2f3c7e-0d1b-4c8e-9f60-1a2b3c4d5e6f")
+	sealed, err := v.Seal(anna, id, account.NewSecret("correct horse"))
+	fmt.Println(err, bytes.Contains(sealed, []byte("horse")))
+
+	opened, err := v.Unseal(anna, id, sealed)
+	fmt.Println(opened.Reveal(), err)
+	_, err = v.Unseal(jan, id, sealed)
+	fmt.Println(errors.Is(err, vault.ErrUnreadable))
+	// Output:
+	// <nil> false
+	// correct horse <nil>
+	// true
+}
