@@ -1,0 +1,100 @@
+package archtest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// quoted is a name as documents quote it.
+var (
+	quotedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)[A-Z0-9_][A-Za-z0-9_]*)(?:/[^`]*)?`")
+	quotedFile = regexp.MustCompile("`((?:api|cmd|internal|migrations|docs)/[A-Za-z0-9_./-]+)`")
+	testFunc   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark|Example)\w*)\(`)
+)
+
+// TestDocumentsNameWhatIsThere: a test, a file or a package that a document names was not
+// renamed since.
+func TestDocumentsNameWhatIsThere(t *testing.T) {
+	root := top(t)
+	tests := testsBelow(t, root)
+	n := 0
+	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decisions, err := filepath.Glob(filepath.Join(root, "docs", "decisions", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Concat(documents, decisions, []string{filepath.Join(root, "README.md")}) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, wrong := missing(string(text), tests, func(path string) bool {
+			_, err := os.Stat(filepath.Join(root, filepath.FromSlash(path)))
+			return err == nil
+		})
+		n += found
+		for _, w := range wrong {
+			t.Errorf("%s names %s, which is not there", strings.TrimPrefix(name, root), w)
+		}
+	}
+	if n < 100 {
+		t.Errorf("only %d names were found", n)
+	}
+}
+
+// The control.
+func TestANameThatIsGoneIsFound(t *testing.T) {
+	found, wrong := missing("`TestHere`, `TestGone/sqlite` and `internal/gone/gone.go`, `internal/here`, TestUnquoted",
+		map[string]bool{"TestHere": true}, func(path string) bool { return path == "internal/here" })
+	if want := []string{"TestGone", "internal/gone/gone.go"}; found != 4 || !slices.Equal(wrong, want) {
+		t.Errorf("of %d names these are gone: %v", found, wrong)
+	}
+}
+
+// missing returns how many names there are in a document, and those that nothing bears.
+func missing(text string, tests map[string]bool, exists func(path string) bool) (found int, wrong []string) {
+	for _, m := range quotedTest.FindAllStringSubmatch(text, -1) {
+		if found++; !tests[m[1]] {
+			wrong = append(wrong, m[1])
+		}
+	}
+	for _, m := range quotedFile.FindAllStringSubmatch(text, -1) {
+		if found++; !exists(strings.TrimSuffix(m[1], ".")) {
+			wrong = append(wrong, m[1])
+		}
+	}
+	return found, wrong
+}
+
+// testsBelow are the names of all tests of the project.
+func testsBelow(t *testing.T, root string) map[string]bool {
+	t.Helper()
+	tests := map[string]bool{}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && name != root:
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		for _, m := range testFunc.FindAllStringSubmatch(string(text), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tests
+}
