@@ -14,10 +14,13 @@ import (
 var (
 	quotedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)[A-Z0-9_][A-Za-z0-9_]*)(?:/[^`]*)?`")
 	quotedFile = regexp.MustCompile("`((?:api|cmd|internal|migrations|docs)/[A-Za-z0-9_./-]+)`")
+	linked     = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]*)?\)`)
+	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	noAnchor   = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 	testFunc   = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark|Example)\w*)\(`)
 )
 
-// TestDocumentsNameWhatIsThere: a test, a file or a package that a document names was not
+// TestDocumentsNameWhatIsThere: a test, a file or a heading that a document names was not
 // renamed since.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
 	root := top(t)
@@ -41,7 +44,7 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			return err == nil
 		})
 		n += found
-		for _, w := range wrong {
+		for _, w := range append(wrong, dead(string(text), filepath.Dir(name))...) {
 			t.Errorf("%s names %s, which is not there", strings.TrimPrefix(name, root), w)
 		}
 	}
@@ -52,6 +55,15 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 
 // The control.
 func TestANameThatIsGoneIsFound(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "page.md"), []byte("# A page\n\n## Where, and why …\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := dead("[a](page.md#where-and-why-) [b](page.md#gone) [c](gone.md) [d](https://example.org/x) [e](#here)\n"+
+		"# Here\n", dir)
+	if want := []string{"page.md#gone", "gone.md"}; !slices.Equal(gone, want) {
+		t.Errorf("these links lead nowhere: %v", gone)
+	}
 	found, wrong := missing("`TestHere`, `TestGone/sqlite` and `internal/gone/gone.go`, `internal/here`, TestUnquoted",
 		map[string]bool{"TestHere": true}, func(path string) bool { return path == "internal/here" })
 	if want := []string{"TestGone", "internal/gone/gone.go"}; found != 4 || !slices.Equal(wrong, want) {
@@ -72,6 +84,40 @@ func missing(text string, tests map[string]bool, exists func(path string) bool) 
 		}
 	}
 	return found, wrong
+}
+
+// dead are the links to files and headings of ours that lead nowhere.
+func dead(text, dir string) (wrong []string) {
+	for _, m := range linked.FindAllStringSubmatch(text, -1) {
+		path, anchor := m[1], strings.TrimPrefix(m[2], "#")
+		target := text
+		if path != "" {
+			content, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path)))
+			if err != nil && !isDir(filepath.Join(dir, filepath.FromSlash(path))) {
+				wrong = append(wrong, path)
+				continue
+			}
+			target = string(content)
+		}
+		if anchor != "" && !slices.Contains(anchors(target), anchor) {
+			wrong = append(wrong, path+"#"+anchor)
+		}
+	}
+	return wrong
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// anchors are the names by which a page's headings are linked to.
+func anchors(text string) (all []string) {
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		words := noAnchor.ReplaceAllString(strings.ToLower(m[1]), "")
+		all = append(all, strings.ReplaceAll(words, " ", "-"))
+	}
+	return all
 }
 
 // testsBelow are the names of all tests of the project.
