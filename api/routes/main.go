@@ -19,7 +19,7 @@ import (
 func main() {
 	if err := write(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "routes:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // It is main.
 	}
 }
 
