@@ -145,7 +145,8 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 			return err
 		}
 		if to < firstActs && lost > 0 && !c.Force {
-			return usageError{fmt.Errorf("the audit, who did what, would be lost with %s: --force does it", words.Count(lost, "act"))}
+			return usageError{fmt.Errorf("the audit, who did what, would be lost with %s: --force does it",
+				words.Count(lost, "act"))}
 		}
 		if applied == 0 {
 			return printMigrations(ctx, t, s)

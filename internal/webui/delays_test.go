@@ -159,7 +159,8 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 	s.writes(append(well, row("due_at_ms = %d", ms(-5*time.Minute)))...)
 	p.sees("Waiting for its turn")
 	p.hit(`[...document.querySelectorAll(".why .actions button")].find((e) => e.textContent === "Fetch now")`)
-	p.until(`!document.querySelector(".why .actions")?.textContent || !document.querySelector(".why").innerText.includes("Waiting for its turn")`)
+	p.until(`!document.querySelector(".why .actions")?.textContent ||
+		!document.querySelector(".why").innerText.includes("Waiting for its turn")`)
 	s.writes(append(well, fails(5, "auth_failed", 3, 1<<63-1))...)
 	p.press("Enter the password")
 	p.until("document.activeElement?.name === 'password'")
@@ -266,7 +267,8 @@ func TestAdministratorsSeeWhichAccountsWaitLongest(t *testing.T) {
 		}
 		got := js[string](p, "[...document.querySelectorAll('.overdue li')].map((e) => e.innerText.replace(/\\s+/g, ' "+
 			"')).join('; ')")
-		want := "jan@firma.test, Box jan localhost · Waiting for its turn 3 hours; anna@firma.test, Box anna localhost · Waiting for its turn 10 minutes"
+		want := "jan@firma.test, Box jan localhost · Waiting for its turn 3 hours; " +
+			"anna@firma.test, Box anna localhost · Waiting for its turn 10 minutes"
 		if got != want {
 			t.Errorf("the most overdue are %q, want %q", got, want)
 		}
