@@ -48,7 +48,7 @@ func TestDetailsAreInTheReadersLanguage(t *testing.T) {
 // TestEveryDetailIsSaidSomewhere: one whose English was changed is found.
 func TestEveryDetailIsSaidSomewhere(t *testing.T) {
 	said := literals(t, "../account", "../fault", "../fetch", "../mailbox", "../oauth", "../outbound", "../schedule",
-		"../source", "../vault", "../../cmd/mailbrook", ".")
+		"../source", "../vault", "../wire", "../../cmd/mailbrook", ".")
 	for _, w := range details {
 		for _, part := range strings.FieldsFunc(w.en, func(r rune) bool { return r == '{' || r == '}' }) {
 			part = strings.TrimPrefix(strings.TrimSpace(part), fault.TooManyFolders)

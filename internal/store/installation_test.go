@@ -195,6 +195,7 @@ func TestAnOutageIsToldFromADefect(t *testing.T) {
 	}{
 		{driver.ErrBadConn, true},
 		{io.ErrUnexpectedEOF, true},
+		{pgconn.ErrConnClosed, true}, // Between two statements of a transaction.
 		{net.ErrClosed, true},
 		{os.ErrDeadlineExceeded, true},
 		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, true},

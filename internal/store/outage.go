@@ -66,8 +66,8 @@ func outage(err error) bool {
 		return false
 	}
 	for _, known := range []error{
-		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded,
-		context.DeadlineExceeded,
+		driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, pgconn.ErrConnClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		os.ErrDeadlineExceeded, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, known) {
 			return true
