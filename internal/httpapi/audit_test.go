@@ -105,8 +105,9 @@ func TestNoEmptyParameterStandsForAll(t *testing.T) {
 	for path, item := range spec(t).Paths.Map() {
 		for method, op := range item.Operations() {
 			parameters := slices.Concat(item.Parameters, op.Parameters)
-			if parameters.GetByInAndName(openapi3.ParameterInQuery, "limit") == nil {
-				continue // It lists nothing.
+			lists := parameters.GetByInAndName(openapi3.ParameterInQuery, "limit") != nil
+			if !lists && method != "DELETE" {
+				continue
 			}
 			for _, p := range parameters {
 				if p.Value.In != openapi3.ParameterInQuery {
@@ -120,7 +121,7 @@ func TestNoEmptyParameterStandsForAll(t *testing.T) {
 				f.calls = nil
 				rec := f.do(signedIn(r))
 				refused := rec.Code == 422 && strings.Contains(fieldsOf(t, rec), p.Value.Name+":required") && len(f.calls) == 0
-				if refused != filter || !filter && rec.Code != 200 {
+				if refused != filter || !filter && rec.Code/100 != 2 {
 					t.Errorf("%s %s with an empty %s: %d %s", method, path, p.Value.Name, rec.Code, rec.Body)
 				}
 			}

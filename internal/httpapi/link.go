@@ -97,6 +97,7 @@ type arrival struct {
 	direct bool // A person went there by itself: typed, pasted, from another program, or from a page of ours.
 	framed bool // Into a frame.
 	opened bool // A browser shows what is there, or does not say for what it asks.
+	sent   bool // Another site sent it there.
 }
 
 func arrivalOf(r *http.Request) arrival {
@@ -113,7 +114,7 @@ func arrivalOf(r *http.Request) arrival {
 	framed := dest == "iframe" || dest == "frame"
 	return arrival{
 		direct: dest == "document" && (site == "none" || site == "same-origin"), framed: framed,
-		opened: framed || dest == "document" || dest == "",
+		opened: framed || dest == "document" || dest == "", sent: site == "cross-site",
 	}
 }
 

@@ -144,6 +144,10 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		client := clientName(s.Web.SignIn.clientOf(req))
 		req = req.WithContext(audit.By(req.Context(), audit.Actor{Client: client})) // Nobody is known yet.
 		c.SetRequest(req)
+		if s.Web.SignIn.Header != "" && !req.ProtoAtLeast(1, 1) {
+			// Of its Transfer-Encoding net/http says nothing (RFC 9112 section 6.1).
+			c.Response().Header().Set(echo.HeaderConnection, "close")
+		}
 		if s.Web.SignIn.Header != "" && len(req.TransferEncoding) > 0 {
 			c.Response().Header().Set(echo.HeaderConnection, "close") // What follows is not read as a request.
 			return errNoLength

@@ -84,10 +84,11 @@ func (r *route) params() []*openapi3.Parameter {
 	return ps
 }
 
-// filters reports whether a parameter narrows a list: it has no default, and is not the
-// place to go on from.
+// filters reports whether a parameter narrows a list, or what is to be ended: it has no
+// default, and is not the place to go on from.
 func (r *route) filters(name string) bool {
-	return slices.Contains(r.parameters, "limit") && name != "cursor" &&
+	narrows := slices.Contains(r.parameters, "limit") || r.Method == http.MethodDelete
+	return narrows && name != "cursor" &&
 		slices.ContainsFunc(r.params(), func(p *openapi3.Parameter) bool {
 			return p.Name == name && p.In == openapi3.ParameterInQuery && p.Schema.Value.Default == nil
 		})

@@ -722,6 +722,20 @@ func TestAUserSignsInOnlySoOften(t *testing.T) {
 				!strings.Contains(rec.Body.String(), "signed in too often") {
 				t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 			}
+			if way == "header" { // What another site's frames use up, and what the user does.
+				sent := headers{"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}
+				sent["Remote-Email"] = anna
+				for range 31 {
+					rec = f.do(request{Method: "GET", Path: "/signin", Header: sent})
+				}
+				if rec.Code != 429 {
+					t.Errorf("another site goes on: %d", rec.Code)
+				}
+				for range 31 {
+					sent["Remote-Email"] = bartek
+					f.do(request{Method: "GET", Path: "/signin", Header: sent})
+				}
+			}
 			if rec := tc.signIn(f, bartek); rec.Code != tc.ok { // The control.
 				t.Errorf("another user is answered %d %s", rec.Code, rec.Body)
 			}
@@ -742,21 +756,30 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 		body    string
 		options []func(*httpapi.Options)
 		answers []int
+		old     bool // By HTTP/1.0, which may keep a connection and has no chunks.
 	}{
+		"both, by an old proxy": {
+			body:    "Connection: keep-alive\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+			options: []func(*httpapi.Options){byLoopback}, answers: []int{422}, old: true,
+		},
+		"both, old, and no proxy": {
+			body:    "Connection: keep-alive\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+			answers: []int{422, 303}, old: true,
+		},
 		"both, by a proxy": {
 			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 5+len(hidden)),
 			[]func(*httpapi.Options){byLoopback},
-			[]int{400},
+			[]int{400}, false,
 		},
 		"chunks, by a proxy": {
-			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []func(*httpapi.Options){byLoopback}, []int{400},
+			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []func(*httpapi.Options){byLoopback}, []int{400}, false,
 		},
 		"a length, by a proxy": {
-			"Content-Length: 2\r\n\r\n{}", []func(*httpapi.Options){byLoopback}, []int{422, 303},
+			"Content-Length: 2\r\n\r\n{}", []func(*httpapi.Options){byLoopback}, []int{422, 303}, false,
 		},
 		"no proxy": {
 			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 5+len(hidden)), nil,
-			[]int{422, 303},
+			[]int{422, 303}, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -768,8 +791,12 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			fmt.Fprintf(conn, "POST /signin HTTP/1.1\r\nHost: mail.firma.test\r\nContent-Type: application/json\r\n"+
-				"X-Mailbrook: 1\r\n%s%s", tc.body, hidden)
+			version := "1.1"
+			if tc.old {
+				version = "1.0"
+			}
+			fmt.Fprintf(conn, "POST /signin HTTP/%s\r\nHost: mail.firma.test\r\nContent-Type: application/json\r\n"+
+				"X-Mailbrook: 1\r\n%s%s", version, tc.body, hidden)
 			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}

@@ -122,7 +122,8 @@ func (s *server) redeem(ctx context.Context, t ticket, p api.FinishSignInParams)
 
 // howItEnded says how a return counts. Whom the provider vouches for has guessed
 // nothing, though it is none of our users, and the provider's failures and our own are
-// nobody's. Whoever leaves meanwhile has had it asked.
+// nobody's; of what comes back again it is not asked. Whoever leaves meanwhile has had
+// it asked.
 func howItEnded(err error) account.SignIn {
 	var away *oidc.AwayError
 	var refused *oidc.RefusedError
@@ -131,7 +132,7 @@ func howItEnded(err error) account.SignIn {
 		return account.SignInAccepted
 	case errors.As(err, &away), errors.As(err, &refused) && refused.Vouched:
 		return account.SignInUntried
-	case refused != nil, errors.Is(err, errTicket):
+	case refused != nil:
 		return account.SignInRefused
 	case errors.Is(err, context.Canceled):
 		return account.SignInFailed

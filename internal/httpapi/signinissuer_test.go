@@ -156,7 +156,7 @@ func TestWhatComesBackToNothingCounts(t *testing.T) {
 			t.Errorf("%s counts as %q, not %s", name, f.returned, want)
 		}
 		f.fail = nil
-		if f.do(r); len(f.returned) != 2 || f.returned[1] != fmt.Sprintf("192.0.2.1 %d", account.SignInRefused) {
+		if f.do(r); len(f.returned) != 2 || f.returned[1] != fmt.Sprintf("192.0.2.1 %d", account.SignInUntried) {
 			t.Errorf("%s: what comes back again counts as %q", name, f.returned)
 		}
 	}
