@@ -2635,7 +2635,7 @@ type AdminListAccountsParams struct {
 	Port *int `form:"port,omitempty" json:"port,omitempty"`
 
 	// Query Only accounts where the user's address, the account's own address or the server's name contains this, in any
-	// case. Nothing in it is a wildcard.
+	// case, or the `xn--` form of it. Nothing in it is a wildcard.
 	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
 
 	// Affected `true`: only accounts whose mail the provider's server keeps away, as `GET /v1/admin/hosts` counts them.
@@ -2722,7 +2722,8 @@ type AdminListAuditParams struct {
 	// User Only acts that concern this user; the whole address.
 	User *EmailAddress `form:"user,omitempty" json:"user,omitempty"`
 
-	// Query Only acts that concern a user whose address contains this, in any case. Nothing in it is a wildcard.
+	// Query Only acts that concern a user whose address contains this, in any case, or the `xn--` form of it. Nothing in
+	// it is a wildcard.
 	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
 
 	// Account Only acts that concern the account with this id, which need not be there any more.
@@ -2772,7 +2773,7 @@ type AdminListHostsParams struct {
 
 // AdminListQuotasParams defines parameters for AdminListQuotas.
 type AdminListQuotasParams struct {
-	// Query Only users whose address contains this, in any case. Nothing in it is a wildcard.
+	// Query Only users whose address contains this, in any case, or the `xn--` form of it. Nothing in it is a wildcard.
 	Query *SearchText `form:"query,omitempty" json:"query,omitempty"`
 
 	// Domain Only users of this domain; the whole name, what follows the `@`.

@@ -105,9 +105,8 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 		where, args = append(where, "a.port = ?"), append(args, f.Port)
 	}
 	if f.Query != "" {
-		part := "%" + escapeLike(storable(account.FoldASCII(f.Query))) + "%"
-		where = append(where, `(a.owner LIKE ? ESCAPE '\' OR lower(a.email) LIKE ? ESCAPE '\' OR a.host LIKE ? ESCAPE '\')`)
-		args = append(args, part, part, part)
+		found, values := containing(f.Query, "a.owner", s.folded("a.email"), "a.host")
+		where, args = append(where, found), append(args, values...)
 	}
 	if f.Affected {
 		kept, values := affected(out)

@@ -231,7 +231,8 @@ func actsWhere(f audit.Filter) (where []string, args []any, err error) {
 		and("owner = ?", f.User.String())
 	}
 	if f.Query != "" {
-		and(`owner LIKE ? ESCAPE '\'`, "%"+escapeLike(storable(account.FoldASCII(f.Query)))+"%")
+		found, values := containing(f.Query, "owner")
+		and(found, values...)
 	}
 	if f.Account != "" {
 		and("account_id <> '' AND account_id = ?", storable(string(f.Account)))

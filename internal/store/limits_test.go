@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -328,6 +329,45 @@ func TestAccountsAreFoundByAPart(t *testing.T) {
 			}
 			if strings.Join(got, " ") != want {
 				w.Errorf("%s: %q, want %q", query, got, want)
+			}
+		}
+	})
+}
+
+// Letters other than ASCII are found in either case on both databases, and those of a
+// domain where it is saved as "xn--…". What is like a letter, or a pattern, finds nothing: the control.
+func TestLettersAreFoundOnBothDatabases(t *testing.T) {
+	onBoth(t, func(w *world) {
+		if w.postgres { // As where a database has the collation of a country.
+			w.must(w.w.Exec(`ALTER TABLE accounts ALTER COLUMN email TYPE TEXT COLLATE "und-x-icu"`).Error)
+		}
+		for i, email := range []string{
+			"ŻÓŁW@firma.pl", "żaba@FIRMA.pl", "a@xn--za-6ja4f8n1l.pl", "K%j_x@firma.pl", "Łoś@x.pl", "łoŚ@y.pl",
+		} {
+			w.add("u@xn--bcher-kva.test", i+1, func(a *account.Account) { a.Email = email })
+		}
+		w.must(w.SpreadLimits(w.Context()))
+		for query, want := range map[string]string{
+			"ŻÓŁW": "ŻÓŁW", "żółw": "ŻÓŁW", "Żółw@F": "ŻÓŁW", "zolw": "", "ŻABA": "żaba", "żaba": "żaba", "zażółć": "a",
+			"ZAŻÓŁĆ.pl": "a", "@zażółć": "a", "XN--za": "a", "FIRMA.": "K%j_x ŻÓŁW żaba", "k%J_X": "K%j_x", "%": "K%j_x",
+			"_": "K%j_x", "Ż%": "", "\u212a%": "K%j_x", "\u017b_": "", "bücher": "K%j_x a Łoś łoŚ ŻÓŁW żaba",
+			"łoś": "Łoś", "ŁOŚ@": "Łoś", "łoŚ": "Łoś łoŚ",
+		} {
+			page, _, err := w.AdminAccounts(w.Context(), AccountFilter{Query: query})
+			w.must(err)
+			var got []string
+			for _, a := range page {
+				local, _, _ := strings.Cut(a.Email, "@")
+				got = append(got, local)
+			}
+			slices.Sort(got)
+			if strings.Join(got, " ") != want {
+				w.Errorf("%s: %q, want %q", query, got, want)
+			}
+		}
+		for query, want := range map[string]int{"bücher": 1, "@BÜCHER.test": 1, "XN--B": 1, "böcher": 0} {
+			if got := w.quotaPages(QuotaFilter{Query: query, Limit: 50}); len(got) != want {
+				w.Errorf("users by %s: %q", query, got)
 			}
 		}
 	})

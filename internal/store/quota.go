@@ -430,8 +430,8 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 // conditions are those that the filter makes; what is wrong with it goes to bad.
 func (f QuotaFilter) conditions(bad *account.InvalidError) (where []string, args []any) {
 	if f.Query != "" {
-		where, args = append(where, `owner LIKE ? ESCAPE '\'`), append(args, "%"+escapeLike(
-			storable(account.FoldASCII(f.Query)))+"%")
+		found, values := containing(f.Query, "owner")
+		where, args = append(where, found), append(args, values...)
 	}
 	if f.Domain != "" {
 		where, args = append(where, domainOf+" = ?"), append(args, storable(account.FoldASCII(f.Domain)))
@@ -449,8 +449,4 @@ func (f QuotaFilter) conditions(bad *account.InvalidError) (where []string, args
 		bad.Add("state", "invalid", "must be one of %s", "over, near, ok")
 	}
 	return where, args
-}
-
-func escapeLike(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
