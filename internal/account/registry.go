@@ -70,7 +70,9 @@ func (r *Registry) Get(ctx context.Context, o Owner, id ID) (Account, error) {
 // the account would be given, or an *InvalidError.
 func (r *Registry) Discover(ctx context.Context, o Owner, email string) (Suggestion, error) {
 	var bad InvalidError
+	email = trimUnseen(email)
 	bad.email("email", email)
+	bad.wholly("email", email)
 	if err := bad.OrNil(); err != nil {
 		return Suggestion{}, err
 	}
@@ -328,8 +330,9 @@ func (r *Registry) test(ctx context.Context, a Account, login login) error {
 // settle makes an account of a draft: what it leaves open comes from presets
 // and defaults, then everything is checked.
 func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Account) (Account, login, error) {
-	bad := &InvalidError{}
+	d, bad := d.pasted(), &InvalidError{}
 	bad.email("email", d.Email)
+	bad.wholly("email", d.Email)
 	switch {
 	case d.Grant == "":
 		bad.password(d.Password)
@@ -369,7 +372,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	}
 	a.Name = value(d.Name, freeName(first(preset.Name, Letters(Domain(d.Email))), existing))
 	a.Folder = value(d.Folder, r.freeFolder(a.Name, existing))
-	if err := r.check(&a); err != nil {
+	if err := r.check(&a, Account{}); err != nil {
 		return Account{}, login{}, err
 	}
 	if err := r.refuseOwn(ctx, a.Server); err != nil {
@@ -423,7 +426,7 @@ const OtherProvider = "other"
 
 // apply makes the account that a patch asks for.
 func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, login, error) {
-	a := old
+	a, p := old, p.pasted()
 	a.Email = value(p.Email, old.Email)
 	a.Name = value(p.Name, old.Name)
 	a.SenderName = value(p.SenderName, old.SenderName)
@@ -474,7 +477,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 		base = old.Server
 	}
 	a.Server = override(base, a.Protocol, p.Host, p.Port, p.Security)
-	if err := r.check(&a); err != nil {
+	if err := r.check(&a, old); err != nil {
 		return Account{}, login{}, err
 	}
 	if a.Server.Host != old.Server.Host { // An account that is there already goes on.
@@ -512,15 +515,16 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	return a, login{}, nil
 }
 
-// check holds an account against the rules, all at once, and gives its folder
-// the name that it has in the mailbox.
-func (r *Registry) check(a *Account) error {
+// check holds an account, which was old, against the rules, all at once, and gives its
+// folder the name that it has in the mailbox.
+func (r *Registry) check(a *Account, old Account) error {
 	bad := &InvalidError{}
 	bad.server(a.Server, r.AllowPlaintext)
 	bad.text("username", a.Username, MaxUsername, true)
 	bad.text("name", a.Name, MaxName, true)
 	bad.text("sender_name", a.SenderName, MaxSenderName, false)
 	bad.text("folder", strings.TrimSpace(a.Folder), MaxFolder, true)
+	bad.seen(*a, old)
 	bad.rules("folders.include", a.Folders.Include)
 	bad.rules("folders.exclude", a.Folders.Exclude)
 	bad.start(a.Start)

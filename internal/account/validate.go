@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
 // Limits of what a user may write, in bytes.
@@ -57,9 +59,13 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// Domain returns what follows the last "@" of an address, in lower case.
+// Domain returns what follows the last "@" of an address as a program would look for it:
+// in lower case, signs of another width as the plain ones.
 func Domain(email string) string {
 	_, d, _ := cutLast(email, "@")
+	if mapped, err := idna.Lookup.ToUnicode(d); err == nil && !isASCII(d) {
+		return mapped
+	}
 	return strings.ToLower(d)
 }
 

@@ -181,6 +181,7 @@ var sentences = []words{
 	{"must be tls, starttls or none", "wybierz tls, starttls albo none"},
 	{"must be written as a plain number", "zapisz to jako zwykłą liczbę, na przykład 1000"},
 	{"must have a domain after the @, such as example.org", "po znaku @ podaj domenę, na przykład example.org"},
+	{"must have a character that can be seen", "wpisz co najmniej jeden widoczny znak"},
 	{"must not be empty", "wypełnij to pole"},
 	{"must not be longer than %d bytes", "za długie: skróć do %d bajtów"},
 	{"must not be longer than %d characters", "za długie: skróć do %d znaków"},
@@ -189,6 +190,10 @@ var sentences = []words{
 	{"must not be shorter than %d characters", "za krótkie: uzupełnij do co najmniej %d znaków"},
 	{"must not start or end with a space", "usuń spację z początku lub końca"},
 	{"must not contain control characters or line breaks", "usuń znaki sterujące i podziały wierszy"},
+	{
+		"must not contain invisible characters: type it instead of pasting it",
+		"są tu niewidoczne znaki: wpisz to ręcznie, zamiast wklejać",
+	},
 	{"must not have more than %d entries", "za dużo wpisów: ogranicz ich liczbę do %d"},
 	{"must not name a limit that is given too", "nie wymieniaj tu limitu, który podajesz"},
 	{"nothing was saved: see the diagnosis", "niczego nie zapisano: przeczytaj diagnozę"},

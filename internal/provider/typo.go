@@ -1,6 +1,10 @@
 package provider
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+)
 
 // DidYouMean returns the catalogue's domain that the domain of an address is
 // probably a slip of, such as gmail.com for gmial.com and gmail.con; "" if it is
@@ -9,8 +13,12 @@ import "strings"
 // companies have similar ones, none: there only what follows may be wrong (wp.p).
 // Of several the nearest is meant, then the first in the catalogue.
 func (c *Catalog) DidYouMean(email string) string {
-	domain := strings.ToLower(email[strings.LastIndexByte(email, '@')+1:])
+	typed := strings.ToLower(email[strings.LastIndexByte(email, '@')+1:])
+	domain := account.Domain(email)
 	if _, known := c.byDomain[domain]; known {
+		if domain != typed { // Signs of another width, as in ｇｍａｉｌ.com.
+			return domain
+		}
 		return ""
 	}
 	label, rest, dotted := strings.Cut(domain, ".")

@@ -13,6 +13,8 @@ func TestASlipInADomainIsFound(t *testing.T) {
 		"yaho.com": "yahoo.com", "yahooo.com": "yahoo.com", "yhaoo.com": "yahoo.com", "outlok.com": "outlook.com",
 		"hotmial.com": "hotmail.com", "hotmail.con": "hotmail.com", "wp.lp": "wp.pl", "wp.pll": "wp.pl", "o2.p": "o2.pl",
 		"o2.lp": "o2.pl", "onet.p": "onet.pl", "onte.pl": "onet.pl", "interai.pl": "interia.pl", "interia.p": "interia.pl",
+		"gmail\u3002com": "gmail.com", "\uff47\uff4d\uff41\uff49\uff4c.com": "gmail.com", "gma\u00adil.com": "gmail.com",
+		"\uff47mial.com": "gmail.com", "\uff37\uff30.\uff30\uff2c": "wp.pl",
 		"iclod.com": "icloud.com", "poczta.onet.p": "poczta.onet.pl",
 	} {
 		if got := c.DidYouMean("jan@" + typed); got != want {
