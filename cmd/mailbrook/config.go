@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -193,7 +192,7 @@ func allSettings() []setting {
 		}},
 		{key: "remote.ca_file", optional: true, set: func(c *config, v string) error {
 			c.Remote.CAFile = v
-			return checkFile(v)
+			return checkRoots(v)
 		}},
 		{key: "remote.allow_plaintext", kind: truth, set: func(c *config, v string) (err error) {
 			c.Remote.AllowPlaintext, err = parseTruth(v)
@@ -476,9 +475,9 @@ func fromFile(file string, settings []setting) (map[string]given, error) {
 	if file == "" {
 		return map[string]given{}, nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := readTOML(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, err
 	}
 	tree := map[string]any{}
 	if err := toml.Unmarshal(data, &tree); err != nil {
@@ -607,19 +606,6 @@ func fromEnviron(environ []string, settings []setting) (map[string]given, error)
 	return values, nil
 }
 
-// readSecret reads a file that holds one secret, without its last line end.
-func readSecret(path string) (string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("reading the secret: %w", err)
-	}
-	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	if value == "" {
-		return "", fmt.Errorf("the file %s is empty", path)
-	}
-	return value, nil
-}
-
 // unknownKey names the key, and the one that was perhaps meant.
 func unknownKey(key, from string, settings []setting) error {
 	best, least := "", 4
@@ -726,25 +712,6 @@ func checkMailbox(v string) error {
 	return checkText(v)
 }
 
-// checkFile sees to it that a file named by hand can be read.
-func checkFile(v string) error {
-	if v == "" {
-		return nil
-	}
-	f, err := os.Open(v)
-	if err != nil {
-		return fmt.Errorf("cannot be read: %w", err)
-	}
-	info, err := f.Stat()
-	if err == nil && info.IsDir() {
-		err = errors.New("it is a directory")
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("cannot be read: %w", err)
-	}
-	return nil
-}
-
 func checkSecret(v string) error {
 	if v != "" && len(v) < minSecret {
 		return fmt.Errorf("is shorter than %d bytes, the least for HS256: take a longer one, such as the output of "+
@@ -798,14 +765,6 @@ func parseTitle(v string) (string, error) {
 		return "", errors.New("must have 40 characters at most, all of them printable")
 	}
 	return v, nil
-}
-
-func readLogo(file string) (webui.Logo, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return webui.Logo{}, fmt.Errorf("must name a picture that can be read: %w", err)
-	}
-	return webui.NewLogo(file, data)
 }
 
 // checkForPeople wants an address that a link may lead people to, or none.

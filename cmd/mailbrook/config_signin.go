@@ -130,7 +130,7 @@ func signInSettings() []setting {
 		}},
 		{key: "signin.imap.ca_file", optional: true, set: func(c *config, v string) error {
 			c.SignIn.IMAP.CAFile = v
-			return checkFile(v)
+			return checkRoots(v)
 		}},
 		{key: "signin.imap.login", set: choice(func(c *config) *string { return &c.SignIn.IMAP.Login },
 			loginAddress, loginLocal)},

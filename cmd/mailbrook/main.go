@@ -138,11 +138,14 @@ func run(ctx context.Context, t terminal, args []string) int {
 		return exitUsage
 	}
 	load := loader(func() (config, error) {
-		cfg, err := loadConfig(c.Config, t.environ, c.overrides())
-		if err != nil {
-			return config{}, usageError{err}
+		cfg, err := await(ctx, func() (config, error) { return loadConfig(c.Config, t.environ, c.overrides()) })
+		switch {
+		case err == nil:
+			return cfg, nil
+		case errors.Is(err, ctx.Err()): // It waited for who writes into a pipe.
+			return config{}, errInterrupted
 		}
-		return cfg, nil
+		return config{}, usageError{err}
 	})
 	err = k.Run(t, load)
 	var usage usageError

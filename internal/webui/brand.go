@@ -30,16 +30,16 @@ type Logo struct {
 	data []byte
 }
 
-// maxLogo is what a logo may take, in octets: it comes with the first page.
-const maxLogo = 64 << 10
+// MaxLogo is what a logo may take, in octets: it comes with the first page.
+const MaxLogo = 64 << 10
 
 // NewLogo takes the content of a file, of which the name says the kind. Its errors
 // say what the picture must be, to follow the file's name.
 func NewLogo(name string, data []byte) (Logo, error) {
 	kind := strings.ToLower(path.Ext(name))
 	switch {
-	case len(data) > maxLogo:
-		return Logo{}, fmt.Errorf("must have %d KiB at most: it comes with the first page", maxLogo>>10)
+	case len(data) > MaxLogo:
+		return Logo{}, fmt.Errorf("must have %d KiB at most: it comes with the first page", MaxLogo>>10)
 	case kind == ".png" && bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")),
 		kind == ".svg" && bytes.Contains(data, []byte("<svg")):
 		return Logo{kind, data}, nil
