@@ -63,7 +63,7 @@ func (configCheckCmd) Run(t terminal, load loader) error {
 	if file == "" {
 		file = "no file, environment and command line only"
 	}
-	fmt.Fprintf(t.out, "The configuration is right (%s).\n", file)
+	fmt.Fprintf(t.out, "The configuration is right (%s).\n", printable(file))
 	return nil
 }
 

@@ -92,9 +92,9 @@ func (c doctorCmd) Run(ctx context.Context, t terminal, load loader) error {
 			err = errors.Join(err, t.jsonLine(f))
 			continue
 		}
-		fmt.Fprintf(t.out, "%-4s  %-13s  %s\n", f.Status, f.Check, folded(f.Says, 21, columns))
+		fmt.Fprintf(t.out, "%-4s  %-13s  %s\n", f.Status, f.Check, folded(printable(f.Says), 21, columns))
 		if f.Do != "" {
-			fmt.Fprintf(t.out, "%21s> %s\n", "", folded(f.Do, 23, columns))
+			fmt.Fprintf(t.out, "%21s> %s\n", "", folded(printable(f.Do), 23, columns))
 		}
 	}
 	if missing != nil {

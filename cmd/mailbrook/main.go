@@ -126,7 +126,7 @@ func run(ctx context.Context, t terminal, args []string) int {
 		kong.Help(help),
 	)
 	if err != nil {
-		fmt.Fprintln(t.err, "mailbrook:", err)
+		t.complain(err.Error())
 		return exitFailed
 	}
 	k, err := parser.Parse(args)
@@ -134,7 +134,8 @@ func run(ctx context.Context, t terminal, args []string) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(t.err, "mailbrook: %v\nRun \"mailbrook --help\" for what there is.\n", err)
+		t.complain(err.Error())
+		fmt.Fprintln(t.err, `Run "mailbrook --help" for what there is.`)
 		return exitUsage
 	}
 	load := loader(func() (config, error) {
@@ -153,13 +154,13 @@ func run(ctx context.Context, t terminal, args []string) int {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintln(t.err, "mailbrook:", err)
+		t.complain(err.Error())
 		return exitUsage
 	case errors.Is(err, errQuiet):
 		return exitFailed
 	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintln(t.err, "mailbrook:", err)
+	t.complain(err.Error())
 	return exitFailed
 }

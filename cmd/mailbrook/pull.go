@@ -289,7 +289,7 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 				fmt.Fprintln(t.err, `mailbrook: --provider: there is no such provider: see "mailbrook providers"`)
 				continue
 			}
-			fmt.Fprintf(t.err, "mailbrook: %s %s\n", f.Field, f.Detail)
+			t.complain(fmt.Sprintf("%s %s", f.Field, f.Detail))
 		}
 		return usageError{errors.New("nothing was saved")}
 	case errors.As(err, &failed):
