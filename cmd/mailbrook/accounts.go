@@ -384,6 +384,7 @@ func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error 
 type accountDeleteCmd struct {
 	chosen
 	Mail string `help:"What becomes of the mail fetched so far: keep or delete the local folder." enum:"keep,delete" default:"keep"`
+	Yes  bool   `help:"Do not ask. Without a terminal nothing is asked."`
 }
 
 func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
@@ -392,10 +393,16 @@ func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) erro
 		if err != nil {
 			return err
 		}
-		if err := a.registry.Delete(ctx, acc.Owner, acc.ID, c.Mail == "keep", nil); err != nil {
+		names, keep := t.page().names, c.Mail == "keep"
+		question := fmt.Sprintf("Delete the account %s of %s? %s", names(acc.Email), names(acc.Owner.String()),
+			t.fateOf([]string{acc.Folder}, keep))
+		if err := t.confirmDeletion(ctx, question, c.Yes); err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, "deleted %s; nothing was changed at %s\n", acc.ID, t.page().names(acc.Server.Host))
+		if err := a.registry.Delete(ctx, acc.Owner, acc.ID, keep, nil); err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "deleted %s; nothing was changed at %s\n", acc.ID, names(acc.Server.Host))
 		return nil
 	})
 }
@@ -415,8 +422,14 @@ func parseUser(s string) (account.Owner, error) {
 func (t terminal) password(ctx context.Context, fromStdin bool, whose string) (account.Secret, error) {
 	if fd, ok := t.keyboard(); ok && !fromStdin {
 		text, err := t.askHidden(ctx, fd, fmt.Sprintf("Password of %s: ", whose))
-		if err != nil {
+		switch {
+		case errors.Is(err, errQuiet): // Ctrl-D.
+			fmt.Fprintln(t.err, "Nothing was saved.")
 			return account.Secret{}, err
+		case err != nil:
+			return account.Secret{}, err
+		case text == "":
+			return account.Secret{}, usageError{errors.New("no password was typed: nothing was saved")}
 		}
 		return account.NewSecret(text), nil
 	}

@@ -94,6 +94,32 @@ func readHidden(r io.Reader) (string, error) {
 	}
 }
 
+// confirmDeletion asks before something is deleted, where somebody sits at a terminal who
+// has not said yes with --yes. Programs, which have none, are not asked.
+func (t terminal) confirmDeletion(ctx context.Context, question string, yes bool) error {
+	if _, ok := t.keyboard(); !ok || yes {
+		return nil
+	}
+	return t.confirm(ctx, question, "--yes")
+}
+
+// fateOf says what becomes of account folders and of the mail in them.
+func (t terminal) fateOf(folders []string, keep bool) string {
+	names := make([]string, len(folders))
+	for i, f := range folders {
+		names[i] = fmt.Sprintf("%q", t.page().names(f))
+	}
+	noun, stay, goes := "folder", "stays", "is deleted"
+	if len(folders) > 1 {
+		noun, stay, goes = "folders", "stay", "are deleted"
+	}
+	what := fmt.Sprintf("The %s %s", noun, strings.Join(names, ", "))
+	if keep {
+		return fmt.Sprintf("%s %s, with the mail fetched so far.", what, stay)
+	}
+	return fmt.Sprintf("%s %s, with all the mail there.", what, goes)
+}
+
 // confirm asks whether to go on. Where nobody is there to answer, it refuses with
 // the flag that answers.
 func (t terminal) confirm(ctx context.Context, question, flag string) error {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -21,6 +23,7 @@ type userCmd struct {
 type userDeleteCmd struct {
 	User string `arg:"" help:"The user's mailbox address."`
 	Mail string `help:"Whether the account folders stay: keep or delete." enum:"keep,delete" default:"keep"`
+	Yes  bool   `help:"Do not ask. Without a terminal nothing is asked."`
 }
 
 // Run removes a user. It may be repeated, and finishes what was broken off.
@@ -30,19 +33,24 @@ func (c userDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
 		return usageError{fmt.Errorf("USER: %w", err)}
 	}
 	return withApp(ctx, t, load, func(a *app) error {
-		mailbox, err := a.mailbox.Rights(ctx, owner)
+		known, err := users{a}.known(ctx, owner)
 		if err != nil {
 			return err
 		}
-		seen, err := a.store.MailboxSeen(ctx, owner)
+		accounts, err := a.registry.List(ctx, owner)
 		if err != nil {
 			return err
+		}
+		if known || len(accounts) > 0 {
+			if err := t.confirmDeletion(ctx, c.question(t, owner, accounts), c.Yes); err != nil {
+				return err
+			}
 		}
 		n, err := users{a}.remove(ctx, owner, c.Mail == "delete", "the command line")
 		if err != nil {
 			return err
 		}
-		if n == 0 && !seen && !mailbox.Exists { // Not refused: a call that is repeated ends well.
+		if n == 0 && !known { // Not refused: a call that is repeated ends well.
 			fmt.Fprintf(t.out, "%s has no account and no mailbox here: there was nothing to delete\n", owner)
 			return nil
 		}
@@ -50,6 +58,24 @@ func (c userDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
 			words.Count(int64(n), "account"))
 		return nil
 	})
+}
+
+// question names what goes with a user, and what becomes of the mail.
+func (c userDeleteCmd) question(t terminal, owner account.Owner, accounts []account.Account) string {
+	names := t.page().names
+	var addresses, folders []string
+	for _, acc := range accounts {
+		addresses = append(addresses, names(acc.Email))
+		if !slices.Contains(folders, acc.Folder) {
+			folders = append(folders, acc.Folder)
+		}
+	}
+	if len(accounts) == 0 {
+		return fmt.Sprintf("Delete %s, with sessions, limits and journals? There is no account.", names(owner.String()))
+	}
+	return fmt.Sprintf("Delete %s with %s (%s), sessions, limits and journals? %s", names(owner.String()),
+		words.Count(int64(len(accounts)), "account"), strings.Join(addresses, ", "),
+		t.fateOf(folders, c.Mail == "keep"))
 }
 
 // anyUser reads an address of a user who may be one of an earlier version, as whom
@@ -80,6 +106,15 @@ const (
 	removalsEvery = 15 * time.Second
 )
 
+// known reports whether the user has, or had, a mailbox here.
+func (u users) known(ctx context.Context, o account.Owner) (bool, error) {
+	mailbox, err := u.app.mailbox.Rights(ctx, o)
+	if err != nil || mailbox.Exists {
+		return mailbox.Exists, err
+	}
+	return u.app.store.MailboxSeen(ctx, o)
+}
+
 // Remove removes a user: see httpapi.Users.
 func (u users) Remove(ctx context.Context, o account.Owner, deleteMail bool, by account.Owner) error {
 	_, err := u.remove(ctx, o, deleteMail, by.String())
@@ -91,6 +126,7 @@ func (u users) Remove(ctx context.Context, o account.Owner, deleteMail bool, by 
 // account.ErrVisitsEnding or account.ErrRemoving, and the rest is done by
 // finishRemovals, or by the next call.
 func (u users) remove(ctx context.Context, o account.Owner, deleteMail bool, by string) (accounts int, err error) {
+	known, kerr := u.known(ctx, o) // Before: with the rest goes what tells.
 	r, err := u.app.store.BeginRemoval(ctx, o, deleteMail)
 	if err != nil {
 		return 0, err
@@ -99,7 +135,9 @@ func (u users) remove(ctx context.Context, o account.Owner, deleteMail bool, by 
 	if r.DeleteMail {
 		mail = "delete"
 	}
-	u.app.log.InfoContext(ctx, "user removed", "user", o, "by", by, "accounts", len(r.Accounts), "mail", mail)
+	if known || kerr != nil || len(r.Accounts) > 0 {
+		u.app.log.InfoContext(ctx, "user removed", "user", o, "by", by, "accounts", len(r.Accounts), "mail", mail)
+	}
 	u.app.runner.EndVisits(o)
 	wctx, cancel := context.WithTimeout(ctx, endingPatience)
 	defer cancel()
