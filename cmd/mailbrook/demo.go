@@ -172,6 +172,7 @@ func (d *demonstration) show(ctx context.Context) error {
 	if err := d.printLinks(ctx, owner); err != nil {
 		return err
 	}
+	d.printSpare()
 	return d.printCurl(owner, accounts)
 }
 
@@ -210,6 +211,18 @@ The web pages, signed in (each address works once; "mailbrook link" makes more f
   %s   as administrator
 `, addresses[0], addresses[1])
 	return nil
+}
+
+// printSpare prints all that the page asks for, to add a mailbox by hand.
+func (d *demonstration) printSpare() {
+	imap, pop3 := d.provider.Spare()
+	fmt.Fprintf(d.t.out, `
+To add an account yourself on the first of these pages, take this mailbox of the sample provider:
+
+  address, user name  %s
+  password            %s
+  server              %s, port %d for IMAP or %d for POP3, with TLS
+`, imap.Email, imap.Password, imap.Host, imap.Port, pop3.Port)
 }
 
 // printCurl prints commands that work when pasted.

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -14,6 +16,11 @@ var (
 	printedAssignment = regexp.MustCompile(`(?m)^\s*((?:TOKEN|ADMIN)=\S+)$`)
 	printedCurl       = regexp.MustCompile(`(?m)^\s*(curl .*)$`)
 	printedMailbox    = regexp.MustCompile(`Maildir\+\+ in (\S+)`)
+	printedBase       = regexp.MustCompile(`The REST API answers at (http[^\s;]+);`)
+	printedSpare      = regexp.MustCompile(`address, user name +(\S+)
+ +password +(\S+)
+ +server +(\S+), port (\d+) for IMAP or (\d+) for POP3, with TLS
+`)
 )
 
 func TestTheDemoShowsMailAndItsCurlLinesWork(t *testing.T) {
@@ -61,6 +68,7 @@ func TestTheDemoShowsMailAndItsCurlLinesWork(t *testing.T) {
 	if n := files(t, box[1]); n == 0 {
 		t.Errorf("no mail lies in %s", box[1])
 	}
+	t.Run("the mailbox to add", func(t *testing.T) { addSpare(t, p, said, strings.TrimPrefix(assign[0][1], "TOKEN=")) })
 	// New sample mail trickles in and is told of.
 	p.await(func(said string) bool { return regexp.MustCompile(`: \d+ new \(\d+ in all\)`).MatchString(said) })
 
@@ -73,6 +81,36 @@ func TestTheDemoShowsMailAndItsCurlLinesWork(t *testing.T) {
 	}
 	if _, err := os.Stat(s.data()); err == nil {
 		t.Error("the demo wrote into the configured data_dir")
+	}
+}
+
+// addSpare adds the mailbox that the demo prints for that, by either protocol, with what
+// is printed; the control is another password.
+func addSpare(t *testing.T, p *process, said, token string) {
+	spare, base := printedSpare.FindStringSubmatch(said), printedBase.FindStringSubmatch(said)
+	if spare == nil || base == nil {
+		t.Fatalf("the demo prints no mailbox to add:\n%s", said)
+	}
+	p.addr = base[1]
+	u := &user{p: p, name: demoUser, token: token}
+	for protocol, port := range map[string]string{"imap": spare[4], "pop3": spare[5]} {
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := fields{
+			"email": spare[1], "password": "wrong", "name": "Ewa " + protocol, "protocol": protocol,
+			"server": fields{"host": spare[3], "port": number, "security": "tls"},
+		}
+		if a := u.do("POST", "/v1/accounts", f); a.status != http.StatusUnprocessableEntity {
+			t.Errorf("%s with another password: %d %s", protocol, a.status, a.body)
+		}
+		f["password"] = spare[2]
+		added := u.add(f)
+		u.reaches(added.ID, "ok")
+		if a := u.do("DELETE", "/v1/accounts/"+added.ID, nil); a.status != http.StatusNoContent {
+			t.Errorf("%s: deleting: %d %s", protocol, a.status, a.body)
+		}
 	}
 }
 

@@ -68,6 +68,7 @@ type Provider struct {
 
 	anna *user // Read by IMAP.
 	jan  *user // Read by POP3.
+	ewa  *user // Read by either, by whoever adds it.
 
 	mu   sync.Mutex
 	rand *rand.Rand
@@ -88,6 +89,7 @@ func Start(ctx context.Context, o Options) (*Provider, error) {
 		log: o.Log, conns: newConnections(), ports: make(map[string]int),
 		anna: newUser("anna@poczta.example.test", "zielona-herbata-7"),
 		jan:  newUser("jan.kowalski@dostawca.example.test", "stary-rower-42"),
+		ewa:  newUser("ewa.lis@poczta.example.test", "niebieski-czajnik-3"),
 		rand: rand.New(rand.NewPCG(o.Seed, 1)),
 	}
 	for _, s := range annaSamples() {
@@ -95,6 +97,9 @@ func Start(ctx context.Context, o Options) (*Provider, error) {
 	}
 	for _, s := range janSamples() {
 		p.jan.add("INBOX", s.message(p.jan.name, o.Now.Add(-s.age)))
+	}
+	for _, s := range ewaSamples() {
+		p.ewa.add("INBOX", s.message(p.ewa.name, o.Now.Add(-s.age)))
 	}
 	if o.Dir == "" {
 		dir, err := os.MkdirTemp("", "mailbrook-provider-")
@@ -121,7 +126,7 @@ func (p *Provider) start(ctx context.Context, dir string) error {
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	p.imap = imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &session{user: p.anna}, nil, nil
+			return &session{users: []*user{p.anna, p.ewa}}, nil, nil
 		},
 		Caps: imap.CapSet{
 			imap.CapIMAP4rev1: {}, imap.CapNamespace: {}, imap.CapListExtended: {}, imap.CapListStatus: {},
@@ -144,7 +149,7 @@ func (p *Provider) start(ctx context.Context, dir string) error {
 			p.log.Warn("demo_imap_stopped", "error", err)
 		}
 	})
-	p.wg.Go(func() { servePOP3(pop3Listener, p.jan) })
+	p.wg.Go(func() { servePOP3(pop3Listener, p.jan, p.ewa) })
 	p.wg.Go(func() {
 		<-ctx.Done()
 		// Connections first: closing TLS above a peer that does not read waits.
@@ -186,15 +191,21 @@ func (p *Provider) Close() error {
 	return os.RemoveAll(p.dir)
 }
 
-// Accounts returns the provider's mailboxes.
+// Accounts returns the mailboxes that get new mail, each by the protocol it is read by.
 func (p *Provider) Accounts() []Account {
-	of := func(u *user, protocol string) Account {
-		return Account{
-			Email: u.name, Username: u.name, Password: u.password, Protocol: protocol,
-			Host: "localhost", Port: p.ports[protocol], Messages: u.count(),
-		}
+	return []Account{p.account(p.anna, "imap"), p.account(p.jan, "pop3")}
+}
+
+// Spare returns one more mailbox, for somebody to add: by IMAP and by POP3.
+func (p *Provider) Spare() (imap, pop3 Account) {
+	return p.account(p.ewa, "imap"), p.account(p.ewa, "pop3")
+}
+
+func (p *Provider) account(u *user, protocol string) Account {
+	return Account{
+		Email: u.name, Username: u.name, Password: u.password, Protocol: protocol,
+		Host: "localhost", Port: p.ports[protocol], Messages: u.count(),
 	}
-	return []Account{of(p.anna, "imap"), of(p.jan, "pop3")}
 }
 
 // Deliver puts n new messages into folders of either mailbox, by chance.
@@ -246,7 +257,8 @@ type Message struct {
 	Date   time.Time
 }
 
-// Messages returns everything that the provider holds, by account, folder and UID.
+// Messages returns everything that the provider holds for Accounts, by account, folder
+// and UID.
 func (p *Provider) Messages() []Message {
 	var all []Message
 	for _, u := range []*user{p.anna, p.jan} {

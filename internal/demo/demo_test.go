@@ -552,7 +552,7 @@ func FuzzPOP3Command(f *testing.F) {
 		client, server := net.Pipe()
 		defer client.Close()
 		defer server.Close()
-		s := newPOP3Session(server, u)
+		s := newPOP3Session(server, []*user{u})
 		var out bytes.Buffer
 		s.w.Reset(&out)
 		s.command("USER jan")

@@ -17,7 +17,8 @@ const delimiter = '/'
 // session is one IMAP connection. It reads, and refuses to change anything.
 // imapserver calls it from one goroutine.
 type session struct {
-	user     *user
+	users    []*user // Who may sign in.
+	user     *user   // Who has.
 	selected *folder
 	tracker  *imapserver.SessionTracker
 }
@@ -38,7 +39,7 @@ var errNoFolder = &imap.Error{
 func (s *session) Close() error { return s.Unselect() }
 
 func (s *session) Login(name, password string) error {
-	if !s.user.knows(name, password) {
+	if s.user = signedIn(s.users, name, password); s.user == nil {
 		return imapserver.ErrAuthFailed
 	}
 	return nil

@@ -23,9 +23,9 @@ const (
 	pop3Line = 255
 )
 
-// servePOP3 serves the inbox of one user until the listener closes, and waits
+// servePOP3 serves the inboxes of some users until the listener closes, and waits
 // for its connections.
-func servePOP3(l net.Listener, u *user) {
+func servePOP3(l net.Listener, users ...*user) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
@@ -35,7 +35,7 @@ func servePOP3(l net.Listener, u *user) {
 		}
 		wg.Go(func() {
 			defer c.Close()
-			newPOP3Session(c, u).serve()
+			newPOP3Session(c, users).serve()
 		})
 	}
 }
@@ -46,7 +46,8 @@ type pop3Session struct {
 	conn net.Conn
 	r    *bufio.Reader
 	w    *bufio.Writer
-	user *user
+
+	users []*user // Who may sign in.
 
 	name     string
 	in       bool // Signed in: the transaction state.
@@ -54,8 +55,8 @@ type pop3Session struct {
 	refused  int // Passwords.
 }
 
-func newPOP3Session(c net.Conn, u *user) *pop3Session {
-	return &pop3Session{conn: c, r: bufio.NewReaderSize(c, pop3Line), w: bufio.NewWriter(c), user: u}
+func newPOP3Session(c net.Conn, users []*user) *pop3Session {
+	return &pop3Session{conn: c, r: bufio.NewReaderSize(c, pop3Line), w: bufio.NewWriter(c), users: users}
 }
 
 func (s *pop3Session) serve() {
@@ -119,6 +120,7 @@ func (s *pop3Session) command(line string) bool {
 }
 
 func (s *pop3Session) signIn(verb, arg string) bool {
+	u := signedIn(s.users, s.name, arg)
 	switch {
 	case s.in:
 		s.err("signed in already")
@@ -127,14 +129,14 @@ func (s *pop3Session) signIn(verb, arg string) bool {
 		s.ok("and the password?")
 	case s.name == "":
 		s.err("USER first")
-	case !s.user.knows(s.name, arg):
+	case u == nil:
 		s.err("[AUTH] wrong user name or password")
 		s.name = ""
 		s.refused++
 		return s.refused < 3
 	default:
 		s.in = true
-		s.messages = s.user.ensure("INBOX").all()
+		s.messages = u.ensure("INBOX").all()
 		s.ok("%d messages", len(s.messages))
 	}
 	return true

@@ -171,6 +171,20 @@ func janSamples() []sample {
 	}
 }
 
+// ewaSamples is what the mailbox holds that somebody may add.
+func ewaSamples() []sample {
+	return []sample{
+		{
+			age: 4 * day, from: "Zespół Poczty <pomoc@poczta.example.test>", subject: "Witamy w Poczcie", coding: htmlText,
+			body: "Dzień dobry, Ewo!\n\nTwoja skrzynka jest gotowa.\n\nZespół Poczty\n",
+		},
+		{
+			age: 2 * hour, from: "Anna Nowak <anna@poczta.example.test>", subject: "Herbata w piątek?",
+			body: "Ewo, czy piątek o 16:00 Ci pasuje? Przyniosę szarlotkę.\n\nAnna\n",
+		},
+	}
+}
+
 // freshSample is mail that arrives while the provider runs.
 func freshSample(r *rand.Rand, n int) sample {
 	samples := []sample{

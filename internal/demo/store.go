@@ -47,6 +47,16 @@ func (u *user) knows(name, password string) bool {
 	return strings.EqualFold(name, u.name) && right
 }
 
+// signedIn returns the one whose name and password these are, or nil.
+func signedIn(users []*user, name, password string) *user {
+	for _, u := range users {
+		if u.knows(name, password) {
+			return u
+		}
+	}
+	return nil
+}
+
 // add appends a message, making the folder and those above it as needed.
 func (u *user) add(name string, m *message) {
 	f := u.ensure(name)
