@@ -202,7 +202,8 @@ func (c accountListCmd) Run(ctx context.Context, t terminal, load loader) error 
 		}
 		page := t.page()
 		tbl := newTable("id", "user", "name", "address", "protocol", "folder", "state", "messages", "next visit").
-			sparing("protocol", "next visit", "folder", "name", "messages")
+			sparing("protocol", "next visit", "folder", "name", "messages").
+			keeping("state").unbroken("id", "user", "address")
 		id := shortIDs(accounts, page)
 		for _, acc := range accounts {
 			tbl.add(id(acc.ID), page.names(acc.Owner.String()), page.names(acc.Name), page.names(acc.Email),

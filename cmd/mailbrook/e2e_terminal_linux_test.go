@@ -572,6 +572,10 @@ func TestOutputFitsTheTerminal(t *testing.T) {
 				if command == "account list" && (!strings.Contains(text, id[:8]) || strings.Contains(text, id)) {
 					t.Errorf("account list on %d columns names accounts so: %s", columns, text)
 				}
+				if columns > 60 && (command == "account list" || strings.HasPrefix(command, "pull")) &&
+					!strings.Contains(text, "bardzo.dlugi.adres.skrzynki@poczta.dostawca.example.test") {
+					t.Errorf("%s on %d columns cuts the address: %s", command, columns, text)
+				}
 			}
 		}
 	}

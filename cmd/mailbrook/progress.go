@@ -296,7 +296,7 @@ func (r pullResult) outcome() string {
 // printTable writes one row for each account.
 func printTable(p page, results []pullResult) error {
 	t := newTable("account", "protocol", "folder", "messages", "bytes", "seconds", "result").
-		sparing("protocol", "folder", "seconds", "bytes")
+		sparing("protocol", "folder", "seconds", "bytes").keeping("result").unbroken("account")
 	for _, r := range results {
 		t.add(p.names(label(r.Account)), string(r.Account.Protocol), r.Account.Folder, fmt.Sprint(r.Report.Messages),
 			words.Size(r.Report.Bytes), seconds(r.Took), r.outcome())

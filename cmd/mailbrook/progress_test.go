@@ -314,3 +314,40 @@ func TestKeptCellsAreNeverCut(t *testing.T) {
 		}
 	}
 }
+
+// What one searches a list for stands in one line: beside other columns where there is
+// room, else one cell below another, and then none is left out. The control is the same
+// table without the promise.
+func TestCellsThatOneLooksForStandInOneLine(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []int{0, 30, 40, 50, 60, 80, 120, 200} {
+		for _, promised := range []bool{true, false} {
+			tab := newTable("id", "user", "name", "address", "messages").sparing("name", "messages")
+			if promised {
+				tab.unbroken("id", "user", "address")
+			}
+			tab.add("b559e576", "ewa@firma-a.test", "Sklep", "ewa.sklep@dostawca.test", "12345")
+			tab.add("1adb5e18", "jan@firma-b.test", "Biuro", "jan@dostawca.test", "1")
+			var b strings.Builder
+			if err := tab.write(page{w: &b, columns: columns}); err != nil {
+				t.Fatal(err)
+			}
+			whole := true
+			for _, want := range []string{"b559e576", "ewa@firma-a.test", "ewa.sklep@dostawca.test"} {
+				whole = whole && strings.Contains(b.String(), want)
+			}
+			if columns > 0 && columns < 52 && !promised && whole || promised && columns != 30 && !whole {
+				t.Errorf("on %d columns, promised %t, all are whole: %t\n%s", columns, promised, whole, b.String())
+			}
+			below := strings.Contains(b.String(), "\nuser ")
+			if below != (promised && columns > 0 && columns < 60) || below && !strings.Contains(b.String(), "Sklep\n") {
+				t.Errorf("on %d columns, promised %t, cells stand one below another: %t\n%s", columns, promised, below, b.String())
+			}
+			for line := range strings.Lines(b.String()) {
+				if n := runewidth.StringWidth(strings.TrimSuffix(line, "\n")); columns > 0 && n > columns {
+					t.Errorf("on %d columns: %q", columns, line)
+				}
+			}
+		}
+	}
+}

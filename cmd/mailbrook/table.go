@@ -30,6 +30,7 @@ type table struct {
 	rows  [][]string
 	spare []string // Heads of columns that may be left out.
 	kept  []string // Heads of columns whose cells are never cut.
+	lines []string // Heads of those whose cells are not broken either.
 }
 
 func newTable(head ...string) *table { return &table{head: head} }
@@ -116,7 +117,18 @@ func (t *table) keeping(heads ...string) *table {
 	return t
 }
 
-func (t *table) whole(column int) bool { return slices.Contains(t.kept, t.head[column]) }
+// unbroken names columns whose cells stay in one line: where they do not fit beside each
+// other, all cells have a line of their own.
+func (t *table) unbroken(heads ...string) *table {
+	t.lines = heads
+	return t
+}
+
+func (t *table) whole(column int) bool {
+	return slices.Contains(t.kept, t.head[column]) || t.oneLine(column)
+}
+
+func (t *table) oneLine(column int) bool { return slices.Contains(t.lines, t.head[column]) }
 
 // write prints the table, figures to the right. On a terminal no line is longer
 // than it is wide: columns are left out, cells are cut or go on in the next line, and
@@ -130,7 +142,7 @@ func (t *table) write(p page) error {
 		rule = "-"
 	}
 	if t.cramped(shown, widths) {
-		t.writeRecords(&b, shown, p.columns, rule)
+		t.writeRecords(&b, p.columns, rule)
 	} else {
 		t.writeLine(&b, t.head, shown, widths, right, p.dots())
 		rules := make([]string, len(widths))
@@ -215,21 +227,30 @@ func folded(s string, indent, columns int) string {
 func (t *table) cramped(shown, widths []int) bool {
 	natural, _ := t.layout()
 	return slices.ContainsFunc(shown, func(i int) bool {
-		return t.whole(i) && widths[i] < min(natural[i], leastKept)
+		return t.whole(i) && widths[i] < t.least(i, natural[i])
 	})
 }
 
-// writeRecords writes a line for each cell that is not empty, with its head.
-func (t *table) writeRecords(b *strings.Builder, shown []int, columns int, rule string) {
+// least is how narrow a kept column may become whose widest cell has so many columns.
+func (t *table) least(column, natural int) int {
+	if t.oneLine(column) {
+		return natural
+	}
+	return min(natural, leastKept)
+}
+
+// writeRecords writes a line for each cell that is not empty, with its head. There is
+// room for all of them.
+func (t *table) writeRecords(b *strings.Builder, columns int, rule string) {
 	indent := 0
-	for _, i := range shown {
-		indent = max(indent, runewidth.StringWidth(t.head[i])+2)
+	for _, h := range t.head {
+		indent = max(indent, runewidth.StringWidth(h)+2)
 	}
 	for _, row := range t.rows {
 		b.WriteString(strings.Repeat(rule, min(columns, 2*indent)) + "\n")
-		for _, i := range shown {
+		for i, h := range t.head {
 			if row[i] != "" {
-				b.WriteString(t.head[i] + strings.Repeat(" ", indent-runewidth.StringWidth(t.head[i])))
+				b.WriteString(h + strings.Repeat(" ", indent-runewidth.StringWidth(h)))
 				b.WriteString(folded(row[i], indent, columns) + "\n")
 			}
 		}
@@ -261,7 +282,7 @@ func (t *table) fit(widths []int, right []bool, columns int) (shown []int) {
 		case right[i]:
 			return widths[i]
 		case t.whole(i):
-			return min(widths[i], leastKept)
+			return t.least(i, widths[i])
 		}
 		return min(widths[i], leastCell)
 	}
@@ -277,7 +298,7 @@ func (t *table) fit(widths []int, right []bool, columns int) (shown []int) {
 		for _, may := range []func(i int) bool{
 			func(i int) bool { return !t.whole(i) && widths[i] > leastCell },
 			// Of the kept ones only the widest have to go on in the next line.
-			func(i int) bool { return t.whole(i) && natural[i] > leastKept },
+			func(i int) bool { return t.whole(i) && !t.oneLine(i) && natural[i] > leastKept },
 			func(int) bool { return true },
 		} {
 			for _, i := range shown {
