@@ -14,9 +14,13 @@ func TestATerminalShowsWhatNewcomersMissed(t *testing.T) {
 		status    int
 		says, not string
 	}{
-		"version":                    {nil, []string{"version"}, exitOK, "commit", "mailbrook:"},
-		"account test's flags":       {nil, []string{"account", "test", "--help"}, exitOK, "--host", "--skip-test"},
-		"account add's, the control": {nil, []string{"account", "add", "--help"}, exitOK, "--skip-test", "mailbrook:"},
+		"version":                      {nil, []string{"version"}, exitOK, "commit", "mailbrook:"},
+		"account test's flags":         {nil, []string{"account", "test", "--help"}, exitOK, "--host", "--skip-test"},
+		"account add's, the control":   {nil, []string{"account", "add", "--help"}, exitOK, "--skip-test", "mailbrook:"},
+		"no command":                   {nil, nil, exitUsage, "\n  serve  ", "expected one of"},
+		"no command of a group":        {nil, []string{"account"}, exitUsage, "\n  account delete  ", "expected one of"},
+		"no such command, the control": {nil, []string{"acount"}, exitUsage, "unexpected argument acount", "\n  serve  "},
+		"numbers of migrations":        {nil, []string{"migrate", "up"}, exitOK, "not consecutive", "mailbrook:"},
 		"an interval below the least": {
 			[]string{"MAILBROOK_POLL_INTERVAL=1m", "MAILBROOK_POLL_MIN_INTERVAL=2m"},
 			[]string{"config", "check"},

@@ -133,6 +133,16 @@ func run(ctx context.Context, t terminal, args []string) int {
 	if exited >= 0 { // --help was asked for and answered.
 		return exited
 	}
+	if at := unfinished(err); at != nil {
+		parser.Stdout = t.err
+		herr := kong.DefaultHelpPrinter(kong.HelpOptions{
+			Compact: true, NoExpandSubcommands: true, ValueFormatter: kong.DefaultHelpValueFormatter,
+		}, at)
+		if herr == nil {
+			fmt.Fprintln(t.err, "\nmailbrook: no command was given: it is one of those above.")
+			return exitUsage
+		}
+	}
 	if err != nil {
 		t.complain(err.Error())
 		fmt.Fprintln(t.err, `Run "mailbrook --help" for what there is.`)
@@ -163,4 +173,18 @@ func run(ctx context.Context, t terminal, args []string) int {
 	}
 	t.complain(err.Error())
 	return exitFailed
+}
+
+// unfinished returns where a command line ends that is right as far as it goes, but names
+// no command, or only a group of them; else nil.
+func unfinished(err error) *kong.Context {
+	var bad *kong.ParseError
+	if !errors.As(err, &bad) || bad.Context == nil || bad.Context.Error != nil {
+		return nil
+	}
+	at := bad.Context.Selected()
+	if at == nil || len(at.Children) > 0 && at.DefaultCmd == nil {
+		return bad.Context
+	}
+	return nil
 }

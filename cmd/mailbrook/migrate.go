@@ -13,7 +13,7 @@ import (
 type migrateCmd struct {
 	Up     migrateUpCmd     `cmd:"" help:"Bring the schema up to this version's."`
 	Down   migrateDownCmd   `cmd:"" help:"Take back the newest migration, or all that are newer than one."`
-	Status migrateStatusCmd `cmd:"" help:"Show which migrations are applied."`
+	Status migrateStatusCmd `cmd:"" help:"Show which migrations are applied. Their numbers are not consecutive."`
 }
 
 type (
@@ -198,6 +198,9 @@ func printMigrations(ctx context.Context, t terminal, s *store.Store) error {
 			state = "applied"
 		}
 		fmt.Fprintf(t.out, "%05d %-8s %s\n", m.Version, state, m.Name)
+	}
+	if t.page().columns > 0 {
+		fmt.Fprintln(t.out, "The numbers are not consecutive: those that are left out are no migrations.")
 	}
 	if err := s.CheckSchema(ctx); err != nil { // Said by the list.
 		return nil //nolint:nilerr // Only a schema of this version can be asked.
