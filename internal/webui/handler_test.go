@@ -55,6 +55,38 @@ func TestTheShellIsServedForEveryPageAndNothingElse(t *testing.T) {
 	}
 }
 
+// route is a row of the table of routes in app.js; what it has for "any word" is made one.
+var route = regexp.MustCompile(`(?m)^  \[/\^(\S+)\$/, `)
+
+// TestEveryRouteOfThePagesIsServed, so that it can be opened by its address: with a query too.
+func TestEveryRouteOfThePagesIsServed(t *testing.T) {
+	h := webui.Handler(webui.Options{})
+	shell := served(h, "GET", "/", "").Body.String()
+	dir := regexp.MustCompile(`/assets/[0-9a-f]+/`).FindString(shell)
+	app := served(h, "GET", dir+"app.js", "").Body.String()
+	_, table, _ := strings.Cut(app, "const routes = [")
+	table, _, _ = strings.Cut(table, "\n];")
+	found := route.FindAllStringSubmatch(table, -1)
+	if len(found) < 10 || len(found) != strings.Count(table, "\n") {
+		t.Fatalf("of %d routes %d are read: %v", strings.Count(table, "\n"), len(found), found)
+	}
+	for _, f := range found {
+		path := strings.NewReplacer(`\/`, "/", "([^/]+)", "6f1d1c1e-8a0e").Replace(f[1])
+		if strings.ContainsAny(path, `\()[]+*`) {
+			t.Fatalf("the route %s is not understood", f[1])
+		}
+		for _, query := range []string{"", "?user=jan%40firma.test"} {
+			if w := served(h, "GET", path+query, ""); w.Code != 200 || w.Body.String() != shell {
+				t.Errorf("%s, a route of the pages, is answered by %d", path+query, w.Code)
+			}
+		}
+		// The control: beside a route there is nothing.
+		if w := served(h, "GET", path+"/no/route", ""); w.Code != 404 {
+			t.Errorf("%s/no/route: %d", path, w.Code)
+		}
+	}
+}
+
 // TestTheShellsAssetsAreThereAndMayBeKeptForEver, in a form that fits a slow link.
 func TestTheShellsAssetsAreThereAndMayBeKeptForEver(t *testing.T) {
 	h := webui.Handler(webui.Options{})

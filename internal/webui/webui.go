@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -166,20 +167,18 @@ const lost = `<!doctype html>
 <div lang="pl"><h2>Nie ma takiej strony</h2><p><a href="/">Przejdź do swoich kont</a></p></div></main></body></html>
 `
 
+// addresses are those of the pages, as path.Match has them: all routes of app.js, as any page may be reloaded,
+// bookmarked or opened in a new tab.
+var addresses = []string{
+	"/", "/accounts/new", "/accounts/?*", "/accounts/?*/edit",
+	"/admin", "/admin/quotas", "/admin/users/?*", "/admin/accounts", "/admin/accounts/?*", "/admin/audit",
+}
+
 func isPage(p string) bool {
-	switch p {
-	case "/", "/accounts/new", "/admin", "/admin/quotas", "/admin/accounts":
-		return true
-	}
-	for _, of := range []string{"/admin/users/", "/admin/accounts/", "/accounts/"} {
-		if rest, ok := strings.CutPrefix(p, of); ok {
-			if of == "/accounts/" {
-				rest = strings.TrimSuffix(rest, "/edit")
-			}
-			return rest != "" && !strings.Contains(rest, "/")
-		}
-	}
-	return false
+	return slices.ContainsFunc(addresses, func(of string) bool {
+		ok, err := path.Match(of, p)
+		return ok && err == nil // The patterns are well formed.
+	})
 }
 
 // takesGzip reads Accept-Encoding, in which "gzip;q=0" is a refusal.
