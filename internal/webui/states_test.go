@@ -397,7 +397,20 @@ func states() []aState {
 			p.until("document.querySelector('dialog .steps .failed')")
 			return p
 		}},
+		// All that can be folded out.
+		{"account-unfolded", func(w *walk) *tab { return w.account("Echo").unfold() }},
+		{"admin-account-unfolded", func(w *walk) *tab {
+			return w.at(root, "/admin/accounts/"+w.ids["Echo"], "document.querySelector('.history')").unfold()
+		}},
 	}
+}
+
+// unfold opens all folds of the page.
+func (p *tab) unfold() *tab {
+	p.tb.Helper()
+	p.until("document.querySelector('.history details')")
+	js[any](p, "document.querySelectorAll('main details').forEach((d) => { d.open = true; }); null")
+	return p
 }
 
 // onPage is the first step where the provider has a page of its own to sign in on.
@@ -531,6 +544,8 @@ func (w *walk) control() {
 		{"axe color-contrast", `document.querySelector("h1").style = "color: #888; background: #999"`},
 		{"axe select-name", `document.getElementById("language").removeAttribute("aria-label")`},
 		{"overflow", `document.querySelector("main").style.width = "150vw"`},
+		{"overflow: div.scroll leaves its card", `document.querySelector(".card").insertAdjacentHTML("beforeend",
+			"<div class='scroll'><p></p></div>"); document.querySelector(".scroll").style.minWidth = "120%"`},
 		{"text cut off", `document.querySelector("h1").style = "width: 2rem; overflow: hidden; white-space: nowrap"`},
 		{"text leaves its box", `const e = document.querySelector(".card").appendChild(document.createElement("p"));
 			Object.assign(e.style, {whiteSpace: "nowrap", width: "1rem"});

@@ -11,6 +11,11 @@
 		if (r.left < 0 || r.top < 0 || r.right > innerWidth || r.bottom > innerHeight) faults.push("overflow: " + name(e) +
 			" leaves the window");
 	}
+	// What can be scrolled sideways stays where it is put, whatever it holds.
+	for (const e of document.querySelectorAll(".scroll")) {
+		const r = e.getBoundingClientRect(), box = e.closest(".panel, .card, dialog")?.getBoundingClientRect();
+		if (box && e.checkVisibility() && (r.left < box.left || r.right > box.right)) faults.push("overflow: " + name(e) + " leaves its card");
+	}
 	const clipped = (e) => { for (let at = e; at; at = at.parentElement) if (getComputedStyle(at).clipPath !== "none") return true; };
 	const seen = (e) => e.checkVisibility({visibilityProperty: true, opacityProperty: true});
 	const texts = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
