@@ -3333,7 +3333,8 @@ type ClientInterface interface {
 
 	// ListAccountSkipped Messages that could not be fetched
 	//
-	// Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
+	// Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
+	// give it, or when it is larger than `max_message_bytes`;
 	// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 	// and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 	//
@@ -4308,7 +4309,8 @@ func (c *Client) ListAccountRuns(ctx context.Context, id AccountID, params *List
 
 // ListAccountSkipped Messages that could not be fetched
 //
-// Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
+// Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
+// give it, or when it is larger than `max_message_bytes`;
 // everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 // and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 //
@@ -8830,7 +8832,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListAccountSkippedWithResponse Messages that could not be fetched
 	//
-	// Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
+	// Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
+	// give it, or when it is larger than `max_message_bytes`;
 	// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 	// and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 	//
@@ -15809,7 +15812,8 @@ func (c *ClientWithResponses) ListAccountRunsWithResponse(ctx context.Context, i
 
 // ListAccountSkippedWithResponse Messages that could not be fetched
 //
-// Newest first. A message is skipped when the server cannot give it, or when it is larger than `max_message_bytes`;
+// Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
+// give it, or when it is larger than `max_message_bytes`;
 // everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
 // and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 //

@@ -77,6 +77,17 @@ const skippedQuery = `SELECT k.sid, f.remote, f.local, k.uid, k.uidl, k.size, k.
 	k.first_ms, k.last_ms, k.next_ms, k.held, k.requested, k.sender, k.subject, k.sent_ms
 	FROM skipped k JOIN folders f ON f.id = k.folder_id AND f.epoch = k.epoch WHERE f.journal_id = ? `
 
+// skippedWhen is what skipped messages are listed by: their own date, and for those that tell none, when they were
+// first come across, as skippedAt has it.
+const skippedWhen = "CASE WHEN k.sent_ms <> 0 THEN k.sent_ms ELSE k.first_ms END"
+
+func skippedAt(m account.Skipped) time.Time {
+	if m.SentAt.IsZero() {
+		return m.FirstAt
+	}
+	return m.SentAt
+}
+
 func skippedRow(r rowScanner) (m account.Skipped, err error) {
 	var uid, first, last, next, sent int64
 	var uidl []byte
@@ -112,19 +123,19 @@ func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, l
 			bad.Add("cursor", "invalid", "must be next_cursor of the page before, with the other parameters unchanged")
 			return page, bad
 		}
-		query, args = query+"AND (k.first_ms < ? OR k.first_ms = ? AND k.sid > ?) ", append(args, c.Number, c.Number,
-			c.Account)
+		query, args = query+"AND ("+skippedWhen+" < ? OR "+skippedWhen+" = ? AND k.sid > ?) ", append(args,
+			c.Number, c.Number, c.Account)
 	}
 	size := pageSize(limit)
 	err = r.s.on(r.s.r).each(ctx, func(row rowScanner) error {
 		m, err := skippedRow(row)
 		page.Messages = append(page.Messages, m)
 		return err
-	}, query+"ORDER BY k.first_ms DESC, k.sid LIMIT ?", append(args, size+1)...)
+	}, query+"ORDER BY "+skippedWhen+" DESC, k.sid LIMIT ?", append(args, size+1)...)
 	if len(page.Messages) > size {
 		page.Messages = page.Messages[:size]
 		last := page.Messages[size-1]
-		page.Next = cursor{Number: toMillis(last.FirstAt), Owner: o.String(), Account: last.SID}.String()
+		page.Next = cursor{Number: toMillis(skippedAt(last)), Owner: o.String(), Account: last.SID}.String()
 	}
 	if err == nil {
 		err = r.s.on(r.s.r).each(ctx, scanInto(&page.Total), `SELECT COUNT(*) FROM skipped k

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,6 +89,36 @@ func TestSkippedMessagesAreListedNewestFirstInPages(t *testing.T) {
 		}
 		if left := w.skipped(a, 10, "").Messages; len(left) > 0 {
 			w.Errorf("under UIDs that mean nothing any more: %v", left)
+		}
+	})
+}
+
+// TestSkippedMessagesAreListedByTheirOwnDates, whatever the order in which they were come across; one that tells none
+// stands where it was first come across. The control is the test before this, in which none tells a date.
+func TestSkippedMessagesAreListedByTheirOwnDates(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		l, f := w.lease(a)
+		days := map[uint32]int{1: -10, 2: -30, 3: 0, 4: -10, 5: -20, 6: 400}
+		today := w.clock.pass(time.Second)
+		ss := w.skip(l, f, len(days), func(s *fetch.Skipped) {
+			if n := days[s.ID.UID]; n != 0 {
+				s.About.Date = today.AddDate(0, 0, n)
+			}
+		})
+		for size := 1; size <= len(ss); size++ {
+			var seen []string
+			for cursor, more := "", true; more; more = cursor != "" {
+				page := w.skipped(a, size, cursor)
+				for _, m := range page.Messages {
+					seen = append(seen, m.Message)
+				}
+				cursor = page.Next
+			}
+			slices.Sort(seen[2:4]) // Two of one date, in any order.
+			if want := []string{"UID 6", "UID 3", "UID 1", "UID 4", "UID 5", "UID 2"}; !cmp.Equal(seen, want) {
+				w.Errorf("in pages of %d: %v", size, seen)
+			}
 		}
 	})
 }
@@ -354,10 +385,10 @@ func TestWhatASkippedMessageIsAboutIsKept(t *testing.T) {
 		ss[1].About = mail.Envelope{}
 		w.must(w.commit(l, fetch.Entry{Skip: ss}))
 		got := w.skipped(a, 2, "").Messages
-		if m := got[0]; m.Sender != "Anna Żółw" || m.Subject != "Faktura\uFFFD" || !m.SentAt.Equal(about.Date) {
+		if m := got[1]; m.Sender != "Anna Żółw" || m.Subject != "Faktura\uFFFD" || !m.SentAt.Equal(about.Date) {
 			w.Errorf("kept is %+v", m)
 		}
-		if m := got[1]; m.Sender != "" || m.Subject != "" || !m.SentAt.IsZero() { // The control.
+		if m := got[0]; m.Sender != "" || m.Subject != "" || !m.SentAt.IsZero() { // The control.
 			w.Errorf("of another nothing is known, and kept is %+v", m)
 		}
 		kept, err := w.Journal().Skipped(w.Context(), l)

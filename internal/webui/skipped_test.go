@@ -28,9 +28,14 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 				t.Fatalf("%v messages were left out", left)
 			}
 			p := look(t, dev, s.link(user))
-			p.until(card("Poczta"))
-			p.goTo("/accounts/" + id)
-			p.sees(fmt.Sprintf(said{"%v messages were skipped", "Pominięto %v wiadomości"}.in(dev), left))
+			// The card says so, and leads to them.
+			skipped := fmt.Sprintf(said{"%v messages were skipped", "Pominięto %v wiadomości"}.in(dev), left)
+			const onCard = `document.querySelector(".card .left-over a")`
+			p.until(onCard + "?.checkVisibility() && " + onCard + ".textContent === " + quote(skipped))
+			p.sound("list-left-out")
+			p.hit(onCard)
+			p.until("document.activeElement?.id === 'skipped' && location.pathname === " + quote("/accounts/"+id))
+			p.sees(skipped)
 			all := said{"Everything is here", "Wszystko jest na miejscu"}.in(dev)
 			first := `document.querySelector(".why .notice").classList.contains("warn") && !document.body.innerText.includes(` +
 				quote(all) + ")"
@@ -40,6 +45,8 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 			// Which they are is said by who sent them, what about and when.
 			p.until("[...document.querySelectorAll('.skipped li')].every((e) => e.querySelector('.strong').textContent && " +
 				"!e.querySelector('.strong').textContent.startsWith('UID') && e.querySelector('time'))")
+			p.until("[...document.querySelectorAll('.skipped li time')].every((e, i, all) => !i || " +
+				"Date.parse(all[i - 1].dateTime) >= Date.parse(e.dateTime))")
 			p.press(said{"Show more", "Pokaż więcej"}.in(dev))
 			p.until(fmt.Sprintf("document.querySelectorAll('.skipped li').length === %v", left))
 			p.press(fmt.Sprintf(said{"Fetch all of these (%v)", "Pobierz wszystkie (%v)"}.in(dev), left))
@@ -51,8 +58,10 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 				t.Errorf("%d messages arrived, want %d", len(got), messages)
 			}
 
-			// The control: it is said when it is true.
+			// The control: it is said when it is true, and nothing of skipping any more.
 			p.sees(all)
+			p.goTo("/")
+			p.until(card("Poczta") + "?.dataset.skipped === '0' && !" + onCard + ".checkVisibility()")
 			p.quiet()
 		})
 	}

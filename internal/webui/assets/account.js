@@ -36,7 +36,7 @@ export async function page(id) {
 
   let shownWhy = "", asked = false; // For all that was skipped.
   function toSkipped(e) {
-    e.preventDefault();
+    e?.preventDefault();
     const to = document.getElementById("skipped");
     to.scrollIntoView();
     to.focus();
@@ -188,7 +188,7 @@ export async function page(id) {
     e.preventDefault();
     menu(a, e.clientX, e.clientY);
   });
-  return { el, title: a.name, leave: stop };
+  return { el, title: a.name, leave: stop, ready: () => { if (location.hash === "#skipped") toSkipped(); } };
 }
 
 /** serverName is where an account is visited. */

@@ -245,6 +245,7 @@ function card(first) {
   const state = stateView(), progress = progressView(), paused = pauseSwitch(() => a);
   const last = h("span"), next = h("span"), totals = h("span");
   const trouble = h("p", { class: "trouble" });
+  const leftOut = h("a", null), skipped = h("p", { class: "left-over", hidden: true }, icon("warn"), leftOut);
   const fix = h("a", { class: "fix" }, t("card.fix"));
   const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"), h("span", null, t("card.fetch")));
   const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a) }, icon("trash"));
@@ -255,16 +256,24 @@ function card(first) {
   const el = h("li", { class: "card", "data-id": a.id },
     h("div", { class: "card-main" },
       h("h2", null, title), h("p", { class: "who" }, address, protocol),
-      state.el, trouble, fix, progress.el,
+      state.el, trouble, fix, skipped, progress.el,
       h("p", { class: "facts" }, last, next, totals)),
     h("div", { class: "card-actions" }, paused.el, now, trash, more));
   longPress(el, (x, y) => menu(a, x, y));
   return {
     el,
     get account() { return a; },
+    /** skips says how many messages were skipped. */
+    skips(n) {
+      el.dataset.skipped = n;
+      show(skipped, n > 0);
+      say(leftOut, t("why.skipped.first", { n }));
+      leftOut.setAttribute("aria-label", t("why.skipped.first", { n }) + ": " + letters(a.name));
+    },
     update(latest) {
       a = latest;
       const st = a.status;
+      leftOut.href = "/accounts/" + a.id + "#skipped";
       say(title, a.name);
       title.href = "/accounts/" + a.id;
       say(address, a.email);
@@ -328,12 +337,23 @@ export async function page() {
       list.append(c.el);
     }
     c.update(a);
+    tally(a, c);
     const before = states.get(a.id);
     states.set(a.id, a.status.state);
     if (before && before !== a.status.state && a.status.state !== "pending") announce(t("said.state", { name: a.name, state: t("state." + a.status.state) }));
   }
   const visited = (a) => a.status.last_attempt_at + " " + a.status.totals.messages, visits = new Map();
   for (const a of live.accounts()) visits.set(a.id, visited(a));
+  /** tally asks how many messages are skipped, once after each visit. */
+  async function tally(a, c) {
+    const mine = visited(a);
+    if (c.tallied === mine || a.status.state === "fetching") return;
+    c.tallied = mine;
+    try {
+      const { total } = await get("/v1/accounts/" + a.id + "/skipped?limit=1");
+      if (c.tallied === mine) c.skips(total);
+    } catch { /* What was said before stands; who has to sign in again is told so. */ }
+  }
   let asked = 0;
   async function measure() {
     const mine = ++asked;
