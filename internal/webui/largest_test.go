@@ -60,6 +60,23 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 			p.press(said{"Save", "Zapisz"}.in(dev))
 			p.until(field + `.getAttribute("aria-invalid") === "true"`)
 			is(1550000)
+
+			// What is round in MiB alone, as the default is, is shown in them; and a unit may be typed.
+			s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"max_message_bytes": 50 << 20})
+			p.goTo("/accounts/" + id)
+			open()
+			p.until(field + `.value === "50" && ` + field + unit + `.value === "mebibyte"`)
+			p.until(field + unit + `.selectedOptions[0].text === "MiB"`)
+			p.enter(sayName.in(dev), "Dom")
+			saved()
+			is(50 << 20)
+			open()
+			p.hit(field)
+			p.keys("a", kb.ModifierCtrl)
+			p.keys("2,5 MB")
+			p.until(field + unit + `.value === "megabyte"`)
+			saved()
+			is(2500000)
 			p.quiet()
 		})
 	}

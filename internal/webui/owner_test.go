@@ -2,7 +2,10 @@ package webui_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp/kb"
 )
 
 // TestTheCardAndTheSpaceAgreeAfterAChangeOfProtocol: a newcomer in Polish, 5. The control is
@@ -170,8 +173,8 @@ func TestAdministratorsAreToldWhoSeesSenders(t *testing.T) {
 	}
 }
 
-// TestALimitIsOfTheUnitThatWasChosen: a newcomer in Polish, 16. A number without a unit is asked
-// about, and what is edited stands below its head.
+// TestALimitIsOfTheUnitThatWasChosen: a newcomer in Polish, 16. A number is of GB until a unit is chosen or typed
+// behind it, and what is edited stands below its head.
 func TestALimitIsOfTheUnitThatWasChosen(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -196,19 +199,33 @@ func TestALimitIsOfTheUnitThatWasChosen(t *testing.T) {
 					at(e).right <= head.right + 1 && at(e).right <= at(cell.closest(".panel")).right);
 			})()`)
 			p.sound("limit-unit")
-			p.keys("\r")
-			p.until(`document.querySelector("td.limit .error").textContent === ` + quote(said{
-				"Choose a unit too, such as GB.", "Wybierz też jednostkę, na przykład GB.",
-			}.in(dev)))
-			if got := s.ask("root@firma.test", "GET", "/v1/admin/quotas/"+user, nil); got["limit_bytes"] == 5.5e9 {
-				t.Errorf("without a unit: %v", got)
+			const unit = `document.querySelector("td.limit select").value === `
+			p.until(unit + `"gigabyte"`)
+			p.keys(strings.Repeat(kb.Backspace, 3)) // The control: without a number nothing was chosen.
+			p.until(unit + `"default"`)
+			saves := func(text, chosen string, want float64) {
+				t.Helper()
+				p.keys(text)
+				if chosen != "" {
+					p.unit(chosen)
+				}
+				p.keys("\r")
+				p.until(`document.activeElement === document.querySelector("td.limit button")`)
+				if got := s.ask("root@firma.test", "GET", "/v1/admin/quotas/"+user, nil); got["limit_bytes"] != want {
+					t.Errorf("%q %s: %v", text, chosen, got)
+				}
+				p.hit(`document.querySelector("td.limit button")`)
+				p.until(`document.activeElement === document.querySelector("td.limit input")`)
 			}
-			p.unit("megabyte") // The control.
-			p.keys("\r")
-			p.until(`document.activeElement === document.querySelector("td.limit button")`)
-			if got := s.ask("root@firma.test", "GET", "/v1/admin/quotas/"+user, nil); got["limit_bytes"] != 5.5e6 {
-				t.Errorf("the limit: %v", got)
-			}
+			saves(said{"5.5", "5,5"}.in(dev), "", 5.5e9)
+			saves("1 MB", "", 1e6)
+			p.until(unit + `"megabyte"`)
+			saves("1,5 GB", "", 1.5e9)
+			saves("2gib", "", 2<<30)
+			saves("1 MB", "kilobyte", 1e3) // What is chosen last counts.
+			p.keys("3 m")
+			p.until(unit + `"megabyte"`)
+			p.keys(kb.Escape)
 			p.quiet()
 		})
 	}

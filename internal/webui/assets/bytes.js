@@ -2,28 +2,40 @@
 
 import { language } from "./i18n.js";
 
-export const units = [["byte", 0], ["kilobyte", 3], ["megabyte", 6], ["gigabyte", 9], ["terabyte", 12]];
-export const digits = Object.fromEntries(units);
+export const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+const binary = ["byte", "kibibyte", "mebibyte", "gibibyte", "tebibyte"];
+const factors = Object.fromEntries([...units.map((u, i) => [u, 1000n ** BigInt(i)]), ...binary.map((u, i) => [u, 1024n ** BigInt(i)])]);
+
+export const isUnit = (name) => name in factors;
+
+/** typed is what somebody wrote as a number, and the unit behind it if there is one: 1,5 GB, 50MiB, 3 m. */
+export function typed(text) {
+  const match = text.trim().match(/^(.*[\d.,])\s*(?:([kmgt])(i?)b?|b)$/is);
+  if (!match) return { number: text, unit: null };
+  return { number: match[1], unit: (match[3] ? binary : units)["kmgt".indexOf((match[2] || "").toLowerCase() || " ") + 1] };
+}
 
 /** written is a number of bytes in a unit, with all its digits: nothing is rounded. */
 export function written(bytes, unit) {
-  const n = digits[unit], text = String(bytes).padStart(n + 1, "0");
-  const rest = n ? text.slice(-n).replace(/0+$/, "") : "";
-  return (n ? text.slice(0, -n) : text) + (rest ? (language() === "pl" ? "," : ".") + rest : "");
+  const of = factors[unit], whole = BigInt(bytes) / of;
+  let rest = BigInt(bytes) % of, text = "";
+  for (; rest; rest %= of) text += (rest *= 10n) / of; // It ends: of has no other factors than ten has.
+  return whole + (text ? (language() === "pl" ? "," : ".") + text : "");
 }
 
-/** read is how many bytes a text means in a unit; or a word for what is wrong. */
+/** read is how many bytes a text means, in a unit unless it has its own; or a word for what is wrong. */
 export function read(text, unit) {
-  let plain = text.replace(/[\s\u00a0]/g, "");
+  const given = typed(text), of = factors[given.unit ?? unit];
+  let plain = given.number.replace(/[\s\u00a0]/g, "");
   // A point or comma before three digits each is a separator only where there are several, or the language has it so.
   if (language() === "en" && /^\d{1,3}(,\d{3})+(\.\d+)?$/.test(plain)) plain = plain.replaceAll(",", "");
   const match = plain.replace(",", ".").match(/^(\d*)(?:\.(\d*))?$/);
   if (!match || !(match[1] || match[2])) return { bad: "limit.number" };
   const rest = (match[2] || "").replace(/0+$/, "");
-  if (rest.length > digits[unit]) return { bad: "limit.fraction" };
-  const bytes = Number((match[1] || "0") + rest.padEnd(digits[unit], "0"));
-  return bytes <= Number.MAX_SAFE_INTEGER ? { bytes } : { bad: "limit.large" };
+  const times = 10n ** BigInt(rest.length), bytes = BigInt((match[1] || "0") + rest) * of;
+  if (bytes % times) return { bad: "limit.fraction" };
+  return bytes / times <= BigInt(Number.MAX_SAFE_INTEGER) ? { bytes: Number(bytes / times) } : { bad: "limit.large" };
 }
 
 /** suited is the unit in which a number of bytes is easiest to read. */
-export const suited = (bytes) => (bytes ? units.findLast(([, n]) => bytes >= 10 ** n)[0] : "gigabyte");
+export const suited = (bytes) => (bytes ? units.findLast((u) => bytes >= factors[u]) : "gigabyte");

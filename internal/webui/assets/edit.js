@@ -2,7 +2,7 @@
 // again where that matters.
 
 import { get, patch, query, Problem } from "./api.js";
-import { read, suited, units, written } from "./bytes.js";
+import { read, suited, typed, units, written } from "./bytes.js";
 import { h, icon, notice, announce, show, steady } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
@@ -209,10 +209,16 @@ const most = 268435456;
 
 /** largest is the limit of a message, with its unit, as it is to the byte. */
 function largest(now) {
-  const unit = suited(now), shown = written(now, unit);
+  // 50 MiB is a round number, which it is not in MB.
+  const choices = [...units.slice(0, 3), ...(now % 2 ** 20 === 0 && now % 1e6 ? ["mebibyte"] : [])];
+  const unit = choices[3] || suited(now), shown = written(now, unit);
   const f = field({ name: "max_message_bytes", label: t("form.largest"), hint: t("form.largest.hint"), value: shown, inputmode: "decimal", maxlength: "12", size: "8", autocomplete: "off" });
-  const choice = h("select", { "aria-label": t("limit.unit"), onchange: () => f.fail("") },
-    units.filter(([, n]) => n <= 6).map(([u]) => h("option", { value: u, selected: u === unit }, t("unit." + u))));
+  const choice = h("select", { "aria-label": t("limit.unit"), onchange: () => { f.fail(""); f.input.value = typed(f.input.value).number; } },
+    choices.map((u) => h("option", { value: u, selected: u === unit }, t("unit." + u))));
+  f.input.addEventListener("input", () => {
+    const named = typed(f.input.value).unit;
+    if (choices.includes(named)) choice.value = named;
+  });
   const line = h("span", { class: "limit-field" });
   f.input.before(line);
   line.append(f.input, choice);

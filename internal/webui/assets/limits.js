@@ -3,7 +3,7 @@
 
 import { call, get, patient, post, query } from "./api.js";
 import { h, put, say, show, icon, announce, dialog, uid } from "./dom.js";
-import { digits, read, suited, units, written } from "./bytes.js";
+import { isUnit, read, suited, typed, units, written } from "./bytes.js";
 import { count, size, t } from "./i18n.js";
 import { labels } from "./letters.js";
 import { row, table, th } from "./adminparts.js";
@@ -16,25 +16,27 @@ import { explain, toast } from "./page.js";
 export function field(label, now, fallback) {
   const id = uid("limit"), unit = typeof now === "number" ? suited(now) : now === null ? "none" : "default";
   const input = h("input", { type: "text", id, inputmode: "decimal", size: "8", maxlength: "24", autocomplete: "off", "aria-label": label, "aria-describedby": id + "-bad", value: typeof now === "number" ? written(now, unit) : "" });
-  const choices = [...units.map(([u]) => [u, t("unit." + u)]), ["none", t("limit.none")]];
+  const choices = [...units.map((u) => [u, t("unit." + u)]), ["none", t("limit.none")]];
   if (fallback !== undefined) choices.push(["default", fallback]);
   const select = h("select", { "aria-label": t("limit.unit.or"), "aria-describedby": id + "-bad" }, choices.map(([v, text]) => h("option", { value: v, selected: v === unit }, text)));
   const bad = h("span", { class: "error", id: id + "-bad", role: "alert" });
   const fine = () => { for (const x of [input, select]) x.removeAttribute("aria-invalid"); say(bad, ""); };
-  input.addEventListener("input", fine);
+  let before = null; // What was chosen before a number was typed.
+  input.addEventListener("input", () => {
+    fine();
+    const named = typed(input.value).unit, empty = !input.value.trim();
+    if (!empty && !isUnit(select.value)) { before = select.value; select.value = "gigabyte"; }
+    if (units.includes(named)) select.value = named;
+    if (empty && before) { select.value = before; before = null; }
+  });
   select.addEventListener("change", () => {
     fine();
-    if (!(select.value in digits)) input.value = "";
+    before = null;
+    input.value = isUnit(select.value) ? typed(input.value).number : "";
   });
   return {
     el: h("span", { class: "limit-field" }, input, select, bad), input, select,
     value() {
-      if (input.value.trim() && !(select.value in digits)) { // What the number is of nobody has said.
-        select.setAttribute("aria-invalid", "true");
-        say(bad, t("limit.unit.missing"));
-        select.focus();
-        return false;
-      }
       if (select.value === "none") return null;
       if (select.value === "default") return undefined;
       const got = read(input.value, select.value);
@@ -118,6 +120,7 @@ function ask(filter, done) {
     onclose: () => { stop.abort(); if (matching) done(); },
   });
   f.input.focus();
+  f.input.addEventListener("keydown", (e) => { if (e.key === "Enter") { e.preventDefault(); ok.click(); } });
   // A step that was sent is waited for: what came of it must be told.
   no.addEventListener("click", () => { if (running) halted = no.disabled = true; else d.close(); });
   d.addEventListener("cancel", (e) => { if (running) e.preventDefault(); });

@@ -23,7 +23,7 @@ export default {
   "newtab": "(opens in a new tab)",
   "unlimited": "no limit",
   "never": "never",
-  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.gigabyte": "GB", "unit.terabyte": "TB",
+  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.mebibyte": "MiB", "unit.gigabyte": "GB", "unit.terabyte": "TB",
   "time.now": "just now",
   "time.soon": "in a moment",
   "span.seconds": { one: "{n} second", other: "{n} seconds" },
@@ -413,7 +413,6 @@ export default {
 
   "limit.unit": "Unit",
   "limit.unit.or": "Unit, or no limit",
-  "limit.unit.missing": "Choose a unit too, such as GB.",
   "limit.none": "no limit",
   "limit.default": "default limit",
   "limit.number": "Enter a number such as 2.5, or choose “no limit”.",

@@ -23,7 +23,7 @@ export default {
   "newtab": "(otwiera się w nowej karcie)",
   "unlimited": "bez limitu",
   "never": "nigdy",
-  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.gigabyte": "GB", "unit.terabyte": "TB",
+  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.mebibyte": "MiB", "unit.gigabyte": "GB", "unit.terabyte": "TB",
   "time.now": "przed chwilą",
   "time.soon": "za chwilę",
   "span.seconds": { one: "{n} sekunda", few: "{n} sekundy", many: "{n} sekund", other: "{n} sekundy" },
@@ -417,7 +417,6 @@ export default {
 
   "limit.unit": "Jednostka",
   "limit.unit.or": "Jednostka albo brak limitu",
-  "limit.unit.missing": "Wybierz też jednostkę, na przykład GB.",
   "limit.none": "bez limitu",
   "limit.default": "limit domyślny",
   "limit.number": "Wpisz liczbę, na przykład 2,5, albo wybierz „bez limitu”.",
