@@ -2,15 +2,29 @@ package webui_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
-// TestTheChartAsATableStaysInItsCard: the page is no wider for it, and the chart where it was, as large as it was.
+// letters are the sizes, in pixels, of the words below the page's picture. One of -1 is in the picture, and scaled with
+// it, or leaves it or lies on the next.
+const letters = `(() => {
+	const svg = document.querySelector(".drawn svg"), card = svg.getBoundingClientRect(), range = document.createRange();
+	const words = [...document.querySelectorAll(".scale span")]
+		.filter((e) => e.checkVisibility({visibilityProperty: true}));
+	const places = words.map((e) => (range.selectNodeContents(e), range.getBoundingClientRect()));
+	const out = (at, next) => at.left < card.left - 1 || at.right > card.right + 1 || at.right > next?.left - 2;
+	return [...svg.querySelectorAll("text")].map(() => -1).concat(words.map((e, i) =>
+		out(places[i], places[i + 1]) ? -1 : parseFloat(getComputedStyle(e).fontSize)));
+})()`
+
+// TestTheChartAsATableStaysInItsCard: the page is no wider for it, and the chart where it was, as large as it was; its
+// letters are of one size at all widths.
 func TestTheChartAsATableStaysInItsCard(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")
 	s := newSite(t, d.CA)
-	const user = "anna@firma.test"
+	const user, size = "anna@firma.test", .86 * 16
 	id := s.add(user, d, "Poczta", "imap", "anna")
 	s.state(user, id, "ok")
 	for _, dev := range []device{
@@ -29,6 +43,9 @@ func TestTheChartAsATableStaysInItsCard(t *testing.T) {
 				at := func() []float64 {
 					return js[[]float64](p, `((r) => [r.left + scrollX, r.top + scrollY, r.width, r.height,
 							document.documentElement.scrollWidth])(`+chart+`.getBoundingClientRect())`)
+				}
+				if got := js[[]float64](p, letters); len(got) != 3 || slices.Min(got) != size || slices.Max(got) != size {
+					t.Errorf("%s: letters of %v pixels, want %v", path, got, size)
 				}
 				before := at()
 				js[any](p, table+`.closest("details").open = true; null`)
@@ -49,6 +66,15 @@ func TestTheChartAsATableStaysInItsCard(t *testing.T) {
 				if js[bool](p, inside) {
 					t.Error("nothing is found of a table that is wider than its card")
 				}
+			}
+			p.goTo("/admin/quotas")
+			p.until("document.querySelector('.drawn .chart')?.getBoundingClientRect().width > 0")
+			if got := js[[]float64](p, letters); len(got) < 6 || slices.Min(got) != size || slices.Max(got) != size {
+				t.Errorf("/admin/quotas: letters of %v pixels, want %v", got, size)
+			}
+			js[any](p, `document.querySelector(".drawn svg").innerHTML += "<text>1</text>"; null`)
+			if got := js[[]float64](p, letters); slices.Min(got) != -1 { // The control.
+				t.Errorf("nothing is found of letters in the picture: %v", got)
 			}
 			p.quiet()
 		})

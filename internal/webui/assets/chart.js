@@ -50,29 +50,31 @@ export function days(runs, now = new Date()) {
   }
   const most = Math.max(1, ...list.map((d) => d.messages));
   const total = list.reduce((x, d) => x + d.messages, 0), failed = list.reduce((x, d) => x + d.failed, 0);
-  const step = 40, height = 120, base = 150;
-  const el = s("svg", { class: "chart", viewBox: `0 0 ${n * step} 176`, role: "img", "aria-label": t("account.history.picture", { messages: total, failed }) });
+  const step = 40, height = 120, base = 150, whole = 152;
+  const el = s("svg", { class: "chart", viewBox: `0 0 ${n * step} ${whole}`, role: "img", "aria-label": t("account.history.picture", { messages: total, failed }) });
   el.append(s("line", { class: "axis", x1: "0", x2: String(n * step), y1: String(base), y2: String(base) }));
   list.forEach((d, i) => {
     const x = i * step, tall = d.messages ? Math.max(3, d.messages / most * height) : 0;
     const g = s("g", null, s("title", null, day(d.date) + ": " + t("messages", { n: d.messages }) + (d.failed ? ", " + t("admin.failed", { n: d.failed }) : "")),
-      s("rect", { class: "hit", x: String(x), y: "0", width: String(step), height: "176" }),
+      s("rect", { class: "hit", x: String(x), y: "0", width: String(step), height: String(whole) }),
       tall > 0 && s("rect", { class: "column", x: String(x + 7), y: String(base - tall), width: String(step - 14), height: String(tall), rx: "3" }));
     if (d.failed) {
       const y = base - tall - 14;
       g.append(s("path", { class: "mark", d: `M${x + 14} ${y - 6}l12 12M${x + 26} ${y - 6}l-12 12` }));
     }
-    if (i === 0 || i === n - 1 || i === 7) g.append(s("text", { x: String(i === 0 ? x + 2 : i === n - 1 ? x + step - 2 : x + step / 2), y: "170", "text-anchor": i === 0 ? "start" : i === n - 1 ? "end" : "middle" }, day(d.date)));
     el.append(g);
   });
   const table = h("details", { class: "detail" }, h("summary", null, t("account.history.table")),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("account.history.table") }, h("table", null,
       h("thead", null, h("tr", null, h("th", { scope: "col" }, t("account.history.day")), h("th", { scope: "col", class: "num" }, t("account.history.messages")), h("th", { scope: "col", class: "num" }, t("account.history.failed")))),
       h("tbody", null, list.map((d) => h("tr", null, h("th", { scope: "row" }, day(d.date)), h("td", { class: "num" }, count(d.messages)), h("td", { class: "num" }, count(d.failed))))))));
-  return h("div", { class: "history" }, el,
+  return h("div", { class: "history" }, h("div", { class: "drawn" }, el, scale("days", [list[0], list[7], list[n - 1]].map((d) => day(d.date)))),
     h("p", { class: "legend-line" }, h("span", null, h("i", { class: "key c1", "aria-hidden": "true" }), t("account.history.messages")), h("span", null, h("i", { class: "key cross", "aria-hidden": "true" }, "×"), t("account.history.failed"))),
     table);
 }
+
+/** scale is what stands below the columns of a picture, in letters as large as those around it however wide it is drawn. */
+const scale = (kind, words) => h("p", { class: "scale " + kind, "aria-hidden": "true" }, words.map((w) => h("span", null, w)));
 
 /** bars is a list of words with a number and a bar each. */
 export function bars(rows) {
@@ -112,13 +114,12 @@ export function histogram(counts, unlimited) {
   const most = Math.max(1, ...counts), step = 40, base = 110;
   const names = counts.map((_, i) => (i < 10 ? i * 10 + "–" + (i + 1) * 10 + " %" : "≥ 100 %"));
   const text = names.map((n, i) => n + ": " + count(counts[i])).concat(t("quotas.picture.none") + ": " + count(unlimited)).join(", ");
-  const el = s("svg", { class: "chart small", viewBox: "0 0 440 134", role: "img", "aria-label": t("quotas.picture.label", { text }) },
+  const el = s("svg", { class: "chart small", viewBox: "0 0 440 112", role: "img", "aria-label": t("quotas.picture.label", { text }) },
     s("line", { class: "axis", x1: "0", x2: "440", y1: String(base), y2: String(base) }));
   counts.forEach((n, i) => {
     const tall = n ? Math.max(3, n / most * 96) : 0;
-    el.append(s("g", null, s("title", null, names[i] + ": " + count(n)), s("rect", { class: "hit", x: String(i * step), y: "0", width: String(step), height: "134" }),
-      s("rect", { class: "column " + (i === 10 ? "over" : i === 9 ? "near" : ""), x: String(i * step + 5), y: String(base - tall), width: String(step - 10), height: String(tall), rx: "3" }),
-      s("text", { x: String(i < 10 ? i * step + step / 2 : 438), y: "128", "text-anchor": i < 10 ? "middle" : "end" }, i < 10 ? i * 10 + "" : "≥100")));
+    el.append(s("g", null, s("title", null, names[i] + ": " + count(n)), s("rect", { class: "hit", x: String(i * step), y: "0", width: String(step), height: "112" }),
+      s("rect", { class: "column " + (i === 10 ? "over" : i === 9 ? "near" : ""), x: String(i * step + 5), y: String(base - tall), width: String(step - 10), height: String(tall), rx: "3" })));
   });
-  return h("div", null, el, h("p", { class: "hint" }, t("quotas.picture.none") + ": " + count(unlimited)));
+  return h("div", null, h("div", { class: "drawn small" }, el, scale("shares", counts.map((_, i) => (i < 10 ? String(i * 10) : "≥100")))), h("p", { class: "hint" }, t("quotas.picture.none") + ": " + count(unlimited)));
 }
