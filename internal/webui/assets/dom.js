@@ -91,10 +91,10 @@ export function regions(label) {
   return [polite, urgent, h("section", { id: "toasts", "aria-label": label, hidden: true })];
 }
 
-/** announce tells people who listen what others see. */
+/** announce tells people who listen what others see; no text takes back what was said last. */
 export function announce(text, now) {
   const region = now ? urgent : polite;
-  region.replaceChildren(h("p", null, text));
+  region.replaceChildren(...(text ? [h("p", null, text)] : []));
 }
 
 /** dialog opens a modal dialog and returns it; it is gone when closed, and the

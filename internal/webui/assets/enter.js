@@ -47,7 +47,7 @@ function form() {
   const pass = password({ label: t("signin.password"), autocomplete: "current-password", maxlength: "1024", required: true });
   const go = h("button", { type: "submit", class: "primary" }, t("signin.button"));
   const say = (text) => { put(trouble, notice("bad", null, h("p", null, text))); show(trouble, true); announce(text, true); };
-  const forgive = () => show(trouble, false);
+  const forgive = () => { show(trouble, false); announce("", true); };
   for (const f of [user, pass]) f.input.addEventListener("input", forgive);
   let busy = false;
   const el = h("form", { novalidate: true, class: "panel", onsubmit: submit }, trouble, user.el, pass.el, h("p", { class: "hint" }, t("signin.safe")),

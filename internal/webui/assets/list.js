@@ -36,8 +36,15 @@ export function timeLine(el, key, iso, element = time) {
 
 export async function fetchNow(a) {
   try {
+    const before = a.status.last_attempt_at;
     live.put(await post("/v1/accounts/" + a.id + "/fetch"));
-    toast(t("card.asked", { name: a.name }), "good");
+    const close = toast(t("card.asked", { name: a.name }), "good");
+    const stop = live.follow((kind) => {
+      const now = live.account(a.id)?.status;
+      if (now && (kind === "progress" || now.state === "fetching" || now.last_attempt_at === before)) return;
+      stop();
+      if (!now || now.diagnosis) close(); // It would stand before what went wrong.
+    });
   } catch (e) { explain(e); }
 }
 

@@ -74,7 +74,7 @@ export function explain(e, silent) {
 let shown = 0;
 
 /** toast shows a sentence for a while at the edge of the page, unless somebody is about to read it, and tells it to
- * people who listen. */
+ * people who listen. It returns what takes the sentence away when it holds no more. */
 export function toast(text, kind = "bad") {
   const box = document.getElementById("toasts");
   const close = () => { clearTimeout(shown); put(box); show(box, false); };
@@ -85,6 +85,7 @@ export function toast(text, kind = "bad") {
   show(box, true);
   announce(text, kind === "bad");
   later();
+  return () => { if (el.isConnected) close(); };
 }
 
 /** quieten takes away what was shown for another page. */
