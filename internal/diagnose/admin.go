@@ -136,9 +136,9 @@ var adminTexts = map[fault.Code]text{
 		"Pobrano to, co dało się odczytać. Użytkownik może pominąć te foldery w ustawieniach konta.",
 	}},
 	fault.MessageFailed: {advice: words{
-		"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day " +
+		"They stay at the provider; the rest of the mail keeps coming. What could not be read is tried again by itself, once a day " +
 			"in the end; what is too large is fetched when the user asks for it.",
-		"Są nadal u dostawcy i niczego innego nie wstrzymują. Te, których nie dało się odczytać, są pobierane ponownie: z " +
+		"Są nadal u dostawcy; reszta poczty przychodzi normalnie. Te, których nie dało się odczytać, są pobierane ponownie: z " +
 			"czasem raz na dobę; zbyt duże zostaną pobrane na żądanie użytkownika.",
 	}},
 	fault.LocalOverQuota: {

@@ -39,9 +39,9 @@ type delayText struct{ title, evidence, advice words }
 // of the diagnosis, and {n} how many visits in a row have failed.
 var delayTexts = map[account.DelayKind]delayText{
 	account.DelayPaused: {
-		words{"Fetching is switched off", "Pobieranie jest wyłączone"},
-		words{"It was switched off in this account's settings.", "Wyłączono je w ustawieniach tego konta."},
-		words{"Switch it on: everything that came meanwhile is then fetched.", "Włącz je: wszystko, co przyszło w " +
+		words{"Fetching is switched off", "Pobieranie jest wstrzymane"},
+		words{"It was switched off in this account's settings.", "Wstrzymano je w ustawieniach tego konta."},
+		words{"Switch it on: everything that came meanwhile is then fetched.", "Wznów je: wszystko, co przyszło w " +
 			"międzyczasie, zostanie wtedy pobrane."},
 	},
 	account.DelayMaintenance: {
@@ -53,8 +53,7 @@ var delayTexts = map[account.DelayKind]delayText{
 		),
 	},
 	account.DelayBackoff: {
-		words{"The last fetch failed; it will be tried again", "Ostatnie pobieranie nie powiodło się; " +
-			"będzie kolejna próba"},
+		words{"It will be tried again", "Spróbujemy ponownie"},
 		words{"{n}: {why}.", "{n}: {why}."},
 		words{}, // That of the diagnosis.
 	},

@@ -33,7 +33,7 @@ type text struct{ title, advice words }
 // same words stand in connection tests, where nothing is saved yet.
 var again = words{
 	"Try again in a few minutes; a saved account is tried again by itself.",
-	"Spróbuj ponownie za kilka minut; zapisane konto sprawdzimy ponownie automatycznie.",
+	"Spróbuj ponownie za kilka minut; po zapisaniu będziemy próbować sami.",
 }
 
 // againIn ends it where it is known when that is, and tryIn where nobody may try
@@ -42,11 +42,11 @@ var (
 	againIn = words{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
 	tryIn   = words{
 		"Try again in {wait}; a saved account is tried again by itself.",
-		"Spróbuj ponownie za {wait}; zapisane konto sprawdzimy ponownie automatycznie.",
+		"Spróbuj ponownie za {wait}; po zapisaniu będziemy próbować sami.",
 	}
 	againLater = words{
 		"Try again later; a saved account is tried again by itself.",
-		"Spróbuj ponownie później; zapisane konto sprawdzimy ponownie automatycznie.",
+		"Spróbuj ponownie później; po zapisaniu będziemy próbować sami.",
 	}
 )
 
@@ -228,10 +228,11 @@ var texts = map[fault.Code]text{
 	fault.MessageFailed: {
 		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
 		words{
-			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, once a day " +
-				"in the end, and whenever you ask for a fetch; what is too large is fetched when you ask for it.",
-			"Są nadal u dostawcy i niczego innego nie wstrzymują. Te, których nie dało się odczytać, spróbujemy pobrać " +
-				"ponownie: z czasem raz na dobę, a także za każdym razem, gdy zlecisz pobranie; zbyt duże pobierzemy na żądanie.",
+			"They stay at the provider. The rest of your mail keeps coming. What could not be read is tried again by itself, " +
+				"once a day in the end, and whenever you ask for a fetch; what is too large you fetch with the button “Fetch”.",
+			"Są nadal u dostawcy; reszta poczty przychodzi normalnie. Te, których nie dało się odczytać, spróbujemy pobrać " +
+				"ponownie: z czasem raz na dobę, a także za każdym razem, gdy zlecisz pobranie. Zbyt duże pobierzesz " +
+				"przyciskiem „Pobierz”.",
 		},
 	},
 	fault.LocalOverQuota: {

@@ -56,7 +56,7 @@ var (
 	}
 	sayOpenSettings = words{
 		"Open the mailbox's settings at {name}.",
-		"Otwórz ustawienia skrzynki ({name}).",
+		"Otwórz ustawienia skrzynki na stronie {name}.",
 	}
 	saySwitchOn = words{
 		"Switch on access for mail programs.",

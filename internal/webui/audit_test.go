@@ -71,7 +71,7 @@ func TestAdministratorsSeeWhoDidWhat(t *testing.T) {
 			reads: []string{
 				"Account added", "Account paused", "Administrator", "Changed: name, sender’s name", "Command line",
 				"Limit: 3 GB (before: 2.5 GB)", "Messages: 5,000 (before: no limit)", "Default limit set", "Everybody else",
-				"default of the domain", "the user", "by a link", "with administrator rights", "Signed out everywhere",
+				"default of the domain", "The user", "by a link", "with administrator rights", "Signed out everywhere",
 				"everybody", "password refused", "no longer kept",
 			},
 		},
@@ -82,7 +82,7 @@ func TestAdministratorsSeeWhoDidWhat(t *testing.T) {
 			reads: []string{
 				"Dodanie konta", "Wstrzymanie konta", "Administrator", "Zmieniono: nazwa, nazwa nadawcy", "Wiersz poleceń",
 				"Limit: 3 GB (przedtem: 2,5 GB)", "Wiadomości: 5 000 (przedtem: bez limitu)", "Ustawienie domyślnego limitu",
-				"Wszyscy pozostali", "domyślny limit domeny", "użytkownik", "przez link", "z uprawnieniami administratora",
+				"Wszyscy pozostali", "domyślny limit domeny", "Użytkownik", "przez link", "z uprawnieniami administratora",
 				"Wylogowanie ze wszystkich urządzeń", "wszyscy", "już nie przechowujemy",
 			},
 		},

@@ -33,7 +33,7 @@ var (
 	sayPort     = said{"Port", "Port"}
 	saySecurity = said{"Encryption", "Szyfrowanie"}
 	sayUsername = said{"User name", "Nazwa użytkownika"}
-	sayPOP3     = said{"Only the inbox (POP3)", "Tylko odebrane (POP3)"}
+	sayPOP3     = said{"Only the inbox (POP3)", "Tylko skrzynka odbiorcza (POP3)"}
 	saySTARTTLS = said{"STARTTLS", "STARTTLS"}
 	sayFolder   = said{"Folder", "Folder"}
 

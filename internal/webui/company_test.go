@@ -30,7 +30,7 @@ var (
 	sayEmail    = said{"E-mail address", "Adres e-mail"}
 	sayPassword = said{"Password", "Hasło"}
 	sayContinue = said{"Continue", "Dalej"}
-	sayFinish   = said{"Finish", "Zakończ"}
+	sayFinish   = said{"Check and add", "Sprawdź i dodaj"}
 	sayName     = said{"Name of the account", "Nazwa konta"}
 	sayServer   = said{"Server", "Serwer"}
 )

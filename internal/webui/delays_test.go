@@ -75,7 +75,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		because func()
 	}{
 		{name: "backoff", facts: []string{fails(4, "connect_timeout", 3, ms(20*time.Minute))}, says: []string{
-			"The last fetch failed; it will be tried again", "The last 3 fetches failed: the server did not answer in time.",
+			"It will be tried again", "The last 3 fetches failed: the server did not answer in time.",
 			"as the server puts it",
 		}, helps: "Fetch now", polish: "Ostatnie 3 pobierania się nie udały"},
 		{

@@ -55,7 +55,7 @@ func TestAnAccountsWholeLifeByMouse(t *testing.T) {
 	}
 	p.enter("Your name", "Anna Nowak")
 	p.settings("localhost", d.IMAPS, "anna")
-	p.press("Finish")
+	p.press("Check and add")
 	p.until(card("Poczta"))
 	p.hears("Poczta was added")
 	p.sees("1 of 4 used")
@@ -192,7 +192,7 @@ func TestAnAccountsWholeLifeOnAPhone(t *testing.T) {
 	p.enter("Name of the account", "Poczta")
 	p.settings("localhost", d.IMAPS, "anna")
 	p.press("New mail only")
-	p.press("Finish")
+	p.press("Check and add")
 	p.until(card("Poczta") + `?.dataset.state === "ok"`)
 	p.sees("0 messages")
 
@@ -218,7 +218,7 @@ func TestAWrongPasswordOrServerLeadsBackToItsFieldWithNothingLost(t *testing.T) 
 	p.enter("Name of the account", "Poczta")
 	p.enter("Your name", "Anna Nowak")
 	p.settings("nie-ma-takiego.invalid", d.IMAPS, "anna")
-	p.press("Finish")
+	p.press("Check and add")
 	p.sees("The server's name was not found")
 	p.until("document.querySelectorAll('.steps .failed').length === 1")
 	p.press("Fix it")
@@ -226,7 +226,7 @@ func TestAWrongPasswordOrServerLeadsBackToItsFieldWithNothingLost(t *testing.T) 
 	p.sees("Check the server's name for typing errors.")
 
 	p.enter("Server", "localhost")
-	p.press("Finish")
+	p.press("Check and add")
 	p.sees("The user name or the password was refused")
 	if done := js[float64](p, "document.querySelectorAll('.steps .done').length"); done < 3 {
 		t.Errorf("%v steps are ticked off before the one that failed", done)
@@ -244,7 +244,7 @@ func TestAWrongPasswordOrServerLeadsBackToItsFieldWithNothingLost(t *testing.T) 
 			t.Errorf("%s holds %q, want %q", label, got, want)
 		}
 	}
-	p.press("Finish")
+	p.press("Check and add")
 	p.until(card("Poczta") + `?.dataset.state === "ok"`)
 	p.quiet()
 }
@@ -260,7 +260,7 @@ func TestASessionThatEndsInTheWizardLosesNothing(t *testing.T) {
 	p.settings("localhost", d.IMAPS, "anna")
 	p.forgetSession()
 	p.until("!(document.getElementById('offline').hidden = false)")
-	p.press("Finish")
+	p.press("Check and add")
 	p.sees("Your session has ended")
 	p.until("document.getElementById('offline').hidden") // Nobody's connection is lost.
 	p.press("I am signed in again")
@@ -273,7 +273,7 @@ func TestASessionThatEndsInTheWizardLosesNothing(t *testing.T) {
 	if got := p.holds("Name of the account"); got != "Poczta" {
 		t.Errorf("the name is %q", got)
 	}
-	p.press("Finish")
+	p.press("Check and add")
 	p.until(card("Poczta") + `?.dataset.state === "ok"`)
 
 	// In the same tab, too: all but the password is still there.
@@ -287,7 +287,7 @@ func TestASessionThatEndsInTheWizardLosesNothing(t *testing.T) {
 	if got := p.holds("Name of the account"); got != "Druga" {
 		t.Errorf("the name is %q", got)
 	}
-	p.press("Finish")
+	p.press("Check and add")
 	p.until("document.activeElement?.name === 'password'")
 	p.sees("Enter the password again")
 	if kept := js[string](p, "JSON.stringify(sessionStorage) + JSON.stringify(localStorage)"); strings.Contains(
@@ -306,7 +306,7 @@ func TestTheLimitIsSaidWhereverItIsReached(t *testing.T) {
 	p.enter("Name of the account", "Poczta")
 	p.settings("localhost", d.IMAPS, "anna")
 	s.add("anna@firma.test", d, "Inna", "imap", "jan")
-	p.press("Finish")
+	p.press("Check and add")
 	p.sees("You cannot add another account")
 	if got := p.holds("Name of the account"); got != "Poczta" {
 		t.Errorf("the name is %q", got)
@@ -331,7 +331,7 @@ func TestThePageRecoversByItselfWhenTheServerIsRestartedDuringAFetch(t *testing.
 	p.enter("Name of the account", "Poczta")
 	p.settings("localhost", proxy.Port(), "anna")
 	proxy.StallAfter(60_000)
-	p.press("Finish")
+	p.press("Check and add")
 	p.until(card("Poczta") + `?.dataset.state === "fetching"`)
 	p.until("document.querySelector('.card progress').checkVisibility()")
 	p.sound("list-fetching")
@@ -406,7 +406,7 @@ func TestTheLanguageCanBeChangedInTheMiddle(t *testing.T) {
 	p.press("Dalej")
 	p.until(labelled("Folder"))
 	p.enter("Folder", "Praca//Stare")
-	p.press("Zakończ")
+	p.press("Sprawdź i dodaj")
 	p.sees("Część nazwy folderu jest pusta: usuń zbędny ukośnik.")
 }
 

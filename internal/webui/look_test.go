@@ -169,11 +169,11 @@ func TestEveryPageIsAccessibleInBothLanguagesLightAndDark(t *testing.T) {
 // words are what the test has to press in each language.
 var words = map[string]map[string]string{
 	"en": {
-		"more": "More for ", "delete": "Delete ", "fetch": "Fetch now", "finish": "Finish", "fix": "Fix it",
+		"more": "More for ", "delete": "Delete ", "fetch": "Fetch now", "finish": "Check and add", "fix": "Fix it",
 		"signout": "Sign out",
 	},
 	"pl": {
-		"more": "Więcej opcji: ", "delete": "Usuń ", "fetch": "Pobierz teraz", "finish": "Zakończ", "fix": "Popraw",
+		"more": "Więcej opcji: ", "delete": "Usuń ", "fetch": "Pobierz teraz", "finish": "Sprawdź i dodaj", "fix": "Popraw",
 		"signout": "Wyloguj",
 	},
 }

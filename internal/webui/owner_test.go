@@ -86,7 +86,7 @@ func TestWhatAnAccountIsCanBeSeen(t *testing.T) {
 			reads(said{"on", "włączone"})
 			p.sound("card-words")
 			p.hit(card("Poczta") + `.querySelector(".switch-word")`)
-			reads(said{"off", "wyłączone"}) // The control: it says how it stands.
+			reads(said{"off", "wstrzymane"}) // The control: it says how it stands.
 			p.goTo("/accounts/" + id)
 			p.until(fmt.Sprintf(`document.querySelector(".page-head .server").textContent === "localhost:%d"`, d.IMAPS))
 			p.sound("account-server")

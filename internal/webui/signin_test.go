@@ -87,7 +87,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 	if got := p.holds("Name of the account"); got != "Poczta" {
 		t.Errorf("the name is %q after going back and forth", got)
 	}
-	p.press("Finish")
+	p.press("Check and add")
 	p.until(card("Poczta"))
 	p.until(card("Poczta") + `?.dataset.state === "ok"`)
 	arrived(9)

@@ -55,7 +55,7 @@ func TestSmallThingsOnThePages(t *testing.T) {
 			}.in(dev)
 			tells := "document.querySelector('main').innerText.includes(" + quote(only) + ")"
 			p.until(folders + " && !" + tells) // The control.
-			p.press(said{"Only the inbox (POP3)", "Tylko odebrane (POP3)"}.in(dev))
+			p.press(said{"Only the inbox (POP3)", "Tylko skrzynka odbiorcza (POP3)"}.in(dev))
 			p.until("!" + folders + " && " + tells)
 			p.sound("edit-pop3")
 			p.press(said{"All folders (IMAP)", "Wszystkie foldery (IMAP)"}.in(dev))

@@ -238,7 +238,7 @@ func states() []aState {
 		{"wizard-settings", func(w *walk) *tab { return w.second(w.d.IMAPS, "x") }},
 		{"wizard-settings-pop3", func(w *walk) *tab {
 			p := w.second(w.d.IMAPS, "x")
-			p.press(w.say("Only the inbox (POP3)", "Tylko odebrane (POP3)"))
+			p.press(w.say("Only the inbox (POP3)", "Tylko skrzynka odbiorcza (POP3)"))
 			p.until("document.querySelector('input[value=pop3]:checked')")
 			return p
 		}},

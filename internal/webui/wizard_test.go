@@ -37,7 +37,7 @@ func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 			p.until(labelled(sayName.in(dev)))
 			advice := said{"Over POP3 Google shows", "Przez POP3 Google pokazuje"}.in(dev)
 			p.until("!document.body.innerText.includes(" + quote(advice) + ")")
-			p.press(said{"Only the inbox (POP3)", "Tylko odebrane (POP3)"}.in(dev))
+			p.press(said{"Only the inbox (POP3)", "Tylko skrzynka odbiorcza (POP3)"}.in(dev))
 			p.sees(advice)
 			p.sound("wizard-pop3")
 			p.press(said{"Back", "Wstecz"}.in(dev))

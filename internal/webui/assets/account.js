@@ -107,7 +107,7 @@ export async function page(id) {
   }
   function drawSkipped() {
     put(skipped, h("h2", { id: "skipped", tabindex: "-1" }, t("account.skipped")),
-      known.skipped.length > 0 && h("p", { class: "muted" }, known.skipped[0].advice),
+      known.skipped.length > 0 && h("p", { class: "muted" }, known.skipped.every(large) ? t("account.skipped.large.advice") : known.skipped[0].advice),
       known.total > 1 && h("p", null, h("button", { type: "button", disabled: asked, onclick: askForAll }, t("account.skipped.all", { n: known.total }))),
       known.skipped.length ? h("ul", { class: "skipped" }, known.skipped.map(skippedRow)) : known.total === 0 && h("p", { class: "hint" }, t(a.status.last_success_at ? "account.skipped.none" : "account.skipped.unknown")),
       known.more && h("p", null, h("button", { type: "button", onclick: more }, t("account.skipped.more"))));
@@ -134,9 +134,10 @@ export async function page(id) {
       skipped.querySelectorAll("li button")[n]?.focus();
     } catch (e2) { e.target.disabled = false; explain(e2); }
   }
+  function large(m) { return a.max_message_bytes && m.size > a.max_message_bytes; }
   function skippedRow(m) {
-    const large = a.max_message_bytes && m.size > a.max_message_bytes, again = "account.skipped." + (large ? "fetch" : "retry");
-    const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: planned(m.next_at) }) : large ? null : t("account.skipped.never"));
+    const tooLarge = large(m), again = "account.skipped." + (tooLarge ? "fetch" : "retry");
+    const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: planned(m.next_at) }) : tooLarge ? null : t("account.skipped.never"));
     const retry = h("button", { type: "button", "aria-label": t(again + ".of", { message: m.subject || m.message, folder: m.folder }) }, t(again));
     retry.addEventListener("click", async () => {
       retry.disabled = true;
@@ -157,8 +158,8 @@ export async function page(id) {
         h("p", { class: "hint" }, t("account.skipped.in", { folder: m.folder }))]
       : h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder }));
     return h("li", null, h("div", null, what,
-      h("p", null, large ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)),
-      !large && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), said), retry);
+      h("p", null, tooLarge ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)),
+      !tooLarge && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), said), retry);
   }
 
   draw();

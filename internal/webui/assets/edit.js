@@ -132,7 +132,7 @@ export async function page(id) {
     try {
       if (b.server || b.protocol || b.password || b.username) {
         const { start: _s, max_message_bytes: _m, poll_interval_seconds: _p, folders: _f, ...settings } = b;
-        const result = await test({ account_id: id, ...settings }, at("email"), preset?.help);
+        const result = await test({ account_id: id, ...settings }, at("email"), preset?.help, f.protocol.value);
         close = result.close;
         if (!result.ok && !result.anyway) {
           if (result.problem) problem(result.problem);
@@ -172,7 +172,7 @@ export async function page(id) {
     const b = { oauth_grant: grant.id, confirm_address: true };
     let close;
     try {
-      const result = await test({ account_id: id, ...b }, a.email, preset?.help);
+      const result = await test({ account_id: id, ...b }, a.email, preset?.help, a.protocol);
       close = result.close;
       if (!result.ok && !result.anyway) {
         if (result.problem) problem(result.problem);

@@ -84,8 +84,8 @@ export function select(name, label, options, value, hint) {
   return field({ name, label, input, hint });
 }
 
-/** advanced is the fold with the server's settings. */
-export function advanced(value, plaintext) {
+/** advanced is the fold with the server's settings; known says that they are those of the provider. */
+export function advanced(value, plaintext, known = true) {
   const host = field({ name: "server.host", label: t("form.host"), value: letters(value.host || ""), inputmode: "url", autocomplete: "off" });
   const port = field({ name: "server.port", label: t("form.port"), value: value.port || "", inputmode: "numeric", autocomplete: "off", maxlength: "5" });
   const kinds = ["tls", "starttls"];
@@ -93,7 +93,7 @@ export function advanced(value, plaintext) {
   const security = select("server.security", t("form.security"), kinds.map((k) => [k, t("form.security." + k)]), value.security || "tls");
   const username = field({ name: "username", label: t("form.username"), value: value.username || "", autocomplete: "off" });
   const el = h("details", { class: "advanced" },
-    h("summary", null, h("span", null, t("form.advanced"), h("small", null, t("form.advanced.hint")))),
+    h("summary", null, h("span", null, t("form.advanced"), h("small", null, t(known ? "form.advanced.hint" : "form.advanced.guess")))),
     h("div", { class: "grid" }, host.el, port.el, security.el, username.el));
   return { el, fields: { "server.host": host, "server.port": port, "server.security": security, username } };
 }
@@ -136,7 +136,7 @@ export function fieldFor(code) {
 export const ours = new Set(["local_over_quota", "local_mailbox_unavailable", "visit_aborted", "mail_loop", "internal"]);
 
 /** pointedAt is the field that a diagnosis concerns, marked: what is wrong stands above, once. */
-export const pointedAt = (d) => (fieldFor(d.code) ? [[fieldFor(d.code), t("field.check")]] : []);
+export const pointedAt = (d) => (fieldFor(d.code) ? [[fieldFor(d.code), t(d.code === "auth_failed" ? "field.refused" : "field.check")]] : []);
 
 /** unblame takes what was said of all fields away. */
 export const unblame = (fields) => { for (const f of Object.values(fields)) f.fail?.(""); };
@@ -182,13 +182,13 @@ export const others = (report) => (report?.other_folders.length ? " " + t("test.
 /** test shows a connection test in a dialog, its steps ticking off as they end.
  * It returns {ok: true, close} with the dialog open, to say that it is saved,
  * or {ok: false, diagnosis | problem, anyway} with it closed. */
-export async function test(body, email, help) {
+export async function test(body, email, help, protocol = body.protocol) {
   const stop = new AbortController();
   const steps = h("ol", { class: "steps" });
   const rows = new Map();
   const row = (name) => {
     const mark = h("span", { class: "mark" }), state = h("span", { class: "unseen" });
-    const el = h("li", null, mark, h("span", null, t("test." + name)), state);
+    const el = h("li", null, mark, h("span", null, t("test." + (name === "folders" && protocol === "pop3" ? "inbox" : name))), state);
     const set = (kind) => {
       if (el.className === kind) return;
       el.className = kind;
@@ -220,7 +220,7 @@ export async function test(body, email, help) {
     return { ok: false, problem: e };
   }
   steps.replaceChildren(...report.steps.map((x) => (rows.get(x.name)?.el || row(x.name))), ...(report.ok ? [] : first.filter((n) => !report.steps.some((x) => x.name === n)).map((n) => rows.get(n).el)));
-  for (const r of rows.values()) if (r.el.className === "running") r.set("waiting");
+  for (const r of rows.values()) r.set("unreached");
   for (const x of report.steps) rows.get(x.name).set(x.ok ? "done" : "failed");
   if (!d.isConnected) return { ok: false };
   if (report.ok) {

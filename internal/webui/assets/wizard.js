@@ -362,7 +362,7 @@ function second(turnTo) {
   const both = offered.length !== 1;
   const protocol = radios("protocol", t("form.protocol"), [["imap", t("form.protocol.imap")], ["pop3", t("form.protocol.pop3")]].filter(([k]) => both || offered.includes(k)), v.protocol);
   const start = radios("start", t("form.start"), startOptions(), v.start);
-  const adv = advanced({ host: v.host, port: v.port, security: v.security, username: v.username }, v.security === "none");
+  const adv = advanced({ host: v.host, port: v.port, security: v.security, username: v.username }, v.security === "none", !["guess", "none"].includes(found.source));
   const byGrant = fits(found), whose = h("div", { class: "whose" });
   const trouble = h("div", { class: "trouble-box" });
   const finish = steady(h("button", { class: "primary", type: "submit" }, t("wizard.finish")));
