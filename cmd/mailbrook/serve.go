@@ -217,7 +217,7 @@ func (a *app) advice() advice { return advice{a.catalog, a.oauth, false} }
 
 func (w advice) about(a account.Account) diagnose.Context {
 	c := diagnose.Context{
-		Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host,
+		Provider: w.catalog.ByID(a.Provider), Protocol: a.Protocol, Host: a.Server.Host, Port: a.Server.Port,
 		Email: a.Email, SignIn: w.signIn.Offers(a.Provider), HeldBack: a.Status.Diagnosis.HeldBack(),
 		Admin: w.admin,
 	}

@@ -53,7 +53,7 @@ var delayTexts = map[account.DelayKind]delayText{
 		),
 	},
 	account.DelayBackoff: {
-		words{"It will be tried again", "Spróbujemy ponownie"},
+		words{"It will be tried again", "Będzie kolejna próba"},
 		words{"{n}: {why}.", "{n}: {why}."},
 		words{}, // That of the diagnosis.
 	},
@@ -159,7 +159,9 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 	case account.DelayPaused:
 		help = Resume
 	case account.DelayAttention, account.DelayBackoff:
-		help = cure(code)
+		if help = cure(code); c.given(code) {
+			help = Fetch
+		}
 	case account.DelayQuota:
 		help = Space
 	case account.DelayWaiting:

@@ -16,6 +16,7 @@ type Context struct {
 	Provider provider.Provider
 	Protocol account.Protocol
 	Host     string
+	Port     int
 	Email    string
 	SignIn   bool   // Whether users can sign in on the provider's own page here.
 	HeldBack bool   // For rate_limited: it is we who make a pause, after logins that failed.
@@ -306,6 +307,9 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 			t = adminHeldBack
 		}
 	}
+	if c.given(code) {
+		t = away
+	}
 	passes := passing[code]
 	if told, ok := c.situation(code); ok {
 		t, passes, c.Provider = told, false, provider.Provider{}
@@ -320,6 +324,24 @@ func Explain(code fault.Code, lang string, c Context) (title, advice string) {
 		parts = append(append(parts, see.in(lang)), links...)
 	}
 	return c.fill(t.title.in(lang), lang), c.fill(strings.Join(parts, " "), lang)
+}
+
+// given reports whether a code is of a server that the provider gives and that nobody
+// has to check: it cannot be reached.
+func (c Context) given(code fault.Code) bool {
+	switch code {
+	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout:
+	default:
+		return false
+	}
+	server := c.Provider.Servers[c.protocol()]
+	return !c.Admin && server.Host != "" && server.Host == c.Host && server.Port == c.Port
+}
+
+// away is said where a server that the provider gives cannot be reached.
+var away = text{
+	words{"We cannot reach {provider} at the moment", "Nie możemy teraz połączyć się z serwerem {provider}"},
+	words{"There is nothing for you to change.", "Niczego nie trzeba zmieniać."},
 }
 
 // reader returns what is said to whoever reads it.

@@ -197,6 +197,36 @@ func TestAdministratorsReadOfTheUser(t *testing.T) {
 	}
 }
 
+// TestAServerThatTheProviderGivesIsNotTheUsersToMend: nobody typed its name, so nobody is to check it.
+func TestAServerThatTheProviderGivesIsNotTheUsersToMend(t *testing.T) {
+	google := catalog(t).ByID("google")
+	server := google.Servers[account.IMAP]
+	given := diagnose.Context{Provider: google, Protocol: account.IMAP, Host: server.Host, Port: server.Port}
+	for _, code := range []fault.Code{fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout} {
+		for lang, want := range map[string]string{
+			"en": "We cannot reach Google at the moment There is nothing for you to change. " +
+				"Try again in a few minutes; a saved account is tried again by itself.",
+			"pl": "Nie możemy teraz połączyć się z serwerem Google Niczego nie trzeba zmieniać. " +
+				"Spróbuj ponownie za kilka minut; po zapisaniu będziemy próbować sami.",
+		} {
+			title, advice := diagnose.Explain(code, lang, given)
+			if got := title + " " + advice; got != want {
+				t.Errorf("%s %s: %s", lang, code, got)
+			}
+			for name, change := range map[string]func(*diagnose.Context){ // The controls.
+				"another host": func(c *diagnose.Context) { c.Host = "imap.gmial.com" },
+				"another port": func(c *diagnose.Context) { c.Port = 994 },
+			} {
+				c := given
+				change(&c)
+				if other, _ := diagnose.Explain(code, lang, c); other == title {
+					t.Errorf("%s %s, %s: %s", lang, code, name, other)
+				}
+			}
+		}
+	}
+}
+
 func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 	c := catalog(t)
 	for _, tc := range []struct {
