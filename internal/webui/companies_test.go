@@ -225,12 +225,13 @@ func (p *tab) step(x step) {
 	at := x.refusal.in(p.dev)
 	if x.tested { // What a test found stands once, above the field that it points at.
 		p.until(`document.querySelector(".notice.bad .strong")?.textContent.includes(` + quote(at) + ")")
-		at = said{"Check this.", "Sprawdź to pole."}.in(p.dev)
+		if at = (said{"Check this.", "Sprawdź to pole."}).in(p.dev); x.focus == "password" {
+			at = said{"Enter the password again.", "Wpisz hasło jeszcze raz."}.in(p.dev)
+		}
 	}
 	p.until(`document.activeElement.closest(".field").querySelector(".error").textContent.includes(` + quote(at) + ")")
-	if x.focus == "password" { // It is on the first page, and still there.
-		p.press(sayContinue.in(p.dev))
-		p.until(labelled(sayName.in(p.dev)))
+	if x.focus == "password" { // It is asked for beside the user name, which may be what is wrong.
+		p.until("document.querySelector('.advanced').open && " + labelled(sayUsername.in(p.dev)))
 	}
 }
 

@@ -235,8 +235,7 @@ func TestAWrongPasswordOrServerLeadsBackToItsFieldWithNothingLost(t *testing.T) 
 	p.until("document.activeElement?.name === 'password'")
 	p.sees("Enter the password again")
 	p.enter("Password", d.Users["anna"])
-	p.press("Continue")
-	for label, want := range map[string]string{
+	for label, want := range map[string]string{ // It is asked for beside the user name.
 		"Name of the account": "Poczta", "Your name": "Anna Nowak",
 		"Server": "localhost", "User name": "anna",
 	} {

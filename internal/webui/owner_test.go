@@ -125,7 +125,7 @@ func TestSettingsSayWhatIsWrongOnce(t *testing.T) {
 			p.press(fix)
 			p.until(`document.querySelector(".trouble-box .notice.bad .strong")`)
 			const bad = `document.querySelector("[name=password]").closest(".field").querySelector(".error")`
-			p.until(bad + ".textContent === " + quote(said{"Check this.", "Sprawdź to pole."}.in(dev)))
+			p.until(bad + ".textContent === " + quote(said{"Enter the password again.", "Wpisz hasło jeszcze raz."}.in(dev)))
 			p.sound("edit-wrong-once")
 			p.press(save)
 			p.until(`document.querySelector("dialog")`)

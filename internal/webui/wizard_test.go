@@ -60,7 +60,22 @@ func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 			p.sees(said{"Outlook.com cannot be added here", "Poczty Outlook.com nie można tu dodać"}.in(dev))
 			p.sees(said{"Enter anna@firma.test as the address to", "Wpisz anna@firma.test jako adres docelowy."}.in(dev))
 			p.until(noPassword + " && !" + named(sayContinue.in(dev)))
+			p.until(`document.querySelector(".way a[href^='https://support.microsoft.com/']")`)
 			p.sound("wizard-forwarding")
+			tiles := `document.querySelector(".tiles")?.checkVisibility()`
+			p.press(said{"Another address", "Inny adres"}.in(dev))
+			p.until(tiles + " && " + labelled(sayEmail.in(dev)) + ".value === '' && !document.querySelector('.way .notice')")
+
+			// Who begins anew from the list begins with nothing; a page that is loaded again is as it was.
+			p.enter(sayEmail.in(dev), "anna@outlook.com")
+			p.press(sayContinue.in(dev))
+			p.until("document.querySelector('.way .numbered') && !" + tiles)
+			p.do(chromedp.Reload())
+			p.until("document.querySelector('.way .numbered') && !" + tiles)
+			p.press(said{"External accounts", "Konta zewnętrzne"}.in(dev))
+			p.until("document.querySelector('.empty')")
+			p.press(sayAdd.in(dev))
+			p.until(tiles + " && " + labelled(sayEmail.in(dev)) + ".value === ''")
 			p.quiet()
 		})
 	}

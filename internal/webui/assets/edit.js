@@ -8,7 +8,7 @@ import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { explain, go, missing } from "./page.js";
-import { advanced, complain, failure, field, forgetful, intervals, isAddress, password, pointedAt, portOf, problemFields, radios, select, startOptions, startWord, test, unblame, usualPort, warned } from "./form.js";
+import { advanced, complain, failure, field, forgetful, given, intervals, isAddress, password, pointedAt, portOf, problemFields, radios, select, startOptions, startWord, test, unblame, usualPort, warned } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 let unsaved = null; // What was typed when the language was changed.
@@ -132,12 +132,14 @@ export async function page(id) {
     try {
       if (b.server || b.protocol || b.password || b.username) {
         const { start: _s, max_message_bytes: _m, poll_interval_seconds: _p, folders: _f, ...settings } = b;
-        const result = await test({ account_id: id, ...settings }, at("email"), preset?.help, f.protocol.value);
+        const known = given(preset, f.protocol.value, { host: at("server.host"), port: portOf(at("server.port")) });
+        const result = await test({ account_id: id, ...settings }, { email: at("email"), help: preset?.help, protocol: f.protocol.value, known });
         close = result.close;
         if (!result.ok && !result.anyway) {
           if (result.problem) problem(result.problem);
           else if (result.diagnosis) {
-            blame(pointedAt(result.diagnosis), failure(result.diagnosis, preset?.help));
+            if (result.diagnosis.code === "auth_failed") adv.el.open = true; // The user name may be wrong.
+            blame(pointedAt(result.diagnosis, known), failure(result.diagnosis, preset?.help));
           }
           return;
         }
@@ -172,7 +174,7 @@ export async function page(id) {
     const b = { oauth_grant: grant.id, confirm_address: true };
     let close;
     try {
-      const result = await test({ account_id: id, ...b }, a.email, preset?.help, a.protocol);
+      const result = await test({ account_id: id, ...b }, { email: a.email, help: preset?.help, protocol: a.protocol, known: given(preset, a.protocol, a.server) });
       close = result.close;
       if (!result.ok && !result.anyway) {
         if (result.problem) problem(result.problem);

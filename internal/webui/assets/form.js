@@ -135,8 +135,17 @@ export function fieldFor(code) {
 /** ours are the diagnoses whose detail is our own words, and no answer of a server. */
 export const ours = new Set(["local_over_quota", "local_mailbox_unavailable", "visit_aborted", "mail_loop", "internal"]);
 
+/** given says whether a server is the one that its provider gives: nobody has typed it here. */
+export function given(p, protocol, { host, port }) {
+  const x = p?.protocols?.[protocol];
+  return Boolean(x) && x.host === host && x.port === port;
+}
+
+/** away says that a server that was given cannot be reached: no field is to be mended. */
+const away = (d, known) => known && ["dns_failure", "connect_refused", "connect_timeout"].includes(d.code);
+
 /** pointedAt is the field that a diagnosis concerns, marked: what is wrong stands above, once. */
-export const pointedAt = (d) => (fieldFor(d.code) ? [[fieldFor(d.code), t(d.code === "auth_failed" ? "field.refused" : "field.check")]] : []);
+export const pointedAt = (d, known) => (fieldFor(d.code) && !away(d, known) ? [[fieldFor(d.code), t(d.code === "auth_failed" ? "field.refused" : "field.check")]] : []);
 
 /** unblame takes what was said of all fields away. */
 export const unblame = (fields) => { for (const f of Object.values(fields)) f.fail?.(""); };
@@ -179,10 +188,11 @@ export const warned = (report) => (report?.warning ? " " + report.warning.title 
 /** others says that folders of other people are there, which are not fetched. */
 export const others = (report) => (report?.other_folders.length ? " " + t("test.others", { n: report.other_folders.length }) : "");
 
-/** test shows a connection test in a dialog, its steps ticking off as they end.
+/** test shows a connection test in a dialog, its steps ticking off as they end. It is told whose it is, by which
+ * protocol, where its provider helps, and whether the server is given.
  * It returns {ok: true, close} with the dialog open, to say that it is saved,
  * or {ok: false, diagnosis | problem, anyway} with it closed. */
-export async function test(body, email, help, protocol = body.protocol) {
+export async function test(body, { email, help, protocol, known }) {
   const stop = new AbortController();
   const steps = h("ol", { class: "steps" });
   const rows = new Map();
@@ -233,7 +243,7 @@ export async function test(body, email, help, protocol = body.protocol) {
   outcome.replaceChildren(failure(report.diagnosis, help));
   return new Promise((done) => {
     let anyway = false;
-    const fix = h("button", { type: "button", class: "primary", onclick: () => d.close() }, t("test.fix"));
+    const fix = h("button", { type: "button", class: "primary", onclick: () => d.close() }, t(away(report.diagnosis, known) ? "close" : "test.fix"));
     const skip = report.diagnosis.retryable && h("button", { type: "button", onclick: () => { anyway = true; d.close(); } }, t("test.anyway"));
     d.querySelector(".actions").replaceChildren(...[skip, fix].filter(Boolean));
     fix.focus();

@@ -5,7 +5,7 @@ import { h, s, say, show, icon, announce, dialog, uid } from "./dom.js";
 import * as live from "./events.js";
 import { t, when, full, size, span } from "./i18n.js";
 import { letters } from "./letters.js";
-import { explain, go, flash, toast } from "./page.js";
+import { explain, go, flash, startAnew, toast } from "./page.js";
 import { quotaBar } from "./chart.js";
 
 export const glyph = { pending: "clock", fetching: "fetch", ok: "check", partial: "warn", retrying: "clock", needs_attention: "warn", over_quota: "full", paused: "pause" };
@@ -315,11 +315,11 @@ export async function page() {
   const cards = new Map();
   const used = h("p", { class: "used" });
   const dots = h("span", { class: "places", "aria-hidden": "true" });
-  const add = h("a", { class: "button primary", href: "/accounts/new" }, icon("add"), t("list.add"));
+  const add = h("a", { class: "button primary", href: "/accounts/new", onclick: startAnew }, icon("add"), t("list.add"));
   const fullUp = h("p", { class: "hint" });
   const list = h("ul", { class: "cards", "aria-label": t("list.label") });
   const empty = h("section", { class: "empty" }, emptyPicture(), h("h2", null, t("list.empty.title")), h("p", null, t("list.empty.text")),
-    h("a", { class: "button primary", href: "/accounts/new" }, icon("add"), t("list.add")));
+    h("a", { class: "button primary", href: "/accounts/new", onclick: startAnew }, icon("add"), t("list.add")));
   const space = h("section", { class: "panel", id: "space", tabindex: "-1", "aria-label": t("quota.title"), hidden: true });
   const states = new Map();
 

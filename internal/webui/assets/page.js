@@ -71,6 +71,17 @@ export function explain(e, silent) {
   return text;
 }
 
+let anew = false;
+
+/** startAnew has the page for adding an account begin with nothing of what was typed before; startedAnew says once
+ * whether it is to. */
+export const startAnew = () => { anew = true; };
+export function startedAnew() {
+  const was = anew;
+  anew = false;
+  return was;
+}
+
 let shown = 0;
 
 /** toast shows a sentence for a while at the edge of the page, unless somebody is about to read it, and tells it to

@@ -1,14 +1,14 @@
 // Adding an account, in two steps. What was typed is kept while the page is
 // open, and (without the password) in this tab's storage, in case the user has
-// to sign in again.
+// to sign in again or loads the page again. Who begins anew begins with nothing.
 
 import { get, post, query, Problem } from "./api.js";
 import { h, say, show, steady, icon, notice, external, announce } from "./dom.js";
 import * as live from "./events.js";
 import { t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
-import { explain, go, safety, user } from "./page.js";
-import { advanced, complain, failure, field, forgetful, isAddress, others, password, pointedAt, portOf, problemFields, radios, startOptions, test, unblame, usualPort, warned } from "./form.js";
+import { explain, go, safety, startedAnew, user } from "./page.js";
+import { advanced, complain, failure, field, forgetful, given, isAddress, others, password, pointedAt, portOf, problemFields, radios, startOptions, test, unblame, usualPort, warned } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
 
 const store = "mailbrook.wizard";
@@ -38,6 +38,7 @@ function forget() {
 }
 
 export async function page() {
+  if (startedAnew()) forget();
   restore();
   state.user = user();
   const [list] = await Promise.all([
@@ -110,6 +111,7 @@ async function settle(address, signal) {
   const domain = address.split("@")[1].toLowerCase();
   if (domain !== state.domain) { state.values = { sender_name: state.values.sender_name }; state.touched = {}; }
   state.domain = domain;
+  state.refused = false;
   state.settings = byName(await get("/v1/autoconfig" + query({ email: address }), signal), address);
   state.asked = address;
   return state.settings;
@@ -206,7 +208,20 @@ function first(turnTo) {
   /** forward is the way round a provider that lets nobody in: no password is asked for. */
   function forward(p) {
     return notice("warn", t("wizard.locked", { name: p.name }), p.help.note && h("p", null, p.help.note), h("p", null, t("wizard.forward")),
-      h("ol", { class: "numbered" }, [1, 2, 3].map((i) => h("li", null, t("wizard.forward." + i, { name: p.name, user: user() })))));
+      h("ol", { class: "numbered" }, [1, 2, 3].map((i) => h("li", null, t("wizard.forward." + i, { name: p.name, user: user() })))),
+      p.help.url && h("p", null, external(p.help.url, t("wizard.help.more", { name: p.name }), t("newtab"))),
+      h("p", { class: "actions start" }, h("button", { type: "button", onclick: clear }, t("wizard.another"))));
+  }
+  /** clear takes the address back, and offers all the providers again. */
+  function clear() {
+    email.input.value = pass.input.value = "";
+    state.chosen = state.asked = state.opened = "";
+    state.settings = null;
+    keep();
+    press();
+    recognised.replaceChildren();
+    offer(null);
+    email.input.focus();
   }
   there.addEventListener("click", async () => {
     keep();
@@ -363,6 +378,8 @@ function second(turnTo) {
   const protocol = radios("protocol", t("form.protocol"), [["imap", t("form.protocol.imap")], ["pop3", t("form.protocol.pop3")]].filter(([k]) => both || offered.includes(k)), v.protocol);
   const start = radios("start", t("form.start"), startOptions(), v.start);
   const adv = advanced({ host: v.host, port: v.port, security: v.security, username: v.username }, v.security === "none", !["guess", "none"].includes(found.source));
+  const app = Boolean(p?.auth.includes("app_password") && !p.auth.includes("password"));
+  const pass = password({ label: t(app ? "wizard.apppassword" : "wizard.password"), value: state.password, required: true });
   const byGrant = fits(found), whose = h("div", { class: "whose" });
   const trouble = h("div", { class: "trouble-box" });
   const finish = steady(h("button", { class: "primary", type: "submit" }, t("wizard.finish")));
@@ -376,10 +393,19 @@ function second(turnTo) {
   advise();
   const form = h("form", { novalidate: true, class: "panel" },
     h("p", { class: "for" }, icon("mail"), h("span", null, state.email), p && h("span", { class: "badge" }, p.name)),
-    whose, trouble, name.el, sender.el, folder.el, protocol.el, pop3, start.el, adv.el, h("div", { class: "actions" }, back, finish));
+    whose, trouble, name.el, sender.el, folder.el, protocol.el, pop3, start.el, pass.el, adv.el, h("div", { class: "actions" }, back, finish));
 
   forgetful(form, trouble, fields);
+  show(pass.el, false);
+  if (state.refused && !byGrant) askAgain();
 
+  /** askAgain has a refused password entered here, beside the user name, which may be what is wrong. */
+  function askAgain() {
+    state.refused = true;
+    fields.password = pass;
+    show(pass.el, true);
+    adv.el.open = true;
+  }
   /** confirm says who signed in at the provider, and when that is somebody
    * else than was typed, has the user choose. It says whether that is open. */
   function confirm() {
@@ -404,6 +430,7 @@ function second(turnTo) {
       name: name.input.value.trim(), sender_name: sender.input.value.trim(), folder: folder.input.value.trim(), protocol: protocol.value || v.protocol, start: start.value,
       host: labels(f["server.host"].input.value.trim()), port: f["server.port"].input.value.trim(), security: f["server.security"].input.value, username: f.username.input.value.trim(),
     });
+    if (fields.password) state.password = pass.input.value;
     state.open = adv.el.open;
     save();
   }
@@ -475,9 +502,14 @@ function second(turnTo) {
     if (once) trouble.replaceChildren(box());
     trouble.scrollIntoView({ block: "nearest" });
   }
+  function diagnosed(d, wait) {
+    if (d.code === "auth_failed" && !byGrant) askAgain();
+    lead(pointedAt(d, known()), () => failure(d, p?.help, wait));
+  }
+  const known = () => given(p, v.protocol, { host: v.host, port: portOf(v.port) });
   function problem(e) {
     if (e.status === 401) return;
-    if (e.body?.diagnosis) { const d = e.body.diagnosis; lead(pointedAt(d), () => failure(d, p?.help, e.wait)); return; }
+    if (e.body?.diagnosis) { diagnosed(e.body.diagnosis, e.wait); return; }
     const wrong = problemFields(e), text = explain(e, true);
     const box = () => notice("bad", e.code === "account_limit_reached" ? t("wizard.limit.title") : t("error.title"), h("p", null, text),
       e.code === "account_limit_reached" && h("p", null, h("a", { href: "/" }, t("back.list"))));
@@ -495,13 +527,10 @@ function second(turnTo) {
     finish.disabled = true;
     try {
       const b = body();
-      const result = await test(b, state.email, p?.help);
+      const result = await test(b, { email: state.email, help: p?.help, protocol: v.protocol, known: known() });
       if (!result.ok && !result.anyway) {
         if (result.problem) problem(result.problem);
-        else if (result.diagnosis) {
-          const d = result.diagnosis;
-          lead(pointedAt(d), () => failure(d, p?.help));
-        }
+        else if (result.diagnosis) diagnosed(result.diagnosis);
         return;
       }
       try {

@@ -179,6 +179,7 @@ export default {
   "wizard.forward.1": "Open forwarding in the settings at {name}.",
   "wizard.forward.2": "Enter {user} as the address to forward to.",
   "wizard.forward.3": "Save: new mail then arrives in this mailbox.",
+  "wizard.another": "Another address",
   "wizard.help.either": "If your usual password is refused, make an app password.",
   "wizard.help.apppassword.link": "Make an app password",
   "wizard.help.enable.link": "Switch it on",

@@ -179,6 +179,7 @@ export default {
   "wizard.forward.1": "Otwórz przekazywanie wiadomości w ustawieniach poczty {name}.",
   "wizard.forward.2": "Wpisz {user} jako adres docelowy.",
   "wizard.forward.3": "Zapisz: nowa poczta będzie trafiać do tej skrzynki.",
+  "wizard.another": "Inny adres",
   "wizard.help.either": "Jeśli zwykłe hasło zostanie odrzucone, utwórz hasło do aplikacji.",
   "wizard.help.apppassword.link": "Utwórz hasło do aplikacji",
   "wizard.help.enable.link": "Włącz dostęp",
