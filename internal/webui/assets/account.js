@@ -3,7 +3,7 @@
 import { get, post, query } from "./api.js";
 import { h, put, say, icon, announce, notice } from "./dom.js";
 import * as live from "./events.js";
-import { count, date, full, size, t } from "./i18n.js";
+import { count, date, folderName, full, size, t } from "./i18n.js";
 import { explain, go, missing, toast } from "./page.js";
 import { due, fetched, fetchNow, menu, overdue, pause, pauseSwitch, planned, progressView, remove, stateView, time } from "./list.js";
 import { ours } from "./form.js";
@@ -138,7 +138,7 @@ export async function page(id) {
   function skippedRow(m) {
     const tooLarge = large(m), again = "account.skipped." + (tooLarge ? "fetch" : "retry");
     const said = h("p", { class: "hint" }, m.next_at ? t("account.skipped.next", { when: planned(m.next_at) }) : tooLarge ? null : t("account.skipped.never"));
-    const retry = h("button", { type: "button", "aria-label": t(again + ".of", { message: m.subject || m.message, folder: m.folder }) }, t(again));
+    const retry = h("button", { type: "button", "aria-label": t(again + ".of", { message: m.subject || m.message, folder: folderName(m.folder) }) }, t(again));
     retry.addEventListener("click", async () => {
       retry.disabled = true;
       try {
@@ -155,8 +155,8 @@ export async function page(id) {
     const what = described
       ? [h("p", { class: "strong", dir: "auto" }, m.subject || t("account.skipped.nosubject")),
         h("p", { dir: "auto" }, [m.sender, m.date && h("time", { datetime: m.date, title: full(m.date) }, date(m.date))].filter(Boolean).flatMap((x, i) => (i ? [", ", x] : [x]))),
-        h("p", { class: "hint" }, t("account.skipped.in", { folder: m.folder }))]
-      : h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder }));
+        h("p", { class: "hint" }, t("account.skipped.in", { folder: folderName(m.folder) }))]
+      : h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: folderName(m.folder) }));
     return h("li", null, h("div", null, what,
       h("p", null, tooLarge ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)),
       !tooLarge && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), said), retry);
@@ -249,7 +249,7 @@ function branch(node) {
   return h("ul", { class: "tree" }, [...node.below.values()].map((n) => {
     const f = n.folder;
     return h("li", null, h("div", { class: f && !f.selected ? "left-out" : "" }, icon("folder"),
-      h("span", { class: "folder-name" }, n.name),
+      h("span", { class: "folder-name" }, folderName(n.name)),
       f?.selected && h("span", { class: "num" }, t("account.folders.fetched", { fetched: count(f.fetched), total: count(Math.max(f.messages, f.fetched)) })),
       f && h("small", null, f.selected ? t("account.folders.to", { folder: f.local_name }) : t(f.shared ? "account.folders.shared" : "account.folders.left"))),
     n.below.size > 0 && branch(n));

@@ -5,7 +5,7 @@ import { get, patch, query, Problem } from "./api.js";
 import { read, suited, typed, units, written } from "./bytes.js";
 import { h, icon, notice, announce, show, steady } from "./dom.js";
 import * as live from "./events.js";
-import { t } from "./i18n.js";
+import { folderName, t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { explain, go, missing } from "./page.js";
 import { advanced, complain, failure, field, forgetful, given, intervals, isAddress, password, pointedAt, portOf, problemFields, radios, select, startOptions, startWord, test, unblame, usualPort, warned } from "./form.js";
@@ -239,7 +239,7 @@ function picker(folders) {
   const boxes = sorted.map((f) => [f, h("input", { type: "checkbox", checked: f.selected })]);
   const el = h("fieldset", { class: "choice folders" }, h("legend", null, t("form.folders")),
     boxes.length ? boxes.map(([f, box]) => {
-      const label = h("label", null, box, h("span", null, f.remote_name, f.shared && h("small", null, " ", t("form.folders.shared"))));
+      const label = h("label", null, box, h("span", null, folderName(f.remote_name), f.shared && h("small", null, " ", t("form.folders.shared"))));
       label.classList.add("depth-" + Math.min(4, sorted.filter((g) => below(f, g)).length)); // Below those that have a line.
       return label;
     }) : h("p", { class: "hint" }, t("form.folders.none")));

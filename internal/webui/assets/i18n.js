@@ -83,6 +83,9 @@ export function when(iso, now = Date.now()) {
   return dayTime.format(new Date(iso));
 }
 
+/** folderName is a folder at the provider as people call it. */
+export const folderName = (name) => name.replace(/^INBOX(?=$|\/)/, t("folder.inbox"));
+
 /** span is a length of time in whole words. */
 export const span = (seconds) => lasting("span", seconds);
 

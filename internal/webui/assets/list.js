@@ -3,7 +3,7 @@
 import { call, patch, post, get, Problem } from "./api.js";
 import { h, s, say, show, icon, announce, dialog, uid } from "./dom.js";
 import * as live from "./events.js";
-import { t, when, full, size, span } from "./i18n.js";
+import { folderName, t, when, full, size, span } from "./i18n.js";
 import { letters } from "./letters.js";
 import { explain, go, flash, startAnew, toast } from "./page.js";
 import { quotaBar } from "./chart.js";
@@ -211,7 +211,7 @@ export function progressView() {
       bar.max = p.messages_total;
       bar.value = p.messages_done;
       const rest = live.left(a);
-      say(text, [p.folder, t("progress.count", { done: p.messages_done, total: p.messages_total }), size(p.bytes_done),
+      say(text, [p.folder && folderName(p.folder), t("progress.count", { done: p.messages_done, total: p.messages_total }), size(p.bytes_done),
         rest === null ? null : t("progress.left", { span: span(rest) })].filter(Boolean).join(" · "));
     },
   };

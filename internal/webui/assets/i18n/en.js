@@ -37,6 +37,7 @@ export default {
   "messages": { one: "{n} message", other: "{n} messages" },
   "accounts": { one: "{n} account", other: "{n} accounts" },
   "folders": { one: "{n} folder", other: "{n} folders" },
+  "folder.inbox": "Inbox",
 
   "signin.title": "Please sign in",
   "signin.text": "Open this page from your webmail: it signs you in by itself.",

@@ -37,6 +37,7 @@ export default {
   "messages": { one: "{n} wiadomość", few: "{n} wiadomości", many: "{n} wiadomości", other: "{n} wiadomości" },
   "accounts": { one: "{n} konto", few: "{n} konta", many: "{n} kont", other: "{n} konta" },
   "folders": { one: "{n} folder", few: "{n} foldery", many: "{n} folderów", other: "{n} folderu" },
+  "folder.inbox": "Odebrane",
 
   "signin.title": "Zaloguj się",
   "signin.text": "Otwórz tę stronę ze swojej poczty, a zalogujesz się automatycznie.",
