@@ -36,8 +36,13 @@ func TestSuccessCanBeSeen(t *testing.T) {
 			if js[bool](p, "Boolean("+toast+")") { // The control.
 				t.Error("something is said before anything was done")
 			}
+			js[any](p, `window.heard = []; ((e) => new MutationObserver(() =>
+				window.heard.push(e.textContent.replaceAll("\u00a0", " "))).observe(e, {childList: true})
+			)(document.getElementById("said")); null`)
 			p.press(said{"Fetch now: Poczta", "Pobierz teraz: Poczta"}.in(dev))
-			p.seesDone(said{"Poczta will be fetched in a moment.", "Poczta: pobieranie za chwilę."}.in(dev))
+			asked := quote(said{"Poczta will be fetched in a moment.", "Poczta: pobieranie za chwilę."}.in(dev))
+			p.until("(" + toast + ")?.innerText.includes(" + asked + ")")
+			p.until("window.heard.some((e) => e.includes(" + asked + "))") // The fetch itself is said soon after.
 			p.sound("toast")
 			p.press(said{"Close", "Zamknij"}.in(dev))
 			p.until("!(" + toast + ")")
