@@ -132,7 +132,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 				s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": true})
 				s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": false})
 			}, says: []string{"Fetching is switched off", "in this account's settings"}, helps: "Switch it on",
-			polish: "Wyłączono je w ustawieniach",
+			polish: "Wstrzymano je w ustawieniach",
 		},
 	} {
 		s.writes(append(well, tc.facts...)...)

@@ -51,7 +51,7 @@ func TestSmallThingsOnThePages(t *testing.T) {
 			p.goTo("/accounts/" + id + "/edit")
 			const folders = `document.querySelector("fieldset.folders").checkVisibility()`
 			only := said{
-				"Only the inbox is fetched from then on.", "Odtąd pobierane będą tylko wiadomości odebrane.",
+				"Only the inbox is fetched from then on.", "Odtąd pobierana będzie tylko skrzynka odbiorcza.",
 			}.in(dev)
 			tells := "document.querySelector('main').innerText.includes(" + quote(only) + ")"
 			p.until(folders + " && !" + tells) // The control.
