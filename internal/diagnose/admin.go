@@ -136,10 +136,10 @@ var adminTexts = map[fault.Code]text{
 		"Pobrano to, co dało się odczytać. Użytkownik może pominąć te foldery w ustawieniach konta.",
 	}},
 	fault.MessageFailed: {advice: words{
-		"They stay at the provider; the rest of the mail keeps coming. What could not be read is tried again by itself, once a " +
-			"day in the end; what is too large is fetched when the user asks for it.",
-		"Są nadal u dostawcy; reszta poczty przychodzi normalnie. Te, których nie dało się odczytać, są pobierane ponownie: " +
-			"z czasem raz na dobę; zbyt duże zostaną pobrane na żądanie użytkownika.",
+		"They stay at the provider; the rest of the mail keeps coming. What could not be read is tried again by itself, " +
+			"once a day in the end; what is too large is fetched when the user asks for it.",
+		"Są nadal u dostawcy; reszta poczty przychodzi normalnie. Te, których nie dało się odczytać, są pobierane " +
+			"ponownie: z czasem raz na dobę; zbyt duże zostaną pobrane na żądanie użytkownika.",
 	}},
 	fault.LocalOverQuota: {
 		words{"The user's own mailbox is full", "Skrzynka użytkownika jest pełna"},
