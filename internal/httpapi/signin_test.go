@@ -769,7 +769,8 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 		"both, by a proxy": {
 			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 5+len(hidden)),
 			[]func(*httpapi.Options){byLoopback},
-			[]int{400}, false,
+			[]int{400},
+			false,
 		},
 		"chunks, by a proxy": {
 			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []func(*httpapi.Options){byLoopback}, []int{400}, false,
@@ -779,7 +780,8 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 		},
 		"no proxy": {
 			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 5+len(hidden)), nil,
-			[]int{422, 303}, false,
+			[]int{422, 303},
+			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
