@@ -359,14 +359,14 @@ func TestARealIdentityProviderSignsIn(t *testing.T) {
 	if got := ps[0].signedIn(); !slices.Equal(got, []string{"oidc from " + one}) {
 		t.Errorf("written down is %q", got)
 	}
-	// Codes of nobody's: the client's return that came twice counts with them.
+	// Codes of nobody's. The client's return that came twice does not count with them.
 	for i := range 32 {
 		address, h := out(one)
 		u, err := url.Parse(address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[bool]int{true: http.StatusForbidden, false: http.StatusTooManyRequests}[i < 29]
+		want := map[bool]int{true: http.StatusForbidden, false: http.StatusTooManyRequests}[i < 30]
 		if a := ps[i%2].lead("/signin/callback?code=x&state="+u.Query().Get("state"), h); a.status != want {
 			t.Errorf("code %d of nobody's is answered %d %s", i+1, a.status, a.body)
 		}
