@@ -202,6 +202,7 @@ func FuzzNewAccount(f *testing.F) {
 	for _, s := range []string{
 		`{"email":"a@b.test","password":"x"}`, `{"email":1}`, `{"server":{"host":"a\r\nb","port":70000,"x":1}}`,
 		`{"folders":{"include":["\\Junk",""]}}`, `{"poll_interval_seconds":1e2}`, `[]`, `{"":"0"}`,
+		`{"email":"a@b.test"}`, `{"email":"a@b.test","oauth_grant":"x"}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -212,6 +213,7 @@ func FuzzNewAccount(f *testing.F) {
 		}
 		var found findings
 		found.schema(nil, schema.VisitJSON(b.value, openapi3.MultiErrors()), "")
+		found.oneOf(schema, b.value)
 		for _, e := range append(found.malformed, found.invalid...) {
 			if e.Field == "" || e.Code == "" || e.Detail.Format == "" {
 				t.Fatalf("%q: %+v", raw, e)
@@ -229,7 +231,8 @@ func FuzzNewAccount(f *testing.F) {
 			return
 		}
 		d := draftOf(in)
-		if d.Email == "" || d.Password.Empty() || strings.ContainsAny(d.Email+d.Password.Reveal(), "\r\n\x00") {
+		if d.Email == "" || d.Password.Empty() && d.Grant == "" ||
+			strings.ContainsAny(d.Email+d.Password.Reveal()+d.Grant, "\r\n\x00") {
 			t.Fatalf("%q passed the checks", raw)
 		}
 	})
