@@ -25,6 +25,7 @@ func TestHouse(t *testing.T) {
 		{"the map is the document's", checkMap(string(document), mayImport)},
 		{"third parties are confined", checkConfined(files)},
 		{"only outbound dials", checkDials(files)},
+		{"contexts end every wait", checkContexts(files, beginsContext)},
 		{"packages are named after what they are about", checkNames(files)},
 		{"everything exported says what it is, and no function is endless", checkDocs(files)},
 		{"a subtest's failure ends that subtest alone", checkSubtests(t, root)},
@@ -78,6 +79,14 @@ func TestRulesBite(t *testing.T) {
 			"internal/source/source.go:28: http.DefaultClient is for package outbound alone",
 			"internal/source/source.go:31: http.Get is for package outbound alone",
 			"internal/source/source.go:34: imapclient.DialTLS is for package outbound alone",
+		}},
+		{"contexts", checkContexts(files, map[string]string{
+			"internal/outbound/outbound.go Reasoned": "argued", "internal/outbound/outbound.go Gone": "needless",
+		}), []string{
+			"internal/account/account.go: imports context without its name",
+			"internal/archtest: internal/outbound/outbound.go Gone begins no context: take its reason away",
+			"internal/outbound/outbound.go:12: context.Background is for main and tests: take a context from the caller",
+			"internal/outbound/outbound.go:15: context.TODO is for main and tests: take a context from the caller",
 		}},
 		{"names", checkNames(files), []string{"internal/utils: a package called utils says nothing of what is in it"}},
 		{"docs", checkDocs(files), []string{

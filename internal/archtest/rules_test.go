@@ -100,6 +100,17 @@ var dials = map[string][]string{
 
 var mayDial = []string{"outbound", "mailtest", "demo"}
 
+// beginsContext are the functions that begin a context which nothing above them ends,
+// with the reason. Everybody else is handed one: a wait that no context ends outlives
+// the visit, the request or the process that it was for.
+var beginsContext = map[string]string{
+	"cmd/mailbrook/main.go main":       "the process's own, which signals end",
+	"cmd/mailbrook/files.go readOnce":  "a file that the command line names, read before anything runs; it has a deadline",
+	"internal/store/store.go beside":   "of the store, which outlives visits and requests: Close ends it and waits",
+	"internal/store/store.go Close":    "who closes has ended all other contexts; it has a deadline",
+	"internal/httpapi/jwks.go attempt": "the issuer's keys, for all requests and on behalf of none; it has a deadline",
+}
+
 // forbiddenNames say nothing of what is in a package.
 var forbiddenNames = []string{
 	"base", "common", "config", "constants", "core", "helper", "helpers", "interfaces", "lib", "manager", "misc", "model",
@@ -232,6 +243,49 @@ func checkDials(files []file) (vs []violation) {
 			}
 			return true
 		})
+	}
+	return vs
+}
+
+// checkContexts finds who begins a context with no end, and reasons that nobody needs any
+// more.
+func checkContexts(files []file, reasons map[string]string) (vs []violation) {
+	used := map[string]bool{}
+	for _, f := range files {
+		name, ok := f.imports["context"]
+		if !ok || part(f.dir) == "mailtest" {
+			continue
+		}
+		if name == "." {
+			vs = append(vs, violation{f.path, "imports context without its name"})
+		}
+		for _, d := range f.syntax.Decls {
+			where := f.path
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				where += " " + fn.Name.Name
+			}
+			ast.Inspect(d, func(n ast.Node) bool {
+				sel, ok := n.(*ast.SelectorExpr)
+				if !ok || sel.Sel.Name != "Background" && sel.Sel.Name != "TODO" {
+					return true
+				}
+				if pkg, ok := sel.X.(*ast.Ident); !ok || pkg.Name != name {
+					return true
+				}
+				if used[where] = true; reasons[where] == "" {
+					vs = append(vs, violation{
+						f.at(sel.Pos()),
+						"context." + sel.Sel.Name + " is for main and tests: take a context from the caller",
+					})
+				}
+				return true
+			})
+		}
+	}
+	for where := range reasons {
+		if !used[where] {
+			vs = append(vs, violation{"internal/archtest", where + " begins no context: take its reason away"})
+		}
 	}
 	return vs
 }

@@ -207,7 +207,7 @@ func (v *visit) run(ctx context.Context) error {
 		return err
 	}
 	// A full mailbox takes nothing: then the remote is left in peace too.
-	if err := v.delivery.Reserve(1, 1); err != nil {
+	if err := v.delivery.Reserve(ctx, 1, 1); err != nil {
 		return err
 	}
 	v.delivery.Release(1, 1)

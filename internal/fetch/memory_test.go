@@ -218,7 +218,7 @@ func (b *box) Open(_ context.Context, _ account.Owner, _ string, epoch int64, _ 
 	return &delivery{b, epoch}, nil
 }
 
-func (d *delivery) Reserve(_, bytes int64) error {
+func (d *delivery) Reserve(_ context.Context, _, bytes int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.room >= 0 && bytes > d.room {

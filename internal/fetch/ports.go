@@ -95,7 +95,7 @@ type Delivery interface {
 	// Reserve makes room for messages about to be staged, against the limit
 	// and against other deliveries into the same mailbox. When there is none
 	// it fails with local_over_quota and reserves nothing.
-	Reserve(messages, bytes int64) error
+	Reserve(ctx context.Context, messages, bytes int64) error
 	// Release gives back what was reserved and not delivered.
 	Release(messages, bytes int64)
 	// Stage writes the body into a spool file of this epoch, CRLF turned into

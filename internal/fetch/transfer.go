@@ -136,7 +136,10 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 			p.settles, p.todo = p.settles && len(p.todo)+p.left == 0, nil
 			continue
 		}
-		fit := v.reserve(p.todo)
+		fit, err := v.reserve(ctx, p.todo)
+		if err != nil {
+			return nil, err
+		}
 		if fit < len(p.todo) {
 			p.todo, p.settles = p.todo[:fit], false
 		}
@@ -168,23 +171,27 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 }
 
 // reserve makes room for the first of items, and returns how many they are: all, or
-// those before the one that v.full is about.
-func (v *visit) reserve(items []mail.Item) int {
+// those before the one that v.full is about. Its error is that of ctx.
+func (v *visit) reserve(ctx context.Context, items []mail.Item) (int, error) {
 	var bytes int64
 	for _, it := range items {
 		bytes += max(0, it.Size) // No larger than a message may be.
 	}
 	// Each time looks at the mailbox's quota file: once, where there is room for all.
-	if v.delivery.Reserve(int64(len(items)), bytes) == nil {
-		return len(items)
+	if v.delivery.Reserve(ctx, int64(len(items)), bytes) == nil {
+		return len(items), nil
 	}
 	for i, it := range items {
-		if err := v.delivery.Reserve(1, it.Size); err != nil {
+		err := v.delivery.Reserve(ctx, 1, it.Size)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return 0, fmt.Errorf("reserving room for messages: %w", err) // Nobody says that it is full.
+		case err != nil:
 			v.full = fault.Of(err)
-			return i
+			return i, nil
 		}
 	}
-	return len(items)
+	return len(items), nil
 }
 
 // apart divides what is to be fetched into what is new and what was skipped before,
@@ -355,7 +362,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 		return err
 	}
 	if over := st.FileSize - it.Size; over > 0 {
-		if err := p.delivery.Reserve(0, over); err != nil {
+		if err := p.delivery.Reserve(ctx, 0, over); err != nil {
 			p.delivery.Discard([]mail.Staged{st})
 			p.delivery.Release(1, it.Size)
 			return err

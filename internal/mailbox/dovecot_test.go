@@ -43,7 +43,7 @@ func bring(t testing.TB, d *mailbox.Delivery, msgs []mailtest.Message, from int)
 			token := mail.TokenFor([]byte("key"), "journal", m.Folder, 1, mail.ID{UID: uint32(from)})
 			st, err := d.Stage(t.Context(), token, bytes.NewReader(m.Wire()), m.Date, 1<<30)
 			must(t, err)
-			must(t, d.Reserve(1, st.FileSize))
+			must(t, d.Reserve(t.Context(), 1, st.FileSize))
 			var path []string
 			if m.Folder != "INBOX" {
 				path = strings.Split(m.Folder, "/")

@@ -169,7 +169,7 @@ func (v *visit) run() (err error) {
 	if err := d.Sweep(ctx, nil); err != nil {
 		return err
 	}
-	if err := d.Reserve(1, 1); err != nil {
+	if err := d.Reserve(ctx, 1, 1); err != nil {
 		return err
 	}
 	d.Release(1, 1)
@@ -182,7 +182,7 @@ func (v *visit) run() (err error) {
 		if _, ok := v.journal[n]; ok {
 			continue
 		}
-		if err := d.Reserve(1, int64(len(message(n)))); err != nil {
+		if err := d.Reserve(ctx, 1, int64(len(message(n)))); err != nil {
 			return err
 		}
 		st, err := d.Stage(ctx, token(n), strings.NewReader(message(n)), received, 1<<20)

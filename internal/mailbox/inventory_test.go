@@ -142,7 +142,7 @@ func TestAnInventoryIsComplete(t *testing.T) {
 	}
 	limit := int64(1 << 30)
 	d := open(t, s, 1, account.Limit{Bytes: &limit})
-	must(t, d.Reserve(1, 1))
+	must(t, d.Reserve(t.Context(), 1, 1))
 	d.Release(1, 1)
 	all, err := stage(d, 3)
 	must(t, err)

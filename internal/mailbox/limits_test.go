@@ -38,9 +38,9 @@ func TestD1_TheMailboxsOwnLimitCounts(t *testing.T) {
 				must(t, os.WriteFile(filepath.Join(root, quotaFile), []byte(tc.file), 0o600))
 			}
 			d := open(t, s, 1, tc.set)
-			must(t, d.Reserve(1, tc.fits))
+			must(t, d.Reserve(t.Context(), 1, tc.fits))
 			d.Release(1, tc.fits)
-			if err := d.Reserve(1, tc.fits+1); tc.fits == all {
+			if err := d.Reserve(t.Context(), 1, tc.fits+1); tc.fits == all {
 				must(t, err)
 			} else {
 				wantCode(t, err, fault.LocalOverQuota)
@@ -75,7 +75,7 @@ func TestD1_OurLineInTheQuotaFileFollowsTheLimit(t *testing.T) {
 		t.Helper()
 		d := open(t, s, epoch, l)
 		defer d.Close()
-		must(t, d.Reserve(1, 1))
+		must(t, d.Reserve(t.Context(), 1, 1))
 		d.Release(1, 1)
 	}
 	own := func(l account.Limit) account.Limit {
@@ -123,14 +123,14 @@ func TestD1_ALineOfOursIsKnownWhereverWritingItBreaksOff(t *testing.T) {
 	for n := 1; ; n++ {
 		s, root := newStore(t, Options{})
 		d := open(t, s, 1, limit(100_000, -1))
-		must(t, d.Reserve(1, 1))
+		must(t, d.Reserve(t.Context(), 1, 1))
 		must(t, d.Close())
 		sick := &faulty{disk: kernel{}, err: unix.EIO, dead: true, failed: map[int]bool{}}
 		s.disk = sick
 		d, err := s.Open(ctx, anna(t), journal, 2, limit(200_000, -1))
 		must(t, err)
 		sick.n = n
-		_ = d.Reserve(1, 1) // The process is killed at its n-th operation.
+		_ = d.Reserve(t.Context(), 1, 1) // The process is killed at its n-th operation.
 		_ = d.Close()
 		if o := own(s); o != (account.Limit{}) {
 			t.Fatalf("broken off at operation %d a line of ours passes for the mailbox's own limit: %v", n, o)
@@ -163,7 +163,7 @@ func TestD2_ARemovedUserLeavesNothingInTheMailbox(t *testing.T) {
 				must(t, os.WriteFile(filepath.Join(root, quotaFile), []byte(tc.before), 0o600))
 			}
 			d := open(t, s, 1, limit(100_000, -1))
-			must(t, d.Reserve(1, 1))
+			must(t, d.Reserve(t.Context(), 1, 1))
 			must(t, d.EnsureFolders(t.Context(), []string{"Obce"}))
 			must(t, d.Close())
 			for range 2 {

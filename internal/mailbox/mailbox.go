@@ -27,6 +27,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -286,10 +287,10 @@ type tracker struct {
 
 	// folders is held while folders are made or removed.
 	folders sync.Mutex
-	// moves is held for reading from the first rename of a batch until its
-	// octets are in the quota file, and for writing while the mailbox is
-	// measured: else a message would be counted twice.
-	moves sync.RWMutex
+	// moves is held by each batch from its first rename until its octets are in the
+	// quota file, and by everybody's share while the mailbox is measured: else a
+	// message would be counted twice. Who waits for it waits no longer than its context.
+	moves *semaphore.Weighted
 
 	mu       sync.Mutex // Guards what follows.
 	reserved usage
@@ -298,12 +299,15 @@ type tracker struct {
 	known    bool // Whether used is right as long as the quota file is the one seen.
 }
 
+// everybody is how many batches may be delivered into one mailbox at a time.
+const everybody = 1 << 30
+
 func (s *Store) track(key string) *tracker {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.trackers[key]
 	if t == nil {
-		t = &tracker{}
+		t = &tracker{moves: semaphore.NewWeighted(everybody)}
 		s.trackers[key] = t
 	}
 	t.refs++

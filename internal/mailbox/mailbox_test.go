@@ -668,7 +668,7 @@ func TestRemoveFolder(t *testing.T) {
 	s, root := newStore(t, Options{})
 	limit := int64(1 << 20)
 	d := open(t, s, 1, account.Limit{Bytes: &limit})
-	must(t, d.Reserve(12, 1000))
+	must(t, d.Reserve(t.Context(), 12, 1000))
 	all, err := stage(d, 12)
 	must(t, err)
 	must(t, d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Sent", "Gmail/Sent/Old", "GmailOther")))

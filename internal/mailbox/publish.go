@@ -80,10 +80,12 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) error {
 		return err
 	}
 	p := &publication{d: d, targets: map[string]*target{}}
-	d.tracker.moves.RLock()
+	if err := d.tracker.moves.Acquire(ctx, 1); err != nil {
+		return trouble(op, err)
+	}
 	err := p.run(ctx, ps)
 	counted := err == nil && d.settle(p.moved, p.names, p.gone)
-	d.tracker.moves.RUnlock()
+	d.tracker.moves.Release(1)
 	if err != nil {
 		return trouble(op, err) // What was moved is found gone next time, and then counted.
 	}

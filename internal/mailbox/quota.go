@@ -265,99 +265,124 @@ func overBy(l account.Limit, used, wanted usage) string {
 // Reserve makes room for messages about to be staged, against the limits of
 // Mailbrook and of the mailbox itself, and against other deliveries of this process
 // into the same mailbox. When there is none it fails with local_over_quota and
-// reserves nothing. It costs two looks at the quota file's date.
-func (d *Delivery) Reserve(messages, bytes int64) error {
+// reserves nothing; when ctx ends before it is known, with interrupted. It costs two
+// looks at the quota file's date.
+func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 	n := usage{max(0, bytes), max(0, messages)}
-	const tries = 4 // The second decides, unless somebody is delivering in between.
-	for try := 1; ; try++ {
-		done, err := d.reserve(n, try > 1)
-		if done {
-			return trouble("reserving room in the mailbox", err)
+	const op = "reserving room in the mailbox"
+	const tries = 6 // The fourth decides, unless somebody is delivering in between.
+	measured, unchanged := false, stat{}
+	for range tries {
+		next, file, err := d.reserve(n, measured, unchanged)
+		if err != nil || next == needNothing {
+			return trouble(op, err)
 		}
-		if try == tries {
-			return unavailable("measuring the mailbox", "The local mailbox changes faster than it can be measured.")
+		if next == needCompare {
+			changed, err := d.root.changedSince(ctx, file.mtime)
+			if err != nil {
+				return trouble(op, err)
+			}
+			if !changed {
+				unchanged = file
+				continue
+			}
 		}
-		if err := d.remeasure(context.Background()); err != nil {
+		if err := d.remeasure(ctx); err != nil {
 			return trouble("measuring the mailbox", err)
 		}
+		measured = true
 	}
+	return unavailable("measuring the mailbox", "The local mailbox changes faster than it can be measured.")
 }
 
-// reserve tries it by the figures at hand. It reports false when they are not
-// good enough for the answer.
-func (d *Delivery) reserve(n usage, measured bool) (bool, error) {
+// What has to be done before room can be reserved or refused. Both look through the
+// mailbox, which may take long, and hold no lock that others wait for without end.
+type need int
+
+const (
+	needNothing need = iota // It is reserved, or refused.
+	needCompare             // Has any folder changed since the quota file was written?
+	needMeasure             // The mailbox has to be measured.
+)
+
+// reserve tries it by the figures at hand, with no more than a glance at the disk. It
+// says what is to be done when they are not good enough for the answer, and the quota
+// file that it is about. No folder has changed since the file called unchanged was written.
+func (d *Delivery) reserve(n usage, measured bool, unchanged stat) (need, stat, error) {
 	t := d.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := d.lookAtOwn(); err != nil {
-		return true, err
+		return needNothing, stat{}, err
 	}
 	if d.outdated && !measured {
-		return false, nil // Measuring writes the limits anew.
+		return needMeasure, stat{}, nil // Measuring writes the limits anew.
 	}
 	if d.limited() {
-		good, err := d.look(measured)
-		if err != nil || !good {
-			return err != nil, err
+		if next, file, err := d.look(measured, unchanged); err != nil || next != needNothing {
+			return next, file, err
 		}
 		if over := d.over(t.used.plus(t.reserved), n); over != "" {
-			if !measured && !d.certain() {
-				return false, nil
+			if !measured {
+				if next, file := d.doubt(unchanged); next != needNothing {
+					return next, file, nil
+				}
 			}
-			return true, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
+			return needNothing, stat{}, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
 		}
 	}
 	t.reserved = t.reserved.plus(n)
 	d.reserved = d.reserved.plus(n)
-	return true, nil
+	return needNothing, stat{}, nil
 }
 
-// look refreshes the usage from the quota file if that changed. It reports
-// false when the mailbox has to be measured.
-func (d *Delivery) look(measured bool) (bool, error) {
+// look refreshes the usage from the quota file if that changed, or says what is to be
+// done first.
+func (d *Delivery) look(measured bool, unchanged stat) (need, stat, error) {
 	t := d.tracker
 	st, err := d.root.lstat(d.root.fd, quotaFile)
 	switch {
 	case err != nil && !missing(err):
-		return false, err
+		return needNothing, stat{}, err
 	case t.known && d.looked && t.seen == stat{} && (measured || missing(err)):
-		return true, nil // Measured, but not written.
+		return needNothing, stat{}, nil // Measured, but not written.
 	case missing(err):
-		return false, nil
+		return needMeasure, stat{}, nil
 	case t.known && d.looked && t.seen.same(st):
-		return true, nil
+		return needNothing, stat{}, nil
 	}
 	f, err := d.root.readQuotaFile()
 	if err != nil || !f.ok() {
-		return false, nil // Measuring replaces it.
+		return needMeasure, stat{}, nil // It replaces the file.
 	}
-	if !d.looked && !measured && time.Since(f.st.mtime) > quotaStale {
-		changed, err := d.root.changedSince(context.Background(), f.st.mtime)
-		if err != nil || changed {
-			return false, err
-		}
+	if !d.looked && !measured && time.Since(f.st.mtime) > quotaStale && !f.st.same(unchanged) {
+		return needCompare, f.st, nil
 	}
 	t.used, t.seen, t.known, d.looked = f.usage, f.st, true, true
-	return true, nil
+	return needNothing, stat{}, nil
 }
 
-// certain reports whether the quota file was written by measuring, recently,
-// and nothing came or went since.
-func (d *Delivery) certain() bool {
+// doubt says what is to be done before a mailbox is called full: nothing, if the quota
+// file was written by measuring, recently, and nothing came or went since.
+func (d *Delivery) doubt(unchanged stat) (need, stat) {
 	f, err := d.root.readQuotaFile()
-	if err != nil || f.lines != 1 || time.Since(f.st.mtime) > quotaStale {
-		return false
+	switch {
+	case err != nil || f.lines != 1 || time.Since(f.st.mtime) > quotaStale:
+		return needMeasure, stat{}
+	case !f.st.same(unchanged):
+		return needCompare, f.st
 	}
-	changed, err := d.root.changedSince(context.Background(), f.st.mtime)
-	return err == nil && !changed
+	return needNothing, stat{}
 }
 
 // remeasure counts the mailbox and writes the quota file anew. What cannot be
 // written is known all the same, until the next time.
 func (d *Delivery) remeasure(ctx context.Context) error {
 	t, r := d.tracker, d.root
-	t.moves.Lock()
-	defer t.moves.Unlock()
+	if err := t.moves.Acquire(ctx, everybody); err != nil {
+		return err
+	}
+	defer t.moves.Release(everybody)
 	const tries = 3
 	for try := 1; ; try++ {
 		u, newest, err := r.measure(ctx)

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ func deliver(t testing.TB, d *Delivery, from, to int) {
 	for n := from; n <= to; n++ {
 		st, err := d.Stage(context.Background(), token(n), strings.NewReader(message(n)), received, 1<<20)
 		must(t, err)
-		must(t, d.Reserve(1, st.FileSize))
+		must(t, d.Reserve(t.Context(), 1, st.FileSize))
 		all = append(all, st)
 		ps = append(ps, placement(st, n, "Gmail", 0))
 	}
@@ -207,43 +208,141 @@ func (w *watched) each(fd int, f func(string) error) error { w.listed++; return 
 func TestReserveRefusesWhatDoesNotFit(t *testing.T) {
 	s, root := newStore(t, Options{})
 	d := open(t, s, 1, limit(1000, 3))
-	must(t, d.Reserve(1, 600))
-	wantCode(t, d.Reserve(1, 500), fault.LocalOverQuota)
-	must(t, d.Reserve(1, 400))
-	wantCode(t, d.Reserve(0, 1), fault.LocalOverQuota)
+	must(t, d.Reserve(t.Context(), 1, 600))
+	wantCode(t, d.Reserve(t.Context(), 1, 500), fault.LocalOverQuota)
+	must(t, d.Reserve(t.Context(), 1, 400))
+	wantCode(t, d.Reserve(t.Context(), 0, 1), fault.LocalOverQuota)
 	d.Release(1, 400)
-	must(t, d.Reserve(2, 0))
-	err := d.Reserve(1, 0)
+	must(t, d.Reserve(t.Context(), 2, 0))
+	err := d.Reserve(t.Context(), 1, 0)
 	wantCode(t, err, fault.LocalOverQuota)
 	if !strings.Contains(fault.Of(err).Detail, "3 messages allowed") {
 		t.Errorf("not helpful: %v", err)
 	}
 	d.Release(100, 1<<40) // More than was reserved: no more than that comes back.
-	must(t, d.Reserve(3, 1000))
+	must(t, d.Reserve(t.Context(), 3, 1000))
 	must(t, d.Close())
 	if len(s.trackers) != 0 {
 		t.Error("a closed delivery is still tracked")
 	}
 	d = open(t, s, 2, limit(1000, 3))
-	must(t, d.Reserve(3, 1000))
+	must(t, d.Reserve(t.Context(), 3, 1000))
 	if _, err := os.Stat(filepath.Join(root, quotaFile)); err != nil {
 		t.Error(err)
 	}
-	wantCode(t, open(t, s, 3, limit(0, -1)).Reserve(1, 1), fault.LocalOverQuota)
+	wantCode(t, open(t, s, 3, limit(0, -1)).Reserve(t.Context(), 1, 1), fault.LocalOverQuota)
 }
 
 func TestRoomMadeByHandIsSeen(t *testing.T) {
 	s, root := newStore(t, Options{})
 	d := open(t, s, 1, limit(-1, 5))
 	deliver(t, d, 1, 5)
-	wantCode(t, d.Reserve(1, 1), fault.LocalOverQuota)
+	wantCode(t, d.Reserve(t.Context(), 1, 1), fault.LocalOverQuota)
 	mails, _ := tree(t, root)
 	for name := range mails { // With a shell: nobody writes the quota file.
 		must(t, os.Remove(filepath.Join(root, name)))
 	}
-	must(t, d.Reserve(5, 1))
-	wantCode(t, d.Reserve(1, 1), fault.LocalOverQuota)
+	must(t, d.Reserve(t.Context(), 5, 1))
+	wantCode(t, d.Reserve(t.Context(), 1, 1), fault.LocalOverQuota)
 	agree(t, s, root, d)
+}
+
+// slow is a disk on which looking through a directory is noticed before its first name
+// is told.
+type slow struct {
+	disk
+	listing func()
+}
+
+func (w slow) each(fd int, f func(string) error) error {
+	return w.disk.each(fd, func(name string) error {
+		w.listing()
+		return f(name)
+	})
+}
+
+// TestReservingRoomEndsWithItsContext while the mailbox is looked through: to compare an
+// old quota file with it, and to measure it. The control never ends the context, and is
+// told that there is room.
+func TestReservingRoomEndsWithItsContext(t *testing.T) {
+	for name, spoil := range map[string]func(root string) error{
+		"comparing": func(root string) error { // With figures that are an hour old, and right.
+			now := time.Now()
+			for i, at := range []string{
+				quotaFile, "new", "cur", ".Gmail/new", ".Gmail/cur",
+			} {
+				old := now.Add(-time.Hour)
+				if i > 0 {
+					old = old.Add(-time.Hour)
+				}
+				if err := os.Chtimes(filepath.Join(root, at), old, old); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"measuring": func(root string) error { return os.Remove(filepath.Join(root, quotaFile)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, root := newStore(t, Options{})
+			d := open(t, s, 1, limit(-1, 50))
+			deliver(t, d, 1, 20)
+			must(t, d.Close())
+			for _, ends := range []bool{false, true} {
+				must(t, spoil(root))
+				d := open(t, s, 2, limit(-1, 50))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				names := 0
+				d.root.disk = slow{kernel{}, func() {
+					if names++; ends {
+						cancel()
+					}
+				}}
+				err := d.Reserve(ctx, 1, 1)
+				switch {
+				case !ends:
+					must(t, err)
+				case !errors.Is(err, context.Canceled) || fault.CodeOf(err) != fault.Interrupted:
+					t.Errorf("the context's end is told as %v", err)
+				}
+				if names == 0 || ends && names > 2 {
+					t.Errorf("with a context that ends (%t) %d names were told", ends, names)
+				}
+				must(t, d.Close())
+			}
+		})
+	}
+}
+
+// TestWaitingForAnotherAccountsLookEndsWithTheContext: one account looks through a slow
+// mailbox, another of the same user has room reserved or is sent away when its time is up.
+func TestWaitingForAnotherAccountsLookEndsWithTheContext(t *testing.T) {
+	s, root := newStore(t, Options{})
+	first, second := open(t, s, 1, limit(-1, 50)), open(t, s, 1, limit(-1, 50))
+	deliver(t, first, 1, 3)
+	must(t, second.Reserve(t.Context(), 1, 1))
+	must(t, os.Remove(filepath.Join(root, quotaFile)))
+	looks, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	first.root.disk = slow{kernel{}, func() { once.Do(func() { close(looks); <-goOn }) }}
+	done := make(chan error)
+	go func() { done <- first.Reserve(t.Context(), 1, 1) }()
+	<-looks
+	second.Release(1, 1) // Waits for nobody.
+	for what, do := range map[string]func(context.Context) error{
+		"measuring":  func(ctx context.Context) error { return second.Reserve(ctx, 1, 1) },
+		"delivering": func(ctx context.Context) error { return second.Publish(ctx, nil) },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := do(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s beside it: %v", what, err)
+		}
+	}
+	close(goOn)
+	must(t, <-done)
+	must(t, second.Reserve(t.Context(), 1, 1))
 }
 
 func TestOldFiguresAreCheckedOnce(t *testing.T) {
@@ -255,8 +354,8 @@ func TestOldFiguresAreCheckedOnce(t *testing.T) {
 	old := time.Now().Add(-time.Hour)
 	must(t, os.Chtimes(filepath.Join(root, quotaFile), old, old))
 	d = open(t, s, 2, limit(-1, 5))
-	must(t, d.Reserve(2, 1))
-	wantCode(t, d.Reserve(1, 1), fault.LocalOverQuota)
+	must(t, d.Reserve(t.Context(), 2, 1))
+	wantCode(t, d.Reserve(t.Context(), 1, 1), fault.LocalOverQuota)
 	agree(t, s, root, d)
 }
 
@@ -314,7 +413,10 @@ func fillUp(t *testing.T, s *Store, root string, most int64, reserve func(d *Del
 func TestU51ParallelAccountsNeverExceedTheLimit(t *testing.T) {
 	s, root := newStore(t, Options{})
 	const most = 57
-	if n := fillUp(t, s, root, most, (*Delivery).Reserve); n != most {
+	n := fillUp(t, s, root, most, func(d *Delivery, messages, bytes int64) error {
+		return d.Reserve(t.Context(), messages, bytes)
+	})
+	if n != most {
 		t.Errorf("%d messages are there, the limit is %d", n, most)
 	}
 	agree(t, s, root, open(t, s, 2, limit(-1, most)))

@@ -190,7 +190,7 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 		}
 		return nil, &AwayError{pause - since, p.why}
 	}
-	m, err := p.discover()
+	m, err := p.discover(ctx)
 	if err != nil {
 		p.failed, p.why = p.opts.Now(), err // Those who waited meanwhile need not wait as long again.
 		if p.known != nil {
@@ -204,8 +204,8 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 
 // discover reads OpenID Connect Discovery 1.0. Who asked may be gone: the answer is
 // for others too, and bounded by the client.
-func (p *Provider) discover() (*metadata, error) {
-	ctx := gooidc.ClientContext(context.Background(), p.opts.HTTP)
+func (p *Provider) discover(ctx context.Context) (*metadata, error) {
+	ctx = gooidc.ClientContext(context.WithoutCancel(ctx), p.opts.HTTP)
 	provider, err := gooidc.NewProvider(ctx, p.opts.Issuer)
 	if other := (*gooidc.IssuerMismatchError)(nil); errors.As(err, &other) {
 		return nil, fmt.Errorf("%w: %q", ErrOtherIssuer, fault.Clean(other.Discovered, shown))

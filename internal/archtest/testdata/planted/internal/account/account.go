@@ -1,4 +1,10 @@
-// Package account imports the command.
+// Package account imports the command, and a package without its name.
 package account
 
-import _ "example.test/house/cmd/house"
+import (
+	. "context"
+
+	_ "example.test/house/cmd/house"
+)
+
+var forever = Background()
