@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,12 +19,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
@@ -138,137 +138,121 @@ func (c config) databaseName() string {
 const minSecret = 32
 
 // setting is one key of the configuration.
-type setting struct {
-	key      string
-	kind     kind
-	optional bool // The empty string is a value.
-	secret   bool // Its value is never shown, and may be in a file of its own: KEY_FILE.
-	set      func(*config, string) error
-}
-
-// kind is what a setting looks like in the file.
-type kind int
-
-const (
-	text   kind = iota // In quotes.
-	number             // 4; in quotes too.
-	truth              // true; in quotes too.
-	list               // ["a", "b"], "a,b", and a lone number.
-)
+type setting = settings.Key[config]
 
 // allSettings are the keys of the contract, and a few more.
 func allSettings() []setting {
 	return append([]setting{
-		{key: "listen", set: func(c *config, v string) error { c.Listen = v; return checkListen(v) }},
-		{key: "listen_ops", optional: true, set: func(c *config, v string) error {
+		{Name: "listen", Set: func(c *config, v string) error { c.Listen = v; return checkListen(v) }},
+		{Name: "listen_ops", Optional: true, Set: func(c *config, v string) error {
 			c.Ops = v
 			if v == "" {
 				return nil
 			}
 			return checkListen(v)
 		}},
-		{key: "data_dir", set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
-		{key: "database", secret: true, set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
-		{key: "mailbox", set: func(c *config, v string) error { c.Mailbox = v; return checkMailbox(v) }},
-		{key: "create_mailboxes", kind: truth, set: func(c *config, v string) (err error) {
+		{Name: "data_dir", Set: func(c *config, v string) error { c.DataDir = v; return checkText(v) }},
+		{Name: "database", Secret: true, Set: func(c *config, v string) error { c.Database = v; return checkDatabase(v) }},
+		{Name: "mailbox", Set: func(c *config, v string) error { c.Mailbox = v; return checkMailbox(v) }},
+		{Name: "create_mailboxes", Kind: settings.Truth, Set: func(c *config, v string) (err error) {
 			c.CreateMailboxes, err = parseTruth(v)
 			return err
 		}},
-		{key: "memory_limit", kind: number, set: func(c *config, v string) (err error) {
+		{Name: "memory_limit", Kind: settings.Number, Set: func(c *config, v string) (err error) {
 			c.Memory, err = parseBytes(v)
 			return err
 		}},
-		{key: "remote.allow_networks", kind: list, optional: true, set: func(c *config, v string) (err error) {
+		{Name: "remote.allow_networks", Kind: settings.List, Optional: true, Set: func(c *config, v string) (err error) {
 			c.Remote.AllowNetworks, err = parseNetworks(v)
 			return err
 		}},
-		{key: "remote.allow_ports", kind: list, set: func(c *config, v string) (err error) {
+		{Name: "remote.allow_ports", Kind: settings.List, Set: func(c *config, v string) (err error) {
 			c.Remote.AllowPorts, err = parsePorts(v)
 			return err
 		}},
-		{key: "remote.own_hosts", kind: list, optional: true, set: func(c *config, v string) (err error) {
+		{Name: "remote.own_hosts", Kind: settings.List, Optional: true, Set: func(c *config, v string) (err error) {
 			c.Remote.OwnHosts, err = parseHosts(v)
 			return err
 		}},
-		{key: "remote.ca_file", optional: true, set: func(c *config, v string) error {
+		{Name: "remote.ca_file", Optional: true, Set: func(c *config, v string) error {
 			c.Remote.CAFile = v
 			return checkRoots(v)
 		}},
-		{key: "remote.allow_plaintext", kind: truth, set: func(c *config, v string) (err error) {
+		{Name: "remote.allow_plaintext", Kind: settings.Truth, Set: func(c *config, v string) (err error) {
 			c.Remote.AllowPlaintext, err = parseTruth(v)
 			return err
 		}},
-		{key: "poll.interval", set: func(c *config, v string) (err error) {
+		{Name: "poll.interval", Kind: settings.Duration, Set: func(c *config, v string) (err error) {
 			c.Poll.Interval, err = parseDuration(v)
 			return err
 		}},
-		{key: "poll.min_interval", set: func(c *config, v string) (err error) {
+		{Name: "poll.min_interval", Kind: settings.Duration, Set: func(c *config, v string) (err error) {
 			c.Poll.MinInterval, err = parseDuration(v)
 			return err
 		}},
-		{key: "poll.workers", kind: number, set: func(c *config, v string) (err error) {
+		{Name: "poll.workers", Kind: settings.Number, Set: func(c *config, v string) (err error) {
 			c.Poll.Workers, err = parseNumber(v, 10000)
 			return err
 		}},
-		{key: "accounts.max_per_user", kind: number, set: func(c *config, v string) (err error) {
+		{Name: "accounts.max_per_user", Kind: settings.Number, Set: func(c *config, v string) (err error) {
 			c.Accounts.MaxPerUser, err = parseNumber(v, 1000)
 			return err
 		}},
-		{key: "auth.secret", optional: true, secret: true, set: func(c *config, v string) error {
+		{Name: "auth.secret", Optional: true, Secret: true, Set: func(c *config, v string) error {
 			c.Auth.Secret = account.NewSecret(v)
 			return checkSecret(v)
 		}},
-		{key: "auth.jwks_url", optional: true, set: func(c *config, v string) error {
+		{Name: "auth.jwks_url", Optional: true, Set: func(c *config, v string) error {
 			c.Auth.JWKSURL = v
 			return checkJWKS(v)
 		}},
-		{key: "auth.issuer", optional: true, set: func(c *config, v string) error { c.Auth.Issuer = v; return nil }},
-		{key: "auth.audience", optional: true, set: func(c *config, v string) error { c.Auth.Audience = v; return nil }},
-		{key: "auth.user_id_claim", optional: true, set: func(c *config, v string) error {
+		{Name: "auth.issuer", Optional: true, Set: func(c *config, v string) error { c.Auth.Issuer = v; return nil }},
+		{Name: "auth.audience", Optional: true, Set: func(c *config, v string) error { c.Auth.Audience = v; return nil }},
+		{Name: "auth.user_id_claim", Optional: true, Set: func(c *config, v string) error {
 			c.Auth.UserIDClaim = v
 			return checkClaim(v)
 		}},
-		{key: "web.frame_ancestors", kind: list, optional: true, set: func(c *config, v string) (err error) {
+		{Name: "web.frame_ancestors", Kind: settings.List, Optional: true, Set: func(c *config, v string) (err error) {
 			c.Web.FrameAncestors, err = parseOrigins(v)
 			return err
 		}},
-		{key: "web.public_url", optional: true, set: func(c *config, v string) (err error) {
+		{Name: "web.public_url", Optional: true, Set: func(c *config, v string) (err error) {
 			if v != "" {
 				c.Web.PublicURL, err = parseOrigin(v)
 			}
 			return err
 		}},
-		{key: "web.brand.name", optional: true, set: func(c *config, v string) (err error) {
+		{Name: "web.brand.name", Optional: true, Set: func(c *config, v string) (err error) {
 			c.Web.Brand.Name, err = parseTitle(v)
 			return err
 		}},
-		{key: "web.brand.logo", optional: true, set: func(c *config, v string) (err error) {
+		{Name: "web.brand.logo", Optional: true, Set: func(c *config, v string) (err error) {
 			if v != "" {
 				c.Web.Brand.Logo, err = readLogo(v)
 			}
 			return err
 		}},
-		{key: "web.brand.color", optional: true, set: func(c *config, v string) (err error) {
+		{Name: "web.brand.color", Optional: true, Set: func(c *config, v string) (err error) {
 			if v != "" {
 				c.Web.Brand.Color, err = webui.ParseColor(v)
 			}
 			return err
 		}},
-		{key: "web.brand.help_url", optional: true, set: func(c *config, v string) error {
+		{Name: "web.brand.help_url", Optional: true, Set: func(c *config, v string) error {
 			c.Web.Brand.HelpURL = v
 			return checkForPeople(v)
 		}},
-		{key: "web.brand.privacy_url", optional: true, set: func(c *config, v string) error {
+		{Name: "web.brand.privacy_url", Optional: true, Set: func(c *config, v string) error {
 			c.Web.Brand.PrivacyURL = v
 			return checkForPeople(v)
 		}},
-		{key: "log.level", set: func(c *config, v string) error {
+		{Name: "log.level", Set: func(c *config, v string) error {
 			if c.Log.Level.UnmarshalText([]byte(v)) != nil {
 				return errors.New("must be debug, info, warn or error")
 			}
 			return nil
 		}},
-		{key: "log.format", set: func(c *config, v string) error {
+		{Name: "log.format", Set: func(c *config, v string) error {
 			c.Log.Format = v
 			if v != "text" && v != "json" {
 				return errors.New("must be text or json")
@@ -307,25 +291,25 @@ func oauthSettings() []setting {
 		key := "oauth." + id + "."
 		all = append(
 			all,
-			setting{key: key + "client_id", optional: true, set: put(func(o *oauthConfig) *string {
+			setting{Name: key + "client_id", Optional: true, Set: put(func(o *oauthConfig) *string {
 				return &o.ClientID
 			}, checkText)},
-			setting{key: key + "client_secret", optional: true, secret: true, set: func(c *config, v string) error {
+			setting{Name: key + "client_secret", Optional: true, Secret: true, Set: func(c *config, v string) error {
 				change(func(o *oauthConfig) { o.ClientSecret = account.NewSecret(v) })(c)
 				return checkText(v)
 			}},
-			setting{key: key + "authorize_url", optional: true, set: put(func(o *oauthConfig) *string {
+			setting{Name: key + "authorize_url", Optional: true, Set: put(func(o *oauthConfig) *string {
 				return &o.AuthorizeURL
 			}, checkPage)},
-			setting{key: key + "token_url", optional: true, set: put(func(o *oauthConfig) *string {
+			setting{Name: key + "token_url", Optional: true, Set: put(func(o *oauthConfig) *string {
 				return &o.TokenURL
 			}, checkTokenURL)},
-			setting{key: key + "issuer", optional: true, set: put(func(o *oauthConfig) *string { return &o.Issuer }, checkText)},
-			setting{key: key + "scopes", kind: list, optional: true, set: func(c *config, v string) error {
+			setting{Name: key + "issuer", Optional: true, Set: put(func(o *oauthConfig) *string { return &o.Issuer }, checkText)},
+			setting{Name: key + "scopes", Kind: settings.List, Optional: true, Set: func(c *config, v string) error {
 				change(func(o *oauthConfig) { o.Scopes = splitWords(v) })(c)
 				return nil
 			}},
-			setting{key: key + "hosts", kind: list, optional: true, set: func(c *config, v string) error {
+			setting{Name: key + "hosts", Kind: settings.List, Optional: true, Set: func(c *config, v string) error {
 				change(func(o *oauthConfig) { o.Hosts = splitWords(strings.ToLower(v)) })(c)
 				return nil
 			}},
@@ -334,54 +318,24 @@ func oauthSettings() []setting {
 	return all
 }
 
-// given is one value and where it was found, for messages.
-type given struct{ value, from string }
+// schema is what may be set, and how it is named.
+func schema() settings.Schema[config] {
+	return settings.Schema[config]{
+		Keys: allSettings(), Prefix: "MAILBROOK_", Variables: []string{fileVariable}, Help: "mailbrook --help", Defaults: defaults,
+	}
+}
 
 // loadConfig reads the file (where none is named, one of standardFiles), then the
 // environment, then what the command line says, by key; the later wins. Its
 // error names the key and what to do, and never a secret's value.
-func loadConfig(file string, environ []string, flags map[string]string) (config, error) {
-	settings := allSettings()
+func loadConfig(ctx context.Context, file string, environ []string, flags map[string]string) (config, error) {
 	file, err := findFile(file, environ, standardFiles())
 	if err != nil {
 		return config{}, err
 	}
-	values, err := fromFile(file, settings)
+	c, values, err := schema().Load(ctx, file, environ, flags)
 	if err != nil {
 		return config{}, err
-	}
-	env, err := fromEnviron(environ, settings)
-	if err != nil {
-		return config{}, err
-	}
-	// What is overridden must be right all the same.
-	for _, source := range []map[string]given{values, env} {
-		scratch := defaults()
-		for _, s := range settings {
-			if v, ok := source[s.key]; ok {
-				if err := s.apply(&scratch, v); err != nil {
-					return config{}, err
-				}
-			}
-		}
-	}
-	maps.Copy(values, env)
-	for key, value := range flags {
-		if !slices.ContainsFunc(settings, func(s setting) bool { return s.key == key }) {
-			return config{}, unknownKey(key, "the command line", settings)
-		}
-		values[key] = given{value, "the command line"}
-	}
-
-	c := defaults()
-	for _, s := range settings {
-		v, ok := values[s.key]
-		if !ok {
-			continue
-		}
-		if err := s.apply(&c, v); err != nil {
-			return config{}, err
-		}
 	}
 	c.Database = cmp.Or(c.Database, "sqlite:"+filepath.Join(c.DataDir, "mailbrook.db"))
 	ours := "maildir:" + filepath.Join(c.DataDir, "mail", "{domain}", "{local}")
@@ -413,32 +367,17 @@ func defaults() config {
 	}
 }
 
-// apply sets one key.
-func (s setting) apply(c *config, v given) error {
-	if v.value == "" && !s.optional {
-		return fmt.Errorf("%s (from %s) is empty: give it a value, or leave it out for the default", s.key, v.from)
-	}
-	err := s.set(c, v.value)
-	switch {
-	case err == nil:
-		return nil
-	case s.secret:
-		return fmt.Errorf("%s (from %s) %w", s.key, v.from, err)
-	}
-	return fmt.Errorf("%s (from %s) is %q: it %w", s.key, v.from, v.value, err)
-}
-
 // check looks at what no key can tell by itself.
-func (c config) check(values map[string]given) error {
+func (c config) check(values settings.Values) error {
 	if c.Poll.MinInterval > c.Poll.Interval {
 		return fmt.Errorf("poll.min_interval (from %s) is %v, which is longer than poll.interval (from %s), %v: make it "+
 			"shorter, or poll.interval longer",
-			values["poll.min_interval"].from, c.Poll.MinInterval, values["poll.interval"].from, c.Poll.Interval)
+			values["poll.min_interval"].From, c.Poll.MinInterval, values["poll.interval"].From, c.Poll.Interval)
 	}
 	for key, value := range map[string]string{"auth.issuer": c.Auth.Issuer, "auth.audience": c.Auth.Audience} {
 		if c.Auth.JWKSURL != "" && value == "" {
 			return fmt.Errorf("%s is missing: auth.jwks_url (from %s) needs it, or tokens made for anybody would be accepted",
-				key, values["auth.jwks_url"].from)
+				key, values["auth.jwks_url"].From)
 		}
 	}
 	if err := c.checkSignIn(values); err != nil {
@@ -448,200 +387,26 @@ func (c config) check(values map[string]given) error {
 }
 
 // checkOAuth looks at what the parts of a registration need of each other.
-func (c config) checkOAuth(values map[string]given) error {
+func (c config) checkOAuth(values settings.Values) error {
 	for _, id := range slices.Sorted(maps.Keys(c.OAuth)) {
 		o, key := c.OAuth[id], "oauth."+id+"."
 		if o.ClientID == "" {
 			for _, rest := range []string{"client_secret", "authorize_url", "token_url", "issuer", "scopes", "hosts"} {
-				if v, ok := values[key+rest]; ok && v.value != "" {
-					return fmt.Errorf("%sclient_id is missing: %s%s (from %s) is of no use without it", key, key, rest, v.from)
+				if v, ok := values[key+rest]; ok && v.Text != "" {
+					return fmt.Errorf("%sclient_id is missing: %s%s (from %s) is of no use without it", key, key, rest, v.From)
 				}
 			}
 			continue
 		}
 		if c.Web.PublicURL == "" {
 			return fmt.Errorf("web.public_url is missing: %sclient_id (from %s) needs it, as %s sends browsers back there", key,
-				values[key+"client_id"].from, id)
+				values[key+"client_id"].From, id)
 		}
 		if (o.AuthorizeURL == "") != (o.TokenURL == "") {
 			return fmt.Errorf("%sauthorize_url and %stoken_url are of one server: set both or neither", key, key)
 		}
 	}
 	return nil
-}
-
-// fromFile reads the configuration file; "" is one without any key.
-func fromFile(file string, settings []setting) (map[string]given, error) {
-	if file == "" {
-		return map[string]given{}, nil
-	}
-	data, err := readTOML(file)
-	if err != nil {
-		return nil, err
-	}
-	tree := map[string]any{}
-	if err := toml.Unmarshal(data, &tree); err != nil {
-		var where *toml.DecodeError
-		if errors.As(err, &where) {
-			row, column := where.Position()
-			return nil, fmt.Errorf("%s, line %d, column %d: %w", file, row, column, err)
-		}
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	values := map[string]given{}
-	return values, flatten(values, file, "", tree, settings)
-}
-
-// flatten turns the file's tables into values by key.
-func flatten(values map[string]given, file, prefix string, tree map[string]any, settings []setting) error {
-	for _, name := range slices.Sorted(maps.Keys(tree)) {
-		key, value := prefix+name, tree[name]
-		if table, ok := value.(map[string]any); ok && slices.ContainsFunc(settings, func(s setting) bool {
-			return strings.HasPrefix(s.key, key+".")
-		}) {
-			if err := flatten(values, file, key+".", table, settings); err != nil {
-				return err
-			}
-			continue
-		}
-		which, inFile := key, false
-		i := slices.IndexFunc(settings, func(s setting) bool { return s.key == which })
-		if i < 0 {
-			which, inFile = strings.CutSuffix(key, "_file")
-			i = slices.IndexFunc(settings, func(s setting) bool { return inFile && s.secret && s.key == which })
-		}
-		if i < 0 {
-			return unknownKey(key, file, settings)
-		}
-		if inFile {
-			if _, both := tree[strings.TrimPrefix(which, prefix)]; both {
-				return fmt.Errorf("%s and %s (from %s) are both set: keep one", which, key, file)
-			}
-			settings = slices.Clone(settings)
-			settings[i].kind = text
-		}
-		v, err := settings[i].fromTOML(value)
-		if err != nil {
-			return fmt.Errorf("%s (from %s) %w", key, file, err)
-		}
-		if inFile {
-			if v, err = readSecret(v); err != nil {
-				return fmt.Errorf("%s (from %s): %w", key, file, err)
-			}
-		}
-		values[which] = given{v, file}
-	}
-	return nil
-}
-
-// fromTOML turns a value of the file into words, if it is of the right kind.
-func (s setting) fromTOML(value any) (string, error) {
-	switch v := value.(type) {
-	case string:
-		return v, nil
-	case bool:
-		if s.kind == truth {
-			return strconv.FormatBool(v), nil
-		}
-	case int64:
-		if s.kind == number || s.kind == list {
-			return strconv.FormatInt(v, 10), nil
-		}
-		if strings.HasSuffix(s.key, "interval") {
-			return "", fmt.Errorf("is %d without a unit: write it in quotes with one, as in \"5m\" or \"90s\"", v)
-		}
-	case []any:
-		if s.kind == list {
-			parts := make([]string, len(v))
-			for i, e := range v {
-				p, err := (setting{kind: number}).fromTOML(e)
-				if err != nil {
-					return "", fmt.Errorf("has an element that %w", err)
-				}
-				parts[i] = p
-			}
-			return strings.Join(parts, ","), nil
-		}
-	}
-	return "", fmt.Errorf("must be %s", map[kind]string{
-		text: "text in quotes", number: "a number", truth: "true or false", list: "a list, or text with commas between",
-	}[s.kind])
-}
-
-// envName is the environment variable of a key.
-func (s setting) envName() string {
-	return "MAILBROOK_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
-}
-
-// fromEnviron reads the environment. A variable of ours that says nothing is an
-// error, like a key that says nothing.
-func fromEnviron(environ []string, settings []setting) (map[string]given, error) {
-	env := map[string]string{}
-	for _, e := range environ {
-		name, value, _ := strings.Cut(e, "=")
-		env[name] = value
-	}
-	if err := knownVariables(env, settings); err != nil {
-		return nil, err
-	}
-	values := map[string]given{}
-	for _, s := range settings {
-		name := s.envName()
-		value, ok := env[name]
-		if path, inFile := env[name+"_FILE"]; inFile && s.secret {
-			if ok {
-				return nil, fmt.Errorf("%s: %s and %s_FILE are both set: keep one", s.key, name, name)
-			}
-			var err error
-			name += "_FILE"
-			if value, err = readSecret(path); err != nil {
-				return nil, fmt.Errorf("%s (from %s): %w", s.key, name, err)
-			}
-			ok = true
-		}
-		if ok {
-			values[s.key] = given{value, name}
-		}
-	}
-	return values, nil
-}
-
-// unknownKey names the key, and the one that was perhaps meant.
-func unknownKey(key, from string, settings []setting) error {
-	best, least := "", 4
-	for _, s := range settings {
-		if d := distance(key, s.key); d < least {
-			best, least = s.key, d
-		}
-		if _, last, ok := strings.Cut(s.key, "."); ok && last == key {
-			best, least = s.key, 0
-		}
-	}
-	if best != "" {
-		return fmt.Errorf("unknown key %s (from %s): did you mean %s?", key, from, best)
-	}
-	return fmt.Errorf(`unknown key %s (from %s): "mailbrook --help" names those that there are`, key, from)
-}
-
-// distance is how many letters must be changed, added or dropped to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0]++
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func checkText(v string) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/settings"
 )
 
 // What web.signin may be.
@@ -96,17 +97,17 @@ func signInSettings() []setting {
 		}
 	}
 	return []setting{
-		{key: "web.signin", set: choice(func(c *config) *string { return &c.Web.SignIn },
+		{Name: "web.signin", Set: choice(func(c *config) *string { return &c.Web.SignIn },
 			signInNone, signInIMAP, signInHeader, signInOIDC)},
-		{key: "trusted_proxies", kind: list, optional: true, set: func(c *config, v string) (err error) {
+		{Name: "trusted_proxies", Kind: settings.List, Optional: true, Set: func(c *config, v string) (err error) {
 			c.TrustedProxies, err = parseProxies(v)
 			return err
 		}},
-		{key: "signin.domains", kind: list, optional: true, set: func(c *config, v string) (err error) {
+		{Name: "signin.domains", Kind: settings.List, Optional: true, Set: func(c *config, v string) (err error) {
 			c.SignIn.Domains, err = parseDomains(v)
 			return err
 		}},
-		{key: "signin.imap.host", optional: true, set: func(c *config, v string) (err error) {
+		{Name: "signin.imap.host", Optional: true, Set: func(c *config, v string) (err error) {
 			if v != "" {
 				v, err = outbound.NormalHost(v)
 			}
@@ -115,53 +116,53 @@ func signInSettings() []setting {
 			}
 			return nil
 		}},
-		{key: "signin.imap.port", kind: number, optional: true, set: func(c *config, v string) (err error) {
+		{Name: "signin.imap.port", Kind: settings.Number, Optional: true, Set: func(c *config, v string) (err error) {
 			if v != "" {
 				c.SignIn.IMAP.Port, err = parseNumber(v, 65535)
 			}
 			return err
 		}},
-		{key: "signin.imap.security", set: func(c *config, v string) error {
+		{Name: "signin.imap.security", Set: func(c *config, v string) error {
 			c.SignIn.IMAP.Security = account.Security(v)
 			if !slices.Contains([]account.Security{account.TLS, account.STARTTLS, account.None}, c.SignIn.IMAP.Security) {
 				return errors.New("must be tls, starttls or none")
 			}
 			return nil
 		}},
-		{key: "signin.imap.ca_file", optional: true, set: func(c *config, v string) error {
+		{Name: "signin.imap.ca_file", Optional: true, Set: func(c *config, v string) error {
 			c.SignIn.IMAP.CAFile = v
 			return checkRoots(v)
 		}},
-		{key: "signin.imap.login", set: choice(func(c *config) *string { return &c.SignIn.IMAP.Login },
+		{Name: "signin.imap.login", Set: choice(func(c *config) *string { return &c.SignIn.IMAP.Login },
 			loginAddress, loginLocal)},
-		{key: "signin.header.name", optional: true, set: func(c *config, v string) (err error) {
+		{Name: "signin.header.name", Optional: true, Set: func(c *config, v string) (err error) {
 			c.SignIn.Header.Name, err = parseHeader(v)
 			return err
 		}},
-		{key: "signin.oidc.issuer", optional: true, set: func(c *config, v string) error {
+		{Name: "signin.oidc.issuer", Optional: true, Set: func(c *config, v string) error {
 			c.SignIn.OIDC.Issuer = v
 			if v == "" {
 				return nil
 			}
 			return oidc.CheckAddress(v)
 		}},
-		{key: "signin.oidc.client_id", optional: true, set: func(c *config, v string) error {
+		{Name: "signin.oidc.client_id", Optional: true, Set: func(c *config, v string) error {
 			c.SignIn.OIDC.ClientID = v
 			return checkText(v)
 		}},
-		{key: "signin.oidc.client_secret", optional: true, secret: true, set: func(c *config, v string) error {
+		{Name: "signin.oidc.client_secret", Optional: true, Secret: true, Set: func(c *config, v string) error {
 			c.SignIn.OIDC.ClientSecret = account.NewSecret(v)
 			return checkText(v)
 		}},
-		{key: "signin.oidc.scopes", kind: list, optional: true, set: func(c *config, v string) error {
+		{Name: "signin.oidc.scopes", Kind: settings.List, Optional: true, Set: func(c *config, v string) error {
 			c.SignIn.OIDC.Scopes = splitWords(v)
 			return nil
 		}},
-		{key: "signin.oidc.claim", set: func(c *config, v string) error {
+		{Name: "signin.oidc.claim", Set: func(c *config, v string) error {
 			c.SignIn.OIDC.Claim = v
 			return checkText(v)
 		}},
-		{key: "signin.oidc.allow_unverified", kind: truth, set: func(c *config, v string) (err error) {
+		{Name: "signin.oidc.allow_unverified", Kind: settings.Truth, Set: func(c *config, v string) (err error) {
 			c.SignIn.OIDC.AllowUnverified, err = parseTruth(v)
 			return err
 		}},
@@ -173,9 +174,9 @@ var loopbackNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), neti
 
 // checkSignIn looks at what the chosen way needs. What is set for another one may
 // stay: operators go from one to the other and back.
-func (c config) checkSignIn(values map[string]given) error {
+func (c config) checkSignIn(values settings.Values) error {
 	chosen := func(key string) string {
-		return fmt.Sprintf("web.signin = %q (from %s) needs %s", c.Web.SignIn, values["web.signin"].from, key)
+		return fmt.Sprintf("web.signin = %q (from %s) needs %s", c.Web.SignIn, values["web.signin"].From, key)
 	}
 	switch o := c.SignIn; c.Web.SignIn {
 	case signInIMAP:
@@ -185,10 +186,10 @@ func (c config) checkSignIn(values map[string]given) error {
 		case o.IMAP.Security == account.None && !loopback(o.IMAP.Host):
 			return fmt.Errorf(`signin.imap.security (from %s) is "none", and signin.imap.host (from %s) is not this machine: `+
 				`write "tls" or "starttls", or passwords could be read on the way`,
-				values["signin.imap.security"].from, values["signin.imap.host"].from)
+				values["signin.imap.security"].From, values["signin.imap.host"].From)
 		case o.IMAP.Login == loginLocal && len(o.Domains) != 1:
 			return fmt.Errorf(`signin.domains must name one domain: signin.imap.login (from %s) is "local", so that the `+
-				`server cannot tell users of two domains apart`, values["signin.imap.login"].from)
+				`server cannot tell users of two domains apart`, values["signin.imap.login"].From)
 		}
 	case signInHeader:
 		switch {

@@ -114,7 +114,7 @@ func TestAWayToSignInThatCannotWorkIsRefused(t *testing.T) {
 					environ = append(environ, "MAILBROOK_"+v)
 				}
 			}
-			_, err := loadConfig("", environ, nil)
+			_, err := loadConfig(t.Context(), "", environ, nil)
 			if (err == nil) != (tc.says == nil) {
 				t.Fatalf("it says %v", err)
 			}

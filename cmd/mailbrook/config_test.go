@@ -39,7 +39,7 @@ var comparingConfigs = cmp.Options{
 
 func TestDefaultsAreTheContracts(t *testing.T) {
 	t.Chdir(t.TempDir())
-	got, err := loadConfig("", nil, nil)
+	got, err := loadConfig(t.Context(), "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ format = "json"
 		{"command line", "", nil, words},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := loadConfig(tc.file, tc.environ, tc.flags)
+			got, err := loadConfig(t.Context(), tc.file, tc.environ, tc.flags)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,7 +258,7 @@ func TestCreateMailboxesByDefault(t *testing.T) {
 		"another, and told to":    {map[string]string{"mailbox": "maildir:/srv/mail/{user}", "create_mailboxes": "on"}, true},
 		"the default, and not to": {map[string]string{"create_mailboxes": "false"}, false},
 	} {
-		got, err := loadConfig("", nil, tc.flags)
+		got, err := loadConfig(t.Context(), "", nil, tc.flags)
 		if err != nil || got.CreateMailboxes != tc.want {
 			t.Errorf("%s: %t, %v", name, got.CreateMailboxes, err)
 		}
@@ -270,7 +270,7 @@ func TestCreateMailboxesByDefault(t *testing.T) {
 func TestAClaimThatDiffersFromTokenToTokenIsRefused(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, claim := range append(perToken, "uid", "") {
-		_, err := loadConfig("", nil, map[string]string{"auth.user_id_claim": claim})
+		_, err := loadConfig(t.Context(), "", nil, map[string]string{"auth.user_id_claim": claim})
 		if (err == nil) != (claim == "uid" || claim == "") {
 			t.Errorf("%q: %v", claim, err)
 		}
@@ -284,7 +284,7 @@ func TestTheLaterWins(t *testing.T) {
 		0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadConfig("", []string{"MAILBROOK_LISTEN=env:2", "MAILBROOK_DATA_DIR=env"}, map[string]string{
+	got, err := loadConfig(t.Context(), "", []string{"MAILBROOK_LISTEN=env:2", "MAILBROOK_DATA_DIR=env"}, map[string]string{
 		"listen": "flag:3",
 	})
 	if err != nil {
@@ -308,7 +308,7 @@ func TestDefaultsGiveWayToWhatIsSet(t *testing.T) {
 		{"MAILBROOK_POLL_MIN_INTERVAL=10m", 10 * time.Minute, 10 * time.Minute},
 		{"MAILBROOK_POLL_INTERVAL=1h", time.Hour, time.Minute},
 	} {
-		got, err := loadConfig("", []string{tc.environ}, nil)
+		got, err := loadConfig(t.Context(), "", []string{tc.environ}, nil)
 		if err != nil || got.Poll.Interval != tc.interval || got.Poll.MinInterval != tc.atLeastOf {
 			t.Errorf("%s gives %+v, %v", tc.environ, got.Poll, err)
 		}
@@ -327,7 +327,7 @@ func TestSecretsCanBeInFilesOfTheirOwn(t *testing.T) {
 		{"file", inFile(t, fmt.Sprintf("database_file = %q\nauth.secret_file = %q", database, secret)), nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := loadConfig(tc.file, tc.environ, nil)
+			got, err := loadConfig(t.Context(), tc.file, tc.environ, nil)
 			if err != nil || got.Auth.Secret.Reveal() != longSecret || got.Database != "postgres://mb:pw@db.test/mb" {
 				t.Errorf("database %q, %v", got.Database, err)
 			}
@@ -470,7 +470,7 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 			if tc.file != "" {
 				file = inFile(t, tc.file)
 			}
-			_, err := loadConfig(file, []string{tc.environ}, nil)
+			_, err := loadConfig(t.Context(), file, []string{tc.environ}, nil)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -485,7 +485,7 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 
 func TestAFileNamedByHandMustBeThere(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if _, err := loadConfig("missing.toml", nil, nil); err == nil || !strings.Contains(err.Error(), "missing.toml") ||
+	if _, err := loadConfig(t.Context(), "missing.toml", nil, nil); err == nil || !strings.Contains(err.Error(), "missing.toml") ||
 		!strings.Contains(err.Error(), "--config") {
 		t.Errorf("the error is %v", err)
 	}
@@ -498,7 +498,7 @@ func TestMistakesInSecretsDoNotShowThem(t *testing.T) {
 		"MAILBROOK_DATABASE=postgres://mb:canary%zz@db.test/mb",
 		"MAILBROOK_DATABASE=mysql://mb:canary@db.test/mb",
 	} {
-		if _, err := loadConfig("", []string{environ}, nil); err == nil || strings.Contains(err.Error(), "canary") {
+		if _, err := loadConfig(t.Context(), "", []string{environ}, nil); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: the error is %v", environ, err)
 		}
 	}
@@ -506,7 +506,7 @@ func TestMistakesInSecretsDoNotShowThem(t *testing.T) {
 
 func TestAllPortsAreAStar(t *testing.T) {
 	t.Chdir(t.TempDir())
-	got, err := loadConfig(inFile(t, "[remote]\nallow_ports = '*'"), nil, nil)
+	got, err := loadConfig(t.Context(), inFile(t, "[remote]\nallow_ports = '*'"), nil, nil)
 	if err != nil || !got.Remote.AllowPorts.Any {
 		t.Errorf("%+v, %v", got.Remote.AllowPorts, err)
 	}
@@ -531,7 +531,7 @@ func TestUnknownVariablesAreMistakesAndForeignOnesAreNot(t *testing.T) {
 		"MAILBROOK_PORT=tcp://10.0.0.1:80": "", "MAILBROOK_PORT_80_TCP_ADDR=10.0.0.1": "",
 		"MAILBROOK_PORT_80_TCP_PORT=80": "", "MAILBROOK_API_PORT=tcp://10.0.0.1:80": "",
 	} {
-		_, err := loadConfig("", []string{variable}, nil)
+		_, err := loadConfig(t.Context(), "", []string{variable}, nil)
 		if (err != nil) != (says != "") || err != nil && !strings.Contains(err.Error(), says) ||
 			err != nil && strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: %v, want %q", variable, err, says)
@@ -543,21 +543,21 @@ func TestUnknownVariablesAreMistakesAndForeignOnesAreNot(t *testing.T) {
 // nothing.
 func TestDefaultsAreShownAsTheyHold(t *testing.T) {
 	t.Chdir(t.TempDir())
-	want, err := loadConfig("", nil, nil)
+	want, err := loadConfig(t.Context(), "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range allSettings() {
 		text := want.shown(s)
-		if text == "" && (s.optional || s.key == "memory_limit") {
+		if text == "" && (s.Optional || s.Name == "memory_limit") {
 			continue // Nothing, or what the machine has.
 		}
-		got, err := loadConfig("", []string{s.envName() + "=" + text}, nil)
+		got, err := loadConfig(t.Context(), "", []string{schema().Variable(s) + "=" + text}, nil)
 		got.Found = want.Found
 		if err != nil {
-			t.Errorf("%s is shown as %q, which it cannot be: %v", s.key, text, err)
+			t.Errorf("%s is shown as %q, which it cannot be: %v", s.Name, text, err)
 		} else if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s is shown as %q, which makes\n%+v of\n%+v", s.key, text, got, want)
+			t.Errorf("%s is shown as %q, which makes\n%+v of\n%+v", s.Name, text, got, want)
 		}
 	}
 }
@@ -588,7 +588,7 @@ func FuzzConfigFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := loadConfig(path, nil, nil)
+		c, err := loadConfig(t.Context(), path, nil, nil)
 		if err == nil && (c.Listen == "" || c.Poll.Interval <= 0 || c.Poll.MinInterval > c.Poll.Interval ||
 			!(c.Remote.AllowPorts.Any || len(c.Remote.AllowPorts.List) > 0)) {
 			t.Errorf("%q gave %+v", s, c)

@@ -32,9 +32,9 @@ func (c configShowCmd) Run(t terminal, load loader) error {
 	if err != nil {
 		return err
 	}
-	all := []keyShown{}
-	for _, s := range allSettings() {
-		all = append(all, keyShown{s.key, cfg.shown(s), cfg.Found.from(s.key), s.envName()})
+	all, keys := []keyShown{}, schema()
+	for _, s := range keys.Keys {
+		all = append(all, keyShown{s.Name, cfg.shown(s), cfg.Found.from(s.Name), keys.Variable(s)})
 	}
 	if c.JSON {
 		return t.json(all)
@@ -73,22 +73,22 @@ const redacted = "[redacted]"
 // shown is a key's value for people: as it was given, or the default. No secret
 // is in it.
 func (c config) shown(s setting) string {
-	switch given, ok := c.Found.Values[s.key]; {
-	case s.key == "database":
+	switch given, ok := c.Found.Values[s.Name]; {
+	case s.Name == "database":
 		return c.databaseName()
 	case !ok:
 		return c.byDefault(s)
-	case s.secret && given.value != "":
+	case s.Secret && given.Text != "":
 		return redacted
 	default:
-		return given.value
+		return given.Text
 	}
 }
 
 // byDefault is the text of a key that nobody gave: what setting it to that text
 // changes nothing of.
 func (c config) byDefault(s setting) string {
-	switch s.key {
+	switch s.Name {
 	case "listen":
 		return c.Listen
 	case "data_dir":
@@ -120,5 +120,5 @@ func (c config) byDefault(s setting) string {
 	case "log.format":
 		return c.Log.Format
 	}
-	return c.signInByDefault(s.key)
+	return c.signInByDefault(s.Name)
 }

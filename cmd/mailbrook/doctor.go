@@ -115,7 +115,7 @@ func (d *doctor) configuration() {
 	}
 	info, err := os.Stat(file)
 	secret := slices.ContainsFunc(allSettings(), func(s setting) bool {
-		return s.secret && d.cfg.Found.Values[s.key].from == file
+		return s.Secret && d.cfg.Found.Values[s.Name].From == file
 	})
 	if err == nil && secret && info.Mode().Perm()&0o004 != 0 {
 		d.found("configuration", warn, fmt.Sprintf("%s holds secrets, and everybody on this machine may read it", file),

@@ -102,7 +102,7 @@ func TestTheManualPageIsOfTheSameWords(t *testing.T) {
 		}
 	}
 	for _, setting := range shownSettings() {
-		for _, want := range append(setting.variables(), setting.key) {
+		for _, want := range append(schema().VariablesOf(setting), setting.Name) {
 			if !strings.Contains(texts["man"], want) {
 				t.Errorf("the manual page does not name %s", want)
 			}

@@ -278,8 +278,8 @@ func TestConfigShowsEveryKeyAndItsOrigin(t *testing.T) {
 	}
 	status, text := s.showing(120, nil, "config")
 	for _, setting := range allSettings() {
-		if status != exitOK || !strings.Contains(text, "\n"+setting.key) {
-			t.Errorf("on a terminal %s is not shown (status %d): %s", setting.key, status, text)
+		if status != exitOK || !strings.Contains(text, "\n"+setting.Name) {
+			t.Errorf("on a terminal %s is not shown (status %d): %s", setting.Name, status, text)
 		}
 	}
 	if status, text := s.showing(80, nil, "config", "check"); status != exitOK ||
@@ -644,17 +644,17 @@ func TestHelpNamesEveryKeyAndVariable(t *testing.T) {
 		t.Fatalf("status %d, %v: %s", status, err, shown)
 	}
 	for _, setting := range allSettings() {
-		if setting.meaning() == "" {
-			t.Errorf("nothing says what %s is for", setting.key)
+		if meaning(setting.Name) == "" {
+			t.Errorf("nothing says what %s is for", setting.Name)
 		}
-		if strings.HasPrefix(setting.key, "oauth.") {
+		if strings.HasPrefix(setting.Name, "oauth.") {
 			continue // They are all alike; the first one's are looked at below.
 		}
-		if !strings.Contains(shown, "  "+setting.key+", "+setting.envName()) || !strings.Contains(shown, setting.meaning()) {
-			t.Errorf("--help does not name %s, %s: %s", setting.key, setting.envName(), setting.meaning())
+		if !strings.Contains(shown, "  "+setting.Name+", "+schema().Variable(setting)) || !strings.Contains(shown, meaning(setting.Name)) {
+			t.Errorf("--help does not name %s, %s: %s", setting.Name, schema().Variable(setting), meaning(setting.Name))
 		}
-		if !strings.Contains(string(manual), "`"+setting.key+"`") {
-			t.Errorf("docs/operations.md does not name %s", setting.key)
+		if !strings.Contains(string(manual), "`"+setting.Name+"`") {
+			t.Errorf("docs/operations.md does not name %s", setting.Name)
 		}
 	}
 	for _, want := range []string{

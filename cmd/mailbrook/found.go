@@ -11,17 +11,18 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
 // found is where a configuration came from.
 type found struct {
-	File   string           // The file that was read; "": there was none.
-	Values map[string]given // By key, but for the defaults.
+	File   string          // The file that was read; "": there was none.
+	Values settings.Values // By key, but for the defaults.
 }
 
 // from says where a key's value came from.
-func (f found) from(key string) string { return cmp.Or(f.Values[key].from, "the default") }
+func (f found) from(key string) string { return cmp.Or(f.Values[key].From, "the default") }
 
 // standardFiles are read when no file is named: the first that there is.
 func standardFiles() []string { return []string{"mailbrook.toml", "/etc/mailbrook/mailbrook.toml"} }

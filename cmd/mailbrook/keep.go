@@ -18,7 +18,7 @@ const forever = time.Duration(math.MaxInt64)
 
 // auditSettings are its keys.
 func auditSettings() []setting {
-	return []setting{{key: "audit.keep", set: func(c *config, v string) (err error) {
+	return []setting{{Name: "audit.keep", Set: func(c *config, v string) (err error) {
 		c.Audit.Keep, err = parseKeep(v)
 		return err
 	}}}

@@ -12,7 +12,7 @@ func TestHowLongActsAreKeptIsReadInDaysAndYears(t *testing.T) {
 	for value, want := range map[string]time.Duration{
 		"1d": day, "90d": 90 * day, "1y": 365 * day, "100y": 36500 * day, "36500d": 36500 * day, "forever": forever,
 	} {
-		c, err := loadConfig("", []string{"MAILBROOK_AUDIT_KEEP=" + value}, nil)
+		c, err := loadConfig(t.Context(), "", []string{"MAILBROOK_AUDIT_KEEP=" + value}, nil)
 		if err != nil || c.Audit.Keep != want {
 			t.Errorf("%q: %v, %v", value, c.Audit.Keep, err)
 		}
@@ -22,7 +22,7 @@ func TestHowLongActsAreKeptIsReadInDaysAndYears(t *testing.T) {
 		"-1d": "90d or 1y", "1.5y": "90d or 1y", "d": "90d or 1y", "8760h": "90d or 1y", "always": "90d or 1y",
 		"101y": "a hundred years", "36501d": "a hundred years", "99999999999999999999d": "90d or 1y", "": "is empty",
 	} {
-		_, err := loadConfig("", []string{"MAILBROOK_AUDIT_KEEP=" + value}, nil)
+		_, err := loadConfig(t.Context(), "", []string{"MAILBROOK_AUDIT_KEEP=" + value}, nil)
 		if err == nil || !strings.Contains(err.Error(), "audit.keep") || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", value, err)
 		}

@@ -10,8 +10,8 @@ import (
 )
 
 // meaning says in a sentence what a key is for.
-func (s setting) meaning() string {
-	if rest, ok := strings.CutPrefix(s.key, "oauth."); ok {
+func meaning(key string) string {
+	if rest, ok := strings.CutPrefix(key, "oauth."); ok {
 		_, rest, _ = strings.Cut(rest, ".")
 		return map[string]string{
 			"client_id":     "The registration at that provider, so that users sign in on its page.",
@@ -70,7 +70,7 @@ func (s setting) meaning() string {
 		"web.brand.privacy_url":        "Where they read what happens to their data.",
 		"log.level":                    "debug, info, warn or error.",
 		"log.format":                   "text or json.",
-	}[s.key]
+	}[key]
 }
 
 // help is kong's, and below that of the program as a whole all keys.
@@ -88,7 +88,7 @@ func describeKeys(w io.Writer) error {
 	fmt.Fprintf(&b, "\nConfiguration keys and variables, in the file that --config or %s names, in %s:\n", fileVariable,
 		strings.Join(standardFiles(), " or "))
 	for _, s := range shownSettings() {
-		fmt.Fprintf(&b, "  %s, %s\n      %s\n", s.key, strings.Join(s.variables(), ", "), s.meaning())
+		fmt.Fprintf(&b, "  %s, %s\n      %s\n", s.Name, strings.Join(schema().VariablesOf(s), ", "), meaning(s.Name))
 	}
 	fmt.Fprintf(&b, "  %s\n", oneForAll())
 	_, err := io.WriteString(w, b.String())
@@ -98,20 +98,11 @@ func describeKeys(w io.Writer) error {
 // shownSettings are the keys, those of providers' pages once.
 func shownSettings() []setting {
 	return slices.DeleteFunc(allSettings(), func(s setting) bool {
-		return strings.HasPrefix(s.key, "oauth.") && !strings.HasPrefix(s.key, "oauth."+oauthServers[0]+".")
+		return strings.HasPrefix(s.Name, "oauth.") && !strings.HasPrefix(s.Name, "oauth."+oauthServers[0]+".")
 	})
 }
 
 // oneForAll says what holds for the keys that shownSettings leaves out.
 func oneForAll() string {
 	return fmt.Sprintf("In the place of %s: %s.", oauthServers[0], strings.Join(oauthServers[1:], ", "))
-}
-
-// variables are the names of the variables that set the key.
-func (s setting) variables() []string {
-	names := []string{s.envName()}
-	if s.secret {
-		names = append(names, s.envName()+"_FILE")
-	}
-	return names
 }

@@ -30,7 +30,7 @@ const (
 type cli struct {
 	Config string `help:"TOML file; else $MAILBROOK_CONFIG, ./ or /etc/mailbrook/mailbrook.toml." placeholder:"FILE"`
 
-	settings `embed:""`
+	keyFlags `embed:""`
 
 	Serve        serveCmd        `cmd:"" help:"REST API, web pages and poller in one process."`
 	Demo         demoCmd         `cmd:"" help:"Try everything out: a scratch server with a small mail provider inside, two accounts added."`
@@ -52,9 +52,9 @@ type cli struct {
 	Version      versionCmd      `cmd:"" help:"Print version, commit and Go version."`
 }
 
-// settings are the configuration keys that the command line may override; the
+// keyFlags are the configuration keys that the command line may override; the
 // empty string leaves a key as file and environment have it.
-type settings struct {
+type keyFlags struct {
 	Listen               string `help:"Address of the REST API and the web pages." placeholder:"ADDR" group:"Configuration"`
 	DataDir              string `help:"Where database, keys and local mailboxes lie." placeholder:"DIR" group:"Configuration"`
 	Database             string `help:"sqlite:FILE or postgres://..." placeholder:"URL" group:"Configuration"`
@@ -72,7 +72,7 @@ type settings struct {
 }
 
 // overrides returns what the command line says, by configuration key.
-func (s settings) overrides() map[string]string {
+func (s keyFlags) overrides() map[string]string {
 	out := map[string]string{}
 	for key, value := range map[string]string{
 		"listen": s.Listen, "data_dir": s.DataDir, "database": s.Database, "mailbox": s.Mailbox,
@@ -149,7 +149,7 @@ func run(ctx context.Context, t terminal, args []string) int {
 		return exitUsage
 	}
 	load := loader(func() (config, error) {
-		cfg, err := await(ctx, func() (config, error) { return loadConfig(c.Config, t.environ, c.overrides()) })
+		cfg, err := loadConfig(ctx, c.Config, t.environ, c.overrides())
 		switch {
 		case err == nil:
 			return cfg, nil

@@ -68,12 +68,12 @@ func manualPage(root *kong.Node) string {
 	section("CONFIGURATION")
 	text("Each key may stand in the configuration file, and has a variable. " + oneForAll())
 	for _, s := range shownSettings() {
-		item(s.key, ", "+strings.Join(s.variables(), ", "), s.meaning())
+		item(s.Name, ", "+strings.Join(schema().VariablesOf(s), ", "), meaning(s.Name))
 	}
 	section("ENVIRONMENT")
 	item(fileVariable, "", "Names the configuration file, where --config does not.")
 	b.WriteString(".PP\n")
-	text("The variables of the keys stand beside them. One that begins with " + ours +
+	text("The variables of the keys stand beside them. One that begins with " + schema().Prefix +
 		" and is none of these is an error.")
 	section("FILES")
 	for _, name := range standardFiles() {

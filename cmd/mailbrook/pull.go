@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -121,7 +122,7 @@ func (a *app) mustKnow(ctx context.Context, user string) error {
 	}
 	best, least := "", 3
 	for _, acc := range all {
-		if d := distance(user, acc.Owner.String()); d < least {
+		if d := settings.Distance(user, acc.Owner.String()); d < least {
 			best, least = acc.Owner.String(), d
 		}
 	}
