@@ -103,7 +103,14 @@ func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error
 	if err != nil {
 		return Account{}, err
 	}
-	if err := r.refuseClash(a, existing, len(existing) >= r.Limit); err != nil {
+	if len(existing) >= r.Limit {
+		return Account{}, ErrLimitReached
+	}
+	// What saving would refuse is refused before the connection test.
+	if slices.ContainsFunc(existing, func(b Account) bool { return a.ID == b.ID }) {
+		return Account{}, ErrExists
+	}
+	if err := a.Clash(existing); err != nil {
 		return Account{}, err
 	}
 	if !d.SkipTest {
@@ -199,11 +206,11 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 	if err != nil {
 		return Account{}, fmt.Errorf("loading accounts: %w", err)
 	}
-	if err := r.refuseClash(a, without(others, id), false); err != nil {
+	if err := a.Clash(others); err != nil {
 		return Account{}, err
 	}
-	remote := a.Protocol != old.Protocol || a.Server != old.Server || a.Username != old.Username || !login.kept.Empty()
-	if remote && !p.SkipTest {
+	then := Edited(old, a, !login.kept.Empty())
+	if then.Remote && !p.SkipTest {
 		tried, err := r.saved(ctx, a, login)
 		if rep, ok := r.untested(err); ok {
 			return Account{}, &TestFailedError{rep}
@@ -221,10 +228,8 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 			return Account{}, fmt.Errorf("sealing the password: %w", err)
 		}
 	}
-	more := a.Start.Wider(old.Start) || a.MaxMessageBytes > old.MaxMessageBytes
-	dueNow := a.Enabled && (remote || more || !old.Enabled)
 	a.UpdatedAt = r.Now().UTC()
-	a, err = r.Repository.Update(ctx, a, sealed, dueNow)
+	a, err = r.Repository.Update(ctx, a, sealed, then.AtOnce)
 	if errors.Is(err, ErrChanged) && p.Match != nil { // Since it was compared.
 		err = cmp.Or(p.Match.Check(""), err)
 	}
@@ -232,8 +237,8 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 		return Account{}, err
 	}
 	r.taken(ctx, o, p.Grant)
-	r.Log.InfoContext(ctx, "account edited", "account", a.ID, "remote_changed", remote)
-	if dueNow {
+	r.Log.InfoContext(ctx, "account edited", "account", a.ID, "remote_changed", then.Remote)
+	if then.AtOnce {
 		r.Nudger.Nudge()
 	}
 	return a, nil
@@ -549,37 +554,6 @@ func (r *Registry) check(a *Account, old Account) error {
 	return r.Remotes.CheckServer(a.Server)
 }
 
-// refuseClash tells before the connection test what saving would refuse.
-func (r *Registry) refuseClash(a Account, others []Account, full bool) error {
-	if full {
-		return ErrLimitReached
-	}
-	for _, b := range others {
-		switch {
-		case a.SameRemote(b):
-			return ErrExists
-		case strings.EqualFold(a.Name, b.Name):
-			return ErrNameTaken
-		case FoldersClash(a.Folder, b.Folder):
-			return ErrFolderTaken
-		}
-	}
-	return nil
-}
-
-// SameRemote reports whether two accounts read the same mailbox the same way.
-func (a Account) SameRemote(b Account) bool {
-	return a.Protocol == b.Protocol && FoldASCII(a.Server.Host) == FoldASCII(b.Server.Host) &&
-		a.Server.Port == b.Server.Port && a.Username == b.Username
-}
-
-// FoldersClash reports whether two account folders are the same or one lies in
-// the other, where remote folders of both could meet.
-func FoldersClash(a, b string) bool {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
-}
-
 // override lays a user's own server settings over what a preset says.
 func override(s Server, p Protocol, host *string, port *int, sec *Security) Server {
 	before := s
@@ -649,16 +623,6 @@ func (r *Registry) freeFolder(name string, others []Account) string {
 		}
 		try = fmt.Sprintf("%s %d", name, n)
 	}
-}
-
-func without(as []Account, id ID) []Account {
-	var out []Account
-	for _, a := range as {
-		if a.ID != id {
-			out = append(out, a)
-		}
-	}
-	return out
 }
 
 func value[T any](p *T, otherwise T) T {

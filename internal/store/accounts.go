@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -99,7 +98,7 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if len(others) >= limit {
 			return account.ErrLimitReached
 		}
-		if err := refuseClash(a, others); err != nil {
+		if err := a.Clash(others); err != nil {
 			return err
 		}
 		row, err := newAccountRow(a)
@@ -154,21 +153,6 @@ func (s *Store) forgetOwner(tx *gorm.DB, o account.Owner) error {
 		`DELETE FROM owners WHERE owner = ? AND set_by <> ? AND used_ms = 0 AND mailbox_ms = 0
 		AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.owner = owners.owner)`, o.String(), setForUser)
 	return err
-}
-
-func refuseClash(a account.Account, others []account.Account) error {
-	for _, b := range others {
-		switch {
-		case b.ID == a.ID:
-		case a.SameRemote(b):
-			return account.ErrExists
-		case strings.EqualFold(a.Name, b.Name):
-			return account.ErrNameTaken
-		case account.FoldersClash(a.Folder, b.Folder):
-			return account.ErrFolderTaken
-		}
-	}
-	return nil
 }
 
 // journalRef is what the schedule knows of a journal.
@@ -274,7 +258,7 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte,
 		if err != nil {
 			return err
 		}
-		if err := refuseClash(a, others); err != nil {
+		if err := a.Clash(others); err != nil {
 			return err
 		}
 		row, err := newAccountRow(a)
@@ -308,63 +292,52 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte,
 
 // reschedule brings schedule and journal in line with an edit.
 func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Account, row accountRow, newSecret,
-	dueNow bool,
+	atOnce bool,
 ) error {
 	sc, err := s.lockSchedule(ctx, tx, a.Owner, a.ID)
 	if err != nil {
 		return err
 	}
-	now := s.now().UnixMilli()
-	remote := newSecret || old.Protocol != a.Protocol || old.Server != a.Server || old.Username != a.Username ||
-		old.Auth != a.Auth
-	fence := remote || old.Folder != a.Folder || !slices.Equal(old.Folders.Include, a.Folders.Include) ||
-		!slices.Equal(old.Folders.Exclude, a.Folders.Exclude) || old.Start != a.Start || old.Enabled && !a.Enabled
+	now, then := s.now().UnixMilli(), account.Edited(old, a, newSecret)
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
-
 	set := map[string]any{
 		"host_key": schedule.HostKey(a), "circuit": schedule.CircuitKey(a),
 		"enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a),
 	}
-	if fence && sc.leaseOwner != "" && !live {
-		// The edit takes away what the next claim would have seen.
-		set["aborted"] = sc.aborted + s.lostWith(sc.leaseOwner, "", sc.leaseUntil)
-	}
-	if remote {
-		set["failures"] = 0 // What failed before says nothing of what is tried now.
-	}
-	if remote {
-		set["proven"] = 0 // Nor does what went well. The visit under way, with the old ones, is fenced.
+	if then.Remote {
+		set["failures"], set["proven"] = 0, 0
 	}
 	if old.Protocol != a.Protocol || schedule.CircuitKey(old) != schedule.CircuitKey(a) {
 		set["slow"] = gorm.Expr("CASE WHEN slow > 1 THEN slow ELSE 1 END")
 	}
 	epoch := sc.epoch
-	if fence {
+	if then.Fence {
 		epoch++
+		if sc.leaseOwner != "" && !live {
+			// The edit takes away what the next claim would have seen.
+			set["aborted"] = sc.aborted + s.lostWith(sc.leaseOwner, "", sc.leaseUntil)
+		}
 		set["lease_owner"], set["lease_until_ms"] = "", 0
 		set["progress_folder"], set["progress_done"], set["progress_total"], set["progress_bytes"] = "", 0, 0, 0
 	}
-	switch running := live && !fence; {
-	case !a.Enabled:
+	switch then.Due(old, a, account.Scheduled{Visited: live, Planned: sc.dueAt != never, NeedsUser: sc.waits()}, atOnce) {
+	case account.DueNever:
 		set["due_at_ms"], set["hurried_ms"] = int64(never), 0
-	case running: // It stays due after the visit, which began with the old settings.
+	case account.DueAfterVisit:
 		set["hurried_ms"] = now
-	case sc.waits() && old.Pause.Operator && !remote && !live:
-		// An administrator who switches it on again, as after a maintenance, has not
-		// mended what it waits for its user for.
-		set["due_at_ms"], set["hurried_ms"] = int64(never), 0
-	case dueNow:
+	case account.DueAtOnce:
 		set["due_at_ms"], set["hurried_ms"] = 0, now
-	case live, !old.Enabled: // The visit was cut short, or the account was off.
+	case account.DueNow:
 		set["due_at_ms"], set["hurried_ms"] = now, 0
-	case sc.dueAt != never: // A shorter interval begins now.
+	case account.DueSooner:
 		set["due_at_ms"] = min(sc.dueAt, now+row.PollIntervalMS)
+	case account.DueAsPlanned:
 	}
-	j, err := s.switchJournal(ctx, tx, old, a, row, journalRef{sc.journal, epoch})
+	j, err := s.moveJournal(ctx, tx, then.Journal, row, journalRef{sc.journal, epoch})
 	if err != nil {
 		return err
 	}
-	if a.MaxMessageBytes > old.MaxMessageBytes {
+	if then.Larger {
 		if err := s.allow(ctx, s.on(tx), j.id, a.MaxMessageBytes, s.now()); err != nil {
 			return err
 		}
@@ -373,30 +346,23 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	return tx.Table("poll_schedule").Where("account_id = ?", row.ID).Updates(set).Error
 }
 
-// switchJournal decides which journal an edited account goes on with. Another
-// user or protocol is another mailbox, whose UIDs may be the same by chance:
-// it gets its own journal, as if the account had been removed and added. At
-// another host it may be the same mailbox under another name: then UIDVALIDITY
-// decides, folder by folder, and everything is compared anew.
-func (s *Store) switchJournal(ctx context.Context, tx *gorm.DB, old, a account.Account, row accountRow,
+// moveJournal gives an edited account the journal that it goes on with.
+func (s *Store) moveJournal(ctx context.Context, tx *gorm.DB, step account.JournalStep, row accountRow,
 	j journalRef,
 ) (journalRef, error) {
 	c := s.on(tx)
-	if old.SameRemote(a) {
+	switch step {
+	case account.JournalStays:
 		return j, nil
-	}
-	if old.Protocol == a.Protocol && sameUser(old.Username, a.Username) {
-		if _, err := c.exec(ctx, "UPDATE journals SET protocol = ?, host = ?, port = ?, username = ?, capabilities = '' "+
-			"WHERE id = ?",
-			row.Protocol, row.Host, row.Port, row.Username, j.id); err != nil {
-			return j, err
+	case account.JournalRenamed, account.JournalCompared:
+		_, err := c.exec(ctx, "UPDATE journals SET protocol = ?, host = ?, port = ?, username = ?, capabilities = '' "+
+			"WHERE id = ?", row.Protocol, row.Host, row.Port, row.Username, j.id)
+		if err == nil && step == account.JournalCompared {
+			_, err = c.exec(ctx, "UPDATE folders SET next_uid = 0, counted = 0, listing = ?, full_scan_ms = 0 WHERE "+
+				"journal_id = ?", []byte{}, j.id)
 		}
-		if account.FoldASCII(old.Server.Host) == account.FoldASCII(a.Server.Host) {
-			return j, nil
-		}
-		_, err := c.exec(ctx, "UPDATE folders SET next_uid = 0, counted = 0, listing = ?, full_scan_ms = 0 WHERE "+
-			"journal_id = ?", []byte{}, j.id)
 		return j, err
+	case account.JournalReplaced:
 	}
 	if err := s.retire(ctx, tx, j.id, j.leaseEpoch, true); err != nil {
 		return j, err
@@ -423,14 +389,6 @@ func (s *Store) carryOver(ctx context.Context, c sqlConn, from, to int64) error 
 	_, err := c.exec(ctx, "UPDATE journals SET messages = messages + ?, bytes = bytes + ? WHERE id = ?", messages,
 		bytes, to)
 	return err
-}
-
-// sameUser takes "anna" and "anna@example.org" for two ways to sign in to one
-// mailbox.
-func sameUser(a, b string) bool {
-	la, da, _ := strings.Cut(a, "@")
-	lb, db, _ := strings.Cut(b, "@")
-	return account.SameAddress(la, lb) && (da == "" || db == "" || account.SameAddress(da, db))
 }
 
 // dropAccount deletes what is an account's alone; a visit under way is fenced.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 )
 
@@ -48,7 +49,7 @@ func (j Journal) siblings(ctx context.Context, l fetch.Lease) ([]int64, error) {
 		var id, retired int64
 		var username string
 		err := r.Scan(&id, &username, &retired)
-		if retired == 0 || retired > forgotten && sameUser(username, l.Account.Username) {
+		if retired == 0 || retired > forgotten && account.SameUser(username, l.Account.Username) {
 			ids = append(ids, id)
 		}
 		return err

@@ -104,21 +104,3 @@ func (w *world) version() (version int64) {
 	}
 	return version
 }
-
-// TestAnotherScriptsUserNameIsAnotherMailbox: an edit from one to the other does
-// not go on with what was fetched from the first.
-func TestAnotherScriptsUserNameIsAnotherMailbox(t *testing.T) {
-	for _, tc := range []struct {
-		a, b string
-		same bool
-	}{
-		{"kowal", "Kowal@example.org", true},
-		{"kowal", "\u212Aowal", false},
-		{"basia", "ba\u017Fia", false},
-		{"kowal@example.org", "kowal@EXAMPLE.org", true},
-	} {
-		if sameUser(tc.a, tc.b) != tc.same {
-			t.Errorf("%q and %q", tc.a, tc.b)
-		}
-	}
-}
