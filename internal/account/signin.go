@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // SignIn is how an attempt to sign in ended, for counting those that failed.
@@ -20,14 +22,11 @@ const (
 	SignInFailed                 // The credential was sent, and the answer was another, or none.
 )
 
-// HeldBack is the detail of the diagnosis rate_limited where it is not the
-// provider that asks for a pause: package logins does. Its words are kept
-// with accounts and runs, by which HeldBack of Diagnosis knows them again.
-const HeldBack = "Too many logins at this mailbox failed lately; nothing is tried there until some time has passed."
-
 // HeldBack reports whether it was we who did not try to sign in, because too
 // many logins had failed.
-func (d *Diagnosis) HeldBack() bool { return d != nil && d.Detail == HeldBack }
+func (d *Diagnosis) HeldBack() bool {
+	return d != nil && fault.ReasonOf(d.Code, d.Detail) == fault.LoginsHeldBack
+}
 
 // HeldBackError says that too many logins failed lately: nothing was tried.
 type HeldBackError struct {

@@ -1,16 +1,13 @@
 package diagnose
 
 import (
-	"strings"
-
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// situation is one of several that a code means, told by how the detail begins. It
+// situation is one of several that a code means, told by its reason. It
 // does not pass by itself, and what is known of the provider has no part in it.
 type situation struct {
-	code   fault.Code
-	begins string
+	reason fault.Reason
 	user   text
 	admin  text // An empty title is the user's.
 }
@@ -18,7 +15,7 @@ type situation struct {
 // situations are told in the place of texts.
 var situations = []situation{
 	{
-		fault.AuthFailed, fault.PasswordExpired,
+		fault.CredentialExpired,
 		text{
 			words{"The password has expired", "Hasło wygasło"},
 			words{
@@ -32,7 +29,7 @@ var situations = []situation{
 		}},
 	},
 	{
-		fault.FolderFailed, fault.TooManyFolders,
+		fault.FoldersTooMany,
 		text{
 			words{"There are too many folders", "Folderów jest za dużo"},
 			words{
@@ -50,7 +47,7 @@ var situations = []situation{
 		}},
 	},
 	{
-		fault.FolderFailed, fault.NotThere,
+		fault.ChosenFoldersMissing,
 		text{
 			words{"Folders that you chose are not at the provider", "U dostawcy nie ma wybranych folderów"},
 			words{
@@ -74,8 +71,9 @@ var situations = []situation{
 
 // situation returns what is said of a code where the detail tells more than it does.
 func (c Context) situation(code fault.Code) (text, bool) {
+	reason := fault.ReasonOf(code, c.Detail)
 	for _, s := range situations {
-		if s.code == code && strings.HasPrefix(c.Detail, s.begins) {
+		if s.reason == reason {
 			if c.Admin {
 				return s.user.over(s.admin), true
 			}

@@ -1,7 +1,9 @@
 package fault
 
-// What the details of some faults begin with, by which they are told from others
-// of the same code.
+import "strings"
+
+// What the details of some faults begin with. A fault is kept as its code and its detail and nothing else: these
+// words are written from here, and ReasonOf alone knows them again.
 const (
 	// NotThere is of folder_failed, where chosen folders are not at the provider;
 	// their names follow.
@@ -12,4 +14,48 @@ const (
 	// PasswordExpired is of auth_failed, where the password was right once: it has to
 	// be set anew at the provider. The server's words follow.
 	PasswordExpired = "The password has expired."
+	// HeldBack is of rate_limited, where it is not the provider that asks for a pause: package logins does.
+	HeldBack = "Too many logins at this mailbox failed lately; nothing is tried there until some time has passed."
+)
+
+// Reason tells apart what one code stands for.
+type Reason int
+
+// The reasons.
+const (
+	Plain Reason = iota // The code says it all.
+	ChosenFoldersMissing
+	FoldersTooMany
+	CredentialExpired
+	LoginsHeldBack
+)
+
+// ReasonOf returns the reason of a fault of which code and detail were kept.
+func ReasonOf(code Code, detail string) Reason {
+	for _, r := range []struct {
+		code   Code
+		begins string
+		reason Reason
+	}{
+		{FolderFailed, NotThere, ChosenFoldersMissing},
+		{FolderFailed, TooManyFolders, FoldersTooMany},
+		{AuthFailed, PasswordExpired, CredentialExpired},
+		{RateLimited, HeldBack, LoginsHeldBack},
+	} {
+		if r.code == code && strings.HasPrefix(detail, r.begins) {
+			return r.reason
+		}
+	}
+	return Plain
+}
+
+// Part is a part of how a server is named.
+type Part string
+
+// The parts.
+const (
+	PartHost     Part = "host"
+	PartSyntax   Part = "syntax" // Of the host: it is none at all.
+	PartPort     Part = "port"
+	PartSecurity Part = "security"
 )

@@ -123,6 +123,7 @@ type Error struct {
 	Limit      bool          // A bound of ours on what one visit may take ended it: the server did answer.
 	Session    bool          // The server speaks of itself or the account: nothing else that is asked now fares better.
 	Ended      bool          // The connection ended over it: each further try may cost another one.
+	Part       Part          // Of host_not_allowed: what of the server's name was refused; "": the host.
 	TooLarge   bool          // The message is larger than it may be: it is not tried again by itself.
 	Err        error         // The cause; may be nil.
 }
@@ -160,7 +161,7 @@ func Wrap(code Code, op string, err error) error {
 		return &Error{
 			Code: e.Code, Op: op, Detail: e.Detail, RetryAfter: e.RetryAfter, Final: e.Final, Elsewhere: e.Elsewhere,
 			Limit: e.Limit, Session: e.Session, Ended: e.Ended,
-			TooLarge: e.TooLarge, Err: err,
+			Part: e.Part, TooLarge: e.TooLarge, Err: err,
 		}
 	}
 	return &Error{Code: code, Op: op, Err: err}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -168,6 +169,8 @@ func (s *server) readOnly() openapi3.Schemas {
 // findings collects what is wrong with a request: what is malformed (400) and
 // what is out of bounds (422).
 type findings struct {
+	looked map[string]bool // Objects of which the unknown members are noted.
+
 	malformed, invalid []account.FieldError
 }
 
@@ -333,12 +336,7 @@ func (f *findings) one(known openapi3.Schemas, se *openapi3.SchemaError, field s
 	case "type":
 		f.ofType(field, s)
 	case "properties":
-		name := unknownMember(se)
-		if field == "" && known[name] != nil {
-			f.bad(name, "read_only", "is set by Mailbrook and cannot be written: leave it out")
-			return
-		}
-		f.bad(join(field, name), "unknown_field", "is not a member of this request: leave it out, or check its spelling")
+		f.unknown(known, se, field)
 	case "required", "minProperties":
 		f.wrong(field, "required", "is needed")
 	case "nullable":
@@ -368,6 +366,28 @@ func (f *findings) one(known openapi3.Schemas, se *openapi3.SchemaError, field s
 	}
 }
 
+// unknown notes the members that an object should not have. The library makes an error of each of them, and names it
+// in its text only: all are noted with the first.
+func (f *findings) unknown(known openapi3.Schemas, se *openapi3.SchemaError, field string) {
+	if f.looked[field] {
+		return
+	}
+	if f.looked == nil {
+		f.looked = map[string]bool{}
+	}
+	f.looked[field] = true
+	members, _ := se.Value.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		switch {
+		case se.Schema.Properties[name] != nil:
+		case field == "" && known[name] != nil:
+			f.bad(name, "read_only", "is set by Mailbrook and cannot be written: leave it out")
+		default:
+			f.bad(join(field, name), "unknown_field", "is not a member of this request: leave it out, or check its spelling")
+		}
+	}
+}
+
 // form notes a value that has not the form which the document's x-form says.
 func (f *findings) form(field string, s *openapi3.Schema) {
 	if words, ok := s.Extensions["x-form"].(string); ok {
@@ -379,17 +399,6 @@ func (f *findings) form(field string, s *openapi3.Schema) {
 
 func unprintable(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
-}
-
-// unknownMember returns the member that an object should not have. The library
-// says it only in its text.
-func unknownMember(se *openapi3.SchemaError) string {
-	quoted := strings.TrimSuffix(strings.TrimPrefix(se.Reason, "property "), " is unsupported")
-	name, err := strconv.Unquote(quoted)
-	if err != nil {
-		return "?"
-	}
-	return name
 }
 
 // clean makes a member's name, which anybody may have written, fit to show.

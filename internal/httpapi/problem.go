@@ -161,8 +161,8 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 		return t.problem(api.ProblemCodeNotReady, account.Say("the keys of the tokens' issuer cannot be had now"))
 	case errors.As(err, &held):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(held.Wait)))
-		p := t.problem(api.ProblemCodeRateLimited, account.Sentence{Format: account.HeldBack})
-		why := account.Diagnosis{Code: fault.RateLimited, Detail: account.HeldBack, Since: s.Now()}
+		p := t.problem(api.ProblemCodeRateLimited, account.Sentence{Format: fault.HeldBack})
+		why := account.Diagnosis{Code: fault.RateLimited, Detail: fault.HeldBack, Since: s.Now()}
 		// As of an account that rests for so long.
 		rests := account.Account{Status: account.Status{NextPollAt: s.Now().Add(held.Wait), Diagnosis: &why}}
 		p.Diagnosis = DiagnosisJSON(&why, rests, s.Explain, t.lang)
@@ -244,27 +244,32 @@ func (t teller) plain(err error) (api.Problem, bool) {
 	return api.Problem{}, false
 }
 
-// hostRefusals say what an account may name, by the word with which outbound's
-// reason begins: the code does not say which of them it was.
-var hostRefusals = []struct {
-	word, field string
-	say         account.Sentence
-}{
-	{
-		"port ", "server.port",
+// sayOtherServer is what is said where nothing better is known of a server that an account may not name.
+var sayOtherServer = refusal{
+	"server.host",
+	account.Say("this server is not one that an account may name: enter the public name of the provider's mail server"),
+}
+
+// refusal is what is said of a server, and of which field.
+type refusal struct {
+	field string
+	say   account.Sentence
+}
+
+// hostRefusals say what an account may name, by what of the server was refused.
+var hostRefusals = map[fault.Part]refusal{
+	fault.PartHost: sayOtherServer,
+	fault.PartPort: {
+		"server.port",
 		account.Say("this port is not allowed here: choose 993 or 143 for IMAP, 995 or 110 for POP3"),
 	},
-	{
-		"unencrypted ", "server.security",
+	fault.PartSecurity: {
+		"server.security",
 		account.Say("unencrypted connections are not allowed here: choose tls or starttls"),
 	},
-	{
-		"the server must ", "server.host",
+	fault.PartSyntax: {
+		"server.host",
 		account.Say("must be the name or the address of a server and nothing else, such as imap.example.org"),
-	},
-	{
-		"", "server.host", // The last: every reason begins with nothing.
-		account.Say("this server is not one that an account may name: enter the public name of the provider's mail server"),
 	},
 }
 
@@ -272,12 +277,12 @@ var hostRefusals = []struct {
 func (t teller) failure(f *fault.Error) api.Problem {
 	switch f.Code {
 	case fault.HostNotAllowed:
-		for _, known := range hostRefusals {
-			if strings.HasPrefix(strings.ToLower(f.Detail), known.word) {
-				return t.fields(t.problem(api.ProblemCodeHostNotAllowed, known.say),
-					account.FieldError{Field: known.field, Code: "not_allowed", Detail: known.say})
-			}
+		r, ok := hostRefusals[f.Part]
+		if !ok {
+			r = sayOtherServer
 		}
+		return t.fields(t.problem(api.ProblemCodeHostNotAllowed, r.say),
+			account.FieldError{Field: r.field, Code: "not_allowed", Detail: r.say})
 	case fault.LocalMailboxUnavailable:
 		return t.problem(api.ProblemCodeLocalMailboxUnavailable, sayTryLater)
 	}

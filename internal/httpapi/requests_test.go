@@ -545,17 +545,18 @@ func TestFailedTestInAnswer(t *testing.T) {
 	}
 }
 
-// TestHostNotAllowedNamesTheField: host or port.
+// TestHostNotAllowedNamesTheField: host, port or security, whatever the words of the error.
 func TestHostNotAllowedNamesTheField(t *testing.T) {
-	for detail, want := range map[string]string{
-		"port 22 is not one that an account may name":  "server.port",
-		"the host is not one that an account may name": "server.host", "": "server.host",
+	for part, want := range map[fault.Part]string{
+		fault.PartPort: "server.port", fault.PartSecurity: "server.security", fault.PartHost: "server.host",
+		fault.PartSyntax: "server.host", "": "server.host",
 	} {
 		f := newFixture(t)
-		f.fail = fault.New(fault.HostNotAllowed, "checking", detail)
+		f.fail = fault.Wrap(fault.Internal, "adding", &fault.Error{Code: fault.HostNotAllowed, Op: "checking",
+			Detail: "port, unencrypted, the server must", Part: part})
 		rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":"x"}`})
 		if fieldsOf(t, rec) != want+":not_allowed" || rec.Code != 422 {
-			t.Errorf("%q: %d %s", detail, rec.Code, rec.Body)
+			t.Errorf("%q: %d %s", part, rec.Code, rec.Body)
 		}
 	}
 }

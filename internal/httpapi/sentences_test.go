@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
+	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
 // sayers are the calls that take a sentence, and its place among their arguments.
@@ -108,7 +109,7 @@ func forms(t *testing.T) (found []string) {
 // allSentences are those of the sources, of the document, and of the tables here.
 func allSentences(t *testing.T) []string {
 	t.Helper()
-	all := append(forms(t), account.HeldBack)
+	all := append(forms(t), fault.HeldBack)
 	for _, k := range kinds {
 		all = append(all, k.title)
 	}

@@ -149,7 +149,7 @@ func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bo
 		if wait > 0 {
 			l.held.Add(1)
 			return nil, &fault.Error{
-				Code: fault.RateLimited, Op: "signing in", Detail: account.HeldBack, RetryAfter: wait, Err: &account.HeldBackError{
+				Code: fault.RateLimited, Op: "signing in", Detail: fault.HeldBack, RetryAfter: wait, Err: &account.HeldBackError{
 					Wait: wait,
 				},
 			}

@@ -580,7 +580,7 @@ func TestRefusedPermissionsAreCounted(t *testing.T) {
 	if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
 		t.Errorf("%v", err)
 	}
-	g.closed = fault.New(fault.RateLimited, "signing in", account.HeldBack)
+	g.closed = fault.New(fault.RateLimited, "signing in", fault.HeldBack)
 	if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.RateLimited {
 		t.Errorf("%v", err)
 	}

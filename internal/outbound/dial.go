@@ -129,8 +129,7 @@ func interleave(addrs []netip.Addr) []netip.Addr {
 // checked again, the socket's own address last of all.
 func (d *Dialer) Connect(ctx context.Context, addrs []netip.Addr, port int) (net.Conn, error) {
 	if !d.portAllowed(port) {
-		return nil, fault.New(fault.HostNotAllowed, "connecting", fmt.Sprintf("Port %d is not one that an account may name.",
-			port))
+		return nil, refusedPort("connecting", port)
 	}
 	return d.connect(ctx, addrs, port)
 }

@@ -137,6 +137,6 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 func refused(op string, cause error) *fault.Error {
 	return &fault.Error{
 		Code: fault.HostNotAllowed, Op: op, Detail: "This server is not one that an account may name.",
-		Err: cause,
+		Part: fault.PartHost, Err: cause,
 	}
 }

@@ -25,7 +25,7 @@ func (d *Dialer) CheckServer(host string, port int, security string) error {
 		return err
 	}
 	if !d.portAllowed(port) {
-		return fault.New(fault.HostNotAllowed, op, fmt.Sprintf("Port %d is not one that an account may name.", port))
+		return refusedPort(op, port)
 	}
 	switch security {
 	case "tls", "starttls":
@@ -35,7 +35,16 @@ func (d *Dialer) CheckServer(host string, port int, security string) error {
 			return nil
 		}
 	}
-	return fault.New(fault.HostNotAllowed, op, "Unencrypted connections are not allowed here.")
+	return &fault.Error{
+		Code: fault.HostNotAllowed, Op: op, Detail: "Unencrypted connections are not allowed here.", Part: fault.PartSecurity,
+	}
+}
+
+func refusedPort(op string, port int) *fault.Error {
+	return &fault.Error{
+		Code: fault.HostNotAllowed, Op: op, Detail: fmt.Sprintf("Port %d is not one that an account may name.", port),
+		Part: fault.PartPort,
+	}
 }
 
 func (d *Dialer) portAllowed(port int) bool {
@@ -47,7 +56,7 @@ func (d *Dialer) checkHost(host string) error {
 	a, literal, err := parseHost(host)
 	if err != nil {
 		return &fault.Error{Code: fault.HostNotAllowed, Op: op, Detail: "The server must be a host name or an address and " +
-			"nothing else, such as imap.example.org.", Err: err}
+			"nothing else, such as imap.example.org.", Part: fault.PartSyntax, Err: err}
 	}
 	if literal {
 		if err := d.allowed(a); err != nil {

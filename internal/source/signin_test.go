@@ -87,7 +87,7 @@ func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
 // open it sees one.
 func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
 	for _, protocol := range []account.Protocol{account.IMAP, account.POP3} {
-		for _, closed := range []error{nil, fault.New(fault.RateLimited, "signing in", account.HeldBack)} {
+		for _, closed := range []error{nil, fault.New(fault.RateLimited, "signing in", fault.HeldBack)} {
 			s := mailtest.Play(t, "S: * BYE\nCLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 			p := mailtest.StartProxy(t, s.Addr())
 			c := loopback(nil, func(o *Options) { o.Gate = &logbook{closed: closed} })

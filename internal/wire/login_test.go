@@ -44,7 +44,7 @@ func TestACredentialPresentedTwiceTakesTwoPlaces(t *testing.T) {
 			}
 			a.presents()
 			if tc.full {
-				g.closed = fault.New(fault.RateLimited, "signing in", account.HeldBack)
+				g.closed = fault.New(fault.RateLimited, "signing in", fault.HeldBack)
 			}
 			if a.again() == tc.full {
 				t.Errorf("presented again: %v", !tc.full)
