@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 )
 
@@ -33,7 +33,7 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return err
 		}
-		checker := fetch.Checker{Ledgers: a.store, Mailbox: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: mailbox.DirName}
+		checker := check.Checker{Ledgers: a.store, Mailbox: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: mailbox.DirName}
 		shadows, err := a.store.Shadows(ctx)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			}
 			for _, x := range shadows {
 				if x.User == f.User {
-					f.Findings = append(f.Findings, fetch.Finding{Kind: "user_not_ascii", Detail: x.String()})
+					f.Findings = append(f.Findings, check.Finding{Kind: "user_not_ascii", Detail: x.String()})
 				}
 			}
 			ok = ok && f.OK
@@ -135,7 +135,7 @@ func (c *checkCmd) owners(ctx context.Context, a *app) ([]account.Owner, error) 
 }
 
 // print shows what one user's check says.
-func (c checkCmd) print(t terminal, f *fetch.Findings) error {
+func (c checkCmd) print(t terminal, f *check.Findings) error {
 	if c.JSON {
 		return t.jsonLine(f)
 	}
@@ -145,7 +145,7 @@ func (c checkCmd) print(t terminal, f *fetch.Findings) error {
 	}
 	holds := fmt.Sprintf("The mailbox holds %d messages, %d of them from elsewhere.", f.Messages, f.Foreign)
 	switch {
-	case f.Missing && slices.ContainsFunc(f.Findings, func(x fetch.Finding) bool { return x.Kind == fetch.GoneMailbox }):
+	case f.Missing && slices.ContainsFunc(f.Findings, func(x check.Finding) bool { return x.Kind == check.GoneMailbox }):
 		holds = "The mailbox was there and is gone."
 	case f.Missing:
 		holds = "There is no mailbox yet."
@@ -206,7 +206,7 @@ func prefixed(s, sep string) string {
 }
 
 // explain prints what is known of a message, and returns of how many.
-func (c checkCmd) explain(t terminal, f *fetch.Findings) (int, error) {
+func (c checkCmd) explain(t terminal, f *check.Findings) (int, error) {
 	all := f.Explain(c.Explain)
 	for _, x := range all {
 		if c.JSON {
@@ -220,7 +220,7 @@ func (c checkCmd) explain(t terminal, f *fetch.Findings) (int, error) {
 	return len(all), nil
 }
 
-func printExplained(t terminal, user string, x fetch.Explained) {
+func printExplained(t terminal, user string, x check.Explained) {
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(t.out, "  %-13s %s\n", name, value)

@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
@@ -246,13 +247,13 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 	if err != nil {
 		return err.Error()
 	}
-	f, err := fetch.Checker{Ledgers: db, Mailbox: boxes, TokenKey: proofKey(), DirName: mailbox.DirName}.Check(ctx, owner)
+	f, err := check.Checker{Ledgers: db, Mailbox: boxes, TokenKey: proofKey(), DirName: mailbox.DirName}.Check(ctx, owner)
 	if err != nil {
 		return err.Error()
 	}
 	var bad []string
 	for _, x := range f.Findings {
-		if x.Wrong || x.Kind == fetch.BeingVisited {
+		if x.Wrong || x.Kind == check.BeingVisited {
 			bad = append(bad, fmt.Sprintf("check: %s %s %s", x.Kind, x.Token, x.Detail))
 		}
 	}

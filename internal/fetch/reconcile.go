@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"slices"
 	"time"
 
@@ -485,15 +484,4 @@ func (v *visit) chooseEpoch(p *plan) error {
 		p.revalidated = true
 	}
 	return nil
-}
-
-// describe names a message for people.
-func describe(id mail.ID) string {
-	switch {
-	case id.UID != 0:
-		return fmt.Sprintf("UID %d", id.UID)
-	case id.Ordinal > 0:
-		return fmt.Sprintf("UIDL %q, number %d of that name", id.UIDL, id.Ordinal+1)
-	}
-	return fmt.Sprintf("UIDL %q", id.UIDL)
 }

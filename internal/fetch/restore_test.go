@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -101,6 +102,21 @@ func (o *office) visit() (bodies int) {
 		}))
 	})
 	return o.remote.fetched - before
+}
+
+// check compares everything of the office's user.
+func (o *office) check() (f *check.Findings) {
+	o.t.Helper()
+	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
+	o.must(err)
+	o.with(func(db *store.Store) {
+		f, err = check.Checker{
+			Ledgers: db, Mailbox: boxes, TokenKey: []byte("a key that outlives the database"),
+			DirName: mailbox.DirName,
+		}.Check(o.t.Context(), o.account.Owner)
+		o.must(err)
+	})
+	return f
 }
 
 // backup copies the database; the copy is what restore brings back.
@@ -496,7 +512,7 @@ func TestAReconciliationThatIsKilledLosesAndDoublesNothing(t *testing.T) {
 			before := o.remote.fetched
 			o.killedAt(step)
 			for _, name := range []string{"a", "old"} {
-				o.must(os.Remove(o.path(name))) // The user does not wait.
+				o.must(os.Remove(o.files()[name])) // The user does not wait.
 			}
 			o.visit()
 			late := map[string]int{

@@ -7,14 +7,15 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 )
 
-var _ fetch.Ledgers = (*Store)(nil)
+var _ check.Ledgers = (*Store)(nil)
 
 // Ledgers returns a user's journals as they are at one moment, those of removed
 // accounts included until they are forgotten.
-func (s *Store) Ledgers(ctx context.Context, o account.Owner, messages bool) (out []fetch.Ledger, err error) {
+func (s *Store) Ledgers(ctx context.Context, o account.Owner, messages bool) (out []check.Ledger, err error) {
 	var opts []*sql.TxOptions
 	if s.postgres { // On SQLite every reading transaction sees one moment.
 		opts = append(opts, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
@@ -32,10 +33,10 @@ func (s *Store) Ledgers(ctx context.Context, o account.Owner, messages bool) (ou
 	return out, s.wrap(ctx, "reading the journals", err)
 }
 
-func (s *Store) ledgers(ctx context.Context, o account.Owner) (out []fetch.Ledger, err error) {
+func (s *Store) ledgers(ctx context.Context, o account.Owner) (out []check.Ledger, err error) {
 	now := s.now().UnixMilli()
 	err = s.on(s.r).each(ctx, func(r rowScanner) error {
-		var l fetch.Ledger
+		var l check.Ledger
 		var worker string
 		var until int64
 		err := r.Scan(&l.Journal, &l.Generation, &l.Account, &l.Email, &worker, &until)
@@ -50,7 +51,7 @@ func (s *Store) ledgers(ctx context.Context, o account.Owner) (out []fetch.Ledge
 }
 
 // fillLedger reads what a journal holds.
-func (s *Store) fillLedger(ctx context.Context, o account.Owner, l *fetch.Ledger, messages bool) (err error) {
+func (s *Store) fillLedger(ctx context.Context, o account.Owner, l *check.Ledger, messages bool) (err error) {
 	j, lease := s.Journal(), fetch.Lease{Account: account.Account{Journal: l.Journal, Owner: o}}
 	if l.Open, err = j.Open(ctx, lease); err != nil || !messages {
 		return err
@@ -62,7 +63,7 @@ func (s *Store) fillLedger(ctx context.Context, o account.Owner, l *fetch.Ledger
 		return err
 	}
 	return s.on(s.r).each(ctx, func(r rowScanner) error {
-		var m fetch.Settled
+		var m check.Settled
 		var uid, received int64
 		var uidl, digest, body, header []byte
 		err := r.Scan(&m.FolderID, &m.FolderEpoch, &uid, &uidl, &m.ID.Ordinal, &m.Fingerprint.Size, &digest, &body, &header,

@@ -1,4 +1,4 @@
-package fetch_test
+package check_test
 
 import (
 	"maps"
@@ -11,30 +11,14 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/mail"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
-// check compares everything of the office's user.
-func (o *office) check() (f *fetch.Findings) {
-	o.t.Helper()
-	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
-	o.must(err)
-	o.with(func(db *store.Store) {
-		f, err = fetch.Checker{
-			Ledgers: db, Mailbox: boxes, TokenKey: []byte("a key that outlives the database"),
-			DirName: mailbox.DirName,
-		}.Check(o.t.Context(), o.account.Owner)
-		o.must(err)
-	})
-	return f
-}
-
 // kinds counts a check's findings.
-func kinds(f *fetch.Findings) map[string]int {
+func kinds(f *check.Findings) map[string]int {
 	n := map[string]int{}
 	for _, x := range f.Findings {
 		n[x.Kind]++
@@ -42,26 +26,12 @@ func kinds(f *fetch.Findings) map[string]int {
 	return n
 }
 
-func (o *office) spool() string {
-	return filepath.Join(o.home(), "fetch-spool", o.account.Journal)
-}
-
-// path returns where a message is that the remote sent as this.
-func (o *office) path(canary string) string {
-	o.t.Helper()
-	p, ok := o.files()[canary]
-	if !ok {
-		o.t.Fatalf("%s is not in the mailbox", canary)
-	}
-	return p
-}
-
 func TestACheckCountsMessagesByWhatBecameOfThem(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, postgres bool) {
 		o := newOffice(t, postgres)
 		o.send("INBOX", "a", "b", "c", "d", "e")
 		o.send("Archive/2023", "f", "g")
-		o.remote.missing[o.remote.find("INBOX").bodies[5]] = "the server has lost it"
+		o.remote.missing[o.remote.bodies["INBOX"][4]] = "the server has lost it"
 		o.visit()
 		o.rename("a", ".Elsewhere", "S")
 		o.must(os.Remove(o.path("b")))
@@ -74,7 +44,7 @@ func TestACheckCountsMessagesByWhatBecameOfThem(t *testing.T) {
 			t.Fatalf("%+v, %+v", f.Findings, f.Accounts)
 		}
 		got := *f.Accounts[0]
-		want := fetch.Checked{
+		want := check.Checked{
 			Account: o.account.ID, Email: "x@remote.test", Folders: 2, Present: 5, Gone: 1,
 			Skipped: map[string]int{"message_failed": 1},
 		}
@@ -101,22 +71,22 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			o.must(err)
 			name, _, _ := strings.Cut(filepath.Base(o.path("a")), ":")
 			o.must(os.WriteFile(filepath.Join(o.home(), ".Remote.Archive.2023", "cur", name+":2,S"), text, 0o600))
-		}, map[string]int{fetch.DoubledToken: 1}, true},
+		}, map[string]int{check.DoubledToken: 1}, true},
 		"a message of nobody's bears a name of ours": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
 				0o600))
-		}, map[string]int{fetch.UnknownToken: 1}, true},
+		}, map[string]int{check.UnknownToken: 1}, true},
 		"it may be that of an account that is forgotten": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
 				0o600))
 			o.must(os.Mkdir(filepath.Join(o.home(), "fetch-spool", uuid.NewString()), 0o700))
-		}, map[string]int{fetch.Forgotten: 1}, false},
+		}, map[string]int{check.Forgotten: 1}, false},
 		"a message was cut short": {func(o *office) {
 			o.must(os.Truncate(o.path("a"), 10))
-		}, map[string]int{fetch.WrongSize: 1}, true},
+		}, map[string]int{check.WrongSize: 1}, true},
 		"spool files are left": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.spool(), "F"+strings.Repeat("a", 26)+".e1"), nil, 0o600))
-		}, map[string]int{fetch.StraySpool: 1}, false},
+		}, map[string]int{check.StraySpool: 1}, false},
 		"messages are staged": {func(o *office) {
 			o.send("INBOX", "x", "y", "z")
 			o.killedAt("deliver.staged")
@@ -125,32 +95,32 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			o.send("INBOX", "x", "y", "z")
 			o.killedAt("deliver.staged")
 			o.must(os.RemoveAll(o.spool()))
-		}, map[string]int{fetch.LostInSpool: 3}, true},
+		}, map[string]int{check.LostInSpool: 3}, true},
 		"they were delivered": {func(o *office) {
 			o.send("INBOX", "x", "y", "z")
 			o.killedAt("deliver.published")
 		}, nil, false},
 		"the spool was emptied": {func(o *office) {
 			o.must(os.RemoveAll(o.spool()))
-		}, map[string]int{fetch.OldMailbox: 1}, false},
+		}, map[string]int{check.OldMailbox: 1}, false},
 		"the mailbox is an older one": {func(o *office) {
 			o.must(os.RemoveAll(o.spool()))
 			o.must(os.Mkdir(o.spool(), 0o700))
-		}, map[string]int{fetch.OldMailbox: 1}, false},
+		}, map[string]int{check.OldMailbox: 1}, false},
 		"the mailbox is gone": {func(o *office) {
 			o.must(os.RemoveAll(o.home()))
-		}, map[string]int{fetch.GoneMailbox: 1}, true},
+		}, map[string]int{check.GoneMailbox: 1}, true},
 		"a folder is gone": {func(o *office) {
 			o.must(os.RemoveAll(filepath.Join(o.home(), ".Remote.Archive.2023")))
-		}, map[string]int{fetch.NoFolder: 1}, false},
+		}, map[string]int{check.NoFolder: 1}, false},
 		"folders are not subscribed": {func(o *office) {
 			o.must(os.Remove(filepath.Join(o.home(), "subscriptions")))
-		}, map[string]int{fetch.NotSubscribed: 2}, false},
+		}, map[string]int{check.NotSubscribed: 2}, false},
 		"maildirsize is wrong": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.home(), "maildirsize"), []byte("0S\n17 1\n"), 0o600))
-		}, map[string]int{fetch.QuotaFile: 1}, false},
+		}, map[string]int{check.QuotaFile: 1}, false},
 		"the remote counts anew": {func(o *office) {
-			o.remote.find("INBOX").validity++
+			o.remote.validity["INBOX"] = 8
 			if n := o.visit(); n > 2 {
 				o.t.Errorf("%d bodies", n)
 			}
@@ -183,7 +153,7 @@ func TestACheckKnowsARestoredDatabaseUntilItIsReconciled(t *testing.T) {
 	o.send("INBOX", "b", "c")
 	o.visit()
 	restore()
-	if f := o.check(); f.OK || kinds(f)[fetch.OldDatabase] != 1 || kinds(f)[fetch.UnknownToken] != 2 {
+	if f := o.check(); f.OK || kinds(f)[check.OldDatabase] != 1 || kinds(f)[check.UnknownToken] != 2 {
 		t.Errorf("before: %+v", f.Findings)
 	}
 	o.visit()
@@ -204,8 +174,8 @@ func TestACheckDoesNotJudgeWhatAVisitChanges(t *testing.T) {
 		})
 		o.must(err)
 	})
-	if f := o.check(); !f.OK || !f.Accounts[0].Visiting || kinds(f)[fetch.BeingVisited] != 1 ||
-		kinds(f)[fetch.LostInSpool] != 0 {
+	if f := o.check(); !f.OK || !f.Accounts[0].Visiting || kinds(f)[check.BeingVisited] != 1 ||
+		kinds(f)[check.LostInSpool] != 0 {
 		t.Errorf("%+v", f.Findings)
 	}
 }
@@ -214,7 +184,7 @@ func TestAMessageIsExplained(t *testing.T) {
 	o := newOffice(t, false)
 	o.send("INBOX", "a", "b")
 	o.send("Archive/2023", "c")
-	o.remote.missing[o.remote.find("INBOX").bodies[2]] = "the server has lost it"
+	o.remote.missing[o.remote.bodies["INBOX"][1]] = "the server has lost it"
 	o.visit()
 	f := o.check()
 	byUID := f.Explain("1")
@@ -236,7 +206,7 @@ func TestAMessageIsExplained(t *testing.T) {
 	if none := f.Explain(string(mail.TokenFor([]byte("k"), "j", "w", 0, mail.ID{UID: 1}))); len(none) != 0 {
 		t.Errorf("a name of nobody's: %+v", none)
 	}
-	if !slices.IsSortedFunc(byUID, func(a, b fetch.Explained) int { return strings.Compare(a.Folder, b.Folder) }) {
+	if !slices.IsSortedFunc(byUID, func(a, b check.Explained) int { return strings.Compare(a.Folder, b.Folder) }) {
 		t.Error("not in order")
 	}
 }

@@ -1,4 +1,4 @@
-package fetch
+package check
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -22,15 +23,15 @@ type Ledger struct {
 	Email      string
 	Visiting   bool // A worker holds the account at this moment.
 	Generation int64
-	Folders    []Folder
-	Open       []Batch
-	Skipped    []Skipped
+	Folders    []fetch.Folder
+	Open       []fetch.Batch
+	Skipped    []fetch.Skipped
 	Messages   []Settled
 }
 
 // Settled is one message that a journal knows.
 type Settled struct {
-	Known
+	fetch.Known
 	Received time.Time
 	Global   string
 	Alias    bool // It was delivered from another folder.
@@ -130,11 +131,11 @@ type Findings struct {
 // entry is one message of a ledger.
 type entry struct {
 	ledger  *Ledger
-	folder  Folder
+	folder  fetch.Folder
 	message *Settled // Nil: only skipped, or only staged.
-	skipped *Skipped
-	batch   *BatchKey
-	member  *Member
+	skipped *fetch.Skipped
+	batch   *fetch.BatchKey
+	member  *fetch.Member
 	state   string
 }
 
@@ -243,14 +244,14 @@ func path(f mail.Found) string { return strings.TrimPrefix(f.Folder+"/"+f.Sub+"/
 
 // enter takes up what a ledger knows and counts it by state.
 func (c Checker) enter(f *Findings, l *Ledger, row *Checked) {
-	folders := map[int64]Folder{}
+	folders := map[int64]fetch.Folder{}
 	for _, x := range l.Folders {
 		folders[x.ID] = x
 		if x.Selected {
 			row.Folders++
 		}
 	}
-	get := func(r Ref) (mail.Token, *entry) {
+	get := func(r fetch.Ref) (mail.Token, *entry) {
 		folder := folders[r.FolderID]
 		t := mail.TokenFor(c.TokenKey, l.Journal, folder.Wire, r.FolderEpoch, r.ID)
 		e := f.entries[t]
@@ -268,7 +269,7 @@ func (c Checker) enter(f *Findings, l *Ledger, row *Checked) {
 		}
 		for j := range b.Members {
 			m := &b.Members[j]
-			_, e := get(Ref{m.FolderID, m.FolderEpoch, m.ID})
+			_, e := get(fetch.Ref{FolderID: m.FolderID, FolderEpoch: m.FolderEpoch, ID: m.ID})
 			e.batch, e.member = &b.Key, m
 		}
 	}
@@ -296,7 +297,7 @@ func (c Checker) enter(f *Findings, l *Ledger, row *Checked) {
 	}
 	for i := range l.Skipped {
 		s := &l.Skipped[i]
-		_, e := get(Ref{s.FolderID, s.FolderEpoch, s.ID})
+		_, e := get(fetch.Ref{FolderID: s.FolderID, FolderEpoch: s.FolderEpoch, ID: s.ID})
 		e.skipped = s
 		if e.state == "" {
 			e.state = "skipped"
@@ -391,8 +392,8 @@ func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings,
 			kind, why = Forgotten, "No journal knows it; that of a removed account, which may have, is forgotten."
 		}
 	}
-	var gone []Known
-	owner := map[Ref]*entry{}
+	var gone []fetch.Known
+	owner := map[fetch.Ref]*entry{}
 	for t, e := range f.entries {
 		if e.message != nil && !e.message.Alias && e.member == nil && len(f.files[t]) == 0 {
 			gone = append(gone, e.message.Known)
@@ -400,7 +401,7 @@ func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings,
 		}
 	}
 	type text struct{ header, body [16]byte }
-	byContent := map[text][]Known{} // The same octets are the same in these, too.
+	byContent := map[text][]fetch.Known{} // The same octets are the same in these, too.
 	for _, k := range gone {
 		of := text{k.Fingerprint.Header, k.Fingerprint.Body}
 		byContent[of] = append(byContent[of], k)
@@ -565,4 +566,15 @@ func (f *Findings) Only(a account.ID) {
 	f.Findings = slices.DeleteFunc(f.Findings, func(x Finding) bool { return x.Account != "" && x.Account != a })
 	maps.DeleteFunc(f.entries, func(_ mail.Token, e *entry) bool { return e.ledger.Account != a })
 	f.OK = !slices.ContainsFunc(f.Findings, func(x Finding) bool { return x.Wrong })
+}
+
+// describe names a message for people.
+func describe(id mail.ID) string {
+	switch {
+	case id.UID != 0:
+		return fmt.Sprintf("UID %d", id.UID)
+	case id.Ordinal > 0:
+		return fmt.Sprintf("UIDL %q, number %d of that name", id.UIDL, id.Ordinal+1)
+	}
+	return fmt.Sprintf("UIDL %q", id.UIDL)
 }
