@@ -72,7 +72,7 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			name, _, _ := strings.Cut(filepath.Base(o.path("a")), ":")
 			o.must(os.WriteFile(filepath.Join(o.home(), ".Remote.Archive.2023", "cur", name+":2,S"), text, 0o600))
 		}, map[string]int{check.DoubledToken: 1}, true},
-		"a message of nobody's bears a name of ours": {func(o *office) {
+		"a message of nobody's has a name of ours": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
 				0o600))
 		}, map[string]int{check.UnknownToken: 1}, true},

@@ -98,7 +98,7 @@ func (o *office) check() (f *check.Findings) {
 	o.with(func(db *store.Store) {
 		var err error
 		f, err = check.Checker{
-			Ledgers: db, Mailbox: o.mailbox, TokenKey: tokenKey, DirName: mailbox.DirName,
+			Journals: db, Mailboxes: o.mailbox, TokenKey: tokenKey, DirName: mailbox.DirName,
 		}.Check(o.t.Context(), o.account.Owner)
 		o.must(err)
 	})

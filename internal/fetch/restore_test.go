@@ -111,7 +111,7 @@ func (o *office) check() (f *check.Findings) {
 	o.must(err)
 	o.with(func(db *store.Store) {
 		f, err = check.Checker{
-			Ledgers: db, Mailbox: boxes, TokenKey: []byte("a key that outlives the database"),
+			Journals: db, Mailboxes: boxes, TokenKey: []byte("a key that outlives the database"),
 			DirName: mailbox.DirName,
 		}.Check(o.t.Context(), o.account.Owner)
 		o.must(err)

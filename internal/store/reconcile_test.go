@@ -58,7 +58,7 @@ func TestUnsettledMessagesAreForgotten(t *testing.T) {
 	})
 }
 
-func TestLedgersAreAUsersJournalsAtOneMoment(t *testing.T) {
+func TestJournalReportsAreAUsersJournalsAtOneMoment(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx := w.Context()
 		l, f := w.lease(w.add("anna@firma.test", 1))
@@ -73,7 +73,7 @@ func TestLedgersAreAUsersJournalsAtOneMoment(t *testing.T) {
 		w.must(w.Accounts().Remove(ctx, forgotten.Owner, forgotten.ID, false, nil))
 		w.lease(w.add("bob@firma.test", 1))
 
-		got, err := w.Ledgers(ctx, l.Account.Owner, true)
+		got, err := w.JournalReports(ctx, l.Account.Owner, true)
 		w.must(err)
 		if len(got) != 2 {
 			w.Fatalf("%d journals: %+v", len(got), got)
@@ -89,7 +89,7 @@ func TestLedgersAreAUsersJournalsAtOneMoment(t *testing.T) {
 			w.Errorf("of a removed account: %+v", b)
 		}
 		w.clock.pass(time.Hour)
-		brief, err := w.Ledgers(ctx, l.Account.Owner, false)
+		brief, err := w.JournalReports(ctx, l.Account.Owner, false)
 		w.must(err)
 		if len(brief) != 2 || brief[0].Visiting || len(brief[0].Messages) != 0 || !cmp.Equal(brief[0].Open, a.Open) {
 			w.Errorf("%+v", brief)

@@ -11,21 +11,21 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 )
 
-var _ check.Ledgers = (*Store)(nil)
+var _ check.Journals = (*Store)(nil)
 
-// Ledgers returns a user's journals as they are at one moment, those of removed
+// JournalReports returns a user's journals as they are at one moment, those of removed
 // accounts included until they are forgotten.
-func (s *Store) Ledgers(ctx context.Context, o account.Owner, messages bool) (out []check.Ledger, err error) {
+func (s *Store) JournalReports(ctx context.Context, o account.Owner, messages bool) (out []check.JournalReport, err error) {
 	var opts []*sql.TxOptions
 	if s.postgres { // On SQLite every reading transaction sees one moment.
 		opts = append(opts, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	}
 	err = s.r.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		moment := &Store{w: tx, r: tx, postgres: s.postgres, log: s.log, now: s.now, clock: s.clock, damage: s.damage}
-		out, err = moment.ledgers(ctx, o)
+		out, err = moment.journalReports(ctx, o)
 		for i := range out {
 			if err == nil {
-				err = moment.fillLedger(ctx, o, &out[i], messages)
+				err = moment.fillReport(ctx, o, &out[i], messages)
 			}
 		}
 		return err
@@ -33,10 +33,10 @@ func (s *Store) Ledgers(ctx context.Context, o account.Owner, messages bool) (ou
 	return out, s.wrap(ctx, "reading the journals", err)
 }
 
-func (s *Store) ledgers(ctx context.Context, o account.Owner) (out []check.Ledger, err error) {
+func (s *Store) journalReports(ctx context.Context, o account.Owner) (out []check.JournalReport, err error) {
 	now := s.now().UnixMilli()
 	err = s.on(s.r).each(ctx, func(r rowScanner) error {
-		var l check.Ledger
+		var l check.JournalReport
 		var worker string
 		var until int64
 		err := r.Scan(&l.Journal, &l.Generation, &l.Account, &l.Email, &worker, &until)
@@ -50,8 +50,8 @@ func (s *Store) ledgers(ctx context.Context, o account.Owner) (out []check.Ledge
 	return out, err
 }
 
-// fillLedger reads what a journal holds.
-func (s *Store) fillLedger(ctx context.Context, o account.Owner, l *check.Ledger, messages bool) (err error) {
+// fillReport reads what a journal holds.
+func (s *Store) fillReport(ctx context.Context, o account.Owner, l *check.JournalReport, messages bool) (err error) {
 	j, lease := s.Journal(), fetch.Lease{Account: account.Account{Journal: l.Journal, Owner: o}}
 	if l.Open, err = j.Open(ctx, lease); err != nil || !messages {
 		return err
@@ -63,7 +63,7 @@ func (s *Store) fillLedger(ctx context.Context, o account.Owner, l *check.Ledger
 		return err
 	}
 	return s.on(s.r).each(ctx, func(r rowScanner) error {
-		var m check.Settled
+		var m check.Message
 		var uid, received int64
 		var uidl, digest, body, header []byte
 		err := r.Scan(&m.FolderID, &m.FolderEpoch, &uid, &uidl, &m.ID.Ordinal, &m.Fingerprint.Size, &digest, &body, &header,
