@@ -1,0 +1,170 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// meet matches the remote folders with the journal's, takes up new ones, and
+// makes a plan for each that is chosen and can be read.
+func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
+	known := map[string]*Folder{}
+	taken := map[string]bool{}
+	for i := range v.folders {
+		known[v.folders[i].Wire] = &v.folders[i]
+		taken[strings.ToLower(v.folders[i].Local)] = true
+	}
+	a := v.lease.Account
+	back, err := v.readMarks(ctx, remotes)
+	if err != nil {
+		return err
+	}
+	v.missNames(remotes)
+	v.missChosen(remotes)
+	var fresh []Folder
+	var order []string
+	byWire := map[string]mail.Folder{}
+	for _, r := range remotes {
+		remote := remoteName(r)
+		if f := known[r.Wire]; f != nil && r.Guessed {
+			r.Shared = r.Shared || f.Shared // What was told once holds until it is told otherwise.
+		}
+		if r.Problem != nil {
+			if !r.Shared || v.selects(r) {
+				v.failed(fault.FolderFailed, "folder "+remote, r.Problem)
+			}
+			continue
+		}
+		v.present[r.Wire] = true
+		if !r.Selectable || byWire[r.Wire].Selectable || back.marks[r.Wire] {
+			continue
+		}
+		selected, leadsBack := v.selects(r), false
+		if selected && back.leads(r.Path) {
+			selected, leadsBack = false, true
+			v.leftOut = append(v.leftOut, remote)
+		}
+		if f := known[r.Wire]; f != nil {
+			before := *f
+			f.Selected, f.Shared, f.LeadsBack, f.SpecialUse = selected, r.Shared, leadsBack, r.SpecialUse
+			if before.Selected && !selected && r.Shared {
+				v.log.InfoContext(ctx, "a folder of others is no longer fetched; what was stays", "folder", remote)
+			}
+			if !below(f.Local, a.Folder) {
+				// The account's folder was renamed: what comes from now on goes there.
+				f.Local = v.localName(r.Path, taken)
+			}
+			if *f != before {
+				v.touched[f.ID] = *f
+			}
+		} else {
+			fresh = append(fresh, Folder{
+				Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken),
+				SpecialUse: r.SpecialUse, Selected: selected, Shared: r.Shared, LeadsBack: leadsBack,
+				UIDValidity: r.Status.UIDValidity,
+			})
+		}
+		order = append(order, r.Wire)
+		byWire[r.Wire] = r
+	}
+	if len(fresh) > 0 {
+		added, err := v.Journal.AddFolders(ctx, v.lease, fresh)
+		if err != nil {
+			return fmt.Errorf("remembering new folders: %w", err)
+		}
+		v.folders = append(v.folders, added...)
+		for i := range v.folders {
+			known[v.folders[i].Wire] = &v.folders[i]
+		}
+		var locals []string
+		for _, f := range added {
+			if f.Selected {
+				locals = append(locals, f.Local)
+			}
+		}
+		if err := v.delivery.EnsureFolders(ctx, locals); err != nil {
+			return fault.Wrap(fault.LocalMailboxUnavailable, "making folders", err)
+		}
+	}
+	for _, w := range order {
+		if f := known[w]; f.Selected {
+			p := v.planFor(*f, byWire[w])
+			// Until a folder was settled once, a visit that was broken off may
+			// have left some of it to be recognised.
+			p.unfamiliar = p.unfamiliar || f.Cursor == Cursor{}
+			v.plans = append(v.plans, p)
+		}
+	}
+	sort.SliceStable(v.plans, func(i, j int) bool { return rank(v.plans[i].remote) < rank(v.plans[j].remote) })
+	return nil
+}
+
+// missNames tells of folders that had mail where the server lists none at all, and
+// refuses nothing: it may have lost them, and has not said so.
+func (v *visit) missNames(remotes []mail.Folder) {
+	for _, r := range remotes {
+		if !r.Unlisted {
+			return
+		}
+	}
+	for i := range v.folders {
+		if f := &v.folders[i]; f.Selected && f.Wire != "INBOX" && (f.Remaining > 0 || f.Fetched > 0) {
+			v.failed(fault.FolderFailed, "folder "+f.Remote, fault.New(fault.FolderFailed, "listing folders",
+				"The server lists no folders, not even this one, which it had before."))
+		}
+	}
+}
+
+// missChosen tells of folders that were chosen by name or special use and that the
+// server does not have: mail that is waited for in vain is missed in silence. While
+// folders cannot be read by name, it may be one of them.
+func (v *visit) missChosen(remotes []mail.Folder) {
+	missing := v.lease.Account.Folders.Unmet(func(rule account.FolderRules) bool {
+		return slices.ContainsFunc(remotes, func(r mail.Folder) bool {
+			return r.Problem != nil || r.Selectable && rule.Selects(remoteName(r), r.SpecialUse)
+		})
+	})
+	if len(missing) > 0 {
+		v.failed(fault.FolderFailed, fault.NotThere+strings.Join(missing, ", "), fault.New(fault.FolderFailed,
+			"choosing folders", ""))
+	}
+}
+
+// rank orders folders: the inbox first, for that is where today's mail is; last
+// those that show what lies in others (RFC 6154 section 2), so that a message
+// that is in several is put where its user filed it.
+func rank(f mail.Folder) int {
+	switch {
+	case len(f.Path) == 0:
+		return 0
+	case f.SpecialUse == `\All`:
+		return 3
+	case f.SpecialUse == `\Flagged`, f.SpecialUse == `\Important`:
+		return 2
+	}
+	return 1
+}
+
+func (v *visit) localName(path []string, taken map[string]bool) string {
+	name := v.LocalName(v.lease.Account.Folder, path, func(s string) bool { return taken[strings.ToLower(s)] })
+	taken[strings.ToLower(name)] = true
+	return name
+}
+
+func below(local, folder string) bool {
+	return local == folder || strings.HasPrefix(local, folder+"/")
+}
+
+func remoteName(f mail.Folder) string {
+	if len(f.Path) == 0 {
+		return "INBOX"
+	}
+	return strings.Join(f.Path, "/")
+}

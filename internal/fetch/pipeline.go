@@ -1,0 +1,295 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+)
+
+// pipeline is the path from the network to the delivered batch. take and
+// flushAged fill the current batch; commit works off full ones.
+type pipeline struct {
+	*visit
+	plans  map[string]*plan // By wire name.
+	byID   map[int64]*plan
+	jobs   chan []Member
+	cancel context.CancelCauseFunc
+
+	mu        sync.Mutex // Guards what follows.
+	batch     []Member
+	bytes     int64
+	since     time.Time
+	skips     []Skipped
+	adoptions []tentative
+	failure   error
+
+	// Of the committing goroutine, and of others once it has ended.
+	intended  []BatchKey // Written as intended, not yet used.
+	published []BatchKey // Delivered, not yet written so.
+}
+
+// intend writes the intent of the first batch. From then on each batch's write
+// carries the intent of the next one.
+func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
+	k := p.nextKey()
+	inbox, err := p.Mailbox.InboxValidity(ctx, p.lease.Account.Owner)
+	if err != nil {
+		p.log.WarnContext(ctx, "reading the inbox", "error", err)
+	}
+	p.Step("intend.commit")
+	if err := p.Journal.Commit(ctx, p.lease, Entry{
+		Intend: &k, Folders: fs, Inbox: inbox,
+		Progress: p.progress,
+	}); err != nil {
+		return err
+	}
+	p.Step("intend.committed")
+	p.intended = append(p.intended, k)
+	return nil
+}
+
+func (p *pipeline) nextKey() BatchKey {
+	p.visit.seq++
+	return BatchKey{Epoch: p.lease.Epoch, Seq: p.visit.seq}
+}
+
+// take stages one message.
+func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body io.Reader) error {
+	pl := p.plans[f.Wire]
+	if pl == nil {
+		return fmt.Errorf("a message of folder %q, which was not asked for", f.Wire)
+	}
+	if err := p.failed(); err != nil {
+		return err
+	}
+	t := mail.TokenFor(p.TokenKey, p.lease.Account.Journal, f.Wire, pl.folder.Epoch, it.ID)
+	st, err := p.delivery.Stage(ctx, t, body, it.Received, p.largest(pl, it.ID))
+	switch {
+	case fault.CodeOf(err) == fault.MessageFailed:
+		p.delivery.Release(1, it.Size)
+		p.skip(pl, it, fault.Of(err))
+		return nil
+	case err != nil:
+		return err // The source may bring it once more; the reservation stands.
+	case p.recognised(pl, it, st):
+		return nil
+	}
+	if doubles, err := p.doubles(ctx, pl, it, st); doubles || err != nil {
+		return err
+	}
+	if over := st.FileSize - it.Size; over > 0 {
+		if err := p.delivery.Reserve(ctx, 0, over); err != nil {
+			p.delivery.Discard([]mail.Staged{st})
+			p.delivery.Release(1, it.Size)
+			return err
+		}
+	} else {
+		p.delivery.Release(0, -over)
+	}
+	p.Step("take.staged")
+	m := Member{
+		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Global: it.Global, Fingerprint: st.Fingerprint,
+		Placement: mail.Placement{
+			Spool: st.Spool, Token: t, Folder: pl.folder.Local, Flags: it.Flags, Received: st.Received,
+			FileSize: st.FileSize, VirtualSize: st.VirtualSize,
+		},
+	}
+	p.mu.Lock()
+	if len(p.batch) == 0 {
+		p.since = p.Now()
+	}
+	p.batch = append(p.batch, m)
+	p.bytes += st.FileSize
+	pl.tried(it.ID)
+	p.unskipped(m)
+	p.visit.progress.Folder = pl.name()
+	p.visit.progress.MessagesDone++
+	p.visit.progress.BytesDone += st.Fingerprint.Size
+	progress := p.visit.progress
+	full := len(p.batch) >= p.BatchMessages || p.bytes >= batchBytes
+	p.mu.Unlock()
+	p.OnProgress(p.lease, progress)
+	if full {
+		p.flush(ctx)
+	}
+	if p.remaining() <= 0 {
+		return errYield
+	}
+	return nil
+}
+
+// recognised adopts a message that was delivered before under another name:
+// its copy is thrown away. The journal learns of it when the window is settled.
+func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
+	if p.matching == nil || !pl.unfamiliar {
+		return false
+	}
+	if !p.matching.take(st.Fingerprint) {
+		return false
+	}
+	p.delivery.Discard([]mail.Staged{st})
+	p.delivery.Release(1, it.Size)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.adoptions = append(p.adoptions, tentative{pl, it.ID, st.Fingerprint})
+	pl.tried(it.ID)
+	pl.passed++
+	p.visit.progress.MessagesDone++
+	return true
+}
+
+// unskipped notes that a message skipped before has come after all.
+func (p *pipeline) unskipped(m Member) {
+	if s, ok := p.byID[m.FolderID].waiting[m.ID]; ok {
+		p.unskip = append(p.unskip, s)
+	}
+}
+
+// miss notes a message that the source could not read.
+func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
+	p.delivery.Release(1, it.Size)
+	if pl := p.plans[f.Wire]; pl != nil {
+		p.skip(pl, it, why)
+	}
+}
+
+// skip passes a message over with a reason, so that it holds up nothing behind it.
+func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pl.tried(it.ID)
+	if _, before := pl.waiting[it.ID]; !before && !why.TooLarge {
+		pl.refused++
+	}
+	if p.mayList(pl, it.ID) {
+		s := p.skippedNow(pl, it, why)
+		p.visit.undescribed.note(pl, it, s, why)
+		p.skips = append(p.skips, s)
+		pl.passed++
+	}
+	p.report.Skipped++
+	if why.TooLarge { // No failure, whoever found it out: see withhold.
+		p.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
+		return
+	}
+	p.visit.failed(fault.MessageFailed, "a message in "+pl.name(), why)
+}
+
+// flush hands the current batch over to be committed. It waits while the
+// committing goroutine has one in hand and one before it, which bounds what
+// lies in the spool.
+func (p *pipeline) flush(ctx context.Context) {
+	p.mu.Lock()
+	batch := p.batch
+	p.batch, p.bytes = nil, 0
+	p.mu.Unlock()
+	if len(batch) == 0 {
+		return
+	}
+	select {
+	case p.jobs <- batch:
+	case <-ctx.Done(): // commit has ended, or will: these were never staged in the journal.
+	}
+}
+
+// flushAged hands over a batch that has waited long enough, so that mail from
+// a slow server is not held back by the next message's slowness.
+func (p *pipeline) flushAged(ctx context.Context, stop <-chan struct{}) {
+	tick := time.NewTicker(batchAge / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.mu.Lock()
+			aged := len(p.batch) > 0 && p.Now().Sub(p.since) >= batchAge
+			p.mu.Unlock()
+			if aged {
+				p.flush(ctx)
+			}
+		}
+	}
+}
+
+// commit works off batches until there are no more.
+func (p *pipeline) commit(ctx context.Context) {
+	for batch := range p.jobs {
+		if p.failed() != nil {
+			continue
+		}
+		if err := p.deliver(ctx, batch); err != nil {
+			p.mu.Lock()
+			p.failure = err
+			p.mu.Unlock()
+			p.cancel(err)
+		}
+	}
+}
+
+func (p *pipeline) failed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failure
+}
+
+// deliver is the protocol of docs/decisions/0002-exactly-once.md for one batch.
+func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
+	staged := make([]mail.Staged, len(batch))
+	for i, m := range batch {
+		staged[i] = mail.Staged{Spool: m.Placement.Spool, FileSize: m.Placement.FileSize}
+	}
+	p.Step("deliver.seal")
+	if err := p.delivery.Seal(ctx, staged); err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "making mail durable", err)
+	}
+	key := p.intended[0]
+	next := p.nextKey()
+	p.mu.Lock()
+	progress := p.visit.progress
+	p.mu.Unlock()
+	if err := p.atItsPlace(ctx); err != nil {
+		p.delivery.Discard(staged)
+		return err
+	}
+	p.Step("deliver.stage")
+	err := p.Journal.Commit(ctx, p.lease, Entry{
+		Deliver: p.published, Stage: &Batch{Key: key, Members: batch},
+		Intend: &next, Progress: progress,
+	})
+	if errors.Is(err, ErrFenced) {
+		p.delivery.Discard(staged) // Nothing was written: the spool files are nobody's.
+		return err
+	}
+	if err != nil {
+		return err // Perhaps written, perhaps not: the next visit's recovery tells.
+	}
+	p.intended, p.published = append(p.intended[1:], next), nil
+	p.Step("deliver.staged")
+	p.generation++
+	if err := p.noteGeneration(ctx); err != nil {
+		return err
+	}
+	if err := p.delivery.Publish(ctx, placements(batch)); err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "delivering", err)
+	}
+	p.Step("deliver.published")
+	p.published = append(p.published, key)
+	for _, m := range batch {
+		p.report.Messages++
+		p.report.Bytes += m.Fingerprint.Size
+		if p.delivered != nil && m.Global != "" { // Nil where no message has several folders.
+			p.delivered[m.Global] = true
+		}
+		p.byID[m.FolderID].landed++ // Only now: a folder is settled by what was delivered, not by what was asked for.
+	}
+	return nil
+}
