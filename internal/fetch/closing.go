@@ -80,7 +80,7 @@ func (v *visit) around(all []*plan) (asked []*plan) {
 	}
 	for _, p := range all {
 		if p.unread != nil {
-			v.failed(fault.FolderFailed, "folder "+p.name(), p.unread)
+			v.noteFailure(fault.FolderFailed, "folder "+p.name(), p.unread)
 		}
 	}
 	return append(asked, last...)

@@ -33,12 +33,12 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 		v.renumber(p, "UIDNEXT went back")
 	}
 	if l.Unread > 0 {
-		v.failed(fault.FolderFailed, "folder "+p.name(), fault.New(fault.ProtocolError, "listing",
+		v.noteFailure(fault.FolderFailed, "folder "+p.name(), fault.New(fault.ProtocolError, "listing",
 			fmt.Sprintf("what the server says of messages here cannot be read (%d)", l.Unread)))
 	} else if !l.Complete && l.Len() == 0 {
 		p.unread = fault.New(fault.FolderFailed, "listing", fmt.Sprintf(
 			"The server counts %d messages in folder %s and lists none.", l.Folder.Status.Messages, p.name()))
-		v.failed(fault.FolderFailed, "folder "+p.name(), p.unread)
+		v.noteFailure(fault.FolderFailed, "folder "+p.name(), p.unread)
 	} else if !l.Complete {
 		// Everything that it lists is fetched: a wrong number is nobody's trouble.
 		v.miscounted.Add(1)

@@ -351,8 +351,8 @@ func (v *visit) open(ctx context.Context) error {
 // by one in the log: a server with a million of them must not fill the disk.
 const toldFailures = 20
 
-// failed notes that a folder or message failed while the visit goes on.
-func (v *visit) failed(code fault.Code, what string, err error) {
+// noteFailure notes that a folder or message failed while the visit goes on.
+func (v *visit) noteFailure(code fault.Code, what string, err error) {
 	f := fault.Of(err)
 	if v.failures++; v.failures <= toldFailures {
 		v.log.Warn("passed over", "what", what, "code", f.Code, "error", err)

@@ -38,7 +38,7 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 		}
 		if r.Problem != nil {
 			if !r.Shared || v.selects(r) {
-				v.failed(fault.FolderFailed, "folder "+remote, r.Problem)
+				v.noteFailure(fault.FolderFailed, "folder "+remote, r.Problem)
 			}
 			continue
 		}
@@ -116,7 +116,7 @@ func (v *visit) missNames(remotes []mail.Folder) {
 	}
 	for i := range v.folders {
 		if f := &v.folders[i]; f.Selected && f.Wire != "INBOX" && (f.Remaining > 0 || f.Fetched > 0) {
-			v.failed(fault.FolderFailed, "folder "+f.Remote, fault.New(fault.FolderFailed, "listing folders",
+			v.noteFailure(fault.FolderFailed, "folder "+f.Remote, fault.New(fault.FolderFailed, "listing folders",
 				"The server lists no folders, not even this one, which it had before."))
 		}
 	}
@@ -132,7 +132,7 @@ func (v *visit) missChosen(remotes []mail.Folder) {
 		})
 	})
 	if len(missing) > 0 {
-		v.failed(fault.FolderFailed, fault.NotThere+strings.Join(missing, ", "), fault.New(fault.FolderFailed,
+		v.noteFailure(fault.FolderFailed, fault.NotThere+strings.Join(missing, ", "), fault.New(fault.FolderFailed,
 			"choosing folders", ""))
 	}
 }

@@ -198,29 +198,29 @@ func (n *neighbours) has(digest [32]byte) bool {
 // the user whose mailbox the remote is, and came here through it. It is then
 // thrown away and listed as skipped, from where its owner can ask for it.
 func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.Staged) (bool, error) {
-	if !p.byUID() {
+	if !p.visit.byUID() {
 		if err := p.compareInboxes(ctx, it, st); err != nil {
 			return false, err
 		}
 	}
-	if !p.has(st.Fingerprint.Digest) || pl.waiting[it.ID].Requested {
+	if !p.visit.neighbours.has(st.Fingerprint.Digest) || pl.waiting[it.ID].Requested {
 		return false, nil
 	}
-	p.delivery.Discard([]mail.Staged{st})
-	p.delivery.Release(1, it.Size)
+	p.visit.delivery.Discard([]mail.Staged{st})
+	p.visit.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.mayList(pl, it.ID) {
+	if !p.visit.mayList(pl, it.ID) {
 		return true, nil
 	}
 	why := fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, "+
 		"and its user moved or copied it.")
-	s := p.skippedNow(pl, it, why)
+	s := p.visit.skippedNow(pl, it, why)
 	s.Held = true
 	p.visit.undescribed.note(pl, it, s, why)
 	p.skips = append(p.skips, s)
 	pl.passed++
-	p.report.Skipped++
+	p.visit.report.Skipped++
 	p.visit.doubled++
 	return true, nil
 }
@@ -228,30 +228,30 @@ func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.
 // compareInboxes finds out whether a maildrop is the inbox of a user here.
 func (p *pipeline) compareInboxes(ctx context.Context, it mail.Item, st mail.Staged) error {
 	validity, uid := uidOf(it.ID.UIDL)
-	if uid == 0 || len(p.owners) > 0 || p.tried >= triesOfInboxes {
+	if uid == 0 || len(p.visit.owners) > 0 || p.visit.tried >= triesOfInboxes {
 		return nil
 	}
-	p.tried++
-	a := p.lease.Account
-	suspects, err := p.Journal.Suspects(ctx, validity, []string{a.Username, a.Email})
+	p.visit.tried++
+	a := p.visit.lease.Account
+	suspects, err := p.visit.Journal.Suspects(ctx, validity, []string{a.Username, a.Email})
 	if err != nil {
 		return err
 	}
 	for _, o := range append([]account.Owner{a.Owner}, suspects...) {
-		f, there, err := p.Mailbox.InboxMessage(ctx, o, validity, uid)
+		f, there, err := p.visit.Mailbox.InboxMessage(ctx, o, validity, uid)
 		switch {
 		case err != nil:
-			p.log.WarnContext(ctx, "reading an inbox", "user", o, "error", err)
+			p.visit.log.WarnContext(ctx, "reading an inbox", "user", o, "error", err)
 			continue
 		case !there || f.Digest != st.Fingerprint.Digest:
 			continue
 		case o == a.Owner:
-			p.delivery.Discard([]mail.Staged{st})
-			p.delivery.Release(1, it.Size)
+			p.visit.delivery.Discard([]mail.Staged{st})
+			p.visit.delivery.Release(1, it.Size)
 			return intoItself("Its messages are those of your inbox.")
 		}
-		p.neighbour(o)
-		return p.recall(ctx)
+		p.visit.neighbour(o)
+		return p.visit.recall(ctx)
 	}
 	return nil
 }

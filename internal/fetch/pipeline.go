@@ -15,7 +15,7 @@ import (
 // pipeline is the path from the network to the delivered batch. take and
 // flushAged fill the current batch; commit works off full ones.
 type pipeline struct {
-	*visit
+	visit  *visit
 	plans  map[string]*plan // By wire name.
 	byID   map[int64]*plan
 	jobs   chan []Member
@@ -38,25 +38,25 @@ type pipeline struct {
 // carries the intent of the next one.
 func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
 	k := p.nextKey()
-	inbox, err := p.Mailbox.InboxValidity(ctx, p.lease.Account.Owner)
+	inbox, err := p.visit.Mailbox.InboxValidity(ctx, p.visit.lease.Account.Owner)
 	if err != nil {
-		p.log.WarnContext(ctx, "reading the inbox", "error", err)
+		p.visit.log.WarnContext(ctx, "reading the inbox", "error", err)
 	}
-	p.Step("intend.commit")
-	if err := p.Journal.Commit(ctx, p.lease, Entry{
+	p.visit.Step("intend.commit")
+	if err := p.visit.Journal.Commit(ctx, p.visit.lease, Entry{
 		Intend: &k, Folders: fs, Inbox: inbox,
-		Progress: p.progress,
+		Progress: p.visit.progress,
 	}); err != nil {
 		return err
 	}
-	p.Step("intend.committed")
+	p.visit.Step("intend.committed")
 	p.intended = append(p.intended, k)
 	return nil
 }
 
 func (p *pipeline) nextKey() BatchKey {
 	p.visit.seq++
-	return BatchKey{Epoch: p.lease.Epoch, Seq: p.visit.seq}
+	return BatchKey{Epoch: p.visit.lease.Epoch, Seq: p.visit.seq}
 }
 
 // take stages one message.
@@ -65,14 +65,14 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	if pl == nil {
 		return fmt.Errorf("a message of folder %q, which was not asked for", f.Wire)
 	}
-	if err := p.failed(); err != nil {
+	if err := p.err(); err != nil {
 		return err
 	}
-	t := mail.TokenFor(p.TokenKey, p.lease.Account.Journal, f.Wire, pl.folder.Epoch, it.ID)
-	st, err := p.delivery.Stage(ctx, t, body, it.Received, p.largest(pl, it.ID))
+	t := mail.TokenFor(p.visit.TokenKey, p.visit.lease.Account.Journal, f.Wire, pl.folder.Epoch, it.ID)
+	st, err := p.visit.delivery.Stage(ctx, t, body, it.Received, p.visit.largest(pl, it.ID))
 	switch {
 	case fault.CodeOf(err) == fault.MessageFailed:
-		p.delivery.Release(1, it.Size)
+		p.visit.delivery.Release(1, it.Size)
 		p.skip(pl, it, fault.Of(err))
 		return nil
 	case err != nil:
@@ -84,15 +84,15 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 		return err
 	}
 	if over := st.FileSize - it.Size; over > 0 {
-		if err := p.delivery.Reserve(ctx, 0, over); err != nil {
-			p.delivery.Discard([]mail.Staged{st})
-			p.delivery.Release(1, it.Size)
+		if err := p.visit.delivery.Reserve(ctx, 0, over); err != nil {
+			p.visit.delivery.Discard([]mail.Staged{st})
+			p.visit.delivery.Release(1, it.Size)
 			return err
 		}
 	} else {
-		p.delivery.Release(0, -over)
+		p.visit.delivery.Release(0, -over)
 	}
-	p.Step("take.staged")
+	p.visit.Step("take.staged")
 	m := Member{
 		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Global: it.Global, Fingerprint: st.Fingerprint,
 		Placement: mail.Placement{
@@ -102,7 +102,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	}
 	p.mu.Lock()
 	if len(p.batch) == 0 {
-		p.since = p.Now()
+		p.since = p.visit.Now()
 	}
 	p.batch = append(p.batch, m)
 	p.bytes += st.FileSize
@@ -112,13 +112,13 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	p.visit.progress.MessagesDone++
 	p.visit.progress.BytesDone += st.Fingerprint.Size
 	progress := p.visit.progress
-	full := len(p.batch) >= p.BatchMessages || p.bytes >= batchBytes
+	full := len(p.batch) >= p.visit.BatchMessages || p.bytes >= batchBytes
 	p.mu.Unlock()
-	p.OnProgress(p.lease, progress)
+	p.visit.OnProgress(p.visit.lease, progress)
 	if full {
 		p.flush(ctx)
 	}
-	if p.remaining() <= 0 {
+	if p.visit.remaining() <= 0 {
 		return errYield
 	}
 	return nil
@@ -127,14 +127,14 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 // recognised adopts a message that was delivered before under another name:
 // its copy is thrown away. The journal learns of it when the window is settled.
 func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
-	if p.matching == nil || !pl.unfamiliar {
+	if p.visit.matching == nil || !pl.unfamiliar {
 		return false
 	}
-	if !p.matching.take(st.Fingerprint) {
+	if !p.visit.matching.take(st.Fingerprint) {
 		return false
 	}
-	p.delivery.Discard([]mail.Staged{st})
-	p.delivery.Release(1, it.Size)
+	p.visit.delivery.Discard([]mail.Staged{st})
+	p.visit.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.adoptions = append(p.adoptions, tentative{pl, it.ID, st.Fingerprint})
@@ -147,13 +147,13 @@ func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
 // unskipped notes that a message skipped before has come after all.
 func (p *pipeline) unskipped(m Member) {
 	if s, ok := p.byID[m.FolderID].waiting[m.ID]; ok {
-		p.unskip = append(p.unskip, s)
+		p.visit.unskip = append(p.visit.unskip, s)
 	}
 }
 
 // miss notes a message that the source could not read.
 func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
-	p.delivery.Release(1, it.Size)
+	p.visit.delivery.Release(1, it.Size)
 	if pl := p.plans[f.Wire]; pl != nil {
 		p.skip(pl, it, why)
 	}
@@ -167,18 +167,18 @@ func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
 	if _, before := pl.waiting[it.ID]; !before && !why.TooLarge {
 		pl.refused++
 	}
-	if p.mayList(pl, it.ID) {
-		s := p.skippedNow(pl, it, why)
+	if p.visit.mayList(pl, it.ID) {
+		s := p.visit.skippedNow(pl, it, why)
 		p.visit.undescribed.note(pl, it, s, why)
 		p.skips = append(p.skips, s)
 		pl.passed++
 	}
-	p.report.Skipped++
+	p.visit.report.Skipped++
 	if why.TooLarge { // No failure, whoever found it out: see withhold.
-		p.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
+		p.visit.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
 		return
 	}
-	p.visit.failed(fault.MessageFailed, "a message in "+pl.name(), why)
+	p.visit.noteFailure(fault.MessageFailed, "a message in "+pl.name(), why)
 }
 
 // flush hands the current batch over to be committed. It waits while the
@@ -211,7 +211,7 @@ func (p *pipeline) flushAged(ctx context.Context, stop <-chan struct{}) {
 			return
 		case <-tick.C:
 			p.mu.Lock()
-			aged := len(p.batch) > 0 && p.Now().Sub(p.since) >= batchAge
+			aged := len(p.batch) > 0 && p.visit.Now().Sub(p.since) >= batchAge
 			p.mu.Unlock()
 			if aged {
 				p.flush(ctx)
@@ -223,7 +223,7 @@ func (p *pipeline) flushAged(ctx context.Context, stop <-chan struct{}) {
 // commit works off batches until there are no more.
 func (p *pipeline) commit(ctx context.Context) {
 	for batch := range p.jobs {
-		if p.failed() != nil {
+		if p.err() != nil {
 			continue
 		}
 		if err := p.deliver(ctx, batch); err != nil {
@@ -235,7 +235,8 @@ func (p *pipeline) commit(ctx context.Context) {
 	}
 }
 
-func (p *pipeline) failed() error {
+// err is why committing failed; nil: it did not.
+func (p *pipeline) err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.failure
@@ -247,8 +248,8 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	for i, m := range batch {
 		staged[i] = mail.Staged{Spool: m.Placement.Spool, FileSize: m.Placement.FileSize}
 	}
-	p.Step("deliver.seal")
-	if err := p.delivery.Seal(ctx, staged); err != nil {
+	p.visit.Step("deliver.seal")
+	if err := p.visit.delivery.Seal(ctx, staged); err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "making mail durable", err)
 	}
 	key := p.intended[0]
@@ -256,38 +257,38 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	p.mu.Lock()
 	progress := p.visit.progress
 	p.mu.Unlock()
-	if err := p.atItsPlace(ctx); err != nil {
-		p.delivery.Discard(staged)
+	if err := p.visit.atItsPlace(ctx); err != nil {
+		p.visit.delivery.Discard(staged)
 		return err
 	}
-	p.Step("deliver.stage")
-	err := p.Journal.Commit(ctx, p.lease, Entry{
+	p.visit.Step("deliver.stage")
+	err := p.visit.Journal.Commit(ctx, p.visit.lease, Entry{
 		Deliver: p.published, Stage: &Batch{Key: key, Members: batch},
 		Intend: &next, Progress: progress,
 	})
 	if errors.Is(err, ErrFenced) {
-		p.delivery.Discard(staged) // Nothing was written: the spool files are nobody's.
+		p.visit.delivery.Discard(staged) // Nothing was written: the spool files are nobody's.
 		return err
 	}
 	if err != nil {
 		return err // Perhaps written, perhaps not: the next visit's recovery tells.
 	}
 	p.intended, p.published = append(p.intended[1:], next), nil
-	p.Step("deliver.staged")
-	p.generation++
-	if err := p.noteGeneration(ctx); err != nil {
+	p.visit.Step("deliver.staged")
+	p.visit.generation++
+	if err := p.visit.noteGeneration(ctx); err != nil {
 		return err
 	}
-	if err := p.delivery.Publish(ctx, placements(batch)); err != nil {
+	if err := p.visit.delivery.Publish(ctx, placements(batch)); err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "delivering", err)
 	}
-	p.Step("deliver.published")
+	p.visit.Step("deliver.published")
 	p.published = append(p.published, key)
 	for _, m := range batch {
-		p.report.Messages++
-		p.report.Bytes += m.Fingerprint.Size
-		if p.delivered != nil && m.Global != "" { // Nil where no message has several folders.
-			p.delivered[m.Global] = true
+		p.visit.report.Messages++
+		p.visit.report.Bytes += m.Fingerprint.Size
+		if p.visit.delivered != nil && m.Global != "" { // Nil where no message has several folders.
+			p.visit.delivered[m.Global] = true
 		}
 		p.byID[m.FolderID].landed++ // Only now: a folder is settled by what was delivered, not by what was asked for.
 	}

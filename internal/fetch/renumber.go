@@ -80,7 +80,7 @@ func (v *visit) listAnew(ctx context.Context, plans []*plan) error {
 		if err != nil {
 			p.unread = fault.Of(err)
 			p.settles, p.news, p.left = false, 0, 0
-			v.failed(fault.FolderFailed, "folder "+p.name(), err)
+			v.noteFailure(fault.FolderFailed, "folder "+p.name(), err)
 			return nil
 		}
 		again, err := v.compare(ctx, p, l)

@@ -210,7 +210,7 @@ func (o oldest) with(p place) oldest {
 
 // dating is the reading of dates in one folder.
 type dating struct {
-	*visit
+	visit   *visit
 	session HeaderSession
 	plan    *plan
 	since   time.Time
@@ -239,7 +239,7 @@ func (d *dating) read(ctx context.Context) error {
 
 // dates reads the dates of messages and says whether all are old.
 func (d *dating) dates(ctx context.Context, part []place) (all bool, err error) {
-	d.Step("start.headers")
+	d.visit.Step("start.headers")
 	want := mail.Want{Folder: d.plan.remote, Validity: d.plan.folder.UIDValidity}
 	where := map[mail.ID]int{}
 	for _, p := range part {

@@ -25,7 +25,7 @@ func (v *visit) mayList(p *plan, id mail.ID) bool {
 	}
 	if len(v.skipped)+v.skippedNew >= mostSkipped {
 		p.settles = false
-		v.failed(fault.FolderFailed, "folder "+p.name(), fault.New(fault.FolderFailed, "listing",
+		v.noteFailure(fault.FolderFailed, "folder "+p.name(), fault.New(fault.FolderFailed, "listing",
 			fmt.Sprintf("More than %d messages of the account cannot be fetched.", mostSkipped)))
 		return false
 	}
