@@ -635,6 +635,10 @@ type world struct {
 
 func newWorld(t *testing.T, folders ...string) *world {
 	t.Helper()
+	return inMemory(folders...)
+}
+
+func inMemory(folders ...string) *world {
 	w := &world{remote: newRemote(folders...), box: newBox(), journal: newJournal(), now: time.Unix(2e9, 0)}
 	w.account = account.Account{ID: "a", Journal: "j", Folder: "Gmail", Protocol: account.IMAP}
 	w.engine = fetch.New(fetch.Options{
