@@ -10,68 +10,68 @@ import (
 
 // What users and administrators are told alike; what each can do follows.
 var (
-	onlyOAuth = words{
+	onlyOAuth = phrase{
 		"{provider} takes no password here, only signing in on its own page (OAuth2). ",
 		"{provider} nie przyjmuje tu haseł, tylko logowanie na własnej stronie (OAuth2). ",
 	}
-	notSent = words{
+	notSent = phrase{
 		"The password was not sent, so it need not be wrong. If the connection is not encrypted, ",
 		"Hasło nie zostało wysłane, więc nie musi być błędne. Jeśli połączenie nie jest szyfrowane, ",
 	}
-	tooMuch = words{
+	tooMuch = phrase{
 		"There were too many logins or too much traffic. If this keeps happening, ",
 		"Było zbyt wiele logowań lub zbyt duży ruch. Jeśli to się powtarza, ",
 	}
-	severalFailed = words{
+	severalFailed = phrase{
 		"Several accounts at {host} failed one after the other, and none has worked since.",
 		"Kilka kont na {host} zawiodło jedno po drugim i od tego czasu żadne nie zadziałało.",
 	}
-	whenOn = words{
+	whenOn = phrase{
 		"Nothing is lost at the provider: everything is fetched when it goes on.",
 		"U dostawcy nic nie ginie: po wznowieniu wszystko zostanie pobrane.",
 	}
 )
 
 // then is w with more behind it.
-func (w words) then(en, pl string) words { return words{w.en + en, w.pl + pl} }
+func (w phrase) then(en, pl string) phrase { return phrase{w.en + en, w.pl + pl} }
 
 // adminAgain ends the advice on what passes by itself.
-var adminAgain = words{"It is tried again by itself.", "Kolejne próby nastąpią automatycznie."}
+var adminAgain = phrase{"It is tried again by itself.", "Kolejne próby nastąpią automatycznie."}
 
 // adminTexts are said to an administrator in the place of texts. An empty title is
 // the one of texts.
 var adminTexts = map[fault.Code]text{
-	fault.DNSFailure: {advice: words{
+	fault.DNSFailure: {advice: phrase{
 		"The user should check the server's name for typing errors. If many users' accounts name it, the trouble is the " +
 			"provider's, or this machine's resolver.",
 		"Użytkownik powinien sprawdzić, czy nazwa serwera jest wpisana bez błędów. Jeśli ten serwer ma wielu użytkowników, " +
 			"kłopot leży po stronie dostawcy albo w konfiguracji DNS tej maszyny.",
 	}},
-	fault.HostNotAllowed: {advice: words{
+	fault.HostNotAllowed: {advice: phrase{
 		"An external account may not name this host or port. Which ones it may name is set by remote.allow_networks and " +
 			"remote.allow_ports.",
 		"Konto zewnętrzne nie może wskazywać tego adresu lub portu. O tym, co wolno, decydują ustawienia " +
 			"remote.allow_networks i remote.allow_ports.",
 	}},
-	fault.ConnectRefused: {advice: words{
+	fault.ConnectRefused: {advice: phrase{
 		"The user should check the server's name and the port: usually 993 for IMAP, 995 for POP3. If other accounts work " +
 			"there, nothing is wrong with the server.",
 		"Użytkownik powinien sprawdzić nazwę serwera i port: zwykle 993 dla IMAP, 995 dla POP3. Jeśli inne konta na tym " +
 			"serwerze działają, sam serwer jest sprawny.",
 	}},
-	fault.ConnectTimeout: {advice: words{
+	fault.ConnectTimeout: {advice: phrase{
 		"The server is overloaded or cannot be reached from here, or its name, port or encryption is not right. If many " +
 			"providers do not answer, look at this machine's network.",
 		"Serwer jest przeciążony lub stąd nieosiągalny albo jego nazwa, port lub szyfrowanie są błędne. Jeśli nie " +
 			"odpowiada wielu dostawców, sprawdź sieć tej maszyny.",
 	}},
-	fault.TLSFailure: {advice: words{
+	fault.TLSFailure: {advice: phrase{
 		"The encryption should match the port: TLS on 993 and 995, STARTTLS on 143 and 110. The user can change both in " +
 			"the account's settings.",
 		"Szyfrowanie powinno pasować do portu: TLS na 993 i 995, STARTTLS na 143 i 110. Użytkownik może zmienić jedno i " +
 			"drugie w ustawieniach konta.",
 	}},
-	fault.TLSCertificateInvalid: {advice: words{
+	fault.TLSCertificateInvalid: {advice: phrase{
 		"The connection was ended before the password was sent. The user should enter the server's name exactly as the " +
 			"provider gives it. If it is right, the provider has to put its certificate in order; a further root is " +
 			"added with remote.ca_file.",
@@ -79,21 +79,21 @@ var adminTexts = map[fault.Code]text{
 			"dostawca. Jeśli jest poprawna, certyfikat musi naprawić dostawca; własny urząd certyfikacji dodaje się w " +
 			"remote.ca_file.",
 	}},
-	fault.STARTTLSUnsupported: {advice: words{
+	fault.STARTTLSUnsupported: {advice: phrase{
 		"The user can choose TLS instead, with port 993 for IMAP or 995 for POP3.",
 		"Użytkownik może wybrać zamiast tego TLS, z portem 993 dla IMAP lub 995 dla POP3.",
 	}},
-	fault.ProtocolError: {advice: words{
+	fault.ProtocolError: {advice: phrase{
 		"Protocol and port should belong together: IMAP uses 993 or 143, POP3 uses 995 or 110. If they do, a transcript of " +
 			"the account shows what the server answers.",
 		"Protokół i port powinny do siebie pasować: IMAP używa portu 993 lub 143, POP3 portu 995 lub 110. Jeśli tak jest, " +
 			"zapis rozmowy z serwerem pokaże, co on odpowiada.",
 	}},
-	fault.AuthFailed: {advice: words{
+	fault.AuthFailed: {advice: phrase{
 		"The user has to enter the password again and check the user name.",
 		"Użytkownik musi ponownie wpisać hasło i sprawdzić nazwę użytkownika.",
 	}},
-	fault.AppPasswordRequired: {advice: words{
+	fault.AppPasswordRequired: {advice: phrase{
 		"{provider} refuses the ordinary password here. The user has to make an app password (one for programs) on its " +
 			"pages and enter that. If it was one, it has been cancelled or mistyped.",
 		"{provider} nie przyjmuje tu zwykłego hasła. Użytkownik musi utworzyć na stronach dostawcy hasło do aplikacji i " +
@@ -107,19 +107,19 @@ var adminTexts = map[fault.Code]text{
 		"TLS or STARTTLS may help; otherwise the other protocol (IMAP or POP3). Both are settings of the account.",
 		"może pomóc TLS lub STARTTLS, a jeśli jest, drugi protokół (IMAP lub POP3). To ustawienia konta.",
 	)},
-	fault.AccessDisabled: {advice: words{
+	fault.AccessDisabled: {advice: phrase{
 		"The user has to switch on access for mail programs ({protocol}) in the mailbox's settings at the provider.",
 		"Użytkownik musi włączyć dostęp dla programów pocztowych ({protocol}) w ustawieniach skrzynki u dostawcy.",
 	}},
-	fault.AccountLocked: {advice: words{
+	fault.AccountLocked: {advice: phrase{
 		"The user has to sign in to the mailbox on the provider's own page and do what it asks for.",
 		"Użytkownik musi zalogować się do skrzynki na stronie dostawcy i zrobić to, o co prosi.",
 	}},
-	fault.MailboxInUse: {advice: words{
+	fault.MailboxInUse: {advice: phrase{
 		"If this keeps happening, the user's other program should check for mail less often.",
 		"Jeśli to się powtarza, drugi program użytkownika powinien rzadziej sprawdzać pocztę.",
 	}},
-	fault.TooManyConnections: {advice: words{
+	fault.TooManyConnections: {advice: phrase{
 		"The provider limits how many programs may be connected at once: this service, or other programs of the user, are " +
 			"more than that.",
 		"Dostawca ogranicza liczbę programów połączonych naraz, a ta usługa lub inne programy użytkownika ją przekraczają.",
@@ -127,23 +127,23 @@ var adminTexts = map[fault.Code]text{
 	fault.RateLimited: {advice: tooMuch.then(
 		"the account should be checked less often.", "konto powinno być sprawdzane rzadziej.",
 	)},
-	fault.ServerUnavailable: {advice: words{
+	fault.ServerUnavailable: {advice: phrase{
 		"The trouble is at the provider: there is nothing to change here.",
 		"Kłopot leży po stronie dostawcy: tutaj niczego nie trzeba zmieniać.",
 	}},
-	fault.FolderFailed: {advice: words{
+	fault.FolderFailed: {advice: phrase{
 		"Whatever could be read was fetched. The user can leave those folders out in the account's settings.",
 		"Pobrano to, co dało się odczytać. Użytkownik może pominąć te foldery w ustawieniach konta.",
 	}},
-	fault.MessageFailed: {advice: words{
+	fault.MessageFailed: {advice: phrase{
 		"They stay at the provider; the rest of the mail keeps coming. What could not be read is tried again by itself, " +
 			"once a day in the end; what is too large is fetched when the user asks for it.",
 		"Są nadal u dostawcy; reszta poczty przychodzi normalnie. Te, których nie dało się odczytać, są pobierane " +
 			"ponownie: z czasem raz na dobę; zbyt duże zostaną pobrane na żądanie użytkownika.",
 	}},
 	fault.LocalOverQuota: {
-		words{"The user's own mailbox is full", "Skrzynka użytkownika jest pełna"},
-		words{
+		phrase{"The user's own mailbox is full", "Skrzynka użytkownika jest pełna"},
+		phrase{
 			"The user can delete mail, or gets more room by a higher limit. Fetching then goes on by itself; nothing is lost " +
 				"at the provider.",
 			"Użytkownik może usunąć część poczty albo dostać więcej miejsca przez wyższy limit. Pobieranie ruszy wtedy samo; " +
@@ -151,8 +151,8 @@ var adminTexts = map[fault.Code]text{
 		},
 	},
 	fault.LocalMailboxUnavailable: {
-		words{"The user's own mailbox cannot be written to", "Nie można zapisywać w skrzynce użytkownika"},
-		words{
+		phrase{"The user's own mailbox cannot be written to", "Nie można zapisywać w skrzynce użytkownika"},
+		phrase{
 			"Look whether the mailbox is there, its file system is mounted and has room, and this service may write to it; " +
 				"the log has the reason. Nothing is lost at the provider.",
 			"Sprawdź, czy skrzynka istnieje, czy jej system plików jest zamontowany i ma miejsce i czy ta usługa może w niej " +
@@ -160,15 +160,15 @@ var adminTexts = map[fault.Code]text{
 		},
 	},
 	fault.VisitAborted: {
-		words{"The process ended during several fetches", "Usługa kilkakrotnie kończyła pracę podczas pobierania"},
-		words{
+		phrase{"The process ended during several fetches", "Usługa kilkakrotnie kończyła pracę podczas pobierania"},
+		phrase{
 			"The account is tried again by itself, after longer and longer pauses. The log and the system's journal say why " +
 				"the process ended; a very large mailbox and too little memory can be the reason.",
 			"Kolejne próby nastąpią automatycznie, coraz rzadziej. O tym, dlaczego usługa kończyła pracę, mówią jej dziennik " +
 				"i dziennik systemowy; przyczyną może być bardzo duża skrzynka i za mało pamięci.",
 		},
 	},
-	fault.MailLoop: {advice: words{
+	fault.MailLoop: {advice: phrase{
 		"This account reads a mailbox of this same service. What was fetched into that mailbox from elsewhere is not " +
 			"fetched again, and nobody's own mailbox into itself: the user should add the account it comes from.",
 		"To konto pobiera pocztę ze skrzynki w tej samej usłudze. Wiadomości, które trafiły tam z innych kont, nie są " +
@@ -176,8 +176,8 @@ var adminTexts = map[fault.Code]text{
 			"którego pochodzą.",
 	}},
 	fault.Internal: {
-		words{"A fault of this service", "Błąd tej usługi"},
-		words{
+		phrase{"A fault of this service", "Błąd tej usługi"},
+		phrase{
 			"The log has the reason. If the saved password cannot be read, the user has to enter it again.",
 			"Przyczyna jest w dzienniku. Jeśli zapisanego hasła nie da się odczytać, użytkownik musi wpisać je ponownie.",
 		},
@@ -186,15 +186,15 @@ var adminTexts = map[fault.Code]text{
 
 var (
 	adminHeldBack = text{
-		words{"Too many logins failed: a pause is made", "Zbyt wiele nieudanych logowań: trwa przerwa"},
-		words{
+		phrase{"Too many logins failed: a pause is made", "Zbyt wiele nieudanych logowań: trwa przerwa"},
+		phrase{
 			"So that nobody guesses passwords, and the provider does not lock the mailbox, nobody signs in there from here " +
 				"for a while. The user should check the user name and the password.",
 			"Dla bezpieczeństwa i po to, by dostawca nie zablokował skrzynki, przez pewien czas nie ma do niej stąd logowań. " +
 				"Użytkownik powinien sprawdzić nazwę użytkownika i hasło.",
 		},
 	}
-	adminSignInAgain = words{
+	adminSignInAgain = phrase{
 		"The user has to sign in on {provider}'s own page again, from the account's settings. What was fetched stays.",
 		"Użytkownik musi ponownie zalogować się na stronie dostawcy, z ustawień konta. To, co pobrano, zostaje.",
 	}
@@ -204,48 +204,48 @@ var (
 // empty is as there.
 var adminDelays = map[account.DelayKind]delayText{
 	account.DelayPaused: {
-		evidence: words{"The user switched it off.", "Wyłączył je użytkownik."},
-		advice: words{"When it is switched on, everything that came meanwhile is fetched.", "Po włączeniu zostanie pobrane " +
+		evidence: phrase{"The user switched it off.", "Wyłączył je użytkownik."},
+		advice: phrase{"When it is switched on, everything that came meanwhile is fetched.", "Po włączeniu zostanie pobrane " +
 			"wszystko, co przyszło w międzyczasie."},
 	},
 	account.DelayMaintenance: {
-		title: words{"An administrator has paused fetching", "Administrator wstrzymał pobieranie"},
-		advice: words{
+		title: phrase{"An administrator has paused fetching", "Administrator wstrzymał pobieranie"},
+		advice: phrase{
 			"The user is told so, and may switch it on. ", "Użytkownik widzi tę informację i może włączyć pobieranie. ",
 		}.then(whenOn.en, whenOn.pl),
 	},
-	account.DelayAttention: {title: words{"It waits for its user", "Konto czeka na użytkownika"}},
+	account.DelayAttention: {title: phrase{"It waits for its user", "Konto czeka na użytkownika"}},
 	account.DelayQuota: {
-		title: words{"The user's own mailbox is full", "Skrzynka użytkownika jest pełna"},
+		title: phrase{"The user's own mailbox is full", "Skrzynka użytkownika jest pełna"},
 	},
 	account.DelayOutage: {
 		evidence: severalFailed,
-		advice: words{
+		advice: phrase{
 			"The server is tried now and then, and everything is fetched as soon as it answers.",
 			"Serwer jest co jakiś czas sprawdzany i wszystko zostanie pobrane, gdy tylko odpowie.",
 		},
 	},
-	account.DelayInterval: {advice: words{
+	account.DelayInterval: {advice: phrase{
 		"A fetch that somebody asks for begins at once all the same.",
 		"Pobieranie na żądanie następuje mimo to od razu.",
 	}},
 }
 
 var (
-	adminDailyBudget = delayText{advice: words{
+	adminDailyBudget = delayText{advice: phrase{
 		"The rest is fetched as soon as the provider allows it.",
 		"Reszta zostanie pobrana, gdy tylko dostawca na to pozwoli.",
 	}}
-	adminTurn       = words{"It is its turn when one of them ends.", "Kolej przyjdzie, gdy któreś z nich się skończy."}
+	adminTurn       = phrase{"It is its turn when one of them ends.", "Kolej przyjdzie, gdy któreś z nich się skończy."}
 	adminHostBudget = delayText{advice: adminTurn}
 	adminUserBudget = delayText{
-		title: words{"The user's other accounts are being fetched", "Trwa pobieranie innych kont użytkownika"},
-		evidence: words{"As many of the user's accounts are being fetched as may be at a time.", "Pobieranych jest tyle " +
+		title: phrase{"The user's other accounts are being fetched", "Trwa pobieranie innych kont użytkownika"},
+		evidence: phrase{"As many of the user's accounts are being fetched as may be at a time.", "Pobieranych jest tyle " +
 			"kont użytkownika naraz, na ile pozwala limit."},
 		advice: adminTurn,
 	}
 	adminOurPause = delayText{
-		title: words{"Too many logins failed: a pause is made", "Zbyt wiele nieudanych logowań: trwa przerwa"},
+		title: phrase{"Too many logins failed: a pause is made", "Zbyt wiele nieudanych logowań: trwa przerwa"},
 	}
 )
 
@@ -258,8 +258,8 @@ func (t delayText) over(o delayText) delayText {
 	return delayText{o.title.or(t.title), o.evidence.or(t.evidence), o.advice.or(t.advice)}
 }
 
-func (w words) or(v words) words {
-	if w == (words{}) {
+func (w phrase) or(v phrase) phrase {
+	if w == (phrase{}) {
 		return v
 	}
 	return w

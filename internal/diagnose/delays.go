@@ -33,68 +33,68 @@ type Delay struct {
 }
 
 // delayText is what is said of a kind of delay.
-type delayText struct{ title, evidence, advice words }
+type delayText struct{ title, evidence, advice phrase }
 
 // delayTexts say what each kind means. {host} is filled in, {why} is the title
 // of the diagnosis, and {n} how many visits in a row have failed.
 var delayTexts = map[account.DelayKind]delayText{
 	account.DelayPaused: {
-		words{"Fetching is switched off", "Pobieranie jest wstrzymane"},
-		words{"It was switched off in this account's settings.", "Wstrzymano je w ustawieniach tego konta."},
-		words{"Switch it on: everything that came meanwhile is then fetched.", "Wznów je: wszystko, co przyszło w " +
+		phrase{"Fetching is switched off", "Pobieranie jest wstrzymane"},
+		phrase{"It was switched off in this account's settings.", "Wstrzymano je w ustawieniach tego konta."},
+		phrase{"Switch it on: everything that came meanwhile is then fetched.", "Wznów je: wszystko, co przyszło w " +
 			"międzyczasie, zostanie wtedy pobrane."},
 	},
 	account.DelayMaintenance: {
-		words{"Your administrator has paused fetching", "Administrator wstrzymał pobieranie"},
-		words{"It was switched off by an administrator, as for maintenance.", "Wyłączył je administrator, na przykład na " +
+		phrase{"Your administrator has paused fetching", "Administrator wstrzymał pobieranie"},
+		phrase{"It was switched off by an administrator, as for maintenance.", "Wyłączył je administrator, na przykład na " +
 			"czas prac konserwacyjnych."},
-		words{"There is nothing for you to do. ", "Nie musisz nic robić. "}.then(whenOn.en, whenOn.pl).then(
+		phrase{"There is nothing for you to do. ", "Nie musisz nic robić. "}.then(whenOn.en, whenOn.pl).then(
 			" If it takes long, ask your administrator.", " Jeśli to długo trwa, zapytaj administratora.",
 		),
 	},
 	account.DelayBackoff: {
-		words{"It will be tried again", "Będzie kolejna próba"},
-		words{"{n}: {why}.", "{n}: {why}."},
-		words{}, // That of the diagnosis.
+		phrase{"It will be tried again", "Będzie kolejna próba"},
+		phrase{"{n}: {why}.", "{n}: {why}."},
+		phrase{}, // That of the diagnosis.
 	},
 	account.DelayAttention: {
-		words{"It waits for you", "Konto czeka na ciebie"},
-		words{"{n}: {why}. Trying again by itself would not help.", "{n}: {why}. Kolejne próby nic by nie dały."},
-		words{},
+		phrase{"It waits for you", "Konto czeka na ciebie"},
+		phrase{"{n}: {why}. Trying again by itself would not help.", "{n}: {why}. Kolejne próby nic by nie dały."},
+		phrase{},
 	},
 	account.DelayQuota: {
-		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
-		words{"At the last fetch there was no room left in it.", "Podczas ostatniego pobierania nie było w niej już " +
+		phrase{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
+		phrase{"At the last fetch there was no room left in it.", "Podczas ostatniego pobierania nie było w niej już " +
 			"miejsca."},
-		words{},
+		phrase{},
 	},
 	account.DelayOutage: {
-		words{"The provider's server is out of order", "Serwer dostawcy nie działa"},
+		phrase{"The provider's server is out of order", "Serwer dostawcy nie działa"},
 		severalFailed.then(" It is not your account.", " To nie wina twojego konta."),
-		words{
+		phrase{
 			"There is nothing for you to do: we keep trying, and everything is fetched as soon as the server answers.",
 			"Nie musisz nic robić: próbujemy dalej i wszystko zostanie pobrane, gdy tylko serwer odpowie.",
 		},
 	},
 	account.DelayInterval: {
-		words{
+		phrase{
 			"The provider allows one fetch every {minutes} minutes",
 			"Dostawca pozwala pobierać pocztę najwyżej co {minutes} min",
 		},
-		words{
+		phrase{
 			"This account is set to a shorter interval, but {host} may lock out programs that come more often.",
 			"W ustawieniach konta odstęp jest krótszy, ale {host} może blokować programy, które łączą się częściej.",
 		},
-		words{
+		phrase{
 			"There is nothing for you to do. If you cannot wait, “Fetch now” still looks at once.",
 			"Nie musisz nic robić. Jeśli nie możesz czekać, „Pobierz teraz” nadal działa od razu.",
 		},
 	},
 	account.DelayWaiting: {
-		words{"Waiting for its turn", "Konto czeka na swoją kolej"},
-		words{"It is due, but other accounts are being fetched first.", "Termin pobrania już minął, ale najpierw " +
+		phrase{"Waiting for its turn", "Konto czeka na swoją kolej"},
+		phrase{"It is due, but other accounts are being fetched first.", "Termin pobrania już minął, ale najpierw " +
 			"pobierane są inne konta."},
-		words{"It will run by itself. Choose “Fetch now” to move it to the front.", "Pobieranie ruszy samo. " +
+		phrase{"It will run by itself. Choose “Fetch now” to move it to the front.", "Pobieranie ruszy samo. " +
 			"Wybierz „Pobierz teraz”, aby przesunąć to konto na początek."},
 	},
 }
@@ -102,43 +102,43 @@ var delayTexts = map[account.DelayKind]delayText{
 // budgets are the kinds of limit: the provider's, and ours.
 var (
 	theirBudget = delayText{
-		words{"The provider allows no more for now", "Dostawca na razie nie pozwala na więcej"},
-		words{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby " +
+		phrase{"The provider allows no more for now", "Dostawca na razie nie pozwala na więcej"},
+		phrase{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby " +
 			"przerwę."},
-		words{},
+		phrase{},
 	}
 	dailyBudget = delayText{
-		words{"The provider allows no more for today", "Dostawca na dziś nie pozwala na więcej"},
-		words{
+		phrase{"The provider allows no more for today", "Dostawca na dziś nie pozwala na więcej"},
+		phrase{
 			"At least {size} were fetched within a day, which is what {host} allows.",
 			"W ciągu doby pobrano co najmniej {size}, czyli tyle, na ile pozwala {host}.",
 		},
-		words{
+		phrase{
 			"There is nothing for you to do: the rest is fetched as soon as the provider allows it.",
 			"Nie musisz nic robić: reszta zostanie pobrana, gdy tylko dostawca na to pozwoli.",
 		},
 	}
 	ourPause = delayText{
-		words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
-		words{"As many logins at this mailbox failed within a quarter of an hour as may fail.", "W ciągu kwadransa tyle " +
+		phrase{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
+		phrase{"As many logins at this mailbox failed within a quarter of an hour as may fail.", "W ciągu kwadransa tyle " +
 			"logowań do tej skrzynki się nie powiodło, ile dopuszcza limit."},
-		words{},
+		phrase{},
 	}
 	hostBudget = delayText{
-		words{"Many accounts at this server are being fetched", "Trwa pobieranie wielu kont z tego serwera"},
-		words{"As many fetches are under way at {host} as there may be at a time.", "Na {host} trwa tyle pobrań naraz, na " +
+		phrase{"Many accounts at this server are being fetched", "Trwa pobieranie wielu kont z tego serwera"},
+		phrase{"As many fetches are under way at {host} as there may be at a time.", "Na {host} trwa tyle pobrań naraz, na " +
 			"ile pozwala limit."},
-		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
+		phrase{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
 			"przyjdzie, gdy któreś z nich się skończy."},
 	}
 	userBudget = delayText{
-		words{"Your other accounts are being fetched", "Trwa pobieranie twoich innych kont"},
-		words{"As many of your accounts are being fetched as may be at a time.", "Pobieranych jest tyle twoich kont naraz, " +
+		phrase{"Your other accounts are being fetched", "Trwa pobieranie twoich innych kont"},
+		phrase{"As many of your accounts are being fetched as may be at a time.", "Pobieranych jest tyle twoich kont naraz, " +
 			"na ile pozwala limit."},
-		words{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
+		phrase{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
 			"przyjdzie, gdy któreś z nich się skończy."},
 	}
-	askedAlready = words{
+	askedAlready = phrase{
 		"It was asked for already, so it goes before the others.",
 		"Pobieranie na żądanie już zlecono, więc to konto jest przed innymi.",
 	}

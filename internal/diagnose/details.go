@@ -92,7 +92,7 @@ var compiledDetails = sync.OnceValue(func() []compiledDetail {
 
 // details are what we say of what went wrong. What is filled in comes in the same
 // order in both.
-var details = []words{
+var details = []phrase{
 	{serverSays + "{:}", "Serwer odpowiada: {:}"},
 	{"The server gave no reason.", "Serwer nie podał przyczyny."},
 	{"folder {}:", "folder {}:"},

@@ -6,10 +6,10 @@ const (
 	Polish  = "pl"
 )
 
-// words are the same in each language.
-type words struct{ en, pl string }
+// phrase are the same in each language.
+type phrase struct{ en, pl string }
 
-func (w words) in(lang string) string {
+func (w phrase) in(lang string) string {
 	if lang == Polish {
 		return w.pl
 	}

@@ -14,14 +14,14 @@ func Tell(s account.Sentence, lang string) string {
 }
 
 // tooManyFailed is told of a request, and as the detail of a diagnosis.
-var tooManyFailed = words{
+var tooManyFailed = phrase{
 	"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
 	"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
 }
 
 // sentences are what people are told of their requests, in the order of the
 // alphabet. Numbers come where no word must agree with them.
-var sentences = []words{
+var sentences = []phrase{
 	{"%s does not offer %s: choose the other protocol", "%s nie oferuje %s: wybierz drugi protokół"},
 	{
 		"%s takes no password: sign in on its own page if that is offered, or have its mail forwarded to your mailbox",

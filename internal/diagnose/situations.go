@@ -17,13 +17,13 @@ var situations = []situation{
 	{
 		fault.CredentialExpired,
 		text{
-			words{"The password has expired", "Hasło wygasło"},
-			words{
+			phrase{"The password has expired", "Hasło wygasło"},
+			phrase{
 				"Set a new password at the provider first, on its own pages, and then enter it here.",
 				"Najpierw zmień hasło u dostawcy, na jego stronach, a potem wpisz je tutaj.",
 			},
 		},
-		text{advice: words{
+		text{advice: phrase{
 			"The user has to set a new password at the provider first, on its own pages, and then enter it here.",
 			"Użytkownik musi najpierw zmienić hasło u dostawcy, na jego stronach, a potem wpisać je tutaj.",
 		}},
@@ -31,15 +31,15 @@ var situations = []situation{
 	{
 		fault.FoldersTooMany,
 		text{
-			words{"There are too many folders", "Folderów jest za dużo"},
-			words{
+			phrase{"There are too many folders", "Folderów jest za dużo"},
+			phrase{
 				"Of a mailbox with more than 10,000 folders nothing is fetched. Delete or merge folders at the provider, such " +
 					"as empty ones; fetching then begins by itself.",
 				"Ze skrzynki, która ma ponad 10 000 folderów, nie pobieramy nic. Usuń lub połącz foldery u dostawcy, na " +
 					"przykład puste; pobieranie zacznie się wtedy samo.",
 			},
 		},
-		text{advice: words{
+		text{advice: phrase{
 			"Of a mailbox with more than 10,000 folders nothing is fetched. The user can delete or merge folders at the " +
 				"provider, such as empty ones; fetching then begins by itself.",
 			"Ze skrzynki, która ma ponad 10 000 folderów, nie jest pobierane nic. Użytkownik może usunąć lub połączyć " +
@@ -49,8 +49,8 @@ var situations = []situation{
 	{
 		fault.ChosenFoldersMissing,
 		text{
-			words{"Folders that you chose are not at the provider", "U dostawcy nie ma wybranych folderów"},
-			words{
+			phrase{"Folders that you chose are not at the provider", "U dostawcy nie ma wybranych folderów"},
+			phrase{
 				"Choose among those that there are in the account's settings. A name counts as it is written at the provider, " +
 					"capital letters too, with / between parts.",
 				"Wybierz w ustawieniach konta spośród folderów, które istnieją. Nazwa musi być zapisana dokładnie tak, jak u " +
@@ -58,8 +58,8 @@ var situations = []situation{
 			},
 		},
 		text{
-			words{"Chosen folders are not at the provider", "U dostawcy nie ma wybranych folderów"},
-			words{
+			phrase{"Chosen folders are not at the provider", "U dostawcy nie ma wybranych folderów"},
+			phrase{
 				"The user can choose among those that there are in the account's settings. A name counts as it is written at " +
 					"the provider, capital letters too, with / between parts.",
 				"Użytkownik może wybrać w ustawieniach konta spośród folderów, które istnieją. Nazwa musi być zapisana dokładnie " +

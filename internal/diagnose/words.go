@@ -28,11 +28,11 @@ type Context struct {
 }
 
 // text is what is said of a code.
-type text struct{ title, advice words }
+type text struct{ title, advice phrase }
 
 // again ends the advice on what passes by itself, where it is not known when. The
 // same words stand in connection tests, where nothing is saved yet.
-var again = words{
+var again = phrase{
 	"Try again in a few minutes; a saved account is tried again by itself.",
 	"Spróbuj ponownie za kilka minut; po zapisaniu będziemy próbować sami.",
 }
@@ -40,12 +40,12 @@ var again = words{
 // againIn ends it where it is known when that is, and tryIn where nobody may try
 // sooner. {wait} is filled in, as in "15 minutes".
 var (
-	againIn = words{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
-	tryIn   = words{
+	againIn = phrase{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
+	tryIn   = phrase{
 		"Try again in {wait}; a saved account is tried again by itself.",
 		"Spróbuj ponownie za {wait}; po zapisaniu będziemy próbować sami.",
 	}
-	againLater = words{
+	againLater = phrase{
 		"Try again later; a saved account is tried again by itself.",
 		"Spróbuj ponownie później; po zapisaniu będziemy próbować sami.",
 	}
@@ -101,12 +101,12 @@ func fewInPolish(n int) bool { return n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n
 // {host} are filled in.
 var texts = map[fault.Code]text{
 	fault.DNSFailure: {
-		words{"The server's name was not found", "Nie znaleziono serwera o tej nazwie"},
-		words{"Check the server's name for typing errors.", "Sprawdź, czy nazwa serwera jest wpisana bez błędów."},
+		phrase{"The server's name was not found", "Nie znaleziono serwera o tej nazwie"},
+		phrase{"Check the server's name for typing errors.", "Sprawdź, czy nazwa serwera jest wpisana bez błędów."},
 	},
 	fault.HostNotAllowed: {
-		words{"This server may not be used", "Tego serwera nie można użyć"},
-		words{
+		phrase{"This server may not be used", "Tego serwera nie można użyć"},
+		phrase{
 			"This host or port is not one that an external account may name. Enter the public name of the provider's mail " +
 				"server and one of its usual ports: 993 for IMAP, 995 for POP3.",
 			"Konto zewnętrzne nie może wskazywać tego adresu lub portu. Wpisz publiczną nazwę serwera poczty dostawcy i jeden " +
@@ -114,28 +114,28 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.ConnectRefused: {
-		words{"The server refused the connection", "Serwer odrzucił połączenie"},
-		words{"Check the server's name and the port: usually 993 for IMAP, 995 for POP3.", "Sprawdź nazwę serwera i port: " +
+		phrase{"The server refused the connection", "Serwer odrzucił połączenie"},
+		phrase{"Check the server's name and the port: usually 993 for IMAP, 995 for POP3.", "Sprawdź nazwę serwera i port: " +
 			"zwykle 993 dla IMAP, 995 dla POP3."},
 	},
 	fault.ConnectTimeout: {
-		words{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
-		words{
+		phrase{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
+		phrase{
 			"Check the server's name, the port and the encryption. If they are right, the server is overloaded or cannot be " +
 				"reached for now.",
 			"Sprawdź nazwę serwera, port i szyfrowanie. Jeśli są poprawne, serwer jest przeciążony lub chwilowo nieosiągalny.",
 		},
 	},
 	fault.TLSFailure: {
-		words{"No encrypted connection could be made", "Nie udało się nawiązać szyfrowanego połączenia"},
-		words{
+		phrase{"No encrypted connection could be made", "Nie udało się nawiązać szyfrowanego połączenia"},
+		phrase{
 			"Check that the encryption matches the port: TLS on 993 and 995, STARTTLS on 143 and 110.",
 			"Sprawdź, czy szyfrowanie pasuje do portu: TLS na 993 i 995, STARTTLS na 143 i 110.",
 		},
 	},
 	fault.TLSCertificateInvalid: {
-		words{"The server's certificate is not valid", "Certyfikat serwera jest nieprawidłowy"},
-		words{
+		phrase{"The server's certificate is not valid", "Certyfikat serwera jest nieprawidłowy"},
+		phrase{
 			"The connection was ended before the password was sent. Enter the server's name exactly as the provider gives it. " +
 				"If it is right, ask the provider to put its certificate in order.",
 			"Połączenie przerwano przed wysłaniem hasła. Wpisz nazwę serwera dokładnie tak, jak podaje ją dostawca. Jeśli " +
@@ -143,24 +143,24 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.STARTTLSUnsupported: {
-		words{"The server does not offer STARTTLS", "Serwer nie oferuje STARTTLS"},
-		words{"Choose TLS instead, with port 993 for IMAP or 995 for POP3.", "Wybierz zamiast tego TLS, z portem 993 dla " +
+		phrase{"The server does not offer STARTTLS", "Serwer nie oferuje STARTTLS"},
+		phrase{"Choose TLS instead, with port 993 for IMAP or 995 for POP3.", "Wybierz zamiast tego TLS, z portem 993 dla " +
 			"IMAP lub 995 dla POP3."},
 	},
 	fault.ProtocolError: {
-		words{"The server does not answer as {protocol} should", "Serwer nie odpowiada zgodnie z protokołem {protocol}"},
-		words{
+		phrase{"The server does not answer as {protocol} should", "Serwer nie odpowiada zgodnie z protokołem {protocol}"},
+		phrase{
 			"Check that protocol and port belong together: IMAP uses 993 or 143, POP3 uses 995 or 110.",
 			"Sprawdź, czy protokół i port do siebie pasują: IMAP używa portu 993 lub 143, POP3 portu 995 lub 110.",
 		},
 	},
 	fault.AuthFailed: {
-		words{"The user name or the password was refused", "Nazwa użytkownika lub hasło zostały odrzucone"},
-		words{"Enter the password again and check the user name.", "Wpisz hasło jeszcze raz i sprawdź nazwę użytkownika."},
+		phrase{"The user name or the password was refused", "Nazwa użytkownika lub hasło zostały odrzucone"},
+		phrase{"Enter the password again and check the user name.", "Wpisz hasło jeszcze raz i sprawdź nazwę użytkownika."},
 	},
 	fault.AppPasswordRequired: {
-		words{"An app password is needed", "Potrzebne jest hasło do aplikacji"},
-		words{
+		phrase{"An app password is needed", "Potrzebne jest hasło do aplikacji"},
+		phrase{
 			"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter " +
 				"that. If you did, it has been cancelled or mistyped: make a new one.",
 			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji i " +
@@ -168,14 +168,14 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.OAuthReauthorizationRequired: {
-		words{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
+		phrase{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
 		onlyOAuth.then(
 			"That is not switched on here: this mailbox cannot be fetched for now.",
 			"Tego tu nie włączono: na razie tej skrzynki nie można pobierać.",
 		),
 	},
 	fault.AuthMechanismUnsupported: {
-		words{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, " +
+		phrase{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, " +
 			"którego tu nie obsługujemy"},
 		notSent.then(
 			"choose TLS or STARTTLS. Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow "+
@@ -185,50 +185,50 @@ var texts = map[fault.Code]text{
 		),
 	},
 	fault.AccessDisabled: {
-		words{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
-		words{
+		phrase{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
+		phrase{
 			"Switch on access for mail programs ({protocol}) in the mailbox's settings at the provider, then try again.",
 			"Włącz dostęp dla programów pocztowych ({protocol}) w ustawieniach skrzynki u dostawcy i spróbuj ponownie.",
 		},
 	},
 	fault.AccountLocked: {
-		words{"The provider has locked the account", "Dostawca zablokował konto"},
-		words{
+		phrase{"The provider has locked the account", "Dostawca zablokował konto"},
+		phrase{
 			"Sign in to the mailbox on the provider's own page and do what it asks for. Then try again.",
 			"Zaloguj się do skrzynki na stronie dostawcy i zrób to, o co prosi. Potem spróbuj ponownie.",
 		},
 	},
 	fault.MailboxInUse: {
-		words{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
-		words{"If this keeps happening, let the other program check for mail less often.", "Jeśli to się powtarza, ustaw w " +
+		phrase{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
+		phrase{"If this keeps happening, let the other program check for mail less often.", "Jeśli to się powtarza, ustaw w " +
 			"tamtym programie rzadsze sprawdzanie poczty."},
 	},
 	fault.TooManyConnections: {
-		words{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},
-		words{
+		phrase{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},
+		phrase{
 			"The provider limits how many programs may be connected at once. Close some that you do not need.",
 			"Dostawca ogranicza liczbę programów połączonych naraz. Zamknij te, których nie potrzebujesz.",
 		},
 	},
 	fault.RateLimited: {
-		words{"The provider asks for a pause", "Dostawca prosi o przerwę"},
+		phrase{"The provider asks for a pause", "Dostawca prosi o przerwę"},
 		tooMuch.then("choose a longer time between checks.", "wybierz rzadsze sprawdzanie."),
 	},
 	fault.ServerUnavailable: {
-		words{"The server is out of order for now", "Serwer chwilowo nie działa"},
-		words{"The trouble is at the provider: there is nothing for you to change.", "Kłopot leży po stronie dostawcy: " +
+		phrase{"The server is out of order for now", "Serwer chwilowo nie działa"},
+		phrase{"The trouble is at the provider: there is nothing for you to change.", "Kłopot leży po stronie dostawcy: " +
 			"niczego nie trzeba zmieniać."},
 	},
 	fault.FolderFailed: {
-		words{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
-		words{
+		phrase{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
+		phrase{
 			"Whatever could be read was fetched. If this keeps happening, leave those folders out in the account's settings.",
 			"Pobraliśmy to, co dało się odczytać. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
 		},
 	},
 	fault.MessageFailed: {
-		words{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
-		words{
+		phrase{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
+		phrase{
 			"They stay at the provider. The rest of your mail keeps coming. What could not be read is tried again by itself, " +
 				"once a day in the end, and whenever you ask for a fetch; what is too large you fetch with the button “Fetch”.",
 			"Są nadal u dostawcy; reszta poczty przychodzi normalnie. Te, których nie dało się odczytać, spróbujemy pobrać " +
@@ -237,8 +237,8 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.LocalOverQuota: {
-		words{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
-		words{
+		phrase{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
+		phrase{
 			"Delete mail that you do not need, or ask your administrator for more room. Fetching then goes on by itself; " +
 				"nothing is lost at the provider.",
 			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u " +
@@ -246,15 +246,15 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.LocalMailboxUnavailable: {
-		words{"Your own mailbox cannot be written to", "Nie można zapisywać w Twojej własnej skrzynce"},
-		words{
+		phrase{"Your own mailbox cannot be written to", "Nie można zapisywać w Twojej własnej skrzynce"},
+		phrase{
 			"The trouble is on our side, and nothing is lost at the provider. If it lasts, tell your administrator.",
 			"Kłopot leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora.",
 		},
 	},
 	fault.VisitAborted: {
-		words{"Fetching broke off on our side several times", "Pobieranie kilkakrotnie zostało przerwane po naszej stronie"},
-		words{
+		phrase{"Fetching broke off on our side several times", "Pobieranie kilkakrotnie zostało przerwane po naszej stronie"},
+		phrase{
 			"The account is tried again by itself, after longer and longer pauses. A very large mailbox can be the reason: " +
 				"leaving out folders that you do not need may help. If the trouble lasts, tell your administrator.",
 			"Będziemy ponawiać próby automatycznie, coraz rzadziej. Przyczyną może być bardzo duża skrzynka: pomóc może " +
@@ -262,8 +262,8 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.MailLoop: {
-		words{"Mail would be fetched back into where it came from", "Wiadomości krążyłyby w kółko"},
-		words{
+		phrase{"Mail would be fetched back into where it came from", "Wiadomości krążyłyby w kółko"},
+		phrase{
 			"This account reads a mailbox of this same service. Mail that was fetched into that mailbox from elsewhere is not " +
 				"fetched again: add the account it comes from instead. Your own mailbox cannot be fetched into itself: if " +
 				"that is what this account is, delete it.",
@@ -272,8 +272,8 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.Internal: {
-		words{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
-		words{
+		phrase{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
+		phrase{
 			"If the saved password cannot be read, enter it again. If the trouble lasts, tell your administrator.",
 			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli kłopot potrwa dłużej, powiadom " +
 				"administratora.",
@@ -340,12 +340,12 @@ func (c Context) given(code fault.Code) bool {
 
 // away is said where a server that the provider gives cannot be reached.
 var away = text{
-	words{"We cannot reach {provider} at the moment", "Nie możemy teraz połączyć się z serwerem {provider}"},
-	words{"There is nothing for you to change.", "Niczego nie trzeba zmieniać."},
+	phrase{"We cannot reach {provider} at the moment", "Nie możemy teraz połączyć się z serwerem {provider}"},
+	phrase{"There is nothing for you to change.", "Niczego nie trzeba zmieniać."},
 }
 
 // reader returns what is said to whoever reads it.
-func (c Context) reader(user, admin words) words {
+func (c Context) reader(user, admin phrase) phrase {
 	if c.Admin {
 		return admin
 	}
@@ -355,8 +355,8 @@ func (c Context) reader(user, admin words) words {
 // heldBack is what is said where too many logins failed, so that for a while we
 // make none.
 var heldBack = text{
-	words{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
-	words{
+	phrase{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
+	phrase{
 		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there for a " +
 			"while, not even with the right password. Check the user name and the password meanwhile.",
 		"Dla bezpieczeństwa i po to, by dostawca nie zablokował skrzynki, przez pewien czas nie logujemy się do niej, " +
@@ -366,7 +366,7 @@ var heldBack = text{
 
 // signInAgain is what a user can do where signing in on the provider's page is
 // offered.
-var signInAgain = words{
+var signInAgain = phrase{
 	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching goes on where it " +
 		"stopped.",
 	"Zaloguj się na stronie dostawcy, przyciskiem do tego służącym. To, co pobrano, zostaje, a pobieranie ruszy tam, " +
@@ -375,25 +375,25 @@ var signInAgain = words{
 
 // What is added where the provider is known.
 var (
-	addLocalPart = words{
+	addLocalPart = phrase{
 		"At {provider} the user name is what stands before the @ of the address.",
 		"U tego dostawcy nazwą użytkownika jest część adresu przed znakiem @.",
 	}
-	addAppPass = words{
+	addAppPass = phrase{
 		"With two-step sign-in on, an app password (one for programs) is needed in its place.",
 		"Przy włączonym logowaniu dwuetapowym potrzebne jest zamiast niego hasło do aplikacji.",
 	}
-	addAccess = words{
+	addAccess = phrase{
 		"Access for mail programs has to be switched on in the mailbox's settings too.",
 		"Dostęp dla programów pocztowych musi być też włączony w ustawieniach skrzynki.",
 	}
-	addServer = words{"{provider}'s server for {protocol} is {server}.", "Serwer tego dostawcy dla {protocol} to " +
+	addServer = phrase{"{provider}'s server for {protocol} is {server}.", "Serwer tego dostawcy dla {protocol} to " +
 		"{server}."}
-	addCertified = words{
+	addCertified = phrase{
 		"At {provider}, {server} serves the same mailbox with a valid certificate: enter that name.",
 		"U tego dostawcy tę samą skrzynkę obsługuje {server}, z ważnym certyfikatem: wpisz tę nazwę.",
 	}
-	see = words{"See:", "Zobacz:"}
+	see = phrase{"See:", "Zobacz:"}
 )
 
 // particular is the advice that holds for this provider alone, and its pages.
@@ -402,7 +402,7 @@ func (c Context) particular(code fault.Code, lang string) (sentences, links []st
 	if p.ID == "" || p.ID == account.OtherProvider {
 		return nil, nil
 	}
-	say := func(w words, fill ...string) {
+	say := func(w phrase, fill ...string) {
 		sentences = append(sentences, strings.NewReplacer(fill...).Replace(w.in(lang)))
 	}
 	link := func(url string) {
@@ -475,8 +475,8 @@ func (c Context) protocol() account.Protocol {
 }
 
 var (
-	theProvider   = words{"The provider", "Dostawca"}
-	eitherIs      = words{"IMAP or POP3", "IMAP lub POP3"}
+	theProvider   = phrase{"The provider", "Dostawca"}
+	eitherIs      = phrase{"IMAP or POP3", "IMAP lub POP3"}
 	protocolNames = map[account.Protocol]string{account.IMAP: "IMAP", account.POP3: "POP3"}
 )
 
