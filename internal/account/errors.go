@@ -3,6 +3,8 @@ package account
 import (
 	"errors"
 	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What the registry refuses, apart from invalid fields. Their texts are shown
@@ -49,9 +51,9 @@ var ErrRefused = errors.New("the address or the password is wrong")
 
 // FieldError says what is wrong with one field of a request.
 type FieldError struct {
-	Field  string   // As the contract spells it: "server.host".
-	Code   string   // Stable: "required", "too_long", "control_character", "invalid", "out_of_range", "reserved", …
-	Detail Sentence // What would be right, or what to do about it.
+	Field  string         // As the contract spells it: "server.host".
+	Code   string         // Stable: "required", "too_long", "control_character", "invalid", "out_of_range", "reserved", …
+	Detail words.Sentence // What would be right, or what to do about it.
 }
 
 // InvalidError lists the fields of a request that cannot be accepted.
@@ -69,7 +71,7 @@ func (e *InvalidError) Error() string {
 // Add notes one more field. The detail is a Sentence's format, and says what
 // would be right.
 func (e *InvalidError) Add(field, code, detail string, args ...any) {
-	e.Fields = append(e.Fields, FieldError{field, code, Say(detail, args...)})
+	e.Fields = append(e.Fields, FieldError{field, code, words.Say(detail, args...)})
 }
 
 // OrNil returns e, or nil when no field is wrong.
@@ -91,8 +93,8 @@ type AddressDiffersError struct {
 func (e *AddressDiffersError) Error() string { return e.Sentence().Error() }
 
 // Sentence names both, for people.
-func (e *AddressDiffersError) Sentence() Sentence {
-	return Say("the sign-in was for %s, and this account is for %s: confirm it, change the address, or sign in again",
+func (e *AddressDiffersError) Sentence() words.Sentence {
+	return words.Say("the sign-in was for %s, and this account is for %s: confirm it, change the address, or sign in again",
 		e.Signed, e.Email)
 }
 

@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/mailbrook/mailbrook/internal/words"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -22,7 +23,7 @@ func ParseOwner(s string) (Owner, error) {
 		err = fmt.Errorf("a user's address has ASCII characters only, its domain in the form xn--… where it needs one")
 	}
 	if err != nil {
-		return Owner{}, fmt.Errorf("%q is not a plain mailbox address: %w", clip(s), err)
+		return Owner{}, fmt.Errorf("%q is not a plain mailbox address: %w", words.Clip(s), err)
 	}
 	return Owner{FoldASCII(a)}, nil
 }
@@ -33,7 +34,7 @@ func ParseOwner(s string) (Owner, error) {
 func StoredOwner(s string) (Owner, error) {
 	a, err := plainAddress(s)
 	if err != nil {
-		return Owner{}, fmt.Errorf("%q is no user: %w", clip(s), err)
+		return Owner{}, fmt.Errorf("%q is no user: %w", words.Clip(s), err)
 	}
 	return Owner{a}, nil
 }
@@ -46,7 +47,7 @@ func ParseDomain(s string) (string, error) {
 		err = fmt.Errorf("%s stands for all domains, and for no part of one", EveryDomain)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%q is no domain of users: %w", clip(s), err)
+		return "", fmt.Errorf("%q is no domain of users: %w", words.Clip(s), err)
 	}
 	return strings.TrimPrefix(o.String(), "anna@"), nil
 }

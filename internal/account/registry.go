@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Options are what a Registry is made of. All interfaces are required.
@@ -541,7 +542,7 @@ func (r *Registry) check(a *Account, old Account) error {
 		bad.Add("username", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
 	}
 	folder, err := r.AccountFolder(a.Folder)
-	if why := (Sentence{}); errors.As(err, &why) && strings.TrimSpace(a.Folder) != "" {
+	if why := (words.Sentence{}); errors.As(err, &why) && strings.TrimSpace(a.Folder) != "" {
 		bad.Add("folder", "invalid", why.Format, why.Args...)
 	}
 	if err := bad.OrNil(); err != nil {

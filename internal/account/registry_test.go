@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // rows is a Repository in memory; the real one's own suite is in package store.
@@ -216,7 +217,7 @@ func setup(t *testing.T) *fixture {
 			case strings.EqualFold(name, "INBOX"), strings.EqualFold(name, "Sent"):
 				return "", account.ErrFolderReserved
 			case strings.Contains(name, ".."):
-				return "", account.Say("must not contain ..")
+				return "", words.Say("must not contain ..")
 			case len(name) > 60:
 				name = name[:50] + fmt.Sprintf("~%x", crc32.ChecksumIEEE([]byte(name)))
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Start says how far back an account's mail is fetched: StartAll, StartNew, or
@@ -66,7 +67,7 @@ func ParseStart(text string) (Start, error) {
 	days, ok := strings.CutSuffix(text, "d")
 	n, err := strconv.Atoi(days)
 	if !ok || err != nil || n < 1 || n > MaxStartDays {
-		return StartAll, fmt.Errorf("%q is neither all, new nor a number of days such as 30d", clip(text))
+		return StartAll, fmt.Errorf("%q is neither all, new nor a number of days such as 30d", words.Clip(text))
 	}
 	return Start(n), nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/mailbrook/mailbrook/internal/words"
 	"golang.org/x/net/idna"
 )
 
@@ -94,13 +95,13 @@ func (e *InvalidError) wholly(field, address string) {
 	if _, err := idna.Lookup.ToASCII(domain); err == nil { // There they are between letters that they join.
 		domain = joiners.Replace(domain)
 	}
-	if strings.ContainsFunc(local+domain, unseen) && !hasControl(address) {
+	if strings.ContainsFunc(local+domain, unseen) && !words.HasControl(address) {
 		e.Add(field, "invalid", "must not contain invisible characters: type it instead of pasting it")
 	}
 }
 
 // blank reports whether a text has something, and of that nothing is seen.
 func blank(s string) bool {
-	return strings.TrimSpace(s) != "" && !hasControl(s) &&
+	return strings.TrimSpace(s) != "" && !words.HasControl(s) &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unseen(r) && !unicode.IsSpace(r) })
 }

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Limits of what a user may write, in bytes.
@@ -25,29 +27,22 @@ const (
 	MaxRule       = 1000 // Of one entry.
 )
 
-func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "…"
-	}
-	return s
-}
-
 // plainAddress accepts local@domain and nothing around it.
 func plainAddress(s string) (string, error) {
 	if len(s) > MaxEmail {
-		return "", Say("must not be longer than %d bytes", MaxEmail)
+		return "", words.Say("must not be longer than %d bytes", MaxEmail)
 	}
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || a.Name != "" {
-		return "", Say("must be a full mailbox address, such as anna@example.org")
+		return "", words.Say("must be a full mailbox address, such as anna@example.org")
 	}
 	local, domain, _ := cutLast(s, "@")
-	if strings.ContainsAny(local, "\"\\/ ") || len(local) > 64 || hasControl(s) {
-		return "", Say("must be a full mailbox address, such as anna@example.org")
+	if strings.ContainsAny(local, "\"\\/ ") || len(local) > 64 || words.HasControl(s) {
+		return "", words.Say("must be a full mailbox address, such as anna@example.org")
 	}
 	if domain == "" || strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") ||
 		strings.ContainsAny(domain, "[]/\\ ") || strings.Contains(domain, "..") {
-		return "", Say("must have a domain after the @, such as example.org")
+		return "", words.Say("must have a domain after the @, such as example.org")
 	}
 	return s, nil
 }
@@ -69,12 +64,6 @@ func Domain(email string) string {
 	return strings.ToLower(d)
 }
 
-func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
-	}) || !utf8.ValidString(s)
-}
-
 // text checks one free-text field.
 func (e *InvalidError) text(field, s string, max int, required bool) {
 	switch {
@@ -82,7 +71,7 @@ func (e *InvalidError) text(field, s string, max int, required bool) {
 		e.Add(field, "required", "must not be empty")
 	case len(s) > max:
 		e.Add(field, "too_long", "must not be longer than %d bytes", max)
-	case hasControl(s):
+	case words.HasControl(s):
 		e.Add(field, "control_character", "must not contain control characters or line breaks")
 	case s != strings.TrimSpace(s):
 		e.Add(field, "invalid", "must not start or end with a space")
@@ -94,11 +83,11 @@ func (e *InvalidError) email(field, s string) {
 		e.Add(field, "required", "must not be empty")
 		return
 	}
-	if hasControl(s) {
+	if words.HasControl(s) {
 		e.Add(field, "control_character", "must not contain control characters or line breaks")
 		return
 	}
-	var why Sentence
+	var why words.Sentence
 	if _, err := plainAddress(s); errors.As(err, &why) {
 		e.Add(field, "invalid", why.Format, why.Args...)
 	}
@@ -128,7 +117,7 @@ func (e *InvalidError) server(s Server, allowPlaintext bool) {
 		e.Add("server.host", "required", "is not known for this address: give the server's name")
 	case len(s.Host) > 253:
 		e.Add("server.host", "too_long", "must not be longer than %d bytes", 253)
-	case hasControl(s.Host):
+	case words.HasControl(s.Host):
 		e.Add("server.host", "control_character", "must not contain control characters or line breaks")
 	case !hostSyntax(s.Host):
 		e.Add("server.host", "invalid",
@@ -254,3 +243,6 @@ func (r FolderRules) Selects(name, specialUse string) bool {
 	}
 	return (len(r.Include) == 0 || matches(r.Include)) && !matches(r.Exclude)
 }
+
+// protocolName writes a protocol as people know it: "IMAP".
+func protocolName(p Protocol) string { return strings.ToUpper(string(p)) }

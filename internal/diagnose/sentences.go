@@ -1,10 +1,12 @@
 package diagnose
 
-import "github.com/mailbrook/mailbrook/internal/account"
+import (
+	"github.com/mailbrook/mailbrook/internal/words"
+)
 
 // Tell says a sentence in a person's language. One that is not known in it is
 // said in English.
-func Tell(s account.Sentence, lang string) string {
+func Tell(s words.Sentence, lang string) string {
 	for _, w := range sentences {
 		if w.en == s.Format {
 			return s.In(w.in(lang))

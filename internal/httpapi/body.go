@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -37,29 +38,29 @@ func isNull(ctx context.Context, field string) bool {
 
 // badRequestError is what cannot be understood at all; 400.
 type badRequestError struct {
-	detail account.Sentence
+	detail words.Sentence
 	fields []account.FieldError
 }
 
 func (e *badRequestError) Error() string { return e.detail.Error() }
 
 // malformed returns a badRequestError about one field.
-func malformed(field, code string, what account.Sentence) error {
+func malformed(field, code string, what words.Sentence) error {
 	return &badRequestError{sayMalformed, []account.FieldError{{Field: clean(field), Code: code, Detail: what}}}
 }
 
 // sayMalformed is said of a request as a whole; its fields say more.
-var sayMalformed = account.Say("the request has members or parameters that are unknown or of the wrong type")
+var sayMalformed = words.Say("the request has members or parameters that are unknown or of the wrong type")
 
 // decodeBody reads one JSON value, strictly: UTF-8 without a mark, every
 // member once, nothing after it, not too deep, and no string in which something was
 // lost already. The standard decoder is silent about all of these.
 func decodeBody(raw []byte) (*body, error) {
 	if len(bytes.TrimSpace(raw)) == 0 {
-		return nil, &badRequestError{detail: account.Say("a body in JSON is needed")}
+		return nil, &badRequestError{detail: words.Say("a body in JSON is needed")}
 	}
 	if !utf8.Valid(raw) {
-		return nil, &badRequestError{detail: account.Say("the body is not UTF-8")}
+		return nil, &badRequestError{detail: words.Say("the body is not UTF-8")}
 	}
 	b := &body{raw: raw, nulls: map[string]bool{}}
 	r := &reader{dec: json.NewDecoder(bytes.NewReader(raw)), nulls: b.nulls}
@@ -69,7 +70,7 @@ func decodeBody(raw []byte) (*body, error) {
 		return nil, err
 	}
 	if _, err := r.dec.Token(); err != io.EOF {
-		return nil, &badRequestError{detail: account.Say("something follows the JSON value")}
+		return nil, &badRequestError{detail: words.Say("something follows the JSON value")}
 	}
 	b.value = v
 	return b, nil
@@ -88,7 +89,7 @@ func (r *reader) value(path string, depth int) (any, error) {
 	switch t := t.(type) {
 	case json.Delim:
 		if depth == maxDepth {
-			return nil, &badRequestError{detail: account.Say("the body is nested deeper than %d", maxDepth)}
+			return nil, &badRequestError{detail: words.Say("the body is nested deeper than %d", maxDepth)}
 		}
 		if t == '{' {
 			return r.object(path, depth+1)
@@ -107,9 +108,9 @@ func (r *reader) token() (json.Token, error) {
 	if err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, &badRequestError{detail: account.Say("the body is not JSON: see byte %d", syntax.Offset)}
+			return nil, &badRequestError{detail: words.Say("the body is not JSON: see byte %d", syntax.Offset)}
 		}
-		return nil, &badRequestError{detail: account.Say("the body is not JSON: it ends too early")}
+		return nil, &badRequestError{detail: words.Say("the body is not JSON: it ends too early")}
 	}
 	return t, nil
 }
@@ -123,14 +124,14 @@ func (r *reader) object(path string, depth int) (any, error) {
 		}
 		name, ok := t.(string)
 		if !ok {
-			return nil, &badRequestError{detail: account.Say("the body is not JSON")}
+			return nil, &badRequestError{detail: words.Say("the body is not JSON")}
 		}
 		field := join(path, name)
 		if err := r.whole(field, name); err != nil {
 			return nil, err
 		}
 		if _, twice := members[name]; twice {
-			return nil, malformed(field, "duplicate", account.Say("is given twice"))
+			return nil, malformed(field, "duplicate", words.Say("is given twice"))
 		}
 		if members[name], err = r.value(field, depth); err != nil {
 			return nil, err
@@ -158,7 +159,7 @@ func (r *reader) array(path string, depth int) (any, error) {
 func (r *reader) whole(path, s string) error {
 	if strings.ContainsRune(s, utf8.RuneError) {
 		return malformed(path, "invalid",
-			account.Say("holds a replacement character or half a surrogate pair: enter the text again"))
+			words.Say("holds a replacement character or half a surrogate pair: enter the text again"))
 	}
 	return nil
 }
@@ -184,7 +185,7 @@ func (binder) Bind(into any, c echo.Context) error {
 	err := json.Unmarshal(b.raw, into)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) { // 1e3 is an integer to the schema and none to Go.
-		return malformed(wrong.Field, "wrong_type", account.Say("must be written as a plain number"))
+		return malformed(wrong.Field, "wrong_type", words.Say("must be written as a plain number"))
 	}
 	return err
 }

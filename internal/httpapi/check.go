@@ -22,6 +22,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // check holds a request against the document before a handler sees it.
@@ -68,7 +69,7 @@ func (s *server) checkParameters(c echo.Context, r *route, found *findings) erro
 	req := c.Request()
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil {
-		return &badRequestError{detail: account.Say("the query is not encoded as it should be")}
+		return &badRequestError{detail: words.Say("the query is not encoded as it should be")}
 	}
 	for name, values := range query {
 		switch {
@@ -130,7 +131,7 @@ func readBody(req *http.Request, types openapi3.Content) (*body, error) {
 	}
 	raw, err := io.ReadAll(io.LimitReader(req.Body, maxBody+1))
 	if err != nil {
-		return nil, &badRequestError{detail: account.Say("the body could not be read")}
+		return nil, &badRequestError{detail: words.Say("the body could not be read")}
 	}
 	if len(raw) > maxBody {
 		return nil, tooLarge(req.Body)
@@ -175,7 +176,7 @@ type findings struct {
 }
 
 func (f *findings) bad(field, code, detail string, args ...any) {
-	e := account.FieldError{Field: clean(field), Code: code, Detail: account.Say(detail, args...)}
+	e := account.FieldError{Field: clean(field), Code: code, Detail: words.Say(detail, args...)}
 	f.malformed = append(f.malformed, e)
 }
 
@@ -185,32 +186,32 @@ func (f *findings) ofType(field string, s *openapi3.Schema) {
 }
 
 // typeWords says in a person's words for types of which one a value must be.
-func typeWords(s *openapi3.Schema) account.Sentence {
-	switch name := account.List(s.Type.Slice()); name {
+func typeWords(s *openapi3.Schema) words.Sentence {
+	switch name := words.List(s.Type.Slice()); name {
 	case openapi3.TypeString:
-		return account.Say("must be of type string")
+		return words.Say("must be of type string")
 	case openapi3.TypeInteger:
-		return account.Say("must be of type integer")
+		return words.Say("must be of type integer")
 	case openapi3.TypeNumber:
-		return account.Say("must be of type number")
+		return words.Say("must be of type number")
 	case openapi3.TypeBoolean:
-		return account.Say("must be of type boolean")
+		return words.Say("must be of type boolean")
 	case openapi3.TypeArray:
-		return account.Say("must be of type array")
+		return words.Say("must be of type array")
 	case openapi3.TypeObject:
-		return account.Say("must be of type object")
+		return words.Say("must be of type object")
 	default:
-		return account.Say("must be of type %s", name)
+		return words.Say("must be of type %s", name)
 	}
 }
 
 // wrong notes a value out of bounds.
 func (f *findings) wrong(field, code, detail string, args ...any) {
-	f.note(field, code, account.Say(detail, args...))
+	f.note(field, code, words.Say(detail, args...))
 }
 
 // note notes one per field: the first says most.
-func (f *findings) note(field, code string, detail account.Sentence) {
+func (f *findings) note(field, code string, detail words.Sentence) {
 	field = clean(field)
 	for _, e := range f.invalid {
 		if e.Field == field {
@@ -354,7 +355,7 @@ func (f *findings) one(known openapi3.Schemas, se *openapi3.SchemaError, field s
 	case "minimum", "maximum":
 		f.wrong(field, "out_of_range", "must be between %d and %d", int64(*s.Min), int64(*s.Max))
 	case "enum":
-		f.wrong(field, "invalid", "must be one of %s", account.List(s.Enum))
+		f.wrong(field, "invalid", "must be one of %s", words.List(s.Enum))
 	case "pattern":
 		if text, _ := se.Value.(string); strings.ContainsFunc(text, unprintable) {
 			f.wrong(field, "control_character", "must not contain control characters or line breaks")
@@ -390,8 +391,8 @@ func (f *findings) unknown(known openapi3.Schemas, se *openapi3.SchemaError, fie
 
 // form notes a value that has not the form which the document's x-form says.
 func (f *findings) form(field string, s *openapi3.Schema) {
-	if words, ok := s.Extensions["x-form"].(string); ok {
-		f.note(field, "invalid", account.Sentence{Format: words})
+	if form, ok := s.Extensions["x-form"].(string); ok {
+		f.note(field, "invalid", words.Sentence{Format: form})
 		return
 	}
 	f.wrong(field, "invalid", "is not what this call takes: see /openapi.yaml")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // preconditions are the headers by which a client makes a change depend on what is
@@ -50,7 +51,7 @@ func matchOf(header *string) (account.Match, error) {
 		after = strings.TrimLeft(after, " \t")
 		if !quoted || !closed || after != "" && after[0] != ',' {
 			return nil, malformed("If-Match", "invalid",
-				account.Say("must be * or entity tags in quotes, as the header ETag has them"))
+				words.Say("must be * or entity tags in quotes, as the header ETag has them"))
 		}
 		if !weak && version != account.Any {
 			match = append(match, version)

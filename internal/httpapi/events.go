@@ -20,6 +20,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Streams says how streams of events go. The zero value stands for the
@@ -93,7 +94,7 @@ func (h *hub) join(ctx context.Context, o account.Owner) (news <-chan sight, lea
 		go h.watch(ctx, o, w)
 	}
 	if len(w.news) >= h.PerUser {
-		return nil, nil, &tooManyError{h.Patience, account.Say("too many streams of events at once: close some of the pages")}
+		return nil, nil, &tooManyError{h.Patience, words.Say("too many streams of events at once: close some of the pages")}
 	}
 	c := make(chan sight, 1)
 	w.news[c] = true

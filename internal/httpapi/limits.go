@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Rate is how often something may happen: Burst times at once, and then Per
@@ -45,7 +46,7 @@ func (l Limits) filled() Limits {
 // tooManyError says that a limit is reached and when it is not any more.
 type tooManyError struct {
 	wait time.Duration
-	what account.Sentence
+	what words.Sentence
 }
 
 // wholeSeconds is for how long to wait, as Retry-After says it.
@@ -161,7 +162,7 @@ func (s *slots) hold(ctx context.Context, key string) (release func(), err error
 	patience := time.NewTimer(slotPatience)
 	defer patience.Stop()
 	if release, err = s.wait(ctx, key, patience.C); errors.Is(err, errNoPlace) {
-		err = &tooManyError{slotPatience, account.Say("too many connection tests at once: wait until the others have ended")}
+		err = &tooManyError{slotPatience, words.Say("too many connection tests at once: wait until the others have ended")}
 	}
 	return release, err
 }
@@ -202,7 +203,7 @@ func (s *slots) wait(ctx context.Context, key string, over <-chan time.Time) (re
 func (s *server) tested(ctx context.Context, f func() error) error {
 	who := caller(ctx).Owner.String()
 	if wait := s.meters.tests.take(who); wait > 0 {
-		return &tooManyError{wait, account.Say("too many connection tests: wait for %d s", wholeSeconds(wait))}
+		return &tooManyError{wait, words.Say("too many connection tests: wait for %d s", wholeSeconds(wait))}
 	}
 	release, err := s.meters.slots.hold(ctx, who)
 	if err == nil {

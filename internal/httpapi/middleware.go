@@ -13,8 +13,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // metrics count requests. No label holds anything a user wrote.
@@ -207,7 +207,7 @@ func (s *server) pace(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		if wait := s.meters.requests.take(who.Owner.String()); wait > 0 {
-			return &tooManyError{wait, account.Say("too many requests: wait for %d s", wholeSeconds(wait))}
+			return &tooManyError{wait, words.Say("too many requests: wait for %d s", wholeSeconds(wait))}
 		}
 		return next(c)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // kinds says which status each code has, and what it is called.
@@ -54,28 +55,28 @@ var kinds = map[api.ProblemCode]struct {
 // teller writes problems in the language of whoever reads them.
 type teller struct{ lang string }
 
-func (t teller) say(s account.Sentence) string { return diagnose.Tell(s, t.lang) }
+func (t teller) say(s words.Sentence) string { return diagnose.Tell(s, t.lang) }
 
 // problem has no detail where the sentence is empty.
-func (t teller) problem(code api.ProblemCode, detail account.Sentence) api.Problem {
+func (t teller) problem(code api.ProblemCode, detail words.Sentence) api.Problem {
 	k := kinds[code]
 	return api.Problem{
-		Type: "urn:mailbrook:problem:" + string(code), Title: t.say(account.Sentence{Format: k.title}),
+		Type: "urn:mailbrook:problem:" + string(code), Title: t.say(words.Sentence{Format: k.title}),
 		Status: k.status, Code: code, Detail: sentence(t.say(detail)),
 	}
 }
 
 // nothing is the detail of a problem that its title tells.
-var nothing account.Sentence
+var nothing words.Sentence
 
 // What is said where the reason is no user's business, or in the log.
 var (
-	sayToken    = account.Say("send the header Authorization with the word Bearer and a valid token")
-	sayInTheLog = account.Say("the log has the reason")
+	sayToken    = words.Say("send the header Authorization with the word Bearer and a valid token")
+	sayInTheLog = words.Say("the log has the reason")
 	// The same for what is not there and what is somebody else's.
-	sayCheckAddress = account.Say("check the address and the id")
-	sayTryLater     = account.Say("try again later")
-	sayTryShortly   = account.Say("try again in a few seconds")
+	sayCheckAddress = words.Say("check the address and the id")
+	sayTryLater     = words.Say("try again later")
+	sayTryShortly   = words.Say("try again in a few seconds")
 )
 
 // retryAfter is for how many seconds to leave the database in peace that does
@@ -158,24 +159,24 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 		return t.problem(api.ProblemCodeRateLimited, tooMany.what)
 	case errors.As(err, &keys):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(keys.Wait)))
-		return t.problem(api.ProblemCodeNotReady, account.Say("the keys of the tokens' issuer cannot be had now"))
+		return t.problem(api.ProblemCodeNotReady, words.Say("the keys of the tokens' issuer cannot be had now"))
 	case errors.As(err, &held):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(held.Wait)))
-		p := t.problem(api.ProblemCodeRateLimited, account.Sentence{Format: fault.HeldBack})
+		p := t.problem(api.ProblemCodeRateLimited, words.Sentence{Format: fault.HeldBack})
 		why := account.Diagnosis{Code: fault.RateLimited, Detail: fault.HeldBack, Since: s.Now()}
 		// As of an account that rests for so long.
 		rests := account.Account{Status: account.Status{NextPollAt: s.Now().Add(held.Wait), Diagnosis: &why}}
 		p.Diagnosis = DiagnosisJSON(&why, rests, s.Explain, t.lang)
 		return p
 	case errors.As(err, &tested):
-		p := t.problem(api.ProblemCodeConnectionTestFailed, account.Say("nothing was saved: see the diagnosis"))
+		p := t.problem(api.ProblemCodeConnectionTestFailed, words.Say("nothing was saved: see the diagnosis"))
 		p.Diagnosis = DiagnosisJSON(tested.Report.Diagnosis, testedIn(err), s.Explain, t.lang)
 		steps := stepsJSON(tested.Report.Steps, t.lang)
 		p.Steps = &steps
 		return p
 	case errors.As(err, &unready):
 		h.Set(echo.HeaderRetryAfter, retryAfter)
-		p := t.problem(api.ProblemCodeNotReady, account.Say("a check failed"))
+		p := t.problem(api.ProblemCodeNotReady, words.Say("a check failed"))
 		failed := make([]account.FieldError, len(unready.checks))
 		for i, name := range unready.checks {
 			failed[i] = account.FieldError{Field: name, Code: "failed", Detail: sayInTheLog}
@@ -234,7 +235,7 @@ func (t teller) plain(err error) (api.Problem, bool) {
 		if known.code == api.ProblemCodeNotFound { // The same for what is not there and what is somebody else's.
 			return t.problem(known.code, sayCheckAddress), true
 		}
-		why := account.Sentence{Format: known.err.Error()}
+		why := words.Sentence{Format: known.err.Error()}
 		p := t.problem(known.code, why)
 		if known.field != "" {
 			p = t.fields(p, account.FieldError{Field: known.field, Code: known.what, Detail: why})
@@ -247,13 +248,13 @@ func (t teller) plain(err error) (api.Problem, bool) {
 // sayOtherServer is what is said where nothing better is known of a server that an account may not name.
 var sayOtherServer = refusal{
 	"server.host",
-	account.Say("this server is not one that an account may name: enter the public name of the provider's mail server"),
+	words.Say("this server is not one that an account may name: enter the public name of the provider's mail server"),
 }
 
 // refusal is what is said of a server, and of which field.
 type refusal struct {
 	field string
-	say   account.Sentence
+	say   words.Sentence
 }
 
 // hostRefusals say what an account may name, by what of the server was refused.
@@ -261,15 +262,15 @@ var hostRefusals = map[fault.Part]refusal{
 	fault.PartHost: sayOtherServer,
 	fault.PartPort: {
 		"server.port",
-		account.Say("this port is not allowed here: choose 993 or 143 for IMAP, 995 or 110 for POP3"),
+		words.Say("this port is not allowed here: choose 993 or 143 for IMAP, 995 or 110 for POP3"),
 	},
 	fault.PartSecurity: {
 		"server.security",
-		account.Say("unencrypted connections are not allowed here: choose tls or starttls"),
+		words.Say("unencrypted connections are not allowed here: choose tls or starttls"),
 	},
 	fault.PartSyntax: {
 		"server.host",
-		account.Say("must be the name or the address of a server and nothing else, such as imap.example.org"),
+		words.Say("must be the name or the address of a server and nothing else, such as imap.example.org"),
 	},
 }
 
@@ -295,9 +296,9 @@ func (t teller) routing(e *echo.HTTPError) api.Problem {
 	case http.StatusNotFound:
 		return t.problem(api.ProblemCodeNotFound, sayCheckAddress)
 	case http.StatusMethodNotAllowed:
-		return t.problem(api.ProblemCodeMethodNotAllowed, account.Say("see the header Allow"))
+		return t.problem(api.ProblemCodeMethodNotAllowed, words.Say("see the header Allow"))
 	case http.StatusBadRequest:
-		return t.problem(api.ProblemCodeInvalidRequest, account.Say("a parameter cannot be read"))
+		return t.problem(api.ProblemCodeInvalidRequest, words.Say("a parameter cannot be read"))
 	}
 	return t.problem(api.ProblemCodeInternal, sayInTheLog)
 }

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What is wrong with a repeated request.
@@ -33,7 +33,7 @@ func once[T any](ctx context.Context, s *server, call string, header *string,
 	name, ok := idempotencyKey(*header)
 	if !ok {
 		return answer, malformed("Idempotency-Key", "invalid",
-			account.Say("must be 1 to 255 visible characters of ASCII, in quotes or without"))
+			words.Say("must be 1 to 255 visible characters of ASCII, in quotes or without"))
 	}
 	request, err := fingerprint(ctx)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/mailbrook/mailbrook/api"
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // sayers are the calls that take a sentence, and its place among their arguments.
@@ -156,7 +156,7 @@ func TestEverySentenceIsInPolish(t *testing.T) {
 		t.Errorf("only %d sentences were found", len(all))
 	}
 	for _, en := range all {
-		pl := diagnose.Tell(account.Sentence{Format: en}, diagnose.Polish)
+		pl := diagnose.Tell(words.Sentence{Format: en}, diagnose.Polish)
 		if pl == en {
 			t.Errorf("not in Polish, in internal/diagnose/sentences.go: %q", en)
 			continue

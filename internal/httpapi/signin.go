@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // SignIn is how people sign in to the pages who do not come by a link. The zero
@@ -169,7 +170,7 @@ func (s *server) checkPassword(ctx context.Context, c Client, user account.Owner
 		return err
 	case errors.As(err, &held):
 		s.Log.WarnContext(ctx, "an attempt to sign in was held back", "user", user, "client", c.Addr, "wait", held.Wait)
-		return &tooManyError{held.Wait, account.Say(
+		return &tooManyError{held.Wait, words.Say(
 			"too many attempts to sign in failed: nothing is tried for %d s", wholeSeconds(held.Wait))}
 	case errors.Is(err, account.ErrRefused):
 		s.Log.WarnContext(ctx, "an attempt to sign in was refused", "user", user, "client", c.Addr)
@@ -210,7 +211,7 @@ func (s *server) arrive(ctx context.Context, b browser, o account.Owner, to, way
 	}
 	if wait := s.meters.signIns.take(meter); wait > 0 {
 		s.Log.WarnContext(ctx, "too many sign-ins of a user", "user", o, "client", b.client, "by", way)
-		return nil, &tooManyError{wait, account.Say("you have signed in too often: wait for %d s", wholeSeconds(wait))}
+		return nil, &tooManyError{wait, words.Say("you have signed in too often: wait for %d s", wholeSeconds(wait))}
 	}
 	token, l := rand.Text(), Link{Owner: o, ReturnTo: to, Expires: s.Now().Add(LinkLife), Way: way}
 	if err := s.Web.Links.Save(ctx, token, l); err != nil {

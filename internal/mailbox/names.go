@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // The bounds of local folder names, in octets of the directory's name.
@@ -50,16 +51,16 @@ func Reserved(name string) bool {
 // permits, else as LocalName maps a remote folder's. Blanks around a part are
 // left out, a "~" in front and slashes beyond the third level become "_", what is
 // too long is cut and marked. What it returns it maps to itself. An
-// account.Sentence says what is wrong with a path that is no name;
+// words.Sentence says what is wrong with a path that is no name;
 // account.ErrFolderReserved, that every mailbox has this folder.
 func AccountFolder(name string) (string, error) {
 	var parts []string
 	for p := range strings.SplitSeq(name, "/") {
 		switch p = strings.TrimSpace(p); p {
 		case "":
-			return "", account.Say("a part of the folder's name is empty: leave out the slash there")
+			return "", words.Say("a part of the folder's name is empty: leave out the slash there")
 		case ".", "..":
-			return "", account.Say("a folder's name is no path: leave out the parts that are only dots")
+			return "", words.Say("a folder's name is no path: leave out the parts that are only dots")
 		}
 		parts = append(parts, cleanPart(p))
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // A user may call an account folder whatever they like: names that the mailbox
@@ -65,7 +66,7 @@ func TestAnAccountFolderMayBeCalledAnything(t *testing.T) {
 func TestAnAccountFolderIsNoPath(t *testing.T) {
 	for _, path := range []string{"", " ", "/", "/etc", "a/", "a//b", "a/ /b", ".", "..", "../x", "a/../../b", "a/./b"} {
 		got, err := AccountFolder(path)
-		if why := (account.Sentence{}); !errors.As(err, &why) {
+		if why := (words.Sentence{}); !errors.As(err, &why) {
 			t.Errorf("%q became %q, %v", path, got, err)
 		}
 	}

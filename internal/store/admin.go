@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // cursor is where the next page of a list begins: after this row. It goes out
@@ -89,7 +90,7 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	if f.State != "" {
 		code := states.code(f.State)
 		if code == 0 {
-			bad.Add("state", "invalid", "must be one of %s", account.List(account.States()))
+			bad.Add("state", "invalid", "must be one of %s", words.List(account.States()))
 		}
 		state, values := stateOf(now.UnixMilli(), out)
 		where, args = append(where, state+" = ?"), append(append(args, values...), code)

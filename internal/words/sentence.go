@@ -1,8 +1,10 @@
-package account
+package words
 
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Sentence is something that people are told. It is written in English, and its
@@ -39,5 +41,17 @@ func List[T any](words []T) string {
 	return strings.Join(texts, ", ")
 }
 
-// protocolName writes a protocol as people know it: "IMAP".
-func protocolName(p Protocol) string { return strings.ToUpper(string(p)) }
+// Clip cuts what is quoted in a message to a length that can be read.
+func Clip(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "…"
+	}
+	return s
+}
+
+// HasControl reports whether a text has characters that nobody sees, or is no text at all.
+func HasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+	}) || !utf8.ValidString(s)
+}
