@@ -18,7 +18,8 @@ const acts = (about) => h("a", { href: "/admin/audit" + query(about) }, t("audit
 const fact = (label, ...value) => h("div", null, h("dt", null, label), h("dd", null, value));
 
 function frame(title, back, ...content) {
-  return h("div", { class: "page wide" }, h("p", { class: "crumb" }, back), h("header", { class: "page-head" }, title), content);
+  return h("div", { class: "page wide" }, h("p", { class: "crumb" }, back), h("header", { class: "page-head" }, title),
+    content);
 }
 
 /** watching asks again every few seconds while the page is looked at; a look that
@@ -35,17 +36,21 @@ function watching(look) {
 /** user is one user: how full the mailbox is, the limit, the accounts. */
 export async function user(name) {
   name = decodeURIComponent(name);
-  const path = "/v1/admin/quotas/" + encodeURIComponent(name), mine = "/v1/admin/accounts" + query({ user: name, limit: 500 });
+  const path = "/v1/admin/quotas/" + encodeURIComponent(name);
+  const mine = "/v1/admin/accounts" + query({ user: name, limit: 500 });
   const [first, list] = await Promise.all([get(path), get(mine)]);
-  const bar = fillBar(), mark = h("span", { class: "tag" }), used = h("span"), messages = h("span"), parts = h("ul", { class: "plain" });
+  const bar = fillBar(), mark = h("span", { class: "tag" }), used = h("span"), messages = h("span");
+  const parts = h("ul", { class: "plain" });
   const limit = userLimit(first, draw);
   function draw(q) {
     bar.update(q);
     mark.className = "tag " + q.state;
     say(mark, t("quotas.state.word." + q.state));
     say(used, size(q.used_bytes));
-    say(messages, q.limit_messages === null ? count(q.used_messages) : t("quota.messages", { used: count(q.used_messages), limit: count(q.limit_messages) }));
-    put(parts, q.accounts.map((a) => h("li", null, h("span", null, a.name), h("span", { class: "num" }, t("quotas.part", { messages: t("messages", { n: a.messages }), size: size(a.bytes) })))));
+    const many = count(q.used_messages), limited = q.limit_messages !== null;
+    say(messages, limited ? t("quota.messages", { used: many, limit: count(q.limit_messages) }) : many);
+    const part = (a) => t("quotas.part", { messages: t("messages", { n: a.messages }), size: size(a.bytes) });
+    put(parts, q.accounts.map((a) => h("li", null, h("span", null, a.name), h("span", { class: "num" }, part(a)))));
     show(parts, q.accounts.length);
   }
   draw(first);
@@ -65,99 +70,170 @@ export async function user(name) {
     told = text;
     accounts(now.accounts);
   });
-  const all = h("a", { href: "/v1/admin/users/" + encodeURIComponent(first.user) + "/export", download: "mailbrook-export.json" }, t("user.export"));
-  const el = frame([h("h1", { tabindex: "-1" }, first.user), h("p", { class: "export" }, acts({ user: first.user }), all)], h("a", { href: "/admin/quotas" }, icon("back"), t("quotas.title")),
-    panel(t("user.space"), h("dl", { class: "evidence" }, fact(t("quotas.used"), used), fact(t("quotas.limit"), limit.el), fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)), parts),
-    h("section", { class: "stack", id: "accounts", "aria-labelledby": "accounts-title" }, h("h2", { id: "accounts-title", tabindex: "-1" }, t("quotas.accounts")),
+  const all = h("a", {
+    href: "/v1/admin/users/" + encodeURIComponent(first.user) + "/export", download: "mailbrook-export.json",
+  }, t("user.export"));
+  const el = frame(
+    [h("h1", { tabindex: "-1" }, first.user), h("p", { class: "export" }, acts({ user: first.user }), all)],
+    h("a", { href: "/admin/quotas" }, icon("back"), t("quotas.title")),
+    panel(t("user.space"),
+      h("dl", { class: "evidence" }, fact(t("quotas.used"), used), fact(t("quotas.limit"), limit.el),
+        fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)),
+      parts),
+    h("section", { class: "stack", id: "accounts", "aria-labelledby": "accounts-title" },
+      h("h2", { id: "accounts-title", tabindex: "-1" }, t("quotas.accounts")),
       h("div", { class: "panel flush" }, list.accounts.length > 0 && accountTable(body, false), none)));
-  return { el, title: first.user, leave, ready: () => { if (location.hash === "#accounts") el.querySelector("#accounts").scrollIntoView(); } };
+  return {
+    el, title: first.user, leave,
+    ready: () => { if (location.hash === "#accounts") el.querySelector("#accounts").scrollIntoView(); },
+  };
 }
 
-/** account is one account of whomever: settings, state and reason, visits, what
- * was skipped. */
+/** account is one account of whomever: settings, state and reason, visits, what was skipped. */
 export async function account(id) {
   if (!/^[0-9a-f-]{36}$/.test(id)) return { el: missing(), title: t("page.missing.title") };
   const path = "/v1/admin/accounts/" + id;
-  let a = await get(path);
-  const heading = h("h1", { tabindex: "-1" }), who = h("p", { class: "who" }), state = stateView(), progress = progressView();
-  const why = h("section", { class: "panel why", "aria-labelledby": "why" }), settings = h("dl", { class: "evidence" });
-  const history = h("div", { class: "stack" }), skipped = h("div", { class: "stack" });
-  const act = actions(a, (next) => draw({ ...a, ...next }));
-  const probe = h("button", { type: "button" }, icon("check"), t("admin.account.test"));
-  probe.addEventListener("click", () => tested(path, a));
-
-  function draw(next) {
-    a = next;
-    say(heading, a.name);
-    put(who, userLink(a.user), h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)));
-    for (const part of [state, progress, act]) part.update(a);
-    explained();
-    const where = serverName(a.server.host, a.server.port);
-    put(settings,
-      fact(t("health.user"), userLink(a.user)), fact(t("form.host"), serverLink(a.server.host, a.server.port, where)),
-      fact(t("form.security"), t("form.security." + a.server.security)), fact(t("form.username"), a.username),
-      fact(t("admin.account.auth"), t("admin.account.auth." + a.auth)), fact(t("admin.account.provider"), a.provider === "other" ? t("wizard.tiles.other") : a.provider),
-      fact(t("form.folder"), a.folder), fact(t("admin.account.sender"), a.sender_name || "–"),
-      fact(t("admin.account.interval"), every(a.poll_interval_seconds)), fact(t("admin.account.largest"), size(a.max_message_bytes)),
-      fact(t("admin.account.start"), begins(a.start)),
-      a.folders.include.length > 0 && fact(t("admin.account.include"), a.folders.include.join(", ")),
-      a.folders.exclude.length > 0 && fact(t("admin.account.exclude"), a.folders.exclude.join(", ")),
-      fact(t("admin.account.added"), time(a.created_at)), fact(t("admin.account.edited"), time(a.updated_at)),
-      fact(t("admin.account.fetched"), t("quotas.part", { messages: t("messages", { n: a.status.totals.messages }), size: size(a.status.totals.bytes) })));
-  }
-  let shown = "";
-  function explained() {
-    const st = a.status, because = reason(a), text = JSON.stringify([because, st.last_attempt_at, st.last_success_at, st.next_poll_at, st.state, a.enabled]);
-    if (text === shown) return;
-    shown = text;
-    const grave = st.state === "needs_attention" ? "bad" : because ? "warn" : st.state === "ok" ? "good" : "info";
-    put(why, h("h2", { id: "why" }, t("admin.account.why")),
-      notice(grave, because?.title || stateWords(st.state), [because?.evidence, because?.advice].filter(Boolean).map((w) => h("p", null, w))),
-      h("dl", { class: "evidence" },
-        fact(t("why.last"), st.last_attempt_at ? time(st.last_attempt_at) : t("never")),
-        fact(t("why.success"), st.last_success_at ? time(st.last_success_at) : t("never")),
-        fact(t("why.next"), a.enabled && st.next_poll_at ? due(st.next_poll_at) : t("why.none")),
-        st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
-        st.delay?.since && fact(t(overdue(st.delay) ? "why.due" : "why.since"), time(st.delay.since)), st.delay?.until && fact(t("admin.account.until"), time(st.delay.until)),
-        st.diagnosis && fact(t("admin.account.code"), codeWords(st.diagnosis.code), h("small", { class: "mono" }, st.diagnosis.code)),
-        st.diagnosis?.detail && h("div", { class: "whole" }, h("dt", null, t(ours.has(st.diagnosis.code) ? "test.details" : "why.evidence")), h("dd", { class: "mono", lang: ours.has(st.diagnosis.code) ? undefined : "en" }, st.diagnosis.detail))));
-  }
-  async function visits(signal) {
-    const { runs } = await get(path + "/runs?limit=200", signal);
-    const open = [...history.querySelectorAll("details")].map((d) => d.open);
-    put(history, runs.length ? days(runs) : h("p", { class: "hint" }, t("account.history.empty")),
-      runs.length > 0 && h("details", { class: "detail", open: true }, h("summary", null, t("account.history.visits")), h("ul", { class: "visits" }, runs.slice(0, 20).map((r) =>
-        h("li", null, time(r.started_at), h("span", { class: r.finished_at && !r.ok ? "bad" : "" }, outcome(r)))))));
-    history.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? d.open; });
-  }
-  const listed = h("ul", { class: "skipped" }), more = h("button", { type: "button" }, t("account.skipped.more"));
-  let cursor = null;
-  more.addEventListener("click", async () => {
-    more.disabled = true;
-    try { await left(cursor); } catch (e) { explain(e); }
-    more.disabled = false;
-  });
-  const large = (m) => a.max_message_bytes && m.size > a.max_message_bytes;
-  async function left(at) {
-    const got = await get(path + "/skipped" + query({ limit: 50, cursor: at }));
-    listed.append(...got.skipped.map((m) => h("li", null, h("div", null, h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
-      h("p", null, large(m) ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) }) : size(m.size)), !large(m) && m.detail && h("p", { class: "mono", lang: "en" }, m.detail), h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", due(m.next_at)] : t("admin.account.notagain"))))));
-    cursor = got.next_cursor;
-    put(skipped, listed.children.length ? [h("p", { class: "hint" }, t("admin.account.skipped.private")), listed] : h("p", { class: "hint" }, t("admin.account.skipped.none")), cursor && h("p", null, more));
-  }
-  draw(a);
-  await Promise.all([visits(), left("")].map((p) => p.catch((e) => explain(e))));
-  const leave = watching(async (signal) => {
-    const before = a.status.last_attempt_at;
-    draw(await get(path, signal));
-    if (a.status.last_attempt_at !== before) await visits(signal);
-  });
-  const el = frame([h("div", null, heading, who, state.el), h("div", { class: "row-actions" }, act.el, probe, acts({ account: id }))], h("a", { href: "/admin/accounts" }, icon("back"), t("health.title")),
-    progress.el, h("div", { class: "columns" }, h("div", { class: "stack" }, why, panel(t("account.history"), history), panel(t("account.skipped"), skipped)), panel(t("account.settings"), settings)));
-  return { el, title: a.user + ", " + a.name, leave };
+  return mountAccount(await get(path), path);
 }
 
-const begins = (start) => (typeof start === "string" ? t("form.start." + start) : t("form.start.days", { n: start.days }));
+/** mountAccount builds the page, and keeps it current. What is shown is in one object (ui), which every function below
+ * is given. */
+async function mountAccount(a, path) {
+  const ui = {
+    // The explanation that is shown, and where the list of skipped messages continues.
+    a, path, shown: "", cursor: null,
+    heading: h("h1", { tabindex: "-1" }), who: h("p", { class: "who" }), state: stateView(), progress: progressView(),
+    why: h("section", { class: "panel why", "aria-labelledby": "why" }), settings: h("dl", { class: "evidence" }),
+    history: h("div", { class: "stack" }), skipped: h("div", { class: "stack" }), listed: h("ul", { class: "skipped" }),
+    act: actions(a, (next) => draw(ui, { ...ui.a, ...next })),
+    more: h("button", { type: "button", onclick: () => showMore(ui) }, t("account.skipped.more")),
+  };
+  const probe = h("button", { type: "button", onclick: () => tested(path, ui.a) },
+    icon("check"), t("admin.account.test"));
+  draw(ui, a);
+  await Promise.all([visits(ui), showSkipped(ui, "")].map((p) => p.catch((e) => explain(e))));
+  const leave = watching(async (signal) => {
+    const before = ui.a.status.last_attempt_at;
+    draw(ui, await get(path, signal));
+    if (ui.a.status.last_attempt_at !== before) await visits(ui, signal);
+  });
+  const title = [
+    h("div", null, ui.heading, ui.who, ui.state.el),
+    h("div", { class: "row-actions" }, ui.act.el, probe, acts({ account: a.id })),
+  ];
+  const el = frame(title, h("a", { href: "/admin/accounts" }, icon("back"), t("health.title")), ui.progress.el,
+    h("div", { class: "columns" },
+      h("div", { class: "stack" }, ui.why, panel(t("account.history"), ui.history),
+        panel(t("account.skipped"), ui.skipped)),
+      panel(t("account.settings"), ui.settings)));
+  return { el, title: ui.a.user + ", " + ui.a.name, leave };
+}
+
+function draw(ui, next) {
+  ui.a = next;
+  say(ui.heading, next.name);
+  put(ui.who, userLink(next.user), h("span", { class: "address" }, next.email),
+    h("span", { class: "badge" }, t(next.protocol)));
+  for (const part of [ui.state, ui.progress, ui.act]) part.update(next);
+  explained(ui);
+  put(ui.settings, settingsOf(next));
+}
+
+/** settingsOf are an account's settings, as a list of facts. */
+function settingsOf(a) {
+  const { host, port, security } = a.server, { totals } = a.status, { include, exclude } = a.folders;
+  return [
+    fact(t("health.user"), userLink(a.user)),
+    fact(t("form.host"), serverLink(host, port, serverName(host, port))),
+    fact(t("form.security"), t("form.security." + security)),
+    fact(t("form.username"), a.username),
+    fact(t("admin.account.auth"), t("admin.account.auth." + a.auth)),
+    fact(t("admin.account.provider"), a.provider === "other" ? t("wizard.tiles.other") : a.provider),
+    fact(t("form.folder"), a.folder),
+    fact(t("admin.account.sender"), a.sender_name || "–"),
+    fact(t("admin.account.interval"), every(a.poll_interval_seconds)),
+    fact(t("admin.account.largest"), size(a.max_message_bytes)),
+    fact(t("admin.account.start"), begins(a.start)),
+    include.length > 0 && fact(t("admin.account.include"), include.join(", ")),
+    exclude.length > 0 && fact(t("admin.account.exclude"), exclude.join(", ")),
+    fact(t("admin.account.added"), time(a.created_at)),
+    fact(t("admin.account.edited"), time(a.updated_at)),
+    fact(t("admin.account.fetched"),
+      t("quotas.part", { messages: t("messages", { n: totals.messages }), size: size(totals.bytes) })),
+  ];
+}
+
+/** explained says how the account is, and why. */
+function explained(ui) {
+  const { a, why } = ui, st = a.status, because = reason(a);
+  const shown = JSON.stringify(
+    [because, st.last_attempt_at, st.last_success_at, st.next_poll_at, st.state, a.enabled]);
+  if (shown === ui.shown) return;
+  ui.shown = shown;
+  const grave = st.state === "needs_attention" ? "bad" : because ? "warn" : st.state === "ok" ? "good" : "info";
+  put(why, h("h2", { id: "why" }, t("admin.account.why")),
+    notice(grave, because?.title || stateWords(st.state),
+      [because?.evidence, because?.advice].filter(Boolean).map((w) => h("p", null, w))),
+    evidence(a));
+}
+
+/** evidence is the list of what is known of the visits. */
+function evidence(a) {
+  const st = a.status, { delay, diagnosis: d } = st;
+  const at = (moment) => (moment ? time(moment) : t("never"));
+  return h("dl", { class: "evidence" },
+    fact(t("why.last"), at(st.last_attempt_at)),
+    fact(t("why.success"), at(st.last_success_at)),
+    fact(t("why.next"), a.enabled && st.next_poll_at ? due(st.next_poll_at) : t("why.none")),
+    st.consecutive_failures > 0 && fact(t("why.failures"), count(st.consecutive_failures)),
+    delay?.since && fact(t(overdue(delay) ? "why.due" : "why.since"), time(delay.since)),
+    delay?.until && fact(t("admin.account.until"), time(delay.until)),
+    d && fact(t("admin.account.code"), codeWords(d.code), h("small", { class: "mono" }, d.code)),
+    d?.detail && h("div", { class: "whole" },
+      h("dt", null, t(ours.has(d.code) ? "test.details" : "why.evidence")),
+      h("dd", { class: "mono", lang: ours.has(d.code) ? undefined : "en" }, d.detail)));
+}
+
+async function visits({ history, path }, signal) {
+  const { runs } = await get(path + "/runs?limit=200", signal);
+  const open = [...history.querySelectorAll("details")].map((d) => d.open);
+  const visit = (r) => h("li", null, time(r.started_at),
+    h("span", { class: r.finished_at && !r.ok ? "bad" : "" }, outcome(r)));
+  put(history, runs.length ? days(runs) : h("p", { class: "hint" }, t("account.history.empty")),
+    runs.length > 0 && h("details", { class: "detail", open: true }, h("summary", null, t("account.history.visits")),
+      h("ul", { class: "visits" }, runs.slice(0, 20).map(visit))));
+  history.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? d.open; });
+}
+
+async function showMore(ui) {
+  ui.more.disabled = true;
+  try { await showSkipped(ui, ui.cursor); } catch (e) { explain(e); }
+  ui.more.disabled = false;
+}
+
+/** showSkipped adds one page of the messages that were skipped. */
+async function showSkipped(ui, cursor) {
+  const got = await get(ui.path + "/skipped" + query({ limit: 50, cursor }));
+  ui.listed.append(...got.skipped.map((m) => skippedRow(ui.a, m)));
+  ui.cursor = got.next_cursor;
+  put(ui.skipped, ui.listed.children.length
+    ? [h("p", { class: "hint" }, t("admin.account.skipped.private")), ui.listed]
+    : h("p", { class: "hint" }, t("admin.account.skipped.none")), ui.cursor && h("p", null, ui.more));
+}
+
+function skippedRow(a, m) {
+  const large = a.max_message_bytes && m.size > a.max_message_bytes;
+  return h("li", null, h("div", null,
+    h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder: m.folder })),
+    h("p", null, large
+      ? t("account.skipped.large", { size: size(m.size), limit: size(a.max_message_bytes) })
+      : size(m.size)),
+    !large && m.detail && h("p", { class: "mono", lang: "en" }, m.detail),
+    h("p", { class: "hint" }, m.next_at ? [t("why.next") + ": ", due(m.next_at)] : t("admin.account.notagain"))));
+}
+
+const begins = (start) =>
+  (typeof start === "string" ? t("form.start." + start) : t("form.start.days", { n: start.days }));
 
 function outcome(r) {
   if (!r.finished_at) return t("run.running");
@@ -167,14 +243,22 @@ function outcome(r) {
 
 /** tested tries the account and shows each step, and what a failure means. */
 async function tested(path, a) {
-  const stop = new AbortController(), result = h("div", { class: "stack", role: "status" }, h("p", null, t("admin.account.testing")));
+  const stop = new AbortController();
+  const result = h("div", { class: "stack", role: "status" }, h("p", null, t("admin.account.testing")));
   const close = h("button", { type: "button", onclick: () => d.close() }, t("cancel"));
-  const d = dialog({ title: t("test.title", { email: a.email }), body: [result], actions: [close], onclose: () => stop.abort() });
+  const d = dialog({
+    title: t("test.title", { email: a.email }), body: [result], actions: [close], onclose: () => stop.abort(),
+  });
   try {
     const got = await post(path + "/test", undefined, stop.signal);
-    put(result, h("ol", { class: "steps" }, got.steps.map((x) => h("li", { class: x.ok ? "done" : "failed" }, h("span", { class: "mark" }, icon(x.ok ? "check" : "cross")), h("span", null, t("test." + x.name)), h("span", { class: "unseen" }, ": " + t(x.ok ? "test.done" : "test.failed")), h("small", null, count(x.millis) + " ms")))),
+    put(result,
+      h("ol", { class: "steps" }, got.steps.map((x) => h("li", { class: x.ok ? "done" : "failed" },
+        h("span", { class: "mark" }, icon(x.ok ? "check" : "cross")), h("span", null, t("test." + x.name)),
+        h("span", { class: "unseen" }, ": " + t(x.ok ? "test.done" : "test.failed")),
+        h("small", null, count(x.millis) + " ms")))),
       got.ok ? notice("good", null, h("p", null, t("test.good", { n: got.messages })))
-        : notice("bad", got.diagnosis.title, h("p", null, got.diagnosis.advice), got.diagnosis.detail && h("p", { class: "mono", lang: "en" }, got.diagnosis.detail)));
+        : notice("bad", got.diagnosis.title, h("p", null, got.diagnosis.advice),
+          got.diagnosis.detail && h("p", { class: "mono", lang: "en" }, got.diagnosis.detail)));
     say(close, t("close"));
     announce(got.ok ? t("test.good", { n: got.messages }) : got.diagnosis.title);
   } catch (e) {

@@ -80,28 +80,41 @@ export function forgetful(form, trouble, fields) {
 
 /** select is a field with a list. */
 export function select(name, label, options, value, hint) {
-  const input = h("select", null, options.map(([v, text]) => h("option", { value: v, selected: String(v) === String(value) }, text)));
+  const input = h("select", null,
+    options.map(([v, text]) => h("option", { value: v, selected: String(v) === String(value) }, text)));
   return field({ name, label, input, hint });
 }
 
 /** advanced is the fold with the server's settings; known says that they are those of the provider. */
 export function advanced(value, plaintext, known = true) {
-  const host = field({ name: "server.host", label: t("form.host"), value: letters(value.host || ""), inputmode: "url", autocomplete: "off" });
-  const port = field({ name: "server.port", label: t("form.port"), value: value.port || "", inputmode: "numeric", autocomplete: "off", maxlength: "5" });
+  const host = field({
+    name: "server.host", label: t("form.host"), value: letters(value.host || ""), inputmode: "url", autocomplete: "off",
+  });
+  const port = field({
+    name: "server.port", label: t("form.port"), value: value.port || "", inputmode: "numeric", autocomplete: "off",
+    maxlength: "5",
+  });
   const kinds = ["tls", "starttls"];
   if (plaintext) kinds.push("none");
-  const security = select("server.security", t("form.security"), kinds.map((k) => [k, t("form.security." + k)]), value.security || "tls");
-  const username = field({ name: "username", label: t("form.username"), value: value.username || "", autocomplete: "off" });
+  const security = select("server.security", t("form.security"), kinds.map((k) => [k, t("form.security." + k)]),
+    value.security || "tls");
+  const username = field({
+    name: "username", label: t("form.username"), value: value.username || "", autocomplete: "off",
+  });
   const el = h("details", { class: "advanced" },
-    h("summary", null, h("span", null, t("form.advanced"), h("small", null, t(known ? "form.advanced.hint" : "form.advanced.guess")))),
+    h("summary", null,
+      h("span", null, t("form.advanced"), h("small", null, t(known ? "form.advanced.hint" : "form.advanced.guess")))),
     h("div", { class: "grid" }, host.el, port.el, security.el, username.el));
   return { el, fields: { "server.host": host, "server.port": port, "server.security": security, username } };
 }
 
 /** usualPort is the port that goes with a protocol and its encryption. */
-export const usualPort = (protocol, security) => (protocol === "pop3" ? { tls: 995 } : { tls: 993 })[security] || (protocol === "pop3" ? 110 : 143);
+export function usualPort(protocol, security) {
+  if (protocol === "pop3") return security === "tls" ? 995 : 110;
+  return security === "tls" ? 993 : 143;
+}
 
-/** checkPort says what is wrong with what stands in a port's field. */
+/** portOf is the number that was entered as a port; null when it is none. */
 export function portOf(text) {
   const n = Number(String(text).trim());
   return Number.isInteger(n) && n >= 1 && n <= 65535 ? n : null;
@@ -126,14 +139,18 @@ export function intervals(now) {
 /** fieldFor is which field a diagnosis concerns. */
 export function fieldFor(code) {
   return {
-    dns_failure: "server.host", connect_refused: "server.host", connect_timeout: "server.host", host_not_allowed: "server.host",
-    tls_failure: "server.security", tls_certificate_invalid: "server.host", starttls_unsupported: "server.security", protocol_error: "server.port",
-    auth_failed: "password", app_password_required: "password", access_disabled: "password", account_locked: "password", oauth_reauthorization_required: "email",
+    dns_failure: "server.host", connect_refused: "server.host", connect_timeout: "server.host",
+    host_not_allowed: "server.host", tls_certificate_invalid: "server.host",
+    tls_failure: "server.security", starttls_unsupported: "server.security", protocol_error: "server.port",
+    auth_failed: "password", app_password_required: "password", access_disabled: "password",
+    account_locked: "password", oauth_reauthorization_required: "email",
   }[code] || null;
 }
 
 /** ours are the diagnoses whose detail is our own words, and no answer of a server. */
-export const ours = new Set(["local_over_quota", "local_mailbox_unavailable", "visit_aborted", "mail_loop", "internal"]);
+export const ours = new Set([
+  "local_over_quota", "local_mailbox_unavailable", "visit_aborted", "mail_loop", "internal",
+]);
 
 /** given says whether a server is the one that its provider gives: nobody has typed it here. */
 export function given(p, protocol, { host, port }) {
@@ -145,7 +162,10 @@ export function given(p, protocol, { host, port }) {
 const away = (d, known) => known && ["dns_failure", "connect_refused", "connect_timeout"].includes(d.code);
 
 /** pointedAt is the field that a diagnosis concerns, marked: what is wrong stands above, once. */
-export const pointedAt = (d, known) => (fieldFor(d.code) && !away(d, known) ? [[fieldFor(d.code), t(d.code === "auth_failed" ? "field.refused" : "field.check")]] : []);
+export function pointedAt(d, known) {
+  const name = fieldFor(d.code);
+  return name && !away(d, known) ? [[name, t(d.code === "auth_failed" ? "field.refused" : "field.check")]] : [];
+}
 
 /** unblame takes what was said of all fields away. */
 export const unblame = (fields) => { for (const f of Object.values(fields)) f.fail?.(""); };
@@ -162,92 +182,124 @@ export function wordsFor(e) {
 export function problemFields(e) {
   if (!(e instanceof Problem)) return [];
   if (e.body.errors?.length) return e.body.errors.map((x) => [x.field, wordsFor(x)]);
-  const own = { name_taken: "name", folder_taken: "folder", account_exists: "email", host_not_allowed: "server.host" }[e.code];
+  const own = {
+    name_taken: "name", folder_taken: "folder", account_exists: "email", host_not_allowed: "server.host",
+  }[e.code];
   return own ? [[own, t("error." + e.code)]] : [];
 }
 
 /** failure is a box with what went wrong and what to do about it. */
 export function failure(d, help, wait) {
   const links = [];
-  if (help && d.code === "app_password_required" && help.app_password_url) links.push(external(help.app_password_url, t("wizard.help.apppassword.link"), t("newtab")));
-  if (help && d.code === "access_disabled" && help.enable_access_url) links.push(external(help.enable_access_url, t("wizard.help.enable.link"), t("newtab")));
-  return notice("bad", d.title, h("p", null, d.advice), wait >= 60 && h("p", null, t("error.wait", { span: span(wait) })), links.filter(Boolean).map((l) => h("p", null, l)),
-    d.detail && h("details", { class: "detail" }, h("summary", null, t("test.details")), h("p", { class: "mono", lang: "en" }, d.detail)));
+  if (help && d.code === "app_password_required" && help.app_password_url) {
+    links.push(external(help.app_password_url, t("wizard.help.apppassword.link"), t("newtab")));
+  }
+  if (help && d.code === "access_disabled" && help.enable_access_url) {
+    links.push(external(help.enable_access_url, t("wizard.help.enable.link"), t("newtab")));
+  }
+  return notice("bad", d.title, h("p", null, d.advice),
+    wait >= 60 && h("p", null, t("error.wait", { span: span(wait) })),
+    links.filter(Boolean).map((l) => h("p", null, l)),
+    d.detail && h("details", { class: "detail" }, h("summary", null, t("test.details")),
+      h("p", { class: "mono", lang: "en" }, d.detail)));
 }
 
 /** order is that of the steps of a test, by how the connection is secured. */
 const order = (security) => ({
-  none: ["resolve", "connect", "greeting", "login", "folders"], starttls: ["resolve", "connect", "greeting", "tls", "login", "folders"],
+  none: ["resolve", "connect", "greeting", "login", "folders"],
+  starttls: ["resolve", "connect", "greeting", "tls", "login", "folders"],
 }[security] || ["resolve", "connect", "tls", "greeting", "login", "folders"]);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const breath = (ms) => new Promise((done) => setTimeout(done, still.matches ? 0 : ms));
+const pause = (ms) => new Promise((done) => setTimeout(done, still.matches ? 0 : ms));
 
 /** warned says what visits will tell although the test went well. */
 export const warned = (report) => (report?.warning ? " " + report.warning.title + ". " + report.warning.detail : "");
 
 /** others says that folders of other people are there, which are not fetched. */
-export const others = (report) => (report?.other_folders.length ? " " + t("test.others", { n: report.other_folders.length }) : "");
+export const others = (report) => (
+  report?.other_folders.length ? " " + t("test.others", { n: report.other_folders.length }) : "");
 
-/** test shows a connection test in a dialog, its steps ticking off as they end. It is told whose it is, by which
- * protocol, where its provider helps, and whether the server is given.
- * It returns {ok: true, close} with the dialog open, to say that it is saved,
- * or {ok: false, diagnosis | problem, anyway} with it closed. */
+/** test shows a connection test in a dialog, its steps ticking off as they end. It is given whose test it is, by which
+ * protocol, the provider's help, and whether the server is the provider's own. It returns {ok: true, report, close}
+ * with the dialog open, to say that the account is saved, or {ok: false, diagnosis | problem, anyway} with it
+ * closed. */
 export async function test(body, { email, help, protocol, known }) {
-  const stop = new AbortController();
-  const steps = h("ol", { class: "steps" });
-  const rows = new Map();
-  const row = (name) => {
-    const mark = h("span", { class: "mark" }), state = h("span", { class: "unseen" });
-    const el = h("li", null, mark, h("span", null, t("test." + (name === "folders" && protocol === "pop3" ? "inbox" : name))), state);
-    const set = (kind) => {
-      if (el.className === kind) return;
-      el.className = kind;
-      mark.replaceChildren(...(kind === "done" ? [icon("check")] : kind === "failed" ? [icon("cross")] : []));
-      say(state, ": " + t("test." + kind));
-    };
-    set("waiting");
-    rows.set(name, { el, set });
-    return el;
+  const stop = new AbortController(), first = order(body.server?.security);
+  const ui = {
+    email, protocol, rows: new Map(), steps: h("ol", { class: "steps" }),
+    outcome: h("div", { class: "outcome", role: "status" }),
+    cancel: h("button", { type: "button", onclick: () => ui.d.close() }, t("cancel")),
   };
-  const first = order(body.server?.security);
-  steps.append(...first.map(row));
-  const outcome = h("div", { class: "outcome", role: "status" });
-  const cancel = h("button", { type: "button" }, t("cancel"));
-  const d = dialog({ title: t("test.title", { email }), body: [steps, outcome], actions: [cancel], onclose: () => stop.abort(), kind: "testing" });
-  d.dataset.busy = "1";
-  cancel.addEventListener("click", () => d.close());
-  rows.get("resolve").set("running");
-  const tick = (step) => {
-    rows.get(step.name)?.set("done");
-    [...rows.values()].find((r) => r.el.className === "waiting")?.set("running");
-  };
+  ui.steps.append(...first.map((name) => stepRow(ui, name)));
+  ui.d = dialog({
+    title: t("test.title", { email }), body: [ui.steps, ui.outcome], actions: [ui.cancel],
+    onclose: () => stop.abort(), kind: "testing",
+  });
+  ui.d.dataset.busy = "1";
+  ui.rows.get("resolve").set("running");
   let report;
   try {
-    report = await stream("/v1/connection-tests", body, (kind, value) => { if (kind === "step") tick(value); }, stop.signal);
+    const ticked = (kind, value) => { if (kind === "step") tick(ui, value); };
+    report = await stream("/v1/connection-tests", body, ticked, stop.signal);
   } catch (e) {
-    d.close();
+    ui.d.close();
     if (e.name === "AbortError") return { ok: false };
     return { ok: false, problem: e };
   }
-  steps.replaceChildren(...report.steps.map((x) => (rows.get(x.name)?.el || row(x.name))), ...(report.ok ? [] : first.filter((n) => !report.steps.some((x) => x.name === n)).map((n) => rows.get(n).el)));
+  showSteps(ui, report, first);
+  if (!ui.d.isConnected) return { ok: false };
+  if (!report.ok) return failedTest(ui, report.diagnosis, help, known);
+  ui.outcome.replaceChildren(h("p", { class: "strong" }, t("test.saving")));
+  ui.cancel.disabled = true;
+  await pause(350);
+  return { ok: true, report, close: () => ui.d.close() };
+}
+
+/** stepRow is one step of a test, which waits. */
+function stepRow({ protocol, rows }, name) {
+  const mark = h("span", { class: "mark" }), state = h("span", { class: "unseen" });
+  const words = t("test." + (name === "folders" && protocol === "pop3" ? "inbox" : name));
+  const el = h("li", null, mark, h("span", null, words), state);
+  const pictures = { done: "check", failed: "cross" };
+  const set = (kind) => {
+    if (el.className === kind) return;
+    el.className = kind;
+    mark.replaceChildren(...(pictures[kind] ? [icon(pictures[kind])] : []));
+    say(state, ": " + t("test." + kind));
+  };
+  set("waiting");
+  rows.set(name, { el, set });
+  return el;
+}
+
+/** tick marks a step that has ended, and the one that runs now. */
+function tick({ rows }, step) {
+  rows.get(step.name)?.set("done");
+  [...rows.values()].find((r) => r.el.className === "waiting")?.set("running");
+}
+
+/** showSteps shows the steps as the report has them; after a failure, also those that were not reached. */
+function showSteps(ui, report, first) {
+  const { rows } = ui, made = report.steps.map((x) => rows.get(x.name)?.el || stepRow(ui, x.name));
+  const unreached = report.ok ? [] : first.filter((n) => !report.steps.some((x) => x.name === n));
+  ui.steps.replaceChildren(...made, ...unreached.map((n) => rows.get(n).el));
   for (const r of rows.values()) r.set("unreached");
   for (const x of report.steps) rows.get(x.name).set(x.ok ? "done" : "failed");
-  if (!d.isConnected) return { ok: false };
-  if (report.ok) {
-    outcome.replaceChildren(h("p", { class: "strong" }, t("test.saving")));
-    cancel.disabled = true;
-    await breath(350);
-    return { ok: true, report, close: () => d.close() };
-  }
+}
+
+/** failedTest shows what went wrong, and waits for what the user does about it. */
+function failedTest({ d, email, outcome }, diagnosis, help, known) {
   say(d.querySelector("h2"), t("test.bad", { email }));
-  outcome.replaceChildren(failure(report.diagnosis, help));
+  outcome.replaceChildren(failure(diagnosis, help));
   return new Promise((done) => {
     let anyway = false;
-    const fix = h("button", { type: "button", class: "primary", onclick: () => d.close() }, t(away(report.diagnosis, known) ? "close" : "test.fix"));
-    const skip = report.diagnosis.retryable && h("button", { type: "button", onclick: () => { anyway = true; d.close(); } }, t("test.anyway"));
+    const fix = h("button", { type: "button", class: "primary", onclick: () => d.close() },
+      t(away(diagnosis, known) ? "close" : "test.fix"));
+    const skip = diagnosis.retryable && h("button", { type: "button", onclick: () => { anyway = true; d.close(); } },
+      t("test.anyway"));
     d.querySelector(".actions").replaceChildren(...[skip, fix].filter(Boolean));
     fix.focus();
-    d.addEventListener("close", () => done({ ok: false, diagnosis: report.diagnosis, anyway }));
+    d.addEventListener("close", () => done({ ok: false, diagnosis, anyway }));
   });
 }
 

@@ -15,10 +15,14 @@ import { explain, toast } from "./page.js";
  * wrong and returns false. */
 export function field(label, now, fallback) {
   const id = uid("limit"), unit = typeof now === "number" ? suited(now) : now === null ? "none" : "default";
-  const input = h("input", { type: "text", id, inputmode: "decimal", size: "8", maxlength: "24", autocomplete: "off", "aria-label": label, "aria-describedby": id + "-bad", value: typeof now === "number" ? written(now, unit) : "" });
+  const input = h("input", {
+    type: "text", id, inputmode: "decimal", size: "8", maxlength: "24", autocomplete: "off", "aria-label": label,
+    "aria-describedby": id + "-bad", value: typeof now === "number" ? written(now, unit) : "",
+  });
   const choices = [...units.map((u) => [u, t("unit." + u)]), ["none", t("limit.none")]];
   if (fallback !== undefined) choices.push(["default", fallback]);
-  const select = h("select", { "aria-label": t("limit.unit.or"), "aria-describedby": id + "-bad" }, choices.map(([v, text]) => h("option", { value: v, selected: v === unit }, text)));
+  const select = h("select", { "aria-label": t("limit.unit.or"), "aria-describedby": id + "-bad" },
+    choices.map(([v, text]) => h("option", { value: v, selected: v === unit }, text)));
   const bad = h("span", { class: "error", id: id + "-bad", role: "alert" });
   const fine = () => { for (const x of [input, select]) x.removeAttribute("aria-invalid"); say(bad, ""); };
   let before = null; // What was chosen before a number was typed.
@@ -62,7 +66,11 @@ const source = (q) => (q.limit_source && q.limit_source !== "mailbrook" ? t("lim
 export function userLimit(q, changed) {
   const el = h("div", { class: "limit" });
   function words() {
-    put(el, h("button", { type: "button", class: "link", "aria-label": t("quotas.set", { user: q.user }) + ": " + limitWords(q.limit_bytes), onclick: edit }, limitWords(q.limit_bytes), icon("edit", "small")),
+    put(el,
+      h("button", {
+        type: "button", class: "link",
+        "aria-label": t("quotas.set", { user: q.user }) + ": " + limitWords(q.limit_bytes), onclick: edit,
+      }, limitWords(q.limit_bytes), icon("edit", "small")),
       source(q) && h("small", null, source(q)));
   }
   function back() {
@@ -72,7 +80,8 @@ export function userLimit(q, changed) {
   function edit() {
     const f = field(t("quotas.set.label", { user: q.user }), own(q), t("limit.default"));
     const ok = h("button", { type: "submit", class: "icon-button", "aria-label": t("save") }, icon("check"));
-    const no = h("button", { type: "button", class: "icon-button quiet", "aria-label": t("cancel"), onclick: back }, icon("cross"));
+    const no = h("button", { type: "button", class: "icon-button quiet", "aria-label": t("cancel"), onclick: back },
+      icon("cross"));
     const form = h("form", { class: "inline", novalidate: true }, f.el, h("span", { class: "pair" }, ok, no));
     form.addEventListener("keydown", (e) => { if (e.key === "Escape") back(); });
     form.addEventListener("submit", async (e) => {
@@ -104,142 +113,220 @@ export function bulk(filter, done) {
   return h("button", { type: "button", onclick: () => ask(filter(), done) }, icon("edit"), t("bulk.open"));
 }
 
+/** ask mounts the dialog. What it shows and how far it got is in one object (ui), which every function below is
+ * given. */
 function ask(filter, done) {
   const f = field(t("bulk.limit"), undefined, t("limit.default"));
   f.select.value = "gigabyte";
   f.input.removeAttribute("aria-label");
-  const words = h("p", { role: "status" }, t("loading")), bar = h("progress", { "aria-label": t("bulk.progress"), hidden: true });
-  const ok = h("button", { type: "button", class: "primary", disabled: true }, t("bulk.apply")), no = h("button", { type: "button" }, t("cancel"));
-  const whom = [filter.query && t("bulk.query", { query: filter.query }), filter.domain && t("bulk.domain", { domain: filter.domain }), filter.state && t("quotas.state." + filter.state)].filter(Boolean);
-  const stop = new AbortController();
-  let all = 0, running = false, halted = false, matching = 0, changed = 0;
-  const d = dialog({
+  const ui = {
+    filter, f, stop: new AbortController(),
+    all: 0, matching: 0, changed: 0, running: false, halted: false,
+    words: h("p", { role: "status" }, t("loading")),
+    bar: h("progress", { "aria-label": t("bulk.progress"), hidden: true }),
+    ok: h("button", { type: "button", class: "primary", disabled: true }, t("bulk.apply")),
+    no: h("button", { type: "button" }, t("cancel")),
+  };
+  const whom = filterWords(filter);
+  ui.d = dialog({
     title: t("bulk.title"),
-    body: [h("p", null, whom.length ? t("bulk.filter", { filter: whom.join(", ") }) : t("bulk.everybody")), words, h("div", { class: "field" }, h("label", { for: f.input.id }, t("bulk.limit")), f.el), h("p", { class: "hint" }, t("bulk.messages")), bar],
-    actions: [no, ok],
-    onclose: () => { stop.abort(); if (matching) done(); },
+    body: [
+      h("p", null, whom ? t("bulk.filter", { filter: whom }) : t("bulk.everybody")), ui.words,
+      h("div", { class: "field" }, h("label", { for: f.input.id }, t("bulk.limit")), f.el),
+      h("p", { class: "hint" }, t("bulk.messages")), ui.bar,
+    ],
+    actions: [ui.no, ui.ok],
+    onclose: () => { ui.stop.abort(); if (ui.matching) done(); },
   });
   f.input.focus();
-  f.input.addEventListener("keydown", (e) => { if (e.key === "Enter") { e.preventDefault(); ok.click(); } });
-  // A step that was sent is waited for: what came of it must be told.
-  no.addEventListener("click", () => { if (running) halted = no.disabled = true; else d.close(); });
-  d.addEventListener("cancel", (e) => { if (running) e.preventDefault(); });
-  const path = "/v1/admin/quota-changes";
-  post(path, { action: "count", filter }, stop.signal).then((got) => {
-    all = got.matching;
-    say(words, t("bulk.count", { n: all }));
-    say(ok, t("bulk.apply.to", { n: all }));
-    ok.disabled = !all;
-  }).catch((e) => { if (e.name !== "AbortError") { explain(e); d.close(); } });
-  ok.addEventListener("click", async () => {
-    const wanted = f.value();
-    if (wanted === false) return;
-    running = ok.disabled = f.input.disabled = f.select.disabled = true;
-    d.dataset.busy = "1";
-    say(no, t("quotas.stop"));
-    show(bar, true);
-    bar.max = all;
-    const what = wanted === undefined ? { action: "inherit" } : wanted === null ? { action: "set", unlimited: ["bytes"] } : { action: "set", limit_bytes: wanted };
-    let failed = null, cursor = null;
-    do {
-      try {
-        const at = cursor;
-        const step = await patient(() => post(path, { ...what, filter, ...(at && { cursor: at }) }), stop.signal);
-        matching += step.matching;
-        changed += step.changed;
-        cursor = step.next_cursor;
-        bar.value = Math.min(matching, all);
-        say(words, t("bulk.going", { n: matching, all }));
-      } catch (e) { failed = e; }
-    } while (cursor && !failed && !halted && d.isConnected);
-    running = no.disabled = false;
-    delete d.dataset.busy;
-    ok.remove();
-    say(no, t("close"));
-    no.focus();
-    const result = [t("bulk.changed", { n: changed }), matching > changed && t("bulk.same", { n: matching - changed }), (cursor || failed) && t("bulk.stopped", { n: Math.max(0, all - matching) }), failed && t(failed.status ? "bulk.failed" : "bulk.unsure")].filter(Boolean).join(" ");
-    put(words, result);
-    announce(result);
-    if (failed) explain(failed);
-  });
+  f.input.addEventListener("keydown", (e) => { if (e.key === "Enter") { e.preventDefault(); ui.ok.click(); } });
+  // A step that was sent is waited for: its result must be shown.
+  ui.no.addEventListener("click", () => { if (ui.running) ui.halted = ui.no.disabled = true; else ui.d.close(); });
+  ui.d.addEventListener("cancel", (e) => { if (ui.running) e.preventDefault(); });
+  ui.ok.addEventListener("click", () => apply(ui));
+  countUsers(ui);
 }
 
-/** defaults are the default limits of domains and of the installation, to be
- * looked at and changed. */
+const changes = "/v1/admin/quota-changes";
+
+const filterWords = ({ query: text, domain, state }) => [
+  text && t("bulk.query", { query: text }), domain && t("bulk.domain", { domain }), state && t("quotas.state." + state),
+].filter(Boolean).join(", ");
+
+/** countUsers says how many users the filter chooses. */
+async function countUsers(ui) {
+  try {
+    const got = await post(changes, { action: "count", filter: ui.filter }, ui.stop.signal);
+    ui.all = got.matching;
+    say(ui.words, t("bulk.count", { n: ui.all }));
+    say(ui.ok, t("bulk.apply.to", { n: ui.all }));
+    ui.ok.disabled = !ui.all;
+  } catch (e) { if (e.name !== "AbortError") { explain(e); ui.d.close(); } }
+}
+
+/** apply changes the limits step by step, until all are changed, one step fails, or the user stops it. */
+async function apply(ui) {
+  const { d, f, no, ok, bar } = ui, wanted = f.value();
+  if (wanted === false) return;
+  ui.running = ok.disabled = f.input.disabled = f.select.disabled = true;
+  d.dataset.busy = "1";
+  say(no, t("quotas.stop"));
+  show(bar, true);
+  bar.max = ui.all;
+  const what = wanted === undefined
+    ? { action: "inherit" }
+    : wanted === null ? { action: "set", unlimited: ["bytes"] } : { action: "set", limit_bytes: wanted };
+  let failed = null, cursor = null;
+  do {
+    try { cursor = await step(ui, what, cursor); } catch (e) { failed = e; }
+  } while (cursor && !failed && !ui.halted && d.isConnected);
+  ui.running = no.disabled = false;
+  delete d.dataset.busy;
+  ok.remove();
+  say(no, t("close"));
+  no.focus();
+  const text = resultWords(ui, cursor, failed);
+  put(ui.words, text);
+  announce(text);
+  if (failed) explain(failed);
+}
+
+/** step changes the limits of the next users, and returns where the one after continues. */
+async function step(ui, what, cursor) {
+  const body = { ...what, filter: ui.filter, ...(cursor && { cursor }) };
+  const got = await patient(() => post(changes, body), ui.stop.signal);
+  ui.matching += got.matching;
+  ui.changed += got.changed;
+  ui.bar.value = Math.min(ui.matching, ui.all);
+  say(ui.words, t("bulk.going", { n: ui.matching, all: ui.all }));
+  return got.next_cursor;
+}
+
+const resultWords = ({ all, changed, matching }, cursor, failed) => [
+  t("bulk.changed", { n: changed }), matching > changed && t("bulk.same", { n: matching - changed }),
+  (cursor || failed) && t("bulk.stopped", { n: Math.max(0, all - matching) }),
+  failed && t(failed.status ? "bulk.failed" : "bulk.unsure"),
+].filter(Boolean).join(" ");
+
+/** defaults are the default limits of domains and of the installation, to be looked at and changed. changed is called
+ * after a change. */
 export function defaults(changed) {
-  const body = h("tbody"), none = h("p", { class: "hint", hidden: true }, t("defaults.none"));
-  const path = (domain) => "/v1/admin/default-limits/" + encodeURIComponent(domain);
-  const name = (domain) => (domain === "*" ? t("defaults.everybody") : domain);
-  async function save(domain, wanted, messages) {
-    await call("PUT", path(domain), { limit_bytes: wanted, limit_messages: messages });
-    await draw();
-    toast(t("defaults.done", { domain: name(domain), limit: limitWords(wanted) }), "good");
-    changed();
+  const ui = {
+    changed, body: h("tbody"), none: h("p", { class: "hint", hidden: true }, t("defaults.none")),
+    place: h("div", { class: "panel-table" }),
+    domain: h("input", {
+      type: "text", id: uid("q"), maxlength: "253", autocomplete: "off", spellcheck: "false", autocapitalize: "off",
+    }),
+    limit: field(t("quotas.limit"), null),
+  };
+  ui.limit.select.value = "gigabyte";
+  ui.limit.input.removeAttribute("aria-label");
+  ui.domain.addEventListener("input", () => ui.domain.removeAttribute("aria-invalid"));
+  const columns = [
+    th(t("defaults.domain")), th(t("quotas.limit"), "num"), th(t("quotas.messages"), "num"), th(t("health.actions")),
+  ];
+  ui.place.append(table(t("defaults.title"), columns, ui.body));
+  return {
+    el: [h("p", { class: "hint" }, t("defaults.lead")), ui.none, ui.place, addDefault(ui)],
+    draw: (signal) => drawDefaults(ui, signal),
+  };
+}
+
+const defaultPath = (domain) => "/v1/admin/default-limits/" + encodeURIComponent(domain);
+const domainName = (domain) => (domain === "*" ? t("defaults.everybody") : domain);
+
+async function drawDefaults(ui, signal) {
+  const list = [];
+  for (let cursor = ""; cursor !== null && list.length < 1000;) {
+    const answer = await get("/v1/admin/default-limits" + query({ limit: 500, cursor }), signal);
+    list.push(...answer.defaults);
+    cursor = answer.next_cursor;
   }
-  function line(x) {
-    const cell = h("div", { class: "limit" });
-    const words = () => put(cell, h("button", { type: "button", class: "link", "aria-label": t("defaults.set", { domain: name(x.domain) }) + ": " + limitWords(x.limit_bytes), onclick: edit }, limitWords(x.limit_bytes), icon("edit", "small")));
-    const back = () => { words(); cell.querySelector("button").focus(); };
-    function edit() {
-      const f = field(t("defaults.set", { domain: name(x.domain) }), x.limit_bytes);
-      const form = h("form", { class: "inline", novalidate: true }, f.el, h("span", { class: "pair" },
-        h("button", { type: "submit", class: "icon-button", "aria-label": t("save") }, icon("check")),
-        h("button", { type: "button", class: "icon-button quiet", "aria-label": t("cancel"), onclick: back }, icon("cross"))));
-      form.addEventListener("keydown", (e) => { if (e.key === "Escape") back(); });
-      form.addEventListener("submit", async (e) => {
-        e.preventDefault();
-        const wanted = f.value();
-        if (wanted === false) return;
-        if (wanted === x.limit_bytes) { back(); return; }
-        try { await save(x.domain, wanted, x.limit_messages); } catch (e2) { explain(e2); }
-      });
-      put(cell, form);
-      f.input.focus();
-      f.input.select();
-    }
-    words();
-    const drop = h("button", { type: "button", class: "icon-button quiet bad", "aria-label": t("defaults.drop", { domain: name(x.domain) }), onclick: async () => {
-      drop.disabled = true;
-      try {
-        await call("DELETE", path(x.domain));
-        await draw();
-        toast(t("defaults.dropped", { domain: name(x.domain) }), "good");
-        changed();
-        domain.focus();
-      } catch (e) { drop.disabled = false; explain(e); }
-    } }, icon("trash"));
-    return row([t("defaults.domain"), x.domain === "*" ? name(x.domain) : h("a", { href: "/admin/quotas" + query({ domain: x.domain }) }, x.domain)], [t("quotas.limit"), cell, "num limit"],
-      [t("quotas.messages"), x.limit_messages === null ? t("unlimited") : count(x.limit_messages), "num"], [t("health.actions"), drop]);
-  }
-  const place = h("div", { class: "panel-table" });
-  async function draw(signal) {
-    const list = [];
-    for (let cursor = ""; cursor !== null && list.length < 1000;) {
-      const answer = await get("/v1/admin/default-limits" + query({ limit: 500, cursor }), signal);
-      list.push(...answer.defaults);
-      cursor = answer.next_cursor;
-    }
-    body.replaceChildren(...list.map(line));
-    show(none, !list.length);
-    show(place, list.length);
-  }
-  const domain = h("input", { type: "text", id: uid("q"), maxlength: "253", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
-  const limit = field(t("quotas.limit"), null);
-  limit.select.value = "gigabyte";
-  limit.input.removeAttribute("aria-label");
-  const form = h("form", { class: "filters", novalidate: true, onsubmit: async (e) => {
+  ui.body.replaceChildren(...list.map((x) => defaultRow(ui, x)));
+  show(ui.none, !list.length);
+  show(ui.place, list.length);
+}
+
+async function saveDefault(ui, domain, wanted, messages) {
+  await call("PUT", defaultPath(domain), { limit_bytes: wanted, limit_messages: messages });
+  await drawDefaults(ui);
+  toast(t("defaults.done", { domain: domainName(domain), limit: limitWords(wanted) }), "good");
+  ui.changed();
+}
+
+/** addDefault is the form for the limit of one more domain. */
+function addDefault(ui) {
+  const { domain, limit } = ui;
+  const label = h("label", { for: domain.id }, t("defaults.domain"), h("small", null, " " + t("defaults.domain.hint")));
+  const onsubmit = async (e) => {
     e.preventDefault();
     const wanted = limit.value();
     if (wanted === false) return;
     try {
-      await save(labels(domain.value.trim().replace(/^@/, "")) || "*", wanted, null);
+      await saveDefault(ui, labels(domain.value.trim().replace(/^@/, "")) || "*", wanted, null);
       domain.value = limit.input.value = "";
-    } catch (e2) { if (e2.status === 404) { domain.setAttribute("aria-invalid", "true"); toast(t("defaults.invalid")); domain.focus(); } else explain(e2); }
-  } },
-  h("div", { class: "field" }, h("label", { for: domain.id }, t("defaults.domain"), h("small", null, " " + t("defaults.domain.hint"))), domain),
-  h("div", { class: "field" }, h("label", { for: limit.input.id }, t("quotas.limit")), limit.el),
-  h("div", { class: "export" }, h("button", { type: "submit" }, icon("add"), t("defaults.add"))));
-  domain.addEventListener("input", () => domain.removeAttribute("aria-invalid"));
-  place.append(table(t("defaults.title"), [th(t("defaults.domain")), th(t("quotas.limit"), "num"), th(t("quotas.messages"), "num"), th(t("health.actions"))], body));
-  return { el: [h("p", { class: "hint" }, t("defaults.lead")), none, place, form], draw };
+    } catch (e2) {
+      if (e2.status !== 404) { explain(e2); return; }
+      domain.setAttribute("aria-invalid", "true");
+      toast(t("defaults.invalid"));
+      domain.focus();
+    }
+  };
+  return h("form", { class: "filters", novalidate: true, onsubmit },
+    h("div", { class: "field" }, label, domain),
+    h("div", { class: "field" }, h("label", { for: limit.input.id }, t("quotas.limit")), limit.el),
+    h("div", { class: "export" }, h("button", { type: "submit" }, icon("add"), t("defaults.add"))));
+}
+
+/** defaultRow is the default limit of one domain. */
+function defaultRow(ui, x) {
+  const cell = h("div", { class: "limit" });
+  showDefault(ui, x, cell);
+  const drop = h("button", {
+    type: "button", class: "icon-button quiet bad", "aria-label": t("defaults.drop", { domain: domainName(x.domain) }),
+    onclick: () => dropDefault(ui, x, drop),
+  }, icon("trash"));
+  const link = () => h("a", { href: "/admin/quotas" + query({ domain: x.domain }) }, x.domain);
+  return row([t("defaults.domain"), x.domain === "*" ? domainName(x.domain) : link()],
+    [t("quotas.limit"), cell, "num limit"],
+    [t("quotas.messages"), x.limit_messages === null ? t("unlimited") : count(x.limit_messages), "num"],
+    [t("health.actions"), drop]);
+}
+
+async function dropDefault(ui, x, drop) {
+  drop.disabled = true;
+  try {
+    await call("DELETE", defaultPath(x.domain));
+    await drawDefaults(ui);
+    toast(t("defaults.dropped", { domain: domainName(x.domain) }), "good");
+    ui.changed();
+    ui.domain.focus();
+  } catch (e) { drop.disabled = false; explain(e); }
+}
+
+function showDefault(ui, x, cell) {
+  const words = limitWords(x.limit_bytes), label = t("defaults.set", { domain: domainName(x.domain) });
+  put(cell, h("button", {
+    type: "button", class: "link", "aria-label": label + ": " + words, onclick: () => editDefault(ui, x, cell),
+  }, words, icon("edit", "small")));
+}
+
+function editDefault(ui, x, cell) {
+  const f = field(t("defaults.set", { domain: domainName(x.domain) }), x.limit_bytes);
+  const back = () => { showDefault(ui, x, cell); cell.querySelector("button").focus(); };
+  const form = h("form", { class: "inline", novalidate: true }, f.el, h("span", { class: "pair" },
+    h("button", { type: "submit", class: "icon-button", "aria-label": t("save") }, icon("check")),
+    h("button", { type: "button", class: "icon-button quiet", "aria-label": t("cancel"), onclick: back },
+      icon("cross"))));
+  form.addEventListener("keydown", (e) => { if (e.key === "Escape") back(); });
+  form.addEventListener("submit", async (e) => {
+    e.preventDefault();
+    const wanted = f.value();
+    if (wanted === false) return;
+    if (wanted === x.limit_bytes) { back(); return; }
+    try { await saveDefault(ui, x.domain, wanted, x.limit_messages); } catch (e2) { explain(e2); }
+  });
+  put(cell, form);
+  f.input.focus();
+  f.input.select();
 }

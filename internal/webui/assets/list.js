@@ -8,7 +8,10 @@ import { letters } from "./letters.js";
 import { explain, go, flash, startAnew, toast } from "./page.js";
 import { quotaBar } from "./chart.js";
 
-export const glyph = { pending: "clock", fetching: "fetch", ok: "check", partial: "warn", retrying: "clock", needs_attention: "warn", over_quota: "full", paused: "pause" };
+export const glyph = {
+  pending: "clock", fetching: "fetch", ok: "check", partial: "warn", retrying: "clock", needs_attention: "warn",
+  over_quota: "full", paused: "pause",
+};
 
 /** time is an element that says how long ago something is and keeps saying it. */
 export function time(iso) {
@@ -25,7 +28,9 @@ export function due(iso) {
 
 /** ticking keeps the times on the page right. */
 export function ticking() {
-  for (const el of document.querySelectorAll("time[data-live]")) say(el, (el.dataset.live === "due" ? planned : when)(el.dateTime));
+  for (const el of document.querySelectorAll("time[data-live]")) {
+    say(el, (el.dataset.live === "due" ? planned : when)(el.dateTime));
+  }
 }
 
 /** timeLine fills a sentence that has {when} in it with a time element. */
@@ -69,7 +74,8 @@ export function remove(a, done) {
       h("p", null, t("delete.provider", { provider: a.email.split("@").pop() })),
       h("fieldset", { class: "choice" }, h("legend", null, t("delete.choice", { folder: a.folder })),
         h("label", { for: keep.id }, keep, h("span", null, t("delete.keep"), h("small", null, t("delete.keep.hint")))),
-        h("label", { for: drop.id }, drop, h("span", null, t("delete.drop"), h("small", null, t("delete.drop.hint", { n: a.status.totals.messages }))))),
+        h("label", { for: drop.id }, drop,
+          h("span", null, t("delete.drop"), h("small", null, t("delete.drop.hint", { n: a.status.totals.messages }))))),
       bad,
     ],
     actions: [no, ok],
@@ -98,9 +104,11 @@ export function remove(a, done) {
 export function menu(a, x, y, opener) {
   document.querySelector(".menu")?.remove();
   // A menu opened by mouse, where nothing had the focus, gives it to what it is about.
-  const nowhere = document.activeElement === document.body;
-  const back = opener || (nowhere ? document.querySelector('.card[data-id="' + a.id + '"] h2 a') || document.querySelector("main h1") : document.activeElement);
-  const item = (key, picture, act, kind) => h("button", { type: "button", role: "menuitem", tabindex: "-1", class: kind, onclick: () => { close(); act(); } }, icon(picture), t(key));
+  const about = () => document.querySelector('.card[data-id="' + a.id + '"] h2 a') || document.querySelector("main h1");
+  const back = opener || (document.activeElement === document.body ? about() : document.activeElement);
+  const item = (key, picture, act, kind) => h("button", {
+    type: "button", role: "menuitem", tabindex: "-1", class: kind, onclick: () => { close(); act(); },
+  }, icon(picture), t(key));
   const items = [
     item("menu.open", "open", () => go("/accounts/" + a.id)),
     item("menu.fetch", "fetch", () => fetchNow(a)),
@@ -156,9 +164,12 @@ function longPress(el, open) {
     end();
     timer = setTimeout(() => { opened = true; open(...from); }, 550);
   });
-  el.addEventListener("pointermove", (e) => { if (timer && Math.hypot(e.clientX - from[0], e.clientY - from[1]) > 10) end(); });
+  el.addEventListener("pointermove", (e) => {
+    if (timer && Math.hypot(e.clientX - from[0], e.clientY - from[1]) > 10) end();
+  });
   for (const over of ["pointerup", "pointercancel", "pointerleave"]) el.addEventListener(over, end);
-  el.addEventListener("click", (e) => { if (opened) { e.preventDefault(); e.stopPropagation(); opened = false; } }, true);
+  const swallow = (e) => { if (opened) { e.preventDefault(); e.stopPropagation(); opened = false; } };
+  el.addEventListener("click", swallow, true);
   el.addEventListener("contextmenu", (e) => {
     e.preventDefault();
     end();
@@ -172,7 +183,8 @@ function longPress(el, open) {
 /** pauseSwitch is the switch beside an account, with the word for how it stands. */
 export function pauseSwitch(current) {
   const word = h("span", { class: "switch-word", "aria-hidden": "true", onclick: () => el.click() });
-  const el = h("button", { type: "button", role: "switch", class: "switch" }, h("span", { class: "knob" }, icon("check"), icon("pause")));
+  const el = h("button", { type: "button", role: "switch", class: "switch" },
+    h("span", { class: "knob" }, icon("check"), icon("pause")));
   el.addEventListener("click", async () => {
     const a = current();
     el.disabled = true;
@@ -211,8 +223,10 @@ export function progressView() {
       bar.max = p.messages_total;
       bar.value = p.messages_done;
       const rest = live.left(a);
-      say(text, [p.folder && folderName(p.folder), t("progress.count", { done: p.messages_done, total: p.messages_total }), size(p.bytes_done),
-        rest === null ? null : t("progress.left", { span: span(rest) })].filter(Boolean).join(" · "));
+      say(text, [
+        p.folder && folderName(p.folder), t("progress.count", { done: p.messages_done, total: p.messages_total }),
+        size(p.bytes_done), rest === null ? null : t("progress.left", { span: span(rest) }),
+      ].filter(Boolean).join(" · "));
     },
   };
 }
@@ -235,7 +249,8 @@ export function stateView() {
   };
 }
 
-/** fetched is what an account has brought so far, whether or not it still lies in the mailbox; "" before the first fetch. */
+/** fetched is how much was fetched for an account so far, whether or not it is still in the mailbox; "" before the
+ * first fetch. */
 export const fetched = ({ status: { totals, last_success_at: at } }) => (at || totals.messages
   ? t("card.fetched", { messages: t("messages", { n: totals.messages }), size: size(totals.bytes) }) : "");
 
@@ -254,8 +269,10 @@ function card(first) {
   const trouble = h("p", { class: "trouble" });
   const leftOut = h("a", null), skipped = h("p", { class: "left-over", hidden: true }, icon("warn"), leftOut);
   const fix = h("a", { class: "fix" }, t("card.fix"));
-  const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"), h("span", null, t("card.fetch")));
-  const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a) }, icon("trash"));
+  const now = h("button", { type: "button", class: "icon-button", onclick: () => fetchNow(a) }, icon("fetch"),
+    h("span", null, t("card.fetch")));
+  const trash = h("button", { type: "button", class: "icon-button quiet bad", onclick: () => remove(a) },
+    icon("trash"));
   const more = h("button", {
     type: "button", class: "icon-button quiet", "aria-haspopup": "menu", "aria-expanded": "false",
     onclick: () => { const r = more.getBoundingClientRect(); menu(a, r.right - 200, r.bottom + 4, more); },
@@ -300,7 +317,8 @@ function card(first) {
       fix.href = "/accounts/" + a.id;
       fix.setAttribute("aria-label", t("card.fix") + ": " + letters(a.name));
       now.disabled = st.state === "fetching" || !a.enabled;
-      now.setAttribute("aria-label", st.state === "fetching" ? t("card.fetching") : t("card.fetch.of", { name: a.name }));
+      now.setAttribute("aria-label",
+        st.state === "fetching" ? t("card.fetching") : t("card.fetch.of", { name: a.name }));
       now.title = t("card.fetch");
       trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));
       trash.title = t("card.delete.of", { name: a.name });
@@ -312,85 +330,114 @@ function card(first) {
 
 export async function page() {
   await live.load();
-  const cards = new Map();
-  const used = h("p", { class: "used" });
-  const dots = h("span", { class: "places", "aria-hidden": "true" });
-  const add = h("a", { class: "button primary", href: "/accounts/new", onclick: startAnew }, icon("add"), t("list.add"));
-  const fullUp = h("p", { class: "hint" });
-  const list = h("ul", { class: "cards", "aria-label": t("list.label") });
-  const empty = h("section", { class: "empty" }, emptyPicture(), h("h2", null, t("list.empty.title")), h("p", null, t("list.empty.text")),
-    h("a", { class: "button primary", href: "/accounts/new", onclick: startAnew }, icon("add"), t("list.add")));
-  const space = h("section", { class: "panel", id: "space", tabindex: "-1", "aria-label": t("quota.title"), hidden: true });
-  const states = new Map();
+  return mount();
+}
 
-  function all() {
-    const accounts = live.accounts(), n = accounts.length, limit = live.allowed();
-    say(used, t("list.used", { n, limit }));
-    if (dots.childElementCount !== limit && limit <= 12) dots.replaceChildren(...Array.from({ length: limit }, () => h("i")));
-    [...dots.children].forEach((d, i) => d.classList.toggle("on", i < n));
-    show(add, n < limit && n > 0);
-    show(fullUp, n >= limit);
-    say(fullUp, t("list.full", { limit }));
-    show(empty, n === 0);
-    show(list, n > 0);
-    for (const [id, c] of cards) if (!live.account(id)) { c.el.remove(); cards.delete(id); states.delete(id); }
-    for (const a of accounts) one(a);
-  }
-  function one(a) {
-    let c = cards.get(a.id);
-    if (!c) {
-      c = card(a);
-      cards.set(a.id, c);
-      list.append(c.el);
-    }
-    c.update(a);
-    tally(a, c);
-    const before = states.get(a.id);
-    states.set(a.id, a.status.state);
-    if (before && before !== a.status.state && a.status.state !== "pending") announce(t("said.state", { name: a.name, state: t("state." + a.status.state) }));
-  }
-  const visited = (a) => a.status.last_attempt_at + " " + a.status.totals.messages, visits = new Map();
-  for (const a of live.accounts()) visits.set(a.id, visited(a));
-  /** tally asks how many messages are skipped, once after each visit. */
-  async function tally(a, c) {
-    const mine = visited(a);
-    if (c.tallied === mine || a.status.state === "fetching") return;
-    c.tallied = mine;
-    try {
-      const { total } = await get("/v1/accounts/" + a.id + "/skipped?limit=1");
-      if (c.tallied === mine) c.skips(total);
-    } catch { /* What was said before stands; who has to sign in again is told so. */ }
-  }
-  let asked = 0;
-  async function measure() {
-    const mine = ++asked;
-    try {
-      const q = await get("/v1/quota");
-      if (mine !== asked) return;
-      space.replaceChildren(h("h2", null, t("quota.title")), quotaBar(q));
-      show(space, live.accounts().length > 0 || q.limit_bytes !== null || q.limit_messages !== null);
-      if (mine === 1 && location.hash === "#space") { space.scrollIntoView(); space.focus(); }
-    } catch { show(space, false); }
-  }
-  const stop = live.follow((kind, a) => {
-    if (kind === "progress") { cards.get(a.id)?.update(a); return; }
-    // A quick visit may have been over before anybody heard that it had begun.
-    const busy = kind === "account" && a.status.state !== "fetching" && visited(a) !== visits.get(a.id);
-    if (kind === "account") visits.set(a.id, visited(a));
-    if (kind === "account" && cards.has(a.id)) one(a);
-    else if (["list", "account", "removed"].includes(kind)) all();
-    if (busy || kind === "removed") measure();
-  });
-  all();
-  measure();
+/** mount builds the page, and shows the accounts as they change. What is known and shown is in one object (ui), which
+ * every function below is given. */
+function mount() {
+  const ui = build();
+  for (const a of live.accounts()) ui.visits.set(a.id, visited(a));
+  const stop = live.follow((kind, a) => followed(ui, kind, a));
+  all(ui);
+  measure(ui);
   const el = h("div", { class: "page" },
     h("header", { class: "page-head" },
       h("div", null, h("h1", { tabindex: "-1" }, t("list.title")), h("p", { class: "lead" }, t("list.lead"))),
-      h("div", { class: "page-side" }, h("div", { class: "used-line" }, dots, used), add)),
-    fullUp, list, empty, space);
+      h("div", { class: "page-side" }, h("div", { class: "used-line" }, ui.dots, ui.used), ui.add)),
+    ui.full, ui.list, ui.empty, ui.space);
   const fresh = flash();
-  if (fresh?.id) cards.get(fresh.id)?.el.classList.add("fresh");
+  if (fresh?.id) ui.cards.get(fresh.id)?.el.classList.add("fresh");
   return { el, title: t("list.title"), leave: stop };
+}
+
+function build() {
+  const add = () => h("a", { class: "button primary", href: "/accounts/new", onclick: startAnew },
+    icon("add"), t("list.add"));
+  return {
+    cards: new Map(), states: new Map(), visits: new Map(), // By account: its card, its state, its last visit.
+    asked: 0, // How often the quota was asked for: the latest answer counts.
+    used: h("p", { class: "used" }),
+    dots: h("span", { class: "places", "aria-hidden": "true" }),
+    add: add(),
+    full: h("p", { class: "hint" }),
+    list: h("ul", { class: "cards", "aria-label": t("list.label") }),
+    empty: h("section", { class: "empty" },
+      emptyPicture(), h("h2", null, t("list.empty.title")), h("p", null, t("list.empty.text")), add()),
+    space: h("section", {
+      class: "panel", id: "space", tabindex: "-1", "aria-label": t("quota.title"), hidden: true,
+    }),
+  };
+}
+
+/** visited tells one visit of an account from the next. */
+const visited = (a) => a.status.last_attempt_at + " " + a.status.totals.messages;
+
+function followed(ui, kind, a) {
+  if (kind === "progress") { ui.cards.get(a.id)?.update(a); return; }
+  // A quick visit may have ended before its start was reported.
+  const busy = kind === "account" && a.status.state !== "fetching" && visited(a) !== ui.visits.get(a.id);
+  if (kind === "account") ui.visits.set(a.id, visited(a));
+  if (kind === "account" && ui.cards.has(a.id)) one(ui, a);
+  else if (["list", "account", "removed"].includes(kind)) all(ui);
+  if (busy || kind === "removed") measure(ui);
+}
+
+/** all shows all accounts, and how many there may be. */
+function all(ui) {
+  const { cards, dots } = ui, accounts = live.accounts(), n = accounts.length, limit = live.allowed();
+  say(ui.used, t("list.used", { n, limit }));
+  if (dots.childElementCount !== limit && limit <= 12) {
+    dots.replaceChildren(...Array.from({ length: limit }, () => h("i")));
+  }
+  [...dots.children].forEach((d, i) => d.classList.toggle("on", i < n));
+  show(ui.add, n < limit && n > 0);
+  show(ui.full, n >= limit);
+  say(ui.full, t("list.full", { limit }));
+  show(ui.empty, n === 0);
+  show(ui.list, n > 0);
+  for (const [id, c] of cards) if (!live.account(id)) { c.el.remove(); cards.delete(id); ui.states.delete(id); }
+  for (const a of accounts) one(ui, a);
+}
+
+/** one shows one account. */
+function one({ cards, list, states }, a) {
+  let c = cards.get(a.id);
+  if (!c) {
+    c = card(a);
+    cards.set(a.id, c);
+    list.append(c.el);
+  }
+  c.update(a);
+  tally(a, c);
+  const before = states.get(a.id), { state } = a.status;
+  states.set(a.id, state);
+  if (before && before !== state && state !== "pending") {
+    announce(t("said.state", { name: a.name, state: t("state." + state) }));
+  }
+}
+
+/** tally asks how many messages are skipped, once after each visit. */
+async function tally(a, c) {
+  const mine = visited(a);
+  if (c.tallied === mine || a.status.state === "fetching") return;
+  c.tallied = mine;
+  try {
+    const { total } = await get("/v1/accounts/" + a.id + "/skipped?limit=1");
+    if (c.tallied === mine) c.skips(total);
+  } catch { /* The last count stays; who has to sign in again is told elsewhere. */ }
+}
+
+/** measure shows how full the mailbox is. */
+async function measure(ui) {
+  const mine = ++ui.asked, { space } = ui;
+  try {
+    const q = await get("/v1/quota");
+    if (mine !== ui.asked) return;
+    space.replaceChildren(h("h2", null, t("quota.title")), quotaBar(q));
+    show(space, live.accounts().length > 0 || q.limit_bytes !== null || q.limit_messages !== null);
+    if (mine === 1 && location.hash === "#space") { space.scrollIntoView(); space.focus(); }
+  } catch { show(space, false); }
 }
 
 function emptyPicture() {
