@@ -19,7 +19,8 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 chmod 755 "$tmp"
 # Libraries that the system lacks come along: apt says which.
-libs=$(apt-get install -s --no-install-recommends cyrus-imapd cyrus-pop3d libsasl2-modules | awk '$1 == "Inst" && $2 ~ /^lib/ && $3 !~ /^\[/ { print $2 }')
+libs=$(apt-get install -s --no-install-recommends cyrus-imapd cyrus-pop3d libsasl2-modules |
+	awk '$1 == "Inst" && $2 ~ /^lib/ && $3 !~ /^\[/ { print $2 }')
 (
 	cd "$tmp"
 	# shellcheck disable=SC2086 # A list of words.

@@ -7,7 +7,8 @@ import type { components, paths } from "./schema.js";
 type Schemas = components["schemas"];
 declare const process: { env: Record<string, string> };
 const { BASE, TOKEN, PASSWORD, REMOTE } = process.env;
-const api = createClient<paths>({ baseUrl: BASE, headers: { Authorization: `Bearer ${TOKEN}`, "Accept-Language": "pl" } });
+const headers = { Authorization: `Bearer ${TOKEN}`, "Accept-Language": "pl" };
+const api = createClient<paths>({ baseUrl: BASE, headers });
 
 function must(ok: boolean, what: string, seen: unknown): asserts ok {
   if (!ok) throw new Error(`${what}: ${JSON.stringify(seen)}`);
@@ -20,8 +21,8 @@ function settings(a: Schemas["Account"]) {
 }
 
 const body: Schemas["NewAccount"] = {
-  email: "jan@poczta.example.test", password: PASSWORD, username: "anna", name: "Stare", folder: "Stare", sender_name: "Jan Stary",
-  server: JSON.parse(REMOTE), folders: { exclude: ["Spam"] },
+  email: "jan@poczta.example.test", password: PASSWORD, username: "anna", name: "Stare", folder: "Stare",
+  sender_name: "Jan Stary", server: JSON.parse(REMOTE), folders: { exclude: ["Spam"] },
 };
 // @ts-expect-error A member that does not exist.
 const wrong: Schemas["AccountPatch"] = { enabledd: false };
@@ -30,7 +31,8 @@ const worse: Schemas["NewAccount"]["protocol"] = "jmap";
 must(wrong !== undefined && worse !== undefined, "never", null);
 
 const refused = await api.POST("/v1/accounts", { body: { ...body, name: "" } });
-must(refused.error?.code === "validation_failed" && refused.error.errors?.[0]?.field === "name", "an empty name", refused.error);
+const problem = refused.error;
+must(problem?.code === "validation_failed" && problem.errors?.[0]?.field === "name", "an empty name", problem);
 
 const added = await api.POST("/v1/accounts", { body });
 must(added.data !== undefined, "adding", added.error);
@@ -62,7 +64,9 @@ async function next(name: string): Promise<string> {
     if (end >= 0) {
       const lines = text.slice(0, end).split("\n");
       text = text.slice(end + 2);
-      if (lines.includes("event: " + name)) return lines.filter((l) => l.startsWith("data: ")).map((l) => l.slice(6)).join("\n");
+      if (lines.includes("event: " + name)) {
+        return lines.filter((l) => l.startsWith("data: ")).map((l) => l.slice(6)).join("\n");
+      }
       continue;
     }
     const part = await reader.read();

@@ -10,7 +10,8 @@ import { explain } from "./page.js";
 export const codeWords = (code) => (known("code." + code) ? t("code." + code) : code);
 
 export function page(title, ...content) {
-  return h("div", { class: "page wide" }, h("header", { class: "page-head" }, h("h1", { tabindex: "-1" }, title)), content);
+  return h("div", { class: "page wide" }, h("header", { class: "page-head" }, h("h1", { tabindex: "-1" }, title)),
+    content);
 }
 
 export function panel(title, ...content) {
@@ -40,7 +41,8 @@ export function row(...cells) {
 const at = (path, name) => path + encodeURIComponent(name);
 export const userLink = (user) => h("a", { href: at("/admin/users/", user) }, broken(user));
 export const accountLink = (a) => h("a", { href: at("/admin/accounts/", a.id) }, a.name);
-export const serverLink = (host, port, text, more) => h("a", { href: "/admin/accounts" + query({ host, port, ...more }) }, text);
+export const serverLink = (host, port, text, more) =>
+  h("a", { href: "/admin/accounts" + query({ host, port, ...more }) }, text);
 export const serverName = (host, port) => (host.includes(":") ? "[" + host + "]" : host) + ":" + port;
 
 /** stateWords is how an account is, said of its user. */
@@ -71,7 +73,8 @@ export function pager(load, shown) {
   let next = null;
   const first = h("button", { type: "button", onclick: () => { way.length = 0; turn(); } }, t("quotas.first"));
   const prev = h("button", { type: "button", onclick: () => { way.pop(); turn(); } }, icon("back"), t("quotas.prev"));
-  const more = h("button", { type: "button", onclick: () => { way.push(next); turn(); } }, t("quotas.more"), icon("open"));
+  const more = h("button", { type: "button", onclick: () => { way.push(next); turn(); } }, t("quotas.more"),
+    icon("open"));
   const words = h("p", { class: "hint", role: "status" });
   const el = h("nav", { class: "pager", "aria-label": t("quotas.page", { n: "" }).trim() }, first, prev, words, more);
   let stop = new AbortController();

@@ -28,9 +28,14 @@ export async function call(method, path, body, signal) {
 async function ask(method, path, body, signal, accept) {
   const headers = { Accept: accept, "Accept-Language": language };
   if (method !== "GET") headers["X-Mailbrook"] = "1";
-  if (body !== undefined) headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+  if (body !== undefined) {
+    headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+  }
   try {
-    return await fetch(path, { method, headers, signal, credentials: "same-origin", cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) });
+    return await fetch(path, {
+      method, headers, signal, credentials: "same-origin", cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch (e) {
     if (e.name === "AbortError") throw e;
     throw new Problem(0);
@@ -94,7 +99,7 @@ export async function patient(request, signal) {
     try {
       return await request();
     } catch (e) {
-      if (signal.aborted || !(e instanceof Problem) || tries > 5 || (e.status !== 429 && e.status !== 0 && e.status !== 503)) throw e;
+      if (signal.aborted || !(e instanceof Problem) || tries > 5 || ![0, 429, 503].includes(e.status)) throw e;
       await new Promise((done) => setTimeout(done, (e.wait || 1) * 1000));
     }
   }

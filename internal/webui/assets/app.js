@@ -29,11 +29,17 @@ const routes = [
 
 function frame() {
   const nav = [["/", "nav.accounts"]];
-  if (session?.admin) nav.push(["/admin", "nav.overview"], ["/admin/quotas", "nav.quotas"], ["/admin/accounts", "nav.health"], ["/admin/audit", "nav.audit"]);
+  if (session?.admin) {
+    nav.push(["/admin", "nav.overview"], ["/admin/quotas", "nav.quotas"], ["/admin/accounts", "nav.health"],
+      ["/admin/audit", "nav.audit"]);
+  }
   const picker = h("select", { id: "language", "aria-label": t("language"), onchange: () => switchTo(picker.value) },
     languages.map(([code, name]) => h("option", { value: code, lang: code, selected: code === language() }, name)));
   return [
-    h("a", { class: "skip", href: "#main", onclick: (e) => { e.preventDefault(); document.querySelector("main h1")?.focus(); } }, t("skip")),
+    h("a", {
+      class: "skip", href: "#main",
+      onclick: (e) => { e.preventDefault(); document.querySelector("main h1")?.focus(); },
+    }, t("skip")),
     h("header", { class: "top" },
       h("div", { class: "top-in" },
         h("a", { class: "brand", href: "/" }, logo(), brand.name),
@@ -50,11 +56,13 @@ function frame() {
   ].filter(Boolean);
 }
 
+const wave = (y) => "M6 " + y + "c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2";
+
 function logo() {
   if (brand.logo) return h("img", { class: "logo own", src: brand.logo, alt: "" });
   return s("svg", { viewBox: "0 0 32 32", class: "logo", "aria-hidden": "true" },
     s("rect", { width: "32", height: "32", rx: "8" }), s("path", { class: "fold", d: "M6 10.500 16 18l10-7.500" }),
-    s("path", { class: "waves", d: "M6 18c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2M6 23c2.500 0 2.500 2 5 2s2.500-2 5-2 2.500 2 5 2 2.500-2 5-2" }));
+    s("path", { class: "waves", d: wave(18) + wave(23) }));
 }
 
 function switchTo(code) {
@@ -79,9 +87,12 @@ async function render(moved) {
   for (const d of document.querySelectorAll("dialog")) if (d !== waiting) d.remove();
   const main = document.querySelector("main");
   for (const a of document.querySelectorAll(".top nav a")) {
-    if (a.getAttribute("href") === location.pathname) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
+    const here = a.getAttribute("href") === location.pathname;
+    if (here) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
   }
-  const slow = setTimeout(() => { if (mine === turn) main.replaceChildren(h("p", { class: "loading", role: "status" }, t("loading"))); }, 250);
+  const slow = setTimeout(() => {
+    if (mine === turn) main.replaceChildren(h("p", { class: "loading", role: "status" }, t("loading")));
+  }, 250);
   main.setAttribute("aria-busy", "true");
   try {
     const shown = await find();
@@ -122,7 +133,8 @@ function titled(text) {
 
 function failed(e) {
   if (e.status === 404) return missing();
-  return h("div", { class: "page narrow", "data-failed": e.status === 401 ? undefined : "1" }, h("h1", { tabindex: "-1" }, t("error.title")),
+  return h("div", { class: "page narrow", "data-failed": e.status === 401 ? undefined : "1" },
+    h("h1", { tabindex: "-1" }, t("error.title")),
     e.status === 401 ? h("p", null, t("expired.title")) : notice("bad", null, h("p", null, explain(e, true))),
     h("p", null, h("button", { type: "button", onclick: () => render(true) }, t("again"))));
 }
@@ -144,8 +156,12 @@ function expired() {
   const note = h("p", { class: "hint", role: "status" });
   const check = h("button", { type: "button", class: "primary", onclick: () => signedIn(note) }, t("expired.check"));
   for (const d of document.querySelectorAll("dialog")) d.close();
-  const again = way !== "none" && h("a", { class: "button", href: "/", target: "_blank" }, t("signin.button"), h("span", { class: "unseen" }, " " + t("newtab")));
-  waiting = dialog({ title: t("expired.title"), body: [h("p", null, t(again ? "expired.own" : "expired.text")), note], actions: [again, check].filter(Boolean) });
+  const again = way !== "none" && h("a", { class: "button", href: "/", target: "_blank" }, t("signin.button"),
+    h("span", { class: "unseen" }, " " + t("newtab")));
+  waiting = dialog({
+    title: t("expired.title"), body: [h("p", null, t(again ? "expired.own" : "expired.text")), note],
+    actions: [again, check].filter(Boolean),
+  });
   waiting.dataset.busy = "1";
   waiting.addEventListener("cancel", (e) => e.preventDefault());
   waiting.addEventListener("close", () => { waiting = null; });
@@ -170,7 +186,8 @@ async function signedIn(note) {
 
 document.addEventListener("click", (e) => {
   const a = e.target.closest?.("a[href^='/']");
-  if (!a || e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey || a.target || a.hasAttribute("download")) return;
+  const meant = e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey; // For another window, or to be saved.
+  if (!a || e.defaultPrevented || meant || a.target || a.hasAttribute("download")) return;
   e.preventDefault();
   go(a.getAttribute("href"));
 });

@@ -19,14 +19,20 @@ const names = ["query", "user", "account", "actor", "action", "from", "to"];
 export async function acts() {
   const given = new URLSearchParams(location.search);
   const filter = Object.fromEntries(names.map((n) => [n, given.get(n) || ""]));
-  const typed = (name) => h("input", { type: "text", id: uid("q"), value: letters(filter[name]), maxlength: "254", autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
+  const typed = (name) => h("input", {
+    type: "text", id: uid("q"), value: letters(filter[name]), maxlength: "254", autocomplete: "off",
+    spellcheck: "false", autocapitalize: "off",
+  });
   const day = (name) => h("input", { type: "date", id: uid("q"), value: filter[name] });
-  const kind = h("select", { id: uid("q") }, [["", t("audit.action.any")], ...actions.map((a) => [a, t("audit.act." + a)])]
+  const kind = h("select", { id: uid("q") },
+    [["", t("audit.action.any")], ...actions.map((a) => [a, t("audit.act." + a)])]
     .map(([v, text]) => h("option", { value: v, selected: v === filter.action }, text)));
   const inputs = { query: typed("query"), actor: typed("actor"), action: kind, from: day("from"), to: day("to") };
-  const list = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("audit.none")), old = h("p", { class: "hint", hidden: true }), fixed = h("p", { class: "fixed" });
+  const list = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("audit.none"));
+  const old = h("p", { class: "hint", hidden: true }), fixed = h("p", { class: "fixed" });
   async function load(cursor, signal) {
-    const answer = await get("/v1/admin/audit" + query({ ...filter, from: begin(filter.from, 0), to: begin(filter.to, 1), limit: 50, cursor }), signal);
+    const days = { from: begin(filter.from, 0), to: begin(filter.to, 1) };
+    const answer = await get("/v1/admin/audit" + query({ ...filter, ...days, limit: 50, cursor }), signal);
     list.replaceChildren(...answer.entries.map(line));
     show(none, !answer.entries.length);
     show(old, answer.complete_since);
@@ -43,7 +49,9 @@ export async function acts() {
   /** narrowed says that a link that led here has narrowed the list to a user or an account, and takes it back. */
   function narrowed() {
     show(fixed, filter.account || filter.user);
-    fixed.replaceChildren(h("span", null, filter.account ? t("audit.account") : t("health.only", { what: letters(filter.user) })), h("button", { type: "button", class: "link", onclick: () => {
+    fixed.replaceChildren(
+      h("span", null, filter.account ? t("audit.account") : t("health.only", { what: letters(filter.user) })),
+      h("button", { type: "button", class: "link", onclick: () => {
       filter.account = filter.user = "";
       narrowed();
       again();
@@ -52,12 +60,19 @@ export async function acts() {
   }
   narrowed();
   await walk.turn();
-  const field = (name, hint) => h("div", { class: "field" }, h("label", { for: inputs[name].id }, t("audit.filter." + name), hint && h("small", null, " " + hint)), inputs[name]);
+  const field = (name, hint) => h("div", { class: "field" },
+    h("label", { for: inputs[name].id }, t("audit.filter." + name), hint && h("small", null, " " + hint)),
+    inputs[name]);
   const el = page(t("audit.title"),
     h("form", { class: "filters", role: "search", novalidate: true, onsubmit: (e) => { e.preventDefault(); again(); } },
-      field("query", t("audit.filter.query.hint")), field("actor", t("audit.filter.actor.hint")), field("action"), field("from"), field("to"),
+      field("query", t("audit.filter.query.hint")), field("actor", t("audit.filter.actor.hint")), field("action"),
+      field("from"), field("to"),
       h("div", { class: "export" }, h("button", { type: "submit" }, icon("search"), t("audit.filter")))),
-    fixed, h("div", { class: "panel flush" }, table(t("audit.title"), [th(t("audit.when")), th(t("audit.what")), th(t("audit.who")), th(t("audit.whom")), th(t("audit.more"))], list), none),
+    fixed,
+    h("div", { class: "panel flush" },
+      table(t("audit.title"),
+        [th(t("audit.when")), th(t("audit.what")), th(t("audit.who")), th(t("audit.whom")), th(t("audit.more"))], list),
+      none),
     old, walk.el);
   return { el, title: t("audit.title"), leave: walk.leave };
 }
@@ -69,7 +84,8 @@ function begin(date, after) {
   return new Date(y, m - 1, d + after).toISOString();
 }
 
-const moment = (iso, style = "medium") => new Intl.DateTimeFormat(language(), { dateStyle: style, timeStyle: "medium" }).format(new Date(iso));
+const moment = (iso, style = "medium") =>
+  new Intl.DateTimeFormat(language(), { dateStyle: style, timeStyle: "medium" }).format(new Date(iso));
 
 const muted = (text) => text && h("small", { class: "muted account-of" }, text);
 
@@ -78,7 +94,10 @@ function line(e) {
   const by = e.role === "user" && e.actor === e.user ? t("audit.self") : e.actor;
   return row([t("audit.when"), h("time", { datetime: e.at }, moment(e.at))],
     [t("audit.what"), known("audit.act." + e.action) ? t("audit.act." + e.action) : e.action],
-    [t("audit.who"), [h("span", { class: "account-of" }, e.role === "user" ? by : t("audit.role." + e.role)), e.role !== "user" && by && h("span", { class: "account-of" }, by), muted(e.client)], "actor"],
+    [t("audit.who"), [
+      h("span", { class: "account-of" }, e.role === "user" ? by : t("audit.role." + e.role)),
+      e.role !== "user" && by && h("span", { class: "account-of" }, by), muted(e.client),
+    ], "actor"],
     [t("audit.whom"), whom(e), "actor"], [t("audit.more"), details(e).map(muted)]);
 }
 
@@ -94,10 +113,14 @@ function details(e) {
   const word = (key) => known(key) && lines.push(t(key));
   if (d.email) lines.push(d.email);
   if (d.host) lines.push(serverName(d.host, d.port));
-  if (e.changed.length && e.action === "account.changed") lines.push(t("audit.changed", { what: e.changed.map(setting).join(", ") }));
+  if (e.changed.length && e.action === "account.changed") {
+    lines.push(t("audit.changed", { what: e.changed.map(setting).join(", ") }));
+  }
   if (d.diagnosis) lines.push(codeWords(d.diagnosis));
   if (d.limit_bytes) lines.push(t("quotas.limit") + ": " + limit(d, "limit_bytes", size));
-  if (d.limit_messages_before || d.limit_messages && d.limit_messages !== "unlimited") lines.push(t("quotas.messages") + ": " + limit(d, "limit_messages", count));
+  if (d.limit_messages_before || d.limit_messages && d.limit_messages !== "unlimited") {
+    lines.push(t("quotas.messages") + ": " + limit(d, "limit_messages", count));
+  }
   word("limit.by." + d.limit_source);
   if (d.messages) lines.push(t("messages", { n: Number(d.messages) }));
   if (d.mail === "delete") word("audit.mail");

@@ -4,7 +4,9 @@ import { language } from "./i18n.js";
 
 export const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 const binary = ["byte", "kibibyte", "mebibyte", "gibibyte", "tebibyte"];
-const factors = Object.fromEntries([...units.map((u, i) => [u, 1000n ** BigInt(i)]), ...binary.map((u, i) => [u, 1024n ** BigInt(i)])]);
+const factors = Object.fromEntries([
+  ...units.map((u, i) => [u, 1000n ** BigInt(i)]), ...binary.map((u, i) => [u, 1024n ** BigInt(i)]),
+]);
 
 export const isUnit = (name) => name in factors;
 
@@ -12,7 +14,8 @@ export const isUnit = (name) => name in factors;
 export function typed(text) {
   const match = text.trim().match(/^(.*[\d.,])\s*(?:([kmgt])(i?)b?|b)$/is);
   if (!match) return { number: text, unit: null };
-  return { number: match[1], unit: (match[3] ? binary : units)["kmgt".indexOf((match[2] || "").toLowerCase() || " ") + 1] };
+  const power = "kmgt".indexOf((match[2] || "").toLowerCase() || " ") + 1;
+  return { number: match[1], unit: (match[3] ? binary : units)[power] };
 }
 
 /** written is a number of bytes in a unit, with all its digits: nothing is rounded. */

@@ -79,7 +79,9 @@ const paths = {
 
 /** icon is a picture beside words; readers do not hear it. */
 export function icon(name, extra) {
-  return s("svg", { class: "icon" + (extra ? " " + extra : ""), viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" }, s("path", { d: paths[name] }));
+  return s("svg", {
+    class: "icon" + (extra ? " " + extra : ""), viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false",
+  }, s("path", { d: paths[name] }));
 }
 
 let polite, urgent;
@@ -106,7 +108,8 @@ export function dialog({ title, body, actions, onclose, kind }) {
     h("h2", { id, tabindex: "-1" }, title), body, h("div", { class: "actions" }, actions));
   d.addEventListener("close", () => {
     d.remove();
-    if (back?.isConnected && document.activeElement === document.body) back.focus(); // Unless it was led elsewhere meanwhile.
+    // Unless it was led elsewhere meanwhile.
+    if (back?.isConnected && document.activeElement === document.body) back.focus();
     onclose?.();
   });
   d.addEventListener("click", (e) => { if (e.target === d && !d.dataset.busy) d.close(); });
@@ -131,7 +134,8 @@ export function steady(button) {
   button.addEventListener("click", () => { down = null; });
   // After a finger the browser presses and focuses once more, as a mouse would, when the page may long have led the
   // user on to another field: what is typed there would be lost.
-  button.addEventListener("touchstart", (e) => { finger = e.touches.length === 1 ? e.touches[0] : null; }, { passive: true });
+  const touched = (e) => { finger = e.touches.length === 1 ? e.touches[0] : null; };
+  button.addEventListener("touchstart", touched, { passive: true });
   button.addEventListener("contextmenu", () => { finger = null; });
   button.addEventListener("touchend", (e) => {
     if (!e.cancelable || !near(finger, e.changedTouches[0])) return;
@@ -152,7 +156,8 @@ export function uid(prefix) {
 /** notice is a box with words: kind is bad, warn, good or info. */
 export function notice(kind, title, ...body) {
   const pictures = { bad: "cross", warn: "warn", good: "check", info: "info" };
-  return h("div", { class: "notice " + kind }, icon(pictures[kind]), h("div", null, title && h("p", { class: "strong" }, title), body));
+  return h("div", { class: "notice " + kind }, icon(pictures[kind]),
+    h("div", null, title && h("p", { class: "strong" }, title), body));
 }
 
 /** external is a link to somebody else's page. */
@@ -160,5 +165,6 @@ export function external(url, text, hint) {
   let safe;
   try { safe = new URL(url); } catch { return null; }
   if (safe.protocol !== "https:" && safe.protocol !== "http:") return null;
-  return h("a", { href: safe.href, target: "_blank", rel: "noopener noreferrer" }, text, icon("out", "small"), h("span", { class: "unseen" }, " " + hint));
+  return h("a", { href: safe.href, target: "_blank", rel: "noopener noreferrer" }, text, icon("out", "small"),
+    h("span", { class: "unseen" }, " " + hint));
 }

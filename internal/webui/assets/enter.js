@@ -20,10 +20,14 @@ export function page() {
       brand.help && h("p", null, external(brand.help, t("signin.help"), t("newtab"))));
   }
   return shown(h("p", null, t("signin.elsewhere")),
-    h("div", { class: "actions start" }, h("a", { class: "button primary", href: elsewhere(), target: "_self" }, t("signin.button"))));
+    h("div", { class: "actions start" },
+      h("a", { class: "button primary", href: elsewhere(), target: "_self" }, t("signin.button"))));
 }
 
-const shown = (...parts) => ({ el: h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("signin.title")), parts), title: t("signin.title") });
+const shown = (...parts) => ({
+  el: h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("signin.title")), parts),
+  title: t("signin.title"),
+});
 
 const elsewhere = () => "/signin?return_to=" + encodeURIComponent(location.pathname);
 
@@ -43,14 +47,23 @@ const tried = "mailbrook.tried";
 
 function form() {
   const trouble = h("div", { hidden: true });
-  const user = field({ name: "user", label: t("signin.user"), type: "email", autocomplete: "username", maxlength: "254", required: true });
-  const pass = password({ label: t("signin.password"), autocomplete: "current-password", maxlength: "1024", required: true });
+  const user = field({
+    name: "user", label: t("signin.user"), type: "email", autocomplete: "username", maxlength: "254", required: true,
+  });
+  const pass = password({
+    label: t("signin.password"), autocomplete: "current-password", maxlength: "1024", required: true,
+  });
   const go = h("button", { type: "submit", class: "primary" }, t("signin.button"));
-  const say = (text) => { put(trouble, notice("bad", null, h("p", null, text))); show(trouble, true); announce(text, true); };
+  const say = (text) => {
+    put(trouble, notice("bad", null, h("p", null, text)));
+    show(trouble, true);
+    announce(text, true);
+  };
   const forgive = () => { show(trouble, false); announce("", true); };
   for (const f of [user, pass]) f.input.addEventListener("input", forgive);
   let busy = false;
-  const el = h("form", { novalidate: true, class: "panel", onsubmit: submit }, trouble, user.el, pass.el, h("p", { class: "hint" }, t("signin.safe")),
+  const el = h("form", { novalidate: true, class: "panel", onsubmit: submit }, trouble, user.el, pass.el,
+    h("p", { class: "hint" }, t("signin.safe")),
     h("div", { class: "actions" }, go));
   async function submit(e) {
     e.preventDefault();
@@ -64,14 +77,17 @@ function form() {
     go.setAttribute("aria-disabled", "true");
     go.textContent = t("signin.busy");
     try {
-      const on = await post("/signin", { user: labels(user.input.value.trim()), password: pass.input.value, return_to: location.pathname });
+      const on = await post("/signin", {
+        user: labels(user.input.value.trim()), password: pass.input.value, return_to: location.pathname,
+      });
       location.assign(on.location);
       return;
     } catch (x) {
-      const told = x instanceof Problem && ["sign_in_refused", "sign_in_unavailable", "rate_limited"].includes(x.code) && x.body.detail;
+      const ours = ["sign_in_refused", "sign_in_unavailable", "rate_limited"];
+      const detail = x instanceof Problem && ours.includes(x.code) && x.body.detail;
       const fields = problemFields(x);
       for (const [name, text] of fields) (name === "user" ? user : pass).fail(text);
-      if (!fields.length) say(told || explain(x, true));
+      if (!fields.length) say(detail || explain(x, true));
       if (x.code === "sign_in_refused") pass.input.value = "";
       (fields[0]?.[0] === "user" ? user : pass).input.focus();
     }

@@ -23,7 +23,8 @@ export function choose(wanted) {
   } catch { /* A frame may have no storage: the browser's language then. */ }
   const asked = [wanted || kept, ...(navigator.languages || [navigator.language])];
   lang = asked.map((l) => String(l || "").slice(0, 2).toLowerCase()).find((l) => words[l]) || "en";
-  const locale = asked.find((l) => String(l || "").toLowerCase().startsWith(lang + "-")) || (lang === "en" ? "en-GB" : lang);
+  const locale = asked.find((l) => String(l || "").toLowerCase().startsWith(lang + "-"))
+    || (lang === "en" ? "en-GB" : lang);
   plural = new Intl.PluralRules(lang);
   // From four digits on there are separators in both languages.
   number = new Intl.NumberFormat(locale, { useGrouping: "always" });

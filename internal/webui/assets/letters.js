@@ -14,7 +14,9 @@ export function letters(text) {
 export function labels(name) {
   if (!/[^\0-\x7f]/.test(name)) return name;
   const at = name.lastIndexOf("@") + 1, host = name.slice(at), known = ascii(host);
-  return known === null || lettersOf(known) !== host.replace(/[A-Z]/g, (c) => c.toLowerCase()) ? name : name.slice(0, at) + known;
+  return known === null || lettersOf(known) !== host.replace(/[A-Z]/g, (c) => c.toLowerCase())
+    ? name
+    : name.slice(0, at) + known;
 }
 
 /** ascii is what the browser would ask for, or null. */
@@ -65,15 +67,17 @@ function decoded(part) {
   return out.join("");
 }
 
-const script = (...of) => new RegExp("^[-0-9" + of.map((s) => (s.length === 1 ? s : "\\p{Script=" + s + "}")).join("") + "]*$", "u");
+const script = (...of) => new RegExp(
+  "^[-0-9" + of.map((s) => (s.length === 1 ? s : "\\p{Script=" + s + "}")).join("") + "]*$", "u");
 
 /** scripts are in which a name may be written, each by itself (UTS 39 section 5.2); of
  * Latin, which all know, only the letters of living alphabets are. */
 const scripts = [
   /^[-0-9a-z\u00df-\u00f6\u00f8-\u0130\u0132-\u017f\u0218-\u021b\u1e00-\u1eff]*$/u,
   script("Han", "Hiragana", "Katakana", "\u30fc"), script("Han", "Hangul"), script("Han", "Bopomofo"),
-  ...["Cyrillic", "Greek", "Armenian", "Hebrew", "Arabic", "Thaana", "Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Oriya", "Tamil",
-    "Telugu", "Kannada", "Malayalam", "Sinhala", "Thai", "Lao", "Tibetan", "Myanmar", "Georgian", "Ethiopic", "Khmer"].map((s) => script(s)),
+  ...["Cyrillic", "Greek", "Armenian", "Hebrew", "Arabic", "Thaana", "Devanagari", "Bengali", "Gurmukhi", "Gujarati",
+    "Oriya", "Tamil", "Telugu", "Kannada", "Malayalam", "Sinhala", "Thai", "Lao", "Tibetan", "Myanmar", "Georgian",
+    "Ethiopic", "Khmer"].map((s) => script(s)),
 ];
 
 /** latinLike are letters of other scripts that are taken for Latin ones. */

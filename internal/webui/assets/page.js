@@ -66,7 +66,9 @@ export function explain(e, silent) {
   if (e.status === 401) return "";
   let text = t("error.internal");
   if (e.status === 0) text = t("error.offline");
-  else if (e instanceof Problem && known("error." + e.code)) text = t((toldOfUsers(e.code) ? "admin.error." : "error.") + e.code);
+  else if (e instanceof Problem && known("error." + e.code)) {
+    text = t((toldOfUsers(e.code) ? "admin.error." : "error.") + e.code);
+  }
   if (!silent) toast(text);
   return text;
 }
@@ -90,8 +92,12 @@ export function toast(text, kind = "bad") {
   const box = document.getElementById("toasts");
   const close = () => { clearTimeout(shown); put(box); show(box, false); };
   const el = h("div", { class: "toast " + kind }, notice(kind, null, h("p", null, text)),
-    h("button", { type: "button", class: "icon-button quiet", "aria-label": t("close"), onclick: close }, icon("cross")));
-  const later = () => { clearTimeout(shown); shown = setTimeout(() => (el.matches(":hover, :focus-within") ? later() : close()), 12000); };
+    h("button", { type: "button", class: "icon-button quiet", "aria-label": t("close"), onclick: close },
+      icon("cross")));
+  const later = () => {
+    clearTimeout(shown);
+    shown = setTimeout(() => (el.matches(":hover, :focus-within") ? later() : close()), 12000);
+  };
   put(box, el);
   show(box, true);
   announce(text, kind === "bad");
@@ -108,6 +114,7 @@ export function quieten() {
 
 /** missing is the page of an address that names none. */
 export function missing() {
-  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("page.missing.title")), h("p", null, t("page.missing.text")),
+  return h("div", { class: "page narrow" }, h("h1", { tabindex: "-1" }, t("page.missing.title")),
+    h("p", null, t("page.missing.text")),
     h("p", null, h("a", { href: "/" }, t("back.list"))));
 }

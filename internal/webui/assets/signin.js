@@ -57,4 +57,5 @@ const fold = (address) => address.trim().replace(/[A-Z]/g, (c) => c.toLowerCase(
 export const differs = (grant, email) => Boolean(grant?.email && fold(grant.email) !== fold(email));
 
 /** signedInAs says who signed in, as far as the provider told. */
-export const signedInAs = (grant) => (grant.email ? t("signedin.as", { name: grant.name, email: grant.email }) : t("signedin.there", { name: grant.name }));
+export const signedInAs = ({ name, email }) =>
+  (email ? t("signedin.as", { name, email }) : t("signedin.there", { name }));

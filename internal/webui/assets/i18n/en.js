@@ -23,7 +23,8 @@ export default {
   "newtab": "(opens in a new tab)",
   "unlimited": "no limit",
   "never": "never",
-  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.mebibyte": "MiB", "unit.gigabyte": "GB", "unit.terabyte": "TB",
+  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.mebibyte": "MiB", "unit.gigabyte": "GB",
+  "unit.terabyte": "TB",
   "time.now": "just now",
   "time.soon": "in a moment",
   "span.seconds": { one: "{n} second", other: "{n} seconds" },
@@ -46,7 +47,9 @@ export default {
   "signin.elsewhere": "You sign in with your organisation's sign-in service, and come back here.",
   "signin.user": "Your e-mail address",
   "signin.password": "Password of this mailbox",
-  "signin.safe": "It is the password that you read your mail with. It is checked with your mail server, and neither stored nor logged here.",
+  "signin.safe":
+    "It is the password that you read your mail with. It is checked with your mail server, and neither stored nor " +
+    "logged here.",
   "signin.button": "Sign in",
   "signin.busy": "Signing in…",
   "expired.title": "Your session has ended",
@@ -83,7 +86,8 @@ export default {
   "field.port": "A number from 1 to 65535, usually 993 or 995.",
   "field.check": "Check this.",
   "field.refused": "Enter the password again.",
-  "field.password.again": "The server or user name has changed: enter the password again, so that it is not sent elsewhere by accident.",
+  "field.password.again":
+    "The server or user name has changed: enter the password again, so that it is not sent elsewhere by accident.",
   "field.signin.again": "The user name comes from signing in on the provider's page: use “Sign in again” instead.",
   "page.missing.title": "Nothing here",
   "page.missing.text": "This page does not exist, or the account was deleted.",
@@ -94,7 +98,9 @@ export default {
   "list.add": "Add an external account",
   "list.full": "You have as many accounts as you may. Delete one to add another.",
   "list.empty.title": "Read all your mail in one place",
-  "list.empty.text": "Add an account you have with another provider. Its mail appears here in a folder of its own; nothing changes at your provider.",
+  "list.empty.text":
+    "Add an account you have with another provider. Its mail appears here in a folder of its own; nothing changes at " +
+    "your provider.",
   "list.label": "External accounts",
 
   "state.pending": "Waiting for the first fetch",
@@ -105,8 +111,10 @@ export default {
   "state.needs_attention": "Needs your attention",
   "state.over_quota": "Your mailbox is full",
   "state.paused": "Paused",
-  "state.short.pending": "waiting", "state.short.fetching": "fetching", "state.short.ok": "up to date", "state.short.retrying": "trying again",
-  "state.short.needs_attention": "needs attention", "state.short.over_quota": "mailbox full", "state.short.paused": "paused",
+  "state.short.pending": "waiting", "state.short.fetching": "fetching", "state.short.ok": "up to date",
+  "state.short.retrying": "trying again",
+  "state.short.needs_attention": "needs attention", "state.short.over_quota": "mailbox full",
+  "state.short.paused": "paused",
   "imap": "IMAP", "pop3": "POP3",
   "card.last": "Last fetched {when}",
   "card.last.never": "Not fetched yet",
@@ -160,9 +168,13 @@ export default {
   "wizard.hide": "Hide the password",
   "wizard.next": "Continue",
   "wizard.finish": "Check and add",
-  "wizard.safe": "The password is stored encrypted and shown to nobody. It is used only to read your mail at the provider, where nothing changes.",
+  "wizard.safe":
+    "The password is stored encrypted and shown to nobody. It is used only to read your mail at the provider, where " +
+    "nothing changes.",
   "wizard.safe.more": "What happens to the password",
-  "wizard.safe.text": "It goes to the mail server of this account and nowhere else. If you change it at the provider, we ask you for the new one. When you delete the account here, it is erased.",
+  "wizard.safe.text":
+    "It goes to the mail server of this account and nowhere else. If you change it at the provider, we ask you for " +
+    "the new one. When you delete the account here, it is erased.",
   "wizard.recognised": "{name} recognised",
   "wizard.chosen": "Chosen: {name}",
   "wizard.chosen.other": "Not {name}? Choose another provider",
@@ -251,8 +263,12 @@ export default {
   "test.saving": "Everything works. Saving…",
   "test.good": { one: "Everything works: {n} message is there.", other: "Everything works: {n} messages are there." },
   "test.others": {
-    one: "One folder there is shared by other people and is not fetched, unless you choose it in the settings after the first fetch.",
-    other: "{n} folders there are shared by other people and are not fetched, unless you choose them in the settings after the first fetch.",
+    one:
+      "One folder there is shared by other people and is not fetched, unless you choose it in the settings after the " +
+      "first fetch.",
+    other:
+      "{n} folders there are shared by other people and are not fetched, unless you choose them in the settings " +
+      "after the first fetch.",
   },
   "test.fix": "Fix it",
   "test.anyway": "Save anyway",
@@ -276,7 +292,9 @@ export default {
   "delete.keep": "Keep it",
   "delete.keep.hint": "The folder stays in your mailbox.",
   "delete.drop": "Delete it too",
-  "delete.drop.hint": { one: "{n} message in your mailbox is deleted.", other: "{n} messages in your mailbox are deleted." },
+  "delete.drop.hint": {
+    one: "{n} message in your mailbox is deleted.", other: "{n} messages in your mailbox are deleted.",
+  },
   "delete.do": "Delete the account",
   "delete.done": "{name} is deleted.",
 
@@ -307,17 +325,23 @@ export default {
   "account.skipped.next": "Tried again {when}",
   "account.skipped.never": "Not tried again unless you ask for it",
   "account.skipped.large": "{size}: larger than the limit of {limit}.",
-  "account.skipped.large.advice": "They stay at the provider. The rest of your mail keeps coming. What is too large you fetch with the button “Fetch”.",
+  "account.skipped.large.advice":
+    "They stay at the provider. The rest of your mail keeps coming. What is too large you fetch with the button " +
+    "“Fetch”.",
   "account.skipped.more": "Show more",
   "why.skipped.first": { one: "{n} message was skipped", other: "{n} messages were skipped" },
   "why.skipped.how": {
     one: "It was too large, or could not be read. You will find it in the list below and can fetch it there.",
     other: "They were too large, or could not be read. You will find them in the list below and can fetch them there.",
   },
-  "why.skipped.asked": { one: "It will be tried with the next fetch.", other: "They will be tried with the next fetch." },
+  "why.skipped.asked": {
+    one: "It will be tried with the next fetch.", other: "They will be tried with the next fetch.",
+  },
   "why.skipped.show": "Show what was skipped",
   "account.skipped.all": { one: "Fetch it", other: "Fetch all of these ({n})" },
-  "account.skipped.asked.all": { one: "{n} message will be tried with the next fetch.", other: "{n} messages will be tried with the next fetch." },
+  "account.skipped.asked.all": {
+    one: "{n} message will be tried with the next fetch.", other: "{n} messages will be tried with the next fetch.",
+  },
   "account.skipped.unknown": "Nothing is known yet: no fetch has succeeded so far.",
   "account.settings": "Settings",
   "run.ok": { one: "{n} message", other: "{n} messages" },
@@ -340,7 +364,8 @@ export default {
   "why.quota": "Your mailbox",
   "why.left": "Folders left out",
   "why.ok": "Everything is here: all that was on the server has been fetched. Newer mail comes with the next fetch.",
-  "why.ok.chosen": "All the mail you chose to fetch is here. What is left out in the settings (folders, older mail) is not.",
+  "why.ok.chosen":
+    "All the mail you chose to fetch is here. What is left out in the settings (folders, older mail) is not.",
   "why.ok.pop3": "All of the inbox is here. Other folders cannot be seen over POP3.",
   "why.pending": "It was added a moment ago; the first fetch is about to start.",
   "why.fetching": "It is being fetched right now, newest mail first.",
@@ -363,7 +388,9 @@ export default {
   "admin.due": "Waiting now",
   "admin.lag": "the longest for {span}",
   "admin.hosts": "Servers",
-  "admin.hosts.lead": "By name and port; those that keep away the mail of the most accounts first. Refused passwords and full mailboxes do not count as the server’s fault.",
+  "admin.hosts.lead":
+    "By name and port; those that keep away the mail of the most accounts first. Refused passwords and full " +
+    "mailboxes do not count as the server’s fault.",
   "admin.hosts.all": "No server is out of order.",
   "admin.host": "Server",
   "admin.host.accounts": "Accounts",
@@ -443,11 +470,17 @@ export default {
   "bulk.going": { one: "{n} of {all} users…", other: "{n} of {all} users…" },
   "bulk.changed": { one: "{n} user was changed.", other: "{n} users were changed." },
   "bulk.same": { one: "{n} user had it already.", other: "{n} users had it already." },
-  "bulk.stopped": { one: "It was stopped: {n} user was not reached.", other: "It was stopped: {n} users were not reached." },
+  "bulk.stopped": {
+    one: "It was stopped: {n} user was not reached.", other: "It was stopped: {n} users were not reached.",
+  },
   "bulk.failed": "The step that failed changed nothing.",
-  "bulk.unsure": "The answer to the last step is missing: up to 500 more users may have been changed. Setting it once more does no harm.",
+  "bulk.unsure":
+    "The answer to the last step is missing: up to 500 more users may have been changed. Setting it once more does " +
+    "no harm.",
   "defaults.title": "Default limits",
-  "defaults.lead": "A default counts for all users of its domain for whom nothing else is set, also those who come later. What is set for a user goes before the domain’s, and that before the one for everybody else.",
+  "defaults.lead":
+    "A default counts for all users of its domain for whom nothing else is set, also those who come later. What is " +
+    "set for a user goes before the domain’s, and that before the one for everybody else.",
   "defaults.none": "There are none.",
   "defaults.everybody": "Everybody else",
   "defaults.domain": "Domain",

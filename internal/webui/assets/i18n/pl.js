@@ -23,7 +23,8 @@ export default {
   "newtab": "(otwiera się w nowej karcie)",
   "unlimited": "bez limitu",
   "never": "nigdy",
-  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.mebibyte": "MiB", "unit.gigabyte": "GB", "unit.terabyte": "TB",
+  "unit.byte": "B", "unit.kilobyte": "kB", "unit.megabyte": "MB", "unit.mebibyte": "MiB", "unit.gigabyte": "GB",
+  "unit.terabyte": "TB",
   "time.now": "przed chwilą",
   "time.soon": "za chwilę",
   "span.seconds": { one: "{n} sekunda", few: "{n} sekundy", many: "{n} sekund", other: "{n} sekundy" },
@@ -46,11 +47,13 @@ export default {
   "signin.elsewhere": "Zalogujesz się w usłudze logowania swojej organizacji, a potem wrócisz tutaj.",
   "signin.user": "Twój adres e-mail",
   "signin.password": "Hasło do tej skrzynki",
-  "signin.safe": "To hasło, którym logujesz się do swojej poczty. Sprawdza je twój serwer poczty; tutaj nie jest zapisywane.",
+  "signin.safe":
+    "To hasło, którym logujesz się do swojej poczty. Sprawdza je twój serwer poczty; tutaj nie jest zapisywane.",
   "signin.button": "Zaloguj się",
   "signin.busy": "Logowanie…",
   "expired.title": "Sesja wygasła",
-  "expired.text": "Nic nie przepadło. Otwórz tę stronę jeszcze raz ze swojej poczty, w innej karcie, a potem kontynuuj tutaj.",
+  "expired.text":
+    "Nic nie przepadło. Otwórz tę stronę jeszcze raz ze swojej poczty, w innej karcie, a potem kontynuuj tutaj.",
   "expired.own": "Nic nie przepadło. Zaloguj się jeszcze raz, w innej karcie, a potem kontynuuj tutaj.",
   "expired.check": "Sprawdź logowanie",
   "expired.still": "Nadal nie ma sesji.",
@@ -83,7 +86,8 @@ export default {
   "field.port": "Liczba od 1 do 65535, zwykle 993 lub 995.",
   "field.check": "Sprawdź to pole.",
   "field.refused": "Wpisz hasło jeszcze raz.",
-  "field.password.again": "Zmieniły się serwer lub nazwa użytkownika: wpisz hasło jeszcze raz, żeby nie trafiło w niepowołane ręce.",
+  "field.password.again":
+    "Zmieniły się serwer lub nazwa użytkownika: wpisz hasło jeszcze raz, żeby nie trafiło w niepowołane ręce.",
   "field.signin.again": "Nazwa użytkownika pochodzi z logowania na stronie dostawcy: użyj „Zaloguj się ponownie”.",
   "page.missing.title": "Nic tu nie ma",
   "page.missing.text": "Ta strona nie istnieje albo konto zostało usunięte.",
@@ -94,7 +98,9 @@ export default {
   "list.add": "Dodaj konto zewnętrzne",
   "list.full": "Masz już tyle kont, ile możesz. Usuń jedno, aby dodać następne.",
   "list.empty.title": "Cała poczta w jednym miejscu",
-  "list.empty.text": "Dodaj konto, które masz u innego dostawcy. Poczta z niego pojawi się tutaj w osobnym folderze; u dostawcy nic się nie zmieni.",
+  "list.empty.text":
+    "Dodaj konto, które masz u innego dostawcy. Poczta z niego pojawi się tutaj w osobnym folderze; u dostawcy nic " +
+    "się nie zmieni.",
   "list.label": "Konta zewnętrzne",
 
   "state.pending": "Czeka na pierwsze pobranie",
@@ -105,8 +111,10 @@ export default {
   "state.needs_attention": "Wymaga twojej uwagi",
   "state.over_quota": "Twoja skrzynka jest pełna",
   "state.paused": "Wstrzymane",
-  "state.short.pending": "czeka", "state.short.fetching": "pobiera", "state.short.ok": "aktualne", "state.short.retrying": "ponawia",
-  "state.short.needs_attention": "wymaga uwagi", "state.short.over_quota": "skrzynka pełna", "state.short.paused": "wstrzymane",
+  "state.short.pending": "czeka", "state.short.fetching": "pobiera", "state.short.ok": "aktualne",
+  "state.short.retrying": "ponawia",
+  "state.short.needs_attention": "wymaga uwagi", "state.short.over_quota": "skrzynka pełna",
+  "state.short.paused": "wstrzymane",
   "imap": "IMAP", "pop3": "POP3",
   "card.last": "Ostatnio pobrano {when}",
   "card.last.never": "Jeszcze nie pobrano",
@@ -141,7 +149,9 @@ export default {
   "quota.used": "Zajęte {used} z {limit}",
   "quota.used.unlimited": "Zajęte {used}",
   "quota.messages": "{used} z {limit} wiadomości",
-  "quota.messages.unlimited": { one: "{n} wiadomość", few: "{n} wiadomości", many: "{n} wiadomości", other: "{n} wiadomości" },
+  "quota.messages.unlimited": {
+    one: "{n} wiadomość", few: "{n} wiadomości", many: "{n} wiadomości", other: "{n} wiadomości",
+  },
   "quota.own": "Twoja własna poczta",
   "quota.free": "Wolne",
   "quota.near": "Skrzynka jest prawie pełna.",
@@ -160,9 +170,13 @@ export default {
   "wizard.hide": "Ukryj hasło",
   "wizard.next": "Dalej",
   "wizard.finish": "Sprawdź i dodaj",
-  "wizard.safe": "Hasło przechowujemy zaszyfrowane i nikomu go nie pokazujemy. Służy tylko do odczytu poczty u dostawcy – niczego tam nie zmieniamy.",
+  "wizard.safe":
+    "Hasło przechowujemy zaszyfrowane i nikomu go nie pokazujemy. Służy tylko do odczytu poczty u dostawcy – niczego " +
+    "tam nie zmieniamy.",
   "wizard.safe.more": "Co dzieje się z hasłem",
-  "wizard.safe.text": "Podajemy je wyłącznie serwerowi pocztowemu tego konta. Jeśli zmienisz je u dostawcy, poprosimy o nowe. Gdy usuniesz tu konto, usuniemy też hasło.",
+  "wizard.safe.text":
+    "Podajemy je wyłącznie serwerowi pocztowemu tego konta. Jeśli zmienisz je u dostawcy, poprosimy o nowe. Gdy " +
+    "usuniesz tu konto, usuniemy też hasło.",
   "wizard.recognised": "Rozpoznano: {name}",
   "wizard.chosen": "Wybrano: {name}",
   "wizard.chosen.other": "To nie {name}? Wybierz innego dostawcę",
@@ -209,10 +223,13 @@ export default {
   "form.protocol": "Co pobierać",
   "form.protocol.imap": "Wszystkie foldery (IMAP)",
   "form.protocol.pop3": "Tylko skrzynka odbiorcza (POP3)",
-  "form.protocol.only": "Odtąd pobierana będzie tylko skrzynka odbiorcza. Foldery już pobrane zostają w twojej skrzynce.",
+  "form.protocol.only":
+    "Odtąd pobierana będzie tylko skrzynka odbiorcza. Foldery już pobrane zostają w twojej skrzynce.",
   "form.start": "Zakres poczty",
   "form.start.all": "Cała poczta",
-  "form.start.days": { one: "Z ostatniego dnia", few: "Z ostatnich {n} dni", many: "Z ostatnich {n} dni", other: "Z ostatnich {n} dni" },
+  "form.start.days": {
+    one: "Z ostatniego dnia", few: "Z ostatnich {n} dni", many: "Z ostatnich {n} dni", other: "Z ostatnich {n} dni",
+  },
   "form.start.new": "Tylko nowa poczta",
   "form.advanced": "Konfiguracja zaawansowana",
   "form.advanced.hint": "Serwer, port, szyfrowanie, nazwa użytkownika: już wypełnione",
@@ -249,12 +266,23 @@ export default {
   "test.waiting": "oczekuje",
   "test.unreached": "nie sprawdzono",
   "test.saving": "Wszystko działa. Zapisuję…",
-  "test.good": { one: "Wszystko działa: jest tam {n} wiadomość.", few: "Wszystko działa: są tam {n} wiadomości.", many: "Wszystko działa: jest tam {n} wiadomości.", other: "Wszystko działa: jest tam {n} wiadomości." },
+  "test.good": {
+    one: "Wszystko działa: jest tam {n} wiadomość.", few: "Wszystko działa: są tam {n} wiadomości.",
+    many: "Wszystko działa: jest tam {n} wiadomości.", other: "Wszystko działa: jest tam {n} wiadomości.",
+  },
   "test.others": {
-    one: "Jest tam {n} folder udostępniony przez inne osoby. Nie będzie pobierany, chyba że po pierwszym pobraniu wybierzesz go w ustawieniach.",
-    few: "Są tam {n} foldery udostępnione przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu wybierzesz je w ustawieniach.",
-    many: "Jest tam {n} folderów udostępnionych przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu wybierzesz je w ustawieniach.",
-    other: "Jest tam {n} folderu udostępnionego przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu wybierzesz je w ustawieniach.",
+    one:
+      "Jest tam {n} folder udostępniony przez inne osoby. Nie będzie pobierany, chyba że po pierwszym pobraniu " +
+      "wybierzesz go w ustawieniach.",
+    few:
+      "Są tam {n} foldery udostępnione przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu " +
+      "wybierzesz je w ustawieniach.",
+    many:
+      "Jest tam {n} folderów udostępnionych przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu " +
+      "wybierzesz je w ustawieniach.",
+    other:
+      "Jest tam {n} folderu udostępnionego przez inne osoby. Nie będą pobierane, chyba że po pierwszym pobraniu " +
+      "wybierzesz je w ustawieniach.",
   },
   "test.fix": "Popraw",
   "test.anyway": "Zapisz mimo to",
@@ -278,7 +306,10 @@ export default {
   "delete.keep": "Zachowaj",
   "delete.keep.hint": "Folder zostaje w twojej skrzynce.",
   "delete.drop": "Usuń też pobraną pocztę",
-  "delete.drop.hint": { one: "Z twojej skrzynki zniknie {n} wiadomość.", few: "Z twojej skrzynki znikną {n} wiadomości.", many: "Z twojej skrzynki zniknie {n} wiadomości.", other: "Z twojej skrzynki zniknie {n} wiadomości." },
+  "delete.drop.hint": {
+    one: "Z twojej skrzynki zniknie {n} wiadomość.", few: "Z twojej skrzynki znikną {n} wiadomości.",
+    many: "Z twojej skrzynki zniknie {n} wiadomości.", other: "Z twojej skrzynki zniknie {n} wiadomości.",
+  },
   "delete.do": "Usuń konto",
   "delete.done": "Usunięto {name}.",
 
@@ -309,19 +340,33 @@ export default {
   "account.skipped.next": "Następna próba: {when}",
   "account.skipped.never": "Nie spróbujemy ponownie, chyba że o to poprosisz",
   "account.skipped.large": "{size}: więcej niż limit {limit}.",
-  "account.skipped.large.advice": "Są nadal u dostawcy; reszta poczty przychodzi normalnie. Zbyt duże pobierzesz przyciskiem „Pobierz”.",
+  "account.skipped.large.advice":
+    "Są nadal u dostawcy; reszta poczty przychodzi normalnie. Zbyt duże pobierzesz przyciskiem „Pobierz”.",
   "account.skipped.more": "Pokaż więcej",
-  "why.skipped.first": { one: "Pominięto {n} wiadomość", few: "Pominięto {n} wiadomości", many: "Pominięto {n} wiadomości", other: "Pominięto {n} wiadomości" },
+  "why.skipped.first": {
+    one: "Pominięto {n} wiadomość", few: "Pominięto {n} wiadomości", many: "Pominięto {n} wiadomości",
+    other: "Pominięto {n} wiadomości",
+  },
   "why.skipped.how": {
     one: "Była za duża albo nie dało się jej odczytać. Znajdziesz ją na liście poniżej i tam ją pobierzesz.",
     few: "Były za duże albo nie dało się ich odczytać. Znajdziesz je na liście poniżej i tam je pobierzesz.",
     many: "Były za duże albo nie dało się ich odczytać. Znajdziesz je na liście poniżej i tam je pobierzesz.",
     other: "Były za duże albo nie dało się ich odczytać. Znajdziesz je na liście poniżej i tam je pobierzesz.",
   },
-  "why.skipped.asked": { one: "Spróbujemy ją pobrać przy najbliższym pobieraniu.", few: "Spróbujemy je pobrać przy najbliższym pobieraniu.", many: "Spróbujemy je pobrać przy najbliższym pobieraniu.", other: "Spróbujemy je pobrać przy najbliższym pobieraniu." },
+  "why.skipped.asked": {
+    one: "Spróbujemy ją pobrać przy najbliższym pobieraniu.", few: "Spróbujemy je pobrać przy najbliższym pobieraniu.",
+    many: "Spróbujemy je pobrać przy najbliższym pobieraniu.",
+    other: "Spróbujemy je pobrać przy najbliższym pobieraniu.",
+  },
   "why.skipped.show": "Pokaż pominięte",
-  "account.skipped.all": { one: "Pobierz ją", few: "Pobierz wszystkie ({n})", many: "Pobierz wszystkie ({n})", other: "Pobierz wszystkie ({n})" },
-  "account.skipped.asked.all": { one: "Spróbujemy pobrać {n} wiadomość.", few: "Spróbujemy pobrać {n} wiadomości.", many: "Spróbujemy pobrać {n} wiadomości.", other: "Spróbujemy pobrać {n} wiadomości." },
+  "account.skipped.all": {
+    one: "Pobierz ją", few: "Pobierz wszystkie ({n})", many: "Pobierz wszystkie ({n})",
+    other: "Pobierz wszystkie ({n})",
+  },
+  "account.skipped.asked.all": {
+    one: "Spróbujemy pobrać {n} wiadomość.", few: "Spróbujemy pobrać {n} wiadomości.",
+    many: "Spróbujemy pobrać {n} wiadomości.", other: "Spróbujemy pobrać {n} wiadomości.",
+  },
   "account.skipped.unknown": "Jeszcze nic nie wiadomo: żadne pobieranie się dotąd nie udało.",
   "account.settings": "Ustawienia",
   "run.ok": { one: "{n} wiadomość", few: "{n} wiadomości", many: "{n} wiadomości", other: "{n} wiadomości" },
@@ -343,8 +388,12 @@ export default {
   "why.evidence": "Odpowiedź serwera",
   "why.quota": "Twoja skrzynka",
   "why.left": "Pomijane foldery",
-  "why.ok": "Wszystko jest na miejscu: pobraliśmy wszystko, co było na serwerze. Nowe wiadomości przyjdą z następnym pobieraniem.",
-  "why.ok.chosen": "Cała poczta wybrana do pobierania jest na miejscu. Nie ma tu tego, co pominięto w ustawieniach (foldery, starsza poczta).",
+  "why.ok":
+    "Wszystko jest na miejscu: pobraliśmy wszystko, co było na serwerze. Nowe wiadomości przyjdą z następnym " +
+    "pobieraniem.",
+  "why.ok.chosen":
+    "Cała poczta wybrana do pobierania jest na miejscu. Nie ma tu tego, co pominięto w ustawieniach (foldery, " +
+    "starsza poczta).",
   "why.ok.pop3": "Wszystkie wiadomości odebrane są na miejscu. Innych folderów przez POP3 nie widać.",
   "why.pending": "Konto dodano przed chwilą i zaraz zostanie sprawdzone.",
   "why.fetching": "Trwa pobieranie, od najnowszych wiadomości.",
@@ -367,12 +416,17 @@ export default {
   "admin.due": "Czeka teraz",
   "admin.lag": "najdłużej: {span}",
   "admin.hosts": "Serwery",
-  "admin.hosts.lead": "Według nazwy i portu, najpierw te, z których poczta nie dociera do największej liczby kont. Odrzucone hasła i pełne skrzynki nie są winą serwera i nie liczą się tutaj.",
+  "admin.hosts.lead":
+    "Według nazwy i portu, najpierw te, z których poczta nie dociera do największej liczby kont. Odrzucone hasła i " +
+    "pełne skrzynki nie są winą serwera i nie liczą się tutaj.",
   "admin.hosts.all": "Żaden serwer nie ma awarii.",
   "admin.host": "Serwer",
   "admin.host.accounts": "Konta",
   "admin.host.affected": "Dotyczy kont",
-  "admin.host.affected.of": { one: "Problem dotyczy {n} konta na {host}", few: "Problem dotyczy {n} kont na {host}", many: "Problem dotyczy {n} kont na {host}", other: "Problem dotyczy {n} konta na {host}" },
+  "admin.host.affected.of": {
+    one: "Problem dotyczy {n} konta na {host}", few: "Problem dotyczy {n} kont na {host}",
+    many: "Problem dotyczy {n} kont na {host}", other: "Problem dotyczy {n} konta na {host}",
+  },
   "admin.host.down": "nie działa",
   "admin.host.others": "Inne błędy",
   "admin.host.why": "Dlaczego",
@@ -403,15 +457,26 @@ export default {
   "quotas.set.label": "Limit użytkownika {user}",
   "quotas.set.done": "Limit użytkownika {user}: {limit}.",
   "quotas.domain": "Domena",
-  "quotas.accounts.of": { one: "{n} konto użytkownika {user}", few: "{n} konta użytkownika {user}", many: "{n} kont użytkownika {user}", other: "{n} konta użytkownika {user}" },
+  "quotas.accounts.of": {
+    one: "{n} konto użytkownika {user}", few: "{n} konta użytkownika {user}", many: "{n} kont użytkownika {user}",
+    other: "{n} konta użytkownika {user}",
+  },
   "quotas.more": "Następna strona",
   "quotas.first": "Pierwsza strona",
   "quotas.prev": "Poprzednia strona",
   "quotas.page": "Strona {n}",
-  "quotas.shown": { one: "{n} użytkownik na stronie", few: "{n} użytkowników na stronie", many: "{n} użytkowników na stronie", other: "{n} użytkownika na stronie" },
+  "quotas.shown": {
+    one: "{n} użytkownik na stronie", few: "{n} użytkowników na stronie", many: "{n} użytkowników na stronie",
+    other: "{n} użytkownika na stronie",
+  },
   "quotas.export": "Eksportuj CSV",
-  "quotas.exporting": { one: "{n} użytkownik…", few: "{n} użytkowników…", many: "{n} użytkowników…", other: "{n} użytkownika…" },
-  "quotas.exported": { one: "Zapisano {n} użytkownika.", few: "Zapisano {n} użytkowników.", many: "Zapisano {n} użytkowników.", other: "Zapisano {n} użytkownika." },
+  "quotas.exporting": {
+    one: "{n} użytkownik…", few: "{n} użytkowników…", many: "{n} użytkowników…", other: "{n} użytkownika…",
+  },
+  "quotas.exported": {
+    one: "Zapisano {n} użytkownika.", few: "Zapisano {n} użytkowników.", many: "Zapisano {n} użytkowników.",
+    other: "Zapisano {n} użytkownika.",
+  },
   "quotas.stop": "Przerwij",
   "quotas.picture": "Rozkład",
   "quotas.picture.lead": "Jak bardzo zapełnione są skrzynki wszystkich użytkowników.",
@@ -438,20 +503,39 @@ export default {
   "bulk.everybody": "Wszystkim użytkownikom: filtr jest pusty.",
   "bulk.query": "„{query}” w adresie",
   "bulk.domain": "domena {domain}",
-  "bulk.count": { one: "Teraz pasuje {n} użytkownik.", few: "Teraz pasuje {n} użytkowników.", many: "Teraz pasuje {n} użytkowników.", other: "Teraz pasuje {n} użytkownika." },
+  "bulk.count": {
+    one: "Teraz pasuje {n} użytkownik.", few: "Teraz pasuje {n} użytkowników.", many: "Teraz pasuje {n} użytkowników.",
+    other: "Teraz pasuje {n} użytkownika.",
+  },
   "bulk.limit": "Nowy limit",
   "bulk.messages": "Limity liczby wiadomości zostają bez zmian, chyba że wybierzesz „limit domyślny”.",
   "bulk.apply": "Ustaw limit",
-  "bulk.apply.to": { one: "Ustaw {n} użytkownikowi", few: "Ustaw {n} użytkownikom", many: "Ustaw {n} użytkownikom", other: "Ustaw {n} użytkownika" },
+  "bulk.apply.to": {
+    one: "Ustaw {n} użytkownikowi", few: "Ustaw {n} użytkownikom", many: "Ustaw {n} użytkownikom",
+    other: "Ustaw {n} użytkownika",
+  },
   "bulk.progress": "Postęp",
   "bulk.going": { one: "{n} z {all}…", few: "{n} z {all}…", many: "{n} z {all}…", other: "{n} z {all}…" },
-  "bulk.changed": { one: "Zmieniono limit {n} użytkownika.", few: "Zmieniono limit {n} użytkowników.", many: "Zmieniono limit {n} użytkowników.", other: "Zmieniono limit {n} użytkownika." },
-  "bulk.same": { one: "{n} użytkownik już go miał.", few: "{n} użytkowników już go miało.", many: "{n} użytkowników już go miało.", other: "{n} użytkownika już go miało." },
-  "bulk.stopped": { one: "Przerwano: pozostał {n} użytkownik.", few: "Przerwano: pozostało {n} użytkowników.", many: "Przerwano: pozostało {n} użytkowników.", other: "Przerwano: pozostało {n} użytkownika." },
+  "bulk.changed": {
+    one: "Zmieniono limit {n} użytkownika.", few: "Zmieniono limit {n} użytkowników.",
+    many: "Zmieniono limit {n} użytkowników.", other: "Zmieniono limit {n} użytkownika.",
+  },
+  "bulk.same": {
+    one: "{n} użytkownik już go miał.", few: "{n} użytkowników już go miało.", many: "{n} użytkowników już go miało.",
+    other: "{n} użytkownika już go miało.",
+  },
+  "bulk.stopped": {
+    one: "Przerwano: pozostał {n} użytkownik.", few: "Przerwano: pozostało {n} użytkowników.",
+    many: "Przerwano: pozostało {n} użytkowników.", other: "Przerwano: pozostało {n} użytkownika.",
+  },
   "bulk.failed": "Krok, który się nie powiódł, niczego nie zmienił.",
-  "bulk.unsure": "Nie nadeszła odpowiedź na ostatni krok: mógł zmienić limit jeszcze 500 użytkowników. Można bezpiecznie ustawić go ponownie.",
+  "bulk.unsure":
+    "Nie nadeszła odpowiedź na ostatni krok: mógł zmienić limit jeszcze 500 użytkowników. Można bezpiecznie ustawić " +
+    "go ponownie.",
   "defaults.title": "Domyślne limity",
-  "defaults.lead": "Domyślny limit obowiązuje wszystkich użytkowników domeny, którym nie ustawiono innego, także przyszłych. Limit użytkownika ma pierwszeństwo przed limitem domeny, a ten przed limitem dla wszystkich pozostałych.",
+  "defaults.lead":
+    "Domyślny limit obowiązuje wszystkich użytkowników domeny, którym nie ustawiono innego, także przyszłych. Limit " +
+    "użytkownika ma pierwszeństwo przed limitem domeny, a ten przed limitem dla wszystkich pozostałych.",
   "defaults.none": "Nie ustawiono żadnego.",
   "defaults.everybody": "Wszyscy pozostali",
   "defaults.domain": "Domena",
@@ -510,7 +594,10 @@ export default {
   "health.actions": "Działania",
   "health.pause": "Wstrzymaj",
   "health.resume": "Włącz",
-  "health.shown": { one: "{n} konto na stronie", few: "{n} konta na stronie", many: "{n} kont na stronie", other: "{n} konta na stronie" },
+  "health.shown": {
+    one: "{n} konto na stronie", few: "{n} konta na stronie", many: "{n} kont na stronie",
+    other: "{n} konta na stronie",
+  },
 
   "audit.title": "Historia działań",
   "audit.none": "Nic nie pasuje.",
@@ -587,7 +674,10 @@ export default {
   "audit.act.transcript.read": "Odczyt zapisu rozmowy z serwerem",
   "audit.act.transcript.removed": "Usunięcie zapisu rozmowy z serwerem",
   "audit.act.installation.adopted": "Przejęcie części instalacji",
-  "audit.shown": { one: "{n} działanie na stronie", few: "{n} działania na stronie", many: "{n} działań na stronie", other: "{n} działania na stronie" },
+  "audit.shown": {
+    one: "{n} działanie na stronie", few: "{n} działania na stronie", many: "{n} działań na stronie",
+    other: "{n} działania na stronie",
+  },
 
   "code.dns_failure": "nie znaleziono serwera",
   "code.connect_refused": "odrzucone połączenie",
