@@ -44,10 +44,10 @@ type accountFlags struct {
 	Name            *string        `help:"The user's own label for the account."`
 	SenderName      *string        `help:"The name for the From field."`
 	Folder          *string        `help:"The local folder to fetch into; by default the account's name."`
-	Include         []string       `help:"A remote folder to fetch, by name or special use (\\Sent); may be repeated. Default: all." sep:"none"`
-	Exclude         []string       `help:"A remote folder not to fetch; may be repeated." sep:"none"`
-	Start           *startFlag     `help:"How far back to fetch: all, new, or a number of days such as 30d. Default: all." placeholder:"all|new|30d"`
-	MaxMessageBytes *int64         `help:"The largest message to fetch, in bytes; larger ones are listed as skipped. Default: 50 MiB." placeholder:"BYTES"`
+	Include         []string       `help:"A remote folder or use (\\Sent) to fetch; repeatable. Default: all." sep:"none"`
+	Exclude         []string       `help:"A remote folder not to fetch; repeatable." sep:"none"`
+	Start           *startFlag     `help:"How far back to fetch, such as 30d. Default: all." placeholder:"all|new|30d"`
+	MaxMessageBytes *int64         `help:"The largest message to fetch. Default: 50 MiB." placeholder:"BYTES"`
 	PollInterval    *time.Duration `help:"How often to poll, such as 5m."`
 	SkipTest        bool           `help:"Save without testing the connection."`
 }
@@ -384,7 +384,7 @@ func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error 
 
 type accountDeleteCmd struct {
 	chosen
-	Mail string `help:"What becomes of the mail fetched so far: keep or delete the local folder." enum:"keep,delete" default:"keep"`
+	Mail string `help:"What to do with the local folder: keep or delete." enum:"keep,delete" default:"keep"`
 	Yes  bool   `help:"Do not ask. Without a terminal nothing is asked."`
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 type installationCmd struct {
-	Status installationStatusCmd `cmd:"" default:"1" help:"Show which identity database, keys and mailboxes bear."`
-	Adopt  installationAdoptCmd  `cmd:"" help:"Say that one of them is right as it is, although it bears another identity or none."`
+	Status installationStatusCmd `cmd:"" default:"1" help:"Show the identity of database, keys and mailboxes."`
+	Adopt  installationAdoptCmd  `cmd:"" help:"Accept one of them as it is, although it has another identity or none."`
 }
 
 type installationStatusCmd struct{}

@@ -245,7 +245,8 @@ The REST API answers at %s; paste these into another terminal:
   curl -s -H "Authorization: Bearer $TOKEN" %[2]s/v1/accounts
   curl -s -H "Authorization: Bearer $TOKEN" %[2]s/v1/accounts/%[5]s/folders
   curl -s -H "Authorization: Bearer $TOKEN" -X POST %[2]s/v1/accounts/%[5]s/fetch
-  curl -s -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d '{"account_id": "%[5]s"}' %[2]s/v1/connection-tests
+  curl -s -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"`+
+		` -d '{"account_id": "%[5]s"}' %[2]s/v1/connection-tests
   curl -s -H "Authorization: Bearer $TOKEN" %[2]s/v1/quota
   curl -s -H "Authorization: Bearer $ADMIN" %[2]s/v1/admin/stats
   curl -s %[2]s/openapi.yaml

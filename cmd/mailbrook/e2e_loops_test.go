@@ -386,7 +386,8 @@ func TestEqualMessagesThatTookDifferentWaysAllArrive(t *testing.T) {
 		CA:    r.d.CA,
 	})
 	for _, at := range []string{"x", "y"} {
-		text := "From: news@else.test\nTo: all@else.test\nSubject: news\nMessage-ID: <news@else.test>\nDate: Sat, 28 Nov 2026 10:00:00 +0000\n\nNews.\n"
+		text := "From: news@else.test\nTo: all@else.test\nSubject: news\nMessage-ID: <news@else.test>\n" +
+			"Date: Sat, 28 Nov 2026 10:00:00 +0000\n\nNews.\n"
 		mailtest.Append(t, else1.Addr("imap"), nil, at, canary, []mailtest.Message{{
 			Folder: "INBOX", Data: []byte(text),
 			Date: r.begun,

@@ -262,7 +262,8 @@ func TestLimitsAndClashesAreRefused(t *testing.T) {
 	for n := range 12 {
 		go func() {
 			req, err := http.NewRequest("POST", p.addr+"/v1/accounts", strings.NewReader(fmt.Sprintf(
-				`{"email":"jan%d@poczta.example.test","password":"x","skip_test":true,"name":"Konto %d","server":{"host":"localhost","port":993,"security":"tls"}}`, n, n)))
+				`{"email":"jan%d@poczta.example.test","password":"x","skip_test":true,"name":"Konto %d",
+					"server":{"host":"localhost","port":993,"security":"tls"}}`, n, n)))
 			if err != nil {
 				answers <- 0
 				return

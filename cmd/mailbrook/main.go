@@ -30,15 +30,15 @@ const (
 type cli struct {
 	Config string `help:"TOML file; else $MAILBROOK_CONFIG, ./ or /etc/mailbrook/mailbrook.toml." placeholder:"FILE"`
 
-	keyFlags `embed:""`
+	keyFlags `embed:"" group:"Configuration"`
 
 	Serve        serveCmd        `cmd:"" help:"REST API, web pages and poller in one process."`
-	Demo         demoCmd         `cmd:"" help:"Try everything out: a scratch server with a small mail provider inside, two accounts added."`
+	Demo         demoCmd         `cmd:"" help:"Try it out: a scratch server, a small mail provider, two accounts."`
 	Init         initCmd         `cmd:"" help:"Make a new installation: data directory, keys and database."`
 	Pull         pullCmd         `cmd:"" help:"Visit accounts once, now."`
 	Account      accountCmd      `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
 	Providers    providersCmd    `cmd:"" help:"List the providers whose settings are known."`
-	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes with each other; explain one message."`
+	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes; explain one message."`
 	Token        tokenCmd        `cmd:"" help:"Print a bearer token for the REST API."`
 	Link         linkCmd         `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
 	User         userCmd         `cmd:"" help:"Remove users whose mailbox is gone, or whose address somebody else gets."`
@@ -55,20 +55,20 @@ type cli struct {
 // keyFlags are the configuration keys that the command line may override; the
 // empty string leaves a key as file and environment have it.
 type keyFlags struct {
-	Listen               string `help:"Address of the REST API and the web pages." placeholder:"ADDR" group:"Configuration"`
-	DataDir              string `help:"Where database, keys and local mailboxes lie." placeholder:"DIR" group:"Configuration"`
-	Database             string `help:"sqlite:FILE or postgres://..." placeholder:"URL" group:"Configuration"`
-	Mailbox              string `help:"Maildir++ root of a user: maildir:/path/{domain}/{local}" placeholder:"TEMPLATE" group:"Configuration"`
-	RemoteAllowNetworks  string `help:"Networks allowed although not public." placeholder:"CIDR,..." group:"Configuration"`
-	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,..." group:"Configuration"`
-	RemoteOwnHosts       string `help:"Hosts of users' own mailboxes." placeholder:"HOST,..." group:"Configuration"`
-	RemoteCAFile         string `name:"remote-ca-file" help:"Further roots for remote TLS." placeholder:"FILE" group:"Configuration"`
-	RemoteAllowPlaintext string `help:"Whether unencrypted accounts are accepted." placeholder:"BOOL" group:"Configuration"`
-	PollInterval         string `name:"default-poll-interval" help:"Default between polls of one account." placeholder:"5m" group:"Configuration"`
-	PollMinInterval      string `help:"The least interval a user may ask for." placeholder:"1m" group:"Configuration"`
-	AccountsMaxPerUser   string `help:"Accounts per user." placeholder:"4" group:"Configuration"`
-	LogLevel             string `help:"debug, info, warn or error." placeholder:"LEVEL" group:"Configuration"`
-	LogFormat            string `help:"text or json." placeholder:"FORMAT" group:"Configuration"`
+	Listen               string `help:"Address of the REST API and the web pages." placeholder:"ADDR"`
+	DataDir              string `help:"Where database, keys and local mailboxes lie." placeholder:"DIR"`
+	Database             string `help:"sqlite:FILE or postgres://..." placeholder:"URL"`
+	Mailbox              string `help:"Maildir++ root of a user: maildir:/path/{domain}/{local}" placeholder:"TEMPLATE"`
+	RemoteAllowNetworks  string `help:"Networks allowed although not public." placeholder:"CIDR,..."`
+	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,..."`
+	RemoteOwnHosts       string `help:"Hosts of users' own mailboxes." placeholder:"HOST,..."`
+	RemoteCAFile         string `name:"remote-ca-file" help:"Further roots for remote TLS." placeholder:"FILE"`
+	RemoteAllowPlaintext string `help:"Whether unencrypted accounts are accepted." placeholder:"BOOL"`
+	PollInterval         string `name:"default-poll-interval" help:"Between polls of one account." placeholder:"5m"`
+	PollMinInterval      string `help:"The least interval a user may ask for." placeholder:"1m"`
+	AccountsMaxPerUser   string `help:"Accounts per user." placeholder:"4"`
+	LogLevel             string `help:"debug, info, warn or error." placeholder:"LEVEL"`
+	LogFormat            string `help:"text or json." placeholder:"FORMAT"`
 }
 
 // overrides returns what the command line says, by configuration key.

@@ -253,9 +253,11 @@ func TestBodySize(t *testing.T) {
 func TestDraft(t *testing.T) {
 	f := newFixture(t)
 	rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{
-		"email": "anna@example.org", "password": "p\"\\{5+} zażółć 🔑", "name": "Praca", "sender_name": "", "provider": "other", "protocol": "pop3",
-		"server": {"host": "mail.example.org", "port": 110, "security": "starttls"}, "username": "anna", "folder": "Praca/Stare",
-		"folders": {"include": ["INBOX"], "exclude": ["\\Junk"]}, "start": "new", "max_message_bytes": 1024, "poll_interval_seconds": 600, "enabled": false, "skip_test": true}`})
+		"email": "anna@example.org", "password": "p\"\\{5+} zażółć 🔑", "name": "Praca", "sender_name": "",
+		"provider": "other", "protocol": "pop3",
+		"server": {"host": "mail.example.org", "port": 110, "security": "starttls"}, "username": "anna",
+		"folder": "Praca/Stare", "folders": {"include": ["INBOX"], "exclude": ["\\Junk"]}, "start": "new",
+		"max_message_bytes": 1024, "poll_interval_seconds": 600, "enabled": false, "skip_test": true}`})
 	if rec.Code != 201 || rec.Header().Get("Location") != "/v1/accounts/"+annaID {
 		t.Fatalf("%d, Location %q: %s", rec.Code, rec.Header().Get("Location"), rec.Body)
 	}
@@ -421,7 +423,8 @@ func TestWordsAreAboutTheSettingsThatWereTried(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"email":"anna@unknown.test","password":"x"}`: "at  imap  anna@unknown.test",
 		`{"email":"anna@gmail.com","password":"x"}`:    "at google imap imap.gmail.com anna@gmail.com",
-		`{"email":"anna@gmail.com","password":"x","provider":"other","protocol":"pop3","server":{"host":"pop.firma.test"}}`: "at other pop3 pop.firma.test anna@gmail.com",
+		`{"email":"anna@gmail.com","password":"x","provider":"other","protocol":"pop3",
+			"server":{"host":"pop.firma.test"}}`: "at other pop3 pop.firma.test anna@gmail.com",
 		`{"account_id":"` + annaID + `"}`: "at google imap imap.gmail.com Gmail@gmail.com",
 		`{"account_id":"` + annaID +
 			`","protocol":"pop3","server":{"host":"pop.firma.test"},"email":"anna@firma.example",` +

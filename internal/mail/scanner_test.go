@@ -54,10 +54,13 @@ func TestScannerFindsTheBodyInAnyChunks(t *testing.T) {
 }
 
 func TestHeaderHash(t *testing.T) {
-	const base = "Received: by a\r\nMessage-ID: <1@x>\r\nDate: Sat, 21 Nov 2026 10:00:00 +0100\r\nFrom: Anna\r\nSubject: a  long\r\n one\r\n\r\n"
+	const base = "Received: by a\r\nMessage-ID: <1@x>\r\nDate: Sat, 21 Nov 2026 10:00:00 +0100\r\nFrom: Anna\r\n" +
+		"Subject: a  long\r\n one\r\n\r\n"
 	same := []string{
-		"message-id: <1@x>\nDATE: Sat, 21 Nov 2026 10:00:00 +0100\nFrom : Anna\nX-New: 1\nSubject: a\n\tlong one\n\nother body",
-		"Subject: a long one\r\nFrom: Anna\r\nDate: Sat, 21 Nov 2026 10:00:00 +0100\r\nMessage-ID: <1@x>\r\nSubject: second\r\n\r\n",
+		"message-id: <1@x>\nDATE: Sat, 21 Nov 2026 10:00:00 +0100\nFrom : Anna\nX-New: 1\n" +
+			"Subject: a\n\tlong one\n\nother body",
+		"Subject: a long one\r\nFrom: Anna\r\nDate: Sat, 21 Nov 2026 10:00:00 +0100\r\nMessage-ID: <1@x>\r\n" +
+			"Subject: second\r\n\r\n",
 	}
 	other := []string{
 		strings.Replace(base, "<1@x>", "<2@x>", 1),

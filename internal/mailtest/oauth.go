@@ -184,7 +184,8 @@ func (o *OAuth) authorize(w http.ResponseWriter, r *http.Request) {
 		"client": {q.Get("client_id")}, "hint": {q.Get("login_hint")},
 	}.Encode())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprintf(w, `<!doctype html><html lang="en"><head><title>Sign in</title></head><body><main><h1>The provider's own page</h1><p>Let Mailbrook read %s? (%s)</p>
+	fmt.Fprintf(w, `<!doctype html><html lang="en"><head><title>Sign in</title></head><body><main>
+<h1>The provider's own page</h1><p>Let Mailbrook read %s? (%s)</p>
 <p><a href="%s">Allow</a> <a href="%s&amp;deny=1">Do not allow</a></p></main></body></html>`, html.EscapeString(user),
 		html.EscapeString(q.Get("login_hint")), allow, allow)
 }

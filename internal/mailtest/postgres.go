@@ -93,8 +93,10 @@ const postgresHelper = `
 dir=$1; bin=$2
 cd "$dir" || exit 1
 trap '' INT TERM HUP
-"$bin/initdb" --pgdata="$dir/data" --username=postgres --auth=trust --encoding=UTF8 --no-locale --no-sync --no-instructions >"$dir/log" 2>&1 &&
-"$bin/pg_ctl" start --pgdata="$dir/data" --log="$dir/log" --wait --timeout=60 --options="$3" >>"$dir/log" 2>&1 && echo ready
+"$bin/initdb" --pgdata="$dir/data" --username=postgres --auth=trust --encoding=UTF8 --no-locale --no-sync \
+  --no-instructions >"$dir/log" 2>&1 &&
+"$bin/pg_ctl" start --pgdata="$dir/data" --log="$dir/log" --wait --timeout=60 --options="$3" >>"$dir/log" 2>&1 &&
+echo ready
 cat >/dev/null
 "$bin/pg_ctl" stop --pgdata="$dir/data" --mode=immediate --wait >>"$dir/log" 2>&1
 cd / && rm -rf "$dir"

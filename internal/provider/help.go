@@ -10,8 +10,10 @@ import (
 // What Help says, by what is known of a provider. {name} is its name.
 var (
 	sayOAuth = words{
-		"{name} lets other programs in only when you sign in on its own page (OAuth2). That is not switched on here: the mailbox cannot be added for now.",
-		"{name} wpuszcza inne programy tylko po zalogowaniu na własnej stronie (OAuth2). Tego tu nie włączono: na razie tej skrzynki nie można dodać.",
+		"{name} lets other programs in only when you sign in on its own page (OAuth2). " +
+			"That is not switched on here: the mailbox cannot be added for now.",
+		"{name} wpuszcza inne programy tylko po zalogowaniu na własnej stronie (OAuth2). " +
+			"Tego tu nie włączono: na razie tej skrzynki nie można dodać.",
 	}
 	sayForward = words{
 		"Have its mail forwarded to your own mailbox instead.",
@@ -26,7 +28,8 @@ var (
 		"{name} nie przyjmuje tu zwykłego hasła skrzynki: utwórz hasło do aplikacji i wpisz je.",
 	}
 	sayEitherPassword = words{
-		"With two-step sign-in on, or if your own password is refused, make an app password (one for programs) and enter that.",
+		"With two-step sign-in on, or if your own password is refused, make an app password " +
+			"(one for programs) and enter that.",
 		"Przy włączonym logowaniu dwuetapowym, albo gdy zwykłe hasło jest odrzucane, utwórz hasło do aplikacji " +
 			"i wpisz je.",
 	}

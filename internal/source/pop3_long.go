@@ -145,7 +145,8 @@ func tooManyAlike(n int) error {
 		return nil
 	}
 	return fault.New(fault.FolderFailed, "telling messages apart", fmt.Sprintf(
-		"The server gives more than %d messages no identity of their own (%s), and there are too many to read them all at each visit.", maxByTOP, "UIDL"))
+		"The server gives more than %d messages no identity of their own (%s), and there are too many to read them "+
+			"all at each visit.", maxByTOP, "UIDL"))
 }
 
 // listLong is what list does for a long listing.

@@ -105,11 +105,12 @@ func million(b *testing.B, s *Store) {
 	host, user := "'imap' || (CASE WHEN i % 2 = 0 THEN 0 ELSE i % 5000 END) || '.example.org'",
 		"'u' || (i % 250000) || '@firma.test'"
 	for _, stmt := range []string{
-		`INSERT INTO owners (owner, limit_bytes, used_bytes, used_ms, fill) SELECT 'u' || i || '@firma.test', 1000000, i * 4, 1, i / 25 FROM ` + series + " WHERE i < 250000",
+		`INSERT INTO owners (owner, limit_bytes, used_bytes, used_ms, fill)
+			SELECT 'u' || i || '@firma.test', 1000000, i * 4, 1, i / 25 FROM ` + series + " WHERE i < 250000",
 		"INSERT INTO journals (id, uuid, owner, protocol, host, port, username) SELECT i, " + id + ", " + user +
 			", 1, 'h', 993, 'u' FROM " + series,
-		`INSERT INTO accounts (id, owner, email, name, name_key, sender_name, provider, protocol, host, port, security, username, auth, folder, folder_key, rules,
-			poll_interval_ms, created_ms, updated_ms, settings_epoch)
+		`INSERT INTO accounts (id, owner, email, name, name_key, sender_name, provider, protocol, host, port, security,
+			username, auth, folder, folder_key, rules, poll_interval_ms, created_ms, updated_ms, settings_epoch)
 			SELECT ` + id + ", " + user + ", 'a@b.test', 'n' || i, 'n' || i, '', 'other', 1, " + host + ", 993, 1, 'u' || i, " +
 			"1, 'f' || i, 'f' || i, '{}', 300000, i, i, 1 FROM " + series,
 		`INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit, enabled,

@@ -263,7 +263,8 @@ func (s *Store) Integrity(ctx context.Context) (wrong []string, remark string, e
 		return nil, "", s.wrap(ctx, op, err)
 	}
 	if installed == 0 {
-		return nil, `its indexes were not looked at: PostgreSQL's extension amcheck is not installed ("CREATE EXTENSION amcheck")`, nil
+		return nil, "its indexes were not looked at: PostgreSQL's extension amcheck is not installed " +
+			`("CREATE EXTENSION amcheck")`, nil
 	}
 	var indexes []string
 	err = s.on(s.r).each(ctx, func(r rowScanner) error {

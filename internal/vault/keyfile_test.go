@@ -32,7 +32,8 @@ func FuzzKeyFile(f *testing.F) {
 		}
 		f.Add(text)
 	}
-	f.Add([]byte(`{"version":1,"kind":"token","key":"","sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}`))
+	const ofNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	f.Add([]byte(`{"version":1,"kind":"token","key":"","sha256":"` + ofNothing + `"}`))
 	f.Add([]byte(`{"version":1}{"version":1}`))
 	f.Add([]byte("\xff\xfe"))
 	f.Fuzz(func(t *testing.T, text []byte) {

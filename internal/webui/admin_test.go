@@ -65,7 +65,9 @@ func TestAdministratorsFindSetAndExportQuotas(t *testing.T) {
 	p.until("document.querySelector('th[aria-sort=ascending]')?.textContent.startsWith('User')")
 
 	js[any](p, `(() => { const e = `+labelled("Show")+`; e.value = ""; e.dispatchEvent(new Event("change"));
-		const make = URL.createObjectURL; URL.createObjectURL = (b) => { window.exported = b; return make.call(URL, b); }; return null; })()`)
+		const make = URL.createObjectURL;
+		URL.createObjectURL = (b) => { window.exported = b; return make.call(URL, b); };
+		return null; })()`)
 	p.until("document.querySelectorAll('tbody tr').length === 50")
 	p.press("Export CSV")
 	p.sees("1,200 users written.")

@@ -263,14 +263,16 @@ func quote(s string) string {
 
 // named finds what can be pressed by its name, as a screen reader says it.
 func named(name string) string {
-	return `[...document.querySelectorAll("dialog[open]")].concat(document).map((root) => [...root.querySelectorAll("a[href], button, summary, label, [role=menuitem], [role=switch]")]
+	return `[...document.querySelectorAll("dialog[open]")].concat(document).map((root) =>
+		[...root.querySelectorAll("a[href], button, summary, label, [role=menuitem], [role=switch]")]
 		.find((e) => (e.getAttribute("aria-label") || e.textContent).replace(/\s+/g, " ").trim() === ` + quote(name) +
 		` && e.checkVisibility({visibilityProperty: true}) && !e.disabled)).find(Boolean)`
 }
 
 // labelled finds a field by its label.
 func labelled(label string) string {
-	return `[...document.querySelectorAll("label")].filter((l) => l.firstChild && l.checkVisibility() && (l.htmlFor ? l.textContent : "").trim() === ` + quote(label) + `).map((l) => document.getElementById(l.htmlFor))[0]`
+	return `[...document.querySelectorAll("label")].filter((l) => l.firstChild && l.checkVisibility() &&
+		(l.htmlFor ? l.textContent : "").trim() === ` + quote(label) + `).map((l) => document.getElementById(l.htmlFor))[0]`
 }
 
 // place returns the middle of an element, once it is there, the page is not
@@ -343,7 +345,8 @@ func (p *tab) holds(label string) string {
 // focused says what has the focus: the name of a field, or a name.
 func (p *tab) focused() string {
 	p.tb.Helper()
-	return js[string](p, `(() => { const e = document.activeElement; return e.name || e.getAttribute("aria-label") || e.textContent; })()`)
+	return js[string](p, `[document.activeElement].map((e) =>
+		e.name || e.getAttribute("aria-label") || e.textContent)[0]`)
 }
 
 // keys types.

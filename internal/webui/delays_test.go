@@ -36,7 +36,8 @@ func (s *site) restart(args ...string) {
 }
 
 // helping is what the panel offers to press: nothing, or one button.
-const helping = `[...document.querySelectorAll(".why .actions a, .why .actions button")].map((e) => e.textContent).join()`
+const helping = `[...document.querySelectorAll(".why .actions a, .why .actions button")]
+	.map((e) => e.textContent).join()`
 
 func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 	t.Parallel()
@@ -60,8 +61,10 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 			state, code, ms(-time.Hour), n, due)
 	}
 	busy := fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 32)
-		INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, lease_epoch, lease_owner, lease_until_ms)
-		SELECT printf('00000000-0000-4000-8000-%%012d', i), 0, 'busy@firma.test', 'localhost', 1, %[1]d, 1, 'elsewhere-1-x/1', %[1]d FROM n`, ms(time.Hour))
+		INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, lease_epoch,
+			lease_owner, lease_until_ms)
+		SELECT printf('00000000-0000-4000-8000-%%012d', i), 0, 'busy@firma.test', 'localhost', 1, %[1]d, 1,
+			'elsewhere-1-x/1', %[1]d FROM n`, ms(time.Hour))
 
 	p := look(t, desktop, s.link(user))
 	p.press("Poczta")

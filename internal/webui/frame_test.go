@@ -59,7 +59,8 @@ func newWebmail(tb testing.TB) *webmail {
 	w.Server = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 		shows, _ := w.shows.Load().(string)
-		fmt.Fprintf(rw, `<!doctype html><title>Webmail</title><h1>Webmail</h1><iframe title="Accounts" width="900" height="700" src="%s"></iframe>`, shows)
+		fmt.Fprintf(rw, `<!doctype html><title>Webmail</title><h1>Webmail</h1>
+			<iframe title="Accounts" width="900" height="700" src="%s"></iframe>`, shows)
 	}))
 	tb.Cleanup(w.Close)
 	return w

@@ -390,7 +390,8 @@ func TestTheLanguageCanBeChangedInTheMiddle(t *testing.T) {
 	p.enter("E-mail address", "anna@gmail.com")
 	p.sees("Google recognised")
 	p.hit(labelled("E-mail address"))
-	js[any](p, `(() => { const e = document.getElementById("language"); e.value = "pl"; e.dispatchEvent(new Event("change")); return null; })()`)
+	js[any](p, `(() => { const e = document.getElementById("language");
+		e.value = "pl"; e.dispatchEvent(new Event("change")); return null; })()`)
 	p.sees("Rozpoznano: Google")
 	if got := p.holds("Adres e-mail"); got != "anna@gmail.com" {
 		t.Errorf("the address is %q", got)
@@ -424,7 +425,8 @@ func TestBothLanguagesHaveTheSameTextsWithAllPlurals(t *testing.T) {
 			if (e === undefined || q === undefined) { bad.push(k + " is in one language only"); continue; }
 			if (typeof e !== typeof q) bad.push(k + " has plurals in one language only");
 			for (const [lang, v] of [["en", e], ["pl", q]]) if (typeof v === "object")
-				for (const c of new Intl.PluralRules(lang).resolvedOptions().pluralCategories) if (!v[c]) bad.push(k + " lacks " + c + " in " + lang);
+				for (const c of new Intl.PluralRules(lang).resolvedOptions().pluralCategories)
+					if (!v[c]) bad.push(k + " lacks " + c + " in " + lang);
 			const names = (v) => [...new Set(JSON.stringify(v).match(/\{\w+\}/g) || [])].sort().join();
 			if (names(e) !== names(q) && typeof e === "string") bad.push(k + " fills in " + names(e) + " and " + names(q));
 		}

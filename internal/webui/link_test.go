@@ -102,10 +102,12 @@ func TestWhatIsFetchedWithoutAPersonUsesNoLinkUp(t *testing.T) {
 	link := s.link(anna)
 	p := look(t, desktop, elsewhere(t, link))
 	for name, fetched := range map[string]string{
-		"ahead":     `const e = document.createElement("link"); e.rel = "prefetch"; e.href = %s; e.onload = e.onerror = () => done(true); document.head.append(e);`,
+		"prefetch": `const e = document.createElement("link"); e.rel = "prefetch"; e.href = %s;
+			e.onload = e.onerror = () => done(true); document.head.append(e);`,
 		"image":     `const e = new Image(); e.onload = e.onerror = () => done(true); e.src = %s;`,
 		"by script": `fetch(%s, {mode: "no-cors", credentials: "include"}).then(() => done(true), () => done(true));`,
-		"frame":     `const e = document.createElement("iframe"); e.onload = () => done(true); e.src = %s; document.body.append(e);`,
+		"frame": `const e = document.createElement("iframe"); e.onload = () => done(true); e.src = %s;
+			document.body.append(e);`,
 	} {
 		if !js[bool](p, "new Promise((done) => {"+fmt.Sprintf(fetched, quote(link))+"})") {
 			t.Errorf("%s: nothing was fetched", name)
