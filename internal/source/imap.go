@@ -33,7 +33,7 @@ type imapConn struct {
 	quirks *imapQuirks
 	// askedState: the state of folders was asked for.
 	askedState bool
-	flight     *flight      // Nil where nothing was asked ahead.
+	pipelined  *pipelined   // Nil where nothing was asked ahead.
 	way        imap.Cap     // memoryProved, memoryShown, or "": what a later login should know of this one.
 	countUntil time.Time    // When to stop asking how many messages folders hold; zero: never.
 	unlisted   *fault.Error // Why not all folders were listed; nil: they were.
@@ -42,12 +42,12 @@ type imapConn struct {
 
 // imapQuirks is what a session learned about its server, for all connections.
 type imapQuirks struct {
-	// nameless: the server refused to tell messages' names over all folders
+	// noObjectID: the server refused to tell messages' names over all folders
 	// although it offers them.
-	nameless atomic.Bool
-	// alone: what was sent behind the login was lost or refused, as by a proxy
+	noObjectID atomic.Bool
+	// noPipelining: what was sent behind the login was lost or refused, as by a proxy
 	// that passes nothing on before it has the answer.
-	alone atomic.Bool
+	noPipelining atomic.Bool
 	// stateless: the server ended the connection when it was asked for the state
 	// of folders.
 	stateless atomic.Bool
@@ -64,10 +64,10 @@ type imapSession struct {
 	cred    account.Credential
 	quirks  *imapQuirks
 
-	mu     sync.Mutex
-	conn   *imapConn       // Never nil.
-	early  []*earlyRequest // At conn.
-	closed bool
+	mu          sync.Mutex
+	conn        *imapConn             // Never nil.
+	speculative []*speculativeRequest // At conn.
+	closed      bool
 
 	farewells int      // Connections that the server ended by BYE.
 	cuts      int      // Connections that ended while messages were fetched.
@@ -82,7 +82,7 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 ) (Session, error) {
 	quirks, pace := &imapQuirks{}, wire.NewSessionPace(c.opts.Patience)
 	known := parseCapabilities(who.Account().Capabilities)
-	quirks.alone.Store(known.Has(capAlone))
+	quirks.noPipelining.Store(known.Has(capNoPipelining))
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
 	quirks.namespaces.Store(rememberedNamespaces(known))
 	quirks.suspects.words = rememberedSuspects(known)
@@ -96,7 +96,7 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 		release := l.Bind(ctx)
 		defer release()
 		// A connection test shows each step for itself.
-		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.alone.Load() &&
+		conn, err := signInIMAP(ctx, c, who, l, cred, known, first && observe == nil && !quirks.noPipelining.Load() &&
 			!quirks.stateless.Load())
 		if err != nil {
 			l.Close()
@@ -104,7 +104,7 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 			return nil, err
 		}
 		conn.quirks = quirks
-		if !quirks.nameless.Load() {
+		if !quirks.noObjectID.Load() {
 			conn.wire.NameBy(globalItem(conn.caps))
 		}
 		return conn, nil
@@ -115,11 +115,11 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 		})
 	}
 	conn, err := connect(ctx, true, observe)
-	var lost *lostFlight
+	var lost *lostPipelined
 	if errors.As(err, &lost) {
 		if err = lost.err; ctx.Err() == nil && lost.mayRetry() {
 			if conn, err = connect(ctx, false, nil); err == nil {
-				quirks.alone.Store(fault.CodeOf(lost.err) == fault.ProtocolError)
+				quirks.noPipelining.Store(fault.CodeOf(lost.err) == fault.ProtocolError)
 			}
 		}
 	}
@@ -213,11 +213,11 @@ func (s *imapSession) hold(ctx context.Context) (c *imapConn, release func(), er
 
 // holdEarly is hold, with the bodies that were asked for early at this
 // connection. The caller must read or drop them.
-func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*earlyRequest, release func(), err error) {
+func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*speculativeRequest, release func(), err error) {
 	s.mu.Lock()
 	c = s.conn
 	// What came before a BYE is read first: it tells over which message that was said.
-	if closed := s.closed; closed || c.link.Failure() != nil && (s.early == nil || c.farewell() == nil) {
+	if closed := s.closed; closed || c.link.Failure() != nil && (s.speculative == nil || c.farewell() == nil) {
 		s.mu.Unlock()
 		if closed {
 			return nil, nil, nil, wire.ErrClosed
@@ -226,20 +226,20 @@ func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*earl
 		return c, nil, release, err
 	}
 	defer s.mu.Unlock()
-	early, s.early = s.early, nil
+	early, s.speculative = s.speculative, nil
 	return c, early, c.link.Bind(ctx), nil
 }
 
 // renew replaces the connection by a new one, bound to ctx.
 func (s *imapSession) renew(ctx context.Context) (c *imapConn, release func(), err error) {
 	s.mu.Lock()
-	old, early, closed := s.conn, s.early, s.closed
-	s.early = nil
+	old, speculative, closed := s.conn, s.speculative, s.closed
+	s.speculative = nil
 	s.mu.Unlock()
-	old.drop(early)
+	old.drop(speculative)
 	old.end()
-	if old.flight.lost(old) {
-		s.quirks.alone.Store(true)
+	if old.pipelined.lost(old) {
+		s.quirks.noPipelining.Store(true)
 		if old.farewell() != nil { // The last connection is not spent on the same question.
 			s.quirks.stateless.Store(true)
 		}
@@ -285,11 +285,11 @@ func (s *imapSession) Leave(ctx context.Context) error {
 // Close implements Session.
 func (s *imapSession) Close() error {
 	s.mu.Lock()
-	c, early := s.conn, s.early
-	s.closed, s.early = true, nil
+	c, speculative := s.conn, s.speculative
+	s.closed, s.speculative = true, nil
 	s.mu.Unlock()
 	err := c.link.Close()
-	c.drop(early)
+	c.drop(speculative)
 	s.listings.file.close()
 	return err
 }

@@ -23,9 +23,9 @@ import (
 // which they are remembered.
 var capsOfUse = []imap.Cap{imap.CapListStatus, imap.CapNamespace, "OBJECTID", imap.CapSpecialUse, "X-GM-EXT-1"}
 
-// capAlone is our own word among those that are remembered: the login must be
+// capNoPipelining is our own word among those that are remembered: the login must be
 // answered before anything else is sent.
-const capAlone imap.Cap = "X-LOGIN-ALONE"
+const capNoPipelining imap.Cap = "X-LOGIN-ALONE"
 
 // capStateless is our own word too, with the day on which it holds: folders are not
 // asked for their state.
@@ -46,8 +46,8 @@ func (s *imapSession) Capabilities() string {
 			words = append(words, string(w))
 		}
 	}
-	if s.quirks.alone.Load() {
-		words = append(words, string(capAlone))
+	if s.quirks.noPipelining.Load() {
+		words = append(words, string(capNoPipelining))
 	}
 	if c.way != "" {
 		words = append(words, string(c.way))
@@ -69,7 +69,7 @@ func (s *imapSession) Capabilities() string {
 func parseCapabilities(remembered string) imap.CapSet {
 	caps := imap.CapSet{}
 	for w := range strings.FieldsSeq(remembered) {
-		if c := imap.Cap(w); c == capAlone || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown ||
+		if c := imap.Cap(w); c == capNoPipelining || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown ||
 			strings.HasPrefix(w, capBYE) || strings.HasPrefix(w, capNamespaces) || slices.Contains(capsOfUse, c) {
 			caps[c] = struct{}{}
 		}
@@ -87,20 +87,20 @@ func softwareCapabilities(greeting string) imap.CapSet {
 	return nil
 }
 
-// flight is what was asked behind the login. It is read as it comes, so that
+// pipelined is what was asked behind the login. It is read as it comes, so that
 // nothing stands in the way of what is asked next, whoever asks it.
-type flight struct {
+type pipelined struct {
 	uses      bool               // The special uses were asked for.
 	namespace *namespaceQuestion // Nil: not asked.
 	done      chan struct{}      // Closed when the list is whole, or nothing more can come.
 	listed    []*imap.ListData
 	err       error
-	landed    bool // Its answers were used.
+	taken     bool // Its answers were used.
 }
 
-// takeOff asks for the folders, without waiting for anything.
-func (c *imapConn) takeOff(known imap.CapSet) *flight {
-	f := &flight{uses: known.Has(imap.CapSpecialUse), done: make(chan struct{})}
+// sendPipelined asks for the folders, without waiting for anything.
+func (c *imapConn) sendPipelined(known imap.CapSet) *pipelined {
+	f := &pipelined{uses: known.Has(imap.CapSpecialUse), done: make(chan struct{})}
 	if known.Has(imap.CapNamespace) {
 		f.namespace = c.askNamespaces()
 	}
@@ -113,11 +113,11 @@ func (c *imapConn) takeOff(known imap.CapSet) *flight {
 	return f
 }
 
-// land returns what the flight brought, once: no list where there was none or it
+// takePipelined returns what the flight brought, once: no list where there was none or it
 // told too little, no namespace where that was not asked. refused says that the
 // server takes no LIST of the longer form.
-func (c *imapConn) land() (asked *namespaceQuestion, listed []*imap.ListData, refused bool, err error) {
-	f := c.flight
+func (c *imapConn) takePipelined() (asked *namespaceQuestion, listed []*imap.ListData, refused bool, err error) {
+	f := c.pipelined
 	if !f.pending() {
 		return nil, nil, false, nil
 	}
@@ -125,17 +125,17 @@ func (c *imapConn) land() (asked *namespaceQuestion, listed []*imap.ListData, re
 	if f.err != nil && refusal(f.err) == nil {
 		return nil, nil, false, c.failed("listing folders", f.err)
 	}
-	f.landed = true
+	f.taken = true
 	if asked = f.namespace; asked != nil && c.caps.Has(imap.CapNamespace) {
 		if _, err := asked.command.Wait(); refusal(err) != nil { // Folders would change their names from visit to visit.
 			asked = nil
-			c.quirks.alone.Store(true)
+			c.quirks.noPipelining.Store(true)
 		}
 	}
 	switch {
 	case f.err != nil:
 		if c.caps.Has(imap.CapListStatus) {
-			c.quirks.alone.Store(true)
+			c.quirks.noPipelining.Store(true)
 		}
 		return asked, nil, true, nil
 	case !f.uses && c.caps.Has(imap.CapSpecialUse):
@@ -144,12 +144,12 @@ func (c *imapConn) land() (asked *namespaceQuestion, listed []*imap.ListData, re
 	return asked, f.listed, false, nil
 }
 
-func (f *flight) pending() bool { return f != nil && !f.landed }
+func (f *pipelined) pending() bool { return f != nil && !f.taken }
 
 // lost reports whether a connection that has ended, and whose library has,
 // brought no answer to its flight since the server does not take one: rather
 // than the connection's breaking, which happens.
-func (f *flight) lost(c *imapConn) bool {
+func (f *pipelined) lost(c *imapConn) bool {
 	if !f.pending() {
 		return false
 	}
@@ -161,15 +161,15 @@ func (f *flight) lost(c *imapConn) bool {
 	return bye || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
 }
 
-// lostFlight is a login with more behind it that was neither accepted nor
+// lostPipelined is a login with more behind it that was neither accepted nor
 // refused.
-type lostFlight struct{ err error }
+type lostPipelined struct{ err error }
 
-func (e *lostFlight) Error() string { return e.err.Error() }
+func (e *lostPipelined) Error() string { return e.err.Error() }
 
 // mayRetry reports whether a login with nothing behind it can fare better: the
 // server did not wait in vain, and gave no other reason.
-func (e *lostFlight) mayRetry() bool {
+func (e *lostPipelined) mayRetry() bool {
 	switch fault.CodeOf(e.err) {
 	case fault.ProtocolError:
 		return true
@@ -180,26 +180,26 @@ func (e *lostFlight) mayRetry() bool {
 }
 
 const (
-	// earlyMessages is for how many new messages, at most, the bodies are asked
+	// speculativeMessages is for how many new messages, at most, the bodies are asked
 	// for behind the listing.
-	earlyMessages = 50
+	speculativeMessages = 50
 	// maxReadPast is how many octets of bodies that turned out not to be wanted
 	// are read; beyond that a new connection is cheaper.
 	maxReadPast = 1 << 20
 )
 
-// earlyRequest is the bodies of one folder that were asked for behind its
+// speculativeRequest is the bodies of one folder that were asked for behind its
 // listing. Nobody reads them before the next Fetch: the library waits with the
 // first, and everything behind that waits in the network.
-type earlyRequest struct {
+type speculativeRequest struct {
 	request        // Of the stage early; want is nil until one is known.
 	folder  string // As the server names it.
 	lo, hi  uint32 // UIDs.
 }
 
-// askEarly asks for the bodies of what the list of folders lets expect to be
+// askSpeculatively asks for the bodies of what the list of folders lets expect to be
 // new. Where one message is in several folders, the engine wants one copy.
-func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
+func (c *imapConn) askSpeculatively(queries []mail.Query) (asked []*speculativeRequest) {
 	if globalItem(c.caps) == wire.ItemGmailID {
 		return nil
 	}
@@ -207,12 +207,12 @@ func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
 	for _, q := range queries {
 		st := q.Folder.Status
 		if q.From == 0 || q.Failing || c.quirks.suspects.holds(q.Folder.Wire) || !st.Known ||
-			st.UIDValidity == 0 || st.UIDNext <= q.From || st.UIDNext-q.From > earlyMessages-total {
+			st.UIDValidity == 0 || st.UIDNext <= q.From || st.UIDNext-q.From > speculativeMessages-total {
 			continue
 		}
 		total += st.UIDNext - q.From
-		e := &earlyRequest{
-			request: request{batch: &batch{stage: early}}, folder: q.Folder.Wire, lo: q.From,
+		e := &speculativeRequest{
+			request: request{batch: &batch{stage: speculative}}, folder: q.Folder.Wire, lo: q.From,
 			hi: st.UIDNext - 1,
 		}
 		var set imap.UIDSet
@@ -224,11 +224,11 @@ func (c *imapConn) askEarly(queries []mail.Query) (asked []*earlyRequest) {
 }
 
 // keep leaves bodies that were asked for to the next Fetch.
-func (s *imapSession) keep(c *imapConn, asked []*earlyRequest) {
+func (s *imapSession) keep(c *imapConn, asked []*speculativeRequest) {
 	s.mu.Lock()
 	kept := !s.closed && s.conn == c
 	if kept {
-		s.early = asked
+		s.speculative = asked
 	}
 	s.mu.Unlock()
 	if !kept {
@@ -238,14 +238,14 @@ func (s *imapSession) keep(c *imapConn, asked []*earlyRequest) {
 
 // expected returns the bodies that were asked for early, which stay with the
 // session.
-func (s *imapSession) expected() []*earlyRequest {
+func (s *imapSession) expected() []*speculativeRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.early
+	return s.speculative
 }
 
 // drop gives up bodies that were asked for, with the connection.
-func (c *imapConn) drop(asked []*earlyRequest) {
+func (c *imapConn) drop(asked []*speculativeRequest) {
 	if len(asked) == 0 {
 		return
 	}
@@ -257,7 +257,7 @@ func (c *imapConn) drop(asked []*earlyRequest) {
 
 // readPast reads bodies that nobody wants. It returns false when that was too
 // much, or went wrong: then the connection has ended.
-func (c *imapConn) readPast(asked []*earlyRequest) bool {
+func (c *imapConn) readPast(asked []*speculativeRequest) bool {
 	past := int64(0)
 	for i, q := range asked {
 		if err := q.readPast(&past); err != nil {

@@ -33,7 +33,7 @@ func (r *fetchRun) openFailed(b *batch, err error) error {
 		r.doubt(&batch{want: w, items: b.items, stage: b.stage}, why, true, 0)
 		b.items = nil
 		return err
-	case b.stage == early:
+	case b.stage == speculative:
 		return err
 	}
 	if r.openErr[w]++; r.openErr[w] > 1 {
@@ -50,7 +50,7 @@ func (r *fetchRun) unanswered(b *batch, why string) {
 		b.items = nil
 		return
 	}
-	if b.stage == early {
+	if b.stage == speculative {
 		r.queue = append(r.queue, r.group(b.want, b.items)...)
 		b.items = nil
 		return

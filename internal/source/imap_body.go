@@ -104,7 +104,7 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 	if err := q.bodies.Close(); err != nil {
 		e := refusal(err)
 		if e == nil {
-			if last == 0 && (q.stage == early || r.brought > 0 && !r.disordered) {
+			if last == 0 && (q.stage == speculative || r.brought > 0 && !r.disordered) {
 				return q.first(), c.failed("fetching", err)
 			}
 			return q.next(last), c.failed("fetching", err)

@@ -84,7 +84,7 @@ func (r *fetchRun) convict(d doubted) {
 	case d.folder:
 		r.given[b.want] = d.why
 		r.giveUp(b)
-	case len(b.items) == 1 && b.stage != early:
+	case len(b.items) == 1 && b.stage != speculative:
 		detail := refusesMessage + d.why.Detail
 		if d.cut {
 			detail = breaksOff
@@ -98,7 +98,7 @@ func (r *fetchRun) convict(d doubted) {
 			Code: fault.MessageFailed, Op: d.why.Op, Detail: detail, Ended: d.cut, Err: d.why,
 		})
 		b.items = nil
-	case b.stage == early:
+	case b.stage == speculative:
 		r.queue = append(r.queue, r.group(b.want, b.items)...)
 	default:
 		r.queue = append(r.queue, b.parts(d.suspect)...)

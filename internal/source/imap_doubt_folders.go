@@ -21,25 +21,25 @@ type refusedFolder struct {
 // folderDoubts are such folders, in the order in which they were asked for, until
 // another one tells whose fault it is.
 type folderDoubts struct {
-	held  []refusedFolder
-	read  string   // A folder that was read by this List.
-	known []string // Folders that there are.
-	yield func(l mail.Listing, err error) error
+	refused []refusedFolder
+	read    string   // A folder that was read by this List.
+	known   []string // Folders that there are.
+	yield   func(l mail.Listing, err error) error
 }
 
-// hold keeps a folder's failure back.
-func (d *folderDoubts) hold(q mail.Query, why *fault.Error) {
-	d.held = append(d.held, refusedFolder{q, why})
+// postpone keeps a folder's failure back.
+func (d *folderDoubts) postpone(q mail.Query, why *fault.Error) {
+	d.refused = append(d.refused, refusedFolder{q, why})
 }
 
 // waits reports whether nothing is to be asked for but to settle whose fault a
 // refusal is. After a connection ended over a folder the next is asked for anyway.
 func (d *folderDoubts) waits() bool {
-	return slices.ContainsFunc(d.held, func(h refusedFolder) bool { return h.why.Session })
+	return slices.ContainsFunc(d.refused, func(h refusedFolder) bool { return h.why.Session })
 }
 
-// mostAhead is how many questions may be under way.
-func (d *folderDoubts) mostAhead() int {
+// mostPipelined is how many questions may be under way.
+func (d *folderDoubts) mostPipelined() int {
 	switch {
 	case d.waits():
 		return 0
@@ -49,8 +49,8 @@ func (d *folderDoubts) mostAhead() int {
 	return sentAhead / 2
 }
 
-// settle hands over what was held back, with another folder's outcome behind it.
-func (d *folderDoubts) settle(l mail.Listing, why error) error {
+// resolve hands over what was held back, with another folder's outcome behind it.
+func (d *folderDoubts) resolve(l mail.Listing, why error) error {
 	if why == nil {
 		d.read = l.Folder.Wire
 	}
@@ -62,8 +62,8 @@ func (d *folderDoubts) settle(l mail.Listing, why error) error {
 
 // blame reports what was held back as failed.
 func (d *folderDoubts) blame() error {
-	held := d.held
-	d.held = nil
+	held := d.refused
+	d.refused = nil
 	for _, h := range held {
 		if err := d.yield(mail.Listing{Folder: h.query.Folder}, h.why); err != nil {
 			return err
@@ -74,7 +74,7 @@ func (d *folderDoubts) blame() error {
 
 // session is what ended the session.
 func (d *folderDoubts) session() *fault.Error {
-	why := *d.held[0].why
+	why := *d.refused[0].why
 	if !why.Session {
 		why.Code = fault.CodeOf(why.Err)
 	}
@@ -89,7 +89,7 @@ func (d *folderDoubts) tell(c *imapConn, rest []mail.Query) error {
 		return d.gaveUp(err)
 	}
 	name := d.other(rest)
-	if len(d.held) > 1 && d.read == "" && !d.cut() {
+	if len(d.refused) > 1 && d.read == "" && !d.cut() {
 		return &callerError{d.session()}
 	}
 	_, err := c.client.Select(wire.AliasOf(name), &imap.SelectOptions{ReadOnly: true}).Wait()
@@ -108,7 +108,7 @@ func (d *folderDoubts) tell(c *imapConn, rest []mail.Query) error {
 // are about the session, and a connection that ended without any is the folder's.
 func (d *folderDoubts) alone(rest []mail.Query) (over bool, err error) {
 	switch {
-	case len(d.held) == 0 || d.other(rest) != "":
+	case len(d.refused) == 0 || d.other(rest) != "":
 		return false, nil
 	case d.cut():
 		return true, d.blame()
@@ -118,7 +118,7 @@ func (d *folderDoubts) alone(rest []mail.Query) (over bool, err error) {
 
 // cut reports whether a connection ended over one of them without a word.
 func (d *folderDoubts) cut() bool {
-	return slices.ContainsFunc(d.held, func(h refusedFolder) bool { return !h.why.Session })
+	return slices.ContainsFunc(d.refused, func(h refusedFolder) bool { return !h.why.Session })
 }
 
 func (d *folderDoubts) gaveUp(err error) error {
@@ -131,7 +131,7 @@ func (d *folderDoubts) gaveUp(err error) error {
 // other names a folder that was not refused: one that was read before any other.
 func (d *folderDoubts) other(rest []mail.Query) string {
 	refused := func(name string) bool {
-		return slices.ContainsFunc(d.held, func(h refusedFolder) bool { return h.query.Folder.Wire == name })
+		return slices.ContainsFunc(d.refused, func(h refusedFolder) bool { return h.query.Folder.Wire == name })
 	}
 	if d.read != "" {
 		return d.read

@@ -26,7 +26,7 @@ func (c *imapConn) blames(said wire.Reply, op string, why *fault.Error) *fault.E
 	}
 	f := said.Judge(wire.AskingAccount, op, c.cred)
 	f.Err = why
-	if _, told := said.Means(); !told {
+	if _, known := said.Means(); !known {
 		f.Code, f.Detail = why.Code, strings.TrimSpace(why.Detail+" "+f.Detail)
 	}
 	return f

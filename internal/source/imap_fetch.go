@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	batchMessages = 1000     // Messages asked for by one command.
-	batchRanges   = 300      // Ranges of UIDs in it, so that its line stays below 8,000 octets.
-	batchBytes    = 32 << 20 // Their declared octets, unless it is one message.
-	batchHeaders  = 2000     // Messages of which one command asks for the headers,
-	headerSize    = 512      // … and what each counts for.
-	batchesAhead  = 32       // Commands sent ahead.
-	bytesAhead    = 256 << 20
-	connBytes     = 1 << 30 // After so many octets a new connection is made: servers and links have limits.
+	batchMessages    = 1000     // Messages asked for by one command.
+	batchRanges      = 300      // Ranges of UIDs in it, so that its line stays below 8,000 octets.
+	batchBytes       = 32 << 20 // Their declared octets, unless it is one message.
+	batchHeaders     = 2000     // Messages of which one command asks for the headers,
+	headerSize       = 512      // … and what each counts for.
+	batchesPipelined = 32       // Commands sent ahead.
+	bytesPipelined   = 256 << 20
+	connBytes        = 1 << 30 // After so many octets a new connection is made: servers and links have limits.
 
 	// maxStrikes is how often in a row a connection may end without one more
 	// message settled; it suffices to find one bad message among batchMessages.
@@ -49,7 +49,7 @@ type batch struct {
 type stage int
 
 const (
-	early stage = iota - 1 // Before it was known to be there.
+	speculative stage = iota - 1 // Before it was known to be there.
 	together
 	alone
 	afresh // Alone, and on a connection of its own time.
@@ -63,21 +63,21 @@ type fetchRun struct {
 	head    [standInHead]byte // Of the message that is being looked at.
 	headers bool              // Headers alone are wanted: what does not come at once is left out.
 
-	ahead   []request // Asked for already, on this connection.
-	queue   []*batch  // To be asked for on this connection.
-	later   []*batch  // To be asked for on the next one.
-	settled int
-	past    int64     // Octets of bodies over this connection that were not wanted.
-	doubts  []doubted // What was refused, until it is known whose fault that is.
-	brought int       // Bodies that came.
-	proof   other     // A small one of them.
-	wants   []mail.Want
-	open    *mail.Want                  // The folder that is open
-	openAt  *imapConn                   // … at this connection.
-	openErr map[*mail.Want]int          // How often opening the folder ended the connection.
-	given   map[*mail.Want]*fault.Error // Folders given up.
-	again   int                         // Connections that ended over what was skipped before.
-	struck  map[*mail.Want]strike       // Over which a connection ended, perhaps: the first of what was asked for.
+	pipelined []request // Asked for already, on this connection.
+	queue     []*batch  // To be asked for on this connection.
+	later     []*batch  // To be asked for on the next one.
+	settled   int
+	past      int64     // Octets of bodies over this connection that were not wanted.
+	doubts    []doubted // What was refused, until it is known whose fault that is.
+	brought   int       // Bodies that came.
+	proof     other     // A small one of them.
+	wants     []mail.Want
+	open      *mail.Want                  // The folder that is open
+	openAt    *imapConn                   // … at this connection.
+	openErr   map[*mail.Want]int          // How often opening the folder ended the connection.
+	given     map[*mail.Want]*fault.Error // Folders given up.
+	again     int                         // Connections that ended over what was skipped before.
+	struck    map[*mail.Want]strike       // Over which a connection ended, perhaps: the first of what was asked for.
 	// disordered: the server does not send by ascending UIDs.
 	disordered bool
 }
@@ -113,7 +113,7 @@ func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(
 func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want) error {
 	r.s, r.wants, r.openErr, r.given = s, wants, map[*mail.Want]int{}, map[*mail.Want]*fault.Error{}
 	r.struck = map[*mail.Want]strike{}
-	var expected []*earlyRequest
+	var expected []*speculativeRequest
 	if !r.headers {
 		expected = s.expected()
 	}
@@ -173,7 +173,7 @@ func (s *imapSession) fetch(ctx context.Context, r *fetchRun, wants []mail.Want)
 
 // begin takes the session's connection, with the bodies that were expected on
 // it if it is still the same one.
-func (r *fetchRun) begin(ctx context.Context, expected []*earlyRequest) (c *imapConn, release func(), err error) {
+func (r *fetchRun) begin(ctx context.Context, expected []*speculativeRequest) (c *imapConn, release func(), err error) {
 	if r.headers {
 		return r.s.hold(ctx)
 	}
@@ -182,7 +182,7 @@ func (r *fetchRun) begin(ctx context.Context, expected []*earlyRequest) (c *imap
 		return nil, nil, err
 	}
 	for _, q := range asked {
-		r.ahead = append(r.ahead, q.request)
+		r.pipelined = append(r.pipelined, q.request)
 	}
 	if asked == nil {
 		for _, q := range expected {
@@ -194,12 +194,12 @@ func (r *fetchRun) begin(ctx context.Context, expected []*earlyRequest) (c *imap
 
 // plan groups what is wanted into batches, but for what is expected to come
 // anyway. wanted is false when nothing has to be fetched.
-func (r *fetchRun) plan(wants []mail.Want, expected []*earlyRequest) (wanted bool) {
+func (r *fetchRun) plan(wants []mail.Want, expected []*speculativeRequest) (wanted bool) {
 	limit := r.s.owner.opts.MaxMessageBytes
 	for i := range wants {
 		w := &wants[i]
-		e := &earlyRequest{}
-		if at := slices.IndexFunc(expected, func(e *earlyRequest) bool {
+		e := &speculativeRequest{}
+		if at := slices.IndexFunc(expected, func(e *speculativeRequest) bool {
 			return e.folder == w.Folder.Wire && e.want == nil
 		}); at >= 0 {
 			e = expected[at]
@@ -287,11 +287,11 @@ func (r *fetchRun) missedLarge(w *mail.Want, it mail.Item, size int64) {
 // when the queue is empty or the connection has brought enough; else what ended
 // the connection, with the queue ready for the next one.
 func (r *fetchRun) over(c *imapConn) (err error) {
-	ahead := r.ahead
-	r.ahead, r.past = nil, 0
-	var aheadBytes int64
-	for _, q := range ahead {
-		aheadBytes += q.size
+	sent := r.pipelined
+	r.pipelined, r.past = nil, 0
+	var sentBytes int64
+	for _, q := range sent {
+		sentBytes += q.size
 	}
 	var suspect uint32
 	defer func() {
@@ -300,10 +300,10 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		}
 		c.link.Close()
 		var rest []*batch
-		for i, q := range ahead {
+		for i, q := range sent {
 			q.bodies.Close()
 			switch {
-			case q.stage == early && (i > 0 || !fault.Of(err).Session):
+			case q.stage == speculative && (i > 0 || !fault.Of(err).Session):
 				if i == 0 && suspect != 0 {
 					r.struck[q.want] = strike{suspect, r.brought}
 				}
@@ -316,34 +316,34 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		}
 		r.queue = append(rest, r.queue...)
 	}()
-	for len(ahead) > 0 || r.more() && c.taken < connBytes {
+	for len(sent) > 0 || r.more() && c.taken < connBytes {
 		r.cleared()
-		if len(r.doubts) > 0 && len(ahead) == 0 && (len(r.queue) == 0 || r.waits()) {
+		if len(r.doubts) > 0 && len(sent) == 0 && (len(r.queue) == 0 || r.waits()) {
 			if err := r.tell(c); err != nil {
 				return err
 			}
 			continue
 		}
-		if most := r.mostAhead(); len(ahead) <= most/2 {
-			for len(r.queue) > 0 && len(ahead) < most && aheadBytes < bytesAhead && c.taken < connBytes {
+		if most := r.mostPipelined(); len(sent) <= most/2 {
+			for len(r.queue) > 0 && len(sent) < most && sentBytes < bytesPipelined && c.taken < connBytes {
 				b := r.queue[0]
 				r.queue = r.queue[1:]
 				if r.giveUp(b) {
 					continue
 				}
-				ahead = append(ahead, c.request(b, r.headers))
-				aheadBytes += b.size
+				sent = append(sent, c.request(b, r.headers))
+				sentBytes += b.size
 			}
-			if len(ahead) == 0 {
+			if len(sent) == 0 {
 				break
 			}
 		}
-		q := ahead[0]
+		q := sent[0]
 		if len(q.items) == 0 { // Asked for early, and not wanted.
 			if err := q.readPast(&r.past); err != nil {
 				return c.failed("fetching", err)
 			}
-			ahead = ahead[1:]
+			sent = sent[1:]
 			continue
 		}
 		verdict, err := r.enter(c, q)
@@ -364,8 +364,8 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		} else if suspect, err = r.receive(c, q); err != nil {
 			return err
 		}
-		ahead = ahead[1:]
-		aheadBytes -= q.size
+		sent = sent[1:]
+		sentBytes -= q.size
 	}
 	return nil
 }
@@ -382,13 +382,13 @@ func (r *fetchRun) waits() bool {
 	return slices.ContainsFunc(r.doubts, func(d doubted) bool { return !d.cut || d.why.Session })
 }
 
-// mostAhead is how many commands may be under way.
-func (r *fetchRun) mostAhead() int {
+// mostPipelined is how many commands may be under way.
+func (r *fetchRun) mostPipelined() int {
 	switch {
 	case r.waits():
 		return 0
 	case r.brought == 0 && !r.headers:
 		return unproven
 	}
-	return batchesAhead
+	return batchesPipelined
 }

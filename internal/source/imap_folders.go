@@ -39,7 +39,7 @@ func (s *imapSession) Folders(ctx context.Context) (folders []mail.Folder, err e
 	if err != nil {
 		return nil, err
 	}
-	ahead := c.flight.pending()
+	ahead := c.pipelined.pending()
 	folders, err = c.folders()
 	release()
 	if err != nil && ahead && s.mayRetry(ctx, err) {
@@ -114,7 +114,7 @@ func (c *imapConn) lostState(err error) bool {
 
 // folders asks for the folders, as far as that was not done with the login.
 func (c *imapConn) folders() ([]mail.Folder, error) {
-	asked, listed, short, err := c.land()
+	asked, listed, short, err := c.takePipelined()
 	if err != nil {
 		return nil, err
 	}
@@ -273,9 +273,9 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 		}
 	}
 	commands := make([]*imapclient.StatusCommand, len(open))
-	sent, most, ahead, told := 0, unproven, sentAhead, false
+	sent, most, window, answered := 0, unproven, sentAhead, false
 	if !c.countUntil.IsZero() {
-		ahead = countedAhead
+		window = countedAhead
 	}
 	var refused *fault.Error
 	for i, f := range open {
@@ -290,13 +290,13 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 		switch {
 		case err == nil:
 			f.Status = statusOf(data)
-			most, told = ahead, true
+			most, answered = window, true
 		case refusal(err) == nil:
 			if err = c.failed("asking for the state of folders", err); !c.countUntil.IsZero() && wire.Silent(err) {
 				return nil // Whether a folder opens is seen anyway.
 			}
 			return err
-		case !told:
+		case !answered:
 			said := wire.IMAPReply(refusal(err)).Judge(wire.OpeningFolder, "asking for the state of folders", c.cred)
 			if said.Session && refused != nil {
 				return refused

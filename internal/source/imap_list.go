@@ -45,7 +45,7 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 			}
 		}
 	}()
-	for len(queries)+len(doubts.held) > 0 {
+	for len(queries)+len(doubts.refused) > 0 {
 		done, asked, err := c.listAll(ctx, &s.listings, queries, doubts)
 		var stop *callerError
 		if errors.As(err, &stop) {
@@ -62,7 +62,7 @@ func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func
 		// Over a BYE no folder is asked for twice in a visit.
 		if failures++; len(queries) > 0 && (failures > 1 || fault.Of(err).Session) {
 			name := displayName(queries[0].Folder)
-			doubts.hold(queries[0], folderFault("listing folder "+name, name, err))
+			doubts.postpone(queries[0], folderFault("listing folder "+name, name, err))
 			if fault.Of(err).Session {
 				accused = append(accused, suspectFolder(queries[0].Folder.Wire))
 				s.quirks.suspects.add(suspectFolder(queries[0].Folder.Wire))
@@ -101,9 +101,9 @@ func (s *imapSession) mayRetry(ctx context.Context, err error) bool {
 // the outcome, and the bodies that were asked for on the way.
 func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.Query,
 	doubts *folderDoubts,
-) (done int, asked []*earlyRequest, err error) {
+) (done int, asked []*speculativeRequest, err error) {
 	questions := make([]question, 0, min(len(queries), sentAhead))
-	sent, early := 0, false
+	sent, requested := 0, false
 	defer func() {
 		if err != nil {
 			c.link.Close()
@@ -115,7 +115,7 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 			c.drop(asked)
 		}
 	}()
-	for done < len(queries) || len(doubts.held) > 0 {
+	for done < len(queries) || len(doubts.refused) > 0 {
 		if len(questions) == 0 && (doubts.waits() || done == len(queries)) {
 			if !c.readPast(asked) {
 				return done, nil, c.failed("fetching", errReadPast)
@@ -126,7 +126,7 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 			}
 			continue
 		}
-		if most := doubts.mostAhead(); len(questions) <= most/2 { // Asked in bulk: fewer and fuller packets.
+		if most := doubts.mostPipelined(); len(questions) <= most/2 { // Asked in bulk: fewer and fuller packets.
 			for ; sent < len(queries) && len(questions) < most; sent++ {
 				if left := c.leaves(queries[sent]); left != nil {
 					questions = append(questions, question{query: queries[sent], left: left})
@@ -134,12 +134,12 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 					questions = append(questions, c.ask(queries[sent]))
 				}
 			}
-			if !early && sent == len(queries) {
-				early, asked = true, c.askEarly(queries)
+			if !requested && sent == len(queries) {
+				requested, asked = true, c.askSpeculatively(queries)
 			}
 		}
 		if left := questions[0].left; left != nil {
-			doubts.hold(queries[done], left)
+			doubts.postpone(queries[done], left)
 			questions, done = questions[1:], done+1
 			continue
 		}
@@ -151,8 +151,8 @@ func (c *imapConn) listAll(ctx context.Context, into *collector, queries []mail.
 		c.quirks.suspects.remove(suspectFolder(queries[done].Folder.Wire))
 		var known *fault.Error
 		if errors.As(why, &known) && known.Session {
-			doubts.hold(queries[done], known)
-		} else if err := doubts.settle(listing, why); err != nil {
+			doubts.postpone(queries[done], known)
+		} else if err := doubts.resolve(listing, why); err != nil {
 			return done, asked, &callerError{err}
 		}
 		done++
@@ -209,7 +209,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 		if e := refusal(err); e.Type == imap.StatusResponseTypeBad && q.sent.NamedBy() != "" && opened.NumMessages > 0 {
 			// It offers names over all folders and does not know the word for
 			// them: once more, on a new connection, without.
-			c.quirks.nameless.Store(true)
+			c.quirks.noObjectID.Store(true)
 			return l, nil, c.link.Abort(folderFault(op, name, err))
 		}
 		// Some servers refuse a set that names nothing, as the end of a folder may

@@ -14,7 +14,7 @@ import (
 
 // login signs in and learns what the server can do. What known and the
 // capabilities of now let hope for is asked right behind it, if ahead says so.
-func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool, version string) error {
+func (c *imapConn) login(cred account.Credential, known imap.CapSet, pipelining bool, version string) error {
 	if err := checkCredential(cred); err != nil {
 		return err
 	}
@@ -31,17 +31,17 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool,
 	if caps.Has(imap.CapListStatus) {
 		known = caps
 	}
-	var behind func()
+	var afterLogin func()
 	introduced := false
-	if ahead && known.Has(imap.CapListStatus) {
-		behind = func() {
+	if pipelining && known.Has(imap.CapListStatus) {
+		afterLogin = func() {
 			if introduced = caps.Has(imap.CapID); introduced {
 				c.introduce(version)
 			}
-			c.flight = c.takeOff(known)
+			c.pipelined = c.sendPipelined(known)
 		}
 	}
-	if err := c.authenticate(caps, cred, proven, behind); err != nil {
+	if err := c.authenticate(caps, cred, proven, afterLogin); err != nil {
 		said := c.wire.LastSaid()
 		if refused := refusal(err); refused != nil {
 			return wire.IMAPReply(refused).Judge(wire.SigningIn, "signing in", cred)
@@ -50,8 +50,8 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, ahead bool,
 		} else {
 			err = c.failed("signing in", err)
 		}
-		if c.flight != nil {
-			err = &lostFlight{err}
+		if c.pipelined != nil {
+			err = &lostPipelined{err}
 		}
 		return err
 	}
@@ -91,7 +91,7 @@ func globalItem(caps imap.CapSet) string {
 //
 // proven says that the account has signed in by SCRAM before. Where it has not, a
 // refusal may be of SCRAM alone, and the password itself is tried once, under TLS.
-func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, proven bool, behind func()) error {
+func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, proven bool, afterLogin func()) error {
 	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
 	switch {
 	case cred.Auth == account.OAuth2 && offered(wire.SASLXOAUTH2):
@@ -99,10 +99,10 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 	case cred.Auth == account.OAuth2:
 		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
 	}
-	private := c.link.Encrypted()
-	mechanism := wire.ProvingMechanism(offered, private, c.way == memoryShown)
+	encrypted := c.link.Encrypted()
+	mechanism := wire.ProvingMechanism(offered, encrypted, c.way == memoryShown)
 	if mechanism == "" {
-		return c.show(caps, cred, behind)
+		return c.show(caps, cred, afterLogin)
 	}
 	err := c.exchange(mechanism, cred)
 	switch {
@@ -111,12 +111,12 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 	case err == nil:
 		c.way = memoryProved
 		return nil
-	case proven || !private || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(wire.SASLPlain):
+	case proven || !encrypted || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(wire.SASLPlain):
 		return err
 	case !c.link.PresentsAgain():
 		return err
 	}
-	if err = c.show(caps, cred, behind); err == nil {
+	if err = c.show(caps, cred, afterLogin); err == nil {
 		c.way = memoryShown
 	}
 	return err
@@ -131,14 +131,14 @@ func refusesPassword(err error, cred account.Credential) bool {
 
 // show signs in with the password itself; as it is not for everybody's eyes,
 // only where nothing better is offered.
-func (c *imapConn) show(caps imap.CapSet, cred account.Credential, behind func()) error {
+func (c *imapConn) show(caps imap.CapSet, cred account.Credential, afterLogin func()) error {
 	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
 	disabled, secret := caps.Has(imap.CapLoginDisabled), cred.Secret.Reveal()
 	switch {
-	case behind != nil && !disabled && wire.IsPlain(cred.Username+secret):
+	case afterLogin != nil && !disabled && wire.IsPlain(cred.Username+secret):
 		c.link.Presents()
 		signedIn := c.client.Login(cred.Username, secret)
-		behind()
+		afterLogin()
 		return signedIn.Wait()
 	case offered(wire.SASLPlain) && (disabled || caps.Has(imap.CapSASLIR) || !wire.IsASCII(cred.Username+secret)):
 		return c.exchange(wire.SASLPlain, cred)

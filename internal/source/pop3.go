@@ -58,22 +58,22 @@ type pop3Session struct {
 	link   *wire.Link
 	closed bool
 
-	pace     *wire.SessionPace
-	wire     *wire.POP3
-	capas    pop3Capas
-	memory   pop3Memory
-	early    *listing // Asked for along with the login and not yet handed over, as is count.
-	count    uint32   // Of STAT.
-	counted  bool
-	listed   []bearer           // By ascending number, as listed last on this connection; nil: never.
-	numbers  map[mail.ID]uint32 // The same by name, once it is needed.
-	long     *pages             // A long listing, in place of listed.
-	moved    bool               // Numbers of a long listing may be another connection's,
-	relisted bool               // … and it is none that was handed over.
-	file     *pageFile
-	top      presence // TOP, where CAPA does not speak of it.
-	reopens  int
-	release  func() // Undoes the binding of the link to the call's context.
+	pace      *wire.SessionPace
+	wire      *wire.POP3
+	capas     pop3Capas
+	memory    pop3Memory
+	pipelined *listing // Asked for along with the login and not yet handed over, as is count.
+	count     uint32   // Of STAT.
+	counted   bool
+	listed    []bearer           // By ascending number, as listed last on this connection; nil: never.
+	numbers   map[mail.ID]uint32 // The same by name, once it is needed.
+	long      *pages             // A long listing, in place of listed.
+	moved     bool               // Numbers of a long listing may be another connection's,
+	relisted  bool               // … and it is none that was handed over.
+	file      *pageFile
+	top       presence // TOP, where CAPA does not speak of it.
+	reopens   int
+	release   func() // Undoes the binding of the link to the call's context.
 
 	readWhole func(context.Context) (map[string]bool, error) // Of the query: see mail.Query.
 
@@ -126,7 +126,7 @@ func (s *pop3Session) enter(ctx context.Context) (leave func()) {
 // Folders implements Session.
 func (s *pop3Session) Folders(ctx context.Context) ([]mail.Folder, error) {
 	defer s.enter(ctx)()
-	if s.early == nil {
+	if s.pipelined == nil {
 		if err := s.stat(ctx); err != nil {
 			return nil, err
 		}
@@ -141,7 +141,7 @@ func (s *pop3Session) inbox() mail.Folder {
 }
 
 func (s *pop3Session) stat(ctx context.Context) error {
-	if err := s.settle(); err != nil {
+	if err := s.drain(); err != nil {
 		return err
 	}
 	defer s.link.Within(ctx, pop3Patience)()
@@ -200,11 +200,11 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 			return mail.Listing{}, nil, err
 		}
 	}
-	if err := s.settle(); err != nil {
+	if err := s.drain(); err != nil {
 		return mail.Listing{}, nil, err
 	}
 	items, long, unread, why, err := s.list(ctx)
-	if err != nil && s.lostAhead(ctx) {
+	if err != nil && s.lostPipelined(ctx) {
 		if err := s.retry(ctx, s.reopen); err != nil {
 			return mail.Listing{}, nil, err
 		}
@@ -229,9 +229,9 @@ func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, e
 	}, why, nil
 }
 
-// settle reads what is still to come, so that the next answer is the next
+// drain reads what is still to come, so that the next answer is the next
 // question's.
-func (s *pop3Session) settle() error {
+func (s *pop3Session) drain() error {
 	most := s.client.opts.MaxMessageBytes
 	if d := s.partial; d != nil {
 		s.partial = nil
@@ -258,7 +258,7 @@ func (s *pop3Session) settle() error {
 // Capabilities implements Session.
 func (s *pop3Session) Capabilities() string {
 	return pop3Memory{
-		capas: s.capas, late: s.memory.late, single: s.memory.single, signIn: s.memory.signIn,
+		capas: s.capas, noPipelinedLogin: s.memory.noPipelinedLogin, noPipelining: s.memory.noPipelining, signIn: s.memory.signIn,
 	}.String()
 }
 
@@ -277,7 +277,7 @@ func (s *pop3Session) Capabilities() string {
 func (s *pop3Session) Leave(ctx context.Context) error {
 	defer s.Close()
 	defer s.enter(ctx)()
-	if err := s.settle(); err != nil {
+	if err := s.drain(); err != nil {
 		return err
 	}
 	defer s.link.Within(ctx, leavePatience)()
@@ -335,7 +335,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 	if s.relisted && s.long != nil {
 		memory.Of(ctx).Give(int64(s.long.taken) * pagedCost)
 	}
-	s.partial, s.pending, s.early, s.counted, s.listed, s.numbers, s.long = nil, 0, nil, false, nil, nil, nil
+	s.partial, s.pending, s.pipelined, s.counted, s.listed, s.numbers, s.long = nil, 0, nil, false, nil, nil, nil
 	s.link.Close()
 	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*wire.Link, error) {
 		l, err := s.client.wire.Dial(ctx, s.who, cred, s.pace, nil)

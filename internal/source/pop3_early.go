@@ -35,9 +35,9 @@ var visitQuestions = append([]wire.POP3Command{{Verb: wire.PopSTAT}}, listQuesti
 
 // pop3Memory is what is remembered of a server from one session to the next.
 type pop3Memory struct {
-	capas  pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
-	late   bool      // Questions behind a login are lost: they are not sent ahead of its answer.
-	single bool      // Questions are lost that are sent ahead of any answer.
+	capas            pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
+	noPipelinedLogin bool      // Questions behind a login are lost: they are not sent ahead of its answer.
+	noPipelining     bool      // Questions are lost that are sent ahead of any answer.
 	// signIn is memoryProved or memoryShown: how the account has signed in where
 	// SCRAM was offered; "": not known.
 	signIn string
@@ -45,11 +45,11 @@ type pop3Memory struct {
 
 // The words of a memory beside the names of capabilities.
 const (
-	memoryCapa    = "CAPA"     // There is CAPA.
-	memoryNoCapa  = "NO-CAPA"  // There is none.
-	memorySASL    = "SASL-"    // Then a mechanism.
-	memoryNoEarly = "NO-EARLY" // Questions behind the login are lost.
-	memoryNoAhead = "NO-AHEAD" // Questions behind any other are lost.
+	memoryCapa             = "CAPA"     // There is CAPA.
+	memoryNoCapa           = "NO-CAPA"  // There is none.
+	memorySASL             = "SASL-"    // Then a mechanism.
+	memoryNoPipelinedLogin = "NO-EARLY" // Questions behind the login are lost.
+	memoryNoPipelining     = "NO-AHEAD" // Questions behind any other are lost.
 )
 
 // rememberedCapas and rememberedMechanisms are what a later login goes by.
@@ -58,9 +58,9 @@ var (
 	rememberedMechanisms = wire.SASLMechanisms
 )
 
-// losesEarly reports whether a server says of itself that it is one of those
+// losesPipelined reports whether a server says of itself that it is one of those
 // that lose what is sent behind a login.
-func (c pop3Capas) losesEarly() bool {
+func (c pop3Capas) losesPipelined() bool {
 	return slices.ContainsFunc(c["IMPLEMENTATION"], func(word string) bool { return strings.HasPrefix(word, "COURIER") })
 }
 
@@ -71,10 +71,10 @@ func rememberPOP3(text string) (m pop3Memory) {
 		switch {
 		case word == memoryCapa && m.capas == nil:
 			m.capas = pop3Capas{}
-		case word == memoryNoEarly:
-			m.late = true
-		case word == memoryNoAhead:
-			m.single = true
+		case word == memoryNoPipelinedLogin:
+			m.noPipelinedLogin = true
+		case word == memoryNoPipelining:
+			m.noPipelining = true
 		case word == memoryProved, word == memoryShown:
 			m.signIn = word
 		case m.capas == nil:
@@ -109,11 +109,11 @@ func (m pop3Memory) String() string {
 	if m.capas.has("SASL") && len(words) == known {
 		words = append(words, memorySASL) // There is SASL, and nothing for us.
 	}
-	if m.late {
-		words = append(words, memoryNoEarly)
+	if m.noPipelinedLogin {
+		words = append(words, memoryNoPipelinedLogin)
 	}
-	if m.single {
-		words = append(words, memoryNoAhead)
+	if m.noPipelining {
+		words = append(words, memoryNoPipelining)
 	}
 	if m.signIn != "" {
 		words = append(words, m.signIn)
@@ -124,11 +124,11 @@ func (m pop3Memory) String() string {
 
 // ready says that a login may go by the memory alone.
 func (m pop3Memory) ready() bool {
-	return m.capas.has("PIPELINING") && !m.capas.has("UTF8") && !m.late && !m.single
+	return m.capas.has("PIPELINING") && !m.capas.has("UTF8") && !m.noPipelinedLogin && !m.noPipelining
 }
 
-// errTooEarly says that a server took a question sent ahead for something else.
-var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took a question for the credential.")
+// errMisread says that a server took a question sent ahead for something else.
+var errMisread = fault.New(fault.ProtocolError, "signing in", "The server took a question for the credential.")
 
 // start takes the session's connection from the greeting to the login, and to
 // the answers to visitQuestions where hurry lets them be sent along.
@@ -137,30 +137,30 @@ var errTooEarly = fault.New(fault.ProtocolError, "signing in", "The server took 
 // server never looked at the credential: it took a question for it, or it signs
 // in by another way than is remembered. A connection that breaks, or falls
 // silent, over what was sent ahead is replaced once by one that is not hurried.
-func (s *pop3Session) start(ctx context.Context, hurry bool) error {
-	p := &pop3Login{cred: s.cred, security: s.server.Security, hurry: hurry, memory: s.memory, listing: func() *listing {
+func (s *pop3Session) start(ctx context.Context, pipelining bool) error {
+	p := &pop3Login{cred: s.cred, security: s.server.Security, mayPipeline: pipelining, memory: s.memory, listing: func() *listing {
 		return s.client.listing(s.file, s.link)
 	}}
 	err := p.run(ctx, s.client, s.link)
 	s.link.LoginFailed(err)
-	if p.told {
+	if p.asked {
 		// Else it is another server than the one that lost them.
 		same := s.memory.capas.equal(p.capas)
-		s.memory.late, s.memory.single = s.memory.late && same, s.memory.single && same
+		s.memory.noPipelinedLogin, s.memory.noPipelining = s.memory.noPipelinedLogin && same, s.memory.noPipelining && same
 		s.memory.capas = p.capas
 	}
 	switch lost := p.lost(err); {
 	case err == nil:
 		s.wire, s.capas = p.POP3, p.capas
-		s.early, s.count, s.counted = p.early, p.count, p.early != nil
-		s.memory.late = s.memory.late || p.ahead && p.early == nil || p.capas.losesEarly()
+		s.pipelined, s.count, s.counted = p.listed, p.count, p.listed != nil
+		s.memory.noPipelinedLogin = s.memory.noPipelinedLogin || p.pipelining && p.listed == nil || p.capas.losesPipelined()
 		s.memory.signIn = p.memory.signIn
 		return nil
 	case lost || p.otherWay(err):
 		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host,
 			"reason", err)
 		s.link.Abort(err)
-		s.memory.late = s.memory.late || lost
+		s.memory.noPipelinedLogin = s.memory.noPipelinedLogin || lost
 		err := s.another(ctx)
 		if fault.CodeOf(err) == fault.MailboxInUse { // By the connection that was given up.
 			err = s.retry(ctx, s.another)
@@ -177,23 +177,23 @@ func (c pop3Capas) equal(other pop3Capas) bool {
 
 // lost reports whether err may come of what was sent ahead.
 func (p *pop3Login) lost(err error) bool {
-	if err == nil || !p.ahead || final(err) {
+	if err == nil || !p.pipelining || final(err) {
 		return false
 	}
-	return errors.Is(err, errTooEarly) || p.Failure() != nil
+	return errors.Is(err, errMisread) || p.Failure() != nil
 }
 
 // otherWay reports whether a login was refused that went by a memory, by a
 // server that wants to be signed in to in another way by now.
 func (p *pop3Login) otherWay(err error) bool {
-	return err != nil && p.recalled && p.told && p.Failure() == nil && p.way(p.memory.capas) != p.way(p.capas)
+	return err != nil && p.recalled && p.asked && p.Failure() == nil && p.way(p.memory.capas) != p.way(p.capas)
 }
 
 // say sends the commands of a login and reads the answers; its error is of the
 // first that was not answered +OK. last says that nothing more is needed for
 // the login.
 func (p *pop3Login) say(last bool, cmds ...wire.POP3Command) error {
-	if !p.ahead {
+	if !p.pipelining {
 		for _, c := range cmds {
 			if _, err := p.Ask(c); err != nil {
 				return err
@@ -201,16 +201,16 @@ func (p *pop3Login) say(last bool, cmds ...wire.POP3Command) error {
 		}
 		return nil
 	}
-	var flight []wire.POP3Command
-	asks := !p.told
+	var sent []wire.POP3Command
+	asks := !p.asked
 	if asks {
-		flight = append(flight, wire.POP3Command{Verb: wire.PopCAPA})
+		sent = append(sent, wire.POP3Command{Verb: wire.PopCAPA})
 	}
-	flight = append(flight, cmds...)
+	sent = append(sent, cmds...)
 	if last {
-		flight = append(flight, visitQuestions...)
+		sent = append(sent, visitQuestions...)
 	}
-	if err := p.Send(flight...); err != nil {
+	if err := p.Send(sent...); err != nil {
 		return err
 	}
 	if asks {
@@ -228,16 +228,16 @@ func (p *pop3Login) say(last bool, cmds ...wire.POP3Command) error {
 }
 
 // pipelines reports whether questions are sent ahead of answers.
-func (s *pop3Session) pipelines() bool { return s.capas.has("PIPELINING") && !s.memory.single }
+func (s *pop3Session) pipelines() bool { return s.capas.has("PIPELINING") && !s.memory.noPipelining }
 
-// lostAhead reports whether the connection ended since a question was lost that was
+// lostPipelined reports whether the connection ended since a question was lost that was
 // sent ahead of the answer to another, at a server that promises to keep it. From now
 // on one question is asked at a time.
-func (s *pop3Session) lostAhead(ctx context.Context) bool {
-	if s.wire == nil || !s.wire.Lost() || s.memory.single {
+func (s *pop3Session) lostPipelined(ctx context.Context) bool {
+	if s.wire == nil || !s.wire.Lost() || s.memory.noPipelining {
 		return false
 	}
-	s.memory.single = true
+	s.memory.noPipelining = true
 	s.client.opts.Log.InfoContext(ctx, "questions that are sent ahead are lost: one is asked at a time",
 		"host", s.server.Host)
 	return true
@@ -266,6 +266,6 @@ func (p *pop3Login) listen(ctx context.Context) error {
 	if !understood || refused[wire.PopLIST] != nil || refused[wire.PopUIDL] != nil && p.capas.has("UIDL") {
 		return nil
 	}
-	p.early, p.count = l, count
+	p.listed, p.count = l, count
 	return nil
 }

@@ -24,7 +24,7 @@ func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f 
 	if len(r.todo) == 0 {
 		return nil
 	}
-	if err := s.settle(); err != nil && final(err) {
+	if err := s.drain(); err != nil && final(err) {
 		return err // Else run sees the broken connection.
 	}
 	return r.run(ctx)
@@ -233,7 +233,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 		r.pending--
 		return r.refused(w, no)
 	}
-	if err != nil && r.lostAhead(ctx) {
+	if err != nil && r.lostPipelined(ctx) {
 		return nil // Over another connection, and not this message's fault.
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 	if len(r.todo) == 0 {
 		return nil
 	}
-	if err := s.settle(); err != nil && final(err) {
+	if err := s.drain(); err != nil && final(err) {
 		return err // Else the loop sees the broken connection.
 	}
 	for len(r.todo) > 0 {
@@ -57,7 +57,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 			return stop.err
 		case err != nil && final(err):
 			return err
-		case err != nil && r.lostAhead(ctx):
+		case err != nil && r.lostPipelined(ctx):
 		case err != nil:
 			w := &r.todo[0]
 			if w.tries++; w.tries > 1 {

@@ -247,8 +247,8 @@ func (l *listing) read(ctx context.Context, w *wire.POP3,
 // ask returns what LIST and UIDL tell: what was asked for along with the login,
 // the first time.
 func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
-	if l := s.early; l != nil {
-		s.early = nil
+	if l := s.pipelined; l != nil {
+		s.pipelined = nil
 		return l, nil
 	}
 	send := func(c wire.POP3Command) error { return s.wire.Send(c) }

@@ -56,18 +56,18 @@ func (c pop3Capas) loginDelay() time.Duration {
 // pop3Login is one login under way.
 type pop3Login struct {
 	*wire.POP3
-	cred     account.Credential
-	security account.Security
-	hurry    bool // What a visit asks first may go along with the login.
-	memory   pop3Memory
+	cred        account.Credential
+	security    account.Security
+	mayPipeline bool // What a visit asks first may go along with the login.
+	memory      pop3Memory
 
-	capas    pop3Capas       // What the login goes by: as remembered, until they are told.
-	told     bool            // The server told them on this connection.
-	recalled bool            // The login began before that.
-	ahead    bool            // Questions are sent ahead of the login's answer.
-	listing  func() *listing // Makes an empty one.
-	early    *listing        // What these brought, with count.
-	count    uint32
+	capas      pop3Capas       // What the login goes by: as remembered, until they are told.
+	asked      bool            // The server told them on this connection.
+	recalled   bool            // The login began before that.
+	pipelining bool            // Questions are sent ahead of the login's answer.
+	listing    func() *listing // Makes an empty one.
+	listed     *listing        // What these brought, with count.
+	count      uint32
 }
 
 // run takes a link from the greeting to the login, and further where questions
@@ -83,16 +83,16 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
 		return err
 	}
 	// What begins with a challenge cannot be hurried, and is chosen by what is offered now.
-	if p.recalled = p.hurry && p.memory.ready() && p.way(p.memory.capas).whole(); p.recalled {
+	if p.recalled = p.mayPipeline && p.memory.ready() && p.way(p.memory.capas).whole(); p.recalled {
 		p.capas = p.memory.capas
 	}
 	p.Unknown(!p.recalled)
 	if err := p.secureConnection(ctx); err != nil {
 		return err
 	}
-	late := (p.memory.late || p.memory.single) && p.memory.capas.equal(p.capas)
-	p.ahead = p.hurry && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
-		!p.capas.losesEarly() && !p.capas.has("UTF8")
+	late := (p.memory.noPipelinedLogin || p.memory.noPipelining) && p.memory.capas.equal(p.capas)
+	p.pipelining = p.mayPipeline && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
+		!p.capas.losesPipelined() && !p.capas.has("UTF8")
 	_, err = wire.Timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
 		defer l.Within(ctx, pop3Patience)()
 		return struct{}{}, "", p.signIn()
@@ -101,7 +101,7 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
 		return err
 	}
 	l.SignedIn()
-	if p.ahead {
+	if p.pipelining {
 		return p.listen(ctx)
 	}
 	return nil
@@ -174,7 +174,7 @@ func (p *pop3Login) readCapas() error {
 	var no *wire.POP3Refusal
 	switch {
 	case errors.As(err, &no):
-		p.capas, p.told = nil, true // RFC 2449 is optional.
+		p.capas, p.asked = nil, true // RFC 2449 is optional.
 		return nil
 	case err != nil:
 		return err
@@ -188,7 +188,7 @@ func (p *pop3Login) readCapas() error {
 		return false, nil // A few lines: nothing that takes time.
 	})
 	if err == nil {
-		p.capas, p.told = capas, true
+		p.capas, p.asked = capas, true
 	}
 	return err
 }
@@ -394,8 +394,8 @@ func (p *pop3Login) authenticate(mechanism string) error {
 		c.Arg, c.Secret = mechanism+" "+initial, true
 	}
 	err = p.say(sent, c)
-	if sent && p.ahead && errors.Is(err, wire.ErrChallenge) && p.Challenge() == "" {
-		return errTooEarly // It wants what it was sent, and has a question in its place.
+	if sent && p.pipelining && errors.Is(err, wire.ErrChallenge) && p.Challenge() == "" {
+		return errMisread // It wants what it was sent, and has a question in its place.
 	}
 	for range maxChallenges {
 		if !errors.Is(err, wire.ErrChallenge) {
@@ -405,10 +405,10 @@ func (p *pop3Login) authenticate(mechanism string) error {
 		case !sent && response != nil:
 			sent = true
 			err = p.Answer(initial)
-			if err == nil && p.ahead {
+			if err == nil && p.pipelining {
 				err = p.Send(visitQuestions...)
 			}
-		case popWay(mechanism).whole() && p.ahead:
+		case popWay(mechanism).whole() && p.pipelining:
 			err = nil // Answered by what was sent ahead.
 		case popWay(mechanism).whole():
 			err = p.Answer("")

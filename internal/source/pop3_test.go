@@ -254,7 +254,7 @@ func TestWhatIsRememberedOfAPOP3Server(t *testing.T) {
 		"too much": {flood, false, "CAPA PIPELINING SASL-CRAM-MD5 SASL-PLAIN SASL-XOAUTH2"},
 		"lost":     {pop3Capas{"PIPELINING": nil}, true, "CAPA NO-EARLY PIPELINING"},
 	} {
-		m := pop3Memory{capas: tc.capas, late: tc.late}
+		m := pop3Memory{capas: tc.capas, noPipelinedLogin: tc.late}
 		if got := m.String(); got != tc.want {
 			t.Errorf("%s: %q", name, got)
 		}
@@ -266,7 +266,7 @@ func TestWhatIsRememberedOfAPOP3Server(t *testing.T) {
 		"", "PIPELINING", "LIST-STATUS NAMESPACE PIPELINING", "NO-CAPA PIPELINING USER",
 		"\x00 \xff",
 	} {
-		if m := rememberPOP3(junk); m.ready() || m.late {
+		if m := rememberPOP3(junk); m.ready() || m.noPipelinedLogin {
 			t.Errorf("%q is taken for a memory: %v", junk, m)
 		}
 	}
