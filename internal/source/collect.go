@@ -81,7 +81,7 @@ func (c *collected) add(it *mail.Item) error {
 
 func (c *collected) page(it *mail.Item) error {
 	if !it.Labelled() {
-		it.Global = "" // Whether it is borne twice is not known.
+		it.Global = "" // Whether two messages have it is not known.
 	}
 	return c.long.add(c.ctx, it)
 }

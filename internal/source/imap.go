@@ -33,7 +33,7 @@ type imapConn struct {
 	quirks *imapQuirks
 	// askedState: the state of folders was asked for.
 	askedState bool
-	pipelined  *pipelined   // Nil where nothing was asked ahead.
+	pipelined  *pipelined   // Nil where nothing was pipelined.
 	way        imap.Cap     // memoryProved, memoryShown, or "": what a later login should know of this one.
 	countUntil time.Time    // When to stop asking how many messages folders hold; zero: never.
 	unlisted   *fault.Error // Why not all folders were listed; nil: they were.
@@ -42,16 +42,16 @@ type imapConn struct {
 
 // imapQuirks is what a session learned about its server, for all connections.
 type imapQuirks struct {
-	// noObjectID: the server refused to tell messages' names over all folders
+	// noObjectID: the server refused to give messages' object ids (or X-GM-MSGID)
 	// although it offers them.
 	noObjectID atomic.Bool
-	// noPipelining: what was sent behind the login was lost or refused, as by a proxy
+	// noPipelining: commands pipelined with LOGIN were lost or refused, as by a proxy
 	// that passes nothing on before it has the answer.
 	noPipelining atomic.Bool
 	// stateless: the server ended the connection when it was asked for the state
 	// of folders.
 	stateless atomic.Bool
-	// namespaces: what the server last told of them, now or in an earlier session;
+	// namespaces: what the server last said of them, now or in an earlier session;
 	// nil: nothing.
 	namespaces atomic.Pointer[namespaces]
 	suspects   suspects
@@ -131,11 +131,11 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 }
 
 // signInIMAP takes a fresh link to a signed-in connection. The greeting and
-// STARTTLS are ours; the library begins behind them, so that nothing said in
+// STARTTLS are ours; the library starts after them, so that nothing said in
 // plaintext reaches it. known is what the server offered earlier, empty if that
-// is not known; ahead lets questions be sent behind the login.
+// is not known; pipelining lets commands be sent before LOGIN was answered.
 func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred account.Credential,
-	known imap.CapSet, ahead bool,
+	known imap.CapSet, pipelining bool,
 ) (*imapConn, error) {
 	caps, words, err := wire.Welcome(ctx, l)
 	if err != nil {
@@ -157,7 +157,7 @@ func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, 
 		return nil, err
 	}
 	_, err = wire.Timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
-		return struct{}{}, "", conn.login(cred, known, ahead, c.opts.Version)
+		return struct{}{}, "", conn.login(cred, known, pipelining, c.opts.Version)
 	})
 	if err != nil {
 		conn.end()
@@ -198,25 +198,27 @@ func (c *imapConn) end() {
 
 // hold returns the current connection, bound to ctx until release is called,
 // or a new one where the current one has ended. Bodies that were asked for
-// early are read past.
+// speculatively are skipped.
 func (s *imapSession) hold(ctx context.Context) (c *imapConn, release func(), err error) {
-	c, early, release, err := s.holdEarly(ctx)
-	if err != nil || early == nil {
+	c, asked, release, err := s.holdSpeculative(ctx)
+	if err != nil || asked == nil {
 		return c, release, err
 	}
-	if c.readPast(early) {
+	if c.readPast(asked) {
 		return c, release, nil
 	}
 	release()
 	return s.renew(ctx)
 }
 
-// holdEarly is hold, with the bodies that were asked for early at this
-// connection. The caller must read or drop them.
-func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*speculativeRequest, release func(), err error) {
+// holdSpeculative is hold, with the bodies that were asked for speculatively over
+// this connection. The caller must read or drop them.
+func (s *imapSession) holdSpeculative(ctx context.Context) (c *imapConn, asked []*speculativeRequest,
+	release func(), err error,
+) {
 	s.mu.Lock()
 	c = s.conn
-	// What came before a BYE is read first: it tells over which message that was said.
+	// What came before a BYE is read first: it shows which message the BYE was about.
 	if closed := s.closed; closed || c.link.Failure() != nil && (s.speculative == nil || c.farewell() == nil) {
 		s.mu.Unlock()
 		if closed {
@@ -226,8 +228,8 @@ func (s *imapSession) holdEarly(ctx context.Context) (c *imapConn, early []*spec
 		return c, nil, release, err
 	}
 	defer s.mu.Unlock()
-	early, s.speculative = s.speculative, nil
-	return c, early, c.link.Bind(ctx), nil
+	asked, s.speculative = s.speculative, nil
+	return c, asked, c.link.Bind(ctx), nil
 }
 
 // renew replaces the connection by a new one, bound to ctx.

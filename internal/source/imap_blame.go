@@ -69,7 +69,7 @@ func (r *fetchRun) unanswered(b *batch, why string) {
 	b.items = nil
 }
 
-// blame decides how to go on after the connection ended over a batch: what is
+// blame decides how to continue after the connection ended over a batch: what is
 // left of it is halved until the message that ends connections is alone; where
 // it is known which one it was, at once.
 func (r *fetchRun) blame(b *batch, suspect uint32, err error) []*batch {
@@ -146,7 +146,7 @@ func (r *fetchRun) blameBYE(b *batch, suspect uint32, err error) []*batch {
 		return nil
 	}
 	one := &batch{want: b.want, items: []mail.Item{b.items[at]}, stage: alone}
-	// Twice, and others came since; one that was skipped is asked for behind all others.
+	// Twice, and others came since; one that was skipped is asked for after all others.
 	if b.want.Again || b.bye && r.brought > 0 {
 		r.again++
 		r.convict(doubted{batch: one, why: cutFault(one, err), cut: true})

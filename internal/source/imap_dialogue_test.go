@@ -47,7 +47,7 @@ func TestIMAPDialogues(t *testing.T) {
 		window := 0
 		if i >= len(files) {
 			if window = 1; filepath.Base(file) == "objectid.dialog" {
-				continue // Whether two bear such a name is not known then: they have none.
+				continue // Whether two have such a name is not known then: they have none.
 			}
 		}
 		t.Run(fmt.Sprintf("%s/window=%d", strings.TrimSuffix(filepath.Base(file), ".dialog"), window), func(t *testing.T) {

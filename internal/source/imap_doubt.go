@@ -13,7 +13,7 @@ import (
 )
 
 // Words about the session may be about the one message or folder that was asked
-// for, and so may a connection that ends. Another one, asked for alone, tells: if
+// for, and so may a connection that ends. Another one, asked for alone, shows which: if
 // that comes, the first is to blame and is gone around; if not, the session is
 // over and nothing is to blame. Meanwhile nothing else is sent. See
 // docs/decisions/0029-session-or-culprit.md.
@@ -21,7 +21,7 @@ import (
 const (
 	// mostFarewells is on how many connections of a session a server may say BYE.
 	mostFarewells = 2
-	// unproven is how many questions are sent ahead before the first is answered
+	// unproven is how many commands are pipelined before the first is answered
 	// with success.
 	unproven = 2
 	// probeBytes is the most that is read of a message to see whether the server
@@ -49,7 +49,7 @@ type doubted struct {
 	cut     bool
 }
 
-// doubt keeps what is left of a refused batch until another message tells.
+// doubt keeps what is left of a refused batch until another message shows whose fault it is.
 func (r *fetchRun) doubt(b *batch, why *fault.Error, folder bool, suspect uint32) {
 	if len(b.items) == 0 {
 		return
@@ -76,7 +76,7 @@ func (r *fetchRun) cleared() {
 	r.doubts = open
 }
 
-// convict decides how to go on with what was refused while others came: one
+// convict decides how to continue with what was refused while others came: one
 // message is missed; of several the one to blame is looked for.
 func (r *fetchRun) convict(d doubted) {
 	b := d.batch
@@ -285,7 +285,7 @@ type other struct {
 
 // others chooses what to ask for: a message that has come, or came before; else
 // any of those that are wanted. Which one changes from visit to visit, so that two
-// that are to blame do not hide behind each other for ever.
+// that are to blame do not cover for each other for ever.
 func (r *fetchRun) others(most int) (chosen []other) {
 	if r.proof.uid != 0 {
 		return []other{r.proof}

@@ -19,7 +19,7 @@ type refusedFolder struct {
 }
 
 // folderDoubts are such folders, in the order in which they were asked for, until
-// another one tells whose fault it is.
+// another one shows whose fault it is.
 type folderDoubts struct {
 	refused []refusedFolder
 	read    string   // A folder that was read by this List.
@@ -27,12 +27,12 @@ type folderDoubts struct {
 	yield   func(l mail.Listing, err error) error
 }
 
-// postpone keeps a folder's failure back.
+// postpone keeps a folder's failure until it is known whose fault it is.
 func (d *folderDoubts) postpone(q mail.Query, why *fault.Error) {
 	d.refused = append(d.refused, refusedFolder{q, why})
 }
 
-// waits reports whether nothing is to be asked for but to settle whose fault a
+// waits reports whether nothing is to be asked for but to find out whose fault a
 // refusal is. After a connection ended over a folder the next is asked for anyway.
 func (d *folderDoubts) waits() bool {
 	return slices.ContainsFunc(d.refused, func(h refusedFolder) bool { return h.why.Session })
@@ -49,7 +49,7 @@ func (d *folderDoubts) mostPipelined() int {
 	return sentAhead / 2
 }
 
-// resolve hands over what was held back, with another folder's outcome behind it.
+// resolve hands over what was postponed, followed by another folder's outcome.
 func (d *folderDoubts) resolve(l mail.Listing, why error) error {
 	if why == nil {
 		d.read = l.Folder.Wire
@@ -60,7 +60,7 @@ func (d *folderDoubts) resolve(l mail.Listing, why error) error {
 	return d.yield(l, why)
 }
 
-// blame reports what was held back as failed.
+// blame reports what was postponed as failed.
 func (d *folderDoubts) blame() error {
 	held := d.refused
 	d.refused = nil

@@ -19,12 +19,12 @@ const (
 	batchBytes       = 32 << 20 // Their declared octets, unless it is one message.
 	batchHeaders     = 2000     // Messages of which one command asks for the headers,
 	headerSize       = 512      // … and what each counts for.
-	batchesPipelined = 32       // Commands sent ahead.
+	batchesPipelined = 32       // Commands under way.
 	bytesPipelined   = 256 << 20
 	connBytes        = 1 << 30 // After so many octets a new connection is made: servers and links have limits.
 
 	// maxStrikes is how often in a row a connection may end without one more
-	// message settled; it suffices to find one bad message among batchMessages.
+	// message done; it suffices to find one bad message among batchMessages.
 	maxStrikes = 16
 )
 
@@ -36,7 +36,7 @@ type (
 // batch is messages of one folder that are asked for by one command.
 type batch struct {
 	want    *mail.Want
-	items   []mail.Item // Not settled yet.
+	items   []mail.Item // Neither taken nor missed yet.
 	size    int64       // Declared.
 	stage   stage
 	tries   int    // How often the connection ended over it while it was one message.
@@ -177,7 +177,7 @@ func (r *fetchRun) begin(ctx context.Context, expected []*speculativeRequest) (c
 	if r.headers {
 		return r.s.hold(ctx)
 	}
-	c, asked, release, err := r.s.holdEarly(ctx)
+	c, asked, release, err := r.s.holdSpeculative(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -339,7 +339,7 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 			}
 		}
 		q := sent[0]
-		if len(q.items) == 0 { // Asked for early, and not wanted.
+		if len(q.items) == 0 { // Asked for speculatively, and not wanted.
 			if err := q.readPast(&r.past); err != nil {
 				return c.failed("fetching", err)
 			}
@@ -376,7 +376,7 @@ func (r *fetchRun) more() bool {
 }
 
 // waits reports whether a refusal is open, so that nothing is asked for but to
-// settle whose fault it is. After the connection ended over one message, the next
+// find out whose fault it is. After the connection ended over one message, the next
 // is asked for anyway.
 func (r *fetchRun) waits() bool {
 	return slices.ContainsFunc(r.doubts, func(d doubted) bool { return !d.cut || d.why.Session })

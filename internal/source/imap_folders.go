@@ -43,7 +43,7 @@ func (s *imapSession) Folders(ctx context.Context) (folders []mail.Folder, err e
 	folders, err = c.folders()
 	release()
 	if err != nil && ahead && s.mayRetry(ctx, err) {
-		// A server or proxy may have lost what was sent behind the login.
+		// A server or proxy may have lost what was sent after the login.
 		if c, release, err = s.renew(ctx); err != nil {
 			return nil, err
 		}
@@ -172,7 +172,7 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 }
 
 // mostUnread is how many folders are named that cannot be read; of the others their
-// number is told. It is how many such lines of a connection the log has, too.
+// number is said. It is how many such lines of a connection the log has, too.
 const mostUnread = 20
 
 func inboxFirst(f mail.Folder) int {
@@ -256,8 +256,8 @@ func statusOf(d *imap.StatusData) mail.Status {
 }
 
 // statuses asks for the status of every folder that can be read and of which
-// it is not known, the questions sent ahead once one was answered. A folder of
-// which the server does not tell it is opened all the same; where it tells of none,
+// it is not known, with pipelined commands once one was answered. A folder whose
+// status the server does not give is opened all the same; where it gives none,
 // in words about the session, nothing else is asked for.
 //
 // A connection test counts messages only as far as it may: until countUntil, and

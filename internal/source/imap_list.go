@@ -23,7 +23,7 @@ type question struct {
 }
 
 // List implements Session. A folder whose listing ends the connection is asked
-// for once more, on a new one, and then reported as failed; the others go on.
+// for once more, on a new one, and then reported as failed; the others continue.
 func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing,
 	err error) error,
 ) error {
@@ -190,7 +190,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 		Known: true, Messages: opened.NumMessages, UIDNext: uint32(opened.UIDNext),
 		UIDValidity: opened.UIDValidity, HighestModSeq: opened.HighestModSeq,
 	}
-	if l.Folder.Status.UIDNext == 0 { // Courier, Winmail and others tell it by STATUS only.
+	if l.Folder.Status.UIDNext == 0 { // Courier, Winmail and others give it by STATUS only.
 		l.Folder.Status.UIDNext = q.query.Folder.Status.UIDNext
 	}
 	listed := into.begin(ctx)
@@ -213,7 +213,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 			return l, nil, c.link.Abort(folderFault(op, name, err))
 		}
 		// Some servers refuse a set that names nothing, as the end of a folder may
-		// since something went: what is there the whole of it tells.
+		// since something went: a full listing shows what is there.
 		why, next := folderFault(op, name, err), l.Folder.Status.UIDNext
 		if nothing := next != 0 && q.query.From >= next; opened.NumMessages > 0 && !nothing &&
 			(q.query.From <= 1 || why.Session) {
@@ -237,7 +237,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 // nameOf is a message's name over all folders.
 //
 // RFC 8474 section 5.1 has messages of one EMAILID agree in all that cannot
-// change, the internal date included, and some servers, which reckon it from the
+// change, the internal date included, and some servers, which compute it from the
 // octets (Cyrus), do not keep to that: two equal messages that came one after
 // the other would be one. Hence the date is part of the name, and what is there
 // twice in one folder has none: see distinctNames.
@@ -252,8 +252,8 @@ func nameOf(it *mail.Item, sent *wire.IMAPCommand) string {
 	return name + "@" + strconv.FormatInt(it.Received.Unix(), 10)
 }
 
-// distinctNames takes from messages of one folder the names that two bear. Those
-// of Gmail nobody bears twice.
+// distinctNames takes from messages of one folder the names that two have. Those
+// of Gmail nobody has twice.
 func distinctNames(items []mail.Item) {
 	bearers := make(map[string]int)
 	for i := range items {

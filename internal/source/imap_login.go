@@ -12,8 +12,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// login signs in and learns what the server can do. What known and the
-// capabilities of now let hope for is asked right behind it, if ahead says so.
+// login signs in and learns what the server can do. With pipelining, what the
+// server supports by known and the present capabilities is asked along with it.
 func (c *imapConn) login(cred account.Credential, known imap.CapSet, pipelining bool, version string) error {
 	if err := checkCredential(cred); err != nil {
 		return err
@@ -22,7 +22,7 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, pipelining 
 	c.wire.SignsIn(cred)
 	caps := c.client.Caps()
 	if caps == nil {
-		return c.failed("asking for capabilities", errors.New("no capabilities were told"))
+		return c.failed("asking for capabilities", errors.New("the server did not list its capabilities"))
 	}
 	if known.Has(memoryShown) {
 		c.way = memoryShown
@@ -60,7 +60,7 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, pipelining 
 		told, err := c.client.Capability().Wait()
 		switch {
 		case refusal(err) != nil:
-			told = caps // We are signed in: whether there is mail to be read, the folders tell.
+			told = caps // We are signed in: the folders will show whether there is mail to be read.
 		case err != nil || told == nil:
 			return c.failed("asking for capabilities", err)
 		}
@@ -84,9 +84,9 @@ func globalItem(caps imap.CapSet) string {
 	return ""
 }
 
-// authenticate chooses the way to sign in. behind, unless it is nil, is called
-// when a LOGIN in one line was sent, and before its answer is awaited. Behind an
-// AUTHENTICATE nothing is sent: its answers may be challenges, by XOAUTH2 even
+// authenticate chooses the way to sign in. afterLogin, unless it is nil, is called
+// when a LOGIN in one line was sent, and before its answer is awaited. After an
+// AUTHENTICATE nothing is pipelined: its answers may be challenges, by XOAUTH2 even
 // to an error, and Cyrus 3.6 runs the command twice when more is there already.
 //
 // proven says that the account has signed in by SCRAM before. Where it has not, a
@@ -111,7 +111,8 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 	case err == nil:
 		c.way = memoryProved
 		return nil
-	case proven || !encrypted || !refusesPassword(err, cred) || caps.Has(imap.CapLoginDisabled) && !offered(wire.SASLPlain):
+	case proven || !encrypted || !refusesPassword(err, cred) ||
+		caps.Has(imap.CapLoginDisabled) && !offered(wire.SASLPlain):
 		return err
 	case !c.link.PresentsAgain():
 		return err
@@ -170,7 +171,7 @@ func (c *imapConn) exchange(mechanism string, cred account.Credential) error {
 	return s.Proved()
 }
 
-// introduceFirst tells the server who we are ahead of the login, where its
+// introduceFirst tells the server who we are before the login, where its
 // provider wants to know by then; what it answers is no matter.
 func (c *imapConn) introduceFirst(o Options, who *wire.Signer) error {
 	if o.IDFirst == nil || !o.IDFirst(who.Account()) {

@@ -59,7 +59,7 @@ func (n namespaces) others(raw string) bool {
 
 // begins returns how much of a name is the namespace's prefix; -1: it is not in
 // the namespace. INBOX as a prefix has no case. A prefix that ends like a word,
-// as some servers tell it ("#Public"), is followed by a separator.
+// as some servers send it ("#Public"), is followed by a separator.
 func (n namespace) begins(raw string) int {
 	if len(raw) < len(n.prefix) {
 		return -1
@@ -90,7 +90,7 @@ func (c *imapConn) askNamespaces() *namespaceQuestion {
 	return &namespaceQuestion{command: c.client.Namespace(), sent: c.wire.Newest()}
 }
 
-// answer waits for what the server tells; it is empty where that is nothing. whole
+// answer waits for what the server says; it is empty where that is nothing. whole
 // says that all of it could be read.
 func (q *namespaceQuestion) answer() (ns namespaces, whole bool) {
 	if q == nil {
@@ -114,9 +114,9 @@ func (q *namespaceQuestion) answer() (ns namespaces, whole bool) {
 	return ns, q.sent.Unread() == 0 && len(ns.personal)+len(ns.shared) > 0
 }
 
-// namespaces returns whose folders are whose, once it is told. One answer that does
+// namespaces returns whose folders are whose, once it is known. One answer that does
 // not come, or not whole, makes nobody's folders the account's own: then what was
-// told before holds, at this visit or an earlier one, and where nothing was, what
+// said before holds, at this visit or an earlier one, and where nothing was, what
 // listed lets suppose.
 func (c *imapConn) namespaces(asked *namespaceQuestion, listed []*imap.ListData) namespaces {
 	ns, whole := asked.answer()
@@ -141,13 +141,13 @@ func (c *imapConn) namespaces(asked *namespaceQuestion, listed []*imap.ListData)
 
 // usuallyShared are the names below which servers show what belongs to others:
 // those of RFC 2342's examples, and what Dovecot, Cyrus, Stalwart, Courier, hMailServer
-// and Exchange come with or tell their operators to take.
+// and Exchange come with or recommend to their operators.
 var usuallyShared = []string{
 	"Other Users", "Shared Folders", "Public Folders", "Shared", "Public", "user", "#shared", "#public", "#users",
 }
 
 // supposedShared returns the namespaces of others that a list of folders shows
-// where the server has namespaces and does not tell them: the usual names, as long
+// where the server has namespaces and does not list them: the usual names, as long
 // as they hold no mail of their own, as a user's folder of such a name does.
 func supposedShared(listed []*imap.ListData) (shared []namespace) {
 	own := map[string]bool{}
@@ -175,7 +175,7 @@ func supposedShared(listed []*imap.ListData) (shared []namespace) {
 
 const (
 	// capNamespaces is our own word among the capabilities that are remembered, with
-	// the namespaces behind it.
+	// the namespaces after it.
 	capNamespaces = "X-NAMESPACES="
 	// maxNamespaceWord is the longest that is remembered; with a longer one the marks
 	// of single folders have to do.
@@ -195,7 +195,7 @@ func (n namespaces) word() string {
 	return capNamespaces + strings.Join(parts, ";")
 }
 
-// rememberedNamespaces reads what an earlier session was told; nil where that is
+// rememberedNamespaces reads what an earlier session learned; nil where that is
 // nothing.
 func rememberedNamespaces(known imap.CapSet) *namespaces {
 	for w := range known {

@@ -15,16 +15,16 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// What is asked before it is known that the answer is wanted: the folders,
-// right behind the login, and the bodies of a few new messages, right behind
-// their listing. Both save a round trip.
+// What is asked before it is known whether the answer is needed: the folders,
+// pipelined with LOGIN, and the bodies of a few new messages, right after their
+// listing (speculatively). Each saves a round trip.
 
 // capsOfUse are the capabilities that change what we ask, in the order in
 // which they are remembered.
 var capsOfUse = []imap.Cap{imap.CapListStatus, imap.CapNamespace, "OBJECTID", imap.CapSpecialUse, "X-GM-EXT-1"}
 
-// capNoPipelining is our own word among those that are remembered: the login must be
-// answered before anything else is sent.
+// capNoPipelining is our own word among those that are remembered: nothing may be
+// sent before LOGIN was answered.
 const capNoPipelining imap.Cap = "X-LOGIN-ALONE"
 
 // capStateless is our own word too, with the day on which it holds: folders are not
@@ -65,11 +65,12 @@ func (s *imapSession) Capabilities() string {
 	return strings.Join(words, " ")
 }
 
-// parseCapabilities reads what Capabilities told of an earlier session.
+// parseCapabilities reads what Capabilities returned in an earlier session.
 func parseCapabilities(remembered string) imap.CapSet {
 	caps := imap.CapSet{}
 	for w := range strings.FieldsSeq(remembered) {
-		if c := imap.Cap(w); c == capNoPipelining || strings.HasPrefix(w, capStateless) || c == memoryProved || c == memoryShown ||
+		if c := imap.Cap(w); c == capNoPipelining || strings.HasPrefix(w, capStateless) ||
+			c == memoryProved || c == memoryShown ||
 			strings.HasPrefix(w, capBYE) || strings.HasPrefix(w, capNamespaces) || slices.Contains(capsOfUse, c) {
 			caps[c] = struct{}{}
 		}
@@ -87,8 +88,8 @@ func softwareCapabilities(greeting string) imap.CapSet {
 	return nil
 }
 
-// pipelined is what was asked behind the login. It is read as it comes, so that
-// nothing stands in the way of what is asked next, whoever asks it.
+// pipelined holds NAMESPACE and LIST, sent right after LOGIN. Replies are read as
+// they arrive, so they never block a later command.
 type pipelined struct {
 	uses      bool               // The special uses were asked for.
 	namespace *namespaceQuestion // Nil: not asked.
@@ -98,7 +99,7 @@ type pipelined struct {
 	taken     bool // Its answers were used.
 }
 
-// sendPipelined asks for the folders, without waiting for anything.
+// sendPipelined sends NAMESPACE and LIST without waiting for LOGIN's answer.
 func (c *imapConn) sendPipelined(known imap.CapSet) *pipelined {
 	f := &pipelined{uses: known.Has(imap.CapSpecialUse), done: make(chan struct{})}
 	if known.Has(imap.CapNamespace) {
@@ -113,9 +114,9 @@ func (c *imapConn) sendPipelined(known imap.CapSet) *pipelined {
 	return f
 }
 
-// takePipelined returns what the flight brought, once: no list where there was none or it
-// told too little, no namespace where that was not asked. refused says that the
-// server takes no LIST of the longer form.
+// takePipelined returns those replies, once. listed is nil if LIST was not pipelined
+// or lacks what we need, asked if NAMESPACE was not. refused says that the server
+// does not accept the extended LIST.
 func (c *imapConn) takePipelined() (asked *namespaceQuestion, listed []*imap.ListData, refused bool, err error) {
 	f := c.pipelined
 	if !f.pending() {
@@ -146,9 +147,9 @@ func (c *imapConn) takePipelined() (asked *namespaceQuestion, listed []*imap.Lis
 
 func (f *pipelined) pending() bool { return f != nil && !f.taken }
 
-// lost reports whether a connection that has ended, and whose library has,
-// brought no answer to its flight since the server does not take one: rather
-// than the connection's breaking, which happens.
+// lost reports whether the connection ended because the server cannot handle
+// pipelined commands, not through an ordinary disconnect. The library must have
+// ended, too.
 func (f *pipelined) lost(c *imapConn) bool {
 	if !f.pending() {
 		return false
@@ -161,14 +162,14 @@ func (f *pipelined) lost(c *imapConn) bool {
 	return bye || errors.Is(why, os.ErrDeadlineExceeded) || fault.CodeOf(why) == fault.ProtocolError
 }
 
-// lostPipelined is a login with more behind it that was neither accepted nor
-// refused.
+// lostPipelined is the error of a LOGIN with pipelined commands that was neither
+// accepted nor refused.
 type lostPipelined struct{ err error }
 
 func (e *lostPipelined) Error() string { return e.err.Error() }
 
-// mayRetry reports whether a login with nothing behind it can fare better: the
-// server did not wait in vain, and gave no other reason.
+// mayRetry reports whether a LOGIN without pipelined commands may succeed: the
+// server did not time out, and gave no other reason.
 func (e *lostPipelined) mayRetry() bool {
 	switch fault.CodeOf(e.err) {
 	case fault.ProtocolError:
@@ -181,24 +182,24 @@ func (e *lostPipelined) mayRetry() bool {
 
 const (
 	// speculativeMessages is for how many new messages, at most, the bodies are asked
-	// for behind the listing.
+	// for before the listing was answered.
 	speculativeMessages = 50
 	// maxReadPast is how many octets of bodies that turned out not to be wanted
 	// are read; beyond that a new connection is cheaper.
 	maxReadPast = 1 << 20
 )
 
-// speculativeRequest is the bodies of one folder that were asked for behind its
-// listing. Nobody reads them before the next Fetch: the library waits with the
-// first, and everything behind that waits in the network.
+// speculativeRequest is the bodies of one folder that were asked for before its
+// listing was answered. They are read by the next Fetch: until then the library
+// holds the first, and everything after it waits in the network.
 type speculativeRequest struct {
-	request        // Of the stage early; want is nil until one is known.
+	request        // Of the stage speculative; want is nil until one is known.
 	folder  string // As the server names it.
 	lo, hi  uint32 // UIDs.
 }
 
-// askSpeculatively asks for the bodies of what the list of folders lets expect to be
-// new. Where one message is in several folders, the engine wants one copy.
+// askSpeculatively asks for the bodies of what is probably new, by the status of
+// the folders. Where one message is in several folders, the engine wants one copy.
 func (c *imapConn) askSpeculatively(queries []mail.Query) (asked []*speculativeRequest) {
 	if globalItem(c.caps) == wire.ItemGmailID {
 		return nil
@@ -236,7 +237,7 @@ func (s *imapSession) keep(c *imapConn, asked []*speculativeRequest) {
 	}
 }
 
-// expected returns the bodies that were asked for early, which stay with the
+// expected returns the bodies that were asked for speculatively; they stay with the
 // session.
 func (s *imapSession) expected() []*speculativeRequest {
 	s.mu.Lock()
@@ -268,7 +269,7 @@ func (c *imapConn) readPast(asked []*speculativeRequest) bool {
 	return true
 }
 
-// errReadPast says that more was sent in vain than is worth reading.
+// errReadPast says that more bodies were sent than are worth skipping.
 var errReadPast = fault.New(fault.ServerUnavailable, "fetching", "More was asked for than is needed.")
 
 // readPast reads the answers to a request and adds the octets of its bodies to

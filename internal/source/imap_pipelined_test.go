@@ -327,7 +327,7 @@ func TestAnythingMayComeBetweenListAndFetch(t *testing.T) {
 	}
 }
 
-// Wherever the connection breaks, what was asked ahead is taken whole, or asked
+// Wherever the connection breaks, what was pipelined is taken whole, or asked
 // for again, or the visit fails: no message is cut short or comes twice.
 func TestWhatIsAskedAheadMayBreakAnywhere(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})

@@ -16,7 +16,7 @@ import (
 
 // A BYE ends the visit the second time. Over what the server said it is remembered
 // among the capabilities, also by a visit that failed, so that the next one first
-// brings what lies behind it: see docs/decisions/0029-session-or-culprit.md.
+// brings what follows it: see docs/decisions/0029-session-or-culprit.md.
 
 const (
 	// capBYE is our own word among those that are remembered, with a folder or message

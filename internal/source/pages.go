@@ -34,7 +34,7 @@ const (
 	maxRecord = 640
 )
 
-// pageFile is the nameless file in which a session keeps what is too long for
+// pageFile is the unlinked file in which a session keeps what is too long for
 // memory. Its zero value makes the file when it is needed.
 type pageFile struct {
 	dir string
@@ -108,7 +108,7 @@ func (p *pageFile) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed = true; p.file != nil {
-		_ = p.file.Close() // A nameless file: there is nothing left to lose.
+		_ = p.file.Close() // An unlinked file: there is nothing left to lose.
 	}
 }
 
@@ -170,7 +170,7 @@ func (p *pages) Page(at, n int) ([]mail.Item, error) {
 	return items, err
 }
 
-// each calls do for n messages from one on. Mostly they lie one behind the other.
+// each calls do for n messages from one on. Mostly they are adjacent.
 func (p *pages) each(from, n int, do func(i int, it *mail.Item) error) error {
 	buf := make([]byte, pageBuffer)
 	have, begin := 0, uint32(0)

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// maxWindow is how many questions are sent ahead of their answers.
+	// maxWindow is how many commands are pipelined.
 	maxWindow = 400
 	// windowBytes is how much mail may be on its way beyond the message being
 	// read: what a visit that is broken off has to wait for.
 	windowBytes = 16 << 20
-	// unknownSize is what a message counts for whose size was not told.
+	// unknownSize is what a message counts for whose size is not known.
 	unknownSize = 64 << 10
 	// maxTries of one message end in a miss, with the message asked for alone
 	// after the first.
@@ -90,7 +90,7 @@ type bearer struct {
 }
 
 // openPOP3 connects and signs in. remembered is what an earlier session's
-// Capabilities told. For a test, which observes its steps, one question is asked
+// Capabilities returned. For a test, which observes its steps, one question is asked
 // at a time, so that each step's outcome is its own; for a visit what it asks
 // first goes along with the login.
 func openPOP3(ctx context.Context, c *Client, who *wire.Signer, cred account.Credential,
@@ -258,7 +258,8 @@ func (s *pop3Session) drain() error {
 // Capabilities implements Session.
 func (s *pop3Session) Capabilities() string {
 	return pop3Memory{
-		capas: s.capas, noPipelinedLogin: s.memory.noPipelinedLogin, noPipelining: s.memory.noPipelining, signIn: s.memory.signIn,
+		capas: s.capas, noPipelinedLogin: s.memory.noPipelinedLogin, noPipelining: s.memory.noPipelining,
+		signIn: s.memory.signIn,
 	}.String()
 }
 
@@ -355,7 +356,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 	return err
 }
 
-// number returns the number that a message bears on this connection: the one
+// number returns the number that a message has on this connection: the one
 // it was listed by may be another connection's. ok is false for a message that
 // is not listed here.
 func (s *pop3Session) number(it *mail.Item) (n uint32, ok bool) {
@@ -374,17 +375,17 @@ func (s *pop3Session) number(it *mail.Item) (n uint32, ok bool) {
 			s.numbers[b.id] = b.number
 		}
 	}
-	n = bearerOf(it.ID, func(id mail.ID) (uint32, bool) {
+	n = holderOf(it.ID, func(id mail.ID) (uint32, bool) {
 		n, ok := s.numbers[id]
 		return n, ok
 	})
 	return n, n != 0
 }
 
-// bearerOf returns the number of the message that bears an identity, or 0. A
-// unique-id with an ordinal above those listed names the message that bears it
+// holderOf returns the number of the message that has an identity, or 0. A
+// unique-id with an ordinal above those listed names the message that has it
 // now, after another that is gone.
-func bearerOf(id mail.ID, numbers func(mail.ID) (uint32, bool)) uint32 {
+func holderOf(id mail.ID, numbers func(mail.ID) (uint32, bool)) uint32 {
 	n, ok := numbers(id)
 	if !ok && !strings.Contains(id.UIDL, " ") {
 		if _, two := numbers(mail.ID{UIDL: id.UIDL, Ordinal: 1}); !two {

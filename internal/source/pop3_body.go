@@ -12,7 +12,7 @@ import (
 )
 
 // pop3Body is one message's bytes. When the connection breaks in the middle of a
-// long one it goes on over another one, after the bytes that were read already,
+// long one it continues over another one, after the bytes that were read already,
 // provided that they are the same there.
 type pop3Body struct {
 	r       *retrieval
@@ -60,7 +60,7 @@ func (b *pop3Body) give(f *fault.Error) error {
 	return f
 }
 
-// resume goes on over a new connection, or returns why the message failed.
+// resume continues over a new connection, or returns why the message failed.
 func (b *pop3Body) resume(cause error) error {
 	for {
 		if final(cause) {

@@ -12,7 +12,7 @@ import (
 )
 
 // popDoubt is a message that was refused in words about the session, or over which
-// connections ended, until another one tells whose fault that is: see imapdoubt.go.
+// connections ended, until another one shows whose fault that is: see imap_doubt.go.
 type popDoubt struct {
 	wanted
 	why     *fault.Error
@@ -22,13 +22,13 @@ type popDoubt struct {
 
 const (
 	// indoubt is over how many messages in a row connections may end before another
-	// one is to tell whose fault it is.
+	// one is to show whose fault it is.
 	indoubt = 2
 	// hopeless is over how many they end where the server is taken to send none.
 	hopeless = 5
 )
 
-// waits reports whether nothing is to be asked for but to settle whose fault a
+// waits reports whether nothing is to be asked for but to find out whose fault a
 // refusal is.
 func (r *retrieval) waits() bool {
 	for _, d := range r.doubts {
@@ -39,7 +39,7 @@ func (r *retrieval) waits() bool {
 	return len(r.doubts) >= indoubt
 }
 
-// bringLater puts what is tried once more in its place: behind all that is new, and
+// bringLater puts what is tried once more in its place: after all that is new, and
 // before what failed in earlier visits.
 func (r *retrieval) bringLater() {
 	if len(r.later) == 0 || len(r.doubts) > 0 || len(r.todo) > 0 && !r.todo[0].want.Again {
@@ -144,7 +144,7 @@ func (r *retrieval) alone() bool {
 
 // askOther asks for one message: one that has come, or came before; else any of those
 // that are wanted, which changes from visit to visit, so that two that are to blame
-// do not hide behind each other for ever.
+// do not cover for each other for ever.
 func (r *retrieval) askOther(ctx context.Context) (asked bool, err error) {
 	if r.proof != nil {
 		return r.reread(r.proof)

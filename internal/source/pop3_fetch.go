@@ -46,7 +46,7 @@ func (w *wanted) folder() mail.Folder { return w.want.Folder }
 // failed reports whether it was asked for before.
 func (w *wanted) failed() bool { return w.tries > 0 || w.cuts > 0 || w.want.Again }
 
-// retrieval reads messages, with questions sent ahead where the server allows
+// retrieval reads messages, with pipelined commands where the server allows
 // it (RFC 2449 section 6.6).
 type retrieval struct {
 	*pop3Session
@@ -63,7 +63,7 @@ type retrieval struct {
 	brought int                // Messages that came whole.
 	proof   *mail.Item         // A small one of them.
 	cuts    map[*mail.Item]int // What had come when the connection first ended over a message.
-	later   []popDoubt         // Over which one connection ended while others came: once more, behind the others.
+	later   []popDoubt         // Over which one connection ended while others came: once more, after the others.
 	again   int                // Connections that ended over what was skipped before.
 	// poisoned: connections ended inside of a message each time.
 	poisoned bool
@@ -145,7 +145,7 @@ func (r *retrieval) run(ctx context.Context) error {
 }
 
 // reconnect takes another connection in place of a broken one, unless too many
-// ended. Over which messages they ended is told in any case: the next session goes
+// ended. Over which messages they ended is reported in any case: the next session goes
 // around them.
 func (r *retrieval) reconnect(ctx context.Context, broken error) error {
 	var err error
@@ -168,7 +168,7 @@ func (r *retrieval) reconnect(ctx context.Context, broken error) error {
 	return err
 }
 
-// final tells what no new connection can mend: the end of the context, a
+// final reports what no new connection can fix: the end of the context, a
 // closed session, a server that was waited for too long, a defect of ours.
 func final(err error) bool {
 	c := fault.CodeOf(err)
@@ -268,8 +268,8 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	return nil
 }
 
-// refused settles a RETR that was answered -ERR. If the server speaks of
-// itself rather than of the message, another message tells which it is.
+// refused handles a RETR that was answered -ERR. If the server speaks of
+// itself rather than of the message, another message shows which it is.
 func (r *retrieval) refused(w *wanted, no *wire.POP3Refusal) error {
 	f := wire.POP3Reply(no.Text).Judge(wire.ReadingMessage, "reading a message", r.cred)
 	if f.Session {
@@ -284,8 +284,8 @@ func (r *retrieval) refused(w *wanted, no *wire.POP3Refusal) error {
 	return nil
 }
 
-// unproved puts a message behind the others that was sent and is none, or
-// settles it: see substance.
+// unproved puts a message after the others that was sent and is none, or
+// decides it: see substance.
 func (r *retrieval) unproved(w *wanted, why string) {
 	if w.tries++; w.tries < maxTries {
 		r.todo = append(r.todo[1:], *w)
@@ -294,7 +294,7 @@ func (r *retrieval) unproved(w *wanted, why string) {
 	r.drop(w, fault.New(fault.MessageFailed, "reading a message", why))
 }
 
-// broke settles a connection that broke over a message. The others are asked for
+// broke handles a connection that broke over a message. The others are asked for
 // first.
 func (r *retrieval) broke(w *wanted, err error) error {
 	if final(err) {

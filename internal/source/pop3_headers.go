@@ -12,7 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// maxHeaderWindow is how many headers are asked for ahead of their answers.
+// maxHeaderWindow is how many TOP commands are pipelined.
 const maxHeaderWindow = 200
 
 // Headers implements Session, by TOP n 0 (RFC 1939 section 7). Without TOP
@@ -68,7 +68,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 	return nil
 }
 
-// headers reads over one connection what it can. What is settled is off todo;
+// headers reads over one connection what it can. What is done is off todo;
 // an error other than the caller's is about its first message.
 func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mail.Item, header []byte) error) error {
 	window := 1

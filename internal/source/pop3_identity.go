@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// maxByRETR is how many messages may be told apart by reading all of them.
+	// maxByRETR is how many messages may be distinguished by reading all of them.
 	maxByRETR = 500
-	// maxByTOP is how many messages may be told apart by their headers.
+	// maxByTOP is how many messages may be distinguished by their headers.
 	maxByTOP = 20_000
-	// maxAlike is how many octets of messages are read at each visit to tell those
+	// maxAlike is how many octets of messages are read at each visit to distinguish those
 	// apart whose headers do not.
 	maxAlike = 64 << 20
 	// maxHeaderRead is how much of a header counts.
@@ -30,8 +30,8 @@ const (
 )
 
 // Messages without a usable unique-id are named by what they are; those that
-// share one, by it, a blank, and what they are, so that it does not matter which
-// of them goes and which comes. The blank keeps these names apart from every
+// share one, by it, a space, and what they are, so that it does not matter which
+// of them goes and which comes. The space keeps these names apart from every
 // unique-id there can be. What such a name is of, and of how many words it is:
 //
 //	top DIGEST                      no unique-id: header and size
@@ -47,7 +47,7 @@ const (
 	byRETR = mail.ByContent // Then a digest of the whole message.
 )
 
-// number tells messages that bear one name apart by their order.
+// number distinguishes messages that have one name by their order.
 func number(items []mail.Item) {
 	seen := map[string]int{}
 	for i := range items {
@@ -87,9 +87,9 @@ func unclear(items []mail.Item) (nameless, shared []int) {
 
 // identify names the messages that the server gives no usable unique-id, by
 // header and size, or where there is no TOP, and not too many, by all of them.
-// A message for which that fails stays nameless.
+// A message for which that fails stays unidentified.
 //
-// Those that share a unique-id are told apart in the same way; where they are
+// Those that share a unique-id are distinguished in the same way; where they are
 // too many for it, by their order, which holds as long as none of them goes.
 func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless, shared []int) (*fault.Error, error) {
 	const op = "telling messages apart"
@@ -141,7 +141,7 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless,
 }
 
 // alike returns the messages, of those that were named by header and size, whose
-// name another one bears, bore before, or may bear at another visit.
+// name another one has, had before, or may have at another visit.
 func alike(items []mail.Item, todo []int, plain map[int]bool, before map[string]bool) (which []int) {
 	bearers := map[string]int{}
 	for _, at := range todo {

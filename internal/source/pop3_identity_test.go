@@ -93,7 +93,7 @@ func TestMessagesThatShareAUniqueIDAreNamedByWhatTheyAre(t *testing.T) {
 	}
 }
 
-// A unique-id that another message bears now is listed with its size, and can
+// A unique-id that another message has now is listed with its size, and can
 // be fetched under an ordinal of its own.
 func TestAReusedUniqueIDIsReadUnderAnOrdinal(t *testing.T) {
 	_, session := playPOP3(t, maildrop([]drop{{"x", "a", 77, ""}, {"y", "b", 10, ""}})+
@@ -189,7 +189,7 @@ func TestF12_MessagesAlikeInHeaderAndSizeAreToldApartByReadingThem(t *testing.T)
 	if words := strings.Count(first[0].ID.UIDL, " "); words%2 != 1 {
 		t.Errorf("the name does not tell that there is no unique-id: %q", first[0].ID.UIDL)
 	}
-	// The only one, in the place of the only one.
+	// The only one, instead of the only one.
 	if was, is := listPlayed(t, []drop{a}, 1, -1), listPlayed(t, []drop{c}, 1, -1); was[0].ID == is[0].ID {
 		t.Errorf("%v is as %v", was, is)
 	}

@@ -32,7 +32,7 @@ func leadingNumber(line []byte) (n uint32, rest []byte, ok bool) {
 }
 
 // parseUIDL reads one line of UIDL. id is empty when the number is good and
-// the unique-id is not: blank, too long, or with characters outside 0x21-0x7E.
+// the unique-id is not: empty, too long, or with characters outside 0x21-0x7E.
 func parseUIDL(line []byte) (n uint32, id string, ok bool) {
 	n, rest, ok := leadingNumber(line)
 	if !ok {
@@ -70,7 +70,7 @@ func parseSTAT(text string) (count uint32, ok bool) {
 	return uint32(v), true
 }
 
-// listing is what LIST and UIDL told together. Lines come in any order, and what
+// listing is what LIST and UIDL returned together. Lines come in any order, and what
 // is said of a number a second time does not count. Nearly always they ascend
 // and agree; then nothing is searched for, and nothing kept twice.
 type listing struct {
@@ -82,7 +82,7 @@ type listing struct {
 	next    int          // Where in entries the next line of UIDL belongs, most likely.
 	bad     int          // Lines that said nothing that could be used,
 	broken  int          // … since they could not be read,
-	unread  func([]byte) // … which is told of each.
+	unread  func([]byte) // … which is given each.
 }
 
 // entry is one message of a listing.
@@ -122,7 +122,7 @@ func (l *listing) takeSize(ctx context.Context, line []byte, whole bool) (used b
 	return true, nil
 }
 
-// lengthen goes on as a long listing.
+// lengthen continues as a long listing.
 func (l *listing) lengthen(ctx context.Context) error {
 	l.long = &longListing{ctx: ctx, pages: &pages{file: l.file}}
 	for _, e := range l.entries {
@@ -244,7 +244,7 @@ func (l *listing) read(ctx context.Context, w *wire.POP3,
 	return refused, nil
 }
 
-// ask returns what LIST and UIDL tell: what was asked for along with the login,
+// ask returns what LIST and UIDL give: what was asked for along with the login,
 // the first time.
 func (s *pop3Session) ask(ctx context.Context) (*listing, error) {
 	if l := s.pipelined; l != nil {

@@ -25,7 +25,7 @@ const (
 	maxCapas      = 200
 )
 
-// pop3Capas is what CAPA told (RFC 2449): names in upper case, with their
+// pop3Capas is what CAPA returned (RFC 2449): names in upper case, with their
 // arguments. Nil: the server has no CAPA.
 type pop3Capas map[string][]string
 
@@ -61,17 +61,17 @@ type pop3Login struct {
 	mayPipeline bool // What a visit asks first may go along with the login.
 	memory      pop3Memory
 
-	capas      pop3Capas       // What the login goes by: as remembered, until they are told.
-	asked      bool            // The server told them on this connection.
+	capas      pop3Capas       // What the login goes by: as remembered, until the server lists them.
+	asked      bool            // The server listed them on this connection.
 	recalled   bool            // The login began before that.
-	pipelining bool            // Questions are sent ahead of the login's answer.
+	pipelining bool            // Commands are pipelined with the login.
 	listing    func() *listing // Makes an empty one.
-	listed     *listing        // What these brought, with count.
+	listed     *listing        // What those brought, with count.
 	count      uint32
 }
 
-// run takes a link from the greeting to the login, and further where questions
-// are sent ahead. The link stays open whatever comes.
+// run takes a link from the greeting to the login, and further where commands
+// are pipelined. The link stays open whatever comes.
 func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
 	_, err := wire.Timed(l.Observe, account.StepGreeting, func() (struct{}, string, error) {
 		defer l.WithinGreeting(ctx)()
@@ -82,7 +82,7 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
 	if err != nil {
 		return err
 	}
-	// What begins with a challenge cannot be hurried, and is chosen by what is offered now.
+	// What starts with a challenge cannot be pipelined, and is chosen by what is offered now.
 	if p.recalled = p.mayPipeline && p.memory.ready() && p.way(p.memory.capas).whole(); p.recalled {
 		p.capas = p.memory.capas
 	}
@@ -202,11 +202,11 @@ const (
 	wayNone popWay = ""     // None is offered that is known here.
 )
 
-// whole reports whether a way goes without a challenge, so that more can be sent
-// ahead of its answer.
+// whole reports whether a way goes without a challenge, so that more can be
+// pipelined with it.
 func (w popWay) whole() bool { return w == wayUser || w == wire.SASLPlain || w == wire.SASLXOAUTH2 }
 
-// way is how to sign in at a server that told so much: by the strongest that is
+// way is how to sign in at a server with these capabilities: by the strongest that is
 // offered, see provingMechanism, else with the password itself, see showing.
 func (p *pop3Login) way(capas pop3Capas) popWay {
 	if p.cred.Auth == account.OAuth2 {
@@ -221,10 +221,10 @@ func (p *pop3Login) way(capas pop3Capas) popWay {
 // showing is way where nothing stronger is to be had than the password itself. It
 // goes by USER and PASS; for letters on which they have no word rather by PLAIN.
 //
-// Dovecot tells of USER always. Where mechanisms are listed and none of them takes the
-// password itself, USER is of no use there: what else there is goes first. APOP comes
-// behind all other: its MD5 protects little, and servers that bear its sign in their
-// greeting and do not have it are known.
+// Dovecot lists USER always. Where mechanisms are listed and none of them takes the
+// password itself, USER is useless there: what else there is goes first. APOP comes
+// after all others: its MD5 protects little, and servers that have its timestamp in their
+// greeting and do not support it are known.
 func (p *pop3Login) showing(capas pop3Capas) popWay {
 	user := capas == nil || capas.has("USER")
 	switch {
@@ -286,8 +286,8 @@ func (p *pop3Login) signIn() error {
 	return p.refused(err)
 }
 
-// speakUTF8 tells that headers may hold more than ASCII (RFC 6856 section 2): without it
-// Courier sends a notice of its own in the place of such a message. It changes
+// speakUTF8 says that headers may hold more than ASCII (RFC 6856 section 2): without it
+// Courier sends a notice of its own instead of such a message. It changes
 // nothing at the server; a refusal is no matter.
 func (p *pop3Login) speakUTF8() error {
 	if !p.capas.has("UTF8") {
@@ -300,7 +300,7 @@ func (p *pop3Login) speakUTF8() error {
 	return err
 }
 
-// unproved goes on after SCRAM. What was refused may be SCRAM alone, unless the account has
+// unproved continues after SCRAM. What was refused may be SCRAM alone, unless the account has
 // signed in by it before: the password itself is tried once, under TLS.
 func (p *pop3Login) unproved(err error) error {
 	var no *wire.POP3Refusal
@@ -332,7 +332,7 @@ func (p *pop3Login) by(way popWay) error {
 		pass := wire.POP3Command{Verb: wire.PopPASS, Arg: secret, Secret: true}
 		if p.capas == nil && p.timestamp() != "" {
 			if _, err := p.Ask(name); errors.As(err, new(*wire.POP3Refusal)) {
-				return p.by(wayAPOP) // It has no USER, as nothing but this can tell.
+				return p.by(wayAPOP) // It has no USER, as nothing but this can show.
 			} else if err != nil {
 				return err
 			}
@@ -380,7 +380,7 @@ func ascii(s string) bool {
 // authenticate signs in by SASL (RFC 5034): in one line where it fits, else
 // after the server's first challenge. A challenge after a credential that was sent
 // whole is the reason for a refusal (XOAUTH2), and is answered with nothing, so that
-// the refusal follows; of what was sent ahead the first line has answered it already.
+// the refusal follows; the first line of what was pipelined has answered it already.
 func (p *pop3Login) authenticate(mechanism string) error {
 	s := p.SASL(mechanism, p.cred)
 	_, response, err := s.Start()
@@ -409,7 +409,7 @@ func (p *pop3Login) authenticate(mechanism string) error {
 				err = p.Send(visitQuestions...)
 			}
 		case popWay(mechanism).whole() && p.pipelining:
-			err = nil // Answered by what was sent ahead.
+			err = nil // Answered by what was pipelined.
 		case popWay(mechanism).whole():
 			err = p.Answer("")
 		default:

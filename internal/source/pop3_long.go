@@ -100,7 +100,7 @@ func (l *longListing) finish() (*pages, error) {
 
 // unclear is unclear for a long listing: the indices of the messages that have
 // no usable unique-id and of those that share one, as far as they are not too
-// many to be told apart.
+// many to be distinguished.
 func (p *pages) unclear(ctx context.Context) (nameless, shared []int, err error) {
 	cost := int64(p.Len() * sumCost)
 	if err := take(ctx, cost); err != nil {
@@ -208,7 +208,7 @@ func (s *pop3Session) relocate(todo []wanted) error {
 	})
 	for i := range todo {
 		w := &todo[i]
-		w.number = bearerOf(w.item.ID, func(id mail.ID) (uint32, bool) { return numbers[id], numbers[id] != 0 })
+		w.number = holderOf(w.item.ID, func(id mail.ID) (uint32, bool) { return numbers[id], numbers[id] != 0 })
 		w.gone = w.number == 0
 	}
 	return err

@@ -10,9 +10,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// A visit by POP3 is short and made of waiting, so a server that takes questions
-// ahead of its answers (PIPELINING, RFC 2449 section 6.6) is asked for
-// everything that a visit begins with in one flight, behind TLS and the greeting:
+// A visit by POP3 is short and consists of waiting, so a server that supports
+// PIPELINING (RFC 2449 section 6.6) is sent everything that a visit starts with
+// at once, after TLS and the greeting:
 //
 //	CAPA, USER, PASS, STAT, LIST, UIDL
 //
@@ -20,14 +20,14 @@ import (
 // process each command in turn, and says of the capability that it holds in both
 // states. That it is offered is known from an earlier session: pop3Memory. CAPA
 // is asked all the same, at each visit and before the login, for it costs
-// nothing there, and it is only before the login that a server tells of USER
+// nothing there, and it is only before the login that a server lists USER
 // and SASL; so what is remembered is never older than one visit. Without a
-// memory CAPA is asked alone, and the rest follows in one flight.
+// memory CAPA is asked alone, and the rest is pipelined after it.
 //
 // Servers whose login is a process of its own may lose at the login what
-// follows it (Courier's, as CAPA's IMPLEMENTATION tells). Then the session goes
-// on with one question at a time, over a second connection where it has to, and
-// that is remembered for good. Neither is anything sent ahead where UTF8 is
+// follows it (Courier's, as CAPA's IMPLEMENTATION says). Then the session
+// continues with one command at a time, over a second connection where it has to, and
+// that is remembered for good. Nor is anything pipelined where UTF8 is
 // offered (RFC 6856): it is no command to be pipelined (section 2).
 
 // visitQuestions follow the login, in this order.
@@ -35,9 +35,9 @@ var visitQuestions = append([]wire.POP3Command{{Verb: wire.PopSTAT}}, listQuesti
 
 // pop3Memory is what is remembered of a server from one session to the next.
 type pop3Memory struct {
-	capas            pop3Capas // As CAPA told them; nil: not known, or there is no CAPA.
-	noPipelinedLogin bool      // Questions behind a login are lost: they are not sent ahead of its answer.
-	noPipelining     bool      // Questions are lost that are sent ahead of any answer.
+	capas            pop3Capas // As CAPA listed them; nil: not known, or there is no CAPA.
+	noPipelinedLogin bool      // Commands pipelined with a login are lost.
+	noPipelining     bool      // Pipelined commands are lost, whatever comes before them.
 	// signIn is memoryProved or memoryShown: how the account has signed in where
 	// SCRAM was offered; "": not known.
 	signIn string
@@ -48,8 +48,8 @@ const (
 	memoryCapa             = "CAPA"     // There is CAPA.
 	memoryNoCapa           = "NO-CAPA"  // There is none.
 	memorySASL             = "SASL-"    // Then a mechanism.
-	memoryNoPipelinedLogin = "NO-EARLY" // Questions behind the login are lost.
-	memoryNoPipelining     = "NO-AHEAD" // Questions behind any other are lost.
+	memoryNoPipelinedLogin = "NO-EARLY" // Commands pipelined with the login are lost.
+	memoryNoPipelining     = "NO-AHEAD" // All pipelined commands are lost.
 )
 
 // rememberedCapas and rememberedMechanisms are what a later login goes by.
@@ -59,7 +59,7 @@ var (
 )
 
 // losesPipelined reports whether a server says of itself that it is one of those
-// that lose what is sent behind a login.
+// that lose what is pipelined with a login.
 func (c pop3Capas) losesPipelined() bool {
 	return slices.ContainsFunc(c["IMPLEMENTATION"], func(word string) bool { return strings.HasPrefix(word, "COURIER") })
 }
@@ -127,20 +127,21 @@ func (m pop3Memory) ready() bool {
 	return m.capas.has("PIPELINING") && !m.capas.has("UTF8") && !m.noPipelinedLogin && !m.noPipelining
 }
 
-// errMisread says that a server took a question sent ahead for something else.
+// errMisread says that a server took a pipelined command for something else.
 var errMisread = fault.New(fault.ProtocolError, "signing in", "The server took a question for the credential.")
 
 // start takes the session's connection from the greeting to the login, and to
-// the answers to visitQuestions where hurry lets them be sent along.
+// the answers to visitQuestions where pipelining lets them be sent along.
 //
 // A login that is refused is not tried again, with two exceptions in which the
 // server never looked at the credential: it took a question for it, or it signs
 // in by another way than is remembered. A connection that breaks, or falls
-// silent, over what was sent ahead is replaced once by one that is not hurried.
+// silent, over what was pipelined is replaced once by one without pipelining.
 func (s *pop3Session) start(ctx context.Context, pipelining bool) error {
-	p := &pop3Login{cred: s.cred, security: s.server.Security, mayPipeline: pipelining, memory: s.memory, listing: func() *listing {
-		return s.client.listing(s.file, s.link)
-	}}
+	p := &pop3Login{
+		cred: s.cred, security: s.server.Security, mayPipeline: pipelining, memory: s.memory,
+		listing: func() *listing { return s.client.listing(s.file, s.link) },
+	}
 	err := p.run(ctx, s.client, s.link)
 	s.link.LoginFailed(err)
 	if p.asked {
@@ -157,7 +158,7 @@ func (s *pop3Session) start(ctx context.Context, pipelining bool) error {
 		s.memory.signIn = p.memory.signIn
 		return nil
 	case lost || p.otherWay(err):
-		s.client.opts.Log.InfoContext(ctx, "signing in again, with one question at a time", "host", s.server.Host,
+		s.client.opts.Log.InfoContext(ctx, "signing in again, without pipelining", "host", s.server.Host,
 			"reason", err)
 		s.link.Abort(err)
 		s.memory.noPipelinedLogin = s.memory.noPipelinedLogin || lost
@@ -175,7 +176,7 @@ func (c pop3Capas) equal(other pop3Capas) bool {
 	return pop3Memory{capas: c}.String() == pop3Memory{capas: other}.String()
 }
 
-// lost reports whether err may come of what was sent ahead.
+// lost reports whether pipelined commands may have caused err.
 func (p *pop3Login) lost(err error) bool {
 	if err == nil || !p.pipelining || final(err) {
 		return false
@@ -227,24 +228,23 @@ func (p *pop3Login) say(last bool, cmds ...wire.POP3Command) error {
 	return nil
 }
 
-// pipelines reports whether questions are sent ahead of answers.
+// pipelines reports whether commands are pipelined.
 func (s *pop3Session) pipelines() bool { return s.capas.has("PIPELINING") && !s.memory.noPipelining }
 
-// lostPipelined reports whether the connection ended since a question was lost that was
-// sent ahead of the answer to another, at a server that promises to keep it. From now
-// on one question is asked at a time.
+// lostPipelined reports whether the connection ended since a pipelined command was lost,
+// at a server that offers PIPELINING. From now on one command is sent at a time.
 func (s *pop3Session) lostPipelined(ctx context.Context) bool {
 	if s.wire == nil || !s.wire.Lost() || s.memory.noPipelining {
 		return false
 	}
 	s.memory.noPipelining = true
-	s.client.opts.Log.InfoContext(ctx, "questions that are sent ahead are lost: one is asked at a time",
+	s.client.opts.Log.InfoContext(ctx, "pipelined commands are lost: one is sent at a time",
 		"host", s.server.Host)
 	return true
 }
 
 // listen reads the answers to visitQuestions. If they were not understood, there
-// is nothing early, and they can be asked again. They count together only: where one
+// is no listing, and they can be asked again. They count together only: where one
 // was lost another is missing at the end.
 func (p *pop3Login) listen(ctx context.Context) error {
 	text, err := p.Status()

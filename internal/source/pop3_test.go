@@ -384,7 +384,7 @@ func TestPOP3WaitsAsLongAsTheServerSays(t *testing.T) {
 	}
 }
 
-// servers D11, D8: behind the login the same words mean the same.
+// servers D11, D8: after the login the same words mean the same.
 func TestPOP3RefusalsBehindTheLogin(t *testing.T) {
 	for said, want := range map[string]fault.Code{
 		"[SYS/TEMP] maildrop is locked by another session": fault.MailboxInUse,

@@ -37,17 +37,17 @@ type Options struct {
 	// goroutines. Nil: none is written.
 	Transcript func(line string)
 	Patience   wire.Patience
-	// Version is this program's, which servers that ask for it are told (IMAP's
+	// Version is this program's, which is sent to servers that ask for it (IMAP's
 	// ID); "": the name alone. Printable ASCII.
 	Version string
-	// IDFirst says whether an account's server opens nothing before it was told
+	// IDFirst says whether an account's server opens nothing before it was sent
 	// by ID who asks. Nil: none does.
 	IDFirst func(a account.Account) bool
 	// CloseOnly says at which accounts a POP3 session ends without QUIT, by which
 	// their provider would hide what was read from other programs. Nil: at none.
 	CloseOnly func(account.Account) bool
 	// Window is how many listed messages a session keeps in memory: what is
-	// longer lies in a nameless file in TempDir. 0: DefaultWindow.
+	// longer lies in an unlinked file in TempDir. 0: DefaultWindow.
 	Window int
 	// TempDir is where such files are made; "": where the system has them.
 	TempDir string
@@ -96,7 +96,7 @@ func (c *Client) Unreadable() int64 { return c.wire.Unreadable() }
 // Session reads one external account. It cannot change anything there. It is
 // used by one goroutine at a time, except for Close.
 type Session interface {
-	// Folders lists what the account holds. A folder that cannot be read bears
+	// Folders lists what the account holds. A folder that cannot be read has
 	// its Problem.
 	Folders(ctx context.Context) ([]mail.Folder, error)
 	// List calls yield once for each query, in order. err is about that folder
@@ -186,7 +186,7 @@ func own(folders []mail.Folder) (n int) {
 // right is all that is asked.
 func (c *Client) SignIn(ctx context.Context, a account.Account, cred account.Credential) error {
 	a.ID, a.LoginProof, a.Capabilities = "", "", ""
-	// As for a test, nothing is sent ahead.
+	// As for a test, nothing is pipelined.
 	session, err := openIMAP(ctx, c, wire.NewSigner(c.opts.Gate, a), cred, func(account.Step) {})
 	if err != nil {
 		return err

@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// standIn is a message that a server sends in the place of one that it cannot give.
+// standIn is a message that a server sends instead of one that it cannot give.
 type standIn struct {
 	sentence string // What it says, in its Subject above all.
 	sender   string // What its From holds.
 	whole    bool   // It has nothing of the message in it.
 }
 
-// standIns are in lower case, with single blanks: Exchange folds the line.
+// standIns are in lower case, with single spaces: Exchange folds the line.
 //
 //   - Exchange (Mailspring issue 2038, OfflineIMAP issue 62).
 //   - Courier, where a message has octets beyond ASCII in its header and the client
@@ -121,7 +121,7 @@ func cutField(b []byte) (field, rest []byte) {
 }
 
 // begins reports whether text begins with a sentence in lower case, whatever the
-// case of its letters and the blanks and line ends before and between its words.
+// case of its letters and the spaces and line ends before and between its words.
 func begins(text []byte, sentence string) bool {
 	text = bytes.TrimLeft(text, " \t\r\n")
 	for i := range len(sentence) {

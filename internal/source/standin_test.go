@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// servers D3, D6: what a server sends in the place of a message is told from mail,
+// servers D3, D6: what a server sends instead of a message is told from mail,
 // which may speak of such a notice and be of another length than listed.
 func TestD6_StandInsAreToldFromMail(t *testing.T) {
 	const (

@@ -504,7 +504,7 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 		for _, phase := range traps {
 			for i, tr := range phase.traps {
 				if wire.GivenUp(limited.outcome) && i < len(phase.traps)-1 {
-					continue // What is told apart is so by the command's time.
+					continue // What is distinguished is so by the command's time.
 				}
 				outcome := tr.outcome
 				if (outcome == errSilence) != (limited.outcome == errSilence) {
@@ -596,7 +596,7 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 	}
 }
 
-// Over a connection after the other a server would have a command's time anew.
+// Over a connection after the other a server would have a command's time again.
 func TestProgressIsCountedOverAllConnections(t *testing.T) {
 	for protocol, at := range map[account.Protocol]string{account.IMAP: atExamine, account.POP3: string(wire.PopRETR)} {
 		t.Run(string(protocol), func(t *testing.T) {
