@@ -45,7 +45,7 @@ func KnownAtPages(o account.Owner) string { return Attempt{Client: key("known", 
 
 // Admit is as of Limiter, for an account whose owner is the user that somebody
 // wants to be.
-func (d Door) Admit(ctx context.Context, a account.Account, _ []netip.Addr) (settle func(account.SignIn), err error) {
+func (d Door) Admit(ctx context.Context, a account.Account, _ []netip.Addr) (report func(account.SignIn), err error) {
 	user := PagesName(a.Owner)
 	at := Attempt{Client: d.client, Names: []string{user}, Mailbox: user}
 	if d.browser != "" {

@@ -68,7 +68,7 @@ const (
 // type into the wrong field nothing is kept.
 type Attempt struct {
 	Owner   account.Owner
-	Client  string     // Who signs in to the pages, in the place of an owner; "": this is no such attempt.
+	Client  string     // Who signs in to the pages, instead of an owner; "": this is no such attempt.
 	Account account.ID // "": settings that are not saved.
 	Names   []string   // What the login may name a mailbox by: one user's logins that share one are counted together.
 	Mailbox string     // The mailbox at its server's address, by which everybody's are.
@@ -129,15 +129,15 @@ func (l *Limiter) Held() int64 { return l.held.Load() }
 // none of which is dialled yet; none where the account's permission is asked
 // for at a server of the operator's choice. Its error is a *fault.Error that
 // wraps an *account.HeldBackError, or the count's failure: then nothing may be
-// dialled. settle must be called when it is known how the login ended.
+// dialled. report must be called when it is known how the login ended.
 func (l *Limiter) Admit(ctx context.Context, a account.Account,
 	addrs []netip.Addr,
-) (settle func(account.SignIn), err error) {
+) (report func(account.SignIn), err error) {
 	proof := a.Proof(addrs)
 	return l.admit(ctx, attempt(a, addrs), proof, a.LoginProof == proof)
 }
 
-func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bool) (settle func(account.SignIn),
+func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bool) (report func(account.SignIn),
 	err error,
 ) {
 	var id string
@@ -158,14 +158,14 @@ func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bo
 	return func(how account.SignIn) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
 		defer cancel()
-		if err := l.settle(ctx, id, at, proof, proven, how); err != nil {
+		if err := l.record(ctx, id, at, proof, proven, how); err != nil {
 			// A place that is taken stays so for a while.
 			l.Log.WarnContext(ctx, "counting a login", "account", at.Account, "error", err)
 		}
 	}, nil
 }
 
-func (l *Limiter) settle(ctx context.Context, id string, at Attempt, proof string, proven bool,
+func (l *Limiter) record(ctx context.Context, id string, at Attempt, proof string, proven bool,
 	how account.SignIn,
 ) error {
 	switch {

@@ -38,7 +38,7 @@ func key(words ...string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// Name reduces a login to what servers tell users apart by, and the domain that
+// Name reduces a login to what servers distinguish users by, and the domain that
 // was written with it, "" for none. Servers take "Anna", "anna@example.org",
 // "anna+x@example.org", "EXAMPLE\anna" and "a.n.n.a" for the same user: each of
 // them some. Where two users are taken for one here, they share a limit and
@@ -79,7 +79,7 @@ func Names(login string) []string {
 // split folds a login and cuts its domain off.
 func split(login string) (local, domain string) {
 	s := strings.Map(func(r rune) rune {
-		// Accents do not tell users apart for Active Directory and for MySQL's collations.
+		// Accents do not distinguish users for Active Directory and for MySQL's collations.
 		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Mn, r) || r == '"' {
 			return -1
 		}

@@ -135,8 +135,8 @@ type Finished struct {
 
 // Finish takes what a browser brought back, once, and asks for tokens. Its
 // error is ErrFlow, ErrNotLasting, a *DeniedError, or a *fault.Error where the
-// provider could not be asked. With any but ErrFlow, what was begun is still
-// told, without a grant, so that the browser can be led back.
+// provider could not be asked. With any but ErrFlow, what was started is still
+// returned, without a grant, so that the browser can be led back.
 func (s *Service) Finish(ctx context.Context, c Callback) (Finished, error) {
 	if c.State == "" || len(c.State) > 128 || c.Browser.Empty() {
 		return Finished{}, ErrFlow

@@ -334,7 +334,7 @@ func TestAnAccessTokenIsReplacedBeforeItEnds(t *testing.T) {
 }
 
 // TestTheUsersWordCounts: a permission that was withdrawn is final, and one
-// that was given anew is used at once, by whichever process.
+// that was given again is used at once, by whichever process.
 func TestTheUsersWordCounts(t *testing.T) {
 	w := newWorld(t)
 	s, poller := w.process(), w.process()

@@ -49,7 +49,7 @@ type Sealer = account.Sealer
 // Pending keeps what is under way for minutes, under names that nobody can
 // guess, of which it keeps hashes only.
 type Pending interface {
-	// SavePending keeps sealed under a name until it expires, in the place of
+	// SavePending keeps sealed under a name until it expires, instead of
 	// what was there.
 	SavePending(ctx context.Context, name string, o account.Owner, sealed []byte, expires time.Time) error
 	// PendingOf returns what is kept; account.ErrNotFound when nothing is, or
@@ -66,7 +66,7 @@ type Pending interface {
 // Secrets are the sealed secrets of saved accounts.
 type Secrets interface {
 	SealedSecret(ctx context.Context, o account.Owner, id account.ID) ([]byte, error)
-	// ReplaceSealed saves to in the place of from, and leaves a secret alone
+	// ReplaceSealed replaces from by to, and leaves a secret alone
 	// that is another one by now.
 	ReplaceSealed(ctx context.Context, o account.Owner, id account.ID, from, to []byte) error
 }
@@ -74,7 +74,7 @@ type Secrets interface {
 // Gate bounds how often providers refuse what a user brings: *logins.Limiter is
 // one, and says more.
 type Gate interface {
-	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (settle func(account.SignIn), err error)
+	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(account.SignIn), err error)
 }
 
 // Options are what a Service is made of. All are required unless said

@@ -18,7 +18,7 @@ const (
 
 // outages knows which providers give no tokens at present, as far as this
 // process has seen: they are asked by one account at a time, now and then. It
-// says nothing of the mail servers, where tokens that are still good go on
+// says nothing of the mail servers, where tokens that are still good continue
 // working.
 type outages struct {
 	mu         sync.Mutex

@@ -32,7 +32,7 @@ const (
 type tokens struct {
 	access, refresh account.Secret // refresh is empty when none, or no new one, was given.
 	life            time.Duration
-	email           string // Whose they are, in lower case; "": not told.
+	email           string // Whose they are, in lower case; "": not known.
 }
 
 // refusedError is what a provider answers by RFC 6749 section 5.2.
@@ -67,15 +67,15 @@ func (s *Service) admitted(ctx context.Context, p Provider, a account.Account, f
 	if a.Server.Host == "" {
 		a.Server.Host = p.ID
 	}
-	settle, err := s.Gate.Admit(ctx, a, nil)
+	report, err := s.Gate.Admit(ctx, a, nil)
 	if err != nil {
 		return tokens{}, err
 	}
 	t, err := s.request(ctx, p, form)
 	if fault.CodeOf(err).Credential() {
-		settle(account.SignInRefused)
+		report(account.SignInRefused)
 	} else {
-		settle(account.SignInUntried) // With a token nobody is signed in yet.
+		report(account.SignInUntried) // With a token nobody is signed in yet.
 	}
 	return t, err
 }
@@ -270,7 +270,7 @@ type answer struct {
 	Suberror     string `json:"suberror"` // Microsoft's: what of the error.
 }
 
-// tokens returns what is in the answer, or why it is of no use.
+// tokens returns what is in the answer, or why it cannot be used.
 func (a answer) tokens(p Provider, now time.Time) (t tokens, why string) {
 	switch {
 	case a.TokenType != "" && !strings.EqualFold(a.TokenType, "bearer"): // mail.ru, for one, does not say.

@@ -24,7 +24,7 @@ const (
 // Resolve looks a host up once and returns at most 16 addresses, IPv6 and IPv4
 // by turns. One address that is not allowed refuses them all: a name with an
 // inner and a public address is either a mistake or a trick. A name that is
-// refused is told as one that does not exist, in the same words and after the
+// refused is reported as one that does not exist, in the same words and after the
 // same time: else users could find out which names there are inside.
 func (d *Dialer) Resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	const op = "resolving the server's name"
@@ -63,7 +63,7 @@ func (d *Dialer) Resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return addrs[:min(len(addrs), maxAddresses)], nil
 }
 
-// unresolved tells why a name has no address that may be dialled, and takes as
+// unresolved says why a name has no address that may be dialled, and takes as
 // long for a name that does not exist as for one that may not be named.
 func (d *Dialer) unresolved(ctx context.Context, op, host string, began time.Time, err error) error {
 	var e *net.DNSError

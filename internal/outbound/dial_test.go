@@ -15,7 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// answers is a resolver: names and their addresses, blank-separated.
+// answers is a resolver: names and their addresses, space-separated.
 type answers map[string]string
 
 func (a answers) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {

@@ -53,7 +53,7 @@ func (d *Dialer) HTTP() *http.Client {
 }
 
 // Trusted returns a client for addresses that the operator configured, such as
-// a key set of the token issuer: it goes where it is told, inside or outside,
+// a key set of the token issuer: it goes to any address, inside or outside,
 // and follows no redirect.
 func (d *Dialer) Trusted() *http.Client {
 	t := transport()

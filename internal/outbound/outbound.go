@@ -5,7 +5,7 @@
 // answer is public (or in a network that the operator allowed), and dialled by
 // address, so that no second lookup can say something else. The socket's
 // address is looked at once more just before it connects. TLS is verified
-// always. Its errors are *fault.Error and tell a user no more about the inner
+// always. Its errors are *fault.Error and show a user no more of the inner
 // network than a closed port would.
 //
 // It knows nothing of mail: what is said on a connection is others' business.
@@ -132,8 +132,8 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 	return context.WithTimeout(ctx, d)
 }
 
-// refused is what a user is told of every address that is not allowed, in the
-// same words: which kind it is would tell about the inner network.
+// refused is what a user is shown for every address that is not allowed, in the
+// same words: which kind it is would reveal the inner network.
 func refused(op string, cause error) *fault.Error {
 	return &fault.Error{
 		Code: fault.HostNotAllowed, Op: op, Detail: "This server is not one that an account may name.",

@@ -15,7 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// Handshake makes a connection private: TLS 1.2 or later, the certificate
+// Handshake encrypts a connection: TLS 1.2 or later, the certificate
 // verified for host. It does not close conn on failure.
 func (d *Dialer) Handshake(ctx context.Context, conn net.Conn, host string) (*tls.Conn, error) {
 	step, cancel := within(ctx, d.opts.Timeouts.Handshake)

@@ -85,7 +85,7 @@ func authenticateIMAP(_ *imapGuard, c *IMAPCommand, args string, _ bool) (instea
 
 func introduceIMAP(_ *imapGuard, _ *IMAPCommand, args string, _ bool) (instead []byte, shown, why string) {
 	if !isIntroduction(args) {
-		return nil, "", "ID that tells more than name and version"
+		return nil, "", "ID with more than name and version"
 	}
 	return nil, args, ""
 }

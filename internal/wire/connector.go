@@ -78,13 +78,13 @@ func (n *Connector) Dial(ctx context.Context, who *Signer, cred account.Credenti
 // mostUnreadable is how many answers of one connection that cannot be read are logged.
 const mostUnreadable = 20
 
-// leavesOut returns what is told of each answer over a connection that is left out
+// leavesOut returns what is called for each answer over a connection that is left out
 // since it cannot be read: it is counted, and the first are logged, fit to be shown.
 func (n *Connector) leavesOut(l *Link) func(answer []byte) {
-	told := 0
+	reported := 0
 	return func(answer []byte) {
 		n.unreadable.Add(1)
-		if told++; told > mostUnreadable {
+		if reported++; reported > mostUnreadable {
 			return
 		}
 		shown := l.secrets.Redact(string(bytes.ToValidUTF8(answer[:min(len(answer), unreadKept)], []byte("?"))))

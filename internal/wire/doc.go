@@ -18,7 +18,7 @@
 // first refusal nothing at all: a library that goes mad ends its connection and
 // changes nothing. [Connector.Refused] counts; anything but 0 is a defect of ours.
 //
-// The filter (IMAP) reads every answer within limits and writes it anew in the
+// The filter (IMAP) reads every answer within limits and writes it again in the
 // plainest form, or leaves it out, with what it is about: no flag, folder name,
 // nesting or answer of a server reaches a part of the library that cannot take it.
 // Bodies pass untouched, and never shorter or longer than they were announced: at an
@@ -45,7 +45,7 @@
 // # Signing in
 //
 // Each connection that will sign in is admitted by a [Gate] before anything is
-// dialled, which is told once how the login ended. [Link.SASL] makes mechanisms.
+// dialled, and once more when it is known how the login ended. [Link.SASL] makes mechanisms.
 //
 // The package reads no mail and knows nothing of accounts' journals, folders to be
 // fetched or schedules. It logs no secret and no mail. What a session asks, in which

@@ -62,7 +62,7 @@ func (w *IMAP) NameBy(item string) { w.guard.global = item }
 // Newest returns the command that was sent last and is not completed, or nil.
 func (w *IMAP) Newest() *IMAPCommand { return w.queue.newest() }
 
-// SignsIn tells with what is signed in, before it is sent: it is cut out of what the
+// SignsIn says with what is signed in, before it is sent: it is cut out of what the
 // server says.
 func (w *IMAP) SignsIn(cred account.Credential) { w.said.knows(cred) }
 

@@ -60,7 +60,7 @@ func (f *imapFilter) list(s *imapScanner) error {
 		return err
 	}
 	f.out = append(appendAlias(f.out, name), "\r\n"...)
-	for len(s.b) > 0 { // Extended data: of no use, but it may hold literals.
+	for len(s.b) > 0 { // Extended data: useless, but it may hold literals.
 		if s.next() == ')' {
 			return errSkipAnswer
 		}
@@ -169,7 +169,7 @@ const maxNamespaces = 500
 
 // namespace handles an answer to NAMESPACE (RFC 2342 section 5): the personal
 // namespaces, those of other users, and the shared ones, each without what may
-// follow its delimiter. What cannot be read is left out, with all behind it, and
+// follow its delimiter. What cannot be read is left out, with all that follows, and
 // counted; so is an answer of which the personal ones cannot be read.
 func (f *imapFilter) namespace(s *imapScanner) error {
 	whole := bytes.Clone(s.b[:min(len(s.b), unreadKept)]) // Good until the next line is read.
@@ -229,7 +229,7 @@ func (f *imapFilter) namespaces(s *imapScanner) (most bool, err error) {
 			f.out = f.out[:start]
 		case n == 0:
 			f.out = slices.Insert(f.out, start, '(')
-		default: // The library wants a blank, which the RFC has not.
+		default: // The library wants a space, which the RFC has not.
 			f.out = slices.Insert(f.out, start, ' ')
 		}
 	}

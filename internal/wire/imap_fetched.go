@@ -54,7 +54,7 @@ func (f *imapFilter) fetch(number uint32, s imapScanner) error {
 	return f.fetched() // Its UID is all that is needed to fetch it.
 }
 
-// afterBody goes on with an answer whose body was passed on.
+// afterBody continues with an answer whose body was passed on.
 func (f *imapFilter) afterBody() error {
 	b, err := f.line()
 	if err != nil {
@@ -72,7 +72,7 @@ func (f *imapFilter) fetchItems(s *imapScanner) error {
 		s.spaces()
 		if s.take(')') {
 			if s.spaces(); len(s.b) > 0 && part.open {
-				return protocolError("something behind the end of an answer")
+				return protocolError("something after the end of an answer")
 			} else if len(s.b) > 0 {
 				if err := f.dropAnswer(s.b); err != nil {
 					return err
@@ -117,7 +117,7 @@ func (f *imapFilter) fetchItems(s *imapScanner) error {
 			}
 		default:
 			if s.spaces(); part.open && (s.next() == ')' || s.next() == 0) {
-				return protocolError("something without meaning behind a body")
+				return protocolError("something without meaning after a body")
 			}
 			err = s.skip()
 		}
@@ -292,7 +292,7 @@ func (f *imapFilter) appendBodyHead(size int64) {
 }
 
 // fetched ends a FETCH answer: a body that came before its UID follows now, a
-// listing is written anew, anything else was not asked for.
+// listing is written again, anything else was not asked for.
 func (f *imapFilter) fetched() error {
 	part := &f.part
 	switch c := part.command; {

@@ -57,7 +57,7 @@ func defaultIMAPLimits(body int64) imapLimits {
 }
 
 // imapFilter stands between the server and the library. It reads every answer
-// within limits and passes on, written anew in the plainest form, only what
+// within limits and passes on, written again in the plainest form, only what
 // answers the command under way; bodies pass untouched. So nothing that a
 // server sends reaches a part of the library that cannot take it: unknown
 // answers, odd flags, foreign folder names, UIDs after bodies, deep nesting.
@@ -77,7 +77,7 @@ type imapFilter struct {
 	redact func(string) string
 	unread func(answer []byte) // Told of each answer that is left out as it cannot be read; may be nil.
 
-	out  []byte // Written anew, still to be read by the library.
+	out  []byte // Written again, still to be read by the library.
 	sent int    // How much of out was read.
 	body int64  // Octets of a body still to be passed on.
 	held *heldBody
@@ -231,8 +231,8 @@ func unexpected(err error) error {
 	return err
 }
 
-// answer reads one answer, or what is left of it behind a body, and writes it
-// anew into out, or drops it.
+// answer reads one answer, or what is left of it after a body, and writes it
+// again into out, or drops it.
 func (f *imapFilter) answer() error {
 	if f.part.open {
 		return f.afterBody()
@@ -260,7 +260,7 @@ func (f *imapFilter) note(b []byte) {
 	}
 }
 
-// drop counts an answer of no use, so that they cannot go on for ever.
+// drop counts an answer that nobody needs, so that they cannot come without end.
 func (f *imapFilter) drop(b []byte) error {
 	c := f.queue.current()
 	if c == nil {
@@ -301,7 +301,7 @@ func (f *imapFilter) dropAnswer(b []byte) error {
 	}
 }
 
-// untagged handles what stands behind "* ".
+// untagged handles what follows "* ".
 func (f *imapFilter) untagged(b []byte) error {
 	s := imapScanner{f, b}
 	word := s.word()
@@ -361,10 +361,10 @@ func isUnreadable(err error) bool {
 }
 
 // unreadShown is how much of an answer that cannot be read is shown, in octets, and
-// unreadKept what of it is looked through before for secrets that end behind that.
+// unreadKept what of it is looked through before for secrets that end after that.
 const unreadShown, unreadKept = 200, 2000
 
-// leaveOut tells of an answer that cannot be read.
+// leaveOut reports an answer that cannot be read.
 func (f *imapFilter) leaveOut(whole []byte) {
 	f.out = f.out[:0]
 	if c := f.queue.current(); c != nil {
@@ -385,7 +385,7 @@ func (f *imapFilter) recover(err error, whole []byte, s *imapScanner) error {
 	return f.dropAnswer(s.b)
 }
 
-// listUnread has the library told of a folder of which nothing but the answer
+// listUnread gives the library a folder of which nothing but the answer
 // is known.
 func (f *imapFilter) listUnread(whole []byte, s *imapScanner) error {
 	f.leaveOut(whole)

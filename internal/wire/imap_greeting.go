@@ -49,7 +49,7 @@ func greetIMAP(ctx context.Context, l *Link) (caps, words string, err error) {
 	return "", "", l.Abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
 }
 
-// startTLS makes the connection private, or fails: there is no other way on.
+// startTLS encrypts the connection, or fails: there is no other way on.
 func startTLS(ctx context.Context, l *Link, caps string) error {
 	err := func() error {
 		if caps == "" {

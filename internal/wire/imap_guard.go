@@ -16,7 +16,7 @@ import (
 // list of what may be. It is a defect of ours, never of a server.
 var errIMAPRefused = errors.New("imap guard: refused to send")
 
-// The commands that the filter tells apart.
+// The commands that the filter distinguishes.
 const (
 	verbAuthenticate = "AUTHENTICATE"
 	verbCapability   = "CAPABILITY"
@@ -242,14 +242,14 @@ const (
 
 func isGlobalItem(item string) bool { return item == ItemGmailID || item == ItemEmailID }
 
-// Software is what servers are told that we are.
+// Software is our name for servers.
 const Software = "Mailbrook"
 
-// isIntroduction reports whether the arguments of ID tell the program's name and
+// isIntroduction reports whether the arguments of ID are the program's name and
 // version, and nothing else.
 func isIntroduction(args string) bool {
 	rest, ok := strings.CutPrefix(args, `("name" "`+Software+`"`)
-	if version, told := strings.CutPrefix(rest, ` "version" `); ok && told {
+	if version, given := strings.CutPrefix(rest, ` "version" `); ok && given {
 		n := quotedLen(version)
 		rest, ok = version[n:], n > 0 && n <= 66
 	}

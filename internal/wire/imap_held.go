@@ -7,7 +7,7 @@ import (
 )
 
 // heldBody keeps a body that came before the UID that says whose it is: a
-// little in memory, more in a nameless file.
+// little in memory, more in an unlinked file.
 type heldBody struct {
 	mem  bytes.Buffer
 	file *os.File
@@ -56,6 +56,6 @@ func (h *heldBody) Read(p []byte) (int, error) {
 
 func (h *heldBody) close() {
 	if h.file != nil {
-		_ = h.file.Close() // A nameless file: there is nothing left to lose.
+		_ = h.file.Close() // An unlinked file: there is nothing left to lose.
 	}
 }

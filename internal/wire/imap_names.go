@@ -51,7 +51,7 @@ func FromUnreadAlias(alias string) (shown string, ok bool) {
 	return fault.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown), err == nil
 }
 
-// AliasOf is the alias of a raw name that the server told before.
+// AliasOf is the alias of a raw name that the server sent before.
 func AliasOf(raw string) string { return string(appendAlias(nil, []byte(raw))) }
 
 // FromAlias returns the raw name; long is true when it is not the whole name.

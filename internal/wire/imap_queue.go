@@ -20,7 +20,7 @@ type IMAPCommand struct {
 	questions bool // AUTHENTICATE: the server speaks first.
 
 	// What came back so far.
-	caps     []byte // LOGIN, AUTHENTICATE: capabilities told before the completion.
+	caps     []byte // LOGIN, AUTHENTICATE: capabilities sent before the completion.
 	answered uidSet
 	disorder int // Answers that did not come in ascending order.
 	globals  globalNames
@@ -107,16 +107,16 @@ func (q *imapQueue) answering(verb string) bool {
 	return c != nil && c.verb == verb
 }
 
-// tells reports whether the server is telling of folders, and no command of this
+// lists reports whether the server is listing folders, and no command of this
 // tag is under way: then a line that is no answer is part of one that cannot be read.
-func (q *imapQueue) tells(tag string) bool {
+func (q *imapQueue) lists(tag string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.open) > 0 && (q.open[0].verb == verbList || q.open[0].verb == verbStatus) &&
 		!slices.ContainsFunc(q.open, func(c *IMAPCommand) bool { return c.tag == tag })
 }
 
-// behindLogin reports whether a command was sent behind a login that is not
+// behindLogin reports whether a command was sent after a login that is not
 // completed.
 func (q *imapQueue) behindLogin(tag string) bool {
 	q.mu.Lock()

@@ -13,7 +13,7 @@ type imapSaid struct {
 	cred account.Credential // What it may repeat.
 }
 
-// knows tells with what is signed in, before it is sent.
+// knows says with what is signed in, before it is sent.
 func (s *imapSaid) knows(cred account.Credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

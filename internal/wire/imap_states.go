@@ -38,7 +38,7 @@ func (f *imapFilter) tagged(b []byte) error {
 			kind = k
 		}
 	}
-	if kind == "" && f.queue.tells(string(tag)) { // A name with a line break in it, most likely.
+	if kind == "" && f.queue.lists(string(tag)) { // A name with a line break in it, most likely.
 		f.leaveOut(b)
 		return f.dropAnswer(b)
 	}
@@ -47,7 +47,7 @@ func (f *imapFilter) tagged(b []byte) error {
 	}
 	if kind == "OK" && f.queue.behindLogin(string(tag)) {
 		// What came for it was taken for an answer to the login.
-		return protocolError("a completion ahead of the login's")
+		return protocolError("a completion before the login's")
 	}
 	c, err := f.queue.finish(string(tag))
 	if err != nil {
@@ -78,7 +78,7 @@ func (f *imapFilter) tagged(b []byte) error {
 	return nil
 }
 
-// CapUnknown is what the filter tells the library when a login was answered
+// CapUnknown is what the filter passes to the library when a login was answered
 // without capabilities: they have to be asked for.
 const CapUnknown = "X-NOT-TOLD"
 
@@ -128,7 +128,7 @@ func AppendCapabilities(dst, args []byte) []byte {
 }
 
 // state handles an untagged OK, NO, BAD or BYE: it passes on the codes that
-// tell of the folder being opened. A BYE ends the session, whether the server
+// are about the folder being opened. A BYE ends the session, whether the server
 // closes the connection or not (RFC 9051 section 7.1.5).
 func (f *imapFilter) state(kind string, b []byte) error {
 	code, args, text := f.words(b)
@@ -140,7 +140,7 @@ func (f *imapFilter) state(kind string, b []byte) error {
 		return f.farewell(said)
 	case kind == BAD:
 		// It may be all the answer there is.
-		if _, told := said.Means(); told && f.queue.current() != nil {
+		if _, known := said.Means(); known && f.queue.current() != nil {
 			f.r.doubted()
 		}
 		return f.drop(b)

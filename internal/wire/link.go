@@ -50,7 +50,7 @@ const linkBuffer = 64 << 10
 //   - Every wait ends. Each read and write has a deadline of its own; within
 //     sets one for a whole phase, and bind ends the connection with a context.
 //     Only where expect(false) said that no answer is due may a read wait on.
-//   - Memory follows bytes received, never a number told by the peer, and one
+//   - Memory follows bytes received, never a number given by the peer, and one
 //     connection brings at most limits.Octets bytes.
 //   - Time is granted for what was asked for and comes, and for nothing else that
 //     a server says: see Patience. Time that we take between reads does not count.
@@ -70,7 +70,7 @@ type Link struct {
 	server account.Server
 	// attempt is the login that the connection is for; nil: nobody counts it.
 	attempt *attempt
-	// observe is told of each step as it ends; it may be nil.
+	// observe is called for each step as it ends; it may be nil.
 	observe func(account.Step)
 	// transcript is given, one line at a time, what was sent ("C") and received
 	// ("S"), by the protocols above, which leave out secrets and bodies; it may
@@ -87,7 +87,7 @@ type Link struct {
 	session *SessionPace // … and over all of the session's.
 
 	mu      sync.Mutex // Guards what follows.
-	conn    net.Conn   // What is read and written: plain or private.
+	conn    net.Conn   // What is read and written: plain or encrypted.
 	socket  net.Conn   // What is closed: a farewell by TLS could block.
 	err     error
 	secure  bool      // Under TLS.
@@ -106,7 +106,7 @@ type Link struct {
 	head  []byte // Of the line under way, as far as BYE shows; nil: none is.
 	dots  bool   // A line of a message is read, which may be its end: see bareEnd.
 	total int64  // Bytes received in all.
-	// Octets that were brought and are not told: a lock for each line of a message is
+	// Octets that were brought and are not counted: a lock for each line of a message is
 	// a tenth of what a first pull costs.
 	uncounted int
 }
@@ -115,7 +115,7 @@ var _ net.Conn = (*Link)(nil)
 
 // dial reaches a server: it checks the words that name it, resolves, has the
 // login admitted, connects and, with security tls, shakes hands. observe, which may be
-// nil, is told of the steps resolve, connect and tls. With starttls the caller reads
+// nil, is called for the steps resolve, connect and tls. With starttls the caller reads
 // the greeting and calls Upgrade.
 func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimits, session *SessionPace,
 	observe func(account.Step),
@@ -196,7 +196,7 @@ func Timed[T any](observe func(account.Step), name account.StepName, do func() (
 }
 
 // Upgrade begins TLS on the connection (STARTTLS, STLS: after the server's
-// consent was read, and nothing else). Whatever the server sent ahead of the
+// consent was read, and nothing else). Whatever the server sends before the
 // handshake is an error: it could be anybody's words.
 func (l *Link) Upgrade(ctx context.Context) error {
 	_, err := Timed(l.observe, account.StepTLS, func() (struct{}, string, error) {
@@ -214,15 +214,15 @@ func (l *Link) Upgrade(ctx context.Context) error {
 		if err := conn.SetDeadline(time.Time{}); err != nil {
 			return none, "", l.fail("securing the connection", err)
 		}
-		private, err := l.dialer.Handshake(ctx, conn, l.server.Host)
+		encrypted, err := l.dialer.Handshake(ctx, conn, l.server.Host)
 		if err != nil {
 			return none, "", l.Abort(err)
 		}
 		l.mu.Lock()
-		l.conn, l.secure = private, true
+		l.conn, l.secure = encrypted, true
 		l.mu.Unlock()
 		l.r = bufio.NewReaderSize(rawReader{l}, linkBuffer)
-		return none, tls.VersionName(private.ConnectionState().Version), nil
+		return none, tls.VersionName(encrypted.ConnectionState().Version), nil
 	})
 	return err
 }
@@ -235,7 +235,7 @@ func (l *Link) Encrypted() bool {
 	return l.secure
 }
 
-// SignedIn tells that the login went well. Silence before it is
+// SignedIn records that the login succeeded. Silence before it is
 // connect_timeout, after it server_unavailable.
 func (l *Link) SignedIn() {
 	l.mu.Lock()
@@ -262,9 +262,8 @@ func Interrupted(ctx context.Context) error {
 	return fmt.Errorf("the visit was stopped: %w", err)
 }
 
-// Within gives everything that is read until done is called at most d, or a
-// little less than ctx's own deadline, so that the server's silence is blamed
-// on the server. Phases do not nest.
+// Within limits all reads until done to d, or slightly less than ctx's deadline, so
+// that a timeout is reported as the server's. Phases do not nest.
 func (l *Link) Within(ctx context.Context, d time.Duration) (done func()) {
 	if end, ok := ctx.Deadline(); ok {
 		d = min(d, time.Until(end)*9/10)
@@ -273,8 +272,8 @@ func (l *Link) Within(ctx context.Context, d time.Duration) (done func()) {
 	return func() { l.setPhase(time.Time{}) }
 }
 
-// await gives what is read until done is called no more time than what should be
-// there already has. It may be used within a phase.
+// await limits all reads until done to the time for what should have arrived
+// already. It may be used within a phase.
 func (l *Link) await() (done func()) {
 	set := func(t time.Time) {
 		l.mu.Lock()
@@ -359,14 +358,14 @@ func (l *Link) SetWriteDeadline(time.Time) error { return nil }
 // Host is the server's name.
 func (l *Link) Host() string { return l.server.Host }
 
-// Observe tells of a step that has ended.
+// Observe reports a step that has ended.
 func (l *Link) Observe(s account.Step) {
 	if l.observe != nil {
 		l.observe(s)
 	}
 }
 
-// LeaveOut tells of an answer that cannot be read and is left out.
+// LeaveOut reports an answer that cannot be read and is left out.
 func (l *Link) LeaveOut(answer []byte) {
 	if l.unread != nil {
 		l.unread(answer)

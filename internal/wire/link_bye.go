@@ -35,10 +35,10 @@ func (l *Link) hasten() bool {
 	return time.Now().Before(l.hasty)
 }
 
-// doubted tells that the server refused something, and does not say what.
+// doubted records that the server refused something, and does not say what.
 func (l *Link) doubted() { l.hasten() }
 
-// reassured tells that the server answers all the same.
+// reassured records that the server answers all the same.
 func (l *Link) reassured() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

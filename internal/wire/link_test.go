@@ -348,7 +348,7 @@ func TestDialReportsItsSteps(t *testing.T) {
 				return
 			}
 			if line, err := l.ReadLine(100); string(line) != "hello\r\n" || err != nil || !l.Encrypted() {
-				t.Errorf("%q, %v, private %v", line, err, l.Encrypted())
+				t.Errorf("%q, %v, encrypted %v", line, err, l.Encrypted())
 			}
 			l.Close()
 		})
@@ -456,12 +456,12 @@ func TestARecordThatIsDraggedOutEnds(t *testing.T) {
 			theirs.Write([]byte("\x17\x03\x03\x40\x00"))
 			dribble(theirs, strings.Repeat("x", 1000), 1, time.Second)
 		})
-		private := tls.Client(ours, trust)
-		if err := private.Handshake(); err != nil {
+		encrypted := tls.Client(ours, trust)
+		if err := encrypted.Handshake(); err != nil {
 			t.Fatal(err)
 		}
 		l := &Link{limits: LinkLimits{}.orDefault(), session: NewSessionPace(Patience{})}
-		l.attach(private)
+		l.attach(encrypted)
 		l.socket = ours
 		if err := readLine(l); fault.CodeOf(err) != fault.ConnectTimeout {
 			t.Errorf("it ended by %v", err)

@@ -8,13 +8,13 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
-// Gate is asked before an account signs in, and told how that ended.
+// Gate is asked before an account signs in, and learns how that ended.
 type Gate interface {
 	// Admit is called once for each connection, when the server's addresses are
 	// known and none is dialled. With an error none will be, and it is what the
-	// opening fails with. Else settle is called once, when it is known how the
+	// opening fails with. Else report is called once, when it is known how the
 	// login ended.
-	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (settle func(account.SignIn), err error)
+	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(account.SignIn), err error)
 }
 
 // Signer is who signs in, over all connections of a session.
@@ -36,18 +36,18 @@ func (s *Signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error
 		return nil, nil
 	}
 	ask := func() (func(account.SignIn), error) { return s.gate.Admit(ctx, s.account, addrs) }
-	settle, err := ask()
+	report, err := ask()
 	if err != nil {
 		return nil, err
 	}
-	return &attempt{signer: s, addrs: addrs, settle: settle, ask: ask}, nil
+	return &attempt{signer: s, addrs: addrs, report: report, ask: ask}, nil
 }
 
 // attempt is one login, on one connection. Nil: nobody counts it.
 type attempt struct {
 	signer *Signer
 	addrs  []netip.Addr
-	settle func(account.SignIn) // Nil when it has ended.
+	report func(account.SignIn) // Nil when it has ended.
 	sent   bool                 // The credential is on its way.
 
 	ask   func() (func(account.SignIn), error)
@@ -59,14 +59,14 @@ type attempt struct {
 // login that fails, so it takes a place of its own. The first one's is given back
 // if the second is accepted.
 func (a *attempt) again() bool {
-	if a == nil || a.settle == nil {
+	if a == nil || a.report == nil {
 		return true
 	}
-	settle, err := a.ask()
+	report, err := a.ask()
 	if err != nil {
 		return false
 	}
-	a.first, a.settle = a.settle, settle
+	a.first, a.report = a.report, report
 	return true
 }
 
@@ -90,7 +90,7 @@ func (a *attempt) accepted() {
 // was accepted stays so.
 func (a *attempt) failed(err error) {
 	switch {
-	case a == nil || a.settle == nil:
+	case a == nil || a.report == nil:
 	case !a.sent:
 		a.end(account.SignInUntried)
 	case fault.CodeOf(err).Credential():
@@ -110,8 +110,8 @@ func (a *attempt) end(how account.SignIn) {
 			first(account.SignInRefused)
 		}
 	}
-	if settle := a.settle; settle != nil {
-		a.settle = nil
-		settle(how)
+	if report := a.report; report != nil {
+		a.report = nil
+		report(how)
 	}
 }

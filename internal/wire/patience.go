@@ -22,7 +22,7 @@ import (
 //
 // The defaults, with reasons in docs/decisions/0021-progress.md: Command is half
 // as much again as Idle, for servers that say that they are still at it; Progress
-// is more, so that a slow command is told from a slow session; Session lets 50 MiB
+// is more, so that a slow command is distinguished from a slow session; Session lets 50 MiB
 // come at 10 KiB/s, and stays below what a visit may take in all (see schedule).
 type Patience struct {
 	Greeting time.Duration // For the whole greeting: 20 s.
@@ -32,7 +32,7 @@ type Patience struct {
 	Progress time.Duration // Without a message or a folder, over all connections of a session: 2 min.
 	Session  time.Duration // In all, over all connections of a session: 90 min.
 	// Ahead is for what should have come with what came before: by POP3 the answer
-	// to a question sent ahead, at a server that has not answered one yet, and the
+	// to a pipelined command, at a server that has not answered one yet, and the
 	// last octet of a message's end. 5 s.
 	Ahead time.Duration
 }
@@ -143,16 +143,16 @@ func (s *SessionPace) overdue(code fault.Code) *fault.Error {
 // waiting is what was being done when a server was given up.
 const waiting = "waiting for the server"
 
-// named tells that the server named a folder that was asked for.
+// named records that the server named a folder that was asked for.
 func (l *Link) named() {
 	l.reassured()
 	l.command.earn(l.atFloor(listedOctets))
 }
 
-// Listed tells that the server listed a message that was asked for.
+// Listed records that the server listed a message that was asked for.
 func (l *Link) Listed() { l.brought(listedOctets) }
 
-// brought tells that the server brought n octets of a message or its header.
+// brought records that the server brought n octets of a message or its header.
 func (l *Link) brought(n int) {
 	l.reassured()
 	d := l.atFloor(n)
@@ -160,7 +160,7 @@ func (l *Link) brought(n int) {
 	l.session.progress.earn(d)
 }
 
-// count tells what was brought and was not told, which is due before the server is
+// count records what was brought and was not counted, which is due before the server is
 // waited for again.
 func (l *Link) count() {
 	if n := l.uncounted; n > 0 {
@@ -173,13 +173,13 @@ func (l *Link) atFloor(octets int) time.Duration {
 	return time.Duration(octets) * time.Second / time.Duration(l.limits.Floor)
 }
 
-// answered tells that a command was completed.
+// answered records that a command was completed.
 func (l *Link) answered() {
 	l.reassured()
 	l.command.earn(l.limits.Command / answerShare)
 }
 
-// Settled tells that a message came whole, or that all was said of a folder that
+// Settled records that a message came whole, or that all was said of a folder that
 // was asked for.
 func (l *Link) Settled() {
 	l.reassured()

@@ -58,7 +58,7 @@ func (c POP3Command) Line() string {
 	return string(c.Verb) + " " + c.Arg
 }
 
-// POP3Refusal is a server's -ERR: the answer is no, and the dialogue goes on.
+// POP3Refusal is a server's -ERR: the answer is no, and the dialogue continues.
 type POP3Refusal struct{ Text string }
 
 // Error implements error.
@@ -83,7 +83,7 @@ type POP3 struct {
 
 	asked  []askedVerb // What was sent and is not answered, in order.
 	fresh  bool        // Nothing is known of the server from earlier sessions.
-	keeps  bool        // A question that was sent ahead, after the login, was answered,
+	keeps  bool        // A command that was pipelined with the login was answered,
 	lost   bool        // … or was not.
 	pushed []byte      // A status line that came with the end of a message.
 	bare   bool        // The last message ended without its LF, which may come yet.
@@ -139,7 +139,7 @@ func (w *POP3) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// statusLine reads a line, also one that came with the end of a message, or behind
+// statusLine reads a line, also one that came with the end of a message, or after
 // the rest of it.
 func (w *POP3) statusLine() ([]byte, error) {
 	if line := w.pushed; line != nil {
@@ -157,12 +157,12 @@ func (w *POP3) statusLine() ([]byte, error) {
 // askedVerb is a question that is under way.
 type askedVerb struct {
 	verb  POP3Verb
-	ahead bool // It was sent behind another one that was not answered yet.
+	ahead bool // It was pipelined: sent before another one was answered.
 }
 
 // due reports whether the answer that comes next should be there already: its
-// question was sent behind another one, which was answered. What decides on a login
-// may take longer at a server that was seen to keep what is sent ahead, and is not to
+// command was pipelined with another one, which was answered. What decides on a login
+// may take longer at a server that was seen to keep what is pipelined, and is not to
 // be asked twice; so may anything once this connection has shown it.
 func (w *POP3) due() bool {
 	if len(w.asked) == 0 || !w.asked[0].ahead || w.keeps {
@@ -188,8 +188,8 @@ func (w *POP3) done() {
 }
 
 // parse takes only what RFC 1939 section 3 calls a status: "+OK" or "-ERR",
-// alone or followed by a blank, ended by CRLF. While an AUTH is under way, "+"
-// alone or followed by a blank is a challenge (RFC 5034 section 4).
+// alone or followed by a space, ended by CRLF. While an AUTH is under way, "+"
+// alone or followed by a space is a challenge (RFC 5034 section 4).
 func (w *POP3) parse(line []byte) error {
 	text, crlf := strings.CutSuffix(string(line), "\r\n")
 	w.ok, w.more, w.challenge, w.text = false, false, "", ""
@@ -215,7 +215,7 @@ func (w *POP3) parse(line []byte) error {
 }
 
 // ErrChallenge says that the server wants an answer before it gives its own.
-var ErrChallenge = errors.New("the server asks back")
+var ErrChallenge = errors.New("the server sent a challenge")
 
 // refusal says what go-pop3's error on a status line was.
 func (w *POP3) refusal(err error) error {
@@ -340,7 +340,7 @@ func (w *POP3) Greeted() string { return w.greeted }
 // SpeaksIMAP reports whether the last line was one of IMAP's.
 func (w *POP3) SpeaksIMAP() bool { return w.imap }
 
-// Unknown tells whether nothing is known of the server from earlier sessions.
+// Unknown says whether nothing is known of the server from earlier sessions.
 func (w *POP3) Unknown(fresh bool) { w.fresh = fresh }
 
 // Challenge returns what the server asks, in base64; "" where it merely waits.
@@ -349,7 +349,7 @@ func (w *POP3) Challenge() string { return w.challenge }
 // ExpectChallenge says whether "+" is an answer to what was sent.
 func (w *POP3) ExpectChallenge(due bool) { w.guard.sasl = due }
 
-// Lost reports whether a question that was sent ahead was not answered.
+// Lost reports whether a pipelined command was not answered.
 func (w *POP3) Lost() bool { return w.lost }
 
 // HasRead says that messages were read, some of which the server may mark as seen

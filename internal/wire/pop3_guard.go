@@ -84,7 +84,7 @@ func (g *pop3Guard) check(raw []byte) error {
 		if string(line) == "*" || isSASLAnswer(line) {
 			return nil
 		}
-		// Questions sent ahead, STAT and its like, look like it.
+		// Pipelined commands, STAT and its like, look like it.
 		return g.refuse("an answer to a challenge that is not base64")
 	}
 	verb, arg, has := strings.Cut(string(line), " ")

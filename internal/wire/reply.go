@@ -13,7 +13,7 @@ import (
 )
 
 // Phase is how far a session has come: it says what a refusal means whose words
-// tell nothing.
+// say nothing.
 type Phase int
 
 // How far a session can have come.
@@ -38,7 +38,7 @@ const (
 type Reply struct {
 	Kind string
 	Code string // The response code in upper case (RFC 9051 section 7.1, RFC 2449 section 8); may be empty.
-	Args string // What stands behind it within the brackets.
+	Args string // What follows it within the brackets.
 	Text string
 }
 
@@ -47,7 +47,7 @@ func IMAPReply(e *imap.Error) Reply {
 	return Reply{Kind: string(e.Type), Code: string(e.Code), Text: e.Text}
 }
 
-// POP3Reply is what stands behind "-ERR ".
+// POP3Reply is what follows "-ERR ".
 func POP3Reply(text string) Reply {
 	r := Reply{Kind: ERR, Text: text}
 	if inner, rest, ok := strings.Cut(strings.TrimPrefix(text, "["), "]"); ok && strings.HasPrefix(text, "[") {
@@ -58,22 +58,22 @@ func POP3Reply(text string) Reply {
 }
 
 // Judge says what a refusal means that came in a phase, while op was being done.
-// Session tells whether the server speaks of itself or the account, rather than
+// Session says whether the server speaks of itself or the account, rather than
 // of the folder or message that it was asked for; such words may still be about
 // that one alone, which another question shows. RetryAfter is how long the
-// server wants to be left in peace, 0 if it does not say.
+// server asks clients to stay away, 0 if it does not say.
 func (r Reply) Judge(p Phase, op string, cred account.Credential) *fault.Error {
-	code, told := r.Means()
+	code, known := r.Means()
 	switch {
 	case code == fault.AuthFailed && p > SigningIn:
 		code = fault.ServerUnavailable // It had signed us in: the session is gone.
 	case code == fault.ProtocolError && p >= OpeningFolder:
-		told = false // What was asked for had a part in it.
+		known = false // What was asked for had a part in it.
 	}
-	if !told {
+	if !known {
 		code = r.otherwise(p)
 	}
-	f := &fault.Error{Code: code, Op: op, Session: told || p < OpeningFolder || r.Kind == BYE, RetryAfter: r.wait()}
+	f := &fault.Error{Code: code, Op: op, Session: known || p < OpeningFolder || r.Kind == BYE, RetryAfter: r.wait()}
 	if f.Code == fault.AuthFailed && cred.Auth == account.OAuth2 {
 		f.Code = fault.OAuthReauthorizationRequired
 	}
@@ -104,9 +104,9 @@ func (r Reply) otherwise(p Phase) fault.Code {
 	return fault.ServerUnavailable
 }
 
-// Means finds what the code and the words tell. Words may refine a code that
+// Means finds what the code and the words mean. Words may refine a code that
 // says little; a code that says all, and one about a folder or message, stands.
-func (r Reply) Means() (code fault.Code, told bool) {
+func (r Reply) Means() (code fault.Code, clear bool) {
 	name, _, _ := strings.Cut(r.Code, "=")
 	known, ok := responseCodes[name]
 	if !ok && strings.HasPrefix(name, "LOGIN-DELAY") { // [LOGIN-DELAY/300], of some.
@@ -145,7 +145,7 @@ var (
 // takes from it.
 const longestWait = 30 * 24 * time.Hour
 
-// wait is how long the server wants to be left in peace, 0 if it does not say.
+// wait is how long the server asks clients to stay away, 0 if it does not say.
 func (r Reply) wait() time.Duration {
 	if rest, ok := strings.CutPrefix(r.Code, "LOGIN-DELAY"); ok {
 		if d := waitOf(strings.Trim(rest+" "+r.Args, "/=: "), "s"); d > 0 {

@@ -194,7 +194,7 @@ var tellingWords = []saidWords{
 }
 
 // vagueWords say that something is amiss and no more. They count where no code
-// is known; tries of a password that servers ask for come behind its refusal.
+// is known; tries of a password that servers ask for come after its refusal.
 var vagueWords = []saidWords{
 	{fault.ServerUnavailable, []string{
 		"temporar", "internal error", "internal server error", "server error", "unavailable", "backend", "maintenance",
@@ -238,7 +238,7 @@ var unaccented = strings.NewReplacer(
 )
 
 // foldWords makes a server's words comparable: lower case, letters without
-// accents, single blanks, one at either end.
+// accents, single spaces, one at either end.
 func foldWords(text string) string {
 	return " " + strings.Join(strings.Fields(unaccented.Replace(strings.ToLower(legible(text)))), " ") + " "
 }

@@ -32,13 +32,13 @@ var SASLMechanisms = []string{SASLSCRAM256, SASLSCRAM1, SASLCRAM, SASLPlain, SAS
 // SCRAM goes before everything, unless shown says that this account was refused by it.
 // CRAM-MD5 goes before a password in plaintext only: under TLS it protects nothing,
 // and servers that offer it often have no password in the form that it needs.
-func ProvingMechanism(offered func(string) bool, private, shown bool) string {
+func ProvingMechanism(offered func(string) bool, encrypted, shown bool) string {
 	switch {
-	case offered(SASLSCRAM256) && !(shown && private):
+	case offered(SASLSCRAM256) && !(shown && encrypted):
 		return SASLSCRAM256
-	case offered(SASLSCRAM1) && !(shown && private):
+	case offered(SASLSCRAM1) && !(shown && encrypted):
 		return SASLSCRAM1
-	case offered(SASLCRAM) && !private:
+	case offered(SASLCRAM) && !encrypted:
 		return SASLCRAM
 	}
 	return ""
@@ -54,7 +54,7 @@ type SASLClient interface {
 	Proved() error
 }
 
-// newSASL returns a mechanism that signs in with cred. secrets is told of what is
+// newSASL returns a mechanism that signs in with cred. secrets is called with what is
 // made of the password.
 func newSASL(mechanism string, cred account.Credential, secrets *account.Redactor) SASLClient {
 	user, secret := cred.Username, cred.Secret.Reveal()
@@ -127,7 +127,7 @@ func (c *saslLoginClient) Next([]byte) ([]byte, error) {
 }
 
 // NoMechanism says that the server wants to be signed in to in no way that is known here.
-func NoMechanism(offered []string, private bool) *fault.Error {
+func NoMechanism(offered []string, encrypted bool) *fault.Error {
 	known := "This service knows SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN and LOGIN."
 	f := fault.New(fault.AuthMechanismUnsupported, "signing in", "The server offers no way to sign in with a password. "+
 		known)
@@ -139,7 +139,7 @@ func NoMechanism(offered []string, private bool) *fault.Error {
 	switch {
 	case shown != "":
 		f.Detail = fault.Clean("The server offers only "+shown[2:], 200) + ". " + known
-	case !private:
+	case !encrypted:
 		f.Detail = "The server offers no way to sign in over a connection that is not encrypted."
 	}
 	return f

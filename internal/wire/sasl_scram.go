@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// maxIterations bounds what a server can have us reckon: a second or so. RFC 7677
+	// maxIterations bounds what a server can have us compute: a second or so. RFC 7677
 	// asks for 4096 at least; servers of the field have 4096 to 600,000.
 	maxIterations = 1_000_000
 	minIterations = 1000 // Fewer make the proof a gift to whoever reads it; RFC 5802 asks for 4096.
@@ -48,7 +48,7 @@ func newSCRAM(mechanism, user, secret string, secrets *account.Redactor) *scram 
 }
 
 // prepared is the part of SASLprep (RFC 4013 section 2) that changes what people
-// type: other blanks become one of ASCII, letters are composed.
+// type: other spaces become one of ASCII, letters are composed.
 func prepared(text string) string {
 	if IsASCII(text) {
 		return text
