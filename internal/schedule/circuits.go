@@ -42,8 +42,8 @@ func CircuitKey(a account.Account) string {
 	return net.JoinHostPort(HostKey(a), strconv.Itoa(a.Server.Port)) + "/" + string(a.Server.Security)
 }
 
-// Careful is a circuit that is probed, or recovers from an outage.
-type Careful struct {
+// Recovering is a circuit that is probed, or recovers from an outage.
+type Recovering struct {
 	Circuit string
 	Visits  int  // That may begin.
 	Proven  bool // Only accounts that are account.Status.Proven may be taken: it is probed.
@@ -248,8 +248,8 @@ func (c *circuit) forget(now time.Time) {
 }
 
 // gate says what the next claims may take: of closed circuits nothing at all,
-// and of careful ones what each allows. Both are sorted.
-func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
+// and of recovering ones what each allows. Both are sorted.
+func (cs *circuits) gate(now time.Time) (closed []string, recovering []Recovering) {
 	for key, c := range cs.byKey {
 		if c.idle(now) {
 			delete(cs.byKey, key)
@@ -263,8 +263,8 @@ func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
 		}
 		allow, proven := c.allow, c.probing(now)
 		if proven && now.Sub(c.probe) > lastProbe {
-			// Of those who may, nobody is left: users who are told of an outage enter
-			// their passwords anew. Whoever is due finds out as well whether it is there.
+			// Of those who may, nobody is left: users who see an outage enter
+			// their passwords again. Whoever is due finds out as well whether it is there.
 			proven = false
 		}
 		switch {
@@ -279,13 +279,13 @@ func (cs *circuits) gate(now time.Time) (closed []string, careful []Careful) {
 			closed = append(closed, key)
 			continue
 		}
-		careful = append(careful, Careful{
+		recovering = append(recovering, Recovering{
 			Circuit: key, Visits: allow - c.trying, Proven: proven, Except: slices.Clone(c.vain),
 		})
 	}
 	slices.Sort(closed)
-	slices.SortFunc(careful, func(a, b Careful) int { return strings.Compare(a.Circuit, b.Circuit) })
-	return closed, careful
+	slices.SortFunc(recovering, func(a, b Recovering) int { return strings.Compare(a.Circuit, b.Circuit) })
+	return closed, recovering
 }
 
 // outages lists the servers that are out of order, by name.

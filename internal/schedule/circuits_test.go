@@ -52,11 +52,11 @@ func outage(cs *circuits, now time.Time) {
 }
 
 func state(cs *circuits, now time.Time) string {
-	closed, careful := cs.gate(now)
+	closed, recovering := cs.gate(now)
 	if slices.Contains(closed, "h:993/tls") {
 		return "closed"
 	}
-	for _, c := range careful {
+	for _, c := range recovering {
 		if c.Circuit == "h:993/tls" && c.Proven {
 			return fmt.Sprint("probed by ", c.Visits)
 		} else if c.Circuit == "h:993/tls" {
@@ -269,8 +269,8 @@ func TestAProbeThatShowsNothingIsRepeatedByAnotherUser(t *testing.T) {
 		if got := state(cs, now); got != "closed" {
 			t.Errorf("the host is %s", got)
 		}
-		_, careful := cs.gate(now.Add(firstProbe))
-		barred = append(barred, fmt.Sprint(careful[0].Except))
+		_, recovering := cs.gate(now.Add(firstProbe))
+		barred = append(barred, fmt.Sprint(recovering[0].Except))
 	}
 	want := []string{
 		"[u1@firma.test]", "[u1@firma.test u2@firma.test]", "[u1@firma.test u2@firma.test]",
@@ -282,7 +282,7 @@ func TestAProbeThatShowsNothingIsRepeatedByAnotherUser(t *testing.T) {
 }
 
 // TestAServerWhoseWitnessesAreGoneIsProbedByAnybody, as when all of them entered
-// their passwords anew while it was down.
+// their passwords again while it was down.
 func TestAServerWhoseWitnessesAreGoneIsProbedByAnybody(t *testing.T) {
 	cs := newCircuits(32)
 	outage(cs, noon)

@@ -11,12 +11,11 @@ import (
 // the claims of a healthy installation take less.
 const Late = 30 * time.Second
 
-// OutageKept is how long an outage counts after the time of its next probe. A
-// poller that lives has probed by then, or has nobody to visit there; of one
-// that was killed nothing remains.
+// OutageKept is how long an outage counts after the time of its next probe. A live
+// poller has probed again by then; entries of a killed one expire.
 const OutageKept = 5 * time.Minute
 
-// Outage is a remote server that a poller leaves in peace, because many
+// Outage is a remote server that a poller does not contact, because many
 // accounts that worked there failed at once.
 type Outage struct {
 	Circuit string     // See CircuitKey.
@@ -25,13 +24,13 @@ type Outage struct {
 	Probe   time.Time // When the server is tried next.
 }
 
-// Signs are what shows, besides an account itself, what holds it up.
+// Signs is what is known, besides the account itself, of what delays it.
 type Signs struct {
 	Outage *Outage // Of the account's circuit; nil: none is known.
 	AtHost int     // Visits under way at its host, over all processes.
 	OfUser int     // Visits under way for its user.
 	Asked  bool    // It was asked for: it goes before all that are merely due.
-	// Allowed is what the account\'s provider asks of programs.
+	// Allowed is what the account's provider asks of programs.
 	Allowed Allowance
 }
 
@@ -64,9 +63,9 @@ func held(a account.Account) bool {
 	return false
 }
 
-// Show returns an account's status as people are told it: with what delays it,
-// and, where its server is out of order, as one that is being retried, whatever
-// its own last visit came to.
+// Show returns an account's status as it is shown: with what delays it, and, where
+// its server is down, as one that is being retried, whatever its own last visit
+// came to.
 func Show(a account.Account, s Signs, now time.Time) account.Status {
 	st := a.Status
 	st.Delay = Delay(a, s, now)
@@ -79,7 +78,7 @@ func Show(a account.Account, s Signs, now time.Time) account.Status {
 
 // Delay says what keeps an account's next visit, or its mail, away: nil when
 // nothing does, or a visit is under way. It is a pure function, as Policy is,
-// of which it is the reverse: from what was settled to why.
+// of which it is the reverse: from what was decided to why.
 func Delay(a account.Account, s Signs, now time.Time) *account.Delay {
 	st := a.Status
 	var failing time.Time // Since when.

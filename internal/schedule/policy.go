@@ -93,7 +93,7 @@ func classOf(c fault.Code) class {
 	return ours
 }
 
-// Next settles an account after a visit: a.Status is what it was before, now
+// Next decides what follows a visit: a.Status is what it was before, now
 // when the visit ended, and rnd a number in [0, 1) that spreads the next one.
 func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) Settlement {
 	if o.Err != nil {
@@ -109,8 +109,8 @@ func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) S
 		s.State, s.DueAt = account.Retrying, free
 		s.Diagnosis = diagnosis(prior.Diagnosis, dailyLimit(allowed), now)
 	} else if o.More {
-		// Due now, which is behind everybody who has waited longer; and not
-		// said to be well until it is through.
+		// Due now, after everybody who has waited longer; and not OK until it is
+		// complete.
 		s.State, s.Success, s.DueAt = account.Fetching, false, now
 	} else {
 		s.DueAt = now.Add(spaced(jitter(p.interval(a), rnd), allowed.Interval, rnd))
@@ -141,7 +141,7 @@ func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64)
 	switch {
 	case refusedBefore && cl.tries == 0 && prior.Failures >= maxTries:
 		// It waited for the user, who asked for a visit that did not get as
-		// far as the refusal. That stands, and goes on waiting.
+		// far as the refusal. That stands, and continues waiting.
 		s.State, s.Diagnosis = account.NeedsAttention, prior.Diagnosis
 		return s
 	case cl.tries > 0 && !refusedBefore:

@@ -260,7 +260,7 @@ func TestAnEditStartsTheCountAnew(t *testing.T) {
 	if s.State != account.Retrying || s.Failures != 1 || s.Diagnosis.Code != fault.ConnectRefused {
 		t.Errorf("settled as %s after %d failures, %s", s.State, s.Failures, s.Diagnosis.Code)
 	}
-	// And it is anew only once: the refusals after the edit add up.
+	// And only once: the refusals after the edit add up.
 	for n, want := range []account.State{account.Retrying, account.Retrying, account.NeedsAttention} {
 		s = Policy{}.Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
 		if s.State != want {

@@ -23,16 +23,16 @@ const AbortedAlone = 2
 
 // Claim asks for accounts to visit.
 type Claim struct {
-	Worker  string
-	Now     time.Time     // The queue's.
-	Lease   time.Duration // How long a lease lasts unless a journal write extends it.
-	Limit   int
-	Unsure  int       // Of them, accounts that do not count as quick at most.
-	Slow    int       // Of these, accounts whose last visits were slow at most.
-	PerHost int       // Visits at one remote host at a time, over all processes.
-	PerUser int       // Visits for one user at a time.
-	Closed  []string  // Circuits (see CircuitKey) that are out of order.
-	Careful []Careful // Circuits that are probed or recover.
+	Worker     string
+	Now        time.Time     // The queue's.
+	Lease      time.Duration // How long a lease lasts unless a journal write extends it.
+	Limit      int
+	Unsure     int          // Of them, accounts that do not count as quick at most.
+	Slow       int          // Of these, accounts whose last visits were slow at most.
+	PerHost    int          // Visits at one remote host at a time, over all processes.
+	PerUser    int          // Visits for one user at a time.
+	Closed     []string     // Circuits (see CircuitKey) that are out of order.
+	Recovering []Recovering // Circuits that are probed or recover.
 	// AtHost is what providers allow at their hosts, below PerHost; nil: nothing.
 	AtHost HostAllowances
 	// Insist has ClaimOne lease an account that waits for its user too.
@@ -42,7 +42,7 @@ type Claim struct {
 // Settlement is what a finished visit leaves in the schedule's row.
 type Settlement struct {
 	State     account.State // OK, Retrying, NeedsAttention or OverQuota.
-	At        time.Time     // The time that DueAt was reckoned from; zero: the queue's, when it is written.
+	At        time.Time     // The time that DueAt was computed from; zero: the queue's, when it is written.
 	DueAt     time.Time     // Zero: never by itself.
 	Failures  int
 	Diagnosis *account.Diagnosis
@@ -72,8 +72,8 @@ type Queue interface {
 	ClaimOne(ctx context.Context, o account.Owner, id account.ID, c Claim) (fetch.Lease, error)
 	// Extend prolongs a live lease; fetch.ErrFenced when it is lost.
 	Extend(ctx context.Context, l fetch.Lease, until time.Time) error
-	// Finish ends the lease and settles the row; fetch.ErrFenced when it is
-	// lost. If the account was hurried or edited during the visit it stays due.
+	// Finish ends the lease and writes the row; fetch.ErrFenced when it is
+	// lost. If the account was requested or edited during the visit it stays due.
 	Finish(ctx context.Context, l fetch.Lease, s Settlement) error
 	// Brought returns what the account's visits brought that ended after since, the
 	// oldest first.
@@ -84,11 +84,11 @@ type Queue interface {
 	// GiveWay ends the lease of a slow visit that was cut short: as Abandon, but
 	// the account does not count as quick any more.
 	GiveWay(ctx context.Context, l fetch.Lease) error
-	// NoteOutages tells other processes, for people to read, which circuits this
-	// one leaves in peace. It replaces what the worker told before.
+	// NoteOutages publishes, for people to read, which circuits are open for this
+	// process. It replaces what the worker published before.
 	NoteOutages(ctx context.Context, worker string, all []Outage) error
 	// Overdue returns since when the account has been due that waits longest,
-	// hurried ones too, but for accounts of the closed circuits; zero for none.
+	// requested ones too, but for accounts of the closed circuits; zero for none.
 	Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error)
 	// SlowWaiting returns the users of due accounts whose last visits were slow, each
 	// once, but for users whom other processes than the worker's serve and for

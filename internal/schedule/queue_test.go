@@ -101,8 +101,8 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 		if r.account.Status.Slow > 0 {
 			c.Unsure--
 		}
-		if i := slices.IndexFunc(c.Careful, func(c Careful) bool { return c.Circuit == circuit }); i >= 0 {
-			one := &c.Careful[i]
+		if i := slices.IndexFunc(c.Recovering, func(c Recovering) bool { return c.Circuit == circuit }); i >= 0 {
+			one := &c.Recovering[i]
 			if one.Visits == 0 || one.Proven && (!r.account.Status.Proven || slices.Contains(one.Except, r.account.Owner)) {
 				continue
 			}
@@ -260,8 +260,8 @@ func (q *memory) NextDue(context.Context) (time.Time, error) {
 	return next, q.fail
 }
 
-// hurry makes an account due now, as its user would.
-func (q *memory) hurry(id account.ID) {
+// request makes an account due now, as its user would.
+func (q *memory) request(id account.ID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.rows[id].due = time.Now()

@@ -21,8 +21,8 @@ import (
 const (
 	// idle is the longest the claimer sleeps: other processes add work too.
 	idle = time.Second
-	// breath lets finished visits gather, so that many are claimed at once.
-	breath = 20 * time.Millisecond
+	// batchWindow lets finished visits gather, so that many are claimed at once.
+	batchWindow = 20 * time.Millisecond
 	// batch is the most that one claim takes.
 	batch = 100
 	// MaxPerHost is how many visits there may be at one remote host at a time,
@@ -67,8 +67,8 @@ type Runner struct {
 	running  map[int]*underWay // By a number of its own: an account can be claimed again while an old visit ends.
 	started  int
 	slots    chan struct{} // Holds one for each visit under way.
-	noted    []Outage      // What others were told; the claimer's alone.
-	ended    chan struct{} // Told, without waiting, when a visit has ended.
+	noted    []Outage      // What other processes were shown; the claimer's alone.
+	ended    chan struct{} // Signalled, without blocking, when a visit has ended.
 }
 
 // New returns a Runner.
@@ -115,7 +115,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	chores.Go(func() { r.watch(ctx) })
 	chores.Go(func() { r.measureLag(ctx) })
 	r.claimAll(ctx, &visits)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	r.note(last, nil) // Whoever claims now has to find out again.
 	cancel()
 
@@ -138,7 +138,7 @@ func (r *Runner) Run(ctx context.Context) error {
 // giveUp takes the leases from visits that do not end. Their journal writes
 // are fenced off, so that nothing they still do counts.
 func (r *Runner) giveUp(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -186,7 +186,7 @@ func (r *Runner) rest(ctx context.Context, pause time.Duration) bool {
 		case <-r.nudged:
 		case <-r.ended:
 			// A cap may have kept back what may go now.
-			if !sleep(ctx, breath) {
+			if !sleep(ctx, batchWindow) {
 				return false
 			}
 		}
@@ -210,14 +210,14 @@ func (r *Runner) untilDue(ctx context.Context) time.Duration {
 	if wait <= -idle {
 		return idle // Held back by a cap or a host: its turn comes with the end of a visit.
 	}
-	return min(max(wait, breath), idle)
+	return min(max(wait, batchWindow), idle)
 }
 
 // claimDue claims once. full says that there may be more to claim at once.
 func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full bool, err error) {
 	c := r.claim(cap(r.slots) - len(r.slots))
 	r.mu.Lock()
-	c.Closed, c.Careful = r.circuits.gate(c.Now)
+	c.Closed, c.Recovering = r.circuits.gate(c.Now)
 	outages := r.circuits.outages()
 	c.Unsure, c.Slow = r.room(time.Now())
 	r.mu.Unlock()
@@ -231,7 +231,7 @@ func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full boo
 	return len(leases) == c.Limit, err
 }
 
-// note tells others which servers are out of order, when that has changed.
+// note publishes which servers are down, when that has changed.
 func (r *Runner) note(ctx context.Context, outages []Outage) {
 	if slices.Equal(r.noted, outages) {
 		return
@@ -267,7 +267,7 @@ func (r *Runner) start(ctx context.Context, l fetch.Lease, visits *sync.WaitGrou
 			}
 		}()
 		done := r.perform(vctx, l)
-		_, err := r.settle(ctx, l, done, 0)
+		_, err := r.finish(ctx, l, done, 0)
 		if err != nil && !errors.Is(err, fetch.ErrFenced) {
 			r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Account.ID, "error", err)
 		}

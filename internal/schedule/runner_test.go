@@ -248,7 +248,7 @@ func TestARefusedPasswordIsNeverHammered(t *testing.T) {
 		}
 
 		// The user may ask for one more, and gets one.
-		q.hurry("a1")
+		q.request("a1")
 		r.Nudge()
 		time.Sleep(24 * time.Hour)
 		if n := v.count("a1"); n != 4 {
@@ -355,17 +355,17 @@ func TestFetchNowDoesNotWait(t *testing.T) {
 		q, v := newMemory(accounts(t, 1, "h")...), &visitor{}
 		r, stop := run(t, Options{Queue: q, Visitor: v})
 		time.Sleep(time.Minute + 100*time.Millisecond)
-		q.hurry("a1")
+		q.request("a1")
 		asked := time.Now()
 		r.Nudge()
 		time.Sleep(idle / 2)
 		synctest.Wait()
-		if at := v.visits["a1"]; len(at) != 2 || at[1].Sub(asked) > breath {
+		if at := v.visits["a1"]; len(at) != 2 || at[1].Sub(asked) > batchWindow {
 			t.Errorf("asked at %v, visited at %v", asked, at)
 		}
 		// Without a nudge, as from another process, within a second.
-		q.hurry("a1")
-		time.Sleep(idle + breath)
+		q.request("a1")
+		time.Sleep(idle + batchWindow)
 		synctest.Wait()
 		if n := v.count("a1"); n != 3 {
 			t.Errorf("visited %d times, want 3", n)

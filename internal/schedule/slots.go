@@ -37,11 +37,11 @@ var errGaveWay = fault.New(fault.Interrupted, "visiting the account", "the visit
 
 // underWay is a visit that holds a slot of this process.
 type underWay struct {
-	lease  fetch.Lease
-	began  time.Time
-	turn   int // Of its circuit.
-	cancel context.CancelCauseFunc
-	told   bool // To give way.
+	lease    fetch.Lease
+	began    time.Time
+	turn     int // Of its circuit.
+	cancel   context.CancelCauseFunc
+	yielding bool // It was asked to give way.
 }
 
 // slow reports whether a visit takes long, or is expected to.
@@ -103,7 +103,7 @@ func (r *Runner) watch(ctx context.Context) {
 // makeRoom ends visits that take long though nobody expected it, when slow ones
 // hold more than half and others cannot begin: first those of the user who has
 // the most, then those that have taken longest. What they committed stays, and
-// they go on among the slow.
+// they continue among the slow.
 func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +111,7 @@ func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 	var turned []*underWay
 	for _, u := range r.running {
 		switch {
-		case u.told:
+		case u.yielding:
 			continue
 		case u.slow(now):
 			slow++
@@ -143,7 +143,7 @@ func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 
 // end has a visit give way. The caller holds the lock.
 func (r *Runner) end(ctx context.Context, u *underWay, now time.Time) {
-	u.told = true
+	u.yielding = true
 	u.cancel(errGaveWay)
 	r.metrics.cut.Inc()
 	r.o.Log.InfoContext(ctx, "a visit gives way",
@@ -163,7 +163,7 @@ func (r *Runner) EndVisits(o account.Owner) {
 }
 
 // takeTurns ends slow visits that have had their turn, when slow ones hold all
-// that they may and the users of others have fewer: those that settle a folder now
+// that they may and the users of others have fewer: those that finish a folder now
 // and then would keep their slots for as long as a session may last.
 func (r *Runner) takeTurns(ctx context.Context) error {
 	if slow, _ := r.slowVisits(time.Now()); len(slow) < r.forSlow() {
@@ -190,7 +190,7 @@ func (r *Runner) takeTurns(ctx context.Context) error {
 			if has == 1 {
 				turn = soleTurn
 			}
-			if u.told || has <= ofUser[user] || now.Sub(u.began) < turn {
+			if u.yielding || has <= ofUser[user] || now.Sub(u.began) < turn {
 				continue
 			}
 			if next == nil || cmp.Or(has-ofUser[next.lease.Account.Owner], next.began.Compare(u.began)) > 0 {
@@ -211,7 +211,7 @@ func (r *Runner) slowVisits(now time.Time) (slow []*underWay, ending int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, u := range r.running {
-		if u.told {
+		if u.yielding {
 			ending++
 		}
 		if u.slow(now) {
@@ -225,8 +225,8 @@ func (r *Runner) slowVisits(now time.Time) (slow []*underWay, ending int) {
 func (r *Runner) heldBack() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	closed, careful := r.circuits.gate(r.o.Now())
-	for _, c := range careful {
+	closed, recovering := r.circuits.gate(r.o.Now())
+	for _, c := range recovering {
 		closed = append(closed, c.Circuit)
 	}
 	return closed

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// maxVisit is a belt: the engine yields long before, and the connection
+	// maxVisit is a backstop: the engine yields long before, and the connection
 	// has deadlines of its own.
 	maxVisit = 2 * time.Hour
-	// settleTime bounds the last write of a visit whose context has ended.
-	settleTime = 2 * time.Second
-	// settleTries is how often a settlement is written before the account is
+	// finishTimeout bounds the last write of a visit whose context has ended.
+	finishTimeout = 2 * time.Second
+	// finishTries is how often a settlement is written before the account is
 	// left to become due when its lease ends.
-	settleTries = 5
+	finishTries = 5
 	// busyPause is how long VisitOne waits before it asks again for an account
 	// that somebody else is visiting.
 	busyPause = 200 * time.Millisecond
@@ -58,7 +58,7 @@ func (r *Runner) VisitOne(ctx context.Context, o account.Owner, id account.ID) (
 }
 
 // InsistOne is VisitOne for an account that may wait for its user: it is tried
-// once, and goes on waiting when that fails as before.
+// once, and continues waiting when that fails as before.
 func (r *Runner) InsistOne(ctx context.Context, o account.Owner, id account.ID) (Result, error) {
 	return r.visitOne(ctx, o, id, true)
 }
@@ -79,7 +79,7 @@ func (r *Runner) visitOne(ctx context.Context, o account.Owner, id account.ID, i
 		total.Bytes += res.Report.Bytes
 		total.Skipped += res.Report.Skipped
 		res = Result{Account: l.Account, Report: total, Took: time.Since(began)}
-		res.Settlement, err = r.settle(ctx, l, done, ownPause)
+		res.Settlement, err = r.finish(ctx, l, done, ownPause)
 		if errors.Is(err, fetch.ErrFenced) && ctx.Err() == nil {
 			continue // Edited meanwhile; if it was removed the next claim says so.
 		}
@@ -144,7 +144,7 @@ func (r *Runner) perform(ctx context.Context, l fetch.Lease) performed {
 	return performed{rep, run, took}
 }
 
-// noteAborted tells of a visit before this one that never ended.
+// noteAborted reports a visit before this one that never ended.
 func (r *Runner) noteAborted(ctx context.Context, l fetch.Lease) {
 	if !l.Aborted.Last {
 		return
@@ -233,10 +233,10 @@ func (r *Runner) heartbeat(ctx context.Context, l fetch.Lease, cancel context.Ca
 	}
 }
 
-// settle writes what came of a visit. A visit that was broken off from our
+// finish writes what came of a visit. A visit that was broken off from our
 // side is given back as if it had not been. pause delays the next part of a
 // visit that yielded.
-func (r *Runner) settle(ctx context.Context, l fetch.Lease, done performed, pause time.Duration) (Settlement, error) {
+func (r *Runner) finish(ctx context.Context, l fetch.Lease, done performed, pause time.Duration) (Settlement, error) {
 	rep := done.Report
 	switch {
 	case errors.Is(rep.Err, fetch.ErrFenced): // Nothing here is ours any more, but to say that it is over.
@@ -292,10 +292,10 @@ func (r *Runner) brought(ctx context.Context, l fetch.Lease, done performed) (al
 // try, outside of it and bounded.
 func (r *Runner) write(ctx context.Context, do func(context.Context) error) error {
 	for n := 1; ; n++ {
-		wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+		wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 		err := do(wctx)
 		cancel()
-		if err == nil || errors.Is(err, fetch.ErrFenced) || n == settleTries || !sleep(ctx, time.Duration(n)*time.Second) {
+		if err == nil || errors.Is(err, fetch.ErrFenced) || n == finishTries || !sleep(ctx, time.Duration(n)*time.Second) {
 			return err
 		}
 	}

@@ -71,7 +71,7 @@ type picker struct {
 	foreign  map[string]bool // Users whom another process serves.
 	full     []string        // Hosts that may have no more.
 	closed   []string        // Circuits that may have no more.
-	careful  map[string]schedule.Careful
+	careful  map[string]schedule.Recovering
 	lane     lane
 }
 
@@ -93,9 +93,9 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 	p := &picker{
 		sqlConn: conn, store: s, claim: c, perHost: map[string]int{}, perUser: map[string]int{},
 		unsureAt: map[string]int{}, unsureOf: map[string]int{}, foreign: map[string]bool{},
-		closed: slices.Clone(c.Closed), careful: map[string]schedule.Careful{},
+		closed: slices.Clone(c.Closed), careful: map[string]schedule.Recovering{},
 	}
-	for _, one := range c.Careful {
+	for _, one := range c.Recovering {
 		p.careful[one.Circuit] = one
 	}
 	us, now := process(c.Worker), c.Now.UnixMilli()
@@ -221,7 +221,7 @@ func pace(unsure, slow int) int {
 	return schedule.QuickAgain
 }
 
-func excepted(c schedule.Careful, user string) bool {
+func excepted(c schedule.Recovering, user string) bool {
 	return slices.ContainsFunc(c.Except, func(o account.Owner) bool { return o.String() == user })
 }
 
@@ -236,7 +236,7 @@ func (p *picker) page(ctx context.Context, size int, waiting, without []string, 
 	query, args = except(query, args, "owner", waiting)
 	query, args = except(query, args, "account_id", without)
 	var probed []any
-	for _, c := range p.claim.Careful {
+	for _, c := range p.claim.Recovering {
 		if c.Proven {
 			probed = append(probed, c.Circuit)
 		}

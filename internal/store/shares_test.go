@@ -212,9 +212,9 @@ func TestACircuitIsOneServerAndNotItsHost(t *testing.T) {
 func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 	onBoth(t, func(w *world) {
 		const circuit = "h.test:993/tls"
-		who := func(careful schedule.Careful) (out []string) {
+		who := func(careful schedule.Recovering) (out []string) {
 			careful.Circuit = circuit
-			ls := w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.Careful = 500, []schedule.Careful{careful} })
+			ls := w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.Recovering = 500, []schedule.Recovering{careful} })
 			for _, l := range ls {
 				out = append(out, strings.TrimSuffix(l.Account.Owner.String(), "@firma.test"))
 				w.must(w.Queue().Abandon(w.Context(), l))
@@ -227,7 +227,7 @@ func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 			w.add(fmt.Sprintf("typo%d@firma.test", i), i, at("h.test", 993, account.TLS))
 		}
 		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = 1").Error)
-		if got := who(schedule.Careful{Visits: 1, Proven: true}); len(got) != 0 {
+		if got := who(schedule.Recovering{Visits: 1, Proven: true}); len(got) != 0 {
 			w.Errorf("nobody worked there, and %v probe", got)
 		}
 		for i, user := range []string{"anna", "jan", "ewa"} {
@@ -239,11 +239,11 @@ func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 		o := owner(w, "anna@firma.test")
 		for _, tc := range []struct {
 			name    string
-			careful schedule.Careful
+			careful schedule.Recovering
 			want    []string
 		}{
-			{"a probe", schedule.Careful{Visits: 1, Proven: true}, []string{"anna", "else"}},
-			{"by another than the last", schedule.Careful{Visits: 1, Proven: true, Except: []account.Owner{o}}, []string{
+			{"a probe", schedule.Recovering{Visits: 1, Proven: true}, []string{"anna", "else"}},
+			{"by another than the last", schedule.Recovering{Visits: 1, Proven: true, Except: []account.Owner{o}}, []string{
 				"else",
 				"jan",
 			}},
@@ -253,7 +253,7 @@ func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 			}
 			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = last_attempt_ms + 1 WHERE last_attempt_ms > 0").Error)
 		}
-		if got := who(schedule.Careful{Visits: 2}); len(got) != 3 || !slices.Contains(got, "else") {
+		if got := who(schedule.Recovering{Visits: 2}); len(got) != 3 || !slices.Contains(got, "else") {
 			w.Errorf("while it recovers: %v, want two and the one elsewhere", got)
 		}
 	})
