@@ -46,19 +46,29 @@ func TestWhatFollowsFromAnEdit(t *testing.T) {
 		{"a user", func(a *account.Account) { a.Username = "ola" }, false, with(remote, account.JournalReplaced)},
 		{"a protocol", func(a *account.Account) { a.Protocol = account.POP3 }, false, with(remote, account.JournalReplaced)},
 		{"the folder", func(a *account.Account) { a.Folder = "Praca" }, false, account.Consequences{Fence: true}},
-		{"which folders", func(a *account.Account) { a.Folders.Include = []string{"INBOX"} }, false,
-			account.Consequences{Fence: true}},
-		{"what is left out", func(a *account.Account) { a.Folders.Exclude = []string{"Junk"} }, false,
-			account.Consequences{Fence: true}},
-		{"an earlier start", func(a *account.Account) { a.Start = account.StartAll }, false,
-			account.Consequences{Fence: true, AtOnce: true}},
+		{
+			"which folders", func(a *account.Account) { a.Folders.Include = []string{"INBOX"} }, false,
+			account.Consequences{Fence: true},
+		},
+		{
+			"what is left out", func(a *account.Account) { a.Folders.Exclude = []string{"Junk"} }, false,
+			account.Consequences{Fence: true},
+		},
+		{
+			"an earlier start", func(a *account.Account) { a.Start = account.StartAll }, false,
+			account.Consequences{Fence: true, AtOnce: true},
+		},
 		{"a later start", func(a *account.Account) { a.Start = account.StartNew }, false, account.Consequences{Fence: true}},
-		{"larger messages", func(a *account.Account) { a.MaxMessageBytes *= 2 }, false,
-			account.Consequences{Larger: true, AtOnce: true}},
+		{
+			"larger messages", func(a *account.Account) { a.MaxMessageBytes *= 2 }, false,
+			account.Consequences{Larger: true, AtOnce: true},
+		},
 		{"smaller messages", func(a *account.Account) { a.MaxMessageBytes /= 2 }, false, account.Consequences{}},
 		{"off", func(a *account.Account) { a.Enabled = false }, false, account.Consequences{Fence: true}},
-		{"off, and a password", func(a *account.Account) { a.Enabled = false }, true,
-			account.Consequences{Remote: true, Fence: true}},
+		{
+			"off, and a password", func(a *account.Account) { a.Enabled = false }, true,
+			account.Consequences{Remote: true, Fence: true},
+		},
 	} {
 		after := saved()
 		tc.edit(&after)
@@ -92,15 +102,38 @@ func TestWhenAnEditedAccountIsDue(t *testing.T) {
 		{"a visit cut short", account.Consequences{Fence: true}, on, on, account.Scheduled{Visited: true}, false, account.DueNow},
 		{"asked for", account.Consequences{Remote: true, Fence: true}, on, on, planned, true, account.DueAtOnce},
 		{"switched on", account.Consequences{AtOnce: true}, off, on, account.Scheduled{}, false, account.DueNow},
-		{"after a maintenance", account.Consequences{AtOnce: true}, byOperator, on, account.Scheduled{NeedsUser: true}, true,
-			account.DueNever},
-		{"after a maintenance, mended", account.Consequences{Remote: true, AtOnce: true}, byOperator, on,
-			account.Scheduled{NeedsUser: true}, true, account.DueAtOnce},
-		{"after the user's own pause", account.Consequences{AtOnce: true}, off, on, account.Scheduled{NeedsUser: true}, true,
-			account.DueAtOnce},
+		{
+			"after a maintenance",
+			account.Consequences{AtOnce: true},
+			byOperator, on,
+			account.Scheduled{NeedsUser: true},
+			true,
+			account.DueNever,
+		},
+		{
+			"after a maintenance, mended",
+			account.Consequences{Remote: true, AtOnce: true},
+			byOperator, on,
+			account.Scheduled{NeedsUser: true},
+			true, account.DueAtOnce,
+		},
+		{
+			"after the user's own pause",
+			account.Consequences{AtOnce: true},
+			off, on,
+			account.Scheduled{NeedsUser: true},
+			true,
+			account.DueAtOnce,
+		},
 		{"another interval", account.Consequences{}, on, on, planned, false, account.DueSooner},
-		{"waiting for its user", account.Consequences{}, on, on, account.Scheduled{NeedsUser: true}, false,
-			account.DueAsPlanned},
+		{
+			"waiting for its user",
+			account.Consequences{},
+			on, on,
+			account.Scheduled{NeedsUser: true},
+			false,
+			account.DueAsPlanned,
+		},
 	} {
 		if got := tc.then.Due(tc.before, tc.after, tc.s, tc.atOnce); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
@@ -119,10 +152,14 @@ func TestWhatCannotBeBesideAnother(t *testing.T) {
 		{"another spelling of the host", func(a *account.Account) {
 			a.ID, a.Name, a.Folder, a.Server.Host = "2", "x", "x", "IMAP.EXAMPLE.org"
 		}, account.ErrExists},
-		{"the same name", func(a *account.Account) { a.ID, a.Username, a.Name, a.Folder = "2", "ola", "GMAIL", "x" },
-			account.ErrNameTaken},
-		{"a folder below", func(a *account.Account) { a.ID, a.Username, a.Name, a.Folder = "2", "ola", "x", "gmail/Old" },
-			account.ErrFolderTaken},
+		{
+			"the same name", func(a *account.Account) { a.ID, a.Username, a.Name, a.Folder = "2", "ola", "GMAIL", "x" },
+			account.ErrNameTaken,
+		},
+		{
+			"a folder below", func(a *account.Account) { a.ID, a.Username, a.Name, a.Folder = "2", "ola", "x", "gmail/Old" },
+			account.ErrFolderTaken,
+		},
 		{"neither", func(a *account.Account) { a.ID, a.Username, a.Name, a.Folder = "2", "ola", "x", "x" }, nil},
 	} {
 		a := saved()

@@ -79,7 +79,7 @@ const (
 	TranscriptRead    Action = "transcript.read"
 	TranscriptRemoved Action = "transcript.removed"
 	// InstallationAdopted is that somebody said of database, keys or mailboxes that they
-	// are right although they bear another identity.
+	// are right although they have another identity.
 	InstallationAdopted Action = "installation.adopted"
 )
 

@@ -34,7 +34,7 @@ type Options struct {
 	Seed uint64       // Of what Deliver chooses; 0: by chance.
 }
 
-// Account is one mailbox at the provider, with all that a user would be told.
+// Account is one mailbox at the provider, with all that a user would be given.
 type Account struct {
 	Email    string
 	Username string
@@ -229,7 +229,7 @@ func (p *Provider) Deliver(n int) []Arrival {
 }
 
 // Trickle delivers one message each time every passes, until ctx ends. It
-// tells each to, which may be nil.
+// reports each to, which may be nil.
 func (p *Provider) Trickle(ctx context.Context, every time.Duration, to func(Arrival)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -160,7 +160,7 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	return s.tracker.Idle(w, stop)
 }
 
-// each calls do for the chosen messages that this session was told of. A
+// each calls do for the chosen messages that this session knows. A
 // message's UID is its place, and so is its sequence number.
 func (s *session) each(set imap.NumSet, do func(n uint32, m *message) error) error {
 	all := s.selected.all()
@@ -235,7 +235,7 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 }
 
 // section returns a part of the message. The whole of it is returned as it is,
-// for the library would take it apart and write its header anew.
+// for the library would take it apart and write its header again.
 func (m *message) section(s *imap.FetchItemBodySection) []byte {
 	if s.Specifier != imap.PartSpecifierNone || len(s.Part) > 0 {
 		return imapserver.ExtractBodySection(bytes.NewReader(m.data), s)

@@ -12,13 +12,13 @@ const (
 	// nothing is.
 	TooManyFolders = "The mailbox has too many folders"
 	// PasswordExpired is of auth_failed, where the password was right once: it has to
-	// be set anew at the provider. The server's words follow.
+	// be set again at the provider. The server's words follow.
 	PasswordExpired = "The password has expired."
 	// HeldBack is of rate_limited, where it is not the provider that asks for a pause: package logins does.
 	HeldBack = "Too many logins at this mailbox failed lately; nothing is tried there until some time has passed."
 )
 
-// Reason tells apart what one code stands for.
+// Reason distinguishes what one code stands for.
 type Reason int
 
 // The reasons.

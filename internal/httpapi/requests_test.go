@@ -555,8 +555,10 @@ func TestHostNotAllowedNamesTheField(t *testing.T) {
 		fault.PartSyntax: "server.host", "": "server.host",
 	} {
 		f := newFixture(t)
-		f.fail = fault.Wrap(fault.Internal, "adding", &fault.Error{Code: fault.HostNotAllowed, Op: "checking",
-			Detail: "port, unencrypted, the server must", Part: part})
+		f.fail = fault.Wrap(fault.Internal, "adding", &fault.Error{
+			Code: fault.HostNotAllowed, Op: "checking",
+			Detail: "port, unencrypted, the server must", Part: part,
+		})
 		rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":"x"}`})
 		if fieldsOf(t, rec) != want+":not_allowed" || rec.Code != 422 {
 			t.Errorf("%q: %d %s", part, rec.Code, rec.Body)

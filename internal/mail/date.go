@@ -17,7 +17,7 @@ const (
 	longest   = 200
 )
 
-// ParseDate reads a date as mail bears it: by RFC 5322 section 3.3 and 4.3, and
+// ParseDate reads a date as mail has it: by RFC 5322 section 3.3 and 4.3, and
 // in the forms that programs have written all the same (comments anywhere, two-
 // and three-digit years, missing seconds, weekdays that are wrong or in another
 // language, months in those that are spoken around here, names of zones, ISO 8601,
@@ -52,7 +52,7 @@ const (
 )
 
 // zones are the names of RFC 5322 section 4.3 and those of Europe and other
-// places that mail bears, in seconds east of Greenwich. Where several zones share
+// places that mail has, in seconds east of Greenwich. Where several zones share
 // a name, it is the one with the most mail.
 var zones = map[string]int{
 	"UT": 0, "UTC": 0, "GMT": 0, "Z": 0, "WET": 0,

@@ -61,7 +61,7 @@ func TestF14_DatesAreReadAsMailBearsThem(t *testing.T) {
 	}
 }
 
-// FuzzParseDate: nothing that mail may bear ends the program, and what is read is
+// FuzzParseDate: nothing that mail may have ends the program, and what is read is
 // a time that can be true.
 func FuzzParseDate(f *testing.F) {
 	for _, s := range []string{

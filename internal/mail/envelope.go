@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Envelope is what tells a person which message it is.
+// Envelope is what shows a person which message it is.
 type Envelope struct {
 	Sender  string    // A name, else an address; "" where there is none.
 	Subject string    // Decoded.

@@ -8,7 +8,7 @@ type Found struct {
 	Folder string // The folder's directory in the mailbox: ".Gmail.Archive"; "." for the inbox.
 	Sub    string // "new" or "cur".
 	Name   string
-	// What the name tells: the time to the second, and the sizes as in Staged;
+	// What the name says: the time to the second, and the sizes as in Staged;
 	// -1 where it does not.
 	Received    int64
 	FileSize    int64
@@ -24,7 +24,7 @@ type Inventory struct {
 	Spools   map[string]map[string]int64 // By journal: the spool's files and their sizes.
 	Notes    map[string]int64            // By journal: what is noted beside its spool; absent: nothing.
 	Quota    *Usage                      // What the mailbox's quota file says; nil without one.
-	Measured Usage                       // What the files come to, by their names where those tell.
+	Measured Usage                       // What the files come to, by their names where those say.
 }
 
 // Usage is what a mailbox holds.

@@ -69,7 +69,7 @@ func (l *LF) Reset() { *l = LF{} }
 func (l *LF) Size() int64 { return l.size }
 
 // Virtual is how many octets they are when every line end counts as CRLF,
-// which is how Dovecot reckons a message's size.
+// which is how Dovecot computes a message's size.
 func (l *LF) Virtual() int64 { return l.size + l.lines }
 
 func (l *LF) before(written []byte) byte {

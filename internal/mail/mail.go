@@ -49,13 +49,13 @@ type Folder struct {
 	Problem error
 }
 
-// Status is a folder's state as STATUS or EXAMINE tells it (RFC 9051 section
+// Status is a folder's state as STATUS or EXAMINE reports it (RFC 9051 section
 // 6.3.11). Known is false when the server did not say.
 type Status struct {
 	Known         bool
 	Messages      uint32
-	UIDNext       uint32 // 0: not told.
-	UIDValidity   uint32 // 0: not told.
+	UIDNext       uint32 // 0: not known.
+	UIDValidity   uint32 // 0: not known.
 	HighestModSeq uint64 // 0: no CONDSTORE.
 }
 
@@ -65,7 +65,7 @@ type Status struct {
 type ID struct {
 	UID     uint32 // 0 for POP3.
 	UIDL    string // "" for IMAP.
-	Ordinal int    // Above 0 for a further message that bears the same UIDL.
+	Ordinal int    // Above 0 for a further message that has the same UIDL.
 }
 
 // ByContent stands in a UIDL that a source made before a digest of the whole message.
@@ -85,9 +85,9 @@ func (id ID) NamedByContent() (before string, is bool) {
 type Item struct {
 	ID       ID
 	Number   uint32    // Message sequence number, good for this session only.
-	Size     int64     // Octets as the server tells; a hint, never trusted for memory.
+	Size     int64     // Octets as the server says; a hint, never trusted for memory.
 	Flags    Flags     // None for POP3.
-	Received time.Time // INTERNALDATE; zero when the server did not tell (POP3: always).
+	Received time.Time // INTERNALDATE; zero when the server did not say (POP3: always).
 	// Global names the message over all folders of the account, where the
 	// server does ("gm:" and X-GM-MSGID of Gmail, "em:" and EMAILID of RFC
 	// 8474); else "".
@@ -100,7 +100,7 @@ func (it Item) Labelled() bool { return strings.HasPrefix(it.Global, "gm:") }
 
 // Listing is what one folder holds.
 type Listing struct {
-	Folder Folder // With Status as EXAMINE told it, which wins over LIST-STATUS.
+	Folder Folder // With Status as EXAMINE reported it, which wins over LIST-STATUS.
 	// Older holds the messages before Items where a listing is too long for
 	// memory; nil otherwise.
 	Older Pages
@@ -109,7 +109,7 @@ type Listing struct {
 	// UID on, by the server's own count.
 	Complete bool
 	// Below is the last message's UID where that is lower than what was asked for; 0:
-	// not told.
+	// not known.
 	Below uint32
 	// Unread counts messages whose line could not be read, so that not even their
 	// UID is known.
@@ -150,7 +150,7 @@ func (l *Listing) Page(at, n int) ([]Item, error) {
 	return append(items, l.Items[:at+n-older]...), err
 }
 
-// Fingerprint tells messages apart when their identities changed.
+// Fingerprint distinguishes messages when their identities changed.
 type Fingerprint struct {
 	Size   int64    // Octets as sent by the server, CRLF line ends included.
 	Digest [32]byte // SHA-256 of two: that of the header with its empty line, as sent, and the one of Body, whole.

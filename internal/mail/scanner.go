@@ -169,7 +169,7 @@ func (s *Scanner) Date() time.Time {
 }
 
 // fields returns the first value of each named field, unfolded, with runs of
-// blanks as one; nil for a field that is not there.
+// spaces as one; nil for a field that is not there.
 func fields(head []byte, names ...string) []*string {
 	found := make([]*string, len(names))
 	for len(head) > 0 {

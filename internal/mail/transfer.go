@@ -13,9 +13,9 @@ type Query struct {
 	Folder  Folder
 	From    uint32
 	Failing bool
-	// ReadWhole tells names under which messages of the folder had to be told apart by
+	// ReadWhole says names under which messages of the folder had to be distinguished by
 	// reading them, at a server that gives them none of their own (POP3 without UIDL):
-	// what bears one of them is read as a whole again. Nil: none.
+	// what has one of them is read as a whole again. Nil: none.
 	ReadWhole func(ctx context.Context) (map[string]bool, error)
 }
 
@@ -31,7 +31,7 @@ type Want struct {
 	Items    []Item
 	Others   []Item
 	// Again says that its items were skipped in earlier visits. They are asked for
-	// behind all others, one at a time: one over which the connection ends is missed
+	// after all others, one at a time: one over which the connection ends is missed
 	// at once, and after two of them the rest is left (ErrLeft).
 	Again bool
 }
@@ -46,7 +46,7 @@ type Staged struct {
 	Fingerprint Fingerprint
 	FileSize    int64     // Octets of the file: line ends as LF.
 	VirtualSize int64     // Octets with every line end as CRLF, as Dovecot counts.
-	Received    time.Time // The date the file bears.
+	Received    time.Time // The date the file has.
 }
 
 // Placement says where a staged message goes: the one rename that delivers it.

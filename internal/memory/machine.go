@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// unknownMachine is what is reckoned with where nothing tells how much memory
+// unknownMachine is what is assumed where nothing says how much memory
 // there is: the budget is then small, not absent.
 const unknownMachine = 1 << 30
 

@@ -35,7 +35,7 @@ type Options struct {
 	// email_verified beside it, unless Unverified says otherwise.
 	Claim      string
 	Unverified bool
-	// UserIDClaim tells apart users who have one address one after the other; "": no
+	// UserIDClaim distinguishes users who have one address one after the other; "": no
 	// claim does.
 	UserIDClaim string
 	HTTP        *http.Client
@@ -51,7 +51,7 @@ const (
 	fresh = 24 * time.Hour
 	// leeway is how far its clock may be ahead of ours, as far as for the library.
 	leeway = 5 * time.Minute
-	// shown is how much of what went wrong is told in the log: providers' pages of
+	// shown is how much of what went wrong is in the log: providers' pages of
 	// errors are long.
 	shown = 300
 )
@@ -111,7 +111,7 @@ type AwayError struct {
 }
 
 // Error says so, for the log.
-func (e *AwayError) Error() string { return "the identity provider cannot be asked: " + told(e.Err) }
+func (e *AwayError) Error() string { return "the identity provider cannot be asked: " + cleaned(e.Err) }
 
 // Unwrap returns what went wrong.
 func (e *AwayError) Unwrap() error { return e.Err }
@@ -129,7 +129,7 @@ type RefusedError struct {
 
 // Error says why, for the log.
 func (e *RefusedError) Error() string {
-	return "the sign-in is refused (" + e.Why + "): " + told(e.Err)
+	return "the sign-in is refused (" + e.Why + "): " + cleaned(e.Err)
 }
 
 // Unwrap returns what is wrong with it.
@@ -139,8 +139,8 @@ func refuse(why, format string, args ...any) error {
 	return &RefusedError{Why: why, Err: fmt.Errorf(format, args...)}
 }
 
-// told is an error for the log: it may quote a page of the provider's.
-func told(err error) string { return fault.Clean(err.Error(), shown) }
+// cleaned is an error for the log: it may quote a page of the provider's.
+func cleaned(err error) string { return fault.Clean(err.Error(), shown) }
 
 // ErrOtherIssuer says that what is found at the issuer's address is another's.
 var ErrOtherIssuer = errors.New("the discovery document found there is of another issuer")
@@ -172,7 +172,7 @@ func (p *Provider) client(m *metadata) *oauth2.Config {
 }
 
 // ask returns what the provider says of itself. One caller asks, the others wait for
-// it; while it does not answer it is left in peace between attempts.
+// it; while it does not answer it is left alone between attempts.
 func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 	select {
 	case <-p.mu:
@@ -310,7 +310,7 @@ func exchangeError(ctx context.Context, err error) error {
 }
 
 // telling says apart keys that could not be had and a signature that is wrong, which
-// the library's verifier tells alike.
+// the library's verifier reports alike.
 type telling struct {
 	set  *gooidc.RemoteKeySet
 	away error

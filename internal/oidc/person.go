@@ -34,7 +34,7 @@ func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.I
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(f.Nonce)) != 1 {
 		return Person{}, refuse("false", "the id token is of another sign-in")
 	}
-	if id.Subject == "" { // Nothing would tell about whom the answer about the user is.
+	if id.Subject == "" { // Nothing would say whom the answer about the user is about.
 		return Person{}, refuse("false", "the id token names nobody: it has no sub")
 	}
 	if azp, there := says["azp"]; there && says.text("azp") != p.opts.ClientID || !there && len(id.Audience) > 1 {
@@ -57,7 +57,7 @@ func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.I
 	who := Person{Owner: o}
 	if c := p.opts.UserIDClaim; c != "" {
 		if who.UserID = says.id(c); who.UserID.IsZero() {
-			return Person{}, vouched("setup", "the claim %s, which tells users apart, is missing or no user's id", c)
+			return Person{}, vouched("setup", "the claim %s, which distinguishes users, is missing or no user's id", c)
 		}
 	}
 	return who, nil

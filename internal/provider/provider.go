@@ -105,14 +105,14 @@ func (p Provider) accepts(a Auth) bool {
 	return false
 }
 
-// NeedsAppPassword reports whether the mailbox's own password is of no use and
+// NeedsAppPassword reports whether the mailbox's own password is not accepted and
 // one made for programs is.
 func (p Provider) NeedsAppPassword() bool { return p.accepts(AppPassword) && !p.accepts(Password) }
 
 // TakesAppPassword reports whether a password made for programs is accepted.
 func (p Provider) TakesAppPassword() bool { return p.accepts(AppPassword) }
 
-// NeedsOAuth reports whether no password is of any use.
+// NeedsOAuth reports whether no password is accepted.
 func (p Provider) NeedsOAuth() bool {
 	return p.accepts(OAuth2) && !p.accepts(Password) && !p.accepts(AppPassword)
 }

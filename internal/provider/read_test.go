@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// provenance is what the table keeps for those who mend it, and no code decides by.
+// provenance is what the table keeps for those who fix it, and no code decides by.
 var provenance = []string{"Confidence", "Unverified", "Sources"}
 
 // fieldsOf returns the names of a struct's fields, those of structs in it too.

@@ -2,7 +2,7 @@
 // support: files that only their owner may read, bounded, and, for one account,
 // for a day at an administrator's word.
 //
-// What it is given must bear no secret and no mail: package source sees to that.
+// What it is given must contain no secret and no mail: package source sees to that.
 package transcript
 
 import (
@@ -42,7 +42,7 @@ type File struct {
 	closed bool
 }
 
-// Create begins a transcript in a file of its own, mode 0600, in the place of
+// Create begins a transcript in a file of its own, mode 0600, instead of
 // what was in it. A link is refused: what it leads to is nobody's transcript.
 func Create(path string, now func() time.Time) (*File, error) {
 	return open(path, os.O_CREATE|os.O_TRUNC, now)
@@ -100,7 +100,7 @@ func (t *File) Close() error {
 }
 
 // Dir holds the transcripts of accounts that an administrator asked for, one
-// file each. Its name bears until when it is written: all processes that share
+// file each. Its name says until when it is written: all processes that share
 // the directory agree, and nothing else has to be kept. It is safe for
 // concurrent use.
 type Dir struct {
@@ -149,8 +149,8 @@ func parse(name string) (id string, until time.Time, ok bool) {
 	return id, time.UnixMilli(n).UTC(), ok && found && err == nil && id != ""
 }
 
-// SwitchOn has an account's transcript written for a day from now; one that there
-// is goes on.
+// SwitchOn has an account's transcript written for a day from now; an existing one
+// is continued.
 func (d *Dir) SwitchOn(id string) (Status, error) {
 	const op = "switching a transcript on"
 	if id == "" || strings.ContainsAny(id, "/.\x00") {
@@ -178,7 +178,7 @@ func (d *Dir) SwitchOn(id string) (Status, error) {
 	return Status{until, st.Bytes}, nil
 }
 
-// Status tells of an account's transcript.
+// Status describes an account's transcript.
 func (d *Dir) Status(id string) (Status, error) {
 	_, st, err := d.find(id)
 	return st, err

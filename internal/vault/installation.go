@@ -26,13 +26,13 @@ const (
 	maxIdentity      = 256 // Bytes.
 )
 
-// unused is what keys bear that were made for no installation yet: they have
+// unused marks keys that were made for no installation yet: they have
 // sealed nothing, so nothing is missing where there is no database.
 const unused = "none"
 
-// Installation returns the identity that the keys below dir bear, "" where they
-// bear none, and whether there is any key that may have been used. Its error wraps
-// ErrDamaged where something else is in the place of the file or the directory.
+// Installation returns the identity that the keys below dir have, "" where they
+// have none, and whether there is any key that may have been used. Its error wraps
+// ErrDamaged where the file or the directory is something else.
 func Installation(dir string) (id string, any bool, err error) {
 	d := folder(filepath.Join(dir, subfolder))
 	text, _, err := readPlain(filepath.Join(string(d), installationFile), maxIdentity)
@@ -53,7 +53,7 @@ func Installation(dir string) (id string, any bool, err error) {
 	return id, any, nil
 }
 
-// markUnused has keys that are about to be made bear that they are new. Whoever
+// markUnused marks keys that are about to be made as new. Whoever
 // comes at the same moment may have given them an identity already.
 func (d folder) markUnused() error {
 	f, err := os.OpenFile(filepath.Join(string(d), installationFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -70,7 +70,7 @@ func (d folder) markUnused() error {
 	return nil
 }
 
-// SetInstallation has the keys bear an identity, durably. What they bore before
+// SetInstallation gives the keys an identity, durably. What they had before
 // is replaced.
 func (v *Vault) SetInstallation(id string) error {
 	path := filepath.Join(string(v.dir), installationFile)
@@ -150,7 +150,7 @@ func (v *Vault) unreadable(secrets []SealedSecret) (lost int) {
 
 func proofOf(installation string) []byte { return []byte("mailbrook keys of " + installation) }
 
-// named stands for the naming key, of which it tells nothing.
+// named stands for the naming key, of which it reveals nothing.
 func (v *Vault) named(installation string) []byte {
 	h := hmac.New(sha256.New, v.TokenKey())
 	h.Write(proofOf(installation))

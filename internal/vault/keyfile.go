@@ -40,7 +40,7 @@ const (
 	formatV1   = 1
 )
 
-// keyFile is the form of a key file. The digest tells a damaged file from a
+// keyFile is the form of a key file. The digest distinguishes a damaged file from a
 // wrong one; it protects nothing.
 type keyFile struct {
 	Version int    `json:"version"`
@@ -125,8 +125,8 @@ func readPlain(path string, limit int64) ([]byte, fs.FileMode, error) {
 	return text, info.Mode(), err
 }
 
-// misplaced adds ErrDamaged to an error that says that a file is in the place of a
-// directory, or links go round in a circle: disks that fail say other things.
+// misplaced adds ErrDamaged to an error that says that a file is where a
+// directory should be, or links go round in a circle: disks that fail say other things.
 func misplaced(err error) error {
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -147,7 +147,7 @@ func (d folder) create(name string, k kind, key []byte) (created bool, err error
 	if err != nil {
 		return false, fmt.Errorf("making a key: %w", err)
 	}
-	defer os.Remove(tmp) //nolint:errcheck // Left behind it is useless, not harmful.
+	defer os.Remove(tmp) //nolint:errcheck // If it stays, it is harmless.
 	_, err = f.Write(text)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return false, fmt.Errorf("making a key: %w", err)

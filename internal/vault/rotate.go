@@ -46,20 +46,20 @@ type Archive interface {
 	// SealedSecrets returns up to limit secrets of the accounts whose ids
 	// follow after, by id; "" begins.
 	SealedSecrets(ctx context.Context, after account.ID, limit int) ([]SealedSecret, error)
-	// ReplaceSealed saves to in the place of from, and leaves a secret alone
+	// ReplaceSealed replaces from by to, and leaves a secret alone
 	// that is another one by now.
 	ReplaceSealed(ctx context.Context, o account.Owner, id account.ID, from, to []byte) error
 }
 
 // Resealed counts what Reseal did.
 type Resealed struct {
-	Moved      int // Sealed anew under the present key.
+	Moved      int // Sealed again under the present key.
 	Unreadable int // Left as they are: their users have to enter the password again.
 }
 
 const resealPage = 500
 
-// Reseal seals anew what older keys sealed: a chore, to be run daily by any
+// Reseal seals again what older keys sealed: a chore, to be run daily by any
 // number of processes. Old keys stay, for backups of the database.
 func (v *Vault) Reseal(ctx context.Context, rows Archive) (Resealed, error) {
 	var done Resealed

@@ -68,7 +68,7 @@ func Open(dir string) (*Vault, error) {
 }
 
 // Load is Open that makes nothing. Its error wraps ErrNoKey when a key is
-// missing: who knows that the database has secrets can tell a first start from
+// missing: who knows that the database has secrets can distinguish a first start from
 // a lost or unmounted directory. It wraps ErrDamaged when one is no key.
 func Load(dir string) (*Vault, error) {
 	d := folder(filepath.Join(dir, subfolder))

@@ -244,7 +244,7 @@ func TestKeyFilesAreTheOwnersAlone(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || files != 4 { // The keys, and what they bear.
+	if err != nil || files != 4 { // The keys, and what they have.
 		t.Errorf("%d files: %v", files, err)
 	}
 }
@@ -316,7 +316,7 @@ func TestABadKeyFileIsAClearErrorAndIsKept(t *testing.T) {
 	}
 }
 
-// Whatever is in the place of a key, or of what keys bear, is damage, and nobody
+// Whatever is where a key should be, or its identity, is damage, and nobody
 // waits for who writes into a pipe. The control is TestADiskThatFailsIsNoDamage.
 func TestWhatIsNoPlainFileIsDamage(t *testing.T) {
 	t.Parallel()

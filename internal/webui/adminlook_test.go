@@ -197,7 +197,7 @@ func TestAdministratorsHavePagesOfOneUserAndOneAccount(t *testing.T) {
 	p.keys(kb.Escape)
 	p.until(`!document.querySelector("dialog")`)
 
-	// The limit is raised on the user's page, and the account goes on.
+	// The limit is raised on the user's page, and the account continues.
 	p.goTo("/admin/users/anna@firma.test")
 	p.hit(`document.querySelector(".limit button")`)
 	p.until(`document.activeElement === document.querySelector(".limit input")`)

@@ -316,7 +316,7 @@ func (p *tab) hit(element string) {
 	p.do(chromedp.MouseClickXY(x, y))
 }
 
-// enter writes into the field with a label, in the place of what it holds.
+// enter writes into the field with a label, instead of what it holds.
 func (p *tab) enter(label, text string) {
 	p.tb.Helper()
 	p.hit(labelled(label))
@@ -355,7 +355,7 @@ func (p *tab) keys(text string, modifiers ...kb.Modifier) {
 	p.do(chromedp.KeyEvent(text, chromedp.KeyModifiers(modifiers...)))
 }
 
-// tabTo goes on with the Tab key until an element has the focus.
+// tabTo continues with the Tab key until an element has the focus.
 func (p *tab) tabTo(element string) {
 	p.tb.Helper()
 	p.until(element)

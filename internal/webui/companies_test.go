@@ -122,7 +122,7 @@ func (c company) login() string {
 
 // TestACompanysMailboxIsAddedWhateverItsDomainIsLike: what the wizard proposes is
 // taken, what is refused is said in the page's language at its field, and from
-// there it goes on, until the mail is there.
+// there it continues, until the mail is there.
 func TestACompanysMailboxIsAddedWhateverItsDomainIsLike(t *testing.T) {
 	t.Parallel()
 	var users, hosts []string
@@ -199,7 +199,7 @@ func (p *tab) company(m *mailboxes, c company) {
 	p.until(card(called) + `?.dataset.state === "ok"`)
 }
 
-// step changes something, and goes on from how that is refused.
+// step changes something, and continues from how that is refused.
 func (p *tab) step(x step) {
 	p.tb.Helper()
 	p.open()

@@ -27,7 +27,7 @@ func (s *site) writes(stmts ...string) {
 	}
 }
 
-// restart goes on with other arguments.
+// restart continues with other arguments.
 func (s *site) restart(args ...string) {
 	s.tb.Helper()
 	s.kill()

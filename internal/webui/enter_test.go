@@ -34,7 +34,7 @@ func ownServer(tb testing.TB) []string {
 }
 
 // TestSigningInWithThePasswordOfTheMailbox, by keyboard alone; what is wrong is said
-// at once, and the way goes on to where it began.
+// at once, and the way continues to where it began.
 func TestSigningInWithThePasswordOfTheMailbox(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil, ownServer(t)...)
@@ -66,7 +66,7 @@ func TestSigningInWithThePasswordOfTheMailbox(t *testing.T) {
 		t.Errorf("the browser keeps %s", kept)
 	}
 
-	// When the session is over, it goes on in another tab, and here.
+	// When the session is over, it continues in another tab, and here.
 	p.forgetSession()
 	js[any](p, `fetch("/v1/session").then(() => null)`)
 	p.keys("a@b.test")

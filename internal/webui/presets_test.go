@@ -297,7 +297,7 @@ func (p *tab) wrong() string {
 		const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 		while (walk.nextNode()) {
 			const text = walk.currentNode.data.trim();
-			const e = walk.currentNode.parentElement; // A badge bears a name: Free.
+			const e = walk.currentNode.parentElement; // A badge has a name: Free.
 			if (other.has(text) && !own.has(text) && seen(e) && !e.closest(".badge")) bad.push("in another language: " + text);
 		}
 		return bad.join("; ");

@@ -14,7 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
-// A slow link, and how long a page may be blank over it.
+// A slow link, and how long a page may be empty over it.
 const (
 	slowOctets  = 400_000 / 8 // A second.
 	slowLatency = 0.4         // Seconds, from a request to its answer.

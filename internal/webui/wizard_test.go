@@ -66,7 +66,7 @@ func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 			p.press(said{"Another address", "Inny adres"}.in(dev))
 			p.until(tiles + " && " + labelled(sayEmail.in(dev)) + ".value === '' && !document.querySelector('.way .notice')")
 
-			// Who begins anew from the list begins with nothing; a page that is loaded again is as it was.
+			// Who starts over from the list begins with nothing; a page that is loaded again is as it was.
 			p.enter(sayEmail.in(dev), "anna@outlook.com")
 			p.press(sayContinue.in(dev))
 			p.until("document.querySelector('.way .numbered') && !" + tiles)
