@@ -55,7 +55,7 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 		return false, nil // POP3: the same listing as last time, all of it settled.
 	}
 	cost := v.cost(&l)
-	if err := taken(ctx, cost); err != nil {
+	if err := taken(ctx, cost+int64(l.Len())*verdictCost); err != nil {
 		return false, err
 	}
 	defer func() {
@@ -87,7 +87,7 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 // afterwards.
 func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) error {
 	now := v.Now()
-	p.listing, p.left, p.done = l, l.Len(), c.settled
+	p.listing, p.below, p.verdicts, p.renamed = l, l.Len(), c.verdicts, nil
 	p.waiting = map[mail.ID]Skipped{}
 	for _, s := range v.skipped {
 		if s.FolderID == p.folder.ID && s.FolderEpoch == p.folder.Epoch {
@@ -101,13 +101,13 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 	for id, s := range p.waiting {
 		at, listed := c.roll.find(id)
 		switch {
-		case listed && !s.due(now):
-			p.done.set(at)
-		case l.Complete && id.UID >= p.from && !listed && !there[id]:
+		case listed && p.verdicts[at] == VerdictFetch:
+			p.verdicts[at] = s.Verdict(now)
+		case listed:
+		case l.Complete && id.UID >= p.from && !there[id]:
 			v.unskip = append(v.unskip, s) // It is gone from the server, and with it the need to try.
 		}
 	}
-	p.news = l.Len() - p.done.count()
 	if err := v.acquaint(p, &l, c); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 	if p.whole && (!v.renumbers(p.folder) || v.scanDue(p.folder, now)) {
 		k.FullScan = now
 	}
-	p.cursor, p.settles = k, l.Complete
+	p.cursor, p.complete = k, l.Complete
 	if v.byUID() && l.Complete && p.folder.FirstUID == 0 {
 		p.folder.FirstUID = k.UIDNext
 	}
@@ -146,7 +146,7 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 // listing by UIDL may leave out a line, complete or not: then one message is
 // missing, and the same message seems new.
 func (v *visit) acquaint(p *plan, l *mail.Listing, c *comparison) error {
-	if !p.whole || !l.Complete && v.byUID() || p.news == 0 || c.rows == 0 {
+	if !p.whole || !l.Complete && v.byUID() || p.verdicts.count(VerdictFetch) == 0 || c.rows == 0 {
 		return nil // Nothing was settled: nothing can be missing.
 	}
 	if gone := c.rows - c.still; gone > 0 && !p.unfamiliar {
@@ -174,7 +174,7 @@ func (v *visit) regrouped(p *plan, c *comparison) (found bool, err error) {
 			if found {
 				break
 			}
-			if it := &items[i]; it.ID.UIDL != "" && !p.done.has(at+i) {
+			if it := &items[i]; it.ID.UIDL != "" && p.verdicts[at+i] == VerdictFetch {
 				b := base(it.ID)
 				found = b == "" || c.missing[b] || c.anybody
 			}

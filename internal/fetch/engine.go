@@ -180,8 +180,10 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 	if err == nil && v.full != nil {
 		v.report.Err = v.full
 	}
-	v.report.Partial = cmp.Or(v.failing, v.waiting(), v.told())
-	if all := v.allRefused(v.report.Partial); err == nil && v.report.Err == nil && all != nil {
+	t := v.tally()
+	v.report.Messages, v.report.Skipped = int64(t[VerdictDelivered]), t.skipped()
+	v.report.Partial = cmp.Or(v.failing, v.waiting(), v.told(t[VerdictLoop]))
+	if all := v.allRefused(v.report.Partial, t); err == nil && v.report.Err == nil && all != nil {
 		v.report.Err = all
 	}
 	if more := v.failures - toldFailures; more > 0 {

@@ -35,7 +35,6 @@ type neighbours struct {
 	charged int64     // What these take in memory.
 
 	leftOut []string // Folders that the account's rules choose and that hold what was fetched there.
-	doubled int      // Messages that were recognised as fetched there.
 	tried   int      // POP3: messages that were compared with inboxes here.
 }
 
@@ -197,7 +196,7 @@ func (n *neighbours) has(digest [32]byte) bool {
 // doubles reports whether a staged message was fetched by this installation for
 // the user whose mailbox the remote is, and came here through it. It is then
 // thrown away and listed as skipped, from where its owner can ask for it.
-func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.Staged) (bool, error) {
+func (p *pipeline) doubles(ctx context.Context, pl *plan, at int, it mail.Item, st mail.Staged) (bool, error) {
 	if !p.visit.byUID() {
 		if err := p.compareInboxes(ctx, it, st); err != nil {
 			return false, err
@@ -210,18 +209,8 @@ func (p *pipeline) doubles(ctx context.Context, pl *plan, it mail.Item, st mail.
 	p.visit.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.visit.mayList(pl, it.ID) {
-		return true, nil
-	}
-	why := fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, "+
-		"and its user moved or copied it.")
-	s := p.visit.skippedNow(pl, it, why)
-	s.Held = true
-	p.visit.undescribed.note(pl, it, s, why)
-	p.skips = append(p.skips, s)
-	pl.passed++
-	p.visit.report.Skipped++
-	p.visit.doubled++
+	p.list(pl, at, it, fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, "+
+		"and its user moved or copied it."))
 	return true, nil
 }
 
@@ -287,8 +276,9 @@ func uidOf(uidl string) (validity, uid uint32) {
 	return 0, 0
 }
 
-// told is what the user is told of what was left out; nil where nothing was.
-func (n neighbours) told() *fault.Error {
+// told is what the user is told of folders that were left out, and of messages; nil
+// where nothing was.
+func (n neighbours) told(doubled int) *fault.Error {
 	var parts []string
 	if len(n.leftOut) > 0 {
 		names := n.leftOut[:min(len(n.leftOut), 3)]
@@ -298,8 +288,8 @@ func (n neighbours) told() *fault.Error {
 		}
 		parts[0] += "."
 	}
-	if n.doubled > 0 {
-		parts = append(parts, fmt.Sprintf("Messages that were fetched there from elsewhere are skipped: %d.", n.doubled))
+	if doubled > 0 {
+		parts = append(parts, fmt.Sprintf("Messages that were fetched there from elsewhere are skipped: %d.", doubled))
 	}
 	if len(parts) == 0 {
 		return nil

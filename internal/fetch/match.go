@@ -73,7 +73,7 @@ type headerKey struct {
 func (v *visit) recognise(ctx context.Context) error {
 	var unfamiliar []*plan
 	for _, p := range v.plans {
-		if p.unfamiliar && p.news+len(p.extra) > 0 {
+		if p.unfamiliar && p.verdicts.count(VerdictFetch) > 0 {
 			unfamiliar = append(unfamiliar, p)
 		}
 	}
@@ -164,7 +164,7 @@ func (v *visit) readWhole(ctx context.Context) (map[string]bool, error) {
 // candidate is a message that seems new.
 type candidate struct {
 	plan *plan
-	at   int // Its place; -1 for one that is wanted beside the listing.
+	at   int // Its place in the listing.
 	item mail.Item
 }
 
@@ -181,11 +181,6 @@ func (v *visit) byHeaders(ctx context.Context, session HeaderSession, unfamiliar
 	for _, b := range bounds {
 		var group []candidate
 		for _, p := range unfamiliar {
-			for _, it := range p.extra {
-				if b.has(it.Size) {
-					group = append(group, candidate{p, -1, it})
-				}
-			}
 			_, err := v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
 				// One that had to be read to be named is told by all of it alone.
 				if _, read := it.ID.NamedByContent(); b.has(it.Size) && !read && !v.isOld(p, &it) {
@@ -218,7 +213,7 @@ func (v *visit) sizeGroups(ctx context.Context, unfamiliar []*plan) (out []sizeR
 	const all = int64(1) << 62
 	n := 0
 	for _, p := range unfamiliar {
-		n += p.news + len(p.extra)
+		n += p.verdicts.count(VerdictFetch)
 	}
 	if n <= v.Window {
 		return []sizeRange{{0, all}}, nil
@@ -230,9 +225,6 @@ func (v *visit) sizeGroups(ctx context.Context, unfamiliar []*plan) (out []sizeR
 	defer memory.Of(ctx).Give(cost)
 	sizes := make([]int64, 0, n)
 	for _, p := range unfamiliar {
-		for _, it := range p.extra {
-			sizes = append(sizes, it.Size)
-		}
 		_, err := v.eachNew(p, p.listing.Len(), func(_ int, it mail.Item) bool {
 			sizes = append(sizes, it.Size)
 			return true
@@ -384,13 +376,7 @@ func (v *visit) adopt(ctx context.Context, found []Adoption, of []candidate) err
 		folders = nil
 	}
 	for _, c := range of {
-		c.plan.changed = true
-		if c.at >= 0 {
-			c.plan.done.set(c.at)
-			c.plan.news--
-			continue
-		}
-		c.plan.extra = slices.DeleteFunc(c.plan.extra, func(it mail.Item) bool { return it.ID == c.item.ID })
+		c.plan.judge(c.at, VerdictRematched)
 	}
 	v.log.InfoContext(ctx, "recognised messages under new names", "messages", len(found), "took", v.Now().Sub(
 		v.began).Round(time.Millisecond))
@@ -401,6 +387,7 @@ func (v *visit) adopt(ctx context.Context, found []Adoption, of []candidate) err
 // as which.
 type tentative struct {
 	plan *plan
+	at   int
 	id   mail.ID
 	mark mail.Fingerprint
 }
@@ -427,7 +414,7 @@ func (v *visit) resolve(ctx context.Context, found []tentative) (out []Adoption,
 	})
 	for _, ts := range waiting {
 		for _, t := range ts {
-			t.plan.passed--
+			t.plan.judge(t.at, VerdictFetch)
 		}
 	}
 	return out, err

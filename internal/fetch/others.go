@@ -39,7 +39,7 @@ func (v *visit) others(ctx context.Context, w mail.Want) ([]mail.Item, error) {
 	}
 	err := v.eachPage(&p.listing, func(at int, items []mail.Item) error {
 		for i := range items {
-			if p.done.has(at + i) {
+			if p.verdicts[at+i] != VerdictFetch {
 				if err := look(items[i]); err != nil {
 					return err
 				}

@@ -18,11 +18,11 @@ type pipeline struct {
 	visit  *visit
 	plans  map[string]*plan // By wire name.
 	byID   map[int64]*plan
-	jobs   chan []Member
+	jobs   chan batch
 	cancel context.CancelCauseFunc
 
 	mu        sync.Mutex // Guards what follows.
-	batch     []Member
+	batch     batch
 	bytes     int64
 	since     time.Time
 	skips     []Skipped
@@ -32,6 +32,12 @@ type pipeline struct {
 	// Of the committing goroutine, and of others once it has ended.
 	intended  []BatchKey // Written as intended, not yet used.
 	published []BatchKey // Delivered, not yet written so.
+}
+
+// batch is what is made durable, journaled and delivered together.
+type batch struct {
+	members []Member
+	places  []uint32 // Of each, in its folder's listing.
 }
 
 // intend writes the intent of the first batch. From then on each batch's write
@@ -65,6 +71,10 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	if pl == nil {
 		return fmt.Errorf("a message of folder %q, which was not asked for", f.Wire)
 	}
+	at, ok := pl.placeOf(&it)
+	if !ok {
+		return fmt.Errorf("a message of folder %q that was not asked for", f.Wire)
+	}
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -73,14 +83,14 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	switch {
 	case fault.CodeOf(err) == fault.MessageFailed:
 		p.visit.delivery.Release(1, it.Size)
-		p.skip(pl, it, fault.Of(err))
+		p.skip(pl, at, it, fault.Of(err))
 		return nil
 	case err != nil:
 		return err // The source may bring it once more; the reservation stands.
-	case p.recognised(pl, it, st):
+	case p.recognised(pl, at, it, st):
 		return nil
 	}
-	if doubles, err := p.doubles(ctx, pl, it, st); doubles || err != nil {
+	if doubles, err := p.doubles(ctx, pl, at, it, st); doubles || err != nil {
 		return err
 	}
 	if over := st.FileSize - it.Size; over > 0 {
@@ -101,18 +111,19 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 		},
 	}
 	p.mu.Lock()
-	if len(p.batch) == 0 {
+	if len(p.batch.members) == 0 {
 		p.since = p.visit.Now()
+		n := min(p.visit.BatchMessages, len(pl.todo))
+		p.batch = batch{make([]Member, 0, n), make([]uint32, 0, n)}
 	}
-	p.batch = append(p.batch, m)
+	p.batch.members, p.batch.places = append(p.batch.members, m), append(p.batch.places, uint32(at))
 	p.bytes += st.FileSize
-	pl.tried(it.ID)
 	p.unskipped(m)
 	p.visit.progress.Folder = pl.name()
 	p.visit.progress.MessagesDone++
 	p.visit.progress.BytesDone += st.Fingerprint.Size
 	progress := p.visit.progress
-	full := len(p.batch) >= p.visit.BatchMessages || p.bytes >= batchBytes
+	full := len(p.batch.members) >= p.visit.BatchMessages || p.bytes >= batchBytes
 	p.mu.Unlock()
 	p.visit.OnProgress(p.visit.lease, progress)
 	if full {
@@ -126,7 +137,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 
 // recognised adopts a message that was delivered before under another name:
 // its copy is thrown away. The journal learns of it when the window is settled.
-func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
+func (p *pipeline) recognised(pl *plan, at int, it mail.Item, st mail.Staged) bool {
 	if p.visit.matching == nil || !pl.unfamiliar {
 		return false
 	}
@@ -137,9 +148,8 @@ func (p *pipeline) recognised(pl *plan, it mail.Item, st mail.Staged) bool {
 	p.visit.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.adoptions = append(p.adoptions, tentative{pl, it.ID, st.Fingerprint})
-	pl.tried(it.ID)
-	pl.passed++
+	p.adoptions = append(p.adoptions, tentative{pl, at, it.ID, st.Fingerprint})
+	pl.judge(at, VerdictRematched)
 	p.visit.progress.MessagesDone++
 	return true
 }
@@ -155,25 +165,17 @@ func (p *pipeline) unskipped(m Member) {
 func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
 	p.visit.delivery.Release(1, it.Size)
 	if pl := p.plans[f.Wire]; pl != nil {
-		p.skip(pl, it, why)
+		if at, ok := pl.placeOf(&it); ok {
+			p.skip(pl, at, it, why)
+		}
 	}
 }
 
 // skip passes a message over with a reason, so that it holds up nothing behind it.
-func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
+func (p *pipeline) skip(pl *plan, at int, it mail.Item, why *fault.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pl.tried(it.ID)
-	if _, before := pl.waiting[it.ID]; !before && !why.TooLarge {
-		pl.refused++
-	}
-	if p.visit.mayList(pl, it.ID) {
-		s := p.visit.skippedNow(pl, it, why)
-		p.visit.undescribed.note(pl, it, s, why)
-		p.skips = append(p.skips, s)
-		pl.passed++
-	}
-	p.visit.report.Skipped++
+	p.list(pl, at, it, why)
 	if why.TooLarge { // No failure, whoever found it out: see withhold.
 		p.visit.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
 		return
@@ -181,19 +183,33 @@ func (p *pipeline) skip(pl *plan, it mail.Item, why *fault.Error) {
 	p.visit.noteFailure(fault.MessageFailed, "a message in "+pl.name(), why)
 }
 
+// list puts a message on the list of those that were skipped, if there is room on it.
+func (p *pipeline) list(pl *plan, at int, it mail.Item, why *fault.Error) {
+	if !p.visit.mayList(pl, it.ID) {
+		pl.judge(at, VerdictUnlisted)
+		return
+	}
+	verdict := pl.refusal(it.ID, why)
+	s := p.visit.skippedNow(pl, it, why)
+	s.Held = s.Held || verdict == VerdictLoop
+	p.visit.undescribed.note(pl, it, s, why)
+	p.skips = append(p.skips, s)
+	pl.judge(at, verdict)
+}
+
 // flush hands the current batch over to be committed. It waits while the
 // committing goroutine has one in hand and one before it, which bounds what
 // lies in the spool.
 func (p *pipeline) flush(ctx context.Context) {
 	p.mu.Lock()
-	batch := p.batch
-	p.batch, p.bytes = nil, 0
+	full := p.batch
+	p.batch, p.bytes = batch{}, 0
 	p.mu.Unlock()
-	if len(batch) == 0 {
+	if len(full.members) == 0 {
 		return
 	}
 	select {
-	case p.jobs <- batch:
+	case p.jobs <- full:
 	case <-ctx.Done(): // commit has ended, or will: these were never staged in the journal.
 	}
 }
@@ -211,7 +227,7 @@ func (p *pipeline) flushAged(ctx context.Context, stop <-chan struct{}) {
 			return
 		case <-tick.C:
 			p.mu.Lock()
-			aged := len(p.batch) > 0 && p.visit.Now().Sub(p.since) >= batchAge
+			aged := len(p.batch.members) > 0 && p.visit.Now().Sub(p.since) >= batchAge
 			p.mu.Unlock()
 			if aged {
 				p.flush(ctx)
@@ -222,11 +238,11 @@ func (p *pipeline) flushAged(ctx context.Context, stop <-chan struct{}) {
 
 // commit works off batches until there are no more.
 func (p *pipeline) commit(ctx context.Context) {
-	for batch := range p.jobs {
+	for full := range p.jobs {
 		if p.err() != nil {
 			continue
 		}
-		if err := p.deliver(ctx, batch); err != nil {
+		if err := p.deliver(ctx, full); err != nil {
 			p.mu.Lock()
 			p.failure = err
 			p.mu.Unlock()
@@ -243,9 +259,9 @@ func (p *pipeline) err() error {
 }
 
 // deliver is the protocol of docs/decisions/0002-exactly-once.md for one batch.
-func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
-	staged := make([]mail.Staged, len(batch))
-	for i, m := range batch {
+func (p *pipeline) deliver(ctx context.Context, b batch) error {
+	staged := make([]mail.Staged, len(b.members))
+	for i, m := range b.members {
 		staged[i] = mail.Staged{Spool: m.Placement.Spool, FileSize: m.Placement.FileSize}
 	}
 	p.visit.Step("deliver.seal")
@@ -263,7 +279,7 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	}
 	p.visit.Step("deliver.stage")
 	err := p.visit.Journal.Commit(ctx, p.visit.lease, Entry{
-		Deliver: p.published, Stage: &Batch{Key: key, Members: batch},
+		Deliver: p.published, Stage: &Batch{Key: key, Members: b.members},
 		Intend: &next, Progress: progress,
 	})
 	if errors.Is(err, ErrFenced) {
@@ -279,18 +295,20 @@ func (p *pipeline) deliver(ctx context.Context, batch []Member) error {
 	if err := p.visit.noteGeneration(ctx); err != nil {
 		return err
 	}
-	if err := p.visit.delivery.Publish(ctx, placements(batch)); err != nil {
+	if err := p.visit.delivery.Publish(ctx, placements(b.members)); err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "delivering", err)
 	}
 	p.visit.Step("deliver.published")
 	p.published = append(p.published, key)
-	for _, m := range batch {
-		p.visit.report.Messages++
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, m := range b.members {
 		p.visit.report.Bytes += m.Fingerprint.Size
 		if p.visit.delivered != nil && m.Global != "" { // Nil where no message has several folders.
 			p.visit.delivered[m.Global] = true
 		}
-		p.byID[m.FolderID].landed++ // Only now: a folder is settled by what was delivered, not by what was asked for.
+		// Only now: a folder is settled by what was delivered, not by what was asked for.
+		p.byID[m.FolderID].judge(int(b.places[i]), VerdictDelivered)
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package fetch
 
 import (
+	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -14,26 +16,20 @@ type plan struct {
 	remote  mail.Folder // As the server names it.
 	from    uint32      // Listed from this UID on.
 	whole   bool        // The listing was asked from the first message on.
-	cursor  Cursor      // Where the folder stands once all of todo is settled.
-	settles bool        // Whether cursor may be written then.
-	changed bool        // Whether the journal's row differs from this one, were nothing delivered.
+	cursor  Cursor      // Where the folder stands once all that is listed is settled.
+	changed bool        // Whether the journal's row differs from this one.
+	written bool        // Where the folder stands was written.
+
+	listing  mail.Listing
+	complete bool            // The listing has all that the folder holds, from the UID on that it was asked from.
+	verdicts verdicts        // By place in the listing.
+	renamed  map[int]mail.ID // By place: what is fetched under another name than it is listed with. See reuse.
 
 	// The listing is worked through in windows, newest first.
-	listing mail.Listing
-	done    bits        // By place in the listing: what is not to be fetched.
-	news    int         // The others,
-	left    int         // … all of which lie below this place, but for the window's.
-	extra   []mail.Item // Wanted beside them: see reuse.
-	todo    []mail.Item // This window's, newest first.
-	twins   []mail.Item // What other folders bring: the same messages by the server's word.
-	asked   int         // Items of todo, in all windows so far,
-	landed  int         // … that were delivered,
-	passed  int         // … and that were skipped.
-	refused int         // Skipped for the first time, and not for their size.
-	untried int         // Of this window's: skipped in earlier visits, and not yet tried in this one.
-	coupled int         // Items of twins, in all windows so far,
-	paired  int         // … and those whose other copy was delivered.
-	written bool        // Where the folder stands was written.
+	below  int         // Later windows begin below this place in the listing.
+	todo   []mail.Item // What is to be fetched in this window, newest first,
+	places []uint32    // … and where in the listing each is.
+	twins  []place     // Of this window: what waits for its twin.
 
 	// revalidated says that the UIDs have a new meaning since this visit.
 	revalidated bool
@@ -49,10 +45,62 @@ type plan struct {
 	listed    *roll               // What a complete listing of an unfamiliar folder named.
 }
 
-// settled reports whether the folder stands at cursor: its listing was whole
-// and every item of it is delivered, skipped, or delivered from elsewhere.
-func (p *plan) settled() bool {
-	return p.settles && p.left == 0 && p.landed+p.passed == p.asked && p.paired == p.coupled
+// settled reports whether the folder stands at cursor: its listing was complete,
+// and nothing is left to be done about any message of it.
+func (p *plan) settled() bool { return p.complete && p.verdicts.settled() }
+
+// examined reports whether the folder was seen as a whole: nothing is missing in the
+// listing, and none of it may be another message than it seems.
+func (p *plan) examined() bool { return p.complete && p.verdicts.count(VerdictSuspect) == 0 }
+
+// forget drops a listing that could not be compared.
+func (p *plan) forget() {
+	p.listing, p.complete, p.verdicts, p.renamed, p.below = mail.Listing{}, false, nil, nil, 0
+}
+
+// judge changes the verdict on the message at a place in the listing.
+func (p *plan) judge(at int, v Verdict) {
+	p.verdicts[at] = v
+	p.changed = true
+}
+
+// item is a message of the listing by the name under which it is fetched.
+func (p *plan) item(at int, it mail.Item) mail.Item {
+	if id, ok := p.renamed[at]; ok {
+		it.ID = id
+	}
+	return it
+}
+
+// decide judges the messages of this window: of returns the verdict on each, and what
+// is not to be fetched then is taken off the window.
+func (p *plan) decide(of func(at int, it mail.Item) Verdict) {
+	n := 0
+	for i, it := range p.todo {
+		at := p.places[i]
+		if verdict := of(int(at), it); verdict != VerdictFetch {
+			p.judge(int(at), verdict)
+			continue
+		}
+		p.todo[n], p.places[n] = it, at
+		n++
+	}
+	clear(p.todo[n:])
+	p.todo, p.places = p.todo[:n], p.places[:n]
+}
+
+// placeOf returns where in the listing a message of this window is; false: it is not
+// of this window.
+func (p *plan) placeOf(it *mail.Item) (at int, ok bool) {
+	order := func(it *mail.Item) uint32 { return cmp.Or(it.ID.UID, it.Number) }
+	i := sort.Search(len(p.todo), func(i int) bool { return order(&p.todo[i]) <= order(it) })
+	if i == len(p.todo) || p.todo[i].ID != it.ID {
+		i = slices.IndexFunc(p.todo, func(one mail.Item) bool { return one.ID == it.ID })
+	}
+	if i < 0 {
+		return 0, false
+	}
+	return int(p.places[i]), true
 }
 
 // name is the folder's name for people.

@@ -293,18 +293,16 @@ func (v *visit) reconcile(ctx context.Context) error {
 		err := v.eachPage(&p.listing, func(at int, items []mail.Item) error {
 			found := map[mail.Token]Member{}
 			for i := range items {
-				it := &items[i]
-				if p.done.has(at + i) {
+				if p.verdicts[at+i] != VerdictFetch {
 					continue
 				}
+				it := p.item(at+i, items[i])
 				t := v.token(p.folder, it.ID)
-				if f, ok := v.shelf.find(t); ok && !p.doubtful(f, it) {
+				if f, ok := v.shelf.find(t); ok && !p.doubtful(f, &it) {
 					m := Member{FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Global: it.Global}
 					m.Fingerprint.Size, m.Placement.Received = it.Size, time.Unix(int64(f.received), 0).UTC()
 					found[t] = m
-					p.done.set(at + i)
-					p.news--
-					p.changed = true
+					p.judge(at+i, VerdictFound)
 				}
 			}
 			total += len(found)
@@ -408,7 +406,7 @@ func (v *visit) finishReconcile(ctx context.Context, n int) error {
 // listed to its end.
 func (v *visit) listedAll() bool {
 	for _, p := range v.plans {
-		if v.failing != nil && !p.settles && !v.unchanged(p) {
+		if v.failing != nil && !p.examined() && !v.unchanged(p) {
 			return false
 		}
 	}
@@ -442,13 +440,13 @@ const epochsTried = 8
 // none found it is one under which nothing was ever delivered, so that no two
 // messages get one name.
 func (v *visit) chooseEpoch(p *plan) error {
-	if !p.uncertain() || !v.byUID() || p.news == 0 {
+	if !p.uncertain() || !v.byUID() || p.verdicts.count(VerdictFetch) == 0 {
 		return nil
 	}
 	var hits, sure [epochsTried]int
 	err := v.eachPage(&p.listing, func(at int, items []mail.Item) error {
 		for i := range items {
-			if p.done.has(at + i) {
+			if p.verdicts[at+i] != VerdictFetch {
 				continue
 			}
 			f := p.folder

@@ -67,7 +67,7 @@ func (v *visit) wentBack(p *plan, l *mail.Listing) (back, again bool, err error)
 func (v *visit) listAnew(ctx context.Context, plans []*plan) error {
 	queries := make([]mail.Query, len(plans))
 	for i, p := range plans {
-		p.suspects, p.extra = nil, nil
+		p.suspects = nil
 		queries[i] = mail.Query{Folder: p.remote, ReadWhole: v.readWhole}
 	}
 	if len(queries) == 0 {
@@ -79,13 +79,13 @@ func (v *visit) listAnew(ctx context.Context, plans []*plan) error {
 		next++
 		if err != nil {
 			p.unread = fault.Of(err)
-			p.settles, p.news, p.left = false, 0, 0
+			p.forget()
 			v.noteFailure(fault.FolderFailed, "folder "+p.name(), err)
 			return nil
 		}
 		again, err := v.compare(ctx, p, l)
 		if again { // It changed in the meantime: the next visit's.
-			p.settles, p.news, p.left = false, 0, 0
+			p.forget()
 		}
 		return err
 	})

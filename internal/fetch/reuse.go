@@ -84,6 +84,7 @@ func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (t
 		there[s.renamed()] = ok
 		if !ok || w.due(now) {
 			p.suspects = append(p.suspects, s)
+			p.verdicts[s.place] = VerdictSuspect
 		}
 	}
 	if v.byUID() && (v.renumbers(p.folder) || reappeared(p, c)) {
@@ -97,13 +98,13 @@ func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (t
 // emptied and filled again.
 func reappeared(p *plan, c *comparison) bool {
 	was := p.folder.Cursor
-	return was.UIDNext != 0 && c.settled.count() > int(was.Messages)
+	return was.UIDNext != 0 && c.verdicts.count(VerdictSettled)+c.verdicts.count(VerdictSuspect) > int(was.Messages)
 }
 
 // watch adds the newest of the messages that have the size that they had.
 func (v *visit) watch(p *plan, l *mail.Listing, c *comparison) error {
 	for at, n := l.Len()-1, 0; at >= 0 && n < watchedAtOnce; at-- {
-		if !c.settled.has(at) || slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.place == at }) {
+		if c.verdicts[at] != VerdictSettled || slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.place == at }) {
 			continue
 		}
 		items, err := l.Page(at, 1)
@@ -122,7 +123,11 @@ func (v *visit) reuse(ctx context.Context) error {
 	session, ok := v.session.(HeaderSession)
 	var anew []*plan
 	for _, p := range v.plans {
-		if !ok || len(p.suspects) == 0 {
+		if len(p.suspects) == 0 {
+			continue
+		}
+		if !ok {
+			p.believe()
 			continue
 		}
 		part := p.suspects[:min(len(p.suspects), suspectsAtOnce)]
@@ -131,29 +136,30 @@ func (v *visit) reuse(ctx context.Context) error {
 			return err
 		}
 		if len(headers) == 0 {
-			continue // There is no TOP.
+			p.believe() // There is no TOP.
+			continue
 		}
 		known, err := v.Journal.HeadersOf(ctx, v.lease, p.folder, idsOf(part))
 		if err != nil {
 			return err
 		}
-		var same []Alias
-		var others []suspect
+		var same, others []suspect
 		for _, s := range part {
 			header, came := headers[s.item.ID]
 			switch hashes := known[s.item.ID]; {
 			case s.sized && (!came || len(hashes) == 0 || slices.Contains(hashes, header)):
-			case !came:
-				p.settles = false // No answer is no proof: the next visit asks again.
+			case !came: // No answer is no proof: it stays suspect, and the next visit asks again.
 			case len(hashes) == 0 || slices.Contains(hashes, header):
-				same = append(same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
+				same = append(same, s)
 			case v.byUID():
 				others = append(others, s)
 			default:
 				v.log.InfoContext(ctx, "a unique-id was used again", "folder", p.name(), "ordinal", s.next)
-				it := s.item
-				it.ID = s.renamed()
-				p.extra = append(p.extra, it)
+				if p.renamed == nil {
+					p.renamed = map[int]mail.ID{}
+				}
+				p.renamed[s.place] = s.renamed()
+				p.judge(s.place, VerdictFetch)
 			}
 		}
 		if len(others) > 0 {
@@ -165,19 +171,28 @@ func (v *visit) reuse(ctx context.Context) error {
 				v.renumber(p, "UIDs are other messages' now")
 				anew = append(anew, p)
 				continue
-			case !came:
-				p.settles = false
 			}
 			for _, s := range others {
-				if came && !s.sized {
-					same = append(same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
+				if !came {
+					p.judge(s.place, VerdictSuspect)
+				} else if !s.sized {
+					same = append(same, s)
 				}
 			}
 		}
-		v.same = append(v.same, same...)
-		p.settles = p.settles && len(part) == len(p.suspects)
+		for _, s := range same {
+			p.judge(s.place, VerdictSettled)
+			v.same = append(v.same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
+		}
 	}
 	return v.listAnew(ctx, anew)
+}
+
+// believe takes the suspects for what their names say.
+func (p *plan) believe() {
+	for _, s := range p.suspects {
+		p.verdicts[s.place] = VerdictSettled
+	}
 }
 
 // another reports whether a message whose header is not that of its UID is another

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	mathbits "math/bits"
 	"slices"
 	"sort"
 	"strings"
@@ -29,6 +28,8 @@ const DefaultWindow = 20_000
 const (
 	uidCost  = 8
 	nameCost = 20
+	// What its verdict takes, for the rest of the visit.
+	verdictCost = 1
 )
 
 // roll finds the messages of a listing by their names.
@@ -134,14 +135,6 @@ type bits []uint64
 
 func newBits(n int) bits { return make(bits, (n+63)/64) }
 
-// count is how many places are in the set.
-func (b bits) count() (n int) {
-	for _, word := range b {
-		n += mathbits.OnesCount64(word)
-	}
-	return n
-}
-
 func (b bits) set(at int)      { b[at/64] |= 1 << (at % 64) }
 func (b bits) has(at int) bool { return len(b) > 0 && b[at/64]&(1<<(at%64)) != 0 }
 
@@ -162,7 +155,7 @@ func (v *visit) eachPage(l *mail.Listing, do func(at int, items []mail.Item) err
 // comparison is what a listing and the journal say of each other.
 type comparison struct {
 	roll     *roll
-	settled  bits
+	verdicts verdicts        // By place: settled or to be fetched.
 	rows     int             // Of the journal.
 	still    int             // Of these, how many are listed.
 	missing  map[string]bool // Unique-ids of messages that are not, of those that the listing has in a name.
@@ -175,13 +168,13 @@ type comparison struct {
 
 // hold reads the journal past the roll.
 func (v *visit) hold(ctx context.Context, p *plan, r *roll) (*comparison, error) {
-	c := &comparison{roll: r, settled: newBits(r.n), missing: map[string]bool{}}
+	c := &comparison{roll: r, verdicts: make(verdicts, r.n), missing: map[string]bool{}}
 	var group sameName
 	err := v.Journal.Settled(ctx, v.lease, p.folder, p.from, func(id mail.ID, size int64) error {
 		c.rows++
 		at, listed := r.find(id)
 		if listed {
-			c.settled.set(at)
+			c.verdicts[at] = VerdictSettled
 			c.known++
 		}
 		if listed || succeeds(id, r) {

@@ -51,7 +51,7 @@ func (v *visit) passOver(ctx context.Context) error {
 		if !p.restarted {
 			continue
 		}
-		if !p.settles { // Not all of it was seen: the next visit looks again.
+		if !p.examined() { // Not all of it was seen: the next visit looks again.
 			p.folder.Since = p.sinceWas
 			continue
 		}
@@ -101,7 +101,7 @@ func (v *visit) names(p *plan, which bits) func(yield func(mail.ID) error) error
 // listing that is.
 func (v *visit) passed(ctx context.Context, p *plan) (old bits, err error) {
 	since := v.since()
-	if since.IsZero() || p.news+len(p.extra) == 0 {
+	if since.IsZero() || p.verdicts.count(VerdictFetch) == 0 {
 		return nil, nil
 	}
 	var was bits
@@ -117,10 +117,8 @@ func (v *visit) passed(ctx context.Context, p *plan) (old bits, err error) {
 		}
 	}
 	for at := range p.listing.Len() {
-		if old.has(at) && !p.done.has(at) {
-			p.done.set(at)
-			p.news--
-			p.changed = true
+		if old.has(at) && p.verdicts[at] == VerdictFetch {
+			p.judge(at, VerdictBeforeStart)
 		}
 	}
 	return old, nil
@@ -159,7 +157,9 @@ func (v *visit) older(ctx context.Context, p *plan, since time.Time, among bits)
 	d := &dating{visit: v, session: session, plan: p, since: since, old: newBits(p.listing.Len()), sorted: true}
 	rest := newBits(p.listing.Len()) // The candidates, as places.
 	_, err := v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
-		if _, skipped := p.waiting[it.ID]; !skipped && (among == nil || among.has(at)) {
+		_, skipped := p.waiting[it.ID]
+		_, renamed := p.renamed[at]
+		if !skipped && !renamed && (among == nil || among.has(at)) {
 			rest.set(at)
 			d.left++
 			d.oldest = d.oldest.with(place{at, it})

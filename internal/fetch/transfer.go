@@ -30,7 +30,7 @@ func (v *visit) transfer(ctx context.Context) error {
 		v.began = v.Now() // Listing a large folder takes long, and must not take the slice.
 	}
 	p := &pipeline{
-		visit: v, plans: map[string]*plan{}, byID: map[int64]*plan{}, jobs: make(chan []Member, 1),
+		visit: v, plans: map[string]*plan{}, byID: map[int64]*plan{}, jobs: make(chan batch, 1),
 		cancel: cancel,
 	}
 	for _, pl := range v.plans {
@@ -62,7 +62,7 @@ func (v *visit) transfer(ctx context.Context) error {
 		v.log.InfoContext(ctx, "connections ended over many messages: the rest is left for the next visit")
 		v.left, err = true, nil
 		for _, pl := range v.plans {
-			pl.passed += pl.untried // They are listed as skipped as before.
+			pl.postpone()
 		}
 	}
 	// What came before a broken connection is settled all the same.
@@ -91,7 +91,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 			f.Cursor = pl.cursor
 		}
 		_, touched := v.touched[f.ID]
-		if done && !pl.written && (pl.changed || pl.asked+pl.coupled > 0) || pl.revalidated && p == nil && v.round == 0 ||
+		if done && !pl.written && pl.changed || pl.revalidated && p == nil && v.round == 0 ||
 			touched {
 			e.Folders = append(e.Folders, f)
 			delete(v.touched, f.ID)

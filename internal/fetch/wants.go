@@ -32,15 +32,15 @@ func (v *visit) pair(ctx context.Context) error {
 	v.delivered = delivered
 	planned := map[string]bool{}
 	for _, p := range v.plans {
-		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool {
+		p.decide(func(at int, it mail.Item) Verdict {
 			twin := it.Labelled() && (delivered[it.Global] || planned[it.Global])
-			if twin {
-				p.twins = append(p.twins, it)
-			}
 			planned[it.Global] = true
-			return twin
+			if !twin {
+				return VerdictFetch
+			}
+			p.twins = append(p.twins, place{at, it})
+			return VerdictAwaitTwin
 		})
-		p.coupled += len(p.twins)
 	}
 	return nil
 }
@@ -48,11 +48,12 @@ func (v *visit) pair(ctx context.Context) error {
 // aliases are the twins whose other copy is delivered by now.
 func (v *visit) aliases() (as []Alias) {
 	for _, p := range v.plans {
-		for _, it := range p.twins {
+		for _, twin := range p.twins {
+			it := twin.item
 			if v.heldBack[it.Global] {
-				p.paired++ // It is listed as skipped, once.
+				p.judge(twin.at, VerdictTwin) // It is listed as skipped, once.
 			} else if v.delivered[it.Global] {
-				p.paired++
+				p.judge(twin.at, VerdictTwin)
 				if s, ok := p.waiting[it.ID]; ok {
 					v.unskip = append(v.unskip, s)
 				}
@@ -68,19 +69,22 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 	var ws, late []mail.Want
 	asked, doubtful, failed := 0, true, v.lease.Account.Status.Failures > 0
 	for _, p := range v.plans {
-		p.untried = 0
-		if v.full != nil {
-			p.settles, p.todo = p.settles && len(p.todo)+p.left == 0, nil
+		fit, full := 0, v.full != nil
+		if !full {
+			var err error
+			if fit, err = v.reserve(ctx, p.todo); err != nil {
+				return nil, err
+			}
+		}
+		p.decide(func(int, mail.Item) Verdict {
+			if fit--; fit < 0 {
+				return VerdictNoRoom
+			}
+			return VerdictFetch
+		})
+		if full {
 			continue
 		}
-		fit, err := v.reserve(ctx, p.todo)
-		if err != nil {
-			return nil, err
-		}
-		if fit < len(p.todo) {
-			p.todo, p.settles = p.todo[:fit], false
-		}
-		p.asked += len(p.todo)
 		v.progress.MessagesTotal += int64(len(p.todo))
 		fresh, again := p.apart()
 		want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity, Items: fresh}
@@ -90,7 +94,6 @@ func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 		if want.Items, want.Again = again, true; len(again) > 0 {
 			late = append(late, want)
 		}
-		p.untried = len(again)
 		asked, doubtful = asked+len(p.todo), doubtful && len(fresh) == 0
 		failed = failed || len(p.waiting) > 0
 	}
@@ -150,9 +153,13 @@ func (p *plan) apart() (fresh, again []mail.Item) {
 	return fresh, again
 }
 
-// tried notes that a message which was skipped before has been tried.
-func (p *plan) tried(id mail.ID) {
-	if _, skipped := p.waiting[id]; skipped {
-		p.untried--
+// postpone leaves what was skipped before and was not tried in this window listed as
+// skipped, as it is.
+func (p *plan) postpone() {
+	for i, it := range p.todo {
+		at := int(p.places[i])
+		if _, skipped := p.waiting[it.ID]; skipped && p.verdicts[at] == VerdictFetch {
+			p.judge(at, VerdictWaiting)
+		}
 	}
 }

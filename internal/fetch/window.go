@@ -36,20 +36,21 @@ func (v *visit) work(ctx context.Context) error {
 func (v *visit) window() (more bool, err error) {
 	room := v.Window
 	for _, p := range v.plans {
-		p.todo, p.twins, p.extra = append([]mail.Item(nil), p.extra...), nil, nil
-		through, err := v.eachNew(p, p.left, func(at int, it mail.Item) bool {
+		p.todo, p.places, p.twins = nil, nil, nil
+		through, err := v.eachNew(p, p.below, func(at int, it mail.Item) bool {
 			if room == 0 {
 				return false
 			}
-			p.left = at
+			p.below = at
 			if v.isOld(p, &it) {
-				p.changed = true
+				p.judge(at, VerdictBeforeStart)
 				return true
 			}
 			if p.todo == nil {
-				p.todo = make([]mail.Item, 0, min(p.news, room))
+				n := min(p.verdicts[:at+1].count(VerdictFetch), room)
+				p.todo, p.places = make([]mail.Item, 0, n), make([]uint32, 0, n)
 			}
-			p.todo = append(p.todo, it)
+			p.todo, p.places = append(p.todo, it), append(p.places, uint32(at))
 			room--
 			return true
 		})
@@ -57,9 +58,9 @@ func (v *visit) window() (more bool, err error) {
 			return false, err
 		}
 		if through {
-			p.left = 0
+			p.below = 0
 		}
-		more = more || p.left > 0
+		more = more || p.below > 0
 	}
 	return more, nil
 }
@@ -69,7 +70,7 @@ func (v *visit) window() (more bool, err error) {
 func (v *visit) eachNew(p *plan, below int, do func(at int, it mail.Item) bool) (through bool, err error) {
 	for below > 0 {
 		from := max(0, below-v.Window)
-		for from < below && p.done.has(below-1) {
+		for from < below && p.verdicts[below-1] != VerdictFetch {
 			below--
 		}
 		if from == below {
@@ -80,7 +81,7 @@ func (v *visit) eachNew(p *plan, below int, do func(at int, it mail.Item) bool) 
 			return false, err
 		}
 		for i := len(items) - 1; i >= 0; i-- {
-			if !p.done.has(from+i) && !do(from+i, items[i]) {
+			if at := from + i; p.verdicts[at] == VerdictFetch && !do(at, p.item(at, items[i])) {
 				return false, nil
 			}
 		}

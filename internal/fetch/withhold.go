@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -24,7 +23,6 @@ func (v *visit) mayList(p *plan, id mail.ID) bool {
 		return true
 	}
 	if len(v.skipped)+v.skippedNew >= mostSkipped {
-		p.settles = false
 		v.noteFailure(fault.FolderFailed, "folder "+p.name(), fault.New(fault.FolderFailed, "listing",
 			fmt.Sprintf("More than %d messages of the account cannot be fetched.", mostSkipped)))
 		return false
@@ -56,13 +54,13 @@ func (v *visit) withhold() {
 		v.heldBack = map[string]bool{}
 	}
 	for _, p := range v.plans {
-		p.todo = slices.DeleteFunc(p.todo, func(it mail.Item) bool {
+		p.decide(func(_ int, it mail.Item) Verdict {
 			most := v.largest(p, it.ID)
 			if it.Size <= most || v.mayFit(p, it, most) {
-				return false
+				return VerdictFetch
 			}
 			if !v.mayList(p, it.ID) {
-				return true
+				return VerdictUnlisted
 			}
 			why := &fault.Error{
 				Code: fault.MessageFailed, Op: "fetching", TooLarge: true,
@@ -74,10 +72,8 @@ func (v *visit) withhold() {
 			if it.Global != "" {
 				v.heldBack[it.Global] = true
 			}
-			v.report.Skipped++
-			p.changed = true
 			v.log.Info("too large", "folder", p.name(), "size", it.Size, "limit", most)
-			return true
+			return VerdictTooLarge
 		})
 	}
 }
@@ -140,11 +136,11 @@ func (v *visit) waiting() *fault.Error {
 // allRefused is why an account fares badly of which no message ever came, since the
 // server refuses all that there are: nil where any came, or may. Of one message
 // alone that says nothing.
-func (v *visit) allRefused(why *fault.Error) *fault.Error {
-	if why == nil || why.Code != fault.MessageFailed || v.report.Messages > 0 || v.report.More {
+func (v *visit) allRefused(why *fault.Error, t tally) *fault.Error {
+	if why == nil || why.Code != fault.MessageFailed || t[VerdictDelivered] > 0 || v.report.More {
 		return nil
 	}
-	refused, there := 0, int64(0)
+	refused, there := t[VerdictSkipped], int64(0)
 	for _, s := range v.skipped {
 		if !s.Held && !v.overcome[s.ref()] {
 			refused++
@@ -154,7 +150,6 @@ func (v *visit) allRefused(why *fault.Error) *fault.Error {
 		if p.folder.Fetched > 0 {
 			return nil
 		}
-		refused += p.refused
 		there += p.folder.Remaining
 	}
 	if refused < 2 || int64(refused) < there {
