@@ -192,60 +192,6 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 	return v.report
 }
 
-func (v *visit) run(ctx context.Context) error {
-	if err := memory.Of(ctx).Take(ctx, visitCost); err != nil {
-		return err
-	}
-	defer v.leave()
-	defer v.keepLearned(ctx)
-	if err := v.openMailbox(ctx); err != nil {
-		return err
-	}
-	defer v.delivery.Close()
-	if err := v.compareGenerations(ctx); err != nil {
-		return err
-	}
-	if err := v.recover(ctx); err != nil {
-		return err
-	}
-	// A full mailbox takes nothing: then the remote is left in peace too.
-	if err := v.delivery.Reserve(ctx, 1, 1); err != nil {
-		return err
-	}
-	v.delivery.Release(1, 1)
-	if err := v.mark(ctx); err != nil {
-		return err
-	}
-	if err := v.open(ctx); err != nil {
-		return err
-	}
-	if err := v.survey(ctx); err != nil {
-		return err
-	}
-	if err := v.reuse(ctx); err != nil {
-		return err
-	}
-	if err := v.reconcile(ctx); err != nil {
-		return err
-	}
-	if err := v.passOver(ctx); err != nil {
-		return err
-	}
-	if err := v.recognise(ctx); err != nil {
-		return err
-	}
-	if err := v.work(ctx); err != nil {
-		return err
-	}
-	if err := v.describe(ctx); err != nil {
-		return err
-	}
-	if err := v.session.Leave(ctx); err != nil {
-		v.log.DebugContext(ctx, "leaving the server", "error", err)
-	}
-	return nil
-}
-
 // recover finishes the batches that an earlier visit left behind: a staged
 // message whose file is still in the spool is not delivered yet, one whose
 // file is gone is. Then nothing in the spool is needed any more.
@@ -308,7 +254,7 @@ func (v *visit) openMailbox(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.delivery, err = v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
+	d, err := v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
 	if errors.Is(err, ErrNotMade) {
 		if err := v.open(ctx); err != nil {
 			return err
@@ -320,32 +266,12 @@ func (v *visit) openMailbox(ctx context.Context) error {
 		if err := v.Mailbox.Make(ctx, a.Owner); err != nil {
 			return fault.Wrap(fault.LocalMailboxUnavailable, "making the local mailbox", err)
 		}
-		v.delivery, err = v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
+		d, err = v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
 	}
-	return fault.Wrap(fault.LocalMailboxUnavailable, op, err)
-}
-
-// leave closes the session, if there is one.
-func (v *visit) leave() {
-	if v.session != nil {
-		v.session.Close()
-	}
-}
-
-// open signs in at the remote, if that was not done yet.
-func (v *visit) open(ctx context.Context) error {
-	if v.session != nil {
-		return nil
-	}
-	c, err := v.Credentials.Credential(ctx, v.lease.Account)
 	if err != nil {
-		return fault.Wrap(fault.Internal, "reading the credential", err)
+		return fault.Wrap(fault.LocalMailboxUnavailable, op, err)
 	}
-	s, err := v.Source.Open(ctx, v.lease.Account, c)
-	if err != nil {
-		return err
-	}
-	v.session = s
+	v.delivery = d
 	return nil
 }
 

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"slices"
 
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -10,30 +11,21 @@ import (
 // is begun, so that nothing grows with the listing and a crash costs one window's
 // comparison; a folder's cursor moves with the last.
 func (v *visit) work(ctx context.Context) error {
+	steps := windowSteps()
 	for {
-		more, err := v.window()
-		if err != nil {
+		if err := v.perform(ctx, steps); err != nil {
 			return err
 		}
-		if err := v.pair(ctx); err != nil {
-			return err
-		}
-		v.withhold()
-		if err := v.recall(ctx); err != nil {
-			return err
-		}
-		if err := v.transfer(ctx); err != nil {
-			return err
-		}
-		if v.round++; !more || v.report.More || v.left || v.full != nil {
+		v.round++
+		more := slices.ContainsFunc(v.plans, func(p *plan) bool { return p.below > 0 })
+		if !more || v.report.More || v.left || v.full != nil {
 			return nil
 		}
 	}
 }
 
-// window fills the plans' todo from their listings, newest first, and says
-// whether anything is left for another one.
-func (v *visit) window() (more bool, err error) {
+// window fills the plans' todo from their listings, newest first.
+func (v *visit) window(context.Context) error {
 	room := v.Window
 	for _, p := range v.plans {
 		p.todo, p.places, p.twins = nil, nil, nil
@@ -55,14 +47,13 @@ func (v *visit) window() (more bool, err error) {
 			return true
 		})
 		if err != nil {
-			return false, err
+			return err
 		}
 		if through {
 			p.below = 0
 		}
-		more = more || p.below > 0
 	}
-	return more, nil
+	return nil
 }
 
 // eachNew calls do for what is to be fetched below a place in the listing, newest

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -49,7 +50,7 @@ func (v *visit) largest(p *plan, id mail.ID) int64 {
 // withhold takes off the plans what is too large, by the server's own word,
 // without downloading any of it: it is skipped until its owner asks for it.
 // That is no failure.
-func (v *visit) withhold() {
+func (v *visit) withhold(context.Context) error {
 	if v.heldBack == nil {
 		v.heldBack = map[string]bool{}
 	}
@@ -76,6 +77,7 @@ func (v *visit) withhold() {
 			return VerdictTooLarge
 		})
 	}
+	return nil
 }
 
 // skippedNow is the journal's word for a message that is passed over now.
