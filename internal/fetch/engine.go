@@ -157,16 +157,22 @@ type visit struct {
 // Visit performs one visit under a lease: it finishes what an earlier visit
 // left half done, then brings what is new. What was committed stays whatever
 // happens; the report says how it ended.
-func (e *Engine) Visit(ctx context.Context, l Lease) Report {
-	ctx, giveWay := context.WithCancelCause(ctx)
-	defer giveWay(nil)
-	share := e.Budget.Share(l.Account.Status.Slow > 1, giveWay)
-	defer share.Close()
-	ctx = memory.With(ctx, share)
-	v := &visit{
+func (e *Engine) Visit(ctx context.Context, l Lease) Report { return e.newVisit(l).visit(ctx) }
+
+func (e *Engine) newVisit(l Lease) *visit {
+	return &visit{
 		Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, present: map[string]bool{},
 		log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch),
 	}
+}
+
+// visit runs the visit within its share of memory and reports how it went.
+func (v *visit) visit(ctx context.Context) Report {
+	ctx, giveWay := context.WithCancelCause(ctx)
+	defer giveWay(nil)
+	share := v.Budget.Share(v.lease.Account.Status.Slow > 1, giveWay)
+	defer share.Close()
+	ctx = memory.With(ctx, share)
 	err := v.run(ctx)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrFenced) {
 		err = context.Cause(ctx)
@@ -176,12 +182,19 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 		v.report.More, v.report.Busy, err = true, true, nil
 	}
 	v.report.Waited = share.Waited()
+	v.conclude(err)
+	return v.report
+}
+
+// conclude fills in the report of a visit that ended with err. What it counts, it counts
+// from the verdicts.
+func (v *visit) conclude(err error) {
+	t := v.tally()
+	v.report.Messages, v.report.Skipped = int64(t[VerdictDelivered]), t.skipped()
 	v.report.Err = err
 	if err == nil && v.full != nil {
 		v.report.Err = v.full
 	}
-	t := v.tally()
-	v.report.Messages, v.report.Skipped = int64(t[VerdictDelivered]), t.skipped()
 	v.report.Partial = cmp.Or(v.failing, v.waiting(), v.told(t[VerdictLoop]))
 	if all := v.allRefused(v.report.Partial, t); err == nil && v.report.Err == nil && all != nil {
 		v.report.Err = all
@@ -189,7 +202,6 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report {
 	if more := v.failures - toldFailures; more > 0 {
 		v.log.Warn("passed over more", "folders_and_messages", more)
 	}
-	return v.report
 }
 
 // recover finishes the batches that an earlier visit left behind: a staged
