@@ -227,6 +227,7 @@ func printExplained(t terminal, user string, x check.Explained) {
 		}
 	}
 	fmt.Fprintf(t.out, "%s: %s\n", user, x.State)
+	line("verdict", prefixed(x.Verdict, ": ")+x.Says)
 	line("token", string(x.Token))
 	line("account", strings.TrimSpace(string(x.Account)+" "+x.Email))
 	line("journal", x.Journal)

@@ -66,7 +66,7 @@ func TestCheckComparesWhatWasDeliveredWithTheJournal(t *testing.T) {
 	}
 
 	out := s.ok("", "check", "--explain", doubled.Token)
-	for _, want := range []string{"delivered and present", byIMAP.ID, "UIDVALIDITY", "UID ", "cur/" + name} {
+	for _, want := range []string{"delivered and present", "settled: ", byIMAP.ID, "UIDVALIDITY", "UID ", "cur/" + name} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the explanation lacks %q: %s", want, out)
 		}

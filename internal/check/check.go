@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
@@ -19,6 +20,7 @@ type Checker struct {
 	TokenKey  []byte
 	// DirName names a local folder's directory as an inventory does.
 	DirName func(local string) string
+	Now     func() time.Time // Defaults to time.Now.
 }
 
 // The kinds of a Finding. The first group is wrong; the rest are worth knowing.
@@ -83,6 +85,7 @@ type Findings struct {
 	Accounts []*Checked `json:"accounts"`
 	Findings []Finding  `json:"findings"`
 
+	now     time.Time
 	mailbox mail.Inventory
 	entries map[mail.Token]*entry
 	files   map[mail.Token][]mail.LocalFile
@@ -96,6 +99,9 @@ type entry struct {
 	skipped *fetch.Skipped
 	batch   *fetch.BatchKey
 	member  *fetch.Member
+	ref     fetch.Ref
+	old     bool // It is older than the account's start.
+	renamed bool // It is in the mailbox under the name of an earlier identity.
 	state   string
 }
 
@@ -117,8 +123,11 @@ func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) 
 	}
 	f := &Findings{
 		User: o.String(), Messages: inv.Measured.Messages, Bytes: inv.Measured.Bytes, Missing: inv.Missing,
-		Findings: []Finding{},
+		Findings: []Finding{}, now: time.Now(),
 		Accounts: []*Checked{}, mailbox: inv, entries: map[mail.Token]*entry{}, files: map[mail.Token][]mail.LocalFile{},
+	}
+	if c.Now != nil {
+		f.now = c.Now()
 	}
 	quiet := map[string]bool{}
 	for _, l := range before {
@@ -246,6 +255,11 @@ func (c Checker) addJournal(f *Findings, l *JournalReport, row *Checked) {
 			e.state = "skipped"
 		}
 		row.Skipped[string(s.Code)]++
+	}
+	for _, r := range l.BeforeStart {
+		if _, e := get(r); e.state == "" {
+			e.old, e.ref, e.state = true, r, "left out: it is older than the account's start"
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailbrook/mailbrook/internal/check"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -208,5 +210,47 @@ func TestAMessageIsExplained(t *testing.T) {
 	}
 	if !slices.IsSortedFunc(byUID, func(a, b check.Explained) int { return strings.Compare(a.Folder, b.Folder) }) {
 		t.Error("not in order")
+	}
+}
+
+// What becomes of a message at the next visit is told by the journal, as the engine would.
+func TestTheVerdictOnAMessageIsExplained(t *testing.T) {
+	skip := func(s fetch.Skipped) func(r *check.JournalReport) {
+		return func(r *check.JournalReport) {
+			s.FolderID, s.ID, s.Code = r.Folders[0].ID, mail.ID{UID: 9}, fault.MessageFailed
+			r.Skipped = append(r.Skipped, s)
+		}
+	}
+	for name, c := range map[string]struct {
+		about string
+		edit  func(r *check.JournalReport)
+		want  string
+	}{
+		"it was delivered":               {"1", func(*check.JournalReport) {}, "settled"},
+		"its account was removed":        {"1", func(r *check.JournalReport) { r.Account = "" }, ""},
+		"it is one with another":         {"1", func(r *check.JournalReport) { r.Messages[0].Alias, r.Messages[0].Global = true, "gm:1" }, "twin"},
+		"it is the same in another size": {"1", func(r *check.JournalReport) { r.Messages[0].Alias = true }, "settled"},
+		"it has another UID now": {"7", func(r *check.JournalReport) {
+			r.Messages[0].ID.UID = 7
+		}, "rematched"},
+		"it could not be fetched": {"9", skip(fetch.Skipped{}), "fetch"},
+		"nor for a long time":     {"9", skip(fetch.Skipped{NextAt: time.Now().Add(time.Hour)}), "waiting"},
+		"it is too large":         {"9", skip(fetch.Skipped{Held: true}), "held"},
+		"its owner wants it":      {"9", skip(fetch.Skipped{Held: true, Requested: true}), "fetch"},
+		"it is older than allowed": {"old", func(r *check.JournalReport) {
+			r.BeforeStart = append(r.BeforeStart, fetch.Ref{FolderID: r.Folders[0].ID, ID: mail.ID{UIDL: "old"}})
+		}, "before_start"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice(t, false)
+			o.send("INBOX", "a")
+			o.visit()
+			got := o.checkAs(c.edit).Explain(c.about)
+			if len(got) == 0 || slices.ContainsFunc(got, func(x check.Explained) bool {
+				return x.Verdict != c.want || (x.Says == "") != (c.want == "")
+			}) {
+				t.Errorf("want %q: %+v", c.want, got)
+			}
+		})
 	}
 }

@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
 // Explained is all that is known of one message.
 type Explained struct {
 	State       string          `json:"state"`
+	Verdict     string          `json:"verdict,omitempty"` // What a visit makes of it now: see fetch.Verdict.
+	Says        string          `json:"-"`                 // The verdict in words.
 	Account     account.ID      `json:"account_id,omitempty"`
 	Email       string          `json:"email,omitempty"`
 	Journal     string          `json:"journal,omitempty"`
@@ -82,7 +85,7 @@ func (e *entry) id() mail.ID {
 	case e.skipped != nil:
 		return e.skipped.ID
 	}
-	return mail.ID{}
+	return e.ref.ID
 }
 
 func (f *Findings) paths(t mail.Token) (ps []string) {
@@ -98,6 +101,12 @@ func (f *Findings) explain(t mail.Token, e *entry) Explained {
 		Local:       e.folder.Local,
 		UIDValidity: e.folder.UIDValidity, FolderEpoch: e.folder.Epoch, Identity: describe(e.id()), Token: t, Files: f.paths(
 			t),
+	}
+	if v, ok := e.verdict(f.now); ok {
+		x.Verdict, x.Says = v.String(), verdictSays[v]
+	}
+	if e.old {
+		x.Epoch = e.ref.FolderEpoch
 	}
 	if m := e.message; m != nil {
 		x.Epoch, x.Global, x.Size = m.FolderEpoch, m.Global, m.Fingerprint.Size
@@ -121,6 +130,35 @@ func (f *Findings) explain(t mail.Token, e *entry) Explained {
 		}
 	}
 	return x
+}
+
+// verdictSays are the verdicts in words: of those that a journal alone tells.
+var verdictSays = map[fetch.Verdict]string{
+	fetch.VerdictSettled:     "the journal has it, and no visit fetches it",
+	fetch.VerdictTwin:        "the server says that it is one with a message of another folder, which was delivered",
+	fetch.VerdictRematched:   "it was delivered under another name, by which the journal knew it before",
+	fetch.VerdictFetch:       "the next visit fetches it",
+	fetch.VerdictWaiting:     "it could not be fetched, and is tried again later",
+	fetch.VerdictHeld:        "it is not fetched unless its owner asks for it",
+	fetch.VerdictBeforeStart: "it is older than the account's start; an earlier start has it fetched",
+}
+
+// verdict is what a visit at now makes of a message if its server lists it. false: no
+// visit does, since its account was removed.
+func (e *entry) verdict(now time.Time) (fetch.Verdict, bool) {
+	switch m := e.message; {
+	case e.journal.Account == "":
+		return 0, false
+	case e.renamed:
+		return fetch.VerdictRematched, true
+	case m != nil && m.Alias && m.Global != "":
+		return fetch.VerdictTwin, true
+	case m != nil || e.member != nil:
+		return fetch.VerdictSettled, true
+	case e.old:
+		return fetch.VerdictBeforeStart, true
+	}
+	return e.skipped.Verdict(now), true
 }
 
 // describe names a message for people.

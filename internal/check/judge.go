@@ -145,7 +145,7 @@ func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings,
 		row.Gone--
 		row.Present++
 		row.ByContent++
-		e.state = "delivered and present, under the name of an earlier identity"
+		e.state, e.renamed = "delivered and present, under the name of an earlier identity", true
 		f.entries[t] = e
 	}
 	return nil

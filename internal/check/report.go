@@ -21,6 +21,9 @@ type JournalReport struct {
 	Open       []fetch.Batch
 	Skipped    []fetch.Skipped
 	Messages   []Message
+	// BeforeStart are the messages of POP3 that are older than the account's start. By
+	// IMAP it is told by their dates, each time anew.
+	BeforeStart []fetch.Ref
 }
 
 // Message is one message that a journal knows.

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
 var _ check.Journals = (*Store)(nil)
@@ -61,6 +62,15 @@ func (s *Store) fillReport(ctx context.Context, o account.Owner, l *check.Journa
 	}
 	if l.Skipped, err = j.Skipped(ctx, lease); err != nil {
 		return err
+	}
+	for _, f := range l.Folders {
+		err := j.Passed(ctx, lease, f, func(id mail.ID) error {
+			l.BeforeStart = append(l.BeforeStart, fetch.Ref{FolderID: f.ID, FolderEpoch: f.Epoch, ID: id})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return s.on(s.r).each(ctx, func(r rowScanner) error {
 		var m check.Message

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
 func TestMessagesThatAreFoundAgainCountOnce(t *testing.T) {
@@ -64,7 +65,10 @@ func TestJournalReportsAreAUsersJournalsAtOneMoment(t *testing.T) {
 		l, f := w.lease(w.add("anna@firma.test", 1))
 		w.deliver(l, 1, members(f, 1, 3))
 		k := fetch.BatchKey{Epoch: l.Epoch, Seq: 2}
-		w.must(w.commit(l, fetch.Entry{Intend: &k}))
+		old := mail.ID{UIDL: "from before the start"}
+		w.must(w.commit(l, fetch.Entry{Intend: &k, Pass: []fetch.Passed{{
+			FolderID: f.ID, FolderEpoch: f.Epoch, Each: func(yield func(mail.ID) error) error { return yield(old) },
+		}}}))
 		gone := w.add("anna@firma.test", 2)
 		gl, gf := w.lease(gone)
 		w.deliver(gl, 1, members(gf, 1, 1))
@@ -84,6 +88,9 @@ func TestJournalReportsAreAUsersJournalsAtOneMoment(t *testing.T) {
 			len(a.Folders) != 1 || len(a.Open) != 1 || len(a.Messages) != 3 || a.Messages[2].Fingerprint != members(
 			f, 3, 1)[0].Fingerprint {
 			w.Errorf("%+v", a)
+		}
+		if len(a.BeforeStart) != 1 || a.BeforeStart[0].ID != old || len(b.BeforeStart) != 0 {
+			w.Errorf("from before the start: %+v, %+v", a.BeforeStart, b.BeforeStart)
 		}
 		if b.Account != "" || b.Journal != gone.Journal || b.Visiting || len(b.Messages) != 1 {
 			w.Errorf("of a removed account: %+v", b)
