@@ -52,10 +52,10 @@ func (c *closing) learn(a account.ID, wire string, why *fault.Error, now time.Ti
 	c.folders[key] = closed{now.Add(pause), pause, why}
 }
 
-// around divides folders that are to be listed: those that ended connections are left
+// avoidClosing divides folders that are to be listed: those that ended connections are left
 // out until they are due, and then asked for last, one in a visit. Where there is
 // nothing else to ask for, one is in any case; at a visit that was requested all are.
-func (v *visit) around(all []*plan) (asked []*plan) {
+func (v *visit) avoidClosing(all []*plan) (asked []*plan) {
 	var due *plan
 	var since time.Time
 	var last []*plan

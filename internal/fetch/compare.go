@@ -63,7 +63,7 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 			memory.Of(ctx).Give(cost)
 		}
 	}()
-	r, err := v.enrol(&l)
+	r, err := v.indexListing(&l)
 	if err != nil {
 		return false, err
 	}
@@ -76,7 +76,7 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 			return true, nil // More than came, or so much gone that it may be here under other UIDs.
 		}
 	}
-	c, err := v.hold(ctx, p, r)
+	c, err := v.compareWithJournal(ctx, p, r)
 	if err != nil {
 		return false, err
 	}
@@ -94,12 +94,12 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 			p.waiting[s.ID] = s
 		}
 	}
-	there, err := v.doubt(p, &l, c, now)
+	there, err := v.noteSuspects(p, &l, c, now)
 	if err != nil {
 		return err
 	}
 	for id, s := range p.waiting {
-		at, listed := c.roll.find(id)
+		at, listed := c.index.find(id)
 		switch {
 		case listed && p.verdicts[at] == VerdictFetch:
 			p.verdicts[at] = s.Verdict(now)
@@ -108,7 +108,7 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 			v.unskip = append(v.unskip, s) // It is gone from the server, and with it the need to try.
 		}
 	}
-	if err := v.acquaint(p, &l, c); err != nil {
+	if err := v.decideRematch(p, &l, c); err != nil {
 		return err
 	}
 	st := l.Folder.Status
@@ -117,8 +117,8 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 		k.UIDNext, k.Messages = 0, uint32(l.Len())
 	} else {
 		top := uint32(0)
-		if n := len(c.roll.uids); n > 0 {
-			top = c.roll.uids[n-1]
+		if n := len(c.index.uids); n > 0 {
+			top = c.index.uids[n-1]
 		}
 		if k.UIDNext == 0 || k.UIDNext <= top {
 			k.UIDNext = top + 1 // A server's own UIDNEXT is a hint only.
@@ -141,31 +141,31 @@ func (v *visit) plan(p *plan, l mail.Listing, c *comparison, digest [16]byte) er
 	return nil
 }
 
-// acquaint decides whether what seems new may be known by another name: in a
+// decideRematch decides whether what seems new may be known by another name: in a
 // complete listing from which at least half of what was settled is missing. A
 // listing by UIDL may leave out a line, complete or not: then one message is
 // missing, and the same message seems new.
-func (v *visit) acquaint(p *plan, l *mail.Listing, c *comparison) error {
+func (v *visit) decideRematch(p *plan, l *mail.Listing, c *comparison) error {
 	if !p.whole || !l.Complete && v.byUID() || p.verdicts.count(VerdictFetch) == 0 || c.rows == 0 {
 		return nil // Nothing was settled: nothing can be missing.
 	}
-	if gone := c.rows - c.still; gone > 0 && !p.unfamiliar {
-		p.unfamiliar = l.Complete && gone >= c.still
-		if !p.unfamiliar && c.lost {
+	if gone := c.rows - c.still; gone > 0 && !p.mayRematch {
+		p.mayRematch = l.Complete && gone >= c.still
+		if !p.mayRematch && c.lost {
 			var err error
-			if p.unfamiliar, err = v.regrouped(p, c); err != nil {
+			if p.mayRematch, err = v.regrouped(p, c); err != nil {
 				return err
 			}
 		}
 	}
-	if p.unfamiliar {
-		p.listed = c.roll
+	if p.mayRematch {
+		p.listed = c.index
 	}
 	return nil
 }
 
 // regrouped reports whether a message that seems new shares its UIDL with one
-// that is missing: messages that bear one UIDL are told apart by more than it,
+// that is missing: messages that share one UIDL are told apart by more than it,
 // and go back to it when only one is left. One that was given no UIDL, this time
 // or before, may be any that is missing.
 func (v *visit) regrouped(p *plan, c *comparison) (found bool, err error) {

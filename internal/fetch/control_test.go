@@ -314,10 +314,10 @@ func (s fussy) List(ctx context.Context, qs []mail.Query, yield func(mail.Listin
 	})
 }
 
-// hurried says goodbye as soon as the last message has come.
-type hurried struct{ fetch.Session }
+// leavesEarly says goodbye as soon as the last message has come.
+type leavesEarly struct{ fetch.Session }
 
-func (s hurried) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+func (s leavesEarly) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
 	miss func(mail.Folder, mail.Item, *fault.Error),
 ) error {
 	if err := s.Session.Fetch(ctx, ws, take, miss); err != nil {
@@ -365,19 +365,19 @@ func TestAnOverseerNoticesEachBrokenPromise(t *testing.T) {
 				x.Folders[i].Cursor = fetch.Cursor{}
 			}
 		}), "a visit without news"},
-		"I10 a bad message is passed over": {amid(func(s fetch.Session) fetch.Session {
+		"I10 a bad message is skipped": {amid(func(s fetch.Session) fetch.Session {
 			return brittle{s}
 		}), "ended the visit"},
-		"I10 a bad folder is passed over": {amid(func(s fetch.Session) fetch.Session {
+		"I10 a bad folder is left out": {amid(func(s fetch.Session) fetch.Session {
 			return fussy{s}
 		}), "ended the visit"},
 		"I18 goodbye is said after the commit": {amid(func(s fetch.Session) fetch.Session {
-			return hurried{s}
+			return leavesEarly{s}
 		}), "the server is left"},
 		"I19 what is skipped is written": {spoilt(func(x *fetch.Entry) {
 			x.Skip = nil
 		}), "neither comes nor is explained"},
-		"I19 what is skipped bears its reason": {spoilt(func(x *fetch.Entry) {
+		"I19 what is skipped has its reason": {spoilt(func(x *fetch.Entry) {
 			reasonless(x.Skip)
 		}), "neither comes nor is explained"},
 		"I1 what is written as staged came true": {func(e *fetch.Engine) {

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// mostWithheld is of how many messages that are too large a visit reads the headers,
+	// mostTooLarge is of how many messages that are too large a visit reads the headers,
 	// many by one command, and mostRefused of how many that the server refuses to send,
 	// each by its own, so that one whose header it refuses too costs no other's.
-	mostWithheld = 500
+	mostTooLarge = 500
 	mostRefused  = 100
-	// mostTold is how many octets of a sender or a subject are kept.
-	mostTold = 200
+	// mostAbout is how many octets of a sender or a subject are kept.
+	mostAbout = 200
 	// describePatience ends the reading of headers.
 	describePatience = 30 * time.Second
 )
@@ -28,7 +28,7 @@ const (
 // undescribed are messages that a visit lists as skipped, while it is not known who
 // sent them, what about and when.
 type undescribed struct {
-	withheld, refused []unknown
+	tooLarge, refused []unknown
 }
 
 // unknown is one of them, as it was listed.
@@ -45,8 +45,8 @@ func (u *undescribed) note(p *plan, it mail.Item, s Skipped, why *fault.Error) {
 	switch old, listed := p.waiting[it.ID]; {
 	case !old.About.Date.IsZero() || old.About.Sender+old.About.Subject != "":
 	case why.TooLarge:
-		if len(u.withheld) < mostWithheld {
-			u.withheld = append(u.withheld, unknown{p, it, s})
+		if len(u.tooLarge) < mostTooLarge {
+			u.tooLarge = append(u.tooLarge, unknown{p, it, s})
 		}
 	case why.Ended || listed && s.LastAt.Sub(s.FirstAt) < hastyTries:
 	case len(u.refused) < mostRefused:
@@ -54,13 +54,13 @@ func (u *undescribed) note(p *plan, it mail.Item, s Skipped, why *fault.Error) {
 	}
 }
 
-// describe reads of messages that were skipped who sent them, what about and when, so
+// describeSkipped reads of messages that were skipped who sent them, what about and when, so
 // that their owner knows which they are. It is the last question to the server: what
 // it refuses here, or if it ends the connection, is no failure and keeps nothing away.
 // A visit that skips nothing new asks nothing.
-func (v *visit) describe(ctx context.Context) error {
+func (v *visit) describeSkipped(ctx context.Context) error {
 	session, ok := v.session.(HeaderSession)
-	todo := slices.Concat(v.undescribed.withheld, v.undescribed.refused)
+	todo := slices.Concat(v.undescribed.tooLarge, v.undescribed.refused)
 	v.undescribed = undescribed{}
 	if !ok || len(todo) == 0 {
 		return nil
@@ -87,7 +87,7 @@ func (v *visit) describe(ctx context.Context) error {
 		}
 		if s, ok := rows[Ref{p.folder.ID, p.folder.Epoch, it.ID}]; ok {
 			s.About = mail.ParseEnvelope(header, decoding)
-			s.About.Sender, s.About.Subject = fault.Clean(s.About.Sender, mostTold), fault.Clean(s.About.Subject, mostTold)
+			s.About.Sender, s.About.Subject = fault.Clean(s.About.Sender, mostAbout), fault.Clean(s.About.Subject, mostAbout)
 			s.Requested = false // What its owner asked for meanwhile stands.
 			told = append(told, s)
 		}

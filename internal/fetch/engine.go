@@ -28,7 +28,7 @@ type Options struct {
 	// MaxMessageBytes is the largest message that is fetched whatever an account
 	// says, and even when it is asked for. Defaults to account.MostMessageBytes.
 	MaxMessageBytes int64
-	// Quirks tells what of an account's provider a visit has to know; nil: nothing.
+	// Quirks returns what a visit has to know of the account's provider; nil: nothing.
 	Quirks func(account.Account) Quirks
 	// BatchMessages bounds a batch: what is downloaded between two journal
 	// writes, and at most is downloaded again after a crash. Defaults to 100.
@@ -42,7 +42,7 @@ type Options struct {
 	Slice time.Duration
 	// FullScan is how often a folder is compared as a whole. Defaults to a day.
 	FullScan time.Duration
-	// OnProgress is told how far a visit has come, for each message; it must
+	// OnProgress hears how far a visit has come, for each message; it must
 	// not block. May be nil.
 	OnProgress func(l Lease, p account.Progress)
 	// Step is called before each named step of a delivery; nil in normal use.
@@ -126,25 +126,25 @@ type visit struct {
 	round    int       // How many windows were worked through.
 	seq      int       // Batches of this visit.
 
-	folders     []Folder // As the journal knows them.
-	plans       []*plan
-	skipped     []Skipped        // As the journal knows them.
-	withheld    []Skipped        // What is too large.
-	undescribed undescribed      // What is listed as skipped in this visit, and not known who sent it.
-	skippedNew  int              // What was not skipped before.
-	heldBack    map[string]bool  // Global names of these.
-	unskip      []Skipped        // Of those, what needs no further try,
-	overcome    map[Ref]bool     // … as far as that is written.
-	same        []Alias          // Messages that are listed with another size than they were sent with.
-	touched     map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
-	present     map[string]bool  // The folders that the remote has, by wire name.
+	folders       []Folder // As the journal knows them.
+	plans         []*plan
+	skipped       []Skipped        // As the journal knows them.
+	tooLarge      []Skipped        // What is too large.
+	undescribed   undescribed      // What is listed as skipped in this visit, and not known who sent it.
+	skippedNew    int              // What was not skipped before.
+	tooLargeNames map[string]bool  // Global names of these.
+	unskip        []Skipped        // Of those, what needs no further try,
+	overcome      map[Ref]bool     // … as far as that is written.
+	same          []Alias          // Messages that are listed with another size than they were sent with.
+	touched       map[int64]Folder // Whose row differs from the journal's otherwise than by its cursor.
+	present       map[string]bool  // The folders that the remote has, by wire name.
 
 	delivered map[string]bool // Global names of messages that are delivered.
-	matching  *matching       // Nil where nothing needs to be recognised.
+	contents  *contentIndex   // Nil where nothing can be rematched.
 
-	neighbours // Users of this installation whose mailbox the remote is.
+	localUsers // Users of this installation whose mailbox the remote is.
 
-	reckoning // How journal and spool agree.
+	generations // How journal and spool agree.
 
 	report   Report
 	failing  *fault.Error // The first folder or message that failed.
@@ -195,12 +195,12 @@ func (v *visit) conclude(err error) {
 	if err == nil && v.full != nil {
 		v.report.Err = v.full
 	}
-	v.report.Partial = cmp.Or(v.failing, v.waiting(), v.told(t[VerdictLoop]))
+	v.report.Partial = cmp.Or(v.failing, v.waiting(), v.loopNotice(t[VerdictLoop]))
 	if all := v.allRefused(v.report.Partial, t); err == nil && v.report.Err == nil && all != nil {
 		v.report.Err = all
 	}
-	if more := v.failures - toldFailures; more > 0 {
-		v.log.Warn("passed over more", "folders_and_messages", more)
+	if more := v.failures - loggedFailures; more > 0 {
+		v.log.Warn("more folders or messages failed", "folders_and_messages", more)
 	}
 }
 
@@ -268,7 +268,7 @@ func (v *visit) openMailbox(ctx context.Context) error {
 	}
 	d, err := v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
 	if errors.Is(err, ErrNotMade) {
-		if err := v.open(ctx); err != nil {
+		if err := v.signIn(ctx); err != nil {
 			return err
 		}
 		// Nobody's who was removed while the server took its time to answer.
@@ -287,15 +287,15 @@ func (v *visit) openMailbox(ctx context.Context) error {
 	return nil
 }
 
-// toldFailures is how many folders and messages that failed a visit tells of one
-// by one in the log: a server with a million of them must not fill the disk.
-const toldFailures = 20
+// loggedFailures is how many failed folders and messages a visit logs one by one: a
+// server with a million of them must not fill the disk.
+const loggedFailures = 20
 
 // noteFailure notes that a folder or message failed while the visit goes on.
 func (v *visit) noteFailure(code fault.Code, what string, err error) {
 	f := fault.Of(err)
-	if v.failures++; v.failures <= toldFailures {
-		v.log.Warn("passed over", "what", what, "code", f.Code, "error", err)
+	if v.failures++; v.failures <= loggedFailures {
+		v.log.Warn("a folder or message failed", "what", what, "code", f.Code, "error", err)
 	}
 	if v.failing == nil {
 		detail := what

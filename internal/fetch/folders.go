@@ -12,9 +12,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// meet matches the remote folders with the journal's, takes up new ones, and
+// matchFolders matches the remote folders with the journal's, takes up new ones, and
 // makes a plan for each that is chosen and can be read.
-func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
+func (v *visit) matchFolders(ctx context.Context, remotes []mail.Folder) error {
 	known := map[string]*Folder{}
 	taken := map[string]bool{}
 	for i := range v.folders {
@@ -26,15 +26,15 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 	if err != nil {
 		return err
 	}
-	v.missNames(remotes)
-	v.missChosen(remotes)
+	v.reportUnlisted(remotes)
+	v.reportMissing(remotes)
 	var fresh []Folder
 	var order []string
 	byWire := map[string]mail.Folder{}
 	for _, r := range remotes {
 		remote := remoteName(r)
 		if f := known[r.Wire]; f != nil && r.Guessed {
-			r.Shared = r.Shared || f.Shared // What was told once holds until it is told otherwise.
+			r.Shared = r.Shared || f.Shared // What the server said holds until it says otherwise.
 		}
 		if r.Problem != nil {
 			if !r.Shared || v.selects(r) {
@@ -97,8 +97,8 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 		if f := known[w]; f.Selected {
 			p := v.planFor(*f, byWire[w])
 			// Until a folder was settled once, a visit that was broken off may
-			// have left some of it to be recognised.
-			p.unfamiliar = p.unfamiliar || f.Cursor == Cursor{}
+			// have left some of it to be rematched.
+			p.mayRematch = p.mayRematch || f.Cursor == Cursor{}
 			v.plans = append(v.plans, p)
 		}
 	}
@@ -106,9 +106,9 @@ func (v *visit) meet(ctx context.Context, remotes []mail.Folder) error {
 	return nil
 }
 
-// missNames tells of folders that had mail where the server lists none at all, and
+// reportUnlisted reports folders that had mail where the server lists none at all, and
 // refuses nothing: it may have lost them, and has not said so.
-func (v *visit) missNames(remotes []mail.Folder) {
+func (v *visit) reportUnlisted(remotes []mail.Folder) {
 	for _, r := range remotes {
 		if !r.Unlisted {
 			return
@@ -122,10 +122,10 @@ func (v *visit) missNames(remotes []mail.Folder) {
 	}
 }
 
-// missChosen tells of folders that were chosen by name or special use and that the
+// reportMissing reports folders that were chosen by name or special use and that the
 // server does not have: mail that is waited for in vain is missed in silence. While
 // folders cannot be read by name, it may be one of them.
-func (v *visit) missChosen(remotes []mail.Folder) {
+func (v *visit) reportMissing(remotes []mail.Folder) {
 	missing := v.lease.Account.Folders.Unmet(func(rule account.FolderRules) bool {
 		return slices.ContainsFunc(remotes, func(r mail.Folder) bool {
 			return r.Problem != nil || r.Selectable && rule.Selects(remoteName(r), r.SpecialUse)

@@ -16,15 +16,15 @@ import (
 )
 
 // A listing is compared with the journal without either being in memory: the
-// listing becomes a roll, which knows each name by a few octets, and the journal
-// is read past it row by row. What comes of it is a bit for each message, and from
+// listing is indexed, by a few octets of each name, and the journal is read row by
+// row and looked up there. What comes of it is a bit for each message, and from
 // then on the listing is worked through in windows, newest first.
 
 // DefaultWindow is how many messages of an account are worked through at a time
 // unless Options says otherwise.
 const DefaultWindow = 20_000
 
-// What a listed message takes in a roll, in octets, while that is made.
+// What a listed message takes in the index, in octets, while that is made.
 const (
 	uidCost  = 8
 	nameCost = 20
@@ -32,13 +32,13 @@ const (
 	verdictCost = 1
 )
 
-// roll finds the messages of a listing by their names.
-type roll struct {
+// listingIndex finds the messages of a listing by their names.
+type listingIndex struct {
 	n     int
 	uids  []uint32 // By IMAP: ascending. Their place is that in the listing.
 	names []name   // By POP3: in order.
 	sizes []uint32 // By place: as listed, as far as that fits.
-	// bases are the unique-ids that several messages share, which bear names that
+	// bases are the unique-ids that several messages share, which have names that
 	// begin with them: see regrouped.
 	bases map[string]bool
 }
@@ -67,7 +67,7 @@ func taken(ctx context.Context, n int64) error {
 	return err
 }
 
-// cost is what the roll of a listing takes.
+// cost is what the index of a listing takes.
 func (v *visit) cost(l *mail.Listing) int64 {
 	if v.byUID() {
 		return int64(l.Len()) * uidCost
@@ -75,9 +75,9 @@ func (v *visit) cost(l *mail.Listing) int64 {
 	return int64(l.Len()) * nameCost
 }
 
-// enrol makes the roll of a listing.
-func (v *visit) enrol(l *mail.Listing) (*roll, error) {
-	r := &roll{n: l.Len()}
+// indexListing makes the index of a listing.
+func (v *visit) indexListing(l *mail.Listing) (*listingIndex, error) {
+	r := &listingIndex{n: l.Len()}
 	r.sizes = make([]uint32, 0, r.n)
 	if v.byUID() {
 		r.uids = make([]uint32, 0, r.n)
@@ -109,11 +109,11 @@ func (v *visit) enrol(l *mail.Listing) (*roll, error) {
 	return r, nil
 }
 
-// sizeMark is a size in a roll; 0 where none was told.
+// sizeMark is a size in an index; 0 where the server gave none.
 func sizeMark(size int64) uint32 { return uint32(max(0, min(size, 1<<32-1))) }
 
 // find returns a message's place in the listing.
-func (r *roll) find(id mail.ID) (at int, ok bool) {
+func (r *listingIndex) find(id mail.ID) (at int, ok bool) {
 	if id.UID != 0 {
 		return slices.BinarySearch(r.uids, id.UID)
 	}
@@ -125,7 +125,7 @@ func (r *roll) find(id mail.ID) (at int, ok bool) {
 	return int(r.names[i].at), true
 }
 
-func (r *roll) has(id mail.ID) bool {
+func (r *listingIndex) has(id mail.ID) bool {
 	_, ok := r.find(id)
 	return ok
 }
@@ -154,7 +154,7 @@ func (v *visit) eachPage(l *mail.Listing, do func(at int, items []mail.Item) err
 
 // comparison is what a listing and the journal say of each other.
 type comparison struct {
-	roll     *roll
+	index    *listingIndex
 	verdicts verdicts        // By place: settled or to be fetched.
 	rows     int             // Of the journal.
 	still    int             // Of these, how many are listed.
@@ -166,9 +166,9 @@ type comparison struct {
 	known    int // Listed and settled.
 }
 
-// hold reads the journal past the roll.
-func (v *visit) hold(ctx context.Context, p *plan, r *roll) (*comparison, error) {
-	c := &comparison{roll: r, verdicts: make(verdicts, r.n), missing: map[string]bool{}}
+// compareWithJournal reads the journal and looks each row up in the index.
+func (v *visit) compareWithJournal(ctx context.Context, p *plan, r *listingIndex) (*comparison, error) {
+	c := &comparison{index: r, verdicts: make(verdicts, r.n), missing: map[string]bool{}}
 	var group sameName
 	err := v.Journal.Settled(ctx, v.lease, p.folder, p.from, func(id mail.ID, size int64) error {
 		c.rows++
@@ -183,17 +183,17 @@ func (v *visit) hold(ctx context.Context, p *plan, r *roll) (*comparison, error)
 			c.miss(base(id))
 		}
 		if of := (mail.ID{UID: id.UID, UIDL: id.UIDL}); of != group.of {
-			c.doubt(group)
+			c.suspectName(group)
 			group = sameName{of: of}
 		}
 		group.add(id, size, r)
 		return nil
 	})
-	c.doubt(group)
+	c.suspectName(group)
 	return c, err
 }
 
-// miss notes what a missing message was called, as far as that is of use: see
+// miss notes what a missing message was called, as far as regrouped needs it: see
 // regrouped.
 func (c *comparison) miss(base string) {
 	c.lost = true
@@ -201,7 +201,7 @@ func (c *comparison) miss(base string) {
 		c.anybody = true
 		return
 	}
-	if !c.roll.bases[base] && !c.roll.has(mail.ID{UIDL: base}) {
+	if !c.index.bases[base] && !c.index.has(mail.ID{UIDL: base}) {
 		return
 	}
 	c.missing[base] = true
@@ -219,7 +219,7 @@ type sameName struct {
 }
 
 // add takes a row. Rows come by ascending ordinal.
-func (g *sameName) add(id mail.ID, size int64, r *roll) {
+func (g *sameName) add(id mail.ID, size int64, r *listingIndex) {
 	if id.Ordinal == 0 && !strings.Contains(id.UIDL, " ") {
 		if g.at, g.is = r.find(id); g.is {
 			g.mark = r.sizes[g.at]
@@ -230,10 +230,10 @@ func (g *sameName) add(id mail.ID, size int64, r *roll) {
 	g.same = g.same || sizeMark(size) == g.mark
 }
 
-// doubt notes a listed message whose UID or unique-id was another's, perhaps: none of
-// those that bore it had its size, and where several bear it at once their order
-// tells them apart.
-func (c *comparison) doubt(g sameName) {
+// suspectName notes a listed message whose UID or unique-id was another's, perhaps: none of
+// those that bore it had its size, and where several have it at once they are told
+// apart by their order.
+func (c *comparison) suspectName(g sameName) {
 	if !g.is || g.mark == 0 || g.same || g.two {
 		return
 	}

@@ -27,9 +27,9 @@ import (
 // message that has the same UID under the same UIDVALIDITY and the same octets
 // as one in a user's inbox here is that one.
 
-// neighbours are the users of this installation whose mailbox the remote is,
+// localUsers are the users of this installation whose mailbox the remote is,
 // or shows, and what that means for a visit.
-type neighbours struct {
+type localUsers struct {
 	owners  []account.Owner
 	brought []textSum // In order: digests of what was fetched for them, as far as it may be among this window.
 	charged int64     // What these take in memory.
@@ -104,7 +104,7 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 		case !known:
 		case o != a.Owner:
 			if len(around) > 1 || v.mayBe(ctx, o, remotes) {
-				v.neighbour(o)
+				v.addLocalUser(o)
 			}
 		case journal != a.Journal || above < 0 || !slices.Equal(around[above:], own):
 		case above > 0: // Somebody shares the own mailbox with whoever signs in there.
@@ -118,7 +118,7 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 }
 
 // mayBe reports whether the remote may be the mailbox of a user here: copies of
-// it, made by a program that copies mailboxes, bear its marks too, but not
+// it, made by a program that copies mailboxes, have its marks too, but not
 // the UIDVALIDITY of its inbox.
 func (v *visit) mayBe(ctx context.Context, o account.Owner, remotes []mail.Folder) bool {
 	i := slices.IndexFunc(remotes, func(r mail.Folder) bool { return len(r.Path) == 0 })
@@ -137,16 +137,16 @@ func intoItself(detail string) error {
 		"be fetched into itself. " + detail}
 }
 
-func (v *visit) neighbour(o account.Owner) {
+func (v *visit) addLocalUser(o account.Owner) {
 	if !slices.Contains(v.owners, o) {
 		v.owners = append(v.owners, o)
 		v.log.Info("the remote is a mailbox of this installation", "user", o)
 	}
 }
 
-// recall finds out what of the mail that is to be fetched may have been
+// loadFetchedHere finds out what of the mail that is to be fetched may have been
 // fetched for the remote's own user.
-func (v *visit) recall(ctx context.Context) error {
+func (v *visit) loadFetchedHere(ctx context.Context) error {
 	if len(v.owners) == 0 {
 		return nil
 	}
@@ -171,11 +171,11 @@ func (v *visit) recall(ctx context.Context) error {
 			if full != nil || !sizes[size] && !times[received.Unix()] {
 				return
 			}
-			if len(v.brought)%adoptAtOnce == 0 {
-				if full = taken(ctx, adoptAtOnce*knownCost); full != nil {
+			if len(v.brought)%rowsAtOnce == 0 {
+				if full = taken(ctx, rowsAtOnce*knownCost); full != nil {
 					return
 				}
-				v.charged += adoptAtOnce * knownCost
+				v.charged += rowsAtOnce * knownCost
 			}
 			v.brought = append(v.brought, textSum(digest[:len(textSum{})]))
 		})
@@ -188,21 +188,21 @@ func (v *visit) recall(ctx context.Context) error {
 }
 
 // has reports whether a message of this digest was fetched for one of them.
-func (n *neighbours) has(digest [32]byte) bool {
+func (n *localUsers) has(digest [32]byte) bool {
 	_, ok := slices.BinarySearchFunc(n.brought, textSum(digest[:len(textSum{})]), compareSums)
 	return ok
 }
 
-// doubles reports whether a staged message was fetched by this installation for
+// discardLoop reports whether a staged message was fetched by this installation for
 // the user whose mailbox the remote is, and came here through it. It is then
 // thrown away and listed as skipped, from where its owner can ask for it.
-func (p *pipeline) doubles(ctx context.Context, pl *plan, at int, it mail.Item, st mail.Staged) (bool, error) {
+func (p *pipeline) discardLoop(ctx context.Context, pl *plan, at int, it mail.Item, st mail.Staged) (bool, error) {
 	if !p.visit.byUID() {
 		if err := p.compareInboxes(ctx, it, st); err != nil {
 			return false, err
 		}
 	}
-	if !p.visit.neighbours.has(st.Fingerprint.Digest) || pl.waiting[it.ID].Requested {
+	if !p.visit.localUsers.has(st.Fingerprint.Digest) || pl.waiting[it.ID].Requested {
 		return false, nil
 	}
 	p.visit.delivery.Discard([]mail.Staged{st})
@@ -239,8 +239,8 @@ func (p *pipeline) compareInboxes(ctx context.Context, it mail.Item, st mail.Sta
 			p.visit.delivery.Release(1, it.Size)
 			return intoItself("Its messages are those of your inbox.")
 		}
-		p.visit.neighbour(o)
-		return p.visit.recall(ctx)
+		p.visit.addLocalUser(o)
+		return p.visit.loadFetchedHere(ctx)
 	}
 	return nil
 }
@@ -276,9 +276,9 @@ func uidOf(uidl string) (validity, uid uint32) {
 	return 0, 0
 }
 
-// told is what the user is told of folders that were left out, and of messages; nil
+// loopNotice is the notice to the user about folders and messages that were left out; nil
 // where nothing was.
-func (n neighbours) told(doubled int) *fault.Error {
+func (n localUsers) loopNotice(doubled int) *fault.Error {
 	var parts []string
 	if len(n.leftOut) > 0 {
 		names := n.leftOut[:min(len(n.leftOut), 3)]

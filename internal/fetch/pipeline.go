@@ -26,7 +26,7 @@ type pipeline struct {
 	bytes     int64
 	since     time.Time
 	skips     []Skipped
-	adoptions []tentative
+	rematches []contentMatch
 	failure   error
 
 	// Of the committing goroutine, and of others once it has ended.
@@ -87,10 +87,10 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 		return nil
 	case err != nil:
 		return err // The source may bring it once more; the reservation stands.
-	case p.recognised(pl, at, it, st):
+	case p.rematched(pl, at, it, st):
 		return nil
 	}
-	if doubles, err := p.doubles(ctx, pl, at, it, st); doubles || err != nil {
+	if doubles, err := p.discardLoop(ctx, pl, at, it, st); doubles || err != nil {
 		return err
 	}
 	if over := st.FileSize - it.Size; over > 0 {
@@ -135,20 +135,20 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	return nil
 }
 
-// recognised adopts a message that was delivered before under another name:
+// rematched reports whether a message was delivered before under another name:
 // its copy is thrown away. The journal learns of it when the window is settled.
-func (p *pipeline) recognised(pl *plan, at int, it mail.Item, st mail.Staged) bool {
-	if p.visit.matching == nil || !pl.unfamiliar {
+func (p *pipeline) rematched(pl *plan, at int, it mail.Item, st mail.Staged) bool {
+	if p.visit.contents == nil || !pl.mayRematch {
 		return false
 	}
-	if !p.visit.matching.take(st.Fingerprint) {
+	if !p.visit.contents.take(st.Fingerprint) {
 		return false
 	}
 	p.visit.delivery.Discard([]mail.Staged{st})
 	p.visit.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.adoptions = append(p.adoptions, tentative{pl, at, it.ID, st.Fingerprint})
+	p.rematches = append(p.rematches, contentMatch{pl, at, it.ID, st.Fingerprint})
 	pl.judge(at, VerdictRematched)
 	p.visit.progress.MessagesDone++
 	return true
@@ -171,12 +171,12 @@ func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
 	}
 }
 
-// skip passes a message over with a reason, so that it holds up nothing behind it.
+// skip lists a message as skipped, with the reason, so that the rest goes on.
 func (p *pipeline) skip(pl *plan, at int, it mail.Item, why *fault.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.list(pl, at, it, why)
-	if why.TooLarge { // No failure, whoever found it out: see withhold.
+	if why.TooLarge { // No failure, whoever found it out: see skipTooLarge.
 		p.visit.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
 		return
 	}
@@ -185,7 +185,7 @@ func (p *pipeline) skip(pl *plan, at int, it mail.Item, why *fault.Error) {
 
 // list puts a message on the list of those that were skipped, if there is room on it.
 func (p *pipeline) list(pl *plan, at int, it mail.Item, why *fault.Error) {
-	if !p.visit.mayList(pl, it.ID) {
+	if !p.visit.maySkip(pl, it.ID) {
 		pl.judge(at, VerdictUnlisted)
 		return
 	}
@@ -287,7 +287,7 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 		return err
 	}
 	if err != nil {
-		return err // Perhaps written, perhaps not: the next visit's recovery tells.
+		return err // Perhaps written, perhaps not: the next visit's recovery finds out.
 	}
 	p.intended, p.published = append(p.intended[1:], next), nil
 	p.visit.Step("deliver.staged")

@@ -35,14 +35,14 @@ type plan struct {
 	revalidated bool
 	// unread says why the folder could not be listed.
 	unread *fault.Error
-	// unfamiliar says that what seems new here may be known by another name.
-	unfamiliar bool
-	// restarted says that the folder's cursor was for another start; see begin.
+	// mayRematch says that what seems new here may be known by another name.
+	mayRematch bool
+	// restarted says that the folder's cursor was for another start; see resetIfStartChanged.
 	restarted bool
 	sinceWas  time.Time           // The start before.
 	waiting   map[mail.ID]Skipped // What was skipped here.
-	suspects  []suspect           // What may be new under an old name: see reuse.
-	listed    *roll               // What a complete listing of an unfamiliar folder named.
+	suspects  []suspect           // What may be new under an old name: see examineSuspects.
+	listed    *listingIndex       // The index of a complete listing, where mayRematch.
 }
 
 // settled reports whether the folder stands at cursor: its listing was complete,
@@ -114,7 +114,7 @@ func (v *visit) planFor(f Folder, r mail.Folder) *plan {
 	} else if r.Status.Known && r.Status.UIDValidity != 0 {
 		v.validate(p, r.Status.UIDValidity)
 	}
-	v.begin(p)
+	v.resetIfStartChanged(p)
 	due := v.Now()
 	for _, s := range v.skipped {
 		if s.FolderID == f.ID && s.FolderEpoch == p.folder.Epoch && s.ID.UID != 0 && s.due(due) {
@@ -122,7 +122,7 @@ func (v *visit) planFor(f Folder, r mail.Folder) *plan {
 		}
 	}
 	if v.byUID() && v.renumbers(p.folder) {
-		p.from, p.unfamiliar = 0, true
+		p.from, p.mayRematch = 0, true
 	}
 	if p.folder.Cursor.UIDNext == 0 || v.scanDue(p.folder, due) {
 		p.from = 0
@@ -153,7 +153,7 @@ func (v *visit) validate(p *plan, validity uint32) {
 	}
 	if p.folder.UIDValidity != 0 {
 		p.folder.Epoch++
-		p.unfamiliar = true
+		p.mayRematch = true
 		v.log.Info("UIDVALIDITY changed", "folder", p.name(), "was", p.folder.UIDValidity, "is", validity)
 	}
 	p.folder.UIDValidity, p.folder.Cursor, p.folder.FirstUID = validity, Cursor{}, 0

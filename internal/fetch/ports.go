@@ -49,7 +49,7 @@ type Source interface {
 type Session interface {
 	// Folders lists what the account holds, with status where that costs
 	// nothing extra. POP3 has one folder, INBOX. A folder that cannot be read
-	// bears its Problem.
+	// has its Problem.
 	Folders(ctx context.Context) ([]mail.Folder, error)
 	// List calls yield once for each query, in order, without waiting for an
 	// answer before the next question is sent. err is about that folder alone;
@@ -162,7 +162,7 @@ type Folder struct {
 	Epoch       int64 // Grows with each change of UIDVALIDITY.
 	UIDValidity uint32
 	Cursor      Cursor
-	Since       time.Time // What is older is passed over, as far as the cursor goes; zero: nothing is.
+	Since       time.Time // The start for which the cursor holds: what is older was left out; zero: nothing was.
 	// UIDNEXT of this epoch when the folder was first listed: what lies above came later. 0: not yet.
 	FirstUID uint32
 	// When the server was last seen to use UIDs of the folder again: see renumber.go. Zero: never.
@@ -225,8 +225,8 @@ type Skipped struct {
 	About mail.Envelope
 }
 
-// Passed are the messages of a folder that are passed over for the account's
-// start, where no date tells them.
+// Passed lists POP3 messages of a folder that are older than the account's start date;
+// POP3 listings carry no dates.
 type Passed struct {
 	FolderID    int64
 	FolderEpoch int64
@@ -270,11 +270,11 @@ type Entry struct {
 	Unsettle []Member   // Staged messages that are lost: they are fetched again.
 	Restored int64      // Not 0: the journal's generation is at least this again, as all that was forgotten is found.
 	Alias    []Alias    // Settled without a delivery: the same message was delivered under another name.
-	Adopt    []Adoption // Delivered messages that were recognised under another name.
+	Adopt    []Adoption // Delivered messages that were rematched: they have another name now.
 	// Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own
 	// sums and ignored.
 	Folders []Folder
-	Pass    []Passed  // In place of what was passed over in these folders before.
+	Pass    []Passed  // In place of what was listed as older in these folders before.
 	Skip    []Skipped // Skipped now, or once more.
 	Unskip  []Skipped // Settled after all.
 	// Capabilities is what the server offers, where that is not what the account has; else "".
@@ -303,7 +303,7 @@ type Journal interface {
 	Settled(ctx context.Context, l Lease, f Folder, from uint32, each func(id mail.ID, size int64) error) error
 	// HeadersOf returns, by UID or unique-id, the header hashes of the messages of a
 	// folder's current epoch that are staged or delivered under these, whatever
-	// their ordinals; ids bear none. What has none is left out.
+	// their ordinals; ids have none. What has no hash is left out.
 	HeadersOf(ctx context.Context, l Lease, f Folder, ids []mail.ID) (map[mail.ID][][16]byte, error)
 	// Delivered returns which of these global names were delivered for the
 	// account, from whatever folder.
@@ -313,7 +313,7 @@ type Journal interface {
 	// account was edited away from. None is kept in memory. each's error is
 	// returned.
 	Remembered(ctx context.Context, l Lease, each func(k Known) error) error
-	// Passed calls each for what is passed over in a folder's current epoch.
+	// Passed calls each for what is older than the start in a folder's current epoch.
 	// each's error is returned.
 	Passed(ctx context.Context, l Lease, f Folder, each func(id mail.ID) error) error
 	// Skipped returns what is skipped in the account.

@@ -247,7 +247,9 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 	if err != nil {
 		return err.Error()
 	}
-	f, err := check.Checker{Journals: db, Mailboxes: boxes, TokenKey: proofKey(), DirName: mailbox.DirName}.Check(ctx, owner)
+	f, err := check.Checker{
+		Journals: db, Mailboxes: boxes, TokenKey: proofKey(), DirName: mailbox.DirName,
+	}.Check(ctx, owner)
 	if err != nil {
 		return err.Error()
 	}

@@ -44,9 +44,9 @@ func (v *visit) mayFit(p *plan, it mail.Item, most int64) bool {
 	return !tried && it.Size-most <= most/4 && v.quirks().Estimates
 }
 
-// learned is what the session knows of the server by now, where that is not what the
+// newCapabilities is what the session knows of the server by now, where that is not what the
 // account has; else "".
-func (v *visit) learned() string {
+func (v *visit) newCapabilities() string {
 	now := v.session.Capabilities()
 	if now == v.lease.Account.Capabilities {
 		return ""
@@ -55,13 +55,13 @@ func (v *visit) learned() string {
 	return now
 }
 
-// keepLearned writes what a visit learned of the server and did not write yet, as when
+// keepCapabilities writes what a visit learned of the server and did not write yet, as when
 // it failed: the next one goes around what this one failed over.
-func (v *visit) keepLearned(ctx context.Context) {
+func (v *visit) keepCapabilities(ctx context.Context) {
 	if v.session == nil {
 		return
 	}
-	now := v.learned()
+	now := v.newCapabilities()
 	if now == "" {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// reckoning compares how many batches the journal has seen staged with what is
+// generations compares how many batches the journal has seen staged with what is
 // noted beside the spool. The note is written after the commit and before the
 // first rename, so the two tell what happened:
 //
@@ -19,13 +19,13 @@ import (
 //	note >  journal   the database went back in time: see reconcile
 //	note <  journal   a crash right after the commit, with all files in the
 //	                  spool; else the spool is not the one it was: see checkSpool
-type reckoning struct {
+type generations struct {
 	generation int64 // The journal's.
 	noted      int64 // Beside the spool.
 	// restored says that the journal lacks deliveries which the spool has seen,
 	// and that they are not all found again yet.
 	restored bool
-	shelf    shelf // What lies in the mailbox; nil until it was looked through.
+	index    mailboxIndex // What lies in the mailbox; nil until it was looked through.
 }
 
 // compareGenerations finds out whether journal and spool belong together. The
@@ -69,17 +69,17 @@ func (v *visit) noteGeneration(ctx context.Context) error {
 	return nil
 }
 
-// shelf is what lies in the mailbox, by few octets of each name, in order.
-type shelf []onShelf
+// mailboxIndex is what lies in the mailbox, by few octets of each name, in order.
+type mailboxIndex []indexed
 
-type onShelf struct {
+type indexed struct {
 	sum      [12]byte
-	received uint32 // To the second, as in the name; 0 where it tells none.
+	received uint32 // To the second, as in the name; 0 where it has none.
 	virtual  uint32 // As sizeMark.
 }
 
-// shelfCost is what a message takes on the shelf, while that grows.
-const shelfCost = 50
+// indexedCost is what a message takes in the index, while that grows.
+const indexedCost = 50
 
 func sumOfToken(t mail.Token) (sum [12]byte) {
 	whole := sha256.Sum256([]byte(t))
@@ -87,34 +87,34 @@ func sumOfToken(t mail.Token) (sum [12]byte) {
 	return sum
 }
 
-func (s shelf) find(t mail.Token) (onShelf, bool) {
+func (s mailboxIndex) find(t mail.Token) (indexed, bool) {
 	sum := sumOfToken(t)
-	at, ok := slices.BinarySearchFunc(s, sum, func(o onShelf, sum [12]byte) int { return bytes.Compare(o.sum[:], sum[:]) })
+	at, ok := slices.BinarySearchFunc(s, sum, func(o indexed, sum [12]byte) int { return bytes.Compare(o.sum[:], sum[:]) })
 	if !ok {
-		return onShelf{}, false
+		return indexed{}, false
 	}
 	return s[at], true
 }
 
-func (s shelf) has(t mail.Token) bool {
+func (s mailboxIndex) has(t mail.Token) bool {
 	_, ok := s.find(t)
 	return ok
 }
 
-// lookThrough finds what lies in the mailbox, once in a visit.
-func (v *visit) lookThrough(ctx context.Context) error {
-	if v.shelf != nil {
+// indexMailbox finds what lies in the mailbox, once in a visit.
+func (v *visit) indexMailbox(ctx context.Context) error {
+	if v.index != nil {
 		return nil
 	}
 	v.Step("reconcile.look")
-	all := shelf{}
+	all := mailboxIndex{}
 	var full error
 	err := v.delivery.Tokens(ctx, func(t mail.Token, f mail.Found) {
-		if full == nil && len(all)%adoptAtOnce == 0 {
-			full = taken(ctx, adoptAtOnce*shelfCost)
+		if full == nil && len(all)%rowsAtOnce == 0 {
+			full = taken(ctx, rowsAtOnce*indexedCost)
 		}
 		if full == nil {
-			all = append(all, onShelf{sumOfToken(t), sizeMark(f.Received), sizeMark(f.VirtualSize)})
+			all = append(all, indexed{sumOfToken(t), sizeMark(f.Received), sizeMark(f.VirtualSize)})
 		}
 	})
 	if err != nil {
@@ -123,14 +123,14 @@ func (v *visit) lookThrough(ctx context.Context) error {
 	if full != nil {
 		return full
 	}
-	slices.SortStableFunc(all, func(a, b onShelf) int { return bytes.Compare(a.sum[:], b.sum[:]) })
-	v.shelf = slices.CompactFunc(all, func(a, b onShelf) bool { return a.sum == b.sum })
+	slices.SortStableFunc(all, func(a, b indexed) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	v.index = slices.CompactFunc(all, func(a, b indexed) bool { return a.sum == b.sum })
 	return nil
 }
 
-// where finds the files of messages that are on the shelf. What the user removes
+// locate finds the files of messages that are in the index. What the user removes
 // at this moment is not found.
-func (v *visit) where(ctx context.Context, tokens map[mail.Token]mail.Found) error {
+func (v *visit) locate(ctx context.Context, tokens map[mail.Token]mail.Found) error {
 	err := v.delivery.Tokens(ctx, func(t mail.Token, f mail.Found) {
 		if _, wanted := tokens[t]; wanted {
 			tokens[t] = f
@@ -178,13 +178,13 @@ func (v *visit) takeCopy(ctx context.Context, staged []Member) error {
 	if len(staged) == 0 {
 		return v.noteGeneration(ctx)
 	}
-	if err := v.lookThrough(ctx); err != nil {
+	if err := v.indexMailbox(ctx); err != nil {
 		return err
 	}
 	whole := map[string]bool{}
 	var missing []Member
 	for _, m := range staged {
-		if !v.shelf.has(m.Placement.Token) {
+		if !v.index.has(m.Placement.Token) {
 			intact, err := v.delivery.Intact(ctx, m.Placement, m.Fingerprint)
 			if err != nil {
 				return fault.Wrap(fault.LocalMailboxUnavailable, "reading a spool file", err)
@@ -240,13 +240,13 @@ func (v *visit) checkNote(ctx context.Context, staged []Member) error {
 // unsettle has staged messages whose spool files were lost fetched again,
 // unless they lie in the mailbox.
 func (v *visit) unsettle(ctx context.Context, missing []Member) error {
-	if err := v.lookThrough(ctx); err != nil {
+	if err := v.indexMailbox(ctx); err != nil {
 		return err
 	}
 	var e Entry
 	again := map[int64]bool{}
 	for _, m := range missing {
-		if !v.shelf.has(m.Placement.Token) {
+		if !v.index.has(m.Placement.Token) {
 			e.Unsettle = append(e.Unsettle, m)
 			again[m.FolderID] = true
 		}
@@ -282,7 +282,7 @@ func (v *visit) reconcile(ctx context.Context) error {
 	if !v.restored {
 		return nil
 	}
-	if err := v.lookThrough(ctx); err != nil {
+	if err := v.indexMailbox(ctx); err != nil {
 		return err
 	}
 	total := 0
@@ -298,7 +298,7 @@ func (v *visit) reconcile(ctx context.Context) error {
 				}
 				it := p.item(at+i, items[i])
 				t := v.token(p.folder, it.ID)
-				if f, ok := v.shelf.find(t); ok && !p.doubtful(f, &it) {
+				if f, ok := v.index.find(t); ok && !p.doubtful(f, &it) {
 					m := Member{FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Global: it.Global}
 					m.Fingerprint.Size, m.Placement.Received = it.Size, time.Unix(int64(f.received), 0).UTC()
 					found[t] = m
@@ -306,7 +306,7 @@ func (v *visit) reconcile(ctx context.Context) error {
 				}
 			}
 			total += len(found)
-			return v.takeFound(ctx, found)
+			return v.writeFound(ctx, found)
 		})
 		if err != nil {
 			return err
@@ -334,18 +334,18 @@ func (v *visit) findSkipped(ctx context.Context) (int, error) {
 		}
 		folder.Epoch = s.FolderEpoch
 		t := v.token(folder, s.ID)
-		if f, ok := v.shelf.find(t); ok {
+		if f, ok := v.index.find(t); ok {
 			m := Member{FolderID: s.FolderID, FolderEpoch: s.FolderEpoch, ID: s.ID}
 			m.Fingerprint.Size, m.Placement.Received = s.Size, time.Unix(int64(f.received), 0).UTC()
 			found[t] = m
 			v.unskip = append(v.unskip, s)
 		}
 	}
-	return len(found), v.takeFound(ctx, found)
+	return len(found), v.writeFound(ctx, found)
 }
 
-// takeFound settles messages that lie in the mailbox, with their fingerprints.
-func (v *visit) takeFound(ctx context.Context, found map[mail.Token]Member) error {
+// writeFound settles messages that lie in the mailbox, with their fingerprints.
+func (v *visit) writeFound(ctx context.Context, found map[mail.Token]Member) error {
 	if len(found) == 0 {
 		return nil
 	}
@@ -353,10 +353,10 @@ func (v *visit) takeFound(ctx context.Context, found map[mail.Token]Member) erro
 	for t := range found {
 		files[t] = mail.Found{}
 	}
-	if err := v.where(ctx, files); err != nil {
+	if err := v.locate(ctx, files); err != nil {
 		return err
 	}
-	members := make([]Member, 0, min(len(found), adoptAtOnce))
+	members := make([]Member, 0, min(len(found), rowsAtOnce))
 	for t, m := range found {
 		mark, err := v.delivery.Fingerprint(ctx, files[t])
 		if err != nil {
@@ -365,8 +365,8 @@ func (v *visit) takeFound(ctx context.Context, found map[mail.Token]Member) erro
 			mark = mail.Fingerprint{Size: m.Fingerprint.Size}
 		}
 		m.Fingerprint = mark
-		if members = append(members, m); len(members) == adoptAtOnce {
-			if err := v.settleFound(ctx, members, 0); err != nil {
+		if members = append(members, m); len(members) == rowsAtOnce {
+			if err := v.commitFound(ctx, members, 0); err != nil {
 				return err
 			}
 			members = members[:0]
@@ -375,11 +375,11 @@ func (v *visit) takeFound(ctx context.Context, found map[mail.Token]Member) erro
 	if len(members) == 0 {
 		return nil
 	}
-	return v.settleFound(ctx, members, 0)
+	return v.commitFound(ctx, members, 0)
 }
 
-// settleFound writes what was found; generation is not 0 with the last of it.
-func (v *visit) settleFound(ctx context.Context, members []Member, generation int64) error {
+// commitFound writes what was found; generation is not 0 with the last of it.
+func (v *visit) commitFound(ctx context.Context, members []Member, generation int64) error {
 	v.Step("reconcile.commit")
 	return v.Journal.Commit(ctx, v.lease, Entry{
 		Folders: v.revalidated(), Found: members, Restored: generation,
@@ -394,10 +394,10 @@ func (v *visit) finishReconcile(ctx context.Context, n int) error {
 		v.log.WarnContext(ctx, "reconciled what could be listed; the rest follows with the next visit", "found", n)
 		return nil
 	}
-	if err := v.settleFound(ctx, nil, v.noted); err != nil {
+	if err := v.commitFound(ctx, nil, v.noted); err != nil {
 		return err
 	}
-	v.generation, v.restored, v.shelf = v.noted, false, nil
+	v.generation, v.restored, v.index = v.noted, false, nil
 	v.log.InfoContext(ctx, "reconciled the journal with the mailbox", "found", n)
 	return nil
 }
@@ -424,15 +424,15 @@ func (p *plan) uncertain() bool {
 	return p.folder.UIDValidity != 0 && (p.revalidated || p.folder.Cursor == Cursor{} && p.folder.Fetched == 0)
 }
 
-// doubtful reports whether a file that bears an item's token may be another
+// doubtful reports whether a file that has an item's token may be another
 // message, of an epoch that the journal has forgotten.
-func (p *plan) doubtful(f onShelf, it *mail.Item) bool {
+func (p *plan) doubtful(f indexed, it *mail.Item) bool {
 	return p.uncertain() && (f.virtual != sizeMark(it.Size) || !it.Received.IsZero() &&
 		f.received != sizeMark(it.Received.Unix()))
 }
 
 // epochsTried is how many forgotten changes of a folder's UIDVALIDITY are
-// reckoned with.
+// allowed for.
 const epochsTried = 8
 
 // chooseEpoch finds out how often a folder's UIDVALIDITY has changed since the
@@ -451,7 +451,7 @@ func (v *visit) chooseEpoch(p *plan) error {
 			}
 			f := p.folder
 			for e := range hits {
-				if on, ok := v.shelf.find(v.token(f, items[i].ID)); ok {
+				if on, ok := v.index.find(v.token(f, items[i].ID)); ok {
 					hits[e]++
 					if !p.doubtful(on, &items[i]) {
 						sure[e]++

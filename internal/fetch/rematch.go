@@ -13,17 +13,17 @@ import (
 )
 
 // HeaderSession is a Session that can read headers alone. Sessions that cannot
-// have whole messages downloaded to be recognised.
+// have whole messages downloaded to be compared.
 type HeaderSession interface {
 	// Headers reads at least the Message-ID, Date, From and Subject fields of
 	// the wanted messages. What does not come is left out.
 	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
 }
 
-// adoptAtOnce bounds one journal write of adoptions.
-const adoptAtOnce = 500
+// rowsAtOnce bounds one journal write of what was rematched or found.
+const rowsAtOnce = 500
 
-// matching is the search, among messages that seem new, for those that were
+// contentIndex is the search, among messages that seem new, for those that were
 // delivered before under an identity that is gone: after a change of
 // UIDVALIDITY, in a folder that was renamed, at a provider that moved its
 // mailboxes, by another protocol. Every known message is used once, so that
@@ -32,8 +32,8 @@ const adoptAtOnce = 500
 // It knows messages by their whole content: the same body under the same
 // Message-ID, Date, From and Subject, which also holds after a move between
 // servers that rewrites transport headers. Of each it has a few octets only;
-// which of the journal's it is, is looked up once for a whole window: see resolve.
-type matching struct {
+// which of the journal's it is, is looked up once for a whole window: see resolveRematches.
+type contentIndex struct {
 	texts []textSum // In order.
 	used  map[textSum]int
 }
@@ -52,7 +52,7 @@ func compareSums(a, b textSum) int { return bytes.Compare(a[:], b[:]) }
 const knownCost = 30
 
 // take uses up one known message of this content, if there is one.
-func (m *matching) take(f mail.Fingerprint) bool {
+func (m *contentIndex) take(f mail.Fingerprint) bool {
 	t := sumOfText(f)
 	at, ok := slices.BinarySearchFunc(m.texts, t, compareSums)
 	if at += m.used[t]; !ok || at >= len(m.texts) || m.texts[at] != t {
@@ -67,31 +67,31 @@ type headerKey struct {
 	header [16]byte
 }
 
-// recognise adopts what can be told by headers alone, before anything is
-// downloaded. What is left of the unfamiliar folders is compared by content
-// when it is staged.
-func (v *visit) recognise(ctx context.Context) error {
-	var unfamiliar []*plan
+// rematch settles what headers alone show to have been delivered before, before any
+// body is downloaded. What is left in these folders is compared by content when it is
+// staged.
+func (v *visit) rematch(ctx context.Context) error {
+	var plans []*plan
 	for _, p := range v.plans {
-		if p.unfamiliar && p.verdicts.count(VerdictFetch) > 0 {
-			unfamiliar = append(unfamiliar, p)
+		if p.mayRematch && p.verdicts.count(VerdictFetch) > 0 {
+			plans = append(plans, p)
 		}
 	}
-	if len(unfamiliar) == 0 {
+	if len(plans) == 0 {
 		return nil
 	}
-	if any, err := v.anyOrphan(ctx); err != nil || !any {
+	if any, err := v.anyStale(ctx); err != nil || !any {
 		return err
 	}
 	if session, ok := v.session.(HeaderSession); ok {
-		if err := v.byHeaders(ctx, session, unfamiliar); err != nil {
+		if err := v.byHeaders(ctx, session, plans); err != nil {
 			return err
 		}
 	}
-	m := &matching{used: map[textSum]int{}}
-	err := v.orphans(ctx, func(k Known) error {
-		if len(m.texts)%adoptAtOnce == 0 {
-			if err := taken(ctx, adoptAtOnce*knownCost); err != nil {
+	m := &contentIndex{used: map[textSum]int{}}
+	err := v.eachStale(ctx, func(k Known) error {
+		if len(m.texts)%rowsAtOnce == 0 {
+			if err := taken(ctx, rowsAtOnce*knownCost); err != nil {
 				return err
 			}
 		}
@@ -100,15 +100,15 @@ func (v *visit) recognise(ctx context.Context) error {
 	})
 	if err == nil && len(m.texts) > 0 {
 		slices.SortFunc(m.texts, compareSums)
-		v.matching = m
+		v.contents = m
 	}
 	return err
 }
 
-// orphans calls each for the known messages whose identity is gone: of an earlier
+// eachStale calls each for the known messages whose identity is gone: of an earlier
 // epoch, of another protocol, of a folder that is no longer there, or missing
 // from a complete listing.
-func (v *visit) orphans(ctx context.Context, each func(k Known) error) error {
+func (v *visit) eachStale(ctx context.Context, each func(k Known) error) error {
 	living := map[int64]*Folder{}
 	for i := range v.folders {
 		if f := &v.folders[i]; v.present[f.Wire] {
@@ -138,8 +138,8 @@ func (v *visit) orphans(ctx context.Context, each func(k Known) error) error {
 
 var errEnough = errors.New("enough was read")
 
-func (v *visit) anyOrphan(ctx context.Context) (bool, error) {
-	err := v.orphans(ctx, func(Known) error { return errEnough })
+func (v *visit) anyStale(ctx context.Context) (bool, error) {
+	err := v.eachStale(ctx, func(Known) error { return errEnough })
 	if errors.Is(err, errEnough) {
 		return true, nil
 	}
@@ -172,17 +172,17 @@ type candidate struct {
 // known has to be in memory. All messages of one size are in one group, for pairs
 // are made only where as many seem new as are known; a size that fills more than
 // a window is left to be told by content.
-func (v *visit) byHeaders(ctx context.Context, session HeaderSession, unfamiliar []*plan) error {
-	bounds, err := v.sizeGroups(ctx, unfamiliar)
+func (v *visit) byHeaders(ctx context.Context, session HeaderSession, plans []*plan) error {
+	bounds, err := v.sizeGroups(ctx, plans)
 	if err != nil {
 		return err
 	}
-	v.Step("recognise.headers")
+	v.Step("rematch.headers")
 	for _, b := range bounds {
 		var group []candidate
-		for _, p := range unfamiliar {
+		for _, p := range plans {
 			_, err := v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
-				// One that had to be read to be named is told by all of it alone.
+				// One that had to be read to be named is known by its whole content alone.
 				if _, read := it.ID.NamedByContent(); b.has(it.Size) && !read && !v.isOld(p, &it) {
 					group = append(group, candidate{p, at, it})
 				}
@@ -195,7 +195,7 @@ func (v *visit) byHeaders(ctx context.Context, session HeaderSession, unfamiliar
 		if group, err = v.withoutTwins(ctx, group); err != nil {
 			return err
 		}
-		if err := v.recogniseGroup(ctx, session, group); err != nil {
+		if err := v.rematchGroup(ctx, session, group); err != nil {
 			return err
 		}
 	}
@@ -209,10 +209,10 @@ func (r sizeRange) has(size int64) bool { return r.from <= size && size < r.to }
 
 // sizeGroups divides the sizes of what seems new so that no more than a window's
 // messages are in each part.
-func (v *visit) sizeGroups(ctx context.Context, unfamiliar []*plan) (out []sizeRange, err error) {
+func (v *visit) sizeGroups(ctx context.Context, plans []*plan) (out []sizeRange, err error) {
 	const all = int64(1) << 62
 	n := 0
-	for _, p := range unfamiliar {
+	for _, p := range plans {
 		n += p.verdicts.count(VerdictFetch)
 	}
 	if n <= v.Window {
@@ -224,7 +224,7 @@ func (v *visit) sizeGroups(ctx context.Context, unfamiliar []*plan) (out []sizeR
 	}
 	defer memory.Of(ctx).Give(cost)
 	sizes := make([]int64, 0, n)
-	for _, p := range unfamiliar {
+	for _, p := range plans {
 		_, err := v.eachNew(p, p.listing.Len(), func(_ int, it mail.Item) bool {
 			sizes = append(sizes, it.Size)
 			return true
@@ -253,7 +253,7 @@ func (v *visit) sizeGroups(ctx context.Context, unfamiliar []*plan) (out []sizeR
 }
 
 // withoutTwins leaves one of the messages that are one by the server's word, and
-// none of those that are delivered: see pair.
+// none of those that are delivered: see pairTwins.
 func (v *visit) withoutTwins(ctx context.Context, group []candidate) ([]candidate, error) {
 	var globals []string
 	for _, c := range group {
@@ -274,16 +274,16 @@ func (v *visit) withoutTwins(ctx context.Context, group []candidate) ([]candidat
 	}), err
 }
 
-// recogniseGroup reads the headers of those messages whose size a known message
-// has, and adopts them where as many seem new as are known: then it does not
-// matter which is which. A message without a Message-ID is told by its content
+// rematchGroup reads the headers of those messages whose size a known message
+// has, and rematches them where as many seem new as are known: then it does not
+// matter which is which. A message without a Message-ID is known by its content
 // only.
-func (v *visit) recogniseGroup(ctx context.Context, session HeaderSession, group []candidate) error {
+func (v *visit) rematchGroup(ctx context.Context, session HeaderSession, group []candidate) error {
 	sizes := map[int64]bool{} // True: known.
 	for _, c := range group {
 		sizes[c.item.Size] = false
 	}
-	err := v.orphans(ctx, func(k Known) error {
+	err := v.eachStale(ctx, func(k Known) error {
 		if _, ok := sizes[k.Fingerprint.Size]; ok {
 			sizes[k.Fingerprint.Size] = true
 		}
@@ -297,7 +297,7 @@ func (v *visit) recogniseGroup(ctx context.Context, session HeaderSession, group
 		return err
 	}
 	known := map[headerKey][]Ref{} // One more than are found is enough to tell.
-	err = v.orphans(ctx, func(k Known) error {
+	err = v.eachStale(ctx, func(k Known) error {
 		key := headerKey{k.Fingerprint.Size, k.Fingerprint.Header}
 		if n := len(found[key]); n > 0 && len(known[key]) <= n {
 			known[key] = append(known[key], k.Ref)
@@ -307,18 +307,19 @@ func (v *visit) recogniseGroup(ctx context.Context, session HeaderSession, group
 	if err != nil {
 		return err
 	}
-	var adopted []Adoption
+	var rematched []Adoption
 	var of []candidate
 	for key, cs := range found {
 		if len(cs) != len(known[key]) {
 			continue
 		}
 		for i, c := range cs {
-			adopted = append(adopted, Adoption{From: known[key][i], To: Ref{c.plan.folder.ID, c.plan.folder.Epoch, c.item.ID}})
+			to := Ref{c.plan.folder.ID, c.plan.folder.Epoch, c.item.ID}
+			rematched = append(rematched, Adoption{From: known[key][i], To: to})
 			of = append(of, c)
 		}
 	}
-	return v.adopt(ctx, adopted, of)
+	return v.writeRematches(ctx, rematched, of)
 }
 
 // headers reads the headers of candidates and returns these by header and size.
@@ -360,16 +361,16 @@ func (v *visit) headers(ctx context.Context, session HeaderSession,
 	return found, err
 }
 
-// adopt writes what was recognised and takes it off the plans.
-func (v *visit) adopt(ctx context.Context, found []Adoption, of []candidate) error {
+// writeRematches writes what was rematched, and judges it so.
+func (v *visit) writeRematches(ctx context.Context, found []Adoption, of []candidate) error {
 	if len(found) == 0 {
 		return nil
 	}
 	folders := v.revalidated()
 	for rest := found; len(rest) > 0; {
-		part := rest[:min(len(rest), adoptAtOnce)]
+		part := rest[:min(len(rest), rowsAtOnce)]
 		rest = rest[len(part):]
-		v.Step("recognise.adopt")
+		v.Step("rematch.commit")
 		if err := v.Journal.Commit(ctx, v.lease, Entry{Folders: folders, Adopt: part, Progress: v.progress}); err != nil {
 			return err
 		}
@@ -378,33 +379,33 @@ func (v *visit) adopt(ctx context.Context, found []Adoption, of []candidate) err
 	for _, c := range of {
 		c.plan.judge(c.at, VerdictRematched)
 	}
-	v.log.InfoContext(ctx, "recognised messages under new names", "messages", len(found), "took", v.Now().Sub(
+	v.log.InfoContext(ctx, "rematched messages that have new names", "messages", len(found), "took", v.Now().Sub(
 		v.began).Round(time.Millisecond))
 	return nil
 }
 
-// tentative is a message that was recognised by its content, before it is known
-// as which.
-type tentative struct {
+// contentMatch is a message whose content was delivered before, and of which it is not
+// known yet as which.
+type contentMatch struct {
 	plan *plan
 	at   int
 	id   mail.ID
 	mark mail.Fingerprint
 }
 
-// resolve finds out which messages of the journal those are that were recognised.
+// resolveRematches finds out as which messages of the journal these were delivered.
 // One for which there is none after all is fetched by the next visit.
-func (v *visit) resolve(ctx context.Context, found []tentative) (out []Adoption, err error) {
+func (v *visit) resolveRematches(ctx context.Context, found []contentMatch) (out []Adoption, err error) {
 	if len(found) == 0 {
 		return nil, nil
 	}
 	type text struct{ header, body [16]byte }
-	waiting := map[text][]tentative{}
+	waiting := map[text][]contentMatch{}
 	for _, t := range found {
 		k := text{t.mark.Header, t.mark.Body}
 		waiting[k] = append(waiting[k], t)
 	}
-	err = v.orphans(ctx, func(k Known) error {
+	err = v.eachStale(ctx, func(k Known) error {
 		of := text{k.Fingerprint.Header, k.Fingerprint.Body}
 		if ts := waiting[of]; len(ts) > 0 {
 			out = append(out, Adoption{From: k.Ref, To: Ref{ts[0].plan.folder.ID, ts[0].plan.folder.Epoch, ts[0].id}})

@@ -9,12 +9,12 @@ import (
 )
 
 // A UID is never to be used again under one UIDVALIDITY, and UIDNEXT never to go
-// back (RFC 9051 section 2.3.1.1), but there are servers that begin anew with an
+// back (RFC 9051 section 2.3.1.1), but there are servers that start again with an
 // empty mailbox (GNU Mailutils), or with one that was restored. What is new then
-// bears the UID of what was delivered long ago, and would never arrive.
+// has the UID of what was delivered long ago, and would never arrive.
 //
 // So where UIDNEXT has gone back, or a settled UID is listed with a size that no
-// message of that UID had and its header is another message's (see reuse), the
+// message of that UID had and its header is another message's (see examineSuspects), the
 // folder is treated as if its UIDVALIDITY had changed: a new epoch, in which
 // everything is compared by its content, so that nothing is lost and nothing comes
 // twice. That costs nothing where all is in order: both are seen in what is asked
@@ -38,12 +38,12 @@ func (v *visit) renumbers(f Folder) bool {
 func (v *visit) renumber(p *plan, why string) {
 	p.folder.Epoch++
 	p.folder.Cursor, p.folder.FirstUID, p.folder.Renumbered = Cursor{}, 0, v.Now()
-	p.from, p.whole, p.revalidated, p.unfamiliar = 0, true, true, true
+	p.from, p.whole, p.revalidated, p.mayRematch = 0, true, true, true
 	v.log.Warn("the server uses UIDs again", "folder", p.name(), "because", why, "epoch", p.folder.Epoch)
 }
 
 // wentBack reports whether the server's UIDNEXT is lower than it was. again says
-// that only a listing of the whole folder tells: a UIDNEXT that is not above every
+// that only a listing of the whole folder shows it: a UIDNEXT that is not above every
 // UID is wrong, and means nothing.
 func (v *visit) wentBack(p *plan, l *mail.Listing) (back, again bool, err error) {
 	st := l.Folder.Status
@@ -63,8 +63,8 @@ func (v *visit) wentBack(p *plan, l *mail.Listing) (back, again bool, err error)
 	return true, false, nil
 }
 
-// listAnew lists folders as a whole that have a new epoch, and compares them.
-func (v *visit) listAnew(ctx context.Context, plans []*plan) error {
+// listAgain lists folders as a whole that have a new epoch, and compares them.
+func (v *visit) listAgain(ctx context.Context, plans []*plan) error {
 	queries := make([]mail.Query, len(plans))
 	for i, p := range plans {
 		p.suspects = nil

@@ -456,7 +456,7 @@ func TestStagedMessagesWhoseSpoolWasEmptiedAreFetchedAgain(t *testing.T) {
 
 // I5: delivered and then deleted by the user stays deleted, whatever the crash.
 func TestAVisitThatDiedAfterDeliveringDoesNotBringDeletedMailBack(t *testing.T) {
-	for _, step := range []string{"deliver.published", "settle.commit"} {
+	for _, step := range []string{"deliver.published", "window.commit"} {
 		t.Run(step, func(t *testing.T) {
 			o := newOffice(t, false)
 			o.send("INBOX", "a", "b", "c")
@@ -495,7 +495,7 @@ func TestAReconciliationThatIsKilledLosesAndDoublesNothing(t *testing.T) {
 	for _, step := range []string{
 		"reconcile.compare", "recover.open", "recover.commit", "recover.sweep", "survey.folders",
 		"reconcile.look", "reconcile.commit", "intend.commit", "deliver.staged", "deliver.note", "deliver.published",
-		"settle.commit",
+		"window.commit",
 	} {
 		t.Run(step, func(t *testing.T) {
 			o := newOffice(t, false)

@@ -13,8 +13,8 @@ import (
 )
 
 // Unique-ids are never to be used again (RFC 1939 section 7), but there are
-// servers that number their messages, and begin anew with an empty maildrop. What
-// is new then bears the name of what was delivered long ago, and would never
+// servers that number their messages, and start again at 1 with an empty maildrop.
+// What is new then has the name of what was delivered long ago, and would never
 // arrive.
 //
 // So a settled message that is listed with a size that no message of its
@@ -28,7 +28,7 @@ import (
 // By IMAP it is the same with UIDs, but what follows is another thing: see
 // renumber.go.
 //
-// A server that counts octets in a way of its own makes suspects of most of its
+// A server that counts octets in its own way makes suspects of most of its
 // messages, and is left alone.
 
 const (
@@ -42,7 +42,7 @@ const (
 	mostSuspects = 10_000
 )
 
-// suspect is a listed message whose unique-id was another's, perhaps.
+// suspect is a message whose UIDL, or UID, the server may have reused.
 type suspect struct {
 	item  mail.Item
 	place int  // In the listing.
@@ -55,16 +55,18 @@ func (s suspect) renamed() mail.ID {
 	return mail.ID{UID: s.item.ID.UID, UIDL: s.item.ID.UIDL, Ordinal: s.next}
 }
 
-// succeeds reports whether a settled message may be the one that bears a listed
+// succeeds reports whether a settled message may be the one that has a listed
 // unique-id now, after others that are gone.
-func succeeds(id mail.ID, listed *roll) bool {
+func succeeds(id mail.ID, listed *listingIndex) bool {
 	return id.Ordinal > 0 && !strings.Contains(id.UIDL, " ") && listed.has(mail.ID{UIDL: id.UIDL})
 }
 
-// doubt notes the suspects that are to be looked at. One that was found to be
-// another message and skipped has a time of its own; those are returned, as they
+// noteSuspects notes the suspects that are to be looked at. One that was found to be
+// another message and skipped is tried when that is due; those are returned, as they
 // are still there.
-func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (there map[mail.ID]bool, err error) {
+func (v *visit) noteSuspects(p *plan, l *mail.Listing, c *comparison,
+	now time.Time,
+) (there map[mail.ID]bool, err error) {
 	slices.SortFunc(c.suspects, func(a, b suspect) int { return a.place - b.place })
 	if most := c.differ > suspectsAlways && 2*c.differ > c.known; most && v.byUID() {
 		// Or all of them are others: the newest show which.
@@ -94,7 +96,7 @@ func (v *visit) doubt(p *plan, l *mail.Listing, c *comparison, now time.Time) (t
 }
 
 // reappeared reports whether more is there under UIDs that are settled than there
-// was of anything: so it shows at a server that tells no UIDNEXT, whose mailbox was
+// was of anything: so it shows at a server without UIDNEXT, whose mailbox was
 // emptied and filled again.
 func reappeared(p *plan, c *comparison) bool {
 	was := p.folder.Cursor
@@ -104,7 +106,8 @@ func reappeared(p *plan, c *comparison) bool {
 // watch adds the newest of the messages that have the size that they had.
 func (v *visit) watch(p *plan, l *mail.Listing, c *comparison) error {
 	for at, n := l.Len()-1, 0; at >= 0 && n < watchedAtOnce; at-- {
-		if c.verdicts[at] != VerdictSettled || slices.ContainsFunc(c.suspects, func(s suspect) bool { return s.place == at }) {
+		known := func(s suspect) bool { return s.place == at }
+		if c.verdicts[at] != VerdictSettled || slices.ContainsFunc(c.suspects, known) {
 			continue
 		}
 		items, err := l.Page(at, 1)
@@ -117,11 +120,11 @@ func (v *visit) watch(p *plan, l *mail.Listing, c *comparison) error {
 	return nil
 }
 
-// reuse looks at the suspects. A folder in which a UID is another message's is
-// compared anew as a whole.
-func (v *visit) reuse(ctx context.Context) error {
+// examineSuspects looks at the suspects. A folder in which a UID is another message's is
+// listed and compared again as a whole.
+func (v *visit) examineSuspects(ctx context.Context) error {
 	session, ok := v.session.(HeaderSession)
-	var anew []*plan
+	var again []*plan
 	for _, p := range v.plans {
 		if len(p.suspects) == 0 {
 			continue
@@ -169,7 +172,7 @@ func (v *visit) reuse(ctx context.Context) error {
 				return err
 			case is:
 				v.renumber(p, "UIDs are other messages' now")
-				anew = append(anew, p)
+				again = append(again, p)
 				continue
 			}
 			for _, s := range others {
@@ -185,7 +188,7 @@ func (v *visit) reuse(ctx context.Context) error {
 			v.same = append(v.same, Alias{Ref: Ref{p.folder.ID, p.folder.Epoch, s.renamed()}, Size: s.item.Size})
 		}
 	}
-	return v.listAnew(ctx, anew)
+	return v.listAgain(ctx, again)
 }
 
 // believe takes the suspects for what their names say.
@@ -197,8 +200,8 @@ func (p *plan) believe() {
 
 // another reports whether a message whose header is not that of its UID is another
 // by its own text. There are servers that make up the header that they are asked for
-// alone: all of theirs would seem to be others, at each visit anew. The smallest of
-// those in question tells; came says that it did.
+// alone: all of theirs would seem to be others, at each visit. The smallest of those in
+// question shows it; came says that it was sent.
 func (v *visit) another(ctx context.Context, p *plan, others []suspect,
 	known map[mail.ID][][16]byte,
 ) (came, is bool, err error) {

@@ -96,7 +96,7 @@ func TestAMaildropOfReusedUniqueIDsArrives(t *testing.T) {
 	w.brings(t, 5)
 	w.brings(t, 0)
 	w.once(t, all...)
-	// What was delivered under the old names is not gone, to be recognised in others.
+	// What was delivered under the old names is not gone, to be rematched with others.
 	w.remote.folders[0].add(w.remote.folders[0].bodies[1])
 	w.brings(t, 1)
 }

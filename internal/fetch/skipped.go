@@ -18,8 +18,8 @@ import (
 // visit.
 const mostSkipped = 100_000
 
-// mayList reports whether one more message of the account may be skipped.
-func (v *visit) mayList(p *plan, id mail.ID) bool {
+// maySkip reports whether one more message of the account may be skipped.
+func (v *visit) maySkip(p *plan, id mail.ID) bool {
 	if _, listed := p.waiting[id]; listed {
 		return true
 	}
@@ -47,12 +47,12 @@ func (v *visit) largest(p *plan, id mail.ID) int64 {
 	return min(v.MaxMessageBytes, cmp.Or(v.lease.Account.MaxMessageBytes, account.DefaultMessageBytes))
 }
 
-// withhold takes off the plans what is too large, by the server's own word,
+// skipTooLarge takes off the plans what is too large, by the server's own word,
 // without downloading any of it: it is skipped until its owner asks for it.
 // That is no failure.
-func (v *visit) withhold(context.Context) error {
-	if v.heldBack == nil {
-		v.heldBack = map[string]bool{}
+func (v *visit) skipTooLarge(context.Context) error {
+	if v.tooLargeNames == nil {
+		v.tooLargeNames = map[string]bool{}
 	}
 	for _, p := range v.plans {
 		p.decide(func(_ int, it mail.Item) Verdict {
@@ -60,7 +60,7 @@ func (v *visit) withhold(context.Context) error {
 			if it.Size <= most || v.mayFit(p, it, most) {
 				return VerdictFetch
 			}
-			if !v.mayList(p, it.ID) {
+			if !v.maySkip(p, it.ID) {
 				return VerdictUnlisted
 			}
 			why := &fault.Error{
@@ -69,9 +69,9 @@ func (v *visit) withhold(context.Context) error {
 			}
 			s := v.skippedNow(p, it, why)
 			v.undescribed.note(p, it, s, why)
-			v.withheld = append(v.withheld, s)
+			v.tooLarge = append(v.tooLarge, s)
 			if it.Global != "" {
-				v.heldBack[it.Global] = true
+				v.tooLargeNames[it.Global] = true
 			}
 			v.log.Info("too large", "folder", p.name(), "size", it.Size, "limit", most)
 			return VerdictTooLarge
@@ -80,7 +80,7 @@ func (v *visit) withhold(context.Context) error {
 	return nil
 }
 
-// skippedNow is the journal's word for a message that is passed over now.
+// skippedNow is the journal's row for a message that is skipped now.
 func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
 	now := v.Now()
 	s := Skipped{
@@ -114,7 +114,7 @@ func (v *visit) overcame(done []Skipped) {
 
 func (s Skipped) ref() Ref { return Ref{s.FolderID, s.FolderEpoch, s.ID} }
 
-// waiting tells of a message that an earlier visit could not read and that still
+// waiting reports a message that an earlier visit could not read and that still
 // waits, unless its owner's limit keeps it away: until it came, or is gone, not all
 // is well.
 func (v *visit) waiting() *fault.Error {

@@ -13,16 +13,16 @@ import (
 // dates.
 const datedAtOnce = 50
 
-// since is the moment before which mail is passed over; zero when none is.
+// since is the account's start: what is older is not fetched; zero: everything is.
 func (v *visit) since() time.Time {
 	a := v.lease.Account
 	return a.Start.Since(a.CreatedAt)
 }
 
-// begin sees to it that a folder is looked at as a whole when its cursor was
-// computed for another start: what was passed over for that one may be wanted
+// resetIfStartChanged sees to it that a folder is looked at as a whole when its cursor was
+// computed for another start: what was older than that one may be wanted
 // now.
-func (v *visit) begin(p *plan) {
+func (v *visit) resetIfStartChanged(p *plan) {
 	if since := v.since(); !p.folder.Since.Equal(since) {
 		p.restarted, p.sinceWas = true, p.folder.Since
 		p.folder.Since, p.folder.Cursor = since, Cursor{}
@@ -30,21 +30,21 @@ func (v *visit) begin(p *plan) {
 	}
 }
 
-// passOver takes off the plans what was there before the account's start. It is
+// applyStart takes off the plans what was there before the account's start. It is
 // not settled: a wider start has it fetched.
 //
-// Only what was there at the first complete look is passed over, and of that
-// only what bears an older date; so neither a server's wrong clock nor a first
-// visit that came late or broke off loses what has arrived since. IMAP tells
-// by UID and date which these are, each time anew: see isOld. By POP3 the dates
+// Only what was there at the first complete look is left out, and of that only what
+// has an older date; so neither a server's wrong clock nor a first
+// visit that came late or broke off loses what has arrived since. By IMAP
+// UID and date show which these are, each time: see isOld. By POP3 the dates
 // are read once, and what they say is remembered.
-func (v *visit) passOver(ctx context.Context) error {
+func (v *visit) applyStart(ctx context.Context) error {
 	var e Entry
 	for _, p := range v.plans {
 		var old bits
 		if !v.byUID() {
 			var err error
-			if old, err = v.passed(ctx, p); err != nil {
+			if old, err = v.judgeOld(ctx, p); err != nil {
 				return err
 			}
 		}
@@ -68,7 +68,7 @@ func (v *visit) passOver(ctx context.Context) error {
 	return v.Journal.Commit(ctx, v.lease, e)
 }
 
-// isOld reports whether a message is passed over by its UID and date.
+// isOld reports whether a message is from before the start by its UID and date.
 func (v *visit) isOld(p *plan, it *mail.Item) bool {
 	since := v.since()
 	if since.IsZero() || !v.byUID() {
@@ -97,21 +97,21 @@ func (v *visit) names(p *plan, which bits) func(yield func(mail.ID) error) error
 	}
 }
 
-// passed takes what is passed over by POP3 off a plan, and returns where in the
+// judgeOld judges what is from before the start by POP3, and returns where in the
 // listing that is.
-func (v *visit) passed(ctx context.Context, p *plan) (old bits, err error) {
+func (v *visit) judgeOld(ctx context.Context, p *plan) (old bits, err error) {
 	since := v.since()
 	if since.IsZero() || p.verdicts.count(VerdictFetch) == 0 {
 		return nil, nil
 	}
 	var was bits
 	if !p.restarted || since.Before(p.sinceWas) {
-		if was, err = v.passedBefore(ctx, p); err != nil {
+		if was, err = v.oldBefore(ctx, p); err != nil {
 			return nil, err
 		}
 	}
 	if old = was; p.restarted {
-		// Wider: what was not passed over then is not now.
+		// An earlier start: what was not older then is not now.
 		if old, err = v.older(ctx, p, since, was); err != nil {
 			return nil, err
 		}
@@ -124,15 +124,15 @@ func (v *visit) passed(ctx context.Context, p *plan) (old bits, err error) {
 	return old, nil
 }
 
-// passedBefore returns where in the listing that is which the journal says is
+// oldBefore returns where in the listing that is which the journal says is
 // passed over.
-func (v *visit) passedBefore(ctx context.Context, p *plan) (bits, error) {
+func (v *visit) oldBefore(ctx context.Context, p *plan) (bits, error) {
 	cost := v.cost(&p.listing)
 	if err := taken(ctx, cost); err != nil {
 		return nil, err
 	}
 	defer memory.Of(ctx).Give(cost)
-	r, err := v.enrol(&p.listing)
+	r, err := v.indexListing(&p.listing)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (v *visit) passedBefore(ctx context.Context, p *plan) (bits, error) {
 	})
 }
 
-// older returns which messages bear a date before since in their headers, of
+// older returns which messages have a date before since in their headers, of
 // those in among unless that is nil. They are read newest first, until so many in
 // a row are older that the rest can be taken to be, unless the server lists its
 // mail in another order.

@@ -33,23 +33,23 @@ func visitSteps() []step {
 		// is along with the login: it has to show the mark among them.
 		{"mark the folder", (*visit).mark},
 		// All that can end a visit without a login was done.
-		{"sign in", (*visit).open},
+		{"sign in", (*visit).signIn},
 		// The session is open. After this each message of each listing has a verdict.
 		{"survey", (*visit).survey},
 		// Each message that may be another than its name says is known as suspect.
-		{"look at suspects", (*visit).reuse},
+		{"look at suspects", (*visit).examineSuspects},
 		// A name is its message's again, or its message is still suspect: what is found in
 		// the mailbox by a name is that message.
 		{"reconcile", (*visit).reconcile},
 		// What is in the mailbox is settled, whatever its date.
-		{"apply the start", (*visit).passOver},
+		{"apply the start", (*visit).applyStart},
 		// What is to be fetched is wanted: nothing from before the start uses up a known
 		// message that a wanted one is.
-		{"rematch", (*visit).recognise},
+		{"rematch", (*visit).rematch},
 		// What can be decided over whole folders is decided; the rest goes by windows.
-		{"fetch", (*visit).work},
+		{"fetch", (*visit).fetchWindows},
 		// All that came is committed: what the server refuses now keeps nothing away.
-		{"describe", (*visit).describe},
+		{"describe", (*visit).describeSkipped},
 		// Nothing is left to be asked, and what was taken is committed (POP3: RFC 1939
 		// section 6 lets QUIT remove messages).
 		{"leave", (*visit).leave},
@@ -60,13 +60,13 @@ func visitSteps() []step {
 func windowSteps() []step {
 	return []step{
 		// The window before is committed.
-		{"fill the window", (*visit).window},
+		{"fill the window", (*visit).fillWindow},
 		// The window has all that its folders bring: twins are in it together.
-		{"pair twins", (*visit).pair},
+		{"pair twins", (*visit).pairTwins},
 		// One of each pair of twins is left: what is too large is listed once.
-		{"hold back", (*visit).withhold},
+		{"hold back", (*visit).skipTooLarge},
 		// The window has what is to be downloaded and nothing else.
-		{"recall", (*visit).recall},
+		{"recall", (*visit).loadFetchedHere},
 		// The same, and it is known what of it this installation fetched before.
 		{"transfer", (*visit).transfer},
 	}
@@ -86,7 +86,7 @@ func (v *visit) perform(ctx context.Context, steps []step) error {
 // run performs a visit from its first step to its last, or to the one that fails.
 func (v *visit) run(ctx context.Context) error {
 	defer v.close()
-	defer v.keepLearned(ctx)
+	defer v.keepCapabilities(ctx)
 	return v.perform(ctx, visitSteps())
 }
 
@@ -113,8 +113,8 @@ func (v *visit) askForRoom(ctx context.Context) error {
 	return nil
 }
 
-// open signs in at the remote, if that was not done yet.
-func (v *visit) open(ctx context.Context) error {
+// signIn signs in at the remote, if that was not done yet.
+func (v *visit) signIn(ctx context.Context) error {
 	if v.session != nil {
 		return nil
 	}

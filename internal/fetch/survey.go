@@ -24,7 +24,7 @@ func (v *visit) survey(ctx context.Context) error {
 	if v.skipped, err = v.Journal.Skipped(ctx, v.lease); err != nil {
 		return err
 	}
-	if err := v.meet(ctx, remotes); err != nil {
+	if err := v.matchFolders(ctx, remotes); err != nil {
 		return err
 	}
 	var queries []mail.Query
@@ -38,7 +38,7 @@ func (v *visit) survey(ctx context.Context) error {
 		return v.readAny()
 	}
 	v.rotate(changed)
-	asked := v.around(changed)
+	asked := v.avoidClosing(changed)
 	for _, p := range asked {
 		queries = append(queries, mail.Query{
 			Folder: p.remote, From: p.from, Failing: v.fails(p), ReadWhole: v.readWhole,

@@ -21,7 +21,7 @@ func (v *visit) transfer(ctx context.Context) error {
 		return err
 	}
 	if len(wants) == 0 {
-		return v.settle(ctx, nil)
+		return v.commitWindow(ctx, nil)
 	}
 	v.OnProgress(v.lease, v.progress)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -66,24 +66,24 @@ func (v *visit) transfer(ctx context.Context) error {
 		}
 	}
 	// What came before a broken connection is settled all the same.
-	return errors.Join(err, v.settle(ctx, p))
+	return errors.Join(err, v.commitWindow(ctx, p))
 }
 
-// settle writes where the folders stand now, if that changed, closes what is
+// commitWindow writes where the folders stand now, if that changed, closes what is
 // still open, and forgets skips that were overcome.
-func (v *visit) settle(ctx context.Context, p *pipeline) error {
+func (v *visit) commitWindow(ctx context.Context, p *pipeline) error {
 	aliases := v.aliases() // Which adds to v.unskip.
-	e := Entry{Unskip: v.unskip, Alias: append(aliases, v.same...), Skip: v.withheld}
+	e := Entry{Unskip: v.unskip, Alias: append(aliases, v.same...), Skip: v.tooLarge}
 	if p != nil {
 		e.Deliver, e.Drop = p.published, p.intended
 		e.Skip = append(e.Skip, p.skips...)
 		var err error
-		if e.Adopt, err = v.resolve(ctx, p.adoptions); err != nil {
+		if e.Adopt, err = v.resolveRematches(ctx, p.rematches); err != nil {
 			return err
 		}
 	}
 	unskipped := v.unskip
-	v.unskip, v.same, v.withheld = nil, nil, nil
+	v.unskip, v.same, v.tooLarge = nil, nil, nil
 	for _, pl := range v.plans {
 		f := pl.folder
 		done := pl.settled()
@@ -102,7 +102,7 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 		e.Folders = append(e.Folders, f)
 	}
 	clear(v.touched)
-	e.Capabilities = v.learned()
+	e.Capabilities = v.newCapabilities()
 	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 &&
 		e.Capabilities == "" {
 		return nil
@@ -114,12 +114,12 @@ func (v *visit) settle(ctx context.Context, p *pipeline) error {
 			return err
 		}
 	}
-	v.Step("settle.commit")
+	v.Step("window.commit")
 	e.Progress = v.progress
 	if err := v.Journal.Commit(ctx, v.lease, e); err != nil {
 		return err
 	}
-	v.Step("settle.committed")
+	v.Step("window.committed")
 	v.overcame(unskipped)
 	return nil
 }

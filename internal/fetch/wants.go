@@ -9,10 +9,10 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// pair finds messages that are one by the server's own word, such as one that
-// bears several labels at Gmail. One copy is fetched, into the first folder
+// pairTwins finds messages that are one by the server's own word, such as one that
+// has several labels at Gmail. One copy is fetched, into the first folder
 // that has it; the others count as settled once that one is delivered.
-func (v *visit) pair(ctx context.Context) error {
+func (v *visit) pairTwins(ctx context.Context) error {
 	v.delivered = nil
 	var globals []string
 	for _, p := range v.plans {
@@ -50,7 +50,7 @@ func (v *visit) aliases() (as []Alias) {
 	for _, p := range v.plans {
 		for _, twin := range p.twins {
 			it := twin.item
-			if v.heldBack[it.Global] {
+			if v.tooLargeNames[it.Global] {
 				p.judge(twin.at, VerdictTwin) // It is listed as skipped, once.
 			} else if v.delivered[it.Global] {
 				p.judge(twin.at, VerdictTwin)

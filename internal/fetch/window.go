@@ -7,10 +7,10 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// work fetches what is new, a window at a time. Each is settled before the next
+// fetchWindows fetches what is new, a window at a time. Each is settled before the next
 // is begun, so that nothing grows with the listing and a crash costs one window's
 // comparison; a folder's cursor moves with the last.
-func (v *visit) work(ctx context.Context) error {
+func (v *visit) fetchWindows(ctx context.Context) error {
 	steps := windowSteps()
 	for {
 		if err := v.perform(ctx, steps); err != nil {
@@ -24,8 +24,8 @@ func (v *visit) work(ctx context.Context) error {
 	}
 }
 
-// window fills the plans' todo from their listings, newest first.
-func (v *visit) window(context.Context) error {
+// fillWindow fills the plans' todo from their listings, newest first.
+func (v *visit) fillWindow(context.Context) error {
 	room := v.Window
 	for _, p := range v.plans {
 		p.todo, p.places, p.twins = nil, nil, nil
