@@ -336,6 +336,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "prune_audit", Every: time.Hour, Run: a.pruneAudit},
 		{Name: "prune_links", Every: time.Hour, Run: a.store.Links().Prune},
 		{Name: "prune_sessions", Every: time.Hour, Run: a.store.Sessions().Prune},
+		{Name: "prune_endings", Every: 15 * time.Minute, Run: a.store.PruneEndings},
 		{Name: "prune_logins", Every: time.Hour, Run: a.store.Logins().Prune},
 		{Name: "prune_repeatable", Every: time.Hour, Run: a.store.Repeatable().Prune},
 		{Name: "finish_removals", Every: removalsEvery, Run: users{a}.finishRemovals},

@@ -77,6 +77,16 @@ func (s signs) of(a account.Account) schedule.Signs {
 	return out
 }
 
+// outage reads one: its circuit, since when it is, when it is tried next, and its code.
+func (s signs) outage(r rowScanner) error {
+	var o schedule.Outage
+	var since, probe int64
+	err := r.Scan(&o.Circuit, &since, &probe, &o.Code)
+	o.Since, o.Probe = fromMillis(since), fromMillis(probe)
+	s.outages[o.Circuit] = o
+	return err
+}
+
 // signs looks for what may hold accounts up besides themselves. Both questions
 // are answered by what is small: the outages there are, and an index that holds
 // the visits under way alone.
@@ -96,14 +106,7 @@ func (s *Store) signs(db *gorm.DB, as []account.Account, now time.Time) (signs, 
 		args = append(args, k)
 	}
 	// Several processes may have found out: the first to know, the first to try again.
-	err := c.each(ctx, func(r rowScanner) error {
-		var o schedule.Outage
-		var since, probe int64
-		err := r.Scan(&o.Circuit, &since, &probe, &o.Code)
-		o.Since, o.Probe = fromMillis(since), fromMillis(probe)
-		found.outages[o.Circuit] = o
-		return err
-	}, "SELECT circuit, min(since_ms), min(probe_ms), min(code) FROM host_outages WHERE circuit IN "+marks(len(circuits))+
+	err := c.each(ctx, found.outage, "SELECT circuit, min(since_ms), min(probe_ms), min(code) FROM host_outages WHERE circuit IN "+marks(len(circuits))+
 		" AND probe_ms > ? GROUP BY circuit",
 		append(args, outageFrom(now))...)
 	if err != nil {

@@ -46,6 +46,7 @@ var notExported = map[string]string{
 	"poll_counts":            ofNobody + "counts over all users",
 	"host_outages":           ofNobody + "of servers that are out of order",
 	"audit_horizon":          ofNobody + "up to when acts were forgotten",
+	"endings":                "it says for an hour that something of the user ended, and not what",
 	"default_limits":         ofNobody + "of a domain, or of everybody",
 	"default_limits_changed": ofNobody + "which of them changed lately",
 }
@@ -150,7 +151,7 @@ var exported = []*exportSection{
 		},
 		leftOut: map[string]string{
 			"owner": itIsTheUser, "host_key": saidAlready, "circuit": saidAlready, "lease_owner": notOfTheUser,
-			"lease_ms": notOfTheUser, "login_proof": aDigest, "login_home": aDigest,
+			"lease_ms": notOfTheUser, "login_proof": aDigest, "login_home": aDigest, "changed": notOfTheUser,
 		},
 	},
 	{

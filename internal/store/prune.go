@@ -10,6 +10,18 @@ import (
 // pruneAtOnce bounds how long a prune keeps others from writing.
 const pruneAtOnce = 5000
 
+// PruneEndings forgets what ended long ago: a chore. The last number is kept, without
+// whose it was: on SQLite the next one follows from it.
+func (s *Store) PruneEndings(ctx context.Context) error {
+	before := s.now().Add(-endingsKept).UnixMilli()
+	c := s.on(s.w)
+	_, err := c.exec(ctx, "DELETE FROM endings WHERE at_ms < ? AND changed < (SELECT max(changed) FROM endings)", before)
+	if err == nil {
+		_, err = c.exec(ctx, "UPDATE endings SET owner = '' WHERE at_ms < ? AND owner <> ''", before)
+	}
+	return s.wrap(ctx, "forgetting what ended", err)
+}
+
 // Prune forgets the journals of accounts that were removed before a moment, or
 // removed for good, and visits that ended before it: a chore, for every hour or
 // day.

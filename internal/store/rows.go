@@ -213,22 +213,28 @@ func (v accountView) account(now int64) (account.Account, error) {
 	if err := json.Unmarshal([]byte(v.Row.Rules), &a.Folders); err != nil {
 		return account.Account{}, fmt.Errorf("reading the folder rules of account %s: %w", v.Row.ID, err)
 	}
-	a.Status = account.Status{
+	a.Status = v.status(now)
+	return a, nil
+}
+
+// status is how the account is at a moment, by itself: what delays it is not looked for.
+func (v accountView) status(now int64) account.Status {
+	st := account.Status{
 		State: v.state(now), LastAttemptAt: fromMillis(v.LastAttemptMS), LastSuccessAt: fromMillis(v.LastSuccessMS),
 		Failures: v.Failures, Diagnosis: diagnosis(v.Code, v.Detail, v.SinceMS),
 		Totals: account.Totals{Folders: v.TotalFolders, Messages: v.TotalMessages, Bytes: v.TotalBytes},
 		Proven: v.Proven != 0, Slow: int(v.Slow),
 	}
-	if a.Status.State == account.Fetching {
-		a.Status.Progress = account.Progress{
+	if st.State == account.Fetching {
+		st.Progress = account.Progress{
 			Folder: v.ProgressFolder, MessagesDone: v.ProgressDone,
 			MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes,
 		}
 	}
 	if v.LeaseOwner == "" || v.LeaseUntilMS <= now { // Between two parts of a long fetch there is a next one, too.
-		a.Status.NextPollAt = v.nextPoll()
+		st.NextPollAt = v.nextPoll()
 	}
-	return a, nil
+	return st
 }
 
 // nextPoll is when the account is due; zero when it never is by itself.

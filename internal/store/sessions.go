@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"gorm.io/gorm"
@@ -24,6 +25,33 @@ func (r Sessions) Alive(ctx context.Context, name string) (bool, error) {
 	err := r.s.on(r.s.r).each(ctx, scanInto(&found), "SELECT 1 FROM sessions WHERE hash = ? AND expires_ms > ?",
 		nameHash(name), r.s.now().UnixMilli())
 	return found > 0, r.s.wrap(ctx, "looking for a session", err)
+}
+
+// Over returns which of these sessions have ended. They are asked for by the thousand.
+func (r Sessions) Over(ctx context.Context, names []string) (over []string, err error) {
+	const op = "looking for sessions"
+	now := r.s.now().UnixMilli()
+	for some := range slices.Chunk(names, atOnce) {
+		alive, args := map[string]bool{}, []any{}
+		for _, name := range some {
+			args = append(args, nameHash(name))
+		}
+		err := r.s.on(r.s.r).each(ctx, func(row rowScanner) error {
+			var hash []byte
+			err := row.Scan(&hash)
+			alive[string(hash)] = true
+			return err
+		}, "SELECT hash FROM sessions WHERE hash IN "+marks(len(some))+" AND expires_ms > ?", append(args, now)...)
+		if err != nil {
+			return nil, r.s.wrap(ctx, op, err)
+		}
+		for i, name := range some {
+			if !alive[string(args[i].([]byte))] {
+				over = append(over, name)
+			}
+		}
+	}
+	return over, nil
 }
 
 // End ends one session. One that is over already is no error.
