@@ -84,7 +84,7 @@ const shutdownGrace = 5 * time.Second
 // nil, is where readiness and metrics are answered in the place of l.
 func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) error {
 	g, ctx := errgroup.WithContext(byItself(ctx)) // From here on nobody at the terminal acts.
-	h, err := a.handler(l, slices.Contains(roles, roleAPI), ctx.Done())
+	rest, err := a.handler(l, slices.Contains(roles, roleAPI), ctx.Done())
 	if err != nil {
 		err = errors.Join(err, l.Close())
 		if ops != nil {
@@ -92,6 +92,8 @@ func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) er
 		}
 		return err
 	}
+	defer rest.Close() // Before the database, which is closed by who opened it.
+	h := http.Handler(rest)
 	vital := only(h, httpapi.Vital())
 	switch {
 	case !slices.Contains(roles, roleAPI) && ops != nil:
@@ -155,7 +157,7 @@ func (a *app) answer(ctx context.Context, l net.Listener, most int, h http.Handl
 // handler is the REST API and the web pages, wired. A process that answers users
 // is ready when it can judge their tokens, too. Streams of events end when
 // stopping is closed.
-func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (http.Handler, error) {
+func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (*httpapi.API, error) {
 	public, err := a.cfg.publicURL(l)
 	if err != nil {
 		return nil, usageError{err}
@@ -186,8 +188,8 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (h
 		PrivacyURL: brand.PrivacyURL,
 	}
 	return httpapi.New(httpapi.Options{
-		Accounts: a.registry, Quotas: quotas{a}, Admin: admin{a}, Providers: providers{a}, OAuth: a.oauth,
-		Users:       users{a},
+		Accounts: a.registry, Watch: a.store.Watch(), Quotas: quotas{a}, Admin: admin{a},
+		Providers: providers{a}, OAuth: a.oauth, Users: users{a},
 		Audit:       a.store.Audit(),
 		Repeats:     repeats{a.store.Repeatable(), a.vault, a.store.Now},
 		Transcripts: transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(),

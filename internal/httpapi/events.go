@@ -16,7 +16,7 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 	if r.Params.Lang != nil {
 		ctx = withLanguage(ctx, string(*r.Params.Lang))
 	}
-	news, leave, err := s.hub.join(ctx, who.Owner)
+	l, leave, err := s.hub.join(ctx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 	v := newView(func(a account.Account) api.Account { return s.accountJSON(ctx, a) })
 	v.resume(value(r.Params.LastEventID), first.accounts)
 	return &stream{
-		server: s, ctx: ctx, news: news, leave: leave, first: first, view: v, who: who,
+		server: s, ctx: ctx, news: l.news, leave: leave, first: first, view: v, who: who,
 		until: who.Expires.Add(tokenLeeway),
 	}, nil
 }
@@ -37,9 +37,9 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 type stream struct {
 	*server
 	ctx   context.Context // Of the request: the generated interface has no place for it.
-	news  <-chan sight
+	news  <-chan snapshot
 	leave func()
-	first sight
+	first snapshot
 	view  *view
 	who   Identity
 	until time.Time // When the session ends, with the leeway that it is granted.
@@ -78,18 +78,24 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 			return nil
 		case <-s.Stopping:
 			return nil
+		case <-s.hub.closing:
+			return nil
 		case <-beat.C:
 			out.WriteString(":\n\n")
 		case n := <-s.news:
+			if n.over {
+				return nil
+			}
 			if n.number <= seen {
 				continue
 			}
-			ended, err := s.ended(ctx)
-			if ended {
+			err := s.former(ctx)
+			if errors.Is(err, ErrToken) {
 				return nil
 			}
 			if err != nil { // Nothing is told to whom it may not be for.
-				s.Log.DebugContext(ctx, "looking whether a session has ended", "error", err)
+				s.Log.DebugContext(ctx, "looking whether an address is another user's", "error", err)
+				s.hub.retell(s.who.Owner)
 				continue
 			}
 			seen = n.number
@@ -98,16 +104,11 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 	}
 }
 
-// ended reports whether the session has ended, in whichever process, or the address
-// is another user's by now.
-func (s *stream) ended(ctx context.Context) (bool, error) {
-	if s.who.session == "" {
-		err := s.recognise(ctx, s.who)
-		if errors.Is(err, ErrToken) {
-			return true, nil
-		}
-		return false, err
+// former returns an ErrToken when the token's user has the address no more. Whether a
+// session has ended the hub has seen.
+func (s *stream) former(ctx context.Context) error {
+	if s.who.session != "" {
+		return nil
 	}
-	alive, err := s.Web.Sessions.Alive(ctx, s.who.session)
-	return err == nil && !alive, err
+	return s.recognise(ctx, s.who)
 }

@@ -12,8 +12,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -400,11 +402,15 @@ func TestASlowReaderIsDroppedAndHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// counted counts looks.
+// counted counts looks, by kind.
 type counted struct {
 	httpapi.Accounts
-	mu    sync.Mutex
-	lists int
+	httpapi.Watch
+	mu          sync.Mutex
+	lists, all  int
+	users, news int // In the looks for all.
+	ended       bool
+	late        int // Looks after the database was closed.
 }
 
 func (c *counted) List(ctx context.Context, o account.Owner) ([]account.Account, error) {
@@ -414,29 +420,54 @@ func (c *counted) List(ctx context.Context, o account.Owner) ([]account.Account,
 	return c.Accounts.List(ctx, o)
 }
 
-func (c *counted) take() int {
+func (c *counted) Look(ctx context.Context, users, again []account.Owner) (map[account.Owner][]account.Account,
+	error,
+) {
+	news, err := c.Watch.Look(ctx, users, again)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer func() { c.lists = 0 }()
-	return c.lists
+	c.all, c.users, c.news = c.all+1, c.users+len(users), c.news+len(news)
+	if c.ended {
+		c.late++
+	}
+	return news, err
 }
 
-func TestOneLookServesAllStreamsOfAUserAndNoneIsMadeForNobody(t *testing.T) {
+func (c *counted) take() (lists, all, users, news int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lists, all, users, news = c.lists, c.all, c.users, c.news
+	c.lists, c.all, c.users, c.news = 0, 0, 0, 0
+	return lists, all, users, news
+}
+
+func (c *counted) into(o *httpapi.Options) {
+	o.Stopping = nil
+	c.Accounts, o.Accounts = o.Accounts, c
+	c.Watch, o.Watch = o.Watch, c
+}
+
+// TestOneLookServesAllStreamsAndNoneIsMadeForNobody: each user's first answer is a
+// question of its own, and nothing else is.
+func TestOneLookServesAllStreamsAndNoneIsMadeForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &counted{}
-		f := newFixture(t, func(o *httpapi.Options) {
-			o.Stopping = nil
-			c.Accounts, o.Accounts = o.Accounts, c
-		})
+		f := newFixture(t, c.into)
 		var ls []*listener
-		for range 8 {
-			ls = append(ls, f.listen(anna, ""))
+		for i := range 30 {
+			ls = append(ls, f.listen([]string{anna, bartek, "u" + strconv.Itoa(i) + "@firma.test"}[i%3], "",
+				func(r *http.Request, _ *listener) { r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1", i) }))
+			if i%3 < 2 && i > 20 { // No user has more than eight.
+				ls[i].leave()
+			}
 		}
 		synctest.Wait()
+		time.Sleep(1100 * time.Millisecond)
 		c.take()
-		time.Sleep(10*time.Second + 100*time.Millisecond)
-		if n := c.take(); n != 10 {
-			t.Errorf("%d looks in ten seconds", n)
+		time.Sleep(10 * time.Second)
+		if lists, all, users, news := c.take(); lists != 0 || all != 10 || users != 10*12 || news != 0 {
+			t.Errorf("in ten seconds without news: %d looks at one user, %d at all, which were %d, %d with news",
+				lists, all, users, news)
 		}
 		for _, l := range ls {
 			l.leave()
@@ -444,8 +475,142 @@ func TestOneLookServesAllStreamsOfAUserAndNoneIsMadeForNobody(t *testing.T) {
 		synctest.Wait()
 		c.take()
 		time.Sleep(time.Minute)
-		if n := c.take(); n != 0 {
-			t.Errorf("%d looks for nobody", n)
+		if lists, all, _, _ := c.take(); lists+all != 0 {
+			t.Errorf("%d looks for nobody", lists+all)
+		}
+	})
+}
+
+// TestNothingLooksAfterClose: streams and the loop that serves them have ended when it
+// returns, even if nobody said before that the process stops, and one reader is stuck.
+func TestNothingLooksAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counted{}
+		f := newFixture(t, c.into)
+		ls := []*listener{f.listen(anna, ""), f.listen(bartek, ""), f.listen(anna, "", func(_ *http.Request, l *listener) {
+			l.stuck = true
+		})}
+		time.Sleep(3500 * time.Millisecond)
+		f.close()
+		c.mu.Lock()
+		c.ended = true
+		c.mu.Unlock()
+		for i, l := range ls {
+			if !l.over() {
+				t.Errorf("stream %d goes on", i)
+			}
+		}
+		if l := f.listen(anna, ""); !l.over() || l.status < 500 {
+			t.Errorf("another one begins: %d", l.status)
+		}
+		time.Sleep(time.Minute)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.all == 0 || c.late > 0 {
+			t.Errorf("%d looks, %d of them too late", c.all, c.late)
+		}
+		f.close() // May be called again.
+	})
+}
+
+// TestALookThatWaitsForTheDatabaseEndsWithClose, and is waited for.
+func TestALookThatWaitsForTheDatabaseEndsWithClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &waiting{}
+		f := newFixture(t, func(o *httpapi.Options) { o.Stopping, o.Watch = nil, slow })
+		f.listen(anna, "")
+		time.Sleep(1500 * time.Millisecond)
+		if slow.state.Load() != 1 {
+			t.Fatal("nobody looks")
+		}
+		f.close()
+		if slow.state.Load() != 2 {
+			t.Error("the look goes on")
+		}
+	})
+}
+
+// waiting is a watch that waits for the end of who asks.
+type waiting struct{ state atomic.Int32 }
+
+func (w *waiting) Look(ctx context.Context, _, _ []account.Owner) (map[account.Owner][]account.Account, error) {
+	w.state.Store(1)
+	<-ctx.Done()
+	w.state.Store(2)
+	return nil, ctx.Err()
+}
+
+// TestNewsThatCouldNotBeToldAreToldLater: who is signed in could not be found out.
+func TestNewsThatCouldNotBeToldAreToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fails atomic.Bool
+		f := newFixture(t, func(o *httpapi.Options) {
+			o.Stopping = nil
+			o.Web.Sessions = unsure{o.Web.Sessions, &fails}
+		})
+		cookie := f.signIn(t)
+		l := f.listen(anna, "", func(r *http.Request, _ *listener) {
+			r.Header.Del("Authorization")
+			r.Header.Set("Cookie", cookie)
+		})
+		defer l.leave()
+		l.take(t)
+		fails.Store(true)
+		f.alter(func(w *world) { w.accounts[0].Name = "Other" })
+		time.Sleep(3 * time.Second)
+		same(t, briefly(t, l.take(t)))
+		fails.Store(false)
+		time.Sleep(1100 * time.Millisecond)
+		same(t, briefly(t, l.take(t)), "account Other needs_attention")
+	})
+}
+
+// unsure are sessions of which nobody knows, for a while, whether they have ended.
+type unsure struct {
+	httpapi.Sessions
+	fails *atomic.Bool
+}
+
+func (u unsure) Over(ctx context.Context, names []string) ([]string, error) {
+	if u.fails.Load() {
+		return nil, errors.New(inner)
+	}
+	return u.Sessions.Over(ctx, names)
+}
+
+// TestAStreamEndsWithItsSessionWithinASecond, whoever ended it, and the user's other one
+// goes on.
+func TestAStreamEndsWithItsSessionWithinASecond(t *testing.T) {
+	streaming(t, func(t *testing.T, f *fixture) {
+		listen := func() (*listener, string) {
+			before := map[string]bool{}
+			f.alter(func(w *world) {
+				for name := range w.sessions {
+					before[name] = true
+				}
+				w.links["followme"] = httpapi.Link{Owner: owner(t, anna)}
+			})
+			cookie, session := f.signIn(t), ""
+			f.alter(func(w *world) {
+				for name := range w.sessions {
+					if !before[name] {
+						session = name
+					}
+				}
+			})
+			return f.listen(anna, "", func(r *http.Request, _ *listener) {
+				r.Header.Del("Authorization")
+				r.Header.Set("Cookie", cookie)
+			}), session
+		}
+		first, name := listen()
+		second, _ := listen()
+		defer second.leave()
+		time.Sleep(5 * time.Second)
+		f.alter(func(w *world) { delete(w.sessions, name) })
+		time.Sleep(1100 * time.Millisecond)
+		if !first.over() || second.over() {
+			t.Errorf("over: the one whose session ended %v, the other %v", first.over(), second.over())
 		}
 	})
 }

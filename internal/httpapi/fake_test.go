@@ -151,6 +151,42 @@ func (w *world) List(_ context.Context, o account.Owner) ([]account.Account, err
 	return out, err
 }
 
+// looks is a watch of a world's accounts.
+type looks struct {
+	*world
+	seen map[account.Owner]string // How each user was told last.
+}
+
+func (l *looks) Look(_ context.Context, users, again []account.Owner) (map[account.Owner][]account.Account, error) {
+	done, err := l.enter()
+	defer done()
+	if err != nil {
+		return nil, err
+	}
+	news, seen := map[account.Owner][]account.Account{}, map[account.Owner]string{}
+	for _, o := range users {
+		var all []account.Account
+		state := ""
+		for _, a := range l.accounts {
+			if a.Owner == o {
+				all = append(all, a)
+				state += fmt.Sprintf("%+v %+v %+v\n", a, a.Status.Diagnosis, a.Status.Delay)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(l.sessions)) {
+			if l.sessions[name] == o {
+				state += name + "\n"
+			}
+		}
+		before, asked := l.seen[o]
+		if seen[o] = state; !asked || before != state || slices.Contains(again, o) {
+			news[o] = all
+		}
+	}
+	l.seen = seen
+	return news, nil
+}
+
 func (w *world) Get(_ context.Context, o account.Owner, id account.ID) (account.Account, error) {
 	done, err := w.enter()
 	defer done()
@@ -537,6 +573,17 @@ func (s signedInOnes) Alive(_ context.Context, name string) (bool, error) {
 	return ok, err
 }
 
+func (s signedInOnes) Over(_ context.Context, names []string) (over []string, err error) {
+	done, err := s.enter()
+	defer done()
+	for _, name := range names {
+		if _, ok := s.sessions[name]; !ok {
+			over = append(over, name)
+		}
+	}
+	return over, err
+}
+
 func (s signedInOnes) End(_ context.Context, name string) error {
 	done, err := s.enter()
 	defer done()
@@ -716,12 +763,13 @@ func (s speaker) ExplainDelay(a account.Account, lang string) httpapi.Delay {
 // fixture is a world with its API before it.
 type fixture struct {
 	*world
-	t    testing.TB
-	h    http.Handler
-	keys httpapi.Keys
-	log  *bytes.Buffer
-	mu   sync.Mutex
-	seen bytes.Buffer // Every answer, for the canary.
+	t     testing.TB
+	h     http.Handler
+	close func()
+	keys  httpapi.Keys
+	log   *bytes.Buffer
+	mu    sync.Mutex
+	seen  bytes.Buffer // Every answer, for the canary.
 }
 
 type lockedWriter struct {
@@ -818,7 +866,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		t.Fatal(err)
 	}
 	o := httpapi.Options{
-		Accounts: f.world, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
+		Accounts: f.world, Watch: &looks{world: f.world}, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
 		Users: people{f.world}, Repeats: repeated{f.world},
 		Transcripts: recordings{f.world}, Audit: acts{f.world},
 		Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},
@@ -839,9 +887,11 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	for _, c := range change {
 		c(&o)
 	}
-	if f.h, err = httpapi.New(o); err != nil {
+	h, err := httpapi.New(o)
+	if err != nil {
 		t.Fatal(err)
 	}
+	f.h, f.close = h, h.Close
 	return f
 }
 

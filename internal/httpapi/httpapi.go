@@ -30,6 +30,7 @@ import (
 // Options are what the API is made of. All are required unless said otherwise.
 type Options struct {
 	Accounts  Accounts
+	Watch     Watch // For streams of events, and nobody else's.
 	Quotas    Quotas
 	Admin     Admin
 	Providers Providers
@@ -105,9 +106,19 @@ var _ api.StrictServerInterface = (*server)(nil)
 // documentPath is where this API's own document is.
 const documentPath = "/openapi.yaml"
 
+// API answers requests. Close has to be called when no more are to come.
+type API struct {
+	http.Handler
+	hub *hub
+}
+
+// Close ends all streams of events and what serves them, and waits for that: nothing
+// looks at the database afterwards on their behalf.
+func (a *API) Close() { a.hub.close() }
+
 // New returns the handler of the API. It fails when the document is wrong, or
 // when it and the code disagree about which calls exist and who may make them.
-func New(o Options) (http.Handler, error) {
+func New(o Options) (*API, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -125,8 +136,10 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o.Streams, o.Accounts,
-		o.Holds, o.Log), turns: newTurns(), returns: newReturnTurns()}
+	s := &server{
+		Options: o, routes: routes, meters: newMeters(o.Limits, o.Now), hub: newHub(o),
+		turns: newTurns(), returns: newReturnTurns(),
+	}
 	if s.sessions, err = newSessions(o.Web, o.Now); err != nil {
 		return nil, err
 	}
@@ -137,7 +150,7 @@ func New(o Options) (http.Handler, error) {
 	if err := covers(routes, e.Routes()); err != nil {
 		return nil, err
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Paths are matched as they were sent and decoded once, afterwards:
 		// otherwise "%2f" and "%25" could mean one thing here and another there.
 		r.URL.RawPath = r.URL.EscapedPath()
@@ -147,7 +160,8 @@ func New(o Options) (http.Handler, error) {
 			r.Method = http.MethodGet
 		}
 		e.ServeHTTP(w, r)
-	}), nil
+	})
+	return &API{h, s.hub}, nil
 }
 
 // echo returns the router with all calls and the chain before them, outermost
