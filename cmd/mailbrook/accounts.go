@@ -62,38 +62,24 @@ func (s *startFlag) UnmarshalText(text []byte) error {
 	return err
 }
 
-func (f accountFlags) draft(password account.Secret) account.Draft {
-	d := account.Draft{
-		Password: password, Name: f.Name, SenderName: f.SenderName, Provider: f.Provider, Host: f.Host, Port: f.Port,
-		Username: f.Username,
-		Folder:   f.Folder, Include: f.Include, Exclude: f.Exclude, Start: (*account.Start)(f.Start),
-		MaxMessageBytes: f.MaxMessageBytes, PollInterval: f.PollInterval, SkipTest: f.SkipTest,
-		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
-	}
-	if f.Email != nil {
-		d.Email = *f.Email
-	}
-	return d
-}
-
-func (f connectionFlags) patch(password *account.Secret) account.Patch {
-	return account.Patch{
-		Email: f.Email, Password: password, Provider: f.Provider, Host: f.Host, Port: f.Port, Username: f.Username,
-		Protocol: (*account.Protocol)(f.Protocol), Security: (*account.Security)(f.Security),
+func (f connectionFlags) settings() account.Settings {
+	return account.Settings{
+		Email: f.Email, Provider: f.Provider, Protocol: (*account.Protocol)(f.Protocol), Host: f.Host, Port: f.Port,
+		Security: (*account.Security)(f.Security), Username: f.Username,
 	}
 }
 
-func (f accountFlags) patch(password *account.Secret) account.Patch {
-	p := f.connectionFlags.patch(password)
-	p.Name, p.SenderName, p.Folder, p.Start = f.Name, f.SenderName, f.Folder, (*account.Start)(f.Start)
-	p.MaxMessageBytes, p.PollInterval, p.SkipTest = f.MaxMessageBytes, f.PollInterval, f.SkipTest
+func (f accountFlags) settings() account.Settings {
+	s := f.connectionFlags.settings()
+	s.Name, s.SenderName, s.Folder, s.Start = f.Name, f.SenderName, f.Folder, (*account.Start)(f.Start)
+	s.MaxMessageBytes, s.PollInterval = f.MaxMessageBytes, f.PollInterval
 	if f.Include != nil {
-		p.Include = &f.Include
+		s.Include = &f.Include
 	}
 	if f.Exclude != nil {
-		p.Exclude = &f.Exclude
+		s.Exclude = &f.Exclude
 	}
-	return p
+	return s
 }
 
 type accountAddCmd struct {
@@ -120,7 +106,9 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 		return err
 	}
 	return founding(ctx, t, hushed(load), func(a *app) error {
-		added, err := a.registry.Create(ctx, owner, c.draft(password))
+		added, err := a.registry.Create(ctx, owner, account.Draft{
+			Settings: c.settings(), Password: password, SkipTest: c.SkipTest,
+		})
 		if err != nil {
 			return a.explain(t, added, err)
 		}
@@ -339,7 +327,9 @@ func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error 
 		if err != nil {
 			return err
 		}
-		rep, err := a.testTranscribed(ctx, acc, c.patch(password), c.Transcript)
+		rep, err := a.testTranscribed(ctx, acc, account.Patch{
+			Settings: c.settings(), Password: password,
+		}, c.Transcript)
 		if err != nil {
 			return a.explain(t, acc, err)
 		}
@@ -364,7 +354,7 @@ func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error 
 		}
 		password = &s
 	}
-	p := c.patch(password)
+	p := account.Patch{Settings: c.settings(), Password: password, SkipTest: c.SkipTest}
 	if c.Enable || c.Disable {
 		p.Enabled = &c.Enable
 	}

@@ -149,8 +149,11 @@ func (d *demonstration) show(ctx context.Context) error {
 		name, _, _ := strings.Cut(account.Domain(at.Email), ".")
 		name = strings.ToUpper(name[:1]) + name[1:]
 		acc, err := d.registry.Create(ctx, owner, account.Draft{
-			Email: at.Email, Password: account.NewSecret(at.Password), Name: &name, Protocol: &protocol,
-			Host: &at.Host, Port: &at.Port, Security: &security, Username: &at.Username,
+			Settings: account.Settings{
+				Email: &at.Email, Name: &name, Protocol: &protocol, Host: &at.Host, Port: &at.Port, Security: &security,
+				Username: &at.Username,
+			},
+			Password: account.NewSecret(at.Password),
 		})
 		if err != nil {
 			return d.explain(d.t, acc, err)

@@ -2,60 +2,29 @@ package account
 
 import "time"
 
-// Draft is an account as a user asks for it. Nil means "not said": presets and
-// defaults fill it in.
+// Draft is an account as a user asks for it.
 type Draft struct {
+	Settings
 	ID       ID        // A random UUID; "": one is made.
 	AskedAt  time.Time // When whoever asks was recognised as the user; zero: now.
-	Email    string
 	Password Secret
 	// Grant is the id of what the user allowed on the provider's page, in the
 	// place of a password; "": there is a password. ConfirmAddress takes it also
 	// where it is for another mailbox than Email.
-	Grant           string
-	ConfirmAddress  bool
-	Name            *string
-	SenderName      *string
-	Provider        *string
-	Protocol        *Protocol
-	Host            *string
-	Port            *int
-	Security        *Security
-	Username        *string
-	Folder          *string
-	Include         []string
-	Exclude         []string
-	Start           *Start
-	MaxMessageBytes *int64
-	PollInterval    *time.Duration
-	Enabled         *bool
-	SkipTest        bool
+	Grant          string
+	ConfirmAddress bool
+	SkipTest       bool
 }
 
-// Patch is a change to an account. Nil leaves a setting as it is (RFC 7396).
+// Patch is a change to an account.
 type Patch struct {
-	Email           *string
-	Password        *Secret
-	Grant           string // As in Draft; "": what was saved stays.
-	ConfirmAddress  bool
-	Name            *string
-	SenderName      *string
-	Provider        *string
-	Protocol        *Protocol
-	Host            *string
-	Port            *int
-	Security        *Security
-	Username        *string
-	Folder          *string
-	Include         *[]string
-	Exclude         *[]string
-	Start           *Start
-	MaxMessageBytes *int64
-	PollInterval    *time.Duration
-	Enabled         *bool
-	Operator        bool  // An administrator asks: what is switched off is told to be so by one.
-	Match           Match // The versions of the account for which it is meant.
-	SkipTest        bool
+	Settings
+	Password       *Secret
+	Grant          string // As in Draft; "": what was saved stays.
+	ConfirmAddress bool
+	Operator       bool  // An administrator asks: what is switched off is told to be so by one.
+	Match          Match // The versions of the account for which it is meant.
+	SkipTest       bool
 }
 
 // Preset is what a provider's preset says of one protocol for one address.

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -28,21 +27,6 @@ type Consequences struct {
 	// Larger says that messages up to MaxMessageBytes, which were left out, may be fetched now.
 	Larger  bool
 	Journal JournalStep
-}
-
-// Edited says what follows from an edit. newCredential says that a password or grant came with it.
-func Edited(before, after Account, newCredential bool) Consequences {
-	c := Consequences{
-		Remote: newCredential || before.Protocol != after.Protocol || before.Server != after.Server ||
-			before.Username != after.Username || before.Auth != after.Auth,
-		Larger:  after.MaxMessageBytes > before.MaxMessageBytes,
-		Journal: journalStep(before, after),
-	}
-	c.Fence = c.Remote || before.Folder != after.Folder || before.Start != after.Start ||
-		!slices.Equal(before.Folders.Include, after.Folders.Include) ||
-		!slices.Equal(before.Folders.Exclude, after.Folders.Exclude) || before.Enabled && !after.Enabled
-	c.AtOnce = after.Enabled && (c.Remote || c.Larger || after.Start.Wider(before.Start) || !before.Enabled)
-	return c
 }
 
 func journalStep(before, after Account) JournalStep {

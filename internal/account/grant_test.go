@@ -54,7 +54,9 @@ func granting(t *testing.T) (*fixture, *grants) {
 	return f, g
 }
 
-func granted(id string) account.Draft { return account.Draft{Email: "Anna@gmail.com", Grant: id} }
+func granted(id string) account.Draft {
+	return account.Draft{Settings: account.Settings{Email: ptr("Anna@gmail.com")}, Grant: id}
+}
 
 func TestAGrantIsTriedThenKeptThenForgotten(t *testing.T) {
 	f, g := granting(t)
@@ -64,7 +66,7 @@ func TestAGrantIsTriedThenKeptThenForgotten(t *testing.T) {
 		t.Errorf("auth %s, tried %q, kept %q, forgotten %q", a.Auth, f.prober.secret, f.rows.sealed[a.ID], g.dropped)
 	}
 	// What is saved is tried with a fresh token; the provider's other server takes it too.
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Protocol: ptr(account.POP3)}); err != nil ||
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Protocol: ptr(account.POP3)}}); err != nil ||
 		f.prober.secret != "fresh token" {
 		t.Errorf("by another protocol: tried %q, %v", f.prober.secret, err)
 	}
@@ -113,7 +115,7 @@ func TestAGrantOfAFoldedAddressIsAnothers(t *testing.T) {
 		grant := g.all["hers"]
 		grant.Email = signed
 		g.all["hers"] = grant
-		_, err := f.Create(t.Context(), f.anna, account.Draft{Email: "kowal.s@gmail.com", Grant: "hers"})
+		_, err := f.Create(t.Context(), f.anna, account.Draft{Settings: account.Settings{Email: ptr("kowal.s@gmail.com")}, Grant: "hers"})
 		if differs := (*account.AddressDiffersError)(nil); errors.As(err, &differs) == same {
 			t.Errorf("signed in as %q: %v", signed, err)
 		}
@@ -171,8 +173,8 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 		patch account.Patch
 		field string
 	}{
-		"another user name": {account.Patch{Username: ptr("jan")}, "oauth_grant"},
-		"in the clear":      {account.Patch{Security: ptr(account.None)}, "server.security"},
+		"another user name": {account.Patch{Settings: account.Settings{Username: ptr("jan")}}, "oauth_grant"},
+		"in the clear":      {account.Patch{Settings: account.Settings{Security: ptr(account.None)}}, "server.security"},
 		"both":              {account.Patch{Grant: "hers", Password: ptr(account.NewSecret("x"))}, "password"},
 	} {
 		if _, err := f.Update(t.Context(), f.anna, a.ID, tc.patch); !errors.As(err, &bad) || bad.Fields[0].Field != tc.field {

@@ -15,7 +15,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
-	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Options are what a Registry is made of. All interfaces are required.
@@ -82,7 +81,7 @@ func (r *Registry) Discover(ctx context.Context, o Owner, email string) (Suggest
 		return Suggestion{}, fmt.Errorf("loading accounts: %w", err)
 	}
 	s := r.Presets.Suggest(ctx, email)
-	s.Name = freeName(first(s.Name, Letters(Domain(email))), existing)
+	s.Name = freeName(cmp.Or(s.Name, Letters(Domain(email))), existing)
 	s.Folder = r.freeFolder(s.Name, existing)
 	return s, nil
 }
@@ -336,9 +335,10 @@ func (r *Registry) test(ctx context.Context, a Account, login login) error {
 // settle makes an account of a draft: what it leaves open comes from presets
 // and defaults, then everything is checked.
 func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Account) (Account, login, error) {
-	d, bad := d.pasted(), &InvalidError{}
-	bad.email("email", d.Email)
-	bad.wholly("email", d.Email)
+	d.Settings = d.trimmed()
+	bad, email := &InvalidError{}, value(d.Email, "")
+	bad.email("email", email)
+	bad.wholly("email", email)
 	switch {
 	case d.Grant == "":
 		bad.password(d.Password)
@@ -363,21 +363,20 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 		bad.noPassword(preset)
 		return Account{}, login{}, bad
 	}
-	server = override(server, protocol, d.Host, d.Port, d.Security)
 	now := cmp.Or(d.AskedAt, r.Now()).UTC()
-	a := Account{
-		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Email: d.Email, Provider: preset.Provider, Protocol: protocol,
-		Server: server, Username: value(d.Username, first(preset.Username, d.Email)), Auth: Password,
-		SenderName: value(d.SenderName, ""), Folders: FolderRules{d.Include, d.Exclude},
-		Start: value(d.Start, StartAll), MaxMessageBytes: value(d.MaxMessageBytes, DefaultMessageBytes),
-		PollInterval: value(d.PollInterval, r.PollInterval), Enabled: value(d.Enabled, true),
-		CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
-	}
+	a := d.Merge(Account{
+		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: protocol, Server: server,
+		Name:     freeName(cmp.Or(preset.Name, Letters(Domain(email))), existing),
+		Username: cmp.Or(preset.Username, email), Auth: Password, Start: StartAll, MaxMessageBytes: DefaultMessageBytes,
+		PollInterval: r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
+	})
+	a.Provider = preset.Provider
 	if !a.Enabled {
 		a.Pause.At = now
 	}
-	a.Name = value(d.Name, freeName(first(preset.Name, Letters(Domain(d.Email))), existing))
-	a.Folder = value(d.Folder, r.freeFolder(a.Name, existing))
+	if d.Folder == nil {
+		a.Folder = r.freeFolder(a.Name, existing)
+	}
 	if err := r.check(&a, Account{}); err != nil {
 		return Account{}, login{}, err
 	}
@@ -405,7 +404,7 @@ func (e *InvalidError) noPassword(at Preset) {
 // presetFor finds the preset that a draft names or its address leads to.
 func (r *Registry) presetFor(ctx context.Context, d Draft) (Preset, error) {
 	if d.Provider != nil {
-		p, ok := r.Presets.Preset(*d.Provider, d.Email)
+		p, ok := r.Presets.Preset(*d.Provider, value(d.Email, ""))
 		if !ok {
 			bad := &InvalidError{}
 			bad.Add("provider", "unknown", "there is no such provider: see GET /v1/providers, or leave it out")
@@ -413,12 +412,12 @@ func (r *Registry) presetFor(ctx context.Context, d Draft) (Preset, error) {
 		}
 		return p, nil
 	}
-	s := r.Presets.Suggest(ctx, d.Email)
+	s := r.Presets.Suggest(ctx, value(d.Email, ""))
 	if s.Source == "guess" || s.Source == "none" {
 		return Preset{Provider: OtherProvider}, nil // A guess is for a person to confirm, not to save.
 	}
 	preset := Preset{Provider: s.Provider, Name: s.Name, Servers: s.Servers, Username: s.Username}
-	if known, ok := r.Presets.Preset(s.Provider, d.Email); ok {
+	if known, ok := r.Presets.Preset(s.Provider, value(d.Email, "")); ok {
 		preset.Auth = known.Auth
 	}
 	return preset, nil
@@ -432,24 +431,14 @@ const OtherProvider = "other"
 
 // apply makes the account that a patch asks for.
 func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, login, error) {
-	a, p := old, p.pasted()
-	a.Email = value(p.Email, old.Email)
-	a.Name = value(p.Name, old.Name)
-	a.SenderName = value(p.SenderName, old.SenderName)
-	a.Username = value(p.Username, old.Username)
-	a.Folder = value(p.Folder, old.Folder)
-	a.Folders = FolderRules{value(p.Include, old.Folders.Include), value(p.Exclude, old.Folders.Exclude)}
-	a.Start = value(p.Start, old.Start)
-	a.MaxMessageBytes = value(p.MaxMessageBytes, old.MaxMessageBytes)
-	a.PollInterval = value(p.PollInterval, old.PollInterval)
-	a.Enabled = value(p.Enabled, old.Enabled)
+	p.Settings = p.trimmed()
+	a := p.Merge(old)
 	switch {
 	case a.Enabled:
 		a.Pause = Pause{}
 	case old.Enabled, p.Operator && p.Enabled != nil && !old.Pause.Operator:
 		a.Pause = Pause{r.Now().UTC(), p.Operator}
 	}
-	a.Protocol = value(p.Protocol, old.Protocol)
 	bad := &InvalidError{}
 	bad.email("email", a.Email)
 	bad.protocol(a.Protocol)
@@ -465,7 +454,6 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	preset := Preset{}
 	if p.Provider != nil && *p.Provider != old.Provider || a.Protocol != old.Protocol {
 		var ok bool
-		a.Provider = value(p.Provider, old.Provider)
 		if preset, ok = r.Presets.Preset(a.Provider, a.Email); !ok && p.Provider != nil {
 			bad.Add("provider", "unknown", "there is no such provider: see GET /v1/providers, or leave it out")
 			return Account{}, login{}, bad
@@ -482,7 +470,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	default:
 		base = old.Server
 	}
-	a.Server = override(base, a.Protocol, p.Host, p.Port, p.Security)
+	a.Server = p.server(base, a.Protocol)
 	if err := r.check(&a, old); err != nil {
 		return Account{}, login{}, err
 	}
@@ -519,61 +507,6 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 		return Account{}, login{}, err
 	}
 	return a, login{}, nil
-}
-
-// check holds an account, which was old, against the rules, all at once, and gives its
-// folder the name that it has in the mailbox.
-func (r *Registry) check(a *Account, old Account) error {
-	bad := &InvalidError{}
-	bad.server(a.Server, r.AllowPlaintext)
-	bad.text("username", a.Username, MaxUsername, true)
-	bad.text("name", a.Name, MaxName, true)
-	bad.text("sender_name", a.SenderName, MaxSenderName, false)
-	bad.text("folder", strings.TrimSpace(a.Folder), MaxFolder, true)
-	bad.seen(*a, old)
-	bad.rules("folders.include", a.Folders.Include)
-	bad.rules("folders.exclude", a.Folders.Exclude)
-	bad.start(a.Start)
-	bad.messageBytes(a.MaxMessageBytes)
-	bad.interval(a.PollInterval, r.MinInterval)
-	if SameAddress(a.Email, a.Owner.String()) {
-		bad.Add("email", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
-	} else if SameAddress(a.Username, a.Owner.String()) {
-		bad.Add("username", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
-	}
-	folder, err := r.AccountFolder(a.Folder)
-	if why := (words.Sentence{}); errors.As(err, &why) && strings.TrimSpace(a.Folder) != "" {
-		bad.Add("folder", "invalid", why.Format, why.Args...)
-	}
-	if err := bad.OrNil(); err != nil {
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	a.Folder = folder
-	return r.Remotes.CheckServer(a.Server)
-}
-
-// override lays a user's own server settings over what a preset says.
-func override(s Server, p Protocol, host *string, port *int, sec *Security) Server {
-	before := s
-	if host != nil {
-		s.Host = NormalHost(*host)
-	}
-	if sec != nil {
-		s.Security = *sec
-	}
-	if s.Security == "" {
-		s.Security = TLS
-	}
-	switch {
-	case port != nil:
-		s.Port = *port
-	case s.Port == 0, before.Security != s.Security && s.Port == DefaultPort(p, before.Security):
-		s.Port = DefaultPort(p, s.Security)
-	}
-	return s
 }
 
 // NormalHost writes a host as it is saved: in lower case, without a trailing
@@ -631,13 +564,4 @@ func value[T any](p *T, otherwise T) T {
 		return otherwise
 	}
 	return *p
-}
-
-func first(ss ...string) string {
-	for _, s := range ss {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }

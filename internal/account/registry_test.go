@@ -231,7 +231,7 @@ func setup(t *testing.T) *fixture {
 func ptr[T any](v T) *T { return &v }
 
 func draft(email string) account.Draft {
-	return account.Draft{Email: email, Password: account.NewSecret("pa55 wörd"), SkipTest: true}
+	return account.Draft{Settings: account.Settings{Email: ptr(email)}, Password: account.NewSecret("pa55 wörd"), SkipTest: true}
 }
 
 func (f *fixture) add(t *testing.T, d account.Draft) account.Account {
@@ -291,11 +291,11 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 		edit  func(*account.Draft)
 		field string
 	}{
-		{"no address", func(d *account.Draft) { d.Email = "" }, "email"},
-		{"not an address", func(d *account.Draft) { d.Email = "anna" }, "email"},
-		{"display name", func(d *account.Draft) { d.Email = "Anna <a@gmail.com>" }, "email"},
-		{"CRLF in the address", func(d *account.Draft) { d.Email = "a\r\n@gmail.com" }, "email"},
-		{"own mailbox", func(d *account.Draft) { d.Email = "ANNA@firma.test"; d.Host = ptr("imap.firma.test") }, "email"},
+		{"no address", func(d *account.Draft) { d.Email = ptr("") }, "email"},
+		{"not an address", func(d *account.Draft) { d.Email = ptr("anna") }, "email"},
+		{"display name", func(d *account.Draft) { d.Email = ptr("Anna <a@gmail.com>") }, "email"},
+		{"CRLF in the address", func(d *account.Draft) { d.Email = ptr("a\r\n@gmail.com") }, "email"},
+		{"own mailbox", func(d *account.Draft) { d.Email = ptr("ANNA@firma.test"); d.Host = ptr("imap.firma.test") }, "email"},
 		{"own mailbox as user name", func(d *account.Draft) { d.Username = ptr("anna@firma.test") }, "username"},
 		{"no password", func(d *account.Draft) { d.Password = account.Secret{} }, "password"},
 		{"CRLF in the password", func(d *account.Draft) { d.Password = account.NewSecret("a\r\nDELE 1") }, "password"},
@@ -318,15 +318,15 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 		{"unknown encryption", func(d *account.Draft) { d.Security = ptr(account.Security("ssl3")) }, "server.security"},
 		{"unknown protocol", func(d *account.Draft) { d.Protocol = ptr(account.Protocol("jmap")) }, "protocol"},
 		{"protocol not offered", func(d *account.Draft) {
-			d.Email = "a@imaponly.test"
+			d.Email = ptr("a@imaponly.test")
 			d.Protocol = ptr(account.POP3)
 		}, "protocol"},
 		{"unknown provider", func(d *account.Draft) { d.Provider = ptr("nobody") }, "provider"},
-		{"host not known", func(d *account.Draft) { d.Email = "a@unknown.test" }, "server.host"},
+		{"host not known", func(d *account.Draft) { d.Email = ptr("a@unknown.test") }, "server.host"},
 		{"folder with ..", func(d *account.Draft) { d.Folder = ptr("a/../b") }, "folder"},
 		{"newline in the folder", func(d *account.Draft) { d.Folder = ptr("a\nb") }, "folder"},
 		{"hasty polls", func(d *account.Draft) { d.PollInterval = ptr(time.Second) }, "poll_interval_seconds"},
-		{"control character in a rule", func(d *account.Draft) { d.Exclude = []string{"a\x07"} }, "folders.exclude[0]"},
+		{"control character in a rule", func(d *account.Draft) { d.Exclude = ptr([]string{"a\x07"}) }, "folders.exclude[0]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := setup(t)
@@ -389,7 +389,7 @@ func TestNameAndFolderAreFoundForEveryDomain(t *testing.T) {
 	if a.Folder != "Praca/c_test" {
 		t.Errorf("a folder of the user's choice became %q", a.Folder)
 	}
-	a, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Folder: ptr("Praca/c.d")})
+	a, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Folder: ptr("Praca/c.d")}})
 	if err != nil || a.Folder != "Praca/c_d" {
 		t.Errorf("a folder changed by its user became %q, %v", a.Folder, err)
 	}
@@ -416,7 +416,7 @@ func TestClashesHaveTheirOwnErrors(t *testing.T) {
 		edit func(*account.Draft)
 		want error
 	}{
-		{"same remote", func(d *account.Draft) { d.Email = "anna@gmail.com" }, account.ErrExists},
+		{"same remote", func(d *account.Draft) { d.Email = ptr("anna@gmail.com") }, account.ErrExists},
 		{"same name in another case", func(d *account.Draft) { d.Name = ptr("WORK") }, account.ErrNameTaken},
 		{"same folder in another case", func(d *account.Draft) { d.Folder = ptr("work/GMAIL") }, account.ErrFolderTaken},
 		{"folder below", func(d *account.Draft) { d.Folder = ptr("Work/Gmail/2") }, account.ErrFolderTaken},
@@ -450,10 +450,10 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 	f := setup(t)
 	a := f.add(t, draft("anna@gmail.com"))
 	for _, p := range []account.Patch{
-		{Host: ptr("imap.evil.test")},
-		{Security: ptr(account.STARTTLS)},
-		{Username: ptr("bea")},
-		{Protocol: ptr(account.POP3)}, // At this provider, another host.
+		{Settings: account.Settings{Host: ptr("imap.evil.test")}},
+		{Settings: account.Settings{Security: ptr(account.STARTTLS)}},
+		{Settings: account.Settings{Username: ptr("bea")}},
+		{Settings: account.Settings{Protocol: ptr(account.POP3)}}, // At this provider, another host.
 	} {
 		for _, skip := range []bool{false, true} {
 			p.SkipTest = skip
@@ -470,7 +470,7 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 	if len(f.prober.tested) > 0 {
 		t.Error("the saved password was used elsewhere")
 	}
-	p := account.Patch{Protocol: ptr(account.POP3), Password: ptr(account.NewSecret("new"))}
+	p := account.Patch{Settings: account.Settings{Protocol: ptr(account.POP3)}, Password: ptr(account.NewSecret("new"))}
 	b, err := f.Update(t.Context(), f.anna, a.ID, p)
 	if err != nil || b.Server.Host != "pop.gmail.com" || b.Server.Port != 995 || f.prober.secret != "new" ||
 		string(f.rows.sealed[a.ID]) != "new" {
@@ -481,14 +481,11 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 func TestHarmlessEditsNeitherTestNorHurry(t *testing.T) {
 	f := setup(t)
 	a := f.add(t, draft("anna@gmail.com"))
-	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
-		Name: ptr("Private"), SenderName: ptr("Anna Nowak"),
-		PollInterval: ptr(time.Hour),
-	})
+	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Name: ptr("Private"), SenderName: ptr("Anna Nowak"), PollInterval: ptr(time.Hour)}})
 	if err != nil || b.Name != "Private" || b.Folder != "Google" || len(f.prober.tested) > 0 || len(f.rows.dueNow) > 0 {
 		t.Errorf("err %v, tested %d, hurried %d: %+v", err, len(f.prober.tested), len(f.rows.dueNow), b)
 	}
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Port: ptr(25)}); fault.CodeOf(
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Port: ptr(25)}}); fault.CodeOf(
 		err) != fault.HostNotAllowed {
 		t.Errorf("port 25: %v", err)
 	}
@@ -500,7 +497,7 @@ func TestAnotherUsersAccountDoesNotExist(t *testing.T) {
 	eve, _ := account.ParseOwner("eve@firma.test")
 	ctx := t.Context()
 	_, get := f.Get(ctx, eve, a.ID)
-	_, update := f.Update(ctx, eve, a.ID, account.Patch{Name: ptr("x")})
+	_, update := f.Update(ctx, eve, a.ID, account.Patch{Settings: account.Settings{Name: ptr("x")}})
 	_, test := f.TestExisting(ctx, eve, a.ID, account.Patch{})
 	for name, err := range map[string]error{"get": get, "update": update, "test": test, "delete": f.Delete(ctx, eve, a.ID,
 		false, nil)} {
@@ -597,7 +594,7 @@ func TestEachConnectionTestIsWrittenDownFirst(t *testing.T) {
 	for name, test := range map[string]func(f *fixture, id account.ID) error{
 		"adding": func(f *fixture, _ account.ID) error {
 			second := d
-			second.Email = fmt.Sprintf("jan%d@gmail.com", len(f.prober.tested))
+			second.Email = ptr(fmt.Sprintf("jan%d@gmail.com", len(f.prober.tested)))
 			_, err := f.Create(t.Context(), f.anna, second)
 			return err
 		},

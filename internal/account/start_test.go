@@ -58,16 +58,16 @@ func TestStartAndSizeAreChecked(t *testing.T) {
 		t.Errorf("by default: start %s, %d bytes", a.Start, a.MaxMessageBytes)
 	}
 	for field, p := range map[string]account.Patch{
-		"start":             {Start: ptr(account.Start(account.MaxStartDays + 1))},
-		"max_message_bytes": {MaxMessageBytes: ptr(int64(account.MostMessageBytes + 1))},
+		"start":             {Settings: account.Settings{Start: ptr(account.Start(account.MaxStartDays + 1))}},
+		"max_message_bytes": {Settings: account.Settings{MaxMessageBytes: ptr(int64(account.MostMessageBytes + 1))}},
 	} {
 		var bad *account.InvalidError
 		if _, err := f.Update(t.Context(), f.anna, a.ID, p); !errors.As(err, &bad) || bad.Fields[0].Field != field {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{MaxMessageBytes: ptr(
-		int64(account.LeastMessageBytes - 1))}); err == nil {
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{MaxMessageBytes: ptr(
+		int64(account.LeastMessageBytes - 1))}}); err == nil {
 		t.Error("too small a limit was accepted")
 	}
 }
@@ -83,12 +83,12 @@ func TestAskingForMoreMailMakesTheAccountDue(t *testing.T) {
 		patch account.Patch
 		due   bool
 	}{
-		{"30 days", account.Patch{Start: ptr(account.Start(30))}, true},
-		{"the same", account.Patch{Start: ptr(account.Start(30))}, false},
-		{"all", account.Patch{Start: ptr(account.StartAll)}, true},
-		{"new again", account.Patch{Start: ptr(account.StartNew)}, false},
-		{"larger", account.Patch{MaxMessageBytes: ptr(int64(6 << 20))}, true},
-		{"smaller", account.Patch{MaxMessageBytes: ptr(int64(1 << 20))}, false},
+		{"30 days", account.Patch{Settings: account.Settings{Start: ptr(account.Start(30))}}, true},
+		{"the same", account.Patch{Settings: account.Settings{Start: ptr(account.Start(30))}}, false},
+		{"all", account.Patch{Settings: account.Settings{Start: ptr(account.StartAll)}}, true},
+		{"new again", account.Patch{Settings: account.Settings{Start: ptr(account.StartNew)}}, false},
+		{"larger", account.Patch{Settings: account.Settings{MaxMessageBytes: ptr(int64(6 << 20))}}, true},
+		{"smaller", account.Patch{Settings: account.Settings{MaxMessageBytes: ptr(int64(1 << 20))}}, false},
 	} {
 		before := len(f.rows.dueNow)
 		b, err := f.Update(t.Context(), f.anna, a.ID, step.patch)

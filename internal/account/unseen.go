@@ -38,30 +38,6 @@ func trimUnseen(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool { return loose(r) || unicode.IsSpace(r) })
 }
 
-// trimmed is trimUnseen of what was said, if it was.
-func trimmed(p *string) *string {
-	if p == nil {
-		return nil
-	}
-	s := trimUnseen(*p)
-	return &s
-}
-
-// pasted returns the draft without what is not seen at the ends of what a person enters.
-func (d Draft) pasted() Draft {
-	d.Email = trimUnseen(d.Email)
-	d.Name, d.SenderName, d.Username, d.Folder = trimmed(d.Name), trimmed(d.SenderName), trimmed(d.Username),
-		trimmed(d.Folder)
-	return d
-}
-
-// pasted is Draft.pasted for a change.
-func (p Patch) pasted() Patch {
-	p.Email, p.Name, p.SenderName = trimmed(p.Email), trimmed(p.Name), trimmed(p.SenderName)
-	p.Username, p.Folder = trimmed(p.Username), trimmed(p.Folder)
-	return p
-}
-
 // seen notes what of an account nobody could see or tell from another's. What is as it
 // was in old is let be: an account that is there can be edited.
 func (e *InvalidError) seen(a, old Account) {

@@ -35,7 +35,7 @@ func TestANameOfNothingVisibleIsRefused(t *testing.T) {
 			"name":        func(d *account.Draft) { d.Name, d.Folder = ptr(sign), ptr("Poczta") },
 			"sender_name": func(d *account.Draft) { d.SenderName = ptr("\U000e0041" + sign + "\ufe0f") },
 			"folder":      func(d *account.Draft) { d.Folder = ptr("Poczta/" + sign + "/x") },
-			"email":       func(d *account.Draft) { d.Email = "an" + sign + "na@gmail.com" },
+			"email":       func(d *account.Draft) { d.Email = ptr("an" + sign + "na@gmail.com") },
 			"username":    func(d *account.Draft) { d.Username = ptr("an" + sign + "na") },
 		} {
 			d := draft("anna@gmail.com")
@@ -63,7 +63,7 @@ func TestWhatJoinsLettersStays(t *testing.T) {
 		d := draft("a@نامه\u200cای.test")
 		d.Host, d.Username, d.Name = ptr("mail.example.test"), ptr(strings.Repeat("u", i+1)), &name
 		d.Folder = ptr("Poczta/" + name)
-		if a := f.add(t, d); a.Name != name || a.Folder != "Poczta/"+name || a.Email != d.Email {
+		if a := f.add(t, d); a.Name != name || a.Folder != "Poczta/"+name || a.Email != *d.Email {
 			t.Errorf("%+q: %+q in %+q of %+q", name, a.Name, a.Folder, a.Email)
 		}
 	}
@@ -87,11 +87,11 @@ func TestWhatCameAlongWhenPastingIsTakenOff(t *testing.T) {
 		a.Username != "anna" {
 		t.Errorf("added %+q", []string{a.Email, a.Name, a.SenderName, a.Folder, a.Username})
 	}
-	a, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Name: ptr("Praca\u200b"), Folder: ptr("\u200bPraca")})
+	a, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Name: ptr("Praca\u200b"), Folder: ptr("\u200bPraca")}})
 	if err != nil || a.Name != "Praca" || a.Folder != "Praca" {
 		t.Errorf("changed to %+q in %+q, %v", a.Name, a.Folder, err)
 	}
-	_, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Name: ptr("\U000e0041"), Folder: ptr("Praca/\u200b/x")})
+	_, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Name: ptr("\U000e0041"), Folder: ptr("Praca/\u200b/x")}})
 	if got := refused(err); got != "name folder" {
 		t.Errorf("refused %q: %v", got, err)
 	}
@@ -103,7 +103,7 @@ func TestAnAccountWithAnInvisibleNameCanBeEdited(t *testing.T) {
 	a := f.add(t, draft("anna@gmail.com"))
 	a.Name, a.Folder, a.Email = "\u200b", "\u200b", "a\u200b@gmail.com"
 	f.rows.accounts[0] = a
-	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Enabled: ptr(false)})
+	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Enabled: ptr(false)}})
 	if err != nil || b.Enabled || b.Name != a.Name || b.Folder != a.Folder {
 		t.Errorf("%+v, %v", b, err)
 	}

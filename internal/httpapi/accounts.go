@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"regexp"
-	"time"
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -30,7 +29,7 @@ func (s *server) ListAccounts(ctx context.Context, _ api.ListAccountsRequestObje
 func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestObject) (api.CreateAccountResponseObject,
 	error,
 ) {
-	d := draftOf(*r.Body)
+	d := draftOf(ctx, sameMembers(*r.Body))
 	d.AskedAt = caller(ctx).asked
 	made, err := once(ctx, s, "accounts", r.Params.IdempotencyKey,
 		func(ctx context.Context, id string) (api.CreateAccount201JSONResponse, error) {
@@ -47,7 +46,7 @@ func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestOb
 			}, nil
 		})
 	if err != nil {
-		return nil, s.at(ctx, err, accountOf(d))
+		return nil, s.at(ctx, err, tried(d))
 	}
 	return made, nil
 }
@@ -107,7 +106,7 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 		a, err = s.Accounts.Update(ctx, o, id, p)
 		return err
 	}
-	if p.SkipTest || !mayTest(p) {
+	if p.SkipTest || p.Password == nil && p.Grant == "" && !p.Connects() {
 		if err := change(); err != nil {
 			return nil, err
 		}
@@ -118,7 +117,7 @@ func (s *server) UpdateAccount(ctx context.Context, r api.UpdateAccountRequestOb
 		return nil, err
 	}
 	if err := s.tested(ctx, change); err != nil {
-		return nil, s.at(ctx, err, accountAfter(saved, p))
+		return nil, s.at(ctx, err, p.Merge(saved))
 	}
 	return s.updated(ctx, a), nil
 }
@@ -298,11 +297,11 @@ func (s *server) testConnection(ctx context.Context, in api.ConnectionTestReques
 		})
 	}
 	if in.AccountId == nil {
-		d, err := draftOfTest(in)
-		if err != nil {
+		if err := complete(in); err != nil {
 			return out, err
 		}
-		tested = accountOf(d)
+		d := draftOf(ctx, sameMembers(in))
+		tested = tried(d)
 		if err := try(func() (account.TestReport, error) { return s.Accounts.Test(ctx, o, d) }); err != nil {
 			return out, err
 		}
@@ -315,8 +314,8 @@ func (s *server) testConnection(ctx context.Context, in api.ConnectionTestReques
 		if err != nil {
 			return out, err
 		}
-		p := patchOfTest(in)
-		tested = accountAfter(saved, p)
+		p := patchOf(ctx, sameMembers(in))
+		tested = p.Merge(saved)
 		if err := try(func() (account.TestReport, error) { return s.Accounts.TestExisting(ctx, o, id, p) }); err != nil {
 			return out, err
 		}
@@ -329,152 +328,12 @@ func (s *server) testConnection(ctx context.Context, in api.ConnectionTestReques
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// draftOf reads what a caller asks for.
-func draftOf(in api.NewAccount) account.Draft {
-	d := account.Draft{
-		Email: in.Email, Password: account.NewSecret(value(in.Password)), Grant: value(in.OauthGrant), ConfirmAddress: value(
-			in.ConfirmAddress),
-		Name: in.Name, SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
-		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
-		SkipTest: value(in.SkipTest), Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
-	}
-	d.Host, d.Port, d.Security = serverOf(in.Server)
-	if in.Folders != nil {
-		d.Include, d.Exclude = value(in.Folders.Include), value(in.Folders.Exclude)
-	}
-	return d
-}
-
-// draftOfTest reads settings to be tried; address and password must be there.
-func draftOfTest(in api.ConnectionTestRequest) (account.Draft, error) {
-	bad := &account.InvalidError{}
-	if in.Email == nil {
-		bad.Add("email", "required", "is needed where no account_id is given")
-	}
-	if in.Password == nil && in.OauthGrant == nil {
-		bad.Add("password", "required", "is needed where no account_id is given")
-	}
-	if err := bad.OrNil(); err != nil {
-		return account.Draft{}, err
-	}
-	return draftOf(api.NewAccount{
-		Email: *in.Email, Password: in.Password, OauthGrant: in.OauthGrant, ConfirmAddress: in.ConfirmAddress, Name: in.Name,
-		SenderName: in.SenderName, Provider: in.Provider, Protocol: in.Protocol,
-		Server: in.Server, Username: in.Username, Folder: in.Folder, Folders: in.Folders, Start: in.Start,
-		MaxMessageBytes: in.MaxMessageBytes, PollIntervalSeconds: in.PollIntervalSeconds, Enabled: in.Enabled,
-	}), nil
-}
-
-// patchOf reads a merge patch. The generated type cannot tell null from
-// absent; null was checked to stand only where it empties something.
-func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
-	p := account.Patch{
-		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Name: in.Name,
-		SenderName: in.SenderName, Provider: in.Provider, Protocol: (*account.Protocol)(in.Protocol),
-		Username: in.Username, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
-		SkipTest: value(in.SkipTest), Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
-	}
-	p.Host, p.Port, p.Security = serverOf(in.Server)
-	if in.Password != nil {
-		p.Password = ptr(account.NewSecret(*in.Password))
-	}
-	if in.Folders != nil {
-		p.Include, p.Exclude = in.Folders.Include, in.Folders.Exclude
-	}
-	if isNull(ctx, "sender_name") {
-		p.SenderName = ptr("")
-	}
-	if isNull(ctx, "folders") || isNull(ctx, "folders.include") {
-		p.Include = &[]string{}
-	}
-	if isNull(ctx, "folders") || isNull(ctx, "folders.exclude") {
-		p.Exclude = &[]string{}
-	}
-	return p
-}
-
-// patchOfTest reads what is laid over a saved account for one test.
-func patchOfTest(in api.ConnectionTestRequest) account.Patch {
-	p := account.Patch{
-		Email: in.Email, Grant: value(in.OauthGrant), ConfirmAddress: value(in.ConfirmAddress), Provider: in.Provider,
-		Protocol: (*account.Protocol)(in.Protocol), Username: in.Username,
-		Name: in.Name, SenderName: in.SenderName, Folder: in.Folder, PollInterval: seconds(in.PollIntervalSeconds),
-		Enabled: in.Enabled, Start: startOf(in.Start), MaxMessageBytes: in.MaxMessageBytes,
-	}
-	p.Host, p.Port, p.Security = serverOf(in.Server)
-	if in.Password != nil {
-		p.Password = ptr(account.NewSecret(*in.Password))
-	}
-	if in.Folders != nil {
-		p.Include, p.Exclude = in.Folders.Include, in.Folders.Exclude
-	}
-	return p
-}
-
-func serverOf(in *api.ServerSettings) (host *string, port *int, sec *account.Security) {
-	if in == nil {
-		return nil, nil, nil
-	}
-	return in.Host, in.Port, (*account.Security)(in.Security)
-}
-
-// startOf reads a start, which was checked to have one of its forms.
-func startOf(in *api.Start) *account.Start {
-	if in == nil {
-		return nil
-	}
-	if d, err := in.AsStartDays(); err == nil {
-		return ptr(account.Start(d.Days))
-	}
-	if word, err := in.AsStartWord(); err == nil && word == api.StartNew {
-		return ptr(account.StartNew)
-	}
-	return ptr(account.StartAll)
-}
-
-func seconds(n *int64) *time.Duration {
-	if n == nil {
-		return nil
-	}
-	return ptr(time.Duration(*n) * time.Second)
-}
-
 func value[T any](p *T) T {
 	var zero T
 	if p == nil {
 		return zero
 	}
 	return *p
-}
-
-// mayTest reports whether a change leads to a connection test.
-func mayTest(p account.Patch) bool {
-	return p.Password != nil || p.Grant != "" || p.Username != nil || p.Protocol != nil || p.Provider != nil ||
-		p.Host != nil || p.Port != nil || p.Security != nil
-}
-
-// accountOf is what words of advice need to know of an account that is not
-// saved.
-func accountOf(d account.Draft) account.Account {
-	return accountAfter(account.Account{Email: d.Email, Protocol: account.IMAP}, account.Patch{
-		Provider: d.Provider,
-		Protocol: d.Protocol, Host: d.Host,
-	})
-}
-
-// accountAfter is the same of one that is changed.
-func accountAfter(a account.Account, p account.Patch) account.Account {
-	set := func(to, from *string) {
-		if from != nil {
-			*to = *from
-		}
-	}
-	set(&a.Email, p.Email)
-	set(&a.Provider, p.Provider)
-	set((*string)(&a.Protocol), (*string)(p.Protocol))
-	set(&a.Server.Host, p.Host)
-	set(&a.Username, p.Username)
-	return a
 }
 
 // diagnosisIn returns the diagnosis of a connection test that failed before saving.

@@ -192,7 +192,7 @@ func (s *server) AdminUpdateAccount(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	p := account.Patch{Enabled: &in.Enabled, Operator: true}
+	p := account.Patch{Settings: account.Settings{Enabled: &in.Enabled}, Operator: true}
 	if p.Match, err = matchOf(r.Params.IfMatch); err != nil {
 		return nil, err
 	}

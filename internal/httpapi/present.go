@@ -15,36 +15,6 @@ import (
 // What is written here is all that leaves the API: the generated types have no
 // place for a secret.
 
-// AccountJSON writes an account as the contract has it.
-func AccountJSON(a account.Account, explain Explainer, lang string) api.Account {
-	return api.Account{
-		Id: string(a.ID), Email: a.Email, Name: a.Name, SenderName: a.SenderName,
-		Provider: a.Provider, Protocol: api.Protocol(a.Protocol), Server: serverJSON(a.Server),
-		Username: a.Username, Auth: api.AccountAuth(a.Auth), Folder: a.Folder,
-		Folders: api.ChosenFolders{Include: list(a.Folders.Include), Exclude: list(a.Folders.Exclude)},
-		Start:   startJSON(a.Start), MaxMessageBytes: a.MaxMessageBytes,
-		PollIntervalSeconds: int64(a.PollInterval / time.Second), Enabled: a.Enabled,
-		CreatedAt: utc(a.CreatedAt), UpdatedAt: utc(a.UpdatedAt),
-		Status: api.AccountStatus{
-			State:               api.AccountState(a.Status.State),
-			LastAttemptAt:       when(a.Status.LastAttemptAt),
-			LastSuccessAt:       when(a.Status.LastSuccessAt),
-			NextPollAt:          when(a.Status.NextPollAt),
-			ConsecutiveFailures: a.Status.Failures,
-			Diagnosis:           DiagnosisJSON(a.Status.Diagnosis, a, explain, lang),
-			Delay:               delayJSON(a, explain, lang),
-			Progress: api.Progress{
-				Folder: a.Status.Progress.Folder, MessagesDone: a.Status.Progress.MessagesDone,
-				MessagesTotal: a.Status.Progress.MessagesTotal, BytesDone: a.Status.Progress.BytesDone,
-			},
-			Totals: api.Totals{
-				Folders: a.Status.Totals.Folders, Messages: a.Status.Totals.Messages,
-				Bytes: a.Status.Totals.Bytes,
-			},
-		},
-	}
-}
-
 // accountJSON writes an account for the reader of ctx.
 func (s *server) accountJSON(ctx context.Context, a account.Account) api.Account {
 	return AccountJSON(a, s.explainer(ctx), languageOf(ctx))
@@ -61,34 +31,6 @@ func (s *server) explainer(ctx context.Context) Explainer {
 		return s.ExplainAdmin
 	}
 	return s.Explain
-}
-
-func (s *server) adminAccountJSON(ctx context.Context, a account.Account) api.AdminAccount {
-	b := s.accountJSON(forAdmin(ctx), a)
-	return api.AdminAccount{
-		User: a.Owner.String(),
-		Id:   b.Id, Email: b.Email, Name: b.Name, SenderName: b.SenderName, Provider: b.Provider, Protocol: b.Protocol,
-		Server:   b.Server,
-		Username: b.Username, Auth: api.AdminAccountAuth(b.Auth), Folder: b.Folder, Folders: b.Folders, Start: b.Start,
-		MaxMessageBytes:     b.MaxMessageBytes,
-		PollIntervalSeconds: b.PollIntervalSeconds, Enabled: b.Enabled, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt,
-		Status: b.Status,
-	}
-}
-
-// startJSON writes "all", "new" or a number of days.
-func startJSON(s account.Start) (out api.Start) {
-	word := map[account.Start]api.StartWord{account.StartAll: api.StartAll, account.StartNew: api.StartNew}[s]
-	var err error
-	if word != "" {
-		err = out.FromStartWord(word)
-	} else {
-		err = out.FromStartDays(api.StartDays{Days: int(s)})
-	}
-	if err != nil { // A word and a number: it cannot.
-		panic(err)
-	}
-	return out
 }
 
 func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.Account) api.SkippedMessage {

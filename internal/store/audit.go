@@ -90,33 +90,7 @@ func nothingChanged(e audit.Entry) bool {
 // that it is another one is all that is known here.
 func edited(old, a account.Account, newSecret bool) audit.Entry {
 	e := AboutAccount(audit.AccountChanged, a)
-	for _, f := range []struct {
-		name    string
-		changed bool
-	}{
-		{"email", old.Email != a.Email},
-		{"name", old.Name != a.Name},
-		{"sender_name", old.SenderName != a.SenderName},
-		{"provider", old.Provider != a.Provider},
-		{"protocol", old.Protocol != a.Protocol},
-		{"server.host", old.Server.Host != a.Server.Host},
-		{"server.port", old.Server.Port != a.Server.Port},
-		{"server.security", old.Server.Security != a.Server.Security},
-		{"username", old.Username != a.Username},
-		{"auth", old.Auth != a.Auth},
-		{"password", newSecret},
-		{"folder", old.Folder != a.Folder},
-		{"folders.include", !slices.Equal(old.Folders.Include, a.Folders.Include)},
-		{"folders.exclude", !slices.Equal(old.Folders.Exclude, a.Folders.Exclude)},
-		{"start", old.Start != a.Start},
-		{"max_message_bytes", old.MaxMessageBytes != a.MaxMessageBytes},
-		{"poll_interval_seconds", old.PollInterval != a.PollInterval},
-		{"enabled", old.Enabled != a.Enabled},
-	} {
-		if f.changed {
-			e.Changed = append(e.Changed, f.name)
-		}
-	}
+	e.Changed = a.Changed(old, newSecret)
 	// Switched off by an administrator too, it is not its user's to switch on.
 	byOperator := len(e.Changed) == 0 && !a.Enabled && old.Pause.Operator != a.Pause.Operator
 	if byOperator || slices.Equal(e.Changed, []string{"enabled"}) {

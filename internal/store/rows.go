@@ -94,6 +94,35 @@ func (r accountRow) settings() map[string]any {
 	}
 }
 
+// accountsExported is what a user is given of the table: see exported.
+var accountsExported = &exportSection{
+	name: "accounts", table: "accounts", where: "owner = ?", key: []exportColumn{{column: "id"}},
+	columns: []exportColumn{
+		{"id", "id", exText, nil},
+		{"email", "email", exText, nil},
+		{"name", "name", exText, nil},
+		{"sender_name", "sender_name", exText, nil},
+		{"provider", "provider", exText, nil},
+		{"protocol", "protocol", exWord, wordOf(protocols)},
+		{"host", "host", exText, nil},
+		{"port", "port", exNumber, nil},
+		{"security", "security", exWord, wordOf(securities)},
+		{"username", "username", exText, nil},
+		{"auth", "auth", exWord, wordOf(auths)},
+		{"folder", "folder", exText, nil},
+		{"rules", "folders", exRules, nil},
+		{"start_days", "start_days", exNumber, nil},
+		{"max_message_bytes", "max_message_bytes", exNumber, nil},
+		{"poll_interval_ms", "poll_interval_seconds", exSeconds, nil},
+		{"created_ms", "created_at", exTime, nil},
+		{"updated_ms", "updated_at", exTime, nil},
+		{"settings_epoch", "edits", exNumber, nil},
+		{"held_bytes", "held_bytes", exNumber, nil},
+		{"held_messages", "held_messages", exNumber, nil},
+	},
+	leftOut: map[string]string{"owner": itIsTheUser, "name_key": saidAlready, "folder_key": saidAlready},
+}
+
 // accountView is an account with what the schedule and the journal know of it.
 type accountView struct {
 	Row            accountRow `gorm:"embedded"` // Named, as GORM sees exported fields only.
