@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -228,8 +229,8 @@ func (d *doctor) rights(ctx context.Context, n *installation) error {
 	service, _ := owner(d.cfg.DataDir)
 	var shut, foreign, gone []string
 	looked, there := map[account.Owner]bool{}, 0
-	for f := (store.AccountFilter{Limit: 500}); ; {
-		page, next, err := n.store.AdminAccounts(ctx, f)
+	for f := (insight.AccountFilter{Limit: 500}); ; {
+		page, next, err := n.store.Admin().Accounts(ctx, f)
 		if err != nil {
 			return err
 		}

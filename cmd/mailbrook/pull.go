@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -90,14 +91,14 @@ func (a *app) accountsOf(ctx context.Context, user string) ([]account.Account, e
 		return a.registry.List(ctx, owner)
 	}
 	var all []account.Account
-	q := httpapi.AccountQuery{Limit: 500}
+	f := insight.AccountFilter{Limit: 500}
 	for {
-		page, err := admin{a}.Accounts(ctx, q)
+		page, next, err := a.store.Admin().Accounts(ctx, f)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, page.Accounts...)
-		if q.Cursor = page.Next; q.Cursor == "" {
+		all = append(all, page...)
+		if f.Cursor = next; next == "" {
 			return all, nil
 		}
 	}

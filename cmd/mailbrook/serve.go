@@ -188,7 +188,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (*
 		PrivacyURL: brand.PrivacyURL,
 	}
 	return httpapi.New(httpapi.Options{
-		Accounts: a.registry, Watch: a.store.Watch(), Quotas: quotas{a}, Admin: admin{a},
+		Accounts: a.registry, Watch: a.store.Watch(), Quotas: quotas{a}, Admin: admin{a.store.Admin(), a},
 		Providers: providers{a}, OAuth: a.oauth, Users: users{a},
 		Audit:       a.store.Audit(),
 		Repeats:     repeats{a.store.Repeatable(), a.vault, a.store.Now},
@@ -238,9 +238,8 @@ func (w advice) Explain(code fault.Code, a account.Account, lang string) (title,
 }
 
 // ExplainDelay says what keeps an account's mail away.
-func (w advice) ExplainDelay(a account.Account, lang string) httpapi.Delay {
-	d := diagnose.ExplainDelay(a, lang, w.about(a))
-	return httpapi.Delay{Title: d.Title, Evidence: d.Evidence, Advice: d.Advice, Help: string(d.Help)}
+func (w advice) ExplainDelay(a account.Account, lang string) diagnose.Delay {
+	return diagnose.ExplainDelay(a, lang, w.about(a))
 }
 
 // pathHealth is answered on every address.

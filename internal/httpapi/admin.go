@@ -4,35 +4,30 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 // AdminListQuotas returns a page of users' quotas.
 func (s *server) AdminListQuotas(ctx context.Context,
 	r api.AdminListQuotasRequestObject,
 ) (api.AdminListQuotasResponseObject, error) {
-	q := QuotaQuery{
-		QuotaFilter: QuotaFilter{
-			Match: value(r.Params.Query), Domain: value(r.Params.Domain), State: account.QuotaState(value(r.Params.State)),
-		},
-		Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor),
-	}
-	by, down := strings.CutPrefix(string(value(r.Params.Sort)), "-")
-	q.Sort, q.Down = QuotaSort(by), down
-	page, err := s.Admin.Quotas(ctx, q)
+	page, next, err := s.Admin.Quotas(ctx, insight.QuotaFilter{
+		Match: value(r.Params.Query), Domain: value(r.Params.Domain), State: account.QuotaState(value(r.Params.State)),
+		Sort: string(value(r.Params.Sort)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor),
+	})
 	if err != nil {
 		return nil, err
 	}
-	out := make([]api.UserQuota, len(page.Quotas))
-	for i, u := range page.Quotas {
+	out := make([]api.UserQuota, len(page))
+	for i, u := range page {
 		out[i] = userQuotaJSON(u)
 		out[i].MailboxMissing = nil // Not looked at.
 	}
-	return api.AdminListQuotas200JSONResponse{Quotas: out, NextCursor: text(page.Next)}, nil
+	return api.AdminListQuotas200JSONResponse{Quotas: out, NextCursor: text(next)}, nil
 }
 
 // AdminGetQuotaSummary counts all users by how full they are.
@@ -46,7 +41,7 @@ func (s *server) AdminGetQuotaSummary(ctx context.Context,
 	out := api.AdminGetQuotaSummary200JSONResponse{Users: q.Unlimited, Unlimited: q.Unlimited, Bands: make([]api.QuotaBand,
 		len(q.Bands))}
 	for i, n := range q.Bands {
-		out.Bands[i] = api.QuotaBand{FromPercent: 100 * i / (QuotaBands - 1), Users: n}
+		out.Bands[i] = api.QuotaBand{FromPercent: 100 * i / (insight.QuotaBands - 1), Users: n}
 		out.Users += n
 	}
 	return out, nil
@@ -114,7 +109,7 @@ func (s *server) AdminDeleteUser(ctx context.Context,
 func (s *server) AdminListAccounts(ctx context.Context,
 	r api.AdminListAccountsRequestObject,
 ) (api.AdminListAccountsResponseObject, error) {
-	q := AccountQuery{State: account.State(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(
+	q := insight.AccountFilter{State: account.State(value(r.Params.State)), Limit: value(r.Params.Limit), Cursor: value(
 		r.Params.Cursor)}
 	q.Code = fault.Code(value(r.Params.Diagnosis))
 	q.Overdue = value(r.Params.Sort) == api.AccountsByOverdue
@@ -124,21 +119,21 @@ func (s *server) AdminListAccounts(ctx context.Context,
 	}
 	if r.Params.User != nil {
 		var err error
-		if q.User, err = account.ParseOwner(*r.Params.User); err != nil {
+		if q.Owner, err = account.ParseOwner(*r.Params.User); err != nil {
 			bad := &account.InvalidError{}
 			bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 			return nil, bad
 		}
 	}
-	page, err := s.Admin.Accounts(ctx, q)
+	page, next, err := s.Admin.Accounts(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]api.AdminAccount, len(page.Accounts))
-	for i, a := range page.Accounts {
+	out := make([]api.AdminAccount, len(page))
+	for i, a := range page {
 		out[i] = s.adminAccountJSON(ctx, a)
 	}
-	return api.AdminListAccounts200JSONResponse{Body: api.AdminAccountList{Accounts: out, NextCursor: text(page.Next)}},
+	return api.AdminListAccounts200JSONResponse{Body: api.AdminAccountList{Accounts: out, NextCursor: text(next)}},
 		nil
 }
 
@@ -151,15 +146,15 @@ func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestOb
 		return nil, err
 	}
 	out := api.AdminGetStats200JSONResponse{
-		LastHour: activityJSON(st.Hour), LastDay: activityJSON(st.Day), Due: st.Due, LagSeconds: max(st.Lag.Seconds(), 0),
+		LastHour: activityJSON(st.LastHour), LastDay: activityJSON(st.LastDay), Due: st.Due, LagSeconds: max(st.Lag.Seconds(), 0),
 		Failures: map[string]int64{},
 	}
 	out.Accounts.ByState = map[string]int64{}
 	for _, state := range account.States() {
-		out.Accounts.ByState[string(state)] = st.ByState[state]
-		out.Accounts.Total += st.ByState[state]
+		out.Accounts.ByState[string(state)] = st.Accounts[state]
+		out.Accounts.Total += st.Accounts[state]
 	}
-	for code, n := range st.Failures {
+	for code, n := range st.Failing {
 		if n > 0 {
 			out.Failures[string(code)] = n
 		}
@@ -167,7 +162,7 @@ func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestOb
 	return out, nil
 }
 
-func activityJSON(a Activity) api.Activity {
+func activityJSON(a insight.Activity) api.Activity {
 	out := api.Activity{
 		Polls: a.Polls, Failed: a.Failed, Messages: a.Messages, Bytes: a.Bytes,
 		Failures: map[string]int64{},
@@ -239,7 +234,7 @@ func (s *server) AdminListHosts(ctx context.Context,
 			Diagnoses: []api.HostDiagnosis{}, OverdueSeconds: max(h.Overdue.Seconds(), 0),
 		}
 		for _, state := range account.States() {
-			out[i].ByState[string(state)] = h.ByState[state]
+			out[i].ByState[string(state)] = h.States[state]
 		}
 		for code, n := range h.Failures {
 			out[i].Diagnoses = append(out[i].Diagnoses, api.HostDiagnosis{Code: api.FaultCode(code), Accounts: n})

@@ -27,6 +27,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
 func init() { // Pages are texts to the document, and a stream is the data of its first event.
@@ -428,7 +429,7 @@ func TestContract(t *testing.T) {
 
 type brokenPresets struct{}
 
-func (brokenPresets) Providers(string) []httpapi.Provider { panic("broken") }
+func (brokenPresets) Providers(string) []provider.Shown { panic("broken") }
 
 type brokenTokens struct{}
 

@@ -20,10 +20,13 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
 const (
@@ -56,10 +59,10 @@ type world struct {
 	calls     []string // What was changed, by whom.
 	drafts    []account.Draft
 	patches   []account.Patch
-	quotaQ    httpapi.QuotaQuery
+	quotaQ    insight.QuotaFilter
 	change    account.LimitChange
 	defaults  map[string]account.Limit
-	accountQ  httpapi.AccountQuery
+	accountQ  insight.AccountFilter
 	links     map[string]httpapi.Link
 	sessions  map[string]account.Owner
 	order     map[string]int // Of the sessions, as they were begun.
@@ -413,43 +416,44 @@ func (w *world) ClearLimit(_ context.Context, o account.Owner, m account.Match) 
 // admins is the Admin of a world; its Quotas has another form than the world's own.
 type admins struct{ *world }
 
-func (a admins) Quotas(_ context.Context, q httpapi.QuotaQuery) (httpapi.QuotaPage, error) {
+func (a admins) Quotas(_ context.Context, q insight.QuotaFilter) ([]account.Quota, string, error) {
 	done, err := a.enter()
 	defer done()
 	a.quotaQ = q
 	if q.Cursor == "forged" {
-		return httpapi.QuotaPage{}, httpapi.ErrCursor
+		return nil, "", httpapi.ErrCursor
 	}
-	return httpapi.QuotaPage{Quotas: []account.Quota{a.quota(a.accounts[0].Owner)}, Next: "abc"}, err
+	return []account.Quota{a.quota(a.accounts[0].Owner)}, "abc", err
 }
 
-func (a admins) CountQuotas(_ context.Context, f httpapi.QuotaFilter) (int64, error) {
+func (a admins) CountQuotas(_ context.Context, f insight.QuotaFilter) (int64, error) {
 	done, err := a.enter()
 	defer done()
-	a.quotaQ = httpapi.QuotaQuery{QuotaFilter: f}
+	a.quotaQ = f
 	return 1234, err
 }
 
-func (a admins) ChangeLimits(_ context.Context, f httpapi.QuotaFilter, c account.LimitChange,
+func (a admins) ChangeLimits(_ context.Context, f insight.QuotaFilter, c account.LimitChange,
 	after string,
-) (httpapi.LimitStep, error) {
+) (insight.LimitStep, error) {
 	done, err := a.enter()
 	defer done()
-	a.quotaQ, a.change = httpapi.QuotaQuery{QuotaFilter: f, Cursor: after}, c
-	step := httpapi.LimitStep{Matching: 500, Changed: 400}
+	a.quotaQ, a.change = f, c
+	a.quotaQ.Cursor = after
+	step := insight.LimitStep{Matching: 500, Changed: 400}
 	if after == "" {
 		step.Next = bartek
 	}
 	return step, err
 }
 
-func (a admins) DefaultLimits(_ context.Context, after string, limit int) ([]httpapi.DefaultLimit, string, error) {
+func (a admins) DefaultLimits(_ context.Context, after string, limit int) ([]insight.DefaultLimit, string, error) {
 	done, err := a.enter()
 	defer done()
-	var page []httpapi.DefaultLimit
+	var page []insight.DefaultLimit
 	for _, d := range slices.Sorted(maps.Keys(a.defaults)) {
 		if d > after {
-			page = append(page, httpapi.DefaultLimit{Domain: d, Limit: a.defaults[d]})
+			page = append(page, insight.DefaultLimit{Domain: d, Limit: a.defaults[d]})
 		}
 	}
 	if len(page) > limit {
@@ -470,32 +474,32 @@ func (a admins) SetDefaultLimit(_ context.Context, domain string, l *account.Lim
 	return nil
 }
 
-func (a admins) QuotaSummary(context.Context) (httpapi.QuotaSummary, error) {
+func (a admins) QuotaSummary(context.Context) (insight.QuotaSummary, error) {
 	done, err := a.enter()
 	defer done()
-	return httpapi.QuotaSummary{Unlimited: 7, Bands: [httpapi.QuotaBands]int64{0: 5, 9: 3, 10: 2}}, err
+	return insight.QuotaSummary{Unlimited: 7, Bands: [insight.QuotaBands]int64{0: 5, 9: 3, 10: 2}}, err
 }
 
-func (a admins) Accounts(_ context.Context, q httpapi.AccountQuery) (httpapi.AccountPage, error) {
+func (a admins) Accounts(_ context.Context, q insight.AccountFilter) ([]account.Account, string, error) {
 	done, err := a.enter()
 	defer done()
 	a.accountQ = q
-	return httpapi.AccountPage{Accounts: a.accounts}, err
+	return a.accounts, "", err
 }
 
-func (a admins) Stats(context.Context) (httpapi.Stats, error) {
+func (a admins) Stats(context.Context) (insight.Stats, error) {
 	done, err := a.enter()
 	defer done()
-	return httpapi.Stats{
-		ByState: map[account.State]int64{account.OK: 3, account.Retrying: 1}, Hour: httpapi.Activity{
+	return insight.Stats{
+		Accounts: map[account.State]int64{account.OK: 3, account.Retrying: 1}, LastHour: insight.Activity{
 			Polls: 12, Failed: 1,
 			Messages: 40, Bytes: 1 << 20,
 		}, Lag: 1500 * time.Millisecond, Due: 2,
-		Day: httpapi.Activity{Polls: 100, Failed: 3, Failures: map[fault.Code]int64{
+		LastDay: insight.Activity{Polls: 100, Failed: 3, Failures: map[fault.Code]int64{
 			fault.AuthFailed: 2,
 			fault.DNSFailure: 1, fault.Internal: 0,
 		}},
-		Failures: map[fault.Code]int64{fault.AuthFailed: 1, fault.DNSFailure: 0},
+		Failing: map[fault.Code]int64{fault.AuthFailed: 1, fault.DNSFailure: 0},
 	}, err
 }
 
@@ -510,12 +514,12 @@ func (a admins) Account(_ context.Context, id account.ID) (account.Account, erro
 	return account.Account{}, account.ErrNotFound
 }
 
-func (a admins) Hosts(_ context.Context, limit int) ([]httpapi.HostHealth, error) {
+func (a admins) Hosts(_ context.Context, limit int) ([]insight.HostHealth, error) {
 	done, err := a.enter()
 	defer done()
-	return []httpapi.HostHealth{{
+	return []insight.HostHealth{{
 		Host: "imap.gmail.com", Port: 993, Accounts: 9, Affected: 4, Failing: 3, Others: 1, Down: true,
-		ByState: map[account.State]int64{
+		States: map[account.State]int64{
 			account.OK:             6,
 			account.NeedsAttention: 3,
 		},
@@ -727,12 +731,12 @@ func said(p *string) string {
 
 type presets struct{}
 
-func (presets) Providers(lang string) []httpapi.Provider {
+func (presets) Providers(lang string) []provider.Shown {
 	text := map[string]string{"en": "Make an app password.", "pl": "Utwórz hasło aplikacji."}[lang]
-	return []httpapi.Provider{
+	return []provider.Shown{
 		{
-			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []string{"app_password", "oauth2"},
-			Help: httpapi.Help{Text: text, URL: "https://support.google.com/mail"},
+			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []provider.Auth{"app_password", "oauth2"},
+			Help: provider.Guide{Text: text, URL: "https://support.google.com/mail"},
 			Servers: map[account.Protocol]account.Server{account.IMAP: {
 				Host: "imap.gmail.com", Port: 993,
 				Security: account.TLS,
@@ -750,9 +754,9 @@ func (s speaker) Explain(code fault.Code, a account.Account, lang string) (strin
 		a.Provider, a.Protocol, a.Server.Host, a.Email))
 }
 
-func (s speaker) ExplainDelay(a account.Account, lang string) httpapi.Delay {
+func (s speaker) ExplainDelay(a account.Account, lang string) diagnose.Delay {
 	kind := string(a.Status.Delay.Kind)
-	d := httpapi.Delay{Title: s.to + lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang +
+	d := diagnose.Delay{Title: s.to + lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang +
 		" advice"}
 	if a.Status.Delay.Kind == account.DelayBackoff {
 		d.Help = "fetch"

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -318,7 +319,7 @@ func (titles) Explain(code fault.Code, a account.Account, _ string) (title, advi
 	return string(code), a.Status.Diagnosis.Detail
 }
 
-func (titles) ExplainDelay(account.Account, string) Delay { return Delay{} }
+func (titles) ExplainDelay(account.Account, string) diagnose.Delay { return diagnose.Delay{} }
 
 // Newcomer N11: of a message that a folder's failure kept away, the words are about
 // messages, and the code is as it was.

@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
 // Accounts is where users' accounts are added, edited and removed;
@@ -56,19 +59,6 @@ type Quotas interface {
 	ClearLimit(ctx context.Context, o account.Owner, match account.Match) (account.Quota, error)
 }
 
-// LimitStep is what a step of a change of many users' limits came to.
-type LimitStep struct {
-	Matching int64  // Users that the filter chooses, of those that the step came by.
-	Changed  int64  // Those of them for whom something else is set now.
-	Next     string // After whom the next step begins; "": there is none.
-}
-
-// DefaultLimit is what users of a domain may hold for whom nothing else was set.
-type DefaultLimit struct {
-	Domain string // account.EveryDomain: whose domain has none.
-	Limit  account.Limit
-}
-
 // Users are the operator's users, who come and go.
 type Users interface {
 	// Remove removes a user with all that is here of it, and the mail that was fetched
@@ -97,26 +87,27 @@ type Repeats interface {
 // Admin looks across users, and sets the limits of many at a time.
 type Admin interface {
 	// CountQuotas says how many users a filter chooses.
-	CountQuotas(ctx context.Context, f QuotaFilter) (int64, error)
+	CountQuotas(ctx context.Context, f insight.QuotaFilter) (int64, error)
 	// ChangeLimits changes the limits of the next users that a filter chooses, in one bounded
 	// transaction. The first step begins after "", each further one as the step before says.
-	ChangeLimits(ctx context.Context, f QuotaFilter, c account.LimitChange, after string) (LimitStep, error)
+	ChangeLimits(ctx context.Context, f insight.QuotaFilter, c account.LimitChange, after string) (insight.LimitStep, error)
 	// DefaultLimits returns a page of default limits, everybody's first, then by domain,
 	// beginning after one; and after which the next page begins, "" after the last.
-	DefaultLimits(ctx context.Context, after string, limit int) (page []DefaultLimit, next string, err error)
+	DefaultLimits(ctx context.Context, after string, limit int) (page []insight.DefaultLimit, next string, err error)
 	// SetDefaultLimit sets the limits of all users of a domain for whom nothing else was
 	// set (account.EveryDomain: of all whose domain has none); nil takes them back.
 	SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error
-	Quotas(ctx context.Context, q QuotaQuery) (QuotaPage, error)
+	// Quotas and Accounts return a page, and the cursor of the next one, "" after the last.
+	Quotas(ctx context.Context, f insight.QuotaFilter) (page []account.Quota, next string, err error)
 	// QuotaSummary counts all users by how full their mailboxes are.
-	QuotaSummary(ctx context.Context) (QuotaSummary, error)
-	Accounts(ctx context.Context, q AccountQuery) (AccountPage, error)
-	Stats(ctx context.Context) (Stats, error)
+	QuotaSummary(ctx context.Context) (insight.QuotaSummary, error)
+	Accounts(ctx context.Context, f insight.AccountFilter) (page []account.Account, next string, err error)
+	Stats(ctx context.Context) (insight.Stats, error)
 	// Account finds anybody's account by its id; account.ErrNotFound without one.
 	Account(ctx context.Context, id account.ID) (account.Account, error)
 	// Hosts returns up to limit remote servers by host and port, those with the most
 	// affected accounts first.
-	Hosts(ctx context.Context, limit int) ([]HostHealth, error)
+	Hosts(ctx context.Context, limit int) ([]insight.HostHealth, error)
 }
 
 // OAuth signs in on providers' own pages. *oauth.Service implements it.
@@ -128,20 +119,6 @@ type OAuth interface {
 }
 
 var _ OAuth = (*oauth.Service)(nil)
-
-// HostHealth is how the accounts at one port of a remote host are.
-type HostHealth struct {
-	Host     string
-	Port     int
-	Accounts int64
-	Affected int64 // The server keeps their mail away: failing, or not visited while it is out of order.
-	Failing  int64 // Switched on, and the last visit failed by the server's fault.
-	Others   int64 // Switched on, and the last visit failed for another reason.
-	Down     bool  // It is out of order for everybody, and only probed.
-	ByState  map[account.State]int64
-	Failures map[fault.Code]int64 // The failing ones by diagnosis.
-	Overdue  time.Duration        // How long the account that waits longest has been due.
-}
 
 // Links keeps the links that sign in to the web pages.
 type Links interface {
@@ -200,118 +177,9 @@ type Transcript struct {
 	Bytes int64
 }
 
-// QuotaSort is an order of quotas.
-type QuotaSort string
-
-// The orders of the contract.
-const (
-	SortUser         QuotaSort = "user"
-	SortUsedBytes    QuotaSort = "used_bytes"
-	SortUsedMessages QuotaSort = "used_messages"
-	SortLimitBytes   QuotaSort = "limit_bytes"
-	SortUsage        QuotaSort = "usage" // The fuller of the two limits; without a limit, empty.
-)
-
-// QuotaFilter chooses users.
-type QuotaFilter struct {
-	Match  string             // Part of the user's address, in any case, no wildcards; "": all.
-	Domain string             // Of the user's address; "": any.
-	State  account.QuotaState // "": any.
-}
-
-// QuotaQuery asks for a page of quotas.
-type QuotaQuery struct {
-	QuotaFilter
-	Sort   QuotaSort
-	Down   bool // Largest, or last, first.
-	Limit  int
-	Cursor string // QuotaPage.Next of the page before; "": the first page.
-}
-
-// QuotaPage is a page of quotas.
-type QuotaPage struct {
-	Quotas []account.Quota
-	Next   string // "": this is the last page.
-}
-
-// QuotaBands is into how many bands users are counted: one for each tenth of a
-// limit, and one for those who have reached it.
-const QuotaBands = 11
-
-// QuotaSummary counts users by the fuller of their limits.
-type QuotaSummary struct {
-	Unlimited int64
-	Bands     [QuotaBands]int64
-}
-
-// AccountQuery asks for a page of accounts.
-type AccountQuery struct {
-	User  account.Owner // Zero: any.
-	State account.State // "": any.
-	Match string        // Part of the user's or the account's address or of the host, in any case, no wildcards; "": any.
-	Host  string        // In lower case; "": any.
-	Port  int           // 0: any.
-	// Affected asks only for accounts whose mail the provider's server keeps away.
-	Affected bool
-	Code     fault.Code // Of those whose last visit failed for this reason; "": any.
-	// Overdue asks only for accounts that are due and not being visited, the one
-	// that waits longest first.
-	Overdue bool
-	Limit   int
-	Cursor  string
-}
-
-// AccountPage is a page of accounts, by user, oldest first, unless asked for
-// otherwise.
-type AccountPage struct {
-	Accounts []account.Account
-	Next     string // "": this is the last page.
-}
-
-// Activity is what happened in a span of time.
-type Activity struct {
-	Polls    int64 // Visits that ended.
-	Failed   int64 // Those of them that failed.
-	Messages int64 // Delivered.
-	Bytes    int64
-	Failures map[fault.Code]int64 // The failed ones by diagnosis.
-}
-
-// Stats are counts over all users.
-type Stats struct {
-	ByState  map[account.State]int64
-	Hour     Activity
-	Day      Activity
-	Due      int64                // Accounts that wait for a visit.
-	Lag      time.Duration        // How long the one that waits longest has been due.
-	Failures map[fault.Code]int64 // Accounts whose last visit failed.
-}
-
-// Provider is a preset as it is shown.
-type Provider struct {
-	ID      string
-	Name    string
-	Domains []string
-	Servers map[account.Protocol]account.Server // Host may contain "{domain}".
-	Auth    []string                            // "password", "app_password", "oauth2"; the first to offer first.
-	OAuth   bool                                // Whether users can sign in on its page here.
-	Help    Help
-}
-
-// Help is what a user has to know of a provider. URLs may be empty.
-type Help struct {
-	Text            string
-	Steps           []string // What has to be done before a password is accepted.
-	Note            string   // What is peculiar to this provider; in Text, too.
-	POP3            string   // What is only of use to who chooses POP3.
-	URL             string
-	EnableAccessURL string
-	AppPasswordURL  string
-}
-
 // Providers lists the presets, in the order in which to offer them.
 type Providers interface {
-	Providers(lang string) []Provider // "en" or "pl".
+	Providers(lang string) []provider.Shown // "en" or "pl".
 }
 
 // Explainer says in words, for a person who reads lang ("en" or "pl"), what
@@ -321,15 +189,7 @@ type Explainer interface {
 	// Explain returns what a code means and what to do about it.
 	Explain(code fault.Code, a account.Account, lang string) (title, advice string)
 	// ExplainDelay returns what the account's delay means; it has one.
-	ExplainDelay(a account.Account, lang string) Delay
-}
-
-// Delay is what keeps an account's mail away, in words.
-type Delay struct {
-	Title    string
-	Evidence string // What shows it.
-	Advice   string
-	Help     string // A word of the contract's for the one thing that helps; "": nothing does.
+	ExplainDelay(a account.Account, lang string) diagnose.Delay
 }
 
 // Tokens says whose a bearer token is. *Verifier implements it.

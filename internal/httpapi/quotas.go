@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 // AdminResetQuota takes one user's limits back.
@@ -38,7 +39,7 @@ func (s *server) AdminChangeQuotas(ctx context.Context,
 	r api.AdminChangeQuotasRequestObject,
 ) (api.AdminChangeQuotasResponseObject, error) {
 	in := *r.Body
-	f := QuotaFilter{
+	f := insight.QuotaFilter{
 		Match: value(in.Filter.Query), Domain: value(in.Filter.Domain), State: account.QuotaState(value(in.Filter.State)),
 	}
 	change, after, err := limitChange(in)
@@ -120,7 +121,7 @@ func (s *server) AdminListDefaultLimits(ctx context.Context,
 	return api.AdminListDefaultLimits200JSONResponse{Defaults: out, NextCursor: text(cursorOf(next))}, nil
 }
 
-func defaultJSON(d DefaultLimit) api.DefaultLimit {
+func defaultJSON(d insight.DefaultLimit) api.DefaultLimit {
 	return api.DefaultLimit{Domain: d.Domain, LimitBytes: d.Limit.Bytes, LimitMessages: d.Limit.Messages}
 }
 
@@ -136,7 +137,7 @@ func (s *server) AdminSetDefaultLimit(ctx context.Context,
 	if err := s.Admin.SetDefaultLimit(ctx, domain, &l); err != nil {
 		return nil, err
 	}
-	return api.AdminSetDefaultLimit200JSONResponse(defaultJSON(DefaultLimit{Domain: domain, Limit: l})), nil
+	return api.AdminSetDefaultLimit200JSONResponse(defaultJSON(insight.DefaultLimit{Domain: domain, Limit: l})), nil
 }
 
 // AdminDeleteDefaultLimit takes a default back.

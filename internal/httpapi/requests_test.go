@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
@@ -579,31 +580,30 @@ func TestAdminQueries(t *testing.T) {
 		}
 	}
 	ask("/v1/admin/quotas")
-	if want := (httpapi.QuotaQuery{Sort: "user", Limit: 50}); f.quotaQ != want {
+	if want := (insight.QuotaFilter{Sort: "user", Limit: 50}); f.quotaQ != want {
 		t.Errorf("%+v", f.quotaQ)
 	}
 	ask("/v1/admin/quotas?query=%25%27_&domain=firma.test&state=near&sort=-used_bytes&limit=500&cursor=abc")
-	if want := (httpapi.QuotaQuery{
-		QuotaFilter: httpapi.QuotaFilter{Match: "%'_", Domain: "firma.test", State: account.QuotaNear},
-		Sort:        httpapi.SortUsedBytes, Down: true, Limit: 500, Cursor: "abc",
+	if want := (insight.QuotaFilter{
+		Match: "%'_", Domain: "firma.test", State: account.QuotaNear, Sort: "-used_bytes", Limit: 500, Cursor: "abc",
 	}); f.quotaQ != want {
 		t.Errorf("%+v", f.quotaQ)
 	}
 	ask("/v1/admin/accounts?user=Anna%40Firma.test&state=needs_attention&host=IMAP.Gmail.com.&limit=1")
-	if want := (httpapi.AccountQuery{
-		User: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com",
+	if want := (insight.AccountFilter{
+		Owner: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com",
 		Limit: 1,
 	}); f.accountQ != want {
 		t.Errorf("%+v", f.accountQ)
 	}
 	ask("/v1/admin/accounts?query=anna%25&host=h.test&port=993&affected=true")
-	if want := (httpapi.AccountQuery{
+	if want := (insight.AccountFilter{
 		Match: "anna%", Host: "h.test", Port: 993, Affected: true, Limit: 50,
 	}); f.accountQ != want {
 		t.Errorf("%+v", f.accountQ)
 	}
 	ask("/v1/admin/accounts?sort=overdue&cursor=abc")
-	if want := (httpapi.AccountQuery{Overdue: true, Limit: 50, Cursor: "abc"}); f.accountQ != want {
+	if want := (insight.AccountFilter{Overdue: true, Limit: 50, Cursor: "abc"}); f.accountQ != want {
 		t.Errorf("%+v", f.accountQ)
 	}
 }
@@ -697,8 +697,8 @@ func TestTheLimitsOfManyUsers(t *testing.T) {
 	}
 	got := decode[api.QuotaChanged](t, ask(`{"action":"set","filter":{"query":"a","domain":"firma.test","state":"over"},
 		"limit_bytes":5}`))
-	want := httpapi.QuotaFilter{Match: "a", Domain: "firma.test", State: account.QuotaOver}
-	if f.quotaQ.QuotaFilter != want || got.Matching != 500 || got.Changed != 400 || got.NextCursor == nil {
+	want := insight.QuotaFilter{Match: "a", Domain: "firma.test", State: account.QuotaOver}
+	if f.quotaQ != want || got.Matching != 500 || got.Changed != 400 || got.NextCursor == nil {
 		t.Fatalf("%+v, %+v", f.quotaQ, got)
 	}
 	got = decode[api.QuotaChanged](t, ask(`{"action":"set","filter":{},"limit_bytes":5,"cursor":"`+*got.NextCursor+`"}`))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -45,21 +46,15 @@ func parseCursor(s string) (c cursor, ok bool) {
 	return c, true
 }
 
-// AccountFilter chooses a page of accounts across users.
-type AccountFilter struct {
-	Owner account.Owner // Zero: every user's.
-	State account.State // "": any.
-	Query string        // Part of the user's or the account's address or of the host, in any case; "": any.
-	Host  string        // "": any.
-	Port  int           // 0: any.
-	// Affected asks only for accounts whose mail the provider's server keeps away.
-	Affected bool
-	Code     fault.Code // Of those whose last visit failed for this reason; "": any.
-	// Overdue asks only for accounts that are due and not being visited, the one
-	// that waits longest first.
-	Overdue bool
-	Limit   int    // Of the page; 0: 50.
-	Cursor  string // As the page before returned it; "": the first page.
+// Admin is what administrators look at across users.
+type Admin struct{ s *Store }
+
+// Admin returns it.
+func (s *Store) Admin() Admin { return Admin{s} }
+
+// Account finds anybody's account by its id; account.ErrNotFound without one.
+func (r Admin) Account(ctx context.Context, id account.ID) (account.Account, error) {
+	return r.s.Accounts().Any(ctx, id)
 }
 
 // overdueFirst is the order of accounts that are overdue, in cursors.
@@ -72,10 +67,11 @@ var fewIn = map[account.State]string{
 	account.Retrying: "p.state > 3", account.NeedsAttention: "p.state > 3", account.OverQuota: "p.state > 3",
 }
 
-// AdminAccounts returns a page of accounts across users, by user, then oldest
+// Accounts returns a page of accounts across users, by user, then oldest
 // first, unless asked for otherwise, and the cursor of the next page, "" after the last. An unknown state
 // or cursor is an *account.InvalidError.
-func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []account.Account, next string, err error) {
+func (r Admin) Accounts(ctx context.Context, f insight.AccountFilter) (page []account.Account, next string, err error) {
+	s := r.s
 	bad := &account.InvalidError{}
 	where, args := []string{"1 = 1"}, []any{}
 	if !f.Owner.IsZero() {
@@ -105,8 +101,8 @@ func (s *Store) AdminAccounts(ctx context.Context, f AccountFilter) (page []acco
 	if f.Port != 0 {
 		where, args = append(where, "a.port = ?"), append(args, f.Port)
 	}
-	if f.Query != "" {
-		found, values := containing(f.Query, "a.owner", s.folded("a.email"), "a.host")
+	if f.Match != "" {
+		found, values := containing(f.Match, "a.owner", s.folded("a.email"), "a.host")
 		where, args = append(where, found), append(args, values...)
 	}
 	if f.Affected {
@@ -188,38 +184,20 @@ func (s *Store) overdueQuery(where []string, args []any, after *cursor, limit in
 		ORDER BY CASE WHEN p.due_at_ms = 0 THEN p.hurried_ms ELSE p.due_at_ms END, a.id LIMIT ?`, args
 }
 
-// Stats are counts over all users.
-type Stats struct {
-	Accounts map[account.State]int64 // Every state, also those with none.
-	LastHour Activity
-	LastDay  Activity
-	Due      int64                // Accounts that wait for a visit now, and not for a server that is out of order.
-	Lag      time.Duration        // How long the one that waits longest has been due.
-	Failing  map[fault.Code]int64 // Accounts by the diagnosis that they have now.
-}
-
-// Activity is what visits did in some time.
-type Activity struct {
-	Polls    int64 // Visits that ended.
-	Failed   int64 // Those of them that failed.
-	Messages int64
-	Bytes    int64
-	Failures map[fault.Code]int64 // The failed ones by diagnosis.
-}
-
-// AdminStats returns the counts as they are now. Those of other processes lag
+// Stats returns the counts as they are now. Those of other processes lag
 // by up to as long as they wait between calls of FlushCounts.
-func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
+func (r Admin) Stats(ctx context.Context) (insight.Stats, error) {
+	s := r.s
 	const op = "counting accounts and visits"
 	now := s.now()
 	c := s.on(s.r)
-	st := Stats{Accounts: map[account.State]int64{}, Failing: map[fault.Code]int64{}}
+	st := insight.Stats{Accounts: map[account.State]int64{}, Failing: map[fault.Code]int64{}}
 	for _, name := range account.States() {
 		st.Accounts[name] = 0
 	}
 	out, err := s.outOfOrder(ctx, c, now)
 	if err != nil {
-		return Stats{}, s.wrap(ctx, op, err)
+		return insight.Stats{}, s.wrap(ctx, op, err)
 	}
 	state, args := stateOf(now.UnixMilli(), out)
 	err = c.each(ctx, func(r rowScanner) error {
@@ -230,7 +208,7 @@ func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
 		return err
 	}, "SELECT s, count(*) FROM (SELECT "+state+" AS s FROM poll_schedule p) AS x GROUP BY s", args...)
 	if err != nil {
-		return Stats{}, s.wrap(ctx, op, err)
+		return insight.Stats{}, s.wrap(ctx, op, err)
 	}
 	err = c.each(ctx, func(r rowScanner) error {
 		var code string
@@ -240,7 +218,7 @@ func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
 		return err
 	}, "SELECT code, count(*) FROM poll_schedule WHERE code <> '' AND enabled = 1 GROUP BY code")
 	if err != nil {
-		return Stats{}, s.wrap(ctx, op, err)
+		return insight.Stats{}, s.wrap(ctx, op, err)
 	}
 	since := int64(never)
 	query, args := except(`SELECT count(*), coalesce(min(CASE WHEN due_at_ms = 0 THEN hurried_ms ELSE due_at_ms END), ?)
@@ -248,13 +226,13 @@ func (s *Store) AdminStats(ctx context.Context) (Stats, error) {
 		[]any{since, now.UnixMilli(), now.UnixMilli()}, "circuit", out)
 	err = c.row(ctx, query, args...).Scan(&st.Due, &since)
 	if err != nil {
-		return Stats{}, s.wrap(ctx, op, err)
+		return insight.Stats{}, s.wrap(ctx, op, err)
 	}
 	if st.Due > 0 {
 		st.Lag = max(0, now.Sub(time.UnixMilli(since)))
 	}
 	if st.LastHour, err = s.activity(ctx, now.Add(-time.Hour)); err != nil {
-		return Stats{}, s.wrap(ctx, op, err)
+		return insight.Stats{}, s.wrap(ctx, op, err)
 	}
 	st.LastDay, err = s.activity(ctx, now.Add(-24*time.Hour))
 	return st, s.wrap(ctx, op, err)

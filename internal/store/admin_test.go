@@ -15,16 +15,17 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
 func ptr(n int64) *int64 { return &n }
 
 // quotaPages walks through all pages and returns the users in their order.
-func (w *world) quotaPages(f QuotaFilter) (users []string) {
+func (w *world) quotaPages(f insight.QuotaFilter) (users []string) {
 	w.Helper()
 	for range 100 {
-		page, next, err := w.AdminQuotas(w.Context(), f)
+		page, next, err := w.Admin().Quotas(w.Context(), f)
 		w.must(err)
 		if len(page) > f.Limit {
 			w.Fatalf("%d on a page of %d", len(page), f.Limit)
@@ -68,25 +69,25 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 		w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1), Messages: nil}, nil))
 		w.must(w.ClearLimits(ctx, o, nil)) // Nothing is left to tell of it.
 		cases := []struct {
-			f    QuotaFilter
+			f    insight.QuotaFilter
 			want string
 		}{
-			{QuotaFilter{}, "a b c d e f g h_% zoe"},
-			{QuotaFilter{Sort: "-user"}, "zoe h_% g f e d c b a"},
-			{QuotaFilter{Sort: "used_bytes"}, "g zoe f h_% a b c d e"},
-			{QuotaFilter{Sort: "-used_bytes"}, "e d c b a h_% f zoe g"},
-			{QuotaFilter{Sort: "used_messages"}, "g zoe a c d e f h_% b"},
-			{QuotaFilter{Sort: "limit_bytes"}, "g b c d e a f h_% zoe"},
-			{QuotaFilter{Sort: "-usage"}, "g f e d c b zoe h_% a"},
-			{QuotaFilter{State: "over"}, "e f g"},
-			{QuotaFilter{State: "near"}, "d"},
-			{QuotaFilter{State: "ok", Sort: "-used_bytes"}, "c b a h_% zoe"},
-			{QuotaFilter{Query: "H_%"}, "h_%"},
-			{QuotaFilter{Query: "_"}, "h_%"},
-			{QuotaFilter{Query: `\`}, ""},
-			{QuotaFilter{Query: "' OR 1=1 --"}, ""},
-			{QuotaFilter{Query: "\x00\xff"}, ""},
-			{QuotaFilter{Query: "@FIRMA", State: "over", Sort: "-user"}, "g f e"},
+			{insight.QuotaFilter{}, "a b c d e f g h_% zoe"},
+			{insight.QuotaFilter{Sort: "-user"}, "zoe h_% g f e d c b a"},
+			{insight.QuotaFilter{Sort: "used_bytes"}, "g zoe f h_% a b c d e"},
+			{insight.QuotaFilter{Sort: "-used_bytes"}, "e d c b a h_% f zoe g"},
+			{insight.QuotaFilter{Sort: "used_messages"}, "g zoe a c d e f h_% b"},
+			{insight.QuotaFilter{Sort: "limit_bytes"}, "g b c d e a f h_% zoe"},
+			{insight.QuotaFilter{Sort: "-usage"}, "g f e d c b zoe h_% a"},
+			{insight.QuotaFilter{State: "over"}, "e f g"},
+			{insight.QuotaFilter{State: "near"}, "d"},
+			{insight.QuotaFilter{State: "ok", Sort: "-used_bytes"}, "c b a h_% zoe"},
+			{insight.QuotaFilter{Match: "H_%"}, "h_%"},
+			{insight.QuotaFilter{Match: "_"}, "h_%"},
+			{insight.QuotaFilter{Match: `\`}, ""},
+			{insight.QuotaFilter{Match: "' OR 1=1 --"}, ""},
+			{insight.QuotaFilter{Match: "\x00\xff"}, ""},
+			{insight.QuotaFilter{Match: "@FIRMA", State: "over", Sort: "-user"}, "g f e"},
 		}
 		for _, c := range cases {
 			for _, size := range []int{1, 2, 100} {
@@ -96,7 +97,7 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 				}
 			}
 		}
-		for _, f := range []QuotaFilter{
+		for _, f := range []insight.QuotaFilter{
 			{Sort: "password"},
 			{Sort: "owner; DROP TABLE owners"},
 			{Sort: "-"},
@@ -104,7 +105,7 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 			{Cursor: "x"},
 			{Cursor: cursor{Owner: "a", Order: "user"}.String()},
 		} {
-			_, _, err := w.AdminQuotas(ctx, f)
+			_, _, err := w.Admin().Quotas(ctx, f)
 			var bad *account.InvalidError
 			if !errors.As(err, &bad) {
 				w.Errorf("%+v: %v", f, err)
@@ -136,7 +137,7 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 		if !cmp.Equal(got, want, sameOwner) {
 			w.Error(cmp.Diff(got, want, sameOwner))
 		}
-		page, _, err := w.AdminQuotas(ctx, QuotaFilter{})
+		page, _, err := w.Admin().Quotas(ctx, insight.QuotaFilter{})
 		w.must(err)
 		if !cmp.Equal(page, []account.Quota{want}, sameOwner) {
 			w.Error(cmp.Diff(page, want, sameOwner))
@@ -165,13 +166,13 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 			w.must(w.Queue().Finish(ctx, l, schedule.Settlement{State: s, At: w.clock.now(), DueAt: w.clock.now().Add(
 				time.Hour)}))
 		}
-		check := func(when, over, near, ok string, bands QuotaSummary) {
+		check := func(when, over, near, ok string, bands insight.QuotaSummary) {
 			w.Helper()
 			for state, want := range map[account.QuotaState]string{
 				account.QuotaOver: over, account.QuotaNear: near,
 				account.QuotaOK: ok,
 			} {
-				if got := strings.Join(w.quotaPages(QuotaFilter{State: state, Limit: 2}), " "); got != want {
+				if got := strings.Join(w.quotaPages(insight.QuotaFilter{State: state, Limit: 2}), " "); got != want {
 					w.Errorf("%s: %s are %q, want %q", when, state, got, want)
 				}
 				for _, u := range strings.Fields(want) {
@@ -182,7 +183,7 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 					}
 				}
 			}
-			got, err := w.AdminQuotaSummary(ctx)
+			got, err := w.Admin().QuotaSummary(ctx)
 			w.must(err)
 			if got != bands {
 				w.Errorf("%s: %+v, want %+v", when, got, bands)
@@ -198,7 +199,7 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 				w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1000), Messages: nil}, nil))
 			}
 		}
-		check("before", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{
+		check("before", "", "near", "half unlimited well", insight.QuotaSummary{Unlimited: 1, Bands: [insight.QuotaBands]int64{
 			1: 1, 5: 1,
 			9: 1,
 		}})
@@ -206,8 +207,8 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 			stop(accounts[u], account.OverQuota)
 		}
 		stop(accounts["well"], account.NeedsAttention) // The control: another state, in the same index.
-		check("stopped", "half near unlimited", "", "well", QuotaSummary{Bands: [QuotaBands]int64{1: 1, 10: 3}})
-		page, _, err := w.AdminAccounts(ctx, AccountFilter{State: account.OverQuota})
+		check("stopped", "half near unlimited", "", "well", insight.QuotaSummary{Bands: [insight.QuotaBands]int64{1: 1, 10: 3}})
+		page, _, err := w.Admin().Accounts(ctx, insight.AccountFilter{State: account.OverQuota})
 		w.must(err)
 		if len(page) != 3 {
 			w.Errorf("%d accounts are over_quota, want 3", len(page))
@@ -218,7 +219,7 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 		_, err = w.Accounts().Update(ctx, a, nil, false)
 		w.must(err)
 		w.must(w.Accounts().Remove(ctx, accounts["unlimited"].Owner, accounts["unlimited"].ID, false, nil))
-		check("over", "", "near", "half unlimited well", QuotaSummary{Unlimited: 1, Bands: [QuotaBands]int64{
+		check("over", "", "near", "half unlimited well", insight.QuotaSummary{Unlimited: 1, Bands: [insight.QuotaBands]int64{
 			1: 1, 5: 1,
 			9: 1,
 		}})
@@ -256,13 +257,13 @@ func TestAccountsThatWereStoppedAreDueAtOnceWhenThereIsRoom(t *testing.T) {
 				w.SaveUsage(w.Context(), o, 100, 27, own(100), nil))
 		}, true},
 		"the default is raised": {account.Limit{}, func(w *world, o account.Owner) error {
-			return errors.Join(w.SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(3)}),
+			return errors.Join(w.Admin().SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(3)}),
 				w.ClearLimits(w.Context(), o, nil),
-				w.SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(100)}),
+				w.Admin().SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(100)}),
 				w.SpreadLimits(w.Context()))
 		}, true},
 		"those of many are raised": {account.Limit{}, func(w *world, o account.Owner) error {
-			_, err := w.ChangeLimits(w.Context(), QuotaFilter{Query: o.String()}, account.LimitChange{
+			_, err := w.Admin().ChangeLimits(w.Context(), insight.QuotaFilter{Match: o.String()}, account.LimitChange{
 				Limit: account.Limit{Messages: ptr(100)},
 			}, "")
 			return err
@@ -347,7 +348,7 @@ func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
 				w.must(w.Queue().Finish(ctx, l, schedule.Settlement{State: st[i], DueAt: w.clock.now().Add(time.Hour)}))
 			}
 		}
-		for _, f := range []AccountFilter{
+		for _, f := range []insight.AccountFilter{
 			{},
 			{Owner: all[0].Owner},
 			{Host: "H1.example.org"},
@@ -372,7 +373,7 @@ func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
 			slices.Sort(want)
 			var got []string
 			for f.Limit, f.Cursor = 2, ""; ; {
-				page, next, err := w.AdminAccounts(ctx, f)
+				page, next, err := w.Admin().Accounts(ctx, f)
 				w.must(err)
 				for _, a := range page {
 					got = append(got, a.Owner.String()+" "+a.Name)
@@ -385,12 +386,12 @@ func TestAccountsOfAllUsersAreFilteredPageByPage(t *testing.T) {
 				w.Errorf("%+v: %s", f, cmp.Diff(got, want))
 			}
 		}
-		for _, f := range []AccountFilter{
+		for _, f := range []insight.AccountFilter{
 			{State: "odd"},
 			{Cursor: "?"},
 			{Cursor: cursor{Owner: "a", Account: "1"}.String()},
 		} {
-			_, _, err := w.AdminAccounts(ctx, f)
+			_, _, err := w.Admin().Accounts(ctx, f)
 			var bad *account.InvalidError
 			if !errors.As(err, &bad) {
 				w.Errorf("%+v: %v", f, err)
@@ -425,17 +426,17 @@ func TestStatsCountAccountsVisitsAndLag(t *testing.T) {
 		w.must(other.FlushCounts(ctx))
 		w.must(other.FlushCounts(ctx)) // Nothing twice.
 		w.clock.pass(time.Minute)
-		got, err := w.AdminStats(ctx)
+		got, err := w.Admin().Stats(ctx)
 		w.must(err)
-		want := Stats{
+		want := insight.Stats{
 			Accounts: map[account.State]int64{
 				account.Pending: 0, account.Fetching: 0, account.OK: 2, account.Retrying: 1,
 				account.NeedsAttention: 0, account.OverQuota: 0, account.Paused: 1,
 			},
-			LastHour: Activity{Polls: 2, Failed: 1, Messages: 4, Bytes: 400, Failures: map[fault.Code]int64{
+			LastHour: insight.Activity{Polls: 2, Failed: 1, Messages: 4, Bytes: 400, Failures: map[fault.Code]int64{
 				fault.ConnectTimeout: 1,
 			}},
-			LastDay: Activity{Polls: 3, Failed: 1, Messages: 7, Bytes: 700, Failures: map[fault.Code]int64{
+			LastDay: insight.Activity{Polls: 3, Failed: 1, Messages: 7, Bytes: 700, Failures: map[fault.Code]int64{
 				fault.ConnectTimeout: 1,
 			}},
 			Due: 2, Lag: 2*time.Hour + time.Minute,
@@ -467,11 +468,11 @@ func FuzzCursorsAreReadOrRefused(f *testing.F) {
 }
 
 // overdue walks through all pages of accounts that are overdue.
-func (w *world) overdue(f AccountFilter) (names []string) {
+func (w *world) overdue(f insight.AccountFilter) (names []string) {
 	w.Helper()
 	f.Overdue = true
 	for range 100 {
-		page, next, err := w.AdminAccounts(w.Context(), f)
+		page, next, err := w.Admin().Accounts(w.Context(), f)
 		w.must(err)
 		if len(page) > f.Limit {
 			w.Fatalf("%d on a page of %d", len(page), f.Limit)
@@ -522,28 +523,28 @@ func TestTheMostOverdueAreListedFirstPageByPage(t *testing.T) {
 			want[0], want[1] = want[1], want[0]
 		}
 		for _, limit := range []int{1, 2, 50} {
-			if got := w.overdue(AccountFilter{Limit: limit}); !slices.Equal(got, want) {
+			if got := w.overdue(insight.AccountFilter{Limit: limit}); !slices.Equal(got, want) {
 				w.Errorf("pages of %d: %q, want %q", limit, got, want)
 			}
 		}
-		if got := w.overdue(AccountFilter{Limit: 1, Host: "other.test"}); !slices.Equal(got, []string{
+		if got := w.overdue(insight.AccountFilter{Limit: 1, Host: "other.test"}); !slices.Equal(got, []string{
 			"same 50m0s",
 			"askedlater 0s",
 		}) {
 			w.Errorf("at one host: %q", got)
 		}
-		if got := w.overdue(AccountFilter{Limit: 1, State: account.Retrying}); !slices.Equal(got, []string{"sooner 50m0s"}) {
+		if got := w.overdue(insight.AccountFilter{Limit: 1, State: account.Retrying}); !slices.Equal(got, []string{"sooner 50m0s"}) {
 			w.Errorf("in one state: %q", got)
 		}
-		if got := w.overdue(AccountFilter{Limit: 1, Owner: asked.Owner}); !slices.Equal(got, []string{"asked 45m0s"}) {
+		if got := w.overdue(insight.AccountFilter{Limit: 1, Owner: asked.Owner}); !slices.Equal(got, []string{"asked 45m0s"}) {
 			w.Errorf("of one user: %q", got)
 		}
 
 		// A cursor of one order is none of the other.
-		_, next, err := w.AdminAccounts(w.Context(), AccountFilter{Limit: 1})
+		_, next, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Limit: 1})
 		w.must(err)
 		var bad *account.InvalidError
-		if _, _, err := w.AdminAccounts(w.Context(), AccountFilter{Overdue: true, Cursor: next}); !errors.As(err, &bad) {
+		if _, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Overdue: true, Cursor: next}); !errors.As(err, &bad) {
 			w.Errorf("a cursor of another order: %v", err)
 		}
 	})
@@ -571,9 +572,9 @@ func TestUsersAreCountedByHowFullTheyAre(t *testing.T) {
 			w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
 		}
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
-		got, err := w.AdminQuotaSummary(w.Context())
+		got, err := w.Admin().QuotaSummary(w.Context())
 		w.must(err)
-		if want := (QuotaSummary{Unlimited: 2, Bands: [QuotaBands]int64{0: 3, 1: 1, 9: 2, 10: 3}}); got != want {
+		if want := (insight.QuotaSummary{Unlimited: 2, Bands: [insight.QuotaBands]int64{0: 3, 1: 1, 9: 2, 10: 3}}); got != want {
 			w.Errorf("%+v, want %+v", got, want)
 		}
 	})
@@ -606,7 +607,7 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 	onBoth(t, func(w *world) {
 		query, args := w.overdueQuery([]string{"1 = 1"}, nil, nil, 50)
 		var summary, overdue, domain string
-		where, values, err := QuotaFilter{Domain: "firma.test"}.chosen()
+		where, values, err := chosenBy(insight.QuotaFilter{Domain: "firma.test"})
 		w.must(err)
 		w.must(w.write(w.Context(), "asking for plans", func(tx *gorm.DB) (err error) {
 			if w.postgres {

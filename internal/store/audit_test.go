@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 // failing is a connection whose calls fail from the one on whose turn it is.
@@ -158,7 +159,7 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 		w.must(w.session(o, name))
 	}
 	limit := int64(5000)
-	w.must(w.SetDefaultLimit(w.Context(), "gone.test", &account.Limit{Bytes: &limit}))
+	w.must(w.Admin().SetDefaultLimit(w.Context(), "gone.test", &account.Limit{Bytes: &limit}))
 	return map[audit.Action]func(ctx context.Context) error{
 		audit.AccountAdded: func(ctx context.Context) error {
 			_, err := w.Accounts().Add(ctx, draft(w, annas, 6), []byte("sealed"), 1000)
@@ -192,9 +193,9 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 			return w.SetLimits(ctx, o, account.Limit{Bytes: &limit}, nil)
 		},
 		audit.DefaultSet: func(ctx context.Context) error {
-			return w.SetDefaultLimit(ctx, "firma.test", &account.Limit{Bytes: &limit})
+			return w.Admin().SetDefaultLimit(ctx, "firma.test", &account.Limit{Bytes: &limit})
 		},
-		audit.DefaultRemoved: func(ctx context.Context) error { return w.SetDefaultLimit(ctx, "gone.test", nil) },
+		audit.DefaultRemoved: func(ctx context.Context) error { return w.Admin().SetDefaultLimit(ctx, "gone.test", nil) },
 		audit.UserRemoved: func(ctx context.Context) error {
 			_, err := w.BeginRemoval(ctx, gone.Owner, true)
 			return err
@@ -267,7 +268,7 @@ func TestFurtherWaysToAnActAreWrittenDownWithIt(t *testing.T) {
 		}))
 		change := func(c account.LimitChange) func(ctx context.Context) error {
 			return func(ctx context.Context) error {
-				_, err := w.ChangeLimits(ctx, QuotaFilter{Query: "anna"}, c, "")
+				_, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{Match: "anna"}, c, "")
 				return err
 			}
 		}
@@ -291,7 +292,7 @@ func TestFurtherWaysToAnActAreWrittenDownWithIt(t *testing.T) {
 			}},
 			{"a default changes", func(ctx context.Context) error {
 				more := limit + 1
-				return w.SetDefaultLimit(ctx, "firma.test", &account.Limit{Messages: &more})
+				return w.Admin().SetDefaultLimit(ctx, "firma.test", &account.Limit{Messages: &more})
 			}, audit.DefaultSet, []string{"limit_messages"}, map[string]string{
 				"domain": "firma.test", "limit_bytes": "unlimited", "limit_messages": "5001", "limit_messages_before": "unlimited",
 			}},
@@ -337,7 +338,7 @@ func TestOfManyUsersThoseAreWrittenDownWhoseLimitsChanged(t *testing.T) {
 		w.clock.pass(time.Second)
 		start := w.clock.now()
 		for range 2 { // The second time nothing changes.
-			_, err := w.ChangeLimits(w.Context(), QuotaFilter{}, account.LimitChange{
+			_, err := w.Admin().ChangeLimits(w.Context(), insight.QuotaFilter{}, account.LimitChange{
 				Limit: account.Limit{Bytes: &limit}, KeepMessages: true,
 			}, "")
 			w.must(err)

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 // counter sums finished visits by minute and outcome, so that a visit without
@@ -95,8 +96,8 @@ func (s *Store) FlushCounts(ctx context.Context) error {
 
 // activity sums the visits since a moment, those of this process included that
 // are not written yet.
-func (s *Store) activity(ctx context.Context, since time.Time) (Activity, error) {
-	a := Activity{Failures: map[fault.Code]int64{}}
+func (s *Store) activity(ctx context.Context, since time.Time) (insight.Activity, error) {
+	a := insight.Activity{Failures: map[fault.Code]int64{}}
 	add := func(code string, v countSum) {
 		a.Polls += v.polls
 		a.Messages += v.messages

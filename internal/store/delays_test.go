@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -39,7 +40,7 @@ func (w *world) delayed(name string, a account.Account, want *account.Delay) {
 	w.must(err)
 	byID, err := w.Accounts().Any(w.Context(), a.ID)
 	w.must(err)
-	page, _, err := w.AdminAccounts(w.Context(), AccountFilter{Owner: a.Owner})
+	page, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Owner: a.Owner})
 	w.must(err)
 	for way, got := range map[string]account.Account{
 		"alone": one, "by id": byID, "among the owner's": all[0],

@@ -164,7 +164,7 @@ func (f *furnisher) furnish(w *world) {
 	w.must(err)
 	w.must(w.SetNote(ctx, NoteKeys, proof))
 	tenth, thousand := int64(1<<20), int64(1000)
-	w.must(w.SetDefaultLimit(ctx, "firma.test", &account.Limit{Bytes: &thousand, Messages: &thousand}))
+	w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", &account.Limit{Bytes: &thousand, Messages: &thousand}))
 	f.anna(w)
 	f.basia(w)
 	f.jan(w)
@@ -175,7 +175,7 @@ func (f *furnisher) furnish(w *world) {
 	w.must(w.SaveUsage(ctx, basia, 999, 2, account.Limit{}, []account.AccountUsage{
 		{ID: account.ID(frozenID(21)), Bytes: 600, Messages: 1},
 	}))
-	w.must(w.SetDefaultLimit(ctx, account.EveryDomain, &account.Limit{Bytes: &tenth})) // Not spread yet.
+	w.must(w.Admin().SetDefaultLimit(ctx, account.EveryDomain, &account.Limit{Bytes: &tenth})) // Not spread yet.
 	w.must(w.Queue().NoteOutages(ctx, "p9", []schedule.Outage{{
 		Circuit: "imap.outage.test:993/tls", Since: w.clock.now().Add(-time.Hour), Probe: w.clock.now().Add(time.Minute),
 		Code: fault.ServerUnavailable,

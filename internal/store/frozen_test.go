@@ -234,7 +234,7 @@ func (w *world) readHouse(v *vault.Vault, r *reading) {
 	proof, err := w.Noted(ctx, NoteKeys)
 	w.must(err)
 	say("the keys are ours: ", v.CheckProof(frozenInstance, proof) == nil)
-	limits, _, err := w.DefaultLimits(ctx, "", 100)
+	limits, _, err := w.Admin().DefaultLimits(ctx, "", 100)
 	w.must(err)
 	for _, d := range limits {
 		say("default ", d.Domain, " ", limitColumn(d.Limit.Bytes), " ", limitColumn(d.Limit.Messages))
@@ -244,10 +244,10 @@ func (w *world) readHouse(v *vault.Vault, r *reading) {
 	w.must(err)
 	say("quota ", q.UsedBytes, " ", q.UsedMessages, " ", limitColumn(q.LimitBytes), " ", limitColumn(q.LimitMessages), " ",
 		q.SetBy, " ", q.Accounts)
-	stats, err := w.AdminStats(ctx)
+	stats, err := w.Admin().Stats(ctx)
 	w.must(err)
 	say("accounts ", stats.Accounts, " failing ", stats.Failing, " last hour ", stats.LastHour, " due ", stats.Due)
-	hosts, err := w.AdminHosts(ctx, 10)
+	hosts, err := w.Admin().Hosts(ctx, 10)
 	w.must(err)
 	for _, h := range hosts {
 		say("host ", h.Host, " ", h.Accounts, " ", h.Affected, " ", h.Down)

@@ -10,21 +10,8 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
-
-// HostHealth is how the accounts at one port of a remote host are.
-type HostHealth struct {
-	Host     string
-	Port     int
-	Accounts int64
-	Affected int64                   // The server keeps their mail away: see affected.
-	Failing  int64                   // Switched on, and the last visit failed by the server's fault.
-	Others   int64                   // Switched on, and the last visit failed for another reason.
-	Down     bool                    // It is out of order for everybody, and only probed.
-	States   map[account.State]int64 // Every state, also those with none.
-	Failures map[fault.Code]int64    // The failing ones by diagnosis.
-	Overdue  time.Duration           // How long the account that waits longest has been due.
-}
 
 // affected says in SQL with arguments of which accounts the provider's server
 // keeps the mail away: they are switched on, and the last visit failed by its
@@ -57,17 +44,18 @@ func portOf(circuit string) int {
 	return port
 }
 
-// AdminHosts returns up to limit servers by host and port, those with the most
+// Hosts returns up to limit servers by host and port, those with the most
 // affected accounts first, then those with the most accounts. One pass over the
 // schedule makes it: an index on what a visit changes would cost every visit more
 // than this saves an administrator.
-func (s *Store) AdminHosts(ctx context.Context, limit int) ([]HostHealth, error) {
+func (r Admin) Hosts(ctx context.Context, limit int) ([]insight.HostHealth, error) {
+	s := r.s
 	type place struct {
 		host string
 		port int
 	}
 	at := s.now()
-	now, hosts := at.UnixMilli(), map[place]*HostHealth{}
+	now, hosts := at.UnixMilli(), map[place]*insight.HostHealth{}
 	down, err := s.outOfOrder(ctx, s.on(s.r), at)
 	if err != nil {
 		return nil, s.wrap(ctx, "counting accounts by host", err)
@@ -84,7 +72,7 @@ func (s *Store) AdminHosts(ctx context.Context, limit int) ([]HostHealth, error)
 		key := place{host, portOf(circuit)}
 		h := hosts[key]
 		if h == nil {
-			h = &HostHealth{
+			h = &insight.HostHealth{
 				Host: host, Port: key.port, States: map[account.State]int64{}, Failures: map[fault.Code]int64{},
 			}
 			for _, name := range account.States() {
@@ -115,11 +103,11 @@ func (s *Store) AdminHosts(ctx context.Context, limit int) ([]HostHealth, error)
 	if err != nil {
 		return nil, s.wrap(ctx, "counting accounts by host", err)
 	}
-	out := make([]HostHealth, 0, len(hosts))
+	out := make([]insight.HostHealth, 0, len(hosts))
 	for _, h := range hosts {
 		out = append(out, *h)
 	}
-	slices.SortFunc(out, func(a, b HostHealth) int {
+	slices.SortFunc(out, func(a, b insight.HostHealth) int {
 		return cmp.Or(cmp.Compare(b.Affected, a.Affected), cmp.Compare(b.Accounts, a.Accounts),
 			strings.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
 	})

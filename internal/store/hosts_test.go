@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -58,7 +59,7 @@ func TestServersAreListedByTheirOwnFaultsTheWorstFirst(t *testing.T) {
 			}
 			return some
 		}
-		want := []HostHealth{
+		want := []insight.HostHealth{
 			{
 				Host: "bad.test", Port: 993, Accounts: 2, Affected: 1, Failing: 1, Others: 1,
 				States:   states(map[account.State]int64{account.Retrying: 1, account.NeedsAttention: 1}),
@@ -81,12 +82,12 @@ func TestServersAreListedByTheirOwnFaultsTheWorstFirst(t *testing.T) {
 				Failures: map[fault.Code]int64{},
 			},
 		}
-		got, err := w.AdminHosts(w.Context(), 100)
+		got, err := w.Admin().Hosts(w.Context(), 100)
 		w.must(err)
 		if diff := cmp.Diff(want, got); diff != "" {
 			w.Errorf("hosts (-want +got):\n%s", diff)
 		}
-		if got, err := w.AdminHosts(w.Context(), 2); err != nil || len(got) != 2 || got[1].Host != "fine.test" {
+		if got, err := w.Admin().Hosts(w.Context(), 2); err != nil || len(got) != 2 || got[1].Host != "fine.test" {
 			w.Errorf("the first two: %v, %v", got, err)
 		}
 	})
@@ -135,31 +136,31 @@ func BenchmarkAdminLooks(b *testing.B) {
 		million(b, s)
 		b.Run("hosts", func(b *testing.B) {
 			for b.Loop() {
-				if hosts, err := s.AdminHosts(b.Context(), 100); err != nil || len(hosts) != 100 {
+				if hosts, err := s.Admin().Hosts(b.Context(), 100); err != nil || len(hosts) != 100 {
 					b.Fatal(len(hosts), err)
 				}
 			}
 		})
 		b.Run("stats", func(b *testing.B) {
 			for b.Loop() {
-				if _, err := s.AdminStats(b.Context()); err != nil {
+				if _, err := s.Admin().Stats(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 		b.Run("quotas", func(b *testing.B) {
 			for b.Loop() {
-				if q, err := s.AdminQuotaSummary(b.Context()); err != nil || q.Bands[5] != 25_000 {
+				if q, err := s.Admin().QuotaSummary(b.Context()); err != nil || q.Bands[5] != 25_000 {
 					b.Fatal(q, err)
 				}
 			}
 		})
-		for name, f := range map[string]AccountFilter{
+		for name, f := range map[string]insight.AccountFilter{
 			"overdue": {Overdue: true}, "overdue at a host": {Overdue: true, Host: "imap7.example.org"},
 			"all": {}, "host": {Host: "imap0.example.org"}, "retrying": {State: account.Retrying}, "paused": {
 				State: account.Paused,
 			},
-			"a part": {Query: "u24999"}, "a part that nobody has": {Query: "nobody"}, "affected": {Affected: true},
+			"a part": {Match: "u24999"}, "a part that nobody has": {Match: "nobody"}, "affected": {Affected: true},
 			"ok": {State: account.OK}, "pending": {State: account.Pending}, "retrying at a host": {
 				Host:  "imap0.example.org",
 				State: account.Retrying,
@@ -167,7 +168,7 @@ func BenchmarkAdminLooks(b *testing.B) {
 		} {
 			b.Run(name, func(b *testing.B) {
 				for b.Loop() {
-					if _, _, err := s.AdminAccounts(b.Context(), f); err != nil {
+					if _, _, err := s.Admin().Accounts(b.Context(), f); err != nil {
 						b.Fatal(err)
 					}
 				}

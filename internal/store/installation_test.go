@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 // Nobody is told that there is nothing out of a database that is another one by
@@ -34,8 +35,8 @@ func TestNothingIsSaidOfWhatAnEmptiedDatabaseLacks(t *testing.T) {
 				return err
 			},
 			"a quota":      func() error { _, err := w.Quota(w.Context(), o); return err },
-			"all quotas":   func() error { _, _, err := w.AdminQuotas(w.Context(), QuotaFilter{}); return err },
-			"all accounts": func() error { _, _, err := w.AdminAccounts(w.Context(), AccountFilter{}); return err },
+			"all quotas":   func() error { _, _, err := w.Admin().Quotas(w.Context(), insight.QuotaFilter{}); return err },
+			"all accounts": func() error { _, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{}); return err },
 		}
 		for name, ask := range asks {
 			if err := ask(); errors.Is(err, account.ErrUnavailable) {
@@ -264,7 +265,7 @@ func TestNobodyIsToldOfAFileThatWasCopiedOver(t *testing.T) {
 	asks := map[string]func() error{
 		"accounts":     func() error { _, err := ours.Accounts().Accounts(t.Context(), o); return err },
 		"a quota":      func() error { _, err := ours.Quota(t.Context(), o); return err },
-		"all accounts": func() error { _, _, err := ours.AdminAccounts(t.Context(), AccountFilter{}); return err },
+		"all accounts": func() error { _, _, err := ours.Admin().Accounts(t.Context(), insight.AccountFilter{}); return err },
 	}
 	limit := int64(1000)
 	for _, s := range []*Store{ours, theirs} {

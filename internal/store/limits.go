@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 // Who said what a user's limits are: owners.set_by.
@@ -64,20 +65,15 @@ func (s *Store) inherit(ctx context.Context, c sqlConn, r *ownerRow) error {
 	return err
 }
 
-// DefaultLimit is what users of a domain may hold of whom nothing else was said.
-type DefaultLimit struct {
-	Domain string // account.EveryDomain: of those whose domain has none.
-	Limit  account.Limit
-}
-
 // DefaultLimits returns a page of the default limits, everybody's first, then by
 // domain; and the domain after which the next page begins, "" after the last.
-func (s *Store) DefaultLimits(ctx context.Context, after string, limit int) (page []DefaultLimit, next string,
+func (r Admin) DefaultLimits(ctx context.Context, after string, limit int) (page []insight.DefaultLimit, next string,
 	err error,
 ) {
+	s := r.s
 	size := pageSize(limit)
 	err = s.on(s.r).each(ctx, func(r rowScanner) error {
-		var d DefaultLimit
+		var d insight.DefaultLimit
 		var bytes, messages int64
 		err := r.Scan(&d.Domain, &bytes, &messages)
 		d.Limit = account.Limit{Bytes: limitPointer(bytes), Messages: limitPointer(messages)}
@@ -101,7 +97,8 @@ func (s *Store) DefaultLimits(ctx context.Context, after string, limit int) (pag
 // those whose domain has no default) of whom nothing else was said; nil takes the
 // default back. It counts for deliveries at once, and for lists when SpreadLimits
 // has come through.
-func (s *Store) SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error {
+func (r Admin) SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error {
+	s := r.s
 	return s.write(ctx, "setting a default limit", func(tx *gorm.DB) error {
 		c := s.on(tx)
 		before, err := s.lockDefault(ctx, c, domain)
@@ -224,25 +221,19 @@ func (s *Store) rewrite(tx *gorm.DB, r *ownerRow) (changed bool, err error) {
 	return done.RowsAffected > 0, s.resumeStopped(tx.Statement.Context, s.on(tx), *r, before)
 }
 
-// LimitStep is what one step of a change of many users' limits came to.
-type LimitStep struct {
-	Matching int64  // Users that the filter chooses, of those that the step came by.
-	Changed  int64  // Those of them whose limits are others now.
-	Next     string // After whom the next step begins; "": there is none.
-}
-
 // ChangeLimits changes the limits of the next users that a filter chooses, at most
 // 500 in one transaction, by address. The first step begins after "". A user who
 // comes to meet the filter by a step is not changed twice.
-func (s *Store) ChangeLimits(ctx context.Context, f QuotaFilter, change account.LimitChange,
+func (r Admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, change account.LimitChange,
 	after string,
-) (step LimitStep, err error) {
-	where, args, err := f.chosen()
+) (step insight.LimitStep, err error) {
+	s := r.s
+	where, args, err := chosenBy(f)
 	if err != nil {
-		return LimitStep{}, err
+		return insight.LimitStep{}, err
 	}
 	err = s.write(ctx, "setting the quotas of many", func(tx *gorm.DB) error {
-		step = LimitStep{}
+		step = insight.LimitStep{}
 		rows, next, err := s.lockRows(tx, where, args, after)
 		if err != nil {
 			return err
@@ -280,8 +271,9 @@ func (s *Store) ChangeLimits(ctx context.Context, f QuotaFilter, change account.
 }
 
 // CountQuotas says how many users a filter chooses.
-func (s *Store) CountQuotas(ctx context.Context, f QuotaFilter) (n int64, err error) {
-	where, args, err := f.chosen()
+func (r Admin) CountQuotas(ctx context.Context, f insight.QuotaFilter) (n int64, err error) {
+	s := r.s
+	where, args, err := chosenBy(f)
 	if err != nil {
 		return 0, err
 	}
@@ -292,9 +284,9 @@ func (s *Store) CountQuotas(ctx context.Context, f QuotaFilter) (n int64, err er
 	return n, s.wrap(ctx, "counting users", err)
 }
 
-// chosen are the conditions of a filter, at least one.
-func (f QuotaFilter) chosen() (where []string, args []any, err error) {
+// chosenBy are the conditions of a filter, at least one.
+func chosenBy(f insight.QuotaFilter) (where []string, args []any, err error) {
 	bad := &account.InvalidError{}
-	where, args = f.conditions(bad)
+	where, args = quotaConditions(f, bad)
 	return append(where, "1 = 1"), args, bad.OrNil()
 }

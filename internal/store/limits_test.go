@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
 func bytesOf(n int64) account.Limit { return account.Limit{Bytes: &n} }
@@ -30,7 +31,7 @@ func (w *world) counts(user string) string {
 	q, err := w.Quota(w.Context(), o)
 	w.must(err)
 	got := tell(account.Limit{Bytes: q.LimitBytes}, q.SetBy)
-	page, _, err := w.AdminQuotas(w.Context(), QuotaFilter{Query: user})
+	page, _, err := w.Admin().Quotas(w.Context(), insight.QuotaFilter{Match: user})
 	w.must(err)
 	for _, listed := range page {
 		if in := tell(account.Limit{Bytes: listed.LimitBytes}, listed.SetBy); in != got {
@@ -59,7 +60,7 @@ func TestAUsersLimitGoesBeforeTheDomainsAndThatBeforeEverybodys(t *testing.T) {
 				w.Errorf("%s: %q and %q, want %q and %q", when, a, o, anna, ola)
 			}
 		}
-		set := func(domain string, n int64) { w.must(w.SetDefaultLimit(ctx, domain, ptrTo(bytesOf(n)))) }
+		set := func(domain string, n int64) { w.must(w.Admin().SetDefaultLimit(ctx, domain, ptrTo(bytesOf(n)))) }
 		o := owner(w, "anna@firma.test")
 		check("at first", "none ", "none ")
 		set(account.EveryDomain, 10)
@@ -75,10 +76,10 @@ func TestAUsersLimitGoesBeforeTheDomainsAndThatBeforeEverybodys(t *testing.T) {
 		check("none for a user", "none mailbrook", "11 installation")
 		w.must(w.ClearLimits(ctx, o, nil))
 		check("taken back", "25 domain", "11 installation")
-		w.must(w.SetDefaultLimit(ctx, "firma.test", nil))
+		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", nil))
 		check("the domain's taken back", "11 installation", "11 installation")
-		w.must(w.SetDefaultLimit(ctx, account.EveryDomain, nil))
-		w.must(w.SetDefaultLimit(ctx, account.EveryDomain, nil)) // Repeatable.
+		w.must(w.Admin().SetDefaultLimit(ctx, account.EveryDomain, nil))
+		w.must(w.Admin().SetDefaultLimit(ctx, account.EveryDomain, nil)) // Repeatable.
 		check("all taken back", "none ", "none ")
 	})
 }
@@ -87,7 +88,7 @@ func TestAUsersLimitGoesBeforeTheDomainsAndThatBeforeEverybodys(t *testing.T) {
 // somebody of whom nothing is known; a domain that only ends like it has not.
 func TestWhoComesLaterHasTheDefault(t *testing.T) {
 	onBoth(t, func(w *world) {
-		w.must(w.SetDefaultLimit(w.Context(), "firma.test", ptrTo(bytesOf(0))))
+		w.must(w.Admin().SetDefaultLimit(w.Context(), "firma.test", ptrTo(bytesOf(0))))
 		w.must(w.SpreadLimits(w.Context()))
 		w.add("anna@firma.test", 1)
 		w.add("jan@mafirma.test", 2)
@@ -100,10 +101,10 @@ func TestWhoComesLaterHasTheDefault(t *testing.T) {
 				w.Errorf("%s: %q, want %q", user, got, want)
 			}
 		}
-		if got := w.quotaPages(QuotaFilter{State: account.QuotaOver, Limit: 5}); !cmp.Equal(got, []string{"anna"}) {
+		if got := w.quotaPages(insight.QuotaFilter{State: account.QuotaOver, Limit: 5}); !cmp.Equal(got, []string{"anna"}) {
 			w.Errorf("over are %q", got) // A limit of 0 is full at once.
 		}
-		if got := w.quotaPages(QuotaFilter{Domain: "FIRMA.test", Limit: 5}); !cmp.Equal(got, []string{"anna"}) {
+		if got := w.quotaPages(insight.QuotaFilter{Domain: "FIRMA.test", Limit: 5}); !cmp.Equal(got, []string{"anna"}) {
 			w.Errorf("of the domain are %q", got)
 		}
 		w.must(w.SaveUsage(w.Context(), owner(w, "anna@firma.test"), 5, 1, account.Limit{}, nil))
@@ -119,7 +120,7 @@ func TestADefaultCountsAtOnceAndSpreadingIsFinished(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx := w.Context()
 		w.many("u%04d@firma.test", limitsAtOnce+7)
-		w.must(w.SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(20))))
+		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(20))))
 		o := owner(w, "u0000@firma.test")
 		if l, err := w.Journal().Limit(ctx, o); err != nil || l.Bytes == nil || *l.Bytes != 20 {
 			w.Errorf("before it is spread: %+v, %v", l, err)
@@ -131,7 +132,7 @@ func TestADefaultCountsAtOnceAndSpreadingIsFinished(t *testing.T) {
 		}
 		inList := func() (n int) {
 			for c := ""; ; {
-				page, next, err := w.AdminQuotas(ctx, QuotaFilter{Limit: 500, Cursor: c})
+				page, next, err := w.Admin().Quotas(ctx, insight.QuotaFilter{Limit: 500, Cursor: c})
 				w.must(err)
 				for _, q := range page {
 					if q.LimitBytes != nil && *q.LimitBytes == 20 {
@@ -162,7 +163,7 @@ func TestSpreadingAtOnceDoesNoHarm(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx, n := w.Context(), 60
 		w.many("u%04d@firma.test", n)
-		w.must(w.SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(20))))
+		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(20))))
 		other := w.another()
 		var g errgroup.Group
 		for _, s := range []*Store{w.Store, other} {
@@ -181,7 +182,7 @@ func TestSpreadingAtOnceDoesNoHarm(t *testing.T) {
 			return nil
 		})
 		g.Go(func() error {
-			if err := w.SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(30))); err != nil {
+			if err := w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(30))); err != nil {
 				return err
 			}
 			return w.SpreadLimits(ctx)
@@ -218,11 +219,11 @@ func TestTheLimitsOfAllWhomAFilterChoosesAreSetStepByStep(t *testing.T) {
 		one, far := owner(w, "u0001@firma.test"), owner(w, "zoe@firma.test")
 		w.must(w.SetLimits(ctx, one, account.Limit{Bytes: ptrTo(int64(5)), Messages: ptrTo(int64(7))}, nil))
 		w.must(w.SetLimits(ctx, far, account.Limit{Bytes: ptrTo(int64(0))}, nil))
-		filter := QuotaFilter{Domain: "firma.test"}
-		run := func(f QuotaFilter, c account.LimitChange) (matching, changed int64, steps int) {
+		filter := insight.QuotaFilter{Domain: "firma.test"}
+		run := func(f insight.QuotaFilter, c account.LimitChange) (matching, changed int64, steps int) {
 			w.Helper()
 			for after := ""; ; {
-				step, err := w.ChangeLimits(ctx, f, c, after)
+				step, err := w.Admin().ChangeLimits(ctx, f, c, after)
 				w.must(err)
 				if step.Matching > limitsAtOnce {
 					w.Fatalf("%d in one transaction", step.Matching)
@@ -233,7 +234,7 @@ func TestTheLimitsOfAllWhomAFilterChoosesAreSetStepByStep(t *testing.T) {
 				}
 			}
 		}
-		counted, err := w.CountQuotas(ctx, filter)
+		counted, err := w.Admin().CountQuotas(ctx, filter)
 		w.must(err)
 		set := account.LimitChange{Limit: bytesOf(40), KeepMessages: true}
 		matching, changed, steps := run(filter, set)
@@ -255,27 +256,27 @@ func TestTheLimitsOfAllWhomAFilterChoosesAreSetStepByStep(t *testing.T) {
 		}
 		// By state: who is full gets room, and is not full any more.
 		w.must(w.SaveUsage(ctx, far, 40, 1, account.Limit{}, nil))
-		over := QuotaFilter{State: account.QuotaOver}
+		over := insight.QuotaFilter{State: account.QuotaOver}
 		if matching, changed, _ := run(over, account.LimitChange{Limit: bytesOf(400), KeepMessages: true}); matching != 1 ||
 			changed != 1 || w.counts("zoe@firma.test") != "400 mailbrook" || len(w.quotaPages(over)) != 0 {
 			w.Errorf("of those over their limit %d matched, %d changed; zoe has %s", matching, changed,
 				w.counts("zoe@firma.test"))
 		}
 		// Back to the defaults, and nothing is kept of whom there is nothing to tell.
-		w.must(w.SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(77))))
+		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(77))))
 		gone := owner(w, "gone@firma.test")
 		w.must(w.SetLimits(ctx, gone, bytesOf(1), nil))
-		if _, changed, _ := run(QuotaFilter{}, account.LimitChange{Inherit: true}); changed != int64(n+2) {
+		if _, changed, _ := run(insight.QuotaFilter{}, account.LimitChange{Inherit: true}); changed != int64(n+2) {
 			w.Errorf("back to the default: %d changed", changed)
 		}
 		if got := w.counts("u0001@firma.test"); got != "77 domain" {
 			w.Errorf("back at the default: %q", got)
 		}
-		if got := w.quotaPages(QuotaFilter{Query: "gone", Limit: 1}); len(got) != 0 {
+		if got := w.quotaPages(insight.QuotaFilter{Match: "gone", Limit: 1}); len(got) != 0 {
 			w.Errorf("kept: %q", got)
 		}
 		var bad *account.InvalidError
-		if _, err := w.ChangeLimits(ctx, QuotaFilter{State: "odd"}, set, ""); !errors.As(err, &bad) {
+		if _, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{State: "odd"}, set, ""); !errors.As(err, &bad) {
 			w.Errorf("an odd state: %v", err)
 		}
 	})
@@ -292,11 +293,11 @@ func TestATagNamesWhatWasSetForTheUser(t *testing.T) {
 			return account.Match{q.Version()}
 		}
 		before := tag()
-		w.must(w.SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(5))))
+		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(5))))
 		w.must(w.SetLimits(ctx, o, account.Limit{}, before))
 		w.want(w.ClearLimits(ctx, o, before), account.ErrPrecondition)
 		set := tag()
-		if _, err := w.ChangeLimits(ctx, QuotaFilter{}, account.LimitChange{Limit: bytesOf(9)}, ""); err != nil {
+		if _, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{}, account.LimitChange{Limit: bytesOf(9)}, ""); err != nil {
 			w.Error(err)
 		}
 		w.want(w.SetLimits(ctx, o, bytesOf(10), set), account.ErrPrecondition)
@@ -320,7 +321,7 @@ func TestAccountsAreFoundByAPart(t *testing.T) {
 			"NNA": "anna", "anna_n": "anna", "_": "anna", "GMAIL.": "anna", "poczta": "jan", "firma.t": "anna jan", "%": "",
 			"nobody": "", `\`: "",
 		} {
-			page, _, err := w.AdminAccounts(w.Context(), AccountFilter{Query: query})
+			page, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Match: query})
 			w.must(err)
 			var got []string
 			for _, a := range page {
@@ -353,7 +354,7 @@ func TestLettersAreFoundOnBothDatabases(t *testing.T) {
 			"_": "K%j_x", "Ż%": "", "\u212a%": "K%j_x", "\u017b_": "", "bücher": "K%j_x a Łoś łoŚ ŻÓŁW żaba",
 			"łoś": "Łoś", "ŁOŚ@": "Łoś", "łoŚ": "Łoś łoŚ",
 		} {
-			page, _, err := w.AdminAccounts(w.Context(), AccountFilter{Query: query})
+			page, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Match: query})
 			w.must(err)
 			var got []string
 			for _, a := range page {
@@ -366,7 +367,7 @@ func TestLettersAreFoundOnBothDatabases(t *testing.T) {
 			}
 		}
 		for query, want := range map[string]int{"bücher": 1, "@BÜCHER.test": 1, "XN--B": 1, "böcher": 0} {
-			if got := w.quotaPages(QuotaFilter{Query: query, Limit: 50}); len(got) != want {
+			if got := w.quotaPages(insight.QuotaFilter{Match: query, Limit: 50}); len(got) != want {
 				w.Errorf("users by %s: %q", query, got)
 			}
 		}
@@ -377,7 +378,7 @@ func TestLettersAreFoundOnBothDatabases(t *testing.T) {
 func TestMigratingDownKeepsDefaultLimits(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.add("anna@firma.test", 1)
-		w.must(w.SetDefaultLimit(w.Context(), "firma.test", ptrTo(bytesOf(20))))
+		w.must(w.Admin().SetDefaultLimit(w.Context(), "firma.test", ptrTo(bytesOf(20))))
 		w.must(w.SpreadLimits(w.Context()))
 		steps, err := w.MigrationStatus(w.Context())
 		w.must(err)

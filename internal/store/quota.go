@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -275,36 +276,16 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 	return out, nil
 }
 
-// QuotaFilter chooses a page of users.
-type QuotaFilter struct {
-	Query  string             // Only users whose address contains this, in any case; "": all.
-	Domain string             // Only users of this domain; "": all.
-	State  account.QuotaState // "": all.
-	// "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage"; "-" before it turns it round.
-	Sort   string
-	Limit  int    // Of the page; 0: 50.
-	Cursor string // As the page before returned it; "": the first page.
-}
-
 // quotaSorts are the orders that an index serves.
 var quotaSorts = map[string]string{
 	"used_bytes": "used_bytes", "used_messages": "used_messages", "limit_bytes": "limit_bytes", "usage": "fill",
 }
 
-// QuotaBands is into how many bands of fill users are counted: one for each
-// tenth of a limit, and one for those who have reached it.
-const QuotaBands = 11
-
-// QuotaSummary counts users by the fuller of their limits.
-type QuotaSummary struct {
-	Unlimited int64
-	Bands     [QuotaBands]int64
-}
-
-// AdminQuotaSummary counts all users by how full they were when last measured.
+// QuotaSummary counts all users by how full they were when last measured.
 // It reads one index from end to end, and the rows of those alone of whom an
 // account is over_quota.
-func (s *Store) AdminQuotaSummary(ctx context.Context) (sum QuotaSummary, err error) {
+func (r Admin) QuotaSummary(ctx context.Context) (sum insight.QuotaSummary, err error) {
+	s := r.s
 	c, bands := s.on(s.r), quotaBandArgs
 	err = c.each(ctx, func(r rowScanner) error {
 		var band int
@@ -333,7 +314,7 @@ func (s *Store) AdminQuotaSummary(ctx context.Context) (sum QuotaSummary, err er
 		} else {
 			sum.Bands[band] -= n
 		}
-		sum.Bands[QuotaBands-1] += n
+		sum.Bands[insight.QuotaBands-1] += n
 		return nil
 	}, quotaBands+" WHERE owner IN ("+stopped+") GROUP BY band", bands...)
 	return sum, s.wrap(ctx, "counting users by quota", err)
@@ -344,8 +325,8 @@ const quotaBands = `SELECT band, count(*) FROM (SELECT owner, CASE WHEN limit_by
 	WHEN fill >= ? THEN CAST(? AS INTEGER) ELSE fill / ? END AS band FROM owners) AS x`
 
 var quotaBandArgs = []any{
-	int64(never), int64(never), account.FullMark, QuotaBands - 1,
-	account.FullMark / (QuotaBands - 1),
+	int64(never), int64(never), account.FullMark, insight.QuotaBands - 1,
+	account.FullMark / (insight.QuotaBands - 1),
 }
 
 const maxPage = 500
@@ -357,10 +338,11 @@ func pageSize(limit int) int {
 	return min(limit, maxPage)
 }
 
-// AdminQuotas returns a page of users, each with limits, last measured use and
+// Quotas returns a page of users, each with limits, last measured use and
 // its accounts' shares, and the cursor of the next page, "" after the last. An
 // unknown sort, state or cursor is an *account.InvalidError.
-func (s *Store) AdminQuotas(ctx context.Context, f QuotaFilter) (page []account.Quota, next string, err error) {
+func (r Admin) Quotas(ctx context.Context, f insight.QuotaFilter) (page []account.Quota, next string, err error) {
+	s := r.s
 	query, args, column, err := quotaPage(f)
 	if err != nil {
 		return nil, "", err
@@ -389,7 +371,7 @@ func (s *Store) AdminQuotas(ctx context.Context, f QuotaFilter) (page []account.
 
 // quotaPage makes the statement for a page; the size of the page is its last
 // argument. column is the number that the order goes by, "" for the address.
-func quotaPage(f QuotaFilter) (query string, args []any, column string, err error) {
+func quotaPage(f insight.QuotaFilter) (query string, args []any, column string, err error) {
 	bad := &account.InvalidError{}
 	name, down := strings.CutPrefix(f.Sort, "-")
 	column, known := quotaSorts[name]
@@ -397,7 +379,7 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 		bad.Add("sort", "invalid", "must be one of %s, with a - before it or not",
 			"user, used_bytes, used_messages, limit_bytes, usage")
 	}
-	where, args := f.conditions(bad)
+	where, args := quotaConditions(f, bad)
 	after, direction := ">", "ASC"
 	if down {
 		after, direction = "<", "DESC"
@@ -427,10 +409,10 @@ func quotaPage(f QuotaFilter) (query string, args []any, column string, err erro
 	return query + " ORDER BY " + strings.Join(order, ", ") + " LIMIT ?", args, column, nil
 }
 
-// conditions are those that the filter makes; what is wrong with it goes to bad.
-func (f QuotaFilter) conditions(bad *account.InvalidError) (where []string, args []any) {
-	if f.Query != "" {
-		found, values := containing(f.Query, "owner")
+// quotaConditions are those that the filter makes; what is wrong with it goes to bad.
+func quotaConditions(f insight.QuotaFilter, bad *account.InvalidError) (where []string, args []any) {
+	if f.Match != "" {
+		found, values := containing(f.Match, "owner")
 		where, args = append(where, found), append(args, values...)
 	}
 	if f.Domain != "" {

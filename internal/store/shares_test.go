@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -310,12 +311,12 @@ func TestAnOutageShowsInEveryListAlike(t *testing.T) {
 		w.settled(wrong, account.NeedsAttention, fault.AuthFailed, 0)
 		states := func() (got []string) {
 			w.Helper()
-			st, err := w.AdminStats(w.Context())
+			st, err := w.Admin().Stats(w.Context())
 			w.must(err)
-			hosts, err := w.AdminHosts(w.Context(), 10)
+			hosts, err := w.Admin().Hosts(w.Context(), 10)
 			w.must(err)
 			for _, s := range account.States() {
-				page, _, err := w.AdminAccounts(w.Context(), AccountFilter{State: s})
+				page, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{State: s})
 				w.must(err)
 				atHosts := int64(0)
 				for _, h := range hosts {
@@ -332,7 +333,7 @@ func TestAnOutageShowsInEveryListAlike(t *testing.T) {
 				}
 			}
 			for _, h := range hosts {
-				page, _, err := w.AdminAccounts(w.Context(), AccountFilter{Host: h.Host, Port: h.Port, Affected: true})
+				page, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Host: h.Host, Port: h.Port, Affected: true})
 				w.must(err)
 				if int64(len(page)) != h.Affected {
 					w.Errorf("port %d: %d affected in the list, %d counted", h.Port, len(page), h.Affected)
@@ -357,7 +358,7 @@ func TestAnOutageShowsInEveryListAlike(t *testing.T) {
 		}
 		// Newcomer 12: all who wait for the server are affected, though one visit failed
 		// there; whose password is refused is not, nor who is at another port.
-		hosts, err := w.AdminHosts(w.Context(), 10)
+		hosts, err := w.Admin().Hosts(w.Context(), 10)
 		w.must(err)
 		if len(hosts) != 2 || hosts[0].Port != 993 || !hosts[0].Down || hosts[0].Affected != 2 || hosts[0].Others != 1 ||
 			hosts[1].Down || hosts[1].Affected != 0 {
