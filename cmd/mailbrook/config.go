@@ -112,7 +112,8 @@ func (c config) databaseName() string {
 // schema is what may be set, and how it is named.
 func schema() settings.Schema[config] {
 	return settings.Schema[config]{
-		Keys: allSettings(), Prefix: "MAILBROOK_", Variables: []string{fileVariable}, Help: "mailbrook --help", Defaults: defaults,
+		Keys: allSettings(), Prefix: "MAILBROOK_", Variables: []string{fileVariable}, Help: "mailbrook --help",
+		Defaults: defaults,
 	}
 }
 

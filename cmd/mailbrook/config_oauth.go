@@ -67,7 +67,8 @@ func oauthSettings() []setting {
 			setting{Name: key + "token_url", Optional: true, Set: put(func(o *oauthConfig) *string {
 				return &o.TokenURL
 			}, checkTokenURL)},
-			setting{Name: key + "issuer", Optional: true, Set: put(func(o *oauthConfig) *string { return &o.Issuer }, checkText)},
+			setting{Name: key + "issuer", Optional: true, Set: put(func(o *oauthConfig) *string { return &o.Issuer },
+				checkText)},
 			setting{Name: key + "scopes", Kind: settings.List, Optional: true, Set: func(c *config, v string) error {
 				change(func(o *oauthConfig) { o.Scopes = splitWords(v) })(c)
 				return nil

@@ -284,9 +284,10 @@ func TestTheLaterWins(t *testing.T) {
 		0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadConfig(t.Context(), "", []string{"MAILBROOK_LISTEN=env:2", "MAILBROOK_DATA_DIR=env"}, map[string]string{
-		"listen": "flag:3",
-	})
+	got, err := loadConfig(t.Context(), "", []string{"MAILBROOK_LISTEN=env:2", "MAILBROOK_DATA_DIR=env"},
+		map[string]string{
+			"listen": "flag:3",
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -485,7 +486,8 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 
 func TestAFileNamedByHandMustBeThere(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if _, err := loadConfig(t.Context(), "missing.toml", nil, nil); err == nil || !strings.Contains(err.Error(), "missing.toml") ||
+	if _, err := loadConfig(t.Context(), "missing.toml", nil, nil); err == nil ||
+		!strings.Contains(err.Error(), "missing.toml") ||
 		!strings.Contains(err.Error(), "--config") {
 		t.Errorf("the error is %v", err)
 	}
@@ -498,7 +500,8 @@ func TestMistakesInSecretsDoNotShowThem(t *testing.T) {
 		"MAILBROOK_DATABASE=postgres://mb:canary%zz@db.test/mb",
 		"MAILBROOK_DATABASE=mysql://mb:canary@db.test/mb",
 	} {
-		if _, err := loadConfig(t.Context(), "", []string{environ}, nil); err == nil || strings.Contains(err.Error(), "canary") {
+		if _, err := loadConfig(t.Context(), "", []string{environ}, nil); err == nil ||
+			strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: the error is %v", environ, err)
 		}
 	}

@@ -650,7 +650,8 @@ func TestHelpNamesEveryKeyAndVariable(t *testing.T) {
 		if strings.HasPrefix(setting.Name, "oauth.") {
 			continue // They are all alike; the first one's are looked at below.
 		}
-		if !strings.Contains(shown, "  "+setting.Name+", "+schema().Variable(setting)) || !strings.Contains(shown, meaning(setting.Name)) {
+		if !strings.Contains(shown, "  "+setting.Name+", "+schema().Variable(setting)) ||
+			!strings.Contains(shown, meaning(setting.Name)) {
 			t.Errorf("--help does not name %s, %s: %s", setting.Name, schema().Variable(setting), meaning(setting.Name))
 		}
 		if !strings.Contains(string(manual), "`"+setting.Name+"`") {

@@ -63,7 +63,8 @@ func TestFilesNamedByHandAreBounded(t *testing.T) {
 		{"a configuration that is a directory", "/tmp", "", "is a directory"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := loadConfig(t.Context(), tc.file, []string{tc.environ}, nil); err == nil || !strings.Contains(err.Error(), tc.says) {
+			if _, err := loadConfig(t.Context(), tc.file, []string{tc.environ}, nil); err == nil ||
+				!strings.Contains(err.Error(), tc.says) {
 				t.Errorf("the error is %v, and does not say %q", err, tc.says)
 			}
 		})

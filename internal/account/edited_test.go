@@ -32,7 +32,10 @@ func TestWhatFollowsFromAnEdit(t *testing.T) {
 		want       account.Consequences
 	}{
 		{"nothing", func(*account.Account) {}, false, account.Consequences{}},
-		{"what people call it", func(a *account.Account) { a.Name, a.SenderName = "Praca", "Anna" }, false, account.Consequences{}},
+		{
+			"what people call it", func(a *account.Account) { a.Name, a.SenderName = "Praca", "Anna" }, false,
+			account.Consequences{},
+		},
 		{"the interval", func(a *account.Account) { a.PollInterval = time.Hour }, false, account.Consequences{}},
 		{"a password", func(*account.Account) {}, true, remote},
 		{"the way to sign in", func(a *account.Account) { a.Auth = account.OAuth2 }, true, remote},
@@ -99,7 +102,14 @@ func TestWhenAnEditedAccountIsDue(t *testing.T) {
 		{"off", account.Consequences{Fence: true}, on, off, planned, false, account.DueNever},
 		{"off, whatever is asked", account.Consequences{Remote: true, Fence: true}, on, off, planned, true, account.DueNever},
 		{"beside a visit", account.Consequences{}, on, on, account.Scheduled{Visited: true}, true, account.DueAfterVisit},
-		{"a visit cut short", account.Consequences{Fence: true}, on, on, account.Scheduled{Visited: true}, false, account.DueNow},
+		{
+			"a visit cut short",
+			account.Consequences{Fence: true},
+			on, on,
+			account.Scheduled{Visited: true},
+			false,
+			account.DueNow,
+		},
 		{"asked for", account.Consequences{Remote: true, Fence: true}, on, on, planned, true, account.DueAtOnce},
 		{"switched on", account.Consequences{AtOnce: true}, off, on, account.Scheduled{}, false, account.DueNow},
 		{

@@ -66,7 +66,9 @@ func TestAGrantIsTriedThenKeptThenForgotten(t *testing.T) {
 		t.Errorf("auth %s, tried %q, kept %q, forgotten %q", a.Auth, f.prober.secret, f.rows.sealed[a.ID], g.dropped)
 	}
 	// What is saved is tried with a fresh token; the provider's other server takes it too.
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Protocol: ptr(account.POP3)}}); err != nil ||
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
+		Settings: account.Settings{Protocol: ptr(account.POP3)},
+	}); err != nil ||
 		f.prober.secret != "fresh token" {
 		t.Errorf("by another protocol: tried %q, %v", f.prober.secret, err)
 	}
@@ -115,7 +117,10 @@ func TestAGrantOfAFoldedAddressIsAnothers(t *testing.T) {
 		grant := g.all["hers"]
 		grant.Email = signed
 		g.all["hers"] = grant
-		_, err := f.Create(t.Context(), f.anna, account.Draft{Settings: account.Settings{Email: ptr("kowal.s@gmail.com")}, Grant: "hers"})
+		_, err := f.Create(t.Context(), f.anna, account.Draft{
+			Settings: account.Settings{Email: ptr("kowal.s@gmail.com")},
+			Grant:    "hers",
+		})
 		if differs := (*account.AddressDiffersError)(nil); errors.As(err, &differs) == same {
 			t.Errorf("signed in as %q: %v", signed, err)
 		}

@@ -31,7 +31,10 @@ func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
 		t.Errorf("testing: %+v, %v", rep, err)
 	}
 	a := f.add(t, draft("anna@gmail.com"))
-	p := account.Patch{Settings: account.Settings{Host: ptr("imap.own.test")}, Password: ptr(account.NewSecret("x")), SkipTest: true}
+	p := account.Patch{
+		Settings: account.Settings{Host: ptr("imap.own.test")}, Password: ptr(account.NewSecret("x")),
+		SkipTest: true,
+	}
 	if _, err := f.Update(t.Context(), f.anna, a.ID, p); !loops(t, err) {
 		t.Errorf("editing: %v", err)
 	}
@@ -44,7 +47,9 @@ func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
 	}
 	// One that was there before the operator named the host goes on.
 	f.rows.accounts[0].Server.Host = "imap.own.test"
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{SenderName: ptr("Anna")}}); err != nil {
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
+		Settings: account.Settings{SenderName: ptr("Anna")},
+	}); err != nil {
 		t.Errorf("editing what was there before: %v", err)
 	}
 }

@@ -16,13 +16,28 @@ func TestAnEditTakesNoPasswordForAProviderThatTakesNone(t *testing.T) {
 		patch   account.Patch
 		refused bool
 	}{
-		"with a password":           {account.Patch{Settings: account.Settings{Provider: ptr("locked")}, Password: &secret, SkipTest: true}, true},
-		"with the one it has":       {account.Patch{Settings: account.Settings{Provider: ptr("locked")}, SkipTest: true}, true},
-		"at a server that is named": {account.Patch{Settings: account.Settings{Provider: ptr("locked"), Host: ptr("mx.firma.test")}, Password: &secret, SkipTest: true}, false},
-		"to another provider":       {account.Patch{Settings: account.Settings{Provider: ptr("google")}, Password: &secret, SkipTest: true}, false},
-		"of its name":               {account.Patch{Settings: account.Settings{Name: ptr("Inna")}}, false},
+		"with a password": {account.Patch{
+			Settings: account.Settings{Provider: ptr("locked")}, Password: &secret,
+			SkipTest: true,
+		}, true},
+		"with the one it has": {
+			account.Patch{Settings: account.Settings{Provider: ptr("locked")}, SkipTest: true},
+			true,
+		},
+		"at a server that is named": {account.Patch{Settings: account.Settings{
+			Provider: ptr("locked"),
+			Host:     ptr("mx.firma.test"),
+		}, Password: &secret, SkipTest: true}, false},
+		"to another provider": {account.Patch{
+			Settings: account.Settings{Provider: ptr("google")}, Password: &secret,
+			SkipTest: true,
+		}, false},
+		"of its name": {account.Patch{Settings: account.Settings{Name: ptr("Inna")}}, false},
 	} {
-		a := f.add(t, account.Draft{Settings: account.Settings{Email: ptr("anna@firma.example"), Host: ptr("mx.firma.test")}, Password: secret, SkipTest: true})
+		a := f.add(t, account.Draft{Settings: account.Settings{
+			Email: ptr("anna@firma.example"),
+			Host:  ptr("mx.firma.test"),
+		}, Password: secret, SkipTest: true})
 		_, err := f.Update(t.Context(), f.anna, a.ID, tc.patch)
 		var bad *account.InvalidError
 		refused := errors.As(err, &bad) && bad.Fields[0].Field == "auth" && bad.Fields[0].Code == "not_offered"

@@ -231,7 +231,10 @@ func setup(t *testing.T) *fixture {
 func ptr[T any](v T) *T { return &v }
 
 func draft(email string) account.Draft {
-	return account.Draft{Settings: account.Settings{Email: ptr(email)}, Password: account.NewSecret("pa55 wörd"), SkipTest: true}
+	return account.Draft{
+		Settings: account.Settings{Email: ptr(email)}, Password: account.NewSecret("pa55 wörd"),
+		SkipTest: true,
+	}
 }
 
 func (f *fixture) add(t *testing.T, d account.Draft) account.Account {
@@ -295,7 +298,10 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 		{"not an address", func(d *account.Draft) { d.Email = ptr("anna") }, "email"},
 		{"display name", func(d *account.Draft) { d.Email = ptr("Anna <a@gmail.com>") }, "email"},
 		{"CRLF in the address", func(d *account.Draft) { d.Email = ptr("a\r\n@gmail.com") }, "email"},
-		{"own mailbox", func(d *account.Draft) { d.Email = ptr("ANNA@firma.test"); d.Host = ptr("imap.firma.test") }, "email"},
+		{
+			"own mailbox", func(d *account.Draft) { d.Email = ptr("ANNA@firma.test"); d.Host = ptr("imap.firma.test") },
+			"email",
+		},
 		{"own mailbox as user name", func(d *account.Draft) { d.Username = ptr("anna@firma.test") }, "username"},
 		{"no password", func(d *account.Draft) { d.Password = account.Secret{} }, "password"},
 		{"CRLF in the password", func(d *account.Draft) { d.Password = account.NewSecret("a\r\nDELE 1") }, "password"},
@@ -481,11 +487,16 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 func TestHarmlessEditsNeitherTestNorHurry(t *testing.T) {
 	f := setup(t)
 	a := f.add(t, draft("anna@gmail.com"))
-	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Name: ptr("Private"), SenderName: ptr("Anna Nowak"), PollInterval: ptr(time.Hour)}})
+	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{
+		Name:       ptr("Private"),
+		SenderName: ptr("Anna Nowak"), PollInterval: ptr(time.Hour),
+	}})
 	if err != nil || b.Name != "Private" || b.Folder != "Google" || len(f.prober.tested) > 0 || len(f.rows.dueNow) > 0 {
 		t.Errorf("err %v, tested %d, hurried %d: %+v", err, len(f.prober.tested), len(f.rows.dueNow), b)
 	}
-	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Port: ptr(25)}}); fault.CodeOf(
+	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
+		Settings: account.Settings{Port: ptr(25)},
+	}); fault.CodeOf(
 		err) != fault.HostNotAllowed {
 		t.Errorf("port 25: %v", err)
 	}

@@ -87,11 +87,17 @@ func TestWhatCameAlongWhenPastingIsTakenOff(t *testing.T) {
 		a.Username != "anna" {
 		t.Errorf("added %+q", []string{a.Email, a.Name, a.SenderName, a.Folder, a.Username})
 	}
-	a, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Name: ptr("Praca\u200b"), Folder: ptr("\u200bPraca")}})
+	a, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{
+		Name:   ptr("Praca\u200b"),
+		Folder: ptr("\u200bPraca"),
+	}})
 	if err != nil || a.Name != "Praca" || a.Folder != "Praca" {
 		t.Errorf("changed to %+q in %+q, %v", a.Name, a.Folder, err)
 	}
-	_, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{Name: ptr("\U000e0041"), Folder: ptr("Praca/\u200b/x")}})
+	_, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{
+		Name:   ptr("\U000e0041"),
+		Folder: ptr("Praca/\u200b/x"),
+	}})
 	if got := refused(err); got != "name folder" {
 		t.Errorf("refused %q: %v", got, err)
 	}

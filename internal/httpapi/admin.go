@@ -146,8 +146,9 @@ func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestOb
 		return nil, err
 	}
 	out := api.AdminGetStats200JSONResponse{
-		LastHour: activityJSON(st.LastHour), LastDay: activityJSON(st.LastDay), Due: st.Due, LagSeconds: max(st.Lag.Seconds(), 0),
-		Failures: map[string]int64{},
+		LastHour: activityJSON(st.LastHour), LastDay: activityJSON(st.LastDay), Due: st.Due,
+		LagSeconds: max(st.Lag.Seconds(), 0),
+		Failures:   map[string]int64{},
 	}
 	out.Accounts.ByState = map[string]int64{}
 	for _, state := range account.States() {

@@ -90,7 +90,8 @@ type Admin interface {
 	CountQuotas(ctx context.Context, f insight.QuotaFilter) (int64, error)
 	// ChangeLimits changes the limits of the next users that a filter chooses, in one bounded
 	// transaction. The first step begins after "", each further one as the step before says.
-	ChangeLimits(ctx context.Context, f insight.QuotaFilter, c account.LimitChange, after string) (insight.LimitStep, error)
+	ChangeLimits(ctx context.Context, f insight.QuotaFilter, c account.LimitChange, after string) (insight.LimitStep,
+		error)
 	// DefaultLimits returns a page of default limits, everybody's first, then by domain,
 	// beginning after one; and after which the next page begins, "" after the last.
 	DefaultLimits(ctx context.Context, after string, limit int) (page []insight.DefaultLimit, next string, err error)

@@ -270,8 +270,14 @@ func TestDraft(t *testing.T) {
 		t.Error("nobody knows when it was asked for")
 	}
 	d.Password, d.AskedAt = account.Secret{}, time.Time{}
-	want := account.Draft{Settings: account.Settings{Email: ptr("anna@example.org"), Name: ptr("Praca"), SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(
-		account.POP3), Host: ptr("mail.example.org"), Port: ptr(110), Security: ptr(account.STARTTLS), Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: ptr([]string{"INBOX"}), Exclude: ptr([]string{`\Junk`}), Start: ptr(account.StartNew), MaxMessageBytes: ptr(int64(1024)), PollInterval: ptr(10 * time.Minute), Enabled: ptr(false)}, SkipTest: true}
+	want := account.Draft{Settings: account.Settings{
+		Email: ptr("anna@example.org"), Name: ptr("Praca"),
+		SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(
+			account.POP3), Host: ptr("mail.example.org"), Port: ptr(110), Security: ptr(account.STARTTLS),
+		Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: ptr([]string{"INBOX"}),
+		Exclude: ptr([]string{`\Junk`}), Start: ptr(account.StartNew), MaxMessageBytes: ptr(int64(1024)),
+		PollInterval: ptr(10 * time.Minute), Enabled: ptr(false),
+	}, SkipTest: true}
 	if !reflect.DeepEqual(d, want) {
 		t.Errorf("got  %+v\nwant %+v", d, want)
 	}
@@ -289,20 +295,35 @@ func TestMergePatch(t *testing.T) {
 	}{
 		{`{}`, account.Patch{}},
 		{`{"name":"Work"}`, account.Patch{Settings: account.Settings{Name: ptr("Work")}}},
-		{`{"enabled":false,"poll_interval_seconds":60,"skip_test":true}`, account.Patch{Settings: account.Settings{Enabled: ptr(false), PollInterval: ptr(time.Minute)}, SkipTest: true}},
-		{`{"start":"all","max_message_bytes":268435456}`, account.Patch{Settings: account.Settings{Start: ptr(account.StartAll), MaxMessageBytes: ptr(
-			int64(account.MostMessageBytes))}}},
+		{
+			`{"enabled":false,"poll_interval_seconds":60,"skip_test":true}`,
+			account.Patch{Settings: account.Settings{Enabled: ptr(false), PollInterval: ptr(time.Minute)}, SkipTest: true},
+		},
+		{
+			`{"start":"all","max_message_bytes":268435456}`,
+			account.Patch{Settings: account.Settings{Start: ptr(account.StartAll), MaxMessageBytes: ptr(
+				int64(account.MostMessageBytes))}},
+		},
 		{`{"start":{"days":30}}`, account.Patch{Settings: account.Settings{Start: ptr(account.Start(30))}}},
 		{`{"server":{"port":143}}`, account.Patch{Settings: account.Settings{Port: ptr(143)}}},
 		{`{"server":{}}`, account.Patch{}},
-		{`{"server":{"host":"h.example","security":"starttls"},"protocol":"imap"}`, account.Patch{Settings: account.Settings{Host: ptr("h.example"), Security: ptr(account.STARTTLS), Protocol: ptr(account.IMAP)}}},
+		{
+			`{"server":{"host":"h.example","security":"starttls"},"protocol":"imap"}`,
+			account.Patch{Settings: account.Settings{
+				Host: ptr("h.example"), Security: ptr(account.STARTTLS),
+				Protocol: ptr(account.IMAP),
+			}},
+		},
 		{`{"sender_name":null}`, account.Patch{Settings: account.Settings{SenderName: ptr("")}}},
 		{`{"sender_name":"A"}`, account.Patch{Settings: account.Settings{SenderName: ptr("A")}}},
 		{`{"folders":null}`, account.Patch{Settings: account.Settings{Include: &none, Exclude: &none}}},
 		{`{"folders":{}}`, account.Patch{}},
 		{`{"folders":{"include":null}}`, account.Patch{Settings: account.Settings{Include: &none}}},
 		{`{"folders":{"exclude":["a","b"]}}`, account.Patch{Settings: account.Settings{Exclude: &[]string{"a", "b"}}}},
-		{`{"folders":{"include":[],"exclude":null}}`, account.Patch{Settings: account.Settings{Include: &none, Exclude: &none}}},
+		{`{"folders":{"include":[],"exclude":null}}`, account.Patch{Settings: account.Settings{
+			Include: &none,
+			Exclude: &none,
+		}}},
 	} {
 		for _, media := range []string{"application/json", "application/merge-patch+json"} {
 			f := newFixture(t)
@@ -434,7 +455,10 @@ func TestAnAdministratorsHandIsTold(t *testing.T) {
 	f := newFixture(t)
 	f.do(request{Method: "PATCH", Path: "/v1/admin/accounts/" + bobsID, As: anna, Admin: true, Body: `{"enabled":false}`})
 	f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Admin: true, Body: `{"enabled":false}`})
-	if want := []account.Patch{{Settings: account.Settings{Enabled: ptr(false)}, Operator: true}, {Settings: account.Settings{Enabled: ptr(false)}}}; !cmp.Equal(want, f.patches,
+	if want := []account.Patch{
+		{Settings: account.Settings{Enabled: ptr(false)}, Operator: true},
+		{Settings: account.Settings{Enabled: ptr(false)}},
+	}; !cmp.Equal(want, f.patches,
 		cmpopts.IgnoreUnexported(account.Secret{})) {
 		t.Errorf("%+v", f.patches)
 	}

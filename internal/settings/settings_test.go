@@ -95,7 +95,10 @@ func TestMistakesNameTheKeyWhereItIsAndWhatToDo(t *testing.T) {
 		{"", "APP_PART_COUNT=x", "", `part.count (from APP_PART_COUNT) is "x": it must be a number`},
 		{"", "APP_NAMEE=x", "", "unknown variable APP_NAMEE: did you mean APP_NAME?"},
 		{"", "APP_TAGS=x", "", "unknown variable APP_TAGS: did you mean APP_PART_TAGS?"},
-		{"", "APP_UNHEARD_OF=geheim", "", `unknown variable APP_UNHEARD_OF: "app --help" names those that there are; unset it`},
+		{
+			"", "APP_UNHEARD_OF=geheim", "",
+			`unknown variable APP_UNHEARD_OF: "app --help" names those that there are; unset it`,
+		},
 		{"", "APP_PART_SECRET_FILE=" + empty, "", "part.secret (from APP_PART_SECRET_FILE): the file " + empty + " is empty"},
 		{"part.secret = 'badgeheim'", "", "", "part.secret (from FILE) is too short"},
 		{
@@ -125,7 +128,8 @@ func TestMistakesNameTheKeyWhereItIsAndWhatToDo(t *testing.T) {
 
 func TestVariablesOfPlatformsAreNotOurs(t *testing.T) {
 	for _, v := range []string{
-		"APP_SERVICE_HOST=10.0.0.1", "APP_PORT=tcp://10.0.0.1:80", "APP_API_PORT_80_TCP=tcp://10.0.0.1:80", "APP_CONFIG=x", "app_x=",
+		"APP_SERVICE_HOST=10.0.0.1", "APP_PORT=tcp://10.0.0.1:80", "APP_API_PORT_80_TCP=tcp://10.0.0.1:80", "APP_CONFIG=x",
+		"app_x=",
 	} {
 		if _, _, err := schema().Load(t.Context(), "", []string{v}, nil); err != nil {
 			t.Errorf("%s: %v", v, err)

@@ -199,15 +199,17 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 				w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1000), Messages: nil}, nil))
 			}
 		}
-		check("before", "", "near", "half unlimited well", insight.QuotaSummary{Unlimited: 1, Bands: [insight.QuotaBands]int64{
-			1: 1, 5: 1,
-			9: 1,
-		}})
+		check("before", "", "near", "half unlimited well",
+			insight.QuotaSummary{Unlimited: 1, Bands: [insight.QuotaBands]int64{
+				1: 1, 5: 1,
+				9: 1,
+			}})
 		for _, u := range []string{"half", "near", "unlimited"} {
 			stop(accounts[u], account.OverQuota)
 		}
 		stop(accounts["well"], account.NeedsAttention) // The control: another state, in the same index.
-		check("stopped", "half near unlimited", "", "well", insight.QuotaSummary{Bands: [insight.QuotaBands]int64{1: 1, 10: 3}})
+		check("stopped", "half near unlimited", "", "well",
+			insight.QuotaSummary{Bands: [insight.QuotaBands]int64{1: 1, 10: 3}})
 		page, _, err := w.Admin().Accounts(ctx, insight.AccountFilter{State: account.OverQuota})
 		w.must(err)
 		if len(page) != 3 {
@@ -533,10 +535,12 @@ func TestTheMostOverdueAreListedFirstPageByPage(t *testing.T) {
 		}) {
 			w.Errorf("at one host: %q", got)
 		}
-		if got := w.overdue(insight.AccountFilter{Limit: 1, State: account.Retrying}); !slices.Equal(got, []string{"sooner 50m0s"}) {
+		if got := w.overdue(insight.AccountFilter{Limit: 1, State: account.Retrying}); !slices.Equal(got,
+			[]string{"sooner 50m0s"}) {
 			w.Errorf("in one state: %q", got)
 		}
-		if got := w.overdue(insight.AccountFilter{Limit: 1, Owner: asked.Owner}); !slices.Equal(got, []string{"asked 45m0s"}) {
+		if got := w.overdue(insight.AccountFilter{Limit: 1, Owner: asked.Owner}); !slices.Equal(got,
+			[]string{"asked 45m0s"}) {
 			w.Errorf("of one user: %q", got)
 		}
 
@@ -544,7 +548,8 @@ func TestTheMostOverdueAreListedFirstPageByPage(t *testing.T) {
 		_, next, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Limit: 1})
 		w.must(err)
 		var bad *account.InvalidError
-		if _, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Overdue: true, Cursor: next}); !errors.As(err, &bad) {
+		if _, _, err := w.Admin().Accounts(w.Context(), insight.AccountFilter{Overdue: true, Cursor: next}); !errors.As(err,
+			&bad) {
 			w.Errorf("a cursor of another order: %v", err)
 		}
 	})
@@ -574,7 +579,10 @@ func TestUsersAreCountedByHowFullTheyAre(t *testing.T) {
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
 		got, err := w.Admin().QuotaSummary(w.Context())
 		w.must(err)
-		if want := (insight.QuotaSummary{Unlimited: 2, Bands: [insight.QuotaBands]int64{0: 3, 1: 1, 9: 2, 10: 3}}); got != want {
+		if want := (insight.QuotaSummary{Unlimited: 2, Bands: [insight.QuotaBands]int64{
+			0: 3, 1: 1, 9: 2,
+			10: 3,
+		}}); got != want {
 			w.Errorf("%+v, want %+v", got, want)
 		}
 	})

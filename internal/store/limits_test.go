@@ -297,7 +297,8 @@ func TestATagNamesWhatWasSetForTheUser(t *testing.T) {
 		w.must(w.SetLimits(ctx, o, account.Limit{}, before))
 		w.want(w.ClearLimits(ctx, o, before), account.ErrPrecondition)
 		set := tag()
-		if _, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{}, account.LimitChange{Limit: bytesOf(9)}, ""); err != nil {
+		if _, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{}, account.LimitChange{Limit: bytesOf(9)},
+			""); err != nil {
 			w.Error(err)
 		}
 		w.want(w.SetLimits(ctx, o, bytesOf(10), set), account.ErrPrecondition)
