@@ -450,26 +450,37 @@ func (b wrapped) Open(ctx context.Context, o account.Owner, journal string, epoc
 // losing leaves the last message of each batch in the spool.
 type losing struct{ fetch.Delivery }
 
-func (d losing) Publish(ctx context.Context, ps []mail.Placement) error {
-	return d.Delivery.Publish(ctx, ps[:len(ps)-1])
+func (d losing) Publish(ctx context.Context, ps []mail.Placement) ([]mail.Token, error) {
+	_, err := d.Delivery.Publish(ctx, ps[:len(ps)-1])
+	return tokens(ps), err
+}
+
+// tokens is what a destination says that put everything there.
+func tokens(ps []mail.Placement) (ts []mail.Token) {
+	for _, p := range ps {
+		ts = append(ts, p.Token)
+	}
+	return ts
 }
 
 // doubling delivers the last message of each batch under a second name.
 type doubling struct{ fetch.Delivery }
 
-func (d doubling) Publish(ctx context.Context, ps []mail.Placement) error {
+func (d doubling) Publish(ctx context.Context, ps []mail.Placement) ([]mail.Token, error) {
 	last := ps[len(ps)-1]
 	o := d.Delivery.(overseenDelivery).o
 	o.box.mu.Lock()
 	body, ok := o.box.spool[last.Spool]
 	o.box.mu.Unlock()
-	if err := d.Delivery.Publish(ctx, ps); err != nil || !ok {
-		return err
+	done, err := d.Delivery.Publish(ctx, ps)
+	if err != nil || !ok {
+		return done, err
 	}
 	o.box.mu.Lock()
 	o.box.spool[last.Spool] = body
 	o.box.mu.Unlock()
-	return d.Delivery.Publish(ctx, []mail.Placement{last})
+	_, err = d.Delivery.Publish(ctx, []mail.Placement{last})
+	return done, err
 }
 
 // altering adds a header, as some programs do.
@@ -565,4 +576,6 @@ func TestASpoolThatGrowsIsNoticed(t *testing.T) {
 // hoarding moves nothing out of the spool, and says that it did.
 type hoarding struct{ fetch.Delivery }
 
-func (hoarding) Publish(context.Context, []mail.Placement) error { return nil }
+func (hoarding) Publish(_ context.Context, ps []mail.Placement) ([]mail.Token, error) {
+	return tokens(ps), nil
+}

@@ -204,16 +204,16 @@ func (v *visit) conclude(err error) {
 	}
 }
 
-// recover finishes the batches that an earlier visit left behind: a staged
-// message whose file is still in the spool is not delivered yet, one whose
-// file is gone is. Then nothing in the spool is needed any more.
+// recover finishes the batches that an earlier visit left behind: what the destination
+// says was not delivered yet, is. Then nothing in the spool is needed any more.
 func (v *visit) recover(ctx context.Context) error {
 	v.Step("recover.open")
 	batches, err := v.Journal.Open(ctx, v.lease)
 	if err != nil {
 		return err
 	}
-	if err := v.checkSpool(ctx, batches); err != nil {
+	pending, err := v.find(ctx, batches)
+	if err != nil {
 		return err
 	}
 	var e Entry
@@ -222,8 +222,8 @@ func (v *visit) recover(ctx context.Context) error {
 			e.Drop = append(e.Drop, b.Key)
 			continue
 		}
-		if err := v.delivery.Publish(ctx, placements(b.Members)); err != nil {
-			return fault.Wrap(fault.LocalMailboxUnavailable, "finishing an earlier delivery", err)
+		if err := v.publish(ctx, "finishing an earlier delivery", pending[b.Key]); err != nil {
+			return err
 		}
 		e.Deliver = append(e.Deliver, b.Key)
 	}
@@ -253,8 +253,30 @@ func placements(ms []Member) []mail.Placement {
 	ps := make([]mail.Placement, len(ms))
 	for i, m := range ms {
 		ps[i] = m.Placement
+		ps[i].Fingerprint = m.Fingerprint
 	}
 	return ps
+}
+
+// publish delivers, and fails unless all of it is durable at the destination.
+func (v *visit) publish(ctx context.Context, op string, ps []mail.Placement) error {
+	if len(ps) == 0 {
+		return nil
+	}
+	done, err := v.delivery.Publish(ctx, ps)
+	if err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, op, err)
+	}
+	there := make(map[mail.Token]bool, len(done))
+	for _, t := range done {
+		there[t] = true
+	}
+	for _, p := range ps {
+		if !there[p.Token] {
+			return fault.New(fault.Internal, op, "the destination confirmed not all of the messages")
+		}
+	}
+	return nil
 }
 
 // openMailbox opens the user's mailbox. One that was never there is made for mail

@@ -272,7 +272,7 @@ func (d *delivery) Discard(ss []mail.Staged) {
 	}
 }
 
-func (d *delivery) Publish(_ context.Context, ps []mail.Placement) error {
+func (d *delivery) Publish(_ context.Context, ps []mail.Placement) ([]mail.Token, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range ps {
@@ -284,7 +284,26 @@ func (d *delivery) Publish(_ context.Context, ps []mail.Placement) error {
 				len(body))}
 		}
 	}
-	return nil
+	return tokens(ps), nil
+}
+
+// Find implements fetch.Target as a Maildir does.
+func (d *delivery) Find(_ context.Context, ps []mail.Placement, noted bool) ([]mail.Fate, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fates := make([]mail.Fate, len(ps))
+	for i, p := range ps {
+		_, staged := d.spool[p.Spool]
+		_, there := d.files[p.Token]
+		switch {
+		case staged:
+		case noted, there:
+			fates[i] = mail.Delivered
+		default:
+			fates[i] = mail.Lost
+		}
+	}
+	return fates, nil
 }
 
 func (b *box) InboxValidity(_ context.Context, o account.Owner) (uint32, error) {
@@ -334,23 +353,7 @@ func (d *delivery) SetGeneration(_ context.Context, n int64) error {
 
 func (d *delivery) Present(context.Context) error { return nil }
 
-func (d *delivery) Copied(context.Context) (bool, error) { return false, nil }
-
 func (d *delivery) NoteSpool(context.Context) error { return nil }
-
-func (d *delivery) Intact(context.Context, mail.Placement, mail.Fingerprint) (bool, error) {
-	return true, nil
-}
-
-func (d *delivery) Spooled(context.Context) (map[string]bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	names := map[string]bool{}
-	for n := range d.spool {
-		names[n] = true
-	}
-	return names, nil
-}
 
 func (d *delivery) Tokens(_ context.Context, each func(mail.Token, mail.Found)) error {
 	d.mu.Lock()

@@ -126,12 +126,16 @@ func (d failingDelivery) Seal(ctx context.Context, ss []mail.Staged) error {
 	return d.do(func() error { return d.Delivery.Seal(ctx, ss) })
 }
 
-func (d failingDelivery) Publish(ctx context.Context, ps []mail.Placement) error {
+func (d failingDelivery) Publish(ctx context.Context, ps []mail.Placement) ([]mail.Token, error) {
 	// Half of it comes about in any case.
-	if err := d.Delivery.Publish(ctx, ps[:len(ps)/2]); err != nil {
-		return err
+	if _, err := d.Delivery.Publish(ctx, ps[:len(ps)/2]); err != nil {
+		return nil, err
 	}
-	return d.do(func() error { return d.Delivery.Publish(ctx, ps) })
+	return failingCall(d.failing, func() ([]mail.Token, error) { return d.Delivery.Publish(ctx, ps) })
+}
+
+func (d failingDelivery) Find(ctx context.Context, ps []mail.Placement, noted bool) ([]mail.Fate, error) {
+	return failingCall(d.failing, func() ([]mail.Fate, error) { return d.Delivery.Find(ctx, ps, noted) })
 }
 
 func (d failingDelivery) EnsureFolders(ctx context.Context, fs []string) error {

@@ -295,8 +295,8 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 	if err := p.visit.noteGeneration(ctx); err != nil {
 		return err
 	}
-	if err := p.visit.delivery.Publish(ctx, placements(b.members)); err != nil {
-		return fault.Wrap(fault.LocalMailboxUnavailable, "delivering", err)
+	if err := p.visit.publish(ctx, "delivering", placements(b.members)); err != nil {
+		return err
 	}
 	p.visit.Step("deliver.published")
 	p.published = append(p.published, key)

@@ -89,15 +89,17 @@ type Mailbox interface {
 	InboxMessage(ctx context.Context, o account.Owner, validity, uid uint32) (mail.Fingerprint, bool, error)
 }
 
-// Delivery puts messages into one user's mailbox by the protocol of
+// Delivery carries the messages of one lease to where they go, by the protocol of
 // docs/decisions/0002-exactly-once.md. Only Stage may be called concurrently.
 type Delivery interface {
-	// Reserve makes room for messages about to be staged, against the limit
-	// and against other deliveries into the same mailbox. When there is none
-	// it fails with local_over_quota and reserves nothing.
-	Reserve(ctx context.Context, messages, bytes int64) error
-	// Release gives back what was reserved and not delivered.
-	Release(messages, bytes int64)
+	Spool
+	Target
+	// Close gives back what is still reserved.
+	Close() error
+}
+
+// Spool keeps messages on their way: it is ours, on our disk, whatever the destination.
+type Spool interface {
 	// Stage writes the body into a spool file of this epoch, CRLF turned into
 	// LF, dates it with received (zero: by the message's own header, else
 	// now), and starts to make it durable. max bounds its octets as received:
@@ -108,18 +110,6 @@ type Delivery interface {
 	Seal(ctx context.Context, staged []mail.Staged) error
 	// Discard removes spool files that were not committed as staged.
 	Discard(staged []mail.Staged)
-	// Publish delivers: one atomic rename each, then the directories are made
-	// durable. A spool file that is gone was delivered before. Folders are made
-	// and subscribed as needed.
-	Publish(ctx context.Context, ps []mail.Placement) error
-	// Present fails with local_mailbox_unavailable unless the user's mailbox is
-	// still what was opened. Publish asks for it first.
-	Present(ctx context.Context) error
-	// Mark makes the account folder and, in it, an empty folder of this name
-	// that is not subscribed. Where that is there nothing is done.
-	Mark(ctx context.Context, folder, mark string) error
-	// EnsureFolders makes and subscribes folders that hold nothing yet.
-	EnsureFolders(ctx context.Context, folders []string) error
 	// Sweep removes spool files of older epochs, except those named in keep.
 	Sweep(ctx context.Context, keep map[string]bool) error
 	// Generation returns what SetGeneration noted last; false where the spool
@@ -128,25 +118,46 @@ type Delivery interface {
 	// SetGeneration notes beside the spool how many batches were staged. The note
 	// need not be durable by itself, but is once a later Publish is.
 	SetGeneration(ctx context.Context, n int64) error
-	// Copied reports whether the spool is a copy of the one in which NoteSpool was
-	// called last: then what is gone from it need not have been delivered here, and
-	// what is in it may be cut short.
-	Copied(ctx context.Context) (bool, error)
-	// NoteSpool notes that the spool is this mailbox's, as durably as SetGeneration.
+	// NoteSpool notes, as durably as SetGeneration, that the spool belongs where it
+	// lies. It is called once the journal has what Find said, so that a copy of the
+	// spool is told from the one that it was.
 	NoteSpool(ctx context.Context) error
-	// Intact reports whether a spool file of a copy is the message that was staged,
-	// and makes it durable. It may be wrong about one that is.
-	Intact(ctx context.Context, p mail.Placement, f mail.Fingerprint) (bool, error)
-	// Spooled returns the names of the files in the spool.
-	Spooled(ctx context.Context) (map[string]bool, error)
+}
+
+// Target is a destination: where messages are delivered to.
+type Target interface {
+	// Reserve makes room for messages about to be staged, against the limit
+	// and against other deliveries into the same mailbox. When there is none
+	// it fails with local_over_quota and reserves nothing.
+	Reserve(ctx context.Context, messages, bytes int64) error
+	// Release gives back what was reserved and not delivered.
+	Release(messages, bytes int64)
+	// Publish delivers staged messages. What it returns is durable at the destination:
+	// all, unless there is an error, when more may have arrived. Folders are made and
+	// subscribed as needed. A message that was published before is not put there again
+	// while the spool knows of it; calling Publish again with the same placements does
+	// the rest.
+	Publish(ctx context.Context, ps []mail.Placement) (done []mail.Token, err error)
+	// Find answers the one question that is asked after a crash: which of these messages,
+	// staged and never confirmed, are delivered? The answers are in the order of ps. What
+	// is Delivered is durable there, and what is Pending is safe to publish. noted is
+	// false where the spool's note is older than the journal: then no delivery of the
+	// last batch was begun, and that a message is gone from the spool proves nothing.
+	Find(ctx context.Context, ps []mail.Placement, noted bool) ([]mail.Fate, error)
+	// Present fails with local_mailbox_unavailable unless the user's mailbox is
+	// still what was opened. Publish asks for it first.
+	Present(ctx context.Context) error
+	// Mark makes the account folder and, in it, an empty folder of this name
+	// that is not subscribed. Where that is there nothing is done.
+	Mark(ctx context.Context, folder, mark string) error
+	// EnsureFolders makes and subscribes folders that hold nothing yet.
+	EnsureFolders(ctx context.Context, folders []string) error
 	// Tokens looks through the whole mailbox for delivered messages, wherever
 	// their user put them, and calls each for every one, perhaps more than once:
 	// the last is where it lies now.
 	Tokens(ctx context.Context, each func(t mail.Token, f mail.Found)) error
 	// Fingerprint reads a message that Tokens found.
 	Fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error)
-	// Close gives back what is still reserved.
-	Close() error
 }
 
 // Folder is one remote folder as the journal remembers it.

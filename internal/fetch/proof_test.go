@@ -581,16 +581,16 @@ func (d noFileSync) Discard(ss []mail.Staged) {
 // noDirectorySync renames and leaves it at that.
 type noDirectorySync struct{ careless }
 
-func (d noDirectorySync) Publish(ctx context.Context, ps []mail.Placement) error {
+func (d noDirectorySync) Publish(ctx context.Context, ps []mail.Placement) ([]mail.Token, error) {
 	for _, p := range ps {
 		if err := d.EnsureFolders(ctx, []string{p.Folder}); err != nil {
-			return err
+			return nil, err
 		}
 		err := os.Rename(filepath.Join(d.spool, p.Spool), filepath.Join(d.home, mailbox.DirName(p.Folder), "new",
 			string("1."+p.Token+".proof")))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return tokens(ps), nil
 }

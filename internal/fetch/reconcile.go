@@ -18,7 +18,7 @@ import (
 //	note == journal   the usual case
 //	note >  journal   the database went back in time: see reconcile
 //	note <  journal   a crash right after the commit, with all files in the
-//	                  spool; else the spool is not the one it was: see checkSpool
+//	                  spool; else the spool is not the one it was: see find
 type generations struct {
 	generation int64 // The journal's.
 	noted      int64 // Beside the spool.
@@ -142,125 +142,67 @@ func (v *visit) locate(ctx context.Context, tokens map[mail.Token]mail.Found) er
 	return nil
 }
 
-// checkSpool sees to it that "gone from the spool" is proof of delivery before
-// recover relies on it. It is none where the spool's note is behind: then no
-// rename of the last batch was begun, and whatever is missing was taken away
-// with the spool. Nor is it where the spool is a copy, in a mailbox that took the
-// place of another: what is missing may have come into the other one. What lies in
-// the mailbox all the same is delivered; the rest is fetched again, which may bring
-// back what the user has deleted since.
-func (v *visit) checkSpool(ctx context.Context, open []Batch) error {
+// find asks the destination, after a crash, what became of the messages that were staged
+// and not confirmed, and returns those that are to be published. What is lost is fetched again.
+func (v *visit) find(ctx context.Context, open []Batch) (pending map[BatchKey][]mail.Placement, err error) {
 	var staged []Member
 	for _, b := range open {
 		staged = append(staged, b.Members...)
 	}
-	v.Step("recover.spool")
-	copied, err := v.delivery.Copied(ctx)
-	if err != nil {
-		return fault.Wrap(fault.LocalMailboxUnavailable, "looking whose the spool is", err)
-	}
-	if copied {
-		err = v.takeCopy(ctx, staged)
-	} else {
-		err = v.checkNote(ctx, staged)
-	}
-	if err != nil {
-		return err
-	}
-	return fault.Wrap(fault.LocalMailboxUnavailable, "noting whose the spool is", v.delivery.NoteSpool(ctx))
-}
-
-// takeCopy makes the spool of a copied mailbox its own. Of each staged message then
-// either the spool has a whole file, or the mailbox has the message, or it is fetched
-// again.
-func (v *visit) takeCopy(ctx context.Context, staged []Member) error {
-	v.log.WarnContext(ctx, "the mailbox is not the one it was: was it restored or moved?", "under_way", len(staged))
-	if len(staged) == 0 {
-		return v.noteGeneration(ctx)
-	}
-	if err := v.indexMailbox(ctx); err != nil {
-		return err
-	}
-	whole := map[string]bool{}
-	var missing []Member
-	for _, m := range staged {
-		if !v.index.has(m.Placement.Token) {
-			intact, err := v.delivery.Intact(ctx, m.Placement, m.Fingerprint)
-			if err != nil {
-				return fault.Wrap(fault.LocalMailboxUnavailable, "reading a spool file", err)
-			}
-			if intact {
-				whole[m.Placement.Spool] = true
-				continue
-			}
-		}
-		missing = append(missing, m)
-	}
-	if len(missing) > 0 {
-		if err := v.unsettle(ctx, missing); err != nil {
-			return err
-		}
-	}
-	v.Step("recover.copy")
-	if err := v.delivery.Sweep(ctx, whole); err != nil {
-		return fault.Wrap(fault.LocalMailboxUnavailable, "sweeping the spool", err)
-	}
-	return v.noteGeneration(ctx)
-}
-
-// checkNote is checkSpool for a spool that lies where it always did.
-func (v *visit) checkNote(ctx context.Context, staged []Member) error {
-	if v.noted >= v.generation {
-		return nil
-	}
-	if len(staged) == 0 {
+	noted := v.noted >= v.generation
+	if !noted && len(staged) == 0 {
 		v.log.WarnContext(ctx, "the spool does not know of all that the journal counts as delivered: was the mailbox "+
-			"restored from a backup?",
-			"journal_generation", v.generation, "spool_generation", v.noted)
-		return v.noteGeneration(ctx)
+			"restored from a backup?", "journal_generation", v.generation, "spool_generation", v.noted)
 	}
-	spooled, err := v.delivery.Spooled(ctx)
+	v.Step("recover.find")
+	fates, err := v.delivery.Find(ctx, placements(staged), noted)
+	if err == nil && len(fates) != len(staged) {
+		err = fault.New(fault.Internal, "finding out what was delivered", "the destination did not answer for each message")
+	}
 	if err != nil {
-		return fault.Wrap(fault.LocalMailboxUnavailable, "looking into the spool", err)
+		return nil, fault.Wrap(fault.LocalMailboxUnavailable, "finding out what was delivered", err)
 	}
-	var missing []Member
-	for _, m := range staged {
-		if !spooled[m.Placement.Spool] {
-			missing = append(missing, m)
+	pending = map[BatchKey][]mail.Placement{}
+	var lost []Member
+	for _, b := range open {
+		for i, p := range placements(b.Members) {
+			switch fates[i] {
+			case mail.Pending:
+				pending[b.Key] = append(pending[b.Key], p)
+			case mail.Lost:
+				lost = append(lost, b.Members[i])
+			case mail.Delivered:
+			}
+		}
+		fates = fates[len(b.Members):]
+	}
+	if err := v.unsettle(ctx, lost); err != nil {
+		return nil, err
+	}
+	if !noted {
+		if err := v.noteGeneration(ctx); err != nil {
+			return nil, err
 		}
 	}
-	if len(missing) > 0 {
-		if err := v.unsettle(ctx, missing); err != nil {
-			return err
-		}
-	}
-	return v.noteGeneration(ctx)
+	return pending, fault.Wrap(fault.LocalMailboxUnavailable, "noting whose the spool is", v.delivery.NoteSpool(ctx))
 }
 
-// unsettle has staged messages whose spool files were lost fetched again,
-// unless they lie in the mailbox.
-func (v *visit) unsettle(ctx context.Context, missing []Member) error {
-	if err := v.indexMailbox(ctx); err != nil {
-		return err
-	}
-	var e Entry
-	again := map[int64]bool{}
-	for _, m := range missing {
-		if !v.index.has(m.Placement.Token) {
-			e.Unsettle = append(e.Unsettle, m)
-			again[m.FolderID] = true
-		}
-	}
-	v.log.WarnContext(ctx, "messages are gone from the spool, or may be", "lost", len(e.Unsettle), "delivered", len(
-		missing)-len(
-		e.Unsettle))
-	if len(e.Unsettle) == 0 {
+// unsettle has staged messages fetched again that are lost.
+func (v *visit) unsettle(ctx context.Context, lost []Member) error {
+	if len(lost) == 0 {
 		return nil
+	}
+	v.log.WarnContext(ctx, "messages are gone from the spool and not in the mailbox: they are fetched again",
+		"lost", len(lost))
+	again := map[int64]bool{}
+	for _, m := range lost {
+		again[m.FolderID] = true
 	}
 	folders, err := v.Journal.Folders(ctx, v.lease)
 	if err != nil {
 		return err
 	}
+	e := Entry{Unsettle: lost}
 	for _, f := range folders {
 		if again[f.ID] {
 			f.Cursor = Cursor{} // It is listed as a whole, wherever they stand in it.

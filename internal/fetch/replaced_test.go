@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -258,18 +259,32 @@ func TestAVisitThatDoesNotLookForItsMailboxIsNoticed(t *testing.T) {
 }
 
 // credulous takes any spool for the one that it was.
-type credulousBoxes struct{ fetch.Mailbox }
+type credulousBoxes struct {
+	fetch.Mailbox
+	home string
+}
 
 func (b credulousBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
 	l account.Limit,
 ) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
-	return credulousDelivery{d}, err
+	return credulousDelivery{d, filepath.Join(b.home, "fetch-spool", journal)}, err
 }
 
-type credulousDelivery struct{ fetch.Delivery }
+type credulousDelivery struct {
+	fetch.Delivery
+	spool string
+}
 
-func (credulousDelivery) Copied(context.Context) (bool, error) { return false, nil }
+func (d credulousDelivery) Find(_ context.Context, ps []mail.Placement, _ bool) ([]mail.Fate, error) {
+	fates := make([]mail.Fate, len(ps))
+	for i, p := range ps {
+		if _, err := os.Stat(filepath.Join(d.spool, p.Spool)); err != nil {
+			fates[i] = mail.Delivered // Gone from the spool, whosever that is.
+		}
+	}
+	return fates, nil
+}
 
 // A copy that is made while mail is delivered may have the folders as they were
 // before, and the spool as it is after; or a spool file that is not written to its
@@ -322,7 +337,7 @@ func TestACopyThatWasMadeDuringADeliveryIsNotBelieved(t *testing.T) {
 						t.Errorf("%s: the visit ends with %v", what, r.Err)
 					}
 					if credulous {
-						p.boxes = func(b fetch.Mailbox) fetch.Mailbox { return credulousBoxes{b} }
+						p.boxes = func(b fetch.Mailbox) fetch.Mailbox { return credulousBoxes{b, p.home()} }
 					}
 					r, lease, err := p.visit(t.Context(), k.db, k.db.Journal(), killRemote(), func(string) {})
 					if err := errors.Join(err, r.Err); err != nil {

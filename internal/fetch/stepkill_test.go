@@ -186,22 +186,23 @@ type copyingDelivery struct {
 	spool string
 }
 
-func (d copyingDelivery) Publish(ctx context.Context, ps []mail.Placement) error {
+func (d copyingDelivery) Publish(ctx context.Context, ps []mail.Placement) ([]mail.Token, error) {
 	kept := map[string][]byte{}
 	for _, p := range ps {
 		if b, err := os.ReadFile(filepath.Join(d.spool, p.Spool)); err == nil {
 			kept[p.Spool] = b
 		}
 	}
-	if err := d.Delivery.Publish(ctx, ps); err != nil {
-		return err
+	done, err := d.Delivery.Publish(ctx, ps)
+	if err != nil {
+		return done, err
 	}
 	for name, b := range kept {
 		if err := os.WriteFile(filepath.Join(d.spool, name), b, 0o600); err != nil {
-			return err
+			return done, err
 		}
 	}
-	return nil
+	return done, nil
 }
 
 // brokenJournal breaks a rule on the journal's side.

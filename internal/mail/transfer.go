@@ -49,13 +49,28 @@ type Staged struct {
 	Received    time.Time // The date the file has.
 }
 
-// Placement says where a staged message goes: the one rename that delivers it.
+// Placement says where a staged message goes.
 type Placement struct {
-	Spool       string
-	Token       Token
+	Spool string
+	Token Token
+	// Fingerprint is what the message was when it was staged.
+	Fingerprint Fingerprint
 	Folder      string // Local folder, "/" between parts: "Gmail/Archive/2023".
 	Flags       Flags
 	Received    time.Time
 	FileSize    int64
 	VirtualSize int64
 }
+
+// Fate is what became of a staged message.
+type Fate int
+
+// The fates.
+const (
+	// Pending is a message that is not delivered, and can be.
+	Pending Fate = iota
+	// Delivered is one that was, whatever its user has done with it since.
+	Delivered
+	// Lost is one that is neither in the spool nor, as far as can be told, delivered.
+	Lost
+)

@@ -56,7 +56,8 @@ func bring(t testing.TB, d *mailbox.Delivery, msgs []mailtest.Message, from int)
 			})
 		}
 		must(t, d.Seal(t.Context(), all))
-		must(t, d.Publish(t.Context(), ps))
+		_, err := d.Publish(t.Context(), ps)
+		must(t, err)
 	}
 }
 
@@ -234,7 +235,8 @@ func TestDovecotTakesOurNames(t *testing.T) {
 			FileSize: st.FileSize, VirtualSize: st.VirtualSize,
 		})
 	}
-	must(t, d.Publish(t.Context(), msgs))
+	_, err := d.Publish(t.Context(), msgs)
+	must(t, err)
 	server := mailtest.OpenOn(t, filepath.Join(dir, user), user)
 	var got []string
 	for _, m := range mailtest.ReadIMAP(t, server.Addr("imaps"), server.CA.Client(), user, "sekret") {

@@ -81,7 +81,7 @@ func deliverOne(ctx context.Context) (err error) {
 		FileSize: staged.FileSize, VirtualSize: staged.VirtualSize,
 	}
 	for range 2 { // Again, as after a crash: it is not delivered twice.
-		if err := d.Publish(ctx, []mail.Placement{place}); err != nil {
+		if _, err := d.Publish(ctx, []mail.Placement{place}); err != nil {
 			return err
 		}
 	}

@@ -220,7 +220,7 @@ func (v *visit) publish(ctx context.Context, d *Delivery) error {
 	if len(ps) == 0 {
 		return nil
 	}
-	if err := d.Publish(ctx, ps); err != nil {
+	if err := errOf(d.Publish(ctx, ps)); err != nil {
 		return err
 	}
 	if f, ok := v.store.disk.(*faulty); ok && f.dead && f.tripped {
@@ -362,7 +362,7 @@ func TestFailTheNthOperationOfARemoval(t *testing.T) {
 		d := open(t, s, 1, limit(1<<20, -1))
 		all, err := stage(d, 4)
 		must(t, err)
-		must(t, d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Sent")))
+		must(t, errOf(d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Sent"))))
 		must(t, d.Close())
 		sick := &faulty{disk: kernel{}, n: n, err: unix.EIO, failed: map[int]bool{}}
 		s.disk = sick
@@ -412,7 +412,7 @@ func TestF19FailedFsyncThrowsTheFileAway(t *testing.T) {
 	again, err := stage(d, 2)
 	must(t, err)
 	must(t, d.Seal(t.Context(), again))
-	must(t, d.Publish(t.Context(), placements(again, "Gmail")))
+	must(t, errOf(d.Publish(t.Context(), placements(again, "Gmail"))))
 	mustHold(t, root, 2)
 }
 
@@ -433,9 +433,9 @@ func TestWithoutRenameNoReplace(t *testing.T) {
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
 	ps := placements(all, "Gmail", "Gmail/Sent")
-	must(t, d.Publish(t.Context(), ps))
+	must(t, errOf(d.Publish(t.Context(), ps)))
 	mustHold(t, root, 4)
-	must(t, d.Publish(t.Context(), ps))
+	must(t, errOf(d.Publish(t.Context(), ps)))
 	mustHold(t, root, 4)
 }
 
@@ -456,7 +456,7 @@ func TestAMessageUnderTheNameOfAnotherIsNotLost(t *testing.T) {
 				st, err := d.Stage(t.Context(), token(1), strings.NewReader(padding+text), received, 1<<20)
 				must(t, err)
 				must(t, d.Seal(t.Context(), []mail.Staged{st}))
-				must(t, d.Publish(t.Context(), placements([]mail.Staged{st}, "Gmail")))
+				must(t, errOf(d.Publish(t.Context(), placements([]mail.Staged{st}, "Gmail"))))
 			}
 			for _, text := range []string{"first\r\n", "other\r\n", "third\r\n", "first\r\n"} {
 				deliver(text)
@@ -490,7 +490,7 @@ func TestEveryStepIsNamed(t *testing.T) {
 	all, err := stage(d, 3)
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
-	must(t, d.Publish(t.Context(), placements(all[:2], "Gmail")))
+	must(t, errOf(d.Publish(t.Context(), placements(all[:2], "Gmail"))))
 	d.Discard(all[2:])
 	left, err := d.Stage(t.Context(), token(9), strings.NewReader("x"), received, 10)
 	must(t, err)

@@ -73,18 +73,6 @@ func (d *Delivery) SetGeneration(ctx context.Context, n int64) error {
 	return trouble(op, err)
 }
 
-// Spooled returns the names of the files in the spool.
-func (d *Delivery) Spooled(ctx context.Context) (map[string]bool, error) {
-	names := map[string]bool{}
-	err := d.root.each(d.spool, func(name string) error {
-		if spoolName.MatchString(name) {
-			names[name] = true
-		}
-		return ctx.Err()
-	})
-	return names, trouble("looking into the spool", err)
-}
-
 // replaceLeftover makes room for a spool file whose name is taken. A restored
 // database counts epochs from the backup's on, so that a name of ours may have
 // been used before; what lies there belongs to no lease any more. What this

@@ -45,7 +45,7 @@ func TestATokenIsFoundWhereverTheUserPutTheMessage(t *testing.T) {
 	all, err := stage(d, 5)
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
-	must(t, d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Old")))
+	must(t, errOf(d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Old"))))
 	move := func(n int, to, flags string) {
 		t.Helper()
 		names, err := filepath.Glob(filepath.Join(root, ".Gmail*", "*", "*"+string(token(n))+"*"))
@@ -128,7 +128,7 @@ func TestASpoolFileOfAForgottenLifeDoesNotStandInTheWay(t *testing.T) {
 	if _, err := d.Stage(t.Context(), token(1), strings.NewReader("x"), received, 10); err == nil {
 		t.Error("what this delivery staged was replaced")
 	}
-	must(t, d.Publish(t.Context(), placements(all, "Gmail")))
+	must(t, errOf(d.Publish(t.Context(), placements(all, "Gmail"))))
 	text, err := os.ReadFile(mustGlob(t, filepath.Join(root, ".Gmail", "*", "*"+string(token(1))+"*")))
 	if err != nil || string(text) != strings.ReplaceAll(message(1), "\r\n", "\n") {
 		t.Errorf("%q was delivered, %v", text, err)
@@ -148,7 +148,7 @@ func TestAnInventoryIsComplete(t *testing.T) {
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
 	must(t, d.SetGeneration(t.Context(), 5))
-	must(t, d.Publish(t.Context(), placements(all[:2], "Gmail/Żółw")))
+	must(t, errOf(d.Publish(t.Context(), placements(all[:2], "Gmail/Żółw"))))
 	must(t, os.MkdirAll(filepath.Join(root, ".Other", "cur"), 0o700))
 	must(t, os.WriteFile(filepath.Join(root, ".Other", "cur", "1.a.b:2,S"), []byte("text"), 0o600))
 

@@ -147,11 +147,11 @@ func (d *Delivery) homes(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// Copied reports whether the spool is a copy, in a mailbox that was restored or
+// copied reports whether the spool is a copy, in a mailbox that was restored or
 // replaced. What is gone from it need not have come into this mailbox, and what lies in
-// it may be cut short: see Intact. A spool that bears no note of NoteSpool is taken
+// it may be cut short: see intact. A spool that bears no note of NoteSpool is taken
 // for what it was.
-func (d *Delivery) Copied(ctx context.Context) (bool, error) {
+func (d *Delivery) copied(ctx context.Context) (bool, error) {
 	const op = "looking whose the spool is"
 	home, err := d.home()
 	if err == nil {
@@ -203,10 +203,10 @@ func (d *Delivery) NoteSpool(ctx context.Context) error {
 	return trouble(op, err)
 }
 
-// Intact reports whether a spool file of a copy is the message that was staged, and
+// intact reports whether a spool file of a copy is the message that was staged, and
 // makes it durable. One that may be is said not to be: of its line ends only those
 // are known that are CRLF.
-func (d *Delivery) Intact(ctx context.Context, p mail.Placement, f mail.Fingerprint) (bool, error) {
+func (d *Delivery) intact(ctx context.Context, p mail.Placement) (bool, error) {
 	const op = "reading a spool file"
 	r := d.root
 	fd, err := r.open(d.spool, p.Spool, openFile, 0)
@@ -222,7 +222,7 @@ func (d *Delivery) Intact(ctx context.Context, p mail.Placement, f mail.Fingerpr
 		return false, trouble(op, err)
 	}
 	sum, err := r.fingerprintOf(ctx, fd)
-	if err != nil || sum != f {
+	if err != nil || sum != p.Fingerprint {
 		return false, trouble(op, err)
 	}
 	return true, trouble(op, r.sync(fd))

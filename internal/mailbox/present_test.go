@@ -48,7 +48,7 @@ func TestF4_AMailboxIsPresentWhileItsPathLeadsToIt(t *testing.T) {
 			must(t, err)
 			must(t, d.Seal(t.Context(), all))
 			must(t, tc.do(root))
-			for _, err := range []error{d.Present(t.Context()), d.Publish(t.Context(), placements(all, "Gmail"))} {
+			for _, err := range []error{d.Present(t.Context()), errOf(d.Publish(t.Context(), placements(all, "Gmail")))} {
 				if tc.present && err != nil {
 					t.Error(err)
 				} else if !tc.present {
@@ -139,19 +139,19 @@ func TestF4_AFolderThatIsTakenOutOfTheMailboxTakesNoMailWithIt(t *testing.T) {
 					for i := range ps {
 						ps[i].Flags = 0
 					}
-					must(t, d.Publish(t.Context(), ps[:first]))
+					must(t, errOf(d.Publish(t.Context(), ps[:first])))
 					if control {
 						s.disk = blind{s.disk}
 						st, err := s.disk.fstat(d.root.fd)
 						must(t, err)
 						d.root.st, d.root.disk = st, s.disk
 					}
-					err = d.Publish(t.Context(), ps[first:])
+					err = errOf(d.Publish(t.Context(), ps[first:]))
 					if failed := err != nil; failed != (tc.fails && !control) {
 						t.Fatalf("delivering: %v", err)
 					} else if failed {
 						wantCode(t, err, fault.LocalMailboxUnavailable)
-						must(t, d.Publish(t.Context(), ps[first:])) // The next visit does.
+						must(t, errOf(d.Publish(t.Context(), ps[first:]))) // The next visit does.
 					}
 					mails, spool := tree(t, root)
 					there := 0
@@ -174,7 +174,7 @@ func TestF4_ACopiedSpoolIsToldFromTheOneThatItWas(t *testing.T) {
 	copied := func(want bool, when string) *Delivery {
 		t.Helper()
 		d := open(t, s, 1, account.Limit{})
-		if got, err := d.Copied(t.Context()); err != nil || got != want {
+		if got, err := d.copied(t.Context()); err != nil || got != want {
 			t.Errorf("%s: copied=%v, %v", when, got, err)
 		}
 		return d
@@ -202,7 +202,7 @@ func TestF4_OnlyAWholeSpoolFileIsIntact(t *testing.T) {
 	must(t, os.WriteFile(file(2), make([]byte, all[2].FileSize), 0o600))
 	must(t, os.Remove(file(3)))
 	for i, p := range placements(all, "Gmail") {
-		if got, err := d.Intact(t.Context(), p, all[i].Fingerprint); err != nil || got != (i == 0) {
+		if got, err := d.intact(t.Context(), p); err != nil || got != (i == 0) {
 			t.Errorf("message %d: %v, %v", i, got, err)
 		}
 	}

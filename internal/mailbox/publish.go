@@ -64,37 +64,45 @@ type arrival struct {
 // is at its place: see Present. What came into a folder that was taken out of the
 // mailbox at that moment is taken back into the spool.
 //
-// It may fail half way; calling it again with the same placements does the
-// rest.
-func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) error {
+// What it returns is durable in the mailbox: all, or none after an error, when more
+// may have been delivered. Calling it again with the same placements does the rest.
+func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mail.Token, err error) {
 	const op = "delivering messages"
 	for _, p := range ps {
-		if !spoolName.MatchString(p.Spool) || !tokenName.MatchString(string(p.Token)) || p.Flags >= mail.Seen<<1 {
-			return internal(op, "the placement is not one of a staged message")
-		}
-		if err := checkLocal(p.Folder); err != nil {
-			return err
+		if err := checkPlacement(op, p); err != nil {
+			return nil, err
 		}
 	}
 	if err := d.Present(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	p := &publication{d: d, targets: map[string]*target{}}
 	if err := d.tracker.moves.Acquire(ctx, 1); err != nil {
-		return trouble(op, err)
+		return nil, trouble(op, err)
 	}
-	err := p.run(ctx, ps)
+	err = p.run(ctx, ps)
 	counted := err == nil && d.settle(p.moved, p.names, p.gone)
 	d.tracker.moves.Release(1)
 	if err != nil {
-		return trouble(op, err) // What was moved is found gone next time, and then counted.
+		return nil, trouble(op, err) // What was moved is found gone next time, and then counted.
 	}
 	if !counted && d.keepsQuota() {
 		if err := d.remeasure(ctx); err != nil {
 			d.store.log.Warn("the mailbox was not measured", "mailbox", d.root.path, "error", err)
 		}
 	}
-	return nil
+	for _, m := range ps {
+		done = append(done, m.Token)
+	}
+	return done, nil
+}
+
+// checkPlacement refuses a placement that cannot be one of a staged message.
+func checkPlacement(op string, p mail.Placement) error {
+	if !spoolName.MatchString(p.Spool) || !tokenName.MatchString(string(p.Token)) || p.Flags >= mail.Seen<<1 {
+		return internal(op, "the placement is not one of a staged message")
+	}
+	return checkLocal(p.Folder)
 }
 
 func (p *publication) run(ctx context.Context, ps []mail.Placement) error {

@@ -41,7 +41,7 @@ func deliver(t testing.TB, d *Delivery, from, to int) {
 		ps = append(ps, placement(st, n, "Gmail", 0))
 	}
 	must(t, d.Seal(t.Context(), all))
-	must(t, d.Publish(t.Context(), ps))
+	must(t, errOf(d.Publish(t.Context(), ps)))
 }
 
 func TestParseSizes(t *testing.T) {
@@ -332,7 +332,7 @@ func TestWaitingForAnotherAccountsLookEndsWithTheContext(t *testing.T) {
 	second.Release(1, 1) // Waits for nobody.
 	for what, do := range map[string]func(context.Context) error{
 		"measuring":  func(ctx context.Context) error { return second.Reserve(ctx, 1, 1) },
-		"delivering": func(ctx context.Context) error { return second.Publish(ctx, nil) },
+		"delivering": func(ctx context.Context) error { _, err := second.Publish(ctx, nil); return err },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -395,7 +395,7 @@ func fillUp(t *testing.T, s *Store, root string, most int64, reserve func(d *Del
 				if err := d.Seal(t.Context(), all); err != nil {
 					t.Error(err)
 				}
-				if err := d.Publish(t.Context(), ps); err != nil {
+				if err := errOf(d.Publish(t.Context(), ps)); err != nil {
 					t.Error(err)
 				}
 				if full != nil {

@@ -128,7 +128,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 			}
 			if !tc.fails {
 				must(t, err)
-				must(t, d.Publish(t.Context(), placements(all, "Gmail")))
+				must(t, errOf(d.Publish(t.Context(), placements(all, "Gmail"))))
 				mustHold(t, root, tc.files)
 			}
 			if c.all != nil || c.slow > 0 || tc.stalls { // The next batch does not wait for it again.
