@@ -96,11 +96,6 @@ func (s mailboxIndex) find(t mail.Token) (indexed, bool) {
 	return s[at], true
 }
 
-func (s mailboxIndex) has(t mail.Token) bool {
-	_, ok := s.find(t)
-	return ok
-}
-
 // indexMailbox finds what lies in the mailbox, once in a visit.
 func (v *visit) indexMailbox(ctx context.Context) error {
 	if v.index != nil {

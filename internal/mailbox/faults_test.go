@@ -36,10 +36,17 @@ type faulty struct {
 	again   int          // How often one of them was synced again.
 
 	together bool // Whether one sync of everything will do.
+
+	call func() error // Asked before each operation; nil: nobody is.
 }
 
 // do runs op unless it is its turn to fail.
 func (f *faulty) do(op func() error) error {
+	if f.call != nil {
+		if err := f.call(); err != nil {
+			return err
+		}
+	}
 	f.mu.Lock()
 	f.n--
 	fail := f.n == 0 && !f.short || f.tripped && f.dead

@@ -332,7 +332,7 @@ func TestWaitingForAnotherAccountsLookEndsWithTheContext(t *testing.T) {
 	second.Release(1, 1) // Waits for nobody.
 	for what, do := range map[string]func(context.Context) error{
 		"measuring":  func(ctx context.Context) error { return second.Reserve(ctx, 1, 1) },
-		"delivering": func(ctx context.Context) error { _, err := second.Publish(ctx, nil); return err },
+		"delivering": func(ctx context.Context) error { return errOf(second.Publish(ctx, nil)) },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
