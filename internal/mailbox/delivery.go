@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/words"
@@ -41,7 +42,7 @@ type Delivery struct {
 	reserved usage         // Guarded by tracker.mu, as is what follows.
 	looked   bool          // Whether this delivery has seen the quota file.
 	own      account.Limit // The mailbox's own limits, as they stand in the quota file …
-	ownSeen  stat          // … that this was.
+	ownSeen  disk.Stat     // … that this was.
 	outdated bool          // Its first line tells of limits that we set before.
 
 	mu     sync.Mutex
@@ -105,7 +106,7 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 		return nil, internal("opening the spool", "the journal's name cannot be a file name")
 	}
 	r, err := s.openRoot(o, toDeliver)
-	if missing(err) {
+	if disk.Missing(err) {
 		return nil, noMailbox("opening the mailbox")
 	}
 	if err != nil {
@@ -117,8 +118,8 @@ func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch
 		return nil, trouble("opening the spool", err)
 	}
 	return &Delivery{
-		store: s, owner: o, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.path),
-		together: s.disk.syncsAll(
+		store: s, owner: o, root: r, spool: spool, epoch: epoch, limit: limit, tracker: s.track(r.Path),
+		together: s.disk.SyncsAll(
 			spool),
 		files: map[string]*staged{}, litter: map[string]struct{}{}, syncing: make(chan struct{}, syncers),
 	}, nil
@@ -134,23 +135,23 @@ var (
 // system as the mailbox: a message that is moved between two is copied, and a
 // copy can be cut short.
 func (r *root) openSpool(journal string) (int, error) {
-	base, _, err := r.openDir(r.fd, spoolDir)
+	base, _, err := r.OpenDir(r.FD, spoolDir)
 	if err != nil {
 		return -1, err
 	}
-	defer r.disk.close(base)
-	fd, _, err := r.openDir(base, journal)
-	if !missing(err) {
+	defer r.Disk.Close(base)
+	fd, _, err := r.OpenDir(base, journal)
+	if !disk.Missing(err) {
 		return fd, err
 	}
-	if err := r.mkdir(base, journal, 0o700); err != nil && !exists(err) {
+	if err := r.Mkdir(base, journal, 0o700); err != nil && !disk.Exists(err) {
 		return -1, err
 	}
-	if fd, _, err = r.openDir(base, journal); err != nil {
+	if fd, _, err = r.OpenDir(base, journal); err != nil {
 		return -1, err
 	}
-	if err := errors.Join(r.adopt(fd), r.sync(base)); err != nil {
-		r.disk.close(fd)
+	if err := errors.Join(r.Adopt(fd), r.Sync(base)); err != nil {
+		r.Disk.Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -183,8 +184,8 @@ func (d *Delivery) Close() error {
 	t.mu.Lock()
 	d.giveBack(d.reserved)
 	t.mu.Unlock()
-	d.store.untrack(d.root.path)
-	return trouble("closing the mailbox", errors.Join(d.root.disk.close(d.spool), d.root.disk.close(d.root.fd)))
+	d.store.untrack(d.root.Path)
+	return trouble("closing the mailbox", errors.Join(d.root.Disk.Close(d.spool), d.root.Disk.Close(d.root.FD)))
 }
 
 // work is what one Stage needs; reused, so that memory stays flat.
@@ -222,8 +223,8 @@ func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, 
 		return mail.Staged{}, ctx.Err()
 	}
 	d.store.step("stage.open")
-	fd, err := d.root.open(d.spool, name, openNew, d.root.filePerm())
-	if exists(err) {
+	fd, err := d.root.Open(d.spool, name, disk.OpenNew, d.root.FilePerm())
+	if disk.Exists(err) {
 		fd, err = d.replaceLeftover(name, err)
 	}
 	if err != nil {
@@ -234,16 +235,16 @@ func (d *Delivery) Stage(ctx context.Context, token mail.Token, body io.Reader, 
 	defer works.Put(w)
 	w.scan.Reset()
 	w.lf.Reset()
-	err = d.root.adopt(fd)
+	err = d.root.Adopt(fd)
 	if err == nil {
 		err = d.copy(ctx, fd, w, body, max)
 	}
 	if err == nil {
 		received = dateOf(received, w.scan, time.Now())
-		err = d.root.setTime(d.spool, name, received)
+		err = d.root.SetTime(d.spool, name, received)
 	}
 	if err != nil {
-		d.drop(name, errors.Join(err, d.root.disk.close(fd)))
+		d.drop(name, errors.Join(err, d.root.Disk.Close(fd)))
 		<-d.syncing
 		if b := (*bodyError)(nil); errors.As(err, &b) {
 			return mail.Staged{}, err
@@ -273,13 +274,13 @@ func (d *Delivery) copy(ctx context.Context, fd int, w *work, body io.Reader, ma
 			_, _ = w.scan.Write(w.in[:n]) // It never fails.
 			w.out = w.lf.Append(w.out[:0], w.in[:n])
 			d.store.step("stage.write")
-			if err := d.root.writeAll(fd, w.out); err != nil {
+			if err := d.root.WriteAll(fd, w.out); err != nil {
 				return err
 			}
 		}
 		if err == io.EOF { //nolint:errorlint // Itself: one in a wrapping is a broken connection, not the end.
 			w.out = w.lf.Finish(w.out[:0])
-			return d.root.writeAll(fd, w.out)
+			return d.root.WriteAll(fd, w.out)
 		}
 		if err != nil {
 			return &bodyError{err}
@@ -322,8 +323,8 @@ func dateOf(received time.Time, scan *mail.Scanner, now time.Time) time.Time {
 // drop removes a spool file that is of no use. Where that fails too, Stage
 // tries again before it writes one of the same name, and Sweep later.
 func (d *Delivery) drop(name string, why error) {
-	err := d.root.unlink(d.spool, name)
-	if err == nil || missing(err) {
+	err := d.root.Unlink(d.spool, name)
+	if err == nil || disk.Missing(err) {
 		return
 	}
 	d.store.log.Warn("a spool file was not removed", "file", name, "error", err, "because", why)
@@ -338,7 +339,7 @@ func (d *Delivery) removeLitter(name string) error {
 	if _, ok := d.litter[name]; !ok {
 		return nil
 	}
-	if err := d.root.unlink(d.spool, name); err != nil && !missing(err) {
+	if err := d.root.Unlink(d.spool, name); err != nil && !disk.Missing(err) {
 		return err
 	}
 	delete(d.litter, name)
@@ -370,7 +371,7 @@ func (d *Delivery) Seal(ctx context.Context, files []mail.Staged) error {
 		return nil
 	}
 	d.store.step("seal.dir")
-	return trouble(op, d.root.sync(d.spool))
+	return trouble(op, d.root.Sync(d.spool))
 }
 
 // Discard removes spool files that were not committed as staged.
@@ -410,7 +411,7 @@ func (d *Delivery) forget(names []string) usage {
 
 // temp names a file or directory of ours in the spool that Sweep knows.
 func (d *Delivery) temp(what string) string {
-	return fmt.Sprintf("%s.e%d.%s", what, d.epoch, random())
+	return fmt.Sprintf("%s.e%d.%s", what, d.epoch, disk.Random())
 }
 
 // Sweep removes spool files of older epochs, except those named in keep.
@@ -419,7 +420,7 @@ func (d *Delivery) temp(what string) string {
 func (d *Delivery) Sweep(ctx context.Context, keep map[string]bool) error {
 	const op = "sweeping the spool"
 	var old []string
-	err := d.root.each(d.spool, func(name string) error {
+	err := d.root.Each(d.spool, func(name string) error {
 		if epoch, ok := epochOf(name); ok && epoch < d.epoch && !keep[name] {
 			old = append(old, name)
 		}
@@ -433,7 +434,7 @@ func (d *Delivery) Sweep(ctx context.Context, keep map[string]bool) error {
 			return err
 		}
 		d.store.step("sweep.remove")
-		if err := d.root.sweepOne(d.spool, name); err != nil && !missing(err) {
+		if err := d.root.sweepOne(d.spool, name); err != nil && !disk.Missing(err) {
 			return trouble(op, err)
 		}
 	}
@@ -441,22 +442,22 @@ func (d *Delivery) Sweep(ctx context.Context, keep map[string]bool) error {
 }
 
 func (r *root) sweepOne(spool int, name string) error {
-	st, err := r.lstat(spool, name)
+	st, err := r.Lstat(spool, name)
 	if err != nil {
 		return err
 	}
-	if st.isDir() {
-		return r.removeTree(spool, name)
+	if st.IsDir() {
+		return r.RemoveTree(spool, name)
 	}
 	if strings.HasPrefix(name, subscriptionsTemp) {
 		// The lock that was taken with it goes first: without it, nobody knew whose it is.
-		if lock, err := r.lstat(r.fd, subscriptionsLock); err == nil && lock.ino == st.ino && lock.dev == st.dev {
-			if err := r.unlink(r.fd, subscriptionsLock); err != nil && !missing(err) {
+		if lock, err := r.Lstat(r.FD, subscriptionsLock); err == nil && lock.Ino == st.Ino && lock.Dev == st.Dev {
+			if err := r.Unlink(r.FD, subscriptionsLock); err != nil && !disk.Missing(err) {
 				return err
 			}
 		}
 	}
-	return r.unlink(spool, name)
+	return r.Unlink(spool, name)
 }
 
 // epochOf reads the epoch of "F….e12" or "folder.e12.x".

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -28,7 +29,7 @@ func (p place) Open(ctx context.Context, process destination.Process) (fetch.Del
 	if err != nil {
 		return nil, err
 	}
-	s.disk = &faulty{disk: kernel{}, failed: map[int]bool{}, together: p.together, call: process.Call}
+	s.disk = &faulty{Disk: disk.Kernel(), failed: map[int]bool{}, together: p.together, call: process.Call}
 	l := account.Limit{}
 	if process.Limit > 0 {
 		l = limit(process.Limit, -1)

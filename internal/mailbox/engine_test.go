@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -188,7 +189,7 @@ func (o *office) enrol(t *testing.T) *customer {
 }
 
 // visit fetches the account's mail once, on this disk.
-func (c *customer) visit(t *testing.T, d disk, j fetch.Journal) error {
+func (c *customer) visit(t *testing.T, d disk.Disk, j fetch.Journal) error {
 	t.Helper()
 	s, err := New(Options{Template: "maildir:" + c.place + "/{user}", Host: "test"})
 	must(t, err)
@@ -271,7 +272,7 @@ func (c *customer) wrong(t *testing.T, end bool) (bad []string) {
 // happening is what befalls a disk, and what is between it and the engine.
 type happening struct {
 	mode   *faulty
-	broken func(disk) disk // Nil: every rule is kept.
+	broken func(disk.Disk) disk.Disk // Nil: every rule is kept.
 }
 
 // befall makes one visit whose n-th file operation fails, lets the user act, and
@@ -279,8 +280,8 @@ type happening struct {
 // do. It returns what is wrong, and whether the n-th operation came to pass.
 func (c *customer) befall(t *testing.T, n int, h happening, custom string) (bad []string, happened bool) {
 	t.Helper()
-	sick := &faulty{disk: kernel{}, n: n, err: h.mode.err, dead: h.mode.dead, short: h.mode.short, failed: map[int]bool{}}
-	d := disk(sick)
+	sick := &faulty{Disk: disk.Kernel(), n: n, err: h.mode.err, dead: h.mode.dead, short: h.mode.short, failed: map[int]bool{}}
+	d := disk.Disk(sick)
 	if h.broken != nil {
 		d = h.broken(sick)
 	}
@@ -302,7 +303,7 @@ func (c *customer) befall(t *testing.T, n int, h happening, custom string) (bad 
 	return append(bad, c.wrong(t, true)...), sick.tripped
 }
 
-func healthy() *faulty { return &faulty{disk: kernel{}, failed: map[int]bool{}} }
+func healthy() *faulty { return &faulty{Disk: disk.Kernel(), failed: map[int]bool{}} }
 
 // aliveJournal is a journal to which nothing is written by the dead.
 type aliveJournal struct {
@@ -376,68 +377,68 @@ func TestWhicheverFileOperationFailsTheNextVisitCompletes(t *testing.T) {
 // the disk, which the same histories have to bring to light.
 var rules = map[string]happening{
 	// I1, I3, I17: an error is heeded. Here a write that did not succeed is taken for one that did.
-	"a failed write is noticed": {mode: &faulty{err: unix.ENOSPC}, broken: func(d disk) disk { return heedless{d} }},
+	"a failed write is noticed": {mode: &faulty{err: unix.ENOSPC}, broken: func(d disk.Disk) disk.Disk { return heedless{d} }},
 	// I17: a message becomes visible by one atomic step. Here it is copied.
-	"a rename shows a message whole": {mode: &faulty{err: unix.EIO, dead: true}, broken: func(d disk) disk {
+	"a rename shows a message whole": {mode: &faulty{err: unix.EIO, dead: true}, broken: func(d disk.Disk) disk.Disk {
 		return copying{d}
 	}},
 	// F19: what a failed fsync leaves behind is not known. Here it is synced again.
-	"a failed fsync is final": {mode: &faulty{err: unix.EIO}, broken: func(d disk) disk { return stubborn{d} }},
+	"a failed fsync is final": {mode: &faulty{err: unix.EIO}, broken: func(d disk.Disk) disk.Disk { return stubborn{d} }},
 	// F21: what was not written yet is written.
-	"a short write goes on": {mode: &faulty{short: true}, broken: func(d disk) disk { return curt{d} }},
+	"a short write goes on": {mode: &faulty{short: true}, broken: func(d disk.Disk) disk.Disk { return curt{d} }},
 }
 
 // heedless takes every write for a success.
-type heedless struct{ disk }
+type heedless struct{ disk.Disk }
 
-func (d heedless) write(fd int, p []byte) (int, error) {
-	if n, err := d.disk.write(fd, p); err == nil {
+func (d heedless) Write(fd int, p []byte) (int, error) {
+	if n, err := d.Disk.Write(fd, p); err == nil {
 		return n, nil
 	}
 	return len(p), nil
 }
 
 // curt takes every write for a whole one.
-type curt struct{ disk }
+type curt struct{ disk.Disk }
 
-func (d curt) write(fd int, p []byte) (int, error) {
-	_, err := d.disk.write(fd, p)
+func (d curt) Write(fd int, p []byte) (int, error) {
+	_, err := d.Disk.Write(fd, p)
 	return len(p), err
 }
 
 // stubborn syncs again what failed to be.
-type stubborn struct{ disk }
+type stubborn struct{ disk.Disk }
 
-func (d stubborn) sync(fd int) error { return cmp.Or(d.disk.sync(fd), d.disk.sync(fd)) }
+func (d stubborn) Sync(fd int) error { return cmp.Or(d.Disk.Sync(fd), d.Disk.Sync(fd)) }
 
 // copying moves a file by copying it.
-type copying struct{ disk }
+type copying struct{ disk.Disk }
 
-func (d copying) move(from int, name string, to int, newName string) error {
-	st, err := d.lstat(from, name)
-	if err != nil || st.isDir() {
-		return errors.Join(err, d.disk.move(from, name, to, newName))
+func (d copying) Move(from int, name string, to int, newName string) error {
+	st, err := d.Lstat(from, name)
+	if err != nil || st.IsDir() {
+		return errors.Join(err, d.Disk.Move(from, name, to, newName))
 	}
-	source, err := d.open(from, name, openFile, 0)
+	source, err := d.Open(from, name, disk.OpenFile, 0)
 	if err != nil {
 		return err
 	}
-	defer d.disk.close(source)
-	target, err := d.open(to, newName, openNew, 0o600)
+	defer d.Disk.Close(source)
+	target, err := d.Open(to, newName, disk.OpenNew, 0o600)
 	if err != nil {
 		return err
 	}
-	defer d.disk.close(target)
+	defer d.Disk.Close(target)
 	buf := make([]byte, 512)
 	for {
-		n, err := d.read(source, buf)
+		n, err := d.Read(source, buf)
 		if err != nil {
 			return err
 		}
 		if n <= 0 {
-			return d.unlink(from, name)
+			return d.Unlink(from, name)
 		}
-		if _, err := d.write(target, buf[:n]); err != nil {
+		if _, err := d.Write(target, buf[:n]); err != nil {
 			return err
 		}
 	}
@@ -502,14 +503,14 @@ func (c *change) forget() (err error) {
 func newForgetful(t *testing.T, d *faulty, grave string) *forgetful {
 	t.Helper()
 	must(t, os.MkdirAll(grave, 0o700))
-	fd, err := kernel{}.open(unix.AT_FDCWD, grave, openDir, 0)
+	fd, err := disk.Kernel().Open(unix.AT_FDCWD, grave, disk.OpenDir, 0)
 	must(t, err)
 	return &forgetful{faulty: d, grave: fd, fresh: map[inode]int{}}
 }
 
 func inodeOf(fd int) (inode, error) {
-	st, err := kernel{}.fstat(fd)
-	return inode{st.dev, st.ino}, err
+	st, err := disk.Kernel().Fstat(fd)
+	return inode{st.Dev, st.Ino}, err
 }
 
 // remember notes how to undo what was just done in a directory. It must be
@@ -528,15 +529,15 @@ func (f *forgetful) remember(dir int, undo func(fds []int) error, dirs ...int) e
 
 func (f *forgetful) bury(dir int, name string) error {
 	f.buried++
-	err := kernel{}.replace(dir, name, f.grave, fmt.Sprint(f.buried))
+	err := disk.Kernel().Replace(dir, name, f.grave, fmt.Sprint(f.buried))
 	if errors.Is(err, unix.ENOENT) {
 		return nil // It went somewhere else since, and that is remembered by itself.
 	}
 	return err
 }
 
-func (f *forgetful) open(dir int, name string, flags int, perm uint32) (int, error) {
-	fd, err := f.faulty.open(dir, name, flags, perm)
+func (f *forgetful) Open(dir int, name string, flags int, perm uint32) (int, error) {
+	fd, err := f.faulty.Open(dir, name, flags, perm)
 	if err != nil || flags&unix.O_CREAT == 0 || strings.HasPrefix(name, notePrefix) {
 		return fd, err
 	}
@@ -551,8 +552,8 @@ func (f *forgetful) open(dir int, name string, flags int, perm uint32) (int, err
 	return fd, errors.Join(err, e, f.remember(dir, func(fds []int) error { return f.bury(fds[0], name) }))
 }
 
-func (f *forgetful) mkdir(dir int, name string, perm uint32) error {
-	if err := f.faulty.mkdir(dir, name, perm); err != nil {
+func (f *forgetful) Mkdir(dir int, name string, perm uint32) error {
+	if err := f.faulty.Mkdir(dir, name, perm); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -560,8 +561,8 @@ func (f *forgetful) mkdir(dir int, name string, perm uint32) error {
 	return f.remember(dir, func(fds []int) error { return f.bury(fds[0], name) })
 }
 
-func (f *forgetful) link(from int, name string, to int, newName string) error {
-	if err := f.faulty.link(from, name, to, newName); err != nil {
+func (f *forgetful) Link(from int, name string, to int, newName string) error {
+	if err := f.faulty.Link(from, name, to, newName); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -569,8 +570,8 @@ func (f *forgetful) link(from int, name string, to int, newName string) error {
 	return f.remember(to, func(fds []int) error { return f.bury(fds[0], newName) })
 }
 
-func (f *forgetful) move(from int, name string, to int, newName string) error {
-	if err := f.faulty.move(from, name, to, newName); err != nil {
+func (f *forgetful) Move(from int, name string, to int, newName string) error {
+	if err := f.faulty.Move(from, name, to, newName); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -579,26 +580,26 @@ func (f *forgetful) move(from int, name string, to int, newName string) error {
 }
 
 func (f *forgetful) moved(from int, name string, to int, newName string) error {
-	return f.remember(to, func(fds []int) error { return kernel{}.replace(fds[0], newName, fds[1], name) }, from)
+	return f.remember(to, func(fds []int) error { return disk.Kernel().Replace(fds[0], newName, fds[1], name) }, from)
 }
 
 // replace keeps what is replaced, to put it back.
-func (f *forgetful) replace(from int, name string, to int, newName string) error {
+func (f *forgetful) Replace(from int, name string, to int, newName string) error {
 	if strings.HasPrefix(name, notePrefix) {
-		return f.faulty.replace(from, name, to, newName)
+		return f.faulty.Replace(from, name, to, newName)
 	}
 	f.mu.Lock()
 	f.buried++
 	old := fmt.Sprint(f.buried)
-	kept := kernel{}.link(to, newName, f.grave, old)
+	kept := disk.Kernel().Link(to, newName, f.grave, old)
 	f.mu.Unlock()
-	if err := f.faulty.replace(from, name, to, newName); err != nil {
+	if err := f.faulty.Replace(from, name, to, newName); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if kept == nil {
-		kept = f.remember(to, func(fds []int) error { return kernel{}.replace(f.grave, old, fds[0], newName) })
+		kept = f.remember(to, func(fds []int) error { return disk.Kernel().Replace(f.grave, old, fds[0], newName) })
 	} else if errors.Is(kept, unix.ENOENT) {
 		kept = nil
 	}
@@ -606,8 +607,8 @@ func (f *forgetful) replace(from int, name string, to int, newName string) error
 }
 
 // sync makes safe what the file or directory is now.
-func (f *forgetful) sync(fd int) error {
-	if err := f.faulty.sync(fd); err != nil {
+func (f *forgetful) Sync(fd int) error {
+	if err := f.faulty.Sync(fd); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -643,22 +644,22 @@ func (f *forgetful) cut() (err error) {
 
 // unsynced leaves an fsync out where the rule is not kept.
 type unsynced struct {
-	disk
+	disk.Disk
 	out func(fd int) bool
 }
 
-func (d unsynced) sync(fd int) error {
+func (d unsynced) Sync(fd int) error {
 	if d.out(fd) {
 		return nil
 	}
-	return d.disk.sync(fd)
+	return d.Disk.Sync(fd)
 }
 
 // lose is befall for a power cut: the journal keeps what it acknowledged, the
 // mail's disk what was made safe on it.
 func (c *customer) lose(t *testing.T, n int, out func(fd int) bool, custom string) (bad []string, happened bool) {
 	t.Helper()
-	sick := &faulty{disk: kernel{}, n: n, err: unix.EIO, dead: true, failed: map[int]bool{}}
+	sick := &faulty{Disk: disk.Kernel(), n: n, err: unix.EIO, dead: true, failed: map[int]bool{}}
 	disk := newForgetful(t, sick, filepath.Join(c.place, "forgotten", c.owner.String()))
 	if err := c.visit(t, unsynced{disk, out}, aliveJournal{c.db.Journal(), sick}); err != nil && !sick.tripped {
 		t.Errorf("a visit to which nothing happened: %v", err)
@@ -714,8 +715,8 @@ func TestEachMissingFsyncIsNoticedByAPowerCut(t *testing.T) {
 	}
 	for name, out := range map[string]func(c *customer, fd int) bool{
 		"of a message's file": func(_ *customer, fd int) bool {
-			st, err := kernel{}.fstat(fd)
-			return err == nil && st.isRegular()
+			st, err := disk.Kernel().Fstat(fd)
+			return err == nil && st.IsRegular()
 		},
 		"of the spool": func(c *customer, fd int) bool { return at(fd, filepath.Join(c.home, spoolDir, c.account.Journal)) },
 		"of where a message is moved to": func(c *customer, fd int) bool {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -25,7 +26,7 @@ import (
 // stays dead, as if the process had been killed. It spares the machine the
 // waiting for fsync.
 type faulty struct {
-	disk
+	disk.Disk
 	mu      sync.Mutex
 	n       int   // Counts down to the operation that fails.
 	err     error // With this.
@@ -58,57 +59,57 @@ func (f *faulty) do(op func() error) error {
 	return op()
 }
 
-func (f *faulty) open(dir int, name string, flags int, perm uint32) (fd int, err error) {
+func (f *faulty) Open(dir int, name string, flags int, perm uint32) (fd int, err error) {
 	fd = -1
-	err = f.do(func() error { fd, err = f.disk.open(dir, name, flags, perm); return err })
+	err = f.do(func() error { fd, err = f.Disk.Open(dir, name, flags, perm); return err })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.failed, fd)
 	return fd, err
 }
 
-func (f *faulty) mkdir(dir int, name string, perm uint32) error {
-	return f.do(func() error { return f.disk.mkdir(dir, name, perm) })
+func (f *faulty) Mkdir(dir int, name string, perm uint32) error {
+	return f.do(func() error { return f.Disk.Mkdir(dir, name, perm) })
 }
 
-func (f *faulty) move(from int, name string, to int, newName string) error {
-	return f.do(func() error { return f.disk.move(from, name, to, newName) })
+func (f *faulty) Move(from int, name string, to int, newName string) error {
+	return f.do(func() error { return f.Disk.Move(from, name, to, newName) })
 }
 
-func (f *faulty) replace(from int, name string, to int, newName string) error {
-	return f.do(func() error { return f.disk.replace(from, name, to, newName) })
+func (f *faulty) Replace(from int, name string, to int, newName string) error {
+	return f.do(func() error { return f.Disk.Replace(from, name, to, newName) })
 }
 
-func (f *faulty) link(from int, name string, to int, newName string) error {
-	return f.do(func() error { return f.disk.link(from, name, to, newName) })
+func (f *faulty) Link(from int, name string, to int, newName string) error {
+	return f.do(func() error { return f.Disk.Link(from, name, to, newName) })
 }
 
-func (f *faulty) unlink(dir int, name string) error {
-	return f.do(func() error { return f.disk.unlink(dir, name) })
+func (f *faulty) Unlink(dir int, name string) error {
+	return f.do(func() error { return f.Disk.Unlink(dir, name) })
 }
 
-func (f *faulty) rmdir(dir int, name string) error {
-	return f.do(func() error { return f.disk.rmdir(dir, name) })
+func (f *faulty) Rmdir(dir int, name string) error {
+	return f.do(func() error { return f.Disk.Rmdir(dir, name) })
 }
 
-func (f *faulty) read(fd int, p []byte) (n int, err error) {
-	err = f.do(func() error { n, err = f.disk.read(fd, p); return err })
+func (f *faulty) Read(fd int, p []byte) (n int, err error) {
+	err = f.do(func() error { n, err = f.Disk.Read(fd, p); return err })
 	return n, err
 }
 
-func (f *faulty) write(fd int, p []byte) (n int, err error) {
+func (f *faulty) Write(fd int, p []byte) (n int, err error) {
 	f.mu.Lock()
 	short := f.short && f.n <= 1 && len(p) > 1 && !f.tripped
 	f.tripped = f.tripped || short
 	f.mu.Unlock()
 	if short {
-		return f.disk.write(fd, p[:len(p)/2])
+		return f.Disk.Write(fd, p[:len(p)/2])
 	}
-	err = f.do(func() error { n, err = f.disk.write(fd, p); return err })
+	err = f.do(func() error { n, err = f.Disk.Write(fd, p); return err })
 	return n, err
 }
 
-func (f *faulty) sync(fd int) error {
+func (f *faulty) Sync(fd int) error {
 	err := f.do(func() error { return nil })
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,32 +122,32 @@ func (f *faulty) sync(fd int) error {
 	return err
 }
 
-func (f *faulty) syncsAll(int) bool { return f.together }
+func (f *faulty) SyncsAll(int) bool { return f.together }
 
-func (f *faulty) syncAll(int) error { return f.do(func() error { return nil }) }
+func (f *faulty) SyncAll(int) error { return f.do(func() error { return nil }) }
 
 // close closes even when it fails, as the kernel does.
-func (f *faulty) close(fd int) error {
-	err := f.disk.close(fd)
+func (f *faulty) Close(fd int) error {
+	err := f.Disk.Close(fd)
 	return errors.Join(f.do(func() error { return nil }), err)
 }
 
-func (f *faulty) fstat(fd int) (st stat, err error) {
-	err = f.do(func() error { st, err = f.disk.fstat(fd); return err })
+func (f *faulty) Fstat(fd int) (st disk.Stat, err error) {
+	err = f.do(func() error { st, err = f.Disk.Fstat(fd); return err })
 	return st, err
 }
 
-func (f *faulty) lstat(dir int, name string) (st stat, err error) {
-	err = f.do(func() error { st, err = f.disk.lstat(dir, name); return err })
+func (f *faulty) Lstat(dir int, name string) (st disk.Stat, err error) {
+	err = f.do(func() error { st, err = f.Disk.Lstat(dir, name); return err })
 	return st, err
 }
 
-func (f *faulty) setTime(dir int, name string, t time.Time) error {
-	return f.do(func() error { return f.disk.setTime(dir, name, t) })
+func (f *faulty) SetTime(dir int, name string, t time.Time) error {
+	return f.do(func() error { return f.Disk.SetTime(dir, name, t) })
 }
 
-func (f *faulty) each(fd int, yield func(string) error) error {
-	return f.do(func() error { return f.disk.each(fd, yield) })
+func (f *faulty) Each(fd int, yield func(string) error) error {
+	return f.do(func() error { return f.Disk.Each(fd, yield) })
 }
 
 // visit is what the engine does with a mailbox: it finishes what an earlier
@@ -309,10 +310,10 @@ func failNth(t *testing.T, place string, n int, mode *faulty) bool {
 	root := filepath.Join(dir, "anna@firma.test")
 	const messages = 4
 	sick := &faulty{
-		disk: kernel{}, n: n, err: mode.err, dead: mode.dead, short: mode.short, failed: map[int]bool{},
+		Disk: disk.Kernel(), n: n, err: mode.err, dead: mode.dead, short: mode.short, failed: map[int]bool{},
 		together: mode.together,
 	}
-	store := func(d disk) *Store {
+	store := func(d disk.Disk) *Store {
 		s, err := New(Options{Template: "maildir:" + dir + "/{user}", Host: "test", SyncTogether: 2})
 		must(t, err)
 		s.disk = d
@@ -330,7 +331,7 @@ func failNth(t *testing.T, place string, n int, mode *faulty) bool {
 	if code := fault.CodeOf(err); err != nil && code != codeOf(mode.err) {
 		t.Errorf("the failure is %v", err)
 	}
-	v.store = store(&faulty{disk: kernel{}, failed: map[int]bool{}, together: mode.together})
+	v.store = store(&faulty{Disk: disk.Kernel(), failed: map[int]bool{}, together: mode.together})
 	if err := v.run(); err != nil {
 		t.Errorf("the next visit: %v", err)
 	}
@@ -371,14 +372,14 @@ func TestFailTheNthOperationOfARemoval(t *testing.T) {
 		must(t, err)
 		must(t, errOf(d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Sent"))))
 		must(t, d.Close())
-		sick := &faulty{disk: kernel{}, n: n, err: unix.EIO, failed: map[int]bool{}}
+		sick := &faulty{Disk: disk.Kernel(), n: n, err: unix.EIO, failed: map[int]bool{}}
 		s.disk = sick
 		err = s.RemoveFolder(t.Context(), anna(t), "Gmail")
 		if err != nil {
 			wantCode(t, err, fault.LocalMailboxUnavailable)
 		}
 		mustBeWhole(t, root, 4)
-		s.disk = kernel{}
+		s.disk = disk.Kernel()
 		must(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"))
 		mails, spool := tree(t, root)
 		if len(mails)+len(spool) > 0 {
@@ -397,13 +398,13 @@ func TestFailTheNthOperationOfARemoval(t *testing.T) {
 func TestF19FailedFsyncThrowsTheFileAway(t *testing.T) {
 	s, root := newStore(t, Options{})
 	d := open(t, s, 1, limit(-1, -1))
-	sick := &faulty{disk: kernel{}, err: unix.EIO, failed: map[int]bool{}}
-	d.root.disk = sick
+	sick := &faulty{Disk: disk.Kernel(), err: unix.EIO, failed: map[int]bool{}}
+	d.root.Disk = sick
 	good, err := stage(d, 1)
 	must(t, err)
 	must(t, d.Seal(t.Context(), good))
-	syncFails := &failSync{disk: sick}
-	d.root.disk = syncFails
+	syncFails := &failSync{Disk: sick}
+	d.root.Disk = syncFails
 	bad, err := d.Stage(t.Context(), token(2), strings.NewReader(message(2)), received, 1<<20)
 	must(t, err)
 	all := []mail.Staged{good[0], bad}
@@ -411,7 +412,7 @@ func TestF19FailedFsyncThrowsTheFileAway(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, spoolDir, journal, bad.Spool)); err == nil {
 		t.Error("the file is still there")
 	}
-	d.root.disk = sick
+	d.root.Disk = sick
 	d.Discard(all)
 	if syncFails.n != 1 {
 		t.Errorf("fsync was called %d times on the file", syncFails.n)
@@ -424,11 +425,11 @@ func TestF19FailedFsyncThrowsTheFileAway(t *testing.T) {
 }
 
 type failSync struct {
-	disk
+	disk.Disk
 	n int
 }
 
-func (f *failSync) sync(int) error { f.n++; return unix.EIO }
+func (f *failSync) Sync(int) error { f.n++; return unix.EIO }
 
 // Where the file system has no rename that refuses to replace, a link and an
 // unlink do the same.
@@ -450,8 +451,8 @@ func TestWithoutRenameNoReplace(t *testing.T) {
 // taken for one, hides neither. The control is the same message again, which comes
 // once.
 func TestAMessageUnderTheNameOfAnotherIsNotLost(t *testing.T) {
-	for name, make := range map[string]func(disk) disk{
-		"rename": func(d disk) disk { return d }, "link": func(d disk) disk { return noMove{d} },
+	for name, make := range map[string]func(disk.Disk) disk.Disk{
+		"rename": func(d disk.Disk) disk.Disk { return d }, "link": func(d disk.Disk) disk.Disk { return noMove{d} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, root := newStore(t, Options{})
@@ -481,9 +482,9 @@ func TestAMessageUnderTheNameOfAnotherIsNotLost(t *testing.T) {
 	}
 }
 
-type noMove struct{ disk }
+type noMove struct{ disk.Disk }
 
-func (noMove) move(int, string, int, string) error { return unix.EINVAL }
+func (noMove) Move(int, string, int, string) error { return unix.EINVAL }
 
 func TestEveryStepIsNamed(t *testing.T) {
 	var mu sync.Mutex
@@ -548,8 +549,8 @@ func TestSubscriptionsLock(t *testing.T) {
 	must(t, os.WriteFile(lock, nil, 0o600))
 	ctx, cancel := context.WithCancel(t.Context())
 	looked := make(chan struct{})
-	watch := &lockWatch{disk: d.root.disk, looked: looked}
-	d.root.disk = watch
+	watch := &lockWatch{Disk: d.root.Disk, looked: looked}
+	d.root.Disk = watch
 	done := make(chan error)
 	go func() { done <- d.EnsureFolders(ctx, []string{"Gmail"}) }()
 	<-looked
@@ -569,14 +570,14 @@ func TestSubscriptionsLock(t *testing.T) {
 	must(t, os.WriteFile(lock, nil, 0o600))
 	old := time.Now().Add(-time.Hour)
 	must(t, os.Chtimes(lock, old, old))
-	d.root.disk = s.disk
+	d.root.Disk = s.disk
 	must(t, d.EnsureFolders(t.Context(), []string{"Gmail/Sent"}))
 	if _, err := os.Stat(lock); err == nil {
 		t.Error("the lock stayed")
 	}
 	// The caller's patience counts.
 	must(t, os.WriteFile(lock, nil, 0o600))
-	d.root.disk = watch
+	d.root.Disk = watch
 	ctx, cancel = context.WithCancel(t.Context())
 	go func() { done <- d.EnsureFolders(ctx, []string{"Gmail/Other"}) }()
 	<-looked
@@ -597,15 +598,15 @@ func TestSubscriptionsLock(t *testing.T) {
 
 // lockWatch tells when somebody looks at the lock of another.
 type lockWatch struct {
-	disk
+	disk.Disk
 	looked chan struct{}
 }
 
-func (w *lockWatch) lstat(dir int, name string) (stat, error) {
+func (w *lockWatch) Lstat(dir int, name string) (disk.Stat, error) {
 	if name == subscriptionsLock {
 		w.looked <- struct{}{}
 	}
-	return w.disk.lstat(dir, name)
+	return w.Disk.Lstat(dir, name)
 }
 
 // codeOf is what an error of the disk is told as: our own want of descriptors is

@@ -3,6 +3,7 @@ package mailbox
 import (
 	"context"
 
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -30,7 +31,7 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, noted bool) ([
 	}
 	if copied {
 		d.store.log.WarnContext(ctx, "the mailbox is not the one it was: was it restored or moved?",
-			"mailbox", d.root.path, "under_way", len(ps))
+			"mailbox", d.root.Path, "under_way", len(ps))
 	}
 	if len(ps) == 0 {
 		return nil, nil
@@ -95,8 +96,8 @@ func (d *Delivery) inSpool(ctx context.Context, p mail.Placement, copied bool) (
 	if copied {
 		return d.intact(ctx, p)
 	}
-	_, err := d.root.lstat(d.spool, p.Spool)
-	if missing(err) {
+	_, err := d.root.Lstat(d.spool, p.Spool)
+	if disk.Missing(err) {
 		return false, nil
 	}
 	return err == nil, trouble("looking into the spool", err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/disk"
 )
 
 // notePrefix begins the name of the empty file in a journal's spool that notes
@@ -28,7 +30,7 @@ func (d *Delivery) Generation(ctx context.Context) (int64, bool, error) {
 
 // readNote finds the highest note in a spool, and its name.
 func (r *root) readNote(ctx context.Context, spool int) (n int64, name string, err error) {
-	err = r.each(spool, func(entry string) error {
+	err = r.Each(spool, func(entry string) error {
 		if text, ok := strings.CutPrefix(entry, notePrefix); ok {
 			if m, err := strconv.ParseInt(text, 10, 64); err == nil && m >= n {
 				n, name = m, entry
@@ -52,19 +54,19 @@ func (d *Delivery) SetGeneration(ctx context.Context, n int64) error {
 	}
 	d.store.step("generation.note")
 	if d.note != "" {
-		err := d.root.replace(d.spool, d.note, d.spool, name)
+		err := d.root.Replace(d.spool, d.note, d.spool, name)
 		if err == nil {
 			d.note = name
 			return nil
 		}
-		if !missing(err) {
+		if !disk.Missing(err) {
 			return trouble(op, err)
 		}
 	}
-	fd, err := d.root.open(d.spool, name, openNew, 0o600)
+	fd, err := d.root.Open(d.spool, name, disk.OpenNew, 0o600)
 	if err == nil {
-		err = errors.Join(d.root.adopt(fd), d.root.disk.close(fd))
-	} else if exists(err) {
+		err = errors.Join(d.root.Adopt(fd), d.root.Disk.Close(fd))
+	} else if disk.Exists(err) {
 		err = nil
 	}
 	if err == nil {
@@ -84,8 +86,8 @@ func (d *Delivery) replaceLeftover(name string, taken error) (int, error) {
 	if ours {
 		return -1, taken
 	}
-	if err := d.root.unlink(d.spool, name); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := d.root.Unlink(d.spool, name); err != nil && !errors.Is(err, unix.ENOENT) {
 		return -1, err
 	}
-	return d.root.open(d.spool, name, openNew, d.root.filePerm())
+	return d.root.Open(d.spool, name, disk.OpenNew, d.root.FilePerm())
 }

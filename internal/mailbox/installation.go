@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mailbrook/mailbrook/internal/disk"
 )
 
 const (
@@ -31,7 +33,7 @@ var ErrDamaged = errors.New("something else is in the place of what was there")
 
 // misplaced adds ErrDamaged to what says so.
 func misplaced(err error) error {
-	if errors.Is(err, errNotPlain) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) ||
+	if errors.Is(err, disk.ErrNotPlain) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) ||
 		errors.Is(err, unix.ENXIO) {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -43,15 +45,15 @@ func misplaced(err error) error {
 func (s *Store) Installation() (string, error) {
 	const op = "reading whose the mailboxes are"
 	r, err := s.place()
-	if missing(err) {
+	if disk.Missing(err) {
 		return "", nil
 	}
 	if err != nil {
 		return "", trouble(op, misplaced(err))
 	}
 	defer r.close()
-	text, err := r.readSmall(r.fd, placeFile, identityBytes)
-	if missing(err) {
+	text, err := r.ReadSmall(r.FD, placeFile, identityBytes)
+	if disk.Missing(err) {
 		return "", nil
 	}
 	return strings.TrimSpace(string(text)), trouble(op, misplaced(err))
@@ -62,18 +64,18 @@ func (s *Store) Installation() (string, error) {
 func (s *Store) Inhabited() (bool, error) {
 	const op = "looking for mailboxes"
 	r, err := s.place()
-	if missing(err) {
+	if disk.Missing(err) {
 		return false, nil
 	}
 	if err != nil {
 		return false, trouble(op, err)
 	}
 	defer r.close()
-	if r.st.uid != uint32(os.Geteuid()) {
+	if r.Stat.UID != uint32(os.Geteuid()) {
 		return false, nil
 	}
-	err = r.each(r.fd, func(string) error { return errEnough })
-	if errors.Is(err, errEnough) {
+	err = r.Each(r.FD, func(string) error { return disk.ErrEnough })
+	if errors.Is(err, disk.ErrEnough) {
 		return true, nil
 	}
 	return false, trouble(op, err)
@@ -90,52 +92,52 @@ func (s *Store) SetInstallation(id string) (bool, error) {
 		return false, trouble(op, err)
 	}
 	defer r.close()
-	temp := placeFile + "." + random()
-	err = r.writeNew(r.fd, temp, []byte(id+"\n"), true)
+	temp := placeFile + "." + disk.Random()
+	err = r.WriteNew(r.FD, temp, []byte(id+"\n"), true)
 	if r.others(err) {
 		return false, nil
 	}
 	if err == nil {
-		err = errors.Join(r.replace(r.fd, temp, r.fd, placeFile), r.sync(r.fd))
+		err = errors.Join(r.Replace(r.FD, temp, r.FD, placeFile), r.Sync(r.FD))
 	}
 	return err == nil, trouble(op, err)
 }
 
 // place opens the directory in which the mailboxes are.
 func (s *Store) place() (*root, error) {
-	fd, err := s.disk.open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := s.disk.Open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.disk.fstat(fd)
+	st, err := s.disk.Fstat(fd)
 	if err != nil {
-		s.disk.close(fd)
+		s.disk.Close(fd)
 		return nil, err
 	}
-	return &root{disk: s.disk, fd: fd, st: st, path: s.template.base}, nil
+	return &root{Root: disk.Root{Disk: s.disk, FD: fd, Stat: st, Path: s.template.base}}, nil
 }
 
 // belong sees to it that the mailbox is this installation's: two that deliver
 // into one mailbox would take each other's spool for their own. A mailbox that
 // bears nothing yet is marked.
 func (r *root) belong(id, former string) error {
-	fd, _, err := r.openDir(r.fd, spoolDir)
+	fd, _, err := r.OpenDir(r.FD, spoolDir)
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(fd)
-	text, err := r.readSmall(fd, userFile, identityBytes)
+	defer r.Disk.Close(fd)
+	text, err := r.ReadSmall(fd, userFile, identityBytes)
 	switch {
 	case err == nil && strings.TrimSpace(string(text)) == id:
 		return nil
 	case err == nil && (former == "" || strings.TrimSpace(string(text)) != former):
 		return unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
-	case err != nil && !missing(err):
+	case err != nil && !disk.Missing(err):
 		return err
 	}
-	temp := userFile + "." + random()
-	if err := r.writeNew(fd, temp, []byte(id+"\n"), true); err != nil {
+	temp := userFile + "." + disk.Random()
+	if err := r.WriteNew(fd, temp, []byte(id+"\n"), true); err != nil {
 		return err
 	}
-	return errors.Join(r.replace(fd, temp, fd, userFile), r.sync(fd))
+	return errors.Join(r.Replace(fd, temp, fd, userFile), r.Sync(fd))
 }

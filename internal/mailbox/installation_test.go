@@ -36,7 +36,7 @@ func TestWhatIsNoIdentityIsDamage(t *testing.T) {
 		s, _ := marked(t)
 		well := s.disk
 		for n, tripped := 1, true; tripped; n++ {
-			f := &faulty{disk: well, n: n, err: outage}
+			f := &faulty{Disk: well, n: n, err: outage}
 			s.disk = f
 			if _, err := s.Installation(); errors.Is(err, ErrDamaged) {
 				t.Errorf("%v at operation %d is told as %v", outage, n, err)

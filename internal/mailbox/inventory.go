@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -80,29 +81,29 @@ func (d *Delivery) Tokens(ctx context.Context, each func(t mail.Token, f mail.Fo
 // open while f runs.
 func (r *root) eachMessage(ctx context.Context, f func(folder, sub, name string, dir int) error) error {
 	return r.folders(ctx, func(folder string) error {
-		dir, _, err := r.openDir(r.fd, folder)
-		if missing(err) {
+		dir, _, err := r.OpenDir(r.FD, folder)
+		if disk.Missing(err) {
 			return nil // Removed meanwhile.
 		}
 		if err != nil {
 			return err
 		}
-		defer r.disk.close(dir)
+		defer r.Disk.Close(dir)
 		for _, sub := range []string{"new", "cur"} {
-			fd, _, err := r.openDir(dir, sub)
-			if missing(err) {
+			fd, _, err := r.OpenDir(dir, sub)
+			if disk.Missing(err) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			err = r.each(fd, func(name string) error {
+			err = r.Each(fd, func(name string) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
 				return f(folder, sub, name, fd)
 			})
-			r.disk.close(fd)
+			r.Disk.Close(fd)
 			if err != nil {
 				return err
 			}
@@ -130,23 +131,23 @@ func (s *Store) Fingerprint(ctx context.Context, o account.Owner, f mail.Found) 
 }
 
 func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error) {
-	dir, _, err := r.openDir(r.fd, f.Folder)
+	dir, _, err := r.OpenDir(r.FD, f.Folder)
 	if err != nil {
 		return mail.Fingerprint{}, err
 	}
-	defer r.disk.close(dir)
-	sub, _, err := r.openDir(dir, f.Sub)
+	defer r.Disk.Close(dir)
+	sub, _, err := r.OpenDir(dir, f.Sub)
 	if err != nil {
 		return mail.Fingerprint{}, err
 	}
-	defer r.disk.close(sub)
-	fd, err := r.open(sub, f.Name, openFile, 0)
+	defer r.Disk.Close(sub)
+	fd, err := r.Open(sub, f.Name, disk.OpenFile, 0)
 	if err != nil {
 		return mail.Fingerprint{}, err
 	}
-	defer r.disk.close(fd)
-	if st, err := r.fstat(fd); err != nil || !st.isRegular() {
-		return mail.Fingerprint{}, errors.Join(err, errNotPlain)
+	defer r.Disk.Close(fd)
+	if st, err := r.Fstat(fd); err != nil || !st.IsRegular() {
+		return mail.Fingerprint{}, errors.Join(err, disk.ErrNotPlain)
 	}
 	return r.fingerprintOf(ctx, fd)
 }
@@ -158,7 +159,7 @@ func (r *root) fingerprintOf(ctx context.Context, fd int) (mail.Fingerprint, err
 	w.scan.Reset()
 	last := byte(0)
 	for {
-		n, err := r.read(fd, w.in)
+		n, err := r.Read(fd, w.in)
 		if err != nil {
 			return mail.Fingerprint{}, err
 		}
@@ -201,7 +202,7 @@ func appendCRLF(dst, p []byte, last byte) ([]byte, byte) {
 func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, error) {
 	inv := mail.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
 	r, err := s.openRoot(o, toMeasure)
-	if missing(err) {
+	if disk.Missing(err) {
 		inv.Missing = true
 		return inv, nil
 	}
@@ -220,8 +221,8 @@ func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, e
 }
 
 func (r *root) listFolders(ctx context.Context, inv *mail.Inventory) error {
-	text, err := r.readSmall(r.fd, subscriptionsFile, subscriptionsMax)
-	if err != nil && !missing(err) {
+	text, err := r.ReadSmall(r.FD, subscriptionsFile, subscriptionsMax)
+	if err != nil && !disk.Missing(err) {
 		return err
 	}
 	tabs := bytes.HasPrefix(text, []byte(versionTwo))
@@ -238,8 +239,8 @@ func (r *root) listFolders(ctx context.Context, inv *mail.Inventory) error {
 
 func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
 	return r.eachMessage(ctx, func(folder, sub, name string, dir int) error {
-		st, err := r.lstat(dir, name)
-		if missing(err) {
+		st, err := r.Lstat(dir, name)
+		if disk.Missing(err) {
 			return nil // Renamed or removed at this moment.
 		}
 		if err != nil {
@@ -250,40 +251,40 @@ func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
 			f.FileSize = n
 		}
 		inv.Files = append(inv.Files, mail.LocalFile{
-			Found: f, Token: t, Size: st.size, Modified: st.mtime, Inode: st.ino,
-			Links: st.links,
+			Found: f, Token: t, Size: st.Size, Modified: st.Modified, Inode: st.Ino,
+			Links: st.Links,
 		})
 		inv.Measured.Messages++
 		if f.FileSize >= 0 {
 			inv.Measured.Bytes += f.FileSize
 		} else {
-			inv.Measured.Bytes += st.size
+			inv.Measured.Bytes += st.Size
 		}
 		return nil
 	})
 }
 
 func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
-	base, _, err := r.openDir(r.fd, spoolDir)
-	if missing(err) {
+	base, _, err := r.OpenDir(r.FD, spoolDir)
+	if disk.Missing(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(base)
-	return r.each(base, func(journal string) error {
+	defer r.Disk.Close(base)
+	return r.Each(base, func(journal string) error {
 		if !journalName.MatchString(journal) || strings.HasPrefix(journal, removedDir) {
 			return nil
 		}
-		fd, _, err := r.openDir(base, journal)
-		if missing(err) || errors.Is(err, unix.ENOTDIR) {
+		fd, _, err := r.OpenDir(base, journal)
+		if disk.Missing(err) || errors.Is(err, unix.ENOTDIR) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		defer r.disk.close(fd)
+		defer r.Disk.Close(fd)
 		n, name, err := r.readNote(ctx, fd)
 		if err != nil {
 			return err
@@ -293,13 +294,13 @@ func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
 		}
 		files := map[string]int64{}
 		inv.Spools[journal] = files
-		return r.each(fd, func(name string) error {
-			st, err := r.lstat(fd, name)
-			if missing(err) || strings.HasPrefix(name, notePrefix) ||
+		return r.Each(fd, func(name string) error {
+			st, err := r.Lstat(fd, name)
+			if disk.Missing(err) || strings.HasPrefix(name, notePrefix) ||
 				strings.HasPrefix(name, homePrefix) {
 				return nil
 			}
-			files[name] = st.size
+			files[name] = st.Size
 			return err
 		})
 	})
@@ -310,7 +311,7 @@ func (r *root) listQuota(_ context.Context, inv *mail.Inventory) error {
 	if err == nil && f.ok() {
 		inv.Quota = &mail.Usage{Bytes: f.bytes, Messages: f.messages}
 	}
-	if missing(err) {
+	if disk.Missing(err) {
 		err = nil
 	}
 	return err

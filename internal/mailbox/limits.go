@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 )
 
 // limitsNote is, beside the spools, the file with the first line that we wrote into
@@ -42,16 +43,16 @@ func parseLimits(header string) (l account.Limit) {
 
 // notedLimits returns the first lines that are ours.
 func (r *root) notedLimits() ([]string, error) {
-	fd, _, err := r.openDir(r.fd, spoolDir)
-	if missing(err) {
+	fd, _, err := r.OpenDir(r.FD, spoolDir)
+	if disk.Missing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer r.disk.close(fd)
-	text, err := r.readSmall(fd, limitsNote, limitsBytes)
-	if missing(err) {
+	defer r.Disk.Close(fd)
+	text, err := r.ReadSmall(fd, limitsNote, limitsBytes)
+	if disk.Missing(err) {
 		return nil, nil
 	}
 	return strings.Fields(string(text)), err
@@ -60,7 +61,7 @@ func (r *root) notedLimits() ([]string, error) {
 // ownLimit returns the mailbox's own limits, beside those that Mailbrook set. What
 // says the same twice is said by us. outdated says that the line is ours and tells
 // of limits that were set before.
-func (r *root) ownLimit(set account.Limit) (own account.Limit, seen stat, outdated bool, err error) {
+func (r *root) ownLimit(set account.Limit) (own account.Limit, seen disk.Stat, outdated bool, err error) {
 	f, err := r.readQuotaFile()
 	if err != nil || f.header == "" || f.header == limitLine(set) {
 		return account.Limit{}, f.st, false, nil //nolint:nilerr // What cannot be read as one is no quota file.
@@ -80,7 +81,7 @@ func (s *Store) OwnLimit(ctx context.Context, o account.Owner, set account.Limit
 		return account.Limit{}, err
 	}
 	r, err := s.openRoot(o, toMeasure)
-	if missing(err) {
+	if disk.Missing(err) {
 		return account.Limit{}, nil
 	}
 	if err != nil {
@@ -94,14 +95,14 @@ func (s *Store) OwnLimit(ctx context.Context, o account.Owner, set account.Limit
 // lookAtOwn refreshes the mailbox's own limits if the quota file changed; called
 // with tracker.mu held.
 func (d *Delivery) lookAtOwn() error {
-	st, err := d.root.lstat(d.root.fd, quotaFile)
+	st, err := d.root.Lstat(d.root.FD, quotaFile)
 	switch {
-	case missing(err):
-		d.own, d.ownSeen, d.outdated = account.Limit{}, stat{}, false
+	case disk.Missing(err):
+		d.own, d.ownSeen, d.outdated = account.Limit{}, disk.Stat{}, false
 		return nil
 	case err != nil:
 		return err
-	case d.ownSeen.same(st):
+	case d.ownSeen.Same(st):
 		return nil
 	}
 	d.own, d.ownSeen, d.outdated, err = d.root.ownLimit(d.limit)
@@ -171,17 +172,17 @@ func (d *Delivery) renewQuotaFile(old string, u usage) error {
 }
 
 func (d *Delivery) noteLimits(lines ...string) error {
-	fd, _, err := d.root.openDir(d.root.fd, spoolDir)
+	fd, _, err := d.root.OpenDir(d.root.FD, spoolDir)
 	if err != nil {
 		return err
 	}
-	defer d.root.disk.close(fd)
+	defer d.root.Disk.Close(fd)
 	temp := d.temp("limits")
-	if err := d.root.writeNew(d.spool, temp, []byte(strings.Join(lines, "\n")+"\n"), true); err != nil {
+	if err := d.root.WriteNew(d.spool, temp, []byte(strings.Join(lines, "\n")+"\n"), true); err != nil {
 		return err
 	}
-	if err := d.root.replace(d.spool, temp, fd, limitsNote); err != nil {
-		return errors.Join(err, d.root.unlink(d.spool, temp))
+	if err := d.root.Replace(d.spool, temp, fd, limitsNote); err != nil {
+		return errors.Join(err, d.root.Unlink(d.spool, temp))
 	}
-	return d.root.sync(fd)
+	return d.root.Sync(fd)
 }

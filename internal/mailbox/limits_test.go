@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -115,7 +116,7 @@ func TestD1_ALineOfOursIsKnownWhereverWritingItBreaksOff(t *testing.T) {
 	ctx := t.Context()
 	own := func(s *Store) account.Limit {
 		t.Helper()
-		s.disk = kernel{}
+		s.disk = disk.Kernel()
 		o, err := s.OwnLimit(ctx, anna(t), limit(300_000, -1))
 		must(t, err)
 		return o
@@ -125,7 +126,7 @@ func TestD1_ALineOfOursIsKnownWhereverWritingItBreaksOff(t *testing.T) {
 		d := open(t, s, 1, limit(100_000, -1))
 		must(t, d.Reserve(t.Context(), 1, 1))
 		must(t, d.Close())
-		sick := &faulty{disk: kernel{}, err: unix.EIO, dead: true, failed: map[int]bool{}}
+		sick := &faulty{Disk: disk.Kernel(), err: unix.EIO, dead: true, failed: map[int]bool{}}
 		s.disk = sick
 		d, err := s.Open(ctx, anna(t), journal, 2, limit(200_000, -1))
 		must(t, err)

@@ -31,6 +31,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 )
 
 // Options are what a Store is made of. Template is required.
@@ -64,7 +65,7 @@ type Store struct {
 	host     string
 	step     func(string)
 	log      *slog.Logger
-	disk     disk
+	disk     disk.Disk
 
 	installation, former string // The identity that mailboxes bear: see Expect.
 
@@ -98,7 +99,7 @@ func New(o Options) (*Store, error) {
 		}
 	}
 	s := &Store{
-		template: t, host: safeHost(host), step: o.Step, disk: kernel{}, trackers: map[string]*tracker{},
+		template: t, host: safeHost(host), step: o.Step, disk: disk.Kernel(), trackers: map[string]*tracker{},
 		syncTogether: cmp.Or(o.SyncTogether, syncTogether), held: make(chan struct{}, held),
 		log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
@@ -137,13 +138,13 @@ func (s *Store) Check(ctx context.Context) error {
 		return trouble("opening the place of mailboxes", err)
 	}
 	defer r.close()
-	name := fmt.Sprintf(".mailbrook-check.%d.%s", os.Getpid(), random())
-	err = r.writeNew(r.fd, name, make([]byte, probeBytes), true)
+	name := fmt.Sprintf(".mailbrook-check.%d.%s", os.Getpid(), disk.Random())
+	err = r.WriteNew(r.FD, name, make([]byte, probeBytes), true)
 	if r.others(err) {
 		return nil
 	}
 	if err == nil {
-		err = r.unlink(r.fd, name)
+		err = r.Unlink(r.FD, name)
 	}
 	return trouble("writing where mailboxes are", err)
 }
@@ -151,7 +152,7 @@ func (s *Store) Check(ctx context.Context) error {
 // others reports whether a file was refused because the directory is an
 // operator's, such as /home, in which users' own lie.
 func (r *root) others(err error) bool {
-	return errors.Is(err, unix.EACCES) && r.st.uid != uint32(os.Geteuid())
+	return errors.Is(err, unix.EACCES) && r.Stat.UID != uint32(os.Geteuid())
 }
 
 // Rights are those at a user's mailbox.
@@ -169,7 +170,7 @@ func (s *Store) Rights(ctx context.Context, o account.Owner) (Rights, error) {
 	}
 	r, err := s.openRoot(o, toMeasure)
 	switch {
-	case missing(err):
+	case disk.Missing(err):
 		return Rights{}, nil
 	case errors.Is(err, unix.EACCES):
 		return Rights{Exists: true}, nil
@@ -177,8 +178,8 @@ func (s *Store) Rights(ctx context.Context, o account.Owner) (Rights, error) {
 		return Rights{}, err
 	}
 	defer r.close()
-	may := unix.Faccessat(r.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
-	return Rights{Exists: true, UID: r.st.uid, Writable: may == nil}, nil
+	may := unix.Faccessat(r.FD, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	return Rights{Exists: true, UID: r.Stat.UID, Writable: may == nil}, nil
 }
 
 // FolderExists reports whether the user's mailbox has the folder.
@@ -187,18 +188,18 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 		return false, err
 	}
 	r, err := s.openRoot(o, toLook)
-	if missing(err) {
+	if disk.Missing(err) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	defer r.close()
-	st, err := s.disk.lstat(r.fd, dirName(folder))
-	if missing(err) {
+	st, err := s.disk.Lstat(r.FD, dirName(folder))
+	if disk.Missing(err) {
 		return false, nil
 	}
-	return err == nil && st.isDir(), trouble("looking for a folder", err)
+	return err == nil && st.IsDir(), trouble("looking for a folder", err)
 }
 
 // Usage returns what the user's mailbox holds, all folders together, as
@@ -206,7 +207,7 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int64, err error) {
 	r, err := s.openRoot(o, toMeasure)
 	const op = "measuring the mailbox"
-	if missing(err) {
+	if disk.Missing(err) {
 		return 0, 0, noMailbox(op)
 	}
 	if err != nil {
@@ -214,7 +215,7 @@ func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int
 	}
 	defer r.close()
 	if f, err := r.readQuotaFile(); err == nil && f.ok() {
-		changed, err := r.changedSince(ctx, f.st.mtime)
+		changed, err := r.changedSince(ctx, f.st.Modified)
 		if err != nil {
 			return 0, 0, trouble(op, err)
 		}
@@ -240,7 +241,7 @@ func (s *Store) Shares(ctx context.Context, o account.Owner, folders []string) (
 		return all, of, err
 	}
 	r, err := s.openRoot(o, toMeasure)
-	if missing(err) {
+	if disk.Missing(err) {
 		return all, of, noMailbox("measuring the mailbox")
 	}
 	if err != nil {
@@ -295,8 +296,8 @@ type tracker struct {
 	mu       sync.Mutex // Guards what follows.
 	reserved usage
 	used     usage
-	seen     stat // The quota file from which used was read.
-	known    bool // Whether used is right as long as the quota file is the one seen.
+	seen     disk.Stat // The quota file from which used was read.
+	known    bool      // Whether used is right as long as the quota file is the one seen.
 }
 
 // everybody is how many batches may be delivered into one mailbox at a time.

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -481,7 +482,7 @@ var tricks = map[string]trick{
 // play delivers into a mailbox in which the trick was played, and returns what
 // is wrong: what was written outside the mailbox, and that it was not refused
 // with a word on what to mend.
-func (tc trick) play(t *testing.T, d disk) (bad []string) {
+func (tc trick) play(t *testing.T, d disk.Disk) (bad []string) {
 	t.Helper()
 	s, root := newStore(t, Options{})
 	before := open(t, s, 1, account.Limit{})
@@ -533,7 +534,7 @@ func (tc trick) deliver(t *testing.T, s *Store) error {
 func TestU50WhatIsNoDirectoryIsRefused(t *testing.T) {
 	for name, tc := range tricks {
 		t.Run(name, func(t *testing.T) {
-			for _, bad := range tc.play(t, kernel{}) {
+			for _, bad := range tc.play(t, disk.Kernel()) {
 				t.Error(bad)
 			}
 		})
@@ -547,7 +548,7 @@ func TestADiskThatFollowsLinksIsNoticed(t *testing.T) {
 		"the journal's spool is a link", "the mailbox is a link",
 	} {
 		t.Run(name, func(t *testing.T) {
-			bad := tricks[name].play(t, following{kernel{}})
+			bad := tricks[name].play(t, following{disk.Kernel()})
 			if len(bad) == 0 {
 				t.Error("links are followed, and nothing is wrong")
 			}
@@ -557,16 +558,19 @@ func TestADiskThatFollowsLinksIsNoticed(t *testing.T) {
 }
 
 // following is a disk on which O_NOFOLLOW and lstat do not hold.
-type following struct{ disk }
+type following struct{ disk.Disk }
 
-func (d following) open(dir int, name string, flags int, perm uint32) (int, error) {
-	return d.disk.open(dir, name, flags&^unix.O_NOFOLLOW, perm)
+func (d following) Open(dir int, name string, flags int, perm uint32) (int, error) {
+	return d.Disk.Open(dir, name, flags&^unix.O_NOFOLLOW, perm)
 }
 
-func (d following) lstat(dir int, name string) (stat, error) {
-	var st unix.Stat_t
-	err := unix.Fstatat(dir, name, &st, 0)
-	return statOf(&st), err
+func (d following) Lstat(dir int, name string) (disk.Stat, error) {
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return disk.Stat{}, err
+	}
+	defer unix.Close(fd)
+	return d.Fstat(fd)
 }
 
 func TestU50QuotaFileAndSubscriptionsAreNotFollowed(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -30,9 +31,9 @@ func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 	if err := checkLocal(name); err != nil {
 		return err
 	}
-	if st, err := d.root.lstat(d.root.fd, dirName(name)); err == nil && st.isDir() {
+	if st, err := d.root.Lstat(d.root.FD, dirName(name)); err == nil && st.IsDir() {
 		return nil
-	} else if err != nil && !missing(err) {
+	} else if err != nil && !disk.Missing(err) {
 		return trouble(op, err)
 	}
 	d.tracker.folders.Lock()
@@ -41,7 +42,7 @@ func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 	if err == nil {
 		err = d.ensure(ctx, []string{folder}) // Also makes the root durable, where there is something new.
 	}
-	return trouble(op, errors.Join(err, d.root.sync(d.root.fd)))
+	return trouble(op, errors.Join(err, d.root.Sync(d.root.FD)))
 }
 
 // challengeOld is when a challenge's folder is one that a process left behind
@@ -53,7 +54,7 @@ const challengeOld = 10 * time.Minute
 func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, remove func() error, err error) {
 	const op = "making a folder for a test"
 	r, err := s.openRoot(o, toMeasure)
-	if missing(err) {
+	if disk.Missing(err) {
 		return "", func() error { return nil }, nil
 	}
 	if err != nil {
@@ -70,7 +71,7 @@ func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, re
 			return err
 		}
 		defer r.close()
-		if _, err := r.removeEmpty(dirName(name)); !missing(err) {
+		if _, err := r.removeEmpty(dirName(name)); !disk.Missing(err) {
 			return trouble("removing a folder of a test", err)
 		}
 		return nil
@@ -78,16 +79,16 @@ func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, re
 }
 
 func (r *root) makeChallenge(dir string) error {
-	if err := r.mkdir(r.fd, dir, r.dirPerm(dir)); err != nil {
+	if err := r.Mkdir(r.FD, dir, r.dirPerm(dir)); err != nil {
 		return err
 	}
-	fd, _, err := r.openDir(r.fd, dir)
+	fd, _, err := r.OpenDir(r.FD, dir)
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(fd)
+	defer r.Disk.Close(fd)
 	_, err = r.makeDirs(fd, subdirs)
-	return errors.Join(r.adopt(fd), err)
+	return errors.Join(r.Adopt(fd), err)
 }
 
 // dropChallenges removes what a process left behind that was killed.
@@ -96,11 +97,11 @@ func (r *root) dropChallenges(ctx context.Context) error {
 		if !mail.IsChallenge(strings.TrimPrefix(dir, ".")) {
 			return nil
 		}
-		st, err := r.lstat(r.fd, dir)
-		if err == nil && time.Since(st.mtime) > challengeOld {
+		st, err := r.Lstat(r.FD, dir)
+		if err == nil && time.Since(st.Modified) > challengeOld {
 			_, err = r.removeEmpty(dir)
 		}
-		if missing(err) {
+		if disk.Missing(err) {
 			return nil
 		}
 		return err
@@ -110,22 +111,22 @@ func (r *root) dropChallenges(ctx context.Context) error {
 // removeEmpty removes a folder with what a server keeps in it of its own. One with a
 // message in it stays, whoever put it there: then removed is false.
 func (r *root) removeEmpty(dir string) (removed bool, err error) {
-	fd, _, err := r.openDir(r.fd, dir)
+	fd, _, err := r.OpenDir(r.FD, dir)
 	if err != nil {
 		return false, err
 	}
-	defer r.disk.close(fd)
+	defer r.Disk.Close(fd)
 	for _, sub := range subdirs {
-		err := r.rmdir(fd, sub)
+		err := r.Rmdir(fd, sub)
 		if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
 			_, err = r.makeDirs(fd, subdirs)
 			return false, err
 		}
-		if err != nil && !missing(err) {
+		if err != nil && !disk.Missing(err) {
 			return false, err
 		}
 	}
-	err = r.removeTree(r.fd, dir)
+	err = r.RemoveTree(r.FD, dir)
 	return err == nil, err
 }
 
@@ -157,30 +158,30 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 	}
 	defer r.close()
 	for _, sub := range []string{"cur", "new"} {
-		fd, _, err := r.openDir(r.fd, sub)
-		if missing(err) {
+		fd, _, err := r.OpenDir(r.FD, sub)
+		if disk.Missing(err) {
 			continue
 		}
 		if err != nil {
 			return mail.Fingerprint{}, false, trouble("reading the inbox", err)
 		}
 		file := ""
-		err = r.each(fd, func(n string) error {
+		err = r.Each(fd, func(n string) error {
 			if n == name || strings.HasPrefix(n, name+":") {
 				file = n
-				return errEnough
+				return disk.ErrEnough
 			}
 			return ctx.Err()
 		})
-		r.disk.close(fd)
-		if err != nil && !errors.Is(err, errEnough) {
+		r.Disk.Close(fd)
+		if err != nil && !errors.Is(err, disk.ErrEnough) {
 			return mail.Fingerprint{}, false, trouble("reading the inbox", err)
 		}
 		if file == "" {
 			continue
 		}
 		f, err := r.fingerprint(ctx, mail.Found{Folder: ".", Sub: sub, Name: file})
-		if missing(err) {
+		if disk.Missing(err) {
 			return mail.Fingerprint{}, false, nil
 		}
 		return f, err == nil, trouble("reading the inbox", err)
@@ -193,22 +194,22 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 func (s *Store) inbox(ctx context.Context, o account.Owner, uid uint32) (validity uint32, name string, err error) {
 	const op = "reading the inbox"
 	r, err := s.openRoot(o, toLook)
-	if missing(err) {
+	if disk.Missing(err) {
 		return 0, "", nil
 	}
 	if err != nil {
 		return 0, "", err
 	}
 	defer r.close()
-	fd, err := r.open(r.fd, uidList, openFile, 0)
-	if missing(err) {
+	fd, err := r.Open(r.FD, uidList, disk.OpenFile, 0)
+	if disk.Missing(err) {
 		return 0, "", nil
 	}
 	if err != nil {
 		return 0, "", trouble(op, err)
 	}
-	defer r.disk.close(fd)
-	lines := bufio.NewReader(reading{r, fd})
+	defer r.Disk.Close(fd)
+	lines := bufio.NewReader(r.Reader(fd))
 	for first := true; ; first = false {
 		line, err := lines.ReadSlice('\n')
 		switch {
@@ -253,19 +254,4 @@ func validityIn(line []byte) uint32 {
 		}
 	}
 	return 0
-}
-
-// reading reads an open file of a mailbox.
-type reading struct {
-	root *root
-	fd   int
-}
-
-// Read implements io.Reader.
-func (f reading) Read(p []byte) (int, error) {
-	n, err := f.root.read(f.fd, p)
-	if n <= 0 && err == nil {
-		err = io.EOF
-	}
-	return max(n, 0), err
 }

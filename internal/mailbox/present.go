@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -32,14 +33,14 @@ func (d *Delivery) Present(ctx context.Context) error {
 func (s *Store) still(o account.Owner, opened *root) error {
 	const op = "looking whether the mailbox is at its place"
 	r, err := s.reach(o, false)
-	if missing(err) {
+	if disk.Missing(err) {
 		return unavailable(op, replaced)
 	}
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if !r.st.is(opened.st) {
+	if !r.Stat.Is(opened.Stat) {
 		return unavailable(op, replaced)
 	}
 	return nil
@@ -67,7 +68,7 @@ func (p *publication) retrieve(ctx context.Context) error {
 		}
 		p.d.store.step("publish.retrieve")
 		err := r.takeBack(m.in.fd, m.name, p.d.spool, m.Spool)
-		if missing(err) {
+		if disk.Missing(err) {
 			continue // Whoever took it has it.
 		}
 		if err != nil {
@@ -82,28 +83,28 @@ func (p *publication) retrieve(ctx context.Context) error {
 	}
 	return errors.Join(unavailable("delivering messages", "A folder of the local mailbox was moved out of it, or "+
 		"replaced, "+
-		"while mail was put there."), r.sync(p.d.spool))
+		"while mail was put there."), r.Sync(p.d.spool))
 }
 
 // leadsTo reports whether a folder's directory is still the one that was opened.
 func (r *root) leadsTo(folder string, t *target) (bool, error) {
 	now, err := r.openTarget(folder, t.sub)
 	switch {
-	case missing(err), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
+	case disk.Missing(err), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	r.disk.close(now.fd)
-	return now.subSt.is(t.subSt), nil
+	r.Disk.Close(now.fd)
+	return now.subSt.Is(t.subSt), nil
 }
 
 // holds reports whether a directory lies in the mailbox, under whatever name.
 func (r *root) holds(ctx context.Context, t *target) (found bool, err error) {
 	err = r.folders(ctx, func(name string) error {
-		st, err := r.lstat(r.fd, name)
-		if err != nil || !st.is(t.dirSt) {
-			if missing(err) {
+		st, err := r.Lstat(r.FD, name)
+		if err != nil || !st.Is(t.dirSt) {
+			if disk.Missing(err) {
 				err = nil
 			}
 			return err
@@ -116,11 +117,11 @@ func (r *root) holds(ctx context.Context, t *target) (found bool, err error) {
 
 // takeBack moves a message into the spool. Where it was linked it is there already.
 func (r *root) takeBack(from int, name string, spool int, file string) error {
-	err := r.move(from, name, spool, file)
-	if unsupported(err) {
-		err = r.link(from, name, spool, file)
-		if err == nil || exists(err) {
-			err = r.unlink(from, name)
+	err := r.Move(from, name, spool, file)
+	if disk.Unsupported(err) {
+		err = r.Link(from, name, spool, file)
+		if err == nil || disk.Exists(err) {
+			err = r.Unlink(from, name)
 		}
 	}
 	return err
@@ -132,13 +133,13 @@ func (r *root) takeBack(from int, name string, spool int, file string) error {
 const homePrefix = ".home."
 
 func (d *Delivery) home() (string, error) {
-	st, err := d.root.fstat(d.spool)
-	return fmt.Sprintf("%s%d-%d", homePrefix, d.root.st.ino, st.ino), err
+	st, err := d.root.Fstat(d.spool)
+	return fmt.Sprintf("%s%d-%d", homePrefix, d.root.Stat.Ino, st.Ino), err
 }
 
 // homes lists the notes of homes in the spool.
 func (d *Delivery) homes(ctx context.Context) (names []string, err error) {
-	err = d.root.each(d.spool, func(name string) error {
+	err = d.root.Each(d.spool, func(name string) error {
 		if strings.HasPrefix(name, homePrefix) {
 			names = append(names, name)
 		}
@@ -155,9 +156,9 @@ func (d *Delivery) copied(ctx context.Context) (bool, error) {
 	const op = "looking whose the spool is"
 	home, err := d.home()
 	if err == nil {
-		_, err = d.root.lstat(d.spool, home)
+		_, err = d.root.Lstat(d.spool, home)
 	}
-	if !missing(err) {
+	if !disk.Missing(err) {
 		return false, trouble(op, err)
 	}
 	names, err := d.homes(ctx)
@@ -170,9 +171,9 @@ func (d *Delivery) NoteSpool(ctx context.Context) error {
 	const op = "noting whose the spool is"
 	home, err := d.home()
 	if err == nil {
-		_, err = d.root.lstat(d.spool, home)
+		_, err = d.root.Lstat(d.spool, home)
 	}
-	if !missing(err) {
+	if !disk.Missing(err) {
 		return trouble(op, err)
 	}
 	names, err := d.homes(ctx)
@@ -182,23 +183,23 @@ func (d *Delivery) NoteSpool(ctx context.Context) error {
 	d.store.step("spool.note")
 	for i, name := range names {
 		if i == 0 {
-			err = d.root.replace(d.spool, name, d.spool, home)
+			err = d.root.Replace(d.spool, name, d.spool, home)
 		} else {
-			err = d.root.unlink(d.spool, name)
+			err = d.root.Unlink(d.spool, name)
 		}
-		if err != nil && !missing(err) {
+		if err != nil && !disk.Missing(err) {
 			return trouble(op, err)
 		}
 	}
 	if len(names) > 0 {
 		return nil
 	}
-	fd, err := d.root.open(d.spool, home, openNew, 0o600)
-	if exists(err) {
+	fd, err := d.root.Open(d.spool, home, disk.OpenNew, 0o600)
+	if disk.Exists(err) {
 		return nil
 	}
 	if err == nil {
-		err = errors.Join(d.root.adopt(fd), d.root.disk.close(fd))
+		err = errors.Join(d.root.Adopt(fd), d.root.Disk.Close(fd))
 	}
 	return trouble(op, err)
 }
@@ -209,21 +210,21 @@ func (d *Delivery) NoteSpool(ctx context.Context) error {
 func (d *Delivery) intact(ctx context.Context, p mail.Placement) (bool, error) {
 	const op = "reading a spool file"
 	r := d.root
-	fd, err := r.open(d.spool, p.Spool, openFile, 0)
-	if missing(err) || errors.Is(err, unix.ELOOP) {
+	fd, err := r.Open(d.spool, p.Spool, disk.OpenFile, 0)
+	if disk.Missing(err) || errors.Is(err, unix.ELOOP) {
 		return false, nil
 	}
 	if err != nil {
 		return false, trouble(op, err)
 	}
-	defer r.disk.close(fd)
-	st, err := r.fstat(fd)
-	if err != nil || !st.isRegular() || st.size != p.FileSize {
+	defer r.Disk.Close(fd)
+	st, err := r.Fstat(fd)
+	if err != nil || !st.IsRegular() || st.Size != p.FileSize {
 		return false, trouble(op, err)
 	}
 	sum, err := r.fingerprintOf(ctx, fd)
 	if err != nil || sum != p.Fingerprint {
 		return false, trouble(op, err)
 	}
-	return true, trouble(op, r.sync(fd))
+	return true, trouble(op, r.Sync(fd))
 }

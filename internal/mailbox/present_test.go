@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -69,17 +70,17 @@ func putInPlace(dir, root string) error {
 }
 
 // blind is a disk on which all directories look like one.
-type blind struct{ disk }
+type blind struct{ disk.Disk }
 
-func (b blind) fstat(fd int) (stat, error) {
-	st, err := b.disk.fstat(fd)
-	st.ino = 1
+func (b blind) Fstat(fd int) (disk.Stat, error) {
+	st, err := b.Disk.Fstat(fd)
+	st.Ino = 1
 	return st, err
 }
 
-func (b blind) lstat(dir int, name string) (stat, error) {
-	st, err := b.disk.lstat(dir, name)
-	st.ino = 1
+func (b blind) Lstat(dir int, name string) (disk.Stat, error) {
+	st, err := b.Disk.Lstat(dir, name)
+	st.Ino = 1
 	return st, err
 }
 
@@ -142,9 +143,9 @@ func TestF4_AFolderThatIsTakenOutOfTheMailboxTakesNoMailWithIt(t *testing.T) {
 					must(t, errOf(d.Publish(t.Context(), ps[:first])))
 					if control {
 						s.disk = blind{s.disk}
-						st, err := s.disk.fstat(d.root.fd)
+						st, err := s.disk.Fstat(d.root.FD)
 						must(t, err)
-						d.root.st, d.root.disk = st, s.disk
+						d.root.Stat, d.root.Disk = st, s.disk
 					}
 					err = errOf(d.Publish(t.Context(), ps[first:]))
 					if failed := err != nil; failed != (tc.fails && !control) {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -48,7 +49,7 @@ type publication struct {
 type target struct {
 	fd           int
 	folder, sub  string // The names of both directories.
-	dirSt, subSt stat
+	dirSt, subSt disk.Stat
 }
 
 // arrival is a message that was put where its folder is.
@@ -88,7 +89,7 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 	}
 	if !counted && d.keepsQuota() {
 		if err := d.remeasure(ctx); err != nil {
-			d.store.log.Warn("the mailbox was not measured", "mailbox", d.root.path, "error", err)
+			d.store.log.Warn("the mailbox was not measured", "mailbox", d.root.Path, "error", err)
 		}
 	}
 	for _, m := range ps {
@@ -108,7 +109,7 @@ func checkPlacement(op string, p mail.Placement) error {
 func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 	defer func() {
 		for _, t := range p.opened {
-			p.d.root.disk.close(t.fd)
+			p.d.root.Disk.Close(t.fd)
 		}
 	}()
 	for _, m := range ps {
@@ -127,7 +128,7 @@ func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 		return err
 	}
 	for _, name := range p.linked {
-		if err := p.d.root.unlink(p.d.spool, name); err != nil && !missing(err) {
+		if err := p.d.root.Unlink(p.d.spool, name); err != nil && !disk.Missing(err) {
 			return err
 		}
 	}
@@ -143,11 +144,11 @@ func (p *publication) move(ctx context.Context, m mail.Placement) error {
 			p.d.store.step("publish.rename")
 			err = p.rename(arrival{m, t, name})
 		}
-		if !missing(err) {
+		if !disk.Missing(err) {
 			return err
 		}
 		// Either the message or its folder is not there.
-		if _, err := p.d.root.lstat(p.d.spool, m.Spool); missing(err) {
+		if _, err := p.d.root.Lstat(p.d.spool, m.Spool); disk.Missing(err) {
 			p.gone = true
 			p.names = append(p.names, m.Spool)
 			return nil
@@ -167,9 +168,9 @@ func (p *publication) move(ctx context.Context, m mail.Placement) error {
 func (p *publication) rename(m arrival) error {
 	r, own := p.d.root, m.name
 	err := p.put(m)
-	for n := 1; exists(err); n++ {
-		same, unread := r.sameContent(p.d.spool, m.Spool, m.in.fd, m.name)
-		if missing(unread) {
+	for n := 1; disk.Exists(err); n++ {
+		same, unread := r.SameContent(p.d.spool, m.Spool, m.in.fd, m.name)
+		if disk.Missing(unread) {
 			break // Taken away just now: as far as can be told it was this one.
 		}
 		if unread != nil {
@@ -178,16 +179,16 @@ func (p *publication) rename(m arrival) error {
 		if same {
 			break
 		}
-		p.d.store.log.Warn("another message bears the name of this one, which is put beside it", "mailbox", r.path,
+		p.d.store.log.Warn("another message bears the name of this one, which is put beside it", "mailbox", r.Path,
 			"name", m.name)
 		m.name = beside(own, n)
 		err = p.put(m)
 	}
 	switch {
-	case exists(err):
+	case disk.Exists(err):
 		// Delivered before, and the database went back in time: theirs stays.
 		p.gone = true
-		if err = r.unlink(p.d.spool, m.Spool); missing(err) {
+		if err = r.Unlink(p.d.spool, m.Spool); disk.Missing(err) {
 			err = nil
 		}
 	case err == nil:
@@ -211,9 +212,9 @@ func beside(name string, n int) string {
 // put moves a message to its name, or links it there where a move would replace.
 func (p *publication) put(m arrival) error {
 	r, fd := p.d.root, m.in.fd
-	err := r.move(p.d.spool, m.Spool, fd, m.name)
-	if unsupported(err) {
-		if err = r.link(p.d.spool, m.Spool, fd, m.name); err == nil {
+	err := r.Move(p.d.spool, m.Spool, fd, m.name)
+	if disk.Unsupported(err) {
+		if err = r.Link(p.d.spool, m.Spool, fd, m.name); err == nil {
 			p.linked = append(p.linked, m.Spool)
 		}
 	}
@@ -236,13 +237,13 @@ func (p *publication) target(folder, sub string) (*target, error) {
 }
 
 func (r *root) openTarget(folder, sub string) (*target, error) {
-	dir, st, err := r.openDir(r.fd, folder)
+	dir, st, err := r.OpenDir(r.FD, folder)
 	if err != nil {
 		return nil, err
 	}
-	defer r.disk.close(dir)
+	defer r.Disk.Close(dir)
 	t := &target{folder: folder, sub: sub, dirSt: st}
-	if t.fd, t.subSt, err = r.openDir(dir, sub); err != nil {
+	if t.fd, t.subSt, err = r.OpenDir(dir, sub); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -258,7 +259,7 @@ func (p *publication) syncTargets() error {
 	for _, t := range p.targets {
 		turn <- struct{}{}
 		wait.Go(func() {
-			errs <- p.d.root.sync(t.fd)
+			errs <- p.d.root.Sync(t.fd)
 			<-turn
 		})
 	}
@@ -296,13 +297,13 @@ func (d *Delivery) ensure(ctx context.Context, folders []string) error {
 				continue
 			}
 			seen[f] = true
-			st, err := r.lstat(r.fd, dirName(f))
+			st, err := r.Lstat(r.FD, dirName(f))
 			switch {
-			case missing(err):
+			case disk.Missing(err):
 				absent = append(absent, f)
 			case err != nil:
 				return err
-			case !st.isDir():
+			case !st.IsDir():
 				return unix.ENOTDIR
 			default:
 				if err := r.complete(dirName(f)); err != nil {
@@ -322,19 +323,19 @@ func (d *Delivery) ensure(ctx context.Context, folders []string) error {
 			return err
 		}
 	}
-	return r.sync(r.fd)
+	return r.Sync(r.FD)
 }
 
 // complete makes what a folder lacks that somebody else made, or emptied.
 func (r *root) complete(dir string) error {
-	fd, _, err := r.openDir(r.fd, dir)
+	fd, _, err := r.OpenDir(r.FD, dir)
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(fd)
+	defer r.Disk.Close(fd)
 	made, err := r.makeDirs(fd, subdirs)
 	if made {
-		err = errors.Join(err, r.sync(fd))
+		err = errors.Join(err, r.Sync(fd))
 	}
 	return err
 }
@@ -344,15 +345,15 @@ func (r *root) complete(dir string) error {
 func (d *Delivery) makeFolder(dir string, subs []string) error {
 	r := d.root
 	temp := d.temp("folder")
-	if err := r.mkdir(d.spool, temp, r.dirPerm(temp)); err != nil {
+	if err := r.Mkdir(d.spool, temp, r.dirPerm(temp)); err != nil {
 		return err
 	}
 	err := d.furnish(temp, subs)
 	if err == nil {
 		d.store.step("folder.make")
-		err = r.move(d.spool, temp, r.fd, dir)
-		if unsupported(err) {
-			err = r.replace(d.spool, temp, r.fd, dir) // Fails on a folder that has anything in it.
+		err = r.Move(d.spool, temp, r.FD, dir)
+		if disk.Unsupported(err) {
+			err = r.Replace(d.spool, temp, r.FD, dir) // Fails on a folder that has anything in it.
 			if errors.Is(err, unix.ENOTEMPTY) {
 				err = unix.EEXIST
 			}
@@ -362,10 +363,10 @@ func (d *Delivery) makeFolder(dir string, subs []string) error {
 		d.store.step("folder.made")
 		return nil
 	}
-	if rm := r.removeTree(d.spool, temp); rm != nil && !missing(rm) {
+	if rm := r.RemoveTree(d.spool, temp); rm != nil && !disk.Missing(rm) {
 		err = errors.Join(err, rm)
 	}
-	if exists(err) {
+	if disk.Exists(err) {
 		if len(subs) == 0 {
 			return nil
 		}
@@ -377,19 +378,19 @@ func (d *Delivery) makeFolder(dir string, subs []string) error {
 // furnish makes what belongs into a Maildir++ folder.
 func (d *Delivery) furnish(temp string, subs []string) error {
 	r := d.root
-	fd, _, err := r.openDir(d.spool, temp)
+	fd, _, err := r.OpenDir(d.spool, temp)
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(fd)
-	if err := r.adopt(fd); err != nil {
+	defer r.Disk.Close(fd)
+	if err := r.Adopt(fd); err != nil {
 		return err
 	}
 	if _, err := r.makeDirs(fd, subs); err != nil {
 		return err
 	}
-	if err := r.writeNew(fd, "maildirfolder", nil, false); err != nil {
+	if err := r.WriteNew(fd, "maildirfolder", nil, false); err != nil {
 		return err
 	}
-	return r.sync(fd)
+	return r.Sync(fd)
 }

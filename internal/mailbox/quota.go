@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -37,7 +38,7 @@ type sizes struct {
 	header string // Without the line end.
 	usage
 	lines int // Of changes.
-	st    stat
+	st    disk.Stat
 }
 
 // ok reports whether the figures can be believed as far as the file shows.
@@ -76,19 +77,19 @@ func parseSizes(text string) sizes {
 // readQuotaFile returns the quota file as it is; lines is 0 for one that has
 // to be written anew.
 func (r *root) readQuotaFile() (sizes, error) {
-	fd, err := r.open(r.fd, quotaFile, openFile, 0)
+	fd, err := r.Open(r.FD, quotaFile, disk.OpenFile, 0)
 	if err != nil {
 		return sizes{}, err
 	}
-	defer r.disk.close(fd)
-	st, err := r.fstat(fd)
+	defer r.Disk.Close(fd)
+	st, err := r.Fstat(fd)
 	if err != nil {
 		return sizes{}, err
 	}
-	if !st.isRegular() {
-		return sizes{}, errNotPlain
+	if !st.IsRegular() {
+		return sizes{}, disk.ErrNotPlain
 	}
-	text, err := r.readAll(fd, quotaFileMax)
+	text, err := r.ReadAll(fd, quotaFileMax)
 	if err != nil {
 		return sizes{}, err
 	}
@@ -120,41 +121,41 @@ func (r *root) measure(ctx context.Context) (u usage, newest time.Time, err erro
 }
 
 func (r *root) measureFolder(ctx context.Context, folder string) (u usage, newest time.Time, err error) {
-	dir, _, err := r.openDir(r.fd, folder)
-	if missing(err) {
+	dir, _, err := r.OpenDir(r.FD, folder)
+	if disk.Missing(err) {
 		return u, newest, nil // Removed meanwhile.
 	}
 	if err != nil {
 		return u, newest, err
 	}
-	defer r.disk.close(dir)
+	defer r.Disk.Close(dir)
 	for _, sub := range []string{"new", "cur"} {
-		fd, st, err := r.openDir(dir, sub)
-		if missing(err) {
+		fd, st, err := r.OpenDir(dir, sub)
+		if disk.Missing(err) {
 			continue
 		}
 		if err != nil {
 			return u, newest, err
 		}
-		if st.mtime.After(newest) {
-			newest = st.mtime
+		if st.Modified.After(newest) {
+			newest = st.Modified
 		}
-		err = r.each(fd, func(name string) error {
+		err = r.Each(fd, func(name string) error {
 			size, ok := sizeInName(name)
 			if !ok {
-				st, err := r.lstat(fd, name)
-				if missing(err) {
+				st, err := r.Lstat(fd, name)
+				if disk.Missing(err) {
 					return nil
 				}
 				if err != nil {
 					return err
 				}
-				size = st.size
+				size = st.Size
 			}
 			u = u.plus(usage{size, 1})
 			return ctx.Err()
 		})
-		r.disk.close(fd)
+		r.Disk.Close(fd)
 		if err != nil {
 			return u, newest, err
 		}
@@ -181,26 +182,26 @@ func sizeInName(name string) (int64, bool) {
 // mailbox is measured once too often.
 func (r *root) changedSince(ctx context.Context, t time.Time) (bool, error) {
 	err := r.folders(ctx, func(folder string) error {
-		dir, _, err := r.openDir(r.fd, folder)
-		if missing(err) {
+		dir, _, err := r.OpenDir(r.FD, folder)
+		if disk.Missing(err) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		defer r.disk.close(dir)
+		defer r.Disk.Close(dir)
 		for _, sub := range []string{"new", "cur"} {
-			st, err := r.lstat(dir, sub)
-			if err != nil && !missing(err) {
+			st, err := r.Lstat(dir, sub)
+			if err != nil && !disk.Missing(err) {
 				return err
 			}
-			if err == nil && !st.mtime.Before(t) {
-				return errEnough
+			if err == nil && !st.Modified.Before(t) {
+				return disk.ErrEnough
 			}
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, disk.ErrEnough) {
 		return true, nil
 	}
 	return false, err
@@ -209,24 +210,24 @@ func (r *root) changedSince(ctx context.Context, t time.Time) (bool, error) {
 // appendQuota adds a change to the quota file. It reports false where the file
 // has to be written anew; a mailbox without one needs none.
 func (r *root) appendQuota(change usage) (bool, error) {
-	fd, err := r.open(r.fd, quotaFile, openAppend, 0)
-	if missing(err) {
+	fd, err := r.Open(r.FD, quotaFile, disk.OpenAppend, 0)
+	if disk.Missing(err) {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	st, err := r.fstat(fd)
+	st, err := r.Fstat(fd)
 	switch {
 	case err != nil:
-	case !st.isRegular() || st.links != 1:
-		err = errNotPlain // Not ours to write: another name of somebody's file.
-	case st.size > quotaFileMax:
-		return false, r.disk.close(fd)
+	case !st.IsRegular() || st.Links != 1:
+		err = disk.ErrNotPlain // Not ours to write: another name of somebody's file.
+	case st.Size > quotaFileMax:
+		return false, r.Disk.Close(fd)
 	default:
-		err = r.writeAll(fd, fmt.Appendf(nil, "%d %d\n", change.bytes, change.messages))
+		err = r.WriteAll(fd, fmt.Appendf(nil, "%d %d\n", change.bytes, change.messages))
 	}
-	err = errors.Join(err, r.disk.close(fd))
+	err = errors.Join(err, r.Disk.Close(fd))
 	return err == nil, err
 }
 
@@ -271,14 +272,14 @@ func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 	n := usage{max(0, bytes), max(0, messages)}
 	const op = "reserving room in the mailbox"
 	const tries = 6 // The fourth decides, unless somebody is delivering in between.
-	measured, unchanged := false, stat{}
+	measured, unchanged := false, disk.Stat{}
 	for range tries {
 		next, file, err := d.reserve(n, measured, unchanged)
 		if err != nil || next == needNothing {
 			return trouble(op, err)
 		}
 		if next == needCompare {
-			changed, err := d.root.changedSince(ctx, file.mtime)
+			changed, err := d.root.changedSince(ctx, file.Modified)
 			if err != nil {
 				return trouble(op, err)
 			}
@@ -308,15 +309,15 @@ const (
 // reserve tries it by the figures at hand, with no more than a glance at the disk. It
 // says what is to be done when they are not good enough for the answer, and the quota
 // file that it is about. No folder has changed since the file called unchanged was written.
-func (d *Delivery) reserve(n usage, measured bool, unchanged stat) (need, stat, error) {
+func (d *Delivery) reserve(n usage, measured bool, unchanged disk.Stat) (need, disk.Stat, error) {
 	t := d.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := d.lookAtOwn(); err != nil {
-		return needNothing, stat{}, err
+		return needNothing, disk.Stat{}, err
 	}
 	if d.outdated && !measured {
-		return needMeasure, stat{}, nil // Measuring writes the limits anew.
+		return needMeasure, disk.Stat{}, nil // Measuring writes the limits anew.
 	}
 	if d.limited() {
 		if next, file, err := d.look(measured, unchanged); err != nil || next != needNothing {
@@ -328,51 +329,51 @@ func (d *Delivery) reserve(n usage, measured bool, unchanged stat) (need, stat, 
 					return next, file, nil
 				}
 			}
-			return needNothing, stat{}, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
+			return needNothing, disk.Stat{}, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
 		}
 	}
 	t.reserved = t.reserved.plus(n)
 	d.reserved = d.reserved.plus(n)
-	return needNothing, stat{}, nil
+	return needNothing, disk.Stat{}, nil
 }
 
 // look refreshes the usage from the quota file if that changed, or says what is to be
 // done first.
-func (d *Delivery) look(measured bool, unchanged stat) (need, stat, error) {
+func (d *Delivery) look(measured bool, unchanged disk.Stat) (need, disk.Stat, error) {
 	t := d.tracker
-	st, err := d.root.lstat(d.root.fd, quotaFile)
+	st, err := d.root.Lstat(d.root.FD, quotaFile)
 	switch {
-	case err != nil && !missing(err):
-		return needNothing, stat{}, err
-	case t.known && d.looked && t.seen == stat{} && (measured || missing(err)):
-		return needNothing, stat{}, nil // Measured, but not written.
-	case missing(err):
-		return needMeasure, stat{}, nil
-	case t.known && d.looked && t.seen.same(st):
-		return needNothing, stat{}, nil
+	case err != nil && !disk.Missing(err):
+		return needNothing, disk.Stat{}, err
+	case t.known && d.looked && t.seen == disk.Stat{} && (measured || disk.Missing(err)):
+		return needNothing, disk.Stat{}, nil // Measured, but not written.
+	case disk.Missing(err):
+		return needMeasure, disk.Stat{}, nil
+	case t.known && d.looked && t.seen.Same(st):
+		return needNothing, disk.Stat{}, nil
 	}
 	f, err := d.root.readQuotaFile()
 	if err != nil || !f.ok() {
-		return needMeasure, stat{}, nil // It replaces the file.
+		return needMeasure, disk.Stat{}, nil // It replaces the file.
 	}
-	if !d.looked && !measured && time.Since(f.st.mtime) > quotaStale && !f.st.same(unchanged) {
+	if !d.looked && !measured && time.Since(f.st.Modified) > quotaStale && !f.st.Same(unchanged) {
 		return needCompare, f.st, nil
 	}
 	t.used, t.seen, t.known, d.looked = f.usage, f.st, true, true
-	return needNothing, stat{}, nil
+	return needNothing, disk.Stat{}, nil
 }
 
 // doubt says what is to be done before a mailbox is called full: nothing, if the quota
 // file was written by measuring, recently, and nothing came or went since.
-func (d *Delivery) doubt(unchanged stat) (need, stat) {
+func (d *Delivery) doubt(unchanged disk.Stat) (need, disk.Stat) {
 	f, err := d.root.readQuotaFile()
 	switch {
-	case err != nil || f.lines != 1 || time.Since(f.st.mtime) > quotaStale:
-		return needMeasure, stat{}
-	case !f.st.same(unchanged):
+	case err != nil || f.lines != 1 || time.Since(f.st.Modified) > quotaStale:
+		return needMeasure, disk.Stat{}
+	case !f.st.Same(unchanged):
 		return needCompare, f.st
 	}
-	return needNothing, stat{}
+	return needNothing, disk.Stat{}
 }
 
 // remeasure counts the mailbox and writes the quota file anew. What cannot be
@@ -402,27 +403,27 @@ func (d *Delivery) remeasure(ctx context.Context) error {
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.used, t.known, t.seen, d.looked = u, true, stat{}, true
+		t.used, t.known, t.seen, d.looked = u, true, disk.Stat{}, true
 		if changed {
 			return nil // Somebody is busy there: the next one writes.
 		}
 		if err := d.renewQuotaFile(old.header, u); err != nil {
-			d.store.log.Warn("the quota file was not written", "mailbox", r.path, "error", err)
+			d.store.log.Warn("the quota file was not written", "mailbox", r.Path, "error", err)
 			return nil
 		}
-		t.seen, err = r.lstat(r.fd, quotaFile)
+		t.seen, err = r.Lstat(r.FD, quotaFile)
 		return err
 	}
 }
 
 func (d *Delivery) writeQuotaFile(header string, u usage) error {
 	temp := d.temp("quota")
-	if err := d.root.writeNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages),
+	if err := d.root.WriteNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages),
 		false); err != nil {
 		return err
 	}
-	if err := d.root.replace(d.spool, temp, d.root.fd, quotaFile); err != nil {
-		return errors.Join(err, d.root.unlink(d.spool, temp))
+	if err := d.root.Replace(d.spool, temp, d.root.FD, quotaFile); err != nil {
+		return errors.Join(err, d.root.Unlink(d.spool, temp))
 	}
 	return nil
 }
@@ -437,14 +438,14 @@ func (d *Delivery) settle(moved usage, names []string, recount bool) bool {
 		counted, err = d.root.appendQuota(moved)
 	}
 	if err != nil {
-		d.store.log.Warn("the quota file was not updated", "mailbox", d.root.path, "error", err)
+		d.store.log.Warn("the quota file was not updated", "mailbox", d.root.Path, "error", err)
 	}
 	reserved := d.forget(names)
 	t := d.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	d.giveBack(reserved)
-	if t.seen == (stat{}) {
+	if t.seen == (disk.Stat{}) {
 		t.used = t.used.plus(moved)
 	}
 	if !counted {
@@ -472,6 +473,6 @@ func (d *Delivery) keepsQuota() bool {
 	if limits(d.limit) {
 		return true
 	}
-	_, err := d.root.lstat(d.root.fd, quotaFile)
+	_, err := d.root.Lstat(d.root.FD, quotaFile)
 	return err == nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
@@ -189,8 +190,8 @@ func TestFastPathDoesNotMeasure(t *testing.T) {
 	s, _ := newStore(t, Options{})
 	d := open(t, s, 1, limit(1<<30, -1))
 	deliver(t, d, 1, 2)
-	watch := &watched{disk: s.disk}
-	d.root.disk = watch
+	watch := &watched{Disk: s.disk}
+	d.root.Disk = watch
 	deliver(t, d, 3, 40)
 	if watch.listed > 0 {
 		t.Errorf("directories were listed %d times for a batch", watch.listed)
@@ -199,11 +200,11 @@ func TestFastPathDoesNotMeasure(t *testing.T) {
 
 // watched counts the listings of directories.
 type watched struct {
-	disk
+	disk.Disk
 	listed int
 }
 
-func (w *watched) each(fd int, f func(string) error) error { w.listed++; return w.disk.each(fd, f) }
+func (w *watched) Each(fd int, f func(string) error) error { w.listed++; return w.Disk.Each(fd, f) }
 
 func TestReserveRefusesWhatDoesNotFit(t *testing.T) {
 	s, root := newStore(t, Options{})
@@ -250,12 +251,12 @@ func TestRoomMadeByHandIsSeen(t *testing.T) {
 // slow is a disk on which looking through a directory is noticed before its first name
 // is told.
 type slow struct {
-	disk
+	disk.Disk
 	listing func()
 }
 
-func (w slow) each(fd int, f func(string) error) error {
-	return w.disk.each(fd, func(name string) error {
+func (w slow) Each(fd int, f func(string) error) error {
+	return w.Disk.Each(fd, func(name string) error {
 		w.listing()
 		return f(name)
 	})
@@ -294,7 +295,7 @@ func TestReservingRoomEndsWithItsContext(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				names := 0
-				d.root.disk = slow{kernel{}, func() {
+				d.root.Disk = slow{disk.Kernel(), func() {
 					if names++; ends {
 						cancel()
 					}
@@ -325,7 +326,7 @@ func TestWaitingForAnotherAccountsLookEndsWithTheContext(t *testing.T) {
 	must(t, os.Remove(filepath.Join(root, quotaFile)))
 	looks, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	first.root.disk = slow{kernel{}, func() { once.Do(func() { close(looks); <-goOn }) }}
+	first.root.Disk = slow{disk.Kernel(), func() { once.Do(func() { close(looks); <-goOn }) }}
 	done := make(chan error)
 	go func() { done <- first.Reserve(t.Context(), 1, 1) }()
 	<-looks

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -39,8 +40,8 @@ func (s *Store) removeIn(op string, o account.Owner, folder string, do func(r *r
 		return internal(op, "this folder is no account folder")
 	}
 	return s.inOwn(op, o, func(r *root) error {
-		t := s.track(r.path)
-		defer s.untrack(r.path)
+		t := s.track(r.Path)
+		defer s.untrack(r.Path)
 		t.folders.Lock()
 		defer t.folders.Unlock()
 		return do(r)
@@ -67,34 +68,34 @@ func (s *Store) removeUnused(ctx context.Context, r *root, folder string) error 
 	if err != nil || used {
 		return err
 	}
-	if u, _, err := r.measureFolder(ctx, dir); err != nil && !missing(err) || u != (usage{}) {
+	if u, _, err := r.measureFolder(ctx, dir); err != nil && !disk.Missing(err) || u != (usage{}) {
 		return err
 	}
 	if there { // Before its marks: no account folder is ever seen without one.
 		s.step("remove.empty")
-		if removed, err := r.removeEmpty(dir); err != nil && !missing(err) || err == nil && !removed {
+		if removed, err := r.removeEmpty(dir); err != nil && !disk.Missing(err) || err == nil && !removed {
 			return err
 		}
 	}
 	for _, name := range marks {
 		s.step("remove.mark")
-		if _, err := r.removeEmpty(name); err != nil && !missing(err) {
+		if _, err := r.removeEmpty(name); err != nil && !disk.Missing(err) {
 			return err
 		}
 	}
 	if !there && len(marks) == 0 {
 		return nil
 	}
-	spool, _, err := r.openDir(r.fd, spoolDir)
-	if missing(err) {
-		return r.sync(r.fd)
+	spool, _, err := r.OpenDir(r.FD, spoolDir)
+	if disk.Missing(err) {
+		return r.Sync(r.FD)
 	}
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(spool)
-	return errors.Join(r.sync(r.fd), r.editSubscriptions(ctx, spool, func() string {
-		return subscriptionsTemp + "0." + random()
+	defer r.Disk.Close(spool)
+	return errors.Join(r.Sync(r.FD), r.editSubscriptions(ctx, spool, func() string {
+		return subscriptionsTemp + "0." + disk.Random()
 	}, func(text []byte) []byte {
 		return unsubscribed(text, folder)
 	}))
@@ -103,7 +104,7 @@ func (s *Store) removeUnused(ctx context.Context, r *root, folder string) error 
 // inOwn calls do with the user's mailbox, if it is there and is this user's.
 func (s *Store) inOwn(op string, o account.Owner, do func(r *root) error) error {
 	r, err := s.openRoot(o, toLook)
-	if missing(err) {
+	if disk.Missing(err) {
 		return nil
 	}
 	if err != nil {
@@ -123,26 +124,26 @@ func (s *Store) inOwn(op string, o account.Owner, do func(r *root) error) error 
 // isOf reports whether a mailbox that is there is this user's, and this
 // installation's: another's is an error.
 func (s *Store) isOf(r *root, o account.Owner) (bool, error) {
-	fd, _, err := r.openDir(r.fd, spoolDir)
-	if missing(err) {
+	fd, _, err := r.OpenDir(r.FD, spoolDir)
+	if disk.Missing(err) {
 		return !s.template.sole, nil // Whoever delivers claims it.
 	}
 	if err != nil {
 		return false, err
 	}
-	defer r.disk.close(fd)
-	text, err := r.readSmall(fd, userFile, identityBytes)
+	defer r.Disk.Close(fd)
+	text, err := r.ReadSmall(fd, userFile, identityBytes)
 	id := strings.TrimSpace(string(text))
 	switch {
-	case err != nil && !missing(err):
+	case err != nil && !disk.Missing(err):
 		return false, err
 	case err == nil && s.installation != "" && id != s.installation && (s.former == "" || id != s.former):
 		return false, unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
 	case !s.template.sole:
 		return true, nil
 	}
-	text, err = r.readSmall(fd, ownerFile, ownerBytes)
-	if missing(err) {
+	text, err = r.ReadSmall(fd, ownerFile, ownerBytes)
+	if disk.Missing(err) {
 		return false, nil
 	}
 	return strings.TrimSpace(string(text)) == o.String(), err
@@ -160,10 +161,10 @@ func (s *Store) Forget(ctx context.Context, o account.Owner) error {
 		if err := r.forgetLimits(); err != nil {
 			return err
 		}
-		if err := r.removeTree(r.fd, spoolDir); err != nil && !missing(err) {
+		if err := r.RemoveTree(r.FD, spoolDir); err != nil && !disk.Missing(err) {
 			return err
 		}
-		return r.sync(r.fd)
+		return r.Sync(r.FD)
 	})
 }
 
@@ -178,10 +179,10 @@ func (r *root) forgetLimits() error {
 	if err != nil || !slices.Contains(noted, f.header) {
 		return nil //nolint:nilerr // What cannot be read as one is no quota file.
 	}
-	if err := r.unlink(r.fd, quotaFile); err != nil && !missing(err) {
+	if err := r.Unlink(r.FD, quotaFile); err != nil && !disk.Missing(err) {
 		return err
 	}
-	return r.sync(r.fd)
+	return r.Sync(r.FD)
 }
 
 func (s *Store) remove(ctx context.Context, r *root, folder string) error {
@@ -202,18 +203,18 @@ func (s *Store) remove(ctx context.Context, r *root, folder string) error {
 	// The innermost first: a removal cut short leaves no folder without parents.
 	slices.SortFunc(found, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
 
-	if _, err := r.makeDirs(r.fd, []string{spoolDir}); err != nil {
+	if _, err := r.makeDirs(r.FD, []string{spoolDir}); err != nil {
 		return err
 	}
-	spool, _, err := r.openDir(r.fd, spoolDir)
+	spool, _, err := r.OpenDir(r.FD, spoolDir)
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(spool)
+	defer r.Disk.Close(spool)
 	err = s.moveAway(ctx, r, spool, folder, found)
 	if err == nil && size != (usage{}) {
 		if _, err := r.appendQuota(usage{-size.bytes, -size.messages}); err != nil {
-			s.log.Warn("the quota file was not updated", "mailbox", r.path, "error", err)
+			s.log.Warn("the quota file was not updated", "mailbox", r.Path, "error", err)
 		}
 	}
 	return errors.Join(err, s.emptyRemoved(ctx, r, spool))
@@ -221,27 +222,27 @@ func (s *Store) remove(ctx context.Context, r *root, folder string) error {
 
 // moveAway takes the folders out of sight by renames, and the subscriptions off.
 func (s *Store) moveAway(ctx context.Context, r *root, spool int, folder string, found []string) error {
-	name := removedDir + random()
-	if err := r.mkdir(spool, name, 0o700); err != nil {
+	name := removedDir + disk.Random()
+	if err := r.Mkdir(spool, name, 0o700); err != nil {
 		return err
 	}
-	away, _, err := r.openDir(spool, name)
+	away, _, err := r.OpenDir(spool, name)
 	if err != nil {
 		return err
 	}
-	defer r.disk.close(away)
+	defer r.Disk.Close(away)
 	for _, f := range found {
 		s.step("remove.rename")
-		if err := r.replace(r.fd, f, away, f[1:]); err != nil && !missing(err) {
+		if err := r.Replace(r.FD, f, away, f[1:]); err != nil && !disk.Missing(err) {
 			return err
 		}
 	}
-	if err := r.sync(r.fd); err != nil {
+	if err := r.Sync(r.FD); err != nil {
 		return err
 	}
 	s.step("remove.unsubscribe")
 	return r.editSubscriptions(ctx, away, func() string {
-		return subscriptionsTemp + "0." + random()
+		return subscriptionsTemp + "0." + disk.Random()
 	}, func(text []byte) []byte {
 		return unsubscribed(text, folder)
 	})
@@ -251,7 +252,7 @@ func (s *Store) moveAway(ctx context.Context, r *root, spool int, folder string,
 // of earlier calls that were cut short included.
 func (s *Store) emptyRemoved(ctx context.Context, r *root, spool int) error {
 	var names []string
-	err := r.each(spool, func(name string) error {
+	err := r.Each(spool, func(name string) error {
 		if strings.HasPrefix(name, removedDir) {
 			names = append(names, name)
 		}
@@ -259,7 +260,7 @@ func (s *Store) emptyRemoved(ctx context.Context, r *root, spool int) error {
 	})
 	for _, name := range names {
 		s.step("remove.delete")
-		if rm := r.removeTree(spool, name); rm != nil && !missing(rm) {
+		if rm := r.RemoveTree(spool, name); rm != nil && !disk.Missing(rm) {
 			err = errors.Join(err, rm)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mailbrook/mailbrook/internal/disk"
 )
 
 // The subscriptions file: one folder per line. Dovecot 2.3 begins a new one
@@ -94,14 +96,14 @@ func (d *Delivery) subscribe(ctx context.Context, folders []string) error {
 // the moment before it is renamed.
 func (r *root) editSubscriptions(ctx context.Context, spool int, temp func() string, edit func([]byte) []byte) error {
 	for {
-		before, err := r.lstat(r.fd, subscriptionsFile)
-		if missing(err) {
-			before = stat{}
+		before, err := r.Lstat(r.FD, subscriptionsFile)
+		if disk.Missing(err) {
+			before = disk.Stat{}
 		} else if err != nil {
 			return err
 		}
-		text, err := r.readSmall(r.fd, subscriptionsFile, subscriptionsMax)
-		if err != nil && !missing(err) {
+		text, err := r.ReadSmall(r.FD, subscriptionsFile, subscriptionsMax)
+		if err != nil && !disk.Missing(err) {
 			return err
 		}
 		edited := edit(text)
@@ -109,45 +111,45 @@ func (r *root) editSubscriptions(ctx context.Context, spool int, temp func() str
 			return nil
 		}
 		name := temp()
-		if err := r.writeNew(spool, name, edited, true); err != nil {
+		if err := r.WriteNew(spool, name, edited, true); err != nil {
 			return err
 		}
 		done, err := r.swapSubscriptions(ctx, spool, name, before)
-		if rm := r.unlink(spool, name); rm != nil && !missing(rm) {
+		if rm := r.Unlink(spool, name); rm != nil && !disk.Missing(rm) {
 			err = errors.Join(err, rm)
 		}
 		if err != nil {
 			return err
 		}
 		if done {
-			return r.sync(r.fd)
+			return r.Sync(r.FD)
 		}
 	}
 }
 
 // swapSubscriptions puts the new file in the old one's place. It reports false
 // when the old one is not the one that was read.
-func (r *root) swapSubscriptions(ctx context.Context, spool int, name string, before stat) (bool, error) {
+func (r *root) swapSubscriptions(ctx context.Context, spool int, name string, before disk.Stat) (bool, error) {
 	if err := r.lockSubscriptions(ctx, spool, name); err != nil {
 		return false, err
 	}
-	now, err := r.lstat(r.fd, subscriptionsFile)
-	if missing(err) {
-		now, err = stat{}, nil
+	now, err := r.Lstat(r.FD, subscriptionsFile)
+	if disk.Missing(err) {
+		now, err = disk.Stat{}, nil
 	}
-	if err == nil && now.same(before) {
-		if err = r.replace(r.fd, subscriptionsLock, r.fd, subscriptionsFile); err == nil {
+	if err == nil && now.Same(before) {
+		if err = r.Replace(r.FD, subscriptionsLock, r.FD, subscriptionsFile); err == nil {
 			return true, nil
 		}
 	}
-	return false, errors.Join(err, r.unlink(r.fd, subscriptionsLock))
+	return false, errors.Join(err, r.Unlink(r.FD, subscriptionsLock))
 }
 
 func (r *root) lockSubscriptions(ctx context.Context, spool int, name string) error {
 	deadline := time.Now().Add(2 * lockStale)
 	for {
-		err := r.link(spool, name, r.fd, subscriptionsLock)
-		if !exists(err) {
+		err := r.Link(spool, name, r.FD, subscriptionsLock)
+		if !disk.Exists(err) {
 			return err
 		}
 		stale, err := r.staleLock(spool)
@@ -155,7 +157,7 @@ func (r *root) lockSubscriptions(ctx context.Context, spool int, name string) er
 			return err
 		}
 		if stale {
-			if err := r.unlink(r.fd, subscriptionsLock); err != nil && !missing(err) {
+			if err := r.Unlink(r.FD, subscriptionsLock); err != nil && !disk.Missing(err) {
 				return err
 			}
 			continue
@@ -176,23 +178,23 @@ func (r *root) lockSubscriptions(ctx context.Context, spool int, name string) er
 // staleLock reports whether whoever took the lock is gone: it is old, or it is
 // one that an earlier lease of this journal left in its spool.
 func (r *root) staleLock(spool int) (bool, error) {
-	lock, err := r.lstat(r.fd, subscriptionsLock)
-	if missing(err) {
+	lock, err := r.Lstat(r.FD, subscriptionsLock)
+	if disk.Missing(err) {
 		return false, nil
 	}
-	if err != nil || time.Since(lock.mtime) > lockStale {
+	if err != nil || time.Since(lock.Modified) > lockStale {
 		return err == nil, err
 	}
-	err = r.each(spool, func(name string) error {
+	err = r.Each(spool, func(name string) error {
 		if !strings.HasPrefix(name, subscriptionsTemp) {
 			return nil
 		}
-		if st, err := r.lstat(spool, name); err == nil && st.ino == lock.ino && st.dev == lock.dev {
-			return errEnough
+		if st, err := r.Lstat(spool, name); err == nil && st.Ino == lock.Ino && st.Dev == lock.Dev {
+			return disk.ErrEnough
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, disk.ErrEnough) {
 		return true, nil
 	}
 	return false, err

@@ -109,7 +109,7 @@ func (d *Delivery) begin(ctx context.Context, files []mail.Staged) (covered bool
 
 // settled closes a file for which the disk said err.
 func (d *Delivery) settled(w waiting, err error) {
-	w.file.err = errors.Join(err, d.root.disk.close(w.fd))
+	w.file.err = errors.Join(err, d.root.Disk.Close(w.fd))
 	if w.file.err != nil {
 		d.drop(w.name, w.file.err)
 	}
@@ -121,7 +121,7 @@ func (d *Delivery) settled(w waiting, err error) {
 func (d *Delivery) syncAll(ctx context.Context, files int) bool {
 	began := time.Now()
 	result := make(chan error, 1)
-	d.wait.Go(func() { result <- d.root.disk.syncAll(d.spool) })
+	d.wait.Go(func() { result <- d.root.Disk.SyncAll(d.spool) })
 	patience := time.NewTimer(togetherPatience)
 	defer patience.Stop()
 	var err error
@@ -138,7 +138,7 @@ func (d *Delivery) syncAll(ctx context.Context, files int) bool {
 	}
 	if took := time.Since(began); !done || took > time.Duration(files)*togetherPerFile {
 		d.store.aloneUntil.Store(time.Now().Add(aloneFor).UnixNano())
-		d.store.log.Debug("files are made durable one by one for a while", "mailbox", d.root.path, "took", took, "error", err)
+		d.store.log.Debug("files are made durable one by one for a while", "mailbox", d.root.Path, "took", took, "error", err)
 	}
 	return done
 }
@@ -149,7 +149,7 @@ func (d *Delivery) syncAll(ctx context.Context, files int) bool {
 func (d *Delivery) syncOne(w waiting) {
 	d.wait.Go(func() {
 		defer func() { <-d.syncing }()
-		err := d.root.sync(w.fd)
+		err := d.root.Sync(w.fd)
 		d.settled(w, err)
 		if w.file.err == nil {
 			d.store.step("stage.synced")

@@ -10,13 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
 // counting is a disk that counts what makes files durable and what is open.
 type counting struct {
-	disk
+	disk.Disk
 	mu     sync.Mutex
 	able   bool          // Whether one sync of everything will do.
 	all    error         // What that one says.
@@ -28,9 +29,9 @@ type counting struct {
 	opened map[int]bool
 }
 
-func (c *counting) syncsAll(int) bool { return c.able }
+func (c *counting) SyncsAll(int) bool { return c.able }
 
-func (c *counting) syncAll(int) error {
+func (c *counting) SyncAll(int) error {
 	if c.stall != nil {
 		<-c.stall
 	}
@@ -41,10 +42,10 @@ func (c *counting) syncAll(int) error {
 	return c.all
 }
 
-func (c *counting) sync(fd int) error {
+func (c *counting) Sync(fd int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if st, err := c.disk.fstat(fd); err == nil && st.isRegular() {
+	if st, err := c.Disk.Fstat(fd); err == nil && st.IsRegular() {
 		c.ones++
 		if c.bad {
 			return unix.EIO
@@ -53,8 +54,8 @@ func (c *counting) sync(fd int) error {
 	return nil
 }
 
-func (c *counting) open(dir int, name string, flags int, perm uint32) (int, error) {
-	fd, err := c.disk.open(dir, name, flags, perm)
+func (c *counting) Open(dir int, name string, flags int, perm uint32) (int, error) {
+	fd, err := c.Disk.Open(dir, name, flags, perm)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
@@ -63,11 +64,11 @@ func (c *counting) open(dir int, name string, flags int, perm uint32) (int, erro
 	return fd, err
 }
 
-func (c *counting) close(fd int) error {
+func (c *counting) Close(fd int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.opened, fd)
-	return c.disk.close(fd)
+	return c.Disk.Close(fd)
 }
 
 func (c *counting) counts() (ones, alls int) {
@@ -107,7 +108,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := tc.disk
-			c.disk, c.opened = kernel{}, map[int]bool{}
+			c.Disk, c.opened = disk.Kernel(), map[int]bool{}
 			if tc.stalls {
 				c.stall = make(chan struct{})
 			}
@@ -150,7 +151,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 
 // Nothing stays open of batches that come to nothing.
 func TestFilesThatWaitForTheirBatchAreClosedWithIt(t *testing.T) {
-	c := &counting{disk: kernel{}, able: true, opened: map[int]bool{}}
+	c := &counting{Disk: disk.Kernel(), able: true, opened: map[int]bool{}}
 	s, _ := newStore(t, Options{SyncTogether: 3})
 	s.disk = c
 	d := open(t, s, 1, limit(-1, -1))

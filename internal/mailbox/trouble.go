@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 )
 
@@ -22,7 +23,7 @@ var causes = []struct {
 	{unix.ELOOP, "Something in the local mailbox is a link; links are not followed."},
 	{unix.ENOTDIR, "Something in the local mailbox is a file or a link where a directory is expected."},
 	{unix.EXDEV, "A part of the local mailbox lies on another disk, or is a mount point."},
-	{errNotPlain, "Something in the local mailbox is no plain file where one is expected."},
+	{disk.ErrNotPlain, "Something in the local mailbox is no plain file where one is expected."},
 	{unix.ENAMETOOLONG, "A folder's name is too long for the disk that holds the local mailbox."},
 }
 
@@ -62,11 +63,3 @@ func unavailable(op, detail string) error {
 
 // internal reports a mistake of the caller: a name it cannot have got from us.
 func internal(op, detail string) error { return fault.New(fault.Internal, op, detail) }
-
-func missing(err error) bool { return errors.Is(err, unix.ENOENT) }
-func exists(err error) bool  { return errors.Is(err, unix.EEXIST) }
-
-// unsupported reports whether the file system does not know the operation.
-func unsupported(err error) bool {
-	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP)
-}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package mailbox
+package disk
 
 import "golang.org/x/sys/unix"
 
