@@ -579,3 +579,36 @@ type hoarding struct{ fetch.Delivery }
 func (hoarding) Publish(_ context.Context, ps []mail.Placement) ([]mail.Token, error) {
 	return tokens(ps), nil
 }
+
+// What a message bears at its source goes to its destination: the date in its zone, and keywords.
+func TestKeywordsAndZoneGoToTheDestination(t *testing.T) {
+	w := newWorld(t, "INBOX")
+	w.remote.folders[0].add(bodies(2, "in")...)
+	w.remote.keywords = map[uint32]mail.Keywords{2: "$Forwarded NonJunk"}
+	var got []mail.Placement
+	w.engine.Mailbox = wrapped{w.engine.Mailbox, func(d fetch.Delivery) fetch.Delivery { return recording{d, &got} }}
+	if r := w.visit(t.Context()); r.Err != nil || len(got) != 2 {
+		t.Fatalf("report %+v, %d placements", r, len(got))
+	}
+	words := map[mail.Keywords]int{}
+	for _, p := range got {
+		words[p.Keywords]++
+		if _, zone := p.Received.Zone(); zone != 7200 {
+			t.Errorf("the zone is %d", zone)
+		}
+	}
+	if words["$Forwarded NonJunk"] != 1 || words[""] != 1 {
+		t.Errorf("keywords %v", words)
+	}
+}
+
+// recording keeps what is published.
+type recording struct {
+	fetch.Delivery
+	all *[]mail.Placement
+}
+
+func (d recording) Publish(ctx context.Context, ps []mail.Placement) ([]mail.Token, error) {
+	*d.all = append(*d.all, ps...)
+	return d.Delivery.Publish(ctx, ps)
+}

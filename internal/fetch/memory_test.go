@@ -42,6 +42,7 @@ func (f *remoteFolder) add(bodies ...string) {
 
 // remote is a Source and its one Session in memory, with faults to order.
 type remote struct {
+	keywords   map[uint32]mail.Keywords // By UID.
 	folders    []*remoteFolder
 	noStatus   bool
 	noNext     bool              // It tells no UIDNEXT.
@@ -119,7 +120,7 @@ func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 				}
 				l.Items = append(l.Items, mail.Item{
 					ID: mail.ID{UID: u}, Global: r.globals[f.bodies[u]], Number: uint32(i + 1),
-					Size: size, Received: time.Unix(1e9, 0),
+					Size: size, Received: time.Unix(1e9, 0).In(mail.Zone(7200)), Keywords: r.keywords[u],
 				})
 			}
 		}

@@ -106,7 +106,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	m := Member{
 		FolderID: pl.folder.ID, FolderEpoch: pl.folder.Epoch, ID: it.ID, Global: it.Global, Fingerprint: st.Fingerprint,
 		Placement: mail.Placement{
-			Spool: st.Spool, Token: t, Folder: pl.folder.Local, Flags: it.Flags, Received: st.Received,
+			Spool: st.Spool, Token: t, Folder: pl.folder.Local, Flags: it.Flags, Keywords: it.Keywords, Received: st.Received,
 			FileSize: st.FileSize, VirtualSize: st.VirtualSize,
 		},
 	}

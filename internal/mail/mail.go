@@ -87,7 +87,8 @@ type Item struct {
 	Number   uint32    // Message sequence number, good for this session only.
 	Size     int64     // Octets as the server says; a hint, never trusted for memory.
 	Flags    Flags     // None for POP3.
-	Received time.Time // INTERNALDATE; zero when the server did not say (POP3: always).
+	Keywords Keywords  // None for POP3.
+	Received time.Time // INTERNALDATE in its zone; zero when the server did not say (POP3: always).
 	// Global names the message over all folders of the account, where the
 	// server does ("gm:" and X-GM-MSGID of Gmail, "em:" and EMAILID of RFC
 	// 8474); else "".

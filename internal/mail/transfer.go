@@ -57,7 +57,8 @@ type Placement struct {
 	Fingerprint Fingerprint
 	Folder      string // Local folder, "/" between parts: "Gmail/Archive/2023".
 	Flags       Flags
-	Received    time.Time
+	Keywords    Keywords
+	Received    time.Time // In the zone in which its server told it.
 	FileSize    int64
 	VirtualSize int64
 }

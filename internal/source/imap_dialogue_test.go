@@ -36,7 +36,8 @@ const testSecret = "tr0ub4dor&3"
 // ".want". The first comment of a dialogue says what it promises; lines like
 // "# security: starttls" and "# max: 100" set up the visit: "# known: LIST-STATUS"
 // has it remember what the server offered, and prints what it remembers then;
-// "# from: 5" has it list from that UID on, "# wants: 6 7" fetch these alone.
+// "# from: 5" has it list from that UID on, "# wants: 6 7" fetch these alone; "# words: yes" has it
+// print keywords and time zones.
 func TestIMAPDialogues(t *testing.T) {
 	files, err := filepath.Glob("testdata/imap/*.dialog")
 	if err != nil || len(files) < 20 {
@@ -166,6 +167,9 @@ func readInto(ctx context.Context, out io.Writer, session Session, dialogue stri
 			fmt.Fprintf(out, "  uid %d size %d flags %q", it.ID.UID, it.Size, letters(it.Flags))
 			if it.Global != "" {
 				fmt.Fprintf(out, " global %s", it.Global)
+			}
+			if setting(dialogue, "words", "") != "" {
+				fmt.Fprintf(out, " keywords %q zone %s", it.Keywords, it.Received.Format("-0700"))
 			}
 			if !it.Received.IsZero() {
 				fmt.Fprintf(out, " received %s", it.Received.UTC().Format(time.RFC3339))

@@ -289,9 +289,9 @@ func itemOf(msg *imapclient.FetchMessageData) mail.Item {
 		case imapclient.FetchItemDataUID:
 			it.ID.UID = uint32(d.UID)
 		case imapclient.FetchItemDataFlags:
-			it.Flags = flagsOf(d.Flags)
+			it.Flags, it.Keywords = flagsOf(d.Flags)
 		case imapclient.FetchItemDataInternalDate:
-			it.Received = d.Time
+			it.Received = mail.InZone(d.Time)
 		case imapclient.FetchItemDataRFC822Size:
 			it.Size = d.Size
 		}
@@ -299,7 +299,10 @@ func itemOf(msg *imapclient.FetchMessageData) mail.Item {
 	return it
 }
 
-func flagsOf(flags []imap.Flag) (f mail.Flags) {
+// flagsOf divides a message's flags. What the wire let through are no more keywords than are
+// carried over.
+func flagsOf(flags []imap.Flag) (f mail.Flags, k mail.Keywords) {
+	var words []string
 	for _, flag := range flags {
 		switch flag {
 		case imap.FlagSeen:
@@ -310,7 +313,12 @@ func flagsOf(flags []imap.Flag) (f mail.Flags) {
 			f |= mail.Flagged
 		case imap.FlagDraft:
 			f |= mail.Draft
+		default:
+			words = append(words, string(flag))
 		}
 	}
-	return f
+	if len(words) > 0 {
+		k, _ = mail.KeywordsOf(words)
+	}
+	return f, k
 }

@@ -236,6 +236,9 @@ func appendItem(b []byte, it *mail.Item) []byte {
 		}
 	}
 	b = binary.AppendVarint(b, received)
+	_, zone := it.Received.Zone()
+	b = binary.AppendVarint(b, int64(zone))
+	b = append(binary.AppendUvarint(b, uint64(len(it.Keywords))), it.Keywords...)
 	b = append(binary.AppendUvarint(b, uint64(len(it.ID.UIDL))), it.ID.UIDL...)
 	return append(binary.AppendUvarint(b, uint64(len(it.Global))), it.Global...)
 }
@@ -269,12 +272,14 @@ func readItem(b []byte) (it mail.Item, ok bool) {
 		return it, false
 	}
 	it.Flags, b = mail.Flags(b[0]), b[1:]
-	switch received := signed(); {
+	received, zone := signed(), mail.Zone(int(signed()))
+	switch {
 	case received > 0:
-		it.Received = time.Unix(received-1, 0).UTC()
+		it.Received = time.Unix(received-1, 0).In(zone)
 	case received < 0:
-		it.Received = time.Unix(received, 0).UTC()
+		it.Received = time.Unix(received, 0).In(zone)
 	}
+	it.Keywords = mail.Keywords(text())
 	it.ID.UIDL, it.Global = text(), text()
 	return it, ok
 }

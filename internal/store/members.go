@@ -26,7 +26,9 @@ type member struct {
 	Token    string   `json:"t"`
 	Local    string   `json:"n"`
 	Flags    uint8    `json:"g,omitempty"`
-	Received [2]int64 `json:"r"` // Seconds and nanoseconds: RFC 3339 cannot hold every year a server may send.
+	Keywords string   `json:"k,omitempty"` // With a space between two.
+	Received [2]int64 `json:"r"`           // Seconds and nanoseconds: RFC 3339 cannot hold every year a server may send.
+	Zone     int      `json:"y,omitempty"` // Of the internal date: seconds east of UTC.
 	File     int64    `json:"z"`
 	Virtual  int64    `json:"v"`
 }
@@ -35,11 +37,13 @@ func encodeMembers(ms []fetch.Member) ([]byte, error) {
 	out := make([]member, len(ms))
 	for i := range ms {
 		m, p, f := &ms[i], &ms[i].Placement, &ms[i].Fingerprint
+		_, zone := p.Received.Zone()
 		out[i] = member{
 			Folder: m.FolderID, Epoch: m.FolderEpoch, UID: m.ID.UID, UIDL: []byte(m.ID.UIDL), Ordinal: m.ID.Ordinal,
 			Size: f.Size, Digest: f.Digest[:], Body: f.Body[:], Header: f.Header[:],
-			Spool: p.Spool, Token: string(p.Token), Local: p.Folder, Flags: uint8(p.Flags),
-			Received: [2]int64{p.Received.Unix(), int64(p.Received.Nanosecond())}, File: p.FileSize, Virtual: p.VirtualSize,
+			Spool: p.Spool, Token: string(p.Token), Local: p.Folder, Flags: uint8(p.Flags), Keywords: string(p.Keywords),
+			Received: [2]int64{p.Received.Unix(), int64(p.Received.Nanosecond())}, Zone: zone,
+			File: p.FileSize, Virtual: p.VirtualSize,
 		}
 	}
 	b, err := json.Marshal(out)
@@ -67,7 +71,8 @@ func decodeMembers(b []byte) ([]fetch.Member, error) {
 		copy(o.Fingerprint.Header[:], m.Header)
 		o.Placement = mail.Placement{
 			Spool: m.Spool, Token: mail.Token(m.Token), Folder: m.Local, Flags: mail.Flags(m.Flags),
-			Received: time.Unix(m.Received[0], m.Received[1]).UTC(), FileSize: m.File, VirtualSize: m.Virtual,
+			Keywords: mail.Keywords(m.Keywords),
+			Received: time.Unix(m.Received[0], m.Received[1]).In(mail.Zone(m.Zone)), FileSize: m.File, VirtualSize: m.Virtual,
 		}
 	}
 	return out, nil

@@ -17,6 +17,7 @@ type imapFetched struct {
 	uid     uint32
 	named   uint32 // The UID that was passed on before the body.
 	flags   mail.Flags
+	words   []byte // Keywords, with a space before each.
 	date    [26]byte
 	dateLen int
 	size    uint64
@@ -28,7 +29,7 @@ type imapFetched struct {
 
 // fetch handles a FETCH answer (RFC 9051 section 7.5.2).
 func (f *imapFilter) fetch(number uint32, s imapScanner) error {
-	f.part = imapFetched{command: f.queue.current(), number: number}
+	f.part = imapFetched{command: f.queue.current(), number: number, words: f.part.words[:0]}
 	whole := s.b[:min(len(s.b), unreadKept)]
 	s.b = s.b[1:]
 	err := f.fetchItems(&s)
@@ -95,7 +96,7 @@ func (f *imapFilter) fetchItems(s *imapScanner) error {
 			part.uid = uint32(n)
 		case is(item, "FLAGS"):
 			s.spaces()
-			part.flags, err = s.flags()
+			part.flags, part.words, err = s.flags(part.words[:0])
 		case is(item, "INTERNALDATE"):
 			s.spaces()
 			err = part.readDate(s)
@@ -345,6 +346,12 @@ func (f *imapFilter) appendListed() {
 			}
 			f.out = append(f.out, name...)
 		}
+	}
+	if words := part.words; len(words) > 0 {
+		if f.out[len(f.out)-1] == '(' {
+			words = words[1:]
+		}
+		f.out = append(f.out, words...)
 	}
 	f.out = append(f.out, ')')
 	if part.dateLen > 0 {

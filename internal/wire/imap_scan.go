@@ -234,30 +234,31 @@ func parseNumber(w []byte, bits int) (n uint64, ok bool) {
 	return n, err == nil
 }
 
-// flags takes a list of flags and keeps the four that travel. What is no list
-// is no flags.
-func (s *imapScanner) flags() (mail.Flags, error) {
+// flags takes a list of flags and keeps those that travel: four of the system's, and
+// keywords, which it appends to words with a space before each, as many as are carried over.
+// What is no list is no flags.
+func (s *imapScanner) flags(words []byte) (mail.Flags, []byte, error) {
 	if s.next() != '(' {
-		return 0, s.skip()
+		return 0, words, s.skip()
 	}
 	s.b = s.b[1:]
 	var flags mail.Flags
-	for {
+	for n := 0; ; {
 		s.spaces()
 		switch s.next() {
 		case ')':
 			s.b = s.b[1:]
-			return flags, nil
+			return flags, words, nil
 		case 0:
-			return 0, unreadable("a list of flags that does not end")
+			return 0, words, unreadable("a list of flags that does not end")
 		case '(', '"':
 			if err := s.skip(); err != nil {
-				return 0, err
+				return 0, words, err
 			}
 			continue
 		}
 		switch w := s.flag(); {
-		case len(w) == 0 || w[0] != '\\':
+		case len(w) == 0:
 		case is(w, `\SEEN`):
 			flags |= mail.Seen
 		case is(w, `\ANSWERED`):
@@ -266,6 +267,9 @@ func (s *imapScanner) flags() (mail.Flags, error) {
 			flags |= mail.Flagged
 		case is(w, `\DRAFT`):
 			flags |= mail.Draft
+		case n < mail.MostKeywords && mail.IsKeyword(w):
+			words = append(append(words, ' '), w...)
+			n++
 		}
 	}
 }
