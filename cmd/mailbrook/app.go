@@ -212,7 +212,10 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	}, func() float64 { return float64(a.source.Unreadable()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_miscounted_listings_total",
 		Help: "Listings of folders that by their server's count hold other messages than it lists.",
-	}, func() float64 { return float64(a.engine.Miscounted()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	}, func() float64 { return float64(a.engine.Miscounted()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailbrook_dropped_keywords_total",
+		Help: "Keywords of messages that were not kept, as no letter stands for them in their local folder.",
+	}, func() float64 { return float64(a.mailbox.DroppedKeywords()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mailbrook_clock_skew_seconds",
 		Help: "How far this machine's clock is ahead of the time that the processes share: the database's.",
 	}, func() float64 { return a.store.ClockSkew().Seconds() }), prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -434,14 +434,14 @@ func (d *Delivery) Sweep(ctx context.Context, keep map[string]bool) error {
 			return err
 		}
 		d.store.step("sweep.remove")
-		if err := d.root.sweepOne(d.spool, name); err != nil && !disk.Missing(err) {
+		if err := d.root.sweepOne(ctx, d.spool, name); err != nil && !disk.Missing(err) {
 			return trouble(op, err)
 		}
 	}
 	return nil
 }
 
-func (r *root) sweepOne(spool int, name string) error {
+func (r *root) sweepOne(ctx context.Context, spool int, name string) error {
 	st, err := r.Lstat(spool, name)
 	if err != nil {
 		return err
@@ -457,7 +457,32 @@ func (r *root) sweepOne(spool int, name string) error {
 			}
 		}
 	}
+	if strings.HasPrefix(name, keywordsTemp+".e") && st.Links > 1 {
+		if err := r.unlockUIDs(ctx, st); err != nil {
+			return err
+		}
+	}
 	return r.Unlink(spool, name)
+}
+
+// unlockUIDs removes a lock that was taken with a file of ours, wherever it is.
+func (r *root) unlockUIDs(ctx context.Context, ours disk.Stat) error {
+	return r.folders(ctx, func(folder string) error {
+		dir, _, err := r.OpenDir(r.FD, folder)
+		if disk.Missing(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer r.Disk.Close(dir)
+		if lock, err := r.Lstat(dir, uidsLock); err == nil && lock.Is(ours) {
+			if err := r.Unlink(dir, uidsLock); err != nil && !disk.Missing(err) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // epochOf reads the epoch of "F….e12" or "folder.e12.x".

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,9 +58,31 @@ func (p place) Messages() (all []destination.Message, err error) {
 				m.Flags |= flag
 			}
 		}
+		text, err = os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(d.Path)), keywordsFile))
+		if err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+		m.Keywords = keywordsOf(filepath.Base(d.Path), parseKeywords(string(text)))
 		all = append(all, m)
 	}
 	return all, nil
+}
+
+// keywordsOf is what the letters of a file's name stand for.
+func keywordsOf(name string, names []string) mail.Keywords {
+	var words []string
+	_, letters, _ := strings.Cut(name, ":2,")
+	for _, l := range letters {
+		switch n := int(l - 'a'); {
+		case l < 'a' || l > 'z':
+		case n < len(names):
+			words = append(words, names[n])
+		default:
+			words = append(words, fmt.Sprintf("unknown-%d", n))
+		}
+	}
+	k, _ := mail.KeywordsOf(words)
+	return k
 }
 
 func (p place) Move(m destination.Message, folder string) error {

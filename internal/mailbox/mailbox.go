@@ -69,9 +69,11 @@ type Store struct {
 
 	installation, former string // The identity that mailboxes bear: see Expect.
 
-	syncTogether int
-	held         chan struct{} // A place for each file that waits open for its batch.
-	aloneUntil   atomic.Int64  // Until when each file is synced by itself, in Unix nanoseconds.
+	syncTogether    int
+	held            chan struct{} // A place for each file that waits open for its batch.
+	droppedKeywords atomic.Int64
+
+	aloneUntil atomic.Int64 // Until when each file is synced by itself, in Unix nanoseconds.
 
 	mu       sync.Mutex
 	trackers map[string]*tracker

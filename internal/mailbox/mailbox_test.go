@@ -348,7 +348,7 @@ func TestTheirsStaysWhenAFileOfTheNameIsThere(t *testing.T) {
 	must(t, err)
 	ps := placements(all, "Gmail")
 	must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
-	sub, name := s.fileName(ps[0])
+	sub, name := s.fileName(ps[0], "")
 	theirs := filepath.Join(root, ".Gmail", sub, name)
 	must(t, os.WriteFile(theirs, []byte("delivered before"), 0o600))
 	must(t, errOf(d.Publish(t.Context(), ps)))

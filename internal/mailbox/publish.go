@@ -15,10 +15,11 @@ import (
 )
 
 // fileName is the name under which a message is delivered. It is the same each
-// time, so that the same message cannot lie twice in one directory.
-func (s *Store) fileName(p mail.Placement) (sub, name string) {
+// time, so that the same message cannot lie twice in one directory. letters are those of
+// its keywords.
+func (s *Store) fileName(p mail.Placement, letters string) (sub, name string) {
 	name = fmt.Sprintf("%d.%s.%s,S=%d,W=%d", max(0, p.Received.Unix()), p.Token, s.host, p.FileSize, p.VirtualSize)
-	if p.Flags == 0 {
+	if p.Flags == 0 && letters == "" {
 		return "new", name
 	}
 	name += ":2,"
@@ -30,7 +31,7 @@ func (s *Store) fileName(p mail.Placement) (sub, name string) {
 			name += f.letter
 		}
 	}
-	return "cur", name
+	return "cur", name + letters
 }
 
 // publication is one call of Publish.
@@ -43,6 +44,10 @@ type publication struct {
 	names   []string // Spool files that are settled.
 	moved   usage
 	gone    bool // Whether some were delivered before.
+
+	keywords   map[string][]string // By folder: which keywords its letters stand for.
+	noKeywords map[string]bool     // Folders in which none can be added.
+	dropped    int                 // Keywords that no letter stands for.
 }
 
 // target is an open directory of a folder, as it was found.
@@ -77,11 +82,18 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 	if err := d.Present(ctx); err != nil {
 		return nil, err
 	}
-	p := &publication{d: d, targets: map[string]*target{}}
+	p := &publication{
+		d: d, targets: map[string]*target{}, keywords: map[string][]string{}, noKeywords: map[string]bool{},
+	}
 	if err := d.tracker.moves.Acquire(ctx, 1); err != nil {
 		return nil, trouble(op, err)
 	}
 	err = p.run(ctx, ps)
+	if p.dropped > 0 && err == nil {
+		d.store.droppedKeywords.Add(int64(p.dropped))
+		d.store.log.InfoContext(ctx, "keywords were dropped: no letter stands for them in their folders",
+			"mailbox", d.root.Path, "keywords", p.dropped)
+	}
 	counted := err == nil && d.settle(p.moved, p.names, p.gone)
 	d.tracker.moves.Release(1)
 	if err != nil {
@@ -137,7 +149,17 @@ func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 
 // move delivers one message.
 func (p *publication) move(ctx context.Context, m mail.Placement) error {
-	sub, name := p.d.store.fileName(m)
+	letters := ""
+	if m.Keywords != "" {
+		_, err := p.d.root.Lstat(p.d.spool, m.Spool)
+		if err == nil { // Else it was delivered, whatever its folder is like now.
+			letters, err = p.letters(ctx, m)
+		}
+		if err != nil && !disk.Missing(err) {
+			return err
+		}
+	}
+	sub, name := p.d.store.fileName(m, letters)
 	for try := 0; ; try++ {
 		t, err := p.target(m.Folder, sub)
 		if err == nil {

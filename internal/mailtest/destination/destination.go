@@ -50,6 +50,7 @@ type Message struct {
 	Folder   string // "/" between parts.
 	Body     string // Line ends as LF.
 	Flags    mail.Flags
+	Keywords mail.Keywords
 	Received time.Time
 	Where    string // For Move and Delete: only the place knows what it says.
 }

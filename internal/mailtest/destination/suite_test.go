@@ -208,11 +208,13 @@ func (d *delivery) put(p mail.Placement) {
 	}
 	d.next++
 	m := destination.Message{
-		Folder: p.Folder, Body: body, Flags: p.Flags, Received: p.Received, Where: fmt.Sprint(d.next),
+		Folder: p.Folder, Body: body, Flags: p.Flags, Keywords: p.Keywords, Received: p.Received, Where: fmt.Sprint(d.next),
 	}
 	switch d.broken {
 	case "forgets the flags":
 		m.Flags = 0
+	case "forgets the keywords":
+		m.Keywords = ""
 	case "forgets the date":
 		m.Received = time.Unix(0, 0)
 	case "puts all into one folder":
@@ -277,6 +279,7 @@ func TestABrokenDestinationIsCaught(t *testing.T) {
 	for broken, caught := range map[string][]string{
 		"alters mail":                        {"everything arrives once and as it was"},
 		"forgets the flags":                  {"everything arrives once and as it was"},
+		"forgets the keywords":               {"everything arrives once and as it was"},
 		"forgets the date":                   {"everything arrives once and as it was"},
 		"puts all into one folder":           {"everything arrives once and as it was"},
 		"leaves the last one out":            {"everything arrives once and as it was"},

@@ -22,13 +22,15 @@ type message struct {
 	folder   string
 	body     string // As sent, with CRLF.
 	flags    mail.Flags
+	keywords mail.Keywords
 	received time.Time
 }
 
 // delivered is the message as its user has to see it.
 func (m message) delivered() Message {
 	return Message{
-		Folder: m.folder, Body: strings.ReplaceAll(m.body, "\r\n", "\n"), Flags: m.flags, Received: m.received,
+		Folder: m.folder, Body: strings.ReplaceAll(m.body, "\r\n", "\n"), Flags: m.flags,
+		Keywords: m.keywords, Received: m.received,
 	}
 }
 
@@ -40,7 +42,8 @@ func corpus() (ms []message) {
 			token: mail.TokenFor([]byte("key"), "journal", folder, 1, mail.ID{UID: uint32(i + 1)}), folder: folder,
 			body: fmt.Sprintf("From: a@example.test\r\nSubject: %d\r\n\r\nThe text of message %d.\r\n%s\r\n", n, n,
 				strings.Repeat("x", 100*n)),
-			flags: mail.Flags(n%2) * mail.Seen, received: time.Date(2023, 5, 1+n, 12, 0, 0, 0, time.UTC),
+			flags: mail.Flags(n%2) * mail.Seen, keywords: [...]mail.Keywords{"", "$Forwarded", "$Forwarded NonJunk", ""}[n],
+			received: time.Date(2023, 5, 1+n, 12, 0, 0, 0, time.UTC),
 		})
 	}
 	return ms
@@ -168,6 +171,7 @@ func (w *world) visit(ctx context.Context, p *process) (err error) {
 		staged = append(staged, st)
 		ps = append(ps, mail.Placement{
 			Spool: st.Spool, Token: m.token, Fingerprint: st.Fingerprint, Folder: m.folder, Flags: m.flags,
+			Keywords: m.keywords,
 			Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize,
 		})
 	}
@@ -302,6 +306,9 @@ func (w *world) partial() (bad []string) {
 			bad = append(bad, fmt.Sprintf("a message is in %s, and not in %s", m.Folder, want[0].Folder))
 		}
 		i = max(i, 0)
+		if m.Keywords != want[i].Keywords && !w.moved[body] {
+			bad = append(bad, fmt.Sprintf("keywords %q, want %q", m.Keywords, want[i].Keywords))
+		}
 		if m.Flags != want[i].Flags || !m.Received.Equal(want[i].Received) {
 			bad = append(bad, fmt.Sprintf("flags %v and date %v, want %v and %v", m.Flags, m.Received, want[i].Flags,
 				want[i].Received))
