@@ -1,17 +1,17 @@
--- What changed since somebody looked, so that one look serves everybody who listens.
--- See docs/decisions/0051-one-look-for-all-listeners.md.
+-- What changed since the last poll, so that one query answers for all event streams.
+-- See docs/decisions/0051-one-query-for-all-event-streams.md.
 
 -- +goose Up
 
--- A number of the last change of what people are told of an account, while nobody visits
--- it: on PostgreSQL the transaction's, which a snapshot tells apart from those that have
--- not ended; on SQLite, where one writes at a time, the next one. Triggers write it into
--- the row that is being written. What changes during a visit is not numbered: those are few,
--- and have an index.
+-- The number of the last change that affects what users are shown of an account while it
+-- is not leased: on PostgreSQL the transaction's id, which can be compared with snapshots,
+-- on SQLite the next integer, as there is one writer at a time. Triggers set it in the row that
+-- is being written. Leased accounts are few and have an index: their changes are not numbered.
 ALTER TABLE poll_schedule ADD COLUMN changed BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX poll_schedule_changed ON poll_schedule (changed);
 
--- What ended lately: an account, a session before its time, a user. Numbered likewise.
+-- Accounts that were deleted lately, sessions that ended before they expired, and removed
+-- users, by owner. Numbered in the same way.
 CREATE TABLE endings (
     id      {{.Serial}},
     owner   {{.Text}} NOT NULL,

@@ -13,85 +13,84 @@ import (
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
-// Streams says how streams of events go. The zero value stands for the
-// defaults.
+// Streams configures event streams. The zero value means the defaults.
 type Streams struct {
-	Look      time.Duration // How often accounts are looked at while somebody listens; by default 1 s.
-	Heartbeat time.Duration // How often a comment is sent; by default 15 s.
-	Patience  time.Duration // How long a reader may take to read what is written; by default 10 s.
-	PerUser   int           // How many one user may have at a time; by default 8.
+	Interval     time.Duration // How often changes are polled while anybody is subscribed; by default 1 s.
+	Heartbeat    time.Duration // How often a comment is sent; by default 15 s.
+	WriteTimeout time.Duration // How long one write to a reader may take; by default 10 s.
+	PerUser      int           // Streams that one user may have at a time; by default 8.
 }
 
-func (s Streams) filled() Streams {
+func (s Streams) withDefaults() Streams {
 	fill := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
 			*d = v
 		}
 	}
-	fill(&s.Look, time.Second)
+	fill(&s.Interval, time.Second)
 	fill(&s.Heartbeat, 15*time.Second)
-	fill(&s.Patience, 10*time.Second)
+	fill(&s.WriteTimeout, 10*time.Second)
 	if s.PerUser == 0 {
 		s.PerUser = 8
 	}
 	return s
 }
 
-// lookPatience bounds one look at accounts.
-const lookPatience = 10 * time.Second
+// queryTimeout bounds one poll.
+const queryTimeout = 10 * time.Second
 
-// hub tells all streams of this process what became of their users' accounts. While
-// anybody listens one loop looks for all of them, and no other goroutine does. Which
-// process fetches does not matter to it: it looks at what all of them write.
+// hub distributes account changes to the event streams of this process. While anybody is
+// subscribed, one goroutine polls for all of them. It does not matter which process fetches
+// mail: the hub polls the database that all of them write.
 type hub struct {
 	Streams
 	accounts Accounts
-	watch    Watch // The loop's alone.
+	watcher  Watcher // Used by the polling goroutine only.
 	sessions Sessions
 	holds    func() error
 	log      *slog.Logger
 
 	closing chan struct{}  // Closed by close: all streams end.
-	running sync.WaitGroup // Streams, and the loop.
-	nudged  chan struct{}  // Has room for one: look now.
+	running sync.WaitGroup // The streams and the polling goroutine.
+	nudged  chan struct{}  // Buffers one request to poll now.
 
-	mu        sync.Mutex
-	closed    bool
-	looks     int64 // Numbers the looks, by when they began.
-	listeners map[account.Owner]map[*listener]bool
-	again     map[account.Owner]bool // Who is told by the next look whatever it finds.
-	stop      context.CancelFunc     // Ends the loop.
-	stopped   chan struct{}          // Closed when the last loop has ended; nil: there was none.
+	mu          sync.Mutex
+	closed      bool
+	polls       int64 // Numbers polls in the order in which they started.
+	subscribers map[account.Owner]map[*subscriber]bool
+	resending   map[account.Owner]bool // Users who get a snapshot from the next poll, changed or not.
+	stop        context.CancelFunc     // Ends the polling goroutine.
+	stopped     chan struct{}          // Closed when the last polling goroutine has ended; nil: there was none.
 }
 
-// listener is what the hub knows of a stream.
-type listener struct {
+// subscriber is what the hub knows of a stream.
+type subscriber struct {
 	owner   account.Owner
-	session string // "": it has a token.
-	// news has room for one snapshot, the newest: a slow reader misses what is
-	// outdated, and nothing gathers for it.
-	news chan snapshot
+	session string // "": authenticated by a token.
+	// updates buffers one snapshot, the newest: a slow reader skips outdated ones, and
+	// nothing accumulates for it.
+	updates chan snapshot
 }
 
-// snapshot is a user's accounts at a moment, as one listener is told of them.
+// snapshot is a user's accounts at a moment.
 type snapshot struct {
-	number   int64
+	number   int64 // Of the poll.
 	accounts []account.Account
-	over     bool // The listener's session has ended, and the rest is not for it.
+	ended    bool // The subscriber's session has ended: it must not be sent the accounts.
 }
 
 func newHub(o Options) *hub {
 	return &hub{
-		Streams: o.Streams.filled(), accounts: o.Accounts, watch: o.Watch, sessions: o.Web.Sessions, holds: o.Holds,
-		log: o.Log, closing: make(chan struct{}), nudged: make(chan struct{}, 1),
-		listeners: map[account.Owner]map[*listener]bool{}, again: map[account.Owner]bool{},
+		Streams: o.Streams.withDefaults(), accounts: o.Accounts, watcher: o.Watcher, sessions: o.Web.Sessions,
+		holds: o.Holds, log: o.Log, closing: make(chan struct{}), nudged: make(chan struct{}, 1),
+		subscribers: map[account.Owner]map[*subscriber]bool{}, resending: map[account.Owner]bool{},
 	}
 }
 
-// errClosed is nothing that anybody reads: connections are closed by then.
+// errClosed is returned for requests that arrive after close.
 var errClosed = errors.New("the server has stopped")
 
-// close ends all streams and the loop, and waits for them.
+// close ends all streams and the polling goroutine, and waits for them.
 func (h *hub) close() {
 	h.mu.Lock()
 	if !h.closed {
@@ -105,106 +104,106 @@ func (h *hub) close() {
 	h.running.Wait()
 }
 
-// join begins a stream. The caller must call leave.
-func (h *hub) join(ctx context.Context, who Identity) (l *listener, leave func(), err error) {
+// subscribe registers a stream. The caller must call unsubscribe.
+func (h *hub) subscribe(ctx context.Context, who Identity) (s *subscriber, unsubscribe func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
 		return nil, nil, errClosed
-	case len(h.listeners[who.Owner]) >= h.PerUser:
+	case len(h.subscribers[who.Owner]) >= h.PerUser:
 		return nil, nil, &tooManyError{
-			h.Patience, words.Say("too many streams of events at once: close some of the pages"),
+			h.WriteTimeout, words.Say("too many streams of events at once: close some of the pages"),
 		}
 	}
-	if len(h.listeners) == 0 {
+	if len(h.subscribers) == 0 {
 		h.start(ctx)
 	}
-	l = &listener{owner: who.Owner, session: who.session, news: make(chan snapshot, 1)}
-	if h.listeners[l.owner] == nil {
-		h.listeners[l.owner] = map[*listener]bool{}
+	s = &subscriber{owner: who.Owner, session: who.session, updates: make(chan snapshot, 1)}
+	if h.subscribers[s.owner] == nil {
+		h.subscribers[s.owner] = map[*subscriber]bool{}
 	}
-	h.listeners[l.owner][l] = true
+	h.subscribers[s.owner][s] = true
 	h.running.Add(1)
-	return l, func() { h.leave(l) }, nil
+	return s, func() { h.unsubscribe(s) }, nil
 }
 
-func (h *hub) leave(l *listener) {
+func (h *hub) unsubscribe(s *subscriber) {
 	defer h.running.Done()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.listeners[l.owner], l)
-	if len(h.listeners[l.owner]) == 0 {
-		delete(h.listeners, l.owner)
-		delete(h.again, l.owner)
+	delete(h.subscribers[s.owner], s)
+	if len(h.subscribers[s.owner]) == 0 {
+		delete(h.subscribers, s.owner)
+		delete(h.resending, s.owner)
 	}
-	if len(h.listeners) == 0 {
+	if len(h.subscribers) == 0 {
 		h.stop()
 	}
 }
 
-// start begins the loop, for the first who listens. It outlives that one's request, and
-// ends with the last who listens.
+// start starts the polling goroutine for the first subscriber. It outlives that request,
+// and ends with the last subscriber.
 func (h *hub) start(ctx context.Context) {
 	ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
-	before, ended := h.stopped, make(chan struct{})
-	h.stopped = ended
+	previous, stopped := h.stopped, make(chan struct{})
+	h.stopped = stopped
 	h.running.Go(func() {
-		defer close(ended)
-		if before != nil {
-			<-before // There is one loop at a time.
+		defer close(stopped)
+		if previous != nil {
+			<-previous // The watcher is for one goroutine at a time.
 		}
-		h.loop(ctx)
+		h.run(ctx)
 	})
 }
 
-// nudge has a user's accounts looked at now, if anybody listens. For the zero Owner
-// something changed for everybody.
+// nudge polls now if the user is subscribed. The zero Owner stands for everybody.
 func (h *hub) nudge(o account.Owner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.listeners[o]) == 0 && !o.IsZero() {
+	if len(h.subscribers[o]) == 0 && !o.IsZero() {
 		return
 	}
-	h.again[o] = true
+	if !o.IsZero() {
+		h.resending[o] = true
+	}
 	select {
 	case h.nudged <- struct{}{}:
 	default:
 	}
 }
 
-// retell has a user told of the accounts by the next look, whatever that finds.
-func (h *hub) retell(users ...account.Owner) {
+// resend has the next poll send these users a snapshot, changed or not.
+func (h *hub) resend(users ...account.Owner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range users {
-		if len(h.listeners[o]) > 0 {
-			h.again[o] = true
+		if len(h.subscribers[o]) > 0 {
+			h.resending[o] = true
 		}
 	}
 }
 
-// look returns a user's accounts as they are now. Of two looks the one with the higher
-// number began later.
-func (h *hub) look(ctx context.Context, o account.Owner) (snapshot, error) {
+// first returns the snapshot that a new stream starts with.
+func (h *hub) first(ctx context.Context, o account.Owner) (snapshot, error) {
 	h.mu.Lock()
-	h.looks++
-	s := snapshot{number: h.looks}
+	h.polls++
+	s := snapshot{number: h.polls}
 	h.mu.Unlock()
 	if err := h.holds(); err != nil {
 		return s, err
 	}
-	err := within(ctx, lookPatience, func(ctx context.Context) (err error) {
+	err := within(ctx, queryTimeout, func(ctx context.Context) (err error) {
 		s.accounts, err = h.accounts.List(ctx, o)
 		return err
 	})
-	h.retell(o) // What the loop saw before may be newer, and is not told.
+	h.resend(o) // A poll with a lower number is dropped by the stream, but may have read newer data.
 	return s, err
 }
 
-// loop looks again and again. When the database is away for a while, so are the news.
-func (h *hub) loop(ctx context.Context) {
-	least := h.Look / 4 // However often it is nudged.
+// run polls until ctx ends. While the database is down, no events are sent.
+func (h *hub) run(ctx context.Context) {
+	least := h.Interval / 4 // Between two polls, however often nudge is called.
 	failing := false
 	for {
 		select {
@@ -216,9 +215,9 @@ func (h *hub) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-h.nudged:
-		case <-time.After(h.Look - least):
+		case <-time.After(h.Interval - least):
 		}
-		err := h.lookForAll(ctx)
+		err := h.poll(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			h.log.WarnContext(ctx, "looking at accounts for streams of events", "error", err)
 		}
@@ -226,42 +225,42 @@ func (h *hub) loop(ctx context.Context) {
 	}
 }
 
-// lookForAll tells everybody who listens what is new.
-func (h *hub) lookForAll(ctx context.Context) error {
+// poll sends a snapshot to each subscriber whose accounts changed.
+func (h *hub) poll(ctx context.Context) error {
 	h.mu.Lock()
-	h.looks++
-	number := h.looks
-	users, again := slices.Collect(maps.Keys(h.listeners)), slices.Collect(maps.Keys(h.again))
-	clear(h.again)
+	h.polls++
+	number := h.polls
+	users, resend := slices.Collect(maps.Keys(h.subscribers)), slices.Collect(maps.Keys(h.resending))
+	clear(h.resending)
 	h.mu.Unlock()
-	var news map[account.Owner][]account.Account
-	var over map[string]bool
+	var changed map[account.Owner][]account.Account
+	var ended map[string]bool
 	err := h.holds()
 	if err == nil {
-		err = within(ctx, lookPatience, func(ctx context.Context) (err error) {
-			if news, err = h.watch.Look(ctx, users, again); err != nil {
+		err = within(ctx, queryTimeout, func(ctx context.Context) (err error) {
+			if changed, err = h.watcher.Changes(ctx, users, resend); err != nil {
 				return err
 			}
-			over, err = h.over(ctx, news)
+			ended, err = h.endedSessions(ctx, changed)
 			return err
 		})
 	}
-	if err != nil { // Nothing is told to whom it may not be for: what was found is told another time.
-		h.retell(append(again, slices.Collect(maps.Keys(news))...)...)
+	if err != nil { // Without knowing which sessions have ended nothing may be sent: a later poll does.
+		h.resend(append(resend, slices.Collect(maps.Keys(changed))...)...)
 		return err
 	}
-	h.publish(number, news, over)
+	h.publish(number, changed, ended)
 	return nil
 }
 
-// over returns which sessions have ended of those who have news, in whichever process.
-func (h *hub) over(ctx context.Context, news map[account.Owner][]account.Account) (map[string]bool, error) {
+// endedSessions returns which sessions of these users' subscribers have ended, in any process.
+func (h *hub) endedSessions(ctx context.Context, users map[account.Owner][]account.Account) (map[string]bool, error) {
 	var names []string
 	h.mu.Lock()
-	for o := range news {
-		for l := range h.listeners[o] {
-			if l.session != "" {
-				names = append(names, l.session)
+	for o := range users {
+		for s := range h.subscribers[o] {
+			if s.session != "" {
+				names = append(names, s.session)
 			}
 		}
 	}
@@ -270,24 +269,24 @@ func (h *hub) over(ctx context.Context, news map[account.Owner][]account.Account
 		return nil, nil
 	}
 	slices.Sort(names)
-	ended, err := h.sessions.Over(ctx, slices.Compact(names))
-	over := map[string]bool{}
-	for _, name := range ended {
-		over[name] = true
+	list, err := h.sessions.Ended(ctx, slices.Compact(names))
+	ended := map[string]bool{}
+	for _, name := range list {
+		ended[name] = true
 	}
-	return over, err
+	return ended, err
 }
 
-func (h *hub) publish(number int64, news map[account.Owner][]account.Account, over map[string]bool) {
+func (h *hub) publish(number int64, changed map[account.Owner][]account.Account, ended map[string]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for o, accounts := range news {
-		for l := range h.listeners[o] {
+	for o, accounts := range changed {
+		for s := range h.subscribers[o] {
 			select {
-			case <-l.news: // Nobody came for it.
+			case <-s.updates: // Not read in time.
 			default:
 			}
-			l.news <- snapshot{number, accounts, over[l.session]} // Only we write: there is room.
+			s.updates <- snapshot{number, accounts, ended[s.session]} // Never blocks: there is no other sender.
 		}
 	}
 }

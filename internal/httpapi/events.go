@@ -10,51 +10,51 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 )
 
-// ListEvents begins a stream.
+// ListEvents starts a stream.
 func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) (api.ListEventsResponseObject, error) {
 	who := caller(ctx)
 	if r.Params.Lang != nil {
 		ctx = withLanguage(ctx, string(*r.Params.Lang))
 	}
-	l, leave, err := s.hub.join(ctx, who)
+	sub, unsubscribe, err := s.hub.subscribe(ctx, who)
 	if err != nil {
 		return nil, err
 	}
-	first, err := s.hub.look(ctx, who.Owner)
+	first, err := s.hub.first(ctx, who.Owner)
 	if err != nil {
-		leave()
+		unsubscribe()
 		return nil, err
 	}
 	v := newView(func(a account.Account) api.Account { return s.accountJSON(ctx, a) })
 	v.resume(value(r.Params.LastEventID), first.accounts)
 	return &stream{
-		server: s, ctx: ctx, news: l.news, leave: leave, first: first, view: v, who: who,
+		server: s, ctx: ctx, updates: sub.updates, unsubscribe: unsubscribe, first: first, view: v, who: who,
 		until: who.Expires.Add(tokenLeeway),
 	}, nil
 }
 
-// stream is one answer with events.
+// stream is one response with events.
 type stream struct {
 	*server
-	ctx   context.Context // Of the request: the generated interface has no place for it.
-	news  <-chan snapshot
-	leave func()
-	first snapshot
-	view  *view
-	who   Identity
-	until time.Time // When the session ends, with the leeway that it is granted.
+	ctx         context.Context // Of the request: the generated interface has no parameter for it.
+	updates     <-chan snapshot
+	unsubscribe func()
+	first       snapshot
+	view        *view
+	who         Identity
+	until       time.Time // When the session or token expires, plus the leeway.
 }
 
-// VisitListEventsResponse writes events until the reader leaves, the session
-// ends or the server stops.
+// VisitListEventsResponse writes events until the client disconnects, the session ends or
+// the server stops.
 func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
-	defer s.leave()
+	defer s.unsubscribe()
 	ctx, cancel := context.WithDeadline(s.ctx, s.until)
 	defer cancel()
 	streams(s.ctx)
-	out := &events{w: w, to: http.NewResponseController(w), patience: s.hub.Patience}
-	// The server's limits are for requests that end; a read deadline that
-	// passes would end this one too.
+	out := &eventWriter{w: w, to: http.NewResponseController(w), timeout: s.hub.WriteTimeout}
+	// The server's deadlines are for requests that end; an expired read deadline
+	// would end this one too.
 	if err := out.to.SetReadDeadline(time.Time{}); err != nil {
 		s.Log.DebugContext(ctx, "lifting a read deadline", "error", err)
 	}
@@ -64,10 +64,10 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 	h.Set("X-Accel-Buffering", "no") // For nginx.
 	w.WriteHeader(http.StatusOK)
 	out.WriteString("retry: 2000\n\n")
-	s.view.tell(out, s.first.accounts)
-	beat := time.NewTicker(s.hub.Heartbeat)
-	defer beat.Stop()
-	seen := s.first.number
+	s.view.send(out, s.first.accounts)
+	heartbeat := time.NewTicker(s.hub.Heartbeat)
+	defer heartbeat.Stop()
+	last := s.first.number
 	for {
 		if err := out.flush(); err != nil {
 			s.Log.DebugContext(ctx, "a reader of events is gone or too slow", "error", err)
@@ -80,33 +80,33 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 			return nil
 		case <-s.hub.closing:
 			return nil
-		case <-beat.C:
+		case <-heartbeat.C:
 			out.WriteString(":\n\n")
-		case n := <-s.news:
-			if n.over {
+		case u := <-s.updates:
+			if u.ended {
 				return nil
 			}
-			if n.number <= seen {
+			if u.number <= last {
 				continue
 			}
-			err := s.former(ctx)
+			err := s.checkUser(ctx)
 			if errors.Is(err, ErrToken) {
 				return nil
 			}
-			if err != nil { // Nothing is told to whom it may not be for.
-				s.Log.DebugContext(ctx, "looking whether an address is another user's", "error", err)
-				s.hub.retell(s.who.Owner)
+			if err != nil { // Accounts are never sent to a client that may have lost the right to them.
+				s.Log.DebugContext(ctx, "checking the user of a stream of events", "error", err)
+				s.hub.resend(s.who.Owner)
 				continue
 			}
-			seen = n.number
-			s.view.tell(out, n.accounts)
+			last = u.number
+			s.view.send(out, u.accounts)
 		}
 	}
 }
 
-// former returns an ErrToken when the token's user has the address no more. Whether a
-// session has ended the hub has seen.
-func (s *stream) former(ctx context.Context) error {
+// checkUser returns ErrToken if the address belongs to another user by now. Sessions are
+// checked by the hub.
+func (s *stream) checkUser(ctx context.Context) error {
 	if s.who.session != "" {
 		return nil
 	}

@@ -405,7 +405,7 @@ func TestASlowReaderIsDroppedAndHoldsUpNobody(t *testing.T) {
 // counted counts looks, by kind.
 type counted struct {
 	httpapi.Accounts
-	httpapi.Watch
+	httpapi.Watcher
 	mu          sync.Mutex
 	lists, all  int
 	users, news int // In the looks for all.
@@ -420,10 +420,10 @@ func (c *counted) List(ctx context.Context, o account.Owner) ([]account.Account,
 	return c.Accounts.List(ctx, o)
 }
 
-func (c *counted) Look(ctx context.Context, users, again []account.Owner) (map[account.Owner][]account.Account,
+func (c *counted) Changes(ctx context.Context, users, again []account.Owner) (map[account.Owner][]account.Account,
 	error,
 ) {
-	news, err := c.Watch.Look(ctx, users, again)
+	news, err := c.Watcher.Changes(ctx, users, again)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all, c.users, c.news = c.all+1, c.users+len(users), c.news+len(news)
@@ -444,7 +444,7 @@ func (c *counted) take() (lists, all, users, news int) {
 func (c *counted) into(o *httpapi.Options) {
 	o.Stopping = nil
 	c.Accounts, o.Accounts = o.Accounts, c
-	c.Watch, o.Watch = o.Watch, c
+	c.Watcher, o.Watcher = o.Watcher, c
 }
 
 // TestOneLookServesAllStreamsAndNoneIsMadeForNobody: each user's first answer is a
@@ -517,7 +517,7 @@ func TestNothingLooksAfterClose(t *testing.T) {
 func TestALookThatWaitsForTheDatabaseEndsWithClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &waiting{}
-		f := newFixture(t, func(o *httpapi.Options) { o.Stopping, o.Watch = nil, slow })
+		f := newFixture(t, func(o *httpapi.Options) { o.Stopping, o.Watcher = nil, slow })
 		f.listen(anna, "")
 		time.Sleep(1500 * time.Millisecond)
 		if slow.state.Load() != 1 {
@@ -533,7 +533,7 @@ func TestALookThatWaitsForTheDatabaseEndsWithClose(t *testing.T) {
 // waiting is a watch that waits for the end of who asks.
 type waiting struct{ state atomic.Int32 }
 
-func (w *waiting) Look(ctx context.Context, _, _ []account.Owner) (map[account.Owner][]account.Account, error) {
+func (w *waiting) Changes(ctx context.Context, _, _ []account.Owner) (map[account.Owner][]account.Account, error) {
 	w.state.Store(1)
 	<-ctx.Done()
 	w.state.Store(2)
@@ -571,11 +571,11 @@ type unsure struct {
 	fails *atomic.Bool
 }
 
-func (u unsure) Over(ctx context.Context, names []string) ([]string, error) {
+func (u unsure) Ended(ctx context.Context, names []string) ([]string, error) {
 	if u.fails.Load() {
 		return nil, errors.New(inner)
 	}
-	return u.Sessions.Over(ctx, names)
+	return u.Sessions.Ended(ctx, names)
 }
 
 // TestAStreamEndsWithItsSessionWithinASecond, whoever ended it, and the user's other one
@@ -667,7 +667,7 @@ func TestEventsSpeakTheLanguageThatIsAskedFor(t *testing.T) {
 // TestAStreamOutlivesTheServersLimits: those for requests that end must not end it.
 func TestAStreamOutlivesTheServersLimits(t *testing.T) {
 	const limit = 50 * time.Millisecond
-	f := newFixture(t, func(o *httpapi.Options) { o.Stopping, o.Streams.Look = nil, 4*time.Millisecond })
+	f := newFixture(t, func(o *httpapi.Options) { o.Stopping, o.Streams.Interval = nil, 4*time.Millisecond })
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = httpapi.Server("", f.h, testLog())
 	ts.Config.ReadTimeout, ts.Config.WriteTimeout = limit, limit

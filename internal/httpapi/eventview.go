@@ -15,27 +15,27 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 )
 
-// view is what a reader was told so far.
+// view is the state of one client: what it was sent so far.
 type view struct {
-	write func(account.Account) api.Account
-	known map[account.ID]told
+	toJSON func(account.Account) api.Account
+	sent   map[account.ID]sentAccount
 }
 
-// told is what was told of one account: its progress, and a digest of all else.
-type told struct {
+// sentAccount is an account as it was sent: its progress, and a digest of everything else.
+type sentAccount struct {
 	rest     [sha256.Size]byte
 	progress api.Progress
 }
 
-func newView(write func(account.Account) api.Account) *view {
-	return &view{write: write, known: map[account.ID]told{}}
+func newView(toJSON func(account.Account) api.Account) *view {
+	return &view{toJSON: toJSON, sent: map[account.ID]sentAccount{}}
 }
 
-func tellingOf(a api.Account) told {
-	t := told{progress: a.Status.Progress}
+func digest(a api.Account) sentAccount {
+	t := sentAccount{progress: a.Status.Progress}
 	a.Status.Progress = api.Progress{}
-	// Advice says how long there is to wait, which is another number by the minute. All
-	// that it depends on stands beside it.
+	// Advice contains the remaining time, which changes every minute. Everything else it
+	// depends on is in other fields.
 	if d := a.Status.Diagnosis; d != nil {
 		quiet := *d
 		quiet.Advice, a.Status.Diagnosis = "", &quiet
@@ -52,19 +52,19 @@ func tellingOf(a api.Account) told {
 	return t
 }
 
-// tell writes what the reader does not know yet.
-func (v *view) tell(out *events, accounts []account.Account) {
-	for _, id := range slices.Sorted(maps.Keys(v.known)) {
+// send writes an event for each difference between accounts and what the client has.
+func (v *view) send(out *eventWriter, accounts []account.Account) {
+	for _, id := range slices.Sorted(maps.Keys(v.sent)) {
 		if !slices.ContainsFunc(accounts, func(a account.Account) bool { return a.ID == id }) {
-			delete(v.known, id)
+			delete(v.sent, id)
 			out.put(v.id(), "removed", api.RemovedEvent{AccountId: string(id)})
 		}
 	}
 	for _, a := range accounts {
-		now := v.write(a)
-		before, known := v.known[a.ID]
-		t := tellingOf(now)
-		v.known[a.ID] = t
+		now := v.toJSON(a)
+		before, known := v.sent[a.ID]
+		t := digest(now)
+		v.sent[a.ID] = t
 		if !known || before.rest != t.rest {
 			out.put(v.id(), "account", now)
 		}
@@ -77,47 +77,45 @@ func (v *view) tell(out *events, accounts []account.Account) {
 	}
 }
 
-// inID is for how many accounts an event's id names them all.
-const inID = 64
+// maxIDsInEvent is for how many accounts an event's id lists their ids.
+const maxIDsInEvent = 64
 
-// id stands for all that the reader knows: a digest, the same in every
-// process, and the accounts it is about. Hence nobody has to remember what was
-// told to whom.
+// id identifies the client's whole state: a digest, the same in every process, and the ids
+// of its accounts. So the server stores nothing per client to resume a stream.
 func (v *view) id() string {
 	sum := sha256.New()
-	var names []byte
-	for _, id := range slices.Sorted(maps.Keys(v.known)) {
-		t := v.known[id]
+	var ids []byte
+	for _, id := range slices.Sorted(maps.Keys(v.sent)) {
+		t := v.sent[id]
 		fmt.Fprintf(sum, "%s %x %v\n", id, t.rest, t.progress)
-		if u, err := uuid.Parse(string(id)); err == nil && len(v.known) <= inID {
-			names = append(names, u[:]...)
+		if u, err := uuid.Parse(string(id)); err == nil && len(v.sent) <= maxIDsInEvent {
+			ids = append(ids, u[:]...)
 		}
 	}
 	enc := base64.RawURLEncoding
-	return enc.EncodeToString(sum.Sum(nil)[:12]) + "." + enc.EncodeToString(names)
+	return enc.EncodeToString(sum.Sum(nil)[:12]) + "." + enc.EncodeToString(ids)
 }
 
-// resume begins with what a reader knows by the id of its last event: all, if
-// nothing changed since; else the accounts' names, so that it can be told which
-// of them are no more. An id of anybody's making does no harm: it is only ever
-// told back to who sent it.
+// resume restores the client's state from the id of its last event: everything, if nothing
+// changed since; else the ids of its accounts, so that it can be sent which of them were
+// removed. A forged id does no harm: it is only ever sent back to the client that sent it.
 func (v *view) resume(last string, accounts []account.Account) {
 	if last == "" {
 		return
 	}
 	for _, a := range accounts {
-		v.known[a.ID] = tellingOf(v.write(a))
+		v.sent[a.ID] = digest(v.toJSON(a))
 	}
 	if v.id() == last {
 		return
 	}
-	clear(v.known)
-	_, names, _ := strings.Cut(last, ".")
-	b, err := base64.RawURLEncoding.DecodeString(names)
-	if err != nil || len(b)%16 != 0 || len(b) > 16*inID {
+	clear(v.sent)
+	_, ids, _ := strings.Cut(last, ".")
+	b, err := base64.RawURLEncoding.DecodeString(ids)
+	if err != nil || len(b)%16 != 0 || len(b) > 16*maxIDsInEvent {
 		return
 	}
 	for chunk := range slices.Chunk(b, 16) {
-		v.known[account.ID(uuid.UUID(chunk).String())] = told{}
+		v.sent[account.ID(uuid.UUID(chunk).String())] = sentAccount{}
 	}
 }

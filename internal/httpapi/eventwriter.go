@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// events gathers what is to be written, and writes it against the clock.
-type events struct {
+// eventWriter buffers server-sent events and writes them with a deadline.
+type eventWriter struct {
 	bytes.Buffer
-	w        http.ResponseWriter
-	to       *http.ResponseController
-	patience time.Duration
+	w       http.ResponseWriter
+	to      *http.ResponseController
+	timeout time.Duration
 }
 
-// put adds an event; id may be "". JSON has no line ends, which would end its data.
-func (e *events) put(id, kind string, data any) {
+// put adds an event; id may be "". JSON contains no line breaks, which would end its data.
+func (e *eventWriter) put(id, kind string, data any) {
 	b, err := json.Marshal(data)
 	if err != nil { // Our own types: it cannot.
 		panic(err)
@@ -29,11 +29,11 @@ func (e *events) put(id, kind string, data any) {
 	fmt.Fprintf(e, "event: %s\ndata: %s\n\n", kind, b)
 }
 
-func (e *events) flush() error {
+func (e *eventWriter) flush() error {
 	if e.Len() == 0 {
 		return nil
 	}
-	if err := e.to.SetWriteDeadline(time.Now().Add(e.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := e.to.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("setting a deadline: %w", err)
 	}
 	if _, err := e.WriteTo(e.w); err != nil {

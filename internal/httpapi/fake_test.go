@@ -160,7 +160,7 @@ type looks struct {
 	seen map[account.Owner]string // How each user was told last.
 }
 
-func (l *looks) Look(_ context.Context, users, again []account.Owner) (map[account.Owner][]account.Account, error) {
+func (l *looks) Changes(_ context.Context, users, again []account.Owner) (map[account.Owner][]account.Account, error) {
 	done, err := l.enter()
 	defer done()
 	if err != nil {
@@ -577,7 +577,7 @@ func (s signedInOnes) Alive(_ context.Context, name string) (bool, error) {
 	return ok, err
 }
 
-func (s signedInOnes) Over(_ context.Context, names []string) (over []string, err error) {
+func (s signedInOnes) Ended(_ context.Context, names []string) (over []string, err error) {
 	done, err := s.enter()
 	defer done()
 	for _, name := range names {
@@ -870,7 +870,8 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 		t.Fatal(err)
 	}
 	o := httpapi.Options{
-		Accounts: f.world, Watch: &looks{world: f.world}, Quotas: f.world, Admin: admins{f.world}, Providers: presets{}, OAuth: signIns{f.world},
+		Accounts: f.world, Watcher: &looks{world: f.world}, Quotas: f.world, Admin: admins{f.world},
+		Providers: presets{}, OAuth: signIns{f.world},
 		Users: people{f.world}, Repeats: repeated{f.world},
 		Transcripts: recordings{f.world}, Audit: acts{f.world},
 		Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},

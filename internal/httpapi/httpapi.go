@@ -30,7 +30,7 @@ import (
 // Options are what the API is made of. All are required unless said otherwise.
 type Options struct {
 	Accounts  Accounts
-	Watch     Watch // For streams of events, and nobody else's.
+	Watcher   Watcher // Of its own: only streams of events use it.
 	Quotas    Quotas
 	Admin     Admin
 	Providers Providers
@@ -106,14 +106,14 @@ var _ api.StrictServerInterface = (*server)(nil)
 // documentPath is where this API's own document is.
 const documentPath = "/openapi.yaml"
 
-// API answers requests. Close has to be called when no more are to come.
+// API is the handler of the API. Close must be called once the server has stopped.
 type API struct {
 	http.Handler
 	hub *hub
 }
 
-// Close ends all streams of events and what serves them, and waits for that: nothing
-// looks at the database afterwards on their behalf.
+// Close ends all streams of events and the goroutine that polls for them, and waits for
+// them: afterwards nothing uses the database on their behalf.
 func (a *API) Close() { a.hub.close() }
 
 // New returns the handler of the API. It fails when the document is wrong, or

@@ -336,8 +336,8 @@ func TestASkippedMessageIsToldOfAsOne(t *testing.T) {
 }
 
 func TestTimeThatPassesIsNoChange(t *testing.T) {
-	one := func(code api.FaultCode, advice string) told {
-		return tellingOf(api.Account{Status: api.AccountStatus{
+	one := func(code api.FaultCode, advice string) sentAccount {
+		return digest(api.Account{Status: api.AccountStatus{
 			Diagnosis: &api.Diagnosis{Code: code, Advice: advice}, Delay: &api.Delay{Advice: advice},
 		}})
 	}

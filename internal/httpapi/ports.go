@@ -37,14 +37,14 @@ type Accounts interface {
 
 var _ Accounts = (*account.Registry)(nil)
 
-// Watch finds out what became of many users' accounts, by a handful of questions however
-// many they are. One goroutine at a time asks it.
-type Watch interface {
-	// Look returns, of these users, those whose accounts may be otherwise than in the look
-	// before, with all their accounts as Accounts.List has them. So are users for whom
-	// something ended, such as a session; all that were not asked for in the look before;
-	// and all of again.
-	Look(ctx context.Context, users, again []account.Owner) (map[account.Owner][]account.Account, error)
+// Watcher finds the changed accounts of many users with a few queries, however many users
+// there are. It is for one goroutine at a time.
+type Watcher interface {
+	// Changes returns those of users whose accounts may have changed since the last call,
+	// each with all accounts as Accounts.List returns them. It also returns users for whom
+	// something ended, such as a session; users who were not in the last call; and all of
+	// resend.
+	Changes(ctx context.Context, users, resend []account.Owner) (map[account.Owner][]account.Account, error)
 }
 
 // Quotas is one user's quota. A mailbox that cannot be read is a *fault.Error
@@ -136,8 +136,8 @@ type Links interface {
 // one ends is over for the next request to any.
 type Sessions interface {
 	Alive(ctx context.Context, name string) (bool, error)
-	// Over returns which of these have ended, by one question for a thousand of them.
-	Over(ctx context.Context, names []string) ([]string, error)
+	// Ended returns which of these have ended, with one query per thousand.
+	Ended(ctx context.Context, names []string) ([]string, error)
 	End(ctx context.Context, name string) error
 	// EndAll ends a user's sessions, for the zero Owner everybody's, and says how
 	// many there were; and takes back the links that were not followed yet, and

@@ -88,7 +88,7 @@ func (t *testStream) tell(s account.Step) {
 // is gone: then the test is stopped.
 func (t *testStream) VisitTestConnectionResponse(w http.ResponseWriter) error {
 	defer t.stop()
-	out := &events{w: w, to: http.NewResponseController(w), patience: t.hub.Patience}
+	out := &eventWriter{w: w, to: http.NewResponseController(w), timeout: t.hub.WriteTimeout}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // For nginx.
@@ -119,7 +119,7 @@ func (t *testStream) VisitTestConnectionResponse(w http.ResponseWriter) error {
 }
 
 // end adds what came of the test.
-func (t *testStream) end(out *events, end endedTest) {
+func (t *testStream) end(out *eventWriter, end endedTest) {
 	if end.err == nil {
 		out.put("", "result", end.out)
 		return

@@ -106,8 +106,8 @@ func (s *Store) signs(db *gorm.DB, as []account.Account, now time.Time) (signs, 
 		args = append(args, k)
 	}
 	// Several processes may have found out: the first to know, the first to try again.
-	err := c.each(ctx, found.outage, "SELECT circuit, min(since_ms), min(probe_ms), min(code) FROM host_outages WHERE circuit IN "+marks(len(circuits))+
-		" AND probe_ms > ? GROUP BY circuit",
+	err := c.each(ctx, found.outage, "SELECT circuit, min(since_ms), min(probe_ms), min(code) FROM host_outages "+
+		"WHERE circuit IN "+marks(len(circuits))+" AND probe_ms > ? GROUP BY circuit",
 		append(args, outageFrom(now))...)
 	if err != nil {
 		return signs{}, err

@@ -10,8 +10,8 @@ import (
 // pruneAtOnce bounds how long a prune keeps others from writing.
 const pruneAtOnce = 5000
 
-// PruneEndings forgets what ended long ago: a chore. The last number is kept, without
-// whose it was: on SQLite the next one follows from it.
+// PruneEndings deletes old rows of endings: a chore. The one with the highest number is kept,
+// without its owner: on SQLite the next number is derived from it.
 func (s *Store) PruneEndings(ctx context.Context) error {
 	before := s.now().Add(-endingsKept).UnixMilli()
 	c := s.on(s.w)

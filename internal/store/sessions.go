@@ -27,13 +27,13 @@ func (r Sessions) Alive(ctx context.Context, name string) (bool, error) {
 	return found > 0, r.s.wrap(ctx, "looking for a session", err)
 }
 
-// Over returns which of these sessions have ended. They are asked for by the thousand.
-func (r Sessions) Over(ctx context.Context, names []string) (over []string, err error) {
+// Ended returns which of these sessions have ended, with one query per thousand.
+func (r Sessions) Ended(ctx context.Context, names []string) (ended []string, err error) {
 	const op = "looking for sessions"
 	now := r.s.now().UnixMilli()
-	for some := range slices.Chunk(names, atOnce) {
+	for chunk := range slices.Chunk(names, maxNames) {
 		alive, args := map[string]bool{}, []any{}
-		for _, name := range some {
+		for _, name := range chunk {
 			args = append(args, nameHash(name))
 		}
 		err := r.s.on(r.s.r).each(ctx, func(row rowScanner) error {
@@ -41,17 +41,17 @@ func (r Sessions) Over(ctx context.Context, names []string) (over []string, err 
 			err := row.Scan(&hash)
 			alive[string(hash)] = true
 			return err
-		}, "SELECT hash FROM sessions WHERE hash IN "+marks(len(some))+" AND expires_ms > ?", append(args, now)...)
+		}, "SELECT hash FROM sessions WHERE hash IN "+marks(len(chunk))+" AND expires_ms > ?", append(args, now)...)
 		if err != nil {
 			return nil, r.s.wrap(ctx, op, err)
 		}
-		for i, name := range some {
+		for i, name := range chunk {
 			if !alive[string(args[i].([]byte))] {
-				over = append(over, name)
+				ended = append(ended, name)
 			}
 		}
 	}
-	return over, nil
+	return ended, nil
 }
 
 // End ends one session. One that is over already is no error.

@@ -18,29 +18,29 @@ import (
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
-// follower is told by a watch in a process of its own what the others do.
+// follower keeps accounts up to date by a watcher in another process.
 type follower struct {
 	*world
-	store *Store
-	watch *Watch
-	users []account.Owner
-	told  map[account.Owner][]account.Account
+	store   *Store
+	watcher *Watcher
+	users   []account.Owner
+	told    map[account.Owner][]account.Account
 }
 
 func (w *world) follow(users ...string) *follower {
 	w.Helper()
 	s := w.another()
-	f := &follower{world: w, store: s, watch: s.Watch(), told: map[account.Owner][]account.Account{}}
+	f := &follower{world: w, store: s, watcher: s.Watcher(), told: map[account.Owner][]account.Account{}}
 	for _, u := range users {
 		f.users = append(f.users, owner(w, u))
 	}
 	return f
 }
 
-// look returns who has news, and takes them over.
+// look applies the changes, and returns whose they are.
 func (f *follower) look(again ...account.Owner) (names []string) {
 	f.Helper()
-	news, err := f.watch.Look(f.Context(), f.users, again)
+	news, err := f.watcher.Changes(f.Context(), f.users, again)
 	f.must(err)
 	maps.Copy(f.told, news)
 	for o := range news {
@@ -50,7 +50,7 @@ func (f *follower) look(again ...account.Owner) (names []string) {
 	return names
 }
 
-// behind says of whom it was told otherwise than they are.
+// behind returns where its accounts differ from the database.
 func (f *follower) behind() (diffs []string) {
 	f.Helper()
 	for _, o := range f.users {
@@ -188,7 +188,7 @@ func TestEachLookTellsWhatChangedInWhicheverProcess(t *testing.T) {
 }
 
 // TestWithoutNumbersChangesAreMissed is the control of the test before: the triggers are
-// taken away. A minute later what was missed is told all the same.
+// taken away. What was missed is found once maxAge is over.
 func TestWithoutNumbersChangesAreMissed(t *testing.T) {
 	onBoth(t, func(w *world) {
 		for _, d := range []struct{ trigger, table string }{
@@ -219,10 +219,10 @@ func TestWithoutNumbersChangesAreMissed(t *testing.T) {
 			}
 		}
 		w.add("bartek@firma.test", 7)
-		w.clock.pass(longestBelieved)
+		w.clock.pass(maxAge)
 		f.look()
 		if diffs := f.behind(); len(diffs) > 0 {
-			w.Errorf("a minute later: %s", diffs)
+			w.Errorf("after maxAge: %s", diffs)
 		}
 	})
 }
@@ -249,20 +249,23 @@ func TestWhoseSessionEndsHasNews(t *testing.T) {
 			{"a user's", func() error { _, err := w.Sessions().EndAll(ctx, owner(w, bartek)); return err }, []string{bartek}},
 			{"nothing again", func() error { return nil }, nil},
 			{"everybody's", func() error { _, err := w.Sessions().EndAll(ctx, account.Owner{}); return err }, []string{celina}},
-			{"a removed user's", func() error { _, err := w.BeginRemoval(ctx, owner(w, anna), false); return err }, []string{anna}},
+			{"a removed user's", func() error {
+				_, err := w.BeginRemoval(ctx, owner(w, anna), false)
+				return err
+			}, []string{anna}},
 		} {
 			w.must(step.do())
 			if got := f.look(); !slices.Equal(got, step.want) {
 				w.Errorf("%s: news of %q, want %q", step.name, got, step.want)
 			}
 		}
-		over, err := w.Sessions().Over(ctx, []string{anna, "never was", celina})
+		over, err := w.Sessions().Ended(ctx, []string{anna, "never was", celina})
 		w.must(err)
 		if want := []string{anna, "never was", celina}; !slices.Equal(over, want) {
 			w.Errorf("over are %q", over)
 		}
 		w.must(w.session(owner(w, anna), "new"))
-		over, err = w.Sessions().Over(ctx, []string{"new", anna})
+		over, err = w.Sessions().Ended(ctx, []string{"new", anna})
 		w.must(err)
 		if !slices.Equal(over, []string{anna}) {
 			w.Errorf("over are %q", over)
@@ -330,8 +333,8 @@ func TestAFailedLookTakesNothingAway(t *testing.T) {
 		for n := range int64(3) {
 			ctx, cancel := context.WithCancel(w.Context())
 			queries.at, queries.then = queries.n.Load()+n+1, cancel
-			if _, err := f.watch.Look(ctx, f.users, nil); err == nil {
-				w.Errorf("a look with an end at its query %d went well", n+1)
+			if _, err := f.watcher.Changes(ctx, f.users, nil); err == nil {
+				w.Errorf("a look that ends at query %d succeeded", n+1)
 			}
 			cancel()
 		}
@@ -421,10 +424,10 @@ func TestALookCostsWhatHappensAndNotWhoListens(t *testing.T) {
 			counter := countQueries(w, f.store)
 			f.look()
 			counter.n.Store(0)
-			rows = f.watch.rows
+			rows = f.watcher.rows
 			w.must(w.Accounts().Hurry(w.Context(), changed.Owner, changed.ID))
 			f.look()
-			return counter.n.Load(), f.watch.rows - rows
+			return counter.n.Load(), f.watcher.rows - rows
 		}
 		fewQueries, fewRows := cost(3)
 		manyQueries, manyRows := cost(298)
