@@ -959,7 +959,7 @@ type AccountPatch struct {
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
 
-	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	// OauthGrant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
@@ -1000,7 +1000,8 @@ type AccountPatch struct {
 }
 
 // AccountState `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
-// tried again, or its server is out of order for many (`delay` tells). `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
+// tried again, or its server is out of order for many (`delay` says so). `needs_attention`: it failed in a way
+// that only the user can fix. `over_quota`: the local mailbox
 // is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 type AccountState string
 
@@ -1021,7 +1022,8 @@ type AccountStatus struct {
 	Progress Progress `json:"progress"`
 
 	// State `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
-	// tried again, or its server is out of order for many (`delay` tells). `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
+	// tried again, or its server is out of order for many (`delay` says so). `needs_attention`: it failed in a way
+	// that only the user can fix. `over_quota`: the local mailbox
 	// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 	State AccountState `json:"state"`
 
@@ -1230,7 +1232,7 @@ type Autoconfig struct {
 	Folder string `json:"folder"`
 
 	// Name What the account will be called if nothing is said: the provider's name or the domain, with a number where
-	// another of the user's accounts bears it.
+	// another of the user's accounts has it.
 	//
 	//
 	// Example: firma.example
@@ -1270,7 +1272,7 @@ type ConnectionTest struct {
 	// Folders Names of the remote folders that can be opened, `/` between parts.
 	Folders []string `json:"folders"`
 
-	// Messages In all of `folders`, as far as the server told.
+	// Messages In all of `folders`, as far as the server said.
 	Messages int64 `json:"messages"`
 	Ok       bool  `json:"ok"`
 
@@ -1282,7 +1284,8 @@ type ConnectionTest struct {
 	Warning *Diagnosis `json:"warning"`
 }
 
-// ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `start`, `max_message_bytes`, `poll_interval_seconds`, `enabled` and `skip_test` are taken, and checked, so that the
+// ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `start`, `max_message_bytes`, `poll_interval_seconds`, `enabled` and
+// `skip_test` are taken, and checked, so that the
 // form for a new account can be sent as it is; they change nothing.
 type ConnectionTestRequest struct {
 	// AccountId A saved account of the user.
@@ -1319,7 +1322,7 @@ type ConnectionTestRequest struct {
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
 
-	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	// OauthGrant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
@@ -1392,12 +1395,18 @@ type Delay struct {
 
 	// Kind What keeps an account's mail away. Kinds may be added; show `title`, `evidence` and `advice` for one you do not know.
 	//
-	// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
-	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
-	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
-	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-	// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
-	// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
+	// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance
+	// windows that begin and
+	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can
+	// fix. `backoff`: the last
+	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as
+	// there may be at a time are
+	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of
+	// several users that worked at
+	// this server failed one after the other and none has worked since, so that it is not contacted but for a probe
+	// now and then. `interval`: the last visit went well, and the provider asks
+	// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has
+	// been due for more than half a
 	// minute, and others are before it.
 	Kind DelayKind `json:"kind"`
 
@@ -1411,18 +1420,25 @@ type Delay struct {
 	Until *time.Time `json:"until"`
 }
 
-// DelayHelp The one thing that helps, for a button: `fetch` now, `resume` (switch it on), `sign_in` (enter the password, or sign in at the provider,
+// DelayHelp The one thing that helps, for a button: `fetch` now, `resume` (switch it on), `sign_in` (enter the password, or
+// sign in at the provider,
 // again), check the `server`, change other `settings`, make `space` in the own mailbox.
 type DelayHelp string
 
 // DelayKind What keeps an account's mail away. Kinds may be added; show `title`, `evidence` and `advice` for one you do not know.
 //
-// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
-// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
-// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
-// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
-// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
+// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance
+// windows that begin and
+// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can
+// fix. `backoff`: the last
+// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as
+// there may be at a time are
+// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of
+// several users that worked at
+// this server failed one after the other and none has worked since, so that it is not contacted but for a probe
+// now and then. `interval`: the last visit went well, and the provider asks
+// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has
+// been due for more than half a
 // minute, and others are before it.
 type DelayKind string
 
@@ -1437,7 +1453,7 @@ type Diagnosis struct {
 	// Detail What is specific to this case, with the server's own words, as it gave them, where it gave any; may be empty. Plain text: escape it.
 	Detail string `json:"detail"`
 
-	// Retryable Whether it can mend itself; if not, the account waits for the user.
+	// Retryable Whether it can resolve itself; if not, the account waits for the user.
 	Retryable bool `json:"retryable"`
 
 	// Since When it first failed this way.
@@ -1515,7 +1531,7 @@ type FolderRule = string
 // Example: Gmail
 type FolderText = string
 
-// GrantID What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+// GrantID What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 type GrantID = string
 
 // Health defines model for Health.
@@ -1665,7 +1681,7 @@ type NewAccount struct {
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
 
-	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	// OauthGrant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
@@ -2713,7 +2729,7 @@ type AdminTestAccountParams struct {
 
 // AdminGetTranscriptParams defines parameters for AdminGetTranscript.
 type AdminGetTranscriptParams struct {
-	// Download The lines in the place of the status; 404 when there are none.
+	// Download The lines instead of the status; 404 when there are none.
 	Download *bool `form:"download,omitempty" json:"download,omitempty"`
 }
 
@@ -5538,7 +5554,7 @@ type SignInWithPassword200ResponseHeaders struct {
 
 type SignInWithPassword200JSONResponse struct {
 	Body struct {
-		// Location Where the browser goes on to
+		// Location Where the browser goes next
 		//
 		// Example: /accounts/new
 		Location string `json:"location"`

@@ -959,7 +959,7 @@ type AccountPatch struct {
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
 
-	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	// OauthGrant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
@@ -1000,7 +1000,8 @@ type AccountPatch struct {
 }
 
 // AccountState `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
-// tried again, or its server is out of order for many (`delay` tells). `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
+// tried again, or its server is out of order for many (`delay` says so). `needs_attention`: it failed in a way
+// that only the user can fix. `over_quota`: the local mailbox
 // is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 type AccountState string
 
@@ -1021,7 +1022,8 @@ type AccountStatus struct {
 	Progress Progress `json:"progress"`
 
 	// State `pending`: never visited. `fetching`: a visit is under way. `ok`: the last one went well. `retrying`: it failed and will be
-	// tried again, or its server is out of order for many (`delay` tells). `needs_attention`: it failed in a way that only the user can mend. `over_quota`: the local mailbox
+	// tried again, or its server is out of order for many (`delay` says so). `needs_attention`: it failed in a way
+	// that only the user can fix. `over_quota`: the local mailbox
 	// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 	State AccountState `json:"state"`
 
@@ -1230,7 +1232,7 @@ type Autoconfig struct {
 	Folder string `json:"folder"`
 
 	// Name What the account will be called if nothing is said: the provider's name or the domain, with a number where
-	// another of the user's accounts bears it.
+	// another of the user's accounts has it.
 	//
 	//
 	// Example: firma.example
@@ -1270,7 +1272,7 @@ type ConnectionTest struct {
 	// Folders Names of the remote folders that can be opened, `/` between parts.
 	Folders []string `json:"folders"`
 
-	// Messages In all of `folders`, as far as the server told.
+	// Messages In all of `folders`, as far as the server said.
 	Messages int64 `json:"messages"`
 	Ok       bool  `json:"ok"`
 
@@ -1282,7 +1284,8 @@ type ConnectionTest struct {
 	Warning *Diagnosis `json:"warning"`
 }
 
-// ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `start`, `max_message_bytes`, `poll_interval_seconds`, `enabled` and `skip_test` are taken, and checked, so that the
+// ConnectionTestRequest `name`, `sender_name`, `folder`, `folders`, `start`, `max_message_bytes`, `poll_interval_seconds`, `enabled` and
+// `skip_test` are taken, and checked, so that the
 // form for a new account can be sent as it is; they change nothing.
 type ConnectionTestRequest struct {
 	// AccountId A saved account of the user.
@@ -1319,7 +1322,7 @@ type ConnectionTestRequest struct {
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
 
-	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	// OauthGrant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
@@ -1392,12 +1395,18 @@ type Delay struct {
 
 	// Kind What keeps an account's mail away. Kinds may be added; show `title`, `evidence` and `advice` for one you do not know.
 	//
-	// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
-	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
-	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
-	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-	// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
-	// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
+	// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance
+	// windows that begin and
+	// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can
+	// fix. `backoff`: the last
+	// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as
+	// there may be at a time are
+	// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of
+	// several users that worked at
+	// this server failed one after the other and none has worked since, so that it is not contacted but for a probe
+	// now and then. `interval`: the last visit went well, and the provider asks
+	// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has
+	// been due for more than half a
 	// minute, and others are before it.
 	Kind DelayKind `json:"kind"`
 
@@ -1411,18 +1420,25 @@ type Delay struct {
 	Until *time.Time `json:"until"`
 }
 
-// DelayHelp The one thing that helps, for a button: `fetch` now, `resume` (switch it on), `sign_in` (enter the password, or sign in at the provider,
+// DelayHelp The one thing that helps, for a button: `fetch` now, `resume` (switch it on), `sign_in` (enter the password, or
+// sign in at the provider,
 // again), check the `server`, change other `settings`, make `space` in the own mailbox.
 type DelayHelp string
 
 // DelayKind What keeps an account's mail away. Kinds may be added; show `title`, `evidence` and `advice` for one you do not know.
 //
-// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance windows that begin and
-// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can mend. `backoff`: the last
-// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as there may be at a time are
-// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of several users that worked at
-// this server failed one after the other and none has worked since, so that it is left in peace but for a probe now and then. `interval`: the last visit went well, and the provider asks
-// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has been due for more than half a
+// `paused`: switched off by the user. `maintenance`: switched off by an administrator. (There are no maintenance
+// windows that begin and
+// end by themselves yet; the user may switch it on again.) `attention`: it failed in a way that only the user can
+// fix. `backoff`: the last
+// visits failed, the next one comes later. `budget`: the provider allows no more for now; or as many visits as
+// there may be at a time are
+// under way at this host or for this user. `quota`: the user's own mailbox is full. `outage`: several accounts of
+// several users that worked at
+// this server failed one after the other and none has worked since, so that it is not contacted but for a probe
+// now and then. `interval`: the last visit went well, and the provider asks
+// for a longer pause than the account's own interval; a fetch that is asked for is done at once. `waiting`: it has
+// been due for more than half a
 // minute, and others are before it.
 type DelayKind string
 
@@ -1437,7 +1453,7 @@ type Diagnosis struct {
 	// Detail What is specific to this case, with the server's own words, as it gave them, where it gave any; may be empty. Plain text: escape it.
 	Detail string `json:"detail"`
 
-	// Retryable Whether it can mend itself; if not, the account waits for the user.
+	// Retryable Whether it can resolve itself; if not, the account waits for the user.
 	Retryable bool `json:"retryable"`
 
 	// Since When it first failed this way.
@@ -1515,7 +1531,7 @@ type FolderRule = string
 // Example: Gmail
 type FolderText = string
 
-// GrantID What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+// GrantID What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 type GrantID = string
 
 // Health defines model for Health.
@@ -1665,7 +1681,7 @@ type NewAccount struct {
 	// Example: Gmail
 	Name *NameText `json:"name,omitempty"`
 
-	// OauthGrant What the user allowed on the provider's page, as the pages are told it behind `#grant=`.
+	// OauthGrant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
 	OauthGrant *GrantID `json:"oauth_grant,omitempty"`
 
 	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
@@ -2713,7 +2729,7 @@ type AdminTestAccountParams struct {
 
 // AdminGetTranscriptParams defines parameters for AdminGetTranscript.
 type AdminGetTranscriptParams struct {
-	// Download The lines in the place of the status; 404 when there are none.
+	// Download The lines instead of the status; 404 when there are none.
 	Download *bool `form:"download,omitempty" json:"download,omitempty"`
 }
 
@@ -3060,8 +3076,10 @@ type ClientInterface interface {
 	//
 	// A request uses the link up only when a person's browser goes there of its own accord, that is with `Sec-Fetch-Mode: navigate`,
 	// `Sec-Fetch-Dest: document` and `Sec-Fetch-Site: none` (typed, pasted, opened from another program) or `same-origin`, and without
-	// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other sites, fetching ahead, scanners of links,
-	// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by itself. Where another user
+	// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other
+	// sites, prefetching, scanners of links,
+	// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by
+	// itself. Where another user
 	// is signed in, everybody gets a page that asks first.
 	//
 	// Corresponds with GET /link/{token} (the `FollowLink` operationId).
@@ -3069,7 +3087,8 @@ type ClientInterface interface {
 
 	// UseLink Sign in to the pages, by the button
 	//
-	// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at). The session that
+	// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are
+	// looked at). The session that
 	// the browser had ends.
 	//
 	// Corresponds with POST /link/{token} (the `UseLink` operationId).
@@ -3077,8 +3096,10 @@ type ClientInterface interface {
 
 	// FinishOAuth Where a provider sends the browser back to
 	//
-	// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A browser that went out by
-	// `POST /v1/oauth/{provider}/start` is led on to the pages, with the grant's id behind `#`: to `/accounts/new`, or to the account that is signed in
+	// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A
+	// browser that went out by
+	// `POST /v1/oauth/{provider}/start` is sent on to the pages, with the grant's id after `#`: to `/accounts/new`, or
+	// to the account that is signed in
 	// again. Each signing-in is finished once. Further parameters are ignored (RFC 6749 section 4.1.2).
 	//
 	// Corresponds with GET /oauth/callback/{registration} (the `FinishOAuth` operationId).
@@ -3086,8 +3107,9 @@ type ClientInterface interface {
 
 	// GetReadiness Can it do its work
 	//
-	// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys bear, each within a few
-	// seconds. What the checks say is told again for two seconds.
+	// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys
+	// have, each within a few
+	// seconds. What the checks say is repeated for two seconds.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3100,8 +3122,8 @@ type ClientInterface interface {
 	// shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 	//
 	// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
-	// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
-	// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+	// scripts of other pages, for what is prefetched, and in frames where `web.frame_ancestors` allows none. Where
+	// the user is signed in whom the proxy names, its session continues. A user signs in 30 times at once, and then 6
 	// times a minute, beyond that the answer is 429.
 	//
 	// Corresponds with GET /signin (the `SignIn` operationId).
@@ -3115,7 +3137,7 @@ type ClientInterface interface {
 	// kept nor logged.
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 	// them at most, the last ones, each for half a year and until all sessions of the user end.
 	//
@@ -3135,7 +3157,7 @@ type ClientInterface interface {
 	// kept nor logged.
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 	// them at most, the last ones, each for half a year and until all sessions of the user end.
 	//
@@ -3155,7 +3177,7 @@ type ClientInterface interface {
 	//
 	// Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
 	// that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
-	// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+	// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is asked to
 	// come again (503).
 	//
 	// Corresponds with GET /signin/callback (the `FinishSignIn` operationId).
@@ -3170,8 +3192,10 @@ type ClientInterface interface {
 
 	// CreateAccountWithBody Add an external account
 	//
-	// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+	// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+	// may be `oauth_grant`
+	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+	// `oauth2` then, and its
 	// server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 	// `confirm_address` is true. `provider` defaults from the
 	// address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -3181,7 +3205,7 @@ type ClientInterface interface {
 	// The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 	// with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 	//
-	// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+	// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 	//
 	// Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 	// flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -3193,8 +3217,10 @@ type ClientInterface interface {
 
 	// CreateAccount Add an external account
 	//
-	// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+	// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+	// may be `oauth_grant`
+	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+	// `oauth2` then, and its
 	// server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 	// `confirm_address` is true. `provider` defaults from the
 	// address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -3204,7 +3230,7 @@ type ClientInterface interface {
 	// The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 	// with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 	//
-	// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+	// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 	//
 	// Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 	// flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -3244,7 +3270,8 @@ type ClientInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
 	// A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -3270,7 +3297,8 @@ type ClientInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
 	// A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -3296,7 +3324,8 @@ type ClientInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
 	// A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -3335,7 +3364,8 @@ type ClientInterface interface {
 	//
 	// Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
 	// give it, or when it is larger than `max_message_bytes`;
-	// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
+	// everything after it is fetched all the same. What could not be read is tried again by itself, once a day in the
+	// end; what is too large is not,
 	// and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 	//
 	// Corresponds with GET /v1/accounts/{id}/skipped (the `ListAccountSkipped` operationId).
@@ -3376,7 +3406,7 @@ type ClientInterface interface {
 
 	// AdminUpdateAccountWithBody Switch a user's account off or on
 	//
-	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+	// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 	// switch it on again.
 	//
 	// Takes any type of body and a specified content type.
@@ -3386,7 +3416,7 @@ type ClientInterface interface {
 
 	// AdminUpdateAccount Switch a user's account off or on
 	//
-	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+	// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 	// switch it on again.
 	//
 	// Takes a body of the `application/json` content type.
@@ -3396,7 +3426,7 @@ type ClientInterface interface {
 
 	// AdminUpdateAccountWithApplicationMergePatchPlusJSONBody Switch a user's account off or on
 	//
-	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+	// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 	// switch it on again.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
@@ -3611,7 +3641,7 @@ type ClientInterface interface {
 	//
 	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 	// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
-	// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+	// and says which; the removal continues by itself. What a process left that died continues at once on its
 	// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
 	// the address is a new user.
 	//
@@ -3646,12 +3676,13 @@ type ClientInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+	// error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
 	//
-	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 	//
 	// - `step`: a `TestStep` that went well, as soon as it did;
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -3672,12 +3703,13 @@ type ClientInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+	// error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
 	//
-	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 	//
 	// - `step`: a `TestStep` that went well, as soon as it did;
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -3702,8 +3734,9 @@ type ClientInterface interface {
 	//
 	// The schema of the answer is that of one event's `data`.
 	//
-	// Every event has an `id`, which stands for all that was told so far. A stream that is taken up again with the last one in
-	// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for those that went meanwhile.
+	// Every event has an `id`, which stands for all that was sent so far. A stream that is taken up again with the last one in
+	// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for
+	// those that went meanwhile.
 	// In quiet times a comment comes every 15 seconds. A stream ends with the session or the token, after which `EventSource` tries
 	// again and gets 401, and when the server stops. A user may have 8 at a time.
 	//
@@ -3719,7 +3752,8 @@ type ClientInterface interface {
 
 	// CreateLinkWithBody A link that opens the pages signed in
 	//
-	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+	// once, and for a short
 	// time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 	//
 	// Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -3731,7 +3765,8 @@ type ClientInterface interface {
 
 	// CreateLink A link that opens the pages signed in
 	//
-	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+	// once, and for a short
 	// time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 	//
 	// Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -3743,17 +3778,19 @@ type ClientInterface interface {
 
 	// GetOAuthGrant What the user allowed on a provider's page
 	//
-	// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for 30 minutes, for this
-	// user only, and gone when an account has taken it. No token is ever told.
+	// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for
+	// 30 minutes, for this
+	// user only, and gone when an account has taken it. No token is ever shown.
 	//
 	// Corresponds with GET /v1/oauth/grants/{grant} (the `GetOAuthGrant` operationId).
 	GetOAuthGrant(ctx context.Context, grant GrantID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartOAuthWithBody Begin to sign in on a provider's own page
 	//
-	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+	// 10 minutes. It comes
 	// back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-	// takes it in the place of a password (`oauth_grant`).
+	// takes it instead of a password (`oauth_grant`).
 	//
 	// The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 	// the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -3765,9 +3802,10 @@ type ClientInterface interface {
 
 	// StartOAuth Begin to sign in on a provider's own page
 	//
-	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+	// 10 minutes. It comes
 	// back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-	// takes it in the place of a password (`oauth_grant`).
+	// takes it instead of a password (`oauth_grant`).
 	//
 	// The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 	// the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -3798,7 +3836,7 @@ type ClientInterface interface {
 
 	// DeleteSession Sign out
 	//
-	// The session of the cookie ends, in all processes at once, and the browser is told to forget it. A bearer token stays what it is.
+	// The session of the cookie ends, in all processes at once, and the browser is asked to forget it. A bearer token stays what it is.
 	//
 	// Corresponds with DELETE /v1/session (the `DeleteSession` operationId).
 	DeleteSession(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3812,7 +3850,8 @@ type ClientInterface interface {
 
 	// DeleteSessions Sign out everywhere
 	//
-	// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
+	// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links
+	// that were not followed yet do not
 	// work any more either, streams of events end, and no browser counts as one in which the user signed in before.
 	// Bearer tokens stay what they are: whoever issues them ends them.
 	//
@@ -3846,8 +3885,10 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 //
 // A request uses the link up only when a person's browser goes there of its own accord, that is with `Sec-Fetch-Mode: navigate`,
 // `Sec-Fetch-Dest: document` and `Sec-Fetch-Site: none` (typed, pasted, opened from another program) or `same-origin`, and without
-// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other sites, fetching ahead, scanners of links,
-// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by itself. Where another user
+// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other
+// sites, prefetching, scanners of links,
+// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by
+// itself. Where another user
 // is signed in, everybody gets a page that asks first.
 //
 // Corresponds with GET /link/{token} (the `FollowLink` operationId).
@@ -3865,7 +3906,8 @@ func (c *Client) FollowLink(ctx context.Context, token string, params *FollowLin
 
 // UseLink Sign in to the pages, by the button
 //
-// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at). The session that
+// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are
+// looked at). The session that
 // the browser had ends.
 //
 // Corresponds with POST /link/{token} (the `UseLink` operationId).
@@ -3883,8 +3925,10 @@ func (c *Client) UseLink(ctx context.Context, token string, params *UseLinkParam
 
 // FinishOAuth Where a provider sends the browser back to
 //
-// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A browser that went out by
-// `POST /v1/oauth/{provider}/start` is led on to the pages, with the grant's id behind `#`: to `/accounts/new`, or to the account that is signed in
+// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A
+// browser that went out by
+// `POST /v1/oauth/{provider}/start` is sent on to the pages, with the grant's id after `#`: to `/accounts/new`, or
+// to the account that is signed in
 // again. Each signing-in is finished once. Further parameters are ignored (RFC 6749 section 4.1.2).
 //
 // Corresponds with GET /oauth/callback/{registration} (the `FinishOAuth` operationId).
@@ -3902,8 +3946,9 @@ func (c *Client) FinishOAuth(ctx context.Context, registration string, params *F
 
 // GetReadiness Can it do its work
 //
-// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys bear, each within a few
-// seconds. What the checks say is told again for two seconds.
+// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys
+// have, each within a few
+// seconds. What the checks say is repeated for two seconds.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3926,8 +3971,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 //
 // For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
-// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
-// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+// scripts of other pages, for what is prefetched, and in frames where `web.frame_ancestors` allows none. Where
+// the user is signed in whom the proxy names, its session continues. A user signs in 30 times at once, and then 6
 // times a minute, beyond that the answer is 429.
 //
 // Corresponds with GET /signin (the `SignIn` operationId).
@@ -3951,7 +3996,7 @@ func (c *Client) SignIn(ctx context.Context, params *SignInParams, reqEditors ..
 // kept nor logged.
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 // known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 // them at most, the last ones, each for half a year and until all sessions of the user end.
 //
@@ -3981,7 +4026,7 @@ func (c *Client) SignInWithPasswordWithBody(ctx context.Context, contentType str
 // kept nor logged.
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 // known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 // them at most, the last ones, each for half a year and until all sessions of the user end.
 //
@@ -4011,7 +4056,7 @@ func (c *Client) SignInWithPassword(ctx context.Context, body SignInWithPassword
 //
 // Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
 // that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
-// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is asked to
 // come again (503).
 //
 // Corresponds with GET /signin/callback (the `FinishSignIn` operationId).
@@ -4046,8 +4091,10 @@ func (c *Client) ListAccounts(ctx context.Context, params *ListAccountsParams, r
 
 // CreateAccountWithBody Add an external account
 //
-// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+// may be `oauth_grant`
+// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+// `oauth2` then, and its
 // server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 // `confirm_address` is true. `provider` defaults from the
 // address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -4057,7 +4104,7 @@ func (c *Client) ListAccounts(ctx context.Context, params *ListAccountsParams, r
 // The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 // with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 //
-// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 //
 // Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 // flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -4079,8 +4126,10 @@ func (c *Client) CreateAccountWithBody(ctx context.Context, params *CreateAccoun
 
 // CreateAccount Add an external account
 //
-// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+// may be `oauth_grant`
+// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+// `oauth2` then, and its
 // server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 // `confirm_address` is true. `provider` defaults from the
 // address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -4090,7 +4139,7 @@ func (c *Client) CreateAccountWithBody(ctx context.Context, params *CreateAccoun
 // The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 // with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 //
-// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 //
 // Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 // flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -4160,7 +4209,8 @@ func (c *Client) GetAccount(ctx context.Context, id AccountID, params *GetAccoun
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
 // A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -4196,7 +4246,8 @@ func (c *Client) UpdateAccountWithBody(ctx context.Context, id AccountID, params
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
 // A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -4232,7 +4283,8 @@ func (c *Client) UpdateAccount(ctx context.Context, id AccountID, params *Update
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
 // A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -4311,7 +4363,8 @@ func (c *Client) ListAccountRuns(ctx context.Context, id AccountID, params *List
 //
 // Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
 // give it, or when it is larger than `max_message_bytes`;
-// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
+// everything after it is fetched all the same. What could not be read is tried again by itself, once a day in the
+// end; what is too large is not,
 // and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 //
 // Corresponds with GET /v1/accounts/{id}/skipped (the `ListAccountSkipped` operationId).
@@ -4402,7 +4455,7 @@ func (c *Client) AdminGetAccount(ctx context.Context, id AccountID, params *Admi
 
 // AdminUpdateAccountWithBody Switch a user's account off or on
 //
-// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 // switch it on again.
 //
 // Takes any type of body and a specified content type.
@@ -4422,7 +4475,7 @@ func (c *Client) AdminUpdateAccountWithBody(ctx context.Context, id AccountID, p
 
 // AdminUpdateAccount Switch a user's account off or on
 //
-// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 // switch it on again.
 //
 // Takes a body of the `application/json` content type.
@@ -4442,7 +4495,7 @@ func (c *Client) AdminUpdateAccount(ctx context.Context, id AccountID, params *A
 
 // AdminUpdateAccountWithApplicationMergePatchPlusJSONBody Switch a user's account off or on
 //
-// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 // switch it on again.
 //
 // Takes a body of the `application/merge-patch+json` content type.
@@ -4887,7 +4940,7 @@ func (c *Client) AdminGetStats(ctx context.Context, reqEditors ...RequestEditorF
 //
 // It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 // While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
-// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+// and says which; the removal continues by itself. What a process left that died continues at once on its
 // own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
 // the address is a new user.
 //
@@ -4952,12 +5005,13 @@ func (c *Client) GetAutoconfig(ctx context.Context, params *GetAutoconfigParams,
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+// error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
 //
-// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 //
 // - `step`: a `TestStep` that went well, as soon as it did;
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -4988,12 +5042,13 @@ func (c *Client) TestConnectionWithBody(ctx context.Context, params *TestConnect
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+// error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
 //
-// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 //
 // - `step`: a `TestStep` that went well, as soon as it did;
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -5028,8 +5083,9 @@ func (c *Client) TestConnection(ctx context.Context, params *TestConnectionParam
 //
 // The schema of the answer is that of one event's `data`.
 //
-// Every event has an `id`, which stands for all that was told so far. A stream that is taken up again with the last one in
-// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for those that went meanwhile.
+// Every event has an `id`, which stands for all that was sent so far. A stream that is taken up again with the last one in
+// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for
+// those that went meanwhile.
 // In quiet times a comment comes every 15 seconds. A stream ends with the session or the token, after which `EventSource` tries
 // again and gets 401, and when the server stops. A user may have 8 at a time.
 //
@@ -5065,7 +5121,8 @@ func (c *Client) ListIdentities(ctx context.Context, reqEditors ...RequestEditor
 
 // CreateLinkWithBody A link that opens the pages signed in
 //
-// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+// once, and for a short
 // time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 //
 // Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -5087,7 +5144,8 @@ func (c *Client) CreateLinkWithBody(ctx context.Context, params *CreateLinkParam
 
 // CreateLink A link that opens the pages signed in
 //
-// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+// once, and for a short
 // time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 //
 // Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -5109,8 +5167,9 @@ func (c *Client) CreateLink(ctx context.Context, params *CreateLinkParams, body 
 
 // GetOAuthGrant What the user allowed on a provider's page
 //
-// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for 30 minutes, for this
-// user only, and gone when an account has taken it. No token is ever told.
+// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for
+// 30 minutes, for this
+// user only, and gone when an account has taken it. No token is ever shown.
 //
 // Corresponds with GET /v1/oauth/grants/{grant} (the `GetOAuthGrant` operationId).
 func (c *Client) GetOAuthGrant(ctx context.Context, grant GrantID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5127,9 +5186,10 @@ func (c *Client) GetOAuthGrant(ctx context.Context, grant GrantID, reqEditors ..
 
 // StartOAuthWithBody Begin to sign in on a provider's own page
 //
-// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+// 10 minutes. It comes
 // back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-// takes it in the place of a password (`oauth_grant`).
+// takes it instead of a password (`oauth_grant`).
 //
 // The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 // the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -5151,9 +5211,10 @@ func (c *Client) StartOAuthWithBody(ctx context.Context, provider ProviderID, co
 
 // StartOAuth Begin to sign in on a provider's own page
 //
-// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+// 10 minutes. It comes
 // back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-// takes it in the place of a password (`oauth_grant`).
+// takes it instead of a password (`oauth_grant`).
 //
 // The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 // the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -5214,7 +5275,7 @@ func (c *Client) GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*
 
 // DeleteSession Sign out
 //
-// The session of the cookie ends, in all processes at once, and the browser is told to forget it. A bearer token stays what it is.
+// The session of the cookie ends, in all processes at once, and the browser is asked to forget it. A bearer token stays what it is.
 //
 // Corresponds with DELETE /v1/session (the `DeleteSession` operationId).
 func (c *Client) DeleteSession(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5248,7 +5309,8 @@ func (c *Client) GetSession(ctx context.Context, reqEditors ...RequestEditorFn) 
 
 // DeleteSessions Sign out everywhere
 //
-// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
+// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links
+// that were not followed yet do not
 // work any more either, streams of events end, and no browser counts as one in which the user signed in before.
 // Bearer tokens stay what they are: whoever issues them ends them.
 //
@@ -8535,8 +8597,10 @@ type ClientWithResponsesInterface interface {
 	//
 	// A request uses the link up only when a person's browser goes there of its own accord, that is with `Sec-Fetch-Mode: navigate`,
 	// `Sec-Fetch-Dest: document` and `Sec-Fetch-Site: none` (typed, pasted, opened from another program) or `same-origin`, and without
-	// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other sites, fetching ahead, scanners of links,
-	// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by itself. Where another user
+	// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other
+	// sites, prefetching, scanners of links,
+	// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by
+	// itself. Where another user
 	// is signed in, everybody gets a page that asks first.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8546,7 +8610,8 @@ type ClientWithResponsesInterface interface {
 
 	// UseLinkWithResponse Sign in to the pages, by the button
 	//
-	// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at). The session that
+	// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are
+	// looked at). The session that
 	// the browser had ends.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8556,8 +8621,10 @@ type ClientWithResponsesInterface interface {
 
 	// FinishOAuthWithResponse Where a provider sends the browser back to
 	//
-	// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A browser that went out by
-	// `POST /v1/oauth/{provider}/start` is led on to the pages, with the grant's id behind `#`: to `/accounts/new`, or to the account that is signed in
+	// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A
+	// browser that went out by
+	// `POST /v1/oauth/{provider}/start` is sent on to the pages, with the grant's id after `#`: to `/accounts/new`, or
+	// to the account that is signed in
 	// again. Each signing-in is finished once. Further parameters are ignored (RFC 6749 section 4.1.2).
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8567,8 +8634,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadinessWithResponse Can it do its work
 	//
-	// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys bear, each within a few
-	// seconds. What the checks say is told again for two seconds.
+	// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys
+	// have, each within a few
+	// seconds. What the checks say is repeated for two seconds.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8583,8 +8651,8 @@ type ClientWithResponsesInterface interface {
 	// shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 	//
 	// For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
-	// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
-	// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+	// scripts of other pages, for what is prefetched, and in frames where `web.frame_ancestors` allows none. Where
+	// the user is signed in whom the proxy names, its session continues. A user signs in 30 times at once, and then 6
 	// times a minute, beyond that the answer is 429.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8600,7 +8668,7 @@ type ClientWithResponsesInterface interface {
 	// kept nor logged.
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 	// them at most, the last ones, each for half a year and until all sessions of the user end.
 	//
@@ -8620,7 +8688,7 @@ type ClientWithResponsesInterface interface {
 	// kept nor logged.
 	//
 	// Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-	// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+	// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 	// known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 	// them at most, the last ones, each for half a year and until all sessions of the user end.
 	//
@@ -8640,7 +8708,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
 	// that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
-	// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+	// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is asked to
 	// come again (503).
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8659,8 +8727,10 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAccountWithBodyWithResponse Add an external account
 	//
-	// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+	// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+	// may be `oauth_grant`
+	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+	// `oauth2` then, and its
 	// server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 	// `confirm_address` is true. `provider` defaults from the
 	// address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -8670,7 +8740,7 @@ type ClientWithResponsesInterface interface {
 	// The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 	// with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 	//
-	// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+	// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 	//
 	// Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 	// flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -8682,8 +8752,10 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAccountWithResponse Add an external account
 	//
-	// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+	// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+	// may be `oauth_grant`
+	// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+	// `oauth2` then, and its
 	// server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 	// `confirm_address` is true. `provider` defaults from the
 	// address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -8693,7 +8765,7 @@ type ClientWithResponsesInterface interface {
 	// The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 	// with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 	//
-	// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+	// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 	//
 	// Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 	// flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -8737,7 +8809,8 @@ type ClientWithResponsesInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
 	// A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -8763,7 +8836,8 @@ type ClientWithResponsesInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
 	// A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -8789,7 +8863,8 @@ type ClientWithResponsesInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
 	// A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -8834,7 +8909,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
 	// give it, or when it is larger than `max_message_bytes`;
-	// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
+	// everything after it is fetched all the same. What could not be read is tried again by itself, once a day in the
+	// end; what is too large is not,
 	// and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8885,7 +8961,7 @@ type ClientWithResponsesInterface interface {
 
 	// AdminUpdateAccountWithBodyWithResponse Switch a user's account off or on
 	//
-	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+	// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 	// switch it on again.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8895,7 +8971,7 @@ type ClientWithResponsesInterface interface {
 
 	// AdminUpdateAccountWithResponse Switch a user's account off or on
 	//
-	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+	// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 	// switch it on again.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -8905,7 +8981,7 @@ type ClientWithResponsesInterface interface {
 
 	// AdminUpdateAccountWithApplicationMergePatchPlusJSONBodyWithResponse Switch a user's account off or on
 	//
-	// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+	// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 	// switch it on again.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -9152,7 +9228,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 	// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
-	// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+	// and says which; the removal continues by itself. What a process left that died continues at once on its
 	// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
 	// the address is a new user.
 	//
@@ -9193,12 +9269,13 @@ type ClientWithResponsesInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+	// error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
 	//
-	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 	//
 	// - `step`: a `TestStep` that went well, as soon as it did;
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -9219,12 +9296,13 @@ type ClientWithResponsesInterface interface {
 	// password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 	// what is saved, also when they do because another protocol or provider is chosen.
 	//
-	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+	// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+	// error of this call: the answer is 200 with
 	// `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 	// A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 	// `mail_loop`.
 	//
-	// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+	// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 	//
 	// - `step`: a `TestStep` that went well, as soon as it did;
 	// - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -9249,8 +9327,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// The schema of the answer is that of one event's `data`.
 	//
-	// Every event has an `id`, which stands for all that was told so far. A stream that is taken up again with the last one in
-	// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for those that went meanwhile.
+	// Every event has an `id`, which stands for all that was sent so far. A stream that is taken up again with the last one in
+	// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for
+	// those that went meanwhile.
 	// In quiet times a comment comes every 15 seconds. A stream ends with the session or the token, after which `EventSource` tries
 	// again and gets 401, and when the server stops. A user may have 8 at a time.
 	//
@@ -9270,7 +9349,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateLinkWithBodyWithResponse A link that opens the pages signed in
 	//
-	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+	// once, and for a short
 	// time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 	//
 	// Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -9282,7 +9362,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateLinkWithResponse A link that opens the pages signed in
 	//
-	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+	// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+	// once, and for a short
 	// time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 	//
 	// Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -9294,8 +9375,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetOAuthGrantWithResponse What the user allowed on a provider's page
 	//
-	// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for 30 minutes, for this
-	// user only, and gone when an account has taken it. No token is ever told.
+	// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for
+	// 30 minutes, for this
+	// user only, and gone when an account has taken it. No token is ever shown.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9304,9 +9386,10 @@ type ClientWithResponsesInterface interface {
 
 	// StartOAuthWithBodyWithResponse Begin to sign in on a provider's own page
 	//
-	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+	// 10 minutes. It comes
 	// back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-	// takes it in the place of a password (`oauth_grant`).
+	// takes it instead of a password (`oauth_grant`).
 	//
 	// The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 	// the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -9318,9 +9401,10 @@ type ClientWithResponsesInterface interface {
 
 	// StartOAuthWithResponse Begin to sign in on a provider's own page
 	//
-	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+	// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+	// 10 minutes. It comes
 	// back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-	// takes it in the place of a password (`oauth_grant`).
+	// takes it instead of a password (`oauth_grant`).
 	//
 	// The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 	// the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -9355,7 +9439,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteSessionWithResponse Sign out
 	//
-	// The session of the cookie ends, in all processes at once, and the browser is told to forget it. A bearer token stays what it is.
+	// The session of the cookie ends, in all processes at once, and the browser is asked to forget it. A bearer token stays what it is.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9373,7 +9457,8 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteSessionsWithResponse Sign out everywhere
 	//
-	// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
+	// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links
+	// that were not followed yet do not
 	// work any more either, streams of events end, and no browser counts as one in which the user signed in before.
 	// Bearer tokens stay what they are: whoever issues them ends them.
 	//
@@ -9765,7 +9850,7 @@ type SignInWithPasswordResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *struct {
-		// Location Where the browser goes on to
+		// Location Where the browser goes next
 		//
 		// Example: /accounts/new
 		Location string `json:"location"`
@@ -9798,7 +9883,7 @@ type SignInWithPasswordResponse struct {
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r SignInWithPasswordResponse) GetJSON200() *struct {
-	// Location Where the browser goes on to
+	// Location Where the browser goes next
 	//
 	// Example: /accounts/new
 	Location string `json:"location"`
@@ -15401,8 +15486,10 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 //
 // A request uses the link up only when a person's browser goes there of its own accord, that is with `Sec-Fetch-Mode: navigate`,
 // `Sec-Fetch-Dest: document` and `Sec-Fetch-Site: none` (typed, pasted, opened from another program) or `same-origin`, and without
-// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other sites, fetching ahead, scanners of links,
-// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by itself. Where another user
+// `Sec-Purpose: prefetch`. All others get a page with a button, which uses nothing up: navigations from other
+// sites, prefetching, scanners of links,
+// browsers that say nothing. In a frame of an origin of `web.frame_ancestors`, the page presses its button by
+// itself. Where another user
 // is signed in, everybody gets a page that asks first.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15418,7 +15505,8 @@ func (c *ClientWithResponses) FollowLinkWithResponse(ctx context.Context, token 
 
 // UseLinkWithResponse Sign in to the pages, by the button
 //
-// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are looked at). The session that
+// What the button of `GET /link/{token}` does. Pages of other origins may not (`Sec-Fetch-Site` and `Origin` are
+// looked at). The session that
 // the browser had ends.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15434,8 +15522,10 @@ func (c *ClientWithResponses) UseLinkWithResponse(ctx context.Context, token str
 
 // FinishOAuthWithResponse Where a provider sends the browser back to
 //
-// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A browser that went out by
-// `POST /v1/oauth/{provider}/start` is led on to the pages, with the grant's id behind `#`: to `/accounts/new`, or to the account that is signed in
+// The redirect URI of an OAuth 2.0 registration; `registration` is its name in the operator's configuration. A
+// browser that went out by
+// `POST /v1/oauth/{provider}/start` is sent on to the pages, with the grant's id after `#`: to `/accounts/new`, or
+// to the account that is signed in
 // again. Each signing-in is finished once. Further parameters are ignored (RFC 6749 section 4.1.2).
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15451,8 +15541,9 @@ func (c *ClientWithResponses) FinishOAuthWithResponse(ctx context.Context, regis
 
 // GetReadinessWithResponse Can it do its work
 //
-// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys bear, each within a few
-// seconds. What the checks say is told again for two seconds.
+// Writes to the database and to the place of the local mailboxes, and compares the identity that they and the keys
+// have, each within a few
+// seconds. What the checks say is repeated for two seconds.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15473,8 +15564,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // shows the form, or whom to ask. Where another user is signed in, the answer is the page that asks first.
 //
 // For `header` and `oidc`, what `Sec-Fetch-Mode` and its like say is looked at: nothing begins for pictures and
-// scripts of other pages, for what is fetched ahead, and in frames where `web.frame_ancestors` allows none. Where
-// the user is signed in whom the proxy names, its session goes on. A user signs in 30 times at once, and then 6
+// scripts of other pages, for what is prefetched, and in frames where `web.frame_ancestors` allows none. Where
+// the user is signed in whom the proxy names, its session continues. A user signs in 30 times at once, and then 6
 // times a minute, beyond that the answer is 429.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15496,7 +15587,7 @@ func (c *ClientWithResponses) SignInWithResponse(ctx context.Context, params *Si
 // kept nor logged.
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 // known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 // them at most, the last ones, each for half a year and until all sessions of the user end.
 //
@@ -15522,7 +15613,7 @@ func (c *ClientWithResponses) SignInWithPasswordWithBodyWithResponse(ctx context
 // kept nor logged.
 //
 // Of failed attempts there may be 10 in 15 minutes by one client for one user, 30 by one client and 50 for one
-// user; beyond that nothing is asked. A browser in which the user signed in before bears a cookie by which it is
+// user; beyond that nothing is asked. A browser in which the user signed in before has a cookie by which it is
 // known again, and has 10 of its own, of 30 that all such browsers of the user have together. There are five of
 // them at most, the last ones, each for half a year and until all sessions of the user end.
 //
@@ -15548,7 +15639,7 @@ func (c *ClientWithResponses) SignInWithPasswordWithResponse(ctx context.Context
 //
 // Of a client's returns 30 in 15 minutes may come to nothing (a code that the provider does not take, an answer
 // that cannot be trusted, a signing-in that came back before); beyond that the provider is not asked (429). It is
-// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is told to
+// asked for 16 browsers at a time, 4 of one client and 8 of its /24 or /48; whoever waits for 5 seconds is asked to
 // come again (503).
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15579,8 +15670,10 @@ func (c *ClientWithResponses) ListAccountsWithResponse(ctx context.Context, para
 
 // CreateAccountWithBodyWithResponse Add an external account
 //
-// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+// may be `oauth_grant`
+// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+// `oauth2` then, and its
 // server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 // `confirm_address` is true. `provider` defaults from the
 // address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -15590,7 +15683,7 @@ func (c *ClientWithResponses) ListAccountsWithResponse(ctx context.Context, para
 // The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 // with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 //
-// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 //
 // Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 // flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -15608,8 +15701,10 @@ func (c *ClientWithResponses) CreateAccountWithBodyWithResponse(ctx context.Cont
 
 // CreateAccountWithResponse Add an external account
 //
-// Only `email` and `password` are required where a preset or discovery knows the rest. In the place of `password` stands `oauth_grant`
-// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is `oauth2` then, and its
+// Only `email` and `password` are required where a preset or discovery knows the rest. Instead of `password` there
+// may be `oauth_grant`
+// where the user signed in on the provider's own page (`POST /v1/oauth/{provider}/start`); the account's `auth` is
+// `oauth2` then, and its
 // server must be one of the provider's own. A grant of another mailbox than `email` is `oauth_address_differs` unless
 // `confirm_address` is true. `provider` defaults from the
 // address, `protocol` to `imap`, `username` to what the provider uses, `name` to the provider's name or the domain,
@@ -15619,7 +15714,7 @@ func (c *ClientWithResponses) CreateAccountWithBodyWithResponse(ctx context.Cont
 // The connection is tested first; if that fails nothing is saved and the answer is `connection_test_failed`
 // with the `diagnosis` and the `steps`. `skip_test` saves without a test. The first fetch starts at once.
 //
-// Adding an account again after it was deleted with its mail kept goes on where it was: nothing is delivered twice.
+// Adding an account again after it was deleted with its mail kept continues where it was: nothing is delivered twice.
 //
 // Messages get the flags that they have when they are fetched. What changes at the other provider afterwards (read,
 // flagged, moved, deleted) is not followed, by decision: the local mailbox is the user's own from then on.
@@ -15681,7 +15776,8 @@ func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, id Acc
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
 // A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -15713,7 +15809,8 @@ func (c *ClientWithResponses) UpdateAccountWithBodyWithResponse(ctx context.Cont
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
 // A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -15745,7 +15842,8 @@ func (c *ClientWithResponses) UpdateAccountWithResponse(ctx context.Context, id 
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its folder stay. An account with
+// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
 // A wider `start` has older mail fetched, at once; a narrower one concerns only what is not fetched yet. A larger
@@ -15814,7 +15912,8 @@ func (c *ClientWithResponses) ListAccountRunsWithResponse(ctx context.Context, i
 //
 // Newest first: by `date`, and a message without one by `first_at`. A message is skipped when the server cannot
 // give it, or when it is larger than `max_message_bytes`;
-// everything behind it is fetched all the same. What could not be read is tried again by itself, once a day in the end; what is too large is not,
+// everything after it is fetched all the same. What could not be read is tried again by itself, once a day in the
+// end; what is too large is not,
 // and has `next_at: null`. A message leaves the list when it was fetched, or when it is gone at the other provider.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15895,7 +15994,7 @@ func (c *ClientWithResponses) AdminGetAccountWithResponse(ctx context.Context, i
 
 // AdminUpdateAccountWithBodyWithResponse Switch a user's account off or on
 //
-// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 // switch it on again.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -15911,7 +16010,7 @@ func (c *ClientWithResponses) AdminUpdateAccountWithBodyWithResponse(ctx context
 
 // AdminUpdateAccountWithResponse Switch a user's account off or on
 //
-// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 // switch it on again.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -15927,7 +16026,7 @@ func (c *ClientWithResponses) AdminUpdateAccountWithResponse(ctx context.Context
 
 // AdminUpdateAccountWithApplicationMergePatchPlusJSONBodyWithResponse Switch a user's account off or on
 //
-// Everything else is the user's own business. The user is told that an administrator did it (`delay` of the kind `maintenance`), and may
+// Everything else is the user's own business. The user sees that an administrator did it (`delay` of the kind `maintenance`), and may
 // switch it on again.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -16312,7 +16411,7 @@ func (c *ClientWithResponses) AdminGetStatsWithResponse(ctx context.Context, req
 //
 // It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 // While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
-// and says which; the removal goes on by itself. What a process left behind that died goes on at once on its
+// and says which; the removal continues by itself. What a process left that died continues at once on its
 // own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
 // the address is a new user.
 //
@@ -16371,12 +16470,13 @@ func (c *ClientWithResponses) GetAutoconfigWithResponse(ctx context.Context, par
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+// error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
 //
-// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 //
 // - `step`: a `TestStep` that went well, as soon as it did;
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -16403,12 +16503,13 @@ func (c *ClientWithResponses) TestConnectionWithBodyWithResponse(ctx context.Con
 // password serves unless one is given, which is required when `server.host`, `server.security` or `username` differ from
 // what is saved, also when they do because another protocol or provider is chosen.
 //
-// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no error of this call: the answer is 200 with
+// A test ends when the server has said nothing for 20 seconds, or after 90. What goes wrong at the other end is no
+// error of this call: the answer is 200 with
 // `ok: false` and a `diagnosis`. Settings that may not be tried at all are `validation_failed` or `host_not_allowed`.
 // A server of the operator's own (`remote.own_hosts`), and by IMAP the user's own mailbox under whatever name, fail with
 // `mail_loop`.
 //
-// With `Accept: text/event-stream` the answer is a stream of server-sent events, as the test goes on:
+// With `Accept: text/event-stream` the answer is a stream of server-sent events while the test runs:
 //
 // - `step`: a `TestStep` that went well, as soon as it did;
 // - `result`: the `ConnectionTest`, as without a stream; its `steps` are what counts;
@@ -16439,8 +16540,9 @@ func (c *ClientWithResponses) TestConnectionWithResponse(ctx context.Context, pa
 //
 // The schema of the answer is that of one event's `data`.
 //
-// Every event has an `id`, which stands for all that was told so far. A stream that is taken up again with the last one in
-// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for those that went meanwhile.
+// Every event has an `id`, which stands for all that was sent so far. A stream that is taken up again with the last one in
+// `Last-Event-ID` begins with nothing if nothing changed meanwhile; else with all accounts, and with `removed` for
+// those that went meanwhile.
 // In quiet times a comment comes every 15 seconds. A stream ends with the session or the token, after which `EventSource` tries
 // again and gets 401, and when the server stops. A user may have 8 at a time.
 //
@@ -16472,7 +16574,8 @@ func (c *ClientWithResponses) ListIdentitiesWithResponse(ctx context.Context, re
 
 // CreateLinkWithBodyWithResponse A link that opens the pages signed in
 //
-// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+// once, and for a short
 // time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 //
 // Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -16490,7 +16593,8 @@ func (c *ClientWithResponses) CreateLinkWithBodyWithResponse(ctx context.Context
 
 // CreateLinkWithResponse A link that opens the pages signed in
 //
-// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works once, and for a short
+// For the back end of a webmail: it makes a link and sends its user there, or puts it into a frame. The link works
+// once, and for a short
 // time. Whoever follows it is signed in to the pages, so it is a secret while it lasts.
 //
 // Users get links for themselves. Administrators get links for any user, and links with the rights of an administrator.
@@ -16508,8 +16612,9 @@ func (c *ClientWithResponses) CreateLinkWithResponse(ctx context.Context, params
 
 // GetOAuthGrantWithResponse What the user allowed on a provider's page
 //
-// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for 30 minutes, for this
-// user only, and gone when an account has taken it. No token is ever told.
+// For a page that has the user confirm whose mailbox it is before an account takes the grant. A grant is there for
+// 30 minutes, for this
+// user only, and gone when an account has taken it. No token is ever shown.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16524,9 +16629,10 @@ func (c *ClientWithResponses) GetOAuthGrantWithResponse(ctx context.Context, gra
 
 // StartOAuthWithBodyWithResponse Begin to sign in on a provider's own page
 //
-// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+// 10 minutes. It comes
 // back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-// takes it in the place of a password (`oauth_grant`).
+// takes it instead of a password (`oauth_grant`).
 //
 // The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 // the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -16544,9 +16650,10 @@ func (c *ClientWithResponses) StartOAuthWithBodyWithResponse(ctx context.Context
 
 // StartOAuthWithResponse Begin to sign in on a provider's own page
 //
-// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are 10 minutes. It comes
+// For presets with `oauth: true`. The answer's `authorize_url` is where the browser goes next, for which there are
+// 10 minutes. It comes
 // back to `GET /oauth/callback/{registration}`, which leads it on to the pages with a grant: what the user allowed, and an account
-// takes it in the place of a password (`oauth_grant`).
+// takes it instead of a password (`oauth_grant`).
 //
 // The answer sets a cookie by which the same browser is known when it comes back. Whoever began with a session comes back with
 // the same session, too. Where the browser comes back to is the operator's `web.public_url`, and nothing that a request says.
@@ -16599,7 +16706,7 @@ func (c *ClientWithResponses) GetQuotaWithResponse(ctx context.Context, reqEdito
 
 // DeleteSessionWithResponse Sign out
 //
-// The session of the cookie ends, in all processes at once, and the browser is told to forget it. A bearer token stays what it is.
+// The session of the cookie ends, in all processes at once, and the browser is asked to forget it. A bearer token stays what it is.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16629,7 +16736,8 @@ func (c *ClientWithResponses) GetSessionWithResponse(ctx context.Context, reqEdi
 
 // DeleteSessionsWithResponse Sign out everywhere
 //
-// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links that were not followed yet do not
+// Ends sessions of browsers, in all processes at once: those of the caller, of one user, or everybody's. Links
+// that were not followed yet do not
 // work any more either, streams of events end, and no browser counts as one in which the user signed in before.
 // Bearer tokens stay what they are: whoever issues them ends them.
 //
@@ -16998,7 +17106,7 @@ func ParseSignInWithPasswordResponse(rsp *http.Response) (*SignInWithPasswordRes
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest struct {
-			// Location Where the browser goes on to
+			// Location Where the browser goes next
 			//
 			// Example: /accounts/new
 			Location string `json:"location"`

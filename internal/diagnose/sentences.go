@@ -164,7 +164,7 @@ var sentences = []phrase{
 	{"must be one of %s, with a - before it or not", "podaj jedną z wartości: %s, poprzedzoną znakiem - lub nie"},
 	{"must be set where a limit is given", "gdy podajesz limit, musi to być set"},
 	{
-		"must be the 43 characters that the pages are told behind #grant=",
+		"must be the 43 characters that the pages are given after #grant=",
 		"podaj 43 znaki, które strona dostaje po #grant=",
 	},
 	{
