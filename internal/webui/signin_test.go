@@ -113,7 +113,7 @@ func TestSigningInOnTheProvidersPage(t *testing.T) {
 	p.onThePage()
 	p.press("Allow")
 	p.sees("You are signed in at Google as " + gmail)
-	p.press("Go on fetching " + gmail)
+	p.press("Continue fetching " + gmail)
 	p.until("document.querySelector('h1').textContent === 'Poczta'")
 	p.until("document.querySelector('.why .notice.good')")
 	arrived(13)
