@@ -123,7 +123,7 @@ test-servers: parts ## Run real servers through one cycle each, and write docs/s
 	MAILBROOK_TEST_SERVERS=$(CURDIR)/docs/servers.md go test -count=1 -timeout 1h -run '^TestRealServers' ./cmd/mailbrook
 
 .PHONY: generate
-generate: ## Make the generated files anew
+generate: ## Make the generated files again
 	go generate ./...
 
 .PHONY: fmt

@@ -2387,7 +2387,7 @@ type UserExport struct {
 	// User Example: anna@firma.test
 	User string `json:"user"`
 
-	// UserIds The ids by which tokens tell apart who has the address (`auth.user_id_claim`).
+	// UserIds The ids by which tokens distinguish who has the address (`auth.user_id_claim`).
 	UserIds []ExportRow `json:"user_ids"`
 
 	// Visits Visits that are remembered.

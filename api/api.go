@@ -28,7 +28,7 @@ func Spec() (*openapi3.T, error) { return parsed() }
 
 var parsed = sync.OnceValues(Parse)
 
-// Parse is Spec anew, for a caller of its own.
+// Parse is Spec once more, for a caller of its own.
 func Parse() (*openapi3.T, error) {
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(document)

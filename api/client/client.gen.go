@@ -2387,7 +2387,7 @@ type UserExport struct {
 	// User Example: anna@firma.test
 	User string `json:"user"`
 
-	// UserIds The ids by which tokens tell apart who has the address (`auth.user_id_claim`).
+	// UserIds The ids by which tokens distinguish who has the address (`auth.user_id_claim`).
 	UserIds []ExportRow `json:"user_ids"`
 
 	// Visits Visits that are remembered.
@@ -3270,7 +3270,7 @@ type ClientInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
@@ -3297,7 +3297,7 @@ type ClientInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
@@ -3324,7 +3324,7 @@ type ClientInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
@@ -4209,7 +4209,7 @@ func (c *Client) GetAccount(ctx context.Context, id AccountID, params *GetAccoun
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 // folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
@@ -4246,7 +4246,7 @@ func (c *Client) UpdateAccountWithBody(ctx context.Context, id AccountID, params
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 // folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
@@ -4283,7 +4283,7 @@ func (c *Client) UpdateAccount(ctx context.Context, id AccountID, params *Update
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 // folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
@@ -8809,7 +8809,7 @@ type ClientWithResponsesInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
@@ -8836,7 +8836,7 @@ type ClientWithResponsesInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
@@ -8863,7 +8863,7 @@ type ClientWithResponsesInterface interface {
 	// Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 	// refused whenever the settings are others than those it was made for.
 	//
-	// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+	// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 	// folder stay. An account with
 	// `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 	//
@@ -15776,7 +15776,7 @@ func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, id Acc
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 // folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
@@ -15809,7 +15809,7 @@ func (c *ClientWithResponses) UpdateAccountWithBodyWithResponse(ctx context.Cont
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 // folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //
@@ -15842,7 +15842,7 @@ func (c *ClientWithResponses) UpdateAccountWithResponse(ctx context.Context, id 
 // Two edits at the same moment: the later one is refused with `account_changed`. With `If-Match` an edit is
 // refused whenever the settings are others than those it was made for.
 //
-// `oauth_grant` has the account go on with what the user allowed on the provider's page; its journal and its
+// `oauth_grant` has the account continue with what the user allowed on the provider's page; its journal and its
 // folder stay. An account with
 // `auth: oauth2` needs one when `username` changes, and `password` makes it `auth: password`.
 //

@@ -71,7 +71,7 @@ func TestANameThatIsGoneIsFound(t *testing.T) {
 	}
 }
 
-// missing returns how many names there are in a document, and those that nothing bears.
+// missing returns how many names there are in a document, and those that nothing has.
 func missing(text string, tests map[string]bool, exists func(path string) bool) (found int, wrong []string) {
 	for _, m := range quotedTest.FindAllStringSubmatch(text, -1) {
 		if found++; !tests[m[1]] {

@@ -317,7 +317,7 @@ var details = []phrase{
 		"Serwer zrywa połączenie, gdy prosimy o tę wiadomość.",
 	},
 	{
-		"The server sends nothing in the place of this message.",
+		"The server sends nothing instead of this message.",
 		"Zamiast tej wiadomości serwer nie wysyła nic.",
 	},
 	{

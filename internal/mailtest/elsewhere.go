@@ -69,7 +69,7 @@ var redirections = []struct{ file, old, by string }{
 	{"dial.go", `DialContext(step, "tcp", addr.String())`, `DialContext(step, "tcp", elsewhere{}.at(addr))`},
 }
 
-// overlay writes what the program is built with in the place of files of its own
+// overlay writes what the program is built with instead of files of its own
 // (`go help build`, -overlay), and returns the path of the list.
 func overlay(dir string) (string, error) {
 	out, err := exec.Command("go", "list", "-f", "{{.Dir}}\n{{.Module.Dir}}",

@@ -18,11 +18,11 @@ import (
 )
 
 // OAuth is an authorization server (RFC 6749) with a sign-in page, as a mail
-// provider has one. It keeps strictly to what it is told, finds out whoever
+// provider has one. It keeps strictly to its configuration, finds out whoever
 // uses a refresh token twice, and misbehaves when asked to.
 type OAuth struct {
 	// AuthorizeURL is the page that a browser opens, TokenURL where tokens come
-	// from, over TLS by CA's leave. Issuer is what its answers bear.
+	// from, over TLS by CA's leave. Issuer is what its answers name.
 	AuthorizeURL, TokenURL, Issuer string
 	ClientID, ClientSecret         string
 

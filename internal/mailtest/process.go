@@ -27,7 +27,7 @@ type process struct {
 	out    lockedBuffer
 }
 
-// startProcess starts the program in a process group of its own. It is told to end if this process dies
+// startProcess starts the program in a process group of its own. It is asked to end if this process dies
 // before it could stop it.
 func startProcess(env []string, name string, args ...string) (*process, error) {
 	cmd := exec.Command(name, args...)

@@ -10,7 +10,7 @@ import (
 )
 
 // Proxy forwards connections to a server, counts what goes through, and breaks
-// them where it is told to. It sees the octets of TCP: TLS goes through it.
+// them to where it is configured. It sees the octets of TCP: TLS goes through it.
 type Proxy struct {
 	tb     testing.TB
 	target string

@@ -276,7 +276,7 @@ func TestANewPermissionIsSavedBeforeItIsUsed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w.client.Transport = cancelling{w.client.Transport, cancel}
 	if _, err := s.Credential(ctx, a); err != nil {
-		t.Errorf("while it was asked for, the process was told to stop: %v", err)
+		t.Errorf("while it was asked for, the process was asked to stop: %v", err)
 	}
 	if string(w.secrets["1"]) == old {
 		t.Error("the new permission is lost")
@@ -352,7 +352,7 @@ func TestTheUsersWordCounts(t *testing.T) {
 	}
 	w.account(s, "1")
 	if _, err := poller.Credential(t.Context(), a); err != nil {
-		t.Errorf("given anew: %v", err)
+		t.Errorf("given again: %v", err)
 	}
 	// A password in its place, or another account's secret, is no permission.
 	for _, secret := range []string{"anna@firma.test|1|haslo", "anna@firma.test|2|\x00oauth2 1\n{}"} {
@@ -531,7 +531,7 @@ func TestASignInHasTenMinutesAndAGrantThirty(t *testing.T) {
 }
 
 // TestAnIDTokensAddressIsFoldedAsASCII: what a provider says in another script
-// is told as it is, and never as an ASCII user's.
+// is shown as it is, and never as an ASCII user's.
 func TestAnIDTokensAddressIsFoldedAsASCII(t *testing.T) {
 	for said, want := range map[string]string{
 		"Kowal@GMAIL.com":      "kowal@gmail.com",
@@ -545,7 +545,7 @@ func TestAnIDTokensAddressIsFoldedAsASCII(t *testing.T) {
 			t.Fatal(err)
 		}
 		if g, err := s.Grant(t.Context(), w.owner, done.Grant); err != nil || g.Email != want {
-			t.Errorf("%q is told as %q (%v)", said, g.Email, err)
+			t.Errorf("%q is shown as %q (%v)", said, g.Email, err)
 		}
 	}
 }

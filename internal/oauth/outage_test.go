@@ -60,7 +60,7 @@ func TestATokenServiceThatIsOutOfOrderIsAskedNowAndThen(t *testing.T) {
 	}
 	_, err := s.Credential(t.Context(), as[0])
 	if f := fault.Of(err); f == nil || f.RetryAfter <= 0 || f.RetryAfter > 30*time.Second {
-		t.Errorf("who may not ask is told %+v", f)
+		t.Errorf("who may not ask gets %+v", f)
 	}
 	if again := w.token(s, good); again != first {
 		t.Error("a token that is good was replaced")

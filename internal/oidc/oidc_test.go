@@ -404,7 +404,7 @@ func endless(w http.ResponseWriter, r *http.Request) {
 
 func breaks(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// TestWhoHasTheAddressIsToldByAClaim, text or number, wherever it is told.
+// TestWhoHasTheAddressIsToldByAClaim, text or number, wherever it is given.
 func TestWhoHasTheAddressIsToldByAClaim(t *testing.T) {
 	t.Parallel()
 	l := newLiar(t)
@@ -592,7 +592,7 @@ func (stuck) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// TestSilenceEnds: whoever waits is told after ten seconds, or leaves when it likes.
+// TestSilenceEnds: whoever waits gets an answer after ten seconds, or leaves when it likes.
 func TestSilenceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := oidc.New(oidc.Options{Issuer: "https://login.test", ClientID: "c", HTTP: &http.Client{Transport: stuck{}}})

@@ -200,14 +200,14 @@ func TestANameOfTheInsideIsToldAsOneThatDoesNotExist(t *testing.T) {
 				host, "HOST")
 		}
 		if said["inner.example.org"] != said["none.example.org"] || said["inner2.example.org"] != said["none.example.org"] {
-			t.Errorf("they are told apart: %q", said)
+			t.Errorf("they can be distinguished: %q", said)
 		}
-		// The control: names that are named without a lookup are told as what they are.
+		// The control: names that are named without a lookup are reported as what they are.
 		if _, err := d.Resolve(t.Context(), "10.1.2.3"); fault.CodeOf(err) != fault.HostNotAllowed {
-			t.Errorf("an inner address is told as %v", err)
+			t.Errorf("an inner address is reported as %v", err)
 		}
 		if _, err := d.Resolve(t.Context(), "busy.example.org"); fault.CodeOf(err) != fault.Internal {
-			t.Errorf("our own want of descriptors is told as %v", err)
+			t.Errorf("our own lack of descriptors is reported as %v", err)
 		}
 	})
 }

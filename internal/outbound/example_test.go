@@ -21,7 +21,7 @@ func (n names) LookupNetIP(_ context.Context, _, host string) (addrs []netip.Add
 }
 
 // A name leads to public addresses or nowhere: one address inside spoils the whole answer,
-// unless the operator allowed its network. Which names there are inside is told to nobody:
+// unless the operator allowed its network. Which names there are inside is shown to nobody:
 // they are answered as names that do not exist.
 func ExampleDialer_Resolve() {
 	dns := names{

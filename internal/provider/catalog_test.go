@@ -21,7 +21,7 @@ func catalog(t testing.TB) *Catalog {
 	return c
 }
 
-// Who must be there, by the issue that asked for presets; and what was told of
+// Who must be there, by the issue that asked for presets; and what was said of
 // each: IMAP, POP3, user name, ways to sign in.
 func TestRequiredProvidersAreThere(t *testing.T) {
 	const full, local = "anna.nowak@example.test", "anna.nowak"
@@ -379,7 +379,7 @@ func TestWhereUsersSignIn(t *testing.T) {
 			}
 		}
 		if !used[o.ID] || o.Name == "" || len(o.Scopes) == 0 {
-			t.Errorf("%s is of no use: %+v", o.ID, o)
+			t.Errorf("%s cannot be used: %+v", o.ID, o)
 		}
 	}
 	if g, _ := c.OAuth("google"); g.Params["access_type"] != "offline" || g.Params["prompt"] != "consent" {

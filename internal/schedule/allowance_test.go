@@ -46,7 +46,7 @@ func TestAProvidersLeastIntervalIsKept(t *testing.T) {
 }
 
 // What a provider lets programs download in a day is not exceeded by more than
-// one visit, and the rest is told of, not a failure.
+// one visit, and the rest is reported, not a failure.
 func TestAProvidersDailyAllowanceIsKept(t *testing.T) {
 	p := Policy{Allowed: func(account.Account) Allowance { return Allowance{BytesPerDay: 1000} }}
 	at := func(before time.Duration, n int64) Brought { return Brought{noon.Add(-before), n} }

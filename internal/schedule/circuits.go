@@ -48,7 +48,7 @@ type Recovering struct {
 	Visits  int  // That may begin.
 	Proven  bool // Only accounts that are account.Status.Proven may be taken: it is probed.
 	// Except are users whose accounts are not taken, because they were the last
-	// to probe in vain: nobody has all the probes.
+	// whose probe failed: nobody has all the probes.
 	Except []account.Owner
 }
 
@@ -66,17 +66,17 @@ type circuits struct {
 // circuit is one server. Only servers with visits under way or something wrong
 // have one.
 type circuit struct {
-	host   string
-	active int                    // Visits under way.
-	failed map[account.ID]failure // Who failed since the last success.
-	code   fault.Code             // The last of these failures.
-	closed int                    // How often it was closed.
-	trying int                    // Visits under way that began since.
-	since  time.Time              // When the outage began; it is kept until the server is well.
-	gap    time.Duration          // Until the next probe; 0: never out of order since it was well.
-	probe  time.Time              // When the next probe is due; zero: it is not out of order.
-	allow  int                    // Recovering: visits at a time; 0: no limit of ours.
-	vain   []account.Owner        // The last users who probed in vain, fewer than an outage takes.
+	host         string
+	active       int                    // Visits under way.
+	failed       map[account.ID]failure // Who failed since the last success.
+	code         fault.Code             // The last of these failures.
+	closed       int                    // How often it was closed.
+	trying       int                    // Visits under way that began since.
+	since        time.Time              // When the outage began; it is kept until the server is well.
+	gap          time.Duration          // Until the next probe; 0: never out of order since it was well.
+	probe        time.Time              // When the next probe is due; zero: it is not out of order.
+	allow        int                    // Recovering: visits at a time; 0: no limit of ours.
+	failedProbes []account.Owner        // The last users whose probes failed, fewer than an outage takes.
 }
 
 type failure struct {
@@ -187,7 +187,7 @@ func (cs *circuits) networkIsDown(now time.Time) bool {
 	}
 	for _, c := range cs.byKey {
 		if !c.probe.IsZero() && c.since.After(cs.answered) {
-			c.probe, c.gap, c.since, c.vain = time.Time{}, 0, time.Time{}, nil
+			c.probe, c.gap, c.since, c.failedProbes = time.Time{}, 0, time.Time{}, nil
 		}
 	}
 	return true
@@ -197,7 +197,7 @@ func (c *circuit) answer(limit int) {
 	c.failed = nil
 	switch {
 	case !c.probe.IsZero():
-		c.probe, c.allow, c.vain = time.Time{}, firstAllowance, nil
+		c.probe, c.allow, c.failedProbes = time.Time{}, firstAllowance, nil
 	case c.allow > 0:
 		c.allow *= 2
 	}
@@ -218,8 +218,8 @@ func (c *circuit) users(after time.Time) int {
 }
 
 func (c *circuit) inVain(o account.Owner) {
-	c.vain = append(slices.DeleteFunc(c.vain, func(p account.Owner) bool { return p == o }), o)
-	c.vain = c.vain[max(0, len(c.vain)-(outageUsers-1)):]
+	c.failedProbes = append(slices.DeleteFunc(c.failedProbes, func(p account.Owner) bool { return p == o }), o)
+	c.failedProbes = c.failedProbes[max(0, len(c.failedProbes)-(outageUsers-1)):]
 }
 
 // probing reports whether a probe is due or under way.
@@ -280,7 +280,7 @@ func (cs *circuits) gate(now time.Time) (closed []string, recovering []Recoverin
 			continue
 		}
 		recovering = append(recovering, Recovering{
-			Circuit: key, Visits: allow - c.trying, Proven: proven, Except: slices.Clone(c.vain),
+			Circuit: key, Visits: allow - c.trying, Proven: proven, Except: slices.Clone(c.failedProbes),
 		})
 	}
 	slices.Sort(closed)

@@ -277,7 +277,7 @@ func TestAProbeThatShowsNothingIsRepeatedByAnotherUser(t *testing.T) {
 		"[u2@firma.test u3@firma.test]",
 	}
 	if !slices.Equal(barred, want) {
-		t.Errorf("after each probe in vain these are left out: %v, want %v", barred, want)
+		t.Errorf("after each failed probe these are left out: %v, want %v", barred, want)
 	}
 }
 
@@ -296,7 +296,7 @@ func TestAServerWhoseWitnessesAreGoneIsProbedByAnybody(t *testing.T) {
 	}
 	visitOf(cs, unproven(9), fault.New(fault.ConnectTimeout, "", ""), late)
 	if got := state(cs, late); got != "closed" {
-		t.Errorf("after one in vain, the host is %s", got)
+		t.Errorf("after one that failed, the host is %s", got)
 	}
 	late = late.Add(firstProbe)
 	if got := state(cs, late); got != "probed by 1" {

@@ -40,7 +40,7 @@ func TestADelayIsToldByWhatCausesIt(t *testing.T) {
 		want  *account.Delay
 	}{
 		{"all well", in(account.OK, "", time.Minute), Signs{}, nil},
-		{"all well, whatever goes on elsewhere", in(account.OK, "", time.Minute), Signs{
+		{"all well, whatever happens elsewhere", in(account.OK, "", time.Minute), Signs{
 			AtHost: MaxPerHost,
 			OfUser: MaxPerUser,
 		}, nil},

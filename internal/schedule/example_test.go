@@ -49,7 +49,7 @@ func ExamplePolicy_Next() {
 	// "auth_failed": needs_attention, next never by itself
 }
 
-// What a user is told of a wait comes from what was settled, and from what is seen of the
+// What a user sees of a wait comes from what was decided, and from what is seen of the
 // server: an account that is switched off, one whose server is out of order, one that is fine.
 func ExampleDelay() {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)

@@ -21,7 +21,7 @@ type memory struct {
 	rows   map[account.ID]*row
 	fail   error // When set, every call fails.
 	claims int
-	noted  []string // Outages as they were told: who, and the hosts.
+	noted  []string // Outages as they were published: who, and the hosts.
 }
 
 type row struct {

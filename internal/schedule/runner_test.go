@@ -673,7 +673,7 @@ func TestVisitOne(t *testing.T) {
 		q, v := newMemory(accounts(t, 2, "h")...), &visitor{do: do}
 		return q, v, New(Options{Queue: q, Visitor: v, Worker: "pull", Rand: func() float64 { return even }})
 	}
-	t.Run("goes on until there is no more, and adds up", func(t *testing.T) {
+	t.Run("continues until there is no more, and adds up", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			parts := 3
 			q, v, r := start(t, func(context.Context, fetch.Lease) fetch.Report {

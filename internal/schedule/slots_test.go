@@ -74,7 +74,7 @@ func besideATarpit(t *testing.T, bad, good []account.Account, reg prometheus.Reg
 
 func itself(q Queue) Queue { return q }
 
-// endless are visits that end when they are told to.
+// endless are visits that end when they are asked to.
 func endless(<-chan struct{}) func(context.Context, fetch.Lease) fetch.Report { return stuck }
 
 // stubborn are visits that do not.
@@ -194,12 +194,12 @@ func TestAVisitThatHadNoMemoryIsAsIfItHadNotBeen(t *testing.T) {
 		slow    int
 	}{
 		{
-			"it waited in vain",
+			"it waited for nothing",
 			fetch.Report{More: true, Busy: true, Waited: 2 * SlowAfter},
 			2 * SlowAfter, 0, 0,
 		},
 		{
-			"it waited in vain after it had taken long",
+			"it waited for nothing after it had taken long",
 			fetch.Report{More: true, Busy: true, Waited: SlowAfter},
 			2 * SlowAfter, 0, QuickAgain,
 		},
@@ -456,7 +456,7 @@ func TestSlowAccountsTakeTurns(t *testing.T) {
 			})
 		})
 	}
-	t.Run("the control: nobody is told to end", func(t *testing.T) {
+	t.Run("the control: nobody is asked to end", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			if got, _ := besideDrippers(t, drippers(t, 8, 4), func(q Queue) Queue { return nobodyWaits{q} }); len(got) != 0 {
 				t.Errorf("the honest one is visited after %v all the same", got)

@@ -206,7 +206,7 @@ func TestHeadersThatDoNotComeAreLeftOut(t *testing.T) {
 		return "C: TAG EXAMINE \"" + folder + "\"\nC: TAG UID FETCH " + set + askHeaders
 	}
 	dialogue := imapLogin + ask("A", "1") + ask("B", "2") + ask("C", "3:4") +
-		"S: * OK [UIDVALIDITY 8] made anew\nS: TAG-5 OK -\n" + header(1) + "S: TAG-4 OK -\n" +
+		"S: * OK [UIDVALIDITY 8] recreated\nS: TAG-5 OK -\n" + header(1) + "S: TAG-4 OK -\n" +
 		"S: TAG-3 NO no such folder\nS: TAG-2 BAD nothing is open\n" +
 		opened(9) + header(3) + "CLOSE\n"
 	alone := imapLogin + ask("C", "4") + opened(9) + "CLOSE\n"

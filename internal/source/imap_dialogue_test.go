@@ -206,7 +206,7 @@ func readInto(ctx context.Context, out io.Writer, session Session, dialogue stri
 	fmt.Fprintln(out, "left:", session.Leave(ctx))
 }
 
-// told is what a user is told of a failure.
+// told is what a user sees of a failure.
 func told(err error) string {
 	var f *fault.Error
 	if !errors.As(err, &f) {

@@ -418,7 +418,7 @@ func TestFoldersNobodyAsksForStandInNobodysWay(t *testing.T) {
 	}
 }
 
-// Its steps are told one by one: what fails in the login must not be taken for
+// Its steps are reported one by one: what fails in the login must not be taken for
 // a fault in listing, nor the other way round.
 func TestAConnectionTestAsksNothingAhead(t *testing.T) {
 	script := mailtest.Play(t, `S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] Dovecot (Debian) ready.

@@ -34,7 +34,7 @@ func TestOtherPeoplesFoldersAreToldFromTheOwn(t *testing.T) {
 			[]string{"user.boss", "bulletin", "INBOXES"},
 		},
 		{
-			"nothing personal is told",
+			"nothing personal is listed",
 			namespaces{shared: []namespace{{"", "."}, {"#shared/", "/"}}},
 			[]string{"INBOX", "Sent"},
 			[]string{"#shared/x"},
@@ -171,7 +171,7 @@ func TestNamespacesThatAreNotToldAreAsTheyWere(t *testing.T) {
 			t.Errorf("others' are %q of %q, remembered is %q", others, called, then)
 		}
 	})
-	t.Run("control: other ones are told", func(t *testing.T) {
+	t.Run("control: other ones are listed", func(t *testing.T) {
 		told := "S: * NAMESPACE ((\"\" \".\")) NIL NIL\nS: DONE OK -\n"
 		others, _, then := othersOf(t, namespaceDialogue(true, told, "user.new"), remembered)
 		if len(others) > 0 || !strings.Contains(then, capNamespaces+"p.,") || strings.Contains(then, "user") {

@@ -59,7 +59,7 @@ func number(items []mail.Item) {
 
 // unclear returns the messages that have no usable unique-id, and those that
 // share one.
-func unclear(items []mail.Item) (nameless, shared []int) {
+func unclear(items []mail.Item) (unidentified, shared []int) {
 	order := make([]int32, len(items))
 	for i := range order {
 		order[i] = int32(i)
@@ -73,16 +73,16 @@ func unclear(items []mail.Item) (nameless, shared []int) {
 		for _, i := range order[:n] {
 			switch {
 			case id == "":
-				nameless = append(nameless, int(i))
+				unidentified = append(unidentified, int(i))
 			case n > 1:
 				shared = append(shared, int(i))
 			}
 		}
 		order = order[n:]
 	}
-	slices.Sort(nameless)
+	slices.Sort(unidentified)
 	slices.Sort(shared)
-	return nameless, shared
+	return unidentified, shared
 }
 
 // identify names the messages that the server gives no usable unique-id, by
@@ -91,27 +91,29 @@ func unclear(items []mail.Item) (nameless, shared []int) {
 //
 // Those that share a unique-id are distinguished in the same way; where they are
 // too many for it, by their order, which holds as long as none of them goes.
-func (s *pop3Session) identify(ctx context.Context, items []mail.Item, nameless, shared []int) (*fault.Error, error) {
+func (s *pop3Session) identify(ctx context.Context, items []mail.Item, unidentified, shared []int) (*fault.Error,
+	error,
+) {
 	const op = "telling messages apart"
 	prefix, verb, most := byTOP, wire.PopTOP, maxByTOP
-	switch yes, err := s.canTOP(ctx, items[slices.Concat(nameless, shared)[0]].Number); {
+	switch yes, err := s.canTOP(ctx, items[slices.Concat(unidentified, shared)[0]].Number); {
 	case err != nil:
 		return nil, err
 	case !yes:
 		prefix, verb, most = byRETR, wire.PopRETR, maxByRETR
 	}
-	if len(nameless) > most {
+	if len(unidentified) > most {
 		return fault.New(fault.FolderFailed, op, fmt.Sprintf(
 			"The server gives %d messages no identity of their own (%s), and there are too many to read them all at each "+
 				"visit; at most %d are.",
-			len(nameless), "UIDL", most)), nil
+			len(unidentified), "UIDL", most)), nil
 	}
-	if len(nameless)+len(shared) > most {
+	if len(unidentified)+len(shared) > most {
 		s.client.opts.Log.WarnContext(ctx, "too many messages share a unique-id", "host", s.server.Host, "messages", len(
 			shared))
 		shared = nil
 	}
-	todo := slices.Concat(nameless, shared)
+	todo := slices.Concat(unidentified, shared)
 	slices.Sort(todo)
 	plain, err := s.nameBy(ctx, items, todo, verb, prefix)
 	if err != nil || verb == wire.PopRETR {
@@ -191,7 +193,7 @@ func (s *pop3Session) nameBy(ctx context.Context, items []mail.Item, todo []int,
 				return nil, err
 			case err != nil:
 				id.UIDL = ""
-				s.client.opts.Log.WarnContext(ctx, "a message cannot be told apart: it is left for the next visit",
+				s.client.opts.Log.WarnContext(ctx, "a message cannot be distinguished: it is left for the next visit",
 					"host", s.server.Host, "number", items[at].Number, "reason", wire.ServerSays(no.Text, s.cred))
 			case id.UIDL == "":
 				id.UIDL = prefix + sum

@@ -297,11 +297,11 @@ func (s *pop3Session) list(ctx context.Context) (items []mail.Item, long *pages,
 	}
 	told := len(items)
 	unread = l.missing(s.count, told)
-	nameless, shared := unclear(items)
-	if len(nameless)+len(shared) == 0 {
+	unidentified, shared := unclear(items)
+	if len(unidentified)+len(shared) == 0 {
 		return items, nil, unread, nil, nil
 	}
-	if why, err = s.identify(ctx, items, nameless, shared); why != nil || err != nil {
+	if why, err = s.identify(ctx, items, unidentified, shared); why != nil || err != nil {
 		return nil, nil, 0, why, err
 	}
 	items = slices.DeleteFunc(items, func(it mail.Item) bool { return it.ID.UIDL == "" })

@@ -101,7 +101,7 @@ func (l *longListing) finish() (*pages, error) {
 // unclear is unclear for a long listing: the indices of the messages that have
 // no usable unique-id and of those that share one, as far as they are not too
 // many to be distinguished.
-func (p *pages) unclear(ctx context.Context) (nameless, shared []int, err error) {
+func (p *pages) unclear(ctx context.Context) (unidentified, shared []int, err error) {
 	cost := int64(p.Len() * sumCost)
 	if err := take(ctx, cost); err != nil {
 		return nil, nil, err
@@ -111,9 +111,9 @@ func (p *pages) unclear(ctx context.Context) (nameless, shared []int, err error)
 	err = p.each(0, p.Len(), func(i int, it *mail.Item) error {
 		sums[i] = maphash.String(seed, it.ID.UIDL)
 		if it.ID.UIDL == "" {
-			nameless = append(nameless, i)
+			unidentified = append(unidentified, i)
 		}
-		return tooManyAlike(len(nameless))
+		return tooManyAlike(len(unidentified))
 	})
 	if err != nil {
 		return nil, nil, err
@@ -129,7 +129,7 @@ func (p *pages) unclear(ctx context.Context) (nameless, shared []int, err error)
 		}
 	}
 	if len(twice) == 0 {
-		return nameless, nil, nil
+		return unidentified, nil, nil
 	}
 	err = p.each(0, p.Len(), func(i int, it *mail.Item) error {
 		if it.ID.UIDL != "" && twice[maphash.String(seed, it.ID.UIDL)] {
@@ -137,7 +137,7 @@ func (p *pages) unclear(ctx context.Context) (nameless, shared []int, err error)
 		}
 		return tooManyAlike(len(shared))
 	})
-	return nameless, shared, err
+	return unidentified, shared, err
 }
 
 func tooManyAlike(n int) error {
@@ -151,14 +151,14 @@ func tooManyAlike(n int) error {
 
 // listLong is what list does for a long listing.
 func (s *pop3Session) listLong(ctx context.Context, p *pages) (why *fault.Error, err error) {
-	nameless, shared, err := p.unclear(ctx)
+	unidentified, shared, err := p.unclear(ctx)
 	if fault.CodeOf(err) == fault.FolderFailed {
 		return fault.Of(err), nil
 	}
-	if err != nil || len(nameless)+len(shared) == 0 {
+	if err != nil || len(unidentified)+len(shared) == 0 {
 		return nil, err
 	}
-	which := slices.Concat(nameless, shared)
+	which := slices.Concat(unidentified, shared)
 	slices.Sort(which)
 	items := make([]mail.Item, len(which))
 	for i, at := range which {

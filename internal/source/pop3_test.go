@@ -126,7 +126,7 @@ func failed(out io.Writer, what string, err error) {
 // The dialogues of testdata/pop3 carry the row of the matrix of hostile servers
 // in their names. Beside each lies what must come of it, the commands included.
 // Their first lines say how they are played: early ones as a visit, to which what
-// stands after "known" was told by an earlier one.
+// stands after "known" was learned by an earlier one.
 func TestPOP3Dialogues(t *testing.T) {
 	files, err := filepath.Glob("testdata/pop3/*.txt")
 	if err != nil || len(files) < 20 {
@@ -588,7 +588,7 @@ S: +OK
 	s.Finish()
 }
 
-// bugreports F7, row 2: of a message of which nothing can be read it is told that there
+// bugreports F7, row 2: of a message of which nothing can be read it is said that there
 // is one, and its lines are counted and logged. The control: where all can be read, a
 // count that does not fit is none.
 func TestLinesThatCannotBeReadAreToldOf(t *testing.T) {

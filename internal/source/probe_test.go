@@ -8,7 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
-// servers D9, bugreports F6: what would keep every visit from reading anything is told
+// servers D9, bugreports F6: what would keep every visit from reading anything is shown
 // by the connection test.
 func TestAConnectionTestOpensTheInbox(t *testing.T) {
 	const login = "ALSO TAG LOGOUT => TAG OK bye\\r\\n\n" + "ALSO TAG STATUS * => TAG OK -\\r\\n\n" +

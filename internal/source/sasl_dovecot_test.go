@@ -120,7 +120,7 @@ func TestNoCommonMechanismIsSaidAndNothingIsSent(t *testing.T) {
 		if f == nil || f.Code != fault.AuthMechanismUnsupported || !strings.Contains(f.Detail, "DIGEST-MD5") {
 			t.Errorf("%s by %s: %v", a.Protocol, a.Server.Security, err)
 		}
-		if a.Protocol == account.IMAP && containsAny(sent, []string{"LOGIN", "AUTHENTICATE"}) { // By POP3 it tells of USER.
+		if a.Protocol == account.IMAP && containsAny(sent, []string{"LOGIN", "AUTHENTICATE"}) { // By POP3 it lists USER.
 			t.Errorf("%s by %s: sent %q", a.Protocol, a.Server.Security, sent)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
-// A server that wants to know who asks is told by name and version, ahead of the login where the catalogue says so,
+// A server that wants to know who asks gets name and version, before the login where the catalogue says so,
 // and behind it where it is offered (bugreports F6): always before a folder.
 func TestTheServerIsToldWhoAsks(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -35,8 +35,8 @@ const (
 
 // Why a message that came counts as one that did not.
 const (
-	cameEmpty   = "The server sends nothing in the place of this message."
-	cameStandIn = "The server sends a notice of its own in the place of this message."
+	cameEmpty   = "The server sends nothing instead of this message."
+	cameStandIn = "The server sends a notice of its own instead of this message."
 )
 
 // substance looks at the beginning of a body and returns it whole again. why is not

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// servers D3, D6: what a server sends instead of a message is told from mail,
+// servers D3, D6: what a server sends instead of a message is distinguished from mail,
 // which may speak of such a notice and be of another length than listed.
 func TestD6_StandInsAreToldFromMail(t *testing.T) {
 	const (
@@ -42,7 +42,7 @@ func TestD6_StandInsAreToldFromMail(t *testing.T) {
 		{"control: a text that is cut off", "Subject: Cannot display Unicode\r\n\r\nx", 1, ""},
 		{"Courier, with the message attached", attached, -30, cameStandIn},
 		{"control: Courier's, as it was kept by somebody", courier + "the message itself", 0, ""},
-		{"it bears Received", "Received: from a\r\n" + exchange, 145, cameStandIn},
+		{"it has Received", "Received: from a\r\n" + exchange, 145, cameStandIn},
 		{"control: somebody sent it", "Received: from a\r\n" + exchange, 0, ""},
 		{
 			"control: an answer",

@@ -341,7 +341,7 @@ var traps = []struct {
 	{account.POP3, string(wire.PopRSET), []trap{silence, goOn, drip}},
 }
 
-// spring does what the trap does until the client goes. served is told how
+// spring does what the trap does until the client goes. served is given how
 // often it has said what it says again; it may be nil.
 func (tr trap) spring(c net.Conn, served func(n int)) {
 	if _, err := io.WriteString(c, tr.first); err != nil {
@@ -540,7 +540,7 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 						}
 					}
 					if code != fault.ConnectTimeout && code != fault.ServerUnavailable || !code.Retryable() {
-						t.Errorf("it is told as %s", code)
+						t.Errorf("it is reported as %s", code)
 					}
 				})
 			}

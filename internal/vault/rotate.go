@@ -29,7 +29,7 @@ func (v *Vault) Rotate() error {
 			v.refresh(r.generation)
 			return nil
 		}
-		// Another process rotated first; ours goes on top of its key.
+		// Another process rotated first; ours is added to its key.
 	}
 }
 

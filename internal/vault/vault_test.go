@@ -345,7 +345,7 @@ func TestWhatIsNoPlainFileIsDamage(t *testing.T) {
 				_, _, err = vault.Installation(dir)
 			}
 			if !errors.Is(err, vault.ErrDamaged) {
-				t.Errorf("%s in the place of %s: %v", what, path, err)
+				t.Errorf("%s instead of %s: %v", what, path, err)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func troubled(tb testing.TB) (s *site, well, refused, down string, d *mailtest.D
 	return s, well, refused, down, d
 }
 
-// layout tells of the tables on the page: how many pixels of one are out of sight,
+// layout describes the tables on the page: how many pixels of one are out of sight,
 // how high rows are on average and at most, and whether they are rows and not cards.
 func (p *tab) layout() (hidden, average, most float64, rows bool) {
 	p.tb.Helper()

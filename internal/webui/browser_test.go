@@ -216,7 +216,7 @@ func (p *tab) until(expression string) {
 		}
 		// A page that is left takes the question with it.
 		if p.ctx.Err() != nil || time.Now().After(late) || !left(err) {
-			p.tb.Fatalf("waited in vain for %s: %v\nThe page reads: %s", expression, err, p.reads())
+			p.tb.Fatalf("waited for nothing for %s: %v\nThe page reads: %s", expression, err, p.reads())
 		}
 	}
 }
@@ -412,7 +412,7 @@ func (p *tab) eventually(what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			p.tb.Fatalf("waited in vain until %s", what)
+			p.tb.Fatalf("waited for nothing until %s", what)
 		}
 	}
 }

@@ -232,7 +232,7 @@ func TestAnOutageThatAnotherProcessFoundOutIsTold(t *testing.T) {
 		t.Errorf("in an outage there is %q to press", got)
 	}
 	if text := p.reads(); len(text) == 0 || strings.Contains(text, "piotr") || strings.Contains(text, "zofia") {
-		t.Errorf("the page tells of somebody else: %s", text)
+		t.Errorf("the page shows somebody else: %s", text)
 	}
 	p.goTo("/")
 	p.sees("The provider's server is out of order")

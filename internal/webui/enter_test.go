@@ -190,7 +190,7 @@ func TestWhoHasNoLinkIsToldWhomToAsk(t *testing.T) {
 		p.sees(words[1])
 		p.until(named(words[2]))
 		if text := p.reads(); strings.Contains(text, "--user") || strings.Contains(text, "mailbrook link") {
-			t.Errorf("people are told a command: %s", text)
+			t.Errorf("people are shown a command: %s", text)
 		}
 		p.quiet()
 	}

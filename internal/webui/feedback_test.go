@@ -13,7 +13,7 @@ const toast = `[...document.querySelectorAll("#toasts .toast")].find((e) => {
 		r.bottom <= innerHeight;
 })`
 
-// seesDone waits until a success can be seen and is told to people who listen.
+// seesDone waits until a success can be seen and is announced to people who listen.
 func (p *tab) seesDone(text string) {
 	p.tb.Helper()
 	p.until("(" + toast + ")?.innerText.includes(" + quote(text) + ")")

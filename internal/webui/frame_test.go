@@ -47,7 +47,7 @@ func (f *front) before(tb testing.TB, s *site) {
 	f.to.Store(httputil.NewSingleHostReverseProxy(u))
 }
 
-// webmail is another site's page with a frame in it, once it is told of what.
+// webmail is another site's page with a frame in it, once it knows of what.
 type webmail struct {
 	*httptest.Server
 	shows atomic.Value

@@ -97,7 +97,7 @@ func TestWhatAnAccountIsCanBeSeen(t *testing.T) {
 
 // TestSettingsSayWhatIsWrongOnce: a newcomer in Polish, 9. What a test found stands above the
 // fields, not once more at one, and is gone while it is tried again; a folder whose parent has no
-// line stands at the margin; folders that are not there are told of although the test went well.
+// line stands at the margin; folders that are not there are reported although the test went well.
 func TestSettingsSayWhatIsWrongOnce(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")

@@ -68,7 +68,7 @@ func trickle(client net.Conn, target string, perSecond int, over <-chan struct{}
 
 var leftWords = regexp.MustCompile(`(\d+) of (\d+) .*about (\d+) (second|minute)s? left`)
 
-// The time left is told once there is something to compute with, and agrees with
+// The time left is shown once there is something to compute with, and agrees with
 // how the fetch goes.
 func TestARunningFetchTellsHowLongItWillTake(t *testing.T) {
 	t.Parallel()

@@ -180,7 +180,7 @@ func (s *site) eventually(what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			s.tb.Fatalf("waited in vain until %s", what)
+			s.tb.Fatalf("waited for nothing until %s", what)
 		}
 	}
 }

@@ -40,9 +40,9 @@ const (
 	longUser                 = "jan.kowalski-nowak.z.dlugim.adresem@firma.test"
 )
 
-// premises are the installations that the states are of. Nobody visits, so that all
+// installations are the installations that the states are of. Nobody visits, so that all
 // stays as it is written.
-type premises struct {
+type installations struct {
 	main, own, proxy, issuer *site
 	d                        *mailtest.Dovecot
 	ids                      map[string]string // Of the accounts of many, by name.
@@ -51,7 +51,7 @@ type premises struct {
 
 // walk is one look at all states.
 type walk struct {
-	*premises
+	*installations
 	t    *testing.T
 	dev  device
 	tabs map[string]*tab
@@ -451,10 +451,10 @@ func (w *walk) offline() *tab {
 }
 
 // built makes the installations.
-func newPremises(t *testing.T) *premises {
+func newInstallations(t *testing.T) *installations {
 	t.Helper()
 	d := provider(t, 26, "anna", "jan", "ewa")
-	b := &premises{d: d, ids: map[string]string{}, silent: silent(t)}
+	b := &installations{d: d, ids: map[string]string{}, silent: silent(t)}
 	b.main = newSite(t, d.CA, "ACCOUNTS_MAX_PER_USER=9")
 	b.own = newSite(t, nil, append(ownServer(t), "WEB_PUBLIC_URL={addr}", "OAUTH_MICROSOFT_CLIENT_ID=x",
 		"OAUTH_GOOGLE_CLIENT_ID=x", "OAUTH_GOOGLE_CLIENT_SECRET=x")...)
@@ -509,12 +509,12 @@ func newPremises(t *testing.T) *premises {
 // into the directory that MAILBROOK_PICTURES names. It runs alone, as
 // TestEveryPageIsAccessibleInBothLanguagesLightAndDark does.
 func TestEveryStateOfEveryPage(t *testing.T) {
-	all, b := states(), newPremises(t)
+	all, b := states(), newInstallations(t)
 	pictures := os.Getenv("MAILBROOK_PICTURES")
 	for i, devices := range turns {
 		for _, dev := range devices {
 			t.Run(dev.name, func(t *testing.T) {
-				w := &walk{premises: b, t: t, dev: dev, tabs: map[string]*tab{}}
+				w := &walk{installations: b, t: t, dev: dev, tabs: map[string]*tab{}}
 				for n, state := range all {
 					if n%2 != i {
 						continue

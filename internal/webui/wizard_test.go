@@ -176,7 +176,7 @@ func TestAChosenProviderCanBeTakenBack(t *testing.T) {
 			p.until(named(sayContinue.in(dev)) + " && " + tiles + ` && document.querySelector('.recognised').innerText` +
 				` && !document.querySelector('.recognised').innerText.includes("Outlook")`)
 
-			// The control: what an address tells is no choice, and is told again.
+			// The control: what an address shows is no choice, and is shown again.
 			p.enter(sayEmail.in(dev), "jan@gmail.com")
 			p.sees(said{"Google recognised", "Rozpoznano: Google"}.in(dev))
 			p.until("!" + tiles) // They would change nothing.

@@ -373,7 +373,7 @@ func TestUselessAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// A mailbox with more folders than can be looked after is told as that, and not
+// A mailbox with more folders than can be looked after is reported as that, and not
 // as a server that cannot be understood; with as many as can be, it is read.
 func TestTooManyFoldersAreSaidToBe(t *testing.T) {
 	max := defaultIMAPLimits(1 << 20)
@@ -381,7 +381,7 @@ func TestTooManyFoldersAreSaidToBe(t *testing.T) {
 	_, err := filtered([]byte(strings.Repeat(one, max.folders+1)), max, `T1 LIST "" "*"`)
 	if f := fault.Of(err); f.Code != fault.FolderFailed || !strings.Contains(f.Detail, "more than 10000") ||
 		errors.Is(err, errIMAPProtocol) {
-		t.Errorf("too many folders are told as %v", err)
+		t.Errorf("too many folders are reported as %v", err)
 	}
 	if _, err := filtered([]byte(strings.Repeat(one, max.folders)+"T1 OK x\r\n"), max, `T1 LIST "" "*"`); err != nil &&
 		!errors.Is(err, io.EOF) {

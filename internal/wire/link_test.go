@@ -418,7 +418,7 @@ func TestWhatAServerCanTakeOfUsIsBounded(t *testing.T) {
 		t.Errorf("%d octets were taken in one session", n)
 	}
 	if d := waited(t, linked(LinkLimits{}, readLine)); d > time.Minute {
-		t.Errorf("silence was borne for %v", d)
+		t.Errorf("silence was tolerated for %v", d)
 	}
 }
 

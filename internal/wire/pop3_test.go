@@ -138,7 +138,7 @@ func played(t testing.TB, text string, step int) *POP3 {
 	return &POP3{Link: l, guard: pop3Guard{w: l, allowed: Reading().pop3}}
 }
 
-// unstuffed is the plainest way to read a message: find the end, then take off
+// unstuffed is the plainest way to read a message: find the end, then remove
 // the dots. ok is false without an end.
 func unstuffed(text string) (body, rest string, ok bool) {
 	end := strings.Index("\r\n"+text, "\r\n.\r\n")

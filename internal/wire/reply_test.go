@@ -167,7 +167,7 @@ func TestAnExpiredPasswordIsToldFromAWrongOne(t *testing.T) {
 			f := r.Judge(SigningIn, "signing in", account.Credential{})
 			if told := strings.HasPrefix(f.Detail, fault.PasswordExpired+" The server says: "); told != expired ||
 				expired && f.Code != fault.AuthFailed {
-				t.Errorf("%s %q is told as %s: %q", name, said, f.Code, f.Detail)
+				t.Errorf("%s %q is reported as %s: %q", name, said, f.Code, f.Detail)
 			}
 		}
 	}
@@ -207,7 +207,7 @@ func TestWordsAboutOneThingBlameThatAlone(t *testing.T) {
 		"message is corrupted", "no such message", "[NONEXISTENT] Mailbox doesn't exist: Stuff",
 		"[EXPUNGEISSUED] Some messages were expunged",
 		"The specified message set is invalid.", "[CANNOT] Invalid mailbox name", "[NOPERM] Permission denied", "failed",
-		"[NONEXISTENT] Mailbox is temporarily of no use, try again", "Nie ma takiej wiadomości",
+		"[NONEXISTENT] Mailbox is temporarily useless, try again", "Nie ma takiej wiadomości",
 		"Nachricht nicht gefunden", "邮件不存在", "[CLIENTBUG] Invalid UID set",
 	} {
 		for _, p := range []Phase{OpeningFolder, ReadingMessage} {

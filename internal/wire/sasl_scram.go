@@ -106,7 +106,7 @@ func (s *scram) prove(challenge string) ([]byte, error) {
 	case err != nil, bad != nil, len(salt) == 0, extended, !strings.HasPrefix(nonce, s.nonce), len(nonce) == len(s.nonce):
 		return nil, scramFault("The server's challenge cannot be used.")
 	case n < minIterations || n > maxIterations:
-		return nil, scramFault(fmt.Sprintf("The server asks for %d rounds of reckoning, which is no sound number.", n))
+		return nil, scramFault(fmt.Sprintf("The server asks for %d rounds, which is not an acceptable number.", n))
 	}
 	salted, err := pbkdf2.Key(s.hash, s.secret, salt, int(n), s.hash().Size())
 	if err != nil {

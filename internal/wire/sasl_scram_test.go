@@ -34,7 +34,7 @@ func TestSCRAMIsTheStandards(t *testing.T) {
 			t.Errorf("%s begins with %q, %v", mechanism, first, err)
 		}
 		if final, err := s.Next([]byte(x.first)); err != nil || string(final) != x.final {
-			t.Errorf("%s goes on with %q, %v", mechanism, final, err)
+			t.Errorf("%s continues with %q, %v", mechanism, final, err)
 		}
 		if s.Proved() == nil {
 			t.Error("an acceptance without the server's proof is believed")

@@ -50,7 +50,7 @@ func TestTheProxyCountsSequentialRoundTrips(t *testing.T) {
 			Conns: 1, Depth: 3, Waited: 3, Turns: 2, Up: 6,
 			Down: 6,
 		}},
-		"sent ahead": {ahead: []int{3}, want: traffic{Conns: 1, Depth: 1, Waited: 1, Up: 6, Down: 6}},
+		"pipelined": {ahead: []int{3}, want: traffic{Conns: 1, Depth: 1, Waited: 1, Up: 6, Down: 6}},
 		"a farewell unwaited for": {ahead: []int{1, 1}, hangUp: true, want: traffic{
 			Conns: 1, Depth: 3, Waited: 2, Turns: 2,
 			Up: 6, Down: 6,

@@ -65,7 +65,7 @@ func (d *distance) close() {
 	d.wg.Wait()
 }
 
-// take returns what was counted and begins anew. It waits, within bounds, for
+// take returns what was counted and starts over. It waits, within bounds, for
 // connections that are just ending: they are counted at their end.
 func (d *distance) take() traffic {
 	for range 100 {

@@ -269,14 +269,14 @@ func (w *world) settle(ctx context.Context) []string {
 		}
 		if !lost || time.Now().After(end) || ctx.Err() != nil {
 			// At rest, nothing comes twice: what is visited once more brings nothing.
-			w.hurry(ctx)
+			w.request(ctx)
 			select {
 			case <-ctx.Done():
 			case <-time.After(5 * time.Second):
 			}
 			return w.verdict()
 		}
-		w.hurry(ctx)
+		w.request(ctx)
 		select {
 		case <-ctx.Done():
 		case <-time.After(2 * time.Second):
@@ -284,8 +284,8 @@ func (w *world) settle(ctx context.Context) []string {
 	}
 }
 
-// hurry asks for a visit to every account, and for what was skipped.
-func (w *world) hurry(ctx context.Context) {
+// request asks for a visit to every account, and for what was skipped.
+func (w *world) request(ctx context.Context) {
 	for _, u := range w.users {
 		for _, a := range u.accounts {
 			var list struct {

@@ -32,7 +32,7 @@ const (
 	babbles   vice = "says what nobody asked for"   // S19-S21: messages never asked for, alerts, unknown answers.
 	renumbers vice = "changes UIDVALIDITY"          // S27.
 
-	sharesIDs vice = "gives the same id, or none" // S39: UIDLs that are shared or blank.
+	sharesIDs vice = "gives the same id, or none" // S39: UIDLs that are shared or empty.
 	miscounts vice = "contradicts its own counts" // S38: STAT, LIST and UIDL disagree; lines are garbage.
 	falseEnds vice = "has false ends in bodies"   // S40: LF.LF and false answers inside every message.
 )
@@ -217,7 +217,7 @@ func (h *hostile) answer(r *bufio.Reader, commands *verbs) (a answer, err error)
 }
 
 // rest ends what would keep the soak from its end: a server may be silent, or
-// begin anew, for ever. All other vices stay.
+// start over, for ever. All other vices stay.
 func (h *hostile) rest() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

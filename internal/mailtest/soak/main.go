@@ -16,14 +16,14 @@
 // tarpit as a process has workers, mailboxes of a million messages, users who
 // mistype a server, one who guesses a password, rings of users who fetch
 // each other, and processes whose clocks jump by most of a day. How late the
-// bystanders are visited is told; without kills it may be one interval at most.
+// bystanders are visited is reported; without kills it may be one interval at most.
 //
 // Then all of it is healed, except for the hostile servers, and once everything
 // is at rest the mailboxes and the record of what was deleted are compared with
 // what the servers hold, octet by octet, and these with what was put there.
 // Nothing else may ever have been visible. Every account at an honest server has
 // to be well again, every other one well or with a diagnosis. Then the processes
-// are told to end, and "mailbrook check" has to find journals and mailboxes
+// are asked to end, and "mailbrook check" has to find journals and mailboxes
 // consistent.
 //
 // It prints counts and a verdict; its status is 0 only if all is well. The seed

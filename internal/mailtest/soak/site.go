@@ -104,10 +104,10 @@ func (p *process) term() error {
 	select {
 	case <-p.ended:
 	case <-time.After(time.Minute):
-		return fmt.Errorf("a process does not end when it is told to, see %s", p.log)
+		return fmt.Errorf("a process does not end when it is asked to, see %s", p.log)
 	}
 	if status := p.cmd.ProcessState.ExitCode(); status != 0 {
-		return fmt.Errorf("a process that was told to end ended with status %d, see %s", status, p.log)
+		return fmt.Errorf("a process that was asked to end ended with status %d, see %s", status, p.log)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// elsewhere stands in the place of the DNS, and of the ports of its hosts. mailtest.Elsewhere
+// elsewhere replaces the DNS, and of the ports of its hosts. mailtest.Elsewhere
 // explains the table, which is read again each time.
 type elsewhere struct {
 	Hosts      map[string]netip.Addr

@@ -425,7 +425,7 @@ async function tally(a, c) {
   try {
     const { total } = await get("/v1/accounts/" + a.id + "/skipped?limit=1");
     if (c.tallied === mine) c.skips(total);
-  } catch { /* The last count stays; who has to sign in again is told elsewhere. */ }
+  } catch { /* The last count stays; signing in again is asked for elsewhere. */ }
 }
 
 /** measure shows how full the mailbox is. */

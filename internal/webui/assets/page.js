@@ -73,14 +73,14 @@ export function explain(e, silent) {
   return text;
 }
 
-let anew = false;
+let fresh = false;
 
 /** startAnew has the page for adding an account begin with nothing of what was typed before; startedAnew says once
  * whether it is to. */
-export const startAnew = () => { anew = true; };
+export const startAnew = () => { fresh = true; };
 export function startedAnew() {
-  const was = anew;
-  anew = false;
+  const was = fresh;
+  fresh = false;
   return was;
 }
 
