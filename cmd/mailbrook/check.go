@@ -33,7 +33,9 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 		if err != nil {
 			return err
 		}
-		checker := check.Checker{Journals: a.store, Mailboxes: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: mailbox.DirName}
+		checker := check.Checker{
+			Journals: a.store, Mailboxes: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: mailbox.DirName,
+		}
 		shadows, err := a.store.Shadows(ctx)
 		if err != nil {
 			return err

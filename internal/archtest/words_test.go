@@ -55,7 +55,8 @@ func TestWordsAreThoseOfTheField(t *testing.T) {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		if slices.Contains(stillAsTheyWere, rel) || d.IsDir() && slices.Contains([]string{".git", ".cache", "bin"}, d.Name()) {
+		tools := d.IsDir() && slices.Contains([]string{".git", ".cache", "bin"}, d.Name())
+		if tools || slices.Contains(stillAsTheyWere, rel) {
 			if d.IsDir() {
 				return fs.SkipDir
 			}

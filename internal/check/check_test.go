@@ -226,9 +226,11 @@ func TestTheVerdictOnAMessageIsExplained(t *testing.T) {
 		edit  func(r *check.JournalReport)
 		want  string
 	}{
-		"it was delivered":               {"1", func(*check.JournalReport) {}, "settled"},
-		"its account was removed":        {"1", func(r *check.JournalReport) { r.Account = "" }, ""},
-		"it is one with another":         {"1", func(r *check.JournalReport) { r.Messages[0].Alias, r.Messages[0].Global = true, "gm:1" }, "twin"},
+		"it was delivered":        {"1", func(*check.JournalReport) {}, "settled"},
+		"its account was removed": {"1", func(r *check.JournalReport) { r.Account = "" }, ""},
+		"it is one with another": {"1", func(r *check.JournalReport) {
+			r.Messages[0].Alias, r.Messages[0].Global = true, "gm:1"
+		}, "twin"},
 		"it is the same in another size": {"1", func(r *check.JournalReport) { r.Messages[0].Alias = true }, "settled"},
 		"it has another UID now": {"7", func(r *check.JournalReport) {
 			r.Messages[0].ID.UID = 7

@@ -45,7 +45,8 @@ func (f *Findings) judgeSpool(l *JournalReport, row *Checked, still bool) {
 			m := &b.Members[i]
 			staged = true
 			needed[m.Placement.Spool] = true
-			if note < l.Generation && !has(f.mailbox.Spools[l.Journal], m.Placement.Spool) && len(f.files[m.Placement.Token]) == 0 {
+			if note < l.Generation && !has(f.mailbox.Spools[l.Journal], m.Placement.Spool) &&
+				len(f.files[m.Placement.Token]) == 0 {
 				f.add(LostInSpool, l.Account, m.Placement.Token, "It was staged, its spool file is gone, and it was not "+
 					"delivered; the next visit fetches it again.")
 			}

@@ -205,8 +205,10 @@ var (
 var adminDelays = map[account.DelayKind]delayText{
 	account.DelayPaused: {
 		evidence: phrase{"The user switched it off.", "Wyłączył je użytkownik."},
-		advice: phrase{"When it is switched on, everything that came meanwhile is fetched.", "Po włączeniu zostanie pobrane " +
-			"wszystko, co przyszło w międzyczasie."},
+		advice: phrase{
+			"When it is switched on, everything that came meanwhile is fetched.",
+			"Po włączeniu zostanie pobrane wszystko, co przyszło w międzyczasie.",
+		},
 	},
 	account.DelayMaintenance: {
 		title: phrase{"An administrator has paused fetching", "Administrator wstrzymał pobieranie"},

@@ -133,8 +133,10 @@ var (
 	}
 	userBudget = delayText{
 		phrase{"Your other accounts are being fetched", "Trwa pobieranie twoich innych kont"},
-		phrase{"As many of your accounts are being fetched as may be at a time.", "Pobieranych jest tyle twoich kont naraz, " +
-			"na ile pozwala limit."},
+		phrase{
+			"As many of your accounts are being fetched as may be at a time.",
+			"Pobieranych jest tyle twoich kont naraz, na ile pozwala limit.",
+		},
 		phrase{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
 			"przyjdzie, gdy któreś z nich się skończy."},
 	}

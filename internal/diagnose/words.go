@@ -200,8 +200,10 @@ var texts = map[fault.Code]text{
 	},
 	fault.MailboxInUse: {
 		phrase{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
-		phrase{"If this keeps happening, let the other program check for mail less often.", "Jeśli to się powtarza, ustaw w " +
-			"tamtym programie rzadsze sprawdzanie poczty."},
+		phrase{
+			"If this keeps happening, let the other program check for mail less often.",
+			"Jeśli to się powtarza, ustaw w tamtym programie rzadsze sprawdzanie poczty.",
+		},
 	},
 	fault.TooManyConnections: {
 		phrase{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},

@@ -16,7 +16,7 @@ func moveNoReplace(from int, name string, to int, newName string) error {
 func syncFileSystem(dir int) error { return unix.Syncfs(dir) }
 
 // syncsFileSystem reports whether syncfs promises as much as fsync does: it
-// tells of failed writes since Linux 5.8, and does its work on the file systems
+// reports failed writes since Linux 5.8, and does its work on the file systems
 // that lie on a disk of their own. On others it may do nothing: FUSE, say.
 func syncsFileSystem(dir int) bool {
 	var st unix.Statfs_t

@@ -1,4 +1,4 @@
-// Package insight is what administrators look at across users: how they choose, and what they are told. It is the
+// Package insight is what administrators look at across users: how they choose, and what they see. It is the
 // one set of types for whoever counts (store) and whoever answers (httpapi); nothing here performs anything.
 package insight
 

@@ -280,7 +280,9 @@ type happening struct {
 // do. It returns what is wrong, and whether the n-th operation came to pass.
 func (c *customer) befall(t *testing.T, n int, h happening, custom string) (bad []string, happened bool) {
 	t.Helper()
-	sick := &faulty{Disk: disk.Kernel(), n: n, err: h.mode.err, dead: h.mode.dead, short: h.mode.short, failed: map[int]bool{}}
+	sick := &faulty{
+		Disk: disk.Kernel(), n: n, err: h.mode.err, dead: h.mode.dead, short: h.mode.short, failed: map[int]bool{},
+	}
 	d := disk.Disk(sick)
 	if h.broken != nil {
 		d = h.broken(sick)
@@ -377,7 +379,9 @@ func TestWhicheverFileOperationFailsTheNextVisitCompletes(t *testing.T) {
 // the disk, which the same histories have to bring to light.
 var rules = map[string]happening{
 	// I1, I3, I17: an error is heeded. Here a write that did not succeed is taken for one that did.
-	"a failed write is noticed": {mode: &faulty{err: unix.ENOSPC}, broken: func(d disk.Disk) disk.Disk { return heedless{d} }},
+	"a failed write is noticed": {
+		mode: &faulty{err: unix.ENOSPC}, broken: func(d disk.Disk) disk.Disk { return heedless{d} },
+	},
 	// I17: a message becomes visible by one atomic step. Here it is copied.
 	"a rename shows a message whole": {mode: &faulty{err: unix.EIO, dead: true}, broken: func(d disk.Disk) disk.Disk {
 		return copying{d}

@@ -204,7 +204,8 @@ func (f *furnisher) anna(w *world) {
 	})
 
 	pop := f.add(w, user, 12, f.young, func(a *account.Account) {
-		a.Protocol, a.Server, a.Start = account.POP3, account.Server{Host: "pop.example.org", Port: 995, Security: account.TLS}, 30
+		a.Protocol, a.Start = account.POP3, 30
+		a.Server = account.Server{Host: "pop.example.org", Port: 995, Security: account.TLS}
 	})
 	l, fo = w.lease(pop)
 	w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{
@@ -318,7 +319,9 @@ func (f *furnisher) sealed(w *world, v *vault.Vault, o account.Owner, words stri
 }
 
 // add saves an account with a secret of its own.
-func (f *furnisher) add(w *world, user string, n int, v *vault.Vault, change ...func(*account.Account)) account.Account {
+func (f *furnisher) add(w *world, user string, n int, v *vault.Vault,
+	change ...func(*account.Account),
+) account.Account {
 	w.Helper()
 	a := draft(w, user, n)
 	a.ID, a.Journal = account.ID(frozenID(n)), frozenID(100+n)

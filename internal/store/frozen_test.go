@@ -300,7 +300,8 @@ func (w *world) readJournal(l fetch.Lease) (lines []string) {
 	ss, err := j.Skipped(ctx, l)
 	w.must(err)
 	for _, s := range ss {
-		say("skipped ", s.ID.UIDL, " ", s.Code, " ", s.Attempts, " ", s.NextAt.UTC(), " ", s.About.Sender, " ", s.About.Subject)
+		say("skipped ", s.ID.UIDL, " ", s.Code, " ", s.Attempts, " ", s.NextAt.UTC(), " ", s.About.Sender, " ",
+			s.About.Subject)
 	}
 	w.must(j.Remembered(ctx, l, func(k fetch.Known) error {
 		say("known ", k.FolderID, " ", k.ID.UID, " ", k.Fingerprint.Size, " ", k.Fingerprint.Digest[:2])

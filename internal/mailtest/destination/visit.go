@@ -150,7 +150,7 @@ func (w *world) visit(ctx context.Context, p *process) (err error) {
 	}
 	var staged []mail.Staged
 	var ps []mail.Placement
-	done := maps.Clone(w.done) // One that is killed elsewhere goes on to its next step.
+	done := maps.Clone(w.done) // One that is killed elsewhere continues with its next step.
 	for _, m := range w.messages {
 		if done[m.token] {
 			continue
