@@ -1,6 +1,13 @@
 package account
 
-import "time"
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // Draft is an account as a user asks for it.
 type Draft struct {
@@ -47,4 +54,181 @@ type Suggestion struct {
 	// DidYouMean is the domain of which the address's is probably a slip; "": none.
 	// Until a person has said which is right, no password should be asked for.
 	DidYouMean string
+}
+
+// settle makes an account of a draft: what it leaves open comes from presets
+// and defaults, then everything is checked.
+func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Account) (Account, login, error) {
+	d.Settings = d.trimmed()
+	bad, email := &InvalidError{}, value(d.Email, "")
+	bad.email("email", email)
+	bad.wholly("email", email)
+	switch {
+	case d.Grant == "":
+		bad.password(d.Password)
+	case !d.Password.Empty():
+		bad.Add("password", "invalid", "must be left out where oauth_grant is given: an account has one or the other")
+	}
+	protocol := value(d.Protocol, IMAP)
+	bad.protocol(protocol)
+	if err := bad.OrNil(); err != nil {
+		return Account{}, login{}, err
+	}
+	preset, err := r.presetFor(ctx, d)
+	if err != nil {
+		return Account{}, login{}, err
+	}
+	server := preset.Servers[protocol]
+	if server.Host == "" && d.Host == nil && len(preset.Servers) > 0 {
+		bad.notOffered(preset, protocol)
+		return Account{}, login{}, bad
+	}
+	if d.Grant == "" && d.Host == nil && preset.takesNoPassword() {
+		bad.noPassword(preset)
+		return Account{}, login{}, bad
+	}
+	now := cmp.Or(d.AskedAt, r.Now()).UTC()
+	a := d.Merge(Account{
+		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: protocol, Server: server,
+		Name:     freeName(cmp.Or(preset.Name, Letters(Domain(email))), existing),
+		Username: cmp.Or(preset.Username, email), Auth: Password, Start: StartAll, MaxMessageBytes: DefaultMessageBytes,
+		PollInterval: r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
+	})
+	a.Provider = preset.Provider
+	if !a.Enabled {
+		a.Pause.At = now
+	}
+	if d.Folder == nil {
+		a.Folder = r.freeFolder(a.Name, existing)
+	}
+	if err := r.check(&a, Account{}); err != nil {
+		return Account{}, login{}, err
+	}
+	if err := r.refuseOwn(ctx, a.Server); err != nil {
+		return Account{}, login{}, err
+	}
+	if d.Grant == "" {
+		return a, login{tried: d.Password, kept: d.Password}, nil
+	}
+	a.Auth = OAuth2
+	l, err := r.granted(ctx, a, d.Grant, d.ConfirmAddress)
+	return a, l, err
+}
+
+func (e *InvalidError) notOffered(by Preset, p Protocol) {
+	e.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", by.Name, protocolName(p))
+}
+
+func (e *InvalidError) noPassword(at Preset) {
+	e.Add("auth", "not_offered",
+		"%s takes no password: sign in on its own page if that is offered, or have its mail forwarded to your mailbox",
+		at.Name)
+}
+
+// presetFor finds the preset that a draft names or its address leads to.
+func (r *Registry) presetFor(ctx context.Context, d Draft) (Preset, error) {
+	if d.Provider != nil {
+		p, ok := r.Presets.Preset(*d.Provider, value(d.Email, ""))
+		if !ok {
+			bad := &InvalidError{}
+			bad.Add("provider", "unknown", "there is no such provider: see GET /v1/providers, or leave it out")
+			return Preset{}, bad
+		}
+		return p, nil
+	}
+	s := r.Presets.Suggest(ctx, value(d.Email, ""))
+	if s.Source == "guess" || s.Source == "none" {
+		return Preset{Provider: OtherProvider}, nil // A guess is for a person to confirm, not to save.
+	}
+	preset := Preset{Provider: s.Provider, Name: s.Name, Servers: s.Servers, Username: s.Username}
+	if known, ok := r.Presets.Preset(s.Provider, value(d.Email, "")); ok {
+		preset.Auth = known.Auth
+	}
+	return preset, nil
+}
+
+// takesNoPassword reports whether it is known that nobody signs in by a password.
+func (p Preset) takesNoPassword() bool { return len(p.Auth) > 0 && !slices.Contains(p.Auth, Password) }
+
+// OtherProvider is the preset of everybody who has none.
+const OtherProvider = "other"
+
+// apply makes the account that a patch asks for.
+func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, login, error) {
+	p.Settings = p.trimmed()
+	a := p.Merge(old)
+	switch {
+	case a.Enabled:
+		a.Pause = Pause{}
+	case old.Enabled, p.Operator && p.Enabled != nil && !old.Pause.Operator:
+		a.Pause = Pause{r.Now().UTC(), p.Operator}
+	}
+	bad := &InvalidError{}
+	bad.email("email", a.Email)
+	bad.protocol(a.Protocol)
+	if p.Password != nil {
+		bad.password(*p.Password)
+		if p.Grant != "" {
+			bad.Add("password", "invalid", "must be left out where oauth_grant is given: an account has one or the other")
+		}
+	}
+	if err := bad.OrNil(); err != nil {
+		return Account{}, login{}, err
+	}
+	preset := Preset{}
+	if p.Provider != nil && *p.Provider != old.Provider || a.Protocol != old.Protocol {
+		var ok bool
+		if preset, ok = r.Presets.Preset(a.Provider, a.Email); !ok && p.Provider != nil {
+			bad.Add("provider", "unknown", "there is no such provider: see GET /v1/providers, or leave it out")
+			return Account{}, login{}, bad
+		}
+	}
+	base, offered := preset.Servers[a.Protocol]
+	switch {
+	case offered:
+	case len(preset.Servers) > 0 && p.Host == nil && preset.Provider != OtherProvider:
+		bad.notOffered(preset, a.Protocol)
+		return Account{}, login{}, bad
+	case a.Protocol != old.Protocol: // The same host by another protocol, on its own port.
+		base = Server{old.Server.Host, DefaultPort(a.Protocol, old.Server.Security), old.Server.Security}
+	default:
+		base = old.Server
+	}
+	a.Server = p.server(base, a.Protocol)
+	if err := r.check(&a, old); err != nil {
+		return Account{}, login{}, err
+	}
+	if a.Server.Host != old.Server.Host { // An account that is there already goes on.
+		if err := r.refuseOwn(ctx, a.Server); err != nil {
+			return Account{}, login{}, err
+		}
+	}
+	if p.Grant == "" && p.Host == nil && (p.Password != nil || a.Auth == Password && a.Provider != old.Provider) {
+		if known, ok := r.Presets.Preset(a.Provider, a.Email); ok && known.takesNoPassword() &&
+			a.Server.Host == known.Servers[a.Protocol].Host {
+			bad.noPassword(known)
+			return Account{}, login{}, bad
+		}
+	}
+	elsewhere := a.Server.Host != old.Server.Host || a.Server.Security != old.Server.Security
+	switch {
+	case p.Grant != "":
+		a.Auth = OAuth2
+		l, err := r.granted(ctx, a, p.Grant, p.ConfirmAddress)
+		return a, l, err
+	case p.Password != nil:
+		a.Auth = Password
+		return a, login{tried: *p.Password, kept: *p.Password}, nil
+	case a.Auth == OAuth2 && a.Username != old.Username:
+		bad.Add("oauth_grant", "required", "sign in again on the provider's page when the user name changes")
+	case a.Auth == OAuth2 && a.Server.Security == None:
+		bad.Add("server.security", "not_allowed", "must be tls or starttls after signing in on a provider's page")
+	case a.Auth == OAuth2: // Whatever the server: only the provider's own are shown its tokens.
+	case elsewhere || a.Username != old.Username:
+		bad.Add("password", "required", "enter the password again when the server, its encryption or the user name changes")
+	}
+	if err := bad.OrNil(); err != nil {
+		return Account{}, login{}, err
+	}
+	return a, login{}, nil
 }

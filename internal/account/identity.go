@@ -6,8 +6,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/mailbrook/mailbrook/internal/words"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ParseOwner checks that s is a plain mailbox address in ASCII (no display

@@ -4,8 +4,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/mailbrook/mailbrook/internal/words"
 	"golang.org/x/net/idna"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // joiners are signs between letters which names of domains may need: RFC 5892 appendix A.

@@ -1,0 +1,229 @@
+package diagnose
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/provider"
+)
+
+// Context is what is known of an account that failed. Zero fields are not
+// known; the words are more general then.
+type Context struct {
+	Provider provider.Provider
+	Protocol account.Protocol
+	Host     string
+	Port     int
+	Email    string
+	SignIn   bool   // Whether users can sign in on the provider's own page here.
+	HeldBack bool   // For rate_limited: it is we who make a pause, after logins that failed.
+	Admin    bool   // Whether an administrator reads it, and not the account's user.
+	Detail   string // The diagnosis's own: some tell which of several situations a code means.
+	// Wait is how long until the account is tried again by itself, or may be; 0: not
+	// known.
+	Wait time.Duration
+}
+
+// again is what ends the advice on a code that passes by itself.
+func (c Context) again(code fault.Code, lang string) string {
+	w := again
+	switch {
+	case c.Wait > 0 && code == fault.RateLimited && c.HeldBack && !c.Admin:
+		w = tryIn
+	case c.Wait > 0:
+		w = againIn
+	case c.Admin:
+		w = adminAgain
+	case code == fault.RateLimited: // The provider may mean tomorrow.
+		w = againLater
+	}
+	return strings.Replace(w.in(lang), "{wait}", inWords(c.Wait, lang), 1)
+}
+
+// inWords says how long a wait is, as it stands behind "in", rounded up: in minutes
+// up to an hour and a half, in hours up to two days, else in days.
+func inWords(d time.Duration, lang string) string {
+	n, one, few, many := int64((d+time.Minute-1)/time.Minute), "minutę", "minuty", "minut"
+	single, plural := "a minute", "minutes"
+	switch {
+	case d > 48*time.Hour:
+		n, one, few, many = int64((d+24*time.Hour-1)/(24*time.Hour)), "dzień", "dni", "dni"
+		single, plural = "a day", "days"
+	case d > 90*time.Minute:
+		n, one, few, many = int64((d+time.Hour-1)/time.Hour), "godzinę", "godziny", "godzin"
+		single, plural = "an hour", "hours"
+	}
+	number := strconv.FormatInt(n, 10) + " "
+	switch {
+	case lang != Polish && n <= 1:
+		return single
+	case lang != Polish:
+		return number + plural
+	case n <= 1:
+		return one
+	case fewInPolish(int(n)):
+		return number + few
+	}
+	return number + many
+}
+
+// fewInPolish reports whether a number goes with the plural of few: 2, 3, 4, 22, …
+func fewInPolish(n int) bool { return n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14) }
+
+// Explain says in a person's language ("en" or "pl") what a code means and what
+// to do about it, in the provider's own terms where they are known.
+func Explain(code fault.Code, lang string, c Context) (title, advice string) {
+	t, ok := texts[code]
+	if !ok {
+		code, t = fault.Internal, texts[fault.Internal]
+	}
+	if c.Admin {
+		t = t.over(adminTexts[code])
+	}
+	if code == fault.OAuthReauthorizationRequired && c.SignIn {
+		t.advice = c.reader(signInAgain, adminSignInAgain)
+	}
+	if code == fault.RateLimited && c.HeldBack {
+		if t = heldBack; c.Admin {
+			t = adminHeldBack
+		}
+	}
+	if c.given(code) {
+		t = away
+	}
+	passes := passing[code]
+	if told, ok := c.situation(code); ok {
+		t, passes, c.Provider = told, false, provider.Provider{}
+	}
+	parts := []string{t.advice.in(lang)}
+	sentences, links := c.particular(code, lang)
+	parts = append(parts, sentences...)
+	if passes {
+		parts = append(parts, c.again(code, lang))
+	}
+	if len(links) > 0 { // At the end, with no full stop that could be taken for a part of them.
+		parts = append(append(parts, see.in(lang)), links...)
+	}
+	return c.fill(t.title.in(lang), lang), c.fill(strings.Join(parts, " "), lang)
+}
+
+// given reports whether a code is of a server that the provider gives and that nobody
+// has to check: it cannot be reached.
+func (c Context) given(code fault.Code) bool {
+	switch code {
+	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout:
+	default:
+		return false
+	}
+	server := c.Provider.Servers[c.protocol()]
+	return !c.Admin && server.Host != "" && server.Host == c.Host && server.Port == c.Port
+}
+
+// reader returns what is said to whoever reads it.
+func (c Context) reader(user, admin phrase) phrase {
+	if c.Admin {
+		return admin
+	}
+	return user
+}
+
+// particular is the advice that holds for this provider alone, and its pages.
+func (c Context) particular(code fault.Code, lang string) (sentences, links []string) {
+	p := c.Provider
+	if p.ID == "" || p.ID == account.OtherProvider {
+		return nil, nil
+	}
+	say := func(w phrase, fill ...string) {
+		sentences = append(sentences, strings.NewReplacer(fill...).Replace(w.in(lang)))
+	}
+	link := func(url string) {
+		if url != "" {
+			links = append(links, url)
+		}
+	}
+	switch code {
+	case fault.AuthFailed:
+		if p.Username(sampleAddress) != sampleAddress {
+			say(addLocalPart)
+		}
+		if p.NeedsAccess(c.protocol()) {
+			say(addAccess)
+			link(p.AccessURL)
+		}
+		if p.TakesAppPassword() {
+			say(addAppPass)
+			link(p.AppPasswordURL)
+		}
+	case fault.AppPasswordRequired:
+		if note := p.Note(lang); note != "" && p.TakesAppPassword() {
+			sentences = append(sentences, note)
+		}
+		link(p.AppPasswordURL)
+	case fault.AccessDisabled:
+		link(first(p.AccessURL, p.HelpURL))
+	case fault.TLSCertificateInvalid:
+		if s, ok := p.Certified(c.protocol()); ok && s.Host != c.Host {
+			say(addCertified, "{server}", account.Letters(s.Host))
+		}
+	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout, fault.TLSFailure, fault.ProtocolError:
+		if server := c.known(); server != "" && server != c.Host {
+			say(addServer, "{server}", account.Letters(server))
+		}
+	}
+	return sentences, links
+}
+
+const sampleAddress = "anna@example.org"
+
+func first(urls ...string) string {
+	for _, u := range urls {
+		if u != "" {
+			return u
+		}
+	}
+	return ""
+}
+
+// known returns the provider's server for the account, "" when it depends on
+// what is not known.
+func (c Context) known() string {
+	if c.Email != "" {
+		return c.Provider.ServersFor(c.Email)[c.Protocol].Host
+	}
+	host := c.Provider.Servers[c.Protocol].Host
+	if strings.Contains(host, "{") {
+		return ""
+	}
+	return host
+}
+
+// protocol is the account's; IMAP, the usual one, when it is not known.
+func (c Context) protocol() account.Protocol {
+	if c.Protocol == "" {
+		return account.IMAP
+	}
+	return c.Protocol
+}
+
+// fill puts names into a text. They come from our own table, and the host from
+// a checked account: none is taken from a server.
+func (c Context) fill(s, lang string) string {
+	name, proto := c.Provider.Name, protocolNames[c.Protocol]
+	if name == "" || c.Provider.ID == account.OtherProvider {
+		name = theProvider.in(lang)
+	}
+	if proto == "" {
+		proto = eitherIs.in(lang)
+	}
+	return strings.NewReplacer("{provider}", name, "{protocol}", proto).Replace(s)
+}
+
+// Sentence says in one sentence what a code means: for the failed step of a
+// connection test, whose own detail is in English.
+func Sentence(code fault.Code, lang string) string {
+	title, _ := Explain(code, lang, Context{})
+	return title + "."
+}
