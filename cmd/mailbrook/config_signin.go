@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/oidc"
-	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/settings"
 )
 
@@ -109,7 +109,7 @@ func signInSettings() []setting {
 		}},
 		{Name: "signin.imap.host", Optional: true, Set: func(c *config, v string) (err error) {
 			if v != "" {
-				v, err = outbound.NormalHost(v)
+				v, err = hostname.Checked(v)
 			}
 			if c.SignIn.IMAP.Host = v; err != nil {
 				return fmt.Errorf("must be a host such as imap.example.org: %w", err)

@@ -14,9 +14,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/memory"
-	"github.com/mailbrook/mailbrook/internal/outbound"
 )
 
 // minSecret is the least length of a shared secret: RFC 7518 section 3.2
@@ -182,7 +182,7 @@ func parseNetworks(v string) ([]netip.Prefix, error) {
 func parseHosts(v string) ([]string, error) {
 	var hosts []string
 	for _, word := range splitWords(v) {
-		h, err := outbound.NormalHost(word)
+		h, err := hostname.Checked(word)
 		if err != nil {
 			return nil, fmt.Errorf("must be hosts such as imap.example.org, which %q is not: %w", word, err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/oidc"
@@ -80,7 +81,7 @@ func (a *app) passwords() (*passwords, error) {
 
 // server is where passwords are asked for.
 func (c signInIMAPConfig) server() account.Server {
-	return account.Server{Host: account.NormalHost(c.Host), Port: c.port(), Security: c.Security}
+	return account.Server{Host: hostname.Normal(c.Host), Port: c.port(), Security: c.Security}
 }
 
 // dialer reaches the server. The operator says where it is, so it may be inside;

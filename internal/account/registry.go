@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -326,14 +325,4 @@ func (r *Registry) test(ctx context.Context, a Account, login login) error {
 		return fault.New(fault.HostNotAllowed, "testing the connection", rep.Diagnosis.Detail)
 	}
 	return &TestFailedError{rep}
-}
-
-// NormalHost writes a host as it is saved: in lower case, without a trailing
-// dot or the brackets of an IPv6 address.
-func NormalHost(h string) string {
-	h = strings.ToLower(strings.TrimSuffix(h, "."))
-	if strings.HasPrefix(h, "[") && strings.HasSuffix(h, "]") {
-		h = h[1 : len(h)-1]
-	}
-	return h
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -153,7 +154,7 @@ func (r *Registry) check(a *Account, old Account) error {
 func (s Settings) server(base Server, p Protocol) Server {
 	out := base
 	if s.Host != nil {
-		out.Host = NormalHost(*s.Host)
+		out.Host = hostname.Normal(*s.Host)
 	}
 	set(&out.Security, s.Security)
 	if out.Security == "" {

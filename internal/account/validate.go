@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/idna"
 
+	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -115,11 +116,11 @@ func (e *InvalidError) server(s Server, allowPlaintext bool) {
 	switch {
 	case s.Host == "":
 		e.Add("server.host", "required", "is not known for this address: give the server's name")
-	case len(s.Host) > 253:
-		e.Add("server.host", "too_long", "must not be longer than %d bytes", 253)
+	case len(s.Host) > hostname.Most:
+		e.Add("server.host", "too_long", "must not be longer than %d bytes", hostname.Most)
 	case words.HasControl(s.Host):
 		e.Add("server.host", "control_character", "must not contain control characters or line breaks")
-	case !hostSyntax(s.Host):
+	case hostname.Check(s.Host) != nil:
 		e.Add("server.host", "invalid",
 			"must be the name or the address of a server and nothing else, such as imap.example.org")
 	}
@@ -135,24 +136,6 @@ func (e *InvalidError) server(s Server, allowPlaintext bool) {
 	default:
 		e.Add("server.security", "invalid", "must be tls, starttls or none")
 	}
-}
-
-// hostSyntax refuses what is no host at all: blanks, URLs, "host:port",
-// "user@host". IPv6 addresses contain colons, names do not.
-func hostSyntax(h string) bool {
-	if strings.ContainsAny(h, " /\\@%?#\"'()<>,;") {
-		return false
-	}
-	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
-	if strings.Contains(h, ":") {
-		return strings.Count(h, ":") >= 2
-	}
-	for _, label := range strings.Split(strings.TrimSuffix(h, "."), ".") {
-		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
-			return false
-		}
-	}
-	return true
 }
 
 func (e *InvalidError) rules(field string, rules []string) {

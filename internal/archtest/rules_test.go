@@ -19,14 +19,15 @@ var mayImport = map[string][]string{
 	"mail":     {},
 	"memory":   {},
 	"settings": {},
+	"hostname": {},
 	"words":    {},
-	"account":  {"fault", "words"},
+	"account":  {"fault", "words", "hostname"},
 	"audit":    {"account"},
 	"insight":  {"account", "fault"},
-	"outbound": {"fault"},
+	"outbound": {"fault", "hostname"},
 	"provider": {"account"},
 	"vault":    {"account", "fault"},
-	"logins":   {"account", "fault"},
+	"logins":   {"account", "fault", "hostname"},
 	"oauth":    {"account", "fault"},
 	"oidc":     {"account", "fault"},
 	"wire":     {"account", "fault", "mail", "outbound", "words"},
@@ -36,12 +37,12 @@ var mayImport = map[string][]string{
 	"fetch":    {"account", "fault", "mail", "memory", "words"},
 	"diagnose": {"account", "fault", "mail", "provider", "words"},
 	"check":    {"account", "fetch", "mail"},
-	"schedule": {"account", "fault", "fetch"},
+	"schedule": {"account", "fault", "fetch", "hostname"},
 	"store": {
 		"account", "audit", "check", "fault", "insight", "mail", "fetch", "schedule", "vault", "oauth",
 		"logins", "migrations", "words",
 	},
-	"httpapi":    {"account", "audit", "fault", "insight", "diagnose", "oauth", "oidc", "provider", "api", "words"},
+	"httpapi":    {"account", "audit", "fault", "insight", "diagnose", "oauth", "oidc", "provider", "api", "words", "hostname"},
 	"webui":      {},
 	"demo":       {},
 	"transcript": {},
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages import the standard library only.
-var pure = []string{"fault", "mail", "memory", "migrations", "words"}
+var pure = []string{"fault", "hostname", "mail", "memory", "migrations", "words"}
 
 // confined are packages that not everybody may know, with those who may. A
 // name that ends in a slash stands for all that begins with it; "C" is cgo.

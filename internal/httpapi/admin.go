@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/insight"
 )
 
@@ -115,7 +116,7 @@ func (s *server) AdminListAccounts(ctx context.Context,
 	q.Overdue = value(r.Params.Sort) == api.AccountsByOverdue
 	q.Match, q.Port, q.Affected = value(r.Params.Query), value(r.Params.Port), value(r.Params.Affected)
 	if r.Params.Host != nil {
-		q.Host = account.NormalHost(*r.Params.Host)
+		q.Host = hostname.Normal(*r.Params.Host)
 	}
 	if r.Params.User != nil {
 		var err error

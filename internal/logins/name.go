@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 )
 
 // attempt makes the keys of a login. The names by which a user's own logins are
@@ -22,7 +23,7 @@ func attempt(a account.Account, addrs []netip.Addr) Attempt {
 	for _, name := range Names(a.Username) {
 		at.Names = append(at.Names, key(name))
 	}
-	host := account.NormalHost(a.Server.Host)
+	host := hostname.Normal(a.Server.Host)
 	server := host
 	if len(addrs) > 0 {
 		server = slices.MinFunc(addrs, func(a, b netip.Addr) int { return a.Unmap().Compare(b.Unmap()) }).Unmap().String()

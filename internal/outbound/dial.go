@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 )
 
 const (
@@ -32,12 +33,12 @@ func (d *Dialer) Resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if err := d.checkHost(host); err != nil {
 		return nil, err
 	}
-	if a, literal, _ := parseHost(host); literal {
+	if a, literal, _ := hostname.Parse(host); literal {
 		return []netip.Addr{a.Unmap()}, nil
 	}
 	step, cancel := within(ctx, d.opts.Timeouts.Resolve)
 	defer cancel()
-	found, err := d.opts.Resolver.LookupNetIP(step, "ip", canonical(host))
+	found, err := d.opts.Resolver.LookupNetIP(step, "ip", hostname.Lower(host))
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%s: %w", op, ctx.Err())
 	}
@@ -90,7 +91,7 @@ func exhausted(err error) bool {
 }
 
 func dnsDetail(host string, err error) string {
-	host = fault.Clean(host, maxHost)
+	host = fault.Clean(host, hostname.Most)
 	var e *net.DNSError
 	switch {
 	case errors.As(err, &e) && e.IsNotFound:

@@ -7,6 +7,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/hostname"
 )
 
 // maxExchangers of one domain are looked at.
@@ -20,12 +22,12 @@ func (d *Dialer) MX(ctx context.Context, domain string) ([]string, error) {
 	if err := d.checkHost(domain); err != nil {
 		return nil, err
 	}
-	if _, literal, _ := parseHost(domain); literal {
+	if _, literal, _ := hostname.Parse(domain); literal {
 		return nil, nil
 	}
 	step, cancel := within(ctx, d.opts.Timeouts.Resolve)
 	defer cancel()
-	found, err := d.opts.Exchangers.LookupMX(step, canonical(domain))
+	found, err := d.opts.Exchangers.LookupMX(step, hostname.Lower(domain))
 	// With an error may come those of the answer that are well-formed.
 	if err != nil && len(found) == 0 {
 		return nil, fmt.Errorf("%s: %w", op, err)

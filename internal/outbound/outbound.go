@@ -55,7 +55,7 @@ type Options struct {
 	AllowPorts     []int          // Nil: 110, 143, 993, 995.
 	AllowAnyPort   bool
 	AllowPlaintext bool           // Whether security "none" is accepted at all.
-	OwnHosts       []string       // Where users' own mailboxes lie, as NormalHost writes them: see OwnHost.
+	OwnHosts       []string       // Where users' own mailboxes lie, as hostname.Checked writes them: see OwnHost.
 	RootCAs        *x509.CertPool // Nil: the system's. See LoadRoots.
 	Resolver       Resolver       // Nil: net.DefaultResolver.
 	Exchangers     Exchangers     // Nil: net.DefaultResolver.

@@ -2,25 +2,11 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
-)
 
-// NormalHost returns a host as OwnHosts wants it: a DNS name in lower case
-// without its final dot, or an IP address without brackets.
-func NormalHost(host string) (string, error) {
-	a, literal, err := parseHost(canonical(host))
-	switch {
-	case err != nil:
-		return "", err
-	case literal && a.Zone() != "":
-		return "", errors.New("an address with a zone means something on one machine only")
-	case literal:
-		return a.Unmap().String(), nil
-	}
-	return canonical(host), nil
-}
+	"github.com/mailbrook/mailbrook/internal/hostname"
+)
 
 // OwnHost reports whether a host is one of OwnHosts, or has an address that one
 // of them has. What cannot be looked up is not: a connection there fails anyway.
@@ -28,7 +14,7 @@ func (d *Dialer) OwnHost(ctx context.Context, host string) bool {
 	if len(d.opts.OwnHosts) == 0 {
 		return false
 	}
-	host, err := NormalHost(host)
+	host, err := hostname.Checked(host)
 	if err != nil {
 		return false
 	}
@@ -45,7 +31,7 @@ func (d *Dialer) OwnHost(ctx context.Context, host string) bool {
 
 // addresses returns what a host's name or address stands for, allowed or not.
 func (d *Dialer) addresses(ctx context.Context, host string) []netip.Addr {
-	switch a, literal, err := parseHost(host); {
+	switch a, literal, err := hostname.Parse(host); {
 	case err != nil:
 		return nil
 	case literal:

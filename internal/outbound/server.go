@@ -8,11 +8,8 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 )
-
-// maxHost is the longest name of the DNS in text (RFC 1035 section 2.3.4: 255
-// octets with the length bytes).
-const maxHost = 253
 
 // CheckServer looks at the words with which a user names a server: whether the
 // host is a name or an address and nothing else, whether it can be public at
@@ -53,7 +50,7 @@ func (d *Dialer) portAllowed(port int) bool {
 
 func (d *Dialer) checkHost(host string) error {
 	const op = "checking the server"
-	a, literal, err := parseHost(host)
+	a, literal, err := hostname.Parse(host)
 	if err != nil {
 		return &fault.Error{Code: fault.HostNotAllowed, Op: op, Detail: "The server must be a host name or an address and " +
 			"nothing else, such as imap.example.org.", Part: fault.PartSyntax, Err: err}
@@ -87,78 +84,11 @@ func (d *Dialer) mayMean(loopback bool) bool {
 var innerNames = []string{"localhost", "local", "internal", "localdomain", "home.arpa"}
 
 func innerName(host string) (inside, loopback bool) {
-	host = canonical(host)
+	host = hostname.Lower(host)
 	for _, n := range innerNames {
 		if host == n || strings.HasSuffix(host, "."+n) {
 			return true, n == "localhost" || n == "localdomain"
 		}
 	}
 	return false, false
-}
-
-// canonical returns a host in lower case, without the final dot.
-func canonical(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
-
-// parseHost accepts a DNS name or an IP address in its usual spelling. The
-// spellings that only some resolvers understand ("127.1", "0x7f.1",
-// "2130706433") are no names: no top-level domain is a number.
-func parseHost(host string) (a netip.Addr, literal bool, err error) {
-	if host == "" || len(host) > maxHost+1 {
-		return a, false, errors.New("the host is empty or longer than any name")
-	}
-	bare, bracketed := unbracket(host)
-	if a, err := netip.ParseAddr(bare); err == nil {
-		if bracketed && !a.Is6() {
-			return a, false, errors.New("brackets are for IPv6 addresses")
-		}
-		return a, true, nil
-	}
-	if bracketed {
-		return a, false, errors.New("what stands in brackets is no IPv6 address")
-	}
-	name := canonical(host)
-	if len(name) > maxHost {
-		return a, false, errors.New("the host is longer than any name")
-	}
-	labels := strings.Split(name, ".")
-	for _, l := range labels {
-		if err := checkLabel(l); err != nil {
-			return a, false, err
-		}
-	}
-	if numeric(labels[len(labels)-1]) {
-		return a, false, errors.New("a name cannot end in a number")
-	}
-	return a, false, nil
-}
-
-func unbracket(host string) (string, bool) {
-	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
-		return host[1 : len(host)-1], true
-	}
-	return host, false
-}
-
-// checkLabel takes letters, digits, hyphens and underscores. Names in other
-// scripts come in their ASCII form (xn--…), so that no look-alike is dialled
-// unseen.
-func checkLabel(l string) error {
-	if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
-		return errors.New("a part of the name is empty, too long, or begins or ends with a hyphen")
-	}
-	for _, c := range []byte(l) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return errors.New("the name has a character that no host name has")
-		}
-	}
-	return nil
-}
-
-func numeric(label string) bool {
-	hex := strings.TrimPrefix(label, "0x")
-	digits := "0123456789"
-	if hex != label {
-		digits += "abcdef"
-	}
-	return strings.Trim(hex, digits) == ""
 }

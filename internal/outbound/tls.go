@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 )
 
 // Handshake encrypts a connection: TLS 1.2 or later, the certificate
@@ -32,7 +33,7 @@ func (d *Dialer) Handshake(ctx context.Context, conn net.Conn, host string) (*tl
 }
 
 func (d *Dialer) tlsConfig(host string) *tls.Config {
-	host, _ = unbracket(canonical(host))
+	host = hostname.Normal(host)
 	return &tls.Config{
 		ServerName:         host,
 		RootCAs:            d.opts.RootCAs,

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/hostname"
 )
 
 const (
@@ -27,13 +27,7 @@ const (
 // HostKey names the remote host of an account for the cap on visits to it, and
 // for administrators: its name in lower case, without a trailing dot; of an
 // address the one spelling that all of its spellings share.
-func HostKey(a account.Account) string {
-	host := strings.ToLower(strings.TrimSuffix(strings.TrimSpace(a.Server.Host), "."))
-	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return ip.Unmap().String()
-	}
-	return host
-}
+func HostKey(a account.Account) string { return hostname.Key(a.Server.Host) }
 
 // CircuitKey names what can be out of order at an account's server: host, port
 // and security, as in "imap.example.org:993/tls". A port where nothing listens,

@@ -1,0 +1,113 @@
+// Package hostname knows how people write the name or the address of a server: whether a text is one at all, and
+// in which one form it is saved, compared and looked up. It asks nobody.
+package hostname
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+)
+
+// Most is the longest name of the DNS in text (RFC 1035 section 2.3.4: 255 octets with the length bytes).
+const Most = 253
+
+// Lower returns a host in lower case, without the final dot.
+func Lower(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
+
+// Normal returns a host as it is saved: Lower, and without the brackets of an IPv6 address.
+func Normal(host string) string {
+	bare, _ := Unbracket(Lower(host))
+	return bare
+}
+
+// Key returns the one form of a host that all of its spellings share: Normal, and of an address its usual spelling.
+func Key(host string) string {
+	host = Normal(strings.TrimSpace(host))
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().String()
+	}
+	return host
+}
+
+// Check refuses what is no host at all, and addresses with a zone, which mean something on one machine only.
+func Check(host string) error {
+	a, _, err := Parse(host)
+	if err == nil && a.Zone() != "" {
+		err = errors.New("an address with a zone means something on one machine only")
+	}
+	return err
+}
+
+// Checked returns the Key of what is a host by Check.
+func Checked(host string) (string, error) {
+	host = Lower(host)
+	if err := Check(host); err != nil {
+		return "", err
+	}
+	return Key(host), nil
+}
+
+// Parse accepts a DNS name or an IP address in its usual spelling; literal says that it is an address. The
+// spellings that only some resolvers understand ("127.1", "0x7f.1",
+// "2130706433") are no names: no top-level domain is a number.
+func Parse(host string) (a netip.Addr, literal bool, err error) {
+	if host == "" || len(host) > Most+1 {
+		return a, false, errors.New("the host is empty or longer than any name")
+	}
+	bare, bracketed := Unbracket(host)
+	if a, err := netip.ParseAddr(bare); err == nil {
+		if bracketed && !a.Is6() {
+			return a, false, errors.New("brackets are for IPv6 addresses")
+		}
+		return a, true, nil
+	}
+	if bracketed {
+		return a, false, errors.New("what stands in brackets is no IPv6 address")
+	}
+	name := Lower(host)
+	if len(name) > Most {
+		return a, false, errors.New("the host is longer than any name")
+	}
+	labels := strings.Split(name, ".")
+	for _, l := range labels {
+		if err := checkLabel(l); err != nil {
+			return a, false, err
+		}
+	}
+	if numeric(labels[len(labels)-1]) {
+		return a, false, errors.New("a name cannot end in a number")
+	}
+	return a, false, nil
+}
+
+// Unbracket takes the brackets off that an IPv6 address has in URLs.
+func Unbracket(host string) (bare string, bracketed bool) {
+	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+		return host[1 : len(host)-1], true
+	}
+	return host, false
+}
+
+// checkLabel takes letters, digits, hyphens and underscores. Names in other
+// scripts come in their ASCII form (xn--…), so that no look-alike is dialled
+// unseen.
+func checkLabel(l string) error {
+	if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+		return errors.New("a part of the name is empty, too long, or begins or ends with a hyphen")
+	}
+	for _, c := range []byte(l) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return errors.New("the name has a character that no host name has")
+		}
+	}
+	return nil
+}
+
+func numeric(label string) bool {
+	hex := strings.TrimPrefix(label, "0x")
+	digits := "0123456789"
+	if hex != label {
+		digits += "abcdef"
+	}
+	return strings.Trim(hex, digits) == ""
+}
