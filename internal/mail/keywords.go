@@ -58,7 +58,7 @@ func IsKeyword[T string | []byte](flag T) bool {
 // locations are the time zones that were asked for; of each there is one.
 var locations sync.Map
 
-// Zone is the time zone so many seconds east of UTC. One that no date bears is UTC.
+// Zone is the time zone so many seconds east of UTC. One that no date has is UTC.
 func Zone(seconds int) *time.Location {
 	if seconds == 0 || seconds%60 != 0 || seconds < -24*3600 || seconds > 24*3600 {
 		return time.UTC
