@@ -396,7 +396,8 @@ func TestAFrozenDatabaseThatLostSomethingIsNotReadAsItWas(t *testing.T) {
 			first := ""
 			for _, line := range w.tablesOf() {
 				table, column, _ := strings.Cut(strings.TrimSuffix(line, "|"), "|")
-				if table == first || slices.Contains([]string{"audit", "audit_horizon"}, table) {
+				// endings is younger than the frozen database, and has no rows.
+				if table == first || slices.Contains([]string{"audit", "audit_horizon", "endings"}, table) {
 					continue
 				}
 				first = table
