@@ -100,7 +100,7 @@ func (c Code) Credential() bool {
 
 // Providers reports whether the code says that the provider's server does not do
 // what it should, whoever the account's user is: no credential, no single folder or
-// message, no full mailbox and no defect here is behind it.
+// message, no full mailbox and no defect of ours is the cause.
 func (c Code) Providers() bool {
 	switch c {
 	case DNSFailure, ConnectRefused, ConnectTimeout, TLSFailure, TLSCertificateInvalid, STARTTLSUnsupported,
@@ -118,7 +118,7 @@ type Error struct {
 	Op         string        // What was being done: "login", "listing folder Sent".
 	Detail     string        // For the user; may be empty.
 	RetryAfter time.Duration // The server's own hint; 0 when it gave none.
-	Final      bool          // Nothing but the user can change it: no further try is of use, whatever the code.
+	Final      bool          // Only the user can fix it; do not retry, whatever the code.
 	Elsewhere  bool          // It failed at another server than the account's mail server, such as one that issues tokens.
 	Limit      bool          // A bound of ours on what one visit may take ended it: the server did answer.
 	Session    bool          // The server speaks of itself or the account: nothing else that is asked now fares better.
