@@ -8,7 +8,7 @@ import (
 // signInWays are those in which the pages can let people sign in by themselves.
 var signInWays = []string{"imap", "header", "oidc"}
 
-// signInShell tells the pages how people sign in.
+// signInShell says to the pages how people sign in.
 func signInShell(page []byte, way string) []byte {
 	if !slices.Contains(signInWays, way) {
 		way = "none"

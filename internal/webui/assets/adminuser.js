@@ -1,5 +1,5 @@
 // One user, and one account of a user, for administrators: all that there is to
-// tell without a secret, and what they can do.
+// show without a secret, and what they can do.
 
 import { get, post, query } from "./api.js";
 import { h, put, say, show, icon, announce, dialog, notice } from "./dom.js";
@@ -60,14 +60,14 @@ export async function user(name) {
     show(none, !got.length);
   }
   accounts(list.accounts);
-  let told = JSON.stringify(list.accounts);
+  let shown = JSON.stringify(list.accounts);
   const leave = watching(async (signal) => {
     const [q, now] = [await get(path, signal), await get(mine, signal)];
     draw(q);
     limit.update(q);
     const text = JSON.stringify(now.accounts);
-    if (text === told || body.contains(document.activeElement)) return;
-    told = text;
+    if (text === shown || body.contains(document.activeElement)) return;
+    shown = text;
     accounts(now.accounts);
   });
   const all = h("a", {

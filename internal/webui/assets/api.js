@@ -92,7 +92,7 @@ export function query(values) {
   return text ? "?" + text : "";
 }
 
-/** patient is for long rows of requests, which may be repeated: told to slow down
+/** patient is for long rows of requests, which may be repeated: asked to slow down
  * it does, and a server that is away for a moment is waited for. */
 export async function patient(request, signal) {
   for (let tries = 0; ; tries++) {

@@ -197,14 +197,14 @@ window.addEventListener("focus", () => { if (waiting) signedIn(); });
 
 let lost = 0;
 
-/** connected takes back that the server does not answer, and returns whether that was said. */
+/** connected clears the notice that the server does not answer, and returns whether it was shown. */
 function connected() {
   const bar = document.getElementById("offline");
   clearTimeout(lost);
   lost = 0;
-  const told = Boolean(bar && !bar.hidden);
-  if (told) show(bar, false);
-  return told;
+  const visible = Boolean(bar && !bar.hidden);
+  if (visible) show(bar, false);
+  return visible;
 }
 
 live.follow((kind) => {

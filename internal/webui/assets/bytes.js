@@ -10,7 +10,7 @@ const factors = Object.fromEntries([
 
 export const isUnit = (name) => name in factors;
 
-/** typed is what somebody wrote as a number, and the unit behind it if there is one: 1,5 GB, 50MiB, 3 m. */
+/** typed is what somebody wrote as a number, and the unit after it if there is one: 1,5 GB, 50MiB, 3 m. */
 export function typed(text) {
   const match = text.trim().match(/^(.*[\d.,])\s*(?:([kmgt])(i?)b?|b)$/is);
   if (!match) return { number: text, unit: null };

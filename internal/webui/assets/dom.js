@@ -19,13 +19,13 @@ function fill(el, props, children) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) el.addEventListener(name.slice(2), value);
     else if (name === "value" && "value" in el) el.value = value;
-    else el.setAttribute(name, value === true ? "" : told.has(name) ? letters(String(value)) : value);
+    else el.setAttribute(name, value === true ? "" : texts.has(name) ? letters(String(value)) : value);
   }
   el.append(...shown(el, children));
   return el;
 }
 
-const told = new Set(["title", "aria-label", "placeholder"]);
+const texts = new Set(["title", "aria-label", "placeholder"]);
 
 const verbatim = (el) => el.classList.contains("mono");
 
@@ -93,7 +93,7 @@ export function regions(label) {
   return [polite, urgent, h("section", { id: "toasts", "aria-label": label, hidden: true })];
 }
 
-/** announce tells people who listen what others see; no text takes back what was said last. */
+/** announce says to people who listen what others see; no text clears what was said last. */
 export function announce(text, now) {
   const region = now ? urgent : polite;
   region.replaceChildren(...(text ? [h("p", null, text)] : []));

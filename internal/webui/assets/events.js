@@ -20,7 +20,7 @@ export function follow(f) {
   return () => followers.delete(f);
 }
 
-function tell(kind, value) {
+function notify(kind, value) {
   for (const f of [...followers]) f(kind, value);
 }
 
@@ -31,7 +31,7 @@ export function put(a) {
   if (before && before.updated_at > a.updated_at) return before;
   known.set(a.id, a);
   pace(a);
-  tell("account", a);
+  notify("account", a);
   return a;
 }
 
@@ -40,7 +40,7 @@ export function drop(id) {
   if (!a) return;
   known.delete(id);
   paces.delete(id);
-  tell("removed", a);
+  notify("removed", a);
 }
 
 /** load asks for all accounts. */
@@ -50,7 +50,7 @@ export function load() {
     const ids = new Set(list.accounts.map((a) => a.id));
     for (const id of [...known.keys()]) if (!ids.has(id)) drop(id);
     for (const a of list.accounts) { known.set(a.id, a); pace(a); }
-    tell("list");
+    notify("list");
   }).finally(() => { loading = null; });
   return loading;
 }
@@ -102,14 +102,14 @@ function open() {
   if (!wanted || document.hidden || source) return;
   const es = source = new EventSource("/v1/events?lang=" + language());
   es.onopen = () => {
-    if (!connected) tell("online");
+    if (!connected) notify("online");
     connected = true;
     load().catch(() => {});
   };
   es.onerror = () => {
     if (source !== es) return;
     connected = false;
-    tell("offline");
+    notify("offline");
     if (es.readyState === EventSource.CLOSED) retry();
   };
   es.addEventListener("account", (e) => put(JSON.parse(e.data)));
@@ -119,7 +119,7 @@ function open() {
     if (!a) return;
     a.status = { ...a.status, progress };
     pace(a);
-    tell("progress", a);
+    notify("progress", a);
   });
   es.addEventListener("removed", (e) => drop(JSON.parse(e.data).account_id));
 }

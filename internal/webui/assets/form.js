@@ -212,7 +212,7 @@ const order = (security) => ({
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const pause = (ms) => new Promise((done) => setTimeout(done, still.matches ? 0 : ms));
 
-/** warned says what visits will tell although the test went well. */
+/** warned says what visits will report although the test went well. */
 export const warned = (report) => (report?.warning ? " " + report.warning.title + ". " + report.warning.detail : "");
 
 /** others says that folders of other people are there, which are not fetched. */

@@ -370,7 +370,7 @@ function build() {
   };
 }
 
-/** visited tells one visit of an account from the next. */
+/** visited distinguishes one visit of an account from the next. */
 const visited = (a) => a.status.last_attempt_at + " " + a.status.totals.messages;
 
 function followed(ui, kind, a) {

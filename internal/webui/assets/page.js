@@ -14,16 +14,16 @@ let render = null;
 export function setSession(now) { session = now; }
 export function shownBy(show) { render = show; }
 
-const told = (selector, name) => document.head.querySelector(selector)?.[name] || null;
+const given = (selector, name) => document.head.querySelector(selector)?.[name] || null;
 
 /** brand is the operator's own: a name, and what else there is of it. */
 export const brand = {
-  name: told("meta[name=application-name]", "content"), logo: told("link[rel=logo]", "href"),
-  help: told("link[rel=help]", "href"), privacy: told("link[rel=privacy-policy]", "href"),
+  name: given("meta[name=application-name]", "content"), logo: given("link[rel=logo]", "href"),
+  help: given("link[rel=help]", "href"), privacy: given("link[rel=privacy-policy]", "href"),
 };
 
 /** way is how people sign in who have no link: imap, header, oidc or none. */
-export const way = told("meta[name=signin]", "content") || "none";
+export const way = given("meta[name=signin]", "content") || "none";
 
 /** safety says in two sentences what happens to a password, and leads to more. */
 export function safety() {
@@ -86,7 +86,7 @@ export function startedAnew() {
 
 let shown = 0;
 
-/** toast shows a sentence for a while at the edge of the page, unless somebody is about to read it, and tells it to
+/** toast shows a sentence for a while at the edge of the page, unless somebody is about to read it, and announces it to
  * people who listen. It returns what takes the sentence away when it holds no more. */
 export function toast(text, kind = "bad") {
   const box = document.getElementById("toasts");

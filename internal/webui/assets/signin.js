@@ -56,6 +56,6 @@ const fold = (address) => address.trim().replace(/[A-Z]/g, (c) => c.toLowerCase(
 /** differs says whether somebody else signed in there than is meant here. */
 export const differs = (grant, email) => Boolean(grant?.email && fold(grant.email) !== fold(email));
 
-/** signedInAs says who signed in, as far as the provider told. */
+/** signedInAs says who signed in, as far as the provider says. */
 export const signedInAs = ({ name, email }) =>
   (email ? t("signedin.as", { name, email }) : t("signedin.there", { name }));
