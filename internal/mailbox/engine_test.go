@@ -26,6 +26,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/spool"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -542,7 +543,7 @@ func (f *forgetful) bury(dir int, name string) error {
 
 func (f *forgetful) Open(dir int, name string, flags int, perm uint32) (int, error) {
 	fd, err := f.faulty.Open(dir, name, flags, perm)
-	if err != nil || flags&unix.O_CREAT == 0 || strings.HasPrefix(name, notePrefix) {
+	if err != nil || flags&unix.O_CREAT == 0 || strings.HasPrefix(name, ".generation.") {
 		return fd, err
 	}
 	f.mu.Lock()
@@ -589,7 +590,7 @@ func (f *forgetful) moved(from int, name string, to int, newName string) error {
 
 // replace keeps what is replaced, to put it back.
 func (f *forgetful) Replace(from int, name string, to int, newName string) error {
-	if strings.HasPrefix(name, notePrefix) {
+	if strings.HasPrefix(name, ".generation.") {
 		return f.faulty.Replace(from, name, to, newName)
 	}
 	f.mu.Lock()
@@ -722,13 +723,13 @@ func TestEachMissingFsyncIsNoticedByAPowerCut(t *testing.T) {
 			st, err := disk.Kernel().Fstat(fd)
 			return err == nil && st.IsRegular()
 		},
-		"of the spool": func(c *customer, fd int) bool { return at(fd, filepath.Join(c.home, spoolDir, c.account.Journal)) },
+		"of the spool": func(c *customer, fd int) bool { return at(fd, filepath.Join(c.home, spool.Dir, c.account.Journal)) },
 		"of where a message is moved to": func(c *customer, fd int) bool {
 			return at(fd, filepath.Join(c.home, ".Remote", "new"), filepath.Join(c.home, ".Remote.Archive.2023", "new"))
 		},
 		"of where a folder was made":  func(c *customer, fd int) bool { return at(fd, c.home) },
 		"of where a mailbox was made": func(c *customer, fd int) bool { return at(fd, c.place) },
-		"of where a spool was made":   func(c *customer, fd int) bool { return at(fd, filepath.Join(c.home, spoolDir)) },
+		"of where a spool was made":   func(c *customer, fd int) bool { return at(fd, filepath.Join(c.home, spool.Dir)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			caught, cuts, example := 0, 0, ""

@@ -20,6 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // faulty is a disk whose n-th operation fails, after which it is well again or
@@ -232,7 +233,7 @@ func (v *visit) publish(ctx context.Context, d *Delivery) error {
 		return err
 	}
 	if f, ok := v.store.disk.(*faulty); ok && f.dead && f.tripped {
-		return trouble("being killed", f.err) // Nobody is left to note that it went well.
+		return disk.Trouble("being killed", f.err) // Nobody is left to note that it went well.
 	}
 	for n := range v.journal {
 		v.journal[n] = mail.Placement{}
@@ -409,7 +410,7 @@ func TestF19FailedFsyncThrowsTheFileAway(t *testing.T) {
 	must(t, err)
 	all := []mail.Staged{good[0], bad}
 	wantCode(t, d.Seal(t.Context(), all), fault.LocalMailboxUnavailable)
-	if _, err := os.Stat(filepath.Join(root, spoolDir, journal, bad.Spool)); err == nil {
+	if _, err := os.Stat(filepath.Join(root, spool.Dir, journal, bad.Spool)); err == nil {
 		t.Error("the file is still there")
 	}
 	d.root.Disk = sick

@@ -3,7 +3,6 @@ package mailbox
 import (
 	"context"
 
-	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -25,7 +24,7 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, noted bool) ([
 			return nil, err
 		}
 	}
-	copied, err := d.copied(ctx)
+	copied, err := d.Copied(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +93,7 @@ func (d *Delivery) search(ctx context.Context, ps []mail.Placement) (map[mail.To
 // inSpool reports whether a message's spool file is there, and whole if it is a copy.
 func (d *Delivery) inSpool(ctx context.Context, p mail.Placement, copied bool) (bool, error) {
 	if copied {
-		return d.intact(ctx, p)
+		return d.Intact(ctx, p)
 	}
-	_, err := d.root.Lstat(d.spool, p.Spool)
-	if disk.Missing(err) {
-		return false, nil
-	}
-	return err == nil, trouble("looking into the spool", err)
+	return d.Has(p.Spool)
 }

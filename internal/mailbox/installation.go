@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 const (
@@ -49,14 +50,14 @@ func (s *Store) Installation() (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", trouble(op, misplaced(err))
+		return "", disk.Trouble(op, misplaced(err))
 	}
 	defer r.close()
 	text, err := r.ReadSmall(r.FD, placeFile, identityBytes)
 	if disk.Missing(err) {
 		return "", nil
 	}
-	return strings.TrimSpace(string(text)), trouble(op, misplaced(err))
+	return strings.TrimSpace(string(text)), disk.Trouble(op, misplaced(err))
 }
 
 // Inhabited reports whether the place of mailboxes holds anything, where it is
@@ -68,7 +69,7 @@ func (s *Store) Inhabited() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, trouble(op, err)
+		return false, disk.Trouble(op, err)
 	}
 	defer r.close()
 	if r.Stat.UID != uint32(os.Geteuid()) {
@@ -78,7 +79,7 @@ func (s *Store) Inhabited() (bool, error) {
 	if errors.Is(err, disk.ErrEnough) {
 		return true, nil
 	}
-	return false, trouble(op, err)
+	return false, disk.Trouble(op, err)
 }
 
 // SetInstallation has the place of mailboxes bear an identity, durably; what it
@@ -89,7 +90,7 @@ func (s *Store) SetInstallation(id string) (bool, error) {
 	const op = "marking the place of mailboxes"
 	r, err := s.place()
 	if err != nil {
-		return false, trouble(op, err)
+		return false, disk.Trouble(op, err)
 	}
 	defer r.close()
 	temp := placeFile + "." + disk.Random()
@@ -100,7 +101,7 @@ func (s *Store) SetInstallation(id string) (bool, error) {
 	if err == nil {
 		err = errors.Join(r.Replace(r.FD, temp, r.FD, placeFile), r.Sync(r.FD))
 	}
-	return err == nil, trouble(op, err)
+	return err == nil, disk.Trouble(op, err)
 }
 
 // place opens the directory in which the mailboxes are.
@@ -121,7 +122,7 @@ func (s *Store) place() (*root, error) {
 // into one mailbox would take each other's spool for their own. A mailbox that
 // bears nothing yet is marked.
 func (r *root) belong(id, former string) error {
-	fd, _, err := r.OpenDir(r.FD, spoolDir)
+	fd, _, err := r.OpenDir(r.FD, spool.Dir)
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func (r *root) belong(id, former string) error {
 	case err == nil && strings.TrimSpace(string(text)) == id:
 		return nil
 	case err == nil && (former == "" || strings.TrimSpace(string(text)) != former):
-		return unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
+		return disk.Unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
 	case err != nil && !disk.Missing(err):
 		return err
 	}

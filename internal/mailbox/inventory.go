@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // tokenInName finds the token in a file's name. Mail programs change what
@@ -64,11 +65,11 @@ func (d *Delivery) Tokens(ctx context.Context, each func(t mail.Token, f mail.Fo
 			return nil
 		})
 		if err != nil {
-			return trouble("looking through the mailbox", err)
+			return disk.Trouble("looking through the mailbox", err)
 		}
 		changed, err := d.root.changedSince(ctx, began)
 		if err != nil {
-			return trouble("looking through the mailbox", err)
+			return disk.Trouble("looking through the mailbox", err)
 		}
 		if !changed {
 			break
@@ -116,7 +117,7 @@ func (r *root) eachMessage(ctx context.Context, f func(folder, sub, name string,
 // was sent, its line ends being CRLF then.
 func (d *Delivery) Fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error) {
 	sum, err := d.root.fingerprint(ctx, f)
-	return sum, trouble("reading a message", err)
+	return sum, disk.Trouble("reading a message", err)
 }
 
 // Fingerprint reads a message of a user's mailbox: see Delivery.Fingerprint.
@@ -127,7 +128,7 @@ func (s *Store) Fingerprint(ctx context.Context, o account.Owner, f mail.Found) 
 	}
 	defer r.close()
 	sum, err := r.fingerprint(ctx, f)
-	return sum, trouble("reading a message", err)
+	return sum, disk.Trouble("reading a message", err)
 }
 
 func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error) {
@@ -149,51 +150,7 @@ func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint,
 	if st, err := r.Fstat(fd); err != nil || !st.IsRegular() {
 		return mail.Fingerprint{}, errors.Join(err, disk.ErrNotPlain)
 	}
-	return r.fingerprintOf(ctx, fd)
-}
-
-// fingerprintOf reads an open message.
-func (r *root) fingerprintOf(ctx context.Context, fd int) (mail.Fingerprint, error) {
-	w := works.Get().(*work)
-	defer works.Put(w)
-	w.scan.Reset()
-	last := byte(0)
-	for {
-		n, err := r.Read(fd, w.in)
-		if err != nil {
-			return mail.Fingerprint{}, err
-		}
-		if n <= 0 {
-			return w.scan.Sum(), nil
-		}
-		w.out, last = appendCRLF(w.out[:0], w.in[:n], last)
-		if _, err := w.scan.Write(w.out); err != nil {
-			return mail.Fingerprint{}, err
-		}
-		if err := ctx.Err(); err != nil {
-			return mail.Fingerprint{}, err
-		}
-	}
-}
-
-// appendCRLF turns LF into CRLF where it is not that already. last is the octet
-// before p.
-func appendCRLF(dst, p []byte, last byte) ([]byte, byte) {
-	for len(p) > 0 {
-		i := bytes.IndexByte(p, '\n')
-		if i < 0 {
-			return append(dst, p...), p[len(p)-1]
-		}
-		if i > 0 {
-			last = p[i-1]
-		}
-		dst = append(dst, p[:i]...)
-		if last != '\r' {
-			dst = append(dst, '\r')
-		}
-		dst, last, p = append(dst, '\n'), '\n', p[i+1:]
-	}
-	return dst, last
+	return spool.Fingerprint(ctx, &r.Root, fd)
 }
 
 // Inspect returns all that lies in a user's mailbox, for comparing it with the
@@ -214,7 +171,7 @@ func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, e
 		r.listFolders, r.listFiles, r.listSpools, r.listQuota,
 	} {
 		if err := look(ctx, &inv); err != nil {
-			return inv, trouble("inspecting the mailbox", err)
+			return inv, disk.Trouble("inspecting the mailbox", err)
 		}
 	}
 	return inv, nil
@@ -265,7 +222,7 @@ func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
 }
 
 func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
-	base, _, err := r.OpenDir(r.FD, spoolDir)
+	base, _, err := r.OpenDir(r.FD, spool.Dir)
 	if disk.Missing(err) {
 		return nil
 	}
@@ -274,7 +231,7 @@ func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
 	}
 	defer r.Disk.Close(base)
 	return r.Each(base, func(journal string) error {
-		if !journalName.MatchString(journal) || strings.HasPrefix(journal, removedDir) {
+		if !spool.IsJournal(journal) || strings.HasPrefix(journal, removedDir) {
 			return nil
 		}
 		fd, _, err := r.OpenDir(base, journal)
@@ -285,7 +242,7 @@ func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
 			return err
 		}
 		defer r.Disk.Close(fd)
-		n, name, err := r.readNote(ctx, fd)
+		n, name, err := spool.ReadNote(ctx, &r.Root, fd)
 		if err != nil {
 			return err
 		}
@@ -296,8 +253,7 @@ func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
 		inv.Spools[journal] = files
 		return r.Each(fd, func(name string) error {
 			st, err := r.Lstat(fd, name)
-			if disk.Missing(err) || strings.HasPrefix(name, notePrefix) ||
-				strings.HasPrefix(name, homePrefix) {
+			if disk.Missing(err) || spool.IsNote(name) {
 				return nil
 			}
 			files[name] = st.Size

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 func TestTheSpoolsNoteIsReadAsItWasWrittenLast(t *testing.T) {
@@ -35,7 +36,7 @@ func TestTheSpoolsNoteIsReadAsItWasWrittenLast(t *testing.T) {
 	want(open(t, s, 3, account.Limit{}), 12, true)
 	must(t, other.Sweep(t.Context(), nil))
 	want(other, 12, true)
-	must(t, os.RemoveAll(filepath.Join(root, spoolDir, journal)))
+	must(t, os.RemoveAll(filepath.Join(root, spool.Dir, journal)))
 	want(open(t, s, 4, account.Limit{}), 0, false)
 }
 
@@ -97,30 +98,10 @@ func mustGlob(t *testing.T, pattern string) string {
 	return names[0]
 }
 
-func TestLineEndsAreTakenForWhatTheyWereInWhateverPieces(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "", "a\nb\n": "a\r\nb\r\n", "\n\n": "\r\n\r\n", "a\r\nb": "a\r\nb", "a\r\r\n": "a\r\r\n", "a\rb\n": "a\rb\r\n",
-		"\r\n\n": "\r\n\r\n",
-	} {
-		for size := 1; size <= len(in)+1; size++ {
-			var out []byte
-			last := byte(0)
-			for rest := in; rest != ""; {
-				piece := rest[:min(size, len(rest))]
-				rest = rest[len(piece):]
-				out, last = appendCRLF(out, []byte(piece), last)
-			}
-			if string(out) != want {
-				t.Errorf("%q in pieces of %d becomes %q, not %q", in, size, out, want)
-			}
-		}
-	}
-}
-
 func TestASpoolFileOfAForgottenLifeDoesNotStandInTheWay(t *testing.T) {
 	s, root := newStore(t, Options{})
 	d := open(t, s, 7, account.Limit{})
-	leftover := filepath.Join(root, spoolDir, journal, fmt.Sprintf("%s.e7", token(1)))
+	leftover := filepath.Join(root, spool.Dir, journal, fmt.Sprintf("%s.e7", token(1)))
 	must(t, os.WriteFile(leftover, []byte("half a mess"), 0o600))
 	all, err := stage(d, 1)
 	must(t, err)

@@ -153,7 +153,7 @@ func (d *Delivery) addKeywords(ctx context.Context, m mail.Placement) ([]string,
 	}
 	defer r.Disk.Close(dir)
 	d.store.step("keywords.lock")
-	temp := d.temp(keywordsTemp)
+	temp := d.Temp(keywordsTemp)
 	locked, err := d.lockUIDs(ctx, dir, temp)
 	if err != nil || !locked {
 		return nil, err
@@ -163,7 +163,7 @@ func (d *Delivery) addKeywords(ctx context.Context, m mail.Placement) ([]string,
 	for _, left := range []struct {
 		dir  int
 		name string
-	}{{dir, uidsLock}, {d.spool, temp}} {
+	}{{dir, uidsLock}, {d.Spool.FD, temp}} {
 		if rm := r.Unlink(left.dir, left.name); rm != nil && !disk.Missing(rm) {
 			err = errors.Join(err, rm)
 		}
@@ -196,17 +196,17 @@ func (d *Delivery) keepsKeywords() (bool, error) {
 // Dovecot's way who has it. It reports false when another has it for too long.
 func (d *Delivery) lockUIDs(ctx context.Context, dir int, temp string) (bool, error) {
 	r := d.root
-	if err := r.WriteNew(d.spool, temp, fmt.Appendf(nil, "%d:%s", os.Getpid(), d.store.host), false); err != nil {
+	if err := r.WriteNew(d.Spool.FD, temp, fmt.Appendf(nil, "%d:%s", os.Getpid(), d.store.host), false); err != nil {
 		return false, err
 	}
 	deadline := time.Now().Add(uidsPatience)
 	for {
-		err := r.Link(d.spool, temp, dir, uidsLock)
+		err := r.Link(d.Spool.FD, temp, dir, uidsLock)
 		if err == nil {
 			return true, nil
 		}
 		if !disk.Exists(err) {
-			return false, errors.Join(err, r.Unlink(d.spool, temp))
+			return false, errors.Join(err, r.Unlink(d.Spool.FD, temp))
 		}
 		stale, err := d.staleUIDsLock(dir, temp)
 		if err == nil && stale {
@@ -215,14 +215,14 @@ func (d *Delivery) lockUIDs(ctx context.Context, dir int, temp string) (bool, er
 			}
 		}
 		if err != nil || time.Now().After(deadline) {
-			return false, errors.Join(err, r.Unlink(d.spool, temp))
+			return false, errors.Join(err, r.Unlink(d.Spool.FD, temp))
 		}
 		pause := time.NewTimer(lockPause)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 			pause.Stop()
-			return false, errors.Join(ctx.Err(), r.Unlink(d.spool, temp))
+			return false, errors.Join(ctx.Err(), r.Unlink(d.Spool.FD, temp))
 		}
 	}
 }
@@ -238,11 +238,11 @@ func (d *Delivery) staleUIDsLock(dir int, temp string) (bool, error) {
 	if err != nil || time.Since(lock.Modified) > uidsStale {
 		return err == nil, err
 	}
-	err = r.Each(d.spool, func(name string) error {
+	err = r.Each(d.Spool.FD, func(name string) error {
 		if !strings.HasPrefix(name, keywordsTemp+".e") || name == temp {
 			return nil
 		}
-		if st, err := r.Lstat(d.spool, name); err == nil && st.Is(lock) {
+		if st, err := r.Lstat(d.Spool.FD, name); err == nil && st.Is(lock) {
 			return disk.ErrEnough
 		}
 		return nil
@@ -285,8 +285,8 @@ func (d *Delivery) replaceKeywords(dir int, k mail.Keywords) ([]string, error) {
 			text = fmt.Appendf(text, "%d %s\n", i, name)
 		}
 	}
-	temp := d.temp(keywordsTemp)
-	if err := r.WriteNew(d.spool, temp, text, true); err != nil {
+	temp := d.Temp(keywordsTemp)
+	if err := r.WriteNew(d.Spool.FD, temp, text, true); err != nil {
 		return nil, err
 	}
 	// Dovecot looks at seconds, and the date has to grow.
@@ -295,12 +295,12 @@ func (d *Delivery) replaceKeywords(dir int, k mail.Keywords) ([]string, error) {
 		at = before.Modified.Add(time.Second)
 	}
 	d.store.step("keywords.replace")
-	err = r.SetTime(d.spool, temp, at)
+	err = r.SetTime(d.Spool.FD, temp, at)
 	if err == nil {
-		err = r.Replace(d.spool, temp, dir, keywordsFile)
+		err = r.Replace(d.Spool.FD, temp, dir, keywordsFile)
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.Unlink(d.spool, temp))
+		return nil, errors.Join(err, r.Unlink(d.Spool.FD, temp))
 	}
 	return names, r.Sync(dir)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // bringWith delivers one message with keywords into Gmail and returns its file's name.
@@ -103,7 +104,7 @@ func TestALeftLockIsTakenOver(t *testing.T) {
 	s, root := newStore(t, Options{})
 	must(t, open(t, s, 1, account.Limit{}).EnsureFolders(t.Context(), []string{"Gmail"}))
 	lock := filepath.Join(root, ".Gmail", uidsLock)
-	temp := filepath.Join(root, spoolDir, journal, "keywords.e1.abc")
+	temp := filepath.Join(root, spool.Dir, journal, "keywords.e1.abc")
 	for n, leave := range []func() error{
 		func() error {
 			if err := os.WriteFile(temp, []byte("1:test"), 0o600); err != nil {
@@ -129,7 +130,7 @@ func TestALeftLockIsTakenOver(t *testing.T) {
 	must(t, os.WriteFile(temp+"d", []byte("1:test"), 0o600))
 	must(t, os.Link(temp+"d", lock))
 	must(t, open(t, s, 9, account.Limit{}).Sweep(t.Context(), nil))
-	left, err := filepath.Glob(filepath.Join(root, spoolDir, journal, "keywords*"))
+	left, err := filepath.Glob(filepath.Join(root, spool.Dir, journal, "keywords*"))
 	must(t, err)
 	if _, err := os.Lstat(lock); !os.IsNotExist(err) || len(left) > 0 {
 		t.Errorf("swept, there are still %q and the lock (%v)", left, err)

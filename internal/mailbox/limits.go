@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // limitsNote is, beside the spools, the file with the first line that we wrote into
@@ -43,7 +44,7 @@ func parseLimits(header string) (l account.Limit) {
 
 // notedLimits returns the first lines that are ours.
 func (r *root) notedLimits() ([]string, error) {
-	fd, _, err := r.OpenDir(r.FD, spoolDir)
+	fd, _, err := r.OpenDir(r.FD, spool.Dir)
 	if disk.Missing(err) {
 		return nil, nil
 	}
@@ -89,7 +90,7 @@ func (s *Store) OwnLimit(ctx context.Context, o account.Owner, set account.Limit
 	}
 	defer r.close()
 	own, _, _, err := r.ownLimit(set)
-	return own, trouble("reading the mailbox's limits", err)
+	return own, disk.Trouble("reading the mailbox's limits", err)
 }
 
 // lookAtOwn refreshes the mailbox's own limits if the quota file changed; called
@@ -172,17 +173,17 @@ func (d *Delivery) renewQuotaFile(old string, u usage) error {
 }
 
 func (d *Delivery) noteLimits(lines ...string) error {
-	fd, _, err := d.root.OpenDir(d.root.FD, spoolDir)
+	fd, _, err := d.root.OpenDir(d.root.FD, spool.Dir)
 	if err != nil {
 		return err
 	}
 	defer d.root.Disk.Close(fd)
-	temp := d.temp("limits")
-	if err := d.root.WriteNew(d.spool, temp, []byte(strings.Join(lines, "\n")+"\n"), true); err != nil {
+	temp := d.Temp("limits")
+	if err := d.root.WriteNew(d.Spool.FD, temp, []byte(strings.Join(lines, "\n")+"\n"), true); err != nil {
 		return err
 	}
-	if err := d.root.Replace(d.spool, temp, fd, limitsNote); err != nil {
-		return errors.Join(err, d.root.Unlink(d.spool, temp))
+	if err := d.root.Replace(d.Spool.FD, temp, fd, limitsNote); err != nil {
+		return errors.Join(err, d.root.Unlink(d.Spool.FD, temp))
 	}
 	return d.root.Sync(fd)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // TestD1_TheMailboxsOwnLimitCounts beside Mailbrook's, the tighter of them, and of
@@ -142,7 +143,7 @@ func TestD1_ALineOfOursIsKnownWhereverWritingItBreaksOff(t *testing.T) {
 		if n < 20 {
 			t.Errorf("it was broken off at %d operations", n)
 		}
-		must(t, os.Remove(filepath.Join(root, spoolDir, limitsNote)))
+		must(t, os.Remove(filepath.Join(root, spool.Dir, limitsNote)))
 		if o := own(s); o.Bytes == nil || *o.Bytes != 200_000 {
 			t.Errorf("without the note the limit is %v", o)
 		}
@@ -170,7 +171,7 @@ func TestD2_ARemovedUserLeavesNothingInTheMailbox(t *testing.T) {
 			for range 2 {
 				must(t, s.Forget(t.Context(), anna(t)))
 			}
-			for file, stays := range map[string]bool{spoolDir: false, quotaFile: tc.stays, ".Obce": true} {
+			for file, stays := range map[string]bool{spool.Dir: false, quotaFile: tc.stays, ".Obce": true} {
 				if _, err := os.Stat(filepath.Join(root, file)); (err == nil) != stays {
 					t.Errorf("%s is there: %t", file, err == nil)
 				}

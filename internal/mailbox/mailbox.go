@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"strings"
 	"sync"
@@ -32,6 +31,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // Options are what a Store is made of. Template is required.
@@ -69,11 +69,9 @@ type Store struct {
 
 	installation, former string // The identity that mailboxes bear: see Expect.
 
-	syncTogether    int
-	held            chan struct{} // A place for each file that waits open for its batch.
 	droppedKeywords atomic.Int64
 
-	aloneUntil atomic.Int64 // Until when each file is synced by itself, in Unix nanoseconds.
+	spools *spool.Keeper
 
 	mu       sync.Mutex
 	trackers map[string]*tracker
@@ -90,10 +88,6 @@ func New(o Options) (*Store, error) {
 			return nil, fmt.Errorf("making the place for mailboxes: %w", err)
 		}
 	}
-	held := heldOpen
-	if o.HeldOpen != 0 {
-		held = max(0, min(o.HeldOpen, heldOpen))
-	}
 	host := o.Host
 	if host == "" {
 		if host, err = os.Hostname(); err != nil {
@@ -102,15 +96,14 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		template: t, host: safeHost(host), step: o.Step, disk: disk.Kernel(), trackers: map[string]*tracker{},
-		syncTogether: cmp.Or(o.SyncTogether, syncTogether), held: make(chan struct{}, held),
 		log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 	}
 	if s.step == nil {
 		s.step = func(string) {}
 	}
-	if s.syncTogether < 0 {
-		s.aloneUntil.Store(math.MaxInt64)
-	}
+	s.spools = spool.New(spool.Options{
+		Step: s.step, Log: s.log, SyncTogether: o.SyncTogether, HeldOpen: o.HeldOpen,
+	})
 	return s, nil
 }
 
@@ -137,7 +130,7 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	r, err := s.place()
 	if err != nil {
-		return trouble("opening the place of mailboxes", err)
+		return disk.Trouble("opening the place of mailboxes", err)
 	}
 	defer r.close()
 	name := fmt.Sprintf(".mailbrook-check.%d.%s", os.Getpid(), disk.Random())
@@ -148,7 +141,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if err == nil {
 		err = r.Unlink(r.FD, name)
 	}
-	return trouble("writing where mailboxes are", err)
+	return disk.Trouble("writing where mailboxes are", err)
 }
 
 // others reports whether a file was refused because the directory is an
@@ -201,7 +194,7 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 	if disk.Missing(err) {
 		return false, nil
 	}
-	return err == nil && st.IsDir(), trouble("looking for a folder", err)
+	return err == nil && st.IsDir(), disk.Trouble("looking for a folder", err)
 }
 
 // Usage returns what the user's mailbox holds, all folders together, as
@@ -219,14 +212,14 @@ func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int
 	if f, err := r.readQuotaFile(); err == nil && f.ok() {
 		changed, err := r.changedSince(ctx, f.st.Modified)
 		if err != nil {
-			return 0, 0, trouble(op, err)
+			return 0, 0, disk.Trouble(op, err)
 		}
 		if !changed {
 			return f.bytes, f.messages, nil
 		}
 	}
 	u, _, err := r.measure(ctx)
-	return u.bytes, u.messages, trouble(op, err)
+	return u.bytes, u.messages, disk.Trouble(op, err)
 }
 
 // Use is what a mailbox, or a part of it, holds: octets of the files, as Dovecot's
@@ -269,7 +262,7 @@ func (s *Store) Shares(ctx context.Context, o account.Owner, folders []string) (
 		rest, _, err = r.measure(ctx)
 		all = Use{max(rest.bytes, sum.bytes), max(rest.messages, sum.messages)}
 	}
-	return all, of, trouble("measuring the mailbox", err)
+	return all, of, disk.Trouble("measuring the mailbox", err)
 }
 
 // shareOf is in which of the folders, or below which, a directory is: the lowest; -1: none.

@@ -34,7 +34,7 @@ func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 	if st, err := d.root.Lstat(d.root.FD, dirName(name)); err == nil && st.IsDir() {
 		return nil
 	} else if err != nil && !disk.Missing(err) {
-		return trouble(op, err)
+		return disk.Trouble(op, err)
 	}
 	d.tracker.folders.Lock()
 	err := d.makeFolder(dirName(name), nil)
@@ -42,7 +42,7 @@ func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 	if err == nil {
 		err = d.ensure(ctx, []string{folder}) // Also makes the root durable, where there is something new.
 	}
-	return trouble(op, errors.Join(err, d.root.Sync(d.root.FD)))
+	return disk.Trouble(op, errors.Join(err, d.root.Sync(d.root.FD)))
 }
 
 // challengeOld is when a challenge's folder is one that a process left behind
@@ -63,7 +63,7 @@ func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, re
 	defer r.close()
 	name = mail.ChallengeFor(strings.ToLower(rand.Text()))
 	if err := errors.Join(r.dropChallenges(ctx), r.makeChallenge(dirName(name))); err != nil {
-		return "", nil, trouble(op, err)
+		return "", nil, disk.Trouble(op, err)
 	}
 	return name, func() error {
 		r, err := s.openRoot(o, toLook)
@@ -72,7 +72,7 @@ func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, re
 		}
 		defer r.close()
 		if _, err := r.removeEmpty(dirName(name)); !disk.Missing(err) {
-			return trouble("removing a folder of a test", err)
+			return disk.Trouble("removing a folder of a test", err)
 		}
 		return nil
 	}, nil
@@ -163,7 +163,7 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 			continue
 		}
 		if err != nil {
-			return mail.Fingerprint{}, false, trouble("reading the inbox", err)
+			return mail.Fingerprint{}, false, disk.Trouble("reading the inbox", err)
 		}
 		file := ""
 		err = r.Each(fd, func(n string) error {
@@ -175,7 +175,7 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 		})
 		r.Disk.Close(fd)
 		if err != nil && !errors.Is(err, disk.ErrEnough) {
-			return mail.Fingerprint{}, false, trouble("reading the inbox", err)
+			return mail.Fingerprint{}, false, disk.Trouble("reading the inbox", err)
 		}
 		if file == "" {
 			continue
@@ -184,7 +184,7 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 		if disk.Missing(err) {
 			return mail.Fingerprint{}, false, nil
 		}
-		return f, err == nil, trouble("reading the inbox", err)
+		return f, err == nil, disk.Trouble("reading the inbox", err)
 	}
 	return mail.Fingerprint{}, false, nil
 }
@@ -206,7 +206,7 @@ func (s *Store) inbox(ctx context.Context, o account.Owner, uid uint32) (validit
 		return 0, "", nil
 	}
 	if err != nil {
-		return 0, "", trouble(op, err)
+		return 0, "", disk.Trouble(op, err)
 	}
 	defer r.Disk.Close(fd)
 	lines := bufio.NewReader(r.Reader(fd))
@@ -216,7 +216,7 @@ func (s *Store) inbox(ctx context.Context, o account.Owner, uid uint32) (validit
 		case errors.Is(err, bufio.ErrBufferFull), errors.Is(err, io.EOF) && !first:
 			return validity, "", nil // No list of Dovecot's, or its end.
 		case err != nil && !errors.Is(err, io.EOF):
-			return 0, "", trouble(op, err)
+			return 0, "", disk.Trouble(op, err)
 		}
 		if first {
 			if validity = validityIn(line); validity == 0 || uid == 0 {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -97,11 +98,11 @@ func unfit(r rune) bool {
 func checkLocal(folder string) error {
 	if !utf8.ValidString(folder) || strings.ContainsFunc(folder, unfit) || strings.Contains(folder, ".") ||
 		len(dirName(folder)) > nameMax {
-		return internal("naming a local folder", "the folder's name does not fit the local mailbox")
+		return disk.Internal("naming a local folder", "the folder's name does not fit the local mailbox")
 	}
 	for p := range strings.SplitSeq(folder, "/") {
 		if p == "" {
-			return internal("naming a local folder", "a part of the folder's name is empty")
+			return disk.Internal("naming a local folder", "a part of the folder's name is empty")
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // Issue 9, row 9, F4: a mailbox that is not at its place any more takes nothing.
@@ -175,7 +176,7 @@ func TestF4_ACopiedSpoolIsToldFromTheOneThatItWas(t *testing.T) {
 	copied := func(want bool, when string) *Delivery {
 		t.Helper()
 		d := open(t, s, 1, account.Limit{})
-		if got, err := d.copied(t.Context()); err != nil || got != want {
+		if got, err := d.Copied(t.Context()); err != nil || got != want {
 			t.Errorf("%s: copied=%v, %v", when, got, err)
 		}
 		return d
@@ -198,12 +199,12 @@ func TestF4_OnlyAWholeSpoolFileIsIntact(t *testing.T) {
 	all, err := stage(d, 4)
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
-	file := func(i int) string { return filepath.Join(root, spoolDir, journal, all[i].Spool) }
+	file := func(i int) string { return filepath.Join(root, spool.Dir, journal, all[i].Spool) }
 	must(t, os.Truncate(file(1), all[1].FileSize-1))
 	must(t, os.WriteFile(file(2), make([]byte, all[2].FileSize), 0o600))
 	must(t, os.Remove(file(3)))
 	for i, p := range placements(all, "Gmail") {
-		if got, err := d.intact(t.Context(), p); err != nil || got != (i == 0) {
+		if got, err := d.Intact(t.Context(), p); err != nil || got != (i == 0) {
 			t.Errorf("message %d: %v, %v", i, got, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // fileName is the name under which a message is delivered. It is the same each
@@ -86,7 +87,7 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 		d: d, targets: map[string]*target{}, keywords: map[string][]string{}, noKeywords: map[string]bool{},
 	}
 	if err := d.tracker.moves.Acquire(ctx, 1); err != nil {
-		return nil, trouble(op, err)
+		return nil, disk.Trouble(op, err)
 	}
 	err = p.run(ctx, ps)
 	if p.dropped > 0 && err == nil {
@@ -97,7 +98,7 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 	counted := err == nil && d.settle(p.moved, p.names, p.gone)
 	d.tracker.moves.Release(1)
 	if err != nil {
-		return nil, trouble(op, err) // What was moved is found gone next time, and then counted.
+		return nil, disk.Trouble(op, err) // What was moved is found gone next time, and then counted.
 	}
 	if !counted && d.keepsQuota() {
 		if err := d.remeasure(ctx); err != nil {
@@ -112,8 +113,8 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 
 // checkPlacement refuses a placement that cannot be one of a staged message.
 func checkPlacement(op string, p mail.Placement) error {
-	if !spoolName.MatchString(p.Spool) || !tokenName.MatchString(string(p.Token)) || p.Flags >= mail.Seen<<1 {
-		return internal(op, "the placement is not one of a staged message")
+	if !spool.IsStaged(p) || p.Flags >= mail.Seen<<1 {
+		return disk.Internal(op, "the placement is not one of a staged message")
 	}
 	return checkLocal(p.Folder)
 }
@@ -140,7 +141,7 @@ func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 		return err
 	}
 	for _, name := range p.linked {
-		if err := p.d.root.Unlink(p.d.spool, name); err != nil && !disk.Missing(err) {
+		if err := p.d.root.Unlink(p.d.Spool.FD, name); err != nil && !disk.Missing(err) {
 			return err
 		}
 	}
@@ -151,7 +152,7 @@ func (p *publication) run(ctx context.Context, ps []mail.Placement) error {
 func (p *publication) move(ctx context.Context, m mail.Placement) error {
 	letters := ""
 	if m.Keywords != "" {
-		_, err := p.d.root.Lstat(p.d.spool, m.Spool)
+		_, err := p.d.root.Lstat(p.d.Spool.FD, m.Spool)
 		if err == nil { // Else it was delivered, whatever its folder is like now.
 			letters, err = p.letters(ctx, m)
 		}
@@ -170,7 +171,7 @@ func (p *publication) move(ctx context.Context, m mail.Placement) error {
 			return err
 		}
 		// Either the message or its folder is not there.
-		if _, err := p.d.root.Lstat(p.d.spool, m.Spool); disk.Missing(err) {
+		if _, err := p.d.root.Lstat(p.d.Spool.FD, m.Spool); disk.Missing(err) {
 			p.gone = true
 			p.names = append(p.names, m.Spool)
 			return nil
@@ -191,7 +192,7 @@ func (p *publication) rename(m arrival) error {
 	r, own := p.d.root, m.name
 	err := p.put(m)
 	for n := 1; disk.Exists(err); n++ {
-		same, unread := r.SameContent(p.d.spool, m.Spool, m.in.fd, m.name)
+		same, unread := r.SameContent(p.d.Spool.FD, m.Spool, m.in.fd, m.name)
 		if disk.Missing(unread) {
 			break // Taken away just now: as far as can be told it was this one.
 		}
@@ -210,7 +211,7 @@ func (p *publication) rename(m arrival) error {
 	case disk.Exists(err):
 		// Delivered before, and the database went back in time: theirs stays.
 		p.gone = true
-		if err = r.Unlink(p.d.spool, m.Spool); disk.Missing(err) {
+		if err = r.Unlink(p.d.Spool.FD, m.Spool); disk.Missing(err) {
 			err = nil
 		}
 	case err == nil:
@@ -234,9 +235,9 @@ func beside(name string, n int) string {
 // put moves a message to its name, or links it there where a move would replace.
 func (p *publication) put(m arrival) error {
 	r, fd := p.d.root, m.in.fd
-	err := r.Move(p.d.spool, m.Spool, fd, m.name)
+	err := r.Move(p.d.Spool.FD, m.Spool, fd, m.name)
 	if disk.Unsupported(err) {
-		if err = r.Link(p.d.spool, m.Spool, fd, m.name); err == nil {
+		if err = r.Link(p.d.Spool.FD, m.Spool, fd, m.name); err == nil {
 			p.linked = append(p.linked, m.Spool)
 		}
 	}
@@ -273,6 +274,9 @@ func (r *root) openTarget(folder, sub string) (*target, error) {
 
 func (p *publication) forgetTarget(folder, sub string) { delete(p.targets, folder+"/"+sub) }
 
+// syncers is how many directories are made durable at a time.
+const syncers = 32
+
 // syncTargets makes the directories durable, several at a time.
 func (p *publication) syncTargets() error {
 	var wait sync.WaitGroup
@@ -301,7 +305,7 @@ func (d *Delivery) EnsureFolders(ctx context.Context, folders []string) error {
 			return err
 		}
 	}
-	return trouble("making folders", d.ensure(ctx, folders))
+	return disk.Trouble("making folders", d.ensure(ctx, folders))
 }
 
 // ensure makes what is missing of the folders and their parents. Subscriptions
@@ -366,16 +370,16 @@ func (r *root) complete(dir string) error {
 // place whole.
 func (d *Delivery) makeFolder(dir string, subs []string) error {
 	r := d.root
-	temp := d.temp("folder")
-	if err := r.Mkdir(d.spool, temp, r.dirPerm(temp)); err != nil {
+	temp := d.Temp("folder")
+	if err := r.Mkdir(d.Spool.FD, temp, r.dirPerm(temp)); err != nil {
 		return err
 	}
 	err := d.furnish(temp, subs)
 	if err == nil {
 		d.store.step("folder.make")
-		err = r.Move(d.spool, temp, r.FD, dir)
+		err = r.Move(d.Spool.FD, temp, r.FD, dir)
 		if disk.Unsupported(err) {
-			err = r.Replace(d.spool, temp, r.FD, dir) // Fails on a folder that has anything in it.
+			err = r.Replace(d.Spool.FD, temp, r.FD, dir) // Fails on a folder that has anything in it.
 			if errors.Is(err, unix.ENOTEMPTY) {
 				err = unix.EEXIST
 			}
@@ -385,7 +389,7 @@ func (d *Delivery) makeFolder(dir string, subs []string) error {
 		d.store.step("folder.made")
 		return nil
 	}
-	if rm := r.RemoveTree(d.spool, temp); rm != nil && !disk.Missing(rm) {
+	if rm := r.RemoveTree(d.Spool.FD, temp); rm != nil && !disk.Missing(rm) {
 		err = errors.Join(err, rm)
 	}
 	if disk.Exists(err) {
@@ -400,7 +404,7 @@ func (d *Delivery) makeFolder(dir string, subs []string) error {
 // furnish makes what belongs into a Maildir++ folder.
 func (d *Delivery) furnish(temp string, subs []string) error {
 	r := d.root
-	fd, _, err := r.OpenDir(d.spool, temp)
+	fd, _, err := r.OpenDir(d.Spool.FD, temp)
 	if err != nil {
 		return err
 	}

@@ -276,12 +276,12 @@ func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 	for range tries {
 		next, file, err := d.reserve(n, measured, unchanged)
 		if err != nil || next == needNothing {
-			return trouble(op, err)
+			return disk.Trouble(op, err)
 		}
 		if next == needCompare {
 			changed, err := d.root.changedSince(ctx, file.Modified)
 			if err != nil {
-				return trouble(op, err)
+				return disk.Trouble(op, err)
 			}
 			if !changed {
 				unchanged = file
@@ -289,11 +289,11 @@ func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 			}
 		}
 		if err := d.remeasure(ctx); err != nil {
-			return trouble("measuring the mailbox", err)
+			return disk.Trouble("measuring the mailbox", err)
 		}
 		measured = true
 	}
-	return unavailable("measuring the mailbox", "The local mailbox changes faster than it can be measured.")
+	return disk.Unavailable("measuring the mailbox", "The local mailbox changes faster than it can be measured.")
 }
 
 // What has to be done before room can be reserved or refused. Both look through the
@@ -417,13 +417,13 @@ func (d *Delivery) remeasure(ctx context.Context) error {
 }
 
 func (d *Delivery) writeQuotaFile(header string, u usage) error {
-	temp := d.temp("quota")
-	if err := d.root.WriteNew(d.spool, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages),
+	temp := d.Temp("quota")
+	if err := d.root.WriteNew(d.Spool.FD, temp, fmt.Appendf(nil, "%s\n%d %d\n", header, u.bytes, u.messages),
 		false); err != nil {
 		return err
 	}
-	if err := d.root.Replace(d.spool, temp, d.root.FD, quotaFile); err != nil {
-		return errors.Join(err, d.root.Unlink(d.spool, temp))
+	if err := d.root.Replace(d.Spool.FD, temp, d.root.FD, quotaFile); err != nil {
+		return errors.Join(err, d.root.Unlink(d.Spool.FD, temp))
 	}
 	return nil
 }
@@ -440,11 +440,11 @@ func (d *Delivery) settle(moved usage, names []string, recount bool) bool {
 	if err != nil {
 		d.store.log.Warn("the quota file was not updated", "mailbox", d.root.Path, "error", err)
 	}
-	reserved := d.forget(names)
+	bytes, messages := d.Forget(names)
 	t := d.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	d.giveBack(reserved)
+	d.giveBack(usage{bytes, messages})
 	if t.seen == (disk.Stat{}) {
 		t.used = t.used.plus(moved)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 func limit(bytes, messages int64) account.Limit {
@@ -93,13 +94,13 @@ func TestUsageCountsAsDovecotDoes(t *testing.T) {
 	d := open(t, s, 1, account.Limit{})
 	must(t, d.EnsureFolders(t.Context(), []string{"Gmail", "Trash"}))
 	for name, text := range map[string]string{
-		"new/1.a.test,S=100,W=110":                 "12345",
-		".Trash/cur/2.b.test,S=200:2,S":            "",
-		".Gmail/cur/3.no-size:2,":                  "123",
-		".Gmail/cur/4.c,S=x:2,":                    "12",
-		".Gmail/tmp/5.d,S=1000":                    "",
-		"..DOVECOT-TRASHED/cur/6.e,S=10000":        "",
-		spoolDir + "/" + journal + "/other.e9.tmp": "",
+		"new/1.a.test,S=100,W=110":                  "12345",
+		".Trash/cur/2.b.test,S=200:2,S":             "",
+		".Gmail/cur/3.no-size:2,":                   "123",
+		".Gmail/cur/4.c,S=x:2,":                     "12",
+		".Gmail/tmp/5.d,S=1000":                     "",
+		"..DOVECOT-TRASHED/cur/6.e,S=10000":         "",
+		spool.Dir + "/" + journal + "/other.e9.tmp": "",
 	} {
 		path := filepath.Join(root, name)
 		must(t, os.MkdirAll(filepath.Dir(path), 0o700))

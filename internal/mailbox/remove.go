@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // removedDir begins the names of the directories in which folders are removed.
@@ -37,7 +38,7 @@ func (s *Store) removeIn(op string, o account.Owner, folder string, do func(r *r
 		return err
 	}
 	if Reserved(folder) {
-		return internal(op, "this folder is no account folder")
+		return disk.Internal(op, "this folder is no account folder")
 	}
 	return s.inOwn(op, o, func(r *root) error {
 		t := s.track(r.Path)
@@ -86,7 +87,7 @@ func (s *Store) removeUnused(ctx context.Context, r *root, folder string) error 
 	if !there && len(marks) == 0 {
 		return nil
 	}
-	spool, _, err := r.OpenDir(r.FD, spoolDir)
+	spool, _, err := r.OpenDir(r.FD, spool.Dir)
 	if disk.Missing(err) {
 		return r.Sync(r.FD)
 	}
@@ -112,19 +113,19 @@ func (s *Store) inOwn(op string, o account.Owner, do func(r *root) error) error 
 	}
 	defer r.close()
 	if is, err := s.isOf(r, o); err != nil || !is {
-		return trouble(op, err)
+		return disk.Trouble(op, err)
 	}
 	err = do(r)
 	if err == nil {
 		err = s.still(o, r)
 	}
-	return trouble(op, err)
+	return disk.Trouble(op, err)
 }
 
 // isOf reports whether a mailbox that is there is this user's, and this
 // installation's: another's is an error.
 func (s *Store) isOf(r *root, o account.Owner) (bool, error) {
-	fd, _, err := r.OpenDir(r.FD, spoolDir)
+	fd, _, err := r.OpenDir(r.FD, spool.Dir)
 	if disk.Missing(err) {
 		return !s.template.sole, nil // Whoever delivers claims it.
 	}
@@ -138,7 +139,7 @@ func (s *Store) isOf(r *root, o account.Owner) (bool, error) {
 	case err != nil && !disk.Missing(err):
 		return false, err
 	case err == nil && s.installation != "" && id != s.installation && (s.former == "" || id != s.former):
-		return false, unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
+		return false, disk.Unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
 	case !s.template.sole:
 		return true, nil
 	}
@@ -161,7 +162,7 @@ func (s *Store) Forget(ctx context.Context, o account.Owner) error {
 		if err := r.forgetLimits(); err != nil {
 			return err
 		}
-		if err := r.RemoveTree(r.FD, spoolDir); err != nil && !disk.Missing(err) {
+		if err := r.RemoveTree(r.FD, spool.Dir); err != nil && !disk.Missing(err) {
 			return err
 		}
 		return r.Sync(r.FD)
@@ -203,10 +204,10 @@ func (s *Store) remove(ctx context.Context, r *root, folder string) error {
 	// The innermost first: a removal cut short leaves no folder without parents.
 	slices.SortFunc(found, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
 
-	if _, err := r.makeDirs(r.FD, []string{spoolDir}); err != nil {
+	if _, err := r.makeDirs(r.FD, []string{spool.Dir}); err != nil {
 		return err
 	}
-	spool, _, err := r.OpenDir(r.FD, spoolDir)
+	spool, _, err := r.OpenDir(r.FD, spool.Dir)
 	if err != nil {
 		return err
 	}

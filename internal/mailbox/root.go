@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // root is an open mailbox.
@@ -34,7 +35,7 @@ const (
 func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
 	const op = "opening the mailbox"
 	if o.IsZero() {
-		return nil, internal(op, "no user is named")
+		return nil, disk.Internal(op, "no user is named")
 	}
 	r, err := s.reach(o, how == toMake)
 	if err != nil {
@@ -52,7 +53,7 @@ func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
 	}
 	if err != nil {
 		s.disk.Close(r.FD)
-		return nil, trouble(op, err)
+		return nil, disk.Trouble(op, err)
 	}
 	return r, nil
 }
@@ -63,7 +64,7 @@ func (s *Store) reach(o account.Owner, create bool) (*root, error) {
 	fd, err := s.disk.Open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		// Not ErrNotExist: a place that is gone is no empty mailbox.
-		return nil, &hidden{trouble(op, err)}
+		return nil, &hidden{disk.Trouble(op, err)}
 	}
 	r := &root{Root: disk.Root{Disk: s.disk, FD: fd, Path: s.template.base}}
 	r.Stat, err = s.disk.Fstat(fd)
@@ -74,7 +75,7 @@ func (s *Store) reach(o account.Owner, create bool) (*root, error) {
 	}
 	if err != nil {
 		s.disk.Close(r.FD)
-		return nil, trouble(op, err)
+		return nil, disk.Trouble(op, err)
 	}
 	return r, nil
 }
@@ -103,7 +104,7 @@ var subdirs = []string{"new", "cur", "tmp"}
 
 // makeMaildir makes what a mailbox needs.
 func (r *root) makeMaildir(sole bool, o account.Owner) error {
-	made, err := r.makeDirs(r.FD, append([]string{spoolDir}, subdirs...))
+	made, err := r.makeDirs(r.FD, append([]string{spool.Dir}, subdirs...))
 	if made {
 		err = errors.Join(err, r.Sync(r.FD))
 	}
@@ -123,7 +124,7 @@ const (
 // claim keeps a mailbox that the template gives to more than one user for the
 // first of them.
 func (r *root) claim(o account.Owner) error {
-	fd, _, err := r.OpenDir(r.FD, spoolDir)
+	fd, _, err := r.OpenDir(r.FD, spool.Dir)
 	if err != nil {
 		return err
 	}
@@ -131,8 +132,8 @@ func (r *root) claim(o account.Owner) error {
 	const name = ownerFile
 	if text, err := r.ReadSmall(fd, name, ownerBytes); err == nil {
 		if strings.TrimSpace(string(text)) != o.String() {
-			return unavailable("opening the mailbox", "This mailbox belongs to another user; the mailbox setting should name "+
-				"{user}, or {domain} and {local}.")
+			return disk.Unavailable("opening the mailbox", "This mailbox belongs to another user; the mailbox setting "+
+				"should name {user}, or {domain} and {local}.")
 		}
 		return nil
 	} else if !disk.Missing(err) {
@@ -188,7 +189,7 @@ func (r *root) makeDirs(dir int, names []string) (made bool, err error) {
 // dirPerm and filePerm are inherited from the mailbox's directory, as Dovecot
 // does it. The spool is nobody else's.
 func (r *root) dirPerm(name string) uint32 {
-	if name == spoolDir {
+	if name == spool.Dir {
 		return 0o700
 	}
 	return 0o700 | r.Stat.Mode&0o777

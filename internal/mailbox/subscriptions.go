@@ -83,8 +83,8 @@ func unsubscribed(text []byte, folder string) []byte {
 
 func (d *Delivery) subscribe(ctx context.Context, folders []string) error {
 	d.store.step("folder.subscribe")
-	return d.root.editSubscriptions(ctx, d.spool, func() string {
-		return d.temp("subscriptions")
+	return d.root.editSubscriptions(ctx, d.Spool.FD, func() string {
+		return d.Temp("subscriptions")
 	}, func(text []byte) []byte {
 		return subscribed(text, folders)
 	})
@@ -163,7 +163,7 @@ func (r *root) lockSubscriptions(ctx context.Context, spool int, name string) er
 			continue
 		}
 		if time.Now().After(deadline) {
-			return unavailable("subscribing to folders", "Another program keeps the list of subscriptions locked.")
+			return disk.Unavailable("subscribing to folders", "Another program keeps the list of subscriptions locked.")
 		}
 		pause := time.NewTimer(lockPause)
 		select {

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 // counting is a disk that counts what makes files durable and what is open.
@@ -97,7 +98,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 			ones: 5, alls: 1, fails: true,
 		},
 		"it is slower than each alone": {
-			disk: &counting{able: true, slow: 20 * togetherPerFile}, files: 5, together: 3,
+			disk: &counting{able: true, slow: 40 * time.Millisecond}, files: 5, together: 3,
 			alls: 1,
 		},
 		"it takes long": {disk: &counting{able: true}, files: 5, together: 3, ones: 5, stalls: true},
@@ -120,7 +121,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 			if tc.fails {
 				wantCode(t, err, fault.LocalMailboxUnavailable)
 				d.Discard(all)
-				if left, _ := os.ReadDir(filepath.Join(root, spoolDir, journal)); len(left) > 0 {
+				if left, _ := os.ReadDir(filepath.Join(root, spool.Dir, journal)); len(left) > 0 {
 					t.Errorf("%d files are left", len(left))
 				}
 			}
@@ -157,8 +158,8 @@ func TestFilesThatWaitForTheirBatchAreClosedWithIt(t *testing.T) {
 	d := open(t, s, 1, limit(-1, -1))
 	d.Discard(stageSome(t, d, 1, 4))
 	stageSome(t, d, 5, 8)
-	if len(s.held) != 4 {
-		t.Errorf("%d files wait", len(s.held))
+	if s.spools.Held() != 4 {
+		t.Errorf("%d files wait", s.spools.Held())
 	}
 	must(t, d.Close())
 	mustHaveClosed(t, s, c)
@@ -166,8 +167,8 @@ func TestFilesThatWaitForTheirBatchAreClosedWithIt(t *testing.T) {
 
 func mustHaveClosed(t *testing.T, s *Store, c *counting) {
 	t.Helper()
-	if len(c.opened) > 0 || len(s.held) > 0 {
-		t.Errorf("%d files are open, %d wait", len(c.opened), len(s.held))
+	if len(c.opened) > 0 || s.spools.Held() > 0 {
+		t.Errorf("%d files are open, %d wait", len(c.opened), s.spools.Held())
 	}
 }
 

@@ -1,4 +1,4 @@
-package mailbox
+package spool
 
 import (
 	"context"
@@ -19,17 +19,17 @@ const notePrefix = ".generation."
 
 // Generation returns what SetGeneration noted last for this journal; false
 // where there is no note.
-func (d *Delivery) Generation(ctx context.Context) (int64, bool, error) {
-	n, name, err := d.root.readNote(ctx, d.spool)
+func (s *Spool) Generation(ctx context.Context) (int64, bool, error) {
+	n, name, err := ReadNote(ctx, s.root, s.FD)
 	if err != nil {
-		return 0, false, trouble("reading the spool's generation", err)
+		return 0, false, disk.Trouble("reading the spool's generation", err)
 	}
-	d.note = name
+	s.note = name
 	return n, name != "", nil
 }
 
-// readNote finds the highest note in a spool, and its name.
-func (r *root) readNote(ctx context.Context, spool int) (n int64, name string, err error) {
+// ReadNote finds the highest note in a spool, and its name.
+func ReadNote(ctx context.Context, r *disk.Root, spool int) (n int64, name string, err error) {
 	err = r.Each(spool, func(entry string) error {
 		if text, ok := strings.CutPrefix(entry, notePrefix); ok {
 			if m, err := strconv.ParseInt(text, 10, 64); err == nil && m >= n {
@@ -43,51 +43,51 @@ func (r *root) readNote(ctx context.Context, spool int) (n int64, name string, e
 
 // SetGeneration notes n for this journal. The note is as durable as what is
 // published after it.
-func (d *Delivery) SetGeneration(ctx context.Context, n int64) error {
+func (s *Spool) SetGeneration(ctx context.Context, n int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	const op = "noting the spool's generation"
 	name := notePrefix + strconv.FormatInt(n, 10)
-	if name == d.note {
+	if name == s.note {
 		return nil
 	}
-	d.store.step("generation.note")
-	if d.note != "" {
-		err := d.root.Replace(d.spool, d.note, d.spool, name)
+	s.keeper.step("generation.note")
+	if s.note != "" {
+		err := s.root.Replace(s.FD, s.note, s.FD, name)
 		if err == nil {
-			d.note = name
+			s.note = name
 			return nil
 		}
 		if !disk.Missing(err) {
-			return trouble(op, err)
+			return disk.Trouble(op, err)
 		}
 	}
-	fd, err := d.root.Open(d.spool, name, disk.OpenNew, 0o600)
+	fd, err := s.root.Open(s.FD, name, disk.OpenNew, 0o600)
 	if err == nil {
-		err = errors.Join(d.root.Adopt(fd), d.root.Disk.Close(fd))
+		err = errors.Join(s.root.Adopt(fd), s.root.Disk.Close(fd))
 	} else if disk.Exists(err) {
 		err = nil
 	}
 	if err == nil {
-		d.note = name
+		s.note = name
 	}
-	return trouble(op, err)
+	return disk.Trouble(op, err)
 }
 
 // replaceLeftover makes room for a spool file whose name is taken. A restored
 // database counts epochs from the backup's on, so that a name of ours may have
 // been used before; what lies there belongs to no lease any more. What this
 // delivery staged itself is never replaced.
-func (d *Delivery) replaceLeftover(name string, taken error) (int, error) {
-	d.mu.Lock()
-	_, ours := d.files[name]
-	d.mu.Unlock()
+func (s *Spool) replaceLeftover(name string, taken error) (int, error) {
+	s.mu.Lock()
+	_, ours := s.files[name]
+	s.mu.Unlock()
 	if ours {
 		return -1, taken
 	}
-	if err := d.root.Unlink(d.spool, name); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := s.root.Unlink(s.FD, name); err != nil && !errors.Is(err, unix.ENOENT) {
 		return -1, err
 	}
-	return d.root.Open(d.spool, name, disk.OpenNew, d.root.FilePerm())
+	return s.root.Open(s.FD, name, disk.OpenNew, s.root.FilePerm())
 }

@@ -1,4 +1,4 @@
-package mailbox
+package spool
 
 import (
 	"context"
@@ -29,12 +29,12 @@ const (
 )
 
 // mayHold takes a place for a file that waits open for its batch, if it may.
-func (d *Delivery) mayHold() bool {
-	if !d.together || time.Now().UnixNano() < d.store.aloneUntil.Load() {
+func (s *Spool) mayHold() bool {
+	if !s.together || time.Now().UnixNano() < s.keeper.aloneUntil.Load() {
 		return false
 	}
 	select {
-	case d.store.held <- struct{}{}:
+	case s.keeper.held <- struct{}{}:
 		return true
 	default:
 		return false
@@ -45,33 +45,33 @@ func (d *Delivery) mayHold() bool {
 // that sync with it: the file waits for its batch, or is synced at once. One
 // that waits stays open, because the system tells an error of writing it out to
 // those who have it open.
-func (d *Delivery) written(name string, fd int, size int64) {
+func (s *Spool) written(name string, fd int, size int64) {
 	f := &staged{size: size, fd: -1, done: make(chan struct{})}
-	wait := d.mayHold()
-	d.mu.Lock()
+	wait := s.mayHold()
+	s.mu.Lock()
 	if wait {
 		f.fd = fd
 	}
-	d.files[name] = f
-	d.mu.Unlock()
+	s.files[name] = f
+	s.mu.Unlock()
 	if wait {
-		<-d.syncing
+		<-s.syncing
 		return
 	}
-	d.syncOne(waiting{name, f, fd})
+	s.syncOne(waiting{name, f, fd})
 }
 
 // claim takes a file out of the waiting; whoever does settles it.
-func (d *Delivery) claim(name string) (w waiting, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f := d.files[name]
+func (s *Spool) claim(name string) (w waiting, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.files[name]
 	if f == nil || f.fd < 0 {
 		return waiting{}, false
 	}
 	w = waiting{name, f, f.fd}
 	f.fd = -1
-	<-d.store.held
+	<-s.keeper.held
 	return w, true
 }
 
@@ -84,44 +84,44 @@ type waiting struct {
 
 // begin starts to make those files durable that wait for it, or does it at
 // once. covered says that the spool directory's names are durable as well.
-func (d *Delivery) begin(ctx context.Context, files []mail.Staged) (covered bool) {
+func (s *Spool) begin(ctx context.Context, files []mail.Staged) (covered bool) {
 	var ws []waiting
-	for _, s := range files {
-		if w, ok := d.claim(s.Spool); ok {
+	for _, m := range files {
+		if w, ok := s.claim(m.Spool); ok {
 			ws = append(ws, w)
 		}
 	}
 	if len(ws) == 0 {
 		return false
 	}
-	if len(ws) < d.store.syncTogether || !d.syncAll(ctx, len(ws)) {
+	if len(ws) < s.keeper.syncTogether || !s.syncAll(ctx, len(ws)) {
 		for _, w := range ws {
-			d.syncing <- struct{}{}
-			d.syncOne(w)
+			s.syncing <- struct{}{}
+			s.syncOne(w)
 		}
 		return false
 	}
 	for _, w := range ws {
-		d.settled(w, nil)
+		s.settled(w, nil)
 	}
 	return len(ws) == len(files)
 }
 
 // settled closes a file for which the disk said err.
-func (d *Delivery) settled(w waiting, err error) {
-	w.file.err = errors.Join(err, d.root.Disk.Close(w.fd))
+func (s *Spool) settled(w waiting, err error) {
+	w.file.err = errors.Join(err, s.root.Disk.Close(w.fd))
 	if w.file.err != nil {
-		d.drop(w.name, w.file.err)
+		s.drop(w.name, w.file.err)
 	}
 	close(w.file.done)
 }
 
 // syncAll writes out the file system for so many files and reports whether that
 // went well and in time. Where it did not, nothing is known of any file.
-func (d *Delivery) syncAll(ctx context.Context, files int) bool {
+func (s *Spool) syncAll(ctx context.Context, files int) bool {
 	began := time.Now()
 	result := make(chan error, 1)
-	d.wait.Go(func() { result <- d.root.Disk.SyncAll(d.spool) })
+	s.wait.Go(func() { result <- s.root.Disk.SyncAll(s.FD) })
 	patience := time.NewTimer(togetherPatience)
 	defer patience.Stop()
 	var err error
@@ -134,11 +134,12 @@ func (d *Delivery) syncAll(ctx context.Context, files int) bool {
 		return false
 	}
 	if done {
-		d.store.step("seal.together")
+		s.keeper.step("seal.together")
 	}
 	if took := time.Since(began); !done || took > time.Duration(files)*togetherPerFile {
-		d.store.aloneUntil.Store(time.Now().Add(aloneFor).UnixNano())
-		d.store.log.Debug("files are made durable one by one for a while", "mailbox", d.root.Path, "took", took, "error", err)
+		s.keeper.aloneUntil.Store(time.Now().Add(aloneFor).UnixNano())
+		s.keeper.log.Debug("files are made durable one by one for a while", "mailbox", s.root.Path, "took", took,
+			"error", err)
 	}
 	return done
 }
@@ -146,13 +147,13 @@ func (d *Delivery) syncAll(ctx context.Context, files int) bool {
 // syncOne starts the fsync of a written file, for which the caller took a place
 // among those that sync. One that fails is never tried again: the system may
 // have thrown the data away and say yes then.
-func (d *Delivery) syncOne(w waiting) {
-	d.wait.Go(func() {
-		defer func() { <-d.syncing }()
-		err := d.root.Sync(w.fd)
-		d.settled(w, err)
+func (s *Spool) syncOne(w waiting) {
+	s.wait.Go(func() {
+		defer func() { <-s.syncing }()
+		err := s.root.Sync(w.fd)
+		s.settled(w, err)
 		if w.file.err == nil {
-			d.store.step("stage.synced")
+			s.keeper.step("stage.synced")
 		}
 	})
 }

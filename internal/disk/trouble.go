@@ -1,13 +1,11 @@
-package mailbox
+package disk
 
 import (
 	"context"
 	"errors"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"golang.org/x/sys/unix"
 )
 
 // causes says in plain words what an operator can mend.
@@ -23,13 +21,13 @@ var causes = []struct {
 	{unix.ELOOP, "Something in the local mailbox is a link; links are not followed."},
 	{unix.ENOTDIR, "Something in the local mailbox is a file or a link where a directory is expected."},
 	{unix.EXDEV, "A part of the local mailbox lies on another disk, or is a mount point."},
-	{disk.ErrNotPlain, "Something in the local mailbox is no plain file where one is expected."},
+	{ErrNotPlain, "Something in the local mailbox is no plain file where one is expected."},
 	{unix.ENAMETOOLONG, "A folder's name is too long for the disk that holds the local mailbox."},
 }
 
-// trouble gives an error of the disk its code and plain words. What has a code
+// Trouble gives an error of the disk its code and plain words. What has a code
 // already, and the end of a context, pass through.
-func trouble(op string, err error) error {
+func Trouble(op string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -57,9 +55,10 @@ func trouble(op string, err error) error {
 	return &fault.Error{Code: fault.LocalMailboxUnavailable, Op: op, Detail: detail, Err: err}
 }
 
-func unavailable(op, detail string) error {
+// Unavailable is the failure of a local mailbox that cannot be used.
+func Unavailable(op, detail string) error {
 	return fault.New(fault.LocalMailboxUnavailable, op, detail)
 }
 
-// internal reports a mistake of the caller: a name it cannot have got from us.
-func internal(op, detail string) error { return fault.New(fault.Internal, op, detail) }
+// Internal reports a mistake of the caller: a name it cannot have got from us.
+func Internal(op, detail string) error { return fault.New(fault.Internal, op, detail) }
