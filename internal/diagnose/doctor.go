@@ -82,7 +82,7 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credent
 func (d *Doctor) unmet(rules account.FolderRules, folders []mail.Folder) *account.Diagnosis {
 	missing := rules.Unmet(func(rule account.FolderRules) bool {
 		return slices.ContainsFunc(folders, func(f mail.Folder) bool {
-			return f.Problem != nil || f.Selectable && rule.Selects(remoteName(f), f.SpecialUse)
+			return f.Problem != nil || f.Selectable && rule.Selects(f.Name(), f.SpecialUse)
 		})
 	})
 	if len(missing) == 0 {
@@ -134,15 +134,7 @@ func report(steps []account.Step, folders []mail.Folder) account.TestReport {
 
 // folderName is for people; what a server put into a name is made fit to show.
 func folderName(f mail.Folder) string {
-	return fault.Clean(remoteName(f), 1000)
-}
-
-// remoteName is a folder's name as rules write it.
-func remoteName(f mail.Folder) string {
-	if len(f.Path) == 0 {
-		return "INBOX"
-	}
-	return strings.Join(f.Path, "/")
+	return fault.Clean(f.Name(), 1000)
 }
 
 // test is one connection test under way.

@@ -32,7 +32,7 @@ func (v *visit) matchFolders(ctx context.Context, remotes []mail.Folder) error {
 	var order []string
 	byWire := map[string]mail.Folder{}
 	for _, r := range remotes {
-		remote := remoteName(r)
+		remote := r.Name()
 		if f := known[r.Wire]; f != nil && r.Guessed {
 			r.Shared = r.Shared || f.Shared // What the server said holds until it says otherwise.
 		}
@@ -128,7 +128,7 @@ func (v *visit) reportUnlisted(remotes []mail.Folder) {
 func (v *visit) reportMissing(remotes []mail.Folder) {
 	missing := v.lease.Account.Folders.Unmet(func(rule account.FolderRules) bool {
 		return slices.ContainsFunc(remotes, func(r mail.Folder) bool {
-			return r.Problem != nil || r.Selectable && rule.Selects(remoteName(r), r.SpecialUse)
+			return r.Problem != nil || r.Selectable && rule.Selects(r.Name(), r.SpecialUse)
 		})
 	})
 	if len(missing) > 0 {
@@ -160,11 +160,4 @@ func (v *visit) localName(path []string, taken map[string]bool) string {
 
 func below(local, folder string) bool {
 	return local == folder || strings.HasPrefix(local, folder+"/")
-}
-
-func remoteName(f mail.Folder) string {
-	if len(f.Path) == 0 {
-		return "INBOX"
-	}
-	return strings.Join(f.Path, "/")
 }

@@ -28,7 +28,7 @@ func (v *visit) quirks() Quirks {
 // chosen, so that nobody misses it in silence.
 func (v *visit) selects(f mail.Folder) bool {
 	rules := v.lease.Account.Folders
-	if !rules.Selects(remoteName(f), f.SpecialUse) || f.Shared && !rules.Names(remoteName(f)) {
+	if !rules.Selects(f.Name(), f.SpecialUse) || f.Shared && !rules.Names(f.Name()) {
 		return false
 	}
 	return len(rules.Include) > 0 || len(f.Path) != 1 || !slices.ContainsFunc(v.quirks().NoMail, func(name string) bool {

@@ -49,6 +49,15 @@ type Folder struct {
 	Problem error
 }
 
+// Name is the folder's name as rules write it: its parts with "/" between, "INBOX" for the inbox. It may have
+// whatever the server put into it.
+func (f Folder) Name() string {
+	if len(f.Path) == 0 {
+		return "INBOX"
+	}
+	return strings.Join(f.Path, "/")
+}
+
 // Status is a folder's state as STATUS or EXAMINE reports it (RFC 9051 section
 // 6.3.11). Known is false when the server did not say.
 type Status struct {

@@ -78,8 +78,5 @@ func badName(why string) error {
 
 // displayName is a folder's name for people.
 func displayName(f mail.Folder) string {
-	if len(f.Path) == 0 {
-		return "INBOX"
-	}
-	return fault.Clean(strings.Join(f.Path, "/"), 200)
+	return fault.Clean(f.Name(), 200)
 }
