@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
@@ -13,74 +13,43 @@ import (
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
-// quotas is the users' quotas: limits from the database, use from the
-// mailboxes.
-type quotas struct{ app *app }
+// quotas is the users' quotas.
+func (a *app) quotas() account.Quotas {
+	return account.Quotas{Rows: quotaRows{a.store}, Mailboxes: mailboxes{a.mailbox}, Nudger: a.runner, Log: a.log}
+}
 
-// Quota measures one user's mailbox, and saves the measure for the lists. Of a
-// mailbox that was there and is gone it tells what was measured last.
-func (q quotas) Quota(ctx context.Context, o account.Owner) (account.Quota, error) {
-	quota, err := q.app.store.Quota(ctx, o)
-	if err != nil {
-		return account.Quota{}, err
+// quotaRows is the store for account.Quotas.
+type quotaRows struct{ *store.Store }
+
+func (r quotaRows) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
+	return r.Journal().Limit(ctx, o)
+}
+
+// mailboxes is the local mailboxes for account.Quotas.
+type mailboxes struct{ *mailbox.Store }
+
+func (m mailboxes) Usage(ctx context.Context, o account.Owner) (account.Size, error) {
+	bytes, messages, err := m.Store.Usage(ctx, o)
+	return account.Size{Bytes: bytes, Messages: messages}, absent(err)
+}
+
+func (m mailboxes) Shares(ctx context.Context, o account.Owner, folders []string) (account.Size, []account.Size,
+	error,
+) {
+	all, shares, err := m.Store.Shares(ctx, o, folders)
+	of := make([]account.Size, len(shares))
+	for i, s := range shares {
+		of[i] = account.Size{Bytes: s.Bytes, Messages: s.Messages}
 	}
-	saved, own := quota.Used(), quota.Own.Version()
-	folders := make([]string, len(quota.Accounts))
-	for i, a := range quota.Accounts {
-		folders[i] = a.Folder
-	}
-	all, shares, err := q.app.mailbox.Shares(ctx, o, folders)
+	return account.Size{Bytes: all.Bytes, Messages: all.Messages}, of, absent(err)
+}
+
+// absent says in the words of package account that there is no mailbox, and all else that err says.
+func absent(err error) error {
 	if errors.Is(err, mailbox.ErrNoMailbox) {
-		quota.Gone, err = q.app.store.MailboxSeen(ctx, o)
-		if quota.Gone {
-			return quota, err
-		}
+		return fmt.Errorf("%w: %w", account.ErrNoMailbox, err)
 	}
-	if err != nil {
-		return account.Quota{}, err
-	}
-	quota.UsedBytes, quota.UsedMessages = all.Bytes, all.Messages
-	for i, u := range shares {
-		quota.Accounts[i].Bytes, quota.Accounts[i].Messages = u.Bytes, u.Messages
-	}
-	if quota.Own, err = q.app.mailbox.OwnLimit(ctx, o, quota.Set); err != nil {
-		return account.Quota{}, err
-	}
-	if !slices.Equal(saved, quota.Used()) || own != quota.Own.Version() {
-		err = q.app.store.SaveUsage(ctx, o, quota.UsedBytes, quota.UsedMessages, quota.Own, quota.Accounts)
-		if err != nil {
-			return account.Quota{}, err
-		}
-		now, err := q.app.store.Quota(ctx, o)
-		if err != nil {
-			return account.Quota{}, err
-		}
-		if quota.Stopped && !now.Stopped {
-			q.app.runner.Nudge()
-		}
-		quota.Stopped = now.Stopped
-	}
-	return quota.Limited(), nil
-}
-
-func (q quotas) SetLimit(ctx context.Context, o account.Owner, l account.Limit,
-	match account.Match,
-) (account.Quota, error) {
-	if err := q.app.store.SetLimits(ctx, o, l, match); err != nil {
-		return account.Quota{}, err
-	}
-	q.app.log.InfoContext(ctx, "limits set", "user", o)
-	q.app.runner.Nudge()
-	return q.Quota(ctx, o)
-}
-
-func (q quotas) ClearLimit(ctx context.Context, o account.Owner, match account.Match) (account.Quota, error) {
-	if err := q.app.store.ClearLimits(ctx, o, match); err != nil {
-		return account.Quota{}, err
-	}
-	q.app.log.InfoContext(ctx, "limits taken back", "user", o)
-	q.app.runner.Nudge()
-	return q.Quota(ctx, o)
+	return err
 }
 
 // admin looks across users, and wakes the pollers when many may have room again.

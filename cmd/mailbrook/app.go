@@ -428,32 +428,9 @@ func (v visitor) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
 		rep.Err = diagnose.Refine(a.catalog, l.Account.Provider, l.Account.Server.Host, f)
 	}
 	if rep.Messages > 0 {
-		if err := a.measure(ctx, l.Account.Owner); err != nil {
+		if err := a.quotas().Measure(ctx, l.Account.Owner); err != nil {
 			a.log.WarnContext(ctx, "measuring a mailbox", "account", l.Account.ID, "error", err)
 		}
 	}
 	return rep
-}
-
-// measure saves how full a user's mailbox is, for the lists of administrators.
-func (a *app) measure(ctx context.Context, o account.Owner) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	bytes, messages, err := a.mailbox.Usage(ctx, o)
-	if errors.Is(err, mailbox.ErrNoMailbox) {
-		return nil // Gone meanwhile: what was measured last stays.
-	}
-	if err != nil {
-		return err
-	}
-	set, err := a.store.Journal().Limit(ctx, o)
-	if err != nil {
-		return err
-	}
-	own, err := a.mailbox.OwnLimit(ctx, o, set)
-	if err != nil {
-		return err
-	}
-	// The accounts' shares are measured when somebody looks at them: that reads whole folders.
-	return a.store.SaveUsage(ctx, o, bytes, messages, own, nil)
 }

@@ -188,7 +188,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (*
 		PrivacyURL: brand.PrivacyURL,
 	}
 	return httpapi.New(httpapi.Options{
-		Accounts: a.registry, Watcher: a.store.Watcher(), Quotas: quotas{a}, Admin: admin{a.store.Admin(), a},
+		Accounts: a.registry, Watcher: a.store.Watcher(), Quotas: a.quotas(), Admin: admin{a.store.Admin(), a},
 		Providers: providers{a}, OAuth: a.oauth, Users: users{a},
 		Audit:       a.store.Audit(),
 		Repeats:     repeats{a.store.Repeatable(), a.vault, a.store.Now},
