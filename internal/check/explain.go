@@ -98,10 +98,8 @@ func (f *Findings) paths(t mail.Token) (ps []string) {
 func (f *Findings) explain(t mail.Token, e *entry) Explained {
 	x := Explained{
 		State: e.state, Account: e.journal.Account, Email: e.journal.Email, Journal: e.journal.Journal,
-		Folder:      e.folder.Remote,
-		Local:       e.folder.Local,
-		UIDValidity: e.folder.UIDValidity, FolderEpoch: e.folder.Epoch, Identity: describe(e.id()), Token: t, Files: f.paths(
-			t),
+		Folder: e.folder.Remote, Local: e.folder.Local, UIDValidity: e.folder.UIDValidity, FolderEpoch: e.folder.Epoch,
+		Identity: describe(e.id()), Token: t, Files: f.paths(t),
 	}
 	if v, ok := e.verdict(f.now); ok {
 		x.Verdict, x.Says = v.String(), verdictSays[v]
