@@ -507,7 +507,7 @@ func (j *journal) Remembered(_ context.Context, _ fetch.Lease, each func(fetch.K
 	return nil
 }
 
-func (j *journal) Passed(_ context.Context, _ fetch.Lease, f fetch.Folder, each func(mail.ID) error) error {
+func (j *journal) BeforeStart(_ context.Context, _ fetch.Lease, f fetch.Folder, each func(mail.ID) error) error {
 	for id := range j.passed[f.ID] {
 		if err := each(id); err != nil {
 			return err
@@ -571,7 +571,7 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 		}
 		j.rows[a.Ref] = mail.Fingerprint{Size: a.Size}
 	}
-	for _, a := range e.Adopt {
+	for _, a := range e.Rematch {
 		f, ok := j.rows[a.From]
 		if _, taken := j.rows[a.To]; !ok || taken {
 			return fmt.Errorf("%v cannot become %v", a.From, a.To)
@@ -585,7 +585,7 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	for _, f := range e.Folders {
 		j.folders[f.ID-1] = f
 	}
-	for _, p := range e.Pass {
+	for _, p := range e.BeforeStart {
 		ids := map[mail.ID]bool{}
 		if p.Each != nil {
 			err := p.Each(func(id mail.ID) error {

@@ -236,9 +236,9 @@ type Skipped struct {
 	About mail.Envelope
 }
 
-// Passed lists POP3 messages of a folder that are older than the account's start date;
+// BeforeStart lists POP3 messages of a folder that are older than the account's start date;
 // POP3 listings carry no dates.
-type Passed struct {
+type BeforeStart struct {
 	FolderID    int64
 	FolderEpoch int64
 	// Each calls yield for every one of them; nil: there is none. It may be
@@ -268,8 +268,8 @@ type Alias struct {
 	Global string
 }
 
-// Adoption says that a delivered message goes by another name now.
-type Adoption struct{ From, To Ref }
+// Rematch says that a delivered message has another name now.
+type Rematch struct{ From, To Ref }
 
 // Entry is one journal write: all of it or nothing.
 type Entry struct {
@@ -281,13 +281,13 @@ type Entry struct {
 	Unsettle []Member   // Staged messages that are lost: they are fetched again.
 	Restored int64      // Not 0: the journal's generation is at least this again, as all that was forgotten is found.
 	Alias    []Alias    // Settled without a delivery: the same message was delivered under another name.
-	Adopt    []Adoption // Delivered messages that were rematched: they have another name now.
+	Rematch  []Rematch  // Delivered messages that were rematched: they have another name now.
 	// Cursor, epoch, validity, selection and Remaining as they are now; Fetched and Bytes are the journal's own
 	// sums and ignored.
-	Folders []Folder
-	Pass    []Passed  // In place of what was listed as older in these folders before.
-	Skip    []Skipped // Skipped now, or once more.
-	Unskip  []Skipped // Settled after all.
+	Folders     []Folder
+	BeforeStart []BeforeStart // In place of what was listed as older in these folders before.
+	Skip        []Skipped     // Skipped now, or once more.
+	Unskip      []Skipped     // Settled after all.
 	// Capabilities is what the server offers, where that is not what the account has; else "".
 	Capabilities string
 	// Inbox is the UIDVALIDITY of the owner's inbox, where it is known.
@@ -324,9 +324,9 @@ type Journal interface {
 	// account was edited away from. None is kept in memory. each's error is
 	// returned.
 	Remembered(ctx context.Context, l Lease, each func(k Known) error) error
-	// Passed calls each for what is older than the start in a folder's current epoch.
+	// BeforeStart calls each for what is older than the start in a folder's current epoch.
 	// each's error is returned.
-	Passed(ctx context.Context, l Lease, f Folder, each func(id mail.ID) error) error
+	BeforeStart(ctx context.Context, l Lease, f Folder, each func(id mail.ID) error) error
 	// Skipped returns what is skipped in the account.
 	Skipped(ctx context.Context, l Lease) ([]Skipped, error)
 	// OwnerOf returns the user into whose mailbox a journal's account is, or

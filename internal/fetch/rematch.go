@@ -307,7 +307,7 @@ func (v *visit) rematchGroup(ctx context.Context, session HeaderSession, group [
 	if err != nil {
 		return err
 	}
-	var rematched []Adoption
+	var rematched []Rematch
 	var of []candidate
 	for key, cs := range found {
 		if len(cs) != len(known[key]) {
@@ -315,7 +315,7 @@ func (v *visit) rematchGroup(ctx context.Context, session HeaderSession, group [
 		}
 		for i, c := range cs {
 			to := Ref{c.plan.folder.ID, c.plan.folder.Epoch, c.item.ID}
-			rematched = append(rematched, Adoption{From: known[key][i], To: to})
+			rematched = append(rematched, Rematch{From: known[key][i], To: to})
 			of = append(of, c)
 		}
 	}
@@ -362,7 +362,7 @@ func (v *visit) headers(ctx context.Context, session HeaderSession,
 }
 
 // writeRematches writes what was rematched, and judges it so.
-func (v *visit) writeRematches(ctx context.Context, found []Adoption, of []candidate) error {
+func (v *visit) writeRematches(ctx context.Context, found []Rematch, of []candidate) error {
 	if len(found) == 0 {
 		return nil
 	}
@@ -371,7 +371,7 @@ func (v *visit) writeRematches(ctx context.Context, found []Adoption, of []candi
 		part := rest[:min(len(rest), rowsAtOnce)]
 		rest = rest[len(part):]
 		v.Step("rematch.commit")
-		if err := v.Journal.Commit(ctx, v.lease, Entry{Folders: folders, Adopt: part, Progress: v.progress}); err != nil {
+		if err := v.Journal.Commit(ctx, v.lease, Entry{Folders: folders, Rematch: part, Progress: v.progress}); err != nil {
 			return err
 		}
 		folders = nil
@@ -395,7 +395,7 @@ type contentMatch struct {
 
 // resolveRematches finds out as which messages of the journal these were delivered.
 // One for which there is none after all is fetched by the next visit.
-func (v *visit) resolveRematches(ctx context.Context, found []contentMatch) (out []Adoption, err error) {
+func (v *visit) resolveRematches(ctx context.Context, found []contentMatch) (out []Rematch, err error) {
 	if len(found) == 0 {
 		return nil, nil
 	}
@@ -408,7 +408,7 @@ func (v *visit) resolveRematches(ctx context.Context, found []contentMatch) (out
 	err = v.eachStale(ctx, func(k Known) error {
 		of := text{k.Fingerprint.Header, k.Fingerprint.Body}
 		if ts := waiting[of]; len(ts) > 0 {
-			out = append(out, Adoption{From: k.Ref, To: Ref{ts[0].plan.folder.ID, ts[0].plan.folder.Epoch, ts[0].id}})
+			out = append(out, Rematch{From: k.Ref, To: Ref{ts[0].plan.folder.ID, ts[0].plan.folder.Epoch, ts[0].id}})
 			waiting[of] = ts[1:]
 		}
 		return nil

@@ -57,7 +57,9 @@ func (v *visit) applyStart(ctx context.Context) error {
 		}
 		e.Folders = append(e.Folders, p.folder)
 		if !v.byUID() {
-			e.Pass = append(e.Pass, Passed{FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, Each: v.names(p, old)})
+			e.BeforeStart = append(e.BeforeStart, BeforeStart{
+				FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, Each: v.names(p, old),
+			})
 		}
 	}
 	if len(e.Folders) == 0 {
@@ -137,7 +139,7 @@ func (v *visit) oldBefore(ctx context.Context, p *plan) (bits, error) {
 		return nil, err
 	}
 	was := newBits(r.n)
-	return was, v.Journal.Passed(ctx, v.lease, p.folder, func(id mail.ID) error {
+	return was, v.Journal.BeforeStart(ctx, v.lease, p.folder, func(id mail.ID) error {
 		if at, ok := r.find(id); ok {
 			was.set(at)
 		}

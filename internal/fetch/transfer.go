@@ -78,7 +78,7 @@ func (v *visit) commitWindow(ctx context.Context, p *pipeline) error {
 		e.Deliver, e.Drop = p.published, p.intended
 		e.Skip = append(e.Skip, p.skips...)
 		var err error
-		if e.Adopt, err = v.resolveRematches(ctx, p.rematches); err != nil {
+		if e.Rematch, err = v.resolveRematches(ctx, p.rematches); err != nil {
 			return err
 		}
 	}
@@ -103,7 +103,7 @@ func (v *visit) commitWindow(ctx context.Context, p *pipeline) error {
 	}
 	clear(v.touched)
 	e.Capabilities = v.newCapabilities()
-	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Adopt)+len(e.Alias) == 0 &&
+	if len(e.Folders)+len(e.Deliver)+len(e.Drop)+len(e.Skip)+len(e.Unskip)+len(e.Rematch)+len(e.Alias) == 0 &&
 		e.Capabilities == "" {
 		return nil
 	}

@@ -289,7 +289,7 @@ func (w *world) disagrees(all []judgement) (bad []string) {
 func TestALostWriteDoesNotAgreeWithTheVerdicts(t *testing.T) {
 	for name, spoil := range map[string]func(e *fetch.Entry){
 		"what is skipped":   func(e *fetch.Entry) { e.Skip = nil },
-		"what is the same":  func(e *fetch.Entry) { e.Adopt = nil },
+		"what is the same":  func(e *fetch.Entry) { e.Rematch = nil },
 		"what was found":    func(e *fetch.Entry) { e.Found = nil },
 		"what is delivered": func(e *fetch.Entry) { loseLast(e) },
 		"where a folder stands": func(e *fetch.Entry) {

@@ -62,19 +62,19 @@ func (j Journal) siblings(ctx context.Context, l fetch.Lease) ([]int64, error) {
 // forgotten is the mark of a retired journal that is about to be pruned.
 const forgotten = 1
 
-var errNotAdopted = errors.New("a message to be recognised is not in the journal")
+var errNotRematched = errors.New("a message to be rematched is not in the journal")
 
-// adopt gives delivered messages their new names. They were counted where they
+// rematch gives delivered messages their new names. They were counted where they
 // were delivered; from now on they count where they are found.
-func (w *entryWriter) adopt(ctx context.Context, e fetch.Entry) error {
-	for _, a := range e.Adopt {
+func (w *entryWriter) rematch(ctx context.Context, e fetch.Entry) error {
+	for _, a := range e.Rematch {
 		if err := w.own(ctx, a.To.FolderID); err != nil {
 			return err
 		}
 		var size int64
 		if err := w.row(ctx, "SELECT size FROM messages WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND "+
 			"ordinal = ?", refKey(a.From)...).Scan(&size); err != nil {
-			return errors.Join(errNotAdopted, err)
+			return errors.Join(errNotRematched, err)
 		}
 		n, err := w.exec(ctx, `UPDATE messages SET folder_id = ?, epoch = ?, uid = ?, uidl = ?, ordinal = ?
 			WHERE folder_id = ? AND epoch = ? AND uid = ? AND uidl = ? AND ordinal = ?`, append(refKey(a.To),
@@ -83,7 +83,7 @@ func (w *entryWriter) adopt(ctx context.Context, e fetch.Entry) error {
 			return err
 		}
 		if n != 1 {
-			return errNotAdopted
+			return errNotRematched
 		}
 		if a.From.FolderID == a.To.FolderID {
 			continue

@@ -22,7 +22,7 @@ func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
 			w.Fatalf("remembered %+v", known)
 		}
 		to := fetch.Ref{FolderID: added[0].ID, FolderEpoch: 2, ID: mail.ID{UID: 77}}
-		w.must(w.commit(l, fetch.Entry{Adopt: []fetch.Adoption{{From: known[1].Ref, To: to}}}))
+		w.must(w.commit(l, fetch.Entry{Rematch: []fetch.Rematch{{From: known[1].Ref, To: to}}}))
 		f.Epoch = 0
 		left, err := settledOf(w.Context(), w.Journal(), l, f, 0)
 		w.must(err)
@@ -37,8 +37,8 @@ func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
 		if fs[0].Fetched != 2 || fs[1].Fetched != 1 || fs[1].Bytes != known[1].Fingerprint.Size {
 			w.Errorf("the folders count %+v", fs)
 		}
-		if err := w.commit(l, fetch.Entry{Adopt: []fetch.Adoption{{From: known[1].Ref, To: to}}}); !errors.Is(
-			err, errNotAdopted) {
+		if err := w.commit(l, fetch.Entry{Rematch: []fetch.Rematch{{From: known[1].Ref, To: to}}}); !errors.Is(
+			err, errNotRematched) {
 			w.Errorf("adopted twice: %v", err)
 		}
 	})
@@ -104,7 +104,7 @@ func TestWhatAnotherProtocolBroughtStillCounts(t *testing.T) {
 			w.must(err)
 			var entry fetch.Entry
 			for i, k := range known[:n] {
-				entry.Adopt = append(entry.Adopt, fetch.Adoption{
+				entry.Rematch = append(entry.Rematch, fetch.Rematch{
 					From: k.Ref, To: fetch.Ref{FolderID: f.ID, ID: mail.ID{UIDL: fmt.Sprint(i)}},
 				})
 			}

@@ -208,7 +208,7 @@ func (f *furnisher) anna(w *world) {
 		a.Server = account.Server{Host: "pop.example.org", Port: 995, Security: account.TLS}
 	})
 	l, fo = w.lease(pop)
-	w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{
+	w.must(w.commit(l, fetch.Entry{BeforeStart: []fetch.BeforeStart{{
 		FolderID: fo.ID, FolderEpoch: fo.Epoch,
 		Each: func(yield func(mail.ID) error) error { return yield(mail.ID{UIDL: "uidl \xff", Ordinal: 1}) },
 	}}}))

@@ -283,7 +283,7 @@ func (w *world) readJournal(l fetch.Lease) (lines []string) {
 			say("settled ", id.UID, " ", id.UIDL, " ", id.Ordinal, " ", size)
 			return nil
 		}))
-		w.must(j.Passed(ctx, l, f, func(id mail.ID) error {
+		w.must(j.BeforeStart(ctx, l, f, func(id mail.ID) error {
 			say("passed ", fmt.Sprintf("%q", id.UIDL), " ", id.Ordinal)
 			return nil
 		}))

@@ -16,9 +16,9 @@ var _ check.Journals = (*Store)(nil)
 
 // JournalReports returns a user's journals as they are at one moment, those of removed
 // accounts included until they are forgotten.
-func (s *Store) JournalReports(ctx context.Context, o account.Owner, messages bool) (out []check.JournalReport,
-	err error,
-) {
+func (s *Store) JournalReports(ctx context.Context, o account.Owner,
+	messages bool,
+) (out []check.JournalReport, err error) {
 	var opts []*sql.TxOptions
 	if s.postgres { // On SQLite every reading transaction sees one moment.
 		opts = append(opts, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
@@ -66,7 +66,7 @@ func (s *Store) fillReport(ctx context.Context, o account.Owner, l *check.Journa
 		return err
 	}
 	for _, f := range l.Folders {
-		err := j.Passed(ctx, lease, f, func(id mail.ID) error {
+		err := j.BeforeStart(ctx, lease, f, func(id mail.ID) error {
 			l.BeforeStart = append(l.BeforeStart, fetch.Ref{FolderID: f.ID, FolderEpoch: f.Epoch, ID: id})
 			return nil
 		})

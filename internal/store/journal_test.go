@@ -472,7 +472,7 @@ func rememberedOf(ctx context.Context, j Journal, l fetch.Lease) (out []fetch.Kn
 
 func passedOf(ctx context.Context, j Journal, l fetch.Lease, f fetch.Folder) (map[mail.ID]bool, error) {
 	out := map[mail.ID]bool{}
-	err := j.Passed(ctx, l, f, func(id mail.ID) error {
+	err := j.BeforeStart(ctx, l, f, func(id mail.ID) error {
 		out[id] = true
 		return nil
 	})

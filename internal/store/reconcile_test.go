@@ -66,7 +66,7 @@ func TestJournalReportsAreAUsersJournalsAtOneMoment(t *testing.T) {
 		w.deliver(l, 1, members(f, 1, 3))
 		k := fetch.BatchKey{Epoch: l.Epoch, Seq: 2}
 		old := mail.ID{UIDL: "from before the start"}
-		w.must(w.commit(l, fetch.Entry{Intend: &k, Pass: []fetch.Passed{{
+		w.must(w.commit(l, fetch.Entry{Intend: &k, BeforeStart: []fetch.BeforeStart{{
 			FolderID: f.ID, FolderEpoch: f.Epoch, Each: func(yield func(mail.ID) error) error { return yield(old) },
 		}}}))
 		gone := w.add("anna@firma.test", 2)

@@ -18,8 +18,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// Passed calls each for what is passed over in a folder's current epoch.
-func (j Journal) Passed(ctx context.Context, l fetch.Lease, f fetch.Folder, each func(id mail.ID) error) error {
+// BeforeStart calls each for what is older than the start in a folder's current epoch.
+func (j Journal) BeforeStart(ctx context.Context, l fetch.Lease, f fetch.Folder, each func(id mail.ID) error) error {
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var uidl []byte
 		var ordinal int
@@ -30,12 +30,12 @@ func (j Journal) Passed(ctx context.Context, l fetch.Lease, f fetch.Folder, each
 	}, "SELECT uidl, ordinal FROM passed WHERE folder_id = (SELECT id FROM folders WHERE id = ? AND journal_id = "+
 		ofJournal+") AND epoch = ?",
 		append(append([]any{f.ID}, journalOf(l)...), f.Epoch)...)
-	return j.s.wrap(ctx, "loading what is passed over", err)
+	return j.s.wrap(ctx, "loading what is older than the start", err)
 }
 
-// pass writes what is passed over in place of what was.
-func (w *entryWriter) pass(ctx context.Context, e fetch.Entry) error {
-	for _, p := range e.Pass {
+// writeBeforeStart writes what is older than the start, in place of what was.
+func (w *entryWriter) writeBeforeStart(ctx context.Context, e fetch.Entry) error {
+	for _, p := range e.BeforeStart {
 		if err := w.own(ctx, p.FolderID); err != nil {
 			return err
 		}

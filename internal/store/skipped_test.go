@@ -261,7 +261,7 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 		for i := range 500 {
 			ids[mail.ID{UIDL: fmt.Sprintf("\xff%d", i), Ordinal: i % 2}] = true
 		}
-		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}, Pass: []fetch.Passed{{
+		w.must(w.commit(l, fetch.Entry{Folders: []fetch.Folder{f}, BeforeStart: []fetch.BeforeStart{{
 			FolderID: f.ID, FolderEpoch: f.Epoch,
 			Each: eachOf(ids),
 		}}}))
@@ -280,9 +280,9 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 		if got, err := passedOf(ctx, w.Journal(), other, f); err != nil || len(got) > 0 {
 			w.Errorf("another's: %d, %v", len(got), err)
 		}
-		w.want(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID}}}), errOtherFolder)
-		w.must(w.commit(other, fetch.Entry{Pass: []fetch.Passed{{FolderID: of.ID}}}))
-		w.must(w.commit(l, fetch.Entry{Pass: []fetch.Passed{{FolderID: f.ID, FolderEpoch: f.Epoch}}}))
+		w.want(w.commit(other, fetch.Entry{BeforeStart: []fetch.BeforeStart{{FolderID: f.ID}}}), errOtherFolder)
+		w.must(w.commit(other, fetch.Entry{BeforeStart: []fetch.BeforeStart{{FolderID: of.ID}}}))
+		w.must(w.commit(l, fetch.Entry{BeforeStart: []fetch.BeforeStart{{FolderID: f.ID, FolderEpoch: f.Epoch}}}))
 		if got, err := passedOf(ctx, w.Journal(), l, f); err != nil || len(got) > 0 {
 			w.Errorf("in place of it: %d, %v", len(got), err)
 		}
