@@ -29,6 +29,7 @@ type plan struct {
 	below  int         // Later windows begin below this place in the listing.
 	todo   []mail.Item // What is to be fetched in this window, newest first,
 	places []uint32    // … and where in the listing each is.
+	next   int         // Which of todo comes next, if all come in order: see placeOf.
 	twins  []place     // Of this window: what waits for its twin.
 
 	// revalidated says that the UIDs have a new meaning since this visit.
@@ -92,15 +93,25 @@ func (p *plan) decide(of func(at int, it mail.Item) Verdict) {
 // placeOf returns where in the listing a message of this window is; false: it is not
 // of this window.
 func (p *plan) placeOf(it *mail.Item) (at int, ok bool) {
-	order := func(it *mail.Item) uint32 { return cmp.Or(it.ID.UID, it.Number) }
-	i := sort.Search(len(p.todo), func(i int) bool { return order(&p.todo[i]) <= order(it) })
-	if i == len(p.todo) || p.todo[i].ID != it.ID {
-		i = slices.IndexFunc(p.todo, func(one mail.Item) bool { return one.ID == it.ID })
+	i := p.next
+	if i >= len(p.todo) || p.todo[i].ID != it.ID {
+		i = p.search(it)
 	}
 	if i < 0 {
 		return 0, false
 	}
+	p.next = i + 1
 	return int(p.places[i]), true
+}
+
+// search finds a message of this window, which is in order; -1: it is not there.
+func (p *plan) search(it *mail.Item) int {
+	order := func(it *mail.Item) uint32 { return cmp.Or(it.ID.UID, it.Number) }
+	i := sort.Search(len(p.todo), func(i int) bool { return order(&p.todo[i]) <= order(it) })
+	if i == len(p.todo) || p.todo[i].ID != it.ID {
+		return slices.IndexFunc(p.todo, func(one mail.Item) bool { return one.ID == it.ID })
+	}
+	return i
 }
 
 // name is the folder's name for people.

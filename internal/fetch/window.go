@@ -28,7 +28,7 @@ func (v *visit) fetchWindows(ctx context.Context) error {
 func (v *visit) fillWindow(context.Context) error {
 	room := v.Window
 	for _, p := range v.plans {
-		p.todo, p.places, p.twins = nil, nil, nil
+		p.todo, p.places, p.next, p.twins = nil, nil, 0, nil
 		through, err := v.eachNew(p, p.below, func(at int, it mail.Item) bool {
 			if room == 0 {
 				return false
