@@ -29,7 +29,7 @@ const (
 	UnknownToken = "unknown_token" // A message has a name of ours, and no journal knows it.
 	// A staged message is neither in the spool nor in the mailbox, and was not delivered.
 	LostInSpool = "lost_in_spool"
-	WrongSize   = "wrong_size"     // A delivered message has another size than its name tells.
+	WrongSize   = "wrong_size"     // A delivered message has another size than its name says.
 	OldDatabase = "database_older" // The database was restored; the next visit reconciles it.
 	OldMailbox  = "mailbox_older"  // The mailbox, or its spool, was restored or emptied.
 	GoneMailbox = "mailbox_gone"   // The mailbox was there and is gone, with all that it held.

@@ -1,3 +1,3 @@
 // Package check compares what is remembered with what is there: journals, spools
-// and mailboxes, and tells of any message what became of it. It changes nothing.
+// and mailboxes, and explains what became of any one message. It changes nothing.
 package check

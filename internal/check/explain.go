@@ -131,7 +131,7 @@ func (f *Findings) explain(t mail.Token, e *entry) Explained {
 	return x
 }
 
-// verdictSays are the verdicts in words: of those that a journal alone tells.
+// verdictSays are the verdicts in words, as far as a journal alone shows them.
 var verdictSays = map[fetch.Verdict]string{
 	fetch.VerdictSettled:     "the journal has it, and no visit fetches it",
 	fetch.VerdictTwin:        "the server says that it is one with a message of another folder, which was delivered",

@@ -11,7 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// judgeMissing tells a mailbox that is gone from one that was never there. A journal
+// judgeMissing distinguishes a mailbox that is gone from one that was never there. A journal
 // that knows of delivered messages is proof as good as what is noted.
 func (c Checker) judgeMissing(ctx context.Context, o account.Owner, f *Findings, reports []JournalReport) error {
 	if !f.Missing {

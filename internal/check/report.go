@@ -22,7 +22,7 @@ type JournalReport struct {
 	Skipped    []fetch.Skipped
 	Messages   []Message
 	// BeforeStart are the messages of POP3 that are older than the account's start. By
-	// IMAP it is told by their dates, each time anew.
+	// IMAP their dates show it, at each visit.
 	BeforeStart []fetch.Ref
 }
 

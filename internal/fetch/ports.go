@@ -253,7 +253,7 @@ type Ref struct {
 	ID          mail.ID
 }
 
-// Known is a message that was delivered, with what tells it from others.
+// Known is a message that was delivered, with what distinguishes it from others.
 type Known struct {
 	Ref
 	Fingerprint mail.Fingerprint

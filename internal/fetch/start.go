@@ -126,8 +126,8 @@ func (v *visit) judgeOld(ctx context.Context, p *plan) (old bits, err error) {
 	return old, nil
 }
 
-// oldBefore returns where in the listing that is which the journal says is
-// passed over.
+// oldBefore returns the places in the listing of what the journal lists as older than
+// the start.
 func (v *visit) oldBefore(ctx context.Context, p *plan) (bits, error) {
 	cost := v.cost(&p.listing)
 	if err := taken(ctx, cost); err != nil {

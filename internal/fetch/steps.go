@@ -26,8 +26,8 @@ func visitSteps() []step {
 		// It is known whether journal and spool belong together: only then is a file that is
 		// gone from the spool proof of a delivery.
 		{"recover", (*visit).recover},
-		// Nothing of earlier visits holds room any more, and the server was not asked for
-		// anything: a full mailbox leaves it in peace.
+		// Nothing of earlier visits holds room any more. If the mailbox is full, the server is
+		// not contacted at all.
 		{"ask for room", (*visit).askForRoom},
 		// There is a mailbox with room. The server was not asked for its folders, which it
 		// is along with the login: it has to show the mark among them.
@@ -61,12 +61,12 @@ func windowSteps() []step {
 	return []step{
 		// The window before is committed.
 		{"fill the window", (*visit).fillWindow},
-		// The window has all that its folders bring: twins are in it together.
+		// The window has the newest messages of all folders.
 		{"pair twins", (*visit).pairTwins},
 		// One of each pair of twins is left: what is too large is listed once.
-		{"hold back", (*visit).skipTooLarge},
+		{"skip what is too large", (*visit).skipTooLarge},
 		// The window has what is to be downloaded and nothing else.
-		{"recall", (*visit).loadFetchedHere},
+		{"load what was fetched here", (*visit).loadFetchedHere},
 		// The same, and it is known what of it this installation fetched before.
 		{"transfer", (*visit).transfer},
 	}
