@@ -183,7 +183,8 @@ func (s *server) echo() *echo.Echo {
 
 // Server returns a server with the limits that keep slow and oversized
 // requests from holding it up. A handler that streams lifts its own write
-// deadline.
+// deadline. Every request reaches h: net/http would answer "OPTIONS *" itself, before
+// anything has looked at how its body is sent.
 func Server(addr string, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
@@ -196,6 +197,8 @@ func Server(addr string, h http.Handler, log *slog.Logger) *http.Server {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext:       withConnection,
 		ConnState:         heard,
+
+		DisableGeneralOptionsHandler: true,
 	}
 }
 

@@ -757,7 +757,20 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 		options []func(*httpapi.Options)
 		answers []int
 		old     bool // By HTTP/1.0, which may keep a connection and has no chunks.
+		all     bool // "OPTIONS *", which is to no path.
 	}{
+		"both, old, to no path": {
+			body:    "Connection: keep-alive\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+			options: []func(*httpapi.Options){byLoopback}, answers: []int{404}, old: true, all: true,
+		},
+		"both, to no path": {
+			body:    fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 5+len(hidden)),
+			options: []func(*httpapi.Options){byLoopback}, answers: []int{400}, all: true,
+		},
+		"a length, to no path": {
+			body:    "Content-Length: 2\r\n\r\n{}",
+			options: []func(*httpapi.Options){byLoopback}, answers: []int{404, 303}, all: true,
+		},
 		"both, by an old proxy": {
 			body:    "Connection: keep-alive\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
 			options: []func(*httpapi.Options){byLoopback}, answers: []int{422}, old: true,
@@ -771,22 +784,26 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 			[]func(*httpapi.Options){byLoopback},
 			[]int{400},
 			false,
+			false,
 		},
 		"chunks, by a proxy": {
-			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []func(*httpapi.Options){byLoopback}, []int{400}, false,
+			"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []func(*httpapi.Options){byLoopback}, []int{400}, false, false,
 		},
 		"a length, by a proxy": {
-			"Content-Length: 2\r\n\r\n{}", []func(*httpapi.Options){byLoopback}, []int{422, 303}, false,
+			"Content-Length: 2\r\n\r\n{}", []func(*httpapi.Options){byLoopback}, []int{422, 303}, false, false,
 		},
 		"no proxy": {
 			fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 5+len(hidden)), nil,
 			[]int{422, 303},
 			false,
+			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, tc.options...)
-			server := httptest.NewServer(f.h)
+			server := httptest.NewUnstartedServer(f.h)
+			server.Config = httpapi.Server("", f.h, testLog())
+			server.Start()
 			defer server.Close()
 			conn, err := net.Dial("tcp", server.Listener.Addr().String())
 			if err != nil {
@@ -797,8 +814,12 @@ func TestNoRequestHidesInTheBodyOfAnother(t *testing.T) {
 			if tc.old {
 				version = "1.0"
 			}
-			fmt.Fprintf(conn, "POST /signin HTTP/%s\r\nHost: mail.firma.test\r\nContent-Type: application/json\r\n"+
-				"X-Mailbrook: 1\r\n%s%s", version, tc.body, hidden)
+			line := "POST /signin"
+			if tc.all {
+				line = "OPTIONS *"
+			}
+			fmt.Fprintf(conn, "%s HTTP/%s\r\nHost: mail.firma.test\r\nContent-Type: application/json\r\n"+
+				"X-Mailbrook: 1\r\n%s%s", line, version, tc.body, hidden)
 			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
