@@ -229,3 +229,33 @@ func TestWhileAnotherProcessHoldsTheDatabaseNothingIsLost(t *testing.T) {
 		t.Errorf("%d messages of 24", n)
 	}
 }
+
+// TestAPostgresThatCannotBeReachedIsNoLostFile: its socket or a certificate that is not there is a file that is
+// not there, as a lost database of SQLite is, and no backup helps. The control is TestALostFileIsMadeByNoCommand.
+func TestAPostgresThatCannotBeReachedIsNoLostFile(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, false) // Its keys and mailboxes are there, and bear an identity.
+	gone := filepath.Join(t.TempDir(), "gone")
+	for _, dsn := range []string{
+		"postgres:///mailbrook?host=" + gone,
+		"postgres://localhost:9/mailbrook?sslmode=verify-full&sslrootcert=" + gone,
+		"postgres://localhost:9/mailbrook?sslmode=require&sslcert=" + gone + "&sslkey=" + gone,
+	} {
+		t.Run(dsn, func(t *testing.T) {
+			for _, command := range []string{
+				"installation", "installation adopt keys", "migrate status", "migrate up", "account list", "check", "doctor",
+				"link --user " + anna, "serve",
+			} {
+				status, shown := h.showing(1000, []string{"MAILBROOK_DATABASE=" + dsn}, strings.Fields(command)...)
+				if status == exitOK || status < 0 || !strings.Contains(shown, gone) {
+					t.Errorf("%s: status %d, %s", command, status, shown)
+				}
+				for _, lost := range []string{"there is none", "backup"} {
+					if strings.Contains(shown, lost) {
+						t.Errorf("%s says %q of a database that was not asked: %s", command, lost, shown)
+					}
+				}
+			}
+		})
+	}
+}

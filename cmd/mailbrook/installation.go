@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"sync"
@@ -110,7 +109,7 @@ func (n *installation) openDatabase(ctx context.Context, b borne, exists bool,
 ) (err error) {
 	n.store, err = openStore(ctx, n.cfg, b, exists, allowed, n.log)
 	switch {
-	case exists && errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, store.ErrMissing):
 		return notOurs(partDatabase, fmt.Errorf("%w, while %s", errNoDatabase, b))
 	case errors.Is(err, store.ErrNothing):
 		return notOurs(partDatabase, fmt.Errorf("%w, while %s", store.ErrNothing, b))

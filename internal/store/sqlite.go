@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -50,6 +51,9 @@ func (s *Store) openSQLite(ctx context.Context, name string, o Options) error {
 		flags = os.O_RDWR
 	}
 	f, err := os.OpenFile(path, flags, 0o600)
+	if o.Existing && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrMissing, err)
+	}
 	if err != nil {
 		return err
 	}

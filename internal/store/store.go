@@ -43,7 +43,7 @@ type Options struct {
 	Now  func() time.Time // In the place of the time that the processes share, see Store.Now; nil: that.
 	Wall func() time.Time // This machine's clock; nil: time.Now.
 	// Existing says that there is a SQLite file with something in it: one that is not
-	// there (fs.ErrNotExist) or holds nothing (ErrNothing) is no first start but a loss,
+	// there (ErrMissing) or holds nothing (ErrNothing) is no first start but a loss,
 	// and nothing is made of it.
 	Existing bool
 	// Instances are the identities that keys and mailboxes bear, none of a new
@@ -81,6 +81,10 @@ type Store struct {
 	companions companions
 	expected   string // The identity that the database has to bear; "": any.
 }
+
+// ErrMissing says that the SQLite file of a database that was to exist is not there. Of PostgreSQL it says nothing:
+// what is missing there (its socket, a certificate) is the connection's.
+var ErrMissing = errors.New("the database's file is not there")
 
 // ErrNothing says that a database that was to exist is a file without content.
 var ErrNothing = errors.New("the database's file is empty")
