@@ -142,6 +142,35 @@ func refuse(why, format string, args ...any) error {
 // cleaned is an error for the log: it may quote a page of the provider's.
 func cleaned(err error) string { return fault.Clean(err.Error(), shown) }
 
+// withheld is an error without the secrets that the provider repeated in it.
+type withheld struct {
+	text string
+	err  error
+}
+
+// Error implements error.
+func (e *withheld) Error() string { return e.text }
+
+// Unwrap returns the error as it was: for comparing, not for printing.
+func (e *withheld) Unwrap() error { return e.err }
+
+// withhold cuts the secrets out of what an *AwayError or a *RefusedError says. They are looked for in what is left
+// when everything that is not shown is gone: a secret may have been taken apart by it.
+func withhold(err error, secrets *account.Redactor) error {
+	without := func(err error) error {
+		return &withheld{secrets.Redact(fault.Clean(err.Error(), 8*shown)), err}
+	}
+	var away *AwayError
+	var no *RefusedError
+	switch {
+	case errors.As(err, &away):
+		return &AwayError{away.Wait, without(away.Err)}
+	case errors.As(err, &no):
+		return &RefusedError{no.Why, no.Vouched, without(no.Err)}
+	}
+	return err
+}
+
 // ErrOtherIssuer says that what is found at the issuer's address is another's.
 var ErrOtherIssuer = errors.New("the discovery document found there is of another issuer")
 
@@ -149,14 +178,21 @@ var ErrOtherIssuer = errors.New("the discovery document found there is of anothe
 // wraps ErrOtherIssuer if that is why, or ctx's.
 func (p *Provider) Reach(ctx context.Context) error {
 	_, err := p.ask(ctx)
-	return err
+	return withhold(err, p.secrets())
+}
+
+// secrets knows what nobody may read in an error: the client's secret, and what is added.
+func (p *Provider) secrets() *account.Redactor {
+	r := &account.Redactor{}
+	r.Add(p.opts.ClientSecret)
+	return r
 }
 
 // Begin returns the address of the provider's page for a sign-in.
 func (p *Provider) Begin(ctx context.Context, f Flow) (address string, err error) {
 	m, err := p.ask(ctx)
 	if err != nil {
-		return "", err
+		return "", withhold(err, p.secrets())
 	}
 	return p.client(m).AuthCodeURL(f.State, gooidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.Verifier.Reveal())), nil
 }
@@ -255,8 +291,21 @@ var algorithms = []string{
 // Finish takes the code that the browser brought back, and returns who signed in.
 // issuer is who the browser says it comes from (RFC 9207); nil: it does not say, which
 // a provider that always says it is not believed. Its errors are *AwayError,
-// *RefusedError, or ctx's.
+// *RefusedError, or ctx's. They repeat no secret, whatever the provider does.
 func (p *Provider) Finish(ctx context.Context, f Flow, code string, issuer *string) (Person, error) {
+	secrets := p.secrets()
+	secrets.Add(account.NewSecret(code), f.Verifier, account.NewSecret(f.State), account.NewSecret(f.Nonce))
+	who, err := p.finish(ctx, f, code, issuer, secrets)
+	if err != nil {
+		return Person{}, withhold(err, secrets)
+	}
+	return who, nil
+}
+
+// finish is Finish with errors that may repeat anything. It adds to secrets what the provider gives.
+func (p *Provider) finish(ctx context.Context, f Flow, code string, issuer *string,
+	secrets *account.Redactor,
+) (Person, error) {
 	switch {
 	case issuer != nil && *issuer != p.opts.Issuer:
 		return Person{}, refuse("false", "the browser comes from another issuer, %q", fault.Clean(*issuer, shown))
@@ -276,6 +325,7 @@ func (p *Provider) Finish(ctx context.Context, f Flow, code string, issuer *stri
 		return Person{}, exchangeError(ctx, err)
 	}
 	raw, _ := token.Extra("id_token").(string)
+	secrets.Add(account.NewSecret(token.AccessToken), account.NewSecret(token.RefreshToken), account.NewSecret(raw))
 	if raw == "" {
 		return Person{}, refuse("false", "there is no id token beside the access token")
 	}

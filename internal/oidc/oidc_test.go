@@ -1,8 +1,10 @@
 package oidc_test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,7 +131,9 @@ type liar struct {
 	sign     func(c map[string]any) string // Nil: as it should be.
 	token    http.HandlerFunc              // Nil: answers with the id token.
 	wellKnow http.HandlerFunc              // Nil: answers with the metadata.
+	about    http.HandlerFunc              // Nil: answers with info.
 	keys     http.HandlerFunc              // Nil: answers with the key.
+	access   string                        // The access token; "": "at".
 	asked    map[string]int
 }
 
@@ -191,8 +195,12 @@ func newLiar(t *testing.T) *liar {
 			if sign == nil {
 				sign = by(t, jose.RS256, l.key)
 			}
-			say(w, map[string]any{"access_token": "at", "token_type": "Bearer", "id_token": sign(c)})
+			say(w, map[string]any{"access_token": cmp.Or(l.access, "at"), "token_type": "Bearer", "id_token": sign(c)})
 		case "/info":
+			if l.about != nil {
+				l.about(w, r)
+				return
+			}
 			say(w, l.info)
 		}
 	}))
@@ -322,6 +330,97 @@ func TestNothingFalseSignsIn(t *testing.T) {
 	}
 	_, err := l.at().Finish(t.Context(), flow, "", nil)
 	refused(t, err, "false")
+}
+
+// TestNoErrorRepeatsASecret: what goes to the provider is in no error, in whatever form the provider sends it back.
+// What it says beside is the control.
+func TestNoErrorRepeatsASecret(t *testing.T) {
+	t.Parallel()
+	const secret, code, access = "kl!en/ck+i %s3kret", "kod~zwrotny.4711", "dostep-0815-4242"
+	l := newLiar(t)
+	verifier := flow.Verifier.Reveal()
+	repeat := func(status int, form func(string) string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			var b strings.Builder
+			b.WriteString(r.Header.Get("Authorization") + " ")
+			if name, password, ok := r.BasicAuth(); ok {
+				b.WriteString(name + ":" + password + " ")
+			}
+			if err := r.ParseForm(); err != nil {
+				t.Error(err)
+			}
+			for _, values := range r.PostForm {
+				b.WriteString(form(values[0]) + " ")
+			}
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			fmt.Fprintf(w, "sunflower %s %s sunset", form(secret), b.String())
+		}
+	}
+	asError := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			if err := json.NewEncoder(w).Encode(map[string]string{
+				"error": "invalid_grant", "error_description": "sunflower " + text, "error_uri": "https://x.test/" + text,
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	same := func(s string) string { return s }
+	forms := map[string]func(string) string{
+		"as it is": same, "in a URL": url.QueryEscape,
+		"in base64":   func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+		"taken apart": func(s string) string { return s[:5] + "\u200b" + s[5:] },
+	}
+	cases := map[string]func(*liar){}
+	for name, form := range forms {
+		for _, status := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusInternalServerError} {
+			cases[fmt.Sprintf("the tokens' page, %d, %s", status, name)] = func(l *liar) { l.token = repeat(status, form) }
+		}
+		for _, of := range []string{secret, code, verifier} {
+			cases["an error's description, "+name+" "+of] = func(l *liar) { l.token = asError(form(of)) }
+		}
+		cases["the page about the user, "+name] = func(l *liar) {
+			l.claims, l.about = map[string]any{"email": nil}, repeat(http.StatusForbidden, form)
+		}
+		cases["the keys, "+name] = func(l *liar) { l.keys = repeat(http.StatusForbidden, form) }
+		cases["what it offers, "+name] = func(l *liar) { l.wellKnow = repeat(http.StatusForbidden, form) }
+		cases["another issuer, "+name] = meta("issuer", "https://sunflower.test/"+form(secret))
+		cases["an address of it, "+name] = meta("jwks_uri", "http://sunflower.test/"+form(secret))
+		cases["whose token it is, "+name] = func(l *liar) {
+			l.claims = map[string]any{"sub": "sunflower " + form(code), "email_verified": false}
+		}
+	}
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			l.mu.Lock()
+			l.claims, l.token, l.keys, l.wellKnow, l.metadata, l.about = nil, nil, nil, nil, nil, nil
+			l.access = access
+			change(l)
+			l.mu.Unlock()
+			p := l.at(func(o *oidc.Options) { o.ClientSecret = account.NewSecret(secret) })
+			_, err := p.Finish(t.Context(), flow, code, nil)
+			if err == nil {
+				t.Fatal("somebody is signed in")
+			}
+			if !strings.Contains(err.Error(), "sunflower") {
+				t.Errorf("what the provider says beside is lost: %v", err)
+			}
+			for _, s := range []string{secret, code, access, verifier} {
+				for _, form := range forms {
+					if strings.Contains(err.Error(), strings.ReplaceAll(form(s), "\u200b", "")) {
+						t.Errorf("%q is repeated: %v", s, err)
+					}
+				}
+			}
+			if basic := base64.StdEncoding.EncodeToString([]byte("client:" + url.QueryEscape(secret))); strings.Contains(
+				err.Error(), basic) {
+				t.Errorf("the credentials are repeated: %v", err)
+			}
+		})
+	}
 }
 
 // TestABrowserComesFromTheIssuer, as far as the one says it who always does, and
