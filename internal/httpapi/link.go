@@ -97,7 +97,27 @@ type arrival struct {
 	direct bool // A person went there by itself: typed, pasted, from another program, or from a page of ours.
 	framed bool // Into a frame.
 	opened bool // A browser shows what is there, or does not say for what it asks.
-	sent   bool // Another site sent it there.
+	sender sender
+}
+
+// sender is who had a browser come, by which sign-ins are counted.
+type sender string
+
+const (
+	byPerson sender = ""  // A person, by itself, or a page of ours; or the browser says nothing.
+	byClick  sender = "c" // A person, by a click on another site's page.
+	bySite   sender = "s" // Another site, in a frame, or in a window without a click.
+)
+
+// senderOf reads it. A sibling of our host is another site as well: anybody's page may be there.
+func senderOf(h http.Header) sender {
+	switch site := h.Get("Sec-Fetch-Site"); {
+	case site == "" || site == "none" || site == "same-origin":
+		return byPerson
+	case h.Get("Sec-Fetch-Dest") == "document" && h.Get("Sec-Fetch-User") == "?1":
+		return byClick
+	}
+	return bySite
 }
 
 func arrivalOf(r *http.Request) arrival {
@@ -114,7 +134,7 @@ func arrivalOf(r *http.Request) arrival {
 	framed := dest == "iframe" || dest == "frame"
 	return arrival{
 		direct: dest == "document" && (site == "none" || site == "same-origin"), framed: framed,
-		opened: framed || dest == "document" || dest == "", sent: site == "cross-site",
+		opened: framed || dest == "document" || dest == "", sender: senderOf(h),
 	}
 }
 

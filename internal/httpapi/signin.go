@@ -205,11 +205,8 @@ type arrived interface {
 func (s *server) arrive(ctx context.Context, b browser, o account.Owner, to, way string,
 	accept *string,
 ) (arrived, error) {
-	meter := o.String()
-	if b.arrival.sent { // What another site's frames use up is not the user's own.
-		meter += " sent"
-	}
-	if wait := s.meters.signIns.take(meter); wait > 0 {
+	// What another site uses up is not the user's own.
+	if wait := s.meters.signIns.take(o.String() + " " + string(b.arrival.sender)); wait > 0 {
 		s.Log.WarnContext(ctx, "too many sign-ins of a user", "user", o, "client", b.client, "by", way)
 		return nil, &tooManyError{wait, words.Say("you have signed in too often: wait for %d s", wholeSeconds(wait))}
 	}

@@ -747,6 +747,73 @@ func TestAUserSignsInOnlySoOften(t *testing.T) {
 	}
 }
 
+// TestAnotherSiteUsesUpNothingOfTheUsers: how a sign-in began counts, also when it comes back from the provider. The
+// control is that each uses up its own.
+func TestAnotherSiteUsesUpNothingOfTheUsers(t *testing.T) {
+	now := time.Now()
+	comes := func(site, dest string, further ...headers) headers {
+		return fetchMetadata(site, "navigate", dest, append(further, headers{"Remote-Email": anna})...)
+	}
+	click := headers{"Sec-Fetch-User": "?1"}
+	ways := map[string]headers{
+		"typed": comes("none", "document", click), "a page of ours": comes("same-origin", "document", click),
+		"nothing is said": {"Remote-Email": anna}, "a click elsewhere": comes("cross-site", "document", click),
+		"a click at a sibling's": comes("same-site", "document", click), "a frame": comes("cross-site", "iframe"),
+		"a sibling's frame": comes("same-site", "iframe"), "a window": comes("cross-site", "document"),
+		"a sibling's window": comes("same-site", "document"), "a frame by a click": comes("cross-site", "iframe", click),
+	}
+	class := func(way string) string {
+		switch way {
+		case "typed", "a page of ours", "nothing is said":
+			return "own"
+		case "a click elsewhere", "a click at a sibling's":
+			return "click"
+		}
+		return "site"
+	}
+	framed := func(o *httpapi.Options) {
+		o.Now, o.Web.FrameAncestors = func() time.Time { return now }, []string{"https://webmail.test"}
+	}
+	for by, signIn := range map[string]func(f *fixture, h headers) int{
+		"header": func(f *fixture, h headers) int {
+			return f.do(request{Method: "GET", Path: "/signin", Header: h}).Code
+		},
+		"oidc": func(f *fixture, h headers) int {
+			out := f.do(request{Method: "GET", Path: "/signin", Header: h})
+			u, err := url.Parse(out.Header().Get("Location"))
+			cookie, _, _ := strings.Cut(out.Header().Get("Set-Cookie"), ";")
+			if err != nil || u.Host != "login.test" {
+				t.Fatalf("%d %v", out.Code, out.Header())
+			}
+			back := maps.Clone(h)
+			back["Cookie"], back["Sec-Fetch-Site"] = cookie, "cross-site"
+			return f.do(request{
+				Method: "GET", Path: "/signin/callback?code=x&iss=https://login.test&state=" + u.Query().Get("state"),
+				Header: back,
+			}).Code
+		},
+	} {
+		for uses := range ways {
+			t.Run(by+", "+uses, func(t *testing.T) {
+				options := []func(*httpapi.Options){framed}
+				if by == "header" {
+					options = append(options, byProxy)
+				}
+				f := newFixture(t, options...)
+				f.person = oidc.Person{Owner: owner(t, anna)}
+				for range 45 {
+					signIn(f, ways[uses])
+				}
+				for way, h := range ways {
+					if code := signIn(f, h); (code == 429) != (class(way) == class(uses)) {
+						t.Errorf("%s is answered %d", way, code)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestNoRequestHidesInTheBodyOfAnother: where a proxy says whose a request is, a body
 // in chunks, which a length may have come with, is not read and the connection closed.
 // The control is where no proxy does.

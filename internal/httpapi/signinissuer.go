@@ -14,7 +14,7 @@ import (
 func (s *server) goToIssuer(ctx context.Context, b browser, to string,
 	accept *string,
 ) (api.SignInResponseObject, error) {
-	t, err := s.sessions.newTicket(to)
+	t, err := s.sessions.newTicket(to, b.arrival.sender)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +91,7 @@ func (s *server) FinishSignIn(ctx context.Context,
 		return s.Users.Recognise(ctx, who.Owner, who.UserID)
 	}
 	var on reached
+	b.arrival.sender = t.sender // Everybody comes back from another site.
 	if err = recognise(); err == nil {
 		on, err = s.arriveByPage(ctx, b, who.Owner, t.to, "oidc", accept)
 	}

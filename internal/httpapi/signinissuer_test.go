@@ -75,16 +75,13 @@ func TestASignInAtTheIdentityProviderComesBackOnce(t *testing.T) {
 
 // goesOut sends a browser with these cookies to the identity provider, and returns how
 // it comes back; its cookies are as the answer leaves them.
-func (f *fixture) goesOut(t *testing.T, cookies map[string]string) request {
+func (f *fixture) goesOut(t *testing.T, cookies map[string]string, further ...headers) request {
 	t.Helper()
-	sent := func() string {
-		var all []string
-		for _, name := range slices.Sorted(maps.Keys(cookies)) {
-			all = append(all, name+"="+cookies[name])
-		}
-		return strings.Join(all, "; ")
+	h := headers{"Cookie": joined(cookies)}
+	for _, more := range further {
+		maps.Copy(h, more)
 	}
-	rec := f.do(request{Method: "GET", Path: "/signin?return_to=/accounts/new", Header: headers{"Cookie": sent()}})
+	rec := f.do(request{Method: "GET", Path: "/signin?return_to=/accounts/new", Header: h})
 	for _, c := range rec.Result().Cookies() {
 		if cookies[c.Name] = c.Value; c.MaxAge < 0 {
 			delete(cookies, c.Name)
@@ -94,7 +91,18 @@ func (f *fixture) goesOut(t *testing.T, cookies map[string]string) request {
 	if rec.Code != 303 || !ok {
 		t.Fatalf("%d %v", rec.Code, rec.Header())
 	}
-	return request{Method: "GET", Path: "/signin/callback?code=x&state=" + state, Header: headers{"Cookie": sent()}}
+	return request{
+		Method: "GET", Path: "/signin/callback?code=x&state=" + state, Header: headers{"Cookie": joined(cookies)},
+	}
+}
+
+// joined are cookies as a browser sends them.
+func joined(cookies map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(cookies)) {
+		all = append(all, name+"="+cookies[name])
+	}
+	return strings.Join(all, "; ")
 }
 
 // TestTwoTabsSignInBesideEachOther, and of more than a few the first give way, and
@@ -128,6 +136,37 @@ func TestTwoTabsSignInBesideEachOther(t *testing.T) {
 	now = now.Add(10 * time.Minute)
 	if f.goesOut(t, cookies); len(cookies) != 2 {
 		t.Errorf("what is too old is kept: %v", cookies)
+	}
+}
+
+// TestAnotherSiteEndsNoSignInOfTheUsers: what it begins takes the place of its own alone, which is the control.
+func TestAnotherSiteEndsNoSignInOfTheUsers(t *testing.T) {
+	now := time.Now()
+	f := newFixture(t, func(o *httpapi.Options) { o.Now = func() time.Time { return now } })
+	cookies := map[string]string{}
+	own := f.goesOut(t, cookies)
+	var others []request
+	for range 9 {
+		now = now.Add(time.Second)
+		others = append(others, f.goesOut(t, cookies, fetchMetadata("same-site", "navigate", "document")))
+	}
+	for range 4 {
+		now = now.Add(time.Second)
+		f.goesOut(t, cookies)
+	}
+	if len(cookies) != 7 {
+		t.Errorf("the browser has %d tickets", len(cookies))
+	}
+	last := headers{"Cookie": joined(cookies)}
+	own.Header = last
+	if rec := f.do(own); rec.Code != 303 {
+		t.Errorf("the user comes back: %d", rec.Code)
+	}
+	for i, other := range others {
+		other.Header = last
+		if rec := f.do(other); (rec.Code == 303) != (i >= 7) {
+			t.Errorf("sign-in %d of another site: %d", i+1, rec.Code)
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type ticket struct {
 	cookie account.Secret
 	flow   oidc.Flow
 	until  time.Time
+	sender sender // Who began it.
 	to     string
 }
 
@@ -37,22 +38,24 @@ var errTicket = errors.New("no sign-in with this state was begun here within ten
 const seedBytes = 32
 
 // newTicket begins a sign-in that leads on to a path.
-func (s *sessions) newTicket(to string) (ticket, error) {
-	text := make([]byte, seedBytes, seedBytes+8+len(to))
+func (s *sessions) newTicket(to string, by sender) (ticket, error) {
+	text := make([]byte, seedBytes, seedBytes+8+len(by)+len(to))
 	if _, err := rand.Read(text); err != nil {
 		return ticket{}, err
 	}
 	text = binary.BigEndian.AppendUint64(text, uint64(s.now().Add(ticketLife).Unix()))
-	return s.ticketOf(append(text, to...)), nil
+	return s.ticketOf(append(append(text, by...), to...)), nil
 }
 
-// ticketOf returns the ticket with this text, signed.
+// ticketOf returns the ticket with this text, signed: the seed, the time, the sender, and the path, which begins
+// with a slash.
 func (s *sessions) ticketOf(text []byte) ticket {
 	enc, flow := base64.RawURLEncoding, s.flowOf(text[:seedBytes])
+	by, path, _ := strings.Cut(string(text[seedBytes+8:]), "/")
 	return ticket{
 		name: s.ticketPrefix() + flow.State[:ticketMark], flow: flow,
 		cookie: account.NewSecret(enc.EncodeToString(text) + "." + enc.EncodeToString(s.derived("ticket", text))),
-		until:  time.Unix(int64(binary.BigEndian.Uint64(text[seedBytes:])), 0), to: string(text[seedBytes+8:]),
+		until:  time.Unix(int64(binary.BigEndian.Uint64(text[seedBytes:])), 0), sender: sender(by), to: "/" + path,
 	}
 }
 
@@ -80,24 +83,34 @@ func (s *sessions) ticketWith(cookies []*http.Cookie, state string) (ticket, err
 	return ticket{}, errTicket
 }
 
-// mostTickets is for how many tabs of a browser at a time: a request has room for as
-// many with the longest paths to lead on to.
-const mostTickets = 5
+// mostTickets is for how many tabs of a browser at a time, and mostSent for how many more that another site began:
+// a request has room for as many with the longest paths to lead on to.
+const (
+	mostTickets = 5
+	mostSent    = 2
+)
 
 // makingRoom returns the cookies with which a browser takes another ticket: those of
-// the oldest go, and what is no ticket any more.
+// the oldest go, and what is no ticket any more. Those that another site began make room for
+// no other's.
 func (s *sessions) makingRoom(cookies []*http.Cookie, t ticket) []*http.Cookie {
 	var good []ticket
 	var set []*http.Cookie
 	for _, c := range cookies {
-		if old, err := s.readTicket(c); err == nil {
-			good = append(good, old)
-		} else {
+		old, err := s.readTicket(c)
+		switch {
+		case err != nil:
 			set = append(set, s.gone(c.Name))
+		case (old.sender == bySite) == (t.sender == bySite):
+			good = append(good, old)
 		}
 	}
+	most := mostTickets
+	if t.sender == bySite {
+		most = mostSent
+	}
 	slices.SortStableFunc(good, func(a, b ticket) int { return a.until.Compare(b.until) })
-	for _, old := range good[:max(0, len(good)-mostTickets+1)] {
+	for _, old := range good[:max(0, len(good)-most+1)] {
 		set = append(set, s.gone(old.name))
 	}
 	return append(set, s.lax(t.name, t.cookie, ticketLife))
