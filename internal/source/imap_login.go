@@ -55,6 +55,9 @@ func (c *imapConn) login(cred account.Credential, known imap.CapSet, pipelining 
 		}
 		return err
 	}
+	if errors.Is(c.link.Failure(), wire.ErrGaveUp) { // It said yes to what was never sent.
+		return c.failed("signing in", errors.New("the login was answered before it was sent"))
+	}
 	c.link.SignedIn()
 	if c.caps = c.client.Caps(); c.caps.Has(wire.CapUnknown) {
 		told, err := c.client.Capability().Wait()

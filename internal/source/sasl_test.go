@@ -72,6 +72,46 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 	}
 }
 
+// TestAYesToHalfALoginIsNoFaultOfOurs: the server answers where it should ask for the rest. Its refusals are the
+// control, and a yes to the whole.
+func TestAYesToHalfALoginIsNoFaultOfOurs(t *testing.T) {
+	const far = "C~ TAG LOGIN *{*}\n"
+	for name, tc := range map[string]struct {
+		protocol account.Protocol
+		dialogue string
+		want     fault.Code
+	}{
+		"a yes": {account.IMAP, far + "S: TAG OK in\n", fault.ProtocolError},
+		"a yes with capabilities": {
+			account.IMAP, far + "S: TAG OK [CAPABILITY IMAP4rev1 ID] in\n", fault.ProtocolError,
+		},
+		"a no":     {account.IMAP, far + "S: TAG NO [AUTHENTICATIONFAILED] wrong\n", fault.AuthFailed},
+		"a bad":    {account.IMAP, far + "S: TAG BAD no literals\n", fault.ProtocolError},
+		"no sense": {account.IMAP, far + "S: TAG YES\n", fault.ProtocolError},
+		"POP3":     {account.POP3, "C~ USER *\nS: OK\n", fault.ProtocolError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			greeting := "S: * OK [CAPABILITY IMAP4rev1] ready\n"
+			if tc.protocol == account.POP3 {
+				greeting = "S: +OK ready\nC: CAPA\nS: -ERR what?\n"
+			}
+			script := mailtest.Play(t, greeting+tc.dialogue, mailtest.ScriptOptions{})
+			a := account.Account{
+				Protocol: tc.protocol,
+				Server:   account.Server{Host: "localhost", Port: script.Port(), Security: account.None},
+			}
+			session, err := loopback(nil, nil).Open(t.Context(), a, credential("anna", "zażółć gęślą"))
+			if err == nil {
+				_, err = session.Folders(t.Context())
+				session.Close()
+			}
+			if code := fault.CodeOf(err); code != tc.want {
+				t.Errorf("%s: %v", code, err)
+			}
+		})
+	}
+}
+
 // A refusal that repeats what it was sent shows it to nobody: by either protocol, in the error, its detail and the
 // transcript (bugreports F4).
 func TestARefusalShowsNothingThatWasSent(t *testing.T) {

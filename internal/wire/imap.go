@@ -47,6 +47,17 @@ func (w *IMAP) Read(p []byte) (int, error) { return w.filter.Read(p) }
 // Write implements net.Conn.
 func (w *IMAP) Write(p []byte) (int, error) { return w.guard.Write(p) }
 
+// Close is what the library ends the connection by, where it cannot make anything of what comes or cannot go on
+// writing: to a LOGIN whose password it holds back as a literal there came an answer in place of "+". We ourselves
+// close the link.
+func (w *IMAP) Close() error {
+	w.Abort(ErrGaveUp)
+	return nil
+}
+
+// ErrGaveUp ends a link above which the library gave up.
+var ErrGaveUp = fault.New(fault.ProtocolError, "talking to the server", "The server's answers cannot be used.")
+
 // Replay makes the library read an answer that the server gave before the library
 // was there.
 func (w *IMAP) Replay(line string) { w.filter.replay(line) }
