@@ -52,14 +52,52 @@ func (r *Redactor) Redact(text string) string {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.secrets {
-		r.learn(s.Reveal())
-	}
-	r.secrets = nil
+	r.learnAll()
 	if len(r.whole) == 0 {
 		return text
 	}
 	return r.cut(r.cutCoded(text))
+}
+
+// Bears reports whether a name that a server gives is a whole secret, or holds one that is told from words: of six
+// letters or more, not letters alone. Pieces do not count, unlike in what is cut out: a folder of the year that is in
+// the password too is nothing but a folder.
+func (r *Redactor) Bears(name string) bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.learnAll()
+	for _, text := range append(decoded(name), name) {
+		text = lower(text)
+		for _, form := range r.whole {
+			letters := []rune(form)
+			told := len(letters) >= 6 && slices.ContainsFunc(letters, func(c rune) bool { return !unicode.IsLetter(c) })
+			if text == form || told && strings.Contains(text, form) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// decoded is what a name says that is a run of base64 from end to end.
+func decoded(name string) []string {
+	run := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(name, "="))
+	octets, err := base64.RawStdEncoding.DecodeString(run)
+	if err != nil || len(run) < minCoded {
+		return nil
+	}
+	return []string{string(octets)}
+}
+
+// learnAll works out what was added since it was last asked.
+func (r *Redactor) learnAll() {
+	for _, s := range r.secrets {
+		r.learn(s.Reveal())
+	}
+	r.secrets = nil
 }
 
 // Redact is Redactor.Redact for one text.

@@ -133,9 +133,9 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 	ns := c.namespaces(asked, listed)
 	folders := make([]mail.Folder, 0, len(listed)+1)
 	seen := make(map[string]bool, len(listed))
-	unread := 0
+	unread, secret := 0, 0
 	for _, data := range listed {
-		if f, ok := unreadFolder(data.Mailbox); ok {
+		if f, ok := unreadFolder(data.Mailbox, c.link.Redact); ok {
 			if !seen[f.Wire] {
 				if unread++; unread <= mostUnread {
 					folders = append(folders, f)
@@ -149,7 +149,12 @@ func (c *imapConn) folders() ([]mail.Folder, error) {
 			continue
 		}
 		seen[raw] = true
-		folders = append(folders, folderOf(data, raw, long, ns))
+		f := folderOf(data, raw, long, ns)
+		if c.bearsSecret(f, data.Delim) {
+			secret++
+			f = secretFolder(secret)
+		}
+		folders = append(folders, f)
 	}
 	if !seen["INBOX"] { // It always is (RFC 9051 section 5.1), listed or not.
 		folders = append(folders, mail.Folder{Wire: "INBOX", Selectable: true, Unlisted: true})

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -12,15 +13,34 @@ import (
 
 // unreadFolder is a folder of which nothing but its line in the list is known.
 // No folder is called like that, so it is never asked for.
-func unreadFolder(alias string) (f mail.Folder, ok bool) {
+func unreadFolder(alias string, redact func(string) string) (f mail.Folder, ok bool) {
 	shown, ok := wire.FromUnreadAlias(alias)
 	if !ok {
 		return f, false
 	}
+	shown = redact(shown)
 	return mail.Folder{
 		Wire: "\x00" + shown, Path: []string{shown},
 		Problem: badName("the server's answer about it cannot be read: " + shown),
 	}, true
+}
+
+// secretFolder stands for the nth folder whose name is the account's password, or holds it: nobody reads the name, and
+// it is kept nowhere.
+func secretFolder(n int) mail.Folder {
+	return mail.Folder{
+		Wire: fmt.Sprintf("\x00*** %d", n), Path: []string{"***"},
+		Problem: badName("its name holds the account's password: rename the folder, or change the password"),
+	}
+}
+
+// bearsSecret reports whether the name of a folder, or a part of it, is what is signed in with.
+func (c *imapConn) bearsSecret(f mail.Folder, delim rune) bool {
+	names := append([]string{f.Wire, strings.Join(f.Path, "/"), wire.ReadableName(f.Wire)}, f.Path...)
+	if delim != 0 {
+		names = append(names, strings.Split(wire.ReadableName(f.Wire), string(delim))...)
+	}
+	return len(f.Path) > 0 && slices.ContainsFunc(names, c.link.BearsSecret)
 }
 
 // otherUnread stands for n more folders of that kind.

@@ -112,6 +112,71 @@ func TestAYesToHalfALoginIsNoFaultOfOurs(t *testing.T) {
 	}
 }
 
+// TestAFolderCalledLikeThePasswordIsNotRead: its name is in nothing that is kept or shown, and it is never asked for.
+// Folders whose names are pieces of the password are the control: they are folders.
+func TestAFolderCalledLikeThePasswordIsNotRead(t *testing.T) {
+	const secret = "Praca2026-Krakow"
+	script := mailtest.Play(t, `S: * OK [CAPABILITY IMAP4rev1] ready
+C~ TAG LOGIN *
+S: TAG OK in
+C~ TAG CAPABILITY
+S: * CAPABILITY IMAP4rev1
+S: TAG OK
+C~ TAG LIST "" *
+S: * LIST () "/" INBOX
+S: * LIST () "/" Praca
+S: * LIST () "/" "2026"
+S: * LIST () "/" "`+secret+`"
+S: * LIST () "/" "Praca/praca2026-krakow"
+S: * LIST () "/" "my `+secret+`!"
+S: * LIST () "/" "`+base64.StdEncoding.EncodeToString([]byte(secret))+`"
+S: * LIST () "/" "`+base64.StdEncoding.EncodeToString([]byte("x\x00anna\x00"+secret))+`"
+S: * LIST () "/" {x} `+secret+`
+S: TAG OK listed
+C~ TAG STATUS "INBOX" *
+S: * STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1)
+S: TAG OK
+C~ TAG STATUS "Praca" *
+S: * STATUS Praca (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1)
+S: TAG OK
+C~ TAG STATUS "2026" *
+S: * STATUS "2026" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1)
+S: TAG OK
+ALSO TAG LOGOUT => TAG OK bye\r\n
+`, mailtest.ScriptOptions{})
+	a := account.Account{
+		Protocol: account.IMAP,
+		Server:   account.Server{Host: "localhost", Port: script.Port(), Security: account.None},
+	}
+	session, err := loopback(nil, nil).Open(t.Context(), a, credential("anna", secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := session.Folders(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var good, bad int
+	for _, f := range folders {
+		if said := fmt.Sprintf("%+v %v", f, f.Problem); strings.Contains(strings.ToLower(said), "krakow") ||
+			strings.Contains(said, "S3Jha293") || strings.Contains(said, "UHJhY2Ey") {
+			t.Errorf("the password is in %s", said)
+		}
+		if f.Problem == nil {
+			good++
+		} else {
+			bad++
+		}
+	}
+	if good != 3 || bad != 6 {
+		t.Errorf("%d folders can be read and %d cannot: %+v", good, bad, folders)
+	}
+	if err := session.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+	script.Close()
+}
+
 // A refusal that repeats what it was sent shows it to nobody: by either protocol, in the error, its detail and the
 // transcript (bugreports F4).
 func TestARefusalShowsNothingThatWasSent(t *testing.T) {
