@@ -102,7 +102,7 @@ func (r Admin) Accounts(ctx context.Context, f insight.AccountFilter) (page []ac
 		where, args = append(where, "a.port = ?"), append(args, f.Port)
 	}
 	if f.Match != "" {
-		found, values := containing(f.Match, "a.owner", s.folded("a.email"), "a.host")
+		found, values := containing(s.postgres, f.Match, "a.owner", s.folded("a.email"), "a.host")
 		where, args = append(where, found), append(args, values...)
 	}
 	if f.Affected {

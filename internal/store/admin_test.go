@@ -615,7 +615,7 @@ func TestWhatAdministratorsLookAtIsIndexed(t *testing.T) {
 	onBoth(t, func(w *world) {
 		query, args := w.overdueQuery([]string{"1 = 1"}, nil, nil, 50)
 		var summary, overdue, domain string
-		where, values, err := chosenBy(insight.QuotaFilter{Domain: "firma.test"})
+		where, values, err := chosenBy(insight.QuotaFilter{Domain: "firma.test"}, w.postgres)
 		w.must(err)
 		w.must(w.write(w.Context(), "asking for plans", func(tx *gorm.DB) (err error) {
 			if w.postgres {

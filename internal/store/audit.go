@@ -162,7 +162,7 @@ func limitWord(n *int64) string {
 // is an *account.InvalidError.
 func (r Audit) Acts(ctx context.Context, f audit.Filter) (page audit.Page, err error) {
 	const op = "listing acts"
-	where, args, err := actsWhere(f)
+	where, args, err := actsWhere(f, r.s.postgres)
 	if err != nil {
 		return audit.Page{}, err
 	}
@@ -195,7 +195,7 @@ func (r Audit) Acts(ctx context.Context, f audit.Filter) (page audit.Page, err e
 // actsCursor is what stands in a cursor of acts in the place of a user.
 const actsCursor = "audit"
 
-func actsWhere(f audit.Filter) (where []string, args []any, err error) {
+func actsWhere(f audit.Filter, postgres bool) (where []string, args []any, err error) {
 	bad := &account.InvalidError{}
 	where = []string{"1 = 1"}
 	and := func(condition string, values ...any) {
@@ -205,7 +205,7 @@ func actsWhere(f audit.Filter) (where []string, args []any, err error) {
 		and("owner = ?", f.User.String())
 	}
 	if f.Query != "" {
-		found, values := containing(f.Query, "owner")
+		found, values := containing(postgres, f.Query, "owner")
 		and(found, values...)
 	}
 	if f.Account != "" {

@@ -228,7 +228,7 @@ func (r Admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, change a
 	after string,
 ) (step insight.LimitStep, err error) {
 	s := r.s
-	where, args, err := chosenBy(f)
+	where, args, err := chosenBy(f, s.postgres)
 	if err != nil {
 		return insight.LimitStep{}, err
 	}
@@ -273,7 +273,7 @@ func (r Admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, change a
 // CountQuotas says how many users a filter chooses.
 func (r Admin) CountQuotas(ctx context.Context, f insight.QuotaFilter) (n int64, err error) {
 	s := r.s
-	where, args, err := chosenBy(f)
+	where, args, err := chosenBy(f, s.postgres)
 	if err != nil {
 		return 0, err
 	}
@@ -285,8 +285,8 @@ func (r Admin) CountQuotas(ctx context.Context, f insight.QuotaFilter) (n int64,
 }
 
 // chosenBy are the conditions of a filter, at least one.
-func chosenBy(f insight.QuotaFilter) (where []string, args []any, err error) {
+func chosenBy(f insight.QuotaFilter, postgres bool) (where []string, args []any, err error) {
 	bad := &account.InvalidError{}
-	where, args = quotaConditions(f, bad)
+	where, args = quotaConditions(f, bad, postgres)
 	return append(where, "1 = 1"), args, bad.OrNil()
 }

@@ -343,7 +343,7 @@ func pageSize(limit int) int {
 // unknown sort, state or cursor is an *account.InvalidError.
 func (r Admin) Quotas(ctx context.Context, f insight.QuotaFilter) (page []account.Quota, next string, err error) {
 	s := r.s
-	query, args, column, err := quotaPage(f)
+	query, args, column, err := quotaPage(f, s.postgres)
 	if err != nil {
 		return nil, "", err
 	}
@@ -371,7 +371,7 @@ func (r Admin) Quotas(ctx context.Context, f insight.QuotaFilter) (page []accoun
 
 // quotaPage makes the statement for a page; the size of the page is its last
 // argument. column is the number that the order goes by, "" for the address.
-func quotaPage(f insight.QuotaFilter) (query string, args []any, column string, err error) {
+func quotaPage(f insight.QuotaFilter, postgres bool) (query string, args []any, column string, err error) {
 	bad := &account.InvalidError{}
 	name, down := strings.CutPrefix(f.Sort, "-")
 	column, known := quotaSorts[name]
@@ -379,7 +379,7 @@ func quotaPage(f insight.QuotaFilter) (query string, args []any, column string, 
 		bad.Add("sort", "invalid", "must be one of %s, with a - before it or not",
 			"user, used_bytes, used_messages, limit_bytes, usage")
 	}
-	where, args := quotaConditions(f, bad)
+	where, args := quotaConditions(f, bad, postgres)
 	after, direction := ">", "ASC"
 	if down {
 		after, direction = "<", "DESC"
@@ -410,9 +410,9 @@ func quotaPage(f insight.QuotaFilter) (query string, args []any, column string, 
 }
 
 // quotaConditions are those that the filter makes; what is wrong with it goes to bad.
-func quotaConditions(f insight.QuotaFilter, bad *account.InvalidError) (where []string, args []any) {
+func quotaConditions(f insight.QuotaFilter, bad *account.InvalidError, postgres bool) (where []string, args []any) {
 	if f.Match != "" {
-		found, values := containing(f.Match, "owner")
+		found, values := containing(postgres, f.Match, "owner")
 		where, args = append(where, found), append(args, values...)
 	}
 	if f.Domain != "" {
