@@ -88,7 +88,7 @@ func (a Account) Clash(others []Account) error {
 	for _, b := range others {
 		switch {
 		case b.ID == a.ID:
-		case a.SameRemote(b):
+		case a.sameMailbox(b):
 			return ErrExists
 		case strings.EqualFold(a.Name, b.Name):
 			return ErrNameTaken
@@ -103,6 +103,16 @@ func (a Account) Clash(others []Account) error {
 func (a Account) SameRemote(b Account) bool {
 	return a.Protocol == b.Protocol && FoldASCII(a.Server.Host) == FoldASCII(b.Server.Host) &&
 		a.Server.Port == b.Server.Port && a.Username == b.Username
+}
+
+// sameMailbox is SameRemote for whoever adds an account: the domain of a user name may be written in other ways.
+func (a Account) sameMailbox(b Account) bool {
+	localA, _, hasA := cutLast(a.Username, "@")
+	localB, _, hasB := cutLast(b.Username, "@")
+	if hasA && hasB && localA == localB && LabelsOf(Domain(a.Username)) == LabelsOf(Domain(b.Username)) {
+		b.Username = a.Username
+	}
+	return a.SameRemote(b)
 }
 
 // SameUser takes "anna" and "anna@example.org" for two ways to sign in to one mailbox.

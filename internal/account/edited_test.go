@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,6 +163,19 @@ func TestWhatCannotBeBesideAnother(t *testing.T) {
 		{"another spelling of the host", func(a *account.Account) {
 			a.ID, a.Name, a.Folder, a.Server.Host = "2", "x", "x", "IMAP.EXAMPLE.org"
 		}, account.ErrExists},
+		{"the same domain in capitals", func(a *account.Account) {
+			a.ID, a.Name, a.Folder, a.Username = "2", "x", "x", "z@EVIL.TEST"
+		}, account.ErrExists},
+		{"the same domain, wide", func(a *account.Account) {
+			a.ID, a.Name, a.Folder, a.Username = "2", "x", "x", "z@evil\u3002test"
+		}, account.ErrExists},
+		{"another user in capitals", func(a *account.Account) {
+			a.ID, a.Name, a.Folder, a.Username = "2", "x", "x", "Z@evil.test"
+		}, nil},
+		{"another domain", func(a *account.Account) {
+			a.ID, a.Name, a.Folder, a.Username = "2", "x", "x", "z@evi.test"
+		}, nil},
+		{"no domain", func(a *account.Account) { a.ID, a.Name, a.Folder, a.Username = "2", "x", "x", "z" }, nil},
 		{
 			"the same name", func(a *account.Account) { a.ID, a.Username, a.Name, a.Folder = "2", "ola", "GMAIL", "x" },
 			account.ErrNameTaken,
@@ -174,7 +188,11 @@ func TestWhatCannotBeBesideAnother(t *testing.T) {
 	} {
 		a := saved()
 		tc.edit(&a)
-		if err := a.Clash([]account.Account{saved()}); !errors.Is(err, tc.want) {
+		other := saved()
+		if strings.Contains(tc.name, "domain") || strings.Contains(tc.name, "capitals") {
+			other.Username = "z@evil.test"
+		}
+		if err := a.Clash([]account.Account{other}); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
 	}
