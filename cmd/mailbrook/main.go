@@ -112,8 +112,24 @@ func main() {
 	os.Exit(status)
 }
 
-// run parses the arguments and performs one command.
+// run performs one command. One whose output could not be written has not succeeded, whatever it did.
 func run(ctx context.Context, t terminal, args []string) int {
+	out := &output{w: t.out}
+	t.out = out
+	status, err := perform(ctx, t, args)
+	if lost := out.failure(); lost != nil {
+		if !errors.Is(err, lost) {
+			t.complain("the output could not be written: " + lost.Error())
+		}
+		if status == exitOK {
+			status = exitFailed
+		}
+	}
+	return status
+}
+
+// perform parses the arguments and performs one command. It returns the error that it has complained of, if any.
+func perform(ctx context.Context, t terminal, args []string) (status int, err error) {
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
@@ -127,11 +143,11 @@ func run(ctx context.Context, t terminal, args []string) int {
 	)
 	if err != nil {
 		t.complain(err.Error())
-		return exitFailed
+		return exitFailed, err
 	}
 	k, err := parser.Parse(args)
 	if exited >= 0 { // --help was asked for and answered.
-		return exited
+		return exited, nil
 	}
 	if at := unfinished(err); at != nil {
 		parser.Stdout = t.err
@@ -140,13 +156,13 @@ func run(ctx context.Context, t terminal, args []string) int {
 		}, at)
 		if herr == nil {
 			fmt.Fprintln(t.err, "\nmailbrook: no command was given: it is one of those above.")
-			return exitUsage
+			return exitUsage, nil
 		}
 	}
 	if err != nil {
 		t.complain(err.Error())
 		fmt.Fprintln(t.err, `Run "mailbrook --help" for what there is.`)
-		return exitUsage
+		return exitUsage, err
 	}
 	load := loader(func() (config, error) {
 		cfg, err := loadConfig(ctx, c.Config, t.environ, c.overrides())
@@ -162,17 +178,17 @@ func run(ctx context.Context, t terminal, args []string) int {
 	var usage usageError
 	switch {
 	case err == nil:
-		return exitOK
+		return exitOK, nil
 	case errors.As(err, &usage):
 		t.complain(err.Error())
-		return exitUsage
+		return exitUsage, err
 	case errors.Is(err, errQuiet):
-		return exitFailed
+		return exitFailed, err
 	case errors.Is(err, errInterrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return exitInterrupted
+		return exitInterrupted, err
 	}
 	t.complain(err.Error())
-	return exitFailed
+	return exitFailed, err
 }
 
 // unfinished returns where a command line ends that is right as far as it goes, but names

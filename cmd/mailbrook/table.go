@@ -62,7 +62,7 @@ func (t terminal) page() page {
 
 // columnsOf returns how wide a terminal is, 0 for what is none.
 func columnsOf(w io.Writer) int {
-	f, ok := w.(*os.File)
+	f, ok := beneath(w).(*os.File)
 	if !ok || !isatty.IsTerminal(f.Fd()) {
 		return 0
 	}
