@@ -460,6 +460,21 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 			"web.brand.name",
 			"printable",
 		}},
+		{name: "a name that runs backwards", environ: "MAILBROOK_WEB_BRAND_NAME=Poczta \u202Eamrif", says: []string{
+			"web.brand.name", "printable",
+		}},
+		{name: "a name of separators", environ: "MAILBROOK_WEB_BRAND_NAME=a\u2028b", says: []string{
+			"web.brand.name", "printable",
+		}},
+		{name: "a name that nobody sees", environ: "MAILBROOK_WEB_BRAND_NAME=\u200B\u2060", says: []string{
+			"web.brand.name", "can be seen",
+		}},
+		{name: "a name of empty Braille", environ: "MAILBROOK_WEB_BRAND_NAME=\u2800", says: []string{
+			"web.brand.name", "can be seen",
+		}},
+		{name: "help that runs backwards", environ: "MAILBROOK_WEB_BRAND_HELP_URL=https://firma.test/\u202Ex", says: []string{
+			"web.brand.help_url",
+		}},
 		{name: "help by script", environ: "MAILBROOK_WEB_BRAND_HELP_URL=javascript:alert(1)", says: []string{
 			"web.brand.help_url", "https://",
 		}},

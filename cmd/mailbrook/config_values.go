@@ -11,12 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // minSecret is the least length of a shared secret: RFC 7518 section 3.2
@@ -129,8 +130,11 @@ func checkJWKS(v string) error {
 // parseTitle wants a name that fits the head of a page.
 func parseTitle(v string) (string, error) {
 	v = strings.TrimSpace(v)
-	if !utf8.ValidString(v) || utf8.RuneCountInString(v) > 40 || strings.ContainsFunc(v, unicode.IsControl) {
+	switch {
+	case words.HasControl(v) || utf8.RuneCountInString(v) > 40:
 		return "", errors.New("must have 40 characters at most, all of them printable")
+	case account.Blank(v):
+		return "", errors.New("must have a character that can be seen")
 	}
 	return v, nil
 }
@@ -140,7 +144,8 @@ func checkForPeople(v string) error {
 	if v == "" {
 		return nil
 	}
-	if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+	u, err := url.Parse(v)
+	if err != nil || words.HasControl(v) || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
 		return errors.New("must be the address of a page, like https://firma.example/pomoc")
 	}
 	return nil

@@ -45,13 +45,13 @@ func (e *InvalidError) seen(a, old Account) {
 	for _, f := range []struct{ field, is, was string }{
 		{"name", a.Name, old.Name}, {"sender_name", a.SenderName, old.SenderName},
 	} {
-		if f.is != f.was && blank(f.is) {
+		if f.is != f.was && Blank(f.is) {
 			e.Add(f.field, "invalid", "must have a character that can be seen")
 		}
 	}
 	if a.Folder != old.Folder {
 		for part := range strings.SplitSeq(a.Folder, "/") {
-			if blank(part) {
+			if Blank(part) {
 				e.Add("folder", "invalid", "must have a character that can be seen")
 				break
 			}
@@ -77,8 +77,8 @@ func (e *InvalidError) wholly(field, address string) {
 	}
 }
 
-// blank reports whether a text has something, and of that nothing is seen.
-func blank(s string) bool {
+// Blank reports whether a text has something, and of that nothing is seen.
+func Blank(s string) bool {
 	return strings.TrimSpace(s) != "" && !words.HasControl(s) &&
 		!strings.ContainsFunc(s, func(r rune) bool { return !unseen(r) && !unicode.IsSpace(r) })
 }
