@@ -40,7 +40,7 @@ func (c *imapConn) bearsSecret(f mail.Folder, delim rune) bool {
 	if delim != 0 {
 		names = append(names, strings.Split(wire.ReadableName(f.Wire), string(delim))...)
 	}
-	return len(f.Path) > 0 && slices.ContainsFunc(names, c.link.BearsSecret)
+	return len(f.Path) > 0 && slices.ContainsFunc(names, c.link.HasSecret)
 }
 
 // otherUnread stands for n more folders of that kind.

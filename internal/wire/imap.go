@@ -47,8 +47,8 @@ func (w *IMAP) Read(p []byte) (int, error) { return w.filter.Read(p) }
 // Write implements net.Conn.
 func (w *IMAP) Write(p []byte) (int, error) { return w.guard.Write(p) }
 
-// Close is what the library ends the connection by, where it cannot make anything of what comes or cannot go on
-// writing: to a LOGIN whose password it holds back as a literal there came an answer in place of "+". We ourselves
+// Close is what the library ends the connection by, where it cannot make anything of what comes or cannot continue
+// writing: to a LOGIN whose password it holds back as a literal there came an answer instead of "+". We ourselves
 // close the link.
 func (w *IMAP) Close() error {
 	w.Abort(ErrGaveUp)

@@ -375,8 +375,8 @@ func (l *Link) LeaveOut(answer []byte) {
 // Redact cuts what is signed in with out of what the server says.
 func (l *Link) Redact(text string) string { return l.secrets.Redact(text) }
 
-// BearsSecret reports whether a name that the server gives is, or holds, what is signed in with.
-func (l *Link) BearsSecret(name string) bool { return l.secrets.Bears(name) }
+// HasSecret reports whether a name that the server gives is, or holds, what is signed in with.
+func (l *Link) HasSecret(name string) bool { return l.secrets.Holds(name) }
 
 // Presents notes that the credential is sent now.
 func (l *Link) Presents() { l.attempt.presents() }
