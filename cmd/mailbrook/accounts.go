@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
@@ -139,7 +140,7 @@ func (f accountFlags) slip() error {
 // locked refuses, before a password is asked for, a provider that takes none, unless
 // the server is named, and says what helps. Whom a domain belongs to that the catalogue does
 // not list its exchangers tell, as they do when the account is made.
-func (f accountFlags) locked(ctx context.Context, owner account.Owner, of func(*provider.Catalog) presets) error {
+func (f accountFlags) locked(ctx context.Context, o owner.Owner, of func(*provider.Catalog) presets) error {
 	if f.Host != nil {
 		return nil
 	}
@@ -160,7 +161,7 @@ func (f accountFlags) locked(ctx context.Context, owner account.Owner, of func(*
 	return usageError{fmt.Errorf("--email %s: %s lets other programs in only when one signs in on its own page (OAuth2): "+
 		"no password is taken. Where a registration there is configured (oauth.*), add the account on the web page. Or have "+
 		"its mail forwarded: open forwarding in the settings at %s and enter %s as the address to forward to",
-		*f.Email, p.Name, p.Name, owner)}
+		*f.Email, p.Name, p.Name, o)}
 }
 
 // exchangersOf knows domains by the catalogue and by what this machine's resolver says of them.
@@ -246,10 +247,10 @@ type chosen struct {
 }
 
 func (c chosen) find(ctx context.Context, a *app) (account.Account, error) {
-	var owner account.Owner
+	var o owner.Owner
 	if c.User != "" {
 		var err error
-		if owner, err = parseUser(c.User); err != nil {
+		if o, err = parseUser(c.User); err != nil {
 			return account.Account{}, err
 		}
 	}
@@ -260,7 +261,7 @@ func (c chosen) find(ctx context.Context, a *app) (account.Account, error) {
 	if c.User == "" {
 		return a.store.Accounts().Any(ctx, id)
 	}
-	return a.registry.Get(ctx, owner, id)
+	return a.registry.Get(ctx, o, id)
 }
 
 // whole returns the id that begins as the one that was given, where that is not
@@ -399,8 +400,8 @@ func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) erro
 }
 
 // parseUser takes a user's address with the domain in letters too, as tables show it.
-func parseUser(s string) (account.Owner, error) {
-	o, err := account.ParseOwner(account.LabelsOf(s))
+func parseUser(s string) (owner.Owner, error) {
+	o, err := owner.Parse(account.LabelsOf(s))
 	if err != nil {
 		return o, usageError{fmt.Errorf("--user: %w", err)}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -21,19 +22,19 @@ func (a *app) quotas() account.Quotas {
 // quotaRows is the store for account.Quotas.
 type quotaRows struct{ *store.Store }
 
-func (r quotaRows) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
+func (r quotaRows) Limit(ctx context.Context, o owner.Owner) (owner.Limit, error) {
 	return r.Journal().Limit(ctx, o)
 }
 
 // mailboxes is the local mailboxes for account.Quotas.
 type mailboxes struct{ *mailbox.Store }
 
-func (m mailboxes) Usage(ctx context.Context, o account.Owner) (account.Size, error) {
+func (m mailboxes) Usage(ctx context.Context, o owner.Owner) (account.Size, error) {
 	bytes, messages, err := m.Store.Usage(ctx, o)
 	return account.Size{Bytes: bytes, Messages: messages}, absent(err)
 }
 
-func (m mailboxes) Shares(ctx context.Context, o account.Owner, folders []string) (account.Size, []account.Size,
+func (m mailboxes) Shares(ctx context.Context, o owner.Owner, folders []string) (account.Size, []account.Size,
 	error,
 ) {
 	all, shares, err := m.Store.Shares(ctx, o, folders)
@@ -58,7 +59,7 @@ type admin struct {
 	app *app
 }
 
-func (a admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, c account.LimitChange,
+func (a admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, c owner.LimitChange,
 	after string,
 ) (insight.LimitStep, error) {
 	step, err := a.Admin.ChangeLimits(ctx, f, c, after)
@@ -75,7 +76,7 @@ func (a admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, c accoun
 // say so; the chore spread_limits goes on from there.
 const spreadPatience = 5 * time.Second
 
-func (a admin) SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error {
+func (a admin) SetDefaultLimit(ctx context.Context, domain string, l *owner.Limit) error {
 	if err := a.Admin.SetDefaultLimit(ctx, domain, l); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 type checkCmd struct {
@@ -110,24 +111,24 @@ func (c checkCmd) database(ctx context.Context, t terminal, a *app) (whole bool,
 
 // owners returns whose mailboxes are to be checked, having made the account's id
 // whole.
-func (c *checkCmd) owners(ctx context.Context, a *app) ([]account.Owner, error) {
+func (c *checkCmd) owners(ctx context.Context, a *app) ([]owner.Owner, error) {
 	if c.Account != "" {
 		acc, err := chosen{ID: c.Account, User: c.User}.find(ctx, a)
 		if errors.Is(err, account.ErrNotFound) {
 			return nil, usageError{fmt.Errorf("--account %s: %w", c.Account, err)}
 		}
 		c.Account = string(acc.ID)
-		return []account.Owner{acc.Owner}, err
+		return []owner.Owner{acc.Owner}, err
 	}
 	if c.User != "" {
 		o, err := parseUser(c.User)
-		return []account.Owner{o}, err
+		return []owner.Owner{o}, err
 	}
 	all, err := a.accountsOf(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	var owners []account.Owner
+	var owners []owner.Owner
 	for _, acc := range all {
 		if !slices.Contains(owners, acc.Owner) {
 			owners = append(owners, acc.Owner)

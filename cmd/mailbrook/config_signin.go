@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/settings"
 )
 
@@ -226,7 +227,7 @@ func (c signInIMAPConfig) port() int {
 func parseDomains(v string) ([]string, error) {
 	var domains []string
 	for _, word := range splitWords(v) {
-		o, err := account.ParseOwner("a@" + word)
+		o, err := owner.Parse("a@" + word)
 		if err != nil {
 			return nil, fmt.Errorf("must be domains such as example.org, which %q is not", word)
 		}
@@ -238,13 +239,13 @@ func parseDomains(v string) ([]string, error) {
 
 // inDomains reports whether a user is of one of these domains; of none: whether
 // there is no such rule.
-func inDomains(o account.Owner, domains []string) bool {
+func inDomains(o owner.Owner, domains []string) bool {
 	_, domain := parts(o)
 	return len(domains) == 0 || slices.Contains(domains, domain)
 }
 
 // parts are what stands before and behind the @.
-func parts(o account.Owner) (local, domain string) {
+func parts(o owner.Owner) (local, domain string) {
 	local, domain, _ = strings.Cut(o.String(), "@")
 	return local, domain
 }

@@ -7,11 +7,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -45,8 +45,8 @@ const (
 )
 
 // Open implements fetch.Mailbox.
-func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	limit account.Limit,
+func (d deliveries) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	limit owner.Limit,
 ) (fetch.Delivery, error) {
 	delivery, err := d.boxes.Open(ctx, o, journal, epoch, limit)
 	if errors.Is(err, mailbox.ErrNoMailbox) {
@@ -66,7 +66,7 @@ func (d deliveries) Open(ctx context.Context, o account.Owner, journal string, e
 }
 
 // missing is what a mailbox means that is not there.
-func (d deliveries) missing(ctx context.Context, o account.Owner, why error) error {
+func (d deliveries) missing(ctx context.Context, o owner.Owner, why error) error {
 	const op = "opening the mailbox"
 	seen, err := d.rows.MailboxSeen(ctx, o)
 	switch {
@@ -93,15 +93,15 @@ func (d deliveries) missing(ctx context.Context, o account.Owner, why error) err
 }
 
 // Make implements fetch.Mailbox.
-func (d deliveries) Make(ctx context.Context, o account.Owner) error { return d.boxes.Make(ctx, o) }
+func (d deliveries) Make(ctx context.Context, o owner.Owner) error { return d.boxes.Make(ctx, o) }
 
 // InboxValidity implements fetch.Mailbox.
-func (d deliveries) InboxValidity(ctx context.Context, o account.Owner) (uint32, error) {
+func (d deliveries) InboxValidity(ctx context.Context, o owner.Owner) (uint32, error) {
 	return d.boxes.InboxValidity(ctx, o)
 }
 
 // InboxMessage implements fetch.Mailbox.
-func (d deliveries) InboxMessage(ctx context.Context, o account.Owner, validity,
+func (d deliveries) InboxMessage(ctx context.Context, o owner.Owner, validity,
 	uid uint32,
 ) (mail.Fingerprint, bool, error) {
 	return d.boxes.InboxMessage(ctx, o, validity, uid)

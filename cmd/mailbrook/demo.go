@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/demo"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // demoUser is the person whose mailbox the demo fills.
@@ -137,7 +138,7 @@ type demonstration struct {
 
 // show adds the accounts, fetches for the first time, and says how to go on.
 func (d *demonstration) show(ctx context.Context) error {
-	owner, err := parseUser(demoUser)
+	o, err := parseUser(demoUser)
 	if err != nil {
 		return err
 	}
@@ -146,9 +147,9 @@ func (d *demonstration) show(ctx context.Context) error {
 	for _, at := range d.provider.Accounts() {
 		protocol := account.Protocol(at.Protocol)
 		security := account.TLS
-		name, _, _ := strings.Cut(account.Domain(at.Email), ".")
+		name, _, _ := strings.Cut(owner.Domain(at.Email), ".")
 		name = strings.ToUpper(name[:1]) + name[1:]
-		acc, err := d.registry.Create(ctx, owner, account.Draft{
+		acc, err := d.registry.Create(ctx, o, account.Draft{
 			Settings: account.Settings{
 				Email: &at.Email, Name: &name, Protocol: &protocol, Host: &at.Host, Port: &at.Port, Security: &security,
 				Username: &at.Username,
@@ -162,28 +163,28 @@ func (d *demonstration) show(ctx context.Context) error {
 			acc.Server.Port, acc.Folder)
 	}
 	fmt.Fprintln(d.t.out)
-	accounts, err := d.registry.List(ctx, owner)
+	accounts, err := d.registry.List(ctx, o)
 	if err != nil {
 		return err
 	}
 	if _, err := d.pull(ctx, d.t, accounts, pullCmd{}); err != nil {
 		return err
 	}
-	if err := d.printFolders(ctx, owner, accounts); err != nil {
+	if err := d.printFolders(ctx, o, accounts); err != nil {
 		return err
 	}
-	if err := d.printLinks(ctx, owner); err != nil {
+	if err := d.printLinks(ctx, o); err != nil {
 		return err
 	}
 	d.printSpare()
-	return d.printCurl(owner, accounts)
+	return d.printCurl(o, accounts)
 }
 
 // printFolders shows what arrived where.
-func (d *demonstration) printFolders(ctx context.Context, owner account.Owner, accounts []account.Account) error {
+func (d *demonstration) printFolders(ctx context.Context, o owner.Owner, accounts []account.Account) error {
 	tbl := newTable("account", "remote folder", "local folder", "messages")
 	for _, acc := range accounts {
-		folders, err := d.registry.FolderTree(ctx, owner, acc.ID)
+		folders, err := d.registry.FolderTree(ctx, o, acc.ID)
 		if err != nil {
 			return err
 		}
@@ -196,12 +197,12 @@ func (d *demonstration) printFolders(ctx context.Context, owner account.Owner, a
 }
 
 // printLinks prints addresses that open the pages.
-func (d *demonstration) printLinks(ctx context.Context, owner account.Owner) error {
+func (d *demonstration) printLinks(ctx context.Context, o owner.Owner) error {
 	var addresses [2]string
 	for i := range addresses {
 		var err error
 		addresses[i], err = httpapi.NewLink(ctx, links{d.store.Links()}, d.address, httpapi.Link{
-			Owner: owner, Admin: i == 1, ReturnTo: []string{"/", "/admin"}[i], Expires: d.store.Now().Add(httpapi.LinkMaxLife),
+			Owner: o, Admin: i == 1, ReturnTo: []string{"/", "/admin"}[i], Expires: d.store.Now().Add(httpapi.LinkMaxLife),
 		})
 		if err != nil {
 			return err
@@ -229,13 +230,13 @@ To add an account yourself on the first of these pages, take this mailbox of the
 }
 
 // printCurl prints commands that work when pasted.
-func (d *demonstration) printCurl(owner account.Owner, accounts []account.Account) error {
+func (d *demonstration) printCurl(o owner.Owner, accounts []account.Account) error {
 	keys := signingKeys(d.cfg, d.vault)
-	user, err := keys.Sign(owner, false, 12*time.Hour)
+	user, err := keys.Sign(o, false, 12*time.Hour)
 	if err != nil {
 		return err
 	}
-	root, err := keys.Sign(owner, true, 12*time.Hour)
+	root, err := keys.Sign(o, true, 12*time.Hour)
 	if err != nil {
 		return err
 	}
@@ -262,7 +263,7 @@ New sample mail keeps coming in and is fetched every few seconds. Ctrl-C ends th
 
 // watch prints a line whenever mail has arrived.
 func (d *demonstration) watch(ctx context.Context) error {
-	owner, err := parseUser(demoUser)
+	o, err := parseUser(demoUser)
 	if err != nil {
 		return err
 	}
@@ -270,7 +271,7 @@ func (d *demonstration) watch(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		accounts, err := d.registry.List(ctx, owner)
+		accounts, err := d.registry.List(ctx, o)
 		if err != nil {
 			return err
 		}

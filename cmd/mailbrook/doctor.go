@@ -14,12 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/vault"
@@ -226,9 +226,9 @@ func (d *doctor) keys(ctx context.Context, n *installation, v *vault.Vault, unus
 // rights looks at the mailboxes of those who have accounts: what is gone, or what
 // another program or another user of the system has made, cannot be delivered into.
 func (d *doctor) rights(ctx context.Context, n *installation) error {
-	service, _ := owner(d.cfg.DataDir)
+	service, _ := ownerOfFile(d.cfg.DataDir)
 	var shut, foreign, gone []string
-	looked, there := map[account.Owner]bool{}, 0
+	looked, there := map[owner.Owner]bool{}, 0
 	for f := (insight.AccountFilter{Limit: 500}); ; {
 		page, next, err := n.store.Admin().Accounts(ctx, f)
 		if err != nil {
@@ -364,7 +364,7 @@ func (d *doctor) mailboxes(ctx context.Context, boxes *mailbox.Store) {
 			"that there is space")
 		return
 	}
-	if uid, _ := owner(place); info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+	if uid, _ := ownerOfFile(place); info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
 		d.found("mailboxes", bad, fmt.Sprintf("everybody on this machine may write into %s (of user %d)", place, uid),
 			"chmod o-w "+place)
 		return

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -37,7 +38,7 @@ func (c userExportCmd) Run(ctx context.Context, t terminal, load loader) error {
 
 // Export writes all that is stored about a user: see httpapi.Users. It writes down
 // first that it does.
-func (u users) Export(ctx context.Context, o account.Owner, w io.Writer) error {
+func (u users) Export(ctx context.Context, o owner.Owner, w io.Writer) error {
 	a := u.app
 	if err := a.store.Audit().Record(ctx, audit.Entry{Action: audit.UserExported, User: o}); err != nil {
 		return err
@@ -73,7 +74,7 @@ type mailboxNames struct {
 	Marks   []string `json:"marks"`
 }
 
-func (u users) mailboxOf(ctx context.Context, o account.Owner) (mailboxNames, error) {
+func (u users) mailboxOf(ctx context.Context, o owner.Owner) (mailboxNames, error) {
 	box := mailboxNames{Folders: []string{}, Marks: []string{}}
 	as, err := u.app.store.Accounts().Accounts(ctx, o)
 	for _, acc := range as {
@@ -86,7 +87,7 @@ func (u users) mailboxOf(ctx context.Context, o account.Owner) (mailboxNames, er
 // transcriptsOf writes what was said with the servers of the user's accounts, as far as
 // an administrator had it written down: no secret and no mail. One of at most
 // transcript.MaxBytes is in memory at a time.
-func (u users) transcriptsOf(ctx context.Context, o account.Owner, d *document) error {
+func (u users) transcriptsOf(ctx context.Context, o owner.Owner, d *document) error {
 	as, err := u.app.store.Accounts().Accounts(ctx, o)
 	if err != nil {
 		return err

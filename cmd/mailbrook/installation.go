@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/vault"
@@ -480,7 +481,7 @@ func (q heldQueue) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, 
 	return q.Queue.Claim(ctx, c)
 }
 
-func (q heldQueue) ClaimOne(ctx context.Context, o account.Owner, id account.ID,
+func (q heldQueue) ClaimOne(ctx context.Context, o owner.Owner, id account.ID,
 	c schedule.Claim,
 ) (fetch.Lease, error) {
 	if err := q.house.holds(); err != nil {

@@ -89,14 +89,14 @@ func warnOfRoot(ctx context.Context, log *slog.Logger) {
 // warnOfOwner says when root works in a data directory of somebody else: what it
 // makes there the service cannot open.
 func warnOfOwner(ctx context.Context, cfg config, log *slog.Logger) {
-	if uid, ok := owner(cfg.DataDir); ok && uid != 0 && os.Geteuid() == 0 {
+	if uid, ok := ownerOfFile(cfg.DataDir); ok && uid != 0 && os.Geteuid() == 0 {
 		log.WarnContext(ctx, "running as root in a data_dir that belongs to another user, who may not be able to open what "+
 			"is made now: run it as that user", "data_dir", cfg.DataDir, "uid", uid)
 	}
 }
 
 // owner returns whose a file is.
-func owner(path string) (uid uint32, ok bool) {
+func ownerOfFile(path string) (uid uint32, ok bool) {
 	var st unix.Stat_t
 	err := unix.Stat(path, &st)
 	return st.Uid, err == nil

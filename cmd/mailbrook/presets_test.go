@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
@@ -65,7 +66,7 @@ func TestAHostedDomainThatTakesNoPasswordIsRefusedBeforeOneIsAskedFor(t *testing
 			"biuro.example": "biuro-example.mail.protection.outlook.com.", "firma.example": "aspmx.l.google.com.",
 		}})}
 	}
-	owner, err := account.ParseOwner("anna@firma.test")
+	owner, err := owner.Parse("anna@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}

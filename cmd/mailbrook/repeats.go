@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -35,7 +36,7 @@ type repeated struct {
 }
 
 // Once implements httpapi.Repeats.
-func (r repeats) Once(ctx context.Context, o account.Owner, name string, request []byte,
+func (r repeats) Once(ctx context.Context, o owner.Owner, name string, request []byte,
 	do func(id string) ([]byte, error),
 ) ([]byte, error) {
 	name = o.String() + " " + name
@@ -74,7 +75,7 @@ func (r repeats) Once(ctx context.Context, o account.Owner, name string, request
 
 // perform does what was asked and keeps the answer, also when who asked has gone. A
 // name whose request fails, or panics, is free again.
-func (r repeats) perform(ctx context.Context, o account.Owner, name, attempt string, what repeated,
+func (r repeats) perform(ctx context.Context, o owner.Owner, name, attempt string, what repeated,
 	do func(id string) ([]byte, error),
 ) ([]byte, error) {
 	after := context.WithoutCancel(ctx)
@@ -119,7 +120,7 @@ func (r repeats) keep(ctx context.Context, name, attempt string) (stop func()) {
 // sealedAs is the name that the seal is bound to in the place of an account's id.
 func sealedAs(name string) account.ID { return account.ID("request " + name) }
 
-func (r repeats) seal(o account.Owner, name string, what repeated) ([]byte, error) {
+func (r repeats) seal(o owner.Owner, name string, what repeated) ([]byte, error) {
 	plain, err := json.Marshal(what)
 	if err != nil {
 		return nil, fmt.Errorf("writing a repeatable request: %w", err)
@@ -127,7 +128,7 @@ func (r repeats) seal(o account.Owner, name string, what repeated) ([]byte, erro
 	return r.seals.Seal(o, sealedAs(name), account.NewSecret(string(plain)))
 }
 
-func (r repeats) unseal(o account.Owner, name string, sealed []byte) (what repeated, err error) {
+func (r repeats) unseal(o owner.Owner, name string, sealed []byte) (what repeated, err error) {
 	plain, err := r.seals.Unseal(o, sealedAs(name), sealed)
 	if err != nil {
 		return what, fmt.Errorf("opening a kept request: %w", err)

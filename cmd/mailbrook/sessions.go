@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -21,7 +21,7 @@ type sessionsEndCmd struct {
 // Run ends sessions of the web pages, and takes back the links that were not
 // followed yet.
 func (c sessionsEndCmd) Run(ctx context.Context, t terminal, load loader) error {
-	var owner account.Owner // Zero: everybody.
+	var owner owner.Owner // Zero: everybody.
 	if (c.User == "") != c.All {
 		return usageError{errors.New("say either --user or --all")}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
@@ -101,7 +102,7 @@ func (c signInIMAPConfig) dialer(now func() time.Time) (*outbound.Dialer, error)
 }
 
 // Check implements httpapi.Passwords.
-func (p *passwords) Check(ctx context.Context, c httpapi.Client, user account.Owner, password account.Secret) error {
+func (p *passwords) Check(ctx context.Context, c httpapi.Client, user owner.Owner, password account.Secret) error {
 	if !inDomains(user, p.domains) {
 		return fmt.Errorf("%w: its domain is not one of signin.domains", account.ErrRefused)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // tally counts the attempts that may be made, and what became of them.
@@ -132,7 +133,7 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 					}
 				}()
 			}
-			user, err := account.ParseOwner(anna)
+			user, err := owner.Parse(anna)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +166,7 @@ func TestSilenceOfTheMailServerEnds(t *testing.T) {
 		logins: logins.New(logins.Options{Ledger: &tally{}}), log: slog.New(slog.DiscardHandler),
 		patience: 50 * time.Millisecond,
 	}
-	user, err := account.ParseOwner(anna)
+	user, err := owner.Parse(anna)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestUsersOfOtherDomainsAreNotAsked(t *testing.T) {
 	}
 	check := func(address string) error {
 		t.Helper()
-		user, err := account.ParseOwner(address)
+		user, err := owner.Parse(address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -58,7 +58,7 @@ func (c tokenCmd) Run(_ context.Context, t terminal, load loader) error {
 func (c tokenCmd) userID(cfg config) (string, error) {
 	switch {
 	case cfg.Auth.UserIDClaim != "":
-		return cmp.Or(c.UserID, account.AnyUser), nil
+		return cmp.Or(c.UserID, owner.AnyUser), nil
 	case c.UserID != "":
 		return "", usageError{errors.New("--user-id: auth.user_id_claim names no claim for it")}
 	}

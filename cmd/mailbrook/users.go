@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -61,7 +62,7 @@ func (c userDeleteCmd) Run(ctx context.Context, t terminal, load loader) error {
 }
 
 // question names what goes with a user, and what becomes of the mail.
-func (c userDeleteCmd) question(t terminal, owner account.Owner, accounts []account.Account) string {
+func (c userDeleteCmd) question(t terminal, o owner.Owner, accounts []account.Account) string {
 	names := t.page().names
 	var addresses, folders []string
 	for _, acc := range accounts {
@@ -71,19 +72,19 @@ func (c userDeleteCmd) question(t terminal, owner account.Owner, accounts []acco
 		}
 	}
 	if len(accounts) == 0 {
-		return fmt.Sprintf("Delete %s, with sessions, limits and journals? There is no account.", names(owner.String()))
+		return fmt.Sprintf("Delete %s, with sessions, limits and journals? There is no account.", names(o.String()))
 	}
-	return fmt.Sprintf("Delete %s with %s (%s), sessions, limits and journals? %s", names(owner.String()),
+	return fmt.Sprintf("Delete %s with %s (%s), sessions, limits and journals? %s", names(o.String()),
 		words.Count(int64(len(accounts)), "account"), strings.Join(addresses, ", "),
 		t.fateOf(folders, c.Mail == "keep"))
 }
 
 // anyUser reads an address of a user who may be one of an earlier version, as whom
 // nobody can sign in any more.
-func anyUser(s string) (account.Owner, error) {
-	o, err := account.ParseOwner(s)
+func anyUser(s string) (owner.Owner, error) {
+	o, err := owner.Parse(s)
 	if err != nil {
-		if old, olderr := account.StoredOwner(s); olderr == nil {
+		if old, olderr := owner.Stored(s); olderr == nil {
 			return old, nil
 		}
 	}
@@ -107,7 +108,7 @@ const (
 )
 
 // known reports whether the user has, or had, a mailbox here.
-func (u users) known(ctx context.Context, o account.Owner) (bool, error) {
+func (u users) known(ctx context.Context, o owner.Owner) (bool, error) {
 	mailbox, err := u.app.mailbox.Rights(ctx, o)
 	if err != nil || mailbox.Exists {
 		return mailbox.Exists, err
@@ -116,7 +117,7 @@ func (u users) known(ctx context.Context, o account.Owner) (bool, error) {
 }
 
 // Remove removes a user: see httpapi.Users.
-func (u users) Remove(ctx context.Context, o account.Owner, deleteMail bool, by account.Owner) error {
+func (u users) Remove(ctx context.Context, o owner.Owner, deleteMail bool, by owner.Owner) error {
 	_, err := u.remove(ctx, o, deleteMail, by.String())
 	return err
 }
@@ -125,7 +126,7 @@ func (u users) Remove(ctx context.Context, o account.Owner, deleteMail bool, by 
 // too long to end, or another process to remove the rest, the error is
 // account.ErrVisitsEnding or account.ErrRemoving, and the rest is done by
 // finishRemovals, or by the next call.
-func (u users) remove(ctx context.Context, o account.Owner, deleteMail bool, by string) (accounts int, err error) {
+func (u users) remove(ctx context.Context, o owner.Owner, deleteMail bool, by string) (accounts int, err error) {
 	known, kerr := u.known(ctx, o) // Before: with the rest goes what tells.
 	r, err := u.app.store.BeginRemoval(ctx, o, deleteMail)
 	if err != nil {
@@ -165,7 +166,7 @@ func waits(err error) bool {
 
 // ending reports whether visits of a removed user may be under way. Those of a process
 // of this host that has ended are not.
-func (u users) ending(ctx context.Context, o account.Owner) (bool, error) {
+func (u users) ending(ctx context.Context, o owner.Owner) (bool, error) {
 	workers, err := u.app.store.VisitsEnding(ctx, o)
 	alive := false
 	for _, worker := range workers {
@@ -180,7 +181,7 @@ func (u users) ending(ctx context.Context, o account.Owner) (bool, error) {
 
 // claim takes the rest of a removal for a worker: account.ErrRemoving while another
 // is at it, whose process may be alive. pending is false when there is no rest.
-func (u users) claim(ctx context.Context, o account.Owner, worker string) (pending bool, err error) {
+func (u users) claim(ctx context.Context, o owner.Owner, worker string) (pending bool, err error) {
 	s := u.app.store
 	for {
 		claimed, pending, err := s.ClaimRemoval(ctx, o, worker, s.Now().Add(removalLease))
@@ -308,7 +309,7 @@ func (u users) keepFinishing(ctx context.Context) error {
 
 // Recognise compares the id of an address's user with the one that came before:
 // see httpapi.Users.
-func (u users) Recognise(ctx context.Context, o account.Owner, id account.UserID) error {
+func (u users) Recognise(ctx context.Context, o owner.Owner, id owner.UserID) error {
 	removed, err := u.app.store.Recognise(ctx, o, id)
 	if errors.Is(err, store.ErrFormerUser) {
 		return httpapi.ErrFormerUser

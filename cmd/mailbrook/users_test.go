@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -49,7 +50,7 @@ func TestF6_TheRemovalOfADeadProcessIsTakenOverAtOnce(t *testing.T) {
 				fmt.Sprintf("another-host-%d-x", ended(t)):        account.ErrRemoving,
 				"": nil, // Nobody is at it.
 			} {
-				o, err := account.ParseOwner(fmt.Sprintf("u%d@firma.test", time.Now().UnixNano()))
+				o, err := owner.Parse(fmt.Sprintf("u%d@firma.test", time.Now().UnixNano()))
 				if err != nil {
 					t.Fatal(err)
 				}

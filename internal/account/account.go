@@ -8,25 +8,11 @@ package account
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
-
-// Owner is a user of this provider: a plain mailbox address in lower case.
-// Only ParseOwner makes one, and StoredOwner of what it made before, so that
-// holding an Owner means it was checked.
-type Owner struct{ address string }
-
-// String returns the address.
-func (o Owner) String() string { return o.address }
-
-// LogValue logs the address.
-func (o Owner) LogValue() slog.Value { return slog.StringValue(o.address) }
-
-// IsZero reports whether this is no user at all.
-func (o Owner) IsZero() bool { return o.address == "" }
 
 // ID names an external account: a random UUID, which nobody can guess.
 type ID string
@@ -76,7 +62,7 @@ type FolderRules struct {
 // Account is one external account, without its secret.
 type Account struct {
 	ID         ID
-	Owner      Owner
+	Owner      owner.Owner
 	Email      string // The address at the other provider.
 	Name       string // The user's own label for it, unique per user.
 	SenderName string // For the From field of mail sent in its name.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Draft is an account as a user asks for it.
@@ -58,7 +60,7 @@ type Suggestion struct {
 
 // settle makes an account of a draft: what it leaves open comes from presets
 // and defaults, then everything is checked.
-func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Account) (Account, login, error) {
+func (r *Registry) settle(ctx context.Context, o owner.Owner, d Draft, existing []Account) (Account, login, error) {
 	d.Settings = d.trimmed()
 	bad, email := &InvalidError{}, value(d.Email, "")
 	bad.email("email", email)
@@ -90,7 +92,7 @@ func (r *Registry) settle(ctx context.Context, o Owner, d Draft, existing []Acco
 	now := cmp.Or(d.AskedAt, r.Now()).UTC()
 	a := d.Merge(Account{
 		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: protocol, Server: server,
-		Name:     freeName(cmp.Or(preset.Name, Letters(Domain(email))), existing),
+		Name:     freeName(cmp.Or(preset.Name, Letters(owner.Domain(email))), existing),
 		Username: cmp.Or(preset.Username, email), Auth: Password, Start: StartAll, MaxMessageBytes: DefaultMessageBytes,
 		PollInterval: r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
 	})

@@ -2,6 +2,8 @@ package account
 
 import (
 	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // JournalStep is what becomes of an edited account's delivery journal.
@@ -35,7 +37,7 @@ func journalStep(before, after Account) JournalStep {
 		return JournalStays
 	case before.Protocol != after.Protocol || !SameUser(before.Username, after.Username):
 		return JournalReplaced
-	case FoldASCII(before.Server.Host) == FoldASCII(after.Server.Host):
+	case owner.FoldASCII(before.Server.Host) == owner.FoldASCII(after.Server.Host):
 		return JournalRenamed
 	}
 	return JournalCompared
@@ -101,15 +103,15 @@ func (a Account) Clash(others []Account) error {
 
 // SameRemote reports whether two accounts read the same mailbox the same way.
 func (a Account) SameRemote(b Account) bool {
-	return a.Protocol == b.Protocol && FoldASCII(a.Server.Host) == FoldASCII(b.Server.Host) &&
+	return a.Protocol == b.Protocol && owner.FoldASCII(a.Server.Host) == owner.FoldASCII(b.Server.Host) &&
 		a.Server.Port == b.Server.Port && a.Username == b.Username
 }
 
 // sameMailbox is SameRemote for whoever adds an account: the domain of a user name may be written in other ways.
 func (a Account) sameMailbox(b Account) bool {
-	localA, _, hasA := cutLast(a.Username, "@")
-	localB, _, hasB := cutLast(b.Username, "@")
-	if hasA && hasB && localA == localB && LabelsOf(Domain(a.Username)) == LabelsOf(Domain(b.Username)) {
+	localA, _, hasA := owner.Split(a.Username)
+	localB, _, hasB := owner.Split(b.Username)
+	if hasA && hasB && localA == localB && LabelsOf(owner.Domain(a.Username)) == LabelsOf(owner.Domain(b.Username)) {
 		b.Username = a.Username
 	}
 	return a.SameRemote(b)
@@ -119,7 +121,7 @@ func (a Account) sameMailbox(b Account) bool {
 func SameUser(a, b string) bool {
 	la, da, _ := strings.Cut(a, "@")
 	lb, db, _ := strings.Cut(b, "@")
-	return SameAddress(la, lb) && (da == "" || db == "" || SameAddress(da, db))
+	return owner.SameAddress(la, lb) && (da == "" || db == "" || owner.SameAddress(da, db))
 }
 
 // FoldersClash reports whether two account folders are the same or one lies in

@@ -7,19 +7,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 )
 
-// However a user is spelled, it is one; what may be taken for another's address is none.
-func ExampleParseOwner() {
-	for _, s := range []string{"Anna@Firma.test", "anna@firma.test", "Anna <anna@firma.test>", "\uFF41nna@firma.test"} {
-		o, err := account.ParseOwner(s)
-		fmt.Printf("%q %v\n", o, err == nil)
-	}
-	// Output:
-	// "anna@firma.test" true
-	// "anna@firma.test" true
-	// "" false
-	// "" false
-}
-
 // A secret shows itself to whoever asks for it by name, and to no formatter.
 func ExampleSecret() {
 	form := struct {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // grants are what users allowed at a provider that serves Google's hosts.
@@ -17,7 +18,7 @@ type grants struct {
 	fail    error // What asking for tokens answers.
 }
 
-func (g *grants) Grant(_ context.Context, o account.Owner, id string) (account.Grant, error) {
+func (g *grants) Grant(_ context.Context, o owner.Owner, id string) (account.Grant, error) {
 	x, ok := g.all[id]
 	if !ok || o.String() != "anna@firma.test" {
 		return x, account.ErrNotFound
@@ -25,7 +26,7 @@ func (g *grants) Grant(_ context.Context, o account.Owner, id string) (account.G
 	return x, g.fail
 }
 
-func (g *grants) DropGrant(_ context.Context, _ account.Owner, id string) error {
+func (g *grants) DropGrant(_ context.Context, _ owner.Owner, id string) error {
 	g.dropped = append(g.dropped, id)
 	return nil
 }
@@ -135,7 +136,7 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 		differs.Signed != "jan@gmail.com" || differs.Email != "Anna@gmail.com" {
 		t.Errorf("another mailbox's: %v", err)
 	}
-	bea, err := account.ParseOwner("bea@firma.test")
+	bea, err := owner.Parse("bea@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 		return d
 	}
 	for name, tc := range map[string]struct {
-		owner account.Owner
+		owner owner.Owner
 		draft account.Draft
 		field string
 	}{

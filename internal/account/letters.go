@@ -7,6 +7,8 @@ import (
 	"unicode"
 
 	"golang.org/x/net/idna"
+
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // hostNames are names of hosts with a part in the form of RFC 5890 section 2.3.2.1.
@@ -39,12 +41,12 @@ func Letters(text string) string {
 // so does a name that would not be shown so: signs of another width, a Kelvin sign or
 // letters that combine never come to an ASCII name.
 func LabelsOf(name string) string {
-	local, domain, address := cutLast(name, "@")
+	local, domain, address := owner.Split(name)
 	if !address {
 		local, domain = "", name
 	}
 	labels, err := idna.Lookup.ToASCII(domain)
-	if err != nil || isASCII(domain) || lettersOf(labels) != FoldASCII(domain) {
+	if err != nil || owner.IsASCII(domain) || lettersOf(labels) != owner.FoldASCII(domain) {
 		return name
 	}
 	if address {
@@ -141,7 +143,7 @@ func likeOthers(label, top string) bool {
 	if !slices.ContainsFunc(scripts, in) {
 		return true
 	}
-	return isASCII(top) && !strings.ContainsFunc(label, func(r rune) bool {
+	return owner.IsASCII(top) && !strings.ContainsFunc(label, func(r rune) bool {
 		return !digit(r) && !strings.ContainsRune(latinLike, r)
 	})
 }

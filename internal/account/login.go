@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // login is how an account signs in: what a connection test sends, and what is
@@ -46,7 +47,7 @@ func (r *Registry) granted(ctx context.Context, a Account, id string, confirmed 
 		bad.Add("server.host", "not_allowed", "must be one of %s's own servers after signing in there", g.Name)
 		return login{}, bad
 	}
-	if g.Email != "" && !SameAddress(g.Email, a.Email) && !confirmed {
+	if g.Email != "" && !owner.SameAddress(g.Email, a.Email) && !confirmed {
 		return login{}, &AddressDiffersError{Email: a.Email, Signed: g.Email}
 	}
 	return login{tried: g.Access, kept: g.Lasting}, nil
@@ -106,7 +107,7 @@ func (r *Registry) untested(err error) (TestReport, bool) {
 
 // taken forgets a grant that an account has taken. What stays behind ends by
 // itself.
-func (r *Registry) taken(ctx context.Context, o Owner, id string) {
+func (r *Registry) taken(ctx context.Context, o owner.Owner, id string) {
 	if id == "" {
 		return
 	}

@@ -4,15 +4,16 @@ import (
 	"context"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Repository keeps accounts. Every call but those of package schedule names
 // the owner: there is no way to ask for an account by its id alone.
 type Repository interface {
 	// Accounts returns the owner's accounts, oldest first, with their status.
-	Accounts(ctx context.Context, o Owner) ([]Account, error)
+	Accounts(ctx context.Context, o owner.Owner) ([]Account, error)
 	// Account returns one, or ErrNotFound, also when it is somebody else's.
-	Account(ctx context.Context, o Owner, id ID) (Account, error)
+	Account(ctx context.Context, o owner.Owner, id ID) (Account, error)
 	// Add saves the account, its sealed secret and its place in the schedule
 	// (due at once if enabled) in one transaction. It checks limit (how many
 	// the owner may have) and the uniqueness of name, folder and remote inside
@@ -28,31 +29,31 @@ type Repository interface {
 	// Remove deletes account, secret and schedule and fences a visit under way.
 	// The journal is retired for 30 days if keepJournal is true, else forgotten.
 	// An account that does not match is left as it is: ErrPrecondition.
-	Remove(ctx context.Context, o Owner, id ID, keepJournal bool, match Match) error
+	Remove(ctx context.Context, o owner.Owner, id ID, keepJournal bool, match Match) error
 	// SealedSecret returns what Add or Update was given.
-	SealedSecret(ctx context.Context, o Owner, id ID) ([]byte, error)
+	SealedSecret(ctx context.Context, o owner.Owner, id ID) ([]byte, error)
 	// Hurry makes the account due now.
-	Hurry(ctx context.Context, o Owner, id ID) error
+	Hurry(ctx context.Context, o owner.Owner, id ID) error
 	// FolderInfos and Runs report on visits; newest run first.
-	FolderInfos(ctx context.Context, o Owner, id ID) ([]FolderInfo, error)
-	Runs(ctx context.Context, o Owner, id ID, limit int) ([]Run, error)
+	FolderInfos(ctx context.Context, o owner.Owner, id ID) ([]FolderInfo, error)
+	Runs(ctx context.Context, o owner.Owner, id ID, limit int) ([]Run, error)
 	// Skipped returns a page of what could not be fetched, newest first; an
 	// unknown cursor is an *InvalidError.
-	Skipped(ctx context.Context, o Owner, id ID, limit int, cursor string) (SkippedPage, error)
+	Skipped(ctx context.Context, o owner.Owner, id ID, limit int, cursor string) (SkippedPage, error)
 	// RetrySkipped has the message tried at the next visit, whatever its size,
 	// makes the account due, and returns the message as it is then. One that is
 	// not there, or is of another account, is ErrNotFound.
-	RetrySkipped(ctx context.Context, o Owner, id ID, sid string) (Skipped, error)
+	RetrySkipped(ctx context.Context, o owner.Owner, id ID, sid string) (Skipped, error)
 	// RetryAllSkipped does the same for all of an account, and returns how many
 	// they are.
-	RetryAllSkipped(ctx context.Context, o Owner, id ID) (int, error)
+	RetryAllSkipped(ctx context.Context, o owner.Owner, id ID) (int, error)
 }
 
 // Sealer encrypts secrets at rest, bound to owner, account and field, so that
 // one row's ciphertext is of no use in another.
 type Sealer interface {
-	Seal(o Owner, id ID, s Secret) ([]byte, error)
-	Unseal(o Owner, id ID, sealed []byte) (Secret, error)
+	Seal(o owner.Owner, id ID, s Secret) ([]byte, error)
+	Unseal(o owner.Owner, id ID, sealed []byte) (Secret, error)
 }
 
 // Presets knows the providers' settings.
@@ -83,9 +84,9 @@ type Grants interface {
 	// Grant returns one that no account has taken yet. One that is not there,
 	// not any more, or somebody else's, is ErrNotFound; other errors are a
 	// *fault.Error when the provider is in the way.
-	Grant(ctx context.Context, o Owner, id string) (Grant, error)
+	Grant(ctx context.Context, o owner.Owner, id string) (Grant, error)
 	// DropGrant forgets one that an account has taken.
-	DropGrant(ctx context.Context, o Owner, id string) error
+	DropGrant(ctx context.Context, o owner.Owner, id string) error
 	// ServesHost reports whether a mail server is one of the provider's own,
 	// which alone are shown its tokens.
 	ServesHost(provider, host string) bool
@@ -105,10 +106,10 @@ type Remotes interface {
 // LocalFolders is the owner's own mailbox, as far as accounts concern it.
 type LocalFolders interface {
 	// RemoveFolder deletes the account folder and everything below it from the local mailbox.
-	RemoveFolder(ctx context.Context, o Owner, folder string) error
+	RemoveFolder(ctx context.Context, o owner.Owner, folder string) error
 	// Challenge makes an empty folder in the local mailbox whose name nobody can
 	// guess, until remove is called. The name is "" where there is no mailbox yet.
-	Challenge(ctx context.Context, o Owner) (name string, remove func() error, err error)
+	Challenge(ctx context.Context, o owner.Owner) (name string, remove func() error, err error)
 }
 
 // Nudger is told that an account became due. It is a courtesy: the schedule's

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Options are what a Registry is made of. All interfaces are required.
@@ -52,18 +53,18 @@ func NewRegistry(o Options) *Registry {
 func (r *Registry) MaxPerUser() int { return r.Options.Limit }
 
 // List returns the owner's accounts, oldest first.
-func (r *Registry) List(ctx context.Context, o Owner) ([]Account, error) {
+func (r *Registry) List(ctx context.Context, o owner.Owner) ([]Account, error) {
 	return r.Repository.Accounts(ctx, o)
 }
 
 // Get returns one account, or ErrNotFound.
-func (r *Registry) Get(ctx context.Context, o Owner, id ID) (Account, error) {
+func (r *Registry) Get(ctx context.Context, o owner.Owner, id ID) (Account, error) {
 	return r.Repository.Account(ctx, o, id)
 }
 
 // Discover returns settings for an address, with the name and the folder that
 // the account would be given, or an *InvalidError.
-func (r *Registry) Discover(ctx context.Context, o Owner, email string) (Suggestion, error) {
+func (r *Registry) Discover(ctx context.Context, o owner.Owner, email string) (Suggestion, error) {
 	var bad InvalidError
 	email = trimUnseen(email)
 	bad.email("email", email)
@@ -76,7 +77,7 @@ func (r *Registry) Discover(ctx context.Context, o Owner, email string) (Suggest
 		return Suggestion{}, fmt.Errorf("loading accounts: %w", err)
 	}
 	s := r.Presets.Suggest(ctx, email)
-	s.Name = freeName(cmp.Or(s.Name, Letters(Domain(email))), existing)
+	s.Name = freeName(cmp.Or(s.Name, Letters(owner.Domain(email))), existing)
 	s.Folder = r.freeFolder(s.Name, existing)
 	return s, nil
 }
@@ -86,7 +87,7 @@ func (r *Registry) Discover(ctx context.Context, o Owner, email string) (Suggest
 // the first visit is due at once. Nothing is saved on an error: *InvalidError,
 // *TestFailedError, *HeldBackError, a *fault.Error with HostNotAllowed, ErrLimitReached,
 // ErrExists, ErrNameTaken, ErrFolderTaken.
-func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error) {
+func (r *Registry) Create(ctx context.Context, o owner.Owner, d Draft) (Account, error) {
 	existing, err := r.Repository.Accounts(ctx, o)
 	if err != nil {
 		return Account{}, fmt.Errorf("loading accounts: %w", err)
@@ -129,7 +130,7 @@ func (r *Registry) Create(ctx context.Context, o Owner, d Draft) (Account, error
 
 // Test runs a connection test on settings that are not saved. A
 // *HeldBackError says that too many logins failed lately.
-func (r *Registry) Test(ctx context.Context, o Owner, d Draft) (TestReport, error) {
+func (r *Registry) Test(ctx context.Context, o owner.Owner, d Draft) (TestReport, error) {
 	a, login, err := r.settle(ctx, o, d, nil)
 	if rep, ok := r.untested(err); ok {
 		return rep, nil
@@ -143,7 +144,7 @@ func (r *Registry) Test(ctx context.Context, o Owner, d Draft) (TestReport, erro
 // TestExisting runs a connection test on an account with changes that are not
 // saved. The saved password serves unless the patch brings one or leads
 // elsewhere.
-func (r *Registry) TestExisting(ctx context.Context, o Owner, id ID, p Patch) (TestReport, error) {
+func (r *Registry) TestExisting(ctx context.Context, o owner.Owner, id ID, p Patch) (TestReport, error) {
 	old, err := r.Repository.Account(ctx, o, id)
 	if err != nil {
 		return TestReport{}, err
@@ -182,7 +183,7 @@ func (r *Registry) admitted(ctx context.Context, a Account, login login) (TestRe
 // Update changes an account. The connection is tested again when server,
 // protocol or credentials change. Errors as for Create, and ErrNotFound,
 // ErrChanged, ErrPrecondition.
-func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account, error) {
+func (r *Registry) Update(ctx context.Context, o owner.Owner, id ID, p Patch) (Account, error) {
 	old, err := r.Repository.Account(ctx, o, id)
 	if err == nil {
 		err = p.Match.Check(old.Version())
@@ -243,7 +244,7 @@ func (r *Registry) Update(ctx context.Context, o Owner, id ID, p Patch) (Account
 // keepMail the local folder stays, and adding the same account again within 30
 // days goes on where it was; without, the folder and all below it are removed
 // and nothing is remembered. One that does not match is left: ErrPrecondition.
-func (r *Registry) Delete(ctx context.Context, o Owner, id ID, keepMail bool, match Match) error {
+func (r *Registry) Delete(ctx context.Context, o owner.Owner, id ID, keepMail bool, match Match) error {
 	a, err := r.Repository.Account(ctx, o, id)
 	if err != nil {
 		return err
@@ -263,7 +264,7 @@ func (r *Registry) Delete(ctx context.Context, o Owner, id ID, keepMail bool, ma
 
 // FetchNow makes the account due at once. A paused account is visited when it
 // is switched on again, not before.
-func (r *Registry) FetchNow(ctx context.Context, o Owner, id ID) error {
+func (r *Registry) FetchNow(ctx context.Context, o owner.Owner, id ID) error {
 	if err := r.Repository.Hurry(ctx, o, id); err != nil {
 		return err
 	}
@@ -272,25 +273,25 @@ func (r *Registry) FetchNow(ctx context.Context, o Owner, id ID) error {
 }
 
 // Runs returns up to limit visits, newest first.
-func (r *Registry) Runs(ctx context.Context, o Owner, id ID, limit int) ([]Run, error) {
+func (r *Registry) Runs(ctx context.Context, o owner.Owner, id ID, limit int) ([]Run, error) {
 	return r.Repository.Runs(ctx, o, id, limit)
 }
 
 // FolderTree returns the remote folders and what has been fetched of them.
-func (r *Registry) FolderTree(ctx context.Context, o Owner, id ID) ([]FolderInfo, error) {
+func (r *Registry) FolderTree(ctx context.Context, o owner.Owner, id ID) ([]FolderInfo, error) {
 	return r.Repository.FolderInfos(ctx, o, id)
 }
 
 // Skipped returns a page of the messages that could not be fetched, newest
 // first. The cursor is the page before's Next, "" for the first; one that was
 // not given out is an *InvalidError.
-func (r *Registry) Skipped(ctx context.Context, o Owner, id ID, limit int, cursor string) (SkippedPage, error) {
+func (r *Registry) Skipped(ctx context.Context, o owner.Owner, id ID, limit int, cursor string) (SkippedPage, error) {
 	return r.Repository.Skipped(ctx, o, id, limit, cursor)
 }
 
 // RetrySkipped has one of them tried at the next visit, which is due at once:
 // whatever its size, up to MostMessageBytes. What is not there is ErrNotFound.
-func (r *Registry) RetrySkipped(ctx context.Context, o Owner, id ID, sid string) (Skipped, error) {
+func (r *Registry) RetrySkipped(ctx context.Context, o owner.Owner, id ID, sid string) (Skipped, error) {
 	m, err := r.Repository.RetrySkipped(ctx, o, id, sid)
 	if err != nil {
 		return Skipped{}, err
@@ -302,7 +303,7 @@ func (r *Registry) RetrySkipped(ctx context.Context, o Owner, id ID, sid string)
 
 // RetryAllSkipped has all of them tried at the next visit, as RetrySkipped has
 // one, and returns how many they are.
-func (r *Registry) RetryAllSkipped(ctx context.Context, o Owner, id ID) (int, error) {
+func (r *Registry) RetryAllSkipped(ctx context.Context, o owner.Owner, id ID) (int, error) {
 	n, err := r.Repository.RetryAllSkipped(ctx, o, id)
 	if err != nil {
 		return 0, err

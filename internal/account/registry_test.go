@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -26,7 +27,7 @@ type rows struct {
 	kept     map[account.ID]bool
 }
 
-func (r *rows) Accounts(_ context.Context, o account.Owner) (out []account.Account, _ error) {
+func (r *rows) Accounts(_ context.Context, o owner.Owner) (out []account.Account, _ error) {
 	for _, a := range r.accounts {
 		if a.Owner == o {
 			out = append(out, a)
@@ -35,7 +36,7 @@ func (r *rows) Accounts(_ context.Context, o account.Owner) (out []account.Accou
 	return out, nil
 }
 
-func (r *rows) Account(_ context.Context, o account.Owner, id account.ID) (account.Account, error) {
+func (r *rows) Account(_ context.Context, o owner.Owner, id account.ID) (account.Account, error) {
 	for _, a := range r.accounts {
 		if a.Owner == o && a.ID == id {
 			return a, nil
@@ -62,7 +63,7 @@ func (r *rows) Update(_ context.Context, a account.Account, sealed []byte, dueNo
 	return a, nil
 }
 
-func (r *rows) Remove(_ context.Context, o account.Owner, id account.ID, keep bool, m account.Match) error {
+func (r *rows) Remove(_ context.Context, o owner.Owner, id account.ID, keep bool, m account.Match) error {
 	for _, a := range r.accounts {
 		if err := m.Check(a.Version()); a.ID == id && err != nil {
 			return err
@@ -73,17 +74,17 @@ func (r *rows) Remove(_ context.Context, o account.Owner, id account.ID, keep bo
 	return nil
 }
 
-func (r *rows) SealedSecret(_ context.Context, _ account.Owner, id account.ID) ([]byte, error) {
+func (r *rows) SealedSecret(_ context.Context, _ owner.Owner, id account.ID) ([]byte, error) {
 	return r.sealed[id], nil
 }
 
 type plainSealer struct{}
 
-func (plainSealer) Seal(_ account.Owner, _ account.ID, s account.Secret) ([]byte, error) {
+func (plainSealer) Seal(_ owner.Owner, _ account.ID, s account.Secret) ([]byte, error) {
 	return []byte(s.Reveal()), nil
 }
 
-func (plainSealer) Unseal(_ account.Owner, _ account.ID, b []byte) (account.Secret, error) {
+func (plainSealer) Unseal(_ owner.Owner, _ account.ID, b []byte) (account.Secret, error) {
 	return account.NewSecret(string(b)), nil
 }
 
@@ -101,7 +102,7 @@ func servers(imap, pop3 string) map[account.Protocol]account.Server {
 }
 
 func (presets) Suggest(_ context.Context, email string) account.Suggestion {
-	switch account.Domain(email) {
+	switch owner.Domain(email) {
 	case "gmail.com":
 		return account.Suggestion{Source: "preset", Provider: "google", Name: "Google", Servers: servers("imap.gmail.com",
 			"pop.gmail.com"), Username: email}
@@ -110,7 +111,7 @@ func (presets) Suggest(_ context.Context, email string) account.Suggestion {
 			"imap.imaponly.test", ""), Username: email}
 	}
 	return account.Suggestion{
-		Source: "guess", Provider: "other", Servers: servers("imap."+account.Domain(email), ""),
+		Source: "guess", Provider: "other", Servers: servers("imap."+owner.Domain(email), ""),
 		Username: email,
 	}
 }
@@ -176,13 +177,13 @@ type folders struct {
 	challenged int // Under way.
 }
 
-func (f *folders) RemoveFolder(_ context.Context, _ account.Owner, folder string) error {
+func (f *folders) RemoveFolder(_ context.Context, _ owner.Owner, folder string) error {
 	f.removed = append(f.removed, folder)
 	return nil
 }
 
 // Challenge makes no folder: who is shown it can tell.
-func (f *folders) Challenge(context.Context, account.Owner) (string, func() error, error) {
+func (f *folders) Challenge(context.Context, owner.Owner) (string, func() error, error) {
 	f.challenged++
 	return "the challenge", func() error { f.challenged--; return nil }, nil
 }
@@ -197,7 +198,7 @@ type fixture struct {
 	prober  *prober
 	folders *folders
 	nudges  *nudges
-	anna    account.Owner
+	anna    owner.Owner
 }
 
 func setup(t *testing.T) *fixture {
@@ -206,7 +207,7 @@ func setup(t *testing.T) *fixture {
 		report: account.TestReport{OK: true},
 	}, folders: &folders{}, nudges: &nudges{}}
 	var err error
-	if f.anna, err = account.ParseOwner("Anna@Firma.test"); err != nil {
+	if f.anna, err = owner.Parse("Anna@Firma.test"); err != nil {
 		t.Fatal(err)
 	}
 	f.Registry = account.NewRegistry(account.Options{
@@ -505,7 +506,7 @@ func TestHarmlessEditsNeitherTestNorHurry(t *testing.T) {
 func TestAnotherUsersAccountDoesNotExist(t *testing.T) {
 	f := setup(t)
 	a := f.add(t, draft("anna@gmail.com"))
-	eve, _ := account.ParseOwner("eve@firma.test")
+	eve, _ := owner.Parse("eve@firma.test")
 	ctx := t.Context()
 	_, get := f.Get(ctx, eve, a.ID)
 	_, update := f.Update(ctx, eve, a.ID, account.Patch{Settings: account.Settings{Name: ptr("x")}})
@@ -539,11 +540,11 @@ func TestOnlyPlainMailboxAddressesAreUsers(t *testing.T) {
 		"anna@firma.test ", "../x@firma.test", "a/b@firma.test", "\"a\"@firma.test", "anna@[127.0.0.1]", "anna@firma..test",
 		"anna@../etc", "a\x00@firma.test", "anna@firma.test, eve@firma.test", strings.Repeat("a", 65) + "@firma.test",
 	} {
-		if o, err := account.ParseOwner(s); err == nil {
+		if o, err := owner.Parse(s); err == nil {
 			t.Errorf("%q became %q", s, o)
 		}
 	}
-	if o, err := account.ParseOwner("Anna.Nowak+x@Firma.Test"); err != nil || o.String() != "anna.nowak+x@firma.test" {
+	if o, err := owner.Parse("Anna.Nowak+x@Firma.Test"); err != nil || o.String() != "anna.nowak+x@firma.test" {
 		t.Errorf("%v %v", o, err)
 	}
 }

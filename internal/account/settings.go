@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -131,9 +132,9 @@ func (r *Registry) check(a *Account, old Account) error {
 	bad.start(a.Start)
 	bad.messageBytes(a.MaxMessageBytes)
 	bad.interval(a.PollInterval, r.MinInterval)
-	if SameAddress(a.Email, a.Owner.String()) {
+	if owner.SameAddress(a.Email, a.Owner.String()) {
 		bad.Add("email", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
-	} else if SameAddress(a.Username, a.Owner.String()) {
+	} else if owner.SameAddress(a.Username, a.Owner.String()) {
 		bad.Add("username", "own_mailbox", "this is your own mailbox: it cannot be fetched into itself")
 	}
 	folder, err := r.AccountFolder(a.Folder)

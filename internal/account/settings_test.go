@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // TestEachSettingIsMergedAndNamed sets each field of Settings alone: one that Merge or Changed does not know is found.
@@ -43,7 +44,7 @@ func TestEachSettingIsMergedAndNamed(t *testing.T) {
 
 func TestWhatIsNotSaidStays(t *testing.T) {
 	a := saved()
-	if diff := cmp.Diff(a, account.Settings{}.Merge(a), cmpopts.EquateComparable(account.Owner{})); diff != "" {
+	if diff := cmp.Diff(a, account.Settings{}.Merge(a), cmpopts.EquateComparable(owner.Owner{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

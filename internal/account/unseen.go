@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/net/idna"
 
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -68,7 +69,7 @@ func (e *InvalidError) seen(a, old Account) {
 
 // wholly notes an address in which something is not seen.
 func (e *InvalidError) wholly(field, address string) {
-	local, domain, _ := cutLast(address, "@")
+	local, domain, _ := owner.Split(address)
 	if _, err := idna.Lookup.ToASCII(domain); err == nil { // There they are between letters that they join.
 		domain = joiners.Replace(domain)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // unseen are signs of which nothing is seen, each of another kind.
@@ -121,7 +122,7 @@ func TestADomainIsAsAProgramWouldLookForIt(t *testing.T) {
 		"a@gma\u00adil.com": "gmail.com", "a@ZAŻÓŁĆ.pl": "zażółć.pl", "a@xn--za-6ja4f8n1l.pl": "xn--za-6ja4f8n1l.pl",
 		"a@\u0433mail.com": "\u0433mail.com", "a@-\u00df-": "-\u00df-", "a_b@x_y.test": "x_y.test", "anna": "",
 	} {
-		if got := account.Domain(address); got != want {
+		if got := owner.Domain(address); got != want {
 			t.Errorf("%+q: %+q, want %+q", address, got, want)
 		}
 	}

@@ -3,22 +3,19 @@ package account
 import (
 	"errors"
 	"fmt"
-	"net/mail"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/idna"
-
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Limits of what a user may write, in bytes.
 const (
-	MaxEmail      = 254  // RFC 5321 section 4.5.3.1.3, less the angle brackets.
 	MaxUsername   = 320  // 64 for the local part, 255 for the domain, and "@".
 	MaxPassword   = 1024 // Access tokens are not entered by hand.
 	MaxName       = 100
@@ -27,43 +24,6 @@ const (
 	MaxRules      = 500  // Entries in each of include and exclude.
 	MaxRule       = 1000 // Of one entry.
 )
-
-// plainAddress accepts local@domain and nothing around it.
-func plainAddress(s string) (string, error) {
-	if len(s) > MaxEmail {
-		return "", words.Say("must not be longer than %d bytes", MaxEmail)
-	}
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || a.Name != "" {
-		return "", words.Say("must be a full mailbox address, such as anna@example.org")
-	}
-	local, domain, _ := cutLast(s, "@")
-	if strings.ContainsAny(local, "\"\\/ ") || len(local) > 64 || words.HasControl(s) {
-		return "", words.Say("must be a full mailbox address, such as anna@example.org")
-	}
-	if domain == "" || strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") ||
-		strings.ContainsAny(domain, "[]/\\ ") || strings.Contains(domain, "..") {
-		return "", words.Say("must have a domain after the @, such as example.org")
-	}
-	return s, nil
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
-// Domain returns what follows the last "@" of an address as a program would look for it:
-// in lower case, signs of another width as the plain ones.
-func Domain(email string) string {
-	_, d, _ := cutLast(email, "@")
-	if mapped, err := idna.Lookup.ToUnicode(d); err == nil && !isASCII(d) {
-		return mapped
-	}
-	return strings.ToLower(d)
-}
 
 // text checks one free-text field.
 func (e *InvalidError) text(field, s string, max int, required bool) {
@@ -89,7 +49,7 @@ func (e *InvalidError) email(field, s string) {
 		return
 	}
 	var why words.Sentence
-	if _, err := plainAddress(s); errors.As(err, &why) {
+	if _, err := owner.PlainAddress(s); errors.As(err, &why) {
 		e.Add(field, "invalid", why.Format, why.Args...)
 	}
 }

@@ -12,17 +12,6 @@ func (a Account) Version() string {
 	return fmt.Sprintf("%d-%s", a.SettingsEpoch, strconv.FormatInt(a.UpdatedAt.UnixMilli(), 36))
 }
 
-// Version names a limit by what it is.
-func (l Limit) Version() string {
-	part := func(n *int64) string {
-		if n == nil {
-			return "none"
-		}
-		return strconv.FormatInt(*n, 36)
-	}
-	return part(l.Bytes) + "-" + part(l.Messages)
-}
-
 // Match are the versions of something for which a change is meant; nil: it is
 // meant whatever there is.
 type Match []string

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Role says by which right somebody acts.
@@ -99,8 +100,8 @@ type Entry struct {
 	At      time.Time
 	Actor   Actor
 	Action  Action
-	User    account.Owner // Whom it concerns; zero: everybody.
-	Account account.ID    // Which of its accounts; "": none of them, or one that is not saved.
+	User    owner.Owner // Whom it concerns; zero: everybody.
+	Account account.ID  // Which of its accounts; "": none of them, or one that is not saved.
 	// Changed are the names of the settings that an edit changed, as the API calls them.
 	Changed []string
 	// Details say more of the act in few words, each under a fixed name.
@@ -109,7 +110,7 @@ type Entry struct {
 
 // Filter chooses entries. Its zero value chooses all.
 type Filter struct {
-	User    account.Owner
+	User    owner.Owner
 	Query   string // A part of the address of whom it concerns, in any case.
 	Account account.ID
 	Role    Role

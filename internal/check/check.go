@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Checker compares journals, spools and mailboxes with each other.
@@ -108,7 +109,7 @@ type entry struct {
 // Check compares everything of one user. It may run while accounts are visited:
 // the mailbox is read before the journals are, which know of every message
 // before it is delivered.
-func (c Checker) Check(ctx context.Context, o account.Owner) (*Findings, error) {
+func (c Checker) Check(ctx context.Context, o owner.Owner) (*Findings, error) {
 	before, err := c.Journals.JournalReports(ctx, o, false)
 	if err != nil {
 		return nil, err

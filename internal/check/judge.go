@@ -9,11 +9,12 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // judgeMissing distinguishes a mailbox that is gone from one that was never there. A journal
 // that knows of delivered messages is proof as good as what is noted.
-func (c Checker) judgeMissing(ctx context.Context, o account.Owner, f *Findings, reports []JournalReport) error {
+func (c Checker) judgeMissing(ctx context.Context, o owner.Owner, f *Findings, reports []JournalReport) error {
 	if !f.Missing {
 		return nil
 	}
@@ -92,7 +93,7 @@ func (c Checker) judgeFolders(f *Findings, l *JournalReport) {
 // judgeUnknown looks for messages that have names of ours which no journal
 // explains. One whose content a journal knows, while it misses the name that
 // belongs to it, was delivered before the remote gave it a new identity.
-func (c Checker) judgeUnknown(ctx context.Context, o account.Owner, f *Findings, reports []JournalReport,
+func (c Checker) judgeUnknown(ctx context.Context, o owner.Owner, f *Findings, reports []JournalReport,
 	rows map[string]*Checked,
 ) error {
 	var unknown []mail.Token

@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -61,7 +62,7 @@ func newOffice(t *testing.T, postgres bool) *office {
 	var err error
 	o.mailbox, err = mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
 	o.must(err)
-	owner, err := account.ParseOwner("anna@firma.test")
+	owner, err := owner.Parse("anna@firma.test")
 	o.must(err)
 	o.with(func(db *store.Store) {
 		o.account, err = db.Accounts().Add(t.Context(), account.Account{
@@ -117,7 +118,7 @@ type edited struct {
 	edit func(r *check.JournalReport)
 }
 
-func (e edited) JournalReports(ctx context.Context, o account.Owner, messages bool) ([]check.JournalReport, error) {
+func (e edited) JournalReports(ctx context.Context, o owner.Owner, messages bool) ([]check.JournalReport, error) {
 	all, err := e.Journals.JournalReports(ctx, o, messages)
 	if err == nil && messages {
 		e.edit(&all[0])
@@ -254,8 +255,8 @@ func (o *office) send(folder string, names ...string) {
 // boxes adapts the mailbox, as cmd does.
 type boxes struct{ *mailbox.Store }
 
-func (b boxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b boxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	if err := b.Make(ctx, o); err != nil {
 		return nil, err

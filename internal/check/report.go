@@ -7,6 +7,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // JournalReport is one journal as a check reads it: an account's, or that of a removed
@@ -38,13 +39,13 @@ type Message struct {
 type Journals interface {
 	// JournalReports returns a user's journals as they are at one moment, without
 	// their messages if those are not wanted.
-	JournalReports(ctx context.Context, o account.Owner, messages bool) ([]JournalReport, error)
+	JournalReports(ctx context.Context, o owner.Owner, messages bool) ([]JournalReport, error)
 	// MailboxSeen reports whether the user's mailbox was ever there.
-	MailboxSeen(ctx context.Context, o account.Owner) (bool, error)
+	MailboxSeen(ctx context.Context, o owner.Owner) (bool, error)
 }
 
 // Mailboxes are the users' mailboxes, for checking. Nothing is changed there.
 type Mailboxes interface {
-	Inspect(ctx context.Context, o account.Owner) (mail.Inventory, error)
-	Fingerprint(ctx context.Context, o account.Owner, f mail.Found) (mail.Fingerprint, error)
+	Inspect(ctx context.Context, o owner.Owner) (mail.Inventory, error)
+	Fingerprint(ctx context.Context, o owner.Owner, f mail.Found) (mail.Fingerprint, error)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // The engine under an overseer, who stands between it and the world, sees each
@@ -90,10 +91,10 @@ type overseenBoxes struct {
 	o *overseer
 }
 
-func (b overseenBoxes) Open(ctx context.Context, owner account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b overseenBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
-	d, err := b.box.Open(ctx, owner, journal, epoch, l)
+	d, err := b.box.Open(ctx, o, journal, epoch, l)
 	return overseenDelivery{d, b.o}, err
 }
 
@@ -440,8 +441,8 @@ type wrapped struct {
 	wrap func(fetch.Delivery) fetch.Delivery
 }
 
-func (b wrapped) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b wrapped) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return b.wrap(d), err
@@ -524,8 +525,8 @@ type slowBoxes struct {
 	*slowness
 }
 
-func (b slowBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b slowBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return slowDelivery{d, b.slowness}, err

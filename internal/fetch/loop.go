@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // What is fetched from may itself be a mailbox of this installation: a
@@ -30,7 +30,7 @@ import (
 // localUsers are the users of this installation whose mailbox the remote is,
 // or shows, and what that means for a visit.
 type localUsers struct {
-	owners  []account.Owner
+	owners  []owner.Owner
 	brought []textSum // In order: digests of what was fetched for them, as far as it may be among this window.
 	charged int64     // What these take in memory.
 
@@ -120,7 +120,7 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 // mayBe reports whether the remote may be the mailbox of a user here: copies of
 // it, made by a program that copies mailboxes, have its marks too, but not
 // the UIDVALIDITY of its inbox.
-func (v *visit) mayBe(ctx context.Context, o account.Owner, remotes []mail.Folder) bool {
+func (v *visit) mayBe(ctx context.Context, o owner.Owner, remotes []mail.Folder) bool {
 	i := slices.IndexFunc(remotes, func(r mail.Folder) bool { return len(r.Path) == 0 })
 	if i < 0 || remotes[i].Status.UIDValidity == 0 {
 		return true
@@ -137,7 +137,7 @@ func intoItself(detail string) error {
 		"be fetched into itself. " + detail}
 }
 
-func (v *visit) addLocalUser(o account.Owner) {
+func (v *visit) addLocalUser(o owner.Owner) {
 	if !slices.Contains(v.owners, o) {
 		v.owners = append(v.owners, o)
 		v.log.Info("the remote is a mailbox of this installation", "user", o)
@@ -226,7 +226,7 @@ func (p *pipeline) compareInboxes(ctx context.Context, it mail.Item, st mail.Sta
 	if err != nil {
 		return err
 	}
-	for _, o := range append([]account.Owner{a.Owner}, suspects...) {
+	for _, o := range append([]owner.Owner{a.Owner}, suspects...) {
 		f, there, err := p.visit.Mailbox.InboxMessage(ctx, o, validity, uid)
 		switch {
 		case err != nil:

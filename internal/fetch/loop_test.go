@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
-func ownerNamed(t *testing.T, address string) account.Owner {
+func ownerNamed(t *testing.T, address string) owner.Owner {
 	t.Helper()
-	o, err := account.ParseOwner(address)
+	o, err := owner.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func neighbouring(t *testing.T, folders ...string) *world {
 	w := newWorld(t, folders...)
 	anna, ben := ownerNamed(t, "anna@firma.test"), ownerNamed(t, "ben@firma.test")
 	w.account.Owner = anna
-	w.journal.owners = map[string]account.Owner{"j": anna, "ben-1": ben}
+	w.journal.owners = map[string]owner.Owner{"j": anna, "ben-1": ben}
 	for _, f := range w.remote.folders {
 		if !isOurs(f.name) {
 			f.add(bodies(2, f.name)...)
@@ -164,7 +164,7 @@ func TestTheOwnMailboxIsNotFetchedIntoItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := neighbouring(t, "INBOX", "Gmail", "Gmail/{ANNA}")
 			w.remote.noStatus = tc.noStatus
-			w.box.validities = map[account.Owner]uint32{w.account.Owner: tc.validity}
+			w.box.validities = map[owner.Owner]uint32{w.account.Owner: tc.validity}
 			r := w.visit(t.Context())
 			if !tc.loop {
 				if r.Err != nil || r.Messages != 2 {
@@ -200,9 +200,9 @@ func TestWhatWasFetchedForTheRemotesUserIsSkipped(t *testing.T) {
 			}
 			w := neighbouring(t, folders...)
 			ben := w.journal.owners["ben-1"]
-			w.box.validities = map[account.Owner]uint32{ben: tc.validity}
+			w.box.validities = map[owner.Owner]uint32{ben: tc.validity}
 			body := bodies(2, "INBOX")[0]
-			w.journal.brought = map[account.Owner][]mail.Fingerprint{ben: {fingerprint(body)}}
+			w.journal.brought = map[owner.Owner][]mail.Fingerprint{ben: {fingerprint(body)}}
 			r := w.visit(t.Context())
 			if r.Err != nil || r.Messages != int64(2-tc.skipped) || len(w.journal.skips) != tc.skipped ||
 				r.Skipped != tc.skipped {

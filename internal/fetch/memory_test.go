@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // remoteFolder is a folder of the remote in memory.
@@ -200,7 +201,7 @@ type box struct {
 	files      map[mail.Token]mail.Found // As delivered and not deleted.
 	looked     int                       // How often the mailbox was looked through.
 	marked     []string                  // Marks that were asked for.
-	validities map[account.Owner]uint32  // Of users' inboxes here.
+	validities map[owner.Owner]uint32    // Of users' inboxes here.
 }
 
 func newBox() *box {
@@ -215,7 +216,7 @@ type delivery struct {
 	epoch int64
 }
 
-func (b *box) Open(_ context.Context, _ account.Owner, _ string, epoch int64, _ account.Limit) (fetch.Delivery, error) {
+func (b *box) Open(_ context.Context, _ owner.Owner, _ string, epoch int64, _ owner.Limit) (fetch.Delivery, error) {
 	return &delivery{b, epoch}, nil
 }
 
@@ -307,13 +308,13 @@ func (d *delivery) Find(_ context.Context, ps []mail.Placement, noted bool) ([]m
 	return fates, nil
 }
 
-func (b *box) InboxValidity(_ context.Context, o account.Owner) (uint32, error) {
+func (b *box) InboxValidity(_ context.Context, o owner.Owner) (uint32, error) {
 	return b.validities[o], nil
 }
 
-func (b *box) Make(context.Context, account.Owner) error { return nil }
+func (b *box) Make(context.Context, owner.Owner) error { return nil }
 
-func (b *box) InboxMessage(context.Context, account.Owner, uint32, uint32) (mail.Fingerprint, bool, error) {
+func (b *box) InboxMessage(context.Context, owner.Owner, uint32, uint32) (mail.Fingerprint, bool, error) {
 	return mail.Fingerprint{}, false, nil
 }
 
@@ -395,9 +396,9 @@ type journal struct {
 	commits  int
 	offers   string // What the server was said to offer.
 	loseAt   int
-	loseDone bool                                 // The lost commit took effect.
-	owners   map[string]account.Owner             // By journal: other users.
-	brought  map[account.Owner][]mail.Fingerprint // What was fetched for them.
+	loseDone bool                               // The lost commit took effect.
+	owners   map[string]owner.Owner             // By journal: other users.
+	brought  map[owner.Owner][]mail.Fingerprint // What was fetched for them.
 }
 
 func newJournal() *journal {
@@ -408,16 +409,16 @@ func newJournal() *journal {
 	}
 }
 
-func (j *journal) OwnerOf(_ context.Context, journal string) (account.Owner, bool, error) {
+func (j *journal) OwnerOf(_ context.Context, journal string) (owner.Owner, bool, error) {
 	o, ok := j.owners[journal]
 	return o, ok, nil
 }
 
-func (j *journal) Suspects(context.Context, uint32, []string) ([]account.Owner, error) {
+func (j *journal) Suspects(context.Context, uint32, []string) ([]owner.Owner, error) {
 	return nil, nil
 }
 
-func (j *journal) Brought(_ context.Context, o account.Owner, yield func(int64, time.Time, [32]byte)) error {
+func (j *journal) Brought(_ context.Context, o owner.Owner, yield func(int64, time.Time, [32]byte)) error {
 	for _, f := range j.brought[o] {
 		yield(f.Size, time.Unix(1e9, 0), f.Digest)
 	}
@@ -615,8 +616,8 @@ func (j *journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) erro
 	return nil
 }
 
-func (j *journal) Limit(context.Context, account.Owner) (account.Limit, error) {
-	return account.Limit{}, nil
+func (j *journal) Limit(context.Context, owner.Owner) (owner.Limit, error) {
+	return owner.Limit{}, nil
 }
 
 type noCredentials struct{}

@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -88,8 +89,8 @@ func (j failingJournal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry
 	return j.do(func() error { return j.Journal.Commit(ctx, l, e) })
 }
 
-func (j failingJournal) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
-	return failingCall(j.failing, func() (account.Limit, error) { return j.Journal.Limit(ctx, o) })
+func (j failingJournal) Limit(ctx context.Context, o owner.Owner) (owner.Limit, error) {
+	return failingCall(j.failing, func() (owner.Limit, error) { return j.Journal.Limit(ctx, o) })
 }
 
 // failingBoxes are mailboxes in which the n-th operation fails.
@@ -98,8 +99,8 @@ type failingBoxes struct {
 	*failing
 }
 
-func (b failingBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b failingBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	d, err := failingCall(b.failing, func() (fetch.Delivery, error) { return b.Mailbox.Open(ctx, o, journal, epoch, l) })
 	return failingDelivery{d, b.failing}, err

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // ErrFenced says that the lease is no longer held: another worker took the
@@ -78,15 +79,15 @@ type Mailbox interface {
 	// and epoch name the spool's owner; limit is enforced by Reserve, beside the
 	// mailbox's own. No mailbox is made: where there is none, and Make may make it,
 	// the error is ErrNotMade.
-	Open(ctx context.Context, o account.Owner, journal string, epoch int64, limit account.Limit) (Delivery, error)
+	Open(ctx context.Context, o owner.Owner, journal string, epoch int64, limit owner.Limit) (Delivery, error)
 	// Make makes a user's mailbox, if it is not there.
-	Make(ctx context.Context, o account.Owner) error
+	Make(ctx context.Context, o owner.Owner) error
 	// InboxValidity returns the UIDVALIDITY under which the server of users'
 	// mailboxes shows a user's inbox; 0: not known.
-	InboxValidity(ctx context.Context, o account.Owner) (uint32, error)
+	InboxValidity(ctx context.Context, o owner.Owner) (uint32, error)
 	// InboxMessage reads the message with this UID in a user's inbox under this
 	// UIDVALIDITY; false where there is none.
-	InboxMessage(ctx context.Context, o account.Owner, validity, uid uint32) (mail.Fingerprint, bool, error)
+	InboxMessage(ctx context.Context, o owner.Owner, validity, uid uint32) (mail.Fingerprint, bool, error)
 }
 
 // Delivery carries the messages of one lease to where they go, by the protocol of
@@ -331,18 +332,18 @@ type Journal interface {
 	Skipped(ctx context.Context, l Lease) ([]Skipped, error)
 	// OwnerOf returns the user into whose mailbox a journal's account is, or
 	// was, fetched.
-	OwnerOf(ctx context.Context, journal string) (account.Owner, bool, error)
+	OwnerOf(ctx context.Context, journal string) (owner.Owner, bool, error)
 	// Suspects returns users whose inbox has, or had, this UIDVALIDITY, or who
 	// go by one of these login names, with a domain or without: 20 at most.
-	Suspects(ctx context.Context, validity uint32, logins []string) ([]account.Owner, error)
+	Suspects(ctx context.Context, validity uint32, logins []string) ([]owner.Owner, error)
 	// Brought calls yield for every message that was ever delivered for any
 	// account of a user, one after the other.
-	Brought(ctx context.Context, o account.Owner, yield func(size int64, received time.Time, digest [32]byte)) error
+	Brought(ctx context.Context, o owner.Owner, yield func(size int64, received time.Time, digest [32]byte)) error
 	// Commit writes the entry, durably, and extends the lease, if l is still
 	// the account's lease; ErrFenced otherwise.
 	Commit(ctx context.Context, l Lease, e Entry) error
 	// Limit returns what the owner's mailbox may hold.
-	Limit(ctx context.Context, o account.Owner) (account.Limit, error)
+	Limit(ctx context.Context, o owner.Owner) (owner.Limit, error)
 }
 
 // Credentials gives a login's secret, fresh.

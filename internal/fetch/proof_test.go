@@ -27,6 +27,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -184,7 +185,7 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 	if err != nil {
 		return fetch.Report{}, fetch.Lease{}, err
 	}
-	owner, err := account.ParseOwner(p.Owner)
+	owner, err := owner.Parse(p.Owner)
 	if err != nil {
 		return fetch.Report{}, fetch.Lease{}, err
 	}
@@ -243,7 +244,7 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 	if err != nil {
 		return err.Error()
 	}
-	owner, err := account.ParseOwner(p.Owner)
+	owner, err := owner.Parse(p.Owner)
 	if err != nil {
 		return err.Error()
 	}
@@ -278,7 +279,7 @@ func enrol(ctx context.Context, db *store.Store, root, dsn string, n int64, prot
 	server account.Server, username string,
 ) (proof, error) {
 	p := proof{DSN: dsn, Root: root, Owner: fmt.Sprintf("u%d@firma.test", n), Account: account.ID(uuid.NewString())}
-	owner, err := account.ParseOwner(p.Owner)
+	owner, err := owner.Parse(p.Owner)
 	if err != nil {
 		return p, err
 	}
@@ -295,7 +296,7 @@ var nowhere = account.Server{Host: "imap.remote.test", Port: 993, Security: acco
 
 // home is the user's mailbox.
 func (p proof) home() string {
-	return filepath.Join(p.Root, account.Domain(p.Owner), strings.Split(p.Owner, "@")[0])
+	return filepath.Join(p.Root, owner.Domain(p.Owner), strings.Split(p.Owner, "@")[0])
 }
 
 // worker is a running worker process.
@@ -520,8 +521,8 @@ type carelessBoxes struct {
 	proof proof
 }
 
-func (b carelessBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b carelessBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	c := careless{d, b.proof.home(), filepath.Join(b.proof.home(), "fetch-spool", journal), epoch}

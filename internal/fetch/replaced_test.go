@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -237,8 +238,8 @@ func exists(path string) bool {
 // The control: a visit that does not look where its mailbox is.
 type blindBoxes struct{ fetch.Mailbox }
 
-func (b blindBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b blindBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return blindDelivery{d}, err
@@ -264,8 +265,8 @@ type credulousBoxes struct {
 	home string
 }
 
-func (b credulousBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b credulousBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return credulousDelivery{d, filepath.Join(b.home, "fetch-spool", journal)}, err

@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -45,7 +46,7 @@ func newOffice(t *testing.T, postgres bool) *office {
 	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
 	o.must(err)
 	o.boxes = realBoxes{boxes}
-	owner, err := account.ParseOwner("anna@firma.test")
+	owner, err := owner.Parse("anna@firma.test")
 	o.must(err)
 	o.with(func(db *store.Store) {
 		o.must(db.Migrate(t.Context()))
@@ -265,8 +266,8 @@ func TestAfterADatabaseIsRestoredNothingThatIsStillThereIsDownloadedAgain(t *tes
 // forgetful is a mailbox whose spool bears no note: the rule removed.
 type forgetful struct{ fetch.Mailbox }
 
-func (b forgetful) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b forgetful) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
 	return unnoted{d}, err

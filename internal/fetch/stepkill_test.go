@@ -27,6 +27,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -99,7 +100,7 @@ func work(text string) int {
 		if err != nil {
 			return err
 		}
-		owner, err := account.ParseOwner(o.Owner)
+		owner, err := owner.Parse(o.Owner)
 		if err != nil {
 			return err
 		}
@@ -145,8 +146,8 @@ func work(text string) int {
 // realBoxes adapts the mailbox, as cmd does.
 type realBoxes struct{ *mailbox.Store }
 
-func (b realBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b realBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	if err := b.Make(ctx, o); err != nil {
 		return nil, err
@@ -160,10 +161,10 @@ type brokenBoxes struct {
 	order order
 }
 
-func (b brokenBoxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b brokenBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
-	spool := filepath.Join(b.order.Root, account.Domain(o.String()), strings.Split(o.String(), "@")[0], "fetch-spool",
+	spool := filepath.Join(b.order.Root, owner.Domain(o.String()), strings.Split(o.String(), "@")[0], "fetch-spool",
 		journal)
 	if b.order.Broken == "sweep staged files" {
 		files, err := filepath.Glob(filepath.Join(spool, "F*"))
@@ -267,7 +268,7 @@ func (k *killer) cycle(ctx context.Context, broken, user string, kills ...int64)
 		DSN: k.dsn, Root: k.root, Owner: fmt.Sprintf("u%d@firma.test", n), Account: account.ID(uuid.NewString()),
 		Broken: broken,
 	}
-	owner, err := account.ParseOwner(o.Owner)
+	owner, err := owner.Parse(o.Owner)
 	if err != nil {
 		return "", false, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // unmade is a mailbox that is not there before it is made.
@@ -16,8 +17,8 @@ type unmade struct {
 	made int
 }
 
-func (u *unmade) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (u *unmade) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	if u.made == 0 {
 		return nil, fetch.ErrNotMade
@@ -25,7 +26,7 @@ func (u *unmade) Open(ctx context.Context, o account.Owner, journal string, epoc
 	return u.box.Open(ctx, o, journal, epoch, l)
 }
 
-func (u *unmade) Make(context.Context, account.Owner) error { u.made++; return nil }
+func (u *unmade) Make(context.Context, owner.Owner) error { u.made++; return nil }
 
 // doorman has something happen when the remote is signed in to.
 type doorman struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // judgement is one message of a listing after a visit.
@@ -166,8 +167,8 @@ var verdictCases = []struct {
 	{"it was fetched into the remote from here", func(t *testing.T) *world {
 		w := neighbouring(t, "INBOX", "Gmail", "Gmail/{BEN}")
 		ben := w.journal.owners["ben-1"]
-		w.box.validities = map[account.Owner]uint32{ben: 7}
-		w.journal.brought = map[account.Owner][]mail.Fingerprint{ben: {fingerprint(bodies(2, "INBOX")[0])}}
+		w.box.validities = map[owner.Owner]uint32{ben: 7}
+		w.journal.brought = map[owner.Owner][]mail.Fingerprint{ben: {fingerprint(bodies(2, "INBOX")[0])}}
 		return w
 	}, "INBOX: 1 loop, 2 delivered", 1, 1},
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // calls lists every call under /v1 of the document with a request that would
@@ -107,9 +108,9 @@ func othersThatExist(t *testing.T, change ...func(*httpapi.Options)) (bad []stri
 // refused in other words than those which do not exist.
 func TestAccountsThatAreAnybodysAreNoticed(t *testing.T) {
 	for name, wrap := range map[string]func(httpapi.Accounts) httpapi.Accounts{
-		"given to whoever asks": func(a httpapi.Accounts) httpapi.Accounts { return anybodys{a, owner(t, anna), nil} },
+		"given to whoever asks": func(a httpapi.Accounts) httpapi.Accounts { return anybodys{a, anOwner(t, anna), nil} },
 		"refused in other words": func(a httpapi.Accounts) httpapi.Accounts {
-			return anybodys{a, owner(t, anna), fmt.Errorf("another user's: %w", account.ErrChanged)}
+			return anybodys{a, anOwner(t, anna), fmt.Errorf("another user's: %w", account.ErrChanged)}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,7 +127,7 @@ func TestAccountsThatAreAnybodysAreNoticed(t *testing.T) {
 // by an error of its own, what its owner has.
 type anybodys struct {
 	httpapi.Accounts
-	owner  account.Owner
+	owner  owner.Owner
 	refuse error
 }
 
@@ -140,14 +141,14 @@ func (a anybodys) ask(ctx context.Context, id account.ID) error {
 	return a.refuse
 }
 
-func (a anybodys) Get(ctx context.Context, _ account.Owner, id account.ID) (account.Account, error) {
+func (a anybodys) Get(ctx context.Context, _ owner.Owner, id account.ID) (account.Account, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return account.Account{}, err
 	}
 	return a.Accounts.Get(ctx, a.owner, id)
 }
 
-func (a anybodys) Update(ctx context.Context, _ account.Owner, id account.ID,
+func (a anybodys) Update(ctx context.Context, _ owner.Owner, id account.ID,
 	p account.Patch,
 ) (account.Account, error) {
 	if err := a.ask(ctx, id); err != nil {
@@ -156,14 +157,14 @@ func (a anybodys) Update(ctx context.Context, _ account.Owner, id account.ID,
 	return a.Accounts.Update(ctx, a.owner, id, p)
 }
 
-func (a anybodys) Delete(ctx context.Context, _ account.Owner, id account.ID, keep bool, m account.Match) error {
+func (a anybodys) Delete(ctx context.Context, _ owner.Owner, id account.ID, keep bool, m account.Match) error {
 	if err := a.ask(ctx, id); err != nil {
 		return err
 	}
 	return a.Accounts.Delete(ctx, a.owner, id, keep, m)
 }
 
-func (a anybodys) TestExisting(ctx context.Context, _ account.Owner, id account.ID,
+func (a anybodys) TestExisting(ctx context.Context, _ owner.Owner, id account.ID,
 	p account.Patch,
 ) (account.TestReport, error) {
 	if err := a.ask(ctx, id); err != nil {
@@ -172,28 +173,28 @@ func (a anybodys) TestExisting(ctx context.Context, _ account.Owner, id account.
 	return a.Accounts.TestExisting(ctx, a.owner, id, p)
 }
 
-func (a anybodys) FetchNow(ctx context.Context, _ account.Owner, id account.ID) error {
+func (a anybodys) FetchNow(ctx context.Context, _ owner.Owner, id account.ID) error {
 	if err := a.ask(ctx, id); err != nil {
 		return err
 	}
 	return a.Accounts.FetchNow(ctx, a.owner, id)
 }
 
-func (a anybodys) FolderTree(ctx context.Context, _ account.Owner, id account.ID) ([]account.FolderInfo, error) {
+func (a anybodys) FolderTree(ctx context.Context, _ owner.Owner, id account.ID) ([]account.FolderInfo, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return nil, err
 	}
 	return a.Accounts.FolderTree(ctx, a.owner, id)
 }
 
-func (a anybodys) Runs(ctx context.Context, _ account.Owner, id account.ID, limit int) ([]account.Run, error) {
+func (a anybodys) Runs(ctx context.Context, _ owner.Owner, id account.ID, limit int) ([]account.Run, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return nil, err
 	}
 	return a.Accounts.Runs(ctx, a.owner, id, limit)
 }
 
-func (a anybodys) Skipped(ctx context.Context, _ account.Owner, id account.ID, limit int,
+func (a anybodys) Skipped(ctx context.Context, _ owner.Owner, id account.ID, limit int,
 	cursor string,
 ) (account.SkippedPage, error) {
 	if err := a.ask(ctx, id); err != nil {
@@ -202,7 +203,7 @@ func (a anybodys) Skipped(ctx context.Context, _ account.Owner, id account.ID, l
 	return a.Accounts.Skipped(ctx, a.owner, id, limit, cursor)
 }
 
-func (a anybodys) RetrySkipped(ctx context.Context, _ account.Owner, id account.ID,
+func (a anybodys) RetrySkipped(ctx context.Context, _ owner.Owner, id account.ID,
 	sid string,
 ) (account.Skipped, error) {
 	if err := a.ask(ctx, id); err != nil {
@@ -211,7 +212,7 @@ func (a anybodys) RetrySkipped(ctx context.Context, _ account.Owner, id account.
 	return a.Accounts.RetrySkipped(ctx, a.owner, id, sid)
 }
 
-func (a anybodys) RetryAllSkipped(ctx context.Context, _ account.Owner, id account.ID) (int, error) {
+func (a anybodys) RetryAllSkipped(ctx context.Context, _ owner.Owner, id account.ID) (int, error) {
 	if err := a.ask(ctx, id); err != nil {
 		return 0, err
 	}
@@ -444,11 +445,11 @@ func TestSubjectIsOneUser(t *testing.T) {
 func TestSignRefuses(t *testing.T) {
 	for name, sign := range map[string]func() (string, error){
 		"a short secret": func() (string, error) {
-			return httpapi.Keys{Secret: []byte("short")}.Sign(owner(t, anna), false, time.Hour)
+			return httpapi.Keys{Secret: []byte("short")}.Sign(anOwner(t, anna), false, time.Hour)
 		},
-		"no life": func() (string, error) { return httpapi.Keys{Secret: secret}.Sign(owner(t, anna), false, 0) },
+		"no life": func() (string, error) { return httpapi.Keys{Secret: secret}.Sign(anOwner(t, anna), false, 0) },
 		"too long a one": func() (string, error) {
-			return httpapi.Keys{Secret: secret}.Sign(owner(t, anna), false, 31*24*time.Hour)
+			return httpapi.Keys{Secret: secret}.Sign(anOwner(t, anna), false, 31*24*time.Hour)
 		},
 	} {
 		if token, err := sign(); err == nil {

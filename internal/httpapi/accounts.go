@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // ListAccounts returns the caller's accounts.
@@ -53,7 +54,7 @@ func (s *server) CreateAccount(ctx context.Context, r api.CreateAccountRequestOb
 
 // create adds an account, unless another attempt at the same request did: its
 // process died before it could answer, or was taken for dead.
-func (s *server) create(ctx context.Context, o account.Owner, d account.Draft) (a account.Account, err error) {
+func (s *server) create(ctx context.Context, o owner.Owner, d account.Draft) (a account.Account, err error) {
 	if d.ID != "" {
 		if a, err = s.Accounts.Get(ctx, o, d.ID); !errors.Is(err, account.ErrNotFound) {
 			return a, err

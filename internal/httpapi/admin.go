@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // AdminListQuotas returns a page of users' quotas.
@@ -17,7 +18,7 @@ func (s *server) AdminListQuotas(ctx context.Context,
 	r api.AdminListQuotasRequestObject,
 ) (api.AdminListQuotasResponseObject, error) {
 	page, next, err := s.Admin.Quotas(ctx, insight.QuotaFilter{
-		Match: value(r.Params.Query), Domain: value(r.Params.Domain), State: account.QuotaState(value(r.Params.State)),
+		Match: value(r.Params.Query), Domain: value(r.Params.Domain), State: owner.QuotaState(value(r.Params.State)),
 		Sort: string(value(r.Params.Sort)), Limit: value(r.Params.Limit), Cursor: value(r.Params.Cursor),
 	})
 	if err != nil {
@@ -52,7 +53,7 @@ func (s *server) AdminGetQuotaSummary(ctx context.Context,
 func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestObject) (api.AdminGetQuotaResponseObject,
 	error,
 ) {
-	o, err := account.ParseOwner(r.User)
+	o, err := owner.Parse(r.User)
 	if err != nil {
 		return nil, account.ErrNotFound
 	}
@@ -69,7 +70,7 @@ func (s *server) AdminGetQuota(ctx context.Context, r api.AdminGetQuotaRequestOb
 func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestObject) (api.AdminSetQuotaResponseObject,
 	error,
 ) {
-	o, err := account.ParseOwner(r.User)
+	o, err := owner.Parse(r.User)
 	if err != nil {
 		return nil, account.ErrNotFound
 	}
@@ -77,7 +78,7 @@ func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestOb
 	if err != nil {
 		return nil, err
 	}
-	q, err := s.Quotas.SetLimit(ctx, o, account.Limit{Bytes: r.Body.LimitBytes, Messages: r.Body.LimitMessages}, match)
+	q, err := s.Quotas.SetLimit(ctx, o, owner.Limit{Bytes: r.Body.LimitBytes, Messages: r.Body.LimitMessages}, match)
 	if err != nil {
 		return nil, err
 	}
@@ -91,10 +92,10 @@ func (s *server) AdminSetQuota(ctx context.Context, r api.AdminSetQuotaRequestOb
 func (s *server) AdminDeleteUser(ctx context.Context,
 	r api.AdminDeleteUserRequestObject,
 ) (api.AdminDeleteUserResponseObject, error) {
-	o, err := account.ParseOwner(r.User)
+	o, err := owner.Parse(r.User)
 	if err != nil {
 		// Nobody signs in as a user of an earlier version any more; it can be removed.
-		if o, err = account.StoredOwner(r.User); err != nil {
+		if o, err = owner.Stored(r.User); err != nil {
 			return nil, account.ErrNotFound
 		}
 	}
@@ -120,7 +121,7 @@ func (s *server) AdminListAccounts(ctx context.Context,
 	}
 	if r.Params.User != nil {
 		var err error
-		if q.Owner, err = account.ParseOwner(*r.Params.User); err != nil {
+		if q.Owner, err = owner.Parse(*r.Params.User); err != nil {
 			bad := &account.InvalidError{}
 			bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 			return nil, bad

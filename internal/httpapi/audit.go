@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Audit keeps who did what. What changes the database is written down by whatever
@@ -86,10 +87,10 @@ func AuditJSON(e audit.Entry) api.AuditEntry {
 
 // anyOwner reads an address of a user who may be one of an earlier version, as whom
 // nobody signs in any more.
-func anyOwner(s string) (account.Owner, error) {
-	o, err := account.ParseOwner(s)
+func anyOwner(s string) (owner.Owner, error) {
+	o, err := owner.Parse(s)
 	if err != nil {
-		o, err = account.StoredOwner(s)
+		o, err = owner.Stored(s)
 	}
 	return o, err
 }
@@ -109,7 +110,7 @@ func (s *server) AdminExportUser(ctx context.Context,
 type export struct {
 	*server
 	ctx  context.Context
-	user account.Owner
+	user owner.Owner
 }
 
 const (

@@ -16,9 +16,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // acts are a world's: what happens outside of the database is written among its
@@ -46,7 +46,7 @@ func (a acts) Record(ctx context.Context, e audit.Entry) error {
 }
 
 // Export writes a document with nothing in it, and as much as the world has padding.
-func (p people) Export(ctx context.Context, o account.Owner, w io.Writer) error {
+func (p people) Export(ctx context.Context, o owner.Owner, w io.Writer) error {
 	done, err := p.enter()
 	defer done()
 	if err != nil {
@@ -80,12 +80,12 @@ func TestTheFiltersOfTheAuditReachIt(t *testing.T) {
 		"&query=ann&role=cli&actor=admin&action=quota.set&from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00%2B01:00" +
 		"&limit=3&cursor=xyz"}))
 	want := audit.Filter{
-		User: owner(t, anna), Query: "ann", Account: annaID, Role: audit.CLI, Actor: "admin", Action: audit.QuotaSet,
+		User: anOwner(t, anna), Query: "ann", Account: annaID, Role: audit.CLI, Actor: "admin", Action: audit.QuotaSet,
 		From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC),
 		Limit: 3, Cursor: "xyz",
 	}
 	f.auditQ.To = f.auditQ.To.UTC()
-	if diff := cmp.Diff(want, f.auditQ, cmp.Comparer(func(a, b account.Owner) bool { return a == b })); rec.Code != 200 ||
+	if diff := cmp.Diff(want, f.auditQ, cmp.Comparer(func(a, b owner.Owner) bool { return a == b })); rec.Code != 200 ||
 		diff != "" {
 		t.Errorf("%d %s: %s", rec.Code, rec.Body, diff)
 	}
@@ -193,7 +193,7 @@ func TestWhoActsIsWhereTheProxiesSay(t *testing.T) {
 		"no address":        {"@", "203.0.113.9", ""},
 	} {
 		f := newFixture(t, byProxy)
-		token, err := f.keys.Sign(owner(t, anna), true, time.Hour)
+		token, err := f.keys.Sign(anOwner(t, anna), true, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func TestAnExportIsWholeOrBrokenOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := f.keys.Sign(owner(t, anna), true, time.Hour)
+	token, err := f.keys.Sign(anOwner(t, anna), true, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

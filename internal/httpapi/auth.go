@@ -18,8 +18,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // ErrToken says that a bearer token is not valid. Whoever sent it is not told
@@ -66,7 +66,7 @@ type Keys struct {
 	Audience string // Required with JWKS; "": not checked.
 	// UserIDClaim names the claim that tells apart users who have one address one
 	// after the other; "": there is none. Each token has to bear it, administrators'
-	// aside, which open everybody's house; account.AnyUser in it vouches for whoever it is.
+	// aside, which open everybody's house; owner.AnyUser in it vouches for whoever it is.
 	UserIDClaim string
 	HTTP        *http.Client // For JWKS.
 	Now         func() time.Time
@@ -74,13 +74,13 @@ type Keys struct {
 }
 
 // Sign makes a token for a user with the secret, valid for ttl.
-func (k Keys) Sign(o account.Owner, admin bool, ttl time.Duration) (string, error) {
+func (k Keys) Sign(o owner.Owner, admin bool, ttl time.Duration) (string, error) {
 	return k.SignAs(o, "", admin, ttl)
 }
 
 // SignAs is Sign for the user with this id, of those who have the address one after
-// the other, or account.AnyUser; "" leaves it out.
-func (k Keys) SignAs(o account.Owner, id string, admin bool, ttl time.Duration) (string, error) {
+// the other, or owner.AnyUser; "" leaves it out.
+func (k Keys) SignAs(o owner.Owner, id string, admin bool, ttl time.Duration) (string, error) {
 	switch {
 	case len(k.Secret) < minSecret:
 		return "", errors.New("there is no secret to sign with: tokens are made by the issuer of the configured keys")
@@ -114,7 +114,7 @@ func (k Keys) SignAs(o account.Owner, id string, admin bool, ttl time.Duration) 
 const maxUserID = 255
 
 // userID reads the claim with the user's id, text or a number.
-func (c claims) userID(claim string) (id account.UserID, err error) {
+func (c claims) userID(claim string) (id owner.UserID, err error) {
 	all := map[string]any{}
 	dec := json.NewDecoder(bytes.NewReader(c.text))
 	dec.UseNumber()
@@ -123,12 +123,12 @@ func (c claims) userID(claim string) (id account.UserID, err error) {
 	}
 	switch v := all[claim].(type) {
 	case string:
-		id = account.TextID(v)
+		id = owner.TextID(v)
 	case json.Number:
-		id, _ = account.NumberID(v.String())
+		id, _ = owner.NumberID(v.String())
 	}
 	if said := id.String(); said == "" || len(said) > maxUserID || fault.Clean(said, maxUserID) != said {
-		return account.UserID{}, errTokenUserID
+		return owner.UserID{}, errTokenUserID
 	}
 	return id, nil
 }
@@ -206,7 +206,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if c.Expiry.Time().After(since.Add(tokenMaxLifetime + tokenLeeway)) {
 		return Identity{}, errTokenLife
 	}
-	o, err := account.ParseOwner(c.Subject)
+	o, err := owner.Parse(c.Subject)
 	if err != nil {
 		return Identity{}, errTokenSubject
 	}
@@ -215,8 +215,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		return who, nil
 	}
 	switch who.UserID, err = c.userID(v.keys.UserIDClaim); {
-	case who.UserID.Is(account.AnyUser), who.UserID.IsZero() && who.Admin && errors.Is(err, errTokenUserID):
-		who.UserID, err = account.UserID{}, nil
+	case who.UserID.Is(owner.AnyUser), who.UserID.IsZero() && who.Admin && errors.Is(err, errTokenUserID):
+		who.UserID, err = owner.UserID{}, nil
 	case err != nil:
 		return Identity{}, err
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Bounded returns l with at most so many connections at a time, so that callers
@@ -57,7 +57,7 @@ type connection struct {
 	heard bool // A request has come. This and what follows under of.mu.
 	worth worth
 	since int64 // The turn in which it became that.
-	user  account.Owner
+	user  owner.Owner
 }
 
 // Accept implements net.Listener.
@@ -131,7 +131,7 @@ func (b *bounded) take(c *connection) bool {
 
 // least returns the connection that is needed least; nil: each is needed.
 func (b *bounded) least() (least *connection) {
-	users := map[account.Owner]int{}
+	users := map[owner.Owner]int{}
 	for c := range b.held {
 		if !c.user.IsZero() {
 			users[c.user]++
@@ -206,7 +206,7 @@ func heard(c net.Conn, s http.ConnState) {
 }
 
 // asks says that a user's request is under way, until over is called.
-func asks(ctx context.Context, o account.Owner) (over func()) {
+func asks(ctx context.Context, o owner.Owner) (over func()) {
 	c, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {
 		return func() {}

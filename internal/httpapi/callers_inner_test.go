@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // callers is a server that has so many connections at a time. A path's first part
@@ -37,7 +37,7 @@ func newCallers(t *testing.T, most int, bound func(net.Listener, int, *slog.Logg
 	mux.HandleFunc("/open", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/{kind}/{who}", func(_ http.ResponseWriter, r *http.Request) {
 		who := r.PathValue("who")
-		o, err := account.ParseOwner(who + "@firma.test")
+		o, err := owner.Parse(who + "@firma.test")
 		if err != nil {
 			panic(err)
 		}
@@ -274,7 +274,7 @@ func TestABoundedListenerEndsWhileAConnectionWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := account.ParseOwner("anna@firma.test")
+	o, err := owner.Parse("anna@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}

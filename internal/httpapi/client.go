@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // peerOf returns who made the connection; the zero Addr where that is no address.
@@ -62,8 +62,8 @@ func addressIn(hop string) (netip.Addr, error) {
 
 // named is whose a request is by a proxy's word.
 type named struct {
-	user account.Owner // Zero: the proxy names nobody.
-	err  error         // Why what it says is not taken.
+	user owner.Owner // Zero: the proxy names nobody.
+	err  error       // Why what it says is not taken.
 }
 
 // What is wrong with a proxy's word.
@@ -96,7 +96,7 @@ func (w SignIn) namedBy(r *http.Request) named {
 	if values[0] == "" {
 		return named{} // So some proxies write that nobody is signed in.
 	}
-	user, err := account.ParseOwner(values[0])
+	user, err := owner.Parse(values[0])
 	if err != nil {
 		return named{err: fmt.Errorf("reading whom the proxy names: %w", err)}
 	}
@@ -106,7 +106,7 @@ func (w SignIn) namedBy(r *http.Request) named {
 // agrees reports whether a session may go on with a request of which the proxy
 // says whose it is: who signs out at the proxy and in as another must not meet the
 // session of the one before.
-func (w SignIn) agrees(r *http.Request, o account.Owner) bool {
+func (w SignIn) agrees(r *http.Request, o owner.Owner) bool {
 	switch by := w.namedBy(r); {
 	case errors.Is(by.err, errNotProxy):
 		return true // Nobody's word.

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // TestD5_AChangeIsMadeOnlyToWhatItIsMeantFor: If-Match on accounts and quotas; what
@@ -107,10 +107,10 @@ func TestD3_AStreamEndsWhenTheAddressIsAnotherUsers(t *testing.T) {
 			}
 			o.Stopping, o.Tokens = nil, tokens
 		})
-		f.userIDs = map[account.Owner]string{owner(t, anna): "1"}
+		f.userIDs = map[owner.Owner]string{anOwner(t, anna): "1"}
 		listen := func(user, id string) *listener {
 			return f.listen(user, "", func(r *http.Request, _ *listener) {
-				token, err := keys.SignAs(owner(t, user), id, false, time.Hour)
+				token, err := keys.SignAs(anOwner(t, user), id, false, time.Hour)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -121,7 +121,7 @@ func TestD3_AStreamEndsWhenTheAddressIsAnotherUsers(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		former.take(t)
 		f.alter(func(w *world) {
-			w.userIDs[owner(t, anna)] = "2"
+			w.userIDs[anOwner(t, anna)] = "2"
 			w.accounts[0].Name = "Of the next one"
 		})
 		time.Sleep(2 * time.Second)

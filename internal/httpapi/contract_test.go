@@ -349,7 +349,7 @@ func TestContract(t *testing.T) {
 		o.Limits = httpapi.Limits{Requests: httpapi.Rate{Burst: 10_000}, Tests: httpapi.Rate{Burst: 10_000}}
 	})
 	for name, whose := range map[string]string{"useme": anna, "kept": anna, "bartek": bartek} {
-		plenty.links[name] = httpapi.Link{Owner: owner(t, whose), ReturnTo: "/"}
+		plenty.links[name] = httpapi.Link{Owner: anOwner(t, whose), ReturnTo: "/"}
 	}
 	bartekIn := plenty.signInBy(t, "/link/bartek")
 	cases := append(particular(), provoked{"useLink", 200, "", nil, func(r *request) {
@@ -388,7 +388,7 @@ func TestContract(t *testing.T) {
 		200: {Header: map[string]string{"Cookie": bartekIn, "Remote-Email": anna}}, 403: {},
 	} {
 		f := newFixture(t, byProxy)
-		f.links["bartek"] = httpapi.Link{Owner: owner(t, bartek), ReturnTo: "/"}
+		f.links["bartek"] = httpapi.Link{Owner: anOwner(t, bartek), ReturnTo: "/"}
 		f.sessions = plenty.sessions
 		r.Method, r.Path = "GET", "/signin"
 		run(fmt.Sprintf("signIn by a proxy %d", status), f, r, "signIn", status, "")

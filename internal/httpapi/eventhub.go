@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -57,15 +58,15 @@ type hub struct {
 	mu          sync.Mutex
 	closed      bool
 	polls       int64 // Numbers polls in the order in which they started.
-	subscribers map[account.Owner]map[*subscriber]bool
-	resending   map[account.Owner]bool // Users who get a snapshot from the next poll, changed or not.
-	stop        context.CancelFunc     // Ends the polling goroutine.
-	stopped     chan struct{}          // Closed when the last polling goroutine has ended; nil: there was none.
+	subscribers map[owner.Owner]map[*subscriber]bool
+	resending   map[owner.Owner]bool // Users who get a snapshot from the next poll, changed or not.
+	stop        context.CancelFunc   // Ends the polling goroutine.
+	stopped     chan struct{}        // Closed when the last polling goroutine has ended; nil: there was none.
 }
 
 // subscriber is what the hub knows of a stream.
 type subscriber struct {
-	owner   account.Owner
+	owner   owner.Owner
 	session string // "": authenticated by a token.
 	// updates buffers one snapshot, the newest: a slow reader skips outdated ones, and
 	// nothing accumulates for it.
@@ -83,7 +84,7 @@ func newHub(o Options) *hub {
 	return &hub{
 		Streams: o.Streams.withDefaults(), accounts: o.Accounts, watcher: o.Watcher, sessions: o.Web.Sessions,
 		holds: o.Holds, log: o.Log, closing: make(chan struct{}), nudged: make(chan struct{}, 1),
-		subscribers: map[account.Owner]map[*subscriber]bool{}, resending: map[account.Owner]bool{},
+		subscribers: map[owner.Owner]map[*subscriber]bool{}, resending: map[owner.Owner]bool{},
 	}
 }
 
@@ -158,7 +159,7 @@ func (h *hub) start(ctx context.Context) {
 }
 
 // nudge polls now if the user is subscribed. The zero Owner stands for everybody.
-func (h *hub) nudge(o account.Owner) {
+func (h *hub) nudge(o owner.Owner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.subscribers[o]) == 0 && !o.IsZero() {
@@ -174,7 +175,7 @@ func (h *hub) nudge(o account.Owner) {
 }
 
 // resend has the next poll send these users a snapshot, changed or not.
-func (h *hub) resend(users ...account.Owner) {
+func (h *hub) resend(users ...owner.Owner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range users {
@@ -185,7 +186,7 @@ func (h *hub) resend(users ...account.Owner) {
 }
 
 // first returns the snapshot that a new stream starts with.
-func (h *hub) first(ctx context.Context, o account.Owner) (snapshot, error) {
+func (h *hub) first(ctx context.Context, o owner.Owner) (snapshot, error) {
 	h.mu.Lock()
 	h.polls++
 	s := snapshot{number: h.polls}
@@ -233,7 +234,7 @@ func (h *hub) poll(ctx context.Context) error {
 	users, resend := slices.Collect(maps.Keys(h.subscribers)), slices.Collect(maps.Keys(h.resending))
 	clear(h.resending)
 	h.mu.Unlock()
-	var changed map[account.Owner][]account.Account
+	var changed map[owner.Owner][]account.Account
 	var ended map[string]bool
 	err := h.holds()
 	if err == nil {
@@ -254,7 +255,7 @@ func (h *hub) poll(ctx context.Context) error {
 }
 
 // endedSessions returns which sessions of these users' subscribers have ended, in any process.
-func (h *hub) endedSessions(ctx context.Context, users map[account.Owner][]account.Account) (map[string]bool, error) {
+func (h *hub) endedSessions(ctx context.Context, users map[owner.Owner][]account.Account) (map[string]bool, error) {
 	var names []string
 	h.mu.Lock()
 	for o := range users {
@@ -277,7 +278,7 @@ func (h *hub) endedSessions(ctx context.Context, users map[account.Owner][]accou
 	return ended, err
 }
 
-func (h *hub) publish(number int64, changed map[account.Owner][]account.Account, ended map[string]bool) {
+func (h *hub) publish(number int64, changed map[owner.Owner][]account.Account, ended map[string]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for o, accounts := range changed {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // event is one of a stream.
@@ -413,14 +414,14 @@ type counted struct {
 	late        int // Looks after the database was closed.
 }
 
-func (c *counted) List(ctx context.Context, o account.Owner) ([]account.Account, error) {
+func (c *counted) List(ctx context.Context, o owner.Owner) ([]account.Account, error) {
 	c.mu.Lock()
 	c.lists++
 	c.mu.Unlock()
 	return c.Accounts.List(ctx, o)
 }
 
-func (c *counted) Changes(ctx context.Context, users, again []account.Owner) (map[account.Owner][]account.Account,
+func (c *counted) Changes(ctx context.Context, users, again []owner.Owner) (map[owner.Owner][]account.Account,
 	error,
 ) {
 	news, err := c.Watcher.Changes(ctx, users, again)
@@ -533,7 +534,7 @@ func TestALookThatWaitsForTheDatabaseEndsWithClose(t *testing.T) {
 // waiting is a watch that waits for the end of who asks.
 type waiting struct{ state atomic.Int32 }
 
-func (w *waiting) Changes(ctx context.Context, _, _ []account.Owner) (map[account.Owner][]account.Account, error) {
+func (w *waiting) Changes(ctx context.Context, _, _ []owner.Owner) (map[owner.Owner][]account.Account, error) {
 	w.state.Store(1)
 	<-ctx.Done()
 	w.state.Store(2)
@@ -588,7 +589,7 @@ func TestAStreamEndsWithItsSessionWithinASecond(t *testing.T) {
 				for name := range w.sessions {
 					before[name] = true
 				}
-				w.links["followme"] = httpapi.Link{Owner: owner(t, anna)}
+				w.links["followme"] = httpapi.Link{Owner: anOwner(t, anna)}
 			})
 			cookie, session := f.signIn(t), ""
 			f.alter(func(w *world) {

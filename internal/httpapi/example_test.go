@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // A webmail that shares a secret signs a token for its user; the verifier says who that is,
@@ -23,7 +23,7 @@ func ExampleVerifier_Verify() {
 		fmt.Println(err)
 		return
 	}
-	anna, _ := account.ParseOwner("anna@firma.test")
+	anna, _ := owner.Parse("anna@firma.test")
 	token, err := keys.Sign(anna, false, time.Hour)
 	if err != nil {
 		fmt.Println(err)

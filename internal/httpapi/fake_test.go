@@ -26,6 +26,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
@@ -55,16 +56,16 @@ type world struct {
 	told      []account.Step             // By a test, as it goes on,
 	pause     chan struct{}              // … each time waiting for this, if it is not nil.
 	waits     func(done <-chan struct{}) // What it does then, if it is not nil.
-	limits    map[string]account.Limit
+	limits    map[string]owner.Limit
 	calls     []string // What was changed, by whom.
 	drafts    []account.Draft
 	patches   []account.Patch
 	quotaQ    insight.QuotaFilter
-	change    account.LimitChange
-	defaults  map[string]account.Limit
+	change    owner.LimitChange
+	defaults  map[string]owner.Limit
 	accountQ  insight.AccountFilter
 	links     map[string]httpapi.Link
-	sessions  map[string]account.Owner
+	sessions  map[string]owner.Owner
 	order     map[string]int // Of the sessions, as they were begun.
 	starts    []oauth.Start
 	callbacks []oauth.Callback
@@ -80,17 +81,17 @@ type world struct {
 	auditQ    audit.Filter
 	padding   int   // KiB in an export.
 	broken    error // With what it ends then.
-	userIDs   map[account.Owner]string
+	userIDs   map[owner.Owner]string
 	// The browsers that are known, and until when the last of them.
-	remembered map[string]account.Owner
+	remembered map[string]owner.Owner
 	until      time.Time
 	linked     func()               // What happens as a link is saved; nil: nothing.
 	answers    map[string][2]string // By user and name: what was asked and answered.
 }
 
-func owner(t testing.TB, s string) account.Owner {
+func anOwner(t testing.TB, s string) owner.Owner {
 	t.Helper()
-	o, err := account.ParseOwner(s)
+	o, err := owner.Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func newWorld(t testing.TB) *world {
 	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	mk := func(o, id, name string) account.Account {
 		return account.Account{
-			ID: account.ID(id), Owner: owner(t, o), Email: name + "@gmail.com", Name: name, SenderName: "Someone",
+			ID: account.ID(id), Owner: anOwner(t, o), Email: name + "@gmail.com", Name: name, SenderName: "Someone",
 			Provider: "google", Protocol: account.IMAP,
 			Server: account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}, Username: name + "@gmail.com",
 			Auth:   account.Password,
@@ -113,13 +114,13 @@ func newWorld(t testing.TB) *world {
 		}
 	}
 	return &world{
-		now: now, person: oidc.Person{Owner: owner(t, anna)},
+		now: now, person: oidc.Person{Owner: anOwner(t, anna)},
 		accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")},
-		defaults: map[string]account.Limit{},
-		limits:   map[string]account.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
-			Owner:    owner(t, anna),
+		defaults: map[string]owner.Limit{},
+		limits:   map[string]owner.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
+			Owner:    anOwner(t, anna),
 			ReturnTo: "/accounts/new",
-		}}, sessions: map[string]account.Owner{}, remembered: map[string]account.Owner{}, order: map[string]int{},
+		}}, sessions: map[string]owner.Owner{}, remembered: map[string]owner.Owner{}, order: map[string]int{},
 		tickets: map[string]bool{},
 		report: account.TestReport{OK: true, Steps: []account.Step{{
 			Name: account.StepResolve, OK: true,
@@ -128,7 +129,7 @@ func newWorld(t testing.TB) *world {
 	}
 }
 
-func (w *world) did(o account.Owner, what string) {
+func (w *world) did(o owner.Owner, what string) {
 	w.calls = append(w.calls, o.String()+" "+what)
 }
 
@@ -142,7 +143,7 @@ func (w *world) enter() (func(), error) {
 	return w.mu.Unlock, w.fail
 }
 
-func (w *world) List(_ context.Context, o account.Owner) ([]account.Account, error) {
+func (w *world) List(_ context.Context, o owner.Owner) ([]account.Account, error) {
 	done, err := w.enter()
 	defer done()
 	var out []account.Account
@@ -157,16 +158,16 @@ func (w *world) List(_ context.Context, o account.Owner) ([]account.Account, err
 // looks is a watch of a world's accounts.
 type looks struct {
 	*world
-	seen map[account.Owner]string // How each user was told last.
+	seen map[owner.Owner]string // How each user was told last.
 }
 
-func (l *looks) Changes(_ context.Context, users, again []account.Owner) (map[account.Owner][]account.Account, error) {
+func (l *looks) Changes(_ context.Context, users, again []owner.Owner) (map[owner.Owner][]account.Account, error) {
 	done, err := l.enter()
 	defer done()
 	if err != nil {
 		return nil, err
 	}
-	news, seen := map[account.Owner][]account.Account{}, map[account.Owner]string{}
+	news, seen := map[owner.Owner][]account.Account{}, map[owner.Owner]string{}
 	for _, o := range users {
 		var all []account.Account
 		state := ""
@@ -190,13 +191,13 @@ func (l *looks) Changes(_ context.Context, users, again []account.Owner) (map[ac
 	return news, nil
 }
 
-func (w *world) Get(_ context.Context, o account.Owner, id account.ID) (account.Account, error) {
+func (w *world) Get(_ context.Context, o owner.Owner, id account.ID) (account.Account, error) {
 	done, err := w.enter()
 	defer done()
 	return w.get(o, id, err)
 }
 
-func (w *world) get(o account.Owner, id account.ID, err error) (account.Account, error) {
+func (w *world) get(o owner.Owner, id account.ID, err error) (account.Account, error) {
 	for _, a := range w.accounts {
 		if a.Owner == o && a.ID == id {
 			return a, err
@@ -205,7 +206,7 @@ func (w *world) get(o account.Owner, id account.ID, err error) (account.Account,
 	return account.Account{}, account.ErrNotFound
 }
 
-func (w *world) Create(_ context.Context, o account.Owner, d account.Draft) (account.Account, error) {
+func (w *world) Create(_ context.Context, o owner.Owner, d account.Draft) (account.Account, error) {
 	done, err := w.enter()
 	defer done()
 	w.drafts = append(w.drafts, d)
@@ -216,7 +217,7 @@ func (w *world) Create(_ context.Context, o account.Owner, d account.Draft) (acc
 	return w.accounts[0], nil
 }
 
-func (w *world) Update(_ context.Context, o account.Owner, id account.ID, p account.Patch) (account.Account, error) {
+func (w *world) Update(_ context.Context, o owner.Owner, id account.ID, p account.Patch) (account.Account, error) {
 	done, err := w.enter()
 	defer done()
 	a, err2 := w.get(o, id, nil)
@@ -233,7 +234,7 @@ func (w *world) Update(_ context.Context, o account.Owner, id account.ID, p acco
 	return a, err
 }
 
-func (w *world) Delete(_ context.Context, o account.Owner, id account.ID, keep bool, m account.Match) error {
+func (w *world) Delete(_ context.Context, o owner.Owner, id account.ID, keep bool, m account.Match) error {
 	done, err := w.enter()
 	defer done()
 	a, err2 := w.get(o, id, nil)
@@ -249,7 +250,7 @@ func (w *world) Delete(_ context.Context, o account.Owner, id account.ID, keep b
 	return err
 }
 
-func (w *world) Test(ctx context.Context, _ account.Owner, d account.Draft) (account.TestReport, error) {
+func (w *world) Test(ctx context.Context, _ owner.Owner, d account.Draft) (account.TestReport, error) {
 	for _, s := range w.told {
 		account.TellStep(ctx, s)
 		if w.pause != nil {
@@ -265,7 +266,7 @@ func (w *world) Test(ctx context.Context, _ account.Owner, d account.Draft) (acc
 	return w.report, err
 }
 
-func (w *world) TestExisting(_ context.Context, o account.Owner, id account.ID,
+func (w *world) TestExisting(_ context.Context, o owner.Owner, id account.ID,
 	p account.Patch,
 ) (account.TestReport, error) {
 	done, err := w.enter()
@@ -275,7 +276,7 @@ func (w *world) TestExisting(_ context.Context, o account.Owner, id account.ID,
 	return w.report, err
 }
 
-func (w *world) FetchNow(_ context.Context, o account.Owner, id account.ID) error {
+func (w *world) FetchNow(_ context.Context, o owner.Owner, id account.ID) error {
 	done, err := w.enter()
 	defer done()
 	if _, err := w.get(o, id, nil); err != nil {
@@ -287,7 +288,7 @@ func (w *world) FetchNow(_ context.Context, o account.Owner, id account.ID) erro
 	return err
 }
 
-func (w *world) FolderTree(_ context.Context, o account.Owner, id account.ID) ([]account.FolderInfo, error) {
+func (w *world) FolderTree(_ context.Context, o owner.Owner, id account.ID) ([]account.FolderInfo, error) {
 	done, err := w.enter()
 	defer done()
 	_, err = w.get(o, id, err)
@@ -297,7 +298,7 @@ func (w *world) FolderTree(_ context.Context, o account.Owner, id account.ID) ([
 	}, err
 }
 
-func (w *world) Runs(_ context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error) {
+func (w *world) Runs(_ context.Context, o owner.Owner, id account.ID, limit int) ([]account.Run, error) {
 	done, err := w.enter()
 	defer done()
 	_, err = w.get(o, id, err)
@@ -316,7 +317,7 @@ func (w *world) skipped() account.Skipped {
 	}
 }
 
-func (w *world) Skipped(_ context.Context, o account.Owner, id account.ID, limit int,
+func (w *world) Skipped(_ context.Context, o owner.Owner, id account.ID, limit int,
 	cursor string,
 ) (account.SkippedPage, error) {
 	done, err := w.enter()
@@ -326,7 +327,7 @@ func (w *world) Skipped(_ context.Context, o account.Owner, id account.ID, limit
 	return account.SkippedPage{Messages: []account.Skipped{w.skipped()}, Next: "abc", Total: 2}, err
 }
 
-func (w *world) RetrySkipped(_ context.Context, o account.Owner, id account.ID, sid string) (account.Skipped, error) {
+func (w *world) RetrySkipped(_ context.Context, o owner.Owner, id account.ID, sid string) (account.Skipped, error) {
 	done, err := w.enter()
 	defer done()
 	if _, err := w.get(o, id, err); err != nil || sid != skippedID {
@@ -338,7 +339,7 @@ func (w *world) RetrySkipped(_ context.Context, o account.Owner, id account.ID, 
 	return m, nil
 }
 
-func (w *world) RetryAllSkipped(_ context.Context, o account.Owner, id account.ID) (int, error) {
+func (w *world) RetryAllSkipped(_ context.Context, o owner.Owner, id account.ID) (int, error) {
 	done, err := w.enter()
 	defer done()
 	if _, err = w.get(o, id, err); err != nil {
@@ -348,7 +349,7 @@ func (w *world) RetryAllSkipped(_ context.Context, o account.Owner, id account.I
 	return 2, nil
 }
 
-func (w *world) Discover(_ context.Context, _ account.Owner, email string) (account.Suggestion, error) {
+func (w *world) Discover(_ context.Context, _ owner.Owner, email string) (account.Suggestion, error) {
 	done, err := w.enter()
 	defer done()
 	if errors.Is(err, failedTest) {
@@ -369,25 +370,25 @@ func (w *world) Discover(_ context.Context, _ account.Owner, email string) (acco
 
 func (w *world) MaxPerUser() int { return 4 }
 
-func (w *world) Quota(_ context.Context, o account.Owner) (account.Quota, error) {
+func (w *world) Quota(_ context.Context, o owner.Owner) (owner.Quota, error) {
 	done, err := w.enter()
 	defer done()
 	return w.quota(o), err
 }
 
-func (w *world) quota(o account.Owner) account.Quota {
+func (w *world) quota(o owner.Owner) owner.Quota {
 	l, set := w.limits[o.String()]
-	by := account.LimitByMailbrook
+	by := owner.LimitByMailbrook
 	if !set {
 		by = ""
 	}
-	return account.Quota{
+	return owner.Quota{
 		Owner: o, UsedBytes: 95, UsedMessages: 2, LimitBytes: l.Bytes, LimitMessages: l.Messages, Set: l, SetBy: by,
-		Accounts: []account.AccountUsage{{ID: annaID, Name: "Gmail", Bytes: 90, Messages: 1}},
+		Accounts: []owner.AccountUsage{{ID: annaID, Name: "Gmail", Bytes: 90, Messages: 1}},
 	}
 }
 
-func (w *world) SetLimit(_ context.Context, o account.Owner, l account.Limit, m account.Match) (account.Quota, error) {
+func (w *world) SetLimit(_ context.Context, o owner.Owner, l owner.Limit, m account.Match) (owner.Quota, error) {
 	done, err := w.enter()
 	defer done()
 	if err == nil {
@@ -400,7 +401,7 @@ func (w *world) SetLimit(_ context.Context, o account.Owner, l account.Limit, m 
 	return w.quota(o), err
 }
 
-func (w *world) ClearLimit(_ context.Context, o account.Owner, m account.Match) (account.Quota, error) {
+func (w *world) ClearLimit(_ context.Context, o owner.Owner, m account.Match) (owner.Quota, error) {
 	done, err := w.enter()
 	defer done()
 	if err == nil {
@@ -416,14 +417,14 @@ func (w *world) ClearLimit(_ context.Context, o account.Owner, m account.Match) 
 // admins is the Admin of a world; its Quotas has another form than the world's own.
 type admins struct{ *world }
 
-func (a admins) Quotas(_ context.Context, q insight.QuotaFilter) ([]account.Quota, string, error) {
+func (a admins) Quotas(_ context.Context, q insight.QuotaFilter) ([]owner.Quota, string, error) {
 	done, err := a.enter()
 	defer done()
 	a.quotaQ = q
 	if q.Cursor == "forged" {
 		return nil, "", httpapi.ErrCursor
 	}
-	return []account.Quota{a.quota(a.accounts[0].Owner)}, "abc", err
+	return []owner.Quota{a.quota(a.accounts[0].Owner)}, "abc", err
 }
 
 func (a admins) CountQuotas(_ context.Context, f insight.QuotaFilter) (int64, error) {
@@ -433,7 +434,7 @@ func (a admins) CountQuotas(_ context.Context, f insight.QuotaFilter) (int64, er
 	return 1234, err
 }
 
-func (a admins) ChangeLimits(_ context.Context, f insight.QuotaFilter, c account.LimitChange,
+func (a admins) ChangeLimits(_ context.Context, f insight.QuotaFilter, c owner.LimitChange,
 	after string,
 ) (insight.LimitStep, error) {
 	done, err := a.enter()
@@ -462,7 +463,7 @@ func (a admins) DefaultLimits(_ context.Context, after string, limit int) ([]ins
 	return page, "", err
 }
 
-func (a admins) SetDefaultLimit(_ context.Context, domain string, l *account.Limit) error {
+func (a admins) SetDefaultLimit(_ context.Context, domain string, l *owner.Limit) error {
 	done, err := a.enter()
 	defer done()
 	if err != nil {
@@ -597,7 +598,7 @@ func (s signedInOnes) End(_ context.Context, name string) error {
 	return err
 }
 
-func (s signedInOnes) EndAll(_ context.Context, o account.Owner) (n int64, err error) {
+func (s signedInOnes) EndAll(_ context.Context, o owner.Owner) (n int64, err error) {
 	done, err := s.enter()
 	defer done()
 	for name, of := range s.sessions {
@@ -606,20 +607,20 @@ func (s signedInOnes) EndAll(_ context.Context, o account.Owner) (n int64, err e
 			n++
 		}
 	}
-	maps.DeleteFunc(s.remembered, func(_ string, of account.Owner) bool { return err == nil && (o.IsZero() || of == o) })
+	maps.DeleteFunc(s.remembered, func(_ string, of owner.Owner) bool { return err == nil && (o.IsZero() || of == o) })
 	return n, err
 }
 
 // known are a world's browsers.
 type known struct{ *world }
 
-func (k known) Knows(_ context.Context, name string, o account.Owner) (bool, error) {
+func (k known) Knows(_ context.Context, name string, o owner.Owner) (bool, error) {
 	done, err := k.enter()
 	defer done()
 	return k.remembered[name] == o, err
 }
 
-func (k known) Remember(_ context.Context, name string, o account.Owner, until time.Time) error {
+func (k known) Remember(_ context.Context, name string, o owner.Owner, until time.Time) error {
 	done, err := k.enter()
 	defer done()
 	k.remembered[name], k.until = o, until
@@ -643,7 +644,7 @@ func (s signIns) Finish(_ context.Context, c oauth.Callback) (oauth.Finished, er
 	return oauth.Finished{Grant: grantID, Account: annaID}, err
 }
 
-func (s signIns) Grant(_ context.Context, o account.Owner, id string) (account.Grant, error) {
+func (s signIns) Grant(_ context.Context, o owner.Owner, id string) (account.Grant, error) {
 	done, err := s.enter()
 	defer done()
 	if err == nil && (id != grantID || o.String() != anna) {
@@ -660,7 +661,7 @@ type passwords struct{ *world }
 
 var errNoServer = errors.New("no answer from imap.inner.test")
 
-func (p passwords) Check(_ context.Context, c httpapi.Client, user account.Owner, password account.Secret) error {
+func (p passwords) Check(_ context.Context, c httpapi.Client, user owner.Owner, password account.Secret) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.checks, p.browsers = append(p.checks, c.Addr.String()+" "+user.String()), append(p.browsers, c.Browser)
@@ -708,7 +709,7 @@ func (r returns) AdmitReturn(_ context.Context, client netip.Addr) (func(account
 	}, nil
 }
 
-func (r returns) ClaimPending(_ context.Context, name string, _ account.Owner, _ time.Time) (bool, error) {
+func (r returns) ClaimPending(_ context.Context, name string, _ owner.Owner, _ time.Time) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if errors.Is(r.fail, errNoDatabase) {
@@ -791,7 +792,7 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 // people are the operator's users.
 type people struct{ *world }
 
-func (p people) Remove(_ context.Context, o account.Owner, deleteMail bool, by account.Owner) error {
+func (p people) Remove(_ context.Context, o owner.Owner, deleteMail bool, by owner.Owner) error {
 	done, err := p.enter()
 	defer done()
 	if err == nil {
@@ -800,7 +801,7 @@ func (p people) Remove(_ context.Context, o account.Owner, deleteMail bool, by a
 	return err
 }
 
-func (p people) Recognise(_ context.Context, o account.Owner, id account.UserID) error {
+func (p people) Recognise(_ context.Context, o owner.Owner, id owner.UserID) error {
 	done, err := p.enter()
 	defer done()
 	if before := p.userIDs[o]; err == nil && before != "" && !id.Is(before) {
@@ -812,7 +813,7 @@ func (p people) Recognise(_ context.Context, o account.Owner, id account.UserID)
 // repeated keeps answers for ever.
 type repeated struct{ *world }
 
-func (r repeated) Once(_ context.Context, o account.Owner, name string, request []byte,
+func (r repeated) Once(_ context.Context, o owner.Owner, name string, request []byte,
 	do func(string) ([]byte, error),
 ) ([]byte, error) {
 	key := o.String() + name
@@ -902,7 +903,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 
 func (f *fixture) token(user string, admin bool) string {
 	f.t.Helper()
-	token, err := f.keys.Sign(owner(f.t, user), admin, time.Hour)
+	token, err := f.keys.Sign(anOwner(f.t, user), admin, time.Hour)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // TestNoFoldedFormMeetsAnASCIIUser: through no door that takes a user's name,
@@ -23,8 +23,8 @@ func TestNoFoldedFormMeetsAnASCIIUser(t *testing.T) {
 		"full-width domain": "kowal@\uFF49x.test", "Cyrillic": "k\u043Ewal@ix.test",
 	} {
 		f := newFixture(t)
-		f.accounts[0].Owner = owner(t, kowal)
-		f.links["kowal"] = httpapi.Link{Owner: owner(t, kowal), ReturnTo: "/"}
+		f.accounts[0].Owner = anOwner(t, kowal)
+		f.links["kowal"] = httpapi.Link{Owner: anOwner(t, kowal), ReturnTo: "/"}
 		session := f.signInBy(t, "/link/kowal")
 		escaped := url.PathEscape(form)
 		token := func(sub string) headers {
@@ -72,7 +72,7 @@ func TestNoFoldedFormMeetsAnASCIIUser(t *testing.T) {
 // TestALinkOfAUserOfAnotherScriptIsNone: it was made before users were ASCII.
 func TestALinkOfAUserOfAnotherScriptIsNone(t *testing.T) {
 	f := newFixture(t)
-	o, err := account.StoredOwner("\uFF4Bowal@firma.test")
+	o, err := owner.Stored("\uFF4Bowal@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // TestTokensAndSessionsOutliveAnUpgrade: these were signed by golang-jwt, which verified
@@ -20,7 +20,7 @@ func TestTokensAndSessionsOutliveAnUpgrade(t *testing.T) {
 			"MDAwMDAwMDAsImp0aSI6ImEtc2Vzc2lvbiIsInNjb3BlIjoiYWRtaW4ifQ." +
 			"VpIVsmRNVZbrWNFTNFC1x2vK-yPl0PxjHQ94vUnyBU8"
 	)
-	o, err := account.ParseOwner("anna@firma.test")
+	o, err := owner.Parse("anna@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}

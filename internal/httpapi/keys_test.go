@@ -192,14 +192,14 @@ func TestSharedSecretWithIssuer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := keys.Sign(owner(t, anna), true, time.Hour)
+	token, err := keys.Sign(anOwner(t, anna), true, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if id, err := v.Verify(context.Background(), token); err != nil || !id.Admin {
 		t.Errorf("%v %v", id, err)
 	}
-	plain, err := httpapi.Keys{Secret: secret}.Sign(owner(t, anna), true, time.Hour)
+	plain, err := httpapi.Keys{Secret: secret}.Sign(anOwner(t, anna), true, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // knownLife is for how long a browser is known again in which somebody has signed in
@@ -26,7 +27,7 @@ func (s *sessions) knownName() string {
 // knows returns the name of the browser in which somebody enters a password, if the
 // user has signed in there; "" for any other. Whether there is such a user is not
 // looked at.
-func (s *server) knows(ctx context.Context, cookie account.Secret, o account.Owner) (string, error) {
+func (s *server) knows(ctx context.Context, cookie account.Secret, o owner.Owner) (string, error) {
 	name := cookie.Reveal()
 	if len(name) != knownLength {
 		return "", nil
@@ -40,7 +41,7 @@ func (s *server) knows(ctx context.Context, cookie account.Secret, o account.Own
 // remember returns the cookie by which a browser is known again. It signs nobody in: it
 // only has its attempts counted apart from those of all others. The end of its time is
 // the store's, and all sessions of the user end it.
-func (s *server) remember(ctx context.Context, name string, o account.Owner) (*http.Cookie, error) {
+func (s *server) remember(ctx context.Context, name string, o owner.Owner) (*http.Cookie, error) {
 	if name == "" {
 		name = rand.Text()
 	}

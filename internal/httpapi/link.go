@@ -12,11 +12,12 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Link is what an address that signs in stands for.
 type Link struct {
-	Owner    account.Owner
+	Owner    owner.Owner
 	Admin    bool
 	ReturnTo string // A path on this server.
 	Expires  time.Time
@@ -61,7 +62,7 @@ func (s *server) CreateLink(ctx context.Context, r api.CreateLinkRequestObject) 
 	l := Link{Owner: who.Owner, Admin: value(in.Admin), ReturnTo: value(in.ReturnTo), Session: who.session}
 	if in.User != nil {
 		var err error
-		if l.Owner, err = account.ParseOwner(*in.User); err != nil {
+		if l.Owner, err = owner.Parse(*in.User); err != nil {
 			bad := &account.InvalidError{}
 			bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 			return nil, bad

@@ -143,7 +143,7 @@ func TestALinkAsksBeforeItReplacesSomebodyElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.links["before"] = httpapi.Link{Owner: owner(t, tc.as), ReturnTo: "/"}
+			f.links["before"] = httpapi.Link{Owner: anOwner(t, tc.as), ReturnTo: "/"}
 			before := f.signInBy(t, "/link/before")
 			r := byHand(tc.path)
 			r.Method = tc.method
@@ -178,7 +178,7 @@ func TestALinkAsksBeforeItReplacesSomebodyElse(t *testing.T) {
 // TestASessionThatIsOverReplacesNobody: a cookie without a session is as none.
 func TestASessionThatIsOverReplacesNobody(t *testing.T) {
 	f := newFixture(t)
-	f.links["before"] = httpapi.Link{Owner: owner(t, bartek), ReturnTo: "/"}
+	f.links["before"] = httpapi.Link{Owner: anOwner(t, bartek), ReturnTo: "/"}
 	r := byHand("/link/followme")
 	r.Header["Cookie"] = f.signInBy(t, "/link/before")
 	clear(f.sessions)
@@ -195,7 +195,7 @@ func TestSigningOutEndsTheSessionInEveryProcess(t *testing.T) {
 		o.Web.Sessions, o.Web.Links = signedInOnes{f.world}, links{f.world}
 	})
 	cookie := f.signIn(t)
-	f.links["again"] = httpapi.Link{Owner: owner(t, anna), ReturnTo: "/"}
+	f.links["again"] = httpapi.Link{Owner: anOwner(t, anna), ReturnTo: "/"}
 	second := f.signInBy(t, "/link/again")
 	status := func(f *fixture, cookie string) int {
 		return f.do(request{Method: "GET", Path: "/v1/accounts", Header: headers{"Cookie": cookie}}).Code
@@ -269,7 +269,7 @@ func TestWhoMayEndWhoseSessions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.links["bartek"] = httpapi.Link{Owner: owner(t, bartek), ReturnTo: "/"}
+			f.links["bartek"] = httpapi.Link{Owner: anOwner(t, bartek), ReturnTo: "/"}
 			annas, others := f.signIn(t), f.signInBy(t, "/link/bartek")
 			rec := f.do(request{Method: "DELETE", Path: "/v1/sessions" + tc.query, As: anna, Admin: tc.admin})
 			if rec.Code != tc.status {
@@ -289,7 +289,7 @@ func TestWhoMayEndWhoseSessions(t *testing.T) {
 // streams go on.
 func TestAStreamEndsWithItsSession(t *testing.T) {
 	streaming(t, func(t *testing.T, f *fixture) {
-		f.links["again"] = httpapi.Link{Owner: owner(t, anna), ReturnTo: "/"}
+		f.links["again"] = httpapi.Link{Owner: anOwner(t, anna), ReturnTo: "/"}
 		by := func(cookie string) func(*http.Request, *listener) {
 			return func(r *http.Request, _ *listener) {
 				r.Header.Del("Authorization")

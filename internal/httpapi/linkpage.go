@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // followedLink leads on, signed in.
@@ -38,8 +39,8 @@ func (f followedLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 // signed in all the same the way back; whoever is not, where to sign in without a link.
 type goneLink struct {
 	standing
-	user account.Owner // Who is signed in; zero: nobody.
-	here bool          // Whether one can sign in at these pages themselves.
+	user owner.Owner // Who is signed in; zero: nobody.
+	here bool        // Whether one can sign in at these pages themselves.
 }
 
 // VisitUseLinkResponse implements api.UseLinkResponseObject.
@@ -106,8 +107,8 @@ func forPeople(w http.ResponseWriter, lang string, ancestors []string, further s
 type linkPage struct {
 	standing
 	token       string
-	user, other account.Owner // Whose link it is; who is signed in, if that is somebody else.
-	unasked     bool          // Whether the button is pressed as soon as the page is there.
+	user, other owner.Owner // Whose link it is; who is signed in, if that is somebody else.
+	unasked     bool        // Whether the button is pressed as soon as the page is there.
 }
 
 // pressButton is allowed by its digest, and no other script is.
@@ -167,7 +168,7 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 }
 
 // bold is a user as people read the address.
-func bold(o account.Owner) string {
+func bold(o owner.Owner) string {
 	return "<strong>" + html.EscapeString(account.Letters(o.String())) + "</strong>"
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // browser is what a request has of the browser that makes it, where somebody
@@ -34,7 +35,7 @@ type browser struct {
 }
 
 // isOther reports whether somebody else than o is signed in.
-func (b browser) isOther(o account.Owner) bool { return !b.who.Owner.IsZero() && b.who.Owner != o }
+func (b browser) isOther(o owner.Owner) bool { return !b.who.Owner.IsZero() && b.who.Owner != o }
 
 type browserKey struct{}
 

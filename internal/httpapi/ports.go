@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 )
 
@@ -18,20 +19,20 @@ import (
 // *account.Registry implements it. Every call names the owner: what is
 // somebody else's is account.ErrNotFound.
 type Accounts interface {
-	List(ctx context.Context, o account.Owner) ([]account.Account, error)
-	Get(ctx context.Context, o account.Owner, id account.ID) (account.Account, error)
-	Create(ctx context.Context, o account.Owner, d account.Draft) (account.Account, error)
-	Update(ctx context.Context, o account.Owner, id account.ID, p account.Patch) (account.Account, error)
-	Delete(ctx context.Context, o account.Owner, id account.ID, keepMail bool, match account.Match) error
-	Test(ctx context.Context, o account.Owner, d account.Draft) (account.TestReport, error)
-	TestExisting(ctx context.Context, o account.Owner, id account.ID, p account.Patch) (account.TestReport, error)
-	FetchNow(ctx context.Context, o account.Owner, id account.ID) error
-	FolderTree(ctx context.Context, o account.Owner, id account.ID) ([]account.FolderInfo, error)
-	Runs(ctx context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error)
-	Skipped(ctx context.Context, o account.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error)
-	RetrySkipped(ctx context.Context, o account.Owner, id account.ID, sid string) (account.Skipped, error)
-	RetryAllSkipped(ctx context.Context, o account.Owner, id account.ID) (int, error)
-	Discover(ctx context.Context, o account.Owner, email string) (account.Suggestion, error)
+	List(ctx context.Context, o owner.Owner) ([]account.Account, error)
+	Get(ctx context.Context, o owner.Owner, id account.ID) (account.Account, error)
+	Create(ctx context.Context, o owner.Owner, d account.Draft) (account.Account, error)
+	Update(ctx context.Context, o owner.Owner, id account.ID, p account.Patch) (account.Account, error)
+	Delete(ctx context.Context, o owner.Owner, id account.ID, keepMail bool, match account.Match) error
+	Test(ctx context.Context, o owner.Owner, d account.Draft) (account.TestReport, error)
+	TestExisting(ctx context.Context, o owner.Owner, id account.ID, p account.Patch) (account.TestReport, error)
+	FetchNow(ctx context.Context, o owner.Owner, id account.ID) error
+	FolderTree(ctx context.Context, o owner.Owner, id account.ID) ([]account.FolderInfo, error)
+	Runs(ctx context.Context, o owner.Owner, id account.ID, limit int) ([]account.Run, error)
+	Skipped(ctx context.Context, o owner.Owner, id account.ID, limit int, cursor string) (account.SkippedPage, error)
+	RetrySkipped(ctx context.Context, o owner.Owner, id account.ID, sid string) (account.Skipped, error)
+	RetryAllSkipped(ctx context.Context, o owner.Owner, id account.ID) (int, error)
+	Discover(ctx context.Context, o owner.Owner, email string) (account.Suggestion, error)
 	MaxPerUser() int
 }
 
@@ -44,19 +45,19 @@ type Watcher interface {
 	// each with all accounts as Accounts.List returns them. It also returns users for whom
 	// something ended, such as a session; users who were not in the last call; and all of
 	// resend.
-	Changes(ctx context.Context, users, resend []account.Owner) (map[account.Owner][]account.Account, error)
+	Changes(ctx context.Context, users, resend []owner.Owner) (map[owner.Owner][]account.Account, error)
 }
 
 // Quotas is one user's quota. A mailbox that cannot be read is a *fault.Error
 // with LocalMailboxUnavailable. A user who was never seen has an empty one.
 type Quotas interface {
-	Quota(ctx context.Context, o account.Owner) (account.Quota, error)
+	Quota(ctx context.Context, o owner.Owner) (owner.Quota, error)
 	// SetLimit replaces both limits and returns the quota as it is then; unless what
 	// was set before does not match, which is account.ErrPrecondition.
-	SetLimit(ctx context.Context, o account.Owner, l account.Limit, match account.Match) (account.Quota, error)
+	SetLimit(ctx context.Context, o owner.Owner, l owner.Limit, match account.Match) (owner.Quota, error)
 	// ClearLimit takes back what was set for the user: its default counts. What was set
 	// has to match as in SetLimit.
-	ClearLimit(ctx context.Context, o account.Owner, match account.Match) (account.Quota, error)
+	ClearLimit(ctx context.Context, o owner.Owner, match account.Match) (owner.Quota, error)
 }
 
 // Users are the operator's users, who come and go.
@@ -65,14 +66,14 @@ type Users interface {
 	// if deleteMail says so. It may be repeated. While visits are ending, or another
 	// process is at it, it fails with account.ErrVisitsEnding or account.ErrRemoving,
 	// and goes on by itself.
-	Remove(ctx context.Context, o account.Owner, deleteMail bool, by account.Owner) error
+	Remove(ctx context.Context, o owner.Owner, deleteMail bool, by owner.Owner) error
 	// Recognise compares the id of an address's user with the one that came before:
 	// with another, what the former user had is removed. The former user is
 	// ErrFormerUser from then on.
-	Recognise(ctx context.Context, o account.Owner, id account.UserID) error
+	Recognise(ctx context.Context, o owner.Owner, id owner.UserID) error
 	// Export writes all that is stored about a user as one JSON document, without any
 	// secret, and writes down that it does. It holds little of it at a time.
-	Export(ctx context.Context, o account.Owner, w io.Writer) error
+	Export(ctx context.Context, o owner.Owner, w io.Writer) error
 }
 
 // Repeats are requests that may be repeated under a name.
@@ -80,7 +81,7 @@ type Repeats interface {
 	// Once performs a user's request, unless one of this name was performed within
 	// the last day: then it returns that one's answer. For another request it is
 	// ErrKeyReused, while the first is under way ErrKeyInProgress. do's error frees the name.
-	Once(ctx context.Context, o account.Owner, name string, request []byte,
+	Once(ctx context.Context, o owner.Owner, name string, request []byte,
 		do func(id string) (answer []byte, err error)) (answer []byte, err error)
 }
 
@@ -90,16 +91,16 @@ type Admin interface {
 	CountQuotas(ctx context.Context, f insight.QuotaFilter) (int64, error)
 	// ChangeLimits changes the limits of the next users that a filter chooses, in one bounded
 	// transaction. The first step begins after "", each further one as the step before says.
-	ChangeLimits(ctx context.Context, f insight.QuotaFilter, c account.LimitChange, after string) (insight.LimitStep,
+	ChangeLimits(ctx context.Context, f insight.QuotaFilter, c owner.LimitChange, after string) (insight.LimitStep,
 		error)
 	// DefaultLimits returns a page of default limits, everybody's first, then by domain,
 	// beginning after one; and after which the next page begins, "" after the last.
 	DefaultLimits(ctx context.Context, after string, limit int) (page []insight.DefaultLimit, next string, err error)
 	// SetDefaultLimit sets the limits of all users of a domain for whom nothing else was
-	// set (account.EveryDomain: of all whose domain has none); nil takes them back.
-	SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error
+	// set (owner.EveryDomain: of all whose domain has none); nil takes them back.
+	SetDefaultLimit(ctx context.Context, domain string, l *owner.Limit) error
 	// Quotas and Accounts return a page, and the cursor of the next one, "" after the last.
-	Quotas(ctx context.Context, f insight.QuotaFilter) (page []account.Quota, next string, err error)
+	Quotas(ctx context.Context, f insight.QuotaFilter) (page []owner.Quota, next string, err error)
 	// QuotaSummary counts all users by how full their mailboxes are.
 	QuotaSummary(ctx context.Context) (insight.QuotaSummary, error)
 	Accounts(ctx context.Context, f insight.AccountFilter) (page []account.Account, next string, err error)
@@ -116,7 +117,7 @@ type OAuth interface {
 	Begin(ctx context.Context, st oauth.Start) (address string, expires time.Time, err error)
 	Finish(ctx context.Context, c oauth.Callback) (oauth.Finished, error)
 	// Grant returns what an owner allowed, or account.ErrNotFound.
-	Grant(ctx context.Context, o account.Owner, id string) (account.Grant, error)
+	Grant(ctx context.Context, o owner.Owner, id string) (account.Grant, error)
 }
 
 var _ OAuth = (*oauth.Service)(nil)
@@ -142,17 +143,17 @@ type Sessions interface {
 	// EndAll ends a user's sessions, for the zero Owner everybody's, and says how
 	// many there were; and takes back the links that were not followed yet, and
 	// forgets the Browsers.
-	EndAll(ctx context.Context, o account.Owner) (int64, error)
+	EndAll(ctx context.Context, o owner.Owner) (int64, error)
 }
 
 // Browsers are in which browsers users have signed in by a password, by names that
 // nobody can guess. Nobody is signed in by one.
 type Browsers interface {
 	// Knows reports whether the user has signed in there lately.
-	Knows(ctx context.Context, name string, o account.Owner) (bool, error)
+	Knows(ctx context.Context, name string, o owner.Owner) (bool, error)
 	// Remember has it known until then, and forgets another one where there are too
 	// many of that user.
-	Remember(ctx context.Context, name string, o account.Owner, until time.Time) error
+	Remember(ctx context.Context, name string, o owner.Owner, until time.Time) error
 }
 
 // ErrCursor says that a page's cursor is none that was given out, or belongs
@@ -202,10 +203,10 @@ type Tokens interface {
 
 // Identity is who asks.
 type Identity struct {
-	Owner   account.Owner
+	Owner   owner.Owner
 	Admin   bool
 	Expires time.Time
-	UserID  account.UserID // Of those who have the address one after the other; zero: not told.
-	asked   time.Time      // When, before it was looked at who it is.
-	session string         // The name of the browser's session; "" with a token.
+	UserID  owner.UserID // Of those who have the address one after the other; zero: not told.
+	asked   time.Time    // When, before it was looked at who it is.
+	session string       // The name of the browser's session; "" with a token.
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // What is written here is all that leaves the API: the generated types have no
@@ -125,15 +126,15 @@ func (s *server) testJSON(ctx context.Context, r account.TestReport, a account.A
 	}
 }
 
-func quotaJSON(q account.Quota) api.Quota {
+func quotaJSON(q owner.Quota) api.Quota {
 	usage := make([]api.AccountUsage, len(q.Accounts))
 	for i, a := range q.Accounts {
 		usage[i] = api.AccountUsage{AccountId: string(a.ID), Name: a.Name, Bytes: a.Bytes, Messages: a.Messages}
 	}
 	out := api.Quota{
 		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,
-		LimitSource: limitSource(q.Source()), LimitBytesSource: limitSource(q.SourceIn(account.InBytes)),
-		LimitMessagesSource: limitSource(q.SourceIn(account.InMessages)),
+		LimitSource: limitSource(q.Source()), LimitBytesSource: limitSource(q.SourceIn(owner.InBytes)),
+		LimitMessagesSource: limitSource(q.SourceIn(owner.InMessages)),
 		State:               api.QuotaState(q.State()), Accounts: usage, MailboxMissing: ptr(q.Gone),
 	}
 	if by, percent := q.Nearest(); by != "" {
@@ -142,7 +143,7 @@ func quotaJSON(q account.Quota) api.Quota {
 	return out
 }
 
-func userQuotaJSON(q account.Quota) api.UserQuota {
+func userQuotaJSON(q owner.Quota) api.UserQuota {
 	b := quotaJSON(q)
 	return api.UserQuota{
 		User: q.Owner.String(), UsedBytes: b.UsedBytes, LimitBytes: b.LimitBytes, UsedMessages: b.UsedMessages,
@@ -156,7 +157,7 @@ func userQuotaJSON(q account.Quota) api.UserQuota {
 	}
 }
 
-func limitSource(by account.LimitSource) *api.LimitSource {
+func limitSource(by owner.LimitSource) *api.LimitSource {
 	if by != "" {
 		return ptr(api.LimitSource(by))
 	}

@@ -10,13 +10,14 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // AdminResetQuota takes one user's limits back.
 func (s *server) AdminResetQuota(ctx context.Context,
 	r api.AdminResetQuotaRequestObject,
 ) (api.AdminResetQuotaResponseObject, error) {
-	o, err := account.ParseOwner(r.User)
+	o, err := owner.Parse(r.User)
 	if err != nil {
 		return nil, account.ErrNotFound
 	}
@@ -40,7 +41,7 @@ func (s *server) AdminChangeQuotas(ctx context.Context,
 ) (api.AdminChangeQuotasResponseObject, error) {
 	in := *r.Body
 	f := insight.QuotaFilter{
-		Match: value(in.Filter.Query), Domain: value(in.Filter.Domain), State: account.QuotaState(value(in.Filter.State)),
+		Match: value(in.Filter.Query), Domain: value(in.Filter.Domain), State: owner.QuotaState(value(in.Filter.State)),
 	}
 	change, after, err := limitChange(in)
 	if err != nil {
@@ -63,11 +64,11 @@ func (s *server) AdminChangeQuotas(ctx context.Context,
 }
 
 // limitChange reads what is to become of many users' limits, and where to go on.
-func limitChange(in api.QuotaChange) (c account.LimitChange, after string, err error) {
+func limitChange(in api.QuotaChange) (c owner.LimitChange, after string, err error) {
 	bad := &account.InvalidError{}
 	none := func(what api.QuotaChangeUnlimited) bool { return slices.Contains(value(in.Unlimited), what) }
 	c.Inherit = in.Action == api.InheritLimits
-	c.Limit = account.Limit{Bytes: in.LimitBytes, Messages: in.LimitMessages}
+	c.Limit = owner.Limit{Bytes: in.LimitBytes, Messages: in.LimitMessages}
 	c.KeepBytes = in.LimitBytes == nil && !none(api.UnlimitedBytes)
 	c.KeepMessages = in.LimitMessages == nil && !none(api.UnlimitedMessages)
 	if in.LimitBytes != nil && none(api.UnlimitedBytes) || in.LimitMessages != nil && none(api.UnlimitedMessages) {
@@ -81,7 +82,7 @@ func limitChange(in api.QuotaChange) (c account.LimitChange, after string, err e
 	}
 	if in.Cursor != nil {
 		if after, err = cursorIn(*in.Cursor); err != nil {
-			return account.LimitChange{}, "", err
+			return owner.LimitChange{}, "", err
 		}
 	}
 	return c, after, bad.OrNil()
@@ -133,7 +134,7 @@ func (s *server) AdminSetDefaultLimit(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	l := account.Limit{Bytes: r.Body.LimitBytes, Messages: r.Body.LimitMessages}
+	l := owner.Limit{Bytes: r.Body.LimitBytes, Messages: r.Body.LimitMessages}
 	if err := s.Admin.SetDefaultLimit(ctx, domain, &l); err != nil {
 		return nil, err
 	}
@@ -155,10 +156,10 @@ func (s *server) AdminDeleteDefaultLimit(ctx context.Context,
 }
 
 func defaultDomain(s string) (string, error) {
-	if s == account.EveryDomain {
+	if s == owner.EveryDomain {
 		return s, nil
 	}
-	domain, err := account.ParseDomain(s)
+	domain, err := owner.ParseDomain(s)
 	if err != nil {
 		return "", account.ErrNotFound
 	}

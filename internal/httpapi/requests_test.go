@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
@@ -609,13 +610,13 @@ func TestAdminQueries(t *testing.T) {
 	}
 	ask("/v1/admin/quotas?query=%25%27_&domain=firma.test&state=near&sort=-used_bytes&limit=500&cursor=abc")
 	if want := (insight.QuotaFilter{
-		Match: "%'_", Domain: "firma.test", State: account.QuotaNear, Sort: "-used_bytes", Limit: 500, Cursor: "abc",
+		Match: "%'_", Domain: "firma.test", State: owner.QuotaNear, Sort: "-used_bytes", Limit: 500, Cursor: "abc",
 	}); f.quotaQ != want {
 		t.Errorf("%+v", f.quotaQ)
 	}
 	ask("/v1/admin/accounts?user=Anna%40Firma.test&state=needs_attention&host=IMAP.Gmail.com.&limit=1")
 	if want := (insight.AccountFilter{
-		Owner: owner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com",
+		Owner: anOwner(t, anna), State: account.NeedsAttention, Host: "imap.gmail.com",
 		Limit: 1,
 	}); f.accountQ != want {
 		t.Errorf("%+v", f.accountQ)
@@ -650,7 +651,7 @@ func TestQuotaLimits(t *testing.T) {
 			continue
 		}
 		got := decode[api.UserQuota](t, rec)
-		if got.User != tc.user || !reflect.DeepEqual(f.limits[tc.user], account.Limit{
+		if got.User != tc.user || !reflect.DeepEqual(f.limits[tc.user], owner.Limit{
 			Bytes:    tc.bytes,
 			Messages: tc.messages,
 		}) {
@@ -704,16 +705,16 @@ func TestTheLimitsOfManyUsers(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		body string
-		want account.LimitChange
+		want owner.LimitChange
 	}{
-		{`{"action":"set","filter":{},"limit_bytes":5}`, account.LimitChange{
-			Limit: account.Limit{Bytes: ptr(int64(5))}, KeepMessages: true,
+		{`{"action":"set","filter":{},"limit_bytes":5}`, owner.LimitChange{
+			Limit: owner.Limit{Bytes: ptr(int64(5))}, KeepMessages: true,
 		}},
-		{`{"action":"set","filter":{},"limit_messages":0,"unlimited":["bytes"]}`, account.LimitChange{
-			Limit: account.Limit{Messages: ptr(int64(0))},
+		{`{"action":"set","filter":{},"limit_messages":0,"unlimited":["bytes"]}`, owner.LimitChange{
+			Limit: owner.Limit{Messages: ptr(int64(0))},
 		}},
-		{`{"action":"set","filter":{},"unlimited":["messages"]}`, account.LimitChange{KeepBytes: true}},
-		{`{"action":"inherit","filter":{}}`, account.LimitChange{Inherit: true, KeepBytes: true, KeepMessages: true}},
+		{`{"action":"set","filter":{},"unlimited":["messages"]}`, owner.LimitChange{KeepBytes: true}},
+		{`{"action":"inherit","filter":{}}`, owner.LimitChange{Inherit: true, KeepBytes: true, KeepMessages: true}},
 	} {
 		if rec := ask(tc.body); rec.Code != 200 || !reflect.DeepEqual(f.change, tc.want) {
 			t.Errorf("%s: %d %+v", tc.body, rec.Code, f.change)
@@ -721,7 +722,7 @@ func TestTheLimitsOfManyUsers(t *testing.T) {
 	}
 	got := decode[api.QuotaChanged](t, ask(`{"action":"set","filter":{"query":"a","domain":"firma.test","state":"over"},
 		"limit_bytes":5}`))
-	want := insight.QuotaFilter{Match: "a", Domain: "firma.test", State: account.QuotaOver}
+	want := insight.QuotaFilter{Match: "a", Domain: "firma.test", State: owner.QuotaOver}
 	if f.quotaQ != want || got.Matching != 500 || got.Changed != 400 || got.NextCursor == nil {
 		t.Fatalf("%+v, %+v", f.quotaQ, got)
 	}
@@ -732,7 +733,7 @@ func TestTheLimitsOfManyUsers(t *testing.T) {
 	if got = decode[api.QuotaChanged](t, ask(`{"action":"count","filter":{}}`)); got.Matching != 1234 || got.Changed != 0 {
 		t.Errorf("counted: %+v", got)
 	}
-	f.change = account.LimitChange{}
+	f.change = owner.LimitChange{}
 	for _, body := range []string{
 		`{"action":"set","filter":{}}`, `{"action":"set","filter":{},"limit_bytes":null}`,
 		`{"action":"set","filter":{},"limit_bytes":5,"unlimited":["bytes"]}`, `{"action":"set","limit_bytes":5}`,
@@ -740,7 +741,7 @@ func TestTheLimitsOfManyUsers(t *testing.T) {
 		`{"action":"set","filter":{},"limit_bytes":5,"cursor":"%"}`,
 		`{"action":"set","filter":{"stat":"over"},"limit_bytes":5}`,
 	} {
-		if rec := ask(body); rec.Code < 400 || rec.Code > 422 || f.change != (account.LimitChange{}) {
+		if rec := ask(body); rec.Code < 400 || rec.Code > 422 || f.change != (owner.LimitChange{}) {
 			t.Errorf("%s: %d %s", body, rec.Code, rec.Body)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Web is what signing in to the web pages takes.
@@ -96,7 +97,7 @@ func newSessions(w Web, now func() time.Time) (*sessions, error) {
 }
 
 // sign returns the value of the cookie for the session with that name.
-func (s *sessions) sign(name string, o account.Owner, admin bool) (string, error) {
+func (s *sessions) sign(name string, o owner.Owner, admin bool) (string, error) {
 	now := s.now()
 	c := claims{Claims: jwt.Claims{
 		ID: name, Subject: o.String(), Audience: jwt.Audience{sessionAudience},
@@ -140,7 +141,7 @@ func (s *sessions) read(token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	o, err := account.ParseOwner(c.Subject)
+	o, err := owner.Parse(c.Subject)
 	if err != nil || c.ID == "" {
 		return Identity{}, fmt.Errorf("%w: its subject is no mailbox address, or it has no name", ErrToken)
 	}
@@ -221,7 +222,7 @@ func (s *sessions) fromOurPage(r *http.Request) error {
 	return nil
 }
 
-func sameHost(a, b string) bool { return account.FoldASCII(a) == account.FoldASCII(b) }
+func sameHost(a, b string) bool { return owner.FoldASCII(a) == owner.FoldASCII(b) }
 
 // mostCookies is how many cookies of one name are looked at: browsers send more
 // than one where pages of another path or a parent domain have set theirs.
@@ -328,7 +329,7 @@ func (s *server) DeleteSessions(ctx context.Context,
 	everybody := value(r.Params.Everybody)
 	if r.Params.User != nil {
 		var err error
-		if o, err = account.ParseOwner(*r.Params.User); err != nil {
+		if o, err = owner.Parse(*r.Params.User); err != nil {
 			bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
 		}
 		if everybody {
@@ -342,7 +343,7 @@ func (s *server) DeleteSessions(ctx context.Context,
 		return nil, errForbidden
 	}
 	if everybody {
-		o = account.Owner{}
+		o = owner.Owner{}
 	}
 	n, err := s.Web.Sessions.EndAll(ctx, o)
 	if err != nil {

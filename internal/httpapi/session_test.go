@@ -285,7 +285,7 @@ func TestOnlyOurOwnPagesCallWithACookie(t *testing.T) {
 func TestASessionIsAnAdministratorsOnlyIfItsLinkWas(t *testing.T) {
 	for _, admin := range []bool{false, true} {
 		f := newFixture(t)
-		f.links["followme"] = httpapi.Link{Owner: owner(t, anna), Admin: admin, ReturnTo: "/"}
+		f.links["followme"] = httpapi.Link{Owner: anOwner(t, anna), Admin: admin, ReturnTo: "/"}
 		cookie := f.signIn(t)
 		want := map[bool]int{false: 403, true: 200}[admin]
 		if rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -36,7 +37,7 @@ type Passwords interface {
 	// user or another password, and nothing tells the two apart; an *account.HeldBackError
 	// where too many attempts failed lately. Any other error means that it cannot be
 	// said now.
-	Check(ctx context.Context, c Client, user account.Owner, password account.Secret) error
+	Check(ctx context.Context, c Client, user owner.Owner, password account.Secret) error
 }
 
 // Client is who wants to sign in.
@@ -73,7 +74,7 @@ type Returns interface {
 type Tickets interface {
 	// ClaimPending reports whether nobody had the name before: of any number of callers
 	// in any number of processes one has it, until then.
-	ClaimPending(ctx context.Context, name string, o account.Owner, until time.Time) (bool, error)
+	ClaimPending(ctx context.Context, name string, o owner.Owner, until time.Time) (bool, error)
 }
 
 // checkAway is after how many seconds to try again where a password cannot be
@@ -127,7 +128,7 @@ func (s *server) SignInWithPassword(ctx context.Context,
 	case !b.ours:
 		return nil, errCrossSite
 	}
-	user, err := account.ParseOwner(r.Body.User)
+	user, err := owner.Parse(r.Body.User)
 	if err != nil {
 		bad := &account.InvalidError{}
 		bad.Add("user", "invalid", "must be a full mailbox address, such as anna@example.org")
@@ -153,7 +154,7 @@ func (s *server) SignInWithPassword(ctx context.Context,
 
 // checkPassword asks within the bounds, and tells all failures apart that people
 // may be told apart.
-func (s *server) checkPassword(ctx context.Context, c Client, user account.Owner, password account.Secret) error {
+func (s *server) checkPassword(ctx context.Context, c Client, user owner.Owner, password account.Secret) error {
 	done, err := s.turns.take(ctx, c, user)
 	if errors.Is(err, errNoPlace) {
 		s.Log.WarnContext(ctx, "no place to check a password became free in time", "user", user, "client", c.Addr)
@@ -202,7 +203,7 @@ type arrived interface {
 // arrive signs a browser in, or asks where somebody else is signed in there: by a
 // link that nobody sees otherwise, so that what holds for links holds here. A user
 // does so only so often: each time there is a session more, and a row of the audit.
-func (s *server) arrive(ctx context.Context, b browser, o account.Owner, to, way string,
+func (s *server) arrive(ctx context.Context, b browser, o owner.Owner, to, way string,
 	accept *string,
 ) (arrived, error) {
 	// What another site uses up is not the user's own.
@@ -232,7 +233,7 @@ type reached interface {
 }
 
 // arriveByPage is arrive for those who look at the answer themselves.
-func (s *server) arriveByPage(ctx context.Context, b browser, o account.Owner, to, way string,
+func (s *server) arriveByPage(ctx context.Context, b browser, o owner.Owner, to, way string,
 	accept *string,
 ) (reached, error) {
 	on, err := s.arrive(ctx, b, o, to, way, accept)

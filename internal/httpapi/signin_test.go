@@ -24,6 +24,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // byProxy signs in whom a proxy names; httptest's requests come from 192.0.2.1.
@@ -145,7 +146,7 @@ func TestASessionEndsWhereTheProxyNamesSomebodyElse(t *testing.T) {
 		t.Errorf("anna is replaced unasked: %d %s", asked.Code, asked.Body)
 	}
 	if !slices.ContainsFunc(slices.Collect(maps.Values(f.links)), func(l httpapi.Link) bool {
-		return l.Owner == owner(t, bartek) && l.Way == "header"
+		return l.Owner == anOwner(t, bartek) && l.Way == "header"
 	}) {
 		t.Errorf("by which way is not known when the question is answered: %+v", f.links)
 	}
@@ -293,7 +294,7 @@ func TestOnlyOurPageSignsInWithAPassword(t *testing.T) {
 
 func TestSigningInAsksBeforeItReplacesSomebodyElse(t *testing.T) {
 	f := newFixture(t)
-	f.links["bartek"] = httpapi.Link{Owner: owner(t, bartek), ReturnTo: "/"}
+	f.links["bartek"] = httpapi.Link{Owner: anOwner(t, bartek), ReturnTo: "/"}
 	bartekIn := f.signInBy(t, "/link/bartek")
 	rec := f.enters(anna, canary, headers{"Cookie": bartekIn})
 	var on struct{ Location string }
@@ -320,7 +321,7 @@ type held struct {
 	let chan struct{}
 }
 
-func (h *held) Check(_ context.Context, c httpapi.Client, _ account.Owner, password account.Secret) error {
+func (h *held) Check(_ context.Context, c httpapi.Client, _ owner.Owner, password account.Secret) error {
 	if password.Reveal() == canary {
 		return nil
 	}
@@ -502,7 +503,7 @@ func TestABrowserComesBackFromTheIdentityProvider(t *testing.T) {
 // TestWhatTheIdentityProviderSaysIsToldInWords, and no page leads anywhere else.
 func TestWhatTheIdentityProviderSaysIsToldInWords(t *testing.T) {
 	f := newFixture(t)
-	f.userIDs = map[account.Owner]string{owner(t, anna): "1"}
+	f.userIDs = map[owner.Owner]string{anOwner(t, anna): "1"}
 	for name, tc := range map[string]struct {
 		fail   error
 		person oidc.Person
@@ -543,7 +544,7 @@ func TestWhatTheIdentityProviderSaysIsToldInWords(t *testing.T) {
 		},
 		"another user's by now": {
 			nil,
-			oidc.Person{Owner: owner(t, anna), UserID: account.TextID("2")},
+			oidc.Person{Owner: anOwner(t, anna), UserID: owner.TextID("2")},
 			false, 403,
 			"another person's by now", "należy już do kogoś innego",
 		},
@@ -574,11 +575,11 @@ func TestWhatTheIdentityProviderSaysIsToldInWords(t *testing.T) {
 func TestAnAddressThatIsTakenMeanwhileSignsNobodyElseIn(t *testing.T) {
 	for _, taken := range []bool{true, false} {
 		f := newFixture(t)
-		f.userIDs = map[account.Owner]string{owner(t, anna): "1"}
-		f.person = oidc.Person{Owner: owner(t, anna), UserID: account.TextID("1")}
+		f.userIDs = map[owner.Owner]string{anOwner(t, anna): "1"}
+		f.person = oidc.Person{Owner: anOwner(t, anna), UserID: owner.TextID("1")}
 		r := f.comesBack(t, "/accounts/new")
 		if taken {
-			f.linked = func() { f.userIDs[owner(t, anna)] = "2" }
+			f.linked = func() { f.userIDs[anOwner(t, anna)] = "2" }
 		}
 		rec := f.do(r)
 		in := strings.Contains(strings.Join(rec.Header().Values("Set-Cookie"), "\n"), "mailbrook_session=")
@@ -706,7 +707,7 @@ func TestAUserSignsInOnlySoOften(t *testing.T) {
 			o.Web.SignIn.Passwords = &held{}
 		}}, func(f *fixture, user string) *httptest.ResponseRecorder { return f.enters(user, canary, nil) }, 200},
 		"oidc": {[]func(*httpapi.Options){clock}, func(f *fixture, user string) *httptest.ResponseRecorder {
-			f.person = oidc.Person{Owner: owner(f.t, user)}
+			f.person = oidc.Person{Owner: anOwner(f.t, user)}
 			return f.do(f.comesBack(f.t, "/"))
 		}, 303},
 	} {
@@ -800,7 +801,7 @@ func TestAnotherSiteUsesUpNothingOfTheUsers(t *testing.T) {
 					options = append(options, byProxy)
 				}
 				f := newFixture(t, options...)
-				f.person = oidc.Person{Owner: owner(t, anna)}
+				f.person = oidc.Person{Owner: anOwner(t, anna)}
 				for range 45 {
 					signIn(f, ways[uses])
 				}

@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // goToIssuer sends a browser to the identity provider.
@@ -111,7 +112,7 @@ func (s *server) FinishSignIn(ctx context.Context,
 // redeem uses a ticket and asks the provider who signed in. A ticket that came back
 // before, in whichever process, is errTicket: then nobody is asked.
 func (s *server) redeem(ctx context.Context, t ticket, p api.FinishSignInParams) (oidc.Person, error) {
-	first, err := s.Web.SignIn.Tickets.ClaimPending(ctx, "sign-in "+t.flow.State, account.Owner{}, t.until)
+	first, err := s.Web.SignIn.Tickets.ClaimPending(ctx, "sign-in "+t.flow.State, owner.Owner{}, t.until)
 	if err == nil && !first {
 		err = errTicket
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // How many passwords a process has checked at a time, and by whom. A mail server may
@@ -36,7 +36,7 @@ func newTurns() turns {
 // take waits for a place, or fails with errNoPlace. The caller must call done.
 // Who has many waits for its own places first, so that the others wait with a few of
 // it and not with all.
-func (t turns) take(ctx context.Context, c Client, user account.Owner) (done func(), err error) {
+func (t turns) take(ctx context.Context, c Client, user owner.Owner) (done func(), err error) {
 	queues := []queue{
 		{t.clients, network(c.Addr, 32, 64)}, {t.networks, network(c.Addr, 24, 48)}, {t.strangers, ""},
 	}

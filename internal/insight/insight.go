@@ -7,11 +7,12 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // AccountFilter chooses a page of accounts across users.
 type AccountFilter struct {
-	Owner account.Owner // Zero: every user's.
+	Owner owner.Owner   // Zero: every user's.
 	State account.State // "": any.
 	Match string        // Part of the user's or the account's address or of the host, in any case, no wildcards; "": any.
 	Host  string        // In lower case; "": any.
@@ -28,9 +29,9 @@ type AccountFilter struct {
 
 // QuotaFilter chooses users, and a page of them.
 type QuotaFilter struct {
-	Match  string             // Part of the user's address, in any case, no wildcards; "": all.
-	Domain string             // Of the user's address; "": any.
-	State  account.QuotaState // "": any.
+	Match  string           // Part of the user's address, in any case, no wildcards; "": all.
+	Domain string           // Of the user's address; "": any.
+	State  owner.QuotaState // "": any.
 	// Sort is "user" (also ""), "used_bytes", "used_messages", "limit_bytes" or "usage" (the fuller of the two limits;
 	// without a limit, empty); "-" before it turns it round.
 	Sort   string
@@ -57,8 +58,8 @@ type LimitStep struct {
 
 // DefaultLimit is what users of a domain may hold for whom nothing else was set.
 type DefaultLimit struct {
-	Domain string // account.EveryDomain: whose domain has none.
-	Limit  account.Limit
+	Domain string // owner.EveryDomain: whose domain has none.
+	Limit  owner.Limit
 }
 
 // Stats are counts over all users.

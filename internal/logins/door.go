@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Door admits attempts of one client to sign in to the pages: here it is our
@@ -37,11 +38,11 @@ func (l *Limiter) Door(client netip.Addr, browser string) Door {
 }
 
 // PagesName is by what attempts to sign in to the pages as a user are known.
-func PagesName(o account.Owner) string { return key("pages", o.String()) }
+func PagesName(o owner.Owner) string { return key("pages", o.String()) }
 
 // KnownAtPages is as whose attempts those count that are made as a user in browsers in
 // which it has signed in before.
-func KnownAtPages(o account.Owner) string { return Attempt{Client: key("known", o.String())}.By() }
+func KnownAtPages(o owner.Owner) string { return Attempt{Client: key("known", o.String())}.By() }
 
 // Admit is as of Limiter, for an account whose owner is the user that somebody
 // wants to be.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // by returns as who an attempt from an address counts.
@@ -25,7 +26,7 @@ func by(t *testing.T, address string) string {
 	if settle(account.SignInRefused); !slices.Equal(l.asked, []string{"reserve", "refuse place"}) {
 		t.Errorf("asked %q", l.asked)
 	}
-	if l.at.Owner != (account.Owner{}) || l.at.Account != "" || len(l.at.Names) != 1 || l.at.Names[0] != l.at.Mailbox {
+	if l.at.Owner != (owner.Owner{}) || l.at.Account != "" || len(l.at.Names) != 1 || l.at.Names[0] != l.at.Mailbox {
 		t.Errorf("it counts as %+v", l.at)
 	}
 	return l.at.By()
@@ -71,7 +72,7 @@ func TestAKnownBrowsersAttemptsAreItsOwn(t *testing.T) {
 	at := func(address, browser, user string) Attempt {
 		t.Helper()
 		l, a := &ledger{}, theAccount(t)
-		a.Owner = owner(t, user)
+		a.Owner = anOwner(t, user)
 		if _, err := New(Options{Ledger: l}).Door(netip.MustParseAddr(address), browser).Admit(t.Context(), a,
 			nil); err != nil {
 			t.Fatal(err)
@@ -83,7 +84,7 @@ func TestAKnownBrowsersAttemptsAreItsOwn(t *testing.T) {
 	if known.By() == strange.By() || known.Mailbox == strange.Mailbox || slices.Equal(known.Names, strange.Names) {
 		t.Errorf("%+v counts with %+v", known, strange)
 	}
-	if known.By() != KnownAtPages(owner(t, anna)) {
+	if known.By() != KnownAtPages(anOwner(t, anna)) {
 		t.Errorf("it counts as %s", known.By())
 	}
 	if there := at("198.51.100.7", "b", anna); there.By() != known.By() || !slices.Equal(there.Names, known.Names) {

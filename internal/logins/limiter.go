@@ -20,6 +20,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Limits say how many logins may fail within a window. Zero fields stand for
@@ -67,7 +68,7 @@ const (
 // Attempt is one login as it is counted. The keys are digests: of what people
 // type into the wrong field nothing is kept.
 type Attempt struct {
-	Owner   account.Owner
+	Owner   owner.Owner
 	Client  string     // Who signs in to the pages, instead of an owner; "": this is no such attempt.
 	Account account.ID // "": settings that are not saved.
 	Names   []string   // What the login may name a mailbox by: one user's logins that share one are counted together.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // ledger writes down what it is asked.
@@ -40,9 +41,9 @@ func (l *ledger) Refuse(ctx context.Context, id string, _ Attempt, _ Limits) err
 	return ctx.Err()
 }
 
-func owner(t *testing.T, s string) account.Owner {
+func anOwner(t *testing.T, s string) owner.Owner {
 	t.Helper()
-	o, err := account.ParseOwner(s)
+	o, err := owner.Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func owner(t *testing.T, s string) account.Owner {
 
 func theAccount(t *testing.T) account.Account {
 	return account.Account{
-		ID: "a", Owner: owner(t, "anna@firma.test"), Username: "anna", SettingsEpoch: 7,
+		ID: "a", Owner: anOwner(t, "anna@firma.test"), Username: "anna", SettingsEpoch: 7,
 		Server: account.Server{Host: "imap.example.org", Security: account.TLS},
 	}
 }

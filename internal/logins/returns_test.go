@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // TestReturnsCountForTheirClientAlone: no user's attempts are among them, and no other
@@ -31,7 +32,7 @@ func TestReturnsCountForTheirClientAlone(t *testing.T) {
 	if other := at("192.0.2.7"); other.By() == one.By() || other.Mailbox == one.Mailbox {
 		t.Errorf("%+v counts with %+v", other, one)
 	}
-	if one.Owner != (account.Owner{}) || len(one.Names) > 0 {
+	if one.Owner != (owner.Owner{}) || len(one.Names) > 0 {
 		t.Errorf("it counts as %+v", one)
 	}
 	held := &account.HeldBackError{}

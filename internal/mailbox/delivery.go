@@ -5,9 +5,9 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -18,16 +18,16 @@ import (
 type Delivery struct {
 	*spool.Spool
 	store   *Store
-	owner   account.Owner
+	owner   owner.Owner
 	root    *root
-	limit   account.Limit
+	limit   owner.Limit
 	tracker *tracker
 
-	reserved usage         // Guarded by tracker.mu, as is what follows.
-	looked   bool          // Whether this delivery has seen the quota file.
-	own      account.Limit // The mailbox's own limits, as they stand in the quota file …
-	ownSeen  disk.Stat     // … that this was.
-	outdated bool          // Its first line tells of limits that we set before.
+	reserved usage       // Guarded by tracker.mu, as is what follows.
+	looked   bool        // Whether this delivery has seen the quota file.
+	own      owner.Limit // The mailbox's own limits, as they stand in the quota file …
+	ownSeen  disk.Stat   // … that this was.
+	outdated bool        // Its first line tells of limits that we set before.
 }
 
 // ErrNoMailbox says that a user has no mailbox; it has the code
@@ -42,7 +42,7 @@ func noMailbox(op string) error {
 }
 
 // Make makes a user's mailbox, if it is not there; the log tells who did.
-func (s *Store) Make(ctx context.Context, o account.Owner) error {
+func (s *Store) Make(ctx context.Context, o owner.Owner) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -60,8 +60,8 @@ func (s *Store) Make(ctx context.Context, o account.Owner) error {
 // Open prepares delivery for one account into one user's mailbox, which has to be
 // there: else the error is ErrNoMailbox. journal and epoch name the spool's owner;
 // limit is enforced by Reserve, beside the mailbox's own.
-func (s *Store) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	limit account.Limit,
+func (s *Store) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	limit owner.Limit,
 ) (*Delivery, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/mailtest/destination"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // place is a Maildir as the suite of destinations sees it.
@@ -31,7 +31,7 @@ func (p place) Open(ctx context.Context, process destination.Process) (fetch.Del
 		return nil, err
 	}
 	s.disk = &faulty{Disk: disk.Kernel(), failed: map[int]bool{}, together: p.together, call: process.Call}
-	l := account.Limit{}
+	l := owner.Limit{}
 	if process.Limit > 0 {
 		l = limit(process.Limit, -1)
 	}

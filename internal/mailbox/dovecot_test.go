@@ -12,11 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // What Open returns is what the engine asks for.
@@ -70,11 +70,11 @@ func flagsOf(letters string) (f mail.Flags) {
 	return f
 }
 
-func openFor(t testing.TB, template string, l account.Limit) (*mailbox.Store, account.Owner, *mailbox.Delivery) {
+func openFor(t testing.TB, template string, l owner.Limit) (*mailbox.Store, owner.Owner, *mailbox.Delivery) {
 	t.Helper()
 	s, err := mailbox.New(mailbox.Options{Template: "maildir:" + template, Host: "test"})
 	must(t, err)
-	o, err := account.ParseOwner(user)
+	o, err := owner.Parse(user)
 	must(t, err)
 	must(t, s.Make(t.Context(), o))
 	d, err := s.Open(t.Context(), o, "journal", 1, l)
@@ -91,7 +91,7 @@ func openFor(t testing.TB, template string, l account.Limit) (*mailbox.Store, ac
 // was sent, with its flags and date.
 func TestDovecotServesWhatWasDelivered(t *testing.T) {
 	dir := t.TempDir()
-	_, _, d := openFor(t, dir+"/{user}", account.Limit{})
+	_, _, d := openFor(t, dir+"/{user}", owner.Limit{})
 	msgs := mailtest.Corpus(7, 150, true)
 	bring(t, d, msgs, 0)
 	must(t, d.EnsureFolders(t.Context(), []string{"Gmail/Empty & wide: łódź/😀"}))
@@ -134,7 +134,7 @@ func TestQuotaAgreesWithDovecot(t *testing.T) {
 	})
 	root := server.Store(user)
 	limit := int64(1 << 30)
-	s, o, d := openFor(t, filepath.Dir(filepath.Dir(root))+"/{user}/Maildir", account.Limit{Bytes: &limit})
+	s, o, d := openFor(t, filepath.Dir(filepath.Dir(root))+"/{user}/Maildir", owner.Limit{Bytes: &limit})
 	agree := func(when string) {
 		t.Helper()
 		used, messages, err := s.Usage(t.Context(), o)
@@ -195,7 +195,7 @@ func dovecotUsage(t *testing.T, server *mailtest.Dovecot) string {
 // Names that are awkward on the wire or on disk work in a real Dovecot.
 func TestDovecotTakesOurNames(t *testing.T) {
 	dir := t.TempDir()
-	_, _, d := openFor(t, dir+"/{user}", account.Limit{})
+	_, _, d := openFor(t, dir+"/{user}", owner.Limit{})
 	taken := map[string]bool{}
 	var folders []string
 	var msgs []mail.Placement

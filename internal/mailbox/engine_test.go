@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/spool"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -132,8 +133,8 @@ func (p postman) Credential(context.Context, account.Account) (account.Credentia
 // boxes gives the engine a store, as cmd does.
 type boxes struct{ *Store }
 
-func (b boxes) Open(ctx context.Context, o account.Owner, journal string, epoch int64,
-	l account.Limit,
+func (b boxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
+	l owner.Limit,
 ) (fetch.Delivery, error) {
 	if err := b.Make(ctx, o); err != nil {
 		return nil, err
@@ -166,7 +167,7 @@ func offices(t *testing.T) map[string]*office {
 // customer is one user with one account, and what became of his mail.
 type customer struct {
 	*office
-	owner   account.Owner
+	owner   owner.Owner
 	account account.Account
 	home    string
 	deleted map[string]int // By text.
@@ -175,7 +176,7 @@ type customer struct {
 func (o *office) enrol(t *testing.T) *customer {
 	t.Helper()
 	o.users++
-	owner, err := account.ParseOwner(fmt.Sprintf("u%d@firma.test", o.users))
+	owner, err := owner.Parse(fmt.Sprintf("u%d@firma.test", o.users))
 	must(t, err)
 	a, err := o.db.Accounts().Add(t.Context(), account.Account{
 		ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other",

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Remote folders keep their names below the account's, as far as Maildir++ lets them.
@@ -48,14 +48,14 @@ func deliverOne(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	anna, err := account.ParseOwner("anna@firma.test")
+	anna, err := owner.Parse("anna@firma.test")
 	if err != nil {
 		return err
 	}
 	if err := store.Make(ctx, anna); err != nil {
 		return err
 	}
-	d, err := store.Open(ctx, anna, "journal-1", 1, account.Limit{})
+	d, err := store.Open(ctx, anna, "journal-1", 1, owner.Limit{})
 	if err != nil {
 		return err
 	}

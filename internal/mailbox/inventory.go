@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -121,7 +121,7 @@ func (d *Delivery) Fingerprint(ctx context.Context, f mail.Found) (mail.Fingerpr
 }
 
 // Fingerprint reads a message of a user's mailbox: see Delivery.Fingerprint.
-func (s *Store) Fingerprint(ctx context.Context, o account.Owner, f mail.Found) (mail.Fingerprint, error) {
+func (s *Store) Fingerprint(ctx context.Context, o owner.Owner, f mail.Found) (mail.Fingerprint, error) {
 	r, err := s.openRoot(o, toLook)
 	if err != nil {
 		return mail.Fingerprint{}, err
@@ -156,7 +156,7 @@ func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint,
 // Inspect returns all that lies in a user's mailbox, for comparing it with the
 // journals. It changes nothing and holds up nobody; one that is not there,
 // or that is no Maildir, is empty.
-func (s *Store) Inspect(ctx context.Context, o account.Owner) (mail.Inventory, error) {
+func (s *Store) Inspect(ctx context.Context, o owner.Owner) (mail.Inventory, error) {
 	inv := mail.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
 	r, err := s.openRoot(o, toMeasure)
 	if disk.Missing(err) {

@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
 func TestTheSpoolsNoteIsReadAsItWasWrittenLast(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	want := func(d *Delivery, n int64, known bool) {
 		t.Helper()
 		if got, ok, err := d.Generation(t.Context()); err != nil || got != n || ok != known {
@@ -29,20 +29,20 @@ func TestTheSpoolsNoteIsReadAsItWasWrittenLast(t *testing.T) {
 		must(t, d.SetGeneration(t.Context(), n))
 	}
 	want(d, 11, true)
-	other := open(t, s, 2, account.Limit{})
+	other := open(t, s, 2, owner.Limit{})
 	want(other, 11, true)
 	must(t, other.SetGeneration(t.Context(), 12))
 	must(t, d.SetGeneration(t.Context(), 9)) // One that was overtaken takes nothing back.
-	want(open(t, s, 3, account.Limit{}), 12, true)
+	want(open(t, s, 3, owner.Limit{}), 12, true)
 	must(t, other.Sweep(t.Context(), nil))
 	want(other, 12, true)
 	must(t, os.RemoveAll(filepath.Join(root, spool.Dir, journal)))
-	want(open(t, s, 4, account.Limit{}), 0, false)
+	want(open(t, s, 4, owner.Limit{}), 0, false)
 }
 
 func TestATokenIsFoundWhereverTheUserPutTheMessage(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 5)
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
@@ -100,7 +100,7 @@ func mustGlob(t *testing.T, pattern string) string {
 
 func TestASpoolFileOfAForgottenLifeDoesNotStandInTheWay(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 7, account.Limit{})
+	d := open(t, s, 7, owner.Limit{})
 	leftover := filepath.Join(root, spool.Dir, journal, fmt.Sprintf("%s.e7", token(1)))
 	must(t, os.WriteFile(leftover, []byte("half a mess"), 0o600))
 	all, err := stage(d, 1)
@@ -122,7 +122,7 @@ func TestAnInventoryIsComplete(t *testing.T) {
 		t.Errorf("a mailbox that is not there holds %+v, %v", inv, err)
 	}
 	limit := int64(1 << 30)
-	d := open(t, s, 1, account.Limit{Bytes: &limit})
+	d := open(t, s, 1, owner.Limit{Bytes: &limit})
 	must(t, d.Reserve(t.Context(), 1, 1))
 	d.Release(1, 1)
 	all, err := stage(d, 3)

@@ -20,6 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -92,7 +93,7 @@ func served(t *testing.T, d disk.Disk) (*mailtest.Dovecot, *Delivery) {
 	if d != nil {
 		s.disk = d
 	}
-	return server, open(t, s, 1, account.Limit{})
+	return server, open(t, s, 1, owner.Limit{})
 }
 
 // Keywords that a message has at its own server, a real one, it has in the mailbox that

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -38,7 +38,7 @@ func letters(name string) string { _, l, _ := strings.Cut(name, ":2,"); return l
 // differs in its second: so Dovecot sees it.
 func TestKeywordsGetTheirLetters(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
 	file := filepath.Join(root, ".Gmail", keywordsFile)
 	must(t, os.WriteFile(file, []byte("0 $forwarded\nnonsense\n3 Junk\n30 no\n"), 0o600))
@@ -88,7 +88,7 @@ func TestKeywordsWithoutALetterAreCounted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, root := newStore(t, Options{})
-			d := open(t, s, 1, account.Limit{})
+			d := open(t, s, 1, owner.Limit{})
 			must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
 			must(t, tc.prepare(root))
 			if got := letters(bringWith(t, d, 1, all)); got != tc.letters || s.DroppedKeywords() != tc.dropped {
@@ -102,7 +102,7 @@ func TestKeywordsWithoutALetterAreCounted(t *testing.T) {
 // and a swept file takes the lock with it.
 func TestALeftLockIsTakenOver(t *testing.T) {
 	s, root := newStore(t, Options{})
-	must(t, open(t, s, 1, account.Limit{}).EnsureFolders(t.Context(), []string{"Gmail"}))
+	must(t, open(t, s, 1, owner.Limit{}).EnsureFolders(t.Context(), []string{"Gmail"}))
 	lock := filepath.Join(root, ".Gmail", uidsLock)
 	temp := filepath.Join(root, spool.Dir, journal, "keywords.e1.abc")
 	for n, leave := range []func() error{
@@ -122,14 +122,14 @@ func TestALeftLockIsTakenOver(t *testing.T) {
 	} {
 		must(t, leave())
 		began := time.Now()
-		d := open(t, s, int64(n+2), account.Limit{})
+		d := open(t, s, int64(n+2), owner.Limit{})
 		if got := letters(bringWith(t, d, n+1, mail.Keywords(fmt.Sprintf("k%d", n)))); got != string(rune('a'+n)) {
 			t.Errorf("letters %q after %v", got, time.Since(began))
 		}
 	}
 	must(t, os.WriteFile(temp+"d", []byte("1:test"), 0o600))
 	must(t, os.Link(temp+"d", lock))
-	must(t, open(t, s, 9, account.Limit{}).Sweep(t.Context(), nil))
+	must(t, open(t, s, 9, owner.Limit{}).Sweep(t.Context(), nil))
 	left, err := filepath.Glob(filepath.Join(root, spool.Dir, journal, "keywords*"))
 	must(t, err)
 	if _, err := os.Lstat(lock); !os.IsNotExist(err) || len(left) > 0 {

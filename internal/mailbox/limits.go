@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -22,7 +22,7 @@ const (
 
 // parseLimits reads a quota file's first line, "204800S,1000C". What is 0, or
 // cannot be read, limits nothing.
-func parseLimits(header string) (l account.Limit) {
+func parseLimits(header string) (l owner.Limit) {
 	for _, part := range strings.Split(header, ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
@@ -62,14 +62,14 @@ func (r *root) notedLimits() ([]string, error) {
 // ownLimit returns the mailbox's own limits, beside those that Mailbrook set. What
 // says the same twice is said by us. outdated says that the line is ours and tells
 // of limits that were set before.
-func (r *root) ownLimit(set account.Limit) (own account.Limit, seen disk.Stat, outdated bool, err error) {
+func (r *root) ownLimit(set owner.Limit) (own owner.Limit, seen disk.Stat, outdated bool, err error) {
 	f, err := r.readQuotaFile()
 	if err != nil || f.header == "" || f.header == limitLine(set) {
-		return account.Limit{}, f.st, false, nil //nolint:nilerr // What cannot be read as one is no quota file.
+		return owner.Limit{}, f.st, false, nil //nolint:nilerr // What cannot be read as one is no quota file.
 	}
 	noted, err := r.notedLimits()
 	if err != nil || slices.Contains(noted, f.header) {
-		return account.Limit{}, f.st, err == nil, err
+		return owner.Limit{}, f.st, err == nil, err
 	}
 	return parseLimits(f.header), f.st, false, nil
 }
@@ -77,16 +77,16 @@ func (r *root) ownLimit(set account.Limit) (own account.Limit, seen disk.Stat, o
 // OwnLimit returns the limits that stand in the user's mailbox itself, where the
 // mail server wrote them, beside those that Mailbrook set. A user without a
 // mailbox has none.
-func (s *Store) OwnLimit(ctx context.Context, o account.Owner, set account.Limit) (account.Limit, error) {
+func (s *Store) OwnLimit(ctx context.Context, o owner.Owner, set owner.Limit) (owner.Limit, error) {
 	if err := ctx.Err(); err != nil {
-		return account.Limit{}, err
+		return owner.Limit{}, err
 	}
 	r, err := s.openRoot(o, toMeasure)
 	if disk.Missing(err) {
-		return account.Limit{}, nil
+		return owner.Limit{}, nil
 	}
 	if err != nil {
-		return account.Limit{}, err
+		return owner.Limit{}, err
 	}
 	defer r.close()
 	own, _, _, err := r.ownLimit(set)
@@ -99,7 +99,7 @@ func (d *Delivery) lookAtOwn() error {
 	st, err := d.root.Lstat(d.root.FD, quotaFile)
 	switch {
 	case disk.Missing(err):
-		d.own, d.ownSeen, d.outdated = account.Limit{}, disk.Stat{}, false
+		d.own, d.ownSeen, d.outdated = owner.Limit{}, disk.Stat{}, false
 		return nil
 	case err != nil:
 		return err
@@ -120,7 +120,7 @@ const (
 )
 
 // forFetched is what fetched mail may take of a mailbox's own limit.
-func forFetched(own account.Limit) account.Limit {
+func forFetched(own owner.Limit) owner.Limit {
 	part := func(limit *int64, most int64) *int64 {
 		if limit == nil {
 			return nil
@@ -128,7 +128,7 @@ func forFetched(own account.Limit) account.Limit {
 		n := *limit - min(*limit/leftFree, most)
 		return &n
 	}
-	return account.Limit{
+	return owner.Limit{
 		Bytes: part(own.Bytes, leftFreeBytes), Messages: part(own.Messages, leftFreeMessages),
 	}
 }

@@ -9,10 +9,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -21,7 +21,7 @@ import (
 func TestD1_TheMailboxsOwnLimitCounts(t *testing.T) {
 	const all = 1 << 40
 	for name, tc := range map[string]struct {
-		set  account.Limit
+		set  owner.Limit
 		file string
 		fits int64 // Octets.
 	}{
@@ -55,12 +55,12 @@ func TestD1_TheMailboxsOwnLimitCounts(t *testing.T) {
 // is there.
 func TestD2_AMailboxIsMadeByMakeAlone(t *testing.T) {
 	s, root := newStore(t, Options{})
-	_, err := s.Open(t.Context(), anna(t), journal, 1, account.Limit{})
+	_, err := s.Open(t.Context(), anna(t), journal, 1, owner.Limit{})
 	wantCode(t, err, fault.LocalMailboxUnavailable)
 	if _, there := os.Stat(root); !errors.Is(err, ErrNoMailbox) || there == nil {
 		t.Errorf("%v, made: %t", err, there == nil)
 	}
-	open(t, s, 1, account.Limit{})
+	open(t, s, 1, owner.Limit{})
 }
 
 // TestD1_OurLineInTheQuotaFileFollowsTheLimit that an administrator sets; the
@@ -73,21 +73,21 @@ func TestD1_OurLineInTheQuotaFileFollowsTheLimit(t *testing.T) {
 		head, _, _ := strings.Cut(string(text), "\n")
 		return head
 	}
-	visit := func(epoch int64, l account.Limit) {
+	visit := func(epoch int64, l owner.Limit) {
 		t.Helper()
 		d := open(t, s, epoch, l)
 		defer d.Close()
 		must(t, d.Reserve(t.Context(), 1, 1))
 		d.Release(1, 1)
 	}
-	own := func(l account.Limit) account.Limit {
+	own := func(l owner.Limit) owner.Limit {
 		t.Helper()
 		o, err := s.OwnLimit(t.Context(), anna(t), l)
 		must(t, err)
 		return o
 	}
 	for n, step := range []struct {
-		set  account.Limit
+		set  owner.Limit
 		want string
 	}{
 		{limit(100_000, -1), "100000S"},
@@ -97,10 +97,10 @@ func TestD1_OurLineInTheQuotaFileFollowsTheLimit(t *testing.T) {
 		{limit(90_000, -1), "90000S"},
 	} {
 		visit(int64(n+1), step.set)
-		if got := line(); got != step.want || own(step.set) != (account.Limit{}) {
+		if got := line(); got != step.want || own(step.set) != (owner.Limit{}) {
 			t.Errorf("with %v the line is %q, and of the mailbox's own %v", step.set, got, own(step.set))
 		}
-		if before := own(limit(1, -1)); before != (account.Limit{}) {
+		if before := own(limit(1, -1)); before != (owner.Limit{}) {
 			t.Errorf("once another limit is set, ours of before is taken for the mailbox's own: %v", before)
 		}
 	}
@@ -115,7 +115,7 @@ func TestD1_OurLineInTheQuotaFileFollowsTheLimit(t *testing.T) {
 // server's, which nobody could take back. The control has no note of it.
 func TestD1_ALineOfOursIsKnownWhereverWritingItBreaksOff(t *testing.T) {
 	ctx := t.Context()
-	own := func(s *Store) account.Limit {
+	own := func(s *Store) owner.Limit {
 		t.Helper()
 		s.disk = disk.Kernel()
 		o, err := s.OwnLimit(ctx, anna(t), limit(300_000, -1))
@@ -134,7 +134,7 @@ func TestD1_ALineOfOursIsKnownWhereverWritingItBreaksOff(t *testing.T) {
 		sick.n = n
 		_ = d.Reserve(t.Context(), 1, 1) // The process is killed at its n-th operation.
 		_ = d.Close()
-		if o := own(s); o != (account.Limit{}) {
+		if o := own(s); o != (owner.Limit{}) {
 			t.Fatalf("broken off at operation %d a line of ours passes for the mailbox's own limit: %v", n, o)
 		}
 		if sick.tripped {
@@ -186,12 +186,12 @@ func TestD2_RemovingAUserTouchesNobodyElsesMailbox(t *testing.T) {
 	ctx := t.Context()
 	s, err := New(Options{Template: "maildir:" + t.TempDir() + "/{local}"})
 	must(t, err)
-	other, err := account.ParseOwner("anna@elsewhere.test")
+	other, err := owner.Parse("anna@elsewhere.test")
 	must(t, err)
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	must(t, d.EnsureFolders(ctx, []string{"Obce"}))
 	must(t, d.Close())
-	remove := func(s *Store, o account.Owner) error {
+	remove := func(s *Store, o owner.Owner) error {
 		return errors.Join(s.RemoveFolder(ctx, o, "Obce"), s.Forget(ctx, o))
 	}
 	there := func() bool {
@@ -247,7 +247,7 @@ func TestF9_AFolderThatHoldsNothingGoesWithItsMark(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, root := newStore(t, Options{})
-			d := open(t, s, 1, account.Limit{})
+			d := open(t, s, 1, owner.Limit{})
 			must(t, d.EnsureFolders(t.Context(), []string{"Other"}))
 			must(t, d.Mark(t.Context(), "Gmail", mark))
 			must(t, tc.also(root))

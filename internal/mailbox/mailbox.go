@@ -29,8 +29,8 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -159,7 +159,7 @@ type Rights struct {
 
 // Rights looks at the directory of the user's mailbox; beyond that it is a Maildir,
 // what is in it is not looked at. One that cannot be entered is not writable.
-func (s *Store) Rights(ctx context.Context, o account.Owner) (Rights, error) {
+func (s *Store) Rights(ctx context.Context, o owner.Owner) (Rights, error) {
 	if err := ctx.Err(); err != nil {
 		return Rights{}, err
 	}
@@ -178,7 +178,7 @@ func (s *Store) Rights(ctx context.Context, o account.Owner) (Rights, error) {
 }
 
 // FolderExists reports whether the user's mailbox has the folder.
-func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string) (bool, error) {
+func (s *Store) FolderExists(ctx context.Context, o owner.Owner, folder string) (bool, error) {
 	if err := errors.Join(ctx.Err(), checkLocal(folder)); err != nil {
 		return false, err
 	}
@@ -199,7 +199,7 @@ func (s *Store) FolderExists(ctx context.Context, o account.Owner, folder string
 
 // Usage returns what the user's mailbox holds, all folders together, as
 // Dovecot's Maildir++ quota counts. Without a mailbox the error is ErrNoMailbox.
-func (s *Store) Usage(ctx context.Context, o account.Owner) (bytes, messages int64, err error) {
+func (s *Store) Usage(ctx context.Context, o owner.Owner) (bytes, messages int64, err error) {
 	r, err := s.openRoot(o, toMeasure)
 	const op = "measuring the mailbox"
 	if disk.Missing(err) {
@@ -229,7 +229,7 @@ type Use struct{ Bytes, Messages int64 }
 // Shares returns what Usage does and, of it, what lies in each of these folders and
 // below; what lies in one below another is the lower one's. They never add up to
 // more than all.
-func (s *Store) Shares(ctx context.Context, o account.Owner, folders []string) (all Use, of []Use, err error) {
+func (s *Store) Shares(ctx context.Context, o owner.Owner, folders []string) (all Use, of []Use, err error) {
 	of = make([]Use, len(folders))
 	all.Bytes, all.Messages, err = s.Usage(ctx, o)
 	if err != nil || len(folders) == 0 {

@@ -22,10 +22,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -37,9 +37,9 @@ const journal = "0b6f2c1e-7a51-4a6e-8a53-3d1f0d1b2c3d"
 // errOf is the error of a Publish whose answer is another test's.
 func errOf(_ []mail.Token, err error) error { return err }
 
-func anna(t testing.TB) account.Owner {
+func anna(t testing.TB) owner.Owner {
 	t.Helper()
-	o, err := account.ParseOwner("anna@firma.test")
+	o, err := owner.Parse("anna@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func newStore(t testing.TB, o Options) (*Store, string) {
 	return s, filepath.Join(dir, "mail", "firma.test", "anna")
 }
 
-func open(t testing.TB, s *Store, epoch int64, l account.Limit) *Delivery {
+func open(t testing.TB, s *Store, epoch int64, l owner.Limit) *Delivery {
 	t.Helper()
 	must(t, s.Make(t.Context(), anna(t)))
 	d, err := s.Open(t.Context(), anna(t), journal, epoch, l)
@@ -180,7 +180,7 @@ func mustHold(t testing.TB, root string, n int) {
 
 func TestDeliveredFileIsTheMessage(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 3, account.Limit{})
+	d := open(t, s, 3, owner.Limit{})
 	st, err := d.Stage(t.Context(), token(1), strings.NewReader(message(7)), received, 1<<20)
 	must(t, err)
 	must(t, d.Seal(t.Context(), []mail.Staged{st}))
@@ -221,7 +221,7 @@ func TestDeliveredFileIsTheMessage(t *testing.T) {
 
 func TestF54BytesAreKept(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	long := strings.Repeat("x", 1<<20)
 	for i, body := range []string{
 		"", "\r\n", "Subject: only a header\r\n", "no header", "\r\nbody alone\r\n", "a\x00b\r\n\x00",
@@ -251,7 +251,7 @@ func TestF54BytesAreKept(t *testing.T) {
 
 func TestStageDatesTheFile(t *testing.T) {
 	s, _ := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	hop := "Received: from a by b; Thu, 19 Nov 2026 08:00:00 +0100\r\nDate: Mon, 2 Nov 2026 08:00:00 +0000\r\n\r\n"
 	for i, tc := range []struct {
 		name, text string
@@ -283,7 +283,7 @@ func (c *counter) Read(p []byte) (int, error) { c.n += int64(len(p)); return len
 
 func TestS41TooLargeAMessageIsNotReadToItsEnd(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	body := &counter{}
 	_, err := d.Stage(t.Context(), token(1), body, received, 1_000_000)
 	wantCode(t, err, fault.MessageFailed)
@@ -300,7 +300,7 @@ func TestS41TooLargeAMessageIsNotReadToItsEnd(t *testing.T) {
 
 func TestABrokenBodyIsNoFaultOfTheMailbox(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	cut := fault.New(fault.ServerUnavailable, "reading", "cut")
 	for _, why := range []error{cut, unix.ECONNRESET, io.ErrUnexpectedEOF, fmt.Errorf("cut: %w", io.EOF)} {
 		_, err := d.Stage(t.Context(), token(1), io.MultiReader(strings.NewReader("half a mess"), iotest.ErrReader(why)),
@@ -316,7 +316,7 @@ func TestABrokenBodyIsNoFaultOfTheMailbox(t *testing.T) {
 
 func TestPublishAgainDoesNothing(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 5)
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
@@ -343,7 +343,7 @@ func TestPublishAgainDoesNothing(t *testing.T) {
 
 func TestTheirsStaysWhenAFileOfTheNameIsThere(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 1)
 	must(t, err)
 	ps := placements(all, "Gmail")
@@ -372,7 +372,7 @@ func TestF13FolderRemovedUnderUs(t *testing.T) {
 			}
 		}
 	}})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 6)
 	must(t, err)
 	ps := placements(all, "Gmail/Sent")
@@ -388,14 +388,14 @@ func TestF13FolderRemovedUnderUs(t *testing.T) {
 
 func TestSweepKeepsWhatIsCommitted(t *testing.T) {
 	s, root := newStore(t, Options{})
-	old := open(t, s, 1, account.Limit{})
+	old := open(t, s, 1, owner.Limit{})
 	all, err := stage(old, 3)
 	must(t, err)
 	must(t, old.Seal(t.Context(), all))
 	must(t, os.MkdirAll(filepath.Join(root, spool.Dir, journal, "folder.e1.abc", "cur"), 0o700))
 	must(t, os.WriteFile(filepath.Join(root, spool.Dir, journal, "notes"), nil, 0o600))
 
-	d := open(t, s, 2, account.Limit{})
+	d := open(t, s, 2, owner.Limit{})
 	now, err := stage(d, 1)
 	must(t, err)
 	must(t, d.Sweep(t.Context(), map[string]bool{all[1].Spool: true}))
@@ -419,13 +419,13 @@ func TestSweepKeepsWhatIsCommitted(t *testing.T) {
 
 func TestSealNeedsStagedFiles(t *testing.T) {
 	s, _ := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	wantCode(t, d.Seal(t.Context(), []mail.Staged{{Spool: "Fabc.e1"}}), fault.Internal)
 }
 
 func TestNamesFromOutsideNeverReachTheDisk(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 1)
 	must(t, err)
 	good := placements(all, "Gmail")[0]
@@ -452,7 +452,7 @@ func TestNamesFromOutsideNeverReachTheDisk(t *testing.T) {
 		}
 	}
 	for _, j := range []string{"", ".", "..", "a/b", "a\x00", strings.Repeat("x", 200)} {
-		if _, err := s.Open(t.Context(), anna(t), j, 1, account.Limit{}); fault.CodeOf(err) != fault.Internal {
+		if _, err := s.Open(t.Context(), anna(t), j, 1, owner.Limit{}); fault.CodeOf(err) != fault.Internal {
 			t.Errorf("journal %q: %v", j, err)
 		}
 	}
@@ -485,7 +485,7 @@ var tricks = map[string]trick{
 func (tc trick) play(t *testing.T, d disk.Disk) (bad []string) {
 	t.Helper()
 	s, root := newStore(t, Options{})
-	before := open(t, s, 1, account.Limit{})
+	before := open(t, s, 1, owner.Limit{})
 	must(t, before.EnsureFolders(t.Context(), []string{"Gmail"}))
 	must(t, before.Close())
 	elsewhere := t.TempDir()
@@ -512,7 +512,7 @@ func (tc trick) deliver(t *testing.T, s *Store) error {
 	if err := s.Make(t.Context(), anna(t)); err != nil {
 		return err
 	}
-	d, err := s.Open(t.Context(), anna(t), journal, 2, account.Limit{})
+	d, err := s.Open(t.Context(), anna(t), journal, 2, owner.Limit{})
 	if err != nil {
 		return err
 	}
@@ -575,7 +575,7 @@ func (d following) Lstat(dir int, name string) (disk.Stat, error) {
 
 func TestU50QuotaFileAndSubscriptionsAreNotFollowed(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	secret := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(secret, []byte("0S\n1 1\n"), 0o600))
 	for name, spoil := range map[string]func(path string) error{
@@ -612,7 +612,7 @@ func TestAPlaceThatIsGoneIsNoEmptyMailbox(t *testing.T) {
 	s, root := newStore(t, Options{})
 	must(t, s.Check(t.Context()))
 	must(t, os.RemoveAll(filepath.Dir(filepath.Dir(root))))
-	_, err := s.Open(t.Context(), anna(t), journal, 1, account.Limit{})
+	_, err := s.Open(t.Context(), anna(t), journal, 1, owner.Limit{})
 	wantCode(t, err, fault.LocalMailboxUnavailable)
 	_, _, err = s.Usage(t.Context(), anna(t))
 	wantCode(t, err, fault.LocalMailboxUnavailable)
@@ -653,7 +653,7 @@ func TestUserWithoutMailbox(t *testing.T) {
 
 func TestConcurrentStages(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	all := make([]mail.Staged, 40)
 	var wait sync.WaitGroup
 	for i := range all {
@@ -674,7 +674,7 @@ func TestConcurrentStages(t *testing.T) {
 func TestRemoveFolder(t *testing.T) {
 	s, root := newStore(t, Options{})
 	limit := int64(1 << 20)
-	d := open(t, s, 1, account.Limit{Bytes: &limit})
+	d := open(t, s, 1, owner.Limit{Bytes: &limit})
 	must(t, d.Reserve(t.Context(), 12, 1000))
 	all, err := stage(d, 12)
 	must(t, err)
@@ -742,7 +742,7 @@ func TestTemplates(t *testing.T) {
 	} {
 		s, err := New(Options{Template: "maildir:" + dir + template})
 		must(t, err)
-		d := open(t, s, 1, account.Limit{})
+		d := open(t, s, 1, owner.Limit{})
 		must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
 		if _, err := os.Stat(dir + want + "/.Gmail/cur"); err != nil {
 			t.Errorf("%s: %v", template, err)
@@ -769,9 +769,9 @@ func TestATemplateGivesEachUserAPlace(t *testing.T) {
 	} {
 		tmpl, err := parseTemplate("maildir:/srv/" + text)
 		must(t, err)
-		a, err := account.ParseOwner(users[0])
+		a, err := owner.Parse(users[0])
 		must(t, err)
-		b, err := account.ParseOwner(users[1])
+		b, err := owner.Parse(users[1])
 		must(t, err)
 		if !slices.Equal(tmpl.elements(a), tmpl.elements(b)) {
 			t.Errorf("%s leads %v to %v and %v", text, users, tmpl.elements(a), tmpl.elements(b))
@@ -781,21 +781,21 @@ func TestATemplateGivesEachUserAPlace(t *testing.T) {
 
 func TestOneMailboxIsNeverTwoUsers(t *testing.T) {
 	dir := t.TempDir()
-	other, err := account.ParseOwner("anna@other.test")
+	other, err := owner.Parse("anna@other.test")
 	must(t, err)
 	for _, template := range []string{"/a/{local}/Maildir", "/b/one", "/c/{domain}-{local}"} {
 		s, err := New(Options{Template: "maildir:" + dir + template})
 		must(t, err)
-		open(t, s, 1, account.Limit{})
+		open(t, s, 1, owner.Limit{})
 		if err = s.Make(t.Context(), other); err == nil {
-			_, err = s.Open(t.Context(), other, journal, 1, account.Limit{})
+			_, err = s.Open(t.Context(), other, journal, 1, owner.Limit{})
 		}
 		if template == "/c/{domain}-{local}" {
 			must(t, err)
 			continue
 		}
 		wantCode(t, err, fault.LocalMailboxUnavailable)
-		open(t, s, 2, account.Limit{})
+		open(t, s, 2, owner.Limit{})
 	}
 }
 
@@ -823,7 +823,7 @@ func BenchmarkDeliver100x20KiB(b *testing.B) {
 	s, err := New(Options{Template: "maildir:" + dir + "/{user}"})
 	must(b, err)
 	must(b, s.Make(b.Context(), anna(b)))
-	d, err := s.Open(b.Context(), anna(b), journal, 1, account.Limit{})
+	d, err := s.Open(b.Context(), anna(b), journal, 1, owner.Limit{})
 	must(b, err)
 	defer d.Close()
 	body := []byte("Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 20<<10/72))

@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Mark makes the account folder and, in it, an empty folder of this name that
@@ -51,7 +51,7 @@ const challengeOld = 10 * time.Minute
 
 // Challenge makes an empty folder in the user's mailbox whose name nobody can
 // guess, until remove is called. The name is "" where there is no mailbox yet.
-func (s *Store) Challenge(ctx context.Context, o account.Owner) (name string, remove func() error, err error) {
+func (s *Store) Challenge(ctx context.Context, o owner.Owner) (name string, remove func() error, err error) {
 	const op = "making a folder for a test"
 	r, err := s.openRoot(o, toMeasure)
 	if disk.Missing(err) {
@@ -138,14 +138,14 @@ const uidList = "dovecot-uidlist"
 // InboxValidity returns the UIDVALIDITY under which the mailbox's own server
 // shows its inbox; 0 where that is not known, as with a server that is not
 // Dovecot, or one that has not looked at the inbox yet.
-func (s *Store) InboxValidity(ctx context.Context, o account.Owner) (uint32, error) {
+func (s *Store) InboxValidity(ctx context.Context, o owner.Owner) (uint32, error) {
 	v, _, err := s.inbox(ctx, o, 0)
 	return v, err
 }
 
 // InboxMessage reads the message that has this UID in the user's inbox under
 // this UIDVALIDITY; false where there is none.
-func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
+func (s *Store) InboxMessage(ctx context.Context, o owner.Owner, validity,
 	uid uint32,
 ) (mail.Fingerprint, bool, error) {
 	v, name, err := s.inbox(ctx, o, uid)
@@ -191,7 +191,7 @@ func (s *Store) InboxMessage(ctx context.Context, o account.Owner, validity,
 
 // inbox reads the list of UIDs: its UIDVALIDITY and, for a uid above 0, the
 // message's name in it.
-func (s *Store) inbox(ctx context.Context, o account.Owner, uid uint32) (validity uint32, name string, err error) {
+func (s *Store) inbox(ctx context.Context, o owner.Owner, uid uint32) (validity uint32, name string, err error) {
 	const op = "reading the inbox"
 	r, err := s.openRoot(o, toLook)
 	if disk.Missing(err) {

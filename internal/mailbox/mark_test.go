@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // A mark is a folder that IMAP lists and mail programs do not show; renaming the
@@ -21,10 +21,10 @@ func TestAMarkIsListedNotSubscribedAndFollowsItsFolder(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{user: "sekret"}, Separator: "/"})
 	s, err := mailbox.New(mailbox.Options{Template: "maildir:" + d.Store("{user}")})
 	must(t, err)
-	o, err := account.ParseOwner(user)
+	o, err := owner.Parse(user)
 	must(t, err)
 	must(t, s.Make(t.Context(), o))
-	delivery, err := s.Open(t.Context(), o, "journal", 1, account.Limit{})
+	delivery, err := s.Open(t.Context(), o, "journal", 1, owner.Limit{})
 	must(t, err)
 	defer delivery.Close()
 	mark := mail.MarkFor([]byte("key"), "6f9c1e2a-0b7d-4c3e-9a51-2d8e7f60b1c4")
@@ -67,7 +67,7 @@ func TestMessagesOfTheInboxAreFoundByTheirUIDs(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{user: "sekret"}})
 	s, err := mailbox.New(mailbox.Options{Template: "maildir:" + d.Store("{user}")})
 	must(t, err)
-	o, err := account.ParseOwner(user)
+	o, err := owner.Parse(user)
 	must(t, err)
 	if v, err := s.InboxValidity(t.Context(), o); v != 0 || err != nil {
 		t.Errorf("without a mailbox: %d, %v", v, err)
@@ -120,7 +120,7 @@ func TestAChallengeLeavesNothing(t *testing.T) {
 	base := t.TempDir()
 	s, err := mailbox.New(mailbox.Options{Template: "maildir:" + base + "/{user}"})
 	must(t, err)
-	o, err := account.ParseOwner(user)
+	o, err := owner.Parse(user)
 	must(t, err)
 	name, remove, err := s.Challenge(t.Context(), o)
 	if must(t, err); name != "" {
@@ -131,7 +131,7 @@ func TestAChallengeLeavesNothing(t *testing.T) {
 		t.Error("a mailbox was made for a test")
 	}
 	must(t, s.Make(t.Context(), o))
-	delivery, err := s.Open(t.Context(), o, "journal", 1, account.Limit{})
+	delivery, err := s.Open(t.Context(), o, "journal", 1, owner.Limit{})
 	must(t, err)
 	must(t, delivery.Close())
 	place := func(name string) string { return filepath.Join(base, user, "."+name) }

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Mailboxes are moved, restored and replaced while we deliver. What was opened goes
@@ -27,7 +27,7 @@ func (d *Delivery) Present(ctx context.Context) error {
 }
 
 // still fails unless a user's mailbox is the directory that was opened.
-func (s *Store) still(o account.Owner, opened *root) error {
+func (s *Store) still(o owner.Owner, opened *root) error {
 	const op = "looking whether the mailbox is at its place"
 	r, err := s.reach(o, false)
 	if disk.Missing(err) {

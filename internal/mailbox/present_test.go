@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -45,7 +45,7 @@ func TestF4_AMailboxIsPresentWhileItsPathLeadsToIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, root := newStore(t, Options{})
-			d := open(t, s, 1, account.Limit{})
+			d := open(t, s, 1, owner.Limit{})
 			all, err := stage(d, 2)
 			must(t, err)
 			must(t, d.Seal(t.Context(), all))
@@ -133,7 +133,7 @@ func TestF4_AFolderThatIsTakenOutOfTheMailboxTakesNoMailWithIt(t *testing.T) {
 					if linked {
 						s.disk = noMove{s.disk}
 					}
-					d := open(t, s, 1, account.Limit{})
+					d := open(t, s, 1, owner.Limit{})
 					all, err := stage(d, first+second)
 					must(t, err)
 					must(t, d.Seal(t.Context(), all))
@@ -175,7 +175,7 @@ func TestF4_ACopiedSpoolIsToldFromTheOneThatItWas(t *testing.T) {
 	s, root := newStore(t, Options{})
 	copied := func(want bool, when string) *Delivery {
 		t.Helper()
-		d := open(t, s, 1, account.Limit{})
+		d := open(t, s, 1, owner.Limit{})
 		if got, err := d.Copied(t.Context()); err != nil || got != want {
 			t.Errorf("%s: copied=%v, %v", when, got, err)
 		}
@@ -195,7 +195,7 @@ func TestF4_ACopiedSpoolIsToldFromTheOneThatItWas(t *testing.T) {
 
 func TestF4_OnlyAWholeSpoolFileIsIntact(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 4)
 	must(t, err)
 	must(t, d.Seal(t.Context(), all))
@@ -221,7 +221,7 @@ func TestF4_AFolderIsNotRemovedFromAMailboxThatWasReplaced(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(root, ".Gmail", "cur"), 0o700))
 		}
 	}})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
 	replace = true
 	wantCode(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"), fault.LocalMailboxUnavailable)

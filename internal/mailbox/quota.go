@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -232,7 +232,7 @@ func (r *root) appendQuota(change usage) (bool, error) {
 }
 
 // limitLine is the quota file's first line; Dovecot writes "0S" for no limit.
-func limitLine(l account.Limit) string {
+func limitLine(l owner.Limit) string {
 	var parts []string
 	if l.Bytes != nil && *l.Bytes > 0 {
 		parts = append(parts, fmt.Sprintf("%dS", *l.Bytes))
@@ -249,10 +249,10 @@ func limitLine(l account.Limit) string {
 // limited reports whether anything limits the mailbox, as far as was looked.
 func (d *Delivery) limited() bool { return limits(d.limit) || limits(d.own) }
 
-func limits(l account.Limit) bool { return l.Bytes != nil || l.Messages != nil }
+func limits(l owner.Limit) bool { return l.Bytes != nil || l.Messages != nil }
 
 // overBy says why u does not fit the limit; "" when it does.
-func overBy(l account.Limit, used, wanted usage) string {
+func overBy(l owner.Limit, used, wanted usage) string {
 	switch {
 	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
 		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit.",

@@ -12,15 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
-func limit(bytes, messages int64) account.Limit {
-	var l account.Limit
+func limit(bytes, messages int64) owner.Limit {
+	var l owner.Limit
 	if bytes >= 0 {
 		l.Bytes = &bytes
 	}
@@ -91,7 +91,7 @@ func FuzzSizeInName(f *testing.F) {
 
 func TestUsageCountsAsDovecotDoes(t *testing.T) {
 	s, root := newStore(t, Options{})
-	d := open(t, s, 1, account.Limit{})
+	d := open(t, s, 1, owner.Limit{})
 	must(t, d.EnsureFolders(t.Context(), []string{"Gmail", "Trash"}))
 	for name, text := range map[string]string{
 		"new/1.a.test,S=100,W=110":                  "12345",
@@ -146,7 +146,7 @@ func TestSharesNeverAddUpToMoreThanAll(t *testing.T) {
 
 func TestQuotaFileIsKept(t *testing.T) {
 	for name, tc := range map[string]struct {
-		limit  account.Limit
+		limit  owner.Limit
 		before string // The quota file; "" for none.
 		header string // Of the quota file afterwards; "" for none.
 	}{

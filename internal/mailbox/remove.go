@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -20,20 +20,20 @@ const removedDir = "removed."
 // from the user's mailbox, from the subscriptions and from the quota file.
 // Removing what is not there is no error; a mailbox that is another user's, whom
 // the template leads there too, is left as it is.
-func (s *Store) RemoveFolder(ctx context.Context, o account.Owner, folder string) error {
+func (s *Store) RemoveFolder(ctx context.Context, o owner.Owner, folder string) error {
 	return s.removeIn("removing a folder", o, folder, func(r *root) error { return s.remove(ctx, r, folder) })
 }
 
 // RemoveEmptyFolder removes an account folder in which there is nothing but our mark,
 // with the mark. One that holds mail, or another folder, stays as it is: its mark says
 // that the mail was fetched, so that no account fetches it out of this mailbox again.
-func (s *Store) RemoveEmptyFolder(ctx context.Context, o account.Owner, folder string) error {
+func (s *Store) RemoveEmptyFolder(ctx context.Context, o owner.Owner, folder string) error {
 	return s.removeIn("removing an empty folder", o, folder, func(r *root) error { return s.removeUnused(ctx, r, folder) })
 }
 
 // removeIn calls do with the user's mailbox, if it is there and is this user's, while
 // nobody else makes or removes folders in it. What it removes must be an account's.
-func (s *Store) removeIn(op string, o account.Owner, folder string, do func(r *root) error) error {
+func (s *Store) removeIn(op string, o owner.Owner, folder string, do func(r *root) error) error {
 	if err := checkLocal(folder); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *Store) removeUnused(ctx context.Context, r *root, folder string) error 
 }
 
 // inOwn calls do with the user's mailbox, if it is there and is this user's.
-func (s *Store) inOwn(op string, o account.Owner, do func(r *root) error) error {
+func (s *Store) inOwn(op string, o owner.Owner, do func(r *root) error) error {
 	r, err := s.openRoot(o, toLook)
 	if disk.Missing(err) {
 		return nil
@@ -124,7 +124,7 @@ func (s *Store) inOwn(op string, o account.Owner, do func(r *root) error) error 
 
 // isOf reports whether a mailbox that is there is this user's, and this
 // installation's: another's is an error.
-func (s *Store) isOf(r *root, o account.Owner) (bool, error) {
+func (s *Store) isOf(r *root, o owner.Owner) (bool, error) {
 	fd, _, err := r.OpenDir(r.FD, spool.Dir)
 	if disk.Missing(err) {
 		return !s.template.sole, nil // Whoever delivers claims it.
@@ -154,7 +154,7 @@ func (s *Store) isOf(r *root, o account.Owner) (bool, error) {
 // mail that was on its way, whose the mailbox is, and the quota file with the limits
 // that we wrote into it. The mail that was delivered stays. Nobody may be delivering
 // there.
-func (s *Store) Forget(ctx context.Context, o account.Owner) error {
+func (s *Store) Forget(ctx context.Context, o owner.Owner) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
 )
 
@@ -32,7 +32,7 @@ const (
 
 // openRoot opens a user's mailbox. Unless it is to be made, the error of one that
 // does not exist satisfies missing.
-func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
+func (s *Store) openRoot(o owner.Owner, how purpose) (*root, error) {
 	const op = "opening the mailbox"
 	if o.IsZero() {
 		return nil, disk.Internal(op, "no user is named")
@@ -59,7 +59,7 @@ func (s *Store) openRoot(o account.Owner, how purpose) (*root, error) {
 }
 
 // reach goes to where a user's mailbox lies, and opens the directory there.
-func (s *Store) reach(o account.Owner, create bool) (*root, error) {
+func (s *Store) reach(o owner.Owner, create bool) (*root, error) {
 	const op = "opening the mailbox"
 	fd, err := s.disk.Open(unix.AT_FDCWD, s.template.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *root) isMaildir() error {
 var subdirs = []string{"new", "cur", "tmp"}
 
 // makeMaildir makes what a mailbox needs.
-func (r *root) makeMaildir(sole bool, o account.Owner) error {
+func (r *root) makeMaildir(sole bool, o owner.Owner) error {
 	made, err := r.makeDirs(r.FD, append([]string{spool.Dir}, subdirs...))
 	if made {
 		err = errors.Join(err, r.Sync(r.FD))
@@ -123,7 +123,7 @@ const (
 
 // claim keeps a mailbox that the template gives to more than one user for the
 // first of them.
-func (r *root) claim(o account.Owner) error {
+func (r *root) claim(o owner.Owner) error {
 	fd, _, err := r.OpenDir(r.FD, spool.Dir)
 	if err != nil {
 		return err

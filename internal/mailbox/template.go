@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // template says where users' mailboxes lie.
@@ -107,7 +107,7 @@ func fillIns(part string) ([]string, error) {
 }
 
 // elements returns the path of a user's mailbox below base.
-func (t template) elements(o account.Owner) []string {
+func (t template) elements(o owner.Owner) []string {
 	local, domain := o.String(), ""
 	if i := strings.LastIndexByte(local, '@'); i >= 0 {
 		local, domain = local[:i], local[i+1:]

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const (
@@ -41,7 +42,7 @@ func (e *DeniedError) Error() string { return "the provider gives no permission:
 
 // Start is what a signing-in begins with.
 type Start struct {
-	Owner   account.Owner
+	Owner   owner.Owner
 	Browser account.Secret // What only the browser that goes there has; it must come back with the same.
 	Session account.Secret // The session in which it is begun; empty when it is begun with a token.
 	Preset  string         // The mail provider's id.
@@ -117,7 +118,7 @@ func grantName(id string) string { return "grant " + id }
 
 // Callback is what a browser brings back (RFC 6749 section 4.1.2).
 type Callback struct {
-	Owner    account.Owner  // Whose session it is; zero without one.
+	Owner    owner.Owner    // Whose session it is; zero without one.
 	Browser  account.Secret // As in Start.
 	Session  account.Secret // As in Start.
 	Provider string         // Whose address it came to.
@@ -199,7 +200,7 @@ type granted struct {
 	Expires  time.Time `json:"expires"`
 }
 
-func (s *Service) keepGrant(ctx context.Context, o account.Owner, id, provider string, t tokens) error {
+func (s *Service) keepGrant(ctx context.Context, o owner.Owner, id, provider string, t tokens) error {
 	g := granted{
 		Provider: provider, Email: t.email, Access: t.access.Reveal(), Until: s.Now().Add(useful(t.life)),
 		Refresh: t.refresh.Reveal(), Expires: s.Now().Add(grantLife),
@@ -211,7 +212,7 @@ func (s *Service) keepGrant(ctx context.Context, o account.Owner, id, provider s
 }
 
 // Grant implements account.Grants. An access token that is over is replaced.
-func (s *Service) Grant(ctx context.Context, o account.Owner, id string) (account.Grant, error) {
+func (s *Service) Grant(ctx context.Context, o owner.Owner, id string) (account.Grant, error) {
 	if len(id) != 43 {
 		return account.Grant{}, account.ErrNotFound
 	}
@@ -243,7 +244,7 @@ func (s *Service) Grant(ctx context.Context, o account.Owner, id string) (accoun
 
 // renewGrant asks for a new access token for a grant, and keeps a new lasting
 // one before anything is done with it.
-func (s *Service) renewGrant(ctx context.Context, p Provider, o account.Owner, id string, g granted) (granted, error) {
+func (s *Service) renewGrant(ctx context.Context, p Provider, o owner.Owner, id string, g granted) (granted, error) {
 	ctx = context.WithoutCancel(ctx) // A lasting token that was replaced and not kept would be lost.
 	t, err := s.refresh(ctx, p, account.Account{Owner: o, Username: g.Email}, account.NewSecret(g.Refresh))
 	if err != nil {
@@ -260,7 +261,7 @@ func (s *Service) renewGrant(ctx context.Context, p Provider, o account.Owner, i
 }
 
 // DropGrant implements account.Grants.
-func (s *Service) DropGrant(ctx context.Context, o account.Owner, id string) error {
+func (s *Service) DropGrant(ctx context.Context, o owner.Owner, id string) error {
 	if _, err := s.Grant(ctx, o, id); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // world is a provider, and what processes share: rows, keys, and a clock.
@@ -28,7 +29,7 @@ type world struct {
 	*testing.T
 	server *mailtest.OAuth
 	client *http.Client
-	owner  account.Owner
+	owner  owner.Owner
 
 	mu      sync.Mutex
 	now     time.Time
@@ -38,7 +39,7 @@ type world struct {
 }
 
 type row struct {
-	owner   account.Owner
+	owner   owner.Owner
 	sealed  []byte
 	expires time.Time
 }
@@ -46,7 +47,7 @@ type row struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ca := mailtest.NewCA(t)
-	anna, err := account.ParseOwner("anna@firma.test")
+	anna, err := owner.Parse("anna@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,24 +75,24 @@ func (w *world) pass(d time.Duration) {
 	w.now = w.now.Add(d)
 }
 
-func (w *world) SavePending(_ context.Context, name string, o account.Owner, sealed []byte, expires time.Time) error {
+func (w *world) SavePending(_ context.Context, name string, o owner.Owner, sealed []byte, expires time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pending[name] = row{o, sealed, expires}
 	return nil
 }
 
-func (w *world) PendingOf(_ context.Context, name string) (account.Owner, []byte, error) {
+func (w *world) PendingOf(_ context.Context, name string) (owner.Owner, []byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r, ok := w.pending[name]
 	if !ok || !w.now.Before(r.expires) {
-		return account.Owner{}, nil, account.ErrNotFound
+		return owner.Owner{}, nil, account.ErrNotFound
 	}
 	return r.owner, r.sealed, nil
 }
 
-func (w *world) UsePending(ctx context.Context, name string) (account.Owner, []byte, error) {
+func (w *world) UsePending(ctx context.Context, name string) (owner.Owner, []byte, error) {
 	o, sealed, err := w.PendingOf(ctx, name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +100,7 @@ func (w *world) UsePending(ctx context.Context, name string) (account.Owner, []b
 	return o, sealed, err
 }
 
-func (w *world) ClaimPending(_ context.Context, name string, o account.Owner, until time.Time) (bool, error) {
+func (w *world) ClaimPending(_ context.Context, name string, o owner.Owner, until time.Time) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r, ok := w.pending[name]; ok && w.now.Before(r.expires) {
@@ -109,13 +110,13 @@ func (w *world) ClaimPending(_ context.Context, name string, o account.Owner, un
 	return true, nil
 }
 
-func (w *world) SealedSecret(_ context.Context, _ account.Owner, id account.ID) ([]byte, error) {
+func (w *world) SealedSecret(_ context.Context, _ owner.Owner, id account.ID) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.secrets[id], nil
 }
 
-func (w *world) ReplaceSealed(_ context.Context, _ account.Owner, id account.ID, from, to []byte) error {
+func (w *world) ReplaceSealed(_ context.Context, _ owner.Owner, id account.ID, from, to []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.broken == nil && bytes.Equal(w.secrets[id], from) {
@@ -125,11 +126,11 @@ func (w *world) ReplaceSealed(_ context.Context, _ account.Owner, id account.ID,
 }
 
 // Seal and Unseal bind to owner and id as the real ones do, and hide nothing.
-func (w *world) Seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (w *world) Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
 	return []byte(o.String() + "|" + string(id) + "|" + s.Reveal()), nil
 }
 
-func (w *world) Unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (w *world) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
 	text, ok := strings.CutPrefix(string(sealed), o.String()+"|"+string(id)+"|")
 	if !ok {
 		return account.Secret{}, errors.New("sealed for another")

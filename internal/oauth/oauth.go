@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Provider is where users sign in and where tokens come from, with what the
@@ -51,24 +52,24 @@ type Sealer = account.Sealer
 type Pending interface {
 	// SavePending keeps sealed under a name until it expires, instead of
 	// what was there.
-	SavePending(ctx context.Context, name string, o account.Owner, sealed []byte, expires time.Time) error
+	SavePending(ctx context.Context, name string, o owner.Owner, sealed []byte, expires time.Time) error
 	// PendingOf returns what is kept; account.ErrNotFound when nothing is, or
 	// not any more.
-	PendingOf(ctx context.Context, name string) (account.Owner, []byte, error)
+	PendingOf(ctx context.Context, name string) (owner.Owner, []byte, error)
 	// UsePending returns what is kept and forgets it: of any number of callers
 	// in any number of processes one gets it, the others account.ErrNotFound.
-	UsePending(ctx context.Context, name string) (account.Owner, []byte, error)
+	UsePending(ctx context.Context, name string) (owner.Owner, []byte, error)
 	// ClaimPending reports whether the caller has the name for itself until
 	// then: nobody else has claimed it, or that was too long ago.
-	ClaimPending(ctx context.Context, name string, o account.Owner, until time.Time) (bool, error)
+	ClaimPending(ctx context.Context, name string, o owner.Owner, until time.Time) (bool, error)
 }
 
 // Secrets are the sealed secrets of saved accounts.
 type Secrets interface {
-	SealedSecret(ctx context.Context, o account.Owner, id account.ID) ([]byte, error)
+	SealedSecret(ctx context.Context, o owner.Owner, id account.ID) ([]byte, error)
 	// ReplaceSealed replaces from by to, and leaves a secret alone
 	// that is another one by now.
-	ReplaceSealed(ctx context.Context, o account.Owner, id account.ID, from, to []byte) error
+	ReplaceSealed(ctx context.Context, o owner.Owner, id account.ID, from, to []byte) error
 }
 
 // Gate bounds how often providers refuse what a user brings: *logins.Limiter is
@@ -160,7 +161,7 @@ func newName() (string, error) {
 }
 
 // save seals v and keeps it under a name.
-func (s *Service) save(ctx context.Context, name string, o account.Owner, v any, expires time.Time) error {
+func (s *Service) save(ctx context.Context, name string, o owner.Owner, v any, expires time.Time) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("writing what is pending: %w", err)
@@ -173,7 +174,7 @@ func (s *Service) save(ctx context.Context, name string, o account.Owner, v any,
 }
 
 // open unseals what was kept under a name into v.
-func (s *Service) open(name string, o account.Owner, sealed []byte, v any) error {
+func (s *Service) open(name string, o owner.Owner, sealed []byte, v any) error {
 	text, err := s.Sealer.Unseal(o, boundTo(name), sealed)
 	if err != nil {
 		return fmt.Errorf("unsealing what is pending: %w", err)

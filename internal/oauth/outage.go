@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const (
@@ -27,7 +27,7 @@ type outages struct {
 
 // tokenOutage is what is wrong with where a provider's tokens come from.
 type tokenOutage struct {
-	failed map[account.Owner]time.Time // Who failed since it last answered.
+	failed map[owner.Owner]time.Time // Who failed since it last answered.
 	gap    time.Duration
 	probe  time.Time // When it is asked next; zero: it is not out of order.
 	turn   int       // How often it went out of order, or was probed.
@@ -53,7 +53,7 @@ func (o *outages) enter(provider string, now time.Time) (turn int, wait time.Dur
 }
 
 // leave notes how asking ended.
-func (o *outages) leave(provider string, turn int, who account.Owner, err error, now time.Time) {
+func (o *outages) leave(provider string, turn int, who owner.Owner, err error, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !givesNone(err) {
@@ -62,7 +62,7 @@ func (o *outages) leave(provider string, turn int, who account.Owner, err error,
 	}
 	t := o.byProvider[provider]
 	if t == nil {
-		t = &tokenOutage{failed: map[account.Owner]time.Time{}}
+		t = &tokenOutage{failed: map[owner.Owner]time.Time{}}
 		o.byProvider[provider] = t
 	}
 	t.failed[who] = now

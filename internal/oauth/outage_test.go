@@ -10,12 +10,13 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // of makes a user's account that was signed in.
 func (w *world) of(s *oauth.Service, user, id string) account.Account {
 	w.Helper()
-	o, err := account.ParseOwner(user + "@firma.test")
+	o, err := owner.Parse(user + "@firma.test")
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const (
@@ -45,7 +46,7 @@ func (e *refusedError) Error() string { return "the provider answers " + e.code 
 
 // exchange trades the code that the browser brought for tokens (RFC 6749
 // section 4.1.3).
-func (s *Service) exchange(ctx context.Context, p Provider, o account.Owner, code, verifier string) (tokens, error) {
+func (s *Service) exchange(ctx context.Context, p Provider, o owner.Owner, code, verifier string) (tokens, error) {
 	return s.admitted(ctx, p, account.Account{Owner: o}, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {
 			RedirectURL(s.PublicURL, p.ID),
@@ -355,7 +356,7 @@ func address(token string, p Provider, now time.Time) (email, why string) {
 		return "", "its id token is too old"
 	}
 	for _, candidate := range []string{c.Email, c.Username} {
-		if address, err := account.PlainAddress(candidate); err == nil && (candidate != c.Email || c.Verified != false &&
+		if address, err := owner.PlainAddress(candidate); err == nil && (candidate != c.Email || c.Verified != false &&
 			c.Verified != "false") {
 			return address, ""
 		}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Options are what the operator registered with the provider. HTTP, Issuer,
@@ -100,8 +101,8 @@ type Flow struct {
 
 // Person is who signed in.
 type Person struct {
-	Owner  account.Owner
-	UserID account.UserID // Of Options.UserIDClaim; zero without.
+	Owner  owner.Owner
+	UserID owner.UserID // Of Options.UserIDClaim; zero without.
 }
 
 // AwayError says that the provider cannot be asked now.

@@ -15,8 +15,8 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // claims are what the provider says of somebody.
@@ -49,7 +49,7 @@ func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.I
 	if p.opts.Claim == "email" && !p.opts.Unverified && !says.true("email_verified") {
 		return Person{}, vouched("address", "the address of %q is not verified", fault.Clean(id.Subject, shown))
 	}
-	o, err := account.ParseOwner(says.text(p.opts.Claim))
+	o, err := owner.Parse(says.text(p.opts.Claim))
 	if err != nil {
 		return Person{}, vouched("address", "the claim %s of %q is no user's address: %w", p.opts.Claim,
 			fault.Clean(id.Subject, shown), err)
@@ -136,16 +136,16 @@ const maxID = 255
 
 // id reads the id of a user, text or a number; the zero id without one, and for what
 // is no one user's.
-func (c claims) id(name string) account.UserID {
+func (c claims) id(name string) owner.UserID {
 	text := c.text(name)
 	if text == "" && len(c[name]) > 0 && c[name][0] != '"' {
-		id, _ := account.NumberID(string(c[name]))
+		id, _ := owner.NumberID(string(c[name]))
 		return id
 	}
-	if len(text) > maxID || fault.Clean(text, maxID) != text || text == account.AnyUser {
-		return account.UserID{}
+	if len(text) > maxID || fault.Clean(text, maxID) != text || text == owner.AnyUser {
+		return owner.UserID{}
 	}
-	return account.TextID(text)
+	return owner.TextID(text)
 }
 
 // CheckAddress wants an address that browsers and secrets may be sent to: https, or

@@ -3,7 +3,7 @@ package provider
 import (
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // DidYouMean returns the catalogue's domain that the domain of an address is
@@ -14,7 +14,7 @@ import (
 // Of several the nearest is meant, then the first in the catalogue.
 func (c *Catalog) DidYouMean(email string) string {
 	typed := strings.ToLower(email[strings.LastIndexByte(email, '@')+1:])
-	domain := account.Domain(email)
+	domain := owner.Domain(email)
 	if _, known := c.byDomain[domain]; known {
 		if domain != typed { // Signs of another width, as in ｇｍａｉｌ.com.
 			return domain

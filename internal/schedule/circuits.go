@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const (
@@ -43,7 +44,7 @@ type Recovering struct {
 	Proven  bool // Only accounts that are account.Status.Proven may be taken: it is probed.
 	// Except are users whose accounts are not taken, because they were the last
 	// whose probe failed: nobody has all the probes.
-	Except []account.Owner
+	Except []owner.Owner
 }
 
 // circuits knows which remote servers are out of order, as far as this process
@@ -70,11 +71,11 @@ type circuit struct {
 	gap          time.Duration          // Until the next probe; 0: never out of order since it was well.
 	probe        time.Time              // When the next probe is due; zero: it is not out of order.
 	allow        int                    // Recovering: visits at a time; 0: no limit of ours.
-	failedProbes []account.Owner        // The last users whose probes failed, fewer than an outage takes.
+	failedProbes []owner.Owner          // The last users whose probes failed, fewer than an outage takes.
 }
 
 type failure struct {
-	user account.Owner
+	user owner.Owner
 	at   time.Time
 }
 
@@ -202,7 +203,7 @@ func (c *circuit) answer(limit int) {
 
 // users counts those who failed after a moment.
 func (c *circuit) users(after time.Time) int {
-	users := map[account.Owner]bool{}
+	users := map[owner.Owner]bool{}
 	for _, f := range c.failed {
 		if f.at.After(after) {
 			users[f.user] = true
@@ -211,8 +212,8 @@ func (c *circuit) users(after time.Time) int {
 	return len(users)
 }
 
-func (c *circuit) inVain(o account.Owner) {
-	c.failedProbes = append(slices.DeleteFunc(c.failedProbes, func(p account.Owner) bool { return p == o }), o)
+func (c *circuit) inVain(o owner.Owner) {
+	c.failedProbes = append(slices.DeleteFunc(c.failedProbes, func(p owner.Owner) bool { return p == o }), o)
 	c.failedProbes = c.failedProbes[max(0, len(c.failedProbes)-(outageUsers-1)):]
 }
 

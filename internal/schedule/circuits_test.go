@@ -9,11 +9,12 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // proven is the account of the n-th user at "h", which has worked there.
 func proven(n int) account.Account {
-	o, err := account.ParseOwner(fmt.Sprintf("u%d@firma.test", n))
+	o, err := owner.Parse(fmt.Sprintf("u%d@firma.test", n))
 	if err != nil {
 		panic(err)
 	}

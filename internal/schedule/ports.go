@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // ErrBusy says that another worker is visiting the account, or one that it must
@@ -69,7 +70,7 @@ type Queue interface {
 	// else's lease on it lives, or while it may not be visited beside others;
 	// ErrWaits for one that waits for its user (NeedsAttention), unless c insists
 	// or its user has asked for it.
-	ClaimOne(ctx context.Context, o account.Owner, id account.ID, c Claim) (fetch.Lease, error)
+	ClaimOne(ctx context.Context, o owner.Owner, id account.ID, c Claim) (fetch.Lease, error)
 	// Extend prolongs a live lease; fetch.ErrFenced when it is lost.
 	Extend(ctx context.Context, l fetch.Lease, until time.Time) error
 	// Finish ends the lease and writes the row; fetch.ErrFenced when it is
@@ -93,7 +94,7 @@ type Queue interface {
 	// SlowWaiting returns the users of due accounts whose last visits were slow, each
 	// once, but for users whom other processes than the worker's serve and for
 	// accounts of the closed circuits; those that wait longest first, a hundred at most.
-	SlowWaiting(ctx context.Context, worker string, now time.Time, closed []string) ([]account.Owner, error)
+	SlowWaiting(ctx context.Context, worker string, now time.Time, closed []string) ([]owner.Owner, error)
 	// NextDue returns when the next account becomes due; zero for none.
 	NextDue(ctx context.Context) (time.Time, error)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // memory is a Queue in memory that keeps the interface's promises.
@@ -69,7 +70,7 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 	if err := cmp.Or(q.fail, ctx.Err()); err != nil {
 		return nil, err
 	}
-	perHost, perUser, slowOf := map[string]int{}, map[account.Owner]int{}, map[account.Owner]int{}
+	perHost, perUser, slowOf := map[string]int{}, map[owner.Owner]int{}, map[owner.Owner]int{}
 	var due []*row
 	for _, r := range q.rows {
 		if r.leaseUntil.After(c.Now) {
@@ -122,7 +123,7 @@ func (r *row) lease(c Claim) fetch.Lease {
 	return fetch.Lease{Account: r.account, Worker: c.Worker, Epoch: r.epoch}
 }
 
-func (q *memory) ClaimOne(_ context.Context, _ account.Owner, id account.ID, c Claim) (fetch.Lease, error) {
+func (q *memory) ClaimOne(_ context.Context, _ owner.Owner, id account.ID, c Claim) (fetch.Lease, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := q.rows[id]
@@ -217,7 +218,7 @@ func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (sin
 
 func (q *memory) SlowWaiting(
 	_ context.Context, _ string, now time.Time, closed []string,
-) (users []account.Owner, err error) {
+) (users []owner.Owner, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var due []*row
@@ -294,9 +295,9 @@ func (q *memory) row(id account.ID) row {
 var errQueueDown = errors.New("the queue is out of order")
 
 // owner returns the user of that name.
-func owner(t *testing.T, name string) account.Owner {
+func anOwner(t *testing.T, name string) owner.Owner {
 	t.Helper()
-	o, err := account.ParseOwner(name + "@firma.test")
+	o, err := owner.Parse(name + "@firma.test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +311,7 @@ func accounts(t *testing.T, n int, host string) []account.Account {
 	for i := range as {
 		name := fmt.Sprintf("a%d", i+1)
 		as[i] = account.Account{
-			ID: account.ID(name), Owner: owner(t, name), PollInterval: 5 * time.Minute, Enabled: true,
+			ID: account.ID(name), Owner: anOwner(t, name), PollInterval: 5 * time.Minute, Enabled: true,
 			Server: account.Server{Host: host, Port: 993, Security: account.TLS}, Status: account.Status{Slow: 1},
 		}
 	}

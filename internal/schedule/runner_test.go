@@ -680,7 +680,7 @@ func TestVisitOne(t *testing.T) {
 				parts--
 				return fetch.Report{Messages: 10, Bytes: 1000, Skipped: 1, More: parts > 0}
 			})
-			res, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1")
+			res, err := r.VisitOne(t.Context(), anOwner(t, "a1"), "a1")
 			if err != nil || res.Report.Messages != 30 || res.Report.Bytes != 3000 || res.Report.Skipped != 3 ||
 				v.count("a1") != 3 {
 				t.Errorf("%+v, %v after %d parts", res.Report, err, v.count("a1"))
@@ -696,10 +696,10 @@ func TestVisitOne(t *testing.T) {
 			q.rows["a1"].account.Status = account.Status{
 				State: account.NeedsAttention, Failures: maxTries, Diagnosis: &account.Diagnosis{Code: fault.AuthFailed},
 			}
-			if _, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1"); !errors.Is(err, ErrWaits) || v.count("a1") != 0 {
+			if _, err := r.VisitOne(t.Context(), anOwner(t, "a1"), "a1"); !errors.Is(err, ErrWaits) || v.count("a1") != 0 {
 				t.Errorf("%v after %d visits", err, v.count("a1"))
 			}
-			res, err := r.InsistOne(t.Context(), owner(t, "a1"), "a1")
+			res, err := r.InsistOne(t.Context(), anOwner(t, "a1"), "a1")
 			if err != nil || v.count("a1") != 1 || res.Settlement.State != account.NeedsAttention {
 				t.Errorf("%+v, %v after %d visits", res.Settlement, err, v.count("a1"))
 			}
@@ -708,7 +708,7 @@ func TestVisitOne(t *testing.T) {
 	t.Run("reports a failure in its result", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, _, r := start(t, failing(fault.AuthFailed))
-			res, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1")
+			res, err := r.VisitOne(t.Context(), anOwner(t, "a1"), "a1")
 			if err != nil || fault.CodeOf(res.Report.Err) != fault.AuthFailed ||
 				res.Settlement.Diagnosis.Code != fault.AuthFailed {
 				t.Errorf("%+v, %v", res, err)
@@ -718,14 +718,14 @@ func TestVisitOne(t *testing.T) {
 	t.Run("waits for another worker's visit", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			q, _, r := start(t, nil)
-			if _, err := q.ClaimOne(t.Context(), owner(t, "a1"), "a1", Claim{
+			if _, err := q.ClaimOne(t.Context(), anOwner(t, "a1"), "a1", Claim{
 				Worker: "other", Now: time.Now(),
 				Lease: time.Minute,
 			}); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			_, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1")
+			_, err := r.VisitOne(t.Context(), anOwner(t, "a1"), "a1")
 			if took := time.Since(began); err != nil || took < time.Minute || took > time.Minute+time.Second {
 				t.Errorf("%v after %v", err, took)
 			}
@@ -740,7 +740,7 @@ func TestVisitOne(t *testing.T) {
 			}}
 			r, stop := run(t, Options{Queue: q, Visitor: v})
 			time.Sleep(time.Second)
-			if _, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1"); err != nil || v.most != 1 || v.count("a1") != 2 {
+			if _, err := r.VisitOne(t.Context(), anOwner(t, "a1"), "a1"); err != nil || v.most != 1 || v.count("a1") != 2 {
 				t.Errorf("%v: %d visits, %d at a time", err, v.count("a1"), v.most)
 			}
 			mustStop(t, stop)
@@ -749,7 +749,7 @@ func TestVisitOne(t *testing.T) {
 	t.Run("waits no longer than its context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			q, v, r := start(t, nil)
-			if _, err := q.ClaimOne(t.Context(), owner(t, "a1"), "a1", Claim{
+			if _, err := q.ClaimOne(t.Context(), anOwner(t, "a1"), "a1", Claim{
 				Worker: "other", Now: time.Now(),
 				Lease: time.Hour,
 			}); err != nil {
@@ -757,7 +757,7 @@ func TestVisitOne(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			if _, err := r.VisitOne(ctx, owner(t, "a1"), "a1"); !errors.Is(err, ErrBusy) ||
+			if _, err := r.VisitOne(ctx, anOwner(t, "a1"), "a1"); !errors.Is(err, ErrBusy) ||
 				!errors.Is(err, context.DeadlineExceeded) || v.count("a1") != 0 {
 				t.Errorf("%v after %d visits", err, v.count("a1"))
 			}
@@ -768,7 +768,7 @@ func TestVisitOne(t *testing.T) {
 			q, _, r := start(t, stuck)
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			res, err := r.VisitOne(ctx, owner(t, "a1"), "a1")
+			res, err := r.VisitOne(ctx, anOwner(t, "a1"), "a1")
 			if err != nil || fault.CodeOf(res.Report.Err) != fault.Interrupted || q.row("a1").abandoned != 1 {
 				t.Errorf("%+v, %v, given back %d times", res, err, q.row("a1").abandoned)
 			}
@@ -787,7 +787,7 @@ func TestVisitOne(t *testing.T) {
 				}
 				return fetch.Report{Messages: 5}
 			})
-			res, err := r.VisitOne(t.Context(), owner(t, "a1"), "a1")
+			res, err := r.VisitOne(t.Context(), anOwner(t, "a1"), "a1")
 			if err != nil || res.Report.Messages != 7 || v.count("a1") != 2 {
 				t.Errorf("%+v, %v", res, err)
 			}
@@ -795,7 +795,7 @@ func TestVisitOne(t *testing.T) {
 	})
 	t.Run("says when there is no such account", func(t *testing.T) {
 		_, _, r := start(t, nil)
-		if _, err := r.VisitOne(t.Context(), owner(t, "a1"), "none"); !errors.Is(err, account.ErrNotFound) {
+		if _, err := r.VisitOne(t.Context(), anOwner(t, "a1"), "none"); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%v", err)
 		}
 	})

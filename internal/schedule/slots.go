@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const (
@@ -107,7 +107,7 @@ func (r *Runner) watch(ctx context.Context) {
 func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ofUser, slow, unsure := map[account.Owner]int{}, 0, 0
+	ofUser, slow, unsure := map[owner.Owner]int{}, 0, 0
 	var turned []*underWay
 	for _, u := range r.running {
 		switch {
@@ -152,7 +152,7 @@ func (r *Runner) end(ctx context.Context, u *underWay, now time.Time) {
 
 // EndVisits ends this process's visits for a user whose leases were taken away, at
 // once; other processes find out when they prolong or use theirs.
-func (r *Runner) EndVisits(o account.Owner) {
+func (r *Runner) EndVisits(o owner.Owner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, u := range r.running {
@@ -179,7 +179,7 @@ func (r *Runner) takeTurns(ctx context.Context) error {
 	slow, ending := r.slowVisits(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ofUser := map[account.Owner]int{}
+	ofUser := map[owner.Owner]int{}
 	for _, u := range slow {
 		ofUser[u.lease.Account.Owner]++
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const tarpitInterval = 15 * time.Second
@@ -26,7 +27,7 @@ func tarpit(t *testing.T) (bad, good []account.Account) {
 	t.Helper()
 	bad, good = accounts(t, 64, ""), accounts(t, 72, "well")[64:]
 	for i := range bad {
-		bad[i].Owner = owner(t, fmt.Sprintf("bad%d", i/4))
+		bad[i].Owner = anOwner(t, fmt.Sprintf("bad%d", i/4))
 		bad[i].Server.Host = fmt.Sprintf("tarpit%d", i)
 		bad[i].PollInterval = tarpitInterval
 	}
@@ -383,7 +384,7 @@ func drippers(t *testing.T, users, each int) []account.Account {
 	t.Helper()
 	as := accounts(t, users*each, "")
 	for i := range as {
-		as[i].Owner = owner(t, fmt.Sprintf("bad%d", i/each))
+		as[i].Owner = anOwner(t, fmt.Sprintf("bad%d", i/each))
 		as[i].Server.Host = fmt.Sprintf("drip%d", i)
 		as[i].Status.Slow = QuickAgain
 	}
@@ -393,7 +394,7 @@ func drippers(t *testing.T, users, each int) []account.Account {
 // nobodyWaits is a queue that does not tell who waits.
 type nobodyWaits struct{ Queue }
 
-func (nobodyWaits) SlowWaiting(context.Context, string, time.Time, []string) ([]account.Owner, error) {
+func (nobodyWaits) SlowWaiting(context.Context, string, time.Time, []string) ([]owner.Owner, error) {
 	return nil, nil
 }
 

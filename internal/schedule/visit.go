@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const (
@@ -53,17 +54,17 @@ type Result struct {
 // error says that no visit took place or its result could not be saved; how
 // the visit itself went is in the result. An account that waits for its user is
 // left alone, with ErrWaits: what its server refused is not tried again.
-func (r *Runner) VisitOne(ctx context.Context, o account.Owner, id account.ID) (Result, error) {
+func (r *Runner) VisitOne(ctx context.Context, o owner.Owner, id account.ID) (Result, error) {
 	return r.visitOne(ctx, o, id, false)
 }
 
 // InsistOne is VisitOne for an account that may wait for its user: it is tried
 // once, and continues waiting when that fails as before.
-func (r *Runner) InsistOne(ctx context.Context, o account.Owner, id account.ID) (Result, error) {
+func (r *Runner) InsistOne(ctx context.Context, o owner.Owner, id account.ID) (Result, error) {
 	return r.visitOne(ctx, o, id, true)
 }
 
-func (r *Runner) visitOne(ctx context.Context, o account.Owner, id account.ID, insist bool) (Result, error) {
+func (r *Runner) visitOne(ctx context.Context, o owner.Owner, id account.ID, insist bool) (Result, error) {
 	var res Result
 	began := time.Now()
 	// A name of its own, so that it does not take over what Run is visiting.
@@ -93,7 +94,7 @@ func (r *Runner) visitOne(ctx context.Context, o account.Owner, id account.ID, i
 }
 
 func (r *Runner) claimOne(
-	ctx context.Context, o account.Owner, id account.ID, worker string, insist bool,
+	ctx context.Context, o owner.Owner, id account.ID, worker string, insist bool,
 ) (fetch.Lease, error) {
 	for {
 		c := r.claim(1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -23,7 +24,7 @@ type Accounts struct{ s *Store }
 var _ account.Repository = Accounts{}
 
 // Accounts returns the owner's accounts, oldest first.
-func (r Accounts) Accounts(ctx context.Context, o account.Owner) ([]account.Account, error) {
+func (r Accounts) Accounts(ctx context.Context, o owner.Owner) ([]account.Account, error) {
 	as, err := r.s.told(r.s.r.WithContext(ctx), "WHERE a.owner = ? ORDER BY a.created_ms, a.id", o.String())
 	if err == nil && len(as) == 0 {
 		err = r.s.nothing(ctx)
@@ -32,12 +33,12 @@ func (r Accounts) Accounts(ctx context.Context, o account.Owner) ([]account.Acco
 }
 
 // Account returns one account, or account.ErrNotFound.
-func (r Accounts) Account(ctx context.Context, o account.Owner, id account.ID) (account.Account, error) {
+func (r Accounts) Account(ctx context.Context, o owner.Owner, id account.ID) (account.Account, error) {
 	a, err := r.s.account(r.s.r.WithContext(ctx), o, id)
 	return a, r.s.wrap(ctx, "loading an account", err)
 }
 
-func (s *Store) account(db *gorm.DB, o account.Owner, id account.ID) (account.Account, error) {
+func (s *Store) account(db *gorm.DB, o owner.Owner, id account.ID) (account.Account, error) {
 	if !isID(string(id)) {
 		return account.Account{}, account.ErrNotFound
 	}
@@ -138,7 +139,7 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 }
 
 // lockOwner makes whoever adds or edits this owner's accounts wait for us.
-func (s *Store) lockOwner(tx *gorm.DB, o account.Owner) error {
+func (s *Store) lockOwner(tx *gorm.DB, o owner.Owner) error {
 	// An update, where the row is there already, so that it is locked either way.
 	_, err := s.on(tx).exec(tx.Statement.Context, "INSERT INTO owners (owner) VALUES (?) ON CONFLICT (owner) DO UPDATE "+
 		"SET owner = excluded.owner", o.String())
@@ -146,7 +147,7 @@ func (s *Store) lockOwner(tx *gorm.DB, o account.Owner) error {
 }
 
 // forgetOwner removes the owner's row when nothing is to be remembered of it.
-func (s *Store) forgetOwner(tx *gorm.DB, o account.Owner) error {
+func (s *Store) forgetOwner(tx *gorm.DB, o owner.Owner) error {
 	_, err := s.on(tx).exec(tx.Statement.Context,
 		`DELETE FROM owners WHERE owner = ? AND set_by <> ? AND used_ms = 0 AND mailbox_ms = 0
 		AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.owner = owners.owner)`, o.String(), setForUser)
@@ -173,7 +174,7 @@ func (s *Store) dropAccount(ctx context.Context, tx *gorm.DB, id account.ID, sc 
 }
 
 // Remove deletes an account: see account.Repository.
-func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, keepJournal bool,
+func (r Accounts) Remove(ctx context.Context, o owner.Owner, id account.ID, keepJournal bool,
 	match account.Match,
 ) error {
 	if !isID(string(id)) {
@@ -208,7 +209,7 @@ func (r Accounts) Remove(ctx context.Context, o account.Owner, id account.ID, ke
 }
 
 // SealedSecret returns what Add or Update was given.
-func (r Accounts) SealedSecret(ctx context.Context, o account.Owner, id account.ID) ([]byte, error) {
+func (r Accounts) SealedSecret(ctx context.Context, o owner.Owner, id account.ID) ([]byte, error) {
 	if !isID(string(id)) {
 		return nil, account.ErrNotFound
 	}
@@ -226,7 +227,7 @@ func (r Accounts) SealedSecret(ctx context.Context, o account.Owner, id account.
 // is being visited is visited again, and one whose visits ended with their process
 // comes when its pause is over: nobody can bring that about at will. What could not
 // be read and waits is tried too.
-func (r Accounts) Hurry(ctx context.Context, o account.Owner, id account.ID) error {
+func (r Accounts) Hurry(ctx context.Context, o owner.Owner, id account.ID) error {
 	if !isID(string(id)) {
 		return account.ErrNotFound
 	}
@@ -254,7 +255,7 @@ func (s *Store) tryWaiting(ctx context.Context, c sqlConn, journal int64) error 
 	return err
 }
 
-func (s *Store) hurry(ctx context.Context, c sqlConn, o account.Owner, id account.ID) error {
+func (s *Store) hurry(ctx context.Context, c sqlConn, o owner.Owner, id account.ID) error {
 	now := s.now().UnixMilli()
 	n, err := c.exec(ctx, `UPDATE poll_schedule SET
 		hurried_ms = CASE WHEN enabled = 0 THEN 0 ELSE CAST(? AS BIGINT) END,
@@ -268,7 +269,7 @@ func (s *Store) hurry(ctx context.Context, c sqlConn, o account.Owner, id accoun
 
 // FolderInfos returns the remote folders of an account, in the order in which
 // they were first seen.
-func (r Accounts) FolderInfos(ctx context.Context, o account.Owner, id account.ID) ([]account.FolderInfo, error) {
+func (r Accounts) FolderInfos(ctx context.Context, o owner.Owner, id account.ID) ([]account.FolderInfo, error) {
 	journal, err := r.owned(ctx, o, id)
 	if err != nil {
 		return nil, err
@@ -287,7 +288,7 @@ func (r Accounts) FolderInfos(ctx context.Context, o account.Owner, id account.I
 }
 
 // owned returns the journal of an account, or account.ErrNotFound.
-func (r Accounts) owned(ctx context.Context, o account.Owner, id account.ID) (journal int64, err error) {
+func (r Accounts) owned(ctx context.Context, o owner.Owner, id account.ID) (journal int64, err error) {
 	if !isID(string(id)) {
 		return 0, account.ErrNotFound
 	}

@@ -16,11 +16,12 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
-var sameOwner = cmpopts.EquateComparable(account.Owner{})
+var sameOwner = cmpopts.EquateComparable(owner.Owner{})
 
 func TestAnAccountComesBackAsItWasSaved(t *testing.T) {
 	onBoth(t, func(w *world) {
@@ -184,13 +185,13 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 		l, f := w.lease(a)
 		w.deliver(l, 1, members(f, 1, 2))
 		before := w.table("SELECT * FROM poll_schedule")
-		jan := owner(w, "jan@firma.test")
+		jan := anOwner(w, "jan@firma.test")
 		r := w.Accounts()
 		stolen := a
 		stolen.Owner = jan
 		for _, id := range []account.ID{a.ID, account.ID(uuid.NewString()), "1 OR 1=1", "", "\x00", account.ID(
 			strings.ToUpper(string(a.ID))), "{" + a.ID + "}"} {
-			for _, o := range []account.Owner{jan, {}} {
+			for _, o := range []owner.Owner{jan, {}} {
 				bad := stolen
 				bad.Owner, bad.ID = o, id
 				_, err := r.Account(ctx, o, id)

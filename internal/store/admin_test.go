@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -60,13 +61,13 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 			{"g", 0, 0, ptr(0), nil},
 			{"h_%", 5, 5, nil, nil},
 		} {
-			o := owner(w, u.name+"@firma.test")
-			w.must(w.SaveUsage(ctx, o, u.used, u.messages, account.Limit{}, nil))
-			w.must(w.SetLimits(ctx, o, account.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
+			o := anOwner(w, u.name+"@firma.test")
+			w.must(w.SaveUsage(ctx, o, u.used, u.messages, owner.Limit{}, nil))
+			w.must(w.SetLimits(ctx, o, owner.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
 		}
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
-		o := owner(w, "gone@firma.test")
-		w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1), Messages: nil}, nil))
+		o := anOwner(w, "gone@firma.test")
+		w.must(w.SetLimits(ctx, o, owner.Limit{Bytes: ptr(1), Messages: nil}, nil))
 		w.must(w.ClearLimits(ctx, o, nil)) // Nothing is left to tell of it.
 		cases := []struct {
 			f    insight.QuotaFilter
@@ -120,29 +121,29 @@ func TestAQuotaTellsLimitsUseAndEachAccountsShare(t *testing.T) {
 		a := w.add("anna@firma.test", 1)
 		l, f := w.lease(a)
 		w.deliver(l, 1, members(f, 1, 2))
-		shares := []account.AccountUsage{
-			{ID: a.ID, Bytes: 2003, Messages: 2},
-			{ID: account.ID(uuid.NewString()), Bytes: 1}, // Gone.
+		shares := []owner.AccountUsage{
+			{ID: string(a.ID), Bytes: 2003, Messages: 2},
+			{ID: uuid.NewString(), Bytes: 1}, // Gone.
 		}
-		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}, shares))
-		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, account.Limit{}, nil)) // Keeps them.
-		w.must(w.SetLimits(ctx, a.Owner, account.Limit{Bytes: ptr(1<<53 - 1), Messages: nil}, nil))
+		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, owner.Limit{}, shares))
+		w.must(w.SaveUsage(ctx, a.Owner, 5000, 7, owner.Limit{}, nil)) // Keeps them.
+		w.must(w.SetLimits(ctx, a.Owner, owner.Limit{Bytes: ptr(1<<53 - 1), Messages: nil}, nil))
 		got, err := w.Quota(ctx, a.Owner)
 		w.must(err)
-		want := account.Quota{
+		want := owner.Quota{
 			Owner: a.Owner, UsedBytes: 5000, UsedMessages: 7, LimitBytes: ptr(1<<53 - 1),
-			Set: account.Limit{Bytes: ptr(1<<53 - 1)}, SetBy: account.LimitByMailbrook,
-			Accounts: []account.AccountUsage{{ID: a.ID, Name: a.Name, Folder: a.Folder, Bytes: 2003, Messages: 2}},
+			Set: owner.Limit{Bytes: ptr(1<<53 - 1)}, SetBy: owner.LimitByMailbrook,
+			Accounts: []owner.AccountUsage{{ID: string(a.ID), Name: a.Name, Folder: a.Folder, Bytes: 2003, Messages: 2}},
 		}
 		if !cmp.Equal(got, want, sameOwner) {
 			w.Error(cmp.Diff(got, want, sameOwner))
 		}
 		page, _, err := w.Admin().Quotas(ctx, insight.QuotaFilter{})
 		w.must(err)
-		if !cmp.Equal(page, []account.Quota{want}, sameOwner) {
+		if !cmp.Equal(page, []owner.Quota{want}, sameOwner) {
 			w.Error(cmp.Diff(page, want, sameOwner))
 		}
-		stranger, err := w.Quota(ctx, owner(w, "never@firma.test"))
+		stranger, err := w.Quota(ctx, anOwner(w, "never@firma.test"))
 		w.must(err)
 		if stranger.UsedBytes != 0 || stranger.LimitBytes != nil || stranger.Accounts != nil {
 			w.Errorf("a stranger has %+v", stranger)
@@ -168,15 +169,15 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 		}
 		check := func(when, over, near, ok string, bands insight.QuotaSummary) {
 			w.Helper()
-			for state, want := range map[account.QuotaState]string{
-				account.QuotaOver: over, account.QuotaNear: near,
-				account.QuotaOK: ok,
+			for state, want := range map[owner.QuotaState]string{
+				owner.QuotaOver: over, owner.QuotaNear: near,
+				owner.QuotaOK: ok,
 			} {
 				if got := strings.Join(w.quotaPages(insight.QuotaFilter{State: state, Limit: 2}), " "); got != want {
 					w.Errorf("%s: %s are %q, want %q", when, state, got, want)
 				}
 				for _, u := range strings.Fields(want) {
-					q, err := w.Quota(ctx, owner(w, u+"@firma.test"))
+					q, err := w.Quota(ctx, anOwner(w, u+"@firma.test"))
 					w.must(err)
 					if got := q.State(); got != state {
 						w.Errorf("%s: %s is %s by itself and %s in the list", when, u, got, state)
@@ -194,9 +195,9 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 			accounts[u] = w.add(u+"@firma.test", i)
 			o := accounts[u].Owner
 			used := map[string]int64{"half": 500, "near": 950, "well": 100, "unlimited": 5000}[u]
-			w.must(w.SaveUsage(ctx, o, used, 1, account.Limit{}, nil))
+			w.must(w.SaveUsage(ctx, o, used, 1, owner.Limit{}, nil))
 			if u != "unlimited" {
-				w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1000), Messages: nil}, nil))
+				w.must(w.SetLimits(ctx, o, owner.Limit{Bytes: ptr(1000), Messages: nil}, nil))
 			}
 		}
 		check("before", "", "near", "half unlimited well",
@@ -230,48 +231,48 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 
 // Issue 10, newcomer: "over" stayed after a limit was lifted until the next visit.
 func TestAccountsThatWereStoppedAreDueAtOnceWhenThereIsRoom(t *testing.T) {
-	own := func(n int64) account.Limit { return account.Limit{Messages: &n} }
+	own := func(n int64) owner.Limit { return owner.Limit{Messages: &n} }
 	for name, c := range map[string]struct {
-		own     account.Limit
-		change  func(w *world, o account.Owner) error
+		own     owner.Limit
+		change  func(w *world, o owner.Owner) error
 		resumes bool
 	}{
-		"lifted": {account.Limit{}, func(w *world, o account.Owner) error {
-			return w.SetLimits(w.Context(), o, account.Limit{}, nil)
+		"lifted": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			return w.SetLimits(w.Context(), o, owner.Limit{}, nil)
 		}, true},
-		"raised": {account.Limit{}, func(w *world, o account.Owner) error {
-			return w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(100)}, nil)
+		"raised": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			return w.SetLimits(w.Context(), o, owner.Limit{Messages: ptr(100)}, nil)
 		}, true},
-		"raised by too little": {account.Limit{}, func(w *world, o account.Owner) error {
-			return w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(20)}, nil)
+		"raised by too little": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			return w.SetLimits(w.Context(), o, owner.Limit{Messages: ptr(20)}, nil)
 		}, false},
-		"lowered": {account.Limit{}, func(w *world, o account.Owner) error {
-			return w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(2)}, nil)
+		"lowered": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			return w.SetLimits(w.Context(), o, owner.Limit{Messages: ptr(2)}, nil)
 		}, false},
-		"lifted, and the mailbox's own stays": {own(27), func(w *world, o account.Owner) error {
-			return w.SetLimits(w.Context(), o, account.Limit{}, nil)
+		"lifted, and the mailbox's own stays": {own(27), func(w *world, o owner.Owner) error {
+			return w.SetLimits(w.Context(), o, owner.Limit{}, nil)
 		}, false},
-		"mail is deleted": {account.Limit{}, func(w *world, o account.Owner) error {
-			return w.SaveUsage(w.Context(), o, 100, 2, account.Limit{}, nil)
+		"mail is deleted": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			return w.SaveUsage(w.Context(), o, 100, 2, owner.Limit{}, nil)
 		}, true},
-		"the mailbox's own is raised": {own(3), func(w *world, o account.Owner) error {
-			return errors.Join(w.SetLimits(w.Context(), o, account.Limit{}, nil),
+		"the mailbox's own is raised": {own(3), func(w *world, o owner.Owner) error {
+			return errors.Join(w.SetLimits(w.Context(), o, owner.Limit{}, nil),
 				w.SaveUsage(w.Context(), o, 100, 27, own(100), nil))
 		}, true},
-		"the default is raised": {account.Limit{}, func(w *world, o account.Owner) error {
-			return errors.Join(w.Admin().SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(3)}),
+		"the default is raised": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			return errors.Join(w.Admin().SetDefaultLimit(w.Context(), owner.EveryDomain, &owner.Limit{Messages: ptr(3)}),
 				w.ClearLimits(w.Context(), o, nil),
-				w.Admin().SetDefaultLimit(w.Context(), account.EveryDomain, &account.Limit{Messages: ptr(100)}),
+				w.Admin().SetDefaultLimit(w.Context(), owner.EveryDomain, &owner.Limit{Messages: ptr(100)}),
 				w.SpreadLimits(w.Context()))
 		}, true},
-		"those of many are raised": {account.Limit{}, func(w *world, o account.Owner) error {
-			_, err := w.Admin().ChangeLimits(w.Context(), insight.QuotaFilter{Match: o.String()}, account.LimitChange{
-				Limit: account.Limit{Messages: ptr(100)},
+		"those of many are raised": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			_, err := w.Admin().ChangeLimits(w.Context(), insight.QuotaFilter{Match: o.String()}, owner.LimitChange{
+				Limit: owner.Limit{Messages: ptr(100)},
 			}, "")
 			return err
 		}, true},
-		"measured again": {account.Limit{}, func(w *world, o account.Owner) error {
-			return w.SaveUsage(w.Context(), o, 100, 27, account.Limit{}, nil)
+		"measured again": {owner.Limit{}, func(w *world, o owner.Owner) error {
+			return w.SaveUsage(w.Context(), o, 100, 27, owner.Limit{}, nil)
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -280,7 +281,7 @@ func TestAccountsThatWereStoppedAreDueAtOnceWhenThereIsRoom(t *testing.T) {
 				other := w.add("jan@firma.test", 4)
 				o := a.Owner
 				w.must(w.SaveUsage(w.Context(), o, 100, 27, c.own, nil))
-				w.must(w.SetLimits(w.Context(), o, account.Limit{Messages: ptr(3)}, nil))
+				w.must(w.SetLimits(w.Context(), o, owner.Limit{Messages: ptr(3)}, nil))
 				w.settled(a, account.OverQuota, fault.LocalOverQuota, time.Hour)
 				w.settled(well, account.OK, "", time.Hour)
 				w.settled(off, account.OverQuota, fault.LocalOverQuota, time.Hour)
@@ -292,9 +293,9 @@ func TestAccountsThatWereStoppedAreDueAtOnceWhenThereIsRoom(t *testing.T) {
 				w.must(c.change(w, o))
 				q, err := w.Quota(w.Context(), o)
 				w.must(err)
-				want, state := []string{"Box 1"}, account.QuotaOK
+				want, state := []string{"Box 1"}, owner.QuotaOK
 				if !c.resumes {
-					want, state = nil, account.QuotaOver
+					want, state = nil, owner.QuotaOver
 				}
 				if q.State() != state || q.Stopped == c.resumes {
 					w.Errorf("the quota is %s, stopped %t", q.State(), q.Stopped)
@@ -316,11 +317,11 @@ func TestAccountsThatWereStoppedAreDueAtOnceWhenThereIsRoom(t *testing.T) {
 func TestAVisitThatReckonsWithAnOldLimitIsFollowedByAnother(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
-		w.must(w.SaveUsage(w.Context(), a.Owner, 100, 27, account.Limit{}, nil))
-		w.must(w.SetLimits(w.Context(), a.Owner, account.Limit{Messages: ptr(3)}, nil))
+		w.must(w.SaveUsage(w.Context(), a.Owner, 100, 27, owner.Limit{}, nil))
+		w.must(w.SetLimits(w.Context(), a.Owner, owner.Limit{Messages: ptr(3)}, nil))
 		w.settled(a, account.OverQuota, fault.LocalOverQuota, time.Hour)
 		l := w.lease1(a)
-		w.must(w.SetLimits(w.Context(), a.Owner, account.Limit{}, nil))
+		w.must(w.SetLimits(w.Context(), a.Owner, owner.Limit{}, nil))
 		if got := names(w.claim("p1/2")); got != nil {
 			w.Fatalf("%q are visited twice at a time", got)
 		}
@@ -572,9 +573,9 @@ func TestUsersAreCountedByHowFullTheyAre(t *testing.T) {
 			{0, 0, ptr(0), nil},
 			{3000, 0, nil, ptr(7)},
 		} {
-			o := owner(w, fmt.Sprintf("u%d@firma.test", i))
-			w.must(w.SaveUsage(w.Context(), o, u.used, u.messages, account.Limit{}, nil))
-			w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
+			o := anOwner(w, fmt.Sprintf("u%d@firma.test", i))
+			w.must(w.SaveUsage(w.Context(), o, u.used, u.messages, owner.Limit{}, nil))
+			w.must(w.SetLimits(w.Context(), o, owner.Limit{Bytes: u.limit, Messages: u.limitMessages}, nil))
 		}
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
 		got, err := w.Admin().QuotaSummary(w.Context())

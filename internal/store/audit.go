@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Audit keeps who did what. Rows are added and, by age alone, forgotten; the
@@ -112,7 +113,7 @@ func mailWord(deleted bool) string {
 
 // limitsSet is the entry of a change of a user's limits: which are other ones now, and
 // who says so where it was somebody else before.
-func limitsSet(o account.Owner, before, now ownerRow) audit.Entry {
+func limitsSet(o owner.Owner, before, now ownerRow) audit.Entry {
 	e := audit.Entry{Action: audit.QuotaSet, User: o, Details: map[string]string{}}
 	limitDetails(&e, before.set(), now.set())
 	if was, by := setBy(before.SetBy), setBy(now.SetBy); was != by {
@@ -123,21 +124,21 @@ func limitsSet(o account.Owner, before, now ownerRow) audit.Entry {
 }
 
 // defaultSet is the entry of a change of a domain's default; nil is none.
-func defaultSet(domain string, before, now *account.Limit) audit.Entry {
+func defaultSet(domain string, before, now *owner.Limit) audit.Entry {
 	e := audit.Entry{Action: audit.DefaultSet, Details: map[string]string{"domain": domain}}
 	if now == nil {
 		e.Action = audit.DefaultRemoved
 		return e
 	}
 	if before == nil {
-		before = &account.Limit{}
+		before = &owner.Limit{}
 	}
 	limitDetails(&e, *before, *now)
 	return e
 }
 
 // limitDetails says which limits count now and, of those that did not before, which did.
-func limitDetails(e *audit.Entry, before, now account.Limit) {
+func limitDetails(e *audit.Entry, before, now owner.Limit) {
 	for _, x := range []struct {
 		name     string
 		was, now *int64
@@ -219,7 +220,7 @@ func actsWhere(f audit.Filter, postgres bool) (where []string, args []any, err e
 		and("role = ?", string(role))
 	}
 	if name != "" { // An address is folded, and a machine's user is called as it is.
-		and("actor IN (?, ?)", storable(name), storable(account.FoldASCII(name)))
+		and("actor IN (?, ?)", storable(name), storable(owner.FoldASCII(name)))
 	}
 	if f.Action != "" {
 		and("action = ?", storable(string(f.Action)))
@@ -243,14 +244,14 @@ func actsWhere(f audit.Filter, postgres bool) (where []string, args []any, err e
 
 func scanEntry(row rowScanner) (e audit.Entry, err error) {
 	var at int64
-	var owner, changed, details string
-	if err := row.Scan(&e.ID, &at, &e.Actor.Role, &e.Actor.Name, &e.Actor.Client, &e.Action, &owner, &e.Account, &changed,
+	var address, changed, details string
+	if err := row.Scan(&e.ID, &at, &e.Actor.Role, &e.Actor.Name, &e.Actor.Client, &e.Action, &address, &e.Account, &changed,
 		&details); err != nil {
 		return e, err
 	}
 	e.At = fromMillis(at)
-	if owner != "" {
-		if e.User, err = account.StoredOwner(owner); err != nil {
+	if address != "" {
+		if e.User, err = owner.Stored(address); err != nil {
 			return e, fmt.Errorf("reading an act: %w", err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // failing is a connection whose calls fail from the one on whose turn it is.
@@ -144,7 +145,7 @@ const annas = "anna@firma.test"
 // acts are all acts that happen in the database.
 func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 	w.Helper()
-	o := owner(w, annas)
+	o := anOwner(w, annas)
 	a, other := w.add(annas, 1), w.add(annas, 2)
 	gone := w.add("gone@firma.test", 3)
 	paused := w.add(annas, 4, func(a *account.Account) { a.Enabled = false })
@@ -159,7 +160,7 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 		w.must(w.session(o, name))
 	}
 	limit := int64(5000)
-	w.must(w.Admin().SetDefaultLimit(w.Context(), "gone.test", &account.Limit{Bytes: &limit}))
+	w.must(w.Admin().SetDefaultLimit(w.Context(), "gone.test", &owner.Limit{Bytes: &limit}))
 	return map[audit.Action]func(ctx context.Context) error{
 		audit.AccountAdded: func(ctx context.Context) error {
 			_, err := w.Accounts().Add(ctx, draft(w, annas, 6), []byte("sealed"), 1000)
@@ -190,10 +191,10 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 			return err
 		},
 		audit.QuotaSet: func(ctx context.Context) error {
-			return w.SetLimits(ctx, o, account.Limit{Bytes: &limit}, nil)
+			return w.SetLimits(ctx, o, owner.Limit{Bytes: &limit}, nil)
 		},
 		audit.DefaultSet: func(ctx context.Context) error {
-			return w.Admin().SetDefaultLimit(ctx, "firma.test", &account.Limit{Bytes: &limit})
+			return w.Admin().SetDefaultLimit(ctx, "firma.test", &owner.Limit{Bytes: &limit})
 		},
 		audit.DefaultRemoved: func(ctx context.Context) error { return w.Admin().SetDefaultLimit(ctx, "gone.test", nil) },
 		audit.UserRemoved: func(ctx context.Context) error {
@@ -220,7 +221,7 @@ var outside = []audit.Action{
 }
 
 // session signs in, by a link.
-func (w *world) session(o account.Owner, name string) error {
+func (w *world) session(o owner.Owner, name string) error {
 	until := w.clock.now().Add(time.Hour)
 	if err := w.Links().Save(w.Context(), "for "+name, Link{Owner: o, ReturnTo: "/", Expires: until}); err != nil {
 		return err
@@ -257,16 +258,16 @@ func TestAnActAndItsRowAreOneWhereverTheDatabaseFails(t *testing.T) {
 // What leads to an act on further ways is one with its row as well.
 func TestFurtherWaysToAnActAreWrittenDownWithIt(t *testing.T) {
 	onBoth(t, func(w *world) {
-		o, limit := owner(w, annas), int64(5000)
+		o, limit := anOwner(w, annas), int64(5000)
 		unlucky := w.add(annas, 1)
 		l, f := w.lease(unlucky)
 		w.skip(l, f, 1)
 		w.clock.pass(time.Second)
-		w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: &limit}, nil))
+		w.must(w.SetLimits(w.Context(), o, owner.Limit{Bytes: &limit}, nil))
 		w.must(w.Links().Save(w.Context(), "signs in", Link{
 			Owner: o, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour), Way: "oidc",
 		}))
-		change := func(c account.LimitChange) func(ctx context.Context) error {
+		change := func(c owner.LimitChange) func(ctx context.Context) error {
 			return func(ctx context.Context) error {
 				_, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{Match: "anna"}, c, "")
 				return err
@@ -284,19 +285,19 @@ func TestFurtherWaysToAnActAreWrittenDownWithIt(t *testing.T) {
 			}, audit.QuotaSet, []string{"limit_bytes", "limit_source"}, map[string]string{
 				"limit_bytes": "unlimited", "limit_bytes_before": "5000", "limit_messages": "unlimited", "limit_source": "nobody",
 			}},
-			{"limits of many are set", change(account.LimitChange{
-				Limit: account.Limit{Bytes: &limit}, KeepMessages: true,
+			{"limits of many are set", change(owner.LimitChange{
+				Limit: owner.Limit{Bytes: &limit}, KeepMessages: true,
 			}), audit.QuotaSet, []string{"limit_bytes", "limit_source"}, map[string]string{
 				"limit_bytes": "5000", "limit_bytes_before": "unlimited", "limit_messages": "unlimited",
 				"limit_source": "mailbrook",
 			}},
 			{"a default changes", func(ctx context.Context) error {
 				more := limit + 1
-				return w.Admin().SetDefaultLimit(ctx, "firma.test", &account.Limit{Messages: &more})
+				return w.Admin().SetDefaultLimit(ctx, "firma.test", &owner.Limit{Messages: &more})
 			}, audit.DefaultSet, []string{"limit_messages"}, map[string]string{
 				"domain": "firma.test", "limit_bytes": "unlimited", "limit_messages": "5001", "limit_messages_before": "unlimited",
 			}},
-			{"limits of many are taken back", change(account.LimitChange{Inherit: true}), audit.QuotaSet, []string{
+			{"limits of many are taken back", change(owner.LimitChange{Inherit: true}), audit.QuotaSet, []string{
 				"limit_bytes", "limit_messages", "limit_source",
 			}, map[string]string{
 				"limit_bytes": "unlimited", "limit_bytes_before": "5000", "limit_messages": "5001",
@@ -334,12 +335,12 @@ func TestOfManyUsersThoseAreWrittenDownWhoseLimitsChanged(t *testing.T) {
 		for i, user := range []string{annas, "bartek@firma.test", "carol@firma.test"} {
 			w.add(user, i+1)
 		}
-		w.must(w.SetLimits(w.Context(), owner(w, annas), account.Limit{Bytes: &limit}, nil))
+		w.must(w.SetLimits(w.Context(), anOwner(w, annas), owner.Limit{Bytes: &limit}, nil))
 		w.clock.pass(time.Second)
 		start := w.clock.now()
 		for range 2 { // The second time nothing changes.
-			_, err := w.Admin().ChangeLimits(w.Context(), insight.QuotaFilter{}, account.LimitChange{
-				Limit: account.Limit{Bytes: &limit}, KeepMessages: true,
+			_, err := w.Admin().ChangeLimits(w.Context(), insight.QuotaFilter{}, owner.LimitChange{
+				Limit: owner.Limit{Bytes: &limit}, KeepMessages: true,
 			}, "")
 			w.must(err)
 		}
@@ -358,7 +359,7 @@ func TestOfManyUsersThoseAreWrittenDownWhoseLimitsChanged(t *testing.T) {
 // A row that is written beside the transaction is found to come apart, either way.
 func TestTheTestOfActsFindsARowBesideTheTransaction(t *testing.T) {
 	onBoth(t, func(w *world) {
-		o := owner(w, annas)
+		o := anOwner(w, annas)
 		w.must(w.session(o, "one"))
 		end := func(ctx context.Context) error {
 			_, err := w.on(w.w).exec(ctx, "DELETE FROM sessions")
@@ -384,7 +385,7 @@ func TestTheTestOfActsFindsARowBesideTheTransaction(t *testing.T) {
 
 func TestARefusedActLeavesNoRow(t *testing.T) {
 	onBoth(t, func(w *world) {
-		a, o := w.add(annas, 1), owner(w, annas)
+		a, o := w.add(annas, 1), anOwner(w, annas)
 		before, _ := w.dump()
 		ctx := w.Context()
 		_, err := w.Accounts().Add(ctx, draft(w, annas, 1), nil, 1000)
@@ -396,7 +397,7 @@ func TestARefusedActLeavesNoRow(t *testing.T) {
 		_, err = w.Accounts().Update(ctx, stale, nil, false)
 		w.want(err, account.ErrChanged)
 		w.want(w.Accounts().Remove(ctx, o, a.ID, true, account.Match{"another"}), account.ErrPrecondition)
-		w.want(w.SetLimits(ctx, o, account.Limit{}, account.Match{"another"}), account.ErrPrecondition)
+		w.want(w.SetLimits(ctx, o, owner.Limit{}, account.Match{"another"}), account.ErrPrecondition)
 		_, err = w.Links().Exchange(ctx, "no link", "s", w.clock.now().Add(time.Hour))
 		w.want(err, account.ErrNotFound)
 		w.must(w.Sessions().End(ctx, "no session"))
@@ -446,7 +447,7 @@ func TestAnEditNamesWhatChangedAndShowsNoSecret(t *testing.T) {
 
 func TestActsAreFoundByEachFilterAndPaged(t *testing.T) {
 	onBoth(t, func(w *world) {
-		o, p := owner(w, annas), owner(w, "bartek@firma.test")
+		o, p := anOwner(w, annas), anOwner(w, "bartek@firma.test")
 		start := w.clock.now()
 		a := w.add("carol@firma.test", 1)
 		as := func(role audit.Role, name string) context.Context {
@@ -610,7 +611,7 @@ func TestAnAuditThatWasTakenBackIsKnownToBeNew(t *testing.T) {
 
 func TestOldActsAreForgottenAndNothingElse(t *testing.T) {
 	onBoth(t, func(w *world) {
-		o, start := owner(w, annas), w.clock.now()
+		o, start := anOwner(w, annas), w.clock.now()
 		ctx := w.Context()
 		n := 2*pruneAtOnce + 3 // More than one slice.
 		w.must(w.w.Exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)

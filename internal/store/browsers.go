@@ -6,7 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Browsers keeps in which browsers users have signed in by a password, under hashes
@@ -27,7 +27,7 @@ const knownOnes = `(SELECT hash FROM known_browsers WHERE owner = ? AND expires_
 	ORDER BY expires_ms DESC, hash LIMIT ?)`
 
 // Knows reports whether the user has signed in lately in the browser with that name.
-func (r Browsers) Knows(ctx context.Context, name string, o account.Owner) (bool, error) {
+func (r Browsers) Knows(ctx context.Context, name string, o owner.Owner) (bool, error) {
 	found := 0
 	err := r.s.on(r.s.r).each(ctx, scanInto(&found), "SELECT 1 FROM known_browsers WHERE hash = ? AND hash IN "+knownOnes,
 		nameHash(name), o.String(), r.s.now().UnixMilli(), BrowsersKnown)
@@ -37,7 +37,7 @@ func (r Browsers) Knows(ctx context.Context, name string, o account.Owner) (bool
 // Remember has the user's browser with that name known until then, and the user's
 // least recent one forgotten where there are too many. The name must be one that
 // nobody can guess, and no other user's.
-func (r Browsers) Remember(ctx context.Context, name string, o account.Owner, until time.Time) error {
+func (r Browsers) Remember(ctx context.Context, name string, o owner.Owner, until time.Time) error {
 	return r.s.write(ctx, "remembering a browser", func(tx *gorm.DB) error {
 		c := r.s.on(tx)
 		if _, err := c.exec(ctx, "INSERT INTO known_browsers (hash, owner, expires_ms) VALUES (?, ?, ?) "+

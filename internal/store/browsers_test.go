@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const halfAYear = 180 * 24 * time.Hour
@@ -16,7 +16,7 @@ const halfAYear = 180 * 24 * time.Hour
 // remembers has anna sign in in a browser.
 func (w *world) remembers(name string) {
 	w.Helper()
-	w.must(w.another().Browsers().Remember(w.Context(), name, owner(w, annas), w.clock.now().Add(halfAYear)))
+	w.must(w.another().Browsers().Remember(w.Context(), name, anOwner(w, annas), w.clock.now().Add(halfAYear)))
 }
 
 // known returns in which of the browsers 1 to 9 a user has signed in.
@@ -24,7 +24,7 @@ func (w *world) known(user string) (names []string) {
 	w.Helper()
 	for i := range 9 {
 		name := fmt.Sprint(i + 1)
-		ok, err := w.Browsers().Knows(w.Context(), name, owner(w, user))
+		ok, err := w.Browsers().Knows(w.Context(), name, anOwner(w, user))
 		w.must(err)
 		if ok {
 			names = append(names, name)
@@ -72,7 +72,7 @@ func TestOfBrowsersThatSignInAtTheSameTimeNoMoreAreKnown(t *testing.T) {
 		for i := range 9 {
 			s := w.another()
 			g.Go(func() error {
-				return s.Browsers().Remember(w.Context(), fmt.Sprint(i+1), owner(w, annas), w.clock.now().Add(halfAYear))
+				return s.Browsers().Remember(w.Context(), fmt.Sprint(i+1), anOwner(w, annas), w.clock.now().Add(halfAYear))
 			})
 		}
 		w.must(g.Wait())
@@ -86,21 +86,21 @@ func TestOfBrowsersThatSignInAtTheSameTimeNoMoreAreKnown(t *testing.T) {
 // with the user. The control is what does not end it.
 func TestABrowserIsForgotten(t *testing.T) {
 	onBoth(t, func(w *world) {
-		jan := owner(w, "jan@firma.test")
+		jan := anOwner(w, "jan@firma.test")
 		for name, tc := range map[string]struct {
 			how  func()
 			gone bool
 		}{
 			"a moment before its end":  {func() { w.clock.pass(halfAYear - time.Millisecond) }, false},
 			"at its end":               {func() { w.clock.pass(halfAYear) }, true},
-			"all sessions of the user": {func() { w.endAll(owner(w, annas)) }, true},
-			"everybody's sessions":     {func() { w.endAll(account.Owner{}) }, true},
+			"all sessions of the user": {func() { w.endAll(anOwner(w, annas)) }, true},
+			"everybody's sessions":     {func() { w.endAll(owner.Owner{}) }, true},
 			"another user's sessions":  {func() { w.endAll(jan) }, false},
 			"one session":              {func() { w.must(w.Sessions().End(w.Context(), w.begin(annas, "one"))) }, false},
 			"the user": {func() {
-				_, err := w.BeginRemoval(w.Context(), owner(w, annas), false)
+				_, err := w.BeginRemoval(w.Context(), anOwner(w, annas), false)
 				w.must(err)
-				w.end(owner(w, annas))
+				w.end(anOwner(w, annas))
 			}, true},
 			"another user": {func() {
 				_, err := w.BeginRemoval(w.Context(), jan, false)
@@ -121,7 +121,7 @@ func TestABrowserIsForgotten(t *testing.T) {
 	})
 }
 
-func (w *world) endAll(o account.Owner) {
+func (w *world) endAll(o owner.Owner) {
 	w.Helper()
 	_, err := w.Sessions().EndAll(w.Context(), o)
 	w.must(err)

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -67,7 +68,7 @@ func (sc scheduled) waits() bool {
 
 // lockSchedule reads an account's schedule row and holds it against claims and
 // journal writes until the transaction ends.
-func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o account.Owner,
+func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o owner.Owner,
 	id account.ID,
 ) (sc scheduled, err error) {
 	query := `SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted, hurried_ms,

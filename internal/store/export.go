@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // exportPage is how many rows of an export are in memory at once. No read lasts
@@ -24,7 +25,7 @@ const exportPage = 500
 // that stays, and in each of them a page of rows at a time, every row a JSON object.
 // Each section comes at least once, also when it has no rows. Secrets are not among
 // it: see ExportLeavesOut. A user of whom there is nothing has empty sections.
-func (s *Store) Export(ctx context.Context, o account.Owner, each func(section string, rows [][]byte) error) error {
+func (s *Store) Export(ctx context.Context, o owner.Owner, each func(section string, rows [][]byte) error) error {
 	for _, x := range exported {
 		if err := each(x.name, nil); err != nil {
 			return err
@@ -44,7 +45,7 @@ func (s *Store) Export(ctx context.Context, o account.Owner, each func(section s
 }
 
 // of is what stands for the user in the section's condition.
-func (x *exportSection) of(o account.Owner) []any {
+func (x *exportSection) of(o owner.Owner) []any {
 	if x.args != nil {
 		return x.args(o)
 	}
@@ -53,7 +54,7 @@ func (x *exportSection) of(o account.Owner) []any {
 
 // exportUnder goes through the rows of each of a user's accounts, journals or
 // folders, as the keys of those tables begin with it: each page is read by its key.
-func (s *Store) exportUnder(ctx context.Context, x *exportSection, o account.Owner,
+func (s *Store) exportUnder(ctx context.Context, x *exportSection, o owner.Owner,
 	emit func(rows [][]byte) error,
 ) error {
 	p := parents[x.under]

@@ -18,10 +18,11 @@ import (
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/logins"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // exports returns an export as its sections' rows.
-func (w *world) exports(o account.Owner) map[string][]map[string]any {
+func (w *world) exports(o owner.Owner) map[string][]map[string]any {
 	w.Helper()
 	out := map[string][]map[string]any{}
 	w.must(w.Export(w.Context(), o, func(section string, rows [][]byte) error {
@@ -120,12 +121,12 @@ func TestTheListOfWhatIsLeftOutNamesSecretsAndNoMachinery(t *testing.T) {
 }
 
 // inhabited has something of anna in every table, and something of jan.
-func (w *world) inhabited() (o account.Owner) {
+func (w *world) inhabited() (o owner.Owner) {
 	w.Helper()
-	ctx, o := w.Context(), owner(w, annas)
+	ctx, o := w.Context(), anOwner(w, annas)
 	limit := int64(1 << 30)
 	for i, user := range []string{annas, "jan@firma.test"} {
-		x := owner(w, user)
+		x := anOwner(w, user)
 		// One that was removed, and one that is there.
 		gone := w.add(user, 10*i+1, func(a *account.Account) { a.Email = "gone@example.org" })
 		l, f := w.lease(gone)
@@ -138,14 +139,14 @@ func (w *world) inhabited() (o account.Owner) {
 		on := fetch.BatchKey{Epoch: l.Epoch, Seq: 2}
 		w.must(w.commit(l, fetch.Entry{Intend: &on}))
 		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: on, Members: members(f, 9, 1)}}))
-		w.must(w.SetLimits(ctx, x, account.Limit{Bytes: &limit}, nil))
-		w.must(w.SaveUsage(ctx, x, 100, 6, account.Limit{}, nil))
+		w.must(w.SetLimits(ctx, x, owner.Limit{Bytes: &limit}, nil))
+		w.must(w.SaveUsage(ctx, x, 100, 6, owner.Limit{}, nil))
 		w.must(w.session(x, "session of "+user))
 		w.must(w.Browsers().Remember(ctx, "browser of "+user, x, w.clock.now().Add(time.Hour)))
 		w.must(w.Links().Save(ctx, "link of "+user, Link{Owner: x, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour)}))
 		_, err := w.Repeatable().Begin(ctx, x, "name of "+user, "attempt", []byte("sealed"), w.clock.now().Add(time.Hour))
 		w.must(err)
-		_, err = w.Recognise(ctx, x, account.TextID("uid-of-"+user))
+		_, err = w.Recognise(ctx, x, owner.TextID("uid-of-"+user))
 		w.must(err)
 		at := logins.Attempt{Client: "192.0.2.7", Names: []string{logins.PagesName(x)}, Mailbox: logins.PagesName(x)}
 		_, _, err = w.Logins().Reserve(ctx, at, loginLimits)
@@ -219,7 +220,7 @@ func TestAnExportHasAllOfAUserAndNothingOfAnother(t *testing.T) {
 			l["set_by"] != "mailbrook" {
 			w.Errorf("the limits are %v", l)
 		}
-		for name, rows := range w.exports(owner(w, "nobody@firma.test")) {
+		for name, rows := range w.exports(anOwner(w, "nobody@firma.test")) {
 			if len(rows) != 0 {
 				w.Errorf("of nobody %s has %v", name, rows)
 			}
@@ -233,9 +234,9 @@ func TestAnExportHasNoOneElsesActs(t *testing.T) {
 		as := func(name string) context.Context {
 			return audit.By(w.Context(), audit.Actor{Role: audit.Admin, Name: name, Client: "192.0.2.1"})
 		}
-		o, boss := owner(w, annas), owner(w, "boss@firma.test")
-		w.must(w.SetLimits(as("boss@firma.test"), o, account.Limit{}, nil))
-		_, err := w.Sessions().EndAll(as("boss@firma.test"), account.Owner{})
+		o, boss := anOwner(w, annas), anOwner(w, "boss@firma.test")
+		w.must(w.SetLimits(as("boss@firma.test"), o, owner.Limit{}, nil))
+		_, err := w.Sessions().EndAll(as("boss@firma.test"), owner.Owner{})
 		w.must(err)
 		if rows := w.exports(o)["audit"]; len(rows) != 1 || rows[0]["actor"] != "boss@firma.test" {
 			w.Errorf("anna's: %v", rows)
@@ -402,7 +403,7 @@ func (w *world) readsMore(x *exportSection, args, after []any) string {
 // of them for each page.
 func TestAnExportReadsNoMoreActsThanItHandsOver(t *testing.T) {
 	onBoth(t, func(w *world) {
-		o, n := owner(w, annas), 40*exportPage
+		o, n := anOwner(w, annas), 40*exportPage
 		w.must(w.w.Exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 			INSERT INTO audit (at_ms, role, actor, client, action, owner, account_id, changed, details)
 			SELECT 1000 + i / 3, 'admin', CASE WHEN i % 16 < 2 THEN 'anna@firma.test' ELSE 'jan@firma.test' END, '',

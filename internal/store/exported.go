@@ -1,8 +1,8 @@
 package store
 
 import (
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/logins"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // exportSection is a table of an export: which rows of it are a user's, what is
@@ -12,9 +12,9 @@ type exportSection struct {
 	name, table string
 	under       string // One of parents: where is about one of those; "": about the user.
 	where       string
-	or          string                      // Further rows, none of which where chooses: read by a key of their own.
-	args        func(o account.Owner) []any // Of where and or; nil: the user's address, for each.
-	key         []exportColumn              // By which pages are read; with the condition, no two rows have the same.
+	or          string                    // Further rows, none of which where chooses: read by a key of their own.
+	args        func(o owner.Owner) []any // Of where and or; nil: the user's address, for each.
+	key         []exportColumn            // By which pages are read; with the condition, no two rows have the same.
 	columns     []exportColumn
 	leftOut     map[string]string // By column: why.
 }
@@ -283,7 +283,7 @@ var exported = []*exportSection{
 	{
 		// At providers, and at our pages, where the user is known by a digest.
 		name: "failed_logins", table: "failed_logins", where: "owner IN (?, ?) OR name = ?",
-		key: []exportColumn{{column: "id"}}, args: func(o account.Owner) []any {
+		key: []exportColumn{{column: "id"}}, args: func(o owner.Owner) []any {
 			return []any{o.String(), logins.KnownAtPages(o), logins.PagesName(o)}
 		},
 		columns: []exportColumn{{"pending", "under_way", exTruth, nil}, {"until_ms", "counts_until", exTime, nil}},

@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -164,18 +165,18 @@ func (f *furnisher) furnish(w *world) {
 	w.must(err)
 	w.must(w.SetNote(ctx, NoteKeys, proof))
 	tenth, thousand := int64(1<<20), int64(1000)
-	w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", &account.Limit{Bytes: &thousand, Messages: &thousand}))
+	w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", &owner.Limit{Bytes: &thousand, Messages: &thousand}))
 	f.anna(w)
 	f.basia(w)
 	f.jan(w)
 	f.former(w)
-	anna, basia := owner(w, frozenUsers[0]), owner(w, frozenUsers[1])
-	w.must(w.SetLimits(ctx, anna, account.Limit{Bytes: &tenth}, nil))
-	w.must(w.SaveUsage(ctx, anna, 900_000, 31, account.Limit{Messages: &thousand}, nil))
-	w.must(w.SaveUsage(ctx, basia, 999, 2, account.Limit{}, []account.AccountUsage{
-		{ID: account.ID(frozenID(21)), Bytes: 600, Messages: 1},
+	anna, basia := anOwner(w, frozenUsers[0]), anOwner(w, frozenUsers[1])
+	w.must(w.SetLimits(ctx, anna, owner.Limit{Bytes: &tenth}, nil))
+	w.must(w.SaveUsage(ctx, anna, 900_000, 31, owner.Limit{Messages: &thousand}, nil))
+	w.must(w.SaveUsage(ctx, basia, 999, 2, owner.Limit{}, []owner.AccountUsage{
+		{ID: frozenID(21), Bytes: 600, Messages: 1},
 	}))
-	w.must(w.Admin().SetDefaultLimit(ctx, account.EveryDomain, &account.Limit{Bytes: &tenth})) // Not spread yet.
+	w.must(w.Admin().SetDefaultLimit(ctx, owner.EveryDomain, &owner.Limit{Bytes: &tenth})) // Not spread yet.
 	w.must(w.Queue().NoteOutages(ctx, "p9", []schedule.Outage{{
 		Circuit: "imap.outage.test:993/tls", Since: w.clock.now().Add(-time.Hour), Probe: w.clock.now().Add(time.Minute),
 		Code: fault.ServerUnavailable,
@@ -284,14 +285,14 @@ func (f *furnisher) former(w *world) {
 	w.Helper()
 	a := f.add(w, frozenUsers[3], 41, f.young)
 	w.lease(a)
-	_, err := w.Recognise(w.Context(), a.Owner, account.TextID("uid-former"))
+	_, err := w.Recognise(w.Context(), a.Owner, owner.TextID("uid-former"))
 	w.must(err)
 	_, err = w.BeginRemoval(w.Context(), a.Owner, true)
 	w.must(err)
 }
 
 // people is what is kept of somebody at the pages.
-func (f *furnisher) people(w *world, o account.Owner) {
+func (f *furnisher) people(w *world, o owner.Owner) {
 	w.Helper()
 	ctx, soon := w.Context(), w.clock.now().Add(time.Hour)
 	w.must(w.session(o, frozenSession))
@@ -300,7 +301,7 @@ func (f *furnisher) people(w *world, o account.Owner) {
 	_, err := w.Repeatable().Begin(ctx, o, frozenRequest, "attempt", f.sealed(w, f.young, o, frozenRequest), soon)
 	w.must(err)
 	w.must(w.Pending().SavePending(ctx, frozenPending, o, f.sealed(w, f.old, o, frozenPending), soon))
-	_, err = w.Recognise(ctx, o, account.TextID("uid-anna"))
+	_, err = w.Recognise(ctx, o, owner.TextID("uid-anna"))
 	w.must(err)
 	at := logins.Attempt{Client: "192.0.2.7", Names: []string{logins.PagesName(o)}, Mailbox: logins.PagesName(o)}
 	_, _, err = w.Logins().Reserve(ctx, at, loginLimits)
@@ -311,7 +312,7 @@ func (f *furnisher) people(w *world, o account.Owner) {
 }
 
 // sealed seals the words under which something is kept, bound to them.
-func (f *furnisher) sealed(w *world, v *vault.Vault, o account.Owner, words string) []byte {
+func (f *furnisher) sealed(w *world, v *vault.Vault, o owner.Owner, words string) []byte {
 	w.Helper()
 	sealed, err := v.Seal(o, account.ID(words), account.NewSecret("secret of "+words))
 	w.must(err)

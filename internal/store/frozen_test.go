@@ -24,6 +24,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -145,7 +146,7 @@ func (w *world) reading(v *vault.Vault) reading {
 		Journals: map[string][]string{},
 	}
 	for _, user := range frozenUsers {
-		o := owner(w, user)
+		o := anOwner(w, user)
 		r.Users[user] = w.exports(o)
 		as, err := w.Accounts().Accounts(w.Context(), o)
 		w.must(err)
@@ -174,7 +175,7 @@ func (w *world) reading(v *vault.Vault) reading {
 	return r
 }
 
-func opened(v *vault.Vault, o account.Owner, id account.ID, sealed []byte) string {
+func opened(v *vault.Vault, o owner.Owner, id account.ID, sealed []byte) string {
 	s, err := v.Unseal(o, id, sealed)
 	if err != nil {
 		return err.Error()
@@ -201,7 +202,7 @@ func accountLine(a account.Account) string {
 // readPeople reads what is kept under names of which only a digest is kept.
 func (w *world) readPeople(v *vault.Vault, r *reading) {
 	w.Helper()
-	ctx, o := w.Context(), owner(w, frozenUsers[0])
+	ctx, o := w.Context(), anOwner(w, frozenUsers[0])
 	alive, err := w.Sessions().Alive(ctx, frozenSession)
 	w.must(err)
 	knows, err := w.Browsers().Knows(ctx, frozenBrowser, o)
@@ -240,7 +241,7 @@ func (w *world) readHouse(v *vault.Vault, r *reading) {
 		say("default ", d.Domain, " ", limitColumn(d.Limit.Bytes), " ", limitColumn(d.Limit.Messages))
 	}
 	say("to spread: ", w.table("SELECT domain FROM default_limits_changed ORDER BY domain"))
-	q, err := w.Quota(ctx, owner(w, frozenUsers[0]))
+	q, err := w.Quota(ctx, anOwner(w, frozenUsers[0]))
 	w.must(err)
 	say("quota ", q.UsedBytes, " ", q.UsedMessages, " ", limitColumn(q.LimitBytes), " ", limitColumn(q.LimitMessages), " ",
 		q.SetBy, " ", q.Accounts)
@@ -356,7 +357,7 @@ func TestAFrozenDatabaseIsReadAsItWas(t *testing.T) {
 				t.Errorf("after the migrations: %s", diff)
 			}
 			// Visits go on from there: what was staged is delivered, a lease is fenced by the next.
-			pop, err := w.Accounts().Account(t.Context(), owner(w, frozenUsers[0]), account.ID(frozenID(12)))
+			pop, err := w.Accounts().Account(t.Context(), anOwner(w, frozenUsers[0]), account.ID(frozenID(12)))
 			w.must(err)
 			l, err := w.Queue().ClaimOne(t.Context(), pop.Owner, pop.ID, schedule.Claim{
 				Worker: "p7/2", Now: w.clock.now(), Lease: time.Minute, Insist: true,

@@ -180,7 +180,7 @@ func BenchmarkAdminLooks(b *testing.B) {
 // BenchmarkOneListenersLook is what a stream of events costs each second.
 func BenchmarkOneListenersLook(b *testing.B) {
 	benchBoth(b, func(b *testing.B, s *Store) {
-		o := owner(b, "u"+uuid.NewString()[:8]+"@firma.test")
+		o := anOwner(b, "u"+uuid.NewString()[:8]+"@firma.test")
 		for i := range 4 {
 			if _, err := s.Accounts().Add(b.Context(), draft(b, o.String(), i), []byte("sealed"), 4); err != nil {
 				b.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Nobody is told that there is nothing out of a database that is another one by
@@ -27,7 +28,7 @@ func TestNothingIsSaidOfWhatAnEmptiedDatabaseLacks(t *testing.T) {
 		id, err := w.InstanceID(w.Context())
 		w.must(err)
 		w.Expect(id)
-		o := owner(t, "nobody@firma.test")
+		o := anOwner(t, "nobody@firma.test")
 		asks := map[string]func() error{
 			"accounts": func() error { _, err := w.Accounts().Accounts(w.Context(), o); return err },
 			"an account": func() error {
@@ -71,7 +72,7 @@ func TestAccountsThatNobodyRemovedAreMissed(t *testing.T) {
 		w.Expect(id)
 		verified := func(when string, want bool) {
 			w.Helper()
-			_, err := w.Accounts().Accounts(w.Context(), owner(t, "nobody@firma.test"))
+			_, err := w.Accounts().Accounts(w.Context(), anOwner(t, "nobody@firma.test"))
 			if verify := w.Verify(w.Context()); errors.Is(verify, ErrReplaced) == want || (verify != nil) == want ||
 				errors.Is(err, account.ErrUnavailable) == want {
 				t.Errorf("%s it verifies with %v, and says of accounts %v", when, verify, err)
@@ -261,7 +262,7 @@ func TestNobodyIsToldOfAFileThatWasCopiedOver(t *testing.T) {
 		return s
 	}
 	ours, theirs := open(), open()
-	o := owner(t, "anna@firma.test")
+	o := anOwner(t, "anna@firma.test")
 	asks := map[string]func() error{
 		"accounts":     func() error { _, err := ours.Accounts().Accounts(t.Context(), o); return err },
 		"a quota":      func() error { _, err := ours.Quota(t.Context(), o); return err },
@@ -269,7 +270,7 @@ func TestNobodyIsToldOfAFileThatWasCopiedOver(t *testing.T) {
 	}
 	limit := int64(1000)
 	for _, s := range []*Store{ours, theirs} {
-		if err := s.SetLimits(t.Context(), o, account.Limit{Bytes: &limit}, nil); err != nil {
+		if err := s.SetLimits(t.Context(), o, owner.Limit{Bytes: &limit}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.intoFile(t.Context(), nil); err != nil {

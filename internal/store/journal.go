@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Journal remembers what was delivered, for package fetch. Reads go to the
@@ -245,7 +246,7 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 }
 
 // Limit returns what the owner's mailbox may hold, as it was set here.
-func (j Journal) Limit(ctx context.Context, o account.Owner) (account.Limit, error) {
+func (j Journal) Limit(ctx context.Context, o owner.Owner) (owner.Limit, error) {
 	row, c := unlimited(o), j.s.on(j.s.r)
 	err := c.each(ctx, scanInto(&row.SetBytes, &row.SetMessages, &row.SetBy), "SELECT set_bytes, set_messages, set_by "+
 		"FROM owners WHERE owner = ?", o.String())

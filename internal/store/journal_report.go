@@ -10,13 +10,14 @@ import (
 	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 var _ check.Journals = (*Store)(nil)
 
 // JournalReports returns a user's journals as they are at one moment, those of removed
 // accounts included until they are forgotten.
-func (s *Store) JournalReports(ctx context.Context, o account.Owner,
+func (s *Store) JournalReports(ctx context.Context, o owner.Owner,
 	messages bool,
 ) (out []check.JournalReport, err error) {
 	var opts []*sql.TxOptions
@@ -36,7 +37,7 @@ func (s *Store) JournalReports(ctx context.Context, o account.Owner,
 	return out, s.wrap(ctx, "reading the journals", err)
 }
 
-func (s *Store) journalReports(ctx context.Context, o account.Owner) (out []check.JournalReport, err error) {
+func (s *Store) journalReports(ctx context.Context, o owner.Owner) (out []check.JournalReport, err error) {
 	now := s.now().UnixMilli()
 	err = s.on(s.r).each(ctx, func(r rowScanner) error {
 		var l check.JournalReport
@@ -54,7 +55,7 @@ func (s *Store) journalReports(ctx context.Context, o account.Owner) (out []chec
 }
 
 // fillReport reads what a journal holds.
-func (s *Store) fillReport(ctx context.Context, o account.Owner, l *check.JournalReport, messages bool) (err error) {
+func (s *Store) fillReport(ctx context.Context, o owner.Owner, l *check.JournalReport, messages bool) (err error) {
 	j, lease := s.Journal(), fetch.Lease{Account: account.Account{Journal: l.Journal, Owner: o}}
 	if l.Open, err = j.Open(ctx, lease); err != nil || !messages {
 		return err

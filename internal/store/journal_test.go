@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -418,14 +419,14 @@ func TestWhatTheProtocolForbidsIsRefusedWhole(t *testing.T) {
 
 func TestTheLimitIsWhatTheAdministratorSet(t *testing.T) {
 	onBoth(t, func(w *world) {
-		o := owner(w, "anna@firma.test")
+		o := anOwner(w, "anna@firma.test")
 		got, err := w.Journal().Limit(w.Context(), o)
 		w.must(err)
 		if got.Bytes != nil || got.Messages != nil {
 			w.Errorf("unlimited is %+v", got)
 		}
 		n, zero := int64(5000), int64(0)
-		w.must(w.SetLimits(w.Context(), o, account.Limit{Bytes: &n, Messages: &zero}, nil))
+		w.must(w.SetLimits(w.Context(), o, owner.Limit{Bytes: &n, Messages: &zero}, nil))
 		got, err = w.Journal().Limit(w.Context(), o)
 		w.must(err)
 		if got.Bytes == nil || *got.Bytes != n || got.Messages == nil || *got.Messages != 0 {

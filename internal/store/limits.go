@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Who said what a user's limits are: owners.set_by.
@@ -20,14 +21,14 @@ const (
 	setByInstallation = 3
 )
 
-func setBy(n int16) account.LimitSource {
+func setBy(n int16) owner.LimitSource {
 	switch n {
 	case setForUser:
-		return account.LimitByMailbrook
+		return owner.LimitByMailbrook
 	case setByDomain:
-		return account.LimitByDomain
+		return owner.LimitByDomain
 	case setByInstallation:
-		return account.LimitByInstallation
+		return owner.LimitByInstallation
 	}
 	return ""
 }
@@ -53,11 +54,11 @@ func (s *Store) inherit(ctx context.Context, c sqlConn, r *ownerRow) error {
 	var name string
 	r.SetBytes, r.SetMessages, r.SetBy = never, never, setByNobody
 	err := c.each(ctx, scanInto(&name, &r.SetBytes, &r.SetMessages), "SELECT domain, bytes, messages FROM default_limits "+
-		"WHERE domain IN (?, ?) ORDER BY CASE WHEN domain = ? THEN 1 ELSE 0 END LIMIT 1", domain, account.EveryDomain,
-		account.EveryDomain)
+		"WHERE domain IN (?, ?) ORDER BY CASE WHEN domain = ? THEN 1 ELSE 0 END LIMIT 1", domain, owner.EveryDomain,
+		owner.EveryDomain)
 	switch name {
 	case "":
-	case account.EveryDomain:
+	case owner.EveryDomain:
 		r.SetBy = setByInstallation
 	default:
 		r.SetBy = setByDomain
@@ -76,7 +77,7 @@ func (r Admin) DefaultLimits(ctx context.Context, after string, limit int) (page
 		var d insight.DefaultLimit
 		var bytes, messages int64
 		err := r.Scan(&d.Domain, &bytes, &messages)
-		d.Limit = account.Limit{Bytes: limitPointer(bytes), Messages: limitPointer(messages)}
+		d.Limit = owner.Limit{Bytes: limitPointer(bytes), Messages: limitPointer(messages)}
 		page = append(page, d)
 		return err
 	}, "SELECT domain, bytes, messages FROM default_limits WHERE domain > ? ORDER BY domain LIMIT ?", after, size+1)
@@ -93,11 +94,11 @@ func (r Admin) DefaultLimits(ctx context.Context, after string, limit int) (page
 	return page, next, nil
 }
 
-// SetDefaultLimit sets what the users of a domain may hold (account.EveryDomain:
+// SetDefaultLimit sets what the users of a domain may hold (owner.EveryDomain:
 // those whose domain has no default) of whom nothing else was said; nil takes the
 // default back. It counts for deliveries at once, and for lists when SpreadLimits
 // has come through.
-func (r Admin) SetDefaultLimit(ctx context.Context, domain string, l *account.Limit) error {
+func (r Admin) SetDefaultLimit(ctx context.Context, domain string, l *owner.Limit) error {
 	s := r.s
 	return s.write(ctx, "setting a default limit", func(tx *gorm.DB) error {
 		c := s.on(tx)
@@ -126,7 +127,7 @@ func (r Admin) SetDefaultLimit(ctx context.Context, domain string, l *account.Li
 
 // lockDefault returns the default of a domain, which nobody else changes meanwhile; nil:
 // it has none.
-func (s *Store) lockDefault(ctx context.Context, c sqlConn, domain string) (l *account.Limit, err error) {
+func (s *Store) lockDefault(ctx context.Context, c sqlConn, domain string) (l *owner.Limit, err error) {
 	query := "SELECT bytes, messages FROM default_limits WHERE domain = ?"
 	if s.postgres {
 		query += " FOR UPDATE"
@@ -134,7 +135,7 @@ func (s *Store) lockDefault(ctx context.Context, c sqlConn, domain string) (l *a
 	err = c.each(ctx, func(r rowScanner) error {
 		var bytes, messages int64
 		err := r.Scan(&bytes, &messages)
-		l = &account.Limit{Bytes: limitPointer(bytes), Messages: limitPointer(messages)}
+		l = &owner.Limit{Bytes: limitPointer(bytes), Messages: limitPointer(messages)}
 		return err
 	}, query, domain)
 	return l, err
@@ -168,7 +169,7 @@ func (s *Store) SpreadLimits(ctx context.Context) error {
 
 func (s *Store) spread(ctx context.Context, domain string) error {
 	where, args := []string{"set_by <> ?"}, []any{setForUser}
-	if domain != account.EveryDomain {
+	if domain != owner.EveryDomain {
 		where, args = append(where, domainOf+" = ?"), append(args, domain)
 	}
 	for after := ""; ; {
@@ -224,7 +225,7 @@ func (s *Store) rewrite(tx *gorm.DB, r *ownerRow) (changed bool, err error) {
 // ChangeLimits changes the limits of the next users that a filter chooses, at most
 // 500 in one transaction, by address. The first step begins after "". A user who
 // comes to meet the filter by a step is not changed twice.
-func (r Admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, change account.LimitChange,
+func (r Admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, change owner.LimitChange,
 	after string,
 ) (step insight.LimitStep, err error) {
 	s := r.s
@@ -250,7 +251,7 @@ func (r Admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, change a
 			if err != nil {
 				return err
 			}
-			o, err := account.StoredOwner(r.Owner)
+			o, err := owner.Stored(r.Owner)
 			if err != nil {
 				return fmt.Errorf("reading a quota: %w", err)
 			}

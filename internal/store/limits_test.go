@@ -13,16 +13,17 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
-func bytesOf(n int64) account.Limit { return account.Limit{Bytes: &n} }
+func bytesOf(n int64) owner.Limit { return owner.Limit{Bytes: &n} }
 
 // counts tells a user's limit and whose it is: by the quota, by the list, by what
 // deliveries go by; all three say the same.
 func (w *world) counts(user string) string {
 	w.Helper()
-	o := owner(w, user)
-	tell := func(l account.Limit, by account.LimitSource) string {
+	o := anOwner(w, user)
+	tell := func(l owner.Limit, by owner.LimitSource) string {
 		if l.Bytes == nil {
 			return fmt.Sprintf("none %s", by)
 		}
@@ -30,11 +31,11 @@ func (w *world) counts(user string) string {
 	}
 	q, err := w.Quota(w.Context(), o)
 	w.must(err)
-	got := tell(account.Limit{Bytes: q.LimitBytes}, q.SetBy)
+	got := tell(owner.Limit{Bytes: q.LimitBytes}, q.SetBy)
 	page, _, err := w.Admin().Quotas(w.Context(), insight.QuotaFilter{Match: user})
 	w.must(err)
 	for _, listed := range page {
-		if in := tell(account.Limit{Bytes: listed.LimitBytes}, listed.SetBy); in != got {
+		if in := tell(owner.Limit{Bytes: listed.LimitBytes}, listed.SetBy); in != got {
 			w.Errorf("%s: %q in the list and %q", user, in, got)
 		}
 	}
@@ -61,25 +62,25 @@ func TestAUsersLimitGoesBeforeTheDomainsAndThatBeforeEverybodys(t *testing.T) {
 			}
 		}
 		set := func(domain string, n int64) { w.must(w.Admin().SetDefaultLimit(ctx, domain, ptrTo(bytesOf(n)))) }
-		o := owner(w, "anna@firma.test")
+		o := anOwner(w, "anna@firma.test")
 		check("at first", "none ", "none ")
-		set(account.EveryDomain, 10)
+		set(owner.EveryDomain, 10)
 		check("for everybody", "10 installation", "10 installation")
 		set("firma.test", 20)
 		check("for a domain", "20 domain", "10 installation")
 		w.must(w.SetLimits(ctx, o, bytesOf(30), nil))
 		check("for a user", "30 mailbrook", "10 installation")
 		set("firma.test", 25)
-		set(account.EveryDomain, 11)
+		set(owner.EveryDomain, 11)
 		check("defaults change", "30 mailbrook", "11 installation")
-		w.must(w.SetLimits(ctx, o, account.Limit{}, nil))
+		w.must(w.SetLimits(ctx, o, owner.Limit{}, nil))
 		check("none for a user", "none mailbrook", "11 installation")
 		w.must(w.ClearLimits(ctx, o, nil))
 		check("taken back", "25 domain", "11 installation")
 		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", nil))
 		check("the domain's taken back", "11 installation", "11 installation")
-		w.must(w.Admin().SetDefaultLimit(ctx, account.EveryDomain, nil))
-		w.must(w.Admin().SetDefaultLimit(ctx, account.EveryDomain, nil)) // Repeatable.
+		w.must(w.Admin().SetDefaultLimit(ctx, owner.EveryDomain, nil))
+		w.must(w.Admin().SetDefaultLimit(ctx, owner.EveryDomain, nil)) // Repeatable.
 		check("all taken back", "none ", "none ")
 	})
 }
@@ -101,13 +102,13 @@ func TestWhoComesLaterHasTheDefault(t *testing.T) {
 				w.Errorf("%s: %q, want %q", user, got, want)
 			}
 		}
-		if got := w.quotaPages(insight.QuotaFilter{State: account.QuotaOver, Limit: 5}); !cmp.Equal(got, []string{"anna"}) {
+		if got := w.quotaPages(insight.QuotaFilter{State: owner.QuotaOver, Limit: 5}); !cmp.Equal(got, []string{"anna"}) {
 			w.Errorf("over are %q", got) // A limit of 0 is full at once.
 		}
 		if got := w.quotaPages(insight.QuotaFilter{Domain: "FIRMA.test", Limit: 5}); !cmp.Equal(got, []string{"anna"}) {
 			w.Errorf("of the domain are %q", got)
 		}
-		w.must(w.SaveUsage(w.Context(), owner(w, "anna@firma.test"), 5, 1, account.Limit{}, nil))
+		w.must(w.SaveUsage(w.Context(), anOwner(w, "anna@firma.test"), 5, 1, owner.Limit{}, nil))
 		if got := w.counts("anna@firma.test"); got != "0 domain" {
 			w.Errorf("after measuring: %q", got)
 		}
@@ -121,7 +122,7 @@ func TestADefaultCountsAtOnceAndSpreadingIsFinished(t *testing.T) {
 		ctx := w.Context()
 		w.many("u%04d@firma.test", limitsAtOnce+7)
 		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(20))))
-		o := owner(w, "u0000@firma.test")
+		o := anOwner(w, "u0000@firma.test")
 		if l, err := w.Journal().Limit(ctx, o); err != nil || l.Bytes == nil || *l.Bytes != 20 {
 			w.Errorf("before it is spread: %+v, %v", l, err)
 		}
@@ -171,9 +172,9 @@ func TestSpreadingAtOnceDoesNoHarm(t *testing.T) {
 		}
 		g.Go(func() error {
 			for i := range n {
-				o, err := account.ParseOwner(fmt.Sprintf("u%04d@firma.test", i))
+				o, err := owner.Parse(fmt.Sprintf("u%04d@firma.test", i))
 				if err == nil {
-					err = other.SaveUsage(ctx, o, int64(i), 1, account.Limit{}, nil)
+					err = other.SaveUsage(ctx, o, int64(i), 1, owner.Limit{}, nil)
 				}
 				if err != nil {
 					return err
@@ -216,11 +217,11 @@ func TestTheLimitsOfAllWhomAFilterChoosesAreSetStepByStep(t *testing.T) {
 		n := limitsAtOnce + 30
 		w.many("u%04d@firma.test", n)
 		w.many("other%d@inna.test", 3)
-		one, far := owner(w, "u0001@firma.test"), owner(w, "zoe@firma.test")
-		w.must(w.SetLimits(ctx, one, account.Limit{Bytes: ptrTo(int64(5)), Messages: ptrTo(int64(7))}, nil))
-		w.must(w.SetLimits(ctx, far, account.Limit{Bytes: ptrTo(int64(0))}, nil))
+		one, far := anOwner(w, "u0001@firma.test"), anOwner(w, "zoe@firma.test")
+		w.must(w.SetLimits(ctx, one, owner.Limit{Bytes: ptrTo(int64(5)), Messages: ptrTo(int64(7))}, nil))
+		w.must(w.SetLimits(ctx, far, owner.Limit{Bytes: ptrTo(int64(0))}, nil))
 		filter := insight.QuotaFilter{Domain: "firma.test"}
-		run := func(f insight.QuotaFilter, c account.LimitChange) (matching, changed int64, steps int) {
+		run := func(f insight.QuotaFilter, c owner.LimitChange) (matching, changed int64, steps int) {
 			w.Helper()
 			for after := ""; ; {
 				step, err := w.Admin().ChangeLimits(ctx, f, c, after)
@@ -236,7 +237,7 @@ func TestTheLimitsOfAllWhomAFilterChoosesAreSetStepByStep(t *testing.T) {
 		}
 		counted, err := w.Admin().CountQuotas(ctx, filter)
 		w.must(err)
-		set := account.LimitChange{Limit: bytesOf(40), KeepMessages: true}
+		set := owner.LimitChange{Limit: bytesOf(40), KeepMessages: true}
 		matching, changed, steps := run(filter, set)
 		if counted != int64(n+1) || matching != counted || changed != counted || steps != 2 {
 			w.Errorf("%d counted, %d matched, %d changed in %d steps", counted, matching, changed, steps)
@@ -255,18 +256,18 @@ func TestTheLimitsOfAllWhomAFilterChoosesAreSetStepByStep(t *testing.T) {
 			}
 		}
 		// By state: who is full gets room, and is not full any more.
-		w.must(w.SaveUsage(ctx, far, 40, 1, account.Limit{}, nil))
-		over := insight.QuotaFilter{State: account.QuotaOver}
-		if matching, changed, _ := run(over, account.LimitChange{Limit: bytesOf(400), KeepMessages: true}); matching != 1 ||
+		w.must(w.SaveUsage(ctx, far, 40, 1, owner.Limit{}, nil))
+		over := insight.QuotaFilter{State: owner.QuotaOver}
+		if matching, changed, _ := run(over, owner.LimitChange{Limit: bytesOf(400), KeepMessages: true}); matching != 1 ||
 			changed != 1 || w.counts("zoe@firma.test") != "400 mailbrook" || len(w.quotaPages(over)) != 0 {
 			w.Errorf("of those over their limit %d matched, %d changed; zoe has %s", matching, changed,
 				w.counts("zoe@firma.test"))
 		}
 		// Back to the defaults, and nothing is kept of whom there is nothing to tell.
 		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(77))))
-		gone := owner(w, "gone@firma.test")
+		gone := anOwner(w, "gone@firma.test")
 		w.must(w.SetLimits(ctx, gone, bytesOf(1), nil))
-		if _, changed, _ := run(insight.QuotaFilter{}, account.LimitChange{Inherit: true}); changed != int64(n+2) {
+		if _, changed, _ := run(insight.QuotaFilter{}, owner.LimitChange{Inherit: true}); changed != int64(n+2) {
 			w.Errorf("back to the default: %d changed", changed)
 		}
 		if got := w.counts("u0001@firma.test"); got != "77 domain" {
@@ -286,7 +287,7 @@ func TestTheLimitsOfAllWhomAFilterChoosesAreSetStepByStep(t *testing.T) {
 // whomever; a default that changed meanwhile is nothing that was set.
 func TestATagNamesWhatWasSetForTheUser(t *testing.T) {
 	onBoth(t, func(w *world) {
-		ctx, o := w.Context(), owner(w, "anna@firma.test")
+		ctx, o := w.Context(), anOwner(w, "anna@firma.test")
 		tag := func() account.Match {
 			q, err := w.Quota(ctx, o)
 			w.must(err)
@@ -294,10 +295,10 @@ func TestATagNamesWhatWasSetForTheUser(t *testing.T) {
 		}
 		before := tag()
 		w.must(w.Admin().SetDefaultLimit(ctx, "firma.test", ptrTo(bytesOf(5))))
-		w.must(w.SetLimits(ctx, o, account.Limit{}, before))
+		w.must(w.SetLimits(ctx, o, owner.Limit{}, before))
 		w.want(w.ClearLimits(ctx, o, before), account.ErrPrecondition)
 		set := tag()
-		if _, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{}, account.LimitChange{Limit: bytesOf(9)},
+		if _, err := w.Admin().ChangeLimits(ctx, insight.QuotaFilter{}, owner.LimitChange{Limit: bytesOf(9)},
 			""); err != nil {
 			w.Error(err)
 		}

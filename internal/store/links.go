@@ -11,11 +11,12 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Link is a link that signs in to the web pages, once.
 type Link struct {
-	Owner    account.Owner
+	Owner    owner.Owner
 	Admin    bool
 	ReturnTo string // A path.
 	Expires  time.Time
@@ -106,18 +107,18 @@ func actorOfSession(l Link) audit.Actor {
 }
 
 func (r Links) get(ctx context.Context, op string, c sqlConn, query, token string) (l Link, err error) {
-	var owner string
+	var address string
 	err = c.each(ctx, func(row rowScanner) error {
 		var admin int16
 		var expires int64
-		err := row.Scan(&owner, &admin, &l.ReturnTo, &expires, &l.Way)
+		err := row.Scan(&address, &admin, &l.ReturnTo, &expires, &l.Way)
 		l.Admin, l.Expires = admin != 0, fromMillis(expires)
 		return err
 	}, query, nameHash(token), r.s.now().UnixMilli(), r.s.now().UnixMilli())
 	if err != nil {
 		return Link{}, r.s.wrap(ctx, op, err)
 	}
-	if l.Owner, err = account.ParseOwner(owner); err != nil {
+	if l.Owner, err = owner.Parse(address); err != nil {
 		return Link{}, account.ErrNotFound
 	}
 	return l, nil

@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 func (w *world) link(token string, life time.Duration) Link {
 	w.Helper()
-	l := Link{Owner: owner(w, "anna@firma.test"), Admin: true, ReturnTo: "/accounts/new?ż=1", Expires: w.clock.now().Add(
+	l := Link{Owner: anOwner(w, "anna@firma.test"), Admin: true, ReturnTo: "/accounts/new?ż=1", Expires: w.clock.now().Add(
 		life)}
 	w.must(w.Links().Save(w.Context(), token, l))
 	return l
@@ -77,7 +78,7 @@ func TestOfManyProcessesOneGetsTheLink(t *testing.T) {
 			if made := w.table("SELECT owner, expires_ms FROM sessions"); len(made) != 1 {
 				w.Errorf("%d sessions were begun by a link: %v", len(made), made)
 			}
-			if _, err := w.Sessions().EndAll(w.Context(), account.Owner{}); err != nil {
+			if _, err := w.Sessions().EndAll(w.Context(), owner.Owner{}); err != nil {
 				w.Error(err)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 var loginLimits = logins.Limits{Window: 15 * time.Minute, Mailbox: 10, User: 30, Everybody: 50, First: 3}
 
 func login(w *world, user, name string) logins.Attempt {
-	return logins.Attempt{Owner: owner(w, user), Names: []string{name}, Mailbox: "at " + name, Home: "home " + name}
+	return logins.Attempt{Owner: anOwner(w, user), Names: []string{name}, Mailbox: "at " + name, Home: "home " + name}
 }
 
 // reserve takes a place that must be there.

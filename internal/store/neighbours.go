@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // mostSuspects bounds how many users one maildrop is compared with.
@@ -14,19 +14,19 @@ const mostSuspects = 20
 
 // OwnerOf returns whose mailbox a journal's account is fetched into: see
 // fetch.Journal.
-func (j Journal) OwnerOf(ctx context.Context, journal string) (account.Owner, bool, error) {
+func (j Journal) OwnerOf(ctx context.Context, journal string) (owner.Owner, bool, error) {
 	if !isID(journal) {
-		return account.Owner{}, false, nil
+		return owner.Owner{}, false, nil
 	}
 	owners, err := j.owners(ctx, "SELECT owner FROM journals WHERE uuid = ?", journal)
 	if err != nil || len(owners) == 0 {
-		return account.Owner{}, false, err
+		return owner.Owner{}, false, err
 	}
 	return owners[0], true, nil
 }
 
 // Suspects returns the users whose inbox a maildrop may be: see fetch.Journal.
-func (j Journal) Suspects(ctx context.Context, validity uint32, logins []string) ([]account.Owner, error) {
+func (j Journal) Suspects(ctx context.Context, validity uint32, logins []string) ([]owner.Owner, error) {
 	var conditions []string
 	var args []any
 	if validity != 0 {
@@ -49,14 +49,14 @@ func (j Journal) Suspects(ctx context.Context, validity uint32, logins []string)
 		"LIMIT ?", append(args, mostSuspects)...)
 }
 
-func (j Journal) owners(ctx context.Context, query string, args ...any) ([]account.Owner, error) {
-	var out []account.Owner
+func (j Journal) owners(ctx context.Context, query string, args ...any) ([]owner.Owner, error) {
+	var out []owner.Owner
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var address string
 		if err := r.Scan(&address); err != nil {
 			return err
 		}
-		o, err := account.ParseOwner(address)
+		o, err := owner.Parse(address)
 		out = append(out, o)
 		return err
 	}, query, args...)
@@ -64,7 +64,7 @@ func (j Journal) owners(ctx context.Context, query string, args ...any) ([]accou
 }
 
 // Brought goes through all that was delivered for a user: see fetch.Journal.
-func (j Journal) Brought(ctx context.Context, o account.Owner, yield func(size int64, received time.Time,
+func (j Journal) Brought(ctx context.Context, o owner.Owner, yield func(size int64, received time.Time,
 	digest [32]byte),
 ) error {
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 func TestAJournalTellsWhoseMailboxItFills(t *testing.T) {
@@ -69,7 +69,7 @@ func TestWhatWasBroughtIsOfAllAccountsOfOneUser(t *testing.T) {
 		ben := w.add("ben@firma.test", 9)
 		lb, fb := w.lease(ben)
 		w.deliver(lb, 1, members(fb, 50, 2))
-		var owner account.Owner
+		var owner owner.Owner
 		for n := range 2 {
 			a := w.add("anna@firma.test", n)
 			owner = a.Owner

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oauth"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Pending keeps what is under way on providers' pages, for package oauth.
@@ -22,7 +23,7 @@ func (s *Store) Pending() Pending { return Pending{s} }
 
 // SavePending keeps sealed under a name, in the place of what was there: see
 // oauth.Pending.
-func (r Pending) SavePending(ctx context.Context, name string, o account.Owner, sealed []byte,
+func (r Pending) SavePending(ctx context.Context, name string, o owner.Owner, sealed []byte,
 	expires time.Time,
 ) error {
 	_, err := r.s.on(r.s.w).exec(ctx, `INSERT INTO oauth_pending (hash, owner, sealed, expires_ms) VALUES (?, ?, ?, ?)
@@ -32,14 +33,14 @@ func (r Pending) SavePending(ctx context.Context, name string, o account.Owner, 
 }
 
 // PendingOf returns what is kept under a name, or account.ErrNotFound.
-func (r Pending) PendingOf(ctx context.Context, name string) (account.Owner, []byte, error) {
+func (r Pending) PendingOf(ctx context.Context, name string) (owner.Owner, []byte, error) {
 	return r.get(ctx, "loading what is pending", r.s.on(r.s.r), "SELECT owner, sealed FROM oauth_pending WHERE hash = ? "+
 		"AND expires_ms > ?", name)
 }
 
 // UsePending returns what is kept and forgets it in the same statement: of any
 // number of callers in any number of processes one gets it.
-func (r Pending) UsePending(ctx context.Context, name string) (account.Owner, []byte, error) {
+func (r Pending) UsePending(ctx context.Context, name string) (owner.Owner, []byte, error) {
 	// Looked at first, so that guesses and reloads do not make others wait to write.
 	if o, sealed, err := r.PendingOf(ctx, name); err != nil {
 		return o, sealed, err
@@ -50,17 +51,17 @@ func (r Pending) UsePending(ctx context.Context, name string) (account.Owner, []
 
 func (r Pending) get(ctx context.Context, op string, c sqlConn, query,
 	name string,
-) (o account.Owner, sealed []byte, err error) {
-	var owner string
-	err = c.each(ctx, scanInto(&owner, &sealed), query, nameHash(name), r.s.now().UnixMilli())
-	if err == nil && owner == "" {
+) (o owner.Owner, sealed []byte, err error) {
+	var address string
+	err = c.each(ctx, scanInto(&address, &sealed), query, nameHash(name), r.s.now().UnixMilli())
+	if err == nil && address == "" {
 		err = account.ErrNotFound
 	}
 	if err != nil {
-		return account.Owner{}, nil, r.s.wrap(ctx, op, err)
+		return owner.Owner{}, nil, r.s.wrap(ctx, op, err)
 	}
-	if o, err = account.StoredOwner(owner); err != nil {
-		return account.Owner{}, nil, fmt.Errorf("%s: %w", op, err)
+	if o, err = owner.Stored(address); err != nil {
+		return owner.Owner{}, nil, fmt.Errorf("%s: %w", op, err)
 	}
 	return o, sealed, nil
 }
@@ -68,7 +69,7 @@ func (r Pending) get(ctx context.Context, op string, c sqlConn, query,
 // ClaimPending reports whether the caller has the name for itself until then:
 // of any number of callers in any number of processes one has. One for longer than
 // is asked for now was made while the clock was ahead, and is none.
-func (r Pending) ClaimPending(ctx context.Context, name string, o account.Owner, until time.Time) (bool, error) {
+func (r Pending) ClaimPending(ctx context.Context, name string, o owner.Owner, until time.Time) (bool, error) {
 	n, err := r.s.on(r.s.w).exec(ctx, `INSERT INTO oauth_pending (hash, owner, sealed, expires_ms) VALUES (?, ?, ?, ?)
 		ON CONFLICT (hash) DO UPDATE SET expires_ms = excluded.expires_ms WHERE oauth_pending.expires_ms <= ?
 		OR oauth_pending.expires_ms > ?`,

@@ -7,19 +7,20 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 func TestWhatIsPendingIsTakenOnceBeforeItsTimeIsOver(t *testing.T) {
 	onBoth(t, func(w *world) {
-		p, anna := w.Pending(), owner(w, "anna@firma.test")
+		p, anna := w.Pending(), anOwner(w, "anna@firma.test")
 		w.must(p.SavePending(w.Context(), "one", anna, []byte("first"), w.clock.now().Add(time.Minute)))
 		w.must(p.SavePending(w.Context(), "one", anna, []byte("second"), w.clock.now().Add(time.Hour)))
 		_, _, err := p.PendingOf(w.Context(), "One")
 		w.want(err, account.ErrNotFound)
 		w.clock.pass(2 * time.Minute)
-		for _, get := range []func() (account.Owner, []byte, error){
-			func() (account.Owner, []byte, error) { return p.PendingOf(w.Context(), "one") },
-			func() (account.Owner, []byte, error) { return p.UsePending(w.Context(), "one") },
+		for _, get := range []func() (owner.Owner, []byte, error){
+			func() (owner.Owner, []byte, error) { return p.PendingOf(w.Context(), "one") },
+			func() (owner.Owner, []byte, error) { return p.UsePending(w.Context(), "one") },
 		} {
 			o, sealed, err := get()
 			w.must(err)
@@ -44,7 +45,7 @@ func TestWhatIsPendingIsTakenOnceBeforeItsTimeIsOver(t *testing.T) {
 
 func TestOfManyProcessesOneTakesWhatIsPendingAndOneHasTheClaim(t *testing.T) {
 	onBoth(t, func(w *world) {
-		anna := owner(w, "anna@firma.test")
+		anna := anOwner(w, "anna@firma.test")
 		stores := []*Store{w.another(), w.another(), w.another(), w.another()}
 		for _, name := range []string{"a", "b", "c"} {
 			w.must(w.Pending().SavePending(w.Context(), name, anna, []byte("x"), w.clock.now().Add(time.Minute)))

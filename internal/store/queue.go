@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -222,7 +223,7 @@ func pace(unsure, slow int) int {
 }
 
 func excepted(c schedule.Recovering, user string) bool {
-	return slices.ContainsFunc(c.Except, func(o account.Owner) bool { return o.String() == user })
+	return slices.ContainsFunc(c.Except, func(o owner.Owner) bool { return o.String() == user })
 }
 
 // page reads accounts that are due, in the order in which they are served.
@@ -357,7 +358,7 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 
 // ClaimOne leases one account whether due or not: see schedule.Queue. A worker
 // may take over its own lease.
-func (q Queue) ClaimOne(ctx context.Context, o account.Owner, id account.ID,
+func (q Queue) ClaimOne(ctx context.Context, o owner.Owner, id account.ID,
 	c schedule.Claim,
 ) (l fetch.Lease, err error) {
 	if !isID(string(id)) {

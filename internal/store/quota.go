@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -34,7 +35,7 @@ const ownerColumns = "owner, limit_bytes, limit_messages, set_bytes, set_message
 	"used_bytes, used_messages, fill, set_by"
 
 // unlimited is the row of a user of whom nothing is known.
-func unlimited(o account.Owner) ownerRow {
+func unlimited(o owner.Owner) ownerRow {
 	return ownerRow{
 		Owner: o.String(), LimitBytes: never, LimitMessages: never, SetBytes: never, SetMessages: never,
 		OwnBytes: never, OwnMessages: never,
@@ -52,11 +53,11 @@ func (r *ownerRow) limited() map[string]any {
 }
 
 func (r *ownerRow) version() string {
-	return account.Quota{Set: r.set(), SetBy: setBy(r.SetBy)}.Version()
+	return owner.Quota{Set: r.set(), SetBy: setBy(r.SetBy)}.Version()
 }
 
-func (r *ownerRow) set() account.Limit {
-	return account.Limit{Bytes: limitPointer(r.SetBytes), Messages: limitPointer(r.SetMessages)}
+func (r *ownerRow) set() owner.Limit {
+	return owner.Limit{Bytes: limitPointer(r.SetBytes), Messages: limitPointer(r.SetMessages)}
 }
 
 func limitPointer(n int64) *int64 {
@@ -73,10 +74,10 @@ func limitColumn(p *int64) int64 {
 	return max(0, *p)
 }
 
-// fill is account.Quota.Fill by the measures of a row alone; whose accounts
+// fill is owner.Quota.Fill by the measures of a row alone; whose accounts
 // stopped is looked up by stopped.
 func fill(r ownerRow) int64 {
-	return account.Quota{
+	return owner.Quota{
 		UsedBytes: r.UsedBytes, UsedMessages: r.UsedMessages,
 		LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages),
 	}.Fill()
@@ -90,7 +91,7 @@ var stopped = fmt.Sprintf("SELECT owner FROM poll_schedule WHERE state > 3 AND s
 // Quota returns a user's limits, what its mailbox was last measured to hold,
 // and what each account brought in. A user who was never seen has used nothing
 // and has no limit.
-func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, error) {
+func (s *Store) Quota(ctx context.Context, o owner.Owner) (owner.Quota, error) {
 	row := unlimited(o)
 	db := s.r.WithContext(ctx)
 	found := db.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&row)
@@ -102,7 +103,7 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 		err = s.inherit(ctx, s.on(db), &row)
 	}
 	if err != nil {
-		return account.Quota{}, s.wrap(ctx, "loading a quota", err)
+		return owner.Quota{}, s.wrap(ctx, "loading a quota", err)
 	}
 	row.limited()
 	qs, err := s.quotas(db, []ownerRow{row})
@@ -110,7 +111,7 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 		err = foreign
 	}
 	if err != nil {
-		return account.Quota{}, s.wrap(ctx, "loading a quota", err)
+		return owner.Quota{}, s.wrap(ctx, "loading a quota", err)
 	}
 	return qs[0], nil
 }
@@ -119,7 +120,7 @@ func (s *Store) Quota(ctx context.Context, o account.Owner) (account.Quota, erro
 // unlimited. What was set before has to match, else the error is
 // account.ErrPrecondition. Where that makes room, accounts that were stopped are due at
 // once, as they are whatever else makes room.
-func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit, match account.Match) error {
+func (s *Store) SetLimits(ctx context.Context, o owner.Owner, l owner.Limit, match account.Match) error {
 	return s.changeOwner(ctx, "setting a quota", o, func(_ *gorm.DB, r *ownerRow) (map[string]any, error) {
 		if err := match.Check(r.version()); err != nil {
 			return nil, err
@@ -131,7 +132,7 @@ func (s *Store) SetLimits(ctx context.Context, o account.Owner, l account.Limit,
 
 // ClearLimits takes back what was set for a user, so that the default counts. What
 // was set has to match as in SetLimits.
-func (s *Store) ClearLimits(ctx context.Context, o account.Owner, match account.Match) error {
+func (s *Store) ClearLimits(ctx context.Context, o owner.Owner, match account.Match) error {
 	return s.changeOwner(ctx, "taking a quota back", o, func(_ *gorm.DB, r *ownerRow) (map[string]any, error) {
 		if err := match.Check(r.version()); err != nil {
 			return nil, err
@@ -143,8 +144,8 @@ func (s *Store) ClearLimits(ctx context.Context, o account.Owner, match account.
 
 // SaveUsage notes what a user's mailbox was measured to hold, in all and by account, and
 // its own limits, for lists over all users.
-func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages int64, own account.Limit,
-	shares []account.AccountUsage,
+func (s *Store) SaveUsage(ctx context.Context, o owner.Owner, bytes, messages int64, own owner.Limit,
+	shares []owner.AccountUsage,
 ) error {
 	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(tx *gorm.DB, r *ownerRow) (map[string]any, error) {
 		for _, u := range shares {
@@ -164,9 +165,9 @@ func (s *Store) SaveUsage(ctx context.Context, o account.Owner, bytes, messages 
 
 // changeOwner changes a user's row and writes the act down that act makes of the row
 // before and now; nil: it is a measure, and nobody's act.
-func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
+func (s *Store) changeOwner(ctx context.Context, op string, o owner.Owner,
 	change func(*gorm.DB, *ownerRow) (further map[string]any, err error),
-	act func(o account.Owner, before, now ownerRow) audit.Entry,
+	act func(o owner.Owner, before, now ownerRow) audit.Entry,
 ) error {
 	return s.write(ctx, op, func(tx *gorm.DB) error {
 		if err := s.lockOwner(tx, o); err != nil {
@@ -185,7 +186,7 @@ func (s *Store) changeOwner(ctx context.Context, op string, o account.Owner,
 
 // changeLocked changes the row of a user, which is locked, and reckons its limits
 // anew. What change returns are further columns. It returns the row as it was and is.
-func (s *Store) changeLocked(tx *gorm.DB, o account.Owner, change func(*gorm.DB, *ownerRow) (map[string]any, error),
+func (s *Store) changeLocked(tx *gorm.DB, o owner.Owner, change func(*gorm.DB, *ownerRow) (map[string]any, error),
 ) (before, now ownerRow, err error) {
 	err = tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&before).Error
 	if err != nil {
@@ -210,7 +211,7 @@ func (s *Store) changeLocked(tx *gorm.DB, o account.Owner, change func(*gorm.DB,
 // roomierThan reports whether what did not fit before may fit now: a limit is
 // wider or less is used, and no limit is reached.
 func (r *ownerRow) roomierThan(before ownerRow) bool {
-	return fill(*r) < account.FullMark && (r.LimitBytes > before.LimitBytes || r.LimitMessages > before.LimitMessages ||
+	return fill(*r) < owner.FullMark && (r.LimitBytes > before.LimitBytes || r.LimitMessages > before.LimitMessages ||
 		r.UsedBytes < before.UsedBytes || r.UsedMessages < before.UsedMessages)
 }
 
@@ -234,7 +235,7 @@ func (s *Store) resumeStopped(ctx context.Context, c sqlConn, r, before ownerRow
 }
 
 // quotas adds the accounts' shares to owners' rows.
-func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
+func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]owner.Quota, error) {
 	owners := make([]string, len(rows))
 	for i, r := range rows {
 		owners[i] = r.Owner
@@ -248,10 +249,10 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 	if err != nil {
 		return nil, err
 	}
-	byOwner := map[string][]account.AccountUsage{}
+	byOwner := map[string][]owner.AccountUsage{}
 	for _, u := range uses {
-		byOwner[u.Owner] = append(byOwner[u.Owner], account.AccountUsage{
-			ID: account.ID(u.ID), Name: u.Name, Folder: u.Folder, Bytes: u.Bytes,
+		byOwner[u.Owner] = append(byOwner[u.Owner], owner.AccountUsage{
+			ID: u.ID, Name: u.Name, Folder: u.Folder, Bytes: u.Bytes,
 			Messages: u.Messages,
 		})
 	}
@@ -259,17 +260,17 @@ func (s *Store) quotas(db *gorm.DB, rows []ownerRow) ([]account.Quota, error) {
 	if err := db.Raw(stopped+" AND owner IN ?", owners).Scan(&full).Error; err != nil {
 		return nil, err
 	}
-	out := make([]account.Quota, len(rows))
+	out := make([]owner.Quota, len(rows))
 	for i, r := range rows {
-		o, err := account.StoredOwner(r.Owner)
+		o, err := owner.Stored(r.Owner)
 		if err != nil {
 			return nil, fmt.Errorf("reading a quota: %w", err)
 		}
-		out[i] = account.Quota{
+		out[i] = owner.Quota{
 			Owner: o, UsedBytes: r.UsedBytes, UsedMessages: r.UsedMessages,
 			LimitBytes: limitPointer(r.LimitBytes), LimitMessages: limitPointer(r.LimitMessages),
 			Set: r.set(), SetBy: setBy(r.SetBy),
-			Own:      account.Limit{Bytes: limitPointer(r.OwnBytes), Messages: limitPointer(r.OwnMessages)},
+			Own:      owner.Limit{Bytes: limitPointer(r.OwnBytes), Messages: limitPointer(r.OwnMessages)},
 			Accounts: byOwner[r.Owner], Stopped: slices.Contains(full, r.Owner),
 		}
 	}
@@ -325,8 +326,8 @@ const quotaBands = `SELECT band, count(*) FROM (SELECT owner, CASE WHEN limit_by
 	WHEN fill >= ? THEN CAST(? AS INTEGER) ELSE fill / ? END AS band FROM owners) AS x`
 
 var quotaBandArgs = []any{
-	int64(never), int64(never), account.FullMark, insight.QuotaBands - 1,
-	account.FullMark / (insight.QuotaBands - 1),
+	int64(never), int64(never), owner.FullMark, insight.QuotaBands - 1,
+	owner.FullMark / (insight.QuotaBands - 1),
 }
 
 const maxPage = 500
@@ -341,7 +342,7 @@ func pageSize(limit int) int {
 // Quotas returns a page of users, each with limits, last measured use and
 // its accounts' shares, and the cursor of the next page, "" after the last. An
 // unknown sort, state or cursor is an *account.InvalidError.
-func (r Admin) Quotas(ctx context.Context, f insight.QuotaFilter) (page []account.Quota, next string, err error) {
+func (r Admin) Quotas(ctx context.Context, f insight.QuotaFilter) (page []owner.Quota, next string, err error) {
 	s := r.s
 	query, args, column, err := quotaPage(f, s.postgres)
 	if err != nil {
@@ -416,17 +417,17 @@ func quotaConditions(f insight.QuotaFilter, bad *account.InvalidError, postgres 
 		where, args = append(where, found), append(args, values...)
 	}
 	if f.Domain != "" {
-		where, args = append(where, domainOf+" = ?"), append(args, storable(account.FoldASCII(f.Domain)))
+		where, args = append(where, domainOf+" = ?"), append(args, storable(owner.FoldASCII(f.Domain)))
 	}
 	switch f.State {
 	case "":
-	case account.QuotaOver:
-		where, args = append(where, "(fill >= ? OR owner IN ("+stopped+"))"), append(args, account.FullMark)
-	case account.QuotaNear:
+	case owner.QuotaOver:
+		where, args = append(where, "(fill >= ? OR owner IN ("+stopped+"))"), append(args, owner.FullMark)
+	case owner.QuotaNear:
 		where = append(where, "fill >= ? AND fill < ? AND owner NOT IN ("+stopped+")")
-		args = append(args, account.NearMark, account.FullMark)
-	case account.QuotaOK:
-		where, args = append(where, "fill < ? AND owner NOT IN ("+stopped+")"), append(args, account.NearMark)
+		args = append(args, owner.NearMark, owner.FullMark)
+	case owner.QuotaOK:
+		where, args = append(where, "fill < ? AND owner NOT IN ("+stopped+")"), append(args, owner.NearMark)
 	default:
 		bad.Add("state", "invalid", "must be one of %s", "over, near, ok")
 	}

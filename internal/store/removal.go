@@ -13,12 +13,13 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Removal is a user who is being removed: nothing of it is in the database any
 // more but what is left to do elsewhere.
 type Removal struct {
-	Owner      account.Owner
+	Owner      owner.Owner
 	DeleteMail bool         // Whether the account folders are removed as well.
 	Folders    []string     // The account folders.
 	Accounts   []account.ID // The accounts that there were, of this and of earlier tries.
@@ -31,7 +32,7 @@ type Removal struct {
 // left to do is part of what is returned. Until EndRemoval the user can add no
 // account, and never one that was asked for before. A user of whom there is nothing
 // is no error.
-func (s *Store) BeginRemoval(ctx context.Context, o account.Owner, deleteMail bool) (r Removal, err error) {
+func (s *Store) BeginRemoval(ctx context.Context, o owner.Owner, deleteMail bool) (r Removal, err error) {
 	err = s.write(ctx, "removing a user", func(tx *gorm.DB) error {
 		r, err = s.remove(ctx, tx, o, deleteMail)
 		return err
@@ -39,7 +40,7 @@ func (s *Store) BeginRemoval(ctx context.Context, o account.Owner, deleteMail bo
 	return r, err
 }
 
-func (s *Store) remove(ctx context.Context, tx *gorm.DB, o account.Owner, deleteMail bool) (Removal, error) {
+func (s *Store) remove(ctx context.Context, tx *gorm.DB, o owner.Owner, deleteMail bool) (Removal, error) {
 	if err := s.lockOwner(tx, o); err != nil {
 		return Removal{}, err
 	}
@@ -96,7 +97,7 @@ func (s *Store) remove(ctx context.Context, tx *gorm.DB, o account.Owner, delete
 }
 
 // ending notes that a visit of the account may still be under way.
-func (s *Store) ending(ctx context.Context, c sqlConn, o account.Owner, id account.ID, sc scheduled) error {
+func (s *Store) ending(ctx context.Context, c sqlConn, o owner.Owner, id account.ID, sc scheduled) error {
 	if sc.leaseOwner == "" || sc.leaseUntil <= s.now().UnixMilli() {
 		return nil
 	}
@@ -138,7 +139,7 @@ func (r *Removal) lists() (folders, accounts string, err error) {
 
 // VisitsEnding returns the workers whose visits of a removed user may still be under
 // way, one for each visit.
-func (s *Store) VisitsEnding(ctx context.Context, o account.Owner) (workers []string, err error) {
+func (s *Store) VisitsEnding(ctx context.Context, o owner.Owner) (workers []string, err error) {
 	err = s.on(s.r).each(ctx, func(row rowScanner) error {
 		var worker string
 		err := row.Scan(&worker)
@@ -149,7 +150,7 @@ func (s *Store) VisitsEnding(ctx context.Context, o account.Owner) (workers []st
 }
 
 // VisitsOver notes that a worker visits a removed user no more: its process has ended.
-func (s *Store) VisitsOver(ctx context.Context, o account.Owner, worker string) error {
+func (s *Store) VisitsOver(ctx context.Context, o owner.Owner, worker string) error {
 	_, err := s.on(s.w).exec(ctx, "DELETE FROM ending_visits WHERE owner = ? AND worker = ?", o.String(), worker)
 	return s.wrap(ctx, "noting that visits have ended", err)
 }
@@ -172,11 +173,11 @@ func (s *Store) Removals(ctx context.Context) (all []Removal, err error) {
 	const op = "looking for users who are being removed"
 	c := s.on(s.r)
 	err = c.each(ctx, func(row rowScanner) error {
-		var owner string
-		if err := row.Scan(&owner); err != nil {
+		var address string
+		if err := row.Scan(&address); err != nil {
 			return err
 		}
-		o, err := account.StoredOwner(owner)
+		o, err := owner.Stored(address)
 		all = append(all, Removal{Owner: o})
 		return err
 	}, "SELECT owner FROM removals WHERE finished_ms = 0 ORDER BY started_ms, owner LIMIT 1000")
@@ -189,7 +190,7 @@ func (s *Store) Removals(ctx context.Context) (all []Removal, err error) {
 }
 
 // Removal returns what is left to do of a user's removal, by whichever calls.
-func (s *Store) Removal(ctx context.Context, o account.Owner) (Removal, error) {
+func (s *Store) Removal(ctx context.Context, o owner.Owner) (Removal, error) {
 	r := Removal{Owner: o}
 	err := s.earlier(ctx, s.on(s.r), &r)
 	return r, s.wrap(ctx, "loading the removal of a user", err)
@@ -197,7 +198,7 @@ func (s *Store) Removal(ctx context.Context, o account.Owner) (Removal, error) {
 
 // ClaimRemoval gives the rest of a removal to one worker, and prolongs that; claimed
 // is false while another is at it. pending is false when nothing is left to do.
-func (s *Store) ClaimRemoval(ctx context.Context, o account.Owner, worker string,
+func (s *Store) ClaimRemoval(ctx context.Context, o owner.Owner, worker string,
 	until time.Time,
 ) (claimed, pending bool, err error) {
 	const op = "claiming the removal of a user"
@@ -212,14 +213,14 @@ func (s *Store) ClaimRemoval(ctx context.Context, o account.Owner, worker string
 }
 
 // RemovalWorker returns who has the rest of a removal to itself now; "" where nobody has.
-func (s *Store) RemovalWorker(ctx context.Context, o account.Owner) (worker string, err error) {
+func (s *Store) RemovalWorker(ctx context.Context, o owner.Owner) (worker string, err error) {
 	err = s.on(s.r).each(ctx, scanInto(&worker), "SELECT worker FROM removals WHERE owner = ? AND finished_ms = 0 "+
 		"AND until_ms > ?", o.String(), s.now().UnixMilli())
 	return worker, s.wrap(ctx, "looking who removes a user", err)
 }
 
 // ReleaseRemoval lets others go on with a removal that could not be finished.
-func (s *Store) ReleaseRemoval(ctx context.Context, o account.Owner, worker string) error {
+func (s *Store) ReleaseRemoval(ctx context.Context, o owner.Owner, worker string) error {
 	_, err := s.on(s.w).exec(ctx, "UPDATE removals SET until_ms = 0 WHERE owner = ? AND worker = ?", o.String(), worker)
 	return s.wrap(ctx, "releasing the removal of a user", err)
 }
@@ -270,7 +271,7 @@ func (s *Store) EndRemoval(ctx context.Context, r Removal, worker string) (ended
 // refuseRemoved fails with account.ErrRemoving while the owner's removal is not
 // finished: what is added meanwhile would be taken for what is removed. What was
 // asked for before a removal is never added after it: it would be a former user's.
-func (s *Store) refuseRemoved(ctx context.Context, c sqlConn, o account.Owner, asked time.Time) error {
+func (s *Store) refuseRemoved(ctx context.Context, c sqlConn, o owner.Owner, asked time.Time) error {
 	found := 0
 	if err := c.each(ctx, scanInto(&found), "SELECT 1 FROM removals WHERE owner = ? AND (finished_ms = 0 OR "+
 		"started_ms > ?)", o.String(), asked.UnixMilli()); err != nil {

@@ -8,10 +8,11 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // traces returns the tables in which something of a user is left.
-func (w *world) traces(o account.Owner) (found []string) {
+func (w *world) traces(o owner.Owner) (found []string) {
 	w.Helper()
 	for _, table := range []string{
 		"accounts", "poll_schedule", "journals", "links", "sessions", "known_browsers", "oauth_pending",
@@ -30,26 +31,26 @@ func (w *world) traces(o account.Owner) (found []string) {
 // settle fills all that is kept of a user.
 func (w *world) settle(user string) account.Account {
 	w.Helper()
-	o, ctx := owner(w, user), w.Context()
+	o, ctx := anOwner(w, user), w.Context()
 	b := w.add(user, 2)
 	w.must(w.Accounts().Remove(ctx, o, b.ID, true, nil)) // Its journal is kept.
 	a := w.add(user, 1)
 	w.lease(a)
-	w.must(w.SetLimits(ctx, o, account.Limit{Bytes: ptr(1000)}, nil))
+	w.must(w.SetLimits(ctx, o, owner.Limit{Bytes: ptr(1000)}, nil))
 	w.begin(user, "session of "+user)
 	w.must(w.Browsers().Remember(ctx, "browser of "+user, o, w.clock.now().Add(time.Hour)))
 	w.must(w.Links().Save(ctx, "link of "+user, Link{Owner: o, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour)}))
 	w.must(w.Pending().SavePending(ctx, "pending of "+user, o, []byte("x"), w.clock.now().Add(time.Hour)))
 	_, err := w.Repeatable().Begin(ctx, o, user, "1", nil, w.clock.now().Add(time.Hour))
 	w.must(err)
-	_, err = w.Recognise(ctx, o, account.TextID("id of "+user))
+	_, err = w.Recognise(ctx, o, owner.TextID("id of "+user))
 	w.must(err)
 	w.must(w.NoteMailbox(ctx, o))
 	return a
 }
 
 // end claims the rest of a removal and finishes it.
-func (w *world) end(o account.Owner) {
+func (w *world) end(o owner.Owner) {
 	w.Helper()
 	if ok, _, err := w.ClaimRemoval(w.Context(), o, "worker", w.clock.now().Add(time.Minute)); !ok {
 		w.Fatalf("the removal is somebody else's, %v", err)
@@ -65,10 +66,10 @@ func (w *world) end(o account.Owner) {
 // user, of whom all stays.
 func TestD2_NothingOfARemovedUserIsLeft(t *testing.T) {
 	onBoth(t, func(w *world) {
-		ctx, bob := w.Context(), owner(w, "bob@firma.test")
+		ctx, bob := w.Context(), anOwner(w, "bob@firma.test")
 		a := w.settle("bob@firma.test")
 		w.settle("anna@firma.test")
-		before := w.traces(owner(w, "anna@firma.test"))
+		before := w.traces(anOwner(w, "anna@firma.test"))
 		if all := w.traces(bob); len(all) < 9 {
 			w.Fatalf("too little was there to be removed: %v", all)
 		}
@@ -100,7 +101,7 @@ func TestD2_NothingOfARemovedUserIsLeft(t *testing.T) {
 		if left := w.traces(bob); len(left) > 0 {
 			w.Errorf("left are %v", left)
 		}
-		if after := w.traces(owner(w, "anna@firma.test")); !slices.Equal(before, after) {
+		if after := w.traces(anOwner(w, "anna@firma.test")); !slices.Equal(before, after) {
 			w.Errorf("of another user there was %v, and is %v", before, after)
 		}
 		// What the former user asked for before, and comes late, is not the next one's.
@@ -156,14 +157,14 @@ func TestD2_VisitsOfARemovedUserEnd(t *testing.T) {
 // then on; the control is the same id once more.
 func TestD3_AnotherIdUnderAnAddressFindsNothing(t *testing.T) {
 	onBoth(t, func(w *world) {
-		ctx, bob := w.Context(), owner(w, "bob@firma.test")
+		ctx, bob := w.Context(), anOwner(w, "bob@firma.test")
 		w.add("bob@firma.test", 1)
 		for _, step := range []struct {
 			id       string
 			accounts int // After it.
 			err      error
 		}{{"1", 1, nil}, {"1", 1, nil}, {"2", 0, nil}, {"1", 0, ErrFormerUser}, {"3", 0, nil}, {"2", 0, ErrFormerUser}} {
-			if _, err := w.another().Recognise(ctx, bob, account.TextID(step.id)); step.err != nil {
+			if _, err := w.another().Recognise(ctx, bob, owner.TextID(step.id)); step.err != nil {
 				w.want(err, step.err)
 			} else {
 				w.must(err)
@@ -179,22 +180,22 @@ func TestD3_AnotherIdUnderAnAddressFindsNothing(t *testing.T) {
 // it was spelt then; the control is a number that a double could not tell apart.
 func TestANumberIsTheSameUserHoweverItIsSpelt(t *testing.T) {
 	onBoth(t, func(w *world) {
-		ctx, bob := w.Context(), owner(w, "bob@firma.test")
+		ctx, bob := w.Context(), anOwner(w, "bob@firma.test")
 		w.add("bob@firma.test", 1)
-		_, err := w.Recognise(ctx, bob, account.TextID("9007199254740993.0")) // As an earlier version.
+		_, err := w.Recognise(ctx, bob, owner.TextID("9007199254740993.0")) // As an earlier version.
 		w.must(err)
 		for _, spelt := range []string{"9007199254740993", "9007199254740993.0", "9.007199254740993e15"} {
-			id, ok := account.NumberID(spelt)
+			id, ok := owner.NumberID(spelt)
 			removed, err := w.Recognise(ctx, bob, id)
 			if !ok || removed != nil || err != nil {
 				w.Errorf("%s: %t, removed %v, %v", spelt, ok, removed, err)
 			}
 		}
-		next, _ := account.NumberID("9007199254740992")
+		next, _ := owner.NumberID("9007199254740992")
 		if removed, err := w.Recognise(ctx, bob, next); removed == nil || err != nil {
 			w.Errorf("another number: removed %v, %v", removed, err)
 		}
-		former, _ := account.NumberID("9007199254740993")
+		former, _ := owner.NumberID("9007199254740993")
 		_, err = w.Recognise(ctx, bob, former)
 		w.want(err, ErrFormerUser)
 	})
@@ -204,9 +205,9 @@ func TestANumberIsTheSameUserHoweverItIsSpelt(t *testing.T) {
 // else's. The control is a user who is removed and comes again before anybody else.
 func TestD3_ARemovedUsersTokenThrowsOutNobody(t *testing.T) {
 	onBoth(t, func(w *world) {
-		ctx, bob := w.Context(), owner(w, "bob@firma.test")
+		ctx, bob := w.Context(), anOwner(w, "bob@firma.test")
 		recognise := func(id string) error {
-			_, err := w.Recognise(ctx, bob, account.TextID(id))
+			_, err := w.Recognise(ctx, bob, owner.TextID(id))
 			return err
 		}
 		w.must(recognise("1"))
@@ -231,7 +232,7 @@ func TestD3_ARemovedUsersTokenThrowsOutNobody(t *testing.T) {
 // TestD5_WhatIsRepeatableIsKeptForADay, and taken over from the dead alone.
 func TestD5_WhatIsRepeatableIsKeptForADay(t *testing.T) {
 	onBoth(t, func(w *world) {
-		ctx, bob, r := w.Context(), owner(w, "bob@firma.test"), w.Repeatable()
+		ctx, bob, r := w.Context(), anOwner(w, "bob@firma.test"), w.Repeatable()
 		soon := func() time.Time { return w.clock.now().Add(time.Minute) }
 		begin := func(name, attempt string) *Repeated {
 			w.Helper()

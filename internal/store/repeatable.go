@@ -6,7 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 const (
@@ -33,7 +33,7 @@ type Repeated struct {
 // Begin keeps a request for its attempt, which then has to Finish or Forget it
 // before until. Where the name is taken already it returns what is kept under it,
 // and changes nothing. name must tell users apart.
-func (r Repeatable) Begin(ctx context.Context, o account.Owner, name, attempt string, sealed []byte,
+func (r Repeatable) Begin(ctx context.Context, o owner.Owner, name, attempt string, sealed []byte,
 	until time.Time,
 ) (earlier *Repeated, err error) {
 	err = r.s.write(ctx, "beginning a repeatable request", func(tx *gorm.DB) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // enum gives words small numbers for their columns: the first is 1. The order
@@ -224,7 +225,7 @@ func pausedBy(a account.Account) int16 {
 
 // account returns what the row says at a moment.
 func (v accountView) account(now int64) (account.Account, error) {
-	owner, err := account.StoredOwner(v.Row.Owner)
+	owner, err := owner.Stored(v.Row.Owner)
 	if err != nil {
 		return account.Account{}, fmt.Errorf("reading an account: %w", err)
 	}

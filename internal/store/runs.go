@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // maxRuns bounds what one call of Runs returns.
@@ -15,7 +16,7 @@ const maxRuns = 1000
 
 // Runs returns up to limit visits, newest first: the one under way, the last
 // one whether it was worth a row or not, and those that were.
-func (r Accounts) Runs(ctx context.Context, o account.Owner, id account.ID, limit int) ([]account.Run, error) {
+func (r Accounts) Runs(ctx context.Context, o owner.Owner, id account.ID, limit int) ([]account.Run, error) {
 	if _, err := r.owned(ctx, o, id); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // folded is a column with the letters A to Z in lower case and all else as it is, on
@@ -22,7 +23,7 @@ func (s *Store) folded(column string) string {
 // in lower case. In a text of ASCII alone that is what the columns are compared with; any other letter stands for its
 // cases, as no database folds those alike. The letters of a domain are saved as "xn--…".
 func containing(postgres bool, text string, columns ...string) (condition string, args []any) {
-	text = account.FoldASCII(storable(text))
+	text = owner.FoldASCII(storable(text))
 	plain := ` LIKE ? ESCAPE '\'`
 	parts := []struct{ operator, pattern string }{{plain, "%" + escapeLike(text) + "%"}}
 	if escaped, any := anyCase(text, postgres); any {

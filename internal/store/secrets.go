@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -38,7 +39,7 @@ func (x Secrets) SealedSecrets(ctx context.Context, after account.ID, limit int)
 		if err := r.Scan(&id, &address, &sealed); err != nil {
 			return err
 		}
-		o, err := account.StoredOwner(address)
+		o, err := owner.Stored(address)
 		out = append(out, vault.SealedSecret{Owner: o, ID: account.ID(id), Sealed: sealed})
 		return err
 	}, "SELECT a.id, a.owner, s.sealed FROM accounts a JOIN secrets s ON s.account_id = a.id"+where+
@@ -48,7 +49,7 @@ func (x Secrets) SealedSecrets(ctx context.Context, after account.ID, limit int)
 
 // ReplaceSealed saves to in the place of from, and leaves a secret alone that
 // is another one by now.
-func (x Secrets) ReplaceSealed(ctx context.Context, o account.Owner, id account.ID, from, to []byte) error {
+func (x Secrets) ReplaceSealed(ctx context.Context, o owner.Owner, id account.ID, from, to []byte) error {
 	if !isID(string(id)) {
 		return account.ErrNotFound
 	}

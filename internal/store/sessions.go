@@ -7,8 +7,8 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Sessions keeps which browsers are signed in, under hashes of the sessions'
@@ -62,7 +62,7 @@ func (r Sessions) End(ctx context.Context, name string) error {
 			nameHash(name)); err != nil || whose == "" {
 			return err
 		}
-		o, err := account.StoredOwner(whose)
+		o, err := owner.Stored(whose)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (r Sessions) End(ctx context.Context, name string) error {
 // EndAll ends all sessions of a user, or with the zero Owner everybody's, and
 // returns how many there were. Links that were not followed yet go too: each
 // is a session of tomorrow; and no browser is known any more.
-func (r Sessions) EndAll(ctx context.Context, o account.Owner) (ended int64, err error) {
+func (r Sessions) EndAll(ctx context.Context, o owner.Owner) (ended int64, err error) {
 	err = r.s.write(ctx, "ending sessions", func(tx *gorm.DB) error {
 		c, where, args := r.s.on(tx), "", []any{}
 		if !o.IsZero() {

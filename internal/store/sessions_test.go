@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // begin signs a user in by a link and returns the session's name.
 func (w *world) begin(user, name string) string {
 	w.Helper()
-	w.must(w.Links().Save(w.Context(), name, Link{Owner: owner(w, user), ReturnTo: "/", Expires: w.clock.now().Add(
+	w.must(w.Links().Save(w.Context(), name, Link{Owner: anOwner(w, user), ReturnTo: "/", Expires: w.clock.now().Add(
 		time.Minute)}))
 	_, err := w.exchange(name)
 	w.must(err)
@@ -50,13 +51,13 @@ func TestAUsersSessionsEndTogetherAndEverybodysToo(t *testing.T) {
 		names := []string{w.begin("anna@firma.test", "1"), w.begin("anna@firma.test", "2"), w.begin("bartek@firma.test", "3")}
 		w.link("unused", time.Minute) // Of anna's.
 		for _, step := range []struct {
-			whose account.Owner
+			whose owner.Owner
 			ended int64
 			left  []bool
 		}{
-			{owner(w, "nobody@firma.test"), 0, []bool{true, true, true}},
-			{owner(w, "anna@firma.test"), 2, []bool{false, false, true}},
-			{account.Owner{}, 1, []bool{false, false, false}},
+			{anOwner(w, "nobody@firma.test"), 0, []bool{true, true, true}},
+			{anOwner(w, "anna@firma.test"), 2, []bool{false, false, true}},
+			{owner.Owner{}, 1, []bool{false, false, false}},
 		} {
 			n, err := w.another().Sessions().EndAll(w.Context(), step.whose)
 			w.must(err)
@@ -89,7 +90,7 @@ func TestALinkThatIsFollowedMeanwhileBeginsNoSessionThatOutlives(t *testing.T) {
 				return err
 			})
 			g.Go(func() error {
-				_, err := b.Sessions().EndAll(w.Context(), owner(w, "anna@firma.test"))
+				_, err := b.Sessions().EndAll(w.Context(), anOwner(w, "anna@firma.test"))
 				return err
 			})
 			w.must(g.Wait())

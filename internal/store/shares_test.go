@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -237,14 +238,14 @@ func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 		}
 		w.add("else@firma.test", 1, at("h.test", 143, account.STARTTLS))
 		w.clock.pass(time.Hour)
-		o := owner(w, "anna@firma.test")
+		o := anOwner(w, "anna@firma.test")
 		for _, tc := range []struct {
 			name    string
 			careful schedule.Recovering
 			want    []string
 		}{
 			{"a probe", schedule.Recovering{Visits: 1, Proven: true}, []string{"anna", "else"}},
-			{"by another than the last", schedule.Recovering{Visits: 1, Proven: true, Except: []account.Owner{o}}, []string{
+			{"by another than the last", schedule.Recovering{Visits: 1, Proven: true, Except: []owner.Owner{o}}, []string{
 				"else",
 				"jan",
 			}},

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // BeforeStart calls each for what is older than the start in a folder's current epoch.
@@ -108,7 +109,7 @@ func skippedRow(r rowScanner) (m account.Skipped, err error) {
 
 // Skipped returns a page of an account's skipped messages: see
 // account.Repository.
-func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, limit int,
+func (r Accounts) Skipped(ctx context.Context, o owner.Owner, id account.ID, limit int,
 	after string,
 ) (page account.SkippedPage, err error) {
 	journal, err := r.owned(ctx, o, id)
@@ -145,7 +146,7 @@ func (r Accounts) Skipped(ctx context.Context, o account.Owner, id account.ID, l
 }
 
 // RetrySkipped asks for a skipped message: see account.Repository.
-func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.ID,
+func (r Accounts) RetrySkipped(ctx context.Context, o owner.Owner, id account.ID,
 	sid string,
 ) (m account.Skipped, err error) {
 	if !isID(string(id)) || !isID(sid) {
@@ -188,7 +189,7 @@ func (r Accounts) RetrySkipped(ctx context.Context, o account.Owner, id account.
 
 // RetryAllSkipped asks for all of an account's skipped messages: see
 // account.Repository.
-func (r Accounts) RetryAllSkipped(ctx context.Context, o account.Owner, id account.ID) (asked int, err error) {
+func (r Accounts) RetryAllSkipped(ctx context.Context, o owner.Owner, id account.ID) (asked int, err error) {
 	if !isID(string(id)) {
 		return 0, account.ErrNotFound
 	}

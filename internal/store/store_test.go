@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -118,9 +119,9 @@ func (w *world) want(err, want error) {
 	}
 }
 
-func owner(tb testing.TB, address string) account.Owner {
+func anOwner(tb testing.TB, address string) owner.Owner {
 	tb.Helper()
-	o, err := account.ParseOwner(address)
+	o, err := owner.Parse(address)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func owner(tb testing.TB, address string) account.Owner {
 func draft(tb testing.TB, user string, n int) account.Account {
 	at := time.Date(2026, 2, 1, 0, 0, n, 0, time.UTC)
 	return account.Account{
-		ID: account.ID(uuid.NewString()), Owner: owner(tb, user), Email: fmt.Sprintf("box%d@example.org", n),
+		ID: account.ID(uuid.NewString()), Owner: anOwner(tb, user), Email: fmt.Sprintf("box%d@example.org", n),
 		Name: fmt.Sprintf("Box %d", n), SenderName: "Anna Nowak", Provider: "other", Protocol: account.IMAP,
 		Server: account.Server{Host: "imap.example.org", Port: 993, Security: account.TLS}, Username: fmt.Sprintf("box%d", n),
 		Auth:   account.Password,

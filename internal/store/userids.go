@@ -7,7 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // ErrFormerUser says that an address is somebody else's by now than the user with
@@ -20,7 +20,7 @@ const formerKept = 32 * 24 * time.Hour
 
 // userIDs returns the id of the user whose an address is, "" where none was told,
 // and whether id was a former one's.
-func (s *Store) userIDs(ctx context.Context, c sqlConn, o account.Owner, id account.UserID) (present string,
+func (s *Store) userIDs(ctx context.Context, c sqlConn, o owner.Owner, id owner.UserID) (present string,
 	former bool, err error,
 ) {
 	err = c.each(ctx, func(row rowScanner) error {
@@ -42,7 +42,7 @@ func (s *Store) userIDs(ctx context.Context, c sqlConn, o account.Owner, id acco
 // somebody else's: what the former user had is removed, as by BeginRemoval with
 // its mail kept, in the same transaction; then removed is not nil. The former user
 // is ErrFormerUser from then on, as is one who was removed once somebody else came.
-func (s *Store) Recognise(ctx context.Context, o account.Owner, id account.UserID) (removed *Removal, err error) {
+func (s *Store) Recognise(ctx context.Context, o owner.Owner, id owner.UserID) (removed *Removal, err error) {
 	const op = "recognising a user"
 	present, former, err := s.userIDs(ctx, s.on(s.r), o, id)
 	switch {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Shadow is a user that an earlier version accepted and that nobody can sign in
@@ -49,7 +49,7 @@ func (s *Store) Shadows(ctx context.Context) ([]Shadow, error) {
 	}
 	alike := map[string][]string{}
 	for _, x := range out {
-		like := account.LooksLike(x.User)
+		like := owner.LooksLike(x.User)
 		if _, seen := alike[like]; !seen {
 			plain := ""
 			if err := c.each(ctx, scanInto(&plain), "SELECT owner FROM owners WHERE owner = ?", like); err != nil {
@@ -62,7 +62,7 @@ func (s *Store) Shadows(ctx context.Context) ([]Shadow, error) {
 		alike[like] = append(alike[like], x.User)
 	}
 	for i, x := range out {
-		for _, other := range alike[account.LooksLike(x.User)] {
+		for _, other := range alike[owner.LooksLike(x.User)] {
 			if other != x.User {
 				out[i].Like = append(out[i].Like, other)
 			}

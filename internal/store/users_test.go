@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // shadowless is the version of the schema from which on users are ASCII.
@@ -36,7 +37,7 @@ func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 				w.must(err)
 			}
 			var err error
-			a.Owner, err = account.StoredOwner(was[n+1])
+			a.Owner, err = owner.Stored(was[n+1])
 			w.must(err)
 		}
 		// A user who has nothing any more but a journal of what was fetched.

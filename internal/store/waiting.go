@@ -4,13 +4,13 @@ import (
 	"context"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // SlowWaiting returns the users of slow accounts that wait: see schedule.Queue.
 func (q Queue) SlowWaiting(
 	ctx context.Context, worker string, now time.Time, closed []string,
-) (users []account.Owner, err error) {
+) (users []owner.Owner, err error) {
 	at, us := now.UnixMilli(), process(worker)
 	query, args := except(`SELECT owner FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ? AND slow > 1
 		AND owner NOT IN (SELECT owner FROM poll_schedule
@@ -21,7 +21,7 @@ func (q Queue) SlowWaiting(
 		if err := r.Scan(&name); err != nil {
 			return err
 		}
-		o, err := account.ParseOwner(name)
+		o, err := owner.Parse(name)
 		users = append(users, o)
 		return err
 	}, query+" GROUP BY owner ORDER BY min(due_at_ms) LIMIT 100", args...)

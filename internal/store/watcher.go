@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -33,7 +34,7 @@ type Watcher struct {
 	s       *Store
 	last    changePoint
 	lastAt  time.Time // When the last call succeeded.
-	users   map[account.Owner]*watchedUser
+	users   map[owner.Owner]*watchedUser
 	outages string // Those of the last call, to compare with.
 	rows    int    // Read so far.
 }
@@ -51,7 +52,7 @@ type watchedUser struct {
 
 // Watcher returns a new watcher.
 func (s *Store) Watcher() *Watcher {
-	return &Watcher{s: s, users: map[account.Owner]*watchedUser{}}
+	return &Watcher{s: s, users: map[owner.Owner]*watchedUser{}}
 }
 
 // Changes returns those of users whose accounts may have changed since the last call, each
@@ -61,8 +62,8 @@ func (s *Store) Watcher() *Watcher {
 //
 // What it reads depends on what happens, not on the number of users: the visits under way,
 // the accounts changed since the last call, the outages, and every user once in maxAge.
-func (w *Watcher) Changes(ctx context.Context, users, resend []account.Owner,
-) (map[account.Owner][]account.Account, error) {
+func (w *Watcher) Changes(ctx context.Context, users, resend []owner.Owner,
+) (map[owner.Owner][]account.Account, error) {
 	const op = "looking for changed accounts"
 	now := w.s.now()
 	if age := now.Sub(w.lastAt); age < 0 || age > endingsKept/2 {
@@ -88,7 +89,7 @@ func (w *Watcher) Changes(ctx context.Context, users, resend []account.Owner,
 	for _, o := range resend {
 		stale[o.String()] = true
 	}
-	var load []account.Owner
+	var load []owner.Owner
 	for _, o := range users {
 		u := w.users[o]
 		_, isStale := stale[o.String()]
@@ -107,17 +108,17 @@ func (w *Watcher) Changes(ctx context.Context, users, resend []account.Owner,
 }
 
 // maxAgeOf is between half of maxAge and maxAge, so that users are not all reloaded at once.
-func maxAgeOf(o account.Owner) time.Duration {
+func maxAgeOf(o owner.Owner) time.Duration {
 	h := fnv.New32a()
 	io.WriteString(h, o.String()) //nolint:errcheck // It cannot fail.
 	return maxAge/2 + maxAge/2*time.Duration(h.Sum32()%1024)/1024
 }
 
 // load reads users' accounts.
-func (w *Watcher) load(ctx context.Context, users []account.Owner) (map[account.Owner][]accountView, error) {
-	all, total := map[account.Owner][]accountView{}, 0
+func (w *Watcher) load(ctx context.Context, users []owner.Owner) (map[owner.Owner][]accountView, error) {
+	all, total := map[owner.Owner][]accountView{}, 0
 	for chunk := range slices.Chunk(users, maxNames) {
-		names, byName := make([]string, len(chunk)), map[string]account.Owner{}
+		names, byName := make([]string, len(chunk)), map[string]owner.Owner{}
 		for i, o := range chunk {
 			names[i], byName[o.String()], all[o] = o.String(), o, nil
 		}
@@ -142,11 +143,11 @@ func (w *Watcher) load(ctx context.Context, users []account.Owner) (map[account.
 
 // update replaces the cached users by what was loaded, recomputes the status of accounts
 // where it may have changed, and returns the users who differ.
-func (w *Watcher) update(users []account.Owner, loaded map[account.Owner][]accountView, stale map[string]bool,
+func (w *Watcher) update(users []owner.Owner, loaded map[owner.Owner][]accountView, stale map[string]bool,
 	signs signs, point changePoint, now time.Time,
-) (map[account.Owner][]account.Account, error) {
+) (map[owner.Owner][]account.Account, error) {
 	outages := fmt.Sprint(signs.outages) // Maps are printed in the order of their keys.
-	cached, changed := map[account.Owner]*watchedUser{}, map[account.Owner][]account.Account{}
+	cached, changed := map[owner.Owner]*watchedUser{}, map[owner.Owner][]account.Account{}
 	for _, o := range users {
 		u, old := &watchedUser{}, w.users[o]
 		views, isLoaded := loaded[o]

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -67,7 +68,7 @@ func BenchmarkListeners(b *testing.B) {
 	}
 }
 
-func eachByItself(s *Store, users []account.Owner) func(*testing.B) int {
+func eachByItself(s *Store, users []owner.Owner) func(*testing.B) int {
 	return func(b *testing.B) (rows int) {
 		for _, o := range users {
 			as, err := s.Accounts().Accounts(b.Context(), o)
@@ -84,7 +85,7 @@ func eachByItself(s *Store, users []account.Owner) func(*testing.B) int {
 	}
 }
 
-func allAtOnce(b *testing.B, s *Store, users []account.Owner, c *clock) func(*testing.B) int {
+func allAtOnce(b *testing.B, s *Store, users []owner.Owner, c *clock) func(*testing.B) int {
 	w := s.Watcher()
 	for range 600 { // The first reads everything; it takes a while until reloads are spread evenly.
 		if _, err := w.Changes(b.Context(), users, nil); err != nil {
@@ -111,7 +112,7 @@ func allAtOnce(b *testing.B, s *Store, users []account.Owner, c *clock) func(*te
 }
 
 // crowd creates users with sessions, and their accounts, of which the first are leased.
-func crowd(b *testing.B, s *Store, n, perUser, visits int) (users []account.Owner, ids []string) {
+func crowd(b *testing.B, s *Store, n, perUser, visits int) (users []owner.Owner, ids []string) {
 	ctx, now := b.Context(), s.now()
 	err := s.write(ctx, "making a crowd", func(tx *gorm.DB) error {
 		c := s.on(tx)

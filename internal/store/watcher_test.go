@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -23,22 +24,22 @@ type follower struct {
 	*world
 	store   *Store
 	watcher *Watcher
-	users   []account.Owner
-	told    map[account.Owner][]account.Account
+	users   []owner.Owner
+	told    map[owner.Owner][]account.Account
 }
 
 func (w *world) follow(users ...string) *follower {
 	w.Helper()
 	s := w.another()
-	f := &follower{world: w, store: s, watcher: s.Watcher(), told: map[account.Owner][]account.Account{}}
+	f := &follower{world: w, store: s, watcher: s.Watcher(), told: map[owner.Owner][]account.Account{}}
 	for _, u := range users {
-		f.users = append(f.users, owner(w, u))
+		f.users = append(f.users, anOwner(w, u))
 	}
 	return f
 }
 
 // look applies the changes, and returns whose they are.
-func (f *follower) look(again ...account.Owner) (names []string) {
+func (f *follower) look(again ...owner.Owner) (names []string) {
 	f.Helper()
 	news, err := f.watcher.Changes(f.Context(), f.users, again)
 	f.must(err)
@@ -56,7 +57,7 @@ func (f *follower) behind() (diffs []string) {
 	for _, o := range f.users {
 		as, err := f.store.Accounts().Accounts(f.Context(), o)
 		f.must(err)
-		if diff := cmp.Diff(as, f.told[o], cmp.AllowUnexported(account.Owner{}), emptyAsNil); diff != "" {
+		if diff := cmp.Diff(as, f.told[o], cmp.AllowUnexported(owner.Owner{}), emptyAsNil); diff != "" {
 			diffs = append(diffs, o.String()+":\n"+diff)
 		}
 	}
@@ -126,9 +127,9 @@ func (w *world) deeds() (all []deed) {
 		{"claimed by another", func() { l = w.lease1(a) }},
 		{"over quota", func() { next(account.OverQuota, fault.LocalOverQuota, hour) }},
 		{"there is room", func() {
-			w.must(w.SetLimits(ctx, a.Owner, account.Limit{Messages: ptr(1)}, nil))
-			w.must(w.SaveUsage(ctx, a.Owner, 10, 10, account.Limit{}, nil))
-			w.must(w.SetLimits(ctx, a.Owner, account.Limit{Messages: ptr(1000)}, nil))
+			w.must(w.SetLimits(ctx, a.Owner, owner.Limit{Messages: ptr(1)}, nil))
+			w.must(w.SaveUsage(ctx, a.Owner, 10, 10, owner.Limit{}, nil))
+			w.must(w.SetLimits(ctx, a.Owner, owner.Limit{Messages: ptr(1000)}, nil))
 		}},
 		{"the other is visited", func() { l = w.lease1(b); next(account.OK, "", hour) }},
 		{"the other's server is out of order", func() {
@@ -235,7 +236,7 @@ func TestWhoseSessionEndsHasNews(t *testing.T) {
 		real := time.Now().Add(time.Hour) // The triggers go by the database's clock.
 		w.clock.pass(real.Add(-time.Hour).Sub(w.clock.now()))
 		for _, user := range []string{anna, bartek, celina} {
-			w.must(w.session(owner(w, user), user))
+			w.must(w.session(anOwner(w, user), user))
 		}
 		f := w.follow(anna, bartek, celina)
 		f.look()
@@ -246,11 +247,11 @@ func TestWhoseSessionEndsHasNews(t *testing.T) {
 		}{
 			{"nothing", func() error { return nil }, nil},
 			{"one", func() error { return w.Sessions().End(ctx, anna) }, []string{anna}},
-			{"a user's", func() error { _, err := w.Sessions().EndAll(ctx, owner(w, bartek)); return err }, []string{bartek}},
+			{"a user's", func() error { _, err := w.Sessions().EndAll(ctx, anOwner(w, bartek)); return err }, []string{bartek}},
 			{"nothing again", func() error { return nil }, nil},
-			{"everybody's", func() error { _, err := w.Sessions().EndAll(ctx, account.Owner{}); return err }, []string{celina}},
+			{"everybody's", func() error { _, err := w.Sessions().EndAll(ctx, owner.Owner{}); return err }, []string{celina}},
 			{"a removed user's", func() error {
-				_, err := w.BeginRemoval(ctx, owner(w, anna), false)
+				_, err := w.BeginRemoval(ctx, anOwner(w, anna), false)
 				return err
 			}, []string{anna}},
 		} {
@@ -264,7 +265,7 @@ func TestWhoseSessionEndsHasNews(t *testing.T) {
 		if want := []string{anna, "never was", celina}; !slices.Equal(over, want) {
 			w.Errorf("over are %q", over)
 		}
-		w.must(w.session(owner(w, anna), "new"))
+		w.must(w.session(anOwner(w, anna), "new"))
 		over, err = w.Sessions().Ended(ctx, []string{"new", anna})
 		w.must(err)
 		if !slices.Equal(over, []string{anna}) {

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -24,8 +25,8 @@ func ExampleVault_Unseal() {
 		fmt.Println(err)
 		return
 	}
-	anna, _ := account.ParseOwner("anna@firma.test")
-	jan, _ := account.ParseOwner("jan@firma.test")
+	anna, _ := owner.Parse("anna@firma.test")
+	jan, _ := owner.Parse("jan@firma.test")
 	id := account.ID("5a2f3c7e-0d1b-4c8e-9f60-1a2b3c4d5e6f")
 	sealed, err := v.Seal(anna, id, account.NewSecret("correct horse"))
 	fmt.Println(err, bytes.Contains(sealed, []byte("horse")))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // Rotate adds a key that seals from now on. What older keys sealed still
@@ -35,7 +36,7 @@ func (v *Vault) Rotate() error {
 
 // SealedSecret is one row's secret and what it is bound to.
 type SealedSecret struct {
-	Owner  account.Owner
+	Owner  owner.Owner
 	ID     account.ID
 	Sealed []byte
 }
@@ -48,7 +49,7 @@ type Archive interface {
 	SealedSecrets(ctx context.Context, after account.ID, limit int) ([]SealedSecret, error)
 	// ReplaceSealed replaces from by to, and leaves a secret alone
 	// that is another one by now.
-	ReplaceSealed(ctx context.Context, o account.Owner, id account.ID, from, to []byte) error
+	ReplaceSealed(ctx context.Context, o owner.Owner, id account.ID, from, to []byte) error
 }
 
 // Resealed counts what Reseal did.

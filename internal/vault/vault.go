@@ -17,6 +17,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // ErrUnreadable says that a sealed secret does not open: its key is gone, or
@@ -25,7 +26,7 @@ var ErrUnreadable = errors.New("the sealed secret does not open with the keys of
 
 // Rows is where sealed secrets are kept.
 type Rows interface {
-	SealedSecret(ctx context.Context, o account.Owner, id account.ID) ([]byte, error)
+	SealedSecret(ctx context.Context, o owner.Owner, id account.ID) ([]byte, error)
 }
 
 // Vault seals and opens. It is safe for concurrent use, also by several
@@ -111,13 +112,13 @@ func (v *Vault) SigningKey() []byte { return []byte(v.signing.Reveal()) }
 const sealedV1 = 1
 
 // Seal implements account.Sealer.
-func (v *Vault) Seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (v *Vault) Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
 	return v.current().seal(o, id, s)
 }
 
 // Unseal implements account.Sealer. Its error is a *fault.Error with Internal
 // that tells the user to enter the password again, and wraps ErrUnreadable.
-func (v *Vault) Unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (v *Vault) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
 	r := v.current()
 	s, err := r.unseal(o, id, sealed)
 	if err != nil {
@@ -153,7 +154,7 @@ func (v *Vault) Credential(ctx context.Context, rows Rows, a account.Account) (a
 	return account.Credential{Auth: account.Password, Username: a.Username, Secret: s}, nil
 }
 
-func (r *ring) seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (r *ring) seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
 	c, err := r.aead.Encrypt([]byte(s.Reveal()), binding(o, id))
 	if err != nil {
 		return nil, fmt.Errorf("sealing a secret: %w", err)
@@ -161,7 +162,7 @@ func (r *ring) seal(o account.Owner, id account.ID, s account.Secret) ([]byte, e
 	return append([]byte{sealedV1}, c...), nil
 }
 
-func (r *ring) unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (r *ring) unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
 	if len(sealed) == 0 || sealed[0] != sealedV1 {
 		return account.Secret{}, fmt.Errorf("%w: it has no form that is known", ErrUnreadable)
 	}
@@ -174,7 +175,7 @@ func (r *ring) unseal(o account.Owner, id account.ID, sealed []byte) (account.Se
 
 // binding is the associated data: version, owner, account and field, each with
 // its length, so that no two of them read the same.
-func binding(o account.Owner, id account.ID) []byte {
+func binding(o owner.Owner, id account.ID) []byte {
 	b := []byte("mailbrook sealed secret")
 	b = append(b, sealedV1)
 	for _, part := range []string{o.String(), string(id), "password"} {

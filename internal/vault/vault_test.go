@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -51,8 +52,8 @@ func child(dir string) int {
 	}
 	var sealed []byte
 	if err == nil {
-		var anna account.Owner
-		if anna, err = account.ParseOwner("anna@firma.test"); err == nil {
+		var anna owner.Owner
+		if anna, err = owner.Parse("anna@firma.test"); err == nil {
 			sealed, err = v.Seal(anna, "1", account.NewSecret(canary))
 		}
 	}
@@ -73,9 +74,9 @@ func open(t *testing.T, dir string) *vault.Vault {
 	return v
 }
 
-func owner(t *testing.T, address string) account.Owner {
+func anOwner(t *testing.T, address string) owner.Owner {
 	t.Helper()
-	o, err := account.ParseOwner(address)
+	o, err := owner.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,11 +85,11 @@ func owner(t *testing.T, address string) account.Owner {
 
 // sealer is what of a vault is looked at here.
 type sealer interface {
-	Seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error)
-	Unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error)
+	Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error)
+	Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error)
 }
 
-func seal(t *testing.T, v sealer, o account.Owner, id account.ID) []byte {
+func seal(t *testing.T, v sealer, o owner.Owner, id account.ID) []byte {
 	t.Helper()
 	sealed, err := v.Seal(o, id, account.NewSecret(canary))
 	if err != nil {
@@ -100,7 +101,7 @@ func seal(t *testing.T, v sealer, o account.Owner, id account.ID) []byte {
 	return sealed
 }
 
-func opens(v sealer, o account.Owner, id account.ID, sealed []byte) error {
+func opens(v sealer, o owner.Owner, id account.ID, sealed []byte) error {
 	s, err := v.Unseal(o, id, sealed)
 	if err == nil && s.Reveal() != canary {
 		return fmt.Errorf("opened to another secret")
@@ -121,7 +122,7 @@ func TestASecretOpensOnlyForItsOwnerAndAccount(t *testing.T) {
 // is refused in other words than those for one that cannot be read.
 func openings(t *testing.T, v sealer) (bad []string) {
 	t.Helper()
-	anna, bea := owner(t, "anna@firma.test"), owner(t, "bea@firma.test")
+	anna, bea := anOwner(t, "anna@firma.test"), anOwner(t, "bea@firma.test")
 	sealed := seal(t, v, anna, "11")
 	if err := opens(v, anna, "11", sealed); err != nil {
 		t.Fatal(err)
@@ -135,7 +136,7 @@ func openings(t *testing.T, v sealer) (bad []string) {
 	for name, err := range map[string]error{
 		"another owner":              opens(v, bea, "11", sealed),
 		"another account":            opens(v, anna, "12", sealed),
-		"no owner":                   opens(v, account.Owner{}, "11", sealed),
+		"no owner":                   opens(v, owner.Owner{}, "11", sealed),
 		"owner and account run into": opens(v, anna, "1", sealed),
 		"damaged":                    opens(v, anna, "11", damaged),
 		"cut":                        opens(v, anna, "11", sealed[:len(sealed)-1]),
@@ -156,7 +157,7 @@ func openings(t *testing.T, v sealer) (bad []string) {
 
 // The controls: sealed secrets that are bound to no account, or to no owner.
 func TestASecretThatCanBeMovedIsNoticed(t *testing.T) {
-	v, bea := open(t, t.TempDir()), owner(t, "bea@firma.test")
+	v, bea := open(t, t.TempDir()), anOwner(t, "bea@firma.test")
 	for name, tc := range map[string]struct {
 		v    unbound
 		says []string
@@ -175,29 +176,29 @@ func TestASecretThatCanBeMovedIsNoticed(t *testing.T) {
 // unbound seals for one owner or account, whoever's the secret is.
 type unbound struct {
 	*vault.Vault
-	owner account.Owner
+	owner owner.Owner
 	id    account.ID
 }
 
-func (u unbound) bind(o account.Owner, id account.ID) (account.Owner, account.ID) {
+func (u unbound) bind(o owner.Owner, id account.ID) (owner.Owner, account.ID) {
 	if !u.owner.IsZero() {
 		o = u.owner
 	}
 	return o, cmp.Or(u.id, id)
 }
 
-func (u unbound) Seal(o account.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (u unbound) Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
 	o, id = u.bind(o, id)
 	return u.Vault.Seal(o, id, s)
 }
 
-func (u unbound) Unseal(o account.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (u unbound) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
 	o, id = u.bind(o, id)
 	return u.Vault.Unseal(o, id, sealed)
 }
 
 func TestKeysSurviveARestart(t *testing.T) {
-	dir, anna := t.TempDir(), owner(t, "anna@firma.test")
+	dir, anna := t.TempDir(), anOwner(t, "anna@firma.test")
 	v := open(t, dir)
 	sealed := seal(t, v, anna, "1")
 	for name, again := range map[string]func(string) (*vault.Vault, error){"Open": vault.Open, "Load": vault.Load} {
@@ -254,7 +255,7 @@ func TestALostKeyIsToldFromAFirstStart(t *testing.T) {
 		t.Errorf("nothing there: %v", err)
 	}
 	for _, name := range []string{"sealing-000001.key", "token.key", "signing.key"} {
-		dir, anna := t.TempDir(), owner(t, "anna@firma.test")
+		dir, anna := t.TempDir(), anOwner(t, "anna@firma.test")
 		sealed := seal(t, open(t, dir), anna, "1")
 		if err := os.Remove(filepath.Join(dir, "keys", name)); err != nil {
 			t.Fatal(err)
@@ -363,7 +364,7 @@ func TestAKeyFileOpenToEverybodyIsRefused(t *testing.T) {
 }
 
 func TestRotatedKeysOpenOldSecrets(t *testing.T) {
-	dir, anna := t.TempDir(), owner(t, "anna@firma.test")
+	dir, anna := t.TempDir(), anOwner(t, "anna@firma.test")
 	v, running := open(t, dir), open(t, dir)
 	old := seal(t, v, anna, "1")
 	if err := v.Rotate(); err != nil {
@@ -407,7 +408,7 @@ func (a *archive) SealedSecrets(_ context.Context, after account.ID, limit int) 
 	return page, a.fail
 }
 
-func (a *archive) ReplaceSealed(_ context.Context, o account.Owner, id account.ID, from, to []byte) error {
+func (a *archive) ReplaceSealed(_ context.Context, o owner.Owner, id account.ID, from, to []byte) error {
 	for i, r := range a.rows {
 		if r.Owner == o && r.ID == id && bytes.Equal(r.Sealed, from) {
 			a.rows[i].Sealed = to
@@ -417,7 +418,7 @@ func (a *archive) ReplaceSealed(_ context.Context, o account.Owner, id account.I
 }
 
 func TestResealMovesEverythingToThePresentKey(t *testing.T) {
-	dir, anna := t.TempDir(), owner(t, "anna@firma.test")
+	dir, anna := t.TempDir(), anOwner(t, "anna@firma.test")
 	v := open(t, dir)
 	a := &archive{}
 	const n = 1203
@@ -458,7 +459,7 @@ type rows struct {
 	err    error
 }
 
-func (r rows) SealedSecret(context.Context, account.Owner, account.ID) ([]byte, error) {
+func (r rows) SealedSecret(context.Context, owner.Owner, account.ID) ([]byte, error) {
 	return r.sealed, r.err
 }
 
@@ -475,7 +476,7 @@ func (c credentials) Credential(ctx context.Context, a account.Account) (account
 var _ fetch.Credentials = credentials{}
 
 func TestCredential(t *testing.T) {
-	v, anna := open(t, t.TempDir()), owner(t, "anna@firma.test")
+	v, anna := open(t, t.TempDir()), anOwner(t, "anna@firma.test")
 	a := account.Account{ID: "1", Owner: anna, Username: "anna", Auth: account.Password}
 	c, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "1")}, a)
 	if err != nil || c.Username != "anna" || c.Auth != account.Password || c.Secret.Reveal() != canary {
@@ -518,7 +519,7 @@ func TestProcessesThatStartAtOnceAgree(t *testing.T) {
 	for i := range n {
 		in[i].Close()
 	}
-	v, anna := (*vault.Vault)(nil), owner(t, "anna@firma.test")
+	v, anna := (*vault.Vault)(nil), anOwner(t, "anna@firma.test")
 	var keys string
 	for i := range n {
 		if err := cmds[i].Wait(); err != nil {
@@ -543,7 +544,7 @@ func TestProcessesThatStartAtOnceAgree(t *testing.T) {
 }
 
 func TestConcurrentUseWhileKeysRotate(t *testing.T) {
-	v, anna := open(t, t.TempDir()), owner(t, "anna@firma.test")
+	v, anna := open(t, t.TempDir()), anOwner(t, "anna@firma.test")
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -568,7 +569,7 @@ func TestConcurrentUseWhileKeysRotate(t *testing.T) {
 
 // The canary: neither a password nor a key is in anything that can be printed.
 func TestNothingSecretIsEverPrinted(t *testing.T) {
-	dir, anna := t.TempDir(), owner(t, "anna@firma.test")
+	dir, anna := t.TempDir(), anOwner(t, "anna@firma.test")
 	v := open(t, dir)
 	sealed := seal(t, v, anna, "1")
 	c, err := v.Credential(t.Context(), rows{sealed: sealed}, account.Account{

@@ -1,4 +1,4 @@
-package account
+package owner
 
 import "testing"
 
@@ -25,7 +25,7 @@ var forms = map[string]string{
 
 func TestAUserIsASCIIAndFoldedAsASCII(t *testing.T) {
 	for name, s := range forms {
-		if o, err := ParseOwner(s); err == nil {
+		if o, err := Parse(s); err == nil {
 			t.Errorf("%s: %q is user %q", name, s, o)
 		}
 	}
@@ -33,7 +33,7 @@ func TestAUserIsASCIIAndFoldedAsASCII(t *testing.T) {
 		"anna@firma.test": "anna@firma.test", "Anna@FIRMA.test": "anna@firma.test",
 		"KOWAL+x_y@Firma.Test": "kowal+x_y@firma.test", "anna@XN--w-UGA1V8H.test": "anna@xn--w-uga1v8h.test",
 	} {
-		if o, err := ParseOwner(s); err != nil || o.String() != want {
+		if o, err := Parse(s); err != nil || o.String() != want {
 			t.Errorf("%q is user %q (%v), want %q", s, o, err, want)
 		}
 	}

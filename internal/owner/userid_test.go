@@ -1,10 +1,10 @@
-package account_test
+package owner_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 func TestANumberIsOneIDHoweverItIsSpelt(t *testing.T) {
@@ -21,7 +21,7 @@ func TestANumberIsOneIDHoweverItIsSpelt(t *testing.T) {
 		"0.0001":               {"0.0001", "1e-4", "0.1e-3"},
 	} {
 		for _, spelt := range spellings {
-			id, ok := account.NumberID(spelt)
+			id, ok := owner.NumberID(spelt)
 			if !ok || id.String() != want {
 				t.Errorf("%s is %q, %t, want %s", spelt, id, ok, want)
 			}
@@ -39,7 +39,7 @@ func TestANumberIsOneIDHoweverItIsSpelt(t *testing.T) {
 		"", "-", "+1", "01", "1.", ".5", "1e", " 1", "1 ", "1\n", "0x10", "NaN", "true", `"1"`, "1e300", "1e-300",
 		"1e99999999999999999999", "-1e99999999", strings.Repeat("9", 256),
 	} {
-		if id, ok := account.NumberID(spelt); ok {
+		if id, ok := owner.NumberID(spelt); ok {
 			t.Errorf("%q is the number %q", spelt, id)
 		}
 	}
@@ -52,14 +52,14 @@ func TestTextsAreIDsAsTheyAre(t *testing.T) {
 		text, kept string
 		want       bool
 	}{{"1", "1", true}, {"1e3", "1e3", true}, {"1e3", "1000", false}, {"1000", "1e3", false}, {"1", "1.0", false}} {
-		if got := account.TextID(tc.text).Is(tc.kept); got != tc.want {
+		if got := owner.TextID(tc.text).Is(tc.kept); got != tc.want {
 			t.Errorf("the text %q is what was kept as %q: %t", tc.text, tc.kept, got)
 		}
 	}
-	if id, _ := account.NumberID("1"); id.String() != account.TextID("1").String() || id.IsZero() {
+	if id, _ := owner.NumberID("1"); id.String() != owner.TextID("1").String() || id.IsZero() {
 		t.Error("the number 1 is kept otherwise than the text")
 	}
-	if !(account.UserID{}).IsZero() {
+	if !(owner.UserID{}).IsZero() {
 		t.Error("no id is one")
 	}
 }

@@ -1,4 +1,4 @@
-package account
+package owner
 
 import (
 	"encoding/json"

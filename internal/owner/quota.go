@@ -1,9 +1,10 @@
-package account
+package owner
 
 import (
 	"cmp"
 	"math"
 	"math/bits"
+	"strconv"
 )
 
 // Quota is what a user's local mailbox may hold and holds.
@@ -202,7 +203,7 @@ func share(used int64, limit *int64) int64 {
 // AccountUsage is what lies in one account's folder and below: the share that it has
 // of what the mailbox holds, in the same measure.
 type AccountUsage struct {
-	ID       ID
+	ID       string // The account's.
 	Name     string
 	Folder   string
 	Bytes    int64
@@ -225,4 +226,15 @@ func tighter(a, b *int64) *int64 {
 		return b
 	}
 	return a
+}
+
+// Version names a limit by what it is.
+func (l Limit) Version() string {
+	part := func(n *int64) string {
+		if n == nil {
+			return "none"
+		}
+		return strconv.FormatInt(*n, 36)
+	}
+	return part(l.Bytes) + "-" + part(l.Messages)
 }
